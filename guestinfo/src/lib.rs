@@ -1,0 +1,1 @@
+//! Codec between Rust values and guestinfo keys.

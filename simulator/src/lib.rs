@@ -1,0 +1,1 @@
+//! An embeddable vSphere endpoint.

@@ -1,0 +1,1 @@
+//! The complete vSphere Web Services API as Rust types.

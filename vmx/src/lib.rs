@@ -1,0 +1,1 @@
+//! Lossless reader, editor and writer of VMX files.

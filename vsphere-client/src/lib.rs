@@ -1,0 +1,1 @@
+//! Async client of ESXi and vCenter.
