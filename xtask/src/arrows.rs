@@ -1,0 +1,359 @@
+//! Which of our crates may depend on which: the layers point one way.
+//!
+//! The table below is the architecture's; the check reads the manifests
+//! through `cargo metadata` and refuses every normal or build dependency
+//! between our crates that the table does not draw, optional ones included.
+//! Dev-dependencies are free: a crate's tests may start a simulator.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Result, bail};
+use cargo_metadata::{DependencyKind, Metadata};
+
+use crate::workspace;
+
+/// One row of the architecture's table.
+struct Row {
+    /// The package's name.
+    package: &'static str,
+    /// What it may depend on.
+    allowed: Allowed,
+    /// What the crate is, in the architecture's words.
+    is: &'static str,
+}
+
+/// The right-hand side of a row.
+enum Allowed {
+    /// Any of our crates.
+    Any,
+    /// These and no others.
+    Only(&'static [Arrow]),
+}
+
+/// One dependency that the table draws.
+struct Arrow {
+    to: &'static str,
+    /// The feature that switches it on; `None` for an unconditional one.
+    feature: Option<&'static str>,
+}
+
+const fn always(to: &'static str) -> Arrow {
+    Arrow { to, feature: None }
+}
+
+const fn with_feature(feature: &'static str, to: &'static str) -> Arrow {
+    Arrow {
+        to,
+        feature: Some(feature),
+    }
+}
+
+/// The complete list of normal dependencies between our crates.
+const TABLE: &[Row] = &[
+    Row {
+        package: "vim25",
+        allowed: Allowed::Only(&[]),
+        is: "the complete vSphere Web Services API as Rust types, the XML codec, sans I/O",
+    },
+    Row {
+        package: "vmx-config",
+        allowed: Allowed::Only(&[]),
+        is: "VMX text to document and back, typed view, extraConfig rules",
+    },
+    Row {
+        package: "guestinfo",
+        allowed: Allowed::Only(&[
+            always("guestinfo-derive"),
+            with_feature("backdoor", "guestinfo-backdoor"),
+        ]),
+        is: "Rust values to flat (String, String) keys and back",
+    },
+    Row {
+        package: "guestinfo-derive",
+        allowed: Allowed::Only(&[]),
+        is: "the derive macro of guestinfo",
+    },
+    Row {
+        package: "guestinfo-backdoor",
+        allowed: Allowed::Only(&[]),
+        is: "the hypervisor's channel into the guest",
+    },
+    Row {
+        package: "vsphere-client",
+        allowed: Allowed::Only(&[always("vim25")]),
+        is: "transport, sessions, properties, updates, tasks, inventory, datastores, devices",
+    },
+    Row {
+        package: "portlayer",
+        allowed: Allowed::Only(&[
+            always("guestinfo"),
+            with_feature("vsphere", "vsphere-client"),
+            with_feature("vsphere", "vim25"),
+            with_feature("vsphere", "vmx-config"),
+        ]),
+        is: "domain traits and types, memory and vSphere implementations, host, conformance",
+    },
+    Row {
+        package: "vsphere-simulator",
+        allowed: Allowed::Only(&[always("vim25"), always("vmx-config"), always("guestinfo")]),
+        is: "an embeddable vSphere endpoint and a command",
+    },
+    Row {
+        package: "examples",
+        allowed: Allowed::Any,
+        is: "one file per runnable job",
+    },
+    Row {
+        package: "xtask",
+        allowed: Allowed::Only(&[]),
+        is: "codegen, ci, arrows, interop, bench-peers",
+    },
+];
+
+/// What the check needs to know about one workspace package.
+#[derive(Debug, Default)]
+struct Package {
+    /// Normal and build dependencies on packages of the workspace.
+    ours: BTreeMap<String, Use>,
+    /// Features, each with what it switches on.
+    features: BTreeMap<String, Vec<String>>,
+}
+
+/// How a manifest names one dependency.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Use {
+    /// Its name in the manifest, which is what features speak of.
+    alias: String,
+    optional: bool,
+}
+
+/// Checks the workspace against the table.
+///
+/// # Errors
+/// Names every arrow that the table does not draw, and every crate that it
+/// does not know.
+pub(crate) fn run() -> Result<()> {
+    let packages = packages(&workspace::metadata()?);
+    let problems = check(&packages);
+    if problems.is_empty() {
+        let arrows: usize = packages.values().map(|package| package.ours.len()).sum();
+        println!(
+            "arrows: {} crates, {arrows} dependencies, all in the table",
+            packages.len()
+        );
+        return Ok(());
+    }
+    for problem in &problems {
+        eprintln!("arrows: {problem}");
+    }
+    bail!(
+        "{} break the table in xtask/src/arrows.rs; see ARCHITECTURE.md for the rules of direction",
+        match problems.len() {
+            1 => "one dependency or crate".to_owned(),
+            n => format!("{n} dependencies or crates"),
+        }
+    )
+}
+
+/// Reads the part of cargo's metadata that the table speaks about.
+fn packages(metadata: &Metadata) -> BTreeMap<String, Package> {
+    let members = metadata.workspace_packages();
+    let ours: BTreeSet<&str> = members
+        .iter()
+        .map(|package| package.name.as_str())
+        .collect();
+    members
+        .iter()
+        .map(|package| {
+            let mut found = Package {
+                features: package.features.clone(),
+                ..Package::default()
+            };
+            for dependency in &package.dependencies {
+                let free = dependency.kind == DependencyKind::Development;
+                if free || !ours.contains(dependency.name.as_str()) {
+                    continue;
+                }
+                let alias = dependency
+                    .rename
+                    .as_ref()
+                    .unwrap_or(&dependency.name)
+                    .clone();
+                // A crate may be named twice, once per platform: it is optional
+                // only if it is so everywhere.
+                found
+                    .ours
+                    .entry(dependency.name.clone())
+                    .and_modify(|uses| uses.optional &= dependency.optional)
+                    .or_insert(Use {
+                        alias,
+                        optional: dependency.optional,
+                    });
+            }
+            (package.name.to_string(), found)
+        })
+        .collect()
+}
+
+/// Everything in `packages` that the table does not draw, one sentence each.
+fn check(packages: &BTreeMap<String, Package>) -> Vec<String> {
+    let mut problems = Vec::new();
+    for (name, package) in packages {
+        let Some(row) = TABLE.iter().find(|row| row.package == name) else {
+            problems.push(format!(
+                "crate `{name}` has no row in the table: give it one, with what it may depend on"
+            ));
+            continue;
+        };
+        let Allowed::Only(arrows) = row.allowed else {
+            continue;
+        };
+        for (to, uses) in &package.ours {
+            let Some(arrow) = arrows.iter().find(|arrow| arrow.to == to) else {
+                problems.push(format!(
+                    "`{name}` -> `{to}` is not in the table: `{name}` is \"{}\" and may depend on {}",
+                    row.is,
+                    list(arrows)
+                ));
+                continue;
+            };
+            let Some(feature) = arrow.feature else {
+                continue;
+            };
+            if !uses.optional {
+                problems.push(format!(
+                    "`{name}` -> `{to}` must be optional, behind feature `{feature}`"
+                ));
+            } else if !switches_on(package, feature, &uses.alias) {
+                problems.push(format!(
+                    "`{name}` -> `{to}` must be switched on by feature `{feature}`, and is not"
+                ));
+            }
+        }
+    }
+    problems
+}
+
+/// Whether `feature` of `package` switches on the optional dependency that the
+/// manifest calls `alias`.
+fn switches_on(package: &Package, feature: &str, alias: &str) -> bool {
+    package.features.get(feature).is_some_and(|switches| {
+        switches
+            .iter()
+            .filter_map(|switch| switch.strip_prefix("dep:"))
+            .any(|dep| dep == alias)
+    })
+}
+
+/// The allowed arrows as a phrase.
+fn list(arrows: &[Arrow]) -> String {
+    if arrows.is_empty() {
+        return "none of our crates".to_owned();
+    }
+    let names: Vec<String> = arrows
+        .iter()
+        .map(|arrow| match arrow.feature {
+            Some(feature) => format!("`{}` (feature `{feature}`)", arrow.to),
+            None => format!("`{}`", arrow.to),
+        })
+        .collect();
+    format!("only {}", names.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot run should stop")]
+
+    use super::*;
+
+    fn named(alias: &str, optional: bool) -> Use {
+        Use {
+            alias: alias.to_owned(),
+            optional,
+        }
+    }
+
+    fn workspace(arrows: &[(&str, &[(&str, bool)])]) -> BTreeMap<String, Package> {
+        arrows
+            .iter()
+            .map(|(name, ours)| {
+                let ours = ours
+                    .iter()
+                    .map(|(to, optional)| ((*to).to_owned(), named(to, *optional)))
+                    .collect();
+                (
+                    (*name).to_owned(),
+                    Package {
+                        ours,
+                        features: BTreeMap::new(),
+                    },
+                )
+            })
+            .collect()
+    }
+
+    #[test]
+    fn arrows_of_the_table_pass() {
+        let packages = workspace(&[
+            ("vim25", &[]),
+            ("vsphere-client", &[("vim25", false)]),
+            (
+                "vsphere-simulator",
+                &[("vim25", false), ("vmx-config", false)],
+            ),
+            (
+                "examples",
+                &[("portlayer", false), ("vsphere-simulator", false)],
+            ),
+        ]);
+        assert_eq!(check(&packages), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_arrow_against_the_direction_is_named() {
+        let problems = check(&workspace(&[("vim25", &[("vsphere-client", false)])]));
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].starts_with("`vim25` -> `vsphere-client` is not in the table"));
+        assert!(problems[0].ends_with("none of our crates"));
+    }
+
+    #[test]
+    fn an_optional_arrow_outside_the_table_is_refused_too() {
+        let problems = check(&workspace(&[("guestinfo", &[("vmx-config", true)])]));
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("`guestinfo-backdoor` (feature `backdoor`)"));
+    }
+
+    #[test]
+    fn an_arrow_that_belongs_to_a_feature_must_be_optional_and_switched_on_by_it() {
+        let mut packages = workspace(&[("portlayer", &[("vmx-config", false)])]);
+        assert!(check(&packages)[0].contains("must be optional, behind feature `vsphere`"));
+
+        packages
+            .get_mut("portlayer")
+            .unwrap()
+            .ours
+            .insert("vmx-config".to_owned(), named("vmx", true));
+        assert!(check(&packages)[0].contains("must be switched on by feature `vsphere`"));
+
+        let features = &mut packages.get_mut("portlayer").unwrap().features;
+        features.insert("vsphere".to_owned(), vec!["dep:vmx".to_owned()]);
+        assert_eq!(check(&packages), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_crate_without_a_row_is_refused() {
+        let problems = check(&workspace(&[("portlayer-utils", &[])]));
+        assert!(problems[0].contains("`portlayer-utils` has no row"));
+    }
+
+    #[test]
+    fn this_workspace_holds_the_table() {
+        let packages = packages(&workspace::metadata().unwrap());
+        assert!(
+            packages.contains_key("vim25"),
+            "the metadata lists our crates"
+        );
+        assert_eq!(check(&packages), Vec::<String>::new());
+    }
+}
