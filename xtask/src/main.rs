@@ -7,9 +7,13 @@
 )]
 
 mod arrows;
+mod ci;
+mod interop;
+mod process;
 mod workspace;
 
-use anyhow::Result;
+use std::process::ExitCode;
+
 use clap::Parser;
 
 /// The project's own chores.
@@ -18,10 +22,23 @@ use clap::Parser;
 enum Chore {
     /// Check that the crates depend on each other only as the architecture allows.
     Arrows,
+    /// Run the gate that every change passes.
+    Ci(ci::Args),
+    /// Run the interoperability suite against other people's clients and servers.
+    Interop(interop::Args),
 }
 
-fn main() -> Result<()> {
-    match Chore::parse() {
+fn main() -> ExitCode {
+    let outcome = match Chore::parse() {
         Chore::Arrows => arrows::run(),
+        Chore::Ci(args) => ci::start(&args),
+        Chore::Interop(args) => interop::start(&args),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -1,0 +1,304 @@
+//! The one gate: what must hold before a change lands, the same commands for
+//! people and for `.ci/run`.
+
+mod example;
+mod expectation;
+mod packages;
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+use crate::process::{cargo, on_path, run};
+use crate::{arrows, interop, workspace};
+
+/// The tests, as the README tells people to run them.
+pub(crate) const README_TESTS: &[&str] = &["test", "--workspace"];
+
+/// The main job, as the README tells people to run it.
+pub(crate) const README_JOB: &[&str] = &["run", "--release", "--example", "hello_world"];
+
+/// How long the whole gate may take on two cores, starting from nothing.
+const BUDGET: Duration = Duration::from_secs(40 * 60);
+
+/// What to run of the gate.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Only these steps, in the gate's order; all when none is named.
+    steps: Vec<String>,
+    /// Print the steps and what they check, and run none.
+    #[arg(long)]
+    list: bool,
+}
+
+/// How a step ended when nothing was wrong.
+enum Outcome {
+    Passed,
+    /// It could not run here, and the reason.
+    NotRun(String),
+}
+
+/// One step of the gate.
+struct Step {
+    name: &'static str,
+    checks: &'static str,
+    run: fn() -> Result<Outcome>,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        checks: "the sources are formatted",
+        run: fmt,
+    },
+    Step {
+        name: "arrows",
+        checks: "the crates depend on each other as the architecture allows",
+        run: layers,
+    },
+    Step {
+        name: "codegen",
+        checks: "the generated sources are current",
+        run: codegen,
+    },
+    Step {
+        name: "packages",
+        checks: "how many packages a user of our crates builds",
+        run: count,
+    },
+    Step {
+        name: "deny",
+        checks: "licences, advisories, sources and bans of the dependencies",
+        run: deny,
+    },
+    Step {
+        name: "clippy",
+        checks: "no lint speaks up, with all features and with the default ones",
+        run: clippy,
+    },
+    Step {
+        name: "features",
+        checks: "each crate builds by itself with no features and with each of them",
+        run: features,
+    },
+    Step {
+        name: "doc",
+        checks: "the documentation builds without a warning",
+        run: doc,
+    },
+    Step {
+        name: "test",
+        checks: "the README's test command passes",
+        run: test,
+    },
+    Step {
+        name: "example",
+        checks: "the README's main job prints what is expected",
+        run: example,
+    },
+    Step {
+        name: "interop",
+        checks: "we and other people's clients and servers understand each other",
+        run: peers,
+    },
+];
+
+/// Runs the gate: every step, even after one has failed, and a summary.
+///
+/// # Errors
+/// When a step failed, or one that does not exist was asked for.
+pub(crate) fn start(args: &Args) -> Result<()> {
+    let steps = select(&args.steps)?;
+    if args.list {
+        for step in steps {
+            println!("{:<9} {}", step.name, step.checks);
+        }
+        return Ok(());
+    }
+    let begin = Instant::now();
+    let mut summary = Vec::new();
+    let mut failed = Vec::new();
+    for step in steps {
+        println!("\n==> {}: {}", step.name, step.checks);
+        let start = Instant::now();
+        let verdict = match (step.run)() {
+            Ok(Outcome::Passed) => "passed".to_owned(),
+            Ok(Outcome::NotRun(reason)) => format!("NOT RUN: {reason}"),
+            Err(error) => {
+                eprintln!("{error:#}");
+                failed.push(step.name);
+                format!(
+                    "FAILED: {}",
+                    error.to_string().lines().next().unwrap_or_default()
+                )
+            }
+        };
+        let line = format!(
+            "{:<9} {:>7.1} s  {verdict}",
+            step.name,
+            start.elapsed().as_secs_f64()
+        );
+        println!("<== {line}");
+        summary.push(line);
+    }
+    println!("\n{}", summary.join("\n"));
+    let took = begin.elapsed();
+    println!(
+        "{:<9} {:>7.1} s  of {} s",
+        "total",
+        took.as_secs_f64(),
+        BUDGET.as_secs()
+    );
+    if took > BUDGET {
+        println!("the gate is OVER ITS BUDGET");
+    }
+    if !failed.is_empty() {
+        bail!("the gate is closed: {} failed", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// The steps called `names`, in the gate's order.
+fn select(names: &[String]) -> Result<Vec<&'static Step>> {
+    for name in names {
+        if !STEPS.iter().any(|step| step.name == name) {
+            let known: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+            bail!("the gate has no step `{name}`; it has {}", known.join(", "));
+        }
+    }
+    Ok(STEPS
+        .iter()
+        .filter(|step| names.is_empty() || names.iter().any(|name| name == step.name))
+        .collect())
+}
+
+/// Prints a command, runs it, and passes when it does.
+fn sh(command: &mut Command) -> Result<()> {
+    println!("$ {}", crate::process::describe(command));
+    run(command)
+}
+
+fn fmt() -> Result<Outcome> {
+    sh(&mut cargo(["fmt", "--all", "--check"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn layers() -> Result<Outcome> {
+    arrows::run()?;
+    Ok(Outcome::Passed)
+}
+
+fn codegen() -> Result<Outcome> {
+    if !workspace::root().join("xtask/src/codegen").is_dir() {
+        return Ok(Outcome::NotRun("there is no generator yet".to_owned()));
+    }
+    sh(&mut cargo(["xtask", "codegen", "--check"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn count() -> Result<Outcome> {
+    packages::print(&workspace::metadata()?)?;
+    Ok(Outcome::Passed)
+}
+
+fn deny() -> Result<Outcome> {
+    if !on_path("cargo-deny") {
+        return Ok(Outcome::NotRun("cargo-deny is not installed".to_owned()));
+    }
+    sh(&mut cargo(["deny", "--all-features", "check"]))?;
+    Ok(Outcome::Passed)
+}
+
+fn clippy() -> Result<Outcome> {
+    for features in [&["--all-features"][..], &[]] {
+        let mut command = cargo(["clippy", "--locked", "--workspace", "--all-targets"]);
+        sh(command.args(features).args(["--", "-D", "warnings"]))?;
+    }
+    Ok(Outcome::Passed)
+}
+
+/// Builds every library by itself: in a workspace build one crate's features
+/// leak into another and hide what is missing.
+fn features() -> Result<Outcome> {
+    let metadata = workspace::metadata()?;
+    for package in metadata.workspace_packages() {
+        if package.publish.as_ref().is_some_and(Vec::is_empty) {
+            continue;
+        }
+        let check = |feature: Option<&str>| {
+            let mut command = cargo(["clippy", "--locked", "--lib", "--no-default-features"]);
+            command.args(["--package", package.name.as_str()]);
+            if let Some(feature) = feature {
+                command.args(["--features", feature]);
+            }
+            sh(command.args(["--", "-D", "warnings"]))
+        };
+        check(None)?;
+        for feature in package
+            .features
+            .keys()
+            .filter(|feature| *feature != "default")
+        {
+            check(Some(feature))?;
+        }
+    }
+    Ok(Outcome::Passed)
+}
+
+fn doc() -> Result<Outcome> {
+    sh(cargo([
+        "doc",
+        "--locked",
+        "--workspace",
+        "--no-deps",
+        "--all-features",
+    ])
+    .env("RUSTDOCFLAGS", "-D warnings"))?;
+    Ok(Outcome::Passed)
+}
+
+fn test() -> Result<Outcome> {
+    sh(&mut cargo(README_TESTS))?;
+    Ok(Outcome::Passed)
+}
+
+fn example() -> Result<Outcome> {
+    example::run()
+}
+
+fn peers() -> Result<Outcome> {
+    interop::start(&interop::Args::default())?;
+    Ok(Outcome::Passed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot run should stop")]
+
+    use super::*;
+
+    #[test]
+    fn steps_run_in_the_order_of_the_gate() {
+        let names = ["doc".to_owned(), "fmt".to_owned()];
+        let selected: Vec<&str> = select(&names)
+            .unwrap()
+            .iter()
+            .map(|step| step.name)
+            .collect();
+        assert_eq!(selected, ["fmt", "doc"]);
+        assert_eq!(select(&[]).unwrap().len(), STEPS.len());
+    }
+
+    #[test]
+    fn an_unknown_step_is_refused_with_the_known_ones() {
+        let Err(error) = select(&["lint".to_owned()]) else {
+            panic!("there is no step `lint`")
+        };
+        assert!(
+            error
+                .to_string()
+                .contains("no step `lint`; it has fmt, arrows")
+        );
+    }
+}

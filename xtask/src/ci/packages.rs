@@ -1,0 +1,69 @@
+//! How many packages a user of our crates builds, so that growth is seen.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context, Result};
+use cargo_metadata::{DependencyKind, Metadata, PackageId};
+
+/// Prints, for each crate of ours that people depend on, how many packages of
+/// others it brings into a program, with all its features on.
+pub(super) fn print(metadata: &Metadata) -> Result<()> {
+    let resolve = metadata
+        .resolve
+        .as_ref()
+        .context("cargo metadata gave no resolved graph")?;
+    let graph: BTreeMap<&PackageId, Vec<&PackageId>> = resolve
+        .nodes
+        .iter()
+        .map(|node| {
+            let normal = node.deps.iter().filter(|dependency| {
+                dependency
+                    .dep_kinds
+                    .iter()
+                    .any(|kind| kind.kind == DependencyKind::Normal)
+            });
+            (&node.id, normal.map(|dependency| &dependency.pkg).collect())
+        })
+        .collect();
+    let ours: BTreeSet<&PackageId> = metadata.workspace_members.iter().collect();
+
+    let mut all = BTreeSet::new();
+    for package in metadata.workspace_packages() {
+        if package.publish.as_ref().is_some_and(Vec::is_empty) {
+            continue;
+        }
+        let others: BTreeSet<&PackageId> = reachable(&graph, &package.id)
+            .difference(&ours)
+            .copied()
+            .collect();
+        println!("{:<18} {:>4} runtime packages", package.name, others.len());
+        all.extend(others);
+    }
+    println!("{:<18} {:>4} runtime packages", "all crates", all.len());
+    Ok(())
+}
+
+/// Everything that `from` needs, itself included.
+fn reachable<'a, T: Ord>(graph: &BTreeMap<&'a T, Vec<&'a T>>, from: &'a T) -> BTreeSet<&'a T> {
+    let mut found = BTreeSet::from([from]);
+    let mut ahead = vec![from];
+    while let Some(next) = ahead.pop() {
+        for dependency in graph.get(next).into_iter().flatten() {
+            if found.insert(*dependency) {
+                ahead.push(*dependency);
+            }
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reachable_follows_cycles_once() {
+        let graph = BTreeMap::from([(&1, vec![&2, &3]), (&2, vec![&1]), (&4, vec![&1])]);
+        assert_eq!(reachable(&graph, &1), BTreeSet::from([&1, &2, &3]));
+    }
+}

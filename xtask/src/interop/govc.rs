@@ -1,0 +1,67 @@
+//! govc, run as people run it: by its environment.
+
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::endpoint::Endpoint;
+use crate::process::capture;
+
+/// A govc that talks to one endpoint.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Govc<'a> {
+    program: &'a Path,
+    endpoint: &'a Endpoint,
+}
+
+impl<'a> Govc<'a> {
+    pub(super) fn new(program: &'a Path, endpoint: &'a Endpoint) -> Self {
+        Self { program, endpoint }
+    }
+
+    /// Runs govc and gives what it printed.
+    ///
+    /// # Errors
+    /// When it ends with a non-zero status.
+    pub(super) fn run(self, arguments: &[&str]) -> Result<String> {
+        let mut command = Command::new(self.program);
+        command.args(arguments).env("GOVC_URL", &self.endpoint.url);
+        command
+            .env("GOVC_USERNAME", &self.endpoint.user)
+            .env("GOVC_PASSWORD", &self.endpoint.password);
+        // A session kept on disk would outlive the endpoint.
+        command
+            .env("GOVC_INSECURE", "true")
+            .env("GOVC_PERSIST_SESSION", "false");
+        capture(&mut command)
+    }
+
+    /// The line of a known-hosts file that pins the endpoint's certificate.
+    ///
+    /// # Errors
+    /// When govc cannot tell it.
+    pub(super) fn known_host(self) -> Result<String> {
+        let printed = self.run(&["about.cert", "-thumbprint"])?;
+        let line = printed
+            .lines()
+            .next()
+            .context("govc about.cert printed nothing")?;
+        Ok(format!("{line}\n"))
+    }
+
+    /// The paths of everything of one of govc's kinds (`m` machines, `p`
+    /// pools), sorted.
+    ///
+    /// # Errors
+    /// When govc cannot list them.
+    pub(super) fn find(self, kind: &str) -> Result<Vec<String>> {
+        let mut paths: Vec<String> = self
+            .run(&["find", "/", "-type", kind])?
+            .lines()
+            .map(str::to_owned)
+            .collect();
+        paths.sort_unstable();
+        Ok(paths)
+    }
+}

@@ -1,0 +1,98 @@
+//! The main job against an endpoint.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::endpoint::Endpoint;
+use super::govc::Govc;
+use crate::process::{capture, cargo, run};
+use crate::workspace;
+
+/// How the job is told to trust the endpoint's certificate.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Trust<'a> {
+    /// Not to verify it.
+    Insecure,
+    /// By a known-hosts file that pins it.
+    KnownHosts(&'a Path),
+}
+
+/// Builds the job and gives its path, or `None` when there is no such job yet.
+///
+/// # Errors
+/// When it does not build.
+pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
+    if !workspace::root().join("examples/hello_world.rs").is_file() {
+        return Ok(None);
+    }
+    println!("$ cargo build --release --example hello_world");
+    run(&mut cargo([
+        "build",
+        "--locked",
+        "--release",
+        "--example",
+        "hello_world",
+    ]))?;
+    Ok(Some(target.join("release/examples/hello_world")))
+}
+
+/// The job, told by its environment where to run.
+pub(super) fn command(program: &Path, endpoint: &Endpoint, trust: Trust<'_>) -> Command {
+    let mut command = Command::new(program);
+    command.env("VSPHERE_URL", &endpoint.url);
+    command
+        .env("GOVC_USERNAME", &endpoint.user)
+        .env("GOVC_PASSWORD", &endpoint.password);
+    match trust {
+        Trust::Insecure => command.env("GOVC_INSECURE", "true"),
+        Trust::KnownHosts(file) => command.env("GOVC_TLS_KNOWN_HOSTS", file),
+    };
+    command
+}
+
+/// Runs the job on the endpoint and checks, as a third party sees it, that
+/// nothing is left.
+///
+/// # Errors
+/// When the job fails, does not show the container, or leaves a machine or a
+/// pool behind.
+pub(super) fn passes(
+    program: &Path,
+    endpoint: &Endpoint,
+    govc: Option<Govc<'_>>,
+    trust: Trust<'_>,
+) -> Result<()> {
+    let inventory = |govc: Govc<'_>| Ok::<_, anyhow::Error>((govc.find("m")?, govc.find("p")?));
+    let before = govc.map(inventory).transpose()?;
+    let printed = capture(command(program, endpoint, trust).args(["--name", "quick_otter"]))?;
+    for line in printed.lines() {
+        println!("    {line}");
+    }
+    ensure!(
+        printed.contains("quick_otter"),
+        "the job did not print its container's name"
+    );
+    let after = govc.map(inventory).transpose()?;
+    if before != after {
+        bail!("the job left something behind\nbefore: {before:?}\nafter: {after:?}");
+    }
+    Ok(())
+}
+
+/// Writes a known-hosts file for the endpoint into `folder`.
+///
+/// # Errors
+/// When govc cannot tell the thumbprint or the file cannot be written.
+pub(super) fn known_hosts(folder: &Path, govc: Govc<'_>, endpoint: &Endpoint) -> Result<PathBuf> {
+    let path = folder.join("known_hosts");
+    let line = govc.known_host()?;
+    ensure!(
+        line.starts_with(endpoint.authority()),
+        "govc pinned another host: {line}"
+    );
+    fs::write(&path, line).with_context(|| format!("write {}", path.display()))?;
+    Ok(path)
+}

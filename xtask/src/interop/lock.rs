@@ -1,0 +1,107 @@
+//! The pinned versions of other people's programs, from `peers.lock`.
+
+use std::fs;
+
+use anyhow::{Context, Result, bail};
+
+use crate::workspace;
+
+/// One pinned peer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Pin {
+    pub(super) ecosystem: String,
+    pub(super) name: String,
+    pub(super) version: String,
+    /// What the ecosystem's own tool compares; `None` where it has no such.
+    pub(super) checksum: Option<String>,
+}
+
+/// Everything pinned.
+#[derive(Debug)]
+pub(super) struct Lock(Vec<Pin>);
+
+impl Lock {
+    /// Reads `xtask/peers.lock`.
+    ///
+    /// # Errors
+    /// When the file cannot be read or a line has not four fields.
+    pub(super) fn read() -> Result<Self> {
+        let path = workspace::root().join("xtask/peers.lock");
+        let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
+        Self::parse(&text).with_context(|| format!("read {}", path.display()))
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        let mut pins = Vec::new();
+        for (number, line) in text.lines().enumerate() {
+            let line = line.split('#').next().unwrap_or_default();
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            match fields[..] {
+                [] => {}
+                [ecosystem, name, version, checksum] => pins.push(Pin {
+                    ecosystem: ecosystem.to_owned(),
+                    name: name.to_owned(),
+                    version: version.to_owned(),
+                    checksum: (checksum != "-").then(|| checksum.to_owned()),
+                }),
+                _ => bail!(
+                    "line {}: expected ecosystem, name, version and checksum, found `{line}`",
+                    number + 1
+                ),
+            }
+        }
+        Ok(Self(pins))
+    }
+
+    /// The one pin of `ecosystem`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) fn pin(&self, ecosystem: &str) -> Result<&Pin> {
+        self.0
+            .iter()
+            .find(|pin| pin.ecosystem == ecosystem)
+            .with_context(|| format!("peers.lock pins nothing of `{ecosystem}`"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot run should stop")]
+
+    use super::*;
+
+    #[test]
+    fn a_line_with_a_field_missing_is_named() {
+        let error = Lock::parse("# peers\n\npypi pyvmomi 9.1.1.0\n")
+            .unwrap_err()
+            .to_string();
+        assert!(error.starts_with("line 3: expected ecosystem"), "{error}");
+    }
+
+    #[test]
+    fn the_go_module_file_names_the_pinned_version() {
+        let lock = Lock::read().unwrap();
+        let pin = lock.pin("go").unwrap();
+        let folder = workspace::root().join("xtask/peers");
+        let requires = format!("require {} {}", pin.name, pin.version);
+        assert!(
+            fs::read_to_string(folder.join("go.mod"))
+                .unwrap()
+                .lines()
+                .any(|line| line == requires)
+        );
+        let sum = format!(
+            "{} {} {}",
+            pin.name,
+            pin.version,
+            pin.checksum.as_deref().unwrap()
+        );
+        assert!(
+            fs::read_to_string(folder.join("go.sum"))
+                .unwrap()
+                .lines()
+                .any(|line| line == sum)
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! We and programs that nobody here wrote: our main job on vcsim, and govc and
+//! pyvmomi on our simulator.
+//!
+//! A peer that cannot be had here is named, and its checks are printed as NOT
+//! RUN; a peer that can be had must pass.
+
+mod endpoint;
+mod go;
+mod govc;
+mod hello_world;
+mod lock;
+mod ours;
+mod peer;
+mod python;
+mod report;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::workspace;
+use endpoint::Endpoint;
+use govc::Govc;
+use hello_world::Trust;
+use lock::Lock;
+use peer::Peer;
+use report::Report;
+
+/// What to run of the suite.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct Args {
+    /// Only get the peers, and say which can be had.
+    #[arg(long)]
+    peers: bool,
+}
+
+/// Everything the checks work with.
+struct Peers {
+    vcsim: Peer,
+    govc: Peer,
+    pyvmomi: Peer,
+}
+
+/// Runs the suite.
+///
+/// # Errors
+/// When a check failed, or none could run.
+pub(crate) fn start(args: &Args) -> Result<()> {
+    let target = workspace::metadata()?.target_directory.into_std_path_buf();
+    let folder = go::folder(&target);
+    let peers = get(&folder)?;
+    if args.peers {
+        return Ok(());
+    }
+    let mut report = Report::default();
+    let job = hello_world::build(&target)?;
+    let simulator = ours::build(&target)?;
+    on_vcsim(&mut report, &peers, job.as_deref(), &folder);
+    ours::checks(&mut report, &peers, simulator.as_deref(), job.as_deref());
+    report.finish()
+}
+
+/// Gets every peer and prints which can be had.
+fn get(folder: &Path) -> Result<Peers> {
+    let bin = folder.join("bin");
+    fs::create_dir_all(&bin).with_context(|| format!("make {}", bin.display()))?;
+    let lock = Lock::read()?;
+    let go = go::get(&lock, &bin)?;
+    let peers = Peers {
+        vcsim: go.vcsim,
+        govc: go.govc,
+        pyvmomi: python::get(&lock, folder)?,
+    };
+    for (name, peer) in [
+        ("vcsim", &peers.vcsim),
+        ("govc", &peers.govc),
+        ("pyvmomi", &peers.pyvmomi),
+    ] {
+        println!("peer {name:<8} {}", peer.describe());
+    }
+    Ok(peers)
+}
+
+/// Our main job on other people's server.
+fn on_vcsim(report: &mut Report, peers: &Peers, job: Option<&Path>, folder: &Path) {
+    for (esx, model) in [(true, "ESX"), (false, "vCenter")] {
+        let name = format!("hello_world on vcsim, {model}");
+        let (program, job) = match (&peers.vcsim, job) {
+            (Peer::Missing { reason }, _) => {
+                report.not_run(&name, reason);
+                continue;
+            }
+            (_, None) => {
+                report.not_run(&name, "examples/hello_world.rs does not exist yet");
+                continue;
+            }
+            (Peer::Had { program, .. }, Some(job)) => (program, job),
+        };
+        report.check(&name, || {
+            let endpoint = Endpoint::vcsim(program, esx)?;
+            match &peers.govc {
+                Peer::Missing { .. } => hello_world::passes(job, &endpoint, None, Trust::Insecure),
+                Peer::Had { program, .. } => {
+                    let govc = Govc::new(program, &endpoint);
+                    let hosts = hello_world::known_hosts(folder, govc, &endpoint)?;
+                    hello_world::passes(job, &endpoint, Some(govc), Trust::KnownHosts(&hosts))
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,190 @@
+//! Other people's clients on our server, while a container exists there.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+
+use super::Peers;
+use super::endpoint::Endpoint;
+use super::govc::Govc;
+use super::hello_world::{self, Trust};
+use super::peer::Peer;
+use super::report::Report;
+use crate::process::{Background, capture, cargo, run};
+use crate::workspace;
+
+/// How long the main job may take to bring its container up, and to take it
+/// down again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The name given to the container.
+const CONTAINER: &str = "quick_otter";
+
+/// The checks, by the names they are reported under.
+const NAMES: &[&str] = &[
+    "govc about",
+    "govc ls",
+    "govc vm.info -e",
+    "govc datastore.ls",
+    "pyvmomi inventory walk",
+];
+
+/// Builds our simulator's command and gives its path.
+///
+/// # Errors
+/// When it does not build.
+pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
+    if !workspace::root().join("simulator/src/main.rs").is_file() {
+        return Ok(None);
+    }
+    println!("$ cargo build --release --package vsphere-simulator");
+    run(&mut cargo([
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        "vsphere-simulator",
+    ]))?;
+    Ok(Some(target.join("release/vsphere-simulator")))
+}
+
+/// Runs every check on our simulator.
+pub(super) fn checks(
+    report: &mut Report,
+    peers: &Peers,
+    simulator: Option<&Path>,
+    job: Option<&Path>,
+) {
+    let (Some(simulator), Some(job)) = (simulator, job) else {
+        for name in NAMES {
+            report.not_run(
+                name,
+                "our simulator's command or the main job does not exist yet",
+            );
+        }
+        return;
+    };
+    let mut scene = None;
+    report.check("hello_world up on our simulator's command", || {
+        scene = Some(Scene::set(simulator, job)?);
+        Ok(())
+    });
+    let Some(scene) = scene else { return };
+    match &peers.govc {
+        Peer::Missing { reason } => {
+            for name in NAMES.iter().filter(|name| name.starts_with("govc")) {
+                report.not_run(name, reason);
+            }
+        }
+        Peer::Had { program, .. } => {
+            let govc = Govc::new(program, &scene.endpoint);
+            report.check("govc about", || about(govc));
+            report.check("govc ls", || ls(govc));
+            report.check("govc vm.info -e", || vm_info(govc));
+            report.check("govc datastore.ls", || datastore_ls(govc));
+        }
+    }
+    match &peers.pyvmomi {
+        Peer::Missing { reason } => report.not_run("pyvmomi inventory walk", reason),
+        Peer::Had { program, .. } => report.check("pyvmomi inventory walk", || {
+            inventory(program, &scene.endpoint)
+        }),
+    }
+    report.check("hello_world down on our simulator's command", || {
+        scene.strike()
+    });
+}
+
+/// Our simulator with the main job's container on it.
+struct Scene {
+    job: Background,
+    endpoint: Endpoint,
+}
+
+impl Scene {
+    /// Starts the simulator, and the main job up to where its container is.
+    fn set(simulator: &Path, job: &Path) -> Result<Self> {
+        let endpoint = Endpoint::start(Command::new(simulator).args(["--listen", "127.0.0.1:0"]))?;
+        let mut command = hello_world::command(job, &endpoint, Trust::Insecure);
+        let mut job = Background::start(command.args(["--name", CONTAINER, "--pause"]))?;
+        job.wait_for_line(PATIENCE, |line| line.contains("press Enter").then_some(()))?;
+        Ok(Self { job, endpoint })
+    }
+
+    /// Lets the job delete everything, and checks that it says so.
+    fn strike(mut self) -> Result<()> {
+        self.job.say("")?;
+        let printed = self.job.finish(PATIENCE)?;
+        ensure!(
+            printed.contains("nothing is left"),
+            "the job did not say that nothing is left:\n{printed}"
+        );
+        Ok(())
+    }
+}
+
+fn about(govc: Govc<'_>) -> Result<()> {
+    let printed = govc.run(&["about"])?;
+    contains(&printed, "API type:")?;
+    contains(&printed, "API version:")
+}
+
+fn ls(govc: Govc<'_>) -> Result<()> {
+    let machines = govc.run(&["ls", "vm"])?;
+    contains(&machines, CONTAINER)?;
+    let all = govc.run(&["ls", "-l", "/*/*"])?;
+    for kind in ["VirtualMachine", "Datastore", "Network", "ComputeResource"] {
+        contains(&all, kind)?;
+    }
+    Ok(())
+}
+
+fn vm_info(govc: Govc<'_>) -> Result<()> {
+    let path = container(govc)?;
+    let printed = govc.run(&["vm.info", "-e", &path])?;
+    contains(&printed, "Power state:")?;
+    contains(&printed, "guestinfo./common/name:")?;
+    contains(&printed, "/cmd/Path:")?;
+    contains(&printed, "/hello")
+}
+
+fn datastore_ls(govc: Govc<'_>) -> Result<()> {
+    // The container's folder is named after its machine; what is in it is
+    // listed by searching the datastore, as govc does for every folder.
+    let all = govc.run(&["datastore.ls", "-R"])?;
+    contains(&all, ".vmx")?;
+    contains(&all, ".vmdk")
+}
+
+/// The inventory path of the container's machine.
+fn container(govc: Govc<'_>) -> Result<String> {
+    let machines = govc.find("m")?;
+    machines
+        .into_iter()
+        .find(|path| path.contains(CONTAINER))
+        .ok_or_else(|| anyhow::anyhow!("govc find shows no machine with `{CONTAINER}` in its name"))
+}
+
+fn inventory(python: &Path, endpoint: &Endpoint) -> Result<()> {
+    let mut command = Command::new(python);
+    command.arg(workspace::root().join("xtask/interop/inventory.py"));
+    command.env("GOVC_URL", &endpoint.url);
+    command
+        .env("GOVC_USERNAME", &endpoint.user)
+        .env("GOVC_PASSWORD", &endpoint.password);
+    let printed = capture(&mut command)?;
+    contains(&printed, "guestinfo./common/name")?;
+    contains(&printed, CONTAINER)?;
+    contains(&printed, "fault ")
+}
+
+/// Checks that `printed` has `part` in it.
+fn contains(printed: &str, part: &str) -> Result<()> {
+    ensure!(
+        printed.contains(part),
+        "`{part}` is not in what was printed:\n{printed}"
+    );
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! What was checked, and how it ended.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+
+/// The checks so far.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    passed: usize,
+    not_run: Vec<String>,
+    failed: Vec<String>,
+}
+
+impl Report {
+    /// Runs one check and prints how it ended.
+    pub(super) fn check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
+        let start = Instant::now();
+        let outcome = check();
+        let took = start.elapsed().as_secs_f64();
+        match outcome {
+            Ok(()) => {
+                println!("ok       {name} ({took:.2} s)");
+                self.passed += 1;
+            }
+            Err(error) => {
+                println!("FAILED   {name} ({took:.2} s)");
+                eprintln!("{error:#}");
+                self.failed.push(name.to_owned());
+            }
+        }
+    }
+
+    /// Says that a check cannot run here, and why.
+    pub(super) fn not_run(&mut self, name: &str, reason: &str) {
+        println!("NOT RUN  {name}: {reason}");
+        self.not_run.push(name.to_owned());
+    }
+
+    /// Prints the totals.
+    ///
+    /// # Errors
+    /// When a check failed, or none ran.
+    pub(super) fn finish(self) -> Result<()> {
+        println!(
+            "interop: {} passed, {} failed, {} not run",
+            self.passed,
+            self.failed.len(),
+            self.not_run.len()
+        );
+        for name in &self.not_run {
+            println!("interop: NOT RUN: {name}");
+        }
+        if !self.failed.is_empty() {
+            bail!("these checks failed: {}", self.failed.join("; "));
+        }
+        if self.passed == 0 {
+            bail!("no check could run: the suite has shown nothing");
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suite_that_ran_nothing_does_not_pass() {
+        let mut report = Report::default();
+        report.not_run("govc about", "no Go");
+        assert!(report.finish().is_err());
+    }
+
+    #[test]
+    fn one_failure_fails_the_suite() {
+        let mut report = Report::default();
+        report.check("good", || Ok(()));
+        report.check("bad", || bail!("it is"));
+        assert!(report.finish().is_err());
+    }
+}

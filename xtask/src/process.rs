@@ -1,0 +1,320 @@
+//! Running other programs: to their end, or in the background until dropped.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, bail};
+
+/// A command line as a person would type it, for messages.
+pub(crate) fn describe(command: &Command) -> String {
+    let mut words: Vec<String> = command
+        .get_envs()
+        .filter_map(|(name, value)| {
+            let value = value?.to_string_lossy();
+            let name = name.to_string_lossy();
+            // The value of a password has no place in a log.
+            Some(if name.contains("PASSWORD") {
+                format!("{name}=…")
+            } else {
+                format!("{name}='{value}'")
+            })
+        })
+        .collect();
+    words.push(
+        Path::new(command.get_program())
+            .file_name()
+            .unwrap_or(command.get_program())
+            .to_string_lossy()
+            .into_owned(),
+    );
+    words.extend(
+        command
+            .get_args()
+            .map(|argument| argument.to_string_lossy().into_owned()),
+    );
+    words.join(" ")
+}
+
+/// Whether `program` can be run from here.
+pub(crate) fn on_path(program: &str) -> bool {
+    std::env::var_os("PATH").is_some_and(|path| {
+        std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+    })
+}
+
+/// Runs `command` to its end with our own standard streams.
+///
+/// # Errors
+/// When it cannot be started or ends with a non-zero status.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command
+        .status()
+        .with_context(|| format!("start `{}`", describe(command)))?;
+    if !status.success() {
+        bail!("`{}` ended with {status}", describe(command));
+    }
+    Ok(())
+}
+
+/// Runs `command` to its end and gives what it wrote to standard output.
+///
+/// # Errors
+/// When it cannot be started or ends with a non-zero status; the error then
+/// carries what it wrote to both streams.
+pub(crate) fn capture(command: &mut Command) -> Result<String> {
+    let output = output(command)?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        bail!(
+            "`{}` ended with {}\n{}{}",
+            describe(command),
+            output.status,
+            text,
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(text)
+}
+
+/// Runs `command` to its end, with an empty standard input, and gives its
+/// status and what it wrote.
+///
+/// # Errors
+/// When it cannot be started.
+pub(crate) fn output(command: &mut Command) -> Result<Output> {
+    command
+        .stdin(Stdio::null())
+        .output()
+        .with_context(|| format!("start `{}`", describe(command)))
+}
+
+/// A program in the background: killed and reaped when dropped.
+///
+/// Its standard input stays open as long as the value lives, so a program that
+/// stops at the end of its input stops even when this process is killed. Its
+/// standard error is ours; its standard output is read line by line.
+#[derive(Debug)]
+pub(crate) struct Background {
+    name: String,
+    child: Child,
+    input: Option<ChildStdin>,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+impl Background {
+    /// Starts `command`.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub(crate) fn start(command: &mut Command) -> Result<Self> {
+        let name = describe(command);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .with_context(|| format!("start `{name}`"))?;
+        let input = child.stdin.take();
+        let output = child
+            .stdout
+            .take()
+            .ok_or_else(|| anyhow!("`{name}` has no standard output"))?;
+        Ok(Self {
+            name,
+            child,
+            input,
+            lines: follow(output),
+            seen: Vec::new(),
+        })
+    }
+
+    /// Waits for the first line for which `pick` gives a value.
+    ///
+    /// # Errors
+    /// When the program ends its output, or `patience` runs out, before such a
+    /// line; the error carries what was read.
+    pub(crate) fn wait_for_line<T>(
+        &mut self,
+        patience: Duration,
+        mut pick: impl FnMut(&str) -> Option<T>,
+    ) -> Result<T> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self
+                .lines
+                .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
+                Ok(line) => {
+                    let picked = pick(&line);
+                    self.seen.push(line);
+                    if let Some(value) = picked {
+                        return Ok(value);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => bail!(
+                    "`{}` did not print the awaited line within {patience:?}; it printed:\n{}",
+                    self.name,
+                    self.seen.join("\n")
+                ),
+                Err(RecvTimeoutError::Disconnected) => bail!(
+                    "`{}` ended before the awaited line; it printed:\n{}",
+                    self.name,
+                    self.seen.join("\n")
+                ),
+            }
+        }
+    }
+
+    /// Writes `line` and a line end to the program's standard input.
+    ///
+    /// # Errors
+    /// When the program no longer reads.
+    pub(crate) fn say(&mut self, line: &str) -> Result<()> {
+        let input = self
+            .input
+            .as_mut()
+            .ok_or_else(|| anyhow!("the input of `{}` is closed", self.name))?;
+        writeln!(input, "{line}").with_context(|| format!("write to `{}`", self.name))
+    }
+
+    /// Waits until the program ends by itself and gives everything it printed.
+    ///
+    /// # Errors
+    /// When it ends with a non-zero status or `patience` runs out.
+    pub(crate) fn finish(mut self, patience: Duration) -> Result<String> {
+        let deadline = Instant::now() + patience;
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            self.seen.push(line);
+        }
+        if Instant::now() >= deadline {
+            bail!(
+                "`{}` did not end within {patience:?}; it printed:\n{}",
+                self.name,
+                self.seen.join("\n")
+            );
+        }
+        let status = self
+            .child
+            .wait()
+            .with_context(|| format!("wait for `{}`", self.name))?;
+        let printed = self.seen.join("\n");
+        if !status.success() {
+            bail!(
+                "`{}` ended with {status}; it printed:\n{printed}",
+                self.name
+            );
+        }
+        Ok(printed)
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        drop(self.input.take());
+        // Both fail only when the program has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The lines of `output`, read by a thread of their own so that a wait for one
+/// can end by time, and so that the program never blocks on a full pipe.
+fn follow(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines() {
+            let Ok(line) = line else { break };
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+/// A command that runs cargo, the one that runs us where there is one.
+pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command
+        .args(arguments)
+        .current_dir(crate::workspace::root());
+    command
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot run should stop")]
+
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn a_failing_command_is_named_with_what_it_wrote() {
+        let error = capture(&mut shell("echo broken >&2; exit 3"))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("exit status: 3") && error.contains("broken"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_background_program_is_spoken_to_and_finishes() {
+        let mut echo =
+            Background::start(&mut shell("echo ready; read word; echo got $word")).unwrap();
+        echo.wait_for_line(Duration::from_secs(20), |line| {
+            (line == "ready").then_some(())
+        })
+        .unwrap();
+        echo.say("word").unwrap();
+        assert_eq!(
+            echo.finish(Duration::from_secs(20)).unwrap(),
+            "ready\ngot word"
+        );
+    }
+
+    #[test]
+    fn a_background_program_that_ends_early_is_an_error_with_its_output() {
+        let mut early = Background::start(&mut shell("echo something else")).unwrap();
+        let error = early
+            .wait_for_line(Duration::from_secs(20), |line| {
+                (line == "ready").then_some(())
+            })
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("ended before") && error.contains("something else"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_dropped_background_program_is_gone() {
+        let sleeper = Background::start(&mut shell("exec sleep 1000")).unwrap();
+        let process = Path::new("/proc").join(sleeper.child.id().to_string());
+        assert!(process.exists());
+        drop(sleeper);
+        assert!(!process.exists());
+    }
+
+    #[test]
+    fn passwords_are_not_described() {
+        let mut command = shell("true");
+        command.env("GOVC_PASSWORD", "open sesame");
+        assert!(!describe(&command).contains("sesame"));
+    }
+}
