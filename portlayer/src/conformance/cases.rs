@@ -1,0 +1,60 @@
+//! The list, and what the cases are about.
+
+mod identity;
+mod life;
+mod parallel;
+mod signals;
+
+use std::pin::Pin;
+
+use super::Case;
+use super::check::{Bench, Check};
+use crate::Capability::{GuestKeys, Signals};
+
+pub(super) type Run = for<'a> fn(Bench<'a>) -> Pin<Box<dyn Future<Output = Check> + Send + 'a>>;
+
+/// A case from an async function over `&Bench`; what it made is cleared away, and failing to is a
+/// failure unless the case itself failed first.
+macro_rules! case {
+    ($room:ident :: $name:ident $(, needs $($needed:ident),+)?) => {
+        Case {
+            name: stringify!($name),
+            needs: &[$($($needed),+)?],
+            run: |bench| Box::pin(async move {
+                let held = $room::$name(&bench).await;
+                let cleared = bench.clear().await;
+                held.and(cleared)
+            }),
+        }
+    };
+}
+
+pub(super) static ALL: &[Case] = &[
+    case!(identity::what_was_asked_for_is_read_back),
+    case!(identity::an_id_and_a_name_are_given_once),
+    case!(identity::removing_frees_id_and_name),
+    case!(identity::a_bad_field_is_named_and_nothing_is_made),
+    case!(identity::an_unknown_network_is_named),
+    case!(identity::an_unknown_id_is_not_found),
+    case!(identity::state_lives_in_the_back_end),
+    case!(life::start_tells_what_is_known),
+    case!(life::a_process_that_ends_at_once_is_stopped_with_its_exit, needs GuestKeys),
+    case!(life::a_launch_that_fails_says_why, needs GuestKeys),
+    case!(life::a_container_can_be_started_again),
+    case!(life::a_new_run_forgets_the_exit_of_the_last, needs GuestKeys),
+    case!(life::start_is_refused_while_on),
+    case!(life::stop_is_idempotent),
+    case!(life::stop_is_refused_before_the_first_start),
+    case!(life::remove_is_refused_while_on),
+    case!(life::wait_sees_the_end_from_before_the_start, needs GuestKeys),
+    case!(life::wait_ends_when_the_container_is_removed),
+    case!(signals::kill_ends_a_process),
+    case!(signals::a_signal_ends_a_process_that_heeds_it, needs GuestKeys, Signals),
+    case!(signals::stop_asks_first, needs GuestKeys, Signals),
+    case!(signals::a_signal_is_refused_while_off),
+    case!(parallel::of_many_starts_one_wins),
+    case!(parallel::of_many_creates_with_one_name_one_wins),
+    case!(parallel::containers_do_not_wait_for_each_other),
+    case!(parallel::many_waiters_get_the_same_exit),
+    case!(parallel::a_dropped_start_leaves_a_container_that_works),
+];

@@ -1,0 +1,140 @@
+//! Ids, names, what is read back, and what is refused.
+
+use crate::conformance::Process;
+use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
+use crate::exec::{Command, ContainerSpec, Signal, StopOptions};
+use crate::{ContainerId, Error, ExecExt, ResourceKind, State, StateKind};
+
+pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check {
+    let command = Command::new("/bin/a b")
+        .arg("plain")
+        .arg("with|bar")
+        .arg("späce and \"quotes\" #=\\")
+        .env("PATH", "/bin:/usr/bin")
+        .env("EQUALS", "a=b|c")
+        .working_dir("/work dir");
+    let spec = ContainerSpec {
+        command,
+        cpus: 2,
+        memory_mib: 256,
+        image: "registry.example:5000/team/image:v1.0".into(),
+        ..bench.spec(Process::Runs)
+    };
+    let id = bench.exec().create(spec.clone()).await?;
+    ensure_eq!(id, spec.id);
+    let info = bench.exec().inspect(&id).await?;
+    ensure_eq!(info.id, spec.id);
+    ensure_eq!(info.name, spec.name);
+    ensure_eq!(info.image, spec.image);
+    ensure_eq!(info.command, spec.command);
+    ensure_eq!(info.cpus, spec.cpus);
+    ensure_eq!(info.memory_mib, spec.memory_mib);
+    ensure_eq!(info.state, State::Created);
+    ensure_eq!(info.failure, None);
+    ensure_eq!(bench.listed(&id).await?, Some(info));
+    Ok(())
+}
+
+pub(super) async fn an_id_and_a_name_are_given_once(bench: &Bench<'_>) -> Check {
+    let first = bench.spec(Process::Runs);
+    bench.exec().create(first.clone()).await?;
+    let same_name = ContainerSpec {
+        name: first.name.clone(),
+        ..bench.spec(Process::Runs)
+    };
+    let refused = bench.exec().create(same_name).await;
+    ensure!(refused, Err(Error::AlreadyExists { ref resource, .. }) if *resource.id == first.name);
+    let same_id = ContainerSpec {
+        id: first.id,
+        ..bench.spec(Process::Runs)
+    };
+    ensure!(
+        bench.exec().create(same_id).await,
+        Err(Error::AlreadyExists { .. })
+    );
+    ensure_eq!(
+        bench.listed(&first.id).await?.map(|info| info.name),
+        Some(first.name)
+    );
+    Ok(())
+}
+
+pub(super) async fn removing_frees_id_and_name(bench: &Bench<'_>) -> Check {
+    let spec = bench.spec(Process::Runs);
+    bench.exec().create(spec.clone()).await?;
+    bench.exec().remove(&spec.id).await?;
+    ensure_eq!(bench.listed(&spec.id).await?, None);
+    bench.exec().create(spec.clone()).await?;
+    ensure_eq!(bench.state(&spec.id).await?, State::Created);
+    Ok(())
+}
+
+pub(super) async fn a_bad_field_is_named_and_nothing_is_made(bench: &Bench<'_>) -> Check {
+    let spec = ContainerSpec {
+        name: "not a name".into(),
+        ..bench.spec(Process::Runs)
+    };
+    let id = spec.id;
+    ensure!(
+        bench.exec().create(spec).await,
+        Err(Error::InvalidArgument { field: "name", .. })
+    );
+    ensure_eq!(bench.listed(&id).await?, None);
+    Ok(())
+}
+
+pub(super) async fn an_unknown_network_is_named(bench: &Bench<'_>) -> Check {
+    let network = "conformance-no-such-network";
+    let spec = ContainerSpec {
+        network: Some(network.into()),
+        ..bench.spec(Process::Runs)
+    };
+    let id = spec.id;
+    ensure!(
+        bench.exec().create(spec).await,
+        Err(Error::NotFound { ref resource, .. })
+            if resource.kind == ResourceKind::Network && *resource.id == *network
+    );
+    ensure_eq!(bench.listed(&id).await?, None);
+    Ok(())
+}
+
+pub(super) async fn an_unknown_id_is_not_found(bench: &Bench<'_>) -> Check {
+    let id = ContainerId::generate();
+    let exec = bench.exec();
+    ensure!(exec.inspect(&id).await, Err(Error::NotFound { .. }));
+    ensure!(exec.start(&id).await, Err(Error::NotFound { .. }));
+    ensure!(exec.wait(&id).await, Err(Error::NotFound { .. }));
+    ensure!(
+        exec.stop(&id, StopOptions::AT_ONCE).await,
+        Err(Error::NotFound { .. })
+    );
+    ensure!(
+        exec.signal(&id, Signal::KILL).await,
+        Err(Error::NotFound { .. })
+    );
+    ensure!(exec.remove(&id).await, Err(Error::NotFound { .. }));
+    ensure!(exec.resolve(&id.short()).await, Err(Error::NotFound { .. }));
+    Ok(())
+}
+
+pub(super) async fn state_lives_in_the_back_end(bench: &Bench<'_>) -> Check {
+    let id = bench.create(Process::Runs).await?;
+    let other = bench.reopen().await?;
+    ensure_eq!(
+        other.exec().inspect(&id).await?,
+        bench.exec().inspect(&id).await?
+    );
+    let state = other.exec().start(&id).await?;
+    ensure_eq!(bench.state(&id).await?, state);
+    bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
+    let another = bench.reopen().await?;
+    ensure_eq!(
+        another.exec().inspect(&id).await?.state.kind(),
+        StateKind::Stopped
+    );
+    another.exec().remove(&id).await?;
+    ensure!(other.exec().inspect(&id).await, Err(Error::NotFound { .. }));
+    ensure!(bench.exec().start(&id).await, Err(Error::NotFound { .. }));
+    Ok(())
+}

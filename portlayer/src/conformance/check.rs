@@ -1,0 +1,152 @@
+//! What cases are written with.
+
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use super::{Fixture, Process};
+use crate::exec::{Command, ContainerInfo, ContainerSpec, ExecExt};
+use crate::{Capability, ContainerId, Error, Exec, PortLayer, Result, State};
+
+/// Why a case does not hold.
+#[derive(Debug)]
+pub struct Failure(String);
+
+impl Failure {
+    pub(super) fn new(reason: impl fmt::Display) -> Self {
+        Self(reason.to_string())
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<Error> for Failure {
+    /// The error with all its causes.
+    fn from(error: Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        Self(text)
+    }
+}
+
+pub(super) type Check = Result<(), Failure>;
+
+/// Fails with the condition and what was found instead.
+macro_rules! ensure {
+    ($value:expr, $pattern:pat $(if $guard:expr)? $(,)?) => {{
+        match $value {
+            $pattern $(if $guard)? => {}
+            other => {
+                return Err(Failure::new(format_args!(
+                    "{} is {other:?}, expected {}",
+                    stringify!($value),
+                    stringify!($pattern $(if $guard)?)
+                )));
+            }
+        }
+    }};
+}
+/// Fails unless both are equal.
+macro_rules! ensure_eq {
+    ($left:expr, $right:expr $(,)?) => {{
+        let (left, right) = (&$left, &$right);
+        if left != right {
+            return Err(Failure::new(format_args!(
+                "{} is {left:?}, expected {right:?}",
+                stringify!($left)
+            )));
+        }
+    }};
+}
+pub(super) use {ensure, ensure_eq};
+
+/// The place where a case works: the port layer, and the containers to clear away afterwards.
+pub(super) struct Bench<'a> {
+    fixture: &'a dyn Fixture,
+    layer: PortLayer,
+    made: Mutex<Vec<ContainerId>>,
+}
+
+impl<'a> Bench<'a> {
+    pub(super) fn new(fixture: &'a dyn Fixture, layer: PortLayer) -> Self {
+        Self {
+            fixture,
+            layer,
+            made: Mutex::default(),
+        }
+    }
+
+    pub(super) fn exec(&self) -> &dyn Exec {
+        self.layer.exec()
+    }
+
+    pub(super) fn has(&self, capability: Capability) -> bool {
+        self.exec().capabilities().contains(capability)
+    }
+
+    /// Another object on the same containers.
+    pub(super) async fn reopen(&self) -> Result<PortLayer> {
+        self.fixture.open().await
+    }
+
+    pub(super) fn command(&self, process: Process) -> Command {
+        self.fixture.command(process)
+    }
+
+    /// A specification with a name that no other has; its container is cleared away at the end,
+    /// however it came to be.
+    pub(super) fn spec(&self, process: Process) -> ContainerSpec {
+        let id = ContainerId::generate();
+        self.made
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(id);
+        let name = format!("conformance-{}", id.short());
+        let command = self.command(process);
+        ContainerSpec {
+            id,
+            ..ContainerSpec::new(name, "conformance:latest", command)
+        }
+    }
+
+    pub(super) async fn create(&self, process: Process) -> Result<ContainerId> {
+        self.exec().create(self.spec(process)).await
+    }
+
+    pub(super) async fn state(&self, id: &ContainerId) -> Result<State> {
+        Ok(self.exec().inspect(id).await?.state)
+    }
+
+    /// The container as the list has it.
+    pub(super) async fn listed(&self, id: &ContainerId) -> Result<Option<ContainerInfo>> {
+        let listing = self.exec().list().await?;
+        Ok(listing
+            .containers
+            .into_iter()
+            .find(|container| container.id == *id))
+    }
+
+    pub(super) async fn clear(self) -> Check {
+        for id in self
+            .made
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
+            match self.layer.exec().remove_forced(&id).await {
+                Ok(()) | Err(Error::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,70 @@
+//! Sugar over [`Exec`], the same for every back end.
+
+use async_trait::async_trait;
+
+use super::{ContainerSpec, Exec, Signal, StopOptions};
+use crate::{ContainerId, Error, Resource, Result, State, StateKind};
+
+/// What can be said in terms of [`Exec`]'s own methods.
+#[async_trait]
+pub trait ExecExt: Exec {
+    /// Creates and starts. If the start fails the container stays, for looking at.
+    ///
+    /// # Errors
+    /// Those of [`Exec::create`] and [`Exec::start`].
+    async fn run(&self, spec: ContainerSpec) -> Result<(ContainerId, State)> {
+        let id = self.create(spec).await?;
+        let state = self.start(&id).await?;
+        Ok((id, state))
+    }
+
+    /// Sends `KILL`.
+    ///
+    /// # Errors
+    /// Those of [`Exec::signal`].
+    async fn kill(&self, id: &ContainerId) -> Result<()> {
+        self.signal(id, Signal::KILL).await
+    }
+
+    /// Removes a container whatever it is doing: what is on is switched off first.
+    ///
+    /// # Errors
+    /// Those of [`Exec::stop`] and [`Exec::remove`].
+    async fn remove_forced(&self, id: &ContainerId) -> Result<()> {
+        match self.remove(id).await {
+            Err(Error::InvalidState { actual, .. }) if StateKind::STOPPABLE.contains(&actual) => {
+                self.stop(id, StopOptions::AT_ONCE).await?;
+                self.remove(id).await
+            }
+            done => done,
+        }
+    }
+
+    /// The container that a user means by a name, an id or the beginning of an id. A full id or
+    /// name wins over a beginning.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] if there is none, [`Error::InvalidArgument`] if several begin so.
+    async fn resolve(&self, text: &str) -> Result<ContainerId> {
+        let containers = self.list().await?.containers;
+        let mut exact = containers
+            .iter()
+            .filter(|c| c.name == text || c.id.to_string() == text);
+        if let Some(found) = exact.next() {
+            return Ok(found.id);
+        }
+        let is_prefix = |id: &ContainerId| !text.is_empty() && id.to_string().starts_with(text);
+        let mut found = containers.iter().map(|c| c.id).filter(is_prefix);
+        match (found.next(), found.next()) {
+            (Some(id), None) => Ok(id),
+            (None, _) => Err(Error::not_found(Resource::container(text))),
+            (Some(_), Some(_)) => Err(Error::invalid_argument(
+                Resource::container(text),
+                "id",
+                "more than one container's id begins so",
+            )),
+        }
+    }
+}
+
+impl<E: Exec + ?Sized> ExecExt for E {}

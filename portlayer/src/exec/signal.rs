@@ -1,0 +1,95 @@
+//! Signals by the numbers and names of Linux, which is what runs in the guest.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A signal for a process, by its Linux number (1 to 64).
+///
+/// ```
+/// use portlayer::exec::Signal;
+///
+/// assert_eq!("SIGTERM".parse(), Ok(Signal::TERM));
+/// assert_eq!("kill".parse(), Ok(Signal::KILL));
+/// assert_eq!("1".parse(), Ok(Signal::HUP));
+/// assert_eq!(Signal::TERM.to_string(), "TERM");
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Signal(u8);
+
+const NAMES: [(u8, &str); 12] = [
+    (1, "HUP"),
+    (2, "INT"),
+    (3, "QUIT"),
+    (6, "ABRT"),
+    (9, "KILL"),
+    (10, "USR1"),
+    (12, "USR2"),
+    (14, "ALRM"),
+    (15, "TERM"),
+    (18, "CONT"),
+    (19, "STOP"),
+    (28, "WINCH"),
+];
+
+impl Signal {
+    /// Hang up.
+    pub const HUP: Self = Self(1);
+    /// Interrupt, as from a keyboard.
+    pub const INT: Self = Self(2);
+    /// End now; cannot be caught.
+    pub const KILL: Self = Self(9);
+    /// Please end.
+    pub const TERM: Self = Self(15);
+
+    /// The signal of this number.
+    ///
+    /// # Errors
+    /// If the number is not between 1 and 64.
+    pub fn new(number: u8) -> Result<Self, ParseSignalError> {
+        if (1..=64).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(ParseSignalError(number.to_string()))
+        }
+    }
+
+    /// Its number.
+    #[must_use]
+    pub fn number(self) -> u8 {
+        self.0
+    }
+}
+
+impl fmt::Display for Signal {
+    /// The name without `SIG`, or the number where it has no name here.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match NAMES.iter().find(|(number, _)| *number == self.0) {
+            Some((_, name)) => f.write_str(name),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
+impl FromStr for Signal {
+    type Err = ParseSignalError;
+
+    /// A number, or a name with or without `SIG`, in any case.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused = || ParseSignalError(text.to_owned());
+        if let Ok(number) = text.parse() {
+            return Self::new(number).map_err(|_| refused());
+        }
+        let upper = text.to_ascii_uppercase();
+        let name = upper.strip_prefix("SIG").unwrap_or(&upper);
+        NAMES
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(number, _)| Self(*number))
+            .ok_or_else(refused)
+    }
+}
+
+/// The text names no signal.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a signal; use a number from 1 to 64 or a name such as TERM")]
+pub struct ParseSignalError(String);

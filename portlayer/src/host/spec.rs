@@ -1,0 +1,154 @@
+//! What an installer asks for.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+
+use crate::{Error, Resource, Result};
+
+/// As the installer of VIC had it: the name appears in paths and host names.
+const NAME_MAX: usize = 31;
+
+/// A virtual container host as it is asked for.
+///
+/// ```
+/// use portlayer::host::{HostSpec, Iso};
+///
+/// let spec = HostSpec {
+///     bridge_network: Some("bridge".into()),
+///     ..HostSpec::new("vch-1", Iso::bytes("appliance"), Iso::file("bootstrap.iso"))
+/// };
+/// assert!(spec.validate().is_ok());
+/// ```
+#[derive(Clone, Debug)]
+pub struct HostSpec {
+    /// Its name: 1 to 31 letters, digits and `-`, the first a letter or a digit. Unique on the
+    /// endpoint.
+    pub name: String,
+    /// The datacenter, by name. `None`: the only one there is.
+    pub datacenter: Option<String>,
+    /// Where it runs: a host, a cluster or a resource pool, by name or inventory path. `None`: the
+    /// only one there is.
+    pub compute: Option<String>,
+    /// The datastore of all its files, by name. `None`: the only one there is.
+    pub datastore: Option<String>,
+    /// The network of its containers, by name. `None`: the only one there is.
+    pub bridge_network: Option<String>,
+    /// The network of its appliance towards the world, by name. `None`: the bridge network.
+    pub public_network: Option<String>,
+    /// Where the containers' serial lines find the appliance: a host name or an address. `None`:
+    /// the host's name, to be resolved by the endpoint's hosts.
+    pub address: Option<String>,
+    /// The image that the appliance boots.
+    pub appliance_iso: Iso,
+    /// The image that containers boot.
+    pub bootstrap_iso: Iso,
+    /// Virtual processors of the appliance.
+    pub cpus: u32,
+    /// Memory of the appliance in MiB.
+    pub memory_mib: u64,
+}
+
+impl HostSpec {
+    /// A host where every choice that has a single answer is left to the endpoint; its appliance
+    /// has 1 processor and 2048 MiB.
+    pub fn new(name: impl Into<String>, appliance_iso: Iso, bootstrap_iso: Iso) -> Self {
+        Self {
+            name: name.into(),
+            datacenter: None,
+            compute: None,
+            datastore: None,
+            bridge_network: None,
+            public_network: None,
+            address: None,
+            appliance_iso,
+            bootstrap_iso,
+            cpus: 1,
+            memory_mib: 2048,
+        }
+    }
+
+    /// Checks what can be checked without an endpoint.
+    ///
+    /// # Errors
+    /// [`Error::InvalidArgument`] naming the first field that cannot be used.
+    pub fn validate(&self) -> Result<()> {
+        let refuse = |field, reason: &str| {
+            Err(Error::invalid_argument(
+                Resource::host(&self.name),
+                field,
+                reason,
+            ))
+        };
+        let mut letters = self.name.bytes();
+        if self.name.len() > NAME_MAX
+            || !letters
+                .next()
+                .is_some_and(|first| first.is_ascii_alphanumeric())
+            || !letters.all(|b| b.is_ascii_alphanumeric() || b == b'-')
+        {
+            return refuse(
+                "name",
+                "a name has 1 to 31 letters, digits and '-' and begins with a letter or a digit",
+            );
+        }
+        let named = [
+            ("datacenter", &self.datacenter),
+            ("compute", &self.compute),
+            ("datastore", &self.datastore),
+            ("bridge_network", &self.bridge_network),
+            ("public_network", &self.public_network),
+            ("address", &self.address),
+        ];
+        for (field, name) in named {
+            if name
+                .as_deref()
+                .is_some_and(|n| n.is_empty() || n.chars().any(char::is_control))
+            {
+                return refuse(field, "it is empty or holds a control character");
+            }
+        }
+        if self.cpus == 0 || self.cpus > i32::MAX as u32 {
+            return refuse("cpus", "there must be at least 1");
+        }
+        if self.memory_mib == 0
+            || !self.memory_mib.is_multiple_of(4)
+            || self.memory_mib > i32::MAX as u64
+        {
+            return refuse("memory_mib", "it must be a multiple of 4, and not 0");
+        }
+        Ok(())
+    }
+}
+
+/// Where a boot image comes from.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Iso {
+    /// It is in memory.
+    Bytes(Bytes),
+    /// It is a file here, read while it is sent.
+    File(PathBuf),
+}
+
+impl Iso {
+    /// An image in memory.
+    pub fn bytes(content: impl Into<Bytes>) -> Self {
+        Self::Bytes(content.into())
+    }
+
+    /// A file.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::File(path.into())
+    }
+}
+
+impl fmt::Debug for Iso {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(content) => write!(f, "Iso({} bytes)", content.len()),
+            Self::File(path) => write!(f, "Iso({})", path.display()),
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The states of a container and how its process ended.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// How a container's process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitStatus {
+    /// It exited with this code.
+    Code(i32),
+    /// It was ended by this signal. Zero: by a signal that the guest did not name.
+    Signal(u8),
+    /// The machine went off and nobody wrote down how the process ended: a crash of the machine or
+    /// its host, a hard stop, or a guest that does not report.
+    Lost,
+}
+
+impl ExitStatus {
+    /// Whether the process itself reported success: exit code zero.
+    #[must_use]
+    pub fn is_success(self) -> bool {
+        self == Self::Code(0)
+    }
+}
+
+impl fmt::Display for ExitStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "exit code {code}"),
+            Self::Signal(0) => f.write_str("a signal"),
+            Self::Signal(number) => write!(f, "signal {number}"),
+            Self::Lost => f.write_str("exit lost"),
+        }
+    }
+}
+
+/// Where a container is in its life.
+///
+/// ```text
+/// Created ──start──▶ Starting ──started──▶ Running ──stop──▶ Stopping
+///    │                  │                     │                 │
+///    │                  └───────ended─────────┴──────ended──────┤
+///    │                  ▲                                       ▼
+///    │                  └────────────────start────────────── Stopped{exit}
+///    └───────────────────────remove──▶ Removing ◀──remove──────┘
+/// ```
+/// `Broken` can be entered from everywhere, and left by removing the container or by mending its
+/// machine outside.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "state")]
+#[non_exhaustive]
+pub enum State {
+    /// It was never started.
+    Created,
+    /// Its machine is on; its process is not known to have started.
+    Starting,
+    /// Its process runs.
+    Running,
+    /// It was asked to end and has not ended.
+    Stopping,
+    /// It ended.
+    Stopped {
+        /// How.
+        exit: ExitStatus,
+    },
+    /// It is being removed.
+    Removing,
+    /// It cannot be worked with, only removed.
+    Broken {
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl State {
+    /// The state without its details.
+    #[must_use]
+    pub fn kind(&self) -> StateKind {
+        match self {
+            Self::Created => StateKind::Created,
+            Self::Starting => StateKind::Starting,
+            Self::Running => StateKind::Running,
+            Self::Stopping => StateKind::Stopping,
+            Self::Stopped { .. } => StateKind::Stopped,
+            Self::Removing => StateKind::Removing,
+            Self::Broken { .. } => StateKind::Broken,
+        }
+    }
+
+    /// How the process ended, if it has.
+    #[must_use]
+    pub fn exit(&self) -> Option<ExitStatus> {
+        match self {
+            Self::Stopped { exit } => Some(*exit),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stopped { exit } => write!(f, "stopped ({exit})"),
+            Self::Broken { reason } => write!(f, "broken ({reason})"),
+            other => other.kind().fmt(f),
+        }
+    }
+}
+
+/// A [`State`] without its details.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum StateKind {
+    /// [`State::Created`]
+    Created,
+    /// [`State::Starting`]
+    Starting,
+    /// [`State::Running`]
+    Running,
+    /// [`State::Stopping`]
+    Stopping,
+    /// [`State::Stopped`]
+    Stopped,
+    /// [`State::Removing`]
+    Removing,
+    /// [`State::Broken`]
+    Broken,
+}
+
+impl StateKind {
+    /// The states from which a container can be started.
+    pub const STARTABLE: &'static [Self] = &[Self::Created, Self::Stopped];
+    /// The states in which a container can be stopped; stopping what has stopped changes nothing.
+    pub const STOPPABLE: &'static [Self] =
+        &[Self::Starting, Self::Running, Self::Stopping, Self::Stopped];
+    /// The states in which a process can be signalled.
+    pub const SIGNALLABLE: &'static [Self] = &[Self::Starting, Self::Running, Self::Stopping];
+    /// The states in which a container can be removed.
+    pub const REMOVABLE: &'static [Self] =
+        &[Self::Created, Self::Stopped, Self::Removing, Self::Broken];
+}
+
+impl fmt::Display for StateKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Stopped => "stopped",
+            Self::Removing => "removing",
+            Self::Broken => "broken",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use super::*;
+
+    #[test]
+    fn json_is_flat_and_round_trips() {
+        for (state, json) in [
+            (State::Created, r#"{"state":"created"}"#),
+            (
+                State::Stopped {
+                    exit: ExitStatus::Code(3),
+                },
+                r#"{"state":"stopped","exit":{"code":3}}"#,
+            ),
+            (
+                State::Stopped {
+                    exit: ExitStatus::Lost,
+                },
+                r#"{"state":"stopped","exit":"lost"}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&state).unwrap(), json);
+            assert_eq!(serde_json::from_str::<State>(json).unwrap(), state);
+        }
+    }
+}

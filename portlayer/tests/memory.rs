@@ -1,0 +1,29 @@
+//! The implementation in memory passes every case, and skips only what it names.
+#![cfg(feature = "conformance")]
+
+use async_trait::async_trait;
+use portlayer::conformance::{self, Fixture, Process};
+use portlayer::exec::Command;
+use portlayer::memory::MemoryExec;
+use portlayer::{PortLayer, Result};
+
+struct Memory(MemoryExec);
+
+#[async_trait]
+impl Fixture for Memory {
+    async fn open(&self) -> Result<PortLayer> {
+        Ok(PortLayer::new(self.0.clone()))
+    }
+
+    fn command(&self, process: Process) -> Command {
+        conformance::memory::command(process)
+    }
+}
+
+#[tokio::test]
+async fn memory_passes_without_a_skip() {
+    let report = conformance::run(&Memory(MemoryExec::new(conformance::memory::behaviour))).await;
+    assert!(report.is_success(), "{report}");
+    assert_eq!(report.skipped().collect::<Vec<_>>(), []);
+    assert_eq!(report.outcomes().len(), conformance::cases().len());
+}
