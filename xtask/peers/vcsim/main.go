@@ -5,6 +5,7 @@
 // is not published, so it cannot be had with "go install". Everything that
 // answers a request here is upstream's, at the version pinned in peers.lock;
 // this file only maps flags to its model, under the flag names upstream uses.
+// It keeps to what the Debian package golang-github-vmware-govmomi-dev has too.
 package main
 
 import (

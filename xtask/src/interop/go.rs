@@ -2,8 +2,8 @@
 //!
 //! Three ways, the best first: the upstream command by `go install`; the
 //! upstream packages of the pinned module under a `main` of ours, in
-//! `xtask/peers`; and, for vcsim alone, the simulator package that Debian
-//! carries.
+//! `xtask/peers`; and, for vcsim alone, the same `main` over the older simulator
+//! package that Debian carries.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -108,7 +108,7 @@ fn debian(pin: &Pin, without: &str, bin: &Path) -> Result<Peer> {
         .args(["build", "-trimpath", "-o"])
         .arg(&program)
         .arg("main.go");
-    build.current_dir(workspace::root().join("xtask/peers/debian-vcsim"));
+    build.current_dir(workspace::root().join("xtask/peers/vcsim"));
     // Debian ships the sources for the time before modules.
     run(build
         .env("GO111MODULE", "off")
