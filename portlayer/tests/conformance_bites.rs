@@ -1,0 +1,243 @@
+//! The suite itself is right: for each way of breaking a promise there is a case that notices.
+#![cfg(feature = "conformance")]
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+use portlayer::conformance::{self, Fixture, Process, Verdict};
+use portlayer::exec::{Command, ContainerInfo, ContainerSpec, Listing, Signal, StopOptions};
+use portlayer::memory::MemoryExec;
+use portlayer::{
+    Capabilities, Capability, ContainerId, Error, Exec, ExecExt, ExitStatus, PortLayer, Resource,
+    Result, State,
+};
+
+/// A promise that is broken.
+#[derive(Clone, Copy, Debug)]
+enum Broken {
+    /// `inspect` and `list` lose the last argument.
+    LosesArguments,
+    /// A second container of one name is made under another name.
+    RenamesDuplicates,
+    /// `create` takes what `validate` refuses.
+    TakesBadNames,
+    /// An unknown id is an internal error.
+    UnknownIsInternal,
+    /// `list` shows nothing.
+    ListsNothing,
+    /// `start` says that a process runs before anybody knows.
+    StartAlwaysRuns,
+    /// `start` reports no launch failure.
+    HidesLaunchFailures,
+    /// `wait` always sees success.
+    WaitSeesSuccess,
+    /// `wait` on a container that was not started returns.
+    WaitDoesNotWait,
+    /// `remove` takes what is on.
+    RemovesWhileOn,
+    /// `start` of what is on is no error.
+    StartsTwice,
+    /// `stop` never sends a signal.
+    StopNeverAsks,
+    /// A signal to what is off is no error.
+    SignalsTheDead,
+}
+
+#[derive(Clone, Debug)]
+struct Breaking {
+    exec: MemoryExec,
+    broken: Broken,
+}
+
+impl Breaking {
+    fn spoil(&self, mut info: ContainerInfo) -> ContainerInfo {
+        if let Broken::LosesArguments = self.broken {
+            info.command.args.pop();
+        }
+        info
+    }
+
+    fn rename<T>(&self, result: Result<T>) -> Result<T> {
+        match (self.broken, result) {
+            (Broken::UnknownIsInternal, Err(Error::NotFound { resource, .. })) => {
+                Err(Error::internal(resource, "who is that"))
+            }
+            (_, result) => result,
+        }
+    }
+}
+
+#[async_trait]
+impl Exec for Breaking {
+    fn capabilities(&self) -> Capabilities {
+        match self.broken {
+            // Without this capability a start has nothing to say about the process.
+            Broken::StartAlwaysRuns => self.exec.capabilities().without(Capability::GuestKeys),
+            _ => self.exec.capabilities(),
+        }
+    }
+
+    async fn create(&self, mut spec: ContainerSpec) -> Result<ContainerId> {
+        if let (Broken::TakesBadNames, Err(_)) = (self.broken, spec.validate()) {
+            spec.name = spec.id.to_string();
+        }
+        match (self.broken, self.exec.create(spec.clone()).await) {
+            (Broken::RenamesDuplicates, Err(Error::AlreadyExists { .. })) => {
+                self.exec
+                    .create(ContainerSpec {
+                        name: spec.id.to_string(),
+                        ..spec
+                    })
+                    .await
+            }
+            (_, created) => created,
+        }
+    }
+
+    async fn start(&self, id: &ContainerId) -> Result<State> {
+        match (self.broken, self.exec.start(id).await) {
+            (Broken::StartsTwice, Err(Error::InvalidState { .. })) => Ok(State::Running),
+            (Broken::HidesLaunchFailures, Err(Error::GuestFailed { .. })) => Ok(State::Running),
+            (_, started) => self.rename(started),
+        }
+    }
+
+    async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo> {
+        self.rename(self.exec.inspect(id).await.map(|info| self.spoil(info)))
+    }
+
+    async fn list(&self) -> Result<Listing> {
+        let mut listing = self.exec.list().await?;
+        if let Broken::ListsNothing = self.broken {
+            listing.containers.clear();
+        }
+        listing.containers = listing
+            .containers
+            .into_iter()
+            .map(|info| self.spoil(info))
+            .collect();
+        Ok(listing)
+    }
+
+    async fn wait(&self, id: &ContainerId) -> Result<ExitStatus> {
+        if let (Broken::WaitDoesNotWait, Ok(State::Created)) = (
+            self.broken,
+            self.exec.inspect(id).await.map(|info| info.state),
+        ) {
+            return Ok(ExitStatus::Lost);
+        }
+        let exit = self.rename(self.exec.wait(id).await)?;
+        Ok(match self.broken {
+            Broken::WaitSeesSuccess => ExitStatus::Code(0),
+            _ => exit,
+        })
+    }
+
+    async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus> {
+        let options = match self.broken {
+            Broken::StopNeverAsks => StopOptions::AT_ONCE,
+            _ => options,
+        };
+        self.rename(self.exec.stop(id, options).await)
+    }
+
+    async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()> {
+        match (self.broken, self.exec.signal(id, signal).await) {
+            (Broken::SignalsTheDead, Err(Error::InvalidState { .. })) => Ok(()),
+            (_, signalled) => self.rename(signalled),
+        }
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<()> {
+        match self.broken {
+            Broken::RemovesWhileOn => self.exec.remove_forced(id).await,
+            _ => self.rename(self.exec.remove(id).await),
+        }
+    }
+}
+
+#[async_trait]
+impl Fixture for Breaking {
+    async fn open(&self) -> Result<PortLayer> {
+        Ok(PortLayer::new(self.clone()))
+    }
+
+    fn command(&self, process: Process) -> Command {
+        conformance::memory::command(process)
+    }
+
+    fn patience(&self) -> std::time::Duration {
+        std::time::Duration::from_secs(1)
+    }
+}
+
+#[tokio::test]
+async fn every_broken_promise_is_noticed() {
+    for (broken, expected) in [
+        (Broken::LosesArguments, "what_was_asked_for_is_read_back"),
+        (Broken::RenamesDuplicates, "an_id_and_a_name_are_given_once"),
+        (
+            Broken::TakesBadNames,
+            "a_bad_field_is_named_and_nothing_is_made",
+        ),
+        (Broken::UnknownIsInternal, "an_unknown_id_is_not_found"),
+        (Broken::ListsNothing, "what_was_asked_for_is_read_back"),
+        (Broken::StartAlwaysRuns, "start_tells_what_is_known"),
+        (Broken::HidesLaunchFailures, "a_launch_that_fails_says_why"),
+        (
+            Broken::WaitSeesSuccess,
+            "a_process_that_ends_at_once_is_stopped_with_its_exit",
+        ),
+        (
+            Broken::WaitDoesNotWait,
+            "wait_sees_the_end_from_before_the_start",
+        ),
+        (Broken::RemovesWhileOn, "remove_is_refused_while_on"),
+        (Broken::StartsTwice, "start_is_refused_while_on"),
+        (Broken::StopNeverAsks, "stop_asks_first"),
+        (Broken::SignalsTheDead, "a_signal_is_refused_while_off"),
+    ] {
+        let exec = MemoryExec::new(conformance::memory::behaviour);
+        let report = conformance::run(&Breaking { exec, broken }).await;
+        let failed: BTreeSet<_> = report
+            .outcomes()
+            .iter()
+            .filter(|outcome| matches!(outcome.verdict, Verdict::Failed(_)))
+            .map(|outcome| outcome.case)
+            .collect();
+        assert!(
+            failed.contains(expected),
+            "{broken:?} went unnoticed:\n{report}"
+        );
+        assert!(!report.is_success());
+    }
+}
+
+#[tokio::test]
+async fn a_fixture_that_cannot_open_fails_every_case() {
+    struct Closed;
+
+    #[async_trait]
+    impl Fixture for Closed {
+        async fn open(&self) -> Result<PortLayer> {
+            Err(Error::not_found(Resource::host("closed")))
+        }
+
+        fn command(&self, process: Process) -> Command {
+            conformance::memory::command(process)
+        }
+    }
+
+    let report = conformance::run(&Closed).await;
+    assert!(
+        report
+            .outcomes()
+            .iter()
+            .all(|o| matches!(o.verdict, Verdict::Failed(_)))
+    );
+    assert!(
+        report
+            .to_string()
+            .contains("virtual container host \"closed\" was not found")
+    );
+}
