@@ -1,0 +1,156 @@
+//! From bytes to a document.
+
+use crate::encoding::Encoding;
+use crate::error::ParseError;
+use crate::line::{Ends, Physical, Text, measure, scan};
+use crate::name::BYTE_ORDER_MARK;
+
+use super::Document;
+
+/// What to make of a file that VMware refuses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Policy {
+    /// Refuse it, as VMware does.
+    #[default]
+    Strict,
+    /// Keep it as it is and report it, see [`Document::problems`]. Of several
+    /// entries of one name the first counts.
+    Lenient,
+}
+
+/// Where the bytes come from, which decides what ends a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Source {
+    /// A file: LF, CRLF and a lone CR end a line; a byte order mark is skipped.
+    #[default]
+    File,
+    /// Text from memory, such as a decrypted dictionary: LF and CRLF end a line,
+    /// nothing is skipped.
+    Buffer,
+}
+
+/// How to read a document, where [`Document::parse`] and
+/// [`Document::parse_lenient`] do not fit.
+///
+/// ```
+/// use vmx::{Encoding, ParseOptions, Policy};
+///
+/// let document = ParseOptions::new()
+///     .policy(Policy::Lenient)
+///     .default_encoding(Encoding::for_label("windows-1252")?)
+///     .parse(&b"displayName = \"caf\xE9\"\n"[..])?;
+/// assert_eq!(document.get("displayName").unwrap().text()?, "café");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ParseOptions {
+    policy: Policy,
+    source: Source,
+    default_encoding: Encoding,
+}
+
+impl ParseOptions {
+    /// Strict, from a file, UTF-8 where the file declares nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// What to make of a file that VMware refuses.
+    #[must_use]
+    pub fn policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Where the bytes come from.
+    #[must_use]
+    pub fn source(self, source: Source) -> Self {
+        Self { source, ..self }
+    }
+
+    /// The charset of a file that declares none: VMware takes that of the host.
+    #[must_use]
+    pub fn default_encoding(self, default_encoding: Encoding) -> Self {
+        Self {
+            default_encoding,
+            ..self
+        }
+    }
+
+    /// Reads a document.
+    ///
+    /// # Errors
+    ///
+    /// Strict: the first thing that VMware refuses. Lenient: only a file of 4 GiB
+    /// or more.
+    pub fn parse(self, bytes: impl Into<Vec<u8>>) -> Result<Document, ParseError> {
+        let mut document = self.read(bytes.into())?;
+        if self.policy == Policy::Strict {
+            match document.problems().into_iter().next() {
+                Some(problem) => return Err(problem),
+                None => document.lines.shrink_to_fit(),
+            }
+        }
+        Ok(document)
+    }
+
+    fn read(self, source: Vec<u8>) -> Result<Document, ParseError> {
+        if u32::try_from(source.len()).is_err() {
+            return Err(ParseError::too_large());
+        }
+        let ends = match self.source {
+            Source::File => Ends::File,
+            Source::Buffer => Ends::Buffer,
+        };
+        let mut document = Document::empty();
+        document.default_encoding = self.default_encoding;
+        document.byte_order_mark = ends == Ends::File && source.starts_with(BYTE_ORDER_MARK);
+
+        let mut start = if document.byte_order_mark {
+            BYTE_ORDER_MARK.len()
+        } else {
+            0
+        };
+        // VMware's own files average 30 bytes a line.
+        document.lines.reserve(source.len() / 32);
+        while start < source.len() {
+            let (content, terminator) = measure(&source[start..], ends);
+            let end = start + content + usize::from(terminator);
+            document.lines.push(Physical {
+                parts: scan(&source[start..start + content]),
+                text: Text::Source {
+                    start: start as u32,
+                    end: end as u32,
+                },
+                terminator,
+            });
+            start = end;
+        }
+        document.source = source;
+        Ok(document)
+    }
+}
+
+impl Document {
+    /// Reads a file as VMware does: what VMware refuses is an error.
+    ///
+    /// Takes anything that becomes a `Vec<u8>`; a `Vec<u8>` itself is not copied.
+    ///
+    /// # Errors
+    ///
+    /// The first malformed line, duplicate name, undecodable value or encoding that
+    /// cannot be followed.
+    pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, ParseError> {
+        ParseOptions::new().parse(bytes)
+    }
+
+    /// Reads any bytes. What VMware refuses is kept as it is and listed by
+    /// [`problems`](Self::problems).
+    ///
+    /// # Errors
+    ///
+    /// Only if there are 4 GiB or more.
+    pub fn parse_lenient(bytes: impl Into<Vec<u8>>) -> Result<Self, ParseError> {
+        ParseOptions::new().policy(Policy::Lenient).parse(bytes)
+    }
+}

@@ -1,0 +1,254 @@
+//! Lines and entries of a document.
+
+use std::fmt;
+
+use crate::error::Position;
+use crate::line::{EntryParts, Parts, Physical};
+use crate::name::{BYTE_ORDER_MARK, Name};
+use crate::value::Value;
+
+use super::Document;
+
+impl Document {
+    /// The value of the entry of that name, in constant time.
+    #[must_use]
+    pub fn get(&self, name: impl AsRef<[u8]>) -> Option<Value<'_>> {
+        self.entry(name).map(|entry| entry.value())
+    }
+
+    /// The entry of that name, without regard to case; of several, the first.
+    #[must_use]
+    pub fn entry(&self, name: impl AsRef<[u8]>) -> Option<Entry<'_>> {
+        let at = self.find(Name::found(name.as_ref()))?;
+        Entry::at(self, at)
+    }
+
+    /// Whether there is an entry of that name, without regard to case.
+    #[must_use]
+    pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
+        self.find(Name::found(name.as_ref())).is_some()
+    }
+
+    /// The entries in the order of the file: later ones of a name too, and those
+    /// that speak to the dictionary itself, see [`Name::is_metavariable`].
+    #[must_use]
+    pub fn entries(&self) -> Entries<'_> {
+        Entries {
+            document: self,
+            at: 0,
+        }
+    }
+
+    /// The physical lines.
+    #[must_use]
+    pub fn lines(&self) -> Lines<'_> {
+        Lines {
+            document: self,
+            at: 0,
+        }
+    }
+
+    /// The number, from 1, that a line has in the printed file.
+    pub(super) fn line_number(&self, at: usize) -> usize {
+        self.lines[..at]
+            .iter()
+            .filter(|line| line.parts != Parts::Removed)
+            .count()
+            + 1
+    }
+
+    fn position(&self, at: usize, column: usize) -> Position {
+        let mark = if self.byte_order_mark {
+            BYTE_ORDER_MARK.len()
+        } else {
+            0
+        };
+        let before: usize = self.lines[..at]
+            .iter()
+            .map(|l| l.text(&self.source).len())
+            .sum();
+        Position {
+            line: self.line_number(at),
+            column: column + 1,
+            offset: mark + before + column,
+        }
+    }
+}
+
+/// An entry: a name and its value.
+#[derive(Clone, Copy)]
+pub struct Entry<'a> {
+    document: &'a Document,
+    at: usize,
+    line: &'a Physical,
+    parts: EntryParts,
+}
+
+impl<'a> Entry<'a> {
+    fn at(document: &'a Document, at: usize) -> Option<Self> {
+        let line = document.lines.get(at)?;
+        match line.parts {
+            Parts::Entry(parts) => Some(Self {
+                document,
+                at,
+                line,
+                parts,
+            }),
+            _ => None,
+        }
+    }
+
+    /// The name, in the spelling of the file.
+    #[must_use]
+    pub fn name(&self) -> Name<'a> {
+        Name::found(self.parts.name(self.line.text(&self.document.source)))
+    }
+
+    /// The value.
+    #[must_use]
+    pub fn value(&self) -> Value<'a> {
+        let raw = self.parts.value(self.line.text(&self.document.source));
+        Value::new(raw, self.document.charset())
+    }
+
+    /// Whether the value stands in quotes.
+    #[must_use]
+    pub fn is_quoted(&self) -> bool {
+        self.parts.quoted
+    }
+
+    /// The comment behind the value, from its `#` on.
+    #[must_use]
+    pub fn comment(&self) -> Option<&'a [u8]> {
+        let behind = self.parts.behind(self.line.content(&self.document.source));
+        let behind = behind.split(|&byte| byte == 0).next()?;
+        behind
+            .iter()
+            .position(|&byte| byte == b'#')
+            .map(|at| &behind[at..])
+    }
+
+    /// Whether this is the entry of its name that counts.
+    #[must_use]
+    pub fn is_first(&self) -> bool {
+        self.document.find(self.name()) == Some(self.at)
+    }
+
+    /// Where the name stands in the printed file. This counts lines: it takes time
+    /// that grows with the file.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.document.position(self.at, self.parts.name_range().0)
+    }
+}
+
+impl fmt::Debug for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Entry")
+            .field("name", &self.name())
+            .field("value", &self.value())
+            .finish()
+    }
+}
+
+/// The entries of a document, see [`Document::entries`].
+#[derive(Debug, Clone)]
+pub struct Entries<'a> {
+    document: &'a Document,
+    at: usize,
+}
+
+impl<'a> Iterator for Entries<'a> {
+    type Item = Entry<'a>;
+
+    fn next(&mut self) -> Option<Entry<'a>> {
+        while self.at < self.document.lines.len() {
+            let at = self.at;
+            self.at += 1;
+            if let Some(entry) = Entry::at(self.document, at) {
+                return Some(entry);
+            }
+        }
+        None
+    }
+}
+
+/// A physical line.
+#[derive(Clone, Copy)]
+pub struct Line<'a> {
+    document: &'a Document,
+    at: usize,
+}
+
+/// What a line is.
+#[derive(Debug, Clone, Copy)]
+pub enum LineKind<'a> {
+    /// Blanks or nothing.
+    Blank,
+    /// A comment: `#` is its first byte that is no blank.
+    Comment,
+    /// A name and a value.
+    Entry(Entry<'a>),
+    /// What VMware calls a syntax error.
+    Malformed,
+}
+
+impl<'a> Line<'a> {
+    /// What the line is.
+    #[must_use]
+    pub fn kind(&self) -> LineKind<'a> {
+        match self.document.lines[self.at].parts {
+            Parts::Comment => LineKind::Comment,
+            Parts::Malformed { .. } => LineKind::Malformed,
+            Parts::Entry(_) => {
+                Entry::at(self.document, self.at).map_or(LineKind::Malformed, LineKind::Entry)
+            }
+            Parts::Blank | Parts::Removed => LineKind::Blank,
+        }
+    }
+
+    /// The bytes of the line without its terminator.
+    #[must_use]
+    pub fn content(&self) -> &'a [u8] {
+        self.document.lines[self.at].content(&self.document.source)
+    }
+
+    /// LF, CRLF, CR, or nothing at the end of a file that lacks it.
+    #[must_use]
+    pub fn terminator(&self) -> &'a [u8] {
+        self.document.lines[self.at].terminator(&self.document.source)
+    }
+}
+
+impl fmt::Debug for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Line")
+            .field("kind", &self.kind())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The physical lines of a document, see [`Document::lines`].
+#[derive(Debug, Clone)]
+pub struct Lines<'a> {
+    document: &'a Document,
+    at: usize,
+}
+
+impl<'a> Iterator for Lines<'a> {
+    type Item = Line<'a>;
+
+    fn next(&mut self) -> Option<Line<'a>> {
+        while let Some(line) = self.document.lines.get(self.at) {
+            let at = self.at;
+            self.at += 1;
+            if line.parts != Parts::Removed {
+                return Some(Line {
+                    document: self.document,
+                    at,
+                });
+            }
+        }
+        None
+    }
+}

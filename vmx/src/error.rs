@@ -1,0 +1,333 @@
+//! What can be wrong with a file, a value, an edit.
+
+use std::fmt;
+
+use crate::encoding::{Encoding, EncodingError};
+use crate::name::{NameError, print_visibly};
+
+/// A place in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+pub struct Position {
+    /// Line, from 1.
+    pub line: usize,
+    /// Byte within the line, from 1.
+    pub column: usize,
+    /// Byte within the file, from 0.
+    pub offset: usize,
+}
+
+impl fmt::Display for Position {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "line {}, column {}", self.line, self.column)
+    }
+}
+
+/// Something in a file that VMware refuses: what, where, and the line.
+///
+/// Strict parsing fails with the first; [`Document::problems`] lists all.
+///
+/// ```
+/// use vmx::Document;
+///
+/// let error = Document::parse(&b"a = \"x\"\nb = two words\n"[..]).unwrap_err();
+/// assert_eq!(error.to_string(),
+///     "line 2, column 9: only a comment may follow the value; put a value with blanks in quotes");
+/// assert_eq!(error.excerpt(), "2 | b = two words\n  |         ^^^^^\n");
+/// ```
+///
+/// [`Document::problems`]: crate::Document::problems
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParseError(Box<Report>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Report {
+    kind: ParseErrorKind,
+    position: Position,
+    /// Bytes that the caret underlines, within the line.
+    length: usize,
+    /// The line, made fit to be shown: no secrets, no control characters.
+    shown: String,
+    /// Characters before the caret, and underlined by it.
+    caret: (usize, usize),
+}
+
+/// What VMware refuses in a file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ParseErrorKind {
+    /// The file is larger than 4 GiB.
+    #[error("a file of 4 GiB or more is not read")]
+    TooLarge,
+    /// A line begins with `=`.
+    #[error("a name must come before `=`")]
+    NameMissing,
+    /// No `=` follows the name.
+    #[error("`=` must follow the name; a comment begins with `#`")]
+    EqualsMissing,
+    /// A quoted value has no end.
+    #[error("the value has no closing quote")]
+    QuoteUnclosed,
+    /// Something other than a comment follows a bare value.
+    #[error("only a comment may follow the value; put a value with blanks in quotes")]
+    TextAfterValue,
+    /// Something other than a comment follows a quoted value.
+    #[error("only a comment may follow the closing quote; a quote within a value is written |22")]
+    TextAfterQuote,
+    /// The name was defined before; names have no case.
+    #[error("`{name}` is defined twice, first on line {first}; VMware does not open such a file")]
+    Duplicate {
+        /// The name as it is spelled here.
+        name: String,
+        /// The line of the entry that counts.
+        first: usize,
+    },
+    /// The declared charset is unknown or contradicts another declaration.
+    #[error("the declared character encoding cannot be followed")]
+    Encoding(#[source] EncodingError),
+    /// A value is not valid in the charset of the file.
+    #[error("the value is not valid in {encoding}")]
+    Undecodable {
+        /// The charset of the file.
+        encoding: Encoding,
+        /// The value's bytes, escapes read.
+        bytes: Box<[u8]>,
+    },
+}
+
+/// The longest piece of a line that an excerpt shows.
+const SHOWN: usize = 100;
+
+impl ParseError {
+    /// `at` and `length` are bytes within `line`; from `secret` on, what the line
+    /// says is not shown.
+    pub(crate) fn new(
+        kind: ParseErrorKind,
+        line_number: usize,
+        line_offset: usize,
+        line: &[u8],
+        (at, length): (usize, usize),
+        secret: Option<(usize, usize)>,
+    ) -> Self {
+        let position = Position {
+            line: line_number,
+            column: at + 1,
+            offset: line_offset + at,
+        };
+        let at = at.min(line.len());
+        let end = (at + length).min(line.len());
+        // Long lines are shown around the place, cut at whole bytes.
+        let from = if at > SHOWN * 3 / 4 {
+            at - SHOWN / 2
+        } else {
+            0
+        };
+        let until = line.len().min(from + SHOWN).max(at);
+        let mut shown = String::new();
+        if from > 0 {
+            shown.push('…');
+        }
+        let (mut before, mut under) = (shown.chars().count(), 0);
+        let edges = [from, at, end.min(until), until];
+        for (index, range) in edges.windows(2).enumerate() {
+            let start = shown.chars().count();
+            for piece in visible(line, range[0], range[1], secret) {
+                let _ = print_visibly(piece, &mut shown);
+            }
+            match index {
+                0 => before = before.max(shown.chars().count()),
+                1 => under = shown.chars().count() - start,
+                _ => {}
+            }
+        }
+        if until < line.len() {
+            shown.push('…');
+        }
+        Self(Box::new(Report {
+            kind,
+            position,
+            length,
+            shown,
+            caret: (before, under.max(1)),
+        }))
+    }
+
+    pub(crate) fn too_large() -> Self {
+        Self::new(ParseErrorKind::TooLarge, 1, 0, &[], (0, 0), None)
+    }
+
+    /// What is wrong.
+    #[must_use]
+    pub fn kind(&self) -> &ParseErrorKind {
+        &self.0.kind
+    }
+
+    /// Where it is wrong.
+    #[must_use]
+    pub fn position(&self) -> Position {
+        self.0.position
+    }
+
+    /// The bytes of the file that are wrong.
+    #[must_use]
+    pub fn span(&self) -> std::ops::Range<usize> {
+        self.0.position.offset..self.0.position.offset + self.0.length
+    }
+
+    /// Two lines to print below the message: the line of the file, and a caret.
+    ///
+    /// Bytes that are not text are shown as `\xNN`, values that may be secret as
+    /// `***`, and long lines only around the place.
+    #[must_use]
+    pub fn excerpt(&self) -> String {
+        let number = self.0.position.line.to_string();
+        let margin = " ".repeat(number.len());
+        let (before, under) = self.0.caret;
+        format!(
+            "{number} | {}\n{margin} | {}{}\n",
+            self.0.shown,
+            " ".repeat(before),
+            "^".repeat(under)
+        )
+    }
+}
+
+/// The piece `from..until` of a line, a secret in it masked.
+fn visible(
+    line: &[u8],
+    from: usize,
+    until: usize,
+    secret: Option<(usize, usize)>,
+) -> impl Iterator<Item = &[u8]> {
+    let until = until.max(from);
+    let pieces = match secret {
+        Some((start, end)) if start < until && from < end => {
+            let mask: &[u8] = if start == end { b"" } else { b"***" };
+            [
+                &line[from..start.max(from)],
+                mask,
+                &line[end.min(until)..until],
+            ]
+        }
+        _ => [&line[from..until], b"", b""],
+    };
+    pieces.into_iter()
+}
+
+impl fmt::Display for ParseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.0.position, self.0.kind)
+    }
+}
+
+impl std::error::Error for ParseError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.0.kind)
+    }
+}
+
+/// A value that cannot be read as asked.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValueError {
+    /// The bytes are not text in the charset of the file.
+    #[error("value of {} bytes is not valid in {}", bytes.len(),
+        encoding.map_or("the declared encoding, which is unknown", Encoding::name))]
+    Undecodable {
+        /// The charset, or `None` if the file declares one that is not known.
+        encoding: Option<Encoding>,
+        /// The bytes, escapes read.
+        bytes: Box<[u8]>,
+    },
+    /// The value is not of the type asked for.
+    #[error("value {} is not {expected}", quoted(bytes))]
+    Unfit {
+        /// The bytes, escapes read.
+        bytes: Box<[u8]>,
+        /// What was asked for.
+        expected: &'static str,
+    },
+}
+
+impl fmt::Debug for ValueError {
+    /// Prints the message: `Undecodable` bytes may be secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ValueError({self})")
+    }
+}
+
+/// The start of a value, in quotes.
+fn quoted(bytes: &[u8]) -> String {
+    let mut text = String::from("\"");
+    let _ = print_visibly(&bytes[..bytes.len().min(40)], &mut text);
+    text.push_str(if bytes.len() > 40 { "…\"" } else { "\"" });
+    text
+}
+
+/// An edit that was refused; the document is as it was.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EditError {
+    /// The name cannot be written.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The value holds NUL, which ends a value in VMware.
+    #[error("value of `{name}` holds NUL at byte {at}, which would end it")]
+    Nul {
+        /// The entry.
+        name: String,
+        /// Where in the value.
+        at: usize,
+    },
+    /// The charset of the file cannot hold the value.
+    #[error(
+        "value of `{name}` holds {char:?}, which {encoding} cannot hold; transcode the file to UTF-8"
+    )]
+    Unencodable {
+        /// The entry.
+        name: String,
+        /// The charset of the file.
+        encoding: Encoding,
+        /// The first character that is not held.
+        char: char,
+    },
+    /// The charset that the file declares is not known, so only ASCII can be written.
+    #[error("value of `{name}` is not ASCII, and the encoding of the file cannot be followed")]
+    Encoding {
+        /// The entry.
+        name: String,
+        /// Why not.
+        #[source]
+        source: EncodingError,
+    },
+    /// `.encoding` was set to a charset that is not known.
+    #[error("`.encoding` cannot be set")]
+    UnknownEncoding(#[source] EncodingError),
+    /// A value is not valid in the old charset, so it cannot be rewritten in a new one.
+    #[error("value of `{name}` cannot be transcoded")]
+    Undecodable {
+        /// The entry.
+        name: String,
+        /// Its bytes and the charset.
+        #[source]
+        source: ValueError,
+    },
+    /// There is no such entry.
+    #[error("no entry `{name}`")]
+    NotFound {
+        /// The name asked for.
+        name: String,
+    },
+    /// There is such an entry already.
+    #[error("an entry `{name}` exists already")]
+    Exists {
+        /// The name as it is spelled in the file.
+        name: String,
+    },
+    /// Other edits were made since.
+    #[error("the change cannot be undone: it is not the last one made to this document")]
+    NotTheLast,
+    /// The document would become larger than 4 GiB.
+    #[error("the document would have 4 GiB or more")]
+    TooLarge,
+}

@@ -1,0 +1,317 @@
+//! The settings without a field of their own, as the vSphere API keeps them.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use crate::document::Document;
+use crate::error::{EditError, ValueError};
+use crate::name::{Name, NameError};
+use crate::reserved::{has_own_field, is_hidden};
+
+/// An ordered set of keys with text values: `config.extraConfig` of the API.
+///
+/// Keys compare without regard to ASCII case and keep the spelling they first had.
+/// No value is empty: to the server an empty value means "remove".
+///
+/// `Debug` prints no values.
+///
+/// ```
+/// use vmx::ExtraConfig;
+///
+/// let mut extra: ExtraConfig = [("guestinfo.a", "1"), ("svga.present", "TRUE")].into_iter().collect();
+/// let applied = extra.apply([("GUESTINFO.A", "2"), ("svga.present", ""), ("memSize", "64")])?;
+///
+/// assert_eq!(extra.iter().collect::<Vec<_>>(), [("guestinfo.a", "2")]);
+/// assert_eq!(applied.changed, ["guestinfo.a", "svga.present"]);
+/// assert_eq!(applied.ignored, ["memSize"]);
+/// # Ok::<(), vmx::ExtraConfigError>(())
+/// ```
+#[derive(Clone, Default)]
+pub struct ExtraConfig {
+    entries: Vec<(String, String)>,
+    /// From folded keys to entries.
+    index: HashMap<String, usize>,
+}
+
+/// What [`ExtraConfig::apply`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Applied {
+    /// Keys that were added, changed or removed, in the spelling that is stored.
+    pub changed: Vec<String>,
+    /// Keys that were ignored because they have a field of their own.
+    pub ignored: Vec<String>,
+}
+
+/// Why changes to extraConfig were refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ExtraConfigError {
+    /// The key cannot be written to a file.
+    #[error(transparent)]
+    Name(#[from] NameError),
+    /// The value cannot be written to a file.
+    #[error("value of `{key}` holds NUL at byte {at}, which would end it")]
+    Nul {
+        /// The key.
+        key: String,
+        /// Where in the value.
+        at: usize,
+    },
+    /// A value in the file is not text.
+    #[error("value of `{key}` cannot be read")]
+    Value {
+        /// The key.
+        key: String,
+        /// Why not.
+        #[source]
+        source: ValueError,
+    },
+}
+
+impl ExtraConfig {
+    /// Without any key.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The extraConfig of a file: its first entry of each name that has neither a
+    /// field of its own nor an empty value, in the order of the file.
+    ///
+    /// ```
+    /// use vmx::{Document, ExtraConfig};
+    ///
+    /// let file = Document::parse(&b"memSize = \"64\"\nguestinfo./repo = \"busybox\"\n"[..])?;
+    /// let extra = ExtraConfig::from_document(&file)?;
+    /// assert_eq!(extra.iter().collect::<Vec<_>>(), [("guestinfo./repo", "busybox")]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// A value that is not text in the charset of the file. A name that is not
+    /// UTF-8 cannot be a key of the API; such entries are left out.
+    pub fn from_document(document: &Document) -> Result<Self, ExtraConfigError> {
+        let mut extra = Self::new();
+        for entry in document.entries() {
+            let Some(key) = entry.name().as_str() else {
+                continue;
+            };
+            if has_own_field(key) || extra.contains(key) || !entry.is_first() {
+                continue;
+            }
+            let value = entry
+                .value()
+                .text()
+                .map_err(|source| ExtraConfigError::Value {
+                    key: key.into(),
+                    source,
+                })?;
+            if !value.is_empty() {
+                extra.put(key.into(), value.into_owned());
+            }
+        }
+        Ok(extra)
+    }
+
+    /// Makes the extraConfig of a file this one: sets what differs, adds what is
+    /// missing at the end, in order, and removes what is not here. Everything else,
+    /// empty values too, stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::set`]; what was written until then stays written.
+    pub fn write_to(&self, document: &mut Document) -> Result<(), EditError> {
+        let gone: Vec<Vec<u8>> = document
+            .entries()
+            .filter(|entry| {
+                let key = entry.name().as_str();
+                key.is_some_and(|key| !has_own_field(key) && !self.contains(key))
+                    && !entry.value().is_empty()
+            })
+            .map(|entry| entry.name().as_bytes().to_vec())
+            .collect();
+        for key in gone {
+            document.remove(key);
+        }
+        for (key, value) in self.iter() {
+            document.set(key, value)?;
+        }
+        Ok(())
+    }
+
+    /// Merges changes as the server does, in order:
+    ///
+    /// * a key with a field of its own is ignored ([`has_own_field`]);
+    /// * an empty value removes the key, or does nothing;
+    /// * a known key, in any case, gets the value and keeps spelling and place;
+    /// * a new key goes to the end.
+    ///
+    /// Whether a real vCenter folds case is not documented; the file it writes
+    /// does, and a second spelling would make the machine unloadable.
+    ///
+    /// # Errors
+    ///
+    /// A key or value that no file can hold. Nothing is applied then.
+    pub fn apply<K, V>(
+        &mut self,
+        changes: impl IntoIterator<Item = (K, V)>,
+    ) -> Result<Applied, ExtraConfigError>
+    where
+        K: Into<String>,
+        V: Into<String>,
+    {
+        let mut checked = Vec::new();
+        let mut applied = Applied::default();
+        for (key, value) in changes {
+            let (key, value) = (key.into(), value.into());
+            if has_own_field(&key) {
+                applied.ignored.push(key);
+                continue;
+            }
+            Name::new(&key)?;
+            if let Some(at) = value.bytes().position(|byte| byte == 0) {
+                return Err(ExtraConfigError::Nul { key, at });
+            }
+            checked.push((key, value));
+        }
+        let mut removed = false;
+        for (key, value) in checked {
+            match self.index.get(&key.to_ascii_lowercase()) {
+                // A removed entry has an empty value until all changes are made.
+                Some(&at) => {
+                    let (stored, old) = &mut self.entries[at];
+                    if old.is_empty() && !value.is_empty() {
+                        // Removed by an earlier change of the same list: new again.
+                        self.put(key.clone(), value);
+                        applied.changed.push(key);
+                    } else if *old != value {
+                        applied.changed.push(stored.clone());
+                        removed |= value.is_empty();
+                        *old = value;
+                    }
+                }
+                None if value.is_empty() => {}
+                None => {
+                    applied.changed.push(key.clone());
+                    self.put(key, value);
+                }
+            }
+        }
+        if removed {
+            self.entries.retain(|(_, value)| !value.is_empty());
+            self.index = self
+                .entries
+                .iter()
+                .enumerate()
+                .map(|(at, (key, _))| (key.to_ascii_lowercase(), at))
+                .collect();
+        }
+        Ok(applied)
+    }
+
+    /// The changes, as few as there can be, that make this one the other:
+    /// `old.apply(old.changes_to(&new))` equals `new` but for order and the spelling
+    /// of keys that both have. Empty values remove.
+    #[must_use]
+    pub fn changes_to(&self, new: &Self) -> Vec<(String, String)> {
+        let removed = self
+            .iter()
+            .filter(|(key, _)| !new.contains(key))
+            .map(|(key, _)| (key.to_owned(), String::new()));
+        let set = new
+            .iter()
+            .filter(|(key, value)| self.get(key) != Some(value))
+            .map(|(key, value)| (key.to_owned(), value.to_owned()));
+        removed.chain(set).collect()
+    }
+
+    /// The value of a key, in any case.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<&str> {
+        let at = *self.index.get(&key.to_ascii_lowercase())?;
+        self.entries.get(at).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether there is such a key, in any case.
+    #[must_use]
+    pub fn contains(&self, key: &str) -> bool {
+        self.index.contains_key(&key.to_ascii_lowercase())
+    }
+
+    /// Keys and values in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
+        self.entries
+            .iter()
+            .map(|(key, value)| (key.as_str(), value.as_str()))
+    }
+
+    /// What the API shows of it, see [`is_hidden`].
+    pub fn visible(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.iter().filter(|(key, _)| !is_hidden(key))
+    }
+
+    /// How many keys there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    fn put(&mut self, key: String, value: String) {
+        self.index
+            .insert(key.to_ascii_lowercase(), self.entries.len());
+        self.entries.push((key, value));
+    }
+}
+
+/// Takes pairs as they are, those with a field of their own too: the first of a
+/// key counts, empty values are left out.
+impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for ExtraConfig {
+    fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
+        let mut extra = Self::new();
+        for (key, value) in pairs {
+            let (key, value) = (key.into(), value.into());
+            if !value.is_empty() && !extra.contains(&key) {
+                extra.put(key, value);
+            }
+        }
+        extra
+    }
+}
+
+/// Keys and values in order.
+impl IntoIterator for ExtraConfig {
+    type Item = (String, String);
+    type IntoIter = std::vec::IntoIter<(String, String)>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
+    }
+}
+
+/// Equal if they hold the same: order and the spelling of keys do not count.
+impl PartialEq for ExtraConfig {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len()
+            && self
+                .iter()
+                .all(|(key, value)| other.get(key) == Some(value))
+    }
+}
+
+impl Eq for ExtraConfig {}
+
+impl fmt::Debug for ExtraConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.entries.iter().map(|(key, _)| key))
+            .finish()
+    }
+}

@@ -1,0 +1,335 @@
+//! Names of entries: bytes, compared without regard to ASCII case.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// The byte order mark that a file may begin with.
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// Spellings of `.encoding` in files of old products.
+const OLD_ENCODING_NAMES: [&str; 4] = [
+    "config.encoding",
+    "preferences.encoding",
+    "vmlist.encoding",
+    "snapshot.encoding",
+];
+
+/// The name of an entry.
+///
+/// Names are bytes: `.encoding` speaks of values only, and names are never
+/// escaped. They compare, hash and order without regard to ASCII case, as VMware
+/// looks them up; [`Name::as_bytes`] is the spelling.
+///
+/// [`Display`](fmt::Display) prints the spelling; a byte that is not UTF-8 and a
+/// control character are printed as `\xNN`, so that a name from a foreign file
+/// cannot drive a terminal.
+#[derive(Clone, Copy)]
+pub struct Name<'a>(&'a [u8]);
+
+impl<'a> Name<'a> {
+    /// A name that may be written to a file.
+    ///
+    /// ```
+    /// use vmx::{Name, NameError};
+    ///
+    /// assert!(Name::new("guestinfo./sessions|ab12/cmd/Path").is_ok());
+    /// assert_eq!(Name::new("a\nb").unwrap_err().to_string(),
+    ///     "name `a\\x0Ab` holds a line break at byte 1, which would begin another entry");
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The grammar has no escape in names, so what ends a name cannot be written:
+    /// nothing at all, NUL, a blank, `#`, `=`, CR, LF. Names that begin with `.` are
+    /// kept for the dictionary itself: VMware drops all but `.encoding`. A name
+    /// that begins with a byte order mark would lose it at the start of a file.
+    pub fn new(name: &'a str) -> Result<Self, NameError> {
+        Self::from_bytes(name.as_bytes())
+    }
+
+    /// [`Name::new`] for a name that need not be UTF-8.
+    ///
+    /// # Errors
+    ///
+    /// As [`Name::new`].
+    pub fn from_bytes(name: &'a [u8]) -> Result<Self, NameError> {
+        let fault = |reason| {
+            Err(NameError {
+                name: Name(name).to_string(),
+                reason,
+            })
+        };
+        if name.is_empty() {
+            return fault(Fault::Empty);
+        }
+        for (at, &byte) in name.iter().enumerate() {
+            match byte {
+                b'\n' | b'\r' => return fault(Fault::LineBreak { at }),
+                0 | b' ' | b'\t' | b'#' | b'=' => return fault(Fault::Ends { at, byte }),
+                _ => {}
+            }
+        }
+        if name.starts_with(BYTE_ORDER_MARK) {
+            return fault(Fault::ByteOrderMark);
+        }
+        let name = Self(name);
+        if name.is_metavariable() && name != ".encoding" {
+            return Err(NameError::metavariable(name));
+        }
+        Ok(name)
+    }
+
+    /// A name as it was found, which need not be one that we would write.
+    pub(crate) const fn found(name: &'a [u8]) -> Self {
+        Self(name)
+    }
+
+    /// The spelling.
+    #[must_use]
+    pub const fn as_bytes(self) -> &'a [u8] {
+        self.0
+    }
+
+    /// The spelling as text, unless it is not UTF-8.
+    #[must_use]
+    pub fn as_str(self) -> Option<&'a str> {
+        std::str::from_utf8(self.0).ok()
+    }
+
+    /// Whether the name begins with `prefix`, without regard to ASCII case.
+    #[must_use]
+    pub fn starts_with(self, prefix: &str) -> bool {
+        self.0
+            .get(..prefix.len())
+            .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
+    }
+
+    /// Whether the name speaks to the dictionary itself: it begins with `.`, or is
+    /// one of the spellings that old products gave to `.encoding`.
+    #[must_use]
+    pub fn is_metavariable(self) -> bool {
+        self.0.first() == Some(&b'.') || self.declares_encoding()
+    }
+
+    /// Whether the name is `.encoding` or an old spelling of it.
+    pub(crate) fn declares_encoding(self) -> bool {
+        // Most names end in something else: look at one byte first.
+        matches!(self.0.last(), Some(b'g' | b'G'))
+            && (self == ".encoding" || OLD_ENCODING_NAMES.iter().any(|old| self == *old))
+    }
+
+    /// Whether the value may be secret and does not belong in logs and messages.
+    ///
+    /// VMware's own log leaves out `dataFileKey`, `*.key` and `annotation`; names
+    /// that speak of a password, a secret, a token or a key safe are added here,
+    /// and `guestinfo.` values, which carry cloud-init and container secrets.
+    #[must_use]
+    pub fn is_sensitive(self) -> bool {
+        let folded = self.folded();
+        let has = |part: &[u8]| folded.windows(part.len()).any(|window| window == part);
+        folded.ends_with(b".key")
+            || [
+                &b"datafilekey"[..],
+                b"annotation",
+                b"encryption.keysafe",
+                b"encryption.data",
+            ]
+            .contains(&&*folded)
+            || [&b"password"[..], b"passwd", b"secret", b"token"]
+                .iter()
+                .any(|part| has(part))
+            || folded.starts_with(b"guestinfo.")
+    }
+
+    /// The spelling in lower case.
+    pub(crate) fn folded(self) -> Cow<'a, [u8]> {
+        if self.0.iter().any(u8::is_ascii_uppercase) {
+            Cow::Owned(self.0.to_ascii_lowercase())
+        } else {
+            Cow::Borrowed(self.0)
+        }
+    }
+}
+
+impl PartialEq for Name<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.eq_ignore_ascii_case(other.0)
+    }
+}
+
+impl Eq for Name<'_> {}
+
+impl PartialEq<str> for Name<'_> {
+    fn eq(&self, other: &str) -> bool {
+        self.0.eq_ignore_ascii_case(other.as_bytes())
+    }
+}
+
+impl PartialEq<&str> for Name<'_> {
+    fn eq(&self, other: &&str) -> bool {
+        *self == **other
+    }
+}
+
+impl PartialOrd for Name<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Name<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let fold = |name: &Self| name.0.iter().map(u8::to_ascii_lowercase);
+        fold(self).cmp(fold(other))
+    }
+}
+
+impl Hash for Name<'_> {
+    /// Folds in a small buffer: hashing never allocates.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let mut buffer = [0; 64];
+        for chunk in self.0.chunks(buffer.len()) {
+            let folded = &mut buffer[..chunk.len()];
+            folded.copy_from_slice(chunk);
+            folded.make_ascii_lowercase();
+            state.write(folded);
+        }
+    }
+}
+
+impl fmt::Display for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        print_visibly(self.0, f)
+    }
+}
+
+impl fmt::Debug for Name<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "`{self}`")
+    }
+}
+
+/// Prints text as it is, and anything that is no printable text as `\xNN`.
+pub(crate) fn print_visibly(bytes: &[u8], f: &mut impl fmt::Write) -> fmt::Result {
+    for chunk in bytes.utf8_chunks() {
+        for char in chunk.valid().chars() {
+            if char.is_control() {
+                let mut buffer = [0; 4];
+                for byte in char.encode_utf8(&mut buffer).bytes() {
+                    write!(f, "\\x{byte:02X}")?;
+                }
+            } else {
+                f.write_char(char)?;
+            }
+        }
+        for byte in chunk.invalid() {
+            write!(f, "\\x{byte:02X}")?;
+        }
+    }
+    Ok(())
+}
+
+/// A name that cannot be written to a file, and why.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("name `{name}` {reason}")]
+pub struct NameError {
+    name: String,
+    reason: Fault,
+}
+
+impl NameError {
+    pub(crate) fn metavariable(name: Name<'_>) -> Self {
+        Self {
+            name: name.to_string(),
+            reason: Fault::Metavariable,
+        }
+    }
+
+    /// The refused name, printed as [`Name`] prints it.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Fault {
+    #[error("is empty")]
+    Empty,
+    #[error("holds a line break at byte {at}, which would begin another entry")]
+    LineBreak { at: usize },
+    #[error("holds {} at byte {at}, which would end it", describe(*byte))]
+    Ends { at: usize, byte: u8 },
+    #[error("begins with a byte order mark, which is skipped at the start of a file")]
+    ByteOrderMark,
+    #[error("speaks to the dictionary itself: VMware drops such entries; only .encoding is known")]
+    Metavariable,
+}
+
+fn describe(byte: u8) -> &'static str {
+    match byte {
+        0 => "NUL",
+        b' ' => "a space",
+        b'\t' => "a tab",
+        b'#' => "`#`",
+        _ => "`=`",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+    use std::hash::{BuildHasher, RandomState};
+
+    #[test]
+    fn names_that_end_early_are_refused() {
+        for name in [
+            "",
+            "a b",
+            "a\tb",
+            "a#b",
+            "a=b",
+            "a\0b",
+            "a\rb",
+            "a\nb",
+            ".foo",
+            "\u{FEFF}a",
+        ] {
+            assert!(Name::new(name).is_err(), "{name:?}");
+        }
+        for name in [
+            "a",
+            "a/b|c~@d",
+            "\"a\"",
+            ".encoding",
+            ".Encoding",
+            "naïve",
+            "a\u{FEFF}",
+        ] {
+            assert!(Name::new(name).is_ok(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn case_folds_in_comparison_order_and_hash() {
+        let long = "guestinfo.".repeat(20);
+        let (a, b) = (Name::new(&long).unwrap(), long.to_uppercase());
+        let b = Name::new(&b).unwrap();
+        let state = RandomState::new();
+        assert_eq!(a, b);
+        assert_eq!(a.cmp(&b), Ordering::Equal);
+        assert_eq!(state.hash_one(a), state.hash_one(b));
+        assert_eq!(a.folded(), b.folded());
+    }
+
+    #[test]
+    fn printing_hides_no_byte_and_no_control_character() {
+        assert_eq!(
+            Name::found(b"a\x1B[2J\xCE\xBB\xFF").to_string(),
+            "a\\x1B[2Jλ\\xFF"
+        );
+    }
+}

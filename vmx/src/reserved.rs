@@ -1,0 +1,276 @@
+//! Keys that the vSphere API does not treat as extraConfig.
+
+use crate::name::Name;
+
+/// Whether a key has a field of its own in the API's `VirtualMachineConfigSpec`.
+///
+/// The server silently ignores such keys in extraConfig, by its documentation
+/// ("keys that would conflict with parameters that are explicitly configurable
+/// through other fields"), and leaves them out when it reports extraConfig. The
+/// list is ours, from the typed homes that the API gives to settings of the file;
+/// the server's own is not published. `disk.EnableUUID` and `ctkEnabled` are not
+/// on it although they have fields: servers are known to take them.
+///
+/// ```
+/// assert!(vmx::has_own_field("SCSI0:0.fileName"));
+/// assert!(!vmx::has_own_field("serial0.hardwareFlowControl"));
+/// assert!(!vmx::has_own_field("guestinfo./repo"));
+/// ```
+#[must_use]
+pub fn has_own_field(key: &str) -> bool {
+    let folded = key.to_ascii_lowercase();
+    if Name::found(key.as_bytes()).is_metavariable() || WHOLE.contains(&&*folded) {
+        return true;
+    }
+    let Some((group, rest)) = folded.split_once('.') else {
+        return false;
+    };
+    let (class, unit) = class_of(group);
+    GROUPS
+        .iter()
+        .any(|(name, shape, keys)| *name == class && *shape == unit && keys.contains(&rest))
+}
+
+/// Whether a key of extraConfig cannot be read through the API.
+///
+/// * keys with a field of their own, see [`has_own_field`];
+/// * `guestinfo.ovfEnv`, which only the guest reads;
+/// * keys that begin with `vmx.`, which vanish when a machine is created with them.
+#[must_use]
+pub fn is_hidden(key: &str) -> bool {
+    let name = Name::found(key.as_bytes());
+    name == "guestinfo.ovfEnv" || name.starts_with("vmx.") || has_own_field(key)
+}
+
+/// What follows the letters of a device's group.
+#[derive(PartialEq, Eq)]
+enum Shape {
+    /// `svga`
+    Single,
+    /// `scsi0`
+    Numbered,
+    /// `scsi0:0`
+    Unit,
+}
+
+/// `scsi0:0` is a unit of class `scsi`.
+fn class_of(group: &str) -> (&str, Shape) {
+    let class = group.trim_end_matches(|c: char| c.is_ascii_digit() || c == ':');
+    let numbers = &group[class.len()..];
+    let shape = match numbers.split_once(':') {
+        Some((bus, unit)) if !bus.is_empty() && !unit.is_empty() => Shape::Unit,
+        None if numbers.is_empty() => Shape::Single,
+        None => Shape::Numbered,
+        // `usb:1` is a port of the one controller, and nothing here.
+        Some(_) => return ("", Shape::Single),
+    };
+    (class, shape)
+}
+
+/// Keys of the whole machine, in lower case.
+const WHOLE: &[&str] = &[
+    "config.version",
+    "virtualhw.version",
+    "virtualhw.productcompatibility",
+    "displayname",
+    "guestos",
+    "annotation",
+    "memsize",
+    "numvcpus",
+    "cpuid.corespersocket",
+    "vcpu.hotadd",
+    "vcpu.hotremove",
+    "mem.hotadd",
+    "vhv.enable",
+    "vpmc.enable",
+    "vvtd.enable",
+    "uuid.bios",
+    "uuid.location",
+    "vc.uuid",
+    "vm.genid",
+    "vm.genidx",
+    "firmware",
+    "uefi.secureboot.enabled",
+    "bios.bootdelay",
+    "bios.forcesetuponce",
+    "bios.bootretry.delay",
+    "bios.bootretry.enabled",
+    "bios.bootorder",
+    "bios.hddorder",
+    "workingdir",
+    "extendedconfigfile",
+    "checkpoint.vmstate",
+    "powertype.poweroff",
+    "powertype.poweron",
+    "powertype.suspend",
+    "powertype.reset",
+    "tools.synctime",
+    "tools.upgrade.policy",
+    "toolscripts.afterpoweron",
+    "toolscripts.afterresume",
+    "toolscripts.beforesuspend",
+    "toolscripts.beforepoweroff",
+    "sched.cpu.units",
+    "sched.cpu.min",
+    "sched.cpu.max",
+    "sched.cpu.shares",
+    "sched.cpu.affinity",
+    "sched.mem.min",
+    "sched.mem.minsize",
+    "sched.mem.max",
+    "sched.mem.shares",
+    "sched.mem.pin",
+    "sched.mem.affinity",
+    "mks.enable3d",
+    "encryption.keysafe",
+    "encryption.data",
+];
+
+const DISK: &[&str] = &[
+    "present",
+    "devicetype",
+    "filename",
+    "mode",
+    "writethrough",
+    "redo",
+    "sharing",
+    "startconnected",
+    "allowguestconnectioncontrol",
+    "clientdevice",
+    "autodetect",
+];
+const CONTROLLER: &[&str] = &["present", "virtualdev", "sharedbus", "pcislotnumber"];
+const PORT: &[&str] = &[
+    "present",
+    "filetype",
+    "filename",
+    "startconnected",
+    "allowguestconnectioncontrol",
+    "autodetect",
+    "clientdevice",
+    "bidirectional",
+    "network.endpoint",
+    "vspc",
+    "pipe.endpoint",
+    "trynorxloss",
+    "yieldonmsrread",
+];
+
+/// Keys of devices, in lower case.
+const GROUPS: &[(&str, Shape, &[&str])] = &[
+    ("scsi", Shape::Numbered, CONTROLLER),
+    ("sata", Shape::Numbered, CONTROLLER),
+    ("nvme", Shape::Numbered, CONTROLLER),
+    ("ide", Shape::Numbered, CONTROLLER),
+    ("scsi", Shape::Unit, DISK),
+    ("sata", Shape::Unit, DISK),
+    ("nvme", Shape::Unit, DISK),
+    ("ide", Shape::Unit, DISK),
+    (
+        "ethernet",
+        Shape::Numbered,
+        &[
+            "present",
+            "virtualdev",
+            "networkname",
+            "connectiontype",
+            "addresstype",
+            "generatedaddress",
+            "generatedaddressoffset",
+            "address",
+            "pcislotnumber",
+            "uptcompatibility",
+            "wakeonpcktrcv",
+            "startconnected",
+            "allowguestconnectioncontrol",
+            "dvs.switchid",
+            "dvs.portid",
+            "dvs.portgroupid",
+            "dvs.connectionid",
+            "opaquenetwork.id",
+            "opaquenetwork.type",
+            "externalid",
+        ],
+    ),
+    ("serial", Shape::Numbered, PORT),
+    ("parallel", Shape::Numbered, PORT),
+    ("floppy", Shape::Numbered, PORT),
+    ("usb", Shape::Single, &["present", "pcislotnumber"]),
+    ("ehci", Shape::Single, &["present", "pcislotnumber"]),
+    ("usb_xhci", Shape::Single, &["present", "pcislotnumber"]),
+    (
+        "sound",
+        Shape::Single,
+        &[
+            "present",
+            "virtualdev",
+            "filename",
+            "autodetect",
+            "pcislotnumber",
+        ],
+    ),
+    (
+        "svga",
+        Shape::Single,
+        &["vramsize", "autodetect", "numdisplays", "graphicsmemorykb"],
+    ),
+    (
+        "vmci",
+        Shape::Numbered,
+        &["present", "id", "pcislotnumber", "unrestricted"],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The keys that a fresh 8.0 machine reports in extraConfig.
+    #[test]
+    fn what_a_real_server_reports_has_no_field() {
+        for key in [
+            "nvram",
+            "svga.present",
+            "pciBridge0.present",
+            "pciBridge4.virtualDev",
+            "pciBridge7.functions",
+            "hpet0.present",
+            "RemoteDisplay.maxConnections",
+            "sched.cpu.latencySensitivity",
+            "vmware.tools.internalversion",
+            "migrate.hostLog",
+            "viv.moid",
+        ] {
+            assert!(!is_hidden(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn devices_are_told_from_what_looks_like_them() {
+        for key in [
+            "scsi0:15.redo",
+            "IDE1:0.DeviceType",
+            "ethernet9.virtualDev",
+            "floppy0.present",
+        ] {
+            assert!(has_own_field(key), "{key}");
+        }
+        for key in [
+            "scsi.present",
+            "scsi0:.present",
+            "scsi:0.present",
+            "sched.scsi0:0.shares",
+            "usb:1.present",
+            "serial0.hardwareFlowControl",
+            "scsi0:0.virtualSSD",
+            "",
+            "x",
+            ".",
+            "0.x",
+        ] {
+            let metavariable = key.starts_with('.');
+            assert_eq!(has_own_field(key), metavariable, "{key}");
+        }
+        assert!(is_hidden("guestinfo.OVFEnv") && is_hidden("vmx.log.keepOld"));
+    }
+}

@@ -1,0 +1,280 @@
+//! Values of entries and the ways VMware reads them.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::encoding::{Encoding, ascii};
+use crate::error::ValueError;
+use crate::escape::unescape;
+
+/// The value of an entry, read only as far as it is asked for.
+///
+/// `Debug` prints the length alone: values can be secrets.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Value<'a> {
+    raw: &'a [u8],
+    /// `None`: the file declares a charset that nobody knows.
+    encoding: Option<Encoding>,
+}
+
+/// A switch that can be left to the product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+pub enum Tristate {
+    /// On.
+    True,
+    /// Off.
+    False,
+    /// As the product thinks best.
+    Default,
+}
+
+impl<'a> Value<'a> {
+    pub(crate) const fn new(raw: &'a [u8], encoding: Option<Encoding>) -> Self {
+        Self { raw, encoding }
+    }
+
+    /// The bytes as they stand in the file, between the quotes if there are any.
+    #[must_use]
+    pub const fn raw(self) -> &'a [u8] {
+        self.raw
+    }
+
+    /// The bytes with escapes read. An escaped NUL ends the value, as in VMware.
+    #[must_use]
+    pub fn bytes(self) -> Cow<'a, [u8]> {
+        let mut bytes = unescape(self.raw);
+        if let Cow::Owned(bytes) = &mut bytes
+            && let Some(end) = bytes.iter().position(|&byte| byte == 0)
+        {
+            bytes.truncate(end);
+        }
+        bytes
+    }
+
+    /// The text, by the charset that the file declares.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are not valid in that charset; the error carries them.
+    pub fn text(self) -> Result<Cow<'a, str>, ValueError> {
+        match self.bytes() {
+            Cow::Borrowed(bytes) => self.decode(bytes),
+            Cow::Owned(bytes) => self
+                .decode(&bytes)
+                .map(|text| Cow::Owned(text.into_owned())),
+        }
+    }
+
+    fn decode(self, bytes: &[u8]) -> Result<Cow<'_, str>, ValueError> {
+        if let Some(text) = ascii(bytes) {
+            return Ok(Cow::Borrowed(text));
+        }
+        self.encoding
+            .and_then(|encoding| encoding.decode(bytes))
+            .ok_or_else(|| ValueError::Undecodable {
+                encoding: self.encoding,
+                bytes: bytes.into(),
+            })
+    }
+
+    /// Whether nothing stands there. An empty value is a boolean, TRUE.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.bytes().is_empty()
+    }
+
+    /// A boolean: `true t yes y on 1` and the empty string, `false f no n off 0`,
+    /// in either case.
+    ///
+    /// # Errors
+    ///
+    /// Anything else. VMware then logs and takes FALSE.
+    pub fn boolean(self) -> Result<bool, ValueError> {
+        boolean(&self.bytes()).ok_or_else(|| self.unfit("a boolean, such as TRUE or FALSE"))
+    }
+
+    /// A boolean that may also be `default`, `dontcare` or `auto`.
+    ///
+    /// # Errors
+    ///
+    /// Anything else.
+    pub fn tristate(self) -> Result<Tristate, ValueError> {
+        let bytes = self.bytes();
+        if [&b"default"[..], b"dontcare", b"auto"]
+            .iter()
+            .any(|word| bytes.eq_ignore_ascii_case(word))
+        {
+            return Ok(Tristate::Default);
+        }
+        match boolean(&bytes) {
+            Some(true) => Ok(Tristate::True),
+            Some(false) => Ok(Tristate::False),
+            None => Err(self.unfit("TRUE, FALSE or default")),
+        }
+    }
+
+    /// A whole number as C's `strtoll` reads it with base 0: `0x` is hexadecimal,
+    /// a leading `0` octal (`010` is 8), white space may come first.
+    ///
+    /// # Errors
+    ///
+    /// Anything behind the number, no digits, or a number beyond 64 bits.
+    pub fn integer(self) -> Result<i64, ValueError> {
+        integer(&self.bytes()).ok_or_else(|| self.unfit("a whole number of at most 64 bits"))
+    }
+
+    /// [`integer`](Self::integer) that fits another type, such as `i32` or `u16`.
+    ///
+    /// # Errors
+    ///
+    /// As there, and a number that the type does not hold.
+    pub fn number<N: TryFrom<i64>>(self) -> Result<N, ValueError> {
+        N::try_from(self.integer()?).map_err(|_| {
+            self.unfit(match size_of::<N>() {
+                1 => "a whole number of at most 8 bits",
+                2 => "a whole number of at most 16 bits",
+                4 => "a whole number of at most 32 bits",
+                _ => "a whole number in range",
+            })
+        })
+    }
+
+    /// A number with a fraction, in decimal notation.
+    ///
+    /// # Errors
+    ///
+    /// Anything else. C's hexadecimal floats, which `strtod` takes, are not read.
+    pub fn float(self) -> Result<f64, ValueError> {
+        std::str::from_utf8(&self.bytes())
+            .ok()
+            .and_then(|text| text.trim_start().parse().ok())
+            .ok_or_else(|| self.unfit("a number"))
+    }
+
+    /// An error that quotes this value.
+    pub(crate) fn unfit(self, expected: &'static str) -> ValueError {
+        ValueError::Unfit {
+            bytes: self.bytes().into(),
+            expected,
+        }
+    }
+}
+
+impl fmt::Debug for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Value({} bytes)", self.raw.len())
+    }
+}
+
+fn boolean(bytes: &[u8]) -> Option<bool> {
+    let is = |words: &[&[u8]]| words.iter().any(|word| bytes.eq_ignore_ascii_case(word));
+    if bytes.is_empty() || is(&[b"true", b"t", b"yes", b"y", b"on", b"1"]) {
+        Some(true)
+    } else if is(&[b"false", b"f", b"no", b"n", b"off", b"0"]) {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+fn integer(bytes: &[u8]) -> Option<i64> {
+    let is_space = |byte: &&u8| matches!(byte, b' ' | 0x09..=0x0D);
+    let start = bytes.iter().take_while(is_space).count();
+    let (negative, digits) = match &bytes[start..] {
+        [b'-', digits @ ..] => (true, digits),
+        [b'+', digits @ ..] => (false, digits),
+        digits => (false, digits),
+    };
+    let (radix, digits) = match digits {
+        [b'0', b'x' | b'X', digits @ ..] => (16, digits),
+        [b'0', rest @ ..] if !rest.is_empty() => (8, rest),
+        digits => (10, digits),
+    };
+    // `from_str_radix` would take a second sign.
+    if !digits.first().is_some_and(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    let magnitude = u64::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()?;
+    if negative {
+        0i64.checked_sub_unsigned(magnitude)
+    } else {
+        i64::try_from(magnitude).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+    use super::*;
+
+    fn value(raw: &str) -> Value<'_> {
+        Value::new(raw.as_bytes(), Some(Encoding::UTF_8))
+    }
+
+    #[test]
+    fn booleans() {
+        for word in ["TRUE", "true", "t", "Yes", "Y", "on", "1", ""] {
+            assert_eq!(value(word).boolean(), Ok(true), "{word:?}");
+        }
+        for word in ["FALSE", "false", "F", "no", "n", "OFF", "0"] {
+            assert_eq!(value(word).boolean(), Ok(false), "{word:?}");
+        }
+        for word in ["2", "tru", " true", "-", "enabled"] {
+            assert!(value(word).boolean().is_err(), "{word:?}");
+        }
+        assert_eq!(value("DontCare").tristate(), Ok(Tristate::Default));
+        assert_eq!(value("auto").tristate(), Ok(Tristate::Default));
+        assert_eq!(value("").tristate(), Ok(Tristate::True));
+    }
+
+    #[test]
+    fn integers_are_read_with_base_0() {
+        for (raw, number) in [
+            ("10", 10),
+            ("010", 8),
+            ("0x10", 16),
+            ("0XfF", 255),
+            ("-0x10", -16),
+            (" +7", 7),
+            ("0", 0),
+            ("-9223372036854775808", i64::MIN),
+            ("9223372036854775807", i64::MAX),
+        ] {
+            assert_eq!(value(raw).integer(), Ok(number), "{raw:?}");
+        }
+        for raw in [
+            "",
+            "-",
+            "1 ",
+            "1k",
+            "08",
+            "0x",
+            "0x-1",
+            "--1",
+            "9223372036854775808",
+            "1.0",
+        ] {
+            assert!(value(raw).integer().is_err(), "{raw:?}");
+        }
+        assert_eq!(
+            value("-1").number::<u32>().unwrap_err().to_string(),
+            "value \"-1\" is not a whole number of at most 32 bits"
+        );
+    }
+
+    #[test]
+    fn an_escaped_nul_ends_the_value() {
+        assert_eq!(value("x|00y").text().unwrap(), "x");
+    }
+
+    #[test]
+    fn undecodable_bytes_are_kept_in_the_error() {
+        let bad = Value::new(b"a\xFF", Some(Encoding::UTF_8));
+        assert!(
+            matches!(bad.text(), Err(ValueError::Undecodable { bytes, .. }) if *bytes == *b"a\xFF")
+        );
+        assert_eq!(Value::new(b"plain", None).text().unwrap(), "plain");
+    }
+}
