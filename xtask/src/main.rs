@@ -8,10 +8,12 @@
 
 mod arrows;
 mod ci;
+mod codegen;
 mod interop;
 mod process;
 mod workspace;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
@@ -24,15 +26,28 @@ enum Chore {
     Arrows,
     /// Run the gate that every change passes.
     Ci(ci::Args),
+    /// Generate the Rust source of the vSphere API from its schema.
+    Codegen {
+        /// Write nothing; fail when a generated file is not current.
+        #[arg(long)]
+        check: bool,
+    },
     /// Run the interoperability suite against other people's clients and servers.
     Interop(interop::Args),
+    /// Make the schema of the vSphere API from a dump of the registry.
+    SchemaImport {
+        /// The dump, a JSON file.
+        dump: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
     let outcome = match Chore::parse() {
         Chore::Arrows => arrows::run(),
         Chore::Ci(args) => ci::start(&args),
+        Chore::Codegen { check } => codegen::run(check),
         Chore::Interop(args) => interop::start(&args),
+        Chore::SchemaImport { dump } => codegen::import(&dump),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

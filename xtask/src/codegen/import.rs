@@ -145,8 +145,8 @@ struct DumpMethod {
 pub(crate) fn import(file: &Path) -> Result<Schema> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("read the dump {}", file.display()))?;
-    let dump: Dump =
-        serde_json::from_str(&text).with_context(|| format!("parse the dump {}", file.display()))?;
+    let dump: Dump = serde_json::from_str(&text)
+        .with_context(|| format!("parse the dump {}", file.display()))?;
     let index = Index::of(&dump)?;
     let mut namespaces: Vec<Namespace> = NAMESPACES
         .iter()
@@ -158,7 +158,10 @@ pub(crate) fn import(file: &Path) -> Result<Schema> {
             managed: Vec::new(),
         })
         .collect();
-    let (name, version) = dump.source.split_once(' ').context("the dump names no source")?;
+    let (name, version) = dump
+        .source
+        .split_once(' ')
+        .context("the dump names no source")?;
     let header = Header {
         about: ABOUT.to_owned(),
         sources: vec![Source {
@@ -168,7 +171,10 @@ pub(crate) fn import(file: &Path) -> Result<Schema> {
         }],
         corrections: CORRECTIONS.map(str::to_owned).to_vec(),
     };
-    let versions = dump.versions.into_iter().map(|(id, v)| (id.clone(), number(&id, &v.id)));
+    let versions = dump
+        .versions
+        .into_iter()
+        .map(|(id, v)| (id.clone(), number(&id, &v.id)));
     let versions = versions.collect();
 
     for item in dump.data {
@@ -202,7 +208,10 @@ pub(crate) fn import(file: &Path) -> Result<Schema> {
         if namespaces[home].managed.iter().any(|m| m.name == item.wsdl) {
             continue;
         }
-        let base = item.base.map(|base| index.name(&base, None, home)).transpose()?;
+        let base = item
+            .base
+            .map(|base| index.name(&base, None, home))
+            .transpose()?;
         let managed = Managed {
             properties: index.members(item.props, home, &item.wsdl, &item.v)?,
             methods: item
@@ -225,10 +234,18 @@ pub(crate) fn import(file: &Path) -> Result<Schema> {
         let names = namespace.data.iter().map(|x| &x.name);
         let names = names.chain(namespace.enums.iter().map(|x| &x.name));
         for name in names.chain(namespace.managed.iter().map(|x| &x.name)) {
-            ensure!(seen.insert(name), "{name} stands twice in {}", namespace.uri);
+            ensure!(
+                seen.insert(name),
+                "{name} stands twice in {}",
+                namespace.uri
+            );
         }
     }
-    Ok(Schema { header, versions, namespaces })
+    Ok(Schema {
+        header,
+        versions,
+        namespaces,
+    })
 }
 
 fn position(uri: &str) -> Result<usize> {
@@ -241,9 +258,9 @@ fn position(uri: &str) -> Result<usize> {
 /// The number of a version: what the registry says, or what the id spells where
 /// the registry has a hash (`m5CA1EF4D`).
 fn number(id: &str, number: &str) -> String {
-    let hash = number.strip_prefix('m').is_some_and(|rest| {
-        rest.len() == 8 && rest.bytes().all(|b| b.is_ascii_hexdigit())
-    });
+    let hash = number
+        .strip_prefix('m')
+        .is_some_and(|rest| rest.len() == 8 && rest.bytes().all(|b| b.is_ascii_hexdigit()));
     if hash {
         let last = id.rsplit('.').next().unwrap_or(id);
         return last.trim_start_matches('v').replace('_', ".");
@@ -261,8 +278,10 @@ struct Index {
 
 impl Index {
     fn of(dump: &Dump) -> Result<Self> {
-        let mut index =
-            Self { dotted: HashMap::new(), wire: vec![BTreeSet::new(); NAMESPACES.len()] };
+        let mut index = Self {
+            dotted: HashMap::new(),
+            wire: vec![BTreeSet::new(); NAMESPACES.len()],
+        };
         let data = dump.data.iter().map(|x| (&x.vmodl, &x.wsdl, &x.ns));
         let enums = dump.enums.iter().map(|x| (&x.vmodl, &x.wsdl, &x.ns));
         let managed = dump.managed.iter().map(|x| (&x.vmodl, &x.wsdl, &x.ns));
@@ -276,8 +295,10 @@ impl Index {
 
     /// A dotted name as seen from a namespace; nothing for the roots.
     fn dotted(&self, vmodl: &str, home: usize) -> Result<Option<Name>> {
-        let (at, wire) =
-            self.dotted.get(vmodl).with_context(|| format!("no type is called {vmodl}"))?;
+        let (at, wire) = self
+            .dotted
+            .get(vmodl)
+            .with_context(|| format!("no type is called {vmodl}"))?;
         Ok((!ROOTS.contains(&wire.as_str())).then(|| qualified(*at, wire, home)))
     }
 
@@ -292,17 +313,29 @@ impl Index {
         if self.wire[home].contains(wire) {
             return Ok(qualified(home, wire, home));
         }
-        let at = found.next().with_context(|| format!("no type is called {wire}"))?;
-        ensure!(found.next().is_none(), "{wire} stands in more than one namespace");
+        let at = found
+            .next()
+            .with_context(|| format!("no type is called {wire}"))?;
+        ensure!(
+            found.next().is_none(),
+            "{wire} stands in more than one namespace"
+        );
         Ok(qualified(at, wire, home))
     }
 
     fn ty(&self, ty: &DumpType, home: usize) -> Result<TypeExpr> {
         let name = match primitive(&ty.t) {
-            Some(name) => Name { namespace: None, name: name.to_owned() },
+            Some(name) => Name {
+                namespace: None,
+                name: name.to_owned(),
+            },
             None => self.name(&ty.t, ty.q.as_deref(), home)?,
         };
-        Ok(TypeExpr { name, array: ty.a != 0, optional: ty.o != 0 })
+        Ok(TypeExpr {
+            name,
+            array: ty.a != 0,
+            optional: ty.o != 0,
+        })
     }
 
     fn members(
@@ -313,9 +346,13 @@ impl Index {
         since: &str,
     ) -> Result<Vec<Member>> {
         let member = |m: DumpMember| {
-            let listed = MORE_SECRETS.iter().any(|&(o, n)| n == m.n && (o == owner || o == "*"));
+            let listed = MORE_SECRETS
+                .iter()
+                .any(|&(o, n)| n == m.n && (o == owner || o == "*"));
             Ok(Member {
-                ty: self.ty(&m.ty, home).with_context(|| format!("{owner}.{}", m.n))?,
+                ty: self
+                    .ty(&m.ty, home)
+                    .with_context(|| format!("{owner}.{}", m.n))?,
                 since: (m.v != since).then_some(m.v),
                 link: m.link != 0,
                 secret: m.secret != 0 || listed,
@@ -330,7 +367,11 @@ impl Index {
         let home = position(&method.ns)?;
         let what = || format!("the result of {}", method.wsdl);
         let returns = self.result(&method.ret, home).with_context(what)?;
-        let result = method.taskret.as_ref().map(|ty| self.ty(ty, home)).transpose();
+        let result = method
+            .taskret
+            .as_ref()
+            .map(|ty| self.ty(ty, home))
+            .transpose();
         Ok(Method {
             result: result.with_context(what)?,
             returns,
@@ -345,13 +386,20 @@ impl Index {
     }
 
     fn result(&self, ty: &DumpType, home: usize) -> Result<Option<TypeExpr>> {
-        if ty.t == "void" { Ok(None) } else { self.ty(ty, home).map(Some) }
+        if ty.t == "void" {
+            Ok(None)
+        } else {
+            self.ty(ty, home).map(Some)
+        }
     }
 }
 
 fn qualified(at: usize, wire: &str, home: usize) -> Name {
     let namespace = (at != home).then(|| NAMESPACES[at].0.to_owned());
-    Name { namespace, name: wire.to_owned() }
+    Name {
+        namespace,
+        name: wire.to_owned(),
+    }
 }
 
 /// The schema's name of a type that is built in.

@@ -209,7 +209,11 @@ impl TryFrom<String> for TypeExpr {
             Some(rest) => (rest, true),
             None => (text, false),
         };
-        Ok(Self { name: Name::try_from(text.to_owned())?, array, optional })
+        Ok(Self {
+            name: Name::try_from(text.to_owned())?,
+            array,
+            optional,
+        })
     }
 }
 
@@ -261,7 +265,9 @@ pub(crate) fn lock_of(schema: &str) -> String {
 impl Namespace {
     fn write(&self, out: &mut String) -> Result<()> {
         let (name, uri) = (&self.name, &self.uri);
-        out.push_str(&format!("{{\"name\":\"{name}\",\"uri\":\"{uri}\",\n\"data\":["));
+        out.push_str(&format!(
+            "{{\"name\":\"{name}\",\"uri\":\"{uri}\",\n\"data\":["
+        ));
         for (i, item) in self.data.iter().enumerate() {
             begin(out, i, &head(item, &["fields"])?);
             list(out, "fields", &item.fields)?;
@@ -293,7 +299,10 @@ fn begin(out: &mut String, index: usize, head: &str) {
 /// An item without its lists and without its closing brace.
 fn head<T: Serialize>(item: &T, lists: &[&str]) -> Result<String> {
     let text = serde_json::to_string(item)?;
-    let end = lists.iter().filter_map(|key| text.find(&format!(",\"{key}\":["))).min();
+    let end = lists
+        .iter()
+        .filter_map(|key| text.find(&format!(",\"{key}\":[")))
+        .min();
     Ok(text[..end.unwrap_or(text.len() - 1)].to_owned())
 }
 
@@ -323,7 +332,12 @@ mod tests {
 
     #[test]
     fn a_type_expression_reads_back_as_written() {
-        for text in ["string", "VirtualDevice[]", "long?", "vsan:VsanUpdateItem[]?"] {
+        for text in [
+            "string",
+            "VirtualDevice[]",
+            "long?",
+            "vsan:VsanUpdateItem[]?",
+        ] {
             assert_eq!(expr(text).to_string(), text);
         }
         let ty = expr("vsan:VsanUpdateItem[]?");
@@ -334,7 +348,10 @@ mod tests {
     #[test]
     fn a_type_expression_without_a_name_is_refused() {
         for text in ["", "[]", "a b", "vsan:", "x?[]"] {
-            assert!(TypeExpr::try_from(text.to_owned()).is_err(), "{text:?} was read");
+            assert!(
+                TypeExpr::try_from(text.to_owned()).is_err(),
+                "{text:?} was read"
+            );
         }
     }
 
@@ -355,17 +372,17 @@ mod tests {
                     vmodl: "vim.KeyValue".to_owned(),
                     since: "v1".to_owned(),
                     base: None,
-                    fields: vec![
-                        member("key", "string"),
-                        member("value", "string?"),
-                    ],
+                    fields: vec![member("key", "string"), member("value", "string?")],
                 }],
                 enums: Vec::new(),
                 managed: Vec::new(),
             }],
         };
         let text = schema.to_text().expect("written");
-        assert!(text.contains("\n {\"name\":\"value\",\"type\":\"string?\"}]}"), "{text}");
+        assert!(
+            text.contains("\n {\"name\":\"value\",\"type\":\"string?\"}]}"),
+            "{text}"
+        );
         let again: Schema = serde_json::from_str(&text).expect("read back");
         assert_eq!(again.to_text().expect("written again"), text);
     }

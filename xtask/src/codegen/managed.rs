@@ -1,0 +1,45 @@
+//! `mo.rs`: a marker per managed object type.
+
+use anyhow::Result;
+
+use super::model::Model;
+use super::{docs, names};
+
+/// Where the API reference has a page per dotted name.
+const REFERENCE: &str = "https://developer.broadcom.com/xapis/vsphere-web-services-api/latest";
+
+/// The file's text.
+pub(crate) fn write(model: &Model<'_>) -> Result<String> {
+    let mut out = String::from(
+        "//! The managed object types of the vSphere API: the type parameters of\n\
+         //! [`Ref`](crate::Ref). They have no values.\n\
+         \n\
+         use crate::object::{is_a, managed_object};\n",
+    );
+    for managed in &model.namespace.managed {
+        let name = names::type_name(&managed.name);
+        let summary = docs::item(model, &managed.name, &managed.vmodl, &managed.since);
+        let id = model.managed_id(&managed.name)?;
+        let page = if managed.vmodl.contains('.') {
+            format!(
+                "    ///\n    /// [Reference]({REFERENCE}/{}.html)\n",
+                managed.vmodl
+            )
+        } else {
+            String::new()
+        };
+        out.push_str(&format!(
+            "\nmanaged_object!(\n    /// {summary}\n{page}    {name}, {:?}, {id});\n",
+            managed.name
+        ));
+        let ancestors = model.managed_ancestors(managed)?;
+        if !ancestors.is_empty() {
+            let bases: Vec<String> = ancestors
+                .iter()
+                .map(|a| names::type_name(&a.name))
+                .collect();
+            out.push_str(&format!("is_a!({name}: {});\n", bases.join(", ")));
+        }
+    }
+    Ok(out)
+}

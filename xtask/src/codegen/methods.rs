@@ -1,0 +1,119 @@
+//! `methods.rs`: the methods of managed objects, on their references.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result, ensure};
+
+use super::model::Model;
+use super::schema::Method;
+use super::{docs, names, spelling};
+
+/// What `Ref` has of its own: a method of that name could not be called.
+const TAKEN: [&str; 17] = [
+    "clone",
+    "cmp",
+    "default",
+    "downcast",
+    "eq",
+    "fmt",
+    "from_parts",
+    "from_wire",
+    "hash",
+    "is",
+    "is_unset",
+    "new",
+    "retyped",
+    "server_guid",
+    "type_name",
+    "upcast",
+    "value",
+];
+
+/// The file's text.
+pub(crate) fn write(model: &Model<'_>) -> Result<String> {
+    let mut out = String::from(
+        "//! The methods of managed objects, in wire order of their parameters. Each\n\
+         //! encodes its arguments and does no I/O.\n\
+         #![allow(clippy::too_many_arguments, reason = \"the API's methods have as many as they have\")]\n\
+         \n\
+         use super::enums::*;\n\
+         use super::mo;\n\
+         use super::types::*;\n\
+         use crate::{Any, Call, IsA, Poly, Ref, TaskOf, Timestamp};\n",
+    );
+    let mut taken: BTreeMap<String, &str> = BTreeMap::new();
+    for managed in &model.namespace.managed {
+        let own: Vec<_> = model
+            .methods
+            .iter()
+            .filter(|c| c.owner == managed.name)
+            .collect();
+        if own.is_empty() {
+            continue;
+        }
+        let owner = names::type_name(&managed.name);
+        out.push_str(&format!("\nimpl<T: IsA<mo::{owner}>> Ref<T> {{\n"));
+        for (i, called) in own.iter().enumerate() {
+            let name = names::method(&called.method.name);
+            ensure!(
+                !TAKEN.contains(&name.as_str()),
+                "`Ref` has a method {name} of its own"
+            );
+            if let Some(other) = taken.insert(name.clone(), &called.method.name) {
+                anyhow::bail!("{other} and {} would both be {name}", called.method.name);
+            }
+            if i > 0 {
+                out.push('\n');
+            }
+            out.push_str(
+                &one(model, called.method, &name, called.id)
+                    .with_context(|| format!("the method {}", called.method.name))?,
+            );
+        }
+        out.push_str("}\n");
+    }
+    Ok(out)
+}
+
+fn one(model: &Model<'_>, method: &Method, name: &str, id: u16) -> Result<String> {
+    let (mut parameters, mut writes) = (String::new(), String::new());
+    let mut seen = vec!["a".to_owned()];
+    for (i, parameter) in method.parameters.iter().enumerate() {
+        let ident = names::snake(&parameter.name);
+        ensure!(
+            !seen.contains(&ident),
+            "two parameters would be called {ident}"
+        );
+        let (ty, write) = spelling::parameter(&model.member(parameter)?, &ident, i + 1);
+        parameters.push_str(&format!(", {ident}: {ty}"));
+        writes.push_str(&format!(" {write}"));
+        seen.push(ident);
+    }
+    let closure = if writes.is_empty() {
+        "|_| {}".to_owned()
+    } else {
+        format!("|a| {{{writes} }}")
+    };
+    let result = result(model, method)?;
+    let summary = docs::method(model, method);
+    Ok(format!(
+        "    /// {summary}\n    #[inline]\n    pub fn {name}(&self{parameters}) -> Call<{result}> {{\n        \
+         Call::new(self, {id}, {closure})\n    }}\n"
+    ))
+}
+
+/// What a call gives: for a method that starts a task, what the task gives.
+fn result(model: &Model<'_>, method: &Method) -> Result<String> {
+    let Some(returns) = &method.returns else {
+        return Ok("()".to_owned());
+    };
+    if returns.name.to_string() != "Task" || returns.array {
+        return Ok(spelling::result(&model.ty(returns)?));
+    }
+    match &method.result {
+        Some(result) if result.name.to_string() != "void" => {
+            Ok(format!("TaskOf<{}>", spelling::result(&model.ty(result)?)))
+        }
+        _ => Ok("TaskOf<()>".to_owned()),
+    }
+}

@@ -1,0 +1,314 @@
+//! From wire names to Rust names.
+//!
+//! A wire name is cut into words, then put together again in Rust's spelling.
+//! Acronyms stay whole (`numCPUs` is `num_cpus`), as do the names of products
+//! and units whose inner capitals are no word boundaries (`NVMe`, `MBps`), and
+//! a single letter before a word belongs to it where vSphere reads them as one
+//! (`vApp`, `iScsi`, `PMem`).
+
+/// Words whose capitals are no boundaries, as they stand on the wire.
+const WHOLE: [&str; 37] = [
+    "3D",
+    "3d",
+    "AdapterV6",
+    "CPUs",
+    "ESXi",
+    "GBps",
+    "GHz",
+    "Gbps",
+    "GiB",
+    "IOps",
+    "IPV4",
+    "IPV6",
+    "IPv4",
+    "IPv6",
+    "IpV4",
+    "IpV6",
+    "Ipv4",
+    "Ipv6",
+    "KBps",
+    "KHz",
+    "Kbps",
+    "KiB",
+    "MACs",
+    "MBps",
+    "MHz",
+    "Mbps",
+    "MiB",
+    "NVMe",
+    "NVMes",
+    "PCIe",
+    "QoS",
+    "VMware",
+    "iPv4",
+    "iPv6",
+    "ipV4",
+    "ipV6",
+    "VMkernel",
+];
+
+/// Single letters that belong to the word behind them; with `Some`, only to a
+/// word that begins so.
+const PREFIXES: [(&str, Option<&str>); 4] = [
+    ("v", None),
+    ("i", Some("scsi")),
+    ("p", Some("mem")),
+    ("p", Some("nic")),
+];
+
+/// Words that cannot be identifiers. `base` is the field that holds the base.
+const RESERVED: [&str; 53] = [
+    "Self", "abstract", "as", "async", "await", "base", "become", "box", "break", "const",
+    "continue", "crate", "do", "dyn", "else", "enum", "extern", "false", "final", "fn", "for",
+    "gen", "if", "impl", "in", "let", "loop", "macro", "match", "mod", "move", "mut", "override",
+    "priv", "pub", "ref", "return", "self", "static", "struct", "super", "trait", "true", "try",
+    "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
+];
+
+/// `capacityInKB` to `capacity_in_kb`: fields, parameters, modules.
+pub(crate) fn snake(wire: &str) -> String {
+    let name = legal(words(wire).join("_"));
+    if RESERVED.contains(&name.as_str()) {
+        name + "_"
+    } else {
+        name
+    }
+}
+
+/// `ReconfigVM_Task` to `reconfig_vm`.
+pub(crate) fn method(wire: &str) -> String {
+    snake(wire.strip_suffix("_Task").unwrap_or(wire))
+}
+
+/// `capacityInKB` to `CAPACITY_IN_KB`: constants.
+pub(crate) fn constant(wire: &str) -> String {
+    legal(words(wire).join("_").to_uppercase())
+}
+
+/// A type's name: the wire name, first letter upper-cased, without what no identifier may hold.
+pub(crate) fn type_name(wire: &str) -> String {
+    legal(capitalised(
+        &wire
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .collect::<String>(),
+    ))
+}
+
+/// The variants for an enum's values, in order, each name once.
+pub(crate) fn variants(values: &[String]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::with_capacity(values.len());
+    for value in values {
+        let mut name = variant(value);
+        while names.contains(&name) {
+            name.push('_');
+        }
+        names.push(name);
+    }
+    names
+}
+
+/// `poweredOn` to `PoweredOn`. Between two digits that stand in different words
+/// an underscore keeps `windows7_64Guest` apart from `windows76_4Guest`.
+fn variant(value: &str) -> String {
+    let mut name = String::new();
+    for word in words(value) {
+        if name.ends_with(|c: char| c.is_ascii_digit())
+            && word.starts_with(|c: char| c.is_ascii_digit())
+        {
+            name.push('_');
+        }
+        name.push_str(&capitalised(&word));
+    }
+    let name = legal(name);
+    if ["Other", "Self", "Unset"].contains(&name.as_str()) {
+        name + "_"
+    } else {
+        name
+    }
+}
+
+fn capitalised(word: &str) -> String {
+    let mut chars = word.chars();
+    match chars.next() {
+        Some(first) => first.to_ascii_uppercase().to_string() + chars.as_str(),
+        None => String::new(),
+    }
+}
+
+/// An identifier must not be empty nor begin with a digit.
+fn legal(name: String) -> String {
+    if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
+        return format!("_{name}");
+    }
+    name
+}
+
+/// The words of a name, in lower case.
+fn words(name: &str) -> Vec<String> {
+    let mut words: Vec<String> = Vec::new();
+    // A single letter waits for the word behind it.
+    let mut letter: Option<String> = None;
+    let mut rest = name;
+    while let Some(first) = rest.chars().next() {
+        if !first.is_ascii_alphanumeric() {
+            words.extend(letter.take());
+            rest = &rest[first.len_utf8()..];
+            continue;
+        }
+        let (word, tail) = rest.split_at(first_word(rest));
+        rest = tail;
+        let word = word.to_ascii_lowercase();
+        if let Some(letter) = letter.take() {
+            if PREFIXES
+                .iter()
+                .any(|&(l, to)| l == letter && to.is_none_or(|to| word.starts_with(to)))
+            {
+                words.push(letter + &word);
+                continue;
+            }
+            words.push(letter);
+        }
+        if word.len() == 1 && word.bytes().all(|b| b.is_ascii_lowercase()) {
+            letter = Some(word);
+        } else {
+            words.push(word);
+        }
+    }
+    words.extend(letter);
+    words
+}
+
+/// Length of the word at the start of a text that begins with a letter or digit.
+fn first_word(text: &str) -> usize {
+    if let Some(len) = whole(text) {
+        return len;
+    }
+    let bytes = text.as_bytes();
+    let upper = run(bytes, 0, u8::is_ascii_uppercase);
+    if upper == 0 {
+        return lower_run(text, 0);
+    }
+    match bytes.get(upper) {
+        Some(b) if b.is_ascii_digit() => lower_run(text, upper),
+        Some(b's') if upper > 1 && !bytes.get(upper + 1).is_some_and(u8::is_ascii_lowercase) => {
+            run(bytes, upper + 1, u8::is_ascii_digit)
+        }
+        Some(b) if b.is_ascii_lowercase() && upper > 1 => upper - 1,
+        Some(b) if b.is_ascii_lowercase() => lower_run(text, upper),
+        _ => upper,
+    }
+}
+
+/// The length of the longest of [`WHOLE`] that the text begins with.
+fn whole(text: &str) -> Option<usize> {
+    let ends = |word: &&&str| {
+        text.strip_prefix(**word).is_some_and(|rest| {
+            let next = rest.bytes().next();
+            !next.is_some_and(|b| b.is_ascii_lowercase())
+        })
+    };
+    WHOLE.iter().filter(ends).map(|word| word.len()).max()
+}
+
+/// End of the lower-case letters and digits from `start`; `3d` is a word of its own.
+fn lower_run(text: &str, start: usize) -> usize {
+    let bytes = text.as_bytes();
+    let mut end = start;
+    while end < bytes.len() && (bytes[end].is_ascii_lowercase() || bytes[end].is_ascii_digit()) {
+        if end > start
+            && matches!(text.get(end..end + 2), Some("3d" | "3D"))
+            && whole(&text[end..]).is_some()
+            && !bytes[end - 1].is_ascii_digit()
+        {
+            break;
+        }
+        end += 1;
+    }
+    end
+}
+
+fn run(bytes: &[u8], start: usize, of: fn(&u8) -> bool) -> usize {
+    bytes.iter().skip(start).take_while(|b| of(b)).count() + start
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_keep_their_acronyms_whole() {
+        for (wire, rust) in [
+            ("capacityInKB", "capacity_in_kb"),
+            ("enable3DSupport", "enable_3d_support"),
+            ("iScsiName", "iscsi_name"),
+            ("internetSCSIHba", "internet_scsi_hba"),
+            ("ipV6Enabled", "ipv6_enabled"),
+            ("IPv6Address", "ipv6_address"),
+            ("memoryMB", "memory_mb"),
+            ("numCPUs", "num_cpus"),
+            ("numVMsOnline", "num_vms_online"),
+            ("nvmeNVMeNamespace", "nvme_nvme_namespace"),
+            ("reservedMBps", "reserved_mbps"),
+            ("sha256", "sha256"),
+            ("use3dRenderer", "use_3d_renderer"),
+            ("vAppConfig", "vapp_config"),
+            ("vFlashCacheConfigInfo", "vflash_cache_config_info"),
+            ("vmPathName", "vm_path_name"),
+            ("x509Certificate", "x509_certificate"),
+        ] {
+            assert_eq!(snake(wire), rust, "{wire}");
+        }
+    }
+
+    #[test]
+    fn words_of_the_language_get_an_underscore() {
+        assert_eq!(snake("type"), "type_");
+        assert_eq!(snake("base"), "base_");
+        assert_eq!(snake("self"), "self_");
+        assert_eq!(snake("3dMemory"), "_3d_memory");
+    }
+
+    #[test]
+    fn methods_lose_their_task_suffix() {
+        assert_eq!(method("ReconfigVM_Task"), "reconfig_vm");
+        assert_eq!(method("PowerOnVApp_Task"), "power_on_vapp");
+        assert_eq!(
+            method("RefreshCACertificatesAndCRLs_Task"),
+            "refresh_ca_certificates_and_crls"
+        );
+        assert_eq!(method("setCustomValue"), "set_custom_value");
+    }
+
+    #[test]
+    fn types_keep_the_wire_name() {
+        assert_eq!(type_name("VMwareDVSConfigInfo"), "VMwareDVSConfigInfo");
+        assert_eq!(type_name("vslmVClockInfo"), "VslmVClockInfo");
+    }
+
+    #[test]
+    fn constants_are_fields_in_capitals() {
+        assert_eq!(constant("guestHeartbeatStatus"), "GUEST_HEARTBEAT_STATUS");
+        assert_eq!(constant("type"), "TYPE");
+    }
+
+    #[test]
+    fn variants_are_upper_camel_and_unlike_each_other() {
+        let names =
+            |values: &[&str]| variants(&values.iter().map(|&v| v.to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            names(&["poweredOff", "poweredOn"]),
+            ["PoweredOff", "PoweredOn"]
+        );
+        assert_eq!(names(&["windows7_64Guest"]), ["Windows7_64Guest"]);
+        assert_eq!(
+            names(&["MOUNT_NOT_DIR", "NFS41", "vsanD"]),
+            ["MountNotDir", "Nfs41", "VsanD"]
+        );
+        assert_eq!(
+            names(&["other", "OTHER", "self", "unset"]),
+            ["Other_", "Other__", "Self_", "Unset_"]
+        );
+        assert_eq!(names(&["native_512"]), ["Native512"]);
+    }
+}

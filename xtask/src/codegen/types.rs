@@ -1,0 +1,95 @@
+//! `types.rs`: a struct per data type.
+
+use anyhow::{Result, ensure};
+
+use super::model::Model;
+use super::{docs, names, spelling};
+
+/// Names that the generated code uses and no type may take.
+const TAKEN: [&str; 17] = [
+    "Any",
+    "Binary",
+    "Box",
+    "Call",
+    "Clone",
+    "Debug",
+    "Default",
+    "IsA",
+    "None",
+    "Option",
+    "Poly",
+    "Property",
+    "Ref",
+    "String",
+    "TaskOf",
+    "Timestamp",
+    "Vec",
+];
+
+/// The file's text.
+pub(crate) fn write(model: &Model<'_>) -> Result<String> {
+    let mut out = String::from(
+        "//! The data object types of the vSphere API, by wire name.\n\
+         //!\n\
+         //! Each is named by its wire name, followed by its dotted name where the API\n\
+         //! reference files it. A derived type holds its base in the field `base` and\n\
+         //! derefs to it. A field without a version is as old as its type.\n\
+         \n\
+         use super::enums::*;\n\
+         use super::mo;\n\
+         use crate::object::{data_object, is_a};\n\
+         use crate::{Any, Binary, Poly, Ref, Timestamp};\n",
+    );
+    let boxed = model.boxed()?;
+    for data in &model.namespace.data {
+        let name = names::type_name(&data.name);
+        ensure!(
+            !TAKEN.contains(&name.as_str()),
+            "the type {name} hides a name of the runtime"
+        );
+        let ancestors = model.ancestors(data)?;
+        let first: usize = ancestors.iter().map(|ancestor| ancestor.fields.len()).sum();
+        let base = ancestors.first().map(|base| names::type_name(&base.name));
+
+        let summary = docs::item(model, &data.name, &data.vmodl, &data.since);
+        out.push_str(&format!(
+            "\n/// {summary}\n#[derive(Clone, Default)]\npub struct {name} {{\n"
+        ));
+        if let Some(base) = &base {
+            out.push_str(&format!(
+                "    /// The fields of `{base}`.\n    pub base: {base},\n"
+            ));
+        }
+        let mut setters: Vec<String> = Vec::new();
+        let mut seen: Vec<String> = Vec::new();
+        for (i, field) in data.fields.iter().enumerate() {
+            let ident = names::snake(&field.name);
+            ensure!(
+                !seen.contains(&ident),
+                "{name} would have two fields {ident}"
+            );
+            let in_box = boxed.contains(&(data.name.as_str(), field.name.as_str()));
+            let ty = spelling::field(&model.member(field)?, in_box);
+            let doc = docs::member(model, field);
+            out.push_str(&format!("    /// {doc}\n    pub {ident}: {ty},\n"));
+            setters.push(format!("{} => {ident}", first + i));
+            seen.push(ident);
+        }
+        out.push_str("}\n");
+        let id = model.data_id(&data.name)?;
+        let colon = base.map_or_else(String::new, |base| format!(": {base}"));
+        out.push_str(&super::output::wrapped(
+            &format!("data_object!({name}{colon}, {id}, {{"),
+            &setters,
+            "});",
+        ));
+        if !ancestors.is_empty() {
+            let bases: Vec<String> = ancestors
+                .iter()
+                .map(|a| names::type_name(&a.name))
+                .collect();
+            out.push_str(&format!("is_a!({name}: {});\n", bases.join(", ")));
+        }
+    }
+    Ok(out)
+}
