@@ -6,7 +6,7 @@
 //! | trait | is | implementations |
 //! | --- | --- | --- |
 //! | [`Exec`] | containers: create, start, inspect, list, wait, stop, signal, remove | [`memory`], `vsphere` |
-//! | [`Hosts`](host::Hosts) | the place where containers live: install, find, inspect, delete | `vsphere` |
+//! | [`Hosts`](host::Hosts) | the place where containers live: install, find, open, delete | [`memory`], `vsphere` |
 //!
 //! Storage and network traits are not part of this version: a container's disk is new and empty,
 //! and its one interface is on the host's bridge network or a network given by name.

@@ -27,6 +27,19 @@ pub enum Step {
     PowerOn,
 }
 
+impl Step {
+    /// All of them, in order.
+    pub const ALL: [Self; 7] = [
+        Self::Validate,
+        Self::ResourcePool,
+        Self::Appliance,
+        Self::ApplianceIso,
+        Self::BootstrapIso,
+        Self::Configure,
+        Self::PowerOn,
+    ];
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::exec::Command;
+use crate::memory::Behaviour;
 
 fn spec(name: &str) -> ContainerSpec {
     ContainerSpec::new(name, "image", Command::new("/run"))

@@ -1,0 +1,190 @@
+//! Containers in memory.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::Program;
+use super::store::{Container, Store};
+use crate::exec::{ContainerInfo, ContainerSpec, Listing, Signal, StopOptions};
+use crate::queue::Queues;
+use crate::{
+    Capabilities, Capability, ContainerId, Error, Exec, ExitStatus, Resource, Result, State,
+    StateKind,
+};
+
+/// Containers that are entries of a map, and whose processes do what a [`Program`] says.
+///
+/// Clones share the containers. Its methods must run within a Tokio runtime with time enabled.
+#[derive(Clone, Debug)]
+pub struct MemoryExec {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    store: Store,
+    program: Arc<dyn Program>,
+    queues: Queues<ContainerId>,
+}
+
+impl MemoryExec {
+    /// An implementation without containers, whose processes behave as the program says.
+    pub fn new(program: impl Program) -> Self {
+        Self::with_shared(Arc::new(program))
+    }
+
+    pub(super) fn with_shared(program: Arc<dyn Program>) -> Self {
+        let (store, queues) = (Store::default(), Queues::default());
+        Self {
+            shared: Arc::new(Shared {
+                store,
+                program,
+                queues,
+            }),
+        }
+    }
+
+    fn require(&self, id: &ContainerId, allowed: &'static [StateKind]) -> Result<State> {
+        let state = self.shared.store.read(id, |container| container.state())?;
+        if allowed.contains(&state.kind()) {
+            Ok(state)
+        } else {
+            Err(Error::invalid_state(
+                Resource::container(id),
+                state.kind(),
+                allowed,
+            ))
+        }
+    }
+
+    /// Sends a signal to a process that is on, if it heeds signals.
+    fn deliver(&self, id: &ContainerId, signal: Signal) -> Result<()> {
+        self.shared.store.read(id, |container| {
+            if container.behaviour().heeds(signal) {
+                container.end(ExitStatus::Signal(signal.number()));
+            }
+        })
+    }
+}
+
+#[async_trait]
+impl Exec for MemoryExec {
+    fn capabilities(&self) -> Capabilities {
+        [Capability::GuestKeys, Capability::Signals]
+            .into_iter()
+            .collect()
+    }
+
+    async fn create(&self, spec: ContainerSpec) -> Result<ContainerId> {
+        spec.validate()?;
+        if let Some(network) = &spec.network {
+            // There is only the bridge.
+            let resource = Resource::new(crate::ResourceKind::Network, network);
+            return Err(Error::not_found(resource));
+        }
+        let id = spec.id;
+        self.shared
+            .store
+            .insert(Container::new(spec, Timestamp::now()))?;
+        Ok(id)
+    }
+
+    async fn start(&self, id: &ContainerId) -> Result<State> {
+        let _turn = self.shared.queues.turn(*id).await;
+        self.require(id, StateKind::STARTABLE)?;
+        let behaviour = self.shared.store.read(id, |container| {
+            let behaviour = self.shared.program.behaviour(container.spec());
+            container.launch(behaviour.clone());
+            behaviour
+        })?;
+        if let Some(reason) = behaviour.refusal() {
+            return Err(Error::GuestFailed {
+                resource: Resource::container(id),
+                reason: reason.into(),
+                source: None,
+            });
+        }
+        if let Some((after, exit)) = behaviour.end() {
+            let ends = self
+                .shared
+                .store
+                .read(id, |container| container.ending(exit))?;
+            if after.is_zero() {
+                ends();
+            } else {
+                tokio::spawn(async move {
+                    tokio::time::sleep(after).await;
+                    ends();
+                });
+            }
+        }
+        self.shared.store.read(id, |container| container.state())
+    }
+
+    async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo> {
+        self.shared.store.read(id, |container| container.info())
+    }
+
+    async fn list(&self) -> Result<Listing> {
+        let mut containers = self.shared.store.all();
+        containers.sort_by_key(|container| (container.created, container.id));
+        Ok(Listing {
+            containers,
+            quarantined: Vec::new(),
+        })
+    }
+
+    async fn wait(&self, id: &ContainerId) -> Result<ExitStatus> {
+        let mut states = self.shared.store.read(id, Container::watch)?;
+        let state = states
+            .wait_for(|state| matches!(state.kind(), StateKind::Stopped | StateKind::Removing))
+            .await;
+        // A closed channel and `Removing` both mean that it is gone.
+        state
+            .ok()
+            .and_then(|state| state.exit())
+            .ok_or_else(|| Error::not_found(Resource::container(id)))
+    }
+
+    async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus> {
+        {
+            let _turn = self.shared.queues.turn(*id).await;
+            if let State::Stopped { exit } = self.require(id, StateKind::STOPPABLE)? {
+                return Ok(exit);
+            }
+            self.shared
+                .store
+                .read(id, |container| container.set(State::Stopping))?;
+            if !options.grace.is_zero() {
+                self.deliver(id, options.signal)?;
+            }
+        }
+        match tokio::time::timeout(options.grace, self.wait(id)).await {
+            Ok(ended) => ended,
+            Err(_elapsed) => {
+                let _turn = self.shared.queues.turn(*id).await;
+                self.shared
+                    .store
+                    .read(id, |container| container.end(ExitStatus::Lost))?;
+                self.wait(id).await
+            }
+        }
+    }
+
+    async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()> {
+        let _turn = self.shared.queues.turn(*id).await;
+        self.require(id, StateKind::SIGNALLABLE)?;
+        self.deliver(id, signal)
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<()> {
+        let _turn = self.shared.queues.turn(*id).await;
+        self.require(id, StateKind::REMOVABLE)?;
+        self.shared.store.remove(id)
+    }
+}
+
+#[cfg(test)]
+mod tests;
