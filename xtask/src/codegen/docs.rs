@@ -11,11 +11,14 @@ pub(crate) fn item(model: &Model<'_>, name: &str, vmodl: &str, since: &str) -> S
     } else {
         format!(" (`{vmodl}`)")
     };
-    let since = since_version(model, since).map_or_else(String::new, |v| format!(", since {v}"));
+    let since = match version(model, since) {
+        Some((family, number)) => format!(", since {family} {number}"),
+        None => String::new(),
+    };
     format!("`{name}`{dotted}{since}.")
 }
 
-/// `` `capacityInBytes`, since vSphere API 5.5.``
+/// `` `capacityInBytes`, since 5.5.``
 pub(crate) fn member(model: &Model<'_>, member: &Member) -> String {
     let mut line = format!("`{}`", member.name);
     let declared = &member.ty.name;
@@ -27,7 +30,7 @@ pub(crate) fn member(model: &Model<'_>, member: &Member) -> String {
     if let Some(version) = member
         .since
         .as_deref()
-        .and_then(|id| since_version(model, id))
+        .and_then(|id| short_version(model, id))
     {
         line.push_str(&format!(", since {version}"));
     }
@@ -44,7 +47,7 @@ pub(crate) fn member(model: &Model<'_>, member: &Member) -> String {
 /// Wire name, version, privilege and faults of a method.
 pub(crate) fn method(model: &Model<'_>, method: &Method) -> String {
     let mut line = format!("`{}`", method.name);
-    if let Some(version) = since_version(model, &method.since) {
+    if let Some(version) = short_version(model, &method.since) {
         line.push_str(&format!(", since {version}"));
     }
     line.push('.');
@@ -58,16 +61,21 @@ pub(crate) fn method(model: &Model<'_>, method: &Method) -> String {
     line
 }
 
-/// The version in words: vSphere's number alone, the product's name before any other.
-fn since_version(model: &Model<'_>, id: &str) -> Option<String> {
-    let number = model.versions.get(id).filter(|number| !number.is_empty())?;
-    Some(match id.split('.').next() {
-        Some("vim") => format!("vSphere API {number}"),
-        Some("vsan") if number.starts_with(|c: char| c.is_ascii_digit()) => {
-            format!("vSAN {number}")
-        }
-        Some("vsan") => number.clone(),
-        Some(family) => format!("{family} {number}"),
-        None => number.clone(),
+/// The number of a vSphere API version; any other with its product.
+fn short_version(model: &Model<'_>, id: &str) -> Option<String> {
+    version(model, id).map(|(family, number)| match family {
+        "vSphere API" => number.to_owned(),
+        _ => format!("{family} {number}"),
     })
+}
+
+/// The product and the number of a version, when it has a number.
+fn version<'a>(model: &Model<'a>, id: &'a str) -> Option<(&'a str, &'a str)> {
+    let number = model.versions.get(id).filter(|number| !number.is_empty())?;
+    let family = match id.split('.').next()? {
+        "vim" => "vSphere API",
+        "vsan" => "vSAN",
+        family => family,
+    };
+    Some((family, number.strip_prefix("vSAN ").unwrap_or(number)))
 }

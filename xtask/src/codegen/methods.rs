@@ -39,6 +39,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
          use super::enums::*;\n\
          use super::mo;\n\
          use super::types::*;\n\
+         use crate::slot::Maybe;\n\
          use crate::{Any, Call, IsA, Poly, Ref, TaskOf, Timestamp};\n",
     );
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();

@@ -7,53 +7,21 @@
 //! (`vApp`, `iScsi`, `PMem`).
 
 /// Words whose capitals are no boundaries, as they stand on the wire.
-const WHOLE: [&str; 37] = [
-    "3D",
-    "3d",
-    "AdapterV6",
-    "CPUs",
-    "ESXi",
-    "GBps",
-    "GHz",
-    "Gbps",
-    "GiB",
-    "IOps",
-    "IPV4",
-    "IPV6",
-    "IPv4",
-    "IPv6",
-    "IpV4",
-    "IpV6",
-    "Ipv4",
-    "Ipv6",
-    "KBps",
-    "KHz",
-    "Kbps",
-    "KiB",
-    "MACs",
-    "MBps",
-    "MHz",
-    "Mbps",
-    "MiB",
-    "NVMe",
-    "NVMes",
-    "PCIe",
-    "QoS",
-    "VMware",
-    "iPv4",
-    "iPv6",
-    "ipV4",
-    "ipV6",
-    "VMkernel",
+const WHOLE: [&str; 44] = [
+    "3D", "3d", "ESXi", "GBps", "GHz", "Gbps", "GiB", "HWv", "HyperV", "ICH7M", "IOps", "IPV4",
+    "IPV6", "IPv4", "IPv6", "IpV4", "IpV6", "Ipv4", "Ipv6", "KBps", "KHz", "Kbps", "KiB", "MACs",
+    "MBps", "MHz", "Mbps", "MiB", "NFSv41", "NVMe", "NVMes", "PCIe", "QoS", "SVMotion", "VMkernel",
+    "VMware", "VSAN", "hB", "iPv4", "iPv6", "iSCSI", "ipV4", "ipV6", "vSAN",
 ];
 
 /// Single letters that belong to the word behind them; with `Some`, only to a
 /// word that begins so.
-const PREFIXES: [(&str, Option<&str>); 4] = [
-    ("v", None),
-    ("i", Some("scsi")),
+const PREFIXES: [(&str, Option<&str>); 5] = [
+    ("i", None),
+    ("n", Some("connect")),
     ("p", Some("mem")),
     ("p", Some("nic")),
+    ("v", None),
 ];
 
 /// Words that cannot be identifiers. `base` is the field that holds the base.
@@ -200,12 +168,13 @@ fn first_word(text: &str) -> usize {
     }
 }
 
-/// The length of the longest of [`WHOLE`] that the text begins with.
+/// The length of the longest of [`WHOLE`] that the text begins with. A small
+/// letter behind it says that it is a part of something else, unless the next
+/// of them begins there.
 fn whole(text: &str) -> Option<usize> {
     let ends = |word: &&&str| {
         text.strip_prefix(**word).is_some_and(|rest| {
-            let next = rest.bytes().next();
-            !next.is_some_and(|b| b.is_ascii_lowercase())
+            !rest.starts_with(|c: char| c.is_ascii_lowercase()) || whole(rest).is_some()
         })
     };
     WHOLE.iter().filter(ends).map(|word| word.len()).max()
@@ -240,6 +209,7 @@ mod tests {
     fn fields_keep_their_acronyms_whole() {
         for (wire, rust) in [
             ("capacityInKB", "capacity_in_kb"),
+            ("VSANIsWitnessHost", "vsan_is_witness_host"),
             ("enable3DSupport", "enable_3d_support"),
             ("iScsiName", "iscsi_name"),
             ("internetSCSIHba", "internet_scsi_hba"),
@@ -309,6 +279,10 @@ mod tests {
             names(&["other", "OTHER", "self", "unset"]),
             ["Other_", "Other__", "Self_", "Unset_"]
         );
-        assert_eq!(names(&["native_512"]), ["Native512"]);
+        assert_eq!(
+            names(&["native_512", "vSANiSCSI"]),
+            ["Native512", "VsanIscsi"]
+        );
+        assert_eq!(names(&["windowsHyperVGuest"]), ["WindowsHypervGuest"]);
     }
 }
