@@ -1,5 +1,9 @@
-//! What the examples share: which endpoint to talk to, and names for
-//! containers. Each example is a file beside this one.
+//! What the examples share: which endpoint to talk to, and what they show to
+//! their user. Each example is a file beside this one.
 
 pub mod endpoint;
+pub mod installer;
+pub mod interrupt;
 pub mod names;
+pub mod report;
+pub mod table;

@@ -1,0 +1,58 @@
+//! An error as a user should see it: what was tried, then why it failed, down
+//! to the cause.
+
+use std::error::Error;
+use std::fmt;
+
+/// Displays an error with its causes, one line each, leaving out what a line
+/// before has said.
+#[derive(Debug)]
+pub struct Report<'e>(pub &'e (dyn Error + 'static));
+
+impl fmt::Display for Report<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut said = self.0.to_string();
+        f.write_str(&said)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            let text = cause.to_string();
+            if !said.contains(&text) {
+                write!(f, "\n  because {text}")?;
+                said = text;
+            }
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug)]
+    struct Layer(&'static str, Option<Box<Self>>);
+
+    impl fmt::Display for Layer {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+
+    impl Error for Layer {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref().map(|inner| inner as _)
+        }
+    }
+
+    #[test]
+    fn each_cause_is_said_once() {
+        let inner = Layer("connection refused", None);
+        let same = Layer("cannot connect: connection refused", Some(Box::new(inner)));
+        let outer = Layer("cannot install", Some(Box::new(same)));
+        assert_eq!(
+            Report(&outer).to_string(),
+            "cannot install\n  because cannot connect: connection refused"
+        );
+    }
+}

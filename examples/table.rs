@@ -1,0 +1,151 @@
+//! Containers as `ps -a` shows them.
+
+use std::io::{self, Write};
+
+use portlayer::exec::Listing;
+use portlayer::{ExitStatus, State};
+use tabwriter::TabWriter;
+
+/// Writes a heading and a line per container, also for those that cannot be
+/// read.
+///
+/// # Errors
+/// Those of `out`.
+pub fn print(listing: &Listing, out: impl Write) -> io::Result<()> {
+    let mut table = TabWriter::new(out).padding(3);
+    writeln!(
+        table,
+        "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tNAMES"
+    )?;
+    for container in &listing.containers {
+        let mut command = container.command.path.clone();
+        for argument in &container.command.args {
+            command.push(' ');
+            command.push_str(argument);
+        }
+        let created = container
+            .created
+            .map_or_else(|| "-".to_owned(), |time| format!("{time:.0}"));
+        writeln!(
+            table,
+            "{}\t{}\t{}\t{created}\t{}\t{}",
+            container.id.short(),
+            printable(&container.image),
+            printable(&format!("{command:?}")),
+            status(&container.state),
+            printable(&container.name),
+        )?;
+    }
+    for broken in &listing.quarantined {
+        let id = broken.id.map_or_else(|| "-".to_owned(), |id| id.short());
+        writeln!(
+            table,
+            "{id}\t-\t-\t-\tunreadable: {}\t{}",
+            printable(&broken.reason),
+            printable(&broken.label)
+        )?;
+    }
+    table.flush()
+}
+
+/// A state in the words of `docker ps`.
+fn status(state: &State) -> String {
+    match state {
+        State::Created => "Created".to_owned(),
+        State::Starting => "Starting".to_owned(),
+        State::Running => "Up".to_owned(),
+        State::Stopping => "Stopping".to_owned(),
+        State::Stopped {
+            exit: ExitStatus::Code(code),
+        } => format!("Exited ({code})"),
+        // As shells report it.
+        State::Stopped {
+            exit: ExitStatus::Signal(signal),
+        } => format!("Exited ({})", 128 + i32::from(*signal)),
+        State::Stopped {
+            exit: ExitStatus::Lost,
+        } => "Exited (unknown)".to_owned(),
+        State::Removing => "Removing".to_owned(),
+        State::Broken { reason } => format!("Broken: {}", printable(reason)),
+        other => other.to_string(),
+    }
+}
+
+/// The text without control characters: a guest may have written it, and a
+/// terminal obeys some of them.
+fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot run should stop")]
+
+    use portlayer::ContainerId;
+    use portlayer::exec::{Command, ContainerInfo, Quarantined};
+
+    use super::*;
+
+    fn container(name: &str, state: State) -> ContainerInfo {
+        ContainerInfo {
+            id: ContainerId::from_bytes([0xab; 32]),
+            name: name.to_owned(),
+            image: "busybox:latest".to_owned(),
+            command: Command::new("/bin/echo").arg("hello"),
+            state,
+            failure: None,
+            created: None,
+            cpus: 1,
+            memory_mib: 64,
+        }
+    }
+
+    fn printed(listing: &Listing) -> String {
+        let mut text = Vec::new();
+        print(listing, &mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
+    #[test]
+    fn columns_are_those_of_ps() {
+        let exited = State::Stopped {
+            exit: ExitStatus::Code(3),
+        };
+        let text = printed(&Listing {
+            containers: vec![container("quick_otter", exited)],
+            quarantined: vec![],
+        });
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "CONTAINER ID   IMAGE            COMMAND             CREATED   STATUS       NAMES",
+                "abababababab   busybox:latest   \"/bin/echo hello\"   -         Exited (3)   quick_otter",
+            ]
+        );
+    }
+
+    #[test]
+    fn what_a_guest_wrote_cannot_steer_the_terminal() {
+        let state = State::Broken {
+            reason: "\u{1b}[2J\tgone".to_owned(),
+        };
+        let label = "vm\n1".to_owned();
+        let quarantined = vec![Quarantined {
+            id: None,
+            label,
+            reason: "no id".to_owned(),
+        }];
+        let text = printed(&Listing {
+            containers: vec![container("a", state)],
+            quarantined,
+        });
+        assert!(
+            !text.contains('\u{1b}') && text.lines().count() == 3,
+            "{text}"
+        );
+        assert!(text.contains("unreadable: no id"), "{text}");
+    }
+}
