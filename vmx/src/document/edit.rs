@@ -328,7 +328,7 @@ impl<'d> Edit<'d> {
         };
         match encoding.encode(value) {
             Ok(bytes) => {
-                if !self.document.byte_order_mark {
+                if !self.document.byte_order_mark && !self.document.declares_encoding() {
                     self.declare(encoding)?;
                 }
                 Ok(bytes.into_owned())

@@ -169,6 +169,10 @@ impl Document {
         })
     }
 
+    fn declares_encoding(&self) -> bool {
+        self.lines.iter().any(|line| declares_encoding(line, &self.source))
+    }
+
     /// The charset for values, if it is known.
     fn charset(&self) -> Option<Encoding> {
         self.declared().as_ref().ok().copied()
