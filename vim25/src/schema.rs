@@ -36,7 +36,7 @@ pub struct Field {
 /// All types of the namespaces that were compiled in, vim25's first, in the
 /// order of [`TypeKind`] and by name within a kind.
 pub fn types() -> impl Iterator<Item = Type> {
-    table::namespaces()
+    table::NAMESPACES
         .iter()
         .flat_map(|ns| (ns.first_id..).take(ns.types.len()))
         .map(|id| Type { id })

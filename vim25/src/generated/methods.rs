@@ -6,8 +6,7 @@
 use super::enums::*;
 use super::mo;
 use super::types::*;
-use crate::slot::Maybe;
-use crate::{Any, Call, IsA, Poly, Ref, TaskOf, Timestamp};
+use crate::{Any, Binary, Call, IsA, Poly, Ref, TaskOf, Timestamp};
 
 impl<T: IsA<mo::Alarm>> Ref<T> {
     /// `ReconfigureAlarm`, since 2.0. Privilege `Alarm.Edit`. Faults: `InvalidName`, `DuplicateName`.
@@ -69,7 +68,7 @@ impl<T: IsA<mo::AlarmManager>> Ref<T> {
     /// `GetAlarm`, since 2.0. Privilege `System.View`.
     #[inline]
     pub fn get_alarm(&self, entity: Option<&Ref<mo::ManagedEntity>>) -> Call<Vec<Ref<mo::Alarm>>> {
-        Call::new(self, 4109, |a| { a.arg(1, &Maybe(entity)); })
+        Call::new(self, 4109, |a| { a.arg(1, &entity); })
     }
 
     /// `GetAlarmState`, since 2.0.
@@ -195,7 +194,7 @@ impl<T: IsA<mo::ClusterComputeResource>> Ref<T> {
     /// `AddHost_Task`, since 2.0. Privilege `Host.Inventory.AddHostToCluster`. Faults: `InvalidLogin`, `HostConnectFault`, `DuplicateName`.
     #[inline]
     pub fn add_host(&self, spec: &HostConnectSpec, as_connected: bool, resource_pool: Option<&Ref<mo::ResourcePool>>, license: Option<&str>) -> Call<TaskOf<Ref<mo::HostSystem>>> {
-        Call::new(self, 3806, |a| { a.arg(1, spec); a.arg(2, &as_connected); a.arg(3, &Maybe(resource_pool)); a.arg(4, &Maybe(license)); })
+        Call::new(self, 3806, |a| { a.arg(1, spec); a.arg(2, &as_connected); a.arg(3, &resource_pool); a.arg(4, &license); })
     }
 
     /// `ApplyRecommendation`, since 2.0.
@@ -213,7 +212,7 @@ impl<T: IsA<mo::ClusterComputeResource>> Ref<T> {
     /// `ClusterEnterMaintenanceMode`, since 5.0. Privilege `System.View`.
     #[inline]
     pub fn cluster_enter_maintenance_mode(&self, host: &[Ref<mo::HostSystem>], option: &[Poly<OptionValue>], info: Option<&ClusterComputeResourceMaintenanceInfo>) -> Call<ClusterEnterMaintenanceResult> {
-        Call::new(self, 3887, |a| { a.arg(1, host); a.arg(2, option); a.arg(3, &Maybe(info)); })
+        Call::new(self, 3887, |a| { a.arg(1, host); a.arg(2, option); a.arg(3, &info); })
     }
 
     /// `ConfigureHCI_Task`, since 6.7.1.
@@ -231,7 +230,7 @@ impl<T: IsA<mo::ClusterComputeResource>> Ref<T> {
     /// `ExtendHCI_Task`, since 6.7.1.
     #[inline]
     pub fn extend_hci(&self, host_inputs: &[ClusterComputeResourceHostConfigurationInput], vsan_config_spec: Option<&Poly<SDDCBase>>) -> Call<TaskOf<ClusterComputeResourceClusterConfigResult>> {
-        Call::new(self, 4076, |a| { a.arg(1, host_inputs); a.arg(2, &Maybe(vsan_config_spec)); })
+        Call::new(self, 4076, |a| { a.arg(1, host_inputs); a.arg(2, &vsan_config_spec); })
     }
 
     /// `FindRulesForVm`, since 6.0. Privilege `System.View`.
@@ -255,7 +254,7 @@ impl<T: IsA<mo::ClusterComputeResource>> Ref<T> {
     /// `MoveHostInto_Task`, since 2.0. Privilege `Host.Inventory.EditCluster`. Faults: `TooManyHosts`, `InvalidState`.
     #[inline]
     pub fn move_host_into(&self, host: &Ref<impl IsA<mo::HostSystem>>, resource_pool: Option<&Ref<mo::ResourcePool>>) -> Call<TaskOf<()>> {
-        Call::new(self, 4244, |a| { a.reference(1, host); a.arg(2, &Maybe(resource_pool)); })
+        Call::new(self, 4244, |a| { a.reference(1, host); a.arg(2, &resource_pool); })
     }
 
     /// `MoveInto_Task`, since 2.0. Privilege `Host.Inventory.EditCluster`. Faults: `DuplicateName`, `TooManyHosts`, `InvalidState`.
@@ -273,7 +272,7 @@ impl<T: IsA<mo::ClusterComputeResource>> Ref<T> {
     /// `RecommendHostsForVm`, since 2.0. Privilege `System.Read`.
     #[inline]
     pub fn recommend_hosts_for_vm(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, pool: Option<&Ref<mo::ResourcePool>>) -> Call<Vec<ClusterHostRecommendation>> {
-        Call::new(self, 4405, |a| { a.reference(1, vm); a.arg(2, &Maybe(pool)); })
+        Call::new(self, 4405, |a| { a.reference(1, vm); a.arg(2, &pool); })
     }
 
     /// `ReconfigureCluster_Task`, since 2.0. Privilege `Host.Inventory.EditCluster`.
@@ -297,7 +296,7 @@ impl<T: IsA<mo::ClusterComputeResource>> Ref<T> {
     /// `SetCryptoMode`, since 7.0.0.0. Privilege `Cryptographer.RegisterHost`. Faults: `InvalidRequest`, `InvalidArgument`.
     #[inline]
     pub fn set_crypto_mode(&self, crypto_mode: &str, policy: Option<&ClusterComputeResourceCryptoModePolicy>) -> Call<()> {
-        Call::new(self, 4587, |a| { a.arg(1, crypto_mode); a.arg(2, &Maybe(policy)); })
+        Call::new(self, 4587, |a| { a.arg(1, crypto_mode); a.arg(2, &policy); })
     }
 
     /// `StampAllRulesWithUuid_Task`, since 6.0. Privilege `Host.Inventory.EditCluster`.
@@ -309,7 +308,7 @@ impl<T: IsA<mo::ClusterComputeResource>> Ref<T> {
     /// `ValidateHCIConfiguration`, since 6.7.1. Privilege `System.Read`. Faults: `InvalidState`.
     #[inline]
     pub fn validate_hci_configuration(&self, hci_config_spec: Option<&ClusterComputeResourceHCIConfigSpec>, hosts: &[Ref<mo::HostSystem>]) -> Call<Vec<Poly<ClusterComputeResourceValidationResultBase>>> {
-        Call::new(self, 4753, |a| { a.arg(1, &Maybe(hci_config_spec)); a.arg(2, hosts); })
+        Call::new(self, 4753, |a| { a.arg(1, &hci_config_spec); a.arg(2, hosts); })
     }
 }
 
@@ -323,13 +322,13 @@ impl<T: IsA<mo::ClusterEVCManager>> Ref<T> {
     /// `CheckConfigureEvcMode_Task`, since 6.0. Privilege `System.View`.
     #[inline]
     pub fn check_configure_evc_mode(&self, evc_mode_key: &str, evc_graphics_mode_key: Option<&str>) -> Call<TaskOf<Vec<ClusterEVCManagerCheckResult>>> {
-        Call::new(self, 3865, |a| { a.arg(1, evc_mode_key); a.arg(2, &Maybe(evc_graphics_mode_key)); })
+        Call::new(self, 3865, |a| { a.arg(1, evc_mode_key); a.arg(2, &evc_graphics_mode_key); })
     }
 
     /// `ConfigureEvcMode_Task`, since 6.0. Privilege `Host.Inventory.EditCluster`. Faults: `EVCConfigFault`.
     #[inline]
     pub fn configure_evc_mode(&self, evc_mode_key: &str, evc_graphics_mode_key: Option<&str>) -> Call<TaskOf<()>> {
-        Call::new(self, 3894, |a| { a.arg(1, evc_mode_key); a.arg(2, &Maybe(evc_graphics_mode_key)); })
+        Call::new(self, 3894, |a| { a.arg(1, evc_mode_key); a.arg(2, &evc_graphics_mode_key); })
     }
 
     /// `DisableEvcMode_Task`, since 6.0. Privilege `Host.Inventory.EditCluster`.
@@ -435,31 +434,31 @@ impl<T: IsA<mo::CryptoManagerKmip>> Ref<T> {
     /// `GenerateClientCsr`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn generate_client_csr(&self, cluster: &KeyProviderId, request: Option<&CryptoManagerKmipCertSignRequest>) -> Call<String> {
-        Call::new(self, 4102, |a| { a.arg(1, cluster); a.arg(2, &Maybe(request)); })
+        Call::new(self, 4102, |a| { a.arg(1, cluster); a.arg(2, &request); })
     }
 
     /// `GenerateKey`, since 6.5. Privilege `Cryptographer.ManageKeys`.
     #[inline]
     pub fn generate_key(&self, key_provider: Option<&KeyProviderId>, spec: Option<&CryptoManagerKmipCustomAttributeSpec>, key_spec: Option<&CryptoManagerKmipGenerateKeySpec>) -> Call<CryptoKeyResult> {
-        Call::new(self, 4106, |a| { a.arg(1, &Maybe(key_provider)); a.arg(2, &Maybe(spec)); a.arg(3, &Maybe(key_spec)); })
+        Call::new(self, 4106, |a| { a.arg(1, &key_provider); a.arg(2, &spec); a.arg(3, &key_spec); })
     }
 
     /// `GenerateSelfSignedClientCert`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn generate_self_signed_client_cert(&self, cluster: &KeyProviderId, request: Option<&CryptoManagerKmipCertSignRequest>) -> Call<String> {
-        Call::new(self, 4108, |a| { a.arg(1, cluster); a.arg(2, &Maybe(request)); })
+        Call::new(self, 4108, |a| { a.arg(1, cluster); a.arg(2, &request); })
     }
 
     /// `GetDefaultKmsCluster`, since 7.0.0.0. Privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn get_default_kms_cluster(&self, entity: Option<&Ref<mo::ManagedEntity>>, defaults_to_parent: Option<bool>) -> Call<Option<KeyProviderId>> {
-        Call::new(self, 4113, |a| { a.arg(1, &Maybe(entity)); a.arg(2, &defaults_to_parent); })
+        Call::new(self, 4113, |a| { a.arg(1, &entity); a.arg(2, &defaults_to_parent); })
     }
 
     /// `IsKmsClusterActive`, since 7.0.0.0. Privilege `Cryptographer.ManageKeyServers`. Faults: `InvalidArgument`.
     #[inline]
     pub fn is_kms_cluster_active(&self, cluster: Option<&KeyProviderId>) -> Call<bool> {
-        Call::new(self, 4189, |a| { a.arg(1, &Maybe(cluster)); })
+        Call::new(self, 4189, |a| { a.arg(1, &cluster); })
     }
 
     /// `ListKmipServers`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
@@ -495,7 +494,7 @@ impl<T: IsA<mo::CryptoManagerKmip>> Ref<T> {
     /// `RegisterKmsCluster`, since 7.0.0.0. Privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn register_kms_cluster(&self, cluster_id: &KeyProviderId, management_type: Option<&str>) -> Call<()> {
-        Call::new(self, 4449, |a| { a.arg(1, cluster_id); a.arg(2, &Maybe(management_type)); })
+        Call::new(self, 4449, |a| { a.arg(1, cluster_id); a.arg(2, &management_type); })
     }
 
     /// `RemoveKmipServer`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
@@ -537,7 +536,7 @@ impl<T: IsA<mo::CryptoManagerKmip>> Ref<T> {
     /// `SetDefaultKmsCluster`, since 7.0.0.0. Privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn set_default_kms_cluster(&self, entity: Option<&Ref<mo::ManagedEntity>>, cluster_id: Option<&KeyProviderId>) -> Call<()> {
-        Call::new(self, 4588, |a| { a.arg(1, &Maybe(entity)); a.arg(2, &Maybe(cluster_id)); })
+        Call::new(self, 4588, |a| { a.arg(1, &entity); a.arg(2, &cluster_id); })
     }
 
     /// `SetKeyCustomAttributes`, since 8.0.1.0. Privilege `Cryptographer.ManageKeys`.
@@ -587,7 +586,7 @@ impl<T: IsA<mo::CustomFieldsManager>> Ref<T> {
     /// `AddCustomFieldDef`, since 2.0. Privilege `Global.ManageCustomFields`. Faults: `DuplicateName`, `InvalidPrivilege`.
     #[inline]
     pub fn add_custom_field_def(&self, name: &str, mo_type: Option<&str>, field_def_policy: Option<&PrivilegePolicyDef>, field_policy: Option<&PrivilegePolicyDef>) -> Call<CustomFieldDef> {
-        Call::new(self, 3800, |a| { a.arg(1, name); a.arg(2, &Maybe(mo_type)); a.arg(3, &Maybe(field_def_policy)); a.arg(4, &Maybe(field_policy)); })
+        Call::new(self, 3800, |a| { a.arg(1, name); a.arg(2, &mo_type); a.arg(3, &field_def_policy); a.arg(4, &field_policy); })
     }
 
     /// `RemoveCustomFieldDef`, since 2.0. Privilege `Global.ManageCustomFields`.
@@ -693,7 +692,7 @@ impl<T: IsA<mo::Datacenter>> Ref<T> {
     /// `QueryConnectionInfo`, since 2.0. Privilege `System.View`. Faults: `InvalidLogin`, `HostConnectFault`.
     #[inline]
     pub fn query_connection_info(&self, hostname: &str, port: i32, username: &str, password: &str, ssl_thumbprint: Option<&str>, ssl_certificate: Option<&str>) -> Call<HostConnectInfo> {
-        Call::new(self, 4297, |a| { a.arg(1, hostname); a.arg(2, &port); a.arg(3, username); a.arg(4, password); a.arg(5, &Maybe(ssl_thumbprint)); a.arg(6, &Maybe(ssl_certificate)); })
+        Call::new(self, 4297, |a| { a.arg(1, hostname); a.arg(2, &port); a.arg(3, username); a.arg(4, password); a.arg(5, &ssl_thumbprint); a.arg(6, &ssl_certificate); })
     }
 
     /// `QueryConnectionInfoViaSpec`, since 6.0. Privilege `System.View`. Faults: `InvalidLogin`, `HostConnectFault`.
@@ -775,31 +774,31 @@ impl<T: IsA<mo::DatastoreNamespaceManager>> Ref<T> {
     /// `ConvertNamespacePathToUuidPath`, since 6.5. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidDatastorePath`.
     #[inline]
     pub fn convert_namespace_path_to_uuid_path(&self, datacenter: Option<&Ref<mo::Datacenter>>, namespace_url: &str) -> Call<String> {
-        Call::new(self, 3905, |a| { a.arg(1, &Maybe(datacenter)); a.arg(2, namespace_url); })
+        Call::new(self, 3905, |a| { a.arg(1, &datacenter); a.arg(2, namespace_url); })
     }
 
     /// `CreateDirectory`, since 5.5. Faults: `CannotCreateFile`, `FileAlreadyExists`, `InvalidDatastore`.
     #[inline]
     pub fn create_directory(&self, datastore: &Ref<impl IsA<mo::Datastore>>, display_name: Option<&str>, policy: Option<&str>, size: Option<i64>) -> Call<String> {
-        Call::new(self, 3923, |a| { a.reference(1, datastore); a.arg(2, &Maybe(display_name)); a.arg(3, &Maybe(policy)); a.arg(4, &size); })
+        Call::new(self, 3923, |a| { a.reference(1, datastore); a.arg(2, &display_name); a.arg(3, &policy); a.arg(4, &size); })
     }
 
     /// `DeleteDirectory`, since 5.5. Faults: `FileFault`, `FileNotFound`, `InvalidDatastore`, `InvalidDatastorePath`.
     #[inline]
     pub fn delete_directory(&self, datacenter: Option<&Ref<mo::Datacenter>>, datastore_path: &str) -> Call<()> {
-        Call::new(self, 3982, |a| { a.arg(1, &Maybe(datacenter)); a.arg(2, datastore_path); })
+        Call::new(self, 3982, |a| { a.arg(1, &datacenter); a.arg(2, datastore_path); })
     }
 
     /// `IncreaseDirectorySize`, since 8.0.1.0. Faults: `FileFault`, `FileNotFound`, `InvalidDatastore`, `NotSupported`, `InvalidArgument`.
     #[inline]
     pub fn increase_directory_size(&self, datacenter: Option<&Ref<mo::Datacenter>>, stable_name: &str, size: i64) -> Call<()> {
-        Call::new(self, 4173, |a| { a.arg(1, &Maybe(datacenter)); a.arg(2, stable_name); a.arg(3, &size); })
+        Call::new(self, 4173, |a| { a.arg(1, &datacenter); a.arg(2, stable_name); a.arg(3, &size); })
     }
 
     /// `QueryDirectoryInfo`, since 8.0.1.0. Privilege `System.View`. Faults: `FileFault`, `FileNotFound`, `InvalidDatastore`, `NotSupported`.
     #[inline]
     pub fn query_directory_info(&self, datacenter: Option<&Ref<mo::Datacenter>>, stable_name: &str) -> Call<DatastoreNamespaceManagerDirectoryInfo> {
-        Call::new(self, 4304, |a| { a.arg(1, &Maybe(datacenter)); a.arg(2, stable_name); })
+        Call::new(self, 4304, |a| { a.arg(1, &datacenter); a.arg(2, stable_name); })
     }
 }
 
@@ -807,7 +806,7 @@ impl<T: IsA<mo::DiagnosticManager>> Ref<T> {
     /// `BrowseDiagnosticLog`, since 2.0. Privilege `Global.Diagnostics`. Faults: `CannotAccessFile`.
     #[inline]
     pub fn browse_diagnostic_log(&self, host: Option<&Ref<mo::HostSystem>>, key: &str, start: Option<i32>, lines: Option<i32>) -> Call<DiagnosticManagerLogHeader> {
-        Call::new(self, 3843, |a| { a.arg(1, &Maybe(host)); a.arg(2, key); a.arg(3, &start); a.arg(4, &lines); })
+        Call::new(self, 3843, |a| { a.arg(1, &host); a.arg(2, key); a.arg(3, &start); a.arg(4, &lines); })
     }
 
     /// `EmitSyslogMark`, since 8.0.0.2. Privilege `Global.Diagnostics`.
@@ -819,7 +818,7 @@ impl<T: IsA<mo::DiagnosticManager>> Ref<T> {
     /// `FetchAuditRecords`, since 7.0.3.0. Privilege `Global.Diagnostics`. Faults: `InvalidState`, `SystemError`.
     #[inline]
     pub fn fetch_audit_records(&self, token: Option<&str>) -> Call<DiagnosticManagerAuditRecordResult> {
-        Call::new(self, 4081, |a| { a.arg(1, &Maybe(token)); })
+        Call::new(self, 4081, |a| { a.arg(1, &token); })
     }
 
     /// `GenerateLogBundles_Task`, since 2.0. Privilege `Global.Diagnostics`. Faults: `LogBundlingFailed`, `TaskInProgress`.
@@ -831,7 +830,7 @@ impl<T: IsA<mo::DiagnosticManager>> Ref<T> {
     /// `QueryDescriptions`, since 2.0. Privilege `Global.Diagnostics`.
     #[inline]
     pub fn query_descriptions(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<Vec<DiagnosticManagerLogDescriptor>> {
-        Call::new(self, 4303, |a| { a.arg(1, &Maybe(host)); })
+        Call::new(self, 4303, |a| { a.arg(1, &host); })
     }
 }
 
@@ -871,7 +870,7 @@ impl<T: IsA<mo::DistributedVirtualPortgroup>> Ref<T> {
     /// `DVPortgroupRollback_Task`, since 5.1. Faults: `DvsFault`, `RollbackFailure`.
     #[inline]
     pub fn dv_portgroup_rollback(&self, entity_backup: Option<&EntityBackupConfig>) -> Call<TaskOf<DVPortgroupConfigSpec>> {
-        Call::new(self, 3970, |a| { a.arg(1, &Maybe(entity_backup)); })
+        Call::new(self, 3970, |a| { a.arg(1, &entity_backup); })
     }
 
     /// `ReconfigureDVPortgroup_Task`, since 4.0. Faults: `DvsFault`, `ConcurrentAccess`, `DuplicateName`, `InvalidName`.
@@ -903,7 +902,7 @@ impl<T: IsA<mo::DistributedVirtualSwitch>> Ref<T> {
     /// `DVSRollback_Task`, since 5.1. Faults: `DvsFault`, `RollbackFailure`.
     #[inline]
     pub fn dvs_rollback(&self, entity_backup: Option<&EntityBackupConfig>) -> Call<TaskOf<Poly<DVSConfigSpec>>> {
-        Call::new(self, 3974, |a| { a.arg(1, &Maybe(entity_backup)); })
+        Call::new(self, 3974, |a| { a.arg(1, &entity_backup); })
     }
 
     /// `DvsReconfigureVmVnicNetworkResourcePool_Task`, since 6.0. Privilege `DVSwitch.ResourceManagement`. Faults: `DvsFault`, `NotFound`, `InvalidName`, `ConcurrentAccess`, `ConflictingConfiguration`, `ResourceInUse`.
@@ -921,13 +920,13 @@ impl<T: IsA<mo::DistributedVirtualSwitch>> Ref<T> {
     /// `FetchDVPortKeys`, since 4.0. Privilege `System.Read`.
     #[inline]
     pub fn fetch_dv_port_keys(&self, criteria: Option<&DistributedVirtualSwitchPortCriteria>) -> Call<Vec<String>> {
-        Call::new(self, 4082, |a| { a.arg(1, &Maybe(criteria)); })
+        Call::new(self, 4082, |a| { a.arg(1, &criteria); })
     }
 
     /// `FetchDVPorts`, since 4.0. Privilege `System.Read`.
     #[inline]
     pub fn fetch_dv_ports(&self, criteria: Option<&DistributedVirtualSwitchPortCriteria>) -> Call<Vec<DistributedVirtualPort>> {
-        Call::new(self, 4083, |a| { a.arg(1, &Maybe(criteria)); })
+        Call::new(self, 4083, |a| { a.arg(1, &criteria); })
     }
 
     /// `LookupDvPortGroup`, since 5.1. Privilege `System.Read`. Faults: `NotFound`.
@@ -945,13 +944,13 @@ impl<T: IsA<mo::DistributedVirtualSwitch>> Ref<T> {
     /// `MoveDVPort_Task`, since 4.0. Privilege `DVSwitch.Modify`. Faults: `DvsFault`, `NotFound`, `ConcurrentAccess`.
     #[inline]
     pub fn move_dv_port(&self, port_key: &[String], destination_portgroup_key: Option<&str>) -> Call<TaskOf<()>> {
-        Call::new(self, 4240, |a| { a.arg(1, port_key); a.arg(2, &Maybe(destination_portgroup_key)); })
+        Call::new(self, 4240, |a| { a.arg(1, port_key); a.arg(2, &destination_portgroup_key); })
     }
 
     /// `PerformDvsProductSpecOperation_Task`, since 4.0. Privilege `DVSwitch.Modify`. Faults: `TaskInProgress`, `InvalidState`, `DvsFault`.
     #[inline]
     pub fn perform_dvs_product_spec_operation(&self, operation: &str, product_spec: Option<&DistributedVirtualSwitchProductSpec>) -> Call<TaskOf<()>> {
-        Call::new(self, 4253, |a| { a.arg(1, operation); a.arg(2, &Maybe(product_spec)); })
+        Call::new(self, 4253, |a| { a.arg(1, operation); a.arg(2, &product_spec); })
     }
 
     /// `QueryUsedVlanIdInDvs`, since 4.0. Privilege `System.Read`.
@@ -1031,7 +1030,7 @@ impl<T: IsA<mo::DistributedVirtualSwitchManager>> Ref<T> {
     /// `GetVpcNetworkSpan`, since 9.1.0.0. Privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn get_vpc_network_span(&self, span_id: Option<&str>) -> Call<Vec<DistributedVirtualSwitchManagerSpanInfo>> {
-        Call::new(self, 4119, |a| { a.arg(1, &Maybe(span_id)); })
+        Call::new(self, 4119, |a| { a.arg(1, &span_id); })
     }
 
     /// `QueryAvailableDvsSpec`, since 4.0. Privilege `System.View`.
@@ -1049,7 +1048,7 @@ impl<T: IsA<mo::DistributedVirtualSwitchManager>> Ref<T> {
     /// `QueryCompatibleHostForNewDvs`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn query_compatible_host_for_new_dvs(&self, container: &Ref<impl IsA<mo::ManagedEntity>>, recursive: bool, switch_product_spec: Option<&DistributedVirtualSwitchProductSpec>) -> Call<Vec<Ref<mo::HostSystem>>> {
-        Call::new(self, 4289, |a| { a.reference(1, container); a.arg(2, &recursive); a.arg(3, &Maybe(switch_product_spec)); })
+        Call::new(self, 4289, |a| { a.reference(1, container); a.arg(2, &recursive); a.arg(3, &switch_product_spec); })
     }
 
     /// `QueryCompatibleVmnicsFromHosts`, since 8.0.0.1. Privilege `System.View`.
@@ -1067,25 +1066,25 @@ impl<T: IsA<mo::DistributedVirtualSwitchManager>> Ref<T> {
     /// `QueryDvsCheckCompatibility`, since 4.1. Privilege `System.View`.
     #[inline]
     pub fn query_dvs_check_compatibility(&self, host_container: &DistributedVirtualSwitchManagerHostContainer, dvs_product_spec: Option<&DistributedVirtualSwitchManagerDvsProductSpec>, host_filter_spec: &[Poly<DistributedVirtualSwitchManagerHostDvsFilterSpec>]) -> Call<Vec<DistributedVirtualSwitchManagerCompatibilityResult>> {
-        Call::new(self, 4309, |a| { a.arg(1, host_container); a.arg(2, &Maybe(dvs_product_spec)); a.arg(3, host_filter_spec); })
+        Call::new(self, 4309, |a| { a.arg(1, host_container); a.arg(2, &dvs_product_spec); a.arg(3, host_filter_spec); })
     }
 
     /// `QueryDvsCompatibleHostSpec`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn query_dvs_compatible_host_spec(&self, switch_product_spec: Option<&DistributedVirtualSwitchProductSpec>) -> Call<Vec<DistributedVirtualSwitchHostProductSpec>> {
-        Call::new(self, 4310, |a| { a.arg(1, &Maybe(switch_product_spec)); })
+        Call::new(self, 4310, |a| { a.arg(1, &switch_product_spec); })
     }
 
     /// `QueryDvsConfigTarget`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn query_dvs_config_target(&self, host: Option<&Ref<mo::HostSystem>>, dvs: Option<&Ref<mo::DistributedVirtualSwitch>>) -> Call<DVSManagerDvsConfigTarget> {
-        Call::new(self, 4311, |a| { a.arg(1, &Maybe(host)); a.arg(2, &Maybe(dvs)); })
+        Call::new(self, 4311, |a| { a.arg(1, &host); a.arg(2, &dvs); })
     }
 
     /// `QueryDvsFeatureCapability`, since 4.1. Privilege `System.View`.
     #[inline]
     pub fn query_dvs_feature_capability(&self, switch_product_spec: Option<&DistributedVirtualSwitchProductSpec>) -> Call<Option<Poly<DVSFeatureCapability>>> {
-        Call::new(self, 4312, |a| { a.arg(1, &Maybe(switch_product_spec)); })
+        Call::new(self, 4312, |a| { a.arg(1, &switch_product_spec); })
     }
 
     /// `QuerySupportedNetworkOffloadSpec`, since 8.0.0.1. Privilege `System.View`.
@@ -1105,7 +1104,7 @@ impl<T: IsA<mo::EnvironmentBrowser>> Ref<T> {
     /// `QueryConfigOption`, since 2.0. Privilege `System.View`.
     #[inline]
     pub fn query_config_option(&self, key: Option<&str>, host: Option<&Ref<mo::HostSystem>>) -> Call<Option<VirtualMachineConfigOption>> {
-        Call::new(self, 4292, |a| { a.arg(1, &Maybe(key)); a.arg(2, &Maybe(host)); })
+        Call::new(self, 4292, |a| { a.arg(1, &key); a.arg(2, &host); })
     }
 
     /// `QueryConfigOptionDescriptor`, since 2.0. Privilege `System.View`.
@@ -1117,19 +1116,19 @@ impl<T: IsA<mo::EnvironmentBrowser>> Ref<T> {
     /// `QueryConfigOptionEx`, since 6.0. Privilege `System.View`.
     #[inline]
     pub fn query_config_option_ex(&self, spec: Option<&EnvironmentBrowserConfigOptionQuerySpec>) -> Call<Option<VirtualMachineConfigOption>> {
-        Call::new(self, 4294, |a| { a.arg(1, &Maybe(spec)); })
+        Call::new(self, 4294, |a| { a.arg(1, &spec); })
     }
 
     /// `QueryConfigTarget`, since 2.0. Privilege `System.View`.
     #[inline]
     pub fn query_config_target(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<Option<ConfigTarget>> {
-        Call::new(self, 4295, |a| { a.arg(1, &Maybe(host)); })
+        Call::new(self, 4295, |a| { a.arg(1, &host); })
     }
 
     /// `QueryTargetCapabilities`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn query_target_capabilities(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<Option<HostCapability>> {
-        Call::new(self, 4374, |a| { a.arg(1, &Maybe(host)); })
+        Call::new(self, 4374, |a| { a.arg(1, &host); })
     }
 }
 
@@ -1163,13 +1162,13 @@ impl<T: IsA<mo::EventManager>> Ref<T> {
     /// `PostEvent`, since 2.5. Privilege `Global.LogEvent`. Faults: `InvalidEvent`.
     #[inline]
     pub fn post_event(&self, event_to_post: &Poly<Event>, task_info: Option<&TaskInfo>) -> Call<()> {
-        Call::new(self, 4260, |a| { a.arg(1, event_to_post); a.arg(2, &Maybe(task_info)); })
+        Call::new(self, 4260, |a| { a.arg(1, event_to_post); a.arg(2, &task_info); })
     }
 
     /// `QueryEvents`, since 2.0. Privilege `System.View`.
     #[inline]
     pub fn query_events(&self, filter: &EventFilterSpec, event_view_spec: Option<&Poly<EventManagerEventViewSpec>>) -> Call<Vec<Poly<Event>>> {
-        Call::new(self, 4313, |a| { a.arg(1, filter); a.arg(2, &Maybe(event_view_spec)); })
+        Call::new(self, 4313, |a| { a.arg(1, filter); a.arg(2, &event_view_spec); })
     }
 
     /// `RetrieveArgumentDescription`, since 4.0. Privilege `System.View`.
@@ -1221,7 +1220,7 @@ impl<T: IsA<mo::ExtensionManager>> Ref<T> {
     /// `SetExtensionCertificate`, since 4.0. Privilege `Extension.Update`. Faults: `NotFound`, `NoClientCertificate`.
     #[inline]
     pub fn set_extension_certificate(&self, extension_key: &str, certificate_pem: Option<&str>) -> Call<()> {
-        Call::new(self, 4591, |a| { a.arg(1, extension_key); a.arg(2, &Maybe(certificate_pem)); })
+        Call::new(self, 4591, |a| { a.arg(1, extension_key); a.arg(2, &certificate_pem); })
     }
 
     /// `SetPublicKey`, since 2.5. Privilege `Extension.Update`.
@@ -1323,37 +1322,37 @@ impl<T: IsA<mo::FileManager>> Ref<T> {
     /// `ChangeOwner`, since 4.0. Faults: `InvalidDatastore`, `FileFault`, `UserNotFound`.
     #[inline]
     pub fn change_owner(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, owner: &str) -> Call<()> {
-        Call::new(self, 3858, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); a.arg(3, owner); })
+        Call::new(self, 3858, |a| { a.arg(1, name); a.arg(2, &datacenter); a.arg(3, owner); })
     }
 
     /// `CopyDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn copy_datastore_file(&self, source_name: &str, source_datacenter: Option<&Ref<mo::Datacenter>>, destination_name: &str, destination_datacenter: Option<&Ref<mo::Datacenter>>, force: Option<bool>) -> Call<TaskOf<()>> {
-        Call::new(self, 3906, |a| { a.arg(1, source_name); a.arg(2, &Maybe(source_datacenter)); a.arg(3, destination_name); a.arg(4, &Maybe(destination_datacenter)); a.arg(5, &force); })
+        Call::new(self, 3906, |a| { a.arg(1, source_name); a.arg(2, &source_datacenter); a.arg(3, destination_name); a.arg(4, &destination_datacenter); a.arg(5, &force); })
     }
 
     /// `DeleteDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn delete_datastore_file(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
-        Call::new(self, 3981, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); })
+        Call::new(self, 3981, |a| { a.arg(1, name); a.arg(2, &datacenter); })
     }
 
     /// `MakeDirectory`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn make_directory(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, create_parent_directories: Option<bool>) -> Call<()> {
-        Call::new(self, 4218, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); a.arg(3, &create_parent_directories); })
+        Call::new(self, 4218, |a| { a.arg(1, name); a.arg(2, &datacenter); a.arg(3, &create_parent_directories); })
     }
 
     /// `MoveDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn move_datastore_file(&self, source_name: &str, source_datacenter: Option<&Ref<mo::Datacenter>>, destination_name: &str, destination_datacenter: Option<&Ref<mo::Datacenter>>, force: Option<bool>) -> Call<TaskOf<()>> {
-        Call::new(self, 4241, |a| { a.arg(1, source_name); a.arg(2, &Maybe(source_datacenter)); a.arg(3, destination_name); a.arg(4, &Maybe(destination_datacenter)); a.arg(5, &force); })
+        Call::new(self, 4241, |a| { a.arg(1, source_name); a.arg(2, &source_datacenter); a.arg(3, destination_name); a.arg(4, &destination_datacenter); a.arg(5, &force); })
     }
 
     /// `QueryFileLockInfo`, since 8.0.2.0. Privilege `System.View`. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn query_file_lock_info(&self, path: &str, host: Option<&Ref<mo::HostSystem>>) -> Call<FileLockInfoResult> {
-        Call::new(self, 4318, |a| { a.arg(1, path); a.arg(2, &Maybe(host)); })
+        Call::new(self, 4318, |a| { a.arg(1, path); a.arg(2, &host); })
     }
 }
 
@@ -1361,19 +1360,19 @@ impl<T: IsA<mo::Folder>> Ref<T> {
     /// `AddStandaloneHost_Task`, since 2.0. Privilege `Host.Inventory.AddStandaloneHost`. Faults: `InvalidLogin`, `HostConnectFault`, `DuplicateName`.
     #[inline]
     pub fn add_standalone_host(&self, spec: &HostConnectSpec, comp_res_spec: Option<&Poly<ComputeResourceConfigSpec>>, add_connected: bool, license: Option<&str>) -> Call<TaskOf<Ref<mo::ComputeResource>>> {
-        Call::new(self, 3816, |a| { a.arg(1, spec); a.arg(2, &Maybe(comp_res_spec)); a.arg(3, &add_connected); a.arg(4, &Maybe(license)); })
+        Call::new(self, 3816, |a| { a.arg(1, spec); a.arg(2, &comp_res_spec); a.arg(3, &add_connected); a.arg(4, &license); })
     }
 
     /// `BatchAddHostsToCluster_Task`, since 6.7.1.
     #[inline]
     pub fn batch_add_hosts_to_cluster(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, new_hosts: &[FolderNewHostSpec], existing_hosts: &[Ref<mo::HostSystem>], comp_res_spec: Option<&Poly<ComputeResourceConfigSpec>>, desired_state: Option<&str>) -> Call<TaskOf<FolderBatchAddHostsToClusterResult>> {
-        Call::new(self, 3839, |a| { a.reference(1, cluster); a.arg(2, new_hosts); a.arg(3, existing_hosts); a.arg(4, &Maybe(comp_res_spec)); a.arg(5, &Maybe(desired_state)); })
+        Call::new(self, 3839, |a| { a.reference(1, cluster); a.arg(2, new_hosts); a.arg(3, existing_hosts); a.arg(4, &comp_res_spec); a.arg(5, &desired_state); })
     }
 
     /// `BatchAddStandaloneHosts_Task`, since 6.7.1. Privilege `Host.Inventory.AddStandaloneHost`.
     #[inline]
     pub fn batch_add_standalone_hosts(&self, new_hosts: &[FolderNewHostSpec], comp_res_spec: Option<&Poly<ComputeResourceConfigSpec>>, add_connected: bool) -> Call<TaskOf<FolderBatchAddStandaloneHostsResult>> {
-        Call::new(self, 3840, |a| { a.arg(1, new_hosts); a.arg(2, &Maybe(comp_res_spec)); a.arg(3, &add_connected); })
+        Call::new(self, 3840, |a| { a.arg(1, new_hosts); a.arg(2, &comp_res_spec); a.arg(3, &add_connected); })
     }
 
     /// `CreateCluster`, since 2.0. Privilege `Host.Inventory.CreateCluster`. Faults: `DuplicateName`, `InvalidName`.
@@ -1415,7 +1414,7 @@ impl<T: IsA<mo::Folder>> Ref<T> {
     /// `CreateVM_Task`, since 2.0. Privilege `VirtualMachine.Inventory.Create`. Faults: `VmConfigFault`, `FileFault`, `OutOfBounds`, `DuplicateName`, `InvalidName`, `InvalidDatastore`, `InsufficientResourcesFault`, `AlreadyExists`, `InvalidState`.
     #[inline]
     pub fn create_vm(&self, config: &VirtualMachineConfigSpec, pool: &Ref<impl IsA<mo::ResourcePool>>, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<Ref<mo::VirtualMachine>>> {
-        Call::new(self, 3958, |a| { a.arg(1, config); a.reference(2, pool); a.arg(3, &Maybe(host)); })
+        Call::new(self, 3958, |a| { a.arg(1, config); a.reference(2, pool); a.arg(3, &host); })
     }
 
     /// `MoveIntoFolder_Task`, since 2.0. Faults: `DuplicateName`, `InvalidFolder`, `InvalidState`.
@@ -1427,7 +1426,7 @@ impl<T: IsA<mo::Folder>> Ref<T> {
     /// `RegisterVM_Task`, since 2.0. Privilege `VirtualMachine.Inventory.Register`. Faults: `OutOfBounds`, `DuplicateName`, `AlreadyExists`, `InvalidDatastore`, `NotFound`, `InvalidName`, `VmConfigFault`, `InsufficientResourcesFault`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn register_vm(&self, path: &str, name: Option<&str>, as_template: bool, pool: Option<&Ref<mo::ResourcePool>>, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<Ref<mo::VirtualMachine>>> {
-        Call::new(self, 4450, |a| { a.arg(1, path); a.arg(2, &Maybe(name)); a.arg(3, &as_template); a.arg(4, &Maybe(pool)); a.arg(5, &Maybe(host)); })
+        Call::new(self, 4450, |a| { a.arg(1, path); a.arg(2, &name); a.arg(3, &as_template); a.arg(4, &pool); a.arg(5, &host); })
     }
 
     /// `UnregisterAndDestroy_Task`, since 2.0. Privilege `Folder.Delete`. Faults: `ConcurrentAccess`, `InvalidState`.
@@ -1499,13 +1498,13 @@ impl<T: IsA<mo::GuestFileManager>> Ref<T> {
     /// `CreateTemporaryDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn create_temporary_directory_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, prefix: &str, suffix: &str, directory_path: Option<&str>) -> Call<String> {
-        Call::new(self, 3954, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, prefix); a.arg(4, suffix); a.arg(5, &Maybe(directory_path)); })
+        Call::new(self, 3954, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, prefix); a.arg(4, suffix); a.arg(5, &directory_path); })
     }
 
     /// `CreateTemporaryFileInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn create_temporary_file_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, prefix: &str, suffix: &str, directory_path: Option<&str>) -> Call<String> {
-        Call::new(self, 3955, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, prefix); a.arg(4, suffix); a.arg(5, &Maybe(directory_path)); })
+        Call::new(self, 3955, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, prefix); a.arg(4, suffix); a.arg(5, &directory_path); })
     }
 
     /// `DeleteDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
@@ -1535,7 +1534,7 @@ impl<T: IsA<mo::GuestFileManager>> Ref<T> {
     /// `ListFilesInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn list_files_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, file_path: &str, index: Option<i32>, max_results: Option<i32>, match_pattern: Option<&str>) -> Call<GuestListFileInfo> {
-        Call::new(self, 4196, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, file_path); a.arg(4, &index); a.arg(5, &max_results); a.arg(6, &Maybe(match_pattern)); })
+        Call::new(self, 4196, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, file_path); a.arg(4, &index); a.arg(5, &max_results); a.arg(6, &match_pattern); })
     }
 
     /// `MakeDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
@@ -1587,7 +1586,7 @@ impl<T: IsA<mo::GuestWindowsRegistryManager>> Ref<T> {
     /// `CreateRegistryKeyInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn create_registry_key_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, key_name: &GuestRegKeyNameSpec, is_volatile: bool, class_type: Option<&str>) -> Call<()> {
-        Call::new(self, 3943, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, key_name); a.arg(4, &is_volatile); a.arg(5, &Maybe(class_type)); })
+        Call::new(self, 3943, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, key_name); a.arg(4, &is_volatile); a.arg(5, &class_type); })
     }
 
     /// `DeleteRegistryKeyInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
@@ -1605,13 +1604,13 @@ impl<T: IsA<mo::GuestWindowsRegistryManager>> Ref<T> {
     /// `ListRegistryKeysInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn list_registry_keys_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, key_name: &GuestRegKeyNameSpec, recursive: bool, match_pattern: Option<&str>) -> Call<Vec<GuestRegKeyRecordSpec>> {
-        Call::new(self, 4203, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, key_name); a.arg(4, &recursive); a.arg(5, &Maybe(match_pattern)); })
+        Call::new(self, 4203, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, key_name); a.arg(4, &recursive); a.arg(5, &match_pattern); })
     }
 
     /// `ListRegistryValuesInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn list_registry_values_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, key_name: &GuestRegKeyNameSpec, expand_strings: bool, match_pattern: Option<&str>) -> Call<Vec<GuestRegValueSpec>> {
-        Call::new(self, 4204, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, key_name); a.arg(4, &expand_strings); a.arg(5, &Maybe(match_pattern)); })
+        Call::new(self, 4204, |a| { a.reference(1, vm); a.arg(2, auth); a.arg(3, key_name); a.arg(4, &expand_strings); a.arg(5, &match_pattern); })
     }
 
     /// `SetRegistryValueInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
@@ -1965,13 +1964,13 @@ impl<T: IsA<mo::HostCertificateManager>> Ref<T> {
     /// `GenerateCertificateSigningRequest`, since 6.0. Privilege `Certificate.Manage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn generate_certificate_signing_request(&self, use_ip_address_as_common_name: bool, spec: Option<&HostCertificateManagerCertificateSpec>) -> Call<String> {
-        Call::new(self, 4100, |a| { a.arg(1, &use_ip_address_as_common_name); a.arg(2, &Maybe(spec)); })
+        Call::new(self, 4100, |a| { a.arg(1, &use_ip_address_as_common_name); a.arg(2, &spec); })
     }
 
     /// `GenerateCertificateSigningRequestByDn`, since 6.0. Privilege `Certificate.Manage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn generate_certificate_signing_request_by_dn(&self, distinguished_name: &str, spec: Option<&HostCertificateManagerCertificateSpec>) -> Call<String> {
-        Call::new(self, 4101, |a| { a.arg(1, distinguished_name); a.arg(2, &Maybe(spec)); })
+        Call::new(self, 4101, |a| { a.arg(1, distinguished_name); a.arg(2, &spec); })
     }
 
     /// `InstallServerCertificate`, since 6.0. Privilege `Certificate.Manage`. Faults: `HostConfigFault`.
@@ -2041,13 +2040,13 @@ impl<T: IsA<mo::HostDatastoreBrowser>> Ref<T> {
     /// `SearchDatastoreSubFolders_Task`, since 2.0. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn search_datastore_sub_folders(&self, datastore_path: &str, search_spec: Option<&HostDatastoreBrowserSearchSpec>) -> Call<TaskOf<Vec<HostDatastoreBrowserSearchResults>>> {
-        Call::new(self, 4578, |a| { a.arg(1, datastore_path); a.arg(2, &Maybe(search_spec)); })
+        Call::new(self, 4578, |a| { a.arg(1, datastore_path); a.arg(2, &search_spec); })
     }
 
     /// `SearchDatastore_Task`, since 2.0. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn search_datastore(&self, datastore_path: &str, search_spec: Option<&HostDatastoreBrowserSearchSpec>) -> Call<TaskOf<HostDatastoreBrowserSearchResults>> {
-        Call::new(self, 4579, |a| { a.arg(1, datastore_path); a.arg(2, &Maybe(search_spec)); })
+        Call::new(self, 4579, |a| { a.arg(1, datastore_path); a.arg(2, &search_spec); })
     }
 }
 
@@ -2055,7 +2054,7 @@ impl<T: IsA<mo::HostDatastoreSystem>> Ref<T> {
     /// `ConfigureDatastorePrincipal`, since 2.0. Privilege `Host.Config.Maintenance`. Faults: `InvalidState`, `HostConfigFault`.
     #[inline]
     pub fn configure_datastore_principal(&self, user_name: &str, password: Option<&str>) -> Call<()> {
-        Call::new(self, 3893, |a| { a.arg(1, user_name); a.arg(2, &Maybe(password)); })
+        Call::new(self, 3893, |a| { a.arg(1, user_name); a.arg(2, &password); })
     }
 
     /// `CreateLocalDatastore`, since 2.0. Privilege `Host.Config.Storage`. Faults: `DuplicateName`, `HostConfigFault`, `FileNotFound`, `InvalidName`.
@@ -2109,7 +2108,7 @@ impl<T: IsA<mo::HostDatastoreSystem>> Ref<T> {
     /// `QueryAvailableDisksForVmfs`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn query_available_disks_for_vmfs(&self, datastore: Option<&Ref<mo::Datastore>>) -> Call<Vec<HostScsiDisk>> {
-        Call::new(self, 4276, |a| { a.arg(1, &Maybe(datastore)); })
+        Call::new(self, 4276, |a| { a.arg(1, &datastore); })
     }
 
     /// `QueryMaxQueueDepth`, since 8.0.0.1. Privilege `Host.Config.Storage`. Faults: `NotFound`.
@@ -2163,7 +2162,7 @@ impl<T: IsA<mo::HostDatastoreSystem>> Ref<T> {
     /// `ResolveNfsServerHostName`, since 9.1.0.0. Privilege `Host.Config.Storage`. Faults: `PlatformConfigFault`.
     #[inline]
     pub fn resolve_nfs_server_host_name(&self, host_name: &str, volume_name: Option<&str>, force: Option<bool>, is_nfs41: Option<bool>) -> Call<()> {
-        Call::new(self, 4523, |a| { a.arg(1, host_name); a.arg(2, &Maybe(volume_name)); a.arg(3, &force); a.arg(4, &is_nfs41); })
+        Call::new(self, 4523, |a| { a.arg(1, host_name); a.arg(2, &volume_name); a.arg(3, &force); a.arg(4, &is_nfs41); })
     }
 
     /// `SetMaxQueueDepth`, since 8.0.0.1. Privilege `Host.Config.Storage`. Faults: `NotFound`.
@@ -2175,7 +2174,7 @@ impl<T: IsA<mo::HostDatastoreSystem>> Ref<T> {
     /// `UpdateLocalSwapDatastore`, since 2.5. Privilege `Host.Config.Storage`. Faults: `InaccessibleDatastore`, `DatastoreNotWritableOnHost`.
     #[inline]
     pub fn update_local_swap_datastore(&self, datastore: Option<&Ref<mo::Datastore>>) -> Call<()> {
-        Call::new(self, 4694, |a| { a.arg(1, &Maybe(datastore)); })
+        Call::new(self, 4694, |a| { a.arg(1, &datastore); })
     }
 }
 
@@ -2245,7 +2244,7 @@ impl<T: IsA<mo::HostDiagnosticSystem>> Ref<T> {
     /// `SelectActivePartition`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn select_active_partition(&self, partition: Option<&HostScsiDiskPartition>) -> Call<()> {
-        Call::new(self, 4580, |a| { a.arg(1, &Maybe(partition)); })
+        Call::new(self, 4580, |a| { a.arg(1, &partition); })
     }
 }
 
@@ -2511,7 +2510,7 @@ impl<T: IsA<mo::HostNetworkSystem>> Ref<T> {
     /// `AddVirtualSwitch`, since 2.0. Privilege `Host.Config.Network`. Faults: `AlreadyExists`, `ResourceInUse`, `HostConfigFault`.
     #[inline]
     pub fn add_virtual_switch(&self, vswitch_name: &str, spec: Option<&HostVirtualSwitchSpec>) -> Call<()> {
-        Call::new(self, 3818, |a| { a.arg(1, vswitch_name); a.arg(2, &Maybe(spec)); })
+        Call::new(self, 3818, |a| { a.arg(1, vswitch_name); a.arg(2, &spec); })
     }
 
     /// `QueryNetworkHint`, since 2.0. Privilege `System.Read`. Faults: `NotFound`, `HostConfigFault`.
@@ -2589,7 +2588,7 @@ impl<T: IsA<mo::HostNetworkSystem>> Ref<T> {
     /// `UpdatePhysicalNicLinkSpeed`, since 2.0. Privilege `Host.Config.Network`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_physical_nic_link_speed(&self, device: &str, link_speed: Option<&PhysicalNicLinkInfo>) -> Call<()> {
-        Call::new(self, 4702, |a| { a.arg(1, device); a.arg(2, &Maybe(link_speed)); })
+        Call::new(self, 4702, |a| { a.arg(1, device); a.arg(2, &link_speed); })
     }
 
     /// `UpdatePortGroup`, since 2.0. Privilege `Host.Config.Network`. Faults: `AlreadyExists`, `NotFound`, `HostConfigFault`.
@@ -2619,7 +2618,7 @@ impl<T: IsA<mo::HostNetworkSystem>> Ref<T> {
     /// `startDpuFailover`, since 8.0.3.0. Privilege `Host.Config.Network`. Faults: `InvalidArgument`.
     #[inline]
     pub fn start_dpu_failover(&self, dvs_name: &str, target_dpu_alias: Option<&str>) -> Call<()> {
-        Call::new(self, 4878, |a| { a.arg(1, dvs_name); a.arg(2, &Maybe(target_dpu_alias)); })
+        Call::new(self, 4878, |a| { a.arg(1, dvs_name); a.arg(2, &target_dpu_alias); })
     }
 }
 
@@ -2653,13 +2652,13 @@ impl<T: IsA<mo::HostPatchManager>> Ref<T> {
     /// `CheckHostPatch_Task`, since 4.0. Privilege `System.Read`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn check_host_patch(&self, meta_urls: &[String], bundle_urls: &[String], spec: Option<&HostPatchManagerPatchManagerOperationSpec>) -> Call<TaskOf<HostPatchManagerResult>> {
-        Call::new(self, 3869, |a| { a.arg(1, meta_urls); a.arg(2, bundle_urls); a.arg(3, &Maybe(spec)); })
+        Call::new(self, 3869, |a| { a.arg(1, meta_urls); a.arg(2, bundle_urls); a.arg(3, &spec); })
     }
 
     /// `InstallHostPatchV2_Task`, since 4.0. Privilege `Host.Config.Patch`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn install_host_patch_v2(&self, meta_urls: &[String], bundle_urls: &[String], vib_urls: &[String], spec: Option<&HostPatchManagerPatchManagerOperationSpec>) -> Call<TaskOf<HostPatchManagerResult>> {
-        Call::new(self, 4181, |a| { a.arg(1, meta_urls); a.arg(2, bundle_urls); a.arg(3, vib_urls); a.arg(4, &Maybe(spec)); })
+        Call::new(self, 4181, |a| { a.arg(1, meta_urls); a.arg(2, bundle_urls); a.arg(3, vib_urls); a.arg(4, &spec); })
     }
 
     /// `InstallHostPatch_Task`, since 2.0. Privilege `Host.Config.Patch`. Faults: `PatchMetadataInvalid`, `PatchBinariesNotFound`, `PatchNotApplicable`, `NoDiskSpace`, `PatchInstallFailed`, `RebootRequired`, `InvalidState`, `TaskInProgress`.
@@ -2671,13 +2670,13 @@ impl<T: IsA<mo::HostPatchManager>> Ref<T> {
     /// `QueryHostPatch_Task`, since 4.0. Privilege `System.Read`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn query_host_patch(&self, spec: Option<&HostPatchManagerPatchManagerOperationSpec>) -> Call<TaskOf<HostPatchManagerResult>> {
-        Call::new(self, 4327, |a| { a.arg(1, &Maybe(spec)); })
+        Call::new(self, 4327, |a| { a.arg(1, &spec); })
     }
 
     /// `ScanHostPatchV2_Task`, since 4.0. Privilege `System.Read`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn scan_host_patch_v2(&self, meta_urls: &[String], bundle_urls: &[String], spec: Option<&HostPatchManagerPatchManagerOperationSpec>) -> Call<TaskOf<HostPatchManagerResult>> {
-        Call::new(self, 4575, |a| { a.arg(1, meta_urls); a.arg(2, bundle_urls); a.arg(3, &Maybe(spec)); })
+        Call::new(self, 4575, |a| { a.arg(1, meta_urls); a.arg(2, bundle_urls); a.arg(3, &spec); })
     }
 
     /// `ScanHostPatch_Task`, since 2.0. Privilege `System.Read`. Faults: `RequestCanceled`, `PatchMetadataInvalid`, `PlatformConfigFault`.
@@ -2689,13 +2688,13 @@ impl<T: IsA<mo::HostPatchManager>> Ref<T> {
     /// `StageHostPatch_Task`, since 4.0. Privilege `Host.Config.Patch`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn stage_host_patch(&self, meta_urls: &[String], bundle_urls: &[String], vib_urls: &[String], spec: Option<&HostPatchManagerPatchManagerOperationSpec>) -> Call<TaskOf<HostPatchManagerResult>> {
-        Call::new(self, 4611, |a| { a.arg(1, meta_urls); a.arg(2, bundle_urls); a.arg(3, vib_urls); a.arg(4, &Maybe(spec)); })
+        Call::new(self, 4611, |a| { a.arg(1, meta_urls); a.arg(2, bundle_urls); a.arg(3, vib_urls); a.arg(4, &spec); })
     }
 
     /// `UninstallHostPatch_Task`, since 4.0. Privilege `Host.Config.Patch`. Faults: `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn uninstall_host_patch(&self, bulletin_ids: &[String], spec: Option<&HostPatchManagerPatchManagerOperationSpec>) -> Call<TaskOf<HostPatchManagerResult>> {
-        Call::new(self, 4634, |a| { a.arg(1, bulletin_ids); a.arg(2, &Maybe(spec)); })
+        Call::new(self, 4634, |a| { a.arg(1, bulletin_ids); a.arg(2, &spec); })
     }
 }
 
@@ -2743,7 +2742,7 @@ impl<T: IsA<mo::HostProfile>> Ref<T> {
     /// `UpdateReferenceHost`, since 4.0. Privilege `Profile.Edit`.
     #[inline]
     pub fn update_reference_host(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<()> {
-        Call::new(self, 4706, |a| { a.arg(1, &Maybe(host)); })
+        Call::new(self, 4706, |a| { a.arg(1, &host); })
     }
 }
 
@@ -2769,13 +2768,13 @@ impl<T: IsA<mo::HostProfileManager>> Ref<T> {
     /// `CompositeHostProfile_Task`, since 6.5. Privilege `Profile.Edit`.
     #[inline]
     pub fn composite_host_profile(&self, source: &Ref<impl IsA<mo::Profile>>, targets: &[Ref<mo::Profile>], to_be_merged: Option<&HostApplyProfile>, to_be_replaced_with: Option<&HostApplyProfile>, to_be_deleted: Option<&HostApplyProfile>, enable_status_to_be_copied: Option<&HostApplyProfile>) -> Call<TaskOf<HostProfileManagerCompositionResult>> {
-        Call::new(self, 3888, |a| { a.reference(1, source); a.arg(2, targets); a.arg(3, &Maybe(to_be_merged)); a.arg(4, &Maybe(to_be_replaced_with)); a.arg(5, &Maybe(to_be_deleted)); a.arg(6, &Maybe(enable_status_to_be_copied)); })
+        Call::new(self, 3888, |a| { a.reference(1, source); a.arg(2, targets); a.arg(3, &to_be_merged); a.arg(4, &to_be_replaced_with); a.arg(5, &to_be_deleted); a.arg(6, &enable_status_to_be_copied); })
     }
 
     /// `CreateDefaultProfile`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn create_default_profile(&self, profile_type: &str, profile_type_name: Option<&str>, profile: Option<&Ref<mo::Profile>>) -> Call<Poly<ApplyProfile>> {
-        Call::new(self, 3920, |a| { a.arg(1, profile_type); a.arg(2, &Maybe(profile_type_name)); a.arg(3, &Maybe(profile)); })
+        Call::new(self, 3920, |a| { a.arg(1, profile_type); a.arg(2, &profile_type_name); a.arg(3, &profile); })
     }
 
     /// `ExportAnswerFile_Task`, since 5.0. Privilege `Profile.Export`.
@@ -2811,13 +2810,13 @@ impl<T: IsA<mo::HostProfileManager>> Ref<T> {
     /// `QueryHostProfileMetadata`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn query_host_profile_metadata(&self, profile_name: &[String], profile: Option<&Ref<mo::Profile>>) -> Call<Vec<ProfileMetadata>> {
-        Call::new(self, 4328, |a| { a.arg(1, profile_name); a.arg(2, &Maybe(profile)); })
+        Call::new(self, 4328, |a| { a.arg(1, profile_name); a.arg(2, &profile); })
     }
 
     /// `QueryProfileStructure`, since 5.0. Privilege `System.View`.
     #[inline]
     pub fn query_profile_structure(&self, profile: Option<&Ref<mo::Profile>>) -> Call<ProfileProfileStructure> {
-        Call::new(self, 4364, |a| { a.arg(1, &Maybe(profile)); })
+        Call::new(self, 4364, |a| { a.arg(1, &profile); })
     }
 
     /// `RetrieveAnswerFile`, since 5.0.
@@ -2853,7 +2852,7 @@ impl<T: IsA<mo::HostProfileManager>> Ref<T> {
     /// `ValidateHostProfileComposition_Task`, since 6.5. Privilege `Profile.Edit`.
     #[inline]
     pub fn validate_host_profile_composition(&self, source: &Ref<impl IsA<mo::Profile>>, targets: &[Ref<mo::Profile>], to_be_merged: Option<&HostApplyProfile>, to_replace_with: Option<&HostApplyProfile>, to_be_deleted: Option<&HostApplyProfile>, enable_status_to_be_copied: Option<&HostApplyProfile>, error_only: Option<bool>) -> Call<TaskOf<HostProfileManagerCompositionValidationResult>> {
-        Call::new(self, 4755, |a| { a.reference(1, source); a.arg(2, targets); a.arg(3, &Maybe(to_be_merged)); a.arg(4, &Maybe(to_replace_with)); a.arg(5, &Maybe(to_be_deleted)); a.arg(6, &Maybe(enable_status_to_be_copied)); a.arg(7, &error_only); })
+        Call::new(self, 4755, |a| { a.reference(1, source); a.arg(2, targets); a.arg(3, &to_be_merged); a.arg(4, &to_replace_with); a.arg(5, &to_be_deleted); a.arg(6, &enable_status_to_be_copied); a.arg(7, &error_only); })
     }
 }
 
@@ -2925,7 +2924,7 @@ impl<T: IsA<mo::HostSpecificationManager>> Ref<T> {
     /// `HostSpecGetUpdatedHosts`, since 6.5. Privilege `System.View`.
     #[inline]
     pub fn host_spec_get_updated_hosts(&self, start_change_id: Option<&str>, end_change_id: Option<&str>) -> Call<Vec<Ref<mo::HostSystem>>> {
-        Call::new(self, 4154, |a| { a.arg(1, &Maybe(start_change_id)); a.arg(2, &Maybe(end_change_id)); })
+        Call::new(self, 4154, |a| { a.arg(1, &start_change_id); a.arg(2, &end_change_id); })
     }
 
     /// `RetrieveHostSpecification`, since 6.5. Privilege `System.View`. Faults: `HostSpecificationOperationFailed`.
@@ -2993,13 +2992,13 @@ impl<T: IsA<mo::HostStorageSystem>> Ref<T> {
     /// `ComputeDiskPartitionInfo`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn compute_disk_partition_info(&self, device_path: &str, layout: &HostDiskPartitionLayout, partition_format: Option<&str>) -> Call<HostDiskPartitionInfo> {
-        Call::new(self, 3889, |a| { a.arg(1, device_path); a.arg(2, layout); a.arg(3, &Maybe(partition_format)); })
+        Call::new(self, 3889, |a| { a.arg(1, device_path); a.arg(2, layout); a.arg(3, &partition_format); })
     }
 
     /// `ComputeDiskPartitionInfoForResize`, since 4.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn compute_disk_partition_info_for_resize(&self, partition: &HostScsiDiskPartition, block_range: &HostDiskPartitionBlockRange, partition_format: Option<&str>) -> Call<HostDiskPartitionInfo> {
-        Call::new(self, 3890, |a| { a.arg(1, partition); a.arg(2, block_range); a.arg(3, &Maybe(partition_format)); })
+        Call::new(self, 3890, |a| { a.arg(1, partition); a.arg(2, block_range); a.arg(3, &partition_format); })
     }
 
     /// `ConnectNvmeController`, since 7.0.0.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
@@ -3107,7 +3106,7 @@ impl<T: IsA<mo::HostStorageSystem>> Ref<T> {
     /// `ExtendVffs`, since 5.5. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn extend_vffs(&self, vffs_path: &str, device_path: &str, spec: Option<&HostDiskPartitionSpec>) -> Call<()> {
-        Call::new(self, 4077, |a| { a.arg(1, vffs_path); a.arg(2, device_path); a.arg(3, &Maybe(spec)); })
+        Call::new(self, 4077, |a| { a.arg(1, vffs_path); a.arg(2, device_path); a.arg(3, &spec); })
     }
 
     /// `FormatVffs`, since 5.5. Privilege `Host.Config.Storage`. Faults: `AlreadyExists`, `HostConfigFault`, `ResourceInUse`.
@@ -3185,7 +3184,7 @@ impl<T: IsA<mo::HostStorageSystem>> Ref<T> {
     /// `QueryAvailableSsds`, since 5.5. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn query_available_ssds(&self, vffs_path: Option<&str>) -> Call<Vec<HostScsiDisk>> {
-        Call::new(self, 4280, |a| { a.arg(1, &Maybe(vffs_path)); })
+        Call::new(self, 4280, |a| { a.arg(1, &vffs_path); })
     }
 
     /// `QueryNFSUser`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
@@ -3359,7 +3358,7 @@ impl<T: IsA<mo::HostStorageSystem>> Ref<T> {
     /// `UpdateInternetScsiAdvancedOptions`, since 4.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_internet_scsi_advanced_options(&self, iscsi_hba_device: &str, target_set: Option<&HostInternetScsiHbaTargetSet>, options: &[HostInternetScsiHbaParamValue]) -> Call<()> {
-        Call::new(self, 4677, |a| { a.arg(1, iscsi_hba_device); a.arg(2, &Maybe(target_set)); a.arg(3, options); })
+        Call::new(self, 4677, |a| { a.arg(1, iscsi_hba_device); a.arg(2, &target_set); a.arg(3, options); })
     }
 
     /// `UpdateInternetScsiAlias`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
@@ -3371,13 +3370,13 @@ impl<T: IsA<mo::HostStorageSystem>> Ref<T> {
     /// `UpdateInternetScsiAuthenticationProperties`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_internet_scsi_authentication_properties(&self, iscsi_hba_device: &str, authentication_properties: &HostInternetScsiHbaAuthenticationProperties, target_set: Option<&HostInternetScsiHbaTargetSet>) -> Call<()> {
-        Call::new(self, 4679, |a| { a.arg(1, iscsi_hba_device); a.arg(2, authentication_properties); a.arg(3, &Maybe(target_set)); })
+        Call::new(self, 4679, |a| { a.arg(1, iscsi_hba_device); a.arg(2, authentication_properties); a.arg(3, &target_set); })
     }
 
     /// `UpdateInternetScsiDigestProperties`, since 4.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_internet_scsi_digest_properties(&self, iscsi_hba_device: &str, target_set: Option<&HostInternetScsiHbaTargetSet>, digest_properties: &HostInternetScsiHbaDigestProperties) -> Call<()> {
-        Call::new(self, 4680, |a| { a.arg(1, iscsi_hba_device); a.arg(2, &Maybe(target_set)); a.arg(3, digest_properties); })
+        Call::new(self, 4680, |a| { a.arg(1, iscsi_hba_device); a.arg(2, &target_set); a.arg(3, digest_properties); })
     }
 
     /// `UpdateInternetScsiDiscoveryProperties`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
@@ -3445,7 +3444,7 @@ impl<T: IsA<mo::HostSystem>> Ref<T> {
     /// `ConfigureCryptoKey`, since 6.5. Privilege `Cryptographer.RegisterHost`.
     #[inline]
     pub fn configure_crypto_key(&self, key_id: Option<&CryptoKeyId>) -> Call<()> {
-        Call::new(self, 3891, |a| { a.arg(1, &Maybe(key_id)); })
+        Call::new(self, 3891, |a| { a.arg(1, &key_id); })
     }
 
     /// `DisconnectHost_Task`, since 2.0. Privilege `Host.Config.Connection`.
@@ -3469,7 +3468,7 @@ impl<T: IsA<mo::HostSystem>> Ref<T> {
     /// `EnterMaintenanceMode_Task`, since 2.0. Privilege `Host.Config.Maintenance`. Faults: `InvalidState`, `Timedout`.
     #[inline]
     pub fn enter_maintenance_mode(&self, timeout: i32, evacuate_powered_off_vms: Option<bool>, maintenance_spec: Option<&HostMaintenanceSpec>) -> Call<TaskOf<()>> {
-        Call::new(self, 4058, |a| { a.arg(1, &timeout); a.arg(2, &evacuate_powered_off_vms); a.arg(3, &Maybe(maintenance_spec)); })
+        Call::new(self, 4058, |a| { a.arg(1, &timeout); a.arg(2, &evacuate_powered_off_vms); a.arg(3, &maintenance_spec); })
     }
 
     /// `ExitLockdownMode`, since 4.1. Privilege `Host.Config.Settings`. Faults: `HostConfigFault`.
@@ -3547,7 +3546,7 @@ impl<T: IsA<mo::HostSystem>> Ref<T> {
     /// `ReconnectHost_Task`, since 2.0. Privilege `Host.Config.Connection`. Faults: `InvalidLogin`, `InvalidState`, `InvalidName`, `HostConnectFault`.
     #[inline]
     pub fn reconnect_host(&self, cnx_spec: Option<&HostConnectSpec>, reconnect_spec: Option<&HostSystemReconnectSpec>) -> Call<TaskOf<()>> {
-        Call::new(self, 4425, |a| { a.arg(1, &Maybe(cnx_spec)); a.arg(2, &Maybe(reconnect_spec)); })
+        Call::new(self, 4425, |a| { a.arg(1, &cnx_spec); a.arg(2, &reconnect_spec); })
     }
 
     /// `RetrieveFreeEpcMemory`, since 7.0.0.0. Privilege `System.Read`.
@@ -3715,7 +3714,7 @@ impl<T: IsA<mo::HostVStorageObjectManager>> Ref<T> {
     /// `HostRegisterDisk`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `AlreadyExists`.
     #[inline]
     pub fn host_register_disk(&self, path: &str, name: Option<&str>, modify_control_flags: Option<bool>, id: Option<&ID>) -> Call<VStorageObject> {
-        Call::new(self, 4142, |a| { a.arg(1, path); a.arg(2, &Maybe(name)); a.arg(3, &modify_control_flags); a.arg(4, &Maybe(id)); })
+        Call::new(self, 4142, |a| { a.arg(1, path); a.arg(2, &name); a.arg(3, &modify_control_flags); a.arg(4, &id); })
     }
 
     /// `HostRelocateVStorageObject_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`.
@@ -3745,13 +3744,13 @@ impl<T: IsA<mo::HostVStorageObjectManager>> Ref<T> {
     /// `HostRetrieveVStorageObjectMetadata`, since 6.7.2. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
     #[inline]
     pub fn host_retrieve_vstorage_object_metadata(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: Option<&ID>, prefix: Option<&str>) -> Call<Vec<KeyValue>> {
-        Call::new(self, 4148, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, &Maybe(snapshot_id)); a.arg(4, &Maybe(prefix)); })
+        Call::new(self, 4148, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, &snapshot_id); a.arg(4, &prefix); })
     }
 
     /// `HostRetrieveVStorageObjectMetadataValue`, since 6.7.2. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `KeyNotFound`.
     #[inline]
     pub fn host_retrieve_vstorage_object_metadata_value(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: Option<&ID>, key: &str) -> Call<String> {
-        Call::new(self, 4149, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, &Maybe(snapshot_id)); a.arg(4, key); })
+        Call::new(self, 4149, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, &snapshot_id); a.arg(4, key); })
     }
 
     /// `HostRetrieveVStorageObjectState`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
@@ -3775,7 +3774,7 @@ impl<T: IsA<mo::HostVStorageObjectManager>> Ref<T> {
     /// `HostSetVirtualDiskUuid_Task`, since 8.0.3.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn host_set_virtual_disk_uuid(&self, name: &str, uuid: Option<&str>) -> Call<TaskOf<()>> {
-        Call::new(self, 4153, |a| { a.arg(1, name); a.arg(2, &Maybe(uuid)); })
+        Call::new(self, 4153, |a| { a.arg(1, name); a.arg(2, &uuid); })
     }
 
     /// `HostUpdateVStorageObjectMetadataEx_Task`, since 7.0.2.0. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
@@ -3793,7 +3792,7 @@ impl<T: IsA<mo::HostVStorageObjectManager>> Ref<T> {
     /// `HostVStorageObjectCreateDiskFromSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn host_vstorage_object_create_disk_from_snapshot(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &ID, name: &str, profile: &[Poly<VirtualMachineProfileSpec>], crypto: Option<&Poly<CryptoSpec>>, path: Option<&str>, provisioning_type: Option<&str>, is_linked_clone: Option<bool>, target_id: Option<&ID>, target_datastore: Option<&Ref<mo::Datastore>>) -> Call<TaskOf<VStorageObject>> {
-        Call::new(self, 4157, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.arg(4, name); a.arg(5, profile); a.arg(6, &Maybe(crypto)); a.arg(7, &Maybe(path)); a.arg(8, &Maybe(provisioning_type)); a.arg(9, &is_linked_clone); a.arg(10, &Maybe(target_id)); a.arg(11, &Maybe(target_datastore)); })
+        Call::new(self, 4157, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.arg(4, name); a.arg(5, profile); a.arg(6, &crypto); a.arg(7, &path); a.arg(8, &provisioning_type); a.arg(9, &is_linked_clone); a.arg(10, &target_id); a.arg(11, &target_datastore); })
     }
 
     /// `HostVStorageObjectCreateSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
@@ -3881,7 +3880,7 @@ impl<T: IsA<mo::HostVsanHealthSystem>> Ref<T> {
     /// `VsanHostQueryCheckLimits`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_check_limits(&self, spec: Option<&Any>) -> Call<VsanLimitHealthResult> {
-        Call::new(self, 4781, |a| { a.arg(1, &Maybe(spec)); })
+        Call::new(self, 4781, |a| { a.arg(1, &spec); })
     }
 
     /// `VsanHostQueryHealthSystemVersion`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
@@ -3899,7 +3898,7 @@ impl<T: IsA<mo::HostVsanHealthSystem>> Ref<T> {
     /// `VsanHostQueryObjectHealthSummary`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_object_health_summary(&self, obj_uuids: &[String], include_obj_uuids: Option<bool>, local_host_only: Option<bool>, include_non_compliance_obj_detail: Option<bool>, spec: Option<&Any>) -> Call<VsanObjectOverallHealth> {
-        Call::new(self, 4784, |a| { a.arg(1, obj_uuids); a.arg(2, &include_obj_uuids); a.arg(3, &local_host_only); a.arg(4, &include_non_compliance_obj_detail); a.arg(5, &Maybe(spec)); })
+        Call::new(self, 4784, |a| { a.arg(1, obj_uuids); a.arg(2, &include_obj_uuids); a.arg(3, &local_host_only); a.arg(4, &include_non_compliance_obj_detail); a.arg(5, &spec); })
     }
 
     /// `VsanHostQueryPhysicalDiskHealthSummary`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
@@ -3911,25 +3910,25 @@ impl<T: IsA<mo::HostVsanHealthSystem>> Ref<T> {
     /// `VsanHostQueryRunIperfClient`, since 5.5. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_host_query_run_iperf_client(&self, multicast: bool, server_ip: &str, duration_sec: Option<i32>, spec: Option<&Any>) -> Call<VsanNetworkLoadTestResult> {
-        Call::new(self, 4786, |a| { a.arg(1, &multicast); a.arg(2, server_ip); a.arg(3, &duration_sec); a.arg(4, &Maybe(spec)); })
+        Call::new(self, 4786, |a| { a.arg(1, &multicast); a.arg(2, server_ip); a.arg(3, &duration_sec); a.arg(4, &spec); })
     }
 
     /// `VsanHostQueryRunIperfServer`, since 5.5. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_host_query_run_iperf_server(&self, multicast: bool, server_ip: Option<&str>, duration_sec: Option<i32>) -> Call<VsanNetworkLoadTestResult> {
-        Call::new(self, 4787, |a| { a.arg(1, &multicast); a.arg(2, &Maybe(server_ip)); a.arg(3, &duration_sec); })
+        Call::new(self, 4787, |a| { a.arg(1, &multicast); a.arg(2, &server_ip); a.arg(3, &duration_sec); })
     }
 
     /// `VsanHostQueryVerifyNetworkSettings`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_verify_network_settings(&self, peers: &[String], robo_stretched_cluster_witnesses: &[String], vmotion_peers: &[String], spec: Option<&Any>) -> Call<VsanNetworkHealthResult> {
-        Call::new(self, 4788, |a| { a.arg(1, peers); a.arg(2, robo_stretched_cluster_witnesses); a.arg(3, vmotion_peers); a.arg(4, &Maybe(spec)); })
+        Call::new(self, 4788, |a| { a.arg(1, peers); a.arg(2, robo_stretched_cluster_witnesses); a.arg(3, vmotion_peers); a.arg(4, &spec); })
     }
 
     /// `VsanHostRepairImmediateObjects`, since 5.5. Privilege `Host.Config.Storage`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_repair_immediate_objects(&self, uuids: &[String], repair_type: Option<&str>) -> Call<VsanRepairObjectsResult> {
-        Call::new(self, 4789, |a| { a.arg(1, uuids); a.arg(2, &Maybe(repair_type)); })
+        Call::new(self, 4789, |a| { a.arg(1, uuids); a.arg(2, &repair_type); })
     }
 
     /// `VsanHostRunVmdkLoadTest`, since 5.5. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
@@ -4089,13 +4088,13 @@ impl<T: IsA<mo::HostVsanSystem>> Ref<T> {
     /// `RemoveDiskMapping_Task`, since 5.5. Privilege `Host.Config.Storage`.
     #[inline]
     pub fn remove_disk_mapping(&self, mapping: &[VsanHostDiskMapping], maintenance_spec: Option<&HostMaintenanceSpec>, timeout: Option<i32>) -> Call<TaskOf<Vec<VsanHostDiskMapResult>>> {
-        Call::new(self, 4464, |a| { a.arg(1, mapping); a.arg(2, &Maybe(maintenance_spec)); a.arg(3, &timeout); })
+        Call::new(self, 4464, |a| { a.arg(1, mapping); a.arg(2, &maintenance_spec); a.arg(3, &timeout); })
     }
 
     /// `RemoveDisk_Task`, since 5.5. Privilege `Host.Config.Storage`.
     #[inline]
     pub fn remove_disk(&self, disk: &[HostScsiDisk], maintenance_spec: Option<&HostMaintenanceSpec>, timeout: Option<i32>) -> Call<TaskOf<Vec<VsanHostDiskResult>>> {
-        Call::new(self, 4465, |a| { a.arg(1, disk); a.arg(2, &Maybe(maintenance_spec)); a.arg(3, &timeout); })
+        Call::new(self, 4465, |a| { a.arg(1, disk); a.arg(2, &maintenance_spec); a.arg(3, &timeout); })
     }
 
     /// `UnmountDiskMapping_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `InvalidState`, `VsanFault`.
@@ -4115,7 +4114,7 @@ impl<T: IsA<mo::HttpNfcLease>> Ref<T> {
     /// `HttpNfcLeaseAbort`, since 4.0. Faults: `Timedout`, `InvalidState`.
     #[inline]
     pub fn http_nfc_lease_abort(&self, fault: Option<&Poly<MethodFault>>) -> Call<()> {
-        Call::new(self, 4162, |a| { a.arg(1, &Maybe(fault)); })
+        Call::new(self, 4162, |a| { a.arg(1, &fault); })
     }
 
     /// `HttpNfcLeaseComplete`, since 4.0. Faults: `Timedout`, `InvalidState`.
@@ -4179,7 +4178,7 @@ impl<T: IsA<mo::IoFilterManager>> Ref<T> {
     /// `InstallIoFilter_Task`, since 6.0. Faults: `AlreadyExists`.
     #[inline]
     pub fn install_io_filter(&self, vib_url: &str, comp_res: &Ref<impl IsA<mo::ComputeResource>>, vib_ssl_trust: Option<&Poly<IoFilterManagerSslTrust>>) -> Call<TaskOf<ClusterIoFilterInfo>> {
-        Call::new(self, 4183, |a| { a.arg(1, vib_url); a.reference(2, comp_res); a.arg(3, &Maybe(vib_ssl_trust)); })
+        Call::new(self, 4183, |a| { a.arg(1, vib_url); a.reference(2, comp_res); a.arg(3, &vib_ssl_trust); })
     }
 
     /// `QueryDisksUsingFilter`, since 6.0. Privilege `System.View`. Faults: `NotFound`.
@@ -4221,7 +4220,7 @@ impl<T: IsA<mo::IoFilterManager>> Ref<T> {
     /// `UpgradeIoFilter_Task`, since 6.0. Faults: `NotFound`, `InvalidState`.
     #[inline]
     pub fn upgrade_io_filter(&self, filter_id: &str, comp_res: &Ref<impl IsA<mo::ComputeResource>>, vib_url: &str, vib_ssl_trust: Option<&Poly<IoFilterManagerSslTrust>>) -> Call<TaskOf<ClusterIoFilterInfo>> {
-        Call::new(self, 4729, |a| { a.arg(1, filter_id); a.reference(2, comp_res); a.arg(3, vib_url); a.arg(4, &Maybe(vib_ssl_trust)); })
+        Call::new(self, 4729, |a| { a.arg(1, filter_id); a.reference(2, comp_res); a.arg(3, vib_url); a.arg(4, &vib_ssl_trust); })
     }
 }
 
@@ -4323,7 +4322,7 @@ impl<T: IsA<mo::LicenseAssignmentManager>> Ref<T> {
     /// `QueryAssignedLicenses`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn query_assigned_licenses(&self, entity_id: Option<&str>) -> Call<Vec<LicenseAssignmentManagerLicenseAssignment>> {
-        Call::new(self, 4275, |a| { a.arg(1, &Maybe(entity_id)); })
+        Call::new(self, 4275, |a| { a.arg(1, &entity_id); })
     }
 
     /// `RemoveAssignedLicense`, since 4.0. Privilege `Global.Licenses`. Faults: `LicenseEntityNotFound`.
@@ -4335,7 +4334,7 @@ impl<T: IsA<mo::LicenseAssignmentManager>> Ref<T> {
     /// `UpdateAssignedLicense`, since 4.0. Privilege `Global.Licenses`. Faults: `LicenseEntityNotFound`.
     #[inline]
     pub fn update_assigned_license(&self, entity: &str, license_key: &str, entity_display_name: Option<&str>) -> Call<LicenseManagerLicenseInfo> {
-        Call::new(self, 4653, |a| { a.arg(1, entity); a.arg(2, license_key); a.arg(3, &Maybe(entity_display_name)); })
+        Call::new(self, 4653, |a| { a.arg(1, entity); a.arg(2, license_key); a.arg(3, &entity_display_name); })
     }
 }
 
@@ -4349,13 +4348,13 @@ impl<T: IsA<mo::LicenseManager>> Ref<T> {
     /// `CheckLicenseFeature`, since 2.0. Privilege `System.Read`. Faults: `InvalidState`.
     #[inline]
     pub fn check_license_feature(&self, host: Option<&Ref<mo::HostSystem>>, feature_key: &str) -> Call<bool> {
-        Call::new(self, 3871, |a| { a.arg(1, &Maybe(host)); a.arg(2, feature_key); })
+        Call::new(self, 3871, |a| { a.arg(1, &host); a.arg(2, feature_key); })
     }
 
     /// `ConfigureLicenseSource`, since 2.0. Privilege `Global.Licenses`. Faults: `CannotAccessLocalSource`, `InvalidLicense`, `LicenseServerUnavailable`.
     #[inline]
     pub fn configure_license_source(&self, host: Option<&Ref<mo::HostSystem>>, license_source: &Poly<LicenseSource>) -> Call<()> {
-        Call::new(self, 3897, |a| { a.arg(1, &Maybe(host)); a.arg(2, license_source); })
+        Call::new(self, 3897, |a| { a.arg(1, &host); a.arg(2, license_source); })
     }
 
     /// `DecodeLicense`, since 4.0. Privilege `Global.Licenses`.
@@ -4367,31 +4366,31 @@ impl<T: IsA<mo::LicenseManager>> Ref<T> {
     /// `DisableFeature`, since 2.0. Privilege `Global.Licenses`. Faults: `InvalidState`, `LicenseServerUnavailable`.
     #[inline]
     pub fn disable_feature(&self, host: Option<&Ref<mo::HostSystem>>, feature_key: &str) -> Call<bool> {
-        Call::new(self, 4025, |a| { a.arg(1, &Maybe(host)); a.arg(2, feature_key); })
+        Call::new(self, 4025, |a| { a.arg(1, &host); a.arg(2, feature_key); })
     }
 
     /// `EnableFeature`, since 2.0. Privilege `Global.Licenses`. Faults: `InvalidState`, `LicenseServerUnavailable`.
     #[inline]
     pub fn enable_feature(&self, host: Option<&Ref<mo::HostSystem>>, feature_key: &str) -> Call<bool> {
-        Call::new(self, 4049, |a| { a.arg(1, &Maybe(host)); a.arg(2, feature_key); })
+        Call::new(self, 4049, |a| { a.arg(1, &host); a.arg(2, feature_key); })
     }
 
     /// `QueryLicenseSourceAvailability`, since 2.0. Privilege `Global.Licenses`.
     #[inline]
     pub fn query_license_source_availability(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<Vec<LicenseAvailabilityInfo>> {
-        Call::new(self, 4336, |a| { a.arg(1, &Maybe(host)); })
+        Call::new(self, 4336, |a| { a.arg(1, &host); })
     }
 
     /// `QueryLicenseUsage`, since 2.0. Privilege `System.Read`.
     #[inline]
     pub fn query_license_usage(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<LicenseUsageInfo> {
-        Call::new(self, 4337, |a| { a.arg(1, &Maybe(host)); })
+        Call::new(self, 4337, |a| { a.arg(1, &host); })
     }
 
     /// `QuerySupportedFeatures`, since 2.5. Privilege `Global.Licenses`.
     #[inline]
     pub fn query_supported_features(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<Vec<LicenseFeatureInfo>> {
-        Call::new(self, 4370, |a| { a.arg(1, &Maybe(host)); })
+        Call::new(self, 4370, |a| { a.arg(1, &host); })
     }
 
     /// `RemoveLicense`, since 4.0. Privilege `Global.Licenses`.
@@ -4409,7 +4408,7 @@ impl<T: IsA<mo::LicenseManager>> Ref<T> {
     /// `SetLicenseEdition`, since 2.0. Privilege `Global.Licenses`. Faults: `InvalidState`, `LicenseServerUnavailable`.
     #[inline]
     pub fn set_license_edition(&self, host: Option<&Ref<mo::HostSystem>>, feature_key: Option<&str>) -> Call<()> {
-        Call::new(self, 4594, |a| { a.arg(1, &Maybe(host)); a.arg(2, &Maybe(feature_key)); })
+        Call::new(self, 4594, |a| { a.arg(1, &host); a.arg(2, &feature_key); })
     }
 
     /// `UpdateLicense`, since 4.0. Privilege `Global.Licenses`.
@@ -4477,7 +4476,7 @@ impl<T: IsA<mo::OptionManager>> Ref<T> {
     /// `QueryOptions`, since 2.0. Privilege `System.View`. Faults: `InvalidName`.
     #[inline]
     pub fn query_options(&self, name: Option<&str>) -> Call<Vec<Poly<OptionValue>>> {
-        Call::new(self, 4351, |a| { a.arg(1, &Maybe(name)); })
+        Call::new(self, 4351, |a| { a.arg(1, &name); })
     }
 
     /// `UpdateOptions`, since 2.0. Faults: `InvalidName`.
@@ -4649,7 +4648,7 @@ impl<T: IsA<mo::ProfileComplianceManager>> Ref<T> {
     /// `QueryExpressionMetadata`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn query_expression_metadata(&self, expression_name: &[String], profile: Option<&Ref<mo::Profile>>) -> Call<Vec<ProfileExpressionMetadata>> {
-        Call::new(self, 4314, |a| { a.arg(1, expression_name); a.arg(2, &Maybe(profile)); })
+        Call::new(self, 4314, |a| { a.arg(1, expression_name); a.arg(2, &profile); })
     }
 }
 
@@ -4669,7 +4668,7 @@ impl<T: IsA<mo::ProfileManager>> Ref<T> {
     /// `QueryPolicyMetadata`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn query_policy_metadata(&self, policy_name: &[String], profile: Option<&Ref<mo::Profile>>) -> Call<Vec<ProfilePolicyMetadata>> {
-        Call::new(self, 4362, |a| { a.arg(1, policy_name); a.arg(2, &Maybe(profile)); })
+        Call::new(self, 4362, |a| { a.arg(1, policy_name); a.arg(2, &profile); })
     }
 }
 
@@ -4689,7 +4688,7 @@ impl<T: IsA<mo::PropertyCollector>> Ref<T> {
     /// `CheckForUpdates`. Privilege `System.View`. Faults: `InvalidCollectorVersion`.
     #[inline]
     pub fn check_for_updates(&self, version: Option<&str>) -> Call<Option<UpdateSet>> {
-        Call::new(self, 3868, |a| { a.arg(1, &Maybe(version)); })
+        Call::new(self, 3868, |a| { a.arg(1, &version); })
     }
 
     /// `ContinueRetrievePropertiesEx`. Privilege `System.View`. Faults: `InvalidProperty`.
@@ -4731,13 +4730,13 @@ impl<T: IsA<mo::PropertyCollector>> Ref<T> {
     /// `WaitForUpdates`. Privilege `System.View`. Faults: `InvalidCollectorVersion`.
     #[inline]
     pub fn wait_for_updates(&self, version: Option<&str>) -> Call<UpdateSet> {
-        Call::new(self, 4859, |a| { a.arg(1, &Maybe(version)); })
+        Call::new(self, 4859, |a| { a.arg(1, &version); })
     }
 
     /// `WaitForUpdatesEx`. Privilege `System.View`. Faults: `InvalidCollectorVersion`.
     #[inline]
     pub fn wait_for_updates_ex(&self, version: Option<&str>, options: Option<&WaitOptions>) -> Call<Option<UpdateSet>> {
-        Call::new(self, 4860, |a| { a.arg(1, &Maybe(version)); a.arg(2, &Maybe(options)); })
+        Call::new(self, 4860, |a| { a.arg(1, &version); a.arg(2, &options); })
     }
 }
 
@@ -4761,7 +4760,7 @@ impl<T: IsA<mo::ResourcePool>> Ref<T> {
     /// `CreateChildVM_Task`, since 4.0. Privilege `VirtualMachine.Inventory.Create`. Faults: `VmConfigFault`, `FileFault`, `OutOfBounds`, `InvalidName`, `InvalidDatastore`, `InsufficientResourcesFault`.
     #[inline]
     pub fn create_child_vm(&self, config: &VirtualMachineConfigSpec, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<Ref<mo::VirtualMachine>>> {
-        Call::new(self, 3909, |a| { a.arg(1, config); a.arg(2, &Maybe(host)); })
+        Call::new(self, 3909, |a| { a.arg(1, config); a.arg(2, &host); })
     }
 
     /// `CreateResourcePool`, since 2.0. Privilege `Resource.CreatePool`. Faults: `InvalidName`, `DuplicateName`, `InsufficientResourcesFault`.
@@ -4773,7 +4772,7 @@ impl<T: IsA<mo::ResourcePool>> Ref<T> {
     /// `CreateVApp`, since 4.0. Privilege `VApp.Create`. Faults: `InvalidName`, `DuplicateName`, `InsufficientResourcesFault`, `InvalidState`, `VmConfigFault`.
     #[inline]
     pub fn create_vapp(&self, name: &str, res_spec: &ResourceConfigSpec, config_spec: &VAppConfigSpec, vm_folder: Option<&Ref<mo::Folder>>) -> Call<Ref<mo::VirtualApp>> {
-        Call::new(self, 3957, |a| { a.arg(1, name); a.arg(2, res_spec); a.arg(3, config_spec); a.arg(4, &Maybe(vm_folder)); })
+        Call::new(self, 3957, |a| { a.arg(1, name); a.arg(2, res_spec); a.arg(3, config_spec); a.arg(4, &vm_folder); })
     }
 
     /// `DestroyChildren`, since 2.0.
@@ -4785,7 +4784,7 @@ impl<T: IsA<mo::ResourcePool>> Ref<T> {
     /// `ImportVApp`, since 4.0. Privilege `VApp.Import`. Faults: `VmConfigFault`, `FileFault`, `OutOfBounds`, `DuplicateName`, `InvalidName`, `InvalidDatastore`, `InsufficientResourcesFault`.
     #[inline]
     pub fn import_vapp(&self, spec: &Poly<ImportSpec>, folder: Option<&Ref<mo::Folder>>, host: Option<&Ref<mo::HostSystem>>) -> Call<Ref<mo::HttpNfcLease>> {
-        Call::new(self, 4172, |a| { a.arg(1, spec); a.arg(2, &Maybe(folder)); a.arg(3, &Maybe(host)); })
+        Call::new(self, 4172, |a| { a.arg(1, spec); a.arg(2, &folder); a.arg(3, &host); })
     }
 
     /// `MoveIntoResourcePool`, since 2.0. Faults: `DuplicateName`, `InsufficientResourcesFault`.
@@ -4809,7 +4808,7 @@ impl<T: IsA<mo::ResourcePool>> Ref<T> {
     /// `RegisterChildVM_Task`, since 4.0. Privilege `VirtualMachine.Inventory.Register`. Faults: `OutOfBounds`, `AlreadyExists`, `InvalidDatastore`, `NotFound`, `InvalidName`, `VmConfigFault`, `InsufficientResourcesFault`, `FileFault`.
     #[inline]
     pub fn register_child_vm(&self, path: &str, name: Option<&str>, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<Ref<mo::VirtualMachine>>> {
-        Call::new(self, 4444, |a| { a.arg(1, path); a.arg(2, &Maybe(name)); a.arg(3, &Maybe(host)); })
+        Call::new(self, 4444, |a| { a.arg(1, path); a.arg(2, &name); a.arg(3, &host); })
     }
 
     /// `UpdateChildResourceConfiguration`, since 2.0. Faults: `InvalidState`, `InsufficientResourcesFault`.
@@ -4821,7 +4820,7 @@ impl<T: IsA<mo::ResourcePool>> Ref<T> {
     /// `UpdateConfig`, since 2.0. Faults: `InvalidName`, `DuplicateName`, `InsufficientResourcesFault`, `ConcurrentAccess`.
     #[inline]
     pub fn update_config(&self, name: Option<&str>, config: Option<&ResourceConfigSpec>) -> Call<()> {
-        Call::new(self, 4658, |a| { a.arg(1, &Maybe(name)); a.arg(2, &Maybe(config)); })
+        Call::new(self, 4658, |a| { a.arg(1, &name); a.arg(2, &config); })
     }
 }
 
@@ -4861,13 +4860,13 @@ impl<T: IsA<mo::ScheduledTaskManager>> Ref<T> {
     /// `RetrieveEntityScheduledTask`, since 2.0. Privilege `System.View`.
     #[inline]
     pub fn retrieve_entity_scheduled_task(&self, entity: Option<&Ref<mo::ManagedEntity>>) -> Call<Vec<Ref<mo::ScheduledTask>>> {
-        Call::new(self, 4540, |a| { a.arg(1, &Maybe(entity)); })
+        Call::new(self, 4540, |a| { a.arg(1, &entity); })
     }
 
     /// `RetrieveObjectScheduledTask`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn retrieve_object_scheduled_task(&self, obj: Option<&Ref<mo::ManagedObject>>) -> Call<Vec<Ref<mo::ScheduledTask>>> {
-        Call::new(self, 4549, |a| { a.arg(1, &Maybe(obj)); })
+        Call::new(self, 4549, |a| { a.arg(1, &obj); })
     }
 }
 
@@ -4875,19 +4874,19 @@ impl<T: IsA<mo::SearchIndex>> Ref<T> {
     /// `FindAllByDnsName`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn find_all_by_dns_name(&self, datacenter: Option<&Ref<mo::Datacenter>>, dns_name: &str, vm_search: bool) -> Call<Vec<Ref<mo::ManagedEntity>>> {
-        Call::new(self, 4086, |a| { a.arg(1, &Maybe(datacenter)); a.arg(2, dns_name); a.arg(3, &vm_search); })
+        Call::new(self, 4086, |a| { a.arg(1, &datacenter); a.arg(2, dns_name); a.arg(3, &vm_search); })
     }
 
     /// `FindAllByIp`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn find_all_by_ip(&self, datacenter: Option<&Ref<mo::Datacenter>>, ip: &str, vm_search: bool) -> Call<Vec<Ref<mo::ManagedEntity>>> {
-        Call::new(self, 4087, |a| { a.arg(1, &Maybe(datacenter)); a.arg(2, ip); a.arg(3, &vm_search); })
+        Call::new(self, 4087, |a| { a.arg(1, &datacenter); a.arg(2, ip); a.arg(3, &vm_search); })
     }
 
     /// `FindAllByUuid`, since 4.0. Privilege `System.View`.
     #[inline]
     pub fn find_all_by_uuid(&self, datacenter: Option<&Ref<mo::Datacenter>>, uuid: &str, vm_search: bool, instance_uuid: Option<bool>) -> Call<Vec<Ref<mo::ManagedEntity>>> {
-        Call::new(self, 4088, |a| { a.arg(1, &Maybe(datacenter)); a.arg(2, uuid); a.arg(3, &vm_search); a.arg(4, &instance_uuid); })
+        Call::new(self, 4088, |a| { a.arg(1, &datacenter); a.arg(2, uuid); a.arg(3, &vm_search); a.arg(4, &instance_uuid); })
     }
 
     /// `FindByDatastorePath`, since 2.0. Privilege `System.View`. Faults: `InvalidDatastore`.
@@ -4899,7 +4898,7 @@ impl<T: IsA<mo::SearchIndex>> Ref<T> {
     /// `FindByDnsName`, since 2.0. Privilege `System.View`.
     #[inline]
     pub fn find_by_dns_name(&self, datacenter: Option<&Ref<mo::Datacenter>>, dns_name: &str, vm_search: bool) -> Call<Option<Ref<mo::ManagedEntity>>> {
-        Call::new(self, 4091, |a| { a.arg(1, &Maybe(datacenter)); a.arg(2, dns_name); a.arg(3, &vm_search); })
+        Call::new(self, 4091, |a| { a.arg(1, &datacenter); a.arg(2, dns_name); a.arg(3, &vm_search); })
     }
 
     /// `FindByInventoryPath`, since 2.0. Privilege `System.View`.
@@ -4911,13 +4910,13 @@ impl<T: IsA<mo::SearchIndex>> Ref<T> {
     /// `FindByIp`, since 2.0. Privilege `System.View`.
     #[inline]
     pub fn find_by_ip(&self, datacenter: Option<&Ref<mo::Datacenter>>, ip: &str, vm_search: bool) -> Call<Option<Ref<mo::ManagedEntity>>> {
-        Call::new(self, 4093, |a| { a.arg(1, &Maybe(datacenter)); a.arg(2, ip); a.arg(3, &vm_search); })
+        Call::new(self, 4093, |a| { a.arg(1, &datacenter); a.arg(2, ip); a.arg(3, &vm_search); })
     }
 
     /// `FindByUuid`, since 2.0. Privilege `System.View`.
     #[inline]
     pub fn find_by_uuid(&self, datacenter: Option<&Ref<mo::Datacenter>>, uuid: &str, vm_search: bool, instance_uuid: Option<bool>) -> Call<Option<Ref<mo::ManagedEntity>>> {
-        Call::new(self, 4094, |a| { a.arg(1, &Maybe(datacenter)); a.arg(2, uuid); a.arg(3, &vm_search); a.arg(4, &instance_uuid); })
+        Call::new(self, 4094, |a| { a.arg(1, &datacenter); a.arg(2, uuid); a.arg(3, &vm_search); a.arg(4, &instance_uuid); })
     }
 
     /// `FindChild`, since 2.0. Privilege `System.View`.
@@ -4967,7 +4966,7 @@ impl<T: IsA<mo::ServiceInstance>> Ref<T> {
     /// `ValidateMigration`, since 2.0. Privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn validate_migration(&self, vm: &[Ref<mo::VirtualMachine>], state: Option<&VirtualMachinePowerState>, test_type: &[String], pool: Option<&Ref<mo::ResourcePool>>, host: Option<&Ref<mo::HostSystem>>) -> Call<Vec<Poly<Event>>> {
-        Call::new(self, 4756, |a| { a.arg(1, vm); a.arg(2, &Maybe(state)); a.arg(3, test_type); a.arg(4, &Maybe(pool)); a.arg(5, &Maybe(host)); })
+        Call::new(self, 4756, |a| { a.arg(1, vm); a.arg(2, &state); a.arg(3, test_type); a.arg(4, &pool); a.arg(5, &host); })
     }
 }
 
@@ -4975,7 +4974,7 @@ impl<T: IsA<mo::ServiceManager>> Ref<T> {
     /// `QueryServiceList`, since 2.5. Privilege `Global.ServiceManagers`.
     #[inline]
     pub fn query_service_list(&self, service_name: Option<&str>, location: &[String]) -> Call<Vec<ServiceManagerServiceInfo>> {
-        Call::new(self, 4368, |a| { a.arg(1, &Maybe(service_name)); a.arg(2, location); })
+        Call::new(self, 4368, |a| { a.arg(1, &service_name); a.arg(2, location); })
     }
 }
 
@@ -5007,37 +5006,37 @@ impl<T: IsA<mo::SessionManager>> Ref<T> {
     /// `ImpersonateUser`, since 2.5. Privilege `Sessions.ImpersonateUser`. Faults: `InvalidLogin`, `InvalidLocale`.
     #[inline]
     pub fn impersonate_user(&self, user_name: &str, locale: Option<&str>) -> Call<UserSession> {
-        Call::new(self, 4169, |a| { a.arg(1, user_name); a.arg(2, &Maybe(locale)); })
+        Call::new(self, 4169, |a| { a.arg(1, user_name); a.arg(2, &locale); })
     }
 
     /// `Login`, since 2.0. Privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`.
     #[inline]
     pub fn login(&self, user_name: &str, password: &str, locale: Option<&str>) -> Call<UserSession> {
-        Call::new(self, 4210, |a| { a.arg(1, user_name); a.arg(2, password); a.arg(3, &Maybe(locale)); })
+        Call::new(self, 4210, |a| { a.arg(1, user_name); a.arg(2, password); a.arg(3, &locale); })
     }
 
     /// `LoginBySSPI`, since 2.5. Privilege `System.Anonymous`. Faults: `SSPIChallenge`, `InvalidLogin`, `InvalidLocale`.
     #[inline]
     pub fn login_by_sspi(&self, base64_token: &str, locale: Option<&str>) -> Call<UserSession> {
-        Call::new(self, 4211, |a| { a.arg(1, base64_token); a.arg(2, &Maybe(locale)); })
+        Call::new(self, 4211, |a| { a.arg(1, base64_token); a.arg(2, &locale); })
     }
 
     /// `LoginByToken`, since 5.1. Privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`.
     #[inline]
     pub fn login_by_token(&self, locale: Option<&str>) -> Call<UserSession> {
-        Call::new(self, 4212, |a| { a.arg(1, &Maybe(locale)); })
+        Call::new(self, 4212, |a| { a.arg(1, &locale); })
     }
 
     /// `LoginExtensionByCertificate`, since 4.0. Privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`, `NoClientCertificate`.
     #[inline]
     pub fn login_extension_by_certificate(&self, extension_key: &str, locale: Option<&str>) -> Call<UserSession> {
-        Call::new(self, 4213, |a| { a.arg(1, extension_key); a.arg(2, &Maybe(locale)); })
+        Call::new(self, 4213, |a| { a.arg(1, extension_key); a.arg(2, &locale); })
     }
 
     /// `LoginExtensionBySubjectName`, since 2.5. Privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`, `NotFound`, `NoClientCertificate`, `NoSubjectName`.
     #[inline]
     pub fn login_extension_by_subject_name(&self, extension_key: &str, locale: Option<&str>) -> Call<UserSession> {
-        Call::new(self, 4214, |a| { a.arg(1, extension_key); a.arg(2, &Maybe(locale)); })
+        Call::new(self, 4214, |a| { a.arg(1, extension_key); a.arg(2, &locale); })
     }
 
     /// `Logout`, since 2.0. Privilege `System.View`.
@@ -5179,7 +5178,7 @@ impl<T: IsA<mo::Task>> Ref<T> {
     /// `SetTaskState`, since 2.5. Privilege `Task.Update`. Faults: `InvalidState`.
     #[inline]
     pub fn set_task_state(&self, state: &TaskInfoState, result: Option<&Any>, fault: Option<&Poly<MethodFault>>) -> Call<()> {
-        Call::new(self, 4604, |a| { a.arg(1, state); a.arg(2, &Maybe(result)); a.arg(3, &Maybe(fault)); })
+        Call::new(self, 4604, |a| { a.arg(1, state); a.arg(2, &result); a.arg(3, &fault); })
     }
 
     /// `UpdateProgress`, since 2.5. Privilege `Task.Update`. Faults: `InvalidState`, `OutOfBounds`.
@@ -5213,19 +5212,19 @@ impl<T: IsA<mo::TaskManager>> Ref<T> {
     /// `CreateCollectorWithInfoFilterForTasks`, since 8.0.3.0. Privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn create_collector_with_info_filter_for_tasks(&self, filter: &TaskFilterSpec, info_filter: Option<&TaskInfoFilterSpec>) -> Call<Ref<mo::TaskHistoryCollector>> {
-        Call::new(self, 3914, |a| { a.arg(1, filter); a.arg(2, &Maybe(info_filter)); })
+        Call::new(self, 3914, |a| { a.arg(1, filter); a.arg(2, &info_filter); })
     }
 
     /// `CreateTask`, since 2.5. Privilege `Task.Create`.
     #[inline]
     pub fn create_task(&self, obj: &Ref<impl IsA<mo::ManagedObject>>, task_type_id: &str, initiated_by: Option<&str>, cancelable: bool, parent_task_key: Option<&str>, activation_id: Option<&str>) -> Call<TaskInfo> {
-        Call::new(self, 3953, |a| { a.reference(1, obj); a.arg(2, task_type_id); a.arg(3, &Maybe(initiated_by)); a.arg(4, &cancelable); a.arg(5, &Maybe(parent_task_key)); a.arg(6, &Maybe(activation_id)); })
+        Call::new(self, 3953, |a| { a.reference(1, obj); a.arg(2, task_type_id); a.arg(3, &initiated_by); a.arg(4, &cancelable); a.arg(5, &parent_task_key); a.arg(6, &activation_id); })
     }
 
     /// `ReadNextTasksByViewSpec`, since 9.0.0.0. Privilege `System.View`.
     #[inline]
     pub fn read_next_tasks_by_view_spec(&self, view_spec: &Poly<TaskManagerTaskViewSpec>, filter_spec: &TaskFilterSpec, info_filter_spec: Option<&TaskInfoFilterSpec>) -> Call<Vec<TaskInfo>> {
-        Call::new(self, 4399, |a| { a.arg(1, view_spec); a.arg(2, filter_spec); a.arg(3, &Maybe(info_filter_spec)); })
+        Call::new(self, 4399, |a| { a.arg(1, view_spec); a.arg(2, filter_spec); a.arg(3, &info_filter_spec); })
     }
 }
 
@@ -5253,7 +5252,7 @@ impl<T: IsA<mo::UserDirectory>> Ref<T> {
     /// `RetrieveUserGroups`, since 2.0. Faults: `NotFound`.
     #[inline]
     pub fn retrieve_user_groups(&self, domain: Option<&str>, search_str: &str, belongs_to_group: Option<&str>, belongs_to_user: Option<&str>, exact_match: bool, find_users: bool, find_groups: bool) -> Call<Vec<Poly<UserSearchResult>>> {
-        Call::new(self, 4560, |a| { a.arg(1, &Maybe(domain)); a.arg(2, search_str); a.arg(3, &Maybe(belongs_to_group)); a.arg(4, &Maybe(belongs_to_user)); a.arg(5, &exact_match); a.arg(6, &find_users); a.arg(7, &find_groups); })
+        Call::new(self, 4560, |a| { a.arg(1, &domain); a.arg(2, search_str); a.arg(3, &belongs_to_group); a.arg(4, &belongs_to_user); a.arg(5, &exact_match); a.arg(6, &find_users); a.arg(7, &find_groups); })
     }
 }
 
@@ -5285,7 +5284,7 @@ impl<T: IsA<mo::VStorageObjectManagerBase>> Ref<T> {
     /// `VStorageObjectCreateSnapshotEx_Task`, since 8.0.2.0. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn vstorage_object_create_snapshot_ex(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, description: &str, snapshot_id: Option<&ID>) -> Call<TaskOf<VStorageObjectSnapshot>> {
-        Call::new(self, 4747, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, description); a.arg(4, &Maybe(snapshot_id)); })
+        Call::new(self, 4747, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, description); a.arg(4, &snapshot_id); })
     }
 
     /// `VStorageObjectDeleteSnapshotEx2_Task`, since 9.0.0.0. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
@@ -5329,7 +5328,7 @@ impl<T: IsA<mo::VcenterVStorageObjectManager>> Ref<T> {
     /// `CreateDiskFromSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn create_disk_from_snapshot(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &ID, name: &str, profile: &[Poly<VirtualMachineProfileSpec>], crypto: Option<&Poly<CryptoSpec>>, path: Option<&str>, is_linked_clone: Option<bool>, target_id: Option<&ID>, target_datastore: Option<&Ref<mo::Datastore>>) -> Call<TaskOf<VStorageObject>> {
-        Call::new(self, 3924, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.arg(4, name); a.arg(5, profile); a.arg(6, &Maybe(crypto)); a.arg(7, &Maybe(path)); a.arg(8, &is_linked_clone); a.arg(9, &Maybe(target_id)); a.arg(10, &Maybe(target_datastore)); })
+        Call::new(self, 3924, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.arg(4, name); a.arg(5, profile); a.arg(6, &crypto); a.arg(7, &path); a.arg(8, &is_linked_clone); a.arg(9, &target_id); a.arg(10, &target_datastore); })
     }
 
     /// `CreateDisk_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
@@ -5395,7 +5394,7 @@ impl<T: IsA<mo::VcenterVStorageObjectManager>> Ref<T> {
     /// `QueryVirtualDiskUuidEx`, since 8.0.3.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn query_virtual_disk_uuid_ex(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<String> {
-        Call::new(self, 4386, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); })
+        Call::new(self, 4386, |a| { a.arg(1, name); a.arg(2, &datacenter); })
     }
 
     /// `ReconcileDatastoreInventoryEx_Task`, since 9.0.0.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `InvalidArgument`.
@@ -5413,7 +5412,7 @@ impl<T: IsA<mo::VcenterVStorageObjectManager>> Ref<T> {
     /// `RegisterDisk`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `AlreadyExists`.
     #[inline]
     pub fn register_disk(&self, path: &str, name: Option<&str>, id: Option<&ID>) -> Call<VStorageObject> {
-        Call::new(self, 4445, |a| { a.arg(1, path); a.arg(2, &Maybe(name)); a.arg(3, &Maybe(id)); })
+        Call::new(self, 4445, |a| { a.arg(1, path); a.arg(2, &name); a.arg(3, &id); })
     }
 
     /// `RelocateVStorageObject_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`.
@@ -5485,7 +5484,7 @@ impl<T: IsA<mo::VcenterVStorageObjectManager>> Ref<T> {
     /// `SetVirtualDiskUuidEx_Task`, since 8.0.3.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn set_virtual_disk_uuid_ex(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, uuid: Option<&str>) -> Call<TaskOf<()>> {
-        Call::new(self, 4607, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); a.arg(3, &Maybe(uuid)); })
+        Call::new(self, 4607, |a| { a.arg(1, name); a.arg(2, &datacenter); a.arg(3, &uuid); })
     }
 
     /// `UpdateVStorageInfrastructureObjectPolicy_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `InvalidState`, `TaskInProgress`.
@@ -5497,7 +5496,7 @@ impl<T: IsA<mo::VcenterVStorageObjectManager>> Ref<T> {
     /// `UpdateVStorageObjectCrypto_Task`, since 7.0.0.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `TaskInProgress`.
     #[inline]
     pub fn update_vstorage_object_crypto(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, profile: &[Poly<VirtualMachineProfileSpec>], disks_crypto: Option<&DiskCryptoSpec>) -> Call<TaskOf<()>> {
-        Call::new(self, 4720, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, profile); a.arg(4, &Maybe(disks_crypto)); })
+        Call::new(self, 4720, |a| { a.arg(1, id); a.reference(2, datastore); a.arg(3, profile); a.arg(4, &disks_crypto); })
     }
 
     /// `UpdateVStorageObjectPolicy_Task`, since 6.7. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `TaskInProgress`.
@@ -5595,13 +5594,13 @@ impl<T: IsA<mo::VimClusterVsanVcStretchedClusterSystem>> Ref<T> {
     /// `VSANVcAddWitnessHost`, since 6.0. Faults: `VsanFault`, `InvalidState`, `InvalidArgument`, `NotEnoughLicenses`.
     #[inline]
     pub fn vsan_vc_add_witness_host(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, witness_host: &Ref<impl IsA<mo::HostSystem>>, preferred_fd: &str, disk_mapping: Option<&VsanHostDiskMapping>, metadata_mode: Option<bool>, storage_pool_spec: Option<&Any>) -> Call<TaskOf<()>> {
-        Call::new(self, 4739, |a| { a.reference(1, cluster); a.reference(2, witness_host); a.arg(3, preferred_fd); a.arg(4, &Maybe(disk_mapping)); a.arg(5, &metadata_mode); a.arg(6, &Maybe(storage_pool_spec)); })
+        Call::new(self, 4739, |a| { a.reference(1, cluster); a.reference(2, witness_host); a.arg(3, preferred_fd); a.arg(4, &disk_mapping); a.arg(5, &metadata_mode); a.arg(6, &storage_pool_spec); })
     }
 
     /// `VSANVcConvertToStretchedCluster`, since 6.0. Faults: `VsanFault`, `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_vc_convert_to_stretched_cluster(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, fault_domain_config: &VimClusterVSANStretchedClusterFaultDomainConfig, witness_host: &Ref<impl IsA<mo::HostSystem>>, preferred_fd: &str, disk_mapping: Option<&VsanHostDiskMapping>, storage_pool_spec: Option<&Any>) -> Call<TaskOf<()>> {
-        Call::new(self, 4740, |a| { a.reference(1, cluster); a.arg(2, fault_domain_config); a.reference(3, witness_host); a.arg(4, preferred_fd); a.arg(5, &Maybe(disk_mapping)); a.arg(6, &Maybe(storage_pool_spec)); })
+        Call::new(self, 4740, |a| { a.reference(1, cluster); a.arg(2, fault_domain_config); a.reference(3, witness_host); a.arg(4, preferred_fd); a.arg(5, &disk_mapping); a.arg(6, &storage_pool_spec); })
     }
 
     /// `VSANVcGetPreferredFaultDomain`, since 6.0. Faults: `VsanFault`, `InvalidState`.
@@ -5625,7 +5624,7 @@ impl<T: IsA<mo::VimClusterVsanVcStretchedClusterSystem>> Ref<T> {
     /// `VSANVcRemoveWitnessHost`, since 6.0. Faults: `VsanFault`, `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_vc_remove_witness_host(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, witness_host: Option<&Ref<mo::HostSystem>>, witness_address: Option<&str>) -> Call<TaskOf<()>> {
-        Call::new(self, 4744, |a| { a.reference(1, cluster); a.arg(2, &Maybe(witness_host)); a.arg(3, &Maybe(witness_address)); })
+        Call::new(self, 4744, |a| { a.reference(1, cluster); a.arg(2, &witness_host); a.arg(3, &witness_address); })
     }
 
     /// `VSANVcRetrieveStretchedClusterVcCapability`, since 6.0. Faults: `VsanFault`, `InvalidState`.
@@ -5637,7 +5636,7 @@ impl<T: IsA<mo::VimClusterVsanVcStretchedClusterSystem>> Ref<T> {
     /// `VSANVcSetPreferredFaultDomain`, since 6.0. Faults: `VsanFault`, `InvalidState`.
     #[inline]
     pub fn vsan_vc_set_preferred_fault_domain(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, preferred_fd: &str, witness_host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<()>> {
-        Call::new(self, 4746, |a| { a.reference(1, cluster); a.arg(2, preferred_fd); a.arg(3, &Maybe(witness_host)); })
+        Call::new(self, 4746, |a| { a.reference(1, cluster); a.arg(2, preferred_fd); a.arg(3, &witness_host); })
     }
 }
 
@@ -5695,97 +5694,97 @@ impl<T: IsA<mo::VirtualDiskManager>> Ref<T> {
     /// `CopyVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDiskFormat`, `InvalidDatastore`.
     #[inline]
     pub fn copy_virtual_disk(&self, source_name: &str, source_datacenter: Option<&Ref<mo::Datacenter>>, dest_name: &str, dest_datacenter: Option<&Ref<mo::Datacenter>>, dest_spec: Option<&Poly<VirtualDiskSpec>>, force: Option<bool>) -> Call<TaskOf<String>> {
-        Call::new(self, 3907, |a| { a.arg(1, source_name); a.arg(2, &Maybe(source_datacenter)); a.arg(3, dest_name); a.arg(4, &Maybe(dest_datacenter)); a.arg(5, &Maybe(dest_spec)); a.arg(6, &force); })
+        Call::new(self, 3907, |a| { a.arg(1, source_name); a.arg(2, &source_datacenter); a.arg(3, dest_name); a.arg(4, &dest_datacenter); a.arg(5, &dest_spec); a.arg(6, &force); })
     }
 
     /// `CreateVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn create_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, spec: &Poly<VirtualDiskSpec>) -> Call<TaskOf<String>> {
-        Call::new(self, 3959, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); a.arg(3, spec); })
+        Call::new(self, 3959, |a| { a.arg(1, name); a.arg(2, &datacenter); a.arg(3, spec); })
     }
 
     /// `DefragmentVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn defragment_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
-        Call::new(self, 3979, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); })
+        Call::new(self, 3979, |a| { a.arg(1, name); a.arg(2, &datacenter); })
     }
 
     /// `DeleteVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn delete_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
-        Call::new(self, 3997, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); })
+        Call::new(self, 3997, |a| { a.arg(1, name); a.arg(2, &datacenter); })
     }
 
     /// `EagerZeroVirtualDisk_Task`, since 4.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn eager_zero_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
-        Call::new(self, 4043, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); })
+        Call::new(self, 4043, |a| { a.arg(1, name); a.arg(2, &datacenter); })
     }
 
     /// `ExtendVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn extend_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, new_capacity_kb: i64, eager_zero: Option<bool>) -> Call<TaskOf<()>> {
-        Call::new(self, 4078, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); a.arg(3, &new_capacity_kb); a.arg(4, &eager_zero); })
+        Call::new(self, 4078, |a| { a.arg(1, name); a.arg(2, &datacenter); a.arg(3, &new_capacity_kb); a.arg(4, &eager_zero); })
     }
 
     /// `ImportUnmanagedSnapshot`, since 6.0. Privilege `System.View`. Faults: `NotFound`, `InvalidDatastore`.
     #[inline]
     pub fn import_unmanaged_snapshot(&self, vdisk: &str, datacenter: Option<&Ref<mo::Datacenter>>, vvol_id: &str) -> Call<()> {
-        Call::new(self, 4171, |a| { a.arg(1, vdisk); a.arg(2, &Maybe(datacenter)); a.arg(3, vvol_id); })
+        Call::new(self, 4171, |a| { a.arg(1, vdisk); a.arg(2, &datacenter); a.arg(3, vvol_id); })
     }
 
     /// `InflateVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn inflate_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
-        Call::new(self, 4175, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); })
+        Call::new(self, 4175, |a| { a.arg(1, name); a.arg(2, &datacenter); })
     }
 
     /// `MoveVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn move_virtual_disk(&self, source_name: &str, source_datacenter: Option<&Ref<mo::Datacenter>>, dest_name: &str, dest_datacenter: Option<&Ref<mo::Datacenter>>, force: Option<bool>, profile: &[Poly<VirtualMachineProfileSpec>]) -> Call<TaskOf<String>> {
-        Call::new(self, 4248, |a| { a.arg(1, source_name); a.arg(2, &Maybe(source_datacenter)); a.arg(3, dest_name); a.arg(4, &Maybe(dest_datacenter)); a.arg(5, &force); a.arg(6, profile); })
+        Call::new(self, 4248, |a| { a.arg(1, source_name); a.arg(2, &source_datacenter); a.arg(3, dest_name); a.arg(4, &dest_datacenter); a.arg(5, &force); a.arg(6, profile); })
     }
 
     /// `QueryVirtualDiskFragmentation`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn query_virtual_disk_fragmentation(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<i32> {
-        Call::new(self, 4383, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); })
+        Call::new(self, 4383, |a| { a.arg(1, name); a.arg(2, &datacenter); })
     }
 
     /// `QueryVirtualDiskGeometry`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn query_virtual_disk_geometry(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<HostDiskDimensionsChs> {
-        Call::new(self, 4384, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); })
+        Call::new(self, 4384, |a| { a.arg(1, name); a.arg(2, &datacenter); })
     }
 
     /// `QueryVirtualDiskUuid`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn query_virtual_disk_uuid(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<String> {
-        Call::new(self, 4385, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); })
+        Call::new(self, 4385, |a| { a.arg(1, name); a.arg(2, &datacenter); })
     }
 
     /// `ReleaseManagedSnapshot`, since 6.5. Privilege `System.View`. Faults: `InvalidDatastore`, `FileNotFound`.
     #[inline]
     pub fn release_managed_snapshot(&self, vdisk: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<()> {
-        Call::new(self, 4453, |a| { a.arg(1, vdisk); a.arg(2, &Maybe(datacenter)); })
+        Call::new(self, 4453, |a| { a.arg(1, vdisk); a.arg(2, &datacenter); })
     }
 
     /// `SetVirtualDiskUuid`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn set_virtual_disk_uuid(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, uuid: &str) -> Call<()> {
-        Call::new(self, 4606, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); a.arg(3, uuid); })
+        Call::new(self, 4606, |a| { a.arg(1, name); a.arg(2, &datacenter); a.arg(3, uuid); })
     }
 
     /// `ShrinkVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn shrink_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, copy: Option<bool>) -> Call<TaskOf<()>> {
-        Call::new(self, 4608, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); a.arg(3, &copy); })
+        Call::new(self, 4608, |a| { a.arg(1, name); a.arg(2, &datacenter); a.arg(3, &copy); })
     }
 
     /// `ZeroFillVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn zero_fill_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
-        Call::new(self, 4862, |a| { a.arg(1, name); a.arg(2, &Maybe(datacenter)); })
+        Call::new(self, 4862, |a| { a.arg(1, name); a.arg(2, &datacenter); })
     }
 }
 
@@ -5847,25 +5846,25 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
     /// `CreateSecondaryVMEx_Task`, since 6.0. Privilege `VirtualMachine.Interact.CreateSecondary`. Faults: `TaskInProgress`, `InvalidState`, `InsufficientResourcesFault`, `VmFaultToleranceIssue`, `FileFault`, `VmConfigFault`.
     #[inline]
     pub fn create_secondary_vm_ex(&self, host: Option<&Ref<mo::HostSystem>>, spec: Option<&FaultToleranceConfigSpec>) -> Call<TaskOf<FaultToleranceSecondaryOpResult>> {
-        Call::new(self, 3947, |a| { a.arg(1, &Maybe(host)); a.arg(2, &Maybe(spec)); })
+        Call::new(self, 3947, |a| { a.arg(1, &host); a.arg(2, &spec); })
     }
 
     /// `CreateSecondaryVM_Task`, since 4.0. Privilege `VirtualMachine.Interact.CreateSecondary`. Faults: `TaskInProgress`, `InvalidState`, `InsufficientResourcesFault`, `VmFaultToleranceIssue`, `FileFault`, `VmConfigFault`.
     #[inline]
     pub fn create_secondary_vm(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<FaultToleranceSecondaryOpResult>> {
-        Call::new(self, 3948, |a| { a.arg(1, &Maybe(host)); })
+        Call::new(self, 3948, |a| { a.arg(1, &host); })
     }
 
     /// `CreateSnapshotEx_Task`, since 6.5. Privilege `VirtualMachine.State.CreateSnapshot`. Faults: `TaskInProgress`, `SnapshotFault`, `VmConfigFault`, `FileFault`, `InvalidName`, `InvalidState`.
     #[inline]
     pub fn create_snapshot_ex(&self, name: &str, description: Option<&str>, memory: bool, quiesce_spec: Option<&Poly<VirtualMachineGuestQuiesceSpec>>) -> Call<TaskOf<Ref<mo::VirtualMachineSnapshot>>> {
-        Call::new(self, 3949, |a| { a.arg(1, name); a.arg(2, &Maybe(description)); a.arg(3, &memory); a.arg(4, &Maybe(quiesce_spec)); })
+        Call::new(self, 3949, |a| { a.arg(1, name); a.arg(2, &description); a.arg(3, &memory); a.arg(4, &quiesce_spec); })
     }
 
     /// `CreateSnapshot_Task`, since 2.0. Privilege `VirtualMachine.State.CreateSnapshot`. Faults: `TaskInProgress`, `SnapshotFault`, `VmConfigFault`, `FileFault`, `InvalidName`, `InvalidState`.
     #[inline]
     pub fn create_snapshot(&self, name: &str, description: Option<&str>, memory: bool, quiesce: bool) -> Call<TaskOf<Ref<mo::VirtualMachineSnapshot>>> {
-        Call::new(self, 3950, |a| { a.arg(1, name); a.arg(2, &Maybe(description)); a.arg(3, &memory); a.arg(4, &quiesce); })
+        Call::new(self, 3950, |a| { a.arg(1, name); a.arg(2, &description); a.arg(3, &memory); a.arg(4, &quiesce); })
     }
 
     /// `CryptoUnlock_Task`, since 6.7. Privilege `Cryptographer.RegisterVM`. Faults: `InvalidState`, `NotSupported`.
@@ -5907,7 +5906,7 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
     /// `EnableSecondaryVM_Task`, since 4.0. Privilege `VirtualMachine.Interact.EnableSecondary`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`, `VmConfigFault`.
     #[inline]
     pub fn enable_secondary_vm(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<FaultToleranceSecondaryOpResult>> {
-        Call::new(self, 4055, |a| { a.reference(1, vm); a.arg(2, &Maybe(host)); })
+        Call::new(self, 4055, |a| { a.reference(1, vm); a.arg(2, &host); })
     }
 
     /// `EstimateStorageForConsolidateSnapshots_Task`, since 5.0. Privilege `VirtualMachine.State.RemoveSnapshot`. Faults: `TaskInProgress`, `InvalidState`, `FileFault`, `VmConfigFault`.
@@ -5949,13 +5948,13 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
     /// `MarkAsVirtualMachine`, since 2.0. Privilege `VirtualMachine.Provisioning.MarkAsVM`. Faults: `InvalidState`, `InvalidDatastore`, `VmConfigFault`, `FileFault`.
     #[inline]
     pub fn mark_as_virtual_machine(&self, pool: &Ref<impl IsA<mo::ResourcePool>>, host: Option<&Ref<mo::HostSystem>>) -> Call<()> {
-        Call::new(self, 4226, |a| { a.reference(1, pool); a.arg(2, &Maybe(host)); })
+        Call::new(self, 4226, |a| { a.reference(1, pool); a.arg(2, &host); })
     }
 
     /// `MigrateVM_Task`, since 2.0. Faults: `MigrationFault`, `FileFault`, `Timedout`, `InsufficientResourcesFault`, `InvalidState`, `VmConfigFault`.
     #[inline]
     pub fn migrate_vm(&self, pool: Option<&Ref<mo::ResourcePool>>, host: Option<&Ref<mo::HostSystem>>, priority: &VirtualMachineMovePriority, state: Option<&VirtualMachinePowerState>) -> Call<TaskOf<()>> {
-        Call::new(self, 4234, |a| { a.arg(1, &Maybe(pool)); a.arg(2, &Maybe(host)); a.arg(3, priority); a.arg(4, &Maybe(state)); })
+        Call::new(self, 4234, |a| { a.arg(1, &pool); a.arg(2, &host); a.arg(3, priority); a.arg(4, &state); })
     }
 
     /// `MountToolsInstaller`, since 2.0. Privilege `VirtualMachine.Interact.ToolsInstall`. Faults: `InvalidState`, `VmConfigFault`, `VmToolsUpgradeFault`.
@@ -5973,7 +5972,7 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
     /// `PowerOnVM_Task`, since 2.0. Privilege `VirtualMachine.Interact.PowerOn`. Faults: `TaskInProgress`, `InvalidState`, `InsufficientResourcesFault`, `VmConfigFault`, `FileFault`.
     #[inline]
     pub fn power_on_vm(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<()>> {
-        Call::new(self, 4267, |a| { a.arg(1, &Maybe(host)); })
+        Call::new(self, 4267, |a| { a.arg(1, &host); })
     }
 
     /// `PromoteDisks_Task`, since 4.0. Privilege `VirtualMachine.Provisioning.PromoteDisks`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`.
@@ -5991,7 +5990,7 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
     /// `QueryChangedDiskAreas`, since 4.0. Privilege `VirtualMachine.Provisioning.DiskRandomRead`. Faults: `FileFault`, `NotFound`.
     #[inline]
     pub fn query_changed_disk_areas(&self, snapshot: Option<&Ref<mo::VirtualMachineSnapshot>>, device_key: i32, start_offset: i64, change_id: &str) -> Call<DiskChangeInfo> {
-        Call::new(self, 4285, |a| { a.arg(1, &Maybe(snapshot)); a.arg(2, &device_key); a.arg(3, &start_offset); a.arg(4, change_id); })
+        Call::new(self, 4285, |a| { a.arg(1, &snapshot); a.arg(2, &device_key); a.arg(3, &start_offset); a.arg(4, change_id); })
     }
 
     /// `QueryConnections`, since 7.0.1.0. Privilege `VirtualMachine.Interact.ConsoleInteract`. Faults: `InvalidState`, `Timedout`, `VmConfigFault`.
@@ -6039,13 +6038,13 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
     /// `RelocateVM_Task`, since 2.0. Privilege `Resource.ColdMigrate`. Faults: `InvalidState`, `InvalidDatastore`, `MigrationFault`, `VmConfigFault`, `FileFault`, `Timedout`, `InsufficientResourcesFault`.
     #[inline]
     pub fn relocate_vm(&self, spec: &VirtualMachineRelocateSpec, priority: Option<&VirtualMachineMovePriority>) -> Call<TaskOf<()>> {
-        Call::new(self, 4455, |a| { a.arg(1, spec); a.arg(2, &Maybe(priority)); })
+        Call::new(self, 4455, |a| { a.arg(1, spec); a.arg(2, &priority); })
     }
 
     /// `RemoveAllSnapshots_Task`, since 2.0. Privilege `VirtualMachine.State.RemoveSnapshot`. Faults: `TaskInProgress`, `InvalidState`, `SnapshotFault`.
     #[inline]
     pub fn remove_all_snapshots(&self, consolidate: Option<bool>, spec: Option<&SnapshotSelectionSpec>) -> Call<TaskOf<()>> {
-        Call::new(self, 4458, |a| { a.arg(1, &consolidate); a.arg(2, &Maybe(spec)); })
+        Call::new(self, 4458, |a| { a.arg(1, &consolidate); a.arg(2, &spec); })
     }
 
     /// `RepairVmDiskChains_Task`, since 9.1.0.0. Faults: `InvalidPowerState`, `VmConfigFault`, `InsufficientResourcesFault`, `FileFault`, `TaskInProgress`, `NotSupported`, `SystemError`.
@@ -6069,7 +6068,7 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
     /// `RevertToCurrentSnapshot_Task`, since 2.0. Privilege `VirtualMachine.State.RevertToSnapshot`. Faults: `TaskInProgress`, `SnapshotFault`, `InsufficientResourcesFault`, `InvalidState`, `VmConfigFault`, `NotFound`.
     #[inline]
     pub fn revert_to_current_snapshot(&self, host: Option<&Ref<mo::HostSystem>>, suppress_power_on: Option<bool>) -> Call<TaskOf<()>> {
-        Call::new(self, 4568, |a| { a.arg(1, &Maybe(host)); a.arg(2, &suppress_power_on); })
+        Call::new(self, 4568, |a| { a.arg(1, &host); a.arg(2, &suppress_power_on); })
     }
 
     /// `SendNMI`, since 6.0. Privilege `VirtualMachine.Interact.GuestControl`. Faults: `InvalidState`.
@@ -6105,7 +6104,7 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
     /// `StartRecording_Task`, since 4.0. Privilege `VirtualMachine.Interact.Record`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`, `SnapshotFault`, `VmConfigFault`, `RecordReplayDisabled`, `HostIncompatibleForRecordReplay`, `InvalidName`.
     #[inline]
     pub fn start_recording(&self, name: &str, description: Option<&str>) -> Call<TaskOf<Ref<mo::VirtualMachineSnapshot>>> {
-        Call::new(self, 4616, |a| { a.arg(1, name); a.arg(2, &Maybe(description)); })
+        Call::new(self, 4616, |a| { a.arg(1, name); a.arg(2, &description); })
     }
 
     /// `StartReplaying_Task`, since 4.0. Privilege `VirtualMachine.Interact.Replay`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`, `SnapshotFault`, `NotFound`, `VmConfigFault`, `RecordReplayDisabled`, `HostIncompatibleForRecordReplay`.
@@ -6135,7 +6134,7 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
     /// `TerminateFaultTolerantVM_Task`, since 4.0. Privilege `VirtualMachine.Interact.TerminateFaultTolerantVM`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`.
     #[inline]
     pub fn terminate_fault_tolerant_vm(&self, vm: Option<&Ref<mo::VirtualMachine>>) -> Call<TaskOf<()>> {
-        Call::new(self, 4624, |a| { a.arg(1, &Maybe(vm)); })
+        Call::new(self, 4624, |a| { a.arg(1, &vm); })
     }
 
     /// `TerminateVM`, since 5.0. Privilege `VirtualMachine.Interact.PowerOff`. Faults: `InvalidState`, `TaskInProgress`.
@@ -6165,13 +6164,13 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
     /// `UpgradeTools_Task`, since 2.0. Privilege `VirtualMachine.Interact.ToolsInstall`. Faults: `InvalidState`, `TaskInProgress`, `VmToolsUpgradeFault`, `ToolsUnavailable`, `VmConfigFault`.
     #[inline]
     pub fn upgrade_tools(&self, installer_options: Option<&str>) -> Call<TaskOf<()>> {
-        Call::new(self, 4730, |a| { a.arg(1, &Maybe(installer_options)); })
+        Call::new(self, 4730, |a| { a.arg(1, &installer_options); })
     }
 
     /// `UpgradeVM_Task`, since 2.0. Privilege `VirtualMachine.Config.UpgradeVirtualHardware`. Faults: `InvalidState`, `TaskInProgress`, `AlreadyUpgraded`, `NoDiskFound`.
     #[inline]
     pub fn upgrade_vm(&self, version: Option<&str>) -> Call<TaskOf<()>> {
-        Call::new(self, 4731, |a| { a.arg(1, &Maybe(version)); })
+        Call::new(self, 4731, |a| { a.arg(1, &version); })
     }
 
     /// `reloadVirtualMachineFromPath_Task`, since 4.1. Privilege `VirtualMachine.Config.ReloadFromPath`. Faults: `InvalidPowerState`, `TaskInProgress`, `FileFault`, `InvalidState`, `VmConfigFault`, `AlreadyExists`.
@@ -6185,19 +6184,19 @@ impl<T: IsA<mo::VirtualMachineCompatibilityChecker>> Ref<T> {
     /// `CheckCompatibility_Task`, since 4.0. Privilege `System.View`. Faults: `InvalidState`, `InvalidArgument`, `DatacenterMismatch`.
     #[inline]
     pub fn check_compatibility(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, host: Option<&Ref<mo::HostSystem>>, pool: Option<&Ref<mo::ResourcePool>>, test_type: &[String]) -> Call<TaskOf<Vec<CheckResult>>> {
-        Call::new(self, 3863, |a| { a.reference(1, vm); a.arg(2, &Maybe(host)); a.arg(3, &Maybe(pool)); a.arg(4, test_type); })
+        Call::new(self, 3863, |a| { a.reference(1, vm); a.arg(2, &host); a.arg(3, &pool); a.arg(4, test_type); })
     }
 
     /// `CheckPowerOn_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidArgument`, `DatacenterMismatch`.
     #[inline]
     pub fn check_power_on(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, host: Option<&Ref<mo::HostSystem>>, pool: Option<&Ref<mo::ResourcePool>>, test_type: &[String]) -> Call<TaskOf<Vec<CheckResult>>> {
-        Call::new(self, 3873, |a| { a.reference(1, vm); a.arg(2, &Maybe(host)); a.arg(3, &Maybe(pool)); a.arg(4, test_type); })
+        Call::new(self, 3873, |a| { a.reference(1, vm); a.arg(2, &host); a.arg(3, &pool); a.arg(4, test_type); })
     }
 
     /// `CheckVmConfig_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidArgument`, `DatacenterMismatch`.
     #[inline]
     pub fn check_vm_config(&self, spec: &VirtualMachineConfigSpec, vm: Option<&Ref<mo::VirtualMachine>>, host: Option<&Ref<mo::HostSystem>>, pool: Option<&Ref<mo::ResourcePool>>, test_type: &[String]) -> Call<TaskOf<Vec<CheckResult>>> {
-        Call::new(self, 3876, |a| { a.arg(1, spec); a.arg(2, &Maybe(vm)); a.arg(3, &Maybe(host)); a.arg(4, &Maybe(pool)); a.arg(5, test_type); })
+        Call::new(self, 3876, |a| { a.arg(1, spec); a.arg(2, &vm); a.arg(3, &host); a.arg(4, &pool); a.arg(5, test_type); })
     }
 }
 
@@ -6237,7 +6236,7 @@ impl<T: IsA<mo::VirtualMachineProvisioningChecker>> Ref<T> {
     /// `CheckMigrate_Task`, since 4.0. Privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn check_migrate(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, host: Option<&Ref<mo::HostSystem>>, pool: Option<&Ref<mo::ResourcePool>>, state: Option<&VirtualMachinePowerState>, test_type: &[String]) -> Call<TaskOf<Vec<CheckResult>>> {
-        Call::new(self, 3872, |a| { a.reference(1, vm); a.arg(2, &Maybe(host)); a.arg(3, &Maybe(pool)); a.arg(4, &Maybe(state)); a.arg(5, test_type); })
+        Call::new(self, 3872, |a| { a.reference(1, vm); a.arg(2, &host); a.arg(3, &pool); a.arg(4, &state); a.arg(5, test_type); })
     }
 
     /// `CheckRelocate_Task`, since 4.0. Privilege `System.View`. Faults: `InvalidState`.
@@ -6269,13 +6268,13 @@ impl<T: IsA<mo::VirtualMachineSnapshot>> Ref<T> {
     /// `RenameSnapshot`, since 2.0. Privilege `VirtualMachine.State.RenameSnapshot`. Faults: `InvalidName`, `TaskInProgress`, `InvalidState`.
     #[inline]
     pub fn rename_snapshot(&self, name: Option<&str>, description: Option<&str>) -> Call<()> {
-        Call::new(self, 4497, |a| { a.arg(1, &Maybe(name)); a.arg(2, &Maybe(description)); })
+        Call::new(self, 4497, |a| { a.arg(1, &name); a.arg(2, &description); })
     }
 
     /// `RevertToSnapshot_Task`, since 2.0. Privilege `VirtualMachine.State.RevertToSnapshot`. Faults: `TaskInProgress`, `InsufficientResourcesFault`, `InvalidState`, `FileFault`, `VmConfigFault`.
     #[inline]
     pub fn revert_to_snapshot(&self, host: Option<&Ref<mo::HostSystem>>, suppress_power_on: Option<bool>) -> Call<TaskOf<()>> {
-        Call::new(self, 4569, |a| { a.arg(1, &Maybe(host)); a.arg(2, &suppress_power_on); })
+        Call::new(self, 4569, |a| { a.arg(1, &host); a.arg(2, &suppress_power_on); })
     }
 }
 
@@ -6317,7 +6316,7 @@ impl<T: IsA<mo::VsanClusterHealthSystem>> Ref<T> {
     /// `VsanQueryClusterCaptureVsanPcap`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_cluster_capture_vsan_pcap(&self, hosts: &[String], esx_root_password: &str, duration: i32, vmknic: &[VsanClusterHostVmknicMapping], include_raw_pcap: Option<bool>, include_igmp: Option<bool>, cmmds_msg_type_filter: &[String], cmmds_ports: &[i32], cluster_uuid: Option<&str>) -> Call<VsanVsanClusterPcapResult> {
-        Call::new(self, 4805, |a| { a.arg(1, hosts); a.arg(2, esx_root_password); a.arg(3, &duration); a.arg(4, vmknic); a.arg(5, &include_raw_pcap); a.arg(6, &include_igmp); a.arg(7, cmmds_msg_type_filter); a.arg(8, cmmds_ports); a.arg(9, &Maybe(cluster_uuid)); })
+        Call::new(self, 4805, |a| { a.arg(1, hosts); a.arg(2, esx_root_password); a.arg(3, &duration); a.arg(4, vmknic); a.arg(5, &include_raw_pcap); a.arg(6, &include_igmp); a.arg(7, cmmds_msg_type_filter); a.arg(8, cmmds_ports); a.arg(9, &cluster_uuid); })
     }
 
     /// `VsanQueryClusterCheckLimits`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
@@ -6515,19 +6514,19 @@ impl<T: IsA<mo::VsanObjectSystem>> Ref<T> {
     /// `VosQueryVsanObjectInformation`, since 5.5. Faults: `NotSupported`, `FileNotFound`, `FileNotWritable`, `InvalidArgument`.
     #[inline]
     pub fn vos_query_vsan_object_information(&self, cluster: Option<&Ref<mo::ComputeResource>>, vsan_object_query_specs: &[VsanObjectQuerySpec]) -> Call<Vec<VsanObjectInformation>> {
-        Call::new(self, 4758, |a| { a.arg(1, &Maybe(cluster)); a.arg(2, vsan_object_query_specs); })
+        Call::new(self, 4758, |a| { a.arg(1, &cluster); a.arg(2, vsan_object_query_specs); })
     }
 
     /// `VosSetVsanObjectPolicy`, since 5.5. Faults: `NotSupported`, `InvalidArgument`, `FileNotFound`, `FileNotWritable`.
     #[inline]
     pub fn vos_set_vsan_object_policy(&self, cluster: Option<&Ref<mo::ComputeResource>>, vsan_object_uuid: &str, profile: Option<&Poly<VirtualMachineProfileSpec>>) -> Call<bool> {
-        Call::new(self, 4759, |a| { a.arg(1, &Maybe(cluster)); a.arg(2, vsan_object_uuid); a.arg(3, &Maybe(profile)); })
+        Call::new(self, 4759, |a| { a.arg(1, &cluster); a.arg(2, vsan_object_uuid); a.arg(3, &profile); })
     }
 
     /// `VsanQueryObjectIdentities`, since 5.5. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_query_object_identities(&self, cluster: Option<&Ref<mo::ComputeResource>>, obj_uuids: &[String], obj_types: &[String], include_health: Option<bool>, include_obj_identity: Option<bool>, include_space_summary: Option<bool>, extra_query_spec: Option<&Any>) -> Call<Option<VsanObjectIdentityAndHealth>> {
-        Call::new(self, 4811, |a| { a.arg(1, &Maybe(cluster)); a.arg(2, obj_uuids); a.arg(3, obj_types); a.arg(4, &include_health); a.arg(5, &include_obj_identity); a.arg(6, &include_space_summary); a.arg(7, &Maybe(extra_query_spec)); })
+        Call::new(self, 4811, |a| { a.arg(1, &cluster); a.arg(2, obj_uuids); a.arg(3, obj_types); a.arg(4, &include_health); a.arg(5, &include_obj_identity); a.arg(6, &include_space_summary); a.arg(7, &extra_query_spec); })
     }
 }
 
@@ -6535,31 +6534,31 @@ impl<T: IsA<mo::VsanPerformanceManager>> Ref<T> {
     /// `VsanPerfCreateStatsObject`, since 5.5. Faults: `NotSupported`, `VsanFault`, `FileAlreadyExists`, `CannotCreateFile`, `NotFound`.
     #[inline]
     pub fn vsan_perf_create_stats_object(&self, cluster: Option<&Ref<mo::ComputeResource>>, profile: Option<&Poly<VirtualMachineProfileSpec>>) -> Call<String> {
-        Call::new(self, 4791, |a| { a.arg(1, &Maybe(cluster)); a.arg(2, &Maybe(profile)); })
+        Call::new(self, 4791, |a| { a.arg(1, &cluster); a.arg(2, &profile); })
     }
 
     /// `VsanPerfCreateStatsObjectTask`, since 5.5. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_perf_create_stats_object_task(&self, cluster: Option<&Ref<mo::ComputeResource>>, profile: Option<&Poly<VirtualMachineProfileSpec>>) -> Call<TaskOf<()>> {
-        Call::new(self, 4792, |a| { a.arg(1, &Maybe(cluster)); a.arg(2, &Maybe(profile)); })
+        Call::new(self, 4792, |a| { a.arg(1, &cluster); a.arg(2, &profile); })
     }
 
     /// `VsanPerfDeleteStatsObject`, since 5.5. Faults: `NotSupported`, `FileNotWritable`, `VsanFault`, `CannotCreateFile`, `VsanNodeNotMaster`, `NotFound`.
     #[inline]
     pub fn vsan_perf_delete_stats_object(&self, cluster: Option<&Ref<mo::ComputeResource>>) -> Call<bool> {
-        Call::new(self, 4793, |a| { a.arg(1, &Maybe(cluster)); })
+        Call::new(self, 4793, |a| { a.arg(1, &cluster); })
     }
 
     /// `VsanPerfDeleteStatsObjectTask`, since 5.5. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_perf_delete_stats_object_task(&self, cluster: Option<&Ref<mo::ComputeResource>>) -> Call<TaskOf<()>> {
-        Call::new(self, 4794, |a| { a.arg(1, &Maybe(cluster)); })
+        Call::new(self, 4794, |a| { a.arg(1, &cluster); })
     }
 
     /// `VsanPerfGetSupportedEntityTypes`, since 5.5. Privilege `System.Read`.
     #[inline]
     pub fn vsan_perf_get_supported_entity_types(&self, cluster: Option<&Ref<mo::ComputeResource>>) -> Call<Vec<VsanPerfEntityType>> {
-        Call::new(self, 4795, |a| { a.arg(1, &Maybe(cluster)); })
+        Call::new(self, 4795, |a| { a.arg(1, &cluster); })
     }
 
     /// `VsanPerfQueryClusterHealth`, since 5.5. Faults: `NotFound`.
@@ -6571,25 +6570,25 @@ impl<T: IsA<mo::VsanPerformanceManager>> Ref<T> {
     /// `VsanPerfQueryNodeInformation`, since 5.5. Faults: `NotSupported`.
     #[inline]
     pub fn vsan_perf_query_node_information(&self, cluster: Option<&Ref<mo::ComputeResource>>) -> Call<Vec<VsanPerfNodeInformation>> {
-        Call::new(self, 4797, |a| { a.arg(1, &Maybe(cluster)); })
+        Call::new(self, 4797, |a| { a.arg(1, &cluster); })
     }
 
     /// `VsanPerfQueryPerf`, since 5.5. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_query_perf(&self, query_specs: &[VsanPerfQuerySpec], cluster: Option<&Ref<mo::ComputeResource>>) -> Call<Vec<VsanPerfEntityMetricCSV>> {
-        Call::new(self, 4798, |a| { a.arg(1, query_specs); a.arg(2, &Maybe(cluster)); })
+        Call::new(self, 4798, |a| { a.arg(1, query_specs); a.arg(2, &cluster); })
     }
 
     /// `VsanPerfQueryStatsObjectInformation`, since 5.5. Faults: `NotSupported`, `FileNotFound`, `FileNotWritable`, `NotFound`.
     #[inline]
     pub fn vsan_perf_query_stats_object_information(&self, cluster: Option<&Ref<mo::ComputeResource>>) -> Call<VsanObjectInformation> {
-        Call::new(self, 4799, |a| { a.arg(1, &Maybe(cluster)); })
+        Call::new(self, 4799, |a| { a.arg(1, &cluster); })
     }
 
     /// `VsanPerfSetStatsObjectPolicy`, since 5.5. Faults: `NotSupported`, `InvalidArgument`, `FileNotFound`, `FileNotWritable`, `VsanFault`, `NotFound`.
     #[inline]
     pub fn vsan_perf_set_stats_object_policy(&self, cluster: Option<&Ref<mo::ComputeResource>>, profile: Option<&Poly<VirtualMachineProfileSpec>>) -> Call<bool> {
-        Call::new(self, 4800, |a| { a.arg(1, &Maybe(cluster)); a.arg(2, &Maybe(profile)); })
+        Call::new(self, 4800, |a| { a.arg(1, &cluster); a.arg(2, &profile); })
     }
 }
 
@@ -6625,19 +6624,19 @@ impl<T: IsA<mo::VsanUpgradeSystemEx>> Ref<T> {
     /// `PerformVsanUpgradeEx`, since 6.0. Faults: `VsanFault`.
     #[inline]
     pub fn perform_vsan_upgrade_ex(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, perform_object_upgrade: Option<bool>, downgrade_format: Option<bool>, allow_reduced_redundancy: Option<bool>, exclude_hosts: &[Ref<mo::HostSystem>], spec: Option<&VsanDiskFormatConversionSpec>) -> Call<TaskOf<()>> {
-        Call::new(self, 4254, |a| { a.reference(1, cluster); a.arg(2, &perform_object_upgrade); a.arg(3, &downgrade_format); a.arg(4, &allow_reduced_redundancy); a.arg(5, exclude_hosts); a.arg(6, &Maybe(spec)); })
+        Call::new(self, 4254, |a| { a.reference(1, cluster); a.arg(2, &perform_object_upgrade); a.arg(3, &downgrade_format); a.arg(4, &allow_reduced_redundancy); a.arg(5, exclude_hosts); a.arg(6, &spec); })
     }
 
     /// `PerformVsanUpgradePreflightAsyncCheck_Task`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn perform_vsan_upgrade_preflight_async_check(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, downgrade_format: Option<bool>, spec: Option<&VsanDiskFormatConversionSpec>) -> Call<TaskOf<()>> {
-        Call::new(self, 4255, |a| { a.reference(1, cluster); a.arg(2, &downgrade_format); a.arg(3, &Maybe(spec)); })
+        Call::new(self, 4255, |a| { a.reference(1, cluster); a.arg(2, &downgrade_format); a.arg(3, &spec); })
     }
 
     /// `PerformVsanUpgradePreflightCheckEx`, since 6.0.
     #[inline]
     pub fn perform_vsan_upgrade_preflight_check_ex(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, downgrade_format: Option<bool>, spec: Option<&VsanDiskFormatConversionSpec>) -> Call<VsanDiskFormatConversionCheckResult> {
-        Call::new(self, 4257, |a| { a.reference(1, cluster); a.arg(2, &downgrade_format); a.arg(3, &Maybe(spec)); })
+        Call::new(self, 4257, |a| { a.reference(1, cluster); a.arg(2, &downgrade_format); a.arg(3, &spec); })
     }
 
     /// `RetrieveSupportedVsanFormatVersion`, since 6.0.
@@ -6707,7 +6706,7 @@ impl<T: IsA<mo::VsanVcClusterHealthSystem>> Ref<T> {
     /// `VsanHealthSetLogLevel`, since 5.5. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_health_set_log_level(&self, level: Option<&str>) -> Call<()> {
-        Call::new(self, 4773, |a| { a.arg(1, &Maybe(level)); })
+        Call::new(self, 4773, |a| { a.arg(1, &level); })
     }
 
     /// `VsanHealthSetVsanClusterHealthCheckInterval`, since 5.5. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
@@ -6731,31 +6730,31 @@ impl<T: IsA<mo::VsanVcClusterHealthSystem>> Ref<T> {
     /// `VsanQueryAttachToSrHistory`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_attach_to_sr_history(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, count: Option<i32>, task_id: Option<&str>) -> Call<Vec<VsanAttachToSrOperation>> {
-        Call::new(self, 4803, |a| { a.reference(1, cluster); a.arg(2, &count); a.arg(3, &Maybe(task_id)); })
+        Call::new(self, 4803, |a| { a.reference(1, cluster); a.arg(2, &count); a.arg(3, &task_id); })
     }
 
     /// `VsanQueryVcClusterCreateVmHealthHistoryTest`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_vc_cluster_create_vm_health_history_test(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, count: Option<i32>, datastore: Option<&Ref<mo::Datastore>>) -> Call<Vec<VsanClusterCreateVmHealthTestResult>> {
-        Call::new(self, 4814, |a| { a.reference(1, cluster); a.arg(2, &count); a.arg(3, &Maybe(datastore)); })
+        Call::new(self, 4814, |a| { a.reference(1, cluster); a.arg(2, &count); a.arg(3, &datastore); })
     }
 
     /// `VsanQueryVcClusterCreateVmHealthTest`, since 5.5. Faults: `NotFound`, `InvalidArgument`, `NotSupported`.
     #[inline]
     pub fn vsan_query_vc_cluster_create_vm_health_test(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, timeout: i32, datastore: Option<&Ref<mo::Datastore>>) -> Call<VsanClusterCreateVmHealthTestResult> {
-        Call::new(self, 4815, |a| { a.reference(1, cluster); a.arg(2, &timeout); a.arg(3, &Maybe(datastore)); })
+        Call::new(self, 4815, |a| { a.reference(1, cluster); a.arg(2, &timeout); a.arg(3, &datastore); })
     }
 
     /// `VsanQueryVcClusterHealthSummary`, since 5.5. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_query_vc_cluster_health_summary(&self, cluster: Option<&Ref<mo::ClusterComputeResource>>, vm_create_timeout: Option<i32>, obj_uuids: &[String], include_obj_uuids: Option<bool>, fields: &[String], fetch_from_cache: Option<bool>, perspective: Option<&str>, hosts: &[Ref<mo::HostSystem>], spec: Option<&Any>) -> Call<VsanClusterHealthSummary> {
-        Call::new(self, 4816, |a| { a.arg(1, &Maybe(cluster)); a.arg(2, &vm_create_timeout); a.arg(3, obj_uuids); a.arg(4, &include_obj_uuids); a.arg(5, fields); a.arg(6, &fetch_from_cache); a.arg(7, &Maybe(perspective)); a.arg(8, hosts); a.arg(9, &Maybe(spec)); })
+        Call::new(self, 4816, |a| { a.arg(1, &cluster); a.arg(2, &vm_create_timeout); a.arg(3, obj_uuids); a.arg(4, &include_obj_uuids); a.arg(5, fields); a.arg(6, &fetch_from_cache); a.arg(7, &perspective); a.arg(8, hosts); a.arg(9, &spec); })
     }
 
     /// `VsanQueryVcClusterNetworkPerfHistoryTest`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_vc_cluster_network_perf_history_test(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, count: Option<i32>, spec: Option<&Any>) -> Call<Vec<VsanClusterNetworkLoadTestResult>> {
-        Call::new(self, 4817, |a| { a.reference(1, cluster); a.arg(2, &count); a.arg(3, &Maybe(spec)); })
+        Call::new(self, 4817, |a| { a.reference(1, cluster); a.arg(2, &count); a.arg(3, &spec); })
     }
 
     /// `VsanQueryVcClusterNetworkPerfTest`, since 5.5. Faults: `NotFound`, `NotSupported`.
@@ -6767,7 +6766,7 @@ impl<T: IsA<mo::VsanVcClusterHealthSystem>> Ref<T> {
     /// `VsanQueryVcClusterVmdkLoadHistoryTest`, since 5.5. Faults: `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_query_vc_cluster_vmdk_load_history_test(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, count: Option<i32>, task_id: Option<&str>) -> Call<Vec<VsanClusterVmdkLoadTestResult>> {
-        Call::new(self, 4819, |a| { a.reference(1, cluster); a.arg(2, &count); a.arg(3, &Maybe(task_id)); })
+        Call::new(self, 4819, |a| { a.reference(1, cluster); a.arg(2, &count); a.arg(3, &task_id); })
     }
 
     /// `VsanQueryVcClusterVmdkWorkloadTypes`, since 5.5. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
@@ -6791,7 +6790,7 @@ impl<T: IsA<mo::VsanVcClusterHealthSystem>> Ref<T> {
     /// `VsanVcClusterGetHclInfo`, since 5.5. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_vc_cluster_get_hcl_info(&self, cluster: Option<&Ref<mo::ClusterComputeResource>>, include_hosts_result: Option<bool>, include_vendor_info: Option<bool>, esx_release: Option<&str>, query_spec: Option<&Any>) -> Call<VsanClusterHclInfo> {
-        Call::new(self, 4829, |a| { a.arg(1, &Maybe(cluster)); a.arg(2, &include_hosts_result); a.arg(3, &include_vendor_info); a.arg(4, &Maybe(esx_release)); a.arg(5, &Maybe(query_spec)); })
+        Call::new(self, 4829, |a| { a.arg(1, &cluster); a.arg(2, &include_hosts_result); a.arg(3, &include_vendor_info); a.arg(4, &esx_release); a.arg(5, &query_spec); })
     }
 
     /// `VsanVcClusterQueryVerifyHealthSystemVersions`, since 5.5. Faults: `NotFound`.
@@ -6803,13 +6802,13 @@ impl<T: IsA<mo::VsanVcClusterHealthSystem>> Ref<T> {
     /// `VsanVcClusterRunVmdkLoadTest`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_vc_cluster_run_vmdk_load_test(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, runname: &str, duration_sec: Option<i32>, specs: &[VsanVmdkLoadTestSpec], action: Option<&str>) -> Call<TaskOf<()>> {
-        Call::new(self, 4831, |a| { a.reference(1, cluster); a.arg(2, runname); a.arg(3, &duration_sec); a.arg(4, specs); a.arg(5, &Maybe(action)); })
+        Call::new(self, 4831, |a| { a.reference(1, cluster); a.arg(2, runname); a.arg(3, &duration_sec); a.arg(4, specs); a.arg(5, &action); })
     }
 
     /// `VsanVcUpdateHclDbFromWeb`, since 5.5. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_vc_update_hcl_db_from_web(&self, url: Option<&str>) -> Call<bool> {
-        Call::new(self, 4832, |a| { a.arg(1, &Maybe(url)); })
+        Call::new(self, 4832, |a| { a.arg(1, &url); })
     }
 
     /// `VsanVcUploadHclDb`, since 5.5. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`.

@@ -29,6 +29,18 @@ const TAKEN: [&str; 17] = [
     "value",
 ];
 
+/// What a signature may name of the crate.
+const NAMES: [&str; 8] = [
+    "Any",
+    "Binary",
+    "Call",
+    "IsA",
+    "Poly",
+    "Ref",
+    "TaskOf",
+    "Timestamp",
+];
+
 /// The file's text.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
@@ -38,10 +50,9 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
          \n\
          use super::enums::*;\n\
          use super::mo;\n\
-         use super::types::*;\n\
-         use crate::slot::Maybe;\n\
-         use crate::{Any, Call, IsA, Poly, Ref, TaskOf, Timestamp};\n",
+         use super::types::*;\n",
     );
+    let mut impls = String::new();
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();
     for managed in &model.namespace.managed {
         let own: Vec<_> = model
@@ -53,7 +64,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
             continue;
         }
         let owner = names::type_name(&managed.name);
-        out.push_str(&format!("\nimpl<T: IsA<mo::{owner}>> Ref<T> {{\n"));
+        impls.push_str(&format!("\nimpl<T: IsA<mo::{owner}>> Ref<T> {{\n"));
         for (i, called) in own.iter().enumerate() {
             let name = names::method(&called.method.name);
             ensure!(
@@ -64,15 +75,17 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
                 anyhow::bail!("{other} and {} would both be {name}", called.method.name);
             }
             if i > 0 {
-                out.push('\n');
+                impls.push('\n');
             }
-            out.push_str(
+            impls.push_str(
                 &one(model, called.method, &name, called.id)
                     .with_context(|| format!("the method {}", called.method.name))?,
             );
         }
-        out.push_str("}\n");
+        impls.push_str("}\n");
     }
+    out.push_str(&super::output::imports(&NAMES, &impls));
+    out.push_str(&impls);
     Ok(out)
 }
 

@@ -98,6 +98,21 @@ fn listing(folder: &Path) -> Result<BTreeSet<String>> {
     Ok(names)
 }
 
+/// `use crate::{…};` of those names that the text uses.
+pub(crate) fn imports(names: &[&str], text: &str) -> String {
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let code = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    let used: BTreeSet<&str> = code.flat_map(|line| line.split(|c| !is_word(c))).collect();
+    let names: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| used.contains(name))
+        .collect();
+    format!("use crate::{{{}}};\n", names.join(", "))
+}
+
 /// `open item, item, item close`, on one line when it fits, else filled into
 /// indented lines.
 pub(crate) fn wrapped(open: &str, items: &[String], close: &str) -> String {
@@ -149,6 +164,15 @@ mod tests {
         let long = wrapped("x!({", &items(40), "});");
         assert!(long.lines().all(|line| line.len() <= WIDTH), "{long}");
         assert!(long.starts_with("x!({\n    item_number_0, ") && long.ends_with(",\n});\n"));
+    }
+
+    #[test]
+    fn only_what_is_used_is_imported() {
+        let text = "/// Any.\nfn a() -> Vec<Ref<mo::Any2>> {}\n";
+        assert_eq!(
+            imports(&["Any", "Poly", "Ref"], text),
+            "use crate::{Ref};\n"
+        );
     }
 
     #[test]

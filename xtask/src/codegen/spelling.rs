@@ -89,7 +89,7 @@ pub(crate) fn parameter(ty: &Type, name: &str, index: usize) -> (String, String)
     if ty.optional {
         return (
             format!("Option<&{borrowed}>"),
-            format!("a.arg({index}, &Maybe({name}));"),
+            format!("a.arg({index}, &{name});"),
         );
     }
     match (ty.kind, &ty.named) {

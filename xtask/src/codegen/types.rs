@@ -37,9 +37,9 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
          \n\
          use super::enums::*;\n\
          use super::mo;\n\
-         use crate::object::{data_object, is_a};\n\
-         use crate::{Any, Binary, Poly, Ref, Timestamp};\n",
+         use crate::object::{data_object, is_a};\n",
     );
+    let mut structs = String::new();
     let boxed = model.boxed()?;
     for data in &model.namespace.data {
         let name = names::type_name(&data.name);
@@ -52,11 +52,11 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
         let base = ancestors.first().map(|base| names::type_name(&base.name));
 
         let summary = docs::item(model, &data.name, &data.vmodl, &data.since);
-        out.push_str(&format!(
+        structs.push_str(&format!(
             "\n/// {summary}\n#[derive(Clone, Default)]\npub struct {name} {{\n"
         ));
         if let Some(base) = &base {
-            out.push_str(&format!(
+            structs.push_str(&format!(
                 "    /// The fields of `{base}`.\n    pub base: {base},\n"
             ));
         }
@@ -71,14 +71,14 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
             let in_box = boxed.contains(&(data.name.as_str(), field.name.as_str()));
             let ty = spelling::field(&model.member(field)?, in_box);
             let doc = docs::member(model, field);
-            out.push_str(&format!("    /// {doc}\n    pub {ident}: {ty},\n"));
+            structs.push_str(&format!("    /// {doc}\n    pub {ident}: {ty},\n"));
             setters.push(format!("{} => {ident}", first + i));
             seen.push(ident);
         }
-        out.push_str("}\n");
+        structs.push_str("}\n");
         let id = model.data_id(&data.name)?;
         let colon = base.map_or_else(String::new, |base| format!(": {base}"));
-        out.push_str(&super::output::wrapped(
+        structs.push_str(&super::output::wrapped(
             &format!("data_object!({name}{colon}, {id}, {{"),
             &setters,
             "});",
@@ -88,8 +88,13 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
                 .iter()
                 .map(|a| names::type_name(&a.name))
                 .collect();
-            out.push_str(&format!("is_a!({name}: {});\n", bases.join(", ")));
+            structs.push_str(&format!("is_a!({name}: {});\n", bases.join(", ")));
         }
     }
+    out.push_str(&super::output::imports(
+        &["Any", "Binary", "Poly", "Ref", "Timestamp"],
+        &structs,
+    ));
+    out.push_str(&structs);
     Ok(out)
 }
