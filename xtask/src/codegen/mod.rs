@@ -34,12 +34,12 @@ use crate::workspace;
 const ROOT: &str = "//! The vSphere API, generated from the schema: see each module.
 #![allow(clippy::wildcard_imports, reason = \"generated modules use each other's types freely\")]
 
-pub mod enums;
+pub(crate) mod enums;
 mod methods;
 pub mod mo;
 pub mod props;
 pub(crate) mod tables;
-pub mod types;
+pub(crate) mod types;
 
 /// What the modules of `props` have in scope.
 mod prelude {
