@@ -1,1 +1,102 @@
-//! The complete vSphere Web Services API as Rust types.
+//! The complete vSphere Web Services API (vim25) as Rust types, with its XML
+//! codec. This crate does no I/O: a client such as `vsphere-client` sends what
+//! it encodes, a server such as `vsphere-simulator` answers with it.
+//!
+//! # How it works
+//!
+//! *Everything is a document.* A message is decoded, driven by tables, into a
+//! flat [`Document`]; a struct is written into one by the same builder. What
+//! the schema does not know (fields, types and enum values of a newer server)
+//! stays in the document and is sent back unchanged.
+//!
+//! *Plain structs.* Every data object type is a struct in [`types`], with its
+//! base in the field `base` and `Deref` to it. Where a derived type may stand,
+//! the field is a [`Poly`]; where anything may stand, an [`Any`]. Both keep the
+//! document and convert when asked.
+//!
+//! *References and calls.* A [`Ref`] names a managed object; its methods give a
+//! [`Call`], which names receiver, method and arguments and is sent by a client.
+//! [`props`] names every property of every managed object type.
+//!
+//! ```
+//! use vim25::types::{VirtualDevice, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation};
+//! use vim25::types::{VirtualDisk, VirtualMachineConfigSpec};
+//! use vim25::{Poly, Ref, mo};
+//!
+//! fn grow(vm: &Ref<mo::VirtualMachine>, devices: &[Poly<VirtualDevice>]) -> Result<(), vim25::ConvertError> {
+//!     let mut spec = VirtualMachineConfigSpec::default();
+//!     for device in devices {
+//!         let mut device = device.clone();
+//!         if device.modify::<VirtualDisk>(|disk| disk.capacity_in_kb *= 2)? {
+//!             spec.device_change.push(Poly::new(VirtualDeviceConfigSpec {
+//!                 operation: Some(VirtualDeviceConfigSpecOperation::Edit),
+//!                 device,
+//!                 ..Default::default()
+//!             }));
+//!         }
+//!     }
+//!     let call = vm.reconfig_vm(&spec);
+//!     assert_eq!(call.method(), "ReconfigVM_Task");
+//!     Ok(())
+//! }
+//! ```
+
+mod any;
+mod builder;
+mod call;
+mod compare;
+mod decode;
+mod document;
+mod encode;
+mod error;
+mod fault;
+#[rustfmt::skip]
+#[allow(clippy::use_self, unreachable_pub, reason = "the generator names types plainly")]
+mod generated;
+mod limits;
+mod node;
+mod object;
+mod option_value;
+mod path;
+mod poly;
+mod print;
+mod property;
+mod reference;
+mod scalar;
+pub mod schema;
+mod slot;
+pub mod soap;
+mod splice;
+mod table;
+mod version;
+
+pub use any::Any;
+pub use call::{Absent, Arguments, Call, Outcome, TaskOf};
+pub use compare::{Difference, difference};
+pub use document::Document;
+pub use error::{
+    ConvertError, ConvertProblem, DecodeError, DecodeProblem, EncodeError, EncodeProblem,
+};
+pub use fault::Fault;
+pub use generated::{mo, props};
+pub use limits::Limits;
+pub use node::{Children, Node};
+pub use object::{DataObject, IsA};
+pub use poly::{Base, Poly};
+pub use property::Property;
+pub use reference::{AnyRef, ManagedObject, Ref};
+pub use scalar::{Binary, Timestamp};
+pub use slot::{Loading, Slot, Store};
+pub use version::{ApiVersion, ParseVersionError, parse_service_versions};
+
+/// The data object and enum types, named by their wire names.
+pub mod types {
+    pub use crate::generated::enums::*;
+    pub use crate::generated::types::*;
+}
+
+/// What the traits of this crate mention; not for direct use.
+pub mod internals {
+    pub use crate::builder::Builder;
+    pub use crate::table::FieldKind;
+}

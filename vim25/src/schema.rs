@@ -101,7 +101,10 @@ impl Type {
     fn range(self, first: u16) -> impl Iterator<Item = Field> {
         (first..table::field_count(self.id))
             .filter_map(move |index| table::field(self.id, index))
-            .map(move |(row, _)| Field { owner: self.id, row })
+            .map(move |(row, _)| Field {
+                owner: self.id,
+                row,
+            })
     }
 }
 

@@ -1,0 +1,167 @@
+//! A value of any type.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::builder::Builder;
+use crate::document::Document;
+use crate::error::{ConvertError, EncodeError};
+use crate::node::Node;
+use crate::object;
+use crate::slot::{Loading, Slot, Store};
+use crate::table::FieldKind;
+
+/// A value of any type: what the schema calls `anyType`, such as the value of
+/// a property or of an [`OptionValue`](crate::types::OptionValue).
+///
+/// It shares the document that it came from: cloning is cheap, and the whole
+/// page stays in memory as long as one value of it lives, unless it is
+/// [detached](Self::detach).
+///
+/// ```
+/// use vim25::{Any, types::{OptionValue, VirtualMachinePowerState}};
+///
+/// let state = Any::new(&VirtualMachinePowerState::PoweredOn);
+/// assert_eq!(state.get::<VirtualMachinePowerState>()?, VirtualMachinePowerState::PoweredOn);
+/// let list = Any::new(&vec![OptionValue::new("a", "1"), OptionValue::new("b", "2")]);
+/// assert_eq!(list.type_name(), "ArrayOfOptionValue");
+/// assert_eq!(list.get::<Vec<OptionValue>>()?.len(), 2);
+/// assert!(list.get::<String>().is_err());
+/// # Ok::<(), vim25::ConvertError>(())
+/// ```
+#[derive(Clone)]
+pub struct Any {
+    doc: Arc<Document>,
+    at: u32,
+}
+
+impl Any {
+    /// Holds a typed value.
+    ///
+    /// What cannot be sent (an unset enum, an empty reference) makes the
+    /// sending fail, with the path; see [`check`](Self::check).
+    #[must_use]
+    pub fn new<T: Slot>(value: &T) -> Self {
+        Self {
+            doc: object::document(value),
+            at: 0,
+        }
+    }
+
+    /// Shares a value of a document.
+    #[must_use]
+    pub fn of(node: Node<'_>) -> Self {
+        Self {
+            doc: Arc::clone(node.document()),
+            at: node.index(),
+        }
+    }
+
+    /// A view of the value.
+    #[must_use]
+    pub fn node(&self) -> Node<'_> {
+        Node::new(&self.doc, self.at)
+    }
+
+    /// Converts to a typed value: exactly `T` or, for structs, its part of a derived type.
+    ///
+    /// Every call converts again: convert once and keep the result.
+    ///
+    /// # Errors
+    /// [`ConvertError`] when the value is of another type or incomplete.
+    pub fn get<T: Slot>(&self) -> Result<T, ConvertError> {
+        self.node().to()
+    }
+
+    /// The wire name of the type: `string`, `VirtualDisk`, `ArrayOfOptionValue`, …
+    #[must_use]
+    pub fn type_name(&self) -> String {
+        self.node().type_name()
+    }
+
+    /// Whether there is no value.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        self.node().is_nil()
+    }
+
+    /// Whether the value can be sent.
+    ///
+    /// # Errors
+    /// [`EncodeError`] with the path of the field that cannot.
+    pub fn check(&self) -> Result<(), EncodeError> {
+        match &self.doc.problem {
+            Some(problem) => Err((**problem).clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// A copy that holds only this value, letting go of the page it came from.
+    #[must_use]
+    pub fn detach(&self) -> Self {
+        if self.at == 0 {
+            return self.clone();
+        }
+        let mut out = Builder::default();
+        out.copy(0, self.node());
+        Self {
+            doc: Arc::new(out.finish()),
+            at: 0,
+        }
+    }
+}
+
+impl Default for Any {
+    /// The unset value; refused on sending.
+    fn default() -> Self {
+        Self {
+            doc: Document::unset(),
+            at: 0,
+        }
+    }
+}
+
+impl From<&str> for Any {
+    fn from(text: &str) -> Self {
+        Self::new(&text.to_owned())
+    }
+}
+
+impl From<String> for Any {
+    fn from(text: String) -> Self {
+        Self::new(&text)
+    }
+}
+
+impl PartialEq for Any {
+    fn eq(&self, other: &Self) -> bool {
+        self.node() == other.node()
+    }
+}
+
+impl fmt::Debug for Any {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.node().fmt(f)
+    }
+}
+
+impl Slot for Any {
+    const KIND: FieldKind = FieldKind::Any;
+
+    #[inline]
+    fn vacant() -> Self {
+        Self::default()
+    }
+
+    #[inline]
+    fn load(&mut self, node: Node<'_>, _: &mut Loading) {
+        *self = Self::of(node);
+    }
+}
+
+impl Store for Any {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        out.copy(field, self.node());
+    }
+}

@@ -1,0 +1,87 @@
+//! The attributes that mean something: `xsi:type`, `xsi:nil`, and the `type`
+//! and `serverGuid` of a reference. All others are ignored.
+
+use std::borrow::Cow;
+
+use quick_xml::XmlVersion;
+use quick_xml::events::BytesStart;
+use quick_xml::events::attributes::Attribute;
+
+use crate::error::{DecodeError, DecodeProblem};
+
+use super::Decoder;
+
+/// What the attributes of an element say.
+#[derive(Debug, Default)]
+pub(crate) struct Attributes<'x> {
+    /// The value of `xsi:type`, prefix and all.
+    pub(crate) xsi_type: Option<Cow<'x, str>>,
+    /// The managed object type of a reference.
+    pub(crate) reference_type: Option<Cow<'x, str>>,
+    /// The server that a reference belongs to.
+    pub(crate) server_guid: Option<Cow<'x, str>>,
+    /// `xsi:nil="true"`
+    pub(crate) nil: bool,
+}
+
+impl<'x> Decoder<'x> {
+    /// Reads the attributes of an element and notes the namespaces it binds.
+    pub(super) fn attributes(
+        &mut self,
+        start: &BytesStart<'_>,
+    ) -> Result<Attributes<'x>, DecodeError> {
+        let raw = start.attributes_raw();
+        if raw.len() > self.limits.attributes {
+            return Err(self.limit("attributes", self.limits.attributes));
+        }
+        let mut found = Attributes::default();
+        if raw.contains("xmlns") {
+            for attribute in start.attributes().with_checks(false) {
+                let attribute = self.well_formed(attribute)?;
+                if let Some(prefix) = attribute.key.as_ref().strip_prefix("xmlns:") {
+                    let prefix = prefix.to_owned();
+                    let uri = self.value_of(&attribute)?.into_owned();
+                    self.scope.bind(&prefix, &uri);
+                }
+            }
+        }
+        for attribute in start.attributes().with_checks(false) {
+            let attribute = self.well_formed(attribute)?;
+            match attribute.key.as_ref() {
+                "type" => found.reference_type = Some(self.owned(&attribute)?),
+                "serverGuid" => {
+                    found.server_guid =
+                        Some(self.owned(&attribute)?).filter(|guid| !guid.is_empty());
+                }
+                key => match key.split_once(':') {
+                    Some((prefix, "type")) if self.scope.is_instance(prefix) => {
+                        found.xsi_type = Some(self.owned(&attribute)?);
+                    }
+                    Some((prefix, "nil")) if self.scope.is_instance(prefix) => {
+                        let value = self.value_of(&attribute)?;
+                        found.nil = matches!(value.trim_ascii(), "true" | "1");
+                    }
+                    _ => {}
+                },
+            }
+        }
+        Ok(found)
+    }
+
+    fn well_formed<'e, E: std::error::Error + Send + Sync + 'static>(
+        &self,
+        attribute: Result<Attribute<'e>, E>,
+    ) -> Result<Attribute<'e>, DecodeError> {
+        attribute.map_err(|error| self.error(DecodeProblem::Syntax(Box::new(error))))
+    }
+
+    fn value_of<'e>(&self, attribute: &Attribute<'e>) -> Result<Cow<'e, str>, DecodeError> {
+        attribute
+            .normalized_value(XmlVersion::Implicit1_0)
+            .map_err(|error| self.error(DecodeProblem::Syntax(Box::new(error))))
+    }
+
+    fn owned(&self, attribute: &Attribute<'_>) -> Result<Cow<'x, str>, DecodeError> {
+        Ok(Cow::Owned(self.value_of(attribute)?.into_owned()))
+    }
+}

@@ -1,0 +1,185 @@
+//! The text of one scalar element.
+
+use std::borrow::Cow;
+
+use crate::document::{Cell, Kind, ObjectType, tag};
+use crate::table::FieldKind;
+
+use super::attributes::Attributes;
+
+/// A scalar element that is being read.
+#[derive(Debug)]
+pub(crate) struct Leaf<'x> {
+    pub(crate) active: bool,
+    pub(crate) nil: bool,
+    pub(crate) field: u16,
+    pub(crate) kind: FieldKind,
+    pub(crate) tag: u8,
+    /// The type it names, where that has to be kept beside the text.
+    pub(crate) typed: Option<ObjectType>,
+    /// Attributes of a reference.
+    pub(crate) reference: Attributes<'x>,
+    text: Cow<'x, str>,
+}
+
+impl Default for Leaf<'_> {
+    fn default() -> Self {
+        Self {
+            active: false,
+            nil: false,
+            field: 0,
+            kind: FieldKind::String,
+            tag: tag::UNTYPED,
+            typed: None,
+            reference: Attributes::default(),
+            text: Cow::Borrowed(""),
+        }
+    }
+}
+
+impl<'x> Leaf<'x> {
+    #[inline]
+    pub(crate) fn begin(&mut self, field: u16, kind: FieldKind, tag: u8) {
+        self.active = true;
+        self.field = field;
+        self.kind = kind;
+        self.tag = tag;
+    }
+
+    #[inline]
+    pub(crate) fn finish(&mut self) {
+        if self.kind == FieldKind::Ref {
+            self.reference = Attributes::default();
+        }
+        self.active = false;
+        self.nil = false;
+        self.typed = None;
+        self.text = Cow::Borrowed("");
+    }
+
+    /// Adds a piece: text comes in several around entities, comments and CDATA.
+    #[inline]
+    pub(crate) fn push(&mut self, piece: Cow<'x, str>) {
+        if self.text.is_empty() {
+            self.text = piece;
+        } else {
+            self.text.to_mut().push_str(&piece);
+        }
+    }
+
+    #[inline]
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.text.len()
+    }
+
+    pub(crate) fn is_blank(&self) -> bool {
+        self.text.bytes().all(|b| b.is_ascii_whitespace())
+    }
+
+    /// The cell of a number or boolean. `None` for text, and for what does not
+    /// parse or fit: that is kept as text.
+    #[inline]
+    pub(crate) fn number(&self) -> Option<Cell> {
+        let cell = |kind, (a, b)| Cell {
+            field: 0,
+            kind,
+            tag: self.tag,
+            a,
+            b,
+        };
+        let text = || self.text.trim_ascii();
+        match self.kind {
+            FieldKind::Bool => match text() {
+                "true" | "1" => Some(cell(Kind::Bool, (1, 0))),
+                "false" | "0" => Some(cell(Kind::Bool, (0, 0))),
+                _ => None,
+            },
+            FieldKind::Byte => text()
+                .parse::<i8>()
+                .ok()
+                .map(|v| cell(Kind::Int, (v as u32, 0))),
+            FieldKind::Short => text()
+                .parse::<i16>()
+                .ok()
+                .map(|v| cell(Kind::Int, (v as u32, 0))),
+            FieldKind::Int => text()
+                .parse::<i32>()
+                .ok()
+                .map(|v| cell(Kind::Int, (v as u32, 0))),
+            FieldKind::Long => text()
+                .parse::<i64>()
+                .ok()
+                .map(|v| cell(Kind::Long, Cell::split(v as u64))),
+            FieldKind::Float => {
+                let value = real(text())? as f32;
+                Some(cell(Kind::Float, (value.to_bits(), 0)))
+            }
+            FieldKind::Double => {
+                let value = real(text())?;
+                Some(cell(Kind::Double, Cell::split(value.to_bits())))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// A float as XML Schema spells it: `INF`, `-INF`, `NaN` or a decimal.
+fn real(text: &str) -> Option<f64> {
+    match text {
+        "INF" | "+INF" => Some(f64::INFINITY),
+        "-INF" => Some(f64::NEG_INFINITY),
+        "NaN" => Some(f64::NAN),
+        // Rust would also take "inf", "infinity" and "nan".
+        _ if text
+            .bytes()
+            .all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) =>
+        {
+            text.parse().ok()
+        }
+        _ => None,
+    }
+}
+
+/// The tag of a scalar of this kind.
+#[inline]
+pub(crate) const fn tag_of(kind: FieldKind) -> u8 {
+    match kind {
+        FieldKind::String => tag::STRING,
+        FieldKind::Bool => tag::BOOL,
+        FieldKind::Byte => tag::BYTE,
+        FieldKind::Short => tag::SHORT,
+        FieldKind::Int => tag::INT,
+        FieldKind::Long => tag::LONG,
+        FieldKind::Float => tag::FLOAT,
+        FieldKind::Double => tag::DOUBLE,
+        FieldKind::DateTime => tag::DATE_TIME,
+        FieldKind::Binary => tag::BINARY,
+        FieldKind::Uri => tag::URI,
+        FieldKind::Ref => tag::REF,
+        FieldKind::Enum | FieldKind::Object | FieldKind::Any => tag::UNTYPED,
+    }
+}
+
+/// The scalar kind that an `xsi:type` names, its prefix taken off.
+pub(crate) fn scalar(local: &str) -> Option<FieldKind> {
+    Some(match local {
+        "string" => FieldKind::String,
+        "boolean" => FieldKind::Bool,
+        "byte" => FieldKind::Byte,
+        "short" => FieldKind::Short,
+        "int" => FieldKind::Int,
+        "long" => FieldKind::Long,
+        "float" => FieldKind::Float,
+        "double" => FieldKind::Double,
+        "dateTime" => FieldKind::DateTime,
+        "base64Binary" => FieldKind::Binary,
+        "anyURI" => FieldKind::Uri,
+        "ManagedObjectReference" => FieldKind::Ref,
+        _ => return None,
+    })
+}

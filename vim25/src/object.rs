@@ -1,0 +1,250 @@
+//! Data objects and enums: the traits behind the generated types, and the
+//! macros that the generated code is written with.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::builder::Builder;
+use crate::document::{Document, ObjectType};
+use crate::node::Node;
+use crate::slot::{Loading, Slot, Store};
+
+/// A data object type of the schema.
+///
+/// Implemented by the generated structs only.
+pub trait DataObject: Slot + Default + Clone {
+    /// The wire name of the type.
+    #[must_use]
+    fn type_name() -> &'static str {
+        crate::table::type_name(Self::TYPE)
+    }
+
+    /// Takes over one field of an object, by its number.
+    fn set(&mut self, field: Node<'_>, cx: &mut Loading);
+
+    /// Writes all fields into the open object.
+    fn put(&self, out: &mut Builder);
+}
+
+/// A type or one of its bases, at compile time: `T: IsA<Base>`.
+///
+/// Holds between data object types and between the markers of managed object
+/// types in [`mo`](crate::mo).
+pub trait IsA<Base> {}
+
+/// Reads an object into a struct, fields of derived types left out.
+#[inline]
+pub(crate) fn load<T: DataObject>(value: &mut T, node: Node<'_>, cx: &mut Loading) {
+    if cx.enter(node, T::TYPE) {
+        for field in node.children() {
+            value.set(field, cx);
+        }
+    }
+}
+
+/// Writes a struct as an object.
+#[inline]
+pub(crate) fn store<T: DataObject>(value: &T, field: u16, out: &mut Builder) {
+    out.open_object(field, ObjectType::Known(T::TYPE));
+    value.put(out);
+    out.close();
+}
+
+/// The document that holds one typed value.
+pub(crate) fn document<T: Store + ?Sized>(value: &T) -> Arc<Document> {
+    let mut out = Builder::default();
+    value.store_any(0, &mut out);
+    Arc::new(out.finish())
+}
+
+/// Prints a struct through its table: wire names, secrets hidden.
+pub(crate) fn debug<T: DataObject>(value: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    crate::print::debug(&document(value), 0, f)
+}
+
+/// Compares two structs through their documents.
+pub(crate) fn same<T: DataObject>(a: &T, b: &T) -> bool {
+    crate::compare::same(document(a).root(), document(b).root())
+}
+
+/// Implements the traits of a generated data object type.
+macro_rules! data_object {
+    ($name:ident $(: $base:ident)?, $id:literal, { $($index:literal => $field:ident),* $(,)? }) => {
+        $(
+            impl std::ops::Deref for $name {
+                type Target = $base;
+                #[inline]
+                fn deref(&self) -> &$base { &self.base }
+            }
+            impl std::ops::DerefMut for $name {
+                #[inline]
+                fn deref_mut(&mut self) -> &mut $base { &mut self.base }
+            }
+        )?
+        impl $crate::object::DataObject for $name {
+            #[inline]
+            fn set(&mut self, field: $crate::Node<'_>, cx: &mut $crate::slot::Loading) {
+                match field.field() {
+                    $($index => $crate::slot::Slot::load(&mut self.$field, field, cx),)*
+                    _ => { $( let base: &mut $base = &mut self.base; base.set(field, cx); )? }
+                }
+                let _ = cx;
+                let _ = cx;
+            }
+            #[inline]
+            fn put(&self, out: &mut $crate::builder::Builder) {
+                $( let base: &$base = &self.base; base.put(out); )?
+                $( out.slot($index, &self.$field); )*
+                let _ = out;
+            }
+        }
+        impl $crate::slot::Slot for $name {
+            const KIND: $crate::table::FieldKind = $crate::table::FieldKind::Object;
+            const TYPE: u16 = $id;
+            #[inline]
+            fn vacant() -> Self { Self::default() }
+            #[inline]
+            fn load(&mut self, node: $crate::Node<'_>, cx: &mut $crate::slot::Loading) {
+                $crate::object::load(self, node, cx);
+            }
+        }
+        impl $crate::slot::Store for $name {
+            #[inline]
+            fn store(&self, field: u16, out: &mut $crate::builder::Builder) {
+                $crate::object::store(self, field, out);
+            }
+        }
+        impl std::fmt::Debug for $name {
+            #[inline]
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                $crate::object::debug(self, f)
+            }
+        }
+        impl PartialEq for $name {
+            #[inline]
+            fn eq(&self, other: &Self) -> bool { $crate::object::same(self, other) }
+        }
+        impl $crate::object::IsA<$name> for $name {}
+    };
+}
+pub(crate) use data_object;
+
+/// States that a type is derived from others.
+macro_rules! is_a {
+    ($name:ident : $($base:ident),+ $(,)?) => {
+        $( impl $crate::object::IsA<$base> for $name {} )+
+    };
+}
+pub(crate) use is_a;
+
+/// Defines an enum of the schema.
+macro_rules! enumeration {
+    ($(#[$meta:meta])* $name:ident, $id:literal, { $($(#[$vmeta:meta])* $variant:ident = $text:literal),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(
+                $(#[$vmeta])*
+                #[doc = concat!("`", $text, "`")]
+                $variant,
+            )*
+            /// A value of a newer server, kept as its text.
+            Other(Box<str>),
+            /// Not set; refused on sending.
+            #[default]
+            Unset,
+        }
+        impl $name {
+            /// The text on the wire; empty for `Unset`.
+            #[inline]
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $( Self::$variant => $text, )*
+                    Self::Other(text) => text,
+                    Self::Unset => "",
+                }
+            }
+        }
+        impl From<&str> for $name {
+            #[inline]
+            fn from(text: &str) -> Self {
+                match text {
+                    $( $text => Self::$variant, )*
+                    "" => Self::Unset,
+                    other => Self::Other(other.into()),
+                }
+            }
+        }
+        impl std::fmt::Display for $name {
+            #[inline]
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+        impl $crate::slot::Slot for $name {
+            const KIND: $crate::table::FieldKind = $crate::table::FieldKind::Enum;
+            const TYPE: u16 = $id;
+            #[inline]
+            fn vacant() -> Self { Self::Unset }
+            #[inline]
+            fn load(&mut self, node: $crate::Node<'_>, cx: &mut $crate::slot::Loading) {
+                *self = Self::from($crate::object::enum_text(node, $id, cx));
+            }
+        }
+        impl $crate::slot::Store for $name {
+            #[inline]
+            fn store(&self, field: u16, out: &mut $crate::builder::Builder) {
+                $crate::object::store_enum(self.as_str(), field, out);
+            }
+            #[inline]
+            fn store_any(&self, field: u16, out: &mut $crate::builder::Builder) {
+                $crate::object::store_any_enum(self.as_str(), $id, field, out);
+            }
+        }
+    };
+}
+pub(crate) use enumeration;
+
+/// Defines the marker of a managed object type.
+macro_rules! managed_object {
+    ($(#[$meta:meta])* $name:ident, $text:literal, $id:literal) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        pub enum $name {}
+        impl $crate::reference::ManagedObject for $name {
+            const NAME: &'static str = $text;
+            const TYPE: u16 = $id;
+        }
+        impl $crate::object::IsA<$name> for $name {}
+    };
+}
+pub(crate) use managed_object;
+
+/// The text of an enum value.
+pub(crate) fn enum_text<'a>(node: Node<'a>, type_id: u16, cx: &mut Loading) -> &'a str {
+    match node.scalar().kind() {
+        crate::document::Kind::Text => node.as_str().unwrap_or_default().trim_ascii(),
+        _ => {
+            cx.fail(node.wrong_type(crate::table::type_name(type_id)));
+            ""
+        }
+    }
+}
+
+/// Writes an enum value where the schema says which enum it is.
+pub(crate) fn store_enum(text: &str, field: u16, out: &mut Builder) {
+    if text.is_empty() {
+        out.fail(field, crate::error::EncodeProblem::Unset);
+    } else {
+        out.text(field, crate::document::tag::UNTYPED, text);
+    }
+}
+
+/// Writes an enum value where anything may stand.
+pub(crate) fn store_any_enum(text: &str, type_id: u16, field: u16, out: &mut Builder) {
+    out.open_typed(field, ObjectType::Known(type_id));
+    store_enum(text, 0, out);
+    out.close();
+}

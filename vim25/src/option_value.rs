@@ -1,0 +1,39 @@
+//! Reading and writing the text of option values, of which `extraConfig` is made.
+
+use crate::any::Any;
+use crate::types::OptionValue;
+
+impl OptionValue {
+    /// A key and a text.
+    #[must_use]
+    pub fn new(key: impl Into<String>, text: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            value: Some(Any::from(text.into())),
+        }
+    }
+
+    /// The value as text, whatever scalar type the server sent it with: numbers
+    /// in decimal, booleans as `true` and `false`. `None` for what has no text.
+    ///
+    /// ```
+    /// use vim25::{Any, types::OptionValue};
+    ///
+    /// let option = OptionValue { key: "numa.vcpu".into(), value: Some(Any::new(&8i32)) };
+    /// assert_eq!(option.text().as_deref(), Some("8"));
+    /// ```
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        let node = self.value.as_ref()?.node();
+        if let Some(text) = node.as_str() {
+            return Some(text.to_owned());
+        }
+        if let Some(number) = node.as_i64() {
+            return Some(number.to_string());
+        }
+        if let Some(flag) = node.as_bool() {
+            return Some(flag.to_string());
+        }
+        node.as_f64().map(|number| number.to_string())
+    }
+}

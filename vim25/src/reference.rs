@@ -1,0 +1,230 @@
+//! Typed references to managed objects.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use crate::builder::Builder;
+use crate::error::EncodeProblem;
+use crate::mo;
+use crate::node::Node;
+use crate::object::IsA;
+use crate::slot::{Loading, Slot, Store};
+use crate::table::{self, FieldKind};
+
+/// A managed object type; implemented by the markers in [`mo`].
+pub trait ManagedObject: 'static {
+    /// The wire name of the type.
+    const NAME: &'static str;
+    /// The type id in the tables.
+    const TYPE: u16;
+}
+
+/// A reference to a managed object on a server, such as `VirtualMachine:vm-42`.
+///
+/// `T` is what is known at compile time; the object may be of a type derived
+/// from it ([`type_name`](Self::type_name) says which). Methods of the object
+/// are methods of its reference and give a [`Call`](crate::Call), which a
+/// client sends: a reference itself does no I/O.
+///
+/// Two references are equal when type name and value are; the optional GUID of
+/// the server is left out, because servers give it or not as they please.
+///
+/// ```
+/// use vim25::{Ref, mo};
+///
+/// let vm: Ref<mo::VirtualMachine> = Ref::new("vm-42");
+/// assert_eq!(vm.to_string(), "VirtualMachine:vm-42");
+/// let entity: Ref<mo::ManagedEntity> = vm.upcast();
+/// assert_eq!(entity.type_name(), "VirtualMachine");
+/// assert_eq!(entity.downcast::<mo::VirtualMachine>(), Some(vm));
+/// assert_eq!(entity.downcast::<mo::Folder>(), None);
+/// ```
+pub struct Ref<T> {
+    /// `Type:value`; empty for a reference that was never set.
+    text: Arc<str>,
+    type_len: u16,
+    server_guid: Option<Arc<str>>,
+    marker: PhantomData<fn() -> T>,
+}
+
+impl<T> Ref<T> {
+    /// A reference by the value that the server gave, its type being exactly `T`.
+    #[must_use]
+    pub fn new(value: &str) -> Self
+    where
+        T: ManagedObject,
+    {
+        Self::from_parts(T::NAME, value, None)
+    }
+
+    pub(crate) fn from_parts(type_name: &str, value: &str, server_guid: Option<&str>) -> Self {
+        if value.is_empty() {
+            return Self::default();
+        }
+        let type_len = u16::try_from(type_name.len()).unwrap_or(0);
+        Self {
+            text: format!("{}:{value}", &type_name[..usize::from(type_len)]).into(),
+            type_len,
+            server_guid: server_guid.map(Into::into),
+            marker: PhantomData,
+        }
+    }
+
+    /// The value that names the object on its server, such as `vm-42`.
+    #[must_use]
+    pub fn value(&self) -> &str {
+        self.text
+            .get(usize::from(self.type_len) + 1..)
+            .unwrap_or("")
+    }
+
+    /// The wire name of the object's actual type.
+    #[must_use]
+    pub fn type_name(&self) -> &str {
+        self.text.get(..usize::from(self.type_len)).unwrap_or("")
+    }
+
+    /// The GUID of the vCenter server, when it gave one.
+    #[must_use]
+    pub fn server_guid(&self) -> Option<&str> {
+        self.server_guid.as_deref()
+    }
+
+    /// Whether this reference was never set.
+    #[must_use]
+    pub fn is_unset(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Whether the object is of type `D` or of one derived from it.
+    #[must_use]
+    pub fn is<D: ManagedObject>(&self) -> bool {
+        self.type_name() == D::NAME
+            || table::managed_type(self.type_name()).is_some_and(|id| table::is_a(id, D::TYPE))
+    }
+
+    /// The same reference as one to a base type.
+    #[must_use]
+    pub fn upcast<B>(&self) -> Ref<B>
+    where
+        T: IsA<B>,
+    {
+        self.retyped()
+    }
+
+    /// The same reference as one to a derived type, if the object is of that type.
+    #[must_use]
+    pub fn downcast<D: ManagedObject + IsA<T>>(&self) -> Option<Ref<D>> {
+        self.is::<D>().then(|| self.retyped())
+    }
+
+    fn retyped<U>(&self) -> Ref<U> {
+        Ref {
+            text: Arc::clone(&self.text),
+            type_len: self.type_len,
+            server_guid: self.server_guid.clone(),
+            marker: PhantomData,
+        }
+    }
+}
+
+impl<T> Clone for Ref<T> {
+    fn clone(&self) -> Self {
+        self.retyped()
+    }
+}
+
+impl<T> Default for Ref<T> {
+    /// The unset reference; refused on sending.
+    fn default() -> Self {
+        Self {
+            text: "".into(),
+            type_len: 0,
+            server_guid: None,
+            marker: PhantomData,
+        }
+    }
+}
+
+impl<T> PartialEq for Ref<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl<T> Eq for Ref<T> {}
+
+impl<T> Hash for Ref<T> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl<T> PartialOrd for Ref<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Ref<T> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.text.cmp(&other.text)
+    }
+}
+
+impl<T> fmt::Display for Ref<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_unset() {
+            "(unset)"
+        } else {
+            &self.text
+        })
+    }
+}
+
+impl<T> fmt::Debug for Ref<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// A reference whose type is known at run time only.
+pub type AnyRef = Ref<mo::ManagedObject>;
+
+impl AnyRef {
+    /// A reference by type name and value, as they stand on the wire.
+    #[must_use]
+    pub fn from_wire(type_name: &str, value: &str) -> Self {
+        Self::from_parts(type_name, value, None)
+    }
+}
+
+impl<T> Slot for Ref<T> {
+    const KIND: FieldKind = FieldKind::Ref;
+
+    #[inline]
+    fn vacant() -> Self {
+        Self::default()
+    }
+
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        match node.as_reference() {
+            Some((type_name, value)) => {
+                *self = Self::from_parts(type_name, value, node.server_guid());
+            }
+            None => cx.fail(node.wrong_type("ManagedObjectReference")),
+        }
+    }
+}
+
+impl<T> Store for Ref<T> {
+    fn store(&self, field: u16, out: &mut Builder) {
+        if self.is_unset() {
+            out.fail(field, EncodeProblem::EmptyReference);
+        } else {
+            out.reference(field, self.type_name(), self.value(), self.server_guid());
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Scalars that are more than Rust's own: points in time and binary data.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::builder::Builder;
+use crate::document::tag;
+use crate::error::ConvertProblem;
+use crate::node::Node;
+use crate::slot::{Loading, Slot, Store};
+use crate::table::FieldKind;
+
+/// A point in time: `xsd:dateTime`.
+///
+/// Re-exported from `jiff`. Offsets are read and turned into UTC; fractions
+/// are kept to the nanosecond; a time without an offset is taken as UTC, as
+/// servers mean it.
+pub use jiff::Timestamp;
+
+fn parse_time(text: &str) -> Option<Timestamp> {
+    let text = text.trim_ascii();
+    if let Ok(time) = text.parse() {
+        return Some(time);
+    }
+    let civil: jiff::civil::DateTime = text.parse().ok()?;
+    jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()
+}
+
+impl Slot for Timestamp {
+    const KIND: FieldKind = FieldKind::DateTime;
+
+    fn vacant() -> Self {
+        Self::UNIX_EPOCH
+    }
+
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        match node.as_str().and_then(parse_time) {
+            Some(time) => *self = time,
+            None => cx.fail(match node.as_str() {
+                Some(text) => node.error(ConvertProblem::Malformed {
+                    expected: "dateTime",
+                    text: text.chars().take(64).collect(),
+                }),
+                None => node.wrong_type("dateTime"),
+            }),
+        }
+    }
+}
+
+impl Store for Timestamp {
+    fn store(&self, field: u16, out: &mut Builder) {
+        out.text(field, tag::DATE_TIME, &self.to_string());
+    }
+}
+
+/// Binary data: `xsd:base64Binary`. Lists of `xsd:byte` are `Vec<i8>` instead.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+pub struct Binary(pub Vec<u8>);
+
+impl fmt::Debug for Binary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Binary({} bytes)", self.0.len())
+    }
+}
+
+impl From<Vec<u8>> for Binary {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self(bytes)
+    }
+}
+
+impl Slot for Binary {
+    const KIND: FieldKind = FieldKind::Binary;
+
+    fn vacant() -> Self {
+        Self::default()
+    }
+
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        let Some(text) = node.as_str() else {
+            cx.fail(node.wrong_type("base64Binary"));
+            return;
+        };
+        // Servers may break the text into lines.
+        let compact: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+        match STANDARD.decode(compact) {
+            Ok(bytes) => self.0 = bytes,
+            Err(_) => cx.fail(node.error(ConvertProblem::Malformed {
+                expected: "base64Binary",
+                text: text.chars().take(64).collect(),
+            })),
+        }
+    }
+}
+
+impl Store for Binary {
+    fn store(&self, field: u16, out: &mut Builder) {
+        out.text(field, tag::BINARY, &STANDARD.encode(&self.0));
+    }
+}

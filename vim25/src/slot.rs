@@ -1,0 +1,379 @@
+//! What every type that can stand in a field does: come out of a document and go into one.
+
+use crate::builder::Builder;
+use crate::document::{Kind, tag};
+use crate::error::{ConvertError, ConvertProblem, EncodeProblem};
+use crate::node::Node;
+use crate::table::{self, FieldKind};
+
+/// A type that can be written into a document: any [`Slot`], and borrowed
+/// forms of it that stand as arguments (`&T`, `Option<&T>`, `&[T]`, `&str`).
+pub trait Store {
+    /// Writes the value as field `field` of the open object.
+    fn store(&self, field: u16, out: &mut Builder);
+
+    /// Writes the value where the schema allows anything, so that it names its type.
+    #[inline]
+    fn store_any(&self, field: u16, out: &mut Builder) {
+        self.store(field, out);
+    }
+}
+
+/// A type that can be the value of a field, parameter, result or list item.
+///
+/// Implemented for scalars, [`Ref`](crate::Ref), [`Poly`](crate::Poly),
+/// [`Any`](crate::Any), `Option`, `Box`, `Vec` and every generated type. Users
+/// name it only as a bound.
+pub trait Slot: Store + Sized {
+    /// What the schema calls values of this type.
+    const KIND: FieldKind;
+    /// The type id of data object and enum types; otherwise "none".
+    const TYPE: u16 = table::NONE;
+
+    /// The value of a field that is not there.
+    fn vacant() -> Self;
+
+    /// Takes over the value of a node. Problems go to `cx`; the first one counts.
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading);
+}
+
+/// The state of a conversion from a document: its first problem.
+#[derive(Debug, Default)]
+pub struct Loading {
+    error: Option<ConvertError>,
+}
+
+impl Loading {
+    /// Remembers the first problem.
+    #[cold]
+    pub(crate) fn fail(&mut self, error: ConvertError) {
+        self.error.get_or_insert(error);
+    }
+
+    #[cold]
+    fn wrong_type(&mut self, node: Node<'_>, expected: &'static str) {
+        let error = match node.as_str() {
+            Some(text) if node.kind() == Kind::Text => node.error(ConvertProblem::Malformed {
+                expected,
+                text: text.chars().take(64).collect(),
+            }),
+            _ => node.wrong_type(expected),
+        };
+        self.fail(error);
+    }
+
+    pub(crate) fn finish<T>(self, value: T) -> Result<T, ConvertError> {
+        match self.error {
+            None => Ok(value),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// Whether `node` is an object of the type or one derived from it, and complete.
+    pub(crate) fn enter(&mut self, node: Node<'_>, type_id: u16) -> bool {
+        let Some(ty) = node.object_type() else {
+            self.fail(node.wrong_type(table::type_name(type_id)));
+            return false;
+        };
+        if !table::is_a(ty.table(), type_id) {
+            self.fail(node.wrong_type(table::type_name(type_id)));
+            return false;
+        }
+        self.check_presence(node, type_id)
+    }
+
+    /// Fails when a required field of the type is absent.
+    fn check_presence(&mut self, node: Node<'_>, type_id: u16) -> bool {
+        let count = usize::from(table::field_count(type_id));
+        let mut present = [0u64; 8];
+        for child in node.children() {
+            let field = usize::from(child.field());
+            if let Some(word) = present.get_mut(field / 64).filter(|_| !child.is_nil()) {
+                *word |= 1 << (field % 64);
+            }
+        }
+        let mut at = type_id;
+        let mut end = count;
+        while let Some(row) = table::type_row(at) {
+            for index in usize::from(row.first)..end {
+                if present
+                    .get(index / 64)
+                    .is_none_or(|word| word & 1 << (index % 64) != 0)
+                {
+                    continue;
+                }
+                let field = table::field(at, index as u16);
+                if let Some((_, name)) = field.filter(|(field, _)| field.is_required()) {
+                    self.fail(node.error(ConvertProblem::Missing { field: name }));
+                    return false;
+                }
+            }
+            end = usize::from(row.first);
+            at = row.base;
+        }
+        true
+    }
+}
+
+macro_rules! integer {
+    ($($ty:ident $kind:ident $tag:ident;)*) => { $(
+        impl Slot for $ty {
+            const KIND: FieldKind = FieldKind::$kind;
+            #[inline]
+            fn vacant() -> Self { 0 }
+            #[inline]
+            fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+                match node.as_i64().map(Self::try_from) {
+                    Some(Ok(value)) => *self = value,
+                    _ => cx.wrong_type(node, tag::NAMES[tag::$tag as usize]),
+                }
+            }
+        }
+
+        impl Store for $ty {
+            #[inline]
+            fn store(&self, field: u16, out: &mut Builder) {
+                out.int(field, tag::$tag, i32::from(*self));
+            }
+        }
+    )* };
+}
+integer! { i8 Byte BYTE; i16 Short SHORT; i32 Int INT; }
+
+impl Slot for i64 {
+    const KIND: FieldKind = FieldKind::Long;
+    #[inline]
+    fn vacant() -> Self {
+        0
+    }
+    #[inline]
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        match node.as_i64() {
+            Some(value) => *self = value,
+            None => cx.wrong_type(node, "long"),
+        }
+    }
+}
+
+impl Store for i64 {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        out.long(field, *self);
+    }
+}
+
+impl Slot for bool {
+    const KIND: FieldKind = FieldKind::Bool;
+    #[inline]
+    fn vacant() -> Self {
+        false
+    }
+    #[inline]
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        match node.as_bool() {
+            Some(value) => *self = value,
+            None => cx.wrong_type(node, "boolean"),
+        }
+    }
+}
+
+impl Store for bool {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        out.bool(field, *self);
+    }
+}
+
+impl Slot for f32 {
+    const KIND: FieldKind = FieldKind::Float;
+    #[inline]
+    fn vacant() -> Self {
+        0.0
+    }
+    #[inline]
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        match node.as_f64() {
+            Some(value) => *self = value as Self,
+            None => cx.wrong_type(node, "float"),
+        }
+    }
+}
+
+impl Store for f32 {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        out.float(field, *self);
+    }
+}
+
+impl Slot for f64 {
+    const KIND: FieldKind = FieldKind::Double;
+    #[inline]
+    fn vacant() -> Self {
+        0.0
+    }
+    #[inline]
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        match node.as_f64() {
+            Some(value) => *self = value,
+            None => cx.wrong_type(node, "double"),
+        }
+    }
+}
+
+impl Store for f64 {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        out.double(field, *self);
+    }
+}
+
+impl Slot for String {
+    const KIND: FieldKind = FieldKind::String;
+    #[inline]
+    fn vacant() -> Self {
+        Self::new()
+    }
+    #[inline]
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        match node.scalar().kind() {
+            Kind::Text => self.push_str(node.as_str().unwrap_or_default()),
+            // An element that is declared as anything and named no type.
+            _ => cx.wrong_type(node, "string"),
+        }
+    }
+}
+
+impl Store for String {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        out.text(field, tag::STRING, self);
+    }
+}
+
+impl<T: Slot> Slot for Option<T> {
+    const KIND: FieldKind = T::KIND;
+    const TYPE: u16 = T::TYPE;
+    #[inline]
+    fn vacant() -> Self {
+        None
+    }
+    #[inline]
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        if !node.is_nil() {
+            let mut value = T::vacant();
+            value.load(node, cx);
+            *self = Some(value);
+        }
+    }
+}
+
+impl<T: Store> Store for Option<T> {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        if let Some(value) = self {
+            value.store(field, out);
+        }
+    }
+    #[inline]
+    fn store_any(&self, field: u16, out: &mut Builder) {
+        match self {
+            Some(value) => value.store_any(field, out),
+            None => out.fail(field, EncodeProblem::Unset),
+        }
+    }
+}
+
+impl<T: Slot> Slot for Box<T> {
+    const KIND: FieldKind = T::KIND;
+    const TYPE: u16 = T::TYPE;
+    #[inline]
+    fn vacant() -> Self {
+        Self::new(T::vacant())
+    }
+    #[inline]
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        (**self).load(node, cx);
+    }
+}
+
+impl<T: Store> Store for Box<T> {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        (**self).store(field, out);
+    }
+    #[inline]
+    fn store_any(&self, field: u16, out: &mut Builder) {
+        (**self).store_any(field, out);
+    }
+}
+
+impl<T: Slot> Slot for Vec<T> {
+    const KIND: FieldKind = T::KIND;
+    const TYPE: u16 = T::TYPE;
+    #[inline]
+    fn vacant() -> Self {
+        Self::new()
+    }
+    /// One element of a repeated field adds one item; a list value adds all of its items.
+    #[inline]
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        let mut add = |item: Node<'_>| {
+            let mut value = T::vacant();
+            value.load(item, cx);
+            self.push(value);
+        };
+        match node.kind() {
+            Kind::Nil => {}
+            Kind::Array => node.children().for_each(add),
+            _ => add(node),
+        }
+    }
+}
+
+impl<T: Slot> Store for Vec<T> {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        for item in self {
+            item.store(field, out);
+        }
+    }
+    fn store_any(&self, field: u16, out: &mut Builder) {
+        out.open_array(field, T::KIND, T::TYPE);
+        for item in self {
+            if T::KIND == FieldKind::Any {
+                item.store_any(0, out);
+            } else {
+                item.store(0, out);
+            }
+        }
+        out.close();
+    }
+}
+
+impl<T: Store + ?Sized> Store for &T {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        (**self).store(field, out);
+    }
+    #[inline]
+    fn store_any(&self, field: u16, out: &mut Builder) {
+        (**self).store_any(field, out);
+    }
+}
+
+impl Store for str {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        out.text(field, tag::STRING, self);
+    }
+}
+
+impl<T: Store> Store for [T] {
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        for item in self {
+            item.store(field, out);
+        }
+    }
+}

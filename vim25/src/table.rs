@@ -1,0 +1,347 @@
+//! The schema as tables of integers.
+//!
+//! Every type, field, managed object and method of a namespace is a row of a
+//! few bytes; all names stand in one blob. The tables hold no pointers, so
+//! they need no relocations and cost nothing at start. Generic code over these
+//! rows takes the place of code per type: decoding, encoding, comparison,
+//! printing and paths are each written once.
+
+/// The "no type" value of a type id.
+pub(crate) const NONE: u16 = u16::MAX;
+
+/// Field flag: the field may be absent.
+pub(crate) const OPTIONAL: u8 = 1;
+/// Field flag: the field is a list, written as repeated elements.
+pub(crate) const ARRAY: u8 = 2;
+/// Field flag: the value is a secret and is never printed.
+pub(crate) const SECRET: u8 = 4;
+
+/// What a field, parameter or item is declared to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum FieldKind {
+    /// `xsd:string` and the string-like vmodl types (property path, type name, method name).
+    String,
+    /// `xsd:boolean`
+    Bool,
+    /// `xsd:byte`, 8 bits signed
+    Byte,
+    /// `xsd:short`, 16 bits signed
+    Short,
+    /// `xsd:int`, 32 bits signed
+    Int,
+    /// `xsd:long`, 64 bits signed
+    Long,
+    /// `xsd:float`
+    Float,
+    /// `xsd:double`
+    Double,
+    /// `xsd:dateTime`
+    DateTime,
+    /// `xsd:base64Binary`
+    Binary,
+    /// `xsd:anyURI`
+    Uri,
+    /// A managed object reference.
+    Ref,
+    /// One of a list of words.
+    Enum,
+    /// A data object.
+    Object,
+    /// `xsd:anyType`: the value names its own type.
+    Any,
+}
+
+/// What a row of the type table describes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TypeKind {
+    /// A data object type.
+    Data,
+    /// An enum type.
+    Enum,
+    /// A managed object type; its fields are its properties.
+    Managed,
+    /// The arguments of a method; field 0 is the receiver.
+    Request,
+    /// The result of a method: one field `returnval`, or none.
+    Response,
+}
+
+/// One field. `name` is the offset into the names shifted left by 8, plus the length.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct FieldRow {
+    pub(crate) name: u32,
+    pub(crate) ty: u16,
+    pub(crate) kind: FieldKind,
+    pub(crate) flags: u8,
+}
+
+impl FieldRow {
+    #[inline]
+    pub(crate) const fn is_array(self) -> bool {
+        self.flags & ARRAY != 0
+    }
+
+    /// Whether an object without this field is incomplete. Lists may always be empty.
+    #[inline]
+    pub(crate) const fn is_required(self) -> bool {
+        self.flags & (OPTIONAL | ARRAY) == 0
+    }
+}
+
+/// One type.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TypeRow {
+    pub(crate) name: u32,
+    /// Type id of the base, or [`NONE`].
+    pub(crate) base: u16,
+    /// First own row in the field table.
+    pub(crate) fields: u16,
+    /// Number of own rows.
+    pub(crate) own: u16,
+    /// Number of inherited fields: the flattened index of the first own field.
+    pub(crate) first: u16,
+    pub(crate) kind: TypeKind,
+}
+
+/// A field row, for the generated tables.
+pub(crate) const fn f(name: u32, ty: u16, kind: FieldKind, flags: u8) -> FieldRow {
+    FieldRow {
+        name,
+        ty,
+        kind,
+        flags,
+    }
+}
+
+/// A type row, for the generated tables.
+pub(crate) const fn t(
+    name: u32,
+    base: u16,
+    fields: u16,
+    own: u16,
+    first: u16,
+    kind: TypeKind,
+) -> TypeRow {
+    TypeRow {
+        name,
+        base,
+        fields,
+        own,
+        first,
+        kind,
+    }
+}
+
+/// The rows `start..end` of a table, as row numbers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rows {
+    pub(crate) start: u16,
+    pub(crate) end: u16,
+}
+
+/// The tables of one WSDL namespace.
+#[derive(Debug)]
+pub(crate) struct Namespace {
+    /// For example `urn:vim25`.
+    pub(crate) uri: &'static str,
+    /// All names, one after the other.
+    pub(crate) names: &'static str,
+    pub(crate) types: &'static [TypeRow],
+    pub(crate) fields: &'static [FieldRow],
+    /// The type id of the first row.
+    pub(crate) first_id: u16,
+    pub(crate) data: Rows,
+    pub(crate) enums: Rows,
+    pub(crate) managed: Rows,
+    pub(crate) requests: Rows,
+    pub(crate) responses: Rows,
+}
+
+/// The namespaces that were compiled in, vim25 first.
+pub(crate) static NAMESPACES: [&Namespace; 1] = [&crate::generated::tables::VIM25];
+
+impl Namespace {
+    #[inline]
+    fn name(&self, packed: u32) -> &'static str {
+        let start = (packed >> 8) as usize;
+        let end = start + (packed & 0xff) as usize;
+        self.names.get(start..end).unwrap_or("")
+    }
+
+    fn search(&self, rows: Rows, name: &str) -> Option<u16> {
+        let slice = self.types.get(rows.start as usize..rows.end as usize)?;
+        let at = slice
+            .binary_search_by(|row| self.name(row.name).cmp(name))
+            .ok()?;
+        Some(self.first_id + rows.start + at as u16)
+    }
+}
+
+#[inline]
+fn namespace_of(id: u16) -> Option<&'static Namespace> {
+    let vim25 = &crate::generated::tables::VIM25;
+    if usize::from(id) < vim25.types.len() {
+        return Some(vim25);
+    }
+    NAMESPACES
+        .iter()
+        .find(|ns| id >= ns.first_id && usize::from(id - ns.first_id) < ns.types.len())
+        .copied()
+}
+
+/// The row of a type id.
+#[inline]
+pub(crate) fn type_row(id: u16) -> Option<&'static TypeRow> {
+    let ns = namespace_of(id)?;
+    ns.types.get(usize::from(id - ns.first_id))
+}
+
+/// The wire name of a type id; empty for an id that is none.
+#[inline]
+pub(crate) fn type_name(id: u16) -> &'static str {
+    match namespace_of(id) {
+        Some(ns) => match ns.types.get(usize::from(id - ns.first_id)) {
+            Some(row) => ns.name(row.name),
+            None => "",
+        },
+        None => "",
+    }
+}
+
+/// The WSDL namespace of a type id.
+pub(crate) fn namespace_uri(id: u16) -> &'static str {
+    namespace_of(id).map_or("", |ns| ns.uri)
+}
+
+/// The wire name of a field row that belongs to `type_id` or one of its bases.
+#[inline]
+pub(crate) fn field_name(type_id: u16, row: &FieldRow) -> &'static str {
+    namespace_of(type_id).map_or("", |ns| ns.name(row.name))
+}
+
+/// Number of fields of a type, inherited ones included.
+#[inline]
+pub(crate) fn field_count(id: u16) -> u16 {
+    type_row(id).map_or(0, |row| row.first + row.own)
+}
+
+/// The field with a flattened index, and the wire name it goes by.
+#[inline]
+pub(crate) fn field(mut id: u16, index: u16) -> Option<(&'static FieldRow, &'static str)> {
+    loop {
+        let ns = namespace_of(id)?;
+        let row = ns.types.get(usize::from(id - ns.first_id))?;
+        if index >= row.first {
+            let own = index - row.first;
+            if own >= row.own {
+                return None;
+            }
+            let field = ns.fields.get(usize::from(row.fields) + usize::from(own))?;
+            return Some((field, ns.name(field.name)));
+        }
+        id = row.base;
+    }
+}
+
+/// Finds a field by its wire name.
+///
+/// `hint` is the flattened index where the search starts: servers write fields
+/// in schema order, so the next field is nearly always at or just after it. It
+/// is moved past the field that was found.
+#[inline]
+pub(crate) fn find_field(id: u16, name: &str, hint: &mut u16) -> Option<(u16, &'static FieldRow)> {
+    let mut at = id;
+    // From the hint to the end of the type that owns it, then its subtypes' part
+    // is found by the full scan below.
+    while let Some(ns) = namespace_of(at) {
+        let row = ns.types.get(usize::from(at - ns.first_id))?;
+        if *hint >= row.first {
+            let own = ns
+                .fields
+                .get(usize::from(row.fields)..)?
+                .get(..usize::from(row.own))?;
+            for (i, field) in own.iter().enumerate().skip(usize::from(*hint - row.first)) {
+                if ns.name(field.name) == name {
+                    let index = row.first + i as u16;
+                    *hint = if field.is_array() { index } else { index + 1 };
+                    return Some((index, field));
+                }
+            }
+            break;
+        }
+        at = row.base;
+    }
+    find_field_anywhere(id, name, hint)
+}
+
+#[cold]
+fn find_field_anywhere(id: u16, name: &str, hint: &mut u16) -> Option<(u16, &'static FieldRow)> {
+    let mut at = id;
+    while let Some(ns) = namespace_of(at) {
+        let row = ns.types.get(usize::from(at - ns.first_id))?;
+        let own = ns
+            .fields
+            .get(usize::from(row.fields)..)?
+            .get(..usize::from(row.own))?;
+        for (i, field) in own.iter().enumerate() {
+            if ns.name(field.name) == name {
+                let index = row.first + i as u16;
+                *hint = if field.is_array() { index } else { index + 1 };
+                return Some((index, field));
+            }
+        }
+        at = row.base;
+    }
+    None
+}
+
+/// Whether `id` is `base` or derived from it.
+#[inline]
+pub(crate) fn is_a(mut id: u16, base: u16) -> bool {
+    loop {
+        if id == base {
+            return true;
+        }
+        match type_row(id) {
+            Some(row) => id = row.base,
+            None => return false,
+        }
+    }
+}
+
+/// The data object or enum type with a wire name.
+pub(crate) fn value_type(name: &str) -> Option<u16> {
+    NAMESPACES.iter().find_map(|ns| {
+        ns.search(ns.data, name)
+            .or_else(|| ns.search(ns.enums, name))
+    })
+}
+
+/// The managed object type with a wire name.
+pub(crate) fn managed_type(name: &str) -> Option<u16> {
+    NAMESPACES.iter().find_map(|ns| ns.search(ns.managed, name))
+}
+
+/// The request and response types of a method, by its wire name.
+pub(crate) fn method(name: &str) -> Option<(u16, u16)> {
+    NAMESPACES.iter().find_map(|ns| {
+        let request = ns.search(ns.requests, name)?;
+        let index = request - ns.first_id - ns.requests.start;
+        Some((request, ns.first_id + ns.responses.start + index))
+    })
+}
+
+/// The response type that belongs to a request type.
+pub(crate) fn response_of(request: u16) -> u16 {
+    match namespace_of(request) {
+        Some(ns) => request - ns.requests.start + ns.responses.start,
+        None => NONE,
+    }
+}
+
+/// Whether the field with this name is a list.
+pub(crate) fn is_list(id: u16, name: &str) -> bool {
+    find_field(id, name, &mut 0).is_some_and(|(_, row)| row.is_array())
+}
