@@ -1,1 +1,26 @@
 //! Codec between Rust values and guestinfo keys.
+#![doc = ""]
+
+// The derive macro names this crate by its public name.
+extern crate self as guestinfo;
+
+mod codec;
+mod dialect;
+mod error;
+mod key;
+mod scope;
+mod secret;
+mod value;
+pub mod vic;
+
+pub use codec::{
+    Checkpoint, Decode, Decoded, Decoder, Describer, Encode, Encoder, Field, GuestInfo, Issue,
+    IssueKind, MAX_ELEMENTS, MAX_VALUE_BYTES, Place, Report, Rounds, Shape, View, decode, encode,
+};
+pub use dialect::Dialect;
+pub use error::{DecodeError, EncodeError};
+pub use guestinfo_derive::GuestInfo;
+pub use key::{Key, KeyError, MAX_KEY_BYTES, Pattern, Step};
+pub use scope::{Access, Scope};
+pub use secret::{SECRET_KEY_KEY, SecretError, SecretKey};
+pub use value::{GoUrl, MapKey, with};

@@ -1,0 +1,333 @@
+//! Structs: one key per field, or the one field's own.
+
+use std::collections::HashMap;
+
+use proc_macro2::{TokenStream, TokenTree};
+use quote::{ToTokens as _, format_ident, quote, quote_spanned};
+use syn::spanned::Spanned as _;
+use syn::{
+    DeriveInput, Error, Field, FieldsNamed, GenericArgument, PathArguments, Result, Type,
+    WherePredicate, parse_quote,
+};
+
+use crate::attribute::{FieldAttribute, Kind, ours};
+
+/// The code of all fields, method by method.
+#[derive(Default)]
+struct Body {
+    constants: TokenStream,
+    encode: TokenStream,
+    decode: TokenStream,
+    describe: TokenStream,
+    absent: TokenStream,
+    bounds: Vec<WherePredicate>,
+}
+
+pub(crate) fn named(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenStream> {
+    no_attributes(input)?;
+    let mut body = Body::default();
+    let mut leaves = HashMap::new();
+    let mut errors: Option<Error> = None;
+    for (at, field) in fields.named.iter().enumerate() {
+        let result = FieldAttribute::parse(field).and_then(|attribute| {
+            check_unique(&attribute, &mut leaves)?;
+            body.push(at, field, &attribute, input);
+            Ok(())
+        });
+        if let Err(error) = result {
+            match &mut errors {
+                Some(errors) => errors.combine(error),
+                None => errors = Some(error),
+            }
+        }
+    }
+    if let Some(errors) = errors {
+        return Err(errors);
+    }
+
+    let Body {
+        constants,
+        encode,
+        decode,
+        describe,
+        absent,
+        bounds,
+    } = body;
+    let name = &input.ident;
+    let mut generics = input.generics.clone();
+    if !bounds.is_empty() {
+        generics.make_where_clause().predicates.extend(bounds);
+    }
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let names = fields.named.iter().map(|field| &field.ident);
+    Ok(quote! {
+        const _: () = {
+            #constants
+
+            #[automatically_derived]
+            impl #impl_generics ::guestinfo::GuestInfo for #name #type_generics #where_clause {
+                fn encode(&self, encoder: &mut ::guestinfo::Encoder) {
+                    #encode
+                }
+
+                fn decode(
+                    decoder: &mut ::guestinfo::Decoder<'_>,
+                ) -> ::core::option::Option<Self> {
+                    let checkpoint = decoder.checkpoint();
+                    #decode
+                    decoder
+                        .found_since(checkpoint)
+                        .then_some(Self { #(#names),* })
+                }
+
+                fn describe(describer: &mut ::guestinfo::Describer) {
+                    #describe
+                }
+
+                fn absent(
+                    dialect: ::guestinfo::Dialect,
+                ) -> ::core::option::Option<Self> {
+                    ::core::option::Option::Some(Self { #absent })
+                }
+            }
+        };
+    })
+}
+
+impl Body {
+    fn push(&mut self, at: usize, field: &Field, attribute: &FieldAttribute, input: &DeriveInput) {
+        let name = &field.ident;
+        let ty = &field.ty;
+        let span = ty.span();
+        let default = match &attribute.default {
+            Some(Some(default)) => quote!((|| #default)),
+            _ => quote_spanned!(span=> <#ty as ::core::default::Default>::default),
+        };
+        let required = attribute.default.is_none();
+        match &attribute.kind {
+            Kind::Skip => {
+                self.decode.extend(quote!(let #name: #ty = #default();));
+                self.absent.extend(quote!(#name: #default(),));
+            }
+            Kind::Flatten => {
+                let trait_ = quote_spanned!(span=> <#ty as ::guestinfo::GuestInfo>);
+                self.encode
+                    .extend(quote!(#trait_::encode(&self.#name, encoder);));
+                self.decode
+                    .extend(quote!(let #name: #ty = decoder.flatten(#default);));
+                self.describe.extend(quote!(#trait_::describe(describer);));
+                self.absent
+                    .extend(quote!(#name: #trait_::absent(dialect)?,));
+            }
+            Kind::Stored(stored) => {
+                let constant = format_ident!("FIELD_{at}");
+                let tokens = stored.tokens();
+                self.constants
+                    .extend(quote!(const #constant: ::guestinfo::Field = #tokens;));
+                let here = if let Some(with) = &stored.with {
+                    self.push_with(field, &constant, with, required, &default);
+                    match option_argument(ty) {
+                        Some(_) => quote!(::core::option::Option::None),
+                        None => quote!(return ::core::option::Option::None),
+                    }
+                } else {
+                    let method = if required {
+                        quote_spanned!(span=> field)
+                    } else {
+                        quote_spanned!(span=> optional_field)
+                    };
+                    self.encode.extend(
+                        quote_spanned!(span=> encoder.field::<#ty>(&#constant, &self.#name);),
+                    );
+                    self.decode.extend(quote_spanned!(span=>
+                        let #name: #ty = decoder.#method::<#ty>(&#constant, #default);
+                    ));
+                    self.describe
+                        .extend(quote_spanned!(span=> describer.field::<#ty>(&#constant);));
+                    quote_spanned!(span=> <#ty as ::guestinfo::GuestInfo>::absent(dialect)?)
+                };
+                let value = if required {
+                    quote!(if #constant.exists(dialect) { #here } else { #default() })
+                } else {
+                    quote!(#default())
+                };
+                self.absent.extend(quote!(#name: #value,));
+            }
+        }
+
+        if mentions_parameter(ty, input) {
+            if !matches!(attribute.default, Some(Some(_))) {
+                self.bounds
+                    .push(parse_quote!(#ty: ::core::default::Default));
+            }
+            let with = matches!(&attribute.kind, Kind::Stored(stored) if stored.with.is_some());
+            if !with && !matches!(attribute.kind, Kind::Skip) {
+                self.bounds.push(parse_quote!(#ty: ::guestinfo::GuestInfo));
+            }
+        }
+    }
+
+    /// A field that a module turns into text.
+    fn push_with(
+        &mut self,
+        field: &Field,
+        constant: &syn::Ident,
+        with: &syn::Path,
+        required: bool,
+        default: &TokenStream,
+    ) {
+        let (name, ty) = (&field.ident, &field.ty);
+        let optional = option_argument(ty);
+        let write = quote! {
+            encoder.field_with(&#constant, |encoder| match #with::to_text(value) {
+                ::core::result::Result::Ok(text) => encoder.text(text),
+                ::core::result::Result::Err(reason) => encoder.unstorable(reason),
+            });
+        };
+        let parse = quote!(decoder.parse("the text is not of the field's type", #with::from_text));
+        let (encode, parse, required) = match optional {
+            Some(inner) => (
+                quote!(if let ::core::option::Option::Some(value) = &self.#name { #write }),
+                quote!({
+                    let value: ::core::option::Option<#inner> = #parse;
+                    value.map(::core::option::Option::Some)
+                }),
+                false,
+            ),
+            None => (quote!({ let value = &self.#name; #write }), parse, required),
+        };
+        self.encode.extend(encode);
+        self.decode.extend(quote! {
+            let #name: #ty = decoder.field_with(&#constant, #required, |decoder| #parse, #default);
+        });
+        self.describe
+            .extend(quote!(describer.field_with(&#constant, ::guestinfo::Describer::text);));
+    }
+}
+
+/// A struct of one unnamed field is stored as that field.
+pub(crate) fn transparent(input: &DeriveInput, field: &Field) -> Result<TokenStream> {
+    no_attributes(input)?;
+    if let Some(attribute) = ours(&field.attrs).next() {
+        return Err(Error::new_spanned(
+            attribute,
+            "the only field of a struct has no key of its own, so nothing can be said about it",
+        ));
+    }
+    let name = &input.ident;
+    let ty = &field.ty;
+    let mut generics = input.generics.clone();
+    if mentions_parameter(ty, input) {
+        let bound = parse_quote!(#ty: ::guestinfo::GuestInfo);
+        generics.make_where_clause().predicates.push(bound);
+    }
+    let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
+    let inner = quote_spanned!(ty.span()=> <#ty as ::guestinfo::GuestInfo>);
+    Ok(quote! {
+        #[automatically_derived]
+        impl #impl_generics ::guestinfo::GuestInfo for #name #type_generics #where_clause {
+            const SHAPE: ::guestinfo::Shape = #inner::SHAPE;
+
+            fn encode(&self, encoder: &mut ::guestinfo::Encoder) {
+                #inner::encode(&self.0, encoder);
+            }
+
+            fn encode_some(&self, encoder: &mut ::guestinfo::Encoder) {
+                #inner::encode_some(&self.0, encoder);
+            }
+
+            fn decode(decoder: &mut ::guestinfo::Decoder<'_>) -> ::core::option::Option<Self> {
+                #inner::decode(decoder).map(Self)
+            }
+
+            fn describe(describer: &mut ::guestinfo::Describer) {
+                #inner::describe(describer);
+            }
+
+            fn absent(dialect: ::guestinfo::Dialect) -> ::core::option::Option<Self> {
+                #inner::absent(dialect).map(Self)
+            }
+
+            fn push_text(
+                &self,
+                text: &mut ::std::string::String,
+            ) -> ::core::result::Result<(), &'static str> {
+                #inner::push_text(&self.0, text)
+            }
+
+            fn parse_text(text: &str) -> ::core::option::Option<Self> {
+                #inner::parse_text(text).map(Self)
+            }
+
+            fn to_byte(&self) -> u8 {
+                #inner::to_byte(&self.0)
+            }
+
+            fn from_byte(byte: u8) -> ::core::option::Option<Self> {
+                #inner::from_byte(byte).map(Self)
+            }
+        }
+    })
+}
+
+fn no_attributes(input: &DeriveInput) -> Result<()> {
+    match ours(&input.attrs).next() {
+        Some(attribute) => Err(Error::new_spanned(
+            attribute,
+            "nothing can be said about a whole struct; the attribute stands on its fields",
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Two fields at one key would overwrite each other; the platform folds case.
+fn check_unique(
+    attribute: &FieldAttribute,
+    leaves: &mut HashMap<(u8, String), String>,
+) -> Result<()> {
+    let Kind::Stored(stored) = &attribute.kind else {
+        return Ok(());
+    };
+    for (dialect, place) in [(0, &stored.vic04), (1, &stored.vic1)] {
+        let Some(place) = place else { continue };
+        let folded = (dialect, place.leaf.to_ascii_lowercase());
+        if let Some(first) = leaves.insert(folded, place.leaf.clone()) {
+            return Err(Error::new(
+                place.span,
+                format!(
+                    "another field has the key \"{first}\", which is the same as \"{}\" to the \
+                     platform",
+                    place.leaf
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// `T` of `Option<T>`, by its spelling.
+fn option_argument(ty: &Type) -> Option<&Type> {
+    let Type::Path(path) = ty else { return None };
+    let last = path.path.segments.last()?;
+    let PathArguments::AngleBracketed(arguments) = &last.arguments else {
+        return None;
+    };
+    match arguments.args.first()? {
+        GenericArgument::Type(inner) if last.ident == "Option" => Some(inner),
+        _ => None,
+    }
+}
+
+fn mentions_parameter(ty: &Type, input: &DeriveInput) -> bool {
+    fn any(tokens: TokenStream, input: &DeriveInput) -> bool {
+        tokens.into_iter().any(|token| match token {
+            TokenTree::Group(group) => any(group.stream(), input),
+            TokenTree::Ident(ident) => input
+                .generics
+                .type_params()
+                .any(|parameter| parameter.ident == ident),
+            _ => false,
+        })
+    }
+    any(ty.to_token_stream(), input)
+}

@@ -1,0 +1,176 @@
+//! Values to keys and back.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `encode` | value to keys |
+//! | `decode` | keys to value |
+//! | `report` | what decoding could not use |
+//! | `rounds` | decoding for a reader without listing |
+//! | `schema` | which keys a type owns |
+//! | `update` | from one state to another |
+//! | `field` | where a field is stored |
+//! | `index` | lookup as the platform does it |
+
+mod decode;
+mod encode;
+mod field;
+mod index;
+mod report;
+mod rounds;
+mod schema;
+
+pub use decode::{Checkpoint, Decode, Decoded, Decoder, View, decode};
+pub use encode::{Encode, Encoder, MAX_VALUE_BYTES, encode};
+pub use field::{Field, Place};
+pub use report::{Issue, IssueKind, Report};
+pub use rounds::Rounds;
+pub use schema::Describer;
+
+use crate::dialect::Dialect;
+
+/// List elements and map entries that one value may have altogether. A reader
+/// stops there, whatever a list says about its own length; a writer refuses
+/// more.
+pub const MAX_ELEMENTS: usize = 16_384;
+
+/// How a type is stored as the element of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A text: elements are joined with `|`.
+    Text,
+    /// A byte: elements are stored together as base64.
+    Byte,
+    /// Anything else: each element has keys of its own.
+    Keyed,
+}
+
+/// A value that can be stored as keys. Derive it.
+///
+/// `#[derive(GuestInfo)]` works on structs with named fields, on structs of one
+/// unnamed field (stored as that field), and on enums of names (stored as
+/// text). Fields have these attributes, `#[guestinfo(...)]`:
+///
+/// | attribute | meaning |
+/// | --- | --- |
+/// | `key = "id"` | the leaf of the key; else the field's name |
+/// | `scope = "read-only"` | `"hidden"`, `"read-only"` or `"read-write"`; else as the parent, hidden at the top |
+/// | `secret` | sealed; with no `scope` of its own, read-only |
+/// | `non_persistent` | lives as long as the power cycle |
+/// | `skip` | not stored; has its default when read |
+/// | `flatten` | the fields of the value stand at the parent's key |
+/// | `default`, `default = expr` | may be missing without being reported |
+/// | `with = "json"` | a `serde` type, stored as JSON text (feature `json`) |
+/// | `with = "path"` | a module with `to_text(&T) -> String` and `from_text(&str) -> Option<T>` |
+/// | `chunks` | may be longer than [`MAX_VALUE_BYTES`] |
+/// | `vic04(...)`, `vic1(...)` | `key`, `scope`, `secret`, `non_persistent` in that dialect only; a dialect that is not named then does not have the field |
+///
+/// Enums have `text = "..."` on a variant, else the variant's name is its text,
+/// and `other` on a variant with one `String` for all other texts.
+///
+/// A field whose keys may be missing as a matter of course is an `Option`. All
+/// other types of fields have a `Default`, which stands in for what is missing.
+///
+/// ```
+/// use std::collections::BTreeMap;
+/// use guestinfo::{Dialect, GuestInfo, decode, encode};
+///
+/// #[derive(Debug, Default, PartialEq, GuestInfo)]
+/// struct Machine {
+///     #[guestinfo(key = "name", vic04(scope = "read-only"), vic1(scope = "hidden"))]
+///     name: String,
+///     #[guestinfo(key = "mounts", scope = "read-only")]
+///     mounts: BTreeMap<String, Mount>,
+/// }
+///
+/// #[derive(Debug, Default, PartialEq, GuestInfo)]
+/// struct Mount {
+///     #[guestinfo(key = "dest")]
+///     destination: String,
+///     #[guestinfo(key = "mode")]
+///     mode: Mode,
+/// }
+///
+/// #[derive(Debug, Default, PartialEq, GuestInfo)]
+/// enum Mode {
+///     #[default]
+///     #[guestinfo(text = "ro")]
+///     ReadOnly,
+///     #[guestinfo(text = "rw")]
+///     ReadWrite,
+/// }
+///
+/// let machine = Machine {
+///     name: "jovial_ride".into(),
+///     mounts: BTreeMap::from([(
+///         "vol1".into(),
+///         Mount { destination: "/data".into(), mode: Mode::ReadWrite },
+///     )]),
+/// };
+/// let keys = encode(&machine, Dialect::Vic1)?;
+/// assert_eq!(keys["name"], "jovial_ride");
+/// assert_eq!(keys["guestinfo.vice./mounts"], "vol1");
+/// assert_eq!(keys["guestinfo.vice./mounts|vol1/mode"], "rw");
+/// assert_eq!(decode::<Machine>(&keys).value, machine);
+/// # Ok::<(), guestinfo::EncodeError>(())
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be stored as guestinfo keys",
+    label = "no stored form",
+    note = "derive `GuestInfo` for it, or mark the field `with = \"json\"`, `with = \"<module>\"` or `skip`"
+)]
+pub trait GuestInfo: Sized {
+    /// How it is stored as the element of a list.
+    const SHAPE: Shape = Shape::Keyed;
+
+    /// Writes the value at the key at hand.
+    fn encode(&self, encoder: &mut Encoder);
+
+    /// Reads the value at the key at hand. `None` when nothing is stored, or
+    /// nothing of use, which has been reported then.
+    fn decode(decoder: &mut Decoder<'_>) -> Option<Self>;
+
+    /// Names the keys that a value of this type can have.
+    fn describe(describer: &mut Describer);
+
+    /// The value that has no key at all, if there is one: an empty list.
+    #[must_use]
+    fn absent(dialect: Dialect) -> Option<Self> {
+        let _ = dialect;
+        None
+    }
+
+    /// Writes the value inside an `Option`, where even an empty list has a key.
+    fn encode_some(&self, encoder: &mut Encoder) {
+        self.encode(encoder);
+    }
+
+    /// Appends the text of a value of [`Shape::Text`].
+    ///
+    /// # Errors
+    /// Says why the value has no stored form.
+    fn push_text(&self, text: &mut String) -> Result<(), &'static str> {
+        let _ = text;
+        Err("this type is not stored as one text")
+    }
+
+    /// Reads the text of a value of [`Shape::Text`].
+    #[must_use]
+    fn parse_text(text: &str) -> Option<Self> {
+        let _ = text;
+        None
+    }
+
+    /// The byte of a value of [`Shape::Byte`].
+    #[doc(hidden)]
+    fn to_byte(&self) -> u8 {
+        0
+    }
+
+    /// The value of [`Shape::Byte`] of a byte.
+    #[doc(hidden)]
+    #[must_use]
+    fn from_byte(byte: u8) -> Option<Self> {
+        let _ = byte;
+        None
+    }
+}

@@ -1,0 +1,139 @@
+//! Which keys a type owns.
+
+use std::collections::BTreeSet;
+
+use super::{Field, GuestInfo};
+use crate::dialect::Dialect;
+use crate::key::Cursor;
+
+/// Stands for the name of any entry.
+const ANY: &str = "\u{1}";
+/// How deep a type may nest before its description ends.
+const MAX_DEPTH: usize = 24;
+
+/// Collects the keys that values of a type can have; implementations of
+/// [`GuestInfo`] call it.
+#[derive(Debug)]
+pub struct Describer {
+    cursor: Cursor,
+    depth: usize,
+    chunks: bool,
+    exact: BTreeSet<String>,
+    globs: BTreeSet<String>,
+}
+
+impl Describer {
+    pub(crate) fn of<T: GuestInfo>(dialect: Dialect, root: &str) -> Schema {
+        let mut describer = Self {
+            cursor: Cursor::new(dialect, root),
+            depth: 0,
+            chunks: false,
+            exact: BTreeSet::new(),
+            globs: BTreeSet::new(),
+        };
+        T::describe(&mut describer);
+        Schema {
+            exact: describer.exact,
+            globs: describer.globs.into_iter().collect(),
+        }
+    }
+
+    /// The dialect that is described.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        self.cursor.dialect()
+    }
+
+    /// Describes a field.
+    pub fn field<T: GuestInfo>(&mut self, field: &Field) {
+        self.field_with(field, T::describe);
+    }
+
+    /// Describes a field by a function.
+    pub fn field_with(&mut self, field: &Field, describe: impl FnOnce(&mut Self)) {
+        let Some(place) = self.cursor.place(field) else {
+            return;
+        };
+        let mark = self.cursor.field(place.leaf, place.scope);
+        let chunks = std::mem::replace(&mut self.chunks, field.chunks);
+        self.descend(describe);
+        if field.chunks {
+            self.joined(|d| {
+                d.text();
+                d.entry(Self::text);
+            });
+        }
+        self.chunks = chunks;
+        self.cursor.leave(mark);
+    }
+
+    /// A text at the key at hand.
+    pub fn text(&mut self) {
+        let key = self.cursor.key().to_ascii_lowercase();
+        if key.contains(ANY) {
+            self.globs.insert(key);
+        } else {
+            self.exact.insert(key);
+        }
+    }
+
+    /// Any entry of a map or element of a list.
+    pub(crate) fn entry(&mut self, describe: impl FnOnce(&mut Self)) {
+        let mark = self.cursor.entry(ANY);
+        self.descend(describe);
+        self.cursor.leave(mark);
+    }
+
+    /// Below `~`.
+    pub(crate) fn joined(&mut self, describe: impl FnOnce(&mut Self)) {
+        let mark = self.cursor.joined();
+        describe(self);
+        self.cursor.leave(mark);
+    }
+
+    fn descend(&mut self, describe: impl FnOnce(&mut Self)) {
+        if self.depth < MAX_DEPTH {
+            self.depth += 1;
+            describe(self);
+            self.depth -= 1;
+        }
+    }
+}
+
+/// The keys that values of one type can have, in lower case.
+pub(crate) struct Schema {
+    exact: BTreeSet<String>,
+    globs: Vec<String>,
+}
+
+impl Schema {
+    /// Whether a value of the type could have been stored at this key.
+    pub(crate) fn owns(&self, key: &str) -> bool {
+        let key = key.to_ascii_lowercase();
+        self.exact.contains(&key) || self.globs.iter().any(|glob| matches(glob, &key))
+    }
+}
+
+/// Whether `key` is `glob` with each [`ANY`] replaced by some text.
+fn matches(glob: &str, key: &str) -> bool {
+    let mut parts = glob.split(ANY);
+    let Some(mut rest) = parts.next().and_then(|head| key.strip_prefix(head)) else {
+        return false;
+    };
+    let mut parts = parts.peekable();
+    while let Some(part) = parts.next() {
+        // Every star stands for at least one character.
+        let Some(first) = rest.chars().next() else {
+            return false;
+        };
+        let from = first.len_utf8();
+        if parts.peek().is_none() {
+            return rest[from..].ends_with(part);
+        }
+        match rest[from..].find(part) {
+            Some(at) => rest = &rest[from + at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.is_empty()
+}

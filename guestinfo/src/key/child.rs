@@ -1,0 +1,206 @@
+//! The arithmetic of keys: from a parent's key to a child's.
+
+use super::{NON_PERSISTENT_SUFFIX, SECRET_SUFFIX};
+use crate::codec::{Field, Place};
+use crate::dialect::Dialect;
+use crate::scope::{Access, Scope};
+
+/// The key of the value that is being written or read, changed in place on the
+/// way down and put back on the way up.
+///
+/// Rules (they are VIC's): a visible child turns every separator of the path
+/// into its own kind, so that a read-write field below read-only parents
+/// becomes `guestinfo..a.b.c`; a hidden child of a visible parent loses the
+/// base and the leading separator; suffixes are cut off the parent and stand at
+/// the end of the child.
+#[derive(Clone, Debug)]
+pub(crate) struct Cursor {
+    dialect: Dialect,
+    /// The key without suffixes. Room for suffixes is made and taken back by
+    /// [`with_suffix`](Self::with_suffix).
+    text: String,
+    scope: Scope,
+    /// A map's key brought separators that are not of this form.
+    mixed: bool,
+    spare: Vec<String>,
+}
+
+/// What [`Cursor::leave`] needs to go back up.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Mark {
+    len: usize,
+    replaced: Option<String>,
+    scope: Scope,
+    mixed: bool,
+}
+
+impl Cursor {
+    /// A cursor at the root, or at a path under which everything is to stand.
+    pub(crate) fn new(dialect: Dialect, root: &str) -> Self {
+        let mut text = String::with_capacity(160);
+        text.push_str(root);
+        Self {
+            dialect,
+            text,
+            scope: Scope::HIDDEN,
+            mixed: false,
+            spare: Vec::new(),
+        }
+    }
+
+    pub(crate) fn dialect(&self) -> Dialect {
+        self.dialect
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
+        self.text.is_empty()
+    }
+
+    /// Where a field stands below the key at hand, if the dialect has it there.
+    pub(crate) fn place(&self, field: &Field) -> Option<Place> {
+        field.place_below(self.dialect, self.scope)
+    }
+
+    /// Goes to a field. Without a scope of its own it takes the parent's.
+    pub(crate) fn field(&mut self, leaf: &str, scope: Option<Scope>) -> Mark {
+        let from = self.scope;
+        let mut to = scope.unwrap_or(Scope::new(from.access));
+        to.secret |= from.secret;
+        to.non_persistent |= from.non_persistent;
+
+        let mut mark = Mark {
+            len: self.text.len(),
+            replaced: None,
+            scope: from,
+            mixed: self.mixed,
+        };
+        let separator = to.access.separator();
+        if from.access == to.access && !self.mixed && !self.text.is_empty() {
+            self.text.push(separator);
+            push_rewritten(&mut self.text, leaf, to.access);
+        } else {
+            let mut text = self.spare.pop().unwrap_or_default();
+            text.clear();
+            let path = self.path();
+            if to.access.is_visible() {
+                text.push_str(self.dialect.base());
+                text.push(separator);
+                push_rewritten(&mut text, path, to.access);
+            } else {
+                text.push_str(path);
+            }
+            if !path.is_empty() {
+                text.push(separator);
+            }
+            push_rewritten(&mut text, leaf, to.access);
+            mark.replaced = Some(std::mem::replace(&mut self.text, text));
+            self.mixed = false;
+        }
+        self.scope = to;
+        mark
+    }
+
+    /// Goes to an entry of a map or an element of a list.
+    pub(crate) fn entry(&mut self, name: &str) -> Mark {
+        let mark = self.mark();
+        self.text.push('|');
+        self.text.push_str(name);
+        let access = self.scope.access;
+        self.mixed |= access.is_visible() && name.contains(access.other_separator());
+        mark
+    }
+
+    /// Goes to the joined elements of a list.
+    pub(crate) fn joined(&mut self) -> Mark {
+        let mark = self.mark();
+        self.text.push('~');
+        mark
+    }
+
+    pub(crate) fn leave(&mut self, mark: Mark) {
+        match mark.replaced {
+            Some(text) => self.spare.push(std::mem::replace(&mut self.text, text)),
+            None => self.text.truncate(mark.len),
+        }
+        self.scope = mark.scope;
+        self.mixed = mark.mixed;
+    }
+
+    /// The finished key.
+    pub(crate) fn key(&self) -> String {
+        let mut key = String::with_capacity(self.text.len() + self.suffix_len());
+        key.push_str(&self.text);
+        self.push_suffixes(&mut key);
+        key
+    }
+
+    /// Looks at the finished key without a copy.
+    pub(crate) fn with_key<R>(&mut self, look: impl FnOnce(&str) -> R) -> R {
+        if self.suffix_len() == 0 {
+            return look(&self.text);
+        }
+        let len = self.text.len();
+        let mut text = std::mem::take(&mut self.text);
+        self.push_suffixes(&mut text);
+        let result = look(&text);
+        text.truncate(len);
+        self.text = text;
+        result
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            len: self.text.len(),
+            replaced: None,
+            scope: self.scope,
+            mixed: self.mixed,
+        }
+    }
+
+    /// The path without base and leading separator.
+    fn path(&self) -> &str {
+        if self.scope.access.is_visible() {
+            &self.text[self.dialect.base().len() + 1..]
+        } else {
+            &self.text
+        }
+    }
+
+    fn suffix_len(&self) -> usize {
+        let scope = self.scope;
+        usize::from(scope.secret) * SECRET_SUFFIX.len()
+            + usize::from(scope.non_persistent) * NON_PERSISTENT_SUFFIX.len()
+    }
+
+    fn push_suffixes(&self, key: &mut String) {
+        if self.scope.secret {
+            key.push_str(SECRET_SUFFIX);
+        }
+        if self.scope.non_persistent {
+            key.push_str(NON_PERSISTENT_SUFFIX);
+        }
+    }
+}
+
+/// Appends `path` with the separators of `access`; a hidden path stays as it is.
+fn push_rewritten(text: &mut String, path: &str, access: Access) {
+    let (other, separator) = (access.other_separator(), access.separator());
+    if !access.is_visible() || !path.contains(other) {
+        text.push_str(path);
+        return;
+    }
+    for part in path.split_inclusive(other) {
+        match part.strip_suffix(other) {
+            Some(part) => {
+                text.push_str(part);
+                text.push(separator);
+            }
+            None => text.push_str(part),
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! The name of one stored value.
+//!
+//! ```text
+//! guestinfo.vice.  /  sessions|4e01/cmd/Args ~  @secret@non-persistent
+//! base             |  path                   |  suffixes
+//!                  leading separator         joined list values
+//! ```
+//!
+//! * The **base** is the [`Dialect`]'s; a key without it is hidden.
+//! * The **leading separator** repeats the separator of the path: `/` for what
+//!   the guest may only read, `.` for what it may write.
+//! * In the **path**, fields are parted by that separator; `|` comes before the
+//!   key of a map's entry or the index of a list's element.
+//! * `~` after a list's key holds its elements, joined with `|`.
+//! * The **suffixes** are always in this order.
+
+mod child;
+mod error;
+mod pattern;
+
+pub(crate) use child::Cursor;
+pub use error::KeyError;
+pub use pattern::Pattern;
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::str::FromStr;
+
+use crate::dialect::{Dialect, strip_prefix_ignore_case};
+use crate::scope::{Access, Scope};
+use error::Reason;
+
+/// The longest key that is written, in bytes: hosts keep key names in buffers
+/// of 1,024 bytes.
+pub const MAX_KEY_BYTES: usize = 1000;
+
+pub(crate) const SECRET_SUFFIX: &str = "@secret";
+pub(crate) const NON_PERSISTENT_SUFFIX: &str = "@non-persistent";
+
+/// A parsed and valid key.
+///
+/// [`Display`](fmt::Display) gives back the exact bytes that were parsed.
+/// Keys sort by their path first, so that all keys of one object stand
+/// together whatever their access is.
+///
+/// ```
+/// use guestinfo::{Access, Dialect, Key};
+///
+/// let key: Key = "guestinfo.vice..sessions|4e01.started@non-persistent".parse()?;
+/// assert_eq!(key.dialect(), Some(Dialect::Vic1));
+/// assert_eq!(key.scope().access, Access::ReadWrite);
+/// assert!(key.scope().non_persistent);
+/// assert!(key.guest_may_write());
+/// assert_eq!(key.path(), "sessions|4e01/started");
+/// # Ok::<(), guestinfo::KeyError>(())
+/// ```
+#[derive(Clone)]
+pub struct Key {
+    text: Box<str>,
+    scope: Scope,
+    dialect: Option<Dialect>,
+    /// Where the path begins and ends in `text`.
+    start: usize,
+    end: usize,
+}
+
+/// One step of a key's path.
+///
+/// The text of a key does not tell a separator from a separator inside a map's
+/// key: `m|a.b/c` is read as entry `a.b`, field `c` when the key is read-only,
+/// and VIC itself cannot do better. Decoding never depends on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum Step<'a> {
+    /// A field of a struct.
+    Field(&'a str),
+    /// The key of a map's entry or the index of a list's element.
+    Entry(&'a str),
+    /// `~`: the joined elements of a list.
+    Joined,
+}
+
+impl Key {
+    /// Reads a key.
+    ///
+    /// # Errors
+    /// Says at which byte the text stops being a key, and why. Keys of other
+    /// programs, such as `guestinfo.ip`, are errors too: after the base comes a
+    /// leading separator.
+    pub fn parse(text: &str) -> Result<Self, KeyError> {
+        let fail = |at: usize, reason| Err(KeyError::new(text, at, reason));
+        if text.is_empty() {
+            return fail(0, Reason::Empty);
+        }
+        if text.len() > MAX_KEY_BYTES {
+            return fail(MAX_KEY_BYTES, Reason::TooLong);
+        }
+        if let Some((at, found)) = text.char_indices().find(|(_, c)| is_forbidden(*c)) {
+            return fail(at, Reason::Forbidden(found));
+        }
+
+        let mut end = text.len();
+        let mut scope = Scope::HIDDEN;
+        if let Some(rest) = text.strip_suffix(NON_PERSISTENT_SUFFIX) {
+            scope.non_persistent = true;
+            end = rest.len();
+        }
+        if let Some(rest) = text[..end].strip_suffix(SECRET_SUFFIX) {
+            scope.secret = true;
+            end = rest.len();
+            if rest.ends_with(NON_PERSISTENT_SUFFIX) || rest.ends_with(SECRET_SUFFIX) {
+                return fail(rest.len(), Reason::SuffixOrder);
+            }
+        } else if text[..end].ends_with(NON_PERSISTENT_SUFFIX) {
+            return fail(end, Reason::SuffixOrder);
+        }
+
+        let mut dialect = None;
+        let mut start = 0;
+        if strip_prefix_ignore_case(text, Dialect::Vic04.base()).is_some() {
+            if !text.starts_with(Dialect::Vic04.base()) {
+                return fail(0, Reason::PrefixCase);
+            }
+            let mut base = Dialect::Vic04;
+            if text.starts_with(Dialect::Vic1.base()) {
+                base = Dialect::Vic1;
+            }
+            start = base.base().len();
+            scope.access = match text.as_bytes().get(start) {
+                Some(b'/') => Access::ReadOnly,
+                Some(b'.') => Access::ReadWrite,
+                _ => return fail(start, Reason::NoLeadingSeparator),
+            };
+            dialect = Some(base);
+            start += 1;
+        }
+        if start >= end {
+            return fail(end, Reason::EmptyStep);
+        }
+
+        // Behind the first `|` stands a map's key, which may hold anything.
+        let fields = text[start..end].find('|').map_or(end, |at| start + at);
+        let separator = scope.access.separator();
+        let mut at = start;
+        for step in text[start..fields].split(separator) {
+            if step.is_empty() {
+                return fail(at, Reason::EmptyStep);
+            }
+            at += step.len() + separator.len_utf8();
+        }
+        Ok(Self {
+            text: text.into(),
+            scope,
+            dialect,
+            start,
+            end,
+        })
+    }
+
+    /// The exact text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// What the form of the key says about who may see and change it.
+    #[must_use]
+    pub fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    /// The dialect; `None` for hidden keys, which are alike in both.
+    #[must_use]
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.dialect
+    }
+
+    /// Whether the platform lets the guest write this key: it is visible and
+    /// has no `/` anywhere.
+    #[must_use]
+    pub fn guest_may_write(&self) -> bool {
+        guest_may_write(&self.text)
+    }
+
+    /// The path without base and suffixes, fields parted by `/` in every form.
+    #[must_use]
+    pub fn path(&self) -> Cow<'_, str> {
+        let path = self.raw_path();
+        if self.scope.access == Access::ReadWrite && path.contains('.') {
+            Cow::Owned(path.replace('.', "/"))
+        } else {
+            Cow::Borrowed(path)
+        }
+    }
+
+    /// The steps of the path.
+    ///
+    /// ```
+    /// use guestinfo::{Key, Step};
+    ///
+    /// let key: Key = "guestinfo./sessions|4e01/cmd/Args~".parse()?;
+    /// assert_eq!(
+    ///     key.steps().collect::<Vec<_>>(),
+    ///     [
+    ///         Step::Field("sessions"),
+    ///         Step::Entry("4e01"),
+    ///         Step::Field("cmd"),
+    ///         Step::Field("Args"),
+    ///         Step::Joined,
+    ///     ],
+    /// );
+    /// # Ok::<(), guestinfo::KeyError>(())
+    /// ```
+    pub fn steps(&self) -> impl Iterator<Item = Step<'_>> {
+        Steps {
+            rest: Some(self.raw_path()),
+            entry: false,
+            joined: false,
+            separator: self.scope.access.separator(),
+        }
+    }
+
+    /// Whether `parent` is a step-wise prefix of this key's path, whatever the
+    /// access and dialect of the two. A key is a prefix of itself.
+    #[must_use]
+    pub fn starts_with(&self, parent: &Self) -> bool {
+        let mut mine = self.steps();
+        parent.steps().all(|step| mine.next() == Some(step))
+    }
+
+    fn raw_path(&self) -> &str {
+        &self.text[self.start..self.end]
+    }
+
+    /// Bytes of the path with one separator for every form, to compare.
+    fn path_bytes(&self) -> impl Iterator<Item = u8> {
+        let writable = self.scope.access == Access::ReadWrite;
+        self.raw_path()
+            .bytes()
+            .map(move |b| if writable && b == b'.' { b'/' } else { b })
+    }
+}
+
+/// Whether the platform lets a guest write the key with this text.
+pub(crate) fn guest_may_write(text: &str) -> bool {
+    strip_prefix_ignore_case(text, Dialect::Vic04.base()).is_some() && !text.contains('/')
+}
+
+/// What the grammar of a VMX file forbids in a key.
+pub(crate) fn is_forbidden(c: char) -> bool {
+    c.is_control() || matches!(c, ' ' | '#' | '=' | '"')
+}
+
+struct Steps<'a> {
+    /// `None` when the path has been read.
+    rest: Option<&'a str>,
+    entry: bool,
+    joined: bool,
+    separator: char,
+}
+
+impl<'a> Iterator for Steps<'a> {
+    type Item = Step<'a>;
+
+    fn next(&mut self) -> Option<Step<'a>> {
+        if std::mem::take(&mut self.joined) {
+            return Some(Step::Joined);
+        }
+        let rest = self.rest?;
+        let entry = self.entry;
+        let mut step = rest;
+        self.rest = None;
+        if let Some(at) = rest.find(['|', self.separator]) {
+            step = &rest[..at];
+            self.entry = rest[at..].starts_with('|');
+            self.rest = Some(&rest[at + 1..]);
+        }
+        if let Some(list) = step.strip_suffix('~')
+            && !list.is_empty()
+        {
+            step = list;
+            self.joined = true;
+        }
+        Some(if entry {
+            Step::Entry(step)
+        } else {
+            Step::Field(step)
+        })
+    }
+}
+
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Key {}
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+impl Ord for Key {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.path_bytes()
+            .cmp(other.path_bytes())
+            .then_with(|| self.text.cmp(&other.text))
+    }
+}
+
+impl PartialOrd for Key {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl FromStr for Key {
+    type Err = KeyError;
+
+    fn from_str(text: &str) -> Result<Self, KeyError> {
+        Self::parse(text)
+    }
+}
+
+impl AsRef<str> for Key {
+    fn as_ref(&self) -> &str {
+        &self.text
+    }
+}
+
+impl fmt::Display for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Key").field(&self.as_str()).finish()
+    }
+}

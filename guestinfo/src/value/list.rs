@@ -1,0 +1,342 @@
+//! Lists.
+//!
+//! VIC stores a list of texts as `k` = last index and `k~` = the elements
+//! joined with `|`, with no way to tell a bar inside an element from a joint.
+//! We write the same two keys, and when an element holds a bar also each
+//! element at `k|N`:
+//!
+//! ```text
+//! ["a|b", "c"]    k = 1    k~ = a|b|c    k|0 = a|b    k|1 = c
+//! ```
+//!
+//! The indexed form is read only when `k~` falls into more pieces than `k`
+//! announces, and only if it has as many elements as `k` announces and they,
+//! joined, equal `k~` exactly. So an older writer who changes the list, and
+//! knows nothing of the indexed form, wins.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind, Shape};
+use crate::dialect::Dialect;
+
+impl<T: GuestInfo> GuestInfo for Vec<T> {
+    fn encode(&self, encoder: &mut Encoder) {
+        encode(encoder, self);
+    }
+
+    fn encode_some(&self, encoder: &mut Encoder) {
+        encode_some(encoder, self);
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
+        decode(decoder)
+    }
+
+    fn describe(describer: &mut Describer) {
+        describe::<T>(describer);
+    }
+
+    fn absent(_: Dialect) -> Option<Self> {
+        Some(Self::new())
+    }
+}
+
+impl<T: GuestInfo, const N: usize> GuestInfo for [T; N] {
+    fn encode(&self, encoder: &mut Encoder) {
+        encode(encoder, self);
+    }
+
+    fn encode_some(&self, encoder: &mut Encoder) {
+        encode_some(encoder, self);
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
+        let elements: Vec<T> = decode(decoder)?;
+        let array = Self::try_from(elements).ok();
+        if array.is_none() {
+            decoder.malformed("the number of elements is not the field's");
+        }
+        array
+    }
+
+    fn describe(describer: &mut Describer) {
+        describe::<T>(describer);
+    }
+
+    fn absent(_: Dialect) -> Option<Self> {
+        Self::try_from(Vec::new()).ok()
+    }
+}
+
+fn encode<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
+    let Some(last) = elements.len().checked_sub(1) else {
+        return;
+    };
+    match T::SHAPE {
+        Shape::Byte => {
+            let bytes: Vec<u8> = elements.iter().map(T::to_byte).collect();
+            encoder.text(STANDARD.encode(bytes));
+        }
+        Shape::Text => {
+            if encoder.count(elements.len()) {
+                encoder.text(last.to_string());
+                encode_joined(encoder, elements);
+            }
+        }
+        Shape::Keyed => {
+            if encoder.count(elements.len()) {
+                encoder.text(last.to_string());
+                for (at, element) in elements.iter().enumerate() {
+                    encoder.entry(&at.to_string(), element);
+                }
+            }
+        }
+    }
+}
+
+/// Writes a list that is there even when it is empty.
+fn encode_some<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
+    if !elements.is_empty() {
+        return encode(encoder, elements);
+    }
+    match T::SHAPE {
+        Shape::Byte => encoder.text(""),
+        // One less than the number of elements; VIC reads it as empty, too.
+        Shape::Text | Shape::Keyed => encoder.text("-1"),
+    }
+}
+
+fn encode_joined<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
+    let mut joined = String::new();
+    let mut bars = 0;
+    for (at, element) in elements.iter().enumerate() {
+        if at > 0 {
+            joined.push('|');
+        }
+        let start = joined.len();
+        if let Err(reason) = element.push_text(&mut joined) {
+            return encoder.unstorable(reason);
+        }
+        bars += joined[start..].matches('|').count();
+    }
+    encoder.joined(|encoder| encoder.text(joined));
+    if bars > 0 {
+        for (at, element) in elements.iter().enumerate() {
+            // Its text has just been joined, so there is one.
+            let mut text = String::new();
+            let _ = element.push_text(&mut text);
+            encoder.entry_text(&at.to_string(), &text);
+        }
+    }
+}
+
+fn decode<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
+    match T::SHAPE {
+        Shape::Byte => {
+            let text = decoder.text()?;
+            let Ok(bytes) = STANDARD.decode(text.as_bytes()) else {
+                decoder.malformed("expected bytes in base64");
+                return None;
+            };
+            bytes.into_iter().map(T::from_byte).collect()
+        }
+        Shape::Text => decode_joined(decoder),
+        Shape::Keyed => decode_keyed(decoder),
+    }
+}
+
+/// What the length key says.
+enum Announced {
+    Elements(usize),
+    Malformed,
+    Missing,
+}
+
+fn announced(decoder: &mut Decoder<'_>) -> Announced {
+    let Some(text) = decoder.text() else {
+        return Announced::Missing;
+    };
+    // The last index, so one less than the number of elements.
+    let elements = text
+        .parse::<i64>()
+        .ok()
+        .and_then(|last| last.checked_add(1));
+    match elements.and_then(|n| usize::try_from(n).ok()) {
+        Some(elements) => Announced::Elements(elements),
+        None => {
+            decoder.malformed("expected the index of the list's last element");
+            Announced::Malformed
+        }
+    }
+}
+
+fn decode_joined<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
+    let unusable = decoder.unusable();
+    let announced = announced(decoder);
+    if let Announced::Elements(0) = announced {
+        return Some(Vec::new());
+    }
+    let joined = decoder.joined(Decoder::text);
+    let Some(joined) = joined else {
+        return match announced {
+            Announced::Elements(_) => {
+                decoder
+                    .joined(|d| d.report(IssueKind::Missing, "the list's elements are not there"));
+                Some(Vec::new())
+            }
+            Announced::Malformed => Some(Vec::new()),
+            Announced::Missing => None,
+        };
+    };
+    let pieces = joined.split('|');
+    let count = pieces.clone().count();
+    let mut wanted = count;
+    match announced {
+        Announced::Elements(n) if n > count => decoder.joined(|d| {
+            d.report(
+                IssueKind::Truncated,
+                format!("{count} elements where {n} are announced"),
+            );
+        }),
+        Announced::Elements(n) if n < count => {
+            if let Some(exact) = decode_indexed(decoder, n, &joined) {
+                return Some(parse_all(decoder, exact.iter().map(String::as_str)));
+            }
+            wanted = n;
+            decoder.joined(|d| {
+                d.report(
+                    IssueKind::Truncated,
+                    format!("{count} elements where {n} are announced"),
+                );
+            });
+        }
+        Announced::Elements(_) | Announced::Malformed => {
+            report_stale(decoder);
+        }
+        Announced::Missing if decoder.unusable() == unusable => {
+            // Without a length VIC sees an empty list.
+            decoder.report(IssueKind::Missing, "the list's length is not there");
+            return Some(Vec::new());
+        }
+        Announced::Missing => return None,
+    }
+    Some(parse_all(decoder, pieces.take(wanted)))
+}
+
+fn parse_all<'t, T: GuestInfo>(
+    decoder: &mut Decoder<'_>,
+    pieces: impl Iterator<Item = &'t str>,
+) -> Vec<T> {
+    let mut elements = Vec::new();
+    for (at, piece) in pieces.enumerate() {
+        if !decoder.take_element() {
+            decoder.joined(|d| d.report(IssueKind::Truncated, "too many elements"));
+            break;
+        }
+        match T::parse_text(piece) {
+            Some(element) => elements.push(element),
+            None => decoder.joined(|d| {
+                d.report(
+                    IssueKind::Malformed,
+                    format!("element {at} is not of the list's type and was left out"),
+                );
+            }),
+        }
+    }
+    elements
+}
+
+/// The indexed form, if it says the same as the joined one.
+fn decode_indexed(decoder: &mut Decoder<'_>, count: usize, joined: &str) -> Option<Vec<String>> {
+    let mut elements = Vec::new();
+    let mut rest = joined;
+    let mut agrees = true;
+    // `count` is less than the number of pieces of `joined`, so it is bounded.
+    for at in 0..count {
+        let element = decoder.entry(&at.to_string(), Decoder::text);
+        let Some(element) = element else {
+            agrees = false;
+            continue;
+        };
+        if at > 0 {
+            match rest.strip_prefix('|') {
+                Some(tail) => rest = tail,
+                None => agrees = false,
+            }
+        }
+        match rest.strip_prefix(&*element) {
+            Some(tail) => rest = tail,
+            None => agrees = false,
+        }
+        elements.push(element.into_owned());
+    }
+    if agrees && rest.is_empty() {
+        return Some(elements);
+    }
+    if !elements.is_empty() {
+        decoder.report(
+            IssueKind::Stale,
+            "the elements by index do not equal the joined ones, which count",
+        );
+    }
+    None
+}
+
+/// Notes an indexed form that the joined one has made needless.
+fn report_stale(decoder: &mut Decoder<'_>) {
+    if !decoder.has_listing() {
+        return;
+    }
+    let stale = decoder.entry("0", |d| d.is_stored());
+    if stale {
+        decoder.report(
+            IssueKind::Stale,
+            "elements by index are there, but the joined ones count",
+        );
+    }
+}
+
+fn decode_keyed<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
+    let announced = match announced(decoder) {
+        Announced::Elements(elements) => elements,
+        Announced::Malformed | Announced::Missing => return None,
+    };
+    // An element that needs no key makes every length plausible.
+    let needs_keys = T::absent(decoder.dialect()).is_none();
+    let plausible = if needs_keys {
+        announced.min(decoder.plausible_elements())
+    } else {
+        announced
+    };
+    let mut elements = Vec::new();
+    let mut complete = plausible == announced;
+    for at in 0..plausible {
+        if !decoder.take_element() {
+            complete = false;
+            break;
+        }
+        if let Some(element) = decoder.entry(&at.to_string(), |d| d.value()) {
+            elements.push(element);
+        }
+    }
+    if !complete {
+        decoder.report(
+            IssueKind::Truncated,
+            format!("{announced} elements are announced, more than can be there"),
+        );
+    }
+    Some(elements)
+}
+
+fn describe<T: GuestInfo>(describer: &mut Describer) {
+    describer.text();
+    match T::SHAPE {
+        Shape::Byte => (),
+        Shape::Text => {
+            describer.joined(Describer::text);
+            describer.entry(Describer::text);
+        }
+        Shape::Keyed => describer.entry(T::describe),
+    }
+}

@@ -1,0 +1,219 @@
+//! Maps.
+//!
+//! VIC stores a map as `k` = its sorted keys joined with `|`, and each entry at
+//! `k|name`. When a name holds a bar we write the names also one by one, at
+//! `k~|N`, where VIC never looks:
+//!
+//! ```text
+//! {"a|b": 1, "c": 2}    k = a|b|c    k~|0 = a|b    k~|1 = c    k|a|b = 1    k|c = 2
+//! ```
+//!
+//! The exact names are read only if they, joined, equal `k`, and if no piece of
+//! `k` that is not itself among them has an entry. So an older writer who
+//! changes the map, even to `{"a", "b", "c"}`, wins.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{BuildHasher, Hash};
+
+use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind};
+use crate::dialect::Dialect;
+
+/// A type whose values can be keys of a stored map: text, whole numbers,
+/// `bool`, and enums of names.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the key of a stored map",
+    note = "keys of stored maps are `String`, whole numbers, `bool` and derived enums of names"
+)]
+pub trait MapKey: GuestInfo {}
+
+macro_rules! map_keys {
+    ($($type:ty),*) => { $(impl MapKey for $type {})* };
+}
+map_keys!(
+    String, bool, i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize
+);
+
+impl<K: MapKey + Ord, V: GuestInfo> GuestInfo for BTreeMap<K, V> {
+    fn encode(&self, encoder: &mut Encoder) {
+        encode(encoder, self.iter());
+    }
+
+    fn encode_some(&self, encoder: &mut Encoder) {
+        if self.is_empty() {
+            return encoder.text("");
+        }
+        self.encode(encoder);
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
+        let mut map = Self::new();
+        decode(decoder, |name, value| map.insert(name, value).is_none())?;
+        Some(map)
+    }
+
+    fn describe(describer: &mut Describer) {
+        describe::<V>(describer);
+    }
+
+    fn absent(_: Dialect) -> Option<Self> {
+        Some(Self::new())
+    }
+}
+
+impl<K, V, S> GuestInfo for HashMap<K, V, S>
+where
+    K: MapKey + Eq + Hash,
+    V: GuestInfo,
+    S: BuildHasher + Default,
+{
+    fn encode(&self, encoder: &mut Encoder) {
+        encode(encoder, self.iter());
+    }
+
+    fn encode_some(&self, encoder: &mut Encoder) {
+        if self.is_empty() {
+            return encoder.text("");
+        }
+        self.encode(encoder);
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
+        let mut map = Self::default();
+        decode(decoder, |name, value| map.insert(name, value).is_none())?;
+        Some(map)
+    }
+
+    fn describe(describer: &mut Describer) {
+        describe::<V>(describer);
+    }
+
+    fn absent(_: Dialect) -> Option<Self> {
+        Some(Self::default())
+    }
+}
+
+fn encode<'m, K: MapKey + 'm, V: GuestInfo + 'm>(
+    encoder: &mut Encoder,
+    entries: impl Iterator<Item = (&'m K, &'m V)>,
+) {
+    let named = entries.map(|(key, value)| {
+        let mut name = String::new();
+        key.push_text(&mut name).map(|()| (name, value))
+    });
+    let mut entries: Vec<(String, &V)> = match named.collect() {
+        Ok(entries) => entries,
+        Err(reason) => return encoder.unstorable(reason),
+    };
+    if entries.is_empty() || !encoder.count(entries.len()) {
+        return;
+    }
+    // By text, also for numbers: 1, 10, 2.
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+
+    let mut joined = String::new();
+    for (at, (name, _)) in entries.iter().enumerate() {
+        if !encoder.check_map_key(name) {
+            return;
+        }
+        if at > 0 {
+            joined.push('|');
+        }
+        joined.push_str(name);
+    }
+    encoder.text(joined);
+    if entries.iter().any(|(name, _)| name.contains('|')) {
+        encoder.joined(|encoder| {
+            for (at, (name, _)) in entries.iter().enumerate() {
+                encoder.entry_text(&at.to_string(), name);
+            }
+        });
+    }
+    for (name, value) in entries {
+        encoder.entry(&name, value);
+    }
+}
+
+fn decode<K: MapKey, V: GuestInfo>(
+    decoder: &mut Decoder<'_>,
+    mut insert: impl FnMut(K, V) -> bool,
+) -> Option<()> {
+    let joined = decoder.text()?;
+    if joined.is_empty() {
+        return Some(());
+    }
+    let exact = decode_names::<V>(decoder, &joined);
+    let names: Vec<&str> = match &exact {
+        Some(exact) => exact.iter().map(String::as_str).collect(),
+        None => joined.split('|').collect(),
+    };
+    for name in names {
+        if !decoder.take_element() {
+            decoder.report(IssueKind::Truncated, "too many entries");
+            break;
+        }
+        let key = K::parse_text(name).filter(|_| !name.is_empty());
+        let Some(key) = key else {
+            decoder.malformed("the name of an entry is not of the map's key type");
+            continue;
+        };
+        let value = decoder.entry(name, |decoder| decoder.value());
+        if let Some(value) = value
+            && !insert(key, value)
+        {
+            decoder.report(IssueKind::Duplicate, "an entry is named twice");
+        }
+    }
+    Some(())
+}
+
+/// The names one by one, if they say the same as the joined ones.
+fn decode_names<V: GuestInfo>(decoder: &mut Decoder<'_>, joined: &str) -> Option<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    let mut rest = joined;
+    let mut agrees = true;
+    decoder.joined(|decoder| {
+        while !rest.is_empty() {
+            let name = decoder.entry(&names.len().to_string(), Decoder::text);
+            let Some(name) = name.filter(|name| !name.is_empty()) else {
+                agrees = false;
+                break;
+            };
+            match rest.strip_prefix(&*name) {
+                Some(tail) if tail.is_empty() => rest = tail,
+                Some(tail) if tail.starts_with('|') && tail.len() > 1 => rest = &tail[1..],
+                _ => agrees = false,
+            }
+            names.push(name.into_owned());
+            if !agrees {
+                break;
+            }
+        }
+    });
+    if names.is_empty() {
+        return None;
+    }
+    if agrees {
+        // An entry behind a piece that is no name: an older writer's.
+        let exact: HashSet<&str> = names.iter().map(String::as_str).collect();
+        agrees = !joined
+            .split('|')
+            .filter(|piece| !piece.is_empty() && !exact.contains(piece))
+            .any(|piece| decoder.entry(piece, |decoder| decoder.probe::<V>()));
+    }
+    if !agrees {
+        decoder.joined(|d| {
+            d.report(
+                IssueKind::Stale,
+                "the entries' names one by one do not equal the joined ones, which count",
+            );
+        });
+        return None;
+    }
+    Some(names)
+}
+
+fn describe<V: GuestInfo>(describer: &mut Describer) {
+    describer.text();
+    describer.joined(|describer| describer.entry(Describer::text));
+    describer.entry(V::describe);
+}

@@ -1,0 +1,31 @@
+//! The stored form of each kind of value.
+//!
+//! | kind | text | file |
+//! | --- | --- | --- |
+//! | `bool` | `true`, `false`; read as Go reads them | `text` |
+//! | integers | base 10 | `text` |
+//! | `f32`, `f64` | Go's shortest `E` form: `3.14E+00` | `float` |
+//! | `String` | as it is; empty as `<nil>` | `text` |
+//! | `Duration` | nanoseconds | `time` |
+//! | `jiff::Timestamp` | `2009-11-10 23:00:00 +0000 UTC` | `time` |
+//! | `IpAddr`, bytes | base64 | `net`, `list` |
+//! | `IpNet` | `key/IP`, `key/Mask`, each base64 | `net` |
+//! | URL | one key per part | `url` |
+//! | list of texts | `key` = last index, `key~` = elements joined with a bar | `list` |
+//! | list of others | `key` = last index, `key\|N` each | `list` |
+//! | map | `key` = sorted names joined with a bar, `key\|name` each | `map` |
+//! | `Option` | nothing for `None` | `option` |
+
+pub(crate) mod chunk;
+mod float;
+mod list;
+mod map;
+mod net;
+mod option;
+pub(crate) mod text;
+mod time;
+mod url;
+pub mod with;
+
+pub use map::MapKey;
+pub use url::GoUrl;

@@ -1,0 +1,187 @@
+//! A container's machine.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use super::network::NetworkEndpoint;
+use super::redacted::Redacted;
+use super::session::{Diagnostics, Sessions};
+use crate::codec::{Decoder, Describer, Encoder};
+use crate::{Dialect, GoUrl, GuestInfo};
+
+/// Everything a container's machine knows about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub struct ExecutorConfig {
+    /// Who it is.
+    #[guestinfo(key = "common", scope = "read-only")]
+    pub common: Identity,
+    /// When it was made. The guest can write it in 1.x.
+    #[guestinfo(
+        vic04(key = "common/created", scope = "read-only"),
+        vic1(key = "createtime", scope = "read-write"),
+        default
+    )]
+    pub create_time: CreateTime,
+    /// What the guest tells about itself.
+    #[guestinfo(key = "diagnostics", scope = "read-only", default)]
+    pub diagnostics: Diagnostics,
+    /// The processes that are started with the machine, by session id. The main
+    /// one has the container's id.
+    #[guestinfo(key = "sessions", scope = "read-only")]
+    pub sessions: Sessions,
+    /// The processes that were added while the machine was on, by session id.
+    #[guestinfo(vic1(key = "execs", scope = "read-only", non_persistent))]
+    pub execs: Sessions,
+    /// Volumes, by volume id.
+    #[guestinfo(key = "mounts", scope = "read-only")]
+    pub mounts: BTreeMap<String, MountSpec>,
+    /// NICs, by network; in the appliance by role.
+    #[guestinfo(key = "networks", scope = "read-only")]
+    pub networks: BTreeMap<String, NetworkEndpoint>,
+    /// The private host key of the guest's SSH server, in PEM.
+    #[guestinfo(key = "key", scope = "read-only")]
+    pub key: Redacted<Vec<u8>>,
+    /// The image layer under the container's own disk.
+    #[guestinfo(key = "layerid", scope = "read-only", default)]
+    pub layer_id: String,
+    /// The front end's id of the image.
+    #[guestinfo(vic1(key = "imageid", scope = "read-only"), default)]
+    pub image_id: String,
+    /// The front end's name of the image.
+    #[guestinfo(key = "repo", scope = "read-only", default)]
+    pub repo_name: String,
+    /// Texts of the front end, by name.
+    #[guestinfo(vic1(key = "annotations", scope = "hidden"))]
+    pub annotations: BTreeMap<String, String>,
+    /// The program that made the machine.
+    #[guestinfo(vic1(key = "version", scope = "read-only"))]
+    pub version: Option<Build>,
+    /// Answers may leave by another NIC than the question came in.
+    #[guestinfo(vic1(key = "asymrouting", scope = "read-only"), default)]
+    pub asymmetric_routing: bool,
+    /// The guest's host name.
+    #[guestinfo(vic1(key = "hostname", scope = "read-only"), default)]
+    pub hostname: String,
+    /// The guest's domain.
+    #[guestinfo(vic1(key = "domainname", scope = "read-only"), default)]
+    pub domainname: String,
+}
+
+/// Who a container is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub struct Identity {
+    /// The environment it belongs to; VIC leaves it empty.
+    #[guestinfo(key = "ExecutionEnvironment", default)]
+    pub execution_environment: String,
+    /// The container's id. Of the appliance: its managed object id, or
+    /// `CreatingVCH` while it is being made.
+    #[guestinfo(key = "id", scope = "read-only")]
+    pub id: String,
+    /// The container's name. Since 1.x the guest does not see it, so that a
+    /// rename need not touch the guest.
+    #[guestinfo(key = "name", vic04(scope = "read-only"), vic1(scope = "hidden"))]
+    pub name: String,
+    /// Free text for the host.
+    #[guestinfo(key = "notes", scope = "hidden", default)]
+    pub notes: String,
+}
+
+/// When a container was made; its default, 1970, is "not known".
+///
+/// Stored as seconds in 0.4 and as nanoseconds in 1.x. Early releases of 1.x
+/// stored seconds, too: what would be the first hours of 1970 in nanoseconds is
+/// read as seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CreateTime(pub Timestamp);
+
+impl CreateTime {
+    /// Nanoseconds below this are seconds; as seconds it is in the year 5138.
+    const NANOSECONDS_FROM: i64 = 100_000_000_000;
+}
+
+impl GuestInfo for CreateTime {
+    fn encode(&self, encoder: &mut Encoder) {
+        match encoder.dialect() {
+            Dialect::Vic04 => self.0.as_second().encode(encoder),
+            Dialect::Vic1 => match i64::try_from(self.0.as_nanosecond()) {
+                Ok(nanoseconds) => nanoseconds.encode(encoder),
+                Err(_) => encoder.unstorable("nanoseconds end in the year 2262"),
+            },
+        }
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
+        let seconds_only = decoder.dialect() == Dialect::Vic04;
+        let number = i64::decode(decoder)?;
+        let time = if seconds_only || number.abs() < Self::NANOSECONDS_FROM {
+            Timestamp::from_second(number).ok()
+        } else {
+            Timestamp::from_nanosecond(number.into()).ok()
+        };
+        if time.is_none() {
+            decoder.malformed("expected seconds since 1970 up to the year 9999");
+        }
+        time.map(Self)
+    }
+
+    fn describe(describer: &mut Describer) {
+        describer.text();
+    }
+}
+
+/// One volume of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub struct MountSpec {
+    /// Where it comes from: `label:///<file system label>` for a disk,
+    /// `nfs://host/export` for NFS.
+    #[guestinfo(key = "source", scope = "read-only")]
+    pub source: GoUrl,
+    /// Where it is mounted.
+    #[guestinfo(key = "dest", scope = "read-only")]
+    pub path: String,
+    /// `ro` or `rw`, and whatever else a mount takes.
+    #[guestinfo(key = "mode", scope = "read-only", default)]
+    pub mode: String,
+    /// What happens with the image's files at that place.
+    #[guestinfo(vic1(key = "copymode", scope = "read-only"), default)]
+    pub copy_mode: CopyMode,
+}
+
+/// What happens with the image's files where a volume is mounted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub enum CopyMode {
+    /// Not said.
+    #[default]
+    #[guestinfo(text = "0")]
+    Unset,
+    /// They are not copied.
+    #[guestinfo(text = "1")]
+    Never,
+    /// They are copied into a volume that is still empty.
+    #[guestinfo(text = "2")]
+    New,
+}
+
+/// The program that made a machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub struct Build {
+    /// Its version, such as `v1.5.0`.
+    #[guestinfo(key = "Version", default)]
+    pub version: String,
+    /// The number of its build.
+    #[guestinfo(key = "BuildNumber", default)]
+    pub build_number: String,
+    /// The commit it was built from.
+    #[guestinfo(key = "GitCommit", default)]
+    pub git_commit: String,
+    /// When it was built.
+    #[guestinfo(key = "BuildDate", default)]
+    pub build_date: String,
+    /// Whether the tree was clean.
+    #[guestinfo(key = "State", default)]
+    pub state: String,
+    /// The version of the stored data.
+    #[guestinfo(key = "PluginVersion", default)]
+    pub data_version: i32,
+}

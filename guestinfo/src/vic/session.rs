@@ -1,0 +1,169 @@
+//! One process in a container.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+
+use crate::GuestInfo;
+
+/// Who something is: sessions, endpoints and networks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub struct Common {
+    /// The environment it belongs to; VIC leaves it empty.
+    #[guestinfo(key = "ExecutionEnvironment", default)]
+    pub execution_environment: String,
+    /// Its id. Of an endpoint: the PCI slot number of the NIC, in decimal.
+    #[guestinfo(key = "id", scope = "read-only")]
+    pub id: String,
+    /// Its name. Of an endpoint: the link's name in the guest, or empty.
+    #[guestinfo(key = "name", scope = "read-only")]
+    pub name: String,
+    /// When it was made, in seconds since 1970. Only 0.4, which leaves it 0.
+    #[guestinfo(vic04(key = "created", scope = "read-only"), default)]
+    pub created: i64,
+    /// Free text for the host.
+    #[guestinfo(key = "notes", scope = "hidden", default)]
+    pub notes: String,
+}
+
+/// What is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub struct Command {
+    /// The program, an absolute path or a name to look for in `PATH`.
+    #[guestinfo(key = "Path", scope = "read-only")]
+    pub path: String,
+    /// The arguments; the first one is the program's name.
+    #[guestinfo(key = "Args", scope = "read-only")]
+    pub args: Vec<String>,
+    /// The environment, `NAME=value` each.
+    #[guestinfo(key = "Env", scope = "read-only")]
+    pub env: Vec<String>,
+    /// The working directory.
+    #[guestinfo(key = "Dir", scope = "read-only")]
+    pub dir: String,
+}
+
+/// How far a session has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub enum Started {
+    /// Not yet.
+    #[default]
+    #[guestinfo(text = "")]
+    No,
+    /// The process was started.
+    #[guestinfo(text = "true")]
+    Yes,
+    /// It could not be started, for this reason. Written by the guest.
+    #[guestinfo(other)]
+    Failed(String),
+}
+
+/// One process of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub struct SessionConfig {
+    /// Who it is. The main process has the container's id.
+    #[guestinfo(key = "common", scope = "read-only")]
+    pub common: Common,
+    /// What is started.
+    #[guestinfo(key = "cmd", scope = "read-only")]
+    pub command: Command,
+    /// A client may attach to its streams.
+    #[guestinfo(key = "attach", scope = "read-only")]
+    pub attach: bool,
+    /// Standard input stays open.
+    #[guestinfo(vic1(key = "openstdin", scope = "read-only"), default)]
+    pub open_stdin: bool,
+    /// The guest waits with the start for a client to attach, and clears this.
+    #[guestinfo(vic1(key = "runblock", scope = "read-write"), default)]
+    pub run_block: bool,
+    /// It is to be started at all.
+    #[guestinfo(vic1(key = "active", scope = "read-only"), default)]
+    pub active: bool,
+    /// It has a terminal.
+    #[guestinfo(key = "tty", scope = "read-only")]
+    pub tty: bool,
+    /// How it ended. Written by the guest.
+    #[guestinfo(key = "status", scope = "read-write", default)]
+    pub exit_status: i32,
+    /// Whether it was started. Written by the guest.
+    #[guestinfo(key = "started", scope = "read-write", default)]
+    pub started: Started,
+    /// It is started again when it ends.
+    #[guestinfo(key = "restart", scope = "read-only")]
+    pub restart: bool,
+    /// The signal that asks it to end, without `SIG`; empty for `TERM`.
+    #[guestinfo(vic1(key = "stopSignal", scope = "read-only"), default)]
+    pub stop_signal: String,
+    /// What the guest tells about it.
+    #[guestinfo(key = "diagnostics", scope = "read-only", default)]
+    pub diagnostics: Diagnostics,
+    /// The user it runs as, by name or number.
+    #[guestinfo(vic1(key = "User", scope = "read-only"), default)]
+    pub user: String,
+    /// The group it runs as, by name or number.
+    #[guestinfo(vic1(key = "Group", scope = "read-only"), default)]
+    pub group: String,
+    /// When it was made, started and stopped.
+    #[guestinfo(vic1(key = "detail", scope = "read-write"), default)]
+    pub detail: SessionDetail,
+}
+
+/// When a session was made, started and stopped: seconds since 1970, 0 for
+/// never.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub struct SessionDetail {
+    /// When it was made.
+    #[guestinfo(key = "createtime", scope = "read-write", default)]
+    pub create_time: i64,
+    /// When it was started.
+    #[guestinfo(key = "starttime", scope = "read-write", default)]
+    pub start_time: i64,
+    /// When it was stopped.
+    #[guestinfo(key = "stoptime", scope = "read-write", default)]
+    pub stop_time: i64,
+}
+
+/// What the guest tells about itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub struct Diagnostics {
+    /// How much the guest's agent logs; 0 is the least.
+    #[guestinfo(key = "debug", scope = "read-only", default)]
+    pub debug_level: i32,
+    /// How often it was started again. Written by the guest.
+    #[guestinfo(key = "resurrections", scope = "read-write", default)]
+    pub resurrections: i32,
+    /// How it ended each time. Written by the guest.
+    #[guestinfo(vic1(key = "exitlogs", scope = "read-write"))]
+    pub exit_logs: Vec<ExitLog>,
+    /// Where the guest sends its log.
+    #[guestinfo(vic1(key = "syslog", scope = "read-only"))]
+    pub syslog: Option<SyslogConfig>,
+}
+
+/// One end of a session.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub struct ExitLog {
+    /// When.
+    #[guestinfo(key = "Time")]
+    pub time: Timestamp,
+    /// The exit status.
+    #[guestinfo(key = "ExitStatus")]
+    pub exit_status: i32,
+    /// What else there is to say.
+    #[guestinfo(key = "Message")]
+    pub message: String,
+}
+
+/// A syslog server.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub struct SyslogConfig {
+    /// `tcp` or `udp`.
+    #[guestinfo(key = "Network")]
+    pub network: String,
+    /// Host and port.
+    #[guestinfo(key = "RAddr")]
+    pub address: String,
+}
+
+/// Sessions by id.
+pub(super) type Sessions = BTreeMap<String, SessionConfig>;
