@@ -4113,7 +4113,7 @@ impl<T: IsA<mo::HostVsanSystem>> Ref<T> {
 impl<T: IsA<mo::HttpNfcLease>> Ref<T> {
     /// `HttpNfcLeaseAbort`, since 4.0. Faults: `Timedout`, `InvalidState`.
     #[inline]
-    pub fn http_nfc_lease_abort(&self, fault: Option<&Poly<MethodFault>>) -> Call<()> {
+    pub fn http_nfc_lease_abort(&self, fault: Option<&LocalizedMethodFault>) -> Call<()> {
         Call::new(self, 4162, |a| { a.arg(1, &fault); })
     }
 
@@ -5157,7 +5157,7 @@ impl<T: IsA<mo::StorageResourceManager>> Ref<T> {
 
     /// `ValidateStoragePodConfig`, since 6.7. Privilege `System.View`.
     #[inline]
-    pub fn validate_storage_pod_config(&self, pod: &Ref<impl IsA<mo::StoragePod>>, spec: &StorageDrsConfigSpec) -> Call<Option<Poly<MethodFault>>> {
+    pub fn validate_storage_pod_config(&self, pod: &Ref<impl IsA<mo::StoragePod>>, spec: &StorageDrsConfigSpec) -> Call<Option<LocalizedMethodFault>> {
         Call::new(self, 4757, |a| { a.reference(1, pod); a.arg(2, spec); })
     }
 }
@@ -5177,7 +5177,7 @@ impl<T: IsA<mo::Task>> Ref<T> {
 
     /// `SetTaskState`, since 2.5. Privilege `Task.Update`. Faults: `InvalidState`.
     #[inline]
-    pub fn set_task_state(&self, state: &TaskInfoState, result: Option<&Any>, fault: Option<&Poly<MethodFault>>) -> Call<()> {
+    pub fn set_task_state(&self, state: &TaskInfoState, result: Option<&Any>, fault: Option<&LocalizedMethodFault>) -> Call<()> {
         Call::new(self, 4604, |a| { a.arg(1, state); a.arg(2, &result); a.arg(3, &fault); })
     }
 
@@ -6001,13 +6001,13 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
 
     /// `QueryFaultToleranceCompatibility`, since 4.1. Privilege `VirtualMachine.Config.QueryFTCompatibility`. Faults: `InvalidState`, `VmConfigFault`.
     #[inline]
-    pub fn query_fault_tolerance_compatibility(&self) -> Call<Vec<Poly<MethodFault>>> {
+    pub fn query_fault_tolerance_compatibility(&self) -> Call<Vec<LocalizedMethodFault>> {
         Call::new(self, 4316, |_| {})
     }
 
     /// `QueryFaultToleranceCompatibilityEx`, since 6.0. Privilege `VirtualMachine.Config.QueryFTCompatibility`. Faults: `InvalidState`, `VmConfigFault`.
     #[inline]
-    pub fn query_fault_tolerance_compatibility_ex(&self, for_legacy_ft: Option<bool>) -> Call<Vec<Poly<MethodFault>>> {
+    pub fn query_fault_tolerance_compatibility_ex(&self, for_legacy_ft: Option<bool>) -> Call<Vec<LocalizedMethodFault>> {
         Call::new(self, 4317, |a| { a.arg(1, &for_legacy_ft); })
     }
 

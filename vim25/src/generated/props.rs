@@ -1017,7 +1017,7 @@ pub mod http_nfc_lease {
     /// `state`.
     pub const STATE: Property<mo::HttpNfcLease, HttpNfcLeaseState> = Property::new("state");
     /// `error`.
-    pub const ERROR: Property<mo::HttpNfcLease, Poly<MethodFault>> = Property::new("error");
+    pub const ERROR: Property<mo::HttpNfcLease, LocalizedMethodFault> = Property::new("error");
 }
 
 /// Properties of `InventoryView`.

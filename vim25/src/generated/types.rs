@@ -307,7 +307,7 @@ pub struct AlarmEmailFailedEvent {
     /// `to`.
     pub to: String,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(AlarmEmailFailedEvent: AlarmEvent, 21, { 16 => entity, 17 => to, 18 => reason });
 is_a!(AlarmEmailFailedEvent: AlarmEvent, Event);
@@ -422,7 +422,7 @@ pub struct AlarmScriptFailedEvent {
     /// `script`.
     pub script: String,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(AlarmScriptFailedEvent: AlarmEvent, 30, { 16 => entity, 17 => script, 18 => reason });
 is_a!(AlarmScriptFailedEvent: AlarmEvent, Event);
@@ -456,7 +456,7 @@ pub struct AlarmSnmpFailedEvent {
     /// `entity`.
     pub entity: ManagedEntityEventArgument,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(AlarmSnmpFailedEvent: AlarmEvent, 33, { 16 => entity, 17 => reason });
 is_a!(AlarmSnmpFailedEvent: AlarmEvent, Event);
@@ -746,7 +746,7 @@ pub struct ApplyHostProfileConfigurationResult {
     /// `status`.
     pub status: String,
     /// `errors`.
-    pub errors: Vec<Poly<MethodFault>>,
+    pub errors: Vec<LocalizedMethodFault>,
 }
 data_object!(ApplyHostProfileConfigurationResult, 55, {
     0 => start_time, 1 => complete_time, 2 => host, 3 => status, 4 => errors,
@@ -768,7 +768,7 @@ pub struct ApplyHostProfileConfigurationSpec {
     /// `rebootHost`.
     pub reboot_host: Option<bool>,
     /// `faultData`.
-    pub fault_data: Option<Poly<MethodFault>>,
+    pub fault_data: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(ApplyHostProfileConfigurationSpec: ProfileExecuteResult, 56, {
     5 => host, 6 => task_list_requirement, 7 => task_description, 8 => reboot_stateless, 9 => reboot_host,
@@ -976,7 +976,7 @@ pub struct BackupBlobReadFailure {
     /// `entityType`.
     pub entity_type: String,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(BackupBlobReadFailure: DvsFault, 70, { 2 => entity_name, 3 => entity_type, 4 => fault });
 is_a!(BackupBlobReadFailure: DvsFault, VimFault, MethodFault);
@@ -991,7 +991,7 @@ pub struct BackupBlobWriteFailure {
     /// `entityType`.
     pub entity_type: String,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(BackupBlobWriteFailure: DvsFault, 71, { 2 => entity_name, 3 => entity_type, 4 => fault });
 is_a!(BackupBlobWriteFailure: DvsFault, VimFault, MethodFault);
@@ -1106,7 +1106,7 @@ pub struct BatchResult {
     /// `ds`.
     pub ds: Option<Ref<mo::Datastore>>,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(BatchResult, 78, { 0 => result, 1 => host_key, 2 => ds, 3 => fault });
 
@@ -1205,7 +1205,7 @@ pub struct CannotAccessVmConfig {
     /// The fields of `CannotAccessVmComponent`.
     pub base: CannotAccessVmComponent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(CannotAccessVmConfig: CannotAccessVmComponent, 88, { 2 => reason });
 is_a!(CannotAccessVmConfig: CannotAccessVmComponent, VmConfigFault, VimFault, MethodFault);
@@ -1231,7 +1231,7 @@ pub struct CannotAccessVmDisk {
     /// The fields of `CannotAccessVmDevice`.
     pub base: CannotAccessVmDevice,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(CannotAccessVmDisk: CannotAccessVmDevice, 90, { 5 => fault });
 is_a!(CannotAccessVmDisk: CannotAccessVmDevice, CannotAccessVmComponent, VmConfigFault, VimFault, MethodFault);
@@ -1567,9 +1567,9 @@ pub struct CheckResult {
     /// `host`.
     pub host: Option<Ref<mo::HostSystem>>,
     /// `warning`.
-    pub warning: Vec<Poly<MethodFault>>,
+    pub warning: Vec<LocalizedMethodFault>,
     /// `error`.
-    pub error: Vec<Poly<MethodFault>>,
+    pub error: Vec<LocalizedMethodFault>,
 }
 data_object!(CheckResult, 118, { 0 => vm, 1 => host, 2 => warning, 3 => error });
 
@@ -2496,7 +2496,7 @@ pub struct ClusterDrsFaultsFaultsByVm {
     /// `vm`.
     pub vm: Option<Ref<mo::VirtualMachine>>,
     /// `fault`.
-    pub fault: Vec<Poly<MethodFault>>,
+    pub fault: Vec<LocalizedMethodFault>,
 }
 data_object!(ClusterDrsFaultsFaultsByVm, 182, { 0 => vm, 1 => fault });
 
@@ -2578,7 +2578,7 @@ pub struct ClusterEVCManagerCheckResult {
     /// `evcModeKey`.
     pub evc_mode_key: String,
     /// `error`.
-    pub error: Poly<MethodFault>,
+    pub error: LocalizedMethodFault,
     /// `host`.
     pub host: Vec<Ref<mo::HostSystem>>,
 }
@@ -2902,7 +2902,7 @@ pub struct ClusterNotAttemptedVmInfo {
     /// `vm`.
     pub vm: Ref<mo::VirtualMachine>,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(ClusterNotAttemptedVmInfo, 211, { 0 => vm, 1 => fault });
 
@@ -3814,7 +3814,7 @@ pub struct CryptoKeyResult {
     /// `reason`.
     pub reason: Option<String>,
     /// `fault`, since 7.0.1.0.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(CryptoKeyResult, 269, { 0 => key_id, 1 => success, 2 => reason, 3 => fault });
 
@@ -5880,7 +5880,7 @@ pub struct DatacenterBasicConnectInfo {
     /// `hostname`.
     pub hostname: Option<String>,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
     /// `serverIp`.
     pub server_ip: Option<String>,
     /// `numVm`.
@@ -6665,7 +6665,7 @@ pub struct DirectPathProfileManagerCapacityUnknown {
     /// `querySpec`.
     pub query_spec: Poly<DirectPathProfileManagerCapacityQuerySpec>,
     /// `faultList`.
-    pub fault_list: Vec<Poly<MethodFault>>,
+    pub fault_list: Vec<LocalizedMethodFault>,
 }
 data_object!(DirectPathProfileManagerCapacityUnknown: DirectPathProfileManagerCapacityResult, 483, {
     0 => query_spec, 1 => fault_list,
@@ -6838,7 +6838,7 @@ pub struct DisallowedMigrationDeviceAttached {
     /// The fields of `MigrationFault`.
     pub base: MigrationFault,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(DisallowedMigrationDeviceAttached: MigrationFault, 499, { 2 => fault });
 is_a!(DisallowedMigrationDeviceAttached: MigrationFault, VimFault, MethodFault);
@@ -7050,7 +7050,7 @@ pub struct DistributedVirtualPortgroupProblem {
     /// `logicalSwitchUuid`.
     pub logical_switch_uuid: String,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(DistributedVirtualPortgroupProblem, 515, { 0 => logical_switch_uuid, 1 => fault });
 
@@ -7243,7 +7243,7 @@ pub struct DistributedVirtualSwitchManagerCompatibilityResult {
     /// `host`.
     pub host: Ref<mo::HostSystem>,
     /// `error`.
-    pub error: Vec<Poly<MethodFault>>,
+    pub error: Vec<LocalizedMethodFault>,
 }
 data_object!(DistributedVirtualSwitchManagerCompatibilityResult, 529, { 0 => host, 1 => error });
 
@@ -7627,7 +7627,7 @@ pub struct DrsResourceConfigureFailedEvent {
     /// The fields of `HostEvent`.
     pub base: HostEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(DrsResourceConfigureFailedEvent: HostEvent, 557, { 15 => reason });
 is_a!(DrsResourceConfigureFailedEvent: HostEvent, Event);
@@ -7791,7 +7791,7 @@ pub struct DvsApplyOperationFaultFaultOnObject {
     /// `type`.
     pub type_: String,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(DvsApplyOperationFaultFaultOnObject, 573, { 0 => object_id, 1 => type_, 2 => fault });
 
@@ -8188,7 +8188,7 @@ pub struct DvsOperationBulkFaultFaultOnHost {
     /// `host`.
     pub host: Ref<mo::HostSystem>,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(DvsOperationBulkFaultFaultOnHost, 607, { 0 => host, 1 => fault });
 
@@ -8749,7 +8749,7 @@ pub struct EVCAdmissionFailed {
     /// The fields of `NotSupportedHostInCluster`.
     pub base: NotSupportedHostInCluster,
     /// `faults`, since 5.1.
-    pub faults: Vec<Poly<MethodFault>>,
+    pub faults: Vec<LocalizedMethodFault>,
 }
 data_object!(EVCAdmissionFailed: NotSupportedHostInCluster, 651, { 4 => faults });
 is_a!(EVCAdmissionFailed: NotSupportedHostInCluster, NotSupportedHost, HostConnectFault, VimFault, MethodFault);
@@ -8849,7 +8849,7 @@ pub struct EVCConfigFault {
     /// The fields of `VimFault`.
     pub base: VimFault,
     /// `faults`, since 5.1.
-    pub faults: Vec<Poly<MethodFault>>,
+    pub faults: Vec<LocalizedMethodFault>,
 }
 data_object!(EVCConfigFault: VimFault, 661, { 2 => faults });
 is_a!(EVCConfigFault: VimFault, MethodFault);
@@ -9239,7 +9239,7 @@ pub struct EventEx {
     /// `objectName`, since 4.1.
     pub object_name: Option<String>,
     /// `fault`, since 4.1.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(EventEx: Event, 689, {
     15 => event_type_id, 16 => severity, 17 => message, 18 => arguments, 19 => object_id, 20 => object_type,
@@ -9944,7 +9944,7 @@ pub struct FaultsByHost {
     /// `host`.
     pub host: Ref<mo::HostSystem>,
     /// `faults`.
-    pub faults: Vec<Poly<MethodFault>>,
+    pub faults: Vec<LocalizedMethodFault>,
 }
 data_object!(FaultsByHost, 744, { 0 => host, 1 => faults });
 
@@ -9954,7 +9954,7 @@ pub struct FaultsByVM {
     /// `vm`.
     pub vm: Ref<mo::VirtualMachine>,
     /// `faults`.
-    pub faults: Vec<Poly<MethodFault>>,
+    pub faults: Vec<LocalizedMethodFault>,
 }
 data_object!(FaultsByVM, 745, { 0 => vm, 1 => faults });
 
@@ -10165,7 +10165,7 @@ pub struct FileLockInfoResult {
     /// `lockInfo`.
     pub lock_info: Vec<FileLockInfo>,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(FileLockInfoResult, 760, { 0 => lock_info, 1 => fault });
 
@@ -10382,7 +10382,7 @@ pub struct FolderFailedHostResult {
     /// `context`.
     pub context: LocalizableMessage,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(FolderFailedHostResult, 780, { 0 => host_name, 1 => host, 2 => context, 3 => fault });
 
@@ -10424,7 +10424,7 @@ pub struct FtIssuesOnHost {
     /// `hostName`.
     pub host_name: String,
     /// `errors`.
-    pub errors: Vec<Poly<MethodFault>>,
+    pub errors: Vec<LocalizedMethodFault>,
 }
 data_object!(FtIssuesOnHost: VmFaultToleranceIssue, 784, { 2 => host, 3 => host_name, 4 => errors });
 is_a!(FtIssuesOnHost: VmFaultToleranceIssue, VimFault, MethodFault);
@@ -10633,7 +10633,7 @@ pub struct GenericDrsFault {
     /// The fields of `VimFault`.
     pub base: VimFault,
     /// `hostFaults`.
-    pub host_faults: Vec<Poly<MethodFault>>,
+    pub host_faults: Vec<LocalizedMethodFault>,
 }
 data_object!(GenericDrsFault: VimFault, 803, { 2 => host_faults });
 is_a!(GenericDrsFault: VimFault, MethodFault);
@@ -11232,7 +11232,7 @@ pub struct GuestRegKeyRecordSpec {
     /// `key`.
     pub key: GuestRegKeySpec,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(GuestRegKeyRecordSpec, 837, { 0 => key, 1 => fault });
 
@@ -11526,7 +11526,7 @@ pub struct HbrManagerReplicationVmInfo {
     /// `imageId`.
     pub image_id: Option<String>,
     /// `lastError`.
-    pub last_error: Option<Poly<MethodFault>>,
+    pub last_error: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(HbrManagerReplicationVmInfo, 862, { 0 => state, 1 => progress_info, 2 => image_id, 3 => last_error });
 
@@ -11544,7 +11544,7 @@ pub struct HbrManagerVmReplicationCapability {
     /// `minRpo`.
     pub min_rpo: Option<i64>,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(HbrManagerVmReplicationCapability, 863, {
     0 => vm, 1 => supported_quiesce_mode, 2 => compression_supported, 3 => max_supported_source_disk_capacity,
@@ -12559,7 +12559,7 @@ pub struct HostConfigFailed {
     /// The fields of `HostConfigFault`.
     pub base: HostConfigFault,
     /// `failure`.
-    pub failure: Vec<Poly<MethodFault>>,
+    pub failure: Vec<LocalizedMethodFault>,
 }
 data_object!(HostConfigFailed: HostConfigFault, 918, { 2 => failure });
 is_a!(HostConfigFailed: HostConfigFault, VimFault, MethodFault);
@@ -13221,7 +13221,7 @@ pub struct HostDatastoreSystemDatastoreResult {
     /// `key`.
     pub key: Ref<mo::Datastore>,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(HostDatastoreSystemDatastoreResult, 949, { 0 => key, 1 => fault });
 
@@ -13485,7 +13485,7 @@ pub struct HostDiskConfigurationResult {
     /// `success`.
     pub success: Option<bool>,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(HostDiskConfigurationResult, 967, { 0 => device_path, 1 => success, 2 => fault });
 
@@ -15188,7 +15188,7 @@ pub struct HostLowLevelProvisioningManagerFileDeleteResult {
     /// `fileName`.
     pub file_name: String,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(HostLowLevelProvisioningManagerFileDeleteResult, 1078, { 0 => file_name, 1 => fault });
 
@@ -17158,7 +17158,7 @@ pub struct HostProfileValidationFailureInfo {
     /// `failures`.
     pub failures: Vec<ProfileUpdateFailedUpdateFailure>,
     /// `faults`.
-    pub faults: Vec<Poly<MethodFault>>,
+    pub faults: Vec<LocalizedMethodFault>,
 }
 data_object!(HostProfileValidationFailureInfo, 1207, {
     0 => name, 1 => annotation, 2 => update_type, 3 => host, 4 => apply_profile, 5 => failures, 6 => faults,
@@ -18115,7 +18115,7 @@ pub struct HostStorageSystemDiskLocatorLedResult {
     /// `key`.
     pub key: String,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(HostStorageSystemDiskLocatorLedResult, 1272, { 0 => key, 1 => fault });
 
@@ -18125,7 +18125,7 @@ pub struct HostStorageSystemScsiLunResult {
     /// `key`.
     pub key: String,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(HostStorageSystemScsiLunResult, 1273, { 0 => key, 1 => fault });
 
@@ -18135,7 +18135,7 @@ pub struct HostStorageSystemVmfsVolumeResult {
     /// `key`.
     pub key: String,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(HostStorageSystemVmfsVolumeResult, 1274, { 0 => key, 1 => fault });
 
@@ -18181,7 +18181,7 @@ pub struct HostSyncFailedEvent {
     /// The fields of `HostEvent`.
     pub base: HostEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(HostSyncFailedEvent: HostEvent, 1278, { 15 => reason });
 is_a!(HostSyncFailedEvent: HostEvent, Event);
@@ -18593,7 +18593,7 @@ pub struct HostUnresolvedVmfsResolutionResult {
     /// `vmfs`.
     pub vmfs: Option<Box<HostVmfsVolume>>,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(HostUnresolvedVmfsResolutionResult, 1314, { 0 => spec, 1 => vmfs, 2 => fault });
 
@@ -19134,7 +19134,7 @@ pub struct HostVmfsRescanResult {
     /// `host`.
     pub host: Ref<mo::HostSystem>,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(HostVmfsRescanResult, 1354, { 0 => host, 1 => fault });
 
@@ -19609,7 +19609,7 @@ pub struct ImportOperationBulkFaultFaultOnImport {
     /// `key`.
     pub key: Option<String>,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(ImportOperationBulkFaultFaultOnImport, 1385, { 0 => entity_type, 1 => key, 2 => fault });
 
@@ -19682,7 +19682,7 @@ pub struct IncompatibleHostForFtSecondary {
     /// `host`.
     pub host: Ref<mo::HostSystem>,
     /// `error`.
-    pub error: Vec<Poly<MethodFault>>,
+    pub error: Vec<LocalizedMethodFault>,
 }
 data_object!(IncompatibleHostForFtSecondary: VmFaultToleranceIssue, 1392, { 2 => host, 3 => error });
 is_a!(IncompatibleHostForFtSecondary: VmFaultToleranceIssue, VimFault, MethodFault);
@@ -20680,7 +20680,7 @@ pub struct IoFilterHostIssue {
     /// `host`.
     pub host: Ref<mo::HostSystem>,
     /// `issue`.
-    pub issue: Vec<Poly<MethodFault>>,
+    pub issue: Vec<LocalizedMethodFault>,
 }
 data_object!(IoFilterHostIssue, 1481, { 0 => host, 1 => issue });
 
@@ -21050,7 +21050,7 @@ data_object!(IscsiPortInfo, 1508, {
 #[derive(Clone, Default)]
 pub struct IscsiStatus {
     /// `reason`.
-    pub reason: Vec<Poly<MethodFault>>,
+    pub reason: Vec<LocalizedMethodFault>,
 }
 data_object!(IscsiStatus, 1509, { 0 => reason });
 
@@ -22142,7 +22142,7 @@ pub struct MigrationEvent {
     /// The fields of `VmEvent`.
     pub base: VmEvent,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(MigrationEvent: VmEvent, 1595, { 16 => fault });
 is_a!(MigrationEvent: VmEvent, Event);
@@ -22339,7 +22339,7 @@ pub struct MissingObject {
     /// `obj`.
     pub obj: Ref<mo::ManagedObject>,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(MissingObject, 1612, { 0 => obj, 1 => fault });
 
@@ -22367,7 +22367,7 @@ pub struct MissingProperty {
     /// `path`.
     pub path: String,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(MissingProperty, 1615, { 0 => path, 1 => fault });
 
@@ -23138,7 +23138,7 @@ pub struct NoCompatibleHost {
     /// `host`.
     pub host: Vec<Ref<mo::HostSystem>>,
     /// `error`.
-    pub error: Vec<Poly<MethodFault>>,
+    pub error: Vec<LocalizedMethodFault>,
 }
 data_object!(NoCompatibleHost: VimFault, 1679, { 2 => host, 3 => error });
 is_a!(NoCompatibleHost: VimFault, MethodFault);
@@ -24464,9 +24464,9 @@ pub struct OvfCreateDescriptorResult {
     /// `ovfDescriptor`.
     pub ovf_descriptor: String,
     /// `error`.
-    pub error: Vec<Poly<MethodFault>>,
+    pub error: Vec<LocalizedMethodFault>,
     /// `warning`.
-    pub warning: Vec<Poly<MethodFault>>,
+    pub warning: Vec<LocalizedMethodFault>,
     /// `includeImageFiles`, since 4.1.
     pub include_image_files: Option<bool>,
 }
@@ -24512,9 +24512,9 @@ pub struct OvfCreateImportSpecResult {
     /// `fileItem`.
     pub file_item: Vec<OvfFileItem>,
     /// `warning`.
-    pub warning: Vec<Poly<MethodFault>>,
+    pub warning: Vec<LocalizedMethodFault>,
     /// `error`.
-    pub error: Vec<Poly<MethodFault>>,
+    pub error: Vec<LocalizedMethodFault>,
 }
 data_object!(OvfCreateImportSpecResult, 1789, { 0 => import_spec, 1 => file_item, 2 => warning, 3 => error });
 
@@ -25055,9 +25055,9 @@ pub struct OvfParseDescriptorResult {
     /// `annotatedOst`, since 5.0.
     pub annotated_ost: Option<Box<OvfConsumerOstNode>>,
     /// `error`.
-    pub error: Vec<Poly<MethodFault>>,
+    pub error: Vec<LocalizedMethodFault>,
     /// `warning`.
-    pub warning: Vec<Poly<MethodFault>>,
+    pub warning: Vec<LocalizedMethodFault>,
 }
 data_object!(OvfParseDescriptorResult, 1834, {
     0 => eula, 1 => network, 2 => ip_allocation_scheme, 3 => ip_protocols, 4 => property, 5 => product_info,
@@ -25445,9 +25445,9 @@ pub struct OvfValidateHostResult {
     /// `sparseDeploymentSize`.
     pub sparse_deployment_size: Option<i64>,
     /// `error`.
-    pub error: Vec<Poly<MethodFault>>,
+    pub error: Vec<LocalizedMethodFault>,
     /// `warning`.
-    pub warning: Vec<Poly<MethodFault>>,
+    pub warning: Vec<LocalizedMethodFault>,
     /// `supportedDiskProvisioning`, since 4.1.
     pub supported_disk_provisioning: Vec<String>,
 }
@@ -26251,7 +26251,7 @@ pub struct PlacementRankResult {
     /// `utilization`.
     pub utilization: f64,
     /// `faults`.
-    pub faults: Vec<Poly<MethodFault>>,
+    pub faults: Vec<LocalizedMethodFault>,
 }
 data_object!(PlacementRankResult, 1925, {
     0 => key, 1 => candidate, 2 => reserved_space_mb, 3 => used_space_mb, 4 => total_space_mb, 5 => utilization,
@@ -26455,9 +26455,9 @@ pub struct PowerOnFtSecondaryFailed {
     /// `hostSelectionBy`.
     pub host_selection_by: FtIssuesOnHostHostSelectionType,
     /// `hostErrors`.
-    pub host_errors: Vec<Poly<MethodFault>>,
+    pub host_errors: Vec<LocalizedMethodFault>,
     /// `rootCause`.
-    pub root_cause: Poly<MethodFault>,
+    pub root_cause: LocalizedMethodFault,
 }
 data_object!(PowerOnFtSecondaryFailed: VmFaultToleranceIssue, 1938, {
     2 => vm, 3 => vm_name, 4 => host_selection_by, 5 => host_errors, 6 => root_cause,
@@ -27943,7 +27943,7 @@ pub struct ScheduledHardwareUpgradeInfo {
     /// `scheduledHardwareUpgradeStatus`.
     pub scheduled_hardware_upgrade_status: Option<String>,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(ScheduledHardwareUpgradeInfo, 2057, {
     0 => upgrade_policy, 1 => version_key, 2 => scheduled_hardware_upgrade_status, 3 => fault,
@@ -28015,7 +28015,7 @@ pub struct ScheduledTaskEmailFailedEvent {
     /// `to`.
     pub to: String,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(ScheduledTaskEmailFailedEvent: ScheduledTaskEvent, 2063, { 17 => to, 18 => reason });
 is_a!(ScheduledTaskEmailFailedEvent: ScheduledTaskEvent, Event);
@@ -28050,7 +28050,7 @@ pub struct ScheduledTaskFailedEvent {
     /// The fields of `ScheduledTaskEvent`.
     pub base: ScheduledTaskEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(ScheduledTaskFailedEvent: ScheduledTaskEvent, 2066, { 17 => reason });
 is_a!(ScheduledTaskFailedEvent: ScheduledTaskEvent, Event);
@@ -28075,7 +28075,7 @@ pub struct ScheduledTaskInfo {
     /// `state`.
     pub state: TaskInfoState,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
     /// `result`.
     pub result: Option<Any>,
     /// `progress`.
@@ -28874,7 +28874,7 @@ pub struct SnapshotIncompatibleDeviceInVm {
     /// The fields of `SnapshotFault`.
     pub base: SnapshotFault,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(SnapshotIncompatibleDeviceInVm: SnapshotFault, 2124, { 2 => fault });
 is_a!(SnapshotIncompatibleDeviceInVm: SnapshotFault, VimFault, MethodFault);
@@ -30079,7 +30079,7 @@ pub struct TaskInfo {
     /// `cancelable`.
     pub cancelable: bool,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
     /// `result`.
     pub result: Option<Any>,
     /// `progress`.
@@ -30288,7 +30288,7 @@ pub struct TemplateUpgradeFailedEvent {
     /// The fields of `TemplateUpgradeEvent`.
     pub base: TemplateUpgradeEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(TemplateUpgradeFailedEvent: TemplateUpgradeEvent, 2231, { 16 => reason });
 is_a!(TemplateUpgradeFailedEvent: TemplateUpgradeEvent, Event);
@@ -30502,7 +30502,7 @@ pub struct ToolsConfigInfoToolsLastInstallInfo {
     /// `counter`.
     pub counter: i32,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(ToolsConfigInfoToolsLastInstallInfo, 2250, { 0 => counter, 1 => fault });
 
@@ -30675,7 +30675,7 @@ pub struct UnexpectedFault {
     /// `faultName`.
     pub fault_name: String,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(UnexpectedFault: RuntimeFault, 2267, { 2 => fault_name, 3 => fault });
 is_a!(UnexpectedFault: RuntimeFault, MethodFault);
@@ -30810,7 +30810,7 @@ pub struct UpdateVirtualMachineFilesResultFailedVmFileInfo {
     /// `vmFile`.
     pub vm_file: String,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(UpdateVirtualMachineFilesResultFailedVmFileInfo, 2280, { 0 => vm_file, 1 => fault });
 
@@ -32215,7 +32215,7 @@ pub struct VStorageObjectAssociations {
     /// `vmDiskAssociations`.
     pub vm_disk_associations: Vec<VStorageObjectAssociationsVmDiskAssociations>,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VStorageObjectAssociations, 2376, { 0 => id, 1 => vm_disk_associations, 2 => fault });
 
@@ -32237,7 +32237,7 @@ pub struct VStorageObjectAttachResult {
     /// `diskUUID`.
     pub disk_uuid: Option<String>,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VStorageObjectAttachResult, 2378, { 0 => volume_id, 1 => disk_uuid, 2 => fault });
 
@@ -32434,7 +32434,7 @@ pub struct VVolVmConfigFileUpdateResultFailedVmConfigFileInfo {
     /// `dsPath`, since 7.0.0.0.
     pub ds_path: Option<String>,
     /// `fault`.
-    pub fault: Poly<MethodFault>,
+    pub fault: LocalizedMethodFault,
 }
 data_object!(VVolVmConfigFileUpdateResultFailedVmConfigFileInfo, 2392, {
     0 => target_config_vvol_id, 1 => ds_path, 2 => fault,
@@ -36054,7 +36054,7 @@ pub struct VirtualMachineMetadataManagerVmMetadataResult {
     /// `vmMetadata`.
     pub vm_metadata: VirtualMachineMetadataManagerVmMetadata,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VirtualMachineMetadataManagerVmMetadataResult, 2607, { 0 => vm_metadata, 1 => error });
 
@@ -38527,7 +38527,7 @@ pub struct VmCloneFailedEvent {
     /// `destHost`.
     pub dest_host: HostEventArgument,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(VmCloneFailedEvent: VmCloneEvent, 2788, {
     16 => dest_folder, 17 => dest_name, 18 => dest_host, 19 => reason,
@@ -38614,7 +38614,7 @@ pub struct VmConfigIncompatibleForFaultTolerance {
     /// The fields of `VmConfigFault`.
     pub base: VmConfigFault,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VmConfigIncompatibleForFaultTolerance: VmConfigFault, 2796, { 2 => fault });
 is_a!(VmConfigIncompatibleForFaultTolerance: VmConfigFault, VimFault, MethodFault);
@@ -38625,7 +38625,7 @@ pub struct VmConfigIncompatibleForRecordReplay {
     /// The fields of `VmConfigFault`.
     pub base: VmConfigFault,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VmConfigIncompatibleForRecordReplay: VmConfigFault, 2797, { 2 => fault });
 is_a!(VmConfigIncompatibleForRecordReplay: VmConfigFault, VimFault, MethodFault);
@@ -38773,7 +38773,7 @@ pub struct VmDeployFailedEvent {
     /// `destDatastore`.
     pub dest_datastore: Poly<EntityEventArgument>,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(VmDeployFailedEvent: VmEvent, 2809, { 16 => dest_datastore, 17 => reason });
 is_a!(VmDeployFailedEvent: VmEvent, Event);
@@ -38815,7 +38815,7 @@ pub struct VmDiskFailedEvent {
     /// `disk`.
     pub disk: String,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(VmDiskFailedEvent: VmEvent, 2813, { 16 => disk, 17 => reason });
 is_a!(VmDiskFailedEvent: VmEvent, Event);
@@ -38969,7 +38969,7 @@ pub struct VmFailedMigrateEvent {
     /// `destHost`.
     pub dest_host: HostEventArgument,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
     /// `destDatacenter`, since 5.0.
     pub dest_datacenter: Option<Box<DatacenterEventArgument>>,
     /// `destDatastore`, since 5.0.
@@ -38986,7 +38986,7 @@ pub struct VmFailedRelayoutEvent {
     /// The fields of `VmEvent`.
     pub base: VmEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(VmFailedRelayoutEvent: VmEvent, 2825, { 16 => reason });
 is_a!(VmFailedRelayoutEvent: VmEvent, Event);
@@ -39017,7 +39017,7 @@ pub struct VmFailedToPowerOffEvent {
     /// The fields of `VmEvent`.
     pub base: VmEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(VmFailedToPowerOffEvent: VmEvent, 2828, { 16 => reason });
 is_a!(VmFailedToPowerOffEvent: VmEvent, Event);
@@ -39028,7 +39028,7 @@ pub struct VmFailedToPowerOnEvent {
     /// The fields of `VmEvent`.
     pub base: VmEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(VmFailedToPowerOnEvent: VmEvent, 2829, { 16 => reason });
 is_a!(VmFailedToPowerOnEvent: VmEvent, Event);
@@ -39039,7 +39039,7 @@ pub struct VmFailedToRebootGuestEvent {
     /// The fields of `VmEvent`.
     pub base: VmEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(VmFailedToRebootGuestEvent: VmEvent, 2830, { 16 => reason });
 is_a!(VmFailedToRebootGuestEvent: VmEvent, Event);
@@ -39050,7 +39050,7 @@ pub struct VmFailedToResetEvent {
     /// The fields of `VmEvent`.
     pub base: VmEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(VmFailedToResetEvent: VmEvent, 2831, { 16 => reason });
 is_a!(VmFailedToResetEvent: VmEvent, Event);
@@ -39061,7 +39061,7 @@ pub struct VmFailedToShutdownGuestEvent {
     /// The fields of `VmEvent`.
     pub base: VmEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(VmFailedToShutdownGuestEvent: VmEvent, 2832, { 16 => reason });
 is_a!(VmFailedToShutdownGuestEvent: VmEvent, Event);
@@ -39072,7 +39072,7 @@ pub struct VmFailedToStandbyGuestEvent {
     /// The fields of `VmEvent`.
     pub base: VmEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(VmFailedToStandbyGuestEvent: VmEvent, 2833, { 16 => reason });
 is_a!(VmFailedToStandbyGuestEvent: VmEvent, Event);
@@ -39083,7 +39083,7 @@ pub struct VmFailedToSuspendEvent {
     /// The fields of `VmEvent`.
     pub base: VmEvent,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
 }
 data_object!(VmFailedToSuspendEvent: VmEvent, 2834, { 16 => reason });
 is_a!(VmFailedToSuspendEvent: VmEvent, Event);
@@ -39103,7 +39103,7 @@ pub struct VmFailoverFailed {
     /// The fields of `VmEvent`.
     pub base: VmEvent,
     /// `reason`, since 4.1.
-    pub reason: Option<Poly<MethodFault>>,
+    pub reason: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VmFailoverFailed: VmEvent, 2836, { 16 => reason });
 is_a!(VmFailoverFailed: VmEvent, Event);
@@ -39133,7 +39133,7 @@ pub struct VmFaultToleranceConfigIssueWrapper {
     /// `entity`.
     pub entity: Option<Ref<mo::ManagedEntity>>,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VmFaultToleranceConfigIssueWrapper: VmFaultToleranceIssue, 2838, {
     2 => entity_name, 3 => entity, 4 => error,
@@ -39170,9 +39170,9 @@ pub struct VmFaultToleranceOpIssuesList {
     /// The fields of `VmFaultToleranceIssue`.
     pub base: VmFaultToleranceIssue,
     /// `errors`.
-    pub errors: Vec<Poly<MethodFault>>,
+    pub errors: Vec<LocalizedMethodFault>,
     /// `warnings`.
-    pub warnings: Vec<Poly<MethodFault>>,
+    pub warnings: Vec<LocalizedMethodFault>,
 }
 data_object!(VmFaultToleranceOpIssuesList: VmFaultToleranceIssue, 2841, { 2 => errors, 3 => warnings });
 is_a!(VmFaultToleranceOpIssuesList: VmFaultToleranceIssue, VimFault, MethodFault);
@@ -39705,7 +39705,7 @@ pub struct VmRelocateFailedEvent {
     /// `destHost`.
     pub dest_host: HostEventArgument,
     /// `reason`.
-    pub reason: Poly<MethodFault>,
+    pub reason: LocalizedMethodFault,
     /// `destDatacenter`, since 5.0.
     pub dest_datacenter: Option<Box<DatacenterEventArgument>>,
     /// `destDatastore`, since 5.0.
@@ -39859,7 +39859,7 @@ pub struct VmSecondaryDisabledBySystemEvent {
     /// The fields of `VmEvent`.
     pub base: VmEvent,
     /// `reason`.
-    pub reason: Option<Poly<MethodFault>>,
+    pub reason: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VmSecondaryDisabledBySystemEvent: VmEvent, 2904, { 16 => reason });
 is_a!(VmSecondaryDisabledBySystemEvent: VmEvent, Event);
@@ -41519,7 +41519,7 @@ pub struct VsanHclControllerInfo {
     /// `disks`: a `vsan:VsanHclDiskInfo`, since vSAN 6.6.
     pub disks: Vec<Any>,
     /// `issues`, since vSAN 6.6.
-    pub issues: Vec<Poly<MethodFault>>,
+    pub issues: Vec<LocalizedMethodFault>,
     /// `remediableIssues`, since vSAN 6.6.
     pub remediable_issues: Vec<String>,
     /// `driversOnHcl`: a `vsan:VsanHclDriverInfo`, since vSAN 6.6.
@@ -41625,7 +41625,7 @@ pub struct VsanHostClomdLivenessResult {
     /// `clomdStat`.
     pub clomd_stat: String,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VsanHostClomdLivenessResult, 3021, { 0 => hostname, 1 => clomd_stat, 2 => error });
 
@@ -41744,7 +41744,7 @@ pub struct VsanHostCreateVmHealthTestResult {
     /// `state`.
     pub state: String,
     /// `fault`.
-    pub fault: Option<Poly<MethodFault>>,
+    pub fault: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VsanHostCreateVmHealthTestResult, 3030, { 0 => hostname, 1 => state, 2 => fault });
 
@@ -41774,7 +41774,7 @@ pub struct VsanHostDiskMapResult {
     /// `diskResult`.
     pub disk_result: Vec<VsanHostDiskResult>,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VsanHostDiskMapResult, 3033, { 0 => mapping, 1 => disk_result, 2 => error });
 
@@ -41798,7 +41798,7 @@ pub struct VsanHostDiskResult {
     /// `vsanUuid`.
     pub vsan_uuid: Option<String>,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
     /// `degraded`, since 6.0.
     pub degraded: Option<bool>,
 }
@@ -41822,7 +41822,7 @@ pub struct VsanHostHclInfo {
     /// `releaseName`.
     pub release_name: Option<String>,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
     /// `controllers`.
     pub controllers: Vec<VsanHclControllerInfo>,
     /// `pnics`: a `vsan:VsanHclNicInfo`, since vSAN 6.7.
@@ -41859,7 +41859,7 @@ pub struct VsanHostHealthSystemVersionResult {
     /// `version`.
     pub version: Option<String>,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
     /// `build`, since vSAN 8.0.0.3.
     pub build: Option<String>,
 }
@@ -42716,7 +42716,7 @@ pub struct VsanPerfNodeInformation {
     /// `hostname`.
     pub hostname: Option<String>,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
     /// `isCmmdsMaster`.
     pub is_cmmds_master: bool,
     /// `isStatsMaster`.
@@ -42912,7 +42912,7 @@ pub struct VsanPhysicalDiskHealthSummary {
     /// `hostDedupScope`.
     pub host_dedup_scope: Option<i32>,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
     /// `licensedDisks`: a `vsan:VsanLicensedDiskResult`, since vSAN 9.1.0.0.
     pub licensed_disks: Vec<Any>,
 }
@@ -43010,7 +43010,7 @@ pub struct VsanProactiveRebalanceInfoEx {
     /// `hostname`.
     pub hostname: Option<String>,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VsanProactiveRebalanceInfoEx, 3100, {
     0 => running, 1 => start_ts, 2 => stop_ts, 3 => variance_threshold, 4 => time_threshold, 5 => rate_threshold,
@@ -43423,7 +43423,7 @@ pub struct VsanVcsaDeploymentProgress {
     /// `success`.
     pub success: bool,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
     /// `updateCounter`.
     pub update_counter: i64,
     /// `taskId`.
@@ -43540,7 +43540,7 @@ pub struct VsanVsanPcapResult {
     /// `pcap`.
     pub pcap: Option<String>,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
     /// `hostname`.
     pub hostname: Option<String>,
 }
@@ -43911,7 +43911,7 @@ pub struct VslmInfrastructureObjectPolicy {
     /// `profileId`.
     pub profile_id: String,
     /// `error`.
-    pub error: Option<Poly<MethodFault>>,
+    pub error: Option<Box<LocalizedMethodFault>>,
 }
 data_object!(VslmInfrastructureObjectPolicy, 3164, { 0 => name, 1 => backing_object_id, 2 => profile_id, 3 => error });
 

@@ -29,6 +29,10 @@ const NAMESPACES: [(&str, &str); 6] = [
 /// Roots of the type tree. They carry nothing on the wire, so no type has them as its base.
 const ROOTS: [&str; 2] = ["DataObject", "DynamicData"];
 
+/// The base of all faults, and what carries one where a value stands.
+const FAULT: &str = "MethodFault";
+const LOCALIZED_FAULT: &str = "LocalizedMethodFault";
+
 /// Secrets that the registry does not mark: (type or method, field or parameter).
 /// `*` stands for every method.
 const MORE_SECRETS: [(&str, &str); 9] = [
@@ -49,10 +53,11 @@ const SECRET_RESULTS: [&str; 1] = ["AcquireCloneTicket"];
 const ABOUT: &str = "The vSphere Web Services API: names, types, flags and versions; no prose. \
     Written by `cargo xtask schema-import`; not to be edited by hand.";
 
-const CORRECTIONS: [&str; 6] = [
+const CORRECTIONS: [&str; 7] = [
     "DataObject and DynamicData, the roots of the type tree, are left out: they carry nothing on the wire.",
     "ManagedObject stands once.",
     "LocalizedMethodFault has no base, as in the WSDL.",
+    "A fault that stands as a value is a LocalizedMethodFault, as in the WSDL.",
     "A field that links to an object by its key is marked `link`: the wire carries the key, a string.",
     "Some passwords and tokens that the registry does not mark are marked `secret`.",
     "A version id whose API number is a hash has the number that its name spells.",
@@ -324,13 +329,17 @@ impl Index {
     }
 
     fn ty(&self, ty: &DumpType, home: usize) -> Result<TypeExpr> {
-        let name = match primitive(&ty.t) {
+        let mut name = match primitive(&ty.t) {
             Some(name) => Name {
                 namespace: None,
                 name: name.to_owned(),
             },
             None => self.name(&ty.t, ty.q.as_deref(), home)?,
         };
+        // The registry's own codec wraps every fault that stands as a value.
+        if name.name == FAULT {
+            LOCALIZED_FAULT.clone_into(&mut name.name);
+        }
         Ok(TypeExpr {
             name,
             array: ty.a != 0,
@@ -346,13 +355,18 @@ impl Index {
         since: &str,
     ) -> Result<Vec<Member>> {
         let member = |m: DumpMember| {
+            let wraps = owner == LOCALIZED_FAULT && m.ty.t == FAULT;
             let listed = MORE_SECRETS
                 .iter()
                 .any(|&(o, n)| n == m.n && (o == owner || o == "*"));
+            let mut ty = self
+                .ty(&m.ty, home)
+                .with_context(|| format!("{owner}.{}", m.n))?;
+            if wraps {
+                FAULT.clone_into(&mut ty.name.name);
+            }
             Ok(Member {
-                ty: self
-                    .ty(&m.ty, home)
-                    .with_context(|| format!("{owner}.{}", m.n))?,
+                ty,
                 since: (m.v != since).then_some(m.v),
                 link: m.link != 0,
                 secret: m.secret != 0 || listed,
