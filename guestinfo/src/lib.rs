@@ -14,8 +14,9 @@ mod value;
 pub mod vic;
 
 pub use codec::{
-    Checkpoint, Decode, Decoded, Decoder, Describer, Encode, Encoder, Field, GuestInfo, Issue,
-    IssueKind, MAX_ELEMENTS, MAX_VALUE_BYTES, Place, Report, Rounds, Shape, View, decode, encode,
+    Change, Checkpoint, Decode, Decoded, Decoder, Describer, Encode, Encoder, Field, GuestInfo,
+    Issue, IssueKind, MAX_ELEMENTS, MAX_VALUE_BYTES, Place, PowerState, Refusal, Refused, Report,
+    Rounds, Shape, Update, View, decode, encode, update,
 };
 pub use dialect::Dialect;
 pub use error::{DecodeError, EncodeError};

@@ -132,19 +132,13 @@ impl<'a> Decode<'a> {
             ),
         >,
     ) -> Decoded<T> {
-        let keys = keys.into_iter();
-        let mut index = Index::with_capacity(keys.size_hint().0);
-        let mut issues = Vec::new();
-        for (key, value) in keys {
-            let key = key.as_ref();
-            if let Err(first) = index.insert(key, value.as_ref()) {
-                issues.push(Issue {
-                    key: key.into(),
-                    kind: IssueKind::Duplicate,
-                    detail: format!("only its case differs from {first:?}, which counts").into(),
-                });
-            }
-        }
+        let (index, duplicates) = Index::of(keys);
+        let issues = duplicates.into_iter().map(|(first, key)| Issue {
+            key: key.into(),
+            kind: IssueKind::Duplicate,
+            detail: format!("only its case differs from {first:?}, which counts").into(),
+        });
+        let issues = issues.collect();
         self.run_on(&index, issues)
     }
 
@@ -169,19 +163,15 @@ impl<'a> Decode<'a> {
         Ok(decoded.value)
     }
 
-    /// The dialect that was given, else the one of the keys, else the newest.
-    pub(crate) fn dialect_of(&self, index: &Index<'_>) -> Dialect {
-        self.dialect
-            .or_else(|| Dialect::detect(index.unread()))
-            .unwrap_or_default()
-    }
-
     pub(crate) fn run_on<T: GuestInfo + Default>(
         &self,
         index: &Index<'_>,
         issues: Vec<Issue>,
     ) -> Decoded<T> {
-        let dialect = self.dialect_of(index);
+        let dialect = self
+            .dialect
+            .or_else(|| Dialect::detect(index.keys()))
+            .unwrap_or_default();
         let mut decoder = self.decoder(dialect, Source::Index(index), issues);
         let value = decoder.whole();
         decoder.report_unknown(index);

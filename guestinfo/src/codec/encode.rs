@@ -65,9 +65,9 @@ pub fn encode<T: GuestInfo>(
 /// ```
 #[derive(Clone, Debug)]
 pub struct Encode<'a> {
-    dialect: Dialect,
-    root: Cow<'a, str>,
-    secret_key: Option<&'a SecretKey>,
+    pub(super) dialect: Dialect,
+    pub(super) root: Cow<'a, str>,
+    pub(super) secret_key: Option<&'a SecretKey>,
 }
 
 impl<'a> Encode<'a> {

@@ -28,6 +28,26 @@ impl<'a> Index<'a> {
         }
     }
 
+    /// All keys and values; and for each key that equals an earlier one, both.
+    pub(crate) fn of<K, V>(
+        keys: impl IntoIterator<Item = (&'a K, &'a V)>,
+    ) -> (Self, Vec<(&'a str, &'a str)>)
+    where
+        K: AsRef<str> + ?Sized + 'a,
+        V: AsRef<str> + ?Sized + 'a,
+    {
+        let keys = keys.into_iter();
+        let mut index = Self::with_capacity(keys.size_hint().0);
+        let mut duplicates = Vec::new();
+        for (key, value) in keys {
+            let key = key.as_ref();
+            if let Err(first) = index.insert(key, value.as_ref()) {
+                duplicates.push((first, key));
+            }
+        }
+        (index, duplicates)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
     }
@@ -67,6 +87,11 @@ impl<'a> Index<'a> {
         let found = self.find(key, fold_hash(key.as_bytes())).ok()?;
         let entry = &self.entries[found];
         Some((entry.key, entry.value))
+    }
+
+    /// All keys.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.entries.iter().map(|entry| entry.key)
     }
 
     /// The keys that nobody has read.

@@ -18,6 +18,7 @@ mod index;
 mod report;
 mod rounds;
 mod schema;
+mod update;
 
 pub use decode::{Checkpoint, Decode, Decoded, Decoder, View, decode};
 pub use encode::{Encode, Encoder, MAX_VALUE_BYTES, encode};
@@ -25,6 +26,7 @@ pub use field::{Field, Place};
 pub use report::{Issue, IssueKind, Report};
 pub use rounds::Rounds;
 pub use schema::Describer;
+pub use update::{Change, PowerState, Refusal, Refused, Update, update};
 
 use crate::dialect::Dialect;
 

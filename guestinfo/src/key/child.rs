@@ -204,3 +204,81 @@ fn push_rewritten(text: &mut String, path: &str, access: Access) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+    use crate::key::scope_of;
+
+    /// A cursor at a finished key.
+    fn at(dialect: Dialect, key: &str) -> Cursor {
+        let mut cursor = Cursor::new(dialect, "");
+        if key != "-" {
+            cursor.scope = scope_of(key);
+            cursor.text = key.split('@').next().unwrap().to_owned();
+        }
+        cursor
+    }
+
+    fn scope(words: &str) -> Scope {
+        let mut scope = Scope::HIDDEN;
+        for word in words.split(',') {
+            match word {
+                "hidden" => (),
+                "read-only" => scope.access = Access::ReadOnly,
+                "read-write" => scope.access = Access::ReadWrite,
+                "secret" => scope.secret = true,
+                "non-persistent" => scope.non_persistent = true,
+                _ => panic!("{word}"),
+            }
+        }
+        scope
+    }
+
+    #[test]
+    fn the_vectors_of_key_arithmetic() {
+        let vectors = include_str!("../../tests/vectors/keys.txt");
+        let mut checked = 0;
+        for line in vectors.lines().filter(|line| !line.is_empty()) {
+            if line.starts_with('#') {
+                continue;
+            }
+            let columns: Vec<_> = line.split_whitespace().collect();
+            let [parent, words, leaf, expected] = columns[..] else {
+                panic!("{line}");
+            };
+            for dialect in Dialect::ALL {
+                let spell = |key: &str| match key.strip_prefix('P') {
+                    Some(rest) => format!("{}{rest}", dialect.base()),
+                    None => key.to_owned(),
+                };
+                let mut cursor = at(dialect, &spell(parent));
+                let before = cursor.key();
+                let mark = cursor.field(leaf, Some(scope(words)));
+                assert_eq!(cursor.key(), spell(expected), "{line}");
+                assert_eq!(cursor.with_key(str::to_owned), cursor.key());
+                cursor.leave(mark);
+                assert_eq!(cursor.key(), before, "{line}");
+                checked += 1;
+            }
+        }
+        assert_eq!(checked, 32);
+    }
+
+    #[test]
+    fn entries_keep_their_names_and_fields_below_rewrite_them() {
+        let mut cursor = at(Dialect::Vic1, "guestinfo.vice./m");
+        let entry = cursor.entry("k.1");
+        assert_eq!(cursor.key(), "guestinfo.vice./m|k.1");
+        let field = cursor.field("f", None);
+        assert_eq!(cursor.key(), "guestinfo.vice./m|k/1/f");
+        cursor.leave(field);
+        let field = cursor.field("f", Some(Scope::READ_WRITE));
+        assert_eq!(cursor.key(), "guestinfo.vice..m|k.1.f");
+        cursor.leave(field);
+        cursor.leave(entry);
+        assert_eq!(cursor.key(), "guestinfo.vice./m");
+    }
+}

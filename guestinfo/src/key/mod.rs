@@ -248,6 +248,24 @@ pub(crate) fn guest_may_write(text: &str) -> bool {
     strip_prefix_ignore_case(text, Dialect::Vic04.base()).is_some() && !text.contains('/')
 }
 
+/// What the form of any key says about its scope, also of keys that are not
+/// ours.
+pub(crate) fn scope_of(text: &str) -> Scope {
+    let mut scope = Scope::HIDDEN;
+    let rest = text.strip_suffix(NON_PERSISTENT_SUFFIX);
+    scope.non_persistent = rest.is_some();
+    scope.secret = rest.unwrap_or(text).ends_with(SECRET_SUFFIX);
+    if let Some(rest) = strip_prefix_ignore_case(text, Dialect::Vic04.base()) {
+        let rest = strip_prefix_ignore_case(rest, "vice.").unwrap_or(rest);
+        scope.access = if rest.starts_with('/') {
+            Access::ReadOnly
+        } else {
+            Access::ReadWrite
+        };
+    }
+    scope
+}
+
 /// What the grammar of a VMX file forbids in a key.
 pub(crate) fn is_forbidden(c: char) -> bool {
     c.is_control() || matches!(c, ' ' | '#' | '=' | '"')

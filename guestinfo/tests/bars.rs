@@ -1,0 +1,180 @@
+//! Lists and maps whose texts hold the separator.
+#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+
+use std::collections::BTreeMap;
+
+use guestinfo::{Decode, Dialect, GuestInfo, IssueKind, encode, update};
+
+#[derive(Debug, Default, PartialEq, GuestInfo)]
+struct List {
+    #[guestinfo(key = "k", scope = "read-only")]
+    list: Vec<String>,
+}
+
+#[derive(Debug, Default, PartialEq, GuestInfo)]
+struct Map {
+    #[guestinfo(key = "k", scope = "read-only")]
+    map: BTreeMap<String, String>,
+}
+
+#[derive(Debug, Default, PartialEq, GuestInfo)]
+struct Deep {
+    #[guestinfo(key = "k", scope = "read-only")]
+    map: BTreeMap<String, Leaf>,
+}
+
+#[derive(Debug, Default, PartialEq, GuestInfo)]
+struct Leaf {
+    #[guestinfo(scope = "read-only")]
+    ro: u8,
+    #[guestinfo(scope = "read-write")]
+    rw: u8,
+    #[guestinfo(scope = "hidden")]
+    hidden: u8,
+}
+
+type Keys = BTreeMap<String, String>;
+
+fn list(texts: &[&str]) -> List {
+    List {
+        list: texts.iter().map(ToString::to_string).collect(),
+    }
+}
+
+fn map(entries: &[(&str, &str)]) -> Map {
+    let entries = entries.iter().map(|(k, v)| ((*k).into(), (*v).into()));
+    Map {
+        map: entries.collect(),
+    }
+}
+
+/// What VIC writes over the keys of ours: it knows nothing of the exact form.
+fn vic_writes(keys: &mut Keys, entries: &[(&str, &str)]) {
+    for (key, value) in entries {
+        keys.insert(format!("guestinfo./{key}"), (*value).into());
+    }
+}
+
+fn read<T: GuestInfo + Default>(keys: &Keys) -> (T, Vec<IssueKind>) {
+    let decoded = Decode::new().dialect(Dialect::Vic04).run(keys);
+    let kinds = decoded.report.issues().iter().map(|issue| issue.kind);
+    (decoded.value, kinds.collect())
+}
+
+#[test]
+fn lists_survive_and_vic_sees_what_it_would_have_written() {
+    for texts in [
+        &["a|b", "c"][..],
+        &["|"],
+        &["||", "", "|"],
+        &["", ""],
+        &[""],
+        &["a", "b|"],
+        &["PATH=/bin", "A=dmesg | grep vmxnet"],
+        &["x|<nil>"],
+    ] {
+        let value = list(texts);
+        let keys = encode(&value, Dialect::Vic04).unwrap();
+        let joined = texts.join("|");
+        let joined = if joined.is_empty() { "<nil>" } else { &joined };
+        assert_eq!(keys["guestinfo./k"], (texts.len() - 1).to_string());
+        assert_eq!(keys["guestinfo./k~"], joined);
+        assert_eq!(read::<List>(&keys), (value, vec![]), "{texts:?}");
+    }
+}
+
+#[test]
+fn an_older_writer_of_a_list_wins() {
+    let ours = encode(&list(&["a|b", "c"]), Dialect::Vic04).unwrap();
+
+    let mut keys = ours.clone();
+    vic_writes(&mut keys, &[("k", "1"), ("k~", "x|y")]);
+    let (value, issues) = read::<List>(&keys);
+    assert_eq!(value, list(&["x", "y"]));
+    assert_eq!(issues, [IssueKind::Stale, IssueKind::Unknown]);
+
+    // The same joined text, but three elements now.
+    let mut keys = ours.clone();
+    vic_writes(&mut keys, &[("k", "2")]);
+    let (value, issues) = read::<List>(&keys);
+    assert_eq!(value, list(&["a", "b", "c"]));
+    assert_eq!(issues, [IssueKind::Stale, IssueKind::Unknown]);
+
+    // A list of VIC's own with a bar in it: cut, as VIC reads it, and reported.
+    let mut keys = Keys::new();
+    vic_writes(&mut keys, &[("k", "1"), ("k~", "a|b|c")]);
+    let (value, issues) = read::<List>(&keys);
+    assert_eq!(value, list(&["a", "b"]));
+    assert_eq!(issues, [IssueKind::Truncated]);
+
+    // The next update takes the stale elements away.
+    let mut keys = ours;
+    vic_writes(&mut keys, &[("k", "1"), ("k~", "x|y")]);
+    let changes = update(&keys, &list(&["x", "y"])).unwrap();
+    assert_eq!(changes.sets().count(), 0);
+    assert_eq!(
+        changes.deletes().collect::<Vec<_>>(),
+        ["guestinfo./k|0", "guestinfo./k|1"]
+    );
+}
+
+#[test]
+fn map_keys_with_separators_survive() {
+    for entries in [
+        &[("a|b", "1"), ("c", "2")][..],
+        &[("a|b", "1"), ("a", "2"), ("b", "3")],
+        &[("|", "1")],
+        &[("a||b", "1"), ("|a", "2"), ("b|", "3")],
+        &[("a.b", "1"), ("a/b", "2"), ("..", "3"), ("a/", "4")],
+        &[("a@b", "1"), ("a~b", "2")],
+    ] {
+        let value = map(entries);
+        for dialect in Dialect::ALL {
+            let keys = encode(&value, dialect).unwrap();
+            let decoded = Decode::new().dialect(dialect).strict::<Map>(&keys);
+            assert_eq!(decoded.unwrap(), value, "{entries:?}");
+        }
+    }
+    for name in ["a|b", "a.b", "a/b", "a.b/c|d", "."] {
+        let leaf = Leaf {
+            ro: 1,
+            rw: 2,
+            hidden: 3,
+        };
+        let value = Deep {
+            map: BTreeMap::from([(name.to_owned(), leaf)]),
+        };
+        let keys = encode(&value, Dialect::Vic1).unwrap();
+        let decoded = Decode::new().dialect(Dialect::Vic1).strict::<Deep>(&keys);
+        assert_eq!(decoded.unwrap(), value, "{name:?}");
+    }
+}
+
+#[test]
+fn vic_sees_the_map_that_it_would_have_written() {
+    let keys = encode(&map(&[("a|b", "1"), ("c", "2")]), Dialect::Vic04).unwrap();
+    assert_eq!(keys["guestinfo./k"], "a|b|c");
+    assert_eq!(keys["guestinfo./k|a|b"], "1");
+    assert_eq!(keys["guestinfo./k|c"], "2");
+    assert_eq!(keys["guestinfo./k~|0"], "a|b");
+    assert_eq!(keys["guestinfo./k~|1"], "c");
+    let plain = encode(&map(&[("a", "1"), ("c", "2")]), Dialect::Vic04).unwrap();
+    assert_eq!(plain.len(), 3);
+}
+
+#[test]
+fn an_older_writer_of_a_map_wins() {
+    let mut keys = encode(&map(&[("a|b", "1"), ("c", "2")]), Dialect::Vic04).unwrap();
+    // The same list of names; the entries tell them apart.
+    vic_writes(&mut keys, &[("k", "a|b|c"), ("k|a", "x"), ("k|b", "y")]);
+    let (value, issues) = read::<Map>(&keys);
+    assert_eq!(value, map(&[("a", "x"), ("b", "y"), ("c", "2")]));
+    assert!(issues.contains(&IssueKind::Stale));
+
+    let changes = update(&keys, &value).unwrap();
+    assert_eq!(changes.sets().count(), 0);
+    assert_eq!(
+        changes.deletes().collect::<Vec<_>>(),
+        ["guestinfo./k|a|b", "guestinfo./k~|0", "guestinfo./k~|1"]
+    );
+}
