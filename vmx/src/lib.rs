@@ -6,6 +6,10 @@
 //!   byte as it was read, whatever it held. It reads by VMware's own rules.
 //! * [`ExtraConfig`] is the vSphere API's view of the settings without a property
 //!   of their own, with the server's merge rules.
+//! * [`view::VirtualMachineFile`] reads and edits the settings as Rust types.
+//! * [`Document::check`] tells what VMware, libvirt and others would make of a file,
+//!   [`Document::diff`] what differs between two.
+//! * [`FileKind`] tells a `.vmx` from its neighbours, [`Snapshots`] reads a `.vmsd`.
 //! * [`Encoding`] knows the charset names of `.encoding`.
 //!
 //! # The grammar in short
@@ -60,16 +64,23 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod check;
+mod diff;
 mod document;
 mod encoding;
 mod error;
 mod escape;
 mod extra_config;
+mod kind;
 mod line;
 mod name;
 mod reserved;
+mod snapshots;
 mod value;
+pub mod view;
 
+pub use crate::check::{Construct, Effect, Finding, Reader};
+pub use crate::diff::Difference;
 pub use crate::document::{
     Change, Document, Entries, Entry, Line, LineKind, Lines, ParseOptions, Policy, Source,
     Unencodable,
@@ -77,6 +88,8 @@ pub use crate::document::{
 pub use crate::encoding::{Encoding, EncodingError};
 pub use crate::error::{EditError, ParseError, ParseErrorKind, Position, ValueError};
 pub use crate::extra_config::{Applied, ExtraConfig, ExtraConfigError};
+pub use crate::kind::FileKind;
 pub use crate::name::{Name, NameError};
 pub use crate::reserved::{has_own_field, is_hidden};
+pub use crate::snapshots::{Snapshot, SnapshotDisk, Snapshots};
 pub use crate::value::{Tristate, Value};

@@ -106,6 +106,13 @@ impl<'a> Name<'a> {
             .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
     }
 
+    /// Whether the name ends with `suffix`, without regard to ASCII case.
+    #[must_use]
+    pub fn ends_with(self, suffix: &str) -> bool {
+        let start = self.0.len().checked_sub(suffix.len());
+        start.is_some_and(|start| self.0[start..].eq_ignore_ascii_case(suffix.as_bytes()))
+    }
+
     /// Whether the name speaks to the dictionary itself: it begins with `.`, or is
     /// one of the spellings that old products gave to `.encoding`.
     #[must_use]

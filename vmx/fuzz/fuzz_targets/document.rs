@@ -43,12 +43,19 @@ impl Target<'_> {
 }
 
 fuzz_target!(|input: Input<'_>| {
-    let source = if input.buffer { Source::Buffer } else { Source::File };
+    let source = if input.buffer {
+        Source::Buffer
+    } else {
+        Source::File
+    };
     let options = ParseOptions::new().source(source);
-    let mut document =
-        options.policy(Policy::Lenient).parse(input.bytes).expect("lenient parsing takes any bytes");
+    let mut document = options
+        .policy(Policy::Lenient)
+        .parse(input.bytes)
+        .expect("lenient parsing takes any bytes");
     assert_eq!(document.to_bytes(), input.bytes);
 
+    let _ = vmx::FileKind::of(input.bytes);
     let problems = document.problems();
     let strict = options.parse(input.bytes).err();
     assert_eq!(strict, problems.first().cloned());
@@ -58,18 +65,28 @@ fuzz_target!(|input: Input<'_>| {
     }
     read(&document);
 
-    document.on_unencodable(if input.upgrade { Unencodable::Upgrade } else { Unencodable::Refuse });
+    document.on_unencodable(if input.upgrade {
+        Unencodable::Upgrade
+    } else {
+        Unencodable::Refuse
+    });
     let mut changes = Vec::new();
     for edit in &input.edits {
         let before = document.to_bytes();
         match apply(&mut document, edit) {
             Some(change) => changes.push(change),
-            None => assert_eq!(document.to_bytes(), before, "a refused edit changes nothing"),
+            None => assert_eq!(
+                document.to_bytes(),
+                before,
+                "a refused edit changes nothing"
+            ),
         }
     }
     read(&document);
     for change in changes.into_iter().rev() {
-        document.undo(change).expect("the last change can be undone");
+        document
+            .undo(change)
+            .expect("the last change can be undone");
     }
     assert_eq!(document.to_bytes(), input.bytes);
 });
@@ -78,15 +95,37 @@ fuzz_target!(|input: Input<'_>| {
 fn read(document: &Document) {
     for entry in document.entries() {
         let value = entry.value();
-        let _ = (value.text(), value.boolean(), value.tristate(), value.integer(), value.float());
-        let _ = (entry.comment(), entry.name().to_string(), format!("{entry:?}"));
-        let first = document.entry(entry.name().as_bytes()).expect("a name that is there is found");
+        let _ = (
+            value.text(),
+            value.boolean(),
+            value.tristate(),
+            value.integer(),
+            value.float(),
+        );
+        let _ = (
+            entry.comment(),
+            entry.name().to_string(),
+            format!("{entry:?}"),
+        );
+        let first = document
+            .entry(entry.name().as_bytes())
+            .expect("a name that is there is found");
         assert_eq!(first.name(), entry.name());
         assert!(first.is_first());
     }
     for line in document.lines() {
         let _ = (line.kind(), line.content(), line.terminator());
     }
+    let mut before = None;
+    for finding in document.check() {
+        assert!(before <= Some((finding.effect, finding.reader)));
+        before = Some((finding.effect, finding.reader));
+        let _ = finding.to_string();
+    }
+    let machine = vmx::view::VirtualMachineFile::new(document);
+    let _ = (machine.devices(), machine.faults(), document.kind());
+    let _ = vmx::Snapshots::new(document).all();
+    assert!(document.diff(document).is_empty());
     if let Ok(extra) = ExtraConfig::from_document(document) {
         let mut copy = document.clone();
         if extra.write_to(&mut copy).is_ok() {
@@ -106,7 +145,9 @@ fn apply(document: &mut Document, edit: &Edit<'_>) -> Option<Change> {
             Some(change)
         }
         Edit::InsertAfter(target, name, value) => {
-            let change = document.insert_after(target.name(document), name, value).ok()?;
+            let change = document
+                .insert_after(target.name(document), name, value)
+                .ok()?;
             reads_back(document, name.as_bytes(), value);
             Some(change)
         }
@@ -120,7 +161,10 @@ fn apply(document: &mut Document, edit: &Edit<'_>) -> Option<Change> {
             let from = target.name(document);
             let value = document.get(&from).map(|value| value.bytes().into_owned());
             let change = document.rename(&from, to).ok()?;
-            assert_eq!(document.get(to).map(|value| value.bytes().into_owned()), value);
+            assert_eq!(
+                document.get(to).map(|value| value.bytes().into_owned()),
+                value
+            );
             Some(change)
         }
         Edit::Transcode(label) => {
@@ -128,7 +172,9 @@ fn apply(document: &mut Document, edit: &Edit<'_>) -> Option<Change> {
             let texts = |document: &Document| {
                 let declares = |name: vmx::Name<'_>| name.is_metavariable();
                 let entries = document.entries().filter(|entry| !declares(entry.name()));
-                entries.map(|e| e.value().text().ok().map(|t| t.into_owned())).collect::<Vec<_>>()
+                entries
+                    .map(|e| e.value().text().ok().map(|t| t.into_owned()))
+                    .collect::<Vec<_>>()
             };
             let before = texts(document);
             let change = document.transcode(encoding).ok()?;
@@ -137,9 +183,8 @@ fn apply(document: &mut Document, edit: &Edit<'_>) -> Option<Change> {
         }
         Edit::RemoveDuplicates => {
             let change = document.remove_duplicates();
-            let duplicate = |p: &vmx::ParseError| {
-                matches!(p.kind(), vmx::ParseErrorKind::Duplicate { .. })
-            };
+            let duplicate =
+                |p: &vmx::ParseError| matches!(p.kind(), vmx::ParseErrorKind::Duplicate { .. });
             assert!(!document.problems().iter().any(duplicate));
             Some(change)
         }
@@ -149,7 +194,9 @@ fn apply(document: &mut Document, edit: &Edit<'_>) -> Option<Change> {
 /// The value is there, and still there after the file was written and read.
 fn reads_back(document: &Document, name: &[u8], value: &str) {
     let text = |document: &Document| {
-        document.get(name).and_then(|found| found.text().ok().map(|text| text.into_owned()))
+        document
+            .get(name)
+            .and_then(|found| found.text().ok().map(|text| text.into_owned()))
     };
     assert_eq!(text(document).as_deref(), Some(value));
     // A file that begins with two byte order marks loses the meaning of one when

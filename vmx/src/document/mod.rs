@@ -170,7 +170,9 @@ impl Document {
     }
 
     fn declares_encoding(&self) -> bool {
-        self.lines.iter().any(|line| declares_encoding(line, &self.source))
+        self.lines
+            .iter()
+            .any(|line| declares_encoding(line, &self.source))
     }
 
     /// The charset for values, if it is known.

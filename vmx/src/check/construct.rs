@@ -1,0 +1,263 @@
+//! Constructs that readers disagree on, and who makes what of them.
+//!
+//! The table is what each program was seen to do with such a line.
+
+use std::fmt;
+
+use super::reader::Effect::{self, Misreads, Notes, Refuses, Skips};
+use super::reader::Reader::{
+    self, Dissect, Gns3, Govmx, Guest, Libvirt, Packer, Proxmox, Vagrant, Veeam, VirtV2v, Vmware,
+    XenOrchestra,
+};
+
+macro_rules! constructs {
+    ($($(#[$doc:meta])* $name:ident $text:literal [$($reader:ident $effect:ident,)*])*) => {
+        /// A construct that readers disagree on.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize))]
+        #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+        #[non_exhaustive]
+        pub enum Construct {
+            $($(#[$doc])* #[doc = concat!("Said as: ", $text, ".")] $name,)*
+        }
+
+        impl Construct {
+            /// Who trips over it, and how.
+            #[must_use]
+            pub fn effects(self) -> &'static [(Reader, Effect)] {
+                match self {
+                    $(Self::$name => &[$(($reader, $effect)),*],)*
+                }
+            }
+        }
+
+        impl fmt::Display for Construct {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(match self {
+                    $(Self::$name => $text,)*
+                })
+            }
+        }
+    };
+}
+
+constructs! {
+    /// `a b = "x"`.
+    BlankInName "a blank in a name" [
+        Vmware Refuses, Libvirt Refuses, VirtV2v Skips, Proxmox Skips, Packer Misreads,
+        Govmx Misreads, Vagrant Misreads, Dissect Misreads, Gns3 Misreads, XenOrchestra Misreads,
+    ]
+    /// `note`, `// note`, `; note`.
+    NoEquals "a line without `=` that is no comment" [
+        Vmware Refuses, Libvirt Refuses, Govmx Refuses, VirtV2v Skips, Packer Skips,
+        Vagrant Skips, Gns3 Skips, Proxmox Skips, Dissect Misreads, XenOrchestra Misreads,
+    ]
+    /// `= "x"`.
+    NoName "a line without a name" [
+        Vmware Refuses, Libvirt Refuses,
+    ]
+    /// `a = two words`.
+    BareWords "blanks in a value without quotes" [
+        Vmware Refuses, Libvirt Refuses, VirtV2v Skips, XenOrchestra Misreads,
+    ]
+    /// `a = "x`.
+    UnclosedQuote "a value without its closing quote" [
+        Vmware Refuses, Libvirt Refuses, VirtV2v Skips, Packer Misreads, Govmx Misreads,
+        Vagrant Misreads, Dissect Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// `a = "x"y"`.
+    TextAfterQuote "text behind the closing quote" [
+        Vmware Refuses, Libvirt Refuses, VirtV2v Misreads, Packer Misreads, Govmx Misreads,
+        Vagrant Misreads, Dissect Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// `a = "x";b = "y"`.
+    Semicolon "two entries on a line, separated by `;`" [
+        Vmware Refuses, Govmx Refuses, Libvirt Misreads, VirtV2v Misreads, Packer Misreads,
+        Vagrant Misreads, Dissect Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// `a = "1"` and below `a = "2"`; the first is VMware's.
+    Duplicate "an entry whose name was defined before" [
+        Vmware Refuses, Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads,
+        Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// `.encoding = "nonsense"`, or two that contradict each other.
+    BadEncoding "a character encoding that cannot be followed" [
+        Vmware Refuses, Libvirt Refuses,
+    ]
+    /// Bytes that are not in the charset.
+    Undecodable "a value that is not valid in the encoding of the file" [
+        Vmware Refuses, Libvirt Refuses,
+    ]
+    /// `a = x`.
+    BareValue "a value without quotes" [
+        Libvirt Refuses, VirtV2v Skips, XenOrchestra Misreads,
+    ]
+    /// `a =`.
+    NoValue "an entry without a value" [
+        Libvirt Refuses, VirtV2v Skips, Proxmox Skips, XenOrchestra Misreads,
+    ]
+    /// `guestinfo./repo`, `"a"`.
+    OddName "a name with other characters than letters, digits, `_.:-`" [
+        Libvirt Refuses,
+    ]
+    /// VIC's keys.
+    SlashInName "a name with `/` or `|`" [
+        Veeam Refuses,
+    ]
+    /// EF BB BF at the start.
+    ByteOrderMark "a byte order mark" [
+        Libvirt Refuses, VirtV2v Misreads, Packer Misreads, Govmx Misreads, Vagrant Misreads,
+        Dissect Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// libxml2 does not know the name.
+    ForeignEncodingName "an encoding that only VMware calls by this name" [
+        Libvirt Refuses, Gns3 Misreads,
+    ]
+    /// Text in a charset other than UTF-8.
+    ForeignText "text in another encoding than UTF-8" [
+        VirtV2v Misreads, Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads,
+        Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// `displayName = "100%"`, `annotation = "50|"`.
+    PercentOrPipe "`%` or a lone `|` in displayName or annotation" [
+        Libvirt Refuses,
+    ]
+    /// `a = "x" # note`.
+    TrailingComment "a comment behind a value" [
+        VirtV2v Skips, Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads,
+        Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// `a = "x|22"`.
+    Escape "an escape `|XX`" [
+        Libvirt Misreads, Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads,
+        Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// An escape in displayName or annotation, which libvirt reads.
+    EscapeOfText "an escape `|XX` in displayName or annotation" [
+        Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads, Gns3 Misreads,
+        Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// `a = "x||22"`.
+    PipeBeforeEscape "`|` right before what looks like an escape" [
+        VirtV2v Misreads,
+    ]
+    /// `a = "x|00y"`.
+    EscapedNul "an escaped NUL, which ends the value" [
+        Vmware Misreads, VirtV2v Misreads,
+    ]
+    /// A NUL byte.
+    Nul "a NUL byte, which ends the line" [
+        Vmware Misreads,
+    ]
+    /// `a = 'x'`.
+    Apostrophes "a value in apostrophes" [
+        VirtV2v Skips, Libvirt Misreads, Govmx Misreads, Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// `a = "x=y"`.
+    EqualsInValue "`=` in a value" [
+        Govmx Refuses,
+    ]
+    /// `a = "x\n"`.
+    Backslash "a backslash in a value" [
+        Govmx Misreads,
+    ]
+    /// ` a = "x"`.
+    LeadingBlank "a blank before a name" [
+        VirtV2v Skips, Packer Misreads, XenOrchestra Misreads,
+    ]
+    /// `a = "x"  `.
+    TrailingBlank "a blank behind a value" [
+        VirtV2v Skips, XenOrchestra Misreads,
+    ]
+    /// `a="x"`.
+    OddSpacing "other than one space on either side of `=`" [
+        XenOrchestra Misreads,
+    ]
+    /// A tab behind `=`.
+    TabBeforeValue "a tab before a value" [
+        Dissect Misreads, Gns3 Misreads,
+    ]
+    /// CR LF.
+    Crlf "a line that ends in CR LF" [
+        XenOrchestra Misreads,
+    ]
+    /// CR.
+    LoneCr "a line that ends in CR alone" [
+        Govmx Refuses, VirtV2v Misreads, Packer Misreads, Dissect Misreads, Proxmox Misreads,
+        XenOrchestra Misreads,
+    ]
+    /// `#a = "x"`.
+    CommentedEntry "a comment that looks like an entry" [
+        Packer Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// `  #a = "x"`.
+    IndentedComment "a comment behind blanks that looks like an entry" [
+        Packer Misreads, Govmx Misreads, Vagrant Misreads, Gns3 Misreads, Proxmox Misreads,
+        XenOrchestra Misreads,
+    ]
+    /// `guestOS` and `guestOS.detailed.data`.
+    LeafAndBranch "a name that other names continue behind a dot" [
+        VirtV2v Skips, XenOrchestra Skips,
+    ]
+    /// `.foo = "x"`.
+    Metavariable "a name that begins with `.`, which is dropped" [
+        Vmware Skips,
+    ]
+    /// `memsize` where it looks for `memSize`.
+    OtherCase "memSize in another spelling" [
+        Proxmox Skips,
+    ]
+    /// `scsi0.present = "yes"`.
+    OddBoolean "a `present` that is neither true nor false" [
+        Libvirt Refuses, VirtV2v Misreads,
+    ]
+    /// A setting that is not of its type.
+    WrongType "a setting that is not of its type, read as FALSE, 0 or the default" [
+        Vmware Misreads,
+    ]
+    /// `config.version` or `virtualHW.version` is missing.
+    NoVersion "no config.version or virtualHW.version" [
+        Vmware Refuses, Libvirt Refuses,
+    ]
+    /// `config.version` is not 8, or `virtualHW.version` below 4.
+    OldVersion "a config.version other than 8, or a virtualHW.version below 4" [
+        Libvirt Refuses,
+    ]
+    /// `guestOS` is missing.
+    NoGuestOs "no guestOS: the machine does not power on" [
+        Vmware Misreads,
+    ]
+    /// `memSize` not a multiple of 4.
+    OddMemory "a memSize that is no multiple of 4" [
+        Libvirt Refuses,
+    ]
+    /// The file is larger than `tools.setInfo.sizeLimit`.
+    TooLarge "the file is larger than tools.setInfo.sizeLimit, 1 MiB by default: the guest can write nothing" [
+        Guest Refuses,
+    ]
+    /// A `guestinfo.` value of more than 64 KiB.
+    LongValue "a guestinfo value of more than 64 KiB, the size of a guest's message" [
+        Guest Skips,
+    ]
+    /// A key of 1,000 bytes or more.
+    LongName "a name of 1,000 bytes or more, beyond what VMware is known to build" [
+        Vmware Notes,
+    ]
+    /// A device or its controller is not present.
+    Inert "settings of a device that is not present" [
+        Vmware Notes,
+    ]
+    /// `encryption.data`.
+    Encrypted "the settings are encrypted: without the password only VMware's own can be read" [
+        Vmware Notes, Libvirt Misreads, VirtV2v Misreads, Packer Misreads, Govmx Misreads,
+        Vagrant Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
+    ]
+    /// No `.encoding`.
+    NoEncoding "no .encoding: text beyond ASCII would be read as the host thinks" [
+        Vmware Notes,
+    ]
+    /// Capital letters in names, or comments.
+    Rewritten "names with capital letters, comments: gone when it writes the file" [
+        Packer Notes, Vagrant Notes,
+    ]
+}

@@ -1,0 +1,248 @@
+//! What VMware, libvirt and others would make of a file.
+
+mod construct;
+mod lines;
+mod reader;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use crate::document::{Document, Line, LineKind};
+use crate::error::{ParseError, ParseErrorKind};
+use crate::kind::FileKind;
+use crate::view::{Presence, VirtualMachineFile};
+
+pub use self::construct::Construct;
+pub use self::reader::{Effect, Reader};
+
+/// What one reader makes of one construct in a file.
+///
+/// `Display` is one line without the lines of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Finding {
+    /// What it does.
+    pub effect: Effect,
+    /// Who does it.
+    pub reader: Reader,
+    /// With what.
+    pub construct: Construct,
+    /// Where, lines from 1; empty if it is about the file as a whole.
+    pub lines: Vec<usize>,
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.effect {
+            Effect::Notes => write!(f, "{}: {}", self.reader, self.construct),
+            effect => write!(f, "{} {effect}: {}", self.reader, self.construct),
+        }
+    }
+}
+
+impl Document {
+    /// What VMware, libvirt and others would make of the file, the worst first.
+    ///
+    /// The list is for files that are exchanged with other programs, and before a
+    /// machine is powered on; [`problems`](Self::problems) is what VMware itself
+    /// refuses, with the places. Sizes are findings here and never errors.
+    ///
+    /// ```
+    /// use vmx::{Document, Effect, Reader};
+    ///
+    /// let file = Document::parse(&b".encoding = \"UTF-8\"\nconfig.version = \"8\"\n\
+    ///     virtualHW.version = \"20\"\nguestOS = \"other\"\nguestinfo./repo = \"busybox\"\n"[..])?;
+    /// let findings = file.check();
+    /// assert_eq!(findings[0].to_string(), "libvirt refuses the file: \
+    ///     a name with other characters than letters, digits, `_.:-`");
+    /// assert_eq!(findings[0].lines, [5]);
+    /// # Ok::<(), vmx::ParseError>(())
+    /// ```
+    #[must_use]
+    pub fn check(&self) -> Vec<Finding> {
+        let mut found = Found::default();
+        let mut names = Names::default();
+        let lines: Vec<Line<'_>> = self.lines().collect();
+        for (index, line) in lines.iter().enumerate() {
+            lines::constructs(self, *line, |construct| found.add(construct, index + 1));
+            names.look_at(*line, index + 1);
+        }
+        for problem in self.problems() {
+            let number = problem.position().line;
+            found.add(construct_of(&problem, lines.get(number - 1)), number);
+        }
+        names.report(&mut found);
+        self.check_file(&mut found, &names);
+        found.into_findings()
+    }
+
+    /// Constructs of the file as a whole.
+    fn check_file(&self, found: &mut Found, names: &Names) {
+        let whole = |found: &mut Found, condition: bool, construct| {
+            if condition {
+                found.0.entry(construct).or_default();
+            }
+        };
+        if self.has_byte_order_mark() {
+            found.add(Construct::ByteOrderMark, 1);
+        }
+        let declaration = self
+            .entries()
+            .find(|entry| entry.name().declares_encoding());
+        whole(found, declaration.is_none(), Construct::NoEncoding);
+        if let (Some(entry), Ok(encoding)) = (declaration, self.encoding())
+            && encoding.name() == "windows-949-2000"
+        {
+            found.add(Construct::ForeignEncodingName, entry.position().line);
+        }
+        whole(found, self.is_encrypted(), Construct::Encrypted);
+        let rewritten = self.lines().any(|line| match line.kind() {
+            LineKind::Comment => true,
+            LineKind::Entry(entry) => entry.name().as_bytes().iter().any(u8::is_ascii_uppercase),
+            _ => false,
+        });
+        whole(found, rewritten, Construct::Rewritten);
+        if self.kind() == FileKind::Machine {
+            self.check_machine(found, names);
+        }
+    }
+
+    fn check_machine(&self, found: &mut Found, names: &Names) {
+        let machine = VirtualMachineFile::new(self);
+        let size: usize = self
+            .lines()
+            .map(|l| l.content().len() + l.terminator().len())
+            .sum();
+        let limit = machine.guest_info_size_limit().unwrap_or(1024 * 1024);
+        if size as u64 > limit {
+            found.0.entry(Construct::TooLarge).or_default();
+        }
+        for fault in machine.faults() {
+            found.add_at(Construct::WrongType, names, fault.name());
+        }
+        if !self.is_encrypted() {
+            let missing = |name: &&str| !self.contains(*name);
+            if ["config.version", "virtualHW.version"].iter().any(missing) {
+                found.0.entry(Construct::NoVersion).or_default();
+            }
+            if missing(&"guestOS") {
+                found.0.entry(Construct::NoGuestOs).or_default();
+            }
+        }
+        if machine
+            .config_version()
+            .is_ok_and(|version| version.is_some_and(|v| v != 8))
+        {
+            found.add_at(Construct::OldVersion, names, "config.version");
+        }
+        if machine
+            .hardware_version()
+            .is_ok_and(|version| version.is_some_and(|v| v < 4))
+        {
+            found.add_at(Construct::OldVersion, names, "virtualHW.version");
+        }
+        if machine.memory_mb().is_ok_and(|memory| memory % 4 != 0) {
+            found.add_at(Construct::OddMemory, names, "memSize");
+        }
+        let inert: BTreeSet<String> = machine
+            .devices()
+            .into_iter()
+            .filter(|device| device.presence != Presence::Present)
+            .map(|device| device.place.to_string())
+            .collect();
+        for (index, line) in self.lines().enumerate() {
+            if let LineKind::Entry(entry) = line.kind()
+                && let Some((group, key)) = entry.name().as_str().and_then(|n| n.split_once('.'))
+                && !key.eq_ignore_ascii_case("present")
+                && inert.contains(&group.to_ascii_lowercase())
+            {
+                found.add(Construct::Inert, index + 1);
+            }
+        }
+    }
+}
+
+/// Constructs and their lines.
+#[derive(Default)]
+struct Found(BTreeMap<Construct, BTreeSet<usize>>);
+
+impl Found {
+    fn add(&mut self, construct: Construct, line: usize) {
+        self.0.entry(construct).or_default().insert(line);
+    }
+
+    fn add_at(&mut self, construct: Construct, names: &Names, name: &str) {
+        let line = names.0.get(name.to_ascii_lowercase().as_bytes());
+        self.0.entry(construct).or_default().extend(line);
+    }
+
+    fn into_findings(self) -> Vec<Finding> {
+        let mut findings: Vec<_> = self
+            .0
+            .into_iter()
+            .flat_map(|(construct, lines)| {
+                let lines: Vec<usize> = lines.into_iter().collect();
+                construct
+                    .effects()
+                    .iter()
+                    .map(move |&(reader, effect)| Finding {
+                        effect,
+                        reader,
+                        construct,
+                        lines: lines.clone(),
+                    })
+            })
+            .collect();
+        findings.sort_by_key(|finding| (finding.effect, finding.reader, finding.construct));
+        findings
+    }
+}
+
+fn construct_of(problem: &ParseError, line: Option<&Line<'_>>) -> Construct {
+    match problem.kind() {
+        ParseErrorKind::NameMissing => Construct::NoName,
+        ParseErrorKind::EqualsMissing => match line {
+            Some(line) if line.content().contains(&b'=') => Construct::BlankInName,
+            _ => Construct::NoEquals,
+        },
+        ParseErrorKind::QuoteUnclosed => Construct::UnclosedQuote,
+        ParseErrorKind::TextAfterValue => Construct::BareWords,
+        ParseErrorKind::TextAfterQuote => {
+            let place = problem.position().column - 1;
+            match line.and_then(|line| line.content().get(place)) {
+                Some(b';') => Construct::Semicolon,
+                _ => Construct::TextAfterQuote,
+            }
+        }
+        ParseErrorKind::Duplicate { .. } => Construct::Duplicate,
+        ParseErrorKind::Encoding(_) => Construct::BadEncoding,
+        ParseErrorKind::Undecodable { .. } => Construct::Undecodable,
+        ParseErrorKind::TooLarge => Construct::TooLarge,
+    }
+}
+
+/// Names by their folded spelling, to find those that others continue.
+#[derive(Default)]
+struct Names(BTreeMap<Vec<u8>, usize>);
+
+impl Names {
+    fn look_at(&mut self, line: Line<'_>, number: usize) {
+        if let LineKind::Entry(entry) = line.kind() {
+            self.0
+                .entry(entry.name().folded().into_owned())
+                .or_insert(number);
+        }
+    }
+
+    fn report(&self, found: &mut Found) {
+        for (name, line) in &self.0 {
+            let mut prefix = name.clone();
+            prefix.push(b'.');
+            let next = self.0.range(prefix.clone()..).next();
+            if next.is_some_and(|(longer, _)| longer.starts_with(&prefix)) {
+                found.add(Construct::LeafAndBranch, *line);
+            }
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! What differs between two documents.
+
+use crate::document::{Document, Entry};
+use crate::name::Name;
+
+/// An entry that differs between two documents.
+#[derive(Debug, Clone, Copy)]
+pub enum Difference<'a> {
+    /// Only the old document has it.
+    Removed(Entry<'a>),
+    /// Only the new document has it.
+    Added(Entry<'a>),
+    /// Both have it, with other values: old and new.
+    Changed(Entry<'a>, Entry<'a>),
+}
+
+impl<'a> Difference<'a> {
+    /// The name, in the spelling of the document that has it, of the new one if
+    /// both do.
+    #[must_use]
+    pub fn name(&self) -> Name<'a> {
+        match self {
+            Self::Removed(entry) | Self::Added(entry) | Self::Changed(_, entry) => entry.name(),
+        }
+    }
+}
+
+impl Document {
+    /// What a reader of this document would see change with the other one: removed
+    /// and changed entries in the order of this document, then added ones in the
+    /// order of the other.
+    ///
+    /// Values are compared as text, each by the charset of its file. What VMware
+    /// does not tell apart is no difference: order, spacing, comments, the case of
+    /// names, the spelling of escapes, later entries of a name.
+    ///
+    /// ```
+    /// use vmx::{Difference, Document};
+    ///
+    /// let old = Document::parse(&b"memsize=64\nnote = \"|41\"\n"[..])?;
+    /// let new = Document::parse(&b"note = \"A\"\nmemSize = \"128\"\n"[..])?;
+    /// let differences = old.diff(&new);
+    /// assert!(matches!(differences[..], [Difference::Changed(was, is)]
+    ///     if was.value().raw() == b"64" && is.value().raw() == b"128"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn diff<'a>(&'a self, new: &'a Self) -> Vec<Difference<'a>> {
+        let mut differences = Vec::new();
+        for was in self.entries().filter(Entry::is_first) {
+            match new.entry(was.name().as_bytes()) {
+                None => differences.push(Difference::Removed(was)),
+                Some(is) if !same(was, is) => differences.push(Difference::Changed(was, is)),
+                Some(_) => {}
+            }
+        }
+        let added = new
+            .entries()
+            .filter(|entry| entry.is_first() && !self.contains(entry.name().as_bytes()));
+        differences.extend(added.map(Difference::Added));
+        differences
+    }
+}
+
+fn same(one: Entry<'_>, other: Entry<'_>) -> bool {
+    match (one.value().text(), other.value().text()) {
+        (Ok(one), Ok(other)) => one == other,
+        // What is not text can only be compared as it is.
+        (Err(one), Err(other)) => one == other,
+        _ => false,
+    }
+}

@@ -1,0 +1,138 @@
+//! What a file is: VMware keeps several kinds in one grammar, and others beside.
+
+use crate::document::Document;
+use crate::name::{BYTE_ORDER_MARK, Name};
+
+/// What a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum FileKind {
+    /// A virtual machine, `.vmx`, or a template of one, `.vmtx`.
+    Machine,
+    /// The snapshots of a machine, `.vmsd`; often empty. See
+    /// [`Snapshots`](crate::Snapshots).
+    Snapshots,
+    /// Preferences of a product, or its list of machines.
+    Preferences,
+    /// Some other dictionary in the grammar, or an empty file.
+    Dictionary,
+    /// Extended configuration, `.vmxf`: XML, nothing of which is read here.
+    ExtendedConfig,
+    /// The descriptor of a disk, `.vmdk`: text in a grammar of its own.
+    DiskDescriptor,
+    /// A disk, `.vmdk`.
+    Disk,
+    /// The memory of the firmware, `.nvram`.
+    Nvram,
+}
+
+impl FileKind {
+    /// Tells what a file is by its bytes.
+    ///
+    /// ```
+    /// use vmx::FileKind;
+    ///
+    /// assert_eq!(FileKind::of(b"<?xml version=\"1.0\"?>\n<Foundry>"), FileKind::ExtendedConfig);
+    /// assert_eq!(FileKind::of(b"memsize = \"4\"\n"), FileKind::Machine);
+    /// assert!(!FileKind::of(b"# Disk DescriptorFile\n").is_dictionary());
+    /// ```
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        let plain = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
+        let start = plain.trim_ascii_start();
+        if plain.starts_with(b"KDMV") || plain.starts_with(b"COWD") {
+            return Self::Disk;
+        }
+        if plain.starts_with(b"MRVN") {
+            return Self::Nvram;
+        }
+        if start.starts_with(b"# Disk DescriptorFile") {
+            return Self::DiskDescriptor;
+        }
+        if start.starts_with(b"<") {
+            return Self::ExtendedConfig;
+        }
+        Document::parse_lenient(bytes).map_or(Self::Dictionary, |document| document.kind())
+    }
+
+    /// Whether the file is in the grammar of [`Document`].
+    #[must_use]
+    pub const fn is_dictionary(self) -> bool {
+        matches!(
+            self,
+            Self::Machine | Self::Snapshots | Self::Preferences | Self::Dictionary
+        )
+    }
+}
+
+impl Document {
+    /// What the file is, by the names in it.
+    #[must_use]
+    pub fn kind(&self) -> FileKind {
+        let has = |test: fn(Name<'_>) -> bool| self.entries().any(|entry| test(entry.name()));
+        if has(|name| name.starts_with("snapshot.") || name.starts_with("snapshot0.")) {
+            // A machine has a setting of that prefix too.
+            if !self.contains("virtualHW.version") && !self.contains("config.version") {
+                return FileKind::Snapshots;
+            }
+        }
+        if has(|name| name.starts_with("pref.") || name.starts_with("vmlist1.")) {
+            return FileKind::Preferences;
+        }
+        let of_machine = [
+            "virtualHW.version",
+            "config.version",
+            "displayName",
+            "guestOS",
+            "memSize",
+        ];
+        if of_machine.iter().any(|name| self.contains(name)) || self.is_encrypted() {
+            return FileKind::Machine;
+        }
+        FileKind::Dictionary
+    }
+
+    /// Whether the settings are encrypted: `encryption.data` holds them, and
+    /// `encryption.keySafe` the key behind a password.
+    ///
+    /// Nothing is decrypted here. Both values are kept as they are, and the few
+    /// entries outside can be read and edited.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.contains("encryption.data")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds() {
+        for (bytes, kind) in [
+            (&b""[..], FileKind::Dictionary),
+            (b"\xEF\xBB\xBF  \n<Foundry>", FileKind::ExtendedConfig),
+            (b"KDMV\x01\0\0\0", FileKind::Disk),
+            (b"MRVN\x01\0\0\0", FileKind::Nvram),
+            (
+                b"# Disk DescriptorFile\nversion=1\n",
+                FileKind::DiskDescriptor,
+            ),
+            (b"pref.x = \"1\"\n", FileKind::Preferences),
+            (
+                b".encoding = \"UTF-8\"\nsnapshot.lastUID = \"1\"\n",
+                FileKind::Snapshots,
+            ),
+            (
+                b"config.version = \"8\"\nsnapshot.redoNotWithParent = \"TRUE\"\n",
+                FileKind::Machine,
+            ),
+            (b"encryption.data = \"AAAA\"\n", FileKind::Machine),
+            (b"a = \"1\"\n", FileKind::Dictionary),
+        ] {
+            assert_eq!(FileKind::of(bytes), kind, "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Devices of the board: USB, video, sound, VMCI.
+
+use std::borrow::Borrow;
+
+use crate::document::Document;
+
+use super::place::Class;
+use super::setting::{device, settings, words};
+
+device! {
+    /// A USB controller: `usb`, `ehci`, `usb_xhci`.
+    ///
+    /// API: `VirtualUSBController`, of which `ehci` is the property `ehciEnabled`;
+    /// `VirtualUSBXHCIController`.
+    UsbController
+}
+
+settings! { UsbController {
+    /// Whether the controller is there.
+    present set_present: bool = "present" or false;
+    /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
+    pci_slot set_pci_slot: i32 = "pciSlotNumber";
+} }
+
+impl<D: Borrow<Document>> UsbController<D> {
+    /// The class of the device in the API.
+    #[must_use]
+    pub fn api_type(&self) -> &'static str {
+        match self.place.class() {
+            Class::Xhci => "VirtualUSBXHCIController",
+            _ => "VirtualUSBController",
+        }
+    }
+}
+
+device! {
+    /// The video card, `svga`; API: `VirtualMachineVideoCard`. It is always there.
+    ///
+    /// 3D is a setting of the machine, see
+    /// [`enable_3d`](crate::view::VirtualMachineFile::enable_3d).
+    Video
+}
+
+settings! { Video {
+    /// Part of extraConfig.
+    present set_present: bool = "present" or true;
+    /// Video memory in bytes; API: `videoRamSizeInKB`.
+    memory set_memory: u64 = "vramSize" or 4_194_304u64;
+    /// Whether the product chooses; API: `useAutoDetect`.
+    auto_detect set_auto_detect: bool = "autodetect" or false;
+    /// Screens; API: `numDisplays`.
+    displays set_displays: u32 = "numDisplays" or 1u32;
+    /// Memory for 3D in KB; API: `graphicsMemorySizeInKB`.
+    graphics_memory_kb set_graphics_memory_kb: u64 = "graphicsMemoryKB";
+} }
+
+words! {
+    /// The model of a sound card.
+    pub enum SoundModel {
+        /// `VirtualEnsoniq1371`.
+        Ensoniq1371 = "es1371",
+        /// `VirtualHdAudioCard`.
+        HdAudio = "hdaudio",
+        /// `VirtualSoundBlaster16`.
+        SoundBlaster16 = "sb16",
+    }
+}
+
+device! {
+    /// The sound card, `sound`; API: a subclass of `VirtualSoundCard` by [`SoundModel`].
+    Sound
+}
+
+settings! { Sound {
+    /// Whether the card is there.
+    present set_present: bool = "present" or false;
+    /// The model; API: the class of the device.
+    model set_model: SoundModel = "virtualDev";
+    /// The host's device, -1 for its default; API: `deviceName` of the backing.
+    file_name set_file_name: String = "fileName";
+    /// Whether the host's device is searched; API: `useAutoDetect` of the backing.
+    auto_detect set_auto_detect: bool = "autoDetect" or false;
+    /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
+    pci_slot set_pci_slot: i32 = "pciSlotNumber";
+} }
+
+impl<D: Borrow<Document>> Sound<D> {
+    /// The class of the device in the API.
+    #[must_use]
+    pub fn api_type(&self) -> &'static str {
+        match self.model() {
+            Ok(Some(SoundModel::Ensoniq1371)) => "VirtualEnsoniq1371",
+            Ok(Some(SoundModel::HdAudio)) => "VirtualHdAudioCard",
+            Ok(Some(SoundModel::SoundBlaster16)) => "VirtualSoundBlaster16",
+            _ => "VirtualSoundCard",
+        }
+    }
+}
+
+device! {
+    /// The machine communication interface, `vmci0`; API: `VirtualMachineVMCIDevice`.
+    Vmci
+}
+
+settings! { Vmci {
+    /// Whether the device is there.
+    present set_present: bool = "present" or false;
+    /// The address, a signed number; API: `VirtualMachineVMCIDevice.id`.
+    id set_id: i64 = "id";
+    /// Whether it reaches other machines; API: `allowUnrestrictedCommunication`.
+    unrestricted set_unrestricted: bool = "unrestricted" or false;
+    /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
+    pci_slot set_pci_slot: i32 = "pciSlotNumber";
+} }

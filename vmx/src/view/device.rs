@@ -1,0 +1,239 @@
+//! All devices in one list, and whether they count.
+
+use std::borrow::{Borrow, BorrowMut};
+use std::fmt;
+
+use crate::document::Document;
+
+use super::place::{Class, Place};
+use super::{
+    Controller, Drive, Floppy, NetworkCard, ParallelPort, SerialPort, SettingError, Sound,
+    UsbController, Video, VirtualMachineFile, Vmci, places,
+};
+
+/// Whether a device counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
+#[non_exhaustive]
+pub enum Presence {
+    /// The machine has the device.
+    Present,
+    /// `present` is FALSE, absent or unreadable: all its settings are inert.
+    Absent,
+    /// The device is present and hangs on a controller that is not.
+    NoController,
+}
+
+/// A device of a machine, in short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Device {
+    /// Where it is.
+    pub place: Place,
+    /// Whether it counts.
+    pub presence: Presence,
+    /// Its class in the vSphere API, as far as the file tells.
+    pub api_type: &'static str,
+    /// The class of its backing in the API, as far as the file tells.
+    pub api_backing: Option<&'static str>,
+    /// Its key in the API, where that follows from the place.
+    pub key: Option<u32>,
+    /// The setting that says most: file, network, model.
+    pub summary: Option<String>,
+}
+
+impl fmt::Display for Presence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Present => "present",
+            Self::Absent => "absent",
+            Self::NoController => "no controller",
+        })
+    }
+}
+
+impl<D: Borrow<Document>> VirtualMachineFile<D> {
+    /// The disks: drives whose type is one, or that have none.
+    pub fn disks(&self) -> Vec<Drive<&Document>> {
+        self.drives_where(|drive| drive.drive_type().is_ok_and(|kind| kind.is_disk()))
+    }
+
+    /// The CD drives.
+    pub fn cdroms(&self) -> Vec<Drive<&Document>> {
+        self.drives_where(|drive| drive.drive_type().is_ok_and(|kind| kind.is_cdrom()))
+    }
+
+    fn drives_where(&self, condition: impl Fn(&Drive<&Document>) -> bool) -> Vec<Drive<&Document>> {
+        let mut drives = self.drives();
+        drives.retain(condition);
+        drives
+    }
+
+    /// The video card.
+    pub fn video(&self) -> Video<&Document> {
+        Video::at(self.document.borrow(), Place::of(Class::Svga, 0))
+    }
+
+    /// The sound card.
+    pub fn sound(&self) -> Sound<&Document> {
+        Sound::at(self.document.borrow(), Place::of(Class::Sound, 0))
+    }
+
+    /// The machine communication interface.
+    pub fn vmci(&self) -> Vmci<&Document> {
+        Vmci::at(self.document.borrow(), Place::of(Class::Vmci, 0))
+    }
+
+    /// Whether the device at a place counts: it and its controller are present.
+    pub fn presence(&self, place: Place) -> Presence {
+        let document = self.document.borrow();
+        let present = |place: Place| {
+            let default = matches!(place.class(), Class::Floppy | Class::Svga);
+            let value = document.get(format!("{place}.present"));
+            value.map_or(default, |value| value.boolean().unwrap_or(false))
+        };
+        match place.controller() {
+            _ if !present(place) => Presence::Absent,
+            Some(controller) if !present(controller) => Presence::NoController,
+            _ => Presence::Present,
+        }
+    }
+
+    /// All devices that the file speaks of, in order of class and number.
+    ///
+    /// Floppy drive 0 is among them even if the file does not speak of it: floppy
+    /// drives are there unless the file says otherwise.
+    pub fn devices(&self) -> Vec<Device> {
+        let mut places = places(self.document.borrow());
+        places.insert(Place::of(Class::Floppy, 0));
+        places.into_iter().map(|place| self.device(place)).collect()
+    }
+
+    fn device(&self, place: Place) -> Device {
+        let document: &Document = self.document.borrow();
+        let (api_type, api_backing, summary) = match place.class() {
+            Class::Ide | Class::Scsi | Class::Sata | Class::Nvme if place.unit().is_some() => {
+                let drive = Drive::at(document, place);
+                (
+                    drive.api_type(),
+                    drive.api_backing(),
+                    said(drive.file_name()),
+                )
+            }
+            Class::Ide | Class::Scsi | Class::Sata | Class::Nvme => {
+                let controller = Controller::at(document, place);
+                let model = said(controller.model()).map(|model| model.to_string());
+                (controller.api_type(), None, model)
+            }
+            Class::Ethernet => {
+                let card = NetworkCard::at(document, place);
+                let network = said(card.network_name()).or_else(|| said(card.port_group_id()));
+                let hosted = || said(card.connection_type().map(|kind| Some(kind.to_string())));
+                (card.api_type(), card.api_backing(), network.or_else(hosted))
+            }
+            Class::Serial => {
+                let port = SerialPort::at(document, place);
+                (
+                    "VirtualSerialPort",
+                    port.api_backing(),
+                    said(port.file_name()),
+                )
+            }
+            Class::Parallel => {
+                let port = ParallelPort::at(document, place);
+                (
+                    "VirtualParallelPort",
+                    port.api_backing(),
+                    said(port.file_name()),
+                )
+            }
+            Class::Floppy => {
+                let floppy = Floppy::at(document, place);
+                (
+                    "VirtualFloppy",
+                    floppy.api_backing(),
+                    said(floppy.file_name()),
+                )
+            }
+            Class::Usb | Class::Ehci | Class::Xhci => {
+                (UsbController::at(document, place).api_type(), None, None)
+            }
+            Class::Sound => {
+                let sound = Sound::at(document, place);
+                (
+                    sound.api_type(),
+                    None,
+                    said(sound.model()).map(|model| model.to_string()),
+                )
+            }
+            Class::Svga => {
+                let memory = Video::at(document, place).memory();
+                let summary = memory.ok().map(|bytes| format!("{} KiB", bytes / 1024));
+                ("VirtualMachineVideoCard", None, summary)
+            }
+            Class::Vmci => ("VirtualMachineVMCIDevice", None, None),
+        };
+        let presence = self.presence(place);
+        Device {
+            place,
+            presence,
+            api_type,
+            api_backing,
+            key: place.device_key(),
+            summary,
+        }
+    }
+
+    /// Every setting known to the views that is not of its type.
+    pub fn faults(&self) -> Vec<SettingError> {
+        let document: &Document = self.document.borrow();
+        let mut faults = self.setting_faults();
+        faults.extend(self.instance_uuid().err());
+        faults.extend(self.scheduling().setting_faults());
+        for place in places(document) {
+            faults.extend(match place.class() {
+                Class::Ide | Class::Scsi | Class::Sata | Class::Nvme if place.unit().is_some() => {
+                    Drive::at(document, place).setting_faults()
+                }
+                Class::Ide | Class::Scsi | Class::Sata | Class::Nvme => {
+                    Controller::at(document, place).setting_faults()
+                }
+                Class::Ethernet => NetworkCard::at(document, place).setting_faults(),
+                Class::Serial => SerialPort::at(document, place).setting_faults(),
+                Class::Parallel => ParallelPort::at(document, place).setting_faults(),
+                Class::Floppy => Floppy::at(document, place).setting_faults(),
+                Class::Usb | Class::Ehci | Class::Xhci => {
+                    UsbController::at(document, place).setting_faults()
+                }
+                Class::Sound => Sound::at(document, place).setting_faults(),
+                Class::Svga => Video::at(document, place).setting_faults(),
+                Class::Vmci => Vmci::at(document, place).setting_faults(),
+            });
+        }
+        faults
+    }
+}
+
+impl<D: BorrowMut<Document>> VirtualMachineFile<D> {
+    /// The video card, to edit.
+    pub fn video_mut(&mut self) -> Video<&mut Document> {
+        Video::at(self.document.borrow_mut(), Place::of(Class::Svga, 0))
+    }
+
+    /// The sound card, to edit.
+    pub fn sound_mut(&mut self) -> Sound<&mut Document> {
+        Sound::at(self.document.borrow_mut(), Place::of(Class::Sound, 0))
+    }
+
+    /// The machine communication interface, to edit.
+    pub fn vmci_mut(&mut self) -> Vmci<&mut Document> {
+        Vmci::at(self.document.borrow_mut(), Place::of(Class::Vmci, 0))
+    }
+}
+
+/// What a file says, if it says it well.
+fn said<T>(setting: Result<Option<T>, SettingError>) -> Option<T> {
+    setting.ok().flatten()
+}

@@ -1,0 +1,185 @@
+//! The settings of a virtual machine as Rust types.
+//!
+//! [`VirtualMachineFile`] is a view: it holds no settings, it reads and edits those
+//! of a [`Document`]. Keys that it does not know are left alone. Absent settings read
+//! as VMware's defaults.
+//!
+//! Devices have a view each, for a [`Place`] that may be empty. A device counts only
+//! if it and its controller are `present`, see [`Presence`]; the settings of inert
+//! devices can be read all the same.
+//!
+//! ```
+//! use vmx::Document;
+//! use vmx::view::{Class, ControllerModel, Place, VirtualMachineFile};
+//!
+//! let document = Document::parse(&b"memsize = \"64\"\n\
+//!     scsi0.present = \"TRUE\"\n\
+//!     scsi0.virtualDev = \"pvscsi\"\n\
+//!     scsi0:0.present = \"TRUE\"\n\
+//!     scsi0:0.fileName = \"disk.vmdk\"\n"[..])?;
+//! let mut machine = VirtualMachineFile::new(document);
+//!
+//! assert_eq!(machine.memory_mb()?, 64);
+//! assert_eq!(machine.cpus()?, 1);
+//! let disks = machine.disks();
+//! assert_eq!(disks[0].place().to_string(), "scsi0:0");
+//! assert_eq!(disks[0].file_name()?.as_deref(), Some("disk.vmdk"));
+//! let controller = machine.controller(Place::of(Class::Scsi, 0));
+//! assert_eq!(controller.model()?, Some(ControllerModel::ParaVirtual));
+//!
+//! machine.set_memory_mb(128u32)?;
+//! assert!(machine.into_document().to_bytes().starts_with(b"memsize = \"128\"\n"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod board;
+mod device;
+mod identity;
+mod machine;
+mod network;
+mod place;
+mod port;
+mod scheduling;
+mod setting;
+mod storage;
+
+use std::borrow::{Borrow, BorrowMut};
+use std::collections::BTreeSet;
+
+use crate::document::Document;
+
+pub use self::board::{Sound, SoundModel, UsbController, Video, Vmci};
+pub use self::device::{Device, Presence};
+pub use self::identity::{IdentityError, MacAddress, Uuid};
+pub use self::machine::{Firmware, PowerType, ProductCompatibility, ToolsUpgrade, UuidAction};
+pub use self::network::{AddressType, CardModel, ConnectionType, NetworkCard};
+pub use self::place::{Class, Place};
+pub use self::port::{EndPoint, Floppy, ParallelPort, PortType, SerialPort};
+pub use self::scheduling::{LatencySensitivity, Limit, Scheduling, Shares};
+pub use self::setting::SettingError;
+pub(crate) use self::setting::read;
+pub use self::storage::{
+    Controller, ControllerModel, DiskMode, DiskSharing, Drive, DriveType, SharedBus,
+};
+
+/// The settings of a virtual machine, read from a [`Document`] and edited in it.
+///
+/// `D` is a document: owned, `&Document`, or `&mut Document` to edit.
+#[derive(Debug, Clone)]
+pub struct VirtualMachineFile<D = Document> {
+    document: D,
+}
+
+impl<D> VirtualMachineFile<D> {
+    /// The view of a document.
+    pub const fn new(document: D) -> Self {
+        Self { document }
+    }
+
+    /// The document.
+    pub fn into_document(self) -> D {
+        self.document
+    }
+
+    #[expect(clippy::unused_self, reason = "views of devices need it")]
+    fn entry_name(&self, key: &'static str) -> &'static str {
+        key
+    }
+}
+
+/// The places of which a document has any setting, in order of class and number.
+fn places(document: &Document) -> BTreeSet<Place> {
+    document
+        .entries()
+        .filter_map(|entry| entry.name().as_str().and_then(Place::split))
+        .map(|(place, _)| place)
+        .collect()
+}
+
+fn delete_group(document: &mut Document, place: Place) {
+    let names: Vec<Vec<u8>> = document
+        .entries()
+        .map(|entry| entry.name())
+        .filter(|name| {
+            name.as_str()
+                .and_then(Place::split)
+                .is_some_and(|(found, _)| found == place)
+        })
+        .map(|name| name.as_bytes().to_vec())
+        .collect();
+    for name in names {
+        document.remove(name);
+    }
+}
+
+/// Ways to the views of devices: of one place, to read and to edit, and of all
+/// places that the file speaks of.
+macro_rules! devices {
+    ($(
+        $(#[$doc:meta])*
+        $one:ident $one_mut:ident $all:ident: $view:ident, $classes:pat, $unit:literal;
+    )*) => {
+        impl<D: Borrow<Document>> VirtualMachineFile<D> {
+            /// The document.
+            pub fn document(&self) -> &Document {
+                self.document.borrow()
+            }
+
+            $(
+                $(#[$doc])*
+                ///
+                /// The device need not be there.
+                pub fn $one(&self, place: Place) -> $view<&Document> {
+                    $view::at(self.document.borrow(), place)
+                }
+
+                $(#[$doc])*
+                ///
+                /// All that the file speaks of, those that are not present too.
+                pub fn $all(&self) -> Vec<$view<&Document>> {
+                    let document = self.document.borrow();
+                    places(document)
+                        .into_iter()
+                        .filter(|place| {
+                            matches!(place.class(), $classes) && place.unit().is_some() == $unit
+                        })
+                        .map(|place| $view::at(document, place))
+                        .collect()
+                }
+            )*
+        }
+
+        impl<D: BorrowMut<Document>> VirtualMachineFile<D> {
+            /// The document, to edit.
+            pub fn document_mut(&mut self) -> &mut Document {
+                self.document.borrow_mut()
+            }
+
+            $(
+                $(#[$doc])*
+                ///
+                /// To edit; setting `present` makes a new device.
+                pub fn $one_mut(&mut self, place: Place) -> $view<&mut Document> {
+                    $view::at(self.document.borrow_mut(), place)
+                }
+            )*
+        }
+    };
+}
+
+devices! {
+    /// A disk controller.
+    controller controller_mut controllers: Controller, Class::Scsi | Class::Sata | Class::Nvme, false;
+    /// A disk, CD drive or host device on a controller.
+    drive drive_mut drives: Drive, Class::Ide | Class::Scsi | Class::Sata | Class::Nvme, true;
+    /// A network card.
+    network_card network_card_mut network_cards: NetworkCard, Class::Ethernet, false;
+    /// A serial port.
+    serial_port serial_port_mut serial_ports: SerialPort, Class::Serial, false;
+    /// A parallel port.
+    parallel_port parallel_port_mut parallel_ports: ParallelPort, Class::Parallel, false;
+    /// A floppy drive.
+    floppy floppy_mut floppies: Floppy, Class::Floppy, false;
+    /// A USB controller.
+    usb_controller usb_controller_mut usb_controllers: UsbController, Class::Usb | Class::Ehci | Class::Xhci, false;
+}

@@ -1,0 +1,161 @@
+//! Network cards.
+
+use std::borrow::Borrow;
+
+use crate::document::Document;
+
+use super::identity::MacAddress;
+use super::setting::{device, settings, words};
+
+words! {
+    /// The model of a network card; without a setting it follows from the guest.
+    pub enum CardModel {
+        /// `VirtualPCNet32`.
+        PcNet32 = "vlance",
+        /// `VirtualVmxnet`; `VirtualVmxnet2` if `features` is 15.
+        Vmxnet = "vmxnet",
+        /// `VirtualVmxnet2`.
+        Vmxnet2 = "vmxnet2",
+        /// `VirtualVmxnet3`.
+        Vmxnet3 = "vmxnet3",
+        /// `VirtualE1000`.
+        E1000 = "e1000",
+        /// `VirtualE1000e`.
+        E1000e = "e1000e",
+        /// `VirtualSriovEthernetCard`.
+        Sriov = "sriov",
+    }
+}
+
+words! {
+    /// What hosted products connect a card to.
+    pub enum ConnectionType {
+        /// The network of the host.
+        Bridged = "bridged",
+        /// The host, which translates addresses.
+        Nat = "nat",
+        /// A network with the host alone.
+        HostOnly = "hostonly",
+        /// The virtual switch named by `vnet`.
+        Custom = "custom",
+        /// A monitor device.
+        MonitorDev = "monitor_dev",
+    }
+}
+
+words! {
+    /// Who chose the hardware address; `VirtualEthernetCard.addressType`.
+    pub enum AddressType {
+        /// The host: `generated`, 00:0c:29.
+        Generated = "generated",
+        /// A person: `manual`, 00:50:56:00 to 3f.
+        Static = "static",
+        /// vCenter: `assigned`, 00:50:56:80 to bf.
+        Vpx = "vpx",
+    }
+}
+
+device! {
+    /// A network card, `ethernetN`.
+    ///
+    /// API: a subclass of `VirtualEthernetCard` by [`CardModel`].
+    NetworkCard
+}
+
+settings! { NetworkCard {
+    /// Whether the card is there.
+    present set_present: bool = "present" or false;
+    /// The model; API: the class of the device.
+    model set_model: CardModel = "virtualDev";
+    /// The features of a `vmxnet` card: 15 makes it a `vmxnet2`.
+    features set_features: u32 = "features";
+    /// The network; API: `VirtualEthernetCardNetworkBackingInfo.deviceName`.
+    network_name set_network_name: String = "networkName";
+    /// What hosted products connect it to. The API does not show it.
+    connection_type set_connection_type: ConnectionType = "connectionType" or "bridged";
+    /// The virtual switch of hosted products. The API does not show it.
+    vnet set_vnet: String = "vnet";
+    /// The distributed switch; API: `port.switchUuid` of
+    /// `VirtualEthernetCardDistributedVirtualPortBackingInfo`.
+    switch_id set_switch_id: String = "dvs.switchId";
+    /// The port of a distributed switch; API: `port.portKey`.
+    port_id set_port_id: String = "dvs.portId";
+    /// The port group of a distributed switch; API: `port.portgroupKey`.
+    port_group_id set_port_group_id: String = "dvs.portgroupId";
+    /// The connection to a distributed switch; API: `port.connectionCookie`.
+    connection_id set_connection_id: i32 = "dvs.connectionId";
+    /// The opaque network; API: `VirtualEthernetCardOpaqueNetworkBackingInfo.opaqueNetworkId`.
+    opaque_network_id set_opaque_network_id: String = "opaqueNetwork.id";
+    /// Its type; API: `opaqueNetworkType`.
+    opaque_network_type set_opaque_network_type: String = "opaqueNetwork.type";
+    /// Who chose the address; API: `VirtualEthernetCard.addressType`.
+    address_type set_address_type: AddressType = "addressType" or "generated";
+    /// The address that the host chose; API: `VirtualEthernetCard.macAddress`.
+    generated_address set_generated_address: MacAddress = "generatedAddress";
+    /// The distance of the address from that of the first card, in steps of 10.
+    generated_address_offset set_generated_address_offset: i32 = "generatedAddressOffset";
+    /// The address that a person or vCenter chose; API: `VirtualEthernetCard.macAddress`.
+    static_address set_static_address: MacAddress = "address";
+    /// Whether the address must be in the range of its type. The API does not show it.
+    check_address set_check_address: bool = "checkMACAddress" or true;
+    /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
+    pci_slot set_pci_slot: i32 = "pciSlotNumber";
+    /// Pass-through where it can be; API: `VirtualEthernetCard.uptCompatibilityEnabled`.
+    upt set_upt: bool = "uptCompatibility" or false;
+    /// Wake on LAN; API: `VirtualEthernetCard.wakeOnLanEnabled`.
+    wake_on_lan set_wake_on_lan: bool = "wakeOnPcktRcv" or true;
+    /// Whether it is connected at power-on; API: `VirtualDeviceConnectInfo.startConnected`.
+    start_connected set_start_connected: bool = "startConnected" or true;
+    /// Whether the guest may disconnect it; API: `VirtualDeviceConnectInfo.allowGuestControl`.
+    allow_guest_control set_allow_guest_control: bool = "allowGuestConnectionControl";
+    /// Whether the guest sees the link of the host; part of extraConfig.
+    link_state_propagation set_link_state_propagation: bool = "linkStatePropagation.enable" or false;
+    /// The name that a manager of networks gave it; API: `VirtualEthernetCard.externalId`.
+    external_id set_external_id: String = "externalId";
+} }
+
+impl<D: Borrow<Document>> NetworkCard<D> {
+    /// The hardware address: the one of its [`address_type`](Self::address_type), or
+    /// the other where that is missing.
+    ///
+    /// # Errors
+    ///
+    /// An address is not of six bytes.
+    pub fn mac_address(&self) -> Result<Option<MacAddress>, super::SettingError> {
+        let (generated, fixed) = (self.generated_address()?, self.static_address()?);
+        Ok(match self.address_type()? {
+            AddressType::Generated => generated.or(fixed),
+            _ => fixed.or(generated),
+        })
+    }
+
+    /// The class of the device in the API; without a model it depends on the guest.
+    #[must_use]
+    pub fn api_type(&self) -> &'static str {
+        match self.model() {
+            Ok(Some(CardModel::PcNet32)) => "VirtualPCNet32",
+            Ok(Some(CardModel::Vmxnet)) if self.features() == Ok(Some(15)) => "VirtualVmxnet2",
+            Ok(Some(CardModel::Vmxnet)) => "VirtualVmxnet",
+            Ok(Some(CardModel::Vmxnet2)) => "VirtualVmxnet2",
+            Ok(Some(CardModel::Vmxnet3)) => "VirtualVmxnet3",
+            Ok(Some(CardModel::E1000)) => "VirtualE1000",
+            Ok(Some(CardModel::E1000e)) => "VirtualE1000e",
+            Ok(Some(CardModel::Sriov)) => "VirtualSriovEthernetCard",
+            _ => "VirtualEthernetCard",
+        }
+    }
+
+    /// The class of the backing in the API, as far as the file tells.
+    #[must_use]
+    pub fn api_backing(&self) -> Option<&'static str> {
+        if matches!(self.switch_id(), Ok(Some(_))) {
+            Some("VirtualEthernetCardDistributedVirtualPortBackingInfo")
+        } else if matches!(self.opaque_network_id(), Ok(Some(_))) {
+            Some("VirtualEthernetCardOpaqueNetworkBackingInfo")
+        } else if matches!(self.network_name(), Ok(Some(_))) {
+            Some("VirtualEthernetCardNetworkBackingInfo")
+        } else {
+            None
+        }
+    }
+}

@@ -1,0 +1,259 @@
+//! Where devices are: the part of a name before its first dot.
+
+use std::fmt;
+
+/// A class of devices, by the letters their names begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum Class {
+    /// `ideN:M`, N 0-1, M 0-1.
+    Ide,
+    /// `scsiN` and `scsiN:M`, N 0-3, M 0-15 without 7, to 64 on newer pvscsi.
+    Scsi,
+    /// `sataN` and `sataN:M`, N 0-3, M 0-29.
+    Sata,
+    /// `nvmeN` and `nvmeN:M`, N 0-3, M 0-63.
+    Nvme,
+    /// `ethernetN`, N 0-9.
+    Ethernet,
+    /// `serialN`, N 0-3.
+    Serial,
+    /// `parallelN`, N 0-2.
+    Parallel,
+    /// `floppyN`, N 0-1.
+    Floppy,
+    /// `usb`, the UHCI controller.
+    Usb,
+    /// `ehci`, the USB 2 controller.
+    Ehci,
+    /// `usb_xhci`, the USB 3 controller.
+    Xhci,
+    /// `sound`
+    Sound,
+    /// `svga`
+    Svga,
+    /// `vmciN`, N 0.
+    Vmci,
+}
+
+const CLASSES: &[(&str, Class)] = &[
+    ("ide", Class::Ide),
+    ("scsi", Class::Scsi),
+    ("sata", Class::Sata),
+    ("nvme", Class::Nvme),
+    ("ethernet", Class::Ethernet),
+    ("serial", Class::Serial),
+    ("parallel", Class::Parallel),
+    ("floppy", Class::Floppy),
+    ("usb", Class::Usb),
+    ("ehci", Class::Ehci),
+    ("usb_xhci", Class::Xhci),
+    ("sound", Class::Sound),
+    ("svga", Class::Svga),
+    ("vmci", Class::Vmci),
+];
+
+/// The place of a device: `scsi0:1`, `ethernet0`, `svga`.
+///
+/// `Display` prints it as it stands in names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    class: Class,
+    bus: Option<u32>,
+    unit: Option<u32>,
+}
+
+impl Class {
+    /// The word that names of its devices begin with.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        CLASSES
+            .iter()
+            .find(|(_, class)| *class == self)
+            .map_or("", |(word, _)| word)
+    }
+
+    /// Whether devices of the class have a number.
+    const fn is_numbered(self) -> bool {
+        !matches!(
+            self,
+            Self::Usb | Self::Ehci | Self::Xhci | Self::Sound | Self::Svga
+        )
+    }
+
+    /// Whether the class is of controllers that disks hang on.
+    const fn is_storage(self) -> bool {
+        matches!(self, Self::Ide | Self::Scsi | Self::Sata | Self::Nvme)
+    }
+}
+
+impl Place {
+    /// A device of its own: `ethernet0`, a controller `scsi0`. The number of
+    /// classes that have none (`usb`, `svga`, ..) is not used.
+    #[must_use]
+    pub const fn of(class: Class, number: u32) -> Self {
+        Self {
+            class,
+            bus: if class.is_numbered() {
+                Some(number)
+            } else {
+                None
+            },
+            unit: None,
+        }
+    }
+
+    /// A drive on a controller: `scsi0:1`. Other classes have no units.
+    #[must_use]
+    pub const fn drive(class: Class, bus: u32, unit: u32) -> Self {
+        Self {
+            class,
+            bus: Some(bus),
+            unit: if class.is_storage() { Some(unit) } else { None },
+        }
+    }
+
+    /// The place that a name speaks of, and the rest of the name.
+    pub(crate) fn split(name: &str) -> Option<(Self, &str)> {
+        let (group, key) = name.split_once('.')?;
+        let letters = group
+            .find(|c: char| c.is_ascii_digit() || c == ':')
+            .unwrap_or(group.len());
+        let (word, numbers) = group.split_at(letters);
+        let class = CLASSES
+            .iter()
+            .find(|(known, _)| word.eq_ignore_ascii_case(known))?
+            .1;
+        let number = |digits: &str| {
+            // Numbers as files write them: `scsi00` is nobody's.
+            let plain = digits.bytes().all(|byte| byte.is_ascii_digit())
+                && (digits.len() == 1 || !digits.starts_with('0'));
+            if plain { digits.parse().ok() } else { None }
+        };
+        let place = match numbers.split_once(':') {
+            Some((bus, unit)) if class.is_storage() => {
+                Self::drive(class, number(bus)?, number(unit)?)
+            }
+            None if numbers.is_empty() && !class.is_numbered() => Self::of(class, 0),
+            None if class.is_numbered() => Self::of(class, number(numbers)?),
+            _ => return None,
+        };
+        Some((place, key))
+    }
+
+    /// The class of the device.
+    #[must_use]
+    pub const fn class(self) -> Class {
+        self.class
+    }
+
+    /// The number of the device, or of the controller that it hangs on.
+    #[must_use]
+    pub const fn bus(self) -> Option<u32> {
+        self.bus
+    }
+
+    /// The number on the controller.
+    #[must_use]
+    pub const fn unit(self) -> Option<u32> {
+        self.unit
+    }
+
+    /// The controller of a drive. IDE controllers are always there.
+    #[must_use]
+    pub fn controller(self) -> Option<Self> {
+        match (self.class, self.bus, self.unit) {
+            (Class::Ide, ..) | (_, _, None) | (_, None, _) => None,
+            (class, Some(bus), Some(_)) => Some(Self::of(class, bus)),
+        }
+    }
+
+    /// The key that the API gives to the device, where it is a rule: IDE 200+N,
+    /// SCSI 1000+N, AHCI 15000+N, NVMe 31000+N, network 4000+N, floppy 8000+N,
+    /// serial 9000+N, parallel 10000+N, disks on SCSI 2000+16·N+M, USB 7000,
+    /// xHCI 14000, video 500, VMCI 12000.
+    #[must_use]
+    pub fn device_key(self) -> Option<u32> {
+        let number = self.bus.unwrap_or_default();
+        let key = match (self.class, self.unit) {
+            (Class::Scsi, Some(unit)) if unit < 16 => {
+                return number.checked_mul(16)?.checked_add(2000 + unit);
+            }
+            (_, Some(_)) | (Class::Sound | Class::Ehci, _) => return None,
+            (Class::Ide, _) => 200,
+            (Class::Scsi, _) => 1000,
+            (Class::Sata, _) => 15_000,
+            (Class::Nvme, _) => 31_000,
+            (Class::Ethernet, _) => 4000,
+            (Class::Serial, _) => 9000,
+            (Class::Parallel, _) => 10_000,
+            (Class::Floppy, _) => 8000,
+            (Class::Usb, _) => 7000,
+            (Class::Xhci, _) => 14_000,
+            (Class::Svga, _) => 500,
+            (Class::Vmci, _) => 12_000,
+        };
+        number.checked_add(key)
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.class.as_str())?;
+        if let Some(bus) = self.bus {
+            write!(f, "{bus}")?;
+        }
+        if let Some(unit) = self.unit {
+            write!(f, ":{unit}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl serde::Serialize for Place {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_devices() {
+        for (name, place) in [
+            ("scsi0:15.fileName", Some("scsi0:15")),
+            ("SCSI1.present", Some("scsi1")),
+            ("ethernet0.dvs.portId", Some("ethernet0")),
+            ("svga.vramSize", Some("svga")),
+            ("usb_xhci.present", Some("usb_xhci")),
+            ("usb:0.present", None),
+            ("usb_xhci:4.present", None),
+            ("svga0.x", None),
+            ("scsi.present", None),
+            ("scsi00.present", None),
+            ("scsi0:.present", None),
+            ("scsi:0.present", None),
+            ("ethernet0:1.present", None),
+            ("ethernet+1.present", None),
+            ("scsi99999999999.present", None),
+            ("sched.scsi0:0.shares", None),
+            ("scsi0", None),
+        ] {
+            let found = Place::split(name).map(|(place, _)| place.to_string());
+            assert_eq!(found.as_deref(), place, "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_of_the_interface() {
+        assert_eq!(Place::of(Class::Ide, 1).device_key(), Some(201));
+        assert_eq!(Place::drive(Class::Scsi, 1, 2).device_key(), Some(2018));
+        assert_eq!(Place::drive(Class::Scsi, u32::MAX, 2).device_key(), None);
+        assert_eq!(Place::of(Class::Serial, u32::MAX).device_key(), None);
+    }
+}

@@ -1,0 +1,161 @@
+//! Shares, reservations and limits.
+
+use std::borrow::Cow;
+
+use crate::error::ValueError;
+use crate::value::Value;
+
+use super::VirtualMachineFile;
+use super::setting::{Setting, read_as, settings, words};
+
+/// An upper limit of a resource.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Limit {
+    /// Written `unlimited`; -1 in the API.
+    Unlimited,
+    /// MHz or MB.
+    Of(u64),
+}
+
+/// Weight against other machines; `SharesInfo`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Shares {
+    /// Half of normal.
+    Low,
+    /// 1000 for each virtual processor, 10 for each MB of memory.
+    Normal,
+    /// Twice normal.
+    High,
+    /// A number.
+    Custom(u32),
+}
+
+words! {
+    /// How much latency counts; `LatencySensitivity.level`.
+    pub enum LatencySensitivity {
+        /// Little.
+        Low = "low",
+        /// As usual.
+        Normal = "normal",
+        /// More than usual; no longer used.
+        Medium = "medium",
+        /// Above all.
+        High = "high",
+    }
+}
+
+impl From<u64> for Limit {
+    fn from(limit: u64) -> Self {
+        Self::Of(limit)
+    }
+}
+
+impl Setting for Limit {
+    fn read(value: Value<'_>) -> Result<Self, ValueError> {
+        if value.bytes().eq_ignore_ascii_case(b"unlimited") {
+            return Ok(Self::Unlimited);
+        }
+        match value.integer() {
+            Ok(-1) => Ok(Self::Unlimited),
+            Ok(limit) => u64::try_from(limit)
+                .map(Self::Of)
+                .map_err(|_| Self::unfit(value)),
+            Err(_) => Err(Self::unfit(value)),
+        }
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        match self {
+            Self::Unlimited => "unlimited".into(),
+            Self::Of(limit) => limit.to_string().into(),
+        }
+    }
+}
+
+impl Limit {
+    fn unfit(value: Value<'_>) -> ValueError {
+        value.unfit("a whole number or `unlimited`")
+    }
+}
+
+impl Setting for Shares {
+    fn read(value: Value<'_>) -> Result<Self, ValueError> {
+        read_as(value, "a whole number, low, normal or high", |text| {
+            Some(match &*text.to_ascii_lowercase() {
+                "low" => Self::Low,
+                "normal" => Self::Normal,
+                "high" => Self::High,
+                _ => Self::Custom(value.number().ok()?),
+            })
+        })
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        match self {
+            Self::Low => "low".into(),
+            Self::Normal => "normal".into(),
+            Self::High => "high".into(),
+            Self::Custom(shares) => shares.to_string().into(),
+        }
+    }
+}
+
+/// The settings of scheduling, named `sched.*` in files.
+#[derive(Debug, Clone)]
+pub struct Scheduling<D> {
+    document: D,
+}
+
+impl<D> Scheduling<D> {
+    pub(super) fn new(document: D) -> Self {
+        Self { document }
+    }
+
+    #[expect(clippy::unused_self, reason = "views of devices need it")]
+    fn entry_name(&self, key: &'static str) -> &'static str {
+        key
+    }
+}
+
+settings! { Scheduling {
+    /// Reserved MHz; API: `VirtualMachineConfigInfo.cpuAllocation.reservation`.
+    cpu_reservation set_cpu_reservation: u64 = "sched.cpu.min" or 0u64;
+    /// Limit in MHz; API: `cpuAllocation.limit`.
+    cpu_limit set_cpu_limit: Limit = "sched.cpu.max" or Limit::Unlimited;
+    /// The unit of both: `mhz`. The API does not show it.
+    cpu_units set_cpu_units: String = "sched.cpu.units" or "mhz";
+    /// Weight for processors; API: `cpuAllocation.shares`.
+    cpu_shares set_cpu_shares: Shares = "sched.cpu.shares" or Shares::Normal;
+    /// Host processors to run on, `all` or numbers separated by commas; API:
+    /// `VirtualMachineConfigInfo.cpuAffinity.affinitySet`.
+    cpu_affinity set_cpu_affinity: String = "sched.cpu.affinity" or "all";
+    /// How much latency counts; API: `VirtualMachineConfigInfo.latencySensitivity`,
+    /// and reported in extraConfig too.
+    latency_sensitivity set_latency_sensitivity: LatencySensitivity = "sched.cpu.latencySensitivity" or "normal";
+    /// Reserved MB; API: `VirtualMachineConfigInfo.memoryAllocation.reservation`.
+    memory_reservation set_memory_reservation: u64 = "sched.mem.min" or 0u64;
+    /// Least size in MB of the part that stays in memory.
+    memory_minimum set_memory_minimum: u64 = "sched.mem.minSize" or 0u64;
+    /// Limit in MB; API: `memoryAllocation.limit`.
+    memory_limit set_memory_limit: Limit = "sched.mem.max" or Limit::Unlimited;
+    /// Weight for memory; API: `memoryAllocation.shares`.
+    memory_shares set_memory_shares: Shares = "sched.mem.shares" or Shares::Normal;
+    /// All memory reserved; API: `VirtualMachineConfigInfo.memoryReservationLockedToMax`.
+    memory_pinned set_memory_pinned: bool = "sched.mem.pin" or false;
+    /// The swap file, of this host alone: leave it out of a copy.
+    swap_file set_swap_file: String = "sched.swap.derivedName";
+} }
+
+impl<D: std::borrow::Borrow<crate::Document>> VirtualMachineFile<D> {
+    /// Shares, reservations and limits.
+    pub fn scheduling(&self) -> Scheduling<&crate::Document> {
+        Scheduling::new(self.document.borrow())
+    }
+}
+
+impl<D: std::borrow::BorrowMut<crate::Document>> VirtualMachineFile<D> {
+    /// Shares, reservations and limits, to edit.
+    pub fn scheduling_mut(&mut self) -> Scheduling<&mut crate::Document> {
+        Scheduling::new(self.document.borrow_mut())
+    }
+}

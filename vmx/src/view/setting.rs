@@ -1,0 +1,263 @@
+//! Settings as Rust types: how each is read and written.
+
+use std::borrow::Cow;
+
+use crate::document::Document;
+use crate::error::ValueError;
+use crate::value::{Tristate, Value};
+
+/// A setting that is not of its type.
+///
+/// VMware logs such a value and takes FALSE, zero or the default in its place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("setting `{name}` cannot be read")]
+pub struct SettingError {
+    name: String,
+    #[source]
+    source: ValueError,
+}
+
+impl SettingError {
+    /// The name of the entry.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What is wrong with its value.
+    #[must_use]
+    pub fn reason(&self) -> &ValueError {
+        &self.source
+    }
+}
+
+/// A type that values are read as.
+pub(crate) trait Setting: Sized {
+    fn read(value: Value<'_>) -> Result<Self, ValueError>;
+    fn write(&self) -> Cow<'_, str>;
+}
+
+/// The setting of that name, or `None` if there is no such entry.
+pub(crate) fn read<T: Setting>(document: &Document, name: &str) -> Result<Option<T>, SettingError> {
+    document
+        .get(name)
+        .map(|value| T::read(value))
+        .transpose()
+        .map_err(|source| SettingError {
+            name: name.to_owned(),
+            source,
+        })
+}
+
+impl Setting for String {
+    fn read(value: Value<'_>) -> Result<Self, ValueError> {
+        value.text().map(Cow::into_owned)
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        self.into()
+    }
+}
+
+impl Setting for bool {
+    fn read(value: Value<'_>) -> Result<Self, ValueError> {
+        value.boolean()
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        if *self { "TRUE" } else { "FALSE" }.into()
+    }
+}
+
+impl Setting for Tristate {
+    fn read(value: Value<'_>) -> Result<Self, ValueError> {
+        value.tristate()
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        match self {
+            Self::True => "TRUE",
+            Self::False => "FALSE",
+            Self::Default => "DEFAULT",
+        }
+        .into()
+    }
+}
+
+macro_rules! integers {
+    ($($type:ty)*) => {$(
+        impl Setting for $type {
+            fn read(value: Value<'_>) -> Result<Self, ValueError> {
+                value.number()
+            }
+
+            fn write(&self) -> Cow<'_, str> {
+                self.to_string().into()
+            }
+        }
+    )*};
+}
+
+integers!(u32 i32 u64 i64);
+
+/// Reads and writes a setting by its text; the error says what was expected.
+pub(super) fn read_as<T>(
+    value: Value<'_>,
+    expected: &'static str,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<T, ValueError> {
+    parse(&value.text()?).ok_or_else(|| value.unfit(expected))
+}
+
+/// An enumeration by the words that stand in files, in any case; other words are
+/// kept in `Other`.
+macro_rules! words {
+    (
+        $(#[$meta:meta])*
+        pub enum $name:ident {
+            $($(#[$doc:meta])* $variant:ident = $word:literal,)*
+        }
+    ) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $(
+                $(#[$doc])*
+                #[doc = concat!("\n\nWritten `", $word, "`.")]
+                $variant,
+            )*
+            /// A word that is not known here, as it is spelled.
+            Other(String),
+        }
+
+        impl $name {
+            /// The word in files.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                match self {
+                    $(Self::$variant => $word,)*
+                    Self::Other(word) => word,
+                }
+            }
+        }
+
+        impl From<&str> for $name {
+            fn from(word: &str) -> Self {
+                $(if word.eq_ignore_ascii_case($word) {
+                    return Self::$variant;
+                })*
+                Self::Other(word.to_owned())
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        #[cfg(feature = "serde")]
+        impl serde::Serialize for $name {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
+            }
+        }
+
+        impl crate::view::setting::Setting for $name {
+            fn read(
+                value: crate::value::Value<'_>,
+            ) -> Result<Self, crate::error::ValueError> {
+                value.text().map(|word| Self::from(&*word))
+            }
+
+            fn write(&self) -> std::borrow::Cow<'_, str> {
+                self.as_str().into()
+            }
+        }
+    };
+}
+
+/// Reading and writing methods of a view, one pair per setting:
+/// `reader writer: Type = "key";` for a setting that may be absent,
+/// `reader writer: Type = "key" or default;` for one with a default.
+macro_rules! settings {
+    ($view:ident { $($(#[$doc:meta])* $get:ident $set:ident: $type:ty = $key:literal $(or $default:expr)?;)* }) => {
+        impl<D: std::borrow::Borrow<crate::document::Document>> $view<D> {
+            $(settings! { @get [$(#[$doc])*] $get $type, $key $(, $default)? })*
+
+            /// Every setting here that is not of its type.
+            pub(crate) fn setting_faults(&self) -> Vec<crate::view::SettingError> {
+                [$(self.$get().err(),)*].into_iter().flatten().collect()
+            }
+        }
+
+        impl<D: std::borrow::BorrowMut<crate::document::Document>> $view<D> {
+            $(
+                #[doc = concat!("Sets `", $key, "`, see [`", stringify!($get), "`](Self::", stringify!($get), ").\n\n# Errors\n\nAs [`Document::set`](crate::Document::set).")]
+                pub fn $set(
+                    &mut self,
+                    value: impl Into<$type>,
+                ) -> Result<crate::document::Change, crate::error::EditError> {
+                    let name = self.entry_name($key);
+                    let value: $type = value.into();
+                    self.document
+                        .borrow_mut()
+                        .set(&*name, &crate::view::setting::Setting::write(&value))
+                }
+            )*
+        }
+    };
+    (@get [$($doc:tt)*] $get:ident $type:ty, $key:literal) => {
+        $($doc)*
+        #[doc = concat!("\n\nKey `", $key, "`.\n\n# Errors\n\nThe value is not of this type.")]
+        pub fn $get(&self) -> Result<Option<$type>, crate::view::SettingError> {
+            crate::view::setting::read(self.document.borrow(), &self.entry_name($key))
+        }
+    };
+    (@get [$($doc:tt)*] $get:ident $type:ty, $key:literal, $default:expr) => {
+        $($doc)*
+        #[doc = concat!("\n\nKey `", $key, "`, absent: `", stringify!($default), "`.\n\n# Errors\n\nThe value is not of this type.")]
+        pub fn $get(&self) -> Result<$type, crate::view::SettingError> {
+            let found = crate::view::setting::read(self.document.borrow(), &self.entry_name($key))?;
+            Ok(found.unwrap_or_else(|| <$type>::from($default)))
+        }
+    };
+}
+
+/// A view of the settings of one device: `scsi0:0.fileName` and its neighbours.
+macro_rules! device {
+    ($(#[$meta:meta])* $view:ident) => {
+        $(#[$meta])*
+        #[derive(Debug, Clone)]
+        pub struct $view<D> {
+            document: D,
+            place: crate::view::Place,
+        }
+
+        impl<D> $view<D> {
+            pub(crate) fn at(document: D, place: crate::view::Place) -> Self {
+                Self { document, place }
+            }
+
+            /// Where the device is.
+            #[must_use]
+            pub fn place(&self) -> crate::view::Place {
+                self.place
+            }
+
+            fn entry_name(&self, key: &str) -> String {
+                format!("{}.{key}", self.place)
+            }
+        }
+
+        impl<D: std::borrow::BorrowMut<crate::document::Document>> $view<D> {
+            /// Removes every entry of the device, those that are unknown here too.
+            pub fn delete(&mut self) {
+                crate::view::delete_group(self.document.borrow_mut(), self.place);
+            }
+        }
+    };
+}
+
+pub(super) use {device, settings, words};

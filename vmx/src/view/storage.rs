@@ -1,0 +1,214 @@
+//! Controllers, disks and CD drives.
+
+use std::borrow::Borrow;
+
+use crate::document::Document;
+
+use super::place::Class;
+use super::setting::{device, settings, words};
+
+words! {
+    /// The model of a SCSI controller; without a setting it follows from the guest.
+    pub enum ControllerModel {
+        /// `VirtualBusLogicController`.
+        BusLogic = "buslogic",
+        /// `VirtualLsiLogicController`.
+        LsiLogic = "lsilogic",
+        /// `VirtualLsiLogicSASController`.
+        LsiLogicSas = "lsisas1068",
+        /// `ParaVirtualSCSIController`.
+        ParaVirtual = "pvscsi",
+    }
+}
+
+words! {
+    /// Whether machines share the bus; `VirtualSCSIController.sharedBus`.
+    pub enum SharedBus {
+        /// `noSharing`.
+        None = "none",
+        /// `virtualSharing`: on one host.
+        Virtual = "virtual",
+        /// `physicalSharing`: on any host.
+        Physical = "physical",
+    }
+}
+
+words! {
+    /// What hangs at a place on a controller.
+    pub enum DriveType {
+        /// A disk on SCSI; also what an absent setting means.
+        ScsiDisk = "scsi-hardDisk",
+        /// A disk on IDE.
+        AtaDisk = "ata-hardDisk",
+        /// A disk.
+        Disk = "disk",
+        /// A disk in plain files.
+        PlainDisk = "plainDisk",
+        /// A disk of the host.
+        RawDisk = "rawDisk",
+        /// A CD drive with an image; backing `VirtualCdromIsoBackingInfo`.
+        CdromImage = "cdrom-image",
+        /// A CD drive of the host, passed through; backing
+        /// `VirtualCdromPassthroughBackingInfo`.
+        CdromRaw = "cdrom-raw",
+        /// A CD drive of the host, emulated; backing `VirtualCdromAtapiBackingInfo`.
+        AtapiCdrom = "atapi-cdrom",
+        /// A SCSI device of the host; `VirtualSCSIPassthrough`.
+        ScsiPassthrough = "scsi-passthru",
+    }
+}
+
+words! {
+    /// What happens to writes; `diskMode` of the backing.
+    pub enum DiskMode {
+        /// They stay, and snapshots hold them.
+        Persistent = "persistent",
+        /// They are gone at power-off.
+        NonPersistent = "nonpersistent",
+        /// They stay, and snapshots leave them out.
+        IndependentPersistent = "independent-persistent",
+        /// They are gone at power-off, and snapshots leave them out.
+        IndependentNonPersistent = "independent-nonpersistent",
+        /// They can be dropped at power-off.
+        Undoable = "undoable",
+        /// They go to a redo log.
+        Append = "append",
+    }
+}
+
+words! {
+    /// Whether machines share a disk; `sharing` of the backing.
+    pub enum DiskSharing {
+        /// `sharingNone`.
+        None = "none",
+        /// `sharingMultiWriter`.
+        MultiWriter = "multi-writer",
+    }
+}
+
+device! {
+    /// A disk controller, `scsiN`, `sataN`, `nvmeN`.
+    ///
+    /// API: a subclass of `VirtualSCSIController` by [`ControllerModel`],
+    /// `VirtualAHCIController`, `VirtualNVMEController`. IDE controllers
+    /// (`VirtualIDEController`) are always there and have no settings.
+    Controller
+}
+
+settings! { Controller {
+    /// Whether the controller is there; its drives are inert otherwise.
+    present set_present: bool = "present" or false;
+    /// The model; API: the class of the device.
+    model set_model: ControllerModel = "virtualDev";
+    /// Whether machines share the bus; API: `VirtualSCSIController.sharedBus`.
+    shared_bus set_shared_bus: SharedBus = "sharedBus" or "none";
+    /// The PCI slot, -1 if none was given yet; API:
+    /// `VirtualDevice.slotInfo.pciSlotNumber`.
+    pci_slot set_pci_slot: i32 = "pciSlotNumber";
+    /// The WWID of a SAS controller, 8 bytes; generated. The API does not show it.
+    sas_wwid set_sas_wwid: String = "sasWWID";
+} }
+
+device! {
+    /// A disk, CD drive or host device on a controller: `scsi0:0`.
+    ///
+    /// API: `VirtualDisk`, `VirtualCdrom`, `VirtualSCSIPassthrough` by [`DriveType`].
+    Drive
+}
+
+settings! { Drive {
+    /// Whether the drive is there.
+    present set_present: bool = "present" or false;
+    /// What hangs there; API: the class of the device and of its backing.
+    drive_type set_drive_type: DriveType = "deviceType" or "scsi-hardDisk";
+    /// The file, relative to the folder of the machine or from the root of the host;
+    /// a device of the host, or `auto detect`.
+    ///
+    /// API: `fileName` of the backing, as `[datastore] path`.
+    file_name set_file_name: String = "fileName";
+    /// What happens to writes; API: `diskMode` of the backing.
+    mode set_mode: DiskMode = "mode" or "persistent";
+    /// Whether writes wait for the medium; API: `writeThrough` of the backing.
+    write_through set_write_through: bool = "writeThrough" or false;
+    /// The redo log, nearly always empty. The API does not show it.
+    redo set_redo: String = "redo" or "";
+    /// Whether changed blocks are recorded; API: shown as `changeId` of the backing.
+    change_tracking set_change_tracking: bool = "ctkEnabled" or false;
+    /// Whether machines share the disk; API: `sharing` of the backing.
+    sharing set_sharing: DiskSharing = "sharing" or "none";
+    /// Whether the guest sees an SSD; part of extraConfig.
+    ssd set_ssd: bool = "virtualSSD" or false;
+    /// Whether it is connected at power-on; API: `VirtualDeviceConnectInfo.startConnected`.
+    start_connected set_start_connected: bool = "startConnected" or true;
+    /// Whether the guest may disconnect it; API: `VirtualDeviceConnectInfo.allowGuestControl`.
+    allow_guest_control set_allow_guest_control: bool = "allowGuestConnectionControl";
+    /// Whether the drive is one of the console's user; API: a remote backing.
+    client_device set_client_device: bool = "clientDevice" or false;
+    /// Whether the host's drive is searched; API: `useAutoDetect` of the backing.
+    auto_detect set_auto_detect: bool = "autodetect" or false;
+} }
+
+impl DriveType {
+    /// Whether it is a CD drive.
+    #[must_use]
+    pub fn is_cdrom(&self) -> bool {
+        matches!(self, Self::CdromImage | Self::CdromRaw | Self::AtapiCdrom)
+    }
+
+    /// Whether it is a disk.
+    #[must_use]
+    pub fn is_disk(&self) -> bool {
+        matches!(
+            self,
+            Self::ScsiDisk | Self::AtaDisk | Self::Disk | Self::PlainDisk | Self::RawDisk
+        )
+    }
+}
+
+impl<D: Borrow<Document>> Controller<D> {
+    /// The class of the device in the API; that of SCSI without a model depends on
+    /// the guest.
+    #[must_use]
+    pub fn api_type(&self) -> &'static str {
+        match (self.place.class(), self.model()) {
+            (Class::Sata, _) => "VirtualAHCIController",
+            (Class::Nvme, _) => "VirtualNVMEController",
+            (Class::Ide, _) => "VirtualIDEController",
+            (_, Ok(Some(ControllerModel::BusLogic))) => "VirtualBusLogicController",
+            (_, Ok(Some(ControllerModel::LsiLogic))) => "VirtualLsiLogicController",
+            (_, Ok(Some(ControllerModel::LsiLogicSas))) => "VirtualLsiLogicSASController",
+            (_, Ok(Some(ControllerModel::ParaVirtual))) => "ParaVirtualSCSIController",
+            _ => "VirtualSCSIController",
+        }
+    }
+}
+
+impl<D: Borrow<Document>> Drive<D> {
+    /// The class of the device in the API.
+    #[must_use]
+    pub fn api_type(&self) -> &'static str {
+        match self.drive_type() {
+            Ok(kind) if kind.is_disk() => "VirtualDisk",
+            Ok(kind) if kind.is_cdrom() => "VirtualCdrom",
+            Ok(DriveType::ScsiPassthrough) => "VirtualSCSIPassthrough",
+            _ => "VirtualDevice",
+        }
+    }
+
+    /// The class of the backing in the API, as far as the file tells.
+    #[must_use]
+    pub fn api_backing(&self) -> Option<&'static str> {
+        let client = self.client_device() == Ok(true);
+        Some(match self.drive_type().ok()? {
+            DriveType::CdromImage if client => "VirtualCdromRemotePassthroughBackingInfo",
+            DriveType::CdromImage => "VirtualCdromIsoBackingInfo",
+            DriveType::CdromRaw if client => "VirtualCdromRemotePassthroughBackingInfo",
+            DriveType::CdromRaw => "VirtualCdromPassthroughBackingInfo",
+            DriveType::AtapiCdrom if client => "VirtualCdromRemoteAtapiBackingInfo",
+            DriveType::AtapiCdrom => "VirtualCdromAtapiBackingInfo",
+            DriveType::ScsiPassthrough => "VirtualSCSIPassthroughDeviceBackingInfo",
+            kind if kind.is_disk() => "VirtualDiskFlatVer2BackingInfo",
+            _ => return None,
+        })
+    }
+}

@@ -1,0 +1,229 @@
+//! The typed view over a document.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use vmx::Document;
+use vmx::view::{
+    CardModel, Class, DriveType, EndPoint, Firmware, Limit, Place, PortType, PowerType, Presence,
+    Shares, VirtualMachineFile,
+};
+
+/// What VIC gave its container machines.
+const CONTAINER: &str = r#".encoding = "UTF-8"
+config.version = "8"
+virtualHW.version = "11"
+displayName = "c1"
+guestOS = "other3xlinux-64"
+MEMSIZE = "0x800"
+uuid.bios = "56 4d 5b 11 1a 2b 3c 4d-5e 6f 70 81 92 a3 b4 c5"
+vc.uuid = ""
+powerType.powerOff = "SOFT"
+sched.cpu.max = "unlimited"
+sched.mem.shares = "2000"
+scsi0.present = "TRUE"
+scsi0.virtualDev = "pvscsi"
+scsi0.pciSlotNumber = "-1"
+scsi0:0.present = "TRUE"
+scsi0:0.fileName = "c1.vmdk"
+scsi1:0.present = "TRUE"
+scsi1:0.fileName = "orphan.vmdk"
+ide0:0.present = "TRUE"
+ide0:0.deviceType = "cdrom-image"
+ide0:0.fileName = "/vmfs/volumes/ds/bootstrap.iso"
+ethernet0.present = "TRUE"
+ethernet0.virtualDev = "vmxnet3"
+ethernet0.networkName = "bridge"
+ethernet0.generatedAddress = "00:0c:29:aa:bb:cc"
+ethernet1.present = "FALSE"
+ethernet1.virtualDev = "e1000"
+serial0.present = "TRUE"
+serial0.fileType = "network"
+serial0.fileName = "tcp://10.0.0.2:8080"
+serial0.network.endPoint = "client"
+serial0.yieldOnMsrRead = "TRUE"
+serial0.hardwareFlowControl = "TRUE"
+some.unknown = "kept"
+"#;
+
+#[test]
+fn a_container_machine_is_read() {
+    let document = Document::parse(CONTAINER).unwrap();
+    let machine = VirtualMachineFile::new(&document);
+    assert_eq!(machine.memory_mb().unwrap(), 2048);
+    assert_eq!(machine.cpus().unwrap(), 1);
+    assert_eq!(machine.firmware().unwrap(), Firmware::Bios);
+    assert_eq!(machine.power_off().unwrap(), PowerType::Soft);
+    assert_eq!(
+        machine.bios_uuid().unwrap().unwrap().to_string(),
+        "564d5b11-1a2b-3c4d-5e6f-708192a3b4c5"
+    );
+    assert_eq!(machine.instance_uuid().unwrap(), None);
+    assert_eq!(machine.scheduling().cpu_limit().unwrap(), Limit::Unlimited);
+    assert_eq!(
+        machine.scheduling().memory_shares().unwrap(),
+        Shares::Custom(2000)
+    );
+
+    let serial = machine.serial_port(Place::of(Class::Serial, 0));
+    assert_eq!(serial.port_type().unwrap(), Some(PortType::Network));
+    assert_eq!(serial.network_end_point().unwrap(), EndPoint::Client);
+    assert_eq!(
+        serial.api_backing(),
+        Some("VirtualSerialPortURIBackingInfo")
+    );
+    assert!(serial.hardware_flow_control().unwrap() && serial.yield_on_poll().unwrap());
+
+    let cards = machine.network_cards();
+    assert_eq!(cards.len(), 2);
+    assert_eq!(cards[0].model().unwrap(), Some(CardModel::Vmxnet3));
+    assert_eq!(
+        cards[0].mac_address().unwrap().unwrap().to_string(),
+        "00:0c:29:aa:bb:cc"
+    );
+
+    let cdroms = machine.cdroms();
+    assert_eq!(cdroms[0].drive_type().unwrap(), DriveType::CdromImage);
+    assert_eq!(cdroms[0].api_backing(), Some("VirtualCdromIsoBackingInfo"));
+    assert_eq!(machine.disks().len(), 2);
+    assert!(machine.faults().is_empty());
+}
+
+#[test]
+fn devices_that_do_not_count_are_flagged() {
+    let document = Document::parse(CONTAINER).unwrap();
+    let devices = VirtualMachineFile::new(&document).devices();
+    let shown: Vec<_> = devices
+        .iter()
+        .map(|d| (d.place.to_string(), d.presence, d.api_type, d.key))
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            ("ide0:0".into(), Presence::Present, "VirtualCdrom", None),
+            (
+                "scsi0".into(),
+                Presence::Present,
+                "ParaVirtualSCSIController",
+                Some(1000)
+            ),
+            (
+                "scsi0:0".into(),
+                Presence::Present,
+                "VirtualDisk",
+                Some(2000)
+            ),
+            (
+                "scsi1:0".into(),
+                Presence::NoController,
+                "VirtualDisk",
+                Some(2016)
+            ),
+            (
+                "ethernet0".into(),
+                Presence::Present,
+                "VirtualVmxnet3",
+                Some(4000)
+            ),
+            (
+                "ethernet1".into(),
+                Presence::Absent,
+                "VirtualE1000",
+                Some(4001)
+            ),
+            (
+                "serial0".into(),
+                Presence::Present,
+                "VirtualSerialPort",
+                Some(9000)
+            ),
+            (
+                "floppy0".into(),
+                Presence::Present,
+                "VirtualFloppy",
+                Some(8000)
+            ),
+        ]
+    );
+}
+
+#[test]
+fn editing_the_view_edits_the_document_and_nothing_else() {
+    let mut document = Document::parse(CONTAINER).unwrap();
+    let mut machine = VirtualMachineFile::new(&mut document);
+    machine.set_memory_mb(512u32).unwrap();
+    machine.set_power_off(PowerType::Hard).unwrap();
+    machine
+        .network_card_mut(Place::of(Class::Ethernet, 0))
+        .set_network_name("other")
+        .unwrap();
+    machine
+        .scheduling_mut()
+        .set_cpu_limit(Limit::Of(500))
+        .unwrap();
+    machine.drive_mut(Place::drive(Class::Scsi, 1, 0)).delete();
+    let expected = CONTAINER
+        .replace("MEMSIZE = \"0x800\"", "MEMSIZE = \"512\"")
+        .replace("\"SOFT\"", "\"hard\"")
+        .replace("\"bridge\"", "\"other\"")
+        .replace("max = \"unlimited\"", "max = \"500\"")
+        .replace(
+            "scsi1:0.present = \"TRUE\"\nscsi1:0.fileName = \"orphan.vmdk\"\n",
+            "",
+        );
+    assert_eq!(String::from_utf8(document.to_bytes()).unwrap(), expected);
+}
+
+#[test]
+fn a_device_is_made_by_its_settings() {
+    let mut machine = VirtualMachineFile::new(Document::new());
+    let mut controller = machine.controller_mut(Place::of(Class::Scsi, 0));
+    controller.set_present(true).unwrap();
+    controller.set_model("pvscsi").unwrap();
+    let place = Place::drive(Class::Scsi, 0, 0);
+    machine.drive_mut(place).set_present(true).unwrap();
+    machine.drive_mut(place).set_file_name("a.vmdk").unwrap();
+    machine
+        .floppy_mut(Place::of(Class::Floppy, 0))
+        .set_present(false)
+        .unwrap();
+    assert_eq!(machine.presence(place), Presence::Present);
+    assert_eq!(
+        machine.presence(Place::of(Class::Floppy, 0)),
+        Presence::Absent
+    );
+    assert_eq!(
+        machine.presence(Place::of(Class::Floppy, 1)),
+        Presence::Present
+    );
+    assert_eq!(
+        String::from_utf8(machine.into_document().to_bytes()).unwrap(),
+        ".encoding = \"UTF-8\"\nscsi0.present = \"TRUE\"\nscsi0.virtualDev = \"pvscsi\"\n\
+         scsi0:0.present = \"TRUE\"\nscsi0:0.fileName = \"a.vmdk\"\nfloppy0.present = \"FALSE\"\n"
+    );
+}
+
+#[test]
+fn settings_that_are_not_of_their_type_say_so() {
+    let document = Document::parse(
+        "memSize = \"lots\"\nscsi0.present = \"maybe\"\nuuid.bios = \"56\"\nethernet0.address = \"x\"\nsched.cpu.max = \"-5\"\n",
+    )
+    .unwrap();
+    let machine = VirtualMachineFile::new(&document);
+    let error = machine.memory_mb().unwrap_err();
+    assert_eq!(error.to_string(), "setting `memSize` cannot be read");
+    assert_eq!(
+        error.reason().to_string(),
+        "value \"lots\" is not a whole number of at most 64 bits"
+    );
+    let faults = machine.faults();
+    let names: Vec<_> = faults.iter().map(vmx::view::SettingError::name).collect();
+    assert_eq!(
+        names,
+        [
+            "memSize",
+            "uuid.bios",
+            "sched.cpu.max",
+            "scsi0.present",
+            "ethernet0.address"
+        ]
+    );
+}
