@@ -47,6 +47,7 @@ mod call;
 mod compare;
 mod decode;
 mod document;
+mod edit;
 mod encode;
 mod error;
 mod fault;

@@ -1,6 +1,8 @@
 //! Reading and writing the text of option values, of which `extraConfig` is made.
 
 use crate::any::Any;
+use crate::node::Node;
+use crate::poly::Poly;
 use crate::types::OptionValue;
 
 impl OptionValue {
@@ -24,16 +26,37 @@ impl OptionValue {
     /// ```
     #[must_use]
     pub fn text(&self) -> Option<String> {
-        let node = self.value.as_ref()?.node();
-        if let Some(text) = node.as_str() {
-            return Some(text.to_owned());
-        }
-        if let Some(number) = node.as_i64() {
-            return Some(number.to_string());
-        }
-        if let Some(flag) = node.as_bool() {
-            return Some(flag.to_string());
-        }
-        node.as_f64().map(|number| number.to_string())
+        scalar_text(self.value.as_ref()?.node())
     }
+}
+
+/// The items of `extraConfig` and of advanced options.
+impl Poly<OptionValue> {
+    /// The key; empty when the server sent none.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.node()
+            .get("key")
+            .and_then(|key| key.as_str())
+            .unwrap_or("")
+    }
+
+    /// The value as text, as [`OptionValue::text`] gives it, without converting the whole.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        scalar_text(self.node().get("value")?)
+    }
+}
+
+fn scalar_text(node: Node<'_>) -> Option<String> {
+    if let Some(text) = node.as_str() {
+        return Some(text.to_owned());
+    }
+    if let Some(number) = node.as_i64() {
+        return Some(number.to_string());
+    }
+    if let Some(flag) = node.as_bool() {
+        return Some(flag.to_string());
+    }
+    node.as_f64().map(|number| number.to_string())
 }

@@ -2,17 +2,20 @@
 
 use std::fmt::Write;
 
+use crate::any::Any;
 use crate::document::Kind;
 use crate::node::{Node, child_name};
 
 /// One step of a path: a field name, or a key in brackets.
-enum Step<'p> {
+pub(crate) enum Step<'p> {
+    /// A field, by its wire name.
     Field(&'p str),
+    /// An item of a list, by the value of its `key`.
     Key(&'p str),
 }
 
 /// Splits `a.b[2000].c["x.y"]` into steps. `None` if brackets or quotes do not close.
-fn steps(path: &str) -> Option<Vec<Step<'_>>> {
+pub(crate) fn steps(path: &str) -> Option<Vec<Step<'_>>> {
     let mut steps = Vec::new();
     let mut rest = path;
     while !rest.is_empty() {
@@ -42,7 +45,9 @@ fn steps(path: &str) -> Option<Vec<Step<'_>>> {
     Some(steps)
 }
 
-fn has_key(item: Node<'_>, key: &str) -> bool {
+/// Whether an item of a list goes by this key: the value of its field `key`,
+/// or of the item itself when it is a reference.
+pub(crate) fn has_key(item: Node<'_>, key: &str) -> bool {
     match item.get("key") {
         Some(value) => match value.as_i64() {
             Some(number) => key.parse() == Ok(number),
@@ -63,11 +68,24 @@ fn pick<'a>(items: impl Iterator<Item = Node<'a>> + Clone, key: &str) -> Option<
 }
 
 pub(crate) fn follow<'a>(from: Node<'a>, path: &str) -> Option<Node<'a>> {
+    walk(from, &steps(path)?)
+}
+
+/// The value at a path as one that stands alone: a list field is one list value.
+pub(crate) fn value(from: Node<'_>, path: &str) -> Option<Any> {
+    let steps = steps(path)?;
+    match steps.split_last() {
+        Some((Step::Field(name), before)) => crate::splice::value_at(walk(from, before)?, name),
+        _ => walk(from, &steps).map(Any::of),
+    }
+}
+
+fn walk<'a>(from: Node<'a>, steps: &[Step<'_>]) -> Option<Node<'a>> {
     let mut at = from;
     // The list field a key applies to: all its repeated elements.
     let mut list: Option<(Node<'a>, &str)> = None;
-    for step in steps(path)? {
-        match step {
+    for step in steps {
+        match *step {
             Step::Field(name) => {
                 list = Some((at, name));
                 at = at.get(name)?;

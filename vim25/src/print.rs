@@ -56,7 +56,10 @@ pub(crate) fn debug(doc: &Document, at: u32, f: &mut fmt::Formatter<'_>) -> fmt:
         }
         match cell.kind {
             Kind::Object => {
-                f.write_str(doc.object_type_name(ObjectType::unpack(cell.a)))?;
+                f.write_str(match ObjectType::unpack(cell.a) {
+                    ObjectType::Untyped => "(untyped)",
+                    ty => doc.object_type_name(ty),
+                })?;
                 open.push(Open {
                     at,
                     end: at + cell.b,
