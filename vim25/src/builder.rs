@@ -10,7 +10,7 @@ use crate::table::{self, FieldKind};
 
 /// Builds a [`Document`] from typed values, subtree by subtree.
 ///
-/// Used through [`Slot`]; what cannot be sent is remembered with its path and
+/// Used through [`Store`]; what cannot be sent is remembered with its path and
 /// makes the document refuse to be encoded.
 #[derive(Debug, Default)]
 pub struct Builder {

@@ -241,12 +241,12 @@ impl fmt::Display for DecodeError {
             DecodeProblem::Syntax(_) => write!(f, "the XML is not well formed")?,
             DecodeProblem::Encoding(_) => write!(f, "the message is not UTF-8")?,
             DecodeProblem::DocumentType => {
-                write!(f, "a document type declaration is not accepted")?
+                write!(f, "a document type declaration is not accepted")?;
             }
             DecodeProblem::Entity(name) => write!(f, "the entity `&{name};` is not defined")?,
             DecodeProblem::MixedContent => write!(f, "text stands between elements")?,
             DecodeProblem::NotSoap(expected) => {
-                write!(f, "not a SOAP message: expected {expected}")?
+                write!(f, "not a SOAP message: expected {expected}")?;
             }
             DecodeProblem::OtherMethod { expected, found } => {
                 write!(f, "expected the element `{expected}`, found `{found}`")?;
