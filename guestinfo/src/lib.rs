@@ -8,6 +8,7 @@ mod codec;
 mod dialect;
 mod error;
 mod key;
+pub mod rpc;
 mod scope;
 mod secret;
 mod value;

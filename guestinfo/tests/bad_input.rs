@@ -141,7 +141,7 @@ fn malformed_numbers_and_names() {
     for text in ["1", "t", "T", "TRUE", "true", "True"] {
         check("k".entry(text), true, &[]);
     }
-    check("k".entry("3.140000104904175E+00"), 3.14_f32, &[]);
+    check("k".entry("2.5E+00"), 2.5_f32, &[]);
     check("k".entry("+Inf"), f64::INFINITY, &[]);
 }
 

@@ -17,6 +17,8 @@
 mod child;
 mod error;
 mod pattern;
+#[cfg(feature = "serde")]
+mod serde;
 
 pub(crate) use child::Cursor;
 pub use error::KeyError;

@@ -10,7 +10,7 @@
 //! | `jiff::Timestamp` | `2009-11-10 23:00:00 +0000 UTC` | `time` |
 //! | `IpAddr`, bytes | base64 | `net`, `list` |
 //! | `IpNet` | `key/IP`, `key/Mask`, each base64 | `net` |
-//! | URL | one key per part | `url` |
+//! | URL | one key per part | `url`, `web_url` |
 //! | list of texts | `key` = last index, `key~` = elements joined with a bar | `list` |
 //! | list of others | `key` = last index, `key\|N` each | `list` |
 //! | map | `key` = sorted names joined with a bar, `key\|name` each | `map` |
@@ -25,6 +25,8 @@ mod option;
 pub(crate) mod text;
 mod time;
 mod url;
+#[cfg(feature = "url")]
+mod web_url;
 pub mod with;
 
 pub use map::MapKey;

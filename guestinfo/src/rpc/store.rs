@@ -1,0 +1,173 @@
+//! Whole values through one key at a time.
+
+use std::collections::BTreeMap;
+
+use super::{GuestRpc, RpcError};
+use crate::codec::{Decode, Decoded, Encode, GuestInfo, Refusal, Refused, Rounds, View};
+use crate::dialect::Dialect;
+use crate::secret::{SECRET_KEY_KEY, SecretError, SecretKey};
+
+/// Reads and writes values in a guest.
+///
+/// ```
+/// use guestinfo::rpc::{GuestStore, Memory};
+/// use guestinfo::vic::{ExecutorConfig, SessionConfig, Started};
+/// use guestinfo::{Dialect, encode};
+///
+/// let mut container = ExecutorConfig::default();
+/// container.sessions.insert("4e01".into(), SessionConfig::default());
+/// let host = Memory::from_iter(encode(&container, Dialect::Vic1)?);
+///
+/// let mut guest = GuestStore::new(host);
+/// let mut seen: ExecutorConfig = guest.read()?.value;
+/// seen.sessions.get_mut("4e01").expect("the host named it").started = Started::Yes;
+/// let refused = guest.write(&seen)?;
+/// assert!(refused.is_empty());
+/// assert_eq!(guest.rpc().keys()["guestinfo.vice..sessions|4e01.started"], "true");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct GuestStore<R> {
+    rpc: R,
+    dialect: Option<Dialect>,
+    secret_key: Option<SecretKey>,
+    /// What the machine is known to hold, from reads and writes.
+    known: BTreeMap<String, String>,
+}
+
+impl<R: GuestRpc> GuestStore<R> {
+    /// A store over this transport; its dialect is found at the first read.
+    pub fn new(rpc: R) -> Self {
+        Self {
+            rpc,
+            dialect: None,
+            secret_key: None,
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// Speaks this dialect and does not look for it.
+    #[must_use]
+    pub fn dialect(mut self, dialect: Dialect) -> Self {
+        self.dialect = Some(dialect);
+        self
+    }
+
+    /// Opens and seals secret fields with this key.
+    #[must_use]
+    pub fn secret_key(mut self, key: SecretKey) -> Self {
+        self.secret_key = Some(key);
+        self
+    }
+
+    /// The transport.
+    pub fn rpc(&self) -> &R {
+        &self.rpc
+    }
+
+    /// The transport, to speak to the host directly.
+    pub fn rpc_mut(&mut self) -> &mut R {
+        &mut self.rpc
+    }
+
+    /// Asks for the secret key where VIC keeps it, for the reads to come; says
+    /// whether there is one.
+    ///
+    /// # Errors
+    /// When the transport fails, or what is stored there is no key: OVF
+    /// environments stand at the same place.
+    pub fn load_secret_key(&mut self) -> Result<bool, RpcError> {
+        let Some(stored) = self.rpc.get(SECRET_KEY_KEY)? else {
+            return Ok(false);
+        };
+        let key =
+            SecretKey::from_base64(&stored).map_err(|error: SecretError| RpcError::Protocol {
+                verb: "info-get",
+                key: SECRET_KEY_KEY.into(),
+                reason: error.reason(),
+            })?;
+        self.secret_key = Some(key);
+        Ok(true)
+    }
+
+    /// Reads a value, asking the host for every key of it.
+    ///
+    /// # Errors
+    /// When the transport fails or the host refuses; what is missing or
+    /// malformed is in the report.
+    pub fn read<T: GuestInfo + Default>(&mut self) -> Result<Decoded<T>, RpcError> {
+        self.known.clear();
+        let candidates = match self.dialect {
+            Some(dialect) => vec![dialect],
+            None => vec![Dialect::Vic1, Dialect::Vic04],
+        };
+        for dialect in candidates {
+            let (decoded, trusted) = self.read_in(dialect)?;
+            // Keys that the guest could have written do not tell the dialect.
+            if trusted || self.dialect == Some(dialect) {
+                self.dialect = Some(dialect);
+                return Ok(decoded);
+            }
+        }
+        self.known.clear();
+        let (decoded, _) = self.read_in(Dialect::default())?;
+        Ok(decoded)
+    }
+
+    /// Reads in one dialect; says whether there was a key that the guest cannot
+    /// write.
+    fn read_in<T: GuestInfo + Default>(
+        &mut self,
+        dialect: Dialect,
+    ) -> Result<(Decoded<T>, bool), RpcError> {
+        let mut decode = Decode::new().view(View::Guest);
+        if let Some(key) = &self.secret_key {
+            decode = decode.secret_key(key);
+        }
+        let mut rounds = Rounds::new(decode, dialect);
+        let mut trusted = false;
+        loop {
+            let keys = rounds.keys();
+            if keys.is_empty() {
+                break;
+            }
+            for key in keys {
+                let value = self.rpc.get(&key)?;
+                if let Some(value) = &value {
+                    trusted |= key.contains('/');
+                    self.known.insert(key.clone(), value.clone());
+                }
+                rounds.answer(key, value);
+            }
+        }
+        Ok((rounds.finish(), trusted))
+    }
+
+    /// Writes what differs from the last read, as far as a guest can: sets of
+    /// visible keys without a `/`. Gives back the changes that it cannot make.
+    ///
+    /// Keys that name others, such as the length of a list, are written last,
+    /// so that a reader never finds a name without what it stands for.
+    ///
+    /// # Errors
+    /// When the value has no stored form, the transport fails, or the host
+    /// refuses; what was written until then stays.
+    pub fn write<T: GuestInfo + Default>(&mut self, new: &T) -> Result<Vec<Refused>, RpcError> {
+        let mut encode = Encode::new(self.dialect.unwrap_or_default());
+        if let Some(key) = &self.secret_key {
+            encode = encode.secret_key(key);
+        }
+        let update = encode.update(&self.known, new)?.for_guest();
+        // A longer key comes after the shorter one that names it.
+        for (key, value) in update.sets().collect::<Vec<_>>().into_iter().rev() {
+            self.rpc.set(key, value)?;
+            self.known.insert(key.to_owned(), value.to_owned());
+        }
+        // Hidden fields have their defaults in a guest: nobody changed them.
+        let refused = update.refused().iter().filter(|refused| {
+            refused.reason != Refusal::NotGuestWritable
+                || refused.change.scope().access.is_visible()
+        });
+        Ok(refused.cloned().collect())
+    }
+}
