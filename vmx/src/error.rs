@@ -190,6 +190,20 @@ impl ParseError {
             "^".repeat(under)
         )
     }
+
+    /// The shown line and, in it, the byte range that the caret underlines.
+    #[cfg(feature = "diagnostics")]
+    pub(crate) fn shown(&self) -> (&str, std::ops::Range<usize>) {
+        let (before, under) = self.0.caret;
+        let byte = |chars: usize| {
+            self.0
+                .shown
+                .char_indices()
+                .nth(chars)
+                .map_or(self.0.shown.len(), |(at, _)| at)
+        };
+        (&self.0.shown, byte(before)..byte(before + under))
+    }
 }
 
 /// The piece `from..until` of a line, a secret in it masked.

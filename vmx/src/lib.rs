@@ -65,6 +65,8 @@
 //! ```
 
 mod check;
+#[cfg(feature = "diagnostics")]
+mod diagnostics;
 mod diff;
 mod document;
 mod encoding;

@@ -140,6 +140,7 @@ const TABLE: &[Row] = &[
         vmware: Some(&[("a", "x")]),
         others: &[
             Vmware,
+            VirtV2v,
             Libvirt,
             Packer,
             Govmx,

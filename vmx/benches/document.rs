@@ -1,0 +1,141 @@
+//! Speed of documents, on a file of 1 MiB and 10,000 keys.
+//!
+//! `cargo bench -p vmx-config --bench document`; `benches/peers/run` runs the same
+//! file through other parsers.
+#![allow(
+    missing_docs,
+    clippy::unwrap_used,
+    reason = "a bench fails by panicking"
+)]
+
+use std::hint::black_box;
+use std::io::Write;
+use std::path::PathBuf;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use vmx::{Document, ExtraConfig};
+
+/// 10,000 keys and 1 MiB: half of them devices and settings, half container state.
+fn file() -> Vec<u8> {
+    const KEYS: usize = 10_000;
+    const SIZE: usize = 1024 * 1024;
+    let mut file =
+        b".encoding = \"UTF-8\"\nconfig.version = \"8\"\nvirtualHW.version = \"20\"\n".to_vec();
+    for key in 3..KEYS {
+        let name = match key % 2 {
+            0 => format!("scsi{}:{}.setting{key}", key % 4, key % 16),
+            _ => format!("guestinfo./sessions|{key:012x}/cmd/Path"),
+        };
+        // What is left of the size, for what is left of the keys.
+        let length = (SIZE - file.len()) / (KEYS - key);
+        let value = length.saturating_sub(name.len() + 6);
+        writeln!(
+            file,
+            "{name} = \"{}\"",
+            &"/usr/lib/value_0123456789 ".repeat(5)[..value]
+        )
+        .unwrap();
+    }
+    assert!((SIZE - 200..=SIZE).contains(&file.len()), "{}", file.len());
+    file
+}
+
+fn document(c: &mut Criterion) {
+    let bytes = file();
+    // For the peers.
+    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench.vmx");
+    std::fs::write(&target, &bytes).unwrap();
+
+    let mut group = c.benchmark_group("document");
+    group.throughput(Throughput::Bytes(bytes.len() as u64));
+    group.bench_function("parse", |b| {
+        b.iter_batched(
+            || bytes.clone(),
+            |bytes| Document::parse_lenient(bytes).unwrap(),
+            BatchSize::LargeInput,
+        );
+    });
+    group.bench_function("parse strictly", |b| {
+        b.iter_batched(
+            || bytes.clone(),
+            |bytes| Document::parse(bytes).unwrap(),
+            BatchSize::LargeInput,
+        );
+    });
+    group.bench_function("parse into a map", |b| {
+        b.iter(|| {
+            let document = Document::parse_lenient(&bytes[..]).unwrap();
+            let entries = document.entries();
+            entries
+                .map(|e| (e.name().to_string(), e.value().text().unwrap().into_owned()))
+                .collect::<std::collections::HashMap<_, _>>()
+        });
+    });
+    let untouched = Document::parse_lenient(&bytes[..]).unwrap();
+    group.bench_function("print", |b| b.iter(|| untouched.to_bytes()));
+    let mut edited = untouched.clone();
+    for key in (3..10_000).step_by(100) {
+        let name = edited.entries().nth(key).unwrap().name().to_string();
+        edited.set(name, "edited").unwrap();
+    }
+    group.bench_function("print with 100 edits", |b| b.iter(|| edited.to_bytes()));
+    group.bench_function("read every text", |b| {
+        b.iter(|| {
+            untouched
+                .entries()
+                .map(|e| e.value().text().unwrap().len())
+                .sum::<usize>()
+        });
+    });
+    group.finish();
+
+    let mut group = c.benchmark_group("lookup");
+    for size in [100, 10_000] {
+        let lines = bytes
+            .split_inclusive(|&b| b == b'\n')
+            .take(size)
+            .collect::<Vec<_>>()
+            .concat();
+        let document = Document::parse_lenient(lines).unwrap();
+        let name = document.entries().last().unwrap().name().to_string();
+        group.bench_function(format!("get of {size} keys"), |b| {
+            b.iter(|| document.get(black_box(&name)).unwrap().raw().len());
+        });
+    }
+    group.bench_function("set", |b| {
+        let mut document = untouched.clone();
+        let mut number = 0u32;
+        let name = document.entries().last().unwrap().name().to_string();
+        b.iter(|| {
+            number = number.wrapping_add(1);
+            document
+                .set(
+                    &name,
+                    if number.is_multiple_of(2) {
+                        "even"
+                    } else {
+                        "odd"
+                    },
+                )
+                .unwrap()
+        });
+    });
+    group.bench_function("apply 10 changes to 10,000 keys", |b| {
+        let extra = ExtraConfig::from_document(&untouched).unwrap();
+        let changes: Vec<_> = extra
+            .iter()
+            .step_by(900)
+            .take(10)
+            .map(|(key, _)| (key.to_owned(), "changed".to_owned()))
+            .collect();
+        b.iter_batched_ref(
+            || extra.clone(),
+            |extra| extra.apply(changes.iter().cloned()).unwrap(),
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, document);
+criterion_main!(benches);

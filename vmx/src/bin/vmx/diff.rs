@@ -1,0 +1,81 @@
+//! `vmx diff`: what differs between two files.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use serde::Serialize;
+use vmx::{Difference, Entry};
+
+use crate::file;
+use crate::output::{Output, Shown};
+
+/// Print what differs between two files to VMware: not order, spacing, comments or
+/// case of names. Exits with 1 if something does.
+#[derive(clap::Args)]
+pub(crate) struct Diff {
+    /// The old file, `-` for standard input.
+    old: PathBuf,
+    /// The new file, `-` for standard input.
+    new: PathBuf,
+}
+
+#[derive(Serialize)]
+struct Row {
+    change: &'static str,
+    name: String,
+    old: Option<Shown>,
+    new: Option<Shown>,
+}
+
+impl Diff {
+    pub(crate) fn run(&self, output: &mut Output<impl Write>) -> Result<ExitCode> {
+        if file::is_standard_input(&self.old) && file::is_standard_input(&self.new) {
+            bail!("only one of the files can be standard input");
+        }
+        let old = file::read(&self.old, output.encoding)?;
+        let new = file::read(&self.new, output.encoding)?;
+        let rows: Vec<Row> = old.diff(&new).iter().map(Row::of).collect();
+        let code = if rows.is_empty() {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+        if output.json {
+            output.json(&rows)?;
+        } else if !rows.is_empty() {
+            let cell = |value: &Option<Shown>| value.as_ref().map_or("-".into(), Shown::cell);
+            output.table(
+                "CHANGE\tNAME\tOLD\tNEW",
+                rows.iter().map(|row| {
+                    format!(
+                        "{}\t{}\t{}\t{}",
+                        row.change,
+                        row.name,
+                        cell(&row.old),
+                        cell(&row.new)
+                    )
+                }),
+            )?;
+        }
+        Ok(code)
+    }
+}
+
+impl Row {
+    fn of(difference: &Difference<'_>) -> Self {
+        let shown = |entry: &Entry<'_>| Some(Shown::of(entry.value()));
+        let (change, old, new) = match difference {
+            Difference::Removed(old) => ("removed", shown(old), None),
+            Difference::Added(new) => ("added", None, shown(new)),
+            Difference::Changed(old, new) => ("changed", shown(old), shown(new)),
+        };
+        Self {
+            change,
+            name: difference.name().to_string(),
+            old,
+            new,
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! `vmx get`: values by their names.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+
+use crate::file;
+use crate::output::{Output, Shown, complain};
+
+/// Print values by their names, in any case. Exits with 1 if one is missing.
+#[derive(clap::Args)]
+pub(crate) struct Get {
+    /// The file, `-` for standard input.
+    file: PathBuf,
+    /// Names of entries.
+    #[arg(required = true)]
+    names: Vec<String>,
+}
+
+impl Get {
+    pub(crate) fn run(&self, output: &mut Output<impl Write>) -> Result<ExitCode> {
+        let document = file::read(&self.file, output.encoding)?;
+        let mut found = BTreeMap::new();
+        let mut code = ExitCode::SUCCESS;
+        for name in &self.names {
+            let value = document.get(name);
+            if value.is_none() {
+                complain(format_args!(
+                    "{}: no entry `{name}`",
+                    file::shown(&self.file)
+                ));
+                code = ExitCode::FAILURE;
+            }
+            if output.json {
+                found.insert(name, value.map(Shown::of));
+            } else if let Some(value) = value {
+                let text = value
+                    .text()
+                    .with_context(|| format!("cannot read `{name}`"))?;
+                output.line(text)?;
+            }
+        }
+        if output.json {
+            output.json(&found)?;
+        }
+        Ok(code)
+    }
+}

@@ -1,0 +1,132 @@
+//! Tables and JSON on standard output, complaints on standard error.
+
+use std::fmt::{self, Write as _};
+use std::io::{self, Write};
+
+use anyhow::Result;
+use serde::Serialize;
+use tabwriter::TabWriter;
+use vmx::{Encoding, Value};
+
+/// Where results go, and in which form.
+pub(crate) struct Output<W: Write> {
+    writer: W,
+    pub(crate) json: bool,
+    pub(crate) encoding: Encoding,
+}
+
+/// A value as it is shown: its text, or why there is none and its bytes.
+#[derive(Serialize)]
+pub(crate) struct Shown {
+    pub(crate) value: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    /// In hexadecimal digits, if there is no text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<String>,
+}
+
+impl<W: Write> Output<W> {
+    pub(crate) fn new(writer: W, json: bool, encoding: Encoding) -> Self {
+        Self {
+            writer,
+            json,
+            encoding,
+        }
+    }
+
+    pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<()> {
+        serde_json::to_writer_pretty(&mut self.writer, value).map_err(io::Error::from)?;
+        writeln!(self.writer)?;
+        Ok(())
+    }
+
+    /// A table; columns of rows are separated by tabs.
+    pub(crate) fn table(
+        &mut self,
+        head: &str,
+        rows: impl IntoIterator<Item = String>,
+    ) -> Result<()> {
+        let mut table = TabWriter::new(&mut self.writer).padding(2);
+        writeln!(table, "{head}")?;
+        for row in rows {
+            writeln!(table, "{row}")?;
+        }
+        table.flush()?;
+        Ok(())
+    }
+
+    pub(crate) fn line(&mut self, line: impl fmt::Display) -> Result<()> {
+        writeln!(self.writer, "{line}")?;
+        Ok(())
+    }
+
+    /// Bytes as they are.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        self.writer.write_all(bytes)?;
+        Ok(())
+    }
+
+    pub(crate) fn finish(&mut self) -> Result<()> {
+        self.writer.flush()?;
+        Ok(())
+    }
+}
+
+impl Shown {
+    pub(crate) fn of(value: Value<'_>) -> Self {
+        match value.text() {
+            Ok(text) => Self {
+                value: Some(text.into_owned()),
+                error: None,
+                bytes: None,
+            },
+            Err(error) => {
+                let mut bytes = String::new();
+                for byte in value.bytes().iter() {
+                    let _ = write!(bytes, "{byte:02x}");
+                }
+                Self {
+                    value: None,
+                    error: Some(error.to_string()),
+                    bytes: Some(bytes),
+                }
+            }
+        }
+    }
+
+    /// One cell of a table.
+    pub(crate) fn cell(&self) -> String {
+        match (&self.value, &self.bytes) {
+            (Some(text), _) => cell(text),
+            (None, bytes) => format!("<not text: {}>", bytes.as_deref().unwrap_or_default()),
+        }
+    }
+}
+
+/// Text for one cell: control characters would break the table, or drive the
+/// terminal.
+pub(crate) fn cell(text: &str) -> String {
+    let mut cell = String::with_capacity(text.len());
+    for char in text.chars() {
+        if char.is_control() {
+            cell.extend(char.escape_default());
+        } else {
+            cell.push(char);
+        }
+    }
+    cell
+}
+
+/// Says something on standard error.
+pub(crate) fn complain(message: impl fmt::Display) {
+    // Nobody is left to hear of a failure.
+    let _ = writeln!(io::stderr(), "{message}");
+}
+
+pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}

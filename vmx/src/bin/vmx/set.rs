@@ -1,0 +1,90 @@
+//! `vmx set`: edits of a file.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use vmx::{Document, Encoding, Unencodable};
+
+use crate::file;
+use crate::output::Output;
+
+/// Edit a file in place; standard input goes to standard output.
+///
+/// Lines that are not edited stay as they are, to the byte. Edit the file of a
+/// machine only while it is powered off: its process writes the file again.
+#[derive(clap::Args)]
+pub(crate) struct Set {
+    /// The file, `-` for standard input.
+    file: PathBuf,
+    /// Entries to set, as NAME=VALUE.
+    #[arg(value_parser = assignment)]
+    entries: Vec<(String, String)>,
+    /// Entries to remove.
+    #[arg(long, value_name = "NAME")]
+    remove: Vec<String>,
+    /// Entries to give another name, as OLD=NEW.
+    #[arg(long, value_name = "OLD=NEW", value_parser = assignment)]
+    rename: Vec<(String, String)>,
+    /// Remove entries whose name was defined before.
+    #[arg(long)]
+    remove_duplicates: bool,
+    /// Bring all values into this encoding, by VMware's names.
+    #[arg(long, value_name = "NAME", value_parser = file::encoding)]
+    transcode: Option<Encoding>,
+    /// Make the file UTF-8 if its encoding cannot hold a value.
+    #[arg(long)]
+    upgrade: bool,
+    /// Write here instead, `-` for standard output.
+    #[arg(long, short, value_name = "FILE")]
+    output: Option<PathBuf>,
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("expected NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
+impl Set {
+    pub(crate) fn run(&self, output: &mut Output<impl Write>) -> Result<ExitCode> {
+        let mut document = file::read(&self.file, output.encoding)?;
+        let before = document.to_bytes();
+        self.edit(&mut document)?;
+        let target: &Path = self.output.as_deref().unwrap_or(&self.file);
+        if file::is_standard_input(target) {
+            output.bytes(&document.to_bytes())?;
+        } else if target != self.file || document.to_bytes() != before {
+            file::replace(target, &document)?;
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    fn edit(&self, document: &mut Document) -> Result<()> {
+        if self.upgrade {
+            document.on_unencodable(Unencodable::Upgrade);
+        }
+        if self.remove_duplicates {
+            document.remove_duplicates();
+        }
+        if let Some(encoding) = self.transcode {
+            document
+                .transcode(encoding)
+                .with_context(|| format!("cannot bring the file into {encoding}"))?;
+        }
+        for name in &self.remove {
+            document.remove(name);
+        }
+        for (old, new) in &self.rename {
+            document
+                .rename(old, new)
+                .with_context(|| format!("cannot rename `{old}`"))?;
+        }
+        for (name, value) in &self.entries {
+            document
+                .set(name, value)
+                .with_context(|| format!("cannot set `{name}`"))?;
+        }
+        Ok(())
+    }
+}

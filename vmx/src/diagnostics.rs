@@ -1,0 +1,34 @@
+//! Parse errors as compilers render them.
+
+use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+
+use crate::error::ParseError;
+
+impl ParseError {
+    /// The error with its place in the file, as rustc would show it, without colour.
+    ///
+    /// What [`excerpt`](Self::excerpt) hides is hidden here too.
+    ///
+    /// ```
+    /// # use vmx::Document;
+    /// let error = Document::parse(&b"a = two words\n"[..]).unwrap_err();
+    /// assert_eq!(error.render("my.vmx"), "\
+    /// error: only a comment may follow the value; put a value with blanks in quotes
+    ///  --> my.vmx:1:9
+    ///   |
+    /// 1 | a = two words
+    ///   |         ^^^^^");
+    /// ```
+    #[must_use]
+    pub fn render(&self, path: &str) -> String {
+        let (line, range) = self.shown();
+        let position = self.position();
+        let message = self.kind().to_string();
+        let title = Level::ERROR.primary_title(&*message);
+        let snippet = Snippet::source(line)
+            .path(path)
+            .line_start(position.line)
+            .annotation(AnnotationKind::Primary.span(range));
+        Renderer::plain().render(&[title.element(snippet)])
+    }
+}

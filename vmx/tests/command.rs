@@ -1,0 +1,208 @@
+//! The command, as a user meets it.
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+fn vmx(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_vmx"))
+        .args(arguments)
+        .current_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// Standard output, standard error and the exit status.
+fn run(arguments: &[&str], input: &[u8]) -> (String, String, i32) {
+    let output = vmx(arguments, input);
+    (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+        output.status.code().unwrap(),
+    )
+}
+
+#[test]
+fn show_prints_a_table_without_control_characters() {
+    let file = "a = \"1|0A\u{1B}\"\nguestinfo.b=2\n";
+    assert_eq!(
+        run(&["show"], file.as_bytes()),
+        (
+            "LINE  NAME         VALUE\n1     a            1\\n\\u{1b}\n2     guestinfo.b  2\n"
+                .into(),
+            "".into(),
+            0
+        )
+    );
+    let (table, _, _) = run(&["show", "-", "--prefix", "GUESTINFO."], file.as_bytes());
+    assert_eq!(table, "LINE  NAME         VALUE\n2     guestinfo.b  2\n");
+    let (table, _, _) = run(&["show", "container.vmx", "--extra-config"], b"");
+    assert!(table.contains("guestinfo./repo") && !table.contains("memSize"));
+}
+
+#[test]
+fn show_gives_the_bytes_of_what_is_not_text() {
+    let (json, errors, code) = run(
+        &["show", "--json"],
+        b".encoding = \"UTF-8\"\na = \"\xFF\"\n",
+    );
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["kind"], "dictionary");
+    assert_eq!(json["entries"][1]["bytes"], "ff");
+    assert_eq!(json["entries"][1]["value"], serde_json::Value::Null);
+    assert_eq!(json["problems"][0]["position"]["line"], 2);
+    assert!(
+        errors.contains("VMware does not open this file"),
+        "{errors}"
+    );
+    assert_eq!(code, 0);
+}
+
+#[test]
+fn get_prints_values_and_says_what_is_missing() {
+    let (text, _, code) = run(&["get", "gbk.vmx", "DISPLAYNAME", "memsize"], b"");
+    assert_eq!((&*text, code), ("Windows 10 x64 位\n2048\n", 0));
+    let (json, errors, code) = run(&["get", "--json", "gbk.vmx", "memsize", "nothing"], b"");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["memsize"]["value"], "2048");
+    assert_eq!(json["nothing"], serde_json::Value::Null);
+    assert_eq!((&*errors, code), ("gbk.vmx: no entry `nothing`\n", 1));
+}
+
+#[test]
+fn set_edits_standard_input_to_standard_output() {
+    let (text, errors, code) = run(
+        &[
+            "set",
+            "-",
+            "memSize=64",
+            "b=x=y",
+            "--remove",
+            "gone",
+            "--rename",
+            "old=new",
+        ],
+        b"memsize=32 # small\ngone = \"1\"\nold = \"2\"\n",
+    );
+    assert_eq!(errors, "");
+    assert_eq!(
+        (&*text, code),
+        ("memsize = \"64\"\nnew = \"2\"\n\nb = \"x=y\"\n", 0)
+    );
+
+    let (text, errors, code) = run(&["set", "-", "a b=1"], b"x=1\n");
+    assert_eq!((&*text, code), ("", 2));
+    assert!(errors.contains("name `a b` holds a space"), "{errors}");
+}
+
+#[test]
+fn set_replaces_the_file_in_one_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.vmx");
+    fs::write(&path, ".encoding = \"windows-1252\"\na = \"1\"\n").unwrap();
+    let name = path.to_str().unwrap();
+
+    let (_, errors, code) = run(&["set", name, "a=λ"], b"");
+    assert_eq!(code, 2);
+    assert!(errors.contains("windows-1252 cannot hold"), "{errors}");
+    assert_eq!(run(&["set", name, "a=λ", "--upgrade"], b"").2, 0);
+    assert_eq!(
+        fs::read_to_string(&path).unwrap(),
+        ".encoding = \"UTF-8\"\na = \"λ\"\n"
+    );
+    assert_eq!(
+        fs::read_dir(folder.path()).unwrap().count(),
+        1,
+        "nothing is left over"
+    );
+
+    let other = folder.path().join("b.vmx");
+    assert_eq!(
+        run(&["set", name, "a=2", "-o", other.to_str().unwrap()], b"").2,
+        0
+    );
+    assert_eq!(
+        fs::read_to_string(&other).unwrap(),
+        ".encoding = \"UTF-8\"\na = \"2\"\n"
+    );
+    assert!(fs::read_to_string(&path).unwrap().contains('λ'));
+}
+
+#[test]
+fn set_repairs_duplicates() {
+    let (text, errors, code) = run(
+        &["set", "two-casings.vmx", "--remove-duplicates", "-o", "-"],
+        b"",
+    );
+    assert_eq!(code, 0);
+    assert!(
+        errors.contains("`msg.autoAnswer` is defined twice, first on line 5"),
+        "{errors}"
+    );
+    assert!(text.contains("msg.autoanswer") && !text.contains("msg.autoAnswer"));
+    assert_eq!(run(&["check"], text.as_bytes()).2, 0);
+}
+
+#[test]
+fn diff_tells_by_its_status() {
+    let (table, _, code) = run(&["diff", "-", "gbk.vmx"], b"memsize = \"4096\"\n");
+    assert_eq!(code, 1);
+    assert!(
+        table.contains("changed  memsize") && table.contains("added"),
+        "{table}"
+    );
+    assert_eq!(
+        run(&["diff", "gbk.vmx", "gbk.vmx"], b""),
+        ("".into(), "".into(), 0)
+    );
+    assert_eq!(run(&["diff", "-", "-"], b"").2, 2);
+}
+
+#[test]
+fn check_explains_with_a_caret() {
+    let (text, _, code) = run(&["check", "prose.vmx"], b"");
+    assert_eq!(code, 1);
+    assert!(
+        text.starts_with("error: `=` must follow the name"),
+        "{text}"
+    );
+    assert!(text.contains("--> prose.vmx:4:6"), "{text}");
+    assert!(text.contains("libvirt"), "{text}");
+
+    let (json, _, code) = run(&["check", "--json", "container.vmx"], b"");
+    assert_eq!(code, 0);
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["findings"][0]["reader"], "libvirt");
+    assert_eq!(json["findings"][0]["effect"], "refuses");
+}
+
+#[test]
+fn devices_name_their_classes() {
+    let (table, _, code) = run(&["devices", "container.vmx"], b"");
+    assert_eq!(code, 0);
+    assert!(table.contains("ParaVirtualSCSIController") && table.contains("tcp://10.10.1.5:8080"));
+    assert!(!table.contains("floppy0"));
+    let (json, _, _) = run(&["devices", "--json", "--all", "container.vmx"], b"");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json.as_array().unwrap().len(), 6);
+}
+
+#[test]
+fn what_is_no_dictionary_is_refused() {
+    let (_, errors, code) = run(&["show", "web-01.vmxf"], b"");
+    assert_eq!(code, 2);
+    assert!(errors.contains("web-01.vmxf is XML"), "{errors}");
+    let (_, errors, code) = run(&["show", "no-such.vmx"], b"");
+    assert_eq!(code, 2);
+    assert!(
+        errors.starts_with("error: cannot read no-such.vmx: "),
+        "{errors}"
+    );
+}
