@@ -125,6 +125,7 @@ macro_rules! data_object {
             fn eq(&self, other: &Self) -> bool { $crate::object::same(self, other) }
         }
         impl $crate::object::IsA<$name> for $name {}
+        impl $crate::call::Absent for $name {}
     };
 }
 pub(crate) use data_object;
@@ -203,6 +204,7 @@ macro_rules! enumeration {
                 $crate::object::store_any_enum(self.as_str(), $id, field, out);
             }
         }
+        impl $crate::call::Absent for $name {}
     };
 }
 pub(crate) use enumeration;
