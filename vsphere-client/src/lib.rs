@@ -1,1 +1,29 @@
-//! Async client of ESXi and vCenter.
+//! Async client of the vSphere Web Services API of ESXi hosts and vCenter.
+//!
+//! A [`Client`] sends the calls and reads the properties that the crate
+//! [`vim25`] describes; it knows about connections, sessions and servers that
+//! are slow or gone, and nothing about what the calls are for.
+
+mod address;
+mod builder;
+mod client;
+mod credentials;
+mod effect;
+mod error;
+mod exchange;
+mod percent;
+mod property;
+mod retry;
+mod session;
+mod tls;
+mod transport;
+
+pub use builder::ClientBuilder;
+pub use client::Client;
+pub use credentials::Credentials;
+pub use error::{
+    Attempt, Error, LoginProblem, Phase, Result, TlsProblem, TransportProblem, UntrustedCertificate,
+};
+pub use property::{ObjectProperties, PropertySet, Retrieval, Retrieved, Retrieving, State};
+pub use retry::RetryPolicy;
+pub use tls::Thumbprint;

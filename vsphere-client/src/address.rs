@@ -1,0 +1,130 @@
+//! The address of a server: what may stand in a URL, and what is made of it.
+
+use secrecy::SecretString;
+use url::Url;
+
+use crate::credentials::Credentials;
+use crate::error::{Error, Result};
+
+/// An address without secrets, and the credentials that stood in it.
+pub(crate) fn parse(text: &str) -> Result<(Url, Option<Credentials>)> {
+    // The text itself is shown only when it cannot hold a password.
+    let shown = if text.contains('@') {
+        "the address"
+    } else {
+        text
+    };
+    let scheme = text.split_once("://").map(|(scheme, _)| scheme);
+    match scheme {
+        Some("https" | "http" | "HTTPS" | "HTTP") => {}
+        Some(other) => {
+            return Err(Error::config(format!(
+                "cannot talk to a server {}: write https://host[:port]",
+                if other.chars().all(|c| c.is_ascii_alphanumeric()) {
+                    format!("by {other:?}")
+                } else {
+                    "at such an address".into()
+                }
+            )));
+        }
+        None => {
+            return Err(Error::config(format!(
+                "{shown} has no scheme: write https:// in front of it"
+            )));
+        }
+    }
+    let mut url = Url::parse(text).map_err(|error| Error::Config {
+        what: format!("{shown} is not an address: write https://host[:port]").into(),
+        source: Some(error.into()),
+    })?;
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(Error::config(format!(
+            "{shown} names no host: write https://host[:port]"
+        )));
+    }
+    let credentials = credentials_in(&url);
+    // Neither fails for an address with a host.
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.set_fragment(None);
+    match url.path().trim_end_matches('/') {
+        "" => url.set_path("/sdk"),
+        path => {
+            let path = path.to_owned();
+            url.set_path(&path);
+        }
+    }
+    Ok((url, credentials))
+}
+
+fn credentials_in(url: &Url) -> Option<Credentials> {
+    let decode = |text: &str| -> String {
+        let bytes = crate::percent::decode(text);
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    if url.username().is_empty() {
+        return None;
+    }
+    let password = url.password().map(decode).unwrap_or_default();
+    Some(Credentials::password(
+        decode(url.username()),
+        SecretString::from(password),
+    ))
+}
+
+/// `host:port`, as errors and logs name a server.
+pub(crate) fn authority(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    match url.port_or_known_default() {
+        Some(port) => format!("{host}:{port}"),
+        None => host.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+    use secrecy::ExposeSecret;
+
+    use super::*;
+
+    #[test]
+    fn a_missing_path_becomes_sdk() {
+        for text in ["https://esx", "https://esx/", "https://esx:443/sdk/"] {
+            assert_eq!(parse(text).unwrap().0.as_str(), "https://esx/sdk", "{text}");
+        }
+        let (url, _) = parse("http://127.0.0.1:8989/other?x=1#y").unwrap();
+        assert_eq!(url.as_str(), "http://127.0.0.1:8989/other");
+    }
+
+    #[test]
+    fn credentials_move_out_of_the_address() {
+        let (url, credentials) = parse("https://a%40b:p%3As@esx/sdk").unwrap();
+        assert_eq!(url.as_str(), "https://esx/sdk");
+        let Some(Credentials::Password { user, password }) = credentials else {
+            panic!("no credentials");
+        };
+        assert_eq!(user, "a@b");
+        assert_eq!(password.expose_secret(), "p:s");
+    }
+
+    #[test]
+    fn a_missing_scheme_is_refused_with_advice_and_without_the_password() {
+        let error = parse("esx.example.com").unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "esx.example.com has no scheme: write https:// in front of it"
+        );
+        for text in [
+            "root:secret@esx",
+            "root:secret@esx:443/sdk",
+            "ftp://root:secret@esx",
+            "https://root:secret@:x",
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("secret"), "{error}");
+        }
+        assert!(parse("https://").is_err());
+    }
+}

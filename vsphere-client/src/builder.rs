@@ -1,0 +1,311 @@
+//! How a client is made.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use reqwest::Method;
+use tokio::sync::Semaphore;
+use url::Url;
+use vim25::{ApiVersion, Limits, Ref, mo, parse_service_versions};
+
+use crate::address;
+use crate::client::{Client, Inner, Options, server_of};
+use crate::credentials::Credentials;
+use crate::error::{Error, Result};
+use crate::exchange::Failure;
+use crate::retry::{Attempts, RetryPolicy};
+use crate::session::Session;
+use crate::tls::{Thumbprint, Trust};
+use crate::transport::{Body, Http, HttpOptions, Request, Transport};
+
+/// What is spoken with servers that do not say what they speak.
+const OLDEST: &str = "6.5";
+
+/// Makes a [`Client`]; by [`Client::builder`].
+#[must_use = "a builder does nothing until it connects"]
+pub struct ClientBuilder {
+    url: String,
+    credentials: Option<Credentials>,
+    trust: Trust,
+    connect_timeout: Duration,
+    request_timeout: Duration,
+    idle_timeout: Duration,
+    in_flight: usize,
+    user_agent: String,
+    proxy: Option<String>,
+    limits: Limits,
+    retry: RetryPolicy,
+    transport: Option<Arc<dyn Transport>>,
+}
+
+impl ClientBuilder {
+    pub(crate) fn new(url: String) -> Self {
+        Self {
+            url,
+            credentials: None,
+            trust: Trust::default(),
+            connect_timeout: Duration::from_secs(15),
+            request_timeout: Duration::from_secs(120),
+            idle_timeout: Duration::from_secs(60),
+            in_flight: 16,
+            user_agent: concat!("vsphere-client/", env!("CARGO_PKG_VERSION")).into(),
+            proxy: None,
+            limits: Limits::default(),
+            retry: RetryPolicy::default(),
+            transport: None,
+        }
+    }
+
+    /// Who logs in. Without credentials, only what a server tells everybody can be read.
+    pub fn credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = Some(credentials);
+        self
+    }
+
+    /// Trusts the authorities in this text of PEM certificates instead of the
+    /// platform's; repeatable.
+    pub fn tls_roots(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.trust.roots.push(pem.into());
+        self
+    }
+
+    /// Accepts exactly the certificate with this thumbprint, whoever signed it
+    /// and whatever name it is for. Checked within the TLS handshake, hence
+    /// through a proxy too.
+    pub fn thumbprint(mut self, pin: Thumbprint) -> Self {
+        self.trust.pin = Some(pin);
+        self
+    }
+
+    /// With `true`, accepts every certificate: whoever is in between can read
+    /// the password. Nothing else turns verification off.
+    pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
+        self.trust.anything = accept;
+        self
+    }
+
+    /// The time to connect, including TLS. Default 15 s.
+    pub fn connect_timeout(mut self, limit: Duration) -> Self {
+        self.connect_timeout = limit;
+        self
+    }
+
+    /// The time from sending a call to the end of its answer. Default 120 s.
+    /// Waiting for updates and transfers have limits of their own.
+    pub fn request_timeout(mut self, limit: Duration) -> Self {
+        self.request_timeout = limit;
+        self
+    }
+
+    /// The longest pause in a transfer to or from a datastore. Default 60 s.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = limit;
+        self
+    }
+
+    /// How many calls are in flight at the same time. Default 16; at least 1.
+    pub fn max_in_flight(mut self, calls: usize) -> Self {
+        self.in_flight = calls.clamp(1, Semaphore::MAX_PERMITS);
+        self
+    }
+
+    /// How the client names itself to the server.
+    pub fn user_agent(mut self, name: impl Into<String>) -> Self {
+        self.user_agent = name.into();
+        self
+    }
+
+    /// Connects through this proxy, such as `http://proxy.example.com:3128`.
+    /// Default: what the environment says (`HTTPS_PROXY`, `NO_PROXY`).
+    pub fn proxy(mut self, url: impl Into<String>) -> Self {
+        self.proxy = Some(url.into());
+        self
+    }
+
+    /// Bounds on answers.
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// When a request is sent again.
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = policy;
+        self
+    }
+
+    #[cfg(test)]
+    pub(crate) fn transport(mut self, transport: Arc<dyn Transport>) -> Self {
+        self.transport = Some(transport);
+        self
+    }
+
+    /// Connects: agrees on a version of the API, reads what the server offers
+    /// and, with credentials, logs in.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for an address or option that cannot be used,
+    /// [`Error::Transport`] for a server that cannot be reached, [`Error::Tls`]
+    /// for one that is not trusted, [`Error::NotAuthenticated`] for a wrong password.
+    pub async fn connect(self) -> Result<Client> {
+        let (url, in_url) = address::parse(&self.url)?;
+        let transport = match self.transport {
+            Some(transport) => transport,
+            None => Arc::new(Http::new(&HttpOptions {
+                trust: self.trust,
+                connect_timeout: self.connect_timeout,
+                user_agent: self.user_agent,
+                proxy: self.proxy.as_deref().map(proxy).transpose()?,
+            })?),
+        };
+        let credentials = self.credentials.or(in_url);
+        let ticket = match &credentials {
+            Some(Credentials::Session(ticket)) => Some(ticket),
+            _ => None,
+        };
+        let client = Client {
+            inner: Arc::new(Inner {
+                server: server_of(&url),
+                session: Session::new(ticket),
+                url,
+                transport,
+                credentials,
+                version: OnceLock::new(),
+                content: OnceLock::new(),
+                slots: Semaphore::new(self.in_flight),
+                options: Options {
+                    request_timeout: self.request_timeout,
+                    idle_timeout: self.idle_timeout,
+                    connect_timeout: self.connect_timeout,
+                    limits: self.limits,
+                    retry: self.retry,
+                },
+                operation_prefix: crate::retry::random_name(),
+                operations: AtomicU64::new(1),
+            }),
+        };
+        let version = client.negotiate().await?;
+        // Nobody else has this client yet.
+        let _ = client.inner.version.set(version);
+        let instance: Ref<mo::ServiceInstance> = Ref::new("ServiceInstance");
+        let content = client.call(instance.retrieve_service_content()).await?;
+        let _ = client.inner.content.set(content);
+        client.log_in().await?;
+        Ok(client)
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let address = address::parse(&self.url);
+        f.debug_struct("ClientBuilder")
+            .field(
+                "url",
+                &address
+                    .as_ref()
+                    .map_or("(invalid)", |(url, _)| url.as_str()),
+            )
+            .field("credentials", &self.credentials)
+            .field("pin", &self.trust.pin)
+            .field("accept_invalid_certs", &self.trust.anything)
+            .finish_non_exhaustive()
+    }
+}
+
+fn proxy(text: &str) -> Result<Url> {
+    Url::parse(text).map_err(|error| Error::Config {
+        what: "the proxy is not an address: write http://host:port".into(),
+        source: Some(error.into()),
+    })
+}
+
+impl Client {
+    /// The newest version that both sides speak.
+    async fn negotiate(&self) -> Result<String> {
+        let inner = &*self.inner;
+        let mut url = inner.url.clone();
+        url.set_path(&format!("{}/vimServiceVersions.xml", inner.url.path()));
+        let limit = inner.options.request_timeout;
+        let mut attempts = Attempts::new(inner.options.retry);
+        loop {
+            let ticket = inner.session.ticket();
+            let request = Request {
+                method: Method::GET,
+                url: url.clone(),
+                headers: Vec::new(),
+                cookie: None,
+                body: Body::Empty,
+                limit: Some(limit),
+            };
+            match inner.answer(request, ticket.generation, limit).await {
+                Ok((200, bytes)) => return Ok(choose(&String::from_utf8_lossy(&bytes))),
+                Ok(_) => return Ok(OLDEST.into()),
+                Err(Failure::Status(400..=499)) => return Ok(OLDEST.into()),
+                Err(failure) => {
+                    if failure.is_passing() && attempts.again().await {
+                        continue;
+                    }
+                    let attempt = self.attempt("connect", None);
+                    return Err(inner.explain(attempt, failure, true, limit));
+                }
+            }
+        }
+    }
+}
+
+/// The newest of a server's versions that is not newer than our schema.
+fn choose(xml: &str) -> String {
+    let versions = parse_service_versions(xml, "urn:vim25").unwrap_or_default();
+    let known = |text: &&String| {
+        text.parse::<ApiVersion>()
+            .is_ok_and(|version| version <= ApiVersion::LATEST)
+    };
+    let newest = versions
+        .iter()
+        .filter(known)
+        .max_by_key(|text| text.parse::<ApiVersion>().ok());
+    newest
+        .or(versions.first())
+        .cloned()
+        .unwrap_or_else(|| OLDEST.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_common_version_is_spoken() {
+        let xml = |versions: &[&str]| {
+            let prior: String = versions
+                .iter()
+                .skip(1)
+                .map(|v| format!("<version>{v}</version>"))
+                .collect();
+            format!(
+                "<namespaces version=\"1.0\"><namespace><name>urn:vim25</name><version>{}</version>\
+                 <priorVersions>{prior}</priorVersions></namespace>\
+                 <namespace><name>urn:other</name><version>99</version></namespace></namespaces>",
+                versions.first().unwrap_or(&"")
+            )
+        };
+        assert_eq!(choose(&xml(&["6.5", "6.0", "5.5"])), "6.5");
+        assert_eq!(choose(&xml(&["99.0.0.0", "8.0.3.0", "8.0.2.0"])), "8.0.3.0");
+        assert_eq!(choose(&xml(&["99.0.0.0"])), "99.0.0.0");
+        assert_eq!(choose("<html>"), OLDEST);
+    }
+
+    #[test]
+    fn debug_hides_passwords() {
+        let builder = Client::builder("https://root:sesame@esx")
+            .credentials(Credentials::password("root", "hunter2"));
+        let text = format!("{builder:?}");
+        assert!(
+            !text.contains("sesame") && !text.contains("hunter2"),
+            "{text}"
+        );
+        assert!(text.contains("https://esx/sdk"), "{text}");
+    }
+}

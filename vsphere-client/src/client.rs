@@ -1,0 +1,255 @@
+//! The client: one per server and user.
+
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
+use url::Url;
+use vim25::types::{InvalidLogin, ServiceContent};
+use vim25::{Any, AnyRef, Call, Fault, Limits, Outcome, Ref, mo};
+
+use crate::address;
+use crate::builder::ClientBuilder;
+use crate::credentials::Credentials;
+use crate::error::{Attempt, Error, LoginProblem, Result};
+use crate::retry::RetryPolicy;
+use crate::session::Session;
+use crate::transport::Transport;
+
+/// A connection to an ESXi host or vCenter as one user.
+///
+/// Cheap to clone; all clones share connections, session and limits. Every
+/// method may be called from many tasks at once, and every future may be
+/// dropped: what was sent by then goes on at the server.
+///
+/// Waiting has no limit of its own: wrap it in [`tokio::time::timeout`].
+///
+/// ```no_run
+/// use vim25::{Ref, mo, props};
+/// use vsphere_client::{Client, Credentials, Result};
+///
+/// # async fn example() -> Result<()> {
+/// let client = Client::builder("https://esx.example.com")
+///     .credentials(Credentials::password("root", "secret"))
+///     .thumbprint("30:3D:4D:…".parse()?)
+///     .connect()
+///     .await?;
+/// let vm: Ref<mo::VirtualMachine> = Ref::new("42");
+/// let name = client.get(&vm, props::virtual_machine::NAME).await?;
+/// client.run(vm.power_on_vm(None)).await?;
+/// client.close().await
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
+}
+
+/// What all clones share.
+pub(crate) struct Inner {
+    pub url: Url,
+    /// `host:port`
+    pub server: String,
+    pub transport: Arc<dyn Transport>,
+    pub credentials: Option<Credentials>,
+    pub session: Session,
+    /// The version in `SOAPAction`.
+    pub version: OnceLock<String>,
+    pub content: OnceLock<ServiceContent>,
+    pub slots: Semaphore,
+    pub options: Options,
+    /// Tells the operations of this client from those of others in the server's logs.
+    pub operation_prefix: String,
+    pub operations: std::sync::atomic::AtomicU64,
+}
+
+/// Bounds and policies.
+#[derive(Clone, Debug)]
+pub(crate) struct Options {
+    pub request_timeout: Duration,
+    pub idle_timeout: Duration,
+    pub connect_timeout: Duration,
+    pub limits: Limits,
+    pub retry: RetryPolicy,
+}
+
+impl Client {
+    /// A builder for the server at `url`, such as `https://esx.example.com`.
+    ///
+    /// The scheme is required; a missing path means `/sdk`; user and password
+    /// in the address are used as credentials and never shown. What is wrong
+    /// with the address is said by [`ClientBuilder::connect`].
+    #[must_use]
+    pub fn builder(url: impl Into<String>) -> ClientBuilder {
+        ClientBuilder::new(url.into())
+    }
+
+    /// Sends a call and gives its result. A method that starts a task gives
+    /// the task; [`run`](Self::run) waits for its end as well.
+    ///
+    /// Dropping the future does not take back what was sent.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn call<R: Outcome>(&self, call: Call<R>) -> Result<R> {
+        let value = self.call_any(call.untyped()).await?;
+        R::from_value(&value).map_err(|error| {
+            Error::unconvertible(&self.attempt(call.method(), Some(call.this())), error)
+        })
+    }
+
+    /// Sends a call and gives its result as it stands on the wire.
+    pub(crate) async fn call_any(&self, call: Call<Option<Any>>) -> Result<Any> {
+        let limit = self.inner.options.request_timeout;
+        Box::pin(self.exchange(&call, limit)).await
+    }
+
+    /// What the server offers: its managers, root folder and version.
+    #[must_use]
+    pub fn service_content(&self) -> &ServiceContent {
+        // Set before a client is handed out.
+        static NOTHING: OnceLock<ServiceContent> = OnceLock::new();
+        self.inner
+            .content
+            .get()
+            .unwrap_or_else(|| NOTHING.get_or_init(ServiceContent::default))
+    }
+
+    /// Whether the server is a vCenter; otherwise it is an ESXi host.
+    #[must_use]
+    pub fn is_vcenter(&self) -> bool {
+        self.service_content().about.api_type == "VirtualCenter"
+    }
+
+    /// The version of the API that client and server agreed on, such as `8.0.3.0`.
+    #[must_use]
+    pub fn api_version(&self) -> &str {
+        self.inner.version.get().map_or("", String::as_str)
+    }
+
+    /// The server, as `host:port`.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.inner.server
+    }
+
+    /// Logs out, which also frees what the session held on the server. All
+    /// clones are closed with it. Idempotent.
+    ///
+    /// A session that was given as a ticket stays open.
+    ///
+    /// # Errors
+    /// See [`Error`]; the client is closed all the same.
+    pub async fn close(&self) -> Result<()> {
+        let Some(cookie) = self.inner.session.close() else {
+            return Ok(());
+        };
+        match self.service_content().session_manager.as_ref() {
+            Some(manager) => self.inner.log_out(manager.logout().untyped(), cookie).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Logs in, for the first time or again.
+    pub(crate) async fn log_in(&self) -> Result<()> {
+        let manager = self.service_content().session_manager.as_ref();
+        let (Some(Credentials::Password { user, password }), Some(manager)) =
+            (&self.inner.credentials, manager)
+        else {
+            return Ok(());
+        };
+        let call = manager.login(user, password.expose_secret(), None);
+        let limit = self.inner.options.request_timeout;
+        match Box::pin(self.exchange(&call.untyped(), limit)).await {
+            Ok(_) => {
+                self.inner.session.opened();
+                tracing::debug!(server = %self.inner.server, user, "logged in");
+                Ok(())
+            }
+            Err(Error::Fault { source, .. }) if source.is::<InvalidLogin>() => Err(self
+                .not_authenticated(
+                    &self.attempt(&format!("login as {user:?}"), None),
+                    LoginProblem::WrongPassword,
+                    Some(*source),
+                )),
+            Err(other) => Err(other),
+        }
+    }
+
+    pub(crate) fn not_authenticated(
+        &self,
+        attempt: &Attempt,
+        problem: LoginProblem,
+        fault: Option<Fault>,
+    ) -> Error {
+        Error::NotAuthenticated {
+            attempt: attempt.clone(),
+            problem,
+            source: fault.map(Box::new),
+        }
+    }
+
+    pub(crate) fn attempt(&self, operation: &str, object: Option<&AnyRef>) -> Attempt {
+        Attempt::new(operation, object, &self.inner.server)
+    }
+
+    pub(crate) fn property_collector(&self) -> &Ref<mo::PropertyCollector> {
+        &self.service_content().property_collector
+    }
+
+    /// Sends a call whose outcome nobody waits for, if there is a runtime to do so.
+    pub(crate) fn call_later<R: 'static>(&self, call: &Call<R>) {
+        if self.inner.session.is_closed() {
+            return;
+        }
+        let (client, call) = (self.clone(), call.untyped());
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                if let Err(error) = client.call_any(call).await {
+                    tracing::debug!(%error, "cleaning up on the server failed");
+                }
+            });
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("url", &self.inner.url.as_str())
+            .field("credentials", &self.inner.credentials)
+            .field("session", &self.inner.session)
+            .field("version", &self.api_version())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Inner {
+    /// Logs out in the background, if there is a runtime to do so.
+    fn drop(&mut self) {
+        let manager = self
+            .content
+            .get()
+            .and_then(|content| content.session_manager.clone());
+        let (Some(cookie), Some(manager)) = (self.session.close(), manager) else {
+            return;
+        };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let sending = self.prepare_log_out(&manager.logout().untyped(), cookie);
+        let transport = Arc::clone(&self.transport);
+        if let Some(request) = sending {
+            runtime.spawn(async move {
+                let _ = transport.send(request).await;
+            });
+        }
+    }
+}
+
+/// `host:port` of an address.
+pub(crate) fn server_of(url: &Url) -> String {
+    address::authority(url)
+}

@@ -1,0 +1,48 @@
+//! Who logs in.
+
+use std::fmt;
+
+use secrecy::SecretString;
+
+/// How a client gets its session. Secrets are wiped on drop and never printed.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum Credentials {
+    /// A user and a password; the client logs in, and again when the session is lost.
+    Password {
+        /// The user, such as `root` or `administrator@vsphere.local`.
+        user: String,
+        /// The password.
+        password: SecretString,
+    },
+    /// A session that somebody else opened: the value of the cookie
+    /// `vmware_soap_session`, with or without its quotes. It is used as long
+    /// as it lasts, and not ended by [`Client::close`](crate::Client::close).
+    Session(SecretString),
+}
+
+impl Credentials {
+    /// A user and a password.
+    #[must_use]
+    pub fn password(user: impl Into<String>, password: impl Into<SecretString>) -> Self {
+        Self::Password {
+            user: user.into(),
+            password: password.into(),
+        }
+    }
+
+    /// The ticket of a session that is already open.
+    #[must_use]
+    pub fn session(ticket: impl Into<SecretString>) -> Self {
+        Self::Session(ticket.into())
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Password { user, .. } => write!(f, "Password({user}, hidden)"),
+            Self::Session(_) => f.write_str("Session(hidden)"),
+        }
+    }
+}

@@ -1,0 +1,470 @@
+//! Why something did not work: what was attempted, on what, and what to do.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::time::Duration;
+
+use vim25::types::MethodFault;
+use vim25::{AnyRef, ConvertError, DataObject, DecodeError, EncodeError, Fault, IsA, Ref, mo};
+
+/// The result of anything in this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn StdError + Send + Sync>;
+
+/// Why a request to a server did not give what it should.
+///
+/// Each variant asks for another reaction; what is only information is in the
+/// text and in the chain of sources. No text contains a password or a session.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server was too slow. Nothing was changed by it: a mutating call
+    /// that ran out of time is [`OutcomeUnknown`](Self::OutcomeUnknown).
+    #[error(
+        "{attempt}: {phase} took longer than {limit:?}; is the server overloaded or the network cut?"
+    )]
+    Timeout {
+        /// What was attempted.
+        attempt: Attempt,
+        /// What took too long.
+        phase: Phase,
+        /// How long was allowed.
+        limit: Duration,
+    },
+
+    /// The server could not be reached, or the connection broke, as often as it was tried.
+    #[error("{attempt}: {problem}")]
+    Transport {
+        /// What was attempted.
+        attempt: Attempt,
+        /// What went wrong, and what to look at.
+        problem: TransportProblem,
+        /// The cause.
+        source: Option<Source>,
+    },
+
+    /// The connection could not be secured; see [`untrusted`](Self::untrusted).
+    #[error("{attempt}: {problem}")]
+    Tls {
+        /// What was attempted.
+        attempt: Attempt,
+        /// What went wrong, and what to do.
+        problem: Box<TlsProblem>,
+    },
+
+    /// The server wants a login that it did not get, or refuses it.
+    #[error("{attempt}: {problem}")]
+    NotAuthenticated {
+        /// What was attempted.
+        attempt: Attempt,
+        /// Why there is no session.
+        problem: LoginProblem,
+        /// The server's words.
+        source: Option<Box<Fault>>,
+    },
+
+    /// The server answered with a fault, at once or at the end of a task.
+    #[error("{attempt} failed")]
+    Fault {
+        /// What was attempted.
+        attempt: Attempt,
+        /// The task that ended with the fault, if it was one.
+        task: Option<Ref<mo::Task>>,
+        /// The server's reason.
+        source: Box<Fault>,
+    },
+
+    /// A call that changes something was sent, and no answer came: it may have
+    /// been carried out or not. Look at the object before repeating it.
+    #[error(
+        "{attempt}: the answer was lost, so it may have been carried out; look before repeating it"
+    )]
+    OutcomeUnknown {
+        /// What was attempted.
+        attempt: Attempt,
+        /// The task whose end is not known, once the server had named it.
+        task: Option<Ref<mo::Task>>,
+        /// How the answer was lost.
+        source: Source,
+    },
+
+    /// The server's answer could not be read.
+    #[error("{attempt}: the answer cannot be read")]
+    Decode {
+        /// What was attempted.
+        attempt: Attempt,
+        /// Where and why.
+        source: Source,
+    },
+
+    /// Nothing was sent, because what was asked for cannot be.
+    #[error("{what}")]
+    Config {
+        /// What is wrong, and how to say it right.
+        what: Box<str>,
+        /// The cause.
+        source: Option<Source>,
+    },
+
+    /// There is nothing of that name.
+    #[error("no {kind} {name:?} in {place}{}", listed(.there))]
+    NotFound {
+        /// What was looked for: `datastore`, `network`, …
+        kind: &'static str,
+        /// The name that nothing has.
+        name: Box<str>,
+        /// Where it was looked for.
+        place: Box<str>,
+        /// What is there.
+        there: Vec<String>,
+    },
+
+    /// Several things fit where one is needed.
+    #[error("more than one {kind} fits in {place}{}; name one", listed(.there))]
+    Ambiguous {
+        /// What was looked for.
+        kind: &'static str,
+        /// Where it was looked for.
+        place: Box<str>,
+        /// What is there.
+        there: Vec<String>,
+    },
+}
+
+impl Error {
+    pub(crate) fn config(what: impl Into<Box<str>>) -> Self {
+        Self::Config {
+            what: what.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn unencodable(attempt: &Attempt, error: EncodeError) -> Self {
+        Self::Config {
+            what: format!("{attempt}: an argument cannot be sent").into(),
+            source: Some(error.into()),
+        }
+    }
+
+    pub(crate) fn undecodable(attempt: &Attempt, error: DecodeError) -> Self {
+        Self::Decode {
+            attempt: attempt.clone(),
+            source: error.into(),
+        }
+    }
+
+    pub(crate) fn unconvertible(attempt: &Attempt, error: ConvertError) -> Self {
+        Self::Decode {
+            attempt: attempt.clone(),
+            source: error.into(),
+        }
+    }
+
+    pub(crate) fn fault_of(attempt: &Attempt, fault: Fault) -> Self {
+        Self::Fault {
+            attempt: attempt.clone(),
+            task: None,
+            source: Box::new(fault),
+        }
+    }
+
+    /// The server's fault, if it gave one.
+    #[must_use]
+    pub fn server_fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Fault { source, .. } => Some(source),
+            Self::NotAuthenticated { source, .. } => source.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The detail of the server's fault, if that is exactly a `T`.
+    ///
+    /// ```
+    /// use vim25::types::{InvalidPowerState, VirtualMachinePowerState};
+    ///
+    /// fn was_on_already(error: &vsphere_client::Error) -> bool {
+    ///     error.fault::<InvalidPowerState>().is_some_and(|detail| {
+    ///         detail.existing_state == VirtualMachinePowerState::PoweredOn
+    ///     })
+    /// }
+    /// ```
+    #[must_use]
+    pub fn fault<T: DataObject + IsA<MethodFault>>(&self) -> Option<T> {
+        self.server_fault()?.get().ok().flatten()
+    }
+
+    /// Whether the detail of the server's fault is a `T` or of a type derived from it.
+    #[must_use]
+    pub fn is_fault<T: DataObject + IsA<MethodFault>>(&self) -> bool {
+        self.server_fault().is_some_and(Fault::is::<T>)
+    }
+
+    /// The task that a failed or lost call ended as, if it got that far.
+    #[must_use]
+    pub const fn task(&self) -> Option<&Ref<mo::Task>> {
+        match self {
+            Self::Fault { task, .. } | Self::OutcomeUnknown { task, .. } => task.as_ref(),
+            _ => None,
+        }
+    }
+
+    /// The certificate that was not trusted, if that is why.
+    #[must_use]
+    pub fn untrusted(&self) -> Option<&UntrustedCertificate> {
+        match self {
+            Self::Tls { problem, .. } => match &**problem {
+                TlsProblem::Untrusted(certificate) => Some(certificate),
+                TlsProblem::Other(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Whether the object that was asked about does not exist (any more).
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.is_fault::<vim25::types::ManagedObjectNotFound>()
+    }
+}
+
+fn listed(names: &[String]) -> String {
+    const SHOWN: usize = 20;
+    if names.is_empty() {
+        return "; there is none".into();
+    }
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names.iter().take(SHOWN).map(String::as_str);
+    let mut text = format!("; there is {}", shown.collect::<Vec<_>>().join(", "));
+    if more > 0 {
+        text.push_str(&format!(" and {more} more"));
+    }
+    text
+}
+
+/// What was attempted, on what object, on which server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Attempt(Box<AttemptParts>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct AttemptParts {
+    operation: Box<str>,
+    object: Option<AnyRef>,
+    server: Box<str>,
+}
+
+impl Attempt {
+    pub(crate) fn new(operation: &str, object: Option<&AnyRef>, server: &str) -> Self {
+        Self(Box::new(AttemptParts {
+            operation: operation.into(),
+            object: object.cloned(),
+            server: server.into(),
+        }))
+    }
+
+    /// The method of the API, or another operation such as `GET /folder/iso/boot.iso`.
+    #[must_use]
+    pub fn operation(&self) -> &str {
+        &self.0.operation
+    }
+
+    /// The object that it was attempted on.
+    #[must_use]
+    pub fn object(&self) -> Option<&AnyRef> {
+        self.0.object.as_ref()
+    }
+
+    /// The server, as `host:port`.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.0.server
+    }
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.operation())?;
+        if let Some(object) = self.object() {
+            write!(f, " of {object}")?;
+        }
+        write!(f, " on {}", self.server())
+    }
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The part of an exchange that took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Phase {
+    /// Looking up the name, connecting and securing the connection.
+    Connect,
+    /// From sending the request to the end of the answer.
+    Request,
+    /// A pause between two pieces of a transfer.
+    Idle,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connecting",
+            Self::Request => "the answer",
+            Self::Idle => "a pause in the transfer",
+        })
+    }
+}
+
+/// What went wrong below the API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TransportProblem {
+    /// No connection could be made.
+    Unreachable,
+    /// The connection ended before the answer was complete.
+    Broken,
+    /// The server, or something in front of it, answered with this HTTP status.
+    Status(u16),
+    /// The answer is longer than [`vim25::Limits`] allow.
+    TooLong {
+        /// The bytes that were allowed.
+        limit: u64,
+    },
+    /// The source of an upload failed.
+    Source,
+}
+
+impl fmt::Display for TransportProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreachable => f.write_str(
+                "the server cannot be reached; check its name and port, and that it is running",
+            ),
+            Self::Broken => f.write_str("the connection broke"),
+            Self::Status(status @ (502..=504)) => write!(
+                f,
+                "HTTP status {status}: the service behind the server's front end is not answering; is it still starting?"
+            ),
+            Self::Status(404) => f.write_str(
+                "HTTP status 404: nothing there; is this the address of an ESXi host or vCenter?",
+            ),
+            Self::Status(status) => write!(f, "unexpected HTTP status {status}"),
+            Self::TooLong { limit } => write!(f, "the answer is longer than {limit} bytes"),
+            Self::Source => f.write_str("what was to be sent could not be read"),
+        }
+    }
+}
+
+/// Why a connection could not be secured.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum TlsProblem {
+    /// The server's certificate is not trusted.
+    Untrusted(UntrustedCertificate),
+    /// The two sides do not agree on how to talk.
+    Other(Source),
+}
+
+impl fmt::Display for TlsProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untrusted(certificate) => certificate.fmt(f),
+            Self::Other(error) => write!(f, "the connection cannot be secured: {error}"),
+        }
+    }
+}
+
+/// The certificate that a server showed and that nothing vouches for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UntrustedCertificate {
+    pub(crate) thumbprint: String,
+    pub(crate) expected: Option<String>,
+    pub(crate) reason: String,
+}
+
+impl UntrustedCertificate {
+    /// The SHA-256 thumbprint of the certificate shown, as pairs of digits with colons.
+    #[must_use]
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
+    }
+}
+
+impl fmt::Display for UntrustedCertificate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.expected {
+            Some(expected) => write!(
+                f,
+                "the server's certificate is not the pinned one: pinned {expected}, shown SHA-256 {}; \
+                 if it was renewed, verify the new thumbprint on the server itself and pin that",
+                self.thumbprint
+            ),
+            None => write!(
+                f,
+                "the server's certificate is not trusted ({}); \
+                 add its authority to the TLS roots, or verify its SHA-256 thumbprint \
+                 on the server itself and pin it: {}",
+                self.reason, self.thumbprint
+            ),
+        }
+    }
+}
+
+impl StdError for UntrustedCertificate {}
+
+/// Why there is no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LoginProblem {
+    /// The server does not accept user name and password.
+    WrongPassword,
+    /// The client was made without credentials.
+    NoCredentials,
+    /// The session ticket is not valid (any more), and there is no password to log in again.
+    TicketRefused,
+    /// The call was refused right after a login: the user lacks a permission.
+    NotPermitted,
+    /// The client was closed.
+    Closed,
+}
+
+impl fmt::Display for LoginProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::WrongPassword => "user name or password is wrong; check both, and whether the account is locked",
+            Self::NoCredentials => "the server wants a login; give the client a user name and password",
+            Self::TicketRefused => "the session ticket is not valid any more; get a new one, or give user name and password",
+            Self::NotPermitted => "refused, also right after a login; give the user the missing permission",
+            Self::Closed => "the client was closed; connect again",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_fits_into_a_cache_line() {
+        assert!(size_of::<Error>() <= 64, "{}", size_of::<Error>());
+    }
+
+    #[test]
+    fn not_found_says_what_is_there() {
+        let error = Error::NotFound {
+            kind: "datastore",
+            name: "nfs".into(),
+            place: "/ha-datacenter".into(),
+            there: vec!["ds1".into(), "ds2".into()],
+        };
+        assert_eq!(
+            error.to_string(),
+            "no datastore \"nfs\" in /ha-datacenter; there is ds1, ds2"
+        );
+    }
+}

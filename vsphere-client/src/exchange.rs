@@ -1,0 +1,355 @@
+//! One call on the wire: sending, reading, trying again, logging in again.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use futures_util::StreamExt;
+use reqwest::Method;
+use secrecy::SecretString;
+use vim25::soap::{self, Header, Response as Answer};
+use vim25::types::NotAuthenticated;
+use vim25::{Any, Call, Fault};
+
+use crate::client::{Client, Inner};
+use crate::credentials::Credentials;
+use crate::effect::Effect;
+use crate::error::{Attempt, Error, LoginProblem, Phase, Result, TlsProblem, TransportProblem};
+use crate::retry::Attempts;
+use crate::transport::{Body, FailureKind, Request, Response, TransportError};
+
+/// Why an attempt gave nothing, before it is decided whether there is another one.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    Transport(TransportError),
+    Status(u16),
+    TooLong(u64),
+}
+
+impl Failure {
+    /// Whether the server cannot have seen the request.
+    pub(crate) const fn never_sent(&self) -> bool {
+        match self {
+            Self::Transport(error) => matches!(
+                error.kind,
+                FailureKind::Connect
+                    | FailureKind::Untrusted(_)
+                    | FailureKind::Tls
+                    | FailureKind::Timeout(Phase::Connect)
+            ),
+            Self::Status(_) | Self::TooLong(_) => false,
+        }
+    }
+
+    /// Whether another attempt may go better.
+    pub(crate) const fn is_passing(&self) -> bool {
+        match self {
+            Self::Transport(error) => matches!(
+                error.kind,
+                FailureKind::Connect | FailureKind::NoAnswer | FailureKind::Timeout(Phase::Connect)
+            ),
+            Self::Status(status) => matches!(status, 502..=504),
+            Self::TooLong(_) => false,
+        }
+    }
+
+    /// Whether the server refused without looking at what was asked.
+    const fn is_refusal(&self) -> bool {
+        matches!(self, Self::Status(status) if !matches!(status, 200..=299 | 500..=599))
+    }
+}
+
+impl Client {
+    /// Sends a call until it is answered or there is no point in sending it again.
+    ///
+    /// `limit` bounds each attempt, from sending to the end of the answer.
+    pub(crate) async fn exchange(&self, call: &Call<Option<Any>>, limit: Duration) -> Result<Any> {
+        let attempt = self.attempt(call.method(), Some(call.this()));
+        let inner = &*self.inner;
+        let login = matches!(call.method(), "Login" | "Logout" | "RetrieveServiceContent");
+        if inner.session.is_closed() && !login {
+            return Err(self.not_authenticated(&attempt, LoginProblem::Closed, None));
+        }
+        let operation = inner.next_operation();
+        let body = inner
+            .encode(call, &operation)
+            .map_err(|error| Error::unencodable(&attempt, error))?;
+        let effect = Effect::of(call.method());
+        // A wait occupies a connection, not the server.
+        let waits = call.method().starts_with("WaitForUpdates");
+        let mut attempts = Attempts::new(inner.options.retry);
+        let mut logged_in_again = false;
+        loop {
+            let slot = if waits {
+                None
+            } else {
+                inner.slots.acquire().await.ok()
+            };
+            let ticket = inner.session.ticket();
+            let request = inner.request(body.clone(), ticket.cookie, limit);
+            let start = tokio::time::Instant::now();
+            let answer = inner.answer(request, ticket.generation, limit).await;
+            drop(slot);
+            tracing::debug!(
+                server = %inner.server,
+                operation = call.method(),
+                object = %call.this(),
+                id = operation,
+                attempt = attempts.number(),
+                elapsed = ?start.elapsed(),
+                outcome = %summary(&answer),
+                "call"
+            );
+            let failure = match answer {
+                Ok((status, bytes)) => match self.decode(call, &attempt, status, &bytes)? {
+                    Answer::Value(value) => return Ok(value),
+                    Answer::Fault(fault) if fault.is::<NotAuthenticated>() && !login => {
+                        if logged_in_again {
+                            let problem = LoginProblem::NotPermitted;
+                            return Err(self.not_authenticated(&attempt, problem, Some(fault)));
+                        }
+                        // Refused, so not carried out: it may be sent again.
+                        self.log_in_again(&attempt, ticket.generation, fault)
+                            .await?;
+                        logged_in_again = true;
+                        continue;
+                    }
+                    Answer::Fault(fault) => return Err(Error::fault_of(&attempt, fault)),
+                },
+                Err(failure) => failure,
+            };
+            let repeatable =
+                failure.never_sent() || effect == Effect::Read || call.method() == "Login";
+            if failure.is_passing() && repeatable && attempts.again().await {
+                continue;
+            }
+            let known = repeatable || failure.is_refusal() || call.method() == "Logout";
+            return Err(inner.explain(attempt, failure, known, limit));
+        }
+    }
+
+    fn decode(
+        &self,
+        call: &Call<Option<Any>>,
+        attempt: &Attempt,
+        status: u16,
+        bytes: &[u8],
+    ) -> Result<Answer> {
+        match soap::decode_response(call, bytes, &self.inner.options.limits) {
+            Ok(answer) => Ok(answer),
+            // A front end's error page, not an answer of the API.
+            Err(error) if status != 200 => Err(Error::Transport {
+                attempt: attempt.clone(),
+                problem: TransportProblem::Status(status),
+                source: Some(error.into()),
+            }),
+            Err(error) => Err(Error::undecodable(attempt, error)),
+        }
+    }
+
+    /// Logs in again, once for all calls that were refused with the same session.
+    async fn log_in_again(&self, attempt: &Attempt, generation: u64, fault: Fault) -> Result<()> {
+        let problem = match &self.inner.credentials {
+            Some(Credentials::Password { .. }) => None,
+            Some(Credentials::Session(_)) => Some(LoginProblem::TicketRefused),
+            None => Some(LoginProblem::NoCredentials),
+        };
+        if let Some(problem) = problem {
+            return Err(self.not_authenticated(attempt, problem, Some(fault)));
+        }
+        let _turn = self.inner.session.login.lock().await;
+        if self.inner.session.ticket().generation != generation {
+            return Ok(());
+        }
+        self.inner.session.forget();
+        tracing::debug!(server = %self.inner.server, "the session is lost; logging in again");
+        self.log_in().await
+    }
+}
+
+fn summary(answer: &Result<(u16, bytes::Bytes), Failure>) -> String {
+    match answer {
+        Ok((status, bytes)) => format!("status {status}, {} bytes", bytes.len()),
+        Err(Failure::Transport(error)) => format!("{:?}", error.kind),
+        Err(Failure::Status(status)) => format!("status {status}"),
+        Err(Failure::TooLong(limit)) => format!("longer than {limit} bytes"),
+    }
+}
+
+impl Inner {
+    fn next_operation(&self) -> String {
+        let number = self.operations.fetch_add(1, Ordering::Relaxed);
+        format!("{}-{number}", self.operation_prefix)
+    }
+
+    fn encode(
+        &self,
+        call: &Call<Option<Any>>,
+        operation: &str,
+    ) -> Result<String, vim25::EncodeError> {
+        let mut header = Header::default();
+        header.operation_id = Some(operation.to_owned());
+        soap::encode_request(call, &header)
+    }
+
+    fn request(&self, body: String, cookie: Option<SecretString>, limit: Duration) -> Request {
+        let version = self.version.get().map_or("", String::as_str);
+        Request {
+            method: Method::POST,
+            url: self.url.clone(),
+            headers: vec![
+                ("content-type", "text/xml; charset=utf-8".into()),
+                ("soapaction", format!("\"urn:vim25/{version}\"")),
+            ],
+            cookie,
+            body: Body::Text(body),
+            limit: Some(limit),
+        }
+    }
+
+    /// Sends a request and reads its answer, bounded in time and size.
+    pub(crate) async fn answer(
+        &self,
+        request: Request,
+        generation: u64,
+        limit: Duration,
+    ) -> Result<(u16, bytes::Bytes), Failure> {
+        let slow = |error: tokio::time::error::Elapsed| {
+            Failure::Transport(TransportError {
+                kind: FailureKind::Timeout(Phase::Request),
+                source: error.into(),
+            })
+        };
+        let exchange = async {
+            let response = self
+                .transport
+                .send(request)
+                .await
+                .map_err(Failure::Transport)?;
+            self.session.absorb(generation, &response.cookies);
+            if !matches!(response.status, 200 | 500) {
+                return Err(Failure::Status(response.status));
+            }
+            let status = response.status;
+            Ok((status, self.read(response).await?))
+        };
+        tokio::time::timeout(limit, exchange).await.map_err(slow)?
+    }
+
+    async fn read(&self, mut response: Response) -> Result<bytes::Bytes, Failure> {
+        let limit = self.options.limits.bytes as u64;
+        if response.length.is_some_and(|length| length > limit) {
+            return Err(Failure::TooLong(limit));
+        }
+        // What the peer announces is not believed beforehand.
+        let expected = response.length.unwrap_or(0).min(1 << 20);
+        let mut bytes = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
+        while let Some(piece) = response.body.next().await {
+            let piece = piece.map_err(Failure::Transport)?;
+            if (bytes.len() + piece.len()) as u64 > limit {
+                return Err(Failure::TooLong(limit));
+            }
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes.freeze())
+    }
+
+    /// The error that a caller sees; `known` says that nothing was changed.
+    pub(crate) fn explain(
+        &self,
+        attempt: Attempt,
+        failure: Failure,
+        known: bool,
+        limit: Duration,
+    ) -> Error {
+        if !known && !failure.never_sent() {
+            let source = match failure {
+                Failure::Transport(error) => error.source,
+                Failure::Status(status) => TransportProblem::Status(status).to_string().into(),
+                Failure::TooLong(limit) => TransportProblem::TooLong { limit }.to_string().into(),
+            };
+            return Error::OutcomeUnknown {
+                attempt,
+                task: None,
+                source,
+            };
+        }
+        let error = match failure {
+            Failure::Transport(error) => error,
+            Failure::Status(status) => {
+                return Error::Transport {
+                    attempt,
+                    problem: TransportProblem::Status(status),
+                    source: None,
+                };
+            }
+            Failure::TooLong(limit) => {
+                return Error::Transport {
+                    attempt,
+                    problem: TransportProblem::TooLong { limit },
+                    source: None,
+                };
+            }
+        };
+        let problem = match error.kind {
+            FailureKind::Untrusted(certificate) => {
+                let problem = Box::new(TlsProblem::Untrusted(certificate));
+                return Error::Tls { attempt, problem };
+            }
+            FailureKind::Tls => {
+                let problem = Box::new(TlsProblem::Other(error.source));
+                return Error::Tls { attempt, problem };
+            }
+            FailureKind::Timeout(phase) => {
+                let limit = match phase {
+                    Phase::Connect => self.options.connect_timeout,
+                    Phase::Request => limit,
+                    Phase::Idle => self.options.idle_timeout,
+                };
+                return Error::Timeout {
+                    attempt,
+                    phase,
+                    limit,
+                };
+            }
+            FailureKind::Connect => TransportProblem::Unreachable,
+            FailureKind::NoAnswer | FailureKind::Broken => TransportProblem::Broken,
+            FailureKind::Source => TransportProblem::Source,
+        };
+        Error::Transport {
+            attempt,
+            problem,
+            source: Some(error.source),
+        }
+    }
+
+    /// The request that ends a session.
+    pub(crate) fn prepare_log_out(
+        &self,
+        call: &Call<Option<Any>>,
+        cookie: SecretString,
+    ) -> Option<Request> {
+        let body = self.encode(call, &self.next_operation()).ok()?;
+        let limit = self.options.request_timeout.min(Duration::from_secs(10));
+        Some(self.request(body, Some(cookie), limit))
+    }
+
+    /// Ends a session; that it is over already is as good.
+    pub(crate) async fn log_out(
+        &self,
+        call: Call<Option<Any>>,
+        cookie: SecretString,
+    ) -> Result<()> {
+        let limit = self.options.request_timeout.min(Duration::from_secs(10));
+        let Some(request) = self.prepare_log_out(&call, cookie) else {
+            return Ok(());
+        };
+        match self.answer(request, u64::MAX, limit).await {
+            Ok(_) => Ok(()),
+            Err(failure) => {
+                let attempt = Attempt::new(call.method(), Some(call.this()), &self.server);
+                Err(self.explain(attempt, failure, true, limit))
+            }
+        }
+    }
+}

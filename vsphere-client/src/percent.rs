@@ -1,0 +1,95 @@
+//! Percent escapes, as URLs and the names of inventory objects use them.
+
+use std::borrow::Cow;
+
+/// The bytes that the text stands for; what is not an escape stays as it is.
+pub(crate) fn decode(text: &str) -> Vec<u8> {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if byte == b'%'
+            && let Some(value) = bytes.get(at + 1..at + 3).and_then(hex)
+        {
+            out.push(value);
+            at += 3;
+        } else {
+            out.push(byte);
+            at += 1;
+        }
+    }
+    out
+}
+
+fn hex(digits: &[u8]) -> Option<u8> {
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    let value = digit(*digits.first()?)? * 16 + digit(*digits.get(1)?)?;
+    u8::try_from(value).ok()
+}
+
+/// A name as users write it: servers write `/`, `\` and `%` in the names of
+/// inventory objects as `%2f`, `%5c` and `%25`.
+pub(crate) fn unescape_name(name: &str) -> Cow<'_, str> {
+    if !name.contains('%') {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::with_capacity(name.len());
+    let mut rest = name;
+    while let Some(at) = rest.find('%') {
+        out.push_str(&rest[..at]);
+        let escape = rest
+            .get(at..at + 3)
+            .unwrap_or_default()
+            .to_ascii_lowercase();
+        match escape.as_str() {
+            "%2f" => out.push('/'),
+            "%5c" => out.push('\\'),
+            "%25" => out.push('%'),
+            _ => {
+                out.push('%');
+                rest = &rest[at + 1..];
+                continue;
+            }
+        }
+        rest = &rest[at + 3..];
+    }
+    out.push_str(rest);
+    Cow::Owned(out)
+}
+
+/// A name as it stands in an inventory path and in the `name` property.
+pub(crate) fn escape_name(name: &str) -> Cow<'_, str> {
+    if !name.contains(['/', '\\', '%']) {
+        return Cow::Borrowed(name);
+    }
+    let mut out = String::with_capacity(name.len() + 8);
+    for letter in name.chars() {
+        match letter {
+            '/' => out.push_str("%2f"),
+            '\\' => out.push_str("%5c"),
+            '%' => out.push_str("%25"),
+            other => out.push(other),
+        }
+    }
+    Cow::Owned(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn only_the_three_escapes_of_names_are_undone() {
+        assert_eq!(unescape_name("a%2Fb%5cc%25d%20e%"), "a/b\\c%d%20e%");
+        assert_eq!(decode("a%20b%zz%4"), b"a b%zz%4");
+    }
+
+    proptest! {
+        #[test]
+        fn names_survive_escaping(name in "\\PC*") {
+            prop_assert_eq!(unescape_name(&escape_name(&name)), name);
+        }
+    }
+}

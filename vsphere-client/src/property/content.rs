@@ -1,0 +1,170 @@
+//! What a server said about the properties of one object.
+
+use std::fmt;
+
+use vim25::types::ObjectContent;
+use vim25::{Any, AnyRef, ConvertError, Fault, IsA, ManagedObject, Property, Ref, Slot, mo};
+
+/// What is known about one property of one object.
+#[derive(Clone, Debug, PartialEq)]
+pub enum State<V> {
+    /// It has this value.
+    Value(V),
+    /// It has no value, or was not asked for.
+    Unset,
+    /// The server did not give it, for this reason: a missing permission, a
+    /// property that the object does not have, …
+    Missing(Fault),
+    /// It has a value of another kind than it should.
+    Invalid(ConvertError),
+}
+
+impl<V> State<V> {
+    /// The value, if there is one.
+    #[must_use]
+    pub fn value(self) -> Option<V> {
+        match self {
+            Self::Value(value) => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// The properties of one object, each as the server gave it.
+pub struct ObjectProperties<T> {
+    object: Ref<T>,
+    values: Vec<(String, Any)>,
+    missing: Vec<(String, Fault)>,
+}
+
+impl ObjectProperties<mo::ManagedObject> {
+    pub(crate) fn new(content: ObjectContent) -> Self {
+        Self {
+            object: content.obj,
+            values: content
+                .prop_set
+                .into_iter()
+                .map(|property| (property.name, property.val))
+                .collect(),
+            missing: content
+                .missing_set
+                .into_iter()
+                .map(|missing| (missing.path, missing.fault.into()))
+                .collect(),
+        }
+    }
+
+    pub(crate) const fn empty(object: AnyRef) -> Self {
+        Self {
+            object,
+            values: Vec::new(),
+            missing: Vec::new(),
+        }
+    }
+
+    /// Replaces or removes a value.
+    pub(crate) fn assign(&mut self, path: &str, value: Option<Any>) {
+        self.values.retain(|(name, _)| name != path);
+        self.missing.retain(|(name, _)| name != path);
+        if let Some(value) = value {
+            // The page it came on need not live as long as this.
+            self.values.push((path.to_owned(), value.detach()));
+        }
+    }
+
+    pub(crate) fn miss(&mut self, path: &str, fault: Fault) {
+        self.assign(path, None);
+        self.missing.push((path.to_owned(), fault));
+    }
+
+    pub(crate) fn typed<T: ManagedObject>(self) -> ObjectProperties<T>
+    where
+        T: IsA<mo::ManagedObject>,
+    {
+        ObjectProperties {
+            // A type that is newer than our schema counts as what was asked for.
+            object: self
+                .object
+                .downcast()
+                .unwrap_or_else(|| Ref::new(self.object.value())),
+            values: self.values,
+            missing: self.missing,
+        }
+    }
+}
+
+impl<T> ObjectProperties<T> {
+    /// The object.
+    #[must_use]
+    pub const fn object(&self) -> &Ref<T> {
+        &self.object
+    }
+
+    /// What is known about a property.
+    #[must_use]
+    pub fn state<M, V: Slot>(&self, property: Property<M, V>) -> State<V>
+    where
+        T: IsA<M>,
+    {
+        self.at(property.path())
+    }
+
+    /// The value of a property, if it has a readable one.
+    #[must_use]
+    pub fn value<M, V: Slot>(&self, property: Property<M, V>) -> Option<V>
+    where
+        T: IsA<M>,
+    {
+        self.state(property).value()
+    }
+
+    /// What is known about a property that was asked for by its path, such as
+    /// `config.extraConfig["guestinfo.ip"]`.
+    #[must_use]
+    pub fn at<V: Slot>(&self, path: &str) -> State<V> {
+        if let Some((_, value)) = self.values.iter().find(|(name, _)| name == path) {
+            return match value.get() {
+                Ok(value) => State::Value(value),
+                Err(error) => State::Invalid(error),
+            };
+        }
+        match self.missing.iter().find(|(name, _)| name == path) {
+            Some((_, fault)) => State::Missing(fault.clone()),
+            None => State::Unset,
+        }
+    }
+
+    /// All values as they stand on the wire, by their paths.
+    pub fn values(&self) -> impl Iterator<Item = (&str, &Any)> {
+        self.values
+            .iter()
+            .map(|(path, value)| (path.as_str(), value))
+    }
+
+    /// What the server did not give, and why.
+    pub fn missing(&self) -> impl Iterator<Item = (&str, &Fault)> {
+        self.missing
+            .iter()
+            .map(|(path, fault)| (path.as_str(), fault))
+    }
+}
+
+impl<T> Clone for ObjectProperties<T> {
+    fn clone(&self) -> Self {
+        Self {
+            object: self.object.clone(),
+            values: self.values.clone(),
+            missing: self.missing.clone(),
+        }
+    }
+}
+
+impl<T> fmt::Debug for ObjectProperties<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectProperties")
+            .field("object", &self.object)
+            .field("values", &self.values)
+            .field("missing", &self.missing)
+            .finish()
+    }
+}

@@ -1,0 +1,104 @@
+//! Reading properties: typed, page by page, and each on its own terms.
+
+mod content;
+mod retrieval;
+mod set;
+
+pub use content::{ObjectProperties, State};
+pub use retrieval::{Retrieval, Retrieved, Retrieving};
+pub use set::PropertySet;
+
+use vim25::types::{ObjectContent, ObjectSpec, PropertyFilterSpec, PropertySpec, RetrieveOptions};
+use vim25::{AnyRef, IsA, Property, Ref, Slot, mo};
+
+use crate::client::Client;
+use crate::error::{Error, Result};
+
+impl Client {
+    /// Reads one property.
+    ///
+    /// ```no_run
+    /// # use vim25::{Ref, mo, props};
+    /// # async fn example(client: &vsphere_client::Client, vm: &Ref<mo::VirtualMachine>) -> vsphere_client::Result<()> {
+    /// let config = client.get(vm, props::virtual_machine::CONFIG).await?;
+    /// assert!(!config.name.is_empty());
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when the property has no value; [`read`](Self::read)
+    /// gives `None` then. Otherwise see [`Error`].
+    pub async fn get<T, M, V>(&self, object: &Ref<T>, property: Property<M, V>) -> Result<V>
+    where
+        T: IsA<M> + IsA<mo::ManagedObject>,
+        V: Slot,
+    {
+        self.read(object, property)
+            .await?
+            .ok_or_else(|| Error::NotFound {
+                kind: "value of property",
+                name: property.path().into(),
+                place: object.to_string().into(),
+                there: Vec::new(),
+            })
+    }
+
+    /// Reads one or several properties of one object in one call; what has no
+    /// value is `None`.
+    ///
+    /// ```no_run
+    /// # use vim25::{Ref, mo, props};
+    /// # async fn example(client: &vsphere_client::Client, vm: &Ref<mo::VirtualMachine>) -> vsphere_client::Result<()> {
+    /// use props::virtual_machine::{CONFIG, NAME};
+    /// let (name, config) = client.read(vm, (NAME, CONFIG)).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// The server's fault when one of the properties cannot be read; otherwise see [`Error`].
+    pub async fn read<T, M, P>(&self, object: &Ref<T>, properties: P) -> Result<P::Values>
+    where
+        T: IsA<M> + IsA<mo::ManagedObject>,
+        P: PropertySet<M>,
+    {
+        let object: AnyRef = object.upcast();
+        let content = self.read_object(&object, properties.paths()).await?;
+        let attempt = self.attempt("reading properties", Some(&object));
+        properties.values(&content, &attempt)
+    }
+
+    /// Reads some properties of one object.
+    pub(crate) async fn read_object(
+        &self,
+        object: &AnyRef,
+        paths: Vec<String>,
+    ) -> Result<ObjectProperties<mo::ManagedObject>> {
+        let spec = PropertyFilterSpec {
+            prop_set: vec![PropertySpec {
+                type_: object.type_name().to_owned(),
+                all: Some(false),
+                path_set: paths,
+            }],
+            object_set: vec![ObjectSpec {
+                obj: object.clone(),
+                ..ObjectSpec::default()
+            }],
+            ..PropertyFilterSpec::default()
+        };
+        let call = self
+            .property_collector()
+            .retrieve_properties_ex(&[spec], &RetrieveOptions::default());
+        let page = self.call(call).await?.unwrap_or_default();
+        let found = page
+            .objects
+            .into_iter()
+            .find(|content| content.obj == *object);
+        // An object of which nothing can be read may be left out.
+        Ok(ObjectProperties::new(found.unwrap_or_else(|| {
+            ObjectContent {
+                obj: object.clone(),
+                ..ObjectContent::default()
+            }
+        })))
+    }
+}

@@ -1,0 +1,129 @@
+//! How often, and for how long, something is tried again.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// When a request that failed below the API is sent again.
+///
+/// Only what cannot have been carried out, or only reads, is ever repeated;
+/// see [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RetryPolicy {
+    /// How often a request is sent at most. Default 5; 1 means never again.
+    pub attempts: u32,
+    /// The time after which nothing is tried again. Default 30 s.
+    pub budget: Duration,
+    /// The pause before the second attempt; it doubles with each. Default 200 ms.
+    pub pause: Duration,
+    /// The longest pause. Default 5 s.
+    pub longest_pause: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        Self {
+            attempts: 5,
+            budget: Duration::from_secs(30),
+            pause: Duration::from_millis(200),
+            longest_pause: Duration::from_secs(5),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// Nothing is sent twice.
+    #[must_use]
+    pub fn never() -> Self {
+        Self {
+            attempts: 1,
+            ..Self::default()
+        }
+    }
+}
+
+/// The attempts of one call.
+#[derive(Debug)]
+pub(crate) struct Attempts {
+    policy: RetryPolicy,
+    deadline: Instant,
+    made: u32,
+}
+
+impl Attempts {
+    pub(crate) fn new(policy: RetryPolicy) -> Self {
+        Self {
+            policy,
+            deadline: Instant::now() + policy.budget,
+            made: 1,
+        }
+    }
+
+    /// The number of the attempt that is being made, from 1.
+    pub(crate) const fn number(&self) -> u32 {
+        self.made
+    }
+
+    /// Pauses before the next attempt; `false` when there is none.
+    pub(crate) async fn again(&mut self) -> bool {
+        if self.made >= self.policy.attempts {
+            return false;
+        }
+        let doubled = self
+            .policy
+            .pause
+            .saturating_mul(1 << (self.made - 1).min(16));
+        let pause = doubled
+            .min(self.policy.longest_pause)
+            .mul_f64(0.5 + 0.5 * fraction());
+        if Instant::now() + pause > self.deadline {
+            return false;
+        }
+        tokio::time::sleep(pause).await;
+        self.made += 1;
+        true
+    }
+}
+
+/// A number from 0 to 1 that differs between clients, so that they do not return in step.
+fn fraction() -> f64 {
+    let random = RandomState::new().build_hasher().finish();
+    (random >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// A short name that no other client is likely to have.
+pub(crate) fn random_name() -> String {
+    let random = RandomState::new().build_hasher().finish();
+    format!("{:08x}", random as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_end_by_number() {
+        let mut attempts = Attempts::new(RetryPolicy::default());
+        let mut made = 1;
+        while attempts.again().await {
+            made += 1;
+        }
+        assert_eq!((made, attempts.number()), (5, 5));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn attempts_end_by_time() {
+        let policy = RetryPolicy {
+            attempts: 1_000,
+            budget: Duration::from_secs(10),
+            ..RetryPolicy::default()
+        };
+        let start = Instant::now();
+        let mut attempts = Attempts::new(policy);
+        while attempts.again().await {}
+        assert!(start.elapsed() <= Duration::from_secs(10));
+        assert!(attempts.number() > 2);
+    }
+}

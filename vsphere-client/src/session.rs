@@ -1,0 +1,183 @@
+//! The session: one cookie, kept here and sent to one server only.
+
+use std::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use secrecy::{ExposeSecret, SecretString};
+
+/// The cookie's name on ESXi and vCenter.
+const COOKIE: &str = "vmware_soap_session";
+
+/// The state of a client's session.
+pub(crate) struct Session {
+    state: Mutex<State>,
+    /// Held while logging in, so that many refused calls lead to one login.
+    pub(crate) login: tokio::sync::Mutex<()>,
+}
+
+#[derive(Default)]
+struct State {
+    /// `vmware_soap_session=…`, the value as the server wrote it.
+    cookie: Option<SecretString>,
+    /// Counts logins: what was sent before the last one belongs to an older session.
+    generation: u64,
+    open: bool,
+    closed: bool,
+}
+
+/// What a request carries of the session.
+pub(crate) struct Ticket {
+    pub generation: u64,
+    pub cookie: Option<SecretString>,
+}
+
+impl Session {
+    /// A session that is not there yet, or that somebody else opened.
+    pub(crate) fn new(ticket: Option<&SecretString>) -> Self {
+        let cookie = ticket.map(|ticket| header(ticket.expose_secret()));
+        Self {
+            state: Mutex::new(State {
+                cookie,
+                ..State::default()
+            }),
+            login: tokio::sync::Mutex::new(()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn ticket(&self) -> Ticket {
+        let state = self.state();
+        Ticket {
+            generation: state.generation,
+            cookie: state.cookie.clone(),
+        }
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.state().closed
+    }
+
+    /// Whether this client logged in and not out.
+    pub(crate) fn is_open(&self) -> bool {
+        self.state().open
+    }
+
+    /// Takes over the cookie of an answer, unless a login came in between.
+    pub(crate) fn absorb(&self, generation: u64, cookies: &[SecretString]) {
+        if let Some(cookie) = cookies.iter().find_map(session_cookie) {
+            let mut state = self.state();
+            if state.generation == generation && !state.closed {
+                state.cookie = Some(cookie);
+            }
+        }
+    }
+
+    /// Forgets the cookie before logging in again.
+    pub(crate) fn forget(&self) {
+        self.state().cookie = None;
+    }
+
+    /// Notes that a login succeeded.
+    pub(crate) fn opened(&self) {
+        let mut state = self.state();
+        state.generation += 1;
+        state.open = true;
+    }
+
+    /// Ends the session here; gives the last cookie when there is a session to
+    /// end on the server.
+    pub(crate) fn close(&self) -> Option<SecretString> {
+        let mut state = self.state();
+        state.closed = true;
+        let cookie = state.cookie.take();
+        std::mem::take(&mut state.open).then_some(cookie).flatten()
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state();
+        f.debug_struct("Session")
+            .field("open", &state.open)
+            .field("generation", &state.generation)
+            .finish_non_exhaustive()
+    }
+}
+
+fn header(value: &str) -> SecretString {
+    let value = value.trim();
+    let value = value
+        .strip_prefix(COOKIE)
+        .and_then(|rest| rest.strip_prefix('='))
+        .unwrap_or(value);
+    format!("{COOKIE}={value}").into()
+}
+
+/// The session cookie in a `Set-Cookie` value such as
+/// `vmware_soap_session="52…"; Path=/; HttpOnly; Secure`. Quotes belong to the
+/// value: they are sent back as they came (RFC 6265 section 5.2).
+fn session_cookie(set_cookie: &SecretString) -> Option<SecretString> {
+    let pair = set_cookie.expose_secret().split(';').next()?;
+    let (name, value) = pair.split_once('=')?;
+    let value = value.trim();
+    (name.trim() == COOKIE && !value.trim_matches('"').is_empty()).then(|| header(value))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+    use super::*;
+
+    fn cookie(session: &Session) -> Option<String> {
+        session
+            .ticket()
+            .cookie
+            .map(|cookie| cookie.expose_secret().to_owned())
+    }
+
+    #[test]
+    fn cookies_are_taken_with_and_without_quotes() {
+        let session = Session::new(None);
+        session.absorb(
+            0,
+            &[
+                "other=1".into(),
+                "vmware_soap_session=\"52ab\"; Path=/; HttpOnly; Secure;".into(),
+            ],
+        );
+        assert_eq!(cookie(&session).unwrap(), "vmware_soap_session=\"52ab\"");
+        session.absorb(0, &["vmware_soap_session=plain; HttpOnly".into()]);
+        assert_eq!(cookie(&session).unwrap(), "vmware_soap_session=plain");
+        session.absorb(
+            0,
+            &["vmware_soap_session=; HttpOnly".into(), "nothing".into()],
+        );
+        assert_eq!(cookie(&session).unwrap(), "vmware_soap_session=plain");
+    }
+
+    #[test]
+    fn an_answer_to_an_older_session_does_not_change_the_cookie() {
+        let session = Session::new(None);
+        session.absorb(0, &["vmware_soap_session=new".into()]);
+        session.opened();
+        session.absorb(0, &["vmware_soap_session=old".into()]);
+        assert_eq!(cookie(&session).unwrap(), "vmware_soap_session=new");
+    }
+
+    #[test]
+    fn a_ticket_may_be_the_value_or_the_whole_cookie() {
+        for ticket in ["52ab", "vmware_soap_session=52ab"] {
+            let session = Session::new(Some(&ticket.into()));
+            assert_eq!(cookie(&session).unwrap(), "vmware_soap_session=52ab");
+        }
+    }
+
+    #[test]
+    fn debug_hides_the_cookie() {
+        let session = Session::new(Some(&"sesame".into()));
+        assert!(!format!("{session:?}").contains("sesame"));
+    }
+}

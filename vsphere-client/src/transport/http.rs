@@ -1,0 +1,163 @@
+//! The real transport, over HTTP with TLS.
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use reqwest::header::{CONTENT_LENGTH, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
+use secrecy::ExposeSecret;
+
+use super::{Body, FailureKind, Request, Response, Transport, TransportError};
+use crate::error::{Error, Phase, Result};
+use crate::tls::{self, Trust};
+
+/// What the builder says about connections.
+#[derive(Clone, Debug)]
+pub(crate) struct HttpOptions {
+    pub trust: Trust,
+    pub connect_timeout: Duration,
+    pub user_agent: String,
+    pub proxy: Option<url::Url>,
+}
+
+/// A pool of connections to one server.
+#[derive(Debug)]
+pub(crate) struct Http {
+    client: reqwest::Client,
+}
+
+impl Http {
+    pub(crate) fn new(options: &HttpOptions) -> Result<Self> {
+        let wrong = |error: reqwest::Error| Error::Config {
+            what: "the HTTP client cannot be set up".into(),
+            source: Some(error.without_url().into()),
+        };
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(options.trust.client_config()?)
+            .connect_timeout(options.connect_timeout)
+            // Servers and load balancers cut connections that they find idle.
+            .pool_idle_timeout(Duration::from_secs(45))
+            .tcp_keepalive(Duration::from_secs(30))
+            .user_agent(options.user_agent.as_str())
+            // A POST does not follow, and a session does not travel.
+            .redirect(reqwest::redirect::Policy::none())
+            .referer(false)
+            .http1_only();
+        if let Some(proxy) = &options.proxy {
+            builder = builder.proxy(reqwest::Proxy::all(proxy.as_str()).map_err(wrong)?);
+        }
+        Ok(Self {
+            client: builder.build().map_err(wrong)?,
+        })
+    }
+}
+
+#[async_trait]
+impl Transport for Http {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let mut builder = self.client.request(request.method, request.url);
+        for (name, value) in request.headers {
+            builder = builder.header(HeaderName::from_static(name), value);
+        }
+        if let Some(cookie) = &request.cookie {
+            let mut value =
+                HeaderValue::from_str(cookie.expose_secret()).map_err(|_| TransportError {
+                    kind: FailureKind::Connect,
+                    source: "the session ticket contains characters that HTTP does not allow"
+                        .into(),
+                })?;
+            value.set_sensitive(true);
+            builder = builder.header(COOKIE, value);
+        }
+        builder = match request.body {
+            Body::Empty => builder,
+            Body::Text(text) => builder.body(text),
+            Body::Stream { length, content } => {
+                if let Some(length) = length {
+                    builder = builder.header(CONTENT_LENGTH, length);
+                }
+                builder.body(reqwest::Body::wrap_stream(content))
+            }
+        };
+        let sending = builder.send();
+        let answer = match request.limit {
+            None => sending.await,
+            Some(limit) => {
+                tokio::time::timeout(limit, sending)
+                    .await
+                    .map_err(|slow| TransportError {
+                        kind: FailureKind::Timeout(Phase::Request),
+                        source: slow.into(),
+                    })?
+            }
+        };
+        let answer = answer.map_err(|error| classify(error, FailureKind::NoAnswer))?;
+        let cookies = answer.headers().get_all(SET_COOKIE).iter();
+        Ok(Response {
+            status: answer.status().as_u16(),
+            cookies: cookies
+                .filter_map(|value| value.to_str().ok())
+                .map(Into::into)
+                .collect(),
+            length: answer.content_length(),
+            body: answer
+                .bytes_stream()
+                .map(|piece| piece.map_err(|error| classify(error, FailureKind::Broken)))
+                .boxed(),
+        })
+    }
+}
+
+/// What an error of the HTTP library means for the request.
+fn classify(error: reqwest::Error, otherwise: FailureKind) -> TransportError {
+    // Our address is in the error already.
+    let error = error.without_url();
+    let kind = if let Some(tls) = find::<rustls::Error>(&error) {
+        match tls::refusal(tls) {
+            Some(refusal) => FailureKind::Untrusted(refusal.clone()),
+            None if error.is_connect() => FailureKind::Tls,
+            None => otherwise,
+        }
+    } else if error.is_connect() && error.is_timeout() {
+        FailureKind::Timeout(Phase::Connect)
+    } else if error.is_connect() {
+        FailureKind::Connect
+    } else if error.is_timeout() {
+        FailureKind::Timeout(Phase::Idle)
+    } else if error.is_builder() {
+        FailureKind::Connect
+    } else if find::<UploadFailed>(&error).is_some() {
+        FailureKind::Source
+    } else {
+        otherwise
+    };
+    TransportError {
+        kind,
+        source: error.into(),
+    }
+}
+
+/// Marks what went wrong in the source of an upload, not in the connection.
+#[derive(Debug, thiserror::Error)]
+#[error("the source of the upload failed")]
+pub(crate) struct UploadFailed(#[source] pub std::io::Error);
+
+/// Searches a chain of errors, also inside of I/O errors, which hide what they wrap.
+fn find<'e, T: StdError + 'static>(error: &'e (dyn StdError + 'static)) -> Option<&'e T> {
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if let Some(found) = error.downcast_ref::<T>() {
+            return Some(found);
+        }
+        if let Some(inner) = error
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+            && let Some(found) = find::<T>(inner)
+        {
+            return Some(found);
+        }
+        next = error.source();
+    }
+    None
+}
