@@ -106,6 +106,12 @@ impl Client {
         Box::pin(self.exchange(&call, limit)).await
     }
 
+    /// Sends a call that the server may keep open for `wait` before it answers.
+    pub(crate) async fn call_slow(&self, call: Call<Option<Any>>, wait: Duration) -> Result<Any> {
+        let limit = wait + self.inner.options.request_timeout;
+        Box::pin(self.exchange(&call, limit)).await
+    }
+
     /// What the server offers: its managers, root folder and version.
     #[must_use]
     pub fn service_content(&self) -> &ServiceContent {

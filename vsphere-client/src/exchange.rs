@@ -158,6 +158,9 @@ impl Client {
             return Err(self.not_authenticated(attempt, problem, Some(fault)));
         }
         let _turn = self.inner.session.login.lock().await;
+        if self.inner.session.is_closed() {
+            return Err(self.not_authenticated(attempt, LoginProblem::Closed, None));
+        }
         if self.inner.session.ticket().generation != generation {
             return Ok(());
         }

@@ -15,8 +15,10 @@ mod percent;
 mod property;
 mod retry;
 mod session;
+mod task;
 mod tls;
 mod transport;
+mod update;
 
 pub use builder::ClientBuilder;
 pub use client::Client;
@@ -26,4 +28,6 @@ pub use error::{
 };
 pub use property::{ObjectProperties, PropertySet, Retrieval, Retrieved, Retrieving, State};
 pub use retry::RetryPolicy;
+pub use task::{Progress, Run};
 pub use tls::Thumbprint;
+pub use update::{Change, Changes};

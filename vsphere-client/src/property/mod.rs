@@ -3,6 +3,7 @@
 mod content;
 mod retrieval;
 mod set;
+mod source;
 
 pub use content::{ObjectProperties, State};
 pub use retrieval::{Retrieval, Retrieved, Retrieving};
@@ -13,6 +14,8 @@ use vim25::{AnyRef, IsA, Property, Ref, Slot, mo};
 
 use crate::client::Client;
 use crate::error::{Error, Result};
+
+pub(crate) use source::Source;
 
 impl Client {
     /// Reads one property.

@@ -10,13 +10,15 @@ use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use vim25::types::{
     ManagedObjectNotFound, ObjectSpec, PropertyFilterSpec, PropertySpec, RetrieveOptions,
-    RetrieveResult, TraversalSpec,
+    RetrieveResult,
 };
-use vim25::{AnyRef, IsA, ManagedObject, Poly, Property, Ref, mo};
+use vim25::{AnyRef, IsA, ManagedObject, Property, Ref, mo};
 
 use super::ObjectProperties;
+use super::source::Source;
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::update::Changes;
 
 /// How many objects are named in one request.
 const BATCH: usize = 1_000;
@@ -62,13 +64,6 @@ pub struct Retrieval<T> {
     source: Source,
     page_size: Option<i32>,
     result: std::marker::PhantomData<fn() -> T>,
-}
-
-#[derive(Debug)]
-enum Source {
-    Objects(Vec<AnyRef>),
-    Along(AnyRef, &'static str),
-    Within(AnyRef),
 }
 
 impl<T> Retrieval<T>
@@ -151,6 +146,12 @@ where
         Retrieving {
             items: items.map_ok(Item::typed).boxed(),
         }
+    }
+
+    /// Reads everything, and then every change of it, until the stream is dropped.
+    #[must_use]
+    pub fn watch(self) -> Changes<T> {
+        Changes::new(self.client, T::NAME, self.paths, self.source)
     }
 
     /// Reads everything. Objects that vanished are left out.
@@ -254,20 +255,11 @@ impl Cursor {
                 guard.used();
                 self.take_page(answer.map(Some)).await?;
             } else if let Some(source) = self.source.take() {
-                match source {
-                    Source::Objects(_) => {}
-                    Source::Along(start, path) => {
-                        let type_name = start.type_name().to_owned();
-                        self.request(vec![traversal(start, type_name, path)])
-                            .await?;
-                    }
-                    Source::Within(container) => {
-                        let view = self.create_view(container).await?;
-                        let any = view.upcast();
-                        self.view = Some(view);
-                        self.request(vec![traversal(any, "ContainerView".into(), "view")])
-                            .await?;
-                    }
+                if !matches!(source, Source::Objects(_)) {
+                    let objects = source
+                        .open(&self.client, self.type_name, &mut self.view)
+                        .await?;
+                    self.request(objects).await?;
                 }
             } else if !self.batch.is_empty() {
                 let named = std::mem::take(&mut self.batch);
@@ -289,19 +281,6 @@ impl Cursor {
                 return Ok(None);
             }
         }
-    }
-
-    async fn create_view(&self, container: AnyRef) -> Result<Ref<mo::ContainerView>> {
-        let manager = self.client.service_content().view_manager.clone();
-        let manager = manager
-            .ok_or_else(|| Error::config(format!("{} offers no views", self.client.server())))?;
-        let Some(container) = container.downcast::<mo::ManagedEntity>() else {
-            return Err(Error::config(format!("{container} contains nothing")));
-        };
-        let types = [self.type_name.to_owned()];
-        self.client
-            .call(manager.create_container_view(&container, &types, true))
-            .await
     }
 
     async fn request_batch(&mut self) -> Result<()> {
@@ -411,19 +390,5 @@ impl Drop for TokenGuard<'_> {
             self.client
                 .call_later(&collector.cancel_retrieve_properties_ex(&self.token));
         }
-    }
-}
-
-/// The objects that a property of `start` names, without `start` itself.
-fn traversal(start: AnyRef, type_name: String, path: &str) -> ObjectSpec {
-    ObjectSpec {
-        obj: start,
-        skip: Some(true),
-        select_set: vec![Poly::new(TraversalSpec {
-            type_: type_name,
-            path: path.to_owned(),
-            skip: Some(false),
-            ..TraversalSpec::default()
-        })],
     }
 }
