@@ -73,6 +73,28 @@ impl Any {
         self.node().to()
     }
 
+    /// The value at a property path inside this one, as a property with that
+    /// path would give it: a list field is one list value, also when it is
+    /// empty. `None` where nothing is set. Paths are those of [`Node::path`].
+    ///
+    /// ```
+    /// use vim25::{Any, types::{OptionValue, VirtualMachineConfigSpec}};
+    ///
+    /// let mut spec = VirtualMachineConfigSpec::default();
+    /// spec.extra_config.push(OptionValue::new("a", "1").into());
+    /// let value = Any::new(&spec);
+    /// assert_eq!(value.at("extraConfig").map(|list| list.type_name()).as_deref(), Some("ArrayOfOptionValue"));
+    /// assert_eq!(value.at(r#"extraConfig["a"].value"#), Some("1".into()));
+    /// assert_eq!(value.at("name"), None);
+    /// ```
+    #[must_use]
+    pub fn at(&self, path: &str) -> Option<Self> {
+        if path.is_empty() {
+            return Some(self.clone());
+        }
+        crate::path::value(self.node(), path)
+    }
+
     /// The wire name of the type: `string`, `VirtualDisk`, `ArrayOfOptionValue`, …
     #[must_use]
     pub fn type_name(&self) -> String {

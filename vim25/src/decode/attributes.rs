@@ -13,23 +13,23 @@ use super::Decoder;
 
 /// What the attributes of an element say.
 #[derive(Debug, Default)]
-pub(crate) struct Attributes<'x> {
+pub(crate) struct Attributes<'e> {
     /// The value of `xsi:type`, prefix and all.
-    pub(crate) xsi_type: Option<Cow<'x, str>>,
+    pub(crate) xsi_type: Option<Cow<'e, str>>,
     /// The managed object type of a reference.
-    pub(crate) reference_type: Option<Cow<'x, str>>,
+    pub(crate) reference_type: Option<Cow<'e, str>>,
     /// The server that a reference belongs to.
-    pub(crate) server_guid: Option<Cow<'x, str>>,
+    pub(crate) server_guid: Option<Cow<'e, str>>,
     /// `xsi:nil="true"`
     pub(crate) nil: bool,
 }
 
-impl<'x> Decoder<'x> {
+impl Decoder<'_> {
     /// Reads the attributes of an element and notes the namespaces it binds.
-    pub(super) fn attributes(
+    pub(super) fn attributes<'e>(
         &mut self,
-        start: &BytesStart<'_>,
-    ) -> Result<Attributes<'x>, DecodeError> {
+        start: &'e BytesStart<'_>,
+    ) -> Result<Attributes<'e>, DecodeError> {
         let raw = start.attributes_raw();
         if raw.len() > self.limits.attributes {
             return Err(self.limit("attributes", self.limits.attributes));
@@ -39,23 +39,23 @@ impl<'x> Decoder<'x> {
             for attribute in start.attributes().with_checks(false) {
                 let attribute = self.well_formed(attribute)?;
                 if let Some(prefix) = attribute.key.as_ref().strip_prefix("xmlns:") {
-                    let prefix = prefix.to_owned();
-                    let uri = self.value_of(&attribute)?.into_owned();
-                    self.scope.bind(&prefix, &uri);
+                    let uri = self.value_of(&attribute)?;
+                    self.scope.bind(prefix, &uri);
                 }
             }
         }
         for attribute in start.attributes().with_checks(false) {
             let attribute = self.well_formed(attribute)?;
-            match attribute.key.as_ref() {
-                "type" => found.reference_type = Some(self.owned(&attribute)?),
+            // `QName::into_inner` keeps the lifetime of the event.
+            match attribute.key.into_inner() {
+                "type" => found.reference_type = Some(self.value_of(&attribute)?),
                 "serverGuid" => {
                     found.server_guid =
-                        Some(self.owned(&attribute)?).filter(|guid| !guid.is_empty());
+                        Some(self.value_of(&attribute)?).filter(|guid| !guid.is_empty());
                 }
                 key => match key.split_once(':') {
                     Some((prefix, "type")) if self.scope.is_instance(prefix) => {
-                        found.xsi_type = Some(self.owned(&attribute)?);
+                        found.xsi_type = Some(self.value_of(&attribute)?);
                     }
                     Some((prefix, "nil")) if self.scope.is_instance(prefix) => {
                         let value = self.value_of(&attribute)?;
@@ -79,9 +79,5 @@ impl<'x> Decoder<'x> {
         attribute
             .normalized_value(XmlVersion::Implicit1_0)
             .map_err(|error| self.error(DecodeProblem::Syntax(Box::new(error))))
-    }
-
-    fn owned(&self, attribute: &Attribute<'_>) -> Result<Cow<'x, str>, DecodeError> {
-        Ok(Cow::Owned(self.value_of(attribute)?.into_owned()))
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::document::{Cell, Kind, ObjectType, tag};
-use crate::table::FieldKind;
+use crate::table::{self, FieldKind, NONE};
 
 use super::attributes::Attributes;
 
@@ -17,9 +17,22 @@ pub(crate) struct Leaf<'x> {
     pub(crate) tag: u8,
     /// The type it names, where that has to be kept beside the text.
     pub(crate) typed: Option<ObjectType>,
-    /// Attributes of a reference.
-    pub(crate) reference: Attributes<'x>,
-    text: Cow<'x, str>,
+    /// What a reference refers to.
+    pub(crate) target: Target,
+    /// The text while it is one piece of the input.
+    single: &'x str,
+    /// The text once it is more; kept between leaves, so that it allocates once.
+    joined: String,
+    is_joined: bool,
+}
+
+/// The attributes of a reference.
+#[derive(Debug)]
+pub(crate) enum Target {
+    /// A managed object type of the schema.
+    Known(u16),
+    /// Anything else: type name and server.
+    Named(Box<(String, Option<String>)>),
 }
 
 impl Default for Leaf<'_> {
@@ -31,8 +44,10 @@ impl Default for Leaf<'_> {
             kind: FieldKind::String,
             tag: tag::UNTYPED,
             typed: None,
-            reference: Attributes::default(),
-            text: Cow::Borrowed(""),
+            target: Target::Known(NONE),
+            single: "",
+            joined: String::new(),
+            is_joined: false,
         }
     }
 }
@@ -46,39 +61,64 @@ impl<'x> Leaf<'x> {
         self.tag = tag;
     }
 
+    /// Takes over the attributes of a reference.
+    pub(crate) fn refer(&mut self, attributes: &Attributes<'_>) {
+        let ty = attributes.reference_type.as_deref().unwrap_or("");
+        self.target = match (table::managed_type(ty), &attributes.server_guid) {
+            (Some(id), None) => Target::Known(id),
+            (_, guid) => Target::Named(Box::new((
+                ty.to_owned(),
+                guid.as_deref().map(str::to_owned),
+            ))),
+        };
+    }
+
     #[inline]
     pub(crate) fn finish(&mut self) {
-        if self.kind == FieldKind::Ref {
-            self.reference = Attributes::default();
-        }
         self.active = false;
         self.nil = false;
         self.typed = None;
-        self.text = Cow::Borrowed("");
+        self.single = "";
+        self.is_joined = false;
+        self.joined.clear();
     }
 
-    /// Adds a piece: text comes in several around entities, comments and CDATA.
+    /// Adds a piece of the input: text comes in several around entities, comments and CDATA.
     #[inline]
     pub(crate) fn push(&mut self, piece: Cow<'x, str>) {
-        if self.text.is_empty() {
-            self.text = piece;
-        } else {
-            self.text.to_mut().push_str(&piece);
+        match piece {
+            Cow::Borrowed(piece) if !self.is_joined && self.single.is_empty() => {
+                self.single = piece
+            }
+            piece => self.push_str(&piece),
         }
+    }
+
+    /// Adds text that does not stand in the input as such.
+    pub(crate) fn push_str(&mut self, piece: &str) {
+        if !self.is_joined {
+            self.is_joined = true;
+            self.joined.push_str(self.single);
+        }
+        self.joined.push_str(piece);
     }
 
     #[inline]
     pub(crate) fn as_str(&self) -> &str {
-        &self.text
+        if self.is_joined {
+            &self.joined
+        } else {
+            self.single
+        }
     }
 
     #[inline]
     pub(crate) fn len(&self) -> usize {
-        self.text.len()
+        self.as_str().len()
     }
 
     pub(crate) fn is_blank(&self) -> bool {
-        self.text.bytes().all(|b| b.is_ascii_whitespace())
+        self.as_str().bytes().all(|b| b.is_ascii_whitespace())
     }
 
     /// The cell of a number or boolean. `None` for text, and for what does not
@@ -92,7 +132,7 @@ impl<'x> Leaf<'x> {
             a,
             b,
         };
-        let text = || self.text.trim_ascii();
+        let text = || self.as_str().trim_ascii();
         match self.kind {
             FieldKind::Bool => match text() {
                 "true" | "1" => Some(cell(Kind::Bool, (1, 0))),

@@ -4,6 +4,7 @@ mod attributes;
 mod leaf;
 mod scope;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use quick_xml::Reader;
@@ -16,7 +17,7 @@ use crate::limits::Limits;
 use crate::table::{self, FieldKind, NONE};
 
 use attributes::Attributes;
-use leaf::Leaf;
+use leaf::{Leaf, Target};
 use scope::Scope;
 
 /// An element with children that is being read.
@@ -200,7 +201,11 @@ impl<'x> Decoder<'x> {
                     let c = self.entity(&entity)?;
                     let mut buffer = [0; 4];
                     let piece: &str = c.encode_utf8(&mut buffer);
-                    self.text(std::borrow::Cow::Owned(piece.to_owned()), &mut leaf)?;
+                    if leaf.active && leaf.len() < self.limits.text {
+                        leaf.push_str(piece);
+                    } else {
+                        self.text(Cow::Owned(piece.to_owned()), &mut leaf)?;
+                    }
                 }
                 Event::Eof => {
                     return Err(self.error(DecodeProblem::NotSoap("the end of an element")));
@@ -312,11 +317,8 @@ impl<'x> Decoder<'x> {
             return Ok(());
         }
         match &attributes.xsi_type {
-            None => self.start_declared(field, declared, attributes, leaf),
-            Some(name) => {
-                let name = name.clone();
-                self.start_typed(field, declared, &name, attributes, leaf)
-            }
+            None => self.start_declared(field, declared, &attributes, leaf),
+            Some(name) => self.start_typed(field, declared, name, &attributes, leaf),
         }
     }
 
@@ -326,21 +328,21 @@ impl<'x> Decoder<'x> {
         &mut self,
         field: u16,
         (kind, ty): (FieldKind, u16),
-        attributes: Attributes<'x>,
+        attributes: &Attributes<'_>,
         leaf: &mut Leaf<'x>,
     ) -> Result<(), DecodeError> {
         match kind {
             FieldKind::Object => self.open(field, ObjectType::Known(ty), None),
             FieldKind::Any if attributes.reference_type.is_some() => {
                 leaf.begin(field, FieldKind::Ref, tag::UNTYPED);
-                leaf.reference = attributes;
+                leaf.refer(attributes);
                 Ok(())
             }
             FieldKind::Any => self.open(field, ObjectType::Untyped, None),
             kind => {
                 leaf.begin(field, kind, leaf::tag_of(kind));
                 if kind == FieldKind::Ref {
-                    leaf.reference = attributes;
+                    leaf.refer(attributes);
                 }
                 Ok(())
             }
@@ -353,7 +355,7 @@ impl<'x> Decoder<'x> {
         field: u16,
         declared: (FieldKind, u16),
         name: &str,
-        attributes: Attributes<'x>,
+        attributes: &Attributes<'_>,
         leaf: &mut Leaf<'x>,
     ) -> Result<(), DecodeError> {
         let local = name.rsplit(':').next().unwrap_or(name).trim_ascii();
@@ -363,7 +365,7 @@ impl<'x> Decoder<'x> {
             let kind = if keep { declared.0 } else { kind };
             leaf.begin(field, kind, leaf::tag_of(kind));
             if kind == FieldKind::Ref {
-                leaf.reference = attributes;
+                leaf.refer(attributes);
             }
             return Ok(());
         }
@@ -414,16 +416,12 @@ impl<'x> Decoder<'x> {
             return Err(self.error(DecodeProblem::MixedContent));
         }
         let field = leaf.field;
-        *leaf = Leaf::default();
+        leaf.finish();
         self.open(field, ObjectType::Untyped, None)
     }
 
     #[inline]
-    fn text(
-        &mut self,
-        piece: std::borrow::Cow<'x, str>,
-        leaf: &mut Leaf<'x>,
-    ) -> Result<(), DecodeError> {
+    fn text(&mut self, piece: Cow<'x, str>, leaf: &mut Leaf<'x>) -> Result<(), DecodeError> {
         if leaf.active {
             leaf.push(piece);
             if leaf.len() > self.limits.text {
@@ -450,7 +448,7 @@ impl<'x> Decoder<'x> {
 
     /// An object turned out to hold text: it becomes a scalar of the same type name.
     #[cold]
-    fn text_in_object(&mut self, piece: std::borrow::Cow<'x, str>, leaf: &mut Leaf<'x>) {
+    fn text_in_object(&mut self, piece: Cow<'x, str>, leaf: &mut Leaf<'x>) {
         let Some(cell) = self.frames.pop().and_then(|_| self.doc.cells.pop()) else {
             return;
         };
@@ -459,7 +457,7 @@ impl<'x> Decoder<'x> {
         leaf.typed = (cell.kind == Kind::Object && ty != ObjectType::Untyped).then_some(ty);
         let blank = std::mem::take(&mut self.blank);
         if !blank.is_empty() {
-            leaf.push(std::borrow::Cow::Owned(blank));
+            leaf.push(Cow::Owned(blank));
         }
         leaf.push(piece);
     }
@@ -526,13 +524,7 @@ impl<'x> Decoder<'x> {
                 b: 0,
             });
         } else if leaf.kind == FieldKind::Ref {
-            let first = self.doc.cells.len();
-            let ty = leaf.reference.reference_type.as_deref().unwrap_or("");
-            let guid = leaf.reference.server_guid.as_deref();
-            push_reference(&mut self.doc, field, ty, leaf.as_str().trim_ascii(), guid);
-            if let Some(cell) = self.doc.cells.get_mut(first) {
-                cell.tag = leaf.tag;
-            }
+            self.reference(field, leaf);
         } else {
             let cell = match leaf.number() {
                 Some(cell) => cell,
@@ -553,6 +545,37 @@ impl<'x> Decoder<'x> {
         }
         leaf.finish();
         Ok(())
+    }
+}
+
+impl Decoder<'_> {
+    /// Writes the cell of a reference.
+    fn reference(&mut self, field: u16, leaf: &Leaf<'_>) {
+        let value = leaf.as_str().trim_ascii();
+        match (&leaf.target, u16::try_from(value.len())) {
+            (Target::Known(id), Ok(len)) if *id != NONE => {
+                let a = self.doc.text.len() as u32;
+                self.doc.text.push_str(value);
+                let b = u32::from(len) << 16 | u32::from(*id);
+                self.doc.cells.push(Cell {
+                    field,
+                    kind: Kind::Ref,
+                    tag: leaf.tag,
+                    a,
+                    b,
+                });
+            }
+            (target, _) => {
+                let (ty, guid) = match target {
+                    Target::Known(id) => (table::type_name(*id), None),
+                    Target::Named(named) => (named.0.as_str(), named.1.as_deref()),
+                };
+                push_reference(&mut self.doc, field, ty, value, guid);
+                if let Some(cell) = self.doc.cells.last_mut() {
+                    cell.tag = leaf.tag;
+                }
+            }
+        }
     }
 }
 

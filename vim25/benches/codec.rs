@@ -1,0 +1,83 @@
+//! The codec on replies of 100, 1,000 and 10,000 virtual machines.
+//!
+//! `events` is the reference in the same run: the rate at which bare
+//! `quick-xml` `Reader` events (`from_str`, default configuration) stream over
+//! the same bytes. What counts is the ratio of the others to it, not their
+//! absolute rates: `document` decodes to a document, all limits on; `structs`
+//! decodes and converts everything; `encode` writes the document again;
+//! `path` looks up one deep value in every machine of a decoded page.
+#![allow(missing_docs, reason = "criterion's macros make undocumented items")]
+
+mod payload;
+
+use std::hint::black_box;
+use std::time::Duration;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use quick_xml::Reader;
+use quick_xml::events::Event;
+use vim25::soap;
+
+fn events(xml: &str) -> usize {
+    let mut reader = Reader::from_str(xml);
+    let mut count = 0;
+    loop {
+        match reader.read_event().expect("well-formed") {
+            Event::Eof => return count,
+            event => {
+                black_box(event);
+                count += 1;
+            }
+        }
+    }
+}
+
+fn codec(c: &mut Criterion) {
+    let sizes: &[usize] = if std::env::var_os("VIM25_BENCH_LARGE").is_some() {
+        &[100, 1_000, 10_000]
+    } else {
+        &[100, 1_000]
+    };
+    for &machines in sizes {
+        let xml = payload::reply(machines);
+        let call = payload::call();
+        let page = payload::document(&call, &xml);
+        let mut group = c.benchmark_group("codec");
+        group.throughput(Throughput::Bytes(xml.len() as u64));
+        group
+            .sample_size(10)
+            .measurement_time(Duration::from_secs(4));
+        group.bench_function(BenchmarkId::new("events", machines), |b| {
+            b.iter(|| events(&xml))
+        });
+        group.bench_function(BenchmarkId::new("document", machines), |b| {
+            b.iter_with_large_drop(|| payload::document(&call, &xml));
+        });
+        group.bench_function(BenchmarkId::new("structs", machines), |b| {
+            b.iter_with_large_drop(|| {
+                let page = payload::document(&call, &xml);
+                (payload::structs(&page), page)
+            });
+        });
+        group.bench_function(BenchmarkId::new("encode", machines), |b| {
+            b.iter_with_large_drop(|| soap::encode_response("RetrievePropertiesEx", &page));
+        });
+        group.finish();
+        let mut group = c.benchmark_group("path");
+        group.throughput(Throughput::Elements(machines as u64));
+        group.bench_function(BenchmarkId::from_parameter(machines), |b| {
+            b.iter(|| {
+                page.node()
+                    .all("objects")
+                    .filter_map(|object| {
+                        object.path("propSet[0].val.hardware.device[2000].backing.fileName")
+                    })
+                    .count()
+            });
+        });
+        group.finish();
+    }
+}
+
+criterion_group!(benches, codec);
+criterion_main!(benches);
