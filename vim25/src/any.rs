@@ -171,11 +171,6 @@ impl Slot for Any {
     const KIND: FieldKind = FieldKind::Any;
 
     #[inline]
-    fn vacant() -> Self {
-        Self::default()
-    }
-
-    #[inline]
     fn load(&mut self, node: Node<'_>, _: &mut Loading) {
         *self = Self::of(node);
     }
