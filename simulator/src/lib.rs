@@ -1,1 +1,46 @@
-//! An embeddable vSphere endpoint.
+//! An embeddable vSphere endpoint: an ESXi host inside the process.
+//!
+//! Real HTTPS on loopback with a certificate of its own, a datastore that is a
+//! directory of real files, virtual machines with real `.vmx` files, a
+//! property collector that pushes, tasks, sessions, and guests that run.
+//!
+//! ```
+//! use simulator::Simulator;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let simulator = Simulator::builder().user("root").password("secret").start().await?;
+//! assert!(simulator.url().starts_with("https://127.0.0.1:"));
+//! // … point any vSphere client at it …
+//! simulator.shutdown().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod builder;
+mod core;
+mod datastore;
+mod device;
+mod dispatch;
+mod fault;
+mod guest;
+mod ids;
+mod invocation;
+mod machine;
+mod model;
+mod object;
+mod platform;
+mod property;
+mod script;
+mod server;
+mod session;
+mod simulator;
+mod task;
+mod view;
+mod world;
+
+pub use builder::{Builder, StartError};
+pub use guest::{Guest, GuestError, GuestMachine, Program, Tether};
+pub use platform::Platform;
+pub use script::{Reaction, Script};
+pub use simulator::Simulator;

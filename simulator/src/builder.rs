@@ -1,0 +1,243 @@
+//! Making a simulator.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::core::Core;
+use crate::datastore::Store;
+use crate::guest::{Guest, Tether};
+use crate::ids::Ids;
+use crate::platform::Platform;
+use crate::script::Script;
+use crate::server::tls;
+use crate::session::Sessions;
+use crate::simulator::Simulator;
+use crate::world::Registry;
+
+/// What a simulator is made with.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) user: String,
+    pub(crate) password: Secret,
+    pub(crate) datastore: String,
+    pub(crate) platform: Platform,
+    pub(crate) page_size: usize,
+    pub(crate) filters: usize,
+    pub(crate) request_bytes: usize,
+    pub(crate) connections: usize,
+}
+
+/// A password: never printed.
+#[derive(Clone)]
+pub(crate) struct Secret(pub(crate) String);
+
+impl std::fmt::Debug for Secret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// How a simulator is to be; made by [`Simulator::builder`].
+///
+/// Every setter replaces what was set before; what is not set has the default
+/// that its setter names.
+#[derive(Debug)]
+#[must_use = "a builder does nothing until it is started"]
+pub struct Builder {
+    settings: Settings,
+    port: u16,
+    seed: u64,
+    sessions: usize,
+    session_idle: Duration,
+    directory: Option<PathBuf>,
+    guest: Arc<dyn Guest>,
+}
+
+/// Why a simulator did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// The port could not be had.
+    #[error("cannot listen on 127.0.0.1:{port}")]
+    Listen {
+        /// The port asked for.
+        port: u16,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The directory of the datastore could not be made or opened.
+    #[error("cannot use {} as a datastore", directory.display())]
+    Datastore {
+        /// The directory.
+        directory: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The certificate could not be made.
+    #[error("cannot make a certificate")]
+    Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The inventory could not be made.
+    #[error("cannot make the inventory")]
+    Inventory(#[source] Box<vim25::Fault>),
+}
+
+impl Builder {
+    pub(crate) fn new() -> Self {
+        Self {
+            settings: Settings {
+                user: "root".into(),
+                password: Secret("vmware".into()),
+                datastore: "datastore1".into(),
+                platform: Platform::default(),
+                page_size: 1_000,
+                filters: 1_000,
+                request_bytes: 64 << 20,
+                connections: 256,
+            },
+            port: 0,
+            seed: 0,
+            sessions: 100,
+            session_idle: Duration::from_secs(30 * 60),
+            directory: None,
+            guest: Arc::new(Tether::new()),
+        }
+    }
+
+    /// The user who can log in. Default `root`.
+    pub fn user(mut self, user: impl Into<String>) -> Self {
+        self.settings.user = user.into();
+        self
+    }
+
+    /// The user's password. Default `vmware`.
+    pub fn password(mut self, password: impl Into<String>) -> Self {
+        self.settings.password = Secret(password.into());
+        self
+    }
+
+    /// The port on 127.0.0.1. Default 0: any free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// What UUIDs and other identifiers are made from: the same calls in the
+    /// same order give the same identifiers. Default 0.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The name of the datastore. Default `datastore1`.
+    pub fn datastore_name(mut self, name: impl Into<String>) -> Self {
+        self.settings.datastore = name.into();
+        self
+    }
+
+    /// The directory that holds the datastore's files; made when it is not
+    /// there, and kept. Default: a temporary one, removed with the simulator.
+    pub fn datastore_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// How the platform behaves where nobody knows for sure.
+    pub fn platform(mut self, platform: Platform) -> Self {
+        self.settings.platform = platform;
+        self
+    }
+
+    /// What runs in machines that are powered on. Default: a [`Tether`].
+    pub fn guest(mut self, guest: impl Guest) -> Self {
+        self.guest = Arc::new(guest);
+        self
+    }
+
+    /// Objects in one page of `RetrievePropertiesEx`, whatever the client asks for. Default 1,000.
+    pub fn page_size(mut self, objects: usize) -> Self {
+        self.settings.page_size = objects.max(1);
+        self
+    }
+
+    /// Time without a call after which a session ends. Default 30 minutes.
+    pub fn session_idle(mut self, idle: Duration) -> Self {
+        self.session_idle = idle;
+        self
+    }
+
+    /// Sessions at a time. Default 100.
+    pub fn session_limit(mut self, sessions: usize) -> Self {
+        self.sessions = sessions;
+        self
+    }
+
+    /// Property filters, and collectors, of one session. Default 1,000.
+    pub fn filter_limit(mut self, filters: usize) -> Self {
+        self.settings.filters = filters;
+        self
+    }
+
+    /// Connections at a time; more wait. Default 256.
+    pub fn connection_limit(mut self, connections: usize) -> Self {
+        self.settings.connections = connections.max(1);
+        self
+    }
+
+    /// Bytes of one SOAP request; datastore uploads have no bound. Default 64 MiB.
+    pub fn request_limit(mut self, bytes: usize) -> Self {
+        self.settings.request_bytes = bytes;
+        self
+    }
+
+    /// Starts listening.
+    ///
+    /// # Errors
+    /// [`StartError`] when the port, the directory or a certificate cannot be had.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime.
+    pub async fn start(self) -> Result<Simulator, StartError> {
+        let port = self.port;
+        let listen = |source| StartError::Listen { port, source };
+        let listener = TcpListener::bind(("127.0.0.1", port))
+            .await
+            .map_err(listen)?;
+        let address = listener.local_addr().map_err(listen)?;
+        let identity = tls::Identity::make().map_err(StartError::Certificate)?;
+        let store = match &self.directory {
+            Some(directory) => Store::open(&self.settings.datastore, directory),
+            None => Store::temporary(&self.settings.datastore),
+        }
+        .map_err(|(directory, source)| StartError::Datastore { directory, source })?;
+        let core = Arc::new(Core {
+            registry: Registry::new(
+                Ids::new(self.seed),
+                Sessions::new(self.sessions, self.session_idle),
+            ),
+            settings: self.settings,
+            store,
+            script: Script::new(),
+            guest: self.guest,
+            stop: CancellationToken::new(),
+            tracker: TaskTracker::new(),
+            runtime: tokio::runtime::Handle::current(),
+        });
+        crate::model::build(&core, &identity.thumbprint)
+            .map_err(|fault| StartError::Inventory(Box::new(fault)))?;
+        crate::server::serve(&core, listener, identity.acceptor);
+        Ok(Simulator::new(
+            core,
+            address,
+            identity.thumbprint,
+            identity.certificate_pem,
+        ))
+    }
+}

@@ -1,0 +1,1 @@
+//! Virtual disks: a descriptor of text and an extent of sparse bytes.

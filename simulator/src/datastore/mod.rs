@@ -1,0 +1,130 @@
+//! The datastore: a directory of files.
+
+pub(crate) mod disk;
+pub(crate) mod path;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use vim25::Fault;
+
+use crate::fault;
+use path::DatastorePath;
+
+/// The files of the datastore.
+#[derive(Debug)]
+pub(crate) struct Store {
+    name: String,
+    directory: PathBuf,
+    temporary: Mutex<Option<tempfile::TempDir>>,
+}
+
+impl Store {
+    /// A datastore in a directory of its own, which goes with the simulator.
+    pub(crate) fn temporary(name: &str) -> Result<Self, (PathBuf, io::Error)> {
+        let directory = tempfile::Builder::new()
+            .prefix("vsphere-simulator-")
+            .tempdir()
+            .map_err(|error| (std::env::temp_dir(), error))?;
+        Ok(Self {
+            name: name.to_owned(),
+            directory: directory.path().to_owned(),
+            temporary: Mutex::new(Some(directory)),
+        })
+    }
+
+    pub(crate) fn open(name: &str, directory: &Path) -> Result<Self, (PathBuf, io::Error)> {
+        let open = || {
+            std::fs::create_dir_all(directory)?;
+            directory.canonicalize()
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            directory: open().map_err(|error| (directory.to_owned(), error))?,
+            temporary: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    pub(crate) fn remove_temporary(&self) {
+        let directory = self
+            .temporary
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(Err(error)) = directory.map(tempfile::TempDir::close) {
+            tracing::warn!(%error, "a temporary datastore was not removed");
+        }
+    }
+
+    /// Reads a path such as `[datastore1] a/b.vmx`.
+    pub(crate) fn parse(&self, text: &str) -> Result<DatastorePath, Fault> {
+        let path = DatastorePath::parse(text).ok_or_else(|| fault::invalid_datastore_path(text))?;
+        if path.datastore() == self.name {
+            Ok(path)
+        } else {
+            Err(fault::invalid_datastore_path(text))
+        }
+    }
+
+    /// The path of a file by its place in the datastore.
+    pub(crate) fn path(&self, relative: &str) -> Result<DatastorePath, Fault> {
+        self.parse(&format!("[{}] {relative}", self.name))
+    }
+
+    /// Where a file is, on disk.
+    pub(crate) fn file(&self, path: &DatastorePath) -> PathBuf {
+        let mut file = self.directory.clone();
+        file.extend(path.parts());
+        file
+    }
+
+    pub(crate) fn exists(&self, path: &DatastorePath) -> bool {
+        self.file(path).exists()
+    }
+
+    pub(crate) fn read(&self, path: &DatastorePath) -> Result<Vec<u8>, Fault> {
+        std::fs::read(self.file(path)).map_err(|error| fault::file_fault(&path.to_string(), &error))
+    }
+
+    /// Writes a file as a whole: readers see the old content or the new.
+    pub(crate) fn write(&self, path: &DatastorePath, content: &[u8]) -> Result<(), Fault> {
+        let write = || {
+            let file = self.file(path);
+            let mut new = file.clone().into_os_string();
+            new.push(".part");
+            std::fs::write(&new, content)?;
+            std::fs::rename(&new, &file)
+        };
+        write().map_err(|error: io::Error| fault::file_fault(&path.to_string(), &error))
+    }
+
+    /// Makes a directory; its parent must be there unless `parents` is set.
+    pub(crate) fn make_directory(&self, path: &DatastorePath, parents: bool) -> Result<(), Fault> {
+        let directory = self.file(path);
+        let made = if parents {
+            std::fs::create_dir_all(directory)
+        } else {
+            std::fs::create_dir(directory)
+        };
+        made.map_err(|error| fault::file_fault(&path.to_string(), &error))
+    }
+
+    /// Deletes a file or a directory with all in it.
+    pub(crate) fn delete(&self, path: &DatastorePath) -> Result<(), Fault> {
+        if path.is_root() {
+            return Err(fault::invalid_datastore_path(&path.to_string()));
+        }
+        let file = self.file(path);
+        let deleted = if file.is_dir() {
+            std::fs::remove_dir_all(file)
+        } else {
+            std::fs::remove_file(file)
+        };
+        deleted.map_err(|error| fault::file_fault(&path.to_string(), &error))
+    }
+}

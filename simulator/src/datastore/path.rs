@@ -1,0 +1,126 @@
+//! Datastore paths.
+
+use std::fmt;
+
+/// A path in a datastore, `[datastore1] a/b.vmx`, without any way out of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DatastorePath {
+    datastore: String,
+    parts: Vec<String>,
+}
+
+impl DatastorePath {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let (datastore, relative) = text.trim().strip_prefix('[')?.split_once(']')?;
+        if datastore.is_empty() {
+            return None;
+        }
+        Some(Self {
+            datastore: datastore.to_owned(),
+            parts: parts(relative.trim())?,
+        })
+    }
+
+    pub(crate) fn datastore(&self) -> &str {
+        &self.datastore
+    }
+
+    pub(crate) fn parts(&self) -> &[String] {
+        &self.parts
+    }
+
+    /// The path inside the datastore.
+    pub(crate) fn relative(&self) -> String {
+        self.parts.join("/")
+    }
+
+    pub(crate) const fn is_root(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// The last part.
+    pub(crate) fn file_name(&self) -> &str {
+        self.parts.last().map_or("", String::as_str)
+    }
+
+    /// The directory it is in.
+    pub(crate) fn parent(&self) -> Self {
+        let mut parent = self.clone();
+        parent.parts.pop();
+        parent
+    }
+
+    /// Something in this directory. `name` is one part.
+    pub(crate) fn join(&self, name: &str) -> Self {
+        let mut path = self.clone();
+        path.parts.push(name.to_owned());
+        path
+    }
+
+    /// The same directory and another last part.
+    pub(crate) fn sibling(&self, name: &str) -> Self {
+        self.parent().join(name)
+    }
+}
+
+impl fmt::Display for DatastorePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "[{}]", self.datastore)?;
+        if !self.is_root() {
+            write!(f, " {}", self.relative())?;
+        }
+        Ok(())
+    }
+}
+
+/// The parts of a relative path; `None` when one of them would lead elsewhere.
+fn parts(relative: &str) -> Option<Vec<String>> {
+    let mut parts = Vec::new();
+    for part in relative.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => return None,
+            part if part.contains(['\\', '\0']) || part.len() > 255 => return None,
+            part => parts.push(part.to_owned()),
+        }
+    }
+    Some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use proptest::prelude::{any, proptest};
+
+    #[test]
+    fn paths_are_read_and_written() {
+        let path = DatastorePath::parse("[datastore1] a//b/./c.vmx").unwrap();
+        assert_eq!(path.to_string(), "[datastore1] a/b/c.vmx");
+        assert_eq!(path.parent().to_string(), "[datastore1] a/b");
+        assert_eq!(path.sibling("d").to_string(), "[datastore1] a/b/d");
+        assert_eq!(DatastorePath::parse("[x]").unwrap().to_string(), "[x]");
+        for bad in [
+            "",
+            "a/b",
+            "[]",
+            "[] a",
+            "[ds a",
+            "[ds] ../a",
+            "[ds] a/../../b",
+            "[ds] a\\b",
+        ] {
+            assert_eq!(DatastorePath::parse(bad), None, "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_path_leads_out(text in any::<String>()) {
+            if let Some(path) = DatastorePath::parse(&format!("[ds] {text}")) {
+                assert!(path.parts().iter().all(|p| !p.is_empty() && p != ".." && !p.contains('/')));
+                assert_eq!(DatastorePath::parse(&path.to_string()), Some(path));
+            }
+        }
+    }
+}

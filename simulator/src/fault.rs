@@ -1,0 +1,238 @@
+//! The faults of the API, with the words that servers use.
+
+use vim25::types::{
+    AlreadyExists, ConcurrentAccess, DuplicateName, FileAlreadyExists, FileFault, FileNotFound,
+    InvalidArgument, InvalidCollectorVersion, InvalidDatastorePath, InvalidDeviceSpec,
+    InvalidLogin, InvalidName, InvalidPowerState, InvalidProperty, InvalidRequest, InvalidState,
+    InvalidType, InvalidVmConfig, ManagedObjectNotFound, MethodNotFound, NotAuthenticated,
+    NotImplemented, NotSupported, RequestCanceled, RuntimeFault, SystemError, TaskInProgress,
+    ToolsUnavailable, VirtualMachinePowerState,
+};
+use vim25::{AnyRef, Fault, Ref, mo};
+
+pub(crate) fn not_authenticated(object: Option<&AnyRef>) -> Fault {
+    let mut detail = NotAuthenticated::default();
+    detail.object = object.cloned();
+    detail.privilege_id = Some("System.View".into());
+    Fault::new("The session is not authenticated.", detail)
+}
+
+pub(crate) fn invalid_login() -> Fault {
+    Fault::new(
+        "Cannot complete login due to an incorrect user name or password.",
+        InvalidLogin::default(),
+    )
+}
+
+pub(crate) fn not_found(object: &AnyRef) -> Fault {
+    let message = format!(
+        "The object 'vim.{}:{}' has already been deleted or has not been completely created",
+        object.type_name(),
+        object.value()
+    );
+    let mut detail = ManagedObjectNotFound::default();
+    detail.obj = object.clone();
+    Fault::new(message, detail)
+}
+
+pub(crate) fn method_not_found(object: &AnyRef, method: &str) -> Fault {
+    let mut detail = MethodNotFound::default();
+    detail.receiver = object.clone();
+    method.clone_into(&mut detail.method);
+    Fault::new(format!("Unable to resolve method {method}"), detail)
+}
+
+pub(crate) fn invalid_request(message: impl Into<String>) -> Fault {
+    Fault::new(message, InvalidRequest::default())
+}
+
+pub(crate) fn not_supported() -> Fault {
+    Fault::new(
+        "The operation is not supported on the object.",
+        NotSupported::default(),
+    )
+}
+
+pub(crate) fn not_implemented() -> Fault {
+    Fault::new(
+        "The method is not implemented by the server.",
+        NotImplemented::default(),
+    )
+}
+
+pub(crate) fn internal(message: impl Into<String>) -> Fault {
+    let message = message.into();
+    let mut detail = SystemError::default();
+    detail.reason.clone_from(&message);
+    Fault::new(message, detail)
+}
+
+pub(crate) fn runtime(message: impl Into<String>) -> Fault {
+    Fault::new(message, RuntimeFault::default())
+}
+
+pub(crate) fn invalid_argument(name: &str) -> Fault {
+    let mut detail = InvalidArgument::default();
+    detail.invalid_property = Some(name.to_owned());
+    Fault::new(
+        format!("A specified parameter was not correct: {name}"),
+        detail,
+    )
+}
+
+pub(crate) fn invalid_property(name: &str) -> Fault {
+    let mut detail = InvalidProperty::default();
+    name.clone_into(&mut detail.name);
+    Fault::new(format!("The property '{name}' is not valid."), detail)
+}
+
+pub(crate) fn invalid_type(name: &str) -> Fault {
+    let mut detail = InvalidType::default();
+    detail.argument = Some(name.to_owned());
+    Fault::new(format!("The type '{name}' is not valid."), detail)
+}
+
+pub(crate) fn invalid_collector_version() -> Fault {
+    Fault::new(
+        "The version of the property collector is not valid.",
+        InvalidCollectorVersion::default(),
+    )
+}
+
+pub(crate) fn canceled() -> Fault {
+    Fault::new(
+        "The task was canceled by a user.",
+        RequestCanceled::default(),
+    )
+}
+
+pub(crate) fn invalid_power_state(
+    existing: &VirtualMachinePowerState,
+    requested: Option<VirtualMachinePowerState>,
+) -> Fault {
+    let words = match existing {
+        VirtualMachinePowerState::PoweredOn => "Powered on",
+        VirtualMachinePowerState::Suspended => "Suspended",
+        _ => "Powered off",
+    };
+    let mut detail = InvalidPowerState::default();
+    detail.existing_state = existing.clone();
+    detail.requested_state = requested;
+    Fault::new(
+        format!("The attempted operation cannot be performed in the current state ({words})."),
+        detail,
+    )
+}
+
+pub(crate) fn invalid_state() -> Fault {
+    Fault::new(
+        "The operation is not allowed in the current state.",
+        InvalidState::default(),
+    )
+}
+
+pub(crate) fn duplicate_name(name: &str, object: &AnyRef) -> Fault {
+    let mut detail = DuplicateName::default();
+    name.clone_into(&mut detail.name);
+    detail.object = object.clone();
+    Fault::new(format!("The name '{name}' already exists."), detail)
+}
+
+pub(crate) fn already_exists(name: &str) -> Fault {
+    let mut detail = AlreadyExists::default();
+    detail.name = Some(name.to_owned());
+    Fault::new(
+        format!("The specified key, name, or identifier '{name}' already exists."),
+        detail,
+    )
+}
+
+pub(crate) fn invalid_name(name: &str) -> Fault {
+    let mut detail = InvalidName::default();
+    name.clone_into(&mut detail.name);
+    Fault::new(format!("The name '{name}' is not valid."), detail)
+}
+
+pub(crate) fn file_not_found(path: &str) -> Fault {
+    let mut detail = FileNotFound::default();
+    path.clone_into(&mut detail.file);
+    Fault::new(format!("File {path} was not found"), detail)
+}
+
+pub(crate) fn file_exists(path: &str) -> Fault {
+    let mut detail = FileAlreadyExists::default();
+    path.clone_into(&mut detail.file);
+    Fault::new(
+        format!("Cannot complete the operation because the file or folder {path} already exists"),
+        detail,
+    )
+}
+
+pub(crate) fn file_fault(path: &str, error: &std::io::Error) -> Fault {
+    match error.kind() {
+        std::io::ErrorKind::NotFound => return file_not_found(path),
+        std::io::ErrorKind::AlreadyExists => return file_exists(path),
+        _ => {}
+    }
+    let mut detail = FileFault::default();
+    path.clone_into(&mut detail.file);
+    Fault::new(format!("Unable to access file {path}: {error}"), detail)
+}
+
+pub(crate) fn invalid_datastore_path(path: &str) -> Fault {
+    let mut detail = InvalidDatastorePath::default();
+    path.clone_into(&mut detail.datastore_path);
+    Fault::new(format!("Invalid datastore path '{path}'."), detail)
+}
+
+pub(crate) fn invalid_vm_config(property: &str) -> Fault {
+    let mut detail = InvalidVmConfig::default();
+    detail.property = Some(property.to_owned());
+    Fault::new(
+        format!("Invalid virtual machine configuration: {property}."),
+        detail,
+    )
+}
+
+pub(crate) fn invalid_device(index: usize, reason: &str) -> Fault {
+    let mut detail = InvalidDeviceSpec::default();
+    detail.device_index = i32::try_from(index).unwrap_or(i32::MAX);
+    detail.property = Some(format!("configSpec.deviceChange[{index}]"));
+    Fault::new(
+        format!("Invalid configuration for device '{index}': {reason}."),
+        detail,
+    )
+}
+
+pub(crate) fn concurrent_access() -> Fault {
+    Fault::new(
+        "The operation cannot complete because of concurrent modification by another operation.",
+        ConcurrentAccess::default(),
+    )
+}
+
+pub(crate) fn task_in_progress(task: Ref<mo::Task>) -> Fault {
+    let mut detail = TaskInProgress::default();
+    detail.task = task;
+    Fault::new("Another task is already in progress.", detail)
+}
+
+pub(crate) fn tools_unavailable() -> Fault {
+    Fault::new(
+        "Cannot complete operation because VMware Tools is not running in this virtual machine.",
+        ToolsUnavailable::default(),
+    )
+}
+
+pub(crate) fn not_found_key(what: &str) -> Fault {
+    Fault::new(
+        format!("'{what}' was not found."),
+        vim25::types::NotFound::default(),
+    )
+}
+
+pub(crate) fn resource_in_use(name: &str) -> Fault {
+    let mut detail = vim25::types::ResourceInUse::default();
+    detail.name = Some(name.to_owned());
+    Fault::new(format!("The resource '{name}' is in use."), detail)
+}

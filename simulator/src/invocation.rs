@@ -1,0 +1,84 @@
+//! One method call while it is carried out.
+
+use vim25::soap::Request;
+use vim25::{Any, AnyRef, Fault, Slot};
+
+use crate::fault;
+use crate::object::{Object, Retype, SessionKey};
+use crate::world::Transaction;
+
+/// What a method gives: a value, unset for nothing, or a fault.
+pub(crate) type Answer = Result<Any, Fault>;
+
+/// A call: the world to carry it out in, and its arguments.
+#[derive(Debug)]
+pub(crate) struct Invocation<'a, 'c> {
+    pub(crate) tx: &'a mut Transaction<'c>,
+    pub(crate) request: &'a Request,
+    pub(crate) this: AnyRef,
+    pub(crate) caller: &'a Caller,
+}
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    pub(crate) session: Option<SessionKey>,
+    pub(crate) address: std::net::IpAddr,
+    pub(crate) agent: String,
+    /// The cookie of a session that the call began.
+    pub(crate) cookie: std::sync::Arc<std::sync::Mutex<Option<String>>>,
+}
+
+impl Caller {
+    /// The session; calls without one do not come so far.
+    pub(crate) fn session(&self) -> Result<&SessionKey, Fault> {
+        self.session
+            .as_ref()
+            .ok_or_else(|| fault::not_authenticated(None))
+    }
+}
+
+impl Invocation<'_, '_> {
+    /// An argument. What may be left out is asked for as an `Option` or a `Vec`.
+    pub(crate) fn arg<T: Slot>(&self, name: &'static str) -> Result<T, Fault> {
+        self.request.argument(name).map_err(|error| {
+            tracing::debug!(method = self.request.method, name, %error, "argument refused");
+            fault::invalid_argument(name)
+        })
+    }
+
+    /// An argument that names an object which the caller may see.
+    pub(crate) fn object_arg<T: vim25::ManagedObject>(
+        &self,
+        name: &'static str,
+    ) -> Result<vim25::Ref<T>, Fault> {
+        let reference: AnyRef = self.arg(name)?;
+        let object = self.tx.visible(&reference, self.caller.session.as_ref())?;
+        if object.is_a(T::NAME) {
+            Ok(object.reference().retype())
+        } else {
+            Err(fault::invalid_argument(name))
+        }
+    }
+
+    /// The receiver.
+    pub(crate) fn this(&self) -> Result<&Object, Fault> {
+        self.tx.object(&self.this).map(|object| &**object)
+    }
+
+    /// The receiver, for change.
+    pub(crate) fn edit_this(&mut self) -> Result<&mut Object, Fault> {
+        let this = self.this.clone();
+        self.tx.edit(&this)
+    }
+}
+
+/// The answer of a method that gives nothing.
+pub(crate) fn nothing() -> Answer {
+    Ok(Any::default())
+}
+
+/// The answer of a method that gives a value.
+pub(crate) fn value<T: Slot>(value: &T) -> Answer {
+    Ok(Any::new(value))
+}

@@ -1,0 +1,5 @@
+//! What a virtual machine has beside its properties.
+
+/// stub
+#[derive(Clone, Debug)]
+pub(crate) struct Machine;

@@ -1,0 +1,306 @@
+//! The datastore, and browsing it.
+
+use jiff::Timestamp;
+use vim25::types::{
+    DatastoreCapability, DatastoreHostMount, DatastoreInfo, DatastoreSummary, FileInfo, FileQuery,
+    FolderFileInfo, FolderFileQuery, HostDatastoreBrowserSearchResults,
+    HostDatastoreBrowserSearchSpec, HostMountInfo, IsoImageFileInfo, LocalDatastoreInfo,
+    VmConfigFileInfo, VmDiskFileInfo, VmLogFileInfo, VmNvramFileInfo,
+};
+use vim25::{AnyRef, Fault, Poly, Ref, mo};
+
+use super::entity;
+use crate::datastore::Store;
+use crate::datastore::path::DatastorePath;
+use crate::fault;
+use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::object::{Object, Retype};
+use crate::task;
+use crate::world::{Transaction, fixed};
+
+/// Bytes that the datastore claims to hold.
+const CAPACITY: i64 = 1 << 40;
+/// Results of one search.
+const MATCHES: usize = 100_000;
+
+pub(super) fn build(tx: &mut Transaction<'_>) {
+    let id = tx.ids().uuid().simple().to_string();
+    let (a, b, c, d) = (&id[..8], &id[8..16], &id[16..20], &id[20..]);
+    let uuid = format!("{a}-{b}-{c}-{d}");
+    let name = tx.core().settings.datastore.clone();
+    let url = format!("/vmfs/volumes/{uuid}");
+    let reference: Ref<mo::Datastore> = Ref::new(&uuid);
+    let parent = fixed::datastore_folder().upcast();
+    let mut datastore = entity::new::<mo::Datastore>(&uuid, &name, Some(parent));
+    datastore.put(
+        "summary",
+        &DatastoreSummary {
+            datastore: Some(reference.clone()),
+            name: name.clone(),
+            url: url.clone(),
+            capacity: CAPACITY,
+            free_space: CAPACITY / 2,
+            accessible: true,
+            multiple_host_access: Some(false),
+            type_: "VMFS".into(),
+            maintenance_mode: Some("normal".into()),
+            ..Default::default()
+        },
+    );
+    datastore.put::<Poly<DatastoreInfo>>(
+        "info",
+        &Poly::new(LocalDatastoreInfo {
+            base: DatastoreInfo {
+                name,
+                url: url.clone(),
+                free_space: CAPACITY / 2,
+                max_file_size: CAPACITY,
+                timestamp: Some(Timestamp::now()),
+                ..Default::default()
+            },
+            path: Some(url.clone()),
+        }),
+    );
+    datastore.put(
+        "host",
+        &vec![DatastoreHostMount {
+            key: fixed::host(),
+            mount_info: HostMountInfo {
+                path: Some(url),
+                access_mode: "readWrite".into(),
+                mounted: Some(true),
+                accessible: Some(true),
+                ..Default::default()
+            },
+        }],
+    );
+    datastore.put("vm", &Vec::<AnyRef>::new());
+    let browser: Ref<mo::HostDatastoreBrowser> = Ref::new(&format!("{uuid}-datastorebrowser"));
+    datastore.put("browser", &browser);
+    datastore.put(
+        "capability",
+        &DatastoreCapability {
+            directory_hierarchy_supported: true,
+            per_file_thin_provisioning_supported: true,
+            ..Default::default()
+        },
+    );
+    tx.insert(datastore);
+    for browser in [browser, fixed::host_browser()] {
+        let mut object = Object::new::<mo::HostDatastoreBrowser>(browser.value());
+        object.put("datastore", &vec![reference.clone()]);
+        tx.insert(object);
+    }
+    let add = |list: &mut Vec<AnyRef>| list.push(entity::any(&reference));
+    let holders: [(AnyRef, &'static str); 4] = [
+        (fixed::datastore_folder().retype(), "childEntity"),
+        (fixed::datacenter().retype(), "datastore"),
+        (fixed::compute_resource().retype(), "datastore"),
+        (fixed::host().retype(), "datastore"),
+    ];
+    for (holder, property) in holders {
+        if let Ok(holder) = tx.edit(&holder) {
+            let _ = holder.edit_list(property, add);
+        }
+    }
+}
+
+/// The one datastore.
+pub(crate) fn reference(tx: &Transaction<'_>) -> Ref<mo::Datastore> {
+    tx.all("Datastore")
+        .next()
+        .map(|datastore| Ref::new(datastore.value()))
+        .unwrap_or_default()
+}
+
+pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
+    Some(match inv.request.method.as_str() {
+        "SearchDatastore_Task" => search(inv, false),
+        "SearchDatastoreSubFolders_Task" => search(inv, true),
+        "RefreshDatastore" | "RefreshDatastoreStorageInfo" => nothing(),
+        _ => return None,
+    })
+}
+
+fn search(inv: &mut Invocation<'_, '_>, below: bool) -> Answer {
+    let path: String = inv.arg("datastorePath")?;
+    let spec: Option<HostDatastoreBrowserSearchSpec> = inv.arg("searchSpec")?;
+    let spec = spec.unwrap_or_default();
+    let this = inv.this.clone();
+    let description = if below {
+        "HostDatastoreBrowser.searchSubFolders"
+    } else {
+        "HostDatastoreBrowser.search"
+    };
+    task::begin(inv, &this, description, move |tx| {
+        let store = &tx.core().store;
+        let path = store.parse(&path)?;
+        let datastore = reference(tx);
+        let mut results = Vec::new();
+        let mut pending = vec![path];
+        let mut matches = 0;
+        while let Some(folder) = pending.pop() {
+            let (result, inner) = list(store, &folder, &spec, &datastore)?;
+            matches += result.file.len();
+            results.push(result);
+            if below && matches < MATCHES {
+                pending.extend(inner.into_iter().rev());
+            }
+        }
+        if below {
+            value(&results)
+        } else {
+            results.pop().map_or_else(nothing, |result| value(&result))
+        }
+    })
+}
+
+/// The files of one folder that match, and its folders.
+fn list(
+    store: &Store,
+    folder: &DatastorePath,
+    spec: &HostDatastoreBrowserSearchSpec,
+    datastore: &Ref<mo::Datastore>,
+) -> Result<(HostDatastoreBrowserSearchResults, Vec<DatastorePath>), Fault> {
+    let error = |error| fault::file_fault(&folder.to_string(), &error);
+    let mut entries = Vec::new();
+    for entry in std::fs::read_dir(store.file(folder)).map_err(error)? {
+        let entry = entry.map_err(error)?;
+        if let (Ok(name), Ok(metadata)) = (entry.file_name().into_string(), entry.metadata()) {
+            entries.push((name, metadata));
+        }
+    }
+    entries.sort_by(|a, b| a.0.cmp(&b.0));
+    let mut files = Vec::new();
+    let mut folders = Vec::new();
+    let hidden = |name: &str| name.ends_with(".part") || name.ends_with("-flat.vmdk");
+    for (name, metadata) in entries {
+        if metadata.is_dir() {
+            folders.push(folder.join(&name));
+        }
+        let wanted = spec.match_pattern.is_empty()
+            || spec
+                .match_pattern
+                .iter()
+                .any(|pattern| matches(pattern, &name));
+        if wanted && !hidden(&name) && asked(&spec.query, &name, metadata.is_dir()) {
+            files.push(info(&name, &metadata, spec));
+        }
+    }
+    let mut folder_path = folder.to_string();
+    if !folder.is_root() {
+        folder_path.push('/');
+    }
+    let results = HostDatastoreBrowserSearchResults {
+        datastore: Some(datastore.clone()),
+        folder_path: Some(folder_path),
+        file: files,
+    };
+    Ok((results, folders))
+}
+
+/// Whether a query asks for such files; all are meant when there is none.
+fn asked(queries: &[Poly<FileQuery>], name: &str, folder: bool) -> bool {
+    let all = queries.is_empty() || queries.iter().any(|q| q.type_name() == "FileQuery");
+    let suffixes: [(&str, &str); 5] = [
+        ("VmDiskFileQuery", ".vmdk"),
+        ("VmConfigFileQuery", ".vmx"),
+        ("VmLogFileQuery", ".log"),
+        ("VmNvramFileQuery", ".nvram"),
+        ("IsoImageFileQuery", ".iso"),
+    ];
+    all || queries.iter().any(|query| {
+        folder && query.is::<FolderFileQuery>()
+            || suffixes
+                .iter()
+                .any(|(ty, suffix)| query.type_name() == *ty && name.ends_with(suffix))
+    })
+}
+
+fn info(
+    name: &str,
+    metadata: &std::fs::Metadata,
+    spec: &HostDatastoreBrowserSearchSpec,
+) -> Poly<FileInfo> {
+    let details = spec.details.as_deref().cloned().unwrap_or_default();
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|t| Timestamp::try_from(t).ok());
+    let base = FileInfo {
+        path: name.to_owned(),
+        friendly_name: None,
+        file_size: details
+            .file_size
+            .then(|| i64::try_from(metadata.len()).unwrap_or(i64::MAX)),
+        modification: if details.modification { modified } else { None },
+        owner: details.file_owner.then(|| "root".into()),
+    };
+    macro_rules! typed {
+        ($ty:ident) => {{
+            let mut info = $ty::default();
+            info.base = base;
+            Poly::new(info)
+        }};
+    }
+    match name.rsplit_once('.').map(|(_, suffix)| suffix) {
+        _ if metadata.is_dir() => typed!(FolderFileInfo),
+        _ if !details.file_type => Poly::new(base),
+        Some("vmdk") => typed!(VmDiskFileInfo),
+        Some("vmx") => typed!(VmConfigFileInfo),
+        Some("log") => typed!(VmLogFileInfo),
+        Some("nvram") => typed!(VmNvramFileInfo),
+        Some("iso") => typed!(IsoImageFileInfo),
+        _ => Poly::new(base),
+    }
+}
+
+/// Whether a name matches a pattern of `*` and `?`.
+fn matches(pattern: &str, name: &str) -> bool {
+    let pattern: Vec<char> = pattern.chars().collect();
+    let name: Vec<char> = name.chars().collect();
+    let (mut p, mut n) = (0, 0);
+    // Where the last `*` was, and how far it had reached.
+    let mut star: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, n));
+                p += 1;
+            }
+            Some(c) if *c == '?' || Some(c) == name.get(n) => {
+                p += 1;
+                n += 1;
+            }
+            _ => match star {
+                Some((at, reached)) => {
+                    star = Some((at, reached + 1));
+                    p = at + 1;
+                    n = reached + 1;
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern.iter().skip(p).all(|c| *c == '*')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::matches;
+
+    #[test]
+    fn patterns_match_as_in_a_shell() {
+        for (pattern, name) in [
+            ("*", ""),
+            ("*.vmx", "a.vmx"),
+            ("a?c", "abc"),
+            ("*a*b", "xaybab"),
+        ] {
+            assert!(matches(pattern, name), "{pattern} {name}");
+        }
+        for (pattern, name) in [("", "a"), ("*.vmx", "a.vmdk"), ("a?", "a"), ("a", "A")] {
+            assert!(!matches(pattern, name), "{pattern} {name}");
+        }
+    }
+}

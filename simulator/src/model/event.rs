@@ -1,0 +1,14 @@
+//! Events: only as much as clients need to find that there are none.
+
+use vim25::mo;
+use vim25::types::EventDescription;
+
+use crate::object::Object;
+use crate::world::Transaction;
+
+pub(super) fn build(tx: &mut Transaction<'_>) {
+    let mut manager = Object::new::<mo::EventManager>("ha-eventmgr");
+    manager.put("description", &EventDescription::default());
+    manager.put("maxCollector", &32i32);
+    tx.insert(manager);
+}

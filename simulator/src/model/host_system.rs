@@ -1,0 +1,114 @@
+//! The host.
+
+use jiff::Timestamp;
+use vim25::types::{
+    HostConfigInfo, HostConfigManager, HostConfigSummary, HostCpuInfo, HostHardwareInfo,
+    HostHardwareSummary, HostLicensableResourceInfo, HostListSummary, HostListSummaryQuickStats,
+    HostNetworkInfo, HostRuntimeInfo, HostSystemConnectionState, HostSystemInfo,
+    HostSystemPowerState, ManagedEntityStatus,
+};
+use vim25::{AnyRef, Ref, mo};
+
+use super::{entity, service_instance};
+use crate::world::{Transaction, fixed};
+
+pub(super) const NAME: &str = "localhost.localdomain";
+pub(super) const CPU_MHZ: i32 = 2_400;
+pub(super) const CORES: i16 = 8;
+pub(super) const MEMORY: i64 = 64 << 30;
+const CPU: &str = "Simulated CPU @ 2.40GHz";
+
+pub(super) fn build(tx: &mut Transaction<'_>, thumbprint: &str) {
+    let uuid = tx.ids().uuid().to_string();
+    let mut host = entity::new::<mo::HostSystem>(
+        fixed::host().value(),
+        NAME,
+        Some(fixed::compute_resource().upcast()),
+    );
+    let runtime = HostRuntimeInfo {
+        connection_state: HostSystemConnectionState::Connected,
+        power_state: HostSystemPowerState::PoweredOn,
+        in_maintenance_mode: false,
+        boot_time: Some(Timestamp::now()),
+        ..Default::default()
+    };
+    host.put("runtime", &runtime);
+    host.put(
+        "summary",
+        &HostListSummary {
+            host: Some(fixed::host()),
+            hardware: Some(Box::new(HostHardwareSummary {
+                vendor: "Simulated".into(),
+                model: "Host".into(),
+                uuid: uuid.clone(),
+                memory_size: MEMORY,
+                cpu_model: CPU.into(),
+                cpu_mhz: CPU_MHZ,
+                num_cpu_pkgs: 1,
+                num_cpu_cores: CORES,
+                num_cpu_threads: CORES,
+                num_nics: 1,
+                num_hbas: 1,
+                ..Default::default()
+            })),
+            runtime: Some(Box::new(runtime)),
+            config: HostConfigSummary {
+                name: NAME.into(),
+                port: 443,
+                ssl_thumbprint: Some(thumbprint.to_owned()),
+                product: Some(Box::new(service_instance::about())),
+                ..Default::default()
+            },
+            quick_stats: HostListSummaryQuickStats {
+                overall_cpu_usage: Some(100),
+                overall_memory_usage: Some(2_048),
+                uptime: Some(1),
+                ..Default::default()
+            },
+            overall_status: ManagedEntityStatus::Green,
+            ..Default::default()
+        },
+    );
+    host.put(
+        "hardware",
+        &HostHardwareInfo {
+            system_info: HostSystemInfo {
+                vendor: "Simulated".into(),
+                model: "Host".into(),
+                uuid,
+                ..Default::default()
+            },
+            cpu_info: HostCpuInfo {
+                num_cpu_packages: 1,
+                num_cpu_cores: CORES,
+                num_cpu_threads: CORES,
+                hz: i64::from(CPU_MHZ) * 1_000_000,
+            },
+            memory_size: MEMORY,
+            ..Default::default()
+        },
+    );
+    host.put("licensableResource", &HostLicensableResourceInfo::default());
+    host.put(
+        "configManager",
+        &HostConfigManager {
+            network_system: Some(fixed::network_system()),
+            advanced_option: Some(Ref::new("HostAgentSettings")),
+            ..Default::default()
+        },
+    );
+    host.put(
+        "config",
+        &HostConfigInfo {
+            host: fixed::host(),
+            product: service_instance::about(),
+            network: Some(Box::new(HostNetworkInfo::default())),
+            ..Default::default()
+        },
+    );
+    host.put("datastoreBrowser", &fixed::host_browser());
+    for list in ["vm", "datastore", "network"] {
+        host.put(list, &Vec::<AnyRef>::new());
+    }
+    tx.insert(host);
+}

@@ -1,0 +1,245 @@
+//! Resource pools.
+
+use jiff::Timestamp;
+use vim25::types::{
+    ManagedEntityStatus, ResourceAllocationInfo, ResourceConfigSpec, ResourcePoolResourceUsage,
+    ResourcePoolRuntimeInfo, ResourcePoolSummary, SharesInfo, SharesLevel,
+};
+use vim25::{AnyRef, Fault, Poly, Ref, mo};
+
+use super::{entity, host_system};
+use crate::fault;
+use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::object::{Object, Retype};
+use crate::task;
+use crate::world::{Transaction, fixed};
+
+pub(super) fn build(tx: &mut Transaction<'_>) {
+    let unlimited = |reservation| ResourceAllocationInfo {
+        reservation: Some(reservation),
+        expandable_reservation: Some(true),
+        limit: Some(reservation),
+        shares: Some(Box::new(SharesInfo {
+            shares: 4_000,
+            level: SharesLevel::Normal,
+        })),
+        ..Default::default()
+    };
+    let config = ResourceConfigSpec {
+        cpu_allocation: unlimited(i64::from(host_system::CPU_MHZ) * i64::from(host_system::CORES)),
+        memory_allocation: unlimited(host_system::MEMORY >> 20),
+        ..Default::default()
+    };
+    let pool = new(
+        fixed::root_pool().value(),
+        "Resources",
+        fixed::compute_resource().upcast(),
+        config,
+    );
+    tx.insert(pool);
+}
+
+fn new(value: &str, name: &str, parent: AnyRef, mut config: ResourceConfigSpec) -> Object {
+    let mut pool = entity::new::<mo::ResourcePool>(value, name, Some(parent));
+    config.entity = Some(Ref::<mo::ResourcePool>::new(value).upcast());
+    config.change_version = Some("1".into());
+    config.last_modified = Some(Timestamp::now());
+    pool.put("owner", &fixed::compute_resource());
+    pool.put("resourcePool", &Vec::<AnyRef>::new());
+    pool.put("vm", &Vec::<AnyRef>::new());
+    show(&mut pool, &config);
+    pool
+}
+
+/// Shows a configuration in all properties that are made from it.
+fn show(pool: &mut Object, config: &ResourceConfigSpec) {
+    let usage = |allocation: &ResourceAllocationInfo| {
+        let most = allocation.limit.filter(|limit| *limit >= 0);
+        ResourcePoolResourceUsage {
+            unreserved_for_pool: allocation.reservation.unwrap_or(0),
+            unreserved_for_vm: allocation.reservation.unwrap_or(0),
+            max_usage: most.unwrap_or(i64::from(i32::MAX)),
+            ..Default::default()
+        }
+    };
+    let runtime = ResourcePoolRuntimeInfo {
+        memory: usage(&config.memory_allocation),
+        cpu: usage(&config.cpu_allocation),
+        overall_status: ManagedEntityStatus::Green,
+        ..Default::default()
+    };
+    pool.put("config", config);
+    pool.put("runtime", &runtime);
+    let summary = ResourcePoolSummary {
+        name: pool.name().to_owned(),
+        config: config.clone(),
+        runtime,
+        ..Default::default()
+    };
+    pool.put("summary", &Poly::<ResourcePoolSummary>::new(summary));
+}
+
+pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
+    Some(match inv.request.method.as_str() {
+        "CreateResourcePool" => create(inv),
+        "UpdateConfig" => update(inv),
+        "Destroy_Task" => destroy(inv),
+        "DestroyChildren" => destroy_children(inv),
+        "Rename_Task" => {
+            let name: Result<String, Fault> = inv.arg("newName");
+            let this = inv.this.clone();
+            name.and_then(|name| {
+                task::begin(inv, &this.clone(), "ManagedEntity.rename", move |tx| {
+                    entity::rename(tx, &this, &name)?;
+                    let pool = tx.edit(&this)?;
+                    let config = pool.read("config")?;
+                    show(pool, &config);
+                    nothing()
+                })
+            })
+        }
+        _ => return None,
+    })
+}
+
+fn create(inv: &mut Invocation<'_, '_>) -> Answer {
+    let name: String = inv.arg("name")?;
+    let spec: ResourceConfigSpec = inv.arg("spec")?;
+    let name = entity::name(&name)?;
+    let parent = inv.this()?;
+    if let Some(other) = entity::child(inv.tx, parent, "resourcePool", &name) {
+        return Err(fault::duplicate_name(&name, &other));
+    }
+    for (allocation, at) in [
+        (&spec.cpu_allocation, "spec.cpuAllocation"),
+        (&spec.memory_allocation, "spec.memoryAllocation"),
+    ] {
+        check(allocation, at)?;
+    }
+    let reference: Ref<mo::ResourcePool> = Ref::new(&format!("pool{}", inv.tx.ids().number()));
+    let mut config = ResourceConfigSpec {
+        cpu_allocation: defaults(4_000),
+        memory_allocation: defaults(163_840),
+        ..Default::default()
+    };
+    merge(&mut config.cpu_allocation, &spec.cpu_allocation);
+    merge(&mut config.memory_allocation, &spec.memory_allocation);
+    inv.tx
+        .insert(new(reference.value(), &name, inv.this.clone(), config));
+    inv.edit_this()?
+        .edit_list("resourcePool", |pools| pools.push(entity::any(&reference)))?;
+    value(&reference)
+}
+
+fn defaults(shares: i32) -> ResourceAllocationInfo {
+    ResourceAllocationInfo {
+        reservation: Some(0),
+        expandable_reservation: Some(true),
+        limit: Some(-1),
+        shares: Some(Box::new(SharesInfo {
+            shares,
+            level: SharesLevel::Normal,
+        })),
+        ..Default::default()
+    }
+}
+
+fn check(allocation: &ResourceAllocationInfo, at: &str) -> Result<(), Fault> {
+    let reservation = allocation.reservation.unwrap_or(0);
+    let limit = allocation.limit.unwrap_or(-1);
+    if reservation < 0 {
+        return Err(fault::invalid_argument(&format!("{at}.reservation")));
+    }
+    if limit < -1 || limit >= 0 && limit < reservation {
+        return Err(fault::invalid_argument(&format!("{at}.limit")));
+    }
+    Ok(())
+}
+
+/// Takes over what a change names.
+fn merge(to: &mut ResourceAllocationInfo, from: &ResourceAllocationInfo) {
+    let from = from.clone();
+    to.reservation = from.reservation.or(to.reservation);
+    to.expandable_reservation = from.expandable_reservation.or(to.expandable_reservation);
+    to.limit = from.limit.or(to.limit);
+    if let Some(mut shares) = from.shares {
+        let base = to.shares.as_ref().map_or(4_000, |shares| shares.shares);
+        shares.shares = match shares.level {
+            SharesLevel::Custom => shares.shares,
+            _ => base,
+        };
+        to.shares = Some(shares);
+    }
+}
+
+fn update(inv: &mut Invocation<'_, '_>) -> Answer {
+    let name: Option<String> = inv.arg("name")?;
+    let change: Option<ResourceConfigSpec> = inv.arg("config")?;
+    let this = inv.this.clone();
+    if let Some(name) = name {
+        entity::rename(inv.tx, &this, &name)?;
+    }
+    let pool = inv.edit_this()?;
+    let mut config: ResourceConfigSpec = pool.read("config")?;
+    if let Some(change) = change {
+        if change.change_version.as_ref().is_some_and(|version| {
+            !version.is_empty() && config.change_version.as_ref() != Some(version)
+        }) {
+            return Err(fault::concurrent_access());
+        }
+        check(&change.cpu_allocation, "config.cpuAllocation")?;
+        check(&change.memory_allocation, "config.memoryAllocation")?;
+        merge(&mut config.cpu_allocation, &change.cpu_allocation);
+        merge(&mut config.memory_allocation, &change.memory_allocation);
+        let version: u64 = config
+            .change_version
+            .and_then(|version| version.parse().ok())
+            .unwrap_or(0);
+        config.change_version = Some((version + 1).to_string());
+        config.last_modified = Some(Timestamp::now());
+    }
+    show(pool, &config);
+    nothing()
+}
+
+fn destroy(inv: &mut Invocation<'_, '_>) -> Answer {
+    let this: Ref<mo::ResourcePool> = inv.this.retype();
+    if this == fixed::root_pool() {
+        return Err(fault::not_supported());
+    }
+    task::begin(inv, &this.retype(), "ResourcePool.destroy", move |tx| {
+        remove(tx, &this)?;
+        nothing()
+    })
+}
+
+fn destroy_children(inv: &mut Invocation<'_, '_>) -> Answer {
+    let children: Vec<Ref<mo::ResourcePool>> = inv.this()?.list("resourcePool")?;
+    for child in children {
+        remove(inv.tx, &child)?;
+    }
+    nothing()
+}
+
+/// Removes a pool; what is in it goes to its parent.
+fn remove(tx: &mut Transaction<'_>, pool: &Ref<mo::ResourcePool>) -> Result<(), Fault> {
+    let object = tx.object(pool)?.clone();
+    let parent: AnyRef = object.read("parent")?;
+    let pools: Vec<AnyRef> = object.list("resourcePool")?;
+    let machines: Vec<AnyRef> = object.list("vm")?;
+    let gone = entity::any(pool);
+    for child in &pools {
+        tx.edit(child)?.put("parent", &parent);
+    }
+    for machine in &machines {
+        tx.edit(machine)?.put("resourcePool", &parent);
+    }
+    let holder = tx.edit(&parent)?;
+    holder.edit_list("resourcePool", |list| {
+        list.retain(|other| *other != gone);
+        list.extend(pools);
+    })?;
+    holder.edit_list("vm", |list| list.extend(machines))?;
+    tx.remove(pool);
+    Ok(())
+}

@@ -1,0 +1,108 @@
+//! Finding one object by what is known of it.
+
+use vim25::{Any, AnyRef};
+
+use super::entity;
+use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::world::fixed;
+
+pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
+    Some(match inv.request.method.as_str() {
+        "FindByInventoryPath" => by_path(inv),
+        "FindByUuid" => by_uuid(inv, false),
+        "FindAllByUuid" => by_uuid(inv, true),
+        "FindByDatastorePath" => by_datastore_path(inv),
+        "FindChild" => child(inv),
+        "FindByDnsName" | "FindByIp" => nothing(),
+        _ => return None,
+    })
+}
+
+/// Follows names from the root folder; the root's own name is left out.
+fn by_path(inv: &mut Invocation<'_, '_>) -> Answer {
+    let path: String = inv.arg("inventoryPath")?;
+    let mut at: AnyRef = fixed::root().upcast();
+    for name in path.split('/').filter(|name| !name.is_empty()) {
+        match child_named(inv, &at, name) {
+            Some(child) => at = child,
+            None => return nothing(),
+        }
+    }
+    value(&at)
+}
+
+fn child(inv: &mut Invocation<'_, '_>) -> Answer {
+    let entity: AnyRef = inv.arg("entity")?;
+    let name: String = inv.arg("name")?;
+    inv.tx.object(&entity)?;
+    child_named(inv, &entity, &name).map_or_else(nothing, |child| value(&child))
+}
+
+/// A child by its name, wherever its parent keeps its children.
+fn child_named(inv: &Invocation<'_, '_>, parent: &AnyRef, name: &str) -> Option<AnyRef> {
+    let parent = inv.tx.object(parent).ok()?;
+    for property in ["childEntity", "resourcePool", "host"] {
+        if let Some(child) = entity::child(inv.tx, parent, property, name) {
+            return Some(child);
+        }
+    }
+    let folders = ["vmFolder", "hostFolder", "datastoreFolder", "networkFolder"];
+    folders
+        .iter()
+        .filter_map(|property| parent.read::<AnyRef>(property).ok())
+        .find(|folder| inv.tx.object(folder).is_ok_and(|f| f.name() == name))
+        .or_else(|| {
+            // The only pool of a compute resource.
+            let pool: AnyRef = parent.read("resourcePool").ok()?;
+            let named = inv.tx.object(&pool).is_ok_and(|pool| pool.name() == name);
+            named.then_some(pool)
+        })
+}
+
+fn by_uuid(inv: &mut Invocation<'_, '_>, all: bool) -> Answer {
+    let uuid: String = inv.arg("uuid")?;
+    let machines: bool = inv.arg("vmSearch")?;
+    let instance: Option<bool> = inv.arg("instanceUuid")?;
+    let (ty, path) = match (machines, instance.unwrap_or(false)) {
+        (true, true) => ("VirtualMachine", "config.instanceUuid"),
+        (true, false) => ("VirtualMachine", "config.uuid"),
+        (false, _) => ("HostSystem", "hardware.systemInfo.uuid"),
+    };
+    let found = matching(inv, ty, path, |text| text.eq_ignore_ascii_case(&uuid));
+    if all {
+        return value(&found);
+    }
+    found.into_iter().next().map_or_else(nothing, |o| value(&o))
+}
+
+fn by_datastore_path(inv: &mut Invocation<'_, '_>) -> Answer {
+    let path: String = inv.arg("path")?;
+    let Ok(path) = inv.tx.core().store.parse(&path) else {
+        return nothing();
+    };
+    let path = path.to_string();
+    let found = matching(inv, "VirtualMachine", "config.files.vmPathName", |text| {
+        text == path
+    });
+    found.into_iter().next().map_or_else(nothing, |o| value(&o))
+}
+
+fn matching(
+    inv: &Invocation<'_, '_>,
+    ty: &'static str,
+    path: &str,
+    is_it: impl Fn(&str) -> bool,
+) -> Vec<AnyRef> {
+    inv.tx
+        .all(ty)
+        .filter(|object| match object.find(path) {
+            crate::object::Found::Value(text) => text_of(&text).is_some_and(&is_it),
+            _ => false,
+        })
+        .map(|object| object.reference().clone())
+        .collect()
+}
+
+fn text_of(value: &Any) -> Option<&str> {
+    value.node().as_str()
+}

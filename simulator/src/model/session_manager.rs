@@ -1,0 +1,128 @@
+//! Logging in and out.
+
+use std::sync::{Arc, PoisonError};
+
+use vim25::mo;
+
+use crate::core::Core;
+use crate::fault;
+use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::object::{Object, SessionKey};
+use crate::world::Transaction;
+
+/// The longest name of a user and a session that is kept.
+const TEXT_LIMIT: usize = 256;
+
+pub(super) fn build(tx: &mut Transaction<'_>) {
+    let mut manager = Object::new::<mo::SessionManager>("ha-sessionmgr");
+    manager.put("message", &String::new());
+    manager.put("messageLocaleList", &vec!["en".to_owned()]);
+    manager.put("supportedLocaleList", &vec!["en".to_owned()]);
+    manager.put("defaultLocale", &"en".to_owned());
+    tx.insert(manager);
+}
+
+pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
+    Some(match inv.request.method.as_str() {
+        "Login" => login(inv),
+        "Logout" => logout(inv),
+        "TerminateSession" => terminate(inv),
+        _ => return None,
+    })
+}
+
+fn login(inv: &mut Invocation<'_, '_>) -> Answer {
+    let user: String = inv.arg("userName")?;
+    let password: String = inv.arg("password")?;
+    let locale: Option<String> = inv.arg("locale")?;
+    let settings = &inv.tx.core().settings;
+    let right = user == settings.user && password == settings.password.0;
+    // Logging in while logged in is refused too, as servers do.
+    if !right || inv.caller.session.is_some() {
+        tracing::debug!("login refused");
+        return Err(fault::invalid_login());
+    }
+    let key = inv.tx.ids().uuid();
+    let agent: String = inv.caller.agent.chars().take(TEXT_LIMIT).collect();
+    let address = inv.caller.address;
+    let locale = locale.map(|locale| locale.chars().take(TEXT_LIMIT).collect());
+    let (key, cookie) = inv
+        .tx
+        .sessions()
+        .open(key, &user, address, &agent, locale)?;
+    *inv.caller
+        .cookie
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner) = Some(cookie);
+    match inv.tx.sessions().user(&key) {
+        Some(user) => value(&user),
+        None => nothing(),
+    }
+}
+
+fn logout(inv: &mut Invocation<'_, '_>) -> Answer {
+    let key = inv.caller.session()?.clone();
+    forget(inv.tx, &key);
+    nothing()
+}
+
+fn terminate(inv: &mut Invocation<'_, '_>) -> Answer {
+    let own = inv.caller.session()?.clone();
+    let keys: Vec<String> = inv.arg("sessionId")?;
+    for key in keys {
+        let key: SessionKey = key.into();
+        if key == own {
+            return Err(fault::invalid_argument("sessionId"));
+        }
+        if !inv.tx.sessions().contains(&key) {
+            return Err(fault::not_found_key(&key));
+        }
+        forget(inv.tx, &key);
+    }
+    nothing()
+}
+
+/// Ends a session with all that is its own. Who waits in it is woken.
+fn forget(tx: &mut Transaction<'_>, key: &SessionKey) {
+    if !tx.sessions().close(key) {
+        return;
+    }
+    let own: Vec<_> = tx
+        .objects()
+        .filter(|object| object.owner.as_ref() == Some(key))
+        .map(|object| object.reference().clone())
+        .collect();
+    for object in own {
+        tx.remove(&object);
+    }
+    tx.touch();
+}
+
+/// Ends one session from outside.
+pub(crate) fn close(core: &Arc<Core>, key: &SessionKey) {
+    if let Ok(mut tx) = Transaction::begin(core) {
+        forget(&mut tx, key);
+        tx.commit();
+    }
+}
+
+/// Ends all sessions.
+pub(crate) fn drop_all(core: &Arc<Core>) {
+    if let Ok(mut tx) = Transaction::begin(core) {
+        for key in tx.sessions().keys() {
+            forget(&mut tx, &key);
+        }
+        tx.commit();
+    }
+}
+
+/// Ends the sessions that were idle for too long.
+pub(crate) fn expire(core: &Arc<Core>) {
+    if let Ok(mut tx) = Transaction::begin(core) {
+        for key in tx.sessions().expired() {
+            tracing::debug!(%key, "session expired");
+            forget(&mut tx, &key);
+        }
+        tx.commit();
+    }
+}

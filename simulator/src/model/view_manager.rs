@@ -1,0 +1,103 @@
+//! Views.
+
+use vim25::{AnyRef, ManagedObject, Ref, mo};
+
+use crate::fault;
+use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::object::{Hidden, Object};
+use crate::view::View;
+
+pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
+    Some(match inv.request.method.as_str() {
+        "CreateContainerView" => create_container_view(inv),
+        "CreateListView" => create_list_view(inv),
+        "ModifyListView" => modify_list_view(inv),
+        "ResetListView" => reset_list_view(inv),
+        "DestroyView" => {
+            let this = inv.this.clone();
+            inv.tx.remove(&this);
+            nothing()
+        }
+        _ => return None,
+    })
+}
+
+fn create_container_view(inv: &mut Invocation<'_, '_>) -> Answer {
+    let container: AnyRef = inv.arg("container")?;
+    let types: Vec<String> = inv.arg("type")?;
+    let recursive: bool = inv.arg("recursive")?;
+    let object = inv.tx.object(&container)?;
+    let holds = [
+        "Folder",
+        "Datacenter",
+        "ComputeResource",
+        "ResourcePool",
+        "HostSystem",
+    ];
+    if !holds.iter().any(|ty| object.is_a(ty)) {
+        return Err(fault::invalid_argument("container"));
+    }
+    let view = View::container(container.clone(), &types, recursive)
+        .ok_or_else(|| fault::invalid_argument("type"))?;
+    let mut object = new::<mo::ContainerView>(inv, view)?;
+    object.put("container", &container);
+    object.put("type", &types);
+    object.put("recursive", &recursive);
+    let reference: Ref<mo::ContainerView> = Ref::new(object.value());
+    inv.tx.insert(object);
+    value(&reference)
+}
+
+fn create_list_view(inv: &mut Invocation<'_, '_>) -> Answer {
+    let members: Vec<AnyRef> = inv.arg("obj")?;
+    for member in &members {
+        inv.tx.visible(member, inv.caller.session.as_ref())?;
+    }
+    let object = new::<mo::ListView>(inv, View::List(members))?;
+    let reference: Ref<mo::ListView> = Ref::new(object.value());
+    inv.tx.insert(object);
+    value(&reference)
+}
+
+fn new<T: ManagedObject>(inv: &mut Invocation<'_, '_>, view: View) -> Result<Object, vim25::Fault> {
+    let key = inv.caller.session()?.clone();
+    let mut object = Object::new::<T>(&format!("session[{key}]{}", inv.tx.ids().uuid()));
+    object.owner = Some(key);
+    object.hidden = Hidden::View(view);
+    Ok(object)
+}
+
+/// Adds and removes members; gives those to be added that are not there.
+fn modify_list_view(inv: &mut Invocation<'_, '_>) -> Answer {
+    let add: Vec<AnyRef> = inv.arg("add")?;
+    let remove: Vec<AnyRef> = inv.arg("remove")?;
+    change(inv, add, |members, add| {
+        members.retain(|member| !remove.contains(member));
+        for member in add {
+            if !members.contains(&member) {
+                members.push(member);
+            }
+        }
+    })
+}
+
+fn reset_list_view(inv: &mut Invocation<'_, '_>) -> Answer {
+    let new: Vec<AnyRef> = inv.arg("obj")?;
+    change(inv, new, |members, new| *members = new)
+}
+
+fn change(
+    inv: &mut Invocation<'_, '_>,
+    named: Vec<AnyRef>,
+    apply: impl FnOnce(&mut Vec<AnyRef>, Vec<AnyRef>),
+) -> Answer {
+    let session = inv.caller.session.as_ref();
+    let (there, missing): (Vec<_>, Vec<_>) = named
+        .into_iter()
+        .partition(|member| inv.tx.visible(member, session).is_ok());
+    match &mut inv.edit_this()?.hidden {
+        Hidden::View(View::List(members)) => apply(members, there),
+        _ => return Err(fault::not_supported()),
+    }
+    value(&missing)
+}

@@ -1,0 +1,206 @@
+//! A managed object: its properties as documents.
+
+use std::collections::BTreeMap;
+
+use vim25::schema::{self, Type, TypeKind};
+use vim25::{Any, AnyRef, Fault, ManagedObject, Ref, Slot};
+
+use crate::fault;
+use crate::machine::Machine;
+use crate::property::path;
+use crate::view::View;
+
+/// The key of a session.
+pub(crate) type SessionKey = std::sync::Arc<str>;
+
+/// A managed object. Cloning shares the property values.
+#[derive(Clone, Debug)]
+pub(crate) struct Object {
+    reference: AnyRef,
+    ty: Type,
+    properties: BTreeMap<&'static str, Any>,
+    /// The version of the inventory that changed it last.
+    pub(crate) version: u64,
+    /// The session that it lives and dies with; other sessions do not see it.
+    pub(crate) owner: Option<SessionKey>,
+    /// What the API does not show.
+    pub(crate) hidden: Hidden,
+}
+
+/// What an object has beside its properties.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Hidden {
+    #[default]
+    Nothing,
+    View(View),
+    Machine(std::sync::Arc<Machine>),
+}
+
+/// What a property path leads to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Found {
+    Value(Any),
+    Unset,
+    /// The type has no such property.
+    Invalid,
+}
+
+impl Object {
+    pub(crate) fn new<T: ManagedObject>(value: &str) -> Self {
+        Self::of(Ref::<T>::new(value).retype())
+    }
+
+    /// # Panics
+    /// Never for a type of the schema; an unknown one makes an object without properties.
+    pub(crate) fn of(reference: AnyRef) -> Self {
+        let ty = schema::find(TypeKind::Managed, reference.type_name())
+            .or_else(|| schema::find(TypeKind::Managed, "ManagedObject"))
+            .unwrap_or_else(|| unreachable!("the schema has ManagedObject"));
+        Self {
+            reference,
+            ty,
+            properties: BTreeMap::new(),
+            version: 0,
+            owner: None,
+            hidden: Hidden::Nothing,
+        }
+    }
+
+    pub(crate) const fn reference(&self) -> &AnyRef {
+        &self.reference
+    }
+
+    pub(crate) fn value(&self) -> &str {
+        self.reference.value()
+    }
+
+    pub(crate) const fn ty(&self) -> Type {
+        self.ty
+    }
+
+    /// Whether it is of the type with a wire name, or of one derived from it.
+    pub(crate) fn is_a(&self, type_name: &str) -> bool {
+        type_name == "ManagedObject"
+            || schema::find(TypeKind::Managed, type_name).is_some_and(|base| self.ty.is_a(base))
+    }
+
+    /// The value of a whole property.
+    pub(crate) fn property(&self, name: &str) -> Option<&Any> {
+        self.properties.get(name)
+    }
+
+    /// The names of the properties that are set.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.properties.keys().copied()
+    }
+
+    /// The value at a property path.
+    pub(crate) fn find(&self, path: &str) -> Found {
+        let (name, rest) = path::split(path);
+        match self.properties.get(name).and_then(|value| value.at(rest)) {
+            Some(value) if !value.is_unset() => Found::Value(value),
+            _ if path::is_valid(self.ty, path) => Found::Unset,
+            _ => Found::Invalid,
+        }
+    }
+
+    /// A value that the simulator itself put there.
+    pub(crate) fn read<T: Slot>(&self, path: &str) -> Result<T, Fault> {
+        let value = match self.find(path) {
+            Found::Value(value) => value,
+            _ => return Err(fault::internal(format!("{} has no {path}", self.reference))),
+        };
+        value
+            .get()
+            .map_err(|error| fault::internal(format!("{} {path}: {error}", self.reference)))
+    }
+
+    /// A list of the object; empty when it is not set.
+    pub(crate) fn list<T: Slot>(&self, path: &str) -> Result<Vec<T>, Fault> {
+        match self.find(path) {
+            Found::Value(value) => value
+                .get()
+                .map_err(|error| fault::internal(format!("{} {path}: {error}", self.reference))),
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// The entity's name.
+    pub(crate) fn name(&self) -> &str {
+        self.properties
+            .get("name")
+            .and_then(|name| name.node().as_str())
+            .unwrap_or("")
+    }
+
+    pub(crate) fn parent(&self) -> Option<AnyRef> {
+        self.properties.get("parent")?.get().ok()
+    }
+
+    pub(crate) fn put<T: Slot>(&mut self, name: &'static str, value: &T) {
+        self.put_any(name, Any::new(value));
+    }
+
+    pub(crate) fn put_any(&mut self, name: &'static str, value: Any) {
+        debug_assert!(
+            self.ty.fields().any(|field| field.name() == name),
+            "{} has no property {name}",
+            self.reference
+        );
+        debug_assert_eq!(value.check(), Ok(()), "{}.{name}", self.reference);
+        self.properties.insert(name, value);
+    }
+
+    pub(crate) fn clear(&mut self, name: &str) {
+        self.properties.remove(name);
+    }
+
+    /// Sets the value at a path inside a property; unset removes it.
+    pub(crate) fn set<T: Slot>(&mut self, path: &'static str, value: &T) -> Result<(), Fault> {
+        let (name, rest) = path::split(path);
+        let old = self
+            .properties
+            .get(name)
+            .ok_or_else(|| fault::internal(format!("{} has no {name}", self.reference)))?;
+        let new = old
+            .with(rest, &Any::new(value))
+            .map_err(|error| fault::internal(format!("{} {path}: {error}", self.reference)))?;
+        self.put_any(name, new);
+        Ok(())
+    }
+
+    /// Changes the value of a whole property.
+    pub(crate) fn modify<T: Slot>(
+        &mut self,
+        name: &'static str,
+        change: impl FnOnce(&mut T),
+    ) -> Result<(), Fault> {
+        let mut value: T = self.read(name)?;
+        change(&mut value);
+        self.put(name, &value);
+        Ok(())
+    }
+
+    /// Adds an item to, or takes one from, a property that is a list of references.
+    pub(crate) fn edit_list(
+        &mut self,
+        name: &'static str,
+        change: impl FnOnce(&mut Vec<AnyRef>),
+    ) -> Result<(), Fault> {
+        let mut list: Vec<AnyRef> = self.list(name)?;
+        change(&mut list);
+        self.put(name, &list);
+        Ok(())
+    }
+}
+
+/// A reference without its compile-time type.
+pub(crate) trait Retype {
+    fn retype<T: ManagedObject>(&self) -> Ref<T>;
+}
+
+impl<F> Retype for Ref<F> {
+    fn retype<T: ManagedObject>(&self) -> Ref<T> {
+        Any::new(self).get().unwrap_or_default()
+    }
+}

@@ -1,0 +1,163 @@
+//! Collectors and their filters.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use vim25::types::PropertyFilterSpec;
+use vim25::{Fault, Ref, mo};
+
+use crate::fault;
+use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::object::{Object, SessionKey};
+use crate::property::select::select;
+use crate::property::spec::Spec;
+use crate::property::update::Known;
+use crate::world::Transaction;
+
+/// The collector that every session has.
+pub(crate) const SHARED: &str = "ha-property-collector";
+
+/// The filters of one session on one collector, and what their owner was told.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    pub(super) filters: BTreeMap<Box<str>, Filter>,
+    /// What was known at the last versions, the oldest first.
+    pub(super) history: VecDeque<(u64, Known)>,
+    pub(super) version: u64,
+    /// How many times waiting was cancelled.
+    pub(super) cancelled: u64,
+    pub(super) waiting: usize,
+}
+
+/// One filter.
+#[derive(Clone, Debug)]
+pub(crate) struct Filter {
+    pub(super) spec: Arc<Spec>,
+    pub(super) partial: bool,
+}
+
+impl Collector {
+    /// Whether someone waits for updates.
+    pub(crate) const fn is_waiting(&self) -> bool {
+        self.waiting > 0
+    }
+}
+
+/// A session's collector.
+pub(super) fn collector<'t>(
+    tx: &'t mut Transaction<'_>,
+    session: &SessionKey,
+    value: &str,
+) -> Result<&'t mut Collector, Fault> {
+    let session = tx
+        .sessions()
+        .get(session)
+        .ok_or_else(|| fault::not_authenticated(None))?;
+    if value == SHARED {
+        return Ok(session.collectors.entry(value.into()).or_default());
+    }
+    session
+        .collectors
+        .get_mut(value)
+        .ok_or_else(|| fault::not_found(&vim25::AnyRef::from_wire("PropertyCollector", value)))
+}
+
+pub(super) fn create(inv: &mut Invocation<'_, '_>) -> Answer {
+    let key = inv.caller.session()?.clone();
+    let reference: Ref<mo::PropertyCollector> = Ref::new(&name(inv, &key));
+    let limit = inv.tx.core().settings.filters;
+    let session = inv.tx.sessions().get(&key);
+    let session = session.ok_or_else(|| fault::not_authenticated(None))?;
+    if session.collectors.len() >= limit {
+        return Err(too_many("property collectors", limit));
+    }
+    session
+        .collectors
+        .insert(reference.value().into(), Collector::default());
+    let mut object = Object::new::<mo::PropertyCollector>(reference.value());
+    object.owner = Some(key);
+    inv.tx.insert(object);
+    value(&reference)
+}
+
+pub(super) fn destroy(inv: &mut Invocation<'_, '_>) -> Answer {
+    if inv.this.value() == SHARED {
+        return Err(fault::not_supported());
+    }
+    let key = inv.caller.session()?.clone();
+    let this = inv.this.clone();
+    if let Some(session) = inv.tx.sessions().get(&key)
+        && let Some(collector) = session.collectors.remove(this.value())
+    {
+        for filter in collector.filters.into_keys() {
+            inv.tx.remove(&Ref::<mo::PropertyFilter>::new(&filter));
+        }
+    }
+    inv.tx.remove(&this);
+    nothing()
+}
+
+pub(super) fn create_filter(inv: &mut Invocation<'_, '_>) -> Answer {
+    let spec: PropertyFilterSpec = inv.arg("spec")?;
+    let partial: bool = inv.arg("partialUpdates")?;
+    let key = inv.caller.session()?.clone();
+    let spec = Spec::new(spec)?;
+    let selected = select(inv.tx, Some(&key), &spec);
+    if let Some(object) = selected.missing.first().filter(|_| !spec.report_missing) {
+        return Err(fault::not_found(object));
+    }
+    let reference: Ref<mo::PropertyFilter> = Ref::new(&name(inv, &key));
+    let mut object = Object::new::<mo::PropertyFilter>(reference.value());
+    object.owner = Some(key.clone());
+    object.put("spec", &spec.original);
+    object.put("partialUpdates", &partial);
+    let limit = inv.tx.core().settings.filters;
+    let this = inv.this.value().to_owned();
+    let session = inv.tx.sessions().get(&key);
+    let filters: usize = session
+        .map(|session| session.collectors.values().map(|c| c.filters.len()).sum())
+        .unwrap_or_default();
+    if filters >= limit {
+        return Err(too_many("property filters", limit));
+    }
+    let filter = Filter {
+        spec: Arc::new(spec),
+        partial,
+    };
+    collector(inv.tx, &key, &this)?
+        .filters
+        .insert(reference.value().into(), filter);
+    inv.tx.insert(object);
+    value(&reference)
+}
+
+pub(super) fn destroy_filter(inv: &mut Invocation<'_, '_>) -> Answer {
+    let key = inv.caller.session()?.clone();
+    let this = inv.this.clone();
+    if let Some(session) = inv.tx.sessions().get(&key) {
+        for collector in session.collectors.values_mut() {
+            collector.filters.remove(this.value());
+        }
+    }
+    inv.tx.remove(&this);
+    nothing()
+}
+
+pub(super) fn cancel_wait(inv: &mut Invocation<'_, '_>) -> Answer {
+    let key = inv.caller.session()?.clone();
+    let this = inv.this.value().to_owned();
+    collector(inv.tx, &key, &this)?.cancelled += 1;
+    inv.tx.touch();
+    nothing()
+}
+
+/// The name of an object that belongs to a session, as servers form it.
+fn name(inv: &mut Invocation<'_, '_>, key: &SessionKey) -> String {
+    format!("session[{key}]{}", inv.tx.ids().uuid())
+}
+
+fn too_many(what: &str, limit: usize) -> Fault {
+    fault::runtime(format!(
+        "The session has reached its limit of {limit} {what}."
+    ))
+}

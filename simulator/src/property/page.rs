@@ -1,0 +1,19 @@
+//! Results that are handed out in pages.
+
+use std::sync::Arc;
+
+use vim25::AnyRef;
+
+use crate::property::spec::Spec;
+
+/// What is still to come of a result.
+#[derive(Debug)]
+pub(crate) struct Page {
+    pub(super) token: String,
+    /// The collector that was asked.
+    pub(super) collector: Box<str>,
+    pub(super) spec: Arc<Vec<Spec>>,
+    /// The objects to come, each with the specification that selected it.
+    pub(super) rest: Vec<(AnyRef, usize)>,
+    pub(super) size: usize,
+}

@@ -1,0 +1,62 @@
+//! Reading one property, also those that are not kept but computed.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use vim25::Any;
+
+use crate::object::{Found, Hidden, Object, SessionKey};
+use crate::property::path;
+use crate::world::Transaction;
+
+/// The value of an object at a property path, as a session sees it.
+pub(crate) fn find(
+    tx: &mut Transaction<'_>,
+    session: Option<&SessionKey>,
+    object: &Arc<Object>,
+    path: &str,
+) -> Found {
+    let (name, rest) = path::split(path);
+    match computed(tx, session, object, name) {
+        None => object.find(path),
+        Some(value) => match value.and_then(|value| value.at(rest)) {
+            Some(value) => Found::Value(value),
+            None if path::is_valid(object.ty(), path) => Found::Unset,
+            None => Found::Invalid,
+        },
+    }
+}
+
+/// The names of the properties that an object has for a session.
+pub(super) fn names(object: &Object) -> Vec<&'static str> {
+    let mut names: Vec<_> = object.names().collect();
+    match object.reference().type_name() {
+        "ServiceInstance" => names.push("serverClock"),
+        "SessionManager" => names.extend(["currentSession", "sessionList"]),
+        _ => {}
+    }
+    if matches!(object.hidden, Hidden::View(_)) {
+        names.push("view");
+    }
+    names
+}
+
+fn computed(
+    tx: &mut Transaction<'_>,
+    session: Option<&SessionKey>,
+    object: &Object,
+    name: &str,
+) -> Option<Option<Any>> {
+    Some(match (object.reference().type_name(), name) {
+        ("ServiceInstance", "serverClock") => Some(Any::new(&Timestamp::now())),
+        ("SessionManager", "currentSession") => session
+            .and_then(|key| tx.sessions().user(key))
+            .map(|user| Any::new(&user)),
+        ("SessionManager", "sessionList") => Some(Any::new(&tx.sessions().users())),
+        (_, "view") => match &object.hidden {
+            Hidden::View(view) => Some(Any::new(&view.members(tx))),
+            _ => return None,
+        },
+        _ => return None,
+    })
+}

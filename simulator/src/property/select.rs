@@ -1,0 +1,101 @@
+//! Which objects a specification selects, and what is read of each.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use vim25::{Any, AnyRef, Fault};
+
+use crate::fault;
+use crate::object::{Found, Object, SessionKey};
+use crate::property::read::find;
+use crate::property::spec::{Select, Spec, Traversal};
+use crate::world::Transaction;
+
+/// The objects that a specification selects, each once.
+#[derive(Debug, Default)]
+pub(super) struct Selected {
+    pub(super) objects: Vec<Arc<Object>>,
+    /// Objects to begin at that are not there.
+    pub(super) missing: Vec<AnyRef>,
+}
+
+/// What was read of one object.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    pub(super) values: Vec<(String, Any)>,
+    pub(super) missing: Vec<(String, Fault)>,
+}
+
+pub(super) fn select(
+    tx: &mut Transaction<'_>,
+    session: Option<&SessionKey>,
+    spec: &Spec,
+) -> Selected {
+    let mut selected = Selected::default();
+    let mut taken: HashSet<Box<str>> = HashSet::new();
+    let mut walked: HashSet<(Box<str>, *const Traversal)> = HashSet::new();
+    let mut take = |object: &Arc<Object>, selected: &mut Selected| {
+        if spec.concerns(object) && taken.insert(object.value().into()) {
+            selected.objects.push(Arc::clone(object));
+        }
+    };
+    for root in &spec.roots {
+        let Ok(object) = tx.visible(&root.object, session).cloned() else {
+            selected.missing.push(root.object.clone());
+            continue;
+        };
+        if !root.skip {
+            take(&object, &mut selected);
+        }
+        let mut pending: Vec<(Arc<Object>, &[Select])> = vec![(object, &root.select)];
+        while let Some((object, steps)) = pending.pop() {
+            for step in steps {
+                let Some(traversal) = spec.traversal(step) else {
+                    continue;
+                };
+                let once = (object.value().into(), Arc::as_ptr(traversal));
+                if !traversal.applies(&object) || !walked.insert(once) {
+                    continue;
+                }
+                let Found::Value(value) = find(tx, session, &object, &traversal.path) else {
+                    continue;
+                };
+                let mut next = Vec::new();
+                for reference in references(&value) {
+                    if let Ok(found) = tx.visible(&reference, session).cloned() {
+                        if !traversal.skip {
+                            take(&found, &mut selected);
+                        }
+                        next.push((found, traversal.select.as_slice()));
+                    }
+                }
+                // The first of a list is followed first.
+                pending.extend(next.into_iter().rev());
+            }
+        }
+    }
+    selected
+}
+
+fn references(value: &Any) -> Vec<AnyRef> {
+    value.get::<Vec<AnyRef>>().unwrap_or_default()
+}
+
+pub(super) fn content(
+    tx: &mut Transaction<'_>,
+    session: Option<&SessionKey>,
+    spec: &Spec,
+    object: &Arc<Object>,
+) -> Content {
+    let mut content = Content::default();
+    for path in spec.paths(object) {
+        match find(tx, session, object, path) {
+            Found::Value(value) => content.values.push((path.to_owned(), value)),
+            Found::Unset => {}
+            Found::Invalid => content
+                .missing
+                .push((path.to_owned(), fault::invalid_property(path))),
+        }
+    }
+    content
+}

@@ -1,0 +1,177 @@
+//! What a caller asks for, checked and made quick to follow.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use vim25::schema::{self, Type, TypeKind};
+use vim25::types::{PropertyFilterSpec, SelectionSpec, TraversalSpec};
+use vim25::{AnyRef, Fault, Poly};
+
+use crate::fault;
+use crate::object::Object;
+
+/// A property filter specification.
+#[derive(Debug)]
+pub(crate) struct Spec {
+    pub(super) original: PropertyFilterSpec,
+    types: Vec<TypeSpec>,
+    pub(super) roots: Vec<Root>,
+    named: HashMap<String, Arc<Traversal>>,
+    pub(super) report_missing: bool,
+}
+
+#[derive(Debug)]
+struct TypeSpec {
+    ty: Type,
+    all: bool,
+    paths: Vec<String>,
+}
+
+/// An object to begin at.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) object: AnyRef,
+    pub(super) skip: bool,
+    pub(super) select: Vec<Select>,
+}
+
+/// Where to go from an object.
+#[derive(Clone, Debug)]
+pub(super) enum Select {
+    Traverse(Arc<Traversal>),
+    Named(String),
+}
+
+/// A step along a property.
+#[derive(Debug)]
+pub(super) struct Traversal {
+    name: Option<String>,
+    ty: Option<Type>,
+    pub(super) path: String,
+    pub(super) skip: bool,
+    pub(super) select: Vec<Select>,
+}
+
+impl Spec {
+    pub(crate) fn new(original: PropertyFilterSpec) -> Result<Self, Fault> {
+        let mut types = Vec::with_capacity(original.prop_set.len());
+        for spec in &original.prop_set {
+            types.push(TypeSpec {
+                ty: managed(&spec.type_)?.ok_or_else(|| fault::invalid_type(&spec.type_))?,
+                all: spec.all.unwrap_or(false),
+                paths: spec.path_set.clone(),
+            });
+        }
+        let mut named = HashMap::new();
+        let mut roots = Vec::with_capacity(original.object_set.len());
+        for spec in &original.object_set {
+            roots.push(Root {
+                object: spec.obj.clone(),
+                skip: spec.skip.unwrap_or(false),
+                select: selections(&spec.select_set, &mut named)?,
+            });
+        }
+        let spec = Self {
+            report_missing: original.report_missing_objects_in_results.unwrap_or(false),
+            original,
+            types,
+            roots,
+            named,
+        };
+        for root in &spec.roots {
+            spec.check_names(&root.select)?;
+        }
+        for traversal in spec.named.values() {
+            spec.check_names(&traversal.select)?;
+        }
+        Ok(spec)
+    }
+
+    fn check_names(&self, select: &[Select]) -> Result<(), Fault> {
+        for select in select {
+            match select {
+                Select::Named(name) if !self.named.contains_key(name) => {
+                    return Err(fault::invalid_argument("selectSet.name"));
+                }
+                Select::Traverse(traversal) => self.check_names(&traversal.select)?,
+                Select::Named(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn traversal<'s>(&'s self, select: &'s Select) -> Option<&'s Arc<Traversal>> {
+        match select {
+            Select::Traverse(traversal) => Some(traversal),
+            Select::Named(name) => self.named.get(name),
+        }
+    }
+
+    /// Whether anything is asked of objects like this one.
+    pub(super) fn concerns(&self, object: &Object) -> bool {
+        self.types.iter().any(|spec| object.ty().is_a(spec.ty))
+    }
+
+    /// The paths to read, each once, in the order they were asked for.
+    pub(super) fn paths<'s>(&'s self, object: &Object) -> Vec<&'s str> {
+        let mut paths: Vec<&str> = Vec::new();
+        let matching = self.types.iter().filter(|spec| object.ty().is_a(spec.ty));
+        for spec in matching {
+            let all = spec.all.then(|| super::read::names(object));
+            for path in all.into_iter().flatten() {
+                if !paths.contains(&path) {
+                    paths.push(path);
+                }
+            }
+            for path in &spec.paths {
+                if !paths.contains(&path.as_str()) {
+                    paths.push(path);
+                }
+            }
+        }
+        paths
+    }
+}
+
+impl Traversal {
+    /// Whether the step can be taken from objects like this one.
+    pub(super) fn applies(&self, object: &Object) -> bool {
+        self.ty.is_none_or(|ty| object.ty().is_a(ty))
+    }
+}
+
+/// A managed object type by its wire name; `None` for every object.
+fn managed(name: &str) -> Result<Option<Type>, Fault> {
+    schema::find(TypeKind::Managed, name)
+        .map(Some)
+        .ok_or_else(|| fault::invalid_type(name))
+}
+
+fn selections(
+    specs: &[Poly<SelectionSpec>],
+    named: &mut HashMap<String, Arc<Traversal>>,
+) -> Result<Vec<Select>, Fault> {
+    let malformed = |_| fault::invalid_argument("selectSet");
+    let mut found = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let Some(traversal) = spec.get::<TraversalSpec>().map_err(malformed)? else {
+            let spec = spec.base::<SelectionSpec>().map_err(malformed)?;
+            let name = spec.and_then(|spec| spec.name.clone());
+            let name = name.ok_or_else(|| fault::invalid_argument("selectSet.name"))?;
+            found.push(Select::Named(name));
+            continue;
+        };
+        let traversal = Arc::new(Traversal {
+            ty: managed(&traversal.type_)?,
+            name: traversal.base.name,
+            path: traversal.path,
+            skip: traversal.skip.unwrap_or(false),
+            select: selections(&traversal.select_set, named)?,
+        });
+        if let Some(name) = &traversal.name {
+            named.insert(name.clone(), Arc::clone(&traversal));
+        }
+        found.push(Select::Traverse(traversal));
+    }
+    Ok(found)
+}

@@ -1,0 +1,147 @@
+//! Waiting for updates.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use vim25::soap::Request;
+use vim25::types::{UpdateSet, WaitOptions};
+use vim25::{Any, Fault};
+
+use crate::core::Core;
+use crate::fault;
+use crate::invocation::{Answer, Caller, Invocation, nothing, value};
+use crate::object::SessionKey;
+use crate::property::{collector, update};
+use crate::world::Transaction;
+
+/// Updates that one reply carries, as vCenter does it.
+const OBJECTS_PER_REPLY: usize = 100;
+
+/// `CheckForUpdates`: what changed, without waiting.
+pub(super) fn check(inv: &mut Invocation<'_, '_>) -> Answer {
+    let version: Option<String> = inv.arg("version")?;
+    let key = inv.caller.session()?.clone();
+    let this = inv.this.value().to_owned();
+    let version = version.unwrap_or_default();
+    match look(inv.tx, &key, &this, &version, usize::MAX)? {
+        Some(set) => value(&set),
+        None => nothing(),
+    }
+}
+
+/// `WaitForUpdates` and `WaitForUpdatesEx`.
+///
+/// Ends with changes, when the time is up, when the wait is cancelled, when the
+/// session or the collector is gone, and (being dropped) when the client hangs up.
+pub(crate) async fn wait(core: &Arc<Core>, caller: &Caller, request: &Request) -> Answer {
+    let key = caller.session()?.clone();
+    let this = request
+        .this
+        .as_ref()
+        .map(|this| this.value().to_owned())
+        .ok_or_else(|| fault::invalid_request("the request names no object"))?;
+    let argument = |_| fault::invalid_argument("version");
+    let version: Option<String> = request.argument("version").map_err(argument)?;
+    let version = version.unwrap_or_default();
+    let options: Option<WaitOptions> = if request.method == "WaitForUpdatesEx" {
+        request
+            .argument("options")
+            .map_err(|_| fault::invalid_argument("options"))?
+    } else {
+        None
+    };
+    let options = options.unwrap_or_default();
+    let limit = super::bound("options.maxObjectUpdates", options.max_object_updates)?;
+    let limit = limit.unwrap_or(OBJECTS_PER_REPLY);
+    let deadline = match options.max_wait_seconds {
+        None => None,
+        Some(seconds) => {
+            let seconds = u64::try_from(seconds)
+                .map_err(|_| fault::invalid_argument("options.maxWaitSeconds"))?;
+            Some(Instant::now() + Duration::from_secs(seconds))
+        }
+    };
+    let mut changes = core.registry.changes();
+    let waiting = Waiting::begin(core, &key, &this)?;
+    loop {
+        changes.mark_unchanged();
+        if let Some(set) = waiting.look(&version, limit)? {
+            return value(&set);
+        }
+        let news = changes.changed();
+        tokio::select! {
+            () = core.stop.cancelled() => return Err(fault::canceled()),
+            changed = news => if changed.is_err() { return Err(fault::canceled()) },
+            () = until(deadline) => return Ok(Any::default()),
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Someone waits on a collector.
+struct Waiting<'a> {
+    core: &'a Arc<Core>,
+    session: &'a SessionKey,
+    collector: &'a str,
+    /// How often waiting had been cancelled when this one began.
+    cancelled: u64,
+}
+
+impl<'a> Waiting<'a> {
+    fn begin(
+        core: &'a Arc<Core>,
+        session: &'a SessionKey,
+        collector: &'a str,
+    ) -> Result<Self, Fault> {
+        let mut tx = Transaction::begin(core)?;
+        let state = self::collector::collector(&mut tx, session, collector)?;
+        state.waiting += 1;
+        let cancelled = state.cancelled;
+        tx.commit();
+        Ok(Self {
+            core,
+            session,
+            collector,
+            cancelled,
+        })
+    }
+
+    fn look(&self, version: &str, limit: usize) -> Result<Option<UpdateSet>, Fault> {
+        let mut tx = Transaction::begin(self.core)?;
+        let state = collector::collector(&mut tx, self.session, self.collector)?;
+        if state.cancelled != self.cancelled {
+            return Err(fault::canceled());
+        }
+        look(&mut tx, self.session, self.collector, version, limit)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Ok(mut tx) = Transaction::begin(self.core)
+            && let Ok(state) = collector::collector(&mut tx, self.session, self.collector)
+        {
+            state.waiting = state.waiting.saturating_sub(1);
+        }
+    }
+}
+
+fn look(
+    tx: &mut Transaction<'_>,
+    session: &SessionKey,
+    name: &str,
+    version: &str,
+    limit: usize,
+) -> Result<Option<UpdateSet>, Fault> {
+    let mut state = std::mem::take(collector::collector(tx, session, name)?);
+    let result = update::since(tx, session, &mut state, version, limit);
+    *collector::collector(tx, session, name)? = state;
+    result
+}

@@ -1,0 +1,133 @@
+//! Faults, delays and losses on demand.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use vim25::Fault;
+
+/// What happens to a call instead of, or before, being carried out.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Reaction {
+    /// The call answers with this fault and has no effect.
+    Fault(Fault),
+    /// The call's task ends with this fault and has no effect.
+    TaskFault(Fault),
+    /// The call waits before it is carried out.
+    Delay(Duration),
+    /// The call's task stays in the state `running` for so long before it acts.
+    SlowTask(Duration),
+    /// The connection is closed before the call is carried out.
+    Disconnect,
+    /// The call is carried out, and the connection closed before the answer.
+    LoseAnswer,
+    /// The caller's session ends before the call.
+    LoseSession,
+    /// The HTTP request is answered with this status and no SOAP body.
+    HttpStatus(u16),
+}
+
+#[derive(Debug)]
+struct Rule {
+    method: String,
+    /// Calls that still pass by.
+    skip: usize,
+    /// Calls that are still met.
+    count: usize,
+    reaction: Reaction,
+}
+
+/// What goes wrong in a simulator: rules for the calls to come.
+///
+/// A rule names a method by its wire name, such as `PowerOnVM_Task`; HTTP
+/// requests for files go by `GET /folder`, `PUT /folder`, … Rules are met in
+/// the order they were added; a call meets every rule that fits.
+#[derive(Debug)]
+pub struct Script {
+    rules: Mutex<Vec<Rule>>,
+}
+
+impl Script {
+    pub(crate) const fn new() -> Self {
+        Self {
+            rules: Mutex::new(Vec::new()),
+        }
+    }
+
+    /// Reacts to the next call of a method.
+    pub fn next(&self, method: &str, reaction: Reaction) {
+        self.nth(method, 1, reaction);
+    }
+
+    /// Reacts to the `n`th call of a method from now on, counted from 1.
+    pub fn nth(&self, method: &str, n: usize, reaction: Reaction) {
+        self.add(method, n.saturating_sub(1), 1, reaction);
+    }
+
+    /// Reacts to every call of a method from now on.
+    pub fn always(&self, method: &str, reaction: Reaction) {
+        self.add(method, 0, usize::MAX, reaction);
+    }
+
+    /// Forgets all rules.
+    pub fn clear(&self) {
+        self.lock().clear();
+    }
+
+    /// How many rules have not been met as often as they can be.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn add(&self, method: &str, skip: usize, count: usize, reaction: Reaction) {
+        self.lock().push(Rule {
+            method: method.to_owned(),
+            skip,
+            count,
+            reaction,
+        });
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Rule>> {
+        self.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The reactions to one call.
+    pub(crate) fn react(&self, method: &str) -> Vec<Reaction> {
+        let mut met = Vec::new();
+        self.lock().retain_mut(|rule| {
+            if rule.method != method {
+                return true;
+            }
+            if rule.skip > 0 {
+                rule.skip -= 1;
+                return true;
+            }
+            met.push(rule.reaction.clone());
+            if rule.count != usize::MAX {
+                rule.count -= 1;
+            }
+            rule.count > 0
+        });
+        met
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_meet_the_calls_they_count() {
+        let script = Script::new();
+        script.nth("A", 2, Reaction::Disconnect);
+        script.next("B", Reaction::LoseSession);
+        assert!(script.react("A").is_empty());
+        assert!(matches!(script.react("A")[..], [Reaction::Disconnect]));
+        assert!(script.react("A").is_empty());
+        assert_eq!(script.pending(), 1);
+        assert!(matches!(script.react("B")[..], [Reaction::LoseSession]));
+        assert_eq!(script.pending(), 0);
+    }
+}

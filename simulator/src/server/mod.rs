@@ -1,0 +1,71 @@
+//! HTTPS: which path is what.
+
+mod connection;
+mod folder;
+mod soap;
+pub(crate) mod tls;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
+use axum::routing::{any, get, post};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use crate::core::Core;
+use connection::{Connections, Peer};
+
+/// The API versions that are spoken, the newest first.
+const VERSIONS: [&str; 12] = [
+    "8.0.3.0", "8.0.2.0", "8.0.1.0", "8.0.0.1", "8.0.0.0", "7.0.3.0", "7.0.2.0", "7.0.1.0",
+    "7.0.0.0", "6.7", "6.5", "6.0",
+];
+
+/// The content type of all XML that is sent.
+const XML: &str = "text/xml; charset=utf-8";
+
+/// Serves until the simulator is stopped.
+pub(crate) fn serve(core: &Arc<Core>, listener: TcpListener, acceptor: TlsAcceptor) {
+    let connections = Connections::accept(core, listener, acceptor);
+    let limit = core.settings.request_bytes;
+    let router = Router::new()
+        .route("/sdk", post(soap::serve))
+        .route("/sdk/", post(soap::serve))
+        .route("/sdk/vimService", post(soap::serve))
+        .layer(DefaultBodyLimit::max(limit))
+        .route("/sdk/vimServiceVersions.xml", get(versions))
+        .route("/folder", any(folder::serve_root))
+        .route("/folder/", any(folder::serve_root))
+        .route("/folder/{*path}", any(folder::serve))
+        .with_state(Arc::clone(core));
+    let service = router.into_make_service_with_connect_info::<Peer>();
+    let stop = core.stop.clone();
+    // The future that serves sees the stop itself and closes what is idle.
+    core.tracker.spawn_on(
+        async move {
+            let serving = axum::serve(connections, service)
+                .with_graceful_shutdown(async move { stop.cancelled().await });
+            if let Err(error) = serving.await {
+                tracing::error!(%error, "the server ended");
+            }
+        },
+        &core.runtime,
+    );
+}
+
+async fn versions() -> impl IntoResponse {
+    let [current, prior @ ..] = VERSIONS;
+    let prior: String = prior
+        .iter()
+        .map(|version| format!("<version>{version}</version>"))
+        .collect();
+    let body = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\" ?>\n<namespaces version=\"1.0\"><namespace>\
+         <name>urn:vim25</name><version>{current}</version>\
+         <priorVersions>{prior}</priorVersions></namespace></namespaces>\n"
+    );
+    ([(CONTENT_TYPE, XML)], body)
+}

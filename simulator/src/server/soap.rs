@@ -1,0 +1,184 @@
+//! SOAP over HTTP.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::body::Bytes;
+use axum::extract::{ConnectInfo, State};
+use axum::http::header::{CONTENT_TYPE, COOKIE, SET_COOKIE, USER_AGENT};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt as _;
+use std::panic::AssertUnwindSafe;
+use vim25::soap::{self, Request};
+use vim25::{Fault, Limits};
+
+use crate::core::Core;
+use crate::invocation::{Answer, Caller};
+use crate::object::SessionKey;
+use crate::script::Reaction;
+use crate::server::XML;
+use crate::server::connection::Peer;
+use crate::world::Transaction;
+use crate::{dispatch, fault, property, session};
+
+pub(super) async fn serve(
+    State(core): State<Arc<Core>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let mut limits = Limits::default();
+    limits.bytes = core.settings.request_bytes;
+    let request = match soap::decode_request(&body, &limits) {
+        Ok(request) => request,
+        Err(error) => {
+            let message = format!("Error while parsing the SOAP request: {error}");
+            return respond(&fault::invalid_request(message).into_answer(), "");
+        }
+    };
+    drop(body);
+    let method = request.method.clone();
+    let reactions = core.script.react(&method);
+    let mut lose_answer = false;
+    for reaction in &reactions {
+        match reaction {
+            Reaction::Delay(time) => tokio::time::sleep(*time).await,
+            Reaction::Disconnect => return hang_up(&peer).await,
+            Reaction::LoseAnswer => lose_answer = true,
+            Reaction::HttpStatus(status) => {
+                let status = StatusCode::from_u16(*status);
+                return status
+                    .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+                    .into_response();
+            }
+            Reaction::LoseSession => {
+                if let Some(key) = authenticate(&core, &headers) {
+                    crate::model::session_manager::close(&core, &key);
+                }
+            }
+            _ => {}
+        }
+    }
+    let caller = Caller {
+        session: authenticate(&core, &headers),
+        address: peer.address.ip(),
+        agent: text(&headers, &USER_AGENT).unwrap_or_default().to_owned(),
+        cookie: Arc::new(Mutex::new(None)),
+    };
+    let scripted = reactions.iter().find_map(|reaction| match reaction {
+        Reaction::Fault(fault) => Some(fault.clone()),
+        _ => None,
+    });
+    tracing::debug!(
+        method,
+        this = request.this.as_ref().map(tracing::field::display),
+        operation = request.header.operation_id.as_deref(),
+        "call"
+    );
+    let answer = match scripted {
+        Some(fault) => Err(fault),
+        None => answer(&core, caller.clone(), request, reactions).await,
+    };
+    if lose_answer {
+        return hang_up(&peer).await;
+    }
+    let mut response = respond(&answer, &method);
+    let cookie = caller
+        .cookie
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    if let Some(cookie) = cookie
+        && let Ok(value) =
+            format!("{}=\"{cookie}\"; Path=/; HttpOnly; Secure", session::COOKIE).parse()
+    {
+        response.headers_mut().insert(SET_COOKIE, value);
+    }
+    response
+}
+
+/// Carries a call out. A panic is a fault to the client and an error in the log.
+async fn answer(
+    core: &Arc<Core>,
+    caller: Caller,
+    request: Request,
+    reactions: Vec<Reaction>,
+) -> Answer {
+    let method = request.method.clone();
+    let waits = matches!(method.as_str(), "WaitForUpdates" | "WaitForUpdatesEx");
+    let ended = if waits {
+        AssertUnwindSafe(property::wait(core, &caller, &request))
+            .catch_unwind()
+            .await
+            .map_err(|_| ())
+    } else {
+        let core = Arc::clone(core);
+        // Methods touch files: not on the threads that serve.
+        tokio::task::spawn_blocking(move || dispatch::call(&core, &caller, &request, &reactions))
+            .await
+            .map_err(|_| ())
+    };
+    ended.unwrap_or_else(|()| {
+        tracing::error!(method, "a method of the simulator panicked");
+        Err(fault::internal(format!(
+            "A general system error occurred: the simulator failed in {method}"
+        )))
+    })
+}
+
+fn respond(answer: &Answer, method: &str) -> Response {
+    let (status, xml) = match answer {
+        Ok(value) => match soap::encode_response(method, value) {
+            Ok(xml) => (StatusCode::OK, xml),
+            Err(error) => {
+                tracing::error!(method, %error, "an answer cannot be written");
+                let fault =
+                    fault::internal(format!("The answer of {method} cannot be written: {error}"));
+                (StatusCode::INTERNAL_SERVER_ERROR, encode(&fault))
+            }
+        },
+        Err(fault) => {
+            tracing::debug!(method, %fault, "fault");
+            (StatusCode::INTERNAL_SERVER_ERROR, encode(fault))
+        }
+    };
+    (status, [(CONTENT_TYPE, XML)], xml).into_response()
+}
+
+fn encode(fault: &Fault) -> String {
+    soap::encode_fault(fault).unwrap_or_else(|error| {
+        tracing::error!(%error, "a fault cannot be written");
+        String::new()
+    })
+}
+
+/// Closes the connection; what is returned is never sent.
+async fn hang_up(peer: &Peer) -> Response {
+    peer.hang_up.cancel();
+    std::future::pending().await
+}
+
+/// The session of a request's cookie.
+pub(super) fn authenticate(core: &Arc<Core>, headers: &HeaderMap) -> Option<SessionKey> {
+    crate::model::session_manager::expire(core);
+    let mut tx = Transaction::begin(core).ok()?;
+    let cookies = headers.get_all(COOKIE).iter();
+    cookies
+        .filter_map(|header| session::cookie(header.to_str().ok()?))
+        .find_map(|cookie| tx.sessions().authenticate(cookie))
+}
+
+pub(super) fn text<'h>(headers: &'h HeaderMap, name: &axum::http::HeaderName) -> Option<&'h str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// A fault as an answer.
+trait IntoAnswer {
+    fn into_answer(self) -> Answer;
+}
+
+impl IntoAnswer for Fault {
+    fn into_answer(self) -> Answer {
+        Err(self)
+    }
+}

@@ -1,0 +1,181 @@
+//! Sessions: who is logged in, since when, and what is theirs.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use uuid::Uuid;
+use vim25::Fault;
+use vim25::types::UserSession;
+
+use crate::fault;
+use crate::object::SessionKey;
+use crate::property::collector::Collector;
+use crate::property::page::Page;
+
+/// The name of the cookie that carries a session.
+pub(crate) const COOKIE: &str = "vmware_soap_session";
+
+/// All sessions.
+#[derive(Debug)]
+pub(crate) struct Sessions {
+    by_key: BTreeMap<SessionKey, Session>,
+    limit: usize,
+    idle: Duration,
+}
+
+/// One session.
+#[derive(Debug)]
+pub(crate) struct Session {
+    cookie: String,
+    user: UserSession,
+    used: Instant,
+    /// Property collectors by their values; the shared one is made when it is used.
+    pub(crate) collectors: BTreeMap<Box<str>, Collector>,
+    /// Pages of results that were not asked for yet, the oldest first.
+    pub(crate) pages: VecDeque<Page>,
+}
+
+impl Sessions {
+    pub(crate) const fn new(limit: usize, idle: Duration) -> Self {
+        Self {
+            by_key: BTreeMap::new(),
+            limit,
+            idle,
+        }
+    }
+
+    /// Begins a session; gives its key and its cookie.
+    pub(crate) fn open(
+        &mut self,
+        key: Uuid,
+        user: &str,
+        address: IpAddr,
+        agent: &str,
+        locale: Option<String>,
+    ) -> Result<(SessionKey, String), Fault> {
+        if self.by_key.len() >= self.limit {
+            return Err(fault::runtime(format!(
+                "The maximum number of sessions ({}) has been reached.",
+                self.limit
+            )));
+        }
+        let key: SessionKey = key.to_string().into();
+        // The cookie is a secret: never from the seed.
+        let cookie = format!(
+            "{}{}",
+            Uuid::new_v4().simple(),
+            &Uuid::new_v4().simple().to_string()[..8]
+        );
+        let locale = locale.unwrap_or_else(|| "en".into());
+        let now = Timestamp::now();
+        let session = Session {
+            cookie: cookie.clone(),
+            user: UserSession {
+                key: key.to_string(),
+                user_name: user.to_owned(),
+                full_name: user.to_owned(),
+                login_time: now,
+                last_active_time: now,
+                locale: locale.clone(),
+                message_locale: locale,
+                extension_session: false,
+                ip_address: address.to_string(),
+                user_agent: agent.to_owned(),
+                call_count: 0,
+            },
+            used: Instant::now(),
+            collectors: BTreeMap::new(),
+            pages: VecDeque::new(),
+        };
+        self.by_key.insert(key.clone(), session);
+        Ok((key, cookie))
+    }
+
+    /// The session of a cookie; its idle time begins anew.
+    pub(crate) fn authenticate(&mut self, cookie: &str) -> Option<SessionKey> {
+        let (key, session) = self
+            .by_key
+            .iter_mut()
+            .find(|(_, session)| session.cookie == cookie)?;
+        session.used = Instant::now();
+        session.user.last_active_time = Timestamp::now();
+        session.user.call_count += 1;
+        Some(key.clone())
+    }
+
+    /// Sessions that nobody used for too long. They are to be closed.
+    pub(crate) fn expired(&self) -> Vec<SessionKey> {
+        let idle = |session: &Session| {
+            let waiting = session.collectors.values().any(Collector::is_waiting);
+            !waiting && session.used.elapsed() >= self.idle
+        };
+        self.by_key
+            .iter()
+            .filter(|(_, session)| idle(session))
+            .map(|(key, _)| key.clone())
+            .collect()
+    }
+
+    pub(crate) fn get(&mut self, key: &SessionKey) -> Option<&mut Session> {
+        self.by_key.get_mut(key)
+    }
+
+    pub(crate) fn contains(&self, key: &SessionKey) -> bool {
+        self.by_key.contains_key(key)
+    }
+
+    pub(crate) fn close(&mut self, key: &SessionKey) -> bool {
+        self.by_key.remove(key).is_some()
+    }
+
+    pub(crate) fn keys(&self) -> Vec<SessionKey> {
+        self.by_key.keys().cloned().collect()
+    }
+
+    pub(crate) fn users(&self) -> Vec<UserSession> {
+        self.by_key.values().map(|s| s.user.clone()).collect()
+    }
+
+    pub(crate) fn user(&self, key: &SessionKey) -> Option<UserSession> {
+        self.by_key.get(key).map(|session| session.user.clone())
+    }
+}
+
+/// The session cookie in a `Cookie` header. Lenient, as clients are: quotes
+/// and attributes that do not belong there are passed over.
+pub(crate) fn cookie(header: &str) -> Option<&str> {
+    header.split(';').find_map(|part| {
+        let (name, value) = part.trim().split_once('=')?;
+        let value = value.trim().trim_matches('"');
+        (name.trim() == COOKIE && !value.is_empty()).then_some(value)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cookies_are_read_as_clients_write_them() {
+        for header in [
+            "vmware_soap_session=abc",
+            "vmware_soap_session=\"abc\"",
+            "vmware_soap_session=abc; HttpOnly",
+            "vmware_soap_session=\"abc\"; Path=/; HttpOnly; Secure;",
+            "other=1; vmware_soap_session=abc",
+        ] {
+            assert_eq!(cookie(header), Some("abc"), "{header}");
+        }
+        for header in [
+            "",
+            "vmware_soap_session=",
+            "session=abc",
+            "vmware_soap_session",
+        ] {
+            assert_eq!(cookie(header), None, "{header}");
+        }
+    }
+}

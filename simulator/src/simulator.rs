@@ -1,0 +1,121 @@
+//! The handle of a running simulator.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::builder::Builder;
+use crate::core::Core;
+use crate::script::Script;
+
+/// A running vSphere endpoint.
+///
+/// Dropping it ends everything at once: connections, guests and tasks end, the
+/// port is free again as soon as the runtime has run, and a temporary datastore
+/// is removed. [`shutdown`](Self::shutdown) does the same and waits for it.
+#[derive(Debug)]
+pub struct Simulator {
+    core: Arc<Core>,
+    address: SocketAddr,
+    url: String,
+    thumbprint: String,
+    certificate_pem: String,
+}
+
+impl Simulator {
+    /// A simulator to be configured and started.
+    pub fn builder() -> Builder {
+        Builder::new()
+    }
+
+    pub(crate) fn new(
+        core: Arc<Core>,
+        address: SocketAddr,
+        thumbprint: String,
+        certificate_pem: String,
+    ) -> Self {
+        Self {
+            core,
+            address,
+            url: format!("https://{address}/sdk"),
+            thumbprint,
+            certificate_pem,
+        }
+    }
+
+    /// The SOAP endpoint: `https://127.0.0.1:PORT/sdk`.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// SHA-256 of the certificate: 32 bytes in upper-case hexadecimal, with colons.
+    #[must_use]
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
+    }
+
+    /// The certificate, to be trusted as a root.
+    #[must_use]
+    pub fn certificate_pem(&self) -> &str {
+        &self.certificate_pem
+    }
+
+    /// The user who can log in.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        &self.core.settings.user
+    }
+
+    /// The user's password.
+    #[must_use]
+    pub fn password(&self) -> &str {
+        &self.core.settings.password.0
+    }
+
+    /// The name of the datastore.
+    #[must_use]
+    pub fn datastore_name(&self) -> &str {
+        &self.core.settings.datastore
+    }
+
+    /// The directory with the files of the datastore.
+    #[must_use]
+    pub fn datastore_directory(&self) -> &Path {
+        self.core.store.directory()
+    }
+
+    /// What goes wrong, and when.
+    #[must_use]
+    pub fn script(&self) -> &Script {
+        &self.core.script
+    }
+
+    /// Ends every session, as a restart of the server's session service would.
+    pub fn drop_sessions(&self) {
+        crate::model::session_manager::drop_all(&self.core);
+    }
+
+    /// Ends everything and waits until nothing of it runs any more.
+    pub async fn shutdown(self) {
+        self.core.stop.cancel();
+        self.core.tracker.close();
+        self.core.tracker.wait().await;
+    }
+}
+
+impl Drop for Simulator {
+    fn drop(&mut self) {
+        self.core.stop.cancel();
+        self.core.tracker.close();
+        // From here on nothing writes files any more.
+        self.core.registry.close();
+        self.core.store.remove_temporary();
+    }
+}

@@ -1,0 +1,215 @@
+//! Tasks: work that goes on after a call was answered.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use vim25::types::{LocalizedMethodFault, TaskInfo, TaskInfoState, TaskReasonUser};
+use vim25::{Any, AnyRef, Fault, Poly, Ref, mo};
+
+use crate::core::{Core, Effect};
+use crate::fault;
+use crate::invocation::{Answer, Invocation, value};
+use crate::object::{Object, Retype};
+use crate::script::Reaction;
+use crate::world::{Transaction, fixed};
+
+/// Finished tasks that are kept for clients to look at.
+const KEPT: usize = 200;
+/// Tasks that an entity names as recent.
+const RECENT: usize = 5;
+
+type Body = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
+
+/// The work of a task.
+pub(crate) struct Job {
+    task: Ref<mo::Task>,
+    entity: AnyRef,
+    slow: Duration,
+    fault: Option<Fault>,
+    body: Body,
+}
+
+impl fmt::Debug for Job {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.task, self.entity)
+    }
+}
+
+/// Begins a task on an entity; `description` is such as `VirtualMachine.powerOn`.
+///
+/// A machine does one thing at a time: while another task is at it, the fault
+/// is `TaskInProgress`.
+pub(crate) fn begin(
+    inv: &mut Invocation<'_, '_>,
+    entity: &AnyRef,
+    description: &str,
+    body: impl FnOnce(&mut Transaction<'_>) -> Answer + Send + 'static,
+) -> Answer {
+    let tx = &mut *inv.tx;
+    let object = tx.object(entity)?.clone();
+    if object.is_a("VirtualMachine")
+        && let Some(other) = unfinished(tx, &object)
+    {
+        return Err(fault::task_in_progress(other));
+    }
+    let number = tx.ids().number();
+    let key = format!("haTask-{}-vim.{description}-{number}", entity.value());
+    let task: Ref<mo::Task> = Ref::new(&key);
+    let user = inv.caller.session.as_ref();
+    let user = user.and_then(|session| tx.sessions().user(session));
+    let mut info = TaskInfo {
+        key,
+        task: task.clone(),
+        name: Some(description.to_owned()),
+        description_id: description.to_owned(),
+        entity: object.is_a("ManagedEntity").then(|| entity.retype()),
+        entity_name: Some(object.name().to_owned()),
+        state: TaskInfoState::Queued,
+        cancelled: false,
+        cancelable: false,
+        queue_time: Timestamp::now(),
+        event_chain_id: i32::try_from(number).unwrap_or(i32::MAX),
+        ..Default::default()
+    };
+    let mut reason = TaskReasonUser::default();
+    reason.user_name = user.map_or_else(|| "root".to_owned(), |user| user.user_name);
+    info.reason = Poly::new(reason);
+    let mut object = Object::new::<mo::Task>(task.value());
+    object.put("info", &info);
+    tx.insert(object);
+    remember(tx, &task, entity)?;
+    let mut job = Job {
+        task: task.clone(),
+        entity: entity.clone(),
+        slow: Duration::ZERO,
+        fault: None,
+        body: Box::new(body),
+    };
+    for reaction in tx.scripted() {
+        match reaction {
+            Reaction::SlowTask(time) => job.slow = *time,
+            Reaction::TaskFault(fault) => job.fault = Some(fault.clone()),
+            _ => {}
+        }
+    }
+    tx.after(Effect::Run(job));
+    value(&task)
+}
+
+/// A task of the object that has not ended.
+fn unfinished(tx: &Transaction<'_>, object: &Object) -> Option<Ref<mo::Task>> {
+    let tasks: Vec<Ref<mo::Task>> = object.list("recentTask").ok()?;
+    tasks.into_iter().find(|task| {
+        let state = tx.object(task).and_then(|task| task.read("info.state"));
+        matches!(state, Ok(TaskInfoState::Queued | TaskInfoState::Running))
+    })
+}
+
+/// Names the task as recent, and forgets old ones.
+fn remember(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, entity: &AnyRef) -> Result<(), Fault> {
+    let mut forgotten = Vec::new();
+    tx.edit(&fixed::task_manager())?
+        .edit_list("recentTask", |tasks| {
+            tasks.push(task.retype());
+            while tasks.len() > KEPT {
+                forgotten.push(tasks.remove(0));
+            }
+        })?;
+    for task in forgotten {
+        tx.remove(&task);
+    }
+    let entity = tx.edit(entity)?;
+    if entity.is_a("ManagedEntity") {
+        entity.edit_list("recentTask", |tasks| {
+            tasks.push(task.retype());
+            if tasks.len() > RECENT {
+                tasks.remove(0);
+            }
+        })?;
+    }
+    Ok(())
+}
+
+/// Carries a task out to its end.
+pub(crate) async fn run(core: Arc<Core>, job: Job) {
+    let Job {
+        task,
+        entity,
+        slow,
+        fault,
+        body,
+    } = job;
+    if update(&core, &task, |info| {
+        info.state = TaskInfoState::Running;
+        info.start_time = Some(Timestamp::now());
+        info.progress = Some(0);
+    })
+    .is_err()
+    {
+        return;
+    }
+    if !slow.is_zero() {
+        for quarter in 1..4 {
+            tokio::time::sleep(slow / 4).await;
+            let _ = update(&core, &task, |info| info.progress = Some(quarter * 25));
+        }
+        tokio::time::sleep(slow / 4).await;
+    }
+    let working = Arc::clone(&core);
+    let task_of_body = task.clone();
+    let ended = tokio::task::spawn_blocking(move || -> Result<(), Fault> {
+        if let Some(fault) = fault {
+            return Err(fault);
+        }
+        let mut tx = Transaction::begin(&working)?;
+        let result = body(&mut tx)?;
+        finish(&mut tx, &task_of_body, &Ok(result))?;
+        tx.commit();
+        Ok(())
+    })
+    .await;
+    let fault = match ended {
+        Ok(Ok(())) => return,
+        Ok(Err(fault)) => fault,
+        Err(error) => {
+            tracing::error!(%task, %entity, %error, "a task of the simulator panicked");
+            fault::internal("A general system error occurred: the simulator failed in a task")
+        }
+    };
+    tracing::debug!(%task, %entity, %fault, "task failed");
+    if let Ok(mut tx) = Transaction::begin(&core)
+        && finish(&mut tx, &task, &Err(fault)).is_ok()
+    {
+        tx.commit();
+    }
+}
+
+fn update(
+    core: &Arc<Core>,
+    task: &Ref<mo::Task>,
+    change: impl FnOnce(&mut TaskInfo),
+) -> Result<(), Fault> {
+    let mut tx = Transaction::begin(core)?;
+    tx.edit(task)?.modify("info", change)?;
+    tx.commit();
+    Ok(())
+}
+
+fn finish(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, answer: &Answer) -> Result<(), Fault> {
+    tx.edit(task)?.modify("info", |info: &mut TaskInfo| {
+        info.complete_time = Some(Timestamp::now());
+        info.progress = None;
+        match answer {
+            Ok(result) => {
+                info.state = TaskInfoState::Success;
+                info.result = Some(result).filter(|r| !r.is_unset()).map(Any::clone);
+            }
+            Err(fault) => {
+                info.state = TaskInfoState::Error;
+                info.error = Some(Box::new(LocalizedMethodFault::from(fault)));
+            }
+        }
+    })
+}

@@ -1,0 +1,102 @@
+//! Views: lists of objects that a session keeps.
+
+use std::collections::HashSet;
+
+use vim25::AnyRef;
+use vim25::schema::{self, Type, TypeKind};
+
+use crate::world::Transaction;
+
+/// What a view shows.
+#[derive(Clone, Debug)]
+pub(crate) enum View {
+    /// What is in a container, now.
+    Container {
+        container: AnyRef,
+        types: Vec<Type>,
+        recursive: bool,
+    },
+    /// What its owner put there.
+    List(Vec<AnyRef>),
+}
+
+/// The properties that lead from a container to what it holds.
+const CHILDREN: [(&str, &[&str]); 5] = [
+    ("Folder", &["childEntity"]),
+    (
+        "Datacenter",
+        &["vmFolder", "hostFolder", "datastoreFolder", "networkFolder"],
+    ),
+    ("ComputeResource", &["host", "resourcePool"]),
+    ("ResourcePool", &["resourcePool", "vm"]),
+    ("HostSystem", &["vm"]),
+];
+
+impl View {
+    pub(crate) fn container(container: AnyRef, types: &[String], recursive: bool) -> Option<Self> {
+        let types = types
+            .iter()
+            .map(|name| schema::find(TypeKind::Managed, name))
+            .collect::<Option<_>>()?;
+        Some(Self::Container {
+            container,
+            types,
+            recursive,
+        })
+    }
+
+    /// The objects that it shows now.
+    pub(crate) fn members(&self, tx: &Transaction<'_>) -> Vec<AnyRef> {
+        match self {
+            Self::List(list) => list
+                .iter()
+                .filter(|reference| tx.object(reference).is_ok())
+                .cloned()
+                .collect(),
+            Self::Container {
+                container,
+                types,
+                recursive,
+            } => contents(tx, container, types, *recursive),
+        }
+    }
+}
+
+fn contents(
+    tx: &Transaction<'_>,
+    container: &AnyRef,
+    types: &[Type],
+    recursive: bool,
+) -> Vec<AnyRef> {
+    let mut members = Vec::new();
+    let mut seen: HashSet<AnyRef> = HashSet::new();
+    let mut pending = vec![container.clone()];
+    while let Some(parent) = pending.pop() {
+        let Ok(object) = tx.object(&parent) else {
+            continue;
+        };
+        let mut found = Vec::new();
+        for (_, properties) in CHILDREN.iter().filter(|(ty, _)| object.is_a(ty)) {
+            for property in *properties {
+                found.extend(object.list::<AnyRef>(property).unwrap_or_default());
+            }
+        }
+        let mut inner = Vec::new();
+        for child in found {
+            if !seen.insert(child.clone()) {
+                continue;
+            }
+            let Ok(object) = tx.object(&child) else {
+                continue;
+            };
+            if types.is_empty() || types.iter().any(|ty| object.ty().is_a(*ty)) {
+                members.push(child.clone());
+            }
+            if recursive {
+                inner.push(child);
+            }
+        }
+        pending.extend(inner.into_iter().rev());
+    }
+    members
+}
