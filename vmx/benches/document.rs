@@ -1,50 +1,22 @@
 //! Speed of documents, on a file of 1 MiB and 10,000 keys.
 //!
-//! `cargo bench -p vmx-config --bench document`; `benches/peers/run` runs the same
-//! file through other parsers.
+//! `cargo bench -p vmx-config --bench document`; the bench `peers` gives the same file
+//! to other parsers.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
     reason = "a bench fails by panicking"
 )]
 
+mod sample;
+
 use std::hint::black_box;
-use std::io::Write;
-use std::path::PathBuf;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use vmx::{Document, ExtraConfig};
 
-/// 10,000 keys and 1 MiB: half of them devices and settings, half container state.
-fn file() -> Vec<u8> {
-    const KEYS: usize = 10_000;
-    const SIZE: usize = 1024 * 1024;
-    let mut file =
-        b".encoding = \"UTF-8\"\nconfig.version = \"8\"\nvirtualHW.version = \"20\"\n".to_vec();
-    for key in 3..KEYS {
-        let name = match key % 2 {
-            0 => format!("scsi{}:{}.setting{key}", key % 4, key % 16),
-            _ => format!("guestinfo./sessions|{key:012x}/cmd/Path"),
-        };
-        // What is left of the size, for what is left of the keys.
-        let length = (SIZE - file.len()) / (KEYS - key);
-        let value = length.saturating_sub(name.len() + 6);
-        writeln!(
-            file,
-            "{name} = \"{}\"",
-            &"/usr/lib/value_0123456789 ".repeat(5)[..value]
-        )
-        .unwrap();
-    }
-    assert!((SIZE - 200..=SIZE).contains(&file.len()), "{}", file.len());
-    file
-}
-
 fn document(c: &mut Criterion) {
-    let bytes = file();
-    // For the peers.
-    let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("bench.vmx");
-    std::fs::write(&target, &bytes).unwrap();
+    let bytes = sample::file();
 
     let mut group = c.benchmark_group("document");
     group.throughput(Throughput::Bytes(bytes.len() as u64));

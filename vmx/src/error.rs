@@ -53,7 +53,9 @@ struct Report {
 }
 
 /// What VMware refuses in a file.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+///
+/// `Debug` prints the message: the bytes of a value may be secret.
+#[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseErrorKind {
     /// The file is larger than 4 GiB.
@@ -93,6 +95,12 @@ pub enum ParseErrorKind {
         /// The value's bytes, escapes read.
         bytes: Box<[u8]>,
     },
+}
+
+impl fmt::Debug for ParseErrorKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "ParseErrorKind({self})")
+    }
 }
 
 /// The longest piece of a line that an excerpt shows.

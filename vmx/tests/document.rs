@@ -108,6 +108,23 @@ fn new_entries_are_set_apart_once_and_end_as_their_neighbours() {
 }
 
 #[test]
+fn versions_of_the_file_go_to_its_head() {
+    let mut document = lenient(b"#!/usr/bin/vmware\n# by hand\n.encoding = \"UTF-8\"\na = \"1\"\n");
+    document.set("virtualHW.version", "20").unwrap();
+    document.set("config.version", "8").unwrap();
+    document.remove("virtualHW.version");
+    let change = document.set("virtualHW.version", "21").unwrap();
+    assert_eq!(
+        text(&document),
+        "#!/usr/bin/vmware\n# by hand\n.encoding = \"UTF-8\"\nconfig.version = \"8\"\n\
+         virtualHW.version = \"21\"\na = \"1\"\n"
+    );
+    assert_eq!(document.get("a").unwrap().integer(), Ok(1));
+    document.undo(change).unwrap();
+    assert!(!document.contains("virtualHW.version"));
+}
+
+#[test]
 fn insert_rename_and_remove() {
     let mut document = lenient(b"a=1\nb=2\nB=3\nc=4\n");
     document.insert_after("A", "a2", "x").unwrap();
@@ -246,10 +263,10 @@ fn changes_are_undone_last_first() {
 #[test]
 fn excerpts_show_no_secret_and_no_control_character() {
     let document = lenient(
-        b"vnc.password = \"hunter2\nRemoteDisplay.vnc.password = \"hunter2\"\nremotedisplay.vnc.password = \"hunter2\"\n\x1B[31mred\n",
+        b"vnc.password = \"hunter2\nRemoteDisplay.vnc.password = \"hunter2\"\nremotedisplay.vnc.password = \"hunter2\"\n\x1B[31mred\nmy.token = \"hunter2\xFF\"\n",
     );
     let problems = document.problems();
-    assert_eq!(problems.len(), 3);
+    assert_eq!(problems.len(), 4);
     for problem in &problems {
         let shown = format!("{problem}{problem:?}{}", problem.excerpt());
         assert!(

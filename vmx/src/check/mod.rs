@@ -10,7 +10,7 @@ use std::fmt;
 use crate::document::{Document, Line, LineKind};
 use crate::error::{ParseError, ParseErrorKind};
 use crate::kind::FileKind;
-use crate::view::{Presence, VirtualMachineFile};
+use crate::view::{Place, Presence, VirtualMachineFile};
 
 pub use self::construct::Construct;
 pub use self::reader::{Effect, Reader};
@@ -145,17 +145,17 @@ impl Document {
         if machine.memory_mb().is_ok_and(|memory| memory % 4 != 0) {
             found.add_at(Construct::OddMemory, names, "memSize");
         }
-        let inert: BTreeSet<String> = machine
+        let inert: BTreeSet<Place> = machine
             .devices()
             .into_iter()
             .filter(|device| device.presence != Presence::Present)
-            .map(|device| device.place.to_string())
+            .map(|device| device.place)
             .collect();
         for (index, line) in self.lines().enumerate() {
             if let LineKind::Entry(entry) = line.kind()
-                && let Some((group, key)) = entry.name().as_str().and_then(|n| n.split_once('.'))
+                && let Some((place, key)) = entry.name().as_str().and_then(Place::split)
                 && !key.eq_ignore_ascii_case("present")
-                && inert.contains(&group.to_ascii_lowercase())
+                && inert.contains(&place)
             {
                 found.add(Construct::Inert, index + 1);
             }

@@ -62,7 +62,8 @@ impl Document {
     /// The line is written anew as `name = "value"`, in the spelling of the name
     /// that the file has; a comment behind the old value is lost. An entry that has
     /// the value already stays as it is. The first new entry is set apart by a blank
-    /// line, as VMware does. Line ends are those of the neighbour.
+    /// line, and new `config.version` and `virtualHW.version` go to the head of the
+    /// file, as VMware does. Line ends are those of the neighbour.
     ///
     /// A value that is not ASCII makes a file that declares no charset declare one.
     /// Setting `.encoding` transcodes, see [`transcode`](Self::transcode).
@@ -91,7 +92,7 @@ impl Document {
                     }
                 }
             }
-            None => edit.append(name, &bytes)?,
+            None => edit.add(name, &bytes)?,
         }
         Ok(edit.commit())
     }
@@ -446,6 +447,25 @@ impl<'d> Edit<'d> {
         }
         self.replace(at, new);
         Ok(())
+    }
+
+    /// Adds an entry where VMware does: versions of the file at its head, all others
+    /// at its end.
+    fn add(&mut self, name: Name<'_>, value: &[u8]) -> Result<(), EditError> {
+        if name != "config.version" && name != "virtualHW.version" {
+            return self.append(name, value);
+        }
+        let document = &*self.document;
+        let mut at = self.below_first_comments();
+        let is_at = |at: usize, name: &str| {
+            name_at(&document.source, &document.lines, at).is_some_and(|found| found == name)
+        };
+        for above in [".encoding", "config.version"] {
+            if is_at(at, above) {
+                at += 1;
+            }
+        }
+        self.insert_entry(at, name, value)
     }
 
     fn append(&mut self, name: Name<'_>, value: &[u8]) -> Result<(), EditError> {

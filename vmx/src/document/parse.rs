@@ -84,12 +84,11 @@ impl ParseOptions {
     /// Strict: the first thing that VMware refuses. Lenient: only a file of 4 GiB
     /// or more.
     pub fn parse(self, bytes: impl Into<Vec<u8>>) -> Result<Document, ParseError> {
-        let mut document = self.read(bytes.into())?;
-        if self.policy == Policy::Strict {
-            match document.problems().into_iter().next() {
-                Some(problem) => return Err(problem),
-                None => document.lines.shrink_to_fit(),
-            }
+        let document = self.read(bytes.into())?;
+        if self.policy == Policy::Strict
+            && let Some(problem) = document.problems().into_iter().next()
+        {
+            return Err(problem);
         }
         Ok(document)
     }

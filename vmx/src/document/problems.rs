@@ -59,14 +59,14 @@ impl Document {
                 }
                 Parts::Entry(parts) => {
                     let name = Name::found(parts.name(content));
-                    let secret = name.is_sensitive().then(|| parts.value_range());
+                    let secret = || name.is_sensitive().then(|| parts.value_range());
                     if duplicates.contains(&(at as u32)) {
                         let (start, end) = parts.name_range();
                         let kind = ParseErrorKind::Duplicate {
                             name: name.to_string(),
                             first: self.find(name).map_or(0, |first| numbers[first]),
                         };
-                        report(kind, (start, end - start), secret);
+                        report(kind, (start, end - start), secret());
                     }
                     let (start, end) = parts.value_range();
                     if declares_encoding(line, &self.source) {
@@ -89,7 +89,7 @@ impl Document {
                     } else if let Ok(encoding) = declared
                         && let Some(kind) = undecodable(parts.value(content), *encoding)
                     {
-                        report(kind, (start, end - start), secret);
+                        report(kind, (start, end - start), secret());
                     }
                 }
                 Parts::Blank | Parts::Comment | Parts::Removed => {}

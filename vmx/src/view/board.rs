@@ -1,4 +1,4 @@
-//! Devices of the board: USB, video, sound, VMCI.
+//! Devices of the board: PCI bridges, USB, video, sound, VMCI.
 
 use std::borrow::Borrow;
 
@@ -6,6 +6,23 @@ use crate::document::Document;
 
 use super::place::Class;
 use super::setting::{device, settings, words};
+
+device! {
+    /// A PCI bridge, `pciBridgeN`, N 0, 4 to 7. The API has no device for it: its
+    /// settings are part of extraConfig.
+    PciBridge
+}
+
+settings! { PciBridge {
+    /// Whether the bridge is there.
+    present set_present: bool = "present" or false;
+    /// The model: `pcieRootPort`, or a plain bridge if absent.
+    model set_model: String = "virtualDev";
+    /// How many functions it has.
+    functions set_functions: u32 = "functions" or 1u32;
+    /// The PCI slot, -1 if none was given yet.
+    pci_slot set_pci_slot: i32 = "pciSlotNumber";
+} }
 
 device! {
     /// A USB controller: `usb`, `ehci`, `usb_xhci`.

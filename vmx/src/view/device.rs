@@ -7,8 +7,8 @@ use crate::document::Document;
 
 use super::place::{Class, Place};
 use super::{
-    Controller, Drive, Floppy, NetworkCard, ParallelPort, SerialPort, SettingError, Sound,
-    UsbController, Video, VirtualMachineFile, Vmci, places,
+    Controller, Drive, Floppy, NetworkCard, ParallelPort, PciBridge, SerialPort, SettingError,
+    Sound, UsbController, Video, VirtualMachineFile, Vmci, places,
 };
 
 /// Whether a device counts.
@@ -35,6 +35,8 @@ pub struct Device {
     /// Whether it counts.
     pub presence: Presence,
     /// Its class in the vSphere API, as far as the file tells.
+    ///
+    /// `-` if the API has none for it.
     pub api_type: &'static str,
     /// The class of its backing in the API, as far as the file tells.
     pub api_backing: Option<&'static str>,
@@ -174,6 +176,7 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 ("VirtualMachineVideoCard", None, summary)
             }
             Class::Vmci => ("VirtualMachineVMCIDevice", None, None),
+            Class::PciBridge => ("-", None, said(PciBridge::at(document, place).model())),
         };
         let presence = self.presence(place);
         Device {
@@ -210,6 +213,7 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 Class::Sound => Sound::at(document, place).setting_faults(),
                 Class::Svga => Video::at(document, place).setting_faults(),
                 Class::Vmci => Vmci::at(document, place).setting_faults(),
+                Class::PciBridge => PciBridge::at(document, place).setting_faults(),
             });
         }
         faults

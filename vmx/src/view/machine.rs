@@ -146,6 +146,8 @@ settings! { VirtualMachineFile {
     /// Folder of snapshots and of the suspended state; API:
     /// `VirtualMachineFileInfo.snapshotDirectory`, `suspendDirectory`.
     working_dir set_working_dir: String = "workingDir" or ".";
+    /// Whether snapshots leave the folder of the machine; hosted products.
+    snapshot_redo_not_with_parent set_snapshot_redo_not_with_parent: bool = "snapshot.redoNotWithParent" or false;
     /// File of the suspended state, empty if there is none.
     suspended_state set_suspended_state: String = "checkpoint.vmState" or "";
     /// Whether the machine was powered off in good order. The API does not show it.
@@ -186,6 +188,10 @@ settings! { VirtualMachineFile {
     enable_3d set_enable_3d: bool = "mks.enable3d" or false;
     /// Whether the guest's firmware shows the host's names; not in the API.
     reflect_host_smbios set_reflect_host_smbios: bool = "smbios.reflectHost" or false;
+    /// Whether the guest sees the name of the host's board; not in the API.
+    reflect_host_board set_reflect_host_board: bool = "board-id.reflectHost" or false;
+    /// The model that the guest's firmware shows; not in the API.
+    hardware_model set_hardware_model: String = "hw.model";
     /// A high precision event timer; part of extraConfig.
     hpet set_hpet: bool = "hpet0.present";
     /// Answer questions of the product by default; part of extraConfig.
@@ -194,10 +200,41 @@ settings! { VirtualMachineFile {
     vnc set_vnc: bool = "RemoteDisplay.vnc.enabled" or false;
     /// The port of the VNC server; part of extraConfig.
     vnc_port set_vnc_port: u32 = "RemoteDisplay.vnc.port";
+    /// The address that the VNC server listens on; part of extraConfig.
+    vnc_address set_vnc_address: String = "RemoteDisplay.vnc.ip";
+    /// The layout of the keyboard of the VNC server; part of extraConfig.
+    vnc_keymap set_vnc_keymap: String = "RemoteDisplay.vnc.keymap";
+    /// The password of the VNC server, a secret in plain text; part of extraConfig.
+    vnc_password set_vnc_password: String = "RemoteDisplay.vnc.password";
     /// How many consoles may be open; part of extraConfig.
     max_consoles set_max_consoles: i32 = "RemoteDisplay.maxConnections";
     /// A virtual TPM; API: a `VirtualTPM` device.
     tpm set_tpm: bool = "vtpm.present" or false;
+    /// Whether to add a TPM by itself; hosted products.
+    auto_add_tpm set_auto_add_tpm: bool = "managedVM.autoAddVTPM";
+    /// Whether the guest may not copy to the console; part of extraConfig, TRUE on ESXi.
+    isolate_copy set_isolate_copy: bool = "isolation.tools.copy.disable";
+    /// Whether the guest may not paste from the console; part of extraConfig, TRUE on
+    /// ESXi.
+    isolate_paste set_isolate_paste: bool = "isolation.tools.paste.disable";
+    /// Whether files may not be dragged to the guest; part of extraConfig, TRUE on ESXi.
+    isolate_drag_and_drop set_isolate_drag_and_drop: bool = "isolation.tools.dnd.disable";
+    /// Whether the guest may not write `guestinfo.` keys; part of extraConfig.
+    isolate_guest_info set_isolate_guest_info: bool = "isolation.tools.setInfo.disable" or false;
+    /// Whether the guest may not disconnect devices; part of extraConfig.
+    isolate_connections set_isolate_connections: bool = "isolation.device.connectable.disable" or true;
+    /// Whether the guest may not change devices; part of extraConfig.
+    isolate_devices set_isolate_devices: bool = "isolation.device.edit.disable" or true;
+    /// How processors were divided among nodes of memory; part of extraConfig.
+    numa_cookie set_numa_cookie: u64 = "numa.autosize.cookie";
+    /// Processors of a node of memory; part of extraConfig.
+    numa_cpus_per_node set_numa_cpus_per_node: u32 = "numa.autosize.vcpu.maxPerVirtualNode";
+    /// Bits of physical addresses in use; part of extraConfig.
+    physical_bits set_physical_bits: u32 = "monitor.phys_bits_used";
+    /// Hot-added memory stays below 4 GB; part of extraConfig.
+    no_memory_over_4gb set_no_memory_over_4gb: bool = "memory.noHotAddOver4GB";
+    /// MB that memory may grow by while on; part of extraConfig.
+    memory_growth set_memory_growth: u64 = "memory.maxGrow";
     /// Filter of guest to guest traffic; API: `VirtualMachineVMCIDevice.filterEnable`.
     vmci_filter set_vmci_filter: Tristate = "vmci.filter.enable";
 } }

@@ -48,7 +48,7 @@ use std::collections::BTreeSet;
 
 use crate::document::Document;
 
-pub use self::board::{Sound, SoundModel, UsbController, Video, Vmci};
+pub use self::board::{PciBridge, Sound, SoundModel, UsbController, Video, Vmci};
 pub use self::device::{Device, Presence};
 pub use self::identity::{IdentityError, MacAddress, Uuid};
 pub use self::machine::{Firmware, PowerType, ProductCompatibility, ToolsUpgrade, UuidAction};
@@ -180,6 +180,8 @@ devices! {
     parallel_port parallel_port_mut parallel_ports: ParallelPort, Class::Parallel, false;
     /// A floppy drive.
     floppy floppy_mut floppies: Floppy, Class::Floppy, false;
+    /// A PCI bridge.
+    pci_bridge pci_bridge_mut pci_bridges: PciBridge, Class::PciBridge, false;
     /// A USB controller.
     usb_controller usb_controller_mut usb_controllers: UsbController, Class::Usb | Class::Ehci | Class::Xhci, false;
 }

@@ -112,6 +112,10 @@ settings! { NetworkCard {
     link_state_propagation set_link_state_propagation: bool = "linkStatePropagation.enable" or false;
     /// The name that a manager of networks gave it; API: `VirtualEthernetCard.externalId`.
     external_id set_external_id: String = "externalId";
+    /// The interface of the host that hosted products bridge to, on macOS.
+    host_interface set_host_interface: String = "bsdName";
+    /// What hosted products call that interface.
+    host_interface_name set_host_interface_name: String = "displayName";
 } }
 
 impl<D: Borrow<Document>> NetworkCard<D> {

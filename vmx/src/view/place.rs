@@ -36,6 +36,8 @@ pub enum Class {
     Svga,
     /// `vmciN`, N 0.
     Vmci,
+    /// `pciBridgeN`, N 0, 4-7.
+    PciBridge,
 }
 
 const CLASSES: &[(&str, Class)] = &[
@@ -53,6 +55,7 @@ const CLASSES: &[(&str, Class)] = &[
     ("sound", Class::Sound),
     ("svga", Class::Svga),
     ("vmci", Class::Vmci),
+    ("pciBridge", Class::PciBridge),
 ];
 
 /// The place of a device: `scsi0:1`, `ethernet0`, `svga`.
@@ -181,7 +184,7 @@ impl Place {
             (Class::Scsi, Some(unit)) if unit < 16 => {
                 return number.checked_mul(16)?.checked_add(2000 + unit);
             }
-            (_, Some(_)) | (Class::Sound | Class::Ehci, _) => return None,
+            (_, Some(_)) | (Class::Sound | Class::Ehci | Class::PciBridge, _) => return None,
             (Class::Ide, _) => 200,
             (Class::Scsi, _) => 1000,
             (Class::Sata, _) => 15_000,

@@ -1,11 +1,16 @@
 //! Controllers, disks and CD drives.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, BorrowMut};
 
 use crate::document::Document;
 
+use crate::document::Change;
+use crate::error::EditError;
+
+use super::SettingError;
 use super::place::Class;
-use super::setting::{device, settings, words};
+use super::scheduling::Shares;
+use super::setting::{device, read, settings, words};
 
 words! {
     /// The model of a SCSI controller; without a setting it follows from the guest.
@@ -147,6 +152,56 @@ settings! { Drive {
     /// Whether the host's drive is searched; API: `useAutoDetect` of the backing.
     auto_detect set_auto_detect: bool = "autodetect" or false;
 } }
+
+impl<D: Borrow<Document>> Drive<D> {
+    /// Weight against other machines on the storage; API:
+    /// `VirtualDisk.storageIOAllocation.shares`.
+    ///
+    /// Key `sched.<place>.shares`, absent: normal.
+    ///
+    /// # Errors
+    ///
+    /// The value is not of this type.
+    pub fn io_shares(&self) -> Result<Shares, SettingError> {
+        let name = format!("sched.{}.shares", self.place());
+        Ok(read(self.document.borrow(), &name)?.unwrap_or(Shares::Normal))
+    }
+
+    /// Operations a second at most, or `off`; API: `VirtualDisk.storageIOAllocation.limit`.
+    ///
+    /// Key `sched.<place>.throughputCap`, absent: `off`.
+    ///
+    /// # Errors
+    ///
+    /// The value is not text.
+    pub fn throughput_cap(&self) -> Result<String, SettingError> {
+        let name = format!("sched.{}.throughputCap", self.place());
+        Ok(read(self.document.borrow(), &name)?.unwrap_or_else(|| "off".to_owned()))
+    }
+}
+
+impl<D: BorrowMut<Document>> Drive<D> {
+    /// Sets `sched.<place>.shares`, see [`io_shares`](Self::io_shares).
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::set`].
+    pub fn set_io_shares(&mut self, shares: Shares) -> Result<Change, EditError> {
+        let name = format!("sched.{}.shares", self.place());
+        let value = super::setting::Setting::write(&shares);
+        self.document.borrow_mut().set(name, &value)
+    }
+
+    /// Sets `sched.<place>.throughputCap`, see [`throughput_cap`](Self::throughput_cap).
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::set`].
+    pub fn set_throughput_cap(&mut self, cap: &str) -> Result<Change, EditError> {
+        let name = format!("sched.{}.throughputCap", self.place());
+        self.document.borrow_mut().set(name, cap)
+    }
+}
 
 impl DriveType {
     /// Whether it is a CD drive.
