@@ -8,9 +8,11 @@ mod address;
 mod builder;
 mod client;
 mod credentials;
+mod datastore;
 mod effect;
 mod error;
 mod exchange;
+mod inventory;
 mod percent;
 mod property;
 mod retry;
@@ -23,9 +25,11 @@ mod update;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use credentials::Credentials;
+pub use datastore::{DatastorePath, Download, FileEntry, Files, TransferProgress, Upload};
 pub use error::{
     Attempt, Error, LoginProblem, Phase, Result, TlsProblem, TransportProblem, UntrustedCertificate,
 };
+pub use inventory::{Datacenter, Datastore, Inventory};
 pub use property::{ObjectProperties, PropertySet, Retrieval, Retrieved, Retrieving, State};
 pub use retry::RetryPolicy;
 pub use task::{Progress, Run};

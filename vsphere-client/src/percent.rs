@@ -89,7 +89,9 @@ mod tests {
     proptest! {
         #[test]
         fn names_survive_escaping(name in "\\PC*") {
-            prop_assert_eq!(unescape_name(&escape_name(&name)), name);
+            let escaped = escape_name(&name);
+            prop_assert!(!escaped.contains('/'));
+            prop_assert_eq!(unescape_name(&escaped).as_ref(), name.as_str());
         }
     }
 }

@@ -60,11 +60,6 @@ impl Session {
         self.state().closed
     }
 
-    /// Whether this client logged in and not out.
-    pub(crate) fn is_open(&self) -> bool {
-        self.state().open
-    }
-
     /// Takes over the cookie of an answer, unless a login came in between.
     pub(crate) fn absorb(&self, generation: u64, cookies: &[SecretString]) {
         if let Some(cookie) = cookies.iter().find_map(session_cookie) {

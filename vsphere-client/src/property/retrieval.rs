@@ -108,7 +108,13 @@ where
         O: IsA<M> + IsA<mo::ManagedObject>,
         T: IsA<X>,
     {
-        self.source = Source::Along(start.upcast(), property.path());
+        self.source = Source::Along(start.upcast(), vec![property.path()]);
+        self
+    }
+
+    /// Of the objects that several properties of another object name.
+    pub(crate) fn along_all(mut self, start: AnyRef, paths: Vec<&'static str>) -> Self {
+        self.source = Source::Along(start, paths);
         self
     }
 

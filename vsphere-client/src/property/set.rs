@@ -22,6 +22,7 @@ pub trait PropertySet<M>: private::Sealed {
 type Content = ObjectProperties<mo::ManagedObject>;
 
 mod private {
+    #[expect(unnameable_types, reason = "so that nobody else implements `PropertySet`")]
     pub trait Sealed {}
 }
 

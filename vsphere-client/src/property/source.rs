@@ -11,8 +11,8 @@ use crate::error::{Error, Result};
 pub(crate) enum Source {
     /// These.
     Objects(Vec<AnyRef>),
-    /// Those that a property of an object names.
-    Along(AnyRef, &'static str),
+    /// Those that some properties of an object name.
+    Along(AnyRef, Vec<&'static str>),
     /// Those anywhere below an object.
     Within(AnyRef),
 }
@@ -34,7 +34,9 @@ impl Source {
                     ..ObjectSpec::default()
                 })
                 .collect()),
-            Self::Along(start, path) => Ok(vec![traversal(start.clone(), start.type_name(), path)]),
+            Self::Along(start, paths) => {
+                Ok(vec![traversal(start.clone(), start.type_name(), paths)])
+            }
             Self::Within(container) => {
                 let manager = client.service_content().view_manager.as_ref();
                 let manager = manager
@@ -46,22 +48,25 @@ impl Source {
                 let created = client.call(call).await?;
                 let start = created.upcast();
                 *view = Some(created);
-                Ok(vec![traversal(start, "ContainerView", "view")])
+                Ok(vec![traversal(start, "ContainerView", &["view"])])
             }
         }
     }
 }
 
-/// The objects that a property of `start` names, without `start` itself.
-fn traversal(start: AnyRef, type_name: &str, path: &str) -> ObjectSpec {
+/// The objects that properties of `start` name, without `start` itself.
+fn traversal(start: AnyRef, type_name: &str, paths: &[&str]) -> ObjectSpec {
+    let step = |path: &&str| {
+        Poly::new(TraversalSpec {
+            type_: type_name.to_owned(),
+            path: (*path).to_owned(),
+            skip: Some(false),
+            ..TraversalSpec::default()
+        })
+    };
     ObjectSpec {
         obj: start,
         skip: Some(true),
-        select_set: vec![Poly::new(TraversalSpec {
-            type_: type_name.to_owned(),
-            path: path.to_owned(),
-            skip: Some(false),
-            ..TraversalSpec::default()
-        })],
+        select_set: paths.iter().map(step).collect(),
     }
 }

@@ -16,7 +16,7 @@ mod http;
 #[cfg(test)]
 pub(crate) mod replay;
 
-pub(crate) use http::{Http, HttpOptions};
+pub(crate) use http::{Http, HttpOptions, UploadFailed};
 
 /// Sends one request and gives the answer, whatever its status. No retries,
 /// no session, no meaning.

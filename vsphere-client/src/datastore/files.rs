@@ -1,0 +1,177 @@
+//! Listing, making and deleting files.
+
+use vim25::types::{
+    FileAlreadyExists, FileNotFound, FileQueryFlags, FolderFileInfo, HostDatastoreBrowserSearchSpec,
+};
+use vim25::{Ref, Timestamp, mo, props};
+
+use super::DatastorePath;
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::inventory::Datastore;
+
+impl Client {
+    /// The files of a datastore.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &vsphere_client::Client, image: Vec<u8>) -> vsphere_client::Result<()> {
+    /// let inventory = client.inventory();
+    /// let datacenter = inventory.datacenter(None).await?;
+    /// let datastore = inventory.datastore(&datacenter, None).await?;
+    /// let files = client.files(&datastore);
+    /// files.make_directory("vch", true).await?;
+    /// files
+    ///     .upload_bytes("vch/bootstrap.iso", image)
+    ///     .on_progress(|progress| println!("{} bytes", progress.bytes))
+    ///     .await
+    /// # }
+    /// ```
+    #[must_use]
+    pub const fn files<'c>(&'c self, datastore: &'c Datastore) -> Files<'c> {
+        Files {
+            client: self,
+            datastore,
+        }
+    }
+}
+
+/// The files of a datastore; by [`Client::files`]. Paths are relative to its
+/// top directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Files<'c> {
+    pub(super) client: &'c Client,
+    pub(super) datastore: &'c Datastore,
+}
+
+/// What a directory says about one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FileEntry {
+    /// Its name in the directory.
+    pub name: String,
+    /// Whether it is a directory.
+    pub is_directory: bool,
+    /// Its size in bytes, as far as the server tells.
+    pub size: Option<u64>,
+    /// When its content changed last, as far as the server tells.
+    pub modified: Option<Timestamp>,
+}
+
+impl Files<'_> {
+    /// What is in a directory; the empty path is the top directory.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such directory; otherwise see [`Error`].
+    pub async fn list(&self, directory: &str) -> Result<Vec<FileEntry>> {
+        self.search(directory, "*").await
+    }
+
+    /// What in a directory has a name that fits a pattern of `*` and `?`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such directory; otherwise see [`Error`].
+    pub async fn search(&self, directory: &str, pattern: &str) -> Result<Vec<FileEntry>> {
+        let place = self.datastore.path(directory);
+        let browser = self
+            .client
+            .get(self.datastore.reference(), props::datastore::BROWSER)
+            .await?;
+        let spec = HostDatastoreBrowserSearchSpec {
+            details: Some(Box::new(FileQueryFlags {
+                file_type: true,
+                file_size: true,
+                modification: true,
+                file_owner: false,
+            })),
+            match_pattern: vec![pattern.to_owned()],
+            ..HostDatastoreBrowserSearchSpec::default()
+        };
+        let search = browser.search_datastore(&place.to_string(), Some(&spec));
+        let found = match self.client.run(search).await {
+            Err(error) if error.is_fault::<FileNotFound>() => {
+                return Err(not_found("directory", &place));
+            }
+            other => other?,
+        };
+        let entry = |file: &vim25::Poly<vim25::types::FileInfo>| {
+            let is_directory = file.is::<FolderFileInfo>();
+            let file = file.base::<vim25::types::FileInfo>().ok().flatten()?;
+            Some(FileEntry {
+                name: file.path.clone(),
+                is_directory,
+                size: file.file_size.and_then(|size| u64::try_from(size).ok()),
+                modified: file.modification,
+            })
+        };
+        Ok(found.file.iter().filter_map(entry).collect())
+    }
+
+    /// Whether there is a file or directory of this path.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn exists(&self, path: &str) -> Result<bool> {
+        let place = self.datastore.path(path);
+        if place.file_name().is_empty() {
+            return Ok(true);
+        }
+        match self.search(place.parent().path(), place.file_name()).await {
+            Ok(found) => Ok(found.iter().any(|entry| entry.name == place.file_name())),
+            Err(Error::NotFound { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a file, or a directory with everything in it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none; otherwise see [`Error`].
+    pub async fn delete(&self, path: &str) -> Result<()> {
+        let place = self.datastore.path(path);
+        if place.file_name().is_empty() {
+            return Err(Error::config(format!(
+                "will not delete everything on {place}: name a file"
+            )));
+        }
+        let datacenter = Some(self.datastore.datacenter().reference());
+        let call = self
+            .manager()?
+            .delete_datastore_file(&place.to_string(), datacenter);
+        match self.client.run(call).await {
+            Err(error) if error.is_fault::<FileNotFound>() => Err(not_found("file", &place)),
+            other => other,
+        }
+    }
+
+    /// Makes a directory, with `parents` also those it is in. One that is
+    /// there already is left as it is.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn make_directory(&self, path: &str, parents: bool) -> Result<()> {
+        let place = self.datastore.path(path).to_string();
+        let datacenter = Some(self.datastore.datacenter().reference());
+        let call = self
+            .manager()?
+            .make_directory(&place, datacenter, Some(parents));
+        match self.client.call(call).await {
+            Err(error) if error.is_fault::<FileAlreadyExists>() => Ok(()),
+            other => other,
+        }
+    }
+
+    fn manager(&self) -> Result<&Ref<mo::FileManager>> {
+        let manager = self.client.service_content().file_manager.as_ref();
+        manager
+            .ok_or_else(|| Error::config(format!("{} does not manage files", self.client.server())))
+    }
+}
+
+pub(super) fn not_found(kind: &'static str, place: &DatastorePath) -> Error {
+    Error::NotFound {
+        kind,
+        name: place.path().into(),
+        place: format!("[{}]", place.datastore()).into(),
+        there: Vec::new(),
+    }
+}

@@ -1,0 +1,9 @@
+//! Files on datastores: managing them, and moving their contents.
+
+mod files;
+mod path;
+mod transfer;
+
+pub use files::{FileEntry, Files};
+pub use path::DatastorePath;
+pub use transfer::{Download, TransferProgress, Upload};

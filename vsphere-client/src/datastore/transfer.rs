@@ -1,0 +1,420 @@
+//! Moving contents, streamed over HTTPS (`/folder/…`), with the client's session.
+
+use std::fmt;
+use std::future::{Future, IntoFuture};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use futures_core::stream::BoxStream;
+use futures_util::StreamExt;
+use reqwest::Method;
+use tokio::io::AsyncRead;
+use tokio::time::Instant;
+use tokio_util::io::ReaderStream;
+use url::Url;
+use vim25::props;
+
+use super::DatastorePath;
+use super::files::{Files, not_found};
+use crate::client::Client;
+use crate::error::{Attempt, Error, LoginProblem, Phase, Result, TransportProblem};
+use crate::exchange::Failure;
+use crate::inventory::Datastore;
+use crate::transport::{Body, FailureKind, Request, Response, TransportError};
+
+/// The pieces in which a reader is read.
+const PIECE: usize = 64 << 10;
+
+/// How far a transfer is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TransferProgress {
+    /// The bytes that were moved.
+    pub bytes: u64,
+    /// The bytes that there are, if that is known.
+    pub total: Option<u64>,
+}
+
+type OnProgress = Box<dyn FnMut(TransferProgress) + Send>;
+
+impl Files<'_> {
+    /// Writes a file, replacing what is there, from a reader that gives exactly
+    /// `length` bytes. The directory must be there. Await the result.
+    pub fn upload(
+        &self,
+        path: &str,
+        content: impl AsyncRead + Send + 'static,
+        length: u64,
+    ) -> Upload {
+        let content = ReaderStream::with_capacity(content, PIECE).boxed();
+        self.upload_stream(path, content, length)
+    }
+
+    /// Writes a file, replacing what is there. The directory must be there.
+    /// Await the result.
+    pub fn upload_bytes(&self, path: &str, content: impl Into<Bytes>) -> Upload {
+        let content = content.into();
+        let length = content.len() as u64;
+        let mut rest = content;
+        let pieces = std::iter::from_fn(move || {
+            let piece = rest.split_to(rest.len().min(PIECE));
+            (!piece.is_empty()).then_some(Ok(piece))
+        });
+        self.upload_stream(path, futures_util::stream::iter(pieces).boxed(), length)
+    }
+
+    fn upload_stream(
+        &self,
+        path: &str,
+        content: BoxStream<'static, std::io::Result<Bytes>>,
+        length: u64,
+    ) -> Upload {
+        Upload {
+            client: self.client.clone(),
+            datastore: self.datastore.clone(),
+            place: self.datastore.path(path),
+            content,
+            length,
+            progress: None,
+        }
+    }
+
+    /// Reads a file. The stream gives its pieces; it fails when the server
+    /// pauses for longer than the client's idle timeout or ends too early.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such file; otherwise see [`Error`].
+    pub async fn download(&self, path: &str) -> Result<Download> {
+        let client = self.client;
+        let place = self.datastore.path(path);
+        let url = folder_url(client, self.datastore, path);
+        let attempt = client.attempt(&format!("GET {place}"), None);
+        ensure_session(client, self.datastore).await?;
+        let limit = client.inner.options.request_timeout;
+        let request = request(client, Method::GET, url, Body::Empty, Some(limit));
+        let response = client.inner.transport.send(request).await;
+        let response = judge(client, &attempt, &place, response, limit)?;
+        Ok(Download {
+            client: client.clone(),
+            attempt,
+            total: response.length,
+            bytes: 0,
+            body: response.body,
+            stall: None,
+            ended: false,
+        })
+    }
+}
+
+/// A file being written: await it. Dropping it ends the transfer; the server
+/// keeps what came until then.
+#[must_use = "nothing is sent before this is awaited"]
+pub struct Upload {
+    client: Client,
+    datastore: Datastore,
+    place: DatastorePath,
+    content: BoxStream<'static, std::io::Result<Bytes>>,
+    length: u64,
+    progress: Option<OnProgress>,
+}
+
+impl Upload {
+    /// Calls this after every piece. It should return soon.
+    pub fn on_progress(mut self, listener: impl FnMut(TransferProgress) + Send + 'static) -> Self {
+        self.progress = Some(Box::new(listener));
+        self
+    }
+
+    async fn send(self) -> Result<()> {
+        let client = self.client;
+        let url = folder_url(&client, &self.datastore, self.place.path());
+        let attempt = client.attempt(&format!("PUT {}", self.place), None);
+        ensure_session(&client, &self.datastore).await?;
+        let moved = Arc::new(Mutex::new(Instant::now()));
+        let content = Counted {
+            content: self.content,
+            bytes: 0,
+            total: self.length,
+            progress: self.progress,
+            moved: Arc::clone(&moved),
+        };
+        let body = Body::Stream {
+            length: Some(self.length),
+            content: content.boxed(),
+        };
+        let request = request(&client, Method::PUT, url, body, None);
+        let idle = client.inner.options.idle_timeout;
+        let sending = client.inner.transport.send(request);
+        let response = tokio::select! {
+            response = sending => response,
+            () = stalled(&moved, idle) => Err(TransportError {
+                kind: FailureKind::Timeout(Phase::Idle),
+                source: "the transfer stalled".into(),
+            }),
+        };
+        judge(&client, &attempt, &self.place, response, idle).map(drop)
+    }
+}
+
+impl IntoFuture for Upload {
+    type Output = Result<()>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        Box::pin(self.send())
+    }
+}
+
+impl fmt::Debug for Upload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Upload({}, {} bytes)", self.place, self.length)
+    }
+}
+
+/// The content of a file, as it comes in.
+pub struct Download {
+    client: Client,
+    attempt: Attempt,
+    total: Option<u64>,
+    bytes: u64,
+    body: BoxStream<'static, Result<Bytes, TransportError>>,
+    stall: Option<Pin<Box<tokio::time::Sleep>>>,
+    ended: bool,
+}
+
+impl Download {
+    /// How far it is.
+    #[must_use]
+    pub const fn progress(&self) -> TransferProgress {
+        TransferProgress {
+            bytes: self.bytes,
+            total: self.total,
+        }
+    }
+
+    /// The rest of the content, if it is not longer than `limit` bytes.
+    ///
+    /// # Errors
+    /// [`Error::Transport`] when it is longer; otherwise see [`Error`].
+    pub async fn read_to_end(mut self, limit: u64) -> Result<Bytes> {
+        let mut content = bytes::BytesMut::new();
+        while let Some(piece) = self.next().await {
+            let piece = piece?;
+            if (content.len() + piece.len()) as u64 > limit {
+                return Err(Error::Transport {
+                    attempt: self.attempt.clone(),
+                    problem: TransportProblem::TooLong { limit },
+                    source: None,
+                });
+            }
+            content.extend_from_slice(&piece);
+        }
+        Ok(content.freeze())
+    }
+
+    fn fail(&self, error: TransportError) -> Error {
+        let limit = self.client.inner.options.idle_timeout;
+        let failure = Failure::Transport(error);
+        self.client
+            .inner
+            .explain(self.attempt.clone(), failure, true, limit)
+    }
+}
+
+impl Stream for Download {
+    type Item = Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes>>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        let error = match self.body.poll_next_unpin(cx) {
+            Poll::Ready(Some(Ok(piece))) => {
+                self.stall = None;
+                self.bytes += piece.len() as u64;
+                return Poll::Ready(Some(Ok(piece)));
+            }
+            Poll::Ready(None) if self.total.is_none_or(|total| total == self.bytes) => {
+                self.ended = true;
+                return Poll::Ready(None);
+            }
+            Poll::Ready(None) => TransportError {
+                kind: FailureKind::Broken,
+                source: "the content ended too early".into(),
+            },
+            Poll::Ready(Some(Err(error))) => error,
+            Poll::Pending => {
+                let idle = self.client.inner.options.idle_timeout;
+                let stall = self
+                    .stall
+                    .get_or_insert_with(|| Box::pin(tokio::time::sleep(idle)));
+                if stall.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                TransportError {
+                    kind: FailureKind::Timeout(Phase::Idle),
+                    source: "the transfer stalled".into(),
+                }
+            }
+        };
+        self.ended = true;
+        Poll::Ready(Some(Err(self.fail(error))))
+    }
+}
+
+impl fmt::Debug for Download {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Download")
+            .field("of", &self.attempt)
+            .field("bytes", &self.bytes)
+            .field("total", &self.total)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What is sent, counted.
+struct Counted {
+    content: BoxStream<'static, std::io::Result<Bytes>>,
+    bytes: u64,
+    total: u64,
+    progress: Option<OnProgress>,
+    /// When the last piece was taken.
+    moved: Arc<Mutex<Instant>>,
+}
+
+impl Stream for Counted {
+    type Item = std::io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let piece = std::task::ready!(self.content.poll_next_unpin(cx));
+        *self.moved.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        let wrong = |text: &str| {
+            let error = std::io::Error::other(text.to_owned());
+            Poll::Ready(Some(Err(std::io::Error::other(
+                crate::transport::UploadFailed(error),
+            ))))
+        };
+        match piece {
+            Some(Ok(piece)) => {
+                self.bytes += piece.len() as u64;
+                if self.bytes > self.total {
+                    return wrong("there is more to send than announced");
+                }
+                let progress = TransferProgress {
+                    bytes: self.bytes,
+                    total: Some(self.total),
+                };
+                if let Some(listener) = &mut self.progress {
+                    listener(progress);
+                }
+                Poll::Ready(Some(Ok(piece)))
+            }
+            Some(Err(error)) => {
+                let error = std::io::Error::other(crate::transport::UploadFailed(error));
+                Poll::Ready(Some(Err(error)))
+            }
+            None if self.bytes < self.total => {
+                self.bytes = self.total;
+                wrong("there is less to send than announced")
+            }
+            None => Poll::Ready(None),
+        }
+    }
+}
+
+/// Ends when nothing was moved for as long as `idle`.
+async fn stalled(moved: &Mutex<Instant>, idle: Duration) {
+    loop {
+        let last = *moved.lock().unwrap_or_else(PoisonError::into_inner);
+        let deadline = last + idle;
+        if Instant::now() >= deadline {
+            return;
+        }
+        tokio::time::sleep_until(deadline).await;
+    }
+}
+
+/// Opens the session again if it was lost: contents cannot be sent twice.
+async fn ensure_session(client: &Client, datastore: &Datastore) -> Result<()> {
+    client
+        .read(datastore.reference(), props::datastore::NAME)
+        .await
+        .map(drop)
+}
+
+fn request(
+    client: &Client,
+    method: Method,
+    url: Url,
+    body: Body,
+    limit: Option<Duration>,
+) -> Request {
+    let mut headers = Vec::new();
+    if matches!(body, Body::Stream { .. }) {
+        headers.push(("content-type", "application/octet-stream".to_owned()));
+    }
+    Request {
+        method,
+        url,
+        headers,
+        cookie: client.inner.session.ticket().cookie,
+        body,
+        limit,
+    }
+}
+
+/// The answer, if it is a good one.
+fn judge(
+    client: &Client,
+    attempt: &Attempt,
+    place: &DatastorePath,
+    response: Result<Response, TransportError>,
+    limit: Duration,
+) -> Result<Response> {
+    let outcome = match &response {
+        Ok(response) => format!("status {}", response.status),
+        Err(error) => format!("{:?}", error.kind),
+    };
+    tracing::debug!(
+        server = client.server(),
+        operation = attempt.operation(),
+        outcome,
+        "transfer"
+    );
+    match response {
+        Ok(response) => match response.status {
+            200..=299 => Ok(response),
+            404 => Err(not_found("file or directory", place)),
+            401 | 403 => Err(client.not_authenticated(attempt, LoginProblem::NotPermitted, None)),
+            status => {
+                Err(client
+                    .inner
+                    .explain(attempt.clone(), Failure::Status(status), true, limit))
+            }
+        },
+        Err(error) => {
+            Err(client
+                .inner
+                .explain(attempt.clone(), Failure::Transport(error), true, limit))
+        }
+    }
+}
+
+/// `https://server/folder/<path>?dcPath=…&dsName=…`
+fn folder_url(client: &Client, datastore: &Datastore, path: &str) -> Url {
+    let mut url = client.inner.url.clone();
+    if let Ok(mut segments) = url.path_segments_mut() {
+        segments.clear().push("folder");
+        segments.extend(path.split('/').filter(|segment| !segment.is_empty()));
+    }
+    let datacenter = datastore.datacenter().path().trim_start_matches('/');
+    url.query_pairs_mut()
+        .clear()
+        .append_pair("dcPath", datacenter)
+        .append_pair("dsName", datastore.name());
+    url
+}

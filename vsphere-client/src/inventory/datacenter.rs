@@ -1,0 +1,132 @@
+//! A datacenter and a datastore, with what is needed to work with them.
+
+use vim25::{Ref, mo, props};
+
+use crate::client::Client;
+use crate::datastore::DatastorePath;
+use crate::error::{Error, Result};
+
+/// A datacenter and its folders. An ESXi host has exactly one, `ha-datacenter`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datacenter {
+    reference: Ref<mo::Datacenter>,
+    path: String,
+    vm_folder: Ref<mo::Folder>,
+    host_folder: Ref<mo::Folder>,
+    datastore_folder: Ref<mo::Folder>,
+    network_folder: Ref<mo::Folder>,
+}
+
+impl Datacenter {
+    pub(super) async fn read(client: &Client, reference: Ref<mo::Datacenter>) -> Result<Self> {
+        use props::datacenter::{DATASTORE_FOLDER, HOST_FOLDER, NETWORK_FOLDER, VM_FOLDER};
+        let folders = (VM_FOLDER, HOST_FOLDER, DATASTORE_FOLDER, NETWORK_FOLDER);
+        let folders = client.read(&reference, folders).await?;
+        let (Some(vm_folder), Some(host_folder), Some(datastore_folder), Some(network_folder)) =
+            folders
+        else {
+            return Err(Error::config(format!(
+                "the folders of {reference} cannot be read; is the user allowed to?"
+            )));
+        };
+        Ok(Self {
+            path: super::walk::path_of(client, reference.upcast()).await?,
+            reference,
+            vm_folder,
+            host_folder,
+            datastore_folder,
+            network_folder,
+        })
+    }
+
+    /// The datacenter.
+    #[must_use]
+    pub const fn reference(&self) -> &Ref<mo::Datacenter> {
+        &self.reference
+    }
+
+    /// Its path in the inventory, such as `/ha-datacenter`.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// Where its virtual machines are.
+    #[must_use]
+    pub const fn vm_folder(&self) -> &Ref<mo::Folder> {
+        &self.vm_folder
+    }
+
+    /// Where its hosts and clusters are.
+    #[must_use]
+    pub const fn host_folder(&self) -> &Ref<mo::Folder> {
+        &self.host_folder
+    }
+
+    /// Where its datastores are.
+    #[must_use]
+    pub const fn datastore_folder(&self) -> &Ref<mo::Folder> {
+        &self.datastore_folder
+    }
+
+    /// Where its networks are.
+    #[must_use]
+    pub const fn network_folder(&self) -> &Ref<mo::Folder> {
+        &self.network_folder
+    }
+
+    /// A path that may be relative to one of the folders, as an absolute one.
+    pub(super) fn path_to(&self, folder: &str, path: &str) -> String {
+        if path.starts_with('/') {
+            path.to_owned()
+        } else {
+            format!("{}/{folder}/{path}", self.path)
+        }
+    }
+}
+
+/// A datastore as one datacenter sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Datastore {
+    reference: Ref<mo::Datastore>,
+    name: String,
+    datacenter: Datacenter,
+}
+
+impl Datastore {
+    pub(super) const fn new(
+        reference: Ref<mo::Datastore>,
+        name: String,
+        datacenter: Datacenter,
+    ) -> Self {
+        Self {
+            reference,
+            name,
+            datacenter,
+        }
+    }
+
+    /// The datastore.
+    #[must_use]
+    pub const fn reference(&self) -> &Ref<mo::Datastore> {
+        &self.reference
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The datacenter through which its files are reached.
+    #[must_use]
+    pub const fn datacenter(&self) -> &Datacenter {
+        &self.datacenter
+    }
+
+    /// The place of a file on it.
+    #[must_use]
+    pub fn path(&self, path: &str) -> DatastorePath {
+        DatastorePath::new(&self.name, path)
+    }
+}

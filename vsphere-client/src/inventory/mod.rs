@@ -1,0 +1,322 @@
+//! Finding things by the names that people give them.
+
+mod datacenter;
+mod walk;
+
+pub use datacenter::{Datacenter, Datastore};
+
+use vim25::{AnyRef, IsA, ManagedObject, Ref, mo, props};
+
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::percent::unescape_name;
+
+impl Client {
+    /// Finds things by name.
+    ///
+    /// ```no_run
+    /// # async fn example(client: &vsphere_client::Client) -> vsphere_client::Result<()> {
+    /// let inventory = client.inventory();
+    /// let datacenter = inventory.datacenter(None).await?;
+    /// let datastore = inventory.datastore(&datacenter, Some("datastore1")).await?;
+    /// let pool = inventory.resource_pool(&datacenter, None).await?;
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub const fn inventory(&self) -> Inventory<'_> {
+        Inventory { client: self }
+    }
+}
+
+/// The inventory of a server; by [`Client::inventory`].
+///
+/// *Names* are as people write them. *Paths* begin with the name of a
+/// datacenter, or of a folder of datacenters, and go on with `vm`, `host`,
+/// `datastore` or `network`, such as `/ha-datacenter/vm/web` or
+/// `/DC0/host/C0/Resources/pool`; in them, `/`, `\` and `%` within a name are
+/// written `%2f`, `%5c` and `%25`, as servers do.
+///
+/// Where a name is asked for, `None` means the only one there is.
+#[derive(Clone, Copy, Debug)]
+pub struct Inventory<'c> {
+    client: &'c Client,
+}
+
+impl Inventory<'_> {
+    /// The object at a path.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] with the part that does not exist, and what there is
+    /// instead; otherwise see [`Error`].
+    pub async fn find(&self, path: &str) -> Result<AnyRef> {
+        walk::find(self.client, path).await
+    }
+
+    /// The object at a path, if it is of type `T`.
+    ///
+    /// # Errors
+    /// [`Error::Config`] when it is of another type; otherwise as for [`find`](Self::find).
+    pub async fn find_as<T>(&self, path: &str) -> Result<Ref<T>>
+    where
+        T: ManagedObject + IsA<mo::ManagedObject>,
+    {
+        let found = self.find(path).await?;
+        found.downcast().ok_or_else(|| {
+            Error::config(format!(
+                "{path} is a {}, not a {}",
+                found.type_name(),
+                T::NAME
+            ))
+        })
+    }
+
+    /// The path of an object.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn path_of<T>(&self, object: &Ref<T>) -> Result<String>
+    where
+        T: IsA<mo::ManagedEntity> + IsA<mo::ManagedObject>,
+    {
+        walk::path_of(self.client, object.upcast()).await
+    }
+
+    /// A datacenter by its name or path.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Ambiguous`]; otherwise see [`Error`].
+    pub async fn datacenter(&self, name: Option<&str>) -> Result<Datacenter> {
+        let reference = match name {
+            Some(path) if path.contains('/') => self.find_as(path).await?,
+            _ => {
+                let root = &self.client.service_content().root_folder;
+                let all = self
+                    .client
+                    .retrieve::<mo::Datacenter>()
+                    .property(props::datacenter::NAME)
+                    .within(root)
+                    .collect()
+                    .await?;
+                let all = all.iter().map(|datacenter| Candidate {
+                    name: datacenter
+                        .value(props::datacenter::NAME)
+                        .unwrap_or_default(),
+                    object: datacenter.object().clone(),
+                });
+                pick("datacenter", name, self.client.server(), all.collect())?.object
+            }
+        };
+        Datacenter::read(self.client, reference).await
+    }
+
+    /// A datastore by its name, or by its path in the datacenter's folder of datastores.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Ambiguous`]; otherwise see [`Error`].
+    pub async fn datastore(
+        &self,
+        datacenter: &Datacenter,
+        name: Option<&str>,
+    ) -> Result<Datastore> {
+        let (name, reference) = match name {
+            Some(path) if path.contains('/') => {
+                let reference = self.find_as(&datacenter.path_to("datastore", path)).await?;
+                let name = self.client.get(&reference, props::datastore::NAME).await?;
+                (name, reference)
+            }
+            _ => {
+                let all = self
+                    .client
+                    .retrieve::<mo::Datastore>()
+                    .property(props::datastore::NAME)
+                    .along(datacenter.reference(), props::datacenter::DATASTORE)
+                    .collect()
+                    .await?;
+                let all = all.iter().map(|datastore| Candidate {
+                    name: datastore.value(props::datastore::NAME).unwrap_or_default(),
+                    object: datastore.object().clone(),
+                });
+                let found = pick("datastore", name, datacenter.path(), all.collect())?;
+                (found.name, found.object)
+            }
+        };
+        let name = unescape_name(&name).into_owned();
+        Ok(Datastore::new(reference, name, datacenter.clone()))
+    }
+
+    /// A network or distributed port group by its name, or by its path in the
+    /// datacenter's folder of networks.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Ambiguous`]; otherwise see [`Error`].
+    pub async fn network(
+        &self,
+        datacenter: &Datacenter,
+        name: Option<&str>,
+    ) -> Result<Ref<mo::Network>> {
+        if let Some(path) = name.filter(|name| name.contains('/')) {
+            return self.find_as(&datacenter.path_to("network", path)).await;
+        }
+        let all = self
+            .client
+            .retrieve::<mo::Network>()
+            .property(props::network::NAME)
+            .along(datacenter.reference(), props::datacenter::NETWORK)
+            .collect()
+            .await?;
+        let all = all.iter().map(|network| Candidate {
+            name: network.value(props::network::NAME).unwrap_or_default(),
+            object: network.object().clone(),
+        });
+        Ok(pick("network", name, datacenter.path(), all.collect())?.object)
+    }
+
+    /// A resource pool: by its name, by the name of the host or cluster whose
+    /// root pool it is, or by its path in the datacenter's folder of hosts,
+    /// such as `C0/Resources/pool`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::Ambiguous`]; otherwise see [`Error`].
+    pub async fn resource_pool(
+        &self,
+        datacenter: &Datacenter,
+        name: Option<&str>,
+    ) -> Result<Ref<mo::ResourcePool>> {
+        if let Some(path) = name.filter(|name| name.contains('/')) {
+            let path = datacenter.path_to("host", path);
+            let found = self.find(&path).await?;
+            if let Some(pool) = found.downcast() {
+                return Ok(pool);
+            }
+            if let Some(compute) = found.downcast::<mo::ComputeResource>() {
+                return self
+                    .client
+                    .get(&compute, props::compute_resource::RESOURCE_POOL)
+                    .await;
+            }
+            let what = format!("{path} is a {}, not a resource pool", found.type_name());
+            return Err(Error::config(what));
+        }
+        let computes = self
+            .client
+            .retrieve::<mo::ComputeResource>()
+            .property(props::compute_resource::NAME)
+            .property(props::compute_resource::RESOURCE_POOL)
+            .within(datacenter.host_folder())
+            .collect()
+            .await?;
+        let mut all: Vec<_> = computes
+            .iter()
+            .filter_map(|compute| {
+                Some(Candidate {
+                    name: compute.value(props::compute_resource::NAME)?,
+                    object: compute.value(props::compute_resource::RESOURCE_POOL)?,
+                })
+            })
+            .collect();
+        if name.is_some() {
+            let pools = self
+                .client
+                .retrieve::<mo::ResourcePool>()
+                .property(props::resource_pool::NAME)
+                .within(datacenter.host_folder())
+                .collect()
+                .await?;
+            // Root pools go by the names of their hosts and clusters.
+            let inner = pools
+                .iter()
+                .filter(|pool| all.iter().all(|root| root.object != *pool.object()));
+            let inner: Vec<_> = inner
+                .map(|pool| Candidate {
+                    name: pool.value(props::resource_pool::NAME).unwrap_or_default(),
+                    object: pool.object().clone(),
+                })
+                .collect();
+            all.extend(inner);
+        }
+        Ok(pick("resource pool", name, datacenter.path(), all)?.object)
+    }
+}
+
+/// Something that a name may mean.
+struct Candidate<T> {
+    name: String,
+    object: Ref<T>,
+}
+
+/// The one that is meant.
+fn pick<T>(
+    kind: &'static str,
+    wanted: Option<&str>,
+    place: &str,
+    all: Vec<Candidate<T>>,
+) -> Result<Candidate<T>> {
+    let mut there: Vec<_> = all
+        .iter()
+        .map(|candidate| unescape_name(&candidate.name).into_owned())
+        .collect();
+    there.sort();
+    let fits = |candidate: &Candidate<T>| {
+        wanted.is_none_or(|wanted| unescape_name(&candidate.name) == unescape_name(wanted))
+    };
+    let mut fitting = all.into_iter().filter(fits);
+    match (fitting.next(), fitting.next()) {
+        (Some(only), None) => Ok(only),
+        (None, _) => Err(Error::NotFound {
+            kind,
+            name: wanted.unwrap_or("(any)").into(),
+            place: place.into(),
+            there,
+        }),
+        (Some(_), Some(_)) => Err(Error::Ambiguous {
+            kind,
+            place: place.into(),
+            there,
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+    use super::*;
+
+    fn networks(names: &[&str]) -> Vec<Candidate<mo::Network>> {
+        let candidate = |(index, name): (usize, &&str)| Candidate {
+            name: (*name).to_owned(),
+            object: Ref::new(&format!("network-{index}")),
+        };
+        names.iter().enumerate().map(candidate).collect()
+    }
+
+    #[test]
+    fn names_are_compared_as_people_write_them() {
+        let found = pick("network", Some("a/b"), "/DC0", networks(&["c", "a%2fb"])).unwrap();
+        assert_eq!(found.object.value(), "network-1");
+        let found = pick("network", Some("a%2fb"), "/DC0", networks(&["c", "a%2fb"])).unwrap();
+        assert_eq!(found.object.value(), "network-1");
+    }
+
+    #[test]
+    fn what_is_not_there_or_not_unique_is_told_with_what_there_is() {
+        let error = pick("network", Some("x"), "/DC0", networks(&["b", "a%2fb"]))
+            .err()
+            .unwrap();
+        assert_eq!(
+            error.to_string(),
+            "no network \"x\" in /DC0; there is a/b, b"
+        );
+        let error = pick("network", None, "/DC0", networks(&["b", "a"]))
+            .err()
+            .unwrap();
+        assert_eq!(
+            error.to_string(),
+            "more than one network fits in /DC0; there is a, b; name one"
+        );
+        assert!(matches!(
+            pick("network", None, "/DC0", networks(&[])),
+            Err(Error::NotFound { .. })
+        ));
+        assert!(pick("network", None, "/DC0", networks(&["b"])).is_ok());
+    }
+}

@@ -1,0 +1,105 @@
+//! Inventory paths: from a path to its object, and back.
+
+use vim25::{AnyRef, Property, Ref, mo, props};
+
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::percent::{escape_name, unescape_name};
+
+/// Inventories are far less deep: whoever is deeper goes in circles.
+const DEEPEST: usize = 100;
+
+/// The object at a path, one level after the other.
+pub(super) async fn find(client: &Client, path: &str) -> Result<AnyRef> {
+    let mut object: AnyRef = client.service_content().root_folder.upcast();
+    let mut place = String::from("/");
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        let wanted = unescape_name(segment);
+        let children = children(client, &object).await?;
+        let found = children
+            .iter()
+            .find(|(name, _)| unescape_name(name) == wanted);
+        let Some((_, child)) = found else {
+            return Err(Error::NotFound {
+                kind: "inventory object",
+                name: wanted.into(),
+                place: place.into(),
+                there: children.into_iter().map(|(name, _)| name).collect(),
+            });
+        };
+        object = child.clone();
+        if !place.ends_with('/') {
+            place.push('/');
+        }
+        place.push_str(segment);
+    }
+    Ok(object)
+}
+
+/// What stands below an object, by the names that the server gives.
+async fn children(client: &Client, parent: &AnyRef) -> Result<Vec<(String, AnyRef)>> {
+    let paths = if parent.is::<mo::Folder>() {
+        vec![props::folder::CHILD_ENTITY.path()]
+    } else if parent.is::<mo::Datacenter>() {
+        vec![
+            props::datacenter::VM_FOLDER.path(),
+            props::datacenter::HOST_FOLDER.path(),
+            props::datacenter::DATASTORE_FOLDER.path(),
+            props::datacenter::NETWORK_FOLDER.path(),
+        ]
+    } else if parent.is::<mo::ComputeResource>() {
+        vec![
+            props::compute_resource::RESOURCE_POOL.path(),
+            props::compute_resource::HOST.path(),
+        ]
+    } else if parent.is::<mo::ResourcePool>() {
+        vec![
+            props::resource_pool::RESOURCE_POOL.path(),
+            props::resource_pool::VM.path(),
+        ]
+    } else {
+        return Ok(Vec::new());
+    };
+    let found = client
+        .retrieve::<mo::ManagedEntity>()
+        .property(props::managed_entity::NAME)
+        .along_all(parent.clone(), paths)
+        .collect()
+        .await?;
+    let mut children: Vec<_> = found
+        .into_iter()
+        .filter_map(|child| {
+            let name = child.value(props::managed_entity::NAME)?;
+            Some((name, child.object().upcast()))
+        })
+        .collect();
+    children.sort();
+    Ok(children)
+}
+
+/// The path of an object, one level after the other.
+pub(super) async fn path_of(client: &Client, object: Ref<mo::ManagedEntity>) -> Result<String> {
+    const NAME: Property<mo::ManagedEntity, String> = props::managed_entity::NAME;
+    let root = client.service_content().root_folder.value();
+    let mut names = Vec::new();
+    let mut next = Some(object);
+    while let Some(object) = next.filter(|object| object.value() != root) {
+        if names.len() >= DEEPEST {
+            return Err(Error::config(format!("{object} is below itself")));
+        }
+        let (name, parent) = client
+            .read(&object, (NAME, props::managed_entity::PARENT))
+            .await?;
+        names.push(name.unwrap_or_default());
+        next = parent;
+    }
+    let mut path = String::new();
+    for name in names.iter().rev() {
+        path.push('/');
+        path.push_str(&escape_name(&unescape_name(name)));
+    }
+    if path.is_empty() {
+        path.push('/');
+    }
+    Ok(path)
+}

@@ -1,0 +1,289 @@
+//! The client against govmomi's simulator, or any other endpoint whose
+//! contents may be changed. `VCSIM_URL` names it, with user and password:
+//!
+//! ```console
+//! $ vcsim -l 127.0.0.1:8989 &
+//! $ VCSIM_URL=https://user:pass@127.0.0.1:8989/sdk cargo test -p vsphere-client --test vcsim
+//! ```
+//!
+//! Without the variable nothing is tested here.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use vim25::types::{
+    InvalidPowerState, OptionValue, TaskInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
+    VirtualMachinePowerState,
+};
+use vim25::{Poly, Property, Ref, mo, props};
+use vsphere_client::{Change, Client, Credentials, Error, LoginProblem, Retrieved, State};
+
+const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
+    Property::new("runtime.powerState");
+const EXTRA: Property<mo::VirtualMachine, Vec<Poly<OptionValue>>> =
+    Property::new("config.extraConfig");
+
+fn url() -> Option<String> {
+    std::env::var("VCSIM_URL")
+        .ok()
+        .filter(|url| !url.is_empty())
+}
+
+async fn client() -> Option<Client> {
+    let builder = Client::builder(url()?).danger_accept_invalid_certs(true);
+    Some(builder.connect().await.unwrap())
+}
+
+async fn machines(client: &Client) -> Vec<Ref<mo::VirtualMachine>> {
+    let found = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(props::virtual_machine::NAME)
+        .within(&client.service_content().root_folder)
+        .collect()
+        .await
+        .unwrap();
+    found
+        .iter()
+        .map(|machine| machine.object().clone())
+        .collect()
+}
+
+#[tokio::test]
+async fn a_certificate_is_refused_and_then_pinned_by_what_the_error_says() {
+    let Some(url) = url() else { return };
+    let error = Client::builder(&url).connect().await.unwrap_err();
+    let thumbprint = error.untrusted().unwrap().thumbprint().to_owned();
+    assert!(error.to_string().contains(&thumbprint), "{error}");
+    let pinned = Client::builder(&url).thumbprint(thumbprint.parse().unwrap());
+    let client = pinned.connect().await.unwrap();
+    assert!(!client.api_version().is_empty());
+    client.close().await.unwrap();
+
+    let other = "AB".repeat(32).parse().unwrap();
+    let error = Client::builder(&url)
+        .thumbprint(other)
+        .connect()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Tls { .. }), "{error}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_said_to_be_wrong() {
+    let Some(url) = url() else { return };
+    let builder = Client::builder(url).danger_accept_invalid_certs(true);
+    let error = builder
+        .credentials(Credentials::password("user", ""))
+        .connect()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NotAuthenticated {
+                problem: LoginProblem::WrongPassword,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn properties_are_read_alone_together_and_in_pages() {
+    let Some(client) = client().await else { return };
+    let machines = machines(&client).await;
+    let vm = machines.first().unwrap();
+    let name = client.get(vm, props::virtual_machine::NAME).await.unwrap();
+    let (same, config) = client
+        .read(
+            vm,
+            (props::virtual_machine::NAME, props::virtual_machine::CONFIG),
+        )
+        .await
+        .unwrap();
+    assert_eq!(Some(&name), same.as_ref());
+    assert_eq!(config.unwrap().name, name);
+
+    let pages = client
+        .retrieve()
+        .property(props::virtual_machine::NAME)
+        .property(POWER)
+        .within(&client.service_content().root_folder)
+        .page_size(1)
+        .collect()
+        .await
+        .unwrap();
+    assert_eq!(pages.len(), machines.len());
+    assert!(
+        pages
+            .iter()
+            .all(|vm| matches!(vm.state(POWER), State::Value(_)))
+    );
+    client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_vanished_object_is_reported_among_the_others() {
+    let Some(client) = client().await else { return };
+    let vm = machines(&client).await.swap_remove(0);
+    let gone = Ref::new("vm-999999");
+    let mut items = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(props::virtual_machine::NAME)
+        .objects([gone.clone(), vm.clone()])
+        .stream();
+    let (mut found, mut vanished) = (Vec::new(), Vec::new());
+    while let Some(item) = items.next().await {
+        match item.unwrap() {
+            Retrieved::Object(object) => found.push(object.object().clone()),
+            Retrieved::Vanished(object) => vanished.push(object),
+        }
+    }
+    assert_eq!((found, vanished), (vec![vm], vec![gone]));
+    client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_machine_lives_and_dies() {
+    let Some(client) = client().await else { return };
+    let inventory = client.inventory();
+    let datacenter = inventory.datacenter(None).await.unwrap();
+    let pool = client
+        .retrieve::<mo::ResourcePool>()
+        .property(props::resource_pool::NAME)
+        .within(&client.service_content().root_folder)
+        .collect()
+        .await
+        .unwrap();
+    let pool = pool.first().unwrap().object();
+    let datastore = inventory.datastore(&datacenter, None).await.unwrap();
+    let spec = VirtualMachineConfigSpec {
+        name: Some("client-test".into()),
+        guest_id: Some("otherGuest64".into()),
+        num_cpus: Some(1),
+        memory_mb: Some(32),
+        files: Some(Box::new(VirtualMachineFileInfo {
+            vm_path_name: Some(format!("[{}]", datastore.name())),
+            ..Default::default()
+        })),
+        extra_config: vec![Poly::new(OptionValue::new("guestinfo./common/name", "c"))],
+        ..Default::default()
+    };
+    let vm = client
+        .run(datacenter.vm_folder().create_vm(&spec, pool, None))
+        .await
+        .unwrap();
+
+    let mut changes = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(POWER)
+        .objects([vm.clone()])
+        .watch();
+    let Some(Ok(Change::Entered(entered))) = changes.next().await else {
+        panic!("the machine did not enter");
+    };
+    assert_eq!(
+        entered.value(POWER),
+        Some(VirtualMachinePowerState::PoweredOff)
+    );
+    assert!(matches!(changes.next().await, Some(Ok(Change::Complete))));
+
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    let Some(Ok(Change::Changed { object, .. })) = changes.next().await else {
+        panic!("no change");
+    };
+    assert_eq!(
+        object.value(POWER),
+        Some(VirtualMachinePowerState::PoweredOn)
+    );
+    drop(changes);
+
+    let error = client.run(vm.power_on_vm(None)).await.unwrap_err();
+    let fault = error.fault::<InvalidPowerState>().unwrap();
+    assert_eq!(fault.existing_state, VirtualMachinePowerState::PoweredOn);
+    assert!(
+        error.task().is_some() && error.to_string().contains("PowerOnVM_Task"),
+        "{error}"
+    );
+
+    // A key that the guest would write.
+    let change = VirtualMachineConfigSpec {
+        extra_config: vec![Poly::new(OptionValue::new("guestinfo.started", "true"))],
+        ..Default::default()
+    };
+    let writer = async { client.run(vm.reconfig_vm(&change)).await };
+    let reader = client.wait_for(&vm, EXTRA, |extra| {
+        extra.iter().flatten().any(|option| {
+            option
+                .get::<OptionValue>()
+                .ok()
+                .flatten()
+                .is_some_and(|option| {
+                    option.key == "guestinfo.started" && option.text().as_deref() == Some("true")
+                })
+        })
+    });
+    let both = async { tokio::join!(reader, writer) };
+    let (read, written) = tokio::time::timeout(Duration::from_secs(60), both)
+        .await
+        .unwrap();
+    assert!(read.unwrap().is_some());
+    written.unwrap();
+
+    client.run(vm.power_off_vm()).await.unwrap();
+    let gone = client.wait_for(&vm, (POWER, props::virtual_machine::NAME), |_| false);
+    let destroyed = async { client.run(vm.destroy()).await };
+    let both = async { tokio::join!(gone, destroyed) };
+    let (gone, destroyed) = tokio::time::timeout(Duration::from_secs(60), both)
+        .await
+        .unwrap();
+    destroyed.unwrap();
+    assert!(gone.unwrap_err().is_gone());
+    assert!(
+        client
+            .get(&vm, props::virtual_machine::NAME)
+            .await
+            .unwrap_err()
+            .is_gone()
+    );
+    client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_that_was_ended_is_opened_again() {
+    let Some(client) = client().await else { return };
+    let manager = client.service_content().session_manager.clone().unwrap();
+    client.call(manager.logout()).await.unwrap();
+    let root = &client.service_content().root_folder;
+    let reads = (0..8).map(|_| client.get(root, props::folder::NAME));
+    for name in futures_util::future::join_all(reads).await {
+        assert!(!name.unwrap().is_empty());
+    }
+    client.close().await.unwrap();
+    let error = client.get(root, props::folder::NAME).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NotAuthenticated {
+                problem: LoginProblem::Closed,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_task_that_is_over_still_gives_its_result() {
+    let Some(client) = client().await else { return };
+    let vm = machines(&client).await.swap_remove(0);
+    let spec = VirtualMachineConfigSpec::default();
+    let task = client.call(vm.reconfig_vm(&spec)).await.unwrap();
+    client.wait_task(&task).await.unwrap();
+    client.wait_task(&task).await.unwrap();
+    let info: TaskInfo = client.get(task.task(), props::task::INFO).await.unwrap();
+    assert_eq!(info.state.as_str(), "success");
+    client.close().await.unwrap();
+}
