@@ -165,6 +165,12 @@ impl<R> From<Ref<mo::Task>> for TaskOf<R> {
     }
 }
 
+impl<R> Default for TaskOf<R> {
+    fn default() -> Self {
+        Self::from(Ref::default())
+    }
+}
+
 impl<R> Deref for TaskOf<R> {
     type Target = Ref<mo::Task>;
 
@@ -187,10 +193,6 @@ impl<R> fmt::Debug for TaskOf<R> {
 
 impl<R> Slot for TaskOf<R> {
     const KIND: FieldKind = FieldKind::Ref;
-
-    fn vacant() -> Self {
-        Self::from(Ref::default())
-    }
 
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         self.task.load(node, cx);

@@ -267,7 +267,7 @@ impl<'a> Node<'a> {
     /// absent, or a number does not parse or fit.
     pub fn to<T: Slot>(self) -> Result<T, ConvertError> {
         let mut loading = Loading::default();
-        let mut value = T::vacant();
+        let mut value = T::default();
         value.load(self, &mut loading);
         loading.finish(value)
     }

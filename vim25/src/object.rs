@@ -11,19 +11,14 @@ use crate::slot::{Loading, Slot, Store};
 
 /// A data object type of the schema.
 ///
-/// Implemented by the generated structs only.
-pub trait DataObject: Slot + Default + Clone {
+/// Implemented by the generated structs only. How one is read and written is
+/// what [`Slot`] and [`Store`] provide by themselves, from `set` and `put`.
+pub trait DataObject: Slot + Clone {
     /// The wire name of the type.
     #[must_use]
     fn type_name() -> &'static str {
         crate::table::type_name(Self::TYPE)
     }
-
-    /// Takes over one field of an object, by its number.
-    fn set(&mut self, field: Node<'_>, cx: &mut Loading);
-
-    /// Writes all fields into the open object.
-    fn put(&self, out: &mut Builder);
 }
 
 /// A type or one of its bases, at compile time: `T: IsA<Base>`.
@@ -31,24 +26,6 @@ pub trait DataObject: Slot + Default + Clone {
 /// Holds between data object types and between the markers of managed object
 /// types in [`mo`](crate::mo).
 pub trait IsA<Base> {}
-
-/// Reads an object into a struct, fields of derived types left out.
-#[inline]
-pub(crate) fn load<T: DataObject>(value: &mut T, node: Node<'_>, cx: &mut Loading) {
-    if cx.enter(node, T::TYPE) {
-        for field in node.children() {
-            value.set(field, cx);
-        }
-    }
-}
-
-/// Writes a struct as an object.
-#[inline]
-pub(crate) fn store<T: DataObject>(value: &T, field: u16, out: &mut Builder) {
-    out.open_object(field, ObjectType::Known(T::TYPE));
-    value.put(out);
-    out.close();
-}
 
 /// The document that holds one typed value.
 pub(crate) fn document<T: Store + ?Sized>(value: &T) -> Arc<Document> {
@@ -81,37 +58,25 @@ macro_rules! data_object {
                 fn deref_mut(&mut self) -> &mut $base { &mut self.base }
             }
         )?
-        impl $crate::object::DataObject for $name {
+        impl $crate::object::DataObject for $name {}
+        impl $crate::slot::Slot for $name {
+            const KIND: $crate::table::FieldKind = $crate::table::FieldKind::Object;
             #[inline]
             fn set(&mut self, field: $crate::Node<'_>, cx: &mut $crate::slot::Loading) {
                 match field.field() {
                     $($index => $crate::slot::Slot::load(&mut self.$field, field, cx),)*
-                    _ => { $( let base: &mut $base = &mut self.base; base.set(field, cx); )? }
+                    _ => { $( let base: &mut $base = &mut self.base; $crate::slot::Slot::set(base, field, cx); )? }
                 }
                 let _ = cx;
-                let _ = cx;
-            }
-            #[inline]
-            fn put(&self, out: &mut $crate::builder::Builder) {
-                $( let base: &$base = &self.base; base.put(out); )?
-                $( out.slot($index, &self.$field); )*
-                let _ = out;
-            }
-        }
-        impl $crate::slot::Slot for $name {
-            const KIND: $crate::table::FieldKind = $crate::table::FieldKind::Object;
-            const TYPE: u16 = $id;
-            #[inline]
-            fn vacant() -> Self { Self::default() }
-            #[inline]
-            fn load(&mut self, node: $crate::Node<'_>, cx: &mut $crate::slot::Loading) {
-                $crate::object::load(self, node, cx);
             }
         }
         impl $crate::slot::Store for $name {
+            const TYPE: u16 = $id;
             #[inline]
-            fn store(&self, field: u16, out: &mut $crate::builder::Builder) {
-                $crate::object::store(self, field, out);
+            fn put(&self, out: &mut $crate::builder::Builder) {
+                $( let base: &$base = &self.base; $crate::slot::Store::put(base, out); )?
+                $( out.slot($index, &self.$field); )*
+                let _ = out;
             }
         }
         impl std::fmt::Debug for $name {
@@ -186,15 +151,13 @@ macro_rules! enumeration {
         }
         impl $crate::slot::Slot for $name {
             const KIND: $crate::table::FieldKind = $crate::table::FieldKind::Enum;
-            const TYPE: u16 = $id;
-            #[inline]
-            fn vacant() -> Self { Self::Unset }
             #[inline]
             fn load(&mut self, node: $crate::Node<'_>, cx: &mut $crate::slot::Loading) {
                 *self = Self::from($crate::object::enum_text(node, $id, cx));
             }
         }
         impl $crate::slot::Store for $name {
+            const TYPE: u16 = $id;
             #[inline]
             fn store(&self, field: u16, out: &mut $crate::builder::Builder) {
                 $crate::object::store_enum(self.as_str(), field, out);

@@ -204,12 +204,6 @@ impl<T: DataObject + IsA<B>, B> From<T> for Poly<B> {
 
 impl<B: DataObject> Slot for Poly<B> {
     const KIND: FieldKind = FieldKind::Object;
-    const TYPE: u16 = B::TYPE;
-
-    #[inline]
-    fn vacant() -> Self {
-        Self::default()
-    }
 
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         match node.object_type() {
@@ -220,6 +214,8 @@ impl<B: DataObject> Slot for Poly<B> {
 }
 
 impl<B: DataObject> Store for Poly<B> {
+    const TYPE: u16 = B::TYPE;
+
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         self.value.store(field, out);

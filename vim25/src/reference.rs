@@ -204,11 +204,6 @@ impl AnyRef {
 impl<T> Slot for Ref<T> {
     const KIND: FieldKind = FieldKind::Ref;
 
-    #[inline]
-    fn vacant() -> Self {
-        Self::default()
-    }
-
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         match node.as_reference() {
             Some((type_name, value)) => {

@@ -31,10 +31,6 @@ fn parse_time(text: &str) -> Option<Timestamp> {
 impl Slot for Timestamp {
     const KIND: FieldKind = FieldKind::DateTime;
 
-    fn vacant() -> Self {
-        Self::UNIX_EPOCH
-    }
-
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         match node.as_str().and_then(parse_time) {
             Some(time) => *self = time,
@@ -73,10 +69,6 @@ impl From<Vec<u8>> for Binary {
 
 impl Slot for Binary {
     const KIND: FieldKind = FieldKind::Binary;
-
-    fn vacant() -> Self {
-        Self::default()
-    }
 
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         let Some(text) = node.as_str() else {

@@ -1,16 +1,34 @@
 //! What every type that can stand in a field does: come out of a document and go into one.
 
 use crate::builder::Builder;
-use crate::document::{Kind, tag};
+use crate::document::{Kind, ObjectType, tag};
 use crate::error::{ConvertError, ConvertProblem, EncodeProblem};
 use crate::node::Node;
 use crate::table::{self, FieldKind};
 
 /// A type that can be written into a document: any [`Slot`], and borrowed
 /// forms of it that stand as arguments (`&T`, `Option<&T>`, `&[T]`, `&str`).
+///
+/// What is provided here is right for data objects, which implement
+/// [`put`](Self::put); all other types implement [`store`](Self::store) instead.
+/// The thousands of generated types so have one function where they would have three.
 pub trait Store {
+    /// The type id of data object and enum types; otherwise "none".
+    const TYPE: u16 = table::NONE;
+
+    /// Writes all fields of a data object into the open object.
+    #[inline]
+    fn put(&self, out: &mut Builder) {
+        let _ = out;
+    }
+
     /// Writes the value as field `field` of the open object.
-    fn store(&self, field: u16, out: &mut Builder);
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        out.open_object(field, ObjectType::Known(Self::TYPE));
+        self.put(out);
+        out.close();
+    }
 
     /// Writes the value where the schema allows anything, so that it names its type.
     #[inline]
@@ -23,18 +41,29 @@ pub trait Store {
 ///
 /// Implemented for scalars, [`Ref`](crate::Ref), [`Poly`](crate::Poly),
 /// [`Any`](crate::Any), `Option`, `Box`, `Vec` and every generated type. Users
-/// name it only as a bound.
-pub trait Slot: Store + Sized {
+/// name it only as a bound. `Default` is the value of a field that is not there.
+///
+/// What is provided here is right for data objects, which implement
+/// [`set`](Self::set); all other types implement [`load`](Self::load) instead.
+pub trait Slot: Store + Default {
     /// What the schema calls values of this type.
     const KIND: FieldKind;
-    /// The type id of data object and enum types; otherwise "none".
-    const TYPE: u16 = table::NONE;
 
-    /// The value of a field that is not there.
-    fn vacant() -> Self;
+    /// Takes over one field of a data object, by its number.
+    #[inline]
+    fn set(&mut self, field: Node<'_>, cx: &mut Loading) {
+        let _ = (field, cx);
+    }
 
     /// Takes over the value of a node. Problems go to `cx`; the first one counts.
-    fn load(&mut self, node: Node<'_>, cx: &mut Loading);
+    #[inline]
+    fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
+        if cx.enter(node, Self::TYPE) {
+            for field in node.children() {
+                self.set(field, cx);
+            }
+        }
+    }
 }
 
 /// The state of a conversion from a document: its first problem.
@@ -120,8 +149,6 @@ macro_rules! integer {
         impl Slot for $ty {
             const KIND: FieldKind = FieldKind::$kind;
             #[inline]
-            fn vacant() -> Self { 0 }
-            #[inline]
             fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
                 match node.as_i64().map(Self::try_from) {
                     Some(Ok(value)) => *self = value,
@@ -143,10 +170,6 @@ integer! { i8 Byte BYTE; i16 Short SHORT; i32 Int INT; }
 impl Slot for i64 {
     const KIND: FieldKind = FieldKind::Long;
     #[inline]
-    fn vacant() -> Self {
-        0
-    }
-    #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         match node.as_i64() {
             Some(value) => *self = value,
@@ -164,10 +187,6 @@ impl Store for i64 {
 
 impl Slot for bool {
     const KIND: FieldKind = FieldKind::Bool;
-    #[inline]
-    fn vacant() -> Self {
-        false
-    }
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         match node.as_bool() {
@@ -187,10 +206,6 @@ impl Store for bool {
 impl Slot for f32 {
     const KIND: FieldKind = FieldKind::Float;
     #[inline]
-    fn vacant() -> Self {
-        0.0
-    }
-    #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         match node.as_f64() {
             Some(value) => *self = value as Self,
@@ -208,10 +223,6 @@ impl Store for f32 {
 
 impl Slot for f64 {
     const KIND: FieldKind = FieldKind::Double;
-    #[inline]
-    fn vacant() -> Self {
-        0.0
-    }
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         match node.as_f64() {
@@ -231,10 +242,6 @@ impl Store for f64 {
 impl Slot for String {
     const KIND: FieldKind = FieldKind::String;
     #[inline]
-    fn vacant() -> Self {
-        Self::new()
-    }
-    #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         match node.scalar().kind() {
             Kind::Text => self.push_str(node.as_str().unwrap_or_default()),
@@ -253,15 +260,10 @@ impl Store for String {
 
 impl<T: Slot> Slot for Option<T> {
     const KIND: FieldKind = T::KIND;
-    const TYPE: u16 = T::TYPE;
-    #[inline]
-    fn vacant() -> Self {
-        None
-    }
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         if !node.is_nil() {
-            let mut value = T::vacant();
+            let mut value = T::default();
             value.load(node, cx);
             *self = Some(value);
         }
@@ -269,6 +271,7 @@ impl<T: Slot> Slot for Option<T> {
 }
 
 impl<T: Store> Store for Option<T> {
+    const TYPE: u16 = T::TYPE;
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         if let Some(value) = self {
@@ -286,11 +289,6 @@ impl<T: Store> Store for Option<T> {
 
 impl<T: Slot> Slot for Box<T> {
     const KIND: FieldKind = T::KIND;
-    const TYPE: u16 = T::TYPE;
-    #[inline]
-    fn vacant() -> Self {
-        Self::new(T::vacant())
-    }
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         (**self).load(node, cx);
@@ -298,6 +296,7 @@ impl<T: Slot> Slot for Box<T> {
 }
 
 impl<T: Store> Store for Box<T> {
+    const TYPE: u16 = T::TYPE;
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         (**self).store(field, out);
@@ -310,16 +309,11 @@ impl<T: Store> Store for Box<T> {
 
 impl<T: Slot> Slot for Vec<T> {
     const KIND: FieldKind = T::KIND;
-    const TYPE: u16 = T::TYPE;
-    #[inline]
-    fn vacant() -> Self {
-        Self::new()
-    }
     /// One element of a repeated field adds one item; a list value adds all of its items.
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         let mut add = |item: Node<'_>| {
-            let mut value = T::vacant();
+            let mut value = T::default();
             value.load(item, cx);
             self.push(value);
         };
@@ -332,6 +326,7 @@ impl<T: Slot> Slot for Vec<T> {
 }
 
 impl<T: Slot> Store for Vec<T> {
+    const TYPE: u16 = T::TYPE;
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         for item in self {

@@ -93,7 +93,7 @@ impl Request {
     pub fn argument<T: Slot>(&self, name: &'static str) -> Result<T, ConvertError> {
         let node = self.arguments.node();
         let mut loading = crate::slot::Loading::default();
-        let mut value = T::vacant();
+        let mut value = T::default();
         let mut present = false;
         for child in node.all(name) {
             present = true;
