@@ -1,6 +1,6 @@
 //! The settings without a field of their own, as the vSphere API keeps them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use crate::document::Document;
@@ -123,18 +123,17 @@ impl ExtraConfig {
     ///
     /// As [`Document::set`]; what was written until then stays written.
     pub fn write_to(&self, document: &mut Document) -> Result<(), EditError> {
-        let gone: Vec<Vec<u8>> = document
+        // An empty value is no key of the API, whatever later entries of the name say.
+        let empty: HashSet<Vec<u8>> = document
             .entries()
-            .filter(|entry| {
-                let key = entry.name().as_str();
-                key.is_some_and(|key| !has_own_field(key) && !self.contains(key))
-                    && !entry.value().is_empty()
-            })
-            .map(|entry| entry.name().as_bytes().to_vec())
+            .filter(|entry| entry.value().is_empty() && entry.is_first())
+            .map(|entry| entry.name().folded().into_owned())
             .collect();
-        for key in gone {
-            document.remove(key);
-        }
+        document.remove_where(|name| {
+            name.as_str()
+                .is_some_and(|key| !has_own_field(key) && !self.contains(key))
+                && !empty.contains(&*name.folded())
+        });
         for (key, value) in self.iter() {
             document.set(key, value)?;
         }

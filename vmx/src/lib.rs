@@ -63,6 +63,69 @@
 //!     answer.msg.serial.file.open = \"Replace\"\n");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Edit a machine
+//!
+//! ```
+//! use vmx::Document;
+//! use vmx::view::{Class, Place, VirtualMachineFile};
+//!
+//! let bytes = b"# mine\nmemsize = 512\nethernet0.present = \"TRUE\"\n";
+//! let mut machine = VirtualMachineFile::new(Document::parse(&bytes[..])?);
+//! machine.set_memory_mb(1024u32)?;
+//! machine.network_card_mut(Place::of(Class::Ethernet, 0)).set_model("vmxnet3")?;
+//!
+//! assert_eq!(machine.into_document().to_bytes(), b"# mine\nmemsize = \"1024\"\n\
+//!     ethernet0.present = \"TRUE\"\n\nethernet0.virtualDev = \"vmxnet3\"\n");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Where this departs from VMware
+//!
+//! VMware's reader is the measure; it is known from open-vm-tools (one line) and from
+//! the dictionary class that VMware published in 2010 (files). On purpose:
+//!
+//! * Lenient parsing opens what VMware refuses, and keeps it.
+//! * VMware drops names that begin with `.` and that it does not know. Here they are
+//!   kept and [`Document::check`] tells of them; none can be written.
+//! * VMware writes `.encoding` into every file it saves. Here an edit adds it only if
+//!   a value needs it, so that no other line changes.
+//! * VMware writes all values anew when the charset changes. Here values that are
+//!   ASCII keep their lines.
+//! * Hexadecimal floats are not read; an empty value is no number.
+//!
+//! # Files from strangers
+//!
+//! Every input below 4 GiB parses leniently in time and memory linear in its size:
+//! about 40 bytes a line above the file itself. The index is keyed against chosen
+//! names. Errors and `Debug` show no value whose name speaks of a secret, and no
+//! control character. There is no `unsafe` code. The fuzz target in `fuzz/` ran for
+//! an hour, FUZZED executions, after the one fault it had found was mended.
+//!
+//! # Speed
+//!
+//! `cargo bench -p vmx-config --bench peers`, a file of 1 MiB and 10,000 keys, best of
+//! 200 runs on two shared cores of an AMD EPYC server:
+//!
+//! | what | rate | |
+//! | --- | --- | --- |
+//! | parse | 2,500 MB/s | no allocation for a line |
+//! | parse strictly | 660 MB/s | duplicates, charset |
+//! | parse, then look one name up | 1,300 MB/s | the lookup builds the index |
+//! | parse, then a map of all texts | 480 MB/s | what other parsers give |
+//! | print | 28 GB/s | nothing edited: one copy |
+//! | a regular expression for each line, Python 3.11 | 15 MB/s | 166 times slower than parse, 31 than the map |
+//! | dissect.hypervisor, Python | 137 MB/s | 18 times slower than parse; splits lines at `=`, reads no escapes |
+//! | a regular expression for each line, Go 1.26 | 16 MB/s | 157 times slower than parse, 29 than the map |
+//! | hooklift/govmx; Packer's plugin, Go | not measured | the module proxy does not offer them |
+//!
+//! # Features
+//!
+//! All are off by default.
+//!
+//! * `serde`: `Serialize` for views, findings, positions.
+//! * `diagnostics`: [`ParseError`] rendered as compilers do.
+//! * `command`: the command `vmx` (`show`, `get`, `set`, `diff`, `check`, `devices`).
 
 mod check;
 #[cfg(feature = "diagnostics")]
@@ -95,3 +158,8 @@ pub use crate::name::{Name, NameError};
 pub use crate::reserved::{has_own_field, is_hidden};
 pub use crate::snapshots::{Snapshot, SnapshotDisk, Snapshots};
 pub use crate::value::{Tristate, Value};
+
+/// The examples of the README, as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeExamples;

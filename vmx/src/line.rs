@@ -327,6 +327,11 @@ mod tests {
     }
 
     #[test]
+    fn a_line_is_small() {
+        assert!(size_of::<Physical>() <= 40, "{}", size_of::<Physical>());
+    }
+
+    #[test]
     fn line_ends() {
         for (bytes, file, buffer) in [
             (&b"ab\ncd"[..], (2, 1), (2, 1)),

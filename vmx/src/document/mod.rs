@@ -1,5 +1,6 @@
 //! A file in VMware's dictionary grammar, kept byte for byte.
 
+mod change;
 mod edit;
 mod index;
 mod parse;
@@ -16,7 +17,8 @@ use crate::name::{BYTE_ORDER_MARK, Name};
 
 use self::index::Index;
 
-pub use self::edit::{Change, Unencodable};
+pub use self::change::Change;
+pub use self::edit::Unencodable;
 pub use self::parse::{ParseOptions, Policy, Source};
 pub use self::read::{Entries, Entry, Line, LineKind, Lines};
 

@@ -86,7 +86,7 @@ impl ParseOptions {
     pub fn parse(self, bytes: impl Into<Vec<u8>>) -> Result<Document, ParseError> {
         let document = self.read(bytes.into())?;
         if self.policy == Policy::Strict
-            && let Some(problem) = document.problems().into_iter().next()
+            && let Some(problem) = document.first_problems(1).into_iter().next()
         {
             return Err(problem);
         }

@@ -15,6 +15,11 @@ impl Document {
     /// the order of lines. A document that was parsed strictly has nothing.
     #[must_use]
     pub fn problems(&self) -> Vec<ParseError> {
+        self.first_problems(usize::MAX)
+    }
+
+    /// The first problems, of at least `limit` lines if there are so many.
+    pub(super) fn first_problems(&self, limit: usize) -> Vec<ParseError> {
         let duplicates: HashSet<u32> = self
             .index()
             .duplicates()
@@ -35,6 +40,9 @@ impl Document {
         };
 
         for (at, line) in self.lines.iter().enumerate() {
+            if problems.len() >= limit {
+                break;
+            }
             numbers.push(number + 1);
             if line.parts == Parts::Removed {
                 continue;

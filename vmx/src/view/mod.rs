@@ -97,19 +97,11 @@ fn places(document: &Document) -> BTreeSet<Place> {
 }
 
 fn delete_group(document: &mut Document, place: Place) {
-    let names: Vec<Vec<u8>> = document
-        .entries()
-        .map(|entry| entry.name())
-        .filter(|name| {
-            name.as_str()
-                .and_then(Place::split)
-                .is_some_and(|(found, _)| found == place)
-        })
-        .map(|name| name.as_bytes().to_vec())
-        .collect();
-    for name in names {
-        document.remove(name);
-    }
+    document.remove_where(|name| {
+        name.as_str()
+            .and_then(Place::split)
+            .is_some_and(|(found, _)| found == place)
+    });
 }
 
 /// Ways to the views of devices: of one place, to read and to edit, and of all

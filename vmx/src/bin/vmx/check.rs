@@ -76,6 +76,10 @@ impl Check {
                 } = finding;
                 format!("{reader}\t{effect}\t{construct}\t{}", places(lines))
             });
+            if findings.is_empty() {
+                output.line("nothing that a known reader stumbles over")?;
+                return Ok(ExitCode::SUCCESS);
+            }
             output.table("READER\tEFFECT\tWITH\tLINES", rows)?;
         }
         Ok(if refused {
