@@ -11,7 +11,8 @@ use crate::reserved::{has_own_field, is_hidden};
 /// An ordered set of keys with text values: `config.extraConfig` of the API.
 ///
 /// Keys compare without regard to ASCII case and keep the spelling they first had.
-/// No value is empty: to the server an empty value means "remove".
+/// To the server an empty value means "remove", so changes cannot make a value empty;
+/// one that a file holds is kept, and servers report it (`scsi0:0.redo`).
 ///
 /// `Debug` prints no values.
 ///
@@ -76,8 +77,8 @@ impl ExtraConfig {
         Self::default()
     }
 
-    /// The extraConfig of a file: its first entry of each name that has neither a
-    /// field of its own nor an empty value, in the order of the file.
+    /// The extraConfig of a file: its first entry of each name that has no field of its
+    /// own, in the order of the file.
     ///
     /// ```
     /// use vmx::{Document, ExtraConfig};
@@ -108,36 +109,47 @@ impl ExtraConfig {
                     key: key.into(),
                     source,
                 })?;
-            if !value.is_empty() {
-                extra.put(key.into(), value.into_owned());
-            }
+            extra.put(key.into(), value.into_owned());
         }
         Ok(extra)
     }
 
-    /// Makes the extraConfig of a file this one: sets what differs, adds what is
-    /// missing at the end, in order, and removes what is not here. Everything else,
-    /// empty values too, stays as it is.
+    /// Writes it to a file that has none yet, such as a new one: known names get
+    /// their value, new ones go to the end, in order. Nothing is removed.
     ///
     /// # Errors
     ///
     /// As [`Document::set`]; what was written until then stays written.
     pub fn write_to(&self, document: &mut Document) -> Result<(), EditError> {
-        // An empty value is no key of the API, whatever later entries of the name say.
-        let empty: HashSet<Vec<u8>> = document
-            .entries()
-            .filter(|entry| entry.value().is_empty() && entry.is_first())
-            .map(|entry| entry.name().folded().into_owned())
-            .collect();
-        document.remove_where(|name| {
-            name.as_str()
-                .is_some_and(|key| !has_own_field(key) && !self.contains(key))
-                && !empty.contains(&*name.folded())
-        });
         for (key, value) in self.iter() {
             document.set(key, value)?;
         }
         Ok(())
+    }
+
+    /// Makes the extraConfig of a file this one: [`write_to`](Self::write_to), and
+    /// entries without a field of their own that are not here are removed.
+    ///
+    /// ```
+    /// use vmx::{Document, ExtraConfig};
+    ///
+    /// let mut file = Document::parse(&b"memSize = \"64\"\na = \"1\"\nb = \"2\"\n"[..])?;
+    /// let mut extra = ExtraConfig::from_document(&file)?;
+    /// extra.apply([("a", ""), ("B", "3")])?;
+    /// extra.replace_in(&mut file)?;
+    /// assert_eq!(file.to_bytes(), b"memSize = \"64\"\nb = \"3\"\n");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`Document::set`]; what was written until then stays written.
+    pub fn replace_in(&self, document: &mut Document) -> Result<(), EditError> {
+        document.remove_where(|name| {
+            name.as_str()
+                .is_some_and(|key| !has_own_field(key) && !self.contains(key))
+        });
+        self.write_to(document)
     }
 
     /// Merges changes as the server does, in order:
@@ -175,19 +187,19 @@ impl ExtraConfig {
             }
             checked.push((key, value));
         }
-        let mut removed = false;
+        let mut removed = HashSet::new();
         for (key, value) in checked {
-            match self.index.get(&key.to_ascii_lowercase()) {
-                // A removed entry has an empty value until all changes are made.
+            let folded = key.to_ascii_lowercase();
+            match self.index.get(&folded) {
+                Some(&at) if value.is_empty() => {
+                    applied.changed.push(self.entries[at].0.clone());
+                    self.index.remove(&folded);
+                    removed.insert(at);
+                }
                 Some(&at) => {
                     let (stored, old) = &mut self.entries[at];
-                    if old.is_empty() && !value.is_empty() {
-                        // Removed by an earlier change of the same list: new again.
-                        self.put(key.clone(), value);
-                        applied.changed.push(key);
-                    } else if *old != value {
+                    if *old != value {
                         applied.changed.push(stored.clone());
-                        removed |= value.is_empty();
                         *old = value;
                     }
                 }
@@ -198,8 +210,10 @@ impl ExtraConfig {
                 }
             }
         }
-        if removed {
-            self.entries.retain(|(_, value)| !value.is_empty());
+        if !removed.is_empty() {
+            let mut at = 0..;
+            self.entries
+                .retain(|_| !at.next().is_some_and(|at| removed.contains(&at)));
             self.index = self
                 .entries
                 .iter()
@@ -212,7 +226,8 @@ impl ExtraConfig {
 
     /// The changes, as few as there can be, that make this one the other:
     /// `old.apply(old.changes_to(&new))` equals `new` but for order and the spelling
-    /// of keys that both have. Empty values remove.
+    /// of keys that both have. Empty values remove; that a key has an empty value in
+    /// the new one cannot be said, such keys are removed.
     #[must_use]
     pub fn changes_to(&self, new: &Self) -> Vec<(String, String)> {
         let removed = self
@@ -221,7 +236,7 @@ impl ExtraConfig {
             .map(|(key, _)| (key.to_owned(), String::new()));
         let set = new
             .iter()
-            .filter(|(key, value)| self.get(key) != Some(value))
+            .filter(|(key, value)| self.get(key).unwrap_or_default() != *value)
             .map(|(key, value)| (key.to_owned(), value.to_owned()));
         removed.chain(set).collect()
     }
@@ -270,14 +285,14 @@ impl ExtraConfig {
     }
 }
 
-/// Takes pairs as they are, those with a field of their own too: the first of a
-/// key counts, empty values are left out.
+/// Takes pairs as they are, those with a field of their own and empty values too; the
+/// first of a key counts.
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for ExtraConfig {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut extra = Self::new();
         for (key, value) in pairs {
             let (key, value) = (key.into(), value.into());
-            if !value.is_empty() && !extra.contains(&key) {
+            if !extra.contains(&key) {
                 extra.put(key, value);
             }
         }

@@ -7,9 +7,10 @@ use crate::name::Name;
 /// The server silently ignores such keys in extraConfig, by its documentation
 /// ("keys that would conflict with parameters that are explicitly configurable
 /// through other fields"), and leaves them out when it reports extraConfig. The
-/// list is ours, from the typed homes that the API gives to settings of the file;
-/// the server's own is not published. `disk.EnableUUID` and `ctkEnabled` are not
-/// on it although they have fields: servers are known to take them.
+/// list is ours, from the fields that the API gives to settings of the file; the
+/// server's own is not published. Settings that real servers take or report in
+/// extraConfig are not on it although they have fields: `disk.EnableUUID`,
+/// `ctkEnabled`, `mks.enable3d`, `svga.numDisplays`, PCI slots, `*.redo`.
 ///
 /// ```
 /// assert!(vmx::has_own_field("SCSI0:0.fileName"));
@@ -71,7 +72,6 @@ fn class_of(group: &str) -> (&str, Shape) {
 const WHOLE: &[&str] = &[
     "config.version",
     "virtualhw.version",
-    "virtualhw.productcompatibility",
     "displayname",
     "guestos",
     "annotation",
@@ -121,7 +121,6 @@ const WHOLE: &[&str] = &[
     "sched.mem.shares",
     "sched.mem.pin",
     "sched.mem.affinity",
-    "mks.enable3d",
     "encryption.keysafe",
     "encryption.data",
 ];
@@ -132,14 +131,13 @@ const DISK: &[&str] = &[
     "filename",
     "mode",
     "writethrough",
-    "redo",
     "sharing",
     "startconnected",
     "allowguestconnectioncontrol",
     "clientdevice",
     "autodetect",
 ];
-const CONTROLLER: &[&str] = &["present", "virtualdev", "sharedbus", "pcislotnumber"];
+const CONTROLLER: &[&str] = &["present", "virtualdev", "sharedbus"];
 const PORT: &[&str] = &[
     "present",
     "filetype",
@@ -178,7 +176,6 @@ const GROUPS: &[(&str, Shape, &[&str])] = &[
             "generatedaddress",
             "generatedaddressoffset",
             "address",
-            "pcislotnumber",
             "uptcompatibility",
             "wakeonpcktrcv",
             "startconnected",
@@ -195,37 +192,28 @@ const GROUPS: &[(&str, Shape, &[&str])] = &[
     ("serial", Shape::Numbered, PORT),
     ("parallel", Shape::Numbered, PORT),
     ("floppy", Shape::Numbered, PORT),
-    ("usb", Shape::Single, &["present", "pcislotnumber"]),
-    ("ehci", Shape::Single, &["present", "pcislotnumber"]),
-    ("usb_xhci", Shape::Single, &["present", "pcislotnumber"]),
+    ("usb", Shape::Single, &["present"]),
+    ("ehci", Shape::Single, &["present"]),
+    ("usb_xhci", Shape::Single, &["present"]),
     (
         "sound",
         Shape::Single,
-        &[
-            "present",
-            "virtualdev",
-            "filename",
-            "autodetect",
-            "pcislotnumber",
-        ],
+        &["present", "virtualdev", "filename", "autodetect"],
     ),
     (
         "svga",
         Shape::Single,
-        &["vramsize", "autodetect", "numdisplays", "graphicsmemorykb"],
+        &["vramsize", "autodetect", "graphicsmemorykb"],
     ),
-    (
-        "vmci",
-        Shape::Numbered,
-        &["present", "id", "pcislotnumber", "unrestricted"],
-    ),
+    ("vmci", Shape::Numbered, &["present", "id", "unrestricted"]),
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// The keys that a fresh 8.0 machine reports in extraConfig.
+    /// Keys that a fresh 8.0 machine reports in extraConfig, and those of machines in
+    /// ansible/ansible#38398 and ansible-collections/community.vmware#1499.
     #[test]
     fn what_a_real_server_reports_has_no_field() {
         for key in [
@@ -240,6 +228,18 @@ mod tests {
             "vmware.tools.internalversion",
             "migrate.hostLog",
             "viv.moid",
+            "ethernet0.pciSlotNumber",
+            "scsi0.pciSlotNumber",
+            "scsi0.sasWWID",
+            "scsi0:0.redo",
+            "vmci0.pciSlotNumber",
+            "virtualhw.productcompatibility",
+            "softPowerOff",
+            "sched.swap.derivedName",
+            "numa.autosize.cookie",
+            "disk.EnableUUID",
+            "mks.enable3d",
+            "svga.numDisplays",
         ] {
             assert!(!is_hidden(key), "{key}");
         }
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn devices_are_told_from_what_looks_like_them() {
         for key in [
-            "scsi0:15.redo",
+            "scsi0:15.mode",
             "IDE1:0.DeviceType",
             "ethernet9.virtualDev",
             "floppy0.present",

@@ -72,24 +72,42 @@ fn the_smallest_list_of_changes() {
 
 #[test]
 fn a_file_takes_it_and_gives_it_back() {
-    let bytes = b".encoding = \"UTF-8\"\ndisplayName = \"x\"\nanswer.a = \"1\"\nscsi0:0.redo = \"\"\nsome.empty = \"\"\n";
+    let bytes =
+        b".encoding = \"UTF-8\"\ndisplayName = \"x\"\nanswer.a = \"1\"\nscsi0:0.redo = \"\"\n";
     let mut document = Document::parse(&bytes[..]).unwrap();
     let mut extra = ExtraConfig::from_document(&document).unwrap();
-    assert_eq!(pairs(&extra), [("answer.a", "1")]);
-    extra.write_to(&mut document).unwrap();
+    assert_eq!(pairs(&extra), [("answer.a", "1"), ("scsi0:0.redo", "")]);
+    extra.replace_in(&mut document).unwrap();
     assert_eq!(document.to_bytes(), bytes);
 
     extra
         .apply([("answer.A", ""), ("guestinfo./s|ab/cmd/Path", "/hello\n")])
         .unwrap();
-    extra.write_to(&mut document).unwrap();
+    let mut kept = document.clone();
+    extra.write_to(&mut kept).unwrap();
+    assert!(kept.contains("answer.a"));
+    extra.replace_in(&mut document).unwrap();
     assert_eq!(
         String::from_utf8(document.to_bytes()).unwrap(),
-        ".encoding = \"UTF-8\"\ndisplayName = \"x\"\nscsi0:0.redo = \"\"\nsome.empty = \"\"\n\n\
+        ".encoding = \"UTF-8\"\ndisplayName = \"x\"\nscsi0:0.redo = \"\"\n\n\
          guestinfo./s|ab/cmd/Path = \"/hello|0A\"\n"
     );
     let again = Document::parse(document.to_bytes()).unwrap();
     assert_eq!(ExtraConfig::from_document(&again).unwrap(), extra);
+}
+
+#[test]
+fn an_empty_value_of_a_file_is_kept_changed_or_removed() {
+    let extra = of(&[("scsi0:0.redo", ""), ("a", "1")]);
+    let mut changed = extra.clone();
+    changed.apply([("SCSI0:0.redo", "x")]).unwrap();
+    assert_eq!(pairs(&changed), [("scsi0:0.redo", "x"), ("a", "1")]);
+    let mut removed = extra.clone();
+    let applied = removed.apply([("scsi0:0.redo", ""), ("b", "")]).unwrap();
+    assert_eq!(applied.changed, ["scsi0:0.redo"]);
+    assert_eq!(pairs(&removed), [("a", "1")]);
+    // That cannot be said to a server.
+    assert!(removed.changes_to(&extra).is_empty());
 }
 
 #[test]

@@ -156,7 +156,7 @@ proptest! {
         document.on_unencodable(Unencodable::Upgrade);
         // A value that the file holds already can be undecodable.
         if document.transcode(Encoding::UTF_8).is_ok() {
-            extra.write_to(&mut document).unwrap();
+            extra.replace_in(&mut document).unwrap();
             prop_assert_eq!(ExtraConfig::from_document(&document).unwrap(), extra);
         }
     }

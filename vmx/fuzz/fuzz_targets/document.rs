@@ -128,7 +128,7 @@ fn read(document: &Document) {
     assert!(document.diff(document).is_empty());
     if let Ok(extra) = ExtraConfig::from_document(document) {
         let mut copy = document.clone();
-        if extra.write_to(&mut copy).is_ok() {
+        if extra.replace_in(&mut copy).is_ok() {
             assert_eq!(ExtraConfig::from_document(&copy).ok(), Some(extra));
         }
     }

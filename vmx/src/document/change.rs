@@ -1,5 +1,6 @@
 //! Changes: the steps of an edit, taken together or not at all.
 
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::encoding::Encoding;
@@ -12,7 +13,8 @@ use super::index::name_at;
 use super::{Document, Unencodable, declares_encoding};
 
 /// An edit that was made, which [`Document::undo`] can take back; else drop it.
-#[derive(Debug)]
+///
+/// `Debug` prints no values.
 pub struct Change {
     pub(super) steps: Vec<Step>,
     /// Revision of the document after this change and before it.
@@ -21,10 +23,15 @@ pub struct Change {
     pub(super) appended_before: bool,
 }
 
-#[derive(Debug)]
 pub(super) enum Step {
     Replaced { at: usize, was: Physical },
     Inserted { at: usize },
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Change({} lines)", self.steps.len())
+    }
 }
 
 impl Change {
