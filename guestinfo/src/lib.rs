@@ -1,5 +1,70 @@
-//! Codec between Rust values and guestinfo keys.
-#![doc = ""]
+//! State that lives inside a virtual machine: Rust values as flat keys.
+//!
+//! A container that is a virtual machine carries its state in its own
+//! configuration, as pairs of text. The form of a key decides who may see and
+//! change the value: nobody but the host, the guest as well, the guest for
+//! writing. This crate reads everything that VIC (vSphere Integrated Containers)
+//! wrote there, in both of its dialects, and writes what VIC's tools can read.
+//! It knows neither vSphere nor a network: it turns values into maps of text
+//! and back.
+//!
+//! ```
+//! use guestinfo::{Dialect, GuestInfo, decode, encode};
+//!
+//! #[derive(Debug, Default, PartialEq, GuestInfo)]
+//! struct Machine {
+//!     /// Only the host sees it.
+//!     #[guestinfo(key = "notes", scope = "hidden")]
+//!     notes: String,
+//!     /// The guest reads it.
+//!     #[guestinfo(key = "args", scope = "read-only")]
+//!     args: Vec<String>,
+//!     /// The guest writes it.
+//!     #[guestinfo(key = "status", scope = "read-write")]
+//!     status: i32,
+//! }
+//!
+//! let machine = Machine {
+//!     notes: "for us".into(),
+//!     args: vec!["/hello".into(), "world".into()],
+//!     status: 0,
+//! };
+//! let keys = encode(&machine, Dialect::Vic1)?;
+//! let listing: Vec<_> = keys.iter().map(|(k, v)| format!("{k} = {v}")).collect();
+//! assert_eq!(
+//!     listing,
+//!     [
+//!         "guestinfo.vice..status = 0",
+//!         "guestinfo.vice./args = 1",
+//!         "guestinfo.vice./args~ = /hello|world",
+//!         "notes = for us",
+//!     ],
+//! );
+//! assert_eq!(decode::<Machine>(&keys).value, machine);
+//! # Ok::<(), guestinfo::EncodeError>(())
+//! ```
+//!
+//! # Where to go on
+//!
+//! | you want | see |
+//! | --- | --- |
+//! | the state of VIC's containers and appliances | [`vic`] |
+//! | to store a type of yours | [`GuestInfo`], the trait and its derive macro |
+//! | to write | [`encode`], [`Encode`] |
+//! | to read, and to know what was wrong | [`decode`], [`Decode`], [`Report`] |
+//! | to change what is stored | [`update`], [`Update`] |
+//! | to read without listing, in the guest | [`rpc::GuestStore`], [`Rounds`] |
+//! | to watch some keys | [`Key`], [`Pattern`] |
+//! | to know every byte | [`format`](mod@format) |
+//!
+//! # Features
+//!
+//! | feature | adds |
+//! | --- | --- |
+//! | `backdoor` | the transport of VMware guests on x86-64 Linux |
+//! | `json` | `with = "json"` for `serde` types |
+//! | `serde` | `Serialize` and `Deserialize` for keys and patterns |
+//! | `url` | fields of type `url::Url` |
 
 // The derive macro names this crate by its public name.
 extern crate self as guestinfo;
@@ -26,3 +91,6 @@ pub use key::{Key, KeyError, MAX_KEY_BYTES, Pattern, Step};
 pub use scope::{Access, Scope};
 pub use secret::{SECRET_KEY_KEY, SecretError, SecretKey};
 pub use value::{GoUrl, MapKey, with};
+
+#[doc = include_str!("../FORMAT.md")]
+pub mod format {}
