@@ -11,6 +11,11 @@ use crate::process::Background;
 /// How long a server may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Who may log in, and how: something with characters that addresses and
+/// shells treat in their own ways.
+const USER: &str = "root";
+const PASSWORD: &str = "V1rtual!&";
+
 /// A running server; stopped when dropped.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -22,29 +27,10 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Starts `command`, which prints its address as
-    /// `GOVC_URL=https://user:password@host:port/sdk` once it listens.
-    ///
-    /// # Errors
-    /// When it does not start, or prints no such address.
-    pub(super) fn start(command: &mut Command) -> Result<Self> {
-        let mut server = Background::start(command)?;
-        let address = server.wait_for_line(PATIENCE, address)?;
-        let (url, user, password) = parts(&address).with_context(|| {
-            format!("understand the address that the server printed, `{address}`")
-        })?;
-        Ok(Self {
-            url,
-            user,
-            password,
-            _server: server,
-        })
-    }
-
     /// Starts vcsim, serving an ESX host or a vCenter.
     ///
     /// # Errors
-    /// As [`start`](Self::start).
+    /// When it does not start, or prints no address.
     pub(super) fn vcsim(program: &Path, esx: bool) -> Result<Self> {
         let mut command = Command::new(program);
         command.args([
@@ -52,14 +38,46 @@ impl Endpoint {
             "127.0.0.1:0",
             "-stdinexit",
             "-username",
-            "root",
+            USER,
             "-password",
-            "V1rtual!",
+            PASSWORD,
         ]);
         if esx {
             command.arg("-esx");
         }
-        Self::start(&mut command)
+        let mut server = Background::start(&mut command)?;
+        let address = server.wait_for_line(PATIENCE, |line| {
+            let (_, value) = line.split_once("GOVC_URL=")?;
+            value.split_whitespace().next().map(str::to_owned)
+        })?;
+        let url = without_user(&address)
+            .with_context(|| format!("understand the address that vcsim printed, `{address}`"))?;
+        Ok(Self::new(url, server))
+    }
+
+    /// Starts our simulator's command.
+    ///
+    /// # Errors
+    /// When it does not start, or prints no address.
+    pub(super) fn ours(program: &Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        command
+            .args(["--port", "0", "--user", USER])
+            .env("SIMULATOR_PASSWORD", PASSWORD);
+        let mut server = Background::start(&mut command)?;
+        let url = server.wait_for_line(PATIENCE, |line| {
+            line.strip_prefix("url ").map(str::to_owned)
+        })?;
+        Ok(Self::new(url, server))
+    }
+
+    fn new(url: String, server: Background) -> Self {
+        Self {
+            url,
+            user: USER.to_owned(),
+            password: PASSWORD.to_owned(),
+            _server: server,
+        }
     }
 
     /// The authority of the address, `host:port`.
@@ -72,36 +90,23 @@ impl Endpoint {
     }
 }
 
-/// The value of `GOVC_URL` in a line for a shell.
-fn address(line: &str) -> Option<String> {
-    let (_, value) = line.split_once("GOVC_URL=")?;
-    value.split_whitespace().next().map(str::to_owned)
-}
-
-/// The address without its user, the user, and the password.
-fn parts(address: &str) -> Option<(String, String, String)> {
-    let rest = address.strip_prefix("https://")?;
-    let (who, place) = rest.rsplit_once('@')?;
-    let (user, password) = who.split_once(':')?;
-    Some((
-        format!("https://{place}"),
-        user.to_owned(),
-        password.replace("%21", "!"),
-    ))
+/// An address without its user and password.
+fn without_user(address: &str) -> Option<String> {
+    let (_, place) = address.strip_prefix("https://")?.rsplit_once('@')?;
+    Some(format!("https://{place}"))
 }
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that cannot run should stop")]
-
     use super::*;
 
     #[test]
-    fn an_address_is_taken_from_the_line_for_the_shell() {
-        let line = "export GOVC_URL=https://root:V1rtual%21@127.0.0.1:40443/sdk GOVC_SIM_PID=1";
-        let (url, user, password) = parts(&address(line).unwrap()).unwrap();
-        assert_eq!(url, "https://127.0.0.1:40443/sdk");
-        assert_eq!((user.as_str(), password.as_str()), ("root", "V1rtual!"));
-        assert_eq!(address("listening"), None);
+    fn an_address_loses_its_user() {
+        let address = "https://root:V1rtual%21@127.0.0.1:40443/sdk";
+        assert_eq!(
+            without_user(address).as_deref(),
+            Some("https://127.0.0.1:40443/sdk")
+        );
+        assert_eq!(without_user("127.0.0.1"), None);
     }
 }

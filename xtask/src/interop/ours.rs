@@ -36,7 +36,10 @@ const NAMES: &[&str] = &[
 /// # Errors
 /// When it does not build.
 pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
-    if !workspace::root().join("simulator/src/main.rs").is_file() {
+    if !workspace::root()
+        .join("simulator/src/bin/vsphere-simulator.rs")
+        .is_file()
+    {
         return Ok(None);
     }
     println!("$ cargo build --release --package vsphere-simulator");
@@ -106,7 +109,7 @@ struct Scene {
 impl Scene {
     /// Starts the simulator, and the main job up to where its container is.
     fn set(simulator: &Path, job: &Path) -> Result<Self> {
-        let endpoint = Endpoint::start(Command::new(simulator).args(["--listen", "127.0.0.1:0"]))?;
+        let endpoint = Endpoint::ours(simulator)?;
         let mut command = hello_world::command(job, &endpoint, Trust::Insecure);
         let mut job = Background::start(command.args(["--name", CONTAINER, "--pause"]))?;
         job.wait_for_line(PATIENCE, |line| line.contains("press Enter").then_some(()))?;
