@@ -108,28 +108,70 @@ pub enum Error {
     },
 
     /// There is nothing of that name.
-    #[error("no {kind} {name:?} in {place}{}", listed(.there))]
+    #[error("no {kind} {name:?} in {place}")]
     NotFound {
         /// What was looked for: `datastore`, `network`, …
         kind: &'static str,
         /// The name that nothing has.
         name: Box<str>,
-        /// Where it was looked for.
-        place: Box<str>,
-        /// What is there.
-        there: Vec<String>,
+        /// Where it was looked for, and what is there.
+        place: Place,
     },
 
     /// Several things fit where one is needed.
-    #[error("more than one {kind} fits in {place}{}; name one", listed(.there))]
+    #[error("more than one {kind} fits in {place}; name one")]
     Ambiguous {
         /// What was looked for.
         kind: &'static str,
-        /// Where it was looked for.
-        place: Box<str>,
-        /// What is there.
-        there: Vec<String>,
+        /// Where it was looked for, and what is there.
+        place: Place,
     },
+}
+
+/// Where something was looked for by name, and what is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place(Box<PlaceParts>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct PlaceParts {
+    name: String,
+    there: Vec<String>,
+}
+
+impl Place {
+    pub(crate) fn new(name: impl Into<String>, there: Vec<String>) -> Self {
+        Self(Box::new(PlaceParts {
+            name: name.into(),
+            there,
+        }))
+    }
+
+    /// The name or path of the place.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// The names of what is there, as far as they were read.
+    #[must_use]
+    pub fn there(&self) -> &[String] {
+        &self.0.there
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 20;
+        f.write_str(self.name())?;
+        for (index, name) in self.there().iter().take(SHOWN).enumerate() {
+            let before = if index == 0 { "; there is" } else { "," };
+            write!(f, "{before} {name}")?;
+        }
+        match self.there().len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, " and {more} more"),
+        }
+    }
 }
 
 impl Error {
@@ -137,6 +179,14 @@ impl Error {
         Self::Config {
             what: what.into(),
             source: None,
+        }
+    }
+
+    pub(crate) fn not_found(kind: &'static str, name: impl Into<Box<str>>, place: Place) -> Self {
+        Self::NotFound {
+            kind,
+            name: name.into(),
+            place,
         }
     }
 
@@ -227,20 +277,6 @@ impl Error {
     pub fn is_gone(&self) -> bool {
         self.is_fault::<vim25::types::ManagedObjectNotFound>()
     }
-}
-
-fn listed(names: &[String]) -> String {
-    const SHOWN: usize = 20;
-    if names.is_empty() {
-        return "; there is none".into();
-    }
-    let more = names.len().saturating_sub(SHOWN);
-    let shown = names.iter().take(SHOWN).map(String::as_str);
-    let mut text = format!("; there is {}", shown.collect::<Vec<_>>().join(", "));
-    if more > 0 {
-        text.push_str(&format!(" and {more} more"));
-    }
-    text
 }
 
 /// What was attempted, on what object, on which server.
@@ -456,12 +492,8 @@ mod tests {
 
     #[test]
     fn not_found_says_what_is_there() {
-        let error = Error::NotFound {
-            kind: "datastore",
-            name: "nfs".into(),
-            place: "/ha-datacenter".into(),
-            there: vec!["ds1".into(), "ds2".into()],
-        };
+        let there = vec!["ds1".into(), "ds2".into()];
+        let error = Error::not_found("datastore", "nfs", Place::new("/ha-datacenter", there));
         assert_eq!(
             error.to_string(),
             "no datastore \"nfs\" in /ha-datacenter; there is ds1, ds2"

@@ -102,7 +102,19 @@ impl Client {
             );
             let failure = match answer {
                 Ok((status, bytes)) => match self.decode(call, &attempt, status, &bytes)? {
-                    Answer::Value(value) => return Ok(value),
+                    Answer::Value(value) => {
+                        if !logged_in_again
+                            && refused_within(&value)
+                            && matches!(inner.credentials, Some(Credentials::Password { .. }))
+                        {
+                            let fault = Fault::new("", NotAuthenticated::default());
+                            self.log_in_again(&attempt, ticket.generation, fault)
+                                .await?;
+                            logged_in_again = true;
+                            continue;
+                        }
+                        return Ok(value);
+                    }
                     Answer::Fault(fault) if fault.is::<NotAuthenticated>() && !login => {
                         if logged_in_again {
                             let problem = LoginProblem::NotPermitted;
@@ -168,6 +180,16 @@ impl Client {
         tracing::debug!(server = %self.inner.server, "the session is lost; logging in again");
         self.log_in().await
     }
+}
+
+/// Whether a reading of properties says of one that there is no session:
+/// anybody may ask, and the refusal stands within the answer.
+fn refused_within(value: &Any) -> bool {
+    let objects = value.node().all("objects");
+    objects
+        .flat_map(|object| object.all("missingSet"))
+        .filter_map(|missing| missing.path("fault.fault"))
+        .any(|fault| fault.is_a("NotAuthenticated"))
 }
 
 fn summary(answer: &Result<(u16, bytes::Bytes), Failure>) -> String {

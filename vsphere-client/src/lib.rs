@@ -27,7 +27,8 @@ pub use client::Client;
 pub use credentials::Credentials;
 pub use datastore::{DatastorePath, Download, FileEntry, Files, TransferProgress, Upload};
 pub use error::{
-    Attempt, Error, LoginProblem, Phase, Result, TlsProblem, TransportProblem, UntrustedCertificate,
+    Attempt, Error, LoginProblem, Phase, Place, Result, TlsProblem, TransportProblem,
+    UntrustedCertificate,
 };
 pub use inventory::{Datacenter, Datastore, Inventory};
 pub use property::{ObjectProperties, PropertySet, Retrieval, Retrieved, Retrieving, State};

@@ -107,15 +107,16 @@ async fn properties_are_read_alone_together_and_in_pages() {
     assert_eq!(config.unwrap().name, name);
 
     let pages = client
-        .retrieve()
+        .retrieve::<mo::VirtualMachine>()
         .property(props::virtual_machine::NAME)
         .property(POWER)
-        .within(&client.service_content().root_folder)
+        // Other tests make and delete machines meanwhile.
+        .objects(machines.iter().take(2).cloned())
         .page_size(1)
         .collect()
         .await
         .unwrap();
-    assert_eq!(pages.len(), machines.len());
+    assert_eq!(pages.len(), 2);
     assert!(
         pages
             .iter()
@@ -285,5 +286,165 @@ async fn a_task_that_is_over_still_gives_its_result() {
     client.wait_task(&task).await.unwrap();
     let info: TaskInfo = client.get(task.task(), props::task::INFO).await.unwrap();
     assert_eq!(info.state.as_str(), "success");
+    client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn things_are_found_by_name_and_by_path() {
+    let Some(client) = client().await else { return };
+    let inventory = client.inventory();
+    let datacenter = inventory.datacenter(None).await.unwrap();
+    let named = datacenter.path().trim_start_matches('/');
+    assert_eq!(inventory.datacenter(Some(named)).await.unwrap(), datacenter);
+    assert_eq!(
+        inventory.datacenter(Some(datacenter.path())).await.unwrap(),
+        datacenter
+    );
+    let folder = inventory.find_as::<mo::Folder>(&format!("{}/vm", datacenter.path()));
+    assert_eq!(folder.await.unwrap(), *datacenter.vm_folder());
+
+    let vm = machines(&client).await.swap_remove(0);
+    let path = inventory.path_of(&vm).await.unwrap();
+    assert_eq!(
+        inventory
+            .find_as::<mo::VirtualMachine>(&path)
+            .await
+            .unwrap(),
+        vm
+    );
+    let wrong = inventory.find_as::<mo::Datastore>(&path).await.unwrap_err();
+    assert!(matches!(wrong, Error::Config { .. }), "{wrong}");
+
+    let network = inventory
+        .network(&datacenter, Some("VM Network"))
+        .await
+        .unwrap();
+    assert_eq!(network.type_name(), "Network");
+    let pool = match inventory.resource_pool(&datacenter, None).await {
+        Ok(pool) => pool,
+        // A vCenter with a host and a cluster.
+        Err(Error::Ambiguous { place, .. }) => {
+            let name = place.there().first().unwrap();
+            inventory
+                .resource_pool(&datacenter, Some(name))
+                .await
+                .unwrap()
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let path = inventory.path_of(&pool).await.unwrap();
+    assert_eq!(
+        inventory
+            .resource_pool(&datacenter, Some(&path))
+            .await
+            .unwrap(),
+        pool
+    );
+
+    for (error, name) in [
+        (
+            inventory
+                .datastore(&datacenter, Some("nowhere"))
+                .await
+                .map(drop),
+            "datastore",
+        ),
+        (
+            inventory
+                .network(&datacenter, Some("nowhere"))
+                .await
+                .map(drop),
+            "network",
+        ),
+        (
+            inventory
+                .resource_pool(&datacenter, Some("nowhere"))
+                .await
+                .map(drop),
+            "resource pool",
+        ),
+        (
+            inventory.find("/nowhere/vm").await.map(drop),
+            "inventory object",
+        ),
+    ] {
+        let error = error.unwrap_err();
+        let Error::NotFound { kind, place, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(*kind, name);
+        assert!(!place.there().is_empty(), "{error}");
+    }
+    client.close().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_file_is_written_listed_read_and_deleted() {
+    let Some(client) = client().await else { return };
+    let inventory = client.inventory();
+    let datacenter = inventory.datacenter(None).await.unwrap();
+    let datastore = inventory.datastore(&datacenter, None).await.unwrap();
+    let files = client.files(&datastore);
+    files
+        .make_directory("client test/a+b&c", true)
+        .await
+        .unwrap();
+    files
+        .make_directory("client test/a+b&c", true)
+        .await
+        .unwrap();
+
+    let content: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
+    let path = "client test/a+b&c/boot %.iso";
+    assert!(!files.exists(path).await.unwrap());
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listener = std::sync::Arc::clone(&seen);
+    files
+        .upload_bytes(path, content.clone())
+        .on_progress(move |progress| listener.lock().unwrap().push(progress.bytes))
+        .await
+        .unwrap();
+    assert_eq!(seen.lock().unwrap().last(), Some(&300_000));
+    assert!(files.exists(path).await.unwrap());
+    let reader = std::io::Cursor::new(content.clone());
+    files.upload(path, reader, 300_000).await.unwrap();
+
+    let listed = files.list("client test/a+b&c").await.unwrap();
+    assert_eq!(listed.len(), 1);
+    let entry = listed.first().unwrap();
+    assert_eq!(
+        (entry.name.as_str(), entry.is_directory),
+        ("boot %.iso", false)
+    );
+    assert_eq!(entry.size, Some(300_000));
+
+    let read = files
+        .download(path)
+        .await
+        .unwrap()
+        .read_to_end(1 << 20)
+        .await
+        .unwrap();
+    assert!(read == content);
+    assert!(
+        files
+            .download(path)
+            .await
+            .unwrap()
+            .read_to_end(1_000)
+            .await
+            .is_err()
+    );
+
+    let short = std::io::Cursor::new(vec![0; 10]);
+    assert!(files.upload("client test/short", short, 20).await.is_err());
+    files.delete("client test").await.unwrap();
+    for missing in [
+        files.delete("client test").await.unwrap_err(),
+        files.list("client test").await.unwrap_err(),
+        files.download(path).await.map(drop).unwrap_err(),
+    ] {
+        assert!(matches!(missing, Error::NotFound { .. }), "{missing}");
+    }
     client.close().await.unwrap();
 }

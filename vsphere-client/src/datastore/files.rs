@@ -7,7 +7,7 @@ use vim25::{Ref, Timestamp, mo, props};
 
 use super::DatastorePath;
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::inventory::Datastore;
 
 impl Client {
@@ -168,10 +168,6 @@ impl Files<'_> {
 }
 
 pub(super) fn not_found(kind: &'static str, place: &DatastorePath) -> Error {
-    Error::NotFound {
-        kind,
-        name: place.path().into(),
-        place: format!("[{}]", place.datastore()).into(),
-        there: Vec::new(),
-    }
+    let on = format!("[{}]", place.datastore());
+    Error::not_found(kind, place.path(), Place::new(on, Vec::new()))
 }

@@ -8,7 +8,7 @@ pub use datacenter::{Datacenter, Datastore};
 use vim25::{AnyRef, IsA, ManagedObject, Ref, mo, props};
 
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::percent::unescape_name;
 
 impl Client {
@@ -262,16 +262,13 @@ fn pick<T>(
     let mut fitting = all.into_iter().filter(fits);
     match (fitting.next(), fitting.next()) {
         (Some(only), None) => Ok(only),
-        (None, _) => Err(Error::NotFound {
-            kind,
-            name: wanted.unwrap_or("(any)").into(),
-            place: place.into(),
-            there,
-        }),
+        (None, _) => {
+            let place = Place::new(place, there);
+            Err(Error::not_found(kind, wanted.unwrap_or("(any)"), place))
+        }
         (Some(_), Some(_)) => Err(Error::Ambiguous {
             kind,
-            place: place.into(),
-            there,
+            place: Place::new(place, there),
         }),
     }
 }

@@ -3,7 +3,7 @@
 use vim25::{AnyRef, Property, Ref, mo, props};
 
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 use crate::percent::{escape_name, unescape_name};
 
 /// Inventories are far less deep: whoever is deeper goes in circles.
@@ -20,12 +20,12 @@ pub(super) async fn find(client: &Client, path: &str) -> Result<AnyRef> {
             .iter()
             .find(|(name, _)| unescape_name(name) == wanted);
         let Some((_, child)) = found else {
-            return Err(Error::NotFound {
-                kind: "inventory object",
-                name: wanted.into(),
-                place: place.into(),
-                there: children.into_iter().map(|(name, _)| name).collect(),
-            });
+            let there = children.into_iter().map(|(name, _)| name).collect();
+            return Err(Error::not_found(
+                "inventory object",
+                wanted,
+                Place::new(place, there),
+            ));
         };
         object = child.clone();
         if !place.ends_with('/') {

@@ -13,7 +13,7 @@ use vim25::types::{ObjectContent, ObjectSpec, PropertyFilterSpec, PropertySpec, 
 use vim25::{AnyRef, IsA, Property, Ref, Slot, mo};
 
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::{Error, Place, Result};
 
 pub(crate) use source::Source;
 
@@ -36,14 +36,10 @@ impl Client {
         T: IsA<M> + IsA<mo::ManagedObject>,
         V: Slot,
     {
-        self.read(object, property)
-            .await?
-            .ok_or_else(|| Error::NotFound {
-                kind: "value of property",
-                name: property.path().into(),
-                place: object.to_string().into(),
-                there: Vec::new(),
-            })
+        self.read(object, property).await?.ok_or_else(|| {
+            let place = Place::new(object.to_string(), Vec::new());
+            Error::not_found("value of property", property.path(), place)
+        })
     }
 
     /// Reads one or several properties of one object in one call; what has no

@@ -22,7 +22,10 @@ pub trait PropertySet<M>: private::Sealed {
 type Content = ObjectProperties<mo::ManagedObject>;
 
 mod private {
-    #[expect(unnameable_types, reason = "so that nobody else implements `PropertySet`")]
+    #[expect(
+        unnameable_types,
+        reason = "so that nobody else implements `PropertySet`"
+    )]
     pub trait Sealed {}
 }
 
