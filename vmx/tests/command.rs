@@ -184,6 +184,19 @@ fn check_explains_with_a_caret() {
 }
 
 #[test]
+fn many_problems_are_summed_up() {
+    let file = "prose\n".repeat(100);
+    let (text, _, _) = run(&["check"], file.as_bytes());
+    assert!(text.contains("and 80 problems more"), "{text}");
+    let (_, errors, _) = run(&["show"], file.as_bytes());
+    assert!(
+        errors.contains("standard input: and 80 problems more"),
+        "{errors}"
+    );
+    assert_eq!(errors.lines().count(), 22);
+}
+
+#[test]
 fn devices_name_their_classes() {
     let (table, _, code) = run(&["devices", "container.vmx"], b"");
     assert_eq!(code, 0);

@@ -13,7 +13,7 @@ use std::sync::OnceLock;
 
 use crate::encoding::{Encoding, EncodingError};
 use crate::line::{Parts, Physical, Text};
-use crate::name::{BYTE_ORDER_MARK, Name};
+use crate::name::{BYTE_ORDER_MARK, Name, print_visibly};
 
 use self::index::Index;
 
@@ -212,7 +212,9 @@ fn declared_label(line: &Physical, source: &[u8]) -> String {
     match &line.parts {
         Parts::Entry(parts) => {
             let value = crate::value::Value::new(parts.value(line.text(source)), None);
-            String::from_utf8_lossy(&value.bytes()).into_owned()
+            let mut label = String::new();
+            let _ = print_visibly(&value.bytes(), &mut label);
+            label
         }
         _ => String::new(),
     }

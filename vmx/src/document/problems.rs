@@ -4,11 +4,11 @@ use std::collections::HashSet;
 
 use crate::encoding::{Encoding, EncodingError};
 use crate::error::{ParseError, ParseErrorKind, ValueError};
-use crate::line::{EntryParts, Malformed, Parts, Physical};
+use crate::line::{Malformed, Parts};
 use crate::name::{BYTE_ORDER_MARK, Name};
 use crate::value::Value;
 
-use super::{Document, declares_encoding};
+use super::{Document, declared_label, declares_encoding};
 
 impl Document {
     /// All that VMware refuses in this document as it stands, edits included, in
@@ -78,7 +78,7 @@ impl Document {
                     }
                     let (start, end) = parts.value_range();
                     if declares_encoding(line, &self.source) {
-                        let found = declaration(line, parts, &self.source);
+                        let found = Encoding::for_label(&declared_label(line, &self.source));
                         let fault = match (found, declared) {
                             (Err(error), _) => Some(error),
                             (Ok(second), Ok(first)) if !first_declaration && second != *first => {
@@ -120,15 +120,6 @@ fn kind_of(reason: Malformed) -> ParseErrorKind {
         Malformed::TextAfterValue => ParseErrorKind::TextAfterValue,
         Malformed::TextAfterQuote => ParseErrorKind::TextAfterQuote,
     }
-}
-
-fn declaration(
-    line: &Physical,
-    parts: &EntryParts,
-    source: &[u8],
-) -> Result<Encoding, EncodingError> {
-    let value = Value::new(parts.value(line.text(source)), None);
-    Encoding::for_label(&String::from_utf8_lossy(&value.bytes()))
 }
 
 fn undecodable(raw: &[u8], encoding: Encoding) -> Option<ParseErrorKind> {

@@ -62,9 +62,12 @@ impl Check {
                 findings: findings.into_iter().map(row).collect(),
             })?;
         } else {
-            for problem in &problems {
+            for problem in problems.iter().take(file::SHOWN_PROBLEMS) {
                 output.line(problem.render(&file::shown(&self.file)))?;
                 output.line("")?;
+            }
+            if let Some(more) = problems.len().checked_sub(file::SHOWN_PROBLEMS + 1) {
+                output.line(format_args!("and {} problems more\n", more + 1))?;
             }
             let rows = findings.iter().map(|finding| {
                 let Finding {

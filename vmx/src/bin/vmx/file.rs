@@ -12,6 +12,9 @@ use crate::output::complain;
 /// The path that means standard input.
 const STANDARD_INPUT: &str = "-";
 
+/// How many problems of a file are printed for people.
+pub(crate) const SHOWN_PROBLEMS: usize = 20;
+
 pub(crate) fn encoding(label: &str) -> Result<Encoding, EncodingError> {
     Encoding::for_label(label)
 }
@@ -33,8 +36,15 @@ pub(crate) fn shown(path: &Path) -> String {
 pub(crate) fn read(path: &Path, encoding: Encoding) -> Result<Document> {
     let document = read_quietly(path, encoding)?;
     let problems = document.problems();
-    for problem in &problems {
+    for problem in problems.iter().take(SHOWN_PROBLEMS) {
         complain(format_args!("{}: {problem}", shown(path)));
+    }
+    if let Some(more) = problems.len().checked_sub(SHOWN_PROBLEMS + 1) {
+        complain(format_args!(
+            "{}: and {} problems more",
+            shown(path),
+            more + 1
+        ));
     }
     if !problems.is_empty() {
         complain(format_args!(
