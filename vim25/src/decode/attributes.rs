@@ -34,19 +34,23 @@ impl Decoder<'_> {
         if raw.len() > self.limits.attributes {
             return Err(self.limit("attributes", self.limits.attributes));
         }
-        let mut found = Attributes::default();
-        if raw.contains("xmlns") {
-            for attribute in start.attributes().with_checks(false) {
-                let attribute = self.well_formed(attribute)?;
-                if let Some(prefix) = attribute.key.as_ref().strip_prefix("xmlns:") {
-                    let uri = self.value_of(&attribute)?;
-                    self.scope.bind(prefix, &uri);
-                }
-            }
+        let (mut found, binds) = self.read_attributes(start)?;
+        if binds {
+            // A binding may stand after the attribute that uses it.
+            found = self.read_attributes(start)?.0;
         }
+        Ok(found)
+    }
+
+    /// One pass over the attributes; says whether any of them binds a prefix.
+    fn read_attributes<'e>(
+        &mut self,
+        start: &'e BytesStart<'_>,
+    ) -> Result<(Attributes<'e>, bool), DecodeError> {
+        let mut found = Attributes::default();
+        let mut binds = false;
         for attribute in start.attributes().with_checks(false) {
             let attribute = self.well_formed(attribute)?;
-            // `QName::into_inner` keeps the lifetime of the event.
             match attribute.key.into_inner() {
                 "type" => found.reference_type = Some(self.value_of(&attribute)?),
                 "serverGuid" => {
@@ -54,6 +58,11 @@ impl Decoder<'_> {
                         Some(self.value_of(&attribute)?).filter(|guid| !guid.is_empty());
                 }
                 key => match key.split_once(':') {
+                    Some(("xmlns", prefix)) => {
+                        let uri = self.value_of(&attribute)?;
+                        self.scope.bind(prefix, &uri);
+                        binds = true;
+                    }
                     Some((prefix, "type")) if self.scope.is_instance(prefix) => {
                         found.xsi_type = Some(self.value_of(&attribute)?);
                     }
@@ -65,7 +74,7 @@ impl Decoder<'_> {
                 },
             }
         }
-        Ok(found)
+        Ok((found, binds))
     }
 
     fn well_formed<'e, E: std::error::Error + Send + Sync + 'static>(

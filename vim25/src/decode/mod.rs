@@ -188,16 +188,17 @@ impl<'x> Decoder<'x> {
     /// Reads until the outermost open element has ended.
     fn continue_with(&mut self, mut leaf: Leaf<'x>) -> Result<(), DecodeError> {
         while leaf.active || !self.frames.is_empty() {
-            match self.event()? {
-                Event::Start(start) => self.start(&start, None, &mut leaf)?,
-                Event::Empty(start) => {
+            // Not by `event`, which would move every event once more.
+            match self.reader.read_event() {
+                Ok(Event::Start(start)) => self.start(&start, None, &mut leaf)?,
+                Ok(Event::Empty(start)) => {
                     self.start(&start, None, &mut leaf)?;
                     self.end(&mut leaf)?;
                 }
-                Event::End(_) => self.end(&mut leaf)?,
-                Event::Text(text) => self.text(text.xml10_content(), &mut leaf)?,
-                Event::CData(text) => self.text(text.xml10_content(), &mut leaf)?,
-                Event::GeneralRef(entity) => {
+                Ok(Event::End(_)) => self.end(&mut leaf)?,
+                Ok(Event::Text(text)) => self.text(text.xml10_content(), &mut leaf)?,
+                Ok(Event::CData(text)) => self.text(text.xml10_content(), &mut leaf)?,
+                Ok(Event::GeneralRef(entity)) => {
                     let c = self.entity(&entity)?;
                     let mut buffer = [0; 4];
                     let piece: &str = c.encode_utf8(&mut buffer);
@@ -207,10 +208,12 @@ impl<'x> Decoder<'x> {
                         self.text(Cow::Owned(piece.to_owned()), &mut leaf)?;
                     }
                 }
-                Event::Eof => {
+                Ok(Event::Eof) => {
                     return Err(self.error(DecodeProblem::NotSoap("the end of an element")));
                 }
-                Event::Comment(_) | Event::PI(_) | Event::Decl(_) | Event::DocType(_) => {}
+                Ok(Event::DocType(_)) => return Err(self.error(DecodeProblem::DocumentType)),
+                Ok(Event::Comment(_) | Event::PI(_) | Event::Decl(_)) => {}
+                Err(error) => return Err(self.error(DecodeProblem::Syntax(Box::new(error)))),
             }
         }
         Ok(())
@@ -283,8 +286,12 @@ impl<'x> Decoder<'x> {
         if let Some(items) = frame.items {
             return Ok((0, items));
         }
-        match table::find_field(frame.table, name, &mut frame.hint) {
-            Some((index, row)) => Ok((index, (row.kind, row.ty))),
+        if let Some((index, row)) = table::find_field(frame.table, name, &mut frame.hint) {
+            return Ok((index, (row.kind, row.ty)));
+        }
+        // A prefix is rare: it is looked for only now.
+        match name.rsplit_once(':') {
+            Some((_, local)) => self.place(local),
             None => Ok((UNKNOWN_FIELD | self.name(name)?, (FieldKind::Any, NONE))),
         }
     }
@@ -309,7 +316,7 @@ impl<'x> Decoder<'x> {
         };
         let (field, declared) = match place {
             Some(place) => place,
-            None => self.place(start.local_name().as_ref())?,
+            None => self.place(start.name().into_inner())?,
         };
         if attributes.nil {
             leaf.begin(field, FieldKind::Any, tag::UNTYPED);

@@ -37,8 +37,9 @@ impl Scope {
     /// The current element binds a prefix.
     pub(crate) fn bind(&mut self, prefix: &str, uri: &str) {
         let instance = uri == crate::soap::XSI_NAMESPACE;
-        let relevant = instance || self.is_instance(prefix);
-        if relevant {
+        // What changes nothing need not be kept: neither a second reading of the
+        // same attribute, nor the conventional prefix.
+        if instance != self.is_instance(prefix) {
             self.bindings.push(Binding {
                 depth: self.depth,
                 prefix: prefix.into(),
