@@ -152,6 +152,10 @@ fn insert_rename_and_remove() {
     assert!(document.rename("a", ".encoding").is_err());
     document.rename("d", "D").unwrap();
     assert_eq!(text(&document), "a=1\na2 = \"x\"\nD = \"4\"\n");
+
+    let mut hidden = lenient(b"a = \"x|00y\"\n");
+    hidden.rename("a", "b").unwrap();
+    assert_eq!(text(&hidden), "b = \"x|00y\"\n");
 }
 
 #[test]

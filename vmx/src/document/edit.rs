@@ -6,6 +6,7 @@
 
 use crate::encoding::Encoding;
 use crate::error::EditError;
+use crate::escape::unescape;
 use crate::line::{Parts, Physical};
 use crate::name::{Name, NameError};
 use crate::value::Value;
@@ -171,8 +172,8 @@ impl Document {
         {
             let line = &document.lines[at];
             if let Parts::Entry(parts) = line.parts {
-                let value = Value::new(parts.value(line.text(&document.source)), None);
-                let value = value.bytes().into_owned();
+                // What follows an escaped NUL is kept, though VMware does not read it.
+                let value = unescape(parts.value(line.text(&document.source))).into_owned();
                 edit.rewrite(at, Some(to), &value)?;
             }
         }
