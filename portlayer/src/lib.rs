@@ -52,6 +52,8 @@ mod state;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "vsphere")]
+pub mod vsphere;
 
 use std::sync::Arc;
 

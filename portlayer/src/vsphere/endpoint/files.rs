@@ -1,0 +1,135 @@
+//! Files on datastores.
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use vim25::types::{FileNotFound, NotFound};
+use vsphere_client::{
+    Datacenter, Datastore, DatastorePath, Error as ClientError, TransferProgress,
+};
+
+use super::Endpoint;
+use crate::host::Iso;
+use crate::vsphere::fault;
+use crate::{Error, Resource, ResourceKind, Result};
+
+/// No configuration file is longer: hosts refuse them from 1 MiB on.
+const MAX_VMX: u64 = 16 << 20;
+
+impl Endpoint {
+    /// Whether an image can be sent, before anything is made for it.
+    pub(in crate::vsphere) async fn can_read(&self, iso: &Iso) -> std::io::Result<()> {
+        match iso {
+            Iso::Bytes(_) => Ok(()),
+            Iso::File(path) => tokio::fs::File::open(path).await.map(drop),
+        }
+    }
+
+    /// Writes a file to `[datastore] path`, replacing what is there.
+    pub(in crate::vsphere) async fn upload(
+        &self,
+        datastore: &Datastore,
+        path: &str,
+        iso: &Iso,
+        progress: &(dyn Fn(u64, Option<u64>) + Send + Sync),
+    ) -> Result<()> {
+        let resource = Resource::new(ResourceKind::File, path);
+        let path = on(datastore, path, &resource)?;
+        let files = self.client.files(datastore);
+        let upload = match iso {
+            Iso::Bytes(content) => files.upload_bytes(path.path(), content.clone()),
+            Iso::File(source) => {
+                let unreadable = |error: std::io::Error| {
+                    let source = Resource::new(ResourceKind::File, source.display());
+                    Error::invalid_argument(source, "content", error)
+                };
+                let file = tokio::fs::File::open(source).await.map_err(unreadable)?;
+                let length = file.metadata().await.map_err(unreadable)?.len();
+                files.upload(path.path(), file, length)
+            }
+        };
+        // The listener must own what it tells; the caller's need not.
+        let (tell, mut told) = watch::channel(None);
+        let upload = upload.on_progress(move |so_far: TransferProgress| {
+            tell.send_replace(Some(so_far));
+        });
+        let mut upload = std::pin::pin!(upload.into_future());
+        let sent = loop {
+            tokio::select! {
+                sent = &mut upload => break sent,
+                // The sender ends with the upload only.
+                Ok(()) = told.changed() => {
+                    if let Some(so_far) = *told.borrow_and_update() {
+                        progress(so_far.bytes, so_far.total);
+                    }
+                }
+            }
+        };
+        sent.map_err(|error| fault::error(&resource, error))
+    }
+
+    /// The contents of the machine's configuration file at `[datastore] path`.
+    pub(in crate::vsphere) async fn vmx(
+        &self,
+        datastore: &Datastore,
+        path: &str,
+        resource: &Resource,
+    ) -> Result<Bytes> {
+        let path = on(datastore, path, resource)?;
+        let wrap = |error| fault::error(resource, error);
+        let file = self
+            .client
+            .files(datastore)
+            .download(path.path())
+            .await
+            .map_err(wrap)?;
+        file.read_to_end(MAX_VMX).await.map_err(wrap)
+    }
+
+    /// Deletes a file, or a directory with all that is in it. What is not there is as good.
+    pub(in crate::vsphere) async fn delete_file(
+        &self,
+        datastore: &Datastore,
+        path: &str,
+        resource: &Resource,
+    ) -> Result<()> {
+        let path = on(datastore, path, resource)?;
+        match self.client.files(datastore).delete(path.path()).await {
+            Err(ClientError::NotFound { .. }) => Ok(()),
+            deleted => deleted.map_err(|error| fault::error(resource, error)),
+        }
+    }
+
+    /// Deletes one disk, and not its parents. What is not there is as good.
+    pub(in crate::vsphere) async fn delete_disk(
+        &self,
+        datacenter: &Datacenter,
+        path: &str,
+        resource: &Resource,
+    ) -> Result<()> {
+        let Some(manager) = self.client.service_content().virtual_disk_manager.clone() else {
+            return Err(Error::internal(self.resource(), "it deletes no disks"));
+        };
+        let call = manager.delete_virtual_disk(path, Some(datacenter.reference()));
+        match self.attempt(call, resource).await? {
+            Err(error) if error.is_fault::<FileNotFound>() || error.is_fault::<NotFound>() => {
+                Ok(())
+            }
+            deleted => deleted.map_err(|error| fault::error(resource, error)),
+        }
+    }
+}
+
+/// The path, which must be on this datastore.
+fn on(datastore: &Datastore, path: &str, resource: &Resource) -> Result<DatastorePath> {
+    let refuse = |reason: String| Error::internal(resource.clone(), reason);
+    let path: DatastorePath = path
+        .parse()
+        .map_err(|error| Error::internal(resource.clone(), error))?;
+    if path.datastore() != datastore.name() {
+        return Err(refuse(format!(
+            "{path} is not on datastore {:?}",
+            datastore.name()
+        )));
+    }
+    Ok(path)
+}

@@ -1,0 +1,190 @@
+//! Where things are: datacenters, pools, datastores.
+
+use vim25::types::ResourceConfigSpec;
+use vim25::types::{ResourceAllocationInfo, SharesInfo, SharesLevel};
+use vim25::{Ref, mo, props};
+use vsphere_client::{Datacenter, Datastore};
+
+use super::Endpoint;
+use crate::vsphere::fault;
+use crate::{Error, Resource, ResourceKind, Result};
+
+/// Folders within folders deeper than this are not ours.
+const MAX_DEPTH: usize = 64;
+
+/// Where a machine lives.
+#[derive(Clone, Debug)]
+pub(in crate::vsphere) struct Home {
+    pub(in crate::vsphere) pool: Ref<mo::ResourcePool>,
+    pub(in crate::vsphere) pool_name: String,
+    pub(in crate::vsphere) folder: Ref<mo::Folder>,
+    pub(in crate::vsphere) datacenter: Datacenter,
+}
+
+impl Endpoint {
+    pub(super) fn root(&self) -> &Ref<mo::Folder> {
+        &self.client.service_content().root_folder
+    }
+
+    /// By name; `None` is the only one there is.
+    pub(in crate::vsphere) async fn datacenter(&self, name: Option<&str>) -> Result<Datacenter> {
+        let resource = Resource::new(ResourceKind::Datacenter, name.unwrap_or_default());
+        let found = self.client.inventory().datacenter(name).await;
+        found.map_err(|error| fault::error(&resource, error))
+    }
+
+    /// Likewise.
+    pub(in crate::vsphere) async fn datastore(
+        &self,
+        datacenter: &Datacenter,
+        name: Option<&str>,
+    ) -> Result<Datastore> {
+        let resource = Resource::new(ResourceKind::Datastore, name.unwrap_or_default());
+        let found = self.client.inventory().datastore(datacenter, name).await;
+        found.map_err(|error| fault::error(&resource, error))
+    }
+
+    /// The pool in which a host's own is made: that of a compute resource, or any other, by name
+    /// or inventory path.
+    pub(in crate::vsphere) async fn parent_pool(
+        &self,
+        datacenter: &Datacenter,
+        name: Option<&str>,
+    ) -> Result<Ref<mo::ResourcePool>> {
+        let resource = Resource::new(ResourceKind::ComputeResource, name.unwrap_or_default());
+        let found = self
+            .client
+            .inventory()
+            .resource_pool(datacenter, name)
+            .await;
+        found.map_err(|error| fault::error(&resource, error))
+    }
+
+    /// The pool of this name directly in another.
+    pub(in crate::vsphere) async fn child_pool(
+        &self,
+        parent: &Ref<mo::ResourcePool>,
+        name: &str,
+        resource: &Resource,
+    ) -> Result<Option<Ref<mo::ResourcePool>>> {
+        let pools = self
+            .client
+            .retrieve::<mo::ResourcePool>()
+            .property(props::resource_pool::NAME)
+            .along(parent, props::resource_pool::RESOURCE_POOL)
+            .collect()
+            .await
+            .map_err(|error| fault::error(resource, error))?;
+        let is_named = |pool: &&vsphere_client::ObjectProperties<mo::ResourcePool>| {
+            pool.value(props::resource_pool::NAME).as_deref() == Some(name)
+        };
+        Ok(pools
+            .iter()
+            .find(is_named)
+            .map(|pool| pool.object().clone()))
+    }
+
+    pub(in crate::vsphere) async fn is_empty_pool(
+        &self,
+        pool: &Ref<mo::ResourcePool>,
+        resource: &Resource,
+    ) -> Result<bool> {
+        let children = (
+            props::resource_pool::VM,
+            props::resource_pool::RESOURCE_POOL,
+        );
+        let (machines, pools) = self
+            .client
+            .read(pool, children)
+            .await
+            .map_err(|error| fault::error(resource, error))?;
+        Ok(machines.unwrap_or_default().is_empty() && pools.unwrap_or_default().is_empty())
+    }
+
+    /// A pool without reservations and limits, that takes what its parent has.
+    pub(in crate::vsphere) async fn create_pool(
+        &self,
+        parent: &Ref<mo::ResourcePool>,
+        name: &str,
+        resource: &Resource,
+    ) -> Result<Ref<mo::ResourcePool>> {
+        let allocation = || ResourceAllocationInfo {
+            reservation: Some(0),
+            expandable_reservation: Some(true),
+            limit: Some(-1),
+            shares: Some(Box::new(SharesInfo {
+                level: SharesLevel::Normal,
+                ..SharesInfo::default()
+            })),
+            ..ResourceAllocationInfo::default()
+        };
+        let spec = ResourceConfigSpec {
+            cpu_allocation: allocation(),
+            memory_allocation: allocation(),
+            ..ResourceConfigSpec::default()
+        };
+        self.call(parent.create_resource_pool(name, &spec), resource)
+            .await
+    }
+
+    /// Destroys a pool; the machines in it move to its parent.
+    pub(in crate::vsphere) async fn destroy_pool(
+        &self,
+        pool: &Ref<mo::ResourcePool>,
+        resource: &Resource,
+    ) -> Result<()> {
+        self.run(pool.destroy(), resource).await
+    }
+
+    /// Where a machine lives.
+    pub(in crate::vsphere) async fn home(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<Home> {
+        let wrap = |error| fault::error(resource, error);
+        let place = (
+            props::virtual_machine::RESOURCE_POOL,
+            props::virtual_machine::PARENT,
+        );
+        let (pool, parent) = self.client.read(vm, place).await.map_err(wrap)?;
+        let folder = parent
+            .as_ref()
+            .and_then(|parent| parent.downcast::<mo::Folder>());
+        let (Some(pool), Some(folder)) = (pool, folder) else {
+            return Err(Error::internal(
+                resource.clone(),
+                "its machine has no resource pool or folder",
+            ));
+        };
+        let pool_name = self
+            .client
+            .get(&pool, props::resource_pool::NAME)
+            .await
+            .map_err(wrap)?;
+        let mut above = parent;
+        for _ in 0..MAX_DEPTH {
+            let Some(entity) = above else { break };
+            if let Some(datacenter) = entity.downcast::<mo::Datacenter>() {
+                let inventory = self.client.inventory();
+                let path = inventory.path_of(&datacenter).await.map_err(wrap)?;
+                let datacenter = inventory.datacenter(Some(&path)).await.map_err(wrap)?;
+                return Ok(Home {
+                    pool,
+                    pool_name,
+                    folder,
+                    datacenter,
+                });
+            }
+            above = self
+                .client
+                .read(&entity, props::managed_entity::PARENT)
+                .await
+                .map_err(wrap)?;
+        }
+        Err(Error::internal(
+            resource.clone(),
+            "its machine is in no datacenter",
+        ))
+    }
+}

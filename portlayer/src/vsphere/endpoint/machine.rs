@@ -1,0 +1,242 @@
+//! Reading and making machines.
+
+use uuid::Uuid;
+use vim25::types::{
+    OptionValue, VirtualDevice, VirtualMachineConfigSpec, VirtualMachineConnectionState,
+    VirtualMachinePowerState,
+};
+use vim25::{Poly, Property, Ref, mo, props};
+use vsphere_client::ObjectProperties;
+
+use super::Endpoint;
+use crate::vsphere::fault;
+use crate::vsphere::life::Power;
+use crate::vsphere::record::Keys;
+use crate::{Error, Resource, Result};
+
+type Vm<V> = Property<mo::VirtualMachine, V>;
+
+// Parts of `config` and `runtime`: the whole of them is several times as long.
+const NAME: Vm<String> = props::virtual_machine::NAME;
+const POWER: Vm<VirtualMachinePowerState> = Property::new("runtime.powerState");
+const CONNECTION: Vm<VirtualMachineConnectionState> = Property::new("runtime.connectionState");
+const EXTRA_CONFIG: Vm<Vec<Poly<OptionValue>>> = Property::new("config.extraConfig");
+const CHANGE_VERSION: Vm<String> = Property::new("config.changeVersion");
+const UUID: Vm<String> = Property::new("config.uuid");
+const PATH: Vm<String> = Property::new("config.files.vmPathName");
+const CPUS: Vm<i32> = Property::new("config.hardware.numCPU");
+const MEMORY: Vm<i32> = Property::new("config.hardware.memoryMB");
+const DEVICES: Vm<Vec<Poly<VirtualDevice>>> = Property::new("config.hardware.device");
+
+/// What is read of each machine.
+pub(super) const PATHS: [&str; 9] = [
+    NAME.path(),
+    POWER.path(),
+    CONNECTION.path(),
+    EXTRA_CONFIG.path(),
+    CHANGE_VERSION.path(),
+    UUID.path(),
+    PATH.path(),
+    CPUS.path(),
+    MEMORY.path(),
+];
+
+/// A machine as one read shows it.
+#[derive(Clone, Debug)]
+pub(in crate::vsphere) struct Machine {
+    pub(in crate::vsphere) vm: Ref<mo::VirtualMachine>,
+    pub(in crate::vsphere) name: String,
+    pub(in crate::vsphere) power: Power,
+    /// Why the endpoint cannot work with it, if it cannot.
+    pub(in crate::vsphere) unusable: Option<String>,
+    pub(in crate::vsphere) keys: Keys,
+    pub(in crate::vsphere) change_version: Option<String>,
+    pub(in crate::vsphere) uuid: Option<Uuid>,
+    /// Its configuration file: `[datastore] path`.
+    pub(in crate::vsphere) path: String,
+    pub(in crate::vsphere) cpus: u32,
+    pub(in crate::vsphere) memory_mib: u64,
+}
+
+impl Machine {
+    /// The machine whose properties at [`PATHS`] these are. What cannot be read is empty: whoever
+    /// needs it says so.
+    pub(super) fn read(properties: &ObjectProperties<mo::VirtualMachine>) -> Self {
+        let connection = properties.value(CONNECTION);
+        Self {
+            vm: properties.object().clone(),
+            name: properties.value(NAME).unwrap_or_default(),
+            power: match properties.value(POWER) {
+                Some(VirtualMachinePowerState::PoweredOn) => Power::On,
+                Some(VirtualMachinePowerState::Suspended) => Power::Suspended,
+                _ => Power::Off,
+            },
+            unusable: match connection {
+                None | Some(VirtualMachineConnectionState::Connected) => None,
+                Some(state) => Some(format!("the endpoint calls its machine {state}")),
+            },
+            keys: properties.value(EXTRA_CONFIG).map(keys).unwrap_or_default(),
+            change_version: properties
+                .value(CHANGE_VERSION)
+                .filter(|version| !version.is_empty()),
+            uuid: properties.value(UUID).and_then(|uuid| uuid.parse().ok()),
+            path: properties.value(PATH).unwrap_or_default(),
+            cpus: properties
+                .value(CPUS)
+                .and_then(|cpus| cpus.try_into().ok())
+                .unwrap_or(0),
+            memory_mib: properties
+                .value(MEMORY)
+                .and_then(|mib| mib.try_into().ok())
+                .unwrap_or(0),
+        }
+    }
+
+    /// The directory of its files: `[datastore] path`.
+    pub(in crate::vsphere) fn directory(&self) -> String {
+        match self.path.rsplit_once('/') {
+            Some((directory, _)) => directory.to_owned(),
+            // In the datastore's root.
+            None => match self.path.split_once(']') {
+                Some((datastore, _)) => format!("{datastore}]"),
+                None => String::new(),
+            },
+        }
+    }
+}
+
+fn keys(options: Vec<Poly<OptionValue>>) -> Keys {
+    options
+        .iter()
+        .filter_map(|option| option.base::<OptionValue>().ok().flatten())
+        .filter_map(|option| Some((option.key.clone(), option.text()?)))
+        .collect()
+}
+
+/// A machine, as far as telling machines apart goes.
+#[derive(Clone, Debug)]
+pub(in crate::vsphere) struct Member {
+    pub(in crate::vsphere) vm: Ref<mo::VirtualMachine>,
+    pub(in crate::vsphere) name: String,
+    pub(in crate::vsphere) uuid: Option<Uuid>,
+}
+
+impl Member {
+    fn read(properties: &ObjectProperties<mo::VirtualMachine>) -> Self {
+        Self {
+            vm: properties.object().clone(),
+            name: properties.value(NAME).unwrap_or_default(),
+            uuid: properties.value(UUID).and_then(|uuid| uuid.parse().ok()),
+        }
+    }
+}
+
+impl Endpoint {
+    pub(in crate::vsphere) async fn machine(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<Machine> {
+        let retrieval = self.client.retrieve().objects([vm.clone()]);
+        let found = PATHS
+            .into_iter()
+            .fold(retrieval, |retrieval, path| retrieval.path(path));
+        let found = found
+            .collect()
+            .await
+            .map_err(|error| fault::error(resource, error))?;
+        found
+            .first()
+            .map(Machine::read)
+            .ok_or_else(|| Error::not_found(resource.clone()))
+    }
+
+    /// The machines of a pool.
+    pub(in crate::vsphere) async fn machines(
+        &self,
+        pool: &Ref<mo::ResourcePool>,
+        resource: &Resource,
+    ) -> Result<Vec<Machine>> {
+        let retrieval = self.client.retrieve().along(pool, props::resource_pool::VM);
+        let found = PATHS
+            .into_iter()
+            .fold(retrieval, |retrieval, path| retrieval.path(path));
+        let found = found
+            .collect()
+            .await
+            .map_err(|error| fault::error(resource, error))?;
+        Ok(found.iter().map(Machine::read).collect())
+    }
+
+    /// The machines of a pool, and no more of them than it takes to tell them apart.
+    pub(in crate::vsphere) async fn members(
+        &self,
+        pool: &Ref<mo::ResourcePool>,
+        resource: &Resource,
+    ) -> Result<Vec<Member>> {
+        let retrieval = self.client.retrieve().along(pool, props::resource_pool::VM);
+        let found = retrieval.property(NAME).property(UUID).collect().await;
+        let found = found.map_err(|error| fault::error(resource, error))?;
+        Ok(found.iter().map(Member::read).collect())
+    }
+
+    /// All machines of the endpoint, likewise.
+    pub(in crate::vsphere) async fn inventory(&self, resource: &Resource) -> Result<Vec<Member>> {
+        let retrieval = self.client.retrieve().within(self.root());
+        let found = retrieval.property(NAME).property(UUID).collect().await;
+        let found = found.map_err(|error| fault::error(resource, error))?;
+        Ok(found.iter().map(Member::read).collect())
+    }
+
+    /// All machines of the endpoint.
+    pub(in crate::vsphere) async fn all_machines(&self) -> Result<Vec<Machine>> {
+        let retrieval = self.client.retrieve().within(self.root());
+        let found = PATHS
+            .into_iter()
+            .fold(retrieval, |retrieval, path| retrieval.path(path));
+        let found = found
+            .collect()
+            .await
+            .map_err(|error| fault::error(&self.resource(), error))?;
+        Ok(found.iter().map(Machine::read).collect())
+    }
+
+    pub(in crate::vsphere) async fn devices(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<Vec<Poly<VirtualDevice>>> {
+        let devices = self.client.read(vm, DEVICES).await;
+        devices
+            .map(Option::unwrap_or_default)
+            .map_err(|error| fault::error(resource, error))
+    }
+
+    pub(in crate::vsphere) async fn create(
+        &self,
+        folder: &Ref<mo::Folder>,
+        pool: &Ref<mo::ResourcePool>,
+        spec: &VirtualMachineConfigSpec,
+        resource: &Resource,
+    ) -> Result<Ref<mo::VirtualMachine>> {
+        self.run(folder.create_vm(spec, pool, None), resource).await
+    }
+
+    pub(in crate::vsphere) async fn reconfigure(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        spec: &VirtualMachineConfigSpec,
+        resource: &Resource,
+    ) -> Result<()> {
+        self.run(vm.reconfig_vm(spec), resource).await
+    }
+
+    /// Destroys a machine that is off, with its files.
+    pub(in crate::vsphere) async fn destroy(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<()> {
+        self.run(vm.destroy(), resource).await
+    }
+}

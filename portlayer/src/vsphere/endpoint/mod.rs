@@ -1,0 +1,81 @@
+//! The endpoint in the words of this implementation: each method is one thing that a plan does,
+//! and gives the errors of the traits.
+
+mod files;
+mod guest;
+mod inventory;
+mod machine;
+mod network;
+mod power;
+mod watch;
+
+use std::time::Duration;
+
+use vim25::{Call, Outcome, TaskOf};
+use vsphere_client::Client;
+
+pub(super) use inventory::Home;
+pub(super) use machine::{Machine, Member};
+
+use super::fault;
+use crate::{Error, Resource, ResourceKind, Result};
+
+/// A connection to ESXi or vCenter. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Endpoint {
+    client: Client,
+    task_timeout: Duration,
+}
+
+impl Endpoint {
+    pub(super) fn new(client: Client, task_timeout: Duration) -> Self {
+        Self {
+            client,
+            task_timeout,
+        }
+    }
+
+    /// The address of the API, without user and password.
+    pub(super) fn url(&self) -> String {
+        format!("https://{}/sdk", self.client.server())
+    }
+
+    /// What errors about the endpoint as a whole speak of.
+    fn resource(&self) -> Resource {
+        Resource::new(ResourceKind::Endpoint, self.client.server())
+    }
+
+    async fn call<R: Outcome + 'static>(&self, call: Call<R>, resource: &Resource) -> Result<R> {
+        self.client
+            .call(call)
+            .await
+            .map_err(|error| fault::error(resource, error))
+    }
+
+    /// Waits for the task to end, in bounded time.
+    async fn run<R: Outcome + 'static>(
+        &self,
+        call: Call<TaskOf<R>>,
+        resource: &Resource,
+    ) -> Result<R> {
+        self.attempt(call, resource)
+            .await?
+            .map_err(|error| fault::error(resource, error))
+    }
+
+    /// The same for a caller that judges the endpoint's faults itself.
+    async fn attempt<R: Outcome + 'static>(
+        &self,
+        call: Call<TaskOf<R>>,
+        resource: &Resource,
+    ) -> Result<vsphere_client::Result<R>> {
+        let run = self.client.run(call);
+        tokio::time::timeout(self.task_timeout, run)
+            .await
+            .map_err(|_elapsed| Error::Timeout {
+                resource: resource.clone(),
+                phase: "a task of the endpoint",
+                source: None,
+            })
+    }
+}

@@ -1,0 +1,52 @@
+//! Watching machines.
+
+use std::ops::ControlFlow;
+
+use futures_util::StreamExt;
+use vim25::{Ref, mo};
+use vsphere_client::Change;
+
+use super::machine::PATHS;
+use super::{Endpoint, Machine};
+use crate::vsphere::fault;
+use crate::{Error, Resource, Result};
+
+impl Endpoint {
+    /// Gives each state of the machine, beginning with the one it is in, to `judge`, until that
+    /// breaks. States in quick succession may be seen as one.
+    ///
+    /// There is no limit of time. Dropping the future ends the watch at the endpoint too.
+    pub(in crate::vsphere) async fn watch<T>(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+        mut judge: impl FnMut(Machine) -> ControlFlow<T> + Send,
+    ) -> Result<T> {
+        let retrieval = self.client.retrieve().objects([vm.clone()]);
+        let retrieval = PATHS
+            .into_iter()
+            .fold(retrieval, |retrieval, path| retrieval.path(path));
+        let mut changes = retrieval.watch();
+        let mut is_there = false;
+        while let Some(change) = changes.next().await {
+            match change.map_err(|error| fault::error(resource, error))? {
+                Change::Entered(properties)
+                | Change::Changed {
+                    object: properties, ..
+                } => {
+                    is_there = true;
+                    if let ControlFlow::Break(found) = judge(Machine::read(&properties)) {
+                        return Ok(found);
+                    }
+                }
+                Change::Left(_) => return Err(Error::not_found(resource.clone())),
+                Change::Complete if !is_there => return Err(Error::not_found(resource.clone())),
+                _ => {}
+            }
+        }
+        Err(Error::internal(
+            resource.clone(),
+            "the endpoint stopped reporting changes",
+        ))
+    }
+}

@@ -1,0 +1,52 @@
+//! What guests said before their machines went off, for endpoints that forget it then.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::{ContainerId, ExitStatus};
+
+/// The ends of runs that were heard of while the machine was on. One that the machine still shows
+/// when it is off is not needed; one that it does not is written to a key that only the host has.
+#[derive(Debug, Default)]
+pub(super) struct LastWords {
+    heard: Mutex<HashMap<ContainerId, (i64, ExitStatus)>>,
+}
+
+impl LastWords {
+    /// The process of the container's nth run ended so.
+    pub(super) fn hear(&self, id: ContainerId, run: i64, exit: ExitStatus) {
+        self.lock().insert(id, (run, exit));
+    }
+
+    /// How the process of that run ended.
+    pub(super) fn recall(&self, id: &ContainerId, run: i64) -> Option<ExitStatus> {
+        self.lock()
+            .get(id)
+            .filter(|(heard, _)| *heard == run)
+            .map(|(_, exit)| *exit)
+    }
+
+    pub(super) fn forget(&self, id: &ContainerId) {
+        self.lock().remove(id);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ContainerId, (i64, ExitStatus)>> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_run_that_was_heard_is_recalled() {
+        let words = LastWords::default();
+        let id = ContainerId::generate();
+        words.hear(id, 1, ExitStatus::Code(3));
+        assert_eq!(words.recall(&id, 1), Some(ExitStatus::Code(3)));
+        assert_eq!(words.recall(&id, 2), None);
+        words.forget(&id);
+        assert_eq!(words.recall(&id, 1), None);
+    }
+}

@@ -1,0 +1,261 @@
+//! Containers on vSphere.
+
+mod create;
+mod last_words;
+mod members;
+mod remove;
+mod start;
+mod stop;
+mod transient;
+mod wait;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use self::last_words::LastWords;
+use self::members::Members;
+use self::transient::Transients;
+use super::endpoint::{Endpoint, Machine};
+use super::life::{Observed, Power, without_guest};
+use super::options::Options;
+use super::place::Place;
+use super::record::{NotAContainer, Record, RunState};
+use crate::exec::{ContainerInfo, ContainerSpec, Listing, Quarantined, Signal, StopOptions};
+use crate::queue::Queues;
+use crate::{
+    Capabilities, Capability, ContainerId, Error, Exec, ExitStatus, Resource, Result, State,
+    StateKind,
+};
+
+/// The containers of one virtual container host on ESXi or vCenter.
+///
+/// Each container is one machine in the host's resource pool. Its configuration and its process's
+/// fate are keys of that machine; power state and keys are the only truth, nothing is remembered
+/// here but where machines are.
+///
+/// # What goes on at the server when a future is dropped
+/// | method | may still happen |
+/// | --- | --- |
+/// | `create` | the machine is made; the same spec then gives `AlreadyExists` |
+/// | `start` | the start is written down, the machine is switched on |
+/// | `stop`, `signal` | the signal is delivered, the machine is switched off |
+/// | `remove` | disks are detached, the machine is destroyed; asking again goes on from there |
+#[derive(Clone, Debug)]
+pub struct VsphereExec {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    endpoint: Endpoint,
+    place: Place,
+    options: Options,
+    capabilities: Capabilities,
+    members: Members,
+    last_words: LastWords,
+    transients: Transients,
+    ids: Queues<ContainerId>,
+    names: Queues<String>,
+}
+
+/// A container's machine as one read shows it, understood.
+struct Sight {
+    machine: Machine,
+    run: RunState,
+    state: State,
+    failure: Option<String>,
+    /// The end of the run, where the machine does not show it any more.
+    unwritten: Option<ExitStatus>,
+}
+
+impl VsphereExec {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        place: Place,
+        options: Options,
+        capabilities: Capabilities,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                endpoint,
+                place,
+                options,
+                capabilities,
+                members: Members::default(),
+                last_words: LastWords::default(),
+                transients: Transients::default(),
+                ids: Queues::default(),
+                names: Queues::default(),
+            }),
+        }
+    }
+
+    /// The contents of the container's configuration file, as it lies on the datastore.
+    ///
+    /// # Errors
+    /// [`NotFound`](Error::NotFound) for the container or the file;
+    /// [`Unsupported`](Error::Unsupported) without [`Capability::VmxContents`].
+    pub async fn vmx(&self, id: &ContainerId) -> Result<Bytes> {
+        let resource = Resource::container(id);
+        let machine = self.shared.machine(id).await?;
+        if !self.shared.capabilities.contains(Capability::VmxContents) {
+            let capability = Capability::VmxContents;
+            return Err(Error::Unsupported {
+                resource,
+                capability,
+                source: None,
+            });
+        }
+        self.shared
+            .endpoint
+            .vmx(&self.shared.place.datastore, &machine.path, &resource)
+            .await
+    }
+}
+
+impl Shared {
+    /// Reads a container's machine.
+    async fn look(&self, id: &ContainerId) -> Result<Sight> {
+        Ok(self.sight(id, self.machine(id).await?))
+    }
+
+    fn sight(&self, id: &ContainerId, machine: Machine) -> Sight {
+        let run = RunState::read(&machine.keys);
+        let mut observed = observed(id, &machine, &run);
+        let unwritten = match observed.power {
+            Power::Off if observed.recorded.is_none() && observed.started.is_empty() => {
+                self.last_words.recall(id, run.starts())
+            }
+            _ => None,
+        };
+        if let (Power::On, Some(exit)) = (observed.power, observed.ended()) {
+            self.last_words.hear(*id, run.starts(), exit);
+        }
+        observed.recorded = observed.recorded.or(unwritten);
+        let state = without_guest(observed.state(), self.capabilities);
+        Sight {
+            machine,
+            run,
+            state: self.transients.apply(id, state),
+            failure: observed.failure().map(str::to_owned),
+            unwritten,
+        }
+    }
+
+    fn require(
+        &self,
+        id: &ContainerId,
+        sight: &Sight,
+        allowed: &'static [StateKind],
+    ) -> Result<()> {
+        let actual = sight.state.kind();
+        if allowed.contains(&actual) {
+            return Ok(());
+        }
+        let source = match &sight.state {
+            State::Broken { reason } => Some(reason.clone().into()),
+            _ => None,
+        };
+        Err(Error::InvalidState {
+            resource: Resource::container(id),
+            actual,
+            allowed,
+            source,
+        })
+    }
+
+    fn info(&self, machine: Machine) -> Result<ContainerInfo, NotAContainer> {
+        let record = Record::read(&machine.keys)?;
+        let sight = self.sight(&record.id, machine);
+        Ok(ContainerInfo {
+            id: record.id,
+            name: record.name,
+            image: record.image,
+            command: record.command,
+            failure: match sight.state {
+                State::Stopped { .. } | State::Starting => sight.failure,
+                _ => None,
+            },
+            state: sight.state,
+            created: record.created,
+            cpus: sight.machine.cpus,
+            memory_mib: sight.machine.memory_mib,
+        })
+    }
+}
+
+fn observed(id: &ContainerId, machine: &Machine, run: &RunState) -> Observed {
+    Observed {
+        power: machine.power,
+        unusable: machine.unusable.clone(),
+        begun: run.starts() > 0,
+        recorded: run.exit(),
+        started: run.started(id),
+        status: run.status(id),
+    }
+}
+
+#[async_trait]
+impl Exec for VsphereExec {
+    fn capabilities(&self) -> Capabilities {
+        self.shared.capabilities
+    }
+
+    async fn create(&self, spec: ContainerSpec) -> Result<ContainerId> {
+        self.shared.create(spec).await
+    }
+
+    async fn start(&self, id: &ContainerId) -> Result<State> {
+        self.shared.start(id).await
+    }
+
+    async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo> {
+        let machine = self.shared.machine(id).await?;
+        self.shared
+            .info(machine)
+            .map_err(|broken| Error::InvalidState {
+                resource: Resource::container(id),
+                actual: StateKind::Broken,
+                allowed: &[],
+                source: Some(broken.into()),
+            })
+    }
+
+    async fn list(&self) -> Result<Listing> {
+        let mut listing = Listing::default();
+        for machine in self.shared.machines().await? {
+            let label = machine.name.clone();
+            match self.shared.info(machine) {
+                Ok(info) => listing.containers.push(info),
+                Err(broken) => listing.quarantined.push(Quarantined {
+                    id: broken.id,
+                    label,
+                    reason: broken.to_string(),
+                }),
+            }
+        }
+        listing
+            .containers
+            .sort_by_key(|container| (container.created, container.id));
+        listing.quarantined.sort_by(|a, b| a.label.cmp(&b.label));
+        Ok(listing)
+    }
+
+    async fn wait(&self, id: &ContainerId) -> Result<ExitStatus> {
+        self.shared.wait(id).await
+    }
+
+    async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus> {
+        self.shared.stop(id, options).await
+    }
+
+    async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()> {
+        self.shared.signal(id, signal).await
+    }
+
+    async fn remove(&self, id: &ContainerId) -> Result<()> {
+        self.shared.remove(id).await
+    }
+}

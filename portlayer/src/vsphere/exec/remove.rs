@@ -1,0 +1,81 @@
+//! Removing a container.
+
+use vim25::types::VirtualMachineConfigSpec;
+
+use super::{Shared, Sight};
+use crate::vsphere::disks::disks;
+use crate::vsphere::hardware::detach;
+use crate::{ContainerId, Error, Resource, Result, StateKind};
+
+impl Shared {
+    /// Destroying a machine removes the files of its disks, and with them the parents that other
+    /// containers live on. So: detach what is shared, see that it is detached, then destroy.
+    pub(super) async fn remove(&self, id: &ContainerId) -> Result<()> {
+        let resource = Resource::container(id);
+        let _turn = self.ids.turn(*id).await;
+        let _removing = self.transients.mark(*id, StateKind::Removing);
+        let mut own = Vec::new();
+        let mut tries = 0;
+        let machine = loop {
+            let sight = self.look(id).await?;
+            self.require(id, &sight, StateKind::REMOVABLE)?;
+            match self.detach_shared(&sight, &resource, &mut own).await {
+                Ok(true) => break sight.machine,
+                // Look again, whether all are gone.
+                Ok(false) => {}
+                Err(Error::Conflict { .. }) if tries < self.options.conflict_retries => tries += 1,
+                Err(error) => return Err(error),
+            }
+        };
+        self.endpoint.destroy(&machine.vm, &resource).await?;
+        self.members.forget(id);
+        self.last_words.forget(id);
+        for disk in own {
+            self.endpoint
+                .delete_disk(&self.place.datacenter, &disk, &resource)
+                .await?;
+        }
+        // What an earlier try detached and did not get to delete is there too.
+        let directory = machine.directory();
+        if directory == self.place.surroundings.directory(id) {
+            self.endpoint
+                .delete_file(&self.place.datastore, &directory, &resource)
+                .await?;
+        }
+        tracing::debug!(container = %id, "removed");
+        Ok(())
+    }
+
+    /// Takes the disks that must survive off the machine. Gives whether there was none left.
+    /// Those of them that are only this container's, children in its directory, go to `own`.
+    async fn detach_shared(
+        &self,
+        sight: &Sight,
+        resource: &Resource,
+        own: &mut Vec<String>,
+    ) -> Result<bool> {
+        let vm = &sight.machine.vm;
+        let directory = sight.machine.directory();
+        let devices = self.endpoint.devices(vm, resource).await?;
+        let shared: Vec<_> = disks(&devices)
+            .into_iter()
+            .filter(|disk| disk.must_be_detached(&directory))
+            .collect();
+        if shared.is_empty() {
+            return Ok(true);
+        }
+        let change = VirtualMachineConfigSpec {
+            change_version: sight.machine.change_version.clone(),
+            device_change: shared.iter().map(|disk| detach(disk.device)).collect(),
+            ..VirtualMachineConfigSpec::default()
+        };
+        self.endpoint.reconfigure(vm, &change, resource).await?;
+        own.extend(
+            shared
+                .iter()
+                .filter(|d| d.is_in(&directory))
+                .map(|disk| disk.file.clone()),
+        );
+        Ok(false)
+    }
+}

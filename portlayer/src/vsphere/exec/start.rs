@@ -1,0 +1,100 @@
+//! Starting a container.
+
+use std::ops::ControlFlow;
+
+use vim25::types::VirtualMachineConfigSpec;
+
+use super::{Shared, Sight};
+use crate::vsphere::machine::options;
+use crate::vsphere::record::RunState;
+use crate::{Capability, ContainerId, Error, Resource, Result, State, StateKind};
+
+impl Shared {
+    pub(super) async fn start(&self, id: &ContainerId) -> Result<State> {
+        let resource = Resource::container(id);
+        let sight = {
+            let _turn = self.ids.turn(*id).await;
+            let sight = self.look(id).await?;
+            self.require(id, &sight, StateKind::STARTABLE)?;
+            let _starting = self.transients.mark(*id, StateKind::Starting);
+            self.begin_run(id, &sight).await?;
+            self.endpoint.power_on(&sight.machine.vm, &resource).await?;
+            sight
+        };
+        if !self.capabilities.contains(Capability::GuestKeys) {
+            return Ok(State::Starting);
+        }
+        // Others may stop it meanwhile: the turn is over.
+        let report = self
+            .endpoint
+            .watch(&sight.machine.vm, &resource, |machine| {
+                let sight = self.sight(id, machine);
+                match (sight.failure, sight.state) {
+                    (Some(reason), _) => ControlFlow::Break(Err(Error::GuestFailed {
+                        resource: resource.clone(),
+                        reason: reason.into(),
+                        source: None,
+                    })),
+                    (None, state @ (State::Running | State::Stopped { .. })) => {
+                        ControlFlow::Break(Ok(state))
+                    }
+                    (None, State::Broken { reason }) => {
+                        ControlFlow::Break(Err(Error::InvalidState {
+                            resource: resource.clone(),
+                            actual: StateKind::Broken,
+                            allowed: StateKind::STARTABLE,
+                            source: Some(reason.into()),
+                        }))
+                    }
+                    (None, _) => ControlFlow::Continue(()),
+                }
+            });
+        match tokio::time::timeout(self.options.start_timeout, report).await {
+            Ok(report) => {
+                let state = report??;
+                if let State::Stopped { .. } = state {
+                    self.write_down(id).await;
+                }
+                Ok(state)
+            }
+            Err(_elapsed) => Err(Error::Timeout {
+                resource,
+                phase: "the guest's report that the process started",
+                source: None,
+            }),
+        }
+    }
+
+    /// Writes down that a run begins and clears what the guest said about the last one, while the
+    /// machine is off: such keys written to a machine that is on do not last.
+    async fn begin_run(&self, id: &ContainerId, sight: &Sight) -> Result<()> {
+        self.write_run(id, sight, &sight.run.restarted()).await
+    }
+
+    /// Changes the keys of a machine that is off from those of `sight` to `run`, unless somebody
+    /// else changed the machine meanwhile.
+    pub(super) async fn write_run(
+        &self,
+        id: &ContainerId,
+        sight: &Sight,
+        run: &RunState,
+    ) -> Result<()> {
+        let resource = Resource::container(id);
+        let dialect =
+            guestinfo::Dialect::detect(sight.machine.keys.keys()).unwrap_or(self.options.dialect);
+        let changes = run
+            .changes(&sight.run, dialect)
+            .map_err(|error| Error::internal(resource.clone(), error))?;
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let change = VirtualMachineConfigSpec {
+            change_version: sight.machine.change_version.clone(),
+            extra_config: options(changes),
+            ..VirtualMachineConfigSpec::default()
+        };
+        self.endpoint
+            .reconfigure(&sight.machine.vm, &change, &resource)
+            .await
+    }
+}

@@ -1,0 +1,221 @@
+//! Devices of new machines, as changes of a specification.
+//!
+//! New devices have negative keys, which the server replaces; a device names its controller by
+//! that key within one specification.
+
+use vim25::types::{
+    ParaVirtualSCSIController, VirtualCdrom, VirtualCdromIsoBackingInfo, VirtualController,
+    VirtualDevice, VirtualDeviceBackingInfo, VirtualDeviceConfigSpec, VirtualDeviceConnectInfo,
+    VirtualDeviceFileBackingInfo, VirtualDeviceURIBackingInfo, VirtualDisk,
+    VirtualDiskFlatVer2BackingInfo, VirtualEthernetCard, VirtualIDEController,
+    VirtualSCSIController, VirtualSerialPort, VirtualSerialPortURIBackingInfo, VirtualVmxnet,
+    VirtualVmxnet3,
+};
+use vim25::types::{
+    VirtualDeviceConfigSpecFileOperation, VirtualDeviceConfigSpecOperation,
+    VirtualDeviceURIBackingOptionDirection, VirtualDiskMode, VirtualSCSISharing,
+};
+use vim25::{IsA, Poly, Ref, mo};
+
+const IDE: i32 = -200;
+const CDROM: i32 = -201;
+const SERIAL: i32 = -202;
+const NIC: i32 = -203;
+const SCSI: i32 = -204;
+const DISK: i32 = -205;
+
+/// `ide0` and, at its first place, a CD drive with this image: `[datastore] path`.
+pub(super) fn cdrom(
+    image: &str,
+    datastore: &Ref<mo::Datastore>,
+) -> Vec<Poly<VirtualDeviceConfigSpec>> {
+    vec![
+        add(ide_controller()),
+        add(cdrom_drive(IDE, image, datastore)),
+    ]
+}
+
+/// `ide0`, empty.
+pub(super) fn ide_controller() -> VirtualIDEController {
+    VirtualIDEController {
+        base: controller(IDE),
+    }
+}
+
+/// A CD drive at the first place of the IDE controller with this key.
+pub(super) fn cdrom_drive(
+    controller: i32,
+    image: &str,
+    datastore: &Ref<mo::Datastore>,
+) -> VirtualCdrom {
+    let backing = VirtualCdromIsoBackingInfo {
+        base: file(image, datastore),
+    };
+    VirtualCdrom {
+        base: VirtualDevice {
+            controller_key: Some(controller),
+            unit_number: Some(0),
+            ..connected(CDROM, Poly::new(backing))
+        },
+    }
+}
+
+/// A CD drive with this image on the first free place of the IDE controllers among the devices.
+pub(super) fn cdrom_for(
+    devices: &[Poly<VirtualDevice>],
+    image: &str,
+    datastore: &Ref<mo::Datastore>,
+) -> Option<Poly<VirtualDeviceConfigSpec>> {
+    let mut controllers: Vec<_> = devices
+        .iter()
+        .filter(|device| device.is::<VirtualIDEController>())
+        .filter_map(|device| device.base::<VirtualController>().ok().flatten())
+        .collect();
+    controllers.sort_by_key(|controller| controller.bus_number);
+    let is_free = |key: i32, unit: i32| {
+        !devices
+            .iter()
+            .filter_map(|device| device.base::<VirtualDevice>().ok().flatten())
+            .any(|device| device.controller_key == Some(key) && device.unit_number == Some(unit))
+    };
+    let (key, unit) = controllers
+        .iter()
+        .flat_map(|controller| [(controller.key, 0), (controller.key, 1)])
+        .find(|(key, unit)| is_free(*key, *unit))?;
+    let mut drive = cdrom_drive(key, image, datastore);
+    drive.base.unit_number = Some(unit);
+    Some(add(drive))
+}
+
+/// `serial0`, which calls this URI.
+pub(super) fn serial(uri: &str) -> Poly<VirtualDeviceConfigSpec> {
+    let backing = VirtualSerialPortURIBackingInfo {
+        base: VirtualDeviceURIBackingInfo {
+            service_uri: uri.to_owned(),
+            direction: VirtualDeviceURIBackingOptionDirection::Client
+                .as_str()
+                .to_owned(),
+            ..VirtualDeviceURIBackingInfo::default()
+        },
+    };
+    add(VirtualSerialPort {
+        base: connected(SERIAL, Poly::new(backing)),
+        // The guest polls the port: without this it takes a whole processor.
+        yield_on_poll: true,
+    })
+}
+
+/// `ethernet0`, the `position`th card of a specification, on the network behind this backing.
+pub(super) fn nic(
+    position: i32,
+    backing: Poly<VirtualDeviceBackingInfo>,
+) -> Poly<VirtualDeviceConfigSpec> {
+    // Clear of the other keys: a machine has at most ten cards.
+    let key = if position == 0 {
+        NIC
+    } else {
+        NIC - 100 - position
+    };
+    let card = VirtualEthernetCard {
+        base: connected(key, backing),
+        ..VirtualEthernetCard::default()
+    };
+    add(VirtualVmxnet3 {
+        base: VirtualVmxnet { base: card },
+        ..VirtualVmxnet3::default()
+    })
+}
+
+/// `scsi0`, and at its first place a new empty disk in the machine's directory, which takes space
+/// as it is written to.
+pub(super) fn new_disk(
+    capacity_kib: i64,
+    datastore: &Ref<mo::Datastore>,
+) -> Vec<Poly<VirtualDeviceConfigSpec>> {
+    let scsi = ParaVirtualSCSIController {
+        base: VirtualSCSIController {
+            base: controller(SCSI),
+            shared_bus: VirtualSCSISharing::NoSharing,
+            ..VirtualSCSIController::default()
+        },
+    };
+    let backing = VirtualDiskFlatVer2BackingInfo {
+        // The server names a disk without a name after its machine.
+        base: file("", datastore),
+        disk_mode: VirtualDiskMode::Persistent.as_str().to_owned(),
+        thin_provisioned: Some(true),
+        ..VirtualDiskFlatVer2BackingInfo::default()
+    };
+    let disk = VirtualDisk {
+        base: VirtualDevice {
+            key: DISK,
+            backing: Some(Poly::new(backing)),
+            controller_key: Some(SCSI),
+            unit_number: Some(0),
+            ..VirtualDevice::default()
+        },
+        capacity_in_kb: capacity_kib,
+        ..VirtualDisk::default()
+    };
+    let create = VirtualDeviceConfigSpec {
+        operation: Some(VirtualDeviceConfigSpecOperation::Add),
+        file_operation: Some(VirtualDeviceConfigSpecFileOperation::Create),
+        device: Poly::new(disk),
+        ..VirtualDeviceConfigSpec::default()
+    };
+    vec![add(scsi), Poly::new(create)]
+}
+
+/// Adds a device.
+pub(super) fn add<T>(device: T) -> Poly<VirtualDeviceConfigSpec>
+where
+    T: vim25::DataObject + IsA<VirtualDevice>,
+{
+    Poly::new(VirtualDeviceConfigSpec {
+        operation: Some(VirtualDeviceConfigSpecOperation::Add),
+        device: Poly::new(device),
+        ..VirtualDeviceConfigSpec::default()
+    })
+}
+
+/// Takes a device away and leaves its files. The device is sent back as it was read.
+pub(super) fn detach(device: &Poly<VirtualDevice>) -> Poly<VirtualDeviceConfigSpec> {
+    Poly::new(VirtualDeviceConfigSpec {
+        operation: Some(VirtualDeviceConfigSpecOperation::Remove),
+        device: device.clone(),
+        ..VirtualDeviceConfigSpec::default()
+    })
+}
+
+fn controller(key: i32) -> VirtualController {
+    VirtualController {
+        base: VirtualDevice {
+            key,
+            ..VirtualDevice::default()
+        },
+        bus_number: 0,
+        ..VirtualController::default()
+    }
+}
+
+fn connected(key: i32, backing: Poly<VirtualDeviceBackingInfo>) -> VirtualDevice {
+    VirtualDevice {
+        key,
+        backing: Some(backing),
+        connectable: Some(Box::new(VirtualDeviceConnectInfo {
+            start_connected: true,
+            allow_guest_control: true,
+            connected: true,
+            ..VirtualDeviceConnectInfo::default()
+        })),
+        ..VirtualDevice::default()
+    }
+}
+
+fn file(name: &str, datastore: &Ref<mo::Datastore>) -> VirtualDeviceFileBackingInfo {
+    VirtualDeviceFileBackingInfo {
+        file_name: name.to_owned(),
+        datastore: Some(datastore.clone()),
+        ..VirtualDeviceFileBackingInfo::default()
+    }
+}

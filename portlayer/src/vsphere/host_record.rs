@@ -1,0 +1,232 @@
+//! A virtual container host as its appliance's keys have it.
+
+use guestinfo::vic::{
+    ComputeResource, Connection, ContainerNetwork, Containers, CreateTime, ExecutorConfig,
+    HostNetworks, Identity, Storage, Target, VirtualContainerHostConfig,
+};
+use guestinfo::{Dialect, EncodeError, GoUrl, GuestInfo, decode, encode};
+use jiff::Timestamp;
+
+use super::record::Keys;
+
+/// What an appliance's id says until its installation is finished; later it is the appliance's
+/// reference.
+const CREATING: &str = "CreatingVCH";
+
+/// The network of all containers that name no other.
+const BRIDGE: &str = "bridge";
+
+/// What is stored of a host.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct HostRecord {
+    pub(super) name: String,
+    /// The appliance's reference, once the host is complete.
+    pub(super) appliance: Option<String>,
+    /// The bridge network, by name.
+    pub(super) bridge_network: String,
+    /// Where the containers' serial lines connect to.
+    pub(super) address: String,
+}
+
+/// What else a new host writes down, for the programs in its appliance.
+#[derive(Clone, Debug)]
+pub(super) struct Particulars {
+    /// The endpoint's URL, without user and password.
+    pub(super) target: String,
+    pub(super) datastore: String,
+    /// The directory of the host's files on that datastore.
+    pub(super) directory: String,
+    /// The pool's reference.
+    pub(super) pool: String,
+    /// The image that containers boot: `[datastore] path`.
+    pub(super) bootstrap_iso: String,
+    pub(super) created: Timestamp,
+}
+
+/// Ours alone: VIC asks the appliance's guest for its address each time.
+#[derive(Clone, Debug, Default, GuestInfo)]
+struct Extra {
+    #[guestinfo(key = "portlayer", scope = "hidden")]
+    host: HostOnly,
+}
+
+#[derive(Clone, Debug, Default, GuestInfo)]
+struct HostOnly {
+    #[guestinfo(key = "address", scope = "hidden", default)]
+    address: String,
+}
+
+impl HostRecord {
+    /// The keys of an appliance that is being made: enough to find it again.
+    pub(super) fn creating(name: &str, dialect: Dialect) -> Result<Keys, EncodeError> {
+        let config = VirtualContainerHostConfig {
+            executor: executor(name, CREATING, Timestamp::default()),
+            ..VirtualContainerHostConfig::default()
+        };
+        encode(&config, dialect)
+    }
+
+    /// All keys of the host.
+    pub(super) fn keys(&self, more: &Particulars, dialect: Dialect) -> Result<Keys, EncodeError> {
+        let id = self.appliance.as_deref().unwrap_or(CREATING);
+        let images = GoUrl {
+            scheme: "ds".into(),
+            host: more.datastore.clone(),
+            path: format!("/{}", more.directory),
+            ..GoUrl::default()
+        };
+        let mut bridge = ContainerNetwork::default();
+        bridge.common.name = BRIDGE.into();
+        bridge.kind = BRIDGE.into();
+        let config = VirtualContainerHostConfig {
+            executor: executor(&self.name, id, more.created),
+            connection: Connection {
+                target: Target(more.target.clone()),
+                ..Connection::default()
+            },
+            storage: Storage {
+                image_stores: vec![images],
+                ..Storage::default()
+            },
+            networks: HostNetworks {
+                bridge_network: self.bridge_network.clone(),
+                container_networks: [(BRIDGE.to_owned(), bridge)].into(),
+                ..HostNetworks::default()
+            },
+            containers: Containers {
+                compute_resources: vec![ComputeResource {
+                    kind: "ResourcePool".into(),
+                    value: more.pool.clone(),
+                }],
+                bootstrap_image_path: more.bootstrap_iso.clone(),
+                name_convention: "{name}-{id}".into(),
+                ..Containers::default()
+            },
+            ..VirtualContainerHostConfig::default()
+        };
+        let mut keys = encode(&config, dialect)?;
+        let extra = Extra {
+            host: HostOnly {
+                address: self.address.clone(),
+            },
+        };
+        keys.extend(encode(&extra, dialect)?);
+        Ok(keys)
+    }
+
+    /// The host whose appliance has these keys; `None` if they are of something else.
+    pub(super) fn read(keys: &Keys) -> Option<Self> {
+        let config = decode::<VirtualContainerHostConfig>(keys).value;
+        let identity = config.executor.common;
+        if identity.id.is_empty() {
+            return None;
+        }
+        let address = decode::<Extra>(keys).value.host.address;
+        Some(Self {
+            address: if address.is_empty() {
+                identity.name.clone()
+            } else {
+                address
+            },
+            appliance: (identity.id != CREATING).then_some(identity.id),
+            name: identity.name,
+            bridge_network: config.networks.bridge_network,
+        })
+    }
+}
+
+fn executor(name: &str, id: &str, created: Timestamp) -> ExecutorConfig {
+    ExecutorConfig {
+        common: Identity {
+            id: id.into(),
+            name: name.into(),
+            ..Identity::default()
+        },
+        create_time: CreateTime(created),
+        ..ExecutorConfig::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use super::*;
+
+    fn record() -> HostRecord {
+        HostRecord {
+            name: "vch-1".into(),
+            appliance: Some("vm-7".into()),
+            bridge_network: "VM Network".into(),
+            address: "10.0.0.7".into(),
+        }
+    }
+
+    fn particulars() -> Particulars {
+        Particulars {
+            target: "https://esx.example/sdk".into(),
+            datastore: "fast".into(),
+            directory: "vch-1".into(),
+            pool: "resgroup-9".into(),
+            bootstrap_iso: "[fast] vch-1/bootstrap.iso".into(),
+            created: Timestamp::from_second(1_467_000_000).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_host_is_read_as_it_was_written() {
+        for dialect in Dialect::ALL {
+            let keys = record().keys(&particulars(), dialect).unwrap();
+            assert_eq!(HostRecord::read(&keys), Some(record()));
+            let keys = HostRecord::creating("vch-1", dialect).unwrap();
+            assert_eq!(HostRecord::read(&keys).unwrap().appliance, None);
+        }
+    }
+
+    #[test]
+    fn a_container_is_no_host() {
+        let spec = crate::exec::ContainerSpec::new("a", "b", crate::exec::Command::new("/c"));
+        let record = super::super::record::Record::new(&spec, Timestamp::default());
+        for dialect in Dialect::ALL {
+            assert_eq!(HostRecord::read(&record.keys(dialect).unwrap()), None);
+        }
+    }
+
+    #[test]
+    fn vic_finds_its_keys() {
+        let keys = record().keys(&particulars(), Dialect::Vic04).unwrap();
+        for (key, text) in [
+            ("guestinfo./init/common/id", "vm-7"),
+            ("guestinfo./init/common/name", "vch-1"),
+            ("guestinfo./target/Host", "esx.example"),
+            ("guestinfo./image_stores", "0"),
+            ("guestinfo./image_stores|0/Scheme", "ds"),
+            ("guestinfo./image_stores|0/Host", "fast"),
+            ("guestinfo./image_stores|0/Path", "/vch-1"),
+            ("guestinfo./bridge_network", "VM Network"),
+            ("guestinfo./container_networks", "bridge"),
+            ("guestinfo./ComputeResources", "0"),
+            ("guestinfo./ComputeResources|0/Type", "ResourcePool"),
+            ("guestinfo./ComputeResources|0/Value", "resgroup-9"),
+        ] {
+            assert_eq!(keys.get(key).map(String::as_str), Some(text), "{key}");
+        }
+        let keys = record().keys(&particulars(), Dialect::Vic1).unwrap();
+        for (key, text) in [
+            ("guestinfo.vice./init/common/id", "vm-7"),
+            ("guestinfo.vice./connect/target", "https://esx.example/sdk"),
+            ("guestinfo.vice./storage/image_stores|0/Host", "fast"),
+            ("guestinfo.vice./network/bridge_network", "VM Network"),
+            (
+                "guestinfo.vice./container/bootstrap_image_path",
+                "[fast] vch-1/bootstrap.iso",
+            ),
+            (
+                "guestinfo.vice./container/ComputeResources|0/Value",
+                "resgroup-9",
+            ),
+        ] {
+            assert_eq!(keys.get(key).map(String::as_str), Some(text), "{key}");
+        }
+    }
+}

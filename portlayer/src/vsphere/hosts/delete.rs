@@ -1,0 +1,100 @@
+//! Removing a host.
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+
+use super::Shared;
+use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, split};
+use crate::exec::ExecExt;
+use crate::host::Containers;
+use crate::vsphere::exec::VsphereExec;
+use crate::{Capabilities, Error, Exec, Resource, Result};
+
+/// How many containers are removed at a time.
+const AT_A_TIME: usize = 8;
+
+impl Shared {
+    /// The appliance goes last, because it is what the host is found by: whatever happens before,
+    /// asking again goes on.
+    pub(super) async fn delete(&self, name: &str, containers: Containers) -> Result<()> {
+        let host = Resource::host(name);
+        let found = self.find(name).await?;
+        let home = self.endpoint.home(&found.machine.vm, &host).await?;
+        let directory = found.machine.directory();
+        let datastore = self
+            .endpoint
+            .datastore(&home.datacenter, Some(split(&directory).0))
+            .await?;
+        // Without a pool of its own there is nothing that is surely this host's: an earlier
+        // delete has removed the pool, and with it the last container.
+        let own_pool = (home.pool_name == name).then(|| home.pool.clone());
+        if own_pool.is_some() {
+            let place = self.place_of(&found, home).await?;
+            // What the endpoint lacks does not matter for what is off in the end.
+            let capabilities = self
+                .capabilities
+                .get()
+                .copied()
+                .unwrap_or(Capabilities::none());
+            let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
+            let exec = VsphereExec::new(endpoint, place, options, capabilities);
+            remove_all(&exec, &host, containers).await?;
+        }
+        let vm = &found.machine.vm;
+        self.endpoint.power_off(vm, &host).await?;
+        for file in [APPLIANCE_ISO, BOOTSTRAP_ISO] {
+            self.endpoint
+                .delete_file(&datastore, &format!("{directory}/{file}"), &host)
+                .await?;
+        }
+        if let Some(pool) = own_pool {
+            // The appliance moves to the pool's parent.
+            self.endpoint.destroy_pool(&pool, &host).await?;
+        }
+        self.endpoint.destroy(vm, &host).await?;
+        if split(&directory).1 == name {
+            self.endpoint
+                .delete_file(&datastore, &directory, &host)
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+async fn remove_all(exec: &VsphereExec, host: &Resource, containers: Containers) -> Result<()> {
+    let listing = exec.list().await?;
+    let mut in_the_way: Vec<_> = listing
+        .quarantined
+        .iter()
+        .filter(|broken| broken.id.is_none() || containers == Containers::Refuse)
+        .map(|broken| broken.label.clone())
+        .collect();
+    if containers == Containers::Refuse {
+        in_the_way.extend(
+            listing
+                .containers
+                .iter()
+                .map(|container| container.name.clone()),
+        );
+    }
+    if !in_the_way.is_empty() {
+        in_the_way.sort();
+        return Err(Error::InUse {
+            resource: host.clone(),
+            by: in_the_way.join(", ").into(),
+            source: None,
+        });
+    }
+    let known = listing.containers.iter().map(|container| container.id);
+    let ids: Vec<_> = known
+        .chain(listing.quarantined.iter().filter_map(|broken| broken.id))
+        .collect();
+    stream::iter(ids)
+        .map(Ok)
+        .try_for_each_concurrent(AT_A_TIME, |id| async move {
+            match exec.remove_forced(&id).await {
+                Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+}

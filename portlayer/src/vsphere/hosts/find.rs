@@ -1,0 +1,139 @@
+//! Finding hosts by the keys of their appliances.
+
+use vim25::Poly;
+
+use super::Shared;
+use crate::host::{HostInfo, HostState};
+use crate::vsphere::endpoint::{Home, Machine};
+use crate::vsphere::host_record::HostRecord;
+use crate::vsphere::life::Power;
+use crate::vsphere::machine::Surroundings;
+use crate::vsphere::place::Place;
+use crate::{Error, Resource, Result, StateKind};
+
+/// The file of the image that the appliance boots, in the host's directory.
+pub(super) const APPLIANCE_ISO: &str = "appliance.iso";
+/// The file of the image that containers boot, in the host's directory.
+pub(super) const BOOTSTRAP_ISO: &str = "bootstrap.iso";
+
+/// A host that was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) record: HostRecord,
+    pub(super) machine: Machine,
+}
+
+impl Found {
+    pub(super) fn read(machine: Machine) -> Option<Self> {
+        let record = HostRecord::read(&machine.keys)?;
+        Some(Self { record, machine })
+    }
+
+    pub(super) fn info(&self) -> HostInfo {
+        let directory = self.machine.directory();
+        let (datastore, path) = split(&directory);
+        HostInfo {
+            name: self.machine.name.clone(),
+            state: match (&self.record.appliance, self.machine.power) {
+                (None, _) => HostState::Unfinished,
+                (Some(_), Power::On) => HostState::Running,
+                (Some(_), Power::Off | Power::Suspended) => HostState::Off,
+            },
+            datastore: datastore.to_owned(),
+            directory: path.to_owned(),
+            bridge_network: self.record.bridge_network.clone(),
+            address: self.record.address.clone(),
+        }
+    }
+}
+
+/// `[datastore] path` as its two parts.
+pub(super) fn split(path: &str) -> (&str, &str) {
+    match path.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((datastore, path)) => (datastore, path.trim_start()),
+        None => ("", path),
+    }
+}
+
+impl Shared {
+    /// The host whose appliance is the machine of this name.
+    pub(super) async fn find(&self, name: &str) -> Result<Found> {
+        let host = Resource::host(name);
+        for member in self.endpoint.inventory(&host).await? {
+            if member.name != name {
+                continue;
+            }
+            let machine = self.endpoint.machine(&member.vm, &host).await?;
+            if let Some(found) = Found::read(machine) {
+                return Ok(found);
+            }
+        }
+        Err(Error::not_found(host))
+    }
+
+    pub(super) async fn list(&self) -> Result<Vec<HostInfo>> {
+        let machines = self.endpoint.all_machines().await?;
+        let mut hosts: Vec<_> = machines
+            .into_iter()
+            .filter_map(Found::read)
+            .map(|f| f.info())
+            .collect();
+        hosts.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(hosts)
+    }
+
+    /// Where the containers of the host of this name are.
+    pub(super) async fn place(&self, name: &str) -> Result<Place> {
+        let found = self.find(name).await?;
+        if found.record.appliance.is_none() {
+            return Err(Error::InvalidState {
+                resource: Resource::host(name),
+                actual: StateKind::Broken,
+                allowed: &[],
+                source: Some(
+                    "its installation was not finished: delete it and install it again".into(),
+                ),
+            });
+        }
+        let home = self
+            .endpoint
+            .home(&found.machine.vm, &Resource::host(name))
+            .await?;
+        let network = &found.record.bridge_network;
+        let bridge = self.endpoint.network(&home.datacenter, network).await?;
+        let mut place = self.place_of(&found, home).await?;
+        place.bridge = bridge;
+        Ok(place)
+    }
+
+    /// The same for a host that is only taken down: nothing needs to be complete.
+    pub(super) async fn place_of(&self, found: &Found, home: Home) -> Result<Place> {
+        let host = Resource::host(&found.machine.name);
+        let directory = found.machine.directory();
+        let (datastore_name, _) = split(&directory);
+        let datastore = self
+            .endpoint
+            .datastore(&home.datacenter, Some(datastore_name))
+            .await?;
+        let namespace = found.machine.uuid.ok_or_else(|| {
+            Error::internal(host, "the endpoint does not give the UUID of its appliance")
+        })?;
+        let surroundings = Surroundings {
+            datastore: datastore.reference().clone(),
+            datastore_name: datastore.name().to_owned(),
+            bootstrap_iso: format!("{directory}/{BOOTSTRAP_ISO}"),
+            address: found.record.address.clone(),
+            namespace,
+        };
+        Ok(Place {
+            name: found.machine.name.clone(),
+            appliance: found.machine.vm.clone(),
+            pool: home.pool,
+            folder: home.folder,
+            datacenter: home.datacenter,
+            datastore,
+            bridge: Poly::default(),
+            surroundings,
+        })
+    }
+}

@@ -1,0 +1,217 @@
+//! From what is seen of a container's machine to the container's state.
+
+use crate::{Capabilities, Capability, ExitStatus, State};
+
+/// Whether a machine is on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Power {
+    On,
+    Off,
+    Suspended,
+}
+
+/// What the machine shows. The power state and the keys that only the host can write are the
+/// endpoint's word, the rest is the guest's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Observed {
+    pub(crate) power: Power,
+    /// Why the endpoint cannot work with the machine, if it cannot.
+    pub(crate) unusable: Option<String>,
+    /// Host only: it was started at least once.
+    pub(crate) begun: bool,
+    /// Host only: the exit of the last run, written down when the machine was seen to be off.
+    pub(crate) recorded: Option<ExitStatus>,
+    /// The guest's word on the launch: empty before it, `true` after it, else why it failed.
+    pub(crate) started: String,
+    /// The guest's word on the end.
+    pub(crate) status: Option<i32>,
+}
+
+/// What the guest says in place of a reason when the process started.
+const STARTED: &str = "true";
+
+impl Observed {
+    pub(crate) fn state(&self) -> State {
+        if let Some(reason) = &self.unusable {
+            return State::Broken {
+                reason: reason.clone(),
+            };
+        }
+        match self.power {
+            Power::Suspended => State::Broken {
+                reason: "its machine is suspended: resume or switch it off".into(),
+            },
+            Power::On if self.started == STARTED => State::Running,
+            Power::On => State::Starting,
+            // A machine that an operator switched on has the guest's word only.
+            Power::Off if self.begun || !self.started.is_empty() => {
+                State::Stopped { exit: self.exit() }
+            }
+            Power::Off => State::Created,
+        }
+    }
+
+    /// Why the process was not launched, in the guest's words.
+    pub(crate) fn failure(&self) -> Option<&str> {
+        (!self.started.is_empty() && self.started != STARTED).then_some(&*self.started)
+    }
+
+    /// How the process ended, if the guest reported it; the machine goes off next.
+    pub(crate) fn ended(&self) -> Option<ExitStatus> {
+        self.status.filter(|_| self.started == STARTED).map(exit_of)
+    }
+
+    fn exit(&self) -> ExitStatus {
+        self.recorded
+            .or_else(|| self.ended())
+            .unwrap_or(ExitStatus::Lost)
+    }
+}
+
+/// The exit that a guest means by a status: what a wait gives on Linux in Go, negative for a
+/// signal. `-1` is what VIC's guest writes for any signal; it does not say which.
+pub(crate) fn exit_of(status: i32) -> ExitStatus {
+    match u8::try_from(-i64::from(status)) {
+        Ok(1) => ExitStatus::Signal(0),
+        Ok(signal @ 2..=64) => ExitStatus::Signal(signal),
+        _ => ExitStatus::Code(status),
+    }
+}
+
+/// Without a guest that reports nothing is ever `Running`, and no exit is known: keys that look
+/// otherwise were written by somebody else.
+pub(crate) fn without_guest(state: State, capabilities: Capabilities) -> State {
+    if capabilities.contains(Capability::GuestKeys) {
+        return state;
+    }
+    match state {
+        State::Running => State::Starting,
+        State::Stopped { .. } => State::Stopped {
+            exit: ExitStatus::Lost,
+        },
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn machine(power: Power, started: &str, status: Option<i32>) -> Observed {
+        Observed {
+            power,
+            unusable: None,
+            begun: !started.is_empty(),
+            recorded: None,
+            started: started.into(),
+            status,
+        }
+    }
+
+    #[test]
+    fn power_and_keys_give_the_state() {
+        let stopped = |exit| State::Stopped { exit };
+        for (power, started, status, expected) in [
+            (Power::Off, "", None, State::Created),
+            (Power::On, "", None, State::Starting),
+            (Power::On, "true", None, State::Running),
+            // The guest reports the end before it switches off.
+            (Power::On, "true", Some(3), State::Running),
+            (Power::Off, "true", Some(3), stopped(ExitStatus::Code(3))),
+            (Power::Off, "true", Some(0), stopped(ExitStatus::Code(0))),
+            (
+                Power::Off,
+                "true",
+                Some(-15),
+                stopped(ExitStatus::Signal(15)),
+            ),
+            (Power::Off, "true", Some(-1), stopped(ExitStatus::Signal(0))),
+            (Power::Off, "true", None, stopped(ExitStatus::Lost)),
+            // A status without a start, or beside a failure, is not the process's.
+            (
+                Power::Off,
+                "no such file",
+                Some(0),
+                stopped(ExitStatus::Lost),
+            ),
+        ] {
+            assert_eq!(
+                machine(power, started, status).state(),
+                expected,
+                "{started} {status:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_machine_that_went_off_before_the_guest_spoke_is_stopped_and_not_created() {
+        let observed = Observed {
+            begun: true,
+            ..machine(Power::Off, "", None)
+        };
+        assert_eq!(
+            observed.state(),
+            State::Stopped {
+                exit: ExitStatus::Lost
+            }
+        );
+    }
+
+    #[test]
+    fn what_the_host_wrote_down_wins() {
+        let recorded = Some(ExitStatus::Code(4));
+        let observed = Observed {
+            recorded,
+            begun: true,
+            ..machine(Power::Off, "", None)
+        };
+        assert_eq!(
+            observed.state(),
+            State::Stopped {
+                exit: ExitStatus::Code(4)
+            }
+        );
+    }
+
+    #[test]
+    fn a_machine_that_cannot_be_used_is_broken_whatever_its_keys_say() {
+        let unusable = Some("its files cannot be reached".to_owned());
+        let observed = Observed {
+            unusable,
+            ..machine(Power::On, "true", None)
+        };
+        assert!(matches!(observed.state(), State::Broken { .. }));
+        assert!(matches!(
+            machine(Power::Suspended, "true", None).state(),
+            State::Broken { .. }
+        ));
+    }
+
+    #[test]
+    fn without_a_guest_nothing_is_claimed() {
+        let none = Capabilities::none();
+        assert_eq!(without_guest(State::Running, none), State::Starting);
+        assert_eq!(
+            without_guest(
+                State::Stopped {
+                    exit: ExitStatus::Code(0)
+                },
+                none
+            ),
+            State::Stopped {
+                exit: ExitStatus::Lost
+            }
+        );
+        assert_eq!(without_guest(State::Created, none), State::Created);
+    }
+
+    #[test]
+    fn failure_is_the_guest_word_unless_it_started() {
+        assert_eq!(
+            machine(Power::Off, "no such file", None).failure(),
+            Some("no such file")
+        );
+        assert_eq!(machine(Power::Off, "true", None).failure(), None);
+        assert_eq!(machine(Power::Off, "", None).failure(), None);
+    }
+}

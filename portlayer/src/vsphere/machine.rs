@@ -1,0 +1,295 @@
+//! The machines of containers and appliances, as the specifications that make them.
+
+use uuid::Uuid;
+use vim25::types::{
+    OptionValue, VirtualDeviceBackingInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
+};
+use vim25::{Poly, Ref, mo};
+
+use super::hardware;
+use crate::ContainerId;
+use crate::exec::ContainerSpec;
+
+/// Where the appliance listens for the containers' serial lines, as VIC 0.4 had it.
+const SERIAL_PORT: u16 = 8080;
+/// What VIC gave a container to write to: 8 GiB.
+const DISK_KIB: i64 = 8 * 1024 * 1024;
+/// A Linux of the kind that has no name of its own.
+const GUEST_ID: &str = "other3xLinux64Guest";
+
+/// Settings that VIC gave every machine it made. They are not the container's state: no field of
+/// the API holds them, so they travel with the keys.
+const SETTINGS: [(&str, &str); 8] = [
+    // The guest finds its disks by their UUIDs; copies of an image share one without a question.
+    ("disk.EnableUUID", "true"),
+    ("answer.msg.disk.duplicateUUID", "Yes"),
+    // Small machines that come and go: no large pages, no room to grow, no screen to move.
+    ("sched.mem.lpage.maxSharedPages", "256"),
+    ("memory.noHotAddOver4GB", "FALSE"),
+    ("memory.maxGrow", "512"),
+    ("vmotion.checkpointSVGAPrimarySize", "4194304"),
+    // The guest brings its own tools.
+    ("tools.remindInstall", "FALSE"),
+    ("tools.upgrade.policy", "manual"),
+];
+
+/// Without hardware flow control a serial line over the network loses what the other side does
+/// not take at once.
+const FLOW_CONTROL: (&str, &str) = ("serial0.hardwareFlowControl", "TRUE");
+
+/// What the machines of one host have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Surroundings {
+    /// The datastore of all files, and its name.
+    pub(super) datastore: Ref<mo::Datastore>,
+    pub(super) datastore_name: String,
+    /// The image that containers boot: `[datastore] path`.
+    pub(super) bootstrap_iso: String,
+    /// Where the appliance is found by the endpoint's hosts.
+    pub(super) address: String,
+    /// The namespace of the machines' UUIDs: the appliance's own.
+    pub(super) namespace: Uuid,
+}
+
+impl Surroundings {
+    /// The directory of a container's files: `[datastore] path`.
+    pub(super) fn directory(&self, id: &ContainerId) -> String {
+        format!("[{}] {id}", self.datastore_name)
+    }
+
+    /// The BIOS UUID of a container's machine, by which the endpoint knows it whatever it is
+    /// called: two machines for one id cannot come to be unseen.
+    pub(super) fn uuid(&self, id: &ContainerId) -> Uuid {
+        Uuid::new_v5(&self.namespace, id.to_string().as_bytes())
+    }
+
+    /// The machine of a container, in one piece.
+    pub(super) fn container(
+        &self,
+        spec: &ContainerSpec,
+        network: Poly<VirtualDeviceBackingInfo>,
+        keys: impl IntoIterator<Item = (String, String)>,
+    ) -> VirtualMachineConfigSpec {
+        let mut devices = hardware::cdrom(&self.bootstrap_iso, &self.datastore);
+        devices.push(hardware::serial(&format!(
+            "tcp://{}:{SERIAL_PORT}",
+            uri_host(&self.address)
+        )));
+        devices.push(hardware::nic(0, network));
+        devices.extend(hardware::new_disk(DISK_KIB, &self.datastore));
+        let id = &spec.id;
+        VirtualMachineConfigSpec {
+            uuid: Some(self.uuid(id).to_string()),
+            device_change: devices,
+            extra_config: settings([FLOW_CONTROL])
+                .chain(keys.into_iter().map(option))
+                .collect(),
+            ..machine(
+                &machine_name(&spec.name, id),
+                &format!("{}/{id}.vmx", self.directory(id)),
+                spec.cpus,
+                spec.memory_mib,
+            )
+        }
+    }
+}
+
+/// What the endpoint's people see: the container's name, and enough of its id to be unique.
+pub(super) fn machine_name(container: &str, id: &ContainerId) -> String {
+    format!("{container}-{}", id.short())
+}
+
+/// The container's name in a machine's name, if it looks like one of ours.
+pub(super) fn container_name_in(machine: &str) -> Option<&str> {
+    let (name, short) = machine.rsplit_once('-')?;
+    let is_short = short.len() == 12 && short.bytes().all(|b| b"0123456789abcdef".contains(&b));
+    (is_short && !name.is_empty()).then_some(name)
+}
+
+/// The machine of an appliance, without its image and its configuration.
+pub(super) fn appliance(
+    name: &str,
+    datastore: &str,
+    (cpus, memory_mib): (u32, u64),
+    networks: impl IntoIterator<Item = Poly<VirtualDeviceBackingInfo>>,
+    keys: impl IntoIterator<Item = (String, String)>,
+) -> VirtualMachineConfigSpec {
+    let nics = (0..)
+        .zip(networks)
+        .map(|(position, backing)| hardware::nic(position, backing));
+    VirtualMachineConfigSpec {
+        device_change: std::iter::once(hardware::add(hardware::ide_controller()))
+            .chain(nics)
+            .collect(),
+        extra_config: settings([]).chain(keys.into_iter().map(option)).collect(),
+        ..machine(
+            name,
+            &format!("[{datastore}] {name}/{name}.vmx"),
+            cpus,
+            memory_mib,
+        )
+    }
+}
+
+/// A machine without devices, with nothing but these keys.
+pub(super) fn bare(
+    name: &str,
+    datastore: &str,
+    keys: impl IntoIterator<Item = (String, String)>,
+) -> VirtualMachineConfigSpec {
+    VirtualMachineConfigSpec {
+        extra_config: options(keys),
+        ..machine(name, &format!("[{datastore}] {name}/{name}.vmx"), 1, 4)
+    }
+}
+
+fn machine(name: &str, path: &str, cpus: u32, memory_mib: u64) -> VirtualMachineConfigSpec {
+    VirtualMachineConfigSpec {
+        name: Some(name.to_owned()),
+        guest_id: Some(GUEST_ID.to_owned()),
+        files: Some(Box::new(VirtualMachineFileInfo {
+            vm_path_name: Some(path.to_owned()),
+            ..VirtualMachineFileInfo::default()
+        })),
+        num_cpus: Some(i32::try_from(cpus).unwrap_or(i32::MAX)),
+        memory_mb: Some(i64::try_from(memory_mib).unwrap_or(i64::MAX)),
+        ..VirtualMachineConfigSpec::default()
+    }
+}
+
+fn settings<const N: usize>(
+    more: [(&'static str, &'static str); N],
+) -> impl Iterator<Item = Poly<OptionValue>> {
+    SETTINGS
+        .into_iter()
+        .chain(more)
+        .map(|(key, text)| Poly::new(OptionValue::new(key, text)))
+}
+
+/// Keys and their texts as the API takes them.
+pub(super) fn options(keys: impl IntoIterator<Item = (String, String)>) -> Vec<Poly<OptionValue>> {
+    keys.into_iter().map(option).collect()
+}
+
+fn option((key, text): (String, String)) -> Poly<OptionValue> {
+    Poly::new(OptionValue::new(key, text))
+}
+
+/// An IPv6 address stands in brackets within a URI.
+fn uri_host(address: &str) -> String {
+    match address.parse() {
+        Ok(std::net::IpAddr::V6(address)) => format!("[{address}]"),
+        _ => address.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use super::*;
+    use crate::exec::Command;
+    use vim25::types::VirtualEthernetCardNetworkBackingInfo;
+
+    fn surroundings(address: &str) -> Surroundings {
+        Surroundings {
+            datastore: Ref::new("ds-1"),
+            datastore_name: "fast".into(),
+            bootstrap_iso: "[fast] vch/bootstrap.iso".into(),
+            address: address.into(),
+            namespace: Uuid::nil(),
+        }
+    }
+
+    fn container(address: &str) -> (ContainerId, VirtualMachineConfigSpec) {
+        let spec = ContainerSpec::new("jovial_ride", "hello-world", Command::new("/hello"));
+        let network = Poly::new(VirtualEthernetCardNetworkBackingInfo::default());
+        let keys = [("guestinfo./repo".to_owned(), "hello-world".to_owned())];
+        (
+            spec.id,
+            surroundings(address).container(&spec, network, keys),
+        )
+    }
+
+    #[test]
+    fn a_container_has_what_vic_gave_it_in_one_specification() {
+        let (id, spec) = container("vch");
+        let kinds: Vec<_> = spec
+            .device_change
+            .iter()
+            .map(|change| change.node().get("device").unwrap().type_name())
+            .collect();
+        assert_eq!(
+            kinds,
+            [
+                "VirtualIDEController",
+                "VirtualCdrom",
+                "VirtualSerialPort",
+                "VirtualVmxnet3",
+                "ParaVirtualSCSIController",
+                "VirtualDisk"
+            ]
+        );
+        let text = |change: usize, path: &str| {
+            let node = spec.device_change[change].node();
+            path.split('.')
+                .try_fold(node, |node, name| node.get(name))
+                .unwrap()
+                .as_str()
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(
+            text(1, "device.backing.fileName"),
+            "[fast] vch/bootstrap.iso"
+        );
+        assert_eq!(text(2, "device.backing.serviceURI"), "tcp://vch:8080");
+        assert_eq!(text(2, "device.backing.direction"), "client");
+        assert_eq!(text(5, "fileOperation"), "create");
+        assert_eq!(spec.name, Some(format!("jovial_ride-{}", id.short())));
+        let path = spec.files.as_ref().unwrap().vm_path_name.clone();
+        assert_eq!(path, Some(format!("[fast] {id}/{id}.vmx")));
+        let keys: Vec<_> = spec
+            .extra_config
+            .iter()
+            .map(|option| option.get::<OptionValue>().unwrap().unwrap())
+            .map(|option| (option.key.clone(), option.text().unwrap()))
+            .collect();
+        assert!(keys.contains(&("serial0.hardwareFlowControl".into(), "TRUE".into())));
+        assert!(keys.contains(&("guestinfo./repo".into(), "hello-world".into())));
+        for change in &spec.device_change {
+            change.check().unwrap();
+        }
+    }
+
+    #[test]
+    fn an_ipv6_address_is_written_as_uris_have_it() {
+        let (_, spec) = container("fd00::1");
+        let node = spec.device_change[2].node();
+        let backing = node.get("device").unwrap().get("backing").unwrap();
+        assert_eq!(
+            backing.get("serviceURI").unwrap().as_str(),
+            Some("tcp://[fd00::1]:8080")
+        );
+    }
+
+    #[test]
+    fn the_name_of_a_container_is_found_in_its_machines_name() {
+        let (id, _) = container("vch");
+        assert_eq!(container_name_in(&machine_name("a-b", &id)), Some("a-b"));
+        assert_eq!(container_name_in("a-b"), None);
+    }
+
+    #[test]
+    fn a_machines_uuid_depends_on_the_id_and_on_the_host() {
+        let (one, other) = (surroundings("vch"), surroundings("vch"));
+        let other = Surroundings {
+            namespace: Uuid::from_u128(1),
+            ..other
+        };
+        let id = ContainerId::from_bytes([7; 32]);
+        assert_eq!(one.uuid(&id), one.uuid(&id));
+        assert_ne!(one.uuid(&id), one.uuid(&ContainerId::from_bytes([8; 32])));
+        assert_ne!(one.uuid(&id), other.uuid(&id));
+    }
+}

@@ -1,0 +1,39 @@
+//! What the caller decides about this implementation.
+
+use std::time::Duration;
+
+use guestinfo::Dialect;
+
+use crate::Capabilities;
+
+/// How containers are written, and how long the endpoint may take.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// How the keys of new hosts and containers are spelled. Default: [`Dialect::Vic1`], which has
+    /// all fields. Those of existing ones are read in whichever they are.
+    pub dialect: Dialect,
+    /// How long a guest may take from power on to its report that the process started. Default:
+    /// 3 minutes, as in VIC.
+    pub start_timeout: Duration,
+    /// How long the endpoint may take for one task. Default: 5 minutes. What is sent to a
+    /// datastore has no such bound, it must only make progress.
+    pub task_timeout: Duration,
+    /// How often a change is prepared anew when somebody else changed the machine meanwhile.
+    /// Default: 3 times.
+    pub conflict_retries: u32,
+    /// What the endpoint can do. `None`, the default: it is [probed](super#what-endpoints-may-lack)
+    /// once, when the first host is opened.
+    pub capabilities: Option<Capabilities>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            dialect: Dialect::default(),
+            start_timeout: Duration::from_secs(180),
+            task_timeout: Duration::from_secs(300),
+            conflict_retries: 3,
+            capabilities: None,
+        }
+    }
+}

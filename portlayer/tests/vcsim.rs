@@ -1,0 +1,183 @@
+//! The implementation on vSphere, against `vcsim`: a server that nobody here wrote, without a
+//! guest, without contents of `.vmx` files and without a check of `changeVersion`.
+//!
+//! The tests start the program that `VCSIM` names, and are ignored by default:
+//! `VCSIM=path/to/vcsim cargo test -p portlayer --features conformance --test vcsim -- --ignored`
+#![cfg(all(feature = "conformance", feature = "vsphere"))]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a panic is the failure of a test"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdin, Command as Program, Stdio};
+
+use async_trait::async_trait;
+use portlayer::conformance::{self, Fixture, HostFixture, Process};
+use portlayer::exec::Command;
+use portlayer::host::{HostSpec, Hosts, Iso, Progress};
+use portlayer::vsphere::{Dialect, Options, VsphereHosts};
+use portlayer::{Capability, PortLayer, Result};
+use vsphere_client::{Client, Credentials};
+
+/// A running vcsim; it ends when its standard input is closed.
+struct Vcsim {
+    url: String,
+    program: Child,
+    stdin: Option<ChildStdin>,
+    esx: bool,
+}
+
+impl Vcsim {
+    fn start(esx: bool) -> Self {
+        let program = std::env::var_os("VCSIM").expect("VCSIM names the program");
+        let mut program = Program::new(program)
+            .args([
+                "-l",
+                "127.0.0.1:0",
+                "-stdinexit",
+                "-username",
+                "root",
+                "-password",
+                "secret",
+            ])
+            .args(esx.then_some("-esx"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = program.stdin.take();
+        let url = BufReader::new(program.stdout.take().unwrap())
+            .lines()
+            .map_while(std::result::Result::ok)
+            .find_map(|line| {
+                let (_, address) = line.split_once("GOVC_URL=")?;
+                let (_, place) = address.split_whitespace().next()?.rsplit_once('@')?;
+                Some(format!("https://{place}"))
+            })
+            .expect("vcsim prints its address");
+        Self {
+            url,
+            program,
+            stdin,
+            esx,
+        }
+    }
+
+    async fn connect(&self) -> Client {
+        Client::builder(&self.url)
+            .credentials(Credentials::password("root", "secret"))
+            .danger_accept_invalid_certs(true)
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    fn spec(&self, name: &str) -> HostSpec {
+        HostSpec {
+            compute: (!self.esx).then(|| "DC0_C0".into()),
+            bridge_network: Some(if self.esx { "VM Network" } else { "DC0_DVPG0" }.into()),
+            ..HostSpec::new(name, Iso::bytes("appliance"), Iso::bytes("bootstrap"))
+        }
+    }
+}
+
+impl Drop for Vcsim {
+    fn drop(&mut self) {
+        drop(self.stdin.take());
+        let _ = self.program.wait();
+    }
+}
+
+struct Endpoint {
+    vcsim: Vcsim,
+    hosts: VsphereHosts,
+}
+
+impl Endpoint {
+    async fn start(esx: bool, dialect: Dialect) -> Self {
+        let vcsim = Vcsim::start(esx);
+        let options = Options {
+            dialect,
+            ..Options::default()
+        };
+        let hosts = VsphereHosts::new(vcsim.connect().await, options);
+        Self { vcsim, hosts }
+    }
+}
+
+impl HostFixture for Endpoint {
+    fn hosts(&self) -> &dyn Hosts {
+        &self.hosts
+    }
+
+    fn spec(&self, name: &str) -> HostSpec {
+        self.vcsim.spec(name)
+    }
+}
+
+#[async_trait]
+impl Fixture for Endpoint {
+    async fn open(&self) -> Result<PortLayer> {
+        self.hosts.open("vch").await
+    }
+
+    fn command(&self, process: Process) -> Command {
+        conformance::memory::command(process)
+    }
+}
+
+async fn conform(esx: bool, dialect: Dialect) {
+    let endpoint = Endpoint::start(esx, dialect).await;
+    let spec = HostFixture::spec(&endpoint, "vch");
+    endpoint
+        .hosts
+        .install(spec, &|_: Progress| {})
+        .await
+        .unwrap();
+    let missing: Vec<_> = endpoint
+        .hosts
+        .open("vch")
+        .await
+        .unwrap()
+        .exec()
+        .capabilities()
+        .missing()
+        .collect();
+    assert_eq!(
+        missing,
+        [
+            Capability::GuestKeys,
+            Capability::Signals,
+            Capability::VmxContents,
+            Capability::StaleChangeVersionRefused,
+            Capability::KeyCaseFolding
+        ]
+    );
+    let report = conformance::run(&endpoint).await;
+    eprintln!("{report}");
+    assert!(report.is_success(), "{report}");
+    let allowed = [Capability::GuestKeys, Capability::Signals];
+    assert!(
+        report
+            .skipped()
+            .all(|(_, missing)| allowed.contains(&missing)),
+        "{report}"
+    );
+    let report = conformance::run_hosts(&endpoint).await;
+    eprintln!("{report}");
+    assert!(report.is_success(), "{report}");
+}
+
+#[tokio::test]
+#[ignore = "needs vcsim"]
+async fn an_esx_host_conforms() {
+    conform(true, Dialect::Vic04).await;
+}
+
+#[tokio::test]
+#[ignore = "needs vcsim"]
+async fn a_vcenter_conforms() {
+    conform(false, Dialect::Vic1).await;
+}
