@@ -300,8 +300,9 @@ async fn things_are_found_by_name_and_by_path() {
         inventory.datacenter(Some(datacenter.path())).await.unwrap(),
         datacenter
     );
-    let folder = inventory.find_as::<mo::Folder>(&format!("{}/vm", datacenter.path()));
-    assert_eq!(folder.await.unwrap(), *datacenter.vm_folder());
+    let path = format!("{}/vm", datacenter.path());
+    let folder = inventory.find_as::<mo::Folder>(&path).await.unwrap();
+    assert_eq!(folder, *datacenter.vm_folder());
 
     let vm = machines(&client).await.swap_remove(0);
     let path = inventory.path_of(&vm).await.unwrap();
