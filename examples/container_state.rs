@@ -1,0 +1,357 @@
+//! Prints the container state that a machine's configuration holds.
+//!
+//! ```text
+//! cargo run --example container_state -- machine.vmx
+//! cargo run --example container_state -- --format table */*.vmx
+//! vim-cmd ... | cargo run --example container_state -- --format json -
+//! ```
+//!
+//! Files that end in `.vmx` or `.vmtx` are read as such, all others and
+//! standard input (`-`) as lines `key = value`. What is not as it should be is
+//! told on standard error, and the exit status is 1 when a file could not be
+//! read.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read as _, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::{Parser, ValueEnum};
+use guestinfo::vic::{ExecutorConfig, SessionConfig, Started};
+use guestinfo::{Decoded, Dialect, Key, Step, decode};
+use serde_json::{Map, Value, json};
+use tabwriter::TabWriter;
+use vmx::Document;
+
+#[derive(Debug, Parser)]
+#[command(about = "Prints the container state that a machine's configuration holds")]
+struct Arguments {
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = Format::Tree)]
+    format: Format,
+    /// Files to read; `-` for standard input.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Format {
+    /// Every key, by what it belongs to.
+    Tree,
+    /// One line per container.
+    Table,
+    /// What the keys mean.
+    Json,
+}
+
+/// The keys of one machine, by name.
+type Keys = BTreeMap<String, String>;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let mut failed = false;
+    let mut machines = Vec::new();
+    for file in &arguments.files {
+        match read(file) {
+            Ok(keys) => machines.push((file.display().to_string(), keys)),
+            Err(error) => {
+                failed = true;
+                complain(&format!("{error:#}"));
+            }
+        }
+    }
+    if let Err(error) = print(arguments.format, &machines) {
+        // Whoever reads us may stop early.
+        if error.kind() != io::ErrorKind::BrokenPipe {
+            complain(&error.to_string());
+            failed = true;
+        }
+    }
+    ExitCode::from(u8::from(failed))
+}
+
+fn complain(text: &str) {
+    // There is nowhere else to say that standard error is closed.
+    let _ = writeln!(io::stderr(), "container_state: {text}");
+}
+
+fn read(file: &Path) -> Result<Keys> {
+    let mut bytes = Vec::new();
+    if file == Path::new("-") {
+        io::stdin()
+            .read_to_end(&mut bytes)
+            .context("cannot read standard input")?;
+    } else {
+        bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+    }
+    let is_vmx = file
+        .extension()
+        .is_some_and(|extension| extension == "vmx" || extension == "vmtx");
+    if is_vmx {
+        vmx_keys(bytes).with_context(|| format!("cannot read {} as VMX", file.display()))
+    } else {
+        let text = String::from_utf8(bytes)
+            .with_context(|| format!("cannot read {} as text", file.display()))?;
+        Ok(listed_keys(&text))
+    }
+}
+
+fn vmx_keys(bytes: Vec<u8>) -> Result<Keys> {
+    let document = Document::parse_lenient(bytes)?;
+    let mut keys = Keys::new();
+    for entry in document.entries().filter(|entry| entry.is_first()) {
+        let Some(name) = entry.name().as_str() else {
+            continue;
+        };
+        keys.insert(name.to_owned(), entry.value().text()?.into_owned());
+    }
+    Ok(keys)
+}
+
+fn listed_keys(text: &str) -> Keys {
+    text.lines()
+        .filter(|line| !line.trim_start().starts_with('#'))
+        .filter_map(|line| line.split_once('='))
+        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+        .collect()
+}
+
+fn print(format: Format, machines: &[(String, Keys)]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match format {
+        Format::Tree => {
+            for (at, (file, keys)) in machines.iter().enumerate() {
+                if at > 0 {
+                    writeln!(out)?;
+                }
+                writeln!(out, "{file} ({})", dialect(keys))?;
+                tree(keys).print(&mut out, "")?;
+                report(file, &decode::<ExecutorConfig>(keys));
+            }
+        }
+        Format::Table => {
+            let mut table = TabWriter::new(&mut out).padding(3);
+            writeln!(
+                table,
+                "CONTAINER ID\tIMAGE\tCOMMAND\tCREATED\tSTATUS\tNAMES"
+            )?;
+            for (file, keys) in machines {
+                let container = decode::<ExecutorConfig>(keys);
+                row(&container.value, &mut table)?;
+                report(file, &container);
+            }
+            table.flush()?;
+        }
+        Format::Json => {
+            let containers: Vec<Value> = machines
+                .iter()
+                .map(|(file, keys)| to_json(file, keys))
+                .collect();
+            serde_json::to_writer_pretty(&mut out, &containers)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(())
+}
+
+fn report(file: &str, container: &Decoded<ExecutorConfig>) {
+    for issue in container.report.issues() {
+        complain(&format!("{file}: {}", printable(&issue.to_string())));
+    }
+}
+
+fn dialect(keys: &Keys) -> String {
+    Dialect::detect(keys.keys()).map_or_else(|| "no container".to_owned(), |d| d.to_string())
+}
+
+/// Keys by the objects that they belong to.
+#[derive(Debug, Default)]
+struct Tree {
+    text: Option<String>,
+    children: BTreeMap<String, Self>,
+}
+
+/// The machine's keys of container state; hidden ones only below names that
+/// visible ones have, or that VIC gives to hidden fields.
+fn tree(keys: &Keys) -> Tree {
+    const HIDDEN: [&str; 2] = ["common", "annotations"];
+    let parsed: Vec<(Key, &str)> = keys
+        .iter()
+        .filter_map(|(key, value)| Some((Key::parse(key).ok()?, value.as_str())))
+        .collect();
+    let visible = |name: &str| {
+        parsed
+            .iter()
+            .any(|(key, _)| key.dialect().is_some() && root(key) == Some(name))
+    };
+    let mut tree = Tree::default();
+    for (key, value) in &parsed {
+        let Some(root) = root(key) else { continue };
+        if key.dialect().is_some() || HIDDEN.contains(&root) || visible(root) {
+            let mut node = &mut tree;
+            for step in key.steps() {
+                let name = match step {
+                    Step::Field(name) => name.to_owned(),
+                    Step::Entry(name) => format!("|{name}"),
+                    _ => "~".to_owned(),
+                };
+                node = node.children.entry(name).or_default();
+            }
+            node.text = Some(format!("{}   ({})", shown(key, value), key.scope()));
+        }
+    }
+    tree
+}
+
+fn root(key: &Key) -> Option<&str> {
+    match key.steps().next()? {
+        Step::Field(name) => Some(name),
+        _ => None,
+    }
+}
+
+impl Tree {
+    fn print(&self, out: &mut impl Write, indent: &str) -> io::Result<()> {
+        let last = self.children.len().saturating_sub(1);
+        for (at, (name, child)) in self.children.iter().enumerate() {
+            let (branch, below) = if at == last {
+                ("└─ ", "   ")
+            } else {
+                ("├─ ", "│  ")
+            };
+            match &child.text {
+                Some(text) => writeln!(out, "{indent}{branch}{} = {text}", printable(name))?,
+                None => writeln!(out, "{indent}{branch}{}", printable(name))?,
+            }
+            child.print(out, &format!("{indent}{below}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// The text of a key, unless it is somebody's secret.
+fn shown(key: &Key, value: &str) -> String {
+    const SECRET: [&str; 3] = ["key", "extension_key", "key_pem"];
+    let is_secret = match key.steps().last() {
+        Some(Step::Field(name)) => SECRET.iter().any(|s| name.eq_ignore_ascii_case(s)),
+        _ => false,
+    };
+    if key.scope().secret || is_secret {
+        format!("<{} bytes>", value.len())
+    } else {
+        printable(value)
+    }
+}
+
+/// Guests write some of this: nothing may reach the terminal as it is.
+fn printable(text: &str) -> String {
+    text.chars()
+        .flat_map(|c| {
+            let escaped = c.is_control().then(|| c.escape_default());
+            let plain = escaped.is_none().then_some(c);
+            escaped.into_iter().flatten().chain(plain)
+        })
+        .collect()
+}
+
+/// The process that is the container: it has the container's id.
+fn main_session(container: &ExecutorConfig) -> Option<&SessionConfig> {
+    let sessions = &container.sessions;
+    sessions
+        .get(&container.common.id)
+        .or_else(|| sessions.values().next())
+}
+
+fn row(container: &ExecutorConfig, table: &mut impl Write) -> io::Result<()> {
+    let id: String = container.common.id.chars().take(12).collect();
+    let (mut command, mut status) = (String::new(), "-".to_owned());
+    if let Some(session) = main_session(container) {
+        command.clone_from(&session.command.path);
+        // The first argument repeats the program.
+        for argument in session.command.args.iter().skip(1) {
+            command.push(' ');
+            command.push_str(argument);
+        }
+        status = self::status(session);
+    }
+    writeln!(
+        table,
+        "{}\t{}\t{}\t{}\t{}\t{}",
+        printable(&id),
+        printable(&container.repo_name),
+        printable(&format!("{command:?}")),
+        created(container).unwrap_or_else(|| "-".into()),
+        printable(&status),
+        printable(&container.common.name),
+    )
+}
+
+fn created(container: &ExecutorConfig) -> Option<String> {
+    let time = container.create_time;
+    (time != Default::default()).then(|| time.0.to_string())
+}
+
+/// What the keys alone say; whether the machine is on is not among them.
+fn status(session: &SessionConfig) -> String {
+    match &session.started {
+        Started::No => "Created".into(),
+        Started::Failed(reason) => format!("Failed: {reason}"),
+        _ if session.detail.stop_time != 0 => format!("Exited ({})", session.exit_status),
+        _ => format!("Started (last exit {})", session.exit_status),
+    }
+}
+
+fn to_json(file: &str, keys: &Keys) -> Value {
+    let Decoded { value, report, .. } = decode::<ExecutorConfig>(keys);
+    let issues: Vec<_> = report.issues().iter().map(ToString::to_string).collect();
+    let mounts = value.mounts.iter().map(|(name, mount)| {
+        let mount = json!({
+            "source": mount.source.to_string(),
+            "destination": mount.path,
+            "mode": mount.mode,
+        });
+        (name.clone(), mount)
+    });
+    let networks = value.networks.iter().map(|(name, endpoint)| {
+        let endpoint = json!({
+            "network": endpoint.network.common.name,
+            "address": endpoint.address.map(|net| net.to_string()),
+            "assigned": endpoint.assigned.map(|net| net.to_string()),
+            "gateway": endpoint.network.gateway.map(|net| net.addr().to_string()),
+            "ports": endpoint.ports,
+        });
+        (name.clone(), endpoint)
+    });
+    json!({
+        "file": file,
+        "dialect": Dialect::detect(keys.keys()).map(|dialect| dialect.to_string()),
+        "id": value.common.id,
+        "name": value.common.name,
+        "image": value.repo_name,
+        "layer": value.layer_id,
+        "created": created(&value),
+        "sessions": sessions(&value.sessions),
+        "execs": sessions(&value.execs),
+        "mounts": mounts.collect::<Map<_, _>>(),
+        "networks": networks.collect::<Map<_, _>>(),
+        "annotations": value.annotations,
+        "issues": issues,
+    })
+}
+
+fn sessions(sessions: &BTreeMap<String, SessionConfig>) -> Map<String, Value> {
+    let sessions = sessions.iter().map(|(id, session)| {
+        let json = json!({
+            "path": session.command.path,
+            "args": session.command.args,
+            "env": session.command.env,
+            "directory": session.command.dir,
+            "tty": session.tty,
+            "status": status(session),
+            "exitStatus": session.exit_status,
+        });
+        (id.clone(), json)
+    });
+    sessions.collect()
+}
