@@ -70,7 +70,7 @@ pub enum Error {
         /// What was attempted.
         attempt: Attempt,
         /// The task that ended with the fault, if it was one.
-        task: Option<Ref<mo::Task>>,
+        task: Option<Box<Ref<mo::Task>>>,
         /// The server's reason.
         source: Box<Fault>,
     },
@@ -84,7 +84,7 @@ pub enum Error {
         /// What was attempted.
         attempt: Attempt,
         /// The task whose end is not known, once the server had named it.
-        task: Option<Ref<mo::Task>>,
+        task: Option<Box<Ref<mo::Task>>>,
         /// How the answer was lost.
         source: Source,
     },
@@ -253,9 +253,9 @@ impl Error {
 
     /// The task that a failed or lost call ended as, if it got that far.
     #[must_use]
-    pub const fn task(&self) -> Option<&Ref<mo::Task>> {
+    pub fn task(&self) -> Option<&Ref<mo::Task>> {
         match self {
-            Self::Fault { task, .. } | Self::OutcomeUnknown { task, .. } => task.as_ref(),
+            Self::Fault { task, .. } | Self::OutcomeUnknown { task, .. } => task.as_deref(),
             _ => None,
         }
     }

@@ -21,6 +21,8 @@ mod task;
 mod tls;
 mod transport;
 mod update;
+#[cfg(test)]
+mod wire_tests;
 
 pub use builder::ClientBuilder;
 pub use client::Client;

@@ -133,7 +133,7 @@ async fn finish(
 ) -> Result<Any> {
     let lost = |error: Error| Error::OutcomeUnknown {
         attempt: attempt.clone(),
-        task: Some(task.clone()),
+        task: Some(Box::new(task.clone())),
         source: error.into(),
     };
     let paths = vec!["info".to_owned()];
@@ -164,7 +164,7 @@ async fn finish(
                     Info::Error(fault) => {
                         return Err(Error::Fault {
                             attempt: attempt.clone(),
-                            task: Some(task.clone()),
+                            task: Some(Box::new(task.clone())),
                             source: Box::new(fault),
                         });
                     }

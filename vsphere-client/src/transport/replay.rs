@@ -1,1 +1,191 @@
+//! A transport without a network: it compares requests by their meaning and
+//! gives prepared answers.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use reqwest::Method;
+use secrecy::ExposeSecret;
+use vim25::Limits;
+use vim25::soap::{self, Request as Soap};
+
+use super::{Body, FailureKind, Request, Response, Transport, TransportError};
+
+/// What the peer does.
+pub(crate) enum Reply {
+    /// Answers with this body in an envelope, as vCenter writes it.
+    Body(&'static str),
+    /// Answers with this body and `Set-Cookie`.
+    Cookie(&'static str, &'static str),
+    /// Answers with HTTP status and text.
+    Status(u16, String),
+    /// Fails.
+    Fail(FailureKind),
+    /// Never answers.
+    Hang,
+}
+
+/// A request as tests see it.
+pub(crate) struct Seen {
+    pub soap: Soap,
+    pub cookie: Option<String>,
+    pub action: String,
+}
+
+impl Seen {
+    pub(crate) fn method(&self) -> &str {
+        &self.soap.method
+    }
+}
+
+type Peer = dyn FnMut(&Seen) -> Reply + Send;
+
+/// Asks a function for every answer.
+pub(crate) struct Replay {
+    versions: &'static str,
+    peer: Mutex<Box<Peer>>,
+    methods: Mutex<Vec<String>>,
+}
+
+impl Replay {
+    pub(crate) fn new(peer: impl FnMut(&Seen) -> Reply + Send + 'static) -> Arc<Self> {
+        Arc::new(Self {
+            versions: include_str!("../wire_tests/golden/vimServiceVersions.xml"),
+            peer: Mutex::new(Box::new(peer)),
+            methods: Mutex::new(Vec::new()),
+        })
+    }
+
+    /// Expects exactly these requests, one after the other, after a login.
+    pub(crate) fn script(steps: Vec<(&'static str, Reply)>) -> Arc<Self> {
+        let mut steps = VecDeque::from(steps);
+        Self::new(move |seen| match welcome(seen) {
+            Some(reply) => reply,
+            None => {
+                let (expected, reply) = steps.pop_front().unwrap_or_else(|| {
+                    panic!(
+                        "a request too many: {} of {:?}",
+                        seen.method(),
+                        seen.soap.this
+                    )
+                });
+                let xml = enveloped(expected);
+                let expected = soap::decode_request(xml.as_bytes(), &Limits::default()).unwrap();
+                assert_eq!(seen.soap.method, expected.method);
+                assert_eq!(seen.soap.this, expected.this);
+                assert_eq!(seen.soap.arguments(), expected.arguments());
+                reply
+            }
+        })
+    }
+
+    /// The methods that were called so far, without those of connecting.
+    pub(crate) fn methods(&self) -> Vec<String> {
+        let methods = self.methods.lock().unwrap();
+        let connecting = ["RetrieveServiceContent"];
+        methods
+            .iter()
+            .filter(|method| !connecting.contains(&method.as_str()))
+            .cloned()
+            .collect()
+    }
+}
+
+/// Answers what every client begins with.
+pub(crate) fn welcome(seen: &Seen) -> Option<Reply> {
+    match seen.method() {
+        "RetrieveServiceContent" => Some(Reply::Body(include_str!(
+            "../wire_tests/golden/service_content.xml"
+        ))),
+        "Login" => Some(Reply::Cookie(
+            include_str!("../wire_tests/golden/login.xml"),
+            "vmware_soap_session=\"52c1\"; Path=/; HttpOnly; Secure;",
+        )),
+        "Logout" => Some(Reply::Body(
+            "<LogoutResponse xmlns=\"urn:vim25\"></LogoutResponse>",
+        )),
+        _ => None,
+    }
+}
+
+/// A body in an envelope with the prefixes that vCenter uses.
+pub(crate) fn enveloped(body: &str) -> String {
+    format!(
+        "<soapenv:Envelope xmlns:soapenc=\"http://schemas.xmlsoap.org/soap/encoding/\" \
+         xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+         xmlns:xsd=\"http://www.w3.org/2001/XMLSchema\" \
+         xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\">\
+         <soapenv:Body>\n{body}\n</soapenv:Body></soapenv:Envelope>"
+    )
+}
+
+impl fmt::Debug for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Replay").finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Transport for Replay {
+    async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let reply = match &request.body {
+            Body::Text(xml) => {
+                let seen = Seen {
+                    soap: soap::decode_request(xml.as_bytes(), &Limits::default()).unwrap(),
+                    cookie: request
+                        .cookie
+                        .as_ref()
+                        .map(|cookie| cookie.expose_secret().to_owned()),
+                    action: header(&request, "soapaction"),
+                };
+                self.methods.lock().unwrap().push(seen.method().to_owned());
+                (self.peer.lock().unwrap())(&seen)
+            }
+            _ => {
+                assert_eq!(
+                    (request.method.clone(), request.url.path()),
+                    (Method::GET, "/sdk/vimServiceVersions.xml")
+                );
+                Reply::Status(200, self.versions.to_owned())
+            }
+        };
+        let (status, text, cookies) = match reply {
+            Reply::Body(body) => {
+                let status = if body.contains("Fault>") { 500 } else { 200 };
+                (status, enveloped(body), Vec::new())
+            }
+            Reply::Cookie(body, cookie) => (200, enveloped(body), vec![cookie.into()]),
+            Reply::Status(status, text) => (status, text, Vec::new()),
+            Reply::Fail(kind) => {
+                return Err(TransportError {
+                    kind,
+                    source: "as the test wants it".into(),
+                });
+            }
+            Reply::Hang => std::future::pending().await,
+        };
+        // In small pieces, as a network gives it.
+        let pieces: Vec<_> = text
+            .as_bytes()
+            .chunks(100)
+            .map(Bytes::copy_from_slice)
+            .map(Ok)
+            .collect();
+        Ok(Response {
+            status,
+            cookies,
+            length: None,
+            body: futures_util::stream::iter(pieces).boxed(),
+        })
+    }
+}
+
+fn header(request: &Request, name: &str) -> String {
+    let found = request.headers.iter().find(|(header, _)| *header == name);
+    found.map(|(_, value)| value.clone()).unwrap_or_default()
+}

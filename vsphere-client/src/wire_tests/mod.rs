@@ -1,0 +1,29 @@
+//! The client and its peer on the wire, without a network. The answers in
+//! `golden` are shaped as vCenter's, from public traces and captures.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+mod pages;
+mod repeating;
+mod sessions;
+mod updates;
+
+use std::sync::Arc;
+
+use vim25::{Ref, mo};
+
+use crate::transport::replay::Replay;
+use crate::{Client, Credentials};
+
+/// A client that is logged in.
+async fn connect(replay: &Arc<Replay>) -> Client {
+    Client::builder("https://vc.example.com")
+        .transport(Arc::clone(replay) as Arc<_>)
+        .credentials(Credentials::password("root", "hunter2"))
+        .connect()
+        .await
+        .unwrap()
+}
+
+fn vm() -> Ref<mo::VirtualMachine> {
+    Ref::new("vm-62")
+}

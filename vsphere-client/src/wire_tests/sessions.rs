@@ -1,0 +1,173 @@
+//! Logging in, once, and again.
+
+use std::sync::{Arc, Mutex};
+
+use futures_util::future::join_all;
+use vim25::props::virtual_machine::NAME;
+use vim25::types::{InvalidLogin, NotAuthenticated};
+
+use super::{connect, vm};
+use crate::transport::replay::{Replay, Reply, Seen, welcome};
+use crate::{Client, Credentials, Error, LoginProblem};
+
+const NOT_AUTHENTICATED: &str = include_str!("golden/not_authenticated.xml");
+const NAME_IS_A: &str = "<RetrievePropertiesExResponse xmlns=\"urn:vim25\"><returnval><objects><obj type=\"VirtualMachine\">vm-62</obj><propSet><name>name</name><val xsi:type=\"xsd:string\">a</val></propSet></objects></returnval></RetrievePropertiesExResponse>";
+/// How vCenter refuses to read properties without a session.
+const REFUSED_WITHIN: &str = "<RetrievePropertiesExResponse xmlns=\"urn:vim25\"><returnval><objects><obj type=\"VirtualMachine\">vm-62</obj><missingSet><path>name</path><fault><fault xsi:type=\"NotAuthenticated\"><object type=\"VirtualMachine\">vm-62</object><privilegeId>System.View</privilegeId></fault><localizedMessage></localizedMessage></fault></missingSet></objects></returnval></RetrievePropertiesExResponse>";
+
+#[tokio::test]
+async fn the_session_is_opened_and_its_cookie_sent_as_it_came() {
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let log = Arc::clone(&seen);
+    let replay = Replay::new(move |request: &Seen| {
+        let entry = (
+            request.method().to_owned(),
+            request.action.clone(),
+            request.cookie.clone(),
+        );
+        log.lock().unwrap().push(entry);
+        welcome(request).unwrap_or(Reply::Body(NAME_IS_A))
+    });
+    let client = connect(&replay).await;
+    assert_eq!(client.api_version(), "8.0.3.0");
+    assert!(client.is_vcenter());
+    assert_eq!(client.get(&vm(), NAME).await.unwrap(), "a");
+    client.close().await.unwrap();
+    client.close().await.unwrap();
+    let action = String::from("\"urn:vim25/8.0.3.0\"");
+    let cookie = Some(String::from("vmware_soap_session=\"52c1\""));
+    let expected = [
+        ("RetrieveServiceContent", None),
+        ("Login", None),
+        ("RetrievePropertiesEx", cookie.clone()),
+        ("Logout", cookie),
+    ];
+    let expected = expected.map(|(method, cookie)| (method.to_owned(), action.clone(), cookie));
+    assert_eq!(*seen.lock().unwrap(), expected);
+}
+
+/// A peer that has forgotten the first session.
+fn forgetful(refusal: &'static str) -> Arc<Replay> {
+    let mut logins = 0;
+    Replay::new(move |seen| {
+        if let Some(reply) = welcome(seen) {
+            logins += u32::from(seen.method() == "Login");
+            return match (seen.method(), logins) {
+                ("Login", 2) => {
+                    assert_eq!(seen.cookie, None, "the lost session must not be sent");
+                    Reply::Cookie(
+                        include_str!("golden/login.xml"),
+                        "vmware_soap_session=second",
+                    )
+                }
+                _ => reply,
+            };
+        }
+        match seen.cookie.as_deref() {
+            Some("vmware_soap_session=second") => Reply::Body(NAME_IS_A),
+            _ => Reply::Body(refusal),
+        }
+    })
+}
+
+#[tokio::test]
+async fn many_refused_calls_lead_to_one_login() {
+    for refusal in [NOT_AUTHENTICATED, REFUSED_WITHIN] {
+        let replay = forgetful(refusal);
+        let client = connect(&replay).await;
+        let vm = vm();
+        for name in join_all((0..20).map(|_| client.get(&vm, NAME))).await {
+            assert_eq!(name.unwrap(), "a");
+        }
+        let logins = replay
+            .methods()
+            .iter()
+            .filter(|method| *method == "Login")
+            .count();
+        assert_eq!(logins, 2);
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_is_refused_right_after_a_login_is_not_permitted() {
+    let replay = Replay::new(|seen| welcome(seen).unwrap_or(Reply::Body(NOT_AUTHENTICATED)));
+    let client = connect(&replay).await;
+    let error = client.call(vm().power_on_vm(None)).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NotAuthenticated {
+                problem: LoginProblem::NotPermitted,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    assert!(error.is_fault::<NotAuthenticated>());
+    assert_eq!(
+        replay.methods(),
+        ["Login", "PowerOnVM_Task", "Login", "PowerOnVM_Task"]
+    );
+}
+
+#[tokio::test]
+async fn a_ticket_is_used_and_left_open_and_without_a_password_not_renewed() {
+    let replay = Replay::new(|seen| {
+        welcome(seen).unwrap_or_else(|| {
+            assert_eq!(seen.cookie.as_deref(), Some("vmware_soap_session=abc"));
+            Reply::Body(NOT_AUTHENTICATED)
+        })
+    });
+    let client = Client::builder("https://vc.example.com")
+        .transport(Arc::clone(&replay) as Arc<_>)
+        .credentials(Credentials::session("abc"))
+        .connect()
+        .await
+        .unwrap();
+    let error = client.call(vm().power_on_vm(None)).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NotAuthenticated {
+                problem: LoginProblem::TicketRefused,
+                ..
+            }
+        ),
+        "{error}"
+    );
+    client.close().await.unwrap();
+    assert_eq!(replay.methods(), ["PowerOnVM_Task"]);
+}
+
+#[tokio::test]
+async fn a_wrong_password_is_named_without_being_shown() {
+    let replay = Replay::new(|seen| match seen.method() {
+        "Login" => Reply::Body(
+            "<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>Cannot complete login due to an incorrect user name or password.</faultstring><detail><InvalidLoginFault xmlns=\"urn:vim25\" xsi:type=\"InvalidLogin\"></InvalidLoginFault></detail></soapenv:Fault>",
+        ),
+        _ => welcome(seen).unwrap(),
+    });
+    let builder = Client::builder("https://root:hunter2@vc.example.com").transport(replay);
+    let error = builder.connect().await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "login as \"root\" on vc.example.com:443: user name or password is wrong; check both, and whether the account is locked"
+    );
+    assert!(error.is_fault::<InvalidLogin>());
+    assert!(!format!("{error:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn dropping_the_last_client_logs_out() {
+    let replay = Replay::new(|seen| welcome(seen).unwrap());
+    let client = connect(&replay).await;
+    let other = client.clone();
+    drop(client);
+    tokio::task::yield_now().await;
+    assert_eq!(replay.methods(), ["Login"]);
+    drop(other);
+    while replay.methods().len() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(replay.methods(), ["Login", "Logout"]);
+}
