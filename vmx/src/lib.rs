@@ -105,19 +105,22 @@
 //! # Speed
 //!
 //! `cargo bench -p vmx-config --bench peers`, a file of 1 MiB and 10,000 keys, best of
-//! 200 runs on two shared cores of an AMD EPYC server:
+//! 200 runs (peers: of 100) in one run on two shared cores of an AMD EPYC server:
 //!
 //! | what | rate | |
 //! | --- | --- | --- |
-//! | parse | 2,500 MB/s | no allocation for a line |
-//! | parse strictly | 660 MB/s | duplicates, charset |
-//! | parse, then look one name up | 1,300 MB/s | the lookup builds the index |
-//! | parse, then a map of all texts | 480 MB/s | what other parsers give |
+//! | parse | 2,550 MB/s | no allocation for a line |
+//! | parse strictly | 650 MB/s | duplicates and charset checked |
+//! | parse, then look one name up | 1,120 MB/s | the lookup builds the index |
+//! | parse, then a map of all texts | 490 MB/s | what the others give |
 //! | print | 28 GB/s | nothing edited: one copy |
-//! | a regular expression for each line, Python 3.11 | 15 MB/s | 166 times slower than parse, 31 than the map |
-//! | dissect.hypervisor, Python | 137 MB/s | 18 times slower than parse; splits lines at `=`, reads no escapes |
-//! | a regular expression for each line, Go 1.26 | 16 MB/s | 157 times slower than parse, 29 than the map |
-//! | hooklift/govmx; Packer's plugin, Go | not measured | the module proxy does not offer them |
+//!
+//! | other parsers | rate | slower than parse | than lookup | than the map |
+//! | --- | --- | --- | --- | --- |
+//! | a regular expression for each line, Python 3.11 | 19 MB/s | 131 times | 58 | 25 |
+//! | the same in Go 1.26 | 25 MB/s | 100 times | 44 | 19 |
+//! | dissect.hypervisor, Python: splits at `=`, no escapes | 251 MB/s | 10 times | 4.5 | 2.0 |
+//! | hooklift/govmx; Packer's plugin, Go | not measured: the module proxy does not offer them | | | |
 //!
 //! # Features
 //!

@@ -10,7 +10,7 @@ from dissect.hypervisor.descriptor.vmx import VMX
 with open(sys.argv[1], encoding="utf-8") as file:
     text = file.read()
 best = None
-for _ in range(20):
+for _ in range(100):
     handle = io.StringIO(text)
     start = time.perf_counter_ns()
     vmx = VMX.parse(handle.read())

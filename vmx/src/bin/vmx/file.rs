@@ -113,7 +113,7 @@ fn write_new(temporary: &Path, target: &Path, document: &Document) -> io::Result
     if let Ok(metadata) = target.metadata() {
         file.set_permissions(metadata.permissions())?;
     }
-    document.print(&mut file)?;
+    file.write_all(&document.to_bytes())?;
     file.flush()?;
     file.sync_all()?;
     fs::rename(temporary, target)
