@@ -122,6 +122,23 @@ fn a_file_that_shouts() {
 }
 
 #[test]
+fn a_file_that_whispers() {
+    let document = parse("lower-case.vmx");
+    let machine = VirtualMachineFile::new(&document);
+    assert_eq!(machine.hardware_version().unwrap(), Some(4));
+    let disks = machine.disks();
+    assert_eq!(disks[0].file_name().unwrap().as_deref(), Some("quiet.vmdk"));
+    assert_eq!(
+        machine.controllers()[0].api_type(),
+        "VirtualBusLogicController"
+    );
+    assert_eq!(
+        machine.presence(disks[0].place()),
+        vmx::view::Presence::Present
+    );
+}
+
+#[test]
 fn an_encrypted_machine_is_recognised_and_kept() {
     let mut document = parse("encrypted.vmx");
     assert!(document.is_encrypted());

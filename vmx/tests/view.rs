@@ -98,7 +98,12 @@ fn devices_that_do_not_count_are_flagged() {
     assert_eq!(
         shown,
         [
-            ("ide0:0".into(), Presence::Present, "VirtualCdrom", None),
+            (
+                "ide0:0".into(),
+                Presence::Present,
+                "VirtualCdrom",
+                Some(3000)
+            ),
             (
                 "scsi0".into(),
                 Presence::Present,

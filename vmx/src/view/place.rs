@@ -174,31 +174,42 @@ impl Place {
     }
 
     /// The key that the API gives to the device, where it is a rule: IDE 200+N,
-    /// SCSI 1000+N, AHCI 15000+N, NVMe 31000+N, network 4000+N, floppy 8000+N,
-    /// serial 9000+N, parallel 10000+N, disks on SCSI 2000+16·N+M, USB 7000,
-    /// xHCI 14000, video 500, VMCI 12000.
+    /// SCSI 1000+N, AHCI 15000+N, NVMe 31000+N; drives on IDE 3000+2·N+M, on SCSI
+    /// 2000+16·N+M, on AHCI 16000+30·N+M; network 4000+N, floppy 8000+N, serial 9000+N,
+    /// parallel 10000+N; USB 7000, xHCI 14000, video 500, VMCI 12000.
     #[must_use]
     pub fn device_key(self) -> Option<u32> {
-        let number = self.bus.unwrap_or_default();
-        let key = match (self.class, self.unit) {
-            (Class::Scsi, Some(unit)) if unit < 16 => {
-                return number.checked_mul(16)?.checked_add(2000 + unit);
-            }
-            (_, Some(_)) | (Class::Sound | Class::Ehci | Class::PciBridge, _) => return None,
-            (Class::Ide, _) => 200,
-            (Class::Scsi, _) => 1000,
-            (Class::Sata, _) => 15_000,
-            (Class::Nvme, _) => 31_000,
-            (Class::Ethernet, _) => 4000,
-            (Class::Serial, _) => 9000,
-            (Class::Parallel, _) => 10_000,
-            (Class::Floppy, _) => 8000,
-            (Class::Usb, _) => 7000,
-            (Class::Xhci, _) => 14_000,
-            (Class::Svga, _) => 500,
-            (Class::Vmci, _) => 12_000,
+        let bus = self.bus.unwrap_or_default();
+        if let Some(unit) = self.unit {
+            let (first, units) = match self.class {
+                Class::Ide => (3000, 2),
+                Class::Scsi => (2000, 16),
+                Class::Sata => (16_000, 30),
+                _ => return None,
+            };
+            let number = bus.checked_mul(units)?.checked_add(unit)?;
+            return if unit < units {
+                number.checked_add(first)
+            } else {
+                None
+            };
+        }
+        let first = match self.class {
+            Class::Ide => 200,
+            Class::Scsi => 1000,
+            Class::Sata => 15_000,
+            Class::Nvme => 31_000,
+            Class::Ethernet => 4000,
+            Class::Serial => 9000,
+            Class::Parallel => 10_000,
+            Class::Floppy => 8000,
+            Class::Usb => 7000,
+            Class::Xhci => 14_000,
+            Class::Svga => 500,
+            Class::Vmci => 12_000,
+            Class::Sound | Class::Ehci | Class::PciBridge => return None,
         };
-        number.checked_add(key)
+        bus.checked_add(first)
     }
 }
 
@@ -256,6 +267,10 @@ mod tests {
     fn keys_of_the_interface() {
         assert_eq!(Place::of(Class::Ide, 1).device_key(), Some(201));
         assert_eq!(Place::drive(Class::Scsi, 1, 2).device_key(), Some(2018));
+        assert_eq!(Place::drive(Class::Scsi, 0, 16).device_key(), None);
+        assert_eq!(Place::drive(Class::Ide, 1, 0).device_key(), Some(3002));
+        assert_eq!(Place::drive(Class::Sata, 0, 0).device_key(), Some(16_000));
+        assert_eq!(Place::drive(Class::Nvme, 0, 0).device_key(), None);
         assert_eq!(Place::drive(Class::Scsi, u32::MAX, 2).device_key(), None);
         assert_eq!(Place::of(Class::Serial, u32::MAX).device_key(), None);
     }
