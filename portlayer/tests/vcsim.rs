@@ -10,10 +10,13 @@
     reason = "a panic is the failure of a test"
 )]
 
+mod flows;
+
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdin, Command as Program, Stdio};
 
 use async_trait::async_trait;
+use flows::Flow;
 use portlayer::conformance::{self, Fixture, HostFixture, Process};
 use portlayer::exec::Command;
 use portlayer::host::{HostSpec, Hosts, Iso, Progress};
@@ -92,6 +95,7 @@ impl Drop for Vcsim {
 
 struct Endpoint {
     vcsim: Vcsim,
+    client: Client,
     hosts: VsphereHosts,
 }
 
@@ -102,8 +106,13 @@ impl Endpoint {
             dialect,
             ..Options::default()
         };
-        let hosts = VsphereHosts::new(vcsim.connect().await, options);
-        Self { vcsim, hosts }
+        let client = vcsim.connect().await;
+        let hosts = VsphereHosts::new(client.clone(), options);
+        Self {
+            vcsim,
+            client,
+            hosts,
+        }
     }
 }
 
@@ -155,6 +164,16 @@ async fn conform(esx: bool, dialect: Dialect) {
             Capability::KeyCaseFolding
         ]
     );
+    let flow = Flow {
+        client: &endpoint.client,
+        hosts: &endpoint.hosts,
+        spec: &|name| endpoint.vcsim.spec(name),
+    };
+    flows::a_container_has_what_vic_gave_it(&flow).await;
+    flows::removing_keeps_what_is_shared(&flow).await;
+    flows::a_failed_installation_leaves_nothing(&flow).await;
+    flows::a_broken_container_is_quarantined(&flow).await;
+    flows::the_configuration_file_is_readable(&flow).await;
     let report = conformance::run(&endpoint).await;
     eprintln!("{report}");
     assert!(report.is_success(), "{report}");

@@ -20,7 +20,16 @@ impl Endpoint {
     pub(in crate::vsphere) async fn can_read(&self, iso: &Iso) -> std::io::Result<()> {
         match iso {
             Iso::Bytes(_) => Ok(()),
-            Iso::File(path) => tokio::fs::File::open(path).await.map(drop),
+            Iso::File(path) => {
+                let file = tokio::fs::File::open(path).await?;
+                if file.metadata().await?.is_file() {
+                    return Ok(());
+                }
+                Err(std::io::Error::other(format!(
+                    "{} is no file",
+                    path.display()
+                )))
+            }
         }
     }
 
