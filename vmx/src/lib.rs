@@ -72,7 +72,7 @@
 //!
 //! let bytes = b"# mine\nmemsize = 512\nethernet0.present = \"TRUE\"\n";
 //! let mut machine = VirtualMachineFile::new(Document::parse(&bytes[..])?);
-//! machine.set_memory_mb(1024u32)?;
+//! machine.set_memory_mb(1024)?;
 //! machine.network_card_mut(Place::of(Class::Ethernet, 0)).set_model("vmxnet3")?;
 //!
 //! assert_eq!(machine.into_document().to_bytes(), b"# mine\nmemsize = \"1024\"\n\

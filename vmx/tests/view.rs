@@ -154,7 +154,7 @@ fn devices_that_do_not_count_are_flagged() {
 fn editing_the_view_edits_the_document_and_nothing_else() {
     let mut document = Document::parse(CONTAINER).unwrap();
     let mut machine = VirtualMachineFile::new(&mut document);
-    machine.set_memory_mb(512u32).unwrap();
+    machine.set_memory_mb(512).unwrap();
     machine.set_power_off(PowerType::Hard).unwrap();
     machine
         .network_card_mut(Place::of(Class::Ethernet, 0))

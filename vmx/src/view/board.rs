@@ -19,7 +19,7 @@ settings! { PciBridge {
     /// The model: `pcieRootPort`, or a plain bridge if absent.
     model set_model: String = "virtualDev";
     /// How many functions it has.
-    functions set_functions: u32 = "functions" or 1u32;
+    functions set_functions: u32 = "functions" or 1;
     /// The PCI slot, -1 if none was given yet.
     pci_slot set_pci_slot: i32 = "pciSlotNumber";
 } }
@@ -62,11 +62,11 @@ settings! { Video {
     /// Part of extraConfig.
     present set_present: bool = "present" or true;
     /// Video memory in bytes; API: `videoRamSizeInKB`.
-    memory set_memory: u64 = "vramSize" or 4_194_304u64;
+    memory set_memory: u64 = "vramSize" or 4_194_304;
     /// Whether the product chooses; API: `useAutoDetect`.
     auto_detect set_auto_detect: bool = "autodetect" or false;
     /// Screens; API: `numDisplays`.
-    displays set_displays: u32 = "numDisplays" or 1u32;
+    displays set_displays: u32 = "numDisplays" or 1;
     /// Memory for 3D in KB; API: `graphicsMemorySizeInKB`.
     graphics_memory_kb set_graphics_memory_kb: u64 = "graphicsMemoryKB";
 } }

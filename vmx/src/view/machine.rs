@@ -90,11 +90,11 @@ settings! { VirtualMachineFile {
     /// Notes; API: `VirtualMachineConfigInfo.annotation`.
     annotation set_annotation: String = "annotation";
     /// Memory in MB, a multiple of 4; API: `VirtualHardware.memoryMB`.
-    memory_mb set_memory_mb: u32 = "memSize" or 32u32;
+    memory_mb set_memory_mb: u32 = "memSize" or 32;
     /// Virtual processors; API: `VirtualHardware.numCPU`.
-    cpus set_cpus: u32 = "numvcpus" or 1u32;
+    cpus set_cpus: u32 = "numvcpus" or 1;
     /// Cores of a socket; API: `VirtualHardware.numCoresPerSocket`.
-    cores_per_socket set_cores_per_socket: u32 = "cpuid.coresPerSocket" or 1u32;
+    cores_per_socket set_cores_per_socket: u32 = "cpuid.coresPerSocket" or 1;
     /// How many processors can be added while on. The API does not show it.
     max_cpus set_max_cpus: u32 = "maxvcpus";
     /// Whether processors can be added while on; API: `VirtualMachineConfigInfo.cpuHotAddEnabled`.
@@ -128,7 +128,7 @@ settings! { VirtualMachineFile {
     /// Secure boot; API: `VirtualMachineBootOptions.efiSecureBootEnabled`.
     secure_boot set_secure_boot: bool = "uefi.secureBoot.enabled" or false;
     /// Milliseconds before boot; API: `VirtualMachineBootOptions.bootDelay`.
-    boot_delay set_boot_delay: u32 = "bios.bootDelay" or 0u32;
+    boot_delay set_boot_delay: u32 = "bios.bootDelay" or 0;
     /// Enter setup at the next boot; API: `VirtualMachineBootOptions.enterBIOSSetup`.
     enter_setup set_enter_setup: bool = "bios.forceSetupOnce" or false;
     /// Milliseconds before another try to boot; API: `VirtualMachineBootOptions.bootRetryDelay`.
@@ -179,7 +179,7 @@ settings! { VirtualMachineFile {
     script_before_power_off set_script_before_power_off: bool = "toolScripts.beforePowerOff" or true;
     /// The size in bytes beyond which the guest cannot make the file grow, 1 MiB if
     /// nothing is said; part of extraConfig.
-    guest_info_size_limit set_guest_info_size_limit: u64 = "tools.setInfo.sizeLimit" or 1_048_576u64;
+    guest_info_size_limit set_guest_info_size_limit: u64 = "tools.setInfo.sizeLimit" or 1_048_576;
     /// Whether the guest sees UUIDs of disks; API: `VirtualMachineFlagInfo.diskUuidEnabled`.
     disk_uuids set_disk_uuids: bool = "disk.EnableUUID" or false;
     /// Whether changed blocks are recorded; API: `VirtualMachineConfigInfo.changeTrackingEnabled`.

@@ -27,7 +27,7 @@
 //! let controller = machine.controller(Place::of(Class::Scsi, 0));
 //! assert_eq!(controller.model()?, Some(ControllerModel::ParaVirtual));
 //!
-//! machine.set_memory_mb(128u32)?;
+//! machine.set_memory_mb(128)?;
 //! assert!(machine.into_document().to_bytes().starts_with(b"memsize = \"128\"\n"));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```

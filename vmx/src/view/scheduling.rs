@@ -119,7 +119,7 @@ impl<D> Scheduling<D> {
 
 settings! { Scheduling {
     /// Reserved MHz; API: `VirtualMachineConfigInfo.cpuAllocation.reservation`.
-    cpu_reservation set_cpu_reservation: u64 = "sched.cpu.min" or 0u64;
+    cpu_reservation set_cpu_reservation: u64 = "sched.cpu.min" or 0;
     /// Limit in MHz; API: `cpuAllocation.limit`.
     cpu_limit set_cpu_limit: Limit = "sched.cpu.max" or Limit::Unlimited;
     /// The unit of both: `mhz`. The API does not show it.
@@ -133,9 +133,9 @@ settings! { Scheduling {
     /// and reported in extraConfig too.
     latency_sensitivity set_latency_sensitivity: LatencySensitivity = "sched.cpu.latencySensitivity" or "normal";
     /// Reserved MB; API: `VirtualMachineConfigInfo.memoryAllocation.reservation`.
-    memory_reservation set_memory_reservation: u64 = "sched.mem.min" or 0u64;
+    memory_reservation set_memory_reservation: u64 = "sched.mem.min" or 0;
     /// Least size in MB of the part that stays in memory.
-    memory_minimum set_memory_minimum: u64 = "sched.mem.minSize" or 0u64;
+    memory_minimum set_memory_minimum: u64 = "sched.mem.minSize" or 0;
     /// Limit in MB; API: `memoryAllocation.limit`.
     memory_limit set_memory_limit: Limit = "sched.mem.max" or Limit::Unlimited;
     /// Weight for memory; API: `memoryAllocation.shares`.

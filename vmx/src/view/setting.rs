@@ -182,7 +182,7 @@ macro_rules! words {
 /// `reader writer: Type = "key";` for a setting that may be absent,
 /// `reader writer: Type = "key" or default;` for one with a default.
 macro_rules! settings {
-    ($view:ident { $($(#[$doc:meta])* $get:ident $set:ident: $type:ty = $key:literal $(or $default:expr)?;)* }) => {
+    ($view:ident { $($(#[$doc:meta])* $get:ident $set:ident: $type:tt = $key:literal $(or $default:expr)?;)* }) => {
         impl<D: std::borrow::Borrow<crate::document::Document>> $view<D> {
             $(settings! { @get [$(#[$doc])*] $get $type, $key $(, $default)? })*
 
@@ -197,32 +197,46 @@ macro_rules! settings {
                 #[doc = concat!("Sets `", $key, "`, see [`", stringify!($get), "`](Self::", stringify!($get), ").\n\n# Errors\n\nAs [`Document::set`](crate::Document::set).")]
                 pub fn $set(
                     &mut self,
-                    value: impl Into<$type>,
+                    value: settings!(@argument $type),
                 ) -> Result<crate::document::Change, crate::error::EditError> {
                     let name = self.entry_name($key);
-                    let value: $type = value.into();
+                    let setting = settings!(@convert $type, value);
                     self.document
                         .borrow_mut()
-                        .set(&*name, &crate::view::setting::Setting::write(&value))
+                        .set(&*name, &crate::view::setting::Setting::write(&setting))
                 }
             )*
         }
     };
-    (@get [$($doc:tt)*] $get:ident $type:ty, $key:literal) => {
+    (@get [$($doc:tt)*] $get:ident $type:tt, $key:literal) => {
         $($doc)*
         #[doc = concat!("\n\nKey `", $key, "`.\n\n# Errors\n\nThe value is not of this type.")]
         pub fn $get(&self) -> Result<Option<$type>, crate::view::SettingError> {
             crate::view::setting::read(self.document.borrow(), &self.entry_name($key))
         }
     };
-    (@get [$($doc:tt)*] $get:ident $type:ty, $key:literal, $default:expr) => {
+    (@get [$($doc:tt)*] $get:ident $type:tt, $key:literal, $default:expr) => {
         $($doc)*
         #[doc = concat!("\n\nKey `", $key, "`, absent: `", stringify!($default), "`.\n\n# Errors\n\nThe value is not of this type.")]
         pub fn $get(&self) -> Result<$type, crate::view::SettingError> {
             let found = crate::view::setting::read(self.document.borrow(), &self.entry_name($key))?;
-            Ok(found.unwrap_or_else(|| <$type>::from($default)))
+            Ok(found.unwrap_or_else(|| settings!(@convert $type, $default)))
         }
     };
+    // Numbers and booleans are given as they are, so that literals need no suffix;
+    // text and enumerations as anything that becomes one.
+    (@argument bool) => { bool };
+    (@argument i32) => { i32 };
+    (@argument i64) => { i64 };
+    (@argument u32) => { u32 };
+    (@argument u64) => { u64 };
+    (@argument $type:tt) => { impl Into<$type> };
+    (@convert bool, $value:expr) => { $value };
+    (@convert i32, $value:expr) => { $value };
+    (@convert i64, $value:expr) => { $value };
+    (@convert u32, $value:expr) => { $value };
+    (@convert u64, $value:expr) => { $value };
+    (@convert $type:tt, $value:expr) => { Into::<$type>::into($value) };
 }
 
 /// A view of the settings of one device: `scsi0:0.fileName` and its neighbours.
