@@ -204,3 +204,49 @@ fn a_writer_has_the_bound_of_the_readers() {
     let error = fails(vec![vec![1_u8]; MAX_ELEMENTS + 1]);
     assert!(matches!(error, EncodeError::TooMany { .. }));
 }
+
+#[test]
+fn only_a_fields_own_text_is_cut_into_chunks() {
+    #[derive(Debug, Default, GuestInfo)]
+    struct Texts {
+        #[guestinfo(chunks)]
+        list: Vec<String>,
+    }
+    let value = Texts {
+        list: vec!["x".repeat(50_000), "y".repeat(50_000)],
+    };
+    let error = encode(&value, Dialect::Vic1).unwrap_err();
+    assert!(matches!(error, EncodeError::TooLong { .. }), "{error}");
+}
+
+/// The depth of a type that contains itself is the writer's, and so bounded.
+#[test]
+fn types_that_contain_themselves_end() {
+    #[derive(Debug, Default, PartialEq, GuestInfo)]
+    struct Node {
+        #[guestinfo(scope = "read-write")]
+        name: String,
+        #[guestinfo(scope = "read-write")]
+        children: BTreeMap<String, Self>,
+    }
+    let leaf = Node {
+        name: "leaf".into(),
+        children: BTreeMap::new(),
+    };
+    let root = Node {
+        name: "root".into(),
+        children: [("a".to_owned(), leaf)].into(),
+    };
+    let keys = encode(&root, Dialect::Vic1).unwrap();
+    assert_eq!(Decode::new().strict::<Node>(&keys).unwrap(), root);
+    assert!(update(&keys, &root).unwrap().is_empty());
+
+    let mut keys = BTreeMap::new();
+    let mut key = "guestinfo.vice..children".to_owned();
+    for _ in 0..3_000 {
+        keys.insert(key.clone(), "a".to_owned());
+        key.push_str("|a.children");
+    }
+    let decoded = Decode::new().run::<Node>(&keys);
+    assert!(decoded.report.of(IssueKind::Unknown).count() > 2_800);
+}

@@ -349,7 +349,7 @@ impl<'a> Decoder<'a> {
     }
 
     pub(crate) fn stored_text(&mut self) -> Option<Cow<'a, str>> {
-        if self.hidden_from_reader() {
+        if self.hidden_from_reader() || self.cursor.is_too_long() {
             return None;
         }
         let source = &mut self.source;
@@ -427,7 +427,7 @@ impl<'a> Decoder<'a> {
     /// Goes to an entry of a map or an element of a list.
     pub(crate) fn entry<R>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> R) -> R {
         let mark = self.cursor.entry(name);
-        let result = read(self);
+        let result = self.whole_texts(read);
         self.cursor.leave(mark);
         result
     }
@@ -435,8 +435,16 @@ impl<'a> Decoder<'a> {
     /// Goes below `~`.
     pub(crate) fn joined<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> R {
         let mark = self.cursor.joined();
-        let result = read(self);
+        let result = self.whole_texts(read);
         self.cursor.leave(mark);
+        result
+    }
+
+    /// Only a field's own text is cut into chunks, not what stands below it.
+    fn whole_texts<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> R {
+        let chunks = std::mem::replace(&mut self.chunks, false);
+        let result = read(self);
+        self.chunks = chunks;
         result
     }
 

@@ -227,28 +227,28 @@ impl Encoder {
     /// Writes an entry of a map or an element of a list.
     pub(crate) fn entry<T: GuestInfo>(&mut self, name: &str, value: &T) {
         let mark = self.cursor.entry(name);
-        value.encode(self);
+        self.whole(|encoder| value.encode(encoder));
         self.cursor.leave(mark);
     }
 
     pub(crate) fn entry_text(&mut self, name: &str, text: &str) {
         let mark = self.cursor.entry(name);
-        self.text(text);
+        self.whole(|encoder| encoder.text(text));
         self.cursor.leave(mark);
-    }
-
-    /// Writes the parts of a long value.
-    pub(crate) fn without_chunks(&mut self, write: impl FnOnce(&mut Self)) {
-        let chunks = std::mem::replace(&mut self.chunks, false);
-        write(self);
-        self.chunks = chunks;
     }
 
     /// Writes below `~`.
     pub(crate) fn joined(&mut self, write: impl FnOnce(&mut Self)) {
         let mark = self.cursor.joined();
-        write(self);
+        self.whole(write);
         self.cursor.leave(mark);
+    }
+
+    /// Only a field's own text is cut into chunks, not what stands below it.
+    fn whole(&mut self, write: impl FnOnce(&mut Self)) {
+        let chunks = std::mem::replace(&mut self.chunks, false);
+        write(self);
+        self.chunks = chunks;
     }
 
     /// Counts elements against the bound that readers have.

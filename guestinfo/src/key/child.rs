@@ -1,6 +1,6 @@
 //! The arithmetic of keys: from a parent's key to a child's.
 
-use super::{NON_PERSISTENT_SUFFIX, SECRET_SUFFIX};
+use super::{MAX_KEY_BYTES, NON_PERSISTENT_SUFFIX, SECRET_SUFFIX};
 use crate::codec::{Field, Place};
 use crate::dialect::Dialect;
 use crate::scope::{Access, Scope};
@@ -59,6 +59,11 @@ impl Cursor {
 
     pub(crate) fn is_root(&self) -> bool {
         self.text.is_empty()
+    }
+
+    /// Whether no host holds such a key. Types that contain themselves end here.
+    pub(crate) fn is_too_long(&self) -> bool {
+        self.text.len() > MAX_KEY_BYTES
     }
 
     /// Where a field stands below the key at hand, if the dialect has it there.

@@ -35,12 +35,10 @@ pub(crate) fn encode(encoder: &mut Encoder, text: &str) {
         return encoder.unstorable("longer than a virtual machine's configuration can be");
     }
     encoder.joined(|encoder| {
-        encoder.without_chunks(|encoder| {
-            encoder.text(format!("{}|{}", chunks.len(), text.len()));
-            for (at, chunk) in chunks.iter().enumerate() {
-                encoder.entry_text(&at.to_string(), chunk);
-            }
-        });
+        encoder.text(format!("{}|{}", chunks.len(), text.len()));
+        for (at, chunk) in chunks.iter().enumerate() {
+            encoder.entry_text(&at.to_string(), chunk);
+        }
     });
 }
 

@@ -14,7 +14,7 @@ pub(crate) fn unstorable(text: &str) -> Option<&'static str> {
     if control {
         return Some("control characters other than tab and line breaks cannot be stored");
     }
-    if text.contains(['\u{fffe}', '\u{ffff}']) {
+    if !text.is_ascii() && text.contains(['\u{fffe}', '\u{ffff}']) {
         return Some("the characters U+FFFE and U+FFFF cannot be stored");
     }
     None

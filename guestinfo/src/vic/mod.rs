@@ -13,6 +13,9 @@
 //! | [`NetworkEndpoint`] | one NIC: `networks\|<scope>` |
 //! | [`VirtualContainerHostConfig`] | at the root of the appliance's machine |
 //!
+//! Machines of early releases of 1.x keep some values elsewhere: [`migrate`]
+//! brings their keys to the newest form.
+//!
 //! # Writing a container's state
 //! ```
 //! use guestinfo::vic::{Command, Common, ExecutorConfig, Identity, SessionConfig};
@@ -95,6 +98,7 @@
 
 mod container;
 mod host;
+mod migrate;
 mod network;
 mod redacted;
 mod session;
@@ -104,6 +108,7 @@ pub use host::{
     Certificates, ComputeResource, Connection, Containers, HostNetworks, RawCertificate,
     Registries, Storage, Target, VirtualContainerHostConfig,
 };
+pub use migrate::migrate;
 pub use network::{AssignedNetwork, ContainerNetwork, IpRange, NetworkEndpoint, TrustLevel};
 pub use redacted::Redacted;
 pub use session::{
