@@ -34,6 +34,8 @@ pub(crate) enum Effect {
     Run(Job),
     /// A machine was powered on: its guest begins.
     Boot(Ref<mo::VirtualMachine>),
+    /// Something that runs is told to end.
+    Stop(CancellationToken),
 }
 
 impl Core {
@@ -42,6 +44,7 @@ impl Core {
         match effect {
             Effect::Run(job) => self.spawn(crate::task::run(core, job)),
             Effect::Boot(vm) => self.spawn(crate::guest::boot(core, vm)),
+            Effect::Stop(token) => token.cancel(),
         }
     }
 

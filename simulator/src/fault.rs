@@ -236,3 +236,16 @@ pub(crate) fn resource_in_use(name: &str) -> Fault {
     detail.name = Some(name.to_owned());
     Fault::new(format!("The resource '{name}' is in use."), detail)
 }
+
+pub(crate) fn invalid_controller(index: usize, controller: i32) -> Fault {
+    let mut detail = vim25::types::InvalidController::default();
+    detail.device_index = i32::try_from(index).unwrap_or(i32::MAX);
+    detail.controller_key = controller;
+    detail.property = Some(format!("configSpec.deviceChange[{index}]"));
+    Fault::new(
+        format!(
+            "The device '{index}' is referring to a nonexisting or unfit controller '{controller}'."
+        ),
+        detail,
+    )
+}

@@ -40,7 +40,7 @@ mod view;
 mod world;
 
 pub use builder::{Builder, StartError};
-pub use guest::{Guest, GuestError, GuestMachine, Program, Tether};
+pub use guest::{Guest, GuestError, GuestMachine, Process, Program, Tether};
 pub use platform::Platform;
 pub use script::{Reaction, Script};
 pub use simulator::Simulator;

@@ -2,14 +2,14 @@
 
 mod compute_resource;
 mod datacenter;
-mod datastore;
-mod entity;
+pub(crate) mod datastore;
+pub(crate) mod entity;
 mod event;
 mod file_manager;
 mod folder;
 mod host_network;
 mod host_system;
-mod network;
+pub(crate) mod network;
 mod resource_pool;
 mod search_index;
 mod service_instance;

@@ -1,8 +1,202 @@
-//! Files of the datastore over HTTP.
-use axum::http::StatusCode;
-pub(super) async fn serve_root() -> StatusCode {
-    StatusCode::NOT_FOUND
+//! Files of the datastore over HTTP: `/folder/<path>?dcPath=<datacenter>&dsName=<datastore>`.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Path, Query, State};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LAST_MODIFIED, WWW_AUTHENTICATE,
+};
+use axum::http::{HeaderMap, Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::TryStreamExt as _;
+use tokio::fs::File;
+use tokio_util::io::{ReaderStream, StreamReader};
+
+use super::connection::Peer;
+use super::soap;
+use crate::core::Core;
+use crate::datastore::path::DatastorePath;
+use crate::script::Reaction;
+
+/// Which datastore is meant.
+pub(super) type Place = std::collections::HashMap<String, String>;
+
+/// The datastores, when no file is named.
+pub(super) async fn serve_root(State(core): State<Arc<Core>>, headers: HeaderMap) -> Response {
+    if !may(&core, &headers) {
+        return unauthorized();
+    }
+    (StatusCode::FORBIDDEN, "name a file").into_response()
 }
-pub(super) async fn serve() -> StatusCode {
-    StatusCode::NOT_FOUND
+
+pub(super) async fn serve(
+    State(core): State<Arc<Core>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path(path): Path<String>,
+    Query(place): Query<Place>,
+    method: Method,
+    headers: HeaderMap,
+    body: Body,
+) -> Response {
+    for reaction in core.script.react(&format!("{method} /folder")) {
+        match reaction {
+            Reaction::Delay(time) => tokio::time::sleep(time).await,
+            Reaction::Disconnect | Reaction::LoseAnswer => {
+                peer.hang_up.cancel();
+                return std::future::pending().await;
+            }
+            Reaction::HttpStatus(status) => {
+                let status = StatusCode::from_u16(status);
+                return status
+                    .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+                    .into_response();
+            }
+            _ => {}
+        }
+    }
+    if !may(&core, &headers) {
+        return unauthorized();
+    }
+    let datacenter = place.get("dcPath").map_or("ha-datacenter", String::as_str);
+    let datastore = place.get("dsName").map_or("", String::as_str);
+    if datacenter.trim_matches('/') != "ha-datacenter" || datastore != core.settings.datastore {
+        return (StatusCode::NOT_FOUND, "no such datastore").into_response();
+    }
+    let Ok(path) = core.store.path(&path) else {
+        return (StatusCode::BAD_REQUEST, "a path that leads elsewhere").into_response();
+    };
+    if path.is_root() {
+        return StatusCode::FORBIDDEN.into_response();
+    }
+    let result = match method {
+        Method::GET => get(&core, &path, true).await,
+        Method::HEAD => get(&core, &path, false).await,
+        Method::PUT | Method::POST => put(&core, &path, body).await,
+        Method::DELETE => delete(&core, &path).await,
+        _ => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    };
+    result.unwrap_or_else(|error| {
+        tracing::debug!(%path, %error, "file request failed");
+        let status = match error.kind() {
+            io::ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            io::ErrorKind::IsADirectory | io::ErrorKind::NotADirectory => StatusCode::CONFLICT,
+            io::ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        status.into_response()
+    })
+}
+
+async fn get(core: &Core, path: &DatastorePath, content: bool) -> io::Result<Response> {
+    let file = File::open(core.store.file(path)).await?;
+    let metadata = file.metadata().await?;
+    if metadata.is_dir() {
+        return Err(io::ErrorKind::NotFound.into());
+    }
+    let mut response = if content {
+        Body::from_stream(ReaderStream::with_capacity(file, 64 << 10)).into_response()
+    } else {
+        StatusCode::OK.into_response()
+    };
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_LENGTH, metadata.len().into());
+    headers.insert(
+        CONTENT_TYPE,
+        axum::http::HeaderValue::from_static("application/octet-stream"),
+    );
+    let modified = metadata
+        .modified()
+        .ok()
+        .and_then(|time| jiff::Timestamp::try_from(time).ok())
+        .map(|time| time.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string());
+    if let Some(Ok(modified)) = modified.map(|text| text.parse()) {
+        headers.insert(LAST_MODIFIED, modified);
+    }
+    Ok(response)
+}
+
+/// Writes the body beside the file and puts it in its place at the end: an
+/// upload that breaks off changes nothing.
+async fn put(core: &Core, path: &DatastorePath, body: Body) -> io::Result<Response> {
+    let file = core.store.file(path);
+    if file.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    if let Some(directory) = file.parent() {
+        tokio::fs::create_dir_all(directory).await?;
+    }
+    let existed = file.exists();
+    let upload = Upload::begin(file.with_file_name(format!(
+        "{}.{}.part",
+        path.file_name(),
+        uuid::Uuid::new_v4().simple()
+    )));
+    let mut to = File::create(&upload.file).await?;
+    let stream = body.into_data_stream().map_err(io::Error::other);
+    tokio::io::copy(&mut StreamReader::new(stream), &mut to).await?;
+    tokio::io::AsyncWriteExt::flush(&mut to).await?;
+    drop(to);
+    upload.finish(&file).await?;
+    let status = if existed {
+        StatusCode::OK
+    } else {
+        StatusCode::CREATED
+    };
+    Ok(status.into_response())
+}
+
+/// A file that is being written; gone unless it is finished.
+struct Upload {
+    file: std::path::PathBuf,
+    finished: bool,
+}
+
+impl Upload {
+    const fn begin(file: std::path::PathBuf) -> Self {
+        Self {
+            file,
+            finished: false,
+        }
+    }
+
+    async fn finish(mut self, to: &std::path::Path) -> io::Result<()> {
+        tokio::fs::rename(&self.file, to).await?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = std::fs::remove_file(&self.file);
+        }
+    }
+}
+
+async fn delete(core: &Core, path: &DatastorePath) -> io::Result<Response> {
+    tokio::fs::remove_file(core.store.file(path)).await?;
+    Ok(StatusCode::NO_CONTENT.into_response())
+}
+
+/// Whether the request comes with a session, or with the user's name and password.
+fn may(core: &Arc<Core>, headers: &HeaderMap) -> bool {
+    let basic = || {
+        let text = soap::text(headers, &AUTHORIZATION)?;
+        let encoded = text.strip_prefix("Basic ")?;
+        let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
+        let (user, password) = decoded.split_once(':')?;
+        let settings = &core.settings;
+        Some(user == settings.user && password == settings.password.0)
+    };
+    soap::authenticate(core, headers).is_some() || basic().unwrap_or(false)
+}
+
+fn unauthorized() -> Response {
+    let realm = [(WWW_AUTHENTICATE, "Basic realm=\"VMware HTTP server\"")];
+    (StatusCode::UNAUTHORIZED, realm).into_response()
 }

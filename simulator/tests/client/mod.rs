@@ -1,5 +1,11 @@
 //! A client of a few lines: what tests need and no more.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "tests; each uses a part of it"
+)]
+
+pub(crate) mod container;
 
 use reqwest::header::{CONTENT_TYPE, COOKIE, SET_COOKIE};
 use simulator::Simulator;
@@ -7,23 +13,23 @@ use vim25::soap::{Header, Response, decode_response, encode_request};
 use vim25::types::{ServiceContent, TaskInfo, TaskInfoState};
 use vim25::{Any, AnyRef, Call, Fault, Limits, Outcome, Ref, Slot, TaskOf, mo};
 
-pub struct Client {
+pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
-    pub cookie: Option<String>,
-    pub content: ServiceContent,
+    pub(crate) cookie: Option<String>,
+    pub(crate) content: ServiceContent,
 }
 
 /// Why a call gave no result.
 #[derive(Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     Fault(Box<Fault>),
     Transport(reqwest::Error),
     Status(u16),
 }
 
 impl Failure {
-    pub fn fault(self) -> Fault {
+    pub(crate) fn fault(self) -> Fault {
         match self {
             Self::Fault(fault) => *fault,
             other => panic!("not a fault: {other:?}"),
@@ -33,7 +39,7 @@ impl Failure {
 
 impl Client {
     /// A client without a session.
-    pub async fn stranger(simulator: &Simulator) -> Self {
+    pub(crate) async fn stranger(simulator: &Simulator) -> Self {
         let certificate =
             reqwest::Certificate::from_pem(simulator.certificate_pem().as_bytes()).unwrap();
         let http = reqwest::Client::builder()
@@ -55,7 +61,7 @@ impl Client {
     }
 
     /// A client that is logged in.
-    pub async fn login(simulator: &Simulator) -> Self {
+    pub(crate) async fn login(simulator: &Simulator) -> Self {
         let mut client = Self::stranger(simulator).await;
         client
             .try_login(simulator.user(), simulator.password())
@@ -64,7 +70,7 @@ impl Client {
         client
     }
 
-    pub async fn try_login(&mut self, user: &str, password: &str) -> Result<(), Failure> {
+    pub(crate) async fn try_login(&mut self, user: &str, password: &str) -> Result<(), Failure> {
         let manager = self.content.session_manager.clone().unwrap();
         let response = self.post(&manager.login(user, password, None)).await?;
         let cookie = response.headers().get(SET_COOKIE).cloned();
@@ -77,11 +83,11 @@ impl Client {
         Ok(())
     }
 
-    pub fn http(&self) -> &reqwest::Client {
+    pub(crate) fn http(&self) -> &reqwest::Client {
         &self.http
     }
 
-    pub fn file_url(&self, path: &str) -> String {
+    pub(crate) fn file_url(&self, path: &str) -> String {
         let base = self.url.strip_suffix("/sdk").unwrap();
         format!("{base}/folder/{path}?dcPath=ha-datacenter&dsName=datastore1")
     }
@@ -118,20 +124,24 @@ impl Client {
         }
     }
 
-    pub async fn call<R: Outcome>(&self, call: Call<R>) -> Result<R, Failure> {
+    pub(crate) async fn call<R: Outcome>(&self, call: Call<R>) -> Result<R, Failure> {
         let response = self.post(&call).await?;
         let value = self.read(&call, response).await?;
         Ok(R::from_value(&value).unwrap())
     }
 
     /// One property of one object.
-    pub async fn get<T: Slot>(&self, object: &Ref<impl vim25::ManagedObject>, path: &str) -> T {
+    pub(crate) async fn get<T: Slot>(
+        &self,
+        object: &Ref<impl vim25::ManagedObject>,
+        path: &str,
+    ) -> T {
         self.try_get(object, path)
             .await
             .unwrap_or_else(|| panic!("{object} has no {path}"))
     }
 
-    pub async fn try_get<T: Slot>(
+    pub(crate) async fn try_get<T: Slot>(
         &self,
         object: &Ref<impl vim25::ManagedObject>,
         path: &str,
@@ -159,7 +169,7 @@ impl Client {
     }
 
     /// Starts a task and waits for its end through the update stream.
-    pub async fn run<R: Outcome>(&self, call: Call<TaskOf<R>>) -> Result<R, Fault> {
+    pub(crate) async fn run<R: Outcome>(&self, call: Call<TaskOf<R>>) -> Result<R, Fault> {
         let task = self.call(call).await.map_err(Failure::fault)?;
         let info = self.finish(&task).await;
         match info.state {
@@ -168,7 +178,7 @@ impl Client {
         }
     }
 
-    pub async fn finish(&self, task: &Ref<mo::Task>) -> TaskInfo {
+    pub(crate) async fn finish(&self, task: &Ref<mo::Task>) -> TaskInfo {
         use vim25::types::{ObjectSpec, PropertyFilterSpec, PropertySpec};
         let collector = self
             .call(self.content.property_collector.create_property_collector())

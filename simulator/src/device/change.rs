@@ -1,0 +1,469 @@
+//! Adding, editing and removing devices.
+
+use std::collections::HashMap;
+
+use vim25::types::{
+    Description, VirtualController, VirtualDevice, VirtualDeviceConfigSpec,
+    VirtualDeviceConfigSpecFileOperation, VirtualDeviceConfigSpecOperation,
+    VirtualDeviceConnectInfo,
+};
+use vim25::{Fault, Poly};
+
+use super::kind::Kind;
+use super::{Devices, chain, destroy_files, disk, int, key, network};
+use crate::datastore::path::DatastorePath;
+use crate::fault;
+use crate::world::Transaction;
+
+/// What a list of changes did beside changing the list of devices.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    /// Disks that were made: to be deleted should the rest of the change fail.
+    pub(crate) made: Vec<DatastorePath>,
+    /// Disks to be deleted once the change is certain.
+    pub(crate) doomed: Vec<String>,
+}
+
+/// Applies changes in their order. On a fault the disks that were made are deleted.
+pub(crate) fn apply(
+    tx: &mut Transaction<'_>,
+    devices: &mut Devices,
+    changes: &[Poly<VirtualDeviceConfigSpec>],
+    home: &DatastorePath,
+    on: bool,
+) -> Result<Outcome, Fault> {
+    let mut outcome = Outcome::default();
+    let result = apply_all(tx, devices, changes, home, on, &mut outcome);
+    if let Err(fault) = result {
+        undo(tx, &outcome);
+        return Err(fault);
+    }
+    link(devices);
+    Ok(outcome)
+}
+
+/// Deletes the disks that a change made.
+pub(crate) fn undo(tx: &Transaction<'_>, outcome: &Outcome) {
+    let files: Vec<String> = outcome.made.iter().map(ToString::to_string).collect();
+    destroy_files(tx, &files);
+}
+
+fn apply_all(
+    tx: &mut Transaction<'_>,
+    devices: &mut Devices,
+    changes: &[Poly<VirtualDeviceConfigSpec>],
+    home: &DatastorePath,
+    on: bool,
+    outcome: &mut Outcome,
+) -> Result<(), Fault> {
+    let mut specs = Vec::with_capacity(changes.len());
+    for (index, change) in changes.iter().enumerate() {
+        let spec = change
+            .base::<VirtualDeviceConfigSpec>()
+            .ok()
+            .flatten()
+            .ok_or_else(|| fault::invalid_device(index, "the change is incomplete"))?;
+        specs.push((index, (*spec).clone()));
+    }
+    // Controllers first: a device may name one that comes later in the list.
+    specs.sort_by_key(|(_, spec)| {
+        let adds = spec.operation == Some(VirtualDeviceConfigSpecOperation::Add);
+        !(adds && Kind::of(&spec.device).is_controller())
+    });
+    let mut renamed: HashMap<i32, i32> = HashMap::new();
+    for (index, spec) in specs {
+        match spec.operation {
+            Some(VirtualDeviceConfigSpecOperation::Add) => {
+                add(tx, devices, index, spec, home, on, &mut renamed, outcome)?;
+            }
+            Some(VirtualDeviceConfigSpecOperation::Edit) => edit(tx, devices, index, spec, on)?,
+            Some(VirtualDeviceConfigSpecOperation::Remove) => {
+                remove(devices, index, &spec, on, outcome)?;
+            }
+            _ => return Err(fault::invalid_device(index, "the operation is missing")),
+        }
+    }
+    Ok(())
+}
+
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the state of one list of changes"
+)]
+fn add(
+    tx: &mut Transaction<'_>,
+    devices: &mut Devices,
+    index: usize,
+    spec: VirtualDeviceConfigSpec,
+    home: &DatastorePath,
+    on: bool,
+    renamed: &mut HashMap<i32, i32>,
+    outcome: &mut Outcome,
+) -> Result<(), Fault> {
+    let mut device = spec.device;
+    let kind = Kind::of(&device);
+    if on && !kind.is_hot() {
+        return Err(fault::invalid_device(
+            index,
+            "it cannot be added while the machine is on",
+        ));
+    }
+    if matches!(kind, Kind::Ide | Kind::Pci | Kind::Sio | Kind::Ps2) {
+        return Err(fault::invalid_device(
+            index,
+            "the board has all such controllers",
+        ));
+    }
+    let asked = key(&device);
+    if kind.is_controller() {
+        set_bus(devices, index, &mut device, kind)?;
+    }
+    let place = seat(devices, index, &device, kind, renamed)?;
+    let key = new_key(devices, kind, &device, place);
+    match kind {
+        Kind::Disk => {
+            let made = disk::prepare(tx, index, &mut device, spec.file_operation.as_ref(), home)?;
+            outcome.made.extend(made);
+        }
+        Kind::Network => network::prepare(tx, index, &mut device)?,
+        Kind::Cdrom | Kind::Serial | Kind::Parallel | Kind::Floppy => {
+            connectable(index, &mut device)?
+        }
+        _ => {}
+    }
+    check_iso(tx, index, &device)?;
+    let number = devices
+        .iter()
+        .filter(|other| Kind::of(other) == kind)
+        .count();
+    let number = match kind {
+        Kind::Disk | Kind::Cdrom | Kind::Network | Kind::Serial | Kind::Floppy => number + 1,
+        _ => number,
+    };
+    let summary = summary(&device, kind);
+    device
+        .modify::<VirtualDevice>(|device| {
+            device.key = key;
+            if let Some((controller, unit)) = place {
+                device.controller_key = Some(controller);
+                device.unit_number = Some(unit);
+            }
+            device.device_info = Some(Poly::new(Description {
+                label: format!("{} {number}", kind.label()),
+                summary,
+            }));
+        })
+        .map_err(|_| fault::invalid_device(index, "the device is incomplete"))?;
+    if asked != key {
+        renamed.insert(asked, key);
+    }
+    devices.push(device);
+    Ok(())
+}
+
+fn edit(
+    tx: &mut Transaction<'_>,
+    devices: &mut Devices,
+    index: usize,
+    spec: VirtualDeviceConfigSpec,
+    on: bool,
+) -> Result<(), Fault> {
+    let at = position(devices, index, &spec.device)?;
+    let old = devices[at].clone();
+    let kind = Kind::of(&old);
+    if old.type_name() != spec.device.type_name() {
+        return Err(fault::invalid_device(
+            index,
+            "the type of a device cannot change",
+        ));
+    }
+    let connectable = matches!(
+        kind,
+        Kind::Cdrom | Kind::Network | Kind::Serial | Kind::Floppy
+    );
+    if on && !connectable && !kind.is_hot() {
+        return Err(fault::invalid_device(
+            index,
+            "it cannot be edited while the machine is on",
+        ));
+    }
+    let mut device = spec.device;
+    match kind {
+        Kind::Disk => disk::edit(tx, index, &old, &mut device)?,
+        Kind::Network => network::prepare(tx, index, &mut device)?,
+        _ => {}
+    }
+    check_iso(tx, index, &device)?;
+    let kept: VirtualDevice = old
+        .base::<VirtualDevice>()
+        .ok()
+        .flatten()
+        .map(|device| (*device).clone())
+        .unwrap_or_default();
+    device
+        .modify::<VirtualDevice>(|device| {
+            // What an editor leaves out stays.
+            device.device_info = kept.device_info;
+            device.backing = device.backing.take().or(kept.backing);
+            device.connectable = device.connectable.take().or(kept.connectable);
+            device.controller_key = device.controller_key.or(kept.controller_key);
+            device.unit_number = device.unit_number.or(kept.unit_number);
+        })
+        .map_err(|_| fault::invalid_device(index, "the device is incomplete"))?;
+    devices[at] = device;
+    Ok(())
+}
+
+fn remove(
+    devices: &mut Devices,
+    index: usize,
+    spec: &VirtualDeviceConfigSpec,
+    on: bool,
+    outcome: &mut Outcome,
+) -> Result<(), Fault> {
+    let at = position(devices, index, &spec.device)?;
+    let key = key(&devices[at]);
+    let kind = Kind::of(&devices[at]);
+    if matches!(kind, Kind::Ide | Kind::Pci | Kind::Sio | Kind::Ps2) {
+        return Err(fault::invalid_device(
+            index,
+            "the board keeps its controllers",
+        ));
+    }
+    if on && !matches!(kind, Kind::Disk | Kind::Network) {
+        return Err(fault::invalid_device(
+            index,
+            "it cannot be removed while the machine is on",
+        ));
+    }
+    if devices
+        .iter()
+        .any(|other| int(other, "controllerKey") == Some(key))
+    {
+        return Err(fault::invalid_device(index, "devices hang on it"));
+    }
+    let device = devices.remove(at);
+    let destroys = spec.file_operation == Some(VirtualDeviceConfigSpecFileOperation::Destroy);
+    if destroys && kind == Kind::Disk {
+        outcome.doomed.extend(chain(&device).into_iter().take(1));
+    }
+    Ok(())
+}
+
+fn position(devices: &Devices, index: usize, device: &Poly<VirtualDevice>) -> Result<usize, Fault> {
+    devices
+        .iter()
+        .position(|other| key(other) == key(device))
+        .ok_or_else(|| fault::invalid_device(index, "the machine has no such device"))
+}
+
+/// Gives a controller its bus, or checks the one that it asks for.
+fn set_bus(
+    devices: &Devices,
+    index: usize,
+    device: &mut Poly<VirtualDevice>,
+    kind: Kind,
+) -> Result<(), Fault> {
+    let taken: Vec<i32> = devices
+        .iter()
+        .filter(|other| Kind::of(other) == kind)
+        .filter_map(|other| int(other, "busNumber"))
+        .collect();
+    let asked = int(device, "busNumber").unwrap_or(0);
+    let bus = if asked >= 0 && asked < kind.buses() && !taken.contains(&asked) {
+        asked
+    } else {
+        (0..kind.buses())
+            .find(|bus| !taken.contains(bus))
+            .ok_or_else(|| fault::invalid_device(index, "there are too many such controllers"))?
+    };
+    device
+        .modify::<VirtualController>(|controller| {
+            controller.bus_number = bus;
+            controller.device.clear();
+        })
+        .map_err(|_| fault::invalid_device(index, "the controller is incomplete"))?;
+    if kind == Kind::Scsi {
+        device
+            .modify::<vim25::types::VirtualSCSIController>(|controller| {
+                controller.hot_add_remove = Some(true);
+                controller.scsi_ctlr_unit_number = Some(7);
+            })
+            .map_err(|_| fault::invalid_device(index, "the controller is incomplete"))?;
+    }
+    Ok(())
+}
+
+/// The controller and unit that a device gets.
+fn seat(
+    devices: &Devices,
+    index: usize,
+    device: &Poly<VirtualDevice>,
+    kind: Kind,
+    renamed: &HashMap<i32, i32>,
+) -> Result<Option<(i32, i32)>, Fault> {
+    let asked = int(device, "controllerKey").filter(|key| *key != 0);
+    let controller = asked
+        .map(|key| renamed.get(&key).copied().unwrap_or(key))
+        .or_else(|| kind.home());
+    let Some(controller) = controller else {
+        return if matches!(kind, Kind::Disk | Kind::Cdrom) {
+            Err(fault::invalid_controller(index, 0))
+        } else {
+            Ok(None)
+        };
+    };
+    let found = devices.iter().find(|other| key(other) == controller);
+    let on = found.map(Kind::of);
+    let Some(on) = on.filter(|on| on.is_controller() && kind.fits(*on)) else {
+        return Err(fault::invalid_controller(index, controller));
+    };
+    let taken: Vec<i32> = devices
+        .iter()
+        .filter(|other| int(other, "controllerKey") == Some(controller))
+        .filter_map(|other| int(other, "unitNumber"))
+        .collect();
+    let unit = match int(device, "unitNumber").filter(|unit| *unit >= 0) {
+        Some(unit) if on == Kind::Pci => (unit..).find(|unit| !taken.contains(unit)),
+        Some(unit) if taken.contains(&unit) || on.units().all(|free| free != unit) => {
+            return Err(fault::invalid_device(
+                index,
+                "its unit number is taken or out of range",
+            ));
+        }
+        Some(unit) => Some(unit),
+        None => on
+            .units()
+            .find(|unit| *unit >= kind.first_unit() && !taken.contains(unit)),
+    };
+    let unit = unit.ok_or_else(|| fault::invalid_device(index, "its controller is full"))?;
+    Ok(Some((controller, unit)))
+}
+
+/// A key that tells the place of a device, as servers give them.
+fn new_key(
+    devices: &Devices,
+    kind: Kind,
+    device: &Poly<VirtualDevice>,
+    place: Option<(i32, i32)>,
+) -> i32 {
+    let first = kind.first_key();
+    let bus = |controller| {
+        let found = devices.iter().find(|other| key(other) == controller);
+        found.and_then(|other| int(other, "busNumber")).unwrap_or(0)
+    };
+    let wanted = match (kind, place) {
+        (Kind::Disk, Some((controller @ 1_000..=1_003, unit))) => {
+            first + 16 * bus(controller) + unit
+        }
+        (Kind::Disk | Kind::Cdrom, Some((controller @ 200..=201, unit))) => {
+            3_000 + 2 * bus(controller) + unit
+        }
+        (Kind::Disk | Kind::Cdrom, Some((controller @ 15_000..=15_003, unit))) => {
+            16_000 + 30 * bus(controller) + unit
+        }
+        (kind, _) if kind.is_controller() => first + int(device, "busNumber").unwrap_or(0),
+        _ => first,
+    };
+    (wanted..)
+        .find(|free| devices.iter().all(|other| key(other) != *free))
+        .unwrap_or(wanted)
+}
+
+fn connectable(index: usize, device: &mut Poly<VirtualDevice>) -> Result<(), Fault> {
+    device
+        .modify::<VirtualDevice>(|device| {
+            device
+                .connectable
+                .get_or_insert_with(|| {
+                    Box::new(VirtualDeviceConnectInfo {
+                        start_connected: true,
+                        allow_guest_control: true,
+                        connected: false,
+                        ..Default::default()
+                    })
+                })
+                .status = Some("untried".into());
+        })
+        .map(drop)
+        .map_err(|_| fault::invalid_device(index, "the device is incomplete"))
+}
+
+/// An image that a drive names must be there.
+fn check_iso(
+    tx: &Transaction<'_>,
+    index: usize,
+    device: &Poly<VirtualDevice>,
+) -> Result<(), Fault> {
+    if Kind::of(device) != Kind::Cdrom {
+        return Ok(());
+    }
+    let file = super::text(device, "backing.fileName").unwrap_or_default();
+    if file.is_empty() {
+        return Ok(());
+    }
+    let path = tx.core().store.parse(&file)?;
+    let _ = index;
+    if path.is_root() || tx.core().store.exists(&path) {
+        Ok(())
+    } else {
+        Err(fault::file_not_found(&path.to_string()))
+    }
+}
+
+fn summary(device: &Poly<VirtualDevice>, kind: Kind) -> String {
+    let name = |path| super::text(device, path).unwrap_or_default();
+    match kind {
+        Kind::Disk => {
+            let kb = device.node().get("capacityInKB").and_then(|kb| kb.as_i64());
+            format!("{} KB", grouped(kb.unwrap_or(0)))
+        }
+        Kind::Network => name("backing.deviceName"),
+        Kind::Cdrom => match name("backing.fileName") {
+            file if file.is_empty() => "Remote device".into(),
+            file => format!("ISO {file}"),
+        },
+        Kind::Serial => match name("backing.serviceURI") {
+            uri if uri.is_empty() => name("backing.fileName"),
+            uri => format!("Remote {uri}"),
+        },
+        Kind::Scsi if device.type_name() == "ParaVirtualSCSIController" => {
+            "VMware paravirtual SCSI".into()
+        }
+        Kind::Scsi => "LSI Logic".into(),
+        _ => device.type_name(),
+    }
+}
+
+/// A number with a comma after every third digit.
+fn grouped(number: i64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Tells every controller which devices hang on it.
+fn link(devices: &mut Devices) {
+    let places: Vec<(i32, i32)> = devices
+        .iter()
+        .filter_map(|device| Some((int(device, "controllerKey")?, key(device))))
+        .collect();
+    for device in devices
+        .iter_mut()
+        .filter(|device| Kind::of(device).is_controller())
+    {
+        let own = key(device);
+        let on: Vec<i32> = places
+            .iter()
+            .filter(|(controller, _)| *controller == own)
+            .map(|(_, device)| *device)
+            .collect();
+        let _ = device.modify::<VirtualController>(|controller| controller.device = on);
+    }
+}

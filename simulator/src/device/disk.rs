@@ -1,0 +1,265 @@
+//! Disks: their files, and the chains of their parents.
+
+use vim25::types::{
+    VirtualDevice, VirtualDeviceConfigSpecFileOperation, VirtualDisk,
+    VirtualDiskFlatVer2BackingInfo,
+};
+use vim25::{Fault, Poly};
+
+use crate::datastore::disk::{self, Disk};
+use crate::datastore::path::DatastorePath;
+use crate::fault;
+use crate::model::datastore;
+use crate::world::Transaction;
+
+/// Parents that a disk may have, one above the other.
+const CHAIN: usize = 255;
+
+/// Checks and completes a disk that is added; makes its files when asked to.
+///
+/// Gives the files that were made, for the case that a later step fails.
+pub(super) fn prepare(
+    tx: &mut Transaction<'_>,
+    index: usize,
+    device: &mut Poly<VirtualDevice>,
+    operation: Option<&VirtualDeviceConfigSpecFileOperation>,
+    home: &DatastorePath,
+) -> Result<Option<DatastorePath>, Fault> {
+    let malformed = |_| fault::invalid_device(index, "the disk is incomplete");
+    let Some(disk) = device.base::<VirtualDisk>().map_err(malformed)? else {
+        return Ok(None);
+    };
+    let Some(backing) = &disk.backing else {
+        return Err(fault::invalid_device(index, "the disk has no backing"));
+    };
+    let Some(mut backing) = backing
+        .get::<VirtualDiskFlatVer2BackingInfo>()
+        .map_err(malformed)?
+    else {
+        return Err(fault::invalid_device(
+            index,
+            "the host has no such disk backing",
+        ));
+    };
+    let asked = match disk.capacity_in_bytes.filter(|bytes| *bytes > 0) {
+        Some(bytes) => bytes,
+        None => disk.capacity_in_kb.saturating_mul(1_024),
+    };
+    let asked = u64::try_from(asked).unwrap_or(0);
+    let store = &tx.core().store;
+    let path = place(tx, &backing.base.file_name, home)?;
+    let mut made = None;
+    let on_disk = match operation {
+        Some(VirtualDeviceConfigSpecFileOperation::Create) => {
+            let parent = backing
+                .parent
+                .as_ref()
+                .map(|parent| parent.file_name.clone());
+            let (bytes, hint) = match parent.filter(|name| !name.is_empty()) {
+                Some(name) => {
+                    let parent = store.parse(&name)?;
+                    (
+                        disk::read(store, &parent)?.bytes,
+                        Some(hint(&path, &parent)),
+                    )
+                }
+                None if asked == 0 => {
+                    return Err(fault::invalid_device(index, "the disk has no capacity"));
+                }
+                None => (asked, None),
+            };
+            let uuid = spaced(tx.ids().bytes());
+            let store = &tx.core().store;
+            let new = Disk {
+                bytes,
+                parent: hint,
+                uuid,
+                thin: backing.thin_provisioned.unwrap_or(false),
+            };
+            store.make_directory(&path.parent(), true)?;
+            disk::create(store, &path, &new)?;
+            made = Some(path.clone());
+            new
+        }
+        Some(VirtualDeviceConfigSpecFileOperation::Replace) => {
+            return Err(fault::not_supported());
+        }
+        _ => disk::read(store, &path)?,
+    };
+    backing.base.file_name = path.to_string();
+    backing.base.datastore = Some(datastore::reference(tx));
+    if backing.disk_mode.is_empty() {
+        backing.disk_mode = "persistent".into();
+    }
+    backing.uuid = Some(dashed(&on_disk.uuid)).filter(|uuid| !uuid.is_empty());
+    backing.thin_provisioned = Some(on_disk.thin);
+    backing.split.get_or_insert(false);
+    backing.write_through.get_or_insert(false);
+    backing.parent = parents(tx, &path, on_disk.parent.as_deref())?;
+    device
+        .modify::<VirtualDisk>(|disk| {
+            let bytes = i64::try_from(on_disk.bytes).unwrap_or(i64::MAX);
+            disk.capacity_in_kb = bytes / 1_024;
+            disk.capacity_in_bytes = Some(bytes);
+            disk.backing = Some(Poly::new(backing));
+        })
+        .map_err(malformed)?;
+    Ok(made)
+}
+
+/// Checks an edited disk against the one it was, and makes it larger if that is asked.
+pub(super) fn edit(
+    tx: &Transaction<'_>,
+    index: usize,
+    old: &Poly<VirtualDevice>,
+    new: &mut Poly<VirtualDevice>,
+) -> Result<(), Fault> {
+    let malformed = |_| fault::invalid_device(index, "the disk is incomplete");
+    let (Some(before), Some(after)) = (
+        old.base::<VirtualDisk>().map_err(malformed)?,
+        new.base::<VirtualDisk>().map_err(malformed)?,
+    ) else {
+        return Ok(());
+    };
+    let had = before
+        .capacity_in_bytes
+        .unwrap_or(before.capacity_in_kb * 1_024);
+    // Either of the two numbers may be the one that was changed.
+    let by_kb = after.capacity_in_kb.saturating_mul(1_024);
+    let asked = match after.capacity_in_bytes {
+        Some(bytes) if bytes != had => bytes,
+        _ => by_kb,
+    };
+    if asked < had {
+        return Err(fault::invalid_device(index, "a disk cannot shrink"));
+    }
+    if asked > had {
+        let name = super::text(old, "backing.fileName").unwrap_or_default();
+        let store = &tx.core().store;
+        disk::extend(
+            store,
+            &store.parse(&name)?,
+            u64::try_from(asked).unwrap_or(0),
+        )?;
+    }
+    new.modify::<VirtualDisk>(|disk| {
+        disk.capacity_in_kb = asked / 1_024;
+        disk.capacity_in_bytes = Some(asked);
+    })
+    .map_err(malformed)?;
+    Ok(())
+}
+
+/// Where a disk goes that was not, or not fully, given a place.
+fn place(tx: &Transaction<'_>, given: &str, home: &DatastorePath) -> Result<DatastorePath, Fault> {
+    let store = &tx.core().store;
+    if !given.trim().is_empty() {
+        let path = match given.trim_start().starts_with('[') {
+            true => store.parse(given)?,
+            false => store.path(&format!("{}/{given}", home.parent().relative()))?,
+        };
+        if !path.is_root() {
+            return Ok(path);
+        }
+    }
+    let name = home.file_name();
+    let stem = name.strip_suffix(".vmx").unwrap_or(name);
+    let mut path = home.sibling(&format!("{stem}.vmdk"));
+    let mut number = 0;
+    while store.exists(&path) {
+        number += 1;
+        path = home.sibling(&format!("{stem}_{number}.vmdk"));
+    }
+    Ok(path)
+}
+
+/// How a descriptor names its parent: from the datastore's root, or in its own directory.
+fn hint(path: &DatastorePath, parent: &DatastorePath) -> String {
+    if path.parent() == parent.parent() {
+        parent.file_name().to_owned()
+    } else {
+        format!("/{}", parent.relative())
+    }
+}
+
+fn parents(
+    tx: &Transaction<'_>,
+    path: &DatastorePath,
+    hint: Option<&str>,
+) -> Result<Option<Box<VirtualDiskFlatVer2BackingInfo>>, Fault> {
+    let mut chain = Vec::new();
+    let store = &tx.core().store;
+    let (mut path, mut hint) = (path.clone(), hint.map(str::to_owned));
+    while let Some(name) = hint {
+        if chain.len() >= CHAIN {
+            return Err(fault::invalid_vm_config("chain of parents of a disk"));
+        }
+        let parent = match name.strip_prefix('/') {
+            Some(rooted) => store.path(rooted)?,
+            None => path.sibling(&name),
+        };
+        hint = disk::read(store, &parent)?.parent;
+        path = parent.clone();
+        chain.push(parent);
+    }
+    let datastore = datastore::reference(tx);
+    Ok(chain.into_iter().rev().fold(None, |above, parent| {
+        let mut backing = VirtualDiskFlatVer2BackingInfo {
+            disk_mode: "persistent".into(),
+            parent: above,
+            ..Default::default()
+        };
+        backing.base.file_name = parent.to_string();
+        backing.base.datastore = Some(datastore.clone());
+        Some(Box::new(backing))
+    }))
+}
+
+/// The files of a disk and of its parents, the disk's own first.
+pub(crate) fn chain(device: &Poly<VirtualDevice>) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut at = device.node().get("backing");
+    while let Some(backing) = at {
+        files.extend(
+            backing
+                .get("fileName")
+                .and_then(|name| name.as_str())
+                .map(str::to_owned),
+        );
+        at = backing.get("parent");
+    }
+    files
+}
+
+/// Deletes the files of a disk; those that are gone already do not matter.
+pub(crate) fn destroy_files(tx: &Transaction<'_>, files: &[String]) {
+    let store = &tx.core().store;
+    for file in files {
+        let deleted = store
+            .parse(file)
+            .and_then(|path| disk::delete(store, &path));
+        if let Err(fault) = deleted {
+            tracing::debug!(file, %fault, "a disk was not deleted");
+        }
+    }
+}
+
+/// Bytes as a descriptor writes them.
+fn spaced(bytes: [u8; 16]) -> String {
+    let mut text = String::new();
+    for (at, byte) in bytes.iter().enumerate() {
+        text.push_str(match at {
+            0 => "",
+            8 => "-",
+            _ => " ",
+        });
+        text.push_str(&format!("{byte:02x}"));
+    }
+    text
+}
+
+/// The same bytes as the API writes them.
+fn dashed(spaced: &str) -> String {
+    let hex: String = spaced.chars().filter(char::is_ascii_hexdigit).collect();
+    uuid::Uuid::parse_str(&hex).map_or_else(|_| String::new(), |uuid| uuid.to_string())
+}

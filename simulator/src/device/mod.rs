@@ -1,0 +1,44 @@
+//! The devices of a machine: what may be plugged in where.
+
+mod board;
+mod change;
+mod disk;
+mod kind;
+mod network;
+pub(crate) mod setting;
+
+pub(crate) use board::board;
+pub(crate) use change::apply;
+pub(crate) use disk::{chain, destroy_files};
+
+use vim25::types::VirtualDevice;
+use vim25::{Any, Poly};
+
+/// The devices of a machine, in the order of their keys being given out.
+pub(crate) type Devices = Vec<Poly<VirtualDevice>>;
+
+/// The key of a device.
+pub(crate) fn key(device: &Poly<VirtualDevice>) -> i32 {
+    int(device, "key").unwrap_or(0)
+}
+
+/// A number of a device.
+fn int(device: &Poly<VirtualDevice>, path: &str) -> Option<i32> {
+    device
+        .node()
+        .path(path)
+        .and_then(|node| node.as_i64())
+        .and_then(|number| i32::try_from(number).ok())
+}
+
+/// A text of a device.
+pub(crate) fn text(device: &Poly<VirtualDevice>, path: &str) -> Option<String> {
+    let node = device.node().path(path)?;
+    node.as_str().map(str::to_owned)
+}
+
+/// A reference of a device.
+pub(crate) fn reference(device: &Poly<VirtualDevice>, path: &str) -> Option<vim25::AnyRef> {
+    let value: Any = device.as_any().at(path)?;
+    value.get().ok()
+}

@@ -1,0 +1,223 @@
+//! A machine as its guest sees it.
+
+use std::sync::Arc;
+
+use guestinfo::rpc::{GuestRpc, RpcError};
+use tokio_util::sync::CancellationToken;
+use vim25::types::VirtualMachineConfigInfo;
+use vim25::{Fault, Ref, mo};
+
+use crate::core::Core;
+use crate::machine::{self, Cycle, Machine, show};
+use crate::model::virtual_machine;
+use crate::world::Transaction;
+
+/// Bytes of one message between guest and host.
+const MESSAGE: usize = 64 << 10;
+/// Bytes of the `.vmx` file up to which a guest may make it grow, unless
+/// `tools.setInfo.sizeLimit` says otherwise.
+const FILE: usize = 1 << 20;
+
+/// The view that a guest has of its machine: keys that begin with
+/// `guestinfo.`, and the power switch.
+#[derive(Clone, Debug)]
+pub struct GuestMachine {
+    core: Arc<Core>,
+    vm: Ref<mo::VirtualMachine>,
+    cycle: u64,
+    shutdown: CancellationToken,
+}
+
+/// Why the host refused what a guest asked for, in the host's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
+pub struct GuestError {
+    reason: &'static str,
+}
+
+const fn refuse(reason: &'static str) -> GuestError {
+    GuestError { reason }
+}
+
+impl GuestMachine {
+    /// The machine, and what ends its guest; `None` when it is not on any more.
+    pub(super) fn new(
+        core: &Arc<Core>,
+        vm: &Ref<mo::VirtualMachine>,
+    ) -> Option<(Self, CancellationToken)> {
+        let tx = Transaction::begin(core).ok()?;
+        let machine = Machine::of(tx.object(vm).ok()?).ok()?;
+        let cycle = machine.cycle.as_ref()?;
+        let view = Self {
+            core: Arc::clone(core),
+            vm: vm.clone(),
+            cycle: cycle.number,
+            shutdown: cycle.shutdown.clone(),
+        };
+        Some((view, cycle.stop.clone()))
+    }
+
+    /// The machine's name. A real guest does not know it; programs of tests may.
+    #[must_use]
+    pub fn name(&self) -> String {
+        let tx = Transaction::begin(&self.core);
+        tx.and_then(|tx| tx.object(&self.vm).map(|object| object.name().to_owned()))
+            .unwrap_or_default()
+    }
+
+    /// The text of a key; `None` when there is none.
+    ///
+    /// # Errors
+    /// A key that does not begin with `guestinfo.`, or a machine that is off.
+    pub fn get(&self, key: &str) -> Result<Option<String>, GuestError> {
+        if !is_visible(key) {
+            return Err(refuse("Permission denied"));
+        }
+        self.read(|machine, _| machine.extra.get(key).map(str::to_owned))
+    }
+
+    /// Sets the text of a key.
+    ///
+    /// # Errors
+    /// A key that does not begin with `guestinfo.` or holds a `/`, an empty or
+    /// too long text, a file that would grow too large, `isolation.tools.setInfo.disable`,
+    /// or a machine that is off.
+    pub fn set(&self, key: &str, value: &str) -> Result<(), GuestError> {
+        if !is_visible(key) || key.contains('/') {
+            return Err(refuse("Permission denied"));
+        }
+        if key.contains([' ', '\t', '\n', '\r', '#', '=', '\0']) {
+            return Err(refuse("Invalid key"));
+        }
+        if value.is_empty() || value.contains('\0') {
+            return Err(refuse("Invalid value"));
+        }
+        if key.len() + value.len() >= MESSAGE {
+            return Err(refuse("Message too long"));
+        }
+        self.change(|machine, cycle| {
+            let off = machine.extra.get("isolation.tools.setInfo.disable");
+            if off.is_some_and(|text| text.eq_ignore_ascii_case("true")) {
+                return Err(refuse("Disabled by configuration"));
+            }
+            let limit = machine.extra.get("tools.setInfo.sizeLimit");
+            let limit = limit.and_then(|text| text.parse().ok()).unwrap_or(FILE);
+            if machine.document.to_bytes().len() + key.len() + value.len() > limit {
+                return Err(refuse("Virtual machine file too large"));
+            }
+            machine
+                .extra
+                .apply([(key, value)])
+                .map_err(|_| refuse("Invalid key or value"))?;
+            let folded = key.to_ascii_lowercase();
+            cycle.by_api.remove(&folded);
+            cycle.by_guest.insert(folded);
+            Ok(())
+        })
+    }
+
+    /// Says whether the guest's tools answer: then the host can ask it to shut down.
+    pub fn set_tools_running(&self, running: bool) {
+        let done = self.transact(|tx| {
+            let object = tx.edit(&self.vm)?;
+            if let Some(cycle) = &mut Machine::edit(object)?.cycle {
+                cycle.tools = running;
+            }
+            let id: String = object.read("config.guestId")?;
+            object.put("guest", &show::guest(true, &id, running));
+            show::refresh(tx, &self.vm)
+        });
+        drop(done);
+    }
+
+    /// Waits until the host asks the guest to shut down.
+    pub async fn shutdown_requested(&self) {
+        self.shutdown.cancelled().await;
+    }
+
+    /// Switches the machine off. What runs in it is dropped at its next await.
+    pub fn power_off(&self) {
+        drop(self.transact(|tx| virtual_machine::power_off(tx, &self.vm)));
+    }
+
+    fn read<T>(&self, read: impl FnOnce(&Machine, &Cycle) -> T) -> Result<T, GuestError> {
+        let gone = |_| refuse("The machine is off");
+        let tx = Transaction::begin(&self.core).map_err(gone)?;
+        let object = tx.object(&self.vm).map_err(gone)?;
+        let machine = Machine::of(object).map_err(gone)?;
+        match &machine.cycle {
+            Some(cycle) if cycle.number == self.cycle => Ok(read(machine, cycle)),
+            _ => Err(refuse("The machine is off")),
+        }
+    }
+
+    /// Changes keys; the machine shows and writes them.
+    fn change(
+        &self,
+        change: impl FnOnce(&mut Machine, &mut Cycle) -> Result<(), GuestError>,
+    ) -> Result<(), GuestError> {
+        let mut refused = None;
+        let moves = self.core.settings.platform.guest_write_bumps_change_version;
+        let done = self.transact(|tx| {
+            let object = tx.edit(&self.vm)?;
+            let mut config: VirtualMachineConfigInfo = object.read("config")?;
+            let machine = Machine::edit(object)?;
+            if let Some(mut cycle) = machine.cycle.take() {
+                let changed = change(machine, &mut cycle);
+                machine.cycle = Some(cycle);
+                if let Err(error) = changed {
+                    refused = Some(error);
+                    tx.discard();
+                    return Ok(());
+                }
+            }
+            machine::store(tx, &self.vm, &mut config, moves)
+        });
+        match (done, refused) {
+            (_, Some(error)) => Err(error),
+            (Err(_), None) => Err(refuse("The machine is off")),
+            (Ok(()), None) => Ok(()),
+        }
+    }
+
+    /// Runs a transaction while the machine is on, in this guest's cycle.
+    fn transact(
+        &self,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<(), Fault>,
+    ) -> Result<(), Fault> {
+        let mut tx = Transaction::begin(&self.core)?;
+        let machine = Machine::of(tx.object(&self.vm)?)?;
+        if machine.cycle.as_ref().map(|cycle| cycle.number) != Some(self.cycle) {
+            return Err(crate::fault::invalid_state());
+        }
+        work(&mut tx)?;
+        tx.commit();
+        Ok(())
+    }
+}
+
+/// Whether a guest sees a key at all.
+fn is_visible(key: &str) -> bool {
+    const PREFIX: &str = "guestinfo.";
+    key.get(..PREFIX.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
+}
+
+/// The same as a transport of `guestinfo`, so that it can read and write whole values.
+impl GuestRpc for GuestMachine {
+    fn get(&mut self, key: &str) -> Result<Option<String>, RpcError> {
+        Self::get(self, key).map_err(|error| refused("info-get", key, error))
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), RpcError> {
+        Self::set(self, key, value).map_err(|error| refused("info-set", key, error))
+    }
+}
+
+fn refused(verb: &'static str, key: &str, error: GuestError) -> RpcError {
+    RpcError::Refused {
+        verb,
+        key: key.to_owned(),
+        reason: error.reason.to_owned(),
+    }
+}

@@ -1,5 +1,0 @@
-//! What a virtual machine has beside its properties.
-
-/// stub
-#[derive(Clone, Debug)]
-pub(crate) struct Machine;

@@ -1,0 +1,144 @@
+//! The machine's `.vmx` file.
+
+use vim25::Fault;
+use vim25::types::VirtualMachineConfigInfo;
+use vmx::{Document, ExtraConfig};
+
+use crate::datastore::path::DatastorePath;
+use crate::device::setting::{self, Settings};
+use crate::fault;
+
+/// Makes the file say what the configuration says. What nobody changed keeps its line.
+pub(crate) fn update(
+    document: &mut Document,
+    config: &VirtualMachineConfigInfo,
+    extra: &ExtraConfig,
+    home: &DatastorePath,
+) -> Result<(), Fault> {
+    let mut settings = whole(config);
+    settings.extend(setting::of(&config.hardware.device, home));
+    let is_ours = |name: &str| {
+        settings
+            .iter()
+            .any(|(key, _)| key.eq_ignore_ascii_case(name))
+    };
+    // Settings of devices that are gone.
+    document.remove_where(|name| {
+        name.as_str()
+            .is_some_and(|name| vmx::has_own_field(name) && is_of_device(name) && !is_ours(name))
+    });
+    let failed = |error: vmx::EditError| fault::invalid_vm_config(&error.to_string());
+    for (name, value) in &settings {
+        document.set(name, value).map_err(failed)?;
+    }
+    extra.write_to(document).map_err(failed)?;
+    Ok(())
+}
+
+/// Whether a setting belongs to a device that may come and go.
+fn is_of_device(name: &str) -> bool {
+    let classes = ["scsi", "sata", "nvme", "ide", "ethernet", "serial"];
+    let folded = name.to_ascii_lowercase();
+    classes.iter().any(|class| {
+        folded
+            .strip_prefix(class)
+            .is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
+    })
+}
+
+fn whole(config: &VirtualMachineConfigInfo) -> Settings {
+    let mut settings = Settings::new();
+    let mut add = |name: &str, value: String| settings.push((name.to_owned(), value));
+    add("config.version", "8".into());
+    let version = config.version.trim_start_matches("vmx-");
+    add(
+        "virtualHW.version",
+        version.trim_start_matches('0').to_owned(),
+    );
+    add("displayName", config.name.clone());
+    add("guestOS", super::config::guest_os(&config.guest_id));
+    if let Some(annotation) = config.annotation.as_ref().filter(|text| !text.is_empty()) {
+        add("annotation", annotation.clone());
+    }
+    add("memSize", config.hardware.memory_mb.to_string());
+    add("numvcpus", config.hardware.num_cpu.to_string());
+    if let Some(cores) = config
+        .hardware
+        .num_cores_per_socket
+        .filter(|cores| *cores > 1)
+    {
+        add("cpuid.coresPerSocket", cores.to_string());
+    }
+    for (name, value) in [
+        ("vcpu.hotadd", config.cpu_hot_add_enabled),
+        ("mem.hotadd", config.memory_hot_add_enabled),
+    ] {
+        if value == Some(true) {
+            add(name, "TRUE".into());
+        }
+    }
+    add("uuid.bios", spaced(&config.uuid));
+    if let Some(uuid) = &config.location_id {
+        add("uuid.location", spaced(uuid));
+    }
+    if let Some(uuid) = &config.instance_uuid {
+        add("vc.uuid", spaced(uuid));
+    }
+    if let Some(firmware) = config.firmware.as_ref().filter(|f| *f != "bios") {
+        add("firmware", firmware.clone());
+    }
+    if let Some(tools) = &config.tools {
+        add(
+            "tools.syncTime",
+            if tools.sync_time_with_host == Some(true) {
+                "TRUE"
+            } else {
+                "FALSE"
+            }
+            .into(),
+        );
+    }
+    for (name, allocation) in [
+        ("sched.cpu", &config.cpu_allocation),
+        ("sched.mem", &config.memory_allocation),
+    ] {
+        let Some(allocation) = allocation else {
+            continue;
+        };
+        if let Some(reservation) = allocation.reservation.filter(|number| *number > 0) {
+            add(&format!("{name}.min"), reservation.to_string());
+        }
+        if let Some(limit) = allocation.limit.filter(|number| *number >= 0) {
+            add(&format!("{name}.max"), limit.to_string());
+        }
+        if let Some(shares) = &allocation.shares {
+            let level = match shares.level.as_str() {
+                "custom" => shares.shares.to_string(),
+                level => level.to_owned(),
+            };
+            add(&format!("{name}.shares"), level);
+        }
+    }
+    settings
+}
+
+/// A UUID as the file writes it: `xx xx .. xx-xx .. xx`.
+fn spaced(uuid: &str) -> String {
+    let hex: Vec<char> = uuid.chars().filter(char::is_ascii_hexdigit).collect();
+    let mut text = String::new();
+    for (at, pair) in hex.chunks(2).enumerate() {
+        text.push_str(match at {
+            0 => "",
+            8 => "-",
+            _ => " ",
+        });
+        text.extend(pair);
+    }
+    text
+}
+
+/// The text of a setting.
+pub(crate) fn text(document: &Document, name: &str) -> Option<String> {
+    let text = document.get(name)?.text().ok()?;
+    (!text.is_empty()).then(|| text.into_owned())
+}

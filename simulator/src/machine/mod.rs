@@ -1,0 +1,109 @@
+//! What a virtual machine is beside its devices: configuration, files, and the
+//! time it is on.
+
+pub(crate) mod config;
+pub(crate) mod file;
+pub(crate) mod read;
+pub(crate) mod show;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+use vim25::types::{VirtualMachineConfigInfo, VirtualMachinePowerState};
+use vim25::{Fault, Ref, mo};
+use vmx::{Document, ExtraConfig};
+
+use crate::datastore::path::DatastorePath;
+use crate::fault;
+use crate::object::{Hidden, Object};
+use crate::world::Transaction;
+
+/// What the API does not show of a machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    /// Its `.vmx` file.
+    pub(crate) vmx: DatastorePath,
+    /// What was last written there.
+    pub(crate) document: Document,
+    /// All keys without a field of their own, also those that the API hides.
+    pub(crate) extra: ExtraConfig,
+    /// Since it was powered on.
+    pub(crate) cycle: Option<Cycle>,
+}
+
+/// The time between power-on and power-off.
+#[derive(Clone, Debug)]
+pub(crate) struct Cycle {
+    /// Tells one cycle from the next.
+    pub(crate) number: u64,
+    /// Ends the guest.
+    pub(crate) stop: CancellationToken,
+    /// Asks the guest to end.
+    pub(crate) shutdown: CancellationToken,
+    /// The keys as they were at power-on.
+    pub(crate) before: ExtraConfig,
+    /// Folded keys that the guest wrote.
+    pub(crate) by_guest: BTreeSet<String>,
+    /// Folded keys that were written through the API.
+    pub(crate) by_api: BTreeSet<String>,
+    /// Whether the guest's tools answer.
+    pub(crate) tools: bool,
+}
+
+impl Machine {
+    pub(crate) fn of(object: &Object) -> Result<&Arc<Self>, Fault> {
+        match &object.hidden {
+            Hidden::Machine(machine) => Ok(machine),
+            _ => Err(fault::not_found(object.reference())),
+        }
+    }
+
+    /// The machine of an object, for change.
+    pub(crate) fn edit(object: &mut Object) -> Result<&mut Self, Fault> {
+        let reference = object.reference().clone();
+        match &mut object.hidden {
+            Hidden::Machine(machine) => Ok(Arc::make_mut(machine)),
+            _ => Err(fault::not_found(&reference)),
+        }
+    }
+}
+
+pub(crate) fn power_state(object: &Object) -> Result<VirtualMachinePowerState, Fault> {
+    object.read("runtime.powerState")
+}
+
+/// A version after `last`: the time, as hosts have it, and never the same again.
+pub(crate) fn next_version(last: &str) -> String {
+    let now = Timestamp::now();
+    let next = match last.parse::<Timestamp>() {
+        Ok(last) if last >= now => last + SignedDuration::from_micros(1),
+        _ => now,
+    };
+    format!("{next:.6}")
+}
+
+/// Makes a changed configuration that of the machine: properties and file.
+///
+/// `extra` is to be in the machine already.
+pub(crate) fn store(
+    tx: &mut Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+    config: &mut VirtualMachineConfigInfo,
+    moves_version: bool,
+) -> Result<(), Fault> {
+    if moves_version {
+        config.change_version = next_version(&config.change_version);
+        config.modified = Timestamp::now();
+    }
+    let object = tx.edit(vm)?;
+    let machine = Machine::edit(object)?;
+    config.extra_config = config::visible(&machine.extra);
+    file::update(&mut machine.document, config, &machine.extra, &machine.vmx)?;
+    let (path, content) = (machine.vmx.clone(), machine.document.to_bytes());
+    object.put("config", config);
+    object.put("name", &config.name);
+    show::refresh(tx, vm)?;
+    tx.core().store.write(&path, &content)
+}

@@ -1,0 +1,215 @@
+//! Reading a machine back from its `.vmx` file, as far as machines here have devices.
+
+use vim25::Poly;
+use vim25::types::{
+    ParaVirtualSCSIController, VirtualAHCIController, VirtualCdrom, VirtualCdromIsoBackingInfo,
+    VirtualCdromRemotePassthroughBackingInfo, VirtualController, VirtualDevice,
+    VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation, VirtualDisk,
+    VirtualDiskFlatVer2BackingInfo, VirtualE1000, VirtualE1000e, VirtualEthernetCard,
+    VirtualEthernetCardNetworkBackingInfo, VirtualLsiLogicController, VirtualLsiLogicSASController,
+    VirtualMachineConfigSpec, VirtualSCSIController, VirtualSCSISharing, VirtualSerialPort,
+    VirtualSerialPortURIBackingInfo, VirtualVmxnet3,
+};
+use vmx::Document;
+
+use super::config::guest_id;
+use super::file::text;
+use crate::datastore::path::DatastorePath;
+
+/// What the file says, as a specification to make a machine of.
+pub(crate) fn spec(document: &Document, vmx: &DatastorePath) -> VirtualMachineConfigSpec {
+    let number = |name| text(document, name).and_then(|text| text.parse().ok());
+    let mut spec = VirtualMachineConfigSpec {
+        guest_id: text(document, "guestOS").map(|os| guest_id(&os)),
+        annotation: text(document, "annotation"),
+        num_cpus: number("numvcpus"),
+        memory_mb: text(document, "memSize").and_then(|text| text.parse().ok()),
+        uuid: text(document, "uuid.bios").and_then(|text| dashed(&text)),
+        instance_uuid: text(document, "vc.uuid").and_then(|text| dashed(&text)),
+        location_id: text(document, "uuid.location").and_then(|text| dashed(&text)),
+        version: text(document, "virtualHW.version")
+            .and_then(|text| text.parse::<u8>().ok())
+            .map(|number| format!("vmx-{number:02}")),
+        firmware: text(document, "firmware"),
+        ..Default::default()
+    };
+    let mut add = |device: Poly<VirtualDevice>| {
+        spec.device_change.push(Poly::new(VirtualDeviceConfigSpec {
+            operation: Some(VirtualDeviceConfigSpecOperation::Add),
+            device,
+            ..Default::default()
+        }));
+    };
+    controllers(document, &mut add);
+    drives(document, vmx, &mut add);
+    cards(document, &mut add);
+    ports(document, &mut add);
+    spec
+}
+
+fn is_present(document: &Document, group: &str) -> bool {
+    text(document, &format!("{group}.present")).is_some_and(|t| t.eq_ignore_ascii_case("true"))
+}
+
+fn controllers(document: &Document, add: &mut impl FnMut(Poly<VirtualDevice>)) {
+    let base = |key, bus_number| VirtualController {
+        base: VirtualDevice {
+            key,
+            ..Default::default()
+        },
+        bus_number,
+        device: Vec::new(),
+    };
+    for bus in 0..4 {
+        if is_present(document, &format!("scsi{bus}")) {
+            let scsi = VirtualSCSIController {
+                base: base(1_000 + bus, bus),
+                shared_bus: VirtualSCSISharing::NoSharing,
+                ..Default::default()
+            };
+            let ty = text(document, &format!("scsi{bus}.virtualDev"));
+            match ty.as_deref() {
+                Some("pvscsi") => add(Poly::new(ParaVirtualSCSIController { base: scsi })),
+                Some("lsisas1068") => add(Poly::new(VirtualLsiLogicSASController { base: scsi })),
+                _ => add(Poly::new(VirtualLsiLogicController { base: scsi })),
+            }
+        }
+        if is_present(document, &format!("sata{bus}")) {
+            let mut sata = VirtualAHCIController::default();
+            sata.base.base = base(15_000 + bus, bus);
+            add(Poly::new(sata));
+        }
+    }
+}
+
+fn drives(document: &Document, vmx: &DatastorePath, add: &mut impl FnMut(Poly<VirtualDevice>)) {
+    let buses = [
+        ("ide", 200, 2, 2),
+        ("scsi", 1_000, 4, 16),
+        ("sata", 15_000, 4, 30),
+    ];
+    for (class, first, buses, units) in buses {
+        for (bus, unit) in (0..buses).flat_map(|bus| (0..units).map(move |unit| (bus, unit))) {
+            let group = format!("{class}{bus}:{unit}");
+            if !is_present(document, &group) {
+                continue;
+            }
+            let of = |key: &str| text(document, &format!("{group}.{key}"));
+            let file = absolute(&of("fileName").unwrap_or_default(), vmx);
+            let base = VirtualDevice {
+                key: -1 - (bus * 64 + unit),
+                controller_key: Some(first + bus),
+                unit_number: Some(unit),
+                ..Default::default()
+            };
+            match of("deviceType").as_deref() {
+                Some("cdrom-image") => {
+                    let mut backing = VirtualCdromIsoBackingInfo::default();
+                    backing.base.file_name = file;
+                    let backing = Some(Poly::new(backing));
+                    add(Poly::new(VirtualCdrom {
+                        base: VirtualDevice { backing, ..base },
+                    }));
+                }
+                Some("cdrom-raw" | "atapi-cdrom") => {
+                    let backing = VirtualCdromRemotePassthroughBackingInfo::default();
+                    let backing = Some(Poly::new(backing));
+                    add(Poly::new(VirtualCdrom {
+                        base: VirtualDevice { backing, ..base },
+                    }));
+                }
+                _ => {
+                    let mode = of("mode").unwrap_or_else(|| "persistent".into());
+                    let mut backing = VirtualDiskFlatVer2BackingInfo {
+                        disk_mode: mode.replace('-', "_"),
+                        ..Default::default()
+                    };
+                    backing.base.file_name = file;
+                    let backing = Some(Poly::new(backing));
+                    add(Poly::new(VirtualDisk {
+                        base: VirtualDevice { backing, ..base },
+                        ..Default::default()
+                    }));
+                }
+            }
+        }
+    }
+}
+
+fn cards(document: &Document, add: &mut impl FnMut(Poly<VirtualDevice>)) {
+    for number in 0..10 {
+        let group = format!("ethernet{number}");
+        if !is_present(document, &group) {
+            continue;
+        }
+        let of = |key: &str| text(document, &format!("{group}.{key}"));
+        let mut backing = VirtualEthernetCardNetworkBackingInfo::default();
+        backing.base.device_name = of("networkName").unwrap_or_default();
+        let (kind, address) = match of("addressType").as_deref() {
+            Some("static") => ("manual", of("address")),
+            Some("vpx") => ("assigned", of("generatedAddress")),
+            _ => ("generated", of("generatedAddress")),
+        };
+        let card = VirtualEthernetCard {
+            base: VirtualDevice {
+                key: -1_000 - number,
+                backing: Some(Poly::new(backing)),
+                ..Default::default()
+            },
+            address_type: Some(kind.into()),
+            mac_address: address,
+            ..Default::default()
+        };
+        match of("virtualDev").as_deref() {
+            Some("vmxnet3") => {
+                let mut nic = VirtualVmxnet3::default();
+                nic.base.base = card;
+                add(Poly::new(nic));
+            }
+            Some("e1000e") => add(Poly::new(VirtualE1000e { base: card })),
+            _ => add(Poly::new(VirtualE1000 { base: card })),
+        }
+    }
+}
+
+fn ports(document: &Document, add: &mut impl FnMut(Poly<VirtualDevice>)) {
+    for number in 0..4 {
+        let group = format!("serial{number}");
+        if !is_present(document, &group) {
+            continue;
+        }
+        let of = |key: &str| text(document, &format!("{group}.{key}"));
+        let yields = of("yieldOnMsrRead").is_some_and(|text| text.eq_ignore_ascii_case("true"));
+        let mut backing = VirtualSerialPortURIBackingInfo::default();
+        backing.base.service_uri = of("fileName").unwrap_or_default();
+        backing.base.direction = of("network.endPoint").unwrap_or_else(|| "server".into());
+        backing.base.proxy_uri = of("vspc");
+        add(Poly::new(VirtualSerialPort {
+            base: VirtualDevice {
+                key: -2_000 - number,
+                backing: Some(Poly::new(backing)),
+                ..Default::default()
+            },
+            yield_on_poll: yields,
+        }));
+    }
+}
+
+/// A file as the datastore names it.
+fn absolute(file: &str, vmx: &DatastorePath) -> String {
+    match file.strip_prefix("/vmfs/volumes/") {
+        Some(rest) => match rest.split_once('/') {
+            Some((datastore, path)) => format!("[{datastore}] {path}"),
+            None => String::new(),
+        },
+        None if file.is_empty() || file.starts_with('/') => String::new(),
+        None => vmx.sibling(file).to_string(),
+    }
+}
+
+fn dashed(spaced: &str) -> Option<String> {
+    let hex: String = spaced.chars().filter(char::is_ascii_hexdigit).collect();
+    uuid::Uuid::parse_str(&hex)
+        .ok()
+        .map(|uuid| uuid.to_string())
+}

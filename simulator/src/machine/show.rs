@@ -1,0 +1,251 @@
+//! Properties of a machine that follow from its configuration and state.
+
+use jiff::Timestamp;
+use vim25::types::{
+    GuestInfo, ManagedEntityStatus, ResourceConfigSpec, VirtualMachineCapability,
+    VirtualMachineConfigInfo, VirtualMachineConfigSummary, VirtualMachineConnectionState,
+    VirtualMachineFaultToleranceState, VirtualMachineFileLayoutEx,
+    VirtualMachineFileLayoutExFileInfo, VirtualMachineGuestSummary, VirtualMachinePowerState,
+    VirtualMachineQuickStats, VirtualMachineRecordReplayState, VirtualMachineRuntimeInfo,
+    VirtualMachineStorageSummary, VirtualMachineSummary, VirtualMachineToolsStatus,
+};
+use vim25::{AnyRef, Fault, Ref, mo};
+
+use super::Machine;
+use crate::device;
+use crate::model::datastore;
+use crate::object::{Object, Retype};
+use crate::world::{Transaction, fixed};
+
+/// Sets what never changes, and the state of a machine that is off.
+pub(crate) fn begin(object: &mut Object, store: &Ref<mo::Datastore>) {
+    object.put(
+        "runtime",
+        &VirtualMachineRuntimeInfo {
+            host: Some(fixed::host()),
+            connection_state: VirtualMachineConnectionState::Connected,
+            power_state: VirtualMachinePowerState::PoweredOff,
+            fault_tolerance_state: VirtualMachineFaultToleranceState::NotConfigured,
+            record_replay_state: VirtualMachineRecordReplayState::Inactive,
+            max_cpu_usage: Some(2_400),
+            max_memory_usage: Some(32),
+            ..Default::default()
+        },
+    );
+    object.put(
+        "capability",
+        &VirtualMachineCapability {
+            boot_options_supported: true,
+            disk_shares_supported: true,
+            multiple_cores_per_socket_supported: true,
+            tools_sync_time_supported: true,
+            ..Default::default()
+        },
+    );
+    object.put("environmentBrowser", &fixed::environment_browser());
+    object.put("guestHeartbeatStatus", &ManagedEntityStatus::Gray);
+    object.put("datastore", &vec![store.clone()]);
+    object.put("network", &Vec::<AnyRef>::new());
+    object.put("guest", &guest(false, "otherGuest", false));
+}
+
+/// What is known of the guest.
+pub(crate) fn guest(on: bool, id: &str, tools: bool) -> GuestInfo {
+    let (status, running) = if tools {
+        (VirtualMachineToolsStatus::ToolsOk, "guestToolsRunning")
+    } else {
+        (
+            VirtualMachineToolsStatus::ToolsNotInstalled,
+            "guestToolsNotRunning",
+        )
+    };
+    GuestInfo {
+        tools_status: Some(status),
+        tools_version_status: Some(
+            if tools {
+                "guestToolsUnmanaged"
+            } else {
+                "guestToolsNotInstalled"
+            }
+            .into(),
+        ),
+        tools_version_status2: Some(
+            if tools {
+                "guestToolsUnmanaged"
+            } else {
+                "guestToolsNotInstalled"
+            }
+            .into(),
+        ),
+        tools_running_status: Some(running.into()),
+        tools_version: Some("0".into()),
+        guest_id: Some(id.to_owned()),
+        guest_state: if on { "running" } else { "notRunning" }.into(),
+        guest_operations_ready: Some(false),
+        ..Default::default()
+    }
+}
+
+/// Brings everything that is derived up to date.
+pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) -> Result<(), Fault> {
+    let object = tx.object(vm)?.clone();
+    let config: VirtualMachineConfigInfo = object.read("config")?;
+    let mut runtime: VirtualMachineRuntimeInfo = object.read("runtime")?;
+    runtime.max_memory_usage = Some(config.hardware.memory_mb);
+    let machine = Machine::of(&object)?.clone();
+    let files = files(tx, &machine, &config);
+    let committed: i64 = files.iter().map(|file| file.size).sum();
+    let guest: GuestInfo = object.read("guest")?;
+    let summary = VirtualMachineSummary {
+        vm: Some(vm.clone()),
+        runtime: runtime.clone(),
+        guest: Some(Box::new(VirtualMachineGuestSummary {
+            guest_id: Some(config.guest_id.clone()),
+            guest_full_name: Some(config.guest_full_name.clone()),
+            tools_status: guest.tools_status,
+            tools_version_status: guest.tools_version_status,
+            tools_version_status2: guest.tools_version_status2,
+            tools_running_status: guest.tools_running_status,
+            ..Default::default()
+        })),
+        config: summary(&config),
+        storage: Some(Box::new(VirtualMachineStorageSummary {
+            committed,
+            uncommitted: 0,
+            unshared: committed,
+            timestamp: Timestamp::now(),
+        })),
+        quick_stats: VirtualMachineQuickStats {
+            guest_heartbeat_status: ManagedEntityStatus::Gray,
+            overall_cpu_usage: Some(0),
+            guest_memory_usage: Some(0),
+            host_memory_usage: Some(0),
+            uptime_seconds: Some(0),
+            ..Default::default()
+        },
+        overall_status: ManagedEntityStatus::Green,
+        ..Default::default()
+    };
+    let resources = ResourceConfigSpec {
+        entity: Some(vm.retype()),
+        cpu_allocation: config
+            .cpu_allocation
+            .as_deref()
+            .cloned()
+            .unwrap_or_default(),
+        memory_allocation: config
+            .memory_allocation
+            .as_deref()
+            .cloned()
+            .unwrap_or_default(),
+        ..Default::default()
+    };
+    let networks: Vec<Ref<mo::Network>> = config
+        .hardware
+        .device
+        .iter()
+        .filter_map(|device| device::reference(device, "backing.network"))
+        .map(|network| network.retype())
+        .fold(Vec::new(), |mut all, network| {
+            if !all.contains(&network) {
+                all.push(network);
+            }
+            all
+        });
+    let before: Vec<Ref<mo::Network>> = object.list("network")?;
+    let object = tx.edit(vm)?;
+    object.put("runtime", &runtime);
+    object.put("summary", &summary);
+    object.put("resourceConfig", &resources);
+    object.put("network", &networks);
+    object.put(
+        "layoutEx",
+        &VirtualMachineFileLayoutEx {
+            file: files,
+            timestamp: Timestamp::now(),
+            ..Default::default()
+        },
+    );
+    link_networks(tx, vm, &before, &networks)
+}
+
+/// Tells networks which machines use them.
+pub(crate) fn link_networks(
+    tx: &mut Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+    before: &[Ref<mo::Network>],
+    after: &[Ref<mo::Network>],
+) -> Result<(), Fault> {
+    let own: AnyRef = vm.retype();
+    for network in before.iter().filter(|network| !after.contains(network)) {
+        if let Ok(network) = tx.edit(network) {
+            network.edit_list("vm", |machines| machines.retain(|other| *other != own))?;
+        }
+    }
+    for network in after.iter().filter(|network| !before.contains(network)) {
+        tx.edit(network)?
+            .edit_list("vm", |machines| machines.push(own.clone()))?;
+    }
+    Ok(())
+}
+
+fn summary(config: &VirtualMachineConfigInfo) -> VirtualMachineConfigSummary {
+    let count = |ty: &str| {
+        let devices = config.hardware.device.iter();
+        let number = devices.filter(|device| device.node().is_a(ty)).count();
+        Some(i32::try_from(number).unwrap_or(i32::MAX))
+    };
+    VirtualMachineConfigSummary {
+        name: config.name.clone(),
+        template: config.template,
+        vm_path_name: config.files.vm_path_name.clone().unwrap_or_default(),
+        memory_size_mb: Some(config.hardware.memory_mb),
+        num_cpu: Some(config.hardware.num_cpu),
+        num_ethernet_cards: count("VirtualEthernetCard"),
+        num_virtual_disks: count("VirtualDisk"),
+        uuid: Some(config.uuid.clone()),
+        instance_uuid: config.instance_uuid.clone(),
+        guest_id: Some(config.guest_id.clone()),
+        guest_full_name: Some(config.guest_full_name.clone()),
+        annotation: config.annotation.clone(),
+        managed_by: config.managed_by.clone(),
+        ..Default::default()
+    }
+}
+
+fn files(
+    tx: &Transaction<'_>,
+    machine: &Machine,
+    config: &VirtualMachineConfigInfo,
+) -> Vec<VirtualMachineFileLayoutExFileInfo> {
+    let store = &tx.core().store;
+    let _ = datastore::reference(tx);
+    let mut names = vec![(machine.vmx.to_string(), "config")];
+    for device in &config.hardware.device {
+        if device.node().is_a("VirtualDisk") {
+            let chain = device::chain(device).into_iter();
+            names.extend(chain.map(|file| (file, "diskDescriptor")));
+        }
+    }
+    names
+        .into_iter()
+        .enumerate()
+        .map(|(key, (name, kind))| {
+            let size = store
+                .parse(&name)
+                .ok()
+                .and_then(|path| std::fs::metadata(store.file(&path)).ok())
+                .map_or(0, |metadata| {
+                    i64::try_from(metadata.len()).unwrap_or(i64::MAX)
+                });
+            VirtualMachineFileLayoutExFileInfo {
+                key: i32::try_from(key).unwrap_or(i32::MAX),
+                name,
+                type_: kind.to_owned(),
+                size,
+                accessible: Some(true),
+                ..Default::default()
+            }
+        })
+        .collect()
+}

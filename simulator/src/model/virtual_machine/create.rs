@@ -1,0 +1,182 @@
+//! Making a machine, and taking over one whose files are there.
+
+use std::sync::Arc;
+
+use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec};
+use vim25::{AnyRef, Fault, Ref, mo};
+use vmx::{Document, ExtraConfig};
+
+use super::edit_lists;
+use crate::datastore::path::DatastorePath;
+use crate::device;
+use crate::fault;
+use crate::invocation::{Answer, value};
+use crate::machine::{self, Machine, config, show};
+use crate::model::{datastore, entity};
+use crate::object::{Hidden, Retype};
+use crate::world::{Transaction, fixed};
+
+/// Makes a machine with its files. On a fault no file of it is left.
+pub(crate) fn create(
+    tx: &mut Transaction<'_>,
+    spec: &VirtualMachineConfigSpec,
+    pool: &Ref<mo::ResourcePool>,
+) -> Answer {
+    let given = spec.name.as_deref().unwrap_or("");
+    if given.is_empty() {
+        return Err(fault::invalid_argument("configSpec.name"));
+    }
+    let name = free_name(tx, given)?;
+    let path = spec
+        .files
+        .as_ref()
+        .and_then(|files| files.vm_path_name.as_deref());
+    let path = path.ok_or_else(|| fault::invalid_vm_config("configSpec.files.vmPathName"))?;
+    let vmx = place(tx, path, &name)?;
+    let store = &tx.core().store;
+    let directory = vmx.parent();
+    let new_directory = !store.exists(&directory);
+    if new_directory {
+        store.make_directory(&directory, true)?;
+    }
+    let made = build(tx, spec, &name, &vmx, pool);
+    if made.is_err() {
+        let store = &tx.core().store;
+        let left = if new_directory { &directory } else { &vmx };
+        if store.exists(left) {
+            let _ = store.delete(left);
+        }
+    }
+    made
+}
+
+fn build(
+    tx: &mut Transaction<'_>,
+    spec: &VirtualMachineConfigSpec,
+    name: &str,
+    vmx: &DatastorePath,
+    pool: &Ref<mo::ResourcePool>,
+) -> Answer {
+    let mut info = config::new(tx, name, vmx);
+    config::apply(&mut info, spec, false)?;
+    let mut extra = ExtraConfig::new();
+    let stem = vmx.file_name().trim_end_matches(".vmx").to_owned();
+    extra = [("nvram".to_owned(), format!("{stem}.nvram"))]
+        .into_iter()
+        .chain(extra)
+        .collect();
+    config::merge_extra(&mut extra, &spec.extra_config)?;
+    let changes = &spec.device_change;
+    let outcome = device::apply(tx, &mut info.hardware.device, changes, vmx, false)?;
+    let added = add(tx, info, extra, Document::new(), vmx, pool);
+    if added.is_err() {
+        let files: Vec<String> = outcome.made.iter().map(ToString::to_string).collect();
+        device::destroy_files(tx, &files);
+    }
+    value(&added?)
+}
+
+/// Puts a machine into the inventory and writes its file.
+fn add(
+    tx: &mut Transaction<'_>,
+    mut info: VirtualMachineConfigInfo,
+    extra: ExtraConfig,
+    document: Document,
+    vmx: &DatastorePath,
+    pool: &Ref<mo::ResourcePool>,
+) -> Result<Ref<mo::VirtualMachine>, Fault> {
+    let vm: Ref<mo::VirtualMachine> = Ref::new(&tx.ids().number().to_string());
+    let folder = fixed::vm_folder().upcast();
+    let mut object = entity::new::<mo::VirtualMachine>(vm.value(), &info.name, Some(folder));
+    show::begin(&mut object, &datastore::reference(tx));
+    object.put("resourcePool", pool);
+    object.put("config", &info);
+    object.hidden = Hidden::Machine(Arc::new(Machine {
+        vmx: vmx.clone(),
+        document,
+        extra,
+        cycle: None,
+    }));
+    tx.insert(object);
+    machine::store(tx, &vm, &mut info, false)?;
+    let own: AnyRef = vm.retype();
+    edit_lists(tx, pool, |machines| machines.push(own.clone()))?;
+    Ok(vm)
+}
+
+/// Checks a machine's name, which no other may have.
+fn free_name(tx: &Transaction<'_>, name: &str) -> Result<String, Fault> {
+    let name = entity::name(name)?;
+    let taken = tx.all("VirtualMachine").find(|other| other.name() == name);
+    match taken {
+        Some(other) => Err(fault::duplicate_name(&name, other.reference())),
+        None => Ok(name),
+    }
+}
+
+/// Where the `.vmx` goes: as asked, or in a new directory of the machine's name.
+fn place(tx: &Transaction<'_>, asked: &str, name: &str) -> Result<DatastorePath, Fault> {
+    let store = &tx.core().store;
+    let path = store.parse(asked)?;
+    if path.file_name().ends_with(".vmx") && !path.parent().is_root() {
+        if store.exists(&path) {
+            return Err(fault::file_exists(&path.to_string()));
+        }
+        return Ok(path);
+    }
+    if path.file_name().ends_with(".vmx") {
+        return Err(fault::invalid_datastore_path(asked));
+    }
+    let file = format!("{name}.vmx");
+    if !path.is_root() {
+        return Ok(path.join(&file));
+    }
+    let mut directory = path.join(name);
+    let mut number = 0;
+    while store.exists(&directory) {
+        number += 1;
+        directory = path.join(&format!("{name}_{number}"));
+    }
+    Ok(directory.join(&file))
+}
+
+/// Takes over a machine by its `.vmx` file.
+pub(crate) fn register(
+    tx: &mut Transaction<'_>,
+    path: &str,
+    name: Option<&str>,
+    pool: &Ref<mo::ResourcePool>,
+) -> Answer {
+    let store = &tx.core().store;
+    let vmx = store.parse(path)?;
+    if !vmx.file_name().ends_with(".vmx") {
+        return Err(fault::invalid_datastore_path(path));
+    }
+    let text = vmx.to_string();
+    let known = tx.all("VirtualMachine").find(|other| {
+        other
+            .read::<String>("config.files.vmPathName")
+            .is_ok_and(|at| at == text)
+    });
+    if let Some(other) = known {
+        return Err(fault::already_exists(other.name()));
+    }
+    let document = Document::parse(store.read(&vmx)?)
+        .map_err(|error| fault::invalid_vm_config(&error.to_string()))?;
+    let own = crate::machine::file::text(&document, "displayName");
+    let stem = vmx.file_name().trim_end_matches(".vmx");
+    let name = free_name(tx, name.or(own.as_deref()).unwrap_or(stem))?;
+    let mut info = config::new(tx, &name, &vmx);
+    let spec = crate::machine::read::spec(&document, &vmx);
+    config::apply(&mut info, &spec, false)?;
+    let extra = ExtraConfig::from_document(&document)
+        .map_err(|error| fault::invalid_vm_config(&error.to_string()))?;
+    device::apply(
+        tx,
+        &mut info.hardware.device,
+        &spec.device_change,
+        &vmx,
+        false,
+    )?;
+    value(&add(tx, info, extra, document, &vmx, pool)?)
+}

@@ -1,0 +1,47 @@
+//! Virtual machines.
+
+mod create;
+mod power;
+mod reconfigure;
+mod remove;
+
+pub(crate) use create::{create, register};
+pub(crate) use power::power_off;
+
+use vim25::{Fault, Ref, mo};
+
+use crate::invocation::{Answer, Invocation, nothing};
+use crate::object::Retype;
+
+pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
+    let vm: Ref<mo::VirtualMachine> = inv.this.retype();
+    Some(match inv.request.method.as_str() {
+        "ReconfigVM_Task" => reconfigure::call(inv, vm),
+        "Rename_Task" => reconfigure::rename(inv, vm),
+        "PowerOnVM_Task" => power::on(inv, vm),
+        "PowerOffVM_Task" => power::off(inv, vm),
+        "ResetVM_Task" => power::reset(inv, vm),
+        "SuspendVM_Task" => power::suspend(inv, vm),
+        "ShutdownGuest" => power::shutdown_guest(inv, &vm),
+        "RebootGuest" => power::reboot_guest(inv, &vm),
+        "Destroy_Task" => remove::destroy(inv, vm),
+        "UnregisterVM" => remove::unregister(inv, &vm),
+        "RefreshStorageInfo" | "Reload" => nothing(),
+        _ => return None,
+    })
+}
+
+/// Changes the list of machines of everything that has one.
+fn edit_lists(
+    tx: &mut crate::world::Transaction<'_>,
+    pool: &Ref<mo::ResourcePool>,
+    change: impl Fn(&mut Vec<vim25::AnyRef>),
+) -> Result<(), Fault> {
+    use crate::world::fixed;
+    tx.edit(&fixed::vm_folder())?
+        .edit_list("childEntity", &change)?;
+    tx.edit(&fixed::host())?.edit_list("vm", &change)?;
+    tx.edit(pool)?.edit_list("vm", &change)?;
+    let store = super::datastore::reference(tx);
+    tx.edit(&store)?.edit_list("vm", &change)
+}

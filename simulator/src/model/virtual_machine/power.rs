@@ -1,0 +1,258 @@
+//! Power.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+use vim25::types::{
+    VirtualDevice, VirtualMachineConfigInfo, VirtualMachinePowerState, VirtualMachineRuntimeInfo,
+};
+use vim25::{Fault, Ref, mo};
+use vmx::ExtraConfig;
+
+use crate::core::Effect;
+use crate::device;
+use crate::fault;
+use crate::invocation::{Answer, Invocation, nothing};
+use crate::machine::{self, Cycle, Machine, show};
+use crate::object::Retype;
+use crate::task;
+use crate::world::Transaction;
+
+type Vm = Ref<mo::VirtualMachine>;
+
+pub(super) fn on(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
+    task::begin(inv, &vm.retype(), "VirtualMachine.powerOn", move |tx| {
+        let state = machine::power_state(tx.object(&vm)?)?;
+        if state == VirtualMachinePowerState::PoweredOn {
+            return Err(fault::invalid_power_state(
+                &state,
+                Some(VirtualMachinePowerState::PoweredOff),
+            ));
+        }
+        power_on(tx, &vm)?;
+        nothing()
+    })
+}
+
+fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
+    let object = tx.object(vm)?.clone();
+    let mut info: VirtualMachineConfigInfo = object.read("config")?;
+    let store = &tx.core().store;
+    for device in &info.hardware.device {
+        let disk = device.node().is_a("VirtualDisk");
+        for file in device::chain(device) {
+            if disk && !store.exists(&store.parse(&file)?) {
+                return Err(fault::file_not_found(&file));
+            }
+        }
+    }
+    connect(&mut info, true);
+    let number = tx.ids().number();
+    let stop = tx.core().stop.child_token();
+    let object = tx.edit(vm)?;
+    let machine = Machine::edit(object)?;
+    machine.cycle = Some(Cycle {
+        number,
+        stop,
+        shutdown: CancellationToken::new(),
+        before: machine.extra.clone(),
+        by_guest: BTreeSet::new(),
+        by_api: BTreeSet::new(),
+        tools: false,
+    });
+    object.modify("runtime", |runtime: &mut VirtualMachineRuntimeInfo| {
+        runtime.power_state = VirtualMachinePowerState::PoweredOn;
+        runtime.boot_time = Some(Timestamp::now());
+        runtime.suspend_time = None;
+        runtime.clean_power_off = None;
+    })?;
+    object.put("guest", &show::guest(true, &info.guest_id, false));
+    let moves = tx
+        .core()
+        .settings
+        .platform
+        .power_change_bumps_change_version;
+    machine::store(tx, vm, &mut info, moves)?;
+    log(tx, vm, "PowerOn");
+    tx.after(Effect::Boot(vm.clone()));
+    Ok(())
+}
+
+/// Marks devices as connected while the machine is on.
+fn connect(info: &mut VirtualMachineConfigInfo, on: bool) {
+    for device in &mut info.hardware.device {
+        if device.node().get("connectable").is_some() {
+            let _ = device.modify::<VirtualDevice>(|device| {
+                if let Some(connectable) = &mut device.connectable {
+                    connectable.connected = on && connectable.start_connected;
+                    connectable.status = Some(if on { "ok" } else { "untried" }.into());
+                }
+            });
+        }
+    }
+}
+
+pub(super) fn off(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
+    task::begin(inv, &vm.retype(), "VirtualMachine.powerOff", move |tx| {
+        power_off(tx, &vm)?;
+        nothing()
+    })
+}
+
+/// Powers a machine off, whoever asks for it.
+pub(crate) fn power_off(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
+    let object = tx.object(vm)?.clone();
+    let state = machine::power_state(&object)?;
+    if state == VirtualMachinePowerState::PoweredOff {
+        return Err(fault::invalid_power_state(
+            &state,
+            Some(VirtualMachinePowerState::PoweredOn),
+        ));
+    }
+    end(tx, vm, VirtualMachinePowerState::PoweredOff)
+}
+
+fn end(tx: &mut Transaction<'_>, vm: &Vm, state: VirtualMachinePowerState) -> Result<(), Fault> {
+    let platform = tx.core().settings.platform.clone();
+    let mut info: VirtualMachineConfigInfo = tx.object(vm)?.read("config")?;
+    connect(&mut info, false);
+    let object = tx.edit(vm)?;
+    let off = state == VirtualMachinePowerState::PoweredOff;
+    let machine = Machine::edit(object)?;
+    let mut stopped = None;
+    if let Some(cycle) = machine.cycle.take() {
+        stopped = Some(cycle.stop.clone());
+        if off {
+            let mut lost = BTreeSet::new();
+            if !platform.guest_keys_survive_power_off {
+                lost.extend(cycle.by_guest);
+            }
+            if !platform.api_keys_written_while_on_survive {
+                lost.extend(cycle.by_api);
+            }
+            machine.extra = restore(&machine.extra, &cycle.before, &lost);
+        }
+    }
+    object.modify("runtime", |runtime: &mut VirtualMachineRuntimeInfo| {
+        if off {
+            runtime.clean_power_off = Some(true);
+        } else {
+            runtime.suspend_time = Some(Timestamp::now());
+        }
+        runtime.boot_time = None;
+        runtime.power_state = state;
+    })?;
+    object.put("guest", &show::guest(false, &info.guest_id, false));
+    machine::store(
+        tx,
+        vm,
+        &mut info,
+        platform.power_change_bumps_change_version,
+    )?;
+    log(tx, vm, if off { "PowerOff" } else { "Suspend" });
+    if let Some(stopped) = stopped {
+        tx.after(Effect::Stop(stopped));
+    }
+    Ok(())
+}
+
+/// Keys as they are, those that are lost as they were before.
+fn restore(now: &ExtraConfig, before: &ExtraConfig, lost: &BTreeSet<String>) -> ExtraConfig {
+    let is_lost = |key: &str| lost.contains(&key.to_ascii_lowercase());
+    let kept = now.iter().filter_map(|(key, value)| match before.get(key) {
+        _ if !is_lost(key) => Some((key, value)),
+        Some(old) => Some((key, old)),
+        None => None,
+    });
+    let removed = before
+        .iter()
+        .filter(|(key, _)| is_lost(key) && !now.contains(key));
+    kept.chain(removed).collect()
+}
+
+pub(super) fn reset(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
+    task::begin(inv, &vm.retype(), "VirtualMachine.reset", move |tx| {
+        must_be_on(tx, &vm)?;
+        restart(tx, &vm)?;
+        nothing()
+    })
+}
+
+/// The guest begins anew; the machine stays on, and its keys as they are.
+fn restart(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
+    let number = tx.ids().number();
+    let stop = tx.core().stop.child_token();
+    let machine = Machine::edit(tx.edit(vm)?)?;
+    if let Some(cycle) = &mut machine.cycle {
+        let old = std::mem::replace(&mut cycle.stop, stop);
+        cycle.number = number;
+        cycle.shutdown = CancellationToken::new();
+        cycle.tools = false;
+        tx.after(Effect::Stop(old));
+    }
+    log(tx, vm, "Reset");
+    tx.after(Effect::Boot(vm.clone()));
+    Ok(())
+}
+
+pub(super) fn suspend(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
+    task::begin(inv, &vm.retype(), "VirtualMachine.suspend", move |tx| {
+        must_be_on(tx, &vm)?;
+        end(tx, &vm, VirtualMachinePowerState::Suspended)?;
+        nothing()
+    })
+}
+
+fn must_be_on(tx: &Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
+    let state = machine::power_state(tx.object(vm)?)?;
+    if state == VirtualMachinePowerState::PoweredOn {
+        Ok(())
+    } else {
+        Err(fault::invalid_power_state(
+            &state,
+            Some(VirtualMachinePowerState::PoweredOn),
+        ))
+    }
+}
+
+pub(super) fn shutdown_guest(inv: &mut Invocation<'_, '_>, vm: &Vm) -> Answer {
+    must_be_on(inv.tx, vm)?;
+    let machine = Machine::of(inv.tx.object(vm)?)?;
+    match &machine.cycle {
+        Some(cycle) if cycle.tools => {
+            let shutdown = cycle.shutdown.clone();
+            inv.tx.after(Effect::Stop(shutdown));
+            nothing()
+        }
+        _ => Err(fault::tools_unavailable()),
+    }
+}
+
+pub(super) fn reboot_guest(inv: &mut Invocation<'_, '_>, vm: &Vm) -> Answer {
+    must_be_on(inv.tx, vm)?;
+    let machine = Machine::of(inv.tx.object(vm)?)?;
+    if !machine.cycle.as_ref().is_some_and(|cycle| cycle.tools) {
+        return Err(fault::tools_unavailable());
+    }
+    restart(inv.tx, vm)?;
+    nothing()
+}
+
+/// Adds a line to the machine's log; a log that cannot be written does not matter.
+fn log(tx: &Transaction<'_>, vm: &Vm, event: &str) {
+    use std::io::Write;
+    let Ok(machine) = tx.object(vm).and_then(|object| Machine::of(object)) else {
+        return;
+    };
+    let path = tx.core().store.file(&machine.vmx.sibling("vmware.log"));
+    let line = format!("{:.3} vmx {event}\n", Timestamp::now());
+    let written = std::fs::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(path)
+        .and_then(|mut file| file.write_all(line.as_bytes()));
+    if let Err(error) = written {
+        tracing::debug!(%error, "no line in the log");
+    }
+}

@@ -1,0 +1,75 @@
+//! Changing a machine.
+
+use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachinePowerState};
+use vim25::{Fault, Ref, mo};
+
+use crate::device;
+use crate::fault;
+use crate::invocation::{Answer, Invocation, nothing};
+use crate::machine::{self, Machine, config};
+use crate::model::entity;
+use crate::object::Retype;
+use crate::task;
+use crate::world::Transaction;
+
+pub(super) fn call(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
+    let spec: VirtualMachineConfigSpec = inv.arg("spec")?;
+    task::begin(inv, &vm.retype(), "VirtualMachine.reconfigure", move |tx| {
+        reconfigure(tx, &vm, &spec)?;
+        nothing()
+    })
+}
+
+fn reconfigure(
+    tx: &mut Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+    spec: &VirtualMachineConfigSpec,
+) -> Result<(), Fault> {
+    let object = tx.object(vm)?.clone();
+    let mut info: VirtualMachineConfigInfo = object.read("config")?;
+    let asked = spec.change_version.as_deref().unwrap_or("");
+    if !asked.is_empty() && asked != info.change_version {
+        return Err(fault::concurrent_access());
+    }
+    let on = machine::power_state(&object)? == VirtualMachinePowerState::PoweredOn;
+    if let Some(name) = &spec.name {
+        entity::rename(tx, vm, name)?;
+        info.name = tx.object(vm)?.name().to_owned();
+    }
+    config::apply(&mut info, spec, on)?;
+    let current = Machine::of(&object)?;
+    let vmx = current.vmx.clone();
+    let mut extra = current.extra.clone();
+    let changed = config::merge_extra(&mut extra, &spec.extra_config)?;
+    let outcome = device::apply(tx, &mut info.hardware.device, &spec.device_change, &vmx, on)?;
+    let machine = Machine::edit(tx.edit(vm)?)?;
+    machine.extra = extra;
+    if let Some(cycle) = &mut machine.cycle {
+        for key in changed {
+            let key = key.to_ascii_lowercase();
+            cycle.by_guest.remove(&key);
+            cycle.by_api.insert(key);
+        }
+    }
+    let stored = machine::store(tx, vm, &mut info, true);
+    match stored {
+        Ok(()) => device::destroy_files(tx, &outcome.doomed),
+        Err(_) => {
+            let made: Vec<String> = outcome.made.iter().map(ToString::to_string).collect();
+            device::destroy_files(tx, &made);
+        }
+    }
+    stored
+}
+
+pub(super) fn rename(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
+    let name: String = inv.arg("newName")?;
+    task::begin(inv, &vm.retype(), "ManagedEntity.rename", move |tx| {
+        let spec = VirtualMachineConfigSpec {
+            name: Some(name),
+            ..Default::default()
+        };
+        reconfigure(tx, &vm, &spec)?;
+        nothing()
+    })
+}
