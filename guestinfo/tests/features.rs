@@ -82,3 +82,29 @@ fn keys_are_text_to_serde() {
     let pattern: Pattern = serde_json::from_str("\"a|*/b\"").unwrap();
     assert_eq!(serde_json::to_string(&pattern).unwrap(), "\"a|*/b\"");
 }
+
+#[test]
+fn fields_may_have_any_name() {
+    #[derive(Debug, Default, PartialEq, GuestInfo)]
+    struct Names {
+        decoder: String,
+        encoder: Option<String>,
+        checkpoint: u8,
+        dialect: u8,
+        describer: u8,
+        value_0: u8,
+        r#type: u8,
+    }
+    let value = Names {
+        decoder: "d".into(),
+        encoder: Some("e".into()),
+        checkpoint: 1,
+        dialect: 2,
+        describer: 3,
+        value_0: 4,
+        r#type: 5,
+    };
+    let keys = encode(&value, Dialect::Vic1).unwrap();
+    assert_eq!(keys["type"], "5");
+    assert_eq!(Decode::new().strict::<Names>(&keys).unwrap(), value);
+}

@@ -328,3 +328,19 @@ fn a_machine_without_state_reads_as_default() {
     let mut empty = Memory::from_iter(BTreeMap::from([("guestinfo.k".to_owned(), String::new())]));
     assert_eq!(empty.get("guestinfo.k").unwrap(), None);
 }
+
+#[test]
+fn keys_of_the_guest_tell_its_dialect_when_there_are_no_others() {
+    #[derive(Debug, Default, PartialEq, GuestInfo)]
+    struct Status {
+        #[guestinfo(key = "status", scope = "read-write")]
+        status: i32,
+    }
+    for dialect in Dialect::ALL {
+        let keys = encode(&Status { status: 7 }, dialect).unwrap();
+        let mut guest = GuestStore::new(Memory::from_iter(keys));
+        assert_eq!(guest.read::<Status>().unwrap().value.status, 7);
+        guest.write(&Status { status: 8 }).unwrap();
+        assert_eq!(guest.rpc().keys().len(), 1, "{dialect}");
+    }
+}

@@ -60,6 +60,7 @@ pub(crate) fn named(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenSt
     }
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let names = fields.named.iter().map(|field| &field.ident);
+    let locals = (0..fields.named.len()).map(local);
     Ok(quote! {
         const _: () = {
             #constants
@@ -77,7 +78,7 @@ pub(crate) fn named(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenSt
                     #decode
                     decoder
                         .found_since(checkpoint)
-                        .then_some(Self { #(#names),* })
+                        .then_some(Self { #(#names: #locals),* })
                 }
 
                 fn describe(describer: &mut ::guestinfo::Describer) {
@@ -94,9 +95,16 @@ pub(crate) fn named(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenSt
     })
 }
 
+/// The variable of a field while it is read: no name of a field can hide
+/// another one.
+fn local(at: usize) -> syn::Ident {
+    format_ident!("value_{at}")
+}
+
 impl Body {
     fn push(&mut self, at: usize, field: &Field, attribute: &FieldAttribute, input: &DeriveInput) {
         let name = &field.ident;
+        let local = local(at);
         let ty = &field.ty;
         let span = ty.span();
         let default = match &attribute.default {
@@ -106,7 +114,7 @@ impl Body {
         let required = attribute.default.is_none();
         match &attribute.kind {
             Kind::Skip => {
-                self.decode.extend(quote!(let #name: #ty = #default();));
+                self.decode.extend(quote!(let #local: #ty = #default();));
                 self.absent.extend(quote!(#name: #default(),));
             }
             Kind::Flatten => {
@@ -114,7 +122,7 @@ impl Body {
                 self.encode
                     .extend(quote!(#trait_::encode(&self.#name, encoder);));
                 self.decode
-                    .extend(quote!(let #name: #ty = decoder.flatten(#default);));
+                    .extend(quote!(let #local: #ty = decoder.flatten(#default);));
                 self.describe.extend(quote!(#trait_::describe(describer);));
                 self.absent
                     .extend(quote!(#name: #trait_::absent(dialect)?,));
@@ -125,7 +133,7 @@ impl Body {
                 self.constants
                     .extend(quote!(const #constant: ::guestinfo::Field = #tokens;));
                 let here = if let Some(with) = &stored.with {
-                    self.push_with(field, &constant, with, required, &default);
+                    self.push_with(field, &local, &constant, with, required, &default);
                     match option_argument(ty) {
                         Some(_) => quote!(::core::option::Option::None),
                         None => quote!(return ::core::option::Option::None),
@@ -140,7 +148,7 @@ impl Body {
                         quote_spanned!(span=> encoder.field::<#ty>(&#constant, &self.#name);),
                     );
                     self.decode.extend(quote_spanned!(span=>
-                        let #name: #ty = decoder.#method::<#ty>(&#constant, #default);
+                        let #local: #ty = decoder.#method::<#ty>(&#constant, #default);
                     ));
                     self.describe
                         .extend(quote_spanned!(span=> describer.field::<#ty>(&#constant);));
@@ -171,6 +179,7 @@ impl Body {
     fn push_with(
         &mut self,
         field: &Field,
+        local: &syn::Ident,
         constant: &syn::Ident,
         with: &syn::Path,
         required: bool,
@@ -198,7 +207,7 @@ impl Body {
         };
         self.encode.extend(encode);
         self.decode.extend(quote! {
-            let #name: #ty = decoder.field_with(&#constant, #required, |decoder| #parse, #default);
+            let #local: #ty = decoder.field_with(&#constant, #required, |decoder| #parse, #default);
         });
         self.describe
             .extend(quote!(describer.field_with(&#constant, ::guestinfo::Describer::text);));

@@ -2,8 +2,8 @@
 //!
 //! | file | is |
 //! | --- | --- |
-//! | `encode` | value to keys |
-//! | `decode` | keys to value |
+//! | `encode`, `encoder` | value to keys: for callers, for types |
+//! | `decode`, `decoder` | keys to value: for callers, for types |
 //! | `report` | what decoding could not use |
 //! | `rounds` | decoding for a reader without listing |
 //! | `schema` | which keys a type owns |
@@ -12,7 +12,9 @@
 //! | `index` | lookup as the platform does it |
 
 mod decode;
+mod decoder;
 mod encode;
+mod encoder;
 mod field;
 mod index;
 mod report;
@@ -20,8 +22,10 @@ mod rounds;
 mod schema;
 mod update;
 
-pub use decode::{Checkpoint, Decode, Decoded, Decoder, View, decode};
-pub use encode::{Encode, Encoder, MAX_VALUE_BYTES, encode};
+pub use decode::{Decode, Decoded, View, decode};
+pub use decoder::{Checkpoint, Decoder};
+pub use encode::{Encode, encode};
+pub use encoder::{Encoder, MAX_VALUE_BYTES};
 pub use field::{Field, Place};
 pub use report::{Issue, IssueKind, Report};
 pub use rounds::Rounds;

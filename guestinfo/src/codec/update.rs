@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt;
 
-use super::encode::Entry;
+use super::encoder::Entry;
 use super::index::Index;
 use super::report::IssueKind;
 use super::schema::Describer;

@@ -5,7 +5,19 @@ use std::collections::BTreeMap;
 use super::{GuestRpc, RpcError};
 use crate::codec::{Decode, Decoded, Encode, GuestInfo, Refusal, Refused, Rounds, View};
 use crate::dialect::Dialect;
+use crate::key::guest_may_write;
 use crate::secret::{SECRET_KEY_KEY, SecretError, SecretKey};
+
+/// What the keys of a machine are worth to tell its dialect.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Trust {
+    /// There is none.
+    Nothing,
+    /// The guest could have written all of them.
+    Writable,
+    /// The host wrote one of them.
+    Trusted,
+}
 
 /// Reads and writes values in a guest.
 ///
@@ -96,36 +108,40 @@ impl<R: GuestRpc> GuestStore<R> {
     /// When the transport fails or the host refuses; what is missing or
     /// malformed is in the report.
     pub fn read<T: GuestInfo + Default>(&mut self) -> Result<Decoded<T>, RpcError> {
-        self.known.clear();
         let candidates = match self.dialect {
             Some(dialect) => vec![dialect],
             None => vec![Dialect::Vic1, Dialect::Vic04],
         };
+        // Keys that the guest could have written tell the dialect only if there
+        // are no others.
+        let mut writable = None;
         for dialect in candidates {
-            let (decoded, trusted) = self.read_in(dialect)?;
-            // Keys that the guest could have written do not tell the dialect.
-            if trusted || self.dialect == Some(dialect) {
+            let (decoded, trust) = self.read_in(dialect)?;
+            if trust == Trust::Trusted || self.dialect.is_some() {
                 self.dialect = Some(dialect);
                 return Ok(decoded);
             }
+            if trust == Trust::Writable && writable.is_none() {
+                writable = Some(dialect);
+            }
         }
-        self.known.clear();
-        let (decoded, _) = self.read_in(Dialect::default())?;
+        let (decoded, _) = self.read_in(writable.unwrap_or_default())?;
+        self.dialect = writable;
         Ok(decoded)
     }
 
-    /// Reads in one dialect; says whether there was a key that the guest cannot
-    /// write.
+    /// Reads in one dialect; says what kind of keys there were.
     fn read_in<T: GuestInfo + Default>(
         &mut self,
         dialect: Dialect,
-    ) -> Result<(Decoded<T>, bool), RpcError> {
+    ) -> Result<(Decoded<T>, Trust), RpcError> {
+        self.known.clear();
         let mut decode = Decode::new().view(View::Guest);
         if let Some(key) = &self.secret_key {
             decode = decode.secret_key(key);
         }
         let mut rounds = Rounds::new(decode, dialect);
-        let mut trusted = false;
+        let mut trust = Trust::Nothing;
         loop {
             let keys = rounds.keys();
             if keys.is_empty() {
@@ -134,13 +150,18 @@ impl<R: GuestRpc> GuestStore<R> {
             for key in keys {
                 let value = self.rpc.get(&key)?;
                 if let Some(value) = &value {
-                    trusted |= key.contains('/');
+                    let writable = guest_may_write(&key);
+                    trust = trust.max(if writable {
+                        Trust::Writable
+                    } else {
+                        Trust::Trusted
+                    });
                     self.known.insert(key.clone(), value.clone());
                 }
                 rounds.answer(key, value);
             }
         }
-        Ok((rounds.finish(), trusted))
+        Ok((rounds.finish(), trust))
     }
 
     /// Writes what differs from the last read, as far as a guest can: sets of
