@@ -2,8 +2,10 @@
 //! their user. Each example is a file beside this one.
 
 pub mod endpoint;
+pub mod footprint;
 pub mod installer;
 pub mod interrupt;
 pub mod names;
 pub mod report;
+pub mod stage;
 pub mod table;

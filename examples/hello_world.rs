@@ -1,0 +1,431 @@
+//! A container's life as a virtual machine, from the installation of its host
+//! to the removal of everything.
+//!
+//! ```console
+//! $ cargo run --release --example hello_world
+//! $ export VSPHERE_URL=https://esx.example.com GOVC_USERNAME=root GOVC_PASSWORD=…
+//! $ cargo run --release --example hello_world -- --name quick_otter busybox
+//! ```
+//!
+//! Without `VSPHERE_URL` it brings its own ESXi host, a simulator in this very
+//! process. What an endpoint does not provide is found out by a probe and
+//! skipped by name. The environment's variables are those of
+//! [`examples::endpoint`].
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a command talks to its user through standard output and standard error"
+)]
+
+use std::fmt;
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::Parser;
+use examples::endpoint::{Endpoint, Place};
+use examples::footprint::Footprint;
+use examples::installer::Installer;
+use examples::interrupt::Interrupts;
+use examples::report::Report;
+use examples::stage::Stage;
+use examples::{names, table};
+use portlayer::exec::{Command, ContainerSpec, ExecExt};
+use portlayer::host::{Containers, HostSpec, Hosts, Iso};
+use portlayer::vsphere::{Dialect, Options, VsphereHosts};
+use portlayer::{Capability, ContainerId, PortLayer, ResourceKind, State};
+use tokio::sync::oneshot;
+
+/// Stands in for a boot image that was not given.
+const STAND_IN: &[u8] = b"a stand-in for a boot image\n";
+
+/// Runs a container on vSphere, shows what it is made of, and removes it.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Args {
+    /// The image to run. It is recorded; the container's disk is empty.
+    #[arg(default_value = "hello-world:latest")]
+    image: String,
+    /// The program in the image.
+    #[arg(long, default_value = "/hello")]
+    command: String,
+    /// The container's name; generated when none is given.
+    #[arg(long)]
+    name: Option<String>,
+    /// The name of the virtual container host to install.
+    #[arg(long, default_value = "hello-vch")]
+    vch: String,
+    /// The image that the host's appliance boots; a stand-in when none is given.
+    #[arg(long, value_name = "FILE")]
+    appliance_iso: Option<PathBuf>,
+    /// The image that containers boot; a stand-in when none is given.
+    #[arg(long, value_name = "FILE")]
+    bootstrap_iso: Option<PathBuf>,
+    /// Wait for Enter before anything is deleted.
+    #[arg(long)]
+    pause: bool,
+    /// Only delete the virtual container host and its containers, which a run
+    /// that was killed left behind.
+    #[arg(long)]
+    clean: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let args = Args::parse();
+    match run(&args).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("hello_world: {}", Report(&*error));
+            if let Some(advice) = advice(&error) {
+                eprintln!("  {advice}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Opens the endpoint, does the job, takes back what is left of it, and closes
+/// the endpoint.
+async fn run(args: &Args) -> Result<()> {
+    let endpoint = Endpoint::from_environment()?;
+    let container = container(args)?;
+    let interrupts = Interrupts::listen().context("listen for signals")?;
+    let place = endpoint
+        .as_ref()
+        .map(|endpoint| endpoint.place.clone())
+        .unwrap_or_default();
+    let stage = unless_interrupted(&interrupts, Stage::open(endpoint.as_ref())).await?;
+    println!("Endpoint: {}", stage.about());
+
+    let options = Options {
+        dialect: Dialect::Vic04,
+        start_timeout: Duration::from_secs(60),
+        ..Options::default()
+    };
+    let job = Job {
+        args,
+        place,
+        container,
+        stage: &stage,
+        interrupts,
+        hosts: VsphereHosts::new(stage.client().clone(), options),
+        installer: Installer::new(io::stdout()),
+    };
+    let outcome = if args.clean {
+        job.clean().await
+    } else {
+        let mut made = false;
+        match job.run(&mut made).await {
+            Err(error) if made => Err(job.give_up(error).await),
+            outcome => outcome,
+        }
+    };
+    let closed = stage.close().await;
+    outcome.and(closed)
+}
+
+/// What is to run, refused here if no endpoint would take it.
+fn container(args: &Args) -> Result<ContainerSpec> {
+    let id = ContainerId::generate();
+    let name = args.name.clone().unwrap_or_else(|| names::of(&id));
+    let spec = ContainerSpec {
+        id,
+        ..ContainerSpec::new(name, &args.image, Command::new(&args.command))
+    };
+    spec.validate()?;
+    Ok(spec)
+}
+
+/// The job with what it works on.
+struct Job<'a> {
+    args: &'a Args,
+    place: Place,
+    container: ContainerSpec,
+    stage: &'a Stage,
+    interrupts: Interrupts,
+    hosts: VsphereHosts,
+    installer: Installer<io::Stdout>,
+}
+
+impl Job<'_> {
+    /// Does all of it. `made` tells whether there is something to take back
+    /// when it fails.
+    async fn run(&self, made: &mut bool) -> Result<()> {
+        let begun = Instant::now();
+        self.install(made).await?;
+        let layer = self.to_its_end(self.hosts.open(&self.args.vch)).await?;
+        for missing in layer.exec().capabilities().missing() {
+            println!("  a probe shows that this endpoint lacks {missing}");
+        }
+        self.live(&layer).await?;
+        let footprint = self.unless_interrupted(self.look(&layer)).await?;
+        if self.args.pause {
+            self.unless_interrupted(self.pause()).await?;
+        }
+        self.delete(&layer, &footprint).await?;
+        println!("\nAll of it took {} ms.", begun.elapsed().as_millis());
+        Ok(())
+    }
+
+    /// Installs the host, telling each step.
+    async fn install(&self, made: &mut bool) -> Result<()> {
+        let Args {
+            vch,
+            appliance_iso,
+            bootstrap_iso,
+            ..
+        } = self.args;
+        let image = |file: &Option<PathBuf>| match file {
+            Some(file) => Iso::file(file),
+            None => Iso::bytes(STAND_IN),
+        };
+        let spec = HostSpec {
+            datacenter: self.place.datacenter.clone(),
+            compute: self.place.compute.clone(),
+            datastore: self.place.datastore.clone(),
+            bridge_network: self.place.network.clone(),
+            ..HostSpec::new(vch, image(appliance_iso), image(bootstrap_iso))
+        };
+        println!("\nInstalling virtual container host {vch}");
+        *made = true;
+        let host = self
+            .to_its_end(async {
+                let installed = self.hosts.install(spec, &self.installer).await;
+                // One that fails takes back what it made, or names it.
+                *made = installed.is_ok();
+                installed
+            })
+            .await?;
+        println!(
+            "  on datastore {} in {}, bridge network {}",
+            host.datastore, host.directory, host.bridge_network
+        );
+        Ok(())
+    }
+
+    /// Creates and starts the container, and waits for its process.
+    async fn live(&self, layer: &PortLayer) -> Result<()> {
+        let exec = layer.exec();
+        let ContainerSpec {
+            id,
+            name,
+            image,
+            command,
+            ..
+        } = &self.container;
+        println!("\nRunning {} of {image} in container {name}", command.path);
+        self.to_its_end(exec.create(self.container.clone())).await?;
+        println!("  created  {}", id.short());
+        let state = self.to_its_end(exec.start(id)).await?;
+        println!("  started  {state}");
+        if state == State::Starting {
+            println!("  wait     skipped: {}", Capability::GuestKeys);
+        } else {
+            println!(
+                "  waited   {}",
+                self.unless_interrupted(exec.wait(id)).await?
+            );
+        }
+        Ok(())
+    }
+
+    /// Shows what is known about the container, read back from its machine.
+    async fn look(&self, layer: &PortLayer) -> Result<Footprint> {
+        let capabilities = layer.exec().capabilities();
+        // A port layer that has just been started: it knows only what the
+        // machines' extraConfig says.
+        let options = Options {
+            capabilities: Some(capabilities),
+            ..Options::default()
+        };
+        let another = VsphereHosts::new(self.stage.client().clone(), options);
+        let listing = another.open(&self.args.vch).await?.exec().list().await?;
+        println!("\nContainers, as their machines' extraConfig tells");
+        table::print(&listing, io::stdout())?;
+
+        let client = self.stage.client();
+        let footprint = Footprint::read(client, &self.args.vch).await?;
+        if !capabilities.contains(Capability::VmxContents) {
+            println!(
+                "\nState in the .vmx file\n  skipped: {}",
+                Capability::VmxContents
+            );
+            return Ok(footprint);
+        }
+        let datacenter = self.place.datacenter.as_deref();
+        let (path, lines) = footprint
+            .state_lines(client, datacenter, &self.container.id)
+            .await?;
+        println!("\nState in {path}");
+        for line in lines {
+            println!("  {line}");
+        }
+        Ok(footprint)
+    }
+
+    /// Leaves everything in place until the user presses Enter.
+    async fn pause(&self) -> Result<()> {
+        if let Some(shell) = self.stage.for_govc() {
+            println!("\n{shell}");
+        }
+        println!("\nAll of it is in place; press Enter to delete it");
+        let (pressed, enter) = oneshot::channel();
+        // A thread of our own: the runtime would wait for one of its own at
+        // the end, and the end may come by an interrupt.
+        thread::spawn(move || {
+            let read = io::stdin().read_line(&mut String::new());
+            let _ = pressed.send(read.map(drop));
+        });
+        enter.await?.context("read standard input")
+    }
+
+    /// Deletes everything and looks for what is left.
+    async fn delete(&self, layer: &PortLayer, footprint: &Footprint) -> Result<()> {
+        println!("\nDeleting {footprint}");
+        let container = &self.container.id;
+        self.to_its_end(layer.exec().remove_forced(container))
+            .await?;
+        println!("  container {} removed", container.short());
+        self.to_its_end(self.hosts.delete(&self.args.vch, Containers::Refuse))
+            .await?;
+        println!("  virtual container host {} deleted", self.args.vch);
+        let left = footprint
+            .left(self.stage.client(), self.place.datacenter.as_deref())
+            .await?;
+        if !left.is_empty() {
+            bail!(
+                "still there after everything was deleted: {}",
+                left.join(", ")
+            );
+        }
+        println!("  nothing is left");
+        Ok(())
+    }
+
+    /// Takes back what the job made before `error` ended it, and adds to the
+    /// error what could not be taken back.
+    async fn give_up(&self, error: anyhow::Error) -> anyhow::Error {
+        if !self.installer.begun_making() {
+            return error;
+        }
+        let vch = &self.args.vch;
+        eprintln!("hello_world: taking back virtual container host {vch:?}");
+        match self
+            .unless_interrupted(self.hosts.delete(vch, Containers::Remove))
+            .await
+        {
+            Ok(()) => eprintln!("hello_world: it is deleted, nothing is left"),
+            Err(failed)
+                if matches!(
+                    failed.downcast_ref(),
+                    Some(portlayer::Error::NotFound { .. })
+                ) => {}
+            Err(failed) => {
+                return error.context(format!(
+                    "virtual container host {vch:?} is left behind ({failed:#}); delete it with --clean"
+                ));
+            }
+        }
+        error
+    }
+
+    /// What `work` gives, unless somebody asks for the end before. For work
+    /// that changes nothing, or may be left where it is.
+    async fn unless_interrupted<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T>
+    where
+        E: Into<anyhow::Error>,
+    {
+        unless_interrupted(&self.interrupts, work).await
+    }
+
+    /// What `work` gives. Whoever asks for the end meanwhile gets it when the
+    /// work is done, because what an endpoint is just making cannot be taken
+    /// back yet; whoever asks twice gets it at once.
+    async fn to_its_end<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T>
+    where
+        E: Into<anyhow::Error>,
+    {
+        let mut work = pin!(work);
+        tokio::select! {
+            outcome = &mut work => return outcome.map_err(Into::into),
+            () = self.interrupts.requested() => {}
+        }
+        eprintln!("\nhello_world: finishing what is in flight; interrupt again to leave it");
+        self.unless_interrupted(work).await?;
+        Err(Interrupted.into())
+    }
+
+    /// Deletes what another run left behind.
+    async fn clean(&self) -> Result<()> {
+        self.to_its_end(self.hosts.delete(&self.args.vch, Containers::Remove))
+            .await?;
+        println!(
+            "Virtual container host {} and its containers deleted",
+            self.args.vch
+        );
+        Ok(())
+    }
+}
+
+/// What the user can do about an error, in terms of this program.
+fn advice(error: &anyhow::Error) -> Option<&'static str> {
+    error.chain().find_map(|cause| {
+        if matches!(
+            cause.downcast_ref(),
+            Some(vsphere_client::Error::Tls { .. })
+        ) {
+            return Some(
+                "to pin it, name in GOVC_TLS_KNOWN_HOSTS a file with the line HOST:PORT THUMBPRINT",
+            );
+        }
+        let kind = match cause.downcast_ref()? {
+            portlayer::Error::AlreadyExists { resource, .. }
+                if resource.kind == ResourceKind::Host =>
+            {
+                return Some("choose another name with --vch, or delete that host with --clean");
+            }
+            portlayer::Error::NotFound { resource, .. }
+            | portlayer::Error::InvalidArgument { resource, .. } => resource.kind,
+            _ => return None,
+        };
+        match kind {
+            ResourceKind::Datacenter => Some("the datacenter is chosen by GOVC_DATACENTER"),
+            ResourceKind::ComputeResource => Some("where to run is chosen by GOVC_RESOURCE_POOL"),
+            ResourceKind::Datastore => Some("the datastore is chosen by GOVC_DATASTORE"),
+            ResourceKind::Network => Some("the network is chosen by GOVC_NETWORK"),
+            _ => None,
+        }
+    })
+}
+
+/// The user or the system asked the program to stop.
+#[derive(Debug)]
+struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the job was interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+/// What `work` gives, unless somebody asks for the end before.
+async fn unless_interrupted<T, E>(
+    interrupts: &Interrupts,
+    work: impl Future<Output = Result<T, E>>,
+) -> Result<T>
+where
+    E: Into<anyhow::Error>,
+{
+    tokio::select! {
+        outcome = work => outcome.map_err(Into::into),
+        () = interrupts.requested() => Err(Interrupted.into()),
+    }
+}

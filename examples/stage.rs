@@ -1,0 +1,108 @@
+//! Where an example runs: on the endpoint that the environment names, or on a
+//! simulated ESXi host in this very process.
+
+use anyhow::{Context, Result};
+use simulator::Simulator;
+use vsphere_client::{Client, Credentials};
+
+use crate::endpoint::{Endpoint, Trust};
+
+/// A connection to an endpoint, and the simulator behind it if there is one.
+///
+/// Dropping it ends the simulator too; nothing of it outlives the process.
+#[derive(Debug)]
+pub struct Stage {
+    client: Client,
+    simulator: Option<Simulator>,
+}
+
+impl Stage {
+    /// Connects to `endpoint`, or to a simulator that it starts.
+    ///
+    /// # Errors
+    /// When the simulator does not start or the endpoint cannot be talked to.
+    pub async fn open(endpoint: Option<&Endpoint>) -> Result<Self> {
+        let Some(endpoint) = endpoint else {
+            return Self::simulated().await;
+        };
+        let mut builder = Client::builder(endpoint.url.as_str()).credentials(
+            Credentials::password(&endpoint.user, endpoint.password.clone()),
+        );
+        match &endpoint.trust {
+            Trust::Roots => {}
+            Trust::Thumbprint(thumbprint) => {
+                let pin = thumbprint
+                    .parse()
+                    .context("read the thumbprint in GOVC_TLS_KNOWN_HOSTS")?;
+                builder = builder.thumbprint(pin);
+            }
+            Trust::Insecure => builder = builder.danger_accept_invalid_certs(true),
+        }
+        Ok(Self {
+            client: builder.connect().await?,
+            simulator: None,
+        })
+    }
+
+    /// Starts a simulator and connects to it, pinning its certificate.
+    async fn simulated() -> Result<Self> {
+        let simulator = Simulator::builder()
+            .start()
+            .await
+            .context("start the simulator")?;
+        let client = Client::builder(simulator.url())
+            .credentials(Credentials::password(
+                simulator.user(),
+                simulator.password(),
+            ))
+            .thumbprint(simulator.thumbprint().parse()?)
+            .connect()
+            .await?;
+        Ok(Self {
+            client,
+            simulator: Some(simulator),
+        })
+    }
+
+    /// The connection.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// What it is connected to, in one line.
+    #[must_use]
+    pub fn about(&self) -> String {
+        let about = &self.client.service_content().about;
+        let whose = if self.simulator.is_some() {
+            ", simulated in this process"
+        } else {
+            ""
+        };
+        format!("{} at {}{whose}", about.full_name, self.client.server())
+    }
+
+    /// For the shell of a user who wants to look at the simulator with govc.
+    #[must_use]
+    pub fn for_govc(&self) -> Option<String> {
+        let simulator = self.simulator.as_ref()?;
+        Some(format!(
+            "export GOVC_URL={} GOVC_USERNAME={} GOVC_PASSWORD={} GOVC_INSECURE=true",
+            simulator.url(),
+            simulator.user(),
+            simulator.password()
+        ))
+    }
+
+    /// Logs out, and ends the simulator.
+    ///
+    /// # Errors
+    /// When logging out fails; the simulator is ended all the same.
+    pub async fn close(self) -> Result<()> {
+        let logged_out = self.client.close().await;
+        if let Some(simulator) = self.simulator {
+            simulator.shutdown().await;
+        }
+        Ok(logged_out?)
+    }
+}
