@@ -81,7 +81,6 @@ impl Client {
     /// The scheme is required; a missing path means `/sdk`; user and password
     /// in the address are used as credentials and never shown. What is wrong
     /// with the address is said by [`ClientBuilder::connect`].
-    #[must_use]
     pub fn builder(url: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(url.into())
     }

@@ -36,7 +36,7 @@ impl Effect {
         };
         if CHANGES.contains(&method) {
             Self::Change
-        } else if SINGLE.contains(&method) || READS.iter().any(|start| word(&start)) {
+        } else if SINGLE.contains(&method) || READS.iter().any(word) {
             Self::Read
         } else {
             Self::Change

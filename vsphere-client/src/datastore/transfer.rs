@@ -11,6 +11,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::StreamExt;
+use futures_util::future::{Either, select};
 use reqwest::Method;
 use tokio::io::AsyncRead;
 use tokio::time::Instant;
@@ -149,9 +150,10 @@ impl Upload {
         let request = request(&client, Method::PUT, url, body, None);
         let idle = client.inner.options.idle_timeout;
         let sending = client.inner.transport.send(request);
-        let response = tokio::select! {
-            response = sending => response,
-            () = stalled(&moved, idle) => Err(TransportError {
+        let watch = std::pin::pin!(stalled(&moved, idle));
+        let response = match select(sending, watch).await {
+            Either::Left((response, _)) => response,
+            Either::Right(((), _)) => Err(TransportError {
                 kind: FailureKind::Timeout(Phase::Idle),
                 source: "the transfer stalled".into(),
             }),

@@ -77,9 +77,9 @@ impl ObjectProperties<mo::ManagedObject> {
         self.missing.push((path.to_owned(), fault));
     }
 
-    pub(crate) fn typed<T: ManagedObject>(self) -> ObjectProperties<T>
+    pub(crate) fn typed<T>(self) -> ObjectProperties<T>
     where
-        T: IsA<mo::ManagedObject>,
+        T: ManagedObject + IsA<mo::ManagedObject>,
     {
         ObjectProperties {
             // A type that is newer than our schema counts as what was asked for.

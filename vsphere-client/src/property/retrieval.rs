@@ -40,7 +40,6 @@ impl Client {
     /// }
     /// # Ok(()) }
     /// ```
-    #[must_use]
     pub fn retrieve<T>(&self) -> Retrieval<T>
     where
         T: ManagedObject + IsA<mo::ManagedObject>,

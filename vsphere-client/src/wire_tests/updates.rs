@@ -135,7 +135,7 @@ async fn a_task_tells_its_progress_and_its_end() {
             listener
                 .lock()
                 .unwrap()
-                .push((progress.queued, progress.percent))
+                .push((progress.queued, progress.percent));
         })
         .await
         .unwrap();

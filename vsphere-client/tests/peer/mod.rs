@@ -13,21 +13,21 @@ use tokio_rustls::rustls::crypto::aws_lc_rs;
 use tokio_rustls::rustls::pki_types::PrivateKeyDer;
 
 /// The value of the session cookie.
-pub const COOKIE: &str = "5217c0ffee5217c0ffee";
+pub(crate) const COOKIE: &str = "5217c0ffee5217c0ffee";
 /// The password that is right.
-pub const PASSWORD: &str = "correct-horse-battery";
+pub(crate) const PASSWORD: &str = "correct-horse-battery";
 
-pub struct Peer {
-    pub url: String,
+pub(crate) struct Peer {
+    pub(crate) url: String,
     /// The certificate in DER form.
-    pub certificate: Vec<u8>,
-    pub pem: String,
-    pub requests: Arc<Mutex<Vec<String>>>,
+    pub(crate) certificate: Vec<u8>,
+    pub(crate) pem: String,
+    pub(crate) requests: Arc<Mutex<Vec<String>>>,
     serving: JoinHandle<()>,
 }
 
 impl Peer {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let names = vec!["127.0.0.1".to_owned(), "localhost".to_owned()];
         let made = rcgen::generate_simple_self_signed(names).unwrap();
         let certificate = made.cert.der().clone();
