@@ -23,6 +23,9 @@ pub(super) struct Endpoint {
     pub(super) url: String,
     pub(super) user: String,
     pub(super) password: String,
+    /// Where there is more than one of something, which one to take: variables
+    /// as govc names them.
+    pub(super) choices: &'static [(&'static str, &'static str)],
     _server: Background,
 }
 
@@ -52,7 +55,18 @@ impl Endpoint {
         })?;
         let url = without_user(&address)
             .with_context(|| format!("understand the address that vcsim printed, `{address}`"))?;
-        Ok(Self::new(url, server))
+        let choices: &[_] = if esx {
+            &[]
+        } else {
+            &[
+                ("GOVC_RESOURCE_POOL", "DC0_C0"),
+                ("GOVC_NETWORK", "DC0_DVPG0"),
+            ]
+        };
+        Ok(Self {
+            choices,
+            ..Self::new(url, server)
+        })
     }
 
     /// Starts our simulator's command.
@@ -76,8 +90,23 @@ impl Endpoint {
             url,
             user: USER.to_owned(),
             password: PASSWORD.to_owned(),
+            choices: &[],
             _server: server,
         }
+    }
+
+    /// `command`, told by its environment who may log in, and by nothing else
+    /// of the surroundings.
+    pub(super) fn tell(&self, command: &mut Command) {
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy();
+            if name.starts_with("GOVC_") || name.starts_with("VSPHERE_") {
+                command.env_remove(name.as_ref());
+            }
+        }
+        command
+            .env("GOVC_USERNAME", &self.user)
+            .env("GOVC_PASSWORD", &self.password);
     }
 
     /// The authority of the address, `host:port`.

@@ -42,10 +42,9 @@ pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
 /// The job, told by its environment where to run.
 pub(super) fn command(program: &Path, endpoint: &Endpoint, trust: Trust<'_>) -> Command {
     let mut command = Command::new(program);
+    endpoint.tell(&mut command);
     command.env("VSPHERE_URL", &endpoint.url);
-    command
-        .env("GOVC_USERNAME", &endpoint.user)
-        .env("GOVC_PASSWORD", &endpoint.password);
+    command.envs(endpoint.choices.iter().copied());
     match trust {
         Trust::Insecure => command.env("GOVC_INSECURE", "true"),
         Trust::KnownHosts(file) => command.env("GOVC_TLS_KNOWN_HOSTS", file),
