@@ -17,11 +17,9 @@
     reason = "a command talks to its user through standard output and standard error"
 )]
 
-use std::fmt;
 use std::future::Future;
 use std::io;
 use std::path::PathBuf;
-use std::pin::pin;
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -100,7 +98,9 @@ async fn run(args: &Args) -> Result<()> {
         .as_ref()
         .map(|endpoint| endpoint.place.clone())
         .unwrap_or_default();
-    let stage = unless_interrupted(&interrupts, Stage::open(endpoint.as_ref())).await?;
+    let stage = interrupts
+        .unless_requested(Stage::open(endpoint.as_ref()))
+        .await?;
     println!("Endpoint: {}", stage.about());
 
     let options = Options {
@@ -335,30 +335,24 @@ impl Job<'_> {
         error
     }
 
-    /// What `work` gives, unless somebody asks for the end before. For work
-    /// that changes nothing, or may be left where it is.
+    /// [`Interrupts::unless_requested`], for work that changes nothing or may
+    /// be left where it is.
     async fn unless_interrupted<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T>
     where
         E: Into<anyhow::Error>,
     {
-        unless_interrupted(&self.interrupts, work).await
+        self.interrupts.unless_requested(work).await
     }
 
-    /// What `work` gives. Whoever asks for the end meanwhile gets it when the
-    /// work is done, because what an endpoint is just making cannot be taken
-    /// back yet; whoever asks twice gets it at once.
+    /// [`Interrupts::to_its_end`], for work that makes or deletes something.
     async fn to_its_end<T, E>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T>
     where
         E: Into<anyhow::Error>,
     {
-        let mut work = pin!(work);
-        tokio::select! {
-            outcome = &mut work => return outcome.map_err(Into::into),
-            () = self.interrupts.requested() => {}
-        }
-        eprintln!("\nhello_world: finishing what is in flight; interrupt again to leave it");
-        self.unless_interrupted(work).await?;
-        Err(Interrupted.into())
+        let say = || {
+            eprintln!("\nhello_world: finishing what is in flight; interrupt again to leave it");
+        };
+        self.interrupts.to_its_end(work, say).await
     }
 
     /// Deletes what another run left behind.
@@ -402,30 +396,4 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
             _ => None,
         }
     })
-}
-
-/// The user or the system asked the program to stop.
-#[derive(Debug)]
-struct Interrupted;
-
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the job was interrupted")
-    }
-}
-
-impl std::error::Error for Interrupted {}
-
-/// What `work` gives, unless somebody asks for the end before.
-async fn unless_interrupted<T, E>(
-    interrupts: &Interrupts,
-    work: impl Future<Output = Result<T, E>>,
-) -> Result<T>
-where
-    E: Into<anyhow::Error>,
-{
-    tokio::select! {
-        outcome = work => outcome.map_err(Into::into),
-        () = interrupts.requested() => Err(Interrupted.into()),
-    }
 }

@@ -1,8 +1,12 @@
 //! Being asked to stop.
 
+use std::fmt;
+use std::future::Future;
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use anyhow::Result;
 use tokio::sync::watch;
 
 /// Counts how often the user (Ctrl-C) or the system asked the program to stop.
@@ -48,7 +52,60 @@ impl Interrupts {
             Err(_) => std::future::pending().await,
         }
     }
+
+    /// What `work` gives, unless somebody asks for the end before: then `work`
+    /// is dropped.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`Interrupted`].
+    pub async fn unless_requested<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+    ) -> Result<T>
+    where
+        E: Into<anyhow::Error>,
+    {
+        tokio::select! {
+            outcome = work => outcome.map_err(Into::into),
+            () = self.requested() => Err(Interrupted.into()),
+        }
+    }
+
+    /// What `work` gives. Whoever asks for the end meanwhile is told so by
+    /// `say`, and gets it when the work is done, because what an endpoint is
+    /// just making cannot be taken back yet; whoever asks twice gets it at once.
+    ///
+    /// # Errors
+    /// Those of `work`, and [`Interrupted`].
+    pub async fn to_its_end<T, E>(
+        &self,
+        work: impl Future<Output = Result<T, E>>,
+        say: impl FnOnce(),
+    ) -> Result<T>
+    where
+        E: Into<anyhow::Error>,
+    {
+        let mut work = pin!(work);
+        tokio::select! {
+            outcome = &mut work => return outcome.map_err(Into::into),
+            () = self.requested() => say(),
+        }
+        self.unless_requested(work).await?;
+        Err(Interrupted.into())
+    }
 }
+
+/// Somebody asked the program to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the job was interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
 
 /// What the platform tells us about.
 #[cfg(unix)]
@@ -107,5 +164,23 @@ mod tests {
         assert!(again.is_err(), "the same request was heeded twice");
         count.send_modify(|count| *count += 1);
         interrupts.requested().await;
+    }
+
+    #[tokio::test]
+    async fn work_to_its_end_is_finished_before_the_interrupt_counts() {
+        let (_count, asked) = watch::channel(1);
+        let interrupts = Interrupts {
+            asked,
+            heeded: AtomicU32::new(0),
+        };
+        let (mut said, mut finished) = (false, false);
+        let work = async {
+            tokio::task::yield_now().await;
+            finished = true;
+            Ok::<_, anyhow::Error>(())
+        };
+        let outcome = interrupts.to_its_end(work, || said = true).await;
+        assert!(outcome.is_err_and(|error| error.is::<Interrupted>()));
+        assert!(said && finished);
     }
 }
