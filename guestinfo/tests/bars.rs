@@ -178,3 +178,31 @@ fn an_older_writer_of_a_map_wins() {
         ["guestinfo./k|a|b", "guestinfo./k~|0", "guestinfo./k~|1"]
     );
 }
+
+/// Maps in maps whose names are made so that every look leads to many more.
+#[test]
+fn looking_for_older_entries_is_bounded() {
+    #[derive(Debug, Default, PartialEq, GuestInfo)]
+    struct Node {
+        #[guestinfo(key = "m", scope = "read-write")]
+        map: BTreeMap<String, Node2>,
+    }
+    #[derive(Debug, Default, PartialEq, GuestInfo)]
+    struct Node2 {
+        #[guestinfo(key = "m", scope = "read-write")]
+        map: BTreeMap<String, BTreeMap<String, String>>,
+    }
+    let names: Vec<String> = (0..5_000).map(|n| n.to_string()).collect();
+    let names = names.join("|");
+    let mut keys = Keys::new();
+    let mut lie = |key: &str| {
+        keys.insert(key.to_owned(), names.clone());
+        keys.insert(format!("{key}~|0"), names.clone());
+    };
+    lie("guestinfo..m");
+    for n in 0..5_000 {
+        lie(&format!("guestinfo..m|{n}.m"));
+    }
+    let decoded = Decode::new().dialect(Dialect::Vic04).run::<Node>(&keys);
+    assert!(decoded.report.is_lossy());
+}

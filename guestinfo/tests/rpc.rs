@@ -202,6 +202,7 @@ fn a_guest_finds_its_dialect_reads_and_writes_back() {
         let mut guest = GuestStore::new(Memory::from_iter(before.clone()));
         let decoded = guest.read::<ExecutorConfig>().unwrap();
         assert!(decoded.report.is_empty(), "{dialect}: {}", decoded.report);
+        assert_eq!(decoded.dialect, dialect);
         let mut state = decoded.value;
         assert_eq!(state.common.id, "4e01");
         assert_eq!(state.common.name.is_empty(), dialect == Dialect::Vic1);

@@ -15,9 +15,12 @@ use crate::secret::SecretKey;
 
 /// A decoded value and what could not be used.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Decoded<T> {
     /// The value; fields that were missing or malformed have their default.
     pub value: T,
+    /// The dialect that was read.
+    pub dialect: Dialect,
     /// What was missing, malformed, unknown, truncated or stale.
     pub report: Report,
 }
@@ -179,6 +182,7 @@ impl<'a> Decode<'a> {
         decoder.report_unknown(index);
         Decoded {
             value,
+            dialect,
             report: decoder.into_report(),
         }
     }
@@ -193,6 +197,7 @@ impl<'a> Decode<'a> {
         let value = decoder.whole();
         Decoded {
             value,
+            dialect,
             report: decoder.into_report(),
         }
     }

@@ -298,15 +298,14 @@ impl<'a> Decoder<'a> {
         !self.is_known_absent()
     }
 
-    /// Whether any key of a value is there; nothing is taken or reported.
+    /// Whether any key of a value is there; nothing is reported.
     pub(crate) fn probe<T: GuestInfo>(&mut self) -> bool {
-        let before = (self.hits, self.unusable, self.elements, self.issues.len());
+        let (hits, unusable, issues) = (self.hits, self.unusable, self.issues.len());
         let _ = T::decode(self);
-        let found = self.hits > before.0;
-        self.hits = before.0;
-        self.unusable = before.1;
-        self.elements = before.2;
-        self.issues.truncate(before.3);
+        let found = self.hits > hits;
+        self.hits = hits;
+        self.unusable = unusable;
+        self.issues.truncate(issues);
         found
     }
 

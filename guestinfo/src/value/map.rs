@@ -12,7 +12,7 @@
 //! `k` that is not itself among them has an entry. So an older writer who
 //! changes the map, even to `{"a", "b", "c"}`, wins.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
 use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind};
@@ -195,10 +195,14 @@ fn decode_names<V: GuestInfo>(decoder: &mut Decoder<'_>, joined: &str) -> Option
     if agrees {
         // An entry behind a piece that is no name: an older writer's.
         let exact: HashSet<&str> = names.iter().map(String::as_str).collect();
-        agrees = !joined
+        let others: BTreeSet<&str> = joined
             .split('|')
             .filter(|piece| !piece.is_empty() && !exact.contains(piece))
-            .any(|piece| decoder.entry(piece, |decoder| decoder.probe::<V>()));
+            .collect();
+        agrees = !others.into_iter().any(|piece| {
+            // Looking counts like reading, lest a guest make it endless.
+            !decoder.take_element() || decoder.entry(piece, |decoder| decoder.probe::<V>())
+        });
     }
     if !agrees {
         decoder.joined(|d| {
