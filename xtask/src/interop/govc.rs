@@ -26,10 +26,8 @@ impl<'a> Govc<'a> {
     /// When it ends with a non-zero status.
     pub(super) fn run(self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(self.program);
+        self.endpoint.tell(&mut command);
         command.args(arguments).env("GOVC_URL", &self.endpoint.url);
-        command
-            .env("GOVC_USERNAME", &self.endpoint.user)
-            .env("GOVC_PASSWORD", &self.endpoint.password);
         // A session kept on disk would outlive the endpoint.
         command
             .env("GOVC_INSECURE", "true")

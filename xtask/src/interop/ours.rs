@@ -173,10 +173,8 @@ fn container(govc: Govc<'_>) -> Result<String> {
 fn inventory(python: &Path, endpoint: &Endpoint) -> Result<()> {
     let mut command = Command::new(python);
     command.arg(workspace::root().join("xtask/interop/inventory.py"));
+    endpoint.tell(&mut command);
     command.env("GOVC_URL", &endpoint.url);
-    command
-        .env("GOVC_USERNAME", &endpoint.user)
-        .env("GOVC_PASSWORD", &endpoint.password);
     let printed = capture(&mut command)?;
     contains(&printed, "guestinfo./common/name")?;
     contains(&printed, CONTAINER)?;
