@@ -84,11 +84,6 @@ impl Object {
             || schema::find(TypeKind::Managed, type_name).is_some_and(|base| self.ty.is_a(base))
     }
 
-    /// The value of a whole property.
-    pub(crate) fn property(&self, name: &str) -> Option<&Any> {
-        self.properties.get(name)
-    }
-
     /// The names of the properties that are set.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.properties.keys().copied()
@@ -149,10 +144,6 @@ impl Object {
         );
         debug_assert_eq!(value.check(), Ok(()), "{}.{name}", self.reference);
         self.properties.insert(name, value);
-    }
-
-    pub(crate) fn clear(&mut self, name: &str) {
-        self.properties.remove(name);
     }
 
     /// Sets the value at a path inside a property; unset removes it.

@@ -107,11 +107,6 @@ impl<'c> Transaction<'c> {
         &mut self.world.ids
     }
 
-    /// The version of the inventory before this transaction.
-    pub(crate) fn version(&self) -> u64 {
-        self.world.version
-    }
-
     pub(crate) fn get(&self, value: &str) -> Option<&Arc<Object>> {
         match self.changed.get(value) {
             Some(changed) => changed.as_ref(),

@@ -108,13 +108,18 @@ fn add(
             "it cannot be added while the machine is on",
         ));
     }
-    if matches!(kind, Kind::Ide | Kind::Pci | Kind::Sio | Kind::Ps2) {
-        return Err(fault::invalid_device(
-            index,
-            "the board has all such controllers",
-        ));
-    }
     let asked = key(&device);
+    if matches!(kind, Kind::Ide | Kind::Pci | Kind::Sio | Kind::Ps2) {
+        // The board has all such controllers. A client that adds one, as govc does before it adds
+        // a CD drive, means the one that is there.
+        let bus = int(&device, "busNumber").unwrap_or(0);
+        let own = devices
+            .iter()
+            .find(|other| Kind::of(other) == kind && int(other, "busNumber").unwrap_or(0) == bus)
+            .ok_or_else(|| fault::invalid_device(index, "there are too many such controllers"))?;
+        renamed.insert(asked, super::key(own));
+        return Ok(());
+    }
     if kind.is_controller() {
         set_bus(devices, index, &mut device, kind)?;
     }

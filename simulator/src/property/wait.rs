@@ -101,7 +101,7 @@ impl<'a> Waiting<'a> {
         collector: &'a str,
     ) -> Result<Self, Fault> {
         let mut tx = Transaction::begin(core)?;
-        let state = self::collector::collector(&mut tx, session, collector)?;
+        let state = collector::collector(&mut tx, session, collector)?;
         state.waiting += 1;
         let cancelled = state.cancelled;
         tx.commit();

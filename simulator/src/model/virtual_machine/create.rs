@@ -163,11 +163,11 @@ pub(crate) fn register(
     }
     let document = Document::parse(store.read(&vmx)?)
         .map_err(|error| fault::invalid_vm_config(&error.to_string()))?;
-    let own = crate::machine::file::text(&document, "displayName");
+    let own = machine::file::text(&document, "displayName");
     let stem = vmx.file_name().trim_end_matches(".vmx");
     let name = free_name(tx, name.or(own.as_deref()).unwrap_or(stem))?;
     let mut info = config::new(tx, &name, &vmx);
-    let spec = crate::machine::read::spec(&document, &vmx);
+    let spec = machine::read::spec(&document, &vmx);
     config::apply(&mut info, &spec, false)?;
     let extra = ExtraConfig::from_document(&document)
         .map_err(|error| fault::invalid_vm_config(&error.to_string()))?;

@@ -1,0 +1,174 @@
+//! Waiting for updates: versions, truncation, cancelling, and changes that are pushed.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod client;
+
+use std::sync::Arc;
+
+use client::Client;
+use simulator::Simulator;
+use vim25::types::{
+    ObjectSpec, ObjectUpdateKind, PropertyChangeOp, PropertyFilterSpec, PropertySpec,
+    RequestCanceled, ResourceConfigSpec, SelectionSpec, TraversalSpec, UpdateSet, WaitOptions,
+};
+use vim25::{Poly, Ref, mo};
+
+/// All pools below the root pool, with their names.
+fn pools() -> PropertyFilterSpec {
+    PropertyFilterSpec {
+        prop_set: vec![PropertySpec {
+            type_: "ResourcePool".into(),
+            path_set: vec!["name".into(), "nosuch".into()],
+            ..Default::default()
+        }],
+        object_set: vec![ObjectSpec {
+            obj: Ref::<mo::ResourcePool>::new("ha-root-pool").upcast(),
+            skip: Some(true),
+            select_set: vec![Poly::new(TraversalSpec {
+                base: SelectionSpec {
+                    name: Some("below".into()),
+                },
+                type_: "ResourcePool".into(),
+                path: "resourcePool".into(),
+                select_set: vec![Poly::new(SelectionSpec {
+                    name: Some("below".into()),
+                })],
+                ..Default::default()
+            })],
+        }],
+        ..Default::default()
+    }
+}
+
+fn wait(seconds: i32, objects: Option<i32>) -> WaitOptions {
+    WaitOptions {
+        max_wait_seconds: Some(seconds),
+        max_object_updates: objects,
+    }
+}
+
+fn spec() -> ResourceConfigSpec {
+    ResourceConfigSpec::default()
+}
+
+fn kinds(set: &UpdateSet) -> Vec<ObjectUpdateKind> {
+    set.filter_set
+        .iter()
+        .flat_map(|filter| &filter.object_set)
+        .map(|update| update.kind.clone())
+        .collect()
+}
+
+#[tokio::test]
+async fn changes_are_pushed_and_versions_can_be_resumed() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let client = Arc::new(Client::login(&simulator).await);
+    let root: Ref<mo::ResourcePool> = Ref::new("ha-root-pool");
+    let mut made = Vec::new();
+    for name in ["a", "b", "c"] {
+        made.push(
+            client
+                .call(root.create_resource_pool(name, &spec()))
+                .await
+                .unwrap(),
+        );
+    }
+    let collector = client
+        .call(
+            client
+                .content
+                .property_collector
+                .create_property_collector(),
+        )
+        .await
+        .unwrap();
+    client
+        .call(collector.create_filter(&pools(), true))
+        .await
+        .unwrap();
+    let look = async |version: &str, seconds, objects| {
+        let options = wait(seconds, objects);
+        client
+            .call(collector.wait_for_updates_ex(Some(version), Some(&options)))
+            .await
+            .unwrap()
+    };
+
+    // Two of three, then the rest, then nothing.
+    let first = look("", 5, Some(2)).await.unwrap();
+    assert_eq!(
+        kinds(&first),
+        [ObjectUpdateKind::Enter, ObjectUpdateKind::Enter]
+    );
+    assert_eq!(first.truncated, Some(true));
+    let update = &first.filter_set[0].object_set[0];
+    assert_eq!(update.missing_set[0].path, "nosuch");
+    let second = look(&first.version, 5, Some(2)).await.unwrap();
+    assert_eq!(kinds(&second), [ObjectUpdateKind::Enter]);
+    assert_eq!(second.truncated, None);
+    // The reply was lost: the same again.
+    let again = look(&first.version, 5, Some(2)).await.unwrap();
+    assert_eq!(again.filter_set, second.filter_set);
+    assert!(look(&again.version, 0, None).await.is_none());
+
+    // A wait that began before the change ends with it.
+    let waiting = {
+        let (client, collector, version) = (Arc::clone(&client), collector.clone(), again.version);
+        tokio::spawn(async move {
+            client
+                .call(collector.wait_for_updates_ex(Some(&version), None))
+                .await
+                .unwrap()
+                .unwrap()
+        })
+    };
+    client
+        .call(made[0].update_config(Some("renamed"), None))
+        .await
+        .unwrap();
+    let pushed = waiting.await.unwrap();
+    let update = &pushed.filter_set[0].object_set[0];
+    assert_eq!(update.kind, ObjectUpdateKind::Modify);
+    assert_eq!(update.change_set[0].name, "name");
+    assert_eq!(update.change_set[0].op, PropertyChangeOp::Assign);
+    assert_eq!(update.change_set[0].val, Some("renamed".into()));
+
+    client.run(made[1].destroy()).await.unwrap();
+    let left = look(&pushed.version, 5, None).await.unwrap();
+    assert_eq!(kinds(&left), [ObjectUpdateKind::Leave]);
+    let fault = client
+        .call(collector.wait_for_updates_ex(Some("99"), None))
+        .await
+        .unwrap_err()
+        .fault();
+    assert_eq!(fault.type_name(), "InvalidCollectorVersion");
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_wait_ends_when_it_is_cancelled_or_the_server_stops() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let client = Arc::new(Client::login(&simulator).await);
+    let collector = client.content.property_collector.clone();
+    let waits = |client: &Arc<Client>| {
+        let (client, collector) = (Arc::clone(client), collector.clone());
+        tokio::spawn(async move { client.call(collector.wait_for_updates_ex(None, None)).await })
+    };
+    let waiting = waits(&client);
+    // Cancelling is heard by whoever waits; before that it is heard by nobody.
+    let fault = loop {
+        client
+            .call(collector.cancel_wait_for_updates())
+            .await
+            .unwrap();
+        tokio::task::yield_now().await;
+        if waiting.is_finished() {
+            break waiting.await.unwrap().unwrap_err().fault();
+        }
+    };
+    assert!(fault.is::<RequestCanceled>(), "{fault}");
+    let waiting = waits(&client);
+    tokio::task::yield_now().await;
+    simulator.shutdown().await;
+    assert!(waiting.await.unwrap().is_err());
+}
