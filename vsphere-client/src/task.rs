@@ -140,12 +140,15 @@ async fn finish(
     let source = Source::Objects(vec![task.upcast()]);
     let mut poll = Poll::new(client.clone(), "Task".into(), paths, source);
     let mut told = None;
+    let mut entered = false;
     loop {
         let updates = poll.next().await.map_err(lost)?;
+        let mut infos = Vec::new();
         for update in updates.objects {
             if update.obj != task.upcast() {
                 continue;
             }
+            entered = true;
             if update.kind == ObjectUpdateKind::Leave {
                 return Err(lost(Error::fault_of(attempt, gone(&task.upcast()))));
             }
@@ -154,31 +157,37 @@ async fn finish(
                 return Err(lost(Error::fault_of(attempt, missing.fault.into())));
             }
             for change in update.change_set {
-                let info = match change.val {
-                    Some(info) if change.name == "info" => info,
+                infos.push(match change.val {
+                    Some(info) if change.name == INFO.path() => info,
                     // A part of it: read the whole.
                     _ => client.get(task, INFO).await.map_err(lost)?,
-                };
-                match Info::of(info.node()) {
-                    Info::Success(result) => return Ok(result),
-                    Info::Error(fault) => {
-                        return Err(Error::Fault {
-                            attempt: attempt.clone(),
-                            task: Some(Box::new(task.clone())),
-                            source: Box::new(fault),
+                });
+            }
+        }
+        if !entered {
+            // Not told of it: ask, so that a task that is gone is noticed.
+            infos.push(client.get(task, INFO).await.map_err(lost)?);
+        }
+        for info in infos {
+            match Info::of(info.node()) {
+                Info::Success(result) => return Ok(result),
+                Info::Error(fault) => {
+                    return Err(Error::Fault {
+                        attempt: attempt.clone(),
+                        task: Some(Box::new(task.clone())),
+                        source: Box::new(fault),
+                    });
+                }
+                Info::Pending { queued, percent } => {
+                    if let Some(listener) = &mut progress
+                        && told != Some((queued, percent))
+                    {
+                        told = Some((queued, percent));
+                        listener(Progress {
+                            task: task.clone(),
+                            percent,
+                            queued,
                         });
-                    }
-                    Info::Pending { queued, percent } => {
-                        if let Some(listener) = &mut progress
-                            && told != Some((queued, percent))
-                        {
-                            told = Some((queued, percent));
-                            listener(Progress {
-                                task: task.clone(),
-                                percent,
-                                queued,
-                            });
-                        }
                     }
                 }
             }

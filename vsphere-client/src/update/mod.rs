@@ -63,12 +63,14 @@ impl Client {
             Source::Objects(vec![object.clone()]),
         );
         let mut content = ObjectProperties::empty(object.clone());
+        let mut entered = false;
         loop {
             let updates = poll.next().await?;
             for update in updates.objects {
                 if update.obj != object {
                     continue;
                 }
+                entered = true;
                 if update.kind == ObjectUpdateKind::Leave {
                     return Err(Error::fault_of(&attempt, gone(&object)));
                 }
@@ -85,6 +87,10 @@ impl Client {
             }
             if updates.truncated {
                 continue;
+            }
+            if !entered {
+                // Not told of it: ask, so that a deleted object is noticed.
+                content = self.read_object(&object, paths.clone()).await?;
             }
             let values = properties.values(&content, &attempt)?;
             if condition(&values) {

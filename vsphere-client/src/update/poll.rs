@@ -16,6 +16,10 @@ use crate::property::Source;
 /// here and there takes the connection for dead.
 const POLL: Duration = Duration::from_secs(30);
 
+/// How long it keeps the first one open, if there is nothing to tell: a server
+/// may have nothing to say of an object that was deleted just now.
+const FIRST_POLL: Duration = Duration::from_secs(2);
+
 /// How often in a row the collector may be lost before that is an error.
 const LOSSES: u32 = 3;
 
@@ -30,6 +34,8 @@ pub(crate) struct Poll {
     view: Option<Ref<mo::ContainerView>>,
     version: Option<String>,
     losses: u32,
+    /// Whether the server was asked since the filter was made.
+    asked: bool,
 }
 
 /// What one poll brought.
@@ -60,17 +66,28 @@ impl Poll {
             view: None,
             version: None,
             losses: 0,
+            asked: false,
         }
     }
 
-    /// The next changes; at first the state. Waits for as long as it takes.
+    /// The next changes; at first the state, which may be that there is
+    /// nothing. Then waits for as long as it takes.
     ///
     /// Dropping the future loses nothing: the next call resumes at the same version.
     pub(crate) async fn next(&mut self) -> Result<Updates> {
         let mut resync = false;
         loop {
+            let first = !self.asked;
             match self.poll().await {
-                Ok(None) => self.losses = 0,
+                Ok(None) => {
+                    self.losses = 0;
+                    if first {
+                        return Ok(Updates {
+                            resync,
+                            ..Updates::default()
+                        });
+                    }
+                }
                 Ok(Some(set)) => {
                     self.losses = 0;
                     self.version = Some(set.version);
@@ -118,12 +135,14 @@ impl Poll {
             Some(collector) => collector.clone(),
             None => self.open().await?,
         };
+        let wait = if self.asked { POLL } else { FIRST_POLL };
         let options = WaitOptions {
-            max_wait_seconds: i32::try_from(POLL.as_secs()).ok(),
+            max_wait_seconds: i32::try_from(wait.as_secs()).ok(),
             ..WaitOptions::default()
         };
         let call = collector.wait_for_updates_ex(self.version.as_deref(), Some(&options));
-        let value = self.client.call_slow(call.untyped(), POLL).await?;
+        let value = self.client.call_slow(call.untyped(), wait).await?;
+        self.asked = true;
         Option::<UpdateSet>::from_value(&value).map_err(|error| {
             let attempt = self.client.attempt(call.method(), Some(call.this()));
             Error::unconvertible(&attempt, error)
@@ -139,6 +158,7 @@ impl Poll {
         let create = self.client.property_collector().create_property_collector();
         let collector = self.client.call(create).await?;
         self.collector = Some(collector.clone());
+        self.asked = false;
         let spec = PropertyFilterSpec {
             prop_set: vec![PropertySpec {
                 type_: self.type_name.clone(),

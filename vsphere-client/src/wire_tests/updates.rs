@@ -15,8 +15,12 @@ const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
 
 /// A peer with one collector, whose polls are answered from a list.
 fn collector(polls: Vec<Reply>) -> Arc<Replay> {
+    Replay::new(collector_answers(polls))
+}
+
+fn collector_answers(polls: Vec<Reply>) -> impl FnMut(&Seen) -> Reply + Send + 'static {
     let mut polls = polls.into_iter();
-    Replay::new(move |seen: &Seen| match seen.method() {
+    move |seen: &Seen| match seen.method() {
         "CreatePropertyCollector" => Reply::Body(
             "<CreatePropertyCollectorResponse xmlns=\"urn:vim25\"><returnval type=\"PropertyCollector\">session[52]1</returnval></CreatePropertyCollectorResponse>",
         ),
@@ -31,7 +35,7 @@ fn collector(polls: Vec<Reply>) -> Arc<Replay> {
         ),
         "WaitForUpdatesEx" => polls.next().unwrap(),
         _ => welcome(seen).unwrap(),
-    })
+    }
 }
 
 macro_rules! updates {
@@ -212,3 +216,17 @@ async fn after_a_resync_what_is_left_is_told() {
         ]
     );
 }
+
+#[tokio::test]
+async fn an_object_that_the_server_does_not_tell_of_is_asked_for() {
+    let mut answers = collector_answers(vec![NOTHING]);
+    let replay = Replay::new(move |seen: &Seen| match seen.method() {
+        "RetrievePropertiesEx" => Reply::Body(VM_GONE),
+        _ => answers(seen),
+    });
+    let client = connect(&replay).await;
+    let error = client.wait_for(&vm(), POWER, |_| false).await.unwrap_err();
+    assert!(error.is_gone(), "{error}");
+}
+
+const VM_GONE: &str = "<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>gone</faultstring><detail><ManagedObjectNotFoundFault xmlns=\"urn:vim25\" xsi:type=\"ManagedObjectNotFound\"><obj type=\"VirtualMachine\">vm-62</obj></ManagedObjectNotFoundFault></detail></soapenv:Fault>";

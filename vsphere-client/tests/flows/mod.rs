@@ -1,0 +1,438 @@
+//! What the client does with every endpoint whose contents may be changed,
+//! given by its URL with user and password.
+
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use vim25::types::{
+    InvalidPowerState, OptionValue, TaskInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
+    VirtualMachinePowerState,
+};
+use vim25::{Poly, Property, Ref, mo, props};
+use vsphere_client::{Change, Client, Credentials, Error, LoginProblem, Retrieved, State};
+
+const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
+    Property::new("runtime.powerState");
+const EXTRA: Property<mo::VirtualMachine, Vec<Poly<OptionValue>>> =
+    Property::new("config.extraConfig");
+
+async fn client(url: &str) -> Client {
+    let builder = Client::builder(url).danger_accept_invalid_certs(true);
+    builder.connect().await.unwrap()
+}
+
+async fn machines(client: &Client) -> Vec<Ref<mo::VirtualMachine>> {
+    let found = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(props::virtual_machine::NAME)
+        .within(&client.service_content().root_folder)
+        .collect()
+        .await
+        .unwrap();
+    found
+        .iter()
+        .map(|machine| machine.object().clone())
+        .collect()
+}
+
+pub(crate) async fn a_certificate_is_refused_and_then_pinned_by_what_the_error_says(url: &str) {
+    let error = Client::builder(url).connect().await.unwrap_err();
+    let thumbprint = error.untrusted().unwrap().thumbprint().to_owned();
+    assert!(error.to_string().contains(&thumbprint), "{error}");
+    let pinned = Client::builder(url).thumbprint(thumbprint.parse().unwrap());
+    let client = pinned.connect().await.unwrap();
+    assert!(!client.api_version().is_empty());
+    client.close().await.unwrap();
+
+    let other = "AB".repeat(32).parse().unwrap();
+    let error = Client::builder(url)
+        .thumbprint(other)
+        .connect()
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::Tls { .. }), "{error}");
+}
+
+pub(crate) async fn a_wrong_password_is_said_to_be_wrong(url: &str) {
+    let builder = Client::builder(url).danger_accept_invalid_certs(true);
+    let error = builder
+        .credentials(Credentials::password("user", ""))
+        .connect()
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NotAuthenticated {
+                problem: LoginProblem::WrongPassword,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+pub(crate) async fn properties_are_read_alone_together_and_in_pages(url: &str) {
+    let client = client(url).await;
+    let machines = machines(&client).await;
+    let vm = machines.first().unwrap();
+    let name = client.get(vm, props::virtual_machine::NAME).await.unwrap();
+    let (same, config) = client
+        .read(
+            vm,
+            (props::virtual_machine::NAME, props::virtual_machine::CONFIG),
+        )
+        .await
+        .unwrap();
+    assert_eq!(Some(&name), same.as_ref());
+    assert_eq!(config.unwrap().name, name);
+
+    let pages = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(props::virtual_machine::NAME)
+        .property(POWER)
+        // Other tests make and delete machines meanwhile.
+        .objects(machines.iter().take(2).cloned())
+        .page_size(1)
+        .collect()
+        .await
+        .unwrap();
+    assert_eq!(pages.len(), 2);
+    assert!(
+        pages
+            .iter()
+            .all(|vm| matches!(vm.state(POWER), State::Value(_)))
+    );
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn a_vanished_object_is_reported_among_the_others(url: &str) {
+    let client = client(url).await;
+    let vm = machines(&client).await.swap_remove(0);
+    let gone = Ref::new("vm-999999");
+    let mut items = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(props::virtual_machine::NAME)
+        .objects([gone.clone(), vm.clone()])
+        .stream();
+    let (mut found, mut vanished) = (Vec::new(), Vec::new());
+    while let Some(item) = items.next().await {
+        match item.unwrap() {
+            Retrieved::Object(object) => found.push(object.object().clone()),
+            Retrieved::Vanished(object) => vanished.push(object),
+        }
+    }
+    assert_eq!((found, vanished), (vec![vm], vec![gone]));
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn a_machine_lives_and_dies(url: &str) {
+    let client = client(url).await;
+    let vm = create(&client, "client-test").await;
+
+    let mut changes = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(POWER)
+        .objects([vm.clone()])
+        .watch();
+    let Some(Ok(Change::Entered(entered))) = changes.next().await else {
+        panic!("the machine did not enter");
+    };
+    assert_eq!(
+        entered.value(POWER),
+        Some(VirtualMachinePowerState::PoweredOff)
+    );
+    assert!(matches!(changes.next().await, Some(Ok(Change::Complete))));
+
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    let Some(Ok(Change::Changed { object, .. })) = changes.next().await else {
+        panic!("no change");
+    };
+    assert_eq!(
+        object.value(POWER),
+        Some(VirtualMachinePowerState::PoweredOn)
+    );
+    drop(changes);
+
+    let error = client.run(vm.power_on_vm(None)).await.unwrap_err();
+    let fault = error.fault::<InvalidPowerState>().unwrap();
+    assert_eq!(fault.existing_state, VirtualMachinePowerState::PoweredOn);
+    assert!(
+        error.task().is_some() && error.to_string().contains("PowerOnVM_Task"),
+        "{error}"
+    );
+
+    // A key that the guest would write.
+    let change = VirtualMachineConfigSpec {
+        extra_config: vec![Poly::new(OptionValue::new("guestinfo.started", "true"))],
+        ..Default::default()
+    };
+    let writer = async { client.run(vm.reconfig_vm(&change)).await };
+    let reader = client.wait_for(&vm, EXTRA, |extra| {
+        extra.iter().flatten().any(|option| {
+            option
+                .get::<OptionValue>()
+                .ok()
+                .flatten()
+                .is_some_and(|option| {
+                    option.key == "guestinfo.started" && option.text().as_deref() == Some("true")
+                })
+        })
+    });
+    let both = async { tokio::join!(reader, writer) };
+    let (read, written) = tokio::time::timeout(Duration::from_secs(60), both)
+        .await
+        .unwrap();
+    assert!(read.unwrap().is_some());
+    written.unwrap();
+
+    client.run(vm.power_off_vm()).await.unwrap();
+    let gone = client.wait_for(&vm, (POWER, props::virtual_machine::NAME), |_| false);
+    let destroyed = async { client.run(vm.destroy()).await };
+    let both = async { tokio::join!(gone, destroyed) };
+    let (gone, destroyed) = tokio::time::timeout(Duration::from_secs(60), both)
+        .await
+        .unwrap();
+    destroyed.unwrap();
+    assert!(gone.unwrap_err().is_gone());
+    assert!(
+        client
+            .get(&vm, props::virtual_machine::NAME)
+            .await
+            .unwrap_err()
+            .is_gone()
+    );
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn a_session_that_was_ended_is_opened_again(url: &str) {
+    let client = client(url).await;
+    let manager = client.service_content().session_manager.clone().unwrap();
+    client.call(manager.logout()).await.unwrap();
+    let root = &client.service_content().root_folder;
+    let reads = (0..8).map(|_| client.get(root, props::folder::NAME));
+    for name in futures_util::future::join_all(reads).await {
+        assert!(!name.unwrap().is_empty());
+    }
+    client.close().await.unwrap();
+    let error = client.get(root, props::folder::NAME).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::NotAuthenticated {
+                problem: LoginProblem::Closed,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
+pub(crate) async fn a_task_that_is_over_still_gives_its_result(url: &str) {
+    let client = client(url).await;
+    let vm = machines(&client).await.swap_remove(0);
+    let spec = VirtualMachineConfigSpec::default();
+    let task = client.call(vm.reconfig_vm(&spec)).await.unwrap();
+    client.wait_task(&task).await.unwrap();
+    client.wait_task(&task).await.unwrap();
+    let info: TaskInfo = client.get(task.task(), props::task::INFO).await.unwrap();
+    assert_eq!(info.state.as_str(), "success");
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn things_are_found_by_name_and_by_path(url: &str) {
+    let client = client(url).await;
+    let inventory = client.inventory();
+    let datacenter = inventory.datacenter(None).await.unwrap();
+    let named = datacenter.path().trim_start_matches('/');
+    assert_eq!(inventory.datacenter(Some(named)).await.unwrap(), datacenter);
+    assert_eq!(
+        inventory.datacenter(Some(datacenter.path())).await.unwrap(),
+        datacenter
+    );
+    let path = format!("{}/vm", datacenter.path());
+    let folder = inventory.find_as::<mo::Folder>(&path).await.unwrap();
+    assert_eq!(folder, *datacenter.vm_folder());
+
+    let vm = machines(&client).await.swap_remove(0);
+    let path = inventory.path_of(&vm).await.unwrap();
+    assert_eq!(
+        inventory
+            .find_as::<mo::VirtualMachine>(&path)
+            .await
+            .unwrap(),
+        vm
+    );
+    let wrong = inventory.find_as::<mo::Datastore>(&path).await.unwrap_err();
+    assert!(matches!(wrong, Error::Config { .. }), "{wrong}");
+
+    let network = inventory
+        .network(&datacenter, Some("VM Network"))
+        .await
+        .unwrap();
+    assert_eq!(network.type_name(), "Network");
+    let pool = match inventory.resource_pool(&datacenter, None).await {
+        Ok(pool) => pool,
+        // A vCenter with a host and a cluster.
+        Err(Error::Ambiguous { place, .. }) => {
+            let name = place.there().first().unwrap();
+            inventory
+                .resource_pool(&datacenter, Some(name))
+                .await
+                .unwrap()
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let path = inventory.path_of(&pool).await.unwrap();
+    assert_eq!(
+        inventory
+            .resource_pool(&datacenter, Some(&path))
+            .await
+            .unwrap(),
+        pool
+    );
+
+    for (error, name) in [
+        (
+            inventory
+                .datastore(&datacenter, Some("nowhere"))
+                .await
+                .map(drop),
+            "datastore",
+        ),
+        (
+            inventory
+                .network(&datacenter, Some("nowhere"))
+                .await
+                .map(drop),
+            "network",
+        ),
+        (
+            inventory
+                .resource_pool(&datacenter, Some("nowhere"))
+                .await
+                .map(drop),
+            "resource pool",
+        ),
+        (
+            inventory.find("/nowhere/vm").await.map(drop),
+            "inventory object",
+        ),
+    ] {
+        let error = error.unwrap_err();
+        let Error::NotFound { kind, place, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(*kind, name);
+        assert!(!place.there().is_empty(), "{error}");
+    }
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn a_file_is_written_listed_read_and_deleted(url: &str) {
+    let client = client(url).await;
+    let inventory = client.inventory();
+    let datacenter = inventory.datacenter(None).await.unwrap();
+    let datastore = inventory.datastore(&datacenter, None).await.unwrap();
+    let files = client.files(&datastore);
+    files
+        .make_directory("client test/a+b&c", true)
+        .await
+        .unwrap();
+    files
+        .make_directory("client test/a+b&c", true)
+        .await
+        .unwrap();
+
+    let content: Vec<u8> = (0..300_000u32).map(|n| (n % 251) as u8).collect();
+    let path = "client test/a+b&c/boot %.iso";
+    assert!(!files.exists(path).await.unwrap());
+    let seen = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+    let listener = std::sync::Arc::clone(&seen);
+    files
+        .upload_bytes(path, content.clone())
+        .on_progress(move |progress| listener.lock().unwrap().push(progress.bytes))
+        .await
+        .unwrap();
+    assert_eq!(seen.lock().unwrap().last(), Some(&300_000));
+    assert!(files.exists(path).await.unwrap());
+    let reader = std::io::Cursor::new(content.clone());
+    files.upload(path, reader, 300_000).await.unwrap();
+
+    let listed = files.list("client test/a+b&c").await.unwrap();
+    assert_eq!(listed.len(), 1);
+    let entry = listed.first().unwrap();
+    assert_eq!(
+        (entry.name.as_str(), entry.is_directory),
+        ("boot %.iso", false)
+    );
+    assert_eq!(entry.size, Some(300_000));
+
+    let read = files
+        .download(path)
+        .await
+        .unwrap()
+        .read_to_end(1 << 20)
+        .await
+        .unwrap();
+    assert!(read == content);
+    assert!(
+        files
+            .download(path)
+            .await
+            .unwrap()
+            .read_to_end(1_000)
+            .await
+            .is_err()
+    );
+
+    let short = std::io::Cursor::new(vec![0; 10]);
+    assert!(files.upload("client test/short", short, 20).await.is_err());
+    files.delete("client test").await.unwrap();
+    for missing in [
+        files.delete("client test").await.unwrap_err(),
+        files.list("client test").await.unwrap_err(),
+        files.download(path).await.map(drop).unwrap_err(),
+    ] {
+        assert!(matches!(missing, Error::NotFound { .. }), "{missing}");
+    }
+    client.close().await.unwrap();
+}
+
+/// Makes the machines that the flows expect to find.
+#[allow(dead_code, reason = "some endpoints have machines from the start")]
+pub(crate) async fn seed(url: &str) {
+    let client = client(url).await;
+    for name in ["first", "second"] {
+        create(&client, name).await;
+    }
+    client.close().await.unwrap();
+}
+
+async fn create(client: &Client, name: &str) -> Ref<mo::VirtualMachine> {
+    let inventory = client.inventory();
+    let datacenter = inventory.datacenter(None).await.unwrap();
+    let datastore = inventory.datastore(&datacenter, None).await.unwrap();
+    let pool = client
+        .retrieve::<mo::ResourcePool>()
+        .property(props::resource_pool::NAME)
+        .within(&client.service_content().root_folder)
+        .collect()
+        .await
+        .unwrap();
+    let pool = pool.first().unwrap().object();
+    let spec = VirtualMachineConfigSpec {
+        name: Some(name.to_owned()),
+        guest_id: Some("otherGuest64".into()),
+        num_cpus: Some(1),
+        memory_mb: Some(32),
+        files: Some(Box::new(VirtualMachineFileInfo {
+            vm_path_name: Some(format!("[{}]", datastore.name())),
+            ..Default::default()
+        })),
+        extra_config: vec![Poly::new(OptionValue::new("guestinfo./common/name", "c"))],
+        ..Default::default()
+    };
+    let call = datacenter.vm_folder().create_vm(&spec, pool, None);
+    client.run(call).await.unwrap()
+}

@@ -1,0 +1,31 @@
+//! The client against our simulator, a fresh one for each test.
+#![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
+use simulator::Simulator;
+
+mod flows;
+
+macro_rules! flows {
+    ($($name:ident)*) => { $(
+        #[tokio::test]
+        async fn $name() {
+            let builder = Simulator::builder().user("root").password("secret");
+            let simulator = builder.start().await.unwrap();
+            let url = simulator.url().replace("://", "://root:secret@");
+            flows::seed(&url).await;
+            flows::$name(&url).await;
+            simulator.shutdown().await;
+        }
+    )* };
+}
+flows! {
+    a_certificate_is_refused_and_then_pinned_by_what_the_error_says
+    a_wrong_password_is_said_to_be_wrong
+    properties_are_read_alone_together_and_in_pages
+    a_vanished_object_is_reported_among_the_others
+    a_machine_lives_and_dies
+    a_session_that_was_ended_is_opened_again
+    a_task_that_is_over_still_gives_its_result
+    things_are_found_by_name_and_by_path
+    a_file_is_written_listed_read_and_deleted
+}
