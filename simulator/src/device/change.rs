@@ -117,7 +117,7 @@ fn add(
             .iter()
             .find(|other| Kind::of(other) == kind && int(other, "busNumber").unwrap_or(0) == bus)
             .ok_or_else(|| fault::invalid_device(index, "there are too many such controllers"))?;
-        renamed.insert(asked, super::key(own));
+        renamed.insert(asked, key(own));
         return Ok(());
     }
     if kind.is_controller() {
@@ -132,7 +132,7 @@ fn add(
         }
         Kind::Network => network::prepare(tx, index, &mut device)?,
         Kind::Cdrom | Kind::Serial | Kind::Parallel | Kind::Floppy => {
-            connectable(index, &mut device)?
+            connectable(index, &mut device)?;
         }
         _ => {}
     }
@@ -445,7 +445,7 @@ fn grouped(number: i64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);
