@@ -88,7 +88,7 @@ impl<'x> Leaf<'x> {
     pub(crate) fn push(&mut self, piece: Cow<'x, str>) {
         match piece {
             Cow::Borrowed(piece) if !self.is_joined && self.single.is_empty() => {
-                self.single = piece
+                self.single = piece;
             }
             piece => self.push_str(&piece),
         }
