@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 pub enum ExitStatus {
     /// It exited with this code.
     Code(i32),
-    /// It was ended by this signal. Zero: by a signal that the guest did not name.
+    /// It was ended by this signal. Zero: by a signal that the guest did not name. A guest that
+    /// reports one number, as VIC's does, cannot tell a signal from the code 128 and its number:
+    /// such a code is taken for the signal.
     Signal(u8),
     /// The machine went off and nobody wrote down how the process ended: a crash of the machine or
     /// its host, a hard stop, or a guest that does not report.
@@ -18,6 +20,17 @@ pub enum ExitStatus {
 }
 
 impl ExitStatus {
+    /// The one number that shells and container front ends give: the exit code, or 128 and the
+    /// number of the signal. `None` if it is lost.
+    #[must_use]
+    pub fn code(self) -> Option<i32> {
+        match self {
+            Self::Code(code) => Some(code),
+            Self::Signal(signal) => Some(128 + i32::from(signal)),
+            Self::Lost => None,
+        }
+    }
+
     /// Whether the process itself reported success: exit code zero.
     #[must_use]
     pub fn is_success(self) -> bool {

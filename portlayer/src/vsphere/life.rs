@@ -68,12 +68,13 @@ impl Observed {
     }
 }
 
-/// The exit that a guest means by a status: what a wait gives on Linux in Go, negative for a
-/// signal. `-1` is what VIC's guest writes for any signal; it does not say which.
+/// The exit that a guest means by a status. There is one number for two things: as shells have it,
+/// 128 and the signal's number for a signal. `-1` is what VIC's guest writes for any signal; it
+/// does not say which.
 pub(crate) fn exit_of(status: i32) -> ExitStatus {
-    match u8::try_from(-i64::from(status)) {
-        Ok(1) => ExitStatus::Signal(0),
-        Ok(signal @ 2..=64) => ExitStatus::Signal(signal),
+    match u8::try_from(status) {
+        Ok(status @ 129..=192) => ExitStatus::Signal(status - 128),
+        Err(_) if status == -1 => ExitStatus::Signal(0),
         _ => ExitStatus::Code(status),
     }
 }
@@ -122,7 +123,7 @@ mod tests {
             (
                 Power::Off,
                 "true",
-                Some(-15),
+                Some(143),
                 stopped(ExitStatus::Signal(15)),
             ),
             (Power::Off, "true", Some(-1), stopped(ExitStatus::Signal(0))),

@@ -162,15 +162,46 @@ struct Session {
     started: Started,
     #[guestinfo(key = "status", scope = "read-write")]
     status: Option<i32>,
+    #[guestinfo(vic1(key = "detail", scope = "read-write"))]
+    detail: Detail,
 }
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+struct Detail {
+    /// When the process ended, in seconds since 1970; 0 until then.
+    #[guestinfo(vic1(key = "stoptime", scope = "read-write"))]
+    stop_time: Option<i64>,
+}
+
+/// What stands in place of an exit status while there is none. A guest may write the status it
+/// read, or zero, together with `started`: so its presence alone says nothing. In 1.x the time of
+/// the end tells; 0.4 has no such key, and there the status begins with a number that no process
+/// ends with.
+const NOT_ENDED: i32 = i32::MIN;
 
 impl Session {
     /// As VIC has it from the beginning.
     fn ended() -> Self {
         Self {
-            started: Started::No,
             status: Some(0),
+            ..Self::default()
         }
+    }
+
+    /// As a run begins.
+    fn begun(dialect: Dialect) -> Self {
+        Self {
+            started: Started::No,
+            status: (dialect == Dialect::Vic04).then_some(NOT_ENDED),
+            detail: Detail { stop_time: Some(0) },
+        }
+    }
+
+    fn end(&self) -> Option<i32> {
+        if self.detail.stop_time == Some(0) {
+            return None;
+        }
+        self.status.filter(|status| *status != NOT_ENDED)
     }
 }
 
@@ -200,7 +231,7 @@ impl RunState {
 
     /// The guest's word on the end of the process.
     pub(super) fn status(&self, id: &ContainerId) -> Option<i32> {
-        self.session(id)?.status
+        self.session(id)?.end()
     }
 
     /// How often it was started.
@@ -214,17 +245,16 @@ impl RunState {
     }
 
     /// The state with which a new run begins.
-    pub(super) fn restarted(&self) -> Self {
-        let sessions = self
-            .sessions
-            .keys()
-            .map(|id| (id.clone(), Session::default()))
-            .collect();
+    pub(super) fn restarted(&self, dialect: Dialect) -> Self {
+        let begun = |id: &String| (id.clone(), Session::begun(dialect));
         let host = HostOnly {
             starts: Some(self.starts().saturating_add(1)),
             exit: None,
         };
-        Self { sessions, host }
+        Self {
+            sessions: self.sessions.keys().map(begun).collect(),
+            host,
+        }
     }
 
     /// The state with the end of the run written down.
@@ -414,34 +444,55 @@ mod tests {
             let record = record(Command::new("/hello"));
             let id = record.id;
             let mut keys = record.keys(dialect).unwrap();
+            let key = |leaf: &str| format!("{}.sessions|{id}.{leaf}", dialect.base());
             let fresh = RunState::read(&keys);
-            let first = fresh.restarted().changes(&fresh, dialect).unwrap();
-            // The first start has nothing to clear.
+            assert_eq!((fresh.starts(), fresh.status(&id)), (0, None));
+            let begun = fresh.restarted(dialect);
+            keys.extend(begun.changes(&fresh, dialect).unwrap());
+            let begun = RunState::read(&keys);
+            assert_eq!((begun.starts(), begun.started(&id).as_str()), (1, ""));
+            assert_eq!(begun.status(&id), None);
+
+            // A guest may write all that it has when it starts the process.
+            keys.insert(key("started"), "true".into());
+            if dialect == Dialect::Vic1 {
+                keys.insert(key("status"), "0".into());
+                keys.insert(key("detail.stoptime"), "0".into());
+            }
+            let running = RunState::read(&keys);
             assert_eq!(
-                first,
-                [("portlayer/starts".to_owned(), "1".to_owned())].into()
+                (running.started(&id).as_str(), running.status(&id)),
+                ("true", None)
             );
-            keys.extend(first);
-            let writable = format!("{}.sessions|{id}", dialect.base());
-            keys.insert(format!("{writable}.started"), "true".into());
-            keys.insert(format!("{writable}.status"), "3".into());
+
+            keys.insert(key("status"), "3".into());
+            if dialect == Dialect::Vic1 {
+                keys.insert(key("detail.stoptime"), "1467000001".into());
+            }
             let ran = RunState::read(&keys);
-            assert_eq!((ran.starts(), ran.status(&id)), (1, Some(3)));
+            assert_eq!(ran.status(&id), Some(3));
             let ended = ran.ended(ExitStatus::Code(3));
             assert_eq!(
                 ended.changes(&ran, dialect).unwrap(),
                 [("portlayer/exit".to_owned(), "code 3".to_owned())].into()
             );
-            assert_eq!(
-                ended.restarted().changes(&ended, dialect).unwrap(),
-                [
-                    ("portlayer/starts".to_owned(), "2".to_owned()),
-                    ("portlayer/exit".to_owned(), String::new()),
-                    (format!("{writable}.started"), "<nil>".to_owned()),
-                    (format!("{writable}.status"), String::new()),
-                ]
-                .into()
-            );
+            let changes = ended.restarted(dialect).changes(&ended, dialect).unwrap();
+            let mut expected: Keys = [
+                ("portlayer/starts".to_owned(), "2".to_owned()),
+                ("portlayer/exit".to_owned(), String::new()),
+                (key("started"), "<nil>".to_owned()),
+            ]
+            .into();
+            expected.extend(match dialect {
+                Dialect::Vic04 => vec![(key("status"), NOT_ENDED.to_string())],
+                Dialect::Vic1 => {
+                    vec![
+                        (key("status"), String::new()),
+                        (key("detail.stoptime"), "0".into()),
+                    ]
+                }
+            });
+            assert_eq!(changes, expected);
         }
     }
 

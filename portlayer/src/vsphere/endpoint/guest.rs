@@ -16,6 +16,15 @@ impl Endpoint {
             .is_some()
     }
 
+    /// Asks the guest to shut down, if its tools run.
+    pub(in crate::vsphere) async fn shut_down_guest(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<()> {
+        self.call(vm.shutdown_guest(), resource).await
+    }
+
     /// Asks the guest's tools to run a command of theirs. The tether wants the container's id as
     /// the user and no password.
     pub(in crate::vsphere) async fn run_in_guest(

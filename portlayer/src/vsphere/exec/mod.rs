@@ -138,7 +138,9 @@ impl Shared {
         Sight {
             machine,
             run,
-            state: self.transients.apply(id, state),
+            state: self
+                .transients
+                .apply(id, state, !observed.started.is_empty()),
             failure: observed.failure().map(str::to_owned),
             unwritten,
         }

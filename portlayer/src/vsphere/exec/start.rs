@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use guestinfo::Dialect;
 use vim25::types::VirtualMachineConfigSpec;
 
 use super::{Shared, Sight};
@@ -68,7 +69,8 @@ impl Shared {
     /// Writes down that a run begins and clears what the guest said about the last one, while the
     /// machine is off: such keys written to a machine that is on do not last.
     async fn begin_run(&self, id: &ContainerId, sight: &Sight) -> Result<()> {
-        self.write_run(id, sight, &sight.run.restarted()).await
+        let run = sight.run.restarted(self.dialect(sight));
+        self.write_run(id, sight, &run).await
     }
 
     /// Changes the keys of a machine that is off from those of `sight` to `run`, unless somebody
@@ -80,10 +82,8 @@ impl Shared {
         run: &RunState,
     ) -> Result<()> {
         let resource = Resource::container(id);
-        let dialect =
-            guestinfo::Dialect::detect(sight.machine.keys.keys()).unwrap_or(self.options.dialect);
         let changes = run
-            .changes(&sight.run, dialect)
+            .changes(&sight.run, self.dialect(sight))
             .map_err(|error| Error::internal(resource.clone(), error))?;
         if changes.is_empty() {
             return Ok(());
@@ -96,5 +96,10 @@ impl Shared {
         self.endpoint
             .reconfigure(&sight.machine.vm, &change, &resource)
             .await
+    }
+
+    /// The dialect that the machine was made with.
+    fn dialect(&self, sight: &Sight) -> Dialect {
+        Dialect::detect(sight.machine.keys.keys()).unwrap_or(self.options.dialect)
     }
 }

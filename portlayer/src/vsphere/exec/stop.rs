@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::error::Elapsed;
+
 use super::{Shared, Sight};
 use crate::exec::{Signal, StopOptions};
 use crate::{Capability, ContainerId, Error, ExitStatus, Resource, Result, State, StateKind};
@@ -23,9 +25,7 @@ impl Shared {
                 self.switch_off(id, &sight).await?;
                 None
             } else {
-                self.deliver(id, &sight, options.signal)
-                    .await?
-                    .then_some(sight)
+                self.ask(id, &sight, options.signal).await?.then_some(sight)
             }
         };
         // Between asking and switching off others have their turn: a second stop may be in more
@@ -82,7 +82,21 @@ impl Shared {
         })
     }
 
-    /// Whether the guest took the order.
+    /// Asks the process to end, by the signal or, where that is `TERM` and guests take no signals,
+    /// by asking the guest to shut down. Whether anybody was reached.
+    async fn ask(&self, id: &ContainerId, sight: &Sight, signal: Signal) -> Result<bool> {
+        if self.deliver(id, sight, signal).await? {
+            return Ok(true);
+        }
+        if signal != Signal::TERM || !self.capabilities.contains(Capability::GuestKeys) {
+            return Ok(false);
+        }
+        let resource = Resource::container(id);
+        let order = self.endpoint.shut_down_guest(&sight.machine.vm, &resource);
+        reached(id, tokio::time::timeout(DELIVERY, order).await)
+    }
+
+    /// Whether the guest took the signal.
     async fn deliver(&self, id: &ContainerId, sight: &Sight, signal: Signal) -> Result<bool> {
         if !self.capabilities.contains(Capability::Signals) {
             return Ok(false);
@@ -99,17 +113,7 @@ impl Shared {
         let order = self
             .endpoint
             .run_in_guest(vm, &user, program, &signal, &resource);
-        match tokio::time::timeout(DELIVERY, order).await {
-            Ok(Ok(())) => Ok(true),
-            Ok(Err(error @ (Error::Unauthenticated { .. } | Error::PermissionDenied { .. }))) => {
-                Err(error)
-            }
-            Ok(Err(error)) => {
-                tracing::debug!(container = %id, %signal, %error, "not delivered");
-                Ok(false)
-            }
-            Err(_elapsed) => Ok(false),
-        }
+        reached(id, tokio::time::timeout(DELIVERY, order).await)
     }
 
     /// Switches the machine off; one that is off already is as good. What the guest said before
@@ -125,3 +129,18 @@ impl Shared {
 
 /// How long the guest may take to accept an order.
 const DELIVERY: Duration = Duration::from_secs(10);
+
+/// Whether an order reached the guest. That it did not is no error: there are harder ways.
+fn reached(id: &ContainerId, order: Result<Result<()>, Elapsed>) -> Result<bool> {
+    match order {
+        Ok(Ok(())) => Ok(true),
+        Ok(Err(error @ (Error::Unauthenticated { .. } | Error::PermissionDenied { .. }))) => {
+            Err(error)
+        }
+        Ok(Err(error)) => {
+            tracing::debug!(container = %id, %error, "the guest was not reached");
+            Ok(false)
+        }
+        Err(_elapsed) => Ok(false),
+    }
+}

@@ -30,21 +30,30 @@ impl Transients {
         }
     }
 
-    /// The state that a container is in, given the one that its machine shows.
-    pub(super) fn apply(&self, id: &ContainerId, shown: State) -> State {
-        let marks = self.lock();
-        let marked = |kind| marks.get(id).is_some_and(|marks| marks.contains(&kind));
+    /// The state that a container is in, given the one that its machine shows and whether the guest
+    /// spoke in this run.
+    pub(super) fn apply(&self, id: &ContainerId, shown: State, spoken: bool) -> State {
         match shown {
-            State::Running | State::Starting if marked(StateKind::Stopping) => State::Stopping,
-            // The start is written down before the machine is on.
-            State::Created | State::Stopped { .. } if marked(StateKind::Starting) => {
+            State::Running | State::Starting if self.is_marked(id, StateKind::Stopping) => {
+                State::Stopping
+            }
+            // The start is written down before the machine is on. What spoke has been on.
+            State::Created | State::Stopped { .. }
+                if !spoken && self.is_marked(id, StateKind::Starting) =>
+            {
                 State::Starting
             }
-            State::Created | State::Stopped { .. } if marked(StateKind::Removing) => {
+            State::Created | State::Stopped { .. } if self.is_marked(id, StateKind::Removing) => {
                 State::Removing
             }
             other => other,
         }
+    }
+
+    fn is_marked(&self, id: &ContainerId, kind: StateKind) -> bool {
+        self.lock()
+            .get(id)
+            .is_some_and(|marks| marks.contains(&kind))
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ContainerId, Vec<StateKind>>> {
@@ -78,21 +87,21 @@ mod tests {
         let stopped = State::Stopped {
             exit: ExitStatus::Lost,
         };
+        let shown = |spoken| transients.apply(&id, stopped.clone(), spoken);
         let starting = transients.mark(id, StateKind::Starting);
-        assert_eq!(transients.apply(&id, stopped.clone()), State::Starting);
-        assert_eq!(
-            transients.apply(&ContainerId::generate(), stopped.clone()),
-            stopped
-        );
+        assert_eq!(shown(false), State::Starting);
+        assert_eq!(shown(true), stopped);
+        let other = ContainerId::generate();
+        assert_eq!(transients.apply(&other, stopped.clone(), false), stopped);
         drop(starting);
-        assert_eq!(transients.apply(&id, stopped.clone()), stopped);
+        assert_eq!(shown(false), stopped);
         let first = transients.mark(id, StateKind::Stopping);
         let second = transients.mark(id, StateKind::Stopping);
         drop(first);
-        assert_eq!(transients.apply(&id, State::Running), State::Stopping);
-        assert_eq!(transients.apply(&id, stopped.clone()), stopped);
+        assert_eq!(transients.apply(&id, State::Running, true), State::Stopping);
+        assert_eq!(shown(true), stopped);
         drop(second);
-        assert_eq!(transients.apply(&id, State::Running), State::Running);
+        assert_eq!(transients.apply(&id, State::Running, true), State::Running);
         assert!(transients.lock().is_empty());
     }
 }

@@ -18,7 +18,7 @@ enum Seen {
         unwritten: bool,
     },
     /// It is off, and this run has not been heard of.
-    Silent(ExitStatus),
+    Silent,
 }
 
 impl Shared {
@@ -39,18 +39,24 @@ impl Shared {
                     }
                     return Ok(exit);
                 }
-                Ok(Seen::Silent(exit)) => {
+                Ok(Seen::Silent) => {
                     let woken = self.endpoint.watch(&vm, &resource, |machine| {
                         let sight = self.sight(id, machine);
                         match self.end(id, &sight) {
-                            Some(Ok(Seen::Silent(_))) => ControlFlow::Continue(()),
+                            Some(Ok(Seen::Silent)) => ControlFlow::Continue(()),
                             _ => ControlFlow::Break(()),
                         }
                     });
                     match tokio::time::timeout(SETTLE, woken).await {
                         // It moved: look again.
                         Ok(moved) => moved?,
-                        Err(_elapsed) => return Ok(exit),
+                        // Unless it is being switched on right here.
+                        Err(_elapsed) => {
+                            let state = self.look(id).await?.state;
+                            if let State::Stopped { exit } = state {
+                                return Ok(exit);
+                            }
+                        }
                     }
                 }
             }
@@ -72,9 +78,10 @@ impl Shared {
                         unwritten,
                     }
                 } else {
-                    Seen::Silent(*exit)
+                    Seen::Silent
                 }))
             }
+            State::Starting if sight.machine.power == Power::Off => Some(Ok(Seen::Silent)),
             State::Broken { reason } => Some(Err(Error::InvalidState {
                 resource: Resource::container(id),
                 actual: StateKind::Broken,

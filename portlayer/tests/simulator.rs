@@ -1,0 +1,241 @@
+//! The implementation on vSphere, against the simulator: an ESXi host with guests, in both
+//! dialects, and with each fact of the platform that nobody could settle both ways.
+#![cfg(all(feature = "conformance", feature = "vsphere"))]
+#![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+mod flows;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flows::Flow;
+use portlayer::conformance::{self, Fixture, HostFixture, Process};
+use portlayer::exec::{Command, ContainerSpec, Exec, StopOptions};
+use portlayer::host::{HostSpec, Hosts, Iso, Progress};
+use portlayer::vsphere::{Dialect, Options, VsphereHosts};
+use portlayer::{Capability, ExitStatus, PortLayer, Result, State};
+use simulator::{Guest, GuestMachine, Platform, Program, Simulator, Tether};
+use vsphere_client::{Client, Credentials};
+
+struct Endpoint {
+    simulator: Simulator,
+    client: Client,
+    hosts: VsphereHosts,
+}
+
+fn spec(name: &str) -> HostSpec {
+    HostSpec::new(name, Iso::bytes("appliance"), Iso::bytes("bootstrap"))
+}
+
+impl Endpoint {
+    /// A simulator with a host called `vch`.
+    async fn start(dialect: Dialect, platform: Platform) -> Self {
+        let exit = Program::new(|process| async move {
+            process
+                .args()
+                .last()
+                .and_then(|code| code.parse().ok())
+                .unwrap_or(0)
+        });
+        let guest = Tether::new()
+            .program("/exit", exit)
+            .program("/run", Program::forever());
+        Self::with(dialect, platform, guest).await
+    }
+
+    async fn with(dialect: Dialect, platform: Platform, guest: impl Guest) -> Self {
+        let simulator = Simulator::builder()
+            .platform(platform)
+            .guest(guest)
+            .start()
+            .await
+            .unwrap();
+        let client = Client::builder(simulator.url())
+            .credentials(Credentials::password(
+                simulator.user(),
+                simulator.password(),
+            ))
+            .thumbprint(simulator.thumbprint().parse().unwrap())
+            .connect()
+            .await
+            .unwrap();
+        let hosts = VsphereHosts::new(
+            client.clone(),
+            Options {
+                dialect,
+                ..Options::default()
+            },
+        );
+        hosts.install(spec("vch"), &|_: Progress| {}).await.unwrap();
+        Self {
+            simulator,
+            client,
+            hosts,
+        }
+    }
+
+    async fn conform(self) {
+        let exec = self.hosts.exec("vch").await.unwrap();
+        assert_eq!(
+            exec.capabilities().missing().collect::<Vec<_>>(),
+            [Capability::Signals]
+        );
+        let report = conformance::run(&self).await;
+        assert!(report.is_success(), "{report}");
+        assert!(
+            report
+                .skipped()
+                .all(|(_, missing)| missing == Capability::Signals),
+            "{report}"
+        );
+        let report = conformance::run_hosts(&self).await;
+        assert!(report.is_success(), "{report}");
+        self.simulator.shutdown().await;
+    }
+}
+
+impl HostFixture for Endpoint {
+    fn hosts(&self) -> &dyn Hosts {
+        &self.hosts
+    }
+
+    fn spec(&self, name: &str) -> HostSpec {
+        spec(name)
+    }
+}
+
+#[async_trait]
+impl Fixture for Endpoint {
+    async fn open(&self) -> Result<PortLayer> {
+        self.hosts.open("vch").await
+    }
+
+    fn command(&self, process: Process) -> Command {
+        conformance::memory::command(process)
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(20)
+    }
+}
+
+#[tokio::test]
+async fn vic_0_4_conforms() {
+    Endpoint::start(Dialect::Vic04, Platform::default())
+        .await
+        .conform()
+        .await;
+}
+
+#[tokio::test]
+async fn vic_1_conforms() {
+    Endpoint::start(Dialect::Vic1, Platform::default())
+        .await
+        .conform()
+        .await;
+}
+
+#[tokio::test]
+async fn it_conforms_on_an_opposite_platform() {
+    let usual = Platform::default();
+    let platform = Platform {
+        api_keys_written_while_on_survive: !usual.api_keys_written_while_on_survive,
+        guest_write_bumps_change_version: !usual.guest_write_bumps_change_version,
+        power_change_bumps_change_version: !usual.power_change_bumps_change_version,
+        destroy_deletes_parent_disks: !usual.destroy_deletes_parent_disks,
+        ..usual
+    };
+    Endpoint::start(Dialect::Vic1, platform)
+        .await
+        .conform()
+        .await;
+}
+
+#[tokio::test]
+async fn what_is_left_on_the_endpoint() {
+    for dialect in Dialect::ALL {
+        let endpoint = Endpoint::start(dialect, Platform::default()).await;
+        let flow = Flow {
+            client: &endpoint.client,
+            hosts: &endpoint.hosts,
+            spec: &spec,
+        };
+        flows::a_container_has_what_vic_gave_it(&flow).await;
+        flows::removing_keeps_what_is_shared(&flow).await;
+        flows::a_failed_installation_leaves_nothing(&flow).await;
+        flows::a_broken_container_is_quarantined(&flow).await;
+        flows::the_configuration_file_is_readable(&flow).await;
+    }
+}
+
+#[tokio::test]
+async fn a_graceful_stop_asks_the_guest() {
+    for dialect in Dialect::ALL {
+        let endpoint = Endpoint::start(dialect, Platform::default()).await;
+        let exec = endpoint.hosts.exec("vch").await.unwrap();
+        let spec = ContainerSpec::new("graceful", "image", Command::new("/run"));
+        let id = exec.create(spec).await.unwrap();
+        exec.start(&id).await.unwrap();
+        let exit = exec.stop(&id, StopOptions::default()).await.unwrap();
+        // The guest ended it with `TERM`, and said so.
+        assert_eq!(exit, ExitStatus::Signal(15));
+        exec.start(&id).await.unwrap();
+        let exit = exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+        assert_eq!(exit, ExitStatus::Lost);
+    }
+}
+
+/// A guest that takes its time between its last word and the end, as machines do.
+#[derive(Debug)]
+struct Unhurried;
+
+#[async_trait]
+impl Guest for Unhurried {
+    async fn run(&self, machine: GuestMachine) {
+        let Ok(Some(id)) = machine.get("guestinfo.vice./sessions") else {
+            return;
+        };
+        let say = |leaf: &str, text: &str| {
+            machine
+                .set(&format!("guestinfo.vice..sessions|{id}.{leaf}"), text)
+                .unwrap();
+        };
+        say("started", "true");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        say("status", "7");
+        say("detail.stoptime", "1467000001");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        machine.power_off();
+    }
+}
+
+#[tokio::test]
+async fn an_exit_that_the_endpoint_forgets_is_kept_for_others() {
+    let platform = Platform {
+        guest_keys_survive_power_off: false,
+        ..Platform::default()
+    };
+    let endpoint = Endpoint::with(Dialect::Vic1, platform, Unhurried).await;
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    let id = exec
+        .create(ContainerSpec::new("kept", "image", Command::new("/any")))
+        .await
+        .unwrap();
+    assert_eq!(exec.start(&id).await.unwrap(), State::Running);
+    assert_eq!(exec.wait(&id).await.unwrap(), ExitStatus::Code(7));
+    let others = VsphereHosts::new(endpoint.client.clone(), Options::default());
+    let state = others
+        .exec("vch")
+        .await
+        .unwrap()
+        .inspect(&id)
+        .await
+        .unwrap()
+        .state;
+    assert_eq!(
+        state,
+        State::Stopped {
+            exit: ExitStatus::Code(7)
+        }
+    );
+}
