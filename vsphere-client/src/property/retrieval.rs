@@ -162,7 +162,7 @@ where
     /// Reads everything. Objects that vanished are left out.
     ///
     /// # Errors
-    /// See [`Error`].
+    /// See [`Error`](crate::Error).
     pub async fn collect(self) -> Result<Vec<ObjectProperties<T>>> {
         self.stream()
             .try_filter_map(|item| async move {

@@ -1,6 +1,8 @@
 //! What the client does with every endpoint whose contents may be changed,
 //! given by its URL with user and password.
 
+#![allow(dead_code, reason = "not every test needs all of it")]
+
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -400,7 +402,6 @@ pub(crate) async fn a_file_is_written_listed_read_and_deleted(url: &str) {
 }
 
 /// Makes the machines that the flows expect to find.
-#[allow(dead_code, reason = "some endpoints have machines from the start")]
 pub(crate) async fn seed(url: &str) {
     let client = client(url).await;
     for name in ["first", "second"] {
