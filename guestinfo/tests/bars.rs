@@ -107,6 +107,23 @@ fn an_older_writer_of_a_list_wins() {
     assert_eq!(value, list(&["a", "b"]));
     assert_eq!(issues, [IssueKind::Truncated]);
 
+    // A list of VIC's own with a bar in it, over ours of the same length.
+    let mut keys = ours.clone();
+    vic_writes(&mut keys, &[("k", "1"), ("k~", "x|y|z")]);
+    let (value, issues) = read::<List>(&keys);
+    assert_eq!(value, list(&["x", "y"]));
+    assert_eq!(issues, [IssueKind::Stale, IssueKind::Truncated]);
+
+    // The same, and what was there begins or ends alike.
+    for joined in ["a|b|c|", "|a|b|c", "a|b|cd", "a|b||c", "a|b|c|d"] {
+        let mut keys = ours.clone();
+        vic_writes(&mut keys, &[("k", "1"), ("k~", joined)]);
+        let (value, issues) = read::<List>(&keys);
+        let cut: Vec<_> = joined.split('|').take(2).collect();
+        assert_eq!(value, list(&cut), "{joined}");
+        assert_eq!(issues, [IssueKind::Stale, IssueKind::Truncated], "{joined}");
+    }
+
     // The next update takes the stale elements away.
     let mut keys = ours;
     vic_writes(&mut keys, &[("k", "1"), ("k~", "x|y")]);
