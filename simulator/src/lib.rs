@@ -17,6 +17,11 @@
 //! # }
 //! ```
 
+#![allow(
+    clippy::field_reassign_with_default,
+    reason = "fields of a base type are set through `Deref`, which no literal can do"
+)]
+
 mod builder;
 mod core;
 mod datastore;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use vim25::types::{LocalizedMethodFault, TaskInfo, TaskInfoState, TaskReasonUser};
-use vim25::{Any, AnyRef, Fault, Poly, Ref, mo};
+use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
 use crate::core::{Core, Effect};
 use crate::fault;
@@ -204,7 +204,7 @@ fn finish(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, answer: &Answer) -> Re
         match answer {
             Ok(result) => {
                 info.state = TaskInfoState::Success;
-                info.result = Some(result).filter(|r| !r.is_unset()).map(Any::clone);
+                info.result = Some(result).filter(|r| !r.is_unset()).cloned();
             }
             Err(fault) => {
                 info.state = TaskInfoState::Error;

@@ -139,6 +139,9 @@ async fn a_stale_change_version_is_refused() {
         .unwrap();
     let config: VirtualMachineConfigInfo = client.get(&vm, "config").await;
     assert_eq!(extra(&config, "guestinfo.A"), None);
+    let file = simulator.datastore_directory().join("a/a.vmx");
+    let text = std::fs::read_to_string(file).unwrap();
+    assert!(!text.contains("guestinfo"), "{text}");
     simulator.shutdown().await;
 }
 

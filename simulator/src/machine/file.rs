@@ -31,7 +31,7 @@ pub(crate) fn update(
     for (name, value) in &settings {
         document.set(name, value).map_err(failed)?;
     }
-    extra.write_to(document).map_err(failed)?;
+    extra.replace_in(document).map_err(failed)?;
     Ok(())
 }
 

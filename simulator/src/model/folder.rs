@@ -10,9 +10,18 @@ use crate::object::Retype;
 use crate::task;
 use crate::world::{Transaction, fixed};
 
+/// A folder: reference, name, parent, the types it takes, and its children.
+type Layout = (
+    Ref<mo::Folder>,
+    &'static str,
+    Option<AnyRef>,
+    &'static [&'static str],
+    Vec<AnyRef>,
+);
+
 pub(super) fn build(tx: &mut Transaction<'_>) {
     let datacenter: AnyRef = fixed::datacenter().upcast();
-    let folders: [(Ref<mo::Folder>, &str, Option<AnyRef>, &[&str], Vec<AnyRef>); 5] = [
+    let folders: [Layout; 5] = [
         (
             fixed::root(),
             "ha-folder-root",

@@ -2,6 +2,7 @@
 #![allow(
     dead_code,
     clippy::unwrap_used,
+    clippy::field_reassign_with_default,
     reason = "tests; each uses a part of it"
 )]
 

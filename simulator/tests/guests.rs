@@ -1,0 +1,205 @@
+//! What a guest may do to its machine, and what stays of it.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod client;
+
+use std::sync::{Arc, Mutex};
+
+use client::Client;
+use client::container::{extra, options};
+use simulator::{Guest, GuestMachine, Platform, Simulator};
+use tokio::sync::Notify;
+use vim25::types::{
+    VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
+    VirtualMachinePowerState,
+};
+use vim25::{Ref, mo};
+
+/// Tries what guests may and may not do, then waits.
+#[derive(Debug, Default)]
+struct Curious {
+    seen: Arc<Mutex<Vec<String>>>,
+    done: Arc<Notify>,
+}
+
+#[async_trait::async_trait]
+impl Guest for Curious {
+    async fn run(&self, machine: GuestMachine) {
+        let mut seen = Vec::new();
+        for key in [
+            "guestinfo./host",
+            "GUESTINFO./HOST",
+            "guestinfo.none",
+            "svga.present",
+        ] {
+            seen.push(format!(
+                "get {key}: {:?}",
+                machine.get(key).map_err(|e| e.to_string())
+            ));
+        }
+        let long = "x".repeat(64 << 10);
+        for (key, value) in [
+            ("guestinfo.mine", "1"),
+            ("guestinfo./host", "2"),
+            ("guestinfo.a/b", "2"),
+            ("svga.present", "2"),
+            ("guestinfo.empty", ""),
+            ("guestinfo.with space", "2"),
+            ("guestinfo.long", &long),
+        ] {
+            let set = machine.set(key, value).map_err(|e| e.to_string());
+            seen.push(format!("set {key}: {set:?}"));
+        }
+        *self.seen.lock().unwrap() = seen;
+        self.done.notify_one();
+        machine.shutdown_requested().await;
+    }
+}
+
+async fn create(client: &Client, keys: &[(&str, &str)]) -> Ref<mo::VirtualMachine> {
+    let folder: Ref<mo::Folder> = Ref::new("ha-folder-vm");
+    let pool: Ref<mo::ResourcePool> = Ref::new("ha-root-pool");
+    let spec = VirtualMachineConfigSpec {
+        name: Some("a".into()),
+        files: Some(Box::new(VirtualMachineFileInfo {
+            vm_path_name: Some("[datastore1]".into()),
+            ..Default::default()
+        })),
+        extra_config: options(
+            &keys
+                .iter()
+                .map(|(k, v)| ((*k).into(), (*v).into()))
+                .collect(),
+        ),
+        ..Default::default()
+    };
+    client
+        .run(folder.create_vm(&spec, &pool, None))
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_guest_sees_and_writes_what_the_platform_lets_it() {
+    let guest = Curious::default();
+    let (seen, done) = (Arc::clone(&guest.seen), Arc::clone(&guest.done));
+    let simulator = Simulator::builder().guest(guest).start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let vm = create(
+        &client,
+        &[("guestinfo./host", "h"), ("svga.present", "TRUE")],
+    )
+    .await;
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    done.notified().await;
+    let seen = seen.lock().unwrap().join("\n");
+    assert_eq!(
+        seen,
+        "get guestinfo./host: Ok(Some(\"h\"))\n\
+         get GUESTINFO./HOST: Ok(Some(\"h\"))\n\
+         get guestinfo.none: Ok(None)\n\
+         get svga.present: Err(\"Permission denied\")\n\
+         set guestinfo.mine: Ok(())\n\
+         set guestinfo./host: Err(\"Permission denied\")\n\
+         set guestinfo.a/b: Err(\"Permission denied\")\n\
+         set svga.present: Err(\"Permission denied\")\n\
+         set guestinfo.empty: Err(\"Invalid value\")\n\
+         set guestinfo.with space: Err(\"Invalid key\")\n\
+         set guestinfo.long: Err(\"Message too long\")"
+    );
+    simulator.shutdown().await;
+}
+
+/// Keys after a power cycle in which the guest wrote one and the API two.
+async fn after_a_cycle(platform: Platform) -> [Option<String>; 3] {
+    let guest = Curious::default();
+    let done = Arc::clone(&guest.done);
+    let builder = Simulator::builder().guest(guest).platform(platform);
+    let simulator = builder.start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let vm = create(&client, &[("guestinfo./host", "h")]).await;
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    done.notified().await;
+    let keys = [("guestinfo./host", "changed"), ("guestinfo./new", "n")];
+    let spec = VirtualMachineConfigSpec {
+        extra_config: options(&keys.map(|(k, v)| (k.into(), v.into())).into()),
+        ..Default::default()
+    };
+    client.run(vm.reconfig_vm(&spec)).await.unwrap();
+    client.run(vm.power_off_vm()).await.unwrap();
+    let state: VirtualMachinePowerState = client.get(&vm, "runtime.powerState").await;
+    assert_eq!(state, VirtualMachinePowerState::PoweredOff);
+    let config: VirtualMachineConfigInfo = client.get(&vm, "config").await;
+    let file = simulator.datastore_directory().join("a/a.vmx");
+    let file = vmx::Document::parse(std::fs::read(file).unwrap()).unwrap();
+    let keys = ["guestinfo.mine", "guestinfo./host", "guestinfo./new"];
+    for key in keys {
+        let written = file
+            .get(key)
+            .map(|value| value.text().unwrap().into_owned());
+        assert_eq!(extra(&config, key), written, "{key}");
+    }
+    simulator.shutdown().await;
+    keys.map(|key| extra(&config, key))
+}
+
+#[tokio::test]
+async fn what_stays_after_power_off_is_a_switch() {
+    for (guest, api) in [(true, true), (true, false), (false, true), (false, false)] {
+        let platform = Platform {
+            guest_keys_survive_power_off: guest,
+            api_keys_written_while_on_survive: api,
+            ..Platform::default()
+        };
+        let [mine, host, new] = after_a_cycle(platform).await;
+        assert_eq!(mine.as_deref(), guest.then_some("1"));
+        assert_eq!(host.as_deref(), Some(if api { "changed" } else { "h" }));
+        assert_eq!(new.as_deref(), api.then_some("n"));
+    }
+}
+
+#[tokio::test]
+async fn whether_a_guest_moves_the_change_version_is_a_switch() {
+    for moves in [true, false] {
+        let guest = Curious::default();
+        let done = Arc::clone(&guest.done);
+        let platform = Platform {
+            guest_write_bumps_change_version: moves,
+            power_change_bumps_change_version: false,
+            ..Platform::default()
+        };
+        let builder = Simulator::builder().guest(guest).platform(platform);
+        let simulator = builder.start().await.unwrap();
+        let client = Client::login(&simulator).await;
+        let vm = create(&client, &[]).await;
+        let before: String = client.get(&vm, "config.changeVersion").await;
+        client.run(vm.power_on_vm(None)).await.unwrap();
+        done.notified().await;
+        let after: String = client.get(&vm, "config.changeVersion").await;
+        assert_eq!(before != after, moves);
+        simulator.shutdown().await;
+    }
+}
+
+/// Fails badly.
+#[derive(Debug)]
+struct Panics;
+
+#[async_trait::async_trait]
+impl Guest for Panics {
+    async fn run(&self, _: GuestMachine) {
+        panic!("a guest's own mistake");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_that_panics_harms_nobody() {
+    let simulator = Simulator::builder().guest(Panics).start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let vm = create(&client, &[]).await;
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    client.run(vm.reset_vm()).await.unwrap();
+    client.run(vm.power_off_vm()).await.unwrap();
+    client.run(vm.destroy()).await.unwrap();
+    simulator.shutdown().await;
+}
