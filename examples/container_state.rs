@@ -61,7 +61,7 @@ fn main() -> ExitCode {
             }
         }
     }
-    if let Err(error) = print(arguments.format, &machines) {
+    if let Err(error) = print(arguments.format, &machines, &mut io::stdout().lock()) {
         // Whoever reads us may stop early.
         if error.kind() != io::ErrorKind::BrokenPipe {
             complain(&error.to_string());
@@ -117,8 +117,7 @@ fn listed_keys(text: &str) -> Keys {
         .collect()
 }
 
-fn print(format: Format, machines: &[(String, Keys)]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn print(format: Format, machines: &[(String, Keys)], mut out: &mut impl Write) -> io::Result<()> {
     match format {
         Format::Tree => {
             for (at, (file, keys)) in machines.iter().enumerate() {
@@ -126,7 +125,7 @@ fn print(format: Format, machines: &[(String, Keys)]) -> io::Result<()> {
                     writeln!(out)?;
                 }
                 writeln!(out, "{file} ({})", dialect(keys))?;
-                tree(keys).print(&mut out, "")?;
+                tree(keys).print(out, "")?;
                 report(file, &decode::<ExecutorConfig>(keys));
             }
         }
@@ -354,4 +353,84 @@ fn sessions(sessions: &BTreeMap<String, SessionConfig>) -> Map<String, Value> {
         (id.clone(), json)
     });
     sessions.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test")]
+
+    use super::*;
+
+    fn printed(format: Format, file: &str) -> String {
+        let machine = (file.to_owned(), read(Path::new(file)).unwrap());
+        let mut out = Vec::new();
+        print(format, &[machine], &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    const OLD: &str = "../guestinfo/tests/vectors/container-vic04.txt";
+    const NEW: &str = "../guestinfo/tests/vectors/container-vic1.txt";
+
+    #[test]
+    fn the_table_has_a_line_per_container() {
+        let row = "deadbeef       hello-world   \"/hello world\"   2016-06-27T04:00:00Z   Created";
+        let table = printed(Format::Table, OLD);
+        assert_eq!(table.lines().count(), 2);
+        assert!(table.lines().nth(1).unwrap().starts_with(row), "{table}");
+        assert!(printed(Format::Table, NEW).contains("Started (last exit 0)"));
+    }
+
+    #[test]
+    fn the_tree_names_every_key_and_shows_no_secret() {
+        let tree = printed(Format::Tree, OLD);
+        assert!(tree.starts_with(&format!("{OLD} (vic 0.4)\n")));
+        for line in [
+            "├─ key = <4 bytes>   (read-only)",
+            "│  └─ |vol1",
+            "│     │  ├─ Args = 1   (read-only)",
+            "│     │  │  └─ ~ = /hello|world   (read-only)",
+            "│     ├─ started = <nil>   (read-write)",
+            "│     │  └─ notes = <nil>   (hidden)",
+        ] {
+            assert!(
+                tree.lines()
+                    .any(|found| found.trim_start() == line.trim_start()),
+                "{line}\n{tree}"
+            );
+        }
+        let keys = read(Path::new(OLD)).unwrap();
+        assert_eq!(tree.matches(" = ").count(), keys.len());
+    }
+
+    #[test]
+    fn json_says_what_the_keys_mean() {
+        let json: Value = serde_json::from_str(&printed(Format::Json, NEW)).unwrap();
+        assert_eq!(json[0]["dialect"], "vic 1.x");
+        assert_eq!(json[0]["sessions"]["deadbeef"]["args"][1], "world");
+        assert_eq!(json[0]["networks"]["bridge"]["assigned"], "172.16.0.2/16");
+        assert_eq!(json[0]["mounts"]["vol1"]["source"], "label:///my-label");
+        assert_eq!(json[0]["issues"], json!([]));
+    }
+
+    #[test]
+    fn what_a_guest_wrote_does_not_reach_the_terminal_as_it_is() {
+        let keys = vmx_keys(
+            b".encoding = \"UTF-8\"\n\
+              guestinfo./common/id = \"4e01\"\n\
+              guestinfo./sessions = \"4e01\"\n\
+              guestinfo./sessions|4e01/cmd/Path = \"/hello\"\n\
+              guestinfo..sessions|4e01.started = \"|1B[31m\"\n"
+                .to_vec(),
+        )
+        .unwrap();
+        for format in [Format::Tree, Format::Table] {
+            let mut out = Vec::new();
+            print(format, &[("x".into(), keys.clone())], &mut out).unwrap();
+            let out = String::from_utf8(out).unwrap();
+            assert!(
+                out.contains("\\u{1b}[31m") && !out.contains('\u{1b}'),
+                "{out}"
+            );
+        }
+    }
 }

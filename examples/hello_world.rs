@@ -223,14 +223,13 @@ impl Job<'_> {
         self.to_its_end(exec.create(self.container.clone())).await?;
         println!("  created  {}", id.short());
         let state = self.to_its_end(exec.start(id)).await?;
-        println!("  started  {state}");
         if state == State::Starting {
+            println!("  started  as far as its machine goes");
             println!("  wait     skipped: {}", Capability::GuestKeys);
         } else {
-            println!(
-                "  waited   {}",
-                self.unless_interrupted(exec.wait(id)).await?
-            );
+            println!("  started");
+            let exit = self.unless_interrupted(exec.wait(id)).await?;
+            println!("  ended    {exit}");
         }
         Ok(())
     }

@@ -9,3 +9,8 @@ pub mod names;
 pub mod report;
 pub mod stage;
 pub mod table;
+
+/// The README's snippets, compiled and run as tests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -42,13 +42,15 @@ pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
     {
         return Ok(None);
     }
-    println!("$ cargo build --release --package vsphere-simulator");
+    println!("$ cargo build --release --package vsphere-simulator --features cli");
     run(&mut cargo([
         "build",
         "--locked",
         "--release",
         "--package",
         "vsphere-simulator",
+        "--features",
+        "cli",
     ]))?;
     Ok(Some(target.join("release/vsphere-simulator")))
 }
