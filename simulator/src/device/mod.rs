@@ -5,6 +5,7 @@ mod change;
 mod disk;
 mod kind;
 mod network;
+mod place;
 pub(crate) mod setting;
 
 pub(crate) use board::board;
