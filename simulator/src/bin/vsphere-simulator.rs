@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Parser;
 use simulator::Simulator;
 
-/// Serves a simulated ESXi host on 127.0.0.1 until it is interrupted.
+/// Serves a simulated ESXi host on 127.0.0.1 until it is interrupted or told to end.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
@@ -51,7 +51,22 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("url {}", simulator.url());
     println!("thumbprint {}", simulator.thumbprint());
     println!("datastore {}", simulator.datastore_directory().display());
-    tokio::signal::ctrl_c().await?;
+    interrupted().await?;
     simulator.shutdown().await;
     Ok(())
+}
+
+/// Waits until the command is interrupted or told to end.
+async fn interrupted() -> std::io::Result<()> {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        let mut end = signal(SignalKind::terminate())?;
+        tokio::select! {
+            _ = end.recv() => Ok(()),
+            interrupt = tokio::signal::ctrl_c() => interrupt,
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await
 }
