@@ -120,6 +120,11 @@ impl Builder {
         self.push(field, Kind::Double, tag::DOUBLE, a, b);
     }
 
+    #[cfg(feature = "json")]
+    pub(crate) fn nil(&mut self, field: u16) {
+        self.push(field, Kind::Nil, tag::UNTYPED, 0, 0);
+    }
+
     pub(crate) fn reference(
         &mut self,
         field: u16,

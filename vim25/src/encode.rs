@@ -305,12 +305,12 @@ fn element_at<'d>(
         Kind::Float => {
             open_tag(out, name, scalar_prefix(cell));
             let value = f32::from_bits(cell.a);
-            float(out, f64::from(value), &value.to_string());
+            float(out, f64::from(value), format_args!("{value:?}"));
         }
         Kind::Double => {
             open_tag(out, name, scalar_prefix(cell));
             let value = f64::from_bits(cell.long() as u64);
-            float(out, value, &value.to_string());
+            float(out, value, format_args!("{value:?}"));
         }
         Kind::Ref => {
             let value = doc.text(cell.a, cell.b >> 16);
@@ -388,16 +388,16 @@ fn integer(out: &mut String, value: i64) {
 }
 
 /// XML Schema spells the special values `INF`, `-INF` and `NaN`.
-fn float(out: &mut String, value: f64, shortest: &str) {
-    out.push_str(if value.is_nan() {
-        "NaN"
-    } else if value == f64::INFINITY {
-        "INF"
-    } else if value == f64::NEG_INFINITY {
-        "-INF"
-    } else {
-        shortest
-    });
+fn float(out: &mut String, value: f64, shortest: std::fmt::Arguments<'_>) {
+    match value {
+        value if value.is_nan() => out.push_str("NaN"),
+        f64::INFINITY => out.push_str("INF"),
+        f64::NEG_INFINITY => out.push_str("-INF"),
+        _ => {
+            // Writing to a string cannot fail.
+            let _ = std::fmt::Write::write_fmt(out, shortest);
+        }
+    }
 }
 
 /// One value as an element `<value>` that names its type and the prefixes it uses.

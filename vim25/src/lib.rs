@@ -54,6 +54,7 @@ mod fault;
 #[rustfmt::skip]
 #[allow(clippy::use_self, unreachable_pub, reason = "the generator names types plainly")]
 mod generated;
+pub mod json;
 mod limits;
 mod node;
 mod object;

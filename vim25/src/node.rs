@@ -268,7 +268,7 @@ impl<'a> Node<'a> {
     pub fn to<T: Slot>(self) -> Result<T, ConvertError> {
         let mut loading = Loading::default();
         let mut value = T::default();
-        value.load(self, &mut loading);
+        value.load_any(self, &mut loading);
         loading.finish(value)
     }
 

@@ -64,6 +64,12 @@ pub trait Slot: Store + Default {
             }
         }
     }
+
+    /// Takes over a value that stands where the schema allows anything: a list is one value there.
+    #[inline]
+    fn load_any(&mut self, node: Node<'_>, cx: &mut Loading) {
+        self.load(node, cx);
+    }
 }
 
 /// The state of a conversion from a document: its first problem.
@@ -268,6 +274,14 @@ impl<T: Slot> Slot for Option<T> {
             *self = Some(value);
         }
     }
+    #[inline]
+    fn load_any(&mut self, node: Node<'_>, cx: &mut Loading) {
+        if !node.is_nil() {
+            let mut value = T::default();
+            value.load_any(node, cx);
+            *self = Some(value);
+        }
+    }
 }
 
 impl<T: Store> Store for Option<T> {
@@ -309,18 +323,23 @@ impl<T: Store> Store for Box<T> {
 
 impl<T: Slot> Slot for Vec<T> {
     const KIND: FieldKind = T::KIND;
-    /// One element of a repeated field adds one item; a list value adds all of its items.
+    /// One element of a repeated field adds one item.
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
-        let mut add = |item: Node<'_>| {
+        if !node.is_nil() {
             let mut value = T::default();
-            value.load(item, cx);
+            value.load(node, cx);
             self.push(value);
-        };
-        match node.kind() {
-            Kind::Nil => {}
-            Kind::Array => node.children().for_each(add),
-            _ => add(node),
+        }
+    }
+
+    /// A list value adds all of its items.
+    #[inline]
+    fn load_any(&mut self, node: Node<'_>, cx: &mut Loading) {
+        if node.kind() == Kind::Array {
+            node.children().for_each(|item| self.load(item, cx));
+        } else {
+            self.load(node, cx);
         }
     }
 }

@@ -169,7 +169,7 @@ impl<'x> Leaf<'x> {
 }
 
 /// A float as XML Schema spells it: `INF`, `-INF`, `NaN` or a decimal.
-fn real(text: &str) -> Option<f64> {
+pub(crate) fn real(text: &str) -> Option<f64> {
     match text {
         "INF" | "+INF" => Some(f64::INFINITY),
         "-INF" => Some(f64::NEG_INFINITY),

@@ -1,7 +1,7 @@
 //! Reading XML into a document: one decoder for every type, driven by the tables.
 
 mod attributes;
-mod leaf;
+pub(crate) mod leaf;
 mod scope;
 
 use std::borrow::Cow;

@@ -1,0 +1,981 @@
+//! Every type of the schema, with every field set: as a struct and back.
+#![cfg(feature = "json")]
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod sample;
+
+use sample::object;
+use vim25::schema::{self, TypeKind};
+use vim25::{Any, DataObject, types};
+
+fn survives<T: DataObject>() {
+    let ty = schema::find(TypeKind::Data, T::type_name()).unwrap();
+    let value = Any::from_json(&object(ty, 2).to_string()).unwrap();
+    let typed: T = value
+        .get()
+        .unwrap_or_else(|error| panic!("{ty:?}: {error}"));
+    assert!(
+        Any::new(&typed) == value,
+        "{ty:?}: {:?} is not {value:?}",
+        Any::new(&typed)
+    );
+}
+
+macro_rules! every_struct {
+    ($($name:ident)*) => {
+        #[test]
+        fn every_struct_holds_every_field() {
+            let checks: &[(&str, fn())] = &[$( (stringify!($name), survives::<types::$name>) ),*];
+            // The list below is complete: one name for each data type.
+            let types = schema::types().filter(|ty| ty.kind() == TypeKind::Data).count();
+            let mut names: Vec<_> = checks.iter().map(|(name, _)| name).collect();
+            names.sort_unstable();
+            names.dedup();
+            assert_eq!(names.len(), types);
+            checks.iter().for_each(|(_, check)| check());
+        }
+    };
+}
+
+#[rustfmt::skip]
+every_struct! {
+    AboutInfo AccountCreatedEvent AccountRemovedEvent AccountUpdatedEvent Action
+    ActiveDirectoryFault ActiveDirectoryProfile ActiveVMsBlockingEVC AdminDisabled AdminNotDisabled
+    AdminPasswordNotChangedEvent AffinityConfigured AfterStartupTaskScheduler AgentInstallFailed
+    AlarmAcknowledgedEvent AlarmAction AlarmActionTriggeredEvent AlarmClearedEvent AlarmCreatedEvent
+    AlarmDescription AlarmEmailCompletedEvent AlarmEmailFailedEvent AlarmEvent AlarmEventArgument
+    AlarmExpression AlarmFilterSpec AlarmInfo AlarmReconfiguredEvent AlarmRemovedEvent
+    AlarmScriptCompleteEvent AlarmScriptFailedEvent AlarmSetting AlarmSnmpCompletedEvent
+    AlarmSnmpFailedEvent AlarmSpec AlarmState AlarmStatusChangedEvent AlarmTriggeringAction
+    AlarmTriggeringActionTransitionSpec AllVirtualMachinesLicensedEvent
+    AlreadyAuthenticatedSessionEvent AlreadyBeingManaged AlreadyConnected AlreadyExists
+    AlreadyUpgraded AndAlarmExpression AnswerFile AnswerFileCreateSpec AnswerFileOptionsCreateSpec
+    AnswerFileSerializedCreateSpec AnswerFileStatusError AnswerFileStatusResult
+    AnswerFileUpdateFailed AnswerFileUpdateFailure ApplicationQuiesceFault
+    ApplyHostProfileConfigurationResult ApplyHostProfileConfigurationSpec ApplyProfile
+    ApplyStorageRecommendationResult ArrayUpdateSpec AuthMinimumAdminPermission
+    AuthenticationProfile AuthenticationRequired AuthenticationRequiredChallenge
+    AuthorizationDescription AuthorizationEvent AuthorizationPrivilege AuthorizationRole
+    AutoStartDefaults AutoStartPowerInfo BackupBlobReadFailure BackupBlobWriteFailure
+    BadUsernameSessionEvent BaseConfigInfo BaseConfigInfoBackingInfo
+    BaseConfigInfoDiskFileBackingInfo BaseConfigInfoFileBackingInfo
+    BaseConfigInfoRawDiskMappingBackingInfo BatchResult BlockedByFirewall BoolOption BoolPolicy
+    CAMServerRefusedConnection CanceledHostOperationEvent CannotAccessFile CannotAccessLocalSource
+    CannotAccessNetwork CannotAccessVmComponent CannotAccessVmConfig CannotAccessVmDevice
+    CannotAccessVmDisk CannotAddHostWithFTVmAsStandalone CannotAddHostWithFTVmToDifferentCluster
+    CannotAddHostWithFTVmToNonHACluster CannotChangeDrsBehaviorForFtSecondary
+    CannotChangeHaSettingsForFtSecondary CannotChangeVsanClusterUuid CannotChangeVsanNodeUuid
+    CannotComputeFTCompatibleHosts CannotCreateFile CannotDecryptPasswords CannotDeleteFile
+    CannotDisableDrsOnClustersWithVApps CannotDisableSnapshot
+    CannotDisconnectHostWithFaultToleranceVm CannotEnableVmcpForCluster
+    CannotModifyConfigCpuRequirements CannotMoveFaultToleranceVm CannotMoveHostWithFaultToleranceVm
+    CannotMoveVmWithDeltaDisk CannotMoveVmWithNativeDeltaDisk CannotMoveVsanEnabledHost
+    CannotPlaceWithoutPrerequisiteMoves CannotPowerOffVmInCluster CannotReconfigureVsanWhenHaEnabled
+    CannotUseNetwork Capability ChangesInfoEventArgument CheckResult ChoiceOption ClockSkew
+    CloneFromSnapshotNotSupported ClusterAction ClusterActionHistory ClusterAffinityRuleSpec
+    ClusterAntiAffinityRuleSpec ClusterAttemptedVmInfo ClusterClusterInitialPlacementAction
+    ClusterComplianceCheckedEvent ClusterComputeResourceClusterConfigResult
+    ClusterComputeResourceCryptoModePolicy ClusterComputeResourceDVSConfigurationValidation
+    ClusterComputeResourceDVSSetting ClusterComputeResourceDVSSettingDVPortgroupToServiceMapping
+    ClusterComputeResourceDvsProfile ClusterComputeResourceDvsProfileDVPortgroupSpecToServiceMapping
+    ClusterComputeResourceHCIConfigInfo ClusterComputeResourceHCIConfigSpec
+    ClusterComputeResourceHostConfigurationInput ClusterComputeResourceHostConfigurationProfile
+    ClusterComputeResourceHostConfigurationValidation ClusterComputeResourceHostEvacuationInfo
+    ClusterComputeResourceHostVmkNicInfo ClusterComputeResourceMaintenanceInfo
+    ClusterComputeResourceSummary ClusterComputeResourceVCProfile
+    ClusterComputeResourceValidationResultBase ClusterComputeResourceVcsSlots ClusterConfigInfo
+    ClusterConfigInfoEx ClusterConfigSpec ClusterConfigSpecEx ClusterCreatedEvent
+    ClusterCryptoConfigInfo ClusterDasAamHostInfo ClusterDasAamNodeState
+    ClusterDasAdmissionControlInfo ClusterDasAdmissionControlPolicy ClusterDasAdvancedRuntimeInfo
+    ClusterDasAdvancedRuntimeInfoVmcpCapabilityInfo ClusterDasConfigInfo ClusterDasData
+    ClusterDasDataSummary ClusterDasFailoverLevelAdvancedRuntimeInfo
+    ClusterDasFailoverLevelAdvancedRuntimeInfoHostSlots
+    ClusterDasFailoverLevelAdvancedRuntimeInfoSlotInfo
+    ClusterDasFailoverLevelAdvancedRuntimeInfoVmSlots ClusterDasFdmHostState ClusterDasHostInfo
+    ClusterDasHostRecommendation ClusterDasVmConfigInfo ClusterDasVmConfigSpec ClusterDasVmSettings
+    ClusterDatastoreUpdateSpec ClusterDependencyRuleInfo ClusterDestroyedEvent ClusterDpmConfigInfo
+    ClusterDpmHostConfigInfo ClusterDpmHostConfigSpec ClusterDrsConfigInfo ClusterDrsFaults
+    ClusterDrsFaultsFaultsByVirtualDisk ClusterDrsFaultsFaultsByVm ClusterDrsMigration
+    ClusterDrsRecommendation ClusterDrsVmConfigInfo ClusterDrsVmConfigSpec
+    ClusterEVCManagerCheckResult ClusterEVCManagerEVCState ClusterEnterMaintenanceResult
+    ClusterEvent ClusterFailoverHostAdmissionControlInfo
+    ClusterFailoverHostAdmissionControlInfoHostStatus ClusterFailoverHostAdmissionControlPolicy
+    ClusterFailoverLevelAdmissionControlInfo ClusterFailoverLevelAdmissionControlPolicy
+    ClusterFailoverResourcesAdmissionControlInfo ClusterFailoverResourcesAdmissionControlPolicy
+    ClusterFixedSizeSlotPolicy ClusterFtVmHostRuleInfo ClusterGroupInfo ClusterGroupSpec
+    ClusterHostGroup ClusterHostInfraUpdateHaModeAction ClusterHostPowerAction
+    ClusterHostRecommendation ClusterInfraUpdateHaConfigInfo ClusterInitialPlacementAction
+    ClusterIoFilterInfo ClusterMigrationAction ClusterNetworkConfigSpec ClusterNotAttemptedVmInfo
+    ClusterOrchestrationInfo ClusterOvercommittedEvent ClusterPowerOnVmResult
+    ClusterPreemptibleVmPairInfo ClusterPreemptibleVmPairSpec ClusterProactiveDrsConfigInfo
+    ClusterProfileCompleteConfigSpec ClusterProfileConfigInfo ClusterProfileConfigServiceCreateSpec
+    ClusterProfileConfigSpec ClusterProfileCreateSpec ClusterRecommendation ClusterReconfiguredEvent
+    ClusterResourceUsageSummary ClusterRuleInfo ClusterRuleSpec ClusterSlotPolicy
+    ClusterStatusChangedEvent ClusterSystemVMsConfigInfo ClusterSystemVMsConfigSpec
+    ClusterTagCategoryUpdateSpec ClusterUsageSummary ClusterVmComponentProtectionSettings
+    ClusterVmGroup ClusterVmHostRuleInfo ClusterVmOrchestrationInfo ClusterVmOrchestrationSpec
+    ClusterVmReadiness ClusterVmToolsMonitoringSettings CollectorAddressUnset ComplianceFailure
+    ComplianceFailureComplianceFailureValues ComplianceLocator ComplianceProfile ComplianceResult
+    CompositePolicyOption ComputeResourceConfigInfo ComputeResourceConfigSpec
+    ComputeResourceEventArgument ComputeResourceHostSPBMLicenseInfo ComputeResourceHostSeedSpec
+    ComputeResourceHostSeedSpecSingleHostSpec ComputeResourceSummary ConcurrentAccess ConfigTarget
+    ConflictingConfiguration ConflictingConfigurationConfig ConflictingDatastoreFound ConnectedIso
+    CpuCompatibilityUnknown CpuHotPlugNotSupported CpuIncompatible CpuIncompatible1ECX
+    CpuIncompatible81EDX CreateTaskAction CryptoKeyId CryptoKeyPlain CryptoKeyResult
+    CryptoManagerHostKeyStatus CryptoManagerKmipCertSignRequest CryptoManagerKmipCertificateInfo
+    CryptoManagerKmipClusterStatus CryptoManagerKmipCryptoKeyStatus
+    CryptoManagerKmipCryptoKeyStatusKeyInfo CryptoManagerKmipCryptoKeyStatusWrappingKeyIdKeyInfo
+    CryptoManagerKmipCryptoKeyStatusWrappingRotationIntervalKeyInfo
+    CryptoManagerKmipCustomAttributeSpec CryptoManagerKmipGenerateKeySpec
+    CryptoManagerKmipServerCertInfo CryptoManagerKmipServerStatus CryptoSpec CryptoSpecDecrypt
+    CryptoSpecDeepRecrypt CryptoSpecEncrypt CryptoSpecNoOp CryptoSpecRegister
+    CryptoSpecShallowRecrypt CustomFieldDef CustomFieldDefAddedEvent CustomFieldDefEvent
+    CustomFieldDefRemovedEvent CustomFieldDefRenamedEvent CustomFieldEvent CustomFieldStringValue
+    CustomFieldValue CustomFieldValueChangedEvent CustomizationAdapterMapping
+    CustomizationAutoIpV6Generator CustomizationCloudinitPrep CustomizationCustomIpGenerator
+    CustomizationCustomIpV6Generator CustomizationCustomName CustomizationDhcpIpGenerator
+    CustomizationDhcpIpV6Generator CustomizationDisableIpV4 CustomizationEvent CustomizationFailed
+    CustomizationFault CustomizationFixedIp CustomizationFixedIpV6 CustomizationFixedName
+    CustomizationGlobalIPSettings CustomizationGuiRunOnce CustomizationGuiUnattended
+    CustomizationIPSettings CustomizationIPSettingsIpV6AddressSpec CustomizationIdentification
+    CustomizationIdentitySettings CustomizationIpGenerator CustomizationIpV6Generator
+    CustomizationLicenseFilePrintData CustomizationLinuxFlexPrep CustomizationLinuxIdentityFailed
+    CustomizationLinuxOptions CustomizationLinuxPrep CustomizationName
+    CustomizationNetworkSetupFailed CustomizationOptions CustomizationPassword CustomizationPending
+    CustomizationPrefixName CustomizationSpec CustomizationSpecInfo CustomizationSpecItem
+    CustomizationStartedEvent CustomizationStatelessIpV6Generator CustomizationSucceeded
+    CustomizationSysprep CustomizationSysprepFailed CustomizationSysprepText
+    CustomizationUnknownFailure CustomizationUnknownIpGenerator CustomizationUnknownIpV6Generator
+    CustomizationUnknownName CustomizationUserData CustomizationVirtualMachineName
+    CustomizationWinOptions CustomizationWindowsFlexPrep DVPortConfigInfo DVPortConfigSpec
+    DVPortNotSupported DVPortSetting DVPortState DVPortStatus DVPortgroupConfigInfo
+    DVPortgroupConfigSpec DVPortgroupCreatedEvent DVPortgroupDestroyedEvent DVPortgroupEvent
+    DVPortgroupNsxConfig DVPortgroupNsxSubnetAddressInfo DVPortgroupPolicy
+    DVPortgroupReconfiguredEvent DVPortgroupRenamedEvent DVPortgroupSelection
+    DVSBackupRestoreCapability DVSCapability DVSConfigInfo DVSConfigSpec DVSContactInfo
+    DVSCreateSpec DVSFailureCriteria DVSFeatureCapability DVSFilterSpecConnecteeSpec
+    DVSFilterSpecPnicConnecteeSpec DVSFilterSpecPvlanSpec DVSFilterSpecTrunkVlanSpec
+    DVSFilterSpecVlanIdSpec DVSFilterSpecVlanSpec DVSFilterSpecVmConnecteeSpec
+    DVSFilterSpecVmknicConnecteeSpec DVSHealthCheckCapability DVSHealthCheckConfig
+    DVSHostLocalPortInfo DVSMacLearningPolicy DVSMacManagementPolicy DVSManagerDvsConfigTarget
+    DVSManagerPhysicalNicsList DVSNameArrayUplinkPortPolicy DVSNetworkResourceManagementCapability
+    DVSNetworkResourcePool DVSNetworkResourcePoolAllocationInfo DVSNetworkResourcePoolConfigSpec
+    DVSPolicy DVSRollbackCapability DVSRuntimeInfo DVSSecurityPolicy DVSSelection DVSSummary
+    DVSTrafficShapingPolicy DVSUplinkPortPolicy DVSVendorSpecificConfig DVSVmVnicNetworkResourcePool
+    DailyTaskScheduler DasAdmissionControlDisabledEvent DasAdmissionControlEnabledEvent
+    DasAgentFoundEvent DasAgentUnavailableEvent DasClusterIsolatedEvent DasConfigFault
+    DasDisabledEvent DasEnabledEvent DasHeartbeatDatastoreInfo DasHostFailedEvent
+    DasHostIsolatedEvent DatabaseError DatabaseSizeEstimate DatabaseSizeParam
+    DatacenterBasicConnectInfo DatacenterConfigInfo DatacenterConfigSpec DatacenterCreatedEvent
+    DatacenterEvent DatacenterEventArgument DatacenterMismatch DatacenterMismatchArgument
+    DatacenterRenamedEvent DatastoreCapability DatastoreCapacityIncreasedEvent
+    DatastoreDestroyedEvent DatastoreDiscoveredEvent DatastoreDuplicatedEvent DatastoreEvent
+    DatastoreEventArgument DatastoreFileCopiedEvent DatastoreFileDeletedEvent DatastoreFileEvent
+    DatastoreFileMovedEvent DatastoreHostMount DatastoreIORMReconfiguredEvent DatastoreInfo
+    DatastoreMountPathDatastorePair DatastoreNamespaceManagerDirectoryInfo
+    DatastoreNotWritableOnHost DatastoreOption DatastorePrincipalConfigured
+    DatastoreRemovedOnHostEvent DatastoreRenamedEvent DatastoreRenamedOnHostEvent DatastoreSummary
+    DatastoreVVolContainerFailoverPair DateTimeProfile DeltaDiskFormatNotSupported Description
+    DesiredSoftwareSpec DesiredSoftwareSpecBaseImageSpec DesiredSoftwareSpecComponentSpec
+    DesiredSoftwareSpecVendorAddOnSpec DestinationSwitchFull DestinationVsanDisabled
+    DeviceBackedVirtualDiskSpec DeviceBackingNotSupported DeviceControllerNotSupported DeviceGroupId
+    DeviceHotPlugNotSupported DeviceNotFound DeviceNotSupported DeviceUnsupportedForVmPlatform
+    DeviceUnsupportedForVmVersion DiagnosticManagerAuditRecordResult DiagnosticManagerBundleInfo
+    DiagnosticManagerLogDescriptor DiagnosticManagerLogHeader DigestNotSupported
+    DirectPathProfileInfo DirectPathProfileManagerCapacityInfo
+    DirectPathProfileManagerCapacityQueryByDeviceConfig DirectPathProfileManagerCapacityQueryById
+    DirectPathProfileManagerCapacityQueryByName DirectPathProfileManagerCapacityQuerySpec
+    DirectPathProfileManagerCapacityResult DirectPathProfileManagerCapacityUnknown
+    DirectPathProfileManagerCreateSpec DirectPathProfileManagerDirectPathConfig
+    DirectPathProfileManagerDvxDirectPathConfig DirectPathProfileManagerDynamicDirectPathConfig
+    DirectPathProfileManagerFilterSpec DirectPathProfileManagerTargetCluster
+    DirectPathProfileManagerTargetEntity DirectPathProfileManagerTargetHost
+    DirectPathProfileManagerUpdateSpec DirectPathProfileManagerVirtualDeviceGroupDirectPathConfig
+    DirectPathProfileManagerVmiopDirectPathConfig DirectoryNotEmpty DisableAdminNotSupported
+    DisallowedChangeByService DisallowedDiskModeChange DisallowedMigrationDeviceAttached
+    DisallowedOperationOnFailoverHost DisconnectedHostsBlockingEVC DiskChangeExtent DiskChangeInfo
+    DiskCryptoSpec DiskHasPartitions DiskIsLastRemainingNonSSD DiskIsNonLocal DiskIsUSB
+    DiskMoveTypeNotSupported DiskNotSupported DiskTooSmall DistributedVirtualPort
+    DistributedVirtualPortgroupInfo DistributedVirtualPortgroupNsxPortgroupOperationResult
+    DistributedVirtualPortgroupProblem DistributedVirtualSwitchHostMember
+    DistributedVirtualSwitchHostMemberBacking DistributedVirtualSwitchHostMemberConfigInfo
+    DistributedVirtualSwitchHostMemberConfigSpec
+    DistributedVirtualSwitchHostMemberHostPerfNicOffloadState
+    DistributedVirtualSwitchHostMemberHostUplinkState DistributedVirtualSwitchHostMemberPnicBacking
+    DistributedVirtualSwitchHostMemberPnicSpec DistributedVirtualSwitchHostMemberRuntimeState
+    DistributedVirtualSwitchHostMemberTransportZoneInfo DistributedVirtualSwitchHostProductSpec
+    DistributedVirtualSwitchInfo DistributedVirtualSwitchKeyedOpaqueBlob
+    DistributedVirtualSwitchManagerCompatibilityResult DistributedVirtualSwitchManagerDvsProductSpec
+    DistributedVirtualSwitchManagerHostArrayFilter DistributedVirtualSwitchManagerHostContainer
+    DistributedVirtualSwitchManagerHostContainerFilter
+    DistributedVirtualSwitchManagerHostDvsFilterSpec
+    DistributedVirtualSwitchManagerHostDvsMembershipFilter
+    DistributedVirtualSwitchManagerImportResult DistributedVirtualSwitchManagerSpanInfo
+    DistributedVirtualSwitchNetworkOffloadSpec DistributedVirtualSwitchPortConnectee
+    DistributedVirtualSwitchPortConnection DistributedVirtualSwitchPortCriteria
+    DistributedVirtualSwitchPortStatistics DistributedVirtualSwitchProductSpec DomainNotFound
+    DpuStatusInfo DpuStatusInfoOperationalInfo DrsDisabledEvent DrsDisabledOnVm DrsEnabledEvent
+    DrsEnteredStandbyModeEvent DrsEnteringStandbyModeEvent DrsExitStandbyModeFailedEvent
+    DrsExitedStandbyModeEvent DrsExitingStandbyModeEvent DrsInvocationFailedEvent
+    DrsRecoveredFromFailureEvent DrsResourceConfigureFailedEvent DrsResourceConfigureSyncedEvent
+    DrsRuleComplianceEvent DrsRuleViolationEvent DrsSoftRuleViolationEvent DrsVmMigratedEvent
+    DrsVmPoweredOnEvent DrsVmotionIncompatibleFault DuplicateDisks DuplicateIpDetectedEvent
+    DuplicateName DuplicateVsanNetworkInterface DvpgImportEvent DvpgRestoreEvent
+    DvsAcceptNetworkRuleAction DvsApplyOperationFault DvsApplyOperationFaultFaultOnObject
+    DvsCopyNetworkRuleAction DvsCreatedEvent DvsDestroyedEvent DvsDropNetworkRuleAction DvsEvent
+    DvsEventArgument DvsFault DvsFilterConfig DvsFilterConfigSpec DvsFilterParameter DvsFilterPolicy
+    DvsGreEncapNetworkRuleAction DvsHealthStatusChangeEvent DvsHostBackInSyncEvent
+    DvsHostInfrastructureTrafficResource DvsHostInfrastructureTrafficResourceAllocation
+    DvsHostJoinedEvent DvsHostLeftEvent DvsHostStatusUpdated DvsHostVNicProfile
+    DvsHostWentOutOfSyncEvent DvsImportEvent DvsIpNetworkRuleQualifier DvsIpPort DvsIpPortRange
+    DvsLogNetworkRuleAction DvsMacNetworkRuleQualifier DvsMacRewriteNetworkRuleAction DvsMergedEvent
+    DvsNetworkRuleAction DvsNetworkRuleQualifier DvsNotAuthorized DvsOperationBulkFault
+    DvsOperationBulkFaultFaultOnHost DvsOutOfSyncHostArgument DvsPortBlockedEvent
+    DvsPortConnectedEvent DvsPortCreatedEvent DvsPortDeletedEvent DvsPortDisconnectedEvent
+    DvsPortEnteredPassthruEvent DvsPortExitedPassthruEvent DvsPortJoinPortgroupEvent
+    DvsPortLeavePortgroupEvent DvsPortLinkDownEvent DvsPortLinkUpEvent DvsPortReconfiguredEvent
+    DvsPortRuntimeChangeEvent DvsPortUnblockedEvent DvsPortVendorSpecificStateChangeEvent DvsProfile
+    DvsPuntNetworkRuleAction DvsRateLimitNetworkRuleAction DvsReconfiguredEvent DvsRenamedEvent
+    DvsResourceRuntimeInfo DvsRestoreEvent DvsScopeViolated DvsServiceConsoleVNicProfile
+    DvsSingleIpPort DvsSystemTrafficNetworkRuleQualifier DvsTrafficFilterConfig
+    DvsTrafficFilterConfigSpec DvsTrafficRule DvsTrafficRuleset DvsUpdateTagNetworkRuleAction
+    DvsUpgradeAvailableEvent DvsUpgradeInProgressEvent DvsUpgradeRejectedEvent DvsUpgradedEvent
+    DvsVNicProfile DvsVmVnicNetworkResourcePoolRuntimeInfo DvsVmVnicResourceAllocation
+    DvsVmVnicResourcePoolConfigSpec DvsVnicAllocatedResource DynamicArray DynamicProperty
+    EVCAdmissionFailed EVCAdmissionFailedCPUFeaturesForMode EVCAdmissionFailedCPUModel
+    EVCAdmissionFailedCPUModelForMode EVCAdmissionFailedCPUVendor EVCAdmissionFailedCPUVendorUnknown
+    EVCAdmissionFailedHostDisconnected EVCAdmissionFailedHostSoftware
+    EVCAdmissionFailedHostSoftwareForMode EVCAdmissionFailedVmActive EVCConfigFault EVCMode
+    EVCModeIllegalByVendor EVCModeUnsupportedByHosts EVCUnsupportedByHostHardware
+    EVCUnsupportedByHostSoftware EightHostLimitViolated ElementDescription EncryptionKeyRequired
+    EnteredMaintenanceModeEvent EnteredStandbyModeEvent EnteringMaintenanceModeEvent
+    EnteringStandbyModeEvent EntityBackup EntityBackupConfig EntityEventArgument EntityPrivilege
+    EnumDescription EnvironmentBrowserConfigOptionQuerySpec ErrorUpgradeEvent
+    EvaluationLicenseSource Event EventAlarmExpression EventAlarmExpressionComparison EventArgDesc
+    EventArgument EventDescription EventDescriptionEventDetail EventEx EventFilterSpec
+    EventFilterSpecByEntity EventFilterSpecByTime EventFilterSpecByUsername
+    EventManagerEventViewSpec EventManagerViewByStartId ExitMaintenanceModeEvent
+    ExitStandbyModeFailedEvent ExitedStandbyModeEvent ExitingStandbyModeEvent ExpiredAddonLicense
+    ExpiredEditionLicense ExpiredFeatureLicense ExtExtendedProductInfo ExtManagedEntityInfo
+    ExtSolutionManagerInfo ExtSolutionManagerInfoTabInfo ExtendedDescription
+    ExtendedElementDescription ExtendedEvent ExtendedEventPair ExtendedFault Extension
+    ExtensionClientInfo ExtensionEventTypeInfo ExtensionFaultTypeInfo ExtensionHealthInfo
+    ExtensionManagerIpAllocationUsage ExtensionOvfConsumerInfo ExtensionPrivilegeInfo
+    ExtensionResourceInfo ExtensionServerInfo ExtensionTaskTypeInfo FailToEnableSPBM
+    FailToLockFaultToleranceVMs FailoverLevelRestored FailoverNodeInfo FaultDomainId
+    FaultToleranceAntiAffinityViolated FaultToleranceCannotEditMem FaultToleranceConfigInfo
+    FaultToleranceConfigSpec FaultToleranceCpuIncompatible FaultToleranceDiskSpec
+    FaultToleranceMetaSpec FaultToleranceNeedsThickDisk FaultToleranceNotLicensed
+    FaultToleranceNotSameBuild FaultTolerancePrimaryConfigInfo
+    FaultTolerancePrimaryPowerOnNotAttempted FaultToleranceSecondaryConfigInfo
+    FaultToleranceSecondaryOpResult FaultToleranceVMConfigSpec FaultToleranceVmNotDasProtected
+    FaultsByHost FaultsByVM FcoeConfig FcoeConfigFcoeCapabilities FcoeConfigFcoeSpecification
+    FcoeConfigVlanRange FcoeFault FcoeFaultPnicHasNoPortSet FeatureEVCMode FeatureRequirementsNotMet
+    FileAlreadyExists FileBackedPortNotSupported FileBackedVirtualDiskSpec FileFault FileInfo
+    FileLockInfo FileLockInfoResult FileLocked FileNameTooLong FileNotFound FileNotWritable
+    FileQuery FileQueryFlags FileTooLarge FileTransferInformation FilesystemQuiesceFault FilterInUse
+    FirewallProfile FirewallProfileRulesetProfile FloatOption FloppyImageFileInfo
+    FloppyImageFileQuery FolderBatchAddHostsToClusterResult FolderBatchAddStandaloneHostsResult
+    FolderEventArgument FolderExternallyManagedFolderInfo FolderFailedHostResult FolderFileInfo
+    FolderFileQuery FolderNewHostSpec FtIssuesOnHost FtVmHostRuleViolation
+    FullStorageVMotionNotSupported GatewayConnectFault GatewayHostNotReachable GatewayNotFound
+    GatewayNotReachable GatewayOperationRefused GatewayToHostAuthFault GatewayToHostConnectFault
+    GatewayToHostTrustVerifyFault GeneralEvent GeneralHostErrorEvent GeneralHostInfoEvent
+    GeneralHostWarningEvent GeneralUserEvent GeneralVmErrorEvent GeneralVmInfoEvent
+    GeneralVmWarningEvent GenericDrsFault GenericVmConfigFault GhostDvsProxySwitchDetectedEvent
+    GhostDvsProxySwitchRemovedEvent GlobalMessageChangedEvent GroupAlarmAction GuestAliases
+    GuestAuthAliasInfo GuestAuthAnySubject GuestAuthNamedSubject GuestAuthSubject
+    GuestAuthentication GuestAuthenticationChallenge GuestComponentsOutOfDate GuestDiskInfo
+    GuestFileAttributes GuestFileInfo GuestInfo GuestInfoCustomizationInfo
+    GuestInfoNamespaceGenerationInfo GuestInfoVirtualDiskMapping GuestListFileInfo
+    GuestMappedAliases GuestMultipleMappings GuestNicInfo GuestOperationsFault
+    GuestOperationsUnavailable GuestOsDescriptor GuestPermissionDenied GuestPosixFileAttributes
+    GuestProcessInfo GuestProcessNotFound GuestProgramSpec GuestRegKeyNameSpec GuestRegKeyRecordSpec
+    GuestRegKeySpec GuestRegValueBinarySpec GuestRegValueDataSpec GuestRegValueDwordSpec
+    GuestRegValueExpandStringSpec GuestRegValueMultiStringSpec GuestRegValueNameSpec
+    GuestRegValueQwordSpec GuestRegValueSpec GuestRegValueStringSpec GuestRegistryFault
+    GuestRegistryKeyAlreadyExists GuestRegistryKeyFault GuestRegistryKeyHasSubkeys
+    GuestRegistryKeyInvalid GuestRegistryKeyParentVolatile GuestRegistryValueFault
+    GuestRegistryValueNotFound GuestScreenInfo GuestStackInfo GuestWindowsFileAttributes
+    GuestWindowsProgramSpec HAErrorsAtDest HbrDiskMigrationAction HbrManagerReplicationVmInfo
+    HbrManagerVmReplicationCapability HbrReplicationTargetSpec HbrTargetSpec
+    HbrTargetSpecReplacement HealthStatusChangedEvent HealthSystemRuntime HealthUpdate
+    HealthUpdateInfo HeterogenousHostsBlockingEVC HostAccessControlEntry
+    HostAccessRestrictedToManagementServer HostAccountSpec HostActiveDirectory
+    HostActiveDirectoryInfo HostActiveDirectorySpec HostAddFailedEvent HostAddedEvent
+    HostAdminDisableEvent HostAdminEnableEvent HostApplyProfile HostAssignableHardwareBinding
+    HostAssignableHardwareConfig HostAssignableHardwareConfigAttributeOverride
+    HostAuthenticationInfo HostAuthenticationManagerInfo HostAuthenticationStoreInfo
+    HostAutoStartManagerConfig HostBIOSInfo HostBlockAdapterTargetTransport HostBlockHba
+    HostBootDevice HostBootDeviceInfo HostCacheConfigurationInfo HostCacheConfigurationSpec
+    HostCapability HostCertificateManagerCertificateInfo HostCertificateManagerCertificateSpec
+    HostCnxFailedAccountFailedEvent HostCnxFailedAlreadyManagedEvent HostCnxFailedBadCcagentEvent
+    HostCnxFailedBadUsernameEvent HostCnxFailedBadVersionEvent HostCnxFailedCcagentUpgradeEvent
+    HostCnxFailedEvent HostCnxFailedNetworkErrorEvent HostCnxFailedNoAccessEvent
+    HostCnxFailedNoConnectionEvent HostCnxFailedNoLicenseEvent HostCnxFailedNotFoundEvent
+    HostCnxFailedTimeoutEvent HostCommunication HostComplianceCheckedEvent HostCompliantEvent
+    HostConfigAppliedEvent HostConfigChange HostConfigFailed HostConfigFault HostConfigInfo
+    HostConfigManager HostConfigSpec HostConfigSummary HostConnectFault HostConnectInfo
+    HostConnectInfoNetworkInfo HostConnectSpec HostConnectedEvent HostConnectionLostEvent
+    HostCpuIdInfo HostCpuInfo HostCpuPackage HostCpuPowerManagementInfo HostCpuSchedulerInfo
+    HostDasDisabledEvent HostDasDisablingEvent HostDasEnabledEvent HostDasEnablingEvent
+    HostDasErrorEvent HostDasEvent HostDasOkEvent HostDataTransportConnectionInfo
+    HostDatastoreBrowserSearchResults HostDatastoreBrowserSearchSpec HostDatastoreConnectInfo
+    HostDatastoreExistsConnectInfo HostDatastoreNameConflictConnectInfo
+    HostDatastoreSystemCapabilities HostDatastoreSystemDatastoreResult
+    HostDatastoreSystemVvolDatastoreSpec HostDateTimeConfig HostDateTimeInfo
+    HostDateTimeSystemServiceTestResult HostDateTimeSystemTimeZone HostDeploymentInfo HostDevice
+    HostDhcpService HostDhcpServiceConfig HostDhcpServiceSpec HostDiagnosticPartition
+    HostDiagnosticPartitionCreateDescription HostDiagnosticPartitionCreateOption
+    HostDiagnosticPartitionCreateSpec HostDigestInfo HostDirectoryStoreInfo HostDisconnectedEvent
+    HostDiskConfigurationResult HostDiskDimensions HostDiskDimensionsChs HostDiskDimensionsLba
+    HostDiskMappingInfo HostDiskMappingOption HostDiskMappingPartitionInfo
+    HostDiskMappingPartitionOption HostDiskPartitionAttributes HostDiskPartitionBlockRange
+    HostDiskPartitionInfo HostDiskPartitionLayout HostDiskPartitionSpec HostDnsConfig
+    HostDnsConfigSpec HostDvxClass HostEnableAdminFailedEvent HostEnterMaintenanceResult
+    HostEsxAgentHostManagerConfigInfo HostEvent HostEventArgument HostExtraNetworksEvent
+    HostFaultToleranceManagerComponentHealthInfo HostFeatureCapability HostFeatureMask
+    HostFeatureVersionInfo HostFibreChannelHba HostFibreChannelOverEthernetHba
+    HostFibreChannelOverEthernetHbaLinkInfo HostFibreChannelOverEthernetTargetTransport
+    HostFibreChannelTargetTransport HostFileAccess HostFileSystemMountInfo HostFileSystemVolume
+    HostFileSystemVolumeInfo HostFirewallConfig HostFirewallConfigRuleSetConfig
+    HostFirewallDefaultPolicy HostFirewallInfo HostFirewallRule HostFirewallRuleset
+    HostFirewallRulesetIpList HostFirewallRulesetIpNetwork HostFirewallRulesetRulesetSpec
+    HostFlagInfo HostForceMountedInfo HostFru HostGatewaySpec HostGetShortNameFailedEvent
+    HostGraphicsConfig HostGraphicsConfigDeviceType HostGraphicsInfo HostHardwareElementInfo
+    HostHardwareInfo HostHardwareStatusInfo HostHardwareSummary HostHasComponentFailure
+    HostHbaCreateSpec HostHostBusAdapter HostHyperThreadScheduleInfo HostImageProfileSummary
+    HostInAuditModeEvent HostInDomain HostIncompatibleForFaultTolerance
+    HostIncompatibleForRecordReplay HostInternetScsiHba
+    HostInternetScsiHbaAuthenticationCapabilities HostInternetScsiHbaAuthenticationProperties
+    HostInternetScsiHbaDigestCapabilities HostInternetScsiHbaDigestProperties
+    HostInternetScsiHbaDiscoveryCapabilities HostInternetScsiHbaDiscoveryProperties
+    HostInternetScsiHbaIPCapabilities HostInternetScsiHbaIPProperties
+    HostInternetScsiHbaIPv6Properties HostInternetScsiHbaIscsiIpv6Address
+    HostInternetScsiHbaParamValue HostInternetScsiHbaSendTarget HostInternetScsiHbaStaticTarget
+    HostInternetScsiHbaTargetSet HostInternetScsiTargetTransport HostInventoryFull
+    HostInventoryFullEvent HostInventoryUnreadableEvent HostIoFilterInfo HostIpChangedEvent
+    HostIpConfig HostIpConfigIpV6Address HostIpConfigIpV6AddressConfiguration
+    HostIpInconsistentEvent HostIpRouteConfig HostIpRouteConfigSpec HostIpRouteEntry HostIpRouteOp
+    HostIpRouteTableConfig HostIpRouteTableInfo HostIpToShortNameFailedEvent HostIpmiInfo
+    HostIsolationIpPingFailedEvent HostLicensableResourceInfo HostLicenseConnectInfo
+    HostLicenseExpiredEvent HostLicenseSpec HostListSummary HostListSummaryGatewaySummary
+    HostListSummaryQuickStats HostLocalAuthenticationInfo HostLocalFileSystemVolume
+    HostLocalFileSystemVolumeSpec HostLocalPortCreatedEvent
+    HostLowLevelProvisioningManagerDiskLayoutSpec HostLowLevelProvisioningManagerFileDeleteResult
+    HostLowLevelProvisioningManagerFileDeleteSpec HostLowLevelProvisioningManagerFileReserveResult
+    HostLowLevelProvisioningManagerFileReserveSpec HostLowLevelProvisioningManagerSnapshotLayoutSpec
+    HostLowLevelProvisioningManagerVmMigrationStatus HostLowLevelProvisioningManagerVmRecoveryInfo
+    HostMaintenanceSpec HostMaintenanceSpecEvacuationMode HostMemberHealthCheckResult
+    HostMemberRuntimeInfo HostMemberUplinkHealthCheckResult HostMemoryProfile HostMemorySpec
+    HostMemoryTierInfo HostMissingNetworksEvent HostMonitoringStateChangedEvent HostMountInfo
+    HostMultipathInfo HostMultipathInfoFixedLogicalUnitPolicy HostMultipathInfoHppLogicalUnitPolicy
+    HostMultipathInfoLogicalUnit HostMultipathInfoLogicalUnitPolicy
+    HostMultipathInfoLogicalUnitStorageArrayTypePolicy HostMultipathInfoPath HostMultipathStateInfo
+    HostMultipathStateInfoPath HostNasVolume HostNasVolumeConfig HostNasVolumeSpec
+    HostNasVolumeUserInfo HostNatService HostNatServiceConfig HostNatServiceNameServiceSpec
+    HostNatServicePortForwardSpec HostNatServiceSpec HostNetCapabilities HostNetOffloadCapabilities
+    HostNetStackInstance HostNetworkConfig HostNetworkConfigNetStackSpec HostNetworkConfigResult
+    HostNetworkInfo HostNetworkPolicy HostNetworkResourceRuntime HostNetworkSecurityPolicy
+    HostNetworkTrafficShapingPolicy HostNewNetworkConnectInfo HostNfcConnectionInfo
+    HostNicFailureCriteria HostNicOrderPolicy HostNicTeamingPolicy HostNoAvailableNetworksEvent
+    HostNoHAEnabledPortGroupsEvent HostNoRedundantManagementNetworkEvent HostNonCompliantEvent
+    HostNotConnected HostNotInClusterEvent HostNotReachable HostNtpConfig HostNumaInfo HostNumaNode
+    HostNumericSensorInfo HostNvmeConnectSpec HostNvmeController HostNvmeDisconnectSpec
+    HostNvmeDiscoverSpec HostNvmeDiscoveryLog HostNvmeDiscoveryLogEntry HostNvmeNamespace
+    HostNvmeOpaqueTransportParameters HostNvmeOverFibreChannelParameters HostNvmeOverRdmaParameters
+    HostNvmeOverTcpParameters HostNvmeSpec HostNvmeTopology HostNvmeTopologyInterface
+    HostNvmeTransportParameters HostOpaqueNetworkInfo HostOpaqueSwitch
+    HostOpaqueSwitchPhysicalNicZone HostOvercommittedEvent HostPMemVolume HostParallelScsiHba
+    HostParallelScsiTargetTransport HostPartialMaintenanceModeRuntimeInfo HostPatchManagerLocator
+    HostPatchManagerPatchManagerOperationSpec HostPatchManagerResult HostPatchManagerStatus
+    HostPatchManagerStatusPrerequisitePatch HostPathSelectionPolicyOption HostPciDevice
+    HostPciDeviceDirectPathInfo HostPciPassthruConfig HostPciPassthruInfo
+    HostPciPassthruInfoDirectPathState HostPcieHba HostPcieTargetTransport HostPersistentMemoryInfo
+    HostPlacedVirtualNicIdentifier HostPlugStoreTopology HostPlugStoreTopologyAdapter
+    HostPlugStoreTopologyDevice HostPlugStoreTopologyPath HostPlugStoreTopologyPlugin
+    HostPlugStoreTopologyTarget HostPnicNetworkResourceInfo HostPortGroup HostPortGroupConfig
+    HostPortGroupPort HostPortGroupProfile HostPortGroupSpec HostPosixAccountSpec HostPowerOpFailed
+    HostPowerPolicy HostPrimaryAgentNotShortNameEvent HostProfileAppliedEvent
+    HostProfileCompleteConfigSpec HostProfileConfigInfo HostProfileConfigSpec
+    HostProfileHostBasedConfigSpec HostProfileManagerCompositionResult
+    HostProfileManagerCompositionResultResultElement HostProfileManagerCompositionValidationResult
+    HostProfileManagerCompositionValidationResultResultElement HostProfileManagerConfigTaskList
+    HostProfileManagerHostToConfigSpecMap HostProfileSerializedHostProfileSpec
+    HostProfileValidationFailureInfo HostProfilesEntityCustomizations HostProtocolEndpoint
+    HostProxySwitch HostProxySwitchConfig HostProxySwitchEnsInfo HostProxySwitchHostLagConfig
+    HostProxySwitchSpec HostPtpConfig HostPtpConfigPtpPort HostQualifiedName HostRdmaDevice
+    HostRdmaDeviceBacking HostRdmaDeviceCapability HostRdmaDeviceConnectionInfo
+    HostRdmaDevicePnicBacking HostRdmaHba HostRdmaTargetTransport HostReconnectionFailedEvent
+    HostReliableMemoryInfo HostRemovedEvent HostResignatureRescanResult HostRuntimeInfo
+    HostRuntimeInfoNetStackInstanceRuntimeInfo HostRuntimeInfoNetworkRuntimeInfo
+    HostRuntimeInfoStateEncryptionInfo HostScsiDisk HostScsiDiskPartition HostScsiTopology
+    HostScsiTopologyInterface HostScsiTopologyLun HostScsiTopologyTarget HostSecuritySpec
+    HostSerialAttachedHba HostSerialAttachedTargetTransport HostService HostServiceConfig
+    HostServiceInfo HostServiceSourcePackage HostServiceTicket HostSevInfo HostSgxInfo
+    HostSgxRegistrationInfo HostSharedGpuCapabilities HostShortNameInconsistentEvent
+    HostShortNameToIpFailedEvent HostShutdownEvent HostSnmpConfigSpec HostSnmpDestination
+    HostSnmpSystemAgentLimits HostSpecification HostSpecificationChangedEvent
+    HostSpecificationOperationFailed HostSpecificationRequireEvent HostSpecificationUpdateEvent
+    HostSriovConfig HostSriovDevicePoolInfo HostSriovInfo HostSriovNetworkDevicePoolInfo
+    HostSslThumbprintInfo HostStatusChangedEvent HostStorageArrayTypePolicyOption
+    HostStorageDeviceInfo HostStorageElementInfo HostStorageOperationalInfo
+    HostStorageSystemDiskLocatorLedResult HostStorageSystemScsiLunResult
+    HostStorageSystemVmfsVolumeResult HostSubSpecification HostSubSpecificationDeleteEvent
+    HostSubSpecificationUpdateEvent HostSyncFailedEvent HostSystemComplianceCheckState
+    HostSystemHealthInfo HostSystemIdentificationInfo HostSystemInfo HostSystemReconnectSpec
+    HostSystemRemediationState HostSystemResourceInfo HostSystemSwapConfiguration
+    HostSystemSwapConfigurationDatastoreOption HostSystemSwapConfigurationDisabledOption
+    HostSystemSwapConfigurationHostCacheOption HostSystemSwapConfigurationHostLocalSwapOption
+    HostSystemSwapConfigurationSystemSwapOption HostTargetTransport HostTcpHba HostTcpHbaCreateSpec
+    HostTcpTargetTransport HostTdxInfo HostTpmAttestationInfo HostTpmAttestationReport
+    HostTpmBootCompleteEventDetails HostTpmBootSecurityOptionEventDetails HostTpmCommandEventDetails
+    HostTpmDigestInfo HostTpmEventDetails HostTpmEventLogEntry HostTpmNvTagEventDetails
+    HostTpmOptionEventDetails HostTpmSignerEventDetails HostTpmSoftwareComponentEventDetails
+    HostTpmSystemVersionEventDetails HostTpmVersionEventDetails HostTrustAuthorityAttestationInfo
+    HostUnresolvedVmfsExtent HostUnresolvedVmfsResignatureSpec HostUnresolvedVmfsResolutionResult
+    HostUnresolvedVmfsResolutionSpec HostUnresolvedVmfsVolume HostUnresolvedVmfsVolumeResolveStatus
+    HostUpgradeFailedEvent HostUserWorldSwapNotEnabledEvent HostVFlashManagerVFlashCacheConfigInfo
+    HostVFlashManagerVFlashCacheConfigInfoVFlashModuleConfigOption
+    HostVFlashManagerVFlashCacheConfigSpec HostVFlashManagerVFlashConfigInfo
+    HostVFlashManagerVFlashResourceConfigInfo HostVFlashManagerVFlashResourceConfigSpec
+    HostVFlashManagerVFlashResourceRunTimeInfo HostVFlashResourceConfigurationResult
+    HostVMotionCompatibility HostVMotionConfig HostVMotionInfo
+    HostVMotionManagerDstInstantCloneResult HostVMotionManagerSrcInstantCloneResult
+    HostVMotionNetConfig HostVfatVolume HostVffsSpec HostVffsVolume HostVirtualNic
+    HostVirtualNicConfig HostVirtualNicConnection HostVirtualNicIpRouteSpec
+    HostVirtualNicManagerInfo HostVirtualNicManagerNicTypeSelection HostVirtualNicOpaqueNetworkSpec
+    HostVirtualNicSpec HostVirtualSwitch HostVirtualSwitchAutoBridge HostVirtualSwitchBeaconConfig
+    HostVirtualSwitchBondBridge HostVirtualSwitchBridge HostVirtualSwitchConfig
+    HostVirtualSwitchSimpleBridge HostVirtualSwitchSpec HostVmciAccessManagerAccessSpec
+    HostVmfsRescanResult HostVmfsSpec HostVmfsVolume HostVnicConnectedToCustomizedDVPortEvent
+    HostVsanInternalSystemCmmdsQuery HostVsanInternalSystemDeleteVsanObjectsResult
+    HostVsanInternalSystemVsanObjectOperationResult
+    HostVsanInternalSystemVsanPhysicalDiskDiagnosticsResult HostVvolNQN HostVvolVolume
+    HostVvolVolumeHostVvolNQN HostVvolVolumeSpecification HostWwnChangedEvent HostWwnConflictEvent
+    HotSnapshotMoveNotSupported HourlyTaskScheduler HttpFault HttpNfcLeaseCapabilities
+    HttpNfcLeaseDatastoreLeaseInfo HttpNfcLeaseDeviceUrl HttpNfcLeaseHostInfo HttpNfcLeaseInfo
+    HttpNfcLeaseManifestEntry HttpNfcLeaseProbeResult HttpNfcLeaseSourceFile ID IDEDiskNotSupported
+    IORMNotSupportedHostOnDatastore IScsiBootFailureEvent ImportHostAddFailure
+    ImportOperationBulkFault ImportOperationBulkFaultFaultOnImport ImportSpec
+    InUseFeatureManipulationDisallowed InaccessibleDatastore InaccessibleFTMetadataDatastore
+    InaccessibleVFlashSource IncompatibleDefaultDevice IncompatibleHostForFtSecondary
+    IncompatibleHostForVmReplication IncompatibleSetting IncorrectFileType IncorrectHostInformation
+    IncorrectHostInformationEvent IndependentDiskVMotionNotSupported InfoUpgradeEvent
+    InheritablePolicy InsufficientAgentVmsDeployed InsufficientCpuResourcesFault InsufficientDisks
+    InsufficientFailoverResourcesEvent InsufficientFailoverResourcesFault
+    InsufficientGraphicsResourcesFault InsufficientHostCapacityFault
+    InsufficientHostCpuCapacityFault InsufficientHostMemoryCapacityFault
+    InsufficientMemoryResourcesFault InsufficientNetworkCapacity
+    InsufficientNetworkResourcePoolCapacity InsufficientPerCpuCapacity InsufficientResourcesFault
+    InsufficientStandbyCpuResource InsufficientStandbyMemoryResource InsufficientStandbyResource
+    InsufficientStorageIops InsufficientStorageSpace InsufficientVFlashResourcesFault IntExpression
+    IntOption IntPolicy InvalidAffinitySettingFault InvalidArgument InvalidBmcRole InvalidBundle
+    InvalidCAMCertificate InvalidCAMServer InvalidClientCertificate InvalidCollectorVersion
+    InvalidController InvalidDasConfigArgument InvalidDasRestartPriorityForFtVm InvalidDatastore
+    InvalidDatastorePath InvalidDatastoreState InvalidDeviceBacking InvalidDeviceOperation
+    InvalidDeviceSpec InvalidDiskFormat InvalidDrsBehaviorForFtVm InvalidEditionEvent
+    InvalidEditionLicense InvalidEvent InvalidFolder InvalidFormat InvalidGuestLogin
+    InvalidHostConnectionState InvalidHostName InvalidHostState InvalidIndexArgument
+    InvalidIpfixConfig InvalidIpmiLoginInfo InvalidIpmiMacAddress InvalidLicense InvalidLocale
+    InvalidLogin InvalidName InvalidNasCredentials InvalidNetworkInType InvalidNetworkResource
+    InvalidOperationOnSecondaryVm InvalidPowerState InvalidPrivilege InvalidProfileReferenceHost
+    InvalidProperty InvalidPropertyType InvalidPropertyValue InvalidRequest
+    InvalidResourcePoolStructureFault InvalidScheduledTask InvalidSnapshotFormat InvalidState
+    InvalidToken InvalidType InvalidVmConfig InvalidVmState InventoryDescription
+    InventoryHasStandardAloneHosts IoFilterHostIssue IoFilterInfo IoFilterManagerSslTrust
+    IoFilterQueryIssueResult IpAddress IpAddressProfile IpHostnameGeneratorError IpPool
+    IpPoolAssociation IpPoolIpPoolConfigInfo IpPoolManagerIpAllocation IpRange IpRouteProfile
+    IscsiDependencyEntity IscsiFault IscsiFaultInvalidVnic IscsiFaultPnicInUse
+    IscsiFaultVnicAlreadyBound IscsiFaultVnicHasActivePaths IscsiFaultVnicHasMultipleUplinks
+    IscsiFaultVnicHasNoUplinks IscsiFaultVnicHasWrongUplink IscsiFaultVnicInUse
+    IscsiFaultVnicIsLastPath IscsiFaultVnicNotBound IscsiFaultVnicNotFound IscsiMigrationDependency
+    IscsiPortInfo IscsiStatus IsoImageFileInfo IsoImageFileQuery KernelModuleInfo
+    KernelModuleSectionInfo KeyAnyValue KeyNotFound KeyProviderId KeyValue KmipClusterInfo
+    KmipClusterInfoKeyInfo KmipClusterInfoWrappingKeyIdKeyInfo
+    KmipClusterInfoWrappingRotationIntervalKeyInfo KmipServerInfo KmipServerSpec
+    KmipServerSpecKeySpec KmipServerSpecWrappingKeyIdKeySpec
+    KmipServerSpecWrappingRotationIntervalKeySpec KmipServerStatus LargeRDMConversionNotSupported
+    LargeRDMNotSupportedOnDatastore LatencySensitivity LegacyNetworkInterfaceInUse
+    LicenseAssignmentFailed LicenseAssignmentManagerLicenseAssignment LicenseAvailabilityInfo
+    LicenseDiagnostics LicenseDowngradeDisallowed LicenseEntityNotFound LicenseEvent LicenseExpired
+    LicenseExpiredEvent LicenseFeatureInfo LicenseKeyEntityMismatch LicenseManagerEvaluationInfo
+    LicenseManagerLicenseInfo LicenseNonComplianceEvent LicenseReservationInfo LicenseRestricted
+    LicenseRestrictedEvent LicenseServerAvailableEvent LicenseServerSource LicenseServerUnavailable
+    LicenseServerUnavailableEvent LicenseSource LicenseSourceUnavailable LicenseUsageInfo
+    LimitExceeded LinkDiscoveryProtocolConfig LinkLayerDiscoveryProtocolInfo LinkProfile
+    LinuxVolumeNotClean LocalDatastoreCreatedEvent LocalDatastoreInfo LocalLicenseSource
+    LocalTSMEnabledEvent LocalizableMessage LocalizationManagerMessageCatalog LocalizedMethodFault
+    LockerMisconfiguredEvent LockerReconfiguredEvent LogBundlingFailed LongOption LongPolicy
+    MacAddress MacRange MaintenanceModeFileMove ManagedByInfo ManagedEntityEventArgument
+    ManagedObjectNotFound MemoryFileFormatNotSupportedByDatastore MemoryHotPlugNotSupported
+    MemorySizeNotRecommended MemorySizeNotSupported MemorySizeNotSupportedByDatastore
+    MemorySnapshotOnIndependentDisk MethodAction MethodActionArgument MethodAlreadyDisabledFault
+    MethodDescription MethodDisabled MethodFault MethodNotFound MetricAlarmExpression
+    MigrationDisabled MigrationErrorEvent MigrationEvent MigrationFault MigrationFeatureNotSupported
+    MigrationHostErrorEvent MigrationHostWarningEvent MigrationNotReady MigrationResourceErrorEvent
+    MigrationResourceWarningEvent MigrationWarningEvent MismatchedBundle MismatchedNetworkPolicies
+    MismatchedVMotionNetworkNames MissingBmcSupport MissingController MissingIpPool
+    MissingLinuxCustResources MissingNetworkIpConfig MissingObject MissingPowerOffConfiguration
+    MissingPowerOnConfiguration MissingProperty MissingWindowsCustResources
+    MksConnectionLimitReached ModeInfo MonthlyByDayTaskScheduler MonthlyByWeekdayTaskScheduler
+    MonthlyTaskScheduler MountError MtuMatchEvent MtuMismatchEvent MultiWriterNotSupported
+    MultipleCertificatesVerifyFault MultipleCertificatesVerifyFaultThumbprintData
+    MultipleSnapshotsNotSupported NASDatastoreCreatedEvent NamePasswordAuthentication NamespaceFull
+    NamespaceLimitReached NamespaceWriteProtected NasConfigFault NasConnectionLimitReached
+    NasDatastoreInfo NasSessionCredentialConflict NasStorageProfile NasVolumeNotMounted
+    NegatableExpression NetBIOSConfigInfo NetDhcpConfigInfo NetDhcpConfigInfoDhcpOptions
+    NetDhcpConfigSpec NetDhcpConfigSpecDhcpOptionsSpec NetDnsConfigInfo NetDnsConfigSpec
+    NetIpConfigInfo NetIpConfigInfoIpAddress NetIpConfigSpec NetIpConfigSpecIpAddressSpec
+    NetIpRouteConfigInfo NetIpRouteConfigInfoGateway NetIpRouteConfigInfoIpRoute
+    NetIpRouteConfigSpec NetIpRouteConfigSpecGatewaySpec NetIpRouteConfigSpecIpRouteSpec
+    NetIpStackInfo NetIpStackInfoDefaultRouter NetIpStackInfoNetToMedia NetStackInstanceProfile
+    NetworkCopyFault NetworkDisruptedAndConfigRolledBack NetworkEventArgument NetworkInaccessible
+    NetworkPolicyProfile NetworkProfile NetworkProfileDnsConfigProfile NetworkRollbackEvent
+    NetworkSummary NetworksMayNotBeTheSame NicSettingMismatch NoAccessUserEvent
+    NoActiveHostInCluster NoAvailableIp NoClientCertificate NoCompatibleDatastore
+    NoCompatibleHardAffinityHost NoCompatibleHost NoCompatibleHostWithAccessToDevice
+    NoCompatibleSoftAffinityHost NoConnectedDatastore NoDatastoresConfiguredEvent NoDiskFound
+    NoDiskSpace NoDisksToCustomize NoGateway NoGuestHeartbeat NoHost NoHostSuitableForFtSecondary
+    NoLicenseEvent NoLicenseServerConfigured NoMaintenanceModeDrsRecommendationForVM NoPeerHostFound
+    NoPermission NoPermissionEntityPrivileges NoPermissionOnAD NoPermissionOnHost
+    NoPermissionOnNasVolume NoSubjectName NoVcManagedIpConfigured NoVirtualNic NoVmInVApp
+    NodeDeploymentSpec NodeNetworkSpec NonADUserRequired NonHomeRDMVMotionNotSupported
+    NonPersistentDisksNotSupported NonVIWorkloadDetectedOnDatastoreEvent
+    NonVmwareOuiMacNotSupportedHost NotADirectory NotAFile NotAuthenticated NotEnoughCpus
+    NotEnoughLicenses NotEnoughLogicalCpus NotEnoughResourcesToStartVmEvent NotFound NotImplemented
+    NotSupported NotSupportedDeviceForFT NotSupportedHost NotSupportedHostForChecksum
+    NotSupportedHostForVFlash NotSupportedHostForVmcp NotSupportedHostForVmemFile
+    NotSupportedHostForVsan NotSupportedHostInCluster NotSupportedHostInDvs
+    NotSupportedHostInHACluster NotUserConfigurableProperty NsxHostVNicProfile NumPortsProfile
+    NumVirtualCoresPerSocketNotSupported NumVirtualCpusExceedsLimit NumVirtualCpusIncompatible
+    NumVirtualCpusNotSupported NumericRange NvdimmDimmInfo NvdimmGuid NvdimmHealthInfo
+    NvdimmInterleaveSetInfo NvdimmNamespaceCreateSpec NvdimmNamespaceDeleteSpec
+    NvdimmNamespaceDetails NvdimmNamespaceInfo NvdimmPMemNamespaceCreateSpec NvdimmRegionInfo
+    NvdimmSummary NvdimmSystemInfo ObjectContent ObjectSpec ObjectUpdate OnceTaskScheduler
+    OpaqueNetworkCapability OpaqueNetworkSummary OpaqueNetworkTargetInfo OpaqueSwitchProfile
+    OperationDisabledByGuest OperationDisallowedOnHost OperationNotSupportedByGuest OptionDef
+    OptionProfile OptionType OptionValue OrAlarmExpression OutOfBounds OutOfSyncDvsHost OvfAttribute
+    OvfConnectedDevice OvfConnectedDeviceFloppy OvfConnectedDeviceIso OvfConstraint
+    OvfConsumerCallbackFault OvfConsumerCommunicationError OvfConsumerFault
+    OvfConsumerInvalidSection OvfConsumerOstNode OvfConsumerOvfSection OvfConsumerPowerOnFault
+    OvfConsumerUndeclaredSection OvfConsumerUndefinedPrefix OvfConsumerValidationFault
+    OvfCpuCompatibility OvfCpuCompatibilityCheckNotSupported OvfCreateDescriptorParams
+    OvfCreateDescriptorResult OvfCreateImportSpecParams OvfCreateImportSpecResult
+    OvfDatastoreMapping OvfDeploymentOption OvfDiskMappingNotFound OvfDiskOrderConstraint
+    OvfDuplicateElement OvfDuplicatedElementBoundary OvfDuplicatedPropertyIdExport
+    OvfDuplicatedPropertyIdImport OvfElement OvfElementInvalidValue OvfExport OvfExportFailed
+    OvfFault OvfFile OvfFileItem OvfHardwareCheck OvfHardwareExport OvfHostResourceConstraint
+    OvfHostValueNotParsed OvfImport OvfImportFailed OvfImportParams OvfInternalError
+    OvfInvalidPackage OvfInvalidValue OvfInvalidValueConfiguration OvfInvalidValueEmpty
+    OvfInvalidValueFormatMalformed OvfInvalidValueReference OvfInvalidVmName OvfManagerCommonParams
+    OvfMappedOsId OvfMissingAttribute OvfMissingElement OvfMissingElementNormalBoundary
+    OvfMissingHardware OvfNetworkInfo OvfNetworkMapping OvfNetworkMappingNotSupported OvfNoHostNic
+    OvfNoSpaceOnController OvfNoSupportedHardwareFamily OvfOptionInfo OvfParseDescriptorParams
+    OvfParseDescriptorResult OvfProperty OvfPropertyExport OvfPropertyNetwork
+    OvfPropertyNetworkExport OvfPropertyQualifier OvfPropertyQualifierDuplicate
+    OvfPropertyQualifierIgnored OvfPropertyType OvfPropertyValue OvfResourceMap
+    OvfStorageProfileMapping OvfSystemFault OvfToXmlUnsupportedElement OvfUnableToExportDisk
+    OvfUnexpectedElement OvfUnknownDevice OvfUnknownDeviceBacking OvfUnknownEntity
+    OvfUnsupportedAttribute OvfUnsupportedAttributeValue OvfUnsupportedDeviceBackingInfo
+    OvfUnsupportedDeviceBackingOption OvfUnsupportedDeviceExport OvfUnsupportedDiskProvisioning
+    OvfUnsupportedElement OvfUnsupportedElementValue OvfUnsupportedPackage OvfUnsupportedSection
+    OvfUnsupportedSubType OvfUnsupportedType OvfValidateHostParams OvfValidateHostResult
+    OvfWrongElement OvfWrongNamespace OvfXmlFormat PMemDatastoreInfo ParaVirtualSCSIController
+    ParaVirtualSCSIControllerOption PassiveNodeDeploymentSpec PassiveNodeNetworkSpec PasswordExpired
+    PasswordField PatchAlreadyInstalled PatchBinariesNotFound PatchInstallFailed PatchIntegrityError
+    PatchMetadataCorrupted PatchMetadataInvalid PatchMetadataNotFound PatchMissingDependencies
+    PatchNotApplicable PatchSuperseded PerfCompositeMetric PerfCounterInfo PerfEntityMetric
+    PerfEntityMetricBase PerfEntityMetricCSV PerfInterval PerfMetricId PerfMetricIntSeries
+    PerfMetricSeries PerfMetricSeriesCSV PerfProviderSummary PerfQuerySpec PerfSampleInfo
+    PerformanceDescription PerformanceManagerCounterLevelMapping PerformanceStatisticsDescription
+    Permission PermissionAddedEvent PermissionEvent PermissionProfile PermissionRemovedEvent
+    PermissionUpdatedEvent PhysCompatRDMNotSupported PhysicalNic PhysicalNicCdpDeviceCapability
+    PhysicalNicCdpInfo PhysicalNicConfig PhysicalNicHint PhysicalNicHintInfo PhysicalNicIpHint
+    PhysicalNicLinkInfo PhysicalNicNameHint PhysicalNicProfile PhysicalNicSpec PinnedCertificate
+    PlaceVmsXClusterSpecCandidateNetworks PlacementAction PlacementAffinityRule PlacementRankResult
+    PlacementRankSpec PlacementResult PlacementSpec PlatformConfigFault PnicUplinkProfile
+    PodDiskLocator PodStorageDrsEntry PodVMInfo PodVMOverheadInfo PolicyOption PortGroupProfile
+    PosixUserSearchResult PowerOnFtSecondaryFailed PowerOnFtSecondaryTimedout PowerSystemCapability
+    PowerSystemInfo PrivilegeAvailability PrivilegePolicyDef ProductComponentInfo
+    ProfileApplyProfileElement ProfileApplyProfileProperty ProfileAssociatedEvent
+    ProfileChangedEvent ProfileCompositeExpression ProfileCompositePolicyOptionMetadata
+    ProfileConfigInfo ProfileCreateSpec ProfileCreatedEvent ProfileDeferredPolicyOptionParameter
+    ProfileDescription ProfileDescriptionSection ProfileDissociatedEvent ProfileEvent
+    ProfileEventArgument ProfileExecuteError ProfileExecuteResult ProfileExpression
+    ProfileExpressionMetadata ProfileMetadata ProfileMetadataProfileOperationMessage
+    ProfileMetadataProfileSortSpec ProfileParameterMetadata
+    ProfileParameterMetadataParameterRelationMetadata ProfilePolicy ProfilePolicyMetadata
+    ProfilePolicyOptionMetadata ProfileProfileStructure ProfileProfileStructureProperty
+    ProfilePropertyPath ProfileReferenceHostChangedEvent ProfileRemovedEvent
+    ProfileSerializedCreateSpec ProfileSimpleExpression ProfileUpdateFailed
+    ProfileUpdateFailedUpdateFailure PropertyChange PropertyFilterSpec PropertyFilterUpdate
+    PropertySpec QuarantineModeFault QuestionPending QuiesceDatastoreIOForHAFailed
+    RDMConversionNotSupported RDMNotPreserved RDMNotSupported RDMNotSupportedOnDatastore
+    RDMPointsToInaccessibleDisk RawDiskNotSupported ReadHostResourcePoolTreeFailed
+    ReadOnlyDisksWithLegacyDestination RebootRequired RecordReplayDisabled RecoveryEvent
+    RecurrentTaskScheduler Relation RemoteDeviceNotSupported RemoteTSMEnabledEvent RemoveFailed
+    ReplicationConfigFault ReplicationConfigSpec ReplicationDiskConfigFault ReplicationFault
+    ReplicationGroupId ReplicationIncompatibleWithFT ReplicationInfoDiskSettings
+    ReplicationInvalidOptions ReplicationNotSupportedOnHost ReplicationSpec ReplicationVmConfigFault
+    ReplicationVmFault ReplicationVmInProgressFault ReplicationVmProgressInfo RequestCanceled
+    ResourceAllocationInfo ResourceAllocationOption ResourceConfigOption ResourceConfigSpec
+    ResourceInUse ResourceNotAvailable ResourcePoolCreatedEvent ResourcePoolDestroyedEvent
+    ResourcePoolEvent ResourcePoolEventArgument ResourcePoolMovedEvent ResourcePoolQuickStats
+    ResourcePoolReconfiguredEvent ResourcePoolResourceUsage ResourcePoolRuntimeInfo
+    ResourcePoolSummary ResourceViolatedEvent RestrictedByAdministrator RestrictedVersion
+    RetrieveOptions RetrieveResult RetrieveVStorageObjSpec RoleAddedEvent RoleEvent
+    RoleEventArgument RoleRemovedEvent RoleUpdatedEvent RollbackEvent RollbackFailure RuleViolation
+    RunScriptAction RuntimeFault SAMLTokenAuthentication SDDCBase SSLDisabledFault SSLVerifyFault
+    SSPIAuthentication SSPIChallenge ScheduledHardwareUpgradeInfo ScheduledTaskCompletedEvent
+    ScheduledTaskCreatedEvent ScheduledTaskDescription ScheduledTaskDetail
+    ScheduledTaskEmailCompletedEvent ScheduledTaskEmailFailedEvent ScheduledTaskEvent
+    ScheduledTaskEventArgument ScheduledTaskFailedEvent ScheduledTaskInfo
+    ScheduledTaskReconfiguredEvent ScheduledTaskRemovedEvent ScheduledTaskSpec
+    ScheduledTaskStartedEvent ScsiLun ScsiLunCapabilities ScsiLunDescriptor ScsiLunDurableName
+    SeSparseVirtualDiskSpec SearchIndexFilter SearchIndexIterationSpec SearchIndexOptionalValue
+    SearchIndexPredicate SearchIndexQuerySpec SearchIndexResourceItem SearchIndexResultSet
+    SecondaryVmAlreadyDisabled SecondaryVmAlreadyEnabled SecondaryVmAlreadyRegistered
+    SecondaryVmNotRegistered SecurityError SecurityProfile SelectionSet SelectionSpec
+    SendEmailAction SendSNMPAction ServerLicenseExpiredEvent ServerStartedSessionEvent
+    ServiceConsolePortGroupProfile ServiceConsoleReservationInfo ServiceContent ServiceLocator
+    ServiceLocatorCredential ServiceLocatorNamePassword ServiceLocatorSAMLCredential
+    ServiceManagerServiceInfo ServiceProfile SessionEvent SessionManagerGenericServiceTicket
+    SessionManagerHttpServiceRequestSpec SessionManagerLocalTicket SessionManagerServiceRequestSpec
+    SessionManagerVmomiServiceRequestSpec SessionNotFound SessionTerminatedEvent
+    SharedBusControllerNotSupported SharesInfo SharesOption ShrinkDiskFault SingleIp SingleMac
+    SiteInfo SnapshotCloneNotSupported SnapshotCopyNotSupported SnapshotDisabled SnapshotFault
+    SnapshotIncompatibleDeviceInVm SnapshotLocked SnapshotMoveFromNonHomeNotSupported
+    SnapshotMoveNotSupported SnapshotMoveToNonHomeNotSupported SnapshotNoChange SnapshotRevertIssue
+    SnapshotSelectionSpec SoftRuleVioCorrectionDisallowed SoftRuleVioCorrectionImpact
+    SoftwarePackage SoftwarePackageCapability SolutionUserRequired SourceNodeSpec
+    SsdDiskNotAvailable StateAlarmExpression StaticRouteProfile StorageDrsAutomationConfig
+    StorageDrsCannotMoveDiskInMultiWriterMode StorageDrsCannotMoveFTVm
+    StorageDrsCannotMoveIndependentDisk StorageDrsCannotMoveManuallyPlacedSwapFile
+    StorageDrsCannotMoveManuallyPlacedVm StorageDrsCannotMoveSharedDisk StorageDrsCannotMoveTemplate
+    StorageDrsCannotMoveVmInUserFolder StorageDrsCannotMoveVmWithMountedCDROM
+    StorageDrsCannotMoveVmWithNoFilesInLayout StorageDrsConfigInfo StorageDrsConfigSpec
+    StorageDrsDatacentersCannotShareDatastore StorageDrsDisabledOnVm StorageDrsHbrDiskNotMovable
+    StorageDrsHmsMoveInProgress StorageDrsHmsUnreachable StorageDrsIoLoadBalanceConfig
+    StorageDrsIolbDisabledInternally StorageDrsOptionSpec StorageDrsPlacementRankVmSpec
+    StorageDrsPodConfigInfo StorageDrsPodConfigSpec StorageDrsPodSelectionSpec
+    StorageDrsRelocateDisabled StorageDrsSpaceLoadBalanceConfig StorageDrsStaleHmsCollection
+    StorageDrsUnableToMoveFiles StorageDrsVmConfigInfo StorageDrsVmConfigSpec
+    StorageIOAllocationInfo StorageIOAllocationOption StorageIORMConfigOption StorageIORMConfigSpec
+    StorageIORMInfo StorageMigrationAction StoragePerformanceSummary StoragePlacementAction
+    StoragePlacementResult StoragePlacementSpec StoragePodSummary StorageProfile StorageRequirement
+    StorageResourceManagerStorageProfileStatistics StorageVMotionNotSupported
+    StorageVmotionIncompatible StringExpression StringOption StringPolicy StructuredCustomizations
+    SubnetInfo SubnetInfoFolderInfo SuspendedRelocateNotSupported SwapDatastoreNotWritableOnHost
+    SwapDatastoreUnset SwapPlacementOverrideNotSupported SwitchIpUnset SwitchNotInUpgradeMode
+    SystemError SystemEventInfo Tag TagId TagIdNameId TagSpec TaskDescription TaskEvent
+    TaskFilterSpec TaskFilterSpecByEntity TaskFilterSpecByTime TaskFilterSpecByUsername
+    TaskInProgress TaskInfo TaskInfoFilterSpec TaskInfoFilterSpecFilterTaskResults
+    TaskManagerTaskViewSpec TaskManagerViewByStartId TaskReason TaskReasonAlarm TaskReasonSchedule
+    TaskReasonSystem TaskReasonUser TaskScheduler TaskTimeoutEvent TeamingMatchEvent
+    TeamingMisMatchEvent TemplateBeingUpgradedEvent TemplateConfigFileInfo TemplateConfigFileQuery
+    TemplateUpgradeEvent TemplateUpgradeFailedEvent TemplateUpgradedEvent TgwEventArgument
+    ThirdPartyLicenseAssignmentFailed TicketedSessionAuthentication TimedOutHostOperationEvent
+    Timedout TooManyConcurrentNativeClones TooManyConsecutiveOverrides TooManyDevices
+    TooManyDisksOnLegacyHost TooManyGuestLogons TooManyHosts TooManyNativeCloneLevels
+    TooManyNativeClonesOnFile TooManySnapshotLevels ToolsAlreadyUpgraded
+    ToolsAutoUpgradeNotSupported ToolsConfigInfo ToolsConfigInfoToolsLastInstallInfo
+    ToolsImageCopyFailed ToolsImageNotAvailable ToolsImageSignatureCheckFailed
+    ToolsInstallationInProgress ToolsUnavailable ToolsUpgradeCancelled TransitGatewayConfigInfo
+    TransitGatewayConfigSpec TransitGatewayCreateSpec TraversalSpec TypeDescription
+    UnSupportedDatastoreForVFlash UncommittedUndoableDisk UnconfiguredPropertyValue
+    UncustomizableGuest UnexpectedCustomizationFault UnexpectedFault UnlicensedVirtualMachinesEvent
+    UnlicensedVirtualMachinesFoundEvent UnrecognizedHost UnsharedSwapVMotionNotSupported
+    UnsupportedDatastore UnsupportedGuest UnsupportedVimApiVersion UnsupportedVmxLocation
+    UntrustedCertificate UnusedVirtualDiskBlocksNotScrubbed UpdateSet
+    UpdateVirtualMachineFilesResult UpdateVirtualMachineFilesResultFailedVmFileInfo
+    UpdatedAgentBeingRestartedEvent UpgradeEvent UplinkPortMtuNotSupportEvent
+    UplinkPortMtuSupportEvent UplinkPortVlanTrunkedEvent UplinkPortVlanUntrunkedEvent
+    UsbScanCodeSpec UsbScanCodeSpecKeyEvent UsbScanCodeSpecModifierType UserAssignedToGroup
+    UserGroupProfile UserInputRequiredParameterMetadata UserLoginSessionEvent UserLogoutSessionEvent
+    UserNotFound UserPasswordChanged UserPrivilegeResult UserProfile UserSearchResult UserSession
+    UserUnassignedFromGroup UserUpgradeEvent VASAStorageArray VASAStorageArrayDiscoveryFcTransport
+    VASAStorageArrayDiscoveryIpTransport VASAStorageArrayDiscoverySvcInfo VAppCloneSpec
+    VAppCloneSpecNetworkMappingPair VAppCloneSpecResourceMap VAppConfigFault VAppConfigInfo
+    VAppConfigSpec VAppEntityConfigInfo VAppIPAssignmentInfo VAppNotRunning VAppOperationInProgress
+    VAppOvfSectionInfo VAppOvfSectionSpec VAppProductInfo VAppProductSpec VAppPropertyFault
+    VAppPropertyInfo VAppPropertySpec VAppTaskInProgress VFlashCacheHotConfigNotSupported
+    VFlashModuleNotSupported VFlashModuleVersionIncompatible VMFSDatastoreCreatedEvent
+    VMFSDatastoreExpandedEvent VMFSDatastoreExtendedEvent VMINotSupported VMOnConflictDVPort
+    VMOnVirtualIntranet VMotionAcrossNetworkNotSupported VMotionInterfaceIssue
+    VMotionLicenseExpiredEvent VMotionLinkCapacityLow VMotionLinkDown VMotionNotConfigured
+    VMotionNotLicensed VMotionNotSupported VMotionProtocolIncompatible VMwareDVSConfigInfo
+    VMwareDVSConfigSpec VMwareDVSFeatureCapability VMwareDVSHealthCheckCapability
+    VMwareDVSHealthCheckConfig VMwareDVSMtuHealthCheckResult VMwareDVSPortSetting
+    VMwareDVSPortgroupPolicy VMwareDVSPvlanConfigSpec VMwareDVSPvlanMapEntry
+    VMwareDVSTeamingHealthCheckConfig VMwareDVSTeamingHealthCheckResult
+    VMwareDVSVlanHealthCheckResult VMwareDVSVlanMtuHealthCheckConfig VMwareDVSVspanCapability
+    VMwareDVSVspanConfigSpec VMwareDvsDpuCapability VMwareDvsIpfixCapability VMwareDvsLacpCapability
+    VMwareDvsLacpGroupConfig VMwareDvsLacpGroupSpec VMwareDvsLagIpfixConfig VMwareDvsLagVlanConfig
+    VMwareDvsMtuCapability VMwareDvsPerfNicOffloadCapability VMwareDvsSystemTrafficCapabilities
+    VMwareIpfixConfig VMwareUplinkLacpPolicy VMwareUplinkPortOrderPolicy VMwareVspanPort
+    VMwareVspanSession VSANStretchedClusterHostVirtualApplianceStatus VStorageObject
+    VStorageObjectAssociations VStorageObjectAssociationsVmDiskAssociations
+    VStorageObjectAttachResult VStorageObjectAttachSpec VStorageObjectConfigInfo
+    VStorageObjectReconcileResult VStorageObjectReconcileResultInvalidDiskPath
+    VStorageObjectReconcileResultReconcileDetail VStorageObjectReconcileSpec VStorageObjectSnapshot
+    VStorageObjectSnapshotDetails VStorageObjectSnapshotInfo
+    VStorageObjectSnapshotInfoVStorageObjectSnapshot VStorageObjectStateInfo VVolHostPE
+    VVolVmConfigFileUpdateResult VVolVmConfigFileUpdateResultFailedVmConfigFileInfo
+    VasaProviderContainerSpec VcAgentUninstallFailedEvent VcAgentUninstalledEvent
+    VcAgentUpgradeFailedEvent VcAgentUpgradedEvent VchaClusterConfigInfo VchaClusterConfigSpec
+    VchaClusterDeploymentSpec VchaClusterHealth VchaClusterNetworkSpec VchaClusterRuntimeInfo
+    VchaNodeRuntimeInfo VimAccountPasswordChangedEvent VimClusterVSANPreferredFaultDomainInfo
+    VimClusterVSANStretchedClusterCapability VimClusterVSANStretchedClusterFaultDomainConfig
+    VimClusterVSANWitnessHostInfo VimClusterVsanDiskMappingsConfigSpec VimClusterVsanFaultDomainSpec
+    VimClusterVsanFaultDomainsConfigSpec VimClusterVsanHostDiskMapping VimClusterVsanWitnessSpec
+    VimFault VimHostVSANStretchedClusterHostCapability VimVasaProvider VimVasaProviderInfo
+    VimVasaProviderStatePerArray VimVasaProviderVirtualHostConfig VimVsanDataEfficiencyCapacityState
+    VimVsanHostDiskMapInfoEx VimVsanHostDiskMappingCreationSpec
+    VimVsanHostVsanDiskManagementSystemCapability VimVsanHostVsanHostCapability VimVsanReconfigSpec
+    VirtualAHCIController VirtualAHCIControllerOption VirtualAppImportSpec VirtualAppLinkInfo
+    VirtualAppSummary VirtualBusLogicController VirtualBusLogicControllerOption VirtualCdrom
+    VirtualCdromAtapiBackingInfo VirtualCdromAtapiBackingOption VirtualCdromIsoBackingInfo
+    VirtualCdromIsoBackingOption VirtualCdromOption VirtualCdromPassthroughBackingInfo
+    VirtualCdromPassthroughBackingOption VirtualCdromRemoteAtapiBackingInfo
+    VirtualCdromRemoteAtapiBackingOption VirtualCdromRemotePassthroughBackingInfo
+    VirtualCdromRemotePassthroughBackingOption VirtualController VirtualControllerOption
+    VirtualDevice VirtualDeviceBackingInfo VirtualDeviceBackingOption VirtualDeviceBusSlotInfo
+    VirtualDeviceBusSlotOption VirtualDeviceConfigSpec VirtualDeviceConfigSpecBackingSpec
+    VirtualDeviceConnectInfo VirtualDeviceConnectOption VirtualDeviceDeviceBackingInfo
+    VirtualDeviceDeviceBackingOption VirtualDeviceDeviceGroupInfo VirtualDeviceFileBackingInfo
+    VirtualDeviceFileBackingOption VirtualDeviceOption VirtualDevicePciBusSlotInfo
+    VirtualDevicePipeBackingInfo VirtualDevicePipeBackingOption VirtualDeviceRemoteDeviceBackingInfo
+    VirtualDeviceRemoteDeviceBackingOption VirtualDeviceURIBackingInfo VirtualDeviceURIBackingOption
+    VirtualDisk VirtualDiskAntiAffinityRuleSpec VirtualDiskBlocksNotFullyProvisioned
+    VirtualDiskConfigSpec VirtualDiskDeltaDiskFormatsSupported VirtualDiskFlatVer1BackingInfo
+    VirtualDiskFlatVer1BackingOption VirtualDiskFlatVer2BackingInfo VirtualDiskFlatVer2BackingOption
+    VirtualDiskId VirtualDiskLocalPMemBackingInfo VirtualDiskLocalPMemBackingOption
+    VirtualDiskModeNotSupported VirtualDiskOption VirtualDiskOptionVFlashCacheConfigOption
+    VirtualDiskPartitionedRawDiskVer2BackingInfo VirtualDiskPartitionedRawDiskVer2BackingOption
+    VirtualDiskRawDiskMappingVer1BackingInfo VirtualDiskRawDiskMappingVer1BackingOption
+    VirtualDiskRawDiskVer2BackingInfo VirtualDiskRawDiskVer2BackingOption VirtualDiskRuleSpec
+    VirtualDiskSeSparseBackingInfo VirtualDiskSeSparseBackingOption VirtualDiskSparseVer1BackingInfo
+    VirtualDiskSparseVer1BackingOption VirtualDiskSparseVer2BackingInfo
+    VirtualDiskSparseVer2BackingOption VirtualDiskSpec VirtualDiskVFlashCacheConfigInfo VirtualE1000
+    VirtualE1000Option VirtualE1000e VirtualE1000eOption VirtualEnsoniq1371 VirtualEnsoniq1371Option
+    VirtualEthernetCard VirtualEthernetCardDVPortBackingOption
+    VirtualEthernetCardDistributedVirtualPortBackingInfo VirtualEthernetCardLegacyNetworkBackingInfo
+    VirtualEthernetCardLegacyNetworkBackingOption VirtualEthernetCardNetworkBackingInfo
+    VirtualEthernetCardNetworkBackingOption VirtualEthernetCardNotSupported
+    VirtualEthernetCardOpaqueNetworkBackingInfo VirtualEthernetCardOpaqueNetworkBackingOption
+    VirtualEthernetCardOption VirtualEthernetCardResourceAllocation VirtualFloppy
+    VirtualFloppyDeviceBackingInfo VirtualFloppyDeviceBackingOption VirtualFloppyImageBackingInfo
+    VirtualFloppyImageBackingOption VirtualFloppyOption VirtualFloppyRemoteDeviceBackingInfo
+    VirtualFloppyRemoteDeviceBackingOption VirtualHardware VirtualHardwareCompatibilityIssue
+    VirtualHardwareOption VirtualHardwareVersionNotSupported VirtualHdAudioCard
+    VirtualHdAudioCardOption VirtualIDEController VirtualIDEControllerOption VirtualKeyboard
+    VirtualKeyboardOption VirtualLsiLogicController VirtualLsiLogicControllerOption
+    VirtualLsiLogicSASController VirtualLsiLogicSASControllerOption VirtualMachineAffinityInfo
+    VirtualMachineBaseIndependentFilterSpec VirtualMachineBootOptions
+    VirtualMachineBootOptionsBootableCdromDevice VirtualMachineBootOptionsBootableDevice
+    VirtualMachineBootOptionsBootableDiskDevice VirtualMachineBootOptionsBootableEthernetDevice
+    VirtualMachineBootOptionsBootableFloppyDevice VirtualMachineCapability VirtualMachineCdromInfo
+    VirtualMachineCertThumbprint VirtualMachineCloneSpec VirtualMachineConfigInfo
+    VirtualMachineConfigInfoDatastoreUrlPair VirtualMachineConfigInfoOverheadInfo
+    VirtualMachineConfigOption VirtualMachineConfigOptionDescriptor VirtualMachineConfigSpec
+    VirtualMachineConfigSummary VirtualMachineConnection VirtualMachineConsolePreferences
+    VirtualMachineContentLibraryItemInfo VirtualMachineCpuIdInfoSpec VirtualMachineDatastoreInfo
+    VirtualMachineDatastoreVolumeOption VirtualMachineDefaultPowerOpInfo
+    VirtualMachineDefaultProfileSpec VirtualMachineDefinedProfileSpec
+    VirtualMachineDeviceRuntimeInfo VirtualMachineDeviceRuntimeInfoDeviceRuntimeState
+    VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeState VirtualMachineDiskDeviceInfo
+    VirtualMachineDisplayTopology VirtualMachineDvxClassInfo VirtualMachineDynamicPassthroughInfo
+    VirtualMachineEmptyIndependentFilterSpec VirtualMachineEmptyProfileSpec
+    VirtualMachineFeatureRequirement VirtualMachineFileInfo VirtualMachineFileLayout
+    VirtualMachineFileLayoutDiskLayout VirtualMachineFileLayoutEx
+    VirtualMachineFileLayoutExDiskLayout VirtualMachineFileLayoutExDiskUnit
+    VirtualMachineFileLayoutExFileInfo VirtualMachineFileLayoutExSnapshotLayout
+    VirtualMachineFileLayoutSnapshotLayout VirtualMachineFlagInfo VirtualMachineFloppyInfo
+    VirtualMachineForkConfigInfo VirtualMachineGuestIntegrityInfo
+    VirtualMachineGuestMonitoringModeInfo VirtualMachineGuestQuiesceSpec
+    VirtualMachineGuestRebootStatus VirtualMachineGuestSummary VirtualMachineIdeDiskDeviceInfo
+    VirtualMachineIdeDiskDevicePartitionInfo VirtualMachineImportSpec
+    VirtualMachineIndependentFilterSpec VirtualMachineInstantCloneSpec
+    VirtualMachineLegacyNetworkSwitchInfo VirtualMachineMemoryReservationInfo
+    VirtualMachineMemoryReservationSpec VirtualMachineMessage
+    VirtualMachineMetadataManagerVmMetadata VirtualMachineMetadataManagerVmMetadataInput
+    VirtualMachineMetadataManagerVmMetadataOwner VirtualMachineMetadataManagerVmMetadataResult
+    VirtualMachineMksConnection VirtualMachineMksTicket VirtualMachineNetworkInfo
+    VirtualMachineNetworkShaperInfo VirtualMachineParallelInfo VirtualMachinePciPassthroughInfo
+    VirtualMachinePciSharedGpuPassthroughInfo VirtualMachinePrecisionClockInfo
+    VirtualMachineProfileDetails VirtualMachineProfileDetailsDiskProfileDetails
+    VirtualMachineProfileRawData VirtualMachineProfileSpec VirtualMachinePropertyRelation
+    VirtualMachineQuestionInfo VirtualMachineQuickStats VirtualMachineQuickStatsMemoryTierStats
+    VirtualMachineRelocateSpec VirtualMachineRelocateSpecDiskLocator
+    VirtualMachineRelocateSpecDiskLocatorBackingSpec VirtualMachineRuntimeInfo
+    VirtualMachineRuntimeInfoDasProtectionState VirtualMachineScsiDiskDeviceInfo
+    VirtualMachineScsiPassthroughInfo VirtualMachineSerialInfo VirtualMachineSgxInfo
+    VirtualMachineSgxTargetInfo VirtualMachineSnapshotInfo VirtualMachineSnapshotTree
+    VirtualMachineSoundInfo VirtualMachineSriovDevicePoolInfo VirtualMachineSriovInfo
+    VirtualMachineSriovNetworkDevicePoolInfo VirtualMachineStorageInfo VirtualMachineStorageSummary
+    VirtualMachineSummary VirtualMachineTargetInfo VirtualMachineTicket
+    VirtualMachineUsageOnDatastore VirtualMachineUsbInfo VirtualMachineVFlashModuleInfo
+    VirtualMachineVMCIDevice VirtualMachineVMCIDeviceFilterInfo VirtualMachineVMCIDeviceFilterSpec
+    VirtualMachineVMCIDeviceOption VirtualMachineVMCIDeviceOptionFilterSpecOption
+    VirtualMachineVMIROM VirtualMachineVMotionStunTimeInfo VirtualMachineVcpuConfig
+    VirtualMachineVendorDeviceGroupInfo VirtualMachineVendorDeviceGroupInfoComponentDeviceInfo
+    VirtualMachineVgpuDeviceInfo VirtualMachineVgpuProfileInfo VirtualMachineVideoCard
+    VirtualMachineVirtualDeviceGroups VirtualMachineVirtualDeviceGroupsDeviceGroup
+    VirtualMachineVirtualDeviceGroupsVendorDeviceGroup VirtualMachineVirtualDeviceSwap
+    VirtualMachineVirtualDeviceSwapDeviceSwapInfo VirtualMachineVirtualNuma
+    VirtualMachineVirtualNumaInfo VirtualMachineVirtualPMem VirtualMachineWindowsQuiesceSpec
+    VirtualMachineWipeResult VirtualNVDIMM VirtualNVDIMMBackingInfo VirtualNVDIMMController
+    VirtualNVDIMMControllerOption VirtualNVDIMMOption VirtualNVMEController
+    VirtualNVMEControllerOption VirtualNicManagerNetConfig VirtualPCIController
+    VirtualPCIControllerOption VirtualPCIPassthrough VirtualPCIPassthroughAllowedDevice
+    VirtualPCIPassthroughDeviceBackingInfo VirtualPCIPassthroughDeviceBackingOption
+    VirtualPCIPassthroughDvxBackingInfo VirtualPCIPassthroughDvxBackingOption
+    VirtualPCIPassthroughDynamicBackingInfo VirtualPCIPassthroughDynamicBackingOption
+    VirtualPCIPassthroughOption VirtualPCIPassthroughPluginBackingInfo
+    VirtualPCIPassthroughPluginBackingOption VirtualPCIPassthroughVmiopBackingInfo
+    VirtualPCIPassthroughVmiopBackingOption VirtualPCNet32 VirtualPCNet32Option VirtualPS2Controller
+    VirtualPS2ControllerOption VirtualParallelPort VirtualParallelPortDeviceBackingInfo
+    VirtualParallelPortDeviceBackingOption VirtualParallelPortFileBackingInfo
+    VirtualParallelPortFileBackingOption VirtualParallelPortOption VirtualPointingDevice
+    VirtualPointingDeviceBackingOption VirtualPointingDeviceDeviceBackingInfo
+    VirtualPointingDeviceOption VirtualPrecisionClock VirtualPrecisionClockOption
+    VirtualPrecisionClockSystemClockBackingInfo VirtualPrecisionClockSystemClockBackingOption
+    VirtualSATAController VirtualSATAControllerOption VirtualSCSIController
+    VirtualSCSIControllerOption VirtualSCSIPassthrough VirtualSCSIPassthroughDeviceBackingInfo
+    VirtualSCSIPassthroughDeviceBackingOption VirtualSCSIPassthroughOption VirtualSIOController
+    VirtualSIOControllerOption VirtualSerialPort VirtualSerialPortDeviceBackingInfo
+    VirtualSerialPortDeviceBackingOption VirtualSerialPortFileBackingInfo
+    VirtualSerialPortFileBackingOption VirtualSerialPortOption VirtualSerialPortPipeBackingInfo
+    VirtualSerialPortPipeBackingOption VirtualSerialPortThinPrintBackingInfo
+    VirtualSerialPortThinPrintBackingOption VirtualSerialPortURIBackingInfo
+    VirtualSerialPortURIBackingOption VirtualSoundBlaster16 VirtualSoundBlaster16Option
+    VirtualSoundCard VirtualSoundCardDeviceBackingInfo VirtualSoundCardDeviceBackingOption
+    VirtualSoundCardOption VirtualSriovEthernetCard VirtualSriovEthernetCardOption
+    VirtualSriovEthernetCardSriovBackingInfo VirtualSriovEthernetCardSriovBackingOption
+    VirtualSwitchProfile VirtualSwitchSelectionProfile VirtualTPM VirtualTPMOption VirtualUSB
+    VirtualUSBController VirtualUSBControllerOption VirtualUSBControllerPciBusSlotInfo
+    VirtualUSBOption VirtualUSBRemoteClientBackingInfo VirtualUSBRemoteClientBackingOption
+    VirtualUSBRemoteHostBackingInfo VirtualUSBRemoteHostBackingOption VirtualUSBUSBBackingInfo
+    VirtualUSBUSBBackingOption VirtualUSBXHCIController VirtualUSBXHCIControllerOption
+    VirtualVMIROMOption VirtualVideoCardOption VirtualVmxnet VirtualVmxnet2 VirtualVmxnet2Option
+    VirtualVmxnet3 VirtualVmxnet3Option VirtualVmxnet3OptionStrictLatencyConfigOption
+    VirtualVmxnet3StrictLatencyConfig VirtualVmxnet3Vrdma VirtualVmxnet3VrdmaOption
+    VirtualVmxnetOption VirtualWDT VirtualWDTOption VlanProfile VmAcquiredMksTicketEvent
+    VmAcquiredTicketEvent VmAlreadyExistsInDatacenter VmAutoRenameEvent VmBeingClonedEvent
+    VmBeingClonedNoFolderEvent VmBeingCreatedEvent VmBeingDeployedEvent VmBeingHotMigratedEvent
+    VmBeingMigratedEvent VmBeingRelocatedEvent VmCloneEvent VmCloneFailedEvent VmClonedEvent
+    VmConfigFault VmConfigFileEncryptionInfo VmConfigFileInfo VmConfigFileQuery
+    VmConfigFileQueryFilter VmConfigFileQueryFlags VmConfigIncompatibleForFaultTolerance
+    VmConfigIncompatibleForRecordReplay VmConfigInfo VmConfigMissingEvent VmConfigSpec
+    VmConnectedEvent VmCreatedEvent VmDasBeingResetEvent VmDasBeingResetWithScreenshotEvent
+    VmDasResetFailedEvent VmDasUpdateErrorEvent VmDasUpdateOkEvent VmDateRolledBackEvent
+    VmDeployFailedEvent VmDeployedEvent VmDisconnectedEvent VmDiscoveredEvent VmDiskFailedEvent
+    VmDiskFileEncryptionInfo VmDiskFileInfo VmDiskFileQuery VmDiskFileQueryFilter
+    VmDiskFileQueryFlags VmEmigratingEvent VmEndRecordingEvent VmEndReplayingEvent VmEvent
+    VmEventArgument VmFailedMigrateEvent VmFailedRelayoutEvent VmFailedRelayoutOnVmfs2DatastoreEvent
+    VmFailedStartingSecondaryEvent VmFailedToPowerOffEvent VmFailedToPowerOnEvent
+    VmFailedToRebootGuestEvent VmFailedToResetEvent VmFailedToShutdownGuestEvent
+    VmFailedToStandbyGuestEvent VmFailedToSuspendEvent VmFailedUpdatingSecondaryConfig
+    VmFailoverFailed VmFaultToleranceConfigIssue VmFaultToleranceConfigIssueWrapper
+    VmFaultToleranceInvalidFileBacking VmFaultToleranceIssue VmFaultToleranceOpIssuesList
+    VmFaultToleranceStateChangedEvent VmFaultToleranceTooManyFtVcpusOnHost
+    VmFaultToleranceTooManyVMsOnHost VmFaultToleranceTurnedOffEvent
+    VmFaultToleranceVmTerminatedEvent VmGuestOSCrashedEvent VmGuestRebootEvent VmGuestShutdownEvent
+    VmGuestStandbyEvent VmHealthMonitoringStateChangedEvent VmHostAffinityRuleViolation
+    VmInstanceUuidAssignedEvent VmInstanceUuidChangedEvent VmInstanceUuidConflictEvent
+    VmLimitLicense VmLogFileInfo VmLogFileQuery VmMacAssignedEvent VmMacChangedEvent
+    VmMacConflictEvent VmMaxFTRestartCountReached VmMaxRestartCountReached VmMessageErrorEvent
+    VmMessageEvent VmMessageWarningEvent VmMetadataManagerFault VmMigratedEvent
+    VmMonitorIncompatibleForFaultTolerance VmNoCompatibleHostForSecondaryEvent
+    VmNoNetworkAccessEvent VmNvramFileInfo VmNvramFileQuery VmOrphanedEvent VmPlacementPolicy
+    VmPodConfigForPlacement VmPortGroupProfile VmPowerOffOnIsolationEvent VmPowerOnDisabled
+    VmPoweredOffEvent VmPoweredOnEvent VmPoweringOnWithCustomizedDVPortEvent VmPrimaryFailoverEvent
+    VmReconfiguredEvent VmRegisteredEvent VmRelayoutSuccessfulEvent VmRelayoutUpToDateEvent
+    VmReloadFromPathEvent VmReloadFromPathFailedEvent VmRelocateFailedEvent VmRelocateSpecEvent
+    VmRelocatedEvent VmRemoteConsoleConnectedEvent VmRemoteConsoleDisconnectedEvent VmRemovedEvent
+    VmRenamedEvent VmRequirementsExceedCurrentEVCModeEvent VmResettingEvent VmResourcePoolMovedEvent
+    VmResourceReallocatedEvent VmRestartedOnAlternateHostEvent VmResumingEvent VmSecondaryAddedEvent
+    VmSecondaryDisabledBySystemEvent VmSecondaryDisabledEvent VmSecondaryEnabledEvent
+    VmSecondaryStartedEvent VmShutdownOnIsolationEvent VmSmpFaultToleranceTooManyVMsOnHost
+    VmSnapshotFileInfo VmSnapshotFileQuery VmStartRecordingEvent VmStartReplayingEvent
+    VmStartingEvent VmStartingSecondaryEvent VmStaticMacConflictEvent VmStoppingEvent
+    VmSuspendedEvent VmSuspendingEvent VmTimedoutStartingSecondaryEvent VmToVmGroupsAntiAffinity
+    VmToolsUpgradeFault VmUnsupportedStartingEvent VmUpgradeCompleteEvent VmUpgradeFailedEvent
+    VmUpgradingEvent VmUuidAssignedEvent VmUuidChangedEvent VmUuidConflictEvent VmValidateMaxDevice
+    VmVmAffinity VmVmAntiAffinity VmVnicPoolReservationViolationClearEvent
+    VmVnicPoolReservationViolationRaiseEvent VmWwnAssignedEvent VmWwnChangedEvent VmWwnConflict
+    VmWwnConflictEvent VmfsAlreadyMounted VmfsAmbiguousMount VmfsConfigOption
+    VmfsDatastoreAllExtentOption VmfsDatastoreBaseOption VmfsDatastoreCreateSpec
+    VmfsDatastoreExpandSpec VmfsDatastoreExtendSpec VmfsDatastoreInfo
+    VmfsDatastoreMultipleExtentOption VmfsDatastoreOption VmfsDatastoreSingleExtentOption
+    VmfsDatastoreSpec VmfsMountFault VmfsUnmapBandwidthSpec VmotionInterfaceNotEnabled
+    VmwareDistributedVirtualSwitchDpuFailoverPolicy
+    VmwareDistributedVirtualSwitchNetworkOffloadConfig VmwareDistributedVirtualSwitchPvlanSpec
+    VmwareDistributedVirtualSwitchRealTimeConfig VmwareDistributedVirtualSwitchRealTimeLanAnnotation
+    VmwareDistributedVirtualSwitchTrunkVlanSpec VmwareDistributedVirtualSwitchVlanIdSpec
+    VmwareDistributedVirtualSwitchVlanSpec VmwareUplinkPortTeamingPolicy VnicPortArgument
+    VolumeEditorError VramLimitLicense VsanAttachToSrOperation VsanBrokenDiskChainIssue
+    VsanCapability VsanClusterAdvCfgSyncHostResult VsanClusterAdvCfgSyncResult
+    VsanClusterBalancePerDiskInfo VsanClusterBalanceSummary VsanClusterClomdLivenessResult
+    VsanClusterConfig VsanClusterConfigInfo VsanClusterConfigInfoHostDefaultInfo
+    VsanClusterCoreConfig VsanClusterCoreConfigSpec VsanClusterCreateVmHealthTestResult
+    VsanClusterHclInfo VsanClusterHealthAction VsanClusterHealthConfigs VsanClusterHealthGroup
+    VsanClusterHealthResultBase VsanClusterHealthResultColumnInfo
+    VsanClusterHealthResultKeyValuePair VsanClusterHealthResultRow VsanClusterHealthResultTable
+    VsanClusterHealthSummary VsanClusterHealthSystemObjectsRepairResult
+    VsanClusterHealthSystemStatusResult VsanClusterHealthSystemVersionResult VsanClusterHealthTest
+    VsanClusterHostVmknicMapping VsanClusterLimitHealthResult VsanClusterNetworkHealthResult
+    VsanClusterNetworkLoadTestResult VsanClusterNetworkPartitionInfo VsanClusterProactiveTestResult
+    VsanClusterTelemetryProxyConfig VsanClusterUuidMismatch VsanClusterVMsHealthOverallResult
+    VsanClusterVMsHealthSummaryResult VsanClusterVmdkLoadTestResult
+    VsanClusterWhatifHostFailuresResult VsanCompatibilityCheckResult VsanConfigInfoEx
+    VsanDataEfficiencyConfig VsanDatastoreInfo VsanDiskFault VsanDiskFormatConversionCheckResult
+    VsanDiskFormatConversionSpec VsanDiskUnhealthIssue VsanFailedRepairObjectResult VsanFault
+    VsanHclControllerInfo VsanHealthExtMgmtPreCheckResult
+    VsanHigherObjectsPresentDuringDowngradeIssue VsanHostCimProviderInfo VsanHostClomdLivenessResult
+    VsanHostClusterStatus VsanHostClusterStatusState VsanHostClusterStatusStateCompletionEstimate
+    VsanHostConfigInfo VsanHostConfigInfoClusterInfo VsanHostConfigInfoNetworkInfo
+    VsanHostConfigInfoNetworkInfoPortConfig VsanHostConfigInfoStorageInfo
+    VsanHostCreateVmHealthTestResult VsanHostDecommissionMode VsanHostDiskMapInfo
+    VsanHostDiskMapResult VsanHostDiskMapping VsanHostDiskResult VsanHostFaultDomainInfo
+    VsanHostHclInfo VsanHostHealthSystemStatusResult VsanHostHealthSystemVersionResult
+    VsanHostIpConfig VsanHostIpConfigEx VsanHostMembershipInfo VsanHostPortConfigEx
+    VsanHostPropertyRetrieveIssue VsanHostRuntimeInfo VsanHostRuntimeInfoDiskIssue
+    VsanHostVirtualApplianceInfo VsanHostVmdkLoadTestResult VsanHostVsanDiskInfo
+    VsanHostWithHybridDiskgroupIssue VsanIncompatibleDiskMapping VsanIscsiHomeObjectSpec
+    VsanIscsiInitiatorGroup VsanIscsiLUN VsanIscsiLUNCommonInfo VsanIscsiLUNSpec VsanIscsiTarget
+    VsanIscsiTargetAuthSpec VsanIscsiTargetBasicInfo VsanIscsiTargetCommonInfo
+    VsanIscsiTargetServiceConfig VsanIscsiTargetServiceDefaultConfigSpec VsanIscsiTargetServiceSpec
+    VsanIscsiTargetSpec VsanLimitHealthResult VsanMixedEsxVersionIssue VsanNetworkHealthResult
+    VsanNetworkLoadTestResult VsanNetworkPeerHealthResult VsanNewPolicyBatch VsanNodeNotMaster
+    VsanObjectExtraAttributes VsanObjectHealth VsanObjectIdentity VsanObjectIdentityAndHealth
+    VsanObjectInaccessibleIssue VsanObjectInformation VsanObjectOverallHealth VsanObjectPolicyIssue
+    VsanObjectQuerySpec VsanObjectSpaceSummary VsanPerfEntityMetricCSV VsanPerfEntityType
+    VsanPerfGraph VsanPerfMasterInformation VsanPerfMemberInfo VsanPerfMetricId
+    VsanPerfMetricSeriesCSV VsanPerfNodeInformation VsanPerfQuerySpec VsanPerfThreshold
+    VsanPerfTopEntities VsanPerfTopEntity VsanPhysicalDiskHealth VsanPhysicalDiskHealthSummary
+    VsanPolicyChangeBatch VsanPolicyCost VsanPolicySatisfiability VsanPrepareVsanForVcsaSpec
+    VsanProactiveRebalanceInfoEx VsanQueryResultHostInfo VsanRepairObjectsResult VsanResourceHealth
+    VsanSpaceUsage VsanSpaceUsageDetailResult VsanStorageComplianceResult
+    VsanStorageOperationalStatus VsanStoragePolicyStatus VsanStorageWorkloadType
+    VsanUnknownScanIssue VsanUpgradeStatusEx VsanUpgradeSystemAPIBrokenIssue
+    VsanUpgradeSystemAutoClaimEnabledOnHostsIssue VsanUpgradeSystemHostsDisconnectedIssue
+    VsanUpgradeSystemMissingHostsInClusterIssue VsanUpgradeSystemNetworkPartitionInfo
+    VsanUpgradeSystemNetworkPartitionIssue VsanUpgradeSystemNotEnoughFreeCapacityIssue
+    VsanUpgradeSystemPreflightCheckIssue VsanUpgradeSystemPreflightCheckResult
+    VsanUpgradeSystemRogueHostsInClusterIssue VsanUpgradeSystemUpgradeHistoryDiskGroupOp
+    VsanUpgradeSystemUpgradeHistoryItem VsanUpgradeSystemUpgradeHistoryPreflightFail
+    VsanUpgradeSystemUpgradeStatus VsanUpgradeSystemV2ObjectsPresentDuringDowngradeIssue
+    VsanUpgradeSystemWrongEsxVersionIssue VsanVcPostDeployConfigSpec VsanVcsaDeploymentProgress
+    VsanVmdkIOLoadSpec VsanVmdkLoadTestResult VsanVmdkLoadTestSpec VsanVsanClusterPcapGroup
+    VsanVsanClusterPcapResult VsanVsanPcapResult VslmCloneSpec VslmCreateSpec
+    VslmCreateSpecBackingSpec VslmCreateSpecDiskFileBackingSpec
+    VslmCreateSpecRawDiskMappingBackingSpec VslmMigrateSpec VslmRelocateSpec VslmTagEntry
+    VspanDestPortConflict VspanPortConflict VspanPortMoveFault VspanPortPromiscChangeFault
+    VspanPortgroupPromiscChangeFault VspanPortgroupTypeChangeFault VspanPromiscuousPortNotSupported
+    VspanSameSessionPortConflict VvolDatastoreInfo WaitOptions WakeOnLanNotSupported
+    WakeOnLanNotSupportedByVmotionNIC WarningUpgradeEvent WeeklyTaskScheduler WillLoseHAProtection
+    WillModifyConfigCpuRequirements WillResetSnapshotDirectory WinNetBIOSConfigInfo WipeDiskFault
+    WitnessNodeInfo VslmInfrastructureObjectPolicy VslmInfrastructureObjectPolicySpec VslmVClockInfo
+}

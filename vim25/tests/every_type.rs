@@ -1,0 +1,97 @@
+//! Every type of the schema, with every field set: as a document, as XML, as
+//! JSON and back, always equal.
+#![cfg(feature = "json")]
+#![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
+
+mod sample;
+
+use sample::object;
+use vim25::schema::{self, Type, TypeKind};
+use vim25::soap::{self, Response};
+use vim25::types::ObjectContent;
+use vim25::{Any, Limits, Ref, mo};
+
+fn data_types() -> impl Iterator<Item = Type> {
+    schema::types().filter(|ty| ty.kind() == TypeKind::Data)
+}
+
+/// The value after a trip as XML, as the value of a property.
+fn through_xml(value: &Any) -> Any {
+    let mut content = ObjectContent {
+        obj: Ref::from_wire("Folder", "f"),
+        ..Default::default()
+    };
+    content.prop_set.push(vim25::types::DynamicProperty {
+        name: "p".into(),
+        val: value.clone(),
+    });
+    let page = Any::new(&vec![content]);
+    let xml = soap::encode_response("RetrieveProperties", &page).unwrap();
+    let call = Ref::<mo::PropertyCollector>::new("pc").retrieve_properties(&[]);
+    let Response::Value(back) =
+        soap::decode_response(&call, xml.as_bytes(), &Limits::default()).unwrap()
+    else {
+        panic!("{xml}")
+    };
+    let objects: Vec<ObjectContent> = back.get().unwrap();
+    objects[0].prop_set[0].val.clone()
+}
+
+#[test]
+fn every_type_survives_xml_and_json_with_every_field_set() {
+    let mut count = 0;
+    for ty in data_types() {
+        let text = object(ty, 2).to_string();
+        let value = Any::from_json(&text).unwrap_or_else(|error| panic!("{ty:?}: {error}"));
+        value
+            .check()
+            .unwrap_or_else(|error| panic!("{ty:?}: {error}"));
+        assert_eq!(value.type_name(), ty.name());
+        let xml = through_xml(&value);
+        assert_eq!(xml, value, "{ty:?} through XML");
+        assert_eq!(
+            Any::from_json(&xml.to_json()).unwrap(),
+            value,
+            "{ty:?} through JSON"
+        );
+        count += 1;
+    }
+    assert_eq!(count, 3_167);
+}
+
+#[test]
+fn what_the_schema_does_not_know_survives_json() {
+    let text = r#"{"_typeName":"VirtualHardware","numCPU":2,"memoryMB":64,"device":[{"_typeName":"VirtualVmxnet9","key":4000,"warp":{"factor":{"_typeName":"int","_value":9},"lane":["a","b"]}}],"state":{"_typeName":"WarpState","_value":"on"}}"#;
+    let value = Any::from_json(text).unwrap();
+    assert_eq!(value.to_json(), text);
+    assert_eq!(
+        value
+            .node()
+            .path("device[4000].warp.factor")
+            .unwrap()
+            .as_i64(),
+        Some(9)
+    );
+}
+
+#[test]
+fn what_is_no_value_is_refused_with_its_place() {
+    for (text, place) in [
+        ("{", ""),
+        (
+            r#"{"_typeName":"VirtualHardware","numCPU":"two"}"#,
+            "numCPU",
+        ),
+        (
+            r#"{"_typeName":"VirtualHardware","numCPU":4294967296}"#,
+            "numCPU",
+        ),
+        (
+            r#"{"_typeName":"VirtualHardware","device":[{"key":"x"}]}"#,
+            "device.key",
+        ),
+        (r#"{"_typeName":5}"#, ""),
+    ] {
+        assert_eq!(Any::from_json(text).unwrap_err().path(), place, "{text}");
+    }
+}
