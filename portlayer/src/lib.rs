@@ -9,7 +9,8 @@
 //! | [`Hosts`](host::Hosts) | the place where containers live: install, find, open, delete | [`memory`], `vsphere` |
 //!
 //! Storage and network traits are not part of this version: a container's disk is new and empty,
-//! and its one interface is on the host's bridge network or a network given by name.
+//! and its one interface is on the host's bridge network or a network given by name. Nor is a
+//! stream of the events of all containers: [`Exec::wait`] tells when one ends.
 //!
 //! [`PortLayer`] bundles the traits of one host. All errors are [`Error`]. What a back end or its
 //! endpoint lacks is a [`Capability`]. The cases that every implementation must pass are in

@@ -11,10 +11,12 @@ use async_trait::async_trait;
 use flows::Flow;
 use portlayer::conformance::{self, Fixture, HostFixture, Process};
 use portlayer::exec::{Command, ContainerSpec, Exec, StopOptions};
-use portlayer::host::{HostSpec, Hosts, Iso, Progress};
+use portlayer::host::{Containers, HostSpec, Hosts, Iso, Progress, Step};
 use portlayer::vsphere::{Dialect, Options, VsphereHosts};
-use portlayer::{Capability, ExitStatus, PortLayer, Result, State};
-use simulator::{Guest, GuestMachine, Platform, Program, Simulator, Tether};
+use portlayer::{Capability, Error, ExitStatus, PortLayer, ResourceKind, Result, State};
+use simulator::{Guest, GuestMachine, Platform, Program, Reaction, Simulator, Tether};
+use vim25::Fault;
+use vim25::types::InsufficientResourcesFault;
 use vsphere_client::{Client, Credentials};
 
 struct Endpoint {
@@ -238,4 +240,103 @@ async fn an_exit_that_the_endpoint_forgets_is_kept_for_others() {
             exit: ExitStatus::Code(7)
         }
     );
+}
+
+fn full() -> Fault {
+    Fault::new("the host is full", InsufficientResourcesFault::default())
+}
+
+#[tokio::test]
+async fn what_an_installation_cannot_remove_is_named() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let script = endpoint.simulator.script();
+
+    script.next("PowerOnVM_Task", Reaction::TaskFault(full()));
+    let failed = endpoint
+        .hosts
+        .install(spec("full"), &|_: Progress| {})
+        .await
+        .unwrap_err();
+    assert_eq!(failed.step(), Step::PowerOn);
+    assert!(
+        matches!(failed.error(), Error::Exhausted { .. }),
+        "{failed:?}"
+    );
+    assert_eq!(failed.left_behind(), []);
+    assert!(matches!(
+        endpoint.hosts.find("full").await,
+        Err(Error::NotFound { .. })
+    ));
+
+    script.next("PowerOnVM_Task", Reaction::TaskFault(full()));
+    script.next("Destroy_Task", Reaction::TaskFault(full()));
+    let failed = endpoint
+        .hosts
+        .install(spec("stuck"), &|_: Progress| {})
+        .await
+        .unwrap_err();
+    let kinds: Vec<_> = failed.left_behind().iter().map(|left| left.kind).collect();
+    assert!(kinds.contains(&ResourceKind::VirtualMachine), "{failed}");
+    assert!(
+        failed.to_string().contains("left behind and to be removed"),
+        "{failed}"
+    );
+    // What is left can be found, files and all, and deleted like any host.
+    let configuration = endpoint
+        .simulator
+        .datastore_directory()
+        .join("stuck/stuck.vmx");
+    assert!(configuration.exists());
+    assert_eq!(endpoint.hosts.find("stuck").await.unwrap().name, "stuck");
+    endpoint
+        .hosts
+        .delete("stuck", Containers::Remove)
+        .await
+        .unwrap();
+    assert!(matches!(
+        endpoint.hosts.find("stuck").await,
+        Err(Error::NotFound { .. })
+    ));
+
+    script.next("CreateVM_Task", Reaction::LoseAnswer);
+    let failed = endpoint
+        .hosts
+        .install(spec("unknown"), &|_: Progress| {})
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(failed.error(), Error::OutcomeUnknown { .. }),
+        "{failed:?}"
+    );
+    assert_eq!(failed.left_behind()[0].kind, ResourceKind::VirtualMachine);
+}
+
+#[tokio::test]
+async fn a_create_whose_answer_was_lost_can_be_asked_for_again() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    let spec = ContainerSpec::new("twice", "image", Command::new("/hello"));
+    endpoint
+        .simulator
+        .script()
+        .next("CreateVM_Task", Reaction::LoseAnswer);
+    let lost = exec.create(spec.clone()).await;
+    assert!(
+        matches!(lost, Err(Error::OutcomeUnknown { .. })),
+        "{lost:?}"
+    );
+    let again = exec.create(spec.clone()).await;
+    assert!(
+        matches!(again, Err(Error::AlreadyExists { .. })),
+        "{again:?}"
+    );
+    let listed: Vec<_> = exec
+        .list()
+        .await
+        .unwrap()
+        .containers
+        .iter()
+        .map(|c| c.id)
+        .collect();
+    assert_eq!(listed, [spec.id]);
 }

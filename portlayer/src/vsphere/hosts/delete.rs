@@ -16,6 +16,7 @@ impl Shared {
     /// The appliance goes last, because it is what the host is found by: whatever happens before,
     /// asking again goes on.
     pub(super) async fn delete(&self, name: &str, containers: Containers) -> Result<()> {
+        let _turn = self.names.turn(name.to_owned()).await;
         let host = Resource::host(name);
         let found = self.find(name).await?;
         let home = self.endpoint.home(&found.machine.vm, &host).await?;

@@ -67,6 +67,7 @@ impl Shared {
         spec: &HostSpec,
         observer: &dyn Observe,
     ) -> Result<HostInfo, InstallError> {
+        let _turn = self.names.turn(spec.name.clone()).await;
         let report = Reporter(observer);
         let mut made = Made::default();
         match self.build(spec, &report, &mut made).await {
@@ -167,7 +168,7 @@ impl Shared {
     }
 
     /// An empty pool of that name, which an installation that was cut short may have left, is
-    /// taken over.
+    /// taken over. It is not undone: it was there before.
     async fn make_pool(&self, plan: &Plan<'_>, made: &mut Made) -> Result<Ref<mo::ResourcePool>> {
         let name = &plan.spec.name;
         let resource = Resource::new(ResourceKind::ResourcePool, name);
@@ -179,7 +180,6 @@ impl Shared {
             if !self.endpoint.is_empty_pool(&pool, &resource).await? {
                 return Err(Error::already_exists(resource));
             }
-            made.pool = Some(pool.clone());
             return Ok(pool);
         }
         match self
@@ -300,13 +300,12 @@ impl Shared {
             }
             let result = self.endpoint.destroy(vm, host).await;
             let machine = Resource::new(ResourceKind::VirtualMachine, &host.id);
-            undo.note(Step::Appliance, machine, result);
-            if let Some(datastore) = &made.datastore {
-                // The directory was made for the appliance, if it has its name.
-                if split(directory).1 == &*host.id {
-                    let result = self.endpoint.delete_file(datastore, directory, host).await;
-                    undo.left(Resource::new(ResourceKind::File, directory), result);
-                }
+            let destroyed = undo.note(Step::Appliance, machine, result);
+            // The directory was made for the appliance, if it has its name.
+            let is_own = split(directory).1 == &*host.id;
+            if let (Some(datastore), true) = (&made.datastore, destroyed && is_own) {
+                let result = self.endpoint.delete_file(datastore, directory, host).await;
+                undo.left(Resource::new(ResourceKind::File, directory), result);
             }
         }
         if let Some(pool) = &made.pool {
@@ -325,8 +324,8 @@ struct Undo<'a> {
 }
 
 impl Undo<'_> {
-    /// Tells what became of a step's work.
-    fn note(&mut self, step: Step, resource: Resource, result: Result<()>) {
+    /// Tells what became of a step's work. Gives whether it is gone.
+    fn note(&mut self, step: Step, resource: Resource, result: Result<()>) -> bool {
         let gone = self.left(resource, result);
         self.report.tell(
             step,
@@ -336,6 +335,7 @@ impl Undo<'_> {
                 StepStatus::LeftBehind
             },
         );
+        gone
     }
 
     /// Keeps what is still there. Gives whether it is gone.

@@ -15,6 +15,7 @@ use super::exec::VsphereExec;
 use super::options::Options;
 use super::probe;
 use crate::host::{Containers, HostInfo, HostSpec, Hosts, InstallError, Observe};
+use crate::queue::Queues;
 use crate::{Capabilities, PortLayer, Result};
 
 /// The virtual container hosts of an ESXi host or a vCenter.
@@ -45,6 +46,8 @@ struct Shared {
     endpoint: Endpoint,
     options: Options,
     capabilities: OnceCell<Capabilities>,
+    /// Installations and deletions of one name take turns.
+    names: Queues<String>,
 }
 
 impl VsphereHosts {
@@ -58,6 +61,7 @@ impl VsphereHosts {
                 endpoint,
                 options,
                 capabilities,
+                names: Queues::default(),
             }),
         }
     }
