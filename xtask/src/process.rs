@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
+/// How long a program has to end after it was asked to.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// A command line as a person would type it, for messages.
 pub(crate) fn describe(command: &Command) -> String {
     let mut words: Vec<String> = command
@@ -182,6 +185,19 @@ impl Background {
         writeln!(input, "{line}").with_context(|| format!("write to `{}`", self.name))
     }
 
+    /// Whether the program ends within `patience`.
+    fn ended_within(&mut self, patience: Duration) -> bool {
+        let deadline = Instant::now() + patience;
+        // Its output ends when it does, and says so without polling.
+        while let Ok(line) = self
+            .lines
+            .recv_timeout(deadline.saturating_duration_since(Instant::now()))
+        {
+            self.seen.push(line);
+        }
+        matches!(self.child.try_wait(), Ok(Some(_)))
+    }
+
     /// Waits until the program ends by itself and gives everything it printed.
     ///
     /// # Errors
@@ -219,8 +235,18 @@ impl Background {
 impl Drop for Background {
     fn drop(&mut self) {
         drop(self.input.take());
-        // Both fail only when the program has ended already.
-        let _ = self.child.kill();
+        // First politely, so that it can remove its temporary files. All of
+        // this fails only when the program has ended already.
+        if !self.ended_within(Duration::ZERO) {
+            let id = self.child.id().to_string();
+            let _ = Command::new("kill")
+                .args(["-TERM", &id])
+                .stderr(Stdio::null())
+                .status();
+            if !self.ended_within(GRACE) {
+                let _ = self.child.kill();
+            }
+        }
         let _ = self.child.wait();
     }
 }
@@ -309,6 +335,23 @@ mod tests {
         assert!(process.exists());
         drop(sleeper);
         assert!(!process.exists());
+    }
+
+    #[test]
+    fn a_dropped_background_program_may_clean_up() {
+        let folder = tempfile::tempdir().unwrap();
+        let mark = folder.path().join("clean");
+        let script = format!(
+            "trap 'touch {}; exit' TERM; echo ready; while :; do sleep 0.05; done",
+            mark.display()
+        );
+        let mut tidy = Background::start(&mut shell(&script)).unwrap();
+        tidy.wait_for_line(Duration::from_secs(20), |line| {
+            (line == "ready").then_some(())
+        })
+        .unwrap();
+        drop(tidy);
+        assert!(mark.exists());
     }
 
     #[test]
