@@ -12,7 +12,7 @@ pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check 
         .arg("späce and \"quotes\" #=\\")
         .env("PATH", "/bin:/usr/bin")
         .env("EQUALS", "a=b|c")
-        .working_dir("/work dir");
+        .working_dir("/srv/my app");
     let spec = ContainerSpec {
         command,
         cpus: 2,
