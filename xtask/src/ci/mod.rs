@@ -294,7 +294,8 @@ fn test() -> Result<Outcome> {
 }
 
 /// The leaf crates once more, with all their features: their commands, and the
-/// codec on every type of the schema.
+/// codec on every type of the schema. And the suite that every port layer
+/// passes, on the one in memory and on the one on our simulator.
 fn optional() -> Result<Outcome> {
     let mut command = cargo([
         "test",
@@ -304,7 +305,7 @@ fn optional() -> Result<Outcome> {
         "--bins",
         "--tests",
     ]);
-    for package in ["guestinfo", "vim25", "vmx-config"] {
+    for package in ["guestinfo", "portlayer", "vim25", "vmx-config"] {
         command.args(["--package", package]);
     }
     sh(&mut command)?;

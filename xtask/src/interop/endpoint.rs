@@ -16,6 +16,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const USER: &str = "root";
 const PASSWORD: &str = "V1rtual!&";
 
+/// The password as a part of an address.
+const PASSWORD_IN_ADDRESS: &str = "V1rtual%21%26";
+
 /// A running server; stopped when dropped.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -93,6 +96,12 @@ impl Endpoint {
             choices: &[],
             _server: server,
         }
+    }
+
+    /// The address with user and password in it.
+    pub(super) fn with_user(&self) -> String {
+        let place = self.url.trim_start_matches("https://");
+        format!("https://{USER}:{PASSWORD_IN_ADDRESS}@{place}")
     }
 
     /// `command`, told by its environment who may log in, and by nothing else

@@ -13,6 +13,7 @@ mod ours;
 mod peer;
 mod python;
 mod report;
+mod suites;
 
 use std::fs;
 use std::path::Path;
@@ -57,6 +58,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     let job = hello_world::build(&target)?;
     let simulator = ours::build(&target)?;
     on_vcsim(&mut report, &peers, job.as_deref(), &folder);
+    suites::on_vcsim(&mut report, &peers.vcsim);
     ours::checks(&mut report, &peers, simulator.as_deref(), job.as_deref());
     report.finish()
 }
