@@ -48,7 +48,7 @@ fn codec(c: &mut Criterion) {
             .sample_size(10)
             .measurement_time(Duration::from_secs(4));
         group.bench_function(BenchmarkId::new("events", machines), |b| {
-            b.iter(|| events(&xml))
+            b.iter(|| events(&xml));
         });
         group.bench_function(BenchmarkId::new("document", machines), |b| {
             b.iter_with_large_drop(|| payload::document(&call, &xml));

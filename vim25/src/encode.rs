@@ -1,5 +1,7 @@
 //! Writing a document as XML.
 
+use std::sync::Arc;
+
 use crate::document::{Cell, Document, Kind, ObjectType, tag};
 use crate::error::{EncodeError, EncodeProblem};
 use crate::node::{Node, child_name};
@@ -111,6 +113,14 @@ pub(crate) fn forbidden_character(text: &str) -> Option<char> {
 
 /// Appends text with `&`, `<`, `>` and carriage returns escaped.
 pub(crate) fn escape(out: &mut String, text: &str) {
+    // A question about all bytes is answered many at a time; most texts need no more.
+    if !text
+        .bytes()
+        .fold(false, |found, byte| found | is_special(byte))
+    {
+        out.push_str(text);
+        return;
+    }
     let mut from = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escaped = match byte {
@@ -125,6 +135,32 @@ pub(crate) fn escape(out: &mut String, text: &str) {
         from = at + 1;
     }
     out.push_str(&text[from..]);
+}
+
+/// Bytes that text can hold only escaped, or not at all; and the first byte of
+/// characters of which two are forbidden.
+const fn is_special(byte: u8) -> bool {
+    byte < b' ' || byte == b'&' || byte == b'<' || byte == b'>' || byte == 0xef
+}
+
+/// Appends the text of a cell, unless XML cannot carry it: what was read may
+/// hold raw control characters.
+fn text_of(doc: &Arc<Document>, at: u32, out: &mut String) -> Result<(), EncodeError> {
+    let cell = doc.cell(at);
+    let text = doc.text(cell.a, cell.b);
+    if text
+        .bytes()
+        .fold(false, |found, byte| found | is_special(byte))
+    {
+        if let Some(c) = forbidden_character(text) {
+            let path = crate::path::path_to(Node::new(doc, at));
+            return Err(EncodeError::new(path, EncodeProblem::ForbiddenCharacter(c)));
+        }
+        escape(out, text);
+    } else {
+        out.push_str(text);
+    }
+    Ok(())
 }
 
 /// Appends an attribute value, quotes and white space escaped too.
@@ -180,7 +216,7 @@ struct Open<'d> {
 /// # Errors
 /// The reason why the value that the document was made from cannot be sent.
 pub(crate) fn children(node: Node<'_>, out: &mut String) -> Result<(), EncodeError> {
-    let doc: &Document = node.document();
+    let doc = node.document();
     if let Some(problem) = &doc.problem {
         return Err((**problem).clone());
     }
@@ -231,7 +267,7 @@ fn declaration(parent: Cell, child: Cell) -> (FieldKind, u16) {
 
 /// Writes one element, or the start of one that has children.
 fn element_at<'d>(
-    doc: &'d Document,
+    doc: &'d Arc<Document>,
     at: u32,
     name: &'d str,
     (kind, ty): (FieldKind, u16),
@@ -283,12 +319,12 @@ fn element_at<'d>(
         }
         Kind::Text if name.is_empty() => {
             // The text inside a wrapper that has written the element already.
-            escape(out, doc.text(cell.a, cell.b));
+            text_of(doc, at, out)?;
             return Ok(None);
         }
         Kind::Text => {
             open_tag(out, name, scalar_prefix(cell));
-            escape(out, doc.text(cell.a, cell.b));
+            text_of(doc, at, out)?;
         }
         Kind::Bool => {
             open_tag(out, name, scalar_prefix(cell));
@@ -406,7 +442,7 @@ fn float(out: &mut String, value: f64, shortest: std::fmt::Arguments<'_>) {
 /// [`EncodeError`] when the value cannot be sent.
 pub(crate) fn element(node: Node<'_>) -> Result<String, EncodeError> {
     let mut out = String::new();
-    let doc: &Document = node.document();
+    let doc = node.document();
     if let Some(problem) = &doc.problem {
         return Err((**problem).clone());
     }
@@ -428,10 +464,10 @@ pub(crate) fn named(
     declared: (FieldKind, u16),
     out: &mut String,
 ) -> Result<(), EncodeError> {
-    let doc: &Document = node.document();
+    let doc = node.document();
     if let Some(opened) = element_at(doc, node.index(), name, declared, out)? {
         if node.kind() == Kind::Typed {
-            escape(out, node.as_str().unwrap_or_default());
+            text_of(doc, node.index() + 1, out)?;
         } else {
             children(node, out)?;
         }

@@ -43,6 +43,21 @@ fn characters_that_xml_cannot_carry_are_refused() {
     assert_eq!(error.path(), "newName");
 }
 
+#[test]
+fn raw_control_characters_are_read_but_not_written() {
+    let xml = "<Envelope><Body><QueryOptionsResponse xmlns='urn:vim25'><returnval><key>a</key>\
+               <value xsi:type='xsd:string'>\u{1}</value></returnval></QueryOptionsResponse></Body></Envelope>";
+    let call = Ref::<mo::OptionManager>::new("m").query_options(None);
+    let Ok(soap::Response::Value(options)) =
+        soap::decode_response(&call, xml.as_bytes(), &Limits::default())
+    else {
+        panic!("readable");
+    };
+    let error = soap::encode_response("QueryOptions", &options).unwrap_err();
+    assert_eq!(error.problem(), &EncodeProblem::ForbiddenCharacter('\u{1}'));
+    assert_eq!(error.path(), "[0].value");
+}
+
 fn request(body: &str) -> String {
     format!(
         "<e:Envelope xmlns:e='http://schemas.xmlsoap.org/soap/envelope/'><e:Body>{body}</e:Body></e:Envelope>"
