@@ -177,11 +177,13 @@ fn differences_name_what_changed() {
             ("config.extraConfig[\"a\"]", true, false),
         ]
     );
-    let mut runtime = VirtualMachineRuntimeInfo::default();
-    runtime.power_state = VirtualMachinePowerState::PoweredOff;
-    let before = Any::new(&runtime);
-    runtime.power_state = VirtualMachinePowerState::PoweredOn;
-    let changes = difference("runtime", before.node(), Any::new(&runtime).node());
+    let runtime = |power_state| VirtualMachineRuntimeInfo {
+        power_state,
+        ..Default::default()
+    };
+    let before = Any::new(&runtime(VirtualMachinePowerState::PoweredOff));
+    let after = Any::new(&runtime(VirtualMachinePowerState::PoweredOn));
+    let changes = difference("runtime", before.node(), after.node());
     assert_eq!(changes.len(), 1);
     assert_eq!(changes[0].path, "runtime.powerState");
 }
