@@ -340,6 +340,15 @@ mod tests {
     }
 
     #[test]
+    fn the_readme_tells_people_to_run_what_the_gate_runs() {
+        let readme = std::fs::read_to_string(workspace::root().join("README.md")).unwrap();
+        for command in [README_TESTS, README_JOB] {
+            let line = format!("$ cargo {}", command.join(" "));
+            assert!(readme.lines().any(|told| told == line), "{line}");
+        }
+    }
+
+    #[test]
     fn an_unknown_step_is_refused_with_the_known_ones() {
         let Err(error) = select(&["lint".to_owned()]) else {
             panic!("there is no step `lint`")
