@@ -5,6 +5,7 @@
 
 mod flows;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -15,6 +16,7 @@ use portlayer::host::{Containers, HostSpec, Hosts, Iso, Progress, Step};
 use portlayer::vsphere::{Dialect, Options, VsphereHosts};
 use portlayer::{Capability, Error, ExitStatus, PortLayer, ResourceKind, Result, State};
 use simulator::{Guest, GuestMachine, Platform, Program, Reaction, Simulator, Tether};
+use tokio::sync::Notify;
 use vim25::Fault;
 use vim25::types::InsufficientResourcesFault;
 use vsphere_client::{Client, Credentials};
@@ -187,9 +189,13 @@ async fn a_graceful_stop_asks_the_guest() {
     }
 }
 
-/// A guest that takes its time between its last word and the end, as machines do.
-#[derive(Debug)]
-struct Unhurried;
+/// A guest that says its last word, and then goes, when it is told to.
+#[derive(Clone, Debug, Default)]
+struct Unhurried {
+    finish: Arc<Notify>,
+    finished: Arc<Notify>,
+    leave: Arc<Notify>,
+}
 
 #[async_trait]
 impl Guest for Unhurried {
@@ -203,10 +209,11 @@ impl Guest for Unhurried {
                 .unwrap();
         };
         say("started", "true");
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.finish.notified().await;
         say("status", "7");
         say("detail.stoptime", "1467000001");
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        self.finished.notify_one();
+        self.leave.notified().await;
         machine.power_off();
     }
 }
@@ -217,13 +224,19 @@ async fn an_exit_that_the_endpoint_forgets_is_kept_for_others() {
         guest_keys_survive_power_off: false,
         ..Platform::default()
     };
-    let endpoint = Endpoint::with(Dialect::Vic1, platform, Unhurried).await;
+    let guest = Unhurried::default();
+    let endpoint = Endpoint::with(Dialect::Vic1, platform, guest.clone()).await;
     let exec = endpoint.hosts.exec("vch").await.unwrap();
     let id = exec
         .create(ContainerSpec::new("kept", "image", Command::new("/any")))
         .await
         .unwrap();
     assert_eq!(exec.start(&id).await.unwrap(), State::Running);
+    guest.finish.notify_one();
+    guest.finished.notified().await;
+    // Whoever looks at the machine now hears how the process ended.
+    exec.inspect(&id).await.unwrap();
+    guest.leave.notify_one();
     assert_eq!(exec.wait(&id).await.unwrap(), ExitStatus::Code(7));
     let others = VsphereHosts::new(endpoint.client.clone(), Options::default());
     let state = others
