@@ -235,7 +235,11 @@ impl ServerCertVerifier for Verifier {
                 .verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
                 .map_err(|error| match error {
                     rustls::Error::InvalidCertificate(reason) => {
-                        Self::untrusted(end_entity, None, reason.to_string())
+                        let reason = match reason {
+                            CertificateError::Other(inner) => inner.0.to_string(),
+                            reason => reason.to_string(),
+                        };
+                        Self::untrusted(end_entity, None, reason)
                     }
                     other => other,
                 }),
