@@ -4,7 +4,7 @@
 use vmx::Document;
 use vmx::view::{
     CardModel, Class, DriveType, EndPoint, Firmware, Limit, Place, PortType, PowerType, Presence,
-    Shares, VirtualMachineFile,
+    Shares, UsbDeviceType, VirtualMachineFile,
 };
 
 /// What VIC gave its container machines.
@@ -231,4 +231,39 @@ fn settings_that_are_not_of_their_type_say_so() {
             "ethernet0.address"
         ]
     );
+}
+
+#[test]
+fn usb_ports_hang_on_their_controller() {
+    let text = "usb.present = \"TRUE\"\n\
+        usb:1.present = \"TRUE\"\nusb:1.speed = \"2\"\nusb:1.deviceType = \"hub\"\n\
+        usb:1.port = \"1\"\nusb:1.parent = \"-1\"\n\
+        usb:2.present = \"FALSE\"\n\
+        usb_xhci:4.present = \"TRUE\"\nusb_xhci:4.speed = \"fast\"\n";
+    let mut machine = VirtualMachineFile::new(Document::parse(text).unwrap());
+    let hub = Place::port(Class::Usb, 1);
+    let orphan = Place::port(Class::Xhci, 4);
+    assert_eq!(machine.presence(hub), Presence::Present);
+    assert_eq!(
+        machine.presence(Place::port(Class::Usb, 2)),
+        Presence::Absent
+    );
+    assert_eq!(machine.presence(orphan), Presence::NoController);
+    assert_eq!(machine.usb_controllers().len(), 1);
+    assert_eq!(machine.usb_ports().len(), 3);
+    let port = machine.usb_port(hub);
+    assert_eq!(port.device_type().unwrap(), Some(UsbDeviceType::Hub));
+    assert_eq!(port.api_type(), "-");
+    assert_eq!(port.speed().unwrap(), Some(2));
+    assert_eq!(port.parent().unwrap(), Some(-1));
+    assert_eq!(machine.faults()[0].name(), "usb_xhci:4.speed");
+
+    machine.usb_port_mut(hub).set_device_type("hid").unwrap();
+    machine.usb_port_mut(orphan).delete();
+    let expected = text.replace("hub", "hid").replace(
+        "usb_xhci:4.present = \"TRUE\"\nusb_xhci:4.speed = \"fast\"\n",
+        "",
+    );
+    let printed = machine.into_document().to_bytes();
+    assert_eq!(String::from_utf8(printed).unwrap(), expected);
 }

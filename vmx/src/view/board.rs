@@ -1,10 +1,9 @@
-//! Devices of the board: PCI bridges, USB, video, sound, VMCI.
+//! Devices of the board: PCI bridges, video, sound, VMCI.
 
 use std::borrow::Borrow;
 
 use crate::document::Document;
 
-use super::place::Class;
 use super::setting::{device, settings, words};
 
 device! {
@@ -23,32 +22,6 @@ settings! { PciBridge {
     /// The PCI slot, -1 if none was given yet.
     pci_slot set_pci_slot: i32 = "pciSlotNumber";
 } }
-
-device! {
-    /// A USB controller: `usb`, `ehci`, `usb_xhci`.
-    ///
-    /// API: `VirtualUSBController`, of which `ehci` is the property `ehciEnabled`;
-    /// `VirtualUSBXHCIController`.
-    UsbController
-}
-
-settings! { UsbController {
-    /// Whether the controller is there.
-    present set_present: bool = "present" or false;
-    /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
-    pci_slot set_pci_slot: i32 = "pciSlotNumber";
-} }
-
-impl<D: Borrow<Document>> UsbController<D> {
-    /// The class of the device in the API.
-    #[must_use]
-    pub fn api_type(&self) -> &'static str {
-        match self.place.class() {
-            Class::Xhci => "VirtualUSBXHCIController",
-            _ => "VirtualUSBController",
-        }
-    }
-}
 
 device! {
     /// The video card, `svga`; API: `VirtualMachineVideoCard`. It is always there.

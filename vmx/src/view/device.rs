@@ -8,7 +8,7 @@ use crate::document::Document;
 use super::place::{Class, Place};
 use super::{
     Controller, Drive, Floppy, NetworkCard, ParallelPort, PciBridge, SerialPort, SettingError,
-    Sound, UsbController, Video, VirtualMachineFile, Vmci, places,
+    Sound, UsbController, UsbPort, Video, VirtualMachineFile, Vmci, places,
 };
 
 /// Whether a device counts.
@@ -159,6 +159,11 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                     said(floppy.file_name()),
                 )
             }
+            Class::Usb | Class::Xhci if place.unit().is_some() => {
+                let port = UsbPort::at(document, place);
+                let kind = said(port.device_type()).map(|kind| kind.to_string());
+                (port.api_type(), None, kind)
+            }
             Class::Usb | Class::Ehci | Class::Xhci => {
                 (UsbController::at(document, place).api_type(), None, None)
             }
@@ -207,6 +212,9 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 Class::Serial => SerialPort::at(document, place).setting_faults(),
                 Class::Parallel => ParallelPort::at(document, place).setting_faults(),
                 Class::Floppy => Floppy::at(document, place).setting_faults(),
+                Class::Usb | Class::Xhci if place.unit().is_some() => {
+                    UsbPort::at(document, place).setting_faults()
+                }
                 Class::Usb | Class::Ehci | Class::Xhci => {
                     UsbController::at(document, place).setting_faults()
                 }

@@ -42,13 +42,14 @@ mod port;
 mod scheduling;
 mod setting;
 mod storage;
+mod usb;
 
 use std::borrow::{Borrow, BorrowMut};
 use std::collections::BTreeSet;
 
 use crate::document::Document;
 
-pub use self::board::{PciBridge, Sound, SoundModel, UsbController, Video, Vmci};
+pub use self::board::{PciBridge, Sound, SoundModel, Video, Vmci};
 pub use self::device::{Device, Presence};
 pub use self::identity::{IdentityError, MacAddress, Uuid};
 pub use self::machine::{Firmware, PowerType, ProductCompatibility, ToolsUpgrade, UuidAction};
@@ -61,6 +62,7 @@ pub(crate) use self::setting::read;
 pub use self::storage::{
     Controller, ControllerModel, DiskMode, DiskSharing, Drive, DriveType, SharedBus,
 };
+pub use self::usb::{UsbController, UsbDeviceType, UsbPort};
 
 /// The settings of a virtual machine, read from a [`Document`] and edited in it.
 ///
@@ -176,4 +178,6 @@ devices! {
     pci_bridge pci_bridge_mut pci_bridges: PciBridge, Class::PciBridge, false;
     /// A USB controller.
     usb_controller usb_controller_mut usb_controllers: UsbController, Class::Usb | Class::Ehci | Class::Xhci, false;
+    /// What hangs at a port of a USB controller.
+    usb_port usb_port_mut usb_ports: UsbPort, Class::Usb | Class::Xhci, true;
 }

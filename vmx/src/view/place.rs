@@ -24,11 +24,11 @@ pub enum Class {
     Parallel,
     /// `floppyN`, N 0-1.
     Floppy,
-    /// `usb`, the UHCI controller.
+    /// `usb`, the UHCI controller, and `usb:N`, a port.
     Usb,
     /// `ehci`, the USB 2 controller.
     Ehci,
-    /// `usb_xhci`, the USB 3 controller.
+    /// `usb_xhci`, the USB 3 controller, and `usb_xhci:N`, a port.
     Xhci,
     /// `sound`
     Sound,
@@ -90,6 +90,11 @@ impl Class {
     const fn is_storage(self) -> bool {
         matches!(self, Self::Ide | Self::Scsi | Self::Sata | Self::Nvme)
     }
+
+    /// Whether the class is of USB controllers whose ports have names.
+    const fn has_ports(self) -> bool {
+        matches!(self, Self::Usb | Self::Xhci)
+    }
 }
 
 impl Place {
@@ -118,6 +123,16 @@ impl Place {
         }
     }
 
+    /// A port of a USB controller: `usb:1`, `usb_xhci:4`. Other classes have no ports.
+    #[must_use]
+    pub const fn port(class: Class, number: u32) -> Self {
+        let mut place = Self::of(class, 0);
+        if class.has_ports() {
+            place.unit = Some(number);
+        }
+        place
+    }
+
     /// The place that a name speaks of, and the rest of the name.
     pub(crate) fn split(name: &str) -> Option<(Self, &str)> {
         let (group, key) = name.split_once('.')?;
@@ -139,6 +154,7 @@ impl Place {
             Some((bus, unit)) if class.is_storage() => {
                 Self::drive(class, number(bus)?, number(unit)?)
             }
+            Some(("", unit)) if class.has_ports() => Self::port(class, number(unit)?),
             None if numbers.is_empty() && !class.is_numbered() => Self::of(class, 0),
             None if class.is_numbered() => Self::of(class, number(numbers)?),
             _ => return None,
@@ -158,18 +174,18 @@ impl Place {
         self.bus
     }
 
-    /// The number on the controller.
+    /// The number on the controller, of a drive or a port.
     #[must_use]
     pub const fn unit(self) -> Option<u32> {
         self.unit
     }
 
-    /// The controller of a drive. IDE controllers are always there.
+    /// The controller of a drive or a port. IDE controllers are always there.
     #[must_use]
     pub fn controller(self) -> Option<Self> {
         match (self.class, self.bus, self.unit) {
-            (Class::Ide, ..) | (_, _, None) | (_, None, _) => None,
-            (class, Some(bus), Some(_)) => Some(Self::of(class, bus)),
+            (Class::Ide, ..) | (_, _, None) => None,
+            (class, bus, Some(_)) => Some(Self::of(class, bus.unwrap_or_default())),
         }
     }
 
@@ -245,8 +261,11 @@ mod tests {
             ("ethernet0.dvs.portId", Some("ethernet0")),
             ("svga.vramSize", Some("svga")),
             ("usb_xhci.present", Some("usb_xhci")),
-            ("usb:0.present", None),
-            ("usb_xhci:4.present", None),
+            ("usb:0.present", Some("usb:0")),
+            ("usb_xhci:4.present", Some("usb_xhci:4")),
+            ("usb0:1.present", None),
+            ("usb:.present", None),
+            ("ehci:1.present", None),
             ("svga0.x", None),
             ("scsi.present", None),
             ("scsi00.present", None),
@@ -271,6 +290,7 @@ mod tests {
         assert_eq!(Place::drive(Class::Ide, 1, 0).device_key(), Some(3002));
         assert_eq!(Place::drive(Class::Sata, 0, 0).device_key(), Some(16_000));
         assert_eq!(Place::drive(Class::Nvme, 0, 0).device_key(), None);
+        assert_eq!(Place::port(Class::Usb, 0).device_key(), None);
         assert_eq!(Place::drive(Class::Scsi, u32::MAX, 2).device_key(), None);
         assert_eq!(Place::of(Class::Serial, u32::MAX).device_key(), None);
     }
