@@ -267,3 +267,63 @@ fn usb_ports_hang_on_their_controller() {
     let printed = machine.into_document().to_bytes();
     assert_eq!(String::from_utf8(printed).unwrap(), expected);
 }
+
+#[test]
+fn what_a_machine_has_of_its_host() {
+    let text = "pciPassthru0.present = \"TRUE\"\npciPassthru0.id = \"00000:011:00.0\"\n\
+        pciPassthru0.deviceId = \"0x1528\"\npciPassthru0.vendorId = \"0x8086\"\n\
+        pciPassthru1.virtualDev = \"vmiop\"\npciPassthru1.vgpu = \"grid_p40-1q\"\n\
+        nvdimm0.present = \"TRUE\"\nnvdimm0:0.present = \"TRUE\"\n\
+        nvdimm0:0.fileName = \"a.vmdk\"\nnvdimm1:0.present = \"TRUE\"\n\
+        sharedFolder.maxNum = \"1\"\nsharedFolder0.present = \"TRUE\"\n\
+        sharedFolder0.enabled = \"TRUE\"\nsharedFolder0.writeAccess = \"FALSE\"\n\
+        sharedFolder0.hostPath = \"/srv\"\n";
+    let mut machine = VirtualMachineFile::new(Document::parse(text).unwrap());
+    let shown: Vec<_> = machine
+        .devices()
+        .into_iter()
+        .filter(|device| device.place.class() != Class::Floppy)
+        .map(|device| {
+            let summary = device.summary.unwrap_or_default();
+            format!(
+                "{} {} {} {summary}",
+                device.place, device.presence, device.api_type
+            )
+        })
+        .collect();
+    assert_eq!(
+        shown,
+        [
+            "pciPassthru0 present VirtualPCIPassthrough 00000:011:00.0",
+            "pciPassthru1 absent VirtualPCIPassthrough grid_p40-1q",
+            "nvdimm0 present VirtualNVDIMMController ",
+            "nvdimm0:0 present VirtualNVDIMM a.vmdk",
+            "nvdimm1:0 no controller VirtualNVDIMM ",
+            "sharedFolder0 present - /srv",
+        ]
+    );
+    let devices = machine.pci_passthroughs();
+    assert_eq!(devices[0].vendor_id().unwrap(), Some(0x8086));
+    assert_eq!(
+        devices[0].api_backing(),
+        Some("VirtualPCIPassthroughDeviceBackingInfo")
+    );
+    assert_eq!(
+        devices[1].api_backing(),
+        Some("VirtualPCIPassthroughVmiopBackingInfo")
+    );
+    assert_eq!(machine.max_shared_folders().unwrap(), Some(1));
+    let folder = machine.shared_folder(Place::of(Class::SharedFolder, 0));
+    assert!(folder.enabled().unwrap() && !folder.read_access().unwrap());
+
+    let mut folder = machine.shared_folder_mut(Place::of(Class::SharedFolder, 0));
+    folder.set_write_access(true).unwrap();
+    machine
+        .nvdimm_mut(Place::drive(Class::Nvdimm, 1, 0))
+        .delete();
+    let expected = text
+        .replace("writeAccess = \"FALSE\"", "writeAccess = \"TRUE\"")
+        .replace("nvdimm1:0.present = \"TRUE\"\n", "");
+    let printed = machine.into_document().to_bytes();
+    assert_eq!(String::from_utf8(printed).unwrap(), expected);
+}

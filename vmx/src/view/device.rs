@@ -7,8 +7,9 @@ use crate::document::Document;
 
 use super::place::{Class, Place};
 use super::{
-    Controller, Drive, Floppy, NetworkCard, ParallelPort, PciBridge, SerialPort, SettingError,
-    Sound, UsbController, UsbPort, Video, VirtualMachineFile, Vmci, places,
+    Controller, Drive, Floppy, NetworkCard, Nvdimm, ParallelPort, PciBridge, PciPassthrough,
+    SerialPort, SettingError, SharedFolder, Sound, UsbController, UsbPort, Video,
+    VirtualMachineFile, Vmci, places,
 };
 
 /// Whether a device counts.
@@ -182,6 +183,23 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
             }
             Class::Vmci => ("VirtualMachineVMCIDevice", None, None),
             Class::PciBridge => ("-", None, said(PciBridge::at(document, place).model())),
+            Class::PciPassthrough => {
+                let device = PciPassthrough::at(document, place);
+                let summary = said(device.vgpu()).or_else(|| said(device.id()));
+                ("VirtualPCIPassthrough", device.api_backing(), summary)
+            }
+            Class::Nvdimm => {
+                let memory = Nvdimm::at(document, place);
+                (
+                    memory.api_type(),
+                    memory.api_backing(),
+                    said(memory.file_name()),
+                )
+            }
+            Class::SharedFolder => {
+                let folder = SharedFolder::at(document, place);
+                ("-", None, said(folder.host_path()))
+            }
         };
         let presence = self.presence(place);
         Device {
@@ -222,6 +240,9 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 Class::Svga => Video::at(document, place).setting_faults(),
                 Class::Vmci => Vmci::at(document, place).setting_faults(),
                 Class::PciBridge => PciBridge::at(document, place).setting_faults(),
+                Class::PciPassthrough => PciPassthrough::at(document, place).setting_faults(),
+                Class::Nvdimm => Nvdimm::at(document, place).setting_faults(),
+                Class::SharedFolder => SharedFolder::at(document, place).setting_faults(),
             });
         }
         faults

@@ -225,6 +225,10 @@ settings! { VirtualMachineFile {
     isolate_connections set_isolate_connections: bool = "isolation.device.connectable.disable" or true;
     /// Whether the guest may not change devices; part of extraConfig.
     isolate_devices set_isolate_devices: bool = "isolation.device.edit.disable" or true;
+    /// How many shared folders the file may speak of; hosted products.
+    max_shared_folders set_max_shared_folders: u32 = "sharedFolder.maxNum";
+    /// Whether the guest sees no shared folders; part of extraConfig.
+    isolate_shared_folders set_isolate_shared_folders: bool = "isolation.tools.hgfs.disable";
     /// How processors were divided among nodes of memory; part of extraConfig.
     numa_cookie set_numa_cookie: u64 = "numa.autosize.cookie";
     /// Processors of a node of memory; part of extraConfig.

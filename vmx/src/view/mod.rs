@@ -34,6 +34,7 @@
 
 mod board;
 mod device;
+mod host;
 mod identity;
 mod machine;
 mod network;
@@ -51,6 +52,7 @@ use crate::document::Document;
 
 pub use self::board::{PciBridge, Sound, SoundModel, Video, Vmci};
 pub use self::device::{Device, Presence};
+pub use self::host::{Nvdimm, PassthroughModel, PciPassthrough, SharedFolder};
 pub use self::identity::{IdentityError, MacAddress, Uuid};
 pub use self::machine::{Firmware, PowerType, ProductCompatibility, ToolsUpgrade, UuidAction};
 pub use self::network::{AddressType, CardModel, ConnectionType, NetworkCard};
@@ -180,4 +182,12 @@ devices! {
     usb_controller usb_controller_mut usb_controllers: UsbController, Class::Usb | Class::Ehci | Class::Xhci, false;
     /// What hangs at a port of a USB controller.
     usb_port usb_port_mut usb_ports: UsbPort, Class::Usb | Class::Xhci, true;
+    /// A PCI device of the host.
+    pci_passthrough pci_passthrough_mut pci_passthroughs: PciPassthrough, Class::PciPassthrough, false;
+    /// A controller of persistent memory.
+    nvdimm_controller nvdimm_controller_mut nvdimm_controllers: Nvdimm, Class::Nvdimm, false;
+    /// A module of persistent memory.
+    nvdimm nvdimm_mut nvdimms: Nvdimm, Class::Nvdimm, true;
+    /// A folder of the host.
+    shared_folder shared_folder_mut shared_folders: SharedFolder, Class::SharedFolder, false;
 }

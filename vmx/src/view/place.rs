@@ -38,6 +38,12 @@ pub enum Class {
     Vmci,
     /// `pciBridgeN`, N 0, 4-7.
     PciBridge,
+    /// `pciPassthruN`, a PCI device of the host.
+    PciPassthrough,
+    /// `nvdimmN`, a controller, and `nvdimmN:M`, a module on it.
+    Nvdimm,
+    /// `sharedFolderN`, a folder of the host.
+    SharedFolder,
 }
 
 const CLASSES: &[(&str, Class)] = &[
@@ -56,6 +62,9 @@ const CLASSES: &[(&str, Class)] = &[
     ("svga", Class::Svga),
     ("vmci", Class::Vmci),
     ("pciBridge", Class::PciBridge),
+    ("pciPassthru", Class::PciPassthrough),
+    ("nvdimm", Class::Nvdimm),
+    ("sharedFolder", Class::SharedFolder),
 ];
 
 /// The place of a device: `scsi0:1`, `ethernet0`, `svga`.
@@ -86,9 +95,13 @@ impl Class {
         )
     }
 
-    /// Whether the class is of controllers that disks hang on.
-    const fn is_storage(self) -> bool {
-        matches!(self, Self::Ide | Self::Scsi | Self::Sata | Self::Nvme)
+    /// Whether the class is of controllers whose devices have both numbers: drives,
+    /// memory modules.
+    const fn has_units(self) -> bool {
+        matches!(
+            self,
+            Self::Ide | Self::Scsi | Self::Sata | Self::Nvme | Self::Nvdimm
+        )
     }
 
     /// Whether the class is of USB controllers whose ports have names.
@@ -113,13 +126,13 @@ impl Place {
         }
     }
 
-    /// A drive on a controller: `scsi0:1`. Other classes have no units.
+    /// A drive on a controller, `scsi0:1`, or a memory module, `nvdimm0:1`. Other classes have no units.
     #[must_use]
     pub const fn drive(class: Class, bus: u32, unit: u32) -> Self {
         Self {
             class,
             bus: Some(bus),
-            unit: if class.is_storage() { Some(unit) } else { None },
+            unit: if class.has_units() { Some(unit) } else { None },
         }
     }
 
@@ -151,7 +164,7 @@ impl Place {
             if plain { digits.parse().ok() } else { None }
         };
         let place = match numbers.split_once(':') {
-            Some((bus, unit)) if class.is_storage() => {
+            Some((bus, unit)) if class.has_units() => {
                 Self::drive(class, number(bus)?, number(unit)?)
             }
             Some(("", unit)) if class.has_ports() => Self::port(class, number(unit)?),
@@ -180,7 +193,7 @@ impl Place {
         self.unit
     }
 
-    /// The controller of a drive or a port. IDE controllers are always there.
+    /// The controller of a drive, a module or a port. IDE controllers are always there.
     #[must_use]
     pub fn controller(self) -> Option<Self> {
         match (self.class, self.bus, self.unit) {
@@ -223,7 +236,12 @@ impl Place {
             Class::Xhci => 14_000,
             Class::Svga => 500,
             Class::Vmci => 12_000,
-            Class::Sound | Class::Ehci | Class::PciBridge => return None,
+            Class::Sound
+            | Class::Ehci
+            | Class::PciBridge
+            | Class::PciPassthrough
+            | Class::Nvdimm
+            | Class::SharedFolder => return None,
         };
         bus.checked_add(first)
     }
@@ -266,6 +284,10 @@ mod tests {
             ("usb0:1.present", None),
             ("usb:.present", None),
             ("ehci:1.present", None),
+            ("nvdimm0:1.fileName", Some("nvdimm0:1")),
+            ("pcipassthru2.id", Some("pciPassthru2")),
+            ("sharedFolder0.guestName", Some("sharedFolder0")),
+            ("sharedFolder.maxNum", None),
             ("svga0.x", None),
             ("scsi.present", None),
             ("scsi00.present", None),

@@ -1,0 +1,114 @@
+//! What a machine has of its host: PCI devices, persistent memory, folders.
+
+use std::borrow::Borrow;
+
+use crate::document::Document;
+
+use super::setting::{device, settings, words};
+
+words! {
+    /// How a PCI device of the host is passed through.
+    pub enum PassthroughModel {
+        /// Whichever fits; backing `VirtualPCIPassthroughDynamicBackingInfo`.
+        Dynamic = "dynamic",
+        /// A share of a graphics processor; backing
+        /// `VirtualPCIPassthroughVmiopBackingInfo`.
+        Vmiop = "vmiop",
+    }
+}
+
+device! {
+    /// A PCI device of the host, `pciPassthruN`; API: `VirtualPCIPassthrough`.
+    PciPassthrough
+}
+
+settings! { PciPassthrough {
+    /// Whether the device is there.
+    present set_present: bool = "present" or false;
+    /// How it is passed through, one fixed device if absent; API: the class of the
+    /// backing.
+    model set_model: PassthroughModel = "virtualDev";
+    /// The address of the device on the host; API: `id` of the backing.
+    id set_id: String = "id";
+    /// The PCI number of the device; API: `deviceId` of the backing, as text.
+    device_id set_device_id: i64 = "deviceId";
+    /// The PCI number of its vendor; API: `vendorId` of the backing.
+    vendor_id set_vendor_id: i64 = "vendorId";
+    /// The identity of the host; API: `systemId` of the backing.
+    system_id set_system_id: String = "systemId";
+    /// The profile of a share of a graphics processor; API: `vgpu` of the backing.
+    vgpu set_vgpu: String = "vgpu";
+    /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
+    pci_slot set_pci_slot: i32 = "pciSlotNumber";
+} }
+
+impl<D: Borrow<Document>> PciPassthrough<D> {
+    /// The class of the backing in the API, as far as the file tells.
+    #[must_use]
+    pub fn api_backing(&self) -> Option<&'static str> {
+        match self.model().ok()? {
+            Some(PassthroughModel::Dynamic) => Some("VirtualPCIPassthroughDynamicBackingInfo"),
+            Some(PassthroughModel::Vmiop) => Some("VirtualPCIPassthroughVmiopBackingInfo"),
+            Some(PassthroughModel::Other(_)) => None,
+            None => Some("VirtualPCIPassthroughDeviceBackingInfo"),
+        }
+    }
+}
+
+device! {
+    /// Persistent memory: a controller, `nvdimmN`, or a module on it, `nvdimmN:M`.
+    ///
+    /// API: `VirtualNVDIMMController`, `VirtualNVDIMM` with backing
+    /// `VirtualNVDIMMBackingInfo`.
+    Nvdimm
+}
+
+settings! { Nvdimm {
+    /// Whether it is there; modules of a controller that is not are inert.
+    present set_present: bool = "present" or false;
+    /// The file of a module; API: `fileName` of the backing.
+    file_name set_file_name: String = "fileName";
+    /// The PCI slot of a controller; API: `VirtualDevice.slotInfo.pciSlotNumber`.
+    pci_slot set_pci_slot: i32 = "pciSlotNumber";
+} }
+
+impl<D: Borrow<Document>> Nvdimm<D> {
+    /// The class of the device in the API.
+    #[must_use]
+    pub fn api_type(&self) -> &'static str {
+        match self.place.unit() {
+            Some(_) => "VirtualNVDIMM",
+            None => "VirtualNVDIMMController",
+        }
+    }
+
+    /// The class of the backing of a module in the API.
+    #[must_use]
+    pub fn api_backing(&self) -> Option<&'static str> {
+        self.place.unit().map(|_| "VirtualNVDIMMBackingInfo")
+    }
+}
+
+device! {
+    /// A folder of the host that the guest sees, `sharedFolderN`; hosted products.
+    ///
+    /// The API has no device for it.
+    SharedFolder
+}
+
+settings! { SharedFolder {
+    /// Whether the folder is there.
+    present set_present: bool = "present" or false;
+    /// Whether the guest sees it.
+    enabled set_enabled: bool = "enabled" or false;
+    /// Whether the guest may read.
+    read_access set_read_access: bool = "readAccess" or false;
+    /// Whether the guest may write.
+    write_access set_write_access: bool = "writeAccess" or false;
+    /// The path on the host.
+    host_path set_host_path: String = "hostPath";
+    /// The name that the guest sees.
+    guest_name set_guest_name: String = "guestName";
+    /// When it is no longer shared, mostly `never`.
+    expiration set_expiration: String = "expiration";
+} }
