@@ -3,8 +3,8 @@
 
 use vmx::Document;
 use vmx::view::{
-    CardModel, Class, DriveType, EndPoint, Firmware, Limit, Place, PortType, PowerType, Presence,
-    Shares, UsbDeviceType, VirtualMachineFile,
+    CardModel, Class, CpuidMask, CpuidOwner, CpuidRegister, DriveType, EndPoint, Firmware, Limit,
+    Place, PortType, PowerType, Presence, Shares, UsbDeviceType, VirtualMachineFile,
 };
 
 /// What VIC gave its container machines.
@@ -324,6 +324,54 @@ fn what_a_machine_has_of_its_host() {
     let expected = text
         .replace("writeAccess = \"FALSE\"", "writeAccess = \"TRUE\"")
         .replace("nvdimm1:0.present = \"TRUE\"\n", "");
+    let printed = machine.into_document().to_bytes();
+    assert_eq!(String::from_utf8(printed).unwrap(), expected);
+}
+
+#[test]
+fn masks_and_records_of_cpuid() {
+    let text = "hostCPUID.80000001 = \"00000000000000000000000120100800\"\n\
+        guestCPUID.d = \"12\"\n\
+        CPUID.80000001.EDX = \"----:----:---0:----:----:----:----:---H\"\n\
+        cpuid.1.ecx = \"0\"\ncpuid.coresPerSocket = \"2\"\ncpuid.+1.eax = \"-\"\ncpuid.01.eax = \"-\"\n";
+    let mut machine = VirtualMachineFile::new(Document::parse(text).unwrap());
+    let leaf = 0x8000_0001;
+    let host = machine.cpuid_registers(CpuidOwner::Host, leaf).unwrap();
+    let mut host = host.unwrap();
+    assert_eq!(
+        (host.eax, host.ebx, host.ecx, host.edx),
+        (0, 0, 1, 0x2010_0800)
+    );
+    assert_eq!(
+        machine.cpuid_registers(CpuidOwner::User, leaf).unwrap(),
+        None
+    );
+    let mask = machine.cpuid_mask(leaf, CpuidRegister::Edx).unwrap();
+    let mask = mask.unwrap();
+    assert_eq!(
+        (mask.bit(20), mask.bit(0), mask.bit(32)),
+        (Some('0'), Some('H'), None)
+    );
+    assert_eq!(
+        machine.cpuid_masks().into_iter().collect::<Vec<_>>(),
+        [(1, CpuidRegister::Ecx), (leaf, CpuidRegister::Edx)]
+    );
+    let faults = machine.faults();
+    let names: Vec<_> = faults.iter().map(vmx::view::SettingError::name).collect();
+    assert_eq!(names, ["guestCPUID.d", "cpuid.1.ecx"]);
+
+    host.eax = 0xabc;
+    machine
+        .set_cpuid_registers(CpuidOwner::Host, leaf, host)
+        .unwrap();
+    let hidden = CpuidMask::parse(&format!("{}1", "-".repeat(31))).unwrap();
+    machine
+        .set_cpuid_mask(1, CpuidRegister::Ecx, &hidden)
+        .unwrap();
+    assert_eq!(CpuidMask::parse("01-"), None);
+    let expected = text
+        .replace("\"00000000", "\"00000abc")
+        .replace("\"0\"", "\"----:----:----:----:----:----:----:---1\"");
     let printed = machine.into_document().to_bytes();
     assert_eq!(String::from_utf8(printed).unwrap(), expected);
 }

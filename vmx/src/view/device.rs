@@ -217,6 +217,7 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
         let document: &Document = self.document.borrow();
         let mut faults = self.setting_faults();
         faults.extend(self.instance_uuid().err());
+        faults.extend(self.cpuid_faults());
         faults.extend(self.scheduling().setting_faults());
         for place in places(document) {
             faults.extend(match place.class() {

@@ -33,6 +33,7 @@
 //! ```
 
 mod board;
+mod cpuid;
 mod device;
 mod host;
 mod identity;
@@ -51,6 +52,7 @@ use std::collections::BTreeSet;
 use crate::document::Document;
 
 pub use self::board::{PciBridge, Sound, SoundModel, Video, Vmci};
+pub use self::cpuid::{CpuidMask, CpuidOwner, CpuidRegister, CpuidRegisters};
 pub use self::device::{Device, Presence};
 pub use self::host::{Nvdimm, PassthroughModel, PciPassthrough, SharedFolder};
 pub use self::identity::{IdentityError, MacAddress, Uuid};
