@@ -375,3 +375,23 @@ fn masks_and_records_of_cpuid() {
     let printed = machine.into_document().to_bytes();
     assert_eq!(String::from_utf8(printed).unwrap(), expected);
 }
+
+#[test]
+fn text_with_quotes_and_equals_signs_is_kept() {
+    let text = "guestInfo.detailed.data = \"bitness='64' distroName='Debian'\"\n\
+        monitor.virtual_exec = \"hardware\"\nprecisionclock0.present = \"TRUE\"\n";
+    let mut machine = VirtualMachineFile::new(Document::parse(text).unwrap());
+    assert_eq!(
+        machine.guest_details().unwrap().as_deref(),
+        Some("bitness='64' distroName='Debian'")
+    );
+    let execution = machine.virtual_execution().unwrap();
+    assert_eq!(execution.as_deref(), Some("hardware"));
+    assert!(machine.precision_clock().unwrap() && !machine.watchdog().unwrap());
+    machine.set_precision_clock(false).unwrap();
+    let printed = machine.into_document().to_bytes();
+    assert_eq!(
+        String::from_utf8(printed).unwrap(),
+        text.replace("TRUE", "FALSE")
+    );
+}

@@ -87,6 +87,11 @@ settings! { VirtualMachineFile {
     /// API: `VirtualMachineConfigInfo.guestId`, in other words: `ubuntu64Guest`. There
     /// is no rule that makes the one of the other.
     guest_os set_guest_os: String = "guestOS";
+    /// What the guest says of its system, `name='value'` pairs; part of
+    /// extraConfig. VMware Tools write it, so do not trust it.
+    guest_details set_guest_details: String = "guestInfo.detailed.data";
+    /// The same, under the name that the product keeps it by.
+    guest_os_details set_guest_os_details: String = "guestOS.detailed.data";
     /// Notes; API: `VirtualMachineConfigInfo.annotation`.
     annotation set_annotation: String = "annotation";
     /// Memory in MB, a multiple of 4; API: `VirtualHardware.memoryMB`.
@@ -210,6 +215,12 @@ settings! { VirtualMachineFile {
     max_consoles set_max_consoles: i32 = "RemoteDisplay.maxConnections";
     /// A virtual TPM; API: a `VirtualTPM` device.
     tpm set_tpm: bool = "vtpm.present" or false;
+    /// An identity for policies of hosted products. The API does not show it.
+    managed_id set_managed_id: String = "policy.vm.mvmtid";
+    /// A clock that follows the host's precisely; API: a `VirtualPrecisionClock` device.
+    precision_clock set_precision_clock: bool = "precisionclock0.present" or false;
+    /// A watchdog timer; API: a `VirtualWDT` device.
+    watchdog set_watchdog: bool = "watchdog0.present" or false;
     /// Whether to add a TPM by itself; hosted products.
     auto_add_tpm set_auto_add_tpm: bool = "managedVM.autoAddVTPM";
     /// Whether the guest may not copy to the console; part of extraConfig, TRUE on ESXi.
@@ -233,6 +244,9 @@ settings! { VirtualMachineFile {
     numa_cookie set_numa_cookie: u64 = "numa.autosize.cookie";
     /// Processors of a node of memory; part of extraConfig.
     numa_cpus_per_node set_numa_cpus_per_node: u32 = "numa.autosize.vcpu.maxPerVirtualNode";
+    /// How the processor's virtualization is used; API:
+    /// `VirtualMachineFlagInfo.virtualExecUsage`.
+    virtual_execution set_virtual_execution: String = "monitor.virtual_exec";
     /// Bits of physical addresses in use; part of extraConfig.
     physical_bits set_physical_bits: u32 = "monitor.phys_bits_used";
     /// Hot-added memory stays below 4 GB; part of extraConfig.
