@@ -9,7 +9,7 @@
 //! Files that end in `.vmx` or `.vmtx` are read as such, all others and
 //! standard input (`-`) as lines `key = value`. What is not as it should be is
 //! told on standard error, and the exit status is 1 when a file could not be
-//! read.
+//! read, or not all of it.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Write};
@@ -54,7 +54,13 @@ fn main() -> ExitCode {
     let mut machines = Vec::new();
     for file in &arguments.files {
         match read(file) {
-            Ok(keys) => machines.push((file.display().to_string(), keys)),
+            Ok((keys, problems)) => {
+                for problem in problems.into_iter().chain(unreadable_keys(&keys)) {
+                    failed = true;
+                    complain(&format!("{}: {problem}", file.display()));
+                }
+                machines.push((file.display().to_string(), keys));
+            }
             Err(error) => {
                 failed = true;
                 complain(&format!("{error:#}"));
@@ -76,7 +82,8 @@ fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "container_state: {text}");
 }
 
-fn read(file: &Path) -> Result<Keys> {
+/// The keys of a file, and what in it could not be read.
+fn read(file: &Path) -> Result<(Keys, Vec<String>)> {
     let mut bytes = Vec::new();
     if file == Path::new("-") {
         io::stdin()
@@ -97,8 +104,30 @@ fn read(file: &Path) -> Result<Keys> {
     }
 }
 
-fn vmx_keys(bytes: Vec<u8>) -> Result<Keys> {
+/// Names where VIC keeps its keys that are none, with the byte at fault.
+fn unreadable_keys(keys: &Keys) -> Vec<String> {
+    const PREFIXES: [&str; 3] = ["guestinfo./", "guestinfo..", "guestinfo.vice."];
+    let names = keys.keys().filter(|name| {
+        let name = name.to_ascii_lowercase();
+        PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    });
+    names
+        .filter_map(|name| {
+            let error = name.parse::<Key>().err()?;
+            Some(printable(&format!(
+                "the key {name:?} cannot be read: {error}"
+            )))
+        })
+        .collect()
+}
+
+fn vmx_keys(bytes: Vec<u8>) -> Result<(Keys, Vec<String>)> {
     let document = Document::parse_lenient(bytes)?;
+    let problems = document
+        .problems()
+        .iter()
+        .map(ToString::to_string)
+        .collect();
     let mut keys = Keys::new();
     for entry in document.entries().filter(|entry| entry.is_first()) {
         let Some(name) = entry.name().as_str() else {
@@ -106,15 +135,25 @@ fn vmx_keys(bytes: Vec<u8>) -> Result<Keys> {
         };
         keys.insert(name.to_owned(), entry.value().text()?.into_owned());
     }
-    Ok(keys)
+    Ok((keys, problems))
 }
 
-fn listed_keys(text: &str) -> Keys {
-    text.lines()
-        .filter(|line| !line.trim_start().starts_with('#'))
-        .filter_map(|line| line.split_once('='))
-        .map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
-        .collect()
+fn listed_keys(text: &str) -> (Keys, Vec<String>) {
+    let mut keys = Keys::new();
+    let mut problems = Vec::new();
+    let lines = text
+        .lines()
+        .enumerate()
+        .map(|(at, line)| (at + 1, line.trim()));
+    for (number, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        match line.split_once('=') {
+            Some((key, value)) => {
+                keys.insert(key.trim().to_owned(), value.trim().to_owned());
+            }
+            None => problems.push(format!("line {number}: expected `key = value`")),
+        }
+    }
+    (keys, problems)
 }
 
 fn print(format: Format, machines: &[(String, Keys)], mut out: &mut impl Write) -> io::Result<()> {
@@ -362,7 +401,7 @@ mod tests {
     use super::*;
 
     fn printed(format: Format, file: &str) -> String {
-        let machine = (file.to_owned(), read(Path::new(file)).unwrap());
+        let machine = (file.to_owned(), read(Path::new(file)).unwrap().0);
         let mut out = Vec::new();
         print(format, &[machine], &mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -394,7 +433,7 @@ mod tests {
         ] {
             assert!(tree.contains(line), "{line}\n{tree}");
         }
-        let keys = read(Path::new(OLD)).unwrap();
+        let keys = read(Path::new(OLD)).unwrap().0;
         assert_eq!(tree.matches(" = ").count(), keys.len());
     }
 
@@ -409,8 +448,22 @@ mod tests {
     }
 
     #[test]
+    fn what_cannot_be_read_is_named_with_its_place() {
+        let bytes = b"guestinfo./sessions = \"a\"\nthis is prose\n".to_vec();
+        let (keys, problems) = vmx_keys(bytes).unwrap();
+        assert_eq!(keys.len(), 1);
+        assert_eq!(problems.len(), 1);
+        assert!(problems[0].contains("line 2"), "{problems:?}");
+        let (keys, problems) = listed_keys("guestinfo./a//b = 1\n\nprose\n# a comment\n");
+        assert_eq!(problems, ["line 3: expected `key = value`"]);
+        let unreadable = unreadable_keys(&keys);
+        assert_eq!(unreadable.len(), 1, "{unreadable:?}");
+        assert!(unreadable[0].contains("guestinfo./a//b"), "{unreadable:?}");
+    }
+
+    #[test]
     fn what_a_guest_wrote_does_not_reach_the_terminal_as_it_is() {
-        let keys = vmx_keys(
+        let (keys, problems) = vmx_keys(
             b".encoding = \"UTF-8\"\n\
               guestinfo./common/id = \"4e01\"\n\
               guestinfo./sessions = \"4e01\"\n\
@@ -419,6 +472,7 @@ mod tests {
                 .to_vec(),
         )
         .unwrap();
+        assert_eq!(problems, Vec::<String>::new());
         for format in [Format::Tree, Format::Table] {
             let mut out = Vec::new();
             print(format, &[("x".into(), keys.clone())], &mut out).unwrap();
