@@ -8,7 +8,7 @@ use crate::document::Document;
 use crate::error::{ConvertError, EncodeError};
 use crate::node::Node;
 use crate::object;
-use crate::slot::{Loading, Slot, Store};
+use crate::slot::{Loading, Slot};
 use crate::table::FieldKind;
 
 /// A value of any type: what the schema calls `anyType`, such as the value of
@@ -174,9 +174,7 @@ impl Slot for Any {
     fn load(&mut self, node: Node<'_>, _: &mut Loading) {
         *self = Self::of(node);
     }
-}
 
-impl Store for Any {
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         out.copy(field, self.node());

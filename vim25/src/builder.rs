@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use crate::document::{Cell, Document, Kind, LongRef, ObjectType, UNKNOWN_FIELD, tag};
 use crate::error::{EncodeError, EncodeProblem};
 use crate::node::{Node, child_name};
-use crate::slot::Store;
+use crate::slot::Slot;
 use crate::table::{self, FieldKind};
 
 /// Builds a [`Document`] from typed values, subtree by subtree.
 ///
-/// Used through [`Store`]; what cannot be sent is remembered with its path and
+/// Used through [`Slot`]; what cannot be sent is remembered with its path and
 /// makes the document refuse to be encoded.
 #[derive(Debug, Default)]
 pub struct Builder {
@@ -80,7 +80,7 @@ impl Builder {
 
     /// Writes a field of the open object.
     #[inline]
-    pub fn slot<T: Store + ?Sized>(&mut self, field: u16, value: &T) {
+    pub fn slot<T: Slot>(&mut self, field: u16, value: &T) {
         value.store(field, self);
     }
 

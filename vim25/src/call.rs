@@ -7,29 +7,69 @@ use std::sync::Arc;
 
 use crate::any::Any;
 use crate::builder::Builder;
-use crate::document::{Document, ObjectType};
-use crate::error::{ConvertError, ConvertProblem, EncodeError};
+use crate::document::{Document, ObjectType, tag};
+use crate::error::{ConvertError, EncodeError};
 use crate::mo;
 use crate::node::Node;
 use crate::reference::{AnyRef, Ref};
-use crate::slot::{Loading, Slot, Store};
+use crate::service::Service;
+use crate::slot::{Loading, Slot};
 use crate::table::{self, FieldKind};
 
-/// The arguments of a call, written in wire order.
-#[derive(Debug)]
-pub struct Arguments(Builder);
+/// A call whose arguments are being written, in wire order.
+pub(crate) struct Arguments {
+    this: AnyRef,
+    request: u16,
+    out: Builder,
+}
 
 impl Arguments {
     /// Writes one argument.
     #[inline]
-    pub fn arg<T: Store + ?Sized>(&mut self, field: u16, value: &T) {
-        value.store(field, &mut self.0);
+    pub(crate) fn arg<T: Slot>(&mut self, field: u16, value: &T) {
+        value.store(field, &mut self.out);
+    }
+
+    /// Writes an argument that may be left out.
+    #[inline]
+    pub(crate) fn opt<T: Slot>(&mut self, field: u16, value: Option<&T>) {
+        if let Some(value) = value {
+            value.store(field, &mut self.out);
+        }
+    }
+
+    /// Writes a list, an element per item.
+    #[inline]
+    pub(crate) fn list<T: Slot>(&mut self, field: u16, items: &[T]) {
+        for item in items {
+            item.store(field, &mut self.out);
+        }
+    }
+
+    /// Writes text, unless it is left out.
+    #[inline]
+    pub(crate) fn text<'t>(&mut self, field: u16, text: impl Into<Option<&'t str>>) {
+        if let Some(text) = text.into() {
+            self.out.text(field, tag::STRING, text);
+        }
     }
 
     /// Writes a reference to an object of any type derived from the declared one.
     #[inline]
-    pub fn reference<T>(&mut self, field: u16, value: &Ref<T>) {
-        value.store(field, &mut self.0);
+    pub(crate) fn reference<T>(&mut self, field: u16, value: &Ref<T>) {
+        value.store(field, &mut self.out);
+    }
+
+    /// The call, all of whose arguments are written. The method's signature says
+    /// what its result is.
+    pub(crate) fn end<R>(self) -> Call<R> {
+        Call {
+            this: self.this,
+            request: self.request,
+            at: None,
+            arguments: Arc::new(self.out.finish()),
+            result: PhantomData,
+        }
     }
 }
 
@@ -48,25 +88,21 @@ impl Arguments {
 pub struct Call<R> {
     this: AnyRef,
     request: u16,
+    /// Another service than that of its namespace.
+    at: Option<Service>,
     arguments: Arc<Document>,
     result: PhantomData<fn() -> R>,
 }
 
-impl<R> Call<R> {
-    /// Builds a call; `request` is the type id of the request.
+impl Call<()> {
+    /// Begins a call; `request` is the type id of the request.
     #[inline]
-    pub(crate) fn new<T>(this: &Ref<T>, request: u16, write: impl FnOnce(&mut Arguments)) -> Self {
-        let (this, mut arguments) =
-            begin(this.type_name(), this.value(), this.server_guid(), request);
-        write(&mut arguments);
-        Self {
-            this,
-            request,
-            arguments: Arc::new(arguments.0.finish()),
-            result: PhantomData,
-        }
+    pub(crate) fn new<T>(this: &Ref<T>, request: u16) -> Arguments {
+        begin(this.type_name(), this.value(), this.server_guid(), request)
     }
+}
 
+impl<R> Call<R> {
     /// The wire name of the method, such as `PowerOnVM_Task`.
     #[must_use]
     pub fn method(&self) -> &'static str {
@@ -83,6 +119,21 @@ impl<R> Call<R> {
     #[must_use]
     pub fn namespace(&self) -> &'static str {
         table::namespace_uri(self.request)
+    }
+
+    /// The service that it is sent to: that of its namespace, or the one that
+    /// [`at`](Self::at) named.
+    #[must_use]
+    pub fn service(&self) -> Service {
+        self.at.unwrap_or_else(|| Service::of(self.namespace()))
+    }
+
+    /// The same call, sent to another service: for objects whose type is in a
+    /// namespace that is spoken elsewhere, such as those of vSAN.
+    #[must_use]
+    pub fn at(mut self, service: Service) -> Self {
+        self.at = Some(service);
+        self
     }
 
     /// The receiver (`_this`) and the arguments, by their wire names.
@@ -105,6 +156,7 @@ impl<R> Call<R> {
         Call {
             this: self.this.clone(),
             request: self.request,
+            at: self.at,
             arguments: Arc::clone(&self.arguments),
             result: PhantomData,
         }
@@ -115,13 +167,13 @@ impl<R> Call<R> {
     }
 }
 
-/// The part of [`Call::new`] that is the same for all calls.
-fn begin(type_name: &str, value: &str, guid: Option<&str>, request: u16) -> (AnyRef, Arguments) {
+/// The part of [`Call::new`] that is the same for all receivers.
+fn begin(type_name: &str, value: &str, guid: Option<&str>, request: u16) -> Arguments {
     let this = AnyRef::from_parts(type_name, value, guid);
     let mut out = Builder::default();
     out.open_object(0, ObjectType::Known(request));
     this.store(0, &mut out);
-    (this, Arguments(out))
+    Arguments { this, request, out }
 }
 
 impl<R> Clone for Call<R> {
@@ -129,6 +181,7 @@ impl<R> Clone for Call<R> {
         Self {
             this: self.this.clone(),
             request: self.request,
+            at: self.at,
             arguments: Arc::clone(&self.arguments),
             result: PhantomData,
         }
@@ -197,9 +250,7 @@ impl<R> Slot for TaskOf<R> {
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         self.task.load(node, cx);
     }
-}
 
-impl<R> Store for TaskOf<R> {
     fn store(&self, field: u16, out: &mut Builder) {
         self.task.store(field, out);
     }
@@ -220,7 +271,7 @@ impl Outcome for () {
     }
 }
 
-impl<T: Slot + Absent> Outcome for T {
+impl<T: Slot> Outcome for T {
     fn from_value(value: &Any) -> Result<Self, ConvertError> {
         if value.is_unset() {
             T::absent()
@@ -229,49 +280,3 @@ impl<T: Slot + Absent> Outcome for T {
         }
     }
 }
-
-/// What a result is when nothing came back.
-pub trait Absent: Sized {
-    /// The value, or an error where one is required.
-    ///
-    /// # Errors
-    /// [`ConvertError`] unless the result may be absent.
-    fn absent() -> Result<Self, ConvertError> {
-        Err(ConvertError::new(
-            String::new(),
-            ConvertProblem::Missing { field: "returnval" },
-        ))
-    }
-}
-
-impl<T> Absent for Option<T> {
-    fn absent() -> Result<Self, ConvertError> {
-        Ok(None)
-    }
-}
-
-impl<T> Absent for Vec<T> {
-    fn absent() -> Result<Self, ConvertError> {
-        Ok(Self::new())
-    }
-}
-
-macro_rules! required {
-    ($($ty:ty),*) => { $( impl Absent for $ty {} )* };
-}
-required!(
-    bool,
-    i8,
-    i16,
-    i32,
-    i64,
-    f32,
-    f64,
-    String,
-    crate::Timestamp,
-    crate::Binary,
-    Any
-);
-impl<T> Absent for Ref<T> {}
-impl<T> Absent for TaskOf<T> {}
-impl<B> Absent for crate::Poly<B> {}

@@ -18,6 +18,10 @@
 //! [`Call`], which names receiver, method and arguments and is sent by a client.
 //! [`props`] names every property of every managed object type.
 //!
+//! *Services.* What is here is `urn:vim25`. The features `pbm`, `vslm`, `sms`,
+//! `eam` and `vsan` add a module each with the types, methods and properties of
+//! that namespace, and the [`Service`] that speaks it.
+//!
 //! ```
 //! use vim25::types::{VirtualDevice, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation};
 //! use vim25::types::{VirtualDisk, VirtualMachineConfigSpec};
@@ -66,6 +70,8 @@ mod property;
 mod reference;
 mod scalar;
 pub mod schema;
+mod service;
+mod services;
 mod slot;
 pub mod soap;
 mod splice;
@@ -73,7 +79,7 @@ mod table;
 mod version;
 
 pub use any::Any;
-pub use call::{Absent, Arguments, Call, Outcome, TaskOf};
+pub use call::{Call, Outcome, TaskOf};
 pub use compare::{Difference, difference};
 pub use document::Document;
 pub use error::{
@@ -88,7 +94,18 @@ pub use poly::{Base, Poly};
 pub use property::Property;
 pub use reference::{AnyRef, ManagedObject, Ref};
 pub use scalar::{Binary, Timestamp};
-pub use slot::{Loading, Slot, Store};
+pub use service::Service;
+#[cfg(feature = "eam")]
+pub use services::eam;
+#[cfg(feature = "pbm")]
+pub use services::pbm;
+#[cfg(feature = "sms")]
+pub use services::sms;
+#[cfg(feature = "vsan")]
+pub use services::vsan;
+#[cfg(feature = "vslm")]
+pub use services::vslm;
+pub use slot::{Loading, Slot};
 pub use version::{ApiVersion, ParseVersionError, parse_service_versions};
 
 /// The data object and enum types, named by their wire names.

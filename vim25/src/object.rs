@@ -7,19 +7,21 @@ use std::sync::Arc;
 use crate::builder::Builder;
 use crate::document::{Document, ObjectType};
 use crate::node::Node;
-use crate::slot::{Loading, Slot, Store};
+use crate::slot::{Loading, Slot};
 
 /// A data object type of the schema.
 ///
-/// Implemented by the generated structs only. How one is read and written is
-/// what [`Slot`] and [`Store`] provide by themselves, from `set` and `put`.
-pub trait DataObject: Slot + Clone {
+/// Which are the generated structs. How one is read and written is what [`Slot`]
+/// provides by itself, from `set` and `put`.
+pub trait DataObject: Slot + Clone + IsA<Self> {
     /// The wire name of the type.
     #[must_use]
     fn type_name() -> &'static str {
         crate::table::type_name(Self::TYPE)
     }
 }
+
+impl<T: Slot + Clone + IsA<T>> DataObject for T {}
 
 /// A type or one of its bases, at compile time: `T: IsA<Base>`.
 ///
@@ -28,7 +30,7 @@ pub trait DataObject: Slot + Clone {
 pub trait IsA<Base> {}
 
 /// The document that holds one typed value.
-pub(crate) fn document<T: Store + ?Sized>(value: &T) -> Arc<Document> {
+pub(crate) fn document<T: Slot>(value: &T) -> Arc<Document> {
     let mut out = Builder::default();
     value.store_any(0, &mut out);
     Arc::new(out.finish())
@@ -45,55 +47,85 @@ pub(crate) fn same<T: DataObject>(a: &T, b: &T) -> bool {
 }
 
 /// Implements the traits of a generated data object type.
+///
+/// Thousands of types pass through here, so what the compiler has to hold is
+/// kept small: names come from [`scope`] instead of by their paths, and nothing
+/// is said that a trait provides.
 macro_rules! data_object {
-    ($name:ident $(: $base:ident)?, $id:literal, { $($index:literal => $field:ident),* $(,)? }) => {
-        $(
-            impl std::ops::Deref for $name {
-                type Target = $base;
-                #[inline]
-                fn deref(&self) -> &$base { &self.base }
-            }
-            impl std::ops::DerefMut for $name {
-                #[inline]
-                fn deref_mut(&mut self) -> &mut $base { &mut self.base }
-            }
-        )?
-        impl $crate::object::DataObject for $name {}
-        impl $crate::slot::Slot for $name {
-            const KIND: $crate::table::FieldKind = $crate::table::FieldKind::Object;
-            #[inline]
-            fn set(&mut self, field: $crate::Node<'_>, cx: &mut $crate::slot::Loading) {
-                match field.field() {
-                    $($index => $crate::slot::Slot::load(&mut self.$field, field, cx),)*
-                    _ => { $( let base: &mut $base = &mut self.base; $crate::slot::Slot::set(base, field, cx); )? }
-                }
-                let _ = cx;
-            }
+    ($name:ident, $id:literal, {}) => {
+        impl Slot for $name {
+            const TYPE: u16 = $id;
         }
-        impl $crate::slot::Store for $name {
+        data_object!($name);
+    };
+    ($name:ident, $id:literal, { $($index:literal => $field:ident),+ $(,)? }) => {
+        impl Slot for $name {
             const TYPE: u16 = $id;
             #[inline]
-            fn put(&self, out: &mut $crate::builder::Builder) {
-                $( let base: &$base = &self.base; $crate::slot::Store::put(base, out); )?
+            fn set(&mut self, field: Node<'_>, cx: &mut Loading) {
+                match field.field() {
+                    $($index => cx.field(&mut self.$field, field),)*
+                    _ => {}
+                }
+            }
+            #[inline]
+            fn put(&self, out: &mut Builder) {
                 $( out.slot($index, &self.$field); )*
-                let _ = out;
             }
         }
-        impl std::fmt::Debug for $name {
+        data_object!($name);
+    };
+    ($name:ident : $base:ident, $id:literal, { $($index:literal => $field:ident),* $(,)? }) => {
+        impl Deref for $name {
+            type Target = $base;
             #[inline]
-            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                $crate::object::debug(self, f)
+            fn deref(&self) -> &$base { &self.base }
+        }
+        impl DerefMut for $name {
+            #[inline]
+            fn deref_mut(&mut self) -> &mut $base { &mut self.base }
+        }
+        impl Slot for $name {
+            const TYPE: u16 = $id;
+            #[inline]
+            fn set(&mut self, field: Node<'_>, cx: &mut Loading) {
+                match field.field() {
+                    $($index => cx.field(&mut self.$field, field),)*
+                    _ => self.base.set(field, cx),
+                }
             }
+            #[inline]
+            fn put(&self, out: &mut Builder) {
+                self.base.put(out);
+                $( out.slot($index, &self.$field); )*
+            }
+        }
+        data_object!($name);
+    };
+    ($name:ident) => {
+        impl Debug for $name {
+            #[inline]
+            fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result { debug(self, f) }
         }
         impl PartialEq for $name {
             #[inline]
-            fn eq(&self, other: &Self) -> bool { $crate::object::same(self, other) }
+            fn eq(&self, other: &Self) -> bool { same(self, other) }
         }
-        impl $crate::object::IsA<$name> for $name {}
-        impl $crate::call::Absent for $name {}
+        impl IsA<$name> for $name {}
     };
 }
 pub(crate) use data_object;
+
+/// What [`data_object!`] has in scope.
+pub(crate) mod scope {
+    pub(crate) use std::fmt::{self, Debug, Formatter};
+    pub(crate) use std::ops::{Deref, DerefMut};
+
+    pub(crate) use super::{IsA, data_object, debug, is_a, same};
+    pub(crate) use crate::Node;
+    pub(crate) use crate::builder::Builder;
+    pub(crate) use crate::slot::{Loading, Slot};
+}
 
 /// States that a type is derived from others.
 macro_rules! is_a {
@@ -107,12 +139,11 @@ pub(crate) use is_a;
 macro_rules! enumeration {
     ($(#[$meta:meta])* $name:ident, $id:literal, { $($(#[$vmeta:meta])* $variant:ident = $text:literal),* $(,)? }) => {
         $(#[$meta])*
-        #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum $name {
             $(
                 $(#[$vmeta])*
-                #[doc = concat!("`", $text, "`")]
                 $variant,
             )*
             /// A value of a newer server, kept as its text.
@@ -151,13 +182,11 @@ macro_rules! enumeration {
         }
         impl $crate::slot::Slot for $name {
             const KIND: $crate::table::FieldKind = $crate::table::FieldKind::Enum;
+            const TYPE: u16 = $id;
             #[inline]
             fn load(&mut self, node: $crate::Node<'_>, cx: &mut $crate::slot::Loading) {
                 *self = Self::from($crate::object::enum_text(node, $id, cx));
             }
-        }
-        impl $crate::slot::Store for $name {
-            const TYPE: u16 = $id;
             #[inline]
             fn store(&self, field: u16, out: &mut $crate::builder::Builder) {
                 $crate::object::store_enum(self.as_str(), field, out);
@@ -167,7 +196,6 @@ macro_rules! enumeration {
                 $crate::object::store_any_enum(self.as_str(), $id, field, out);
             }
         }
-        impl $crate::call::Absent for $name {}
     };
 }
 pub(crate) use enumeration;
@@ -176,7 +204,7 @@ pub(crate) use enumeration;
 macro_rules! managed_object {
     ($(#[$meta:meta])* $name:ident, $text:literal, $id:literal) => {
         $(#[$meta])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+        #[derive(Debug)]
         pub enum $name {}
         impl $crate::reference::ManagedObject for $name {
             const NAME: &'static str = $text;

@@ -9,7 +9,7 @@ use crate::builder::Builder;
 use crate::error::{ConvertError, EncodeError};
 use crate::node::Node;
 use crate::object::{self, DataObject, IsA};
-use crate::slot::{Loading, Slot, Store};
+use crate::slot::{Loading, Slot};
 use crate::table::{self, FieldKind};
 
 /// An object of type `B` or of a type derived from it.
@@ -204,6 +204,7 @@ impl<T: DataObject + IsA<B>, B> From<T> for Poly<B> {
 
 impl<B: DataObject> Slot for Poly<B> {
     const KIND: FieldKind = FieldKind::Object;
+    const TYPE: u16 = B::TYPE;
 
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         match node.object_type() {
@@ -211,10 +212,6 @@ impl<B: DataObject> Slot for Poly<B> {
             _ => cx.fail(node.wrong_type(table::type_name(B::TYPE))),
         }
     }
-}
-
-impl<B: DataObject> Store for Poly<B> {
-    const TYPE: u16 = B::TYPE;
 
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {

@@ -10,7 +10,7 @@ use crate::error::EncodeProblem;
 use crate::mo;
 use crate::node::Node;
 use crate::object::IsA;
-use crate::slot::{Loading, Slot, Store};
+use crate::slot::{Loading, Slot};
 use crate::table::{self, FieldKind};
 
 /// A managed object type; implemented by the markers in [`mo`].
@@ -212,9 +212,7 @@ impl<T> Slot for Ref<T> {
             None => cx.fail(node.wrong_type("ManagedObjectReference")),
         }
     }
-}
 
-impl<T> Store for Ref<T> {
     fn store(&self, field: u16, out: &mut Builder) {
         if self.is_unset() {
             out.fail(field, EncodeProblem::EmptyReference);

@@ -9,7 +9,7 @@ use crate::builder::Builder;
 use crate::document::tag;
 use crate::error::ConvertProblem;
 use crate::node::Node;
-use crate::slot::{Loading, Slot, Store};
+use crate::slot::{Loading, Slot};
 use crate::table::FieldKind;
 
 /// A point in time: `xsd:dateTime`.
@@ -43,9 +43,7 @@ impl Slot for Timestamp {
             }),
         }
     }
-}
 
-impl Store for Timestamp {
     fn store(&self, field: u16, out: &mut Builder) {
         out.text(field, tag::DATE_TIME, &self.to_string());
     }
@@ -85,9 +83,7 @@ impl Slot for Binary {
             })),
         }
     }
-}
 
-impl Store for Binary {
     fn store(&self, field: u16, out: &mut Builder) {
         out.text(field, tag::BINARY, &STANDARD.encode(&self.0));
     }

@@ -121,10 +121,11 @@ impl Field {
         self.row.kind
     }
 
-    /// The declared type, when that is a data object, enum or managed object type.
+    /// The declared type, when that is a data object, enum or managed object type
+    /// of a namespace that was compiled in.
     #[must_use]
     pub fn declared(self) -> Option<Type> {
-        (self.row.ty != table::NONE).then_some(Type { id: self.row.ty })
+        table::type_row(self.row.ty).map(|_| Type { id: self.row.ty })
     }
 
     /// Whether it is a list.

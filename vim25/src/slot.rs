@@ -6,37 +6,6 @@ use crate::error::{ConvertError, ConvertProblem, EncodeProblem};
 use crate::node::Node;
 use crate::table::{self, FieldKind};
 
-/// A type that can be written into a document: any [`Slot`], and borrowed
-/// forms of it that stand as arguments (`&T`, `Option<&T>`, `&[T]`, `&str`).
-///
-/// What is provided here is right for data objects, which implement
-/// [`put`](Self::put); all other types implement [`store`](Self::store) instead.
-/// The thousands of generated types so have one function where they would have three.
-pub trait Store {
-    /// The type id of data object and enum types; otherwise "none".
-    const TYPE: u16 = table::NONE;
-
-    /// Writes all fields of a data object into the open object.
-    #[inline]
-    fn put(&self, out: &mut Builder) {
-        let _ = out;
-    }
-
-    /// Writes the value as field `field` of the open object.
-    #[inline]
-    fn store(&self, field: u16, out: &mut Builder) {
-        out.open_object(field, ObjectType::Known(Self::TYPE));
-        self.put(out);
-        out.close();
-    }
-
-    /// Writes the value where the schema allows anything, so that it names its type.
-    #[inline]
-    fn store_any(&self, field: u16, out: &mut Builder) {
-        self.store(field, out);
-    }
-}
-
 /// A type that can be the value of a field, parameter, result or list item.
 ///
 /// Implemented for scalars, [`Ref`](crate::Ref), [`Poly`](crate::Poly),
@@ -44,15 +13,25 @@ pub trait Store {
 /// name it only as a bound. `Default` is the value of a field that is not there.
 ///
 /// What is provided here is right for data objects, which implement
-/// [`set`](Self::set); all other types implement [`load`](Self::load) instead.
-pub trait Slot: Store + Default {
+/// [`set`](Self::set) and [`put`](Self::put); all other types implement
+/// [`load`](Self::load) and [`store`](Self::store) instead. The thousands of
+/// generated types so have two functions where they would have six.
+pub trait Slot: Default {
     /// What the schema calls values of this type.
-    const KIND: FieldKind;
+    const KIND: FieldKind = FieldKind::Object;
+    /// The type id of data object and enum types; otherwise "none".
+    const TYPE: u16 = table::NONE;
 
     /// Takes over one field of a data object, by its number.
     #[inline]
     fn set(&mut self, field: Node<'_>, cx: &mut Loading) {
         let _ = (field, cx);
+    }
+
+    /// Writes all fields of a data object into the open object.
+    #[inline]
+    fn put(&self, out: &mut Builder) {
+        let _ = out;
     }
 
     /// Takes over the value of a node. Problems go to `cx`; the first one counts.
@@ -70,6 +49,29 @@ pub trait Slot: Store + Default {
     fn load_any(&mut self, node: Node<'_>, cx: &mut Loading) {
         self.load(node, cx);
     }
+
+    /// Writes the value as field `field` of the open object.
+    #[inline]
+    fn store(&self, field: u16, out: &mut Builder) {
+        out.open_object(field, ObjectType::Known(Self::TYPE));
+        self.put(out);
+        out.close();
+    }
+
+    /// Writes the value where the schema allows anything, so that it names its type.
+    #[inline]
+    fn store_any(&self, field: u16, out: &mut Builder) {
+        self.store(field, out);
+    }
+
+    /// The result of a method that gave nothing back.
+    ///
+    /// # Errors
+    /// [`ConvertError`] unless the result may be absent.
+    fn absent() -> Result<Self, ConvertError> {
+        let problem = ConvertProblem::Missing { field: "returnval" };
+        Err(ConvertError::new(String::new(), problem))
+    }
 }
 
 /// The state of a conversion from a document: its first problem.
@@ -79,6 +81,12 @@ pub struct Loading {
 }
 
 impl Loading {
+    /// Takes over the value of a field: how generated code calls [`Slot::load`].
+    #[inline]
+    pub(crate) fn field<T: Slot>(&mut self, slot: &mut T, node: Node<'_>) {
+        slot.load(node, self);
+    }
+
     /// Remembers the first problem.
     #[cold]
     pub(crate) fn fail(&mut self, error: ConvertError) {
@@ -161,9 +169,7 @@ macro_rules! integer {
                     _ => cx.wrong_type(node, tag::NAMES[tag::$tag as usize]),
                 }
             }
-        }
 
-        impl Store for $ty {
             #[inline]
             fn store(&self, field: u16, out: &mut Builder) {
                 out.int(field, tag::$tag, i32::from(*self));
@@ -182,9 +188,7 @@ impl Slot for i64 {
             None => cx.wrong_type(node, "long"),
         }
     }
-}
 
-impl Store for i64 {
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         out.long(field, *self);
@@ -200,9 +204,7 @@ impl Slot for bool {
             None => cx.wrong_type(node, "boolean"),
         }
     }
-}
 
-impl Store for bool {
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         out.bool(field, *self);
@@ -218,9 +220,7 @@ impl Slot for f32 {
             None => cx.wrong_type(node, "float"),
         }
     }
-}
 
-impl Store for f32 {
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         out.float(field, *self);
@@ -236,9 +236,7 @@ impl Slot for f64 {
             None => cx.wrong_type(node, "double"),
         }
     }
-}
 
-impl Store for f64 {
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         out.double(field, *self);
@@ -255,9 +253,7 @@ impl Slot for String {
             _ => cx.wrong_type(node, "string"),
         }
     }
-}
 
-impl Store for String {
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         out.text(field, tag::STRING, self);
@@ -266,6 +262,7 @@ impl Store for String {
 
 impl<T: Slot> Slot for Option<T> {
     const KIND: FieldKind = T::KIND;
+    const TYPE: u16 = T::TYPE;
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         if !node.is_nil() {
@@ -282,10 +279,11 @@ impl<T: Slot> Slot for Option<T> {
             *self = Some(value);
         }
     }
-}
 
-impl<T: Store> Store for Option<T> {
-    const TYPE: u16 = T::TYPE;
+    fn absent() -> Result<Self, ConvertError> {
+        Ok(None)
+    }
+
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         if let Some(value) = self {
@@ -303,14 +301,12 @@ impl<T: Store> Store for Option<T> {
 
 impl<T: Slot> Slot for Box<T> {
     const KIND: FieldKind = T::KIND;
+    const TYPE: u16 = T::TYPE;
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         (**self).load(node, cx);
     }
-}
 
-impl<T: Store> Store for Box<T> {
-    const TYPE: u16 = T::TYPE;
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         (**self).store(field, out);
@@ -323,6 +319,7 @@ impl<T: Store> Store for Box<T> {
 
 impl<T: Slot> Slot for Vec<T> {
     const KIND: FieldKind = T::KIND;
+    const TYPE: u16 = T::TYPE;
     /// One element of a repeated field adds one item.
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
@@ -342,10 +339,11 @@ impl<T: Slot> Slot for Vec<T> {
             self.load(node, cx);
         }
     }
-}
 
-impl<T: Slot> Store for Vec<T> {
-    const TYPE: u16 = T::TYPE;
+    fn absent() -> Result<Self, ConvertError> {
+        Ok(Self::new())
+    }
+
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         for item in self {
@@ -362,32 +360,5 @@ impl<T: Slot> Store for Vec<T> {
             }
         }
         out.close();
-    }
-}
-
-impl<T: Store + ?Sized> Store for &T {
-    #[inline]
-    fn store(&self, field: u16, out: &mut Builder) {
-        (**self).store(field, out);
-    }
-    #[inline]
-    fn store_any(&self, field: u16, out: &mut Builder) {
-        (**self).store_any(field, out);
-    }
-}
-
-impl Store for str {
-    #[inline]
-    fn store(&self, field: u16, out: &mut Builder) {
-        out.text(field, tag::STRING, self);
-    }
-}
-
-impl<T: Store> Store for [T] {
-    #[inline]
-    fn store(&self, field: u16, out: &mut Builder) {
-        for item in self {
-            item.store(field, out);
-        }
     }
 }

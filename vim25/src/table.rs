@@ -105,33 +105,74 @@ pub(crate) struct TypeRow {
     pub(crate) kind: TypeKind,
 }
 
-/// A field row, for the generated tables.
-pub(crate) const fn f(name: u32, ty: u16, kind: FieldKind, flags: u8) -> FieldRow {
-    FieldRow {
-        name,
-        ty,
-        kind,
-        flags,
+/// Field rows from the generated words: name, type id, kind and flags, of 32, 16,
+/// 8 and 8 bits.
+pub(crate) const fn fields<const N: usize>(words: [u64; N]) -> [FieldRow; N] {
+    use FieldKind as F;
+    const KINDS: [FieldKind; 15] = [
+        F::String,
+        F::Bool,
+        F::Byte,
+        F::Short,
+        F::Int,
+        F::Long,
+        F::Float,
+        F::Double,
+        F::DateTime,
+        F::Binary,
+        F::Uri,
+        F::Ref,
+        F::Enum,
+        F::Object,
+        F::Any,
+    ];
+    let mut rows = [FieldRow {
+        name: 0,
+        ty: NONE,
+        kind: F::Any,
+        flags: 0,
+    }; N];
+    let mut row = 0;
+    while row < N {
+        let word = words[row];
+        rows[row] = FieldRow {
+            name: (word >> 32) as u32,
+            ty: (word >> 16) as u16,
+            kind: KINDS[(word >> 8) as u8 as usize],
+            flags: word as u8,
+        };
+        row += 1;
     }
+    rows
 }
 
-/// A type row, for the generated tables.
-pub(crate) const fn t(
-    name: u32,
-    base: u16,
-    fields: u16,
-    own: u16,
-    first: u16,
-    kind: TypeKind,
-) -> TypeRow {
-    TypeRow {
-        name,
-        base,
-        fields,
-        own,
-        first,
-        kind,
+/// Type rows from two generated words each: name, base and first field of 32, 16
+/// and 16 bits; number of own fields, number of inherited ones and kind likewise.
+pub(crate) const fn types<const N: usize, const W: usize>(words: [u64; W]) -> [TypeRow; N] {
+    use TypeKind as T;
+    const KINDS: [TypeKind; 5] = [T::Data, T::Enum, T::Managed, T::Request, T::Response];
+    let mut rows = [TypeRow {
+        name: 0,
+        base: NONE,
+        fields: 0,
+        own: 0,
+        first: 0,
+        kind: T::Data,
+    }; N];
+    let mut row = 0;
+    while row < N {
+        let (names, counts) = (words[2 * row], words[2 * row + 1]);
+        rows[row] = TypeRow {
+            name: (names >> 32) as u32,
+            base: (names >> 16) as u16,
+            fields: names as u16,
+            own: (counts >> 32) as u16,
+            first: (counts >> 16) as u16,
+            kind: KINDS[counts as u16 as usize],
+        };
+        row += 1;
     }
+    rows
 }
 
 /// The rows `start..end` of a table, as row numbers.
@@ -160,7 +201,19 @@ pub(crate) struct Namespace {
 }
 
 /// The namespaces that were compiled in, vim25 first.
-pub(crate) static NAMESPACES: [&Namespace; 1] = [&crate::generated::tables::VIM25];
+pub(crate) static NAMESPACES: &[&Namespace] = &[
+    &crate::generated::tables::VIM25,
+    #[cfg(feature = "vsan")]
+    &crate::generated::vsan::tables::VSAN,
+    #[cfg(feature = "eam")]
+    &crate::generated::eam::tables::EAM,
+    #[cfg(feature = "sms")]
+    &crate::generated::sms::tables::SMS,
+    #[cfg(feature = "pbm")]
+    &crate::generated::pbm::tables::PBM,
+    #[cfg(feature = "vslm")]
+    &crate::generated::vslm::tables::VSLM,
+];
 
 impl Namespace {
     #[inline]

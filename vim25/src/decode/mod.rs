@@ -340,6 +340,10 @@ impl<'x> Decoder<'x> {
     ) -> Result<(), DecodeError> {
         match kind {
             FieldKind::Object => self.open(field, ObjectType::Known(ty), None),
+            // Declared in a namespace that is not always compiled in.
+            FieldKind::Any if table::type_row(ty).is_some() => {
+                self.open(field, ObjectType::Known(ty), None)
+            }
             FieldKind::Any if attributes.reference_type.is_some() => {
                 leaf.begin(field, FieldKind::Ref, tag::UNTYPED);
                 leaf.refer(attributes);

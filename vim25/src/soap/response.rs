@@ -99,7 +99,7 @@ fn fault_detail(
         .strip_suffix("Fault")
         .and_then(table::value_type)
         .or_else(|| table::value_type(&name))
-        .unwrap_or(<crate::types::MethodFault as crate::slot::Store>::TYPE);
+        .unwrap_or(<crate::types::MethodFault as crate::slot::Slot>::TYPE);
     let (document, _) = decoder.value(start, (FieldKind::Object, from_element), empty)?;
     let detail = Any::of(Arc::new(document).root());
     // A detail that is not a fault is kept out of the typed place.

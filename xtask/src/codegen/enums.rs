@@ -20,7 +20,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
         let variants: Vec<String> = names::variants(&item.values)
             .into_iter()
             .zip(&item.values)
-            .map(|(variant, value)| format!("{variant} = {value:?}"))
+            .map(|(variant, value)| format!("/** `{value}` */ {variant} = {value:?}"))
             .collect();
         let id = model.enum_id(&item.name)?;
         out.push_str(&super::output::wrapped(

@@ -16,6 +16,9 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
          \n\
          use crate::object::{is_a, managed_object};\n",
     );
+    if !model.is_vim25() {
+        out.push_str("use crate::mo::*;\n");
+    }
     for managed in &model.namespace.managed {
         let name = names::type_name(&managed.name);
         let summary = docs::item(model, &managed.name, &managed.vmodl, &managed.since);
@@ -36,7 +39,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
         if !ancestors.is_empty() {
             let bases: Vec<String> = ancestors
                 .iter()
-                .map(|a| names::type_name(&a.name))
+                .map(|a| names::type_name(&a.item.name))
                 .collect();
             out.push_str(&format!("is_a!({name}: {});\n", bases.join(", ")));
         }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 
-use super::model::Model;
-use super::schema::Method;
+use super::model::{Model, VIM25};
+use super::schema::{Method, TypeExpr};
 use super::{docs, names, spelling};
 
 /// What `Ref` has of its own: a method of that name could not be called.
@@ -52,20 +52,20 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
          use super::mo;\n\
          use super::types::*;\n",
     );
+    out.push_str(model.scope());
     let mut impls = String::new();
     let mut taken: BTreeMap<String, &str> = BTreeMap::new();
-    for managed in &model.namespace.managed {
-        let own: Vec<_> = model
-            .methods
-            .iter()
-            .filter(|c| c.owner == managed.name)
-            .collect();
-        if own.is_empty() {
-            continue;
-        }
-        let owner = names::type_name(&managed.name);
-        impls.push_str(&format!("\nimpl<T: IsA<mo::{owner}>> Ref<T> {{\n"));
-        for (i, called) in own.iter().enumerate() {
+    let mut owners: Vec<_> = model.methods.iter().map(|called| called.owner).collect();
+    owners.sort_by_key(|owner| owner.id);
+    owners.dedup_by_key(|owner| owner.id);
+    for owner in owners {
+        let marker = names::type_name(&owner.item.name);
+        impls.push_str(&format!(
+            "\nimpl<T: IsA<{}::{marker}>> Ref<T> {{\n",
+            owner.markers()
+        ));
+        let own = model.methods.iter().filter(|c| c.owner.id == owner.id);
+        for (i, called) in own.enumerate() {
             let name = names::method(&called.method.name);
             ensure!(
                 !TAKEN.contains(&name.as_str()),
@@ -103,17 +103,27 @@ fn one(model: &Model<'_>, method: &Method, name: &str, id: u16) -> Result<String
         writes.push_str(&format!(" {write}"));
         seen.push(ident);
     }
-    let closure = if writes.is_empty() {
-        "|_| {}".to_owned()
+    let body = if writes.is_empty() {
+        format!("Call::new(self, {id}).end()")
     } else {
-        format!("|a| {{{writes} }}")
+        format!("let mut a = Call::new(self, {id});{writes} a.end()")
     };
     let result = result(model, method)?;
     let summary = docs::method(model, method);
     Ok(format!(
         "    /// {summary}\n    #[inline]\n    pub fn {name}(&self{parameters}) -> Call<{result}> {{\n        \
-         Call::new(self, {id}, {closure})\n    }}\n"
+         {body}\n    }}\n"
     ))
+}
+
+/// Whether a method gives a task of vim25: those of other namespaces are objects
+/// of their own kind.
+fn is_task(model: &Model<'_>, returns: &TypeExpr) -> bool {
+    let of_vim25 = match &returns.name.namespace {
+        Some(namespace) => namespace == VIM25,
+        None => model.is_vim25(),
+    };
+    of_vim25 && returns.name.name == "Task" && !returns.array
 }
 
 /// What a call gives: for a method that starts a task, what the task gives.
@@ -121,7 +131,7 @@ fn result(model: &Model<'_>, method: &Method) -> Result<String> {
     let Some(returns) = &method.returns else {
         return Ok("()".to_owned());
     };
-    if returns.name.to_string() != "Task" || returns.array {
+    if !is_task(model, returns) {
         return Ok(spelling::result(&model.ty(returns)?));
     }
     match &method.result {

@@ -7,6 +7,8 @@
 //! `data_object!`, `enumeration!`, `managed_object!` and `is_a!` in
 //! `vim25/src/object.rs`.
 
+mod boxed;
+mod declared;
 mod docs;
 mod enums;
 mod import;
@@ -25,43 +27,50 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use self::model::Model;
+use self::model::{Model, VIM25};
 use self::output::Files;
 use self::schema::Schema;
 use crate::workspace;
 
-/// The root of the generated modules.
-const ROOT: &str = "//! The vSphere API, generated from the schema: see each module.
+/// What is said of a namespace's generated modules.
+const HEAD: &str = "//! The vSphere API, generated from the schema: see each module.
 #![allow(clippy::wildcard_imports, reason = \"generated modules use each other's types freely\")]
+#![allow(unused_imports, reason = \"not every namespace has all kinds of items\")]
 
-pub(crate) mod enums;
+pub mod enums;
 mod methods;
 pub mod mo;
 pub mod props;
 pub(crate) mod tables;
-pub(crate) mod types;
+pub mod types;
+";
 
+/// The end of the root module.
+const PRELUDE: &str = "
 /// What the modules of `props` have in scope.
 mod prelude {
     pub(super) use super::enums::*;
     pub(super) use super::mo;
     pub(super) use super::types::*;
-    pub(super) use crate::{Any, Poly, Property, Ref, Timestamp};
-}
 ";
-
 /// Generates the sources, or with `check` only says whether they are current.
 pub(crate) fn run(check: bool) -> Result<()> {
     let schema = Schema::load(&schema_folder())?;
-    let model = Model::of(&schema, "vim25")?;
+    let vim25 = Model::of(&schema, VIM25, None)?;
+    let others = schema.namespaces.iter().filter(|ns| ns.name != VIM25);
+    let others = others
+        .map(|ns| Model::of(&schema, &ns.name, Some(&vim25)))
+        .collect::<Result<Vec<_>>>()?;
     let mut files = Files::new(workspace::root().join("vim25/src/generated"));
-    files.add("mod.rs", ROOT)?;
-    files.add("tables.rs", &tables::write(&model)?)?;
-    files.add("types.rs", &types::write(&model)?)?;
-    files.add("enums.rs", &enums::write(&model)?)?;
-    files.add("mo.rs", &managed::write(&model)?)?;
-    files.add("methods.rs", &methods::write(&model)?)?;
-    files.add("props.rs", &properties::write(&model)?)?;
+    add(&mut files, "", &vim25, &others)?;
+    for model in &others {
+        add(
+            &mut files,
+            &format!("{}/", model.namespace.name),
+            model,
+            &[],
+        )?;
+    }
     if check {
         files.check()?;
         println!("vim25/src/generated is current");
@@ -71,6 +80,32 @@ pub(crate) fn run(check: bool) -> Result<()> {
     match written.as_slice() {
         [] => println!("vim25/src/generated was current"),
         names => println!("wrote {} in vim25/src/generated", names.join(", ")),
+    }
+    Ok(())
+}
+
+/// Adds the files of one namespace; the root module also names the others.
+fn add(files: &mut Files, folder: &str, model: &Model<'_>, others: &[Model<'_>]) -> Result<()> {
+    let mut root = HEAD.to_owned();
+    for other in others {
+        let name = &other.namespace.name;
+        root.push_str(&format!(
+            "#[cfg(feature = {name:?})]\npub(crate) mod {name};\n"
+        ));
+    }
+    root.push_str(PRELUDE);
+    root.push_str(&model.scope().replace("use", "    pub(super) use"));
+    root.push_str("    pub(super) use crate::{Any, Poly, Property, Ref, Timestamp};\n}\n");
+    for (name, text) in [
+        ("mod.rs", root),
+        ("tables.rs", tables::write(model)?),
+        ("types.rs", types::write(model)?),
+        ("enums.rs", enums::write(model)?),
+        ("mo.rs", managed::write(model)?),
+        ("methods.rs", methods::write(model)?),
+        ("props.rs", properties::write(model)?),
+    ] {
+        files.add(&format!("{folder}{name}"), &text)?;
     }
     Ok(())
 }

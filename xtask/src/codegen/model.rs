@@ -1,5 +1,7 @@
-//! One namespace, resolved: ids, what each declared type is, who derives from
-//! whom, and where a struct would contain itself.
+//! One namespace, resolved: ids, what each declared type is, and who derives
+//! from whom.
+//!
+//! A namespace may name types of its own and of vim25, which is always compiled in.
 //!
 //! Type ids are `first_id` plus the row in the namespace's type table. The rows
 //! are the data types by wire name, the enums, the managed object types, one
@@ -9,8 +11,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use anyhow::{Context, Result, ensure};
 
+use super::declared::{Kind, Type, builtin};
 use super::names;
 use super::schema::{Data, Managed, Member, Method, Name, Namespace, Schema, TypeExpr};
+
+/// The namespace that all others may refer to.
+pub(crate) const VIM25: &str = "vim25";
 
 /// The first type id of each namespace, far enough apart to grow.
 const FIRST_IDS: [(&str, u16); 6] = [
@@ -22,43 +28,40 @@ const FIRST_IDS: [(&str, u16); 6] = [
     ("vslm", 0x4000),
 ];
 
-/// What a field, parameter or result is declared to hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    String,
-    Bool,
-    Byte,
-    Short,
-    Int,
-    Long,
-    Float,
-    Double,
-    DateTime,
-    Binary,
-    Uri,
-    Ref,
-    Enum,
-    Object,
-    Any,
-}
-
-/// A declared type, resolved.
-#[derive(Clone, Debug)]
-pub(crate) struct Type {
-    pub(crate) kind: Kind,
-    /// Type id and Rust name of the declared type, for references, enums and objects.
-    pub(crate) named: Option<(u16, String)>,
-    /// An object whose declared type has subtypes.
-    pub(crate) poly: bool,
-    pub(crate) array: bool,
-    pub(crate) optional: bool,
-}
-
 /// A method and the managed object type that declares it.
 pub(crate) struct Called<'s> {
     pub(crate) method: &'s Method,
-    pub(crate) owner: &'s str,
+    pub(crate) owner: Found<'s, Managed>,
     pub(crate) id: u16,
+}
+
+/// A type that another one refers to.
+pub(crate) struct Found<'s, T> {
+    pub(crate) item: &'s T,
+    pub(crate) id: u16,
+    /// It is one of vim25, seen from another namespace.
+    pub(crate) foreign: bool,
+}
+
+impl<T> Clone for Found<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for Found<'_, T> {}
+
+impl<T> Found<'_, T> {
+    /// The module of the markers that a managed object type is in.
+    pub(crate) const fn markers(self) -> &'static str {
+        markers(self.foreign)
+    }
+}
+
+/// Data types are in scope by name wherever they are used; the markers of managed
+/// object types are in a module of their own.
+const fn markers(foreign: bool) -> &'static str {
+    if foreign { "crate::mo" } else { "mo" }
 }
 
 /// One namespace, ready to be printed.
@@ -71,23 +74,24 @@ pub(crate) struct Model<'s> {
     data: HashMap<&'s str, u16>,
     enums: HashMap<&'s str, u16>,
     managed: HashMap<&'s str, u16>,
-    /// Data types with subtypes.
+    /// Data types of this namespace with subtypes in it, and those of vim25 with
+    /// subtypes here.
     bases: BTreeSet<&'s str>,
+    schema: &'s Schema,
+    /// The model of vim25, unless this is it.
+    vim25: Option<&'s Self>,
 }
 
 impl<'s> Model<'s> {
-    /// Resolves one namespace of the schema.
-    pub(crate) fn of(schema: &'s Schema, name: &str) -> Result<Self> {
+    /// Resolves one namespace of the schema; any but vim25 needs the model of that.
+    pub(crate) fn of(schema: &'s Schema, name: &str, vim25: Option<&'s Self>) -> Result<Self> {
         let find = |ns: &&Namespace| ns.name == name;
         let namespace = schema
             .namespaces
             .iter()
             .find(find)
             .with_context(|| format!("the schema has no namespace {name}"))?;
-        let (_, first_id) = *FIRST_IDS
-            .iter()
-            .find(|(known, _)| *known == name)
-            .with_context(|| format!("the namespace {name} has no range of type ids"))?;
+        let first_id = first_id(name)?;
 
         let mut id = first_id;
         let mut next = || {
@@ -110,11 +114,24 @@ impl<'s> Model<'s> {
             .map(|x| (x.name.as_str(), next()))
             .collect();
         let mut methods: Vec<Called<'s>> = Vec::new();
-        for owner in &namespace.managed {
-            let own = owner.methods.iter().filter(|m| m.namespace.is_none());
-            methods.extend(own.map(|method| Called {
+        let elsewhere = vim25.map_or(&[][..], |vim25| &vim25.namespace.managed);
+        let owners = namespace.managed.iter().map(|owner| (owner, false));
+        for (item, foreign) in owners.chain(elsewhere.iter().map(|owner| (owner, true))) {
+            let ids = if foreign {
+                vim25.map(|vim25| &vim25.managed)
+            } else {
+                Some(&managed)
+            };
+            let id = ids.and_then(|ids: &HashMap<&str, u16>| ids.get(item.name.as_str()));
+            let &id = id.with_context(|| format!("no managed type is called {}", item.name))?;
+            let owner = Found { item, id, foreign };
+            let here = |m: &&Method| match &m.namespace {
+                Some(namespace) => namespace == name,
+                None => !foreign,
+            };
+            methods.extend(item.methods.iter().filter(here).map(|method| Called {
                 method,
-                owner: &owner.name,
+                owner,
                 id: 0,
             }));
         }
@@ -135,7 +152,6 @@ impl<'s> Model<'s> {
             .data
             .iter()
             .filter_map(|x| x.base.as_ref())
-            .filter(|base| base.namespace.is_none())
             .map(|base| base.name.as_str())
             .collect();
         let model = Self {
@@ -147,6 +163,8 @@ impl<'s> Model<'s> {
             enums,
             managed,
             bases,
+            schema,
+            vim25,
         };
         model.check_ids(name)?;
         Ok(model)
@@ -165,6 +183,20 @@ impl<'s> Model<'s> {
             "the types of {name} do not fit into its range of ids"
         );
         Ok(())
+    }
+
+    /// Whether this is the namespace that is always compiled in.
+    pub(crate) const fn is_vim25(&self) -> bool {
+        self.vim25.is_none()
+    }
+
+    /// What brings the data types of vim25 into scope, where they are not its own.
+    pub(crate) const fn scope(&self) -> &'static str {
+        if self.is_vim25() {
+            ""
+        } else {
+            "use crate::types::*;\n"
+        }
     }
 
     /// Type id of a data type of this namespace.
@@ -191,50 +223,57 @@ impl<'s> Model<'s> {
             .with_context(|| format!("no managed object type is called {name}"))
     }
 
-    /// The base of a data type and its type id.
-    pub(crate) fn base(&self, data: &Data) -> Result<Option<(&'s Data, u16)>> {
-        match &data.base {
-            Some(base) => {
-                let id = self.data_id(&base.to_string())?;
-                Ok(Some((
-                    &self.namespace.data[usize::from(id - self.first_id)],
-                    id,
-                )))
-            }
-            None => Ok(None),
+    /// The model that a name is to be looked up in, and whether that is another
+    /// one; none for a namespace that may not be compiled in.
+    fn home(&self, name: &Name) -> Option<(&Self, bool)> {
+        match &name.namespace {
+            None => Some((self, false)),
+            Some(namespace) if namespace == VIM25 => Some((self.vim25?, true)),
+            Some(_) => None,
         }
     }
 
+    /// The model that a base is to be looked up in, which must be there.
+    fn home_of_base(&self, name: &Name) -> Result<(&Self, bool)> {
+        self.home(name)
+            .with_context(|| format!("the base {name} may not be compiled in"))
+    }
+
     /// The proper ancestors of a data type, nearest first.
-    pub(crate) fn ancestors(&self, data: &Data) -> Result<Vec<&'s Data>> {
-        let mut chain: Vec<&'s Data> = Vec::new();
-        let mut base = self.base(data)?;
-        while let Some((ancestor, _)) = base {
+    pub(crate) fn ancestors(&self, data: &Data) -> Result<Vec<Found<'s, Data>>> {
+        let mut chain: Vec<Found<'s, Data>> = Vec::new();
+        let (mut model, mut base, mut foreign) = (self, data.base.as_ref(), false);
+        while let Some(name) = base {
+            let (home, outside) = model.home_of_base(name)?;
+            foreign |= outside;
+            let id = home.data_id(&name.name)?;
+            let item = &home.namespace.data[usize::from(id - home.first_id)];
             ensure!(
-                !chain.iter().any(|seen| seen.name == ancestor.name),
-                "{} derives from itself",
-                ancestor.name
+                !chain.iter().any(|seen| seen.id == id),
+                "{name} derives from itself"
             );
-            chain.push(ancestor);
-            base = self.base(ancestor)?;
+            chain.push(Found { item, id, foreign });
+            (model, base) = (home, item.base.as_ref());
         }
         Ok(chain)
     }
 
     /// The proper ancestors of a managed object type, nearest first.
-    pub(crate) fn managed_ancestors(&self, managed: &Managed) -> Result<Vec<&'s Managed>> {
-        let mut chain: Vec<&'s Managed> = Vec::new();
-        let mut base = managed.base.as_ref();
+    pub(crate) fn managed_ancestors(&self, managed: &Managed) -> Result<Vec<Found<'s, Managed>>> {
+        let mut chain: Vec<Found<'s, Managed>> = Vec::new();
+        let (mut model, mut base, mut foreign) = (self, managed.base.as_ref(), false);
         while let Some(name) = base {
-            let name = name.to_string();
-            let found = self.namespace.managed.iter().find(|m| m.name == name);
-            let ancestor = found.with_context(|| format!("no managed type is called {name}"))?;
+            let (home, outside) = model.home_of_base(name)?;
+            foreign |= outside;
+            let id = home.managed_id(&name.name)?;
+            let found = home.namespace.managed.iter().find(|m| m.name == name.name);
+            let item = found.with_context(|| format!("no managed type is called {name}"))?;
             ensure!(
-                !chain.iter().any(|seen| seen.name == ancestor.name),
+                !chain.iter().any(|seen| seen.id == id),
                 "{name} derives from itself"
             );
-            chain.push(ancestor);
-            base = ancestor.base.as_ref();
+            chain.push(Found { item, id, foreign });
+            (model, base) = (home, item.base.as_ref());
         }
         Ok(chain)
     }
@@ -252,92 +291,53 @@ impl<'s> Model<'s> {
         Ok(ty)
     }
 
-    /// Resolves a declared type. What stands in another namespace is `Any`: that
-    /// namespace may not be compiled in.
+    /// Resolves a declared type. What stands in a namespace that may not be
+    /// compiled in is `Any`, with the id that it has if it is.
     pub(crate) fn ty(&self, expr: &TypeExpr) -> Result<Type> {
-        let Name { namespace, name } = &expr.name;
-        let named = |id: u16| Some((id, names::type_name(name)));
-        let (kind, named) = if namespace.is_some() {
-            (Kind::Any, None)
-        } else if let Some(kind) = builtin(name) {
+        let Some((home, foreign)) = self.home(&expr.name) else {
+            let id = data_id_elsewhere(self.schema, &expr.name)?;
+            return Ok(Type {
+                kind: Kind::Any,
+                named: Some((id, String::new())),
+                poly: false,
+                array: expr.array,
+                optional: expr.optional,
+            });
+        };
+        let name = expr.name.name.as_str();
+        let rust = names::type_name(name);
+        let (kind, named) = if let Some(kind) = builtin(name) {
             (kind, None)
-        } else if let Some(&id) = self.data.get(name.as_str()) {
-            (Kind::Object, named(id))
-        } else if let Some(&id) = self.enums.get(name.as_str()) {
-            (Kind::Enum, named(id))
+        } else if let Some(&id) = home.data.get(name) {
+            (Kind::Object, Some((id, rust)))
+        } else if let Some(&id) = home.enums.get(name) {
+            (Kind::Enum, Some((id, rust)))
         } else {
-            (Kind::Ref, named(self.managed_id(name)?))
+            let marker = format!("{}::{rust}", markers(foreign));
+            (Kind::Ref, Some((home.managed_id(name)?, marker)))
         };
         Ok(Type {
             kind,
             named,
-            poly: kind == Kind::Object && self.bases.contains(name.as_str()),
+            poly: kind == Kind::Object && (home.bases.contains(name) || self.bases.contains(name)),
             array: expr.array,
             optional: expr.optional,
         })
     }
-
-    /// The fields that must be boxed, as (type, field): without the box the type
-    /// would contain itself.
-    pub(crate) fn boxed(&self) -> Result<BTreeSet<(&'s str, &'s str)>> {
-        // What each type holds in place: its base and its required single objects.
-        let mut holds: HashMap<&str, Vec<(&'s str, Option<&'s str>)>> = HashMap::new();
-        for data in &self.namespace.data {
-            let mut parts = Vec::new();
-            if let Some((base, _)) = self.base(data)? {
-                parts.push((base.name.as_str(), None));
-            }
-            for field in &data.fields {
-                let ty = self.member(field)?;
-                let plain = ty.kind == Kind::Object && !ty.poly && !ty.array && !ty.optional;
-                if plain {
-                    parts.push((field.ty.name.name.as_str(), Some(field.name.as_str())));
-                }
-            }
-            holds.insert(&data.name, parts);
-        }
-        let mut boxed = BTreeSet::new();
-        for data in &self.namespace.data {
-            for &(part, field) in holds.get(data.name.as_str()).into_iter().flatten() {
-                let Some(field) = field else { continue };
-                if reaches(&holds, part, &data.name) {
-                    boxed.insert((data.name.as_str(), field));
-                }
-            }
-        }
-        Ok(boxed)
-    }
 }
 
-/// Whether `from` holds `to` in place, at any depth, or is it.
-fn reaches(holds: &HashMap<&str, Vec<(&str, Option<&str>)>>, from: &str, to: &str) -> bool {
-    let mut seen = BTreeSet::new();
-    let mut open = vec![from];
-    while let Some(at) = open.pop() {
-        if at == to {
-            return true;
-        }
-        if seen.insert(at) {
-            open.extend(holds.get(at).into_iter().flatten().map(|&(part, _)| part));
-        }
-    }
-    false
+fn first_id(namespace: &str) -> Result<u16> {
+    let found = FIRST_IDS.iter().find(|(known, _)| *known == namespace);
+    found
+        .map(|&(_, first)| first)
+        .with_context(|| format!("the namespace {namespace} has no range of type ids"))
 }
 
-fn builtin(name: &str) -> Option<Kind> {
-    Some(match name {
-        "string" | "propertyPath" | "typeName" | "methodName" => Kind::String,
-        "boolean" => Kind::Bool,
-        "byte" => Kind::Byte,
-        "short" => Kind::Short,
-        "int" => Kind::Int,
-        "long" => Kind::Long,
-        "float" => Kind::Float,
-        "double" => Kind::Double,
-        "dateTime" => Kind::DateTime,
-        "binary" => Kind::Binary,
-        "anyURI" => Kind::Uri,
-        "anyType" => Kind::Any,
-        _ => return None,
-    })
+/// The id of a data type that is named with its namespace: data types come first there.
+fn data_id_elsewhere(schema: &Schema, name: &Name) -> Result<u16> {
+    let short = name.namespace.as_deref().unwrap_or(VIM25);
+    let namespace = schema.namespaces.iter().find(|ns| ns.name == short);
+    let row = namespace.and_then(|ns| ns.data.iter().position(|data| data.name == name.name));
+    let row = row.with_context(|| format!("no data type is called {name}"))?;
+    Ok(first_id(short)? + u16::try_from(row)?)
 }

@@ -14,7 +14,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     for managed in &model.namespace.managed {
         let mut chain = model.managed_ancestors(managed)?;
         chain.reverse();
-        let inherited = chain.iter().flat_map(|ancestor| &ancestor.properties);
+        let inherited = chain.iter().flat_map(|ancestor| &ancestor.item.properties);
         let properties: Vec<_> = inherited.chain(&managed.properties).collect();
         if properties.is_empty() {
             continue;

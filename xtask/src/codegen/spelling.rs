@@ -1,6 +1,6 @@
 //! How a declared type is spelt in Rust, by where it stands.
 
-use super::model::{Kind, Type};
+use super::declared::{Kind, Type};
 
 /// The type of one value: an item of a list, the inside of an option.
 fn value(ty: &Type) -> String {
@@ -17,7 +17,7 @@ fn value(ty: &Type) -> String {
         Kind::DateTime => "Timestamp".to_owned(),
         Kind::Binary => "Binary".to_owned(),
         Kind::Any => "Any".to_owned(),
-        Kind::Ref => format!("Ref<mo::{name}>"),
+        Kind::Ref => format!("Ref<{name}>"),
         Kind::Enum => name.to_owned(),
         Kind::Object if ty.poly => format!("Poly<{name}>"),
         Kind::Object => name.to_owned(),
@@ -72,7 +72,7 @@ pub(crate) fn parameter(ty: &Type, name: &str, index: usize) -> (String, String)
             | Kind::DateTime
     );
     if ty.array {
-        return (format!("&[{inner}]"), format!("a.arg({index}, {name});"));
+        return (format!("&[{inner}]"), format!("a.list({index}, {name});"));
     }
     if copied {
         let declared = if ty.optional {
@@ -82,21 +82,21 @@ pub(crate) fn parameter(ty: &Type, name: &str, index: usize) -> (String, String)
         };
         return (declared, format!("a.arg({index}, &{name});"));
     }
-    let borrowed = match ty.kind {
-        Kind::String | Kind::Uri => "str".to_owned(),
-        _ => inner,
+    let text = matches!(ty.kind, Kind::String | Kind::Uri);
+    let borrowed = if text { "str".to_owned() } else { inner };
+    let write = match (text, ty.optional) {
+        (true, _) => format!("a.text({index}, {name});"),
+        (false, true) => format!("a.opt({index}, {name});"),
+        (false, false) => format!("a.arg({index}, {name});"),
     };
     if ty.optional {
-        return (
-            format!("Option<&{borrowed}>"),
-            format!("a.arg({index}, &{name});"),
-        );
+        return (format!("Option<&{borrowed}>"), write);
     }
     match (ty.kind, &ty.named) {
         (Kind::Ref, Some((_, target))) => (
-            format!("&Ref<impl IsA<mo::{target}>>"),
+            format!("&Ref<impl IsA<{target}>>"),
             format!("a.reference({index}, {name});"),
         ),
-        _ => (format!("&{borrowed}"), format!("a.arg({index}, {name});")),
+        _ => (format!("&{borrowed}"), write),
     }
 }

@@ -4,7 +4,8 @@ use std::collections::HashMap;
 
 use anyhow::{Result, ensure};
 
-use super::model::{Kind, Model, Type};
+use super::declared::{Kind, Type};
+use super::model::Model;
 use super::output;
 use super::schema::Member;
 
@@ -26,7 +27,17 @@ struct Row<'a> {
     base: u16,
     /// Number of inherited fields.
     first: usize,
-    kind: &'a str,
+    kind: RowKind,
+}
+
+/// What a type row describes, in the order of `TypeKind`.
+#[derive(Clone, Copy)]
+enum RowKind {
+    Data,
+    Enum,
+    Managed,
+    Request,
+    Response,
 }
 
 /// The file's text.
@@ -38,9 +49,9 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
         let ancestors = model.ancestors(data)?;
         let row = Row {
             name: &data.name,
-            base: model.base(data)?.map_or(NONE, |(_, id)| id),
-            first: ancestors.iter().map(|ancestor| ancestor.fields.len()).sum(),
-            kind: "Data",
+            base: ancestors.first().map_or(NONE, |base| base.id),
+            first: ancestors.iter().map(|a| a.item.fields.len()).sum(),
+            kind: RowKind::Data,
         };
         tables.add(row, members(model, &data.fields)?)?;
     }
@@ -51,7 +62,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
                 name: &item.name,
                 base: NONE,
                 first: 0,
-                kind: "Enum",
+                kind: RowKind::Enum,
             },
             Vec::new(),
         )?;
@@ -59,18 +70,11 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     ends.push(tables.types.len());
     for managed in &namespace.managed {
         let ancestors = model.managed_ancestors(managed)?;
-        let base = ancestors
-            .first()
-            .map(|base| model.managed_id(&base.name))
-            .transpose()?;
         let row = Row {
             name: &managed.name,
-            base: base.unwrap_or(NONE),
-            first: ancestors
-                .iter()
-                .map(|ancestor| ancestor.properties.len())
-                .sum(),
-            kind: "Managed",
+            base: ancestors.first().map_or(NONE, |base| base.id),
+            first: ancestors.iter().map(|a| a.item.properties.len()).sum(),
+            kind: RowKind::Managed,
         };
         tables.add(row, members(model, &managed.properties)?)?;
     }
@@ -83,7 +87,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
         );
         let this = Type {
             kind: Kind::Ref,
-            named: Some((model.managed_id(called.owner)?, String::new())),
+            named: Some((called.owner.id, String::new())),
             poly: false,
             array: false,
             optional: false,
@@ -94,7 +98,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
             name: &called.method.name,
             base: NONE,
             first: 0,
-            kind: "Request",
+            kind: RowKind::Request,
         };
         tables.add(row, fields)?;
     }
@@ -108,7 +112,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
             name: &called.method.name,
             base: NONE,
             first: 0,
-            kind: "Response",
+            kind: RowKind::Response,
         };
         tables.add(row, fields)?;
     }
@@ -137,18 +141,16 @@ impl Tables {
             let name = self.name(name)?;
             let id = ty.named.map_or(NONE, |(id, _)| id);
             let flags = u8::from(ty.optional) | u8::from(ty.array) << 1 | u8::from(secret) << 2;
-            self.fields.push(format!(
-                "f({name}, {}, F::{:?}, {flags})",
-                id_text(id),
-                ty.kind
-            ));
+            let rest = u32::from(id) << 16 | (ty.kind as u32) << 8 | u32::from(flags);
+            self.fields.push(word(name, rest));
         }
         let name = self.name(row.name)?;
+        let (start, own) = (u16::try_from(start)?, u16::try_from(own)?);
+        let first = u32::from(u16::try_from(row.first)?);
         self.types.push(format!(
-            "t({name}, {}, {start}, {own}, {}, T::{})",
-            id_text(row.base),
-            row.first,
-            row.kind
+            "{}, {}",
+            word(name, u32::from(row.base) << 16 | u32::from(start)),
+            word(u32::from(own), first << 16 | row.kind as u32)
         ));
         Ok(())
     }
@@ -172,7 +174,7 @@ impl Tables {
         let mut out = format!(
             "//! The tables of `{}`: types, fields and names; see `table` for their meaning.\n\
              \n\
-             use crate::table::{{FieldKind as F, FieldRow, NONE, Namespace, Rows, TypeKind as T, TypeRow, f, t}};\n\
+             use crate::table::{{FieldRow, Namespace, Rows, TypeRow, fields, types}};\n\
              \n\
              /// The tables of `{}`.\n\
              pub(crate) static {constant}: Namespace = Namespace {{\n    \
@@ -192,15 +194,15 @@ impl Tables {
         }
         out.push_str("};\n");
         out.push_str(&format!(
-            "\nstatic TYPES: [TypeRow; {}] = [\n",
+            "\nstatic TYPES: [TypeRow; {}] = types([\n",
             self.types.len()
         ));
-        out.push_str(&output::wrapped("", &self.types, "];"));
+        out.push_str(&output::wrapped("", &self.types, "]);"));
         out.push_str(&format!(
-            "\nstatic FIELDS: [FieldRow; {}] = [\n",
+            "\nstatic FIELDS: [FieldRow; {}] = fields([\n",
             self.fields.len()
         ));
-        out.push_str(&output::wrapped("", &self.fields, "];"));
+        out.push_str(&output::wrapped("", &self.fields, "]);"));
         out.push_str("\nstatic NAMES: &str = \"\\\n");
         for chunk in self.names.as_bytes().chunks(120) {
             out.push_str(&String::from_utf8_lossy(chunk));
@@ -211,10 +213,8 @@ impl Tables {
     }
 }
 
-fn id_text(id: u16) -> String {
-    if id == NONE {
-        "NONE".to_owned()
-    } else {
-        id.to_string()
-    }
+/// Two halves of a word, as `fields` and `types` of the runtime's `table.rs` take
+/// them apart. Calls in their place would cost the compiler more than the rows do.
+fn word(high: u32, low: u32) -> String {
+    format!("{:#x}", u64::from(high) << 32 | u64::from(low))
 }

@@ -6,20 +6,27 @@ use super::model::Model;
 use super::{docs, names, spelling};
 
 /// Names that the generated code uses and no type may take.
-const TAKEN: [&str; 17] = [
+const TAKEN: [&str; 24] = [
     "Any",
     "Binary",
     "Box",
+    "Builder",
     "Call",
     "Clone",
     "Debug",
     "Default",
+    "Deref",
+    "DerefMut",
+    "Formatter",
     "IsA",
+    "Loading",
+    "Node",
     "None",
     "Option",
     "Poly",
     "Property",
     "Ref",
+    "Slot",
     "String",
     "TaskOf",
     "Timestamp",
@@ -36,9 +43,10 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
          //! derefs to it. A field without a version is as old as its type.\n\
          \n\
          use super::enums::*;\n\
-         use super::mo;\n\
-         use crate::object::{data_object, is_a};\n",
+         use super::mo;\n",
     );
+    out.push_str(model.scope());
+    out.push_str("use crate::object::scope::*;\n");
     let mut structs = String::new();
     let boxed = model.boxed()?;
     for data in &model.namespace.data {
@@ -48,8 +56,10 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
             "the type {name} hides a name of the runtime"
         );
         let ancestors = model.ancestors(data)?;
-        let first: usize = ancestors.iter().map(|ancestor| ancestor.fields.len()).sum();
-        let base = ancestors.first().map(|base| names::type_name(&base.name));
+        let first: usize = ancestors.iter().map(|a| a.item.fields.len()).sum();
+        let base = ancestors
+            .first()
+            .map(|base| names::type_name(&base.item.name));
 
         let summary = docs::item(model, &data.name, &data.vmodl, &data.since);
         structs.push_str(&format!(
@@ -86,7 +96,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
         if !ancestors.is_empty() {
             let bases: Vec<String> = ancestors
                 .iter()
-                .map(|a| names::type_name(&a.name))
+                .map(|a| names::type_name(&a.item.name))
                 .collect();
             structs.push_str(&format!("is_a!({name}: {});\n", bases.join(", ")));
         }

@@ -1,0 +1,12 @@
+//! The services beside the main one, each behind the feature of its name.
+
+#[cfg(feature = "eam")]
+pub mod eam;
+#[cfg(feature = "pbm")]
+pub mod pbm;
+#[cfg(feature = "sms")]
+pub mod sms;
+#[cfg(feature = "vsan")]
+pub mod vsan;
+#[cfg(feature = "vslm")]
+pub mod vslm;

@@ -1,0 +1,52 @@
+//! What the schema declares at a place: the kind, and the type that it names.
+
+/// What a field, parameter or result is declared to hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    String,
+    Bool,
+    Byte,
+    Short,
+    Int,
+    Long,
+    Float,
+    Double,
+    DateTime,
+    Binary,
+    Uri,
+    Ref,
+    Enum,
+    Object,
+    Any,
+}
+
+/// A declared type, resolved.
+#[derive(Clone, Debug)]
+pub(crate) struct Type {
+    pub(crate) kind: Kind,
+    /// Type id and Rust path of the declared type, for references, enums and objects.
+    pub(crate) named: Option<(u16, String)>,
+    /// An object whose declared type has subtypes.
+    pub(crate) poly: bool,
+    pub(crate) array: bool,
+    pub(crate) optional: bool,
+}
+
+/// The kind of a type that is built in.
+pub(crate) fn builtin(name: &str) -> Option<Kind> {
+    Some(match name {
+        "string" | "propertyPath" | "typeName" | "methodName" => Kind::String,
+        "boolean" => Kind::Bool,
+        "byte" => Kind::Byte,
+        "short" => Kind::Short,
+        "int" => Kind::Int,
+        "long" => Kind::Long,
+        "float" => Kind::Float,
+        "double" => Kind::Double,
+        "dateTime" => Kind::DateTime,
+        "binary" => Kind::Binary,
+        "anyURI" => Kind::Uri,
+        "anyType" => Kind::Any,
+        _ => return None,
+    })
+}
