@@ -7,2872 +7,3797 @@ use crate::object::enumeration;
 enumeration!(
     /// `ActionParameter` (`vim.action.Action.ActionParameter`), since vSphere API 2.0.
     ActionParameter, 3167, {
-    TargetName = "targetName", AlarmName = "alarmName", OldStatus = "oldStatus", NewStatus = "newStatus",
-    TriggeringSummary = "triggeringSummary", DeclaringSummary = "declaringSummary",
-    EventDescription = "eventDescription", Target = "target", Alarm = "alarm",
+    /** `targetName` */ TargetName = "targetName", /** `alarmName` */ AlarmName = "alarmName",
+    /** `oldStatus` */ OldStatus = "oldStatus", /** `newStatus` */ NewStatus = "newStatus",
+    /** `triggeringSummary` */ TriggeringSummary = "triggeringSummary",
+    /** `declaringSummary` */ DeclaringSummary = "declaringSummary",
+    /** `eventDescription` */ EventDescription = "eventDescription", /** `target` */ Target = "target",
+    /** `alarm` */ Alarm = "alarm",
 });
 
 enumeration!(
     /// `ActionType` (`vim.cluster.Action.ActionType`), since vSphere API 2.5.
     ActionType, 3168, {
-    MigrationV1 = "MigrationV1", VmPowerV1 = "VmPowerV1", HostPowerV1 = "HostPowerV1",
-    IncreaseLimitV1 = "IncreaseLimitV1", IncreaseSizeV1 = "IncreaseSizeV1", IncreaseSharesV1 = "IncreaseSharesV1",
-    IncreaseReservationV1 = "IncreaseReservationV1", DecreaseOthersReservationV1 = "DecreaseOthersReservationV1",
-    IncreaseClusterCapacityV1 = "IncreaseClusterCapacityV1",
-    DecreaseMigrationThresholdV1 = "DecreaseMigrationThresholdV1", HostMaintenanceV1 = "HostMaintenanceV1",
-    StorageMigrationV1 = "StorageMigrationV1", StoragePlacementV1 = "StoragePlacementV1", PlacementV1 = "PlacementV1",
-    HostInfraUpdateHaV1 = "HostInfraUpdateHaV1",
+    /** `MigrationV1` */ MigrationV1 = "MigrationV1", /** `VmPowerV1` */ VmPowerV1 = "VmPowerV1",
+    /** `HostPowerV1` */ HostPowerV1 = "HostPowerV1", /** `IncreaseLimitV1` */ IncreaseLimitV1 = "IncreaseLimitV1",
+    /** `IncreaseSizeV1` */ IncreaseSizeV1 = "IncreaseSizeV1",
+    /** `IncreaseSharesV1` */ IncreaseSharesV1 = "IncreaseSharesV1",
+    /** `IncreaseReservationV1` */ IncreaseReservationV1 = "IncreaseReservationV1",
+    /** `DecreaseOthersReservationV1` */ DecreaseOthersReservationV1 = "DecreaseOthersReservationV1",
+    /** `IncreaseClusterCapacityV1` */ IncreaseClusterCapacityV1 = "IncreaseClusterCapacityV1",
+    /** `DecreaseMigrationThresholdV1` */ DecreaseMigrationThresholdV1 = "DecreaseMigrationThresholdV1",
+    /** `HostMaintenanceV1` */ HostMaintenanceV1 = "HostMaintenanceV1",
+    /** `StorageMigrationV1` */ StorageMigrationV1 = "StorageMigrationV1",
+    /** `StoragePlacementV1` */ StoragePlacementV1 = "StoragePlacementV1",
+    /** `PlacementV1` */ PlacementV1 = "PlacementV1",
+    /** `HostInfraUpdateHaV1` */ HostInfraUpdateHaV1 = "HostInfraUpdateHaV1",
 });
 
 enumeration!(
     /// `AffinityType` (`vim.fault.AffinityConfigured.Affinity`), since vSphere API 2.0.
-    AffinityType, 3169, { Memory = "memory", Cpu = "cpu" });
+    AffinityType, 3169, { /** `memory` */ Memory = "memory", /** `cpu` */ Cpu = "cpu" });
 
 enumeration!(
     /// `AgentInstallFailedReason` (`vim.fault.AgentInstallFailed.Reason`), since vSphere API 4.0.
     AgentInstallFailedReason, 3170, {
-    NotEnoughSpaceOnDevice = "NotEnoughSpaceOnDevice", PrepareToUpgradeFailed = "PrepareToUpgradeFailed",
-    AgentNotRunning = "AgentNotRunning", AgentNotReachable = "AgentNotReachable", InstallTimedout = "InstallTimedout",
-    SignatureVerificationFailed = "SignatureVerificationFailed", AgentUploadFailed = "AgentUploadFailed",
-    AgentUploadTimedout = "AgentUploadTimedout", UnknownInstallerError = "UnknownInstallerError",
+    /** `NotEnoughSpaceOnDevice` */ NotEnoughSpaceOnDevice = "NotEnoughSpaceOnDevice",
+    /** `PrepareToUpgradeFailed` */ PrepareToUpgradeFailed = "PrepareToUpgradeFailed",
+    /** `AgentNotRunning` */ AgentNotRunning = "AgentNotRunning",
+    /** `AgentNotReachable` */ AgentNotReachable = "AgentNotReachable",
+    /** `InstallTimedout` */ InstallTimedout = "InstallTimedout",
+    /** `SignatureVerificationFailed` */ SignatureVerificationFailed = "SignatureVerificationFailed",
+    /** `AgentUploadFailed` */ AgentUploadFailed = "AgentUploadFailed",
+    /** `AgentUploadTimedout` */ AgentUploadTimedout = "AgentUploadTimedout",
+    /** `UnknownInstallerError` */ UnknownInstallerError = "UnknownInstallerError",
 });
 
 enumeration!(
     /// `AlarmFilterSpecAlarmTypeByEntity` (`vim.alarm.AlarmFilterSpec.AlarmTypeByEntity`), since vSphere API 6.7.
     AlarmFilterSpecAlarmTypeByEntity, 3171, {
-    EntityTypeAll = "entityTypeAll", EntityTypeHost = "entityTypeHost", EntityTypeVm = "entityTypeVm",
+    /** `entityTypeAll` */ EntityTypeAll = "entityTypeAll", /** `entityTypeHost` */ EntityTypeHost = "entityTypeHost",
+    /** `entityTypeVm` */ EntityTypeVm = "entityTypeVm",
 });
 
 enumeration!(
     /// `AlarmFilterSpecAlarmTypeByTrigger` (`vim.alarm.AlarmFilterSpec.AlarmTypeByTrigger`), since vSphere API 6.7.
     AlarmFilterSpecAlarmTypeByTrigger, 3172, {
-    TriggerTypeAll = "triggerTypeAll", TriggerTypeEvent = "triggerTypeEvent", TriggerTypeMetric = "triggerTypeMetric",
+    /** `triggerTypeAll` */ TriggerTypeAll = "triggerTypeAll",
+    /** `triggerTypeEvent` */ TriggerTypeEvent = "triggerTypeEvent",
+    /** `triggerTypeMetric` */ TriggerTypeMetric = "triggerTypeMetric",
 });
 
 enumeration!(
     /// `AnswerFileValidationInfoStatus` (`vim.profile.host.profileEngine.AnswerFileValidationInfo.Status`), since vSphere API 6.7.
     AnswerFileValidationInfoStatus, 3173, {
-    Success = "success", Failed = "failed", FailedDefaults = "failed_defaults",
+    /** `success` */ Success = "success", /** `failed` */ Failed = "failed",
+    /** `failed_defaults` */ FailedDefaults = "failed_defaults",
 });
 
 enumeration!(
     /// `ApplyHostProfileConfigurationResultStatus` (`vim.profile.host.ProfileManager.ApplyHostConfigResult.Status`), since vSphere API 6.5.
     ApplyHostProfileConfigurationResultStatus, 3174, {
-    Success = "success", Failed = "failed", RebootFailed = "reboot_failed",
-    StatelessRebootFailed = "stateless_reboot_failed", CheckComplianceFailed = "check_compliance_failed",
-    StateNotSatisfied = "state_not_satisfied", ExitMaintenancemodeFailed = "exit_maintenancemode_failed",
-    Canceled = "canceled",
+    /** `success` */ Success = "success", /** `failed` */ Failed = "failed",
+    /** `reboot_failed` */ RebootFailed = "reboot_failed",
+    /** `stateless_reboot_failed` */ StatelessRebootFailed = "stateless_reboot_failed",
+    /** `check_compliance_failed` */ CheckComplianceFailed = "check_compliance_failed",
+    /** `state_not_satisfied` */ StateNotSatisfied = "state_not_satisfied",
+    /** `exit_maintenancemode_failed` */ ExitMaintenancemodeFailed = "exit_maintenancemode_failed",
+    /** `canceled` */ Canceled = "canceled",
 });
 
 enumeration!(
     /// `ArrayUpdateOperation` (`vim.option.ArrayUpdateSpec.Operation`), since vSphere API 2.0.
-    ArrayUpdateOperation, 3175, { Add = "add", Remove = "remove", Edit = "edit" });
+    ArrayUpdateOperation, 3175, {
+    /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `edit` */ Edit = "edit",
+});
 
 enumeration!(
     /// `AuthenticationRequiredAuthenticationScheme` (`vmodl.fault.AuthenticationRequired.AuthenticationScheme`).
-    AuthenticationRequiredAuthenticationScheme, 3176, { Basic = "Basic", Bearer = "Bearer" });
+    AuthenticationRequiredAuthenticationScheme, 3176, {
+    /** `Basic` */ Basic = "Basic", /** `Bearer` */ Bearer = "Bearer",
+});
 
 enumeration!(
     /// `AuthenticationRequiredErrorType` (`vmodl.fault.AuthenticationRequired.ErrorType`).
     AuthenticationRequiredErrorType, 3177, {
-    InvalidRequest = "invalid_request", InvalidToken = "invalid_token", InsufficientScope = "insufficient_scope",
-    RegistrationRequired = "registration_required",
+    /** `invalid_request` */ InvalidRequest = "invalid_request", /** `invalid_token` */ InvalidToken = "invalid_token",
+    /** `insufficient_scope` */ InsufficientScope = "insufficient_scope",
+    /** `registration_required` */ RegistrationRequired = "registration_required",
 });
 
 enumeration!(
     /// `AutoStartAction` (`vim.host.AutoStartManager.Action`), since vSphere API 2.0.
     AutoStartAction, 3178, {
-    None = "none", SystemDefault = "systemDefault", PowerOn = "powerOn", PowerOff = "powerOff",
-    GuestShutdown = "guestShutdown", Suspend = "suspend",
+    /** `none` */ None = "none", /** `systemDefault` */ SystemDefault = "systemDefault",
+    /** `powerOn` */ PowerOn = "powerOn", /** `powerOff` */ PowerOff = "powerOff",
+    /** `guestShutdown` */ GuestShutdown = "guestShutdown", /** `suspend` */ Suspend = "suspend",
 });
 
 enumeration!(
     /// `AutoStartWaitHeartbeatSetting` (`vim.host.AutoStartManager.AutoPowerInfo.WaitHeartbeatSetting`), since vSphere API 2.0.
-    AutoStartWaitHeartbeatSetting, 3179, { Yes = "yes", No = "no", SystemDefault = "systemDefault" });
+    AutoStartWaitHeartbeatSetting, 3179, {
+    /** `yes` */ Yes = "yes", /** `no` */ No = "no", /** `systemDefault` */ SystemDefault = "systemDefault",
+});
 
 enumeration!(
     /// `BaseConfigInfoDiskFileBackingInfoProvisioningType` (`vim.vslm.BaseConfigInfo.DiskFileBackingInfo.ProvisioningType`), since vSphere API 6.5.
     BaseConfigInfoDiskFileBackingInfoProvisioningType, 3180, {
-    Thin = "thin", EagerZeroedThick = "eagerZeroedThick", LazyZeroedThick = "lazyZeroedThick",
+    /** `thin` */ Thin = "thin", /** `eagerZeroedThick` */ EagerZeroedThick = "eagerZeroedThick",
+    /** `lazyZeroedThick` */ LazyZeroedThick = "lazyZeroedThick",
 });
 
 enumeration!(
     /// `BatchResultResult` (`vim.BatchResult.Result`), since vSphere API 6.0.
-    BatchResultResult, 3181, { Success = "success", Fail = "fail" });
+    BatchResultResult, 3181, { /** `success` */ Success = "success", /** `fail` */ Fail = "fail" });
 
 enumeration!(
     /// `CannotEnableVmcpForClusterReason` (`vim.fault.CannotEnableVmcpForCluster.Reason`), since vSphere API 6.0.
-    CannotEnableVmcpForClusterReason, 3182, { ApdTimeoutDisabled = "APDTimeoutDisabled" });
+    CannotEnableVmcpForClusterReason, 3182, { /** `APDTimeoutDisabled` */ ApdTimeoutDisabled = "APDTimeoutDisabled" });
 
 enumeration!(
     /// `CannotMoveFaultToleranceVmMoveType` (`vim.fault.CannotMoveFaultToleranceVm.MoveType`), since vSphere API 4.0.
-    CannotMoveFaultToleranceVmMoveType, 3183, { ResourcePool = "resourcePool", Cluster = "cluster" });
+    CannotMoveFaultToleranceVmMoveType, 3183, {
+    /** `resourcePool` */ ResourcePool = "resourcePool", /** `cluster` */ Cluster = "cluster",
+});
 
 enumeration!(
     /// `CannotPowerOffVmInClusterOperation` (`vim.fault.CannotPowerOffVmInCluster.Operation`), since vSphere API 5.0.
     CannotPowerOffVmInClusterOperation, 3184, {
-    Suspend = "suspend", PowerOff = "powerOff", GuestShutdown = "guestShutdown", GuestSuspend = "guestSuspend",
+    /** `suspend` */ Suspend = "suspend", /** `powerOff` */ PowerOff = "powerOff",
+    /** `guestShutdown` */ GuestShutdown = "guestShutdown", /** `guestSuspend` */ GuestSuspend = "guestSuspend",
 });
 
 enumeration!(
     /// `CannotUseNetworkReason` (`vim.fault.CannotUseNetwork.Reason`), since vSphere API 5.5.
     CannotUseNetworkReason, 3185, {
-    NetworkReservationNotSupported = "NetworkReservationNotSupported",
-    MismatchedNetworkPolicies = "MismatchedNetworkPolicies",
-    MismatchedDvsVersionOrVendor = "MismatchedDvsVersionOrVendor",
-    VmotionToUnsupportedNetworkType = "VMotionToUnsupportedNetworkType",
-    NetworkUnderMaintenance = "NetworkUnderMaintenance", MismatchedEnsMode = "MismatchedEnsMode",
-    MismatchedRealTimeDvs = "MismatchedRealTimeDvs", NsxNetworkAvailabilityDegraded = "NsxNetworkAvailabilityDegraded",
+    /** `NetworkReservationNotSupported` */ NetworkReservationNotSupported = "NetworkReservationNotSupported",
+    /** `MismatchedNetworkPolicies` */ MismatchedNetworkPolicies = "MismatchedNetworkPolicies",
+    /** `MismatchedDvsVersionOrVendor` */ MismatchedDvsVersionOrVendor = "MismatchedDvsVersionOrVendor",
+    /** `VMotionToUnsupportedNetworkType` */ VmotionToUnsupportedNetworkType = "VMotionToUnsupportedNetworkType",
+    /** `NetworkUnderMaintenance` */ NetworkUnderMaintenance = "NetworkUnderMaintenance",
+    /** `MismatchedEnsMode` */ MismatchedEnsMode = "MismatchedEnsMode",
+    /** `MismatchedRealTimeDvs` */ MismatchedRealTimeDvs = "MismatchedRealTimeDvs",
+    /** `NsxNetworkAvailabilityDegraded` */ NsxNetworkAvailabilityDegraded = "NsxNetworkAvailabilityDegraded",
 });
 
 enumeration!(
     /// `CheckTestType` (`vim.vm.check.TestType`), since vSphere API 4.0.
     CheckTestType, 3186, {
-    SourceTests = "sourceTests", HostTests = "hostTests", ResourcePoolTests = "resourcePoolTests",
-    DatastoreTests = "datastoreTests", NetworkTests = "networkTests",
+    /** `sourceTests` */ SourceTests = "sourceTests", /** `hostTests` */ HostTests = "hostTests",
+    /** `resourcePoolTests` */ ResourcePoolTests = "resourcePoolTests",
+    /** `datastoreTests` */ DatastoreTests = "datastoreTests", /** `networkTests` */ NetworkTests = "networkTests",
 });
 
 enumeration!(
     /// `ClusterComputeResourceHCIWorkflowState` (`vim.ClusterComputeResource.HCIWorkflowState`), since vSphere API 6.7.1.
-    ClusterComputeResourceHCIWorkflowState, 3187, { InProgress = "in_progress", Done = "done", Invalid = "invalid" });
+    ClusterComputeResourceHCIWorkflowState, 3187, {
+    /** `in_progress` */ InProgress = "in_progress", /** `done` */ Done = "done", /** `invalid` */ Invalid = "invalid",
+});
 
 enumeration!(
     /// `ClusterComputeResourceVcsHealthStatus` (`vim.ClusterComputeResource.VcsHealthStatus`), since vSphere API 7.0.1.1.
     ClusterComputeResourceVcsHealthStatus, 3188, {
-    Healthy = "healthy", Degraded = "degraded", Nonhealthy = "nonhealthy",
+    /** `healthy` */ Healthy = "healthy", /** `degraded` */ Degraded = "degraded",
+    /** `nonhealthy` */ Nonhealthy = "nonhealthy",
 });
 
 enumeration!(
     /// `ClusterCryptoConfigInfoCryptoMode` (`vim.cluster.CryptoConfigInfo.CryptoMode`), since vSphere API 7.0.0.0.
-    ClusterCryptoConfigInfoCryptoMode, 3189, { OnDemand = "onDemand", ForceEnable = "forceEnable" });
+    ClusterCryptoConfigInfoCryptoMode, 3189, {
+    /** `onDemand` */ OnDemand = "onDemand", /** `forceEnable` */ ForceEnable = "forceEnable",
+});
 
 enumeration!(
     /// `ClusterDasAamNodeStateDasState` (`vim.cluster.DasAamNodeState.DasState`), since vSphere API 4.0.
     ClusterDasAamNodeStateDasState, 3190, {
-    Uninitialized = "uninitialized", Initialized = "initialized", Configuring = "configuring",
-    Unconfiguring = "unconfiguring", Running = "running", Error = "error", AgentShutdown = "agentShutdown",
-    NodeFailed = "nodeFailed",
+    /** `uninitialized` */ Uninitialized = "uninitialized", /** `initialized` */ Initialized = "initialized",
+    /** `configuring` */ Configuring = "configuring", /** `unconfiguring` */ Unconfiguring = "unconfiguring",
+    /** `running` */ Running = "running", /** `error` */ Error = "error",
+    /** `agentShutdown` */ AgentShutdown = "agentShutdown", /** `nodeFailed` */ NodeFailed = "nodeFailed",
 });
 
 enumeration!(
     /// `ClusterDasConfigInfoHBDatastoreCandidate` (`vim.cluster.DasConfigInfo.HBDatastoreCandidate`), since vSphere API 5.0.
     ClusterDasConfigInfoHBDatastoreCandidate, 3191, {
-    UserSelectedDs = "userSelectedDs", AllFeasibleDs = "allFeasibleDs",
-    AllFeasibleDsWithUserPreference = "allFeasibleDsWithUserPreference",
+    /** `userSelectedDs` */ UserSelectedDs = "userSelectedDs", /** `allFeasibleDs` */ AllFeasibleDs = "allFeasibleDs",
+    /** `allFeasibleDsWithUserPreference` */ AllFeasibleDsWithUserPreference = "allFeasibleDsWithUserPreference",
 });
 
 enumeration!(
     /// `ClusterDasConfigInfoServiceState` (`vim.cluster.DasConfigInfo.ServiceState`), since vSphere API 4.0.
-    ClusterDasConfigInfoServiceState, 3192, { Disabled = "disabled", Enabled = "enabled" });
+    ClusterDasConfigInfoServiceState, 3192, {
+    /** `disabled` */ Disabled = "disabled", /** `enabled` */ Enabled = "enabled",
+});
 
 enumeration!(
     /// `ClusterDasConfigInfoVmMonitoringState` (`vim.cluster.DasConfigInfo.VmMonitoringState`), since vSphere API 4.1.
     ClusterDasConfigInfoVmMonitoringState, 3193, {
-    VmMonitoringDisabled = "vmMonitoringDisabled", VmMonitoringOnly = "vmMonitoringOnly",
-    VmAndAppMonitoring = "vmAndAppMonitoring",
+    /** `vmMonitoringDisabled` */ VmMonitoringDisabled = "vmMonitoringDisabled",
+    /** `vmMonitoringOnly` */ VmMonitoringOnly = "vmMonitoringOnly",
+    /** `vmAndAppMonitoring` */ VmAndAppMonitoring = "vmAndAppMonitoring",
 });
 
 enumeration!(
     /// `ClusterDasFdmAvailabilityState` (`vim.cluster.DasFdmAvailabilityState`), since vSphere API 5.0.
     ClusterDasFdmAvailabilityState, 3194, {
-    Uninitialized = "uninitialized", Election = "election", Master = "master", ConnectedToMaster = "connectedToMaster",
-    NetworkPartitionedFromMaster = "networkPartitionedFromMaster", NetworkIsolated = "networkIsolated",
-    HostDown = "hostDown", InitializationError = "initializationError",
-    UninitializationError = "uninitializationError", FdmUnreachable = "fdmUnreachable", Retry = "retry",
+    /** `uninitialized` */ Uninitialized = "uninitialized", /** `election` */ Election = "election",
+    /** `master` */ Master = "master", /** `connectedToMaster` */ ConnectedToMaster = "connectedToMaster",
+    /** `networkPartitionedFromMaster` */ NetworkPartitionedFromMaster = "networkPartitionedFromMaster",
+    /** `networkIsolated` */ NetworkIsolated = "networkIsolated", /** `hostDown` */ HostDown = "hostDown",
+    /** `initializationError` */ InitializationError = "initializationError",
+    /** `uninitializationError` */ UninitializationError = "uninitializationError",
+    /** `fdmUnreachable` */ FdmUnreachable = "fdmUnreachable", /** `retry` */ Retry = "retry",
 });
 
 enumeration!(
     /// `ClusterDasVmSettingsIsolationResponse` (`vim.cluster.DasVmSettings.IsolationResponse`), since vSphere API 2.5.
     ClusterDasVmSettingsIsolationResponse, 3195, {
-    None = "none", PowerOff = "powerOff", Shutdown = "shutdown", ClusterIsolationResponse = "clusterIsolationResponse",
+    /** `none` */ None = "none", /** `powerOff` */ PowerOff = "powerOff", /** `shutdown` */ Shutdown = "shutdown",
+    /** `clusterIsolationResponse` */ ClusterIsolationResponse = "clusterIsolationResponse",
 });
 
 enumeration!(
     /// `ClusterDasVmSettingsRestartPriority` (`vim.cluster.DasVmSettings.RestartPriority`), since vSphere API 2.5.
     ClusterDasVmSettingsRestartPriority, 3196, {
-    Disabled = "disabled", Lowest = "lowest", Low = "low", Medium = "medium", High = "high", Highest = "highest",
-    ClusterRestartPriority = "clusterRestartPriority",
+    /** `disabled` */ Disabled = "disabled", /** `lowest` */ Lowest = "lowest", /** `low` */ Low = "low",
+    /** `medium` */ Medium = "medium", /** `high` */ High = "high", /** `highest` */ Highest = "highest",
+    /** `clusterRestartPriority` */ ClusterRestartPriority = "clusterRestartPriority",
 });
 
 enumeration!(
     /// `ClusterHostInfraUpdateHaModeActionOperationType` (`vim.cluster.HostInfraUpdateHaModeAction.OperationType`), since vSphere API 6.5.
     ClusterHostInfraUpdateHaModeActionOperationType, 3197, {
-    EnterQuarantine = "enterQuarantine", ExitQuarantine = "exitQuarantine", EnterMaintenance = "enterMaintenance",
+    /** `enterQuarantine` */ EnterQuarantine = "enterQuarantine",
+    /** `exitQuarantine` */ ExitQuarantine = "exitQuarantine",
+    /** `enterMaintenance` */ EnterMaintenance = "enterMaintenance",
 });
 
 enumeration!(
     /// `ClusterInfraUpdateHaConfigInfoBehaviorType` (`vim.cluster.InfraUpdateHaConfigInfo.BehaviorType`), since vSphere API 6.5.
-    ClusterInfraUpdateHaConfigInfoBehaviorType, 3198, { Manual = "Manual", Automated = "Automated" });
+    ClusterInfraUpdateHaConfigInfoBehaviorType, 3198, {
+    /** `Manual` */ Manual = "Manual", /** `Automated` */ Automated = "Automated",
+});
 
 enumeration!(
     /// `ClusterInfraUpdateHaConfigInfoRemediationType` (`vim.cluster.InfraUpdateHaConfigInfo.RemediationType`), since vSphere API 6.5.
     ClusterInfraUpdateHaConfigInfoRemediationType, 3199, {
-    QuarantineMode = "QuarantineMode", MaintenanceMode = "MaintenanceMode",
+    /** `QuarantineMode` */ QuarantineMode = "QuarantineMode",
+    /** `MaintenanceMode` */ MaintenanceMode = "MaintenanceMode",
 });
 
 enumeration!(
     /// `ClusterPowerOnVmOption` (`vim.cluster.PowerOnVmOption`), since vSphere API 4.1.
     ClusterPowerOnVmOption, 3200, {
-    OverrideAutomationLevel = "OverrideAutomationLevel", ReserveResources = "ReserveResources",
+    /** `OverrideAutomationLevel` */ OverrideAutomationLevel = "OverrideAutomationLevel",
+    /** `ReserveResources` */ ReserveResources = "ReserveResources",
 });
 
 enumeration!(
     /// `ClusterProfileServiceType` (`vim.profile.cluster.ClusterProfile.ServiceType`), since vSphere API 4.0.
-    ClusterProfileServiceType, 3201, { Drs = "DRS", Ha = "HA", Dpm = "DPM", Ft = "FT" });
+    ClusterProfileServiceType, 3201, {
+    /** `DRS` */ Drs = "DRS", /** `HA` */ Ha = "HA", /** `DPM` */ Dpm = "DPM", /** `FT` */ Ft = "FT",
+});
 
 enumeration!(
     /// `ClusterSystemVMsConfigInfoDeploymentMode` (`vim.cluster.SystemVMsConfigInfo.DeploymentMode`), since vSphere API 8.0.2.0.
-    ClusterSystemVMsConfigInfoDeploymentMode, 3202, { SystemManaged = "SYSTEM_MANAGED", Absent = "ABSENT" });
+    ClusterSystemVMsConfigInfoDeploymentMode, 3202, {
+    /** `SYSTEM_MANAGED` */ SystemManaged = "SYSTEM_MANAGED", /** `ABSENT` */ Absent = "ABSENT",
+});
 
 enumeration!(
     /// `ClusterVmComponentProtectionSettingsStorageVmReaction` (`vim.cluster.VmComponentProtectionSettings.StorageVmReaction`), since vSphere API 6.0.
     ClusterVmComponentProtectionSettingsStorageVmReaction, 3203, {
-    Disabled = "disabled", Warning = "warning", RestartConservative = "restartConservative",
-    RestartAggressive = "restartAggressive", ClusterDefault = "clusterDefault",
+    /** `disabled` */ Disabled = "disabled", /** `warning` */ Warning = "warning",
+    /** `restartConservative` */ RestartConservative = "restartConservative",
+    /** `restartAggressive` */ RestartAggressive = "restartAggressive",
+    /** `clusterDefault` */ ClusterDefault = "clusterDefault",
 });
 
 enumeration!(
     /// `ClusterVmComponentProtectionSettingsVmReactionOnAPDCleared` (`vim.cluster.VmComponentProtectionSettings.VmReactionOnAPDCleared`), since vSphere API 6.0.
     ClusterVmComponentProtectionSettingsVmReactionOnAPDCleared, 3204, {
-    None = "none", Reset = "reset", UseClusterDefault = "useClusterDefault",
+    /** `none` */ None = "none", /** `reset` */ Reset = "reset",
+    /** `useClusterDefault` */ UseClusterDefault = "useClusterDefault",
 });
 
 enumeration!(
     /// `ClusterVmReadinessReadyCondition` (`vim.cluster.VmReadiness.ReadyCondition`), since vSphere API 6.5.
     ClusterVmReadinessReadyCondition, 3205, {
-    None = "none", PoweredOn = "poweredOn", GuestHbStatusGreen = "guestHbStatusGreen",
-    AppHbStatusGreen = "appHbStatusGreen", UseClusterDefault = "useClusterDefault",
+    /** `none` */ None = "none", /** `poweredOn` */ PoweredOn = "poweredOn",
+    /** `guestHbStatusGreen` */ GuestHbStatusGreen = "guestHbStatusGreen",
+    /** `appHbStatusGreen` */ AppHbStatusGreen = "appHbStatusGreen",
+    /** `useClusterDefault` */ UseClusterDefault = "useClusterDefault",
 });
 
 enumeration!(
     /// `ComplianceResultStatus` (`vim.profile.ComplianceResult.Status`), since vSphere API 4.0.
     ComplianceResultStatus, 3206, {
-    Compliant = "compliant", NonCompliant = "nonCompliant", Unknown = "unknown", Running = "running",
+    /** `compliant` */ Compliant = "compliant", /** `nonCompliant` */ NonCompliant = "nonCompliant",
+    /** `unknown` */ Unknown = "unknown", /** `running` */ Running = "running",
 });
 
 enumeration!(
     /// `ComputeResourceHostSPBMLicenseInfoHostSPBMLicenseState` (`vim.ComputeResource.HostSPBMLicenseInfo.HostSPBMLicenseState`), since vSphere API 5.0.
     ComputeResourceHostSPBMLicenseInfoHostSPBMLicenseState, 3207, {
-    Licensed = "licensed", Unlicensed = "unlicensed", Unknown = "unknown",
+    /** `licensed` */ Licensed = "licensed", /** `unlicensed` */ Unlicensed = "unlicensed",
+    /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `ComputeResourceNetworkBootMode` (`vim.ComputeResource.NetworkBootMode`), since vSphere API 9.0.0.0.
-    ComputeResourceNetworkBootMode, 3208, { Bootstrap = "bootstrap", Stateless = "stateless" });
+    ComputeResourceNetworkBootMode, 3208, {
+    /** `bootstrap` */ Bootstrap = "bootstrap", /** `stateless` */ Stateless = "stateless",
+});
 
 enumeration!(
     /// `ConfigSpecOperation` (`vim.ConfigSpecOperation`), since vSphere API 4.0.
-    ConfigSpecOperation, 3209, { Add = "add", Edit = "edit", Remove = "remove" });
+    ConfigSpecOperation, 3209, {
+    /** `add` */ Add = "add", /** `edit` */ Edit = "edit", /** `remove` */ Remove = "remove",
+});
 
 enumeration!(
     /// `CryptoManagerHostKeyManagementType` (`vim.encryption.CryptoManagerHost.KeyManagementType`), since vSphere API 8.0.1.0.
-    CryptoManagerHostKeyManagementType, 3210, { Unknown = "unknown", Internal = "internal", External = "external" });
+    CryptoManagerHostKeyManagementType, 3210, {
+    /** `unknown` */ Unknown = "unknown", /** `internal` */ Internal = "internal",
+    /** `external` */ External = "external",
+});
 
 enumeration!(
     /// `CryptoManagerKmipCryptoKeyStatusKeyUnavailableReason` (`vim.encryption.CryptoManagerKmip.CryptoKeyStatus.KeyUnavailableReason`), since vSphere API 6.7.2.
     CryptoManagerKmipCryptoKeyStatusKeyUnavailableReason, 3211, {
-    KeyStateMissingInCache = "KeyStateMissingInCache", KeyStateClusterInvalid = "KeyStateClusterInvalid",
-    KeyStateClusterUnreachable = "KeyStateClusterUnreachable", KeyStateMissingInKms = "KeyStateMissingInKMS",
-    KeyStateNotActiveOrEnabled = "KeyStateNotActiveOrEnabled",
-    KeyStateManagedByTrustAuthority = "KeyStateManagedByTrustAuthority", KeyStateManagedByNkp = "KeyStateManagedByNKP",
-    NoPermissionToAccessKeyProvider = "NoPermissionToAccessKeyProvider",
-    WrappingKeyMissingInKms = "WrappingKeyMissingInKMS",
-    WrappingKeyNotActiveOrEnabled = "WrappingKeyNotActiveOrEnabled",
+    /** `KeyStateMissingInCache` */ KeyStateMissingInCache = "KeyStateMissingInCache",
+    /** `KeyStateClusterInvalid` */ KeyStateClusterInvalid = "KeyStateClusterInvalid",
+    /** `KeyStateClusterUnreachable` */ KeyStateClusterUnreachable = "KeyStateClusterUnreachable",
+    /** `KeyStateMissingInKMS` */ KeyStateMissingInKms = "KeyStateMissingInKMS",
+    /** `KeyStateNotActiveOrEnabled` */ KeyStateNotActiveOrEnabled = "KeyStateNotActiveOrEnabled",
+    /** `KeyStateManagedByTrustAuthority` */ KeyStateManagedByTrustAuthority = "KeyStateManagedByTrustAuthority",
+    /** `KeyStateManagedByNKP` */ KeyStateManagedByNkp = "KeyStateManagedByNKP",
+    /** `NoPermissionToAccessKeyProvider` */ NoPermissionToAccessKeyProvider = "NoPermissionToAccessKeyProvider",
+    /** `WrappingKeyMissingInKMS` */ WrappingKeyMissingInKms = "WrappingKeyMissingInKMS",
+    /** `WrappingKeyNotActiveOrEnabled` */ WrappingKeyNotActiveOrEnabled = "WrappingKeyNotActiveOrEnabled",
 });
 
 enumeration!(
     /// `CustomizationFailedReasonCode` (`vim.event.CustomizationFailed.ReasonCode`), since vSphere API 7.0.0.0.
     CustomizationFailedReasonCode, 3212, {
-    UserDefinedScriptDisabled = "userDefinedScriptDisabled", CustomizationDisabled = "customizationDisabled",
-    RawDataIsNotSupported = "rawDataIsNotSupported", WrongMetadataFormat = "wrongMetadataFormat",
+    /** `userDefinedScriptDisabled` */ UserDefinedScriptDisabled = "userDefinedScriptDisabled",
+    /** `customizationDisabled` */ CustomizationDisabled = "customizationDisabled",
+    /** `rawDataIsNotSupported` */ RawDataIsNotSupported = "rawDataIsNotSupported",
+    /** `wrongMetadataFormat` */ WrongMetadataFormat = "wrongMetadataFormat",
 });
 
 enumeration!(
     /// `CustomizationLicenseDataMode` (`vim.vm.customization.LicenseFilePrintData.AutoMode`), since vSphere API 2.0.
-    CustomizationLicenseDataMode, 3213, { PerServer = "perServer", PerSeat = "perSeat" });
+    CustomizationLicenseDataMode, 3213, {
+    /** `perServer` */ PerServer = "perServer", /** `perSeat` */ PerSeat = "perSeat",
+});
 
 enumeration!(
     /// `CustomizationNetBIOSMode` (`vim.vm.customization.IPSettings.NetBIOSMode`), since vSphere API 2.0.
     CustomizationNetBIOSMode, 3214, {
-    EnableNetBiosViaDhcp = "enableNetBIOSViaDhcp", EnableNetBios = "enableNetBIOS", DisableNetBios = "disableNetBIOS",
+    /** `enableNetBIOSViaDhcp` */ EnableNetBiosViaDhcp = "enableNetBIOSViaDhcp",
+    /** `enableNetBIOS` */ EnableNetBios = "enableNetBIOS", /** `disableNetBIOS` */ DisableNetBios = "disableNetBIOS",
 });
 
 enumeration!(
     /// `CustomizationSysprepRebootOption` (`vim.vm.customization.WinOptions.SysprepRebootOption`), since vSphere API 2.5.
-    CustomizationSysprepRebootOption, 3215, { Reboot = "reboot", Noreboot = "noreboot", Shutdown = "shutdown" });
+    CustomizationSysprepRebootOption, 3215, {
+    /** `reboot` */ Reboot = "reboot", /** `noreboot` */ Noreboot = "noreboot",
+    /** `shutdown` */ Shutdown = "shutdown",
+});
 
 enumeration!(
     /// `DVPortStatusVmDirectPathGen2InactiveReasonNetwork` (`vim.dvs.DistributedVirtualPort.RuntimeInfo.VmDirectPathGen2InactiveReasonNetwork`), since vSphere API 4.1.
     DVPortStatusVmDirectPathGen2InactiveReasonNetwork, 3216, {
-    PortNptIncompatibleDvs = "portNptIncompatibleDvs", PortNptNoCompatibleNics = "portNptNoCompatibleNics",
-    PortNptNoVirtualFunctionsAvailable = "portNptNoVirtualFunctionsAvailable",
-    PortNptDisabledForPort = "portNptDisabledForPort",
+    /** `portNptIncompatibleDvs` */ PortNptIncompatibleDvs = "portNptIncompatibleDvs",
+    /** `portNptNoCompatibleNics` */ PortNptNoCompatibleNics = "portNptNoCompatibleNics",
+    /** `portNptNoVirtualFunctionsAvailable` */ PortNptNoVirtualFunctionsAvailable = "portNptNoVirtualFunctionsAvailable",
+    /** `portNptDisabledForPort` */ PortNptDisabledForPort = "portNptDisabledForPort",
 });
 
 enumeration!(
     /// `DVPortStatusVmDirectPathGen2InactiveReasonOther` (`vim.dvs.DistributedVirtualPort.RuntimeInfo.VmDirectPathGen2InactiveReasonOther`), since vSphere API 4.1.
     DVPortStatusVmDirectPathGen2InactiveReasonOther, 3217, {
-    PortNptIncompatibleHost = "portNptIncompatibleHost", PortNptIncompatibleConnectee = "portNptIncompatibleConnectee",
+    /** `portNptIncompatibleHost` */ PortNptIncompatibleHost = "portNptIncompatibleHost",
+    /** `portNptIncompatibleConnectee` */ PortNptIncompatibleConnectee = "portNptIncompatibleConnectee",
 });
 
 enumeration!(
     /// `DVSFilterSpecLinkConfig` (`vim.dvs.FilterSpec.LinkConfig`), since vSphere API 2.0.
-    DVSFilterSpecLinkConfig, 3218, { Blocked = "blocked", Unblocked = "unblocked" });
+    DVSFilterSpecLinkConfig, 3218, {
+    /** `blocked` */ Blocked = "blocked", /** `unblocked` */ Unblocked = "unblocked",
+});
 
 enumeration!(
     /// `DVSFilterSpecLinkState` (`vim.dvs.FilterSpec.LinkState`), since vSphere API 2.0.
-    DVSFilterSpecLinkState, 3219, { Down = "down", Up = "up" });
+    DVSFilterSpecLinkState, 3219, { /** `down` */ Down = "down", /** `up` */ Up = "up" });
 
 enumeration!(
     /// `DVSMacLimitPolicyType` (`vim.dvs.VmwareDistributedVirtualSwitch.MacLimitPolicyType`), since vSphere API 6.7.
-    DVSMacLimitPolicyType, 3220, { Allow = "allow", Drop = "drop" });
+    DVSMacLimitPolicyType, 3220, { /** `allow` */ Allow = "allow", /** `drop` */ Drop = "drop" });
 
 enumeration!(
     /// `DasConfigFaultDasConfigFaultReason` (`vim.fault.DasConfigFault.DasConfigFaultReason`), since vSphere API 4.0.
     DasConfigFaultDasConfigFaultReason, 3221, {
-    HostNetworkMisconfiguration = "HostNetworkMisconfiguration", HostMisconfiguration = "HostMisconfiguration",
-    InsufficientPrivileges = "InsufficientPrivileges", NoPrimaryAgentAvailable = "NoPrimaryAgentAvailable",
-    Other_ = "Other", NoDatastoresConfigured = "NoDatastoresConfigured",
-    CreateConfigVvolFailed = "CreateConfigVvolFailed", VsanNotSupportedOnHost = "VSanNotSupportedOnHost",
-    DasNetworkMisconfiguration = "DasNetworkMisconfiguration", SetDesiredImageSpecFailed = "SetDesiredImageSpecFailed",
-    ApplyHaVibsOnClusterFailed = "ApplyHAVibsOnClusterFailed",
+    /** `HostNetworkMisconfiguration` */ HostNetworkMisconfiguration = "HostNetworkMisconfiguration",
+    /** `HostMisconfiguration` */ HostMisconfiguration = "HostMisconfiguration",
+    /** `InsufficientPrivileges` */ InsufficientPrivileges = "InsufficientPrivileges",
+    /** `NoPrimaryAgentAvailable` */ NoPrimaryAgentAvailable = "NoPrimaryAgentAvailable",
+    /** `Other` */ Other_ = "Other", /** `NoDatastoresConfigured` */ NoDatastoresConfigured = "NoDatastoresConfigured",
+    /** `CreateConfigVvolFailed` */ CreateConfigVvolFailed = "CreateConfigVvolFailed",
+    /** `VSanNotSupportedOnHost` */ VsanNotSupportedOnHost = "VSanNotSupportedOnHost",
+    /** `DasNetworkMisconfiguration` */ DasNetworkMisconfiguration = "DasNetworkMisconfiguration",
+    /** `SetDesiredImageSpecFailed` */ SetDesiredImageSpecFailed = "SetDesiredImageSpecFailed",
+    /** `ApplyHAVibsOnClusterFailed` */ ApplyHaVibsOnClusterFailed = "ApplyHAVibsOnClusterFailed",
 });
 
 enumeration!(
     /// `DasVmPriority` (`vim.cluster.DasVmConfigInfo.Priority`), since vSphere API 2.0.
-    DasVmPriority, 3222, { Disabled = "disabled", Low = "low", Medium = "medium", High = "high" });
+    DasVmPriority, 3222, {
+    /** `disabled` */ Disabled = "disabled", /** `low` */ Low = "low", /** `medium` */ Medium = "medium",
+    /** `high` */ High = "high",
+});
 
 enumeration!(
     /// `DatastoreAccessible` (`vim.Datastore.Accessible`), since vSphere API 4.0.
-    DatastoreAccessible, 3223, { True = "True", False = "False" });
+    DatastoreAccessible, 3223, { /** `True` */ True = "True", /** `False` */ False = "False" });
 
 enumeration!(
     /// `DatastoreSectorFormat` (`vim.Datastore.SectorFormat`), since vSphere API 9.0.0.0.
-    DatastoreSectorFormat, 3224, { Native512 = "native_512", Emulated512 = "emulated_512", Native4k = "native_4k" });
+    DatastoreSectorFormat, 3224, {
+    /** `native_512` */ Native512 = "native_512", /** `emulated_512` */ Emulated512 = "emulated_512",
+    /** `native_4k` */ Native4k = "native_4k",
+});
 
 enumeration!(
     /// `DatastoreSummaryMaintenanceModeState` (`vim.Datastore.Summary.MaintenanceModeState`), since vSphere API 5.0.
     DatastoreSummaryMaintenanceModeState, 3225, {
-    Normal = "normal", EnteringMaintenance = "enteringMaintenance", InMaintenance = "inMaintenance",
+    /** `normal` */ Normal = "normal", /** `enteringMaintenance` */ EnteringMaintenance = "enteringMaintenance",
+    /** `inMaintenance` */ InMaintenance = "inMaintenance",
 });
 
 enumeration!(
     /// `DayOfWeek` (`vim.scheduler.MonthlyByWeekdayTaskScheduler.DayOfWeek`), since vSphere API 2.0.
     DayOfWeek, 3226, {
-    Sunday = "sunday", Monday = "monday", Tuesday = "tuesday", Wednesday = "wednesday", Thursday = "thursday",
-    Friday = "friday", Saturday = "saturday",
+    /** `sunday` */ Sunday = "sunday", /** `monday` */ Monday = "monday", /** `tuesday` */ Tuesday = "tuesday",
+    /** `wednesday` */ Wednesday = "wednesday", /** `thursday` */ Thursday = "thursday",
+    /** `friday` */ Friday = "friday", /** `saturday` */ Saturday = "saturday",
 });
 
 enumeration!(
     /// `DeviceNotSupportedReason` (`vim.fault.DeviceNotSupported.Reason`), since vSphere API 2.5.
-    DeviceNotSupportedReason, 3227, { Host = "host", Guest = "guest", Ft = "ft" });
+    DeviceNotSupportedReason, 3227, {
+    /** `host` */ Host = "host", /** `guest` */ Guest = "guest", /** `ft` */ Ft = "ft",
+});
 
 enumeration!(
     /// `DeviceProtocol` (`vim.host.ScsiLun.DeviceProtocol`), since vSphere API 8.0.1.0.
-    DeviceProtocol, 3228, { Nvme = "NVMe", Scsi = "SCSI" });
+    DeviceProtocol, 3228, { /** `NVMe` */ Nvme = "NVMe", /** `SCSI` */ Scsi = "SCSI" });
 
 enumeration!(
     /// `DiagnosticManagerLogCreator` (`vim.DiagnosticManager.LogDescriptor.Creator`), since vSphere API 2.0.
     DiagnosticManagerLogCreator, 3229, {
-    Vpxd = "vpxd", Vpxa = "vpxa", Hostd = "hostd", Serverd = "serverd", Install = "install", VpxClient = "vpxClient",
-    RecordLog = "recordLog",
+    /** `vpxd` */ Vpxd = "vpxd", /** `vpxa` */ Vpxa = "vpxa", /** `hostd` */ Hostd = "hostd",
+    /** `serverd` */ Serverd = "serverd", /** `install` */ Install = "install",
+    /** `vpxClient` */ VpxClient = "vpxClient", /** `recordLog` */ RecordLog = "recordLog",
 });
 
 enumeration!(
     /// `DiagnosticManagerLogFormat` (`vim.DiagnosticManager.LogDescriptor.Format`), since vSphere API 2.0.
-    DiagnosticManagerLogFormat, 3230, { Plain = "plain" });
+    DiagnosticManagerLogFormat, 3230, { /** `plain` */ Plain = "plain" });
 
 enumeration!(
     /// `DiagnosticPartitionStorageType` (`vim.host.DiagnosticPartition.StorageType`), since vSphere API 2.0.
-    DiagnosticPartitionStorageType, 3231, { DirectAttached = "directAttached", NetworkAttached = "networkAttached" });
+    DiagnosticPartitionStorageType, 3231, {
+    /** `directAttached` */ DirectAttached = "directAttached",
+    /** `networkAttached` */ NetworkAttached = "networkAttached",
+});
 
 enumeration!(
     /// `DiagnosticPartitionType` (`vim.host.DiagnosticPartition.DiagnosticType`), since vSphere API 2.0.
-    DiagnosticPartitionType, 3232, { SingleHost = "singleHost", MultiHost = "multiHost" });
+    DiagnosticPartitionType, 3232, {
+    /** `singleHost` */ SingleHost = "singleHost", /** `multiHost` */ MultiHost = "multiHost",
+});
 
 enumeration!(
     /// `DisallowedChangeByServiceDisallowedChange` (`vim.fault.DisallowedChangeByService.DisallowedChange`), since vSphere API 5.0.
-    DisallowedChangeByServiceDisallowedChange, 3233, { HotExtendDisk = "hotExtendDisk" });
+    DisallowedChangeByServiceDisallowedChange, 3233, { /** `hotExtendDisk` */ HotExtendDisk = "hotExtendDisk" });
 
 enumeration!(
     /// `DistributedVirtualPortgroupBackingType` (`vim.dvs.DistributedVirtualPortgroup.BackingType`), since vSphere API 7.0.0.0.
-    DistributedVirtualPortgroupBackingType, 3234, { Standard = "standard", Nsx = "nsx" });
+    DistributedVirtualPortgroupBackingType, 3234, {
+    /** `standard` */ Standard = "standard", /** `nsx` */ Nsx = "nsx",
+});
 
 enumeration!(
     /// `DistributedVirtualPortgroupMetaTagName` (`vim.dvs.DistributedVirtualPortgroup.MetaTagName`), since vSphere API 4.0.
     DistributedVirtualPortgroupMetaTagName, 3235, {
-    DvsName = "dvsName", PortgroupName = "portgroupName", PortIndex = "portIndex",
+    /** `dvsName` */ DvsName = "dvsName", /** `portgroupName` */ PortgroupName = "portgroupName",
+    /** `portIndex` */ PortIndex = "portIndex",
 });
 
 enumeration!(
     /// `DistributedVirtualPortgroupPortgroupType` (`vim.dvs.DistributedVirtualPortgroup.PortgroupType`), since vSphere API 4.0.
     DistributedVirtualPortgroupPortgroupType, 3236, {
-    EarlyBinding = "earlyBinding", LateBinding = "lateBinding", Ephemeral = "ephemeral",
+    /** `earlyBinding` */ EarlyBinding = "earlyBinding", /** `lateBinding` */ LateBinding = "lateBinding",
+    /** `ephemeral` */ Ephemeral = "ephemeral",
 });
 
 enumeration!(
     /// `DistributedVirtualSwitchHostInfrastructureTrafficClass` (`vim.DistributedVirtualSwitch.HostInfrastructureTrafficClass`), since vSphere API 5.5.
     DistributedVirtualSwitchHostInfrastructureTrafficClass, 3237, {
-    Management = "management", FaultTolerance = "faultTolerance", Vmotion = "vmotion",
-    VirtualMachine = "virtualMachine", Iscsi = "iSCSI", Nfs = "nfs", Hbr = "hbr", Vsan = "vsan", Vdp = "vdp",
-    BackupNfc = "backupNfc", Nvmetcp = "nvmetcp", Provisioning = "provisioning", VsanIscsi = "vSANiSCSI",
+    /** `management` */ Management = "management", /** `faultTolerance` */ FaultTolerance = "faultTolerance",
+    /** `vmotion` */ Vmotion = "vmotion", /** `virtualMachine` */ VirtualMachine = "virtualMachine",
+    /** `iSCSI` */ Iscsi = "iSCSI", /** `nfs` */ Nfs = "nfs", /** `hbr` */ Hbr = "hbr", /** `vsan` */ Vsan = "vsan",
+    /** `vdp` */ Vdp = "vdp", /** `backupNfc` */ BackupNfc = "backupNfc", /** `nvmetcp` */ Nvmetcp = "nvmetcp",
+    /** `provisioning` */ Provisioning = "provisioning", /** `vSANiSCSI` */ VsanIscsi = "vSANiSCSI",
 });
 
 enumeration!(
     /// `DistributedVirtualSwitchHostMemberHostComponentState` (`vim.dvs.HostMember.HostComponentState`), since vSphere API 4.0.
     DistributedVirtualSwitchHostMemberHostComponentState, 3238, {
-    Up = "up", Pending = "pending", OutOfSync = "outOfSync", Warning = "warning", Disconnected = "disconnected",
-    Down = "down",
+    /** `up` */ Up = "up", /** `pending` */ Pending = "pending", /** `outOfSync` */ OutOfSync = "outOfSync",
+    /** `warning` */ Warning = "warning", /** `disconnected` */ Disconnected = "disconnected",
+    /** `down` */ Down = "down",
 });
 
 enumeration!(
     /// `DistributedVirtualSwitchHostMemberHostPerfNicOffloadStateStatus` (`vim.dvs.HostMember.HostPerfNicOffloadState.Status`), since vSphere API 9.1.0.0.
     DistributedVirtualSwitchHostMemberHostPerfNicOffloadStateStatus, 3239, {
-    Succeeded = "SUCCEEDED", InProgress = "IN_PROGRESS", Failed = "FAILED",
+    /** `SUCCEEDED` */ Succeeded = "SUCCEEDED", /** `IN_PROGRESS` */ InProgress = "IN_PROGRESS",
+    /** `FAILED` */ Failed = "FAILED",
 });
 
 enumeration!(
     /// `DistributedVirtualSwitchHostMemberHostUplinkStateState` (`vim.dvs.HostMember.HostUplinkState.State`), since vSphere API 2.0.
-    DistributedVirtualSwitchHostMemberHostUplinkStateState, 3240, { Active = "active", Standby = "standby" });
+    DistributedVirtualSwitchHostMemberHostUplinkStateState, 3240, {
+    /** `active` */ Active = "active", /** `standby` */ Standby = "standby",
+});
 
 enumeration!(
     /// `DistributedVirtualSwitchHostMemberTransportZoneType` (`vim.dvs.HostMember.TransportZoneType`), since vSphere API 7.0.0.0.
-    DistributedVirtualSwitchHostMemberTransportZoneType, 3241, { Vlan = "vlan", Overlay = "overlay" });
+    DistributedVirtualSwitchHostMemberTransportZoneType, 3241, {
+    /** `vlan` */ Vlan = "vlan", /** `overlay` */ Overlay = "overlay",
+});
 
 enumeration!(
     /// `DistributedVirtualSwitchNetworkResourceControlVersion` (`vim.DistributedVirtualSwitch.NetworkResourceControlVersion`), since vSphere API 6.0.
-    DistributedVirtualSwitchNetworkResourceControlVersion, 3242, { Version2 = "version2", Version3 = "version3" });
+    DistributedVirtualSwitchNetworkResourceControlVersion, 3242, {
+    /** `version2` */ Version2 = "version2", /** `version3` */ Version3 = "version3",
+});
 
 enumeration!(
     /// `DistributedVirtualSwitchNicTeamingPolicyMode` (`vim.DistributedVirtualSwitch.NicTeamingPolicyMode`), since vSphere API 4.1.
     DistributedVirtualSwitchNicTeamingPolicyMode, 3243, {
-    LoadbalanceIp = "loadbalance_ip", LoadbalanceSrcmac = "loadbalance_srcmac", LoadbalanceSrcid = "loadbalance_srcid",
-    FailoverExplicit = "failover_explicit", LoadbalanceLoadbased = "loadbalance_loadbased",
+    /** `loadbalance_ip` */ LoadbalanceIp = "loadbalance_ip",
+    /** `loadbalance_srcmac` */ LoadbalanceSrcmac = "loadbalance_srcmac",
+    /** `loadbalance_srcid` */ LoadbalanceSrcid = "loadbalance_srcid",
+    /** `failover_explicit` */ FailoverExplicit = "failover_explicit",
+    /** `loadbalance_loadbased` */ LoadbalanceLoadbased = "loadbalance_loadbased",
 });
 
 enumeration!(
     /// `DistributedVirtualSwitchPortConnecteeConnecteeType` (`vim.dvs.PortConnectee.ConnecteeType`), since vSphere API 4.0.
     DistributedVirtualSwitchPortConnecteeConnecteeType, 3244, {
-    Pnic = "pnic", VmVnic = "vmVnic", HostConsoleVnic = "hostConsoleVnic", HostVmkVnic = "hostVmkVnic",
-    SystemCrxVnic = "systemCrxVnic",
+    /** `pnic` */ Pnic = "pnic", /** `vmVnic` */ VmVnic = "vmVnic",
+    /** `hostConsoleVnic` */ HostConsoleVnic = "hostConsoleVnic", /** `hostVmkVnic` */ HostVmkVnic = "hostVmkVnic",
+    /** `systemCrxVnic` */ SystemCrxVnic = "systemCrxVnic",
 });
 
 enumeration!(
     /// `DistributedVirtualSwitchProductSpecOperationType` (`vim.DistributedVirtualSwitch.ProductSpecOperationType`), since vSphere API 4.0.
     DistributedVirtualSwitchProductSpecOperationType, 3245, {
-    PreInstall = "preInstall", Upgrade = "upgrade", NotifyAvailableUpgrade = "notifyAvailableUpgrade",
-    ProceedWithUpgrade = "proceedWithUpgrade", UpdateBundleInfo = "updateBundleInfo",
+    /** `preInstall` */ PreInstall = "preInstall", /** `upgrade` */ Upgrade = "upgrade",
+    /** `notifyAvailableUpgrade` */ NotifyAvailableUpgrade = "notifyAvailableUpgrade",
+    /** `proceedWithUpgrade` */ ProceedWithUpgrade = "proceedWithUpgrade",
+    /** `updateBundleInfo` */ UpdateBundleInfo = "updateBundleInfo",
 });
 
 enumeration!(
     /// `DpmBehavior` (`vim.cluster.DpmConfigInfo.DpmBehavior`), since vSphere API 2.5.
-    DpmBehavior, 3246, { Manual = "manual", Automated = "automated" });
+    DpmBehavior, 3246, { /** `manual` */ Manual = "manual", /** `automated` */ Automated = "automated" });
 
 enumeration!(
     /// `DrsBehavior` (`vim.cluster.DrsConfigInfo.DrsBehavior`), since vSphere API 2.0.
     DrsBehavior, 3247, {
-    Manual = "manual", PartiallyAutomated = "partiallyAutomated", FullyAutomated = "fullyAutomated",
+    /** `manual` */ Manual = "manual", /** `partiallyAutomated` */ PartiallyAutomated = "partiallyAutomated",
+    /** `fullyAutomated` */ FullyAutomated = "fullyAutomated",
 });
 
 enumeration!(
     /// `DrsInjectorWorkloadCorrelationState` (`vim.DrsStatsManager.InjectorWorkload.CorrelationState`), since vSphere API 5.1.
-    DrsInjectorWorkloadCorrelationState, 3248, { Correlated = "Correlated", Uncorrelated = "Uncorrelated" });
+    DrsInjectorWorkloadCorrelationState, 3248, {
+    /** `Correlated` */ Correlated = "Correlated", /** `Uncorrelated` */ Uncorrelated = "Uncorrelated",
+});
 
 enumeration!(
     /// `DrsRecommendationReasonCode` (`vim.cluster.DrsRecommendation.ReasonCode`), since vSphere API 2.0.
     DrsRecommendationReasonCode, 3249, {
-    FairnessCpuAvg = "fairnessCpuAvg", FairnessMemAvg = "fairnessMemAvg", JointAffin = "jointAffin",
-    AntiAffin = "antiAffin", HostMaint = "hostMaint",
+    /** `fairnessCpuAvg` */ FairnessCpuAvg = "fairnessCpuAvg",
+    /** `fairnessMemAvg` */ FairnessMemAvg = "fairnessMemAvg", /** `jointAffin` */ JointAffin = "jointAffin",
+    /** `antiAffin` */ AntiAffin = "antiAffin", /** `hostMaint` */ HostMaint = "hostMaint",
 });
 
 enumeration!(
     /// `DvsEventPortBlockState` (`vim.event.DvsEvent.PortBlockState`), since vSphere API 6.5.
     DvsEventPortBlockState, 3250, {
-    Unset_ = "unset", Blocked = "blocked", Unblocked = "unblocked", Unknown = "unknown",
+    /** `unset` */ Unset_ = "unset", /** `blocked` */ Blocked = "blocked", /** `unblocked` */ Unblocked = "unblocked",
+    /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `DvsFilterOnFailure` (`vim.dvs.DistributedVirtualPort.FilterOnFailure`), since vSphere API 5.5.
-    DvsFilterOnFailure, 3251, { FailOpen = "failOpen", FailClosed = "failClosed" });
+    DvsFilterOnFailure, 3251, {
+    /** `failOpen` */ FailOpen = "failOpen", /** `failClosed` */ FailClosed = "failClosed",
+});
 
 enumeration!(
     /// `DvsNetworkRuleDirectionType` (`vim.dvs.TrafficRule.RuleDirectionType`), since vSphere API 5.5.
     DvsNetworkRuleDirectionType, 3252, {
-    IncomingPackets = "incomingPackets", OutgoingPackets = "outgoingPackets", Both = "both",
+    /** `incomingPackets` */ IncomingPackets = "incomingPackets",
+    /** `outgoingPackets` */ OutgoingPackets = "outgoingPackets", /** `both` */ Both = "both",
 });
 
 enumeration!(
     /// `EntityImportType` (`vim.dvs.EntityBackup.ImportType`), since vSphere API 5.1.
     EntityImportType, 3253, {
-    CreateEntityWithNewIdentifier = "createEntityWithNewIdentifier",
-    CreateEntityWithOriginalIdentifier = "createEntityWithOriginalIdentifier",
-    ApplyToEntitySpecified = "applyToEntitySpecified",
+    /** `createEntityWithNewIdentifier` */ CreateEntityWithNewIdentifier = "createEntityWithNewIdentifier",
+    /** `createEntityWithOriginalIdentifier` */ CreateEntityWithOriginalIdentifier = "createEntityWithOriginalIdentifier",
+    /** `applyToEntitySpecified` */ ApplyToEntitySpecified = "applyToEntitySpecified",
 });
 
 enumeration!(
     /// `EntityType` (`vim.dvs.EntityBackup.EntityType`), since vSphere API 5.1.
     EntityType, 3254, {
-    DistributedVirtualSwitch = "distributedVirtualSwitch", DistributedVirtualPortgroup = "distributedVirtualPortgroup",
+    /** `distributedVirtualSwitch` */ DistributedVirtualSwitch = "distributedVirtualSwitch",
+    /** `distributedVirtualPortgroup` */ DistributedVirtualPortgroup = "distributedVirtualPortgroup",
 });
 
 enumeration!(
     /// `EventAlarmExpressionComparisonOperator` (`vim.alarm.EventAlarmExpression.ComparisonOperator`), since vSphere API 4.0.
     EventAlarmExpressionComparisonOperator, 3255, {
-    Equals = "equals", NotEqualTo = "notEqualTo", StartsWith = "startsWith", DoesNotStartWith = "doesNotStartWith",
-    EndsWith = "endsWith", DoesNotEndWith = "doesNotEndWith",
+    /** `equals` */ Equals = "equals", /** `notEqualTo` */ NotEqualTo = "notEqualTo",
+    /** `startsWith` */ StartsWith = "startsWith", /** `doesNotStartWith` */ DoesNotStartWith = "doesNotStartWith",
+    /** `endsWith` */ EndsWith = "endsWith", /** `doesNotEndWith` */ DoesNotEndWith = "doesNotEndWith",
 });
 
 enumeration!(
     /// `EventCategory` (`vim.event.EventDescription.EventCategory`), since vSphere API 2.0.
-    EventCategory, 3256, { Info = "info", Warning = "warning", Error = "error", User = "user" });
+    EventCategory, 3256, {
+    /** `info` */ Info = "info", /** `warning` */ Warning = "warning", /** `error` */ Error = "error",
+    /** `user` */ User = "user",
+});
 
 enumeration!(
     /// `EventEventSeverity` (`vim.event.Event.EventSeverity`), since vSphere API 4.0.
-    EventEventSeverity, 3257, { Error = "error", Warning = "warning", Info = "info", User = "user" });
+    EventEventSeverity, 3257, {
+    /** `error` */ Error = "error", /** `warning` */ Warning = "warning", /** `info` */ Info = "info",
+    /** `user` */ User = "user",
+});
 
 enumeration!(
     /// `EventFilterSpecRecursionOption` (`vim.event.EventFilterSpec.RecursionOption`), since vSphere API 2.0.
-    EventFilterSpecRecursionOption, 3258, { Self_ = "self", Children = "children", All = "all" });
+    EventFilterSpecRecursionOption, 3258, {
+    /** `self` */ Self_ = "self", /** `children` */ Children = "children", /** `all` */ All = "all",
+});
 
 enumeration!(
     /// `FibreChannelPortType` (`vim.host.FibreChannelHba.PortType`), since vSphere API 2.0.
     FibreChannelPortType, 3259, {
-    Fabric = "fabric", Loop = "loop", PointToPoint = "pointToPoint", Unknown = "unknown",
+    /** `fabric` */ Fabric = "fabric", /** `loop` */ Loop = "loop",
+    /** `pointToPoint` */ PointToPoint = "pointToPoint", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `FileSystemMountInfoVStorageSupportStatus` (`vim.host.FileSystemMountInfo.VStorageSupportStatus`), since vSphere API 4.1.
     FileSystemMountInfoVStorageSupportStatus, 3260, {
-    VstorageSupported = "vStorageSupported", VstorageUnsupported = "vStorageUnsupported",
-    VstorageUnknown = "vStorageUnknown",
+    /** `vStorageSupported` */ VstorageSupported = "vStorageSupported",
+    /** `vStorageUnsupported` */ VstorageUnsupported = "vStorageUnsupported",
+    /** `vStorageUnknown` */ VstorageUnknown = "vStorageUnknown",
 });
 
 enumeration!(
     /// `FolderDesiredHostState` (`vim.Folder.DesiredHostState`), since vSphere API 6.7.1.
-    FolderDesiredHostState, 3261, { Maintenance = "maintenance", NonMaintenance = "non_maintenance" });
+    FolderDesiredHostState, 3261, {
+    /** `maintenance` */ Maintenance = "maintenance", /** `non_maintenance` */ NonMaintenance = "non_maintenance",
+});
 
 enumeration!(
     /// `FolderExternallyManagedFolderType` (`vim.Folder.ExternallyManagedFolderType`), since vSphere API 9.0.0.0.
     FolderExternallyManagedFolderType, 3262, {
-    ProjectRoot = "PROJECT_ROOT", Project = "PROJECT", VpcRoot = "VPC_ROOT", Vpc = "VPC", Subnet = "SUBNET",
-    Segment = "SEGMENT", Supervisor = "SUPERVISOR", VspherePod = "VSPHERE_POD",
+    /** `PROJECT_ROOT` */ ProjectRoot = "PROJECT_ROOT", /** `PROJECT` */ Project = "PROJECT",
+    /** `VPC_ROOT` */ VpcRoot = "VPC_ROOT", /** `VPC` */ Vpc = "VPC", /** `SUBNET` */ Subnet = "SUBNET",
+    /** `SEGMENT` */ Segment = "SEGMENT", /** `SUPERVISOR` */ Supervisor = "SUPERVISOR",
+    /** `VSPHERE_POD` */ VspherePod = "VSPHERE_POD",
 });
 
 enumeration!(
     /// `FtIssuesOnHostHostSelectionType` (`vim.fault.FtIssuesOnHost.HostSelectionType`), since vSphere API 4.0.
-    FtIssuesOnHostHostSelectionType, 3263, { User = "user", Vc = "vc", Drs = "drs" });
+    FtIssuesOnHostHostSelectionType, 3263, {
+    /** `user` */ User = "user", /** `vc` */ Vc = "vc", /** `drs` */ Drs = "drs",
+});
 
 enumeration!(
     /// `GuestFileType` (`vim.vm.guest.FileManager.FileInfo.FileType`), since vSphere API 5.0.
-    GuestFileType, 3264, { File = "file", Directory = "directory", Symlink = "symlink" });
+    GuestFileType, 3264, {
+    /** `file` */ File = "file", /** `directory` */ Directory = "directory", /** `symlink` */ Symlink = "symlink",
+});
 
 enumeration!(
     /// `GuestInfoAppStateType` (`vim.vm.GuestInfo.AppStateType`), since vSphere API 5.5.
     GuestInfoAppStateType, 3265, {
-    None = "none", AppStateOk = "appStateOk", AppStateNeedReset = "appStateNeedReset",
+    /** `none` */ None = "none", /** `appStateOk` */ AppStateOk = "appStateOk",
+    /** `appStateNeedReset` */ AppStateNeedReset = "appStateNeedReset",
 });
 
 enumeration!(
     /// `GuestInfoCustomizationStatus` (`vim.vm.GuestInfo.CustomizationStatus`), since vSphere API 7.0.2.0.
     GuestInfoCustomizationStatus, 3266, {
-    ToolsdeploypkgIdle = "TOOLSDEPLOYPKG_IDLE", ToolsdeploypkgPending = "TOOLSDEPLOYPKG_PENDING",
-    ToolsdeploypkgRunning = "TOOLSDEPLOYPKG_RUNNING", ToolsdeploypkgSucceeded = "TOOLSDEPLOYPKG_SUCCEEDED",
-    ToolsdeploypkgFailed = "TOOLSDEPLOYPKG_FAILED",
+    /** `TOOLSDEPLOYPKG_IDLE` */ ToolsdeploypkgIdle = "TOOLSDEPLOYPKG_IDLE",
+    /** `TOOLSDEPLOYPKG_PENDING` */ ToolsdeploypkgPending = "TOOLSDEPLOYPKG_PENDING",
+    /** `TOOLSDEPLOYPKG_RUNNING` */ ToolsdeploypkgRunning = "TOOLSDEPLOYPKG_RUNNING",
+    /** `TOOLSDEPLOYPKG_SUCCEEDED` */ ToolsdeploypkgSucceeded = "TOOLSDEPLOYPKG_SUCCEEDED",
+    /** `TOOLSDEPLOYPKG_FAILED` */ ToolsdeploypkgFailed = "TOOLSDEPLOYPKG_FAILED",
 });
 
 enumeration!(
     /// `GuestOsDescriptorFirmwareType` (`vim.vm.GuestOsDescriptor.FirmwareType`), since vSphere API 5.0.
-    GuestOsDescriptorFirmwareType, 3267, { Bios = "bios", Efi = "efi", Csm = "csm" });
+    GuestOsDescriptorFirmwareType, 3267, {
+    /** `bios` */ Bios = "bios", /** `efi` */ Efi = "efi", /** `csm` */ Csm = "csm",
+});
 
 enumeration!(
     /// `GuestOsDescriptorSupportLevel` (`vim.vm.GuestOsDescriptor.SupportLevel`), since vSphere API 5.0.
     GuestOsDescriptorSupportLevel, 3268, {
-    Experimental = "experimental", Legacy = "legacy", Terminated = "terminated", Supported = "supported",
-    Unsupported = "unsupported", Deprecated = "deprecated", TechPreview = "techPreview",
+    /** `experimental` */ Experimental = "experimental", /** `legacy` */ Legacy = "legacy",
+    /** `terminated` */ Terminated = "terminated", /** `supported` */ Supported = "supported",
+    /** `unsupported` */ Unsupported = "unsupported", /** `deprecated` */ Deprecated = "deprecated",
+    /** `techPreview` */ TechPreview = "techPreview",
 });
 
 enumeration!(
     /// `GuestQuiesceEndGuestQuiesceError` (`vim.vm.GuestQuiesce.EndGuestQuiesceError`), since vSphere API 2.0.
-    GuestQuiesceEndGuestQuiesceError, 3269, { Failure = "failure" });
+    GuestQuiesceEndGuestQuiesceError, 3269, { /** `failure` */ Failure = "failure" });
 
 enumeration!(
     /// `GuestRegKeyWowSpec` (`vim.vm.guest.WindowsRegistryManager.RegistryKeyName.RegistryKeyWowBitness`), since vSphere API 6.0.
-    GuestRegKeyWowSpec, 3270, { WowNative = "WOWNative", Wow32 = "WOW32", Wow64 = "WOW64" });
+    GuestRegKeyWowSpec, 3270, {
+    /** `WOWNative` */ WowNative = "WOWNative", /** `WOW32` */ Wow32 = "WOW32", /** `WOW64` */ Wow64 = "WOW64",
+});
 
 enumeration!(
     /// `HealthUpdateInfoComponentType` (`vim.HealthUpdateInfo.ComponentType`), since vSphere API 6.5.
     HealthUpdateInfoComponentType, 3271, {
-    Memory = "Memory", Power = "Power", Fan = "Fan", Network = "Network", Storage = "Storage",
+    /** `Memory` */ Memory = "Memory", /** `Power` */ Power = "Power", /** `Fan` */ Fan = "Fan",
+    /** `Network` */ Network = "Network", /** `Storage` */ Storage = "Storage",
 });
 
 enumeration!(
     /// `HostAccessMode` (`vim.host.HostAccessManager.AccessMode`), since vSphere API 6.0.
     HostAccessMode, 3272, {
-    AccessNone = "accessNone", AccessAdmin = "accessAdmin", AccessNoAccess = "accessNoAccess",
-    AccessReadOnly = "accessReadOnly", AccessOther = "accessOther",
+    /** `accessNone` */ AccessNone = "accessNone", /** `accessAdmin` */ AccessAdmin = "accessAdmin",
+    /** `accessNoAccess` */ AccessNoAccess = "accessNoAccess",
+    /** `accessReadOnly` */ AccessReadOnly = "accessReadOnly", /** `accessOther` */ AccessOther = "accessOther",
 });
 
 enumeration!(
     /// `HostActiveDirectoryAuthenticationCertificateDigest` (`vim.host.ActiveDirectoryAuthentication.CertificateDigest`), since vSphere API 6.0.
-    HostActiveDirectoryAuthenticationCertificateDigest, 3273, { Sha1 = "SHA1" });
+    HostActiveDirectoryAuthenticationCertificateDigest, 3273, { /** `SHA1` */ Sha1 = "SHA1" });
 
 enumeration!(
     /// `HostActiveDirectoryInfoDomainMembershipStatus` (`vim.host.ActiveDirectoryInfo.DomainMembershipStatus`), since vSphere API 4.1.
     HostActiveDirectoryInfoDomainMembershipStatus, 3274, {
-    Unknown = "unknown", Ok = "ok", NoServers = "noServers", ClientTrustBroken = "clientTrustBroken",
-    ServerTrustBroken = "serverTrustBroken", InconsistentTrust = "inconsistentTrust", OtherProblem = "otherProblem",
+    /** `unknown` */ Unknown = "unknown", /** `ok` */ Ok = "ok", /** `noServers` */ NoServers = "noServers",
+    /** `clientTrustBroken` */ ClientTrustBroken = "clientTrustBroken",
+    /** `serverTrustBroken` */ ServerTrustBroken = "serverTrustBroken",
+    /** `inconsistentTrust` */ InconsistentTrust = "inconsistentTrust",
+    /** `otherProblem` */ OtherProblem = "otherProblem",
 });
 
 enumeration!(
     /// `HostBIOSInfoFirmwareType` (`vim.host.BIOSInfo.FirmwareType`), since vSphere API 8.0.2.0.
-    HostBIOSInfoFirmwareType, 3275, { Bios = "BIOS", Uefi = "UEFI" });
+    HostBIOSInfoFirmwareType, 3275, { /** `BIOS` */ Bios = "BIOS", /** `UEFI` */ Uefi = "UEFI" });
 
 enumeration!(
     /// `HostCapabilityDRTMTypes` (`vim.host.Capability.DRTMTypes`), since vSphere API 9.1.0.0.
-    HostCapabilityDRTMTypes, 3276, { None = "none", IntelTxt = "intelTxt", AmdSkinit = "amdSkinit" });
+    HostCapabilityDRTMTypes, 3276, {
+    /** `none` */ None = "none", /** `intelTxt` */ IntelTxt = "intelTxt", /** `amdSkinit` */ AmdSkinit = "amdSkinit",
+});
 
 enumeration!(
     /// `HostCapabilityFtUnsupportedReason` (`vim.host.Capability.FtUnsupportedReason`), since vSphere API 4.1.
     HostCapabilityFtUnsupportedReason, 3277, {
-    VmotionNotLicensed = "vMotionNotLicensed", MissingVmotionNic = "missingVMotionNic",
-    MissingFtLoggingNic = "missingFTLoggingNic", FtNotLicensed = "ftNotLicensed", HaAgentIssue = "haAgentIssue",
-    UnsupportedProduct = "unsupportedProduct", CpuHvUnsupported = "cpuHvUnsupported",
-    CpuHwmmuUnsupported = "cpuHwmmuUnsupported", CpuHvDisabled = "cpuHvDisabled",
+    /** `vMotionNotLicensed` */ VmotionNotLicensed = "vMotionNotLicensed",
+    /** `missingVMotionNic` */ MissingVmotionNic = "missingVMotionNic",
+    /** `missingFTLoggingNic` */ MissingFtLoggingNic = "missingFTLoggingNic",
+    /** `ftNotLicensed` */ FtNotLicensed = "ftNotLicensed", /** `haAgentIssue` */ HaAgentIssue = "haAgentIssue",
+    /** `unsupportedProduct` */ UnsupportedProduct = "unsupportedProduct",
+    /** `cpuHvUnsupported` */ CpuHvUnsupported = "cpuHvUnsupported",
+    /** `cpuHwmmuUnsupported` */ CpuHwmmuUnsupported = "cpuHwmmuUnsupported",
+    /** `cpuHvDisabled` */ CpuHvDisabled = "cpuHvDisabled",
 });
 
 enumeration!(
     /// `HostCapabilityUnmapMethodSupported` (`vim.host.Capability.UnmapMethodSupported`), since vSphere API 6.7.
-    HostCapabilityUnmapMethodSupported, 3278, { Priority = "priority", Fixed = "fixed", Dynamic = "dynamic" });
+    HostCapabilityUnmapMethodSupported, 3278, {
+    /** `priority` */ Priority = "priority", /** `fixed` */ Fixed = "fixed", /** `dynamic` */ Dynamic = "dynamic",
+});
 
 enumeration!(
     /// `HostCapabilityVmDirectPathGen2UnsupportedReason` (`vim.host.Capability.VmDirectPathGen2UnsupportedReason`), since vSphere API 4.1.
     HostCapabilityVmDirectPathGen2UnsupportedReason, 3279, {
-    HostNptIncompatibleProduct = "hostNptIncompatibleProduct",
-    HostNptIncompatibleHardware = "hostNptIncompatibleHardware", HostNptDisabled = "hostNptDisabled",
+    /** `hostNptIncompatibleProduct` */ HostNptIncompatibleProduct = "hostNptIncompatibleProduct",
+    /** `hostNptIncompatibleHardware` */ HostNptIncompatibleHardware = "hostNptIncompatibleHardware",
+    /** `hostNptDisabled` */ HostNptDisabled = "hostNptDisabled",
 });
 
 enumeration!(
     /// `HostCertificateManagerCertificateInfoCertificateStatus` (`vim.host.CertificateManager.CertificateInfo.CertificateStatus`), since vSphere API 6.0.
     HostCertificateManagerCertificateInfoCertificateStatus, 3280, {
-    Unknown = "unknown", Expired = "expired", Expiring = "expiring", ExpiringShortly = "expiringShortly",
-    ExpirationImminent = "expirationImminent", Good = "good",
+    /** `unknown` */ Unknown = "unknown", /** `expired` */ Expired = "expired",
+    /** `expiring` */ Expiring = "expiring", /** `expiringShortly` */ ExpiringShortly = "expiringShortly",
+    /** `expirationImminent` */ ExpirationImminent = "expirationImminent", /** `good` */ Good = "good",
 });
 
 enumeration!(
     /// `HostCertificateManagerCertificateKind` (`vim.host.CertificateManager.CertificateKind`), since vSphere API 8.0.1.0.
-    HostCertificateManagerCertificateKind, 3281, { Machine = "Machine", VasaClient = "VASAClient" });
+    HostCertificateManagerCertificateKind, 3281, {
+    /** `Machine` */ Machine = "Machine", /** `VASAClient` */ VasaClient = "VASAClient",
+});
 
 enumeration!(
     /// `HostCertificateManagerCryptoAlgorithm` (`vim.host.CertificateManager.CryptoAlgorithm`), since vSphere API 9.1.0.0.
-    HostCertificateManagerCryptoAlgorithm, 3282, { Rsa2048 = "RSA_2048", Rsa3072 = "RSA_3072", Rsa4096 = "RSA_4096" });
+    HostCertificateManagerCryptoAlgorithm, 3282, {
+    /** `RSA_2048` */ Rsa2048 = "RSA_2048", /** `RSA_3072` */ Rsa3072 = "RSA_3072",
+    /** `RSA_4096` */ Rsa4096 = "RSA_4096",
+});
 
 enumeration!(
     /// `HostConfigChangeMode` (`vim.host.ConfigChange.Mode`), since vSphere API 2.0.
-    HostConfigChangeMode, 3283, { Modify = "modify", Replace = "replace" });
+    HostConfigChangeMode, 3283, { /** `modify` */ Modify = "modify", /** `replace` */ Replace = "replace" });
 
 enumeration!(
     /// `HostConfigChangeOperation` (`vim.host.ConfigChange.Operation`), since vSphere API 2.0.
-    HostConfigChangeOperation, 3284, { Add = "add", Remove = "remove", Edit = "edit", Ignore = "ignore" });
+    HostConfigChangeOperation, 3284, {
+    /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `edit` */ Edit = "edit",
+    /** `ignore` */ Ignore = "ignore",
+});
 
 enumeration!(
     /// `HostConfigChangeOwner` (`vim.host.ConfigChange.Owner`), since vSphere API 9.0.0.0.
-    HostConfigChangeOwner, 3285, { Nsx = "NSX", Vsan = "VSAN" });
+    HostConfigChangeOwner, 3285, { /** `NSX` */ Nsx = "NSX", /** `VSAN` */ Vsan = "VSAN" });
 
 enumeration!(
     /// `HostCpuPackageVendor` (`vim.host.CpuPackage.Vendor`), since vSphere API 2.0.
-    HostCpuPackageVendor, 3286, { Unknown = "unknown", Intel = "intel", Amd = "amd", Hygon = "hygon", Arm = "arm" });
+    HostCpuPackageVendor, 3286, {
+    /** `unknown` */ Unknown = "unknown", /** `intel` */ Intel = "intel", /** `amd` */ Amd = "amd",
+    /** `hygon` */ Hygon = "hygon", /** `arm` */ Arm = "arm",
+});
 
 enumeration!(
     /// `HostCpuPowerManagementInfoPolicyType` (`vim.host.CpuPowerManagementInfo.PolicyType`), since vSphere API 4.0.
     HostCpuPowerManagementInfoPolicyType, 3287, {
-    Off = "off", StaticPolicy = "staticPolicy", DynamicPolicy = "dynamicPolicy",
+    /** `off` */ Off = "off", /** `staticPolicy` */ StaticPolicy = "staticPolicy",
+    /** `dynamicPolicy` */ DynamicPolicy = "dynamicPolicy",
 });
 
 enumeration!(
     /// `HostCpuSchedulerInfoCpuSchedulerPolicyInfo` (`vim.host.CpuSchedulerSystem.CpuSchedulerInfo.CpuSchedulerPolicyInfo`), since vSphere API 8.0.3.0.
     HostCpuSchedulerInfoCpuSchedulerPolicyInfo, 3288, {
-    SystemDefault = "systemDefault", Scav1 = "scav1", Scav2 = "scav2",
+    /** `systemDefault` */ SystemDefault = "systemDefault", /** `scav1` */ Scav1 = "scav1",
+    /** `scav2` */ Scav2 = "scav2",
 });
 
 enumeration!(
     /// `HostCryptoState` (`vim.HostSystem.CryptoState`), since vSphere API 6.5.
     HostCryptoState, 3289, {
-    Incapable = "incapable", Prepared = "prepared", Safe = "safe", PendingIncapable = "pendingIncapable",
+    /** `incapable` */ Incapable = "incapable", /** `prepared` */ Prepared = "prepared", /** `safe` */ Safe = "safe",
+    /** `pendingIncapable` */ PendingIncapable = "pendingIncapable",
 });
 
 enumeration!(
     /// `HostDVSConfigSpecSwitchMode` (`vim.dvs.HostDistributedVirtualSwitchManager.DVSConfigSpec.SwitchMode`), since vSphere API 8.0.0.1.
-    HostDVSConfigSpecSwitchMode, 3290, { Normal = "normal", Mux = "mux" });
+    HostDVSConfigSpecSwitchMode, 3290, { /** `normal` */ Normal = "normal", /** `mux` */ Mux = "mux" });
 
 enumeration!(
     /// `HostDasErrorEventHostDasErrorReason` (`vim.event.HostDasErrorEvent.HostDasErrorReason`), since vSphere API 4.0.
     HostDasErrorEventHostDasErrorReason, 3291, {
-    ConfigFailed = "configFailed", Timeout = "timeout", CommunicationInitFailed = "communicationInitFailed",
-    HealthCheckScriptFailed = "healthCheckScriptFailed", AgentFailed = "agentFailed", AgentShutdown = "agentShutdown",
-    IsolationAddressUnpingable = "isolationAddressUnpingable", Other_ = "other",
+    /** `configFailed` */ ConfigFailed = "configFailed", /** `timeout` */ Timeout = "timeout",
+    /** `communicationInitFailed` */ CommunicationInitFailed = "communicationInitFailed",
+    /** `healthCheckScriptFailed` */ HealthCheckScriptFailed = "healthCheckScriptFailed",
+    /** `agentFailed` */ AgentFailed = "agentFailed", /** `agentShutdown` */ AgentShutdown = "agentShutdown",
+    /** `isolationAddressUnpingable` */ IsolationAddressUnpingable = "isolationAddressUnpingable",
+    /** `other` */ Other_ = "other",
 });
 
 enumeration!(
     /// `HostDateTimeInfoProtocol` (`vim.host.DateTimeInfo.Protocol`), since vSphere API 7.0.0.0.
-    HostDateTimeInfoProtocol, 3292, { Ntp = "ntp", Ptp = "ptp" });
+    HostDateTimeInfoProtocol, 3292, { /** `ntp` */ Ntp = "ntp", /** `ptp` */ Ptp = "ptp" });
 
 enumeration!(
     /// `HostDigestInfoDigestMethodType` (`vim.host.DigestInfo.DigestMethodType`), since vSphere API 4.0.
     HostDigestInfoDigestMethodType, 3293, {
-    Sha1 = "SHA1", Md5 = "MD5", Sha256 = "SHA256", Sha384 = "SHA384", Sha512 = "SHA512", Sm3_256 = "SM3_256",
+    /** `SHA1` */ Sha1 = "SHA1", /** `MD5` */ Md5 = "MD5", /** `SHA256` */ Sha256 = "SHA256",
+    /** `SHA384` */ Sha384 = "SHA384", /** `SHA512` */ Sha512 = "SHA512", /** `SM3_256` */ Sm3_256 = "SM3_256",
 });
 
 enumeration!(
     /// `HostDigestVerificationSetting` (`vim.host.DigestVerificationSetting`), since vSphere API 7.0.3.0.
     HostDigestVerificationSetting, 3294, {
-    DigestDisabled = "digestDisabled", HeaderOnly = "headerOnly", DataOnly = "dataOnly",
-    HeaderAndData = "headerAndData",
+    /** `digestDisabled` */ DigestDisabled = "digestDisabled", /** `headerOnly` */ HeaderOnly = "headerOnly",
+    /** `dataOnly` */ DataOnly = "dataOnly", /** `headerAndData` */ HeaderAndData = "headerAndData",
 });
 
 enumeration!(
     /// `HostDisconnectedEventReasonCode` (`vim.event.HostDisconnectedEvent.ReasonCode`), since vSphere API 4.0.
     HostDisconnectedEventReasonCode, 3295, {
-    SslThumbprintVerifyFailed = "sslThumbprintVerifyFailed", LicenseExpired = "licenseExpired",
-    AgentUpgrade = "agentUpgrade", UserRequest = "userRequest", InsufficientLicenses = "insufficientLicenses",
-    AgentOutOfDate = "agentOutOfDate", PasswordDecryptFailure = "passwordDecryptFailure", Unknown = "unknown",
-    VcVramCapacityExceeded = "vcVRAMCapacityExceeded",
+    /** `sslThumbprintVerifyFailed` */ SslThumbprintVerifyFailed = "sslThumbprintVerifyFailed",
+    /** `licenseExpired` */ LicenseExpired = "licenseExpired", /** `agentUpgrade` */ AgentUpgrade = "agentUpgrade",
+    /** `userRequest` */ UserRequest = "userRequest",
+    /** `insufficientLicenses` */ InsufficientLicenses = "insufficientLicenses",
+    /** `agentOutOfDate` */ AgentOutOfDate = "agentOutOfDate",
+    /** `passwordDecryptFailure` */ PasswordDecryptFailure = "passwordDecryptFailure",
+    /** `unknown` */ Unknown = "unknown",
+    /** `vcVRAMCapacityExceeded` */ VcVramCapacityExceeded = "vcVRAMCapacityExceeded",
 });
 
 enumeration!(
     /// `HostDiskPartitionInfoPartitionFormat` (`vim.host.DiskPartitionInfo.PartitionFormat`), since vSphere API 5.0.
-    HostDiskPartitionInfoPartitionFormat, 3296, { Gpt = "gpt", Mbr = "mbr", Unknown = "unknown" });
+    HostDiskPartitionInfoPartitionFormat, 3296, {
+    /** `gpt` */ Gpt = "gpt", /** `mbr` */ Mbr = "mbr", /** `unknown` */ Unknown = "unknown",
+});
 
 enumeration!(
     /// `HostDiskPartitionInfoType` (`vim.host.DiskPartitionInfo.Type`), since vSphere API 2.0.
     HostDiskPartitionInfoType, 3297, {
-    None = "none", Vmfs = "vmfs", LinuxNative = "linuxNative", LinuxSwap = "linuxSwap", Extended = "extended",
-    Ntfs = "ntfs", VmkDiagnostic = "vmkDiagnostic", Vffs = "vffs",
+    /** `none` */ None = "none", /** `vmfs` */ Vmfs = "vmfs", /** `linuxNative` */ LinuxNative = "linuxNative",
+    /** `linuxSwap` */ LinuxSwap = "linuxSwap", /** `extended` */ Extended = "extended", /** `ntfs` */ Ntfs = "ntfs",
+    /** `vmkDiagnostic` */ VmkDiagnostic = "vmkDiagnostic", /** `vffs` */ Vffs = "vffs",
 });
 
 enumeration!(
     /// `HostDistributedVirtualSwitchManagerFailoverReason` (`vim.dvs.HostDistributedVirtualSwitchManager.FailoverReason`), since vSphere API 8.0.3.0.
     HostDistributedVirtualSwitchManagerFailoverReason, 3298, {
-    Crash = "crash", LinkDown = "linkDown", UserInitiated = "userInitiated",
+    /** `crash` */ Crash = "crash", /** `linkDown` */ LinkDown = "linkDown",
+    /** `userInitiated` */ UserInitiated = "userInitiated",
 });
 
 enumeration!(
     /// `HostDistributedVirtualSwitchManagerFailoverStage` (`vim.dvs.HostDistributedVirtualSwitchManager.FailoverStage`), since vSphere API 8.0.3.0.
-    HostDistributedVirtualSwitchManagerFailoverStage, 3299, { Stage1 = "STAGE_1" });
+    HostDistributedVirtualSwitchManagerFailoverStage, 3299, { /** `STAGE_1` */ Stage1 = "STAGE_1" });
 
 enumeration!(
     /// `HostFeatureVersionKey` (`vim.host.FeatureVersionInfo.FeatureVersionKey`), since vSphere API 4.1.
-    HostFeatureVersionKey, 3300, { FaultTolerance = "faultTolerance" });
+    HostFeatureVersionKey, 3300, { /** `faultTolerance` */ FaultTolerance = "faultTolerance" });
 
 enumeration!(
     /// `HostFileSystemVolumeFileSystemType` (`vim.host.FileSystemVolume.FileSystemType`), since vSphere API 6.0.
     HostFileSystemVolumeFileSystemType, 3301, {
-    Vmfs = "VMFS", Nfs = "NFS", Nfs41 = "NFS41", Cifs = "CIFS", Vsan = "vsan", Vffs = "VFFS", Vvol = "VVOL",
-    Pmem = "PMEM", VsanD = "vsanD", Other_ = "OTHER",
+    /** `VMFS` */ Vmfs = "VMFS", /** `NFS` */ Nfs = "NFS", /** `NFS41` */ Nfs41 = "NFS41", /** `CIFS` */ Cifs = "CIFS",
+    /** `vsan` */ Vsan = "vsan", /** `VFFS` */ Vffs = "VFFS", /** `VVOL` */ Vvol = "VVOL", /** `PMEM` */ Pmem = "PMEM",
+    /** `vsanD` */ VsanD = "vsanD", /** `OTHER` */ Other_ = "OTHER",
 });
 
 enumeration!(
     /// `HostFirewallRuleDirection` (`vim.host.Ruleset.Rule.Direction`), since vSphere API 2.0.
-    HostFirewallRuleDirection, 3302, { Inbound = "inbound", Outbound = "outbound" });
+    HostFirewallRuleDirection, 3302, {
+    /** `inbound` */ Inbound = "inbound", /** `outbound` */ Outbound = "outbound",
+});
 
 enumeration!(
     /// `HostFirewallRulePortType` (`vim.host.Ruleset.Rule.PortType`), since vSphere API 5.0.
-    HostFirewallRulePortType, 3303, { Src = "src", Dst = "dst" });
+    HostFirewallRulePortType, 3303, { /** `src` */ Src = "src", /** `dst` */ Dst = "dst" });
 
 enumeration!(
     /// `HostFirewallRuleProtocol` (`vim.host.Ruleset.Rule.Protocol`), since vSphere API 2.0.
-    HostFirewallRuleProtocol, 3304, { Tcp = "tcp", Udp = "udp" });
+    HostFirewallRuleProtocol, 3304, { /** `tcp` */ Tcp = "tcp", /** `udp` */ Udp = "udp" });
 
 enumeration!(
     /// `HostFirewallSystemRuleSetId` (`vim.host.FirewallSystem.RuleSetId`), since vSphere API 8.0.2.0.
     HostFirewallSystemRuleSetId, 3305, {
-    FaultTolerance = "faultTolerance", Fdm = "fdm", UpdateManager = "updateManager", VpxHeartbeats = "vpxHeartbeats",
+    /** `faultTolerance` */ FaultTolerance = "faultTolerance", /** `fdm` */ Fdm = "fdm",
+    /** `updateManager` */ UpdateManager = "updateManager", /** `vpxHeartbeats` */ VpxHeartbeats = "vpxHeartbeats",
 });
 
 enumeration!(
     /// `HostFirewallSystemServiceName` (`vim.host.FirewallSystem.ServiceName`), since vSphere API 8.0.2.0.
-    HostFirewallSystemServiceName, 3306, { Vpxa = "vpxa" });
+    HostFirewallSystemServiceName, 3306, { /** `vpxa` */ Vpxa = "vpxa" });
 
 enumeration!(
     /// `HostFruFruType` (`vim.host.Fru.FruType`), since vSphere API 2.0.
-    HostFruFruType, 3307, { Undefined = "undefined", Board = "board", Product = "product" });
+    HostFruFruType, 3307, {
+    /** `undefined` */ Undefined = "undefined", /** `board` */ Board = "board", /** `product` */ Product = "product",
+});
 
 enumeration!(
     /// `HostGraphicsConfigGraphicsType` (`vim.host.GraphicsConfig.GraphicsType`), since vSphere API 6.5.
-    HostGraphicsConfigGraphicsType, 3308, { Shared = "shared", SharedDirect = "sharedDirect" });
+    HostGraphicsConfigGraphicsType, 3308, {
+    /** `shared` */ Shared = "shared", /** `sharedDirect` */ SharedDirect = "sharedDirect",
+});
 
 enumeration!(
     /// `HostGraphicsConfigSharedPassthruAssignmentPolicy` (`vim.host.GraphicsConfig.SharedPassthruAssignmentPolicy`), since vSphere API 6.5.
     HostGraphicsConfigSharedPassthruAssignmentPolicy, 3309, {
-    Performance = "performance", Consolidation = "consolidation",
+    /** `performance` */ Performance = "performance", /** `consolidation` */ Consolidation = "consolidation",
 });
 
 enumeration!(
     /// `HostGraphicsConfigVgpuMode` (`vim.host.GraphicsConfig.VgpuMode`), since vSphere API 8.0.3.0.
-    HostGraphicsConfigVgpuMode, 3310, { SameSize = "sameSize", MixedSize = "mixedSize" });
+    HostGraphicsConfigVgpuMode, 3310, {
+    /** `sameSize` */ SameSize = "sameSize", /** `mixedSize` */ MixedSize = "mixedSize",
+});
 
 enumeration!(
     /// `HostGraphicsInfoGraphicsType` (`vim.host.GraphicsInfo.GraphicsType`), since vSphere API 5.5.
     HostGraphicsInfoGraphicsType, 3311, {
-    Basic = "basic", Shared = "shared", Direct = "direct", SharedDirect = "sharedDirect",
+    /** `basic` */ Basic = "basic", /** `shared` */ Shared = "shared", /** `direct` */ Direct = "direct",
+    /** `sharedDirect` */ SharedDirect = "sharedDirect",
 });
 
 enumeration!(
     /// `HostGraphicsInfoVgpuMode` (`vim.host.GraphicsInfo.VgpuMode`), since vSphere API 8.0.3.0.
     HostGraphicsInfoVgpuMode, 3312, {
-    None = "none", SameSize = "sameSize", MixedSize = "mixedSize", MultiInstanceGpu = "multiInstanceGpu",
+    /** `none` */ None = "none", /** `sameSize` */ SameSize = "sameSize", /** `mixedSize` */ MixedSize = "mixedSize",
+    /** `multiInstanceGpu` */ MultiInstanceGpu = "multiInstanceGpu",
 });
 
 enumeration!(
     /// `HostHardwareElementStatus` (`vim.host.HardwareStatusInfo.Status`), since vSphere API 2.5.
-    HostHardwareElementStatus, 3313, { Unknown = "Unknown", Green = "Green", Yellow = "Yellow", Red = "Red" });
+    HostHardwareElementStatus, 3313, {
+    /** `Unknown` */ Unknown = "Unknown", /** `Green` */ Green = "Green", /** `Yellow` */ Yellow = "Yellow",
+    /** `Red` */ Red = "Red",
+});
 
 enumeration!(
     /// `HostHasComponentFailureHostComponentType` (`vim.fault.HostHasComponentFailure.HostComponentType`), since vSphere API 6.0.
-    HostHasComponentFailureHostComponentType, 3314, { Datastore = "Datastore" });
+    HostHasComponentFailureHostComponentType, 3314, { /** `Datastore` */ Datastore = "Datastore" });
 
 enumeration!(
     /// `HostImageAcceptanceLevel` (`vim.host.ImageConfigManager.AcceptanceLevel`), since vSphere API 5.0.
     HostImageAcceptanceLevel, 3315, {
-    VmwareCertified = "vmware_certified", VmwareAccepted = "vmware_accepted", Partner = "partner",
-    Community = "community",
+    /** `vmware_certified` */ VmwareCertified = "vmware_certified",
+    /** `vmware_accepted` */ VmwareAccepted = "vmware_accepted", /** `partner` */ Partner = "partner",
+    /** `community` */ Community = "community",
 });
 
 enumeration!(
     /// `HostIncompatibleForFaultToleranceReason` (`vim.fault.HostIncompatibleForFaultTolerance.Reason`), since vSphere API 4.0.
-    HostIncompatibleForFaultToleranceReason, 3316, { Product = "product", Processor = "processor" });
+    HostIncompatibleForFaultToleranceReason, 3316, {
+    /** `product` */ Product = "product", /** `processor` */ Processor = "processor",
+});
 
 enumeration!(
     /// `HostIncompatibleForRecordReplayReason` (`vim.fault.HostIncompatibleForRecordReplay.Reason`), since vSphere API 4.0.
-    HostIncompatibleForRecordReplayReason, 3317, { Product = "product", Processor = "processor" });
+    HostIncompatibleForRecordReplayReason, 3317, {
+    /** `product` */ Product = "product", /** `processor` */ Processor = "processor",
+});
 
 enumeration!(
     /// `HostInternetScsiHbaChapAuthenticationType` (`vim.host.InternetScsiHba.ChapAuthenticationType`), since vSphere API 4.0.
     HostInternetScsiHbaChapAuthenticationType, 3318, {
-    ChapProhibited = "chapProhibited", ChapDiscouraged = "chapDiscouraged", ChapPreferred = "chapPreferred",
-    ChapRequired = "chapRequired",
+    /** `chapProhibited` */ ChapProhibited = "chapProhibited",
+    /** `chapDiscouraged` */ ChapDiscouraged = "chapDiscouraged",
+    /** `chapPreferred` */ ChapPreferred = "chapPreferred", /** `chapRequired` */ ChapRequired = "chapRequired",
 });
 
 enumeration!(
     /// `HostInternetScsiHbaDigestType` (`vim.host.InternetScsiHba.DigestType`), since vSphere API 4.0.
     HostInternetScsiHbaDigestType, 3319, {
-    DigestProhibited = "digestProhibited", DigestDiscouraged = "digestDiscouraged",
-    DigestPreferred = "digestPreferred", DigestRequired = "digestRequired",
+    /** `digestProhibited` */ DigestProhibited = "digestProhibited",
+    /** `digestDiscouraged` */ DigestDiscouraged = "digestDiscouraged",
+    /** `digestPreferred` */ DigestPreferred = "digestPreferred",
+    /** `digestRequired` */ DigestRequired = "digestRequired",
 });
 
 enumeration!(
     /// `HostInternetScsiHbaIscsiIpv6AddressAddressConfigurationType` (`vim.host.InternetScsiHba.IscsiIpv6Address.AddressConfigurationType`), since vSphere API 6.0.
     HostInternetScsiHbaIscsiIpv6AddressAddressConfigurationType, 3320, {
-    Dhcp = "DHCP", AutoConfigured = "AutoConfigured", Static = "Static", Other_ = "Other",
+    /** `DHCP` */ Dhcp = "DHCP", /** `AutoConfigured` */ AutoConfigured = "AutoConfigured",
+    /** `Static` */ Static = "Static", /** `Other` */ Other_ = "Other",
 });
 
 enumeration!(
     /// `HostInternetScsiHbaIscsiIpv6AddressIPv6AddressOperation` (`vim.host.InternetScsiHba.IscsiIpv6Address.IPv6AddressOperation`), since vSphere API 6.0.
-    HostInternetScsiHbaIscsiIpv6AddressIPv6AddressOperation, 3321, { Add = "add", Remove = "remove" });
+    HostInternetScsiHbaIscsiIpv6AddressIPv6AddressOperation, 3321, {
+    /** `add` */ Add = "add", /** `remove` */ Remove = "remove",
+});
 
 enumeration!(
     /// `HostInternetScsiHbaNetworkBindingSupportType` (`vim.host.InternetScsiHba.NetworkBindingSupportType`), since vSphere API 5.0.
     HostInternetScsiHbaNetworkBindingSupportType, 3322, {
-    Notsupported = "notsupported", Optional = "optional", Required = "required",
+    /** `notsupported` */ Notsupported = "notsupported", /** `optional` */ Optional = "optional",
+    /** `required` */ Required = "required",
 });
 
 enumeration!(
     /// `HostInternetScsiHbaStaticTargetTargetDiscoveryMethod` (`vim.host.InternetScsiHba.StaticTarget.TargetDiscoveryMethod`), since vSphere API 5.1.
     HostInternetScsiHbaStaticTargetTargetDiscoveryMethod, 3323, {
-    StaticMethod = "staticMethod", SendTargetMethod = "sendTargetMethod", SlpMethod = "slpMethod",
-    IsnsMethod = "isnsMethod", UnknownMethod = "unknownMethod",
+    /** `staticMethod` */ StaticMethod = "staticMethod",
+    /** `sendTargetMethod` */ SendTargetMethod = "sendTargetMethod", /** `slpMethod` */ SlpMethod = "slpMethod",
+    /** `isnsMethod` */ IsnsMethod = "isnsMethod", /** `unknownMethod` */ UnknownMethod = "unknownMethod",
 });
 
 enumeration!(
     /// `HostIpConfigIpV6AddressConfigType` (`vim.host.IpConfig.IpV6AddressConfigType`), since vSphere API 4.0.
     HostIpConfigIpV6AddressConfigType, 3324, {
-    Other_ = "other", Manual = "manual", Dhcp = "dhcp", Linklayer = "linklayer", Random = "random",
+    /** `other` */ Other_ = "other", /** `manual` */ Manual = "manual", /** `dhcp` */ Dhcp = "dhcp",
+    /** `linklayer` */ Linklayer = "linklayer", /** `random` */ Random = "random",
 });
 
 enumeration!(
     /// `HostIpConfigIpV6AddressStatus` (`vim.host.IpConfig.IpV6AddressStatus`), since vSphere API 4.0.
     HostIpConfigIpV6AddressStatus, 3325, {
-    Preferred = "preferred", Deprecated = "deprecated", Invalid = "invalid", Inaccessible = "inaccessible",
-    Unknown = "unknown", Tentative = "tentative", Duplicate = "duplicate",
+    /** `preferred` */ Preferred = "preferred", /** `deprecated` */ Deprecated = "deprecated",
+    /** `invalid` */ Invalid = "invalid", /** `inaccessible` */ Inaccessible = "inaccessible",
+    /** `unknown` */ Unknown = "unknown", /** `tentative` */ Tentative = "tentative",
+    /** `duplicate` */ Duplicate = "duplicate",
 });
 
 enumeration!(
     /// `HostLicensableResourceKey` (`vim.LicenseManager.LicensableResourceInfo.ResourceKey`), since vSphere API 5.0.
     HostLicensableResourceKey, 3326, {
-    NumCpuPackages = "numCpuPackages", NumCpuCores = "numCpuCores", MemorySize = "memorySize",
-    MemoryForVms = "memoryForVms", NumVmsStarted = "numVmsStarted", NumVmsStarting = "numVmsStarting",
-    VsanCapacity = "vsanCapacity",
+    /** `numCpuPackages` */ NumCpuPackages = "numCpuPackages", /** `numCpuCores` */ NumCpuCores = "numCpuCores",
+    /** `memorySize` */ MemorySize = "memorySize", /** `memoryForVms` */ MemoryForVms = "memoryForVms",
+    /** `numVmsStarted` */ NumVmsStarted = "numVmsStarted", /** `numVmsStarting` */ NumVmsStarting = "numVmsStarting",
+    /** `vsanCapacity` */ VsanCapacity = "vsanCapacity",
 });
 
 enumeration!(
     /// `HostLockdownMode` (`vim.host.HostAccessManager.LockdownMode`), since vSphere API 6.0.
     HostLockdownMode, 3327, {
-    LockdownDisabled = "lockdownDisabled", LockdownNormal = "lockdownNormal", LockdownStrict = "lockdownStrict",
+    /** `lockdownDisabled` */ LockdownDisabled = "lockdownDisabled",
+    /** `lockdownNormal` */ LockdownNormal = "lockdownNormal",
+    /** `lockdownStrict` */ LockdownStrict = "lockdownStrict",
 });
 
 enumeration!(
     /// `HostLowLevelProvisioningManagerFileType` (`vim.host.LowLevelProvisioningManager.FileType`), since vSphere API 6.0.
     HostLowLevelProvisioningManagerFileType, 3328, {
-    File = "File", VirtualDisk = "VirtualDisk", Directory = "Directory",
+    /** `File` */ File = "File", /** `VirtualDisk` */ VirtualDisk = "VirtualDisk",
+    /** `Directory` */ Directory = "Directory",
 });
 
 enumeration!(
     /// `HostLowLevelProvisioningManagerReloadTarget` (`vim.host.LowLevelProvisioningManager.ReloadTarget`), since vSphere API 4.0.
     HostLowLevelProvisioningManagerReloadTarget, 3329, {
-    CurrentConfig = "currentConfig", SnapshotConfig = "snapshotConfig",
+    /** `currentConfig` */ CurrentConfig = "currentConfig", /** `snapshotConfig` */ SnapshotConfig = "snapshotConfig",
 });
 
 enumeration!(
     /// `HostMaintenanceSpecPurpose` (`vim.host.MaintenanceSpec.Purpose`), since vSphere API 7.0.0.0.
-    HostMaintenanceSpecPurpose, 3330, { HostUpgrade = "hostUpgrade" });
+    HostMaintenanceSpecPurpose, 3330, { /** `hostUpgrade` */ HostUpgrade = "hostUpgrade" });
 
 enumeration!(
     /// `HostMemoryTierFlags` (`vim.host.MemoryTierFlags`), since vSphere API 7.0.3.0.
     HostMemoryTierFlags, 3331, {
-    MemoryTier = "memoryTier", PersistentTier = "persistentTier", CachingTier = "cachingTier",
-    UnmappableTier = "unmappableTier",
+    /** `memoryTier` */ MemoryTier = "memoryTier", /** `persistentTier` */ PersistentTier = "persistentTier",
+    /** `cachingTier` */ CachingTier = "cachingTier", /** `unmappableTier` */ UnmappableTier = "unmappableTier",
 });
 
 enumeration!(
     /// `HostMemoryTierType` (`vim.host.MemoryTierType`), since vSphere API 7.0.3.0.
-    HostMemoryTierType, 3332, { Dram = "DRAM", Pmem = "PMem", Nvme = "NVMe", Peaberry = "Peaberry" });
+    HostMemoryTierType, 3332, {
+    /** `DRAM` */ Dram = "DRAM", /** `PMem` */ Pmem = "PMem", /** `NVMe` */ Nvme = "NVMe",
+    /** `Peaberry` */ Peaberry = "Peaberry",
+});
 
 enumeration!(
     /// `HostMemoryTieringType` (`vim.host.MemoryTieringType`), since vSphere API 7.0.3.0.
     HostMemoryTieringType, 3333, {
-    NoTiering = "noTiering", HardwareTiering = "hardwareTiering", SoftwareTiering = "softwareTiering",
+    /** `noTiering` */ NoTiering = "noTiering", /** `hardwareTiering` */ HardwareTiering = "hardwareTiering",
+    /** `softwareTiering` */ SoftwareTiering = "softwareTiering",
 });
 
 enumeration!(
     /// `HostMountInfoInaccessibleReason` (`vim.host.MountInfo.InaccessibleReason`), since vSphere API 5.1.
     HostMountInfoInaccessibleReason, 3334, {
-    AllPathsDownStart = "AllPathsDown_Start", AllPathsDownTimeout = "AllPathsDown_Timeout",
-    PermanentDeviceLoss = "PermanentDeviceLoss",
+    /** `AllPathsDown_Start` */ AllPathsDownStart = "AllPathsDown_Start",
+    /** `AllPathsDown_Timeout` */ AllPathsDownTimeout = "AllPathsDown_Timeout",
+    /** `PermanentDeviceLoss` */ PermanentDeviceLoss = "PermanentDeviceLoss",
 });
 
 enumeration!(
     /// `HostMountInfoMountFailedReason` (`vim.host.MountInfo.MountFailedReason`), since vSphere API 8.0.0.1.
     HostMountInfoMountFailedReason, 3335, {
-    ConnectFailure = "CONNECT_FAILURE", MountNotSupported = "MOUNT_NOT_SUPPORTED",
-    NfsNotSupported = "NFS_NOT_SUPPORTED", MountDenied = "MOUNT_DENIED", MountNotDir = "MOUNT_NOT_DIR",
-    VolumeLimitExceeded = "VOLUME_LIMIT_EXCEEDED", ConnLimitExceeded = "CONN_LIMIT_EXCEEDED",
-    MountExists = "MOUNT_EXISTS", Others = "OTHERS",
+    /** `CONNECT_FAILURE` */ ConnectFailure = "CONNECT_FAILURE",
+    /** `MOUNT_NOT_SUPPORTED` */ MountNotSupported = "MOUNT_NOT_SUPPORTED",
+    /** `NFS_NOT_SUPPORTED` */ NfsNotSupported = "NFS_NOT_SUPPORTED",
+    /** `MOUNT_DENIED` */ MountDenied = "MOUNT_DENIED", /** `MOUNT_NOT_DIR` */ MountNotDir = "MOUNT_NOT_DIR",
+    /** `VOLUME_LIMIT_EXCEEDED` */ VolumeLimitExceeded = "VOLUME_LIMIT_EXCEEDED",
+    /** `CONN_LIMIT_EXCEEDED` */ ConnLimitExceeded = "CONN_LIMIT_EXCEEDED",
+    /** `MOUNT_EXISTS` */ MountExists = "MOUNT_EXISTS", /** `OTHERS` */ Others = "OTHERS",
 });
 
 enumeration!(
     /// `HostMountMode` (`vim.host.MountInfo.AccessMode`), since vSphere API 2.0.
-    HostMountMode, 3336, { ReadWrite = "readWrite", ReadOnly = "readOnly" });
+    HostMountMode, 3336, { /** `readWrite` */ ReadWrite = "readWrite", /** `readOnly` */ ReadOnly = "readOnly" });
 
 enumeration!(
     /// `HostNasVolumeSecurityType` (`vim.host.NasVolume.SecurityType`), since vSphere API 6.0.
     HostNasVolumeSecurityType, 3337, {
-    AuthSys = "AUTH_SYS", SecKrb5 = "SEC_KRB5", SecKrb5I = "SEC_KRB5I", SecKrb5P = "SEC_KRB5P",
+    /** `AUTH_SYS` */ AuthSys = "AUTH_SYS", /** `SEC_KRB5` */ SecKrb5 = "SEC_KRB5",
+    /** `SEC_KRB5I` */ SecKrb5I = "SEC_KRB5I", /** `SEC_KRB5P` */ SecKrb5P = "SEC_KRB5P",
 });
 
 enumeration!(
     /// `HostNetStackInstanceCongestionControlAlgorithmType` (`vim.host.NetStackInstance.CongestionControlAlgorithmType`), since vSphere API 5.5.
-    HostNetStackInstanceCongestionControlAlgorithmType, 3338, { Newreno = "newreno", Cubic = "cubic" });
+    HostNetStackInstanceCongestionControlAlgorithmType, 3338, {
+    /** `newreno` */ Newreno = "newreno", /** `cubic` */ Cubic = "cubic",
+});
 
 enumeration!(
     /// `HostNetStackInstanceSystemStackKey` (`vim.host.NetStackInstance.SystemStackKey`), since vSphere API 5.5.
     HostNetStackInstanceSystemStackKey, 3339, {
-    DefaultTcpipStack = "defaultTcpipStack", Vmotion = "vmotion", VsphereProvisioning = "vSphereProvisioning",
-    Mirror = "mirror", Ops = "ops", Vnetworking = "vnetworking",
+    /** `defaultTcpipStack` */ DefaultTcpipStack = "defaultTcpipStack", /** `vmotion` */ Vmotion = "vmotion",
+    /** `vSphereProvisioning` */ VsphereProvisioning = "vSphereProvisioning", /** `mirror` */ Mirror = "mirror",
+    /** `ops` */ Ops = "ops", /** `vnetworking` */ Vnetworking = "vnetworking",
 });
 
 enumeration!(
     /// `HostNumericSensorHealthState` (`vim.host.NumericSensorInfo.HealthState`), since vSphere API 2.5.
-    HostNumericSensorHealthState, 3340, { Unknown = "unknown", Green = "green", Yellow = "yellow", Red = "red" });
+    HostNumericSensorHealthState, 3340, {
+    /** `unknown` */ Unknown = "unknown", /** `green` */ Green = "green", /** `yellow` */ Yellow = "yellow",
+    /** `red` */ Red = "red",
+});
 
 enumeration!(
     /// `HostNumericSensorType` (`vim.host.NumericSensorInfo.SensorType`), since vSphere API 2.5.
     HostNumericSensorType, 3341, {
-    Fan = "fan", Power = "power", Temperature = "temperature", Voltage = "voltage", Other_ = "other",
-    Processor = "processor", Memory = "memory", Storage = "storage", SystemBoard = "systemBoard", Battery = "battery",
-    Bios = "bios", Cable = "cable", Watchdog = "watchdog",
+    /** `fan` */ Fan = "fan", /** `power` */ Power = "power", /** `temperature` */ Temperature = "temperature",
+    /** `voltage` */ Voltage = "voltage", /** `other` */ Other_ = "other", /** `processor` */ Processor = "processor",
+    /** `memory` */ Memory = "memory", /** `storage` */ Storage = "storage",
+    /** `systemBoard` */ SystemBoard = "systemBoard", /** `battery` */ Battery = "battery",
+    /** `bios` */ Bios = "bios", /** `cable` */ Cable = "cable", /** `watchdog` */ Watchdog = "watchdog",
 });
 
 enumeration!(
     /// `HostNvmeDiscoveryLogSubsystemType` (`vim.host.NvmeDiscoveryLog.SubsystemType`), since vSphere API 2.0.
-    HostNvmeDiscoveryLogSubsystemType, 3342, { Discovery = "discovery", Nvm = "nvm" });
+    HostNvmeDiscoveryLogSubsystemType, 3342, { /** `discovery` */ Discovery = "discovery", /** `nvm` */ Nvm = "nvm" });
 
 enumeration!(
     /// `HostNvmeDiscoveryLogTransportRequirements` (`vim.host.NvmeDiscoveryLog.TransportRequirements`), since vSphere API 2.0.
     HostNvmeDiscoveryLogTransportRequirements, 3343, {
-    SecureChannelRequired = "secureChannelRequired", SecureChannelNotRequired = "secureChannelNotRequired",
-    RequirementsNotSpecified = "requirementsNotSpecified",
+    /** `secureChannelRequired` */ SecureChannelRequired = "secureChannelRequired",
+    /** `secureChannelNotRequired` */ SecureChannelNotRequired = "secureChannelNotRequired",
+    /** `requirementsNotSpecified` */ RequirementsNotSpecified = "requirementsNotSpecified",
 });
 
 enumeration!(
     /// `HostNvmeTransportParametersNvmeAddressFamily` (`vim.host.NvmeTransportParameters.NvmeAddressFamily`), since vSphere API 7.0.0.0.
     HostNvmeTransportParametersNvmeAddressFamily, 3344, {
-    Ipv4 = "ipv4", Ipv6 = "ipv6", InfiniBand = "infiniBand", Fc = "fc", Loopback = "loopback", Unknown = "unknown",
+    /** `ipv4` */ Ipv4 = "ipv4", /** `ipv6` */ Ipv6 = "ipv6", /** `infiniBand` */ InfiniBand = "infiniBand",
+    /** `fc` */ Fc = "fc", /** `loopback` */ Loopback = "loopback", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `HostNvmeTransportType` (`vim.host.NvmeTransportType`), since vSphere API 7.0.0.0.
     HostNvmeTransportType, 3345, {
-    Pcie = "pcie", FibreChannel = "fibreChannel", Rdma = "rdma", Tcp = "tcp", Loopback = "loopback",
-    Unsupported = "unsupported",
+    /** `pcie` */ Pcie = "pcie", /** `fibreChannel` */ FibreChannel = "fibreChannel", /** `rdma` */ Rdma = "rdma",
+    /** `tcp` */ Tcp = "tcp", /** `loopback` */ Loopback = "loopback",
+    /** `unsupported` */ Unsupported = "unsupported",
 });
 
 enumeration!(
     /// `HostOpaqueSwitchOpaqueSwitchState` (`vim.host.OpaqueSwitch.OpaqueSwitchState`), since vSphere API 6.0.
     HostOpaqueSwitchOpaqueSwitchState, 3346, {
-    Up = "up", Warning = "warning", Down = "down", Maintenance = "maintenance",
+    /** `up` */ Up = "up", /** `warning` */ Warning = "warning", /** `down` */ Down = "down",
+    /** `maintenance` */ Maintenance = "maintenance",
 });
 
 enumeration!(
     /// `HostPartialMaintenanceModeId` (`vim.host.PartialMaintenanceModeId`), since vSphere API 8.0.3.0.
     HostPartialMaintenanceModeId, 3347, {
-    SphereletPartialMm = "sphereletPartialMM", NsxPartialMm = "nsxPartialMM",
-    QuickPatchPartialMm = "quickPatchPartialMM",
+    /** `sphereletPartialMM` */ SphereletPartialMm = "sphereletPartialMM",
+    /** `nsxPartialMM` */ NsxPartialMm = "nsxPartialMM",
+    /** `quickPatchPartialMM` */ QuickPatchPartialMm = "quickPatchPartialMM",
 });
 
 enumeration!(
     /// `HostPartialMaintenanceModeStatus` (`vim.host.PartialMaintenanceModeStatus`), since vSphere API 8.0.3.0.
     HostPartialMaintenanceModeStatus, 3348, {
-    NotInPartialMm = "notInPartialMM", EnteringPartialMm = "enteringPartialMM", ExitingPartialMm = "exitingPartialMM",
-    InPartialMm = "inPartialMM",
+    /** `notInPartialMM` */ NotInPartialMm = "notInPartialMM",
+    /** `enteringPartialMM` */ EnteringPartialMm = "enteringPartialMM",
+    /** `exitingPartialMM` */ ExitingPartialMm = "exitingPartialMM", /** `inPartialMM` */ InPartialMm = "inPartialMM",
 });
 
 enumeration!(
     /// `HostPatchManagerInstallState` (`vim.host.PatchManager.Status.InstallState`), since vSphere API 2.0.
-    HostPatchManagerInstallState, 3349, { HostRestarted = "hostRestarted", ImageActive = "imageActive" });
+    HostPatchManagerInstallState, 3349, {
+    /** `hostRestarted` */ HostRestarted = "hostRestarted", /** `imageActive` */ ImageActive = "imageActive",
+});
 
 enumeration!(
     /// `HostPatchManagerIntegrityStatus` (`vim.host.PatchManager.Status.Integrity`), since vSphere API 2.0.
     HostPatchManagerIntegrityStatus, 3350, {
-    Validated = "validated", KeyNotFound = "keyNotFound", KeyRevoked = "keyRevoked", KeyExpired = "keyExpired",
-    DigestMismatch = "digestMismatch", NotEnoughSignatures = "notEnoughSignatures",
-    ValidationError = "validationError",
+    /** `validated` */ Validated = "validated", /** `keyNotFound` */ KeyNotFound = "keyNotFound",
+    /** `keyRevoked` */ KeyRevoked = "keyRevoked", /** `keyExpired` */ KeyExpired = "keyExpired",
+    /** `digestMismatch` */ DigestMismatch = "digestMismatch",
+    /** `notEnoughSignatures` */ NotEnoughSignatures = "notEnoughSignatures",
+    /** `validationError` */ ValidationError = "validationError",
 });
 
 enumeration!(
     /// `HostPatchManagerReason` (`vim.host.PatchManager.Status.Reason`), since vSphere API 2.0.
     HostPatchManagerReason, 3351, {
-    Obsoleted = "obsoleted", MissingPatch = "missingPatch", MissingLib = "missingLib",
-    HasDependentPatch = "hasDependentPatch", ConflictPatch = "conflictPatch", ConflictLib = "conflictLib",
+    /** `obsoleted` */ Obsoleted = "obsoleted", /** `missingPatch` */ MissingPatch = "missingPatch",
+    /** `missingLib` */ MissingLib = "missingLib", /** `hasDependentPatch` */ HasDependentPatch = "hasDependentPatch",
+    /** `conflictPatch` */ ConflictPatch = "conflictPatch", /** `conflictLib` */ ConflictLib = "conflictLib",
 });
 
 enumeration!(
     /// `HostPciPassthruInfoDirectPathDeviceMode` (`vim.host.PciPassthruInfo.DirectPathDeviceMode`), since vSphere API 9.1.0.0.
     HostPciPassthruInfoDirectPathDeviceMode, 3352, {
-    None = "none", Host = "host", DirectPath = "directPath", EnhancedDirectPath = "enhancedDirectPath",
-    VgpuSameSize = "vGpuSameSize", VgpuMixedSize = "vGpuMixedSize", SystemSelect = "systemSelect",
+    /** `none` */ None = "none", /** `host` */ Host = "host", /** `directPath` */ DirectPath = "directPath",
+    /** `enhancedDirectPath` */ EnhancedDirectPath = "enhancedDirectPath",
+    /** `vGpuSameSize` */ VgpuSameSize = "vGpuSameSize", /** `vGpuMixedSize` */ VgpuMixedSize = "vGpuMixedSize",
+    /** `systemSelect` */ SystemSelect = "systemSelect",
 });
 
 enumeration!(
     /// `HostPowerOperationType` (`vim.cluster.HostPowerAction.OperationType`), since vSphere API 2.5.
-    HostPowerOperationType, 3353, { PowerOn = "powerOn", PowerOff = "powerOff" });
+    HostPowerOperationType, 3353, { /** `powerOn` */ PowerOn = "powerOn", /** `powerOff` */ PowerOff = "powerOff" });
 
 enumeration!(
     /// `HostProfileManagerAnswerFileStatus` (`vim.profile.host.ProfileManager.AnswerFileStatus`), since vSphere API 5.0.
-    HostProfileManagerAnswerFileStatus, 3354, { Valid = "valid", Invalid = "invalid", Unknown = "unknown" });
+    HostProfileManagerAnswerFileStatus, 3354, {
+    /** `valid` */ Valid = "valid", /** `invalid` */ Invalid = "invalid", /** `unknown` */ Unknown = "unknown",
+});
 
 enumeration!(
     /// `HostProfileManagerCompositionResultResultElementStatus` (`vim.profile.host.ProfileManager.CompositionResult.ResultElement.Status`), since vSphere API 6.5.
-    HostProfileManagerCompositionResultResultElementStatus, 3355, { Success = "success", Error = "error" });
+    HostProfileManagerCompositionResultResultElementStatus, 3355, {
+    /** `success` */ Success = "success", /** `error` */ Error = "error",
+});
 
 enumeration!(
     /// `HostProfileManagerCompositionValidationResultResultElementStatus` (`vim.profile.host.ProfileManager.CompositionValidationResult.ResultElement.Status`), since vSphere API 6.5.
-    HostProfileManagerCompositionValidationResultResultElementStatus, 3356, { Success = "success", Error = "error" });
+    HostProfileManagerCompositionValidationResultResultElementStatus, 3356, {
+    /** `success` */ Success = "success", /** `error` */ Error = "error",
+});
 
 enumeration!(
     /// `HostProfileManagerTaskListRequirement` (`vim.profile.host.ProfileManager.TaskListRequirement`), since vSphere API 6.0.
     HostProfileManagerTaskListRequirement, 3357, {
-    MaintenanceModeRequired = "maintenanceModeRequired", RebootRequired = "rebootRequired",
+    /** `maintenanceModeRequired` */ MaintenanceModeRequired = "maintenanceModeRequired",
+    /** `rebootRequired` */ RebootRequired = "rebootRequired",
 });
 
 enumeration!(
     /// `HostProfileValidationFailureInfoUpdateType` (`vim.profile.host.HostProfile.ValidationFailureInfo.UpdateType`), since vSphere API 6.7.
     HostProfileValidationFailureInfoUpdateType, 3358, {
-    HostBased = "HostBased", Import = "Import", Edit = "Edit", Compose = "Compose",
+    /** `HostBased` */ HostBased = "HostBased", /** `Import` */ Import = "Import", /** `Edit` */ Edit = "Edit",
+    /** `Compose` */ Compose = "Compose",
 });
 
 enumeration!(
     /// `HostProfileValidationState` (`vim.profile.host.HostProfile.ValidationState`), since vSphere API 6.7.
-    HostProfileValidationState, 3359, { Ready = "Ready", Running = "Running", Failed = "Failed" });
+    HostProfileValidationState, 3359, {
+    /** `Ready` */ Ready = "Ready", /** `Running` */ Running = "Running", /** `Failed` */ Failed = "Failed",
+});
 
 enumeration!(
     /// `HostProtocolEndpointPEType` (`vim.host.ProtocolEndpoint.PEType`), since vSphere API 6.0.
-    HostProtocolEndpointPEType, 3360, { Block = "block", Nas = "nas" });
+    HostProtocolEndpointPEType, 3360, { /** `block` */ Block = "block", /** `nas` */ Nas = "nas" });
 
 enumeration!(
     /// `HostProtocolEndpointProtocolEndpointType` (`vim.host.ProtocolEndpoint.ProtocolEndpointType`), since vSphere API 6.5.
-    HostProtocolEndpointProtocolEndpointType, 3361, { Scsi = "scsi", Nfs = "nfs", Nfs4x = "nfs4x" });
+    HostProtocolEndpointProtocolEndpointType, 3361, {
+    /** `scsi` */ Scsi = "scsi", /** `nfs` */ Nfs = "nfs", /** `nfs4x` */ Nfs4x = "nfs4x",
+});
 
 enumeration!(
     /// `HostPtpConfigDeviceType` (`vim.host.PtpConfig.DeviceType`), since vSphere API 7.0.3.0.
-    HostPtpConfigDeviceType, 3362, { None = "none", VirtualNic = "virtualNic", PciPassthruNic = "pciPassthruNic" });
+    HostPtpConfigDeviceType, 3362, {
+    /** `none` */ None = "none", /** `virtualNic` */ VirtualNic = "virtualNic",
+    /** `pciPassthruNic` */ PciPassthruNic = "pciPassthruNic",
+});
 
 enumeration!(
     /// `HostQualifiedNameType` (`vim.host.QualifiedName.Type`), since vSphere API 7.0.3.0.
     HostQualifiedNameType, 3363, {
-    NvmeQualifiedName = "nvmeQualifiedName", VvolNvmeQualifiedName = "vvolNvmeQualifiedName",
+    /** `nvmeQualifiedName` */ NvmeQualifiedName = "nvmeQualifiedName",
+    /** `vvolNvmeQualifiedName` */ VvolNvmeQualifiedName = "vvolNvmeQualifiedName",
 });
 
 enumeration!(
     /// `HostRdmaDeviceConnectionState` (`vim.host.RdmaDevice.ConnectionState`), since vSphere API 7.0.0.0.
     HostRdmaDeviceConnectionState, 3364, {
-    Unknown = "unknown", Down = "down", Init = "init", Armed = "armed", Active = "active", ActiveDefer = "activeDefer",
+    /** `unknown` */ Unknown = "unknown", /** `down` */ Down = "down", /** `init` */ Init = "init",
+    /** `armed` */ Armed = "armed", /** `active` */ Active = "active",
+    /** `activeDefer` */ ActiveDefer = "activeDefer",
 });
 
 enumeration!(
     /// `HostReplayUnsupportedReason` (`vim.host.Capability.ReplayUnsupportedReason`), since vSphere API 4.0.
     HostReplayUnsupportedReason, 3365, {
-    IncompatibleProduct = "incompatibleProduct", IncompatibleCpu = "incompatibleCpu", HvDisabled = "hvDisabled",
-    CpuidLimitSet = "cpuidLimitSet", OldBios = "oldBIOS", Unknown = "unknown",
+    /** `incompatibleProduct` */ IncompatibleProduct = "incompatibleProduct",
+    /** `incompatibleCpu` */ IncompatibleCpu = "incompatibleCpu", /** `hvDisabled` */ HvDisabled = "hvDisabled",
+    /** `cpuidLimitSet` */ CpuidLimitSet = "cpuidLimitSet", /** `oldBIOS` */ OldBios = "oldBIOS",
+    /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `HostRuntimeInfoNetStackInstanceRuntimeInfoState` (`vim.host.RuntimeInfo.NetStackInstanceRuntimeInfo.State`), since vSphere API 5.5.
     HostRuntimeInfoNetStackInstanceRuntimeInfoState, 3366, {
-    Inactive = "inactive", Active = "active", Deactivating = "deactivating", Activating = "activating",
+    /** `inactive` */ Inactive = "inactive", /** `active` */ Active = "active",
+    /** `deactivating` */ Deactivating = "deactivating", /** `activating` */ Activating = "activating",
 });
 
 enumeration!(
     /// `HostRuntimeInfoStateEncryptionInfoProtectionMode` (`vim.host.RuntimeInfo.StateEncryptionInfo.ProtectionMode`), since vSphere API 7.0.3.0.
-    HostRuntimeInfoStateEncryptionInfoProtectionMode, 3367, { None = "none", Tpm = "tpm" });
+    HostRuntimeInfoStateEncryptionInfoProtectionMode, 3367, { /** `none` */ None = "none", /** `tpm` */ Tpm = "tpm" });
 
 enumeration!(
     /// `HostRuntimeInfoStatelessNvdsMigrationState` (`vim.host.RuntimeInfo.StatelessNvdsMigrationState`), since vSphere API 7.0.2.0.
     HostRuntimeInfoStatelessNvdsMigrationState, 3368, {
-    Ready = "ready", NotNeeded = "notNeeded", Unknown = "unknown",
+    /** `ready` */ Ready = "ready", /** `notNeeded` */ NotNeeded = "notNeeded", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `HostServicePolicy` (`vim.host.Service.Policy`), since vSphere API 2.0.
-    HostServicePolicy, 3369, { On = "on", Automatic = "automatic", Off = "off" });
+    HostServicePolicy, 3369, {
+    /** `on` */ On = "on", /** `automatic` */ Automatic = "automatic", /** `off` */ Off = "off",
+});
 
 enumeration!(
     /// `HostSevInfoSevState` (`vim.host.SevInfo.SevState`), since vSphere API 7.0.1.0.
     HostSevInfoSevState, 3370, {
-    Uninitialized = "uninitialized", Initialized = "initialized", Working = "working", DisabledBios = "disabledBios",
+    /** `uninitialized` */ Uninitialized = "uninitialized", /** `initialized` */ Initialized = "initialized",
+    /** `working` */ Working = "working", /** `disabledBios` */ DisabledBios = "disabledBios",
 });
 
 enumeration!(
     /// `HostSgxInfoFlcModes` (`vim.host.SgxInfo.FlcModes`), since vSphere API 7.0.0.0.
-    HostSgxInfoFlcModes, 3371, { Off = "off", Locked = "locked", Unlocked = "unlocked" });
+    HostSgxInfoFlcModes, 3371, {
+    /** `off` */ Off = "off", /** `locked` */ Locked = "locked", /** `unlocked` */ Unlocked = "unlocked",
+});
 
 enumeration!(
     /// `HostSgxInfoSgxStates` (`vim.host.SgxInfo.SgxStates`), since vSphere API 7.0.0.0.
     HostSgxInfoSgxStates, 3372, {
-    NotPresent = "notPresent", DisabledBios = "disabledBIOS", DisabledCfw101 = "disabledCFW101",
-    DisabledCpuMismatch = "disabledCPUMismatch", DisabledNoFlc = "disabledNoFLC",
-    DisabledNumaUnsup = "disabledNUMAUnsup", DisabledMaxEpcRegs = "disabledMaxEPCRegs", Enabled = "enabled",
+    /** `notPresent` */ NotPresent = "notPresent", /** `disabledBIOS` */ DisabledBios = "disabledBIOS",
+    /** `disabledCFW101` */ DisabledCfw101 = "disabledCFW101",
+    /** `disabledCPUMismatch` */ DisabledCpuMismatch = "disabledCPUMismatch",
+    /** `disabledNoFLC` */ DisabledNoFlc = "disabledNoFLC",
+    /** `disabledNUMAUnsup` */ DisabledNumaUnsup = "disabledNUMAUnsup",
+    /** `disabledMaxEPCRegs` */ DisabledMaxEpcRegs = "disabledMaxEPCRegs", /** `enabled` */ Enabled = "enabled",
 });
 
 enumeration!(
     /// `HostSgxRegistrationInfoRegistrationStatus` (`vim.host.SgxRegistrationInfo.RegistrationStatus`), since vSphere API 8.0.0.1.
     HostSgxRegistrationInfoRegistrationStatus, 3373, {
-    NotApplicable = "notApplicable", Incomplete = "incomplete", Complete = "complete",
+    /** `notApplicable` */ NotApplicable = "notApplicable", /** `incomplete` */ Incomplete = "incomplete",
+    /** `complete` */ Complete = "complete",
 });
 
 enumeration!(
     /// `HostSgxRegistrationInfoRegistrationType` (`vim.host.SgxRegistrationInfo.RegistrationType`), since vSphere API 8.0.0.1.
-    HostSgxRegistrationInfoRegistrationType, 3374, { Manifest = "manifest", AddPackage = "addPackage" });
+    HostSgxRegistrationInfoRegistrationType, 3374, {
+    /** `manifest` */ Manifest = "manifest", /** `addPackage` */ AddPackage = "addPackage",
+});
 
 enumeration!(
     /// `HostSnmpAgentCapability` (`vim.host.SnmpSystem.AgentLimits.Capability`), since vSphere API 4.0.
     HostSnmpAgentCapability, 3375, {
-    Complete = "COMPLETE", Diagnostics = "DIAGNOSTICS", Configuration = "CONFIGURATION",
+    /** `COMPLETE` */ Complete = "COMPLETE", /** `DIAGNOSTICS` */ Diagnostics = "DIAGNOSTICS",
+    /** `CONFIGURATION` */ Configuration = "CONFIGURATION",
 });
 
 enumeration!(
     /// `HostStandbyMode` (`vim.HostSystem.StandbyMode`), since vSphere API 4.1.
-    HostStandbyMode, 3376, { Entering = "entering", Exiting = "exiting", In = "in", None = "none" });
+    HostStandbyMode, 3376, {
+    /** `entering` */ Entering = "entering", /** `exiting` */ Exiting = "exiting", /** `in` */ In = "in",
+    /** `none` */ None = "none",
+});
 
 enumeration!(
     /// `HostStorageProtocol` (`vim.host.StorageProtocol`), since vSphere API 7.0.0.0.
-    HostStorageProtocol, 3377, { Scsi = "scsi", Nvme = "nvme" });
+    HostStorageProtocol, 3377, { /** `scsi` */ Scsi = "scsi", /** `nvme` */ Nvme = "nvme" });
 
 enumeration!(
     /// `HostSystemConnectionState` (`vim.HostSystem.ConnectionState`), since vSphere API 2.0.
     HostSystemConnectionState, 3378, {
-    Connected = "connected", NotResponding = "notResponding", Disconnected = "disconnected",
+    /** `connected` */ Connected = "connected", /** `notResponding` */ NotResponding = "notResponding",
+    /** `disconnected` */ Disconnected = "disconnected",
 });
 
 enumeration!(
     /// `HostSystemIdentificationInfoIdentifier` (`vim.host.SystemIdentificationInfo.Identifier`), since vSphere API 2.5.
     HostSystemIdentificationInfoIdentifier, 3379, {
-    AssetTag = "AssetTag", ServiceTag = "ServiceTag", OemSpecificString = "OemSpecificString",
-    EnclosureSerialNumberTag = "EnclosureSerialNumberTag", SerialNumberTag = "SerialNumberTag",
+    /** `AssetTag` */ AssetTag = "AssetTag", /** `ServiceTag` */ ServiceTag = "ServiceTag",
+    /** `OemSpecificString` */ OemSpecificString = "OemSpecificString",
+    /** `EnclosureSerialNumberTag` */ EnclosureSerialNumberTag = "EnclosureSerialNumberTag",
+    /** `SerialNumberTag` */ SerialNumberTag = "SerialNumberTag",
 });
 
 enumeration!(
     /// `HostSystemPowerState` (`vim.HostSystem.PowerState`), since vSphere API 2.5.
     HostSystemPowerState, 3380, {
-    PoweredOn = "poweredOn", PoweredOff = "poweredOff", StandBy = "standBy", Unknown = "unknown",
+    /** `poweredOn` */ PoweredOn = "poweredOn", /** `poweredOff` */ PoweredOff = "poweredOff",
+    /** `standBy` */ StandBy = "standBy", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `HostSystemRemediationStateState` (`vim.HostSystem.RemediationState.State`), since vSphere API 6.7.
     HostSystemRemediationStateState, 3381, {
-    RemediationReady = "remediationReady", PrecheckRemediationRunning = "precheckRemediationRunning",
-    PrecheckRemediationComplete = "precheckRemediationComplete",
-    PrecheckRemediationFailed = "precheckRemediationFailed", RemediationRunning = "remediationRunning",
-    RemediationFailed = "remediationFailed",
+    /** `remediationReady` */ RemediationReady = "remediationReady",
+    /** `precheckRemediationRunning` */ PrecheckRemediationRunning = "precheckRemediationRunning",
+    /** `precheckRemediationComplete` */ PrecheckRemediationComplete = "precheckRemediationComplete",
+    /** `precheckRemediationFailed` */ PrecheckRemediationFailed = "precheckRemediationFailed",
+    /** `remediationRunning` */ RemediationRunning = "remediationRunning",
+    /** `remediationFailed` */ RemediationFailed = "remediationFailed",
 });
 
 enumeration!(
     /// `HostTdxInfoTdxState` (`vim.host.TdxInfo.TdxState`), since vSphere API 9.0.0.0.
     HostTdxInfoTdxState, 3382, {
-    Initializing = "initializing", Initialized = "initialized", Configured = "configured", Ready = "ready",
-    DisabledBios = "disabledBios",
+    /** `initializing` */ Initializing = "initializing", /** `initialized` */ Initialized = "initialized",
+    /** `configured` */ Configured = "configured", /** `ready` */ Ready = "ready",
+    /** `disabledBios` */ DisabledBios = "disabledBios",
 });
 
 enumeration!(
     /// `HostTpmAttestationInfoAcceptanceStatus` (`vim.host.TpmAttestationInfo.AcceptanceStatus`), since vSphere API 6.7.
-    HostTpmAttestationInfoAcceptanceStatus, 3383, { NotAccepted = "notAccepted", Accepted = "accepted" });
+    HostTpmAttestationInfoAcceptanceStatus, 3383, {
+    /** `notAccepted` */ NotAccepted = "notAccepted", /** `accepted` */ Accepted = "accepted",
+});
 
 enumeration!(
     /// `HostTrustAuthorityAttestationInfoAttestationStatus` (`vim.host.TrustAuthorityAttestationInfo.AttestationStatus`), since vSphere API 7.0.1.0.
     HostTrustAuthorityAttestationInfoAttestationStatus, 3384, {
-    Attested = "attested", NotAttested = "notAttested", Unknown = "unknown",
+    /** `attested` */ Attested = "attested", /** `notAttested` */ NotAttested = "notAttested",
+    /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `HostUnresolvedVmfsExtentUnresolvedReason` (`vim.host.UnresolvedVmfsExtent.UnresolvedReason`), since vSphere API 4.0.
     HostUnresolvedVmfsExtentUnresolvedReason, 3385, {
-    DiskIdMismatch = "diskIdMismatch", UuidConflict = "uuidConflict",
+    /** `diskIdMismatch` */ DiskIdMismatch = "diskIdMismatch", /** `uuidConflict` */ UuidConflict = "uuidConflict",
 });
 
 enumeration!(
     /// `HostUnresolvedVmfsResolutionSpecVmfsUuidResolution` (`vim.host.UnresolvedVmfsResolutionSpec.VmfsUuidResolution`), since vSphere API 4.0.
     HostUnresolvedVmfsResolutionSpecVmfsUuidResolution, 3386, {
-    Resignature = "resignature", ForceMount = "forceMount",
+    /** `resignature` */ Resignature = "resignature", /** `forceMount` */ ForceMount = "forceMount",
 });
 
 enumeration!(
     /// `HostVirtualNicManagerNicType` (`vim.host.VirtualNicManager.NicType`), since vSphere API 4.0.
     HostVirtualNicManagerNicType, 3387, {
-    Vmotion = "vmotion", FaultToleranceLogging = "faultToleranceLogging", VsphereReplication = "vSphereReplication",
-    VsphereReplicationNfc = "vSphereReplicationNFC", Management = "management", Vsan = "vsan",
-    VsphereProvisioning = "vSphereProvisioning", VsanWitness = "vsanWitness", VsphereBackupNfc = "vSphereBackupNFC",
-    Ptp = "ptp", VsanReplication = "vsanReplication", NvmeTcp = "nvmeTcp", NvmeRdma = "nvmeRdma",
-    VsanExternal = "vsanExternal", Vnetworking = "vnetworking",
+    /** `vmotion` */ Vmotion = "vmotion",
+    /** `faultToleranceLogging` */ FaultToleranceLogging = "faultToleranceLogging",
+    /** `vSphereReplication` */ VsphereReplication = "vSphereReplication",
+    /** `vSphereReplicationNFC` */ VsphereReplicationNfc = "vSphereReplicationNFC",
+    /** `management` */ Management = "management", /** `vsan` */ Vsan = "vsan",
+    /** `vSphereProvisioning` */ VsphereProvisioning = "vSphereProvisioning",
+    /** `vsanWitness` */ VsanWitness = "vsanWitness", /** `vSphereBackupNFC` */ VsphereBackupNfc = "vSphereBackupNFC",
+    /** `ptp` */ Ptp = "ptp", /** `vsanReplication` */ VsanReplication = "vsanReplication",
+    /** `nvmeTcp` */ NvmeTcp = "nvmeTcp", /** `nvmeRdma` */ NvmeRdma = "nvmeRdma",
+    /** `vsanExternal` */ VsanExternal = "vsanExternal", /** `vnetworking` */ Vnetworking = "vnetworking",
 });
 
 enumeration!(
     /// `HostVmciAccessManagerMode` (`vim.host.VmciAccessManager.Mode`), since vSphere API 5.0.
-    HostVmciAccessManagerMode, 3388, { Grant = "grant", Replace = "replace", Revoke = "revoke" });
+    HostVmciAccessManagerMode, 3388, {
+    /** `grant` */ Grant = "grant", /** `replace` */ Replace = "replace", /** `revoke` */ Revoke = "revoke",
+});
 
 enumeration!(
     /// `HostVmfsVolumeUnmapBandwidthPolicy` (`vim.host.VmfsVolume.UnmapBandwidthPolicy`), since vSphere API 6.7.
-    HostVmfsVolumeUnmapBandwidthPolicy, 3389, { Fixed = "fixed", Dynamic = "dynamic" });
+    HostVmfsVolumeUnmapBandwidthPolicy, 3389, {
+    /** `fixed` */ Fixed = "fixed", /** `dynamic` */ Dynamic = "dynamic",
+});
 
 enumeration!(
     /// `HostVmfsVolumeUnmapPriority` (`vim.host.VmfsVolume.UnmapPriority`), since vSphere API 6.5.
-    HostVmfsVolumeUnmapPriority, 3390, { None = "none", Low = "low" });
+    HostVmfsVolumeUnmapPriority, 3390, { /** `none` */ None = "none", /** `low` */ Low = "low" });
 
 enumeration!(
     /// `HttpNfcLeaseManifestEntryChecksumType` (`vim.HttpNfcLease.ManifestEntry.ChecksumType`), since vSphere API 6.7.
-    HttpNfcLeaseManifestEntryChecksumType, 3391, { Sha1 = "sha1", Sha256 = "sha256" });
+    HttpNfcLeaseManifestEntryChecksumType, 3391, { /** `sha1` */ Sha1 = "sha1", /** `sha256` */ Sha256 = "sha256" });
 
 enumeration!(
     /// `HttpNfcLeaseMode` (`vim.HttpNfcLease.Mode`), since vSphere API 6.7.
-    HttpNfcLeaseMode, 3392, { PushOrGet = "pushOrGet", Pull = "pull" });
+    HttpNfcLeaseMode, 3392, { /** `pushOrGet` */ PushOrGet = "pushOrGet", /** `pull` */ Pull = "pull" });
 
 enumeration!(
     /// `HttpNfcLeaseState` (`vim.HttpNfcLease.State`), since vSphere API 4.0.
-    HttpNfcLeaseState, 3393, { Initializing = "initializing", Ready = "ready", Done = "done", Error = "error" });
+    HttpNfcLeaseState, 3393, {
+    /** `initializing` */ Initializing = "initializing", /** `ready` */ Ready = "ready", /** `done` */ Done = "done",
+    /** `error` */ Error = "error",
+});
 
 enumeration!(
     /// `IncompatibleHostForVmReplicationIncompatibleReason` (`vim.fault.IncompatibleHostForVmReplication.IncompatibleReason`), since vSphere API 6.0.
-    IncompatibleHostForVmReplicationIncompatibleReason, 3394, { Rpo = "rpo", NetCompression = "netCompression" });
+    IncompatibleHostForVmReplicationIncompatibleReason, 3394, {
+    /** `rpo` */ Rpo = "rpo", /** `netCompression` */ NetCompression = "netCompression",
+});
 
 enumeration!(
     /// `InternetScsiSnsDiscoveryMethod` (`vim.host.InternetScsiHba.DiscoveryProperties.ISnsDiscoveryMethod`), since vSphere API 2.0.
-    InternetScsiSnsDiscoveryMethod, 3395, { IsnsStatic = "isnsStatic", IsnsDhcp = "isnsDhcp", IsnsSlp = "isnsSlp" });
+    InternetScsiSnsDiscoveryMethod, 3395, {
+    /** `isnsStatic` */ IsnsStatic = "isnsStatic", /** `isnsDhcp` */ IsnsDhcp = "isnsDhcp",
+    /** `isnsSlp` */ IsnsSlp = "isnsSlp",
+});
 
 enumeration!(
     /// `InvalidDasConfigArgumentEntryForInvalidArgument` (`vim.fault.InvalidDasConfigArgument.EntryForInvalidArgument`), since vSphere API 5.1.
     InvalidDasConfigArgumentEntryForInvalidArgument, 3396, {
-    AdmissionControl = "admissionControl", UserHeartbeatDs = "userHeartbeatDs", VmConfig = "vmConfig",
+    /** `admissionControl` */ AdmissionControl = "admissionControl",
+    /** `userHeartbeatDs` */ UserHeartbeatDs = "userHeartbeatDs", /** `vmConfig` */ VmConfig = "vmConfig",
 });
 
 enumeration!(
     /// `InvalidProfileReferenceHostReason` (`vim.fault.InvalidProfileReferenceHost.Reason`), since vSphere API 5.0.
     InvalidProfileReferenceHostReason, 3397, {
-    IncompatibleVersion = "incompatibleVersion", MissingReferenceHost = "missingReferenceHost",
+    /** `incompatibleVersion` */ IncompatibleVersion = "incompatibleVersion",
+    /** `missingReferenceHost` */ MissingReferenceHost = "missingReferenceHost",
 });
 
 enumeration!(
     /// `IoFilterOperation` (`vim.IoFilterManager.OperationType`), since vSphere API 6.0.
-    IoFilterOperation, 3398, { Install = "install", Uninstall = "uninstall", Upgrade = "upgrade" });
+    IoFilterOperation, 3398, {
+    /** `install` */ Install = "install", /** `uninstall` */ Uninstall = "uninstall",
+    /** `upgrade` */ Upgrade = "upgrade",
+});
 
 enumeration!(
     /// `IoFilterType` (`vim.IoFilterManager.IoFilterType`), since vSphere API 6.5.
     IoFilterType, 3399, {
-    Cache = "cache", Replication = "replication", Encryption = "encryption", Compression = "compression",
-    Inspection = "inspection", DatastoreIoControl = "datastoreIoControl", DataProvider = "dataProvider",
-    DataCapture = "dataCapture",
+    /** `cache` */ Cache = "cache", /** `replication` */ Replication = "replication",
+    /** `encryption` */ Encryption = "encryption", /** `compression` */ Compression = "compression",
+    /** `inspection` */ Inspection = "inspection",
+    /** `datastoreIoControl` */ DatastoreIoControl = "datastoreIoControl",
+    /** `dataProvider` */ DataProvider = "dataProvider", /** `dataCapture` */ DataCapture = "dataCapture",
 });
 
 enumeration!(
     /// `IscsiPortInfoPathStatus` (`vim.host.IscsiManager.IscsiPortInfo.PathStatus`), since vSphere API 5.0.
     IscsiPortInfoPathStatus, 3400, {
-    NotUsed = "notUsed", Active = "active", StandBy = "standBy", LastActive = "lastActive",
+    /** `notUsed` */ NotUsed = "notUsed", /** `active` */ Active = "active", /** `standBy` */ StandBy = "standBy",
+    /** `lastActive` */ LastActive = "lastActive",
 });
 
 enumeration!(
     /// `KmipClusterInfoKeyType` (`vim.encryption.KmipClusterInfo.KeyType`), since vSphere API 9.0.0.0.
-    KmipClusterInfoKeyType, 3401, { RawKey = "rawKey", WrappedKey = "wrappedKey" });
+    KmipClusterInfoKeyType, 3401, {
+    /** `rawKey` */ RawKey = "rawKey", /** `wrappedKey` */ WrappedKey = "wrappedKey",
+});
 
 enumeration!(
     /// `KmipClusterInfoKmsManagementType` (`vim.encryption.KmipClusterInfo.KmsManagementType`), since vSphere API 7.0.0.0.
     KmipClusterInfoKmsManagementType, 3402, {
-    Unknown = "unknown", Vcenter = "vCenter", TrustAuthority = "trustAuthority", NativeProvider = "nativeProvider",
+    /** `unknown` */ Unknown = "unknown", /** `vCenter` */ Vcenter = "vCenter",
+    /** `trustAuthority` */ TrustAuthority = "trustAuthority",
+    /** `nativeProvider` */ NativeProvider = "nativeProvider",
 });
 
 enumeration!(
     /// `LatencySensitivitySensitivityLevel` (`vim.LatencySensitivity.SensitivityLevel`), since vSphere API 5.1.
     LatencySensitivitySensitivityLevel, 3403, {
-    Low = "low", Normal = "normal", Medium = "medium", High = "high", Custom = "custom",
+    /** `low` */ Low = "low", /** `normal` */ Normal = "normal", /** `medium` */ Medium = "medium",
+    /** `high` */ High = "high", /** `custom` */ Custom = "custom",
 });
 
 enumeration!(
     /// `LicenseAssignmentFailedReason` (`vim.fault.LicenseAssignmentFailed.Reason`), since vSphere API 4.0.
     LicenseAssignmentFailedReason, 3404, {
-    KeyEntityMismatch = "keyEntityMismatch", DowngradeDisallowed = "downgradeDisallowed",
-    InventoryNotManageableByVirtualCenter = "inventoryNotManageableByVirtualCenter",
-    HostsUnmanageableByVirtualCenterWithoutLicenseServer = "hostsUnmanageableByVirtualCenterWithoutLicenseServer",
+    /** `keyEntityMismatch` */ KeyEntityMismatch = "keyEntityMismatch",
+    /** `downgradeDisallowed` */ DowngradeDisallowed = "downgradeDisallowed",
+    /** `inventoryNotManageableByVirtualCenter` */ InventoryNotManageableByVirtualCenter = "inventoryNotManageableByVirtualCenter",
+    /** `hostsUnmanageableByVirtualCenterWithoutLicenseServer` */ HostsUnmanageableByVirtualCenterWithoutLicenseServer = "hostsUnmanageableByVirtualCenterWithoutLicenseServer",
 });
 
 enumeration!(
     /// `LicenseFeatureInfoSourceRestriction` (`vim.LicenseManager.FeatureInfo.SourceRestriction`), since vSphere API 2.5.
-    LicenseFeatureInfoSourceRestriction, 3405, { Unrestricted = "unrestricted", Served = "served", File = "file" });
+    LicenseFeatureInfoSourceRestriction, 3405, {
+    /** `unrestricted` */ Unrestricted = "unrestricted", /** `served` */ Served = "served",
+    /** `file` */ File = "file",
+});
 
 enumeration!(
     /// `LicenseFeatureInfoState` (`vim.LicenseManager.FeatureInfo.State`), since vSphere API 2.0.
-    LicenseFeatureInfoState, 3406, { Enabled = "enabled", Disabled = "disabled", Optional = "optional" });
+    LicenseFeatureInfoState, 3406, {
+    /** `enabled` */ Enabled = "enabled", /** `disabled` */ Disabled = "disabled",
+    /** `optional` */ Optional = "optional",
+});
 
 enumeration!(
     /// `LicenseFeatureInfoUnit` (`vim.LicenseManager.FeatureInfo.CostUnit`), since vSphere API 2.0.
     LicenseFeatureInfoUnit, 3407, {
-    Host = "host", CpuCore = "cpuCore", CpuPackage = "cpuPackage", Server = "server", Vm = "vm",
+    /** `host` */ Host = "host", /** `cpuCore` */ CpuCore = "cpuCore", /** `cpuPackage` */ CpuPackage = "cpuPackage",
+    /** `server` */ Server = "server", /** `vm` */ Vm = "vm",
 });
 
 enumeration!(
     /// `LicenseManagerLicenseKey` (`vim.LicenseManager.LicenseKey`), since vSphere API 2.0.
     LicenseManagerLicenseKey, 3408, {
-    EsxFull = "esxFull", EsxVmtn = "esxVmtn", EsxExpress = "esxExpress", San = "san", Iscsi = "iscsi", Nas = "nas",
-    Vsmp = "vsmp", Backup = "backup", Vc = "vc", VcExpress = "vcExpress", EsxHost = "esxHost", GsxHost = "gsxHost",
-    ServerHost = "serverHost", DrsPower = "drsPower", Vmotion = "vmotion", Drs = "drs", Das = "das",
+    /** `esxFull` */ EsxFull = "esxFull", /** `esxVmtn` */ EsxVmtn = "esxVmtn",
+    /** `esxExpress` */ EsxExpress = "esxExpress", /** `san` */ San = "san", /** `iscsi` */ Iscsi = "iscsi",
+    /** `nas` */ Nas = "nas", /** `vsmp` */ Vsmp = "vsmp", /** `backup` */ Backup = "backup", /** `vc` */ Vc = "vc",
+    /** `vcExpress` */ VcExpress = "vcExpress", /** `esxHost` */ EsxHost = "esxHost",
+    /** `gsxHost` */ GsxHost = "gsxHost", /** `serverHost` */ ServerHost = "serverHost",
+    /** `drsPower` */ DrsPower = "drsPower", /** `vmotion` */ Vmotion = "vmotion", /** `drs` */ Drs = "drs",
+    /** `das` */ Das = "das",
 });
 
 enumeration!(
     /// `LicenseManagerState` (`vim.LicenseManager.LicenseState`), since vSphere API 2.5.
     LicenseManagerState, 3409, {
-    Initializing = "initializing", Normal = "normal", Marginal = "marginal", Fault = "fault",
+    /** `initializing` */ Initializing = "initializing", /** `normal` */ Normal = "normal",
+    /** `marginal` */ Marginal = "marginal", /** `fault` */ Fault = "fault",
 });
 
 enumeration!(
     /// `LicenseReservationInfoState` (`vim.LicenseManager.ReservationInfo.State`), since vSphere API 2.0.
     LicenseReservationInfoState, 3410, {
-    NotUsed = "notUsed", NoLicense = "noLicense", UnlicensedUse = "unlicensedUse", Licensed = "licensed",
+    /** `notUsed` */ NotUsed = "notUsed", /** `noLicense` */ NoLicense = "noLicense",
+    /** `unlicensedUse` */ UnlicensedUse = "unlicensedUse", /** `licensed` */ Licensed = "licensed",
 });
 
 enumeration!(
     /// `LinkDiscoveryProtocolConfigOperationType` (`vim.host.LinkDiscoveryProtocolConfig.OperationType`), since vSphere API 4.0.
     LinkDiscoveryProtocolConfigOperationType, 3411, {
-    None = "none", Listen = "listen", Advertise = "advertise", Both = "both",
+    /** `none` */ None = "none", /** `listen` */ Listen = "listen", /** `advertise` */ Advertise = "advertise",
+    /** `both` */ Both = "both",
 });
 
 enumeration!(
     /// `LinkDiscoveryProtocolConfigProtocolType` (`vim.host.LinkDiscoveryProtocolConfig.ProtocolType`), since vSphere API 4.0.
-    LinkDiscoveryProtocolConfigProtocolType, 3412, { Cdp = "cdp", Lldp = "lldp" });
+    LinkDiscoveryProtocolConfigProtocolType, 3412, { /** `cdp` */ Cdp = "cdp", /** `lldp` */ Lldp = "lldp" });
 
 enumeration!(
     /// `ManagedEntityStatus` (`vim.ManagedEntity.Status`), since vSphere API 2.0.
-    ManagedEntityStatus, 3413, { Gray = "gray", Green = "green", Yellow = "yellow", Red = "red" });
+    ManagedEntityStatus, 3413, {
+    /** `gray` */ Gray = "gray", /** `green` */ Green = "green", /** `yellow` */ Yellow = "yellow",
+    /** `red` */ Red = "red",
+});
 
 enumeration!(
     /// `MetricAlarmOperator` (`vim.alarm.MetricAlarmExpression.MetricOperator`), since vSphere API 2.0.
-    MetricAlarmOperator, 3414, { IsAbove = "isAbove", IsBelow = "isBelow" });
+    MetricAlarmOperator, 3414, { /** `isAbove` */ IsAbove = "isAbove", /** `isBelow` */ IsBelow = "isBelow" });
 
 enumeration!(
     /// `MultipathState` (`vim.host.MultipathInfo.PathState`), since vSphere API 2.0.
     MultipathState, 3415, {
-    Standby = "standby", Active = "active", Disabled = "disabled", Dead = "dead", Unknown = "unknown",
+    /** `standby` */ Standby = "standby", /** `active` */ Active = "active", /** `disabled` */ Disabled = "disabled",
+    /** `dead` */ Dead = "dead", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `NetBIOSConfigInfoMode` (`vim.net.NetBIOSConfigInfo.Mode`), since vSphere API 4.1.
     NetBIOSConfigInfoMode, 3416, {
-    Unknown = "unknown", Enabled = "enabled", Disabled = "disabled", EnabledViaDhcp = "enabledViaDHCP",
+    /** `unknown` */ Unknown = "unknown", /** `enabled` */ Enabled = "enabled",
+    /** `disabled` */ Disabled = "disabled", /** `enabledViaDHCP` */ EnabledViaDhcp = "enabledViaDHCP",
 });
 
 enumeration!(
     /// `NetIpConfigInfoIpAddressOrigin` (`vim.net.IpConfigInfo.IpAddressOrigin`), since vSphere API 4.1.
     NetIpConfigInfoIpAddressOrigin, 3417, {
-    Other_ = "other", Manual = "manual", Dhcp = "dhcp", Linklayer = "linklayer", Random = "random",
+    /** `other` */ Other_ = "other", /** `manual` */ Manual = "manual", /** `dhcp` */ Dhcp = "dhcp",
+    /** `linklayer` */ Linklayer = "linklayer", /** `random` */ Random = "random",
 });
 
 enumeration!(
     /// `NetIpConfigInfoIpAddressStatus` (`vim.net.IpConfigInfo.IpAddressStatus`), since vSphere API 4.1.
     NetIpConfigInfoIpAddressStatus, 3418, {
-    Preferred = "preferred", Deprecated = "deprecated", Invalid = "invalid", Inaccessible = "inaccessible",
-    Unknown = "unknown", Tentative = "tentative", Duplicate = "duplicate",
+    /** `preferred` */ Preferred = "preferred", /** `deprecated` */ Deprecated = "deprecated",
+    /** `invalid` */ Invalid = "invalid", /** `inaccessible` */ Inaccessible = "inaccessible",
+    /** `unknown` */ Unknown = "unknown", /** `tentative` */ Tentative = "tentative",
+    /** `duplicate` */ Duplicate = "duplicate",
 });
 
 enumeration!(
     /// `NetIpStackInfoEntryType` (`vim.net.IpStackInfo.EntryType`), since vSphere API 4.1.
-    NetIpStackInfoEntryType, 3419, { Other_ = "other", Invalid = "invalid", Dynamic = "dynamic", Manual = "manual" });
+    NetIpStackInfoEntryType, 3419, {
+    /** `other` */ Other_ = "other", /** `invalid` */ Invalid = "invalid", /** `dynamic` */ Dynamic = "dynamic",
+    /** `manual` */ Manual = "manual",
+});
 
 enumeration!(
     /// `NetIpStackInfoPreference` (`vim.net.IpStackInfo.Preference`), since vSphere API 4.1.
-    NetIpStackInfoPreference, 3420, { Reserved = "reserved", Low = "low", Medium = "medium", High = "high" });
+    NetIpStackInfoPreference, 3420, {
+    /** `reserved` */ Reserved = "reserved", /** `low` */ Low = "low", /** `medium` */ Medium = "medium",
+    /** `high` */ High = "high",
+});
 
 enumeration!(
     /// `NotSupportedDeviceForFTDeviceType` (`vim.fault.NotSupportedDeviceForFT.DeviceType`), since vSphere API 4.1.
     NotSupportedDeviceForFTDeviceType, 3421, {
-    VirtualVmxnet3 = "virtualVmxnet3", ParaVirtualScsiController = "paraVirtualSCSIController",
+    /** `virtualVmxnet3` */ VirtualVmxnet3 = "virtualVmxnet3",
+    /** `paraVirtualSCSIController` */ ParaVirtualScsiController = "paraVirtualSCSIController",
 });
 
 enumeration!(
     /// `NumVirtualCpusIncompatibleReason` (`vim.fault.NumVirtualCpusIncompatible.Reason`), since vSphere API 4.0.
-    NumVirtualCpusIncompatibleReason, 3422, { RecordReplay = "recordReplay", FaultTolerance = "faultTolerance" });
+    NumVirtualCpusIncompatibleReason, 3422, {
+    /** `recordReplay` */ RecordReplay = "recordReplay", /** `faultTolerance` */ FaultTolerance = "faultTolerance",
+});
 
 enumeration!(
     /// `NvdimmInterleaveSetState` (`vim.host.NvdimmSystem.InterleaveSetInfo.InterleaveSetState`), since vSphere API 6.7.
-    NvdimmInterleaveSetState, 3423, { Invalid = "invalid", Active = "active" });
+    NvdimmInterleaveSetState, 3423, { /** `invalid` */ Invalid = "invalid", /** `active` */ Active = "active" });
 
 enumeration!(
     /// `NvdimmNamespaceDetailsHealthStatus` (`vim.host.NvdimmSystem.NamespaceDetails.NamespaceHealthStatus`), since vSphere API 6.7.1.
     NvdimmNamespaceDetailsHealthStatus, 3424, {
-    Normal = "normal", Missing = "missing", LabelMissing = "labelMissing", InterleaveBroken = "interleaveBroken",
-    LabelInconsistent = "labelInconsistent",
+    /** `normal` */ Normal = "normal", /** `missing` */ Missing = "missing",
+    /** `labelMissing` */ LabelMissing = "labelMissing",
+    /** `interleaveBroken` */ InterleaveBroken = "interleaveBroken",
+    /** `labelInconsistent` */ LabelInconsistent = "labelInconsistent",
 });
 
 enumeration!(
     /// `NvdimmNamespaceDetailsState` (`vim.host.NvdimmSystem.NamespaceDetails.NamespaceState`), since vSphere API 6.7.1.
-    NvdimmNamespaceDetailsState, 3425, { Invalid = "invalid", NotInUse = "notInUse", InUse = "inUse" });
+    NvdimmNamespaceDetailsState, 3425, {
+    /** `invalid` */ Invalid = "invalid", /** `notInUse` */ NotInUse = "notInUse", /** `inUse` */ InUse = "inUse",
+});
 
 enumeration!(
     /// `NvdimmNamespaceHealthStatus` (`vim.host.NvdimmSystem.NamespaceInfo.NamespaceHealthStatus`), since vSphere API 6.7.
     NvdimmNamespaceHealthStatus, 3426, {
-    Normal = "normal", Missing = "missing", LabelMissing = "labelMissing", InterleaveBroken = "interleaveBroken",
-    LabelInconsistent = "labelInconsistent", BttCorrupt = "bttCorrupt", BadBlockSize = "badBlockSize",
+    /** `normal` */ Normal = "normal", /** `missing` */ Missing = "missing",
+    /** `labelMissing` */ LabelMissing = "labelMissing",
+    /** `interleaveBroken` */ InterleaveBroken = "interleaveBroken",
+    /** `labelInconsistent` */ LabelInconsistent = "labelInconsistent", /** `bttCorrupt` */ BttCorrupt = "bttCorrupt",
+    /** `badBlockSize` */ BadBlockSize = "badBlockSize",
 });
 
 enumeration!(
     /// `NvdimmNamespaceState` (`vim.host.NvdimmSystem.NamespaceInfo.NamespaceState`), since vSphere API 6.7.
-    NvdimmNamespaceState, 3427, { Invalid = "invalid", NotInUse = "notInUse", InUse = "inUse" });
+    NvdimmNamespaceState, 3427, {
+    /** `invalid` */ Invalid = "invalid", /** `notInUse` */ NotInUse = "notInUse", /** `inUse` */ InUse = "inUse",
+});
 
 enumeration!(
     /// `NvdimmNamespaceType` (`vim.host.NvdimmSystem.NamespaceType`), since vSphere API 6.7.
-    NvdimmNamespaceType, 3428, { BlockNamespace = "blockNamespace", PersistentNamespace = "persistentNamespace" });
+    NvdimmNamespaceType, 3428, {
+    /** `blockNamespace` */ BlockNamespace = "blockNamespace",
+    /** `persistentNamespace` */ PersistentNamespace = "persistentNamespace",
+});
 
 enumeration!(
     /// `NvdimmNvdimmHealthInfoState` (`vim.host.NvdimmSystem.HealthInfo.StateFlag`), since vSphere API 6.7.
-    NvdimmNvdimmHealthInfoState, 3429, { Normal = "normal", Error = "error" });
+    NvdimmNvdimmHealthInfoState, 3429, { /** `normal` */ Normal = "normal", /** `error` */ Error = "error" });
 
 enumeration!(
     /// `NvdimmRangeType` (`vim.host.NvdimmSystem.RangeType`), since vSphere API 6.7.
     NvdimmRangeType, 3430, {
-    VolatileRange = "volatileRange", PersistentRange = "persistentRange", ControlRange = "controlRange",
-    BlockRange = "blockRange", VolatileVirtualDiskRange = "volatileVirtualDiskRange",
-    VolatileVirtualCdRange = "volatileVirtualCDRange", PersistentVirtualDiskRange = "persistentVirtualDiskRange",
-    PersistentVirtualCdRange = "persistentVirtualCDRange",
+    /** `volatileRange` */ VolatileRange = "volatileRange",
+    /** `persistentRange` */ PersistentRange = "persistentRange", /** `controlRange` */ ControlRange = "controlRange",
+    /** `blockRange` */ BlockRange = "blockRange",
+    /** `volatileVirtualDiskRange` */ VolatileVirtualDiskRange = "volatileVirtualDiskRange",
+    /** `volatileVirtualCDRange` */ VolatileVirtualCdRange = "volatileVirtualCDRange",
+    /** `persistentVirtualDiskRange` */ PersistentVirtualDiskRange = "persistentVirtualDiskRange",
+    /** `persistentVirtualCDRange` */ PersistentVirtualCdRange = "persistentVirtualCDRange",
 });
 
 enumeration!(
     /// `ObjectUpdateKind` (`vmodl.query.PropertyCollector.ObjectUpdate.Kind`).
-    ObjectUpdateKind, 3431, { Modify = "modify", Enter = "enter", Leave = "leave" });
+    ObjectUpdateKind, 3431, {
+    /** `modify` */ Modify = "modify", /** `enter` */ Enter = "enter", /** `leave` */ Leave = "leave",
+});
 
 enumeration!(
     /// `OvfConsumerOstNodeType` (`vim.OvfConsumer.OstNodeType`), since vSphere API 5.0.
     OvfConsumerOstNodeType, 3432, {
-    Envelope = "envelope", VirtualSystem = "virtualSystem", VirtualSystemCollection = "virtualSystemCollection",
+    /** `envelope` */ Envelope = "envelope", /** `virtualSystem` */ VirtualSystem = "virtualSystem",
+    /** `virtualSystemCollection` */ VirtualSystemCollection = "virtualSystemCollection",
 });
 
 enumeration!(
     /// `OvfCreateImportSpecParamsDiskProvisioningType` (`vim.OvfManager.CreateImportSpecParams.DiskProvisioningType`), since vSphere API 4.1.
     OvfCreateImportSpecParamsDiskProvisioningType, 3433, {
-    MonolithicSparse = "monolithicSparse", MonolithicFlat = "monolithicFlat",
-    TwoGbMaxExtentSparse = "twoGbMaxExtentSparse", TwoGbMaxExtentFlat = "twoGbMaxExtentFlat", Thin = "thin",
-    Thick = "thick", SeSparse = "seSparse", EagerZeroedThick = "eagerZeroedThick", Sparse = "sparse", Flat = "flat",
+    /** `monolithicSparse` */ MonolithicSparse = "monolithicSparse",
+    /** `monolithicFlat` */ MonolithicFlat = "monolithicFlat",
+    /** `twoGbMaxExtentSparse` */ TwoGbMaxExtentSparse = "twoGbMaxExtentSparse",
+    /** `twoGbMaxExtentFlat` */ TwoGbMaxExtentFlat = "twoGbMaxExtentFlat", /** `thin` */ Thin = "thin",
+    /** `thick` */ Thick = "thick", /** `seSparse` */ SeSparse = "seSparse",
+    /** `eagerZeroedThick` */ EagerZeroedThick = "eagerZeroedThick", /** `sparse` */ Sparse = "sparse",
+    /** `flat` */ Flat = "flat",
 });
 
 enumeration!(
     /// `PerfFormat` (`vim.PerformanceManager.Format`), since vSphere API 2.0.
-    PerfFormat, 3434, { Normal = "normal", Csv = "csv" });
+    PerfFormat, 3434, { /** `normal` */ Normal = "normal", /** `csv` */ Csv = "csv" });
 
 enumeration!(
     /// `PerfStatsType` (`vim.PerformanceManager.CounterInfo.StatsType`), since vSphere API 2.0.
-    PerfStatsType, 3435, { Absolute = "absolute", Delta = "delta", Rate = "rate" });
+    PerfStatsType, 3435, {
+    /** `absolute` */ Absolute = "absolute", /** `delta` */ Delta = "delta", /** `rate` */ Rate = "rate",
+});
 
 enumeration!(
     /// `PerfSummaryType` (`vim.PerformanceManager.CounterInfo.RollupType`), since vSphere API 2.0.
     PerfSummaryType, 3436, {
-    Average = "average", Maximum = "maximum", Minimum = "minimum", Latest = "latest", Summation = "summation",
-    None = "none",
+    /** `average` */ Average = "average", /** `maximum` */ Maximum = "maximum", /** `minimum` */ Minimum = "minimum",
+    /** `latest` */ Latest = "latest", /** `summation` */ Summation = "summation", /** `none` */ None = "none",
 });
 
 enumeration!(
     /// `PerformanceManagerUnit` (`vim.PerformanceManager.CounterInfo.Unit`), since vSphere API 2.0.
     PerformanceManagerUnit, 3437, {
-    Percent = "percent", KiloBytes = "kiloBytes", MegaBytes = "megaBytes", GigaBytes = "gigaBytes",
-    MegaHertz = "megaHertz", Number = "number", Microsecond = "microsecond", Millisecond = "millisecond",
-    Second = "second", KiloBytesPerSecond = "kiloBytesPerSecond", MegaBytesPerSecond = "megaBytesPerSecond",
-    Watt = "watt", Joule = "joule", TeraBytes = "teraBytes", Celsius = "celsius", Nanosecond = "nanosecond",
+    /** `percent` */ Percent = "percent", /** `kiloBytes` */ KiloBytes = "kiloBytes",
+    /** `megaBytes` */ MegaBytes = "megaBytes", /** `gigaBytes` */ GigaBytes = "gigaBytes",
+    /** `megaHertz` */ MegaHertz = "megaHertz", /** `number` */ Number = "number",
+    /** `microsecond` */ Microsecond = "microsecond", /** `millisecond` */ Millisecond = "millisecond",
+    /** `second` */ Second = "second", /** `kiloBytesPerSecond` */ KiloBytesPerSecond = "kiloBytesPerSecond",
+    /** `megaBytesPerSecond` */ MegaBytesPerSecond = "megaBytesPerSecond", /** `watt` */ Watt = "watt",
+    /** `joule` */ Joule = "joule", /** `teraBytes` */ TeraBytes = "teraBytes", /** `celsius` */ Celsius = "celsius",
+    /** `nanosecond` */ Nanosecond = "nanosecond",
 });
 
 enumeration!(
     /// `PhysicalNicResourcePoolSchedulerDisallowedReason` (`vim.host.PhysicalNic.ResourcePoolSchedulerDisallowedReason`), since vSphere API 4.1.
     PhysicalNicResourcePoolSchedulerDisallowedReason, 3438, {
-    UserOptOut = "userOptOut", HardwareUnsupported = "hardwareUnsupported",
+    /** `userOptOut` */ UserOptOut = "userOptOut",
+    /** `hardwareUnsupported` */ HardwareUnsupported = "hardwareUnsupported",
 });
 
 enumeration!(
     /// `PhysicalNicVmDirectPathGen2SupportedMode` (`vim.host.PhysicalNic.VmDirectPathGen2SupportedMode`), since vSphere API 4.1.
-    PhysicalNicVmDirectPathGen2SupportedMode, 3439, { Upt = "upt" });
+    PhysicalNicVmDirectPathGen2SupportedMode, 3439, { /** `upt` */ Upt = "upt" });
 
 enumeration!(
     /// `PlaceVmsXClusterSpecPlacementType` (`vim.PlaceVmsXClusterSpec.PlacementType`), since vSphere API 9.0.0.0.
     PlaceVmsXClusterSpecPlacementType, 3440, {
-    CreateAndPowerOn = "createAndPowerOn", Reconfigure = "reconfigure", Relocate = "relocate",
+    /** `createAndPowerOn` */ CreateAndPowerOn = "createAndPowerOn", /** `reconfigure` */ Reconfigure = "reconfigure",
+    /** `relocate` */ Relocate = "relocate",
 });
 
 enumeration!(
     /// `PlacementAffinityRuleRuleScope` (`vim.storageDrs.PlacementAffinityRule.RuleScope`), since vSphere API 6.0.
     PlacementAffinityRuleRuleScope, 3441, {
-    Cluster = "cluster", Host = "host", StoragePod = "storagePod", Datastore = "datastore",
+    /** `cluster` */ Cluster = "cluster", /** `host` */ Host = "host", /** `storagePod` */ StoragePod = "storagePod",
+    /** `datastore` */ Datastore = "datastore",
 });
 
 enumeration!(
     /// `PlacementAffinityRuleRuleType` (`vim.storageDrs.PlacementAffinityRule.RuleType`), since vSphere API 6.0.
     PlacementAffinityRuleRuleType, 3442, {
-    Affinity = "affinity", AntiAffinity = "antiAffinity", SoftAffinity = "softAffinity",
-    SoftAntiAffinity = "softAntiAffinity",
+    /** `affinity` */ Affinity = "affinity", /** `antiAffinity` */ AntiAffinity = "antiAffinity",
+    /** `softAffinity` */ SoftAffinity = "softAffinity",
+    /** `softAntiAffinity` */ SoftAntiAffinity = "softAntiAffinity",
 });
 
 enumeration!(
     /// `PlacementSpecPlacementType` (`vim.cluster.PlacementSpec.PlacementType`), since vSphere API 6.0.
     PlacementSpecPlacementType, 3443, {
-    Create = "create", Reconfigure = "reconfigure", Relocate = "relocate", Clone = "clone",
+    /** `create` */ Create = "create", /** `reconfigure` */ Reconfigure = "reconfigure",
+    /** `relocate` */ Relocate = "relocate", /** `clone` */ Clone = "clone",
 });
 
 enumeration!(
     /// `PortGroupConnecteeType` (`vim.host.PortGroup.PortConnecteeType`), since vSphere API 2.0.
     PortGroupConnecteeType, 3444, {
-    VirtualMachine = "virtualMachine", SystemManagement = "systemManagement", Host = "host", Unknown = "unknown",
+    /** `virtualMachine` */ VirtualMachine = "virtualMachine",
+    /** `systemManagement` */ SystemManagement = "systemManagement", /** `host` */ Host = "host",
+    /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `ProfileExecuteResultStatus` (`vim.profile.host.ExecuteResult.Status`), since vSphere API 4.0.
-    ProfileExecuteResultStatus, 3445, { Success = "success", NeedInput = "needInput", Error = "error" });
+    ProfileExecuteResultStatus, 3445, {
+    /** `success` */ Success = "success", /** `needInput` */ NeedInput = "needInput", /** `error` */ Error = "error",
+});
 
 enumeration!(
     /// `ProfileNumericComparator` (`vim.profile.NumericComparator`), since vSphere API 4.0.
     ProfileNumericComparator, 3446, {
-    LessThan = "lessThan", LessThanEqual = "lessThanEqual", Equal = "equal", NotEqual = "notEqual",
-    GreaterThanEqual = "greaterThanEqual", GreaterThan = "greaterThan",
+    /** `lessThan` */ LessThan = "lessThan", /** `lessThanEqual` */ LessThanEqual = "lessThanEqual",
+    /** `equal` */ Equal = "equal", /** `notEqual` */ NotEqual = "notEqual",
+    /** `greaterThanEqual` */ GreaterThanEqual = "greaterThanEqual", /** `greaterThan` */ GreaterThan = "greaterThan",
 });
 
 enumeration!(
     /// `ProfileParameterMetadataRelationType` (`vim.profile.ParameterMetadata.RelationType`), since vSphere API 6.7.
     ProfileParameterMetadataRelationType, 3447, {
-    DynamicRelation = "dynamic_relation", ExtensibleRelation = "extensible_relation",
-    LocalizableRelation = "localizable_relation", StaticRelation = "static_relation",
-    ValidationRelation = "validation_relation",
+    /** `dynamic_relation` */ DynamicRelation = "dynamic_relation",
+    /** `extensible_relation` */ ExtensibleRelation = "extensible_relation",
+    /** `localizable_relation` */ LocalizableRelation = "localizable_relation",
+    /** `static_relation` */ StaticRelation = "static_relation",
+    /** `validation_relation` */ ValidationRelation = "validation_relation",
 });
 
 enumeration!(
     /// `PropertyChangeOp` (`vmodl.query.PropertyCollector.Change.Op`).
-    PropertyChangeOp, 3448, { Add = "add", Remove = "remove", Assign = "assign", IndirectRemove = "indirectRemove" });
+    PropertyChangeOp, 3448, {
+    /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `assign` */ Assign = "assign",
+    /** `indirectRemove` */ IndirectRemove = "indirectRemove",
+});
 
 enumeration!(
     /// `QuarantineModeFaultFaultType` (`vim.fault.QuarantineModeFault.FaultType`), since vSphere API 6.5.
     QuarantineModeFaultFaultType, 3449, {
-    NoCompatibleNonQuarantinedHost = "NoCompatibleNonQuarantinedHost", CorrectionDisallowed = "CorrectionDisallowed",
-    CorrectionImpact = "CorrectionImpact",
+    /** `NoCompatibleNonQuarantinedHost` */ NoCompatibleNonQuarantinedHost = "NoCompatibleNonQuarantinedHost",
+    /** `CorrectionDisallowed` */ CorrectionDisallowed = "CorrectionDisallowed",
+    /** `CorrectionImpact` */ CorrectionImpact = "CorrectionImpact",
 });
 
 enumeration!(
     /// `QuiesceMode` (`vim.HbrManager.VmReplicationCapability.QuiesceMode`), since vSphere API 6.0.
-    QuiesceMode, 3450, { Application = "application", Filesystem = "filesystem", None = "none" });
+    QuiesceMode, 3450, {
+    /** `application` */ Application = "application", /** `filesystem` */ Filesystem = "filesystem",
+    /** `none` */ None = "none",
+});
 
 enumeration!(
     /// `RecommendationReasonCode` (`vim.cluster.Recommendation.ReasonCode`), since vSphere API 2.5.
     RecommendationReasonCode, 3451, {
-    FairnessCpuAvg = "fairnessCpuAvg", FairnessMemAvg = "fairnessMemAvg", JointAffin = "jointAffin",
-    AntiAffin = "antiAffin", HostMaint = "hostMaint", EnterStandby = "enterStandby", ReservationCpu = "reservationCpu",
-    ReservationMem = "reservationMem", PowerOnVm = "powerOnVm", PowerSaving = "powerSaving",
-    IncreaseCapacity = "increaseCapacity", CheckResource = "checkResource", UnreservedCapacity = "unreservedCapacity",
-    ColocateCommunicatingVm = "colocateCommunicatingVM", BalanceNetworkBandwidthUsage = "balanceNetworkBandwidthUsage",
-    VmHostHardAffinity = "vmHostHardAffinity", VmHostSoftAffinity = "vmHostSoftAffinity",
-    IncreaseAllocation = "increaseAllocation", BalanceDatastoreSpaceUsage = "balanceDatastoreSpaceUsage",
-    BalanceDatastoreIoLoad = "balanceDatastoreIOLoad",
-    BalanceDatastoreIopsReservation = "balanceDatastoreIOPSReservation", DatastoreMaint = "datastoreMaint",
-    VirtualDiskJointAffin = "virtualDiskJointAffin", VirtualDiskAntiAffin = "virtualDiskAntiAffin",
-    DatastoreSpaceOutage = "datastoreSpaceOutage", StoragePlacement = "storagePlacement",
-    IolbDisabledInternal = "iolbDisabledInternal", XvmotionPlacement = "xvmotionPlacement",
-    NetworkBandwidthReservation = "networkBandwidthReservation", HostInDegradation = "hostInDegradation",
-    HostExitDegradation = "hostExitDegradation", MaxVmsConstraint = "maxVmsConstraint",
-    FtConstraints = "ftConstraints", VmHostAffinityPolicy = "vmHostAffinityPolicy",
-    VmHostAntiAffinityPolicy = "vmHostAntiAffinityPolicy", VmAntiAffinityPolicy = "vmAntiAffinityPolicy",
-    BalanceVsanUsage = "balanceVsanUsage", AhPlacementOptimization = "ahPlacementOptimization",
-    VmxUpgrade = "vmxUpgrade",
+    /** `fairnessCpuAvg` */ FairnessCpuAvg = "fairnessCpuAvg",
+    /** `fairnessMemAvg` */ FairnessMemAvg = "fairnessMemAvg", /** `jointAffin` */ JointAffin = "jointAffin",
+    /** `antiAffin` */ AntiAffin = "antiAffin", /** `hostMaint` */ HostMaint = "hostMaint",
+    /** `enterStandby` */ EnterStandby = "enterStandby", /** `reservationCpu` */ ReservationCpu = "reservationCpu",
+    /** `reservationMem` */ ReservationMem = "reservationMem", /** `powerOnVm` */ PowerOnVm = "powerOnVm",
+    /** `powerSaving` */ PowerSaving = "powerSaving", /** `increaseCapacity` */ IncreaseCapacity = "increaseCapacity",
+    /** `checkResource` */ CheckResource = "checkResource",
+    /** `unreservedCapacity` */ UnreservedCapacity = "unreservedCapacity",
+    /** `colocateCommunicatingVM` */ ColocateCommunicatingVm = "colocateCommunicatingVM",
+    /** `balanceNetworkBandwidthUsage` */ BalanceNetworkBandwidthUsage = "balanceNetworkBandwidthUsage",
+    /** `vmHostHardAffinity` */ VmHostHardAffinity = "vmHostHardAffinity",
+    /** `vmHostSoftAffinity` */ VmHostSoftAffinity = "vmHostSoftAffinity",
+    /** `increaseAllocation` */ IncreaseAllocation = "increaseAllocation",
+    /** `balanceDatastoreSpaceUsage` */ BalanceDatastoreSpaceUsage = "balanceDatastoreSpaceUsage",
+    /** `balanceDatastoreIOLoad` */ BalanceDatastoreIoLoad = "balanceDatastoreIOLoad",
+    /** `balanceDatastoreIOPSReservation` */ BalanceDatastoreIopsReservation = "balanceDatastoreIOPSReservation",
+    /** `datastoreMaint` */ DatastoreMaint = "datastoreMaint",
+    /** `virtualDiskJointAffin` */ VirtualDiskJointAffin = "virtualDiskJointAffin",
+    /** `virtualDiskAntiAffin` */ VirtualDiskAntiAffin = "virtualDiskAntiAffin",
+    /** `datastoreSpaceOutage` */ DatastoreSpaceOutage = "datastoreSpaceOutage",
+    /** `storagePlacement` */ StoragePlacement = "storagePlacement",
+    /** `iolbDisabledInternal` */ IolbDisabledInternal = "iolbDisabledInternal",
+    /** `xvmotionPlacement` */ XvmotionPlacement = "xvmotionPlacement",
+    /** `networkBandwidthReservation` */ NetworkBandwidthReservation = "networkBandwidthReservation",
+    /** `hostInDegradation` */ HostInDegradation = "hostInDegradation",
+    /** `hostExitDegradation` */ HostExitDegradation = "hostExitDegradation",
+    /** `maxVmsConstraint` */ MaxVmsConstraint = "maxVmsConstraint",
+    /** `ftConstraints` */ FtConstraints = "ftConstraints",
+    /** `vmHostAffinityPolicy` */ VmHostAffinityPolicy = "vmHostAffinityPolicy",
+    /** `vmHostAntiAffinityPolicy` */ VmHostAntiAffinityPolicy = "vmHostAntiAffinityPolicy",
+    /** `vmAntiAffinityPolicy` */ VmAntiAffinityPolicy = "vmAntiAffinityPolicy",
+    /** `balanceVsanUsage` */ BalanceVsanUsage = "balanceVsanUsage",
+    /** `ahPlacementOptimization` */ AhPlacementOptimization = "ahPlacementOptimization",
+    /** `vmxUpgrade` */ VmxUpgrade = "vmxUpgrade",
 });
 
 enumeration!(
     /// `RecommendationType` (`vim.cluster.Recommendation.RecommendationType`), since vSphere API 2.5.
-    RecommendationType, 3452, { V1 = "V1" });
+    RecommendationType, 3452, { /** `V1` */ V1 = "V1" });
 
 enumeration!(
     /// `ReplicationDiskConfigFaultReasonForFault` (`vim.fault.ReplicationDiskConfigFault.ReasonForFault`), since vSphere API 5.0.
     ReplicationDiskConfigFaultReasonForFault, 3453, {
-    DiskNotFound = "diskNotFound", DiskTypeNotSupported = "diskTypeNotSupported", InvalidDiskKey = "invalidDiskKey",
-    InvalidDiskReplicationId = "invalidDiskReplicationId", DuplicateDiskReplicationId = "duplicateDiskReplicationId",
-    InvalidPersistentFilePath = "invalidPersistentFilePath",
-    ReconfigureDiskReplicationIdNotAllowed = "reconfigureDiskReplicationIdNotAllowed",
+    /** `diskNotFound` */ DiskNotFound = "diskNotFound",
+    /** `diskTypeNotSupported` */ DiskTypeNotSupported = "diskTypeNotSupported",
+    /** `invalidDiskKey` */ InvalidDiskKey = "invalidDiskKey",
+    /** `invalidDiskReplicationId` */ InvalidDiskReplicationId = "invalidDiskReplicationId",
+    /** `duplicateDiskReplicationId` */ DuplicateDiskReplicationId = "duplicateDiskReplicationId",
+    /** `invalidPersistentFilePath` */ InvalidPersistentFilePath = "invalidPersistentFilePath",
+    /** `reconfigureDiskReplicationIdNotAllowed` */ ReconfigureDiskReplicationIdNotAllowed = "reconfigureDiskReplicationIdNotAllowed",
 });
 
 enumeration!(
     /// `ReplicationVmConfigFaultReasonForFault` (`vim.fault.ReplicationVmConfigFault.ReasonForFault`), since vSphere API 5.0.
     ReplicationVmConfigFaultReasonForFault, 3454, {
-    IncompatibleHwVersion = "incompatibleHwVersion", InvalidVmReplicationId = "invalidVmReplicationId",
-    InvalidGenerationNumber = "invalidGenerationNumber", OutOfBoundsRpoValue = "outOfBoundsRpoValue",
-    InvalidDestinationIpAddress = "invalidDestinationIpAddress", InvalidDestinationPort = "invalidDestinationPort",
-    InvalidExtraVmOptions = "invalidExtraVmOptions", StaleGenerationNumber = "staleGenerationNumber",
-    ReconfigureVmReplicationIdNotAllowed = "reconfigureVmReplicationIdNotAllowed",
-    CannotRetrieveVmReplicationConfiguration = "cannotRetrieveVmReplicationConfiguration",
-    ReplicationAlreadyEnabled = "replicationAlreadyEnabled", InvalidPriorConfiguration = "invalidPriorConfiguration",
-    ReplicationNotEnabled = "replicationNotEnabled", ReplicationConfigurationFailed = "replicationConfigurationFailed",
-    EncryptedVm = "encryptedVm", InvalidThumbprint = "invalidThumbprint", IncompatibleDevice = "incompatibleDevice",
+    /** `incompatibleHwVersion` */ IncompatibleHwVersion = "incompatibleHwVersion",
+    /** `invalidVmReplicationId` */ InvalidVmReplicationId = "invalidVmReplicationId",
+    /** `invalidGenerationNumber` */ InvalidGenerationNumber = "invalidGenerationNumber",
+    /** `outOfBoundsRpoValue` */ OutOfBoundsRpoValue = "outOfBoundsRpoValue",
+    /** `invalidDestinationIpAddress` */ InvalidDestinationIpAddress = "invalidDestinationIpAddress",
+    /** `invalidDestinationPort` */ InvalidDestinationPort = "invalidDestinationPort",
+    /** `invalidExtraVmOptions` */ InvalidExtraVmOptions = "invalidExtraVmOptions",
+    /** `staleGenerationNumber` */ StaleGenerationNumber = "staleGenerationNumber",
+    /** `reconfigureVmReplicationIdNotAllowed` */ ReconfigureVmReplicationIdNotAllowed = "reconfigureVmReplicationIdNotAllowed",
+    /** `cannotRetrieveVmReplicationConfiguration` */ CannotRetrieveVmReplicationConfiguration = "cannotRetrieveVmReplicationConfiguration",
+    /** `replicationAlreadyEnabled` */ ReplicationAlreadyEnabled = "replicationAlreadyEnabled",
+    /** `invalidPriorConfiguration` */ InvalidPriorConfiguration = "invalidPriorConfiguration",
+    /** `replicationNotEnabled` */ ReplicationNotEnabled = "replicationNotEnabled",
+    /** `replicationConfigurationFailed` */ ReplicationConfigurationFailed = "replicationConfigurationFailed",
+    /** `encryptedVm` */ EncryptedVm = "encryptedVm",
+    /** `invalidThumbprint` */ InvalidThumbprint = "invalidThumbprint",
+    /** `incompatibleDevice` */ IncompatibleDevice = "incompatibleDevice",
 });
 
 enumeration!(
     /// `ReplicationVmFaultReasonForFault` (`vim.fault.ReplicationVmFault.ReasonForFault`), since vSphere API 5.0.
     ReplicationVmFaultReasonForFault, 3455, {
-    NotConfigured = "notConfigured", PoweredOff = "poweredOff", Suspended = "suspended", PoweredOn = "poweredOn",
-    OfflineReplicating = "offlineReplicating", InvalidState = "invalidState", InvalidInstanceId = "invalidInstanceId",
-    CloseDiskError = "closeDiskError", GroupExist = "groupExist",
+    /** `notConfigured` */ NotConfigured = "notConfigured", /** `poweredOff` */ PoweredOff = "poweredOff",
+    /** `suspended` */ Suspended = "suspended", /** `poweredOn` */ PoweredOn = "poweredOn",
+    /** `offlineReplicating` */ OfflineReplicating = "offlineReplicating",
+    /** `invalidState` */ InvalidState = "invalidState",
+    /** `invalidInstanceId` */ InvalidInstanceId = "invalidInstanceId",
+    /** `closeDiskError` */ CloseDiskError = "closeDiskError", /** `groupExist` */ GroupExist = "groupExist",
 });
 
 enumeration!(
     /// `ReplicationVmInProgressFaultActivity` (`vim.fault.ReplicationVmInProgressFault.Activity`), since vSphere API 6.0.
-    ReplicationVmInProgressFaultActivity, 3456, { FullSync = "fullSync", Delta = "delta" });
+    ReplicationVmInProgressFaultActivity, 3456, {
+    /** `fullSync` */ FullSync = "fullSync", /** `delta` */ Delta = "delta",
+});
 
 enumeration!(
     /// `ReplicationVmState` (`vim.HbrManager.ReplicationVmInfo.State`), since vSphere API 5.0.
     ReplicationVmState, 3457, {
-    None = "none", Paused = "paused", Syncing = "syncing", Idle = "idle", Active = "active", Error = "error",
+    /** `none` */ None = "none", /** `paused` */ Paused = "paused", /** `syncing` */ Syncing = "syncing",
+    /** `idle` */ Idle = "idle", /** `active` */ Active = "active", /** `error` */ Error = "error",
 });
 
 enumeration!(
     /// `ResourceConfigSpecScaleSharesBehavior` (`vim.ResourceConfigSpec.ScaleSharesBehavior`), since vSphere API 7.0.0.0.
     ResourceConfigSpecScaleSharesBehavior, 3458, {
-    Disabled = "disabled", ScaleCpuAndMemoryShares = "scaleCpuAndMemoryShares",
+    /** `disabled` */ Disabled = "disabled",
+    /** `scaleCpuAndMemoryShares` */ ScaleCpuAndMemoryShares = "scaleCpuAndMemoryShares",
 });
 
 enumeration!(
     /// `ScheduledHardwareUpgradeInfoHardwareUpgradePolicy` (`vim.vm.ScheduledHardwareUpgradeInfo.HardwareUpgradePolicy`), since vSphere API 5.1.
     ScheduledHardwareUpgradeInfoHardwareUpgradePolicy, 3459, {
-    Never = "never", OnSoftPowerOff = "onSoftPowerOff", Always = "always",
+    /** `never` */ Never = "never", /** `onSoftPowerOff` */ OnSoftPowerOff = "onSoftPowerOff",
+    /** `always` */ Always = "always",
 });
 
 enumeration!(
     /// `ScheduledHardwareUpgradeInfoHardwareUpgradeStatus` (`vim.vm.ScheduledHardwareUpgradeInfo.HardwareUpgradeStatus`), since vSphere API 5.1.
     ScheduledHardwareUpgradeInfoHardwareUpgradeStatus, 3460, {
-    None = "none", Pending = "pending", Success = "success", Failed = "failed",
+    /** `none` */ None = "none", /** `pending` */ Pending = "pending", /** `success` */ Success = "success",
+    /** `failed` */ Failed = "failed",
 });
 
 enumeration!(
     /// `ScsiDiskType` (`vim.host.ScsiDisk.ScsiDiskType`), since vSphere API 6.5.
     ScsiDiskType, 3461, {
-    Native512 = "native512", Emulated512 = "emulated512", Native4k = "native4k",
-    SoftwareEmulated4k = "SoftwareEmulated4k", Unknown = "unknown",
+    /** `native512` */ Native512 = "native512", /** `emulated512` */ Emulated512 = "emulated512",
+    /** `native4k` */ Native4k = "native4k", /** `SoftwareEmulated4k` */ SoftwareEmulated4k = "SoftwareEmulated4k",
+    /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `ScsiLunDescriptorQuality` (`vim.host.ScsiLun.DescriptorQuality`), since vSphere API 4.0.
     ScsiLunDescriptorQuality, 3462, {
-    HighQuality = "highQuality", MediumQuality = "mediumQuality", LowQuality = "lowQuality",
-    UnknownQuality = "unknownQuality",
+    /** `highQuality` */ HighQuality = "highQuality", /** `mediumQuality` */ MediumQuality = "mediumQuality",
+    /** `lowQuality` */ LowQuality = "lowQuality", /** `unknownQuality` */ UnknownQuality = "unknownQuality",
 });
 
 enumeration!(
     /// `ScsiLunLunReservationStatus` (`vim.host.ScsiLun.LunReservationStatus`), since vSphere API 8.0.3.0.
     ScsiLunLunReservationStatus, 3463, {
-    LunReservedUnknown = "LUN_RESERVED_UNKNOWN", LunReservedYes = "LUN_RESERVED_YES",
-    LunReservedNo = "LUN_RESERVED_NO", LunReservedNotSupported = "LUN_RESERVED_NOT_SUPPORTED",
+    /** `LUN_RESERVED_UNKNOWN` */ LunReservedUnknown = "LUN_RESERVED_UNKNOWN",
+    /** `LUN_RESERVED_YES` */ LunReservedYes = "LUN_RESERVED_YES",
+    /** `LUN_RESERVED_NO` */ LunReservedNo = "LUN_RESERVED_NO",
+    /** `LUN_RESERVED_NOT_SUPPORTED` */ LunReservedNotSupported = "LUN_RESERVED_NOT_SUPPORTED",
 });
 
 enumeration!(
     /// `ScsiLunState` (`vim.host.ScsiLun.State`), since vSphere API 2.0.
     ScsiLunState, 3464, {
-    UnknownState = "unknownState", Ok = "ok", Error = "error", Off = "off", Quiesced = "quiesced",
-    Degraded = "degraded", LostCommunication = "lostCommunication", Timeout = "timeout",
+    /** `unknownState` */ UnknownState = "unknownState", /** `ok` */ Ok = "ok", /** `error` */ Error = "error",
+    /** `off` */ Off = "off", /** `quiesced` */ Quiesced = "quiesced", /** `degraded` */ Degraded = "degraded",
+    /** `lostCommunication` */ LostCommunication = "lostCommunication", /** `timeout` */ Timeout = "timeout",
 });
 
 enumeration!(
     /// `ScsiLunType` (`vim.host.ScsiLun.ScsiLunType`), since vSphere API 2.0.
     ScsiLunType, 3465, {
-    Disk = "disk", Tape = "tape", Printer = "printer", Processor = "processor", Worm = "worm", Cdrom = "cdrom",
-    Scanner = "scanner", OpticalDevice = "opticalDevice", MediaChanger = "mediaChanger",
-    Communications = "communications", StorageArrayController = "storageArrayController", Enclosure = "enclosure",
-    Unknown = "unknown",
+    /** `disk` */ Disk = "disk", /** `tape` */ Tape = "tape", /** `printer` */ Printer = "printer",
+    /** `processor` */ Processor = "processor", /** `worm` */ Worm = "worm", /** `cdrom` */ Cdrom = "cdrom",
+    /** `scanner` */ Scanner = "scanner", /** `opticalDevice` */ OpticalDevice = "opticalDevice",
+    /** `mediaChanger` */ MediaChanger = "mediaChanger", /** `communications` */ Communications = "communications",
+    /** `storageArrayController` */ StorageArrayController = "storageArrayController",
+    /** `enclosure` */ Enclosure = "enclosure", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `ScsiLunVStorageSupportStatus` (`vim.host.ScsiLun.VStorageSupportStatus`), since vSphere API 4.1.
     ScsiLunVStorageSupportStatus, 3466, {
-    VstorageSupported = "vStorageSupported", VstorageUnsupported = "vStorageUnsupported",
-    VstorageUnknown = "vStorageUnknown",
+    /** `vStorageSupported` */ VstorageSupported = "vStorageSupported",
+    /** `vStorageUnsupported` */ VstorageUnsupported = "vStorageUnsupported",
+    /** `vStorageUnknown` */ VstorageUnknown = "vStorageUnknown",
 });
 
 enumeration!(
     /// `SearchIndexPredicateArrayOperator` (`vim.SearchIndex.Predicate.ArrayOperator`), since vSphere API 2.0.
-    SearchIndexPredicateArrayOperator, 3467, { AllElements = "AllElements", AnyElement = "AnyElement" });
+    SearchIndexPredicateArrayOperator, 3467, {
+    /** `AllElements` */ AllElements = "AllElements", /** `AnyElement` */ AnyElement = "AnyElement",
+});
 
 enumeration!(
     /// `SearchIndexPredicateComparisonOperator` (`vim.SearchIndex.Predicate.ComparisonOperator`), since vSphere API 2.0.
     SearchIndexPredicateComparisonOperator, 3468, {
-    Equal = "Equal", NotEqual = "NotEqual", Greater = "Greater", GreaterOrEqual = "GreaterOrEqual", Less = "Less",
-    LessOrEqual = "LessOrEqual", In = "In", NotIn = "NotIn", Like = "Like", NotLike = "NotLike",
+    /** `Equal` */ Equal = "Equal", /** `NotEqual` */ NotEqual = "NotEqual", /** `Greater` */ Greater = "Greater",
+    /** `GreaterOrEqual` */ GreaterOrEqual = "GreaterOrEqual", /** `Less` */ Less = "Less",
+    /** `LessOrEqual` */ LessOrEqual = "LessOrEqual", /** `In` */ In = "In", /** `NotIn` */ NotIn = "NotIn",
+    /** `Like` */ Like = "Like", /** `NotLike` */ NotLike = "NotLike",
 });
 
 enumeration!(
     /// `SearchIndexQuerySpecResourceType` (`vim.SearchIndex.QuerySpec.ResourceType`), since vSphere API 2.0.
     SearchIndexQuerySpecResourceType, 3469, {
-    ClusterComputeResource = "ClusterComputeResource", ComputeResource = "ComputeResource", Datacenter = "Datacenter",
-    Datastore = "Datastore", DistributedVirtualPortgroup = "DistributedVirtualPortgroup",
-    DistributedVirtualSwitch = "DistributedVirtualSwitch", Folder = "Folder", HostSystem = "HostSystem",
-    Network = "Network", OpaqueNetwork = "OpaqueNetwork", ResourcePool = "ResourcePool",
-    ServiceInstance = "ServiceInstance", StoragePod = "StoragePod", VirtualApp = "VirtualApp",
-    VirtualMachine = "VirtualMachine", VmwareDistributedVirtualSwitch = "VmwareDistributedVirtualSwitch",
+    /** `ClusterComputeResource` */ ClusterComputeResource = "ClusterComputeResource",
+    /** `ComputeResource` */ ComputeResource = "ComputeResource", /** `Datacenter` */ Datacenter = "Datacenter",
+    /** `Datastore` */ Datastore = "Datastore",
+    /** `DistributedVirtualPortgroup` */ DistributedVirtualPortgroup = "DistributedVirtualPortgroup",
+    /** `DistributedVirtualSwitch` */ DistributedVirtualSwitch = "DistributedVirtualSwitch",
+    /** `Folder` */ Folder = "Folder", /** `HostSystem` */ HostSystem = "HostSystem",
+    /** `Network` */ Network = "Network", /** `OpaqueNetwork` */ OpaqueNetwork = "OpaqueNetwork",
+    /** `ResourcePool` */ ResourcePool = "ResourcePool", /** `ServiceInstance` */ ServiceInstance = "ServiceInstance",
+    /** `StoragePod` */ StoragePod = "StoragePod", /** `VirtualApp` */ VirtualApp = "VirtualApp",
+    /** `VirtualMachine` */ VirtualMachine = "VirtualMachine",
+    /** `VmwareDistributedVirtualSwitch` */ VmwareDistributedVirtualSwitch = "VmwareDistributedVirtualSwitch",
 });
 
 enumeration!(
     /// `SessionManagerGenericServiceTicketTicketType` (`vim.SessionManager.GenericServiceTicket.TicketType`), since vSphere API 7.0.2.0.
     SessionManagerGenericServiceTicketTicketType, 3470, {
-    HttpNfcServiceTicket = "HttpNfcServiceTicket", HostServiceTicket = "HostServiceTicket",
-    VcServiceTicket = "VcServiceTicket",
+    /** `HttpNfcServiceTicket` */ HttpNfcServiceTicket = "HttpNfcServiceTicket",
+    /** `HostServiceTicket` */ HostServiceTicket = "HostServiceTicket",
+    /** `VcServiceTicket` */ VcServiceTicket = "VcServiceTicket",
 });
 
 enumeration!(
     /// `SessionManagerHttpServiceRequestSpecMethod` (`vim.SessionManager.HttpServiceRequestSpec.Method`), since vSphere API 5.0.
     SessionManagerHttpServiceRequestSpecMethod, 3471, {
-    HttpOptions = "httpOptions", HttpGet = "httpGet", HttpHead = "httpHead", HttpPost = "httpPost",
-    HttpPut = "httpPut", HttpDelete = "httpDelete", HttpTrace = "httpTrace", HttpConnect = "httpConnect",
+    /** `httpOptions` */ HttpOptions = "httpOptions", /** `httpGet` */ HttpGet = "httpGet",
+    /** `httpHead` */ HttpHead = "httpHead", /** `httpPost` */ HttpPost = "httpPost",
+    /** `httpPut` */ HttpPut = "httpPut", /** `httpDelete` */ HttpDelete = "httpDelete",
+    /** `httpTrace` */ HttpTrace = "httpTrace", /** `httpConnect` */ HttpConnect = "httpConnect",
 });
 
 enumeration!(
     /// `SharesLevel` (`vim.SharesInfo.Level`), since vSphere API 2.0.
-    SharesLevel, 3472, { Low = "low", Normal = "normal", High = "high", Custom = "custom" });
+    SharesLevel, 3472, {
+    /** `low` */ Low = "low", /** `normal` */ Normal = "normal", /** `high` */ High = "high",
+    /** `custom` */ Custom = "custom",
+});
 
 enumeration!(
     /// `SimpleCommandEncoding` (`vim.SimpleCommand.Encoding`), since vSphere API 2.5.
-    SimpleCommandEncoding, 3473, { Csv = "CSV", Hex = "HEX", String = "STRING" });
+    SimpleCommandEncoding, 3473, {
+    /** `CSV` */ Csv = "CSV", /** `HEX` */ Hex = "HEX", /** `STRING` */ String = "STRING",
+});
 
 enumeration!(
     /// `SlpDiscoveryMethod` (`vim.host.InternetScsiHba.DiscoveryProperties.SlpDiscoveryMethod`), since vSphere API 2.0.
     SlpDiscoveryMethod, 3474, {
-    SlpDhcp = "slpDhcp", SlpAutoUnicast = "slpAutoUnicast", SlpAutoMulticast = "slpAutoMulticast",
-    SlpManual = "slpManual",
+    /** `slpDhcp` */ SlpDhcp = "slpDhcp", /** `slpAutoUnicast` */ SlpAutoUnicast = "slpAutoUnicast",
+    /** `slpAutoMulticast` */ SlpAutoMulticast = "slpAutoMulticast", /** `slpManual` */ SlpManual = "slpManual",
 });
 
 enumeration!(
     /// `SoftwarePackageConstraint` (`vim.host.SoftwarePackage.Constraint`), since vSphere API 6.5.
     SoftwarePackageConstraint, 3475, {
-    Equals = "equals", LessThan = "lessThan", LessThanEqual = "lessThanEqual", GreaterThanEqual = "greaterThanEqual",
-    GreaterThan = "greaterThan",
+    /** `equals` */ Equals = "equals", /** `lessThan` */ LessThan = "lessThan",
+    /** `lessThanEqual` */ LessThanEqual = "lessThanEqual",
+    /** `greaterThanEqual` */ GreaterThanEqual = "greaterThanEqual", /** `greaterThan` */ GreaterThan = "greaterThan",
 });
 
 enumeration!(
     /// `SoftwarePackageVibType` (`vim.host.SoftwarePackage.VibType`), since vSphere API 6.5.
-    SoftwarePackageVibType, 3476, { Bootbank = "bootbank", Tools = "tools", Meta = "meta" });
+    SoftwarePackageVibType, 3476, {
+    /** `bootbank` */ Bootbank = "bootbank", /** `tools` */ Tools = "tools", /** `meta` */ Meta = "meta",
+});
 
 enumeration!(
     /// `StateAlarmOperator` (`vim.alarm.StateAlarmExpression.StateOperator`), since vSphere API 2.0.
-    StateAlarmOperator, 3477, { IsEqual = "isEqual", IsUnequal = "isUnequal" });
+    StateAlarmOperator, 3477, { /** `isEqual` */ IsEqual = "isEqual", /** `isUnequal` */ IsUnequal = "isUnequal" });
 
 enumeration!(
     /// `StorageDrsPodConfigInfoBehavior` (`vim.storageDrs.PodConfigInfo.Behavior`), since vSphere API 5.0.
-    StorageDrsPodConfigInfoBehavior, 3478, { Manual = "manual", Automated = "automated" });
+    StorageDrsPodConfigInfoBehavior, 3478, {
+    /** `manual` */ Manual = "manual", /** `automated` */ Automated = "automated",
+});
 
 enumeration!(
     /// `StorageDrsSpaceLoadBalanceConfigSpaceThresholdMode` (`vim.storageDrs.SpaceLoadBalanceConfig.SpaceThresholdMode`), since vSphere API 6.0.
     StorageDrsSpaceLoadBalanceConfigSpaceThresholdMode, 3479, {
-    Utilization = "utilization", FreeSpace = "freeSpace",
+    /** `utilization` */ Utilization = "utilization", /** `freeSpace` */ FreeSpace = "freeSpace",
 });
 
 enumeration!(
     /// `StorageIORMThresholdMode` (`vim.StorageResourceManager.CongestionThresholdMode`), since vSphere API 5.1.
-    StorageIORMThresholdMode, 3480, { Automatic = "automatic", Manual = "manual" });
+    StorageIORMThresholdMode, 3480, { /** `automatic` */ Automatic = "automatic", /** `manual` */ Manual = "manual" });
 
 enumeration!(
     /// `StoragePlacementSpecPlacementType` (`vim.storageDrs.StoragePlacementSpec.PlacementType`), since vSphere API 5.0.
     StoragePlacementSpecPlacementType, 3481, {
-    Create = "create", Reconfigure = "reconfigure", Relocate = "relocate", Clone = "clone",
+    /** `create` */ Create = "create", /** `reconfigure` */ Reconfigure = "reconfigure",
+    /** `relocate` */ Relocate = "relocate", /** `clone` */ Clone = "clone",
 });
 
 enumeration!(
     /// `TaskFilterSpecRecursionOption` (`vim.TaskFilterSpec.RecursionOption`), since vSphere API 2.0.
-    TaskFilterSpecRecursionOption, 3482, { Self_ = "self", Children = "children", All = "all" });
+    TaskFilterSpecRecursionOption, 3482, {
+    /** `self` */ Self_ = "self", /** `children` */ Children = "children", /** `all` */ All = "all",
+});
 
 enumeration!(
     /// `TaskFilterSpecTimeOption` (`vim.TaskFilterSpec.TimeOption`), since vSphere API 2.0.
     TaskFilterSpecTimeOption, 3483, {
-    QueuedTime = "queuedTime", StartedTime = "startedTime", CompletedTime = "completedTime",
+    /** `queuedTime` */ QueuedTime = "queuedTime", /** `startedTime` */ StartedTime = "startedTime",
+    /** `completedTime` */ CompletedTime = "completedTime",
 });
 
 enumeration!(
     /// `TaskInfoState` (`vim.TaskInfo.State`), since vSphere API 2.0.
-    TaskInfoState, 3484, { Queued = "queued", Running = "running", Success = "success", Error = "error" });
+    TaskInfoState, 3484, {
+    /** `queued` */ Queued = "queued", /** `running` */ Running = "running", /** `success` */ Success = "success",
+    /** `error` */ Error = "error",
+});
 
 enumeration!(
     /// `ThirdPartyLicenseAssignmentFailedReason` (`vim.fault.ThirdPartyLicenseAssignmentFailed.Reason`), since vSphere API 5.0.
     ThirdPartyLicenseAssignmentFailedReason, 3485, {
-    LicenseAssignmentFailed = "licenseAssignmentFailed", ModuleNotInstalled = "moduleNotInstalled",
+    /** `licenseAssignmentFailed` */ LicenseAssignmentFailed = "licenseAssignmentFailed",
+    /** `moduleNotInstalled` */ ModuleNotInstalled = "moduleNotInstalled",
 });
 
 enumeration!(
     /// `UpgradePolicy` (`vim.vm.ToolsConfigInfo.UpgradePolicy`), since vSphere API 2.5.
-    UpgradePolicy, 3486, { Manual = "manual", UpgradeAtPowerCycle = "upgradeAtPowerCycle" });
+    UpgradePolicy, 3486, {
+    /** `manual` */ Manual = "manual", /** `upgradeAtPowerCycle` */ UpgradeAtPowerCycle = "upgradeAtPowerCycle",
+});
 
 enumeration!(
     /// `VAppAutoStartAction` (`vim.vApp.EntityConfigInfo.Action`), since vSphere API 4.0.
     VAppAutoStartAction, 3487, {
-    None = "none", PowerOn = "powerOn", PowerOff = "powerOff", GuestShutdown = "guestShutdown", Suspend = "suspend",
+    /** `none` */ None = "none", /** `powerOn` */ PowerOn = "powerOn", /** `powerOff` */ PowerOff = "powerOff",
+    /** `guestShutdown` */ GuestShutdown = "guestShutdown", /** `suspend` */ Suspend = "suspend",
 });
 
 enumeration!(
     /// `VAppCloneSpecProvisioningType` (`vim.vApp.CloneSpec.ProvisioningType`), since vSphere API 4.1.
-    VAppCloneSpecProvisioningType, 3488, { SameAsSource = "sameAsSource", Thin = "thin", Thick = "thick" });
+    VAppCloneSpecProvisioningType, 3488, {
+    /** `sameAsSource` */ SameAsSource = "sameAsSource", /** `thin` */ Thin = "thin", /** `thick` */ Thick = "thick",
+});
 
 enumeration!(
     /// `VAppIPAssignmentInfoAllocationSchemes` (`vim.vApp.IPAssignmentInfo.AllocationSchemes`), since vSphere API 4.0.
-    VAppIPAssignmentInfoAllocationSchemes, 3489, { Dhcp = "dhcp", Ovfenv = "ovfenv" });
+    VAppIPAssignmentInfoAllocationSchemes, 3489, { /** `dhcp` */ Dhcp = "dhcp", /** `ovfenv` */ Ovfenv = "ovfenv" });
 
 enumeration!(
     /// `VAppIPAssignmentInfoIpAllocationPolicy` (`vim.vApp.IPAssignmentInfo.IpAllocationPolicy`), since vSphere API 4.0.
     VAppIPAssignmentInfoIpAllocationPolicy, 3490, {
-    DhcpPolicy = "dhcpPolicy", TransientPolicy = "transientPolicy", FixedPolicy = "fixedPolicy",
-    FixedAllocatedPolicy = "fixedAllocatedPolicy",
+    /** `dhcpPolicy` */ DhcpPolicy = "dhcpPolicy", /** `transientPolicy` */ TransientPolicy = "transientPolicy",
+    /** `fixedPolicy` */ FixedPolicy = "fixedPolicy",
+    /** `fixedAllocatedPolicy` */ FixedAllocatedPolicy = "fixedAllocatedPolicy",
 });
 
 enumeration!(
     /// `VAppIPAssignmentInfoProtocols` (`vim.vApp.IPAssignmentInfo.Protocols`), since vSphere API 4.0.
-    VAppIPAssignmentInfoProtocols, 3491, { Ipv4 = "IPv4", Ipv6 = "IPv6" });
+    VAppIPAssignmentInfoProtocols, 3491, { /** `IPv4` */ Ipv4 = "IPv4", /** `IPv6` */ Ipv6 = "IPv6" });
 
 enumeration!(
     /// `VFlashModuleNotSupportedReason` (`vim.fault.VFlashModuleNotSupported.Reason`), since vSphere API 5.5.
     VFlashModuleNotSupportedReason, 3492, {
-    CacheModeNotSupported = "CacheModeNotSupported",
-    CacheConsistencyTypeNotSupported = "CacheConsistencyTypeNotSupported",
-    CacheBlockSizeNotSupported = "CacheBlockSizeNotSupported",
-    CacheReservationNotSupported = "CacheReservationNotSupported", DiskSizeNotSupported = "DiskSizeNotSupported",
+    /** `CacheModeNotSupported` */ CacheModeNotSupported = "CacheModeNotSupported",
+    /** `CacheConsistencyTypeNotSupported` */ CacheConsistencyTypeNotSupported = "CacheConsistencyTypeNotSupported",
+    /** `CacheBlockSizeNotSupported` */ CacheBlockSizeNotSupported = "CacheBlockSizeNotSupported",
+    /** `CacheReservationNotSupported` */ CacheReservationNotSupported = "CacheReservationNotSupported",
+    /** `DiskSizeNotSupported` */ DiskSizeNotSupported = "DiskSizeNotSupported",
 });
 
 enumeration!(
     /// `VMotionCompatibilityType` (`vim.ServiceInstance.VMotionCompatibilityType`), since vSphere API 2.0.
-    VMotionCompatibilityType, 3493, { Cpu = "cpu", Software = "software" });
+    VMotionCompatibilityType, 3493, { /** `cpu` */ Cpu = "cpu", /** `software` */ Software = "software" });
 
 enumeration!(
     /// `VMwareDVSTeamingMatchStatus` (`vim.dvs.VmwareDistributedVirtualSwitch.TeamingMatchStatus`), since vSphere API 5.1.
     VMwareDVSTeamingMatchStatus, 3494, {
-    IphashMatch = "iphashMatch", NonIphashMatch = "nonIphashMatch", IphashMismatch = "iphashMismatch",
-    NonIphashMismatch = "nonIphashMismatch",
+    /** `iphashMatch` */ IphashMatch = "iphashMatch", /** `nonIphashMatch` */ NonIphashMatch = "nonIphashMatch",
+    /** `iphashMismatch` */ IphashMismatch = "iphashMismatch",
+    /** `nonIphashMismatch` */ NonIphashMismatch = "nonIphashMismatch",
 });
 
 enumeration!(
     /// `VMwareDVSVspanSessionEncapType` (`vim.dvs.VmwareDistributedVirtualSwitch.VspanSessionEncapType`), since vSphere API 6.5.
-    VMwareDVSVspanSessionEncapType, 3495, { Gre = "gre", Erspan2 = "erspan2", Erspan3 = "erspan3" });
+    VMwareDVSVspanSessionEncapType, 3495, {
+    /** `gre` */ Gre = "gre", /** `erspan2` */ Erspan2 = "erspan2", /** `erspan3` */ Erspan3 = "erspan3",
+});
 
 enumeration!(
     /// `VMwareDVSVspanSessionType` (`vim.dvs.VmwareDistributedVirtualSwitch.VspanSessionType`), since vSphere API 5.1.
     VMwareDVSVspanSessionType, 3496, {
-    MixedDestMirror = "mixedDestMirror", DvPortMirror = "dvPortMirror", RemoteMirrorSource = "remoteMirrorSource",
-    RemoteMirrorDest = "remoteMirrorDest", EncapsulatedRemoteMirrorSource = "encapsulatedRemoteMirrorSource",
+    /** `mixedDestMirror` */ MixedDestMirror = "mixedDestMirror", /** `dvPortMirror` */ DvPortMirror = "dvPortMirror",
+    /** `remoteMirrorSource` */ RemoteMirrorSource = "remoteMirrorSource",
+    /** `remoteMirrorDest` */ RemoteMirrorDest = "remoteMirrorDest",
+    /** `encapsulatedRemoteMirrorSource` */ EncapsulatedRemoteMirrorSource = "encapsulatedRemoteMirrorSource",
 });
 
 enumeration!(
     /// `VMwareDvsLacpApiVersion` (`vim.dvs.VmwareDistributedVirtualSwitch.LacpApiVersion`), since vSphere API 5.5.
-    VMwareDvsLacpApiVersion, 3497, { SingleLag = "singleLag", MultipleLag = "multipleLag" });
+    VMwareDvsLacpApiVersion, 3497, {
+    /** `singleLag` */ SingleLag = "singleLag", /** `multipleLag` */ MultipleLag = "multipleLag",
+});
 
 enumeration!(
     /// `VMwareDvsLacpLoadBalanceAlgorithm` (`vim.dvs.VmwareDistributedVirtualSwitch.LacpLoadBalanceAlgorithm`), since vSphere API 5.5.
     VMwareDvsLacpLoadBalanceAlgorithm, 3498, {
-    SrcMac = "srcMac", DestMac = "destMac", SrcDestMac = "srcDestMac", DestIpVlan = "destIpVlan",
-    SrcIpVlan = "srcIpVlan", SrcDestIpVlan = "srcDestIpVlan", DestTcpUdpPort = "destTcpUdpPort",
-    SrcTcpUdpPort = "srcTcpUdpPort", SrcDestTcpUdpPort = "srcDestTcpUdpPort", DestIpTcpUdpPort = "destIpTcpUdpPort",
-    SrcIpTcpUdpPort = "srcIpTcpUdpPort", SrcDestIpTcpUdpPort = "srcDestIpTcpUdpPort",
-    DestIpTcpUdpPortVlan = "destIpTcpUdpPortVlan", SrcIpTcpUdpPortVlan = "srcIpTcpUdpPortVlan",
-    SrcDestIpTcpUdpPortVlan = "srcDestIpTcpUdpPortVlan", DestIp = "destIp", SrcIp = "srcIp", SrcDestIp = "srcDestIp",
-    Vlan = "vlan", SrcPortId = "srcPortId",
+    /** `srcMac` */ SrcMac = "srcMac", /** `destMac` */ DestMac = "destMac",
+    /** `srcDestMac` */ SrcDestMac = "srcDestMac", /** `destIpVlan` */ DestIpVlan = "destIpVlan",
+    /** `srcIpVlan` */ SrcIpVlan = "srcIpVlan", /** `srcDestIpVlan` */ SrcDestIpVlan = "srcDestIpVlan",
+    /** `destTcpUdpPort` */ DestTcpUdpPort = "destTcpUdpPort", /** `srcTcpUdpPort` */ SrcTcpUdpPort = "srcTcpUdpPort",
+    /** `srcDestTcpUdpPort` */ SrcDestTcpUdpPort = "srcDestTcpUdpPort",
+    /** `destIpTcpUdpPort` */ DestIpTcpUdpPort = "destIpTcpUdpPort",
+    /** `srcIpTcpUdpPort` */ SrcIpTcpUdpPort = "srcIpTcpUdpPort",
+    /** `srcDestIpTcpUdpPort` */ SrcDestIpTcpUdpPort = "srcDestIpTcpUdpPort",
+    /** `destIpTcpUdpPortVlan` */ DestIpTcpUdpPortVlan = "destIpTcpUdpPortVlan",
+    /** `srcIpTcpUdpPortVlan` */ SrcIpTcpUdpPortVlan = "srcIpTcpUdpPortVlan",
+    /** `srcDestIpTcpUdpPortVlan` */ SrcDestIpTcpUdpPortVlan = "srcDestIpTcpUdpPortVlan",
+    /** `destIp` */ DestIp = "destIp", /** `srcIp` */ SrcIp = "srcIp", /** `srcDestIp` */ SrcDestIp = "srcDestIp",
+    /** `vlan` */ Vlan = "vlan", /** `srcPortId` */ SrcPortId = "srcPortId",
 });
 
 enumeration!(
     /// `VMwareDvsMulticastFilteringMode` (`vim.dvs.VmwareDistributedVirtualSwitch.MulticastFilteringMode`), since vSphere API 6.0.
-    VMwareDvsMulticastFilteringMode, 3499, { LegacyFiltering = "legacyFiltering", Snooping = "snooping" });
+    VMwareDvsMulticastFilteringMode, 3499, {
+    /** `legacyFiltering` */ LegacyFiltering = "legacyFiltering", /** `snooping` */ Snooping = "snooping",
+});
 
 enumeration!(
     /// `VMwareUplinkLacpMode` (`vim.dvs.VmwareDistributedVirtualSwitch.UplinkLacpMode`), since vSphere API 5.1.
-    VMwareUplinkLacpMode, 3500, { Active = "active", Passive = "passive" });
+    VMwareUplinkLacpMode, 3500, { /** `active` */ Active = "active", /** `passive` */ Passive = "passive" });
 
 enumeration!(
     /// `VMwareUplinkLacpTimeoutMode` (`vim.dvs.VmwareDistributedVirtualSwitch.UplinkLacpTimeoutMode`), since vSphere API 7.0.2.0.
-    VMwareUplinkLacpTimeoutMode, 3501, { Fast = "fast", Slow = "slow" });
+    VMwareUplinkLacpTimeoutMode, 3501, { /** `fast` */ Fast = "fast", /** `slow` */ Slow = "slow" });
 
 enumeration!(
     /// `VStorageObjectConsumptionType` (`vim.vslm.VStorageObject.ConsumptionType`), since vSphere API 6.5.
-    VStorageObjectConsumptionType, 3502, { Disk = "disk" });
+    VStorageObjectConsumptionType, 3502, { /** `disk` */ Disk = "disk" });
 
 enumeration!(
     /// `ValidateMigrationTestType` (`vim.ServiceInstance.ValidateMigrationTestType`), since vSphere API 2.0.
     ValidateMigrationTestType, 3503, {
-    SourceTests = "sourceTests", CompatibilityTests = "compatibilityTests",
-    DiskAccessibilityTests = "diskAccessibilityTests", ResourceTests = "resourceTests",
+    /** `sourceTests` */ SourceTests = "sourceTests",
+    /** `compatibilityTests` */ CompatibilityTests = "compatibilityTests",
+    /** `diskAccessibilityTests` */ DiskAccessibilityTests = "diskAccessibilityTests",
+    /** `resourceTests` */ ResourceTests = "resourceTests",
 });
 
 enumeration!(
     /// `VchaClusterMode` (`vim.vcha.FailoverClusterManager.VchaClusterMode`), since vSphere API 6.5.
-    VchaClusterMode, 3504, { Enabled = "enabled", Disabled = "disabled", Maintenance = "maintenance" });
+    VchaClusterMode, 3504, {
+    /** `enabled` */ Enabled = "enabled", /** `disabled` */ Disabled = "disabled",
+    /** `maintenance` */ Maintenance = "maintenance",
+});
 
 enumeration!(
     /// `VchaClusterState` (`vim.vcha.FailoverClusterManager.VchaClusterState`), since vSphere API 6.5.
-    VchaClusterState, 3505, { Healthy = "healthy", Degraded = "degraded", Isolated = "isolated" });
+    VchaClusterState, 3505, {
+    /** `healthy` */ Healthy = "healthy", /** `degraded` */ Degraded = "degraded",
+    /** `isolated` */ Isolated = "isolated",
+});
 
 enumeration!(
     /// `VchaNodeRole` (`vim.vcha.FailoverClusterManager.VchaNodeRole`), since vSphere API 6.5.
-    VchaNodeRole, 3506, { Active = "active", Passive = "passive", Witness = "witness" });
+    VchaNodeRole, 3506, {
+    /** `active` */ Active = "active", /** `passive` */ Passive = "passive", /** `witness` */ Witness = "witness",
+});
 
 enumeration!(
     /// `VchaNodeState` (`vim.vcha.FailoverClusterManager.VchaNodeState`), since vSphere API 6.5.
-    VchaNodeState, 3507, { Up = "up", Down = "down" });
+    VchaNodeState, 3507, { /** `up` */ Up = "up", /** `down` */ Down = "down" });
 
 enumeration!(
     /// `VchaState` (`vim.vcha.FailoverClusterConfigurator.VchaState`), since vSphere API 6.5.
     VchaState, 3508, {
-    Configured = "configured", NotConfigured = "notConfigured", Invalid = "invalid", Prepared = "prepared",
+    /** `configured` */ Configured = "configured", /** `notConfigured` */ NotConfigured = "notConfigured",
+    /** `invalid` */ Invalid = "invalid", /** `prepared` */ Prepared = "prepared",
 });
 
 enumeration!(
     /// `VimClusterVSANStretchedClusterConfigIssueEnum` (`vim.cluster.VSANStretchedClusterConfigIssueInfo.VSANStretchedClusterConfigIssueEnum`), since vSphere API 6.0.
     VimClusterVSANStretchedClusterConfigIssueEnum, 3509, {
-    ClusterWithoutOneWitnessHost = "ClusterWithoutOneWitnessHost",
-    ClusterWithoutTwoDataFaultDomains = "ClusterWithoutTwoDataFaultDomains",
-    ClusterWithMultipleUnicastAgents = "ClusterWithMultipleUnicastAgents",
-    WitnessPreferredFaultDomainInvalid = "WitnessPreferredFaultDomainInvalid",
-    WitnessPreferredFaultDomainNotExist = "WitnessPreferredFaultDomainNotExist",
-    WitnessInsideVcCluster = "WitnessInsideVcCluster", WitnessFaultDomainInvalid = "WitnessFaultDomainInvalid",
-    HostUnicastAgentUnset = "HostUnicastAgentUnset", WitnessWithNoDiskMapping = "WitnessWithNoDiskMapping",
-    HostWithNoStretchedClusterSupport = "HostWithNoStretchedClusterSupport",
-    HostWithInvalidUnicastAgent = "HostWithInvalidUnicastAgent",
-    SharedWitnessClusterDataHostNumExceed = "SharedWitnessClusterDataHostNumExceed",
-    SharedWitnessComponentLimitScaledDown = "SharedWitnessComponentLimitScaledDown",
-    VsanStretchedClusterConfigIssueEnumUnknown = "VSANStretchedClusterConfigIssueEnum_Unknown",
+    /** `ClusterWithoutOneWitnessHost` */ ClusterWithoutOneWitnessHost = "ClusterWithoutOneWitnessHost",
+    /** `ClusterWithoutTwoDataFaultDomains` */ ClusterWithoutTwoDataFaultDomains = "ClusterWithoutTwoDataFaultDomains",
+    /** `ClusterWithMultipleUnicastAgents` */ ClusterWithMultipleUnicastAgents = "ClusterWithMultipleUnicastAgents",
+    /** `WitnessPreferredFaultDomainInvalid` */ WitnessPreferredFaultDomainInvalid = "WitnessPreferredFaultDomainInvalid",
+    /** `WitnessPreferredFaultDomainNotExist` */ WitnessPreferredFaultDomainNotExist = "WitnessPreferredFaultDomainNotExist",
+    /** `WitnessInsideVcCluster` */ WitnessInsideVcCluster = "WitnessInsideVcCluster",
+    /** `WitnessFaultDomainInvalid` */ WitnessFaultDomainInvalid = "WitnessFaultDomainInvalid",
+    /** `HostUnicastAgentUnset` */ HostUnicastAgentUnset = "HostUnicastAgentUnset",
+    /** `WitnessWithNoDiskMapping` */ WitnessWithNoDiskMapping = "WitnessWithNoDiskMapping",
+    /** `HostWithNoStretchedClusterSupport` */ HostWithNoStretchedClusterSupport = "HostWithNoStretchedClusterSupport",
+    /** `HostWithInvalidUnicastAgent` */ HostWithInvalidUnicastAgent = "HostWithInvalidUnicastAgent",
+    /** `SharedWitnessClusterDataHostNumExceed` */ SharedWitnessClusterDataHostNumExceed = "SharedWitnessClusterDataHostNumExceed",
+    /** `SharedWitnessComponentLimitScaledDown` */ SharedWitnessComponentLimitScaledDown = "SharedWitnessComponentLimitScaledDown",
+    /** `VSANStretchedClusterConfigIssueEnum_Unknown` */ VsanStretchedClusterConfigIssueEnumUnknown = "VSANStretchedClusterConfigIssueEnum_Unknown",
 });
 
 enumeration!(
     /// `VimClusterVsanDiskGroupCreationType` (`vim.cluster.VsanHostDiskMapping.VsanDiskGroupCreationType`), since vSphere API 6.0.
     VimClusterVsanDiskGroupCreationType, 3510, {
-    Allflash = "allflash", Hybrid = "hybrid", Vsandirect = "vsandirect", Pmem = "pmem",
-    VsanDiskGroupCreationTypeUnknown = "VsanDiskGroupCreationType_Unknown",
+    /** `allflash` */ Allflash = "allflash", /** `hybrid` */ Hybrid = "hybrid",
+    /** `vsandirect` */ Vsandirect = "vsandirect", /** `pmem` */ Pmem = "pmem",
+    /** `VsanDiskGroupCreationType_Unknown` */ VsanDiskGroupCreationTypeUnknown = "VsanDiskGroupCreationType_Unknown",
 });
 
 enumeration!(
     /// `VimVsanHostDiskMappingCreationType` (`vim.vsan.host.DiskMappingCreationSpec.DiskMappingCreationType`), since vSphere API 6.0.
     VimVsanHostDiskMappingCreationType, 3511, {
-    Hybrid = "hybrid", AllFlash = "allFlash", Vsandirect = "vsandirect", Pmem = "pmem",
-    DiskMappingCreationTypeUnknown = "DiskMappingCreationType_Unknown",
+    /** `hybrid` */ Hybrid = "hybrid", /** `allFlash` */ AllFlash = "allFlash",
+    /** `vsandirect` */ Vsandirect = "vsandirect", /** `pmem` */ Pmem = "pmem",
+    /** `DiskMappingCreationType_Unknown` */ DiskMappingCreationTypeUnknown = "DiskMappingCreationType_Unknown",
 });
 
 enumeration!(
     /// `VimVsanHostTrafficType` (`vim.vsan.host.PortConfigEx.TrafficType`), since vSphere API 6.5.
-    VimVsanHostTrafficType, 3512, { Vsan = "vsan", Witness = "witness", TrafficTypeUnknown = "TrafficType_Unknown" });
+    VimVsanHostTrafficType, 3512, {
+    /** `vsan` */ Vsan = "vsan", /** `witness` */ Witness = "witness",
+    /** `TrafficType_Unknown` */ TrafficTypeUnknown = "TrafficType_Unknown",
+});
 
 enumeration!(
     /// `VimVsanVsanScanObjectsIssueType` (`vim.vsan.VsanScanObjectsIssue.VsanScanObjectsIssueType`), since vSphere API 6.5.
     VimVsanVsanScanObjectsIssueType, 3513, {
-    BrokenChain = "BROKEN_CHAIN", LeakedObject = "LEAKED_OBJECT", Unknown = "UNKNOWN",
+    /** `BROKEN_CHAIN` */ BrokenChain = "BROKEN_CHAIN", /** `LEAKED_OBJECT` */ LeakedObject = "LEAKED_OBJECT",
+    /** `UNKNOWN` */ Unknown = "UNKNOWN",
 });
 
 enumeration!(
     /// `VimVsanVsanVcsaDeploymentPhase` (`vim.vsan.VsanVcsaDeploymentPhase`), since vSphere API 6.5.
     VimVsanVsanVcsaDeploymentPhase, 3514, {
-    Initializing = "initializing", Validation = "validation", Vsanbootstrap = "vsanbootstrap", Ovaunpack = "ovaunpack",
-    Vcsadeploy = "vcsadeploy", Vcconfig = "vcconfig", Done = "done", Failed = "failed",
-    VsanVcsaDeploymentPhaseUnknown = "VsanVcsaDeploymentPhase_Unknown",
+    /** `initializing` */ Initializing = "initializing", /** `validation` */ Validation = "validation",
+    /** `vsanbootstrap` */ Vsanbootstrap = "vsanbootstrap", /** `ovaunpack` */ Ovaunpack = "ovaunpack",
+    /** `vcsadeploy` */ Vcsadeploy = "vcsadeploy", /** `vcconfig` */ Vcconfig = "vcconfig",
+    /** `done` */ Done = "done", /** `failed` */ Failed = "failed",
+    /** `VsanVcsaDeploymentPhase_Unknown` */ VsanVcsaDeploymentPhaseUnknown = "VsanVcsaDeploymentPhase_Unknown",
 });
 
 enumeration!(
     /// `VirtualAppVAppState` (`vim.VirtualApp.VAppState`), since vSphere API 4.0.
     VirtualAppVAppState, 3515, {
-    Started = "started", Stopped = "stopped", Starting = "starting", Stopping = "stopping",
+    /** `started` */ Started = "started", /** `stopped` */ Stopped = "stopped",
+    /** `starting` */ Starting = "starting", /** `stopping` */ Stopping = "stopping",
 });
 
 enumeration!(
     /// `VirtualDeviceConfigSpecChangeMode` (`vim.vm.device.VirtualDeviceSpec.ChangeMode`), since vSphere API 8.0.0.1.
-    VirtualDeviceConfigSpecChangeMode, 3516, { Fail = "fail", Skip = "skip" });
+    VirtualDeviceConfigSpecChangeMode, 3516, { /** `fail` */ Fail = "fail", /** `skip` */ Skip = "skip" });
 
 enumeration!(
     /// `VirtualDeviceConfigSpecFileOperation` (`vim.vm.device.VirtualDeviceSpec.FileOperation`), since vSphere API 2.0.
-    VirtualDeviceConfigSpecFileOperation, 3517, { Create = "create", Destroy = "destroy", Replace = "replace" });
+    VirtualDeviceConfigSpecFileOperation, 3517, {
+    /** `create` */ Create = "create", /** `destroy` */ Destroy = "destroy", /** `replace` */ Replace = "replace",
+});
 
 enumeration!(
     /// `VirtualDeviceConfigSpecOperation` (`vim.vm.device.VirtualDeviceSpec.Operation`), since vSphere API 2.0.
-    VirtualDeviceConfigSpecOperation, 3518, { Add = "add", Remove = "remove", Edit = "edit" });
+    VirtualDeviceConfigSpecOperation, 3518, {
+    /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `edit` */ Edit = "edit",
+});
 
 enumeration!(
     /// `VirtualDeviceConnectInfoMigrateConnectOp` (`vim.vm.device.VirtualDevice.ConnectInfo.MigrateConnectOp`), since vSphere API 6.7.
     VirtualDeviceConnectInfoMigrateConnectOp, 3519, {
-    Connect = "connect", Disconnect = "disconnect", Unset_ = "unset",
+    /** `connect` */ Connect = "connect", /** `disconnect` */ Disconnect = "disconnect",
+    /** `unset` */ Unset_ = "unset",
 });
 
 enumeration!(
     /// `VirtualDeviceConnectInfoStatus` (`vim.vm.device.VirtualDevice.ConnectInfo.Status`), since vSphere API 4.0.
     VirtualDeviceConnectInfoStatus, 3520, {
-    Ok = "ok", RecoverableError = "recoverableError", UnrecoverableError = "unrecoverableError", Untried = "untried",
+    /** `ok` */ Ok = "ok", /** `recoverableError` */ RecoverableError = "recoverableError",
+    /** `unrecoverableError` */ UnrecoverableError = "unrecoverableError", /** `untried` */ Untried = "untried",
 });
 
 enumeration!(
     /// `VirtualDeviceFileExtension` (`vim.vm.device.VirtualDeviceOption.FileBackingOption.FileExtension`), since vSphere API 2.0.
-    VirtualDeviceFileExtension, 3521, { Iso = "iso", Flp = "flp", Vmdk = "vmdk", Dsk = "dsk", Rdm = "rdm" });
+    VirtualDeviceFileExtension, 3521, {
+    /** `iso` */ Iso = "iso", /** `flp` */ Flp = "flp", /** `vmdk` */ Vmdk = "vmdk", /** `dsk` */ Dsk = "dsk",
+    /** `rdm` */ Rdm = "rdm",
+});
 
 enumeration!(
     /// `VirtualDeviceURIBackingOptionDirection` (`vim.vm.device.VirtualDeviceOption.URIBackingOption.Direction`), since vSphere API 4.1.
-    VirtualDeviceURIBackingOptionDirection, 3522, { Server = "server", Client = "client" });
+    VirtualDeviceURIBackingOptionDirection, 3522, {
+    /** `server` */ Server = "server", /** `client` */ Client = "client",
+});
 
 enumeration!(
     /// `VirtualDiskAdapterType` (`vim.VirtualDiskManager.VirtualDiskAdapterType`), since vSphere API 2.5.
-    VirtualDiskAdapterType, 3523, { Ide = "ide", BusLogic = "busLogic", LsiLogic = "lsiLogic" });
+    VirtualDiskAdapterType, 3523, {
+    /** `ide` */ Ide = "ide", /** `busLogic` */ BusLogic = "busLogic", /** `lsiLogic` */ LsiLogic = "lsiLogic",
+});
 
 enumeration!(
     /// `VirtualDiskCompatibilityMode` (`vim.vm.device.VirtualDiskOption.CompatibilityMode`), since vSphere API 2.0.
-    VirtualDiskCompatibilityMode, 3524, { VirtualMode = "virtualMode", PhysicalMode = "physicalMode" });
+    VirtualDiskCompatibilityMode, 3524, {
+    /** `virtualMode` */ VirtualMode = "virtualMode", /** `physicalMode` */ PhysicalMode = "physicalMode",
+});
 
 enumeration!(
     /// `VirtualDiskDeltaDiskFormat` (`vim.vm.device.VirtualDisk.DeltaDiskFormat`), since vSphere API 5.0.
     VirtualDiskDeltaDiskFormat, 3525, {
-    RedoLogFormat = "redoLogFormat", NativeFormat = "nativeFormat", SeSparseFormat = "seSparseFormat",
+    /** `redoLogFormat` */ RedoLogFormat = "redoLogFormat", /** `nativeFormat` */ NativeFormat = "nativeFormat",
+    /** `seSparseFormat` */ SeSparseFormat = "seSparseFormat",
 });
 
 enumeration!(
     /// `VirtualDiskDeltaDiskFormatVariant` (`vim.vm.device.VirtualDisk.DeltaDiskFormatVariant`), since vSphere API 6.0.
     VirtualDiskDeltaDiskFormatVariant, 3526, {
-    VmfsSparseVariant = "vmfsSparseVariant", VsanSparseVariant = "vsanSparseVariant",
+    /** `vmfsSparseVariant` */ VmfsSparseVariant = "vmfsSparseVariant",
+    /** `vsanSparseVariant` */ VsanSparseVariant = "vsanSparseVariant",
 });
 
 enumeration!(
     /// `VirtualDiskDiskChainBrokenIssue` (`vim.vm.device.VirtualDisk.DiskChainBrokenIssue`), since vSphere API 9.1.0.0.
-    VirtualDiskDiskChainBrokenIssue, 3527, { NoIssue = "noIssue", CidMismatch = "cidMismatch" });
+    VirtualDiskDiskChainBrokenIssue, 3527, {
+    /** `noIssue` */ NoIssue = "noIssue", /** `cidMismatch` */ CidMismatch = "cidMismatch",
+});
 
 enumeration!(
     /// `VirtualDiskMode` (`vim.vm.device.VirtualDiskOption.DiskMode`), since vSphere API 2.0.
     VirtualDiskMode, 3528, {
-    Persistent = "persistent", Nonpersistent = "nonpersistent", Undoable = "undoable",
-    IndependentPersistent = "independent_persistent", IndependentNonpersistent = "independent_nonpersistent",
-    Append = "append",
+    /** `persistent` */ Persistent = "persistent", /** `nonpersistent` */ Nonpersistent = "nonpersistent",
+    /** `undoable` */ Undoable = "undoable",
+    /** `independent_persistent` */ IndependentPersistent = "independent_persistent",
+    /** `independent_nonpersistent` */ IndependentNonpersistent = "independent_nonpersistent",
+    /** `append` */ Append = "append",
 });
 
 enumeration!(
     /// `VirtualDiskRuleSpecRuleType` (`vim.storageDrs.VirtualDiskRuleSpec.RuleType`), since vSphere API 6.7.
     VirtualDiskRuleSpecRuleType, 3529, {
-    Affinity = "affinity", AntiAffinity = "antiAffinity", Disabled = "disabled",
+    /** `affinity` */ Affinity = "affinity", /** `antiAffinity` */ AntiAffinity = "antiAffinity",
+    /** `disabled` */ Disabled = "disabled",
 });
 
 enumeration!(
     /// `VirtualDiskSharing` (`vim.vm.device.VirtualDisk.Sharing`), since vSphere API 6.0.
-    VirtualDiskSharing, 3530, { SharingNone = "sharingNone", SharingMultiWriter = "sharingMultiWriter" });
+    VirtualDiskSharing, 3530, {
+    /** `sharingNone` */ SharingNone = "sharingNone",
+    /** `sharingMultiWriter` */ SharingMultiWriter = "sharingMultiWriter",
+});
 
 enumeration!(
     /// `VirtualDiskType` (`vim.VirtualDiskManager.VirtualDiskType`), since vSphere API 2.5.
     VirtualDiskType, 3531, {
-    Preallocated = "preallocated", Thin = "thin", SeSparse = "seSparse", Rdm = "rdm", Rdmp = "rdmp", Raw = "raw",
-    Delta = "delta", Sparse2Gb = "sparse2Gb", Thick2Gb = "thick2Gb", EagerZeroedThick = "eagerZeroedThick",
-    SparseMonolithic = "sparseMonolithic", FlatMonolithic = "flatMonolithic", Thick = "thick",
+    /** `preallocated` */ Preallocated = "preallocated", /** `thin` */ Thin = "thin",
+    /** `seSparse` */ SeSparse = "seSparse", /** `rdm` */ Rdm = "rdm", /** `rdmp` */ Rdmp = "rdmp",
+    /** `raw` */ Raw = "raw", /** `delta` */ Delta = "delta", /** `sparse2Gb` */ Sparse2Gb = "sparse2Gb",
+    /** `thick2Gb` */ Thick2Gb = "thick2Gb", /** `eagerZeroedThick` */ EagerZeroedThick = "eagerZeroedThick",
+    /** `sparseMonolithic` */ SparseMonolithic = "sparseMonolithic",
+    /** `flatMonolithic` */ FlatMonolithic = "flatMonolithic", /** `thick` */ Thick = "thick",
 });
 
 enumeration!(
     /// `VirtualDiskVFlashCacheConfigInfoCacheConsistencyType` (`vim.vm.device.VirtualDisk.VFlashCacheConfigInfo.CacheConsistencyType`), since vSphere API 5.5.
-    VirtualDiskVFlashCacheConfigInfoCacheConsistencyType, 3532, { Strong = "strong", Weak = "weak" });
+    VirtualDiskVFlashCacheConfigInfoCacheConsistencyType, 3532, {
+    /** `strong` */ Strong = "strong", /** `weak` */ Weak = "weak",
+});
 
 enumeration!(
     /// `VirtualDiskVFlashCacheConfigInfoCacheMode` (`vim.vm.device.VirtualDisk.VFlashCacheConfigInfo.CacheMode`), since vSphere API 5.5.
-    VirtualDiskVFlashCacheConfigInfoCacheMode, 3533, { WriteThru = "write_thru", WriteBack = "write_back" });
+    VirtualDiskVFlashCacheConfigInfoCacheMode, 3533, {
+    /** `write_thru` */ WriteThru = "write_thru", /** `write_back` */ WriteBack = "write_back",
+});
 
 enumeration!(
     /// `VirtualEthernetCardLegacyNetworkDeviceName` (`vim.vm.device.VirtualEthernetCardOption.LegacyNetworkBackingOption.LegacyNetworkDeviceName`), since vSphere API 2.0.
-    VirtualEthernetCardLegacyNetworkDeviceName, 3534, { Bridged = "bridged", Nat = "nat", Hostonly = "hostonly" });
+    VirtualEthernetCardLegacyNetworkDeviceName, 3534, {
+    /** `bridged` */ Bridged = "bridged", /** `nat` */ Nat = "nat", /** `hostonly` */ Hostonly = "hostonly",
+});
 
 enumeration!(
     /// `VirtualEthernetCardMacType` (`vim.vm.device.VirtualEthernetCardOption.MacTypes`), since vSphere API 2.0.
-    VirtualEthernetCardMacType, 3535, { Manual = "manual", Generated = "generated", Assigned = "assigned" });
+    VirtualEthernetCardMacType, 3535, {
+    /** `manual` */ Manual = "manual", /** `generated` */ Generated = "generated",
+    /** `assigned` */ Assigned = "assigned",
+});
 
 enumeration!(
     /// `VirtualHardwareMotherboardLayout` (`vim.vm.VirtualHardware.MotherboardLayout`), since vSphere API 8.0.0.1.
     VirtualHardwareMotherboardLayout, 3536, {
-    I440bxHostBridge = "i440bxHostBridge", AcpiHostBridges = "acpiHostBridges",
+    /** `i440bxHostBridge` */ I440bxHostBridge = "i440bxHostBridge",
+    /** `acpiHostBridges` */ AcpiHostBridges = "acpiHostBridges",
 });
 
 enumeration!(
     /// `VirtualMachineAppHeartbeatStatusType` (`vim.VirtualMachine.AppHeartbeatStatusType`), since vSphere API 4.1.
     VirtualMachineAppHeartbeatStatusType, 3537, {
-    AppStatusGray = "appStatusGray", AppStatusGreen = "appStatusGreen", AppStatusRed = "appStatusRed",
+    /** `appStatusGray` */ AppStatusGray = "appStatusGray", /** `appStatusGreen` */ AppStatusGreen = "appStatusGreen",
+    /** `appStatusRed` */ AppStatusRed = "appStatusRed",
 });
 
 enumeration!(
     /// `VirtualMachineBootOptionsNetworkBootProtocolType` (`vim.vm.BootOptions.NetworkBootProtocolType`), since vSphere API 6.0.
-    VirtualMachineBootOptionsNetworkBootProtocolType, 3538, { Ipv4 = "ipv4", Ipv6 = "ipv6" });
+    VirtualMachineBootOptionsNetworkBootProtocolType, 3538, {
+    /** `ipv4` */ Ipv4 = "ipv4", /** `ipv6` */ Ipv6 = "ipv6",
+});
 
 enumeration!(
     /// `VirtualMachineCertThumbprintHashAlgorithm` (`vim.vm.CertThumbprint.HashAlgorithm`), since vSphere API 7.0.3.1.
-    VirtualMachineCertThumbprintHashAlgorithm, 3539, { Sha256 = "sha256" });
+    VirtualMachineCertThumbprintHashAlgorithm, 3539, { /** `sha256` */ Sha256 = "sha256" });
 
 enumeration!(
     /// `VirtualMachineCloneSpecTpmProvisionPolicy` (`vim.vm.CloneSpec.TpmProvisionPolicy`), since vSphere API 8.0.0.1.
-    VirtualMachineCloneSpecTpmProvisionPolicy, 3540, { Copy = "copy", Replace = "replace" });
+    VirtualMachineCloneSpecTpmProvisionPolicy, 3540, {
+    /** `copy` */ Copy = "copy", /** `replace` */ Replace = "replace",
+});
 
 enumeration!(
     /// `VirtualMachineConfigInfoNpivWwnType` (`vim.vm.ConfigInfo.NpivWwnType`), since vSphere API 2.5.
-    VirtualMachineConfigInfoNpivWwnType, 3541, { Vc = "vc", Host = "host", External = "external" });
+    VirtualMachineConfigInfoNpivWwnType, 3541, {
+    /** `vc` */ Vc = "vc", /** `host` */ Host = "host", /** `external` */ External = "external",
+});
 
 enumeration!(
     /// `VirtualMachineConfigInfoSwapPlacementType` (`vim.vm.ConfigInfo.SwapPlacementType`), since vSphere API 2.5.
     VirtualMachineConfigInfoSwapPlacementType, 3542, {
-    Inherit = "inherit", VmDirectory = "vmDirectory", HostLocal = "hostLocal",
+    /** `inherit` */ Inherit = "inherit", /** `vmDirectory` */ VmDirectory = "vmDirectory",
+    /** `hostLocal` */ HostLocal = "hostLocal",
 });
 
 enumeration!(
     /// `VirtualMachineConfigSpecEncryptedFtModes` (`vim.vm.ConfigSpec.EncryptedFtModes`), since vSphere API 7.0.2.0.
     VirtualMachineConfigSpecEncryptedFtModes, 3543, {
-    FtEncryptionDisabled = "ftEncryptionDisabled", FtEncryptionOpportunistic = "ftEncryptionOpportunistic",
-    FtEncryptionRequired = "ftEncryptionRequired",
+    /** `ftEncryptionDisabled` */ FtEncryptionDisabled = "ftEncryptionDisabled",
+    /** `ftEncryptionOpportunistic` */ FtEncryptionOpportunistic = "ftEncryptionOpportunistic",
+    /** `ftEncryptionRequired` */ FtEncryptionRequired = "ftEncryptionRequired",
 });
 
 enumeration!(
     /// `VirtualMachineConfigSpecEncryptedVMotionModes` (`vim.vm.ConfigSpec.EncryptedVMotionModes`), since vSphere API 6.5.
     VirtualMachineConfigSpecEncryptedVMotionModes, 3544, {
-    Disabled = "disabled", Opportunistic = "opportunistic", Required = "required",
+    /** `disabled` */ Disabled = "disabled", /** `opportunistic` */ Opportunistic = "opportunistic",
+    /** `required` */ Required = "required",
 });
 
 enumeration!(
     /// `VirtualMachineConfigSpecNpivWwnOp` (`vim.vm.ConfigSpec.NpivWwnOp`), since vSphere API 2.5.
     VirtualMachineConfigSpecNpivWwnOp, 3545, {
-    Generate = "generate", Set = "set", Remove = "remove", Extend = "extend",
+    /** `generate` */ Generate = "generate", /** `set` */ Set = "set", /** `remove` */ Remove = "remove",
+    /** `extend` */ Extend = "extend",
 });
 
 enumeration!(
     /// `VirtualMachineConnectionState` (`vim.VirtualMachine.ConnectionState`), since vSphere API 2.0.
     VirtualMachineConnectionState, 3546, {
-    Connected = "connected", Disconnected = "disconnected", Orphaned = "orphaned", Inaccessible = "inaccessible",
-    Invalid = "invalid",
+    /** `connected` */ Connected = "connected", /** `disconnected` */ Disconnected = "disconnected",
+    /** `orphaned` */ Orphaned = "orphaned", /** `inaccessible` */ Inaccessible = "inaccessible",
+    /** `invalid` */ Invalid = "invalid",
 });
 
 enumeration!(
     /// `VirtualMachineCryptoState` (`vim.VirtualMachine.CryptoState`), since vSphere API 6.7.
-    VirtualMachineCryptoState, 3547, { Unlocked = "unlocked", Locked = "locked" });
+    VirtualMachineCryptoState, 3547, { /** `unlocked` */ Unlocked = "unlocked", /** `locked` */ Locked = "locked" });
 
 enumeration!(
     /// `VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonOther` (`vim.vm.DeviceRuntimeInfo.VirtualEthernetCardRuntimeState.VmDirectPathGen2InactiveReasonOther`), since vSphere API 4.1.
     VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonOther, 3548, {
-    VmNptIncompatibleHost = "vmNptIncompatibleHost", VmNptIncompatibleNetwork = "vmNptIncompatibleNetwork",
+    /** `vmNptIncompatibleHost` */ VmNptIncompatibleHost = "vmNptIncompatibleHost",
+    /** `vmNptIncompatibleNetwork` */ VmNptIncompatibleNetwork = "vmNptIncompatibleNetwork",
 });
 
 enumeration!(
     /// `VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonVm` (`vim.vm.DeviceRuntimeInfo.VirtualEthernetCardRuntimeState.VmDirectPathGen2InactiveReasonVm`), since vSphere API 4.1.
     VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonVm, 3549, {
-    VmNptIncompatibleGuest = "vmNptIncompatibleGuest", VmNptIncompatibleGuestDriver = "vmNptIncompatibleGuestDriver",
-    VmNptIncompatibleAdapterType = "vmNptIncompatibleAdapterType",
-    VmNptDisabledOrDisconnectedAdapter = "vmNptDisabledOrDisconnectedAdapter",
-    VmNptIncompatibleAdapterFeatures = "vmNptIncompatibleAdapterFeatures",
-    VmNptIncompatibleBackingType = "vmNptIncompatibleBackingType",
-    VmNptInsufficientMemoryReservation = "vmNptInsufficientMemoryReservation",
-    VmNptFaultToleranceOrRecordReplayConfigured = "vmNptFaultToleranceOrRecordReplayConfigured",
-    VmNptConflictingIoChainConfigured = "vmNptConflictingIOChainConfigured", VmNptMonitorBlocks = "vmNptMonitorBlocks",
-    VmNptConflictingOperationInProgress = "vmNptConflictingOperationInProgress",
-    VmNptRuntimeError = "vmNptRuntimeError", VmNptOutOfIntrVector = "vmNptOutOfIntrVector",
-    VmNptVmciActive = "vmNptVMCIActive",
+    /** `vmNptIncompatibleGuest` */ VmNptIncompatibleGuest = "vmNptIncompatibleGuest",
+    /** `vmNptIncompatibleGuestDriver` */ VmNptIncompatibleGuestDriver = "vmNptIncompatibleGuestDriver",
+    /** `vmNptIncompatibleAdapterType` */ VmNptIncompatibleAdapterType = "vmNptIncompatibleAdapterType",
+    /** `vmNptDisabledOrDisconnectedAdapter` */ VmNptDisabledOrDisconnectedAdapter = "vmNptDisabledOrDisconnectedAdapter",
+    /** `vmNptIncompatibleAdapterFeatures` */ VmNptIncompatibleAdapterFeatures = "vmNptIncompatibleAdapterFeatures",
+    /** `vmNptIncompatibleBackingType` */ VmNptIncompatibleBackingType = "vmNptIncompatibleBackingType",
+    /** `vmNptInsufficientMemoryReservation` */ VmNptInsufficientMemoryReservation = "vmNptInsufficientMemoryReservation",
+    /** `vmNptFaultToleranceOrRecordReplayConfigured` */ VmNptFaultToleranceOrRecordReplayConfigured = "vmNptFaultToleranceOrRecordReplayConfigured",
+    /** `vmNptConflictingIOChainConfigured` */ VmNptConflictingIoChainConfigured = "vmNptConflictingIOChainConfigured",
+    /** `vmNptMonitorBlocks` */ VmNptMonitorBlocks = "vmNptMonitorBlocks",
+    /** `vmNptConflictingOperationInProgress` */ VmNptConflictingOperationInProgress = "vmNptConflictingOperationInProgress",
+    /** `vmNptRuntimeError` */ VmNptRuntimeError = "vmNptRuntimeError",
+    /** `vmNptOutOfIntrVector` */ VmNptOutOfIntrVector = "vmNptOutOfIntrVector",
+    /** `vmNptVMCIActive` */ VmNptVmciActive = "vmNptVMCIActive",
 });
 
 enumeration!(
     /// `VirtualMachineFaultToleranceState` (`vim.VirtualMachine.FaultToleranceState`), since vSphere API 4.0.
     VirtualMachineFaultToleranceState, 3550, {
-    NotConfigured = "notConfigured", Disabled = "disabled", Enabled = "enabled", NeedSecondary = "needSecondary",
-    Starting = "starting", Running = "running",
+    /** `notConfigured` */ NotConfigured = "notConfigured", /** `disabled` */ Disabled = "disabled",
+    /** `enabled` */ Enabled = "enabled", /** `needSecondary` */ NeedSecondary = "needSecondary",
+    /** `starting` */ Starting = "starting", /** `running` */ Running = "running",
 });
 
 enumeration!(
     /// `VirtualMachineFaultToleranceType` (`vim.VirtualMachine.FaultToleranceType`), since vSphere API 6.0.
     VirtualMachineFaultToleranceType, 3551, {
-    Unset_ = "unset", RecordReplay = "recordReplay", Checkpointing = "checkpointing",
+    /** `unset` */ Unset_ = "unset", /** `recordReplay` */ RecordReplay = "recordReplay",
+    /** `checkpointing` */ Checkpointing = "checkpointing",
 });
 
 enumeration!(
     /// `VirtualMachineFileLayoutExFileType` (`vim.vm.FileLayoutEx.FileType`), since vSphere API 4.0.
     VirtualMachineFileLayoutExFileType, 3552, {
-    Config = "config", ExtendedConfig = "extendedConfig", DiskDescriptor = "diskDescriptor", DiskExtent = "diskExtent",
-    DigestDescriptor = "digestDescriptor", DigestExtent = "digestExtent",
-    DiskReplicationState = "diskReplicationState", Log = "log", Stat = "stat", NamespaceData = "namespaceData",
-    DataSetsDiskModeStore = "dataSetsDiskModeStore", DataSetsVmModeStore = "dataSetsVmModeStore", Nvram = "nvram",
-    SnapshotData = "snapshotData", SnapshotMemory = "snapshotMemory", SnapshotList = "snapshotList",
-    SnapshotManifestList = "snapshotManifestList", Suspend = "suspend", SuspendMemory = "suspendMemory", Swap = "swap",
-    Uwswap = "uwswap", Core = "core", Screenshot = "screenshot", FtMetadata = "ftMetadata",
-    GuestCustomization = "guestCustomization",
+    /** `config` */ Config = "config", /** `extendedConfig` */ ExtendedConfig = "extendedConfig",
+    /** `diskDescriptor` */ DiskDescriptor = "diskDescriptor", /** `diskExtent` */ DiskExtent = "diskExtent",
+    /** `digestDescriptor` */ DigestDescriptor = "digestDescriptor",
+    /** `digestExtent` */ DigestExtent = "digestExtent",
+    /** `diskReplicationState` */ DiskReplicationState = "diskReplicationState", /** `log` */ Log = "log",
+    /** `stat` */ Stat = "stat", /** `namespaceData` */ NamespaceData = "namespaceData",
+    /** `dataSetsDiskModeStore` */ DataSetsDiskModeStore = "dataSetsDiskModeStore",
+    /** `dataSetsVmModeStore` */ DataSetsVmModeStore = "dataSetsVmModeStore", /** `nvram` */ Nvram = "nvram",
+    /** `snapshotData` */ SnapshotData = "snapshotData", /** `snapshotMemory` */ SnapshotMemory = "snapshotMemory",
+    /** `snapshotList` */ SnapshotList = "snapshotList",
+    /** `snapshotManifestList` */ SnapshotManifestList = "snapshotManifestList", /** `suspend` */ Suspend = "suspend",
+    /** `suspendMemory` */ SuspendMemory = "suspendMemory", /** `swap` */ Swap = "swap",
+    /** `uwswap` */ Uwswap = "uwswap", /** `core` */ Core = "core", /** `screenshot` */ Screenshot = "screenshot",
+    /** `ftMetadata` */ FtMetadata = "ftMetadata",
+    /** `guestCustomization` */ GuestCustomization = "guestCustomization",
 });
 
 enumeration!(
     /// `VirtualMachineFlagInfoMonitorType` (`vim.vm.FlagInfo.MonitorType`), since vSphere API 2.5.
-    VirtualMachineFlagInfoMonitorType, 3553, { Release = "release", Debug = "debug", Stats = "stats" });
+    VirtualMachineFlagInfoMonitorType, 3553, {
+    /** `release` */ Release = "release", /** `debug` */ Debug = "debug", /** `stats` */ Stats = "stats",
+});
 
 enumeration!(
     /// `VirtualMachineFlagInfoVirtualExecUsage` (`vim.vm.FlagInfo.VirtualExecUsage`), since vSphere API 4.0.
-    VirtualMachineFlagInfoVirtualExecUsage, 3554, { HvAuto = "hvAuto", HvOn = "hvOn", HvOff = "hvOff" });
+    VirtualMachineFlagInfoVirtualExecUsage, 3554, {
+    /** `hvAuto` */ HvAuto = "hvAuto", /** `hvOn` */ HvOn = "hvOn", /** `hvOff` */ HvOff = "hvOff",
+});
 
 enumeration!(
     /// `VirtualMachineFlagInfoVirtualMmuUsage` (`vim.vm.FlagInfo.VirtualMmuUsage`), since vSphere API 2.5.
-    VirtualMachineFlagInfoVirtualMmuUsage, 3555, { Automatic = "automatic", On = "on", Off = "off" });
+    VirtualMachineFlagInfoVirtualMmuUsage, 3555, {
+    /** `automatic` */ Automatic = "automatic", /** `on` */ On = "on", /** `off` */ Off = "off",
+});
 
 enumeration!(
     /// `VirtualMachineForkConfigInfoChildType` (`vim.vm.ForkConfigInfo.ChildType`), since vSphere API 6.0.
     VirtualMachineForkConfigInfoChildType, 3556, {
-    None = "none", Persistent = "persistent", Nonpersistent = "nonpersistent",
+    /** `none` */ None = "none", /** `persistent` */ Persistent = "persistent",
+    /** `nonpersistent` */ Nonpersistent = "nonpersistent",
 });
 
 enumeration!(
     /// `VirtualMachineGuestArchitecture` (`vim.vm.GuestOsDescriptor.GuestArchitecture`), since vSphere API 9.1.0.0.
-    VirtualMachineGuestArchitecture, 3557, { X86 = "x86", Arm = "arm" });
+    VirtualMachineGuestArchitecture, 3557, { /** `x86` */ X86 = "x86", /** `arm` */ Arm = "arm" });
 
 enumeration!(
     /// `VirtualMachineGuestOsFamily` (`vim.vm.GuestOsDescriptor.GuestOsFamily`), since vSphere API 2.0.
     VirtualMachineGuestOsFamily, 3558, {
-    WindowsGuest = "windowsGuest", LinuxGuest = "linuxGuest", NetwareGuest = "netwareGuest",
-    SolarisGuest = "solarisGuest", DarwinGuestFamily = "darwinGuestFamily", OtherGuestFamily = "otherGuestFamily",
+    /** `windowsGuest` */ WindowsGuest = "windowsGuest", /** `linuxGuest` */ LinuxGuest = "linuxGuest",
+    /** `netwareGuest` */ NetwareGuest = "netwareGuest", /** `solarisGuest` */ SolarisGuest = "solarisGuest",
+    /** `darwinGuestFamily` */ DarwinGuestFamily = "darwinGuestFamily",
+    /** `otherGuestFamily` */ OtherGuestFamily = "otherGuestFamily",
 });
 
 enumeration!(
     /// `VirtualMachineGuestOsIdentifier` (`vim.vm.GuestOsDescriptor.GuestOsIdentifier`), since vSphere API 2.0.
     VirtualMachineGuestOsIdentifier, 3559, {
-    DosGuest = "dosGuest", Win31Guest = "win31Guest", Win95Guest = "win95Guest", Win98Guest = "win98Guest",
-    WinMeGuest = "winMeGuest", WinNtGuest = "winNTGuest", Win2000ProGuest = "win2000ProGuest",
-    Win2000ServGuest = "win2000ServGuest", Win2000AdvServGuest = "win2000AdvServGuest",
-    WinXpHomeGuest = "winXPHomeGuest", WinXpProGuest = "winXPProGuest", WinXpPro64Guest = "winXPPro64Guest",
-    WinNetWebGuest = "winNetWebGuest", WinNetStandardGuest = "winNetStandardGuest",
-    WinNetEnterpriseGuest = "winNetEnterpriseGuest", WinNetDatacenterGuest = "winNetDatacenterGuest",
-    WinNetBusinessGuest = "winNetBusinessGuest", WinNetStandard64Guest = "winNetStandard64Guest",
-    WinNetEnterprise64Guest = "winNetEnterprise64Guest", WinLonghornGuest = "winLonghornGuest",
-    WinLonghorn64Guest = "winLonghorn64Guest", WinNetDatacenter64Guest = "winNetDatacenter64Guest",
-    WinVistaGuest = "winVistaGuest", WinVista64Guest = "winVista64Guest", Windows7Guest = "windows7Guest",
-    Windows7_64Guest = "windows7_64Guest", Windows7Server64Guest = "windows7Server64Guest",
-    Windows8Guest = "windows8Guest", Windows8_64Guest = "windows8_64Guest",
-    Windows8Server64Guest = "windows8Server64Guest", Windows9Guest = "windows9Guest",
-    Windows9_64Guest = "windows9_64Guest", Windows9Server64Guest = "windows9Server64Guest",
-    Windows11_64Guest = "windows11_64Guest", Windows12_64Guest = "windows12_64Guest",
-    WindowsHypervGuest = "windowsHyperVGuest", Windows2019srv64Guest = "windows2019srv_64Guest",
-    Windows2019srvNext64Guest = "windows2019srvNext_64Guest", Windows2022srvNext64Guest = "windows2022srvNext_64Guest",
-    FreebsdGuest = "freebsdGuest", Freebsd64Guest = "freebsd64Guest", Freebsd11Guest = "freebsd11Guest",
-    Freebsd11_64Guest = "freebsd11_64Guest", Freebsd12Guest = "freebsd12Guest",
-    Freebsd12_64Guest = "freebsd12_64Guest", Freebsd13Guest = "freebsd13Guest",
-    Freebsd13_64Guest = "freebsd13_64Guest", Freebsd14Guest = "freebsd14Guest",
-    Freebsd14_64Guest = "freebsd14_64Guest", Freebsd15Guest = "freebsd15Guest",
-    Freebsd15_64Guest = "freebsd15_64Guest", RedhatGuest = "redhatGuest", Rhel2Guest = "rhel2Guest",
-    Rhel3Guest = "rhel3Guest", Rhel3_64Guest = "rhel3_64Guest", Rhel4Guest = "rhel4Guest",
-    Rhel4_64Guest = "rhel4_64Guest", Rhel5Guest = "rhel5Guest", Rhel5_64Guest = "rhel5_64Guest",
-    Rhel6Guest = "rhel6Guest", Rhel6_64Guest = "rhel6_64Guest", Rhel7Guest = "rhel7Guest",
-    Rhel7_64Guest = "rhel7_64Guest", Rhel8_64Guest = "rhel8_64Guest", Rhel9_64Guest = "rhel9_64Guest",
-    Rhel10_64Guest = "rhel10_64Guest", CentosGuest = "centosGuest", Centos64Guest = "centos64Guest",
-    Centos6Guest = "centos6Guest", Centos6_64Guest = "centos6_64Guest", Centos7Guest = "centos7Guest",
-    Centos7_64Guest = "centos7_64Guest", Centos8_64Guest = "centos8_64Guest", Centos9_64Guest = "centos9_64Guest",
-    OracleLinuxGuest = "oracleLinuxGuest", OracleLinux64Guest = "oracleLinux64Guest",
-    OracleLinux6Guest = "oracleLinux6Guest", OracleLinux6_64Guest = "oracleLinux6_64Guest",
-    OracleLinux7Guest = "oracleLinux7Guest", OracleLinux7_64Guest = "oracleLinux7_64Guest",
-    OracleLinux8_64Guest = "oracleLinux8_64Guest", OracleLinux9_64Guest = "oracleLinux9_64Guest",
-    OracleLinux10_64Guest = "oracleLinux10_64Guest", SuseGuest = "suseGuest", Suse64Guest = "suse64Guest",
-    SlesGuest = "slesGuest", Sles64Guest = "sles64Guest", Sles10Guest = "sles10Guest",
-    Sles10_64Guest = "sles10_64Guest", Sles11Guest = "sles11Guest", Sles11_64Guest = "sles11_64Guest",
-    Sles12Guest = "sles12Guest", Sles12_64Guest = "sles12_64Guest", Sles15_64Guest = "sles15_64Guest",
-    Sles16_64Guest = "sles16_64Guest", Nld9Guest = "nld9Guest", OesGuest = "oesGuest", SjdsGuest = "sjdsGuest",
-    MandrakeGuest = "mandrakeGuest", MandrivaGuest = "mandrivaGuest", Mandriva64Guest = "mandriva64Guest",
-    TurboLinuxGuest = "turboLinuxGuest", TurboLinux64Guest = "turboLinux64Guest", UbuntuGuest = "ubuntuGuest",
-    Ubuntu64Guest = "ubuntu64Guest", Debian4Guest = "debian4Guest", Debian4_64Guest = "debian4_64Guest",
-    Debian5Guest = "debian5Guest", Debian5_64Guest = "debian5_64Guest", Debian6Guest = "debian6Guest",
-    Debian6_64Guest = "debian6_64Guest", Debian7Guest = "debian7Guest", Debian7_64Guest = "debian7_64Guest",
-    Debian8Guest = "debian8Guest", Debian8_64Guest = "debian8_64Guest", Debian9Guest = "debian9Guest",
-    Debian9_64Guest = "debian9_64Guest", Debian10Guest = "debian10Guest", Debian10_64Guest = "debian10_64Guest",
-    Debian11Guest = "debian11Guest", Debian11_64Guest = "debian11_64Guest", Debian12Guest = "debian12Guest",
-    Debian12_64Guest = "debian12_64Guest", Debian13Guest = "debian13Guest", Debian13_64Guest = "debian13_64Guest",
-    Asianux3Guest = "asianux3Guest", Asianux3_64Guest = "asianux3_64Guest", Asianux4Guest = "asianux4Guest",
-    Asianux4_64Guest = "asianux4_64Guest", Asianux5_64Guest = "asianux5_64Guest",
-    Asianux7_64Guest = "asianux7_64Guest", Asianux8_64Guest = "asianux8_64Guest",
-    Asianux9_64Guest = "asianux9_64Guest", Miraclelinux64Guest = "miraclelinux_64Guest",
-    Pardus64Guest = "pardus_64Guest", OpensuseGuest = "opensuseGuest", Opensuse64Guest = "opensuse64Guest",
-    FedoraGuest = "fedoraGuest", Fedora64Guest = "fedora64Guest", Coreos64Guest = "coreos64Guest",
-    VmwarePhoton64Guest = "vmwarePhoton64Guest", Other24xLinuxGuest = "other24xLinuxGuest",
-    Other26xLinuxGuest = "other26xLinuxGuest", OtherLinuxGuest = "otherLinuxGuest",
-    Other3xLinuxGuest = "other3xLinuxGuest", Other4xLinuxGuest = "other4xLinuxGuest",
-    Other5xLinuxGuest = "other5xLinuxGuest", Other6xLinuxGuest = "other6xLinuxGuest",
-    Other7xLinuxGuest = "other7xLinuxGuest", GenericLinuxGuest = "genericLinuxGuest",
-    Other24xLinux64Guest = "other24xLinux64Guest", Other26xLinux64Guest = "other26xLinux64Guest",
-    Other3xLinux64Guest = "other3xLinux64Guest", Other4xLinux64Guest = "other4xLinux64Guest",
-    Other5xLinux64Guest = "other5xLinux64Guest", Other6xLinux64Guest = "other6xLinux64Guest",
-    Other7xLinux64Guest = "other7xLinux64Guest", OtherLinux64Guest = "otherLinux64Guest",
-    Solaris6Guest = "solaris6Guest", Solaris7Guest = "solaris7Guest", Solaris8Guest = "solaris8Guest",
-    Solaris9Guest = "solaris9Guest", Solaris10Guest = "solaris10Guest", Solaris10_64Guest = "solaris10_64Guest",
-    Solaris11_64Guest = "solaris11_64Guest", Fusionos64Guest = "fusionos_64Guest",
-    Prolinux64Guest = "prolinux_64Guest", Kylinlinux64Guest = "kylinlinux_64Guest", Flatcar64Guest = "flatcar_64Guest",
-    Os2Guest = "os2Guest", EComStationGuest = "eComStationGuest", EComStation2Guest = "eComStation2Guest",
-    Netware4Guest = "netware4Guest", Netware5Guest = "netware5Guest", Netware6Guest = "netware6Guest",
-    OpenServer5Guest = "openServer5Guest", OpenServer6Guest = "openServer6Guest", UnixWare7Guest = "unixWare7Guest",
-    DarwinGuest = "darwinGuest", Darwin64Guest = "darwin64Guest", Darwin10Guest = "darwin10Guest",
-    Darwin10_64Guest = "darwin10_64Guest", Darwin11Guest = "darwin11Guest", Darwin11_64Guest = "darwin11_64Guest",
-    Darwin12_64Guest = "darwin12_64Guest", Darwin13_64Guest = "darwin13_64Guest",
-    Darwin14_64Guest = "darwin14_64Guest", Darwin15_64Guest = "darwin15_64Guest",
-    Darwin16_64Guest = "darwin16_64Guest", Darwin17_64Guest = "darwin17_64Guest",
-    Darwin18_64Guest = "darwin18_64Guest", Darwin19_64Guest = "darwin19_64Guest",
-    Darwin20_64Guest = "darwin20_64Guest", Darwin21_64Guest = "darwin21_64Guest",
-    Darwin22_64Guest = "darwin22_64Guest", Darwin23_64Guest = "darwin23_64Guest", VmkernelGuest = "vmkernelGuest",
-    Vmkernel5Guest = "vmkernel5Guest", Vmkernel6Guest = "vmkernel6Guest", Vmkernel65Guest = "vmkernel65Guest",
-    Vmkernel7Guest = "vmkernel7Guest", Vmkernel8Guest = "vmkernel8Guest", Vmkernel9Guest = "vmkernel9Guest",
-    Amazonlinux2_64Guest = "amazonlinux2_64Guest", Amazonlinux3_64Guest = "amazonlinux3_64Guest",
-    CrxPod1Guest = "crxPod1Guest", CrxSys1Guest = "crxSys1Guest", Rockylinux64Guest = "rockylinux_64Guest",
-    Almalinux64Guest = "almalinux_64Guest", OtherGuest = "otherGuest", OtherGuest64 = "otherGuest64",
+    /** `dosGuest` */ DosGuest = "dosGuest", /** `win31Guest` */ Win31Guest = "win31Guest",
+    /** `win95Guest` */ Win95Guest = "win95Guest", /** `win98Guest` */ Win98Guest = "win98Guest",
+    /** `winMeGuest` */ WinMeGuest = "winMeGuest", /** `winNTGuest` */ WinNtGuest = "winNTGuest",
+    /** `win2000ProGuest` */ Win2000ProGuest = "win2000ProGuest",
+    /** `win2000ServGuest` */ Win2000ServGuest = "win2000ServGuest",
+    /** `win2000AdvServGuest` */ Win2000AdvServGuest = "win2000AdvServGuest",
+    /** `winXPHomeGuest` */ WinXpHomeGuest = "winXPHomeGuest", /** `winXPProGuest` */ WinXpProGuest = "winXPProGuest",
+    /** `winXPPro64Guest` */ WinXpPro64Guest = "winXPPro64Guest",
+    /** `winNetWebGuest` */ WinNetWebGuest = "winNetWebGuest",
+    /** `winNetStandardGuest` */ WinNetStandardGuest = "winNetStandardGuest",
+    /** `winNetEnterpriseGuest` */ WinNetEnterpriseGuest = "winNetEnterpriseGuest",
+    /** `winNetDatacenterGuest` */ WinNetDatacenterGuest = "winNetDatacenterGuest",
+    /** `winNetBusinessGuest` */ WinNetBusinessGuest = "winNetBusinessGuest",
+    /** `winNetStandard64Guest` */ WinNetStandard64Guest = "winNetStandard64Guest",
+    /** `winNetEnterprise64Guest` */ WinNetEnterprise64Guest = "winNetEnterprise64Guest",
+    /** `winLonghornGuest` */ WinLonghornGuest = "winLonghornGuest",
+    /** `winLonghorn64Guest` */ WinLonghorn64Guest = "winLonghorn64Guest",
+    /** `winNetDatacenter64Guest` */ WinNetDatacenter64Guest = "winNetDatacenter64Guest",
+    /** `winVistaGuest` */ WinVistaGuest = "winVistaGuest",
+    /** `winVista64Guest` */ WinVista64Guest = "winVista64Guest",
+    /** `windows7Guest` */ Windows7Guest = "windows7Guest",
+    /** `windows7_64Guest` */ Windows7_64Guest = "windows7_64Guest",
+    /** `windows7Server64Guest` */ Windows7Server64Guest = "windows7Server64Guest",
+    /** `windows8Guest` */ Windows8Guest = "windows8Guest",
+    /** `windows8_64Guest` */ Windows8_64Guest = "windows8_64Guest",
+    /** `windows8Server64Guest` */ Windows8Server64Guest = "windows8Server64Guest",
+    /** `windows9Guest` */ Windows9Guest = "windows9Guest",
+    /** `windows9_64Guest` */ Windows9_64Guest = "windows9_64Guest",
+    /** `windows9Server64Guest` */ Windows9Server64Guest = "windows9Server64Guest",
+    /** `windows11_64Guest` */ Windows11_64Guest = "windows11_64Guest",
+    /** `windows12_64Guest` */ Windows12_64Guest = "windows12_64Guest",
+    /** `windowsHyperVGuest` */ WindowsHypervGuest = "windowsHyperVGuest",
+    /** `windows2019srv_64Guest` */ Windows2019srv64Guest = "windows2019srv_64Guest",
+    /** `windows2019srvNext_64Guest` */ Windows2019srvNext64Guest = "windows2019srvNext_64Guest",
+    /** `windows2022srvNext_64Guest` */ Windows2022srvNext64Guest = "windows2022srvNext_64Guest",
+    /** `freebsdGuest` */ FreebsdGuest = "freebsdGuest", /** `freebsd64Guest` */ Freebsd64Guest = "freebsd64Guest",
+    /** `freebsd11Guest` */ Freebsd11Guest = "freebsd11Guest",
+    /** `freebsd11_64Guest` */ Freebsd11_64Guest = "freebsd11_64Guest",
+    /** `freebsd12Guest` */ Freebsd12Guest = "freebsd12Guest",
+    /** `freebsd12_64Guest` */ Freebsd12_64Guest = "freebsd12_64Guest",
+    /** `freebsd13Guest` */ Freebsd13Guest = "freebsd13Guest",
+    /** `freebsd13_64Guest` */ Freebsd13_64Guest = "freebsd13_64Guest",
+    /** `freebsd14Guest` */ Freebsd14Guest = "freebsd14Guest",
+    /** `freebsd14_64Guest` */ Freebsd14_64Guest = "freebsd14_64Guest",
+    /** `freebsd15Guest` */ Freebsd15Guest = "freebsd15Guest",
+    /** `freebsd15_64Guest` */ Freebsd15_64Guest = "freebsd15_64Guest",
+    /** `redhatGuest` */ RedhatGuest = "redhatGuest", /** `rhel2Guest` */ Rhel2Guest = "rhel2Guest",
+    /** `rhel3Guest` */ Rhel3Guest = "rhel3Guest", /** `rhel3_64Guest` */ Rhel3_64Guest = "rhel3_64Guest",
+    /** `rhel4Guest` */ Rhel4Guest = "rhel4Guest", /** `rhel4_64Guest` */ Rhel4_64Guest = "rhel4_64Guest",
+    /** `rhel5Guest` */ Rhel5Guest = "rhel5Guest", /** `rhel5_64Guest` */ Rhel5_64Guest = "rhel5_64Guest",
+    /** `rhel6Guest` */ Rhel6Guest = "rhel6Guest", /** `rhel6_64Guest` */ Rhel6_64Guest = "rhel6_64Guest",
+    /** `rhel7Guest` */ Rhel7Guest = "rhel7Guest", /** `rhel7_64Guest` */ Rhel7_64Guest = "rhel7_64Guest",
+    /** `rhel8_64Guest` */ Rhel8_64Guest = "rhel8_64Guest", /** `rhel9_64Guest` */ Rhel9_64Guest = "rhel9_64Guest",
+    /** `rhel10_64Guest` */ Rhel10_64Guest = "rhel10_64Guest", /** `centosGuest` */ CentosGuest = "centosGuest",
+    /** `centos64Guest` */ Centos64Guest = "centos64Guest", /** `centos6Guest` */ Centos6Guest = "centos6Guest",
+    /** `centos6_64Guest` */ Centos6_64Guest = "centos6_64Guest", /** `centos7Guest` */ Centos7Guest = "centos7Guest",
+    /** `centos7_64Guest` */ Centos7_64Guest = "centos7_64Guest",
+    /** `centos8_64Guest` */ Centos8_64Guest = "centos8_64Guest",
+    /** `centos9_64Guest` */ Centos9_64Guest = "centos9_64Guest",
+    /** `oracleLinuxGuest` */ OracleLinuxGuest = "oracleLinuxGuest",
+    /** `oracleLinux64Guest` */ OracleLinux64Guest = "oracleLinux64Guest",
+    /** `oracleLinux6Guest` */ OracleLinux6Guest = "oracleLinux6Guest",
+    /** `oracleLinux6_64Guest` */ OracleLinux6_64Guest = "oracleLinux6_64Guest",
+    /** `oracleLinux7Guest` */ OracleLinux7Guest = "oracleLinux7Guest",
+    /** `oracleLinux7_64Guest` */ OracleLinux7_64Guest = "oracleLinux7_64Guest",
+    /** `oracleLinux8_64Guest` */ OracleLinux8_64Guest = "oracleLinux8_64Guest",
+    /** `oracleLinux9_64Guest` */ OracleLinux9_64Guest = "oracleLinux9_64Guest",
+    /** `oracleLinux10_64Guest` */ OracleLinux10_64Guest = "oracleLinux10_64Guest",
+    /** `suseGuest` */ SuseGuest = "suseGuest", /** `suse64Guest` */ Suse64Guest = "suse64Guest",
+    /** `slesGuest` */ SlesGuest = "slesGuest", /** `sles64Guest` */ Sles64Guest = "sles64Guest",
+    /** `sles10Guest` */ Sles10Guest = "sles10Guest", /** `sles10_64Guest` */ Sles10_64Guest = "sles10_64Guest",
+    /** `sles11Guest` */ Sles11Guest = "sles11Guest", /** `sles11_64Guest` */ Sles11_64Guest = "sles11_64Guest",
+    /** `sles12Guest` */ Sles12Guest = "sles12Guest", /** `sles12_64Guest` */ Sles12_64Guest = "sles12_64Guest",
+    /** `sles15_64Guest` */ Sles15_64Guest = "sles15_64Guest",
+    /** `sles16_64Guest` */ Sles16_64Guest = "sles16_64Guest", /** `nld9Guest` */ Nld9Guest = "nld9Guest",
+    /** `oesGuest` */ OesGuest = "oesGuest", /** `sjdsGuest` */ SjdsGuest = "sjdsGuest",
+    /** `mandrakeGuest` */ MandrakeGuest = "mandrakeGuest", /** `mandrivaGuest` */ MandrivaGuest = "mandrivaGuest",
+    /** `mandriva64Guest` */ Mandriva64Guest = "mandriva64Guest",
+    /** `turboLinuxGuest` */ TurboLinuxGuest = "turboLinuxGuest",
+    /** `turboLinux64Guest` */ TurboLinux64Guest = "turboLinux64Guest",
+    /** `ubuntuGuest` */ UbuntuGuest = "ubuntuGuest", /** `ubuntu64Guest` */ Ubuntu64Guest = "ubuntu64Guest",
+    /** `debian4Guest` */ Debian4Guest = "debian4Guest", /** `debian4_64Guest` */ Debian4_64Guest = "debian4_64Guest",
+    /** `debian5Guest` */ Debian5Guest = "debian5Guest", /** `debian5_64Guest` */ Debian5_64Guest = "debian5_64Guest",
+    /** `debian6Guest` */ Debian6Guest = "debian6Guest", /** `debian6_64Guest` */ Debian6_64Guest = "debian6_64Guest",
+    /** `debian7Guest` */ Debian7Guest = "debian7Guest", /** `debian7_64Guest` */ Debian7_64Guest = "debian7_64Guest",
+    /** `debian8Guest` */ Debian8Guest = "debian8Guest", /** `debian8_64Guest` */ Debian8_64Guest = "debian8_64Guest",
+    /** `debian9Guest` */ Debian9Guest = "debian9Guest", /** `debian9_64Guest` */ Debian9_64Guest = "debian9_64Guest",
+    /** `debian10Guest` */ Debian10Guest = "debian10Guest",
+    /** `debian10_64Guest` */ Debian10_64Guest = "debian10_64Guest",
+    /** `debian11Guest` */ Debian11Guest = "debian11Guest",
+    /** `debian11_64Guest` */ Debian11_64Guest = "debian11_64Guest",
+    /** `debian12Guest` */ Debian12Guest = "debian12Guest",
+    /** `debian12_64Guest` */ Debian12_64Guest = "debian12_64Guest",
+    /** `debian13Guest` */ Debian13Guest = "debian13Guest",
+    /** `debian13_64Guest` */ Debian13_64Guest = "debian13_64Guest",
+    /** `asianux3Guest` */ Asianux3Guest = "asianux3Guest",
+    /** `asianux3_64Guest` */ Asianux3_64Guest = "asianux3_64Guest",
+    /** `asianux4Guest` */ Asianux4Guest = "asianux4Guest",
+    /** `asianux4_64Guest` */ Asianux4_64Guest = "asianux4_64Guest",
+    /** `asianux5_64Guest` */ Asianux5_64Guest = "asianux5_64Guest",
+    /** `asianux7_64Guest` */ Asianux7_64Guest = "asianux7_64Guest",
+    /** `asianux8_64Guest` */ Asianux8_64Guest = "asianux8_64Guest",
+    /** `asianux9_64Guest` */ Asianux9_64Guest = "asianux9_64Guest",
+    /** `miraclelinux_64Guest` */ Miraclelinux64Guest = "miraclelinux_64Guest",
+    /** `pardus_64Guest` */ Pardus64Guest = "pardus_64Guest", /** `opensuseGuest` */ OpensuseGuest = "opensuseGuest",
+    /** `opensuse64Guest` */ Opensuse64Guest = "opensuse64Guest", /** `fedoraGuest` */ FedoraGuest = "fedoraGuest",
+    /** `fedora64Guest` */ Fedora64Guest = "fedora64Guest", /** `coreos64Guest` */ Coreos64Guest = "coreos64Guest",
+    /** `vmwarePhoton64Guest` */ VmwarePhoton64Guest = "vmwarePhoton64Guest",
+    /** `other24xLinuxGuest` */ Other24xLinuxGuest = "other24xLinuxGuest",
+    /** `other26xLinuxGuest` */ Other26xLinuxGuest = "other26xLinuxGuest",
+    /** `otherLinuxGuest` */ OtherLinuxGuest = "otherLinuxGuest",
+    /** `other3xLinuxGuest` */ Other3xLinuxGuest = "other3xLinuxGuest",
+    /** `other4xLinuxGuest` */ Other4xLinuxGuest = "other4xLinuxGuest",
+    /** `other5xLinuxGuest` */ Other5xLinuxGuest = "other5xLinuxGuest",
+    /** `other6xLinuxGuest` */ Other6xLinuxGuest = "other6xLinuxGuest",
+    /** `other7xLinuxGuest` */ Other7xLinuxGuest = "other7xLinuxGuest",
+    /** `genericLinuxGuest` */ GenericLinuxGuest = "genericLinuxGuest",
+    /** `other24xLinux64Guest` */ Other24xLinux64Guest = "other24xLinux64Guest",
+    /** `other26xLinux64Guest` */ Other26xLinux64Guest = "other26xLinux64Guest",
+    /** `other3xLinux64Guest` */ Other3xLinux64Guest = "other3xLinux64Guest",
+    /** `other4xLinux64Guest` */ Other4xLinux64Guest = "other4xLinux64Guest",
+    /** `other5xLinux64Guest` */ Other5xLinux64Guest = "other5xLinux64Guest",
+    /** `other6xLinux64Guest` */ Other6xLinux64Guest = "other6xLinux64Guest",
+    /** `other7xLinux64Guest` */ Other7xLinux64Guest = "other7xLinux64Guest",
+    /** `otherLinux64Guest` */ OtherLinux64Guest = "otherLinux64Guest",
+    /** `solaris6Guest` */ Solaris6Guest = "solaris6Guest", /** `solaris7Guest` */ Solaris7Guest = "solaris7Guest",
+    /** `solaris8Guest` */ Solaris8Guest = "solaris8Guest", /** `solaris9Guest` */ Solaris9Guest = "solaris9Guest",
+    /** `solaris10Guest` */ Solaris10Guest = "solaris10Guest",
+    /** `solaris10_64Guest` */ Solaris10_64Guest = "solaris10_64Guest",
+    /** `solaris11_64Guest` */ Solaris11_64Guest = "solaris11_64Guest",
+    /** `fusionos_64Guest` */ Fusionos64Guest = "fusionos_64Guest",
+    /** `prolinux_64Guest` */ Prolinux64Guest = "prolinux_64Guest",
+    /** `kylinlinux_64Guest` */ Kylinlinux64Guest = "kylinlinux_64Guest",
+    /** `flatcar_64Guest` */ Flatcar64Guest = "flatcar_64Guest", /** `os2Guest` */ Os2Guest = "os2Guest",
+    /** `eComStationGuest` */ EComStationGuest = "eComStationGuest",
+    /** `eComStation2Guest` */ EComStation2Guest = "eComStation2Guest",
+    /** `netware4Guest` */ Netware4Guest = "netware4Guest", /** `netware5Guest` */ Netware5Guest = "netware5Guest",
+    /** `netware6Guest` */ Netware6Guest = "netware6Guest",
+    /** `openServer5Guest` */ OpenServer5Guest = "openServer5Guest",
+    /** `openServer6Guest` */ OpenServer6Guest = "openServer6Guest",
+    /** `unixWare7Guest` */ UnixWare7Guest = "unixWare7Guest", /** `darwinGuest` */ DarwinGuest = "darwinGuest",
+    /** `darwin64Guest` */ Darwin64Guest = "darwin64Guest", /** `darwin10Guest` */ Darwin10Guest = "darwin10Guest",
+    /** `darwin10_64Guest` */ Darwin10_64Guest = "darwin10_64Guest",
+    /** `darwin11Guest` */ Darwin11Guest = "darwin11Guest",
+    /** `darwin11_64Guest` */ Darwin11_64Guest = "darwin11_64Guest",
+    /** `darwin12_64Guest` */ Darwin12_64Guest = "darwin12_64Guest",
+    /** `darwin13_64Guest` */ Darwin13_64Guest = "darwin13_64Guest",
+    /** `darwin14_64Guest` */ Darwin14_64Guest = "darwin14_64Guest",
+    /** `darwin15_64Guest` */ Darwin15_64Guest = "darwin15_64Guest",
+    /** `darwin16_64Guest` */ Darwin16_64Guest = "darwin16_64Guest",
+    /** `darwin17_64Guest` */ Darwin17_64Guest = "darwin17_64Guest",
+    /** `darwin18_64Guest` */ Darwin18_64Guest = "darwin18_64Guest",
+    /** `darwin19_64Guest` */ Darwin19_64Guest = "darwin19_64Guest",
+    /** `darwin20_64Guest` */ Darwin20_64Guest = "darwin20_64Guest",
+    /** `darwin21_64Guest` */ Darwin21_64Guest = "darwin21_64Guest",
+    /** `darwin22_64Guest` */ Darwin22_64Guest = "darwin22_64Guest",
+    /** `darwin23_64Guest` */ Darwin23_64Guest = "darwin23_64Guest",
+    /** `vmkernelGuest` */ VmkernelGuest = "vmkernelGuest", /** `vmkernel5Guest` */ Vmkernel5Guest = "vmkernel5Guest",
+    /** `vmkernel6Guest` */ Vmkernel6Guest = "vmkernel6Guest",
+    /** `vmkernel65Guest` */ Vmkernel65Guest = "vmkernel65Guest",
+    /** `vmkernel7Guest` */ Vmkernel7Guest = "vmkernel7Guest",
+    /** `vmkernel8Guest` */ Vmkernel8Guest = "vmkernel8Guest",
+    /** `vmkernel9Guest` */ Vmkernel9Guest = "vmkernel9Guest",
+    /** `amazonlinux2_64Guest` */ Amazonlinux2_64Guest = "amazonlinux2_64Guest",
+    /** `amazonlinux3_64Guest` */ Amazonlinux3_64Guest = "amazonlinux3_64Guest",
+    /** `crxPod1Guest` */ CrxPod1Guest = "crxPod1Guest", /** `crxSys1Guest` */ CrxSys1Guest = "crxSys1Guest",
+    /** `rockylinux_64Guest` */ Rockylinux64Guest = "rockylinux_64Guest",
+    /** `almalinux_64Guest` */ Almalinux64Guest = "almalinux_64Guest", /** `otherGuest` */ OtherGuest = "otherGuest",
+    /** `otherGuest64` */ OtherGuest64 = "otherGuest64",
 });
 
 enumeration!(
     /// `VirtualMachineGuestState` (`vim.vm.GuestInfo.GuestState`), since vSphere API 2.0.
     VirtualMachineGuestState, 3560, {
-    Running = "running", ShuttingDown = "shuttingDown", Resetting = "resetting", Standby = "standby",
-    NotRunning = "notRunning", Unknown = "unknown",
+    /** `running` */ Running = "running", /** `shuttingDown` */ ShuttingDown = "shuttingDown",
+    /** `resetting` */ Resetting = "resetting", /** `standby` */ Standby = "standby",
+    /** `notRunning` */ NotRunning = "notRunning", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `VirtualMachineHtSharing` (`vim.vm.FlagInfo.HtSharing`), since vSphere API 2.0.
-    VirtualMachineHtSharing, 3561, { Any = "any", None = "none", Internal = "internal" });
+    VirtualMachineHtSharing, 3561, {
+    /** `any` */ Any = "any", /** `none` */ None = "none", /** `internal` */ Internal = "internal",
+});
 
 enumeration!(
     /// `VirtualMachineMemoryAllocationPolicy` (`vim.host.MemoryManagerSystem.VirtualMachineReservationInfo.AllocationPolicy`), since vSphere API 2.5.
     VirtualMachineMemoryAllocationPolicy, 3562, {
-    SwapNone = "swapNone", SwapSome = "swapSome", SwapMost = "swapMost",
+    /** `swapNone` */ SwapNone = "swapNone", /** `swapSome` */ SwapSome = "swapSome",
+    /** `swapMost` */ SwapMost = "swapMost",
 });
 
 enumeration!(
     /// `VirtualMachineMetadataManagerVmMetadataOp` (`vim.vm.MetadataManager.VmMetadataOp`), since vSphere API 5.5.
-    VirtualMachineMetadataManagerVmMetadataOp, 3563, { Update = "Update", Remove = "Remove" });
+    VirtualMachineMetadataManagerVmMetadataOp, 3563, {
+    /** `Update` */ Update = "Update", /** `Remove` */ Remove = "Remove",
+});
 
 enumeration!(
     /// `VirtualMachineMetadataManagerVmMetadataOwnerOwner` (`vim.vm.MetadataManager.VmMetadataOwner.Owner`), since vSphere API 5.5.
-    VirtualMachineMetadataManagerVmMetadataOwnerOwner, 3564, { ComVmwareVsphereHa = "ComVmwareVsphereHA" });
+    VirtualMachineMetadataManagerVmMetadataOwnerOwner, 3564, {
+    /** `ComVmwareVsphereHA` */ ComVmwareVsphereHa = "ComVmwareVsphereHA",
+});
 
 enumeration!(
     /// `VirtualMachineMovePriority` (`vim.VirtualMachine.MovePriority`), since vSphere API 2.0.
     VirtualMachineMovePriority, 3565, {
-    LowPriority = "lowPriority", HighPriority = "highPriority", DefaultPriority = "defaultPriority",
+    /** `lowPriority` */ LowPriority = "lowPriority", /** `highPriority` */ HighPriority = "highPriority",
+    /** `defaultPriority` */ DefaultPriority = "defaultPriority",
 });
 
 enumeration!(
     /// `VirtualMachineNeedSecondaryReason` (`vim.VirtualMachine.NeedSecondaryReason`), since vSphere API 4.0.
     VirtualMachineNeedSecondaryReason, 3566, {
-    Initializing = "initializing", Divergence = "divergence", LostConnection = "lostConnection",
-    PartialHardwareFailure = "partialHardwareFailure", UserAction = "userAction", CheckpointError = "checkpointError",
-    Other_ = "other",
+    /** `initializing` */ Initializing = "initializing", /** `divergence` */ Divergence = "divergence",
+    /** `lostConnection` */ LostConnection = "lostConnection",
+    /** `partialHardwareFailure` */ PartialHardwareFailure = "partialHardwareFailure",
+    /** `userAction` */ UserAction = "userAction", /** `checkpointError` */ CheckpointError = "checkpointError",
+    /** `other` */ Other_ = "other",
 });
 
 enumeration!(
     /// `VirtualMachinePowerOffBehavior` (`vim.vm.FlagInfo.PowerOffBehavior`), since vSphere API 2.5.
     VirtualMachinePowerOffBehavior, 3567, {
-    PowerOff = "powerOff", Revert = "revert", Prompt = "prompt", Take = "take",
+    /** `powerOff` */ PowerOff = "powerOff", /** `revert` */ Revert = "revert", /** `prompt` */ Prompt = "prompt",
+    /** `take` */ Take = "take",
 });
 
 enumeration!(
     /// `VirtualMachinePowerOpType` (`vim.vm.DefaultPowerOpInfo.PowerOpType`), since vSphere API 2.0.
-    VirtualMachinePowerOpType, 3568, { Soft = "soft", Hard = "hard", Preset = "preset" });
+    VirtualMachinePowerOpType, 3568, {
+    /** `soft` */ Soft = "soft", /** `hard` */ Hard = "hard", /** `preset` */ Preset = "preset",
+});
 
 enumeration!(
     /// `VirtualMachinePowerState` (`vim.VirtualMachine.PowerState`), since vSphere API 2.0.
-    VirtualMachinePowerState, 3569, { PoweredOff = "poweredOff", PoweredOn = "poweredOn", Suspended = "suspended" });
+    VirtualMachinePowerState, 3569, {
+    /** `poweredOff` */ PoweredOff = "poweredOff", /** `poweredOn` */ PoweredOn = "poweredOn",
+    /** `suspended` */ Suspended = "suspended",
+});
 
 enumeration!(
     /// `VirtualMachineRecordReplayState` (`vim.VirtualMachine.RecordReplayState`), since vSphere API 4.0.
     VirtualMachineRecordReplayState, 3570, {
-    Recording = "recording", Replaying = "replaying", Inactive = "inactive",
+    /** `recording` */ Recording = "recording", /** `replaying` */ Replaying = "replaying",
+    /** `inactive` */ Inactive = "inactive",
 });
 
 enumeration!(
     /// `VirtualMachineRelocateDiskMoveOptions` (`vim.vm.RelocateSpec.DiskMoveOptions`), since vSphere API 4.0.
     VirtualMachineRelocateDiskMoveOptions, 3571, {
-    MoveAllDiskBackingsAndAllowSharing = "moveAllDiskBackingsAndAllowSharing",
-    MoveAllDiskBackingsAndDisallowSharing = "moveAllDiskBackingsAndDisallowSharing",
-    MoveChildMostDiskBacking = "moveChildMostDiskBacking", CreateNewChildDiskBacking = "createNewChildDiskBacking",
-    MoveAllDiskBackingsAndConsolidate = "moveAllDiskBackingsAndConsolidate",
+    /** `moveAllDiskBackingsAndAllowSharing` */ MoveAllDiskBackingsAndAllowSharing = "moveAllDiskBackingsAndAllowSharing",
+    /** `moveAllDiskBackingsAndDisallowSharing` */ MoveAllDiskBackingsAndDisallowSharing = "moveAllDiskBackingsAndDisallowSharing",
+    /** `moveChildMostDiskBacking` */ MoveChildMostDiskBacking = "moveChildMostDiskBacking",
+    /** `createNewChildDiskBacking` */ CreateNewChildDiskBacking = "createNewChildDiskBacking",
+    /** `moveAllDiskBackingsAndConsolidate` */ MoveAllDiskBackingsAndConsolidate = "moveAllDiskBackingsAndConsolidate",
 });
 
 enumeration!(
     /// `VirtualMachineRelocateTransformation` (`vim.vm.RelocateSpec.Transformation`), since vSphere API 2.0.
-    VirtualMachineRelocateTransformation, 3572, { Flat = "flat", Sparse = "sparse" });
+    VirtualMachineRelocateTransformation, 3572, { /** `flat` */ Flat = "flat", /** `sparse` */ Sparse = "sparse" });
 
 enumeration!(
     /// `VirtualMachineScsiPassthroughType` (`vim.vm.ScsiPassthroughInfo.ScsiClass`), since vSphere API 2.0.
     VirtualMachineScsiPassthroughType, 3573, {
-    Disk = "disk", Tape = "tape", Printer = "printer", Processor = "processor", Worm = "worm", Cdrom = "cdrom",
-    Scanner = "scanner", Optical = "optical", Media = "media", Com = "com", Raid = "raid", Unknown = "unknown",
+    /** `disk` */ Disk = "disk", /** `tape` */ Tape = "tape", /** `printer` */ Printer = "printer",
+    /** `processor` */ Processor = "processor", /** `worm` */ Worm = "worm", /** `cdrom` */ Cdrom = "cdrom",
+    /** `scanner` */ Scanner = "scanner", /** `optical` */ Optical = "optical", /** `media` */ Media = "media",
+    /** `com` */ Com = "com", /** `raid` */ Raid = "raid", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `VirtualMachineSgxInfoFlcModes` (`vim.vm.SgxInfo.FlcModes`), since vSphere API 7.0.0.0.
-    VirtualMachineSgxInfoFlcModes, 3574, { Locked = "locked", Unlocked = "unlocked" });
+    VirtualMachineSgxInfoFlcModes, 3574, {
+    /** `locked` */ Locked = "locked", /** `unlocked` */ Unlocked = "unlocked",
+});
 
 enumeration!(
     /// `VirtualMachineStandbyActionType` (`vim.vm.DefaultPowerOpInfo.StandbyActionType`), since vSphere API 2.0.
-    VirtualMachineStandbyActionType, 3575, { Checkpoint = "checkpoint", PowerOnSuspend = "powerOnSuspend" });
+    VirtualMachineStandbyActionType, 3575, {
+    /** `checkpoint` */ Checkpoint = "checkpoint", /** `powerOnSuspend` */ PowerOnSuspend = "powerOnSuspend",
+});
 
 enumeration!(
     /// `VirtualMachineTargetInfoConfigurationTag` (`vim.vm.TargetInfo.ConfigurationTag`), since vSphere API 2.0.
-    VirtualMachineTargetInfoConfigurationTag, 3576, { Compliant = "compliant", ClusterWide = "clusterWide" });
+    VirtualMachineTargetInfoConfigurationTag, 3576, {
+    /** `compliant` */ Compliant = "compliant", /** `clusterWide` */ ClusterWide = "clusterWide",
+});
 
 enumeration!(
     /// `VirtualMachineTicketType` (`vim.VirtualMachine.TicketType`), since vSphere API 4.1.
     VirtualMachineTicketType, 3577, {
-    Mks = "mks", Device = "device", GuestControl = "guestControl", Dnd = "dnd", Webmks = "webmks",
-    GuestIntegrity = "guestIntegrity", WebRemoteDevice = "webRemoteDevice",
+    /** `mks` */ Mks = "mks", /** `device` */ Device = "device", /** `guestControl` */ GuestControl = "guestControl",
+    /** `dnd` */ Dnd = "dnd", /** `webmks` */ Webmks = "webmks",
+    /** `guestIntegrity` */ GuestIntegrity = "guestIntegrity",
+    /** `webRemoteDevice` */ WebRemoteDevice = "webRemoteDevice",
 });
 
 enumeration!(
     /// `VirtualMachineToolsInstallType` (`vim.vm.GuestInfo.ToolsInstallType`), since vSphere API 6.5.
     VirtualMachineToolsInstallType, 3578, {
-    GuestToolsTypeUnknown = "guestToolsTypeUnknown", GuestToolsTypeMsi = "guestToolsTypeMSI",
-    GuestToolsTypeTar = "guestToolsTypeTar", GuestToolsTypeOsp = "guestToolsTypeOSP",
-    GuestToolsTypeOpenVmTools = "guestToolsTypeOpenVMTools",
+    /** `guestToolsTypeUnknown` */ GuestToolsTypeUnknown = "guestToolsTypeUnknown",
+    /** `guestToolsTypeMSI` */ GuestToolsTypeMsi = "guestToolsTypeMSI",
+    /** `guestToolsTypeTar` */ GuestToolsTypeTar = "guestToolsTypeTar",
+    /** `guestToolsTypeOSP` */ GuestToolsTypeOsp = "guestToolsTypeOSP",
+    /** `guestToolsTypeOpenVMTools` */ GuestToolsTypeOpenVmTools = "guestToolsTypeOpenVMTools",
 });
 
 enumeration!(
     /// `VirtualMachineToolsRunningStatus` (`vim.vm.GuestInfo.ToolsRunningStatus`), since vSphere API 4.0.
     VirtualMachineToolsRunningStatus, 3579, {
-    GuestToolsNotRunning = "guestToolsNotRunning", GuestToolsRunning = "guestToolsRunning",
-    GuestToolsExecutingScripts = "guestToolsExecutingScripts",
+    /** `guestToolsNotRunning` */ GuestToolsNotRunning = "guestToolsNotRunning",
+    /** `guestToolsRunning` */ GuestToolsRunning = "guestToolsRunning",
+    /** `guestToolsExecutingScripts` */ GuestToolsExecutingScripts = "guestToolsExecutingScripts",
 });
 
 enumeration!(
     /// `VirtualMachineToolsStatus` (`vim.vm.GuestInfo.ToolsStatus`), since vSphere API 2.0.
     VirtualMachineToolsStatus, 3580, {
-    ToolsNotInstalled = "toolsNotInstalled", ToolsNotRunning = "toolsNotRunning", ToolsOld = "toolsOld",
-    ToolsOk = "toolsOk",
+    /** `toolsNotInstalled` */ ToolsNotInstalled = "toolsNotInstalled",
+    /** `toolsNotRunning` */ ToolsNotRunning = "toolsNotRunning", /** `toolsOld` */ ToolsOld = "toolsOld",
+    /** `toolsOk` */ ToolsOk = "toolsOk",
 });
 
 enumeration!(
     /// `VirtualMachineToolsVersionStatus` (`vim.vm.GuestInfo.ToolsVersionStatus`), since vSphere API 4.0.
     VirtualMachineToolsVersionStatus, 3581, {
-    GuestToolsNotInstalled = "guestToolsNotInstalled", GuestToolsNeedUpgrade = "guestToolsNeedUpgrade",
-    GuestToolsCurrent = "guestToolsCurrent", GuestToolsUnmanaged = "guestToolsUnmanaged",
-    GuestToolsTooOld = "guestToolsTooOld", GuestToolsSupportedOld = "guestToolsSupportedOld",
-    GuestToolsSupportedNew = "guestToolsSupportedNew", GuestToolsTooNew = "guestToolsTooNew",
-    GuestToolsBlacklisted = "guestToolsBlacklisted",
+    /** `guestToolsNotInstalled` */ GuestToolsNotInstalled = "guestToolsNotInstalled",
+    /** `guestToolsNeedUpgrade` */ GuestToolsNeedUpgrade = "guestToolsNeedUpgrade",
+    /** `guestToolsCurrent` */ GuestToolsCurrent = "guestToolsCurrent",
+    /** `guestToolsUnmanaged` */ GuestToolsUnmanaged = "guestToolsUnmanaged",
+    /** `guestToolsTooOld` */ GuestToolsTooOld = "guestToolsTooOld",
+    /** `guestToolsSupportedOld` */ GuestToolsSupportedOld = "guestToolsSupportedOld",
+    /** `guestToolsSupportedNew` */ GuestToolsSupportedNew = "guestToolsSupportedNew",
+    /** `guestToolsTooNew` */ GuestToolsTooNew = "guestToolsTooNew",
+    /** `guestToolsBlacklisted` */ GuestToolsBlacklisted = "guestToolsBlacklisted",
 });
 
 enumeration!(
     /// `VirtualMachineUsbInfoFamily` (`vim.vm.UsbInfo.Family`), since vSphere API 2.5.
     VirtualMachineUsbInfoFamily, 3582, {
-    Audio = "audio", Hid = "hid", HidBootable = "hid_bootable", Physical = "physical", Communication = "communication",
-    Imaging = "imaging", Printer = "printer", Storage = "storage", Hub = "hub", SmartCard = "smart_card",
-    Security = "security", Video = "video", Wireless = "wireless", Bluetooth = "bluetooth", Wusb = "wusb", Pda = "pda",
-    VendorSpecific = "vendor_specific", Other_ = "other", UnknownFamily = "unknownFamily",
+    /** `audio` */ Audio = "audio", /** `hid` */ Hid = "hid", /** `hid_bootable` */ HidBootable = "hid_bootable",
+    /** `physical` */ Physical = "physical", /** `communication` */ Communication = "communication",
+    /** `imaging` */ Imaging = "imaging", /** `printer` */ Printer = "printer", /** `storage` */ Storage = "storage",
+    /** `hub` */ Hub = "hub", /** `smart_card` */ SmartCard = "smart_card", /** `security` */ Security = "security",
+    /** `video` */ Video = "video", /** `wireless` */ Wireless = "wireless",
+    /** `bluetooth` */ Bluetooth = "bluetooth", /** `wusb` */ Wusb = "wusb", /** `pda` */ Pda = "pda",
+    /** `vendor_specific` */ VendorSpecific = "vendor_specific", /** `other` */ Other_ = "other",
+    /** `unknownFamily` */ UnknownFamily = "unknownFamily",
 });
 
 enumeration!(
     /// `VirtualMachineUsbInfoSpeed` (`vim.vm.UsbInfo.Speed`), since vSphere API 2.5.
     VirtualMachineUsbInfoSpeed, 3583, {
-    Low = "low", Full = "full", High = "high", SuperSpeed = "superSpeed", SuperSpeedPlus = "superSpeedPlus",
-    SuperSpeed20Gbps = "superSpeed20Gbps", UnknownSpeed = "unknownSpeed",
+    /** `low` */ Low = "low", /** `full` */ Full = "full", /** `high` */ High = "high",
+    /** `superSpeed` */ SuperSpeed = "superSpeed", /** `superSpeedPlus` */ SuperSpeedPlus = "superSpeedPlus",
+    /** `superSpeed20Gbps` */ SuperSpeed20Gbps = "superSpeed20Gbps",
+    /** `unknownSpeed` */ UnknownSpeed = "unknownSpeed",
 });
 
 enumeration!(
     /// `VirtualMachineVMCIDeviceAction` (`vim.vm.device.VirtualVMCIDevice.Action`), since vSphere API 6.0.
-    VirtualMachineVMCIDeviceAction, 3584, { Allow = "allow", Deny = "deny" });
+    VirtualMachineVMCIDeviceAction, 3584, { /** `allow` */ Allow = "allow", /** `deny` */ Deny = "deny" });
 
 enumeration!(
     /// `VirtualMachineVMCIDeviceDirection` (`vim.vm.device.VirtualVMCIDevice.Direction`), since vSphere API 6.0.
-    VirtualMachineVMCIDeviceDirection, 3585, { Guest = "guest", Host = "host", AnyDirection = "anyDirection" });
+    VirtualMachineVMCIDeviceDirection, 3585, {
+    /** `guest` */ Guest = "guest", /** `host` */ Host = "host", /** `anyDirection` */ AnyDirection = "anyDirection",
+});
 
 enumeration!(
     /// `VirtualMachineVMCIDeviceProtocol` (`vim.vm.device.VirtualVMCIDevice.Protocol`), since vSphere API 6.0.
     VirtualMachineVMCIDeviceProtocol, 3586, {
-    Hypervisor = "hypervisor", Doorbell = "doorbell", Queuepair = "queuepair", Datagram = "datagram",
-    Stream = "stream", AnyProtocol = "anyProtocol",
+    /** `hypervisor` */ Hypervisor = "hypervisor", /** `doorbell` */ Doorbell = "doorbell",
+    /** `queuepair` */ Queuepair = "queuepair", /** `datagram` */ Datagram = "datagram",
+    /** `stream` */ Stream = "stream", /** `anyProtocol` */ AnyProtocol = "anyProtocol",
 });
 
 enumeration!(
     /// `VirtualMachineVendorDeviceGroupInfoComponentDeviceInfoComponentType` (`vim.vm.VendorDeviceGroupInfo.ComponentDeviceInfo.ComponentType`), since vSphere API 8.0.0.1.
     VirtualMachineVendorDeviceGroupInfoComponentDeviceInfoComponentType, 3587, {
-    PciPassthru = "pciPassthru", NvidiaVgpu = "nvidiaVgpu", SriovNic = "sriovNic", Dvx = "dvx",
+    /** `pciPassthru` */ PciPassthru = "pciPassthru", /** `nvidiaVgpu` */ NvidiaVgpu = "nvidiaVgpu",
+    /** `sriovNic` */ SriovNic = "sriovNic", /** `dvx` */ Dvx = "dvx",
 });
 
 enumeration!(
     /// `VirtualMachineVgpuProfileInfoProfileClass` (`vim.vm.VgpuProfileInfo.ProfileClass`), since vSphere API 7.0.3.0.
-    VirtualMachineVgpuProfileInfoProfileClass, 3588, { Compute = "compute", Quadro = "quadro" });
+    VirtualMachineVgpuProfileInfoProfileClass, 3588, {
+    /** `compute` */ Compute = "compute", /** `quadro` */ Quadro = "quadro",
+});
 
 enumeration!(
     /// `VirtualMachineVgpuProfileInfoProfileSharing` (`vim.vm.VgpuProfileInfo.ProfileSharing`), since vSphere API 7.0.3.0.
-    VirtualMachineVgpuProfileInfoProfileSharing, 3589, { TimeSliced = "timeSliced", Mig = "mig" });
+    VirtualMachineVgpuProfileInfoProfileSharing, 3589, {
+    /** `timeSliced` */ TimeSliced = "timeSliced", /** `mig` */ Mig = "mig",
+});
 
 enumeration!(
     /// `VirtualMachineVideoCardUse3dRenderer` (`vim.vm.device.VirtualVideoCard.Use3dRenderer`), since vSphere API 5.1.
     VirtualMachineVideoCardUse3dRenderer, 3590, {
-    Automatic = "automatic", Software = "software", Hardware = "hardware",
+    /** `automatic` */ Automatic = "automatic", /** `software` */ Software = "software",
+    /** `hardware` */ Hardware = "hardware",
 });
 
 enumeration!(
     /// `VirtualMachineVirtualDeviceSwapDeviceSwapStatus` (`vim.vm.VirtualDeviceSwap.DeviceSwapStatus`), since vSphere API 8.0.0.1.
     VirtualMachineVirtualDeviceSwapDeviceSwapStatus, 3591, {
-    None = "none", Scheduled = "scheduled", Inprogress = "inprogress", Failed = "failed", Completed = "completed",
+    /** `none` */ None = "none", /** `scheduled` */ Scheduled = "scheduled",
+    /** `inprogress` */ Inprogress = "inprogress", /** `failed` */ Failed = "failed",
+    /** `completed` */ Completed = "completed",
 });
 
 enumeration!(
     /// `VirtualMachineVirtualPMemSnapshotMode` (`vim.vm.VirtualPMem.SnapshotMode`), since vSphere API 7.0.3.0.
     VirtualMachineVirtualPMemSnapshotMode, 3592, {
-    IndependentPersistent = "independent_persistent", IndependentEraseonrevert = "independent_eraseonrevert",
+    /** `independent_persistent` */ IndependentPersistent = "independent_persistent",
+    /** `independent_eraseonrevert` */ IndependentEraseonrevert = "independent_eraseonrevert",
 });
 
 enumeration!(
     /// `VirtualMachineWindowsQuiesceSpecVssBackupContext` (`vim.vm.WindowsQuiesceSpec.VssBackupContext`), since vSphere API 6.5.
     VirtualMachineWindowsQuiesceSpecVssBackupContext, 3593, {
-    CtxAuto = "ctx_auto", CtxBackup = "ctx_backup", CtxFileShareBackup = "ctx_file_share_backup",
+    /** `ctx_auto` */ CtxAuto = "ctx_auto", /** `ctx_backup` */ CtxBackup = "ctx_backup",
+    /** `ctx_file_share_backup` */ CtxFileShareBackup = "ctx_file_share_backup",
 });
 
 enumeration!(
     /// `VirtualNVMEControllerSharing` (`vim.vm.device.VirtualNVMEController.Sharing`), since vSphere API 8.0.2.0.
-    VirtualNVMEControllerSharing, 3594, { NoSharing = "noSharing", PhysicalSharing = "physicalSharing" });
+    VirtualNVMEControllerSharing, 3594, {
+    /** `noSharing` */ NoSharing = "noSharing", /** `physicalSharing` */ PhysicalSharing = "physicalSharing",
+});
 
 enumeration!(
     /// `VirtualPointingDeviceHostChoice` (`vim.vm.device.VirtualPointingDeviceOption.DeviceBackingOption.HostPointingDeviceChoice`), since vSphere API 2.0.
     VirtualPointingDeviceHostChoice, 3595, {
-    Autodetect = "autodetect", IntellimouseExplorer = "intellimouseExplorer", IntellimousePs2 = "intellimousePs2",
-    LogitechMouseman = "logitechMouseman", MicrosoftSerial = "microsoft_serial", MouseSystems = "mouseSystems",
-    MousemanSerial = "mousemanSerial", Ps2 = "ps2",
+    /** `autodetect` */ Autodetect = "autodetect",
+    /** `intellimouseExplorer` */ IntellimouseExplorer = "intellimouseExplorer",
+    /** `intellimousePs2` */ IntellimousePs2 = "intellimousePs2",
+    /** `logitechMouseman` */ LogitechMouseman = "logitechMouseman",
+    /** `microsoft_serial` */ MicrosoftSerial = "microsoft_serial",
+    /** `mouseSystems` */ MouseSystems = "mouseSystems", /** `mousemanSerial` */ MousemanSerial = "mousemanSerial",
+    /** `ps2` */ Ps2 = "ps2",
 });
 
 enumeration!(
     /// `VirtualSCSISharing` (`vim.vm.device.VirtualSCSIController.Sharing`), since vSphere API 2.0.
     VirtualSCSISharing, 3596, {
-    NoSharing = "noSharing", VirtualSharing = "virtualSharing", PhysicalSharing = "physicalSharing",
+    /** `noSharing` */ NoSharing = "noSharing", /** `virtualSharing` */ VirtualSharing = "virtualSharing",
+    /** `physicalSharing` */ PhysicalSharing = "physicalSharing",
 });
 
 enumeration!(
     /// `VirtualSerialPortEndPoint` (`vim.vm.device.VirtualSerialPortOption.EndPoint`), since vSphere API 2.0.
-    VirtualSerialPortEndPoint, 3597, { Client = "client", Server = "server" });
+    VirtualSerialPortEndPoint, 3597, { /** `client` */ Client = "client", /** `server` */ Server = "server" });
 
 enumeration!(
     /// `VirtualVmxnet3StrictLatencyConfigDisableOffload` (`vim.vm.device.VirtualVmxnet3.StrictLatencyConfig.DisableOffload`), since vSphere API 2.0.
     VirtualVmxnet3StrictLatencyConfigDisableOffload, 3598, {
-    None = "NONE", Tso = "TSO", Lro = "LRO", TsoLro = "TSO_LRO",
+    /** `NONE` */ None = "NONE", /** `TSO` */ Tso = "TSO", /** `LRO` */ Lro = "LRO",
+    /** `TSO_LRO` */ TsoLro = "TSO_LRO",
 });
 
 enumeration!(
     /// `VirtualVmxnet3VrdmaOptionDeviceProtocols` (`vim.vm.device.VirtualVmxnet3VrdmaOption.DeviceProtocols`), since vSphere API 6.7.
-    VirtualVmxnet3VrdmaOptionDeviceProtocols, 3599, { Rocev1 = "rocev1", Rocev2 = "rocev2" });
+    VirtualVmxnet3VrdmaOptionDeviceProtocols, 3599, {
+    /** `rocev1` */ Rocev1 = "rocev1", /** `rocev2` */ Rocev2 = "rocev2",
+});
 
 enumeration!(
     /// `VmDasBeingResetEventReasonCode` (`vim.event.VmDasBeingResetEvent.ReasonCode`), since vSphere API 4.1.
     VmDasBeingResetEventReasonCode, 3600, {
-    VmtoolsHeartbeatFailure = "vmtoolsHeartbeatFailure", AppHeartbeatFailure = "appHeartbeatFailure",
-    AppImmediateResetRequest = "appImmediateResetRequest", VmcpResetApdCleared = "vmcpResetApdCleared",
-    GuestOsCrashFailure = "guestOsCrashFailure",
+    /** `vmtoolsHeartbeatFailure` */ VmtoolsHeartbeatFailure = "vmtoolsHeartbeatFailure",
+    /** `appHeartbeatFailure` */ AppHeartbeatFailure = "appHeartbeatFailure",
+    /** `appImmediateResetRequest` */ AppImmediateResetRequest = "appImmediateResetRequest",
+    /** `vmcpResetApdCleared` */ VmcpResetApdCleared = "vmcpResetApdCleared",
+    /** `guestOsCrashFailure` */ GuestOsCrashFailure = "guestOsCrashFailure",
 });
 
 enumeration!(
     /// `VmFailedStartingSecondaryEventFailureReason` (`vim.event.VmFailedStartingSecondaryEvent.FailureReason`), since vSphere API 4.0.
     VmFailedStartingSecondaryEventFailureReason, 3601, {
-    IncompatibleHost = "incompatibleHost", LoginFailed = "loginFailed", RegisterVmFailed = "registerVmFailed",
-    MigrateFailed = "migrateFailed",
+    /** `incompatibleHost` */ IncompatibleHost = "incompatibleHost", /** `loginFailed` */ LoginFailed = "loginFailed",
+    /** `registerVmFailed` */ RegisterVmFailed = "registerVmFailed",
+    /** `migrateFailed` */ MigrateFailed = "migrateFailed",
 });
 
 enumeration!(
     /// `VmFaultToleranceConfigIssueReasonForIssue` (`vim.fault.VmFaultToleranceConfigIssue.ReasonForIssue`), since vSphere API 4.0.
     VmFaultToleranceConfigIssueReasonForIssue, 3602, {
-    HaNotEnabled = "haNotEnabled", MoreThanOneSecondary = "moreThanOneSecondary",
-    RecordReplayNotSupported = "recordReplayNotSupported", ReplayNotSupported = "replayNotSupported",
-    TemplateVm = "templateVm", MultipleVcpu = "multipleVCPU", HostInactive = "hostInactive",
-    FtUnsupportedHardware = "ftUnsupportedHardware", FtUnsupportedProduct = "ftUnsupportedProduct",
-    MissingVmotionNic = "missingVMotionNic", MissingFtLoggingNic = "missingFTLoggingNic", ThinDisk = "thinDisk",
-    VerifySslCertificateFlagNotSet = "verifySSLCertificateFlagNotSet", HasSnapshots = "hasSnapshots",
-    NoConfig = "noConfig", FtSecondaryVm = "ftSecondaryVm", HasLocalDisk = "hasLocalDisk", EsxAgentVm = "esxAgentVm",
-    Video3dEnabled = "video3dEnabled", HasUnsupportedDisk = "hasUnsupportedDisk",
-    InsufficientBandwidth = "insufficientBandwidth", HasNestedHvConfiguration = "hasNestedHVConfiguration",
-    HasVflashConfiguration = "hasVFlashConfiguration", UnsupportedProduct = "unsupportedProduct",
-    CpuHvUnsupported = "cpuHvUnsupported", CpuHwmmuUnsupported = "cpuHwmmuUnsupported",
-    CpuHvDisabled = "cpuHvDisabled", HasEfiFirmware = "hasEFIFirmware", TooManyVcpus = "tooManyVCPUs",
-    TooMuchMemory = "tooMuchMemory", VmotionNotLicensed = "vMotionNotLicensed", FtNotLicensed = "ftNotLicensed",
-    HaAgentIssue = "haAgentIssue", UnsupportedSpbm = "unsupportedSPBM", HasLinkedCloneDisk = "hasLinkedCloneDisk",
-    UnsupportedPmemHaFailOver = "unsupportedPMemHAFailOver", UnsupportedEncryptedDisk = "unsupportedEncryptedDisk",
-    FtMetroClusterNotEditable = "ftMetroClusterNotEditable", NoHostGroupConfigured = "noHostGroupConfigured",
+    /** `haNotEnabled` */ HaNotEnabled = "haNotEnabled",
+    /** `moreThanOneSecondary` */ MoreThanOneSecondary = "moreThanOneSecondary",
+    /** `recordReplayNotSupported` */ RecordReplayNotSupported = "recordReplayNotSupported",
+    /** `replayNotSupported` */ ReplayNotSupported = "replayNotSupported",
+    /** `templateVm` */ TemplateVm = "templateVm", /** `multipleVCPU` */ MultipleVcpu = "multipleVCPU",
+    /** `hostInactive` */ HostInactive = "hostInactive",
+    /** `ftUnsupportedHardware` */ FtUnsupportedHardware = "ftUnsupportedHardware",
+    /** `ftUnsupportedProduct` */ FtUnsupportedProduct = "ftUnsupportedProduct",
+    /** `missingVMotionNic` */ MissingVmotionNic = "missingVMotionNic",
+    /** `missingFTLoggingNic` */ MissingFtLoggingNic = "missingFTLoggingNic", /** `thinDisk` */ ThinDisk = "thinDisk",
+    /** `verifySSLCertificateFlagNotSet` */ VerifySslCertificateFlagNotSet = "verifySSLCertificateFlagNotSet",
+    /** `hasSnapshots` */ HasSnapshots = "hasSnapshots", /** `noConfig` */ NoConfig = "noConfig",
+    /** `ftSecondaryVm` */ FtSecondaryVm = "ftSecondaryVm", /** `hasLocalDisk` */ HasLocalDisk = "hasLocalDisk",
+    /** `esxAgentVm` */ EsxAgentVm = "esxAgentVm", /** `video3dEnabled` */ Video3dEnabled = "video3dEnabled",
+    /** `hasUnsupportedDisk` */ HasUnsupportedDisk = "hasUnsupportedDisk",
+    /** `insufficientBandwidth` */ InsufficientBandwidth = "insufficientBandwidth",
+    /** `hasNestedHVConfiguration` */ HasNestedHvConfiguration = "hasNestedHVConfiguration",
+    /** `hasVFlashConfiguration` */ HasVflashConfiguration = "hasVFlashConfiguration",
+    /** `unsupportedProduct` */ UnsupportedProduct = "unsupportedProduct",
+    /** `cpuHvUnsupported` */ CpuHvUnsupported = "cpuHvUnsupported",
+    /** `cpuHwmmuUnsupported` */ CpuHwmmuUnsupported = "cpuHwmmuUnsupported",
+    /** `cpuHvDisabled` */ CpuHvDisabled = "cpuHvDisabled", /** `hasEFIFirmware` */ HasEfiFirmware = "hasEFIFirmware",
+    /** `tooManyVCPUs` */ TooManyVcpus = "tooManyVCPUs", /** `tooMuchMemory` */ TooMuchMemory = "tooMuchMemory",
+    /** `vMotionNotLicensed` */ VmotionNotLicensed = "vMotionNotLicensed",
+    /** `ftNotLicensed` */ FtNotLicensed = "ftNotLicensed", /** `haAgentIssue` */ HaAgentIssue = "haAgentIssue",
+    /** `unsupportedSPBM` */ UnsupportedSpbm = "unsupportedSPBM",
+    /** `hasLinkedCloneDisk` */ HasLinkedCloneDisk = "hasLinkedCloneDisk",
+    /** `unsupportedPMemHAFailOver` */ UnsupportedPmemHaFailOver = "unsupportedPMemHAFailOver",
+    /** `unsupportedEncryptedDisk` */ UnsupportedEncryptedDisk = "unsupportedEncryptedDisk",
+    /** `ftMetroClusterNotEditable` */ FtMetroClusterNotEditable = "ftMetroClusterNotEditable",
+    /** `noHostGroupConfigured` */ NoHostGroupConfigured = "noHostGroupConfigured",
 });
 
 enumeration!(
     /// `VmFaultToleranceInvalidFileBackingDeviceType` (`vim.fault.VmFaultToleranceInvalidFileBacking.DeviceType`), since vSphere API 4.0.
     VmFaultToleranceInvalidFileBackingDeviceType, 3603, {
-    VirtualFloppy = "virtualFloppy", VirtualCdrom = "virtualCdrom", VirtualSerialPort = "virtualSerialPort",
-    VirtualParallelPort = "virtualParallelPort", VirtualDisk = "virtualDisk",
+    /** `virtualFloppy` */ VirtualFloppy = "virtualFloppy", /** `virtualCdrom` */ VirtualCdrom = "virtualCdrom",
+    /** `virtualSerialPort` */ VirtualSerialPort = "virtualSerialPort",
+    /** `virtualParallelPort` */ VirtualParallelPort = "virtualParallelPort",
+    /** `virtualDisk` */ VirtualDisk = "virtualDisk",
 });
 
 enumeration!(
     /// `VmPlacementPolicyVmPlacementPolicyStrictness` (`vim.vm.VmPlacementPolicy.VmPlacementPolicyStrictness`), since vSphere API 9.1.0.0.
     VmPlacementPolicyVmPlacementPolicyStrictness, 3604, {
-    PreferredDuringPlacementPreferredDuringExecution = "PreferredDuringPlacementPreferredDuringExecution",
-    RequiredDuringPlacementPreferredDuringExecution = "RequiredDuringPlacementPreferredDuringExecution",
+    /** `PreferredDuringPlacementPreferredDuringExecution` */ PreferredDuringPlacementPreferredDuringExecution = "PreferredDuringPlacementPreferredDuringExecution",
+    /** `RequiredDuringPlacementPreferredDuringExecution` */ RequiredDuringPlacementPreferredDuringExecution = "RequiredDuringPlacementPreferredDuringExecution",
 });
 
 enumeration!(
     /// `VmPlacementPolicyVmPlacementPolicyTopology` (`vim.vm.VmPlacementPolicy.VmPlacementPolicyTopology`), since vSphere API 9.1.0.0.
     VmPlacementPolicyVmPlacementPolicyTopology, 3605, {
-    Host = "Host", ClusterComputeResource = "ClusterComputeResource", VsphereZone = "VSphereZone",
+    /** `Host` */ Host = "Host", /** `ClusterComputeResource` */ ClusterComputeResource = "ClusterComputeResource",
+    /** `VSphereZone` */ VsphereZone = "VSphereZone",
 });
 
 enumeration!(
     /// `VmShutdownOnIsolationEventOperation` (`vim.event.VmShutdownOnIsolationEvent.Operation`), since vSphere API 4.0.
-    VmShutdownOnIsolationEventOperation, 3606, { Shutdown = "shutdown", PoweredOff = "poweredOff" });
+    VmShutdownOnIsolationEventOperation, 3606, {
+    /** `shutdown` */ Shutdown = "shutdown", /** `poweredOff` */ PoweredOff = "poweredOff",
+});
 
 enumeration!(
     /// `VmwareDistributedVirtualSwitchPvlanPortType` (`vim.dvs.VmwareDistributedVirtualSwitch.PvlanPortType`), since vSphere API 4.0.
     VmwareDistributedVirtualSwitchPvlanPortType, 3607, {
-    Promiscuous = "promiscuous", Isolated = "isolated", Community = "community",
+    /** `promiscuous` */ Promiscuous = "promiscuous", /** `isolated` */ Isolated = "isolated",
+    /** `community` */ Community = "community",
 });
 
 enumeration!(
     /// `VsanCapabilityType` (`vim.cluster.VsanCapabilityType`), since vSphere API 6.0.
     VsanCapabilityType, 3608, {
-    Capability = "capability", Allflash = "allflash", Stretchedcluster = "stretchedcluster",
-    Dataefficiency = "dataefficiency", Clusterconfig = "clusterconfig", Upgrade = "upgrade",
-    Objectidentities = "objectidentities", Iscsitargets = "iscsitargets", Witnessmanagement = "witnessmanagement",
-    Perfsvcverbosemode = "perfsvcverbosemode", Encryption = "encryption", Decomwhatif = "decomwhatif",
-    Throttleresync = "throttleresync", Unicastmode = "unicastmode", Device4ksupport = "device4ksupport",
-    Nestedfd = "nestedfd", Complianceprecheck = "complianceprecheck", Vumintegration = "vumintegration",
-    Firmwareupdate = "firmwareupdate", FullStackFw = "fullStackFw", Configassist = "configassist", Umap = "umap",
-    Localdataprotection = "localdataprotection", Archivaldataprotection = "archivaldataprotection",
-    Remotedataprotection = "remotedataprotection", Pr1741414fixed = "pr1741414fixed", Cloudhealth = "cloudhealth",
-    Perfanalysis = "perfanalysis", Fcd = "fcd", Healthcheck2018q2 = "healthcheck2018q2",
-    Enhancedresyncapi = "enhancedresyncapi", Genericnestedfd = "genericnestedfd", Hostaffinity = "hostaffinity",
-    Perfsvcautoconfig = "perfsvcautoconfig", Unicasttest = "unicasttest", Vsanrdma = "vsanrdma",
-    Vumbaselinerecommendation = "vumbaselinerecommendation", Supportinsight = "supportinsight",
-    Netperftest = "netperftest", Masspropertycollector = "masspropertycollector", Whatifcapacity = "whatifcapacity",
-    Historicalcapacity = "historicalcapacity", Policyassociation = "policyassociation",
-    Policyhostapi = "policyhostapi", Diagnosticmode = "diagnosticmode",
-    Purgeinaccessiblevmswapobjects = "purgeinaccessiblevmswapobjects", Recreatediskgroup = "recreatediskgroup",
-    Repairtimerinresyncstats = "repairtimerinresyncstats", Clusteradvancedoptions = "clusteradvancedoptions",
-    Updatevumreleasecatalogoffline = "updatevumreleasecatalogoffline", Performanceforsupport = "performanceforsupport",
-    Gethcllastupdateonvc = "gethcllastupdateonvc", Automaticrebalance = "automaticrebalance",
-    Verbosemodeconfiguration = "verbosemodeconfiguration", Resyncetaimprovement = "resyncetaimprovement",
-    Fileservices = "fileservices", Fileservicekerberos = "fileservicekerberos", Fileservicesmb = "fileservicesmb",
-    Fileservicenfsv3 = "fileservicenfsv3", Fileservicesc = "fileservicesc",
-    Fileservicesnapshot = "fileservicesnapshot", Fileserviceowe = "fileserviceowe", Fileservice80 = "fileservice80",
-    Fileservicescale = "fileservicescale", Resourceprecheck = "resourceprecheck",
-    Upgraderesourceprecheck = "upgraderesourceprecheck", Vitonlineresize = "vitonlineresize",
-    Vitstretchedcluster = "vitstretchedcluster", Largecapacitydrive = "largecapacitydrive",
-    Nondatamovementdfc = "nondatamovementdfc", Cnsvolumes = "cnsvolumes", Filevolumes = "filevolumes",
-    Diagnosticsfeedback = "diagnosticsfeedback", Hostreservedcapacity = "hostreservedcapacity",
-    Vmlevelcapacity = "vmlevelcapacity", Improvedcapacityscreen = "improvedcapacityscreen",
-    Slackspacecapacity = "slackspacecapacity", Sharedwitness = "sharedwitness",
-    VsanCapabilityTypeUnknown = "VsanCapabilityType_Unknown", SupportApiVersion = "supportApiVersion",
-    Vsanmetadatanode = "vsanmetadatanode", Pmanintegration = "pmanintegration", Wcpappplatform = "wcpappplatform",
-    Diskresourceprecheck = "diskresourceprecheck", Metricsconfig = "metricsconfig", Ioinsight = "ioinsight",
-    Apidevversionenabled = "apidevversionenabled", Nativelargeclustersupport = "nativelargeclustersupport",
-    Historicalhealth = "historicalhealth", Dataintransitencryption = "dataintransitencryption",
-    Perfsvctwoyaxisgraph = "perfsvctwoyaxisgraph", Compressiononly = "compressiononly",
-    Remotedatastore = "remotedatastore", Vsanmanagedvmfs = "vsanmanagedvmfs",
-    Capacityreservation = "capacityreservation", Securewipe = "securewipe", Validateconfigspec = "validateconfigspec",
-    Vsananalyticsevents = "vsananalyticsevents", Vsandefaultgatewaysupported = "vsandefaultgatewaysupported",
-    Pspairgap = "pspairgap", Vsanmanagedpmem = "vsanmanagedpmem", Capacityevaluationonvc = "capacityevaluationonvc",
-    Readlocalitytodrs = "readlocalitytodrs", Vsanencrkmx = "vsanencrkmx", Vsan2encr = "vsan2encr", Dit4sw = "dit4sw",
-    Vsanclient = "vsanclient", Capacityoversubscription = "capacityoversubscription",
-    Vsandiagnostics = "vsandiagnostics", Capacitycustomizablethresholds = "capacitycustomizablethresholds",
-    Hcimeshpolicy = "hcimeshpolicy", Topcontributors = "topcontributors", Vsandirectdiskdecom = "vsandirectdiskdecom",
-    Diskmgmtredesign = "diskmgmtredesign", Datapersistresourcecheck = "datapersistresourcecheck",
-    Clusterpoweraction = "clusterpoweraction", Clusterpowerselfcontain = "clusterpowerselfcontain",
-    Duplicatepciidfix = "duplicatepciidfix", Healthcorrelation = "healthcorrelation",
-    Volumerelocation = "volumerelocation", Iodiagnostics = "iodiagnostics", Vsanrebuildtrim = "vsanrebuildtrim",
-    Elasticpolicy = "elasticpolicy", VsanEsaConfigure = "vsanEsaConfigure", Hdcsintegration = "hdcsintegration",
-    Vsanesasingletier = "vsanesasingletier", Vsanperfhighresolution = "vsanperfhighresolution",
-    Cnsreconfigpolicy = "cnsreconfigpolicy", Vsanhostdomlatencysort = "vsanhostdomlatencysort",
-    Sha256thumbprint = "sha256thumbprint", Minrebalancethreshold = "minrebalancethreshold",
-    Vsan2hcimesh = "vsan2hcimesh", Dfcobjectsmanagement = "dfcobjectsmanagement",
-    Healthremediation = "healthremediation", Hcimeshstretchedcluster = "hcimeshstretchedcluster",
-    Vsanxvchcimesh = "vsanxvchcimesh", Vsan2deeprekey = "vsan2deeprekey", Vsandsdefaultpolicy = "vsandsdefaultpolicy",
-    Vsanperfsvc80u2 = "vsanperfsvc80u2", Vsankeyexpiration = "vsankeyexpiration",
-    Vsanxvchcimeshv2 = "vsanxvchcimeshv2", Dhci = "dhci", Snapservice = "snapservice",
-    Vsan2disableencryption = "vsan2disableencryption", Iodiagmultiplevms = "iodiagmultiplevms",
-    Vsanxvchcimeshv3 = "vsanxvchcimeshv3",
+    /** `capability` */ Capability = "capability", /** `allflash` */ Allflash = "allflash",
+    /** `stretchedcluster` */ Stretchedcluster = "stretchedcluster",
+    /** `dataefficiency` */ Dataefficiency = "dataefficiency", /** `clusterconfig` */ Clusterconfig = "clusterconfig",
+    /** `upgrade` */ Upgrade = "upgrade", /** `objectidentities` */ Objectidentities = "objectidentities",
+    /** `iscsitargets` */ Iscsitargets = "iscsitargets",
+    /** `witnessmanagement` */ Witnessmanagement = "witnessmanagement",
+    /** `perfsvcverbosemode` */ Perfsvcverbosemode = "perfsvcverbosemode",
+    /** `encryption` */ Encryption = "encryption", /** `decomwhatif` */ Decomwhatif = "decomwhatif",
+    /** `throttleresync` */ Throttleresync = "throttleresync", /** `unicastmode` */ Unicastmode = "unicastmode",
+    /** `device4ksupport` */ Device4ksupport = "device4ksupport", /** `nestedfd` */ Nestedfd = "nestedfd",
+    /** `complianceprecheck` */ Complianceprecheck = "complianceprecheck",
+    /** `vumintegration` */ Vumintegration = "vumintegration",
+    /** `firmwareupdate` */ Firmwareupdate = "firmwareupdate", /** `fullStackFw` */ FullStackFw = "fullStackFw",
+    /** `configassist` */ Configassist = "configassist", /** `umap` */ Umap = "umap",
+    /** `localdataprotection` */ Localdataprotection = "localdataprotection",
+    /** `archivaldataprotection` */ Archivaldataprotection = "archivaldataprotection",
+    /** `remotedataprotection` */ Remotedataprotection = "remotedataprotection",
+    /** `pr1741414fixed` */ Pr1741414fixed = "pr1741414fixed", /** `cloudhealth` */ Cloudhealth = "cloudhealth",
+    /** `perfanalysis` */ Perfanalysis = "perfanalysis", /** `fcd` */ Fcd = "fcd",
+    /** `healthcheck2018q2` */ Healthcheck2018q2 = "healthcheck2018q2",
+    /** `enhancedresyncapi` */ Enhancedresyncapi = "enhancedresyncapi",
+    /** `genericnestedfd` */ Genericnestedfd = "genericnestedfd", /** `hostaffinity` */ Hostaffinity = "hostaffinity",
+    /** `perfsvcautoconfig` */ Perfsvcautoconfig = "perfsvcautoconfig",
+    /** `unicasttest` */ Unicasttest = "unicasttest", /** `vsanrdma` */ Vsanrdma = "vsanrdma",
+    /** `vumbaselinerecommendation` */ Vumbaselinerecommendation = "vumbaselinerecommendation",
+    /** `supportinsight` */ Supportinsight = "supportinsight", /** `netperftest` */ Netperftest = "netperftest",
+    /** `masspropertycollector` */ Masspropertycollector = "masspropertycollector",
+    /** `whatifcapacity` */ Whatifcapacity = "whatifcapacity",
+    /** `historicalcapacity` */ Historicalcapacity = "historicalcapacity",
+    /** `policyassociation` */ Policyassociation = "policyassociation",
+    /** `policyhostapi` */ Policyhostapi = "policyhostapi", /** `diagnosticmode` */ Diagnosticmode = "diagnosticmode",
+    /** `purgeinaccessiblevmswapobjects` */ Purgeinaccessiblevmswapobjects = "purgeinaccessiblevmswapobjects",
+    /** `recreatediskgroup` */ Recreatediskgroup = "recreatediskgroup",
+    /** `repairtimerinresyncstats` */ Repairtimerinresyncstats = "repairtimerinresyncstats",
+    /** `clusteradvancedoptions` */ Clusteradvancedoptions = "clusteradvancedoptions",
+    /** `updatevumreleasecatalogoffline` */ Updatevumreleasecatalogoffline = "updatevumreleasecatalogoffline",
+    /** `performanceforsupport` */ Performanceforsupport = "performanceforsupport",
+    /** `gethcllastupdateonvc` */ Gethcllastupdateonvc = "gethcllastupdateonvc",
+    /** `automaticrebalance` */ Automaticrebalance = "automaticrebalance",
+    /** `verbosemodeconfiguration` */ Verbosemodeconfiguration = "verbosemodeconfiguration",
+    /** `resyncetaimprovement` */ Resyncetaimprovement = "resyncetaimprovement",
+    /** `fileservices` */ Fileservices = "fileservices",
+    /** `fileservicekerberos` */ Fileservicekerberos = "fileservicekerberos",
+    /** `fileservicesmb` */ Fileservicesmb = "fileservicesmb",
+    /** `fileservicenfsv3` */ Fileservicenfsv3 = "fileservicenfsv3",
+    /** `fileservicesc` */ Fileservicesc = "fileservicesc",
+    /** `fileservicesnapshot` */ Fileservicesnapshot = "fileservicesnapshot",
+    /** `fileserviceowe` */ Fileserviceowe = "fileserviceowe", /** `fileservice80` */ Fileservice80 = "fileservice80",
+    /** `fileservicescale` */ Fileservicescale = "fileservicescale",
+    /** `resourceprecheck` */ Resourceprecheck = "resourceprecheck",
+    /** `upgraderesourceprecheck` */ Upgraderesourceprecheck = "upgraderesourceprecheck",
+    /** `vitonlineresize` */ Vitonlineresize = "vitonlineresize",
+    /** `vitstretchedcluster` */ Vitstretchedcluster = "vitstretchedcluster",
+    /** `largecapacitydrive` */ Largecapacitydrive = "largecapacitydrive",
+    /** `nondatamovementdfc` */ Nondatamovementdfc = "nondatamovementdfc",
+    /** `cnsvolumes` */ Cnsvolumes = "cnsvolumes", /** `filevolumes` */ Filevolumes = "filevolumes",
+    /** `diagnosticsfeedback` */ Diagnosticsfeedback = "diagnosticsfeedback",
+    /** `hostreservedcapacity` */ Hostreservedcapacity = "hostreservedcapacity",
+    /** `vmlevelcapacity` */ Vmlevelcapacity = "vmlevelcapacity",
+    /** `improvedcapacityscreen` */ Improvedcapacityscreen = "improvedcapacityscreen",
+    /** `slackspacecapacity` */ Slackspacecapacity = "slackspacecapacity",
+    /** `sharedwitness` */ Sharedwitness = "sharedwitness",
+    /** `VsanCapabilityType_Unknown` */ VsanCapabilityTypeUnknown = "VsanCapabilityType_Unknown",
+    /** `supportApiVersion` */ SupportApiVersion = "supportApiVersion",
+    /** `vsanmetadatanode` */ Vsanmetadatanode = "vsanmetadatanode",
+    /** `pmanintegration` */ Pmanintegration = "pmanintegration",
+    /** `wcpappplatform` */ Wcpappplatform = "wcpappplatform",
+    /** `diskresourceprecheck` */ Diskresourceprecheck = "diskresourceprecheck",
+    /** `metricsconfig` */ Metricsconfig = "metricsconfig", /** `ioinsight` */ Ioinsight = "ioinsight",
+    /** `apidevversionenabled` */ Apidevversionenabled = "apidevversionenabled",
+    /** `nativelargeclustersupport` */ Nativelargeclustersupport = "nativelargeclustersupport",
+    /** `historicalhealth` */ Historicalhealth = "historicalhealth",
+    /** `dataintransitencryption` */ Dataintransitencryption = "dataintransitencryption",
+    /** `perfsvctwoyaxisgraph` */ Perfsvctwoyaxisgraph = "perfsvctwoyaxisgraph",
+    /** `compressiononly` */ Compressiononly = "compressiononly",
+    /** `remotedatastore` */ Remotedatastore = "remotedatastore",
+    /** `vsanmanagedvmfs` */ Vsanmanagedvmfs = "vsanmanagedvmfs",
+    /** `capacityreservation` */ Capacityreservation = "capacityreservation",
+    /** `securewipe` */ Securewipe = "securewipe",
+    /** `validateconfigspec` */ Validateconfigspec = "validateconfigspec",
+    /** `vsananalyticsevents` */ Vsananalyticsevents = "vsananalyticsevents",
+    /** `vsandefaultgatewaysupported` */ Vsandefaultgatewaysupported = "vsandefaultgatewaysupported",
+    /** `pspairgap` */ Pspairgap = "pspairgap", /** `vsanmanagedpmem` */ Vsanmanagedpmem = "vsanmanagedpmem",
+    /** `capacityevaluationonvc` */ Capacityevaluationonvc = "capacityevaluationonvc",
+    /** `readlocalitytodrs` */ Readlocalitytodrs = "readlocalitytodrs",
+    /** `vsanencrkmx` */ Vsanencrkmx = "vsanencrkmx", /** `vsan2encr` */ Vsan2encr = "vsan2encr",
+    /** `dit4sw` */ Dit4sw = "dit4sw", /** `vsanclient` */ Vsanclient = "vsanclient",
+    /** `capacityoversubscription` */ Capacityoversubscription = "capacityoversubscription",
+    /** `vsandiagnostics` */ Vsandiagnostics = "vsandiagnostics",
+    /** `capacitycustomizablethresholds` */ Capacitycustomizablethresholds = "capacitycustomizablethresholds",
+    /** `hcimeshpolicy` */ Hcimeshpolicy = "hcimeshpolicy",
+    /** `topcontributors` */ Topcontributors = "topcontributors",
+    /** `vsandirectdiskdecom` */ Vsandirectdiskdecom = "vsandirectdiskdecom",
+    /** `diskmgmtredesign` */ Diskmgmtredesign = "diskmgmtredesign",
+    /** `datapersistresourcecheck` */ Datapersistresourcecheck = "datapersistresourcecheck",
+    /** `clusterpoweraction` */ Clusterpoweraction = "clusterpoweraction",
+    /** `clusterpowerselfcontain` */ Clusterpowerselfcontain = "clusterpowerselfcontain",
+    /** `duplicatepciidfix` */ Duplicatepciidfix = "duplicatepciidfix",
+    /** `healthcorrelation` */ Healthcorrelation = "healthcorrelation",
+    /** `volumerelocation` */ Volumerelocation = "volumerelocation",
+    /** `iodiagnostics` */ Iodiagnostics = "iodiagnostics",
+    /** `vsanrebuildtrim` */ Vsanrebuildtrim = "vsanrebuildtrim",
+    /** `elasticpolicy` */ Elasticpolicy = "elasticpolicy",
+    /** `vsanEsaConfigure` */ VsanEsaConfigure = "vsanEsaConfigure",
+    /** `hdcsintegration` */ Hdcsintegration = "hdcsintegration",
+    /** `vsanesasingletier` */ Vsanesasingletier = "vsanesasingletier",
+    /** `vsanperfhighresolution` */ Vsanperfhighresolution = "vsanperfhighresolution",
+    /** `cnsreconfigpolicy` */ Cnsreconfigpolicy = "cnsreconfigpolicy",
+    /** `vsanhostdomlatencysort` */ Vsanhostdomlatencysort = "vsanhostdomlatencysort",
+    /** `sha256thumbprint` */ Sha256thumbprint = "sha256thumbprint",
+    /** `minrebalancethreshold` */ Minrebalancethreshold = "minrebalancethreshold",
+    /** `vsan2hcimesh` */ Vsan2hcimesh = "vsan2hcimesh",
+    /** `dfcobjectsmanagement` */ Dfcobjectsmanagement = "dfcobjectsmanagement",
+    /** `healthremediation` */ Healthremediation = "healthremediation",
+    /** `hcimeshstretchedcluster` */ Hcimeshstretchedcluster = "hcimeshstretchedcluster",
+    /** `vsanxvchcimesh` */ Vsanxvchcimesh = "vsanxvchcimesh",
+    /** `vsan2deeprekey` */ Vsan2deeprekey = "vsan2deeprekey",
+    /** `vsandsdefaultpolicy` */ Vsandsdefaultpolicy = "vsandsdefaultpolicy",
+    /** `vsanperfsvc80u2` */ Vsanperfsvc80u2 = "vsanperfsvc80u2",
+    /** `vsankeyexpiration` */ Vsankeyexpiration = "vsankeyexpiration",
+    /** `vsanxvchcimeshv2` */ Vsanxvchcimeshv2 = "vsanxvchcimeshv2", /** `dhci` */ Dhci = "dhci",
+    /** `snapservice` */ Snapservice = "snapservice",
+    /** `vsan2disableencryption` */ Vsan2disableencryption = "vsan2disableencryption",
+    /** `iodiagmultiplevms` */ Iodiagmultiplevms = "iodiagmultiplevms",
+    /** `vsanxvchcimeshv3` */ Vsanxvchcimeshv3 = "vsanxvchcimeshv3",
 });
 
 enumeration!(
     /// `VsanClusterHealthActionIdEnum` (`vim.cluster.VsanClusterHealthAction.VsanClusterHealthActionIdEnum`), since vSphere API 5.5.
     VsanClusterHealthActionIdEnum, 3609, {
-    RepairClusterObjectsAction = "RepairClusterObjectsAction", UploadHclDb = "UploadHclDb",
-    UpdateHclDbFromInternet = "UpdateHclDbFromInternet", EnableHealthService = "EnableHealthService",
-    DiskBalance = "DiskBalance", StopDiskBalance = "StopDiskBalance", RemediateDedup = "RemediateDedup",
-    UpgradeVsanDiskFormat = "UpgradeVsanDiskFormat", CreateDvs = "CreateDVS", ConfigureHa = "ConfigureHA",
-    ConfigureDrs = "ConfigureDRS", ConfigureVsan = "ConfigureVSAN", ClaimVsanDisks = "ClaimVSANDisks",
-    ClusterUpgrade = "ClusterUpgrade", CreateVmKnic = "CreateVMKnic",
-    CreateVmKnicWithVmotion = "CreateVMKnicWithVMotion", RunBurnInTest = "RunBurnInTest",
-    EnableIscsiTargetService = "EnableIscsiTargetService",
-    EnablePerformanceServiceAction = "EnablePerformanceServiceAction",
-    RemediateClusterConfig = "RemediateClusterConfig", EnableCeip = "EnableCeip",
-    LoginVumIsoDepot = "LoginVumIsoDepot", PurgeInaccessSwapObjs = "PurgeInaccessSwapObjs",
-    UploadReleaseCatalog = "UploadReleaseCatalog", ConfigureAutomaticRebalance = "ConfigureAutomaticRebalance",
-    RemediateFileService = "RemediateFileService", RelayoutVsanObjects = "RelayoutVsanObjects",
-    RemediateFileServiceImbalance = "RemediateFileServiceImbalance", SelectNvme = "SelectNvme",
-    CreateFileServiceDomain = "CreateFileServiceDomain",
-    RemediateIscsiLunsRuntimeStatus = "RemediateIscsiLunsRuntimeStatus", ShallowRekey = "ShallowRekey",
-    VsanClusterHealthActionIdEnumUnknown = "VsanClusterHealthActionIdEnum_Unknown",
+    /** `RepairClusterObjectsAction` */ RepairClusterObjectsAction = "RepairClusterObjectsAction",
+    /** `UploadHclDb` */ UploadHclDb = "UploadHclDb",
+    /** `UpdateHclDbFromInternet` */ UpdateHclDbFromInternet = "UpdateHclDbFromInternet",
+    /** `EnableHealthService` */ EnableHealthService = "EnableHealthService",
+    /** `DiskBalance` */ DiskBalance = "DiskBalance", /** `StopDiskBalance` */ StopDiskBalance = "StopDiskBalance",
+    /** `RemediateDedup` */ RemediateDedup = "RemediateDedup",
+    /** `UpgradeVsanDiskFormat` */ UpgradeVsanDiskFormat = "UpgradeVsanDiskFormat",
+    /** `CreateDVS` */ CreateDvs = "CreateDVS", /** `ConfigureHA` */ ConfigureHa = "ConfigureHA",
+    /** `ConfigureDRS` */ ConfigureDrs = "ConfigureDRS", /** `ConfigureVSAN` */ ConfigureVsan = "ConfigureVSAN",
+    /** `ClaimVSANDisks` */ ClaimVsanDisks = "ClaimVSANDisks",
+    /** `ClusterUpgrade` */ ClusterUpgrade = "ClusterUpgrade", /** `CreateVMKnic` */ CreateVmKnic = "CreateVMKnic",
+    /** `CreateVMKnicWithVMotion` */ CreateVmKnicWithVmotion = "CreateVMKnicWithVMotion",
+    /** `RunBurnInTest` */ RunBurnInTest = "RunBurnInTest",
+    /** `EnableIscsiTargetService` */ EnableIscsiTargetService = "EnableIscsiTargetService",
+    /** `EnablePerformanceServiceAction` */ EnablePerformanceServiceAction = "EnablePerformanceServiceAction",
+    /** `RemediateClusterConfig` */ RemediateClusterConfig = "RemediateClusterConfig",
+    /** `EnableCeip` */ EnableCeip = "EnableCeip", /** `LoginVumIsoDepot` */ LoginVumIsoDepot = "LoginVumIsoDepot",
+    /** `PurgeInaccessSwapObjs` */ PurgeInaccessSwapObjs = "PurgeInaccessSwapObjs",
+    /** `UploadReleaseCatalog` */ UploadReleaseCatalog = "UploadReleaseCatalog",
+    /** `ConfigureAutomaticRebalance` */ ConfigureAutomaticRebalance = "ConfigureAutomaticRebalance",
+    /** `RemediateFileService` */ RemediateFileService = "RemediateFileService",
+    /** `RelayoutVsanObjects` */ RelayoutVsanObjects = "RelayoutVsanObjects",
+    /** `RemediateFileServiceImbalance` */ RemediateFileServiceImbalance = "RemediateFileServiceImbalance",
+    /** `SelectNvme` */ SelectNvme = "SelectNvme",
+    /** `CreateFileServiceDomain` */ CreateFileServiceDomain = "CreateFileServiceDomain",
+    /** `RemediateIscsiLunsRuntimeStatus` */ RemediateIscsiLunsRuntimeStatus = "RemediateIscsiLunsRuntimeStatus",
+    /** `ShallowRekey` */ ShallowRekey = "ShallowRekey",
+    /** `VsanClusterHealthActionIdEnum_Unknown` */ VsanClusterHealthActionIdEnumUnknown = "VsanClusterHealthActionIdEnum_Unknown",
 });
 
 enumeration!(
     /// `VsanDiskIssueType` (`vim.vsan.host.VsanRuntimeInfo.DiskIssueType`), since vSphere API 5.5.
-    VsanDiskIssueType, 3610, { NonExist = "nonExist", StampMismatch = "stampMismatch", Unknown = "unknown" });
+    VsanDiskIssueType, 3610, {
+    /** `nonExist` */ NonExist = "nonExist", /** `stampMismatch` */ StampMismatch = "stampMismatch",
+    /** `unknown` */ Unknown = "unknown",
+});
 
 enumeration!(
     /// `VsanHealthLogLevelEnum` (`vim.cluster.VsanVcClusterHealthSystem.VsanHealthLogLevelEnum`), since vSphere API 5.5.
     VsanHealthLogLevelEnum, 3611, {
-    Info = "INFO", Warning = "WARNING", Error = "ERROR", Debug = "DEBUG", Critical = "CRITICAL",
-    VsanHealthLogLevelEnumUnknown = "VsanHealthLogLevelEnum_Unknown",
+    /** `INFO` */ Info = "INFO", /** `WARNING` */ Warning = "WARNING", /** `ERROR` */ Error = "ERROR",
+    /** `DEBUG` */ Debug = "DEBUG", /** `CRITICAL` */ Critical = "CRITICAL",
+    /** `VsanHealthLogLevelEnum_Unknown` */ VsanHealthLogLevelEnumUnknown = "VsanHealthLogLevelEnum_Unknown",
 });
 
 enumeration!(
     /// `VsanHostDecommissionModeObjectAction` (`vim.vsan.host.DecommissionMode.ObjectAction`), since vSphere API 5.5.
     VsanHostDecommissionModeObjectAction, 3612, {
-    NoAction = "noAction", EnsureObjectAccessibility = "ensureObjectAccessibility",
-    EvacuateAllData = "evacuateAllData",
+    /** `noAction` */ NoAction = "noAction",
+    /** `ensureObjectAccessibility` */ EnsureObjectAccessibility = "ensureObjectAccessibility",
+    /** `evacuateAllData` */ EvacuateAllData = "evacuateAllData",
 });
 
 enumeration!(
     /// `VsanHostDiskResultState` (`vim.vsan.host.DiskResult.State`), since vSphere API 5.5.
-    VsanHostDiskResultState, 3613, { InUse = "inUse", Eligible = "eligible", Ineligible = "ineligible" });
+    VsanHostDiskResultState, 3613, {
+    /** `inUse` */ InUse = "inUse", /** `eligible` */ Eligible = "eligible",
+    /** `ineligible` */ Ineligible = "ineligible",
+});
 
 enumeration!(
     /// `VsanHostHealthState` (`vim.vsan.host.HealthState`), since vSphere API 5.5.
-    VsanHostHealthState, 3614, { Unknown = "unknown", Healthy = "healthy", Unhealthy = "unhealthy" });
+    VsanHostHealthState, 3614, {
+    /** `unknown` */ Unknown = "unknown", /** `healthy` */ Healthy = "healthy",
+    /** `unhealthy` */ Unhealthy = "unhealthy",
+});
 
 enumeration!(
     /// `VsanHostNodeState` (`vim.vsan.host.NodeState`), since vSphere API 5.5.
     VsanHostNodeState, 3615, {
-    Error = "error", Disabled = "disabled", Agent = "agent", Master = "master", Backup = "backup",
-    Starting = "starting", Stopping = "stopping", EnteringMaintenanceMode = "enteringMaintenanceMode",
-    ExitingMaintenanceMode = "exitingMaintenanceMode", Decommissioning = "decommissioning",
+    /** `error` */ Error = "error", /** `disabled` */ Disabled = "disabled", /** `agent` */ Agent = "agent",
+    /** `master` */ Master = "master", /** `backup` */ Backup = "backup", /** `starting` */ Starting = "starting",
+    /** `stopping` */ Stopping = "stopping",
+    /** `enteringMaintenanceMode` */ EnteringMaintenanceMode = "enteringMaintenanceMode",
+    /** `exitingMaintenanceMode` */ ExitingMaintenanceMode = "exitingMaintenanceMode",
+    /** `decommissioning` */ Decommissioning = "decommissioning",
 });
 
 enumeration!(
     /// `VsanIscsiLUNStatus` (`vim.cluster.VsanIscsiLUNCommonInfo.VsanIscsiLUNStatus`), since vSphere API 6.5.
     VsanIscsiLUNStatus, 3616, {
-    Online = "Online", Offline = "Offline", VsanIscsiLunStatusUnknown = "VsanIscsiLUNStatus_Unknown",
+    /** `Online` */ Online = "Online", /** `Offline` */ Offline = "Offline",
+    /** `VsanIscsiLUNStatus_Unknown` */ VsanIscsiLunStatusUnknown = "VsanIscsiLUNStatus_Unknown",
 });
 
 enumeration!(
     /// `VsanIscsiTargetAuthType` (`vim.cluster.VsanIscsiTargetAuthSpec.VsanIscsiTargetAuthType`), since vSphere API 6.5.
     VsanIscsiTargetAuthType, 3617, {
-    NoAuth = "NoAuth", Chap = "CHAP", ChapMutual = "CHAP_Mutual",
-    VsanIscsiTargetAuthTypeUnknown = "VsanIscsiTargetAuthType_Unknown",
+    /** `NoAuth` */ NoAuth = "NoAuth", /** `CHAP` */ Chap = "CHAP", /** `CHAP_Mutual` */ ChapMutual = "CHAP_Mutual",
+    /** `VsanIscsiTargetAuthType_Unknown` */ VsanIscsiTargetAuthTypeUnknown = "VsanIscsiTargetAuthType_Unknown",
 });
 
 enumeration!(
     /// `VsanIscsiTargetServiceProcessStatus` (`vim.cluster.VsanIscsiTargetServiceProcessStatus`), since vSphere API 6.5.
     VsanIscsiTargetServiceProcessStatus, 3618, {
-    Running = "Running", Stopped = "Stopped",
-    VsanIscsiTargetServiceProcessStatusUnknown = "VsanIscsiTargetServiceProcessStatus_Unknown",
+    /** `Running` */ Running = "Running", /** `Stopped` */ Stopped = "Stopped",
+    /** `VsanIscsiTargetServiceProcessStatus_Unknown` */ VsanIscsiTargetServiceProcessStatusUnknown = "VsanIscsiTargetServiceProcessStatus_Unknown",
 });
 
 enumeration!(
     /// `VsanObjectHealthState` (`vim.host.VsanObjectHealth.VsanObjectHealthState`), since vSphere API 5.5.
     VsanObjectHealthState, 3619, {
-    Inaccessible = "inaccessible", Reducedavailabilitywithnorebuild = "reducedavailabilitywithnorebuild",
-    Reducedavailabilitywithnorebuilddelaytimer = "reducedavailabilitywithnorebuilddelaytimer",
-    Reducedavailabilitywithactiverebuild = "reducedavailabilitywithactiverebuild", Datamove = "datamove",
-    Nonavailabilityrelatedreconfig = "nonavailabilityrelatedreconfig",
-    Nonavailabilityrelatedincompliance = "nonavailabilityrelatedincompliance", Healthy = "healthy",
-    Reducedavailabilitywithpolicypending = "reducedavailabilitywithpolicypending",
-    Reducedavailabilitywithpolicypendingfailed = "reducedavailabilitywithpolicypendingfailed",
-    Reducedavailabilitywithpausedrebuild = "reducedavailabilitywithpausedrebuild",
-    Nonavailabilityrelatedincompliancewithpolicypending = "nonavailabilityrelatedincompliancewithpolicypending",
-    Nonavailabilityrelatedincompliancewithpolicypendingfailed = "nonavailabilityrelatedincompliancewithpolicypendingfailed",
-    Nonavailabilityrelatedincompliancewithpausedrebuild = "nonavailabilityrelatedincompliancewithpausedrebuild",
-    RemoteAccessible = "remoteAccessible", VsanObjectHealthStateUnknown = "VsanObjectHealthState_Unknown",
+    /** `inaccessible` */ Inaccessible = "inaccessible",
+    /** `reducedavailabilitywithnorebuild` */ Reducedavailabilitywithnorebuild = "reducedavailabilitywithnorebuild",
+    /** `reducedavailabilitywithnorebuilddelaytimer` */ Reducedavailabilitywithnorebuilddelaytimer = "reducedavailabilitywithnorebuilddelaytimer",
+    /** `reducedavailabilitywithactiverebuild` */ Reducedavailabilitywithactiverebuild = "reducedavailabilitywithactiverebuild",
+    /** `datamove` */ Datamove = "datamove",
+    /** `nonavailabilityrelatedreconfig` */ Nonavailabilityrelatedreconfig = "nonavailabilityrelatedreconfig",
+    /** `nonavailabilityrelatedincompliance` */ Nonavailabilityrelatedincompliance = "nonavailabilityrelatedincompliance",
+    /** `healthy` */ Healthy = "healthy",
+    /** `reducedavailabilitywithpolicypending` */ Reducedavailabilitywithpolicypending = "reducedavailabilitywithpolicypending",
+    /** `reducedavailabilitywithpolicypendingfailed` */ Reducedavailabilitywithpolicypendingfailed = "reducedavailabilitywithpolicypendingfailed",
+    /** `reducedavailabilitywithpausedrebuild` */ Reducedavailabilitywithpausedrebuild = "reducedavailabilitywithpausedrebuild",
+    /** `nonavailabilityrelatedincompliancewithpolicypending` */ Nonavailabilityrelatedincompliancewithpolicypending = "nonavailabilityrelatedincompliancewithpolicypending",
+    /** `nonavailabilityrelatedincompliancewithpolicypendingfailed` */ Nonavailabilityrelatedincompliancewithpolicypendingfailed = "nonavailabilityrelatedincompliancewithpolicypendingfailed",
+    /** `nonavailabilityrelatedincompliancewithpausedrebuild` */ Nonavailabilityrelatedincompliancewithpausedrebuild = "nonavailabilityrelatedincompliancewithpausedrebuild",
+    /** `remoteAccessible` */ RemoteAccessible = "remoteAccessible",
+    /** `VsanObjectHealthState_Unknown` */ VsanObjectHealthStateUnknown = "VsanObjectHealthState_Unknown",
 });
 
 enumeration!(
     /// `VsanObjectTypeEnum` (`vim.cluster.VsanObjectSpaceSummary.VsanObjectTypeEnum`), since vSphere API 5.5.
     VsanObjectTypeEnum, 3620, {
-    Vmswap = "vmswap", Vdisk = "vdisk", Namespace = "namespace", Vmem = "vmem", Statsdb = "statsdb",
-    IscsiTarget = "iscsiTarget", IscsiLun = "iscsiLun", Other_ = "other", FileSystemOverhead = "fileSystemOverhead",
-    DedupOverhead = "dedupOverhead", SpaceUnderDedupConsideration = "spaceUnderDedupConsideration",
-    ChecksumOverhead = "checksumOverhead", ImprovedVirtualDisk = "improvedVirtualDisk",
-    TransientSpace = "transientSpace", SlackSpaceCapRequiredForHost = "slackSpaceCapRequiredForHost",
-    ResynPauseThresholdForHost = "resynPauseThresholdForHost", MinSpaceRequiredForVsanOp = "minSpaceRequiredForVsanOp",
-    HostRebuildCapacity = "hostRebuildCapacity", PhysicalTransientSpace = "physicalTransientSpace",
-    HaMetadataObject = "haMetadataObject", FileServiceRoot = "fileServiceRoot",
-    AttachedCnsVolBlock = "attachedCnsVolBlock", DetachedCnsVolBlock = "detachedCnsVolBlock",
-    AttachedCnsVolFile = "attachedCnsVolFile", DetachedCnsVolFile = "detachedCnsVolFile", CnsVolFile = "cnsVolFile",
-    FileShare = "fileShare", Extension = "extension", HbrDisk = "hbrDisk", HbrCfg = "hbrCfg",
-    HbrPersist = "hbrPersist", Traceobject = "traceobject", EsaObjectOverhead = "esaObjectOverhead",
-    PgNamespace = "pgNamespace", ClusterDbNamespace = "clusterDBNamespace",
-    AggregatedSystemObjects = "aggregatedSystemObjects", NativeObjectStore = "nativeObjectStore",
-    VsanObjectTypeEnumUnknown = "VsanObjectTypeEnum_Unknown",
+    /** `vmswap` */ Vmswap = "vmswap", /** `vdisk` */ Vdisk = "vdisk", /** `namespace` */ Namespace = "namespace",
+    /** `vmem` */ Vmem = "vmem", /** `statsdb` */ Statsdb = "statsdb",
+    /** `iscsiTarget` */ IscsiTarget = "iscsiTarget", /** `iscsiLun` */ IscsiLun = "iscsiLun",
+    /** `other` */ Other_ = "other", /** `fileSystemOverhead` */ FileSystemOverhead = "fileSystemOverhead",
+    /** `dedupOverhead` */ DedupOverhead = "dedupOverhead",
+    /** `spaceUnderDedupConsideration` */ SpaceUnderDedupConsideration = "spaceUnderDedupConsideration",
+    /** `checksumOverhead` */ ChecksumOverhead = "checksumOverhead",
+    /** `improvedVirtualDisk` */ ImprovedVirtualDisk = "improvedVirtualDisk",
+    /** `transientSpace` */ TransientSpace = "transientSpace",
+    /** `slackSpaceCapRequiredForHost` */ SlackSpaceCapRequiredForHost = "slackSpaceCapRequiredForHost",
+    /** `resynPauseThresholdForHost` */ ResynPauseThresholdForHost = "resynPauseThresholdForHost",
+    /** `minSpaceRequiredForVsanOp` */ MinSpaceRequiredForVsanOp = "minSpaceRequiredForVsanOp",
+    /** `hostRebuildCapacity` */ HostRebuildCapacity = "hostRebuildCapacity",
+    /** `physicalTransientSpace` */ PhysicalTransientSpace = "physicalTransientSpace",
+    /** `haMetadataObject` */ HaMetadataObject = "haMetadataObject",
+    /** `fileServiceRoot` */ FileServiceRoot = "fileServiceRoot",
+    /** `attachedCnsVolBlock` */ AttachedCnsVolBlock = "attachedCnsVolBlock",
+    /** `detachedCnsVolBlock` */ DetachedCnsVolBlock = "detachedCnsVolBlock",
+    /** `attachedCnsVolFile` */ AttachedCnsVolFile = "attachedCnsVolFile",
+    /** `detachedCnsVolFile` */ DetachedCnsVolFile = "detachedCnsVolFile",
+    /** `cnsVolFile` */ CnsVolFile = "cnsVolFile", /** `fileShare` */ FileShare = "fileShare",
+    /** `extension` */ Extension = "extension", /** `hbrDisk` */ HbrDisk = "hbrDisk",
+    /** `hbrCfg` */ HbrCfg = "hbrCfg", /** `hbrPersist` */ HbrPersist = "hbrPersist",
+    /** `traceobject` */ Traceobject = "traceobject",
+    /** `esaObjectOverhead` */ EsaObjectOverhead = "esaObjectOverhead",
+    /** `pgNamespace` */ PgNamespace = "pgNamespace",
+    /** `clusterDBNamespace` */ ClusterDbNamespace = "clusterDBNamespace",
+    /** `aggregatedSystemObjects` */ AggregatedSystemObjects = "aggregatedSystemObjects",
+    /** `nativeObjectStore` */ NativeObjectStore = "nativeObjectStore",
+    /** `VsanObjectTypeEnum_Unknown` */ VsanObjectTypeEnumUnknown = "VsanObjectTypeEnum_Unknown",
 });
 
 enumeration!(
     /// `VsanPerfStatsType` (`vim.cluster.VsanPerfMetricId.VsanPerfStatsType`), since vSphere API 5.5.
     VsanPerfStatsType, 3621, {
-    Absolute = "absolute", Delta = "delta", Rate = "rate", VsanPerfStatsTypeUnknown = "VsanPerfStatsType_Unknown",
+    /** `absolute` */ Absolute = "absolute", /** `delta` */ Delta = "delta", /** `rate` */ Rate = "rate",
+    /** `VsanPerfStatsType_Unknown` */ VsanPerfStatsTypeUnknown = "VsanPerfStatsType_Unknown",
 });
 
 enumeration!(
     /// `VsanPerfStatsUnitType` (`vim.cluster.VsanPerfGraph.VsanPerfStatsUnitType`), since vSphere API 5.5.
     VsanPerfStatsUnitType, 3622, {
-    Number = "number", TimeMs = "time_ms", Percentage = "percentage", SizeBytes = "size_bytes",
-    RateBytes = "rate_bytes", Permille = "permille", TimeS = "time_s", TimeUs = "time_us", TimeNs = "time_ns",
-    VsanPerfStatsUnitTypeUnknown = "VsanPerfStatsUnitType_Unknown",
+    /** `number` */ Number = "number", /** `time_ms` */ TimeMs = "time_ms",
+    /** `percentage` */ Percentage = "percentage", /** `size_bytes` */ SizeBytes = "size_bytes",
+    /** `rate_bytes` */ RateBytes = "rate_bytes", /** `permille` */ Permille = "permille",
+    /** `time_s` */ TimeS = "time_s", /** `time_us` */ TimeUs = "time_us", /** `time_ns` */ TimeNs = "time_ns",
+    /** `VsanPerfStatsUnitType_Unknown` */ VsanPerfStatsUnitTypeUnknown = "VsanPerfStatsUnitType_Unknown",
 });
 
 enumeration!(
     /// `VsanPerfSummaryType` (`vim.cluster.VsanPerfMetricId.VsanPerfSummaryType`), since vSphere API 5.5.
     VsanPerfSummaryType, 3623, {
-    Average = "average", Maximum = "maximum", Minimum = "minimum", Latest = "latest", Summation = "summation",
-    None = "none", VsanPerfSummaryTypeUnknown = "VsanPerfSummaryType_Unknown",
+    /** `average` */ Average = "average", /** `maximum` */ Maximum = "maximum", /** `minimum` */ Minimum = "minimum",
+    /** `latest` */ Latest = "latest", /** `summation` */ Summation = "summation", /** `none` */ None = "none",
+    /** `VsanPerfSummaryType_Unknown` */ VsanPerfSummaryTypeUnknown = "VsanPerfSummaryType_Unknown",
 });
 
 enumeration!(
     /// `VsanPerfThresholdDirectionType` (`vim.cluster.VsanPerfThreshold.VsanPerfThresholdDirectionType`), since vSphere API 5.5.
     VsanPerfThresholdDirectionType, 3624, {
-    Upper = "upper", Lower = "lower", VsanPerfThresholdDirectionTypeUnknown = "VsanPerfThresholdDirectionType_Unknown",
+    /** `upper` */ Upper = "upper", /** `lower` */ Lower = "lower",
+    /** `VsanPerfThresholdDirectionType_Unknown` */ VsanPerfThresholdDirectionTypeUnknown = "VsanPerfThresholdDirectionType_Unknown",
 });
 
 enumeration!(
     /// `VsanStorageComplianceStatus` (`vim.cluster.StorageComplianceResult.StorageComplianceStatus`), since vSphere API 5.5.
     VsanStorageComplianceStatus, 3625, {
-    Compliant = "compliant", NonCompliant = "nonCompliant", Unknown = "unknown", NotApplicable = "notApplicable",
+    /** `compliant` */ Compliant = "compliant", /** `nonCompliant` */ NonCompliant = "nonCompliant",
+    /** `unknown` */ Unknown = "unknown", /** `notApplicable` */ NotApplicable = "notApplicable",
 });
 
 enumeration!(
     /// `VsanUpgradeSystemUpgradeHistoryDiskGroupOpType` (`vim.VsanUpgradeSystem.UpgradeHistoryDiskGroupOpType`), since vSphere API 6.0.
-    VsanUpgradeSystemUpgradeHistoryDiskGroupOpType, 3626, { Add = "add", Remove = "remove" });
+    VsanUpgradeSystemUpgradeHistoryDiskGroupOpType, 3626, {
+    /** `add` */ Add = "add", /** `remove` */ Remove = "remove",
+});
 
 enumeration!(
     /// `VslmVsoPostRelocateChangeMetadataOperation` (`vim.vslm.VsoPostRelocateChange.MetadataOperation`), since vSphere API 2.0.
-    VslmVsoPostRelocateChangeMetadataOperation, 3627, { Update = "UPDATE", Reset = "RESET", NoOp = "NO_OP" });
+    VslmVsoPostRelocateChangeMetadataOperation, 3627, {
+    /** `UPDATE` */ Update = "UPDATE", /** `RESET` */ Reset = "RESET", /** `NO_OP` */ NoOp = "NO_OP",
+});
 
 enumeration!(
     /// `WeekOfMonth` (`vim.scheduler.MonthlyByWeekdayTaskScheduler.WeekOfMonth`), since vSphere API 2.0.
-    WeekOfMonth, 3628, { First = "first", Second = "second", Third = "third", Fourth = "fourth", Last = "last" });
+    WeekOfMonth, 3628, {
+    /** `first` */ First = "first", /** `second` */ Second = "second", /** `third` */ Third = "third",
+    /** `fourth` */ Fourth = "fourth", /** `last` */ Last = "last",
+});
 
 enumeration!(
     /// `WillLoseHAProtectionResolution` (`vim.fault.WillLoseHAProtection.Resolution`), since vSphere API 5.0.
-    WillLoseHAProtectionResolution, 3629, { Svmotion = "svmotion", Relocate = "relocate" });
+    WillLoseHAProtectionResolution, 3629, {
+    /** `svmotion` */ Svmotion = "svmotion", /** `relocate` */ Relocate = "relocate",
+});
 
 enumeration!(
     /// `vslmDiskInfoFlag` (`vim.vslm.DiskInfoFlag`), since vSphere API 8.0.0.1.
     VslmDiskInfoFlag, 3630, {
-    Id = "id", DescriptorVersion = "descriptorVersion", BackingObjectId = "backingObjectId", Path = "path",
-    ParentPath = "parentPath", Name = "name", DeviceName = "deviceName", Capacity = "capacity",
-    Allocated = "allocated", Type = "type", Consumers = "consumers", TentativeState = "tentativeState",
-    CreateTime = "createTime", IoFilter = "ioFilter", ControlFlags = "controlFlags",
-    KeepAfterVmDelete = "keepAfterVmDelete", RelocationDisabled = "relocationDisabled", KeyId = "keyId",
-    KeyProviderId = "keyProviderId", NativeSnapshotSupported = "nativeSnapshotSupported", CbtEnabled = "cbtEnabled",
-    VirtualDiskFormat = "virtualDiskFormat", SharedFileBacking = "sharedFileBacking",
-    LinkedCloneDetails = "linkedCloneDetails",
+    /** `id` */ Id = "id", /** `descriptorVersion` */ DescriptorVersion = "descriptorVersion",
+    /** `backingObjectId` */ BackingObjectId = "backingObjectId", /** `path` */ Path = "path",
+    /** `parentPath` */ ParentPath = "parentPath", /** `name` */ Name = "name",
+    /** `deviceName` */ DeviceName = "deviceName", /** `capacity` */ Capacity = "capacity",
+    /** `allocated` */ Allocated = "allocated", /** `type` */ Type = "type",
+    /** `consumers` */ Consumers = "consumers", /** `tentativeState` */ TentativeState = "tentativeState",
+    /** `createTime` */ CreateTime = "createTime", /** `ioFilter` */ IoFilter = "ioFilter",
+    /** `controlFlags` */ ControlFlags = "controlFlags",
+    /** `keepAfterVmDelete` */ KeepAfterVmDelete = "keepAfterVmDelete",
+    /** `relocationDisabled` */ RelocationDisabled = "relocationDisabled", /** `keyId` */ KeyId = "keyId",
+    /** `keyProviderId` */ KeyProviderId = "keyProviderId",
+    /** `nativeSnapshotSupported` */ NativeSnapshotSupported = "nativeSnapshotSupported",
+    /** `cbtEnabled` */ CbtEnabled = "cbtEnabled", /** `virtualDiskFormat` */ VirtualDiskFormat = "virtualDiskFormat",
+    /** `sharedFileBacking` */ SharedFileBacking = "sharedFileBacking",
+    /** `linkedCloneDetails` */ LinkedCloneDetails = "linkedCloneDetails",
 });
 
 enumeration!(
     /// `vslmVStorageObjectControlFlag` (`vim.vslm.VStorageObjectControlFlag`), since vSphere API 6.7.
     VslmVStorageObjectControlFlag, 3631, {
-    KeepAfterDeleteVm = "keepAfterDeleteVm", DisableRelocation = "disableRelocation",
-    EnableChangedBlockTracking = "enableChangedBlockTracking",
+    /** `keepAfterDeleteVm` */ KeepAfterDeleteVm = "keepAfterDeleteVm",
+    /** `disableRelocation` */ DisableRelocation = "disableRelocation",
+    /** `enableChangedBlockTracking` */ EnableChangedBlockTracking = "enableChangedBlockTracking",
 });

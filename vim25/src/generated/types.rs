@@ -7,7 +7,7 @@
 
 use super::enums::*;
 use super::mo;
-use crate::object::{data_object, is_a};
+use crate::object::scope::*;
 use crate::{Any, Binary, Poly, Ref, Timestamp};
 
 /// `AboutInfo` (`vim.AboutInfo`), since vSphere API 2.0.
