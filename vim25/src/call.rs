@@ -24,6 +24,12 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
+    /// Begins a call of the method whose request has a type id.
+    #[inline]
+    pub(crate) fn new<T>(this: &Ref<T>, request: u16) -> Self {
+        begin(this.type_name(), this.value(), this.server_guid(), request)
+    }
+
     /// Writes one argument.
     #[inline]
     pub(crate) fn arg<T: Slot>(&mut self, field: u16, value: &T) {
@@ -94,14 +100,6 @@ pub struct Call<R> {
     result: PhantomData<fn() -> R>,
 }
 
-impl Call<()> {
-    /// Begins a call; `request` is the type id of the request.
-    #[inline]
-    pub(crate) fn new<T>(this: &Ref<T>, request: u16) -> Arguments {
-        begin(this.type_name(), this.value(), this.server_guid(), request)
-    }
-}
-
 impl<R> Call<R> {
     /// The wire name of the method, such as `PowerOnVM_Task`.
     #[must_use]
@@ -167,7 +165,7 @@ impl<R> Call<R> {
     }
 }
 
-/// The part of [`Call::new`] that is the same for all receivers.
+/// The part of [`Arguments::new`] that is the same for all receivers.
 fn begin(type_name: &str, value: &str, guid: Option<&str>, request: u16) -> Arguments {
     let this = AnyRef::from_parts(type_name, value, guid);
     let mut out = Builder::default();

@@ -79,6 +79,7 @@ mod table;
 mod version;
 
 pub use any::Any;
+pub(crate) use call::Arguments;
 pub use call::{Call, Outcome, TaskOf};
 pub use compare::{Difference, difference};
 pub use document::Document;

@@ -29,7 +29,7 @@ pub struct Type {
 /// method's result.
 #[derive(Clone, Copy)]
 pub struct Field {
-    owner: u16,
+    name: &'static str,
     row: &'static FieldRow,
 }
 
@@ -54,6 +54,13 @@ pub fn find(kind: TypeKind, name: &str) -> Option<Type> {
     };
     let found = Type { id };
     (found.kind() == kind).then_some(found)
+}
+
+/// The data object or enum type with a wire name in one namespace: two namespaces
+/// beside vim25 have types of the same name.
+#[must_use]
+pub fn find_in(namespace: &str, name: &str) -> Option<Type> {
+    table::value_type_in(namespace, name).map(|id| Type { id })
 }
 
 impl Type {
@@ -101,10 +108,7 @@ impl Type {
     fn range(self, first: u16) -> impl Iterator<Item = Field> {
         (first..table::field_count(self.id))
             .filter_map(move |index| table::field(self.id, index))
-            .map(move |(row, _)| Field {
-                owner: self.id,
-                row,
-            })
+            .map(|(row, name)| Field { name, row })
     }
 }
 
@@ -112,7 +116,7 @@ impl Field {
     /// The wire name.
     #[must_use]
     pub fn name(self) -> &'static str {
-        table::field_name(self.owner, self.row)
+        self.name
     }
 
     /// What it holds, or what the items of its list are.

@@ -232,6 +232,28 @@ impl Namespace {
     }
 }
 
+/// Whether any namespace beside vim25 was compiled in.
+pub(crate) const MANY: bool = cfg!(any(
+    feature = "vsan",
+    feature = "eam",
+    feature = "sms",
+    feature = "pbm",
+    feature = "vslm"
+));
+
+/// The main namespace.
+pub(crate) const VIM25: &str = "urn:vim25";
+
+/// A WSDL namespace that was compiled in. The names by which the main one went
+/// before, and goes for what is not documented, are it as well.
+pub(crate) fn known_namespace(uri: &str) -> Option<&'static str> {
+    if matches!(uri, "urn:vim2" | "urn:internalvim25") {
+        return Some(VIM25);
+    }
+    let found = NAMESPACES.iter().find(|ns| ns.uri == uri);
+    found.map(|ns| ns.uri)
+}
+
 #[inline]
 fn namespace_of(id: u16) -> Option<&'static Namespace> {
     let vim25 = &crate::generated::tables::VIM25;
@@ -268,12 +290,6 @@ pub(crate) fn namespace_uri(id: u16) -> &'static str {
     namespace_of(id).map_or("", |ns| ns.uri)
 }
 
-/// The wire name of a field row that belongs to `type_id` or one of its bases.
-#[inline]
-pub(crate) fn field_name(type_id: u16, row: &FieldRow) -> &'static str {
-    namespace_of(type_id).map_or("", |ns| ns.name(row.name))
-}
-
 /// Number of fields of a type, inherited ones included.
 #[inline]
 pub(crate) fn field_count(id: u16) -> u16 {
@@ -293,6 +309,19 @@ pub(crate) fn field(mut id: u16, index: u16) -> Option<(&'static FieldRow, &'sta
             }
             let field = ns.fields.get(usize::from(row.fields) + usize::from(own))?;
             return Some((field, ns.name(field.name)));
+        }
+        id = row.base;
+    }
+}
+
+/// The WSDL namespace of the field with a flattened index: that of the type that
+/// declares it.
+pub(crate) fn field_namespace(mut id: u16, index: u16) -> Option<&'static str> {
+    loop {
+        let ns = namespace_of(id)?;
+        let row = ns.types.get(usize::from(id - ns.first_id))?;
+        if index >= row.first {
+            return Some(ns.uri);
         }
         id = row.base;
     }
@@ -364,12 +393,20 @@ pub(crate) fn is_a(mut id: u16, base: u16) -> bool {
     }
 }
 
-/// The data object or enum type with a wire name.
+/// The data object or enum type with a wire name; that of the namespace that comes
+/// first where two have it.
 pub(crate) fn value_type(name: &str) -> Option<u16> {
     NAMESPACES.iter().find_map(|ns| {
         ns.search(ns.data, name)
             .or_else(|| ns.search(ns.enums, name))
     })
+}
+
+/// The data object or enum type with a wire name in one namespace.
+pub(crate) fn value_type_in(uri: &str, name: &str) -> Option<u16> {
+    let ns = NAMESPACES.iter().find(|ns| ns.uri == uri)?;
+    ns.search(ns.data, name)
+        .or_else(|| ns.search(ns.enums, name))
 }
 
 /// The managed object type with a wire name.

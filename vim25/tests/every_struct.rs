@@ -27,7 +27,9 @@ macro_rules! every_struct {
         fn every_struct_holds_every_field() {
             let checks: &[(&str, fn())] = &[$( (stringify!($name), survives::<types::$name>) ),*];
             // The list below is complete: one name for each data type.
-            let types = schema::types().filter(|ty| ty.kind() == TypeKind::Data).count();
+            let types = schema::types()
+                .filter(|ty| ty.kind() == TypeKind::Data && ty.namespace() == "urn:vim25")
+                .count();
             let mut names: Vec<_> = checks.iter().map(|(name, _)| name).collect();
             names.sort_unstable();
             names.dedup();

@@ -7,16 +7,17 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use vim25::schema::{self, Type, TypeKind};
 
-/// The `urn:vim25` part of the schema file.
-fn vim25() -> Value {
+/// The schema file, with only those namespaces that were compiled in.
+fn schema() -> Vec<Value> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/vsphere-api.json");
-    let schema: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
-    let namespaces = schema["namespaces"].as_array().unwrap();
+    let mut schema: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
+    let Value::Array(mut namespaces) = schema["namespaces"].take() else {
+        panic!("no namespaces")
+    };
+    let compiled: BTreeSet<_> = schema::types().map(Type::namespace).collect();
+    namespaces.retain(|ns| compiled.contains(ns["uri"].as_str().unwrap()));
+    assert_eq!(namespaces.len(), compiled.len());
     namespaces
-        .iter()
-        .find(|ns| ns["uri"] == "urn:vim25")
-        .unwrap()
-        .clone()
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
@@ -32,48 +33,85 @@ fn names<'a>(values: impl IntoIterator<Item = &'a Value>) -> BTreeSet<&'a str> {
         .collect()
 }
 
-/// The methods that are called in the namespace itself.
-fn methods(schema: &Value) -> Vec<&Value> {
-    list(schema, "managed")
-        .iter()
-        .flat_map(|managed| list(managed, "methods"))
-        .filter(|method| method.get("namespace").is_none())
-        .collect()
+/// The methods that are called in a namespace: its own, and those that objects of
+/// vim25 have there.
+fn methods<'a>(schema: &'a [Value], namespace: &'a Value) -> Vec<&'a Value> {
+    let short = namespace["name"].as_str().unwrap();
+    let mut methods = Vec::new();
+    for home in schema {
+        for managed in list(home, "managed") {
+            methods.extend(list(managed, "methods").iter().filter(|method| {
+                let called_in = method.get("namespace").and_then(Value::as_str);
+                called_in.unwrap_or(home["name"].as_str().unwrap()) == short
+            }));
+        }
+    }
+    methods
 }
 
-fn tables(kind: TypeKind) -> Vec<Type> {
+fn tables(uri: &str, kind: TypeKind) -> Vec<Type> {
     schema::types()
-        .filter(|ty| ty.namespace() == "urn:vim25" && ty.kind() == kind)
+        .filter(|ty| ty.namespace() == uri && ty.kind() == kind)
         .collect()
 }
 
-fn table_names(kind: TypeKind) -> BTreeSet<&'static str> {
-    tables(kind).into_iter().map(Type::name).collect()
+/// The name of a type without the namespace that it is given from outside.
+fn local(name: &str) -> &str {
+    name.rsplit(':').next().unwrap_or(name)
 }
 
 #[test]
 fn every_type_and_method_of_the_schema_is_there() {
-    let schema = vim25();
-    assert_eq!(table_names(TypeKind::Data), names(list(&schema, "data")));
-    assert_eq!(table_names(TypeKind::Enum), names(list(&schema, "enums")));
-    assert_eq!(
-        table_names(TypeKind::Managed),
-        names(list(&schema, "managed"))
-    );
-    assert_eq!(table_names(TypeKind::Request), names(methods(&schema)));
-    assert_eq!(table_names(TypeKind::Response), names(methods(&schema)));
+    let schema = schema();
+    for ns in &schema {
+        let names_of = |kind| -> BTreeSet<&str> {
+            let types = tables(ns["uri"].as_str().unwrap(), kind);
+            types.into_iter().map(Type::name).collect()
+        };
+        assert_eq!(names_of(TypeKind::Data), names(list(ns, "data")));
+        assert_eq!(names_of(TypeKind::Enum), names(list(ns, "enums")));
+        assert_eq!(names_of(TypeKind::Managed), names(list(ns, "managed")));
+        assert_eq!(names_of(TypeKind::Request), names(methods(&schema, ns)));
+        assert_eq!(names_of(TypeKind::Response), names(methods(&schema, ns)));
+    }
+}
+
+/// Data types, enums, managed object types and methods of each service.
+#[test]
+fn the_counts_of_the_other_services_are_those_of_the_whole_api() {
+    let mut compiled = 0;
+    for (uri, counts) in [
+        ("urn:vsan", [434, 121, 18, 170]),
+        ("urn:eam", [162, 14, 5, 23]),
+        ("urn:sms", [119, 20, 6, 46]),
+        ("urn:pbm", [75, 22, 8, 32]),
+        ("urn:vslm", [18, 5, 5, 46]),
+    ] {
+        let kinds = [
+            TypeKind::Data,
+            TypeKind::Enum,
+            TypeKind::Managed,
+            TypeKind::Request,
+        ];
+        let found = kinds.map(|kind| tables(uri, kind).len());
+        if found != [0; 4] {
+            assert_eq!(found, counts, "{uri}");
+            compiled += 1;
+        }
+    }
+    assert_eq!(compiled + 1, schema().len());
 }
 
 #[test]
 fn the_counts_are_those_of_the_whole_api() {
-    let count = |kind| tables(kind).len();
+    let count = |kind| tables("urn:vim25", kind).len();
     assert_eq!(count(TypeKind::Data), 3167);
     assert_eq!(count(TypeKind::Enum), 465);
     assert_eq!(count(TypeKind::Managed), 156);
     assert_eq!(count(TypeKind::Request), 1092);
     assert_eq!(count(TypeKind::Response), 1092);
     let own = |kind| {
-        tables(kind)
+        tables("urn:vim25", kind)
             .into_iter()
             .map(|ty| ty.own_fields().count())
             .sum::<usize>()
@@ -84,10 +122,9 @@ fn the_counts_are_those_of_the_whole_api() {
 
 #[test]
 fn every_field_property_and_parameter_stands_where_the_schema_has_it() {
-    let schema = vim25();
+    let schema = schema();
     let mut compared = 0;
-    let mut compare = |kind, name: &str, members: &[Value], skip: usize| {
-        let ty = schema::find(kind, name).unwrap();
+    let mut compare = |ty: Type, name: &str, members: &[Value], skip: usize| {
         let mut fields = ty.own_fields().skip(skip);
         for member in members {
             let declared = member["type"].as_str().unwrap();
@@ -107,7 +144,7 @@ fn every_field_property_and_parameter_stands_where_the_schema_has_it() {
             if let Some(ty) = field.declared() {
                 assert_eq!(
                     ty.name(),
-                    declared.trim_end_matches(['[', ']', '?']),
+                    local(declared.trim_end_matches(['[', ']', '?'])),
                     "{name}.{field:?}"
                 );
             }
@@ -118,29 +155,22 @@ fn every_field_property_and_parameter_stands_where_the_schema_has_it() {
             "{name} has more fields than the schema"
         );
     };
-    for data in list(&schema, "data") {
-        compare(
-            TypeKind::Data,
-            data["name"].as_str().unwrap(),
-            list(data, "fields"),
-            0,
-        );
+    for ns in &schema {
+        for data in list(ns, "data") {
+            let name = data["name"].as_str().unwrap();
+            let ty = schema::find_in(ns["uri"].as_str().unwrap(), name).unwrap();
+            compare(ty, name, list(data, "fields"), 0);
+        }
     }
-    for managed in list(&schema, "managed") {
-        compare(
-            TypeKind::Managed,
-            managed["name"].as_str().unwrap(),
-            list(managed, "properties"),
-            0,
-        );
+    for managed in schema.iter().flat_map(|ns| list(ns, "managed")) {
+        let name = managed["name"].as_str().unwrap();
+        let ty = schema::find(TypeKind::Managed, name).unwrap();
+        compare(ty, name, list(managed, "properties"), 0);
     }
-    for method in methods(&schema) {
-        compare(
-            TypeKind::Request,
-            method["name"].as_str().unwrap(),
-            list(method, "parameters"),
-            1,
-        );
+    for method in schema.iter().flat_map(|ns| methods(&schema, ns)) {
+        let name = method["name"].as_str().unwrap();
+        let ty = schema::find(TypeKind::Request, name).unwrap();
+        compare(ty, name, list(method, "parameters"), 1);
     }
     assert!(
         compared > 8598 + 266,
@@ -150,18 +180,23 @@ fn every_field_property_and_parameter_stands_where_the_schema_has_it() {
 
 #[test]
 fn bases_and_results_are_those_of_the_schema() {
-    let schema = vim25();
-    for (kind, key) in [(TypeKind::Data, "data"), (TypeKind::Managed, "managed")] {
-        for item in list(&schema, key) {
-            let ty = schema::find(kind, item["name"].as_str().unwrap()).unwrap();
-            assert_eq!(
-                ty.base().map(Type::name),
-                item.get("base").and_then(Value::as_str),
-                "{ty:?}"
-            );
+    let schema = schema();
+    let compare = |ty: Type, item: &Value| {
+        let base = item.get("base").and_then(Value::as_str).map(local);
+        assert_eq!(ty.base().map(Type::name), base, "{ty:?}");
+    };
+    for ns in &schema {
+        for data in list(ns, "data") {
+            let uri = ns["uri"].as_str().unwrap();
+            let ty = schema::find_in(uri, data["name"].as_str().unwrap());
+            compare(ty.unwrap(), data);
+        }
+        for managed in list(ns, "managed") {
+            let ty = schema::find(TypeKind::Managed, managed["name"].as_str().unwrap());
+            compare(ty.unwrap(), managed);
         }
     }
-    for method in methods(&schema) {
+    for method in schema.iter().flat_map(|ns| methods(&schema, ns)) {
         let name = method["name"].as_str().unwrap();
         let response = schema::find(TypeKind::Response, name).unwrap();
         let result = response.fields().next();

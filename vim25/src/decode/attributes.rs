@@ -57,6 +57,10 @@ impl Decoder<'_> {
                     found.server_guid =
                         Some(self.value_of(&attribute)?).filter(|guid| !guid.is_empty());
                 }
+                "xmlns" => {
+                    let uri = self.value_of(&attribute)?;
+                    self.scope.bind("", &uri);
+                }
                 key => match key.split_once(':') {
                     Some(("xmlns", prefix)) => {
                         let uri = self.value_of(&attribute)?;

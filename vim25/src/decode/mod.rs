@@ -370,6 +370,10 @@ impl<'x> Decoder<'x> {
         leaf: &mut Leaf<'x>,
     ) -> Result<(), DecodeError> {
         let local = name.rsplit(':').next().unwrap_or(name).trim_ascii();
+        if let Some(uri) = self.scope.foreign(name) {
+            let name = format!("{{{uri}}}{local}");
+            return self.open_unknown(field, declared, &name);
+        }
         if let Some(kind) = leaf::scalar(local) {
             // A scalar field keeps its declared kind: `xsd:int` in a long is a long.
             let keep = !matches!(declared.0, FieldKind::Any | FieldKind::Object);
@@ -381,6 +385,7 @@ impl<'x> Decoder<'x> {
             return Ok(());
         }
         if let Some(id) = self.type_id(local) {
+            let id = self.in_namespace(id, name, local);
             if table::type_row(id).is_some_and(|row| row.kind == table::TypeKind::Enum) {
                 leaf.begin(field, FieldKind::Enum, tag::UNTYPED);
                 leaf.typed = (declared.0 != FieldKind::Enum).then_some(ObjectType::Known(id));
@@ -391,16 +396,38 @@ impl<'x> Decoder<'x> {
         if let Some(items) = local
             .strip_prefix("ArrayOf")
             .and_then(crate::encode::array_items)
+            .map(|(kind, id)| match local.strip_prefix("ArrayOf") {
+                Some(item) if id != NONE => (kind, self.in_namespace(id, name, item)),
+                _ => (kind, id),
+            })
         {
             return self.open(field, ObjectType::Untyped, Some(items));
         }
-        let name = self.name(local)?;
-        let declared = if declared.0 == FieldKind::Object {
-            declared.1
-        } else {
-            NONE
-        };
+        self.open_unknown(field, declared, local)
+    }
+
+    /// Opens an object of a type that the schema does not know. The name of one in
+    /// a namespace that is not ours begins with that in braces.
+    fn open_unknown(
+        &mut self,
+        field: u16,
+        (kind, ty): (FieldKind, u16),
+        name: &str,
+    ) -> Result<(), DecodeError> {
+        let name = self.name(name)?;
+        let declared = if kind == FieldKind::Object { ty } else { NONE };
         self.open(field, ObjectType::Unknown { name, declared }, None)
+    }
+
+    /// The type of the same name in the namespace that the full name is in, where
+    /// there is one.
+    pub(crate) fn in_namespace(&self, id: u16, name: &str, local: &str) -> u16 {
+        match self.scope.ours(name) {
+            Some(uri) if uri != table::namespace_uri(id) => {
+                table::value_type_in(uri, local).unwrap_or(id)
+            }
+            _ => id,
+        }
     }
 
     /// Finds a type by name, the recent ones without a search.

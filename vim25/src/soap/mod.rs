@@ -14,5 +14,7 @@ pub use response::{Response, decode_response, encode_fault, encode_response};
 pub(crate) const XSI_NAMESPACE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 /// The namespace of XML Schema's own types.
 pub(crate) const XSD_NAMESPACE: &str = "http://www.w3.org/2001/XMLSchema";
+/// The namespace of SOAP 1.1's own encoding, whose scalars are those of XML Schema.
+pub(crate) const ENCODING_NAMESPACE: &str = "http://schemas.xmlsoap.org/soap/encoding/";
 /// The namespace of SOAP 1.1 envelopes.
 pub(crate) const ENVELOPE_NAMESPACE: &str = "http://schemas.xmlsoap.org/soap/envelope/";

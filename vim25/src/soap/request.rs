@@ -60,7 +60,7 @@ pub fn encode_request<R>(call: &Call<R>, header: &Header) -> Result<String, Enco
             call.method(),
             call.namespace()
         ));
-        crate::encode::children(call.arguments(), out)?;
+        crate::encode::children(call.arguments(), call.namespace(), out)?;
         out.push_str(&format!("</{}>", call.method()));
         Ok(())
     })

@@ -6,6 +6,7 @@ use crate::any::Any;
 use crate::call::Call;
 use crate::decode::Decoder;
 use crate::document::{Kind, ObjectType};
+use crate::encode::Place;
 use crate::error::{DecodeError, DecodeProblem, EncodeError};
 use crate::fault::Fault;
 use crate::limits::Limits;
@@ -120,7 +121,8 @@ pub fn encode_response(method: &str, value: &Any) -> Result<String, EncodeError>
     let row = declared
         .and_then(|response| table::field(response, 0))
         .map(|(row, _)| row);
-    let place = row.map_or((FieldKind::Any, table::NONE), |row| (row.kind, row.ty));
+    let (kind, ty) = row.map_or((FieldKind::Any, table::NONE), |row| (row.kind, row.ty));
+    let place = Place::new(kind, ty, namespace);
     envelope::write(
         |_| {},
         |out| {
@@ -162,12 +164,18 @@ pub fn encode_fault(fault: &Fault) -> Result<String, EncodeError> {
             if !fault.detail().is_unset() {
                 fault.detail().check()?;
                 out.push_str("<detail>");
-                let name = format!("{}Fault", fault.type_name());
+                let type_name = fault.type_name();
+                let local = type_name.rsplit('}').next().unwrap_or_default();
+                let name = format!("{local}Fault");
                 let mut detail = String::new();
-                let place = (FieldKind::Any, table::NONE);
+                let namespace = match fault.detail().node().object_type() {
+                    Some(ObjectType::Known(id)) => table::namespace_uri(id),
+                    _ => Place::ANY.namespace,
+                };
+                let place = Place::new(FieldKind::Any, table::NONE, namespace);
                 crate::encode::named(fault.detail().node(), &name, place, &mut detail)?;
-                // The detail is in the namespace of the API, not in that of the envelope.
-                detail.insert_str(name.len() + 1, " xmlns=\"urn:vim25\"");
+                // The detail is in the namespace of its type, not in that of the envelope.
+                detail.insert_str(name.len() + 1, &format!(" xmlns=\"{namespace}\""));
                 out.push_str(&detail);
                 out.push_str("</detail>");
             }

@@ -30,8 +30,9 @@ const TAKEN: [&str; 17] = [
 ];
 
 /// What a signature may name of the crate.
-const NAMES: [&str; 8] = [
+const NAMES: [&str; 9] = [
     "Any",
+    "Arguments",
     "Binary",
     "Call",
     "IsA",
@@ -104,9 +105,9 @@ fn one(model: &Model<'_>, method: &Method, name: &str, id: u16) -> Result<String
         seen.push(ident);
     }
     let body = if writes.is_empty() {
-        format!("Call::new(self, {id}).end()")
+        format!("Arguments::new(self, {id}).end()")
     } else {
-        format!("let mut a = Call::new(self, {id});{writes} a.end()")
+        format!("let mut a = Arguments::new(self, {id});{writes} a.end()")
     };
     let result = result(model, method)?;
     let summary = docs::method(model, method);

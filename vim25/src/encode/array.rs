@@ -1,0 +1,96 @@
+//! How lists are named where anything may stand: `ArrayOf…` and their items.
+
+use crate::document::Cell;
+use crate::table::{self, FieldKind};
+
+/// Names of scalar items, by [`FieldKind`]: in `ArrayOf…` and as element.
+const ITEMS: [(&str, &str); 15] = [
+    ("String", "string"),
+    ("Boolean", "boolean"),
+    ("Byte", "byte"),
+    ("Short", "short"),
+    ("Int", "int"),
+    ("Long", "long"),
+    ("Float", "float"),
+    ("Double", "double"),
+    ("DateTime", "dateTime"),
+    ("Base64Binary", "base64Binary"),
+    ("AnyURI", "anyURI"),
+    ("ManagedObjectReference", "ManagedObjectReference"),
+    ("", ""),
+    ("", ""),
+    ("AnyType", "anyType"),
+];
+
+/// The field kind that a list cell holds, from its tag.
+pub(crate) fn item_kind(cell: Cell) -> FieldKind {
+    const KINDS: [FieldKind; 15] = [
+        FieldKind::String,
+        FieldKind::Bool,
+        FieldKind::Byte,
+        FieldKind::Short,
+        FieldKind::Int,
+        FieldKind::Long,
+        FieldKind::Float,
+        FieldKind::Double,
+        FieldKind::DateTime,
+        FieldKind::Binary,
+        FieldKind::Uri,
+        FieldKind::Ref,
+        FieldKind::Enum,
+        FieldKind::Object,
+        FieldKind::Any,
+    ];
+    KINDS
+        .get(usize::from(cell.tag))
+        .copied()
+        .unwrap_or(FieldKind::Any)
+}
+
+/// `X` of the type name `ArrayOfX`.
+pub(crate) fn array_type_suffix(cell: Cell) -> &'static str {
+    match item_kind(cell) {
+        FieldKind::Object | FieldKind::Enum => table::type_name(cell.a as u16),
+        kind => ITEMS[kind as usize].0,
+    }
+}
+
+/// The element name of the items of a list.
+pub(crate) fn array_item_name(cell: Cell) -> &'static str {
+    match item_kind(cell) {
+        FieldKind::Object | FieldKind::Enum => table::type_name(cell.a as u16),
+        kind => ITEMS[kind as usize].1,
+    }
+}
+
+/// The item kind and type of `ArrayOf<suffix>`.
+pub(crate) fn array_items(suffix: &str) -> Option<(FieldKind, u16)> {
+    const KINDS: [FieldKind; 13] = [
+        FieldKind::String,
+        FieldKind::Bool,
+        FieldKind::Byte,
+        FieldKind::Short,
+        FieldKind::Int,
+        FieldKind::Long,
+        FieldKind::Float,
+        FieldKind::Double,
+        FieldKind::DateTime,
+        FieldKind::Binary,
+        FieldKind::Uri,
+        FieldKind::Ref,
+        FieldKind::Any,
+    ];
+    if let Some(kind) = KINDS.iter().find(|kind| ITEMS[**kind as usize].0 == suffix) {
+        return Some((*kind, table::NONE));
+    }
+    let id = table::value_type(suffix)?;
+    let enumeration = table::type_row(id).is_some_and(|row| row.kind == table::TypeKind::Enum);
+    Some((
+        if enumeration {
+            FieldKind::Enum
+        } else {
+            FieldKind::Object
+        },
+        id,
+    ))
+}

@@ -1,0 +1,93 @@
+//! Text and numbers as XML spells them.
+
+/// The first character of a text that XML 1.0 cannot carry.
+pub(crate) fn forbidden_character(text: &str) -> Option<char> {
+    // Bytes first: the common case has none of them.
+    let suspicious = |b: &u8| (*b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r')) || *b == 0xEF;
+    if !text.as_bytes().iter().any(suspicious) {
+        return None;
+    }
+    text.chars().find(|c| {
+        matches!(c, '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}')
+    })
+}
+
+/// Appends text with `&`, `<`, `>` and carriage returns escaped.
+pub(crate) fn escape(out: &mut String, text: &str) {
+    // A question about all bytes is answered many at a time; most texts need no more.
+    if !text
+        .bytes()
+        .fold(false, |found, byte| found | is_special(byte))
+    {
+        out.push_str(text);
+        return;
+    }
+    let mut from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escaped = match byte {
+            b'&' => "&amp;",
+            b'<' => "&lt;",
+            b'>' => "&gt;",
+            b'\r' => "&#xD;",
+            _ => continue,
+        };
+        out.push_str(&text[from..at]);
+        out.push_str(escaped);
+        from = at + 1;
+    }
+    out.push_str(&text[from..]);
+}
+
+/// Bytes that text can hold only escaped, or not at all; and the first byte of
+/// characters of which two are forbidden.
+pub(super) const fn is_special(byte: u8) -> bool {
+    byte < b' ' || byte == b'&' || byte == b'<' || byte == b'>' || byte == 0xef
+}
+
+/// Appends an attribute value, quotes and white space escaped too.
+pub(crate) fn escape_attribute(out: &mut String, text: &str) {
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\t' => out.push_str("&#x9;"),
+            '\n' => out.push_str("&#xA;"),
+            '\r' => out.push_str("&#xD;"),
+            c => out.push(c),
+        }
+    }
+}
+
+/// Appends the digits of a number.
+pub(super) fn integer(out: &mut String, value: i64) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    let mut rest = value.unsigned_abs();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    if value < 0 {
+        out.push('-');
+    }
+    out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
+}
+
+/// XML Schema spells the special values `INF`, `-INF` and `NaN`.
+pub(super) fn float(out: &mut String, value: f64, shortest: std::fmt::Arguments<'_>) {
+    match value {
+        value if value.is_nan() => out.push_str("NaN"),
+        f64::INFINITY => out.push_str("INF"),
+        f64::NEG_INFINITY => out.push_str("-INF"),
+        _ => {
+            // Writing to a string cannot fail.
+            let _ = std::fmt::Write::write_fmt(out, shortest);
+        }
+    }
+}
