@@ -7,49 +7,49 @@ use super::enums::*;
 use super::mo;
 use super::types::*;
 use crate::types::*;
-use crate::{Call, IsA, Poly, Ref, TaskOf};
+use crate::{Arguments, Call, IsA, Poly, Ref, TaskOf};
 
 impl<T: IsA<crate::mo::HostVsanHealthSystem>> Ref<T> {
     /// `VsanFlashScsiControllerFirmware_Task`, since vSAN 6.6. Privilege `Host.Config.Storage`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_flash_scsi_controller_firmware(&self, spec: &VsanHclFirmwareUpdateSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8843); a.arg(1, spec); a.end()
+        let mut a = Arguments::new(self, 8843); a.arg(1, spec); a.end()
     }
 
     /// `VsanGetNetworkDiagnosticsHealthInfo`, since vSAN 7.0U3. Privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_get_network_diagnostics_health_info(&self) -> Call<VsanNetworkDiagnosticsHealthInfo> {
-        Call::new(self, 8851).end()
+        Arguments::new(self, 8851).end()
     }
 
     /// `VsanHostCreateVmHealthTest`, since vSAN 6.6. Privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_host_create_vm_health_test(&self, timeout: i32) -> Call<VsanHostCreateVmHealthTestResult> {
-        let mut a = Call::new(self, 8862); a.arg(1, &timeout); a.end()
+        let mut a = Arguments::new(self, 8862); a.arg(1, &timeout); a.end()
     }
 
     /// `VsanHostQueryEncryptionHealthSummary`, since vSAN 6.6. Privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_encryption_health_summary(&self) -> Call<VsanEncryptionHealthSummary> {
-        Call::new(self, 8865).end()
+        Arguments::new(self, 8865).end()
     }
 
     /// `VsanHostQueryFileServiceHealthSummary`, since vSAN 7.0. Privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_file_service_health_summary(&self) -> Call<VsanFileServiceHealthSummary> {
-        Call::new(self, 8866).end()
+        Arguments::new(self, 8866).end()
     }
 
     /// `VsanHostQuerySmartStats`, since vSAN 6.6. Privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_smart_stats(&self, disks: &[String], include_all_disks: Option<bool>) -> Call<VsanSmartStatsHostSummary> {
-        let mut a = Call::new(self, 8867); a.list(1, disks); a.arg(2, &include_all_disks); a.end()
+        let mut a = Arguments::new(self, 8867); a.list(1, disks); a.arg(2, &include_all_disks); a.end()
     }
 
     /// `VsanQueryHostEMMState`, since vSAN 6.7. Privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_query_host_emm_state(&self) -> Call<VsanHostEMMSummary> {
-        Call::new(self, 8898).end()
+        Arguments::new(self, 8898).end()
     }
 }
 
@@ -57,49 +57,49 @@ impl<T: IsA<crate::mo::VimClusterVsanVcDiskManagementSystem>> Ref<T> {
     /// `QueryVsanManagedDisks`, since vSAN 7.0U1. Faults: `VsanFault`.
     #[inline]
     pub fn query_vsan_managed_disks(&self, host: &Ref<impl IsA<crate::mo::HostSystem>>, filter_spec: Option<&VimVsanHostQueryVsanDisksSpec>) -> Call<Option<VimVsanHostVsanManagedDisksInfo>> {
-        let mut a = Call::new(self, 8799); a.reference(1, host); a.opt(2, filter_spec); a.end()
+        let mut a = Arguments::new(self, 8799); a.reference(1, host); a.opt(2, filter_spec); a.end()
     }
 
     /// `RebuildDiskMapping`, since vSAN 6.7U1. Faults: `VsanFault`.
     #[inline]
     pub fn rebuild_disk_mapping(&self, host: &Ref<impl IsA<crate::mo::HostSystem>>, mapping: &VsanHostDiskMapping, maintenance_spec: &HostMaintenanceSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8803); a.reference(1, host); a.arg(2, mapping); a.arg(3, maintenance_spec); a.end()
+        let mut a = Arguments::new(self, 8803); a.reference(1, host); a.arg(2, mapping); a.arg(3, maintenance_spec); a.end()
     }
 
     /// `RemoveDiskEx`, since vSAN 7.2. Faults: `VsanFault`.
     #[inline]
     pub fn remove_disk_ex(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, disks: &[HostScsiDisk], maintenance_spec: &HostMaintenanceSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8806); a.reference(1, cluster); a.list(2, disks); a.arg(3, maintenance_spec); a.end()
+        let mut a = Arguments::new(self, 8806); a.reference(1, cluster); a.list(2, disks); a.arg(3, maintenance_spec); a.end()
     }
 
     /// `RemoveDiskMappingEx`, since vSAN 7.2. Faults: `VsanFault`.
     #[inline]
     pub fn remove_disk_mapping_ex(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, mappings: &[VsanHostDiskMapping], maintenance_spec: &HostMaintenanceSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8807); a.reference(1, cluster); a.list(2, mappings); a.arg(3, maintenance_spec); a.end()
+        let mut a = Arguments::new(self, 8807); a.reference(1, cluster); a.list(2, mappings); a.arg(3, maintenance_spec); a.end()
     }
 
     /// `UnmountDiskMappingEx`, since vSAN 7.2. Faults: `VsanFault`.
     #[inline]
     pub fn unmount_disk_mapping_ex(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, mappings: &[VsanHostDiskMapping], maintenance_spec: &HostMaintenanceSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8815); a.reference(1, cluster); a.list(2, mappings); a.arg(3, maintenance_spec); a.end()
+        let mut a = Arguments::new(self, 8815); a.reference(1, cluster); a.list(2, mappings); a.arg(3, maintenance_spec); a.end()
     }
 
     /// `VsanAddStoragePoolDisk`, since vSAN 8.0.0.1. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_add_storage_pool_disk(&self, specs: &[VsanAddStoragePoolDiskSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8817); a.list(1, specs); a.end()
+        let mut a = Arguments::new(self, 8817); a.list(1, specs); a.end()
     }
 
     /// `VsanDeleteStoragePoolDisk`, since vSAN 8.0.0.1. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_delete_storage_pool_disk(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, spec: &VsanDeleteStoragePoolDiskSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8834); a.reference(1, cluster); a.arg(2, spec); a.end()
+        let mut a = Arguments::new(self, 8834); a.reference(1, cluster); a.arg(2, spec); a.end()
     }
 
     /// `VsanUnmountStoragePoolDisks`, since vSAN 8.0.0.1. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_unmount_storage_pool_disks(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, spec: &VsanDeleteStoragePoolDiskSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8922); a.reference(1, cluster); a.arg(2, spec); a.end()
+        let mut a = Arguments::new(self, 8922); a.reference(1, cluster); a.arg(2, spec); a.end()
     }
 }
 
@@ -107,25 +107,25 @@ impl<T: IsA<crate::mo::VimClusterVsanVcStretchedClusterSystem>> Ref<T> {
     /// `QuerySharedWitnessClusterInfo`, since vSAN 7.0U1. Privilege `System.Read`. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn query_shared_witness_cluster_info(&self, witness_host: &Ref<impl IsA<crate::mo::HostSystem>>, skip_components_count: Option<bool>) -> Call<Vec<ClusterRuntimeInfo>> {
-        let mut a = Call::new(self, 8795); a.reference(1, witness_host); a.arg(2, &skip_components_count); a.end()
+        let mut a = Arguments::new(self, 8795); a.reference(1, witness_host); a.arg(2, &skip_components_count); a.end()
     }
 
     /// `QuerySharedWitnessCompatibility`, since vSAN 7.0U1. Privilege `System.Read`. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn query_shared_witness_compatibility(&self, shared_witness_host: &Ref<impl IsA<crate::mo::HostSystem>>, robo_clusters: &[Ref<crate::mo::ClusterComputeResource>]) -> Call<VSANSharedWitnessCompatibilityResult> {
-        let mut a = Call::new(self, 8796); a.reference(1, shared_witness_host); a.list(2, robo_clusters); a.end()
+        let mut a = Arguments::new(self, 8796); a.reference(1, shared_witness_host); a.list(2, robo_clusters); a.end()
     }
 
     /// `VsanVcAddWitnessHostForClusters`, since vSAN 7.0U1. Faults: `VsanFault`, `InvalidArgument`, `NotSupported`, `NotEnoughLicenses`.
     #[inline]
     pub fn vsan_vc_add_witness_host_for_clusters(&self, config_spec: &VsanVcStretchedClusterConfigSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8926); a.arg(1, config_spec); a.end()
+        let mut a = Arguments::new(self, 8926); a.arg(1, config_spec); a.end()
     }
 
     /// `VsanVcReplaceWitnessHostForClusters`, since vSAN 7.0U1. Faults: `VsanFault`, `InvalidArgument`, `NotSupported`, `NotEnoughLicenses`.
     #[inline]
     pub fn vsan_vc_replace_witness_host_for_clusters(&self, config_spec: &VsanVcStretchedClusterConfigSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8927); a.arg(1, config_spec); a.end()
+        let mut a = Arguments::new(self, 8927); a.arg(1, config_spec); a.end()
     }
 }
 
@@ -133,7 +133,7 @@ impl<T: IsA<crate::mo::VsanIscsiTargetSystem>> Ref<T> {
     /// `VsanRemediateIscsiLunsRuntimeStatus`, since vSAN 8.0.0.2. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_remediate_iscsi_luns_runtime_status(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8915); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8915); a.reference(1, cluster); a.end()
     }
 }
 
@@ -141,31 +141,31 @@ impl<T: IsA<crate::mo::VsanObjectSystem>> Ref<T> {
     /// `QuerySyncingVsanObjectsSummary`, since vSAN 6.8.7. Faults: `NotSupported`.
     #[inline]
     pub fn query_syncing_vsan_objects_summary(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, syncing_object_filter: Option<&VsanSyncingObjectFilter>) -> Call<VsanHostVsanObjectSyncQueryResult> {
-        let mut a = Call::new(self, 8797); a.reference(1, cluster); a.opt(2, syncing_object_filter); a.end()
+        let mut a = Arguments::new(self, 8797); a.reference(1, cluster); a.opt(2, syncing_object_filter); a.end()
     }
 
     /// `RelayoutObjects`, since vSAN 7.2. Faults: `VsanFault`.
     #[inline]
     pub fn relayout_objects(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8804); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8804); a.reference(1, cluster); a.end()
     }
 
     /// `VsanDeleteObjects_Task`, since vSAN 6.7U1. Faults: `VsanFault`, `InvalidArgument`.
     #[inline]
     pub fn vsan_delete_objects(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>, obj_uuids: &[String], force: Option<bool>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8833); a.opt(1, cluster); a.list(2, obj_uuids); a.arg(3, &force); a.end()
+        let mut a = Arguments::new(self, 8833); a.opt(1, cluster); a.list(2, obj_uuids); a.arg(3, &force); a.end()
     }
 
     /// `VsanQueryInaccessibleVmSwapObjects`, since vSAN 6.7U1. Faults: `NotSupported`.
     #[inline]
     pub fn vsan_query_inaccessible_vm_swap_objects(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<Vec<String>> {
-        let mut a = Call::new(self, 8900); a.opt(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8900); a.opt(1, cluster); a.end()
     }
 
     /// `VsanQueryPhysicalPlacements`, since vSAN 9.1.0.0. Privilege `System.Read`. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_query_physical_placements(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, specs: Option<&VsanQueryPhysicalPlacementSpecs>) -> Call<Vec<VsanObjectPlacement>> {
-        let mut a = Call::new(self, 8905); a.reference(1, cluster); a.opt(2, specs); a.end()
+        let mut a = Arguments::new(self, 8905); a.reference(1, cluster); a.opt(2, specs); a.end()
     }
 }
 
@@ -173,79 +173,79 @@ impl<T: IsA<crate::mo::VsanPerformanceManager>> Ref<T> {
     /// `GetVsanPerfDiagnosisResult`, since vSAN 6.7. Faults: `Timedout`, `VsanFault`, `NotFound`.
     #[inline]
     pub fn get_vsan_perf_diagnosis_result(&self, task: &Ref<impl IsA<crate::mo::Task>>, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<Vec<VsanPerfDiagnosticResult>> {
-        let mut a = Call::new(self, 8786); a.reference(1, task); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8786); a.reference(1, task); a.opt(2, cluster); a.end()
     }
 
     /// `QueryRemoteServerClusters`, since vSAN 7.0U1. Faults: `InvalidArgument`, `NotFound`.
     #[inline]
     pub fn query_remote_server_clusters(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, query_spec: Option<&VsanRemoteClusterQuerySpec>) -> Call<Vec<String>> {
-        let mut a = Call::new(self, 8794); a.opt(1, cluster); a.opt(2, query_spec); a.end()
+        let mut a = Arguments::new(self, 8794); a.opt(1, cluster); a.opt(2, query_spec); a.end()
     }
 
     /// `QueryVsanPerfHotspotEntities`, since vSAN 8.0.0.3. Faults: `InvalidArgument`, `Timedout`, `VsanNodeNotMaster`, `NotFound`, `NotSupported`.
     #[inline]
     pub fn query_vsan_perf_hotspot_entities(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, query_spec: &VsanPerfHotspotQuerySpec) -> Call<Vec<VsanPerfHotspotEntitiesMetrics>> {
-        let mut a = Call::new(self, 8801); a.opt(1, cluster); a.arg(2, query_spec); a.end()
+        let mut a = Arguments::new(self, 8801); a.opt(1, cluster); a.arg(2, query_spec); a.end()
     }
 
     /// `QueryVsanPerfTopEntities`, since vSAN 7.0U2. Faults: `InvalidArgument`, `VsanNodeNotMaster`.
     #[inline]
     pub fn query_vsan_perf_top_entities(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, query_spec: &VsanPerfTopQuerySpec) -> Call<Vec<VsanPerfEntityMetricCSV>> {
-        let mut a = Call::new(self, 8802); a.opt(1, cluster); a.arg(2, query_spec); a.end()
+        let mut a = Arguments::new(self, 8802); a.opt(1, cluster); a.arg(2, query_spec); a.end()
     }
 
     /// `VsanPerfDeleteTimeRange`, since vSAN 6.6. Privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_delete_time_range(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, name: &str) -> Call<()> {
-        let mut a = Call::new(self, 8872); a.opt(1, cluster); a.text(2, name); a.end()
+        let mut a = Arguments::new(self, 8872); a.opt(1, cluster); a.text(2, name); a.end()
     }
 
     /// `VsanPerfDiagnose`, since vSAN 6.6. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_diagnose(&self, perf_diagnose_query: &VsanPerfDiagnoseQuerySpec, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<Vec<VsanPerfDiagnosticResult>> {
-        let mut a = Call::new(self, 8873); a.arg(1, perf_diagnose_query); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8873); a.arg(1, perf_diagnose_query); a.opt(2, cluster); a.end()
     }
 
     /// `VsanPerfDiagnoseTask`, since vSAN 6.7. Faults: `InvalidArgument`, `VsanNodeNotMaster`, `Timedout`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_perf_diagnose_task(&self, perf_diagnose_query: &VsanPerfDiagnoseQuerySpec, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8874); a.arg(1, perf_diagnose_query); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8874); a.arg(1, perf_diagnose_query); a.opt(2, cluster); a.end()
     }
 
     /// `VsanPerfGetAggregatedEntityTypes`, since vSAN 6.7. Privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_perf_get_aggregated_entity_types(&self) -> Call<Vec<VsanPerfEntityType>> {
-        Call::new(self, 8875).end()
+        Arguments::new(self, 8875).end()
     }
 
     /// `VsanPerfGetSupportedDiagnosticExceptions`, since vSAN 6.6. Privilege `System.Read`.
     #[inline]
     pub fn vsan_perf_get_supported_diagnostic_exceptions(&self) -> Call<Vec<VsanPerfDiagnosticException>> {
-        Call::new(self, 8876).end()
+        Arguments::new(self, 8876).end()
     }
 
     /// `VsanPerfGetSupportedHotspotEntityTypes`, since vSAN 9.1.0.0. Privilege `System.Read`.
     #[inline]
     pub fn vsan_perf_get_supported_hotspot_entity_types(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<Vec<VsanPerfHotspotEntityType>> {
-        let mut a = Call::new(self, 8877); a.opt(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8877); a.opt(1, cluster); a.end()
     }
 
     /// `VsanPerfQueryTimeRanges`, since vSAN 6.6. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_query_time_ranges(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, query_spec: &VsanPerfTimeRangeQuerySpec) -> Call<Vec<VsanPerfTimeRange>> {
-        let mut a = Call::new(self, 8878); a.opt(1, cluster); a.arg(2, query_spec); a.end()
+        let mut a = Arguments::new(self, 8878); a.opt(1, cluster); a.arg(2, query_spec); a.end()
     }
 
     /// `VsanPerfSaveTimeRanges`, since vSAN 6.6. Privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_save_time_ranges(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, time_ranges: &[VsanPerfTimeRange]) -> Call<()> {
-        let mut a = Call::new(self, 8879); a.opt(1, cluster); a.list(2, time_ranges); a.end()
+        let mut a = Arguments::new(self, 8879); a.opt(1, cluster); a.list(2, time_ranges); a.end()
     }
 
     /// `VsanPerfToggleVerboseMode`, since vSAN 6.6. Privilege `Global.Settings`. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_toggle_verbose_mode(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, verbose_mode: bool) -> Call<()> {
-        let mut a = Call::new(self, 8880); a.opt(1, cluster); a.arg(2, &verbose_mode); a.end()
+        let mut a = Arguments::new(self, 8880); a.opt(1, cluster); a.arg(2, &verbose_mode); a.end()
     }
 }
 
@@ -253,13 +253,13 @@ impl<T: IsA<crate::mo::VsanSpaceReportSystem>> Ref<T> {
     /// `QueryVsanManagedStorageSpaceUsage`, since vSAN 7.0U1. Privilege `System.Read`. Faults: `InvalidArgument`.
     #[inline]
     pub fn query_vsan_managed_storage_space_usage(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, query_spec: &QueryVsanManagedStorageSpaceUsageSpec) -> Call<Vec<VsanSpaceUsageWithDatastoreType>> {
-        let mut a = Call::new(self, 8800); a.reference(1, cluster); a.arg(2, query_spec); a.end()
+        let mut a = Arguments::new(self, 8800); a.reference(1, cluster); a.arg(2, query_spec); a.end()
     }
 
     /// `VsanQueryEntitySpaceUsage`, since vSAN 7.0. Faults: `NotSupported`, `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn vsan_query_entity_space_usage(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, query_spec: &VsanSpaceQuerySpec) -> Call<Vec<VsanEntitySpaceUsage>> {
-        let mut a = Call::new(self, 8892); a.reference(1, cluster); a.arg(2, query_spec); a.end()
+        let mut a = Arguments::new(self, 8892); a.reference(1, cluster); a.arg(2, query_spec); a.end()
     }
 }
 
@@ -267,61 +267,61 @@ impl<T: IsA<crate::mo::VsanSystemEx>> Ref<T> {
     /// `VsanGetAboutInfoEx`, since vSAN 6.6. Privilege `System.Read`.
     #[inline]
     pub fn vsan_get_about_info_ex(&self) -> Call<VsanHostAboutInfoEx> {
-        Call::new(self, 8844).end()
+        Arguments::new(self, 8844).end()
     }
 
     /// `VsanHostAbortWipeDisk`, since vSAN 7.0U1. Privilege `Host.Config.Storage`.
     #[inline]
     pub fn vsan_host_abort_wipe_disk(&self, disks: &[String]) -> Call<Vec<VsanHostAbortWipeDiskStatus>> {
-        let mut a = Call::new(self, 8860); a.list(1, disks); a.end()
+        let mut a = Arguments::new(self, 8860); a.list(1, disks); a.end()
     }
 
     /// `VsanHostGetRuntimeStats`, since vSAN 6.6. Privilege `System.Read`.
     #[inline]
     pub fn vsan_host_get_runtime_stats(&self, stats: &[String], cluster_uuid: Option<&str>) -> Call<VsanHostRuntimeStats> {
-        let mut a = Call::new(self, 8863); a.list(1, stats); a.text(2, cluster_uuid); a.end()
+        let mut a = Arguments::new(self, 8863); a.list(1, stats); a.text(2, cluster_uuid); a.end()
     }
 
     /// `VsanHostQueryWipeDisk`, since vSAN 7.0U1. Privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_host_query_wipe_disk(&self, disks: &[String]) -> Call<Vec<VsanHostWipeDiskStatus>> {
-        let mut a = Call::new(self, 8868); a.list(1, disks); a.end()
+        let mut a = Arguments::new(self, 8868); a.list(1, disks); a.end()
     }
 
     /// `VsanHostWipeDisk`, since vSAN 7.0U1. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_host_wipe_disk(&self, disks: &[String]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8870); a.list(1, disks); a.end()
+        let mut a = Arguments::new(self, 8870); a.list(1, disks); a.end()
     }
 
     /// `VsanQueryHostDrsStats`, since vSAN VMC M5. Privilege `System.Read`.
     #[inline]
     pub fn vsan_query_host_drs_stats(&self, host_uuids: &[String], vms: &[String], host_index: Option<i32>) -> Call<VsanHostDrsStats> {
-        let mut a = Call::new(self, 8897); a.list(1, host_uuids); a.list(2, vms); a.arg(3, &host_index); a.end()
+        let mut a = Arguments::new(self, 8897); a.list(1, host_uuids); a.list(2, vms); a.arg(3, &host_index); a.end()
     }
 
     /// `VsanQueryHostStatusEx`, since vSAN 7.0U1. Privilege `System.Read`.
     #[inline]
     pub fn vsan_query_host_status_ex(&self, cluster_uuids: &[String]) -> Call<Vec<VsanHostClusterStatus>> {
-        let mut a = Call::new(self, 8899); a.list(1, cluster_uuids); a.end()
+        let mut a = Arguments::new(self, 8899); a.list(1, cluster_uuids); a.end()
     }
 
     /// `VsanQuerySyncingVsanObjects`, since vSAN 6.7. Privilege `System.Read`.
     #[inline]
     pub fn vsan_query_syncing_vsan_objects(&self, uuids: &[String], start: Option<i32>, limit: Option<i32>, include_summary: Option<bool>) -> Call<VsanHostVsanObjectSyncQueryResult> {
-        let mut a = Call::new(self, 8906); a.list(1, uuids); a.arg(2, &start); a.arg(3, &limit); a.arg(4, &include_summary); a.end()
+        let mut a = Arguments::new(self, 8906); a.list(1, uuids); a.arg(2, &start); a.arg(3, &limit); a.arg(4, &include_summary); a.end()
     }
 
     /// `VsanQueryWhatIfEvacuationResult`, since vSAN 6.6. Privilege `System.Read`. Faults: `NotImplemented`, `NotSupported`.
     #[inline]
     pub fn vsan_query_what_if_evacuation_result(&self, evac_entity_uuid: &str) -> Call<VsanWhatIfEvacResult> {
-        let mut a = Call::new(self, 8911); a.text(1, evac_entity_uuid); a.end()
+        let mut a = Arguments::new(self, 8911); a.text(1, evac_entity_uuid); a.end()
     }
 
     /// `VsanUnmountDiskMappingEx`, since vSAN VMC M5. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_unmount_disk_mapping_ex(&self, mappings: &[VsanHostDiskMapping], maintenance_spec: Option<&HostMaintenanceSpec>, timeout: Option<i32>, evac_reason: Option<&str>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8921); a.list(1, mappings); a.opt(2, maintenance_spec); a.arg(3, &timeout); a.text(4, evac_reason); a.end()
+        let mut a = Arguments::new(self, 8921); a.list(1, mappings); a.opt(2, maintenance_spec); a.arg(3, &timeout); a.text(4, evac_reason); a.end()
     }
 }
 
@@ -329,49 +329,49 @@ impl<T: IsA<crate::mo::VsanVcClusterConfigSystem>> Ref<T> {
     /// `RunLifecycleCheck`, since vSAN 7.3. Privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn run_lifecycle_check(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, vsan_lifecycle_check_spec: &VsanVcLifecycleCheckSpec) -> Call<VsanVcLifecycleCheckResult> {
-        let mut a = Call::new(self, 8810); a.reference(1, cluster); a.arg(2, vsan_lifecycle_check_spec); a.end()
+        let mut a = Arguments::new(self, 8810); a.reference(1, cluster); a.arg(2, vsan_lifecycle_check_spec); a.end()
     }
 
     /// `VsanClusterGetClaimedCapacity`, since vSAN 8.0.0.4. Faults: `InvalidState`, `NotSupported`.
     #[inline]
     pub fn vsan_cluster_get_claimed_capacity(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<i64> {
-        let mut a = Call::new(self, 8820); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8820); a.reference(1, cluster); a.end()
     }
 
     /// `VsanClusterGetRuntimeStats`, since vSAN 6.6.
     #[inline]
     pub fn vsan_cluster_get_runtime_stats(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, stats: &[String]) -> Call<Vec<VsanRuntimeStatsHostMap>> {
-        let mut a = Call::new(self, 8821); a.reference(1, cluster); a.list(2, stats); a.end()
+        let mut a = Arguments::new(self, 8821); a.reference(1, cluster); a.list(2, stats); a.end()
     }
 
     /// `VsanEncryptedClusterRekey_Task`, since vSAN 6.6. Faults: `VsanFault`, `InvalidState`.
     #[inline]
     pub fn vsan_encrypted_cluster_rekey(&self, encrypted_cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, deep_rekey: Option<bool>, allow_reduced_redundancy: Option<bool>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8839); a.reference(1, encrypted_cluster); a.arg(2, &deep_rekey); a.arg(3, &allow_reduced_redundancy); a.end()
+        let mut a = Arguments::new(self, 8839); a.reference(1, encrypted_cluster); a.arg(2, &deep_rekey); a.arg(3, &allow_reduced_redundancy); a.end()
     }
 
     /// `VsanGetClusterRAIDInfo`, since vSAN 9.1.0.0. Privilege `System.Read`.
     #[inline]
     pub fn vsan_get_cluster_raid_info(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Option<VsanAutoRAIDInfo>> {
-        let mut a = Call::new(self, 8845); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8845); a.reference(1, cluster); a.end()
     }
 
     /// `VsanGetConfigurationLimits`, since vSAN 9.1.0.0. Privilege `System.Read`.
     #[inline]
     pub fn vsan_get_configuration_limits(&self) -> Call<Vec<KeyAnyValue>> {
-        Call::new(self, 8846).end()
+        Arguments::new(self, 8846).end()
     }
 
     /// `VsanQueryClusterDrsStats`, since vSAN VMC M5.
     #[inline]
     pub fn vsan_query_cluster_drs_stats(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, vms: &[Ref<crate::mo::VirtualMachine>]) -> Call<Vec<VsanHostDrsStats>> {
-        let mut a = Call::new(self, 8888); a.reference(1, cluster); a.list(2, vms); a.end()
+        let mut a = Arguments::new(self, 8888); a.reference(1, cluster); a.list(2, vms); a.end()
     }
 
     /// `VsanValidateConfigSpec`, since vSAN 7.0U1.
     #[inline]
     pub fn vsan_validate_config_spec(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, vsan_reconfig_spec: &VimVsanReconfigSpec) -> Call<Vec<Poly<ClusterComputeResourceValidationResultBase>>> {
-        let mut a = Call::new(self, 8925); a.reference(1, cluster); a.arg(2, vsan_reconfig_spec); a.end()
+        let mut a = Arguments::new(self, 8925); a.reference(1, cluster); a.arg(2, vsan_reconfig_spec); a.end()
     }
 }
 
@@ -379,115 +379,115 @@ impl<T: IsA<crate::mo::VsanVcClusterHealthSystem>> Ref<T> {
     /// `SetVsanVcgMappingForHwDevices`, since vSAN 7.0U3. Privilege `Global.Settings`. Faults: `VsanFault`.
     #[inline]
     pub fn set_vsan_vcg_mapping_for_hw_devices(&self, spec: &VsanHwToVcgInfoMappingSpec) -> Call<bool> {
-        let mut a = Call::new(self, 8811); a.arg(1, spec); a.end()
+        let mut a = Arguments::new(self, 8811); a.arg(1, spec); a.end()
     }
 
     /// `VsanClusterQueryFileServiceHealthSummary`, since vSAN 7.0. Faults: `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_query_file_service_health_summary(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, include_file_server_health: Option<bool>, include_file_share_health: Option<bool>) -> Call<Option<VsanClusterFileServiceHealthSummary>> {
-        let mut a = Call::new(self, 8822); a.reference(1, cluster); a.arg(2, &include_file_server_health); a.arg(3, &include_file_share_health); a.end()
+        let mut a = Arguments::new(self, 8822); a.reference(1, cluster); a.arg(2, &include_file_server_health); a.arg(3, &include_file_share_health); a.end()
     }
 
     /// `VsanDownloadAndInstallVendorTool_Task`, since vSAN 6.7U1. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_download_and_install_vendor_tool(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8836); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8836); a.reference(1, cluster); a.end()
     }
 
     /// `VsanDownloadHclFile_Task`, since vSAN 6.6. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_download_hcl_file(&self, sha1sums: &[String]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8838); a.list(1, sha1sums); a.end()
+        let mut a = Arguments::new(self, 8838); a.list(1, sha1sums); a.end()
     }
 
     /// `VsanGetDiskHclConstraints`, since vSAN 7.0U3. Privilege `System.Read`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_get_disk_hcl_constraints(&self, release: Option<&str>, disk_models: &[VsanDiskModelInfo]) -> Call<Vec<VsanHclDiskConstraint>> {
-        let mut a = Call::new(self, 8847); a.text(1, release); a.list(2, disk_models); a.end()
+        let mut a = Arguments::new(self, 8847); a.text(1, release); a.list(2, disk_models); a.end()
     }
 
     /// `VsanGetHclConstraints`, since vSAN 7.0. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_get_hcl_constraints(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, release: &str) -> Call<VsanHclReleaseConstraint> {
-        let mut a = Call::new(self, 8849); a.reference(1, cluster); a.text(2, release); a.end()
+        let mut a = Arguments::new(self, 8849); a.reference(1, cluster); a.text(2, release); a.end()
     }
 
     /// `VsanGetHclInfoForEligibleDisks`, since vSAN 8.0.0.1. Privilege `System.Read`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_get_hcl_info_for_eligible_disks(&self, query_spec: &VsanHclQuerySpec) -> Call<VsanClusterHclInfo> {
-        let mut a = Call::new(self, 8850); a.arg(1, query_spec); a.end()
+        let mut a = Arguments::new(self, 8850); a.arg(1, query_spec); a.end()
     }
 
     /// `VsanGetReleaseRecommendation`, since vSAN 7.0. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_get_release_recommendation(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, minor: &[String], major: &[String]) -> Call<Vec<VsanHclReleaseConstraint>> {
-        let mut a = Call::new(self, 8852); a.reference(1, cluster); a.list(2, minor); a.list(3, major); a.end()
+        let mut a = Arguments::new(self, 8852); a.reference(1, cluster); a.list(2, minor); a.list(3, major); a.end()
     }
 
     /// `VsanHealthGetVsanClusterSilentChecks`, since vSAN 6.6. Faults: `NotFound`, `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_health_get_vsan_cluster_silent_checks(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Vec<String>> {
-        let mut a = Call::new(self, 8856); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8856); a.reference(1, cluster); a.end()
     }
 
     /// `VsanHealthQueryVsanProxyConfig`, since vSAN 7.0. Privilege `System.Read`.
     #[inline]
     pub fn vsan_health_query_vsan_proxy_config(&self) -> Call<VsanClusterTelemetryProxyConfig> {
-        Call::new(self, 8857).end()
+        Arguments::new(self, 8857).end()
     }
 
     /// `VsanHealthSetVsanClusterSilentChecks`, since vSAN 6.6. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_health_set_vsan_cluster_silent_checks(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, add_silent_checks: &[String], remove_silent_checks: &[String]) -> Call<bool> {
-        let mut a = Call::new(self, 8858); a.reference(1, cluster); a.list(2, add_silent_checks); a.list(3, remove_silent_checks); a.end()
+        let mut a = Arguments::new(self, 8858); a.reference(1, cluster); a.list(2, add_silent_checks); a.list(3, remove_silent_checks); a.end()
     }
 
     /// `VsanHealthUpdateDefaultDSPolicyRecommendation`, since vSAN 8.0.0.3. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_health_update_default_ds_policy_recommendation(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8859); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8859); a.reference(1, cluster); a.end()
     }
 
     /// `VsanPurgeHclFiles`, since vSAN 6.6. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_purge_hcl_files(&self, sha1sums: &[String]) -> Call<()> {
-        let mut a = Call::new(self, 8886); a.list(1, sha1sums); a.end()
+        let mut a = Arguments::new(self, 8886); a.list(1, sha1sums); a.end()
     }
 
     /// `VsanQueryAllSupportedHealthChecks`, since vSAN 6.6. Privilege `System.Read`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_query_all_supported_health_checks(&self) -> Call<Vec<VsanClusterHealthCheckInfo>> {
-        Call::new(self, 8887).end()
+        Arguments::new(self, 8887).end()
     }
 
     /// `VsanQueryClusterHistoricalHealth`, since vSAN 7.0U2. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`, `InvalidArgument`.
     #[inline]
     pub fn vsan_query_cluster_historical_health(&self, spec: &VsanHistoricalHealthQuerySpec) -> Call<Vec<VsanClusterHealthSummary>> {
-        let mut a = Call::new(self, 8889); a.arg(1, spec); a.end()
+        let mut a = Arguments::new(self, 8889); a.arg(1, spec); a.end()
     }
 
     /// `VsanQueryVcClusterHealthSummaryTask`, since vSAN 6.7U1. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_vc_cluster_health_summary_task(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, hosts: &[Ref<crate::mo::HostSystem>], include_data_protection_health: Option<bool>, include_online_health: Option<bool>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8907); a.reference(1, cluster); a.list(2, hosts); a.arg(3, &include_data_protection_health); a.arg(4, &include_online_health); a.end()
+        let mut a = Arguments::new(self, 8907); a.reference(1, cluster); a.list(2, hosts); a.arg(3, &include_data_protection_health); a.arg(4, &include_online_health); a.end()
     }
 
     /// `VsanQueryVcClusterNetworkPerfTask`, since vSAN 7.0U1. Faults: `NotFound`, `InvalidArgument`.
     #[inline]
     pub fn vsan_query_vc_cluster_network_perf_task(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, spec: Option<&VsanClusterNetworkPerfTaskSpec>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8908); a.reference(1, cluster); a.opt(2, spec); a.end()
+        let mut a = Arguments::new(self, 8908); a.reference(1, cluster); a.opt(2, spec); a.end()
     }
 
     /// `VsanQueryVcClusterObjExtAttrs`, since vSAN 6.7. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_vc_cluster_obj_ext_attrs(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, uuids: &[String]) -> Call<Vec<VsanClusterObjectExtAttrs>> {
-        let mut a = Call::new(self, 8909); a.reference(1, cluster); a.list(2, uuids); a.end()
+        let mut a = Arguments::new(self, 8909); a.reference(1, cluster); a.list(2, uuids); a.end()
     }
 
     /// `VsanQueryVcClusterSmartStatsSummary`, since vSAN 6.6. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_vc_cluster_smart_stats_summary(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanSmartStatsHostSummary>> {
-        let mut a = Call::new(self, 8910); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8910); a.reference(1, cluster); a.end()
     }
 }
 
@@ -495,97 +495,97 @@ impl<T: IsA<mo::CnsVolumeManager>> Ref<T> {
     /// `CnsAttachVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `ManagedObjectNotFound`, `ResourceInUse`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_attach_volume(&self, attach_specs: &[CnsVolumeAttachDetachSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8765); a.list(1, attach_specs); a.end()
+        let mut a = Arguments::new(self, 8765); a.list(1, attach_specs); a.end()
     }
 
     /// `CnsConfigureVolumeACLs`, since vSAN 7.0U2. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_configure_volume_acls(&self, acl_config_specs: &[CnsVolumeACLConfigureSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8766); a.list(1, acl_config_specs); a.end()
+        let mut a = Arguments::new(self, 8766); a.list(1, acl_config_specs); a.end()
     }
 
     /// `CnsCreateSnapshots`, since vSAN 7.0. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_create_snapshots(&self, snapshot_specs: &[CnsSnapshotCreateSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8767); a.list(1, snapshot_specs); a.end()
+        let mut a = Arguments::new(self, 8767); a.list(1, snapshot_specs); a.end()
     }
 
     /// `CnsCreateVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_create_volume(&self, create_specs: &[CnsVolumeCreateSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8768); a.list(1, create_specs); a.end()
+        let mut a = Arguments::new(self, 8768); a.list(1, create_specs); a.end()
     }
 
     /// `CnsDeleteSnapshots`, since vSAN 7.0. Faults: `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_delete_snapshots(&self, snapshot_delete_specs: &[CnsSnapshotDeleteSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8769); a.list(1, snapshot_delete_specs); a.end()
+        let mut a = Arguments::new(self, 8769); a.list(1, snapshot_delete_specs); a.end()
     }
 
     /// `CnsDeleteVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`, `ResourceInUse`.
     #[inline]
     pub fn cns_delete_volume(&self, volume_ids: &[CnsVolumeId], delete_disk: bool) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8770); a.list(1, volume_ids); a.arg(2, &delete_disk); a.end()
+        let mut a = Arguments::new(self, 8770); a.list(1, volume_ids); a.arg(2, &delete_disk); a.end()
     }
 
     /// `CnsDetachVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `ManagedObjectNotFound`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_detach_volume(&self, detach_specs: &[CnsVolumeAttachDetachSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8771); a.list(1, detach_specs); a.end()
+        let mut a = Arguments::new(self, 8771); a.list(1, detach_specs); a.end()
     }
 
     /// `CnsExtendVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_extend_volume(&self, extend_specs: &[CnsVolumeExtendSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8772); a.list(1, extend_specs); a.end()
+        let mut a = Arguments::new(self, 8772); a.list(1, extend_specs); a.end()
     }
 
     /// `CnsQueryAsync`, since vSAN 7.0U3. Privilege `Cns.Searchable`. Faults: `InvalidArgument`, `CnsFault`.
     #[inline]
     pub fn cns_query_async(&self, filter: &Poly<CnsQueryFilter>, selection: Option<&CnsQuerySelection>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8773); a.arg(1, filter); a.opt(2, selection); a.end()
+        let mut a = Arguments::new(self, 8773); a.arg(1, filter); a.opt(2, selection); a.end()
     }
 
     /// `CnsQueryVolume`, since vSAN 6.7U3. Privilege `Cns.Searchable`. Faults: `InvalidArgument`, `CnsFault`.
     #[inline]
     pub fn cns_query_volume(&self, filter: &Poly<CnsQueryFilter>, selection: Option<&CnsQuerySelection>) -> Call<CnsQueryResult> {
-        let mut a = Call::new(self, 8774); a.arg(1, filter); a.opt(2, selection); a.end()
+        let mut a = Arguments::new(self, 8774); a.arg(1, filter); a.opt(2, selection); a.end()
     }
 
     /// `CnsReconfigVolumePolicy`, since vSAN 8.0.0.2. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_reconfig_volume_policy(&self, volume_policy_reconfig_specs: &[CnsVolumePolicyReconfigSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8775); a.list(1, volume_policy_reconfig_specs); a.end()
+        let mut a = Arguments::new(self, 8775); a.list(1, volume_policy_reconfig_specs); a.end()
     }
 
     /// `CnsRelocateVolume`, since vSAN 7.4. Faults: `AlreadyExists`, `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_relocate_volume(&self, relocate_specs: &[Poly<CnsVolumeRelocateSpec>]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8776); a.list(1, relocate_specs); a.end()
+        let mut a = Arguments::new(self, 8776); a.list(1, relocate_specs); a.end()
     }
 
     /// `CnsSyncVolume`, since vSAN 9.1.0.0. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_sync_volume(&self, sync_specs: &[CnsSyncVolumeSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8777); a.list(1, sync_specs); a.end()
+        let mut a = Arguments::new(self, 8777); a.list(1, sync_specs); a.end()
     }
 
     /// `CnsUnregisterVolume`, since vSAN 9.1.0.0. Faults: `NotFound`, `InvalidState`, `InvalidDatastore`, `TaskInProgress`, `InvalidArgument`, `CnsFault`.
     #[inline]
     pub fn cns_unregister_volume(&self, unregister_spec: &[CnsUnregisterVolumeSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8778); a.list(1, unregister_spec); a.end()
+        let mut a = Arguments::new(self, 8778); a.list(1, unregister_spec); a.end()
     }
 
     /// `CnsUpdateVolumeCrypto`, since vSAN 9.1.0.0. Faults: `InvalidArgument`, `NotFound`, `CnsFault`, `CnsNotRegisteredFault`.
     #[inline]
     pub fn cns_update_volume_crypto(&self, update_specs: &[CnsVolumeCryptoUpdateSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8779); a.list(1, update_specs); a.end()
+        let mut a = Arguments::new(self, 8779); a.list(1, update_specs); a.end()
     }
 
     /// `CnsUpdateVolumeMetadata`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_update_volume_metadata(&self, update_specs: &[CnsVolumeMetadataUpdateSpec]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8780); a.list(1, update_specs); a.end()
+        let mut a = Arguments::new(self, 8780); a.list(1, update_specs); a.end()
     }
 }
 
@@ -593,25 +593,25 @@ impl<T: IsA<mo::DataProtectionHealthSystem>> Ref<T> {
     /// `VsanGetDpClusterSilentChecks`, since vSAN 9.1.0.0. Faults: `NotFound`, `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_get_dp_cluster_silent_checks(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Vec<String>> {
-        let mut a = Call::new(self, 8848); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8848); a.reference(1, cluster); a.end()
     }
 
     /// `VsanQueryHealthSummary`, since vSAN 9.1.0.0. Privilege `System.Read`. Faults: `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_query_health_summary(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<VsanClusterHealthSummary> {
-        let mut a = Call::new(self, 8895); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8895); a.reference(1, cluster); a.end()
     }
 
     /// `VsanQueryHistoricalHealth`, since vSAN 9.1.0.0. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`, `InvalidArgument`.
     #[inline]
     pub fn vsan_query_historical_health(&self, spec: &VsanHistoricalHealthQuerySpec) -> Call<Vec<VsanClusterHealthSummary>> {
-        let mut a = Call::new(self, 8896); a.arg(1, spec); a.end()
+        let mut a = Arguments::new(self, 8896); a.arg(1, spec); a.end()
     }
 
     /// `VsanSetDpClusterSilentChecks`, since vSAN 9.1.0.0. Privilege `Global.Settings`. Faults: `NotFound`, `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_set_dp_cluster_silent_checks(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, add_silent_checks: &[String], remove_silent_checks: &[String]) -> Call<bool> {
-        let mut a = Call::new(self, 8918); a.reference(1, cluster); a.list(2, add_silent_checks); a.list(3, remove_silent_checks); a.end()
+        let mut a = Arguments::new(self, 8918); a.reference(1, cluster); a.list(2, add_silent_checks); a.list(3, remove_silent_checks); a.end()
     }
 }
 
@@ -619,19 +619,19 @@ impl<T: IsA<mo::VsanClusterPowerSystem>> Ref<T> {
     /// `PerformClusterPowerAction`, since vSAN 7.0U3. Privilege `Host.Config.Power Host.Inventory.EditCluster`. Faults: `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn perform_cluster_power_action(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, spec: &PerformClusterPowerActionSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8789); a.reference(1, cluster); a.arg(2, spec); a.end()
+        let mut a = Arguments::new(self, 8789); a.reference(1, cluster); a.arg(2, spec); a.end()
     }
 
     /// `QueryClusterPowerContext`, since vSAN 7.0U3.
     #[inline]
     pub fn query_cluster_power_context(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>) -> Call<ClusterPowerContext> {
-        let mut a = Call::new(self, 8790); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8790); a.reference(1, cluster); a.end()
     }
 
     /// `UpdateClusterPowerStatus`, since vSAN 7.0U3. Faults: `VsanFault`.
     #[inline]
     pub fn update_cluster_power_status(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, status: &str) -> Call<bool> {
-        let mut a = Call::new(self, 8816); a.reference(1, cluster); a.text(2, status); a.end()
+        let mut a = Arguments::new(self, 8816); a.reference(1, cluster); a.text(2, status); a.end()
     }
 }
 
@@ -639,67 +639,67 @@ impl<T: IsA<mo::VsanDiagnosticsSystem>> Ref<T> {
     /// `CreateIOTripAnalyzerRecurrences`, since vSAN 8.0.0.2. Privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `AlreadyExists`, `VsanFault`.
     #[inline]
     pub fn create_io_trip_analyzer_recurrences(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, recurrences: &[VsanIOTripAnalyzerRecurrence]) -> Call<Vec<VsanIOTripAnalyzerRecurrence>> {
-        let mut a = Call::new(self, 8781); a.reference(1, cluster); a.list(2, recurrences); a.end()
+        let mut a = Arguments::new(self, 8781); a.reference(1, cluster); a.list(2, recurrences); a.end()
     }
 
     /// `EditIOTripAnalyzerRecurrences`, since vSAN 8.0.0.2. Privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn edit_io_trip_analyzer_recurrences(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, recurrences: &[VsanIOTripAnalyzerRecurrence]) -> Call<Vec<VsanIOTripAnalyzerRecurrence>> {
-        let mut a = Call::new(self, 8783); a.reference(1, cluster); a.list(2, recurrences); a.end()
+        let mut a = Arguments::new(self, 8783); a.reference(1, cluster); a.list(2, recurrences); a.end()
     }
 
     /// `GetIOTripAnalyzerSchedulerConfig`, since vSAN 8.0.0.2. Privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn get_io_trip_analyzer_scheduler_config(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>) -> Call<Option<VsanIOTripAnalyzerConfig>> {
-        let mut a = Call::new(self, 8785); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8785); a.reference(1, cluster); a.end()
     }
 
     /// `QueryIODiagnosticsInstances`, since vSAN 7.0U3. Faults: `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn query_io_diagnostics_instances(&self, query_spec: &VsanIODiagnosticsInstanceQuerySpec, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanIODiagnosticsInstance>> {
-        let mut a = Call::new(self, 8791); a.arg(1, query_spec); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8791); a.arg(1, query_spec); a.opt(2, cluster); a.end()
     }
 
     /// `QueryIODiagnosticsStats`, since vSAN 7.0U3. Faults: `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn query_io_diagnostics_stats(&self, instance_name: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanIODiagnosticsTargetStats>> {
-        let mut a = Call::new(self, 8792); a.text(1, instance_name); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8792); a.text(1, instance_name); a.opt(2, cluster); a.end()
     }
 
     /// `RemoveIOTripAnalyzerRecurrences`, since vSAN 8.0.0.2. Privilege `Global.Diagnostics`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn remove_io_trip_analyzer_recurrences(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, names: &[String]) -> Call<()> {
-        let mut a = Call::new(self, 8808); a.reference(1, cluster); a.list(2, names); a.end()
+        let mut a = Arguments::new(self, 8808); a.reference(1, cluster); a.list(2, names); a.end()
     }
 
     /// `StartIODiagnosticsTask`, since vSAN 7.0U3. Faults: `InvalidArgument`, `NotSupported`, `VsanFault`.
     #[inline]
     pub fn start_io_diagnostics_task(&self, targets: &[VsanIODiagnosticsTarget], cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, duration: Option<i64>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8812); a.list(1, targets); a.opt(2, cluster); a.arg(3, &duration); a.end()
+        let mut a = Arguments::new(self, 8812); a.list(1, targets); a.opt(2, cluster); a.arg(3, &duration); a.end()
     }
 
     /// `VsanGetThresholds`, since vSAN 7.0U2. Privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_get_thresholds(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, entity_type: Option<&str>, metric: Option<&str>) -> Call<Vec<VsanDiagnosticsThreshold>> {
-        let mut a = Call::new(self, 8855); a.reference(1, cluster); a.text(2, entity_type); a.text(3, metric); a.end()
+        let mut a = Arguments::new(self, 8855); a.reference(1, cluster); a.text(2, entity_type); a.text(3, metric); a.end()
     }
 
     /// `VsanQueryNetworkDiagnostics`, since vSAN 7.0U2. Privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_network_diagnostics(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, host: Option<&Ref<crate::mo::HostSystem>>) -> Call<Vec<VsanNetworkDiagnostics>> {
-        let mut a = Call::new(self, 8902); a.reference(1, cluster); a.opt(2, host); a.end()
+        let mut a = Arguments::new(self, 8902); a.reference(1, cluster); a.opt(2, host); a.end()
     }
 
     /// `VsanSetThresholds`, since vSAN 7.0U2. Privilege `Global.Diagnostics`. Faults: `NotFound`, `InvalidArgument`.
     #[inline]
     pub fn vsan_set_thresholds(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, thresholds: &[VsanDiagnosticsThreshold]) -> Call<()> {
-        let mut a = Call::new(self, 8919); a.reference(1, cluster); a.list(2, thresholds); a.end()
+        let mut a = Arguments::new(self, 8919); a.reference(1, cluster); a.list(2, thresholds); a.end()
     }
 
     /// `VsanSetTraceObjectPolicy`, since vSAN 7.0U2. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_set_trace_object_policy(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>, trace_object_uuid: &str, profile: Option<&Poly<VirtualMachineProfileSpec>>) -> Call<bool> {
-        let mut a = Call::new(self, 8920); a.opt(1, cluster); a.text(2, trace_object_uuid); a.opt(3, profile); a.end()
+        let mut a = Arguments::new(self, 8920); a.opt(1, cluster); a.text(2, trace_object_uuid); a.opt(3, profile); a.end()
     }
 }
 
@@ -707,103 +707,103 @@ impl<T: IsA<mo::VsanFileServiceSystem>> Ref<T> {
     /// `VsanClusterCreateFsDomain`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_create_fs_domain(&self, domain_config: &VsanFileServiceDomainConfig, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8818); a.arg(1, domain_config); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8818); a.arg(1, domain_config); a.opt(2, cluster); a.end()
     }
 
     /// `VsanClusterCreateShareSnapshot`, since vSAN 7.0U2. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_create_share_snapshot(&self, config: &VsanFileShareSnapshotConfig, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8819); a.arg(1, config); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8819); a.arg(1, config); a.opt(2, cluster); a.end()
     }
 
     /// `VsanClusterQueryFileShares`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_query_file_shares(&self, query_spec: &VsanFileShareQuerySpec, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Option<FileShareQueryResult>> {
-        let mut a = Call::new(self, 8823); a.arg(1, query_spec); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8823); a.arg(1, query_spec); a.opt(2, cluster); a.end()
     }
 
     /// `VsanClusterQueryFsDomains`, since vSAN 7.0. Faults: `InvalidState`.
     #[inline]
     pub fn vsan_cluster_query_fs_domains(&self, query_spec: Option<&VsanFileServiceDomainQuerySpec>, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanFileServiceDomain>> {
-        let mut a = Call::new(self, 8824); a.opt(1, query_spec); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8824); a.opt(1, query_spec); a.opt(2, cluster); a.end()
     }
 
     /// `VsanClusterQueryShareSnapshots`, since vSAN 7.0U2. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_query_share_snapshots(&self, query_spec: &VsanFileShareSnapshotQuerySpec, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Option<VsanFileShareSnapshotQueryResult>> {
-        let mut a = Call::new(self, 8825); a.arg(1, query_spec); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8825); a.arg(1, query_spec); a.opt(2, cluster); a.end()
     }
 
     /// `VsanClusterReconfigureFsDomain`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_reconfigure_fs_domain(&self, domain_uuid: &str, domain_config: &VsanFileServiceDomainConfig, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, delete_domain_config_fields: &[String]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8826); a.text(1, domain_uuid); a.arg(2, domain_config); a.opt(3, cluster); a.list(4, delete_domain_config_fields); a.end()
+        let mut a = Arguments::new(self, 8826); a.text(1, domain_uuid); a.arg(2, domain_config); a.opt(3, cluster); a.list(4, delete_domain_config_fields); a.end()
     }
 
     /// `VsanClusterRemoveFsDomain`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_remove_fs_domain(&self, domain_uuid: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8827); a.text(1, domain_uuid); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8827); a.text(1, domain_uuid); a.opt(2, cluster); a.end()
     }
 
     /// `VsanClusterRemoveShare`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_remove_share(&self, share_uuid: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, force: Option<bool>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8828); a.text(1, share_uuid); a.opt(2, cluster); a.arg(3, &force); a.end()
+        let mut a = Arguments::new(self, 8828); a.text(1, share_uuid); a.opt(2, cluster); a.arg(3, &force); a.end()
     }
 
     /// `VsanClusterRemoveShareSnapshot`, since vSAN 7.0U2. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_remove_share_snapshot(&self, share_uuid: &str, snapshot_name: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8829); a.text(1, share_uuid); a.text(2, snapshot_name); a.opt(3, cluster); a.end()
+        let mut a = Arguments::new(self, 8829); a.text(1, share_uuid); a.text(2, snapshot_name); a.opt(3, cluster); a.end()
     }
 
     /// `VsanCreateFileShare`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_create_file_share(&self, config: &VsanFileShareConfig, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8832); a.arg(1, config); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8832); a.arg(1, config); a.opt(2, cluster); a.end()
     }
 
     /// `VsanDownloadFileServiceOvf`, since vSAN 7.0. Privilege `Global.VCServer`. Faults: `InvalidArgument`.
     #[inline]
     pub fn vsan_download_file_service_ovf(&self, download_url: &str) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8837); a.text(1, download_url); a.end()
+        let mut a = Arguments::new(self, 8837); a.text(1, download_url); a.end()
     }
 
     /// `VsanFindOvfDownloadUrl`, since vSAN 7.0.
     #[inline]
     pub fn vsan_find_ovf_download_url(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<String> {
-        let mut a = Call::new(self, 8842); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8842); a.reference(1, cluster); a.end()
     }
 
     /// `VsanPerformFileServiceEnablePreflightCheck`, since vSAN 7.0.
     #[inline]
     pub fn vsan_perform_file_service_enable_preflight_check(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, domain_config: Option<&VsanFileServiceDomainConfig>, network: Option<&Ref<crate::mo::Network>>, scope: Option<&str>, domain_uuid: Option<&str>) -> Call<VsanFileServicePreflightCheckResult> {
-        let mut a = Call::new(self, 8881); a.reference(1, cluster); a.opt(2, domain_config); a.opt(3, network); a.text(4, scope); a.text(5, domain_uuid); a.end()
+        let mut a = Arguments::new(self, 8881); a.reference(1, cluster); a.opt(2, domain_config); a.opt(3, network); a.text(4, scope); a.text(5, domain_uuid); a.end()
     }
 
     /// `VsanQueryFileServiceOvfs`, since vSAN 7.0. Privilege `Global.VCServer`.
     #[inline]
     pub fn vsan_query_file_service_ovfs(&self) -> Call<Vec<VsanFileServiceOvfSpec>> {
-        Call::new(self, 8893).end()
+        Arguments::new(self, 8893).end()
     }
 
     /// `VsanRebalanceFileService`, since vSAN 7.0U1. Privilege `Host.Config.Storage`.
     #[inline]
     pub fn vsan_rebalance_file_service(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8913); a.opt(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8913); a.opt(1, cluster); a.end()
     }
 
     /// `VsanReconfigureFileShare`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_reconfigure_file_share(&self, share_uuid: &str, config: &VsanFileShareConfig, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, delete_label_keys: &[String], force: Option<bool>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8914); a.text(1, share_uuid); a.arg(2, config); a.opt(3, cluster); a.list(4, delete_label_keys); a.arg(5, &force); a.end()
+        let mut a = Arguments::new(self, 8914); a.text(1, share_uuid); a.arg(2, config); a.opt(3, cluster); a.list(4, delete_label_keys); a.arg(5, &force); a.end()
     }
 
     /// `VsanUpgradeFsvm`, since vSAN 7.0. Faults: `InvalidState`.
     #[inline]
     pub fn vsan_upgrade_fsvm(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8924); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8924); a.reference(1, cluster); a.end()
     }
 }
 
@@ -811,13 +811,13 @@ impl<T: IsA<mo::VsanHostVdsSystem>> Ref<T> {
     /// `VsanCompleteMigrateVmsToVds`, since vSAN 6.6. Privilege `Network.Assign`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_complete_migrate_vms_to_vds(&self, job_id: &str, new_state: &str) -> Call<()> {
-        let mut a = Call::new(self, 8830); a.text(1, job_id); a.text(2, new_state); a.end()
+        let mut a = Arguments::new(self, 8830); a.text(1, job_id); a.text(2, new_state); a.end()
     }
 
     /// `VsanMigrateVmsToVds`, since vSAN 6.6. Privilege `Network.Assign`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_migrate_vms_to_vds(&self, vm_config_specs: &[VsanVmVdsMigrationSpec], vds_uuid: &str, timeout_sec: i64, revert: Option<bool>) -> Call<String> {
-        let mut a = Call::new(self, 8871); a.list(1, vm_config_specs); a.text(2, vds_uuid); a.arg(3, &timeout_sec); a.arg(4, &revert); a.end()
+        let mut a = Arguments::new(self, 8871); a.list(1, vm_config_specs); a.text(2, vds_uuid); a.arg(3, &timeout_sec); a.arg(4, &revert); a.end()
     }
 }
 
@@ -825,31 +825,31 @@ impl<T: IsA<mo::VsanIoInsightManager>> Ref<T> {
     /// `DeleteIoInsightInstance`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn delete_io_insight_instance(&self, run_name: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<()> {
-        let mut a = Call::new(self, 8782); a.text(1, run_name); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8782); a.text(1, run_name); a.opt(2, cluster); a.end()
     }
 
     /// `QueryIoInsightInstances`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `VsanFault`, `NotFound`.
     #[inline]
     pub fn query_io_insight_instances(&self, query_spec: &VsanIoInsightInstanceQuerySpec, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanIoInsightInstance>> {
-        let mut a = Call::new(self, 8793); a.arg(1, query_spec); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8793); a.arg(1, query_spec); a.opt(2, cluster); a.end()
     }
 
     /// `RenameIoInsightInstance`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn rename_io_insight_instance(&self, old_run_name: &str, new_run_name: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<()> {
-        let mut a = Call::new(self, 8809); a.text(1, old_run_name); a.text(2, new_run_name); a.opt(3, cluster); a.end()
+        let mut a = Arguments::new(self, 8809); a.text(1, old_run_name); a.text(2, new_run_name); a.opt(3, cluster); a.end()
     }
 
     /// `StartIoInsight`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn start_io_insight(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, run_name: Option<&str>, duration_sec: Option<i64>, target_hosts: &[Ref<crate::mo::HostSystem>], target_vms: &[Ref<crate::mo::VirtualMachine>]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8813); a.opt(1, cluster); a.text(2, run_name); a.arg(3, &duration_sec); a.list(4, target_hosts); a.list(5, target_vms); a.end()
+        let mut a = Arguments::new(self, 8813); a.opt(1, cluster); a.text(2, run_name); a.arg(3, &duration_sec); a.list(4, target_hosts); a.list(5, target_vms); a.end()
     }
 
     /// `StopIoInsight`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn stop_io_insight(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, run_name: Option<&str>, hosts_io_insight_infos: &[VsanHostIoInsightInfo]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8814); a.opt(1, cluster); a.text(2, run_name); a.list(3, hosts_io_insight_infos); a.end()
+        let mut a = Arguments::new(self, 8814); a.opt(1, cluster); a.text(2, run_name); a.list(3, hosts_io_insight_infos); a.end()
     }
 }
 
@@ -857,7 +857,7 @@ impl<T: IsA<mo::VsanMassCollector>> Ref<T> {
     /// `VsanRetrieveProperties`, since vSAN 6.6. Privilege `Global.Settings`. Faults: `NotFound`, `InvalidArgument`, `InvalidProperty`, `InvalidType`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_retrieve_properties(&self, mass_collector_specs: &[VsanMassCollectorSpec]) -> Call<Vec<ObjectContent>> {
-        let mut a = Call::new(self, 8916); a.list(1, mass_collector_specs); a.end()
+        let mut a = Arguments::new(self, 8916); a.list(1, mass_collector_specs); a.end()
     }
 }
 
@@ -865,37 +865,37 @@ impl<T: IsA<mo::VsanPhoneHomeSystem>> Ref<T> {
     /// `QueryVsanCloudHealthStatus`, since vSAN 7.0. Privilege `Global.Diagnostics`. Faults: `NotFound`, `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn query_vsan_cloud_health_status(&self) -> Call<Option<VsanCloudHealthStatus>> {
-        Call::new(self, 8798).end()
+        Arguments::new(self, 8798).end()
     }
 
     /// `VsanPerformOnlineHealthCheck`, since vSAN 6.6. Faults: `NotFound`, `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn vsan_perform_online_health_check(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8882); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8882); a.reference(1, cluster); a.end()
     }
 
     /// `VsanQueryLSOMwbsize`, since vSAN 8.0.0.4. Faults: `NotFound`, `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_query_lso_mwbsize(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Option<String>> {
-        let mut a = Call::new(self, 8901); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8901); a.reference(1, cluster); a.end()
     }
 
     /// `VsanQueryNvmeCriticalWarningStats`, since vSAN 8.0.0.4. Faults: `NotFound`, `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_query_nvme_critical_warning_stats(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Option<String>> {
-        let mut a = Call::new(self, 8903); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8903); a.reference(1, cluster); a.end()
     }
 
     /// `VsanQueryObjectSnapshotsInfo`, since vSAN 8.0.0.1. Faults: `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_query_object_snapshots_info(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Option<String>> {
-        let mut a = Call::new(self, 8904); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8904); a.reference(1, cluster); a.end()
     }
 
     /// `VsanQueryZdomScrubberData`, since vSAN 8.0.0.4. Faults: `NotFound`, `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_query_zdom_scrubber_data(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Option<String>> {
-        let mut a = Call::new(self, 8912); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8912); a.reference(1, cluster); a.end()
     }
 }
 
@@ -903,49 +903,49 @@ impl<T: IsA<mo::VsanRemoteDatastoreSystem>> Ref<T> {
     /// `MountPrecheck`, since vSAN 7.0U1.
     #[inline]
     pub fn mount_precheck(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, datastore: &Ref<impl IsA<crate::mo::Datastore>>, server_cluster_info: Option<&VcRemoteVsanServerClusterInfo>) -> Call<Poly<VsanMountPrecheckResult>> {
-        let mut a = Call::new(self, 8788); a.reference(1, cluster); a.reference(2, datastore); a.opt(3, server_cluster_info); a.end()
+        let mut a = Arguments::new(self, 8788); a.reference(1, cluster); a.reference(2, datastore); a.opt(3, server_cluster_info); a.end()
     }
 
     /// `RemoteVcMountPrecheck`, since vSAN 8.0.0.2. Faults: `VsanFault`.
     #[inline]
     pub fn remote_vc_mount_precheck(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, xvc_datastore: &VsanXVCDatastoreInfo, server_cluster_info: Option<&VcRemoteVsanServerClusterInfo>) -> Call<Poly<VsanMountPrecheckResult>> {
-        let mut a = Call::new(self, 8805); a.reference(1, cluster); a.arg(2, xvc_datastore); a.opt(3, server_cluster_info); a.end()
+        let mut a = Arguments::new(self, 8805); a.reference(1, cluster); a.arg(2, xvc_datastore); a.opt(3, server_cluster_info); a.end()
     }
 
     /// `VsanCreateDatastoreSource`, since vSAN 8.0.0.2. Privilege `Host.Config.Storage`. Faults: `AlreadyExists`, `VsanSslVerifyCertFault`, `VsanFault`.
     #[inline]
     pub fn vsan_create_datastore_source(&self, datastore_source: &VsanHciMeshDatastoreSource) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8831); a.arg(1, datastore_source); a.end()
+        let mut a = Arguments::new(self, 8831); a.arg(1, datastore_source); a.end()
     }
 
     /// `VsanDestroyDatastoreSource`, since vSAN 8.0.0.2. Privilege `Host.Config.Storage`. Faults: `NotFound`, `ResourceInUse`, `VsanFault`.
     #[inline]
     pub fn vsan_destroy_datastore_source(&self, datastore_source: &VsanHciMeshDatastoreSource) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8835); a.arg(1, datastore_source); a.end()
+        let mut a = Arguments::new(self, 8835); a.arg(1, datastore_source); a.end()
     }
 
     /// `VsanPrecheckDatastoreSource`, since vSAN 8.0.0.2. Privilege `Host.Config.Storage`. Faults: `VsanSslVerifyCertFault`, `VsanFault`.
     #[inline]
     pub fn vsan_precheck_datastore_source(&self, datastore_source: &VsanHciMeshDatastoreSource, operation: Option<&str>) -> Call<VsanDatastoreSourcePrecheckResult> {
-        let mut a = Call::new(self, 8885); a.arg(1, datastore_source); a.text(2, operation); a.end()
+        let mut a = Arguments::new(self, 8885); a.arg(1, datastore_source); a.text(2, operation); a.end()
     }
 
     /// `VsanQueryDatastoreSource`, since vSAN 8.0.0.2. Privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_query_datastore_source(&self, vc_hosts: &[String]) -> Call<Vec<VsanHciMeshDatastoreSource>> {
-        let mut a = Call::new(self, 8891); a.list(1, vc_hosts); a.end()
+        let mut a = Arguments::new(self, 8891); a.list(1, vc_hosts); a.end()
     }
 
     /// `VsanQueryHciMeshDatastores`, since vSAN 8.0.0.2. Privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_query_hci_mesh_datastores(&self, query_specs: &[VsanXvcQuerySpec], extra_vc_infos: &[Poly<VsanRemoteVcInfo>]) -> Call<Vec<VsanXvcQueryResultSet>> {
-        let mut a = Call::new(self, 8894); a.list(1, query_specs); a.list(2, extra_vc_infos); a.end()
+        let mut a = Arguments::new(self, 8894); a.list(1, query_specs); a.list(2, extra_vc_infos); a.end()
     }
 
     /// `VsanUpdateDatastoreSource`, since vSAN 8.0.0.2. Privilege `Host.Config.Storage`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_update_datastore_source(&self, datastore_source: &VsanHciMeshDatastoreSource) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8923); a.arg(1, datastore_source); a.end()
+        let mut a = Arguments::new(self, 8923); a.arg(1, datastore_source); a.end()
     }
 }
 
@@ -953,25 +953,25 @@ impl<T: IsA<mo::VsanResourceCheckSystem>> Ref<T> {
     /// `VsanGetResourceCheckStatus`, since vSAN 6.8.7. Faults: `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn vsan_get_resource_check_status(&self, resource_check_spec: Option<&VsanResourceCheckSpec>, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<VsanResourceCheckStatus> {
-        let mut a = Call::new(self, 8853); a.opt(1, resource_check_spec); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8853); a.opt(1, resource_check_spec); a.opt(2, cluster); a.end()
     }
 
     /// `VsanHostCancelResourceCheck`, since vSAN 6.8.7. Privilege `System.Read`.
     #[inline]
     pub fn vsan_host_cancel_resource_check(&self) -> Call<bool> {
-        Call::new(self, 8861).end()
+        Arguments::new(self, 8861).end()
     }
 
     /// `VsanHostPerformResourceCheck`, since vSAN 6.8.7. Privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_host_perform_resource_check(&self, resource_check_spec: &VsanResourceCheckSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8864); a.arg(1, resource_check_spec); a.end()
+        let mut a = Arguments::new(self, 8864); a.arg(1, resource_check_spec); a.end()
     }
 
     /// `VsanPerformResourceCheck`, since vSAN 6.8.7. Faults: `InvalidState`, `InvalidArgument`, `VsanFault`, `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_perform_resource_check(&self, resource_check_spec: &VsanResourceCheckSpec, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8883); a.arg(1, resource_check_spec); a.opt(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8883); a.arg(1, resource_check_spec); a.opt(2, cluster); a.end()
     }
 }
 
@@ -979,31 +979,31 @@ impl<T: IsA<mo::VsanSiteMaintenanceSystem>> Ref<T> {
     /// `VsanEnterSiteMaintenanceMode`, since vSAN 9.0.0.0. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_enter_site_maintenance_mode(&self, fault_domain_name: &str, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8840); a.text(1, fault_domain_name); a.reference(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8840); a.text(1, fault_domain_name); a.reference(2, cluster); a.end()
     }
 
     /// `VsanExitSiteMaintenanceMode`, since vSAN 9.0.0.0. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_exit_site_maintenance_mode(&self, fault_domain_name: &str, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8841); a.text(1, fault_domain_name); a.reference(2, cluster); a.end()
+        let mut a = Arguments::new(self, 8841); a.text(1, fault_domain_name); a.reference(2, cluster); a.end()
     }
 
     /// `VsanGetSiteMaintenancePrecheckStatus`, since vSAN 9.0.0.0. Privilege `System.Read`. Faults: `VsanFault`, `InvalidArgument`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_get_site_maintenance_precheck_status(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, fault_domain_name: &str) -> Call<VsanSiteMaintenancePrecheckStatus> {
-        let mut a = Call::new(self, 8854); a.reference(1, cluster); a.text(2, fault_domain_name); a.end()
+        let mut a = Arguments::new(self, 8854); a.reference(1, cluster); a.text(2, fault_domain_name); a.end()
     }
 
     /// `VsanPerformSiteMaintenancePrecheck`, since vSAN 9.0.0.0. Privilege `System.Read`. Faults: `VsanFault`, `InvalidArgument`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_perform_site_maintenance_precheck(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, spec: &VsanSiteMaintenanceSpec) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8884); a.reference(1, cluster); a.arg(2, spec); a.end()
+        let mut a = Arguments::new(self, 8884); a.reference(1, cluster); a.arg(2, spec); a.end()
     }
 
     /// `VsanQueryClusterSiteMaintenanceState`, since vSAN 9.0.0.0. Privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_query_cluster_site_maintenance_state(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanSiteMaintenanceInfo>> {
-        let mut a = Call::new(self, 8890); a.reference(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8890); a.reference(1, cluster); a.end()
     }
 }
 
@@ -1011,19 +1011,19 @@ impl<T: IsA<mo::VsanUpdateManager>> Ref<T> {
     /// `VsanVibInstallPreflightCheck`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_vib_install_preflight_check(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<VsanVibInstallPreflightStatus> {
-        let mut a = Call::new(self, 8931); a.opt(1, cluster); a.end()
+        let mut a = Arguments::new(self, 8931); a.opt(1, cluster); a.end()
     }
 
     /// `VsanVibInstall_Task`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_vib_install(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>, vib_specs: &[VsanVibSpec], scan_results: &[VsanVibScanResult], firmware_specs: &[VsanHclFirmwareUpdateSpec], maintenance_spec: Option<&HostMaintenanceSpec>, rolling: Option<bool>, no_sig_check: Option<bool>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8932); a.opt(1, cluster); a.list(2, vib_specs); a.list(3, scan_results); a.list(4, firmware_specs); a.opt(5, maintenance_spec); a.arg(6, &rolling); a.arg(7, &no_sig_check); a.end()
+        let mut a = Arguments::new(self, 8932); a.opt(1, cluster); a.list(2, vib_specs); a.list(3, scan_results); a.list(4, firmware_specs); a.opt(5, maintenance_spec); a.arg(6, &rolling); a.arg(7, &no_sig_check); a.end()
     }
 
     /// `VsanVibScan`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_vib_scan(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>, vib_specs: &[VsanVibSpec]) -> Call<Vec<VsanVibScanResult>> {
-        let mut a = Call::new(self, 8933); a.opt(1, cluster); a.list(2, vib_specs); a.end()
+        let mut a = Arguments::new(self, 8933); a.opt(1, cluster); a.list(2, vib_specs); a.end()
     }
 }
 
@@ -1031,25 +1031,25 @@ impl<T: IsA<mo::VsanVdsSystem>> Ref<T> {
     /// `VsanRollbackVdsToVss`, since vSAN 6.6. Privilege `Host.Config.Storage`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_rollback_vds_to_vss(&self, task: &Ref<impl IsA<crate::mo::Task>>) -> Call<bool> {
-        let mut a = Call::new(self, 8917); a.reference(1, task); a.end()
+        let mut a = Arguments::new(self, 8917); a.reference(1, task); a.end()
     }
 
     /// `VsanVdsGetMigrationPlan`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `InvalidArgument`.
     #[inline]
     pub fn vsan_vds_get_migration_plan(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, vswitch_name: Option<&str>, vds_name: Option<&str>, vmnic_devices: &[String], infra_vm: &[Ref<crate::mo::VirtualMachine>], vds: Option<&Ref<crate::mo::VmwareDistributedVirtualSwitch>>, hosts: &[Ref<crate::mo::HostSystem>]) -> Call<VsanVdsMigrationPlan> {
-        let mut a = Call::new(self, 8929); a.reference(1, cluster); a.text(2, vswitch_name); a.text(3, vds_name); a.list(4, vmnic_devices); a.list(5, infra_vm); a.opt(6, vds); a.list(7, hosts); a.end()
+        let mut a = Arguments::new(self, 8929); a.reference(1, cluster); a.text(2, vswitch_name); a.text(3, vds_name); a.list(4, vmnic_devices); a.list(5, infra_vm); a.opt(6, vds); a.list(7, hosts); a.end()
     }
 
     /// `VsanVdsMigrateVss`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `InvalidArgument`.
     #[inline]
     pub fn vsan_vds_migrate_vss(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, migration_plan: Option<&VsanVdsMigrationPlan>, vswitch_name: Option<&str>, vds_name: Option<&str>, vmnic_devices: &[String], infra_vm: &[Ref<crate::mo::VirtualMachine>], vds: Option<&Ref<crate::mo::VmwareDistributedVirtualSwitch>>, hosts: &[Ref<crate::mo::HostSystem>]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8930); a.reference(1, cluster); a.opt(2, migration_plan); a.text(3, vswitch_name); a.text(4, vds_name); a.list(5, vmnic_devices); a.list(6, infra_vm); a.opt(7, vds); a.list(8, hosts); a.end()
+        let mut a = Arguments::new(self, 8930); a.reference(1, cluster); a.opt(2, migration_plan); a.text(3, vswitch_name); a.text(4, vds_name); a.list(5, vmnic_devices); a.list(6, infra_vm); a.opt(7, vds); a.list(8, hosts); a.end()
     }
 
     /// `VsanVssMigrateVds`, since vSAN 6.7. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_vss_migrate_vds(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>, hosts: &[Ref<crate::mo::HostSystem>], vds: &Ref<impl IsA<crate::mo::VmwareDistributedVirtualSwitch>>, vswitch_name: Option<&str>, vmnic_devices: &[String], infra_vm: &[Ref<crate::mo::VirtualMachine>]) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8934); a.opt(1, cluster); a.list(2, hosts); a.reference(3, vds); a.text(4, vswitch_name); a.list(5, vmnic_devices); a.list(6, infra_vm); a.end()
+        let mut a = Arguments::new(self, 8934); a.opt(1, cluster); a.list(2, hosts); a.reference(3, vds); a.text(4, vswitch_name); a.list(5, vmnic_devices); a.list(6, infra_vm); a.end()
     }
 }
 
@@ -1057,24 +1057,24 @@ impl<T: IsA<mo::VsanVumSystem>> Ref<T> {
     /// `FetchIsoDepotCookie`, since vSAN 6.6.1. Privilege `Global.Settings`. Faults: `VsanFault`.
     #[inline]
     pub fn fetch_iso_depot_cookie(&self, username: &str, password: &str) -> Call<()> {
-        let mut a = Call::new(self, 8784); a.text(1, username); a.text(2, password); a.end()
+        let mut a = Arguments::new(self, 8784); a.text(1, username); a.text(2, password); a.end()
     }
 
     /// `GetVsanVumConfig`, since vSAN 6.6.1. Privilege `System.Read`.
     #[inline]
     pub fn get_vsan_vum_config(&self) -> Call<VsanVumSystemConfig> {
-        Call::new(self, 8787).end()
+        Arguments::new(self, 8787).end()
     }
 
     /// `VsanHostUpdateFirmware`, since vSAN 6.7U1. Faults: `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_host_update_firmware(&self, host: &Ref<impl IsA<crate::mo::HostSystem>>) -> Call<TaskOf<()>> {
-        let mut a = Call::new(self, 8869); a.reference(1, host); a.end()
+        let mut a = Arguments::new(self, 8869); a.reference(1, host); a.end()
     }
 
     /// `VsanVcUploadReleaseDb`, since vSAN 6.7U1. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_vc_upload_release_db(&self, db: &str) -> Call<()> {
-        let mut a = Call::new(self, 8928); a.text(1, db); a.end()
+        let mut a = Arguments::new(self, 8928); a.text(1, db); a.end()
     }
 }
