@@ -214,3 +214,28 @@ fn a_name_that_two_namespaces_have_is_that_of_its_own() {
         assert!(back == value, "{xml}");
     }
 }
+
+#[test]
+fn braces_in_a_name_or_a_namespace_do_not_change_which_is_which() {
+    let xml = |content: &str| {
+        format!(
+            "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+             xmlns:i=\"http://www.w3.org/2001/XMLSchema-instance\"><e:Body>\
+             <PbmRetrieveServiceContentResponse xmlns=\"urn:pbm\"><returnval>{content}\
+             </returnval></PbmRetrieveServiceContentResponse></e:Body></e:Envelope>"
+        )
+    };
+    let call = pbm::service_instance().pbm_retrieve_service_content();
+    let read = |xml: &str| soap::decode_response(&call, xml.as_bytes(), &Limits::default());
+    for content in [
+        "<new xmlns:o=\"}urn:other\" i:type=\"o:X\"><a>1</a></new>",
+        "<new xmlns:o=\"urn:other\" i:type=\"o:X}Y\"><a>1</a></new>",
+        "<new i:type=\"{urn:other}X\"><a>1</a></new>",
+    ] {
+        let Response::Value(first) = read(&xml(content)).unwrap() else {
+            panic!("a value")
+        };
+        let again = soap::encode_response(call.method(), &first).unwrap();
+        assert_eq!(read(&again).unwrap(), Response::Value(first), "{content}");
+    }
+}

@@ -371,7 +371,7 @@ impl<'x> Decoder<'x> {
     ) -> Result<(), DecodeError> {
         let local = name.rsplit(':').next().unwrap_or(name).trim_ascii();
         if let Some(uri) = self.scope.foreign(name) {
-            let name = format!("{{{uri}}}{local}");
+            let name = format!("{{{}}}{}", without_braces(uri), without_braces(local));
             return self.open_unknown(field, declared, &name);
         }
         if let Some(kind) = leaf::scalar(local) {
@@ -403,7 +403,7 @@ impl<'x> Decoder<'x> {
         {
             return self.open(field, ObjectType::Untyped, Some(items));
         }
-        self.open_unknown(field, declared, local)
+        self.open_unknown(field, declared, &without_braces(local))
     }
 
     /// Opens an object of a type that the schema does not know. The name of one in
@@ -614,6 +614,16 @@ impl Decoder<'_> {
                 }
             }
         }
+    }
+}
+
+/// Braces mark the namespace of a type's name; those of its own, which neither a
+/// name nor an address may have, are spelt as addresses spell them.
+fn without_braces(text: &str) -> Cow<'_, str> {
+    if text.contains(['{', '}']) {
+        Cow::Owned(text.replace('{', "%7B").replace('}', "%7D"))
+    } else {
+        Cow::Borrowed(text)
     }
 }
 
