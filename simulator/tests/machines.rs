@@ -185,8 +185,10 @@ async fn a_machine_is_unregistered_and_registered_again() {
     client.call(vm.unregister_vm()).await.unwrap();
     let folder: Ref<mo::Folder> = Ref::new("ha-folder-vm");
     let pool: Ref<mo::ResourcePool> = Ref::new("ha-root-pool");
-    let call = folder.register_vm("[datastore1] a/a.vmx", None, false, Some(&pool), None);
-    let vm = client.run(call).await.unwrap();
+    let call = folder
+        .register_vm("[datastore1] a/a.vmx", false)
+        .pool(&pool);
+    let vm = client.run(call.build()).await.unwrap();
     let after: VirtualMachineConfigInfo = client.get(&vm, "config").await;
     assert_eq!(before.uuid, after.uuid);
     let devices = |config: &VirtualMachineConfigInfo| {

@@ -87,7 +87,7 @@ pub use error::{
     ConvertError, ConvertProblem, DecodeError, DecodeProblem, EncodeError, EncodeProblem,
 };
 pub use fault::Fault;
-pub use generated::{mo, props};
+pub use generated::{calls, mo, props};
 pub use limits::Limits;
 pub use node::{Children, Node};
 pub use object::{DataObject, IsA};

@@ -14,10 +14,49 @@ fn schema() -> Vec<Value> {
     let Value::Array(mut namespaces) = schema["namespaces"].take() else {
         panic!("no namespaces")
     };
+    let vim25 = namespaces.iter_mut().find(|ns| ns["name"] == "vim25");
+    add_previews(vim25.unwrap());
     let compiled: BTreeSet<_> = schema::types().map(Type::namespace).collect();
     namespaces.retain(|ns| compiled.contains(ns["uri"].as_str().unwrap()));
     assert_eq!(namespaces.len(), compiled.len());
     namespaces
+}
+
+/// What govmomi has and the registry has not.
+fn previews() -> Value {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/extras.json");
+    serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
+}
+
+fn add_previews(vim25: &mut Value) {
+    let mut add = |list: &str, owner: Option<&Value>, part: &str, item: &Value| {
+        let items = vim25[list].as_array_mut().unwrap();
+        let into = match owner {
+            None => items,
+            Some(owner) => {
+                let owner = items
+                    .iter_mut()
+                    .find(|item| item["name"] == *owner)
+                    .unwrap();
+                let part = owner.as_object_mut().unwrap().entry(part);
+                part.or_insert(Value::Array(Vec::new()))
+                    .as_array_mut()
+                    .unwrap()
+            }
+        };
+        into.push(item.clone());
+    };
+    let previews = previews();
+    for (part, owners) in [("fields", "data"), ("methods", "managed")] {
+        for item in list(&previews, part) {
+            add(owners, Some(&item["owner"]), part, item);
+        }
+    }
+    for part in ["data", "enums"] {
+        for item in list(&previews, part) {
+            add(part, None, "", item);
+        }
+    }
 }
 
 fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
@@ -105,18 +144,26 @@ fn the_counts_of_the_other_services_are_those_of_the_whole_api() {
 #[test]
 fn the_counts_are_those_of_the_whole_api() {
     let count = |kind| tables("urn:vim25", kind).len();
-    assert_eq!(count(TypeKind::Data), 3167);
-    assert_eq!(count(TypeKind::Enum), 465);
+    // Those of the registry, and the previews that govmomi knows.
+    assert_eq!(count(TypeKind::Data), 3167 + 14);
+    assert_eq!(count(TypeKind::Enum), 465 + 5);
     assert_eq!(count(TypeKind::Managed), 156);
-    assert_eq!(count(TypeKind::Request), 1092);
-    assert_eq!(count(TypeKind::Response), 1092);
+    assert_eq!(count(TypeKind::Request), 1092 + 3);
+    assert_eq!(count(TypeKind::Response), 1092 + 3);
+    let previews = previews();
+    let counts = ["data", "enums", "methods", "fields"].map(|part| list(&previews, part).len());
+    assert_eq!(counts, [14, 5, 3, 7]);
+    let new_fields: usize = list(&previews, "data")
+        .iter()
+        .map(|d| list(d, "fields").len())
+        .sum();
     let own = |kind| {
         tables("urn:vim25", kind)
             .into_iter()
             .map(|ty| ty.own_fields().count())
             .sum::<usize>()
     };
-    assert_eq!(own(TypeKind::Data), 8598);
+    assert_eq!(own(TypeKind::Data), 8598 + 7 + new_fields);
     assert_eq!(own(TypeKind::Managed), 266);
 }
 

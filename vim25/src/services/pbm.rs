@@ -4,7 +4,7 @@
 
 use crate::{Ref, Service};
 
-pub use crate::generated::pbm::{mo, props};
+pub use crate::generated::pbm::{calls, mo, props};
 
 /// The data object and enum types of `urn:pbm`, by wire name.
 pub mod types {

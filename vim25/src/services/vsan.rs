@@ -7,7 +7,7 @@
 
 use crate::{Ref, Service};
 
-pub use crate::generated::vsan::{mo, props};
+pub use crate::generated::vsan::{calls, mo, props};
 
 /// The data object and enum types of `urn:vsan`, by wire name.
 pub mod types {

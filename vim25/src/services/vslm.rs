@@ -4,7 +4,7 @@
 
 use crate::{Ref, Service};
 
-pub use crate::generated::vslm::{mo, props};
+pub use crate::generated::vslm::{calls, mo, props};
 
 /// The data object and enum types of `urn:vslm`, by wire name.
 pub mod types {

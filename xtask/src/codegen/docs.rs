@@ -4,8 +4,15 @@
 use super::model::Model;
 use super::schema::{Member, Method};
 
+/// What marks an item that the registry does not have.
+const PREVIEW: &str = " A preview, known from govmomi.";
+
+fn preview(is_one: bool) -> &'static str {
+    if is_one { PREVIEW } else { "" }
+}
+
 /// `` `VirtualDisk` (`vim.vm.device.VirtualDisk`), since vSphere API 2.0.``
-pub(crate) fn item(model: &Model<'_>, name: &str, vmodl: &str, since: &str) -> String {
+pub(crate) fn item(model: &Model<'_>, name: &str, vmodl: &str, since: &str, new: bool) -> String {
     let dotted = if vmodl == name {
         String::new()
     } else {
@@ -15,7 +22,7 @@ pub(crate) fn item(model: &Model<'_>, name: &str, vmodl: &str, since: &str) -> S
         Some((family, number)) => format!(", since {family} {number}"),
         None => String::new(),
     };
-    format!("`{name}`{dotted}{since}.")
+    format!("`{name}`{dotted}{since}.{}", preview(new))
 }
 
 /// `` `capacityInBytes`, since 5.5.``
@@ -41,6 +48,7 @@ pub(crate) fn member(model: &Model<'_>, member: &Member) -> String {
         line.push_str(", a secret");
     }
     line.push('.');
+    line.push_str(preview(member.preview));
     line
 }
 
@@ -58,6 +66,7 @@ pub(crate) fn method(model: &Model<'_>, method: &Method) -> String {
         let faults: Vec<String> = method.faults.iter().map(|f| format!("`{f}`")).collect();
         line.push_str(&format!(" Faults: {}.", faults.join(", ")));
     }
+    line.push_str(preview(method.preview));
     line
 }
 

@@ -15,7 +15,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     );
     for item in &model.namespace.enums {
         let name = names::type_name(&item.name);
-        let summary = docs::item(model, &item.name, &item.vmodl, &item.since);
+        let summary = docs::item(model, &item.name, &item.vmodl, &item.since, item.preview);
         out.push_str(&format!("\nenumeration!(\n    /// {summary}\n"));
         let variants: Vec<String> = names::variants(&item.values)
             .into_iter()

@@ -197,6 +197,7 @@ pub(crate) fn import(file: &Path) -> Result<Schema> {
             vmodl: item.vmodl,
             since: item.v,
             base,
+            preview: false,
         };
         namespaces[home].data.push(data);
     }
@@ -206,6 +207,7 @@ pub(crate) fn import(file: &Path) -> Result<Schema> {
             vmodl: item.vmodl,
             since: item.v,
             values: item.values,
+            preview: false,
         });
     }
     for item in dump.managed {
@@ -372,6 +374,7 @@ impl Index {
                 secret: m.secret != 0 || listed,
                 privilege: m.privilege,
                 name: m.n,
+                preview: false,
             })
         };
         members.into_iter().map(member).collect()
@@ -396,6 +399,7 @@ impl Index {
             privilege: method.privilege,
             faults: method.faults,
             name: method.wsdl,
+            preview: false,
         })
     }
 

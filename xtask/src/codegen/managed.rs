@@ -21,7 +21,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     }
     for managed in &model.namespace.managed {
         let name = names::type_name(&managed.name);
-        let summary = docs::item(model, &managed.name, &managed.vmodl, &managed.since);
+        let summary = docs::item(model, &managed.name, &managed.vmodl, &managed.since, false);
         let id = model.managed_id(&managed.name)?;
         let page = if managed.vmodl.contains('.') {
             format!(

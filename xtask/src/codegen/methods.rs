@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result, ensure};
 
-use super::model::{Model, VIM25};
+use super::model::{Called, Model, VIM25};
 use super::schema::{Method, TypeExpr};
-use super::{docs, names, spelling};
+use super::{calls, docs, names, spelling};
 
 /// What `Ref` has of its own: a method of that name could not be called.
 const TAKEN: [&str; 17] = [
@@ -49,6 +49,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
          //! encodes its arguments and does no I/O.\n\
          #![allow(clippy::too_many_arguments, reason = \"the API's methods have as many as they have\")]\n\
          \n\
+         use super::calls;\n\
          use super::enums::*;\n\
          use super::mo;\n\
          use super::types::*;\n",
@@ -79,7 +80,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
                 impls.push('\n');
             }
             impls.push_str(
-                &one(model, called.method, &name, called.id)
+                &one(model, called, &name)
                     .with_context(|| format!("the method {}", called.method.name))?,
             );
         }
@@ -90,7 +91,11 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     Ok(out)
 }
 
-fn one(model: &Model<'_>, method: &Method, name: &str, id: u16) -> Result<String> {
+fn one(model: &Model<'_>, called: &Called<'_>, name: &str) -> Result<String> {
+    if calls::has_builder(called) {
+        return begin(model, called, name);
+    }
+    let (method, id) = (called.method, called.id);
     let (mut parameters, mut writes) = (String::new(), String::new());
     let mut seen = vec!["a".to_owned()];
     for (i, parameter) in method.parameters.iter().enumerate() {
@@ -117,6 +122,22 @@ fn one(model: &Model<'_>, method: &Method, name: &str, id: u16) -> Result<String
     ))
 }
 
+/// A method with many options: it takes what must be there.
+fn begin(model: &Model<'_>, called: &Called<'_>, name: &str) -> Result<String> {
+    let (parameters, fields) = calls::required(model, called)?;
+    let builder = calls::builder(called);
+    let (generic, lifetime) = if calls::borrows(model, called)? {
+        ("<'a>", "<'a>")
+    } else {
+        ("", "")
+    };
+    let summary = docs::method(model, called.method);
+    Ok(format!(
+        "    /// {summary}\n    #[inline]\n    pub fn {name}{generic}(&self{parameters}) -> calls::{builder}{lifetime} {{\n        \
+         calls::{builder} {{ this: self.upcast(),{fields} }}\n    }}\n"
+    ))
+}
+
 /// Whether a method gives a task of vim25: those of other namespaces are objects
 /// of their own kind.
 fn is_task(model: &Model<'_>, returns: &TypeExpr) -> bool {
@@ -128,7 +149,7 @@ fn is_task(model: &Model<'_>, returns: &TypeExpr) -> bool {
 }
 
 /// What a call gives: for a method that starts a task, what the task gives.
-fn result(model: &Model<'_>, method: &Method) -> Result<String> {
+pub(super) fn result(model: &Model<'_>, method: &Method) -> Result<String> {
     let Some(returns) = &method.returns else {
         return Ok("()".to_owned());
     };

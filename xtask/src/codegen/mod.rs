@@ -8,9 +8,12 @@
 //! `vim25/src/object.rs`.
 
 mod boxed;
+mod calls;
+mod constructors;
 mod declared;
 mod docs;
 mod enums;
+mod extras;
 mod import;
 mod managed;
 mod methods;
@@ -21,6 +24,7 @@ mod properties;
 mod schema;
 mod spelling;
 mod tables;
+mod test_names;
 mod types;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +41,7 @@ const HEAD: &str = "//! The vSphere API, generated from the schema: see each mod
 #![allow(clippy::wildcard_imports, reason = \"generated modules use each other's types freely\")]
 #![allow(unused_imports, reason = \"not every namespace has all kinds of items\")]
 
+pub mod calls;
 pub mod enums;
 mod methods;
 pub mod mo;
@@ -55,13 +60,14 @@ mod prelude {
 ";
 /// Generates the sources, or with `check` only says whether they are current.
 pub(crate) fn run(check: bool) -> Result<()> {
-    let schema = Schema::load(&schema_folder())?;
+    let mut schema = Schema::load(&schema_folder())?;
+    extras::add(&mut schema, &schema_folder())?;
     let vim25 = Model::of(&schema, VIM25, None)?;
     let others = schema.namespaces.iter().filter(|ns| ns.name != VIM25);
     let others = others
         .map(|ns| Model::of(&schema, &ns.name, Some(&vim25)))
         .collect::<Result<Vec<_>>>()?;
-    let mut files = Files::new(workspace::root().join("vim25/src/generated"));
+    let mut files = Files::new("vim25/src/generated");
     add(&mut files, "", &vim25, &others)?;
     for model in &others {
         add(
@@ -71,17 +77,10 @@ pub(crate) fn run(check: bool) -> Result<()> {
             &[],
         )?;
     }
-    if check {
-        files.check()?;
-        println!("vim25/src/generated is current");
-        return Ok(());
-    }
-    let written = files.write()?;
-    match written.as_slice() {
-        [] => println!("vim25/src/generated was current"),
-        names => println!("wrote {} in vim25/src/generated", names.join(", ")),
-    }
-    Ok(())
+    let mut tests = Files::new("vim25/tests/generated");
+    tests.add("every_struct.rs", &test_names::write(&vim25, &others))?;
+    files.settle(check)?;
+    tests.settle(check)
 }
 
 /// Adds the files of one namespace; the root module also names the others.
@@ -102,6 +101,7 @@ fn add(files: &mut Files, folder: &str, model: &Model<'_>, others: &[Model<'_>])
         ("types.rs", types::write(model)?),
         ("enums.rs", enums::write(model)?),
         ("mo.rs", managed::write(model)?),
+        ("calls.rs", calls::write(model)?),
         ("methods.rs", methods::write(model)?),
         ("props.rs", properties::write(model)?),
     ] {

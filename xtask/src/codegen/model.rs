@@ -291,6 +291,18 @@ impl<'s> Model<'s> {
         Ok(ty)
     }
 
+    /// What a member of a base holds, which may be one of vim25's.
+    pub(crate) fn inherited(&self, member: &Member, foreign: bool) -> Result<Type> {
+        let Some(vim25) = self.vim25.filter(|_| foreign) else {
+            return self.member(member);
+        };
+        let mut ty = vim25.member(member)?;
+        if let (Kind::Ref, Some((_, marker))) = (ty.kind, &mut ty.named) {
+            marker.insert_str(0, "crate::");
+        }
+        Ok(ty)
+    }
+
     /// Resolves a declared type. What stands in a namespace that may not be
     /// compiled in is `Any`, with the id that it has if it is.
     pub(crate) fn ty(&self, expr: &TypeExpr) -> Result<Type> {

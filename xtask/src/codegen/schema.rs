@@ -61,6 +61,9 @@ pub(crate) struct Data {
     /// Own fields in wire order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) fields: Vec<Member>,
+    /// Not of the registry: see `extras`.
+    #[serde(skip)]
+    pub(crate) preview: bool,
 }
 
 /// An enum type.
@@ -71,6 +74,9 @@ pub(crate) struct Enum {
     pub(crate) since: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) values: Vec<String>,
+    /// Not of the registry: see `extras`.
+    #[serde(skip)]
+    pub(crate) preview: bool,
 }
 
 /// A managed object type.
@@ -105,6 +111,9 @@ pub(crate) struct Member {
     /// Privilege needed on this property or parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) privilege: Option<String>,
+    /// Not of the registry: see `extras`.
+    #[serde(skip)]
+    pub(crate) preview: bool,
 }
 
 /// A method of a managed object type.
@@ -132,6 +141,9 @@ pub(crate) struct Method {
     /// Wire names of the declared faults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) faults: Vec<String>,
+    /// Not of the registry: see `extras`.
+    #[serde(skip)]
+    pub(crate) preview: bool,
 }
 
 /// The name of a type: `VirtualDisk`, or `vsan:VsanUpdateItem` from outside its namespace.
@@ -373,6 +385,7 @@ mod tests {
                     since: "v1".to_owned(),
                     base: None,
                     fields: vec![member("key", "string"), member("value", "string?")],
+                    preview: false,
                 }],
                 enums: Vec::new(),
                 managed: Vec::new(),
@@ -395,6 +408,7 @@ mod tests {
             link: false,
             secret: false,
             privilege: None,
+            preview: false,
         }
     }
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use super::model::Model;
-use super::{docs, names, spelling};
+use super::{constructors, docs, names, spelling};
 
 /// Names that the generated code uses and no type may take.
 const TAKEN: [&str; 24] = [
@@ -41,6 +41,8 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
          //! Each is named by its wire name, followed by its dotted name where the API\n\
          //! reference files it. A derived type holds its base in the field `base` and\n\
          //! derefs to it. A field without a version is as old as its type.\n\
+         #![allow(clippy::too_many_arguments, reason = \"what must be there must be given\")]\n\
+         #![allow(clippy::field_reassign_with_default, reason = \"inherited fields are set like own ones\")]\n\
          \n\
          use super::enums::*;\n\
          use super::mo;\n",
@@ -49,6 +51,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     out.push_str("use crate::object::scope::*;\n");
     let mut structs = String::new();
     let boxed = model.boxed()?;
+    let sent = model.sent()?;
     for data in &model.namespace.data {
         let name = names::type_name(&data.name);
         ensure!(
@@ -61,7 +64,7 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
             .first()
             .map(|base| names::type_name(&base.item.name));
 
-        let summary = docs::item(model, &data.name, &data.vmodl, &data.since);
+        let summary = docs::item(model, &data.name, &data.vmodl, &data.since, data.preview);
         structs.push_str(&format!(
             "\n/// {summary}\n#[derive(Clone, Default)]\npub struct {name} {{\n"
         ));
@@ -99,6 +102,11 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
                 .map(|a| names::type_name(&a.item.name))
                 .collect();
             structs.push_str(&format!("is_a!({name}: {});\n", bases.join(", ")));
+        }
+        if sent.contains(data.name.as_str())
+            && let Some(constructor) = constructors::write(model, data, &boxed)?
+        {
+            structs.push_str(&constructor);
         }
     }
     out.push_str(&super::output::imports(
