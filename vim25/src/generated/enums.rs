@@ -6,7 +6,7 @@ use crate::object::enumeration;
 
 enumeration!(
     /// `ActionParameter` (`vim.action.Action.ActionParameter`), since vSphere API 2.0.
-    ActionParameter, 3167, {
+    ActionParameter, 3181, {
     /** `targetName` */ TargetName = "targetName", /** `alarmName` */ AlarmName = "alarmName",
     /** `oldStatus` */ OldStatus = "oldStatus", /** `newStatus` */ NewStatus = "newStatus",
     /** `triggeringSummary` */ TriggeringSummary = "triggeringSummary",
@@ -17,7 +17,7 @@ enumeration!(
 
 enumeration!(
     /// `ActionType` (`vim.cluster.Action.ActionType`), since vSphere API 2.5.
-    ActionType, 3168, {
+    ActionType, 3182, {
     /** `MigrationV1` */ MigrationV1 = "MigrationV1", /** `VmPowerV1` */ VmPowerV1 = "VmPowerV1",
     /** `HostPowerV1` */ HostPowerV1 = "HostPowerV1", /** `IncreaseLimitV1` */ IncreaseLimitV1 = "IncreaseLimitV1",
     /** `IncreaseSizeV1` */ IncreaseSizeV1 = "IncreaseSizeV1",
@@ -35,11 +35,11 @@ enumeration!(
 
 enumeration!(
     /// `AffinityType` (`vim.fault.AffinityConfigured.Affinity`), since vSphere API 2.0.
-    AffinityType, 3169, { /** `memory` */ Memory = "memory", /** `cpu` */ Cpu = "cpu" });
+    AffinityType, 3183, { /** `memory` */ Memory = "memory", /** `cpu` */ Cpu = "cpu" });
 
 enumeration!(
     /// `AgentInstallFailedReason` (`vim.fault.AgentInstallFailed.Reason`), since vSphere API 4.0.
-    AgentInstallFailedReason, 3170, {
+    AgentInstallFailedReason, 3184, {
     /** `NotEnoughSpaceOnDevice` */ NotEnoughSpaceOnDevice = "NotEnoughSpaceOnDevice",
     /** `PrepareToUpgradeFailed` */ PrepareToUpgradeFailed = "PrepareToUpgradeFailed",
     /** `AgentNotRunning` */ AgentNotRunning = "AgentNotRunning",
@@ -53,14 +53,14 @@ enumeration!(
 
 enumeration!(
     /// `AlarmFilterSpecAlarmTypeByEntity` (`vim.alarm.AlarmFilterSpec.AlarmTypeByEntity`), since vSphere API 6.7.
-    AlarmFilterSpecAlarmTypeByEntity, 3171, {
+    AlarmFilterSpecAlarmTypeByEntity, 3185, {
     /** `entityTypeAll` */ EntityTypeAll = "entityTypeAll", /** `entityTypeHost` */ EntityTypeHost = "entityTypeHost",
     /** `entityTypeVm` */ EntityTypeVm = "entityTypeVm",
 });
 
 enumeration!(
     /// `AlarmFilterSpecAlarmTypeByTrigger` (`vim.alarm.AlarmFilterSpec.AlarmTypeByTrigger`), since vSphere API 6.7.
-    AlarmFilterSpecAlarmTypeByTrigger, 3172, {
+    AlarmFilterSpecAlarmTypeByTrigger, 3186, {
     /** `triggerTypeAll` */ TriggerTypeAll = "triggerTypeAll",
     /** `triggerTypeEvent` */ TriggerTypeEvent = "triggerTypeEvent",
     /** `triggerTypeMetric` */ TriggerTypeMetric = "triggerTypeMetric",
@@ -68,14 +68,14 @@ enumeration!(
 
 enumeration!(
     /// `AnswerFileValidationInfoStatus` (`vim.profile.host.profileEngine.AnswerFileValidationInfo.Status`), since vSphere API 6.7.
-    AnswerFileValidationInfoStatus, 3173, {
+    AnswerFileValidationInfoStatus, 3187, {
     /** `success` */ Success = "success", /** `failed` */ Failed = "failed",
     /** `failed_defaults` */ FailedDefaults = "failed_defaults",
 });
 
 enumeration!(
     /// `ApplyHostProfileConfigurationResultStatus` (`vim.profile.host.ProfileManager.ApplyHostConfigResult.Status`), since vSphere API 6.5.
-    ApplyHostProfileConfigurationResultStatus, 3174, {
+    ApplyHostProfileConfigurationResultStatus, 3188, {
     /** `success` */ Success = "success", /** `failed` */ Failed = "failed",
     /** `reboot_failed` */ RebootFailed = "reboot_failed",
     /** `stateless_reboot_failed` */ StatelessRebootFailed = "stateless_reboot_failed",
@@ -87,19 +87,19 @@ enumeration!(
 
 enumeration!(
     /// `ArrayUpdateOperation` (`vim.option.ArrayUpdateSpec.Operation`), since vSphere API 2.0.
-    ArrayUpdateOperation, 3175, {
+    ArrayUpdateOperation, 3189, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `edit` */ Edit = "edit",
 });
 
 enumeration!(
     /// `AuthenticationRequiredAuthenticationScheme` (`vmodl.fault.AuthenticationRequired.AuthenticationScheme`).
-    AuthenticationRequiredAuthenticationScheme, 3176, {
+    AuthenticationRequiredAuthenticationScheme, 3190, {
     /** `Basic` */ Basic = "Basic", /** `Bearer` */ Bearer = "Bearer",
 });
 
 enumeration!(
     /// `AuthenticationRequiredErrorType` (`vmodl.fault.AuthenticationRequired.ErrorType`).
-    AuthenticationRequiredErrorType, 3177, {
+    AuthenticationRequiredErrorType, 3191, {
     /** `invalid_request` */ InvalidRequest = "invalid_request", /** `invalid_token` */ InvalidToken = "invalid_token",
     /** `insufficient_scope` */ InsufficientScope = "insufficient_scope",
     /** `registration_required` */ RegistrationRequired = "registration_required",
@@ -107,7 +107,7 @@ enumeration!(
 
 enumeration!(
     /// `AutoStartAction` (`vim.host.AutoStartManager.Action`), since vSphere API 2.0.
-    AutoStartAction, 3178, {
+    AutoStartAction, 3192, {
     /** `none` */ None = "none", /** `systemDefault` */ SystemDefault = "systemDefault",
     /** `powerOn` */ PowerOn = "powerOn", /** `powerOff` */ PowerOff = "powerOff",
     /** `guestShutdown` */ GuestShutdown = "guestShutdown", /** `suspend` */ Suspend = "suspend",
@@ -115,41 +115,41 @@ enumeration!(
 
 enumeration!(
     /// `AutoStartWaitHeartbeatSetting` (`vim.host.AutoStartManager.AutoPowerInfo.WaitHeartbeatSetting`), since vSphere API 2.0.
-    AutoStartWaitHeartbeatSetting, 3179, {
+    AutoStartWaitHeartbeatSetting, 3193, {
     /** `yes` */ Yes = "yes", /** `no` */ No = "no", /** `systemDefault` */ SystemDefault = "systemDefault",
 });
 
 enumeration!(
     /// `BaseConfigInfoDiskFileBackingInfoProvisioningType` (`vim.vslm.BaseConfigInfo.DiskFileBackingInfo.ProvisioningType`), since vSphere API 6.5.
-    BaseConfigInfoDiskFileBackingInfoProvisioningType, 3180, {
+    BaseConfigInfoDiskFileBackingInfoProvisioningType, 3194, {
     /** `thin` */ Thin = "thin", /** `eagerZeroedThick` */ EagerZeroedThick = "eagerZeroedThick",
     /** `lazyZeroedThick` */ LazyZeroedThick = "lazyZeroedThick",
 });
 
 enumeration!(
     /// `BatchResultResult` (`vim.BatchResult.Result`), since vSphere API 6.0.
-    BatchResultResult, 3181, { /** `success` */ Success = "success", /** `fail` */ Fail = "fail" });
+    BatchResultResult, 3195, { /** `success` */ Success = "success", /** `fail` */ Fail = "fail" });
 
 enumeration!(
     /// `CannotEnableVmcpForClusterReason` (`vim.fault.CannotEnableVmcpForCluster.Reason`), since vSphere API 6.0.
-    CannotEnableVmcpForClusterReason, 3182, { /** `APDTimeoutDisabled` */ ApdTimeoutDisabled = "APDTimeoutDisabled" });
+    CannotEnableVmcpForClusterReason, 3196, { /** `APDTimeoutDisabled` */ ApdTimeoutDisabled = "APDTimeoutDisabled" });
 
 enumeration!(
     /// `CannotMoveFaultToleranceVmMoveType` (`vim.fault.CannotMoveFaultToleranceVm.MoveType`), since vSphere API 4.0.
-    CannotMoveFaultToleranceVmMoveType, 3183, {
+    CannotMoveFaultToleranceVmMoveType, 3197, {
     /** `resourcePool` */ ResourcePool = "resourcePool", /** `cluster` */ Cluster = "cluster",
 });
 
 enumeration!(
     /// `CannotPowerOffVmInClusterOperation` (`vim.fault.CannotPowerOffVmInCluster.Operation`), since vSphere API 5.0.
-    CannotPowerOffVmInClusterOperation, 3184, {
+    CannotPowerOffVmInClusterOperation, 3198, {
     /** `suspend` */ Suspend = "suspend", /** `powerOff` */ PowerOff = "powerOff",
     /** `guestShutdown` */ GuestShutdown = "guestShutdown", /** `guestSuspend` */ GuestSuspend = "guestSuspend",
 });
 
 enumeration!(
     /// `CannotUseNetworkReason` (`vim.fault.CannotUseNetwork.Reason`), since vSphere API 5.5.
-    CannotUseNetworkReason, 3185, {
+    CannotUseNetworkReason, 3199, {
     /** `NetworkReservationNotSupported` */ NetworkReservationNotSupported = "NetworkReservationNotSupported",
     /** `MismatchedNetworkPolicies` */ MismatchedNetworkPolicies = "MismatchedNetworkPolicies",
     /** `MismatchedDvsVersionOrVendor` */ MismatchedDvsVersionOrVendor = "MismatchedDvsVersionOrVendor",
@@ -162,7 +162,7 @@ enumeration!(
 
 enumeration!(
     /// `CheckTestType` (`vim.vm.check.TestType`), since vSphere API 4.0.
-    CheckTestType, 3186, {
+    CheckTestType, 3200, {
     /** `sourceTests` */ SourceTests = "sourceTests", /** `hostTests` */ HostTests = "hostTests",
     /** `resourcePoolTests` */ ResourcePoolTests = "resourcePoolTests",
     /** `datastoreTests` */ DatastoreTests = "datastoreTests", /** `networkTests` */ NetworkTests = "networkTests",
@@ -170,26 +170,26 @@ enumeration!(
 
 enumeration!(
     /// `ClusterComputeResourceHCIWorkflowState` (`vim.ClusterComputeResource.HCIWorkflowState`), since vSphere API 6.7.1.
-    ClusterComputeResourceHCIWorkflowState, 3187, {
+    ClusterComputeResourceHCIWorkflowState, 3201, {
     /** `in_progress` */ InProgress = "in_progress", /** `done` */ Done = "done", /** `invalid` */ Invalid = "invalid",
 });
 
 enumeration!(
     /// `ClusterComputeResourceVcsHealthStatus` (`vim.ClusterComputeResource.VcsHealthStatus`), since vSphere API 7.0.1.1.
-    ClusterComputeResourceVcsHealthStatus, 3188, {
+    ClusterComputeResourceVcsHealthStatus, 3202, {
     /** `healthy` */ Healthy = "healthy", /** `degraded` */ Degraded = "degraded",
     /** `nonhealthy` */ Nonhealthy = "nonhealthy",
 });
 
 enumeration!(
     /// `ClusterCryptoConfigInfoCryptoMode` (`vim.cluster.CryptoConfigInfo.CryptoMode`), since vSphere API 7.0.0.0.
-    ClusterCryptoConfigInfoCryptoMode, 3189, {
+    ClusterCryptoConfigInfoCryptoMode, 3203, {
     /** `onDemand` */ OnDemand = "onDemand", /** `forceEnable` */ ForceEnable = "forceEnable",
 });
 
 enumeration!(
     /// `ClusterDasAamNodeStateDasState` (`vim.cluster.DasAamNodeState.DasState`), since vSphere API 4.0.
-    ClusterDasAamNodeStateDasState, 3190, {
+    ClusterDasAamNodeStateDasState, 3204, {
     /** `uninitialized` */ Uninitialized = "uninitialized", /** `initialized` */ Initialized = "initialized",
     /** `configuring` */ Configuring = "configuring", /** `unconfiguring` */ Unconfiguring = "unconfiguring",
     /** `running` */ Running = "running", /** `error` */ Error = "error",
@@ -198,20 +198,20 @@ enumeration!(
 
 enumeration!(
     /// `ClusterDasConfigInfoHBDatastoreCandidate` (`vim.cluster.DasConfigInfo.HBDatastoreCandidate`), since vSphere API 5.0.
-    ClusterDasConfigInfoHBDatastoreCandidate, 3191, {
+    ClusterDasConfigInfoHBDatastoreCandidate, 3205, {
     /** `userSelectedDs` */ UserSelectedDs = "userSelectedDs", /** `allFeasibleDs` */ AllFeasibleDs = "allFeasibleDs",
     /** `allFeasibleDsWithUserPreference` */ AllFeasibleDsWithUserPreference = "allFeasibleDsWithUserPreference",
 });
 
 enumeration!(
     /// `ClusterDasConfigInfoServiceState` (`vim.cluster.DasConfigInfo.ServiceState`), since vSphere API 4.0.
-    ClusterDasConfigInfoServiceState, 3192, {
+    ClusterDasConfigInfoServiceState, 3206, {
     /** `disabled` */ Disabled = "disabled", /** `enabled` */ Enabled = "enabled",
 });
 
 enumeration!(
     /// `ClusterDasConfigInfoVmMonitoringState` (`vim.cluster.DasConfigInfo.VmMonitoringState`), since vSphere API 4.1.
-    ClusterDasConfigInfoVmMonitoringState, 3193, {
+    ClusterDasConfigInfoVmMonitoringState, 3207, {
     /** `vmMonitoringDisabled` */ VmMonitoringDisabled = "vmMonitoringDisabled",
     /** `vmMonitoringOnly` */ VmMonitoringOnly = "vmMonitoringOnly",
     /** `vmAndAppMonitoring` */ VmAndAppMonitoring = "vmAndAppMonitoring",
@@ -219,7 +219,7 @@ enumeration!(
 
 enumeration!(
     /// `ClusterDasFdmAvailabilityState` (`vim.cluster.DasFdmAvailabilityState`), since vSphere API 5.0.
-    ClusterDasFdmAvailabilityState, 3194, {
+    ClusterDasFdmAvailabilityState, 3208, {
     /** `uninitialized` */ Uninitialized = "uninitialized", /** `election` */ Election = "election",
     /** `master` */ Master = "master", /** `connectedToMaster` */ ConnectedToMaster = "connectedToMaster",
     /** `networkPartitionedFromMaster` */ NetworkPartitionedFromMaster = "networkPartitionedFromMaster",
@@ -231,14 +231,14 @@ enumeration!(
 
 enumeration!(
     /// `ClusterDasVmSettingsIsolationResponse` (`vim.cluster.DasVmSettings.IsolationResponse`), since vSphere API 2.5.
-    ClusterDasVmSettingsIsolationResponse, 3195, {
+    ClusterDasVmSettingsIsolationResponse, 3209, {
     /** `none` */ None = "none", /** `powerOff` */ PowerOff = "powerOff", /** `shutdown` */ Shutdown = "shutdown",
     /** `clusterIsolationResponse` */ ClusterIsolationResponse = "clusterIsolationResponse",
 });
 
 enumeration!(
     /// `ClusterDasVmSettingsRestartPriority` (`vim.cluster.DasVmSettings.RestartPriority`), since vSphere API 2.5.
-    ClusterDasVmSettingsRestartPriority, 3196, {
+    ClusterDasVmSettingsRestartPriority, 3210, {
     /** `disabled` */ Disabled = "disabled", /** `lowest` */ Lowest = "lowest", /** `low` */ Low = "low",
     /** `medium` */ Medium = "medium", /** `high` */ High = "high", /** `highest` */ Highest = "highest",
     /** `clusterRestartPriority` */ ClusterRestartPriority = "clusterRestartPriority",
@@ -246,7 +246,7 @@ enumeration!(
 
 enumeration!(
     /// `ClusterHostInfraUpdateHaModeActionOperationType` (`vim.cluster.HostInfraUpdateHaModeAction.OperationType`), since vSphere API 6.5.
-    ClusterHostInfraUpdateHaModeActionOperationType, 3197, {
+    ClusterHostInfraUpdateHaModeActionOperationType, 3211, {
     /** `enterQuarantine` */ EnterQuarantine = "enterQuarantine",
     /** `exitQuarantine` */ ExitQuarantine = "exitQuarantine",
     /** `enterMaintenance` */ EnterMaintenance = "enterMaintenance",
@@ -254,39 +254,39 @@ enumeration!(
 
 enumeration!(
     /// `ClusterInfraUpdateHaConfigInfoBehaviorType` (`vim.cluster.InfraUpdateHaConfigInfo.BehaviorType`), since vSphere API 6.5.
-    ClusterInfraUpdateHaConfigInfoBehaviorType, 3198, {
+    ClusterInfraUpdateHaConfigInfoBehaviorType, 3212, {
     /** `Manual` */ Manual = "Manual", /** `Automated` */ Automated = "Automated",
 });
 
 enumeration!(
     /// `ClusterInfraUpdateHaConfigInfoRemediationType` (`vim.cluster.InfraUpdateHaConfigInfo.RemediationType`), since vSphere API 6.5.
-    ClusterInfraUpdateHaConfigInfoRemediationType, 3199, {
+    ClusterInfraUpdateHaConfigInfoRemediationType, 3213, {
     /** `QuarantineMode` */ QuarantineMode = "QuarantineMode",
     /** `MaintenanceMode` */ MaintenanceMode = "MaintenanceMode",
 });
 
 enumeration!(
     /// `ClusterPowerOnVmOption` (`vim.cluster.PowerOnVmOption`), since vSphere API 4.1.
-    ClusterPowerOnVmOption, 3200, {
+    ClusterPowerOnVmOption, 3214, {
     /** `OverrideAutomationLevel` */ OverrideAutomationLevel = "OverrideAutomationLevel",
     /** `ReserveResources` */ ReserveResources = "ReserveResources",
 });
 
 enumeration!(
     /// `ClusterProfileServiceType` (`vim.profile.cluster.ClusterProfile.ServiceType`), since vSphere API 4.0.
-    ClusterProfileServiceType, 3201, {
+    ClusterProfileServiceType, 3215, {
     /** `DRS` */ Drs = "DRS", /** `HA` */ Ha = "HA", /** `DPM` */ Dpm = "DPM", /** `FT` */ Ft = "FT",
 });
 
 enumeration!(
     /// `ClusterSystemVMsConfigInfoDeploymentMode` (`vim.cluster.SystemVMsConfigInfo.DeploymentMode`), since vSphere API 8.0.2.0.
-    ClusterSystemVMsConfigInfoDeploymentMode, 3202, {
+    ClusterSystemVMsConfigInfoDeploymentMode, 3216, {
     /** `SYSTEM_MANAGED` */ SystemManaged = "SYSTEM_MANAGED", /** `ABSENT` */ Absent = "ABSENT",
 });
 
 enumeration!(
     /// `ClusterVmComponentProtectionSettingsStorageVmReaction` (`vim.cluster.VmComponentProtectionSettings.StorageVmReaction`), since vSphere API 6.0.
-    ClusterVmComponentProtectionSettingsStorageVmReaction, 3203, {
+    ClusterVmComponentProtectionSettingsStorageVmReaction, 3217, {
     /** `disabled` */ Disabled = "disabled", /** `warning` */ Warning = "warning",
     /** `restartConservative` */ RestartConservative = "restartConservative",
     /** `restartAggressive` */ RestartAggressive = "restartAggressive",
@@ -295,14 +295,14 @@ enumeration!(
 
 enumeration!(
     /// `ClusterVmComponentProtectionSettingsVmReactionOnAPDCleared` (`vim.cluster.VmComponentProtectionSettings.VmReactionOnAPDCleared`), since vSphere API 6.0.
-    ClusterVmComponentProtectionSettingsVmReactionOnAPDCleared, 3204, {
+    ClusterVmComponentProtectionSettingsVmReactionOnAPDCleared, 3218, {
     /** `none` */ None = "none", /** `reset` */ Reset = "reset",
     /** `useClusterDefault` */ UseClusterDefault = "useClusterDefault",
 });
 
 enumeration!(
     /// `ClusterVmReadinessReadyCondition` (`vim.cluster.VmReadiness.ReadyCondition`), since vSphere API 6.5.
-    ClusterVmReadinessReadyCondition, 3205, {
+    ClusterVmReadinessReadyCondition, 3219, {
     /** `none` */ None = "none", /** `poweredOn` */ PoweredOn = "poweredOn",
     /** `guestHbStatusGreen` */ GuestHbStatusGreen = "guestHbStatusGreen",
     /** `appHbStatusGreen` */ AppHbStatusGreen = "appHbStatusGreen",
@@ -311,40 +311,40 @@ enumeration!(
 
 enumeration!(
     /// `ComplianceResultStatus` (`vim.profile.ComplianceResult.Status`), since vSphere API 4.0.
-    ComplianceResultStatus, 3206, {
+    ComplianceResultStatus, 3220, {
     /** `compliant` */ Compliant = "compliant", /** `nonCompliant` */ NonCompliant = "nonCompliant",
     /** `unknown` */ Unknown = "unknown", /** `running` */ Running = "running",
 });
 
 enumeration!(
     /// `ComputeResourceHostSPBMLicenseInfoHostSPBMLicenseState` (`vim.ComputeResource.HostSPBMLicenseInfo.HostSPBMLicenseState`), since vSphere API 5.0.
-    ComputeResourceHostSPBMLicenseInfoHostSPBMLicenseState, 3207, {
+    ComputeResourceHostSPBMLicenseInfoHostSPBMLicenseState, 3221, {
     /** `licensed` */ Licensed = "licensed", /** `unlicensed` */ Unlicensed = "unlicensed",
     /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `ComputeResourceNetworkBootMode` (`vim.ComputeResource.NetworkBootMode`), since vSphere API 9.0.0.0.
-    ComputeResourceNetworkBootMode, 3208, {
+    ComputeResourceNetworkBootMode, 3222, {
     /** `bootstrap` */ Bootstrap = "bootstrap", /** `stateless` */ Stateless = "stateless",
 });
 
 enumeration!(
     /// `ConfigSpecOperation` (`vim.ConfigSpecOperation`), since vSphere API 4.0.
-    ConfigSpecOperation, 3209, {
+    ConfigSpecOperation, 3223, {
     /** `add` */ Add = "add", /** `edit` */ Edit = "edit", /** `remove` */ Remove = "remove",
 });
 
 enumeration!(
     /// `CryptoManagerHostKeyManagementType` (`vim.encryption.CryptoManagerHost.KeyManagementType`), since vSphere API 8.0.1.0.
-    CryptoManagerHostKeyManagementType, 3210, {
+    CryptoManagerHostKeyManagementType, 3224, {
     /** `unknown` */ Unknown = "unknown", /** `internal` */ Internal = "internal",
     /** `external` */ External = "external",
 });
 
 enumeration!(
     /// `CryptoManagerKmipCryptoKeyStatusKeyUnavailableReason` (`vim.encryption.CryptoManagerKmip.CryptoKeyStatus.KeyUnavailableReason`), since vSphere API 6.7.2.
-    CryptoManagerKmipCryptoKeyStatusKeyUnavailableReason, 3211, {
+    CryptoManagerKmipCryptoKeyStatusKeyUnavailableReason, 3225, {
     /** `KeyStateMissingInCache` */ KeyStateMissingInCache = "KeyStateMissingInCache",
     /** `KeyStateClusterInvalid` */ KeyStateClusterInvalid = "KeyStateClusterInvalid",
     /** `KeyStateClusterUnreachable` */ KeyStateClusterUnreachable = "KeyStateClusterUnreachable",
@@ -359,7 +359,7 @@ enumeration!(
 
 enumeration!(
     /// `CustomizationFailedReasonCode` (`vim.event.CustomizationFailed.ReasonCode`), since vSphere API 7.0.0.0.
-    CustomizationFailedReasonCode, 3212, {
+    CustomizationFailedReasonCode, 3226, {
     /** `userDefinedScriptDisabled` */ UserDefinedScriptDisabled = "userDefinedScriptDisabled",
     /** `customizationDisabled` */ CustomizationDisabled = "customizationDisabled",
     /** `rawDataIsNotSupported` */ RawDataIsNotSupported = "rawDataIsNotSupported",
@@ -368,27 +368,27 @@ enumeration!(
 
 enumeration!(
     /// `CustomizationLicenseDataMode` (`vim.vm.customization.LicenseFilePrintData.AutoMode`), since vSphere API 2.0.
-    CustomizationLicenseDataMode, 3213, {
+    CustomizationLicenseDataMode, 3227, {
     /** `perServer` */ PerServer = "perServer", /** `perSeat` */ PerSeat = "perSeat",
 });
 
 enumeration!(
     /// `CustomizationNetBIOSMode` (`vim.vm.customization.IPSettings.NetBIOSMode`), since vSphere API 2.0.
-    CustomizationNetBIOSMode, 3214, {
+    CustomizationNetBIOSMode, 3228, {
     /** `enableNetBIOSViaDhcp` */ EnableNetBiosViaDhcp = "enableNetBIOSViaDhcp",
     /** `enableNetBIOS` */ EnableNetBios = "enableNetBIOS", /** `disableNetBIOS` */ DisableNetBios = "disableNetBIOS",
 });
 
 enumeration!(
     /// `CustomizationSysprepRebootOption` (`vim.vm.customization.WinOptions.SysprepRebootOption`), since vSphere API 2.5.
-    CustomizationSysprepRebootOption, 3215, {
+    CustomizationSysprepRebootOption, 3229, {
     /** `reboot` */ Reboot = "reboot", /** `noreboot` */ Noreboot = "noreboot",
     /** `shutdown` */ Shutdown = "shutdown",
 });
 
 enumeration!(
     /// `DVPortStatusVmDirectPathGen2InactiveReasonNetwork` (`vim.dvs.DistributedVirtualPort.RuntimeInfo.VmDirectPathGen2InactiveReasonNetwork`), since vSphere API 4.1.
-    DVPortStatusVmDirectPathGen2InactiveReasonNetwork, 3216, {
+    DVPortStatusVmDirectPathGen2InactiveReasonNetwork, 3230, {
     /** `portNptIncompatibleDvs` */ PortNptIncompatibleDvs = "portNptIncompatibleDvs",
     /** `portNptNoCompatibleNics` */ PortNptNoCompatibleNics = "portNptNoCompatibleNics",
     /** `portNptNoVirtualFunctionsAvailable` */ PortNptNoVirtualFunctionsAvailable = "portNptNoVirtualFunctionsAvailable",
@@ -397,28 +397,28 @@ enumeration!(
 
 enumeration!(
     /// `DVPortStatusVmDirectPathGen2InactiveReasonOther` (`vim.dvs.DistributedVirtualPort.RuntimeInfo.VmDirectPathGen2InactiveReasonOther`), since vSphere API 4.1.
-    DVPortStatusVmDirectPathGen2InactiveReasonOther, 3217, {
+    DVPortStatusVmDirectPathGen2InactiveReasonOther, 3231, {
     /** `portNptIncompatibleHost` */ PortNptIncompatibleHost = "portNptIncompatibleHost",
     /** `portNptIncompatibleConnectee` */ PortNptIncompatibleConnectee = "portNptIncompatibleConnectee",
 });
 
 enumeration!(
     /// `DVSFilterSpecLinkConfig` (`vim.dvs.FilterSpec.LinkConfig`), since vSphere API 2.0.
-    DVSFilterSpecLinkConfig, 3218, {
+    DVSFilterSpecLinkConfig, 3232, {
     /** `blocked` */ Blocked = "blocked", /** `unblocked` */ Unblocked = "unblocked",
 });
 
 enumeration!(
     /// `DVSFilterSpecLinkState` (`vim.dvs.FilterSpec.LinkState`), since vSphere API 2.0.
-    DVSFilterSpecLinkState, 3219, { /** `down` */ Down = "down", /** `up` */ Up = "up" });
+    DVSFilterSpecLinkState, 3233, { /** `down` */ Down = "down", /** `up` */ Up = "up" });
 
 enumeration!(
     /// `DVSMacLimitPolicyType` (`vim.dvs.VmwareDistributedVirtualSwitch.MacLimitPolicyType`), since vSphere API 6.7.
-    DVSMacLimitPolicyType, 3220, { /** `allow` */ Allow = "allow", /** `drop` */ Drop = "drop" });
+    DVSMacLimitPolicyType, 3234, { /** `allow` */ Allow = "allow", /** `drop` */ Drop = "drop" });
 
 enumeration!(
     /// `DasConfigFaultDasConfigFaultReason` (`vim.fault.DasConfigFault.DasConfigFaultReason`), since vSphere API 4.0.
-    DasConfigFaultDasConfigFaultReason, 3221, {
+    DasConfigFaultDasConfigFaultReason, 3235, {
     /** `HostNetworkMisconfiguration` */ HostNetworkMisconfiguration = "HostNetworkMisconfiguration",
     /** `HostMisconfiguration` */ HostMisconfiguration = "HostMisconfiguration",
     /** `InsufficientPrivileges` */ InsufficientPrivileges = "InsufficientPrivileges",
@@ -433,32 +433,32 @@ enumeration!(
 
 enumeration!(
     /// `DasVmPriority` (`vim.cluster.DasVmConfigInfo.Priority`), since vSphere API 2.0.
-    DasVmPriority, 3222, {
+    DasVmPriority, 3236, {
     /** `disabled` */ Disabled = "disabled", /** `low` */ Low = "low", /** `medium` */ Medium = "medium",
     /** `high` */ High = "high",
 });
 
 enumeration!(
     /// `DatastoreAccessible` (`vim.Datastore.Accessible`), since vSphere API 4.0.
-    DatastoreAccessible, 3223, { /** `True` */ True = "True", /** `False` */ False = "False" });
+    DatastoreAccessible, 3237, { /** `True` */ True = "True", /** `False` */ False = "False" });
 
 enumeration!(
     /// `DatastoreSectorFormat` (`vim.Datastore.SectorFormat`), since vSphere API 9.0.0.0.
-    DatastoreSectorFormat, 3224, {
+    DatastoreSectorFormat, 3238, {
     /** `native_512` */ Native512 = "native_512", /** `emulated_512` */ Emulated512 = "emulated_512",
     /** `native_4k` */ Native4k = "native_4k",
 });
 
 enumeration!(
     /// `DatastoreSummaryMaintenanceModeState` (`vim.Datastore.Summary.MaintenanceModeState`), since vSphere API 5.0.
-    DatastoreSummaryMaintenanceModeState, 3225, {
+    DatastoreSummaryMaintenanceModeState, 3239, {
     /** `normal` */ Normal = "normal", /** `enteringMaintenance` */ EnteringMaintenance = "enteringMaintenance",
     /** `inMaintenance` */ InMaintenance = "inMaintenance",
 });
 
 enumeration!(
     /// `DayOfWeek` (`vim.scheduler.MonthlyByWeekdayTaskScheduler.DayOfWeek`), since vSphere API 2.0.
-    DayOfWeek, 3226, {
+    DayOfWeek, 3240, {
     /** `sunday` */ Sunday = "sunday", /** `monday` */ Monday = "monday", /** `tuesday` */ Tuesday = "tuesday",
     /** `wednesday` */ Wednesday = "wednesday", /** `thursday` */ Thursday = "thursday",
     /** `friday` */ Friday = "friday", /** `saturday` */ Saturday = "saturday",
@@ -466,17 +466,17 @@ enumeration!(
 
 enumeration!(
     /// `DeviceNotSupportedReason` (`vim.fault.DeviceNotSupported.Reason`), since vSphere API 2.5.
-    DeviceNotSupportedReason, 3227, {
+    DeviceNotSupportedReason, 3241, {
     /** `host` */ Host = "host", /** `guest` */ Guest = "guest", /** `ft` */ Ft = "ft",
 });
 
 enumeration!(
     /// `DeviceProtocol` (`vim.host.ScsiLun.DeviceProtocol`), since vSphere API 8.0.1.0.
-    DeviceProtocol, 3228, { /** `NVMe` */ Nvme = "NVMe", /** `SCSI` */ Scsi = "SCSI" });
+    DeviceProtocol, 3242, { /** `NVMe` */ Nvme = "NVMe", /** `SCSI` */ Scsi = "SCSI" });
 
 enumeration!(
     /// `DiagnosticManagerLogCreator` (`vim.DiagnosticManager.LogDescriptor.Creator`), since vSphere API 2.0.
-    DiagnosticManagerLogCreator, 3229, {
+    DiagnosticManagerLogCreator, 3243, {
     /** `vpxd` */ Vpxd = "vpxd", /** `vpxa` */ Vpxa = "vpxa", /** `hostd` */ Hostd = "hostd",
     /** `serverd` */ Serverd = "serverd", /** `install` */ Install = "install",
     /** `vpxClient` */ VpxClient = "vpxClient", /** `recordLog` */ RecordLog = "recordLog",
@@ -484,48 +484,48 @@ enumeration!(
 
 enumeration!(
     /// `DiagnosticManagerLogFormat` (`vim.DiagnosticManager.LogDescriptor.Format`), since vSphere API 2.0.
-    DiagnosticManagerLogFormat, 3230, { /** `plain` */ Plain = "plain" });
+    DiagnosticManagerLogFormat, 3244, { /** `plain` */ Plain = "plain" });
 
 enumeration!(
     /// `DiagnosticPartitionStorageType` (`vim.host.DiagnosticPartition.StorageType`), since vSphere API 2.0.
-    DiagnosticPartitionStorageType, 3231, {
+    DiagnosticPartitionStorageType, 3245, {
     /** `directAttached` */ DirectAttached = "directAttached",
     /** `networkAttached` */ NetworkAttached = "networkAttached",
 });
 
 enumeration!(
     /// `DiagnosticPartitionType` (`vim.host.DiagnosticPartition.DiagnosticType`), since vSphere API 2.0.
-    DiagnosticPartitionType, 3232, {
+    DiagnosticPartitionType, 3246, {
     /** `singleHost` */ SingleHost = "singleHost", /** `multiHost` */ MultiHost = "multiHost",
 });
 
 enumeration!(
     /// `DisallowedChangeByServiceDisallowedChange` (`vim.fault.DisallowedChangeByService.DisallowedChange`), since vSphere API 5.0.
-    DisallowedChangeByServiceDisallowedChange, 3233, { /** `hotExtendDisk` */ HotExtendDisk = "hotExtendDisk" });
+    DisallowedChangeByServiceDisallowedChange, 3247, { /** `hotExtendDisk` */ HotExtendDisk = "hotExtendDisk" });
 
 enumeration!(
     /// `DistributedVirtualPortgroupBackingType` (`vim.dvs.DistributedVirtualPortgroup.BackingType`), since vSphere API 7.0.0.0.
-    DistributedVirtualPortgroupBackingType, 3234, {
+    DistributedVirtualPortgroupBackingType, 3248, {
     /** `standard` */ Standard = "standard", /** `nsx` */ Nsx = "nsx",
 });
 
 enumeration!(
     /// `DistributedVirtualPortgroupMetaTagName` (`vim.dvs.DistributedVirtualPortgroup.MetaTagName`), since vSphere API 4.0.
-    DistributedVirtualPortgroupMetaTagName, 3235, {
+    DistributedVirtualPortgroupMetaTagName, 3249, {
     /** `dvsName` */ DvsName = "dvsName", /** `portgroupName` */ PortgroupName = "portgroupName",
     /** `portIndex` */ PortIndex = "portIndex",
 });
 
 enumeration!(
     /// `DistributedVirtualPortgroupPortgroupType` (`vim.dvs.DistributedVirtualPortgroup.PortgroupType`), since vSphere API 4.0.
-    DistributedVirtualPortgroupPortgroupType, 3236, {
+    DistributedVirtualPortgroupPortgroupType, 3250, {
     /** `earlyBinding` */ EarlyBinding = "earlyBinding", /** `lateBinding` */ LateBinding = "lateBinding",
     /** `ephemeral` */ Ephemeral = "ephemeral",
 });
 
 enumeration!(
     /// `DistributedVirtualSwitchHostInfrastructureTrafficClass` (`vim.DistributedVirtualSwitch.HostInfrastructureTrafficClass`), since vSphere API 5.5.
-    DistributedVirtualSwitchHostInfrastructureTrafficClass, 3237, {
+    DistributedVirtualSwitchHostInfrastructureTrafficClass, 3251, {
     /** `management` */ Management = "management", /** `faultTolerance` */ FaultTolerance = "faultTolerance",
     /** `vmotion` */ Vmotion = "vmotion", /** `virtualMachine` */ VirtualMachine = "virtualMachine",
     /** `iSCSI` */ Iscsi = "iSCSI", /** `nfs` */ Nfs = "nfs", /** `hbr` */ Hbr = "hbr", /** `vsan` */ Vsan = "vsan",
@@ -535,7 +535,7 @@ enumeration!(
 
 enumeration!(
     /// `DistributedVirtualSwitchHostMemberHostComponentState` (`vim.dvs.HostMember.HostComponentState`), since vSphere API 4.0.
-    DistributedVirtualSwitchHostMemberHostComponentState, 3238, {
+    DistributedVirtualSwitchHostMemberHostComponentState, 3252, {
     /** `up` */ Up = "up", /** `pending` */ Pending = "pending", /** `outOfSync` */ OutOfSync = "outOfSync",
     /** `warning` */ Warning = "warning", /** `disconnected` */ Disconnected = "disconnected",
     /** `down` */ Down = "down",
@@ -543,32 +543,32 @@ enumeration!(
 
 enumeration!(
     /// `DistributedVirtualSwitchHostMemberHostPerfNicOffloadStateStatus` (`vim.dvs.HostMember.HostPerfNicOffloadState.Status`), since vSphere API 9.1.0.0.
-    DistributedVirtualSwitchHostMemberHostPerfNicOffloadStateStatus, 3239, {
+    DistributedVirtualSwitchHostMemberHostPerfNicOffloadStateStatus, 3253, {
     /** `SUCCEEDED` */ Succeeded = "SUCCEEDED", /** `IN_PROGRESS` */ InProgress = "IN_PROGRESS",
     /** `FAILED` */ Failed = "FAILED",
 });
 
 enumeration!(
     /// `DistributedVirtualSwitchHostMemberHostUplinkStateState` (`vim.dvs.HostMember.HostUplinkState.State`), since vSphere API 2.0.
-    DistributedVirtualSwitchHostMemberHostUplinkStateState, 3240, {
+    DistributedVirtualSwitchHostMemberHostUplinkStateState, 3254, {
     /** `active` */ Active = "active", /** `standby` */ Standby = "standby",
 });
 
 enumeration!(
     /// `DistributedVirtualSwitchHostMemberTransportZoneType` (`vim.dvs.HostMember.TransportZoneType`), since vSphere API 7.0.0.0.
-    DistributedVirtualSwitchHostMemberTransportZoneType, 3241, {
+    DistributedVirtualSwitchHostMemberTransportZoneType, 3255, {
     /** `vlan` */ Vlan = "vlan", /** `overlay` */ Overlay = "overlay",
 });
 
 enumeration!(
     /// `DistributedVirtualSwitchNetworkResourceControlVersion` (`vim.DistributedVirtualSwitch.NetworkResourceControlVersion`), since vSphere API 6.0.
-    DistributedVirtualSwitchNetworkResourceControlVersion, 3242, {
+    DistributedVirtualSwitchNetworkResourceControlVersion, 3256, {
     /** `version2` */ Version2 = "version2", /** `version3` */ Version3 = "version3",
 });
 
 enumeration!(
     /// `DistributedVirtualSwitchNicTeamingPolicyMode` (`vim.DistributedVirtualSwitch.NicTeamingPolicyMode`), since vSphere API 4.1.
-    DistributedVirtualSwitchNicTeamingPolicyMode, 3243, {
+    DistributedVirtualSwitchNicTeamingPolicyMode, 3257, {
     /** `loadbalance_ip` */ LoadbalanceIp = "loadbalance_ip",
     /** `loadbalance_srcmac` */ LoadbalanceSrcmac = "loadbalance_srcmac",
     /** `loadbalance_srcid` */ LoadbalanceSrcid = "loadbalance_srcid",
@@ -578,7 +578,7 @@ enumeration!(
 
 enumeration!(
     /// `DistributedVirtualSwitchPortConnecteeConnecteeType` (`vim.dvs.PortConnectee.ConnecteeType`), since vSphere API 4.0.
-    DistributedVirtualSwitchPortConnecteeConnecteeType, 3244, {
+    DistributedVirtualSwitchPortConnecteeConnecteeType, 3258, {
     /** `pnic` */ Pnic = "pnic", /** `vmVnic` */ VmVnic = "vmVnic",
     /** `hostConsoleVnic` */ HostConsoleVnic = "hostConsoleVnic", /** `hostVmkVnic` */ HostVmkVnic = "hostVmkVnic",
     /** `systemCrxVnic` */ SystemCrxVnic = "systemCrxVnic",
@@ -586,7 +586,7 @@ enumeration!(
 
 enumeration!(
     /// `DistributedVirtualSwitchProductSpecOperationType` (`vim.DistributedVirtualSwitch.ProductSpecOperationType`), since vSphere API 4.0.
-    DistributedVirtualSwitchProductSpecOperationType, 3245, {
+    DistributedVirtualSwitchProductSpecOperationType, 3259, {
     /** `preInstall` */ PreInstall = "preInstall", /** `upgrade` */ Upgrade = "upgrade",
     /** `notifyAvailableUpgrade` */ NotifyAvailableUpgrade = "notifyAvailableUpgrade",
     /** `proceedWithUpgrade` */ ProceedWithUpgrade = "proceedWithUpgrade",
@@ -595,24 +595,24 @@ enumeration!(
 
 enumeration!(
     /// `DpmBehavior` (`vim.cluster.DpmConfigInfo.DpmBehavior`), since vSphere API 2.5.
-    DpmBehavior, 3246, { /** `manual` */ Manual = "manual", /** `automated` */ Automated = "automated" });
+    DpmBehavior, 3260, { /** `manual` */ Manual = "manual", /** `automated` */ Automated = "automated" });
 
 enumeration!(
     /// `DrsBehavior` (`vim.cluster.DrsConfigInfo.DrsBehavior`), since vSphere API 2.0.
-    DrsBehavior, 3247, {
+    DrsBehavior, 3261, {
     /** `manual` */ Manual = "manual", /** `partiallyAutomated` */ PartiallyAutomated = "partiallyAutomated",
     /** `fullyAutomated` */ FullyAutomated = "fullyAutomated",
 });
 
 enumeration!(
     /// `DrsInjectorWorkloadCorrelationState` (`vim.DrsStatsManager.InjectorWorkload.CorrelationState`), since vSphere API 5.1.
-    DrsInjectorWorkloadCorrelationState, 3248, {
+    DrsInjectorWorkloadCorrelationState, 3262, {
     /** `Correlated` */ Correlated = "Correlated", /** `Uncorrelated` */ Uncorrelated = "Uncorrelated",
 });
 
 enumeration!(
     /// `DrsRecommendationReasonCode` (`vim.cluster.DrsRecommendation.ReasonCode`), since vSphere API 2.0.
-    DrsRecommendationReasonCode, 3249, {
+    DrsRecommendationReasonCode, 3263, {
     /** `fairnessCpuAvg` */ FairnessCpuAvg = "fairnessCpuAvg",
     /** `fairnessMemAvg` */ FairnessMemAvg = "fairnessMemAvg", /** `jointAffin` */ JointAffin = "jointAffin",
     /** `antiAffin` */ AntiAffin = "antiAffin", /** `hostMaint` */ HostMaint = "hostMaint",
@@ -620,27 +620,27 @@ enumeration!(
 
 enumeration!(
     /// `DvsEventPortBlockState` (`vim.event.DvsEvent.PortBlockState`), since vSphere API 6.5.
-    DvsEventPortBlockState, 3250, {
+    DvsEventPortBlockState, 3264, {
     /** `unset` */ Unset_ = "unset", /** `blocked` */ Blocked = "blocked", /** `unblocked` */ Unblocked = "unblocked",
     /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `DvsFilterOnFailure` (`vim.dvs.DistributedVirtualPort.FilterOnFailure`), since vSphere API 5.5.
-    DvsFilterOnFailure, 3251, {
+    DvsFilterOnFailure, 3265, {
     /** `failOpen` */ FailOpen = "failOpen", /** `failClosed` */ FailClosed = "failClosed",
 });
 
 enumeration!(
     /// `DvsNetworkRuleDirectionType` (`vim.dvs.TrafficRule.RuleDirectionType`), since vSphere API 5.5.
-    DvsNetworkRuleDirectionType, 3252, {
+    DvsNetworkRuleDirectionType, 3266, {
     /** `incomingPackets` */ IncomingPackets = "incomingPackets",
     /** `outgoingPackets` */ OutgoingPackets = "outgoingPackets", /** `both` */ Both = "both",
 });
 
 enumeration!(
     /// `EntityImportType` (`vim.dvs.EntityBackup.ImportType`), since vSphere API 5.1.
-    EntityImportType, 3253, {
+    EntityImportType, 3267, {
     /** `createEntityWithNewIdentifier` */ CreateEntityWithNewIdentifier = "createEntityWithNewIdentifier",
     /** `createEntityWithOriginalIdentifier` */ CreateEntityWithOriginalIdentifier = "createEntityWithOriginalIdentifier",
     /** `applyToEntitySpecified` */ ApplyToEntitySpecified = "applyToEntitySpecified",
@@ -648,14 +648,14 @@ enumeration!(
 
 enumeration!(
     /// `EntityType` (`vim.dvs.EntityBackup.EntityType`), since vSphere API 5.1.
-    EntityType, 3254, {
+    EntityType, 3268, {
     /** `distributedVirtualSwitch` */ DistributedVirtualSwitch = "distributedVirtualSwitch",
     /** `distributedVirtualPortgroup` */ DistributedVirtualPortgroup = "distributedVirtualPortgroup",
 });
 
 enumeration!(
     /// `EventAlarmExpressionComparisonOperator` (`vim.alarm.EventAlarmExpression.ComparisonOperator`), since vSphere API 4.0.
-    EventAlarmExpressionComparisonOperator, 3255, {
+    EventAlarmExpressionComparisonOperator, 3269, {
     /** `equals` */ Equals = "equals", /** `notEqualTo` */ NotEqualTo = "notEqualTo",
     /** `startsWith` */ StartsWith = "startsWith", /** `doesNotStartWith` */ DoesNotStartWith = "doesNotStartWith",
     /** `endsWith` */ EndsWith = "endsWith", /** `doesNotEndWith` */ DoesNotEndWith = "doesNotEndWith",
@@ -663,34 +663,34 @@ enumeration!(
 
 enumeration!(
     /// `EventCategory` (`vim.event.EventDescription.EventCategory`), since vSphere API 2.0.
-    EventCategory, 3256, {
+    EventCategory, 3270, {
     /** `info` */ Info = "info", /** `warning` */ Warning = "warning", /** `error` */ Error = "error",
     /** `user` */ User = "user",
 });
 
 enumeration!(
     /// `EventEventSeverity` (`vim.event.Event.EventSeverity`), since vSphere API 4.0.
-    EventEventSeverity, 3257, {
+    EventEventSeverity, 3271, {
     /** `error` */ Error = "error", /** `warning` */ Warning = "warning", /** `info` */ Info = "info",
     /** `user` */ User = "user",
 });
 
 enumeration!(
     /// `EventFilterSpecRecursionOption` (`vim.event.EventFilterSpec.RecursionOption`), since vSphere API 2.0.
-    EventFilterSpecRecursionOption, 3258, {
+    EventFilterSpecRecursionOption, 3272, {
     /** `self` */ Self_ = "self", /** `children` */ Children = "children", /** `all` */ All = "all",
 });
 
 enumeration!(
     /// `FibreChannelPortType` (`vim.host.FibreChannelHba.PortType`), since vSphere API 2.0.
-    FibreChannelPortType, 3259, {
+    FibreChannelPortType, 3273, {
     /** `fabric` */ Fabric = "fabric", /** `loop` */ Loop = "loop",
     /** `pointToPoint` */ PointToPoint = "pointToPoint", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `FileSystemMountInfoVStorageSupportStatus` (`vim.host.FileSystemMountInfo.VStorageSupportStatus`), since vSphere API 4.1.
-    FileSystemMountInfoVStorageSupportStatus, 3260, {
+    FileSystemMountInfoVStorageSupportStatus, 3274, {
     /** `vStorageSupported` */ VstorageSupported = "vStorageSupported",
     /** `vStorageUnsupported` */ VstorageUnsupported = "vStorageUnsupported",
     /** `vStorageUnknown` */ VstorageUnknown = "vStorageUnknown",
@@ -698,13 +698,13 @@ enumeration!(
 
 enumeration!(
     /// `FolderDesiredHostState` (`vim.Folder.DesiredHostState`), since vSphere API 6.7.1.
-    FolderDesiredHostState, 3261, {
+    FolderDesiredHostState, 3275, {
     /** `maintenance` */ Maintenance = "maintenance", /** `non_maintenance` */ NonMaintenance = "non_maintenance",
 });
 
 enumeration!(
     /// `FolderExternallyManagedFolderType` (`vim.Folder.ExternallyManagedFolderType`), since vSphere API 9.0.0.0.
-    FolderExternallyManagedFolderType, 3262, {
+    FolderExternallyManagedFolderType, 3276, {
     /** `PROJECT_ROOT` */ ProjectRoot = "PROJECT_ROOT", /** `PROJECT` */ Project = "PROJECT",
     /** `VPC_ROOT` */ VpcRoot = "VPC_ROOT", /** `VPC` */ Vpc = "VPC", /** `SUBNET` */ Subnet = "SUBNET",
     /** `SEGMENT` */ Segment = "SEGMENT", /** `SUPERVISOR` */ Supervisor = "SUPERVISOR",
@@ -713,26 +713,26 @@ enumeration!(
 
 enumeration!(
     /// `FtIssuesOnHostHostSelectionType` (`vim.fault.FtIssuesOnHost.HostSelectionType`), since vSphere API 4.0.
-    FtIssuesOnHostHostSelectionType, 3263, {
+    FtIssuesOnHostHostSelectionType, 3277, {
     /** `user` */ User = "user", /** `vc` */ Vc = "vc", /** `drs` */ Drs = "drs",
 });
 
 enumeration!(
     /// `GuestFileType` (`vim.vm.guest.FileManager.FileInfo.FileType`), since vSphere API 5.0.
-    GuestFileType, 3264, {
+    GuestFileType, 3278, {
     /** `file` */ File = "file", /** `directory` */ Directory = "directory", /** `symlink` */ Symlink = "symlink",
 });
 
 enumeration!(
     /// `GuestInfoAppStateType` (`vim.vm.GuestInfo.AppStateType`), since vSphere API 5.5.
-    GuestInfoAppStateType, 3265, {
+    GuestInfoAppStateType, 3279, {
     /** `none` */ None = "none", /** `appStateOk` */ AppStateOk = "appStateOk",
     /** `appStateNeedReset` */ AppStateNeedReset = "appStateNeedReset",
 });
 
 enumeration!(
     /// `GuestInfoCustomizationStatus` (`vim.vm.GuestInfo.CustomizationStatus`), since vSphere API 7.0.2.0.
-    GuestInfoCustomizationStatus, 3266, {
+    GuestInfoCustomizationStatus, 3280, {
     /** `TOOLSDEPLOYPKG_IDLE` */ ToolsdeploypkgIdle = "TOOLSDEPLOYPKG_IDLE",
     /** `TOOLSDEPLOYPKG_PENDING` */ ToolsdeploypkgPending = "TOOLSDEPLOYPKG_PENDING",
     /** `TOOLSDEPLOYPKG_RUNNING` */ ToolsdeploypkgRunning = "TOOLSDEPLOYPKG_RUNNING",
@@ -742,13 +742,13 @@ enumeration!(
 
 enumeration!(
     /// `GuestOsDescriptorFirmwareType` (`vim.vm.GuestOsDescriptor.FirmwareType`), since vSphere API 5.0.
-    GuestOsDescriptorFirmwareType, 3267, {
+    GuestOsDescriptorFirmwareType, 3281, {
     /** `bios` */ Bios = "bios", /** `efi` */ Efi = "efi", /** `csm` */ Csm = "csm",
 });
 
 enumeration!(
     /// `GuestOsDescriptorSupportLevel` (`vim.vm.GuestOsDescriptor.SupportLevel`), since vSphere API 5.0.
-    GuestOsDescriptorSupportLevel, 3268, {
+    GuestOsDescriptorSupportLevel, 3282, {
     /** `experimental` */ Experimental = "experimental", /** `legacy` */ Legacy = "legacy",
     /** `terminated` */ Terminated = "terminated", /** `supported` */ Supported = "supported",
     /** `unsupported` */ Unsupported = "unsupported", /** `deprecated` */ Deprecated = "deprecated",
@@ -757,24 +757,24 @@ enumeration!(
 
 enumeration!(
     /// `GuestQuiesceEndGuestQuiesceError` (`vim.vm.GuestQuiesce.EndGuestQuiesceError`), since vSphere API 2.0.
-    GuestQuiesceEndGuestQuiesceError, 3269, { /** `failure` */ Failure = "failure" });
+    GuestQuiesceEndGuestQuiesceError, 3283, { /** `failure` */ Failure = "failure" });
 
 enumeration!(
     /// `GuestRegKeyWowSpec` (`vim.vm.guest.WindowsRegistryManager.RegistryKeyName.RegistryKeyWowBitness`), since vSphere API 6.0.
-    GuestRegKeyWowSpec, 3270, {
+    GuestRegKeyWowSpec, 3284, {
     /** `WOWNative` */ WowNative = "WOWNative", /** `WOW32` */ Wow32 = "WOW32", /** `WOW64` */ Wow64 = "WOW64",
 });
 
 enumeration!(
     /// `HealthUpdateInfoComponentType` (`vim.HealthUpdateInfo.ComponentType`), since vSphere API 6.5.
-    HealthUpdateInfoComponentType, 3271, {
+    HealthUpdateInfoComponentType, 3285, {
     /** `Memory` */ Memory = "Memory", /** `Power` */ Power = "Power", /** `Fan` */ Fan = "Fan",
     /** `Network` */ Network = "Network", /** `Storage` */ Storage = "Storage",
 });
 
 enumeration!(
     /// `HostAccessMode` (`vim.host.HostAccessManager.AccessMode`), since vSphere API 6.0.
-    HostAccessMode, 3272, {
+    HostAccessMode, 3286, {
     /** `accessNone` */ AccessNone = "accessNone", /** `accessAdmin` */ AccessAdmin = "accessAdmin",
     /** `accessNoAccess` */ AccessNoAccess = "accessNoAccess",
     /** `accessReadOnly` */ AccessReadOnly = "accessReadOnly", /** `accessOther` */ AccessOther = "accessOther",
@@ -782,11 +782,11 @@ enumeration!(
 
 enumeration!(
     /// `HostActiveDirectoryAuthenticationCertificateDigest` (`vim.host.ActiveDirectoryAuthentication.CertificateDigest`), since vSphere API 6.0.
-    HostActiveDirectoryAuthenticationCertificateDigest, 3273, { /** `SHA1` */ Sha1 = "SHA1" });
+    HostActiveDirectoryAuthenticationCertificateDigest, 3287, { /** `SHA1` */ Sha1 = "SHA1" });
 
 enumeration!(
     /// `HostActiveDirectoryInfoDomainMembershipStatus` (`vim.host.ActiveDirectoryInfo.DomainMembershipStatus`), since vSphere API 4.1.
-    HostActiveDirectoryInfoDomainMembershipStatus, 3274, {
+    HostActiveDirectoryInfoDomainMembershipStatus, 3288, {
     /** `unknown` */ Unknown = "unknown", /** `ok` */ Ok = "ok", /** `noServers` */ NoServers = "noServers",
     /** `clientTrustBroken` */ ClientTrustBroken = "clientTrustBroken",
     /** `serverTrustBroken` */ ServerTrustBroken = "serverTrustBroken",
@@ -796,17 +796,17 @@ enumeration!(
 
 enumeration!(
     /// `HostBIOSInfoFirmwareType` (`vim.host.BIOSInfo.FirmwareType`), since vSphere API 8.0.2.0.
-    HostBIOSInfoFirmwareType, 3275, { /** `BIOS` */ Bios = "BIOS", /** `UEFI` */ Uefi = "UEFI" });
+    HostBIOSInfoFirmwareType, 3289, { /** `BIOS` */ Bios = "BIOS", /** `UEFI` */ Uefi = "UEFI" });
 
 enumeration!(
     /// `HostCapabilityDRTMTypes` (`vim.host.Capability.DRTMTypes`), since vSphere API 9.1.0.0.
-    HostCapabilityDRTMTypes, 3276, {
+    HostCapabilityDRTMTypes, 3290, {
     /** `none` */ None = "none", /** `intelTxt` */ IntelTxt = "intelTxt", /** `amdSkinit` */ AmdSkinit = "amdSkinit",
 });
 
 enumeration!(
     /// `HostCapabilityFtUnsupportedReason` (`vim.host.Capability.FtUnsupportedReason`), since vSphere API 4.1.
-    HostCapabilityFtUnsupportedReason, 3277, {
+    HostCapabilityFtUnsupportedReason, 3291, {
     /** `vMotionNotLicensed` */ VmotionNotLicensed = "vMotionNotLicensed",
     /** `missingVMotionNic` */ MissingVmotionNic = "missingVMotionNic",
     /** `missingFTLoggingNic` */ MissingFtLoggingNic = "missingFTLoggingNic",
@@ -819,13 +819,13 @@ enumeration!(
 
 enumeration!(
     /// `HostCapabilityUnmapMethodSupported` (`vim.host.Capability.UnmapMethodSupported`), since vSphere API 6.7.
-    HostCapabilityUnmapMethodSupported, 3278, {
+    HostCapabilityUnmapMethodSupported, 3292, {
     /** `priority` */ Priority = "priority", /** `fixed` */ Fixed = "fixed", /** `dynamic` */ Dynamic = "dynamic",
 });
 
 enumeration!(
     /// `HostCapabilityVmDirectPathGen2UnsupportedReason` (`vim.host.Capability.VmDirectPathGen2UnsupportedReason`), since vSphere API 4.1.
-    HostCapabilityVmDirectPathGen2UnsupportedReason, 3279, {
+    HostCapabilityVmDirectPathGen2UnsupportedReason, 3293, {
     /** `hostNptIncompatibleProduct` */ HostNptIncompatibleProduct = "hostNptIncompatibleProduct",
     /** `hostNptIncompatibleHardware` */ HostNptIncompatibleHardware = "hostNptIncompatibleHardware",
     /** `hostNptDisabled` */ HostNptDisabled = "hostNptDisabled",
@@ -833,7 +833,7 @@ enumeration!(
 
 enumeration!(
     /// `HostCertificateManagerCertificateInfoCertificateStatus` (`vim.host.CertificateManager.CertificateInfo.CertificateStatus`), since vSphere API 6.0.
-    HostCertificateManagerCertificateInfoCertificateStatus, 3280, {
+    HostCertificateManagerCertificateInfoCertificateStatus, 3294, {
     /** `unknown` */ Unknown = "unknown", /** `expired` */ Expired = "expired",
     /** `expiring` */ Expiring = "expiring", /** `expiringShortly` */ ExpiringShortly = "expiringShortly",
     /** `expirationImminent` */ ExpirationImminent = "expirationImminent", /** `good` */ Good = "good",
@@ -841,67 +841,67 @@ enumeration!(
 
 enumeration!(
     /// `HostCertificateManagerCertificateKind` (`vim.host.CertificateManager.CertificateKind`), since vSphere API 8.0.1.0.
-    HostCertificateManagerCertificateKind, 3281, {
+    HostCertificateManagerCertificateKind, 3295, {
     /** `Machine` */ Machine = "Machine", /** `VASAClient` */ VasaClient = "VASAClient",
 });
 
 enumeration!(
     /// `HostCertificateManagerCryptoAlgorithm` (`vim.host.CertificateManager.CryptoAlgorithm`), since vSphere API 9.1.0.0.
-    HostCertificateManagerCryptoAlgorithm, 3282, {
+    HostCertificateManagerCryptoAlgorithm, 3296, {
     /** `RSA_2048` */ Rsa2048 = "RSA_2048", /** `RSA_3072` */ Rsa3072 = "RSA_3072",
     /** `RSA_4096` */ Rsa4096 = "RSA_4096",
 });
 
 enumeration!(
     /// `HostConfigChangeMode` (`vim.host.ConfigChange.Mode`), since vSphere API 2.0.
-    HostConfigChangeMode, 3283, { /** `modify` */ Modify = "modify", /** `replace` */ Replace = "replace" });
+    HostConfigChangeMode, 3297, { /** `modify` */ Modify = "modify", /** `replace` */ Replace = "replace" });
 
 enumeration!(
     /// `HostConfigChangeOperation` (`vim.host.ConfigChange.Operation`), since vSphere API 2.0.
-    HostConfigChangeOperation, 3284, {
+    HostConfigChangeOperation, 3298, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `edit` */ Edit = "edit",
     /** `ignore` */ Ignore = "ignore",
 });
 
 enumeration!(
     /// `HostConfigChangeOwner` (`vim.host.ConfigChange.Owner`), since vSphere API 9.0.0.0.
-    HostConfigChangeOwner, 3285, { /** `NSX` */ Nsx = "NSX", /** `VSAN` */ Vsan = "VSAN" });
+    HostConfigChangeOwner, 3299, { /** `NSX` */ Nsx = "NSX", /** `VSAN` */ Vsan = "VSAN" });
 
 enumeration!(
     /// `HostCpuPackageVendor` (`vim.host.CpuPackage.Vendor`), since vSphere API 2.0.
-    HostCpuPackageVendor, 3286, {
+    HostCpuPackageVendor, 3300, {
     /** `unknown` */ Unknown = "unknown", /** `intel` */ Intel = "intel", /** `amd` */ Amd = "amd",
     /** `hygon` */ Hygon = "hygon", /** `arm` */ Arm = "arm",
 });
 
 enumeration!(
     /// `HostCpuPowerManagementInfoPolicyType` (`vim.host.CpuPowerManagementInfo.PolicyType`), since vSphere API 4.0.
-    HostCpuPowerManagementInfoPolicyType, 3287, {
+    HostCpuPowerManagementInfoPolicyType, 3301, {
     /** `off` */ Off = "off", /** `staticPolicy` */ StaticPolicy = "staticPolicy",
     /** `dynamicPolicy` */ DynamicPolicy = "dynamicPolicy",
 });
 
 enumeration!(
     /// `HostCpuSchedulerInfoCpuSchedulerPolicyInfo` (`vim.host.CpuSchedulerSystem.CpuSchedulerInfo.CpuSchedulerPolicyInfo`), since vSphere API 8.0.3.0.
-    HostCpuSchedulerInfoCpuSchedulerPolicyInfo, 3288, {
+    HostCpuSchedulerInfoCpuSchedulerPolicyInfo, 3302, {
     /** `systemDefault` */ SystemDefault = "systemDefault", /** `scav1` */ Scav1 = "scav1",
     /** `scav2` */ Scav2 = "scav2",
 });
 
 enumeration!(
     /// `HostCryptoState` (`vim.HostSystem.CryptoState`), since vSphere API 6.5.
-    HostCryptoState, 3289, {
+    HostCryptoState, 3303, {
     /** `incapable` */ Incapable = "incapable", /** `prepared` */ Prepared = "prepared", /** `safe` */ Safe = "safe",
     /** `pendingIncapable` */ PendingIncapable = "pendingIncapable",
 });
 
 enumeration!(
     /// `HostDVSConfigSpecSwitchMode` (`vim.dvs.HostDistributedVirtualSwitchManager.DVSConfigSpec.SwitchMode`), since vSphere API 8.0.0.1.
-    HostDVSConfigSpecSwitchMode, 3290, { /** `normal` */ Normal = "normal", /** `mux` */ Mux = "mux" });
+    HostDVSConfigSpecSwitchMode, 3304, { /** `normal` */ Normal = "normal", /** `mux` */ Mux = "mux" });
 
 enumeration!(
     /// `HostDasErrorEventHostDasErrorReason` (`vim.event.HostDasErrorEvent.HostDasErrorReason`), since vSphere API 4.0.
-    HostDasErrorEventHostDasErrorReason, 3291, {
+    HostDasErrorEventHostDasErrorReason, 3305, {
     /** `configFailed` */ ConfigFailed = "configFailed", /** `timeout` */ Timeout = "timeout",
     /** `communicationInitFailed` */ CommunicationInitFailed = "communicationInitFailed",
     /** `healthCheckScriptFailed` */ HealthCheckScriptFailed = "healthCheckScriptFailed",
@@ -912,25 +912,25 @@ enumeration!(
 
 enumeration!(
     /// `HostDateTimeInfoProtocol` (`vim.host.DateTimeInfo.Protocol`), since vSphere API 7.0.0.0.
-    HostDateTimeInfoProtocol, 3292, { /** `ntp` */ Ntp = "ntp", /** `ptp` */ Ptp = "ptp" });
+    HostDateTimeInfoProtocol, 3306, { /** `ntp` */ Ntp = "ntp", /** `ptp` */ Ptp = "ptp" });
 
 enumeration!(
     /// `HostDigestInfoDigestMethodType` (`vim.host.DigestInfo.DigestMethodType`), since vSphere API 4.0.
-    HostDigestInfoDigestMethodType, 3293, {
+    HostDigestInfoDigestMethodType, 3307, {
     /** `SHA1` */ Sha1 = "SHA1", /** `MD5` */ Md5 = "MD5", /** `SHA256` */ Sha256 = "SHA256",
     /** `SHA384` */ Sha384 = "SHA384", /** `SHA512` */ Sha512 = "SHA512", /** `SM3_256` */ Sm3_256 = "SM3_256",
 });
 
 enumeration!(
     /// `HostDigestVerificationSetting` (`vim.host.DigestVerificationSetting`), since vSphere API 7.0.3.0.
-    HostDigestVerificationSetting, 3294, {
+    HostDigestVerificationSetting, 3308, {
     /** `digestDisabled` */ DigestDisabled = "digestDisabled", /** `headerOnly` */ HeaderOnly = "headerOnly",
     /** `dataOnly` */ DataOnly = "dataOnly", /** `headerAndData` */ HeaderAndData = "headerAndData",
 });
 
 enumeration!(
     /// `HostDisconnectedEventReasonCode` (`vim.event.HostDisconnectedEvent.ReasonCode`), since vSphere API 4.0.
-    HostDisconnectedEventReasonCode, 3295, {
+    HostDisconnectedEventReasonCode, 3309, {
     /** `sslThumbprintVerifyFailed` */ SslThumbprintVerifyFailed = "sslThumbprintVerifyFailed",
     /** `licenseExpired` */ LicenseExpired = "licenseExpired", /** `agentUpgrade` */ AgentUpgrade = "agentUpgrade",
     /** `userRequest` */ UserRequest = "userRequest",
@@ -943,13 +943,13 @@ enumeration!(
 
 enumeration!(
     /// `HostDiskPartitionInfoPartitionFormat` (`vim.host.DiskPartitionInfo.PartitionFormat`), since vSphere API 5.0.
-    HostDiskPartitionInfoPartitionFormat, 3296, {
+    HostDiskPartitionInfoPartitionFormat, 3310, {
     /** `gpt` */ Gpt = "gpt", /** `mbr` */ Mbr = "mbr", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `HostDiskPartitionInfoType` (`vim.host.DiskPartitionInfo.Type`), since vSphere API 2.0.
-    HostDiskPartitionInfoType, 3297, {
+    HostDiskPartitionInfoType, 3311, {
     /** `none` */ None = "none", /** `vmfs` */ Vmfs = "vmfs", /** `linuxNative` */ LinuxNative = "linuxNative",
     /** `linuxSwap` */ LinuxSwap = "linuxSwap", /** `extended` */ Extended = "extended", /** `ntfs` */ Ntfs = "ntfs",
     /** `vmkDiagnostic` */ VmkDiagnostic = "vmkDiagnostic", /** `vffs` */ Vffs = "vffs",
@@ -957,22 +957,22 @@ enumeration!(
 
 enumeration!(
     /// `HostDistributedVirtualSwitchManagerFailoverReason` (`vim.dvs.HostDistributedVirtualSwitchManager.FailoverReason`), since vSphere API 8.0.3.0.
-    HostDistributedVirtualSwitchManagerFailoverReason, 3298, {
+    HostDistributedVirtualSwitchManagerFailoverReason, 3312, {
     /** `crash` */ Crash = "crash", /** `linkDown` */ LinkDown = "linkDown",
     /** `userInitiated` */ UserInitiated = "userInitiated",
 });
 
 enumeration!(
     /// `HostDistributedVirtualSwitchManagerFailoverStage` (`vim.dvs.HostDistributedVirtualSwitchManager.FailoverStage`), since vSphere API 8.0.3.0.
-    HostDistributedVirtualSwitchManagerFailoverStage, 3299, { /** `STAGE_1` */ Stage1 = "STAGE_1" });
+    HostDistributedVirtualSwitchManagerFailoverStage, 3313, { /** `STAGE_1` */ Stage1 = "STAGE_1" });
 
 enumeration!(
     /// `HostFeatureVersionKey` (`vim.host.FeatureVersionInfo.FeatureVersionKey`), since vSphere API 4.1.
-    HostFeatureVersionKey, 3300, { /** `faultTolerance` */ FaultTolerance = "faultTolerance" });
+    HostFeatureVersionKey, 3314, { /** `faultTolerance` */ FaultTolerance = "faultTolerance" });
 
 enumeration!(
     /// `HostFileSystemVolumeFileSystemType` (`vim.host.FileSystemVolume.FileSystemType`), since vSphere API 6.0.
-    HostFileSystemVolumeFileSystemType, 3301, {
+    HostFileSystemVolumeFileSystemType, 3315, {
     /** `VMFS` */ Vmfs = "VMFS", /** `NFS` */ Nfs = "NFS", /** `NFS41` */ Nfs41 = "NFS41", /** `CIFS` */ Cifs = "CIFS",
     /** `vsan` */ Vsan = "vsan", /** `VFFS` */ Vffs = "VFFS", /** `VVOL` */ Vvol = "VVOL", /** `PMEM` */ Pmem = "PMEM",
     /** `vsanD` */ VsanD = "vsanD", /** `OTHER` */ Other_ = "OTHER",
@@ -980,81 +980,81 @@ enumeration!(
 
 enumeration!(
     /// `HostFirewallRuleDirection` (`vim.host.Ruleset.Rule.Direction`), since vSphere API 2.0.
-    HostFirewallRuleDirection, 3302, {
+    HostFirewallRuleDirection, 3316, {
     /** `inbound` */ Inbound = "inbound", /** `outbound` */ Outbound = "outbound",
 });
 
 enumeration!(
     /// `HostFirewallRulePortType` (`vim.host.Ruleset.Rule.PortType`), since vSphere API 5.0.
-    HostFirewallRulePortType, 3303, { /** `src` */ Src = "src", /** `dst` */ Dst = "dst" });
+    HostFirewallRulePortType, 3317, { /** `src` */ Src = "src", /** `dst` */ Dst = "dst" });
 
 enumeration!(
     /// `HostFirewallRuleProtocol` (`vim.host.Ruleset.Rule.Protocol`), since vSphere API 2.0.
-    HostFirewallRuleProtocol, 3304, { /** `tcp` */ Tcp = "tcp", /** `udp` */ Udp = "udp" });
+    HostFirewallRuleProtocol, 3318, { /** `tcp` */ Tcp = "tcp", /** `udp` */ Udp = "udp" });
 
 enumeration!(
     /// `HostFirewallSystemRuleSetId` (`vim.host.FirewallSystem.RuleSetId`), since vSphere API 8.0.2.0.
-    HostFirewallSystemRuleSetId, 3305, {
+    HostFirewallSystemRuleSetId, 3319, {
     /** `faultTolerance` */ FaultTolerance = "faultTolerance", /** `fdm` */ Fdm = "fdm",
     /** `updateManager` */ UpdateManager = "updateManager", /** `vpxHeartbeats` */ VpxHeartbeats = "vpxHeartbeats",
 });
 
 enumeration!(
     /// `HostFirewallSystemServiceName` (`vim.host.FirewallSystem.ServiceName`), since vSphere API 8.0.2.0.
-    HostFirewallSystemServiceName, 3306, { /** `vpxa` */ Vpxa = "vpxa" });
+    HostFirewallSystemServiceName, 3320, { /** `vpxa` */ Vpxa = "vpxa" });
 
 enumeration!(
     /// `HostFruFruType` (`vim.host.Fru.FruType`), since vSphere API 2.0.
-    HostFruFruType, 3307, {
+    HostFruFruType, 3321, {
     /** `undefined` */ Undefined = "undefined", /** `board` */ Board = "board", /** `product` */ Product = "product",
 });
 
 enumeration!(
     /// `HostGraphicsConfigGraphicsType` (`vim.host.GraphicsConfig.GraphicsType`), since vSphere API 6.5.
-    HostGraphicsConfigGraphicsType, 3308, {
+    HostGraphicsConfigGraphicsType, 3322, {
     /** `shared` */ Shared = "shared", /** `sharedDirect` */ SharedDirect = "sharedDirect",
 });
 
 enumeration!(
     /// `HostGraphicsConfigSharedPassthruAssignmentPolicy` (`vim.host.GraphicsConfig.SharedPassthruAssignmentPolicy`), since vSphere API 6.5.
-    HostGraphicsConfigSharedPassthruAssignmentPolicy, 3309, {
+    HostGraphicsConfigSharedPassthruAssignmentPolicy, 3323, {
     /** `performance` */ Performance = "performance", /** `consolidation` */ Consolidation = "consolidation",
 });
 
 enumeration!(
     /// `HostGraphicsConfigVgpuMode` (`vim.host.GraphicsConfig.VgpuMode`), since vSphere API 8.0.3.0.
-    HostGraphicsConfigVgpuMode, 3310, {
+    HostGraphicsConfigVgpuMode, 3324, {
     /** `sameSize` */ SameSize = "sameSize", /** `mixedSize` */ MixedSize = "mixedSize",
 });
 
 enumeration!(
     /// `HostGraphicsInfoGraphicsType` (`vim.host.GraphicsInfo.GraphicsType`), since vSphere API 5.5.
-    HostGraphicsInfoGraphicsType, 3311, {
+    HostGraphicsInfoGraphicsType, 3325, {
     /** `basic` */ Basic = "basic", /** `shared` */ Shared = "shared", /** `direct` */ Direct = "direct",
     /** `sharedDirect` */ SharedDirect = "sharedDirect",
 });
 
 enumeration!(
     /// `HostGraphicsInfoVgpuMode` (`vim.host.GraphicsInfo.VgpuMode`), since vSphere API 8.0.3.0.
-    HostGraphicsInfoVgpuMode, 3312, {
+    HostGraphicsInfoVgpuMode, 3326, {
     /** `none` */ None = "none", /** `sameSize` */ SameSize = "sameSize", /** `mixedSize` */ MixedSize = "mixedSize",
     /** `multiInstanceGpu` */ MultiInstanceGpu = "multiInstanceGpu",
 });
 
 enumeration!(
     /// `HostHardwareElementStatus` (`vim.host.HardwareStatusInfo.Status`), since vSphere API 2.5.
-    HostHardwareElementStatus, 3313, {
+    HostHardwareElementStatus, 3327, {
     /** `Unknown` */ Unknown = "Unknown", /** `Green` */ Green = "Green", /** `Yellow` */ Yellow = "Yellow",
     /** `Red` */ Red = "Red",
 });
 
 enumeration!(
     /// `HostHasComponentFailureHostComponentType` (`vim.fault.HostHasComponentFailure.HostComponentType`), since vSphere API 6.0.
-    HostHasComponentFailureHostComponentType, 3314, { /** `Datastore` */ Datastore = "Datastore" });
+    HostHasComponentFailureHostComponentType, 3328, { /** `Datastore` */ Datastore = "Datastore" });
 
 enumeration!(
     /// `HostImageAcceptanceLevel` (`vim.host.ImageConfigManager.AcceptanceLevel`), since vSphere API 5.0.
-    HostImageAcceptanceLevel, 3315, {
+    HostImageAcceptanceLevel, 3329, {
     /** `vmware_certified` */ VmwareCertified = "vmware_certified",
     /** `vmware_accepted` */ VmwareAccepted = "vmware_accepted", /** `partner` */ Partner = "partner",
     /** `community` */ Community = "community",
@@ -1062,19 +1062,19 @@ enumeration!(
 
 enumeration!(
     /// `HostIncompatibleForFaultToleranceReason` (`vim.fault.HostIncompatibleForFaultTolerance.Reason`), since vSphere API 4.0.
-    HostIncompatibleForFaultToleranceReason, 3316, {
+    HostIncompatibleForFaultToleranceReason, 3330, {
     /** `product` */ Product = "product", /** `processor` */ Processor = "processor",
 });
 
 enumeration!(
     /// `HostIncompatibleForRecordReplayReason` (`vim.fault.HostIncompatibleForRecordReplay.Reason`), since vSphere API 4.0.
-    HostIncompatibleForRecordReplayReason, 3317, {
+    HostIncompatibleForRecordReplayReason, 3331, {
     /** `product` */ Product = "product", /** `processor` */ Processor = "processor",
 });
 
 enumeration!(
     /// `HostInternetScsiHbaChapAuthenticationType` (`vim.host.InternetScsiHba.ChapAuthenticationType`), since vSphere API 4.0.
-    HostInternetScsiHbaChapAuthenticationType, 3318, {
+    HostInternetScsiHbaChapAuthenticationType, 3332, {
     /** `chapProhibited` */ ChapProhibited = "chapProhibited",
     /** `chapDiscouraged` */ ChapDiscouraged = "chapDiscouraged",
     /** `chapPreferred` */ ChapPreferred = "chapPreferred", /** `chapRequired` */ ChapRequired = "chapRequired",
@@ -1082,7 +1082,7 @@ enumeration!(
 
 enumeration!(
     /// `HostInternetScsiHbaDigestType` (`vim.host.InternetScsiHba.DigestType`), since vSphere API 4.0.
-    HostInternetScsiHbaDigestType, 3319, {
+    HostInternetScsiHbaDigestType, 3333, {
     /** `digestProhibited` */ DigestProhibited = "digestProhibited",
     /** `digestDiscouraged` */ DigestDiscouraged = "digestDiscouraged",
     /** `digestPreferred` */ DigestPreferred = "digestPreferred",
@@ -1091,27 +1091,27 @@ enumeration!(
 
 enumeration!(
     /// `HostInternetScsiHbaIscsiIpv6AddressAddressConfigurationType` (`vim.host.InternetScsiHba.IscsiIpv6Address.AddressConfigurationType`), since vSphere API 6.0.
-    HostInternetScsiHbaIscsiIpv6AddressAddressConfigurationType, 3320, {
+    HostInternetScsiHbaIscsiIpv6AddressAddressConfigurationType, 3334, {
     /** `DHCP` */ Dhcp = "DHCP", /** `AutoConfigured` */ AutoConfigured = "AutoConfigured",
     /** `Static` */ Static = "Static", /** `Other` */ Other_ = "Other",
 });
 
 enumeration!(
     /// `HostInternetScsiHbaIscsiIpv6AddressIPv6AddressOperation` (`vim.host.InternetScsiHba.IscsiIpv6Address.IPv6AddressOperation`), since vSphere API 6.0.
-    HostInternetScsiHbaIscsiIpv6AddressIPv6AddressOperation, 3321, {
+    HostInternetScsiHbaIscsiIpv6AddressIPv6AddressOperation, 3335, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove",
 });
 
 enumeration!(
     /// `HostInternetScsiHbaNetworkBindingSupportType` (`vim.host.InternetScsiHba.NetworkBindingSupportType`), since vSphere API 5.0.
-    HostInternetScsiHbaNetworkBindingSupportType, 3322, {
+    HostInternetScsiHbaNetworkBindingSupportType, 3336, {
     /** `notsupported` */ Notsupported = "notsupported", /** `optional` */ Optional = "optional",
     /** `required` */ Required = "required",
 });
 
 enumeration!(
     /// `HostInternetScsiHbaStaticTargetTargetDiscoveryMethod` (`vim.host.InternetScsiHba.StaticTarget.TargetDiscoveryMethod`), since vSphere API 5.1.
-    HostInternetScsiHbaStaticTargetTargetDiscoveryMethod, 3323, {
+    HostInternetScsiHbaStaticTargetTargetDiscoveryMethod, 3337, {
     /** `staticMethod` */ StaticMethod = "staticMethod",
     /** `sendTargetMethod` */ SendTargetMethod = "sendTargetMethod", /** `slpMethod` */ SlpMethod = "slpMethod",
     /** `isnsMethod` */ IsnsMethod = "isnsMethod", /** `unknownMethod` */ UnknownMethod = "unknownMethod",
@@ -1119,14 +1119,14 @@ enumeration!(
 
 enumeration!(
     /// `HostIpConfigIpV6AddressConfigType` (`vim.host.IpConfig.IpV6AddressConfigType`), since vSphere API 4.0.
-    HostIpConfigIpV6AddressConfigType, 3324, {
+    HostIpConfigIpV6AddressConfigType, 3338, {
     /** `other` */ Other_ = "other", /** `manual` */ Manual = "manual", /** `dhcp` */ Dhcp = "dhcp",
     /** `linklayer` */ Linklayer = "linklayer", /** `random` */ Random = "random",
 });
 
 enumeration!(
     /// `HostIpConfigIpV6AddressStatus` (`vim.host.IpConfig.IpV6AddressStatus`), since vSphere API 4.0.
-    HostIpConfigIpV6AddressStatus, 3325, {
+    HostIpConfigIpV6AddressStatus, 3339, {
     /** `preferred` */ Preferred = "preferred", /** `deprecated` */ Deprecated = "deprecated",
     /** `invalid` */ Invalid = "invalid", /** `inaccessible` */ Inaccessible = "inaccessible",
     /** `unknown` */ Unknown = "unknown", /** `tentative` */ Tentative = "tentative",
@@ -1135,7 +1135,7 @@ enumeration!(
 
 enumeration!(
     /// `HostLicensableResourceKey` (`vim.LicenseManager.LicensableResourceInfo.ResourceKey`), since vSphere API 5.0.
-    HostLicensableResourceKey, 3326, {
+    HostLicensableResourceKey, 3340, {
     /** `numCpuPackages` */ NumCpuPackages = "numCpuPackages", /** `numCpuCores` */ NumCpuCores = "numCpuCores",
     /** `memorySize` */ MemorySize = "memorySize", /** `memoryForVms` */ MemoryForVms = "memoryForVms",
     /** `numVmsStarted` */ NumVmsStarted = "numVmsStarted", /** `numVmsStarting` */ NumVmsStarting = "numVmsStarting",
@@ -1144,7 +1144,7 @@ enumeration!(
 
 enumeration!(
     /// `HostLockdownMode` (`vim.host.HostAccessManager.LockdownMode`), since vSphere API 6.0.
-    HostLockdownMode, 3327, {
+    HostLockdownMode, 3341, {
     /** `lockdownDisabled` */ LockdownDisabled = "lockdownDisabled",
     /** `lockdownNormal` */ LockdownNormal = "lockdownNormal",
     /** `lockdownStrict` */ LockdownStrict = "lockdownStrict",
@@ -1152,45 +1152,45 @@ enumeration!(
 
 enumeration!(
     /// `HostLowLevelProvisioningManagerFileType` (`vim.host.LowLevelProvisioningManager.FileType`), since vSphere API 6.0.
-    HostLowLevelProvisioningManagerFileType, 3328, {
+    HostLowLevelProvisioningManagerFileType, 3342, {
     /** `File` */ File = "File", /** `VirtualDisk` */ VirtualDisk = "VirtualDisk",
     /** `Directory` */ Directory = "Directory",
 });
 
 enumeration!(
     /// `HostLowLevelProvisioningManagerReloadTarget` (`vim.host.LowLevelProvisioningManager.ReloadTarget`), since vSphere API 4.0.
-    HostLowLevelProvisioningManagerReloadTarget, 3329, {
+    HostLowLevelProvisioningManagerReloadTarget, 3343, {
     /** `currentConfig` */ CurrentConfig = "currentConfig", /** `snapshotConfig` */ SnapshotConfig = "snapshotConfig",
 });
 
 enumeration!(
     /// `HostMaintenanceSpecPurpose` (`vim.host.MaintenanceSpec.Purpose`), since vSphere API 7.0.0.0.
-    HostMaintenanceSpecPurpose, 3330, { /** `hostUpgrade` */ HostUpgrade = "hostUpgrade" });
+    HostMaintenanceSpecPurpose, 3344, { /** `hostUpgrade` */ HostUpgrade = "hostUpgrade" });
 
 enumeration!(
     /// `HostMemoryTierFlags` (`vim.host.MemoryTierFlags`), since vSphere API 7.0.3.0.
-    HostMemoryTierFlags, 3331, {
+    HostMemoryTierFlags, 3345, {
     /** `memoryTier` */ MemoryTier = "memoryTier", /** `persistentTier` */ PersistentTier = "persistentTier",
     /** `cachingTier` */ CachingTier = "cachingTier", /** `unmappableTier` */ UnmappableTier = "unmappableTier",
 });
 
 enumeration!(
     /// `HostMemoryTierType` (`vim.host.MemoryTierType`), since vSphere API 7.0.3.0.
-    HostMemoryTierType, 3332, {
+    HostMemoryTierType, 3346, {
     /** `DRAM` */ Dram = "DRAM", /** `PMem` */ Pmem = "PMem", /** `NVMe` */ Nvme = "NVMe",
     /** `Peaberry` */ Peaberry = "Peaberry",
 });
 
 enumeration!(
     /// `HostMemoryTieringType` (`vim.host.MemoryTieringType`), since vSphere API 7.0.3.0.
-    HostMemoryTieringType, 3333, {
+    HostMemoryTieringType, 3347, {
     /** `noTiering` */ NoTiering = "noTiering", /** `hardwareTiering` */ HardwareTiering = "hardwareTiering",
     /** `softwareTiering` */ SoftwareTiering = "softwareTiering",
 });
 
 enumeration!(
     /// `HostMountInfoInaccessibleReason` (`vim.host.MountInfo.InaccessibleReason`), since vSphere API 5.1.
-    HostMountInfoInaccessibleReason, 3334, {
+    HostMountInfoInaccessibleReason, 3348, {
     /** `AllPathsDown_Start` */ AllPathsDownStart = "AllPathsDown_Start",
     /** `AllPathsDown_Timeout` */ AllPathsDownTimeout = "AllPathsDown_Timeout",
     /** `PermanentDeviceLoss` */ PermanentDeviceLoss = "PermanentDeviceLoss",
@@ -1198,7 +1198,7 @@ enumeration!(
 
 enumeration!(
     /// `HostMountInfoMountFailedReason` (`vim.host.MountInfo.MountFailedReason`), since vSphere API 8.0.0.1.
-    HostMountInfoMountFailedReason, 3335, {
+    HostMountInfoMountFailedReason, 3349, {
     /** `CONNECT_FAILURE` */ ConnectFailure = "CONNECT_FAILURE",
     /** `MOUNT_NOT_SUPPORTED` */ MountNotSupported = "MOUNT_NOT_SUPPORTED",
     /** `NFS_NOT_SUPPORTED` */ NfsNotSupported = "NFS_NOT_SUPPORTED",
@@ -1210,24 +1210,24 @@ enumeration!(
 
 enumeration!(
     /// `HostMountMode` (`vim.host.MountInfo.AccessMode`), since vSphere API 2.0.
-    HostMountMode, 3336, { /** `readWrite` */ ReadWrite = "readWrite", /** `readOnly` */ ReadOnly = "readOnly" });
+    HostMountMode, 3350, { /** `readWrite` */ ReadWrite = "readWrite", /** `readOnly` */ ReadOnly = "readOnly" });
 
 enumeration!(
     /// `HostNasVolumeSecurityType` (`vim.host.NasVolume.SecurityType`), since vSphere API 6.0.
-    HostNasVolumeSecurityType, 3337, {
+    HostNasVolumeSecurityType, 3351, {
     /** `AUTH_SYS` */ AuthSys = "AUTH_SYS", /** `SEC_KRB5` */ SecKrb5 = "SEC_KRB5",
     /** `SEC_KRB5I` */ SecKrb5I = "SEC_KRB5I", /** `SEC_KRB5P` */ SecKrb5P = "SEC_KRB5P",
 });
 
 enumeration!(
     /// `HostNetStackInstanceCongestionControlAlgorithmType` (`vim.host.NetStackInstance.CongestionControlAlgorithmType`), since vSphere API 5.5.
-    HostNetStackInstanceCongestionControlAlgorithmType, 3338, {
+    HostNetStackInstanceCongestionControlAlgorithmType, 3352, {
     /** `newreno` */ Newreno = "newreno", /** `cubic` */ Cubic = "cubic",
 });
 
 enumeration!(
     /// `HostNetStackInstanceSystemStackKey` (`vim.host.NetStackInstance.SystemStackKey`), since vSphere API 5.5.
-    HostNetStackInstanceSystemStackKey, 3339, {
+    HostNetStackInstanceSystemStackKey, 3353, {
     /** `defaultTcpipStack` */ DefaultTcpipStack = "defaultTcpipStack", /** `vmotion` */ Vmotion = "vmotion",
     /** `vSphereProvisioning` */ VsphereProvisioning = "vSphereProvisioning", /** `mirror` */ Mirror = "mirror",
     /** `ops` */ Ops = "ops", /** `vnetworking` */ Vnetworking = "vnetworking",
@@ -1235,14 +1235,14 @@ enumeration!(
 
 enumeration!(
     /// `HostNumericSensorHealthState` (`vim.host.NumericSensorInfo.HealthState`), since vSphere API 2.5.
-    HostNumericSensorHealthState, 3340, {
+    HostNumericSensorHealthState, 3354, {
     /** `unknown` */ Unknown = "unknown", /** `green` */ Green = "green", /** `yellow` */ Yellow = "yellow",
     /** `red` */ Red = "red",
 });
 
 enumeration!(
     /// `HostNumericSensorType` (`vim.host.NumericSensorInfo.SensorType`), since vSphere API 2.5.
-    HostNumericSensorType, 3341, {
+    HostNumericSensorType, 3355, {
     /** `fan` */ Fan = "fan", /** `power` */ Power = "power", /** `temperature` */ Temperature = "temperature",
     /** `voltage` */ Voltage = "voltage", /** `other` */ Other_ = "other", /** `processor` */ Processor = "processor",
     /** `memory` */ Memory = "memory", /** `storage` */ Storage = "storage",
@@ -1252,11 +1252,11 @@ enumeration!(
 
 enumeration!(
     /// `HostNvmeDiscoveryLogSubsystemType` (`vim.host.NvmeDiscoveryLog.SubsystemType`), since vSphere API 2.0.
-    HostNvmeDiscoveryLogSubsystemType, 3342, { /** `discovery` */ Discovery = "discovery", /** `nvm` */ Nvm = "nvm" });
+    HostNvmeDiscoveryLogSubsystemType, 3356, { /** `discovery` */ Discovery = "discovery", /** `nvm` */ Nvm = "nvm" });
 
 enumeration!(
     /// `HostNvmeDiscoveryLogTransportRequirements` (`vim.host.NvmeDiscoveryLog.TransportRequirements`), since vSphere API 2.0.
-    HostNvmeDiscoveryLogTransportRequirements, 3343, {
+    HostNvmeDiscoveryLogTransportRequirements, 3357, {
     /** `secureChannelRequired` */ SecureChannelRequired = "secureChannelRequired",
     /** `secureChannelNotRequired` */ SecureChannelNotRequired = "secureChannelNotRequired",
     /** `requirementsNotSpecified` */ RequirementsNotSpecified = "requirementsNotSpecified",
@@ -1264,14 +1264,14 @@ enumeration!(
 
 enumeration!(
     /// `HostNvmeTransportParametersNvmeAddressFamily` (`vim.host.NvmeTransportParameters.NvmeAddressFamily`), since vSphere API 7.0.0.0.
-    HostNvmeTransportParametersNvmeAddressFamily, 3344, {
+    HostNvmeTransportParametersNvmeAddressFamily, 3358, {
     /** `ipv4` */ Ipv4 = "ipv4", /** `ipv6` */ Ipv6 = "ipv6", /** `infiniBand` */ InfiniBand = "infiniBand",
     /** `fc` */ Fc = "fc", /** `loopback` */ Loopback = "loopback", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `HostNvmeTransportType` (`vim.host.NvmeTransportType`), since vSphere API 7.0.0.0.
-    HostNvmeTransportType, 3345, {
+    HostNvmeTransportType, 3359, {
     /** `pcie` */ Pcie = "pcie", /** `fibreChannel` */ FibreChannel = "fibreChannel", /** `rdma` */ Rdma = "rdma",
     /** `tcp` */ Tcp = "tcp", /** `loopback` */ Loopback = "loopback",
     /** `unsupported` */ Unsupported = "unsupported",
@@ -1279,14 +1279,14 @@ enumeration!(
 
 enumeration!(
     /// `HostOpaqueSwitchOpaqueSwitchState` (`vim.host.OpaqueSwitch.OpaqueSwitchState`), since vSphere API 6.0.
-    HostOpaqueSwitchOpaqueSwitchState, 3346, {
+    HostOpaqueSwitchOpaqueSwitchState, 3360, {
     /** `up` */ Up = "up", /** `warning` */ Warning = "warning", /** `down` */ Down = "down",
     /** `maintenance` */ Maintenance = "maintenance",
 });
 
 enumeration!(
     /// `HostPartialMaintenanceModeId` (`vim.host.PartialMaintenanceModeId`), since vSphere API 8.0.3.0.
-    HostPartialMaintenanceModeId, 3347, {
+    HostPartialMaintenanceModeId, 3361, {
     /** `sphereletPartialMM` */ SphereletPartialMm = "sphereletPartialMM",
     /** `nsxPartialMM` */ NsxPartialMm = "nsxPartialMM",
     /** `quickPatchPartialMM` */ QuickPatchPartialMm = "quickPatchPartialMM",
@@ -1294,7 +1294,7 @@ enumeration!(
 
 enumeration!(
     /// `HostPartialMaintenanceModeStatus` (`vim.host.PartialMaintenanceModeStatus`), since vSphere API 8.0.3.0.
-    HostPartialMaintenanceModeStatus, 3348, {
+    HostPartialMaintenanceModeStatus, 3362, {
     /** `notInPartialMM` */ NotInPartialMm = "notInPartialMM",
     /** `enteringPartialMM` */ EnteringPartialMm = "enteringPartialMM",
     /** `exitingPartialMM` */ ExitingPartialMm = "exitingPartialMM", /** `inPartialMM` */ InPartialMm = "inPartialMM",
@@ -1302,13 +1302,13 @@ enumeration!(
 
 enumeration!(
     /// `HostPatchManagerInstallState` (`vim.host.PatchManager.Status.InstallState`), since vSphere API 2.0.
-    HostPatchManagerInstallState, 3349, {
+    HostPatchManagerInstallState, 3363, {
     /** `hostRestarted` */ HostRestarted = "hostRestarted", /** `imageActive` */ ImageActive = "imageActive",
 });
 
 enumeration!(
     /// `HostPatchManagerIntegrityStatus` (`vim.host.PatchManager.Status.Integrity`), since vSphere API 2.0.
-    HostPatchManagerIntegrityStatus, 3350, {
+    HostPatchManagerIntegrityStatus, 3364, {
     /** `validated` */ Validated = "validated", /** `keyNotFound` */ KeyNotFound = "keyNotFound",
     /** `keyRevoked` */ KeyRevoked = "keyRevoked", /** `keyExpired` */ KeyExpired = "keyExpired",
     /** `digestMismatch` */ DigestMismatch = "digestMismatch",
@@ -1318,7 +1318,7 @@ enumeration!(
 
 enumeration!(
     /// `HostPatchManagerReason` (`vim.host.PatchManager.Status.Reason`), since vSphere API 2.0.
-    HostPatchManagerReason, 3351, {
+    HostPatchManagerReason, 3365, {
     /** `obsoleted` */ Obsoleted = "obsoleted", /** `missingPatch` */ MissingPatch = "missingPatch",
     /** `missingLib` */ MissingLib = "missingLib", /** `hasDependentPatch` */ HasDependentPatch = "hasDependentPatch",
     /** `conflictPatch` */ ConflictPatch = "conflictPatch", /** `conflictLib` */ ConflictLib = "conflictLib",
@@ -1326,7 +1326,7 @@ enumeration!(
 
 enumeration!(
     /// `HostPciPassthruInfoDirectPathDeviceMode` (`vim.host.PciPassthruInfo.DirectPathDeviceMode`), since vSphere API 9.1.0.0.
-    HostPciPassthruInfoDirectPathDeviceMode, 3352, {
+    HostPciPassthruInfoDirectPathDeviceMode, 3366, {
     /** `none` */ None = "none", /** `host` */ Host = "host", /** `directPath` */ DirectPath = "directPath",
     /** `enhancedDirectPath` */ EnhancedDirectPath = "enhancedDirectPath",
     /** `vGpuSameSize` */ VgpuSameSize = "vGpuSameSize", /** `vGpuMixedSize` */ VgpuMixedSize = "vGpuMixedSize",
@@ -1335,73 +1335,73 @@ enumeration!(
 
 enumeration!(
     /// `HostPowerOperationType` (`vim.cluster.HostPowerAction.OperationType`), since vSphere API 2.5.
-    HostPowerOperationType, 3353, { /** `powerOn` */ PowerOn = "powerOn", /** `powerOff` */ PowerOff = "powerOff" });
+    HostPowerOperationType, 3367, { /** `powerOn` */ PowerOn = "powerOn", /** `powerOff` */ PowerOff = "powerOff" });
 
 enumeration!(
     /// `HostProfileManagerAnswerFileStatus` (`vim.profile.host.ProfileManager.AnswerFileStatus`), since vSphere API 5.0.
-    HostProfileManagerAnswerFileStatus, 3354, {
+    HostProfileManagerAnswerFileStatus, 3368, {
     /** `valid` */ Valid = "valid", /** `invalid` */ Invalid = "invalid", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `HostProfileManagerCompositionResultResultElementStatus` (`vim.profile.host.ProfileManager.CompositionResult.ResultElement.Status`), since vSphere API 6.5.
-    HostProfileManagerCompositionResultResultElementStatus, 3355, {
+    HostProfileManagerCompositionResultResultElementStatus, 3369, {
     /** `success` */ Success = "success", /** `error` */ Error = "error",
 });
 
 enumeration!(
     /// `HostProfileManagerCompositionValidationResultResultElementStatus` (`vim.profile.host.ProfileManager.CompositionValidationResult.ResultElement.Status`), since vSphere API 6.5.
-    HostProfileManagerCompositionValidationResultResultElementStatus, 3356, {
+    HostProfileManagerCompositionValidationResultResultElementStatus, 3370, {
     /** `success` */ Success = "success", /** `error` */ Error = "error",
 });
 
 enumeration!(
     /// `HostProfileManagerTaskListRequirement` (`vim.profile.host.ProfileManager.TaskListRequirement`), since vSphere API 6.0.
-    HostProfileManagerTaskListRequirement, 3357, {
+    HostProfileManagerTaskListRequirement, 3371, {
     /** `maintenanceModeRequired` */ MaintenanceModeRequired = "maintenanceModeRequired",
     /** `rebootRequired` */ RebootRequired = "rebootRequired",
 });
 
 enumeration!(
     /// `HostProfileValidationFailureInfoUpdateType` (`vim.profile.host.HostProfile.ValidationFailureInfo.UpdateType`), since vSphere API 6.7.
-    HostProfileValidationFailureInfoUpdateType, 3358, {
+    HostProfileValidationFailureInfoUpdateType, 3372, {
     /** `HostBased` */ HostBased = "HostBased", /** `Import` */ Import = "Import", /** `Edit` */ Edit = "Edit",
     /** `Compose` */ Compose = "Compose",
 });
 
 enumeration!(
     /// `HostProfileValidationState` (`vim.profile.host.HostProfile.ValidationState`), since vSphere API 6.7.
-    HostProfileValidationState, 3359, {
+    HostProfileValidationState, 3373, {
     /** `Ready` */ Ready = "Ready", /** `Running` */ Running = "Running", /** `Failed` */ Failed = "Failed",
 });
 
 enumeration!(
     /// `HostProtocolEndpointPEType` (`vim.host.ProtocolEndpoint.PEType`), since vSphere API 6.0.
-    HostProtocolEndpointPEType, 3360, { /** `block` */ Block = "block", /** `nas` */ Nas = "nas" });
+    HostProtocolEndpointPEType, 3374, { /** `block` */ Block = "block", /** `nas` */ Nas = "nas" });
 
 enumeration!(
     /// `HostProtocolEndpointProtocolEndpointType` (`vim.host.ProtocolEndpoint.ProtocolEndpointType`), since vSphere API 6.5.
-    HostProtocolEndpointProtocolEndpointType, 3361, {
+    HostProtocolEndpointProtocolEndpointType, 3375, {
     /** `scsi` */ Scsi = "scsi", /** `nfs` */ Nfs = "nfs", /** `nfs4x` */ Nfs4x = "nfs4x",
 });
 
 enumeration!(
     /// `HostPtpConfigDeviceType` (`vim.host.PtpConfig.DeviceType`), since vSphere API 7.0.3.0.
-    HostPtpConfigDeviceType, 3362, {
+    HostPtpConfigDeviceType, 3376, {
     /** `none` */ None = "none", /** `virtualNic` */ VirtualNic = "virtualNic",
     /** `pciPassthruNic` */ PciPassthruNic = "pciPassthruNic",
 });
 
 enumeration!(
     /// `HostQualifiedNameType` (`vim.host.QualifiedName.Type`), since vSphere API 7.0.3.0.
-    HostQualifiedNameType, 3363, {
+    HostQualifiedNameType, 3377, {
     /** `nvmeQualifiedName` */ NvmeQualifiedName = "nvmeQualifiedName",
     /** `vvolNvmeQualifiedName` */ VvolNvmeQualifiedName = "vvolNvmeQualifiedName",
 });
 
 enumeration!(
     /// `HostRdmaDeviceConnectionState` (`vim.host.RdmaDevice.ConnectionState`), since vSphere API 7.0.0.0.
-    HostRdmaDeviceConnectionState, 3364, {
+    HostRdmaDeviceConnectionState, 3378, {
     /** `unknown` */ Unknown = "unknown", /** `down` */ Down = "down", /** `init` */ Init = "init",
     /** `armed` */ Armed = "armed", /** `active` */ Active = "active",
     /** `activeDefer` */ ActiveDefer = "activeDefer",
@@ -1409,7 +1409,7 @@ enumeration!(
 
 enumeration!(
     /// `HostReplayUnsupportedReason` (`vim.host.Capability.ReplayUnsupportedReason`), since vSphere API 4.0.
-    HostReplayUnsupportedReason, 3365, {
+    HostReplayUnsupportedReason, 3379, {
     /** `incompatibleProduct` */ IncompatibleProduct = "incompatibleProduct",
     /** `incompatibleCpu` */ IncompatibleCpu = "incompatibleCpu", /** `hvDisabled` */ HvDisabled = "hvDisabled",
     /** `cpuidLimitSet` */ CpuidLimitSet = "cpuidLimitSet", /** `oldBIOS` */ OldBios = "oldBIOS",
@@ -1418,43 +1418,43 @@ enumeration!(
 
 enumeration!(
     /// `HostRuntimeInfoNetStackInstanceRuntimeInfoState` (`vim.host.RuntimeInfo.NetStackInstanceRuntimeInfo.State`), since vSphere API 5.5.
-    HostRuntimeInfoNetStackInstanceRuntimeInfoState, 3366, {
+    HostRuntimeInfoNetStackInstanceRuntimeInfoState, 3380, {
     /** `inactive` */ Inactive = "inactive", /** `active` */ Active = "active",
     /** `deactivating` */ Deactivating = "deactivating", /** `activating` */ Activating = "activating",
 });
 
 enumeration!(
     /// `HostRuntimeInfoStateEncryptionInfoProtectionMode` (`vim.host.RuntimeInfo.StateEncryptionInfo.ProtectionMode`), since vSphere API 7.0.3.0.
-    HostRuntimeInfoStateEncryptionInfoProtectionMode, 3367, { /** `none` */ None = "none", /** `tpm` */ Tpm = "tpm" });
+    HostRuntimeInfoStateEncryptionInfoProtectionMode, 3381, { /** `none` */ None = "none", /** `tpm` */ Tpm = "tpm" });
 
 enumeration!(
     /// `HostRuntimeInfoStatelessNvdsMigrationState` (`vim.host.RuntimeInfo.StatelessNvdsMigrationState`), since vSphere API 7.0.2.0.
-    HostRuntimeInfoStatelessNvdsMigrationState, 3368, {
+    HostRuntimeInfoStatelessNvdsMigrationState, 3382, {
     /** `ready` */ Ready = "ready", /** `notNeeded` */ NotNeeded = "notNeeded", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `HostServicePolicy` (`vim.host.Service.Policy`), since vSphere API 2.0.
-    HostServicePolicy, 3369, {
+    HostServicePolicy, 3383, {
     /** `on` */ On = "on", /** `automatic` */ Automatic = "automatic", /** `off` */ Off = "off",
 });
 
 enumeration!(
     /// `HostSevInfoSevState` (`vim.host.SevInfo.SevState`), since vSphere API 7.0.1.0.
-    HostSevInfoSevState, 3370, {
+    HostSevInfoSevState, 3384, {
     /** `uninitialized` */ Uninitialized = "uninitialized", /** `initialized` */ Initialized = "initialized",
     /** `working` */ Working = "working", /** `disabledBios` */ DisabledBios = "disabledBios",
 });
 
 enumeration!(
     /// `HostSgxInfoFlcModes` (`vim.host.SgxInfo.FlcModes`), since vSphere API 7.0.0.0.
-    HostSgxInfoFlcModes, 3371, {
+    HostSgxInfoFlcModes, 3385, {
     /** `off` */ Off = "off", /** `locked` */ Locked = "locked", /** `unlocked` */ Unlocked = "unlocked",
 });
 
 enumeration!(
     /// `HostSgxInfoSgxStates` (`vim.host.SgxInfo.SgxStates`), since vSphere API 7.0.0.0.
-    HostSgxInfoSgxStates, 3372, {
+    HostSgxInfoSgxStates, 3386, {
     /** `notPresent` */ NotPresent = "notPresent", /** `disabledBIOS` */ DisabledBios = "disabledBIOS",
     /** `disabledCFW101` */ DisabledCfw101 = "disabledCFW101",
     /** `disabledCPUMismatch` */ DisabledCpuMismatch = "disabledCPUMismatch",
@@ -1465,45 +1465,45 @@ enumeration!(
 
 enumeration!(
     /// `HostSgxRegistrationInfoRegistrationStatus` (`vim.host.SgxRegistrationInfo.RegistrationStatus`), since vSphere API 8.0.0.1.
-    HostSgxRegistrationInfoRegistrationStatus, 3373, {
+    HostSgxRegistrationInfoRegistrationStatus, 3387, {
     /** `notApplicable` */ NotApplicable = "notApplicable", /** `incomplete` */ Incomplete = "incomplete",
     /** `complete` */ Complete = "complete",
 });
 
 enumeration!(
     /// `HostSgxRegistrationInfoRegistrationType` (`vim.host.SgxRegistrationInfo.RegistrationType`), since vSphere API 8.0.0.1.
-    HostSgxRegistrationInfoRegistrationType, 3374, {
+    HostSgxRegistrationInfoRegistrationType, 3388, {
     /** `manifest` */ Manifest = "manifest", /** `addPackage` */ AddPackage = "addPackage",
 });
 
 enumeration!(
     /// `HostSnmpAgentCapability` (`vim.host.SnmpSystem.AgentLimits.Capability`), since vSphere API 4.0.
-    HostSnmpAgentCapability, 3375, {
+    HostSnmpAgentCapability, 3389, {
     /** `COMPLETE` */ Complete = "COMPLETE", /** `DIAGNOSTICS` */ Diagnostics = "DIAGNOSTICS",
     /** `CONFIGURATION` */ Configuration = "CONFIGURATION",
 });
 
 enumeration!(
     /// `HostStandbyMode` (`vim.HostSystem.StandbyMode`), since vSphere API 4.1.
-    HostStandbyMode, 3376, {
+    HostStandbyMode, 3390, {
     /** `entering` */ Entering = "entering", /** `exiting` */ Exiting = "exiting", /** `in` */ In = "in",
     /** `none` */ None = "none",
 });
 
 enumeration!(
     /// `HostStorageProtocol` (`vim.host.StorageProtocol`), since vSphere API 7.0.0.0.
-    HostStorageProtocol, 3377, { /** `scsi` */ Scsi = "scsi", /** `nvme` */ Nvme = "nvme" });
+    HostStorageProtocol, 3391, { /** `scsi` */ Scsi = "scsi", /** `nvme` */ Nvme = "nvme" });
 
 enumeration!(
     /// `HostSystemConnectionState` (`vim.HostSystem.ConnectionState`), since vSphere API 2.0.
-    HostSystemConnectionState, 3378, {
+    HostSystemConnectionState, 3392, {
     /** `connected` */ Connected = "connected", /** `notResponding` */ NotResponding = "notResponding",
     /** `disconnected` */ Disconnected = "disconnected",
 });
 
 enumeration!(
     /// `HostSystemIdentificationInfoIdentifier` (`vim.host.SystemIdentificationInfo.Identifier`), since vSphere API 2.5.
-    HostSystemIdentificationInfoIdentifier, 3379, {
+    HostSystemIdentificationInfoIdentifier, 3393, {
     /** `AssetTag` */ AssetTag = "AssetTag", /** `ServiceTag` */ ServiceTag = "ServiceTag",
     /** `OemSpecificString` */ OemSpecificString = "OemSpecificString",
     /** `EnclosureSerialNumberTag` */ EnclosureSerialNumberTag = "EnclosureSerialNumberTag",
@@ -1512,14 +1512,14 @@ enumeration!(
 
 enumeration!(
     /// `HostSystemPowerState` (`vim.HostSystem.PowerState`), since vSphere API 2.5.
-    HostSystemPowerState, 3380, {
+    HostSystemPowerState, 3394, {
     /** `poweredOn` */ PoweredOn = "poweredOn", /** `poweredOff` */ PoweredOff = "poweredOff",
     /** `standBy` */ StandBy = "standBy", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `HostSystemRemediationStateState` (`vim.HostSystem.RemediationState.State`), since vSphere API 6.7.
-    HostSystemRemediationStateState, 3381, {
+    HostSystemRemediationStateState, 3395, {
     /** `remediationReady` */ RemediationReady = "remediationReady",
     /** `precheckRemediationRunning` */ PrecheckRemediationRunning = "precheckRemediationRunning",
     /** `precheckRemediationComplete` */ PrecheckRemediationComplete = "precheckRemediationComplete",
@@ -1530,7 +1530,7 @@ enumeration!(
 
 enumeration!(
     /// `HostTdxInfoTdxState` (`vim.host.TdxInfo.TdxState`), since vSphere API 9.0.0.0.
-    HostTdxInfoTdxState, 3382, {
+    HostTdxInfoTdxState, 3396, {
     /** `initializing` */ Initializing = "initializing", /** `initialized` */ Initialized = "initialized",
     /** `configured` */ Configured = "configured", /** `ready` */ Ready = "ready",
     /** `disabledBios` */ DisabledBios = "disabledBios",
@@ -1538,32 +1538,32 @@ enumeration!(
 
 enumeration!(
     /// `HostTpmAttestationInfoAcceptanceStatus` (`vim.host.TpmAttestationInfo.AcceptanceStatus`), since vSphere API 6.7.
-    HostTpmAttestationInfoAcceptanceStatus, 3383, {
+    HostTpmAttestationInfoAcceptanceStatus, 3397, {
     /** `notAccepted` */ NotAccepted = "notAccepted", /** `accepted` */ Accepted = "accepted",
 });
 
 enumeration!(
     /// `HostTrustAuthorityAttestationInfoAttestationStatus` (`vim.host.TrustAuthorityAttestationInfo.AttestationStatus`), since vSphere API 7.0.1.0.
-    HostTrustAuthorityAttestationInfoAttestationStatus, 3384, {
+    HostTrustAuthorityAttestationInfoAttestationStatus, 3398, {
     /** `attested` */ Attested = "attested", /** `notAttested` */ NotAttested = "notAttested",
     /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `HostUnresolvedVmfsExtentUnresolvedReason` (`vim.host.UnresolvedVmfsExtent.UnresolvedReason`), since vSphere API 4.0.
-    HostUnresolvedVmfsExtentUnresolvedReason, 3385, {
+    HostUnresolvedVmfsExtentUnresolvedReason, 3399, {
     /** `diskIdMismatch` */ DiskIdMismatch = "diskIdMismatch", /** `uuidConflict` */ UuidConflict = "uuidConflict",
 });
 
 enumeration!(
     /// `HostUnresolvedVmfsResolutionSpecVmfsUuidResolution` (`vim.host.UnresolvedVmfsResolutionSpec.VmfsUuidResolution`), since vSphere API 4.0.
-    HostUnresolvedVmfsResolutionSpecVmfsUuidResolution, 3386, {
+    HostUnresolvedVmfsResolutionSpecVmfsUuidResolution, 3400, {
     /** `resignature` */ Resignature = "resignature", /** `forceMount` */ ForceMount = "forceMount",
 });
 
 enumeration!(
     /// `HostVirtualNicManagerNicType` (`vim.host.VirtualNicManager.NicType`), since vSphere API 4.0.
-    HostVirtualNicManagerNicType, 3387, {
+    HostVirtualNicManagerNicType, 3401, {
     /** `vmotion` */ Vmotion = "vmotion",
     /** `faultToleranceLogging` */ FaultToleranceLogging = "faultToleranceLogging",
     /** `vSphereReplication` */ VsphereReplication = "vSphereReplication",
@@ -1578,72 +1578,89 @@ enumeration!(
 
 enumeration!(
     /// `HostVmciAccessManagerMode` (`vim.host.VmciAccessManager.Mode`), since vSphere API 5.0.
-    HostVmciAccessManagerMode, 3388, {
+    HostVmciAccessManagerMode, 3402, {
     /** `grant` */ Grant = "grant", /** `replace` */ Replace = "replace", /** `revoke` */ Revoke = "revoke",
 });
 
 enumeration!(
     /// `HostVmfsVolumeUnmapBandwidthPolicy` (`vim.host.VmfsVolume.UnmapBandwidthPolicy`), since vSphere API 6.7.
-    HostVmfsVolumeUnmapBandwidthPolicy, 3389, {
+    HostVmfsVolumeUnmapBandwidthPolicy, 3403, {
     /** `fixed` */ Fixed = "fixed", /** `dynamic` */ Dynamic = "dynamic",
 });
 
 enumeration!(
     /// `HostVmfsVolumeUnmapPriority` (`vim.host.VmfsVolume.UnmapPriority`), since vSphere API 6.5.
-    HostVmfsVolumeUnmapPriority, 3390, { /** `none` */ None = "none", /** `low` */ Low = "low" });
+    HostVmfsVolumeUnmapPriority, 3404, { /** `none` */ None = "none", /** `low` */ Low = "low" });
 
 enumeration!(
     /// `HttpNfcLeaseManifestEntryChecksumType` (`vim.HttpNfcLease.ManifestEntry.ChecksumType`), since vSphere API 6.7.
-    HttpNfcLeaseManifestEntryChecksumType, 3391, { /** `sha1` */ Sha1 = "sha1", /** `sha256` */ Sha256 = "sha256" });
+    HttpNfcLeaseManifestEntryChecksumType, 3405, { /** `sha1` */ Sha1 = "sha1", /** `sha256` */ Sha256 = "sha256" });
 
 enumeration!(
     /// `HttpNfcLeaseMode` (`vim.HttpNfcLease.Mode`), since vSphere API 6.7.
-    HttpNfcLeaseMode, 3392, { /** `pushOrGet` */ PushOrGet = "pushOrGet", /** `pull` */ Pull = "pull" });
+    HttpNfcLeaseMode, 3406, { /** `pushOrGet` */ PushOrGet = "pushOrGet", /** `pull` */ Pull = "pull" });
 
 enumeration!(
     /// `HttpNfcLeaseState` (`vim.HttpNfcLease.State`), since vSphere API 4.0.
-    HttpNfcLeaseState, 3393, {
+    HttpNfcLeaseState, 3407, {
     /** `initializing` */ Initializing = "initializing", /** `ready` */ Ready = "ready", /** `done` */ Done = "done",
     /** `error` */ Error = "error",
 });
 
 enumeration!(
     /// `IncompatibleHostForVmReplicationIncompatibleReason` (`vim.fault.IncompatibleHostForVmReplication.IncompatibleReason`), since vSphere API 6.0.
-    IncompatibleHostForVmReplicationIncompatibleReason, 3394, {
+    IncompatibleHostForVmReplicationIncompatibleReason, 3408, {
     /** `rpo` */ Rpo = "rpo", /** `netCompression` */ NetCompression = "netCompression",
 });
 
 enumeration!(
+    /// `InsufficientResourcesQuotaFailureNotificationMode` (`vim.fault.InsufficientResourcesQuota.FailureNotificationMode`), since vSphere API 9.1.0.0. A preview, known from govmomi.
+    InsufficientResourcesQuotaFailureNotificationMode, 3409, {
+    /** `failureModeTransient` */ FailureModeTransient = "failureModeTransient",
+    /** `failureModePermanent` */ FailureModePermanent = "failureModePermanent",
+});
+
+enumeration!(
+    /// `InsufficientResourcesQuotaResourceQuotaType` (`vim.fault.InsufficientResourcesQuota.ResourceQuotaType`), since vSphere API 9.1.0.0. A preview, known from govmomi.
+    InsufficientResourcesQuotaResourceQuotaType, 3410, {
+    /** `reservation` */ Reservation = "reservation", /** `configuredSize` */ ConfiguredSize = "configuredSize",
+});
+
+enumeration!(
+    /// `InsufficientResourcesQuotaResourceType` (`vim.fault.InsufficientResourcesQuota.ResourceType`), since vSphere API 9.1.0.0. A preview, known from govmomi.
+    InsufficientResourcesQuotaResourceType, 3411, { /** `cpu` */ Cpu = "cpu", /** `memory` */ Memory = "memory" });
+
+enumeration!(
     /// `InternetScsiSnsDiscoveryMethod` (`vim.host.InternetScsiHba.DiscoveryProperties.ISnsDiscoveryMethod`), since vSphere API 2.0.
-    InternetScsiSnsDiscoveryMethod, 3395, {
+    InternetScsiSnsDiscoveryMethod, 3412, {
     /** `isnsStatic` */ IsnsStatic = "isnsStatic", /** `isnsDhcp` */ IsnsDhcp = "isnsDhcp",
     /** `isnsSlp` */ IsnsSlp = "isnsSlp",
 });
 
 enumeration!(
     /// `InvalidDasConfigArgumentEntryForInvalidArgument` (`vim.fault.InvalidDasConfigArgument.EntryForInvalidArgument`), since vSphere API 5.1.
-    InvalidDasConfigArgumentEntryForInvalidArgument, 3396, {
+    InvalidDasConfigArgumentEntryForInvalidArgument, 3413, {
     /** `admissionControl` */ AdmissionControl = "admissionControl",
     /** `userHeartbeatDs` */ UserHeartbeatDs = "userHeartbeatDs", /** `vmConfig` */ VmConfig = "vmConfig",
 });
 
 enumeration!(
     /// `InvalidProfileReferenceHostReason` (`vim.fault.InvalidProfileReferenceHost.Reason`), since vSphere API 5.0.
-    InvalidProfileReferenceHostReason, 3397, {
+    InvalidProfileReferenceHostReason, 3414, {
     /** `incompatibleVersion` */ IncompatibleVersion = "incompatibleVersion",
     /** `missingReferenceHost` */ MissingReferenceHost = "missingReferenceHost",
 });
 
 enumeration!(
     /// `IoFilterOperation` (`vim.IoFilterManager.OperationType`), since vSphere API 6.0.
-    IoFilterOperation, 3398, {
+    IoFilterOperation, 3415, {
     /** `install` */ Install = "install", /** `uninstall` */ Uninstall = "uninstall",
     /** `upgrade` */ Upgrade = "upgrade",
 });
 
 enumeration!(
     /// `IoFilterType` (`vim.IoFilterManager.IoFilterType`), since vSphere API 6.5.
-    IoFilterType, 3399, {
+    IoFilterType, 3416, {
     /** `cache` */ Cache = "cache", /** `replication` */ Replication = "replication",
     /** `encryption` */ Encryption = "encryption", /** `compression` */ Compression = "compression",
     /** `inspection` */ Inspection = "inspection",
@@ -1653,20 +1670,20 @@ enumeration!(
 
 enumeration!(
     /// `IscsiPortInfoPathStatus` (`vim.host.IscsiManager.IscsiPortInfo.PathStatus`), since vSphere API 5.0.
-    IscsiPortInfoPathStatus, 3400, {
+    IscsiPortInfoPathStatus, 3417, {
     /** `notUsed` */ NotUsed = "notUsed", /** `active` */ Active = "active", /** `standBy` */ StandBy = "standBy",
     /** `lastActive` */ LastActive = "lastActive",
 });
 
 enumeration!(
     /// `KmipClusterInfoKeyType` (`vim.encryption.KmipClusterInfo.KeyType`), since vSphere API 9.0.0.0.
-    KmipClusterInfoKeyType, 3401, {
+    KmipClusterInfoKeyType, 3418, {
     /** `rawKey` */ RawKey = "rawKey", /** `wrappedKey` */ WrappedKey = "wrappedKey",
 });
 
 enumeration!(
     /// `KmipClusterInfoKmsManagementType` (`vim.encryption.KmipClusterInfo.KmsManagementType`), since vSphere API 7.0.0.0.
-    KmipClusterInfoKmsManagementType, 3402, {
+    KmipClusterInfoKmsManagementType, 3419, {
     /** `unknown` */ Unknown = "unknown", /** `vCenter` */ Vcenter = "vCenter",
     /** `trustAuthority` */ TrustAuthority = "trustAuthority",
     /** `nativeProvider` */ NativeProvider = "nativeProvider",
@@ -1674,14 +1691,14 @@ enumeration!(
 
 enumeration!(
     /// `LatencySensitivitySensitivityLevel` (`vim.LatencySensitivity.SensitivityLevel`), since vSphere API 5.1.
-    LatencySensitivitySensitivityLevel, 3403, {
+    LatencySensitivitySensitivityLevel, 3420, {
     /** `low` */ Low = "low", /** `normal` */ Normal = "normal", /** `medium` */ Medium = "medium",
     /** `high` */ High = "high", /** `custom` */ Custom = "custom",
 });
 
 enumeration!(
     /// `LicenseAssignmentFailedReason` (`vim.fault.LicenseAssignmentFailed.Reason`), since vSphere API 4.0.
-    LicenseAssignmentFailedReason, 3404, {
+    LicenseAssignmentFailedReason, 3421, {
     /** `keyEntityMismatch` */ KeyEntityMismatch = "keyEntityMismatch",
     /** `downgradeDisallowed` */ DowngradeDisallowed = "downgradeDisallowed",
     /** `inventoryNotManageableByVirtualCenter` */ InventoryNotManageableByVirtualCenter = "inventoryNotManageableByVirtualCenter",
@@ -1690,28 +1707,28 @@ enumeration!(
 
 enumeration!(
     /// `LicenseFeatureInfoSourceRestriction` (`vim.LicenseManager.FeatureInfo.SourceRestriction`), since vSphere API 2.5.
-    LicenseFeatureInfoSourceRestriction, 3405, {
+    LicenseFeatureInfoSourceRestriction, 3422, {
     /** `unrestricted` */ Unrestricted = "unrestricted", /** `served` */ Served = "served",
     /** `file` */ File = "file",
 });
 
 enumeration!(
     /// `LicenseFeatureInfoState` (`vim.LicenseManager.FeatureInfo.State`), since vSphere API 2.0.
-    LicenseFeatureInfoState, 3406, {
+    LicenseFeatureInfoState, 3423, {
     /** `enabled` */ Enabled = "enabled", /** `disabled` */ Disabled = "disabled",
     /** `optional` */ Optional = "optional",
 });
 
 enumeration!(
     /// `LicenseFeatureInfoUnit` (`vim.LicenseManager.FeatureInfo.CostUnit`), since vSphere API 2.0.
-    LicenseFeatureInfoUnit, 3407, {
+    LicenseFeatureInfoUnit, 3424, {
     /** `host` */ Host = "host", /** `cpuCore` */ CpuCore = "cpuCore", /** `cpuPackage` */ CpuPackage = "cpuPackage",
     /** `server` */ Server = "server", /** `vm` */ Vm = "vm",
 });
 
 enumeration!(
     /// `LicenseManagerLicenseKey` (`vim.LicenseManager.LicenseKey`), since vSphere API 2.0.
-    LicenseManagerLicenseKey, 3408, {
+    LicenseManagerLicenseKey, 3425, {
     /** `esxFull` */ EsxFull = "esxFull", /** `esxVmtn` */ EsxVmtn = "esxVmtn",
     /** `esxExpress` */ EsxExpress = "esxExpress", /** `san` */ San = "san", /** `iscsi` */ Iscsi = "iscsi",
     /** `nas` */ Nas = "nas", /** `vsmp` */ Vsmp = "vsmp", /** `backup` */ Backup = "backup", /** `vc` */ Vc = "vc",
@@ -1723,64 +1740,64 @@ enumeration!(
 
 enumeration!(
     /// `LicenseManagerState` (`vim.LicenseManager.LicenseState`), since vSphere API 2.5.
-    LicenseManagerState, 3409, {
+    LicenseManagerState, 3426, {
     /** `initializing` */ Initializing = "initializing", /** `normal` */ Normal = "normal",
     /** `marginal` */ Marginal = "marginal", /** `fault` */ Fault = "fault",
 });
 
 enumeration!(
     /// `LicenseReservationInfoState` (`vim.LicenseManager.ReservationInfo.State`), since vSphere API 2.0.
-    LicenseReservationInfoState, 3410, {
+    LicenseReservationInfoState, 3427, {
     /** `notUsed` */ NotUsed = "notUsed", /** `noLicense` */ NoLicense = "noLicense",
     /** `unlicensedUse` */ UnlicensedUse = "unlicensedUse", /** `licensed` */ Licensed = "licensed",
 });
 
 enumeration!(
     /// `LinkDiscoveryProtocolConfigOperationType` (`vim.host.LinkDiscoveryProtocolConfig.OperationType`), since vSphere API 4.0.
-    LinkDiscoveryProtocolConfigOperationType, 3411, {
+    LinkDiscoveryProtocolConfigOperationType, 3428, {
     /** `none` */ None = "none", /** `listen` */ Listen = "listen", /** `advertise` */ Advertise = "advertise",
     /** `both` */ Both = "both",
 });
 
 enumeration!(
     /// `LinkDiscoveryProtocolConfigProtocolType` (`vim.host.LinkDiscoveryProtocolConfig.ProtocolType`), since vSphere API 4.0.
-    LinkDiscoveryProtocolConfigProtocolType, 3412, { /** `cdp` */ Cdp = "cdp", /** `lldp` */ Lldp = "lldp" });
+    LinkDiscoveryProtocolConfigProtocolType, 3429, { /** `cdp` */ Cdp = "cdp", /** `lldp` */ Lldp = "lldp" });
 
 enumeration!(
     /// `ManagedEntityStatus` (`vim.ManagedEntity.Status`), since vSphere API 2.0.
-    ManagedEntityStatus, 3413, {
+    ManagedEntityStatus, 3430, {
     /** `gray` */ Gray = "gray", /** `green` */ Green = "green", /** `yellow` */ Yellow = "yellow",
     /** `red` */ Red = "red",
 });
 
 enumeration!(
     /// `MetricAlarmOperator` (`vim.alarm.MetricAlarmExpression.MetricOperator`), since vSphere API 2.0.
-    MetricAlarmOperator, 3414, { /** `isAbove` */ IsAbove = "isAbove", /** `isBelow` */ IsBelow = "isBelow" });
+    MetricAlarmOperator, 3431, { /** `isAbove` */ IsAbove = "isAbove", /** `isBelow` */ IsBelow = "isBelow" });
 
 enumeration!(
     /// `MultipathState` (`vim.host.MultipathInfo.PathState`), since vSphere API 2.0.
-    MultipathState, 3415, {
+    MultipathState, 3432, {
     /** `standby` */ Standby = "standby", /** `active` */ Active = "active", /** `disabled` */ Disabled = "disabled",
     /** `dead` */ Dead = "dead", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `NetBIOSConfigInfoMode` (`vim.net.NetBIOSConfigInfo.Mode`), since vSphere API 4.1.
-    NetBIOSConfigInfoMode, 3416, {
+    NetBIOSConfigInfoMode, 3433, {
     /** `unknown` */ Unknown = "unknown", /** `enabled` */ Enabled = "enabled",
     /** `disabled` */ Disabled = "disabled", /** `enabledViaDHCP` */ EnabledViaDhcp = "enabledViaDHCP",
 });
 
 enumeration!(
     /// `NetIpConfigInfoIpAddressOrigin` (`vim.net.IpConfigInfo.IpAddressOrigin`), since vSphere API 4.1.
-    NetIpConfigInfoIpAddressOrigin, 3417, {
+    NetIpConfigInfoIpAddressOrigin, 3434, {
     /** `other` */ Other_ = "other", /** `manual` */ Manual = "manual", /** `dhcp` */ Dhcp = "dhcp",
     /** `linklayer` */ Linklayer = "linklayer", /** `random` */ Random = "random",
 });
 
 enumeration!(
     /// `NetIpConfigInfoIpAddressStatus` (`vim.net.IpConfigInfo.IpAddressStatus`), since vSphere API 4.1.
-    NetIpConfigInfoIpAddressStatus, 3418, {
+    NetIpConfigInfoIpAddressStatus, 3435, {
     /** `preferred` */ Preferred = "preferred", /** `deprecated` */ Deprecated = "deprecated",
     /** `invalid` */ Invalid = "invalid", /** `inaccessible` */ Inaccessible = "inaccessible",
     /** `unknown` */ Unknown = "unknown", /** `tentative` */ Tentative = "tentative",
@@ -1789,38 +1806,38 @@ enumeration!(
 
 enumeration!(
     /// `NetIpStackInfoEntryType` (`vim.net.IpStackInfo.EntryType`), since vSphere API 4.1.
-    NetIpStackInfoEntryType, 3419, {
+    NetIpStackInfoEntryType, 3436, {
     /** `other` */ Other_ = "other", /** `invalid` */ Invalid = "invalid", /** `dynamic` */ Dynamic = "dynamic",
     /** `manual` */ Manual = "manual",
 });
 
 enumeration!(
     /// `NetIpStackInfoPreference` (`vim.net.IpStackInfo.Preference`), since vSphere API 4.1.
-    NetIpStackInfoPreference, 3420, {
+    NetIpStackInfoPreference, 3437, {
     /** `reserved` */ Reserved = "reserved", /** `low` */ Low = "low", /** `medium` */ Medium = "medium",
     /** `high` */ High = "high",
 });
 
 enumeration!(
     /// `NotSupportedDeviceForFTDeviceType` (`vim.fault.NotSupportedDeviceForFT.DeviceType`), since vSphere API 4.1.
-    NotSupportedDeviceForFTDeviceType, 3421, {
+    NotSupportedDeviceForFTDeviceType, 3438, {
     /** `virtualVmxnet3` */ VirtualVmxnet3 = "virtualVmxnet3",
     /** `paraVirtualSCSIController` */ ParaVirtualScsiController = "paraVirtualSCSIController",
 });
 
 enumeration!(
     /// `NumVirtualCpusIncompatibleReason` (`vim.fault.NumVirtualCpusIncompatible.Reason`), since vSphere API 4.0.
-    NumVirtualCpusIncompatibleReason, 3422, {
+    NumVirtualCpusIncompatibleReason, 3439, {
     /** `recordReplay` */ RecordReplay = "recordReplay", /** `faultTolerance` */ FaultTolerance = "faultTolerance",
 });
 
 enumeration!(
     /// `NvdimmInterleaveSetState` (`vim.host.NvdimmSystem.InterleaveSetInfo.InterleaveSetState`), since vSphere API 6.7.
-    NvdimmInterleaveSetState, 3423, { /** `invalid` */ Invalid = "invalid", /** `active` */ Active = "active" });
+    NvdimmInterleaveSetState, 3440, { /** `invalid` */ Invalid = "invalid", /** `active` */ Active = "active" });
 
 enumeration!(
     /// `NvdimmNamespaceDetailsHealthStatus` (`vim.host.NvdimmSystem.NamespaceDetails.NamespaceHealthStatus`), since vSphere API 6.7.1.
-    NvdimmNamespaceDetailsHealthStatus, 3424, {
+    NvdimmNamespaceDetailsHealthStatus, 3441, {
     /** `normal` */ Normal = "normal", /** `missing` */ Missing = "missing",
     /** `labelMissing` */ LabelMissing = "labelMissing",
     /** `interleaveBroken` */ InterleaveBroken = "interleaveBroken",
@@ -1829,13 +1846,13 @@ enumeration!(
 
 enumeration!(
     /// `NvdimmNamespaceDetailsState` (`vim.host.NvdimmSystem.NamespaceDetails.NamespaceState`), since vSphere API 6.7.1.
-    NvdimmNamespaceDetailsState, 3425, {
+    NvdimmNamespaceDetailsState, 3442, {
     /** `invalid` */ Invalid = "invalid", /** `notInUse` */ NotInUse = "notInUse", /** `inUse` */ InUse = "inUse",
 });
 
 enumeration!(
     /// `NvdimmNamespaceHealthStatus` (`vim.host.NvdimmSystem.NamespaceInfo.NamespaceHealthStatus`), since vSphere API 6.7.
-    NvdimmNamespaceHealthStatus, 3426, {
+    NvdimmNamespaceHealthStatus, 3443, {
     /** `normal` */ Normal = "normal", /** `missing` */ Missing = "missing",
     /** `labelMissing` */ LabelMissing = "labelMissing",
     /** `interleaveBroken` */ InterleaveBroken = "interleaveBroken",
@@ -1845,24 +1862,24 @@ enumeration!(
 
 enumeration!(
     /// `NvdimmNamespaceState` (`vim.host.NvdimmSystem.NamespaceInfo.NamespaceState`), since vSphere API 6.7.
-    NvdimmNamespaceState, 3427, {
+    NvdimmNamespaceState, 3444, {
     /** `invalid` */ Invalid = "invalid", /** `notInUse` */ NotInUse = "notInUse", /** `inUse` */ InUse = "inUse",
 });
 
 enumeration!(
     /// `NvdimmNamespaceType` (`vim.host.NvdimmSystem.NamespaceType`), since vSphere API 6.7.
-    NvdimmNamespaceType, 3428, {
+    NvdimmNamespaceType, 3445, {
     /** `blockNamespace` */ BlockNamespace = "blockNamespace",
     /** `persistentNamespace` */ PersistentNamespace = "persistentNamespace",
 });
 
 enumeration!(
     /// `NvdimmNvdimmHealthInfoState` (`vim.host.NvdimmSystem.HealthInfo.StateFlag`), since vSphere API 6.7.
-    NvdimmNvdimmHealthInfoState, 3429, { /** `normal` */ Normal = "normal", /** `error` */ Error = "error" });
+    NvdimmNvdimmHealthInfoState, 3446, { /** `normal` */ Normal = "normal", /** `error` */ Error = "error" });
 
 enumeration!(
     /// `NvdimmRangeType` (`vim.host.NvdimmSystem.RangeType`), since vSphere API 6.7.
-    NvdimmRangeType, 3430, {
+    NvdimmRangeType, 3447, {
     /** `volatileRange` */ VolatileRange = "volatileRange",
     /** `persistentRange` */ PersistentRange = "persistentRange", /** `controlRange` */ ControlRange = "controlRange",
     /** `blockRange` */ BlockRange = "blockRange",
@@ -1874,20 +1891,20 @@ enumeration!(
 
 enumeration!(
     /// `ObjectUpdateKind` (`vmodl.query.PropertyCollector.ObjectUpdate.Kind`).
-    ObjectUpdateKind, 3431, {
+    ObjectUpdateKind, 3448, {
     /** `modify` */ Modify = "modify", /** `enter` */ Enter = "enter", /** `leave` */ Leave = "leave",
 });
 
 enumeration!(
     /// `OvfConsumerOstNodeType` (`vim.OvfConsumer.OstNodeType`), since vSphere API 5.0.
-    OvfConsumerOstNodeType, 3432, {
+    OvfConsumerOstNodeType, 3449, {
     /** `envelope` */ Envelope = "envelope", /** `virtualSystem` */ VirtualSystem = "virtualSystem",
     /** `virtualSystemCollection` */ VirtualSystemCollection = "virtualSystemCollection",
 });
 
 enumeration!(
     /// `OvfCreateImportSpecParamsDiskProvisioningType` (`vim.OvfManager.CreateImportSpecParams.DiskProvisioningType`), since vSphere API 4.1.
-    OvfCreateImportSpecParamsDiskProvisioningType, 3433, {
+    OvfCreateImportSpecParamsDiskProvisioningType, 3450, {
     /** `monolithicSparse` */ MonolithicSparse = "monolithicSparse",
     /** `monolithicFlat` */ MonolithicFlat = "monolithicFlat",
     /** `twoGbMaxExtentSparse` */ TwoGbMaxExtentSparse = "twoGbMaxExtentSparse",
@@ -1899,24 +1916,24 @@ enumeration!(
 
 enumeration!(
     /// `PerfFormat` (`vim.PerformanceManager.Format`), since vSphere API 2.0.
-    PerfFormat, 3434, { /** `normal` */ Normal = "normal", /** `csv` */ Csv = "csv" });
+    PerfFormat, 3451, { /** `normal` */ Normal = "normal", /** `csv` */ Csv = "csv" });
 
 enumeration!(
     /// `PerfStatsType` (`vim.PerformanceManager.CounterInfo.StatsType`), since vSphere API 2.0.
-    PerfStatsType, 3435, {
+    PerfStatsType, 3452, {
     /** `absolute` */ Absolute = "absolute", /** `delta` */ Delta = "delta", /** `rate` */ Rate = "rate",
 });
 
 enumeration!(
     /// `PerfSummaryType` (`vim.PerformanceManager.CounterInfo.RollupType`), since vSphere API 2.0.
-    PerfSummaryType, 3436, {
+    PerfSummaryType, 3453, {
     /** `average` */ Average = "average", /** `maximum` */ Maximum = "maximum", /** `minimum` */ Minimum = "minimum",
     /** `latest` */ Latest = "latest", /** `summation` */ Summation = "summation", /** `none` */ None = "none",
 });
 
 enumeration!(
     /// `PerformanceManagerUnit` (`vim.PerformanceManager.CounterInfo.Unit`), since vSphere API 2.0.
-    PerformanceManagerUnit, 3437, {
+    PerformanceManagerUnit, 3454, {
     /** `percent` */ Percent = "percent", /** `kiloBytes` */ KiloBytes = "kiloBytes",
     /** `megaBytes` */ MegaBytes = "megaBytes", /** `gigaBytes` */ GigaBytes = "gigaBytes",
     /** `megaHertz` */ MegaHertz = "megaHertz", /** `number` */ Number = "number",
@@ -1929,32 +1946,32 @@ enumeration!(
 
 enumeration!(
     /// `PhysicalNicResourcePoolSchedulerDisallowedReason` (`vim.host.PhysicalNic.ResourcePoolSchedulerDisallowedReason`), since vSphere API 4.1.
-    PhysicalNicResourcePoolSchedulerDisallowedReason, 3438, {
+    PhysicalNicResourcePoolSchedulerDisallowedReason, 3455, {
     /** `userOptOut` */ UserOptOut = "userOptOut",
     /** `hardwareUnsupported` */ HardwareUnsupported = "hardwareUnsupported",
 });
 
 enumeration!(
     /// `PhysicalNicVmDirectPathGen2SupportedMode` (`vim.host.PhysicalNic.VmDirectPathGen2SupportedMode`), since vSphere API 4.1.
-    PhysicalNicVmDirectPathGen2SupportedMode, 3439, { /** `upt` */ Upt = "upt" });
+    PhysicalNicVmDirectPathGen2SupportedMode, 3456, { /** `upt` */ Upt = "upt" });
 
 enumeration!(
     /// `PlaceVmsXClusterSpecPlacementType` (`vim.PlaceVmsXClusterSpec.PlacementType`), since vSphere API 9.0.0.0.
-    PlaceVmsXClusterSpecPlacementType, 3440, {
+    PlaceVmsXClusterSpecPlacementType, 3457, {
     /** `createAndPowerOn` */ CreateAndPowerOn = "createAndPowerOn", /** `reconfigure` */ Reconfigure = "reconfigure",
     /** `relocate` */ Relocate = "relocate",
 });
 
 enumeration!(
     /// `PlacementAffinityRuleRuleScope` (`vim.storageDrs.PlacementAffinityRule.RuleScope`), since vSphere API 6.0.
-    PlacementAffinityRuleRuleScope, 3441, {
+    PlacementAffinityRuleRuleScope, 3458, {
     /** `cluster` */ Cluster = "cluster", /** `host` */ Host = "host", /** `storagePod` */ StoragePod = "storagePod",
     /** `datastore` */ Datastore = "datastore",
 });
 
 enumeration!(
     /// `PlacementAffinityRuleRuleType` (`vim.storageDrs.PlacementAffinityRule.RuleType`), since vSphere API 6.0.
-    PlacementAffinityRuleRuleType, 3442, {
+    PlacementAffinityRuleRuleType, 3459, {
     /** `affinity` */ Affinity = "affinity", /** `antiAffinity` */ AntiAffinity = "antiAffinity",
     /** `softAffinity` */ SoftAffinity = "softAffinity",
     /** `softAntiAffinity` */ SoftAntiAffinity = "softAntiAffinity",
@@ -1962,14 +1979,14 @@ enumeration!(
 
 enumeration!(
     /// `PlacementSpecPlacementType` (`vim.cluster.PlacementSpec.PlacementType`), since vSphere API 6.0.
-    PlacementSpecPlacementType, 3443, {
+    PlacementSpecPlacementType, 3460, {
     /** `create` */ Create = "create", /** `reconfigure` */ Reconfigure = "reconfigure",
     /** `relocate` */ Relocate = "relocate", /** `clone` */ Clone = "clone",
 });
 
 enumeration!(
     /// `PortGroupConnecteeType` (`vim.host.PortGroup.PortConnecteeType`), since vSphere API 2.0.
-    PortGroupConnecteeType, 3444, {
+    PortGroupConnecteeType, 3461, {
     /** `virtualMachine` */ VirtualMachine = "virtualMachine",
     /** `systemManagement` */ SystemManagement = "systemManagement", /** `host` */ Host = "host",
     /** `unknown` */ Unknown = "unknown",
@@ -1977,13 +1994,13 @@ enumeration!(
 
 enumeration!(
     /// `ProfileExecuteResultStatus` (`vim.profile.host.ExecuteResult.Status`), since vSphere API 4.0.
-    ProfileExecuteResultStatus, 3445, {
+    ProfileExecuteResultStatus, 3462, {
     /** `success` */ Success = "success", /** `needInput` */ NeedInput = "needInput", /** `error` */ Error = "error",
 });
 
 enumeration!(
     /// `ProfileNumericComparator` (`vim.profile.NumericComparator`), since vSphere API 4.0.
-    ProfileNumericComparator, 3446, {
+    ProfileNumericComparator, 3463, {
     /** `lessThan` */ LessThan = "lessThan", /** `lessThanEqual` */ LessThanEqual = "lessThanEqual",
     /** `equal` */ Equal = "equal", /** `notEqual` */ NotEqual = "notEqual",
     /** `greaterThanEqual` */ GreaterThanEqual = "greaterThanEqual", /** `greaterThan` */ GreaterThan = "greaterThan",
@@ -1991,7 +2008,7 @@ enumeration!(
 
 enumeration!(
     /// `ProfileParameterMetadataRelationType` (`vim.profile.ParameterMetadata.RelationType`), since vSphere API 6.7.
-    ProfileParameterMetadataRelationType, 3447, {
+    ProfileParameterMetadataRelationType, 3464, {
     /** `dynamic_relation` */ DynamicRelation = "dynamic_relation",
     /** `extensible_relation` */ ExtensibleRelation = "extensible_relation",
     /** `localizable_relation` */ LocalizableRelation = "localizable_relation",
@@ -2001,14 +2018,14 @@ enumeration!(
 
 enumeration!(
     /// `PropertyChangeOp` (`vmodl.query.PropertyCollector.Change.Op`).
-    PropertyChangeOp, 3448, {
+    PropertyChangeOp, 3465, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `assign` */ Assign = "assign",
     /** `indirectRemove` */ IndirectRemove = "indirectRemove",
 });
 
 enumeration!(
     /// `QuarantineModeFaultFaultType` (`vim.fault.QuarantineModeFault.FaultType`), since vSphere API 6.5.
-    QuarantineModeFaultFaultType, 3449, {
+    QuarantineModeFaultFaultType, 3466, {
     /** `NoCompatibleNonQuarantinedHost` */ NoCompatibleNonQuarantinedHost = "NoCompatibleNonQuarantinedHost",
     /** `CorrectionDisallowed` */ CorrectionDisallowed = "CorrectionDisallowed",
     /** `CorrectionImpact` */ CorrectionImpact = "CorrectionImpact",
@@ -2016,14 +2033,14 @@ enumeration!(
 
 enumeration!(
     /// `QuiesceMode` (`vim.HbrManager.VmReplicationCapability.QuiesceMode`), since vSphere API 6.0.
-    QuiesceMode, 3450, {
+    QuiesceMode, 3467, {
     /** `application` */ Application = "application", /** `filesystem` */ Filesystem = "filesystem",
     /** `none` */ None = "none",
 });
 
 enumeration!(
     /// `RecommendationReasonCode` (`vim.cluster.Recommendation.ReasonCode`), since vSphere API 2.5.
-    RecommendationReasonCode, 3451, {
+    RecommendationReasonCode, 3468, {
     /** `fairnessCpuAvg` */ FairnessCpuAvg = "fairnessCpuAvg",
     /** `fairnessMemAvg` */ FairnessMemAvg = "fairnessMemAvg", /** `jointAffin` */ JointAffin = "jointAffin",
     /** `antiAffin` */ AntiAffin = "antiAffin", /** `hostMaint` */ HostMaint = "hostMaint",
@@ -2062,11 +2079,11 @@ enumeration!(
 
 enumeration!(
     /// `RecommendationType` (`vim.cluster.Recommendation.RecommendationType`), since vSphere API 2.5.
-    RecommendationType, 3452, { /** `V1` */ V1 = "V1" });
+    RecommendationType, 3469, { /** `V1` */ V1 = "V1" });
 
 enumeration!(
     /// `ReplicationDiskConfigFaultReasonForFault` (`vim.fault.ReplicationDiskConfigFault.ReasonForFault`), since vSphere API 5.0.
-    ReplicationDiskConfigFaultReasonForFault, 3453, {
+    ReplicationDiskConfigFaultReasonForFault, 3470, {
     /** `diskNotFound` */ DiskNotFound = "diskNotFound",
     /** `diskTypeNotSupported` */ DiskTypeNotSupported = "diskTypeNotSupported",
     /** `invalidDiskKey` */ InvalidDiskKey = "invalidDiskKey",
@@ -2078,7 +2095,7 @@ enumeration!(
 
 enumeration!(
     /// `ReplicationVmConfigFaultReasonForFault` (`vim.fault.ReplicationVmConfigFault.ReasonForFault`), since vSphere API 5.0.
-    ReplicationVmConfigFaultReasonForFault, 3454, {
+    ReplicationVmConfigFaultReasonForFault, 3471, {
     /** `incompatibleHwVersion` */ IncompatibleHwVersion = "incompatibleHwVersion",
     /** `invalidVmReplicationId` */ InvalidVmReplicationId = "invalidVmReplicationId",
     /** `invalidGenerationNumber` */ InvalidGenerationNumber = "invalidGenerationNumber",
@@ -2100,7 +2117,7 @@ enumeration!(
 
 enumeration!(
     /// `ReplicationVmFaultReasonForFault` (`vim.fault.ReplicationVmFault.ReasonForFault`), since vSphere API 5.0.
-    ReplicationVmFaultReasonForFault, 3455, {
+    ReplicationVmFaultReasonForFault, 3472, {
     /** `notConfigured` */ NotConfigured = "notConfigured", /** `poweredOff` */ PoweredOff = "poweredOff",
     /** `suspended` */ Suspended = "suspended", /** `poweredOn` */ PoweredOn = "poweredOn",
     /** `offlineReplicating` */ OfflineReplicating = "offlineReplicating",
@@ -2111,41 +2128,41 @@ enumeration!(
 
 enumeration!(
     /// `ReplicationVmInProgressFaultActivity` (`vim.fault.ReplicationVmInProgressFault.Activity`), since vSphere API 6.0.
-    ReplicationVmInProgressFaultActivity, 3456, {
+    ReplicationVmInProgressFaultActivity, 3473, {
     /** `fullSync` */ FullSync = "fullSync", /** `delta` */ Delta = "delta",
 });
 
 enumeration!(
     /// `ReplicationVmState` (`vim.HbrManager.ReplicationVmInfo.State`), since vSphere API 5.0.
-    ReplicationVmState, 3457, {
+    ReplicationVmState, 3474, {
     /** `none` */ None = "none", /** `paused` */ Paused = "paused", /** `syncing` */ Syncing = "syncing",
     /** `idle` */ Idle = "idle", /** `active` */ Active = "active", /** `error` */ Error = "error",
 });
 
 enumeration!(
     /// `ResourceConfigSpecScaleSharesBehavior` (`vim.ResourceConfigSpec.ScaleSharesBehavior`), since vSphere API 7.0.0.0.
-    ResourceConfigSpecScaleSharesBehavior, 3458, {
+    ResourceConfigSpecScaleSharesBehavior, 3475, {
     /** `disabled` */ Disabled = "disabled",
     /** `scaleCpuAndMemoryShares` */ ScaleCpuAndMemoryShares = "scaleCpuAndMemoryShares",
 });
 
 enumeration!(
     /// `ScheduledHardwareUpgradeInfoHardwareUpgradePolicy` (`vim.vm.ScheduledHardwareUpgradeInfo.HardwareUpgradePolicy`), since vSphere API 5.1.
-    ScheduledHardwareUpgradeInfoHardwareUpgradePolicy, 3459, {
+    ScheduledHardwareUpgradeInfoHardwareUpgradePolicy, 3476, {
     /** `never` */ Never = "never", /** `onSoftPowerOff` */ OnSoftPowerOff = "onSoftPowerOff",
     /** `always` */ Always = "always",
 });
 
 enumeration!(
     /// `ScheduledHardwareUpgradeInfoHardwareUpgradeStatus` (`vim.vm.ScheduledHardwareUpgradeInfo.HardwareUpgradeStatus`), since vSphere API 5.1.
-    ScheduledHardwareUpgradeInfoHardwareUpgradeStatus, 3460, {
+    ScheduledHardwareUpgradeInfoHardwareUpgradeStatus, 3477, {
     /** `none` */ None = "none", /** `pending` */ Pending = "pending", /** `success` */ Success = "success",
     /** `failed` */ Failed = "failed",
 });
 
 enumeration!(
     /// `ScsiDiskType` (`vim.host.ScsiDisk.ScsiDiskType`), since vSphere API 6.5.
-    ScsiDiskType, 3461, {
+    ScsiDiskType, 3478, {
     /** `native512` */ Native512 = "native512", /** `emulated512` */ Emulated512 = "emulated512",
     /** `native4k` */ Native4k = "native4k", /** `SoftwareEmulated4k` */ SoftwareEmulated4k = "SoftwareEmulated4k",
     /** `unknown` */ Unknown = "unknown",
@@ -2153,14 +2170,14 @@ enumeration!(
 
 enumeration!(
     /// `ScsiLunDescriptorQuality` (`vim.host.ScsiLun.DescriptorQuality`), since vSphere API 4.0.
-    ScsiLunDescriptorQuality, 3462, {
+    ScsiLunDescriptorQuality, 3479, {
     /** `highQuality` */ HighQuality = "highQuality", /** `mediumQuality` */ MediumQuality = "mediumQuality",
     /** `lowQuality` */ LowQuality = "lowQuality", /** `unknownQuality` */ UnknownQuality = "unknownQuality",
 });
 
 enumeration!(
     /// `ScsiLunLunReservationStatus` (`vim.host.ScsiLun.LunReservationStatus`), since vSphere API 8.0.3.0.
-    ScsiLunLunReservationStatus, 3463, {
+    ScsiLunLunReservationStatus, 3480, {
     /** `LUN_RESERVED_UNKNOWN` */ LunReservedUnknown = "LUN_RESERVED_UNKNOWN",
     /** `LUN_RESERVED_YES` */ LunReservedYes = "LUN_RESERVED_YES",
     /** `LUN_RESERVED_NO` */ LunReservedNo = "LUN_RESERVED_NO",
@@ -2169,7 +2186,7 @@ enumeration!(
 
 enumeration!(
     /// `ScsiLunState` (`vim.host.ScsiLun.State`), since vSphere API 2.0.
-    ScsiLunState, 3464, {
+    ScsiLunState, 3481, {
     /** `unknownState` */ UnknownState = "unknownState", /** `ok` */ Ok = "ok", /** `error` */ Error = "error",
     /** `off` */ Off = "off", /** `quiesced` */ Quiesced = "quiesced", /** `degraded` */ Degraded = "degraded",
     /** `lostCommunication` */ LostCommunication = "lostCommunication", /** `timeout` */ Timeout = "timeout",
@@ -2177,7 +2194,7 @@ enumeration!(
 
 enumeration!(
     /// `ScsiLunType` (`vim.host.ScsiLun.ScsiLunType`), since vSphere API 2.0.
-    ScsiLunType, 3465, {
+    ScsiLunType, 3482, {
     /** `disk` */ Disk = "disk", /** `tape` */ Tape = "tape", /** `printer` */ Printer = "printer",
     /** `processor` */ Processor = "processor", /** `worm` */ Worm = "worm", /** `cdrom` */ Cdrom = "cdrom",
     /** `scanner` */ Scanner = "scanner", /** `opticalDevice` */ OpticalDevice = "opticalDevice",
@@ -2188,7 +2205,7 @@ enumeration!(
 
 enumeration!(
     /// `ScsiLunVStorageSupportStatus` (`vim.host.ScsiLun.VStorageSupportStatus`), since vSphere API 4.1.
-    ScsiLunVStorageSupportStatus, 3466, {
+    ScsiLunVStorageSupportStatus, 3483, {
     /** `vStorageSupported` */ VstorageSupported = "vStorageSupported",
     /** `vStorageUnsupported` */ VstorageUnsupported = "vStorageUnsupported",
     /** `vStorageUnknown` */ VstorageUnknown = "vStorageUnknown",
@@ -2196,13 +2213,13 @@ enumeration!(
 
 enumeration!(
     /// `SearchIndexPredicateArrayOperator` (`vim.SearchIndex.Predicate.ArrayOperator`), since vSphere API 2.0.
-    SearchIndexPredicateArrayOperator, 3467, {
+    SearchIndexPredicateArrayOperator, 3484, {
     /** `AllElements` */ AllElements = "AllElements", /** `AnyElement` */ AnyElement = "AnyElement",
 });
 
 enumeration!(
     /// `SearchIndexPredicateComparisonOperator` (`vim.SearchIndex.Predicate.ComparisonOperator`), since vSphere API 2.0.
-    SearchIndexPredicateComparisonOperator, 3468, {
+    SearchIndexPredicateComparisonOperator, 3485, {
     /** `Equal` */ Equal = "Equal", /** `NotEqual` */ NotEqual = "NotEqual", /** `Greater` */ Greater = "Greater",
     /** `GreaterOrEqual` */ GreaterOrEqual = "GreaterOrEqual", /** `Less` */ Less = "Less",
     /** `LessOrEqual` */ LessOrEqual = "LessOrEqual", /** `In` */ In = "In", /** `NotIn` */ NotIn = "NotIn",
@@ -2211,7 +2228,7 @@ enumeration!(
 
 enumeration!(
     /// `SearchIndexQuerySpecResourceType` (`vim.SearchIndex.QuerySpec.ResourceType`), since vSphere API 2.0.
-    SearchIndexQuerySpecResourceType, 3469, {
+    SearchIndexQuerySpecResourceType, 3486, {
     /** `ClusterComputeResource` */ ClusterComputeResource = "ClusterComputeResource",
     /** `ComputeResource` */ ComputeResource = "ComputeResource", /** `Datacenter` */ Datacenter = "Datacenter",
     /** `Datastore` */ Datastore = "Datastore",
@@ -2227,7 +2244,7 @@ enumeration!(
 
 enumeration!(
     /// `SessionManagerGenericServiceTicketTicketType` (`vim.SessionManager.GenericServiceTicket.TicketType`), since vSphere API 7.0.2.0.
-    SessionManagerGenericServiceTicketTicketType, 3470, {
+    SessionManagerGenericServiceTicketTicketType, 3487, {
     /** `HttpNfcServiceTicket` */ HttpNfcServiceTicket = "HttpNfcServiceTicket",
     /** `HostServiceTicket` */ HostServiceTicket = "HostServiceTicket",
     /** `VcServiceTicket` */ VcServiceTicket = "VcServiceTicket",
@@ -2235,7 +2252,7 @@ enumeration!(
 
 enumeration!(
     /// `SessionManagerHttpServiceRequestSpecMethod` (`vim.SessionManager.HttpServiceRequestSpec.Method`), since vSphere API 5.0.
-    SessionManagerHttpServiceRequestSpecMethod, 3471, {
+    SessionManagerHttpServiceRequestSpecMethod, 3488, {
     /** `httpOptions` */ HttpOptions = "httpOptions", /** `httpGet` */ HttpGet = "httpGet",
     /** `httpHead` */ HttpHead = "httpHead", /** `httpPost` */ HttpPost = "httpPost",
     /** `httpPut` */ HttpPut = "httpPut", /** `httpDelete` */ HttpDelete = "httpDelete",
@@ -2244,27 +2261,27 @@ enumeration!(
 
 enumeration!(
     /// `SharesLevel` (`vim.SharesInfo.Level`), since vSphere API 2.0.
-    SharesLevel, 3472, {
+    SharesLevel, 3489, {
     /** `low` */ Low = "low", /** `normal` */ Normal = "normal", /** `high` */ High = "high",
     /** `custom` */ Custom = "custom",
 });
 
 enumeration!(
     /// `SimpleCommandEncoding` (`vim.SimpleCommand.Encoding`), since vSphere API 2.5.
-    SimpleCommandEncoding, 3473, {
+    SimpleCommandEncoding, 3490, {
     /** `CSV` */ Csv = "CSV", /** `HEX` */ Hex = "HEX", /** `STRING` */ String = "STRING",
 });
 
 enumeration!(
     /// `SlpDiscoveryMethod` (`vim.host.InternetScsiHba.DiscoveryProperties.SlpDiscoveryMethod`), since vSphere API 2.0.
-    SlpDiscoveryMethod, 3474, {
+    SlpDiscoveryMethod, 3491, {
     /** `slpDhcp` */ SlpDhcp = "slpDhcp", /** `slpAutoUnicast` */ SlpAutoUnicast = "slpAutoUnicast",
     /** `slpAutoMulticast` */ SlpAutoMulticast = "slpAutoMulticast", /** `slpManual` */ SlpManual = "slpManual",
 });
 
 enumeration!(
     /// `SoftwarePackageConstraint` (`vim.host.SoftwarePackage.Constraint`), since vSphere API 6.5.
-    SoftwarePackageConstraint, 3475, {
+    SoftwarePackageConstraint, 3492, {
     /** `equals` */ Equals = "equals", /** `lessThan` */ LessThan = "lessThan",
     /** `lessThanEqual` */ LessThanEqual = "lessThanEqual",
     /** `greaterThanEqual` */ GreaterThanEqual = "greaterThanEqual", /** `greaterThan` */ GreaterThan = "greaterThan",
@@ -2272,90 +2289,90 @@ enumeration!(
 
 enumeration!(
     /// `SoftwarePackageVibType` (`vim.host.SoftwarePackage.VibType`), since vSphere API 6.5.
-    SoftwarePackageVibType, 3476, {
+    SoftwarePackageVibType, 3493, {
     /** `bootbank` */ Bootbank = "bootbank", /** `tools` */ Tools = "tools", /** `meta` */ Meta = "meta",
 });
 
 enumeration!(
     /// `StateAlarmOperator` (`vim.alarm.StateAlarmExpression.StateOperator`), since vSphere API 2.0.
-    StateAlarmOperator, 3477, { /** `isEqual` */ IsEqual = "isEqual", /** `isUnequal` */ IsUnequal = "isUnequal" });
+    StateAlarmOperator, 3494, { /** `isEqual` */ IsEqual = "isEqual", /** `isUnequal` */ IsUnequal = "isUnequal" });
 
 enumeration!(
     /// `StorageDrsPodConfigInfoBehavior` (`vim.storageDrs.PodConfigInfo.Behavior`), since vSphere API 5.0.
-    StorageDrsPodConfigInfoBehavior, 3478, {
+    StorageDrsPodConfigInfoBehavior, 3495, {
     /** `manual` */ Manual = "manual", /** `automated` */ Automated = "automated",
 });
 
 enumeration!(
     /// `StorageDrsSpaceLoadBalanceConfigSpaceThresholdMode` (`vim.storageDrs.SpaceLoadBalanceConfig.SpaceThresholdMode`), since vSphere API 6.0.
-    StorageDrsSpaceLoadBalanceConfigSpaceThresholdMode, 3479, {
+    StorageDrsSpaceLoadBalanceConfigSpaceThresholdMode, 3496, {
     /** `utilization` */ Utilization = "utilization", /** `freeSpace` */ FreeSpace = "freeSpace",
 });
 
 enumeration!(
     /// `StorageIORMThresholdMode` (`vim.StorageResourceManager.CongestionThresholdMode`), since vSphere API 5.1.
-    StorageIORMThresholdMode, 3480, { /** `automatic` */ Automatic = "automatic", /** `manual` */ Manual = "manual" });
+    StorageIORMThresholdMode, 3497, { /** `automatic` */ Automatic = "automatic", /** `manual` */ Manual = "manual" });
 
 enumeration!(
     /// `StoragePlacementSpecPlacementType` (`vim.storageDrs.StoragePlacementSpec.PlacementType`), since vSphere API 5.0.
-    StoragePlacementSpecPlacementType, 3481, {
+    StoragePlacementSpecPlacementType, 3498, {
     /** `create` */ Create = "create", /** `reconfigure` */ Reconfigure = "reconfigure",
     /** `relocate` */ Relocate = "relocate", /** `clone` */ Clone = "clone",
 });
 
 enumeration!(
     /// `TaskFilterSpecRecursionOption` (`vim.TaskFilterSpec.RecursionOption`), since vSphere API 2.0.
-    TaskFilterSpecRecursionOption, 3482, {
+    TaskFilterSpecRecursionOption, 3499, {
     /** `self` */ Self_ = "self", /** `children` */ Children = "children", /** `all` */ All = "all",
 });
 
 enumeration!(
     /// `TaskFilterSpecTimeOption` (`vim.TaskFilterSpec.TimeOption`), since vSphere API 2.0.
-    TaskFilterSpecTimeOption, 3483, {
+    TaskFilterSpecTimeOption, 3500, {
     /** `queuedTime` */ QueuedTime = "queuedTime", /** `startedTime` */ StartedTime = "startedTime",
     /** `completedTime` */ CompletedTime = "completedTime",
 });
 
 enumeration!(
     /// `TaskInfoState` (`vim.TaskInfo.State`), since vSphere API 2.0.
-    TaskInfoState, 3484, {
+    TaskInfoState, 3501, {
     /** `queued` */ Queued = "queued", /** `running` */ Running = "running", /** `success` */ Success = "success",
     /** `error` */ Error = "error",
 });
 
 enumeration!(
     /// `ThirdPartyLicenseAssignmentFailedReason` (`vim.fault.ThirdPartyLicenseAssignmentFailed.Reason`), since vSphere API 5.0.
-    ThirdPartyLicenseAssignmentFailedReason, 3485, {
+    ThirdPartyLicenseAssignmentFailedReason, 3502, {
     /** `licenseAssignmentFailed` */ LicenseAssignmentFailed = "licenseAssignmentFailed",
     /** `moduleNotInstalled` */ ModuleNotInstalled = "moduleNotInstalled",
 });
 
 enumeration!(
     /// `UpgradePolicy` (`vim.vm.ToolsConfigInfo.UpgradePolicy`), since vSphere API 2.5.
-    UpgradePolicy, 3486, {
+    UpgradePolicy, 3503, {
     /** `manual` */ Manual = "manual", /** `upgradeAtPowerCycle` */ UpgradeAtPowerCycle = "upgradeAtPowerCycle",
 });
 
 enumeration!(
     /// `VAppAutoStartAction` (`vim.vApp.EntityConfigInfo.Action`), since vSphere API 4.0.
-    VAppAutoStartAction, 3487, {
+    VAppAutoStartAction, 3504, {
     /** `none` */ None = "none", /** `powerOn` */ PowerOn = "powerOn", /** `powerOff` */ PowerOff = "powerOff",
     /** `guestShutdown` */ GuestShutdown = "guestShutdown", /** `suspend` */ Suspend = "suspend",
 });
 
 enumeration!(
     /// `VAppCloneSpecProvisioningType` (`vim.vApp.CloneSpec.ProvisioningType`), since vSphere API 4.1.
-    VAppCloneSpecProvisioningType, 3488, {
+    VAppCloneSpecProvisioningType, 3505, {
     /** `sameAsSource` */ SameAsSource = "sameAsSource", /** `thin` */ Thin = "thin", /** `thick` */ Thick = "thick",
 });
 
 enumeration!(
     /// `VAppIPAssignmentInfoAllocationSchemes` (`vim.vApp.IPAssignmentInfo.AllocationSchemes`), since vSphere API 4.0.
-    VAppIPAssignmentInfoAllocationSchemes, 3489, { /** `dhcp` */ Dhcp = "dhcp", /** `ovfenv` */ Ovfenv = "ovfenv" });
+    VAppIPAssignmentInfoAllocationSchemes, 3506, { /** `dhcp` */ Dhcp = "dhcp", /** `ovfenv` */ Ovfenv = "ovfenv" });
 
 enumeration!(
     /// `VAppIPAssignmentInfoIpAllocationPolicy` (`vim.vApp.IPAssignmentInfo.IpAllocationPolicy`), since vSphere API 4.0.
-    VAppIPAssignmentInfoIpAllocationPolicy, 3490, {
+    VAppIPAssignmentInfoIpAllocationPolicy, 3507, {
     /** `dhcpPolicy` */ DhcpPolicy = "dhcpPolicy", /** `transientPolicy` */ TransientPolicy = "transientPolicy",
     /** `fixedPolicy` */ FixedPolicy = "fixedPolicy",
     /** `fixedAllocatedPolicy` */ FixedAllocatedPolicy = "fixedAllocatedPolicy",
@@ -2363,11 +2380,11 @@ enumeration!(
 
 enumeration!(
     /// `VAppIPAssignmentInfoProtocols` (`vim.vApp.IPAssignmentInfo.Protocols`), since vSphere API 4.0.
-    VAppIPAssignmentInfoProtocols, 3491, { /** `IPv4` */ Ipv4 = "IPv4", /** `IPv6` */ Ipv6 = "IPv6" });
+    VAppIPAssignmentInfoProtocols, 3508, { /** `IPv4` */ Ipv4 = "IPv4", /** `IPv6` */ Ipv6 = "IPv6" });
 
 enumeration!(
     /// `VFlashModuleNotSupportedReason` (`vim.fault.VFlashModuleNotSupported.Reason`), since vSphere API 5.5.
-    VFlashModuleNotSupportedReason, 3492, {
+    VFlashModuleNotSupportedReason, 3509, {
     /** `CacheModeNotSupported` */ CacheModeNotSupported = "CacheModeNotSupported",
     /** `CacheConsistencyTypeNotSupported` */ CacheConsistencyTypeNotSupported = "CacheConsistencyTypeNotSupported",
     /** `CacheBlockSizeNotSupported` */ CacheBlockSizeNotSupported = "CacheBlockSizeNotSupported",
@@ -2377,11 +2394,11 @@ enumeration!(
 
 enumeration!(
     /// `VMotionCompatibilityType` (`vim.ServiceInstance.VMotionCompatibilityType`), since vSphere API 2.0.
-    VMotionCompatibilityType, 3493, { /** `cpu` */ Cpu = "cpu", /** `software` */ Software = "software" });
+    VMotionCompatibilityType, 3510, { /** `cpu` */ Cpu = "cpu", /** `software` */ Software = "software" });
 
 enumeration!(
     /// `VMwareDVSTeamingMatchStatus` (`vim.dvs.VmwareDistributedVirtualSwitch.TeamingMatchStatus`), since vSphere API 5.1.
-    VMwareDVSTeamingMatchStatus, 3494, {
+    VMwareDVSTeamingMatchStatus, 3511, {
     /** `iphashMatch` */ IphashMatch = "iphashMatch", /** `nonIphashMatch` */ NonIphashMatch = "nonIphashMatch",
     /** `iphashMismatch` */ IphashMismatch = "iphashMismatch",
     /** `nonIphashMismatch` */ NonIphashMismatch = "nonIphashMismatch",
@@ -2389,13 +2406,13 @@ enumeration!(
 
 enumeration!(
     /// `VMwareDVSVspanSessionEncapType` (`vim.dvs.VmwareDistributedVirtualSwitch.VspanSessionEncapType`), since vSphere API 6.5.
-    VMwareDVSVspanSessionEncapType, 3495, {
+    VMwareDVSVspanSessionEncapType, 3512, {
     /** `gre` */ Gre = "gre", /** `erspan2` */ Erspan2 = "erspan2", /** `erspan3` */ Erspan3 = "erspan3",
 });
 
 enumeration!(
     /// `VMwareDVSVspanSessionType` (`vim.dvs.VmwareDistributedVirtualSwitch.VspanSessionType`), since vSphere API 5.1.
-    VMwareDVSVspanSessionType, 3496, {
+    VMwareDVSVspanSessionType, 3513, {
     /** `mixedDestMirror` */ MixedDestMirror = "mixedDestMirror", /** `dvPortMirror` */ DvPortMirror = "dvPortMirror",
     /** `remoteMirrorSource` */ RemoteMirrorSource = "remoteMirrorSource",
     /** `remoteMirrorDest` */ RemoteMirrorDest = "remoteMirrorDest",
@@ -2404,13 +2421,13 @@ enumeration!(
 
 enumeration!(
     /// `VMwareDvsLacpApiVersion` (`vim.dvs.VmwareDistributedVirtualSwitch.LacpApiVersion`), since vSphere API 5.5.
-    VMwareDvsLacpApiVersion, 3497, {
+    VMwareDvsLacpApiVersion, 3514, {
     /** `singleLag` */ SingleLag = "singleLag", /** `multipleLag` */ MultipleLag = "multipleLag",
 });
 
 enumeration!(
     /// `VMwareDvsLacpLoadBalanceAlgorithm` (`vim.dvs.VmwareDistributedVirtualSwitch.LacpLoadBalanceAlgorithm`), since vSphere API 5.5.
-    VMwareDvsLacpLoadBalanceAlgorithm, 3498, {
+    VMwareDvsLacpLoadBalanceAlgorithm, 3515, {
     /** `srcMac` */ SrcMac = "srcMac", /** `destMac` */ DestMac = "destMac",
     /** `srcDestMac` */ SrcDestMac = "srcDestMac", /** `destIpVlan` */ DestIpVlan = "destIpVlan",
     /** `srcIpVlan` */ SrcIpVlan = "srcIpVlan", /** `srcDestIpVlan` */ SrcDestIpVlan = "srcDestIpVlan",
@@ -2428,25 +2445,25 @@ enumeration!(
 
 enumeration!(
     /// `VMwareDvsMulticastFilteringMode` (`vim.dvs.VmwareDistributedVirtualSwitch.MulticastFilteringMode`), since vSphere API 6.0.
-    VMwareDvsMulticastFilteringMode, 3499, {
+    VMwareDvsMulticastFilteringMode, 3516, {
     /** `legacyFiltering` */ LegacyFiltering = "legacyFiltering", /** `snooping` */ Snooping = "snooping",
 });
 
 enumeration!(
     /// `VMwareUplinkLacpMode` (`vim.dvs.VmwareDistributedVirtualSwitch.UplinkLacpMode`), since vSphere API 5.1.
-    VMwareUplinkLacpMode, 3500, { /** `active` */ Active = "active", /** `passive` */ Passive = "passive" });
+    VMwareUplinkLacpMode, 3517, { /** `active` */ Active = "active", /** `passive` */ Passive = "passive" });
 
 enumeration!(
     /// `VMwareUplinkLacpTimeoutMode` (`vim.dvs.VmwareDistributedVirtualSwitch.UplinkLacpTimeoutMode`), since vSphere API 7.0.2.0.
-    VMwareUplinkLacpTimeoutMode, 3501, { /** `fast` */ Fast = "fast", /** `slow` */ Slow = "slow" });
+    VMwareUplinkLacpTimeoutMode, 3518, { /** `fast` */ Fast = "fast", /** `slow` */ Slow = "slow" });
 
 enumeration!(
     /// `VStorageObjectConsumptionType` (`vim.vslm.VStorageObject.ConsumptionType`), since vSphere API 6.5.
-    VStorageObjectConsumptionType, 3502, { /** `disk` */ Disk = "disk" });
+    VStorageObjectConsumptionType, 3519, { /** `disk` */ Disk = "disk" });
 
 enumeration!(
     /// `ValidateMigrationTestType` (`vim.ServiceInstance.ValidateMigrationTestType`), since vSphere API 2.0.
-    ValidateMigrationTestType, 3503, {
+    ValidateMigrationTestType, 3520, {
     /** `sourceTests` */ SourceTests = "sourceTests",
     /** `compatibilityTests` */ CompatibilityTests = "compatibilityTests",
     /** `diskAccessibilityTests` */ DiskAccessibilityTests = "diskAccessibilityTests",
@@ -2455,38 +2472,38 @@ enumeration!(
 
 enumeration!(
     /// `VchaClusterMode` (`vim.vcha.FailoverClusterManager.VchaClusterMode`), since vSphere API 6.5.
-    VchaClusterMode, 3504, {
+    VchaClusterMode, 3521, {
     /** `enabled` */ Enabled = "enabled", /** `disabled` */ Disabled = "disabled",
     /** `maintenance` */ Maintenance = "maintenance",
 });
 
 enumeration!(
     /// `VchaClusterState` (`vim.vcha.FailoverClusterManager.VchaClusterState`), since vSphere API 6.5.
-    VchaClusterState, 3505, {
+    VchaClusterState, 3522, {
     /** `healthy` */ Healthy = "healthy", /** `degraded` */ Degraded = "degraded",
     /** `isolated` */ Isolated = "isolated",
 });
 
 enumeration!(
     /// `VchaNodeRole` (`vim.vcha.FailoverClusterManager.VchaNodeRole`), since vSphere API 6.5.
-    VchaNodeRole, 3506, {
+    VchaNodeRole, 3523, {
     /** `active` */ Active = "active", /** `passive` */ Passive = "passive", /** `witness` */ Witness = "witness",
 });
 
 enumeration!(
     /// `VchaNodeState` (`vim.vcha.FailoverClusterManager.VchaNodeState`), since vSphere API 6.5.
-    VchaNodeState, 3507, { /** `up` */ Up = "up", /** `down` */ Down = "down" });
+    VchaNodeState, 3524, { /** `up` */ Up = "up", /** `down` */ Down = "down" });
 
 enumeration!(
     /// `VchaState` (`vim.vcha.FailoverClusterConfigurator.VchaState`), since vSphere API 6.5.
-    VchaState, 3508, {
+    VchaState, 3525, {
     /** `configured` */ Configured = "configured", /** `notConfigured` */ NotConfigured = "notConfigured",
     /** `invalid` */ Invalid = "invalid", /** `prepared` */ Prepared = "prepared",
 });
 
 enumeration!(
     /// `VimClusterVSANStretchedClusterConfigIssueEnum` (`vim.cluster.VSANStretchedClusterConfigIssueInfo.VSANStretchedClusterConfigIssueEnum`), since vSphere API 6.0.
-    VimClusterVSANStretchedClusterConfigIssueEnum, 3509, {
+    VimClusterVSANStretchedClusterConfigIssueEnum, 3526, {
     /** `ClusterWithoutOneWitnessHost` */ ClusterWithoutOneWitnessHost = "ClusterWithoutOneWitnessHost",
     /** `ClusterWithoutTwoDataFaultDomains` */ ClusterWithoutTwoDataFaultDomains = "ClusterWithoutTwoDataFaultDomains",
     /** `ClusterWithMultipleUnicastAgents` */ ClusterWithMultipleUnicastAgents = "ClusterWithMultipleUnicastAgents",
@@ -2505,7 +2522,7 @@ enumeration!(
 
 enumeration!(
     /// `VimClusterVsanDiskGroupCreationType` (`vim.cluster.VsanHostDiskMapping.VsanDiskGroupCreationType`), since vSphere API 6.0.
-    VimClusterVsanDiskGroupCreationType, 3510, {
+    VimClusterVsanDiskGroupCreationType, 3527, {
     /** `allflash` */ Allflash = "allflash", /** `hybrid` */ Hybrid = "hybrid",
     /** `vsandirect` */ Vsandirect = "vsandirect", /** `pmem` */ Pmem = "pmem",
     /** `VsanDiskGroupCreationType_Unknown` */ VsanDiskGroupCreationTypeUnknown = "VsanDiskGroupCreationType_Unknown",
@@ -2513,7 +2530,7 @@ enumeration!(
 
 enumeration!(
     /// `VimVsanHostDiskMappingCreationType` (`vim.vsan.host.DiskMappingCreationSpec.DiskMappingCreationType`), since vSphere API 6.0.
-    VimVsanHostDiskMappingCreationType, 3511, {
+    VimVsanHostDiskMappingCreationType, 3528, {
     /** `hybrid` */ Hybrid = "hybrid", /** `allFlash` */ AllFlash = "allFlash",
     /** `vsandirect` */ Vsandirect = "vsandirect", /** `pmem` */ Pmem = "pmem",
     /** `DiskMappingCreationType_Unknown` */ DiskMappingCreationTypeUnknown = "DiskMappingCreationType_Unknown",
@@ -2521,21 +2538,21 @@ enumeration!(
 
 enumeration!(
     /// `VimVsanHostTrafficType` (`vim.vsan.host.PortConfigEx.TrafficType`), since vSphere API 6.5.
-    VimVsanHostTrafficType, 3512, {
+    VimVsanHostTrafficType, 3529, {
     /** `vsan` */ Vsan = "vsan", /** `witness` */ Witness = "witness",
     /** `TrafficType_Unknown` */ TrafficTypeUnknown = "TrafficType_Unknown",
 });
 
 enumeration!(
     /// `VimVsanVsanScanObjectsIssueType` (`vim.vsan.VsanScanObjectsIssue.VsanScanObjectsIssueType`), since vSphere API 6.5.
-    VimVsanVsanScanObjectsIssueType, 3513, {
+    VimVsanVsanScanObjectsIssueType, 3530, {
     /** `BROKEN_CHAIN` */ BrokenChain = "BROKEN_CHAIN", /** `LEAKED_OBJECT` */ LeakedObject = "LEAKED_OBJECT",
     /** `UNKNOWN` */ Unknown = "UNKNOWN",
 });
 
 enumeration!(
     /// `VimVsanVsanVcsaDeploymentPhase` (`vim.vsan.VsanVcsaDeploymentPhase`), since vSphere API 6.5.
-    VimVsanVsanVcsaDeploymentPhase, 3514, {
+    VimVsanVsanVcsaDeploymentPhase, 3531, {
     /** `initializing` */ Initializing = "initializing", /** `validation` */ Validation = "validation",
     /** `vsanbootstrap` */ Vsanbootstrap = "vsanbootstrap", /** `ovaunpack` */ Ovaunpack = "ovaunpack",
     /** `vcsadeploy` */ Vcsadeploy = "vcsadeploy", /** `vcconfig` */ Vcconfig = "vcconfig",
@@ -2545,89 +2562,89 @@ enumeration!(
 
 enumeration!(
     /// `VirtualAppVAppState` (`vim.VirtualApp.VAppState`), since vSphere API 4.0.
-    VirtualAppVAppState, 3515, {
+    VirtualAppVAppState, 3532, {
     /** `started` */ Started = "started", /** `stopped` */ Stopped = "stopped",
     /** `starting` */ Starting = "starting", /** `stopping` */ Stopping = "stopping",
 });
 
 enumeration!(
     /// `VirtualDeviceConfigSpecChangeMode` (`vim.vm.device.VirtualDeviceSpec.ChangeMode`), since vSphere API 8.0.0.1.
-    VirtualDeviceConfigSpecChangeMode, 3516, { /** `fail` */ Fail = "fail", /** `skip` */ Skip = "skip" });
+    VirtualDeviceConfigSpecChangeMode, 3533, { /** `fail` */ Fail = "fail", /** `skip` */ Skip = "skip" });
 
 enumeration!(
     /// `VirtualDeviceConfigSpecFileOperation` (`vim.vm.device.VirtualDeviceSpec.FileOperation`), since vSphere API 2.0.
-    VirtualDeviceConfigSpecFileOperation, 3517, {
+    VirtualDeviceConfigSpecFileOperation, 3534, {
     /** `create` */ Create = "create", /** `destroy` */ Destroy = "destroy", /** `replace` */ Replace = "replace",
 });
 
 enumeration!(
     /// `VirtualDeviceConfigSpecOperation` (`vim.vm.device.VirtualDeviceSpec.Operation`), since vSphere API 2.0.
-    VirtualDeviceConfigSpecOperation, 3518, {
+    VirtualDeviceConfigSpecOperation, 3535, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `edit` */ Edit = "edit",
 });
 
 enumeration!(
     /// `VirtualDeviceConnectInfoMigrateConnectOp` (`vim.vm.device.VirtualDevice.ConnectInfo.MigrateConnectOp`), since vSphere API 6.7.
-    VirtualDeviceConnectInfoMigrateConnectOp, 3519, {
+    VirtualDeviceConnectInfoMigrateConnectOp, 3536, {
     /** `connect` */ Connect = "connect", /** `disconnect` */ Disconnect = "disconnect",
     /** `unset` */ Unset_ = "unset",
 });
 
 enumeration!(
     /// `VirtualDeviceConnectInfoStatus` (`vim.vm.device.VirtualDevice.ConnectInfo.Status`), since vSphere API 4.0.
-    VirtualDeviceConnectInfoStatus, 3520, {
+    VirtualDeviceConnectInfoStatus, 3537, {
     /** `ok` */ Ok = "ok", /** `recoverableError` */ RecoverableError = "recoverableError",
     /** `unrecoverableError` */ UnrecoverableError = "unrecoverableError", /** `untried` */ Untried = "untried",
 });
 
 enumeration!(
     /// `VirtualDeviceFileExtension` (`vim.vm.device.VirtualDeviceOption.FileBackingOption.FileExtension`), since vSphere API 2.0.
-    VirtualDeviceFileExtension, 3521, {
+    VirtualDeviceFileExtension, 3538, {
     /** `iso` */ Iso = "iso", /** `flp` */ Flp = "flp", /** `vmdk` */ Vmdk = "vmdk", /** `dsk` */ Dsk = "dsk",
     /** `rdm` */ Rdm = "rdm",
 });
 
 enumeration!(
     /// `VirtualDeviceURIBackingOptionDirection` (`vim.vm.device.VirtualDeviceOption.URIBackingOption.Direction`), since vSphere API 4.1.
-    VirtualDeviceURIBackingOptionDirection, 3522, {
+    VirtualDeviceURIBackingOptionDirection, 3539, {
     /** `server` */ Server = "server", /** `client` */ Client = "client",
 });
 
 enumeration!(
     /// `VirtualDiskAdapterType` (`vim.VirtualDiskManager.VirtualDiskAdapterType`), since vSphere API 2.5.
-    VirtualDiskAdapterType, 3523, {
+    VirtualDiskAdapterType, 3540, {
     /** `ide` */ Ide = "ide", /** `busLogic` */ BusLogic = "busLogic", /** `lsiLogic` */ LsiLogic = "lsiLogic",
 });
 
 enumeration!(
     /// `VirtualDiskCompatibilityMode` (`vim.vm.device.VirtualDiskOption.CompatibilityMode`), since vSphere API 2.0.
-    VirtualDiskCompatibilityMode, 3524, {
+    VirtualDiskCompatibilityMode, 3541, {
     /** `virtualMode` */ VirtualMode = "virtualMode", /** `physicalMode` */ PhysicalMode = "physicalMode",
 });
 
 enumeration!(
     /// `VirtualDiskDeltaDiskFormat` (`vim.vm.device.VirtualDisk.DeltaDiskFormat`), since vSphere API 5.0.
-    VirtualDiskDeltaDiskFormat, 3525, {
+    VirtualDiskDeltaDiskFormat, 3542, {
     /** `redoLogFormat` */ RedoLogFormat = "redoLogFormat", /** `nativeFormat` */ NativeFormat = "nativeFormat",
     /** `seSparseFormat` */ SeSparseFormat = "seSparseFormat",
 });
 
 enumeration!(
     /// `VirtualDiskDeltaDiskFormatVariant` (`vim.vm.device.VirtualDisk.DeltaDiskFormatVariant`), since vSphere API 6.0.
-    VirtualDiskDeltaDiskFormatVariant, 3526, {
+    VirtualDiskDeltaDiskFormatVariant, 3543, {
     /** `vmfsSparseVariant` */ VmfsSparseVariant = "vmfsSparseVariant",
     /** `vsanSparseVariant` */ VsanSparseVariant = "vsanSparseVariant",
 });
 
 enumeration!(
     /// `VirtualDiskDiskChainBrokenIssue` (`vim.vm.device.VirtualDisk.DiskChainBrokenIssue`), since vSphere API 9.1.0.0.
-    VirtualDiskDiskChainBrokenIssue, 3527, {
+    VirtualDiskDiskChainBrokenIssue, 3544, {
     /** `noIssue` */ NoIssue = "noIssue", /** `cidMismatch` */ CidMismatch = "cidMismatch",
 });
 
 enumeration!(
     /// `VirtualDiskMode` (`vim.vm.device.VirtualDiskOption.DiskMode`), since vSphere API 2.0.
-    VirtualDiskMode, 3528, {
+    VirtualDiskMode, 3545, {
     /** `persistent` */ Persistent = "persistent", /** `nonpersistent` */ Nonpersistent = "nonpersistent",
     /** `undoable` */ Undoable = "undoable",
     /** `independent_persistent` */ IndependentPersistent = "independent_persistent",
@@ -2637,21 +2654,21 @@ enumeration!(
 
 enumeration!(
     /// `VirtualDiskRuleSpecRuleType` (`vim.storageDrs.VirtualDiskRuleSpec.RuleType`), since vSphere API 6.7.
-    VirtualDiskRuleSpecRuleType, 3529, {
+    VirtualDiskRuleSpecRuleType, 3546, {
     /** `affinity` */ Affinity = "affinity", /** `antiAffinity` */ AntiAffinity = "antiAffinity",
     /** `disabled` */ Disabled = "disabled",
 });
 
 enumeration!(
     /// `VirtualDiskSharing` (`vim.vm.device.VirtualDisk.Sharing`), since vSphere API 6.0.
-    VirtualDiskSharing, 3530, {
+    VirtualDiskSharing, 3547, {
     /** `sharingNone` */ SharingNone = "sharingNone",
     /** `sharingMultiWriter` */ SharingMultiWriter = "sharingMultiWriter",
 });
 
 enumeration!(
     /// `VirtualDiskType` (`vim.VirtualDiskManager.VirtualDiskType`), since vSphere API 2.5.
-    VirtualDiskType, 3531, {
+    VirtualDiskType, 3548, {
     /** `preallocated` */ Preallocated = "preallocated", /** `thin` */ Thin = "thin",
     /** `seSparse` */ SeSparse = "seSparse", /** `rdm` */ Rdm = "rdm", /** `rdmp` */ Rdmp = "rdmp",
     /** `raw` */ Raw = "raw", /** `delta` */ Delta = "delta", /** `sparse2Gb` */ Sparse2Gb = "sparse2Gb",
@@ -2662,75 +2679,75 @@ enumeration!(
 
 enumeration!(
     /// `VirtualDiskVFlashCacheConfigInfoCacheConsistencyType` (`vim.vm.device.VirtualDisk.VFlashCacheConfigInfo.CacheConsistencyType`), since vSphere API 5.5.
-    VirtualDiskVFlashCacheConfigInfoCacheConsistencyType, 3532, {
+    VirtualDiskVFlashCacheConfigInfoCacheConsistencyType, 3549, {
     /** `strong` */ Strong = "strong", /** `weak` */ Weak = "weak",
 });
 
 enumeration!(
     /// `VirtualDiskVFlashCacheConfigInfoCacheMode` (`vim.vm.device.VirtualDisk.VFlashCacheConfigInfo.CacheMode`), since vSphere API 5.5.
-    VirtualDiskVFlashCacheConfigInfoCacheMode, 3533, {
+    VirtualDiskVFlashCacheConfigInfoCacheMode, 3550, {
     /** `write_thru` */ WriteThru = "write_thru", /** `write_back` */ WriteBack = "write_back",
 });
 
 enumeration!(
     /// `VirtualEthernetCardLegacyNetworkDeviceName` (`vim.vm.device.VirtualEthernetCardOption.LegacyNetworkBackingOption.LegacyNetworkDeviceName`), since vSphere API 2.0.
-    VirtualEthernetCardLegacyNetworkDeviceName, 3534, {
+    VirtualEthernetCardLegacyNetworkDeviceName, 3551, {
     /** `bridged` */ Bridged = "bridged", /** `nat` */ Nat = "nat", /** `hostonly` */ Hostonly = "hostonly",
 });
 
 enumeration!(
     /// `VirtualEthernetCardMacType` (`vim.vm.device.VirtualEthernetCardOption.MacTypes`), since vSphere API 2.0.
-    VirtualEthernetCardMacType, 3535, {
+    VirtualEthernetCardMacType, 3552, {
     /** `manual` */ Manual = "manual", /** `generated` */ Generated = "generated",
     /** `assigned` */ Assigned = "assigned",
 });
 
 enumeration!(
     /// `VirtualHardwareMotherboardLayout` (`vim.vm.VirtualHardware.MotherboardLayout`), since vSphere API 8.0.0.1.
-    VirtualHardwareMotherboardLayout, 3536, {
+    VirtualHardwareMotherboardLayout, 3553, {
     /** `i440bxHostBridge` */ I440bxHostBridge = "i440bxHostBridge",
     /** `acpiHostBridges` */ AcpiHostBridges = "acpiHostBridges",
 });
 
 enumeration!(
     /// `VirtualMachineAppHeartbeatStatusType` (`vim.VirtualMachine.AppHeartbeatStatusType`), since vSphere API 4.1.
-    VirtualMachineAppHeartbeatStatusType, 3537, {
+    VirtualMachineAppHeartbeatStatusType, 3554, {
     /** `appStatusGray` */ AppStatusGray = "appStatusGray", /** `appStatusGreen` */ AppStatusGreen = "appStatusGreen",
     /** `appStatusRed` */ AppStatusRed = "appStatusRed",
 });
 
 enumeration!(
     /// `VirtualMachineBootOptionsNetworkBootProtocolType` (`vim.vm.BootOptions.NetworkBootProtocolType`), since vSphere API 6.0.
-    VirtualMachineBootOptionsNetworkBootProtocolType, 3538, {
+    VirtualMachineBootOptionsNetworkBootProtocolType, 3555, {
     /** `ipv4` */ Ipv4 = "ipv4", /** `ipv6` */ Ipv6 = "ipv6",
 });
 
 enumeration!(
     /// `VirtualMachineCertThumbprintHashAlgorithm` (`vim.vm.CertThumbprint.HashAlgorithm`), since vSphere API 7.0.3.1.
-    VirtualMachineCertThumbprintHashAlgorithm, 3539, { /** `sha256` */ Sha256 = "sha256" });
+    VirtualMachineCertThumbprintHashAlgorithm, 3556, { /** `sha256` */ Sha256 = "sha256" });
 
 enumeration!(
     /// `VirtualMachineCloneSpecTpmProvisionPolicy` (`vim.vm.CloneSpec.TpmProvisionPolicy`), since vSphere API 8.0.0.1.
-    VirtualMachineCloneSpecTpmProvisionPolicy, 3540, {
+    VirtualMachineCloneSpecTpmProvisionPolicy, 3557, {
     /** `copy` */ Copy = "copy", /** `replace` */ Replace = "replace",
 });
 
 enumeration!(
     /// `VirtualMachineConfigInfoNpivWwnType` (`vim.vm.ConfigInfo.NpivWwnType`), since vSphere API 2.5.
-    VirtualMachineConfigInfoNpivWwnType, 3541, {
+    VirtualMachineConfigInfoNpivWwnType, 3558, {
     /** `vc` */ Vc = "vc", /** `host` */ Host = "host", /** `external` */ External = "external",
 });
 
 enumeration!(
     /// `VirtualMachineConfigInfoSwapPlacementType` (`vim.vm.ConfigInfo.SwapPlacementType`), since vSphere API 2.5.
-    VirtualMachineConfigInfoSwapPlacementType, 3542, {
+    VirtualMachineConfigInfoSwapPlacementType, 3559, {
     /** `inherit` */ Inherit = "inherit", /** `vmDirectory` */ VmDirectory = "vmDirectory",
     /** `hostLocal` */ HostLocal = "hostLocal",
 });
 
 enumeration!(
     /// `VirtualMachineConfigSpecEncryptedFtModes` (`vim.vm.ConfigSpec.EncryptedFtModes`), since vSphere API 7.0.2.0.
-    VirtualMachineConfigSpecEncryptedFtModes, 3543, {
+    VirtualMachineConfigSpecEncryptedFtModes, 3560, {
     /** `ftEncryptionDisabled` */ FtEncryptionDisabled = "ftEncryptionDisabled",
     /** `ftEncryptionOpportunistic` */ FtEncryptionOpportunistic = "ftEncryptionOpportunistic",
     /** `ftEncryptionRequired` */ FtEncryptionRequired = "ftEncryptionRequired",
@@ -2738,21 +2755,21 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineConfigSpecEncryptedVMotionModes` (`vim.vm.ConfigSpec.EncryptedVMotionModes`), since vSphere API 6.5.
-    VirtualMachineConfigSpecEncryptedVMotionModes, 3544, {
+    VirtualMachineConfigSpecEncryptedVMotionModes, 3561, {
     /** `disabled` */ Disabled = "disabled", /** `opportunistic` */ Opportunistic = "opportunistic",
     /** `required` */ Required = "required",
 });
 
 enumeration!(
     /// `VirtualMachineConfigSpecNpivWwnOp` (`vim.vm.ConfigSpec.NpivWwnOp`), since vSphere API 2.5.
-    VirtualMachineConfigSpecNpivWwnOp, 3545, {
+    VirtualMachineConfigSpecNpivWwnOp, 3562, {
     /** `generate` */ Generate = "generate", /** `set` */ Set = "set", /** `remove` */ Remove = "remove",
     /** `extend` */ Extend = "extend",
 });
 
 enumeration!(
     /// `VirtualMachineConnectionState` (`vim.VirtualMachine.ConnectionState`), since vSphere API 2.0.
-    VirtualMachineConnectionState, 3546, {
+    VirtualMachineConnectionState, 3563, {
     /** `connected` */ Connected = "connected", /** `disconnected` */ Disconnected = "disconnected",
     /** `orphaned` */ Orphaned = "orphaned", /** `inaccessible` */ Inaccessible = "inaccessible",
     /** `invalid` */ Invalid = "invalid",
@@ -2760,18 +2777,18 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineCryptoState` (`vim.VirtualMachine.CryptoState`), since vSphere API 6.7.
-    VirtualMachineCryptoState, 3547, { /** `unlocked` */ Unlocked = "unlocked", /** `locked` */ Locked = "locked" });
+    VirtualMachineCryptoState, 3564, { /** `unlocked` */ Unlocked = "unlocked", /** `locked` */ Locked = "locked" });
 
 enumeration!(
     /// `VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonOther` (`vim.vm.DeviceRuntimeInfo.VirtualEthernetCardRuntimeState.VmDirectPathGen2InactiveReasonOther`), since vSphere API 4.1.
-    VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonOther, 3548, {
+    VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonOther, 3565, {
     /** `vmNptIncompatibleHost` */ VmNptIncompatibleHost = "vmNptIncompatibleHost",
     /** `vmNptIncompatibleNetwork` */ VmNptIncompatibleNetwork = "vmNptIncompatibleNetwork",
 });
 
 enumeration!(
     /// `VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonVm` (`vim.vm.DeviceRuntimeInfo.VirtualEthernetCardRuntimeState.VmDirectPathGen2InactiveReasonVm`), since vSphere API 4.1.
-    VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonVm, 3549, {
+    VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonVm, 3566, {
     /** `vmNptIncompatibleGuest` */ VmNptIncompatibleGuest = "vmNptIncompatibleGuest",
     /** `vmNptIncompatibleGuestDriver` */ VmNptIncompatibleGuestDriver = "vmNptIncompatibleGuestDriver",
     /** `vmNptIncompatibleAdapterType` */ VmNptIncompatibleAdapterType = "vmNptIncompatibleAdapterType",
@@ -2789,8 +2806,20 @@ enumeration!(
 });
 
 enumeration!(
+    /// `VirtualMachineExtensionCompatibilityConstraintKind` (`vim.vm.ExtensionCompatibilityConstraint.Kind`), since vSphere API 9.1.0.0. A preview, known from govmomi.
+    VirtualMachineExtensionCompatibilityConstraintKind, 3567, { /** `INVARIANT` */ Invariant = "INVARIANT" });
+
+enumeration!(
+    /// `VirtualMachineExtensionCompatibilityConstraintType` (`vim.vm.ExtensionCompatibilityConstraint.Type`), since vSphere API 9.1.0.0. A preview, known from govmomi.
+    VirtualMachineExtensionCompatibilityConstraintType, 3568, {
+    /** `SERVICE` */ Service = "SERVICE", /** `FOLDER` */ Folder = "FOLDER", /** `POOL` */ Pool = "POOL",
+    /** `VM_STORAGE_POLICY` */ VmStoragePolicy = "VM_STORAGE_POLICY",
+    /** `DISK_STORAGE_POLICY` */ DiskStoragePolicy = "DISK_STORAGE_POLICY", /** `DEVICE` */ Device = "DEVICE",
+});
+
+enumeration!(
     /// `VirtualMachineFaultToleranceState` (`vim.VirtualMachine.FaultToleranceState`), since vSphere API 4.0.
-    VirtualMachineFaultToleranceState, 3550, {
+    VirtualMachineFaultToleranceState, 3569, {
     /** `notConfigured` */ NotConfigured = "notConfigured", /** `disabled` */ Disabled = "disabled",
     /** `enabled` */ Enabled = "enabled", /** `needSecondary` */ NeedSecondary = "needSecondary",
     /** `starting` */ Starting = "starting", /** `running` */ Running = "running",
@@ -2798,14 +2827,14 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineFaultToleranceType` (`vim.VirtualMachine.FaultToleranceType`), since vSphere API 6.0.
-    VirtualMachineFaultToleranceType, 3551, {
+    VirtualMachineFaultToleranceType, 3570, {
     /** `unset` */ Unset_ = "unset", /** `recordReplay` */ RecordReplay = "recordReplay",
     /** `checkpointing` */ Checkpointing = "checkpointing",
 });
 
 enumeration!(
     /// `VirtualMachineFileLayoutExFileType` (`vim.vm.FileLayoutEx.FileType`), since vSphere API 4.0.
-    VirtualMachineFileLayoutExFileType, 3552, {
+    VirtualMachineFileLayoutExFileType, 3571, {
     /** `config` */ Config = "config", /** `extendedConfig` */ ExtendedConfig = "extendedConfig",
     /** `diskDescriptor` */ DiskDescriptor = "diskDescriptor", /** `diskExtent` */ DiskExtent = "diskExtent",
     /** `digestDescriptor` */ DigestDescriptor = "digestDescriptor",
@@ -2825,36 +2854,36 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineFlagInfoMonitorType` (`vim.vm.FlagInfo.MonitorType`), since vSphere API 2.5.
-    VirtualMachineFlagInfoMonitorType, 3553, {
+    VirtualMachineFlagInfoMonitorType, 3572, {
     /** `release` */ Release = "release", /** `debug` */ Debug = "debug", /** `stats` */ Stats = "stats",
 });
 
 enumeration!(
     /// `VirtualMachineFlagInfoVirtualExecUsage` (`vim.vm.FlagInfo.VirtualExecUsage`), since vSphere API 4.0.
-    VirtualMachineFlagInfoVirtualExecUsage, 3554, {
+    VirtualMachineFlagInfoVirtualExecUsage, 3573, {
     /** `hvAuto` */ HvAuto = "hvAuto", /** `hvOn` */ HvOn = "hvOn", /** `hvOff` */ HvOff = "hvOff",
 });
 
 enumeration!(
     /// `VirtualMachineFlagInfoVirtualMmuUsage` (`vim.vm.FlagInfo.VirtualMmuUsage`), since vSphere API 2.5.
-    VirtualMachineFlagInfoVirtualMmuUsage, 3555, {
+    VirtualMachineFlagInfoVirtualMmuUsage, 3574, {
     /** `automatic` */ Automatic = "automatic", /** `on` */ On = "on", /** `off` */ Off = "off",
 });
 
 enumeration!(
     /// `VirtualMachineForkConfigInfoChildType` (`vim.vm.ForkConfigInfo.ChildType`), since vSphere API 6.0.
-    VirtualMachineForkConfigInfoChildType, 3556, {
+    VirtualMachineForkConfigInfoChildType, 3575, {
     /** `none` */ None = "none", /** `persistent` */ Persistent = "persistent",
     /** `nonpersistent` */ Nonpersistent = "nonpersistent",
 });
 
 enumeration!(
     /// `VirtualMachineGuestArchitecture` (`vim.vm.GuestOsDescriptor.GuestArchitecture`), since vSphere API 9.1.0.0.
-    VirtualMachineGuestArchitecture, 3557, { /** `x86` */ X86 = "x86", /** `arm` */ Arm = "arm" });
+    VirtualMachineGuestArchitecture, 3576, { /** `x86` */ X86 = "x86", /** `arm` */ Arm = "arm" });
 
 enumeration!(
     /// `VirtualMachineGuestOsFamily` (`vim.vm.GuestOsDescriptor.GuestOsFamily`), since vSphere API 2.0.
-    VirtualMachineGuestOsFamily, 3558, {
+    VirtualMachineGuestOsFamily, 3577, {
     /** `windowsGuest` */ WindowsGuest = "windowsGuest", /** `linuxGuest` */ LinuxGuest = "linuxGuest",
     /** `netwareGuest` */ NetwareGuest = "netwareGuest", /** `solarisGuest` */ SolarisGuest = "solarisGuest",
     /** `darwinGuestFamily` */ DarwinGuestFamily = "darwinGuestFamily",
@@ -2863,7 +2892,7 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineGuestOsIdentifier` (`vim.vm.GuestOsDescriptor.GuestOsIdentifier`), since vSphere API 2.0.
-    VirtualMachineGuestOsIdentifier, 3559, {
+    VirtualMachineGuestOsIdentifier, 3578, {
     /** `dosGuest` */ DosGuest = "dosGuest", /** `win31Guest` */ Win31Guest = "win31Guest",
     /** `win95Guest` */ Win95Guest = "win95Guest", /** `win98Guest` */ Win98Guest = "win98Guest",
     /** `winMeGuest` */ WinMeGuest = "winMeGuest", /** `winNTGuest` */ WinNtGuest = "winNTGuest",
@@ -3037,7 +3066,7 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineGuestState` (`vim.vm.GuestInfo.GuestState`), since vSphere API 2.0.
-    VirtualMachineGuestState, 3560, {
+    VirtualMachineGuestState, 3579, {
     /** `running` */ Running = "running", /** `shuttingDown` */ ShuttingDown = "shuttingDown",
     /** `resetting` */ Resetting = "resetting", /** `standby` */ Standby = "standby",
     /** `notRunning` */ NotRunning = "notRunning", /** `unknown` */ Unknown = "unknown",
@@ -3045,39 +3074,39 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineHtSharing` (`vim.vm.FlagInfo.HtSharing`), since vSphere API 2.0.
-    VirtualMachineHtSharing, 3561, {
+    VirtualMachineHtSharing, 3580, {
     /** `any` */ Any = "any", /** `none` */ None = "none", /** `internal` */ Internal = "internal",
 });
 
 enumeration!(
     /// `VirtualMachineMemoryAllocationPolicy` (`vim.host.MemoryManagerSystem.VirtualMachineReservationInfo.AllocationPolicy`), since vSphere API 2.5.
-    VirtualMachineMemoryAllocationPolicy, 3562, {
+    VirtualMachineMemoryAllocationPolicy, 3581, {
     /** `swapNone` */ SwapNone = "swapNone", /** `swapSome` */ SwapSome = "swapSome",
     /** `swapMost` */ SwapMost = "swapMost",
 });
 
 enumeration!(
     /// `VirtualMachineMetadataManagerVmMetadataOp` (`vim.vm.MetadataManager.VmMetadataOp`), since vSphere API 5.5.
-    VirtualMachineMetadataManagerVmMetadataOp, 3563, {
+    VirtualMachineMetadataManagerVmMetadataOp, 3582, {
     /** `Update` */ Update = "Update", /** `Remove` */ Remove = "Remove",
 });
 
 enumeration!(
     /// `VirtualMachineMetadataManagerVmMetadataOwnerOwner` (`vim.vm.MetadataManager.VmMetadataOwner.Owner`), since vSphere API 5.5.
-    VirtualMachineMetadataManagerVmMetadataOwnerOwner, 3564, {
+    VirtualMachineMetadataManagerVmMetadataOwnerOwner, 3583, {
     /** `ComVmwareVsphereHA` */ ComVmwareVsphereHa = "ComVmwareVsphereHA",
 });
 
 enumeration!(
     /// `VirtualMachineMovePriority` (`vim.VirtualMachine.MovePriority`), since vSphere API 2.0.
-    VirtualMachineMovePriority, 3565, {
+    VirtualMachineMovePriority, 3584, {
     /** `lowPriority` */ LowPriority = "lowPriority", /** `highPriority` */ HighPriority = "highPriority",
     /** `defaultPriority` */ DefaultPriority = "defaultPriority",
 });
 
 enumeration!(
     /// `VirtualMachineNeedSecondaryReason` (`vim.VirtualMachine.NeedSecondaryReason`), since vSphere API 4.0.
-    VirtualMachineNeedSecondaryReason, 3566, {
+    VirtualMachineNeedSecondaryReason, 3585, {
     /** `initializing` */ Initializing = "initializing", /** `divergence` */ Divergence = "divergence",
     /** `lostConnection` */ LostConnection = "lostConnection",
     /** `partialHardwareFailure` */ PartialHardwareFailure = "partialHardwareFailure",
@@ -3087,34 +3116,34 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachinePowerOffBehavior` (`vim.vm.FlagInfo.PowerOffBehavior`), since vSphere API 2.5.
-    VirtualMachinePowerOffBehavior, 3567, {
+    VirtualMachinePowerOffBehavior, 3586, {
     /** `powerOff` */ PowerOff = "powerOff", /** `revert` */ Revert = "revert", /** `prompt` */ Prompt = "prompt",
     /** `take` */ Take = "take",
 });
 
 enumeration!(
     /// `VirtualMachinePowerOpType` (`vim.vm.DefaultPowerOpInfo.PowerOpType`), since vSphere API 2.0.
-    VirtualMachinePowerOpType, 3568, {
+    VirtualMachinePowerOpType, 3587, {
     /** `soft` */ Soft = "soft", /** `hard` */ Hard = "hard", /** `preset` */ Preset = "preset",
 });
 
 enumeration!(
     /// `VirtualMachinePowerState` (`vim.VirtualMachine.PowerState`), since vSphere API 2.0.
-    VirtualMachinePowerState, 3569, {
+    VirtualMachinePowerState, 3588, {
     /** `poweredOff` */ PoweredOff = "poweredOff", /** `poweredOn` */ PoweredOn = "poweredOn",
     /** `suspended` */ Suspended = "suspended",
 });
 
 enumeration!(
     /// `VirtualMachineRecordReplayState` (`vim.VirtualMachine.RecordReplayState`), since vSphere API 4.0.
-    VirtualMachineRecordReplayState, 3570, {
+    VirtualMachineRecordReplayState, 3589, {
     /** `recording` */ Recording = "recording", /** `replaying` */ Replaying = "replaying",
     /** `inactive` */ Inactive = "inactive",
 });
 
 enumeration!(
     /// `VirtualMachineRelocateDiskMoveOptions` (`vim.vm.RelocateSpec.DiskMoveOptions`), since vSphere API 4.0.
-    VirtualMachineRelocateDiskMoveOptions, 3571, {
+    VirtualMachineRelocateDiskMoveOptions, 3590, {
     /** `moveAllDiskBackingsAndAllowSharing` */ MoveAllDiskBackingsAndAllowSharing = "moveAllDiskBackingsAndAllowSharing",
     /** `moveAllDiskBackingsAndDisallowSharing` */ MoveAllDiskBackingsAndDisallowSharing = "moveAllDiskBackingsAndDisallowSharing",
     /** `moveChildMostDiskBacking` */ MoveChildMostDiskBacking = "moveChildMostDiskBacking",
@@ -3124,11 +3153,11 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineRelocateTransformation` (`vim.vm.RelocateSpec.Transformation`), since vSphere API 2.0.
-    VirtualMachineRelocateTransformation, 3572, { /** `flat` */ Flat = "flat", /** `sparse` */ Sparse = "sparse" });
+    VirtualMachineRelocateTransformation, 3591, { /** `flat` */ Flat = "flat", /** `sparse` */ Sparse = "sparse" });
 
 enumeration!(
     /// `VirtualMachineScsiPassthroughType` (`vim.vm.ScsiPassthroughInfo.ScsiClass`), since vSphere API 2.0.
-    VirtualMachineScsiPassthroughType, 3573, {
+    VirtualMachineScsiPassthroughType, 3592, {
     /** `disk` */ Disk = "disk", /** `tape` */ Tape = "tape", /** `printer` */ Printer = "printer",
     /** `processor` */ Processor = "processor", /** `worm` */ Worm = "worm", /** `cdrom` */ Cdrom = "cdrom",
     /** `scanner` */ Scanner = "scanner", /** `optical` */ Optical = "optical", /** `media` */ Media = "media",
@@ -3137,25 +3166,25 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineSgxInfoFlcModes` (`vim.vm.SgxInfo.FlcModes`), since vSphere API 7.0.0.0.
-    VirtualMachineSgxInfoFlcModes, 3574, {
+    VirtualMachineSgxInfoFlcModes, 3593, {
     /** `locked` */ Locked = "locked", /** `unlocked` */ Unlocked = "unlocked",
 });
 
 enumeration!(
     /// `VirtualMachineStandbyActionType` (`vim.vm.DefaultPowerOpInfo.StandbyActionType`), since vSphere API 2.0.
-    VirtualMachineStandbyActionType, 3575, {
+    VirtualMachineStandbyActionType, 3594, {
     /** `checkpoint` */ Checkpoint = "checkpoint", /** `powerOnSuspend` */ PowerOnSuspend = "powerOnSuspend",
 });
 
 enumeration!(
     /// `VirtualMachineTargetInfoConfigurationTag` (`vim.vm.TargetInfo.ConfigurationTag`), since vSphere API 2.0.
-    VirtualMachineTargetInfoConfigurationTag, 3576, {
+    VirtualMachineTargetInfoConfigurationTag, 3595, {
     /** `compliant` */ Compliant = "compliant", /** `clusterWide` */ ClusterWide = "clusterWide",
 });
 
 enumeration!(
     /// `VirtualMachineTicketType` (`vim.VirtualMachine.TicketType`), since vSphere API 4.1.
-    VirtualMachineTicketType, 3577, {
+    VirtualMachineTicketType, 3596, {
     /** `mks` */ Mks = "mks", /** `device` */ Device = "device", /** `guestControl` */ GuestControl = "guestControl",
     /** `dnd` */ Dnd = "dnd", /** `webmks` */ Webmks = "webmks",
     /** `guestIntegrity` */ GuestIntegrity = "guestIntegrity",
@@ -3164,7 +3193,7 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineToolsInstallType` (`vim.vm.GuestInfo.ToolsInstallType`), since vSphere API 6.5.
-    VirtualMachineToolsInstallType, 3578, {
+    VirtualMachineToolsInstallType, 3597, {
     /** `guestToolsTypeUnknown` */ GuestToolsTypeUnknown = "guestToolsTypeUnknown",
     /** `guestToolsTypeMSI` */ GuestToolsTypeMsi = "guestToolsTypeMSI",
     /** `guestToolsTypeTar` */ GuestToolsTypeTar = "guestToolsTypeTar",
@@ -3174,7 +3203,7 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineToolsRunningStatus` (`vim.vm.GuestInfo.ToolsRunningStatus`), since vSphere API 4.0.
-    VirtualMachineToolsRunningStatus, 3579, {
+    VirtualMachineToolsRunningStatus, 3598, {
     /** `guestToolsNotRunning` */ GuestToolsNotRunning = "guestToolsNotRunning",
     /** `guestToolsRunning` */ GuestToolsRunning = "guestToolsRunning",
     /** `guestToolsExecutingScripts` */ GuestToolsExecutingScripts = "guestToolsExecutingScripts",
@@ -3182,7 +3211,7 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineToolsStatus` (`vim.vm.GuestInfo.ToolsStatus`), since vSphere API 2.0.
-    VirtualMachineToolsStatus, 3580, {
+    VirtualMachineToolsStatus, 3599, {
     /** `toolsNotInstalled` */ ToolsNotInstalled = "toolsNotInstalled",
     /** `toolsNotRunning` */ ToolsNotRunning = "toolsNotRunning", /** `toolsOld` */ ToolsOld = "toolsOld",
     /** `toolsOk` */ ToolsOk = "toolsOk",
@@ -3190,7 +3219,7 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineToolsVersionStatus` (`vim.vm.GuestInfo.ToolsVersionStatus`), since vSphere API 4.0.
-    VirtualMachineToolsVersionStatus, 3581, {
+    VirtualMachineToolsVersionStatus, 3600, {
     /** `guestToolsNotInstalled` */ GuestToolsNotInstalled = "guestToolsNotInstalled",
     /** `guestToolsNeedUpgrade` */ GuestToolsNeedUpgrade = "guestToolsNeedUpgrade",
     /** `guestToolsCurrent` */ GuestToolsCurrent = "guestToolsCurrent",
@@ -3204,7 +3233,7 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineUsbInfoFamily` (`vim.vm.UsbInfo.Family`), since vSphere API 2.5.
-    VirtualMachineUsbInfoFamily, 3582, {
+    VirtualMachineUsbInfoFamily, 3601, {
     /** `audio` */ Audio = "audio", /** `hid` */ Hid = "hid", /** `hid_bootable` */ HidBootable = "hid_bootable",
     /** `physical` */ Physical = "physical", /** `communication` */ Communication = "communication",
     /** `imaging` */ Imaging = "imaging", /** `printer` */ Printer = "printer", /** `storage` */ Storage = "storage",
@@ -3217,7 +3246,7 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineUsbInfoSpeed` (`vim.vm.UsbInfo.Speed`), since vSphere API 2.5.
-    VirtualMachineUsbInfoSpeed, 3583, {
+    VirtualMachineUsbInfoSpeed, 3602, {
     /** `low` */ Low = "low", /** `full` */ Full = "full", /** `high` */ High = "high",
     /** `superSpeed` */ SuperSpeed = "superSpeed", /** `superSpeedPlus` */ SuperSpeedPlus = "superSpeedPlus",
     /** `superSpeed20Gbps` */ SuperSpeed20Gbps = "superSpeed20Gbps",
@@ -3226,17 +3255,17 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineVMCIDeviceAction` (`vim.vm.device.VirtualVMCIDevice.Action`), since vSphere API 6.0.
-    VirtualMachineVMCIDeviceAction, 3584, { /** `allow` */ Allow = "allow", /** `deny` */ Deny = "deny" });
+    VirtualMachineVMCIDeviceAction, 3603, { /** `allow` */ Allow = "allow", /** `deny` */ Deny = "deny" });
 
 enumeration!(
     /// `VirtualMachineVMCIDeviceDirection` (`vim.vm.device.VirtualVMCIDevice.Direction`), since vSphere API 6.0.
-    VirtualMachineVMCIDeviceDirection, 3585, {
+    VirtualMachineVMCIDeviceDirection, 3604, {
     /** `guest` */ Guest = "guest", /** `host` */ Host = "host", /** `anyDirection` */ AnyDirection = "anyDirection",
 });
 
 enumeration!(
     /// `VirtualMachineVMCIDeviceProtocol` (`vim.vm.device.VirtualVMCIDevice.Protocol`), since vSphere API 6.0.
-    VirtualMachineVMCIDeviceProtocol, 3586, {
+    VirtualMachineVMCIDeviceProtocol, 3605, {
     /** `hypervisor` */ Hypervisor = "hypervisor", /** `doorbell` */ Doorbell = "doorbell",
     /** `queuepair` */ Queuepair = "queuepair", /** `datagram` */ Datagram = "datagram",
     /** `stream` */ Stream = "stream", /** `anyProtocol` */ AnyProtocol = "anyProtocol",
@@ -3244,33 +3273,33 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineVendorDeviceGroupInfoComponentDeviceInfoComponentType` (`vim.vm.VendorDeviceGroupInfo.ComponentDeviceInfo.ComponentType`), since vSphere API 8.0.0.1.
-    VirtualMachineVendorDeviceGroupInfoComponentDeviceInfoComponentType, 3587, {
+    VirtualMachineVendorDeviceGroupInfoComponentDeviceInfoComponentType, 3606, {
     /** `pciPassthru` */ PciPassthru = "pciPassthru", /** `nvidiaVgpu` */ NvidiaVgpu = "nvidiaVgpu",
     /** `sriovNic` */ SriovNic = "sriovNic", /** `dvx` */ Dvx = "dvx",
 });
 
 enumeration!(
     /// `VirtualMachineVgpuProfileInfoProfileClass` (`vim.vm.VgpuProfileInfo.ProfileClass`), since vSphere API 7.0.3.0.
-    VirtualMachineVgpuProfileInfoProfileClass, 3588, {
+    VirtualMachineVgpuProfileInfoProfileClass, 3607, {
     /** `compute` */ Compute = "compute", /** `quadro` */ Quadro = "quadro",
 });
 
 enumeration!(
     /// `VirtualMachineVgpuProfileInfoProfileSharing` (`vim.vm.VgpuProfileInfo.ProfileSharing`), since vSphere API 7.0.3.0.
-    VirtualMachineVgpuProfileInfoProfileSharing, 3589, {
+    VirtualMachineVgpuProfileInfoProfileSharing, 3608, {
     /** `timeSliced` */ TimeSliced = "timeSliced", /** `mig` */ Mig = "mig",
 });
 
 enumeration!(
     /// `VirtualMachineVideoCardUse3dRenderer` (`vim.vm.device.VirtualVideoCard.Use3dRenderer`), since vSphere API 5.1.
-    VirtualMachineVideoCardUse3dRenderer, 3590, {
+    VirtualMachineVideoCardUse3dRenderer, 3609, {
     /** `automatic` */ Automatic = "automatic", /** `software` */ Software = "software",
     /** `hardware` */ Hardware = "hardware",
 });
 
 enumeration!(
     /// `VirtualMachineVirtualDeviceSwapDeviceSwapStatus` (`vim.vm.VirtualDeviceSwap.DeviceSwapStatus`), since vSphere API 8.0.0.1.
-    VirtualMachineVirtualDeviceSwapDeviceSwapStatus, 3591, {
+    VirtualMachineVirtualDeviceSwapDeviceSwapStatus, 3610, {
     /** `none` */ None = "none", /** `scheduled` */ Scheduled = "scheduled",
     /** `inprogress` */ Inprogress = "inprogress", /** `failed` */ Failed = "failed",
     /** `completed` */ Completed = "completed",
@@ -3278,27 +3307,27 @@ enumeration!(
 
 enumeration!(
     /// `VirtualMachineVirtualPMemSnapshotMode` (`vim.vm.VirtualPMem.SnapshotMode`), since vSphere API 7.0.3.0.
-    VirtualMachineVirtualPMemSnapshotMode, 3592, {
+    VirtualMachineVirtualPMemSnapshotMode, 3611, {
     /** `independent_persistent` */ IndependentPersistent = "independent_persistent",
     /** `independent_eraseonrevert` */ IndependentEraseonrevert = "independent_eraseonrevert",
 });
 
 enumeration!(
     /// `VirtualMachineWindowsQuiesceSpecVssBackupContext` (`vim.vm.WindowsQuiesceSpec.VssBackupContext`), since vSphere API 6.5.
-    VirtualMachineWindowsQuiesceSpecVssBackupContext, 3593, {
+    VirtualMachineWindowsQuiesceSpecVssBackupContext, 3612, {
     /** `ctx_auto` */ CtxAuto = "ctx_auto", /** `ctx_backup` */ CtxBackup = "ctx_backup",
     /** `ctx_file_share_backup` */ CtxFileShareBackup = "ctx_file_share_backup",
 });
 
 enumeration!(
     /// `VirtualNVMEControllerSharing` (`vim.vm.device.VirtualNVMEController.Sharing`), since vSphere API 8.0.2.0.
-    VirtualNVMEControllerSharing, 3594, {
+    VirtualNVMEControllerSharing, 3613, {
     /** `noSharing` */ NoSharing = "noSharing", /** `physicalSharing` */ PhysicalSharing = "physicalSharing",
 });
 
 enumeration!(
     /// `VirtualPointingDeviceHostChoice` (`vim.vm.device.VirtualPointingDeviceOption.DeviceBackingOption.HostPointingDeviceChoice`), since vSphere API 2.0.
-    VirtualPointingDeviceHostChoice, 3595, {
+    VirtualPointingDeviceHostChoice, 3614, {
     /** `autodetect` */ Autodetect = "autodetect",
     /** `intellimouseExplorer` */ IntellimouseExplorer = "intellimouseExplorer",
     /** `intellimousePs2` */ IntellimousePs2 = "intellimousePs2",
@@ -3310,31 +3339,31 @@ enumeration!(
 
 enumeration!(
     /// `VirtualSCSISharing` (`vim.vm.device.VirtualSCSIController.Sharing`), since vSphere API 2.0.
-    VirtualSCSISharing, 3596, {
+    VirtualSCSISharing, 3615, {
     /** `noSharing` */ NoSharing = "noSharing", /** `virtualSharing` */ VirtualSharing = "virtualSharing",
     /** `physicalSharing` */ PhysicalSharing = "physicalSharing",
 });
 
 enumeration!(
     /// `VirtualSerialPortEndPoint` (`vim.vm.device.VirtualSerialPortOption.EndPoint`), since vSphere API 2.0.
-    VirtualSerialPortEndPoint, 3597, { /** `client` */ Client = "client", /** `server` */ Server = "server" });
+    VirtualSerialPortEndPoint, 3616, { /** `client` */ Client = "client", /** `server` */ Server = "server" });
 
 enumeration!(
     /// `VirtualVmxnet3StrictLatencyConfigDisableOffload` (`vim.vm.device.VirtualVmxnet3.StrictLatencyConfig.DisableOffload`), since vSphere API 2.0.
-    VirtualVmxnet3StrictLatencyConfigDisableOffload, 3598, {
+    VirtualVmxnet3StrictLatencyConfigDisableOffload, 3617, {
     /** `NONE` */ None = "NONE", /** `TSO` */ Tso = "TSO", /** `LRO` */ Lro = "LRO",
     /** `TSO_LRO` */ TsoLro = "TSO_LRO",
 });
 
 enumeration!(
     /// `VirtualVmxnet3VrdmaOptionDeviceProtocols` (`vim.vm.device.VirtualVmxnet3VrdmaOption.DeviceProtocols`), since vSphere API 6.7.
-    VirtualVmxnet3VrdmaOptionDeviceProtocols, 3599, {
+    VirtualVmxnet3VrdmaOptionDeviceProtocols, 3618, {
     /** `rocev1` */ Rocev1 = "rocev1", /** `rocev2` */ Rocev2 = "rocev2",
 });
 
 enumeration!(
     /// `VmDasBeingResetEventReasonCode` (`vim.event.VmDasBeingResetEvent.ReasonCode`), since vSphere API 4.1.
-    VmDasBeingResetEventReasonCode, 3600, {
+    VmDasBeingResetEventReasonCode, 3619, {
     /** `vmtoolsHeartbeatFailure` */ VmtoolsHeartbeatFailure = "vmtoolsHeartbeatFailure",
     /** `appHeartbeatFailure` */ AppHeartbeatFailure = "appHeartbeatFailure",
     /** `appImmediateResetRequest` */ AppImmediateResetRequest = "appImmediateResetRequest",
@@ -3344,7 +3373,7 @@ enumeration!(
 
 enumeration!(
     /// `VmFailedStartingSecondaryEventFailureReason` (`vim.event.VmFailedStartingSecondaryEvent.FailureReason`), since vSphere API 4.0.
-    VmFailedStartingSecondaryEventFailureReason, 3601, {
+    VmFailedStartingSecondaryEventFailureReason, 3620, {
     /** `incompatibleHost` */ IncompatibleHost = "incompatibleHost", /** `loginFailed` */ LoginFailed = "loginFailed",
     /** `registerVmFailed` */ RegisterVmFailed = "registerVmFailed",
     /** `migrateFailed` */ MigrateFailed = "migrateFailed",
@@ -3352,7 +3381,7 @@ enumeration!(
 
 enumeration!(
     /// `VmFaultToleranceConfigIssueReasonForIssue` (`vim.fault.VmFaultToleranceConfigIssue.ReasonForIssue`), since vSphere API 4.0.
-    VmFaultToleranceConfigIssueReasonForIssue, 3602, {
+    VmFaultToleranceConfigIssueReasonForIssue, 3621, {
     /** `haNotEnabled` */ HaNotEnabled = "haNotEnabled",
     /** `moreThanOneSecondary` */ MoreThanOneSecondary = "moreThanOneSecondary",
     /** `recordReplayNotSupported` */ RecordReplayNotSupported = "recordReplayNotSupported",
@@ -3388,7 +3417,7 @@ enumeration!(
 
 enumeration!(
     /// `VmFaultToleranceInvalidFileBackingDeviceType` (`vim.fault.VmFaultToleranceInvalidFileBacking.DeviceType`), since vSphere API 4.0.
-    VmFaultToleranceInvalidFileBackingDeviceType, 3603, {
+    VmFaultToleranceInvalidFileBackingDeviceType, 3622, {
     /** `virtualFloppy` */ VirtualFloppy = "virtualFloppy", /** `virtualCdrom` */ VirtualCdrom = "virtualCdrom",
     /** `virtualSerialPort` */ VirtualSerialPort = "virtualSerialPort",
     /** `virtualParallelPort` */ VirtualParallelPort = "virtualParallelPort",
@@ -3397,34 +3426,34 @@ enumeration!(
 
 enumeration!(
     /// `VmPlacementPolicyVmPlacementPolicyStrictness` (`vim.vm.VmPlacementPolicy.VmPlacementPolicyStrictness`), since vSphere API 9.1.0.0.
-    VmPlacementPolicyVmPlacementPolicyStrictness, 3604, {
+    VmPlacementPolicyVmPlacementPolicyStrictness, 3623, {
     /** `PreferredDuringPlacementPreferredDuringExecution` */ PreferredDuringPlacementPreferredDuringExecution = "PreferredDuringPlacementPreferredDuringExecution",
     /** `RequiredDuringPlacementPreferredDuringExecution` */ RequiredDuringPlacementPreferredDuringExecution = "RequiredDuringPlacementPreferredDuringExecution",
 });
 
 enumeration!(
     /// `VmPlacementPolicyVmPlacementPolicyTopology` (`vim.vm.VmPlacementPolicy.VmPlacementPolicyTopology`), since vSphere API 9.1.0.0.
-    VmPlacementPolicyVmPlacementPolicyTopology, 3605, {
+    VmPlacementPolicyVmPlacementPolicyTopology, 3624, {
     /** `Host` */ Host = "Host", /** `ClusterComputeResource` */ ClusterComputeResource = "ClusterComputeResource",
     /** `VSphereZone` */ VsphereZone = "VSphereZone",
 });
 
 enumeration!(
     /// `VmShutdownOnIsolationEventOperation` (`vim.event.VmShutdownOnIsolationEvent.Operation`), since vSphere API 4.0.
-    VmShutdownOnIsolationEventOperation, 3606, {
+    VmShutdownOnIsolationEventOperation, 3625, {
     /** `shutdown` */ Shutdown = "shutdown", /** `poweredOff` */ PoweredOff = "poweredOff",
 });
 
 enumeration!(
     /// `VmwareDistributedVirtualSwitchPvlanPortType` (`vim.dvs.VmwareDistributedVirtualSwitch.PvlanPortType`), since vSphere API 4.0.
-    VmwareDistributedVirtualSwitchPvlanPortType, 3607, {
+    VmwareDistributedVirtualSwitchPvlanPortType, 3626, {
     /** `promiscuous` */ Promiscuous = "promiscuous", /** `isolated` */ Isolated = "isolated",
     /** `community` */ Community = "community",
 });
 
 enumeration!(
     /// `VsanCapabilityType` (`vim.cluster.VsanCapabilityType`), since vSphere API 6.0.
-    VsanCapabilityType, 3608, {
+    VsanCapabilityType, 3627, {
     /** `capability` */ Capability = "capability", /** `allflash` */ Allflash = "allflash",
     /** `stretchedcluster` */ Stretchedcluster = "stretchedcluster",
     /** `dataefficiency` */ Dataefficiency = "dataefficiency", /** `clusterconfig` */ Clusterconfig = "clusterconfig",
@@ -3554,7 +3583,7 @@ enumeration!(
 
 enumeration!(
     /// `VsanClusterHealthActionIdEnum` (`vim.cluster.VsanClusterHealthAction.VsanClusterHealthActionIdEnum`), since vSphere API 5.5.
-    VsanClusterHealthActionIdEnum, 3609, {
+    VsanClusterHealthActionIdEnum, 3628, {
     /** `RepairClusterObjectsAction` */ RepairClusterObjectsAction = "RepairClusterObjectsAction",
     /** `UploadHclDb` */ UploadHclDb = "UploadHclDb",
     /** `UpdateHclDbFromInternet` */ UpdateHclDbFromInternet = "UpdateHclDbFromInternet",
@@ -3587,14 +3616,14 @@ enumeration!(
 
 enumeration!(
     /// `VsanDiskIssueType` (`vim.vsan.host.VsanRuntimeInfo.DiskIssueType`), since vSphere API 5.5.
-    VsanDiskIssueType, 3610, {
+    VsanDiskIssueType, 3629, {
     /** `nonExist` */ NonExist = "nonExist", /** `stampMismatch` */ StampMismatch = "stampMismatch",
     /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
     /// `VsanHealthLogLevelEnum` (`vim.cluster.VsanVcClusterHealthSystem.VsanHealthLogLevelEnum`), since vSphere API 5.5.
-    VsanHealthLogLevelEnum, 3611, {
+    VsanHealthLogLevelEnum, 3630, {
     /** `INFO` */ Info = "INFO", /** `WARNING` */ Warning = "WARNING", /** `ERROR` */ Error = "ERROR",
     /** `DEBUG` */ Debug = "DEBUG", /** `CRITICAL` */ Critical = "CRITICAL",
     /** `VsanHealthLogLevelEnum_Unknown` */ VsanHealthLogLevelEnumUnknown = "VsanHealthLogLevelEnum_Unknown",
@@ -3602,7 +3631,7 @@ enumeration!(
 
 enumeration!(
     /// `VsanHostDecommissionModeObjectAction` (`vim.vsan.host.DecommissionMode.ObjectAction`), since vSphere API 5.5.
-    VsanHostDecommissionModeObjectAction, 3612, {
+    VsanHostDecommissionModeObjectAction, 3631, {
     /** `noAction` */ NoAction = "noAction",
     /** `ensureObjectAccessibility` */ EnsureObjectAccessibility = "ensureObjectAccessibility",
     /** `evacuateAllData` */ EvacuateAllData = "evacuateAllData",
@@ -3610,21 +3639,21 @@ enumeration!(
 
 enumeration!(
     /// `VsanHostDiskResultState` (`vim.vsan.host.DiskResult.State`), since vSphere API 5.5.
-    VsanHostDiskResultState, 3613, {
+    VsanHostDiskResultState, 3632, {
     /** `inUse` */ InUse = "inUse", /** `eligible` */ Eligible = "eligible",
     /** `ineligible` */ Ineligible = "ineligible",
 });
 
 enumeration!(
     /// `VsanHostHealthState` (`vim.vsan.host.HealthState`), since vSphere API 5.5.
-    VsanHostHealthState, 3614, {
+    VsanHostHealthState, 3633, {
     /** `unknown` */ Unknown = "unknown", /** `healthy` */ Healthy = "healthy",
     /** `unhealthy` */ Unhealthy = "unhealthy",
 });
 
 enumeration!(
     /// `VsanHostNodeState` (`vim.vsan.host.NodeState`), since vSphere API 5.5.
-    VsanHostNodeState, 3615, {
+    VsanHostNodeState, 3634, {
     /** `error` */ Error = "error", /** `disabled` */ Disabled = "disabled", /** `agent` */ Agent = "agent",
     /** `master` */ Master = "master", /** `backup` */ Backup = "backup", /** `starting` */ Starting = "starting",
     /** `stopping` */ Stopping = "stopping",
@@ -3635,28 +3664,28 @@ enumeration!(
 
 enumeration!(
     /// `VsanIscsiLUNStatus` (`vim.cluster.VsanIscsiLUNCommonInfo.VsanIscsiLUNStatus`), since vSphere API 6.5.
-    VsanIscsiLUNStatus, 3616, {
+    VsanIscsiLUNStatus, 3635, {
     /** `Online` */ Online = "Online", /** `Offline` */ Offline = "Offline",
     /** `VsanIscsiLUNStatus_Unknown` */ VsanIscsiLunStatusUnknown = "VsanIscsiLUNStatus_Unknown",
 });
 
 enumeration!(
     /// `VsanIscsiTargetAuthType` (`vim.cluster.VsanIscsiTargetAuthSpec.VsanIscsiTargetAuthType`), since vSphere API 6.5.
-    VsanIscsiTargetAuthType, 3617, {
+    VsanIscsiTargetAuthType, 3636, {
     /** `NoAuth` */ NoAuth = "NoAuth", /** `CHAP` */ Chap = "CHAP", /** `CHAP_Mutual` */ ChapMutual = "CHAP_Mutual",
     /** `VsanIscsiTargetAuthType_Unknown` */ VsanIscsiTargetAuthTypeUnknown = "VsanIscsiTargetAuthType_Unknown",
 });
 
 enumeration!(
     /// `VsanIscsiTargetServiceProcessStatus` (`vim.cluster.VsanIscsiTargetServiceProcessStatus`), since vSphere API 6.5.
-    VsanIscsiTargetServiceProcessStatus, 3618, {
+    VsanIscsiTargetServiceProcessStatus, 3637, {
     /** `Running` */ Running = "Running", /** `Stopped` */ Stopped = "Stopped",
     /** `VsanIscsiTargetServiceProcessStatus_Unknown` */ VsanIscsiTargetServiceProcessStatusUnknown = "VsanIscsiTargetServiceProcessStatus_Unknown",
 });
 
 enumeration!(
     /// `VsanObjectHealthState` (`vim.host.VsanObjectHealth.VsanObjectHealthState`), since vSphere API 5.5.
-    VsanObjectHealthState, 3619, {
+    VsanObjectHealthState, 3638, {
     /** `inaccessible` */ Inaccessible = "inaccessible",
     /** `reducedavailabilitywithnorebuild` */ Reducedavailabilitywithnorebuild = "reducedavailabilitywithnorebuild",
     /** `reducedavailabilitywithnorebuilddelaytimer` */ Reducedavailabilitywithnorebuilddelaytimer = "reducedavailabilitywithnorebuilddelaytimer",
@@ -3677,7 +3706,7 @@ enumeration!(
 
 enumeration!(
     /// `VsanObjectTypeEnum` (`vim.cluster.VsanObjectSpaceSummary.VsanObjectTypeEnum`), since vSphere API 5.5.
-    VsanObjectTypeEnum, 3620, {
+    VsanObjectTypeEnum, 3639, {
     /** `vmswap` */ Vmswap = "vmswap", /** `vdisk` */ Vdisk = "vdisk", /** `namespace` */ Namespace = "namespace",
     /** `vmem` */ Vmem = "vmem", /** `statsdb` */ Statsdb = "statsdb",
     /** `iscsiTarget` */ IscsiTarget = "iscsiTarget", /** `iscsiLun` */ IscsiLun = "iscsiLun",
@@ -3712,14 +3741,14 @@ enumeration!(
 
 enumeration!(
     /// `VsanPerfStatsType` (`vim.cluster.VsanPerfMetricId.VsanPerfStatsType`), since vSphere API 5.5.
-    VsanPerfStatsType, 3621, {
+    VsanPerfStatsType, 3640, {
     /** `absolute` */ Absolute = "absolute", /** `delta` */ Delta = "delta", /** `rate` */ Rate = "rate",
     /** `VsanPerfStatsType_Unknown` */ VsanPerfStatsTypeUnknown = "VsanPerfStatsType_Unknown",
 });
 
 enumeration!(
     /// `VsanPerfStatsUnitType` (`vim.cluster.VsanPerfGraph.VsanPerfStatsUnitType`), since vSphere API 5.5.
-    VsanPerfStatsUnitType, 3622, {
+    VsanPerfStatsUnitType, 3641, {
     /** `number` */ Number = "number", /** `time_ms` */ TimeMs = "time_ms",
     /** `percentage` */ Percentage = "percentage", /** `size_bytes` */ SizeBytes = "size_bytes",
     /** `rate_bytes` */ RateBytes = "rate_bytes", /** `permille` */ Permille = "permille",
@@ -3729,7 +3758,7 @@ enumeration!(
 
 enumeration!(
     /// `VsanPerfSummaryType` (`vim.cluster.VsanPerfMetricId.VsanPerfSummaryType`), since vSphere API 5.5.
-    VsanPerfSummaryType, 3623, {
+    VsanPerfSummaryType, 3642, {
     /** `average` */ Average = "average", /** `maximum` */ Maximum = "maximum", /** `minimum` */ Minimum = "minimum",
     /** `latest` */ Latest = "latest", /** `summation` */ Summation = "summation", /** `none` */ None = "none",
     /** `VsanPerfSummaryType_Unknown` */ VsanPerfSummaryTypeUnknown = "VsanPerfSummaryType_Unknown",
@@ -3737,46 +3766,46 @@ enumeration!(
 
 enumeration!(
     /// `VsanPerfThresholdDirectionType` (`vim.cluster.VsanPerfThreshold.VsanPerfThresholdDirectionType`), since vSphere API 5.5.
-    VsanPerfThresholdDirectionType, 3624, {
+    VsanPerfThresholdDirectionType, 3643, {
     /** `upper` */ Upper = "upper", /** `lower` */ Lower = "lower",
     /** `VsanPerfThresholdDirectionType_Unknown` */ VsanPerfThresholdDirectionTypeUnknown = "VsanPerfThresholdDirectionType_Unknown",
 });
 
 enumeration!(
     /// `VsanStorageComplianceStatus` (`vim.cluster.StorageComplianceResult.StorageComplianceStatus`), since vSphere API 5.5.
-    VsanStorageComplianceStatus, 3625, {
+    VsanStorageComplianceStatus, 3644, {
     /** `compliant` */ Compliant = "compliant", /** `nonCompliant` */ NonCompliant = "nonCompliant",
     /** `unknown` */ Unknown = "unknown", /** `notApplicable` */ NotApplicable = "notApplicable",
 });
 
 enumeration!(
     /// `VsanUpgradeSystemUpgradeHistoryDiskGroupOpType` (`vim.VsanUpgradeSystem.UpgradeHistoryDiskGroupOpType`), since vSphere API 6.0.
-    VsanUpgradeSystemUpgradeHistoryDiskGroupOpType, 3626, {
+    VsanUpgradeSystemUpgradeHistoryDiskGroupOpType, 3645, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove",
 });
 
 enumeration!(
     /// `VslmVsoPostRelocateChangeMetadataOperation` (`vim.vslm.VsoPostRelocateChange.MetadataOperation`), since vSphere API 2.0.
-    VslmVsoPostRelocateChangeMetadataOperation, 3627, {
+    VslmVsoPostRelocateChangeMetadataOperation, 3646, {
     /** `UPDATE` */ Update = "UPDATE", /** `RESET` */ Reset = "RESET", /** `NO_OP` */ NoOp = "NO_OP",
 });
 
 enumeration!(
     /// `WeekOfMonth` (`vim.scheduler.MonthlyByWeekdayTaskScheduler.WeekOfMonth`), since vSphere API 2.0.
-    WeekOfMonth, 3628, {
+    WeekOfMonth, 3647, {
     /** `first` */ First = "first", /** `second` */ Second = "second", /** `third` */ Third = "third",
     /** `fourth` */ Fourth = "fourth", /** `last` */ Last = "last",
 });
 
 enumeration!(
     /// `WillLoseHAProtectionResolution` (`vim.fault.WillLoseHAProtection.Resolution`), since vSphere API 5.0.
-    WillLoseHAProtectionResolution, 3629, {
+    WillLoseHAProtectionResolution, 3648, {
     /** `svmotion` */ Svmotion = "svmotion", /** `relocate` */ Relocate = "relocate",
 });
 
 enumeration!(
     /// `vslmDiskInfoFlag` (`vim.vslm.DiskInfoFlag`), since vSphere API 8.0.0.1.
-    VslmDiskInfoFlag, 3630, {
+    VslmDiskInfoFlag, 3649, {
     /** `id` */ Id = "id", /** `descriptorVersion` */ DescriptorVersion = "descriptorVersion",
     /** `backingObjectId` */ BackingObjectId = "backingObjectId", /** `path` */ Path = "path",
     /** `parentPath` */ ParentPath = "parentPath", /** `name` */ Name = "name",
@@ -3796,7 +3825,7 @@ enumeration!(
 
 enumeration!(
     /// `vslmVStorageObjectControlFlag` (`vim.vslm.VStorageObjectControlFlag`), since vSphere API 6.7.
-    VslmVStorageObjectControlFlag, 3631, {
+    VslmVStorageObjectControlFlag, 3650, {
     /** `keepAfterDeleteVm` */ KeepAfterDeleteVm = "keepAfterDeleteVm",
     /** `disableRelocation` */ DisableRelocation = "disableRelocation",
     /** `enableChangedBlockTracking` */ EnableChangedBlockTracking = "enableChangedBlockTracking",

@@ -8,1087 +8,1087 @@ managed_object!(
     /// `Alarm` (`vim.alarm.Alarm`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.alarm.Alarm.html)
-    Alarm, "Alarm", 3632);
+    Alarm, "Alarm", 3651);
 is_a!(Alarm: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `AlarmManager` (`vim.alarm.AlarmManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.alarm.AlarmManager.html)
-    AlarmManager, "AlarmManager", 3633);
+    AlarmManager, "AlarmManager", 3652);
 is_a!(AlarmManager: ManagedObject);
 
 managed_object!(
     /// `AuthorizationManager` (`vim.AuthorizationManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.AuthorizationManager.html)
-    AuthorizationManager, "AuthorizationManager", 3634);
+    AuthorizationManager, "AuthorizationManager", 3653);
 is_a!(AuthorizationManager: ManagedObject);
 
 managed_object!(
     /// `CertificateManager` (`vim.CertificateManager`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.CertificateManager.html)
-    CertificateManager, "CertificateManager", 3635);
+    CertificateManager, "CertificateManager", 3654);
 is_a!(CertificateManager: ManagedObject);
 
 managed_object!(
     /// `ClusterComputeResource` (`vim.ClusterComputeResource`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ClusterComputeResource.html)
-    ClusterComputeResource, "ClusterComputeResource", 3636);
+    ClusterComputeResource, "ClusterComputeResource", 3655);
 is_a!(ClusterComputeResource: ComputeResource, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `ClusterEVCManager` (`vim.cluster.EVCManager`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.EVCManager.html)
-    ClusterEVCManager, "ClusterEVCManager", 3637);
+    ClusterEVCManager, "ClusterEVCManager", 3656);
 is_a!(ClusterEVCManager: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `ClusterProfile` (`vim.profile.cluster.ClusterProfile`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.cluster.ClusterProfile.html)
-    ClusterProfile, "ClusterProfile", 3638);
+    ClusterProfile, "ClusterProfile", 3657);
 is_a!(ClusterProfile: Profile, ManagedObject);
 
 managed_object!(
     /// `ClusterProfileManager` (`vim.profile.cluster.ProfileManager`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.cluster.ProfileManager.html)
-    ClusterProfileManager, "ClusterProfileManager", 3639);
+    ClusterProfileManager, "ClusterProfileManager", 3658);
 is_a!(ClusterProfileManager: ProfileManager, ManagedObject);
 
 managed_object!(
     /// `ComputeResource` (`vim.ComputeResource`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ComputeResource.html)
-    ComputeResource, "ComputeResource", 3640);
+    ComputeResource, "ComputeResource", 3659);
 is_a!(ComputeResource: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `ContainerView` (`vim.view.ContainerView`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ContainerView.html)
-    ContainerView, "ContainerView", 3641);
+    ContainerView, "ContainerView", 3660);
 is_a!(ContainerView: ManagedObjectView, View, ManagedObject);
 
 managed_object!(
     /// `CryptoManager` (`vim.encryption.CryptoManager`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManager.html)
-    CryptoManager, "CryptoManager", 3642);
+    CryptoManager, "CryptoManager", 3661);
 is_a!(CryptoManager: ManagedObject);
 
 managed_object!(
     /// `CryptoManagerHost` (`vim.encryption.CryptoManagerHost`), since vSphere API 6.7.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManagerHost.html)
-    CryptoManagerHost, "CryptoManagerHost", 3643);
+    CryptoManagerHost, "CryptoManagerHost", 3662);
 is_a!(CryptoManagerHost: CryptoManager, ManagedObject);
 
 managed_object!(
     /// `CryptoManagerHostKMS` (`vim.encryption.CryptoManagerHostKMS`), since vSphere API 6.7.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManagerHostKMS.html)
-    CryptoManagerHostKMS, "CryptoManagerHostKMS", 3644);
+    CryptoManagerHostKMS, "CryptoManagerHostKMS", 3663);
 is_a!(CryptoManagerHostKMS: CryptoManagerHost, CryptoManager, ManagedObject);
 
 managed_object!(
     /// `CryptoManagerKmip` (`vim.encryption.CryptoManagerKmip`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManagerKmip.html)
-    CryptoManagerKmip, "CryptoManagerKmip", 3645);
+    CryptoManagerKmip, "CryptoManagerKmip", 3664);
 is_a!(CryptoManagerKmip: CryptoManager, ManagedObject);
 
 managed_object!(
     /// `CustomFieldsManager` (`vim.CustomFieldsManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.CustomFieldsManager.html)
-    CustomFieldsManager, "CustomFieldsManager", 3646);
+    CustomFieldsManager, "CustomFieldsManager", 3665);
 is_a!(CustomFieldsManager: ManagedObject);
 
 managed_object!(
     /// `CustomizationSpecManager` (`vim.CustomizationSpecManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.CustomizationSpecManager.html)
-    CustomizationSpecManager, "CustomizationSpecManager", 3647);
+    CustomizationSpecManager, "CustomizationSpecManager", 3666);
 is_a!(CustomizationSpecManager: ManagedObject);
 
 managed_object!(
     /// `Datacenter` (`vim.Datacenter`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Datacenter.html)
-    Datacenter, "Datacenter", 3648);
+    Datacenter, "Datacenter", 3667);
 is_a!(Datacenter: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `Datastore` (`vim.Datastore`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Datastore.html)
-    Datastore, "Datastore", 3649);
+    Datastore, "Datastore", 3668);
 is_a!(Datastore: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `DatastoreNamespaceManager` (`vim.DatastoreNamespaceManager`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DatastoreNamespaceManager.html)
-    DatastoreNamespaceManager, "DatastoreNamespaceManager", 3650);
+    DatastoreNamespaceManager, "DatastoreNamespaceManager", 3669);
 is_a!(DatastoreNamespaceManager: ManagedObject);
 
 managed_object!(
     /// `DiagnosticManager` (`vim.DiagnosticManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DiagnosticManager.html)
-    DiagnosticManager, "DiagnosticManager", 3651);
+    DiagnosticManager, "DiagnosticManager", 3670);
 is_a!(DiagnosticManager: ManagedObject);
 
 managed_object!(
     /// `DirectPathProfileManager` (`vim.DirectPathProfileManager`), since vSphere API 9.0.0.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DirectPathProfileManager.html)
-    DirectPathProfileManager, "DirectPathProfileManager", 3652);
+    DirectPathProfileManager, "DirectPathProfileManager", 3671);
 is_a!(DirectPathProfileManager: ManagedObject);
 
 managed_object!(
     /// `DistributedVirtualPortgroup` (`vim.dvs.DistributedVirtualPortgroup`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualPortgroup.html)
-    DistributedVirtualPortgroup, "DistributedVirtualPortgroup", 3653);
+    DistributedVirtualPortgroup, "DistributedVirtualPortgroup", 3672);
 is_a!(DistributedVirtualPortgroup: Network, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `DistributedVirtualSwitch` (`vim.DistributedVirtualSwitch`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DistributedVirtualSwitch.html)
-    DistributedVirtualSwitch, "DistributedVirtualSwitch", 3654);
+    DistributedVirtualSwitch, "DistributedVirtualSwitch", 3673);
 is_a!(DistributedVirtualSwitch: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `DistributedVirtualSwitchManager` (`vim.dvs.DistributedVirtualSwitchManager`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualSwitchManager.html)
-    DistributedVirtualSwitchManager, "DistributedVirtualSwitchManager", 3655);
+    DistributedVirtualSwitchManager, "DistributedVirtualSwitchManager", 3674);
 is_a!(DistributedVirtualSwitchManager: ManagedObject);
 
 managed_object!(
     /// `EnvironmentBrowser` (`vim.EnvironmentBrowser`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.EnvironmentBrowser.html)
-    EnvironmentBrowser, "EnvironmentBrowser", 3656);
+    EnvironmentBrowser, "EnvironmentBrowser", 3675);
 is_a!(EnvironmentBrowser: ManagedObject);
 
 managed_object!(
     /// `EventHistoryCollector` (`vim.event.EventHistoryCollector`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.EventHistoryCollector.html)
-    EventHistoryCollector, "EventHistoryCollector", 3657);
+    EventHistoryCollector, "EventHistoryCollector", 3676);
 is_a!(EventHistoryCollector: HistoryCollector, ManagedObject);
 
 managed_object!(
     /// `EventManager` (`vim.event.EventManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.EventManager.html)
-    EventManager, "EventManager", 3658);
+    EventManager, "EventManager", 3677);
 is_a!(EventManager: ManagedObject);
 
 managed_object!(
     /// `ExtensibleManagedObject` (`vim.ExtensibleManagedObject`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ExtensibleManagedObject.html)
-    ExtensibleManagedObject, "ExtensibleManagedObject", 3659);
+    ExtensibleManagedObject, "ExtensibleManagedObject", 3678);
 is_a!(ExtensibleManagedObject: ManagedObject);
 
 managed_object!(
     /// `ExtensionManager` (`vim.ExtensionManager`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ExtensionManager.html)
-    ExtensionManager, "ExtensionManager", 3660);
+    ExtensionManager, "ExtensionManager", 3679);
 is_a!(ExtensionManager: ManagedObject);
 
 managed_object!(
     /// `FailoverClusterConfigurator` (`vim.vcha.FailoverClusterConfigurator`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vcha.FailoverClusterConfigurator.html)
-    FailoverClusterConfigurator, "FailoverClusterConfigurator", 3661);
+    FailoverClusterConfigurator, "FailoverClusterConfigurator", 3680);
 is_a!(FailoverClusterConfigurator: ManagedObject);
 
 managed_object!(
     /// `FailoverClusterManager` (`vim.vcha.FailoverClusterManager`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vcha.FailoverClusterManager.html)
-    FailoverClusterManager, "FailoverClusterManager", 3662);
+    FailoverClusterManager, "FailoverClusterManager", 3681);
 is_a!(FailoverClusterManager: ManagedObject);
 
 managed_object!(
     /// `FileManager` (`vim.FileManager`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.FileManager.html)
-    FileManager, "FileManager", 3663);
+    FileManager, "FileManager", 3682);
 is_a!(FileManager: ManagedObject);
 
 managed_object!(
     /// `Folder` (`vim.Folder`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Folder.html)
-    Folder, "Folder", 3664);
+    Folder, "Folder", 3683);
 is_a!(Folder: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `GuestAliasManager` (`vim.vm.guest.AliasManager`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.AliasManager.html)
-    GuestAliasManager, "GuestAliasManager", 3665);
+    GuestAliasManager, "GuestAliasManager", 3684);
 is_a!(GuestAliasManager: ManagedObject);
 
 managed_object!(
     /// `GuestAuthManager` (`vim.vm.guest.AuthManager`), since vSphere API 5.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.AuthManager.html)
-    GuestAuthManager, "GuestAuthManager", 3666);
+    GuestAuthManager, "GuestAuthManager", 3685);
 is_a!(GuestAuthManager: ManagedObject);
 
 managed_object!(
     /// `GuestFileManager` (`vim.vm.guest.FileManager`), since vSphere API 5.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.FileManager.html)
-    GuestFileManager, "GuestFileManager", 3667);
+    GuestFileManager, "GuestFileManager", 3686);
 is_a!(GuestFileManager: ManagedObject);
 
 managed_object!(
     /// `GuestOperationsManager` (`vim.vm.guest.GuestOperationsManager`), since vSphere API 5.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.GuestOperationsManager.html)
-    GuestOperationsManager, "GuestOperationsManager", 3668);
+    GuestOperationsManager, "GuestOperationsManager", 3687);
 is_a!(GuestOperationsManager: ManagedObject);
 
 managed_object!(
     /// `GuestProcessManager` (`vim.vm.guest.ProcessManager`), since vSphere API 5.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.ProcessManager.html)
-    GuestProcessManager, "GuestProcessManager", 3669);
+    GuestProcessManager, "GuestProcessManager", 3688);
 is_a!(GuestProcessManager: ManagedObject);
 
 managed_object!(
     /// `GuestWindowsRegistryManager` (`vim.vm.guest.WindowsRegistryManager`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.WindowsRegistryManager.html)
-    GuestWindowsRegistryManager, "GuestWindowsRegistryManager", 3670);
+    GuestWindowsRegistryManager, "GuestWindowsRegistryManager", 3689);
 is_a!(GuestWindowsRegistryManager: ManagedObject);
 
 managed_object!(
     /// `HealthUpdateManager` (`vim.HealthUpdateManager`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HealthUpdateManager.html)
-    HealthUpdateManager, "HealthUpdateManager", 3671);
+    HealthUpdateManager, "HealthUpdateManager", 3690);
 is_a!(HealthUpdateManager: ManagedObject);
 
 managed_object!(
     /// `HistoryCollector` (`vim.HistoryCollector`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HistoryCollector.html)
-    HistoryCollector, "HistoryCollector", 3672);
+    HistoryCollector, "HistoryCollector", 3691);
 is_a!(HistoryCollector: ManagedObject);
 
 managed_object!(
     /// `HostAccessManager` (`vim.host.HostAccessManager`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.HostAccessManager.html)
-    HostAccessManager, "HostAccessManager", 3673);
+    HostAccessManager, "HostAccessManager", 3692);
 is_a!(HostAccessManager: ManagedObject);
 
 managed_object!(
     /// `HostActiveDirectoryAuthentication` (`vim.host.ActiveDirectoryAuthentication`), since vSphere API 4.1.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ActiveDirectoryAuthentication.html)
-    HostActiveDirectoryAuthentication, "HostActiveDirectoryAuthentication", 3674);
+    HostActiveDirectoryAuthentication, "HostActiveDirectoryAuthentication", 3693);
 is_a!(HostActiveDirectoryAuthentication: HostDirectoryStore, HostAuthenticationStore, ManagedObject);
 
 managed_object!(
     /// `HostAssignableHardwareManager` (`vim.host.AssignableHardwareManager`), since vSphere API 7.0.0.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AssignableHardwareManager.html)
-    HostAssignableHardwareManager, "HostAssignableHardwareManager", 3675);
+    HostAssignableHardwareManager, "HostAssignableHardwareManager", 3694);
 is_a!(HostAssignableHardwareManager: ManagedObject);
 
 managed_object!(
     /// `HostAuthenticationManager` (`vim.host.AuthenticationManager`), since vSphere API 4.1.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AuthenticationManager.html)
-    HostAuthenticationManager, "HostAuthenticationManager", 3676);
+    HostAuthenticationManager, "HostAuthenticationManager", 3695);
 is_a!(HostAuthenticationManager: ManagedObject);
 
 managed_object!(
     /// `HostAuthenticationStore` (`vim.host.AuthenticationStore`), since vSphere API 4.1.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AuthenticationStore.html)
-    HostAuthenticationStore, "HostAuthenticationStore", 3677);
+    HostAuthenticationStore, "HostAuthenticationStore", 3696);
 is_a!(HostAuthenticationStore: ManagedObject);
 
 managed_object!(
     /// `HostAutoStartManager` (`vim.host.AutoStartManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AutoStartManager.html)
-    HostAutoStartManager, "HostAutoStartManager", 3678);
+    HostAutoStartManager, "HostAutoStartManager", 3697);
 is_a!(HostAutoStartManager: ManagedObject);
 
 managed_object!(
     /// `HostBootDeviceSystem` (`vim.host.BootDeviceSystem`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.BootDeviceSystem.html)
-    HostBootDeviceSystem, "HostBootDeviceSystem", 3679);
+    HostBootDeviceSystem, "HostBootDeviceSystem", 3698);
 is_a!(HostBootDeviceSystem: ManagedObject);
 
 managed_object!(
     /// `HostCacheConfigurationManager` (`vim.host.CacheConfigurationManager`), since vSphere API 5.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CacheConfigurationManager.html)
-    HostCacheConfigurationManager, "HostCacheConfigurationManager", 3680);
+    HostCacheConfigurationManager, "HostCacheConfigurationManager", 3699);
 is_a!(HostCacheConfigurationManager: ManagedObject);
 
 managed_object!(
     /// `HostCertificateManager` (`vim.host.CertificateManager`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CertificateManager.html)
-    HostCertificateManager, "HostCertificateManager", 3681);
+    HostCertificateManager, "HostCertificateManager", 3700);
 is_a!(HostCertificateManager: ManagedObject);
 
 managed_object!(
     /// `HostCpuSchedulerSystem` (`vim.host.CpuSchedulerSystem`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CpuSchedulerSystem.html)
-    HostCpuSchedulerSystem, "HostCpuSchedulerSystem", 3682);
+    HostCpuSchedulerSystem, "HostCpuSchedulerSystem", 3701);
 is_a!(HostCpuSchedulerSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `HostDatastoreBrowser` (`vim.host.DatastoreBrowser`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DatastoreBrowser.html)
-    HostDatastoreBrowser, "HostDatastoreBrowser", 3683);
+    HostDatastoreBrowser, "HostDatastoreBrowser", 3702);
 is_a!(HostDatastoreBrowser: ManagedObject);
 
 managed_object!(
     /// `HostDatastoreSystem` (`vim.host.DatastoreSystem`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DatastoreSystem.html)
-    HostDatastoreSystem, "HostDatastoreSystem", 3684);
+    HostDatastoreSystem, "HostDatastoreSystem", 3703);
 is_a!(HostDatastoreSystem: ManagedObject);
 
 managed_object!(
     /// `HostDateTimeSystem` (`vim.host.DateTimeSystem`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DateTimeSystem.html)
-    HostDateTimeSystem, "HostDateTimeSystem", 3685);
+    HostDateTimeSystem, "HostDateTimeSystem", 3704);
 is_a!(HostDateTimeSystem: ManagedObject);
 
 managed_object!(
     /// `HostDiagnosticSystem` (`vim.host.DiagnosticSystem`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DiagnosticSystem.html)
-    HostDiagnosticSystem, "HostDiagnosticSystem", 3686);
+    HostDiagnosticSystem, "HostDiagnosticSystem", 3705);
 is_a!(HostDiagnosticSystem: ManagedObject);
 
 managed_object!(
     /// `HostDirectoryStore` (`vim.host.DirectoryStore`), since vSphere API 4.1.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DirectoryStore.html)
-    HostDirectoryStore, "HostDirectoryStore", 3687);
+    HostDirectoryStore, "HostDirectoryStore", 3706);
 is_a!(HostDirectoryStore: HostAuthenticationStore, ManagedObject);
 
 managed_object!(
     /// `HostEsxAgentHostManager` (`vim.host.EsxAgentHostManager`), since vSphere API 5.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.EsxAgentHostManager.html)
-    HostEsxAgentHostManager, "HostEsxAgentHostManager", 3688);
+    HostEsxAgentHostManager, "HostEsxAgentHostManager", 3707);
 is_a!(HostEsxAgentHostManager: ManagedObject);
 
 managed_object!(
     /// `HostFirewallSystem` (`vim.host.FirewallSystem`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FirewallSystem.html)
-    HostFirewallSystem, "HostFirewallSystem", 3689);
+    HostFirewallSystem, "HostFirewallSystem", 3708);
 is_a!(HostFirewallSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `HostFirmwareSystem` (`vim.host.FirmwareSystem`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FirmwareSystem.html)
-    HostFirmwareSystem, "HostFirmwareSystem", 3690);
+    HostFirmwareSystem, "HostFirmwareSystem", 3709);
 is_a!(HostFirmwareSystem: ManagedObject);
 
 managed_object!(
     /// `HostGraphicsManager` (`vim.host.GraphicsManager`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.GraphicsManager.html)
-    HostGraphicsManager, "HostGraphicsManager", 3691);
+    HostGraphicsManager, "HostGraphicsManager", 3710);
 is_a!(HostGraphicsManager: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `HostHealthStatusSystem` (`vim.host.HealthStatusSystem`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.HealthStatusSystem.html)
-    HostHealthStatusSystem, "HostHealthStatusSystem", 3692);
+    HostHealthStatusSystem, "HostHealthStatusSystem", 3711);
 is_a!(HostHealthStatusSystem: ManagedObject);
 
 managed_object!(
     /// `HostImageConfigManager` (`vim.host.ImageConfigManager`), since vSphere API 5.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ImageConfigManager.html)
-    HostImageConfigManager, "HostImageConfigManager", 3693);
+    HostImageConfigManager, "HostImageConfigManager", 3712);
 is_a!(HostImageConfigManager: ManagedObject);
 
 managed_object!(
     /// `HostKernelModuleSystem` (`vim.host.KernelModuleSystem`), since vSphere API 2.5u2.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.KernelModuleSystem.html)
-    HostKernelModuleSystem, "HostKernelModuleSystem", 3694);
+    HostKernelModuleSystem, "HostKernelModuleSystem", 3713);
 is_a!(HostKernelModuleSystem: ManagedObject);
 
 managed_object!(
     /// `HostLocalAccountManager` (`vim.host.LocalAccountManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.LocalAccountManager.html)
-    HostLocalAccountManager, "HostLocalAccountManager", 3695);
+    HostLocalAccountManager, "HostLocalAccountManager", 3714);
 is_a!(HostLocalAccountManager: ManagedObject);
 
 managed_object!(
     /// `HostLocalAuthentication` (`vim.host.LocalAuthentication`), since vSphere API 4.1.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.LocalAuthentication.html)
-    HostLocalAuthentication, "HostLocalAuthentication", 3696);
+    HostLocalAuthentication, "HostLocalAuthentication", 3715);
 is_a!(HostLocalAuthentication: HostAuthenticationStore, ManagedObject);
 
 managed_object!(
     /// `HostMemorySystem` (`vim.host.MemoryManagerSystem`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MemoryManagerSystem.html)
-    HostMemorySystem, "HostMemorySystem", 3697);
+    HostMemorySystem, "HostMemorySystem", 3716);
 is_a!(HostMemorySystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `HostNetworkSystem` (`vim.host.NetworkSystem`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NetworkSystem.html)
-    HostNetworkSystem, "HostNetworkSystem", 3698);
+    HostNetworkSystem, "HostNetworkSystem", 3717);
 is_a!(HostNetworkSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `HostNvdimmSystem` (`vim.host.NvdimmSystem`), since vSphere API 6.7.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvdimmSystem.html)
-    HostNvdimmSystem, "HostNvdimmSystem", 3699);
+    HostNvdimmSystem, "HostNvdimmSystem", 3718);
 is_a!(HostNvdimmSystem: ManagedObject);
 
 managed_object!(
     /// `HostPatchManager` (`vim.host.PatchManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PatchManager.html)
-    HostPatchManager, "HostPatchManager", 3700);
+    HostPatchManager, "HostPatchManager", 3719);
 is_a!(HostPatchManager: ManagedObject);
 
 managed_object!(
     /// `HostPciPassthruSystem` (`vim.host.PciPassthruSystem`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PciPassthruSystem.html)
-    HostPciPassthruSystem, "HostPciPassthruSystem", 3701);
+    HostPciPassthruSystem, "HostPciPassthruSystem", 3720);
 is_a!(HostPciPassthruSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `HostPowerSystem` (`vim.host.PowerSystem`), since vSphere API 4.1.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PowerSystem.html)
-    HostPowerSystem, "HostPowerSystem", 3702);
+    HostPowerSystem, "HostPowerSystem", 3721);
 is_a!(HostPowerSystem: ManagedObject);
 
 managed_object!(
     /// `HostProfile` (`vim.profile.host.HostProfile`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.HostProfile.html)
-    HostProfile, "HostProfile", 3703);
+    HostProfile, "HostProfile", 3722);
 is_a!(HostProfile: Profile, ManagedObject);
 
 managed_object!(
     /// `HostProfileManager` (`vim.profile.host.ProfileManager`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.ProfileManager.html)
-    HostProfileManager, "HostProfileManager", 3704);
+    HostProfileManager, "HostProfileManager", 3723);
 is_a!(HostProfileManager: ProfileManager, ManagedObject);
 
 managed_object!(
     /// `HostServiceSystem` (`vim.host.ServiceSystem`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ServiceSystem.html)
-    HostServiceSystem, "HostServiceSystem", 3705);
+    HostServiceSystem, "HostServiceSystem", 3724);
 is_a!(HostServiceSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `HostSnmpSystem` (`vim.host.SnmpSystem`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SnmpSystem.html)
-    HostSnmpSystem, "HostSnmpSystem", 3706);
+    HostSnmpSystem, "HostSnmpSystem", 3725);
 is_a!(HostSnmpSystem: ManagedObject);
 
 managed_object!(
     /// `HostSpecificationManager` (`vim.profile.host.HostSpecificationManager`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.HostSpecificationManager.html)
-    HostSpecificationManager, "HostSpecificationManager", 3707);
+    HostSpecificationManager, "HostSpecificationManager", 3726);
 is_a!(HostSpecificationManager: ManagedObject);
 
 managed_object!(
     /// `HostStorageSystem` (`vim.host.StorageSystem`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.StorageSystem.html)
-    HostStorageSystem, "HostStorageSystem", 3708);
+    HostStorageSystem, "HostStorageSystem", 3727);
 is_a!(HostStorageSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `HostSystem` (`vim.HostSystem`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HostSystem.html)
-    HostSystem, "HostSystem", 3709);
+    HostSystem, "HostSystem", 3728);
 is_a!(HostSystem: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `HostVFlashManager` (`vim.host.VFlashManager`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VFlashManager.html)
-    HostVFlashManager, "HostVFlashManager", 3710);
+    HostVFlashManager, "HostVFlashManager", 3729);
 is_a!(HostVFlashManager: ManagedObject);
 
 managed_object!(
     /// `HostVMotionSystem` (`vim.host.VMotionSystem`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VMotionSystem.html)
-    HostVMotionSystem, "HostVMotionSystem", 3711);
+    HostVMotionSystem, "HostVMotionSystem", 3730);
 is_a!(HostVMotionSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `HostVStorageObjectManager` (`vim.vslm.host.VStorageObjectManager`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.host.VStorageObjectManager.html)
-    HostVStorageObjectManager, "HostVStorageObjectManager", 3712);
+    HostVStorageObjectManager, "HostVStorageObjectManager", 3731);
 is_a!(HostVStorageObjectManager: VStorageObjectManagerBase, ManagedObject);
 
 managed_object!(
     /// `HostVirtualNicManager` (`vim.host.VirtualNicManager`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VirtualNicManager.html)
-    HostVirtualNicManager, "HostVirtualNicManager", 3713);
+    HostVirtualNicManager, "HostVirtualNicManager", 3732);
 is_a!(HostVirtualNicManager: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `HostVsanHealthSystem` (`vim.host.VsanHealthSystem`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanHealthSystem.html)
-    HostVsanHealthSystem, "HostVsanHealthSystem", 3714);
+    HostVsanHealthSystem, "HostVsanHealthSystem", 3733);
 is_a!(HostVsanHealthSystem: ManagedObject);
 
 managed_object!(
     /// `HostVsanInternalSystem` (`vim.host.VsanInternalSystem`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanInternalSystem.html)
-    HostVsanInternalSystem, "HostVsanInternalSystem", 3715);
+    HostVsanInternalSystem, "HostVsanInternalSystem", 3734);
 is_a!(HostVsanInternalSystem: ManagedObject);
 
 managed_object!(
     /// `HostVsanSystem` (`vim.host.VsanSystem`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanSystem.html)
-    HostVsanSystem, "HostVsanSystem", 3716);
+    HostVsanSystem, "HostVsanSystem", 3735);
 is_a!(HostVsanSystem: ManagedObject);
 
 managed_object!(
     /// `HttpNfcLease` (`vim.HttpNfcLease`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HttpNfcLease.html)
-    HttpNfcLease, "HttpNfcLease", 3717);
+    HttpNfcLease, "HttpNfcLease", 3736);
 is_a!(HttpNfcLease: ManagedObject);
 
 managed_object!(
     /// `InventoryView` (`vim.view.InventoryView`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.InventoryView.html)
-    InventoryView, "InventoryView", 3718);
+    InventoryView, "InventoryView", 3737);
 is_a!(InventoryView: ManagedObjectView, View, ManagedObject);
 
 managed_object!(
     /// `IoFilterManager` (`vim.IoFilterManager`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.IoFilterManager.html)
-    IoFilterManager, "IoFilterManager", 3719);
+    IoFilterManager, "IoFilterManager", 3738);
 is_a!(IoFilterManager: ManagedObject);
 
 managed_object!(
     /// `IpPoolManager` (`vim.IpPoolManager`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.IpPoolManager.html)
-    IpPoolManager, "IpPoolManager", 3720);
+    IpPoolManager, "IpPoolManager", 3739);
 is_a!(IpPoolManager: ManagedObject);
 
 managed_object!(
     /// `IscsiManager` (`vim.host.IscsiManager`), since vSphere API 5.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.IscsiManager.html)
-    IscsiManager, "IscsiManager", 3721);
+    IscsiManager, "IscsiManager", 3740);
 is_a!(IscsiManager: ManagedObject);
 
 managed_object!(
     /// `LicenseAssignmentManager` (`vim.LicenseAssignmentManager`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseAssignmentManager.html)
-    LicenseAssignmentManager, "LicenseAssignmentManager", 3722);
+    LicenseAssignmentManager, "LicenseAssignmentManager", 3741);
 is_a!(LicenseAssignmentManager: ManagedObject);
 
 managed_object!(
     /// `LicenseManager` (`vim.LicenseManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseManager.html)
-    LicenseManager, "LicenseManager", 3723);
+    LicenseManager, "LicenseManager", 3742);
 is_a!(LicenseManager: ManagedObject);
 
 managed_object!(
     /// `ListView` (`vim.view.ListView`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ListView.html)
-    ListView, "ListView", 3724);
+    ListView, "ListView", 3743);
 is_a!(ListView: ManagedObjectView, View, ManagedObject);
 
 managed_object!(
     /// `LocalizationManager` (`vim.LocalizationManager`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LocalizationManager.html)
-    LocalizationManager, "LocalizationManager", 3725);
+    LocalizationManager, "LocalizationManager", 3744);
 is_a!(LocalizationManager: ManagedObject);
 
 managed_object!(
     /// `ManagedEntity` (`vim.ManagedEntity`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ManagedEntity.html)
-    ManagedEntity, "ManagedEntity", 3726);
+    ManagedEntity, "ManagedEntity", 3745);
 is_a!(ManagedEntity: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `ManagedObject`.
-    ManagedObject, "ManagedObject", 3727);
+    ManagedObject, "ManagedObject", 3746);
 
 managed_object!(
     /// `ManagedObjectView` (`vim.view.ManagedObjectView`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ManagedObjectView.html)
-    ManagedObjectView, "ManagedObjectView", 3728);
+    ManagedObjectView, "ManagedObjectView", 3747);
 is_a!(ManagedObjectView: View, ManagedObject);
 
 managed_object!(
     /// `MessageBusProxy` (`vim.host.MessageBusProxy`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MessageBusProxy.html)
-    MessageBusProxy, "MessageBusProxy", 3729);
+    MessageBusProxy, "MessageBusProxy", 3748);
 is_a!(MessageBusProxy: ManagedObject);
 
 managed_object!(
     /// `Network` (`vim.Network`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Network.html)
-    Network, "Network", 3730);
+    Network, "Network", 3749);
 is_a!(Network: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `OpaqueNetwork` (`vim.OpaqueNetwork`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.OpaqueNetwork.html)
-    OpaqueNetwork, "OpaqueNetwork", 3731);
+    OpaqueNetwork, "OpaqueNetwork", 3750);
 is_a!(OpaqueNetwork: Network, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `OptionManager` (`vim.option.OptionManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.option.OptionManager.html)
-    OptionManager, "OptionManager", 3732);
+    OptionManager, "OptionManager", 3751);
 is_a!(OptionManager: ManagedObject);
 
 managed_object!(
     /// `OverheadMemoryManager` (`vim.OverheadMemoryManager`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.OverheadMemoryManager.html)
-    OverheadMemoryManager, "OverheadMemoryManager", 3733);
+    OverheadMemoryManager, "OverheadMemoryManager", 3752);
 is_a!(OverheadMemoryManager: ManagedObject);
 
 managed_object!(
     /// `OvfManager` (`vim.OvfManager`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.OvfManager.html)
-    OvfManager, "OvfManager", 3734);
+    OvfManager, "OvfManager", 3753);
 is_a!(OvfManager: ManagedObject);
 
 managed_object!(
     /// `PerformanceManager` (`vim.PerformanceManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.PerformanceManager.html)
-    PerformanceManager, "PerformanceManager", 3735);
+    PerformanceManager, "PerformanceManager", 3754);
 is_a!(PerformanceManager: ManagedObject);
 
 managed_object!(
     /// `Profile` (`vim.profile.Profile`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.Profile.html)
-    Profile, "Profile", 3736);
+    Profile, "Profile", 3755);
 is_a!(Profile: ManagedObject);
 
 managed_object!(
     /// `ProfileComplianceManager` (`vim.profile.ComplianceManager`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.ComplianceManager.html)
-    ProfileComplianceManager, "ProfileComplianceManager", 3737);
+    ProfileComplianceManager, "ProfileComplianceManager", 3756);
 is_a!(ProfileComplianceManager: ManagedObject);
 
 managed_object!(
     /// `ProfileManager` (`vim.profile.ProfileManager`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.ProfileManager.html)
-    ProfileManager, "ProfileManager", 3738);
+    ProfileManager, "ProfileManager", 3757);
 is_a!(ProfileManager: ManagedObject);
 
 managed_object!(
     /// `PropertyCollector` (`vmodl.query.PropertyCollector`).
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vmodl.query.PropertyCollector.html)
-    PropertyCollector, "PropertyCollector", 3739);
+    PropertyCollector, "PropertyCollector", 3758);
 is_a!(PropertyCollector: ManagedObject);
 
 managed_object!(
     /// `PropertyFilter` (`vmodl.query.PropertyCollector.Filter`).
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vmodl.query.PropertyCollector.Filter.html)
-    PropertyFilter, "PropertyFilter", 3740);
+    PropertyFilter, "PropertyFilter", 3759);
 is_a!(PropertyFilter: ManagedObject);
 
 managed_object!(
     /// `ResourcePlanningManager` (`vim.ResourcePlanningManager`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ResourcePlanningManager.html)
-    ResourcePlanningManager, "ResourcePlanningManager", 3741);
+    ResourcePlanningManager, "ResourcePlanningManager", 3760);
 is_a!(ResourcePlanningManager: ManagedObject);
 
 managed_object!(
     /// `ResourcePool` (`vim.ResourcePool`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ResourcePool.html)
-    ResourcePool, "ResourcePool", 3742);
+    ResourcePool, "ResourcePool", 3761);
 is_a!(ResourcePool: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `ScheduledTask` (`vim.scheduler.ScheduledTask`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.scheduler.ScheduledTask.html)
-    ScheduledTask, "ScheduledTask", 3743);
+    ScheduledTask, "ScheduledTask", 3762);
 is_a!(ScheduledTask: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `ScheduledTaskManager` (`vim.scheduler.ScheduledTaskManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.scheduler.ScheduledTaskManager.html)
-    ScheduledTaskManager, "ScheduledTaskManager", 3744);
+    ScheduledTaskManager, "ScheduledTaskManager", 3763);
 is_a!(ScheduledTaskManager: ManagedObject);
 
 managed_object!(
     /// `SearchIndex` (`vim.SearchIndex`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SearchIndex.html)
-    SearchIndex, "SearchIndex", 3745);
+    SearchIndex, "SearchIndex", 3764);
 is_a!(SearchIndex: ManagedObject);
 
 managed_object!(
     /// `ServiceInstance` (`vim.ServiceInstance`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ServiceInstance.html)
-    ServiceInstance, "ServiceInstance", 3746);
+    ServiceInstance, "ServiceInstance", 3765);
 is_a!(ServiceInstance: ManagedObject);
 
 managed_object!(
     /// `ServiceManager` (`vim.ServiceManager`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ServiceManager.html)
-    ServiceManager, "ServiceManager", 3747);
+    ServiceManager, "ServiceManager", 3766);
 is_a!(ServiceManager: ManagedObject);
 
 managed_object!(
     /// `SessionManager` (`vim.SessionManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SessionManager.html)
-    SessionManager, "SessionManager", 3748);
+    SessionManager, "SessionManager", 3767);
 is_a!(SessionManager: ManagedObject);
 
 managed_object!(
     /// `SimpleCommand` (`vim.SimpleCommand`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SimpleCommand.html)
-    SimpleCommand, "SimpleCommand", 3749);
+    SimpleCommand, "SimpleCommand", 3768);
 is_a!(SimpleCommand: ManagedObject);
 
 managed_object!(
     /// `SiteInfoManager` (`vim.SiteInfoManager`), since vSphere API 7.0.0.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SiteInfoManager.html)
-    SiteInfoManager, "SiteInfoManager", 3750);
+    SiteInfoManager, "SiteInfoManager", 3769);
 is_a!(SiteInfoManager: ManagedObject);
 
 managed_object!(
     /// `StoragePod` (`vim.StoragePod`), since vSphere API 5.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.StoragePod.html)
-    StoragePod, "StoragePod", 3751);
+    StoragePod, "StoragePod", 3770);
 is_a!(StoragePod: Folder, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `StorageQueryManager` (`vim.StorageQueryManager`), since vSphere API 6.7.2.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.StorageQueryManager.html)
-    StorageQueryManager, "StorageQueryManager", 3752);
+    StorageQueryManager, "StorageQueryManager", 3771);
 is_a!(StorageQueryManager: ManagedObject);
 
 managed_object!(
     /// `StorageResourceManager` (`vim.StorageResourceManager`), since vSphere API 4.1.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.StorageResourceManager.html)
-    StorageResourceManager, "StorageResourceManager", 3753);
+    StorageResourceManager, "StorageResourceManager", 3772);
 is_a!(StorageResourceManager: ManagedObject);
 
 managed_object!(
     /// `Task` (`vim.Task`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Task.html)
-    Task, "Task", 3754);
+    Task, "Task", 3773);
 is_a!(Task: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `TaskHistoryCollector` (`vim.TaskHistoryCollector`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TaskHistoryCollector.html)
-    TaskHistoryCollector, "TaskHistoryCollector", 3755);
+    TaskHistoryCollector, "TaskHistoryCollector", 3774);
 is_a!(TaskHistoryCollector: HistoryCollector, ManagedObject);
 
 managed_object!(
     /// `TaskManager` (`vim.TaskManager`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TaskManager.html)
-    TaskManager, "TaskManager", 3756);
+    TaskManager, "TaskManager", 3775);
 is_a!(TaskManager: ManagedObject);
 
 managed_object!(
     /// `TenantTenantManager` (`vim.tenant.TenantManager`), since vSphere API 6.9.1.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.tenant.TenantManager.html)
-    TenantTenantManager, "TenantTenantManager", 3757);
+    TenantTenantManager, "TenantTenantManager", 3776);
 is_a!(TenantTenantManager: ManagedObject);
 
 managed_object!(
     /// `TransitGateway` (`vim.TransitGateway`), since vSphere API 9.1.0.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TransitGateway.html)
-    TransitGateway, "TransitGateway", 3758);
+    TransitGateway, "TransitGateway", 3777);
 is_a!(TransitGateway: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `UserDirectory` (`vim.UserDirectory`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.UserDirectory.html)
-    UserDirectory, "UserDirectory", 3759);
+    UserDirectory, "UserDirectory", 3778);
 is_a!(UserDirectory: ManagedObject);
 
 managed_object!(
     /// `VStorageObjectManagerBase` (`vim.vslm.VStorageObjectManagerBase`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.VStorageObjectManagerBase.html)
-    VStorageObjectManagerBase, "VStorageObjectManagerBase", 3760);
+    VStorageObjectManagerBase, "VStorageObjectManagerBase", 3779);
 is_a!(VStorageObjectManagerBase: ManagedObject);
 
 managed_object!(
     /// `VcenterVStorageObjectManager` (`vim.vslm.vcenter.VStorageObjectManager`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.vcenter.VStorageObjectManager.html)
-    VcenterVStorageObjectManager, "VcenterVStorageObjectManager", 3761);
+    VcenterVStorageObjectManager, "VcenterVStorageObjectManager", 3780);
 is_a!(VcenterVStorageObjectManager: VStorageObjectManagerBase, ManagedObject);
 
 managed_object!(
     /// `View` (`vim.view.View`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.View.html)
-    View, "View", 3762);
+    View, "View", 3781);
 is_a!(View: ManagedObject);
 
 managed_object!(
     /// `ViewManager` (`vim.view.ViewManager`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ViewManager.html)
-    ViewManager, "ViewManager", 3763);
+    ViewManager, "ViewManager", 3782);
 is_a!(ViewManager: ManagedObject);
 
 managed_object!(
     /// `VimClusterVsanVcDiskManagementSystem` (`vim.cluster.VsanVcDiskManagementSystem`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcDiskManagementSystem.html)
-    VimClusterVsanVcDiskManagementSystem, "VimClusterVsanVcDiskManagementSystem", 3764);
+    VimClusterVsanVcDiskManagementSystem, "VimClusterVsanVcDiskManagementSystem", 3783);
 is_a!(VimClusterVsanVcDiskManagementSystem: ManagedObject);
 
 managed_object!(
     /// `VimClusterVsanVcStretchedClusterSystem` (`vim.cluster.VsanVcStretchedClusterSystem`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcStretchedClusterSystem.html)
-    VimClusterVsanVcStretchedClusterSystem, "VimClusterVsanVcStretchedClusterSystem", 3765);
+    VimClusterVsanVcStretchedClusterSystem, "VimClusterVsanVcStretchedClusterSystem", 3784);
 is_a!(VimClusterVsanVcStretchedClusterSystem: ManagedObject);
 
 managed_object!(
     /// `VirtualApp` (`vim.VirtualApp`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualApp.html)
-    VirtualApp, "VirtualApp", 3766);
+    VirtualApp, "VirtualApp", 3785);
 is_a!(VirtualApp: ResourcePool, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `VirtualDiskManager` (`vim.VirtualDiskManager`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualDiskManager.html)
-    VirtualDiskManager, "VirtualDiskManager", 3767);
+    VirtualDiskManager, "VirtualDiskManager", 3786);
 is_a!(VirtualDiskManager: ManagedObject);
 
 managed_object!(
     /// `VirtualMachine` (`vim.VirtualMachine`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.html)
-    VirtualMachine, "VirtualMachine", 3768);
+    VirtualMachine, "VirtualMachine", 3787);
 is_a!(VirtualMachine: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `VirtualMachineCompatibilityChecker` (`vim.vm.check.CompatibilityChecker`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.check.CompatibilityChecker.html)
-    VirtualMachineCompatibilityChecker, "VirtualMachineCompatibilityChecker", 3769);
+    VirtualMachineCompatibilityChecker, "VirtualMachineCompatibilityChecker", 3788);
 is_a!(VirtualMachineCompatibilityChecker: ManagedObject);
 
 managed_object!(
     /// `VirtualMachineGuestCustomizationManager` (`vim.vm.GuestCustomizationManager`), since vSphere API 6.8.7.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestCustomizationManager.html)
-    VirtualMachineGuestCustomizationManager, "VirtualMachineGuestCustomizationManager", 3770);
+    VirtualMachineGuestCustomizationManager, "VirtualMachineGuestCustomizationManager", 3789);
 is_a!(VirtualMachineGuestCustomizationManager: ManagedObject);
 
 managed_object!(
     /// `VirtualMachineProvisioningChecker` (`vim.vm.check.ProvisioningChecker`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.check.ProvisioningChecker.html)
-    VirtualMachineProvisioningChecker, "VirtualMachineProvisioningChecker", 3771);
+    VirtualMachineProvisioningChecker, "VirtualMachineProvisioningChecker", 3790);
 is_a!(VirtualMachineProvisioningChecker: ManagedObject);
 
 managed_object!(
     /// `VirtualMachineSnapshot` (`vim.vm.Snapshot`), since vSphere API 2.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.Snapshot.html)
-    VirtualMachineSnapshot, "VirtualMachineSnapshot", 3772);
+    VirtualMachineSnapshot, "VirtualMachineSnapshot", 3791);
 is_a!(VirtualMachineSnapshot: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `VirtualizationManager` (`vim.VirtualizationManager`), since vSphere API 2.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualizationManager.html)
-    VirtualizationManager, "VirtualizationManager", 3773);
+    VirtualizationManager, "VirtualizationManager", 3792);
 is_a!(VirtualizationManager: ManagedObject);
 
 managed_object!(
     /// `VmwareDistributedVirtualSwitch` (`vim.dvs.VmwareDistributedVirtualSwitch`), since vSphere API 4.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.html)
-    VmwareDistributedVirtualSwitch, "VmwareDistributedVirtualSwitch", 3774);
+    VmwareDistributedVirtualSwitch, "VmwareDistributedVirtualSwitch", 3793);
 is_a!(VmwareDistributedVirtualSwitch: DistributedVirtualSwitch, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
     /// `VsanCapabilitySystem` (`vim.cluster.VsanCapabilitySystem`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanCapabilitySystem.html)
-    VsanCapabilitySystem, "VsanCapabilitySystem", 3775);
+    VsanCapabilitySystem, "VsanCapabilitySystem", 3794);
 is_a!(VsanCapabilitySystem: ManagedObject);
 
 managed_object!(
     /// `VsanClusterHealthSystem` (`vim.cluster.VsanClusterHealthSystem`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanClusterHealthSystem.html)
-    VsanClusterHealthSystem, "VsanClusterHealthSystem", 3776);
+    VsanClusterHealthSystem, "VsanClusterHealthSystem", 3795);
 is_a!(VsanClusterHealthSystem: ManagedObject);
 
 managed_object!(
     /// `VsanClusterMgmtInternalSystem` (`vim.cluster.VsanClusterMgmtInternalSystem`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanClusterMgmtInternalSystem.html)
-    VsanClusterMgmtInternalSystem, "VsanClusterMgmtInternalSystem", 3777);
+    VsanClusterMgmtInternalSystem, "VsanClusterMgmtInternalSystem", 3796);
 is_a!(VsanClusterMgmtInternalSystem: ManagedObject);
 
 managed_object!(
     /// `VsanIscsiTargetSystem` (`vim.cluster.VsanIscsiTargetSystem`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanIscsiTargetSystem.html)
-    VsanIscsiTargetSystem, "VsanIscsiTargetSystem", 3778);
+    VsanIscsiTargetSystem, "VsanIscsiTargetSystem", 3797);
 is_a!(VsanIscsiTargetSystem: ManagedObject);
 
 managed_object!(
     /// `VsanObjectSystem` (`vim.cluster.VsanObjectSystem`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanObjectSystem.html)
-    VsanObjectSystem, "VsanObjectSystem", 3779);
+    VsanObjectSystem, "VsanObjectSystem", 3798);
 is_a!(VsanObjectSystem: ManagedObject);
 
 managed_object!(
     /// `VsanPerformanceManager` (`vim.cluster.VsanPerformanceManager`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanPerformanceManager.html)
-    VsanPerformanceManager, "VsanPerformanceManager", 3780);
+    VsanPerformanceManager, "VsanPerformanceManager", 3799);
 is_a!(VsanPerformanceManager: ManagedObject);
 
 managed_object!(
     /// `VsanSpaceReportSystem` (`vim.cluster.VsanSpaceReportSystem`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanSpaceReportSystem.html)
-    VsanSpaceReportSystem, "VsanSpaceReportSystem", 3781);
+    VsanSpaceReportSystem, "VsanSpaceReportSystem", 3800);
 is_a!(VsanSpaceReportSystem: ManagedObject);
 
 managed_object!(
     /// `VsanSystemEx` (`vim.host.VsanSystemEx`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanSystemEx.html)
-    VsanSystemEx, "VsanSystemEx", 3782);
+    VsanSystemEx, "VsanSystemEx", 3801);
 is_a!(VsanSystemEx: ManagedObject);
 
 managed_object!(
     /// `VsanUpgradeSystem` (`vim.VsanUpgradeSystem`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VsanUpgradeSystem.html)
-    VsanUpgradeSystem, "VsanUpgradeSystem", 3783);
+    VsanUpgradeSystem, "VsanUpgradeSystem", 3802);
 is_a!(VsanUpgradeSystem: ManagedObject);
 
 managed_object!(
     /// `VsanUpgradeSystemEx` (`vim.VsanUpgradeSystemEx`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VsanUpgradeSystemEx.html)
-    VsanUpgradeSystemEx, "VsanUpgradeSystemEx", 3784);
+    VsanUpgradeSystemEx, "VsanUpgradeSystemEx", 3803);
 is_a!(VsanUpgradeSystemEx: ManagedObject);
 
 managed_object!(
     /// `VsanVcClusterConfigSystem` (`vim.cluster.VsanVcClusterConfigSystem`), since vSphere API 6.0.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcClusterConfigSystem.html)
-    VsanVcClusterConfigSystem, "VsanVcClusterConfigSystem", 3785);
+    VsanVcClusterConfigSystem, "VsanVcClusterConfigSystem", 3804);
 is_a!(VsanVcClusterConfigSystem: ManagedObject);
 
 managed_object!(
     /// `VsanVcClusterHealthSystem` (`vim.cluster.VsanVcClusterHealthSystem`), since vSphere API 5.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcClusterHealthSystem.html)
-    VsanVcClusterHealthSystem, "VsanVcClusterHealthSystem", 3786);
+    VsanVcClusterHealthSystem, "VsanVcClusterHealthSystem", 3805);
 is_a!(VsanVcClusterHealthSystem: ManagedObject);
 
 managed_object!(
     /// `VsanVcsaDeployerSystem` (`vim.host.VsanVcsaDeployerSystem`), since vSphere API 6.5.
     ///
     /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanVcsaDeployerSystem.html)
-    VsanVcsaDeployerSystem, "VsanVcsaDeployerSystem", 3787);
+    VsanVcsaDeployerSystem, "VsanVcsaDeployerSystem", 3806);
 is_a!(VsanVcsaDeployerSystem: ManagedObject);

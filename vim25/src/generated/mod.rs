@@ -3,6 +3,7 @@
 #![allow(clippy::wildcard_imports, reason = "generated modules use each other's types freely")]
 #![allow(unused_imports, reason = "not every namespace has all kinds of items")]
 
+pub mod calls;
 pub mod enums;
 mod methods;
 pub mod mo;

@@ -4,6 +4,8 @@
 //! Each is named by its wire name, followed by its dotted name where the API
 //! reference files it. A derived type holds its base in the field `base` and
 //! derefs to it. A field without a version is as old as its type.
+#![allow(clippy::too_many_arguments, reason = "what must be there must be given")]
+#![allow(clippy::field_reassign_with_default, reason = "inherited fields are set like own ones")]
 
 use super::enums::*;
 use super::mo;
@@ -76,6 +78,22 @@ pub struct AgencyDisabled {
 }
 data_object!(AgencyDisabled: AgencyIssue, 10242, {});
 is_a!(AgencyDisabled: AgencyIssue, Issue);
+impl AgencyDisabled {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made
+    }
+}
 
 /// `AgencyIssue` (`eam.issue.AgencyIssue`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -93,6 +111,22 @@ pub struct AgencyIssue {
 }
 data_object!(AgencyIssue: Issue, 10243, { 3 => agency, 4 => agency_name, 5 => solution_id, 6 => solution_name });
 is_a!(AgencyIssue: Issue);
+impl AgencyIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made
+    }
+}
 
 /// `AgencyScope` (`eam.Agency.Scope`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -188,6 +222,26 @@ pub struct AgentIssue {
 }
 data_object!(AgentIssue: AgencyIssue, 10249, { 7 => agent, 8 => agent_name, 9 => host, 10 => host_name });
 is_a!(AgentIssue: AgencyIssue, Issue);
+impl AgentIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `AgentOvfEnvironmentInfo` (`eam.Agent.OvfEnvironmentInfo`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -308,6 +362,27 @@ pub struct CannotAccessAgentOVF {
 }
 data_object!(CannotAccessAgentOVF: VmNotDeployed, 10259, { 11 => download_url });
 is_a!(CannotAccessAgentOVF: VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl CannotAccessAgentOVF {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, download_url: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.download_url = download_url.into();
+        made
+    }
+}
 
 /// `CannotAccessAgentVib` (`eam.issue.CannotAccessAgentVib`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -319,6 +394,27 @@ pub struct CannotAccessAgentVib {
 }
 data_object!(CannotAccessAgentVib: VibNotInstalled, 10260, { 11 => download_url });
 is_a!(CannotAccessAgentVib: VibNotInstalled, VibIssue, AgentIssue, AgencyIssue, Issue);
+impl CannotAccessAgentVib {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, download_url: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.download_url = download_url.into();
+        made
+    }
+}
 
 /// `CertificateNotTrusted` (`eam.issue.CertificateNotTrusted`), since eam 8.2.
 #[derive(Clone, Default)]
@@ -330,6 +426,27 @@ pub struct CertificateNotTrusted {
 }
 data_object!(CertificateNotTrusted: AgentIssue, 10261, { 11 => url });
 is_a!(CertificateNotTrusted: AgentIssue, AgencyIssue, Issue);
+impl CertificateNotTrusted {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, url: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.url = url.into();
+        made
+    }
+}
 
 /// `CertificateNotTrustedFault` (`eam.fault.CertificateNotTrustedFault`), since eam 8.2.
 #[derive(Clone, Default)]
@@ -354,6 +471,23 @@ pub struct ClusterAgentAgentIssue {
 }
 data_object!(ClusterAgentAgentIssue: AgencyIssue, 10263, { 7 => agent, 8 => cluster });
 is_a!(ClusterAgentAgentIssue: AgencyIssue, Issue);
+impl ClusterAgentAgentIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made
+    }
+}
 
 /// `ClusterAgentCertificateNotTrusted` (`eam.issue.cluster.agent.CertificateNotTrusted`), since eam 8.2.
 #[derive(Clone, Default)]
@@ -365,6 +499,24 @@ pub struct ClusterAgentCertificateNotTrusted {
 }
 data_object!(ClusterAgentCertificateNotTrusted: ClusterAgentVmNotDeployed, 10264, { 9 => url });
 is_a!(ClusterAgentCertificateNotTrusted: ClusterAgentVmNotDeployed, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentCertificateNotTrusted {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, url: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.url = url.into();
+        made
+    }
+}
 
 /// `ClusterAgentHostInMaintenanceMode` (`eam.issue.cluster.agent.HostInMaintenanceMode`), since eam 8.3.
 #[derive(Clone, Default)]
@@ -374,6 +526,24 @@ pub struct ClusterAgentHostInMaintenanceMode {
 }
 data_object!(ClusterAgentHostInMaintenanceMode: ClusterAgentVmIssue, 10265, {});
 is_a!(ClusterAgentHostInMaintenanceMode: ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentHostInMaintenanceMode {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ClusterAgentHostInPartialMaintenanceMode` (`eam.issue.cluster.agent.HostInPartialMaintenanceMode`), since eam 8.3.
 #[derive(Clone, Default)]
@@ -383,6 +553,24 @@ pub struct ClusterAgentHostInPartialMaintenanceMode {
 }
 data_object!(ClusterAgentHostInPartialMaintenanceMode: ClusterAgentVmIssue, 10266, {});
 is_a!(ClusterAgentHostInPartialMaintenanceMode: ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentHostInPartialMaintenanceMode {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ClusterAgentInsufficientClusterResources` (`eam.issue.cluster.agent.InsufficientClusterResources`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -392,6 +580,24 @@ pub struct ClusterAgentInsufficientClusterResources {
 }
 data_object!(ClusterAgentInsufficientClusterResources: ClusterAgentVmPoweredOff, 10267, {});
 is_a!(ClusterAgentInsufficientClusterResources: ClusterAgentVmPoweredOff, ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentInsufficientClusterResources {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ClusterAgentInsufficientClusterSpace` (`eam.issue.cluster.agent.InsufficientClusterSpace`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -401,6 +607,23 @@ pub struct ClusterAgentInsufficientClusterSpace {
 }
 data_object!(ClusterAgentInsufficientClusterSpace: ClusterAgentVmNotDeployed, 10268, {});
 is_a!(ClusterAgentInsufficientClusterSpace: ClusterAgentVmNotDeployed, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentInsufficientClusterSpace {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made
+    }
+}
 
 /// `ClusterAgentInvalidConfig` (`eam.issue.cluster.agent.InvalidConfig`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -412,6 +635,25 @@ pub struct ClusterAgentInvalidConfig {
 }
 data_object!(ClusterAgentInvalidConfig: ClusterAgentVmIssue, 10269, { 10 => error });
 is_a!(ClusterAgentInvalidConfig: ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentInvalidConfig {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>, error: Any) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made.error = error;
+        made
+    }
+}
 
 /// `ClusterAgentMissingClusterVmDatastore` (`eam.issue.cluster.agent.MissingClusterVmDatastore`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -423,6 +665,23 @@ pub struct ClusterAgentMissingClusterVmDatastore {
 }
 data_object!(ClusterAgentMissingClusterVmDatastore: ClusterAgentVmNotDeployed, 10270, { 9 => missing_datastores });
 is_a!(ClusterAgentMissingClusterVmDatastore: ClusterAgentVmNotDeployed, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentMissingClusterVmDatastore {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made
+    }
+}
 
 /// `ClusterAgentMissingClusterVmNetwork` (`eam.issue.cluster.agent.MissingClusterVmNetwork`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -438,6 +697,23 @@ data_object!(ClusterAgentMissingClusterVmNetwork: ClusterAgentVmNotDeployed, 102
     9 => missing_networks, 10 => network_names,
 });
 is_a!(ClusterAgentMissingClusterVmNetwork: ClusterAgentVmNotDeployed, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentMissingClusterVmNetwork {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made
+    }
+}
 
 /// `ClusterAgentOvfInvalidProperty` (`eam.issue.cluster.agent.OvfInvalidProperty`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -449,6 +725,23 @@ pub struct ClusterAgentOvfInvalidProperty {
 }
 data_object!(ClusterAgentOvfInvalidProperty: ClusterAgentAgentIssue, 10272, { 9 => error });
 is_a!(ClusterAgentOvfInvalidProperty: ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentOvfInvalidProperty {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made
+    }
+}
 
 /// `ClusterAgentTransitionFailed` (`eam.issue.cluster.agent.TransitionFailed`), since eam 9.0.0.0.
 #[derive(Clone, Default)]
@@ -458,6 +751,23 @@ pub struct ClusterAgentTransitionFailed {
 }
 data_object!(ClusterAgentTransitionFailed: ClusterAgentAgentIssue, 10273, {});
 is_a!(ClusterAgentTransitionFailed: ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentTransitionFailed {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made
+    }
+}
 
 /// `ClusterAgentVmHookFailed` (`eam.issue.cluster.agent.VmHookFailed`), since eam 9.0.0.0.
 #[derive(Clone, Default)]
@@ -467,6 +777,24 @@ pub struct ClusterAgentVmHookFailed {
 }
 data_object!(ClusterAgentVmHookFailed: ClusterAgentVmIssue, 10274, {});
 is_a!(ClusterAgentVmHookFailed: ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentVmHookFailed {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ClusterAgentVmHookTimedout` (`eam.issue.cluster.agent.VmHookTimedout`), since eam 9.0.0.0.
 #[derive(Clone, Default)]
@@ -476,6 +804,24 @@ pub struct ClusterAgentVmHookTimedout {
 }
 data_object!(ClusterAgentVmHookTimedout: ClusterAgentVmIssue, 10275, {});
 is_a!(ClusterAgentVmHookTimedout: ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentVmHookTimedout {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ClusterAgentVmInaccessible` (`eam.issue.cluster.agent.VmInaccessible`), since eam 8.3.
 #[derive(Clone, Default)]
@@ -485,6 +831,24 @@ pub struct ClusterAgentVmInaccessible {
 }
 data_object!(ClusterAgentVmInaccessible: ClusterAgentVmIssue, 10276, {});
 is_a!(ClusterAgentVmInaccessible: ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentVmInaccessible {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ClusterAgentVmIssue` (`eam.issue.cluster.agent.VmIssue`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -496,6 +860,24 @@ pub struct ClusterAgentVmIssue {
 }
 data_object!(ClusterAgentVmIssue: ClusterAgentAgentIssue, 10277, { 9 => vm });
 is_a!(ClusterAgentVmIssue: ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentVmIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ClusterAgentVmNotDeployed` (`eam.issue.cluster.agent.VmNotDeployed`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -505,6 +887,23 @@ pub struct ClusterAgentVmNotDeployed {
 }
 data_object!(ClusterAgentVmNotDeployed: ClusterAgentAgentIssue, 10278, {});
 is_a!(ClusterAgentVmNotDeployed: ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentVmNotDeployed {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made
+    }
+}
 
 /// `ClusterAgentVmNotRemoved` (`eam.issue.cluster.agent.VmNotRemoved`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -514,6 +913,24 @@ pub struct ClusterAgentVmNotRemoved {
 }
 data_object!(ClusterAgentVmNotRemoved: ClusterAgentVmIssue, 10279, {});
 is_a!(ClusterAgentVmNotRemoved: ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentVmNotRemoved {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ClusterAgentVmPoweredOff` (`eam.issue.cluster.agent.VmPoweredOff`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -523,6 +940,24 @@ pub struct ClusterAgentVmPoweredOff {
 }
 data_object!(ClusterAgentVmPoweredOff: ClusterAgentVmIssue, 10280, {});
 is_a!(ClusterAgentVmPoweredOff: ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentVmPoweredOff {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ClusterAgentVmPoweredOn` (`eam.issue.cluster.agent.VmPoweredOn`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -532,6 +967,24 @@ pub struct ClusterAgentVmPoweredOn {
 }
 data_object!(ClusterAgentVmPoweredOn: ClusterAgentVmIssue, 10281, {});
 is_a!(ClusterAgentVmPoweredOn: ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentVmPoweredOn {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ClusterAgentVmProtected` (`eam.issue.cluster.agent.VmProtected`), since eam 9.0.0.0.
 #[derive(Clone, Default)]
@@ -541,6 +994,24 @@ pub struct ClusterAgentVmProtected {
 }
 data_object!(ClusterAgentVmProtected: ClusterAgentVmIssue, 10282, {});
 is_a!(ClusterAgentVmProtected: ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentVmProtected {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ClusterAgentVmSuspended` (`eam.issue.cluster.agent.VmSuspended`), since eam 6.9.
 #[derive(Clone, Default)]
@@ -550,6 +1021,24 @@ pub struct ClusterAgentVmSuspended {
 }
 data_object!(ClusterAgentVmSuspended: ClusterAgentVmIssue, 10283, {});
 is_a!(ClusterAgentVmSuspended: ClusterAgentVmIssue, ClusterAgentAgentIssue, AgencyIssue, Issue);
+impl ClusterAgentVmSuspended {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `DisabledClusterFault` (`eam.fault.DisabledClusterFault`), since eam 7.6.
 #[derive(Clone, Default)]
@@ -675,6 +1164,19 @@ pub struct ExtensibleIssue {
 }
 data_object!(ExtensibleIssue: Issue, 10295, { 3 => type_id, 4 => argument, 5 => target, 6 => agent, 7 => agency });
 is_a!(ExtensibleIssue: Issue);
+impl ExtensibleIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, type_id: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.type_id = type_id.into();
+        made
+    }
+}
 
 /// `HooksHookListSpec` (`eam.lccm.Hooks.HookListSpec`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -706,6 +1208,27 @@ pub struct HostInMaintenanceMode {
 }
 data_object!(HostInMaintenanceMode: VmDeployed, 10298, {});
 is_a!(HostInMaintenanceMode: VmDeployed, VmIssue, AgentIssue, AgencyIssue, Issue);
+impl HostInMaintenanceMode {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `HostInPartialMaintenanceMode` (`eam.issue.HostInPartialMaintenanceMode`), since eam 8.3.
 #[derive(Clone, Default)]
@@ -717,6 +1240,26 @@ pub struct HostInPartialMaintenanceMode {
 }
 data_object!(HostInPartialMaintenanceMode: AgentIssue, 10299, { 11 => vm });
 is_a!(HostInPartialMaintenanceMode: AgentIssue, AgencyIssue, Issue);
+impl HostInPartialMaintenanceMode {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `HostInStandbyMode` (`eam.issue.HostInStandbyMode`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -726,6 +1269,27 @@ pub struct HostInStandbyMode {
 }
 data_object!(HostInStandbyMode: VmDeployed, 10300, {});
 is_a!(HostInStandbyMode: VmDeployed, VmIssue, AgentIssue, AgencyIssue, Issue);
+impl HostInStandbyMode {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `HostIssue` (`eam.issue.HostIssue`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -737,6 +1301,19 @@ pub struct HostIssue {
 }
 data_object!(HostIssue: Issue, 10301, { 3 => host });
 is_a!(HostIssue: Issue);
+impl HostIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, host: Ref<crate::mo::HostSystem>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.host = host;
+        made
+    }
+}
 
 /// `HostPoweredOff` (`eam.issue.HostPoweredOff`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -746,6 +1323,27 @@ pub struct HostPoweredOff {
 }
 data_object!(HostPoweredOff: VmDeployed, 10302, {});
 is_a!(HostPoweredOff: VmDeployed, VmIssue, AgentIssue, AgencyIssue, Issue);
+impl HostPoweredOff {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `ImmediateHostRebootRequired` (`eam.issue.ImmediateHostRebootRequired`), since eam 6.8.
 #[derive(Clone, Default)]
@@ -755,6 +1353,26 @@ pub struct ImmediateHostRebootRequired {
 }
 data_object!(ImmediateHostRebootRequired: VibIssue, 10303, {});
 is_a!(ImmediateHostRebootRequired: VibIssue, AgentIssue, AgencyIssue, Issue);
+impl ImmediateHostRebootRequired {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `IncompatibleHostVersion` (`eam.issue.IncompatibleHostVersion`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -764,6 +1382,26 @@ pub struct IncompatibleHostVersion {
 }
 data_object!(IncompatibleHostVersion: VmNotDeployed, 10304, {});
 is_a!(IncompatibleHostVersion: VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl IncompatibleHostVersion {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `InsufficientIpAddresses` (`eam.issue.InsufficientIpAddresses`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -775,6 +1413,28 @@ pub struct InsufficientIpAddresses {
 }
 data_object!(InsufficientIpAddresses: VmPoweredOff, 10305, { 12 => network });
 is_a!(InsufficientIpAddresses: VmPoweredOff, VmIssue, AgentIssue, AgencyIssue, Issue);
+impl InsufficientIpAddresses {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>, network: Ref<crate::mo::Network>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made.network = network;
+        made
+    }
+}
 
 /// `InsufficientResources` (`eam.issue.InsufficientResources`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -784,6 +1444,26 @@ pub struct InsufficientResources {
 }
 data_object!(InsufficientResources: VmNotDeployed, 10306, {});
 is_a!(InsufficientResources: VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl InsufficientResources {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `InsufficientSpace` (`eam.issue.InsufficientSpace`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -793,6 +1473,26 @@ pub struct InsufficientSpace {
 }
 data_object!(InsufficientSpace: VmNotDeployed, 10307, {});
 is_a!(InsufficientSpace: VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl InsufficientSpace {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `IntegrityAgencyCannotDeleteSoftware` (`eam.issue.integrity.agency.CannotDeleteSoftware`), since eam 6.7.
 #[derive(Clone, Default)]
@@ -802,6 +1502,22 @@ pub struct IntegrityAgencyCannotDeleteSoftware {
 }
 data_object!(IntegrityAgencyCannotDeleteSoftware: IntegrityAgencyVUMIssue, 10308, {});
 is_a!(IntegrityAgencyCannotDeleteSoftware: IntegrityAgencyVUMIssue, AgencyIssue, Issue);
+impl IntegrityAgencyCannotDeleteSoftware {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made
+    }
+}
 
 /// `IntegrityAgencyCannotStageSoftware` (`eam.issue.integrity.agency.CannotStageSoftware`), since eam 6.7.
 #[derive(Clone, Default)]
@@ -811,6 +1527,22 @@ pub struct IntegrityAgencyCannotStageSoftware {
 }
 data_object!(IntegrityAgencyCannotStageSoftware: IntegrityAgencyVUMIssue, 10309, {});
 is_a!(IntegrityAgencyCannotStageSoftware: IntegrityAgencyVUMIssue, AgencyIssue, Issue);
+impl IntegrityAgencyCannotStageSoftware {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made
+    }
+}
 
 /// `IntegrityAgencyVUMIssue` (`eam.issue.integrity.agency.VUMIssue`), since eam 6.7.
 #[derive(Clone, Default)]
@@ -820,6 +1552,22 @@ pub struct IntegrityAgencyVUMIssue {
 }
 data_object!(IntegrityAgencyVUMIssue: AgencyIssue, 10310, {});
 is_a!(IntegrityAgencyVUMIssue: AgencyIssue, Issue);
+impl IntegrityAgencyVUMIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made
+    }
+}
 
 /// `IntegrityAgencyVUMUnavailable` (`eam.issue.integrity.agency.VUMUnavailable`), since eam 6.7.
 #[derive(Clone, Default)]
@@ -829,6 +1577,22 @@ pub struct IntegrityAgencyVUMUnavailable {
 }
 data_object!(IntegrityAgencyVUMUnavailable: IntegrityAgencyVUMIssue, 10311, {});
 is_a!(IntegrityAgencyVUMUnavailable: IntegrityAgencyVUMIssue, AgencyIssue, Issue);
+impl IntegrityAgencyVUMUnavailable {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made
+    }
+}
 
 /// `InvalidAgencyScope` (`eam.fault.InvalidAgencyScope`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -864,6 +1628,28 @@ pub struct InvalidConfig {
 }
 data_object!(InvalidConfig: VmIssue, 10314, { 12 => error });
 is_a!(InvalidConfig: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl InvalidConfig {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>, error: Any) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made.error = error;
+        made
+    }
+}
 
 /// `InvalidUrl` (`eam.fault.InvalidUrl`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -897,6 +1683,18 @@ pub struct Issue {
     pub time: Timestamp,
 }
 data_object!(Issue, 10316, { 0 => key, 1 => description, 2 => time });
+impl Issue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made
+    }
+}
 
 /// `ManagedHostNotReachable` (`eam.issue.HostNotReachable`), since eam 6.8.
 #[derive(Clone, Default)]
@@ -906,6 +1704,26 @@ pub struct ManagedHostNotReachable {
 }
 data_object!(ManagedHostNotReachable: AgentIssue, 10317, {});
 is_a!(ManagedHostNotReachable: AgentIssue, AgencyIssue, Issue);
+impl ManagedHostNotReachable {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `MissingAgentIpPool` (`eam.issue.MissingAgentIpPool`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -917,6 +1735,28 @@ pub struct MissingAgentIpPool {
 }
 data_object!(MissingAgentIpPool: VmPoweredOff, 10318, { 12 => network });
 is_a!(MissingAgentIpPool: VmPoweredOff, VmIssue, AgentIssue, AgencyIssue, Issue);
+impl MissingAgentIpPool {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>, network: Ref<crate::mo::Network>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made.network = network;
+        made
+    }
+}
 
 /// `MissingDvFilterSwitch` (`eam.issue.MissingDvFilterSwitch`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -926,6 +1766,26 @@ pub struct MissingDvFilterSwitch {
 }
 data_object!(MissingDvFilterSwitch: AgentIssue, 10319, {});
 is_a!(MissingDvFilterSwitch: AgentIssue, AgencyIssue, Issue);
+impl MissingDvFilterSwitch {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `NoAgentVmDatastore` (`eam.issue.NoAgentVmDatastore`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -935,6 +1795,26 @@ pub struct NoAgentVmDatastore {
 }
 data_object!(NoAgentVmDatastore: VmNotDeployed, 10320, {});
 is_a!(NoAgentVmDatastore: VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl NoAgentVmDatastore {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `NoAgentVmNetwork` (`eam.issue.NoAgentVmNetwork`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -944,6 +1824,26 @@ pub struct NoAgentVmNetwork {
 }
 data_object!(NoAgentVmNetwork: VmNotDeployed, 10321, {});
 is_a!(NoAgentVmNetwork: VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl NoAgentVmNetwork {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `NoConnectionToVCenter` (`eam.fault.NoConnectionToVCenter`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -968,6 +1868,26 @@ data_object!(NoCustomAgentVmDatastore: NoAgentVmDatastore, 10323, {
     11 => custom_agent_vm_datastore, 12 => custom_agent_vm_datastore_name,
 });
 is_a!(NoCustomAgentVmDatastore: NoAgentVmDatastore, VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl NoCustomAgentVmDatastore {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `NoCustomAgentVmNetwork` (`eam.issue.NoCustomAgentVmNetwork`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -983,6 +1903,26 @@ data_object!(NoCustomAgentVmNetwork: NoAgentVmNetwork, 10324, {
     11 => custom_agent_vm_network, 12 => custom_agent_vm_network_name,
 });
 is_a!(NoCustomAgentVmNetwork: NoAgentVmNetwork, VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl NoCustomAgentVmNetwork {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `NoDiscoverableAgentVmDatastore` (`eam.issue.NoDiscoverableAgentVmDatastore`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -992,6 +1932,26 @@ pub struct NoDiscoverableAgentVmDatastore {
 }
 data_object!(NoDiscoverableAgentVmDatastore: VmNotDeployed, 10325, {});
 is_a!(NoDiscoverableAgentVmDatastore: VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl NoDiscoverableAgentVmDatastore {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `NoDiscoverableAgentVmNetwork` (`eam.issue.NoDiscoverableAgentVmNetwork`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1001,6 +1961,26 @@ pub struct NoDiscoverableAgentVmNetwork {
 }
 data_object!(NoDiscoverableAgentVmNetwork: VmNotDeployed, 10326, {});
 is_a!(NoDiscoverableAgentVmNetwork: VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl NoDiscoverableAgentVmNetwork {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `NotAuthorized` (`eam.fault.NotAuthorized`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1019,6 +1999,22 @@ pub struct OrphanedAgency {
 }
 data_object!(OrphanedAgency: AgencyIssue, 10328, {});
 is_a!(OrphanedAgency: AgencyIssue, Issue);
+impl OrphanedAgency {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made
+    }
+}
 
 /// `OrphanedDvFilterSwitch` (`eam.issue.OrphanedDvFilterSwitch`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1028,6 +2024,19 @@ pub struct OrphanedDvFilterSwitch {
 }
 data_object!(OrphanedDvFilterSwitch: HostIssue, 10329, {});
 is_a!(OrphanedDvFilterSwitch: HostIssue, Issue);
+impl OrphanedDvFilterSwitch {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, host: Ref<crate::mo::HostSystem>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.host = host;
+        made
+    }
+}
 
 /// `OvfInvalidFormat` (`eam.issue.OvfInvalidFormat`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1039,6 +2048,26 @@ pub struct OvfInvalidFormat {
 }
 data_object!(OvfInvalidFormat: VmNotDeployed, 10330, { 11 => error });
 is_a!(OvfInvalidFormat: VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl OvfInvalidFormat {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `OvfInvalidProperty` (`eam.issue.OvfInvalidProperty`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1050,6 +2079,26 @@ pub struct OvfInvalidProperty {
 }
 data_object!(OvfInvalidProperty: AgentIssue, 10331, { 11 => error });
 is_a!(OvfInvalidProperty: AgentIssue, AgencyIssue, Issue);
+impl OvfInvalidProperty {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `PersonalityAgencyCannotConfigureSolutions` (`eam.issue.personality.agency.CannotConfigureSolutions`), since eam 7.1.
 #[derive(Clone, Default)]
@@ -1067,6 +2116,23 @@ data_object!(PersonalityAgencyCannotConfigureSolutions: PersonalityAgencyPMIssue
     7 => cr, 8 => solutions_to_modify, 9 => solutions_to_remove,
 });
 is_a!(PersonalityAgencyCannotConfigureSolutions: PersonalityAgencyPMIssue, AgencyIssue, Issue);
+impl PersonalityAgencyCannotConfigureSolutions {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, cr: Ref<crate::mo::ComputeResource>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.cr = cr;
+        made
+    }
+}
 
 /// `PersonalityAgencyCannotUploadDepot` (`eam.issue.personality.agency.CannotUploadDepot`), since eam 7.1.
 #[derive(Clone, Default)]
@@ -1078,6 +2144,24 @@ pub struct PersonalityAgencyCannotUploadDepot {
 }
 data_object!(PersonalityAgencyCannotUploadDepot: PersonalityAgencyDepotIssue, 10333, { 8 => local_depot_url });
 is_a!(PersonalityAgencyCannotUploadDepot: PersonalityAgencyDepotIssue, PersonalityAgencyPMIssue, AgencyIssue, Issue);
+impl PersonalityAgencyCannotUploadDepot {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, remote_depot_url: impl Into<String>, local_depot_url: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.remote_depot_url = remote_depot_url.into();
+        made.local_depot_url = local_depot_url.into();
+        made
+    }
+}
 
 /// `PersonalityAgencyDepotIssue` (`eam.issue.personality.agency.DepotIssue`), since eam 7.1.
 #[derive(Clone, Default)]
@@ -1089,6 +2173,23 @@ pub struct PersonalityAgencyDepotIssue {
 }
 data_object!(PersonalityAgencyDepotIssue: PersonalityAgencyPMIssue, 10334, { 7 => remote_depot_url });
 is_a!(PersonalityAgencyDepotIssue: PersonalityAgencyPMIssue, AgencyIssue, Issue);
+impl PersonalityAgencyDepotIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, remote_depot_url: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.remote_depot_url = remote_depot_url.into();
+        made
+    }
+}
 
 /// `PersonalityAgencyInaccessibleDepot` (`eam.issue.personality.agency.InaccessibleDepot`), since eam 7.1.
 #[derive(Clone, Default)]
@@ -1098,6 +2199,23 @@ pub struct PersonalityAgencyInaccessibleDepot {
 }
 data_object!(PersonalityAgencyInaccessibleDepot: PersonalityAgencyDepotIssue, 10335, {});
 is_a!(PersonalityAgencyInaccessibleDepot: PersonalityAgencyDepotIssue, PersonalityAgencyPMIssue, AgencyIssue, Issue);
+impl PersonalityAgencyInaccessibleDepot {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, remote_depot_url: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.remote_depot_url = remote_depot_url.into();
+        made
+    }
+}
 
 /// `PersonalityAgencyInvalidDepot` (`eam.issue.personality.agency.InvalidDepot`), since eam 7.1.
 #[derive(Clone, Default)]
@@ -1107,6 +2225,23 @@ pub struct PersonalityAgencyInvalidDepot {
 }
 data_object!(PersonalityAgencyInvalidDepot: PersonalityAgencyDepotIssue, 10336, {});
 is_a!(PersonalityAgencyInvalidDepot: PersonalityAgencyDepotIssue, PersonalityAgencyPMIssue, AgencyIssue, Issue);
+impl PersonalityAgencyInvalidDepot {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, remote_depot_url: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.remote_depot_url = remote_depot_url.into();
+        made
+    }
+}
 
 /// `PersonalityAgencyPMIssue` (`eam.issue.personality.agency.PMIssue`), since eam 7.1.
 #[derive(Clone, Default)]
@@ -1116,6 +2251,22 @@ pub struct PersonalityAgencyPMIssue {
 }
 data_object!(PersonalityAgencyPMIssue: AgencyIssue, 10337, {});
 is_a!(PersonalityAgencyPMIssue: AgencyIssue, Issue);
+impl PersonalityAgencyPMIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made
+    }
+}
 
 /// `PersonalityAgencyPMUnavailable` (`eam.issue.personality.agency.PMUnavailable`), since eam 7.1.
 #[derive(Clone, Default)]
@@ -1125,6 +2276,22 @@ pub struct PersonalityAgencyPMUnavailable {
 }
 data_object!(PersonalityAgencyPMUnavailable: PersonalityAgencyPMIssue, 10338, {});
 is_a!(PersonalityAgencyPMUnavailable: PersonalityAgencyPMIssue, AgencyIssue, Issue);
+impl PersonalityAgencyPMUnavailable {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made
+    }
+}
 
 /// `PersonalityAgentAwaitingPMRemediation` (`eam.issue.personality.agent.AwaitingPMRemediation`), since eam 7.1.
 #[derive(Clone, Default)]
@@ -1134,6 +2301,26 @@ pub struct PersonalityAgentAwaitingPMRemediation {
 }
 data_object!(PersonalityAgentAwaitingPMRemediation: PersonalityAgentPMIssue, 10339, {});
 is_a!(PersonalityAgentAwaitingPMRemediation: PersonalityAgentPMIssue, AgentIssue, AgencyIssue, Issue);
+impl PersonalityAgentAwaitingPMRemediation {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `PersonalityAgentBlockedByAgencyOperation` (`eam.issue.personality.agent.BlockedByAgencyOperation`), since eam 7.1.
 #[derive(Clone, Default)]
@@ -1143,6 +2330,26 @@ pub struct PersonalityAgentBlockedByAgencyOperation {
 }
 data_object!(PersonalityAgentBlockedByAgencyOperation: PersonalityAgentPMIssue, 10340, {});
 is_a!(PersonalityAgentBlockedByAgencyOperation: PersonalityAgentPMIssue, AgentIssue, AgencyIssue, Issue);
+impl PersonalityAgentBlockedByAgencyOperation {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `PersonalityAgentPMIssue` (`eam.issue.personality.agent.PMIssue`), since eam 7.1.
 #[derive(Clone, Default)]
@@ -1152,6 +2359,26 @@ pub struct PersonalityAgentPMIssue {
 }
 data_object!(PersonalityAgentPMIssue: AgentIssue, 10341, {});
 is_a!(PersonalityAgentPMIssue: AgentIssue, AgencyIssue, Issue);
+impl PersonalityAgentPMIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `SolutionsApplySpec` (`eam.lccm.Solutions.ApplySpec`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1509,6 +2736,26 @@ pub struct TransitionFailed {
 }
 data_object!(TransitionFailed: AgentIssue, 10368, {});
 is_a!(TransitionFailed: AgentIssue, AgencyIssue, Issue);
+impl TransitionFailed {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `UnknownAgentVm` (`eam.issue.UnknownAgentVm`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1520,6 +2767,20 @@ pub struct UnknownAgentVm {
 }
 data_object!(UnknownAgentVm: HostIssue, 10369, { 4 => vm });
 is_a!(UnknownAgentVm: HostIssue, Issue);
+impl UnknownAgentVm {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, host: Ref<crate::mo::HostSystem>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.host = host;
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VibCannotPutHostInMaintenanceMode` (`eam.issue.VibCannotPutHostInMaintenanceMode`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1529,6 +2790,26 @@ pub struct VibCannotPutHostInMaintenanceMode {
 }
 data_object!(VibCannotPutHostInMaintenanceMode: VibIssue, 10370, {});
 is_a!(VibCannotPutHostInMaintenanceMode: VibIssue, AgentIssue, AgencyIssue, Issue);
+impl VibCannotPutHostInMaintenanceMode {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VibCannotPutHostOutOfMaintenanceMode` (`eam.issue.VibCannotPutHostOutOfMaintenanceMode`), since eam 6.5.
 #[derive(Clone, Default)]
@@ -1538,6 +2819,26 @@ pub struct VibCannotPutHostOutOfMaintenanceMode {
 }
 data_object!(VibCannotPutHostOutOfMaintenanceMode: VibIssue, 10371, {});
 is_a!(VibCannotPutHostOutOfMaintenanceMode: VibIssue, AgentIssue, AgencyIssue, Issue);
+impl VibCannotPutHostOutOfMaintenanceMode {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VibDependenciesNotMetByHost` (`eam.issue.VibDependenciesNotMetByHost`), since eam 6.8.
 #[derive(Clone, Default)]
@@ -1547,6 +2848,26 @@ pub struct VibDependenciesNotMetByHost {
 }
 data_object!(VibDependenciesNotMetByHost: VibNotInstalled, 10372, {});
 is_a!(VibDependenciesNotMetByHost: VibNotInstalled, VibIssue, AgentIssue, AgencyIssue, Issue);
+impl VibDependenciesNotMetByHost {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VibInvalidFormat` (`eam.issue.VibInvalidFormat`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1556,6 +2877,26 @@ pub struct VibInvalidFormat {
 }
 data_object!(VibInvalidFormat: VibNotInstalled, 10373, {});
 is_a!(VibInvalidFormat: VibNotInstalled, VibIssue, AgentIssue, AgencyIssue, Issue);
+impl VibInvalidFormat {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VibIssue` (`eam.issue.VibIssue`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1565,6 +2906,26 @@ pub struct VibIssue {
 }
 data_object!(VibIssue: AgentIssue, 10374, {});
 is_a!(VibIssue: AgentIssue, AgencyIssue, Issue);
+impl VibIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VibNotInstalled` (`eam.issue.VibNotInstalled`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1574,6 +2935,26 @@ pub struct VibNotInstalled {
 }
 data_object!(VibNotInstalled: VibIssue, 10375, {});
 is_a!(VibNotInstalled: VibIssue, AgentIssue, AgencyIssue, Issue);
+impl VibNotInstalled {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VibRequirementsNotMetByHost` (`eam.issue.VibRequirementsNotMetByHost`), since eam 6.8.
 #[derive(Clone, Default)]
@@ -1583,6 +2964,26 @@ pub struct VibRequirementsNotMetByHost {
 }
 data_object!(VibRequirementsNotMetByHost: VibNotInstalled, 10376, {});
 is_a!(VibRequirementsNotMetByHost: VibNotInstalled, VibIssue, AgentIssue, AgencyIssue, Issue);
+impl VibRequirementsNotMetByHost {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VibRequiresHostInMaintenanceMode` (`eam.issue.VibRequiresHostInMaintenanceMode`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1592,6 +2993,26 @@ pub struct VibRequiresHostInMaintenanceMode {
 }
 data_object!(VibRequiresHostInMaintenanceMode: VibIssue, 10377, {});
 is_a!(VibRequiresHostInMaintenanceMode: VibIssue, AgentIssue, AgencyIssue, Issue);
+impl VibRequiresHostInMaintenanceMode {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VibRequiresHostReboot` (`eam.issue.VibRequiresHostReboot`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1601,6 +3022,26 @@ pub struct VibRequiresHostReboot {
 }
 data_object!(VibRequiresHostReboot: VibIssue, 10378, {});
 is_a!(VibRequiresHostReboot: VibIssue, AgentIssue, AgencyIssue, Issue);
+impl VibRequiresHostReboot {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VibRequiresManualInstallation` (`eam.issue.VibRequiresManualInstallation`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1612,6 +3053,26 @@ pub struct VibRequiresManualInstallation {
 }
 data_object!(VibRequiresManualInstallation: VibIssue, 10379, { 11 => bulletin });
 is_a!(VibRequiresManualInstallation: VibIssue, AgentIssue, AgencyIssue, Issue);
+impl VibRequiresManualInstallation {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VibRequiresManualUninstallation` (`eam.issue.VibRequiresManualUninstallation`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1623,6 +3084,26 @@ pub struct VibRequiresManualUninstallation {
 }
 data_object!(VibRequiresManualUninstallation: VibIssue, 10380, { 11 => bulletin });
 is_a!(VibRequiresManualUninstallation: VibIssue, AgentIssue, AgencyIssue, Issue);
+impl VibRequiresManualUninstallation {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VibVibInfo` (`eam.vib.VibInfo`), since eam 6.0.
 #[derive(Clone, Default)]
@@ -1690,6 +3171,27 @@ pub struct VmCorrupted {
 }
 data_object!(VmCorrupted: VmIssue, 10386, { 12 => missing_file });
 is_a!(VmCorrupted: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmCorrupted {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmDeployed` (`eam.issue.VmDeployed`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1699,6 +3201,27 @@ pub struct VmDeployed {
 }
 data_object!(VmDeployed: VmIssue, 10387, {});
 is_a!(VmDeployed: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmDeployed {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmHookFailed` (`eam.issue.VmHookFailed`), since eam 9.0.0.0.
 #[derive(Clone, Default)]
@@ -1708,6 +3231,27 @@ pub struct VmHookFailed {
 }
 data_object!(VmHookFailed: VmIssue, 10388, {});
 is_a!(VmHookFailed: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmHookFailed {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmHookTimedout` (`eam.issue.VmHookTimedout`), since eam 9.0.0.0.
 #[derive(Clone, Default)]
@@ -1717,6 +3261,27 @@ pub struct VmHookTimedout {
 }
 data_object!(VmHookTimedout: VmIssue, 10389, {});
 is_a!(VmHookTimedout: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmHookTimedout {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmInaccessible` (`eam.issue.VmInaccessible`), since eam 8.3.
 #[derive(Clone, Default)]
@@ -1726,6 +3291,27 @@ pub struct VmInaccessible {
 }
 data_object!(VmInaccessible: VmIssue, 10390, {});
 is_a!(VmInaccessible: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmInaccessible {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmIssue` (`eam.issue.VmIssue`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1737,6 +3323,27 @@ pub struct VmIssue {
 }
 data_object!(VmIssue: AgentIssue, 10391, { 11 => vm });
 is_a!(VmIssue: AgentIssue, AgencyIssue, Issue);
+impl VmIssue {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmMarkedAsTemplate` (`eam.issue.VmMarkedAsTemplate`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1746,6 +3353,27 @@ pub struct VmMarkedAsTemplate {
 }
 data_object!(VmMarkedAsTemplate: VmIssue, 10392, {});
 is_a!(VmMarkedAsTemplate: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmMarkedAsTemplate {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmNotDeployed` (`eam.issue.VmNotDeployed`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1755,6 +3383,26 @@ pub struct VmNotDeployed {
 }
 data_object!(VmNotDeployed: AgentIssue, 10393, {});
 is_a!(VmNotDeployed: AgentIssue, AgencyIssue, Issue);
+impl VmNotDeployed {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VmOrphaned` (`eam.issue.VmOrphaned`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1764,6 +3412,27 @@ pub struct VmOrphaned {
 }
 data_object!(VmOrphaned: VmIssue, 10394, {});
 is_a!(VmOrphaned: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmOrphaned {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmPoweredOff` (`eam.issue.VmPoweredOff`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1773,6 +3442,27 @@ pub struct VmPoweredOff {
 }
 data_object!(VmPoweredOff: VmIssue, 10395, {});
 is_a!(VmPoweredOff: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmPoweredOff {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmPoweredOn` (`eam.issue.VmPoweredOn`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1782,6 +3472,27 @@ pub struct VmPoweredOn {
 }
 data_object!(VmPoweredOn: VmIssue, 10396, {});
 is_a!(VmPoweredOn: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmPoweredOn {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmProtected` (`eam.issue.VmProtected`), since eam 9.0.0.0.
 #[derive(Clone, Default)]
@@ -1791,6 +3502,27 @@ pub struct VmProtected {
 }
 data_object!(VmProtected: VmIssue, 10397, {});
 is_a!(VmProtected: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmProtected {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmRequiresHostOutOfMaintenanceMode` (`eam.issue.VmRequiresHostOutOfMaintenanceMode`), since eam 7.2.
 #[derive(Clone, Default)]
@@ -1800,6 +3532,26 @@ pub struct VmRequiresHostOutOfMaintenanceMode {
 }
 data_object!(VmRequiresHostOutOfMaintenanceMode: VmNotDeployed, 10398, {});
 is_a!(VmRequiresHostOutOfMaintenanceMode: VmNotDeployed, AgentIssue, AgencyIssue, Issue);
+impl VmRequiresHostOutOfMaintenanceMode {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made
+    }
+}
 
 /// `VmSuspended` (`eam.issue.VmSuspended`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1809,6 +3561,27 @@ pub struct VmSuspended {
 }
 data_object!(VmSuspended: VmIssue, 10399, {});
 is_a!(VmSuspended: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmSuspended {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made
+    }
+}
 
 /// `VmWrongFolder` (`eam.issue.VmWrongFolder`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1822,6 +3595,29 @@ pub struct VmWrongFolder {
 }
 data_object!(VmWrongFolder: VmIssue, 10400, { 12 => current_folder, 13 => required_folder });
 is_a!(VmWrongFolder: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmWrongFolder {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>, current_folder: Ref<crate::mo::Folder>, required_folder: Ref<crate::mo::Folder>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made.current_folder = current_folder;
+        made.required_folder = required_folder;
+        made
+    }
+}
 
 /// `VmWrongResourcePool` (`eam.issue.VmWrongResourcePool`), since eam 1.0.
 #[derive(Clone, Default)]
@@ -1835,3 +3631,26 @@ pub struct VmWrongResourcePool {
 }
 data_object!(VmWrongResourcePool: VmIssue, 10401, { 12 => current_resource_pool, 13 => required_resource_pool });
 is_a!(VmWrongResourcePool: VmIssue, AgentIssue, AgencyIssue, Issue);
+impl VmWrongResourcePool {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, description: impl Into<String>, time: Timestamp, agency: Ref<mo::Agency>, agency_name: impl Into<String>, solution_id: impl Into<String>, solution_name: impl Into<String>, agent: Ref<mo::Agent>, agent_name: impl Into<String>, host: Ref<crate::mo::HostSystem>, host_name: impl Into<String>, vm: Ref<crate::mo::VirtualMachine>, current_resource_pool: Ref<crate::mo::ResourcePool>, required_resource_pool: Ref<crate::mo::ResourcePool>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.description = description.into();
+        made.time = time;
+        made.agency = agency;
+        made.agency_name = agency_name.into();
+        made.solution_id = solution_id.into();
+        made.solution_name = solution_name.into();
+        made.agent = agent;
+        made.agent_name = agent_name.into();
+        made.host = host;
+        made.host_name = host_name.into();
+        made.vm = vm;
+        made.current_resource_pool = current_resource_pool;
+        made.required_resource_pool = required_resource_pool;
+        made
+    }
+}

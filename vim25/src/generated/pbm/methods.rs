@@ -3,6 +3,7 @@
 //! encodes its arguments and does no I/O.
 #![allow(clippy::too_many_arguments, reason = "the API's methods have as many as they have")]
 
+use super::calls;
 use super::enums::*;
 use super::mo;
 use super::types::*;
@@ -56,8 +57,8 @@ impl<T: IsA<mo::PbmPlacementSolver>> Ref<T> {
 
     /// `PbmCheckRequirements`, since pbm 6.5. Privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
-    pub fn pbm_check_requirements(&self, hubs_to_search: &[PbmPlacementHub], placement_subject_ref: Option<&PbmServerObjectRef>, placement_subject_requirement: &[Poly<PbmPlacementRequirement>]) -> Call<Vec<PbmPlacementCompatibilityResult>> {
-        let mut a = Arguments::new(self, 14445); a.list(1, hubs_to_search); a.opt(2, placement_subject_ref); a.list(3, placement_subject_requirement); a.end()
+    pub fn pbm_check_requirements<'a>(&self) -> calls::PbmCheckRequirements<'a> {
+        calls::PbmCheckRequirements { this: self.upcast(), hubs_to_search: &[], placement_subject_ref: None, placement_subject_requirement: &[], }
     }
 
     /// `PbmQueryMatchingHub`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `PbmFault`.

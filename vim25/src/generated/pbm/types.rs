@@ -4,6 +4,8 @@
 //! Each is named by its wire name, followed by its dotted name where the API
 //! reference files it. A derived type holds its base in the field `base` and
 //! derefs to it. A field without a version is as old as its type.
+#![allow(clippy::too_many_arguments, reason = "what must be there must be given")]
+#![allow(clippy::field_reassign_with_default, reason = "inherited fields are set like own ones")]
 
 use super::enums::*;
 use super::mo;

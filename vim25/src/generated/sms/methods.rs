@@ -3,6 +3,7 @@
 //! encodes its arguments and does no I/O.
 #![allow(clippy::too_many_arguments, reason = "the API's methods have as many as they have")]
 
+use super::calls;
 use super::enums::*;
 use super::mo;
 use super::types::*;

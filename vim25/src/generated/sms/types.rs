@@ -4,6 +4,8 @@
 //! Each is named by its wire name, followed by its dotted name where the API
 //! reference files it. A derived type holds its base in the field `base` and
 //! derefs to it. A field without a version is as old as its type.
+#![allow(clippy::too_many_arguments, reason = "what must be there must be given")]
+#![allow(clippy::field_reassign_with_default, reason = "inherited fields are set like own ones")]
 
 use super::enums::*;
 use super::mo;
@@ -1459,6 +1461,17 @@ pub struct VirtualDiskKey {
 }
 data_object!(VirtualDiskKey: DeviceId, 12401, { 0 => vm_instance_uuid, 1 => device_key });
 is_a!(VirtualDiskKey: DeviceId);
+impl VirtualDiskKey {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(vm_instance_uuid: impl Into<String>, device_key: i32) -> Self {
+        let mut made = Self::default();
+        made.vm_instance_uuid = vm_instance_uuid.into();
+        made.device_key = device_key;
+        made
+    }
+}
 
 /// `VirtualDiskMoId` (`sms.storage.replication.VirtualDiskMoId`), since sms 6.7.
 #[derive(Clone, Default)]

@@ -3,6 +3,7 @@
 //! encodes its arguments and does no I/O.
 #![allow(clippy::too_many_arguments, reason = "the API's methods have as many as they have")]
 
+use super::calls;
 use super::enums::*;
 use super::mo;
 use super::types::*;
@@ -296,8 +297,8 @@ impl<T: IsA<crate::mo::VsanSystemEx>> Ref<T> {
 
     /// `VsanQueryHostDrsStats`, since vSAN VMC M5. Privilege `System.Read`.
     #[inline]
-    pub fn vsan_query_host_drs_stats(&self, host_uuids: &[String], vms: &[String], host_index: Option<i32>) -> Call<VsanHostDrsStats> {
-        let mut a = Arguments::new(self, 8897); a.list(1, host_uuids); a.list(2, vms); a.arg(3, &host_index); a.end()
+    pub fn vsan_query_host_drs_stats<'a>(&self) -> calls::VsanQueryHostDrsStats<'a> {
+        calls::VsanQueryHostDrsStats { this: self.upcast(), host_uuids: &[], vms: &[], host_index: None, }
     }
 
     /// `VsanQueryHostStatusEx`, since vSAN 7.0U1. Privilege `System.Read`.
@@ -308,8 +309,8 @@ impl<T: IsA<crate::mo::VsanSystemEx>> Ref<T> {
 
     /// `VsanQuerySyncingVsanObjects`, since vSAN 6.7. Privilege `System.Read`.
     #[inline]
-    pub fn vsan_query_syncing_vsan_objects(&self, uuids: &[String], start: Option<i32>, limit: Option<i32>, include_summary: Option<bool>) -> Call<VsanHostVsanObjectSyncQueryResult> {
-        let mut a = Arguments::new(self, 8906); a.list(1, uuids); a.arg(2, &start); a.arg(3, &limit); a.arg(4, &include_summary); a.end()
+    pub fn vsan_query_syncing_vsan_objects<'a>(&self) -> calls::VsanQuerySyncingVsanObjects<'a> {
+        calls::VsanQuerySyncingVsanObjects { this: self.upcast(), uuids: &[], start: None, limit: None, include_summary: None, }
     }
 
     /// `VsanQueryWhatIfEvacuationResult`, since vSAN 6.6. Privilege `System.Read`. Faults: `NotImplemented`, `NotSupported`.
@@ -320,8 +321,8 @@ impl<T: IsA<crate::mo::VsanSystemEx>> Ref<T> {
 
     /// `VsanUnmountDiskMappingEx`, since vSAN VMC M5. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
-    pub fn vsan_unmount_disk_mapping_ex(&self, mappings: &[VsanHostDiskMapping], maintenance_spec: Option<&HostMaintenanceSpec>, timeout: Option<i32>, evac_reason: Option<&str>) -> Call<TaskOf<()>> {
-        let mut a = Arguments::new(self, 8921); a.list(1, mappings); a.opt(2, maintenance_spec); a.arg(3, &timeout); a.text(4, evac_reason); a.end()
+    pub fn vsan_unmount_disk_mapping_ex<'a>(&self, mappings: &'a [VsanHostDiskMapping]) -> calls::VsanUnmountDiskMappingEx<'a> {
+        calls::VsanUnmountDiskMappingEx { this: self.upcast(), mappings: mappings, maintenance_spec: None, timeout: None, evac_reason: None, }
     }
 }
 
@@ -468,8 +469,8 @@ impl<T: IsA<crate::mo::VsanVcClusterHealthSystem>> Ref<T> {
 
     /// `VsanQueryVcClusterHealthSummaryTask`, since vSAN 6.7U1. Faults: `NotFound`.
     #[inline]
-    pub fn vsan_query_vc_cluster_health_summary_task(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, hosts: &[Ref<crate::mo::HostSystem>], include_data_protection_health: Option<bool>, include_online_health: Option<bool>) -> Call<TaskOf<()>> {
-        let mut a = Arguments::new(self, 8907); a.reference(1, cluster); a.list(2, hosts); a.arg(3, &include_data_protection_health); a.arg(4, &include_online_health); a.end()
+    pub fn vsan_query_vc_cluster_health_summary_task<'a>(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> calls::VsanQueryVcClusterHealthSummaryTask<'a> {
+        calls::VsanQueryVcClusterHealthSummaryTask { this: self.upcast(), cluster: cluster.upcast(), hosts: &[], include_data_protection_health: None, include_online_health: None, }
     }
 
     /// `VsanQueryVcClusterNetworkPerfTask`, since vSAN 7.0U1. Faults: `NotFound`, `InvalidArgument`.
@@ -778,8 +779,8 @@ impl<T: IsA<mo::VsanFileServiceSystem>> Ref<T> {
 
     /// `VsanPerformFileServiceEnablePreflightCheck`, since vSAN 7.0.
     #[inline]
-    pub fn vsan_perform_file_service_enable_preflight_check(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, domain_config: Option<&VsanFileServiceDomainConfig>, network: Option<&Ref<crate::mo::Network>>, scope: Option<&str>, domain_uuid: Option<&str>) -> Call<VsanFileServicePreflightCheckResult> {
-        let mut a = Arguments::new(self, 8881); a.reference(1, cluster); a.opt(2, domain_config); a.opt(3, network); a.text(4, scope); a.text(5, domain_uuid); a.end()
+    pub fn vsan_perform_file_service_enable_preflight_check<'a>(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> calls::VsanPerformFileServiceEnablePreflightCheck<'a> {
+        calls::VsanPerformFileServiceEnablePreflightCheck { this: self.upcast(), cluster: cluster.upcast(), domain_config: None, network: None, scope: None, domain_uuid: None, }
     }
 
     /// `VsanQueryFileServiceOvfs`, since vSAN 7.0. Privilege `Global.VCServer`.
@@ -796,8 +797,8 @@ impl<T: IsA<mo::VsanFileServiceSystem>> Ref<T> {
 
     /// `VsanReconfigureFileShare`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
-    pub fn vsan_reconfigure_file_share(&self, share_uuid: &str, config: &VsanFileShareConfig, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, delete_label_keys: &[String], force: Option<bool>) -> Call<TaskOf<()>> {
-        let mut a = Arguments::new(self, 8914); a.text(1, share_uuid); a.arg(2, config); a.opt(3, cluster); a.list(4, delete_label_keys); a.arg(5, &force); a.end()
+    pub fn vsan_reconfigure_file_share<'a>(&self, share_uuid: &'a str, config: &'a VsanFileShareConfig) -> calls::VsanReconfigureFileShare<'a> {
+        calls::VsanReconfigureFileShare { this: self.upcast(), share_uuid: share_uuid, config: config, cluster: None, delete_label_keys: &[], force: None, }
     }
 
     /// `VsanUpgradeFsvm`, since vSAN 7.0. Faults: `InvalidState`.
@@ -842,14 +843,14 @@ impl<T: IsA<mo::VsanIoInsightManager>> Ref<T> {
 
     /// `StartIoInsight`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
     #[inline]
-    pub fn start_io_insight(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, run_name: Option<&str>, duration_sec: Option<i64>, target_hosts: &[Ref<crate::mo::HostSystem>], target_vms: &[Ref<crate::mo::VirtualMachine>]) -> Call<TaskOf<()>> {
-        let mut a = Arguments::new(self, 8813); a.opt(1, cluster); a.text(2, run_name); a.arg(3, &duration_sec); a.list(4, target_hosts); a.list(5, target_vms); a.end()
+    pub fn start_io_insight<'a>(&self) -> calls::StartIoInsight<'a> {
+        calls::StartIoInsight { this: self.upcast(), cluster: None, run_name: None, duration_sec: None, target_hosts: &[], target_vms: &[], }
     }
 
     /// `StopIoInsight`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
     #[inline]
-    pub fn stop_io_insight(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, run_name: Option<&str>, hosts_io_insight_infos: &[VsanHostIoInsightInfo]) -> Call<TaskOf<()>> {
-        let mut a = Arguments::new(self, 8814); a.opt(1, cluster); a.text(2, run_name); a.list(3, hosts_io_insight_infos); a.end()
+    pub fn stop_io_insight<'a>(&self) -> calls::StopIoInsight<'a> {
+        calls::StopIoInsight { this: self.upcast(), cluster: None, run_name: None, hosts_io_insight_infos: &[], }
     }
 }
 
@@ -1016,8 +1017,8 @@ impl<T: IsA<mo::VsanUpdateManager>> Ref<T> {
 
     /// `VsanVibInstall_Task`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
-    pub fn vsan_vib_install(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>, vib_specs: &[VsanVibSpec], scan_results: &[VsanVibScanResult], firmware_specs: &[VsanHclFirmwareUpdateSpec], maintenance_spec: Option<&HostMaintenanceSpec>, rolling: Option<bool>, no_sig_check: Option<bool>) -> Call<TaskOf<()>> {
-        let mut a = Arguments::new(self, 8932); a.opt(1, cluster); a.list(2, vib_specs); a.list(3, scan_results); a.list(4, firmware_specs); a.opt(5, maintenance_spec); a.arg(6, &rolling); a.arg(7, &no_sig_check); a.end()
+    pub fn vsan_vib_install<'a>(&self) -> calls::VsanVibInstall<'a> {
+        calls::VsanVibInstall { this: self.upcast(), cluster: None, vib_specs: &[], scan_results: &[], firmware_specs: &[], maintenance_spec: None, rolling: None, no_sig_check: None, }
     }
 
     /// `VsanVibScan`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`.
@@ -1036,20 +1037,20 @@ impl<T: IsA<mo::VsanVdsSystem>> Ref<T> {
 
     /// `VsanVdsGetMigrationPlan`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `InvalidArgument`.
     #[inline]
-    pub fn vsan_vds_get_migration_plan(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, vswitch_name: Option<&str>, vds_name: Option<&str>, vmnic_devices: &[String], infra_vm: &[Ref<crate::mo::VirtualMachine>], vds: Option<&Ref<crate::mo::VmwareDistributedVirtualSwitch>>, hosts: &[Ref<crate::mo::HostSystem>]) -> Call<VsanVdsMigrationPlan> {
-        let mut a = Arguments::new(self, 8929); a.reference(1, cluster); a.text(2, vswitch_name); a.text(3, vds_name); a.list(4, vmnic_devices); a.list(5, infra_vm); a.opt(6, vds); a.list(7, hosts); a.end()
+    pub fn vsan_vds_get_migration_plan<'a>(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>) -> calls::VsanVdsGetMigrationPlan<'a> {
+        calls::VsanVdsGetMigrationPlan { this: self.upcast(), cluster: cluster.upcast(), vswitch_name: None, vds_name: None, vmnic_devices: &[], infra_vm: &[], vds: None, hosts: &[], }
     }
 
     /// `VsanVdsMigrateVss`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `InvalidArgument`.
     #[inline]
-    pub fn vsan_vds_migrate_vss(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, migration_plan: Option<&VsanVdsMigrationPlan>, vswitch_name: Option<&str>, vds_name: Option<&str>, vmnic_devices: &[String], infra_vm: &[Ref<crate::mo::VirtualMachine>], vds: Option<&Ref<crate::mo::VmwareDistributedVirtualSwitch>>, hosts: &[Ref<crate::mo::HostSystem>]) -> Call<TaskOf<()>> {
-        let mut a = Arguments::new(self, 8930); a.reference(1, cluster); a.opt(2, migration_plan); a.text(3, vswitch_name); a.text(4, vds_name); a.list(5, vmnic_devices); a.list(6, infra_vm); a.opt(7, vds); a.list(8, hosts); a.end()
+    pub fn vsan_vds_migrate_vss<'a>(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>) -> calls::VsanVdsMigrateVss<'a> {
+        calls::VsanVdsMigrateVss { this: self.upcast(), cluster: cluster.upcast(), migration_plan: None, vswitch_name: None, vds_name: None, vmnic_devices: &[], infra_vm: &[], vds: None, hosts: &[], }
     }
 
     /// `VsanVssMigrateVds`, since vSAN 6.7. Faults: `NotFound`, `VsanFault`.
     #[inline]
-    pub fn vsan_vss_migrate_vds(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>, hosts: &[Ref<crate::mo::HostSystem>], vds: &Ref<impl IsA<crate::mo::VmwareDistributedVirtualSwitch>>, vswitch_name: Option<&str>, vmnic_devices: &[String], infra_vm: &[Ref<crate::mo::VirtualMachine>]) -> Call<TaskOf<()>> {
-        let mut a = Arguments::new(self, 8934); a.opt(1, cluster); a.list(2, hosts); a.reference(3, vds); a.text(4, vswitch_name); a.list(5, vmnic_devices); a.list(6, infra_vm); a.end()
+    pub fn vsan_vss_migrate_vds<'a>(&self, vds: &Ref<impl IsA<crate::mo::VmwareDistributedVirtualSwitch>>) -> calls::VsanVssMigrateVds<'a> {
+        calls::VsanVssMigrateVds { this: self.upcast(), cluster: None, hosts: &[], vds: vds.upcast(), vswitch_name: None, vmnic_devices: &[], infra_vm: &[], }
     }
 }
 

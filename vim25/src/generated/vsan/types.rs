@@ -4,6 +4,8 @@
 //! Each is named by its wire name, followed by its dotted name where the API
 //! reference files it. A derived type holds its base in the field `base` and
 //! derefs to it. A field without a version is as old as its type.
+#![allow(clippy::too_many_arguments, reason = "what must be there must be given")]
+#![allow(clippy::field_reassign_with_default, reason = "inherited fields are set like own ones")]
 
 use super::enums::*;
 use super::mo;
@@ -194,6 +196,17 @@ pub struct CnsCursor {
     pub total_records: Option<i64>,
 }
 data_object!(CnsCursor, 8205, { 0 => offset, 1 => limit, 2 => total_records });
+impl CnsCursor {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(offset: i64, limit: i64) -> Self {
+        let mut made = Self::default();
+        made.offset = offset;
+        made.limit = limit;
+        made
+    }
+}
 
 /// `CnsEntityMetadata` (`vim.cns.EntityMetadata`), since vSAN 6.7U3.
 #[derive(Clone, Default)]
@@ -668,6 +681,17 @@ pub struct CnsVolumeExtendSpec {
     pub capacity_in_mb: i64,
 }
 data_object!(CnsVolumeExtendSpec, 8240, { 0 => volume_id, 1 => capacity_in_mb });
+impl CnsVolumeExtendSpec {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(volume_id: CnsVolumeId, capacity_in_mb: i64) -> Self {
+        let mut made = Self::default();
+        made.volume_id = volume_id;
+        made.capacity_in_mb = capacity_in_mb;
+        made
+    }
+}
 
 /// `CnsVolumeId` (`vim.cns.VolumeId`), since vSAN 6.7U3.
 #[derive(Clone, Default)]
@@ -800,6 +824,19 @@ pub struct DevicePciId {
     pub sub_device_id: i64,
 }
 data_object!(DevicePciId, 8252, { 0 => vendor_id, 1 => device_id, 2 => sub_vendor_id, 3 => sub_device_id });
+impl DevicePciId {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(vendor_id: i64, device_id: i64, sub_vendor_id: i64, sub_device_id: i64) -> Self {
+        let mut made = Self::default();
+        made.vendor_id = vendor_id;
+        made.device_id = device_id;
+        made.sub_vendor_id = sub_vendor_id;
+        made.sub_device_id = sub_device_id;
+        made
+    }
+}
 
 /// `DiskClaimConfiguration` (`vim.vsan.DiskClaimConfiguration`), since vSAN 8.0.0.3.
 #[derive(Clone, Default)]
@@ -3884,6 +3921,17 @@ pub struct VsanHwToVcgInfoMapping {
     pub vcg_id: i32,
 }
 data_object!(VsanHwToVcgInfoMapping, 8459, { 0 => vsan_host_hw_device_id, 1 => vcg_id });
+impl VsanHwToVcgInfoMapping {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(vsan_host_hw_device_id: VsanHostHwDeviceId, vcg_id: i32) -> Self {
+        let mut made = Self::default();
+        made.vsan_host_hw_device_id = vsan_host_hw_device_id;
+        made.vcg_id = vcg_id;
+        made
+    }
+}
 
 /// `VsanHwToVcgInfoMappingSpec` (`vim.vsan.VsanHwToVcgInfoMappingSpec`), since vSAN 7.0U3.
 #[derive(Clone, Default)]
@@ -4065,6 +4113,19 @@ pub struct VsanIOTripAnalyzerRecurrence {
 data_object!(VsanIOTripAnalyzerRecurrence, 8473, {
     0 => name, 1 => targets, 2 => start_time, 3 => end_time, 4 => duration, 5 => interval, 6 => status,
 });
+impl VsanIOTripAnalyzerRecurrence {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(start_time: Timestamp, duration: i64, interval: i64, status: impl Into<String>) -> Self {
+        let mut made = Self::default();
+        made.start_time = start_time;
+        made.duration = duration;
+        made.interval = interval;
+        made.status = status.into();
+        made
+    }
+}
 
 /// `VsanInTransitEncryptionInfo` (`vim.vsan.host.DataInTransitEncryptionInfo`), since vSAN 7.0U1.
 #[derive(Clone, Default)]
@@ -5939,6 +6000,17 @@ pub struct VsanVnicVdsMigrationSpec {
     pub vds_backing: Poly<VirtualDeviceBackingInfo>,
 }
 data_object!(VsanVnicVdsMigrationSpec, 8608, { 0 => key, 1 => vds_backing });
+impl VsanVnicVdsMigrationSpec {
+    /// One with all that must be there.
+    #[inline]
+    #[must_use]
+    pub fn new(key: i32, vds_backing: impl Into<Poly<VirtualDeviceBackingInfo>>) -> Self {
+        let mut made = Self::default();
+        made.key = key;
+        made.vds_backing = vds_backing.into();
+        made
+    }
+}
 
 /// `VsanVumConfig` (`vim.vsan.VsanVumConfig`), since vSAN 6.8.7.
 #[derive(Clone, Default)]

@@ -3,6 +3,7 @@
 //! encodes its arguments and does no I/O.
 #![allow(clippy::too_many_arguments, reason = "the API's methods have as many as they have")]
 
+use super::calls;
 use super::enums::*;
 use super::mo;
 use super::types::*;
@@ -92,8 +93,8 @@ impl<T: IsA<mo::VslmVStorageObjectManager>> Ref<T> {
 
     /// `VslmCreateDiskFromSnapshot_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
     #[inline]
-    pub fn vslm_create_disk_from_snapshot(&self, id: &ID, snapshot_id: &ID, name: &str, profile: &[Poly<VirtualMachineProfileSpec>], crypto: Option<&Poly<CryptoSpec>>, path: Option<&str>) -> Call<Ref<mo::VslmTask>> {
-        let mut a = Arguments::new(self, 16418); a.arg(1, id); a.arg(2, snapshot_id); a.text(3, name); a.list(4, profile); a.opt(5, crypto); a.text(6, path); a.end()
+    pub fn vslm_create_disk_from_snapshot<'a>(&self, id: &'a ID, snapshot_id: &'a ID, name: &'a str) -> calls::VslmCreateDiskFromSnapshot<'a> {
+        calls::VslmCreateDiskFromSnapshot { this: self.upcast(), id: id, snapshot_id: snapshot_id, name: name, profile: &[], crypto: None, path: None, }
     }
 
     /// `VslmCreateDisk_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `VslmFault`.
