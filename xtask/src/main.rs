@@ -10,6 +10,7 @@ mod arrows;
 mod ci;
 mod codegen;
 mod interop;
+mod peers;
 mod process;
 mod workspace;
 

@@ -5,7 +5,7 @@
 //! `xtask/peers`; and, for vcsim alone, the same `main` over the older simulator
 //! package that Debian carries.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -20,16 +20,16 @@ const DEBIAN_GOPATH: &str = "/usr/share/gocode";
 
 /// The Go peers.
 #[derive(Debug)]
-pub(super) struct GoPeers {
-    pub(super) vcsim: Peer,
-    pub(super) govc: Peer,
+pub(crate) struct GoPeers {
+    pub(crate) vcsim: Peer,
+    pub(crate) govc: Peer,
 }
 
 /// Gets vcsim and govc into `bin`.
 ///
 /// # Errors
 /// When a peer can be had but does not build.
-pub(super) fn get(lock: &Lock, bin: &Path) -> Result<GoPeers> {
+pub(crate) fn get(lock: &Lock, bin: &Path) -> Result<GoPeers> {
     if !on_path("go") {
         let missing = Peer::missing("there is no Go toolchain (`go`) on the PATH");
         return Ok(GoPeers {
@@ -140,9 +140,4 @@ fn last_line(stderr: &[u8]) -> String {
         .unwrap_or("no reason given")
         .trim()
         .to_owned()
-}
-
-/// The folder for what the peers build and install, below the target folder.
-pub(super) fn folder(target: &Path) -> PathBuf {
-    target.join("peers")
 }
