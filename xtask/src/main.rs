@@ -12,6 +12,7 @@ mod codegen;
 mod interop;
 mod peers;
 mod process;
+mod record;
 mod workspace;
 
 use std::path::PathBuf;
@@ -35,6 +36,8 @@ enum Chore {
     },
     /// Run the interoperability suite against other people's clients and servers.
     Interop(interop::Args),
+    /// Record anew what vcsim answers, for the tests of the bindings.
+    Record,
     /// Make the schema of the vSphere API from a dump of the registry.
     SchemaImport {
         /// The dump, a JSON file.
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Chore::Ci(args) => ci::start(&args),
         Chore::Codegen { check } => codegen::run(check),
         Chore::Interop(args) => interop::start(&args),
+        Chore::Record => record::start(),
         Chore::SchemaImport { dump } => codegen::import(&dump),
     };
     match outcome {

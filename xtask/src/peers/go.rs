@@ -18,6 +18,9 @@ use crate::workspace;
 /// Where Debian's Go library packages put their sources.
 const DEBIAN_GOPATH: &str = "/usr/share/gocode";
 
+/// Why nothing of Go can be had.
+const NO_GO: &str = "there is no Go toolchain (`go`) on the PATH";
+
 /// The Go peers.
 #[derive(Debug)]
 pub(crate) struct GoPeers {
@@ -31,7 +34,7 @@ pub(crate) struct GoPeers {
 /// When a peer can be had but does not build.
 pub(crate) fn get(lock: &Lock, bin: &Path) -> Result<GoPeers> {
     if !on_path("go") {
-        let missing = Peer::missing("there is no Go toolchain (`go`) on the PATH");
+        let missing = Peer::missing(NO_GO);
         return Ok(GoPeers {
             vcsim: missing.clone(),
             govc: missing,
@@ -59,6 +62,22 @@ fn one(pin: &Pin, name: &str, bin: &Path) -> Result<Peer> {
     };
     println!("  not this way: {refused}");
 
+    main_of_ours(pin, name, bin)
+}
+
+/// Gets a program of ours over the pinned module: `xtask/peers/<name>`.
+///
+/// # Errors
+/// When the module can be had but the program does not build.
+pub(crate) fn over_module(lock: &Lock, name: &str, bin: &Path) -> Result<Peer> {
+    if !on_path("go") {
+        return Ok(Peer::missing(NO_GO));
+    }
+    main_of_ours(lock.pin("go")?, name, bin)
+}
+
+/// Builds `xtask/peers/<name>` over the pinned module.
+fn main_of_ours(pin: &Pin, name: &str, bin: &Path) -> Result<Peer> {
     println!("$ go mod download {}@{}", pin.name, pin.version);
     let sources = workspace::root().join("xtask/peers");
     let mut download = go();
