@@ -8,37 +8,16 @@
 //! `path` looks up one deep value in every machine of a decoded page.
 #![allow(missing_docs, reason = "criterion's macros make undocumented items")]
 
+mod events;
 mod payload;
 
-use std::hint::black_box;
 use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use quick_xml::Reader;
-use quick_xml::events::Event;
 use vim25::soap;
 
-fn events(xml: &str) -> usize {
-    let mut reader = Reader::from_str(xml);
-    let mut count = 0;
-    loop {
-        match reader.read_event().expect("well-formed") {
-            Event::Eof => return count,
-            event => {
-                black_box(event);
-                count += 1;
-            }
-        }
-    }
-}
-
 fn codec(c: &mut Criterion) {
-    let sizes: &[usize] = if std::env::var_os("VIM25_BENCH_LARGE").is_some() {
-        &[100, 1_000, 10_000]
-    } else {
-        &[100, 1_000]
-    };
-    for &machines in sizes {
+    for machines in [100, 1_000, 10_000] {
         let xml = payload::reply(machines);
         let call = payload::call();
         let page = payload::document(&call, &xml);
@@ -48,7 +27,7 @@ fn codec(c: &mut Criterion) {
             .sample_size(10)
             .measurement_time(Duration::from_secs(4));
         group.bench_function(BenchmarkId::new("events", machines), |b| {
-            b.iter(|| events(&xml));
+            b.iter(|| events::count(&xml));
         });
         group.bench_function(BenchmarkId::new("document", machines), |b| {
             b.iter_with_large_drop(|| payload::document(&call, &xml));
