@@ -7,6 +7,7 @@
 )]
 
 mod arrows;
+mod bench_peers;
 mod ci;
 mod codegen;
 mod interop;
@@ -26,6 +27,8 @@ use clap::Parser;
 enum Chore {
     /// Check that the crates depend on each other only as the architecture allows.
     Arrows,
+    /// Compare the bindings' codec with those of others, and with the targets.
+    BenchPeers(bench_peers::Args),
     /// Run the gate that every change passes.
     Ci(ci::Args),
     /// Generate the Rust source of the vSphere API from its schema.
@@ -48,6 +51,7 @@ enum Chore {
 fn main() -> ExitCode {
     let outcome = match Chore::parse() {
         Chore::Arrows => arrows::run(),
+        Chore::BenchPeers(args) => bench_peers::start(&args),
         Chore::Ci(args) => ci::start(&args),
         Chore::Codegen { check } => codegen::run(check),
         Chore::Interop(args) => interop::start(&args),
