@@ -54,17 +54,20 @@ pub(super) struct Row {
 }
 
 /// Everything that is told of one payload.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Figures {
     pub(super) rows: Vec<Row>,
     pub(super) document_to_events: Option<Spread>,
     pub(super) structs_to_events: Option<Spread>,
+    /// The same with every lazy value converted.
+    pub(super) whole_to_events: Option<Spread>,
     /// Our rate to structs against that of each peer, or why there is none.
     pub(super) structs_to_peers: Vec<(Subject, Had<Spread>)>,
     pub(super) encode: Option<Spread>,
     pub(super) elements: Option<f64>,
     pub(super) document_allocations: Option<f64>,
     pub(super) structs_allocations_per_element: Option<f64>,
+    pub(super) whole_allocations_per_element: Option<f64>,
     pub(super) document_to_xml: Option<f64>,
 }
 
@@ -79,6 +82,7 @@ impl Figures {
         // Structs are made of a document, so theirs come on top.
         let on_top = |name| Some(document_allocations? + counted(name)?);
         let structs_allocations = on_top("structs_allocations");
+        let per_element = |count: Option<f64>| Some(count? / elements?);
         let ratio = |above, below| {
             let (above, below) = (rates(ours, above, full), rates(ours, below, full));
             Spread::of(above.iter().zip(&below).map(|(above, below)| above / below))
@@ -91,7 +95,7 @@ impl Figures {
                 decode,
                 machines: machines(decode, full),
                 allocations_per_machine: allocations.map(|count| count / full.machines as f64),
-                allocations_per_element: allocations.zip(elements).map(|(count, of)| count / of),
+                allocations_per_element: per_element(allocations),
                 times_ours: ratio("structs_seconds", name),
                 ..Row::default()
             }
@@ -144,13 +148,13 @@ impl Figures {
             rows,
             document_to_events: ratio("document_seconds", "events_seconds"),
             structs_to_events: ratio("structs_seconds", "events_seconds"),
+            whole_to_events: ratio("whole_seconds", "events_seconds"),
             structs_to_peers,
             encode,
             elements,
             document_allocations,
-            structs_allocations_per_element: structs_allocations
-                .zip(elements)
-                .map(|(count, of)| count / of),
+            structs_allocations_per_element: per_element(structs_allocations),
+            whole_allocations_per_element: per_element(on_top("whole_allocations")),
             document_to_xml: counted("document_bytes").map(|bytes| bytes / full.bytes as f64),
         }
     }
