@@ -7,10 +7,13 @@
 )]
 
 mod arrows;
+mod bench_peers;
 mod ci;
 mod codegen;
 mod interop;
+mod peers;
 mod process;
+mod record;
 mod workspace;
 
 use std::path::PathBuf;
@@ -24,6 +27,8 @@ use clap::Parser;
 enum Chore {
     /// Check that the crates depend on each other only as the architecture allows.
     Arrows,
+    /// Compare the bindings' codec with those of others, and with the targets.
+    BenchPeers(bench_peers::Args),
     /// Run the gate that every change passes.
     Ci(ci::Args),
     /// Generate the Rust source of the vSphere API from its schema.
@@ -34,6 +39,8 @@ enum Chore {
     },
     /// Run the interoperability suite against other people's clients and servers.
     Interop(interop::Args),
+    /// Record anew what vcsim answers, for the tests of the bindings.
+    Record,
     /// Make the schema of the vSphere API from a dump of the registry.
     SchemaImport {
         /// The dump, a JSON file.
@@ -44,9 +51,11 @@ enum Chore {
 fn main() -> ExitCode {
     let outcome = match Chore::parse() {
         Chore::Arrows => arrows::run(),
+        Chore::BenchPeers(args) => bench_peers::start(&args),
         Chore::Ci(args) => ci::start(&args),
         Chore::Codegen { check } => codegen::run(check),
         Chore::Interop(args) => interop::start(&args),
+        Chore::Record => record::start(),
         Chore::SchemaImport { dump } => codegen::import(&dump),
     };
     match outcome {

@@ -5,13 +5,9 @@
 //! RUN; a peer that can be had must pass.
 
 mod endpoint;
-mod go;
 mod govc;
 mod hello_world;
-mod lock;
 mod ours;
-mod peer;
-mod python;
 mod report;
 mod suites;
 
@@ -20,12 +16,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use crate::peers::{self, Lock, Peer, go, python};
 use crate::workspace;
 use endpoint::Endpoint;
 use govc::Govc;
 use hello_world::Trust;
-use lock::Lock;
-use peer::Peer;
 use report::Report;
 
 /// What to run of the suite.
@@ -49,7 +44,7 @@ struct Peers {
 /// When a check failed, or none could run.
 pub(crate) fn start(args: &Args) -> Result<()> {
     let target = workspace::metadata()?.target_directory.into_std_path_buf();
-    let folder = go::folder(&target);
+    let folder = peers::folder(&target);
     let peers = get(&folder)?;
     if args.peers {
         return Ok(());

@@ -10,8 +10,8 @@ use super::Peers;
 use super::endpoint::Endpoint;
 use super::govc::Govc;
 use super::hello_world::{self, Trust};
-use super::peer::Peer;
 use super::report::Report;
+use crate::peers::Peer;
 use crate::process::{Background, capture, cargo, run};
 use crate::workspace;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use anyhow::Result;
 
 use super::endpoint::Endpoint;
-use super::peer::Peer;
 use super::report::Report;
+use crate::peers::Peer;
 use crate::process::{cargo, run};
 
 /// Runs the client's tests and the port layer's conformance suite on vcsim.

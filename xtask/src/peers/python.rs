@@ -14,7 +14,7 @@ use crate::process::{on_path, output};
 ///
 /// # Errors
 /// When files cannot be written below `folder`.
-pub(super) fn get(lock: &Lock, folder: &Path) -> Result<Peer> {
+pub(crate) fn get(lock: &Lock, folder: &Path) -> Result<Peer> {
     let pin = lock.pin("pypi")?;
     let what = format!("{} {}", pin.name, pin.version);
     let environment = folder.join("venv");

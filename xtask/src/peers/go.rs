@@ -5,7 +5,7 @@
 //! `xtask/peers`; and, for vcsim alone, the same `main` over the older simulator
 //! package that Debian carries.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::Result;
@@ -18,20 +18,23 @@ use crate::workspace;
 /// Where Debian's Go library packages put their sources.
 const DEBIAN_GOPATH: &str = "/usr/share/gocode";
 
+/// Why nothing of Go can be had.
+const NO_GO: &str = "there is no Go toolchain (`go`) on the PATH";
+
 /// The Go peers.
 #[derive(Debug)]
-pub(super) struct GoPeers {
-    pub(super) vcsim: Peer,
-    pub(super) govc: Peer,
+pub(crate) struct GoPeers {
+    pub(crate) vcsim: Peer,
+    pub(crate) govc: Peer,
 }
 
 /// Gets vcsim and govc into `bin`.
 ///
 /// # Errors
 /// When a peer can be had but does not build.
-pub(super) fn get(lock: &Lock, bin: &Path) -> Result<GoPeers> {
+pub(crate) fn get(lock: &Lock, bin: &Path) -> Result<GoPeers> {
     if !on_path("go") {
-        let missing = Peer::missing("there is no Go toolchain (`go`) on the PATH");
+        let missing = Peer::missing(NO_GO);
         return Ok(GoPeers {
             vcsim: missing.clone(),
             govc: missing,
@@ -59,6 +62,22 @@ fn one(pin: &Pin, name: &str, bin: &Path) -> Result<Peer> {
     };
     println!("  not this way: {refused}");
 
+    main_of_ours(pin, name, bin)
+}
+
+/// Gets a program of ours over the pinned module: `xtask/peers/<name>`.
+///
+/// # Errors
+/// When the module can be had but the program does not build.
+pub(crate) fn over_module(lock: &Lock, name: &str, bin: &Path) -> Result<Peer> {
+    if !on_path("go") {
+        return Ok(Peer::missing(NO_GO));
+    }
+    main_of_ours(lock.pin("go")?, name, bin)
+}
+
+/// Builds `xtask/peers/<name>` over the pinned module.
+fn main_of_ours(pin: &Pin, name: &str, bin: &Path) -> Result<Peer> {
     println!("$ go mod download {}@{}", pin.name, pin.version);
     let sources = workspace::root().join("xtask/peers");
     let mut download = go();
@@ -140,9 +159,4 @@ fn last_line(stderr: &[u8]) -> String {
         .unwrap_or("no reason given")
         .trim()
         .to_owned()
-}
-
-/// The folder for what the peers build and install, below the target folder.
-pub(super) fn folder(target: &Path) -> PathBuf {
-    target.join("peers")
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 /// Whether a peer can be had here, and where it is.
 #[derive(Debug, Clone)]
-pub(super) enum Peer {
+pub(crate) enum Peer {
     /// Ready to run.
     Had {
         program: PathBuf,
@@ -17,21 +17,21 @@ pub(super) enum Peer {
 }
 
 impl Peer {
-    pub(super) fn had(program: PathBuf, what: impl Into<String>) -> Self {
+    pub(crate) fn had(program: PathBuf, what: impl Into<String>) -> Self {
         Self::Had {
             program,
             what: what.into(),
         }
     }
 
-    pub(super) fn missing(reason: impl Into<String>) -> Self {
+    pub(crate) fn missing(reason: impl Into<String>) -> Self {
         Self::Missing {
             reason: reason.into(),
         }
     }
 
     /// One line for the log.
-    pub(super) fn describe(&self) -> String {
+    pub(crate) fn describe(&self) -> String {
         match self {
             Self::Had { what, .. } => format!("had: {what}"),
             Self::Missing { reason } => format!("CANNOT BE HAD: {reason}"),

@@ -8,24 +8,24 @@ use crate::workspace;
 
 /// One pinned peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Pin {
-    pub(super) ecosystem: String,
-    pub(super) name: String,
-    pub(super) version: String,
+pub(crate) struct Pin {
+    pub(crate) ecosystem: String,
+    pub(crate) name: String,
+    pub(crate) version: String,
     /// What the ecosystem's own tool compares; `None` where it has no such.
-    pub(super) checksum: Option<String>,
+    pub(crate) checksum: Option<String>,
 }
 
 /// Everything pinned.
 #[derive(Debug)]
-pub(super) struct Lock(Vec<Pin>);
+pub(crate) struct Lock(Vec<Pin>);
 
 impl Lock {
     /// Reads `xtask/peers.lock`.
     ///
     /// # Errors
     /// When the file cannot be read or a line has not four fields.
-    pub(super) fn read() -> Result<Self> {
+    pub(crate) fn read() -> Result<Self> {
         let path = workspace::root().join("xtask/peers.lock");
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         Self::parse(&text).with_context(|| format!("read {}", path.display()))
@@ -57,7 +57,7 @@ impl Lock {
     ///
     /// # Errors
     /// When there is none.
-    pub(super) fn pin(&self, ecosystem: &str) -> Result<&Pin> {
+    pub(crate) fn pin(&self, ecosystem: &str) -> Result<&Pin> {
         self.0
             .iter()
             .find(|pin| pin.ecosystem == ecosystem)
@@ -103,5 +103,27 @@ mod tests {
                 .lines()
                 .any(|line| line == sum)
         );
+    }
+
+    #[test]
+    fn the_workspace_of_vim_rs_has_the_pinned_version() {
+        let lock = Lock::read().unwrap();
+        let pin = lock.pin("crates").unwrap();
+        let folder = workspace::root().join("xtask/peers/vim_rs");
+        let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+        let requires = format!("{} = {{ version = \"={}\"", pin.name, pin.version);
+        assert!(manifest.lines().any(|line| line.starts_with(&requires)));
+        let locked = fs::read_to_string(folder.join("Cargo.lock")).unwrap();
+        let checksum = pin
+            .checksum
+            .as_deref()
+            .unwrap()
+            .trim_start_matches("sha256:");
+        assert!(locked.split("[[package]]").any(|package| {
+            package.contains(&format!(
+                "name = \"{}\"\nversion = \"{}\"",
+                pin.name, pin.version
+            )) && package.contains(&format!("checksum = \"{checksum}\""))
+        }));
     }
 }

@@ -1,0 +1,148 @@
+//! Building the programs: where they are, how long that took, how large they are.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use cargo_metadata::Message;
+
+use super::subject::Had;
+use crate::peers::{Lock, Peer, go};
+use crate::process::{capture, cargo, describe, on_path, output, run};
+use crate::workspace;
+
+/// Builds benches of the bindings and gives their programs, in the same order.
+///
+/// # Errors
+/// When they do not build.
+pub(super) fn benches(names: &[&str]) -> Result<Vec<PathBuf>> {
+    let mut command = cargo(["bench", "--locked", "--no-run", "--package", "vim25"]);
+    command.args(["--message-format", "json-render-diagnostics"]);
+    for name in names {
+        command.args(["--bench", name]);
+    }
+    println!("$ {}", describe(&command));
+    // Only standard output is for us; what cargo has to say it says on the other.
+    let built = command
+        .stderr(std::process::Stdio::inherit())
+        .output()
+        .context("start cargo")?;
+    if !built.status.success() {
+        bail!("`{}` ended with {}", describe(&command), built.status);
+    }
+    let programs: Vec<(String, PathBuf)> = Message::parse_stream(built.stdout.as_slice())
+        .filter_map(|message| match message.ok()? {
+            Message::CompilerArtifact(artifact) => Some((
+                artifact.target.name,
+                artifact.executable?.into_std_path_buf(),
+            )),
+            _ => None,
+        })
+        .collect();
+    names
+        .iter()
+        .map(|name| {
+            let found = programs.iter().find(|(built, _)| built == name);
+            let (_, program) = found.with_context(|| format!("cargo built no bench `{name}`"))?;
+            Ok(program.clone())
+        })
+        .collect()
+}
+
+/// How long a build of the bindings takes from nothing, optimised, in seconds.
+///
+/// # Errors
+/// When they do not build.
+pub(super) fn bindings_seconds(folder: &Path) -> Result<f64> {
+    let target = folder.join("ours");
+    if target.exists() {
+        fs::remove_dir_all(&target).with_context(|| format!("remove {}", target.display()))?;
+    }
+    let mut command = cargo(["build", "--locked", "--release", "--lib"]);
+    command.args(["--package", "vim25", "--quiet", "--target-dir"]);
+    command.arg(&target);
+    println!("$ {}, from nothing", describe(&command));
+    let start = Instant::now();
+    run(&mut command)?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// The programs over vim_rs.
+pub(super) struct VimRs {
+    pub(super) decode: PathBuf,
+    pub(super) allocations: PathBuf,
+    /// How long it took to build it from nothing, in seconds, if that was here.
+    pub(super) seconds: Option<f64>,
+}
+
+/// Gets the programs over vim_rs; the first time that takes long.
+///
+/// # Errors
+/// When it can be fetched but does not build.
+pub(super) fn vim_rs(folder: &Path) -> Result<Had<VimRs>> {
+    let manifest = workspace::root().join("xtask/peers/vim_rs/Cargo.toml");
+    let target = folder.join("vim_rs");
+    let cargo = |arguments: &[&str]| {
+        let mut command = cargo(arguments);
+        command.args(["--locked", "--manifest-path"]).arg(&manifest);
+        command
+    };
+    let mut fetch = cargo(&["fetch", "--quiet"]);
+    println!("$ {}", describe(&fetch));
+    let fetched = output(&mut fetch)?;
+    if !fetched.status.success() {
+        let said = String::from_utf8_lossy(&fetched.stderr);
+        return Ok(Err(format!(
+            "vim_rs cannot be fetched: {}",
+            said.lines().last().unwrap_or("no reason given")
+        )));
+    }
+
+    let kept = target.join("build-seconds");
+    let from_nothing = !target.join("release").exists();
+    let mut build = cargo(&["build", "--release", "--quiet"]);
+    build.arg("--target-dir").arg(&target);
+    println!("$ {}", describe(&build));
+    if from_nothing {
+        println!("  FROM NOTHING: this takes up to 25 minutes and 8 GB, once");
+    }
+    let start = Instant::now();
+    run(&mut build)?;
+    if from_nothing {
+        let seconds = start.elapsed().as_secs_f64();
+        fs::write(&kept, seconds.to_string())
+            .with_context(|| format!("write {}", kept.display()))?;
+    }
+    let seconds = fs::read_to_string(&kept).ok();
+    Ok(Ok(VimRs {
+        decode: target.join("release/decode"),
+        allocations: target.join("release/allocations"),
+        seconds: seconds.and_then(|text| text.trim().parse().ok()),
+    }))
+}
+
+/// Gets the program over govmomi.
+///
+/// # Errors
+/// When it can be had but does not build.
+pub(super) fn govmomi(lock: &Lock, folder: &Path) -> Result<Peer> {
+    go::over_module(lock, "decode", &folder.join("bin"))
+}
+
+/// The size of a program without symbols, in bytes; `None` where nothing here
+/// can strip it.
+///
+/// # Errors
+/// When the copy cannot be written.
+pub(super) fn stripped_size(program: &Path, folder: &Path) -> Result<Option<u64>> {
+    if !on_path("strip") {
+        return Ok(None);
+    }
+    let copy = folder.join("stripped");
+    capture(Command::new("strip").args([OsStr::new("-o"), copy.as_os_str(), program.as_os_str()]))?;
+    let size = fs::metadata(&copy).context("look at what strip wrote")?;
+    Ok(Some(size.len()))
+}

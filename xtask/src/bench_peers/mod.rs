@@ -1,0 +1,96 @@
+//! The codec of the bindings and those of others on the same payload, in one
+//! table with the targets.
+//!
+//! A peer that cannot be had here is printed as NOT MEASURED with the reason,
+//! and so is every target that needs it.
+
+mod build;
+mod figures;
+mod output;
+mod rounds;
+mod subject;
+mod table;
+mod targets;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::peers::{self, Lock};
+use crate::workspace;
+use figures::Figures;
+use rounds::{Payloads, Readings};
+use subject::{Subject, Subjects};
+
+/// What to run, and how often.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// How many virtual machines the payload has; one table for each number.
+    #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000])]
+    vms: Vec<usize>,
+    /// How many rounds; in each, every program runs once.
+    #[arg(long, default_value_t = 5)]
+    rounds: usize,
+    /// Programs to leave out. The first build of vim_rs takes up to 25 minutes
+    /// and 8 GB.
+    #[arg(long, value_delimiter = ',')]
+    without: Vec<Subject>,
+}
+
+/// Measures and prints.
+///
+/// # Errors
+/// When a program that can be had does not build or fails on the payload. A
+/// missed target is no error.
+pub(crate) fn start(args: &Args) -> Result<()> {
+    ensure!(args.rounds > 0, "without a round nothing is measured");
+    ensure!(args.vms.iter().all(|vms| *vms > 0), "--vms 0 is no payload");
+    let target = workspace::metadata()?.target_directory.into_std_path_buf();
+    let folder = peers::folder(&target);
+    fs::create_dir_all(folder.join("bin")).with_context(|| format!("make {}", folder.display()))?;
+    let subjects = Subjects::get(&Lock::read()?, &folder, &args.without)?;
+
+    let mut report = String::new();
+    for &machines in &args.vms {
+        let payloads = Payloads::write(&subjects, &folder, machines)?;
+        let before = load();
+        let readings = Readings::take(&subjects, &payloads, args.rounds)?;
+        let figures = Figures::of(&subjects, &payloads, &readings);
+        let title = format!(
+            "{machines} virtual machines, {:.1} MB: median of {} rounds, in each the best of \
+             five turns of every program; load {before} before and {} after",
+            payloads.full.megabytes(),
+            args.rounds,
+            load(),
+        );
+        let targets = targets::judge(&figures);
+        println!(
+            "\n{title}\n\n{}\n{}",
+            table::text(&figures),
+            targets::text(&targets)
+        );
+        report.push_str(&format!(
+            "{title}\n\n{}\n{}\n",
+            table::markdown(&figures),
+            targets::markdown(&targets)
+        ));
+    }
+    subjects.print_missing();
+    write(&folder.join("table.md"), &report)
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    fs::write(path, text).with_context(|| format!("write {}", path.display()))?;
+    println!("written to {}", path.display());
+    Ok(())
+}
+
+/// How busy the machine was in the last minute, where the system tells.
+fn load() -> String {
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    load.split_whitespace()
+        .next()
+        .unwrap_or("unknown")
+        .to_owned()
+}
