@@ -177,3 +177,34 @@ fn times_are_read_with_offsets_fractions_and_without_a_zone() {
     assert_eq!(read("2026-11-23T18:11:33.5+02:00"), expected);
     assert_eq!(read("  2026-11-23T16:11:33.5\n"), expected);
 }
+
+/// Found by fuzzing: the object became one of the declared type when it was read again.
+#[test]
+fn an_object_that_claims_to_be_a_scalar_stays_what_it_is() {
+    let xml = |device: &str| {
+        format!(
+            "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+             xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"><e:Body>\
+             <QueryOptionsResponse xmlns=\"urn:vim25\"><returnval xsi:type=\"VirtualHardware\">\
+             {device}</returnval></QueryOptionsResponse></e:Body></e:Envelope>"
+        )
+    };
+    let manager: Ref<mo::OptionManager> = Ref::new("Setting");
+    let call = manager.query_options(None);
+    let read = |xml: &str| {
+        let response = soap::decode_response(&call, xml.as_bytes(), &Limits::default());
+        match response.unwrap() {
+            Response::Value(value) => value,
+            Response::Fault(fault) => panic!("{fault:?}"),
+        }
+    };
+    for device in [
+        "<device xsi:type=\"base64Binary\"><key>1</key></device>",
+        "<device xsi:type=\"ManagedObjectReference\"><key>1</key></device>",
+        "<device xsi:type=\"string\">text</device>",
+    ] {
+        let first = read(&xml(device));
+        let again = soap::encode_response("QueryOptions", &first).unwrap();
+        assert!(read(&again) == first, "{again}");
+    }
+}

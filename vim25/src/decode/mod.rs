@@ -374,10 +374,14 @@ impl<'x> Decoder<'x> {
             let name = format!("{{{}}}{}", without_braces(uri), without_braces(local));
             return self.open_unknown(field, declared, &name);
         }
-        if let Some(kind) = leaf::scalar(local) {
+        // Where an object is declared, the name of a scalar is that of an unknown type.
+        let scalar = leaf::scalar(local).filter(|_| declared.0 != FieldKind::Object);
+        if let Some(kind) = scalar {
             // A scalar field keeps its declared kind: `xsd:int` in a long is a long.
-            let keep = !matches!(declared.0, FieldKind::Any | FieldKind::Object);
-            let kind = if keep { declared.0 } else { kind };
+            let kind = match declared.0 {
+                FieldKind::Any => kind,
+                declared => declared,
+            };
             leaf.begin(field, kind, leaf::tag_of(kind));
             if kind == FieldKind::Ref {
                 leaf.refer(attributes);
