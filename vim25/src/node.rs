@@ -143,6 +143,28 @@ impl<'a> Node<'a> {
         }
     }
 
+    /// Where the cells of this value and of what is in it end.
+    #[inline]
+    pub(crate) fn end(self) -> u32 {
+        self.at + self.cell().span().max(1)
+    }
+
+    /// How many elements of the same field follow each other from here on, this
+    /// one included, in an object that ends at `end`.
+    #[inline]
+    pub(crate) fn run(self, end: u32) -> usize {
+        let (mut at, mut count) = (self.end(), 1);
+        while at < end {
+            let cell = self.doc.cell(at);
+            if cell.field != self.field() {
+                break;
+            }
+            at += cell.span().max(1);
+            count += 1;
+        }
+        count
+    }
+
     /// The wire name of a child of this value; for an item of a list, the name
     /// of its element.
     #[must_use]

@@ -38,9 +38,11 @@ pub trait Slot: Default {
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         if cx.enter(node, Self::TYPE) {
+            let outside = std::mem::replace(&mut cx.end, node.end());
             for field in node.children() {
                 self.set(field, cx);
             }
+            cx.end = outside;
         }
     }
 
@@ -74,10 +76,12 @@ pub trait Slot: Default {
     }
 }
 
-/// The state of a conversion from a document: its first problem.
+/// The state of a conversion from a document: its first problem, and where the
+/// object ends that is being read.
 #[derive(Debug, Default)]
 pub struct Loading {
     error: Option<ConvertError>,
+    end: u32,
 }
 
 impl Loading {
@@ -324,6 +328,9 @@ impl<T: Slot> Slot for Vec<T> {
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         if !node.is_nil() {
+            if self.capacity() == 0 {
+                self.reserve_exact(node.run(cx.end));
+            }
             let mut value = T::default();
             value.load(node, cx);
             self.push(value);
@@ -334,7 +341,9 @@ impl<T: Slot> Slot for Vec<T> {
     #[inline]
     fn load_any(&mut self, node: Node<'_>, cx: &mut Loading) {
         if node.kind() == Kind::Array {
+            let outside = std::mem::replace(&mut cx.end, node.end());
             node.children().for_each(|item| self.load(item, cx));
+            cx.end = outside;
         } else {
             self.load(node, cx);
         }
