@@ -24,6 +24,8 @@ pub enum EncodeProblem {
     EmptyReference,
     /// A character that XML 1.0 cannot carry, such as U+0000.
     ForbiddenCharacter(char),
+    /// A field that the schema does not know, under a name that no element can have.
+    NotAName(String),
     /// The document would exceed 4 GiB of text or 2^32 values.
     TooLarge,
 }
@@ -77,6 +79,9 @@ impl fmt::Display for EncodeError {
             }
             EncodeProblem::ForbiddenCharacter(c) => {
                 write!(f, "`{path}` contains {c:?}, which XML cannot carry")
+            }
+            EncodeProblem::NotAName(name) => {
+                write!(f, "`{path}` is called {name:?}, which no element can be")
             }
             EncodeProblem::TooLarge => write!(f, "`{path}` makes the document too large"),
         }
@@ -187,6 +192,8 @@ pub enum DecodeProblem {
     DocumentType,
     /// A reference to an entity that XML does not define; never followed.
     Entity(String),
+    /// What stands where the name of an element should be.
+    NotAName(String),
     /// Elements and text stand side by side.
     MixedContent,
     /// Not a SOAP 1.1 message of this service; says what was expected.
@@ -244,6 +251,7 @@ impl fmt::Display for DecodeError {
                 write!(f, "a document type declaration is not accepted")?;
             }
             DecodeProblem::Entity(name) => write!(f, "the entity `&{name};` is not defined")?,
+            DecodeProblem::NotAName(name) => write!(f, "{name:?} is not the name of an element")?,
             DecodeProblem::MixedContent => write!(f, "text stands between elements")?,
             DecodeProblem::NotSoap(expected) => {
                 write!(f, "not a SOAP message: expected {expected}")?;

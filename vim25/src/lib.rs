@@ -76,6 +76,7 @@ mod slot;
 pub mod soap;
 mod splice;
 mod table;
+mod time;
 mod version;
 
 pub use any::Any;

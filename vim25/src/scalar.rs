@@ -11,6 +11,7 @@ use crate::error::ConvertProblem;
 use crate::node::Node;
 use crate::slot::{Loading, Slot};
 use crate::table::FieldKind;
+use crate::time;
 
 /// A point in time: `xsd:dateTime`.
 ///
@@ -19,20 +20,11 @@ use crate::table::FieldKind;
 /// servers mean it.
 pub use jiff::Timestamp;
 
-fn parse_time(text: &str) -> Option<Timestamp> {
-    let text = text.trim_ascii();
-    if let Ok(time) = text.parse() {
-        return Some(time);
-    }
-    let civil: jiff::civil::DateTime = text.parse().ok()?;
-    jiff::tz::TimeZone::UTC.to_timestamp(civil).ok()
-}
-
 impl Slot for Timestamp {
     const KIND: FieldKind = FieldKind::DateTime;
 
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
-        match node.as_str().and_then(parse_time) {
+        match node.as_str().and_then(time::parse) {
             Some(time) => *self = time,
             None => cx.fail(match node.as_str() {
                 Some(text) => node.error(ConvertProblem::Malformed {
@@ -45,7 +37,9 @@ impl Slot for Timestamp {
     }
 
     fn store(&self, field: u16, out: &mut Builder) {
-        out.text(field, tag::DATE_TIME, &self.to_string());
+        let mut text = String::new();
+        time::print(*self, &mut text);
+        out.text(field, tag::DATE_TIME, &text);
     }
 }
 

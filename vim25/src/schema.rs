@@ -102,7 +102,7 @@ impl Type {
 
     /// The fields that its bases do not have.
     pub fn own_fields(self) -> impl Iterator<Item = Field> {
-        self.range(table::type_row(self.id).map_or(0, |row| row.first))
+        self.range(table::type_row(self.id).map_or(0, |row| row.first()))
     }
 
     fn range(self, first: u16) -> impl Iterator<Item = Field> {

@@ -142,7 +142,7 @@ impl Loading {
         let mut at = type_id;
         let mut end = count;
         while let Some(row) = table::type_row(at) {
-            for index in usize::from(row.first)..end {
+            for index in usize::from(row.first())..end {
                 if present
                     .get(index / 64)
                     .is_none_or(|word| word & 1 << (index % 64) != 0)
@@ -155,11 +155,27 @@ impl Loading {
                     return false;
                 }
             }
-            end = usize::from(row.first);
+            end = usize::from(row.first());
             at = row.base;
         }
         true
     }
+}
+
+/// The place of a value that is read: it is empty, unless an element that may stand
+/// once stands twice, where the last one counts.
+#[inline]
+fn emptied<T>(place: &mut Option<T>) -> &mut Option<T> {
+    if place.is_some() {
+        empty(place);
+    }
+    place
+}
+
+#[cold]
+#[inline(never)]
+fn empty<T>(place: &mut Option<T>) {
+    *place = None;
 }
 
 macro_rules! integer {
@@ -270,17 +286,13 @@ impl<T: Slot> Slot for Option<T> {
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         if !node.is_nil() {
-            let mut value = T::default();
-            value.load(node, cx);
-            *self = Some(value);
+            emptied(self).get_or_insert_default().load(node, cx);
         }
     }
     #[inline]
     fn load_any(&mut self, node: Node<'_>, cx: &mut Loading) {
         if !node.is_nil() {
-            let mut value = T::default();
-            value.load_any(node, cx);
-            *self = Some(value);
+            emptied(self).get_or_insert_default().load_any(node, cx);
         }
     }
 
@@ -331,9 +343,12 @@ impl<T: Slot> Slot for Vec<T> {
             if self.capacity() == 0 {
                 self.reserve_exact(node.run(cx.end));
             }
-            let mut value = T::default();
-            value.load(node, cx);
-            self.push(value);
+            // In place: a value that is moved here would need code to drop it
+            // at every step before.
+            self.push(T::default());
+            if let Some(item) = self.last_mut() {
+                item.load(node, cx);
+            }
         }
     }
 

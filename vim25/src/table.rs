@@ -98,11 +98,23 @@ pub(crate) struct TypeRow {
     pub(crate) base: u16,
     /// First own row in the field table.
     pub(crate) fields: u16,
-    /// Number of own rows.
-    pub(crate) own: u16,
-    /// Number of inherited fields: the flattened index of the first own field.
-    pub(crate) first: u16,
+    own: u8,
+    first: u8,
     pub(crate) kind: TypeKind,
+}
+
+impl TypeRow {
+    /// Number of own rows.
+    #[inline]
+    pub(crate) const fn own(self) -> u16 {
+        self.own as u16
+    }
+
+    /// Number of inherited fields: the flattened index of the first own field.
+    #[inline]
+    pub(crate) const fn first(self) -> u16 {
+        self.first as u16
+    }
 }
 
 /// Field rows from the generated words: name, type id, kind and flags, of 32, 16,
@@ -147,7 +159,7 @@ pub(crate) const fn fields<const N: usize>(words: [u64; N]) -> [FieldRow; N] {
 }
 
 /// Type rows from two generated words each: name, base and first field of 32, 16
-/// and 16 bits; number of own fields, number of inherited ones and kind likewise.
+/// and 16 bits; number of own fields, number of inherited ones and kind of 8 each.
 pub(crate) const fn types<const N: usize, const W: usize>(words: [u64; W]) -> [TypeRow; N] {
     use TypeKind as T;
     const KINDS: [TypeKind; 5] = [T::Data, T::Enum, T::Managed, T::Request, T::Response];
@@ -166,9 +178,9 @@ pub(crate) const fn types<const N: usize, const W: usize>(words: [u64; W]) -> [T
             name: (names >> 32) as u32,
             base: (names >> 16) as u16,
             fields: names as u16,
-            own: (counts >> 32) as u16,
-            first: (counts >> 16) as u16,
-            kind: KINDS[counts as u16 as usize],
+            own: (counts >> 16) as u8,
+            first: (counts >> 8) as u8,
+            kind: KINDS[counts as u8 as usize],
         };
         row += 1;
     }
@@ -293,7 +305,7 @@ pub(crate) fn namespace_uri(id: u16) -> &'static str {
 /// Number of fields of a type, inherited ones included.
 #[inline]
 pub(crate) fn field_count(id: u16) -> u16 {
-    type_row(id).map_or(0, |row| row.first + row.own)
+    type_row(id).map_or(0, |row| row.first() + row.own())
 }
 
 /// The field with a flattened index, and the wire name it goes by.
@@ -302,9 +314,9 @@ pub(crate) fn field(mut id: u16, index: u16) -> Option<(&'static FieldRow, &'sta
     loop {
         let ns = namespace_of(id)?;
         let row = ns.types.get(usize::from(id - ns.first_id))?;
-        if index >= row.first {
-            let own = index - row.first;
-            if own >= row.own {
+        if index >= row.first() {
+            let own = index - row.first();
+            if own >= row.own() {
                 return None;
             }
             let field = ns.fields.get(usize::from(row.fields) + usize::from(own))?;
@@ -320,7 +332,7 @@ pub(crate) fn field_namespace(mut id: u16, index: u16) -> Option<&'static str> {
     loop {
         let ns = namespace_of(id)?;
         let row = ns.types.get(usize::from(id - ns.first_id))?;
-        if index >= row.first {
+        if index >= row.first() {
             return Some(ns.uri);
         }
         id = row.base;
@@ -339,14 +351,18 @@ pub(crate) fn find_field(id: u16, name: &str, hint: &mut u16) -> Option<(u16, &'
     // is found by the full scan below.
     while let Some(ns) = namespace_of(at) {
         let row = ns.types.get(usize::from(at - ns.first_id))?;
-        if *hint >= row.first {
+        if *hint >= row.first() {
             let own = ns
                 .fields
                 .get(usize::from(row.fields)..)?
-                .get(..usize::from(row.own))?;
-            for (i, field) in own.iter().enumerate().skip(usize::from(*hint - row.first)) {
+                .get(..usize::from(row.own()))?;
+            for (i, field) in own
+                .iter()
+                .enumerate()
+                .skip(usize::from(*hint - row.first()))
+            {
                 if ns.name(field.name) == name {
-                    let index = row.first + i as u16;
+                    let index = row.first() + i as u16;
                     *hint = if field.is_array() { index } else { index + 1 };
                     return Some((index, field));
                 }
@@ -366,10 +382,10 @@ fn find_field_anywhere(id: u16, name: &str, hint: &mut u16) -> Option<(u16, &'st
         let own = ns
             .fields
             .get(usize::from(row.fields)..)?
-            .get(..usize::from(row.own))?;
+            .get(..usize::from(row.own()))?;
         for (i, field) in own.iter().enumerate() {
             if ns.name(field.name) == name {
-                let index = row.first + i as u16;
+                let index = row.first() + i as u16;
                 *hint = if field.is_array() { index } else { index + 1 };
                 return Some((index, field));
             }

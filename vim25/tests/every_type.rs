@@ -106,3 +106,17 @@ fn what_is_no_value_is_refused_with_its_place() {
         assert_eq!(Any::from_json(text).unwrap_err().path(), place, "{text}");
     }
 }
+
+/// A name in JSON may be anything; as an element it must not open another one.
+#[test]
+fn a_name_that_is_no_element_is_not_written() {
+    for name in ["a><b", "a b", "", "/a"] {
+        let json = format!(r#"{{"_typeName":"VirtualHardware","{name}":"x"}}"#);
+        let value = Any::from_json(&json).unwrap();
+        let error = vim25::soap::encode_response("QueryOptions", &value).unwrap_err();
+        assert!(
+            matches!(error.problem(), vim25::EncodeProblem::NotAName(_)),
+            "{name}: {error}"
+        );
+    }
+}

@@ -228,3 +228,25 @@ fn fragment() -> impl Strategy<Value = String> {
     ])
     .prop_map(str::to_owned)
 }
+
+/// Found by fuzzing: an element whose local name began with a slash was written
+/// as the end of another one.
+#[test]
+fn what_no_element_can_be_called_is_refused_in_both_directions() {
+    let collector: Ref<mo::PropertyCollector> = Ref::new("c");
+    let call = collector.check_for_updates(None);
+    for name in ["a:/b", "a:1", "a:", "a'b"] {
+        let xml = format!(
+            "<e:Envelope xmlns:e=\"http://schemas.xmlsoap.org/soap/envelope/\"><e:Body>\
+             <CheckForUpdatesResponse><returnval><{name}></{name}></returnval>\
+             </CheckForUpdatesResponse></e:Body></e:Envelope>"
+        );
+        let error = soap::decode_response(&call, xml.as_bytes(), &Limits::default());
+        let error = error.expect_err(name);
+        assert!(
+            matches!(error.problem(), DecodeProblem::NotAName(_)),
+            "{name}: {error}"
+        );
+        assert_eq!(error.path(), "returnval", "{name}");
+    }
+}

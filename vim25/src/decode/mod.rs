@@ -292,7 +292,10 @@ impl<'x> Decoder<'x> {
         // A prefix is rare: it is looked for only now.
         match name.rsplit_once(':') {
             Some((_, local)) => self.place(local),
-            None => Ok((UNKNOWN_FIELD | self.name(name)?, (FieldKind::Any, NONE))),
+            None if crate::encode::is_element_name(name) => {
+                Ok((UNKNOWN_FIELD | self.name(name)?, (FieldKind::Any, NONE)))
+            }
+            None => Err(self.error(DecodeProblem::NotAName(name.chars().take(64).collect()))),
         }
     }
 

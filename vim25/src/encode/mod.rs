@@ -11,7 +11,7 @@ use crate::node::{Node, child_name};
 use crate::table::{self, FieldKind};
 
 pub(crate) use self::array::{array_item_name, array_items, array_type_suffix, item_kind};
-pub(crate) use self::text::{escape, escape_attribute, forbidden_character};
+pub(crate) use self::text::{escape, escape_attribute, forbidden_character, is_element_name};
 use self::text::{float, integer, is_special};
 
 /// Appends the text of a cell, unless XML cannot carry it: what was read may
@@ -155,6 +155,11 @@ pub(crate) fn children(
         };
         let cell = doc.cell(at);
         let name = child_name(doc, parent.cell, cell);
+        if cell.field & crate::document::UNKNOWN_FIELD != 0 && !is_element_name(name) {
+            let path = crate::path::path_to(Node::new(doc, at));
+            let name = name.chars().take(64).collect();
+            return Err(EncodeError::new(path, EncodeProblem::NotAName(name)));
+        }
         let place = place(parent, cell);
         if let Some(opened) = element_at(doc, at, name, place, out)? {
             open.push(opened);

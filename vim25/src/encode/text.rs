@@ -12,6 +12,21 @@ pub(crate) fn forbidden_character(text: &str) -> Option<char> {
     })
 }
 
+/// Whether an element can have this local name (XML 1.0, `NCName`; of the letters
+/// beyond ASCII all are taken).
+pub(crate) fn is_element_name(name: &str) -> bool {
+    let letter = |c: char| c.is_ascii_alphabetic() || c == '_' || is_letter_beyond_ascii(c);
+    let mut chars = name.chars();
+    chars.next().is_some_and(letter)
+        && chars.all(|c| letter(c) || c.is_ascii_digit() || matches!(c, '-' | '.'))
+}
+
+fn is_letter_beyond_ascii(c: char) -> bool {
+    c >= '\u{b7}'
+        && !c.is_whitespace()
+        && !matches!(c, '\u{2000}'..='\u{206f}' | '\u{fff0}'..='\u{ffff}')
+}
+
 /// Appends text with `&`, `<`, `>` and carriage returns escaped.
 pub(crate) fn escape(out: &mut String, text: &str) {
     // A question about all bytes is answered many at a time; most texts need no more.

@@ -7,7 +7,7 @@ use crate::call::Call;
 use crate::decode::Decoder;
 use crate::document::{Kind, ObjectType};
 use crate::encode::Place;
-use crate::error::{DecodeError, DecodeProblem, EncodeError};
+use crate::error::{DecodeError, DecodeProblem, EncodeError, EncodeProblem};
 use crate::fault::Fault;
 use crate::limits::Limits;
 use crate::poly::Poly;
@@ -116,6 +116,10 @@ fn fault_detail(
 /// [`EncodeError`] with the path of a value that cannot be sent.
 pub fn encode_response(method: &str, value: &Any) -> Result<String, EncodeError> {
     value.check()?;
+    if !crate::encode::is_element_name(method) {
+        let problem = EncodeProblem::NotAName(method.chars().take(64).collect());
+        return Err(EncodeError::new("returnval".into(), problem));
+    }
     let declared = table::method(method).map(|(_, response)| response);
     let namespace = declared.map_or("urn:vim25", table::namespace_uri);
     let row = declared

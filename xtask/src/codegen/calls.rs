@@ -61,7 +61,10 @@ pub(crate) fn required(model: &Model<'_>, called: &Called<'_>) -> Result<(String
             fields.push_str(&format!(" {name}: {empty},"));
         } else {
             parameters.push_str(&format!(", {name}: {given}"));
-            fields.push_str(&format!(" {name}: {},", take.replace("{}", &name)));
+            fields.push_str(&match take {
+                "{}" => format!(" {name},"),
+                _ => format!(" {name}: {},", take.replace("{}", &name)),
+            });
         }
     }
     Ok((parameters, fields))

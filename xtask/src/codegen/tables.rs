@@ -1,8 +1,10 @@
-//! `tables.rs`: the schema as rows of integers over one blob of names.
+//! `tables.rs`: the schema as rows of integers over one blob of names. The rows are
+//! words, which `fields` and `types` of the runtime's `table.rs` take apart: calls
+//! in their place would cost the compiler more than the rows do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::declared::{Kind, Type};
 use super::model::Model;
@@ -13,11 +15,11 @@ use super::schema::Member;
 const NONE: u16 = u16::MAX;
 
 /// The rows of one namespace while they are written.
-#[derive(Default)]
 struct Tables {
-    names: String,
-    offsets: HashMap<String, u32>,
-    fields: Vec<String>,
+    names: Names,
+    fields: Vec<u64>,
+    /// Where in `fields` each row stands.
+    places: HashMap<u64, Vec<usize>>,
     types: Vec<String>,
 }
 
@@ -42,7 +44,12 @@ enum RowKind {
 
 /// The file's text.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
-    let mut tables = Tables::default();
+    let mut tables = Tables {
+        names: Names::of(&all_names(model)),
+        fields: Vec::new(),
+        places: HashMap::new(),
+        types: Vec::new(),
+    };
     let mut ends: Vec<usize> = Vec::new();
     let namespace = model.namespace;
     for data in &namespace.data {
@@ -131,42 +138,41 @@ fn members<'a>(model: &Model<'_>, members: &'a [Member]) -> Result<Vec<Field<'a>
 
 impl Tables {
     fn add(&mut self, row: Row<'_>, fields: Vec<Field<'_>>) -> Result<()> {
-        let start = self.fields.len();
-        let own = fields.len();
-        ensure!(
-            start + own < usize::from(NONE),
-            "the field rows outgrow their 16 bits"
-        );
+        let mut rows = Vec::new();
         for (name, ty, secret) in fields {
-            let name = self.name(name)?;
+            let name = self.names.packed(name)?;
             let id = ty.named.map_or(NONE, |(id, _)| id);
             let flags = u8::from(ty.optional) | u8::from(ty.array) << 1 | u8::from(secret) << 2;
             let rest = u32::from(id) << 16 | (ty.kind as u32) << 8 | u32::from(flags);
-            self.fields.push(word(name, rest));
+            rows.push(u64::from(name) << 32 | u64::from(rest));
         }
-        let name = self.name(row.name)?;
-        let (start, own) = (u16::try_from(start)?, u16::try_from(own)?);
-        let first = u32::from(u16::try_from(row.first)?);
-        self.types.push(format!(
-            "{}, {}",
-            word(name, u32::from(row.base) << 16 | u32::from(start)),
-            word(u32::from(own), first << 16 | row.kind as u32)
-        ));
+        let start = u16::try_from(self.place(&rows))?;
+        ensure!(start < NONE, "the field rows outgrow their 16 bits");
+        let (own, first) = (u8::try_from(rows.len())?, u8::try_from(row.first)?);
+        let head = u64::from(self.names.packed(row.name)?) << 32
+            | u64::from(row.base) << 16
+            | u64::from(start);
+        let counts = u64::from(own) << 16 | u64::from(first) << 8 | row.kind as u64;
+        self.types.push(format!("{head:#x}, {counts:#x}"));
         Ok(())
     }
 
-    /// The packed position of a name, which is added when it is new.
-    fn name(&mut self, name: &str) -> Result<u32> {
-        if let Some(&packed) = self.offsets.get(name) {
-            return Ok(packed);
+    /// Where these rows stand one after the other: hundreds of methods take, and
+    /// give, the same.
+    fn place(&mut self, rows: &[u64]) -> usize {
+        let Some(first) = rows.first() else { return 0 };
+        let starts = self.places.get(first).into_iter().flatten();
+        for &start in starts {
+            if self.fields[start..].starts_with(rows) {
+                return start;
+            }
         }
-        let offset = u32::try_from(self.names.len())?;
-        let length = u32::from(u8::try_from(name.len())?);
-        ensure!(offset < 1 << 24, "the names outgrow their 24 bits");
-        self.names.push_str(name);
-        let packed = offset << 8 | length;
-        self.offsets.insert(name.to_owned(), packed);
-        Ok(packed)
+        let start = self.fields.len();
+        for row in rows {
+            self.places.entry(*row).or_default().push(self.fields.len());
+            self.fields.push(*row);
+        }
+        start
     }
 
     fn text(&self, model: &Model<'_>, ends: &[usize]) -> String {
@@ -202,9 +208,10 @@ impl Tables {
             "\nstatic FIELDS: [FieldRow; {}] = fields([\n",
             self.fields.len()
         ));
-        out.push_str(&output::wrapped("", &self.fields, "]);"));
+        let fields: Vec<String> = self.fields.iter().map(|row| format!("{row:#x}")).collect();
+        out.push_str(&output::wrapped("", &fields, "]);"));
         out.push_str("\nstatic NAMES: &str = \"\\\n");
-        for chunk in self.names.as_bytes().chunks(120) {
+        for chunk in self.names.blob.as_bytes().chunks(120) {
             out.push_str(&String::from_utf8_lossy(chunk));
             out.push_str("\\\n");
         }
@@ -213,8 +220,54 @@ impl Tables {
     }
 }
 
-/// Two halves of a word, as `fields` and `types` of the runtime's `table.rs` take
-/// them apart. Calls in their place would cost the compiler more than the rows do.
-fn word(high: u32, low: u32) -> String {
-    format!("{:#x}", u64::from(high) << 32 | u64::from(low))
+/// All names of a namespace.
+fn all_names<'m>(model: &'m Model<'_>) -> BTreeSet<&'m str> {
+    let namespace = model.namespace;
+    let mut names = BTreeSet::from(["_this", "returnval"]);
+    for data in &namespace.data {
+        names.insert(&data.name);
+        names.extend(data.fields.iter().map(|field| field.name.as_str()));
+    }
+    names.extend(namespace.enums.iter().map(|item| item.name.as_str()));
+    for managed in &namespace.managed {
+        names.insert(&managed.name);
+        names.extend(managed.properties.iter().map(|p| p.name.as_str()));
+    }
+    for called in &model.methods {
+        names.insert(&called.method.name);
+        names.extend(called.method.parameters.iter().map(|p| p.name.as_str()));
+    }
+    names
+}
+
+/// Names in one blob, a name that is part of another one in that.
+struct Names {
+    blob: String,
+    offsets: HashMap<String, usize>,
+}
+
+impl Names {
+    fn of(names: &BTreeSet<&str>) -> Self {
+        let mut by_length: Vec<&str> = names.iter().copied().collect();
+        by_length.sort_by_key(|name| std::cmp::Reverse(name.len()));
+        let (mut blob, mut offsets) = (String::new(), HashMap::new());
+        for name in by_length {
+            let offset = blob.find(name).unwrap_or_else(|| {
+                blob.push_str(name);
+                blob.len() - name.len()
+            });
+            offsets.insert(name.to_owned(), offset);
+        }
+        Self { blob, offsets }
+    }
+
+    /// The offset of a name shifted left by 8, plus its length.
+    fn packed(&self, name: &str) -> Result<u32> {
+        let offset = self
+            .offsets
+            .get(name)
+            .with_context(|| format!("{name} was not collected"))?;
+        ensure!(*offset < 1 << 24, "the names outgrow their 24 bits");
+        Ok(u32::try_from(*offset)? << 8 | u32::from(u8::try_from(name.len())?))
+    }
 }

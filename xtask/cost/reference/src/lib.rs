@@ -1,0 +1,1 @@
+//! Brings the crate along that build times are compared with.
