@@ -587,7 +587,7 @@ impl<T: IsA<mo::CustomFieldsManager>> Ref<T> {
     /// `AddCustomFieldDef`, since 2.0. Privilege `Global.ManageCustomFields`. Faults: `DuplicateName`, `InvalidPrivilege`.
     #[inline]
     pub fn add_custom_field_def<'a>(&self, name: &'a str) -> calls::AddCustomFieldDef<'a> {
-        calls::AddCustomFieldDef { this: self.upcast(), name: name, mo_type: None, field_def_policy: None, field_policy: None, }
+        calls::AddCustomFieldDef { this: self.upcast(), name, mo_type: None, field_def_policy: None, field_policy: None, }
     }
 
     /// `RemoveCustomFieldDef`, since 2.0. Privilege `Global.ManageCustomFields`.
@@ -807,7 +807,7 @@ impl<T: IsA<mo::DiagnosticManager>> Ref<T> {
     /// `BrowseDiagnosticLog`, since 2.0. Privilege `Global.Diagnostics`. Faults: `CannotAccessFile`.
     #[inline]
     pub fn browse_diagnostic_log<'a>(&self, key: &'a str) -> calls::BrowseDiagnosticLog<'a> {
-        calls::BrowseDiagnosticLog { this: self.upcast(), host: None, key: key, start: None, lines: None, }
+        calls::BrowseDiagnosticLog { this: self.upcast(), host: None, key, start: None, lines: None, }
     }
 
     /// `EmitSyslogMark`, since 8.0.0.2. Privilege `Global.Diagnostics`.
@@ -1329,7 +1329,7 @@ impl<T: IsA<mo::FileManager>> Ref<T> {
     /// `CopyDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn copy_datastore_file<'a>(&self, source_name: &'a str, destination_name: &'a str) -> calls::CopyDatastoreFile<'a> {
-        calls::CopyDatastoreFile { this: self.upcast(), source_name: source_name, source_datacenter: None, destination_name: destination_name, destination_datacenter: None, force: None, }
+        calls::CopyDatastoreFile { this: self.upcast(), source_name, source_datacenter: None, destination_name, destination_datacenter: None, force: None, }
     }
 
     /// `DeleteDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
@@ -1347,7 +1347,7 @@ impl<T: IsA<mo::FileManager>> Ref<T> {
     /// `MoveDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn move_datastore_file<'a>(&self, source_name: &'a str, destination_name: &'a str) -> calls::MoveDatastoreFile<'a> {
-        calls::MoveDatastoreFile { this: self.upcast(), source_name: source_name, source_datacenter: None, destination_name: destination_name, destination_datacenter: None, force: None, }
+        calls::MoveDatastoreFile { this: self.upcast(), source_name, source_datacenter: None, destination_name, destination_datacenter: None, force: None, }
     }
 
     /// `QueryFileLockInfo`, since 8.0.2.0. Privilege `System.View`. Faults: `InvalidDatastore`, `FileFault`.
@@ -1433,7 +1433,7 @@ impl<T: IsA<mo::Folder>> Ref<T> {
     /// `RegisterVM_Task`, since 2.0. Privilege `VirtualMachine.Inventory.Register`. Faults: `OutOfBounds`, `DuplicateName`, `AlreadyExists`, `InvalidDatastore`, `NotFound`, `InvalidName`, `VmConfigFault`, `InsufficientResourcesFault`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn register_vm<'a>(&self, path: &'a str, as_template: bool) -> calls::RegisterVM<'a> {
-        calls::RegisterVM { this: self.upcast(), path: path, name: None, as_template: as_template, pool: None, host: None, }
+        calls::RegisterVM { this: self.upcast(), path, name: None, as_template, pool: None, host: None, }
     }
 
     /// `UnregisterAndDestroy_Task`, since 2.0. Privilege `Folder.Delete`. Faults: `ConcurrentAccess`, `InvalidState`.
@@ -1541,7 +1541,7 @@ impl<T: IsA<mo::GuestFileManager>> Ref<T> {
     /// `ListFilesInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn list_files_in_guest<'a>(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &'a Poly<GuestAuthentication>, file_path: &'a str) -> calls::ListFilesInGuest<'a> {
-        calls::ListFilesInGuest { this: self.upcast(), vm: vm.upcast(), auth: auth, file_path: file_path, index: None, max_results: None, match_pattern: None, }
+        calls::ListFilesInGuest { this: self.upcast(), vm: vm.upcast(), auth, file_path, index: None, max_results: None, match_pattern: None, }
     }
 
     /// `MakeDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
@@ -2169,7 +2169,7 @@ impl<T: IsA<mo::HostDatastoreSystem>> Ref<T> {
     /// `ResolveNfsServerHostName`, since 9.1.0.0. Privilege `Host.Config.Storage`. Faults: `PlatformConfigFault`.
     #[inline]
     pub fn resolve_nfs_server_host_name<'a>(&self, host_name: &'a str) -> calls::ResolveNfsServerHostName<'a> {
-        calls::ResolveNfsServerHostName { this: self.upcast(), host_name: host_name, volume_name: None, force: None, is_nfs41: None, }
+        calls::ResolveNfsServerHostName { this: self.upcast(), host_name, volume_name: None, force: None, is_nfs41: None, }
     }
 
     /// `SetMaxQueueDepth`, since 8.0.0.1. Privilege `Host.Config.Storage`. Faults: `NotFound`.
@@ -3727,7 +3727,7 @@ impl<T: IsA<mo::HostVStorageObjectManager>> Ref<T> {
     /// `HostRegisterDisk`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `AlreadyExists`.
     #[inline]
     pub fn host_register_disk<'a>(&self, path: &'a str) -> calls::HostRegisterDisk<'a> {
-        calls::HostRegisterDisk { this: self.upcast(), path: path, name: None, modify_control_flags: None, id: None, }
+        calls::HostRegisterDisk { this: self.upcast(), path, name: None, modify_control_flags: None, id: None, }
     }
 
     /// `HostRelocateVStorageObject_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`.
@@ -3805,7 +3805,7 @@ impl<T: IsA<mo::HostVStorageObjectManager>> Ref<T> {
     /// `HostVStorageObjectCreateDiskFromSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn host_vstorage_object_create_disk_from_snapshot<'a>(&self, id: &'a ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &'a ID, name: &'a str) -> calls::HostVStorageObjectCreateDiskFromSnapshot<'a> {
-        calls::HostVStorageObjectCreateDiskFromSnapshot { this: self.upcast(), id: id, datastore: datastore.upcast(), snapshot_id: snapshot_id, name: name, profile: &[], crypto: None, path: None, provisioning_type: None, is_linked_clone: None, target_id: None, target_datastore: None, }
+        calls::HostVStorageObjectCreateDiskFromSnapshot { this: self.upcast(), id, datastore: datastore.upcast(), snapshot_id, name, profile: &[], crypto: None, path: None, provisioning_type: None, is_linked_clone: None, target_id: None, target_datastore: None, }
     }
 
     /// `HostVStorageObjectCreateSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
@@ -4979,7 +4979,7 @@ impl<T: IsA<mo::ServiceInstance>> Ref<T> {
     /// `ValidateMigration`, since 2.0. Privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn validate_migration<'a>(&self, vm: &'a [Ref<mo::VirtualMachine>]) -> calls::ValidateMigration<'a> {
-        calls::ValidateMigration { this: self.upcast(), vm: vm, state: None, test_type: &[], pool: None, host: None, }
+        calls::ValidateMigration { this: self.upcast(), vm, state: None, test_type: &[], pool: None, host: None, }
     }
 }
 
@@ -5231,7 +5231,7 @@ impl<T: IsA<mo::TaskManager>> Ref<T> {
     /// `CreateTask`, since 2.5. Privilege `Task.Create`.
     #[inline]
     pub fn create_task<'a>(&self, obj: &Ref<impl IsA<mo::ManagedObject>>, task_type_id: &'a str, cancelable: bool) -> calls::CreateTask<'a> {
-        calls::CreateTask { this: self.upcast(), obj: obj.upcast(), task_type_id: task_type_id, initiated_by: None, cancelable: cancelable, parent_task_key: None, activation_id: None, }
+        calls::CreateTask { this: self.upcast(), obj: obj.upcast(), task_type_id, initiated_by: None, cancelable, parent_task_key: None, activation_id: None, }
     }
 
     /// `ReadNextTasksByViewSpec`, since 9.0.0.0. Privilege `System.View`.
@@ -5265,7 +5265,7 @@ impl<T: IsA<mo::UserDirectory>> Ref<T> {
     /// `RetrieveUserGroups`, since 2.0. Faults: `NotFound`.
     #[inline]
     pub fn retrieve_user_groups<'a>(&self, search_str: &'a str, exact_match: bool, find_users: bool, find_groups: bool) -> calls::RetrieveUserGroups<'a> {
-        calls::RetrieveUserGroups { this: self.upcast(), domain: None, search_str: search_str, belongs_to_group: None, belongs_to_user: None, exact_match: exact_match, find_users: find_users, find_groups: find_groups, }
+        calls::RetrieveUserGroups { this: self.upcast(), domain: None, search_str, belongs_to_group: None, belongs_to_user: None, exact_match, find_users, find_groups, }
     }
 }
 
@@ -5341,7 +5341,7 @@ impl<T: IsA<mo::VcenterVStorageObjectManager>> Ref<T> {
     /// `CreateDiskFromSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn create_disk_from_snapshot<'a>(&self, id: &'a ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &'a ID, name: &'a str) -> calls::CreateDiskFromSnapshot<'a> {
-        calls::CreateDiskFromSnapshot { this: self.upcast(), id: id, datastore: datastore.upcast(), snapshot_id: snapshot_id, name: name, profile: &[], crypto: None, path: None, is_linked_clone: None, target_id: None, target_datastore: None, }
+        calls::CreateDiskFromSnapshot { this: self.upcast(), id, datastore: datastore.upcast(), snapshot_id, name, profile: &[], crypto: None, path: None, is_linked_clone: None, target_id: None, target_datastore: None, }
     }
 
     /// `CreateDisk_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
@@ -5607,7 +5607,7 @@ impl<T: IsA<mo::VimClusterVsanVcStretchedClusterSystem>> Ref<T> {
     /// `VSANVcAddWitnessHost`, since 6.0. Faults: `VsanFault`, `InvalidState`, `InvalidArgument`, `NotEnoughLicenses`.
     #[inline]
     pub fn vsan_vc_add_witness_host<'a>(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, witness_host: &Ref<impl IsA<mo::HostSystem>>, preferred_fd: &'a str) -> calls::VSANVcAddWitnessHost<'a> {
-        calls::VSANVcAddWitnessHost { this: self.upcast(), cluster: cluster.upcast(), witness_host: witness_host.upcast(), preferred_fd: preferred_fd, disk_mapping: None, metadata_mode: None, storage_pool_spec: None, }
+        calls::VSANVcAddWitnessHost { this: self.upcast(), cluster: cluster.upcast(), witness_host: witness_host.upcast(), preferred_fd, disk_mapping: None, metadata_mode: None, storage_pool_spec: None, }
     }
 
     /// `VSANVcConvertToStretchedCluster`, since 6.0. Faults: `VsanFault`, `InvalidState`, `InvalidArgument`.
@@ -5707,7 +5707,7 @@ impl<T: IsA<mo::VirtualDiskManager>> Ref<T> {
     /// `CopyVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDiskFormat`, `InvalidDatastore`.
     #[inline]
     pub fn copy_virtual_disk<'a>(&self, source_name: &'a str, dest_name: &'a str) -> calls::CopyVirtualDisk<'a> {
-        calls::CopyVirtualDisk { this: self.upcast(), source_name: source_name, source_datacenter: None, dest_name: dest_name, dest_datacenter: None, dest_spec: None, force: None, }
+        calls::CopyVirtualDisk { this: self.upcast(), source_name, source_datacenter: None, dest_name, dest_datacenter: None, dest_spec: None, force: None, }
     }
 
     /// `CreateVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
@@ -5755,7 +5755,7 @@ impl<T: IsA<mo::VirtualDiskManager>> Ref<T> {
     /// `MoveVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn move_virtual_disk<'a>(&self, source_name: &'a str, dest_name: &'a str) -> calls::MoveVirtualDisk<'a> {
-        calls::MoveVirtualDisk { this: self.upcast(), source_name: source_name, source_datacenter: None, dest_name: dest_name, dest_datacenter: None, force: None, profile: &[], }
+        calls::MoveVirtualDisk { this: self.upcast(), source_name, source_datacenter: None, dest_name, dest_datacenter: None, force: None, profile: &[], }
     }
 
     /// `QueryVirtualDiskFragmentation`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
@@ -5973,7 +5973,7 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
     /// `MigrateVM_Task`, since 2.0. Faults: `MigrationFault`, `FileFault`, `Timedout`, `InsufficientResourcesFault`, `InvalidState`, `VmConfigFault`.
     #[inline]
     pub fn migrate_vm<'a>(&self, priority: &'a VirtualMachineMovePriority) -> calls::MigrateVM<'a> {
-        calls::MigrateVM { this: self.upcast(), pool: None, host: None, priority: priority, state: None, }
+        calls::MigrateVM { this: self.upcast(), pool: None, host: None, priority, state: None, }
     }
 
     /// `MountToolsInstaller`, since 2.0. Privilege `VirtualMachine.Interact.ToolsInstall`. Faults: `InvalidState`, `VmConfigFault`, `VmToolsUpgradeFault`.
@@ -6215,7 +6215,7 @@ impl<T: IsA<mo::VirtualMachineCompatibilityChecker>> Ref<T> {
     /// `CheckVmConfig_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidArgument`, `DatacenterMismatch`.
     #[inline]
     pub fn check_vm_config<'a>(&self, spec: &'a VirtualMachineConfigSpec) -> calls::CheckVmConfig<'a> {
-        calls::CheckVmConfig { this: self.upcast(), spec: spec, vm: None, host: None, pool: None, test_type: &[], }
+        calls::CheckVmConfig { this: self.upcast(), spec, vm: None, host: None, pool: None, test_type: &[], }
     }
 }
 
@@ -6335,7 +6335,7 @@ impl<T: IsA<mo::VsanClusterHealthSystem>> Ref<T> {
     /// `VsanQueryClusterCaptureVsanPcap`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_cluster_capture_vsan_pcap<'a>(&self, hosts: &'a [String], esx_root_password: &'a str, duration: i32) -> calls::VsanQueryClusterCaptureVsanPcap<'a> {
-        calls::VsanQueryClusterCaptureVsanPcap { this: self.upcast(), hosts: hosts, esx_root_password: esx_root_password, duration: duration, vmknic: &[], include_raw_pcap: None, include_igmp: None, cmmds_msg_type_filter: &[], cmmds_ports: &[], cluster_uuid: None, }
+        calls::VsanQueryClusterCaptureVsanPcap { this: self.upcast(), hosts, esx_root_password, duration, vmknic: &[], include_raw_pcap: None, include_igmp: None, cmmds_msg_type_filter: &[], cmmds_ports: &[], cluster_uuid: None, }
     }
 
     /// `VsanQueryClusterCheckLimits`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
@@ -6821,7 +6821,7 @@ impl<T: IsA<mo::VsanVcClusterHealthSystem>> Ref<T> {
     /// `VsanVcClusterRunVmdkLoadTest`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_vc_cluster_run_vmdk_load_test<'a>(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, runname: &'a str) -> calls::VsanVcClusterRunVmdkLoadTest<'a> {
-        calls::VsanVcClusterRunVmdkLoadTest { this: self.upcast(), cluster: cluster.upcast(), runname: runname, duration_sec: None, specs: &[], action: None, }
+        calls::VsanVcClusterRunVmdkLoadTest { this: self.upcast(), cluster: cluster.upcast(), runname, duration_sec: None, specs: &[], action: None, }
     }
 
     /// `VsanVcUpdateHclDbFromWeb`, since 5.5. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.

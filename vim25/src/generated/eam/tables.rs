@@ -18,168 +18,155 @@ pub(crate) static EAM: Namespace = Namespace {
 };
 
 static TYPES: [TypeRow; 227] = types([
-    0xf1a28040000, 0x100000000, 0x14b10ffff0001, 0x1100000000, 0x15b0e28030012, 0x70000, 0x1850b284c0012, 0x400030000,
-    0x1900bffff0016, 0x0, 0x1af0effff0016, 0x200000000, 0x1dc14ffff0018, 0x200000000, 0x1f013280e001a, 0x0,
-    0x2ed0fffff001a, 0x1000000000, 0x30d0a2803002a, 0x400070000, 0x32217ffff002e, 0x100000000,
-    0x34122ffff002f, 0x200000000, 0x37119280e0031, 0x100000000, 0x3fa1028330032, 0xc00040000, 0x40a0dffff003e, 0x0,
-    0x41712ffff003e, 0x0, 0x44414ffff003e, 0x200000000, 0x45f0bffff0040, 0x200000000, 0x47316280f0042, 0x100000000,
-    0x4941428990043, 0x1000b0000, 0x4a81428870044, 0x1000b0000, 0x4bf1528090045, 0x1000b0000,
-    0x4d41a282d0046, 0x100020000, 0x4f51628030047, 0x200070000, 0x50b2128260049, 0x100090000, 0x52c212825004a, 0xa0000,
-    0x54d282825004a, 0xa0000, 0x575282828004a, 0xa0000, 0x59d242826004a, 0x90000, 0x5c6192825004a, 0x1000a0000,
-    0x5f0252826004b, 0x100090000, 0x630232826004c, 0x200090000, 0x6531e2817004e, 0x100090000, 0x6711c2817004f, 0x90000,
-    0x68d182825004f, 0xa0000, 0x6a51a2825004f, 0xa0000, 0x6bf1a2825004f, 0xa0000, 0x6d9132817004f, 0x100090000,
-    0x6ec1928170050, 0x90000, 0x7051828250050, 0xa0000, 0x71d1828250050, 0xa0000, 0x7351728250050, 0xa0000,
-    0x74c1728250050, 0xa0000, 0x7631728250050, 0xa0000, 0x79114282d0050, 0x100020000, 0x7a50b28340051, 0x20000,
-    0x7b00806390051, 0x20000, 0x7b80a28340051, 0x20000, 0x7c20f28340051, 0x20000, 0x7d10f282d0051, 0x20000,
-    0x7e01428340051, 0x20000, 0x80e14ffff0051, 0x400000000, 0x8220f080c0055, 0x20000, 0x8311828340055, 0x20000,
-    0x8490e28340055, 0x20000, 0x86b0f284c0055, 0x500030000, 0x88811ffff005a, 0x200000000, 0x8a818ffff005c, 0x300000000,
-    0x8c0152893005f, 0xc0000, 0x8d51c2809005f, 0x1000b0000, 0x8f11128930060, 0xc0000, 0x90209284c0060, 0x100030000,
-    0x90b0e28930061, 0xc0000, 0x9191b28860061, 0xb0000, 0x9341728990061, 0xb0000, 0x95217289b0061, 0x1000c0000,
-    0x9691528990062, 0xb0000, 0x97e1128990062, 0xb0000, 0x98f2328460062, 0x70000, 0x9b22228460062, 0x70000,
-    0x9d41728030062, 0x70000, 0x9eb1d28460062, 0x70000, 0xa1e12282e0062, 0x100020000, 0xa5519282e0063, 0x200020000,
-    0xa6e0d28970065, 0x1000c0000, 0xaaf0a282e0066, 0x500020000, 0xac805ffff006b, 0x300000000, 0xacd172809006e, 0xb0000,
-    0xae412289b006e, 0x1000c0000, 0xaf6152809006f, 0xb0000, 0xb0b122899006f, 0xb0000, 0xb1d102899006f, 0xb0000,
-    0xb2d152834006f, 0x20000, 0xb72182850006f, 0x2000b0000, 0xbb61628510071, 0x2000b0000, 0xbcc1e28990073, 0xb0000,
-    0xbea1c28990073, 0xb0000, 0xc060d28340073, 0x20000, 0xc130e28030073, 0x70000, 0xc2116283d0073, 0x40000,
-    0xc371028990073, 0x1000b0000, 0xc471228090074, 0x1000b0000, 0xc7d2928610075, 0x300070000,
-    0xcb322285e0078, 0x100080000, 0xce31b28610079, 0x100070000, 0xcfe22285e007a, 0x80000, 0xd201d285e007a, 0x80000,
-    0xd3d182803007a, 0x70000, 0xd551e2861007a, 0x70000, 0xd73252865007a, 0xb0000, 0xd98282865007a, 0xb0000,
-    0xdc0172809007a, 0xb0000, 0xdf212ffff007a, 0x400000000, 0xe39232879007e, 0x500000000, 0xe6d28ffff0083, 0x300000000,
-    0xeaf19ffff0086, 0x300000000, 0xec817ffff0089, 0x400000000, 0xef727ffff008d, 0x300000000, 0xf1e1effff0090, 0x0,
-    0xf5613ffff0090, 0x300000000, 0xf8d11ffff0093, 0x500000000, 0xfaa2028790098, 0x400000000,
-    0xfca1dffff009c, 0x300000000, 0xfe729286c009f, 0x0, 0x101014ffff009f, 0x200000000, 0x10241f287700a1, 0x100000000,
-    0x107921ffff00a2, 0x800000000, 0x114e17ffff00aa, 0xf00000000, 0x117721ffff00b9, 0x300000000, 0x119816ffff00bc, 0x0,
-    0x11b617ffff00bc, 0x200000000, 0x11cd23ffff00be, 0x0, 0x121914287c00be, 0x300000000, 0x123319ffff00c1, 0x200000000,
-    0x124c11ffff00c3, 0x0, 0x126b15ffff00c3, 0x200000000, 0x128e19ffff00c5, 0x200000000, 0x12ba17ffff00c7, 0x100000000,
-    0x12d110280900c8, 0xb0000, 0x12e10e283d00c8, 0x100040000, 0x12ef21288600c9, 0xb0000, 0x131024288600c9, 0xb0000,
-    0x13341b288700c9, 0xb0000, 0x134f10288700c9, 0xb0000, 0x135f08280900c9, 0xb0000, 0x13670f288600c9, 0xb0000,
-    0x13761b288700c9, 0xb0000, 0x139120288600c9, 0xb0000, 0x13b115288600c9, 0xb0000, 0x13ce1d288600c9, 0x1000b0000,
-    0x13eb1f288600ca, 0x1000b0000, 0x14350affff00cb, 0x700000000, 0x144316ffff00d2, 0x100000000, 0x14591c289100d3, 0x0,
-    0x147522289100d3, 0x100000000, 0x149716ffff00d4, 0x0, 0x14b80b289700d4, 0x1000c0000, 0x14c30a289700d5, 0xc0000,
-    0x14cd0c289700d5, 0xc0000, 0x14d90e289700d5, 0xc0000, 0x14e70e289700d5, 0xc0000, 0x14f507280900d5, 0x1000b0000,
-    0x14fc12289700d6, 0xc0000, 0x150e0d280900d6, 0xb0000, 0x151b0a289700d6, 0xc0000, 0x15250c289700d6, 0xc0000,
-    0x15310b289700d6, 0xc0000, 0x153c0b289700d6, 0xc0000, 0x154722289900d6, 0xb0000, 0x15690b289700d6, 0xc0000,
-    0x158f0d289700d6, 0x2000c0000, 0x15c313289700d8, 0x2000c0000, 0x15d625ffff00da, 0x1, 0x15fb25ffff00da, 0x1,
-    0x162023ffff00da, 0x1, 0x164322ffff00da, 0x1, 0x166512ffff00da, 0x1, 0x16771dffff00da, 0x1, 0x16941affff00da, 0x1,
-    0x16ae24ffff00da, 0x1, 0x16d20dffff00da, 0x1, 0x16df16ffff00da, 0x1, 0x16f51cffff00da, 0x1, 0x171121ffff00da, 0x1,
-    0x17321bffff00da, 0x1, 0x174d1affff00da, 0x1, 0x17730628b200da, 0x500000002, 0x17790528b200df, 0x200000002,
-    0x177e090ea200e1, 0x2, 0x1787070ea200e1, 0x2, 0x178e0f28b200e1, 0x200000002, 0x17a208ffff00e3, 0x200000003,
-    0x17aa12ffff00e5, 0x100000003, 0x17bc0effff00e6, 0x100000003, 0x17ca0dffff00e7, 0x100000003,
-    0x17d710ffff00e8, 0x100000003, 0x17e711ffff00e9, 0x100000003, 0x18180cffff00ea, 0x300000003,
-    0x18240dffff00ed, 0x100000003, 0x183118ffff00ee, 0x100000003, 0x18490fffff00ef, 0x100000003,
-    0x18580bffff00f0, 0x100000003, 0x18630affff00f1, 0x100000003, 0x186d0bffff00f2, 0x100000003,
-    0x18800affff00f3, 0x200000003, 0x188a0fffff00f5, 0x100000003, 0x18a00fffff00f6, 0x200000003,
-    0x18af07ffff00f8, 0x200000003, 0x18b60affff00fa, 0x100000003, 0x18c015ffff00fb, 0x100000003,
-    0x18db18ffff00fc, 0x200000003, 0x18f309ffff00fe, 0x100000003, 0x18fc11ffff00ff, 0x200000003,
-    0x190d06ffff0101, 0x200000003, 0x17a208ffff0103, 0x100000004, 0x17aa12ffff0104, 0x100000004, 0x17bc0effff0105, 0x4,
-    0x17ca0dffff0105, 0x4, 0x17d710ffff0105, 0x100000004, 0x17e711ffff0106, 0x100000004, 0x18180cffff0107, 0x100000004,
-    0x18240dffff0108, 0x4, 0x183118ffff0108, 0x100000004, 0x18490fffff0109, 0x4, 0x18580bffff0109, 0x100000004,
-    0x18630affff010a, 0x100000004, 0x186d0bffff010b, 0x100000004, 0x18800affff010c, 0x100000004,
-    0x188a0fffff010d, 0x100000004, 0x18a00fffff010e, 0x100000004, 0x18af07ffff010f, 0x100000004, 0x18b60affff0110, 0x4,
-    0x18c015ffff0110, 0x4, 0x18db18ffff0110, 0x4, 0x18f309ffff0110, 0x4, 0x18fc11ffff0110, 0x4, 0x190d06ffff0110, 0x4,
+    0x76a1a28040000, 0x10000, 0x104b10ffff0001, 0x110000, 0x11cd0e28030000, 0x700, 0x142a0b284c0012, 0x40300,
+    0xec30bffff0000, 0x0, 0x11db0effff0016, 0x20000, 0xcec14ffff0018, 0x20000, 0xdc813280e0000, 0x0,
+    0x26e0fffff001a, 0x100000, 0xb9f0a2803002a, 0x40700, 0x33f17ffff002e, 0x10000, 0x33f22ffff002f, 0x20000,
+    0x85419280e0031, 0x10000, 0x106b1028330032, 0xc0400, 0x12e40dffff0000, 0x0, 0xe9812ffff0000, 0x0,
+    0xd0014ffff003e, 0x20000, 0x7a50bffff0040, 0x20000, 0xb7d16280f0042, 0x10000, 0xd141428990043, 0x10b00,
+    0xd281428870043, 0x10b00, 0x4171528090044, 0x10b00, 0x7841a282d0045, 0x10200, 0xb931628030046, 0x20700,
+    0x40b2128260044, 0x10900, 0x42c2128250000, 0xa00, 0x7f2828250000, 0xa00, 0xa72828280000, 0xa00,
+    0x2022428260000, 0x900, 0x86d1928250048, 0x10a00, 0x1b82528260049, 0x10900, 0x291232826004a, 0x20900,
+    0x54f1e2817004c, 0x10900, 0x6581c28170000, 0x900, 0x91c1828250000, 0xa00, 0x79e1a28250000, 0xa00,
+    0x7b81a28250000, 0xa00, 0xddb1328170040, 0x10900, 0x8861928170000, 0x900, 0x9341828250000, 0xa00,
+    0x94c1828250000, 0xa00, 0xa241728250000, 0xa00, 0xa3b1728250000, 0xa00, 0xa521728250000, 0xa00,
+    0xd3c14282d004d, 0x10200, 0x14350b28340000, 0x200, 0x15a50806390000, 0x200, 0x14e50a28340000, 0x200,
+    0x10fb0f28340000, 0x200, 0x110a0f282d0000, 0x200, 0xd501428340000, 0x200, 0x5c714ffff004e, 0x40000,
+    0x11190f080c0000, 0x200, 0x9641828340000, 0x200, 0x11f70e28340000, 0x200, 0x11280f284c0052, 0x50300,
+    0xf5d11ffff0057, 0x20000, 0x99418ffff0059, 0x30000, 0x4381528930000, 0xc00, 0x8b1c28090035, 0x10b00,
+    0xf6e1128930000, 0xc00, 0x156709284c002c, 0x10300, 0x12050e28930000, 0xc00, 0x6c81b28860000, 0xb00,
+    0xa691728990000, 0xb00, 0xa8017289b005c, 0x10c00, 0xc591528990000, 0xb00, 0xf7f1128990000, 0xb00,
+    0x2b42328460000, 0x700, 0x3612228460000, 0x700, 0xa971728030000, 0x700, 0x5e41d28460000, 0x700,
+    0xebc12282e005d, 0x10200, 0x89f19282e005e, 0x20200, 0x8790d28970048, 0x10c00, 0x14ef0a282e0060, 0x50200,
+    0x6f905ffff0065, 0x30000, 0xaae1728090000, 0xb00, 0xece12289b005c, 0x10c00, 0xc6e1528090000, 0xb00,
+    0xee01228990000, 0xb00, 0x107b1028990000, 0xb00, 0xc831528340000, 0x200, 0x9ac1828500068, 0x20b00,
+    0xba9162851006a, 0x20b00, 0x56d1e28990000, 0xb00, 0x6741c28990000, 0xb00, 0x130b0d28340000, 0x200,
+    0x12130e28030000, 0x700, 0xbbf16283d0000, 0x400, 0x108b102899004c, 0x10b00, 0x55b122809004c, 0x10b00,
+    0x2d292861006c, 0x30700, 0x38322285e006f, 0x10800, 0x6e31b28610070, 0x10700, 0x3a522285e0000, 0x800,
+    0x6011d285e0000, 0x800, 0x9c41828030000, 0x700, 0x58b1e28610000, 0x700, 0x1dd2528650000, 0xb00,
+    0xcf2828650000, 0xb00, 0xac51728090000, 0xb00, 0xef212ffff0071, 0x40000, 0x2d72328790075, 0x50000,
+    0xf728ffff007a, 0x30000, 0x8b819ffff007d, 0x30000, 0xadc17ffff0071, 0x40000, 0x14727ffff0080, 0x30000,
+    0x5a91effff0000, 0x0, 0xdee13ffff0083, 0x30000, 0xf9011ffff0086, 0x50000, 0x4d1202879008b, 0x40000,
+    0x61e1dffff008f, 0x30000, 0x5629286c0000, 0x0, 0xd6414ffff002f, 0x20000, 0x5111f28770042, 0x10000,
+    0x44d21ffff0092, 0x80000, 0xaf317ffff009a, 0xf0000, 0x46e21ffff00a9, 0x30000, 0xbeb16ffff0000, 0x0,
+    0xb0a17ffff00ac, 0x20000, 0x2fa23ffff0000, 0x0, 0xd7814287c00ae, 0x30000, 0x8d119ffff00b1, 0x20000,
+    0xfa111ffff0000, 0x0, 0xcad15ffff00b3, 0x20000, 0x8ea19ffff00b5, 0x20000, 0xb2117ffff00b7, 0x10000,
+    0x6641028090000, 0xb00, 0xc9f0e283d0040, 0x10400, 0x4b02128860000, 0xb00, 0x24a2428860000, 0xb00,
+    0x7191b28870000, 0xb00, 0x109b1028870000, 0xb00, 0x15ad0828090000, 0xb00, 0x11640f28860000, 0xb00,
+    0x7341b28870000, 0xb00, 0x4f12028860000, 0xb00, 0xcc21528860000, 0xb00, 0x63b1d288600b8, 0x10b00,
+    0x5301f288600b8, 0x10b00, 0xc010affff00b9, 0x70000, 0xc0116ffff00c0, 0x10000, 0x6ac1c28910000, 0x0,
+    0x3c72228910031, 0x10000, 0xc1716ffff0000, 0x0, 0x144b0b289700c1, 0x10c00, 0x15170a28970000, 0xc00,
+    0x9280c28970000, 0xc00, 0x7aa0e28970000, 0xc00, 0x7c40e28970000, 0xc00, 0xde70728090040, 0x10b00,
+    0xf041228970000, 0xc00, 0x8920d28090000, 0xb00, 0x15210a28970000, 0xc00, 0x9580c28970000, 0xc00,
+    0xa300b28970000, 0xc00, 0xa470b28970000, 0xc00, 0x3e92228990000, 0xb00, 0xa5e0b28970000, 0xc00,
+    0x13180d289700c2, 0x20c00, 0xe0113289700c4, 0x20c00, 0x16e25ffff0000, 0x1, 0x19325ffff0000, 0x1,
+    0x26e23ffff0000, 0x1, 0x31d22ffff0000, 0x1, 0xeaa12ffff0000, 0x1, 0x5c71dffff0000, 0x1, 0x7d21affff0000, 0x1,
+    0x22624ffff0000, 0x1, 0x12fe0dffff0000, 0x1, 0xbd516ffff0000, 0x1, 0x6901cffff0000, 0x1, 0x48f21ffff0000, 0x1,
+    0x6fe1bffff0000, 0x1, 0x7ec1affff0000, 0x1, 0x380628b200c6, 0x50002, 0xc0528b200cb, 0x20002, 0x5c7090ea20000, 0x2,
+    0x1605070ea20000, 0x2, 0x2260f28b200cd, 0x20002, 0x159d08ffff00cf, 0x20003, 0xe8612ffff00cf, 0x10003,
+    0x11e90effff00cf, 0x10003, 0x12d70dffff00cf, 0x10003, 0x105b10ffff00d1, 0x10003, 0xf4c11ffff00d1, 0x10003,
+    0x139a0cffff00d2, 0x30003, 0x12f10dffff00cf, 0x10003, 0x97c18ffff00d2, 0x10003, 0x11370fffff00d1, 0x10003,
+    0x14400bffff00d2, 0x10003, 0x14f90affff00cf, 0x10003, 0x10600bffff00cf, 0x10003, 0x15030affff00d5, 0x20003,
+    0x11460fffff00cf, 0x10003, 0x11550fffff00d7, 0x20003, 0x150d07ffff00d9, 0x20003, 0x150d0affff00d5, 0x10003,
+    0xc9815ffff00d2, 0x10003, 0x9dc18ffff00db, 0x20003, 0x54109ffff00cf, 0x10003, 0xfb211ffff00d7, 0x20003,
+    0xc3406ffff00dd, 0x20003, 0x159d08ffff00df, 0x10004, 0xe8612ffff00e0, 0x10004, 0x11e90effff0000, 0x4,
+    0x12d70dffff0000, 0x4, 0x105b10ffff00e1, 0x10004, 0xf4c11ffff00e2, 0x10004, 0x139a0cffff00e3, 0x10004,
+    0x12f10dffff0000, 0x4, 0x97c18ffff00e4, 0x10004, 0x11370fffff0000, 0x4, 0x14400bffff00e5, 0x10004,
+    0x14f90affff00e6, 0x10004, 0x10600bffff00e7, 0x10004, 0x15030affff00e8, 0x10004, 0x11460fffff00e4, 0x10004,
+    0x11550fffff00e9, 0x10004, 0x150d07ffff00ea, 0x10004, 0x150d0affff0000, 0x4, 0xc9815ffff0000, 0x4,
+    0x9dc18ffff0000, 0x4, 0x54109ffff0000, 0x4, 0xfb211ffff0000, 0x4, 0xc3406ffff0000, 0x4,
 ]);
 
-static FIELDS: [FieldRow; 272] = fields([
-    0xf0e4b0b03, 0x290b28080d03, 0x340528040d01, 0x392dffff0101, 0x6628ffff0101, 0x8e1affff0101, 0xa809ffff0001,
-    0xb10affff0001, 0xbb0dffff0101, 0xc813ffff0101, 0xdb11ffff0101, 0xec10ffff0101, 0xfc0e0ea50b03, 0x10a100e540b03,
-    0x11a17ffff0101, 0x1310605d30d01, 0x1370d28060d03, 0x1440728050d03, 0x1690628b00b00, 0xb10affff0000,
-    0x16f0affff0000, 0x1790cffff0000, 0x19b080e630b00, 0x1a30c0e530b00, 0x1bd0e0eb10b00, 0x1cb110e4b0b00,
-    0x2030dffff0001, 0x2100bffff0001, 0x21b0dffff0001, 0x22814ffff0001, 0x23c0b280e0d01, 0x2470e280a0d01,
-    0x25506ffff0001, 0x25b0b280e0d01, 0x2661028100d03, 0x27607ffff0001, 0x27d0fffff0101, 0x28c1bffff0101,
-    0x2a70bffff0003, 0x2b213ffff0001, 0x2c511280f0d03, 0x2d617ffff0001, 0x2fc0528b10b00, 0xa809ffff0000,
-    0x301040e900b00, 0x30508ffff0000, 0x3170b280b0d03, 0x33903ffff0000, 0x33c05ffff0000, 0x3630effff0000,
-    0x38a0c0e040c00, 0x39612ffff0100, 0x301040e900b01, 0x3a8020ecb0b01, 0x3aa04ffff0001, 0x3ae06ffff0000,
-    0x3b4140eb10b01, 0x3c80e0e630b01, 0x3d611ffff0003, 0x3e70d288d0d03, 0x1690628b00b01, 0x3f40628110d01,
-    0x4290cffff0000, 0x4350fffff0000, 0x3a8020ecb0b00, 0x45807ffff0000, 0x46a09ffff0000, 0x4890bffff0000,
-    0x4890bffff0000, 0x4bc03ffff0000, 0x4bc03ffff0001, 0x2fc0528b10b00, 0x4ee070e4b0b01, 0x4bc03ffff0000,
-    0x5c105ffff0e00, 0x5df110e540b03, 0x6150f0ea50b03, 0x6240cffff0003, 0x5c10506220d03, 0x3a8020ecb0b00,
-    0x77a170e4b0b03, 0x7f406ffff0000, 0x7fa05284c0d03, 0x7ff09ffff0000, 0x8080628b20b00, 0x85706ffff0000,
-    0x85d0805ed0d03, 0x865060ea10b01, 0x2fc0528b10b01, 0x1690628b00b01, 0x87a09ffff0003, 0x883050e900b03,
-    0x3a8020ecb0b00, 0x89908ffff0000, 0x8a107ffff0100, 0x3a8020ecb0b01, 0x301040e900b00, 0x94b070ea50b00,
-    0xa08160e4b0b03, 0xa301928080d01, 0xa490cffff0001, 0x5c105ffff0e00, 0x4bc03ffff0000, 0xa7b0cffff0100,
-    0xa870bffff0100, 0xa9211ffff0100, 0xaa30cffff0401, 0x33903ffff0400, 0xab90bffff0000, 0xac404ffff0800,
-    0x94b070ea50b00, 0xb42160e540b02, 0xb581affff0002, 0xb8a140ea50b02, 0xb9e18ffff0002, 0x5c10506220d03,
-    0x5c10506220d03, 0xc59020e4b0b00, 0xc5b11ffff0003, 0xc6c11ffff0003, 0xca60dffff0000, 0xcd50effff0000,
-    0xdd70c28750d03, 0x87a09ffff0003, 0x883050e900b03, 0xde30fffff0003, 0xe0407ffff0400, 0xe0b13ffff0003,
-    0xe1e0a287b0d03, 0xe280a0e540b03, 0xe32070a090d01, 0xe5c08ffff0000, 0xe6409ffff0100, 0xde30f286b0d03,
-    0xe6409ffff0100, 0x8830528700d03, 0xe951a28680d03, 0xdd70c28750d03, 0x87a09ffff0003, 0x883050e900b03,
-    0xde30fffff0003, 0xedf0effff0000, 0xe6409ffff0100, 0xeed0a28740d01, 0xf3c04ffff0000, 0xf400f286c0d00,
-    0xf4f07ffff0501, 0x3a8020ecb0b00, 0xe5c08ffff0000, 0xf6906286d0d00, 0xf6f08ffff0800, 0xf7716ffff0100,
-    0x11a17ffff0101, 0xf9e080ea50b03, 0xe280a0e540b03, 0xfa604ffff0003, 0x301040e900b00, 0xe6409ffff0100,
-    0x87a0928740d03, 0x33903ffff0000, 0x33c05ffff0000, 0x46a09ffff0000, 0xe5c08ffff0000, 0xe6409ffff0100,
-    0x104313ffff0001, 0x3a8020ecb0b01, 0x10560b0ecb0b01, 0x106104286e0d01, 0x106506284c0d03, 0x106b0e28750d01,
-    0xe5c08ffff0000, 0x109a0bffff0000, 0x10a50effff0000, 0x10b308287c0d00, 0x10bb0cffff0000, 0x10c70affff0100,
-    0x10d10c0eb10b01, 0x10dd060e630b01, 0x10e30d28720d03, 0x10f00f28770d03, 0x10ff12ffff0001, 0x111118ffff0001,
-    0x11291228790d00, 0x113b05286d0d03, 0x11400e287f0d01, 0xe5c08ffff0000, 0x116505ffff0100, 0x116a0dffff0001,
-    0xe5c08ffff0000, 0x11ae08ffff0000, 0x11f006ffff0000, 0x11f615ffff0101, 0x120b0effff0001, 0x122d04ffff0000,
-    0x1231020ea50b00, 0xdd70c28750d02, 0x125d0e28780d01, 0x116505ffff0100, 0x12800e28760d03, 0x12a713ffff0001,
-    0x3a8020ecb0b00, 0x13c608ffff0002, 0x13c608ffff0002, 0x123102ffff0000, 0x122d04ffff0000, 0x140a07ffff0000,
-    0x141106ffff0000, 0x141707ffff0000, 0x141e0c288e0d01, 0x142a0bffff0800, 0x143f04ffff0003, 0x3630effff0000,
-    0x14ad0bffff0001, 0x3a8020ecb0b00, 0x15740d0e630b00, 0x15810e0e630b00, 0x159c130eb10b00, 0x15af140eb10b00,
-    0x16f0affff0000, 0x176705ffff0001, 0xf690628010d00, 0x176c0728330d00, 0x2fc0528b10b03, 0x176c07280d0d00,
-    0xf690628080d00, 0x1690628b00b03, 0x7fa05284c0d03, 0x179d0528b00b00, 0x7fa05284c0d00, 0x179d0528b00b00,
-    0x179d0528b00b00, 0x179d0528b00b00, 0x179d0528b10b00, 0x179d0528b10b00, 0x179d0528b40b00, 0x17f81028010d00,
-    0x180810ffff0000, 0x179d0528b00b00, 0x179d0528b40b00, 0x179d0528b10b00, 0x179d0528b40b00, 0x179d0528b00b00,
-    0x179d0528b00b00, 0x179d0528b20b00, 0x187808ffff0403, 0x179d0528b00b00, 0x179d0528b00b00, 0x1899070ecb0b00,
-    0x179d0528b20b00, 0x187808ffff0402, 0x179d0528b20b00, 0x179d0528b40b00, 0x179d0528b40b00, 0x18d506ffff0000,
-    0x179d0528b00b00, 0x179d0528b00b00, 0x1899070ecb0b00, 0x179d0528b00b00, 0xf690628010d00, 0x191309284c0d00,
-    0x19130928330d00, 0x19130928080d00, 0x191309280d0d00, 0x19130928b00b00, 0x191309ffff0000, 0x19130928b00b03,
-    0x19130928b10b03, 0x19130928010d00, 0x191309284c0d03, 0x191309ffff0000, 0x19130928b10b00, 0x191309ffff0403,
+static FIELDS: [FieldRow; 235] = fields([
+    0xfc30f0e4b0b03, 0x14560b28080d03, 0x16b20528040d01, 0x2dffff0101, 0x11f28ffff0101, 0x83a1affff0101,
+    0x157009ffff0001, 0x152b0affff0001, 0x138d0dffff0101, 0xe2713ffff0101, 0xff611ffff0101, 0x10cb10ffff0101,
+    0x12210e0ea50b03, 0x10bb100e540b03, 0xb4f17ffff0101, 0x16570605d30d01, 0x13800d28060d03, 0x16130728050d03,
+    0x10ab0628b00b00, 0x152b0affff0000, 0x15490affff0000, 0x14060cffff0000, 0x15cd080e630b00, 0x13a60c0e530b00,
+    0x12830e0eb10b00, 0xfc3110e4b0b00, 0x13730dffff0001, 0x14820bffff0001, 0x13590dffff0001, 0xd8c14ffff0001,
+    0x14a30b280e0d01, 0x12590e280a0d01, 0x168706ffff0001, 0x14cf0b280e0d01, 0x10eb1028100d03, 0x141207ffff0001,
+    0x11910fffff0101, 0x74f1bffff0101, 0x14da0bffff0003, 0xe6013ffff0001, 0x103a11280f0d03, 0xb6617ffff0001,
+    0x10bb0528b10b00, 0x157009ffff0000, 0x1482040e900b00, 0x15dd08ffff0000, 0x14980b280b0d03, 0x16c803ffff0000,
+    0x16b705ffff0000, 0x12ad0effff0000, 0x141e0c0e040c00, 0xf1612ffff0100, 0x1482040e900b01, 0xa0c020ecb0b01,
+    0x16c404ffff0001, 0x169306ffff0000, 0xda0140eb10b01, 0x124b0e0e630b01, 0xfe511ffff0003, 0x13320d288d0d03,
+    0x10ab0628b00b01, 0x168d0628110d01, 0x14120cffff0000, 0x11be0fffff0000, 0xa0c020ecb0b00, 0x164407ffff0000,
+    0x158b09ffff0000, 0x14770bffff0000, 0x16cb03ffff0000, 0x16cb03ffff0001, 0x10bb0528b10b00, 0x806070e4b0b01,
+    0x169e05ffff0e00, 0x1007110e540b03, 0x11a00f0ea50b03, 0x13d60cffff0003, 0x169e0506220d03, 0xb38170e4b0b03,
+    0x166f06ffff0000, 0x15e505284c0d03, 0x158209ffff0000, 0x16510628b20b00, 0x167b06ffff0000, 0x15bd0805ed0d03,
+    0x1675060ea10b01, 0x10bb0528b10b01, 0x10ab0628b00b01, 0x101809ffff0003, 0x16a8050e900b03, 0xa0c020ecb0b00,
+    0x15d508ffff0000, 0x162107ffff0100, 0x13d6070ea50b00, 0xc43160e4b0b03, 0x9031928080d01, 0x13be0cffff0001,
+    0x16cb03ffff0000, 0x13ca0cffff0100, 0x14b90bffff0100, 0xfd411ffff0100, 0x13ee0cffff0401, 0x16c803ffff0400,
+    0x14610bffff0000, 0x5d304ffff0800, 0x820160e540b02, 0x8201affff0002, 0x9f4140ea50b02, 0x9f418ffff0002,
+    0x1464020e4b0b00, 0x101811ffff0003, 0x102911ffff0003, 0x134c0dffff0000, 0x12670effff0000, 0x13b20c28750d03,
+    0x101809ffff0003, 0x16a8050e900b03, 0x11820fffff0003, 0x163d07ffff0400, 0xe7313ffff0003, 0x155d0a287b0d03,
+    0x153f0a0e540b03, 0x160c070a090d01, 0x101808ffff0000, 0x157909ffff0100, 0x11820f286b0d03, 0x157909ffff0100,
+    0x16a80528700d03, 0x8061a28680d03, 0x11820effff0000, 0x157909ffff0100, 0x15350a28740d01, 0xf2804ffff0000,
+    0x11730f286c0d00, 0x162f07ffff0501, 0xa0c020ecb0b00, 0x101808ffff0000, 0x164b06286d0d00, 0x15f508ffff0800,
+    0xc2d16ffff0100, 0xb4f17ffff0101, 0x15ed080ea50b03, 0x153f0a0e540b03, 0x14da04ffff0003, 0x1482040e900b00,
+    0x157909ffff0100, 0x10180928740d03, 0x101808ffff0000, 0x157909ffff0100, 0xe3a13ffff0001, 0xa0c020ecb0b01,
+    0x14c40b0ecb0b01, 0x15d504286e0d01, 0x165d06284c0d03, 0x12910e28750d01, 0x101808ffff0000, 0x146c0bffff0000,
+    0x123d0effff0000, 0x15fd08287c0d00, 0x13e20cffff0000, 0x15530affff0100, 0x12830c0eb10b01, 0x15cd060e630b01,
+    0x13660d28720d03, 0x11af0f28770d03, 0xf3a12ffff0001, 0xa0c18ffff0001, 0xf281228790d00, 0x16a305286d0d03,
+    0x12c90e287f0d01, 0x101808ffff0000, 0x56005ffff0100, 0x133f0dffff0001, 0x101808ffff0000, 0x15b508ffff0000,
+    0x166306ffff0000, 0xcd715ffff0101, 0x122f0effff0001, 0x16bc04ffff0000, 0x482020ea50b00, 0x13b20c28750d02,
+    0x12bb0e28780d01, 0x56005ffff0100, 0x129f0e28760d03, 0xe4d13ffff0001, 0x15c508ffff0002, 0x48202ffff0000,
+    0x16bc04ffff0000, 0x163607ffff0000, 0x168106ffff0000, 0x162807ffff0000, 0x13fa0c288e0d01, 0x14ae0bffff0800,
+    0x16c004ffff0003, 0x148d0bffff0001, 0x13250d0e630b00, 0x12750e0e630b00, 0xe14130eb10b00, 0xdb4140eb10b00,
+    0x15490affff0000, 0x16ad05ffff0001, 0x164b0628010d00, 0x161a0728330d00, 0x10bb0528b10b03, 0x161a07280d0d00,
+    0x164b0628080d00, 0x10ab0628b00b03, 0x15e505284c0d03, 0x16990528b00b00, 0x15e505284c0d00, 0x16990528b10b00,
+    0x16990528b40b00, 0x10ab1028010d00, 0x10db10ffff0000, 0x16990528b20b00, 0x15e508ffff0403, 0x16990528b00b00,
+    0x10bb070ecb0b00, 0x16990528b20b00, 0x15e508ffff0402, 0x16990528b40b00, 0x166906ffff0000, 0x16990528b00b00,
+    0x164b0628010d00, 0x159409284c0d00, 0x15940928330d00, 0x15940928080d00, 0x159409280d0d00, 0x15940928b00b00,
+    0x159409ffff0000, 0x15940928b00b03, 0x15940928b10b03, 0x15940928010d00, 0x159409284c0d03, 0x15940928b10b00,
+    0x159409ffff0403,
 ]);
 
 static NAMES: &str = "\
-computeResourceAgencyComputeResourceScopeagentConfigscopemanuallyMarkAgentVmAvailableAfterProvisioningmanuallyMarkAgentV\
-mAvailableAfterPowerOnoptimizedDeploymentEnabledagentNameagencyNameuseUuidVmNamemanuallyProvisionedmanuallyMonitoredbypa\
-ssVumEnabledagentVmNetworkagentVmDatastorepreferHostConfigurationipPoolresourcePoolsfoldersAgencyConfigInfoAgencyDisable\
-dagencysolutionIdsolutionNameAgencyIssueAgencyScopefolderIddatacenterIdAgencyVMFolderresourcePoolIdcomputeResourceIdAgen\
-cyVMResourcePoolAgentAnyCertificateproductLineIdhostVersionovfPackageUrlauthenticationSchemeovfSslTrustovfEnvironmentvib\
-UrlvibSslTrustvibMatchingRulesvibNamedvFilterEnabledrebootHostAfterVibUninstallvmciServiceovfDiskProvisioningvmStoragePo\
-liciesvmResourceConfigurationAgentConfigInfoagenthosthostNameAgentIssueovfPropertyAgentOvfEnvironmentInfokeyvalueAgentOv\
-fEnvironmentInfoOvfPropertysslCertificateAgentPinnedPemCertificatevmPowerStatereceivingHeartBeatvmvmIpvmNameesxAgentReso\
-urcePoolesxAgentFolderinstalledBulletininstalledVibsvmHookAgentRuntimeInfoAgentSslTrustAgentStoragePolicyvibNameRegexvib\
-VersionRegexAgentVibMatchingRulevmStateAgentVmHookprofileIdAgentVsanStoragePolicydownloadUrlCannotAccessAgentOVFCannotAc\
-cessAgentViburlCertificateNotTrustedCertificateNotTrustedFaultclusterClusterAgentAgentIssueClusterAgentCertificateNotTru\
-stedClusterAgentHostInMaintenanceModeClusterAgentHostInPartialMaintenanceModeClusterAgentInsufficientClusterResourcesClu\
-sterAgentInsufficientClusterSpaceerrorClusterAgentInvalidConfigmissingDatastoresClusterAgentMissingClusterVmDatastoremis\
-singNetworksnetworkNamesClusterAgentMissingClusterVmNetworkClusterAgentOvfInvalidPropertyClusterAgentTransitionFailedClu\
-sterAgentVmHookFailedClusterAgentVmHookTimedoutClusterAgentVmInaccessibleClusterAgentVmIssueClusterAgentVmNotDeployedClu\
-sterAgentVmNotRemovedClusterAgentVmPoweredOffClusterAgentVmPoweredOnClusterAgentVmProtectedClusterAgentVmSuspendeddisabl\
-edComputeResourceDisabledClusterFaultEamAppFaultEamFaultEamIOFaultEamInvalidLoginEamInvalidStateEamInvalidVibPackagestat\
-usissuegoalStateentityEamObjectRuntimeInfoEamRuntimeFaultEamServiceNotInitializedEamSystemFaulttypeIdargumenttargetExten\
-sibleIssuesolutionshostsHooksHookListSpechookTypesuccessHooksMarkAsProcessedSpecHostInMaintenanceModeHostInPartialMainte\
-nanceModeHostInStandbyModeHostIssueHostPoweredOffImmediateHostRebootRequiredIncompatibleHostVersionnetworkInsufficientIp\
-AddressesInsufficientResourcesInsufficientSpaceIntegrityAgencyCannotDeleteSoftwareIntegrityAgencyCannotStageSoftwareInte\
-grityAgencyVUMIssueIntegrityAgencyVUMUnavailableunknownComputeResourceInvalidAgencyScopeinvalidAgentConfigurationinvalid\
-FieldInvalidAgentConfigurationInvalidConfigmalformedUrlunknownHostconnectionRefusedresponseCodeInvalidUrldescriptiontime\
-IssueManagedHostNotReachableMissingAgentIpPoolMissingDvFilterSwitchNoAgentVmDatastoreNoAgentVmNetworkNoConnectionToVCent\
-ercustomAgentVmDatastorecustomAgentVmDatastoreNameNoCustomAgentVmDatastorecustomAgentVmNetworkcustomAgentVmNetworkNameNo\
-CustomAgentVmNetworkNoDiscoverableAgentVmDatastoreNoDiscoverableAgentVmNetworkNotAuthorizedOrphanedAgencyOrphanedDvFilte\
-rSwitchOvfInvalidFormatOvfInvalidPropertycrsolutionsToModifysolutionsToRemovePersonalityAgencyCannotConfigureSolutionslo\
-calDepotUrlPersonalityAgencyCannotUploadDepotremoteDepotUrlPersonalityAgencyDepotIssuePersonalityAgencyInaccessibleDepot\
-PersonalityAgencyInvalidDepotPersonalityAgencyPMIssuePersonalityAgencyPMUnavailablePersonalityAgentAwaitingPMRemediation\
-PersonalityAgentBlockedByAgencyOperationPersonalityAgentPMIssuedesiredStatedeploymentUnitsSolutionsApplySpecvmCountvmPla\
-cementPoliciesvmNetworksdatastoresdevicesSolutionsClusterBoundSolutionConfigsolutioncompliantSolutionsClusterSolutionCom\
-plianceResultclusterSolutionsComplianceSolutionsComplianceResultSolutionsComplianceSpecdeploymentUnitcomplianceSolutions\
-DeploymentUnitComplianceResultSolutionsHookAcknowledgeConfigtypeacknowledgementtimeoutSolutionsHookConfigconfigraisedAtd\
-ynamicUpdateProcessedSolutionsHookInfonetworksvmciSolutionsHostBoundSolutionConfigSolutionsHostComplianceResultSolutions\
-InteractiveHookAcknowledgeConfigSolutionsOvfPropertySolutionsProfileIdStoragePolicynonComplianceReasonupgradingVmhookiss\
-uessolutionConfigSolutionsSolutionComplianceResultdisplayNamedisplayVersionvmSourceprefixVmNameuuidVmNameresourcePoolfol\
-derovfPropertiesstoragePoliciesvmDiskProvisioningvmDeploymentOptimizationtypeSpecificConfighooksvmResourceSpecSolutionsS\
-olutionConfigvalidinvalidReasonSolutionsSolutionValidationResultSolutionsStoragePolicyagencyIdSolutionsTransitionSpecSol\
-utionsTypeSpecificSolutionConfigovfUrlcertificateValidationcertificatePEMSolutionsUrlVMSourcenameidSolutionsVMNetworkMap\
-pingSolutionsVMSourcetransitionSpecSolutionsValidateSpecsolutionResultSolutionsValidationResultovfDeploymentOptionSoluti\
-onsVmResourceSpecTransitionFailedUnknownAgentVmVibCannotPutHostInMaintenanceModeVibCannotPutHostOutOfMaintenanceModeVibD\
-ependenciesNotMetByHostVibInvalidFormatVibIssueVibNotInstalledVibRequirementsNotMetByHostVibRequiresHostInMaintenanceMod\
-eVibRequiresHostRebootbulletinVibRequiresManualInstallationVibRequiresManualUninstallationversionvendorsummarysoftwareTa\
-gsreleaseDateVibVibInfotagsVibVibInfoSoftwareTagsVibVibServicesAnyCertificateVibVibServicesPinnedPemCertificateVibVibSer\
-vicesSslTrustmissingFileVmCorruptedVmDeployedVmHookFailedVmHookTimedoutVmInaccessibleVmIssueVmMarkedAsTemplateVmNotDeplo\
-yedVmOrphanedVmPoweredOffVmPoweredOnVmProtectedVmRequiresHostOutOfMaintenanceModeVmSuspendedcurrentFolderrequiredFolderV\
-mWrongFoldercurrentResourcePoolrequiredResourcePoolVmWrongResourcePoolAgencyVMPlacementPolicyVMAntiAffinityAgencyVMPlace\
-mentPolicyVMDataAffinityAgentConfigInfoAuthenticationSchemeAgentConfigInfoOvfDiskProvisioningAgentVmHookVmStateEamObject\
-RuntimeInfoGoalStateEamObjectRuntimeInfoStatusEsxAgentManagerMaintenanceModePolicyHooksHookTypeSolutionsInvalidReasonSol\
-utionsNonComplianceReasonSolutionsVMDeploymentOptimizationSolutionsVMDiskProvisioningSolutionsVmPlacementPolicyownerrunt\
-imeAgencyAgentEamObjectEamTaskEsxAgentManager_thisAddIssueAgencyQueryRuntimeAgency_DisableAgency_EnableAgentQueryConfigA\
-gentQueryRuntimeagencyConfigInfoinitialGoalStateCreateAgencyDestroyAgencyGetMaintenanceModePolicyMarkAsAvailableQueryAge\
-ncyQueryAgentQueryConfigissueKeyQueryIssueQuerySolutionIdagentVmRegisterAgentVmResolveResolveAllScanForUnknownAgentVmpol\
-icySetMaintenanceModePolicyUninstallUnregisterAgentVmUpdatereturnval\
+manuallyMarkAgentVmAvailableAfterProvisioningPersonalityAgencyCannotConfigureSolutionsSolutionsInteractiveHookAcknowledg\
+eConfigClusterAgentHostInPartialMaintenanceModeClusterAgentInsufficientClusterResourcesPersonalityAgentBlockedByAgencyOp\
+erationSolutionsClusterSolutionComplianceResultmanuallyMarkAgentVmAvailableAfterPowerOnSolutionsDeploymentUnitCompliance\
+ResultAgencyVMPlacementPolicyVMAntiAffinityAgencyVMPlacementPolicyVMDataAffinityClusterAgentMissingClusterVmDatastorePer\
+sonalityAgentAwaitingPMRemediationClusterAgentInsufficientClusterSpaceEsxAgentManagerMaintenanceModePolicyVibCannotPutHo\
+stOutOfMaintenanceModeAgentConfigInfoAuthenticationSchemeClusterAgentMissingClusterVmNetworkIntegrityAgencyCannotDeleteS\
+oftwareSolutionsClusterBoundSolutionConfigSolutionsTypeSpecificSolutionConfigAgentConfigInfoOvfDiskProvisioningAgentOvfE\
+nvironmentInfoOvfPropertyIntegrityAgencyCannotStageSoftwarePersonalityAgencyCannotUploadDepotPersonalityAgencyInaccessib\
+leDepotVibVibServicesPinnedPemCertificateVmRequiresHostOutOfMaintenanceModeClusterAgentCertificateNotTrustedClusterAgent\
+HostInMaintenanceModeSolutionsSolutionComplianceResultSolutionsSolutionValidationResultSolutionsVMDeploymentOptimization\
+VibCannotPutHostInMaintenanceModeSolutionsHostBoundSolutionConfigVibRequiresHostInMaintenanceModeSolutionsProfileIdStora\
+gePolicyVibRequiresManualUninstallationClusterAgentOvfInvalidPropertyNoDiscoverableAgentVmDatastorePersonalityAgencyPMUn\
+availableSolutionsHookAcknowledgeConfigEamObjectRuntimeInfoGoalStateIntegrityAgencyVUMUnavailablePersonalityAgencyInvali\
+dDepotSolutionsHostComplianceResultVibRequiresManualInstallationClusterAgentTransitionFailedNoDiscoverableAgentVmNetwork\
+SolutionsNonComplianceReasonVibVibServicesAnyCertificateImmediateHostRebootRequiredPersonalityAgencyDepotIssueSolutionsV\
+MDiskProvisioningVibDependenciesNotMetByHostVibRequirementsNotMetByHostrebootHostAfterVibUninstallAgencyComputeResourceS\
+copeCertificateNotTrustedFaultClusterAgentVmHookTimedoutClusterAgentVmInaccessibleEamObjectRuntimeInfoStatusSolutionsVmP\
+lacementPolicyclusterSolutionsCompliancecustomAgentVmDatastoreNameoptimizedDeploymentEnabledAgentPinnedPemCertificateClu\
+sterAgentInvalidConfigClusterAgentVmNotDeployedInvalidAgentConfigurationSolutionsComplianceResultSolutionsVMNetworkMappi\
+ngSolutionsValidationResultinvalidAgentConfigurationClusterAgentVmHookFailedClusterAgentVmNotRemovedClusterAgentVmPowere\
+dOffEamServiceNotInitializedGetMaintenanceModePolicyHooksMarkAsProcessedSpecNoCustomAgentVmDatastorePersonalityAgencyPMI\
+ssueSetMaintenanceModePolicycustomAgentVmNetworkNamevmDeploymentOptimizationClusterAgentVmPoweredOnClusterAgentVmProtect\
+edClusterAgentVmSuspendedIncompatibleHostVersionInsufficientIpAddressesIntegrityAgencyVUMIssueManagedHostNotReachablePer\
+sonalityAgentPMIssueSolutionsComplianceSpecSolutionsSolutionConfigSolutionsTransitionSpecSolutionsVmResourceSpecdisabled\
+ComputeResourcepreferHostConfigurationvmResourceConfigurationAgentVsanStoragePolicyClusterAgentAgentIssueNoCustomAgentVm\
+NetworkOrphanedDvFilterSwitchSolutionsInvalidReasonSolutionsStoragePolicyVibVibInfoSoftwareTagsVibVibServicesSslTrustdyn\
+amicUpdateProcessedunknownComputeResourceInsufficientResourcesMissingDvFilterSwitchNoConnectionToVCenterScanForUnknownAg\
+entVmSolutionsValidateSpecVibRequiresHostRebootcertificateValidationAgencyVMResourcePoolAgentVibMatchingRuleCannotAccess\
+AgentOVFCannotAccessAgentVibDisabledClusterFaultEamInvalidVibPackageSolutionsOvfPropertySolutionsUrlVMSourceauthenticati\
+onSchemeesxAgentResourcePoolrequiredResourcePoolAgentAnyCertificateClusterAgentVmIssueSolutionsHookConfigVmWrongResource\
+PoolcurrentResourcePoolmanuallyProvisionednonComplianceReasonovfDeploymentOptionovfDiskProvisioningvmPlacementPoliciesAg\
+encyQueryRuntimeAgentStoragePolicyAgentVmHookVmStateInvalidAgencyScopeMissingAgentIpPoolNoAgentVmDatastoreSolutionsApply\
+SpecVmMarkedAsTemplatereceivingHeartBeattypeSpecificConfigvmDiskProvisioningAgentQueryRuntimeHooksHookListSpecHostInStan\
+dbyModeInsufficientSpaceSolutionsHookInfoSolutionsVMSourceUnregisterAgentVmcomputeResourceIdconnectionRefusedinstalledBu\
+lletinmanuallyMonitoredmissingDatastoressolutionsToModifysolutionsToRemovevmStoragePoliciesAgencyConfigInfoAgentQueryCon\
+figAgentRuntimeInfoNoAgentVmNetworkOvfInvalidFormatVibInvalidFormatagencyConfigInfoagentVmDatastorebypassVumEnablediniti\
+alGoalStatevibMatchingRulesEamInvalidLoginEamInvalidStateEamRuntimeFaultExtensibleIssueMarkAsAvailableQuerySolutionIdReg\
+isterAgentVmVibNotInstalledacknowledgementdeploymentUnitsdvFilterEnabledmissingNetworksstoragePoliciesvibVersionRegexAge\
+ncyDisabledAgencyVMFolderAgency_DisableEamSystemFaultHostPoweredOffOrphanedAgencyagentVmNetworkcertificatePEMdisplayVers\
+ionesxAgentFolderovfEnvironmentremoteDepotUrlrequiredFolderresourcePoolIdsolutionConfigsolutionResultsslCertificatetrans\
+itionSpecvmResourceSpecAgency_EnableAgentSslTrustDestroyAgencyHooksHookTypeNotAuthorizedVmWrongFoldercurrentFolderinstal\
+ledVibsinvalidReasonlocalDepotUrlovfPackageUrlovfPropertiesproductLineIdresourcePoolsuseUuidVmNameCreateAgencydatacenter\
+IddesiredStateinvalidFieldmalformedUrlnetworkNamesprefixVmNameresponseCodesoftwareTagssolutionNamevibNameRegexvmPowerSta\
+teAgencyIssueEamAppFaultQueryAgencyVmCorruptedagentConfigdescriptiondisplayNamedownloadUrlhostVersionmissingFileovfPrope\
+rtyovfSslTrustreleaseDateunknownHostupgradingVmvibSslTrustvmciServiceEamIOFaultInvalidUrlQueryAgentQueryIssueResolveAllV\
+mDeployedVmOrphanedagencyNamecompliancedatastoressolutionIduuidVmNamevmNetworksHostIssueagentNamecompliantgoalStateprofi\
+leIdreturnvalAddIssueEamFaultVibIssueagencyIdargumentbulletinfolderIdhookTypehostNameissueKeynetworksraisedAtvmSourceEam\
+TaskdevicesfoldersruntimesuccesssummarytimeoutversionvmCountvmStateconfigentityipPoolissuesovfUrlpolicystatustargettypeI\
+dvendorvibUrlvmHookvmName_thiserrorhookshostsownerscopevaluenametagsvmIpkeyurl\
 ";

@@ -18,149 +18,134 @@ pub(crate) static PBM: Namespace = Namespace {
 };
 
 static TYPES: [TypeRow; 169] = types([
-    0x170cffff0000, 0x300000000, 0x231038260003, 0x100020000, 0x431fffff0004, 0x100000000, 0x6218ffff0005, 0x0,
-    0x8a18ffff0005, 0x200000000, 0xa818ffff0007, 0x100000000, 0xcf1c38180008, 0x100010000, 0xf715ffff0009, 0x200000000,
-    0x14d15ffff000b, 0x700000000, 0x17f20ffff0012, 0x200000000, 0x1a81dffff0014, 0x200000000,
-    0x1c91affff0016, 0x300000000, 0x26914383d0019, 0x900070000, 0x2851effff0022, 0x600000000,
-    0x2bb2938430028, 0x100050000, 0x2e41effff0029, 0x300000000, 0x30a1dffff002c, 0x300000000,
-    0x3571dffff002f, 0x700000000, 0x37a12ffff0036, 0x200000000, 0x3d213ffff0038, 0x500000000,
-    0x3ef1dffff003d, 0x200000000, 0x42417ffff003f, 0x300000000, 0x4462238030042, 0x100000000,
-    0x46c15ffff0043, 0x200000000, 0x48915ffff0045, 0x100000000, 0x49e20ffff0046, 0x200000000,
-    0x4d123ffff0048, 0x200000000, 0x4f71a3826004a, 0x100020000, 0x5411effff004b, 0x400000000,
-    0x57819ffff004f, 0x200000000, 0x5fe13ffff0051, 0xa00000000, 0x63c1bffff005b, 0x300000000,
-    0x6bf1bffff005e, 0x700000000, 0x6ed1b380c0065, 0x200100000, 0x7081d381b0067, 0x30000, 0x74815ffff0067, 0x300000000,
-    0x75d103826006a, 0x100020000, 0x7961dffff006b, 0x500000000, 0x7b30806390070, 0x20000, 0x7bb1438260070, 0x20000,
-    0x7e01408320070, 0x100020000, 0x80024ffff0071, 0x200000000, 0x8241038260073, 0x20000, 0x8341b38260073, 0x20000,
-    0x8611effff0073, 0x200000000, 0x87f24380e0075, 0x60000, 0x8a71938260075, 0x100020000, 0x8c014ffff0076, 0x300000000,
-    0x8e517ffff0079, 0x200000000, 0x8fc123826007b, 0x100020000, 0x93222382f007c, 0x100030000,
-    0x9542c383a007d, 0x100000000, 0x98028383a007e, 0x100000000, 0x9de1fffff007f, 0x700000000,
-    0xa090fffff0086, 0x200000000, 0xa2413ffff0088, 0x100000000, 0xa472838390089, 0x100000000, 0xa6f1dffff008a, 0x0,
-    0xa8c17ffff008a, 0x0, 0xac51fffff008a, 0x500000000, 0xaec233834008f, 0x100010000, 0xb400affff0090, 0x700000000,
-    0xb520cffff0097, 0x100000000, 0xb5e1effff0098, 0x300000000, 0xb7c1affff009b, 0x200000000,
-    0xb9616ffff009d, 0x100000000, 0xbac0effff009e, 0x100000000, 0xbe918381b009f, 0x200030000,
-    0xc0715ffff00a1, 0x300000000, 0xc2e1effff00a4, 0x300000000, 0xc4c10382600a7, 0x200020000,
-    0xcb219ffff00a9, 0x700000000, 0xcdf12ffff00b0, 0x300000000, 0xd6119ffff00b3, 0x700000000, 0xd7a16382f00ba, 0x30000,
-    0xd902cffff00ba, 0x1, 0xdbc15ffff00ba, 0x1, 0xdd10effff00ba, 0x1, 0xddf15ffff00ba, 0x1, 0xdf425ffff00ba, 0x1,
-    0xe1919ffff00ba, 0x1, 0xe3227ffff00ba, 0x1, 0xe5913ffff00ba, 0x1, 0xe6c1bffff00ba, 0x1, 0xe8718ffff00ba, 0x1,
-    0xe9f19ffff00ba, 0x1, 0xeb825ffff00ba, 0x1, 0xedd20ffff00ba, 0x1, 0xefd1fffff00ba, 0x1, 0xf1c0dffff00ba, 0x1,
-    0xf290cffff00ba, 0x1, 0xf3528ffff00ba, 0x1, 0xf5d16ffff00ba, 0x1, 0xf731affff00ba, 0x1, 0xf8d1bffff00ba, 0x1,
-    0xfa80effff00ba, 0x1, 0xfb60bffff00ba, 0x1, 0xfc11c0ea200ba, 0x2, 0xfdd140ea200ba, 0x2, 0xff1120ea200ba, 0x2,
-    0x1003180ea200ba, 0x2, 0x101b0b0ea200ba, 0x2, 0x1026150ea200ba, 0x2, 0x1042120ea200ba, 0x100000002,
-    0x1054110ea200bb, 0x2, 0x106a22ffff00bb, 0x300000003, 0x109815ffff00be, 0x300000003, 0x10b81dffff00c1, 0x300000003,
-    0x10dd12ffff00c4, 0x300000003, 0x111d14ffff00c7, 0x400000003, 0x113118ffff00cb, 0x200000003,
-    0x115309ffff00cd, 0x200000003, 0x115c09ffff00cf, 0x200000003, 0x11651affff00d1, 0x300000003,
-    0x117f18ffff00d4, 0x300000003, 0x119718ffff00d7, 0x300000003, 0x11af14ffff00da, 0x100000003,
-    0x11c31effff00db, 0x200000003, 0x11e112ffff00dd, 0x200000003, 0x11f31fffff00df, 0x200000003,
-    0x121a1affff00e1, 0x200000003, 0x123e18ffff00e3, 0x300000003, 0x125619ffff00e6, 0x200000003,
-    0x126f1affff00e8, 0x200000003, 0x128f20ffff00ea, 0x200000003, 0x12af21ffff00ec, 0x200000003,
-    0x12d022ffff00ee, 0x200000003, 0x12f213ffff00f0, 0x300000003, 0x13051bffff00f3, 0x300000003,
-    0x13200fffff00f6, 0x300000003, 0x132f19ffff00f9, 0x200000003, 0x136425ffff00fb, 0x300000003,
-    0x138921ffff00fe, 0x200000003, 0x13aa1affff0100, 0x100000003, 0x13ce12ffff0101, 0x200000003,
-    0x13e019ffff0103, 0x100000003, 0x140309ffff0104, 0x300000003, 0x106a22ffff0107, 0x4, 0x109815ffff0107, 0x100000004,
-    0x10b81dffff0108, 0x100000004, 0x10dd12ffff0109, 0x100000004, 0x111d14ffff010a, 0x100000004,
-    0x113118ffff010b, 0x100000004, 0x115309ffff010c, 0x100000004, 0x115c09ffff010d, 0x100000004,
-    0x11651affff010e, 0x100000004, 0x117f18ffff010f, 0x100000004, 0x119718ffff0110, 0x100000004,
-    0x11af14ffff0111, 0x100000004, 0x11c31effff0112, 0x100000004, 0x11e112ffff0113, 0x100000004,
-    0x11f31fffff0114, 0x100000004, 0x121a1affff0115, 0x100000004, 0x123e18ffff0116, 0x100000004,
-    0x125619ffff0117, 0x100000004, 0x126f1affff0118, 0x100000004, 0x128f20ffff0119, 0x100000004,
-    0x12af21ffff011a, 0x100000004, 0x12d022ffff011b, 0x100000004, 0x12f213ffff011c, 0x100000004,
-    0x13051bffff011d, 0x100000004, 0x13200fffff011e, 0x100000004, 0x132f19ffff011f, 0x100000004,
-    0x136425ffff0120, 0x100000004, 0x138921ffff0121, 0x4, 0x13aa1affff0121, 0x4, 0x13ce12ffff0121, 0x100000004,
-    0x13e019ffff0122, 0x100000004, 0x140309ffff0123, 0x4,
+    0xf6e0cffff0000, 0x30000, 0xd761038260003, 0x10200, 0x36a1fffff0004, 0x10000, 0x8d318ffff0000, 0x0,
+    0x8eb18ffff0005, 0x20000, 0x90318ffff0007, 0x10000, 0x5dc1c38180008, 0x10100, 0xaa715ffff0009, 0x20000,
+    0x2ea15ffff000b, 0x70000, 0x2ea20ffff0012, 0x20000, 0x4d71dffff0014, 0x20000, 0x7221affff0016, 0x30000,
+    0x5814383d0019, 0x90700, 0x4051effff0022, 0x60000, 0x582938430028, 0x10500, 0x4231effff0029, 0x30000,
+    0x4f41dffff002c, 0x30000, 0x5111dffff002f, 0x70000, 0xc3a12ffff0036, 0x20000, 0x12013ffff0038, 0x50000,
+    0x52e1dffff003d, 0x20000, 0x26317ffff003f, 0x30000, 0x2632238030042, 0x10000, 0xad115ffff0043, 0x20000,
+    0xae615ffff0045, 0x10000, 0x30a20ffff0038, 0x20000, 0x1fb23ffff0046, 0x20000, 0x73c1a38260048, 0x10200,
+    0x4411effff0049, 0x40000, 0x80b19ffff004d, 0x20000, 0xf913ffff004f, 0xa0000, 0x6141bffff0059, 0x30000,
+    0x62f1bffff005c, 0x70000, 0x6651b380c0063, 0x21000, 0x5681d381b0000, 0x300, 0xafb15ffff0065, 0x30000,
+    0xd861038260000, 0x10200, 0x5851dffff0068, 0x50000, 0x18f0806390000, 0x200, 0xb771438260000, 0x200,
+    0x18f140832006d, 0x10200, 0x18f24ffff006e, 0x20000, 0xd961038260000, 0x200, 0x6801b38260000, 0x200,
+    0x45f1effff0070, 0x20000, 0x1b324380e0000, 0x600, 0x83d1938260072, 0x10200, 0x14514ffff0073, 0x30000,
+    0x32a17ffff0076, 0x20000, 0xc701238260072, 0x10200, 0x28522382f0078, 0x10300, 0x2c2c383a001b, 0x10000,
+    0x8128383a0079, 0x10000, 0x3c71fffff007a, 0x70000, 0xbee0fffff0081, 0x20000, 0xbee13ffff0083, 0x10000,
+    0xa92838390084, 0x10000, 0x5a21dffff0000, 0x0, 0xa0b17ffff0000, 0x0, 0x3e61fffff0085, 0x50000,
+    0x21e233834008a, 0x10100, 0x49b0affff008b, 0x70000, 0xf860cffff0092, 0x10000, 0x49b1effff0093, 0x30000,
+    0x7701affff0096, 0x20000, 0x78a16ffff0046, 0x10000, 0xecb0effff0092, 0x10000, 0x99318381b0098, 0x20300,
+    0xb1015ffff009a, 0x30000, 0x4b91effff009d, 0x30000, 0xda610382600a0, 0x20200, 0x88819ffff00a2, 0x70000,
+    0xca612ffff00a9, 0x30000, 0x8a119ffff00ac, 0x70000, 0xa6616382f0000, 0x300, 0x2cffff0000, 0x1,
+    0xa9215ffff0000, 0x1, 0xebd0effff0000, 0x1, 0xabc15ffff0000, 0x1, 0x12025ffff0000, 0x1, 0x7f219ffff0000, 0x1,
+    0xf927ffff0000, 0x1, 0xbdb13ffff0000, 0x1, 0x64a1bffff0000, 0x1, 0x96318ffff0000, 0x1, 0x82419ffff0000, 0x1,
+    0x14525ffff0000, 0x1, 0x32a20ffff0000, 0x1, 0x3a81fffff0000, 0x1, 0xf2d0dffff0000, 0x1, 0xf7a0cffff0000, 0x1,
+    0xd128ffff0000, 0x1, 0xa5016ffff0000, 0x1, 0x78a1affff0000, 0x1, 0x6b61bffff0000, 0x1, 0xed90effff0000, 0x1,
+    0x102d0bffff0000, 0x1, 0x5f81c0ea20000, 0x2, 0xb63140ea20000, 0x2, 0xc82120ea20000, 0x2, 0x97b180ea20000, 0x2,
+    0x10220b0ea20000, 0x2, 0xb25150ea20000, 0x2, 0x8a1120ea200b3, 0x10002, 0xcee110ea20000, 0x2,
+    0x24122ffff00b4, 0x30003, 0x54b15ffff00b7, 0x30003, 0x54b1dffff00ba, 0x30003, 0xc4c12ffff00bd, 0x30003,
+    0xb4f14ffff00c0, 0x40003, 0x91b18ffff00c4, 0x20003, 0x10fe09ffff00c6, 0x20003, 0x110709ffff00c8, 0x20003,
+    0x7561affff00ca, 0x30003, 0x93318ffff00cd, 0x30003, 0x94b18ffff00bd, 0x30003, 0xb8b14ffff00b4, 0x10003,
+    0x47d1effff00c4, 0x20003, 0xc5e12ffff00ca, 0x20003, 0x3891fffff00d0, 0x20003, 0x7a41affff00d2, 0x20003,
+    0x9ab18ffff00d4, 0x30003, 0x7be19ffff00d7, 0x20003, 0x7be1affff00d9, 0x20003, 0x34a20ffff00db, 0x20003,
+    0x2a721ffff00dd, 0x20003, 0x2a722ffff00d0, 0x20003, 0x69b13ffff00b7, 0x30003, 0x69b1bffff00df, 0x30003,
+    0xb100fffff00e2, 0x30003, 0x85619ffff00e5, 0x20003, 0x16a25ffff00e7, 0x30003, 0x2c921ffff00ea, 0x20003,
+    0x7d81affff00b4, 0x10003, 0xc9412ffff00ec, 0x20003, 0x86f19ffff00ee, 0x10003, 0x111009ffff00ef, 0x30003,
+    0x24122ffff0000, 0x4, 0x54b15ffff00f2, 0x10004, 0x54b1dffff00f2, 0x10004, 0xc4c12ffff00f3, 0x10004,
+    0xb4f14ffff00f2, 0x10004, 0x91b18ffff00f4, 0x10004, 0x10fe09ffff00f5, 0x10004, 0x110709ffff00f6, 0x10004,
+    0x7561affff00f7, 0x10004, 0x93318ffff00f8, 0x10004, 0x94b18ffff00f3, 0x10004, 0xb8b14ffff00f9, 0x10004,
+    0x47d1effff00f4, 0x10004, 0xc5e12ffff00fa, 0x10004, 0x3891fffff00fb, 0x10004, 0x7a41affff00fc, 0x10004,
+    0x9ab18ffff00fd, 0x10004, 0x7be19ffff00fe, 0x10004, 0x7be1affff00fc, 0x10004, 0x34a20ffff00fd, 0x10004,
+    0x2a721ffff00ff, 0x10004, 0x2a722ffff0100, 0x10004, 0x69b13ffff0101, 0x10004, 0x69b1bffff0101, 0x10004,
+    0xb100fffff00fe, 0x10004, 0x85619ffff0102, 0x10004, 0x16a25ffff0103, 0x10004, 0x2c921ffff0000, 0x4,
+    0x7d81affff0000, 0x4, 0xc9412ffff0104, 0x10004, 0x86f19ffff0105, 0x10004, 0x111009ffff0000, 0x4,
 ]);
 
-static FIELDS: [FieldRow; 291] = fields([
-    0x4ffff0000, 0x407ffff0000, 0xb0cffff0000, 0x4ffff0001, 0x331038100d02, 0x7a0b38250d00, 0x8505ffff0e00,
-    0xa206ffff0e02, 0xc00fffff0000, 0xeb02380a0d00, 0xed0a38020d02, 0xeb02380a0d00, 0x10c0738250d00, 0x11309ffff0101,
-    0x11c04ffff0101, 0x12005ffff0001, 0x12518ffff0101, 0x13d1038110d02, 0x1620bffff0000, 0x16d1238080d02,
-    0x19f09ffff0000, 0xeb02ffff0000, 0x407ffff0000, 0x19f09ffff0000, 0x1c50438250d01, 0x1e30fffff0000, 0x1f20c38410d00,
-    0x1fe0b38030d00, 0x2090cffff0501, 0x21509ffff0100, 0x21e18ffff0001, 0x2360dffff0001, 0x24310ffff0001,
-    0x25316ffff0003, 0x4ffff0000, 0x7a0bffff0001, 0x27d08ffff0001, 0x1f20c38410d00, 0x1fe0b38030d00, 0x24310ffff0001,
-    0x2a31838100d00, 0x4ffff0001, 0x7a0bffff0001, 0x1fe0b38030d01, 0xeb02ffff0000, 0x30208ffff0001, 0x8505ffff0e00,
-    0xeb02ffff0000, 0x10c0738250d00, 0x11309ffff0100, 0x3270438180d01, 0x32b0cffff0e01, 0x3370cffff0e01,
-    0x34314ffff0001, 0x37403ffff0e00, 0x37703ffff0e00, 0x38c0a38140d00, 0x3960d380b0d00, 0x2360d382f0d01,
-    0x3a31d38090d02, 0x3c012ffff0001, 0x3e50affff0000, 0x1c50438250d00, 0x4ffff0000, 0x40c0a38070d02, 0x4160effff0101,
-    0x43b0b38150d02, 0x8505ffff0400, 0x46804ffff0000, 0x48108ffff0000, 0x38c0a38140d00, 0x3960d380b0d00,
-    0x1f20cffff0000, 0x4be1338190d02, 0x4f40338360d00, 0x51107ffff0101, 0x5180cffff0801, 0x52411ffff0501,
-    0x5350cffff0101, 0x55f0d38070d00, 0x56c0c38070d01, 0x59109ffff0800, 0x59a0638480d00, 0x5a007383e0d01,
-    0x5a714ffff0001, 0x5bb10ffff0000, 0x5cb08ffff0100, 0x5d310381d0d03, 0x5e30a06220d03, 0x5ed11381c0d01,
-    0x1c50438250d01, 0x61111383e0d00, 0x62215383e0d03, 0x6370506220d01, 0x65709ffff0001, 0x66011ffff0500,
-    0x67110ffff0500, 0x68110ffff0500, 0x69110ffff0501, 0x6a10fffff0500, 0x6b00fffff0500, 0x6da08ffff0002,
-    0x6e20bffff0000, 0x7250a38360d02, 0x72f0e383d0d01, 0x73d0b06220d01, 0x4ffff0000, 0x76d05ffff0000, 0x10c07ffff0000,
-    0x77203ffff0000, 0x77517ffff0000, 0x78c0a05ed0d03, 0x7cf1138290d03, 0x65709383e0d01, 0x7f40cffff0003,
-    0x84f0938480d00, 0x85809ffff0001, 0x8a30438360d02, 0x2360dffff0000, 0x438250d00, 0x7a0b38250d01, 0x8d409ffff0000,
-    0x8dd08ffff0000, 0x8a30438360d02, 0x90e24ffff0003, 0x1fe0b38030d00, 0x65709383e0d00, 0x4f40338360d00,
-    0x9a80738370d01, 0x9af1138390d03, 0x9c007ffff0501, 0x9c70b383b0d03, 0x9d20706220d03, 0x9d90506220d03,
-    0x9fd07ffff0000, 0xa0405ffff0000, 0xa180c38480d03, 0xa371007e10d03, 0x438250d00, 0x7a0b38250d00, 0xaa30fffff0501,
-    0xab20effff0501, 0xac005ffff0501, 0xae40838480d03, 0x65709383e0d00, 0x4ffff0000, 0x7a0bffff0001, 0xb0f0cffff0800,
-    0xb1b09ffff0000, 0xb240fffff0800, 0xb330dffff0000, 0xb4a08ffff0000, 0x65709ffff0000, 0x24310ffff0000,
-    0x25316ffff0003, 0x65709383e0d00, 0x6370506220d01, 0x1f20cffff0000, 0xb4a08ffff0000, 0xbba14380a0d00,
-    0xbce1b38100d00, 0xc010638480d00, 0x65709383e0d03, 0x6370506220d01, 0xc010638480d00, 0xc1c1207e10d01,
-    0x6370506220d01, 0x32704ffff0001, 0x4ffff0001, 0xc5c0fffff0800, 0x59a0638480d00, 0xc6b17ffff0000, 0xc821bffff0001,
-    0xc9d06381e0d03, 0x5e30a06220d03, 0xca30fffff0100, 0xccb0affff0000, 0x77203ffff0000, 0xcd50affff0001,
-    0xcf10938000d00, 0xcfa0e38680b00, 0xd081938610b00, 0xd210e38640b00, 0xd2f1138620b00, 0xd400f38630b00,
-    0xd4f1238660b01, 0x103b0738490d00, 0x10650538640b00, 0x5a007383e0d00, 0x7250a38360d02, 0x10650538630b00,
-    0x108c0c38360d03, 0x5a007383e0d00, 0x10650538630b00, 0x108c0c38360d03, 0x10ad0b380d0d00, 0x10650538620b00,
-    0x10d50838480d02, 0x5a007383e0d01, 0x10650538630b00, 0x108c0c38360d03, 0x10ef1338480d01, 0x11021b383a0d03,
-    0x10650538620b00, 0x59a0638480d02, 0x10650538640b00, 0x11490a380d0d00, 0x10650538640b00, 0x65709383e0d02,
-    0x10650538640b00, 0x1f20c38410d01, 0x3e50affff0001, 0x10650538640b00, 0x3e50affff0001, 0x2360dffff0003,
-    0x10650538620b00, 0x10d50838480d02, 0x5a007383e0d01, 0x10650538640b00, 0x10650538620b00, 0x59a0638480d02,
-    0x10650538640b00, 0x1f20c38410d01, 0x10650538640b00, 0x7250a38360d02, 0x10650538640b00, 0x121208383e0d03,
-    0x10650538640b00, 0x5a007383e0d00, 0x12340affff0001, 0x10650538640b00, 0x59a0638480d00, 0x10650538640b00,
-    0x10d50838480d02, 0x10650538620b00, 0x128906ffff0000, 0x10650538640b00, 0x4f40338360d00, 0x10650538640b00,
-    0x7250a38360d02, 0x10650538630b00, 0x108c0c38360d03, 0x5a007383e0d00, 0x10650538630b00, 0x108c0c38360d03,
-    0x11490a380d0d00, 0x10650538640b00, 0x1f20c38410d00, 0x1e30fffff0001, 0x10650538660b00, 0x10d50838480d03,
-    0x10650538640b00, 0x13480938480d00, 0x135113383e0d03, 0x10650538640b00, 0x5a007383e0d01, 0x10650538640b00,
-    0x10650538640b00, 0x13c40a383e0d02, 0x10650538670b00, 0x10650538640b00, 0x65709383e0d00, 0x13f90a380f0d00,
-    0x140c0938350d03, 0x140c0938350d03, 0x140c09381e0d03, 0x140c0938350d03, 0x140c0938470d03, 0x140c09383e0d00,
-    0x140c0938400d03, 0x140c0938090d03, 0x140c0938130d03, 0x140c09381e0d03, 0x140c0938410d03, 0x140c0938470d03,
-    0x140c09381a0d03, 0x140c09383d0d03, 0x140c0938440d03, 0x140c0938480d03, 0x140c09383e0d03, 0x140c0938440d03,
-    0x140c0938480d03, 0x140c09383e0d01, 0x140c0938230d02, 0x140c0938360d03, 0x140c0938360d03, 0x140c09383e0d03,
-    0x140c0938450d03, 0x140c0938200d03, 0x140c09383d0d02, 0x140c0938490d00,
+static FIELDS: [FieldRow; 262] = fields([
+    0xf6104ffff0000, 0x11e407ffff0000, 0xfda0cffff0000, 0xf6104ffff0001, 0xe061038100d02, 0x104e0b38250d00,
+    0x11fe05ffff0e00, 0x11fe06ffff0e02, 0xe450fffff0000, 0xb8402380a0d00, 0x10380a38020d02, 0xb8402380a0d00,
+    0x11dd0738250d00, 0x114f09ffff0101, 0x121d04ffff0101, 0x120e05ffff0001, 0x9c318ffff0101, 0xe161038110d02,
+    0x106f0bffff0000, 0x5bf1238080d02, 0xf6109ffff0000, 0xb8402ffff0000, 0x11e407ffff0000, 0xf6109ffff0000,
+    0x12210438250d01, 0xe9f0fffff0000, 0xffe0c38410d00, 0x10380b38030d00, 0xfc20cffff0501, 0x114609ffff0100,
+    0x9f318ffff0001, 0xf540dffff0001, 0xdc610ffff0001, 0xa7c16ffff0003, 0xf6104ffff0000, 0x104e0bffff0001,
+    0x116a08ffff0001, 0xffe0c38410d00, 0x10380b38030d00, 0xdc610ffff0001, 0x9db1838100d00, 0xf6104ffff0001,
+    0x104e0bffff0001, 0x10380b38030d01, 0xb8402ffff0000, 0x119208ffff0001, 0x11fe05ffff0e00, 0xb8402ffff0000,
+    0x11dd0738250d00, 0x114f09ffff0100, 0x11a20438180d01, 0xfb60cffff0e01, 0xf920cffff0e01, 0xbc714ffff0001,
+    0x122c03ffff0e00, 0x122903ffff0e00, 0x10ea0a38140d00, 0xf610d380b0d00, 0xf540d382f0d01, 0x5bf1d38090d02,
+    0xcb812ffff0001, 0x10f40affff0000, 0x12210438250d00, 0xf6104ffff0000, 0x5bf0a38070d02, 0xf030effff0101,
+    0x107a0b38150d02, 0x11fe05ffff0400, 0x122504ffff0000, 0x11a208ffff0000, 0xffe0cffff0000, 0xc271338190d02,
+    0xfce0338360d00, 0x11c107ffff0101, 0xfe60cffff0801, 0xd4311ffff0501, 0x100a0cffff0101, 0xf3a0d38070d00,
+    0xfaa0c38070d01, 0x112b09ffff0800, 0x10a40638480d00, 0xe9f07383e0d01, 0xbb314ffff0001, 0xdb610ffff0000,
+    0x118a08ffff0100, 0xe2610381d0d03, 0x10ae0a06220d03, 0xd5411381c0d01, 0x12210438250d01, 0xd1011383e0d00,
+    0xb3a15383e0d03, 0x24c0506220d01, 0x10cc09ffff0001, 0xd6511ffff0500, 0xde610ffff0500, 0xdf610ffff0500,
+    0xdd610ffff0501, 0xe630fffff0500, 0xe720fffff0500, 0x11b208ffff0002, 0x10430bffff0000, 0x109a0a38360d02,
+    0xef50e383d0d01, 0x10590b06220d01, 0x121305ffff0000, 0x11dd07ffff0000, 0x120e03ffff0000, 0xa2217ffff0000,
+    0x10b80a05ed0d03, 0xd321138290d03, 0x10cc09383e0d01, 0xff20cffff0003, 0x11580938480d00, 0x112209ffff0001,
+    0xfce0438360d02, 0xf540dffff0000, 0xf610438250d00, 0x104e0b38250d01, 0x113409ffff0000, 0x118208ffff0000,
+    0x1d724ffff0003, 0x10cc09383e0d00, 0xfce0338360d00, 0x11cf0738370d01, 0xd211138390d03, 0x11c807ffff0501,
+    0x10850b383b0d03, 0x11eb0706220d03, 0x10ae0506220d03, 0x11d607ffff0000, 0x120905ffff0000, 0x10160c38480d03,
+    0xcca1007e10d03, 0xf610438250d00, 0x104e0b38250d00, 0xe360fffff0501, 0xee70effff0501, 0x121805ffff0501,
+    0x11720838480d03, 0x10cc09383e0d00, 0xf6104ffff0000, 0x104e0bffff0001, 0xf9e0cffff0800, 0x113d09ffff0000,
+    0xe540fffff0800, 0xf470dffff0000, 0x11aa08ffff0000, 0x10cc09ffff0000, 0xdc610ffff0000, 0xa7c16ffff0003,
+    0x10cc09383e0d00, 0x24c0506220d01, 0xb9f14380a0d00, 0x7071b38100d00, 0x10c20638480d00, 0x10cc09383e0d03,
+    0x24c0506220d01, 0x10c20638480d00, 0xcca1207e10d01, 0x24c0506220d01, 0x11a204ffff0001, 0xf6104ffff0001,
+    0xe810fffff0800, 0x10a40638480d00, 0xa3917ffff0000, 0x6d11bffff0001, 0x11f206381e0d03, 0x10ae0a06220d03,
+    0xeae0fffff0100, 0x10c20affff0000, 0x120e03ffff0000, 0x10d60affff0001, 0x11190938000d00, 0xf1f0e38680b00,
+    0x8ba1938610b00, 0xf110e38640b00, 0xcff1138620b00, 0xe900f38630b00, 0xcdc1238660b01, 0x11ba0738490d00,
+    0x12040538640b00, 0xe9f07383e0d00, 0x109a0a38360d02, 0x12040538630b00, 0xfce0c38360d03, 0xe9f07383e0d00,
+    0x12040538630b00, 0xfce0c38360d03, 0x10640b380d0d00, 0x12040538620b00, 0x117a0838480d02, 0xe9f07383e0d01,
+    0x12040538630b00, 0xfce0c38360d03, 0xc141338480d01, 0x6ec1b383a0d03, 0x12040538620b00, 0x10a40638480d02,
+    0x12040538640b00, 0x10900a380d0d00, 0x12040538640b00, 0x10cc09383e0d02, 0x12040538640b00, 0xffe0c38410d01,
+    0x10f40affff0001, 0x12040538640b00, 0x10f40affff0001, 0xf540dffff0003, 0x12040538640b00, 0x109a0a38360d02,
+    0x12040538640b00, 0x119a08383e0d03, 0x12040538640b00, 0xe9f07383e0d00, 0x10a40affff0001, 0x12040538640b00,
+    0x10a40638480d00, 0x12040538640b00, 0x117a0838480d02, 0x12040538620b00, 0x11f806ffff0000, 0x12040538640b00,
+    0xfce0338360d00, 0x12040538630b00, 0xfce0c38360d03, 0x10900a380d0d00, 0x12040538640b00, 0xffe0c38410d00,
+    0xe9f0fffff0001, 0x12040538660b00, 0x117a0838480d03, 0x12040538640b00, 0x109a0938480d00, 0xc0113383e0d03,
+    0x12040538640b00, 0xe9f07383e0d01, 0x12040538640b00, 0x10cc0a383e0d02, 0x12040538670b00, 0x12040538640b00,
+    0x10cc09383e0d00, 0x10e00a380f0d00, 0x11610938350d03, 0x116109381e0d03, 0x11610938470d03, 0x116109383e0d00,
+    0x11610938400d03, 0x11610938090d03, 0x11610938130d03, 0x11610938410d03, 0x116109381a0d03, 0x116109383d0d03,
+    0x11610938440d03, 0x11610938480d03, 0x116109383e0d03, 0x116109383e0d01, 0x11610938230d02, 0x11610938360d03,
+    0x11610938450d03, 0x11610938200d03, 0x116109383d0d02, 0x11610938490d00,
 ]);
 
 static NAMES: &str = "\
-nameversioninstanceUuidPbmAboutInfoPbmAlreadyExistspropertyInstancePbmCapabilityConstraintInstancePbmCapabilityConstrain\
-tsdescriptionvaluePbmCapabilityDescriptionvaluesPbmCapabilityDiscreteSetgenericTypeNamePbmCapabilityGenericTypeInfoidcon\
-straintPbmCapabilityInstancesummarymandatoryhintkeyIdallowMultipleConstraintspropertyMetadataPbmCapabilityMetadatasubCat\
-egorycapabilityMetadataPbmCapabilityMetadataPerCategorynamespacePbmCapabilityMetadataUniqueIdinfoPbmCapabilityNamespaceI\
-nfoprofileCategoryresourceTypeconstraintsgenerationIdisDefaultsystemCreatedProfileTypelineOfServicek8sCompliantNameother\
-K8sCompliantNamesPbmCapabilityProfilecategoryPbmCapabilityProfileCreateSpecresourcePropertyInstancePbmCapabilityProfileP\
-ropertyMismatchFaultPbmCapabilityProfileUpdateSpecoperatorPbmCapabilityPropertyInstancetypedefaultValueallowedValuerequi\
-rementsTypeHintPbmCapabilityPropertyMetadataminmaxPbmCapabilityRangevendorInfonamespaceInfocapabilityMetadataPerCategory\
-capabilityCategoryPbmCapabilitySchemavendorUuidPbmCapabilitySchemaVendorInfocapabilityforceProvisionPbmCapabilitySubProf\
-ilesubProfilesPbmCapabilitySubProfileConstraintsunitPbmCapabilityTimeSpantypeNamePbmCapabilityTypeInfoPbmCapabilityVendo\
-rNamespaceInfovendorNamespaceInfoPbmCapabilityVendorResourceTypeInfohubPbmCompatibilityCheckFaulthealthyoperationETAoper\
-ationProgresstransitionalPbmComplianceOperationalStatusexpectedValuecurrentValuePbmCompliancePolicyStatuscheckTimeentity\
-profilecomplianceTaskStatuscomplianceStatusmismatchviolatedPolicieserrorCauseoperationalStatusPbmComplianceResultdataSer\
-vicePolicyparentStoragePoliciesfaultPbmDataServiceToPoliciesMapprofileIdphysicalTotalInMBphysicalFreeInMBphysicalUsedInM\
-BlogicalLimitInMBlogicalFreeInMBlogicalUsedInMBPbmDatastoreSpaceStatisticsvvolTypecontainerIdPbmDefaultCapabilityProfile\
-PbmDefaultProfileAppliesFaultdatastoresdefaultProfilemethodFaultPbmDefaultProfileInfoPbmDuplicateNamelabelkeymessageCata\
-logKeyPrefixmessageArgPbmExtendedElementDescriptionPbmFaultPbmFaultInvalidLoginmissingPrivilegesPbmFaultNoPermissionpriv\
-ilegeIdsPbmFaultNoPermissionEntityPrivilegesPbmFaultNotFoundPbmFaultProfileStorageFaultobjectRefbackingIdPbmFetchEntityH\
-ealthStatusSpecPbmIncompatibleVendorSpecificRuleSethubsPbmLegacyHubsNotSupportedPbmLineOfServiceInfocomponentlogLevelPbm\
-LoggingConfigurationPbmNonExistentHubscompatiblePersistenceSchemaNamespacePbmPersistenceBasedDataServiceInfoPbmPlacement\
-CapabilityConstraintsRequirementPbmPlacementCapabilityProfileRequirementhubInfomatchingResourceshowManyutilizationwarnin\
-gerrorPbmPlacementCompatibilityResulthubTypehubIdPbmPlacementHubzoneClustersPbmPlacementHubInforeplicationGroupPbmPlacem\
-entMatchingReplicationResourcesPbmPlacementMatchingResourcesPbmPlacementRequirementavailableBeforeavailableAftertotalPbm\
-PlacementResourceUtilizationclustersPbmPlacementZoneTopologyRequirementcreationTimecreatedBylastUpdatedTimelastUpdatedBy\
-PbmProfileuniqueIdPbmProfileIdPbmProfileK8sCompliantNameSpecPbmProfileOperationOutcomePbmProfileResourceTypePbmProfileTy\
-pecapabilityInstanceIdrequirementPropertyInstancePbmPropertyMismatchFaultobjectPbmQueryProfileResultreplicationGroupIdPb\
-mQueryReplicationGroupResultPbmResourceInUseoldestCheckTimeoverallComplianceStatusoverallComplianceTaskStatusresultprofi\
-leMismatchPbmRollupComplianceResultobjectTypeserverUuidPbmServerObjectRefaboutInfosessionManagercapabilityMetadataManage\
-rprofileManagercomplianceManagerplacementSolverreplicationManagerPbmServiceInstanceContentPbmVaioDataServiceInfoPbmAssoc\
-iateAndApplyPolicyStatusPolicyStatusPbmBuiltinGenericTypePbmBuiltinTypePbmCapabilityOperatorPbmCapabilitySchemaCapabilit\
-yCategoryPbmCapabilityTimeUnitTypePbmComplianceResultComplianceTaskStatusPbmComplianceStatusPbmDebugManagerKeystoreNameP\
-bmHealthStatusForEntityPbmIofilterInfoFilterTypePbmLineOfServiceInfoLineOfServiceEnumPbmLoggingConfigurationComponentPbm\
-LoggingConfigurationLogLevelPbmObjectTypePbmOperationPbmPolicyAssociationVolumeAllocationTypePbmProfileCategoryEnumPbmPr\
-ofileResourceTypeEnumPbmSystemCreatedProfileTypePbmVmOperationPbmVvolTypePbmCapabilityMetadataManagerPbmComplianceManage\
-rPbmPlacementSolverPbmProfileProfileManagerPbmProviderPbmReplicationManagercontentPbmServiceInstancePbmSessionManager_th\
-isPbmAssignDefaultRequirementProfilehubsToSearchPbmCheckCompatibilityprofileSpecPbmCheckCompatibilityWithSpecentitiesPbm\
-CheckComplianceplacementSubjectRefplacementSubjectRequirementPbmCheckRequirementsPbmCheckRollupCompliancecreateSpecPbmCr\
-eatePbmDeletePbmFetchCapabilityMetadataPbmFetchCapabilitySchemaPbmFetchComplianceResultPbmFetchResourceTypePbmFetchRollu\
-pComplianceResultPbmFetchVendorInfoPbmFindApplicableDefaultProfileprofilesPbmQueryAssociatedEntitiesentityTypePbmQueryAs\
-sociatedEntityPbmQueryAssociatedProfilePbmQueryAssociatedProfilesstatusPbmQueryByRollupComplianceStatusPbmQueryDefaultRe\
-quirementProfilePbmQueryDefaultRequirementProfilesPbmQueryMatchingHubPbmQueryMatchingHubWithSpecPbmQueryProfilePbmQueryR\
-eplicationGroupsdatastorecapabilityProfileIdPbmQuerySpaceStatsForStorageContainerPbmResetDefaultRequirementProfilePbmRes\
-etVSanDefaultProfileprofileIdsPbmRetrieveContentPbmRetrieveServiceContentupdateSpecPbmUpdatereturnval\
+PbmAssociateAndApplyPolicyStatusPolicyStatusPbmPlacementCapabilityConstraintsRequirementPbmCapabilityProfilePropertyMism\
+atchFaultPbmPlacementCapabilityProfileRequirementPbmPlacementMatchingReplicationResourcesPbmPolicyAssociationVolumeAlloc\
+ationTypePbmComplianceResultComplianceTaskStatusPbmCapabilitySchemaCapabilityCategoryPbmLineOfServiceInfoLineOfServiceEn\
+umPbmQuerySpaceStatsForStorageContainerPbmFaultNoPermissionEntityPrivilegesPbmIncompatibleVendorSpecificRuleSetcompatibl\
+ePersistenceSchemaNamespacePbmCapabilityVendorResourceTypeInfoPbmPlacementZoneTopologyRequirementPbmAssignDefaultRequire\
+mentProfilePbmCapabilitySubProfileConstraintsPbmPersistenceBasedDataServiceInfoPbmQueryDefaultRequirementProfilesPbmRese\
+tDefaultRequirementProfilePbmCapabilityMetadataPerCategoryPbmCapabilityVendorNamespaceInfoPbmLoggingConfigurationCompone\
+ntPbmQueryByRollupComplianceStatusPbmCapabilityConstraintInstancePbmFindApplicableDefaultProfilePbmLoggingConfigurationL\
+ogLevelPbmPlacementCompatibilityResultPbmPlacementResourceUtilizationPbmCapabilityProfileCreateSpecPbmCapabilityProfileU\
+pdateSpecPbmComplianceOperationalStatusPbmFetchEntityHealthStatusSpecPbmFetchRollupComplianceResultPbmProfileK8sComplian\
+tNameSpecPbmQueryReplicationGroupResultPbmCapabilityMetadataUniqueIdPbmCapabilityPropertyInstancePbmCapabilityPropertyMe\
+tadataPbmCapabilitySchemaVendorInfoPbmCheckCompatibilityWithSpecPbmDefaultProfileAppliesFaultPbmExtendedElementDescripti\
+onPbmPlacementMatchingResourcescapabilityMetadataPerCategoryPbmCapabilityGenericTypeInfoPbmCapabilityMetadataManagerPbmD\
+ataServiceToPoliciesMapPbmDatastoreSpaceStatisticsPbmDebugManagerKeystoreNamePbmDefaultCapabilityProfilePbmFaultProfileS\
+torageFaultPbmQueryMatchingHubWithSpecPbmSystemCreatedProfileTypeoverallComplianceTaskStatusplacementSubjectRequirementr\
+equirementPropertyInstancePbmCapabilityNamespaceInfoPbmCompatibilityCheckFaultPbmFetchCapabilityMetadataPbmProfileOperat\
+ionOutcomePbmProfileResourceTypeEnumPbmQueryAssociatedEntitiesPbmQueryAssociatedProfilesPbmResetVSanDefaultProfilePbmCap\
+abilityTimeUnitTypePbmCompliancePolicyStatusPbmIofilterInfoFilterTypePbmLegacyHubsNotSupportedPbmQueryReplicationGroupsP\
+bmRetrieveServiceContentPbmRollupComplianceResultPbmServiceInstanceContentcapabilityMetadataManagerPbmCapabilityConstrai\
+ntsPbmCapabilityDescriptionPbmCapabilityDiscreteSetPbmCheckRollupCompliancePbmFetchCapabilitySchemaPbmFetchComplianceRes\
+ultPbmHealthStatusForEntityPbmProfileProfileManagerPbmPropertyMismatchFaultPbmQueryAssociatedEntityallowMultipleConstrai\
+ntsresourcePropertyInstancesystemCreatedProfileTypePbmPlacementRequirementmessageCatalogKeyPrefixoverallComplianceStatus\
+PbmProfileCategoryEnumPbmVaioDataServiceInfootherK8sCompliantNamesPbmBuiltinGenericTypePbmCapabilityInstancePbmCapabilit\
+yOperatorPbmCapabilityTimeSpanPbmCapabilityTypeInfoPbmDefaultProfileInfoPbmQueryProfileResultPbmReplicationManagerparent\
+StoragePoliciesPbmCheckRequirementsPbmComplianceManagerPbmFaultInvalidLoginPbmFetchResourceTypecapabilityInstanceIdcompl\
+ianceTaskStatusrequirementsTypeHintPbmComplianceStatusPbmPlacementHubInfocapabilityProfileIdplacementSubjectRefvendorNam\
+espaceInfoPbmCapabilityRangePbmCheckCompliancePbmFetchVendorInfoPbmNonExistentHubsPbmPlacementSolverPbmRetrieveContentPb\
+mServerObjectRefcapabilityCategoryreplicationGroupIdreplicationManagerPbmSessionManagercomplianceManagerdataServicePolic\
+ymatchingResourcesmissingPrivilegesoperationProgressoperationalStatusphysicalTotalInMBPbmAlreadyExistsPbmDuplicateNamePb\
+mFaultNotFoundPbmResourceInUsecomplianceStatusk8sCompliantNamelogicalLimitInMBphysicalFreeInMBphysicalUsedInMBpropertyIn\
+stancepropertyMetadataviolatedPoliciesavailableBeforegenericTypeNamelastUpdatedTimelogicalFreeInMBlogicalUsedInMBoldestC\
+heckTimeplacementSolverprofileCategoryprofileMismatchPbmBuiltinTypePbmProfileTypePbmVmOperationavailableAfterdefaultProf\
+ileforceProvisionprofileManagersessionManagerPbmObjectTypeexpectedValuelastUpdatedBylineOfServicenamespaceInfoPbmAboutIn\
+foPbmOperationPbmProfileIdallowedValuecreationTimecurrentValuedefaultValuegenerationIdhubsToSearchinstanceUuidoperationE\
+TAprivilegeIdsresourceTypetransitionalzoneClustersPbmProviderPbmVvolTypeconstraintscontainerIddescriptionmethodFaultprof\
+ileSpecsubCategorysubProfilesutilizationcreateSpecdatastoresentityTypeerrorCausemessageArgobjectTypeprofileIdsserverUuid\
+updateSpecvendorInfovendorUuidPbmCreatePbmDeletePbmUpdateaboutInfobackingIdcheckTimecomponentcreatedByisDefaultmandatory\
+objectRefreturnvalcategoryclustersentitieslogLevelmismatchoperatorprofilestypeNameuniqueIdvvolTypecontenthealthyhowManyh\
+ubInfohubTypesummaryversionwarningresultstatusvalues_thishubIdkeyIdlabeltotalhintinfounitmaxmin\
 ";

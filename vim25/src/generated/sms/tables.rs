@@ -18,201 +18,174 @@ pub(crate) static SMS: Namespace = Namespace {
 };
 
 static TYPES: [TypeRow; 237] = types([
-    0x300bffff0000, 0x500000000, 0x470bffff0005, 0x200000000, 0x520b30520007, 0x20000, 0x5d1406a20007, 0x50000,
-    0xf50dffff0007, 0x500000000, 0x12312ffff000c, 0x400000000, 0x13e1930350010, 0x100020000, 0x1571630350011, 0x20000,
-    0x1781530350011, 0x100020000, 0x1971806390012, 0x100020000, 0x1af1b06390013, 0x20000, 0x1e51bffff0013, 0x200000000,
-    0x2140dffff0015, 0x200000000, 0x22108ffff0017, 0x0, 0x25c1cffff0017, 0x200000000, 0x2780e06390019, 0x20000,
-    0x2880fffff0019, 0x200000000, 0x2d60dffff001b, 0x400000000, 0x31f15301a001f, 0x500020000,
-    0x33411ffff0024, 0x100000000, 0x3720f02d90025, 0x500010000, 0x39c1affff002a, 0x200000000,
-    0x3c40d3060002c, 0x200030000, 0x3d10f3060002e, 0x200030000, 0x3e510301a0030, 0x100020000,
-    0x3fc09ffff0031, 0x100000000, 0x40c14ffff0032, 0x200000000, 0x4271006390034, 0x100020000, 0x4371930350035, 0x20000,
-    0x4501230350035, 0x100020000, 0x4621530520036, 0x20000, 0x4770e06390036, 0x20000, 0x49d1730520036, 0x200020000,
-    0x4c10e06a20038, 0x100050000, 0x4d20a30350039, 0x100020000, 0x4e6103060003a, 0x100030000,
-    0x50611ffff003b, 0x200000000, 0x5171d0594003d, 0x30000, 0x54f0dffff003d, 0x200000000, 0x55c1e303a003f, 0x20000,
-    0x57a133052003f, 0x20000, 0x5950e3052003f, 0x100020000, 0x5a31606390040, 0x20000, 0x5b91030520040, 0x20000,
-    0x5c914ffff0040, 0x100000000, 0x5e816ffff0041, 0x400000000, 0x60611ffff0045, 0x300000000,
-    0x6310cffff0048, 0x200000000, 0x63d0c0639004a, 0x20000, 0x64918080c004a, 0x20000, 0x66110303a004a, 0x20000,
-    0x6b4210639004a, 0x500020000, 0x6d5150639004f, 0x20000, 0x6ea190639004f, 0x20000, 0x703120639004f, 0x20000,
-    0x715130639004f, 0x20000, 0x7281b0639004f, 0x20000, 0x74317080c004f, 0x20000, 0x75a130639004f, 0x20000,
-    0x77e110594004f, 0x200030000, 0x7b11cffff0051, 0x400000000, 0x7d824301a0055, 0x100020000,
-    0x80b24301a0056, 0x100020000, 0x83522301a0057, 0x100020000, 0x86f1affff0058, 0x400000000,
-    0x8d30fffff005c, 0x800000000, 0x8f811ffff0064, 0x300000000, 0x9091e30680067, 0x100030000,
-    0x94613ffff0068, 0x400000000, 0x95909ffff006c, 0x100000000, 0x9761affff006d, 0x300000000,
-    0x99019ffff0070, 0x300000000, 0x9a914ffff0073, 0x200000000, 0x9bd16ffff0075, 0x100000000,
-    0x9ff15ffff0076, 0x200000000, 0xa1e1f301a0078, 0x100020000, 0xa3d15080c0079, 0x20000, 0xa840cffff0079, 0x600000000,
-    0xa90080639007f, 0x20000, 0xa980f0639007f, 0x20000, 0xab10fffff007f, 0x400000000, 0xac00fffff0083, 0x200000000,
-    0xacf1306390085, 0x20000, 0xaeb1007f00085, 0x100040000, 0xb320bffff0086, 0x900000000, 0xb4e0f3019008f, 0x500010000,
-    0xb6515ffff0094, 0x200000000, 0xbd30cffff0096, 0xa00000000, 0xc520cffff00a0, 0xb00000000,
-    0xc5e11ffff00ab, 0x300000000, 0xc9810ffff00ae, 0x700000000, 0xcc416ffff00b5, 0x200000000,
-    0xcda14ffff00b7, 0x100000000, 0xd2811ffff00b8, 0x700000000, 0xd5e15ffff00bf, 0x300000000,
-    0xdd30affff00c2, 0xa00000000, 0xddd0bffff00cc, 0x300000000, 0xdfa10ffff00cf, 0x200000000,
-    0xe0a1bffff00d1, 0x200000000, 0xe250e303600d3, 0x20000, 0xe330b305200d3, 0x100020000, 0xe3e21301a00d4, 0x300020000,
-    0xe670effff00d7, 0x200000000, 0xe960f301900d9, 0x500010000, 0xec515ffff00de, 0x300000000,
-    0xee712ffff00e1, 0x200000000, 0xef911301100e3, 0x40000, 0xf1607063900e3, 0x100020000, 0xf3817ffff00e4, 0x300000000,
-    0xf4f06300d00e7, 0x100000000, 0x105e10305000e8, 0x1700040000, 0x106e10305100ff, 0x400020000,
-    0x108411300d0103, 0x100000000, 0x10a30e300d0104, 0x200000000, 0x10c40f300d0106, 0x300000000,
-    0x10da1630740109, 0x300000000, 0x10f010300d010c, 0x0, 0x1100123074010c, 0x200000000, 0x1112123074010e, 0x100000000,
-    0x112409ffff010f, 0x1, 0x112d16ffff010f, 0x1, 0x114314ffff010f, 0x1, 0x115719ffff010f, 0x1, 0x117013ffff010f, 0x1,
-    0x11831affff010f, 0x1, 0x119d0fffff010f, 0x1, 0x11ac1bffff010f, 0x1, 0x11c70effff010f, 0x1, 0x11d50dffff010f, 0x1,
-    0x11e20cffff010f, 0x1, 0x11ee25ffff010f, 0x1, 0x121316ffff010f, 0x1, 0x122916ffff010f, 0x1, 0x123f0bffff010f, 0x1,
-    0x124a1dffff010f, 0x1, 0x126713ffff010f, 0x1, 0x127a12ffff010f, 0x1, 0x128c0affff010f, 0x1, 0x129606ffff010f, 0x1,
-    0x129c0b0ea2010f, 0x2, 0x12a7120ea2010f, 0x2, 0x12b9110ea2010f, 0x2, 0x12ca110ea2010f, 0x2, 0x12db070ea2010f, 0x2,
-    0x12e20c308b010f, 0x2, 0x13001dffff010f, 0x200000003, 0x131d24ffff0111, 0x200000003, 0x134d1cffff0113, 0x200000003,
-    0x13690effff0115, 0x100000003, 0x138210ffff0116, 0x200000003, 0x13920affff0118, 0x200000003,
-    0x139c1bffff011a, 0x200000003, 0x13b721ffff011c, 0x300000003, 0x13d820ffff011f, 0x200000003,
-    0x13f818ffff0121, 0x200000003, 0x142829ffff0123, 0x300000003, 0x14512bffff0126, 0x200000003,
-    0x148210ffff0128, 0x200000003, 0x149222ffff012a, 0x200000003, 0x14bb1affff012c, 0x300000003,
-    0x14d51bffff012f, 0x200000003, 0x14f61affff0131, 0x300000003, 0x151c29ffff0134, 0x300000003,
-    0x154f17ffff0137, 0x300000003, 0x15661cffff013a, 0x200000003, 0x15821affff013c, 0x300000003,
-    0x15a720ffff013f, 0x300000003, 0x15c721ffff0142, 0x200000003, 0x15e80dffff0144, 0x100000003,
-    0x15f511ffff0145, 0x100000003, 0x160615ffff0146, 0x200000003, 0x162319ffff0148, 0x200000003,
-    0x163c14ffff014a, 0x200000003, 0x165013ffff014c, 0x100000003, 0x166310ffff014d, 0x100000003,
-    0x167312ffff014e, 0x100000003, 0x169215ffff014f, 0x200000003, 0x16a713ffff0151, 0x100000003,
-    0x16ba23ffff0152, 0x300000003, 0x16e915ffff0155, 0x200000003, 0x16fe1affff0157, 0x200000003,
-    0x171824ffff0159, 0x200000003, 0x173c19ffff015b, 0x300000003, 0x176626ffff015e, 0x200000003,
-    0x179125ffff0160, 0x300000003, 0x17b617ffff0163, 0x200000003, 0x17d818ffff0165, 0x200000003,
-    0x17f01affff0167, 0x100000003, 0x180a23ffff0168, 0x100000003, 0x182d22ffff0169, 0x100000003,
-    0x184f15ffff016a, 0x200000003, 0x13001dffff016c, 0x100000004, 0x131d24ffff016d, 0x100000004,
-    0x134d1cffff016e, 0x100000004, 0x13690effff016f, 0x100000004, 0x138210ffff0170, 0x100000004,
-    0x13920affff0171, 0x100000004, 0x139c1bffff0172, 0x100000004, 0x13b721ffff0173, 0x100000004,
-    0x13d820ffff0174, 0x100000004, 0x13f818ffff0175, 0x100000004, 0x142829ffff0176, 0x100000004,
-    0x14512bffff0177, 0x100000004, 0x148210ffff0178, 0x100000004, 0x149222ffff0179, 0x100000004,
-    0x14bb1affff017a, 0x100000004, 0x14d51bffff017b, 0x100000004, 0x14f61affff017c, 0x100000004,
-    0x151c29ffff017d, 0x100000004, 0x154f17ffff017e, 0x100000004, 0x15661cffff017f, 0x100000004,
-    0x15821affff0180, 0x100000004, 0x15a720ffff0181, 0x100000004, 0x15c721ffff0182, 0x100000004,
-    0x15e80dffff0183, 0x100000004, 0x15f511ffff0184, 0x100000004, 0x160615ffff0185, 0x100000004,
-    0x162319ffff0186, 0x100000004, 0x163c14ffff0187, 0x100000004, 0x165013ffff0188, 0x100000004,
-    0x166310ffff0189, 0x100000004, 0x167312ffff018a, 0x100000004, 0x169215ffff018b, 0x100000004,
-    0x16a713ffff018c, 0x100000004, 0x16ba23ffff018d, 0x100000004, 0x16e915ffff018e, 0x100000004,
-    0x16fe1affff018f, 0x100000004, 0x171824ffff0190, 0x100000004, 0x173c19ffff0191, 0x100000004,
-    0x176626ffff0192, 0x100000004, 0x179125ffff0193, 0x100000004, 0x17b617ffff0194, 0x100000004,
-    0x17d818ffff0195, 0x100000004, 0x17f01affff0196, 0x100000004, 0x180a23ffff0197, 0x100000004,
-    0x182d22ffff0198, 0x100000004, 0x184f15ffff0199, 0x100000004,
+    0x12f90bffff0000, 0x50000, 0x13040bffff0005, 0x20000, 0x130f0b30520000, 0x200, 0xa9b1406a20000, 0x500,
+    0x11200dffff0007, 0x50000, 0x23012ffff000c, 0x40000, 0x6731930350010, 0x10200, 0x8981630350000, 0x200,
+    0x98a1530350011, 0x10200, 0x7221806390012, 0x10200, 0x47c1b06390000, 0x200, 0x2891bffff0013, 0x20000,
+    0x52c0dffff0015, 0x20000, 0xdca08ffff0000, 0x0, 0x3f01cffff0017, 0x20000, 0x10080e06390000, 0x200,
+    0x68c0fffff0019, 0x20000, 0xd920dffff001b, 0x40000, 0x99f15301a001f, 0x50200, 0xcf511ffff0024, 0x10000,
+    0xf270f02d90025, 0x50100, 0x56f1affff002a, 0x20000, 0x112d0d3060002c, 0x20300, 0xf360f3060002c, 0x20300,
+    0xe2710301a002e, 0x10200, 0x6e709ffff002f, 0x10000, 0xac314ffff0030, 0x20000, 0xe371006390032, 0x10200,
+    0x6a51930350000, 0x200, 0xc0b1230350011, 0x10200, 0x9b41530520000, 0x200, 0x10160e06390000, 0x200,
+    0x7ca1730520033, 0x20200, 0x10240e06a20035, 0x10500, 0x13b40a30350036, 0x10200, 0xe471030600037, 0x10300,
+    0xd0611ffff0038, 0x20000, 0x3991d05940000, 0x300, 0x113a0dffff003a, 0x20000, 0x3211e303a0000, 0x200,
+    0xb271330520000, 0x200, 0x10320e3052003c, 0x10200, 0x8ae1606390000, 0x200, 0xe571030520000, 0x200,
+    0xad714ffff0019, 0x10000, 0x8c416ffff003d, 0x40000, 0xd1711ffff0041, 0x30000, 0x11fd0cffff0044, 0x20000,
+    0x12090c06390000, 0x200, 0x73a18080c0000, 0x200, 0xe6710303a0000, 0x200, 0x2002106390046, 0x50200,
+    0x9c91506390000, 0x200, 0x6be1906390000, 0x200, 0xc1d1206390000, 0x200, 0xb3a1306390000, 0x200,
+    0x4971b06390000, 0x200, 0x7e117080c0000, 0x200, 0xb4d1306390000, 0x200, 0xd28110594004b, 0x20300,
+    0x4281cffff004d, 0x40000, 0xe824301a0051, 0x10200, 0x10c24301a0052, 0x10200, 0x1bc22301a0053, 0x10200,
+    0x5f11affff0054, 0x40000, 0xf450fffff0058, 0x80000, 0xd4a11ffff0060, 0x30000, 0x33f1e30680059, 0x10300,
+    0xb8613ffff0063, 0x40000, 0xae209ffff0019, 0x10000, 0x60b1affff0067, 0x30000, 0x6f019ffff006a, 0x30000,
+    0xaeb14ffff006d, 0x20000, 0x8da16ffff006f, 0x10000, 0xa0815ffff0070, 0x20000, 0x2c41f301a0072, 0x10200,
+    0xa1d15080c0000, 0x200, 0x12150cffff0073, 0x60000, 0x14db0806390000, 0x200, 0xf540f06390000, 0x200,
+    0xf630fffff0079, 0x40000, 0xf720fffff007a, 0x20000, 0xb991306390000, 0x200, 0xea71007f0007d, 0x10400,
+    0xe9c0bffff007e, 0x90000, 0xf810f30190087, 0x50100, 0xa3215ffff008c, 0x20000, 0x122d0cffff008e, 0xa0000,
+    0xb8d0cffff0098, 0xb0000, 0xd7d11ffff00a3, 0x30000, 0x7a10ffff00a6, 0x70000, 0x8f016ffff00ad, 0x20000,
+    0xaff14ffff00af, 0x10000, 0xa4711ffff00b0, 0x70000, 0xa4715ffff00b7, 0x30000, 0x13be0affff00ba, 0xa0000,
+    0xe4c0bffff00c4, 0x30000, 0xeb710ffff00c7, 0x20000, 0x5031bffff00c9, 0x20000, 0x105c0e30360000, 0x200,
+    0x131a0b3052007f, 0x10200, 0x26321301a00cb, 0x30200, 0x106a0effff00ce, 0x20000, 0xf900f301900d0, 0x50100,
+    0x34815ffff00d5, 0x30000, 0xc5312ffff00d8, 0x20000, 0xd8e1130110000, 0x400, 0x157b07063900da, 0x10200,
+    0x80f17ffff00db, 0x30000, 0x15dd06300d0019, 0x10000, 0xec710305000de, 0x170400, 0xed710305100dc, 0x40200,
+    0xd9f11300d00f5, 0x10000, 0x10780e300d00f6, 0x20000, 0xf9f0f300d00f8, 0x30000, 0x93216307400fb, 0x30000,
+    0xee710300d0000, 0x0, 0xc7712307400f8, 0x20000, 0xc8912307400f6, 0x10000, 0x145409ffff0000, 0x1,
+    0x88216ffff0000, 0x1, 0xaaf14ffff0000, 0x1, 0x68c19ffff0000, 0x1, 0x46913ffff0000, 0x1, 0x5891affff0000, 0x1,
+    0x7bb0fffff0000, 0x1, 0x4e81bffff0000, 0x1, 0x104e0effff0000, 0x1, 0x11470dffff0000, 0x1, 0x12210cffff0000, 0x1,
+    0x7a25ffff0000, 0x1, 0x90616ffff0000, 0x1, 0x91c16ffff0000, 0x1, 0x13250bffff0000, 0x1, 0x3b61dffff0000, 0x1,
+    0xbac13ffff0000, 0x1, 0xc6512ffff0000, 0x1, 0x13c80affff0000, 0x1, 0x15e306ffff0000, 0x1, 0xf630b0ea20000, 0x2,
+    0xc41120ea20000, 0x2, 0xd5b110ea20000, 0x2, 0xd6c110ea20000, 0x2, 0xc34070ea20000, 0x2, 0x1770c308b0000, 0x2,
+    0xcb1dffff00fe, 0x20003, 0xc424ffff0100, 0x20003, 0x40c1cffff0102, 0x20003, 0x10400effff0104, 0x10003,
+    0xe7710ffff0105, 0x20003, 0x4b20affff0107, 0x20003, 0x4b21bffff0109, 0x20003, 0x22121ffff010b, 0x30003,
+    0x28420ffff010e, 0x20003, 0x75218ffff0110, 0x20003, 0x29ffff0112, 0x30003, 0x2bffff010e, 0x20003,
+    0xe8710ffff0115, 0x20003, 0x19a22ffff0117, 0x20003, 0x5a31affff0119, 0x30003, 0x4cd1bffff0117, 0x20003,
+    0x5bd1affff011c, 0x30003, 0x2b29ffff011f, 0x30003, 0xe817ffff0122, 0x30003, 0x4441cffff0117, 0x20003,
+    0x5d71affff0119, 0x30003, 0x2a420ffff0125, 0x30003, 0x24221ffff0117, 0x20003, 0xd390dffff0107, 0x10003,
+    0xd3911ffff0128, 0x10003, 0x1bc15ffff0100, 0x20003, 0x6d719ffff0129, 0x20003, 0x5f114ffff012b, 0x20003,
+    0xb6013ffff0104, 0x10003, 0xe9710ffff012d, 0x10003, 0xc2f12ffff012d, 0x10003, 0x9de15ffff012e, 0x20003,
+    0xb7313ffff0104, 0x10003, 0x15423ffff0119, 0x30003, 0x9f315ffff0130, 0x20003, 0x6251affff0100, 0x20003,
+    0x13024ffff0107, 0x20003, 0x70919ffff0132, 0x30003, 0x5426ffff0135, 0x20003, 0x9f25ffff0137, 0x30003,
+    0x7f817ffff013a, 0x20003, 0x76a18ffff013c, 0x20003, 0x63f1affff00fe, 0x10003, 0x17723ffff00fe, 0x10003,
+    0x1de22ffff00fe, 0x10003, 0xa5c15ffff013e, 0x20003, 0xcb1dffff0140, 0x10004, 0xc424ffff0140, 0x10004,
+    0x40c1cffff0140, 0x10004, 0x10400effff0141, 0x10004, 0xe7710ffff0142, 0x10004, 0x4b20affff0143, 0x10004,
+    0x4b21bffff0144, 0x10004, 0x22121ffff0145, 0x10004, 0x28420ffff0146, 0x10004, 0x75218ffff0147, 0x10004,
+    0x29ffff0148, 0x10004, 0x2bffff0149, 0x10004, 0xe8710ffff014a, 0x10004, 0x19a22ffff014b, 0x10004,
+    0x5a31affff014c, 0x10004, 0x4cd1bffff014d, 0x10004, 0x5bd1affff014d, 0x10004, 0x2b29ffff014e, 0x10004,
+    0xe817ffff014f, 0x10004, 0x4441cffff0150, 0x10004, 0x5d71affff0151, 0x10004, 0x2a420ffff0150, 0x10004,
+    0x24221ffff0152, 0x10004, 0xd390dffff0153, 0x10004, 0xd3911ffff0154, 0x10004, 0x1bc15ffff014f, 0x10004,
+    0x6d719ffff014f, 0x10004, 0x5f114ffff0155, 0x10004, 0xb6013ffff0156, 0x10004, 0xe9710ffff0157, 0x10004,
+    0xc2f12ffff0158, 0x10004, 0x9de15ffff0159, 0x10004, 0xb7313ffff015a, 0x10004, 0x15423ffff014e, 0x10004,
+    0x9f315ffff015b, 0x10004, 0x6251affff0140, 0x10004, 0x13024ffff015b, 0x10004, 0x70919ffff0140, 0x10004,
+    0x5426ffff015b, 0x10004, 0x9f25ffff015b, 0x10004, 0x7f817ffff015b, 0x10004, 0x76a18ffff015b, 0x10004,
+    0x63f1affff015b, 0x10004, 0x17723ffff015b, 0x10004, 0x1de22ffff015b, 0x10004, 0xa5c15ffff015b, 0x10004,
 ]);
 
-static FIELDS: [FieldRow; 410] = fields([
-    0xbffff0001, 0xb09ffff0001, 0x140affff0001, 0x1e08ffff0e03, 0x260affff0001, 0x3b0c30570d03, 0x260affff0001,
-    0x711effff0001, 0x8f1effff0001, 0xad12ffff0101, 0xbf17ffff0501, 0xd61fffff0501, 0x10204ffff0000, 0x10604ffff0000,
-    0x10a0cffff0500, 0x1160dffff0500, 0x13509ffff0400, 0x16d0bffff0000, 0x18d0affff0003, 0x1ca090e540b02,
-    0x1d31230050d03, 0x2000a0e540b00, 0x20a0a0e540b00, 0x22918300c0d03, 0x2411b300c0d03, 0x28602ffff0000,
-    0x10604307a0c01, 0x29709ffff0100, 0x2a009ffff0100, 0x2a91b30480d03, 0x2c412302e0d03, 0x2e308ffff0000,
-    0x2eb05302c0d01, 0x2f013302c0d01, 0x3031330410d03, 0x31609ffff0801, 0x18d0affff0001, 0x34504ffff0001,
-    0x3490bffff0001, 0x3540effff0001, 0x3620802d90d03, 0x36a08308b0b01, 0x3810e308b0b00, 0x38f0d02d90d03,
-    0x3b607ffff0000, 0x3bd07ffff0000, 0x3b607ffff0000, 0x3bd07ffff0000, 0x3e00506220d02, 0x3f50707e10d00,
-    0x3f50707e10d00, 0x4050706220d03, 0x4200730150d03, 0x16d0bffff0000, 0x4850cffff0003, 0x4910cffff0000,
-    0x4b40dffff0000, 0x4cf03ffff0000, 0x4dc0affff0000, 0x4f60dffff0000, 0x5030304030d02, 0x5340dffff0000,
-    0x5410effff0000, 0x58d08300d0d01, 0x28602ffff0000, 0x28602302c0d00, 0x5dd07ffff0000, 0x31609ffff0800,
-    0x5e404ffff0003, 0x28602300d0d00, 0x5fe08ffff0000, 0x1ca090e540b00, 0x29709ffff0100, 0x6171a07e10d03,
-    0x67116ffff0000, 0x6870fffff0501, 0x6960effff0501, 0x6a405ffff0501, 0x6a90bffff0101, 0x140a307a0c01,
-    0x76d11307a0c00, 0x78f1530470d01, 0x5dd07ffff0001, 0x5e404ffff0003, 0x7a40dffff0101, 0x7cd0b302d0d03,
-    0x7fc0f30460d03, 0x82f0630190d00, 0x8570c02d90d00, 0x8630c02d90d03, 0x3e00506220d03, 0x4050706220d03,
-    0x8890e30450d01, 0x89711300d0d01, 0x8a80e300d0d00, 0x8b604ffff0003, 0x1ca090e540b00, 0x8ba1130420d03,
-    0x3e00506220d01, 0x8cb0806220d03, 0x8e209ffff0400, 0x8eb05ffff0000, 0x8f008ffff0000, 0x89711300d0d01,
-    0x92707ffff0000, 0x92e06ffff0100, 0x9340affff0100, 0x93e08ffff0400, 0x28602ffff0000, 0x96208ffff0800,
-    0x96a06ffff0800, 0x97006ffff0400, 0x96208ffff0801, 0x96a06ffff0801, 0x97006ffff0401, 0x3f50707e10d00,
-    0x2eb05302c0d01, 0x3f50707e10d03, 0x9d30d07e10d00, 0x9e01fffff0001, 0xa140a01d30d00, 0x34504ffff0000,
-    0xa5208ffff0000, 0xa5a06ffff0000, 0xa600affff0000, 0xa6a0cffff0000, 0xa760effff0001, 0xaa703ffff0000,
-    0x34504ffff0000, 0x3490bffff0001, 0xaaa07ffff0001, 0x34504ffff0000, 0x3490bffff0001, 0xae209300d0d03,
-    0xafb03ffff0000, 0xafe04308f0b00, 0xb02060ea20b01, 0x3e00506220d01, 0xb0806ffff0e01, 0xb0e09ffff0801,
-    0xb170effff0801, 0xb2505ffff0000, 0xb2a08ffff0401, 0x34504ffff0001, 0x3490bffff0001, 0xb2505ffff0000,
-    0xb3d07304a0d03, 0xb440a30560d03, 0x58d08300d0d00, 0xb5d0830660d03, 0xb7a07ffff0500, 0xb09ffff0000,
-    0xb810bffff0001, 0xb8c08ffff0001, 0xb940affff0000, 0xb9e06ffff0000, 0xba40effff0800, 0xbb209ffff0000,
-    0xbbb0d30260d03, 0xbc80bffff0e01, 0x34504ffff0000, 0x10204ffff0000, 0xbdf08ffff0000, 0xbe707ffff0000,
-    0xbee08ffff0001, 0xbf60dffff0003, 0xc0317ffff0003, 0xc1a1cffff0003, 0xc3610ffff0003, 0x93e08ffff0401,
-    0xc460c090e0d03, 0x10204ffff0000, 0x34504ffff0000, 0x3490bffff0000, 0x10204ffff0000, 0x34504ffff0000,
-    0xc6f0fffff0500, 0x18d0affff0002, 0x92707ffff0002, 0xc7e11ffff0001, 0xc8f09ffff0101, 0xca810305a0d03,
-    0xcb80c30500d03, 0xb810bffff0003, 0x10204ffff0000, 0x8b604305e0d02, 0xcee17ffff0100, 0xd0516ffff0000,
-    0x10604ffff0000, 0xaaa07ffff0000, 0xd1b0d30040d01, 0xd390effff0000, 0xd470effff0000, 0xd5509ffff0001,
-    0x10204ffff0000, 0xd7314ffff0000, 0xd8711ffff0000, 0x10a0cffff0500, 0x1160dffff0500, 0xd9812ffff0100,
-    0xdaa13ffff0003, 0xdbd16ffff0100, 0xd0516ffff0000, 0xd1b0d30040d01, 0x10204ffff0000, 0x10604ffff0000,
-    0xbf60dffff0003, 0x10204ffff0000, 0xde812ffff0003, 0xbdf08ffff0001, 0xbe707ffff0001, 0xafe04308f0b00,
-    0x31609ffff0800, 0x2eb05302c0d01, 0x5dd07ffff0001, 0xe5f0802d90d00, 0x58d0830450d00, 0xe750a30690d00,
-    0xb2505ffff0000, 0xe7f0730680d03, 0xe8610ffff0101, 0x34504ffff0001, 0xea50930450d00, 0xeae08300d0d00,
-    0xeb60f0e540b00, 0xeda0d07e10d00, 0x9e01fffff0001, 0xf0a0cffff0501, 0xf1d0bffff0000, 0xf2808ffff0000,
-    0xf3008ffff0004, 0x28602ffff0000, 0x4cf03ffff0000, 0x16d0bffff0001, 0xb9e06ffff0001, 0xf550b06220d01,
-    0xf600bffff0001, 0xf6b09ffff0001, 0xf740cffff0001, 0xf801b30620d03, 0xc3610ffff0003, 0xf9b18ffff0003,
-    0xfb31330440d03, 0x18d0affff0001, 0xfc615ffff0001, 0xfdb11ffff0001, 0xfec0fffff0001, 0xffb17ffff0101,
-    0xf0a0cffff0501, 0x10121dffff0101, 0x102f18ffff0101, 0x10604ffff0001, 0x104708ffff0001, 0x93e08ffff0401,
-    0x104f0fffff0001, 0xf2808ffff0000, 0xf3008ffff0004, 0x4cf03ffff0000, 0x16d0bffff0001, 0x107e06ffff0000,
-    0x10950effff0000, 0x8e209ffff0400, 0x10b106ffff0001, 0x10b706ffff0000, 0x10bd07ffff0000, 0x10b106ffff0001,
-    0x8eb05ffff0000, 0x10d307ffff0000, 0x10b106ffff0001, 0x10b706ffff0000, 0x10950effff0000, 0x12ee0530900b00,
-    0x12f30d30110d00, 0x12ee0530900b00, 0x3f50707e10d03, 0x12ee0530900b00, 0x13410c302f0d00, 0x12ee05308c0b00,
-    0x12ee0530900b00, 0x13770b30000d01, 0x12ee05308e0b00, 0x18d0affff0003, 0x12ee05308e0b00, 0x4f60dffff0000,
-    0x12ee05308e0b00, 0x1e08ffff0001, 0x140affff0001, 0x12ee05308e0b00, 0x1ca090e540b02, 0x12ee05308e0b00,
-    0x1ca090e540b00, 0x12ee05308e0b00, 0x14100c0e540b00, 0x141c0c0e540b00, 0x12ee05308e0b00, 0x1ca090e540b02,
-    0x12ee05308e0b00, 0x147c0630130d01, 0x12ee05308e0b00, 0x92707ffff0000, 0x12ee05308e0b00, 0x14b407ffff0000,
-    0x92707ffff0000, 0x12ee05308e0b00, 0x92707ffff0000, 0x12ee05308e0b00, 0x14f006ffff0000, 0x92707ffff0000,
-    0x12ee05308e0b00, 0x15100cffff0000, 0x92707ffff0000, 0x12ee0530900b00, 0x3f50707e10d03, 0x15450a303c0d01,
-    0x12ee05308e0b00, 0x92707ffff0000, 0x12ee05308e0b00, 0x14b407ffff0000, 0x92707ffff0000, 0x12ee05308e0b00,
-    0x159c0bffff0000, 0x92707ffff0000, 0x12ee05308e0b00, 0x92707ffff0000, 0x12ee05308e0b00, 0x12ee05308b0b00,
-    0x12ee0530900b00, 0x3f50707e10d03, 0x12ee05308e0b00, 0x161b0830490d00, 0x12ee0530900b00, 0x38f0d02d90d03,
-    0x12ee05308c0b00, 0x12ee05308f0b00, 0x12ee05308f0b00, 0x12ee05308e0b00, 0x16850d305c0d01, 0x12ee05308c0b00,
-    0x12ee05308e0b00, 0x14b407ffff0000, 0x92707ffff0000, 0x12ee05308e0b00, 0x16dd0c30510d00, 0x12ee0530900b00,
-    0x3f50707e10d03, 0x12ee05308e0b00, 0x18d0affff0003, 0x12ee0530900b00, 0x3f50707e10d03, 0x5dd07ffff0000,
-    0x12ee0530900b00, 0x175511306a0d00, 0x12ee0530900b00, 0x3f50707e10d03, 0x178c05ffff0100, 0x12ee05308e0b00,
-    0x18d0affff0000, 0x12ee05308e0b00, 0x17cd0b306c0d00, 0x12ee0530900b00, 0x12ee0530900b00, 0x12ee0530900b00,
-    0x12ee0530900b00, 0x92707ffff0001, 0x186409308f0b01, 0x186409308f0b01, 0x186409308f0b01, 0x186409304d0d00,
-    0x18640930010d01, 0x18640930580d03, 0x18640930580d01, 0x18640930050d03, 0x186409300b0d02, 0x18640930590d01,
-    0x186409ffff0100, 0x186409300e0d00, 0x18640902d90d03, 0x186409305d0d03, 0x1864090e900b03, 0x186409305f0d03,
-    0x186409305f0d03, 0x1864090e540b01, 0x186409301a0d03, 0x18640930600d03, 0x18640930600d01, 0x18640930600d03,
-    0x18640930610d03, 0x186409308b0b03, 0x18640930500d00, 0x186409301a0d03, 0x186409301a0d03, 0x18640930400d03,
-    0x186409308d0b00, 0x18640930540d00, 0x186409ffff0e01, 0x186409305b0d01, 0x186409308e0b00, 0x1864090e540b01,
-    0x186409308f0b00, 0x186409308f0b01, 0x186409308f0b00, 0x186409308f0b01, 0x186409308f0b00, 0x186409308f0b00,
-    0x186409308f0b00, 0x186409308f0b00, 0x186409308f0b00, 0x186409308f0b00, 0x186409308f0b00, 0x186409308f0b00,
+static FIELDS: [FieldRow; 348] = fields([
+    0x13460bffff0001, 0x145d09ffff0001, 0x13f00affff0001, 0x150308ffff0e03, 0x142c0affff0001, 0x12e10c30570d03,
+    0x142c0affff0001, 0x37b1effff0001, 0x35d1effff0001, 0xcad12ffff0101, 0x82617ffff0501, 0x2e31fffff0501,
+    0x164d04ffff0000, 0x164904ffff0000, 0x12390cffff0500, 0x11f00dffff0500, 0x148109ffff0400, 0xa710bffff0000,
+    0x14360affff0003, 0x13dc090e540b02, 0xcbf1230050d03, 0x13dc0a0e540b00, 0x13e60a0e540b00, 0x79a18300c0d03,
+    0x51e1b300c0d03, 0x17f02ffff0000, 0x164904307a0c01, 0x149309ffff0100, 0x146609ffff0100, 0x5391b30480d03,
+    0xce312302e0d03, 0x152308ffff0000, 0xbd205302c0d01, 0xbd213302c0d01, 0xbe51330410d03, 0x14d209ffff0801,
+    0x14360affff0001, 0x6b204ffff0001, 0x135c0bffff0001, 0x10e80effff0001, 0x14eb0802d90d03, 0x12b108308b0b01,
+    0xe390e308b0b00, 0x11950d02d90d03, 0x15c107ffff0000, 0x15b307ffff0000, 0x16290506220d02, 0x159e0707e10d00,
+    0x159e0707e10d00, 0x15730706220d03, 0x15a50730150d03, 0x12510cffff0003, 0x12450cffff0000, 0x11c90dffff0000,
+    0x165703ffff0000, 0x13fa0affff0000, 0x116e0dffff0000, 0x16510304030d02, 0x11af0dffff0000, 0x10cc0effff0000,
+    0x146f08300d0d01, 0x17f02302c0d00, 0x15ba07ffff0000, 0x14d209ffff0800, 0x164104ffff0003, 0x17f02300d0d00,
+    0x153b08ffff0000, 0x13dc090e540b00, 0x149309ffff0100, 0x6591a07e10d03, 0x95e16ffff0000, 0xfae0fffff0501,
+    0x10940effff0501, 0x163805ffff0501, 0x13670bffff0101, 0x13f00a307a0c01, 0xde311307a0c00, 0xa861530470d01,
+    0x15ba07ffff0001, 0x164104ffff0003, 0x11bc0dffff0101, 0x13880b302d0d03, 0xfcc0f30460d03, 0x16070630190d00,
+    0x12c90c02d90d00, 0x12ed0c02d90d03, 0x16290506220d03, 0x15730706220d03, 0x10f60e30450d01, 0xdc111300d0d01,
+    0x10da0e300d0d00, 0x163d04ffff0003, 0x13dc090e540b00, 0xdd21130420d03, 0x16290506220d01, 0x15730806220d03,
+    0x147809ffff0400, 0x162405ffff0000, 0x14f308ffff0000, 0x158907ffff0000, 0xe3906ffff0100, 0x14040affff0100,
+    0x154308ffff0400, 0x151308ffff0800, 0x160d06ffff0800, 0x15f506ffff0400, 0x151308ffff0801, 0x160d06ffff0801,
+    0x15f506ffff0401, 0x159e0707e10d00, 0xbd205302c0d01, 0x159e0707e10d03, 0x11e30d07e10d00, 0x3021fffff0001,
+    0x14180a01d30d00, 0x6b204ffff0000, 0x151b08ffff0000, 0xe0506ffff0000, 0x13d20affff0000, 0x12810cffff0000,
+    0x11040effff0001, 0x128a03ffff0000, 0x6b204ffff0000, 0x135c0bffff0001, 0x15cf07ffff0001, 0x146f09300d0d03,
+    0x165403ffff0000, 0x164504308f0b00, 0x1422060ea20b01, 0x16290506220d01, 0x160106ffff0e01, 0x14c009ffff0801,
+    0x10a20effff0801, 0x163305ffff0000, 0x154b08ffff0401, 0x6b204ffff0001, 0x135c0bffff0001, 0x163305ffff0000,
+    0x30207304a0d03, 0x140e0a30560d03, 0x146f08300d0d00, 0x155b0830660d03, 0x158207ffff0500, 0x145d09ffff0000,
+    0x13510bffff0001, 0x152b08ffff0001, 0x14220affff0000, 0x139306ffff0000, 0x10860effff0800, 0x149c09ffff0000,
+    0x11a20d30260d03, 0x133b0bffff0e01, 0x6b204ffff0000, 0x164d04ffff0000, 0x156b08ffff0000, 0x15ac07ffff0000,
+    0x150b08ffff0001, 0x11540dffff0003, 0x86b17ffff0003, 0x4601cffff0003, 0xf1710ffff0003, 0x154308ffff0401,
+    0x125d0c090e0d03, 0x164d04ffff0000, 0x6b204ffff0000, 0x135c0bffff0000, 0x164d04ffff0000, 0x6b204ffff0000,
+    0xfdb0fffff0500, 0x14360affff0002, 0x158907ffff0002, 0xe1611ffff0001, 0x14c909ffff0101, 0xf0710305a0d03,
+    0x12b10c30500d03, 0x13510bffff0003, 0x164d04ffff0000, 0x163d04305e0d02, 0x83d17ffff0100, 0x97416ffff0000,
+    0x164904ffff0000, 0x15cf07ffff0000, 0x11610d30040d01, 0x10b00effff0000, 0x10be0effff0000, 0x148a09ffff0001,
+    0x164d04ffff0000, 0xb1314ffff0000, 0xe0511ffff0000, 0x12390cffff0500, 0x11f00dffff0500, 0xcd112ffff0100,
+    0xbbf13ffff0003, 0x94816ffff0100, 0x97416ffff0000, 0x11610d30040d01, 0x164d04ffff0000, 0x164904ffff0000,
+    0x11540dffff0003, 0x164d04ffff0000, 0xc9b12ffff0003, 0x156b08ffff0001, 0x15ac07ffff0001, 0x14d209ffff0800,
+    0xbd205302c0d01, 0x15ba07ffff0001, 0x14fb0802d90d00, 0x146f0830450d00, 0x144a0a30690d00, 0x163305ffff0000,
+    0x15900730680d03, 0xef710ffff0101, 0x6b204ffff0001, 0x14ae0930450d00, 0x96c08300d0d00, 0xff90f0e540b00,
+    0x11d60d07e10d00, 0x3021fffff0001, 0x12990cffff0501, 0x137d0bffff0000, 0x156308ffff0000, 0x153308ffff0004,
+    0x165703ffff0000, 0xa710bffff0001, 0x139306ffff0001, 0x13930b06220d01, 0x13a90bffff0001, 0x14a509ffff0001,
+    0x128d0cffff0001, 0x5541b30620d03, 0xf1710ffff0003, 0x7b218ffff0003, 0xbf81330440d03, 0x14360affff0001,
+    0xa7115ffff0001, 0xdb011ffff0001, 0xfea0fffff0001, 0x85417ffff0101, 0x12990cffff0501, 0x3d31dffff0101,
+    0x78218ffff0101, 0x164904ffff0001, 0x14e308ffff0001, 0x154308ffff0401, 0xfbd0fffff0001, 0x15e906ffff0000,
+    0x11120effff0000, 0x147809ffff0400, 0x161306ffff0001, 0x161906ffff0000, 0x159707ffff0000, 0x161306ffff0001,
+    0x162405ffff0000, 0x15d607ffff0000, 0x161f0530900b00, 0x11880d30110d00, 0x161f0530900b00, 0x159e0707e10d03,
+    0x161f0530900b00, 0x12a50c302f0d00, 0x161f05308c0b00, 0x161f0530900b00, 0x13300b30000d01, 0x161f05308e0b00,
+    0x14360affff0003, 0x161f05308e0b00, 0x116e0dffff0000, 0x161f05308e0b00, 0x150308ffff0001, 0x13f00affff0001,
+    0x161f05308e0b00, 0x13dc090e540b02, 0x161f05308e0b00, 0x13dc090e540b00, 0x161f05308e0b00, 0x12d50c0e540b00,
+    0x12690c0e540b00, 0x161f05308e0b00, 0x15ef0630130d01, 0x161f05308e0b00, 0x158907ffff0000, 0x161f05308e0b00,
+    0x15c807ffff0000, 0x158907ffff0000, 0x161f05308e0b00, 0x15fb06ffff0000, 0x158907ffff0000, 0x161f05308e0b00,
+    0x12750cffff0000, 0x158907ffff0000, 0x161f0530900b00, 0x159e0707e10d03, 0x14400a303c0d01, 0x161f05308e0b00,
+    0x13720bffff0000, 0x158907ffff0000, 0x161f05308b0b00, 0x161f05308e0b00, 0x15530830490d00, 0x161f0530900b00,
+    0x11950d02d90d03, 0x161f05308f0b00, 0x161f05308e0b00, 0x117b0d305c0d01, 0x161f05308e0b00, 0x12bd0c30510d00,
+    0x161f0530900b00, 0x159e0707e10d03, 0x15ba07ffff0000, 0x161f0530900b00, 0xdf411306a0d00, 0x161f0530900b00,
+    0x159e0707e10d03, 0x162e05ffff0100, 0x161f05308e0b00, 0x14360affff0000, 0x161f05308e0b00, 0x139e0b306c0d00,
+    0x161f0530900b00, 0x158907ffff0001, 0x14b709308f0b01, 0x14b709304d0d00, 0x14b70930010d01, 0x14b70930580d03,
+    0x14b70930580d01, 0x14b70930050d03, 0x14b709300b0d02, 0x14b70930590d01, 0x14b709ffff0100, 0x14b709300e0d00,
+    0x14b70902d90d03, 0x14b709305d0d03, 0x14b7090e900b03, 0x14b709305f0d03, 0x14b7090e540b01, 0x14b709301a0d03,
+    0x14b70930600d03, 0x14b70930600d01, 0x14b70930610d03, 0x14b709308b0b03, 0x14b70930500d00, 0x14b70930400d03,
+    0x14b709308d0b00, 0x14b70930540d00, 0x14b709ffff0e01, 0x14b709305b0d01, 0x14b709308e0b00, 0x14b709308f0b00,
 ]);
 
 static NAMES: &str = "\
-alarmStatusalarmTypeentityTypeentityIdpageMarkerAlarmFilterstorageAlarmAlarmResultAlreadyDoneAuthConnectionFailedthinPro\
-visionBackingIdentifierdeduplicationBackingIdentifierautoTieringEnableddeduplicationEfficiencyperformanceOptimizationInt\
-ervalBackingConfiguuidtypecapacityInMBusedSpaceInMBBackingStoragePoolfaultCodeCertificateAuthorityFaultCertificateNotImp\
-ortedcertificateCertificateNotTrustedproviderIdCertificateRefreshFailedCertificateRevocationFaileddatastorebackingStorag\
-ePoolDatastoreBackingPoolMappingdatastore1datastore2DatastorePairDeviceIdrecommendedDatastorePairnonRecommendedDatastore\
-PairDrsMigrationCapabilityResultDuplicateEntryidEntityReferenceisPlannedcheckOnlyreplicationGroupsToFailoverpolicyAssoci\
-ationsFailoverParamnewStatepitIdpitIdBeforeFailoverrecoveredDeviceInfotimeStampFailoverSuccessResultFaultDomainFilternam\
-edescriptionstorageArrayIdchildrenproviderFaultDomainInfoactiveProviderfaultDomainIdFaultDomainProviderMappingportWwnnod\
-eWwnFcStoragePortFcoeStoragePorterrorGroupErrorResultgroupIdGroupInfowarningGroupOperationResultmappingInactiveProviderI\
-ncorrectUsernamePasswordInvalidCertificateInvalidFunctionTargetInvalidProfiledesiredStatecurrentStateInvalidReplicationS\
-tatesessionCookieInvalidSessionurlInvalidUrlidentifierIscsiStoragePortcanonicalNamehbaLunHbaAssociationMultipleSortSpecs\
-NotSupportedparameterNameparameterValueNameValuePairNoCommonProviderForAllBackingsNoReplicationTargetdeviceIdNoValidRepl\
-icaNotSupportedByProviderPeerNotReachablePointInTimeReplicaIdpitNametagsPointInTimeReplicaInfopolicyIdPolicyAssociationr\
-eplicationGroupsToPromotePromoteParamProviderBusyProviderConnectionFailedProviderNotFoundprovisioningResourceIdavailable\
-BeforeavailableAftertotalisTransientProviderOutOfProvisioningResourceProviderOutOfResourceProviderRegistrationFaultProvi\
-derSyncFailedProviderUnavailableProviderUnregistrationFaultProxyRegistrationFailedQueryExecutionFaultrelatedEntityTypeQu\
-eryNotSupportedreplicaTimeQueryParampreferDetailsQueryPointInTimeReplicaParamreplicaInfoQueryPointInTimeReplicaSuccessRe\
-sultintervalResultsQueryPointInTimeReplicaSummaryResultrgInfoQueryReplicationGroupSuccessResultsourceDomaintargetDomainQ\
-ueryReplicationPeerResulttargetDeviceIdrecoveredDeviceIdsourceDeviceIdinforecoveredDiskInfowarningsRecoveredDevicedevice\
-KeydsUrldiskPathRecoveredDiskInfoRecoveredTargetGroupMemberInfoarrayIdactivemanageablepriorityRelatedStorageArrayReplica\
-IdfromDatetoDatenumberReplicaIntervalQueryResultReplicaQueryIntervalParamReplicationGroupDataReplicationGroupFiltertarge\
-tGroupIdreplicationAgreementDescriptionReplicationTargetInfonewGroupIdReverseReplicationSuccessResultServiceNotInitializ\
-edfullNamevendorapiVersioninstanceUuidvasaApiVersionSmsAboutInfoSmsFaultSmsInvalidLoginuidversionSmsProviderInfoSmsProvi\
-derSpecSmsReplicationFaultdeviceIdsSmsResourceInUsekeytaskobjectresultstartTimecompletionTimestateprogressSmsTaskInforep\
-licamemberInfoSourceGroupInfotargetIdSourceGroupMemberInfoalarmIdcontainerIdobjectIdobjectTypestatusalarmTimeStampmessag\
-eIdparameterListalarmObjectStorageAlarmvendorIdmodelIdfirmwarealternateNamesupportedBlockInterfacesupportedFileSystemInt\
-erfacesupportedProfilediscoverySvcStorageArrayStorageCapabilitymaxVvolSizeInMBvvolContainerTypestretchedStorageContainer\
-storageContainerproviderInfoStorageContainerResultStorageContainerSpecnativeSnapshotSupportedthinProvisioningStatusbacki\
-ngConfigStorageFileSystemfileServerNamefileSystemPathipAddressStorageFileSystemInfovSphereLunIdentifiervendorDisplayName\
-lunThinProvisionedalternateIdentifierdrsManagementPermittedStorageLunStoragePortalternateIdentiferStorageProcessorSuppor\
-tedVendorModelMappingSyncInProgressSyncOngoingSyncReplicationGroupSuccessResultdomainIdTargetDeviceIdsourceInfodevicesis\
-PromoteCapableTargetGroupInforeplicaIdsourceIdtargetDatastoreTargetGroupMemberInfosourceGroupIdTargetToSourceInfoTestFai\
-loverParammaxBatchSizeTooManyproviderUidusernamepasswordVASAProviderUpgradeSpecVVolIdstatusFaultvasaVersionnamespacelast\
-SyncTimesupportedVendorModelMappingsupportedProviderProfilerelatedStorageArraycertificateExpiryDatecertificateStatusserv\
-iceLocationneedsExplicitActivationretainVasaProviderCertificatearrayIndependentProvidercategoryfailoverGroupIdVasaProvid\
-erInfoVasaProviderSpecdiskIdVasaVirtualDiskIdvmInstanceUUIDVirtualDiskKeyvcUuidvmMoiddiskKeyVirtualDiskMoIdvmxPathVirtua\
-lMachineFilePathVirtualMachineIdVirtualMachineMoIdVirtualMachineUUIDAlarmTypeBackingStoragePoolTypeBlockDeviceInterfaceE\
-ntityReferenceEntityTypeFileSystemInterfaceFileSystemInterfaceVersionProviderProfileReplicationReplicationStateSmsAlarmS\
-tatusSmsEntityTypeSmsTaskStateStorageContainerVvolContainerTypeEnumThinProvisioningStatusVasaAuthenticationTypeVasaProfi\
-leVasaProviderCertificateStatusVasaProviderProfileVasaProviderStatusVpCategoryVpTypeSmsProviderSmsServiceInstanceSmsSess\
-ionManagerSmsStorageManagerSmsTaskVasaProvider_thisfailoverParamFailoverReplicationGroup_TaskPrepareFailoverReplicationG\
-roup_TaskpromoteParamPromoteReplicationGroup_TaskQueryAboutInfoalarmFilterQueryActiveAlarmQueryArrayQueryArrayAssociated\
-WithLunQueryAssociatedBackingStoragePoolQueryDatastoreBackingPoolMappingQueryDatastoreCapabilitysrcDatastoredstDatastore\
-QueryDrsMigrationCapabilityForPerformanceQueryDrsMigrationCapabilityForPerformanceExfilterQueryFaultDomainQueryFileSyste\
-mAssociatedWithArrayscsi3IdQueryHostAssociatedWithLunQueryLunAssociatedWithArrayportIdQueryLunAssociatedWithPortfileSyst\
-emIdQueryNfsDatastoreAssociatedWithFileSystemqueryParamQueryPointInTimeReplicaQueryPortAssociatedWithArrayQueryPortAssoc\
-iatedWithLunprocessorIdQueryPortAssociatedWithProcessorQueryProcessorAssociatedWithArrayQueryProviderQueryProviderInfoQu\
-eryReplicationGrouprgFilterQueryReplicationGroupInfoQueryReplicationPeerQuerySessionManagerQuerySmsTaskInfoQuerySmsTaskR\
-esultcontainerSpecQueryStorageContainerQueryStorageManagerQueryVmfsDatastoreAssociatedWithLunproviderSpecRegisterProvide\
-r_TaskReverseReplicateGroup_TaskSmsRefreshCACertificatesAndCRLs_TaskSyncReplicationGroup_TasktestFailoverParamTestFailov\
-erReplicationGroupStart_TaskforceTestFailoverReplicationGroupStop_TaskUnregisterProvider_TaskupgradeSpecUpgradeVASAProvi\
-der_TaskVasaProviderReconnect_TaskVasaProviderRefreshCertificate_TaskVasaProviderRevokeCertificate_TaskVasaProviderSync_\
-Taskreturnval\
+QueryDrsMigrationCapabilityForPerformanceExQueryNfsDatastoreAssociatedWithFileSystemTestFailoverReplicationGroupStart_Ta\
+skStorageContainerVvolContainerTypeEnumTestFailoverReplicationGroupStop_TaskPrepareFailoverReplicationGroup_TaskQueryPoi\
+ntInTimeReplicaSuccessResultQueryPointInTimeReplicaSummaryResultSmsRefreshCACertificatesAndCRLs_TaskQueryVmfsDatastoreAs\
+sociatedWithLunVasaProviderRefreshCertificate_TaskQueryFileSystemAssociatedWithArrayQueryReplicationGroupSuccessResultVa\
+saProviderRevokeCertificate_TaskProviderOutOfProvisioningResourceQueryAssociatedBackingStoragePoolQueryProcessorAssociat\
+edWithArraySyncReplicationGroupSuccessResultQueryDatastoreBackingPoolMappingQueryPortAssociatedWithProcessorReverseRepli\
+cationSuccessResultperformanceOptimizationIntervalreplicationAgreementDescriptionNoCommonProviderForAllBackingsRecovered\
+TargetGroupMemberInfodeduplicationBackingIdentifierthinProvisionBackingIdentifierMultipleSortSpecsNotSupportedVasaProvid\
+erCertificateStatusretainVasaProviderCertificateDrsMigrationCapabilityResultPromoteReplicationGroup_TaskQueryPointInTime\
+ReplicaParamQueryPortAssociatedWithArraysupportedFileSystemInterfaceCertificateRevocationFailedProviderUnregistrationFau\
+ltQueryArrayAssociatedWithLunQueryLunAssociatedWithArrayReplicationReplicationStateSupportedVendorModelMappingnonRecomme\
+ndedDatastorePairreplicationGroupsToFailoversupportedVendorModelMappingFaultDomainProviderMappingFileSystemInterfaceVers\
+ionQueryHostAssociatedWithLunQueryLunAssociatedWithPortQueryPortAssociatedWithLunQueryReplicationPeerResultReplicaInterv\
+alQueryResultReverseReplicateGroup_TaskVasaProviderReconnect_TaskreplicationGroupsToPromoteCertificateAuthorityFaultEnti\
+tyReferenceEntityTypeIncorrectUsernamePasswordProviderRegistrationFaultQueryReplicationGroupInfoReplicaQueryIntervalPara\
+mSyncReplicationGroup_TaskCertificateRefreshFailedProviderConnectionFailedQueryDatastoreCapabilityUpgradeVASAProvider_Ta\
+skarrayIndependentProviderrecommendedDatastorePairsupportedProviderProfileInvalidReplicationStateProxyRegistrationFailed\
+UnregisterProvider_TaskVASAProviderUpgradeSpecdeduplicationEfficiencynativeSnapshotSupportedneedsExplicitActivationsuppo\
+rtedBlockInterfaceBackingStoragePoolTypeCertificateNotImportedNotSupportedByProviderPointInTimeReplicaInfoReplicationGro\
+upFilterStorageContainerResultThinProvisioningStatusVasaAuthenticationTypeVirtualMachineFilePathdrsManagementPermittedpr\
+ovisioningResourceIdthinProvisioningStatusCertificateNotTrustedFailoverSuccessResultInvalidFunctionTargetProviderOutOfRe\
+sourceQueryStorageContainerRegisterProvider_TaskReplicationTargetInfoServiceNotInitializedSourceGroupMemberInfoStorageFi\
+leSystemInfoVasaProviderSync_TaskcertificateExpiryDatereplicaTimeQueryParamAuthConnectionFailedBlockDeviceInterfaceGroup\
+OperationResultPointInTimeReplicaIdReplicationGroupDataStorageContainerSpecvSphereLunIdentifierNoReplicationTargetProvid\
+erUnavailableQueryExecutionFaultQuerySessionManagerQueryStorageManagerRelatedStorageArraySmsReplicationFaultVasaProvider\
+ProfilealternateIdentifierpitIdBeforeFailoverrecoveredDeviceInforelatedStorageArrayInvalidCertificateProviderSyncFailedQ\
+uerySmsTaskResultSmsServiceInstanceTargetToSourceInfoVasaProviderStatusVirtualMachineMoIdVirtualMachineUUIDalternateIden\
+tiferautoTieringEnabledbackingStoragePoollunThinProvisionedpolicyAssociationsFaultDomainFilterLunHbaAssociationPolicyAss\
+ociationQueryNotSupportedQueryProviderInfoRecoveredDiskInfoSmsSessionManagerSmsStorageManagerStorageCapabilityTestFailov\
+erParamVasaVirtualDiskIdcertificateStatusrecoveredDeviceIdrecoveredDiskInforelatedEntityTypetestFailoverParamvendorDispl\
+ayNamevvolContainerTypeGroupErrorResultInactiveProviderIscsiStoragePortPeerNotReachableProviderNotFoundQueryActiveAlarmQ\
+ueryFaultDomainQuerySmsTaskInfoSmsResourceInUseStorageProcessorVasaProviderInfoVasaProviderSpecVirtualMachineIdisPromote\
+CapablestorageContainersupportedProfileFaultDomainInfoFcoeStoragePortRecoveredDeviceSmsInvalidLoginSmsProviderInfoSmsPro\
+viderSpecSourceGroupInfoTargetGroupInfoVirtualDiskMoIdavailableBeforefailoverGroupIdintervalResultsmaxVvolSizeInMBservic\
+eLocationtargetDatastoreDuplicateEntryInvalidProfileInvalidSessionNoValidReplicaQueryAboutInfoSmsAlarmStatusSyncInProgre\
+ssTargetDeviceIdVirtualDiskKeyalarmTimeStampavailableAftercompletionTimefileServerNamefileSystemPathparameterValuesource\
+DeviceIdstorageArrayIdtargetDeviceIdvasaApiVersionvmInstanceUUIDBackingConfigFcStoragePortNameValuePairSmsEntityTypealte\
+rnateNamebackingConfigcanonicalNamecontainerSpecfailoverParamfaultDomainIdparameterListparameterNamepreferDetailssession\
+CookiesourceGroupIdtargetGroupIdusedSpaceInMBPromoteParamProviderBusySmsAboutInfoSmsTaskStateStorageAlarmcapacityInMBcur\
+rentStatedesiredStatediscoverySvcdstDatastorefileSystemIdinstanceUuidlastSyncTimemaxBatchSizepromoteParamproviderInfopro\
+viderSpecsourceDomainsrcDatastorestorageAlarmtargetDomainAlarmFilterAlarmResultAlreadyDoneSyncOngoingVasaProfilealarmFil\
+teralarmObjectalarmStatuscontainerIddescriptionisTransientprocessorIdproviderUidreplicaInfostatusFaultupgradeSpecvasaVer\
+sionInvalidUrlStorageLunVpCategoryapiVersiondatastore1datastore2entityTypeidentifiermanageablememberInfonewGroupIdobject\
+TypepageMarkerproviderIdqueryParamsourceInfoAlarmTypealarmTypecheckOnlydeviceIdsdeviceKeyfaultCodeipAddressisPlannedmess\
+ageIdnamespacereplicaIdreturnvalstartTimestretchedtimeStampSmsFaultcategorychildrendiskPathdomainIdentityIdfirmwarefromD\
+atefullNamenewStateobjectIdpasswordpolicyIdpriorityprogressrgFiltertargetIdusernamevendorIdwarningsTooManyalarmIdarrayId\
+devicesdiskKeygroupIdmappingmodelIdnodeWwnpitNameportWwnscsi3IdversionvmxPathVVolIdVpTypediskIdfilternumberportIdresultr\
+gInfotoDatevcUuidvmMoid_thisdsUrlerrorforcestatetotalinfotagstasktypeuuidhbakeyurl\
 ";

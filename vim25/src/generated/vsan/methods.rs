@@ -322,7 +322,7 @@ impl<T: IsA<crate::mo::VsanSystemEx>> Ref<T> {
     /// `VsanUnmountDiskMappingEx`, since vSAN VMC M5. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_unmount_disk_mapping_ex<'a>(&self, mappings: &'a [VsanHostDiskMapping]) -> calls::VsanUnmountDiskMappingEx<'a> {
-        calls::VsanUnmountDiskMappingEx { this: self.upcast(), mappings: mappings, maintenance_spec: None, timeout: None, evac_reason: None, }
+        calls::VsanUnmountDiskMappingEx { this: self.upcast(), mappings, maintenance_spec: None, timeout: None, evac_reason: None, }
     }
 }
 
@@ -798,7 +798,7 @@ impl<T: IsA<mo::VsanFileServiceSystem>> Ref<T> {
     /// `VsanReconfigureFileShare`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_reconfigure_file_share<'a>(&self, share_uuid: &'a str, config: &'a VsanFileShareConfig) -> calls::VsanReconfigureFileShare<'a> {
-        calls::VsanReconfigureFileShare { this: self.upcast(), share_uuid: share_uuid, config: config, cluster: None, delete_label_keys: &[], force: None, }
+        calls::VsanReconfigureFileShare { this: self.upcast(), share_uuid, config, cluster: None, delete_label_keys: &[], force: None, }
     }
 
     /// `VsanUpgradeFsvm`, since vSAN 7.0. Faults: `InvalidState`.

@@ -94,7 +94,7 @@ impl<T: IsA<mo::VslmVStorageObjectManager>> Ref<T> {
     /// `VslmCreateDiskFromSnapshot_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
     #[inline]
     pub fn vslm_create_disk_from_snapshot<'a>(&self, id: &'a ID, snapshot_id: &'a ID, name: &'a str) -> calls::VslmCreateDiskFromSnapshot<'a> {
-        calls::VslmCreateDiskFromSnapshot { this: self.upcast(), id: id, snapshot_id: snapshot_id, name: name, profile: &[], crypto: None, path: None, }
+        calls::VslmCreateDiskFromSnapshot { this: self.upcast(), id, snapshot_id, name, profile: &[], crypto: None, path: None, }
     }
 
     /// `VslmCreateDisk_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `VslmFault`.

@@ -18,108 +18,91 @@ pub(crate) static VSLM: Namespace = Namespace {
 };
 
 static TYPES: [TypeRow; 120] = types([
-    0x280dffff0000, 0x500000000, 0x7317ffff0005, 0x600000000, 0x8d090639000b, 0x100020000, 0xa91cffff000c, 0x200000000,
-    0x1081affff000e, 0x400000000, 0x1240d40020012, 0x100030000, 0x1e90cffff0013, 0x1700000000, 0x1f50effff002a, 0x0,
-    0x211134007002a, 0x400000000, 0x231164007002e, 0x200000000, 0x2471440070030, 0x0, 0x2631240070030, 0x100000000,
-    0x28b21ffff0031, 0x300000000, 0x2b732ffff0034, 0x200000000, 0x30720ffff0036, 0x300000000,
-    0x3481effff0039, 0x300000000, 0x3c31bffff003c, 0xb00000000, 0x3e823ffff0047, 0x400000000, 0x40b0dffff004b, 0x1,
-    0x4181bffff004b, 0x1, 0x43311ffff004b, 0x1, 0x4442cffff004b, 0x1, 0x4702fffff004b, 0x1,
-    0x4a6130ea2004b, 0x100000002, 0x4b9120ea2004c, 0x2, 0x4cb1b0ea2004c, 0x2, 0x4e6080ea2004c, 0x2,
-    0x4ee190ea2004c, 0x2, 0x50c0fffff004c, 0x100000003, 0x53413ffff004d, 0x500000003, 0x5521dffff0052, 0x400000003,
-    0x56f0effff0056, 0x100000003, 0x58923ffff0057, 0x300000003, 0x5b01cffff005a, 0x300000003,
-    0x5dd1fffff005d, 0x700000003, 0x5fc13ffff0064, 0x200000003, 0x60f17ffff0066, 0x300000003,
-    0x62617ffff0069, 0x300000003, 0x63d1dffff006c, 0x200000003, 0x65a1fffff006e, 0x400000003,
-    0x68813ffff0072, 0x300000003, 0x69b14ffff0075, 0x200000003, 0x6af24ffff0077, 0x200000003,
-    0x6e11dffff0079, 0x300000003, 0x6fe24ffff007c, 0x300000003, 0x73310ffff007f, 0x200000003,
-    0x7430affff0081, 0x100000003, 0x76019ffff0082, 0x500000003, 0x77916ffff0087, 0x200000003,
-    0x78f20ffff0089, 0x100000003, 0x7af2cffff008a, 0x200000003, 0x7db0dffff008c, 0x100000003,
-    0x7e813ffff008d, 0x100000003, 0x7fb24ffff008e, 0x200000003, 0x81f10ffff0090, 0x300000003,
-    0x82f1fffff0093, 0x300000003, 0x84e18ffff0096, 0x300000003, 0x8661bffff0099, 0x300000003,
-    0x88118ffff009c, 0x200000003, 0x8992effff009e, 0x200000003, 0x8c71affff00a0, 0x200000003,
-    0x8e426ffff00a2, 0x200000003, 0x91022ffff00a4, 0x400000003, 0x93227ffff00a8, 0x400000003,
-    0x9591fffff00ac, 0x200000003, 0x9781bffff00ae, 0x200000003, 0x9931dffff00b0, 0x300000003,
-    0x9b027ffff00b3, 0x200000003, 0x9d721ffff00b5, 0x300000003, 0xa0511ffff00b8, 0x400000003,
-    0xa1631ffff00bc, 0x200000003, 0xa5125ffff00be, 0x400000003, 0xa8123ffff00c2, 0x400000003,
-    0xaa423ffff00c6, 0x300000003, 0x50c0fffff00c9, 0x100000004, 0x53413ffff00ca, 0x100000004, 0x5521dffff00cb, 0x4,
-    0x56f0effff00cb, 0x4, 0x58923ffff00cb, 0x4, 0x5b01cffff00cb, 0x100000004, 0x5dd1fffff00cc, 0x100000004,
-    0x5fc13ffff00cd, 0x100000004, 0x60f17ffff00ce, 0x100000004, 0x62617ffff00cf, 0x100000004,
-    0x63d1dffff00d0, 0x100000004, 0x65a1fffff00d1, 0x4, 0x68813ffff00d1, 0x100000004, 0x69b14ffff00d2, 0x100000004,
-    0x6af24ffff00d3, 0x100000004, 0x6e11dffff00d4, 0x100000004, 0x6fe24ffff00d5, 0x100000004, 0x73310ffff00d6, 0x4,
-    0x7430affff00d6, 0x4, 0x76019ffff00d6, 0x100000004, 0x77916ffff00d7, 0x100000004, 0x78f20ffff00d8, 0x100000004,
-    0x7af2cffff00d9, 0x100000004, 0x7db0dffff00da, 0x100000004, 0x7e813ffff00db, 0x100000004,
-    0x7fb24ffff00dc, 0x100000004, 0x81f10ffff00dd, 0x100000004, 0x82f1fffff00de, 0x100000004, 0x84e18ffff00df, 0x4,
-    0x8661bffff00df, 0x100000004, 0x88118ffff00e0, 0x100000004, 0x8992effff00e1, 0x100000004,
-    0x8c71affff00e2, 0x100000004, 0x8e426ffff00e3, 0x100000004, 0x91022ffff00e4, 0x100000004,
-    0x93227ffff00e5, 0x100000004, 0x9591fffff00e6, 0x100000004, 0x9781bffff00e7, 0x100000004,
-    0x9931dffff00e8, 0x100000004, 0x9b027ffff00e9, 0x4, 0x9d721ffff00e9, 0x4, 0xa0511ffff00e9, 0x4,
-    0xa1631ffff00e9, 0x100000004, 0xa5125ffff00ea, 0x100000004, 0xa8123ffff00eb, 0x100000004,
-    0xaa423ffff00ec, 0x100000004,
+    0x7250dffff0000, 0x50000, 0x52c17ffff0005, 0x60000, 0x8b7090639000b, 0x10200, 0x3f61cffff000c, 0x20000,
+    0x4991affff000e, 0x40000, 0x74c0d40020012, 0x10300, 0x66a0cffff0013, 0x170000, 0x5710effff0000, 0x0,
+    0x610134007002a, 0x40000, 0x571164007002e, 0x20000, 0x5b01440070000, 0x0, 0x6351240070030, 0x10000,
+    0x21ffff0031, 0x30000, 0x32ffff0034, 0x20000, 0x2ca20ffff0036, 0x30000, 0x631effff0039, 0x30000,
+    0x47e1bffff003c, 0xb0000, 0x28623ffff0047, 0x40000, 0x7320dffff0000, 0x1, 0x4121bffff0000, 0x1,
+    0x66a11ffff0000, 0x1, 0xec2cffff0000, 0x1, 0x632fffff0000, 0x1, 0x499130ea2004b, 0x10002, 0x623120ea20000, 0x2,
+    0x4631b0ea20000, 0x2, 0x571080ea20000, 0x2, 0x4cc190ea20000, 0x2, 0x6cd0fffff004c, 0x10003,
+    0x5c413ffff004d, 0x50003, 0x3661dffff0052, 0x40003, 0x7090effff0056, 0x10003, 0x21d23ffff0057, 0x30003,
+    0x3da1cffff005a, 0x30003, 0x2ea1fffff005d, 0x70003, 0x5d713ffff0064, 0x20003, 0x51517ffff0066, 0x30003,
+    0x54317ffff005d, 0x30003, 0x3831dffff004d, 0x20003, 0x3091fffff0052, 0x40003, 0x5ea13ffff0069, 0x30003,
+    0x59c14ffff004d, 0x20003, 0x1b124ffff004d, 0x20003, 0x3a01dffff006c, 0x30003, 0x1d524ffff006f, 0x30003,
+    0x69d10ffff0072, 0x20003, 0x83f0affff0072, 0x10003, 0x4b319ffff0074, 0x50003, 0x3f616ffff0079, 0x20003,
+    0xc020ffff004d, 0x10003, 0xc02cffff007b, 0x20003, 0x73f0dffff0056, 0x10003, 0x5fd13ffff0056, 0x10003,
+    0x1f924ffff007d, 0x20003, 0x6ad10ffff007f, 0x30003, 0x3281fffff0082, 0x30003, 0x4e518ffff0085, 0x30003,
+    0x42d1bffff005d, 0x30003, 0x4fd18ffff004d, 0x20003, 0x922effff007d, 0x20003, 0x1181affff004d, 0x20003,
+    0x16626ffff0088, 0x20003, 0x11822ffff008a, 0x40003, 0x11827ffff008e, 0x40003, 0x3471fffff004d, 0x20003,
+    0x4481bffff0088, 0x20003, 0x3bd1dffff005d, 0x30003, 0x13f27ffff007d, 0x20003, 0x2a921ffff0057, 0x30003,
+    0x65911ffff0092, 0x40003, 0x3231ffff0096, 0x20003, 0x18c25ffff0098, 0x40003, 0x24023ffff009c, 0x40003,
+    0x26323ffff009c, 0x30003, 0x6cd0fffff00a0, 0x10004, 0x5c413ffff00a1, 0x10004, 0x3661dffff0000, 0x4,
+    0x7090effff0000, 0x4, 0x21d23ffff0000, 0x4, 0x3da1cffff00a1, 0x10004, 0x2ea1fffff00a1, 0x10004,
+    0x5d713ffff00a1, 0x10004, 0x51517ffff00a1, 0x10004, 0x54317ffff00a1, 0x10004, 0x3831dffff00a1, 0x10004,
+    0x3091fffff0000, 0x4, 0x5ea13ffff00a1, 0x10004, 0x59c14ffff00a1, 0x10004, 0x1b124ffff00a2, 0x10004,
+    0x3a01dffff00a3, 0x10004, 0x1d524ffff00a4, 0x10004, 0x69d10ffff0000, 0x4, 0x83f0affff0000, 0x4,
+    0x4b319ffff00a5, 0x10004, 0x3f616ffff00a6, 0x10004, 0xc020ffff00a7, 0x10004, 0xc02cffff00a8, 0x10004,
+    0x73f0dffff00a9, 0x10004, 0x5fd13ffff00aa, 0x10004, 0x1f924ffff00a1, 0x10004, 0x6ad10ffff00ab, 0x10004,
+    0x3281fffff00a1, 0x10004, 0x4e518ffff0000, 0x4, 0x42d1bffff00ac, 0x10004, 0x4fd18ffff00ad, 0x10004,
+    0x922effff00ae, 0x10004, 0x1181affff00ab, 0x10004, 0x16626ffff00af, 0x10004, 0x11822ffff00b0, 0x10004,
+    0x11827ffff00b1, 0x10004, 0x3471fffff00b2, 0x10004, 0x4481bffff00b3, 0x10004, 0x3bd1dffff00a1, 0x10004,
+    0x13f27ffff0000, 0x4, 0x2a921ffff0000, 0x4, 0x65911ffff0000, 0x4, 0x3231ffff00a1, 0x10004,
+    0x18c25ffff00a1, 0x10004, 0x24023ffff00a1, 0x10004, 0x26323ffff00a1, 0x10004,
 ]);
 
-static FIELDS: [FieldRow; 237] = fields([
-    0x4ffff0000, 0x408ffff0000, 0xc06ffff0000, 0x120affff0000, 0x1c0cffff0000, 0x350cffff0000, 0x410cffff0500,
-    0x4d0affff0500, 0x5708ffff0801, 0x5f0fffff0401, 0x6e0506220d01, 0x8a03ffff0001, 0x960a0e530b00, 0xa0090e540b00,
-    0xc50940000d00, 0xce0e40180b00, 0xdc15401b0b00, 0xf11740190b00, 0x1220205650d01, 0x13103ffff0000, 0x13404401a0b00,
-    0x1380b06200d01, 0x4ffff0001, 0x1430dffff0000, 0x150060ea10b01, 0x1560affff0001, 0x160060ea10b03, 0x1660540140c00,
-    0x16b09ffff0100, 0x1740affff0100, 0x6e0506220d01, 0x17e06ffff0e01, 0x18408ffff0401, 0x18c0640070d00,
-    0x19209ffff0800, 0x19b09ffff0801, 0x1a40cffff0801, 0x1b00cffff0400, 0x1bc09ffff0001, 0x1c50dffff0001,
-    0x1d20bffff0001, 0x1dd0cffff0001, 0x20309ffff0000, 0x20c050e430b00, 0x1560affff0000, 0x150060ea10b00, 0x4ffff0000,
-    0x2240d0eb20b00, 0x25b08ffff0000, 0x1220205650d00, 0x27511400d0d03, 0x2860506220d01, 0x2ac04ffff0000,
-    0x2b007ffff0400, 0x2e912ffff0100, 0x1220205650d03, 0x2fb0c40100d03, 0x3270affff0000, 0x3310dffff0000,
-    0x33e0affff0003, 0x1220205650d00, 0x4ffff0001, 0x3660cffff0500, 0x3720affff0801, 0x37c0cffff0001, 0x38808ffff0001,
-    0x39010ffff0501, 0x3a00f05650d01, 0x3af0c40110d03, 0x3bb0805f00d03, 0x6e0506220d01, 0x3a00f05650d00,
-    0x1380bffff0001, 0x3de0a05650d01, 0x38808ffff0001, 0x49f0740040d00, 0x5070540170b00, 0x50705401b0b00,
-    0x1220205650d00, 0x51b020ecb0b00, 0x51d0dffff0401, 0x52a0affff0401, 0x50705401b0b00, 0x1220205650d00,
-    0x54708ffff0000, 0x54f03ffff0000, 0x50705401a0b00, 0x50705401b0b00, 0x1220205650d00, 0x57d0cffff0003,
-    0x50705401b0b00, 0x1220205650d00, 0x5ac040c4e0d00, 0x50705401b0b00, 0x1220205650d00, 0x3de0a05650d00, 0x4ffff0000,
-    0x5cc070a490d03, 0x5d306011c0d01, 0x5d904ffff0001, 0x50705401b0b00, 0x5ac040c4f0d00, 0x50705401b0b00,
-    0x1220205650d00, 0x1380bffff0000, 0x50705401b0b00, 0x1220205650d00, 0x3de0a05650d00, 0x50705401b0b00,
-    0x1220205650d00, 0x50705401b0b00, 0x1220205650d00, 0x54708ffff0000, 0x54f03ffff0000, 0x50705401b0b00,
-    0x1220205650d00, 0x6790fffff0500, 0x50705401b0b00, 0x1220205650d00, 0x50705401b0b00, 0x1220205650d00,
-    0x50705401b0b00, 0x6d305400f0d03, 0x6d809ffff0400, 0x50705401b0b00, 0x54708ffff0000, 0x54f03ffff0000,
-    0x5070540180b00, 0x72211ffff0000, 0x5070540180b00, 0x50705401b0b00, 0x1220205650d00, 0x3de0a05650d00,
-    0x74d0bffff0500, 0x75808ffff0000, 0x5070540190b00, 0x37c0cffff0000, 0x50705401b0b00, 0x50705401b0b00,
-    0x350cffff0000, 0x50705401a0b00, 0x50705401a0b00, 0x50705401b0b00, 0xa0090e540b00, 0x50705401b0b00,
-    0x5d904ffff0000, 0x4ffff0001, 0x50705401b0b00, 0x1220205650d00, 0x5ac040c540d00, 0x50705401b0b00, 0x1220205650d00,
-    0x4ffff0000, 0x50705401b0b00, 0x1220205650d00, 0x3de0a05650d00, 0x50705401b0b00, 0x1220205650d00, 0x50705401b0b00,
-    0xa0090e540b00, 0x50705401b0b00, 0x1220205650d00, 0x50705401b0b00, 0x8e10305650d03, 0x50705401b0b00,
-    0x1220205650d00, 0x3de0a05650d01, 0x90a06ffff0001, 0x50705401b0b00, 0x1220205650d00, 0x3de0a05650d01,
-    0x13103ffff0000, 0x50705401b0b00, 0x1220205650d00, 0x50705401b0b00, 0x8e10305650d03, 0x50705401b0b00,
-    0x1220205650d00, 0x3de0a05650d00, 0x50705401b0b00, 0xa0090e540b00, 0x50705401b0b00, 0x1220205650d00,
-    0x57d0cffff0003, 0x5070540190b00, 0x37c0cffff0000, 0x9f808ffff0100, 0xa000505650d01, 0x50705401b0b00,
-    0x5ac040c6b0d00, 0x50705401b0b00, 0x1220205650d00, 0x3bb0805f00d03, 0xa470affff0003, 0x50705401b0b00,
-    0x1220205650d00, 0x5cc070a490d03, 0xa760b01fa0d01, 0x50705401b0b00, 0x1220205650d00, 0x5cc070a490d03,
-    0xac70940040d00, 0xac709401a0b00, 0xac709401a0b00, 0xac709401a0b00, 0xac709401a0b00, 0xac709401a0b00,
-    0xac709401a0b00, 0xac709401a0b00, 0xac709401a0b00, 0xac709401a0b00, 0xac7090c550d03, 0xac709400e0d01,
-    0xac70905650d03, 0xac70901f90d00, 0xac70940030d03, 0xac70940010d03, 0xac70940010d01, 0xac70940060d00,
-    0xac709ffff0e01, 0xac709401a0b00, 0xac70909530d00, 0xac709401a0b00, 0xac709095e0d00, 0xac709095f0d00,
-    0xac7090c6a0d03, 0xac70909530d00, 0xac709400c0d03, 0xac70905f00d03, 0xac709ffff0000, 0xac70909610d00,
-    0xac70940100d03, 0xac709401a0b00, 0xac709401a0b00, 0xac709401a0b00, 0xac709401a0b00, 0xac709401a0b00,
+static FIELDS: [FieldRow; 180] = fields([
+    0x4eb04ffff0000, 0x92008ffff0000, 0x98306ffff0000, 0x8490affff0000, 0x7ee0cffff0000, 0x7ca0cffff0000,
+    0x7fa0cffff0500, 0x8a30affff0500, 0x94008ffff0801, 0x6fa0fffff0401, 0x98e0506220d01, 0x9b803ffff0001,
+    0x8670a0e530b00, 0x7ca090e540b00, 0x8c00940000d00, 0x7170e40180b00, 0x58715401b0b00, 0x55a1740190b00,
+    0x7f80205650d01, 0x9b503ffff0000, 0x9aa04401a0b00, 0x7660b06200d01, 0x4eb04ffff0001, 0x7660dffff0000,
+    0x87b060ea10b01, 0x87b0affff0001, 0x96b060ea10b03, 0x99d0540140c00, 0x8d209ffff0100, 0x8530affff0100,
+    0x98e0506220d01, 0x97d06ffff0e01, 0x93808ffff0401, 0x9770640070d00, 0x8ed09ffff0800, 0x8ff09ffff0801,
+    0x7b20cffff0801, 0x7e20cffff0400, 0x8db09ffff0001, 0x7730dffff0001, 0x8290bffff0001, 0x79a0cffff0001,
+    0x8c909ffff0000, 0x8c9050e430b00, 0x87b0affff0000, 0x87b060ea10b00, 0x4eb04ffff0000, 0x78d0d0eb20b00,
+    0x94808ffff0000, 0x7f80205650d00, 0x68c11400d0d03, 0x9930506220d01, 0x9ae04ffff0000, 0x95707ffff0400,
+    0x64712ffff0100, 0x7f80205650d03, 0x8060c40100d03, 0x8850affff0000, 0x7800dffff0000, 0x88f0affff0003,
+    0x7f80205650d00, 0x4eb04ffff0001, 0x7a60cffff0500, 0x85d0affff0801, 0x7d60cffff0001, 0x91808ffff0001,
+    0x6bd10ffff0501, 0x6dc0f05650d01, 0x8120c40110d03, 0x9300805f00d03, 0x98e0506220d01, 0x6dc0f05650d00,
+    0x7660bffff0001, 0x8990a05650d01, 0x91808ffff0001, 0x9500740040d00, 0x9890540170b00, 0x98905401b0b00,
+    0x7f80205650d00, 0x68c020ecb0b00, 0x7590dffff0401, 0x8ad0affff0401, 0x98905401b0b00, 0x7f80205650d00,
+    0x90808ffff0000, 0x9bb03ffff0000, 0x98905401a0b00, 0x98905401b0b00, 0x7f80205650d00, 0x7be0cffff0003,
+    0x98905401b0b00, 0x7f80205650d00, 0x9a6040c4e0d00, 0x98905401b0b00, 0x7f80205650d00, 0x8990a05650d00,
+    0x4eb04ffff0000, 0x95e070a490d03, 0x96506011c0d01, 0x9a204ffff0001, 0x98905401b0b00, 0x9a6040c4f0d00,
+    0x98905401b0b00, 0x7f80205650d00, 0x7660bffff0000, 0x98905401b0b00, 0x7f80205650d00, 0x6eb0fffff0500,
+    0x98905401b0b00, 0x78005400f0d03, 0x8e409ffff0400, 0x98905401b0b00, 0x90808ffff0000, 0x9bb03ffff0000,
+    0x9890540180b00, 0x67b11ffff0000, 0x98905401b0b00, 0x7f80205650d00, 0x8990a05650d00, 0x8340bffff0500,
+    0x91008ffff0000, 0x9890540190b00, 0x7d60cffff0000, 0x98905401b0b00, 0x7ca0cffff0000, 0x98905401b0b00,
+    0x7ca090e540b00, 0x98905401b0b00, 0x9a204ffff0000, 0x4eb04ffff0001, 0x98905401b0b00, 0x7f80205650d00,
+    0x9a6040c540d00, 0x98905401b0b00, 0x7f80205650d00, 0x4eb04ffff0000, 0x98905401b0b00, 0x9b20305650d03,
+    0x98905401b0b00, 0x7f80205650d00, 0x8990a05650d01, 0x97106ffff0001, 0x98905401b0b00, 0x7f80205650d00,
+    0x8990a05650d01, 0x9b503ffff0000, 0x9890540190b00, 0x7d60cffff0000, 0x92808ffff0100, 0x9980505650d01,
+    0x98905401b0b00, 0x9a6040c6b0d00, 0x98905401b0b00, 0x7f80205650d00, 0x9300805f00d03, 0x8710affff0003,
+    0x98905401b0b00, 0x7f80205650d00, 0x95e070a490d03, 0x81e0b01fa0d01, 0x8f60940040d00, 0x8f609401a0b00,
+    0x8f6090c550d03, 0x8f609400e0d01, 0x8f60905650d03, 0x8f60901f90d00, 0x8f60940030d03, 0x8f60940010d03,
+    0x8f60940010d01, 0x8f60940060d00, 0x8f609ffff0e01, 0x8f60909530d00, 0x8f609095e0d00, 0x8f609095f0d00,
+    0x8f6090c6a0d03, 0x8f609400c0d03, 0x8f60905f00d03, 0x8f609ffff0000, 0x8f60909610d00, 0x8f60940100d03,
 ]);
 
 static NAMES: &str = "\
-namefullNamevendorapiVersioninstanceUuidVslmAboutInfodatastoreURLobjectVClocksyncVClocksyncTimenumberOfRetrieserrorVslmD\
-atastoreSyncStatusmsgVslmFaultdatacenterdatastoreVslmQueryDatastoreInfoResultaboutInfosessionManagervStorageObjectManage\
-rstorageLifecycleManagerVslmServiceInstanceContentidVslmSyncFaultkeytaskdescriptiondescriptionIdentityentityNamelockedst\
-atecancelledcancelableresultprogressreasonqueueTimestartTimecompleteTimeeventChainIdchangeTagparentTaskKeyrootTaskKeyact\
-ivationIdVslmTaskInfoVslmTaskReasonalarmNamealarmVslmTaskReasonAlarmscheduledTaskVslmTaskReasonScheduleVslmTaskReasonSys\
-temuserNameVslmTaskReasonUservmDiskAssociationfaultVslmVsoVStorageObjectAssociationsvmIddiskKeyVslmVsoVStorageObjectAsso\
-ciationsVmDiskAssociationallRecordsReturnedqueryResultsVslmVsoVStorageObjectQueryResultqueryFieldqueryOperatorqueryValue\
-VslmVsoVStorageObjectQuerySpeccapacityInMBcreateTimedatastoreUrldiskPathusedCapacityInMBbackingObjectIdsnapshotInfometad\
-ataVslmVsoVStorageObjectResultsnapshotIdVslmVsoVStorageObjectSnapshotResultVslmEventTypeVslmEventVslmEventInfoStateVslmT\
-askInfoStateVslmVsoVStorageObjectQuerySpecQueryFieldEnumVslmVsoVStorageObjectQuerySpecQueryOperatorEnumcontentVslmServic\
-eInstanceVslmSessionManagerVslmStorageLifecycleManagerVslmTaskVslmVStorageObjectManager_thisRetrieveContentvmcontrollerK\
-eyunitNumberVslmAttachDisk_TaskcategorytagVslmAttachTagToVStorageObjectVslmCancelTaskcontrolFlagsVslmClearVStorageObject\
-ControlFlagsspecVslmCloneVStorageObject_TaskprofilecryptopathVslmCreateDiskFromSnapshot_TaskVslmCreateDisk_TaskVslmCreat\
-eSnapshot_TaskVslmDeleteSnapshot_TaskVslmDeleteVStorageObject_TaskVslmDetachTagFromVStorageObjectnewCapacityInMBVslmExte\
-ndDisk_TaskVslmInflateDisk_TaskVslmListTagsAttachedToVStorageObjectquerymaxResultVslmListVStorageObjectForSpecVslmListVS\
-torageObjectsAttachedToTagdelegatedTokenXmlVslmLoginByTokenVslmLogoutstartOffsetchangeIdVslmQueryChangedDiskAreasVslmQue\
-ryDatastoreInfoVslmQueryGlobalCatalogSyncStatusVslmQueryGlobalCatalogSyncStatusForDatastoreVslmQueryInfoVslmQueryTaskRes\
-ultVslmReconcileDatastoreInventory_TaskVslmRegisterDiskVslmRelocateVStorageObject_TaskVslmRenameVStorageObjectVslmRetrie\
-veSnapshotDetailsVslmRetrieveSnapshotInfoVslmRetrieveVStorageInfrastructureObjectPolicyVslmRetrieveVStorageObjectidsVslm\
-RetrieveVStorageObjectAssociationsprefixVslmRetrieveVStorageObjectMetadataVslmRetrieveVStorageObjectMetadataValueVslmRet\
-rieveVStorageObjectStateVslmRetrieveVStorageObjectsVslmRevertVStorageObject_TaskVslmScheduleReconcileDatastoreInventoryV\
-slmSetVStorageObjectControlFlagsfullSyncfcdIdVslmSyncDatastoreVslmUpdateVStorageInfrastructureObjectPolicy_TaskdeleteKey\
-sVslmUpdateVStorageObjectMetadata_TaskdisksCryptoVslmUpdateVstorageObjectCrypto_TaskVslmUpdateVstorageObjectPolicy_Taskr\
-eturnval\
+VslmVsoVStorageObjectAssociationsVmDiskAssociationVslmUpdateVStorageInfrastructureObjectPolicy_TaskVslmVsoVStorageObject\
+QuerySpecQueryOperatorEnumVslmRetrieveVStorageInfrastructureObjectPolicyVslmQueryGlobalCatalogSyncStatusForDatastoreVslm\
+VsoVStorageObjectQuerySpecQueryFieldEnumVslmRetrieveVStorageObjectMetadataValueVslmScheduleReconcileDatastoreInventoryVs\
+lmRetrieveVStorageObjectAssociationsVslmUpdateVStorageObjectMetadata_TaskVslmListTagsAttachedToVStorageObjectVslmListVSt\
+orageObjectsAttachedToTagVslmReconcileDatastoreInventory_TaskVslmClearVStorageObjectControlFlagsVslmUpdateVstorageObject\
+Crypto_TaskVslmUpdateVstorageObjectPolicy_TaskVslmVsoVStorageObjectSnapshotResultVslmSetVStorageObjectControlFlagsVslmVs\
+oVStorageObjectQueryResultVslmCreateDiskFromSnapshot_TaskVslmDetachTagFromVStorageObjectVslmRelocateVStorageObject_TaskV\
+slmRetrieveVStorageObjectStateVslmAttachTagToVStorageObjectVslmDeleteVStorageObject_TaskVslmListVStorageObjectForSpecVsl\
+mRevertVStorageObject_TaskVslmCloneVStorageObject_TaskVslmQueryDatastoreInfoResultVslmEventVslmEventInfoStateVslmRetriev\
+eSnapshotDetailsVslmRetrieveVStorageObjectsVslmStorageLifecycleManagerVslmVsoVStorageObjectResultVslmServiceInstanceCont\
+entVslmQueryChangedDiskAreasVslmVStorageObjectManagerVslmRenameVStorageObjectVslmRetrieveSnapshotInfoVslmCreateSnapshot_\
+TaskVslmDatastoreSyncStatusVslmDeleteSnapshot_TaskstorageLifecycleManagerVslmTaskReasonSchedulevStorageObjectManagerVslm\
+InflateDisk_TaskVslmTaskReasonSystemVslmAttachDisk_TaskVslmCreateDisk_TaskVslmExtendDisk_TaskVslmQueryTaskResultVslmTask\
+ReasonAlarmVslmSessionManagerVslmTaskReasonUserallRecordsReturnedVslmSyncDatastoreVslmTaskInfoStatedelegatedTokenXmlvmDi\
+skAssociationVslmLoginByTokenVslmRegisterDiskusedCapacityInMBRetrieveContentbackingObjectIdnewCapacityInMBnumberOfRetrie\
+sVslmCancelTasksessionManagerVslmAboutInfoVslmEventTypeVslmQueryInfoVslmSyncFaultcontrollerKeydescriptionIdparentTaskKey\
+queryOperatorscheduledTaskactivationIdcapacityInMBcompleteTimecontrolFlagsdatastoreURLdatastoreUrleventChainIdinstanceUu\
+idobjectVClockqueryResultssnapshotInfodisksCryptorootTaskKeystartOffsetVslmLogoutapiVersioncancelablecreateTimedatacente\
+rdeleteKeysentityNamequeryFieldqueryValuesnapshotIdsyncVClockunitNumberVslmFaultaboutInfoalarmNamecancelledchangeTagmaxR\
+esultqueueTimereturnvalstartTimecategorychangeIddiskPathfullNamefullSyncmetadataprogresssyncTimeuserNamecontentdiskKeypr\
+ofilecryptolockedprefixreasonresultvendor_thiserrorfaultfcdIdstatepathspectaskvmIdidskeymsgtag\
 ";
