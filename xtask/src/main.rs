@@ -10,12 +10,14 @@ mod arrows;
 mod bench_peers;
 mod ci;
 mod codegen;
+mod cost;
 mod interop;
 mod peers;
 mod process;
 mod record;
 mod workspace;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -37,8 +39,17 @@ enum Chore {
         #[arg(long)]
         check: bool,
     },
+    /// Measure what the bindings cost those who build with them, and fail for too much.
+    Cost,
     /// Run the interoperability suite against other people's clients and servers.
     Interop(interop::Args),
+    /// Run a command and print what it used: processor time, time, memory.
+    #[command(hide = true)]
+    Measure {
+        /// The command.
+        #[arg(last = true)]
+        command: Vec<OsString>,
+    },
     /// Record anew what vcsim answers, for the tests of the bindings.
     Record,
     /// Make the schema of the vSphere API from a dump of the registry.
@@ -54,7 +65,9 @@ fn main() -> ExitCode {
         Chore::BenchPeers(args) => bench_peers::start(&args),
         Chore::Ci(args) => ci::start(&args),
         Chore::Codegen { check } => codegen::run(check),
+        Chore::Cost => cost::run(),
         Chore::Interop(args) => interop::start(&args),
+        Chore::Measure { command } => cost::measure(&command),
         Chore::Record => record::start(),
         Chore::SchemaImport { dump } => codegen::import(&dump),
     };

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::process::{cargo, describe, on_path, output, run};
-use crate::{arrows, codegen, interop, workspace};
+use crate::{arrows, bench_peers, codegen, cost, interop, workspace};
 
 /// The tests, as the README tells people to run them.
 pub(crate) const README_TESTS: &[&str] = &["test", "--workspace"];
@@ -106,6 +106,16 @@ const STEPS: &[Step] = &[
         name: "example",
         checks: "the README's main job prints what is expected",
         run: example,
+    },
+    Step {
+        name: "cost",
+        checks: "the bindings cost those who build with them no more than they may",
+        run: costs,
+    },
+    Step {
+        name: "codec",
+        checks: "the bindings' codec is as fast, beside bare quick-xml, as it must be",
+        run: codec,
     },
     Step {
         name: "interop",
@@ -314,6 +324,16 @@ fn optional() -> Result<Outcome> {
 
 fn example() -> Result<Outcome> {
     example::run()
+}
+
+fn costs() -> Result<Outcome> {
+    cost::run()?;
+    Ok(Outcome::Passed)
+}
+
+fn codec() -> Result<Outcome> {
+    bench_peers::gate()?;
+    Ok(Outcome::Passed)
 }
 
 fn peers() -> Result<Outcome> {
