@@ -65,7 +65,7 @@ impl<T> Ref<T> {
         }
         let type_len = u16::try_from(type_name.len()).unwrap_or(0);
         Self {
-            text: format!("{}:{value}", &type_name[..usize::from(type_len)]).into(),
+            text: joined(&type_name[..usize::from(type_len)], value),
             type_len,
             server_guid: server_guid.map(Into::into),
             marker: PhantomData,
@@ -128,6 +128,21 @@ impl<T> Ref<T> {
             marker: PhantomData,
         }
     }
+}
+
+/// `Type:value` in one allocation: references are many, and short.
+fn joined(type_name: &str, value: &str) -> Arc<str> {
+    let mut space = [0; 96];
+    let (name, end) = (type_name.len(), type_name.len() + 1 + value.len());
+    if let Some(text) = space.get_mut(..end) {
+        text[..name].copy_from_slice(type_name.as_bytes());
+        text[name] = b':';
+        text[name + 1..].copy_from_slice(value.as_bytes());
+        if let Ok(text) = std::str::from_utf8(text) {
+            return text.into();
+        }
+    }
+    format!("{type_name}:{value}").into()
 }
 
 impl<T> Clone for Ref<T> {
