@@ -23,7 +23,7 @@ fn request<R>(call: &vim25::Call<R>) -> String {
 #[test]
 fn each_service_is_spoken_at_its_path() {
     let expected = [
-        (pbm::SERVICE, "urn:pbm", "/pbm/sdk"),
+        (pbm::SERVICE, "urn:pbm", "/pbm"),
         (vslm::SERVICE, "urn:vslm", "/vslm/sdk"),
         (sms::SERVICE, "urn:sms", "/sms/sdk"),
         (eam::SERVICE, "urn:eam", "/eam/sdk"),

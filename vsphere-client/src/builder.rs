@@ -239,7 +239,7 @@ impl Client {
                 body: Body::Empty,
                 limit: Some(limit),
             };
-            match inner.answer(request, ticket.generation, limit).await {
+            match inner.answer(request, Some(ticket.generation), limit).await {
                 Ok((200, bytes)) => return Ok(choose(&String::from_utf8_lossy(&bytes))),
                 Ok(_) => return Ok(OLDEST.into()),
                 Err(Failure::Status(400..=499)) => return Ok(OLDEST.into()),

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use reqwest::Method;
 use secrecy::SecretString;
-use vim25::soap::{self, Header, Response as Answer};
+use vim25::soap::{self, Response as Answer};
 use vim25::types::NotAuthenticated;
 use vim25::{Any, Call, Fault};
 
@@ -16,6 +16,7 @@ use crate::credentials::Credentials;
 use crate::effect::Effect;
 use crate::error::{Attempt, Error, LoginProblem, Phase, Result, TlsProblem, TransportProblem};
 use crate::retry::Attempts;
+use crate::route::Route;
 use crate::transport::{Body, FailureKind, Request, Response, TransportError};
 
 /// Why an attempt gave nothing, before it is decided whether there is another one.
@@ -71,9 +72,7 @@ impl Client {
             return Err(self.not_authenticated(&attempt, LoginProblem::Closed, None));
         }
         let operation = inner.next_operation();
-        let body = inner
-            .encode(call, &operation)
-            .map_err(|error| Error::unencodable(&attempt, error))?;
+        let route = inner.route(call.service(), &attempt)?;
         let effect = Effect::of(call.method());
         // A wait occupies a connection, not the server.
         let waits = call.method().starts_with("WaitForUpdates");
@@ -86,9 +85,14 @@ impl Client {
                 inner.slots.acquire().await.ok()
             };
             let ticket = inner.session.ticket();
-            let request = inner.request(body.clone(), ticket.cookie, limit);
+            let body =
+                soap::encode_request(call, &route.header(&operation, ticket.cookie.as_ref()));
+            let body = body.map_err(|error| Error::unencodable(&attempt, error))?;
+            let request = Inner::request(&route, body, ticket.cookie, limit);
+            // The cookies of other services are not the session's.
+            let generation = route.main.then_some(ticket.generation);
             let start = tokio::time::Instant::now();
-            let answer = inner.answer(request, ticket.generation, limit).await;
+            let answer = inner.answer(request, generation, limit).await;
             drop(slot);
             tracing::debug!(
                 server = %inner.server,
@@ -207,24 +211,18 @@ impl Inner {
         format!("{}-{number}", self.operation_prefix)
     }
 
-    fn encode(
-        &self,
-        call: &Call<Option<Any>>,
-        operation: &str,
-    ) -> Result<String, vim25::EncodeError> {
-        let mut header = Header::default();
-        header.operation_id = Some(operation.to_owned());
-        soap::encode_request(call, &header)
-    }
-
-    fn request(&self, body: String, cookie: Option<SecretString>, limit: Duration) -> Request {
-        let version = self.version.get().map_or("", String::as_str);
+    fn request(
+        route: &Route,
+        body: String,
+        cookie: Option<SecretString>,
+        limit: Duration,
+    ) -> Request {
         Request {
             method: Method::POST,
-            url: self.url.clone(),
+            url: route.url.clone(),
             headers: vec![
                 ("content-type", "text/xml; charset=utf-8".into()),
-                ("soapaction", format!("\"urn:vim25/{version}\"")),
+                ("soapaction", route.action.clone()),
             ],
             cookie,
             body: Body::Text(body),
@@ -236,7 +234,7 @@ impl Inner {
     pub(crate) async fn answer(
         &self,
         request: Request,
-        generation: u64,
+        generation: Option<u64>,
         limit: Duration,
     ) -> Result<(u16, bytes::Bytes), Failure> {
         let slow = |error: tokio::time::error::Elapsed| {
@@ -251,7 +249,9 @@ impl Inner {
                 .send(request)
                 .await
                 .map_err(Failure::Transport)?;
-            self.session.absorb(generation, &response.cookies);
+            if let Some(generation) = generation {
+                self.session.absorb(generation, &response.cookies);
+            }
             if !matches!(response.status, 200 | 500) {
                 return Err(Failure::Status(response.status));
             }
@@ -354,9 +354,11 @@ impl Inner {
         call: &Call<Option<Any>>,
         cookie: SecretString,
     ) -> Option<Request> {
-        let body = self.encode(call, &self.next_operation()).ok()?;
+        let route = self.main_route();
+        let header = route.header(&self.next_operation(), None);
+        let body = soap::encode_request(call, &header).ok()?;
         let limit = self.options.request_timeout.min(Duration::from_secs(10));
-        Some(self.request(body, Some(cookie), limit))
+        Some(Self::request(&route, body, Some(cookie), limit))
     }
 
     /// Ends a session; that it is over already is as good.
@@ -369,7 +371,7 @@ impl Inner {
         let Some(request) = self.prepare_log_out(&call, cookie) else {
             return Ok(());
         };
-        match self.answer(request, u64::MAX, limit).await {
+        match self.answer(request, None, limit).await {
             Ok(_) => Ok(()),
             Err(failure) => {
                 let attempt = Attempt::new(call.method(), Some(call.this()), &self.server);

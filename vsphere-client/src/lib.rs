@@ -16,6 +16,7 @@ mod inventory;
 mod percent;
 mod property;
 mod retry;
+mod route;
 mod session;
 mod task;
 mod tls;

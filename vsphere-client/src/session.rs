@@ -102,13 +102,16 @@ impl fmt::Debug for Session {
     }
 }
 
-fn header(value: &str) -> SecretString {
-    let value = value.trim();
-    let value = value
-        .strip_prefix(COOKIE)
-        .and_then(|rest| rest.strip_prefix('='))
-        .unwrap_or(value);
-    format!("{COOKIE}={value}").into()
+fn header(cookie: &str) -> SecretString {
+    format!("{COOKIE}={}", value(cookie)).into()
+}
+
+/// The value of the cookie, with or without its name in front.
+pub(crate) fn value(cookie: &str) -> &str {
+    let cookie = cookie.trim();
+    let rest = cookie.strip_prefix(COOKIE);
+    rest.and_then(|rest| rest.strip_prefix('='))
+        .unwrap_or(cookie)
 }
 
 /// The session cookie in a `Set-Cookie` value such as

@@ -28,4 +28,5 @@ flows! {
     a_task_that_is_over_still_gives_its_result
     things_are_found_by_name_and_by_path
     a_file_is_written_listed_read_and_deleted
+    other_services_answer_or_are_said_to_be_missing
 }

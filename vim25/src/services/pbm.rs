@@ -1,4 +1,4 @@
-//! Storage policies (`urn:pbm`, at `/pbm/sdk` of a vCenter).
+//! Storage policies (`urn:pbm`, at `/pbm` of a vCenter).
 //!
 //! It wants the session in the header: a client takes care of that.
 
@@ -13,7 +13,7 @@ pub mod types {
 }
 
 /// Where `urn:pbm` is spoken.
-pub const SERVICE: Service = Service::new("urn:pbm", "/pbm/sdk", None);
+pub const SERVICE: Service = Service::new("urn:pbm", "/pbm", None);
 
 /// The object that everything else is found from, with `pbm_retrieve_service_content`.
 #[must_use]

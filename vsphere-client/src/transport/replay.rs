@@ -35,6 +35,7 @@ pub(crate) struct Seen {
     pub soap: Soap,
     pub cookie: Option<String>,
     pub action: String,
+    pub path: String,
 }
 
 impl Seen {
@@ -142,6 +143,7 @@ impl Transport for Replay {
                         .as_ref()
                         .map(|cookie| cookie.expose_secret().to_owned()),
                     action: header(&request, "soapaction"),
+                    path: request.url.path().to_owned(),
                 };
                 self.methods.lock().unwrap().push(seen.method().to_owned());
                 (self.peer.lock().unwrap())(&seen)

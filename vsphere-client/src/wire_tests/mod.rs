@@ -4,6 +4,7 @@
 
 mod pages;
 mod repeating;
+mod services;
 mod sessions;
 mod updates;
 

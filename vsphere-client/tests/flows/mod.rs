@@ -1,7 +1,9 @@
 //! What the client does with every endpoint whose contents may be changed,
 //! given by its URL with user and password.
 
-#![allow(dead_code, reason = "not every test needs all of it")]
+#![allow(dead_code, unused_imports, reason = "not every test needs all of it")]
+
+mod services;
 
 use std::time::Duration;
 
@@ -12,6 +14,8 @@ use vim25::types::{
 };
 use vim25::{Poly, Property, Ref, mo, props};
 use vsphere_client::{Change, Client, Credentials, Error, LoginProblem, Retrieved, State};
+
+pub(crate) use services::other_services_answer_or_are_said_to_be_missing;
 
 const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
     Property::new("runtime.powerState");
