@@ -55,12 +55,10 @@ impl Setting for Limit {
         if value.bytes().eq_ignore_ascii_case(b"unlimited") {
             return Ok(Self::Unlimited);
         }
-        match value.integer() {
-            Ok(-1) => Ok(Self::Unlimited),
-            Ok(limit) => u64::try_from(limit)
-                .map(Self::Of)
-                .map_err(|_| Self::unfit(value)),
-            Err(_) => Err(Self::unfit(value)),
+        match (value.integer(), value.unsigned()) {
+            (Ok(-1), _) => Ok(Self::Unlimited),
+            (_, Ok(limit)) => Ok(Self::Of(limit)),
+            _ => Err(value.unfit("a whole number or `unlimited`")),
         }
     }
 
@@ -69,12 +67,6 @@ impl Setting for Limit {
             Self::Unlimited => "unlimited".into(),
             Self::Of(limit) => limit.to_string().into(),
         }
-    }
-}
-
-impl Limit {
-    fn unfit(value: Value<'_>) -> ValueError {
-        value.unfit("a whole number or `unlimited`")
     }
 }
 

@@ -85,10 +85,10 @@ impl Setting for Tristate {
 }
 
 macro_rules! integers {
-    ($($type:ty)*) => {$(
+    ($($read:ident $type:ty;)*) => {$(
         impl Setting for $type {
             fn read(value: Value<'_>) -> Result<Self, ValueError> {
-                value.number()
+                value.$read()
             }
 
             fn write(&self) -> Cow<'_, str> {
@@ -98,7 +98,12 @@ macro_rules! integers {
     )*};
 }
 
-integers!(u32 i32 u64 i64);
+integers! {
+    number u32;
+    number i32;
+    unsigned u64;
+    integer i64;
+}
 
 /// Reads and writes a setting by its text; the error says what was expected.
 pub(super) fn read_as<T>(
