@@ -197,6 +197,8 @@ settings! { VirtualMachineFile {
     reflect_host_board set_reflect_host_board: bool = "board-id.reflectHost" or false;
     /// The model that the guest's firmware shows; not in the API.
     hardware_model set_hardware_model: String = "hw.model";
+    /// Whether the guest sees the model of the host; not in the API.
+    reflect_host_model set_reflect_host_model: bool = "hw.model.reflectHost" or false;
     /// A high precision event timer; part of extraConfig.
     hpet set_hpet: bool = "hpet0.present";
     /// Answer questions of the product by default; part of extraConfig.
@@ -213,14 +215,8 @@ settings! { VirtualMachineFile {
     vnc_password set_vnc_password: String = "RemoteDisplay.vnc.password";
     /// How many consoles may be open; part of extraConfig.
     max_consoles set_max_consoles: i32 = "RemoteDisplay.maxConnections";
-    /// A virtual TPM; API: a `VirtualTPM` device.
-    tpm set_tpm: bool = "vtpm.present" or false;
     /// An identity for policies of hosted products. The API does not show it.
     managed_id set_managed_id: String = "policy.vm.mvmtid";
-    /// A clock that follows the host's precisely; API: a `VirtualPrecisionClock` device.
-    precision_clock set_precision_clock: bool = "precisionclock0.present" or false;
-    /// A watchdog timer; API: a `VirtualWDT` device.
-    watchdog set_watchdog: bool = "watchdog0.present" or false;
     /// Whether to add a TPM by itself; hosted products.
     auto_add_tpm set_auto_add_tpm: bool = "managedVM.autoAddVTPM";
     /// Whether the guest may not copy to the console; part of extraConfig, TRUE on ESXi.
@@ -244,6 +240,19 @@ settings! { VirtualMachineFile {
     numa_cookie set_numa_cookie: u64 = "numa.autosize.cookie";
     /// Processors of a node of memory; part of extraConfig.
     numa_cpus_per_node set_numa_cpus_per_node: u32 = "numa.autosize.vcpu.maxPerVirtualNode";
+    /// Processors of a virtual node at most, chosen by a person; part of extraConfig,
+    /// from 8.0 on also API: `VirtualMachineConfigInfo.numaInfo.coresPerNumaNode`.
+    numa_max_per_virtual_node set_numa_max_per_virtual_node: u32 = "numa.vcpu.maxPerVirtualNode";
+    /// Processors of this machine on a node of the host at most; part of extraConfig.
+    numa_max_per_host_node set_numa_max_per_host_node: u32 = "numa.vcpu.maxPerMachineNode";
+    /// Processors that the host places together at most; part of extraConfig.
+    numa_max_per_client set_numa_max_per_client: u32 = "numa.vcpu.maxPerClient";
+    /// Processors from which on the machine has virtual nodes; part of extraConfig.
+    numa_min_cpus set_numa_min_cpus: u32 = "numa.vcpu.min";
+    /// Whether threads of one node come before cores of two; part of extraConfig.
+    numa_prefer_threads set_numa_prefer_threads: bool = "numa.vcpu.preferHT";
+    /// Whether virtual nodes follow the sockets; part of extraConfig.
+    numa_follow_sockets set_numa_follow_sockets: bool = "numa.vcpu.followcorespersocket";
     /// How the processor's virtualization is used; API:
     /// `VirtualMachineFlagInfo.virtualExecUsage`.
     virtual_execution set_virtual_execution: String = "monitor.virtual_exec";

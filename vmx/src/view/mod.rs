@@ -35,6 +35,7 @@
 mod board;
 mod cpuid;
 mod device;
+mod family;
 mod host;
 mod identity;
 mod machine;
@@ -49,13 +50,14 @@ mod usb;
 use std::borrow::{Borrow, BorrowMut};
 use std::collections::BTreeSet;
 
-use crate::document::Document;
+use crate::document::{Change, Document};
 
-pub use self::board::{PciBridge, Sound, SoundModel, Video, Vmci};
+pub use self::board::{PciBridge, PrecisionClock, Sound, SoundModel, Tpm, Video, Vmci, Watchdog};
 pub use self::cpuid::{CpuidMask, CpuidOwner, CpuidRegister, CpuidRegisters};
 pub use self::device::{Device, Presence};
+pub use self::family::Family;
 pub use self::host::{Nvdimm, PassthroughModel, PciPassthrough, SharedFolder};
-pub use self::identity::{IdentityError, MacAddress, Uuid};
+pub use self::identity::{IdentityError, MacAddress, SasWwid, Uuid};
 pub use self::machine::{Firmware, PowerType, ProductCompatibility, ToolsUpgrade, UuidAction};
 pub use self::network::{AddressType, CardModel, ConnectionType, NetworkCard};
 pub use self::place::{Class, Place};
@@ -102,12 +104,12 @@ fn places(document: &Document) -> BTreeSet<Place> {
         .collect()
 }
 
-fn delete_group(document: &mut Document, place: Place) {
+fn delete_group(document: &mut Document, place: Place) -> Change {
     document.remove_where(|name| {
         name.as_str()
             .and_then(Place::split)
             .is_some_and(|(found, _)| found == place)
-    });
+    })
 }
 
 /// Ways to the views of devices: of one place, to read and to edit, and of all

@@ -1,9 +1,10 @@
 //! Network cards.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, BorrowMut};
 
 use crate::document::Document;
 
+use super::family::Family;
 use super::identity::MacAddress;
 use super::setting::{device, settings, words};
 
@@ -161,5 +162,27 @@ impl<D: Borrow<Document>> NetworkCard<D> {
         } else {
             None
         }
+    }
+}
+
+impl<D: Borrow<Document>> NetworkCard<D> {
+    /// The filters of the card's traffic, by numbers from 0: each is the name of an
+    /// agent on the host. Part of extraConfig.
+    ///
+    /// Keys `ethernetN.filter<part>.name`.
+    pub fn filters(&self) -> Family<&Document, String> {
+        Family::of(
+            self.document.borrow(),
+            format!("{}.filter", self.place),
+            ".name",
+        )
+    }
+}
+
+impl<D: BorrowMut<Document>> NetworkCard<D> {
+    /// [`filters`](Self::filters), to edit.
+    pub fn filters_mut(&mut self) -> Family<&mut Document, String> {
+        let before = format!("{}.filter", self.place);
+        Family::of(self.document.borrow_mut(), before, ".name")
     }
 }

@@ -134,6 +134,8 @@ settings! { Scheduling {
     memory_shares set_memory_shares: Shares = "sched.mem.shares" or Shares::Normal;
     /// All memory reserved; API: `VirtualMachineConfigInfo.memoryReservationLockedToMax`.
     memory_pinned set_memory_pinned: bool = "sched.mem.pin" or false;
+    /// Large pages that may be shared with other machines; part of extraConfig.
+    shared_large_pages set_shared_large_pages: u64 = "sched.mem.lpage.maxSharedPages";
     /// The swap file, of this host alone: leave it out of a copy.
     swap_file set_swap_file: String = "sched.swap.derivedName";
 } }

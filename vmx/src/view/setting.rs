@@ -270,10 +270,19 @@ macro_rules! device {
             }
         }
 
+        impl<D: std::borrow::Borrow<crate::document::Document>> $view<D> {
+            /// Whether the device counts: it and its controller are present. Its
+            /// settings are inert otherwise, and can be read all the same.
+            #[must_use]
+            pub fn presence(&self) -> crate::view::Presence {
+                crate::view::Presence::of(self.document.borrow(), self.place)
+            }
+        }
+
         impl<D: std::borrow::BorrowMut<crate::document::Document>> $view<D> {
             /// Removes every entry of the device, those that are unknown here too.
-            pub fn delete(&mut self) {
-                crate::view::delete_group(self.document.borrow_mut(), self.place);
+            pub fn delete(&mut self) -> crate::document::Change {
+                crate::view::delete_group(self.document.borrow_mut(), self.place)
             }
         }
     };
