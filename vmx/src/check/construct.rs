@@ -201,7 +201,7 @@ constructs! {
     ]
     /// `.foo = "x"`.
     Metavariable "a name that begins with `.`, which is dropped" [
-        Vmware Skips,
+        Vmware Skips, XenOrchestra Skips,
     ]
     /// `memsize` where it looks for `memSize`.
     OtherCase "memSize in another spelling" [
