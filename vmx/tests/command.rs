@@ -1,6 +1,9 @@
 //! The command, as a user meets it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "command/replacing.rs"]
+mod replacing;
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -15,7 +18,8 @@ fn vmx(arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
+    // Who refuses the arguments does not read.
+    let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
 
@@ -187,10 +191,10 @@ fn check_explains_with_a_caret() {
 fn many_problems_are_summed_up() {
     let file = "prose\n".repeat(100);
     let (text, _, _) = run(&["check"], file.as_bytes());
-    assert!(text.contains("and 80 problems more"), "{text}");
+    assert!(text.contains("and 80 more problems"), "{text}");
     let (_, errors, _) = run(&["show"], file.as_bytes());
     assert!(
-        errors.contains("standard input: and 80 problems more"),
+        errors.contains("standard input: and 80 more problems"),
         "{errors}"
     );
     assert_eq!(errors.lines().count(), 22);
@@ -218,4 +222,56 @@ fn what_is_no_dictionary_is_refused() {
         errors.starts_with("error: cannot read no-such.vmx: "),
         "{errors}"
     );
+}
+
+#[test]
+fn what_is_of_no_machine_has_no_devices() {
+    let (_, errors, code) = run(&["devices", "one-snapshot.vmsd"], b"");
+    assert_eq!(code, 2);
+    assert!(
+        errors.contains("of no machine: it holds snapshots"),
+        "{errors}"
+    );
+    let (_, errors, code) = run(&["devices"], b"a = \"1\"\n");
+    assert_eq!(code, 0);
+    assert!(errors.contains("nothing here says"), "{errors}");
+}
+
+#[test]
+fn what_is_binary_or_a_folder_is_said_once() {
+    for command in ["show", "check", "devices"] {
+        let (_, errors, code) = run(&[command], b"\x7FELF\x02\0\0\n\x01\n\x02\n");
+        assert_eq!((errors.lines().count(), code), (1, 2), "{errors}");
+        assert!(errors.contains("standard input is binary"), "{errors}");
+    }
+    let (_, errors, code) = run(&["show", "."], b"");
+    assert_eq!(code, 2);
+    assert!(errors.starts_with("error: cannot read .: "), "{errors}");
+}
+
+#[test]
+fn an_encrypted_machine_is_said_to_be_one() {
+    let (table, errors, code) = run(&["show", "encrypted.vmx"], b"");
+    assert_eq!(code, 0);
+    assert!(table.contains("encryption.data"));
+    assert!(errors.contains("the settings are encrypted"), "{errors}");
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_failure() {
+    let file = "guestinfo.key = \"value\"\n".repeat(20_000);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.vmx");
+    fs::write(&path, file).unwrap();
+    for arguments in [&["show"][..], &["show", "--json"], &["check", "--json"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_vmx"))
+            .args(arguments)
+            .arg(&path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert!(child.wait().unwrap().success(), "{arguments:?}");
+    }
 }

@@ -248,7 +248,7 @@ constructs! {
         Vmware Notes,
     ]
     /// `encryption.data`.
-    Encrypted "the settings are encrypted: without the password only VMware's own can be read" [
+    Encrypted "the settings are encrypted: without the password only the few outside can be read" [
         Vmware Notes, Libvirt Misreads, VirtV2v Misreads, Packer Misreads, Govmx Misreads,
         Vagrant Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]

@@ -66,8 +66,8 @@ impl Check {
                 output.line(problem.render(&file::shown(&self.file)))?;
                 output.line("")?;
             }
-            if let Some(more) = problems.len().checked_sub(file::SHOWN_PROBLEMS + 1) {
-                output.line(format_args!("and {} problems more\n", more + 1))?;
+            if let Some(more) = file::more(problems.len()) {
+                output.line(format_args!("{more}\n"))?;
             }
             let rows = findings.iter().map(|finding| {
                 let Finding {

@@ -1,16 +1,19 @@
 //! `vmx get`: values by their names.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
 use crate::file;
-use crate::output::{Output, Shown, complain};
+use crate::output::{Output, Shown, cell, complain};
 
 /// Print values by their names, in any case. Exits with 1 if one is missing.
+///
+/// Values are printed as they are, except that a terminal gets control characters
+/// escaped.
 #[derive(clap::Args)]
 pub(crate) struct Get {
     /// The file, `-` for standard input.
@@ -40,7 +43,11 @@ impl Get {
                 let text = value
                     .text()
                     .with_context(|| format!("cannot read `{name}`"))?;
-                output.line(text)?;
+                if io::stdout().is_terminal() {
+                    output.line(cell(&text))?;
+                } else {
+                    output.line(text)?;
+                }
             }
         }
         if output.json {
