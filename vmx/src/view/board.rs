@@ -7,7 +7,7 @@ use crate::document::Document;
 use super::setting::{device, settings, words};
 
 device! {
-    /// A PCI bridge, `pciBridgeN`, N 0, 4 to 7. The API has no device for it: its
+    /// A PCI bridge, `pciBridgeN`, N 0, 4 to 7. The API has no device for it: all its
     /// settings are part of extraConfig.
     PciBridge
 }

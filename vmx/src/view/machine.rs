@@ -90,7 +90,7 @@ settings! { VirtualMachineFile {
     /// What the guest says of its system, `name='value'` pairs; part of
     /// extraConfig. VMware Tools write it, so do not trust it.
     guest_details set_guest_details: String = "guestInfo.detailed.data";
-    /// The same, under the name that the product keeps it by.
+    /// The same, under the name that the product keeps it by; part of extraConfig.
     guest_os_details set_guest_os_details: String = "guestOS.detailed.data";
     /// Notes; API: `VirtualMachineConfigInfo.annotation`.
     annotation set_annotation: String = "annotation";
@@ -126,7 +126,7 @@ settings! { VirtualMachineFile {
     /// Half of the generation id, a signed number; API:
     /// `VirtualMachineConfigInfo.vmGenerationId`.
     generation_id set_generation_id: i64 = "vm.genid";
-    /// The other half of the generation id.
+    /// The other half of the generation id, of the same property of the API.
     generation_id_x set_generation_id_x: i64 = "vm.genidX";
     /// The firmware; API: `VirtualMachineConfigInfo.firmware`.
     firmware set_firmware: Firmware = "firmware" or "bios";
@@ -141,7 +141,8 @@ settings! { VirtualMachineFile {
     /// Kinds of devices in the order they are tried, separated by commas; API:
     /// `VirtualMachineBootOptions.bootOrder`.
     boot_order set_boot_order: String = "bios.bootOrder";
-    /// Disks in the order they are tried, such as `scsi0:0`, separated by commas.
+    /// Disks in the order they are tried, such as `scsi0:0`, separated by commas; API:
+    /// the disks among `VirtualMachineBootOptions.bootOrder`.
     disk_boot_order set_disk_boot_order: String = "bios.hddOrder";
     /// File of the firmware's memory, `<name>.nvram`; in the API part of extraConfig
     /// and `layoutEx`.
@@ -153,7 +154,8 @@ settings! { VirtualMachineFile {
     working_dir set_working_dir: String = "workingDir" or ".";
     /// Whether snapshots leave the folder of the machine; hosted products.
     snapshot_redo_not_with_parent set_snapshot_redo_not_with_parent: bool = "snapshot.redoNotWithParent" or false;
-    /// File of the suspended state, empty if there is none.
+    /// File of the suspended state, empty if there is none. The API shows the state,
+    /// `VirtualMachineRuntimeInfo.powerState`, and not the file.
     suspended_state set_suspended_state: String = "checkpoint.vmState" or "";
     /// Whether the machine was powered off in good order. The API does not show it.
     clean_shutdown set_clean_shutdown: bool = "cleanShutdown";

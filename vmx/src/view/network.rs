@@ -68,7 +68,8 @@ settings! { NetworkCard {
     present set_present: bool = "present" or false;
     /// The model; API: the class of the device.
     model set_model: CardModel = "virtualDev";
-    /// The features of a `vmxnet` card: 15 makes it a `vmxnet2`.
+    /// The features of a `vmxnet` card: 15 makes it a `vmxnet2`; API: the
+    /// class of the device.
     features set_features: u32 = "features";
     /// The network; API: `VirtualEthernetCardNetworkBackingInfo.deviceName`.
     network_name set_network_name: String = "networkName";
@@ -93,7 +94,8 @@ settings! { NetworkCard {
     address_type set_address_type: AddressType = "addressType" or "generated";
     /// The address that the host chose; API: `VirtualEthernetCard.macAddress`.
     generated_address set_generated_address: MacAddress = "generatedAddress";
-    /// The distance of the address from that of the first card, in steps of 10.
+    /// The distance of the address from that of the first card, in steps of 10. The
+    /// API does not show it.
     generated_address_offset set_generated_address_offset: i32 = "generatedAddressOffset";
     /// The address that a person or vCenter chose; API: `VirtualEthernetCard.macAddress`.
     static_address set_static_address: MacAddress = "address";

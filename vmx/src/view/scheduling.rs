@@ -126,7 +126,7 @@ settings! { Scheduling {
     latency_sensitivity set_latency_sensitivity: LatencySensitivity = "sched.cpu.latencySensitivity" or "normal";
     /// Reserved MB; API: `VirtualMachineConfigInfo.memoryAllocation.reservation`.
     memory_reservation set_memory_reservation: u64 = "sched.mem.min" or 0;
-    /// Least size in MB of the part that stays in memory.
+    /// Least size in MB of the part that stays in memory; no property of the API.
     memory_minimum set_memory_minimum: u64 = "sched.mem.minSize" or 0;
     /// Limit in MB; API: `memoryAllocation.limit`.
     memory_limit set_memory_limit: Limit = "sched.mem.max" or Limit::Unlimited;
@@ -136,7 +136,8 @@ settings! { Scheduling {
     memory_pinned set_memory_pinned: bool = "sched.mem.pin" or false;
     /// Large pages that may be shared with other machines; part of extraConfig.
     shared_large_pages set_shared_large_pages: u64 = "sched.mem.lpage.maxSharedPages";
-    /// The swap file, of this host alone: leave it out of a copy.
+    /// The swap file, of this host alone: leave it out of a copy. Part of extraConfig;
+    /// API: a file of `VirtualMachineFileLayoutEx`.
     swap_file set_swap_file: String = "sched.swap.derivedName";
 } }
 
