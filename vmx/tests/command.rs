@@ -104,6 +104,10 @@ fn set_edits_standard_input_to_standard_output() {
     let (text, errors, code) = run(&["set", "-", "a b=1"], b"x=1\n");
     assert_eq!((&*text, code), ("", 2));
     assert!(errors.contains("name `a b` holds a space"), "{errors}");
+
+    let (text, errors, code) = run(&["set", "-", "--remove", ".Encoding"], b".encoding = GBK\n");
+    assert_eq!((&*text, code), ("", 2));
+    assert!(errors.contains("change it with --transcode"), "{errors}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use vmx::{Document, Encoding, Unencodable};
 
 use crate::output::Output;
@@ -16,7 +16,8 @@ use crate::{diff, file, replace};
 /// machine only while it is powered off: its process writes the file again.
 ///
 /// The file is replaced in one step and keeps its mode, owner and group. Access lists
-/// and extended attributes are not kept, and other hard links keep the old content.
+/// and extended attributes are not kept, and other hard links keep the old content. Stopped on
+/// the way, it leaves the old file and perhaps FILE.<number>.new beside it.
 #[derive(clap::Args)]
 pub(crate) struct Set {
     /// The file, `-` for standard input.
@@ -87,6 +88,10 @@ impl Set {
                 .with_context(|| format!("cannot bring the file into {encoding}"))?;
         }
         for name in &self.remove {
+            ensure!(
+                !name.eq_ignore_ascii_case(".encoding"),
+                "`.encoding` says how all values are read; change it with --transcode"
+            );
             document.remove(name);
         }
         for (old, new) in &self.rename {
