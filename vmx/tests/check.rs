@@ -1,7 +1,7 @@
 //! What `check` finds in whole files; single lines are in `disagreements`.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use vmx::Reader::{Guest, Libvirt, VirtV2v, Vmware};
+use vmx::Reader::{Gns3, Guest, Libvirt, VirtV2v, Vmware};
 use vmx::{Construct, Document};
 
 fn constructs(file: &str) -> Vec<(Construct, Vec<usize>)> {
@@ -62,4 +62,46 @@ fn charsets_that_others_do_not_read() {
     assert!(found.contains(&(Libvirt, Construct::ForeignEncodingName)));
     assert!(found.contains(&(VirtV2v, Construct::ForeignText)));
     assert!(found.contains(&(Vmware, Construct::Metavariable)));
+}
+
+#[test]
+fn devices_that_an_importer_leaves_out() {
+    let file = "config.version = \"8\"\nvirtualHW.version = \"20\"\nguestOS = \"x\"\n\
+        firmware = \"EFI\"\nide0:0.present = \"TRUE\"\nide0:0.fileName = \"a.vmdk\"\n\
+        ide0:1.present = \"TRUE\"\nide0:1.deviceType = \"ata-hardDisk\"\n\
+        ide1:0.present = \"TRUE\"\nide1:0.deviceType = \"cdrom-image\"\n\
+        ide1:1.present = \"FALSE\"\nsata0.present = \"TRUE\"\n\
+        sata0:1.present = \"TRUE\"\nsata0:1.deviceType = \"cdrom-image\"\n";
+    let found: Vec<_> = Document::parse(file)
+        .unwrap()
+        .check()
+        .into_iter()
+        .filter(|finding| finding.reader == VirtV2v)
+        .map(|finding| (finding.construct, finding.lines))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Construct::PlainIdeDisk, vec![5]),
+            (Construct::CdromBesideIde, vec![13]),
+            (Construct::OddFirmware, vec![4]),
+        ]
+    );
+}
+
+#[test]
+fn an_encoding_below_a_shebang_is_not_seen_by_all() {
+    let text = |file: &[u8]| {
+        let findings = Document::parse(file).unwrap().check();
+        findings
+            .iter()
+            .any(|f| (f.reader, f.construct) == (Gns3, Construct::LateEncoding))
+    };
+    assert!(text(
+        b"#!/usr/bin/vmware\n.encoding = \"GBK\"\na = \"\xCE\xBB\"\n"
+    ));
+    assert!(!text(b".encoding = \"GBK\"\na = \"\xCE\xBB\"\n"));
+    assert!(!text(
+        b"#!/usr/bin/vmware\n.encoding = \"GBK\"\na = \"x\"\n"
+    ));
 }

@@ -113,6 +113,10 @@ constructs! {
     ForeignEncodingName "an encoding that only VMware calls by this name" [
         Libvirt Refuses, Gns3 Misreads,
     ]
+    /// `.encoding` below a shebang line, and text beyond ASCII.
+    LateEncoding "an .encoding below the first line, where it is not looked for" [
+        Gns3 Misreads,
+    ]
     /// Text in a charset other than UTF-8.
     ForeignText "text in another encoding than UTF-8" [
         VirtV2v Misreads, Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads,
@@ -230,6 +234,18 @@ constructs! {
     /// `memSize` not a multiple of 4.
     OddMemory "a memSize that is no multiple of 4" [
         Libvirt Refuses,
+    ]
+    /// `firmware = "EFI"`.
+    OddFirmware "UEFI firmware in another spelling than `efi`" [
+        VirtV2v Misreads,
+    ]
+    /// `ide0:0` without `deviceType = "ata-hardDisk"`.
+    PlainIdeDisk "a disk on IDE whose deviceType is not ata-hardDisk" [
+        VirtV2v Skips,
+    ]
+    /// `sata0:1.deviceType = "cdrom-image"`.
+    CdromBesideIde "a CD drive elsewhere than on IDE" [
+        VirtV2v Skips,
     ]
     /// The file is larger than `tools.setInfo.sizeLimit`.
     TooLarge "the file is larger than tools.setInfo.sizeLimit, 1 MiB by default: the guest can write nothing" [
