@@ -6,7 +6,27 @@
 //!
 //! Devices have a view each, for a [`Place`] that may be empty. A device counts only
 //! if it and its controller are `present`, see [`Presence`]; the settings of inert
-//! devices can be read all the same.
+//! devices can be read all the same. Settings of which a part of the name is free, such
+//! as answers to questions, are a [`Family`].
+//!
+//! | in files | view | in the vSphere API |
+//! | --- | --- | --- |
+//! | `scsiN`, `sataN`, `nvmeN` | [`Controller`] | `VirtualSCSIController` by model, `VirtualAHCIController`, `VirtualNVMEController` |
+//! | `ideN:M`, `scsiN:M`, .. | [`Drive`] | `VirtualDisk`, `VirtualCdrom`, `VirtualSCSIPassthrough` |
+//! | `ethernetN` | [`NetworkCard`] | `VirtualEthernetCard` by model |
+//! | `serialN`, `parallelN` | [`SerialPort`], [`ParallelPort`] | `VirtualSerialPort`, `VirtualParallelPort` |
+//! | `floppyN` | [`Floppy`] | `VirtualFloppy` |
+//! | `usb`, `ehci`, `usb_xhci` | [`UsbController`] | `VirtualUSBController`, `VirtualUSBXHCIController` |
+//! | `usb:N`, `usb_xhci:N` | [`UsbPort`] | `VirtualUSB`; what is emulated, none |
+//! | `sound` | [`Sound`] | `VirtualSoundCard` by model |
+//! | `svga` | [`Video`] | `VirtualMachineVideoCard` |
+//! | `vmci0` | [`Vmci`] | `VirtualMachineVMCIDevice` |
+//! | `pciPassthruN` | [`PciPassthrough`] | `VirtualPCIPassthrough` |
+//! | `nvdimmN`, `nvdimmN:M` | [`Nvdimm`] | `VirtualNVDIMMController`, `VirtualNVDIMM` |
+//! | `vtpm`, `precisionclock0`, `watchdog0` | [`Tpm`], [`PrecisionClock`], [`Watchdog`] | `VirtualTPM`, `VirtualPrecisionClock`, `VirtualWDT` |
+//! | `pciBridgeN`, `sharedFolderN` | [`PciBridge`], [`SharedFolder`] | none: extraConfig |
+//!
+//! Every setting says which property of the API it is.
 //!
 //! ```
 //! use vmx::Document;
