@@ -123,10 +123,10 @@ settings! { VirtualMachineFile {
     location_uuid set_location_uuid: Uuid = "uuid.location";
     /// What happens to identities when the file has moved. The API does not show it.
     uuid_action set_uuid_action: UuidAction = "uuid.action";
-    /// Half of the generation id, a signed number; API:
-    /// `VirtualMachineConfigInfo.vmGenerationId`.
+    /// Half of the generation id that tells the guest of a copy or a rollback, a signed
+    /// number. The API's schema has no property for it.
     generation_id set_generation_id: i64 = "vm.genid";
-    /// The other half of the generation id, of the same property of the API.
+    /// The other half of the generation id.
     generation_id_x set_generation_id_x: i64 = "vm.genidX";
     /// The firmware; API: `VirtualMachineConfigInfo.firmware`.
     firmware set_firmware: Firmware = "firmware" or "bios";
