@@ -80,6 +80,28 @@ fn get_prints_values_and_says_what_is_missing() {
     assert_eq!((&*errors, code), ("gbk.vmx: no entry `nothing`\n", 1));
 }
 
+#[cfg(unix)]
+#[test]
+fn names_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.vmx");
+    fs::write(&path, b"b\xFF = \"1\"\na = \"2\"\n").unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"B\xFF");
+    let vmx = || Command::new(env!("CARGO_BIN_EXE_vmx"));
+    let output = vmx().arg("get").arg(&path).arg(name).output().unwrap();
+    assert_eq!(output.stdout, b"1\n");
+    let set = vmx()
+        .arg("set")
+        .arg(&path)
+        .arg("--remove")
+        .arg(name)
+        .status();
+    assert!(set.unwrap().success());
+    assert_eq!(fs::read(&path).unwrap(), b"a = \"2\"\n");
+}
+
 #[test]
 fn set_edits_standard_input_to_standard_output() {
     let (text, errors, code) = run(

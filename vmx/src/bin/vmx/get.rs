@@ -1,6 +1,7 @@
 //! `vmx get`: values by their names.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -20,7 +21,7 @@ pub(crate) struct Get {
     file: PathBuf,
     /// Names of entries.
     #[arg(required = true)]
-    names: Vec<String>,
+    names: Vec<OsString>,
 }
 
 impl Get {
@@ -29,7 +30,9 @@ impl Get {
         let mut found = BTreeMap::new();
         let mut code = ExitCode::SUCCESS;
         for name in &self.names {
-            let value = document.get(name);
+            // Names need not be text.
+            let value = document.get(name.as_encoded_bytes());
+            let name = name.to_string_lossy();
             if value.is_none() {
                 complain(format_args!(
                     "{}: no entry `{name}`",

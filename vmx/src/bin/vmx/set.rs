@@ -1,5 +1,6 @@
 //! `vmx set`: edits of a file.
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,7 +28,7 @@ pub(crate) struct Set {
     entries: Vec<(String, String)>,
     /// Entries to remove.
     #[arg(long, value_name = "NAME")]
-    remove: Vec<String>,
+    remove: Vec<OsString>,
     /// Entries to give another name, as OLD=NEW.
     #[arg(long, value_name = "OLD=NEW", value_parser = assignment)]
     rename: Vec<(String, String)>,
@@ -92,7 +93,7 @@ impl Set {
                 !name.eq_ignore_ascii_case(".encoding"),
                 "`.encoding` says how all values are read; change it with --transcode"
             );
-            document.remove(name);
+            document.remove(name.as_encoded_bytes());
         }
         for (old, new) in &self.rename {
             document
