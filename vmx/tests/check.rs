@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use vmx::Reader::{Gns3, Guest, Libvirt, VirtV2v, Vmware};
-use vmx::{Construct, Document};
+use vmx::{Construct, Document, Effect};
 
 fn constructs(file: &str) -> Vec<(Construct, Vec<usize>)> {
     let mut found: Vec<_> = Document::parse_lenient(file)
@@ -62,6 +62,21 @@ fn charsets_that_others_do_not_read() {
     assert!(found.contains(&(Libvirt, Construct::ForeignEncodingName)));
     assert!(found.contains(&(VirtV2v, Construct::ForeignText)));
     assert!(found.contains(&(Vmware, Construct::Metavariable)));
+}
+
+#[test]
+fn whatever_vmware_refuses_has_a_remedy() {
+    let file = b"= 1\nprose\na b = \"x\"\na = b c\na = \"x\nb = \"x\"y\"\nc = \"x\";d = \"y\"\n\
+        e = \"\xFF\"\nE = \"1\"\nmemSize = \"4\"\n.encoding = \"UTF-8\"\n.encoding = \"GBK\"\n";
+    let document = Document::parse_lenient(&file[..]).unwrap();
+    let mut refused = 0;
+    for finding in document.check() {
+        if (finding.reader, finding.effect) == (Vmware, Effect::Refuses) {
+            assert!(finding.construct.remedy().is_some(), "{finding}");
+            refused += 1;
+        }
+    }
+    assert_eq!(refused, 11);
 }
 
 #[test]

@@ -211,6 +211,14 @@ fn check_explains_with_a_caret() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["findings"][0]["reader"], "libvirt");
     assert_eq!(json["findings"][0]["effect"], "refuses");
+    let remedy = json["findings"][0]["remedy"].as_str().unwrap();
+    assert_eq!(remedy, "keep such names out of files that libvirt reads");
+
+    let (text, _, _) = run(&["check"], b"a = x\na = 2\n");
+    let (findings, remedies) = text.split_once("TO MEND").unwrap();
+    assert_eq!(findings.matches("a value without quotes").count(), 3);
+    assert_eq!(remedies.matches("put the value in quotes").count(), 1);
+    assert!(remedies.contains("set --remove-duplicates"), "{text}");
 }
 
 #[test]
