@@ -4,14 +4,17 @@
 
 use std::borrow::Cow;
 
+use crate::line::find;
+
 /// Reads escapes: `|` and two hexadecimal digits, in either case, are one byte.
 ///
 /// Anything else is literal. The scan goes on behind the byte that failed, so
 /// `||22` stays as it is.
 pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
-    let Some(first) = raw.iter().position(|&byte| byte == b'|') else {
+    let first = find(raw, b'|', b'|');
+    if first == raw.len() {
         return Cow::Borrowed(raw);
-    };
+    }
     let mut bytes = Vec::with_capacity(raw.len());
     bytes.extend_from_slice(&raw[..first]);
     let mut rest = &raw[first..];

@@ -1,6 +1,6 @@
 //! What a file is: VMware keeps several kinds in one grammar, and others beside.
 
-use crate::document::Document;
+use crate::document::{Document, LineKind};
 use crate::name::{BYTE_ORDER_MARK, Name};
 
 /// What a file is.
@@ -26,6 +26,9 @@ pub enum FileKind {
     Disk,
     /// The memory of the firmware, `.nvram`.
     Nvram,
+    /// Something else that is no text: its first line is none and holds control
+    /// characters, and no name of a machine is found below.
+    Binary,
 }
 
 impl FileKind {
@@ -54,7 +57,13 @@ impl FileKind {
         if start.starts_with(b"<") {
             return Self::ExtendedConfig;
         }
-        Document::parse_lenient(bytes).map_or(Self::Dictionary, |document| document.kind())
+        let Ok(document) = Document::parse_lenient(bytes) else {
+            return Self::Dictionary;
+        };
+        match document.kind() {
+            Self::Dictionary if starts_binary(&document) => Self::Binary,
+            kind => kind,
+        }
     }
 
     /// Whether the file is in the grammar of [`Document`].
@@ -65,6 +74,13 @@ impl FileKind {
             Self::Machine | Self::Snapshots | Self::Preferences | Self::Dictionary
         )
     }
+}
+
+fn starts_binary(document: &Document) -> bool {
+    let is_control = |byte: &u8| *byte != b'\t' && byte.is_ascii_control();
+    document.lines().next().is_some_and(|line| {
+        matches!(line.kind(), LineKind::Malformed) && line.content().iter().any(is_control)
+    })
 }
 
 impl Document {
@@ -131,6 +147,11 @@ mod tests {
             ),
             (b"encryption.data = \"AAAA\"\n", FileKind::Machine),
             (b"a = \"1\"\n", FileKind::Dictionary),
+            (b"\x7FELF\x02\x01\x01\0\0\0", FileKind::Binary),
+            (b"\x7FELF\nmemsize = \"4\"\n", FileKind::Machine),
+            (b"prose\n\x01\n", FileKind::Dictionary),
+            (b"a = \"1\"\n\0\0\0\0", FileKind::Dictionary),
+            (b"\0\0\0\0", FileKind::Dictionary),
         ] {
             assert_eq!(FileKind::of(bytes), kind, "{bytes:?}");
         }

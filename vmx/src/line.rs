@@ -169,7 +169,7 @@ fn find_end(bytes: &[u8], ends: Ends) -> usize {
 }
 
 /// The first of two bytes, eight at a time; the length if there is none.
-fn find(bytes: &[u8], one: u8, other: u8) -> usize {
+pub(crate) fn find(bytes: &[u8], one: u8, other: u8) -> usize {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     // The lowest set bit of the result is in the lowest byte of `word` that is

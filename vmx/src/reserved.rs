@@ -206,6 +206,24 @@ const GROUPS: &[(&str, Shape, &[&str])] = &[
         &["vramsize", "autodetect", "graphicsmemorykb"],
     ),
     ("vmci", Shape::Numbered, &["present", "id", "unrestricted"]),
+    (
+        "pcipassthru",
+        Shape::Numbered,
+        &[
+            "present",
+            "virtualdev",
+            "id",
+            "deviceid",
+            "vendorid",
+            "systemid",
+            "vgpu",
+        ],
+    ),
+    ("nvdimm", Shape::Numbered, &["present"]),
+    ("nvdimm", Shape::Unit, &["present", "filename"]),
+    ("vtpm", Shape::Single, &["present"]),
+    ("precisionclock", Shape::Numbered, &["present"]),
+    ("watchdog", Shape::Numbered, &["present"]),
 ];
 
 #[cfg(test)]
@@ -252,6 +270,9 @@ mod tests {
             "IDE1:0.DeviceType",
             "ethernet9.virtualDev",
             "floppy0.present",
+            "pciPassthru1.deviceId",
+            "nvdimm0:1.fileName",
+            "vtpm.present",
         ] {
             assert!(has_own_field(key), "{key}");
         }
@@ -263,6 +284,8 @@ mod tests {
             "usb:1.present",
             "serial0.hardwareFlowControl",
             "scsi0:0.virtualSSD",
+            "pciPassthru.use64bitMMIO",
+            "pciPassthru0.msiEnabled",
             "",
             "x",
             ".",

@@ -141,6 +141,19 @@ impl<'a> Value<'a> {
         })
     }
 
+    /// [`integer`](Self::integer) of settings that are never negative, which may need
+    /// all 64 bits.
+    ///
+    /// # Errors
+    ///
+    /// As there, and a number below zero.
+    pub fn unsigned(self) -> Result<u64, ValueError> {
+        match sign_and_magnitude(&self.bytes()) {
+            Some((false, number) | (true, number @ 0)) => Ok(number),
+            _ => Err(self.unfit("a whole number of at most 64 bits, not below zero")),
+        }
+    }
+
     /// A number with a fraction, in decimal notation.
     ///
     /// # Errors
@@ -179,7 +192,8 @@ fn boolean(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-fn integer(bytes: &[u8]) -> Option<i64> {
+/// C's integer with base 0: whether it is negative, and how far from zero.
+fn sign_and_magnitude(bytes: &[u8]) -> Option<(bool, u64)> {
     let is_space = |byte: &&u8| matches!(byte, b' ' | 0x09..=0x0D);
     let start = bytes.iter().take_while(is_space).count();
     let (negative, digits) = match &bytes[start..] {
@@ -197,6 +211,11 @@ fn integer(bytes: &[u8]) -> Option<i64> {
         return None;
     }
     let magnitude = u64::from_str_radix(std::str::from_utf8(digits).ok()?, radix).ok()?;
+    Some((negative, magnitude))
+}
+
+fn integer(bytes: &[u8]) -> Option<i64> {
+    let (negative, magnitude) = sign_and_magnitude(bytes)?;
     if negative {
         0i64.checked_sub_unsigned(magnitude)
     } else {
@@ -257,6 +276,11 @@ mod tests {
             "1.0",
         ] {
             assert!(value(raw).integer().is_err(), "{raw:?}");
+        }
+        assert_eq!(value("0xFFFFFFFFFFFFFFFF").unsigned(), Ok(u64::MAX));
+        assert_eq!(value("-0").unsigned(), Ok(0));
+        for raw in ["-1", "18446744073709551616", ""] {
+            assert!(value(raw).unsigned().is_err(), "{raw:?}");
         }
         assert_eq!(
             value("-1").number::<u32>().unwrap_err().to_string(),

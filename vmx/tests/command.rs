@@ -1,6 +1,9 @@
 //! The command, as a user meets it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "command/replacing.rs"]
+mod replacing;
+
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -15,7 +18,8 @@ fn vmx(arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    child.stdin.take().unwrap().write_all(input).unwrap();
+    // Who refuses the arguments does not read.
+    let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
 
@@ -76,6 +80,28 @@ fn get_prints_values_and_says_what_is_missing() {
     assert_eq!((&*errors, code), ("gbk.vmx: no entry `nothing`\n", 1));
 }
 
+#[cfg(unix)]
+#[test]
+fn names_need_not_be_text() {
+    use std::os::unix::ffi::OsStrExt;
+
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.vmx");
+    fs::write(&path, b"b\xFF = \"1\"\na = \"2\"\n").unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"B\xFF");
+    let vmx = || Command::new(env!("CARGO_BIN_EXE_vmx"));
+    let output = vmx().arg("get").arg(&path).arg(name).output().unwrap();
+    assert_eq!(output.stdout, b"1\n");
+    let set = vmx()
+        .arg("set")
+        .arg(&path)
+        .arg("--remove")
+        .arg(name)
+        .status();
+    assert!(set.unwrap().success());
+    assert_eq!(fs::read(&path).unwrap(), b"a = \"2\"\n");
+}
+
 #[test]
 fn set_edits_standard_input_to_standard_output() {
     let (text, errors, code) = run(
@@ -100,6 +126,10 @@ fn set_edits_standard_input_to_standard_output() {
     let (text, errors, code) = run(&["set", "-", "a b=1"], b"x=1\n");
     assert_eq!((&*text, code), ("", 2));
     assert!(errors.contains("name `a b` holds a space"), "{errors}");
+
+    let (text, errors, code) = run(&["set", "-", "--remove", ".Encoding"], b".encoding = GBK\n");
+    assert_eq!((&*text, code), ("", 2));
+    assert!(errors.contains("change it with --transcode"), "{errors}");
 }
 
 #[test]
@@ -181,16 +211,24 @@ fn check_explains_with_a_caret() {
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["findings"][0]["reader"], "libvirt");
     assert_eq!(json["findings"][0]["effect"], "refuses");
+    let remedy = json["findings"][0]["remedy"].as_str().unwrap();
+    assert_eq!(remedy, "keep such names out of files that libvirt reads");
+
+    let (text, _, _) = run(&["check"], b"a = x\na = 2\n");
+    let (findings, remedies) = text.split_once("TO MEND").unwrap();
+    assert_eq!(findings.matches("a value without quotes").count(), 3);
+    assert_eq!(remedies.matches("put the value in quotes").count(), 1);
+    assert!(remedies.contains("set --remove-duplicates"), "{text}");
 }
 
 #[test]
 fn many_problems_are_summed_up() {
     let file = "prose\n".repeat(100);
     let (text, _, _) = run(&["check"], file.as_bytes());
-    assert!(text.contains("and 80 problems more"), "{text}");
+    assert!(text.contains("and 80 more problems"), "{text}");
     let (_, errors, _) = run(&["show"], file.as_bytes());
     assert!(
-        errors.contains("standard input: and 80 problems more"),
+        errors.contains("standard input: and 80 more problems"),
         "{errors}"
     );
     assert_eq!(errors.lines().count(), 22);
@@ -218,4 +256,56 @@ fn what_is_no_dictionary_is_refused() {
         errors.starts_with("error: cannot read no-such.vmx: "),
         "{errors}"
     );
+}
+
+#[test]
+fn what_is_of_no_machine_has_no_devices() {
+    let (_, errors, code) = run(&["devices", "one-snapshot.vmsd"], b"");
+    assert_eq!(code, 2);
+    assert!(
+        errors.contains("of no machine: it holds snapshots"),
+        "{errors}"
+    );
+    let (_, errors, code) = run(&["devices"], b"a = \"1\"\n");
+    assert_eq!(code, 0);
+    assert!(errors.contains("nothing here says"), "{errors}");
+}
+
+#[test]
+fn what_is_binary_or_a_folder_is_said_once() {
+    for command in ["show", "check", "devices"] {
+        let (_, errors, code) = run(&[command], b"\x7FELF\x02\0\0\n\x01\n\x02\n");
+        assert_eq!((errors.lines().count(), code), (1, 2), "{errors}");
+        assert!(errors.contains("standard input is binary"), "{errors}");
+    }
+    let (_, errors, code) = run(&["show", "."], b"");
+    assert_eq!(code, 2);
+    assert!(errors.starts_with("error: cannot read .: "), "{errors}");
+}
+
+#[test]
+fn an_encrypted_machine_is_said_to_be_one() {
+    let (table, errors, code) = run(&["show", "encrypted.vmx"], b"");
+    assert_eq!(code, 0);
+    assert!(table.contains("encryption.data"));
+    assert!(errors.contains("the settings are encrypted"), "{errors}");
+}
+
+#[test]
+fn a_reader_who_has_seen_enough_is_no_failure() {
+    let file = "guestinfo.key = \"value\"\n".repeat(20_000);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("large.vmx");
+    fs::write(&path, file).unwrap();
+    for arguments in [&["show"][..], &["show", "--json"], &["check", "--json"]] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_vmx"))
+            .args(arguments)
+            .arg(&path)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        assert!(child.wait().unwrap().success(), "{arguments:?}");
+    }
 }

@@ -387,11 +387,78 @@ fn text_with_quotes_and_equals_signs_is_kept() {
     );
     let execution = machine.virtual_execution().unwrap();
     assert_eq!(execution.as_deref(), Some("hardware"));
-    assert!(machine.precision_clock().unwrap() && !machine.watchdog().unwrap());
-    machine.set_precision_clock(false).unwrap();
+    assert!(machine.precision_clock().present().unwrap());
+    assert_eq!(machine.watchdog().presence(), Presence::Absent);
+    machine.precision_clock_mut().set_present(false).unwrap();
     let printed = machine.into_document().to_bytes();
     assert_eq!(
         String::from_utf8(printed).unwrap(),
         text.replace("TRUE", "FALSE")
     );
+}
+
+#[test]
+fn settings_whose_names_have_a_free_part() {
+    let text = "answer.msg.disk.duplicateUUID = \"Yes\"\nANSWER.MSG.Disk.DuplicateUUID = \"No\"\n\
+        answer.msg. = \"x\"\nisolation.tools.copy.disable = \"TRUE\"\n\
+        isolation.tools.dnd.disable = \"perhaps\"\nisolation.tools.disable = \"x\"\n\
+        hgfs.mapRootShare = \"1\"\nmonitor_control.restrict_backdoor = \"TRUE\"\n\
+        usb.present = \"TRUE\"\nusb.autoConnect.device0 = \"0x046d:0xc52b\"\n\
+        ethernet0.filter0.name = \"dvfilter\"\nethernet1.filter4.name = \"x\"\n";
+    let mut machine = VirtualMachineFile::new(Document::parse_lenient(text).unwrap());
+    assert_eq!(machine.answers().parts(), ["disk.duplicateUUID"]);
+    let answer = machine.answers().get("DISK.duplicateuuid").unwrap();
+    assert_eq!(answer.as_deref(), Some("Yes"));
+    assert_eq!(machine.isolated_tools().parts(), ["copy", "dnd"]);
+    assert_eq!(machine.isolated_tools().get("copy").unwrap(), Some(true));
+    assert_eq!(machine.isolated_tools().get("paste").unwrap(), None);
+    let faults = machine.faults();
+    assert_eq!(faults.len(), 1, "a setting of two readers is one fault");
+    assert_eq!(faults[0].name(), "isolation.tools.dnd.disable");
+    let root = machine.shared_folder_options().get("mapRootShare");
+    assert_eq!(root.unwrap(), Some(true));
+    let control = machine.monitor_controls().get("restrict_backdoor");
+    assert_eq!(control.unwrap().as_deref(), Some("TRUE"));
+    assert_eq!(machine.usb_auto_connect().parts(), ["0"]);
+    let card = Place::of(Class::Ethernet, 0);
+    assert_eq!(machine.network_card(card).filters().parts(), ["0"]);
+
+    let before = machine.document().to_bytes();
+    let first = machine.answers_mut().set("serial.file.open", "Replace");
+    let second = machine.isolated_tools_mut().remove("dnd");
+    assert!(machine.answers_mut().set("a b", "x").is_err());
+    let document = machine.document_mut();
+    assert!(document.contains("answer.msg.serial.file.open"));
+    assert!(!document.contains("isolation.tools.dnd.disable"));
+    document.undo(second).unwrap();
+    document.undo(first.unwrap()).unwrap();
+    assert_eq!(document.to_bytes(), before);
+}
+
+#[test]
+fn a_device_tells_itself_whether_it_counts_and_comes_back_after_it_was_deleted() {
+    let mut document = Document::parse(CONTAINER).unwrap();
+    let mut machine = VirtualMachineFile::new(&mut document);
+    let orphan = Place::drive(Class::Scsi, 1, 0);
+    assert_eq!(machine.drive(orphan).presence(), Presence::NoController);
+    assert_eq!(machine.disks()[0].presence(), Presence::Present);
+    assert_eq!(machine.network_cards()[1].presence(), Presence::Absent);
+    assert_eq!(machine.tpm().presence(), Presence::Absent);
+    machine.tpm_mut().set_present(true).unwrap();
+    assert_eq!(machine.devices().last().unwrap().api_type, "VirtualTPM");
+    let change = machine.tpm_mut().delete();
+    assert_eq!(machine.tpm().presence(), Presence::Absent);
+    machine.document_mut().undo(change).unwrap();
+    assert_eq!(machine.tpm().presence(), Presence::Present);
+}
+
+#[test]
+fn faults_of_storage_scheduling_are_found_without_their_drive() {
+    let text = "sched.scsi0:0.shares = \"plenty\"\nsched.scsi0:1.throughputCap = \"500IOps\"\n\
+        sched.mem.shares = \"high\"\nscsi0.sasWWID = \"50 05 05\"\n";
+    let document = Document::parse(text).unwrap();
+    let machine = VirtualMachineFile::new(&document);
+    let faults = machine.faults();
+    let names: Vec<_> = faults.iter().map(vmx::view::SettingError::name).collect();
+    assert_eq!(names, ["sched.scsi0:0.shares", "scsi0.sasWWID"]);
 }

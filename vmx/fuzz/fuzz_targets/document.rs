@@ -5,6 +5,12 @@ use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use vmx::{Change, Document, ExtraConfig, ParseOptions, Policy, Source, Unencodable};
 
+use self::settings::{Input as Written, OTHERS, SETTINGS};
+
+#[path = "../../tests/settings/mod.rs"]
+mod settings;
+mod view;
+
 #[derive(Arbitrary, Debug)]
 struct Input<'a> {
     buffer: bool,
@@ -21,6 +27,31 @@ enum Edit<'a> {
     Rename(Target<'a>, &'a str),
     Transcode(&'a str),
     RemoveDuplicates,
+    RemoveWhere(&'a str),
+    /// Any setting of the view.
+    Setting(u16, Values<'a>),
+    /// Any device.
+    Delete(u8, Values<'a>),
+}
+
+/// Of what values and places are made.
+#[derive(Arbitrary, Debug)]
+struct Values<'a> {
+    text: &'a str,
+    number: i64,
+    bus: u8,
+    unit: u8,
+}
+
+impl<'a> Values<'a> {
+    fn written(&self) -> Written<'a> {
+        Written {
+            text: self.text,
+            number: self.number,
+            bus: self.bus,
+            unit: self.unit,
+        }
+    }
 }
 
 /// A name of its own, or that of an entry.
@@ -122,11 +153,29 @@ fn read(document: &Document) {
         before = Some((finding.effect, finding.reader));
         let _ = finding.to_string();
     }
-    let machine = vmx::view::VirtualMachineFile::new(document);
-    let _ = (machine.devices(), machine.faults(), document.kind());
-    let _ = vmx::Snapshots::new(document).all();
+    view::read(document);
+    let _ = (document.kind(), format!("{document:?}"));
+    let snapshots = vmx::Snapshots::new(document);
+    let _ = (
+        snapshots.all(),
+        snapshots.current(),
+        snapshots.needs_consolidation(),
+    );
+    let mut printed = Vec::new();
+    document.print(&mut printed).expect("memory takes all");
+    assert_eq!(printed, document.to_bytes());
     assert!(document.diff(document).is_empty());
     if let Ok(extra) = ExtraConfig::from_document(document) {
+        assert!(extra.visible().count() <= extra.len());
+        let mut made = ExtraConfig::new();
+        if made.apply(ExtraConfig::new().changes_to(&extra)).is_ok() {
+            // An empty value cannot be said.
+            assert!(
+                made.iter()
+                    .all(|(key, value)| extra.get(key) == Some(value))
+            );
+            assert!(made.changes_to(&extra).is_empty());
+        }
         let mut copy = document.clone();
         if extra.replace_in(&mut copy).is_ok() {
             assert_eq!(ExtraConfig::from_document(&copy).ok(), Some(extra));
@@ -187,6 +236,31 @@ fn apply(document: &mut Document, edit: &Edit<'_>) -> Option<Change> {
                 |p: &vmx::ParseError| matches!(p.kind(), vmx::ParseErrorKind::Duplicate { .. });
             assert!(!document.problems().iter().any(duplicate));
             Some(change)
+        }
+        Edit::RemoveWhere(prefix) => {
+            let change = document.remove_where(|name| name.starts_with(prefix));
+            assert!(
+                !document
+                    .entries()
+                    .any(|entry| entry.name().starts_with(prefix))
+            );
+            Some(change)
+        }
+        Edit::Setting(index, values) => {
+            let mut all = SETTINGS.iter().chain(OTHERS);
+            let index = usize::from(*index) % (SETTINGS.len() + OTHERS.len());
+            let (_, setting) = all.nth(index)?;
+            setting(document, values.written())
+        }
+        Edit::Delete(kind, values) => {
+            let number = i64::from(*kind % 9);
+            settings::delete(
+                document,
+                Written {
+                    number,
+                    ..values.written()
+                },
+            )
         }
     }
 }

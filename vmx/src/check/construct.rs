@@ -11,7 +11,7 @@ use super::reader::Reader::{
 };
 
 macro_rules! constructs {
-    ($($(#[$doc:meta])* $name:ident $text:literal [$($reader:ident $effect:ident,)*])*) => {
+    ($($(#[$doc:meta])* $name:ident $text:literal $(=> $remedy:literal)? [$($reader:ident $effect:ident,)*])*) => {
         /// A construct that readers disagree on.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize))]
@@ -31,6 +31,17 @@ macro_rules! constructs {
             }
         }
 
+        impl Construct {
+            /// What to do about it, where there is something better than to leave it.
+            #[must_use]
+            pub fn remedy(self) -> Option<&'static str> {
+                match self {
+                    $($(Self::$name => Some($remedy),)?)*
+                    _ => None,
+                }
+            }
+        }
+
         impl fmt::Display for Construct {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(match self {
@@ -43,87 +54,91 @@ macro_rules! constructs {
 
 constructs! {
     /// `a b = "x"`.
-    BlankInName "a blank in a name" [
+    BlankInName "a blank in a name" => "write the name without blanks" [
         Vmware Refuses, Libvirt Refuses, VirtV2v Skips, Proxmox Skips, Packer Misreads,
         Govmx Misreads, Vagrant Misreads, Dissect Misreads, Gns3 Misreads, XenOrchestra Misreads,
     ]
     /// `note`, `// note`, `; note`.
-    NoEquals "a line without `=` that is no comment" [
+    NoEquals "a line without `=` that is no comment" => "begin comments with `#`; remove what is none" [
         Vmware Refuses, Libvirt Refuses, Govmx Refuses, VirtV2v Skips, Packer Skips,
         Vagrant Skips, Gns3 Skips, Proxmox Skips, Dissect Misreads, XenOrchestra Misreads,
     ]
     /// `= "x"`.
-    NoName "a line without a name" [
+    NoName "a line without a name" => "give it a name, or remove the line" [
         Vmware Refuses, Libvirt Refuses,
     ]
     /// `a = two words`.
-    BareWords "blanks in a value without quotes" [
+    BareWords "blanks in a value without quotes" => "put the value in quotes" [
         Vmware Refuses, Libvirt Refuses, VirtV2v Skips, XenOrchestra Misreads,
     ]
     /// `a = "x`.
-    UnclosedQuote "a value without its closing quote" [
+    UnclosedQuote "a value without its closing quote" => "close the quote; if the last letters look wrong, the file was saved in another encoding" [
         Vmware Refuses, Libvirt Refuses, VirtV2v Skips, Packer Misreads, Govmx Misreads,
         Vagrant Misreads, Dissect Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// `a = "x"y"`.
-    TextAfterQuote "text behind the closing quote" [
+    TextAfterQuote "text behind the closing quote" => "write a quote within a value as |22; put a comment behind `#`" [
         Vmware Refuses, Libvirt Refuses, VirtV2v Misreads, Packer Misreads, Govmx Misreads,
         Vagrant Misreads, Dissect Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// `a = "x";b = "y"`.
-    Semicolon "two entries on a line, separated by `;`" [
+    Semicolon "two entries on a line, separated by `;`" => "give each entry a line of its own" [
         Vmware Refuses, Govmx Refuses, Libvirt Misreads, VirtV2v Misreads, Packer Misreads,
         Vagrant Misreads, Dissect Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// `a = "1"` and below `a = "2"`; the first is VMware's.
-    Duplicate "an entry whose name was defined before" [
+    Duplicate "an entry whose name was defined before" => "remove the later ones: `set --remove-duplicates`" [
         Vmware Refuses, Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads,
         Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// `.encoding = "nonsense"`, or two that contradict each other.
-    BadEncoding "a character encoding that cannot be followed" [
+    BadEncoding "a character encoding that cannot be followed" => "declare the encoding that the file is in, once, by a name that VMware knows" [
         Vmware Refuses, Libvirt Refuses,
     ]
     /// Bytes that are not in the charset.
-    Undecodable "a value that is not valid in the encoding of the file" [
+    Undecodable "a value that is not valid in the encoding of the file" => "declare the encoding that the file is in, or write the value anew" [
         Vmware Refuses, Libvirt Refuses,
     ]
     /// `a = x`.
-    BareValue "a value without quotes" [
+    BareValue "a value without quotes" => "put the value in quotes" [
         Libvirt Refuses, VirtV2v Skips, XenOrchestra Misreads,
     ]
     /// `a =`.
-    NoValue "an entry without a value" [
+    NoValue "an entry without a value" => "write it as `\"\"`, or remove the line" [
         Libvirt Refuses, VirtV2v Skips, Proxmox Skips, XenOrchestra Misreads,
     ]
     /// `guestinfo./repo`, `"a"`.
-    OddName "a name with other characters than letters, digits, `_.:-`" [
+    OddName "a name with other characters than letters, digits, `_.:-`" => "keep such names out of files that libvirt reads" [
         Libvirt Refuses,
     ]
     /// VIC's keys.
-    SlashInName "a name with `/` or `|`" [
+    SlashInName "a name with `/` or `|`" => "keep such names out of machines that Veeam backs up" [
         Veeam Refuses,
     ]
     /// EF BB BF at the start.
-    ByteOrderMark "a byte order mark" [
+    ByteOrderMark "a byte order mark" => "remove it and declare .encoding" [
         Libvirt Refuses, VirtV2v Misreads, Packer Misreads, Govmx Misreads, Vagrant Misreads,
         Dissect Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// libxml2 does not know the name.
-    ForeignEncodingName "an encoding that only VMware calls by this name" [
+    ForeignEncodingName "an encoding that only VMware calls by this name" => "bring the file into UTF-8: `set --transcode UTF-8`" [
         Libvirt Refuses, Gns3 Misreads,
     ]
+    /// `.encoding` below a shebang line, and text beyond ASCII.
+    LateEncoding "an .encoding below the first line, where it is not looked for" => "move it to the first line, or bring the file into UTF-8" [
+        Gns3 Misreads,
+    ]
     /// Text in a charset other than UTF-8.
-    ForeignText "text in another encoding than UTF-8" [
+    ForeignText "text in another encoding than UTF-8" => "bring the file into UTF-8: `set --transcode UTF-8`" [
         VirtV2v Misreads, Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads,
         Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// `displayName = "100%"`, `annotation = "50|"`.
-    PercentOrPipe "`%` or a lone `|` in displayName or annotation" [
+    PercentOrPipe "`%` or a lone `|` in displayName or annotation" => "leave the character out" [
         Libvirt Refuses,
     ]
     /// `a = "x" # note`.
-    TrailingComment "a comment behind a value" [
+    TrailingComment "a comment behind a value" => "put the comment on a line of its own" [
         VirtV2v Skips, Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads,
         Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
@@ -138,19 +153,19 @@ constructs! {
         Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// `a = "x||22"`.
-    PipeBeforeEscape "`|` right before what looks like an escape" [
+    PipeBeforeEscape "`|` right before what looks like an escape" => "write the first `|` as |7C" [
         VirtV2v Misreads,
     ]
     /// `a = "x|00y"`.
-    EscapedNul "an escaped NUL, which ends the value" [
+    EscapedNul "an escaped NUL, which ends the value" => "remove the NUL and what follows it" [
         Vmware Misreads, VirtV2v Misreads,
     ]
     /// A NUL byte.
-    Nul "a NUL byte, which ends the line" [
+    Nul "a NUL byte, which ends the line" => "remove the NUL and what follows it" [
         Vmware Misreads,
     ]
     /// `a = 'x'`.
-    Apostrophes "a value in apostrophes" [
+    Apostrophes "a value in apostrophes" => "put the value in quotes" [
         VirtV2v Skips, Libvirt Misreads, Govmx Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// `a = "x=y"`.
@@ -162,19 +177,19 @@ constructs! {
         Govmx Misreads,
     ]
     /// ` a = "x"`.
-    LeadingBlank "a blank before a name" [
+    LeadingBlank "a blank before a name" => "remove the blank" [
         VirtV2v Skips, Packer Misreads, XenOrchestra Misreads,
     ]
     /// `a = "x"  `.
-    TrailingBlank "a blank behind a value" [
+    TrailingBlank "a blank behind a value" => "remove the blank" [
         VirtV2v Skips, XenOrchestra Misreads,
     ]
     /// `a="x"`.
-    OddSpacing "other than one space on either side of `=`" [
+    OddSpacing "other than one space on either side of `=`" => "write one space on either side" [
         XenOrchestra Misreads,
     ]
     /// A tab behind `=`.
-    TabBeforeValue "a tab before a value" [
+    TabBeforeValue "a tab before a value" => "write a space" [
         Dissect Misreads, Gns3 Misreads,
     ]
     /// CR LF.
@@ -182,16 +197,16 @@ constructs! {
         XenOrchestra Misreads,
     ]
     /// CR.
-    LoneCr "a line that ends in CR alone" [
+    LoneCr "a line that ends in CR alone" => "end lines in LF" [
         Govmx Refuses, VirtV2v Misreads, Packer Misreads, Dissect Misreads, Proxmox Misreads,
         XenOrchestra Misreads,
     ]
     /// `#a = "x"`.
-    CommentedEntry "a comment that looks like an entry" [
+    CommentedEntry "a comment that looks like an entry" => "remove the line, or write it without `=`" [
         Packer Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// `  #a = "x"`.
-    IndentedComment "a comment behind blanks that looks like an entry" [
+    IndentedComment "a comment behind blanks that looks like an entry" => "remove the line, or write it without `=`" [
         Packer Misreads, Govmx Misreads, Vagrant Misreads, Gns3 Misreads, Proxmox Misreads,
         XenOrchestra Misreads,
     ]
@@ -200,60 +215,72 @@ constructs! {
         VirtV2v Skips, XenOrchestra Skips,
     ]
     /// `.foo = "x"`.
-    Metavariable "a name that begins with `.`, which is dropped" [
-        Vmware Skips,
+    Metavariable "a name that begins with `.`, which is dropped" => "remove the line" [
+        Vmware Skips, XenOrchestra Skips,
     ]
     /// `memsize` where it looks for `memSize`.
-    OtherCase "memSize in another spelling" [
+    OtherCase "memSize in another spelling" => "spell it memSize" [
         Proxmox Skips,
     ]
     /// `scsi0.present = "yes"`.
-    OddBoolean "a `present` that is neither true nor false" [
+    OddBoolean "a `present` that is neither true nor false" => "write TRUE or FALSE" [
         Libvirt Refuses, VirtV2v Misreads,
     ]
     /// A setting that is not of its type.
-    WrongType "a setting that is not of its type, read as FALSE, 0 or the default" [
+    WrongType "a setting that is not of its type, read as FALSE, 0 or the default" => "write a value of the type that the view of the setting documents" [
         Vmware Misreads,
     ]
     /// `config.version` or `virtualHW.version` is missing.
-    NoVersion "no config.version or virtualHW.version" [
+    NoVersion "no config.version or virtualHW.version" => "set both: config.version is 8" [
         Vmware Refuses, Libvirt Refuses,
     ]
     /// `config.version` is not 8, or `virtualHW.version` below 4.
-    OldVersion "a config.version other than 8, or a virtualHW.version below 4" [
+    OldVersion "a config.version other than 8, or a virtualHW.version below 4" => "let the product upgrade the machine" [
         Libvirt Refuses,
     ]
     /// `guestOS` is missing.
-    NoGuestOs "no guestOS: the machine does not power on" [
+    NoGuestOs "no guestOS: the machine does not power on" => "set guestOS" [
         Vmware Misreads,
     ]
     /// `memSize` not a multiple of 4.
-    OddMemory "a memSize that is no multiple of 4" [
+    OddMemory "a memSize that is no multiple of 4" => "set a multiple of 4" [
         Libvirt Refuses,
     ]
+    /// `firmware = "EFI"`.
+    OddFirmware "UEFI firmware in another spelling than `efi`" => "spell it efi" [
+        VirtV2v Misreads,
+    ]
+    /// `ide0:0` without `deviceType = "ata-hardDisk"`.
+    PlainIdeDisk "a disk on IDE whose deviceType is not ata-hardDisk" => "set the deviceType to ata-hardDisk" [
+        VirtV2v Skips,
+    ]
+    /// `sata0:1.deviceType = "cdrom-image"`.
+    CdromBesideIde "a CD drive elsewhere than on IDE" => "add the drive again after the import" [
+        VirtV2v Skips,
+    ]
     /// The file is larger than `tools.setInfo.sizeLimit`.
-    TooLarge "the file is larger than tools.setInfo.sizeLimit, 1 MiB by default: the guest can write nothing" [
+    TooLarge "the file is larger than tools.setInfo.sizeLimit, 1 MiB by default: the guest can write nothing" => "raise tools.setInfo.sizeLimit, or remove guestinfo keys" [
         Guest Refuses,
     ]
     /// A `guestinfo.` value of more than 64 KiB.
-    LongValue "a guestinfo value of more than 64 KiB, the size of a guest's message" [
+    LongValue "a guestinfo value of more than 64 KiB, the size of a guest's message" => "split the value" [
         Guest Skips,
     ]
     /// A key of 1,000 bytes or more.
-    LongName "a name of 1,000 bytes or more, beyond what VMware is known to build" [
+    LongName "a name of 1,000 bytes or more, beyond what VMware is known to build" => "choose a shorter name" [
         Vmware Notes,
     ]
     /// A device or its controller is not present.
-    Inert "settings of a device that is not present" [
+    Inert "settings of a device that is not present" => "set `present` of the device and its controller to TRUE, or remove the settings" [
         Vmware Notes,
     ]
     /// `encryption.data`.
-    Encrypted "the settings are encrypted: without the password only VMware's own can be read" [
+    Encrypted "the settings are encrypted: without the password only the few outside can be read" => "remove the encryption in the product first" [
         Vmware Notes, Libvirt Misreads, VirtV2v Misreads, Packer Misreads, Govmx Misreads,
         Vagrant Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// No `.encoding`.
-    NoEncoding "no .encoding: text beyond ASCII would be read as the host thinks" [
+    NoEncoding "no .encoding: text beyond ASCII would be read as the host thinks" => "declare .encoding" [
         Vmware Notes,
     ]
     /// Capital letters in names, or comments.

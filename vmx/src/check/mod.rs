@@ -10,7 +10,7 @@ use std::fmt;
 use crate::document::{Document, Line, LineKind};
 use crate::error::{ParseError, ParseErrorKind};
 use crate::kind::FileKind;
-use crate::view::{Place, Presence, VirtualMachineFile};
+use crate::view::{Class, DriveType, Firmware, Place, Presence, VirtualMachineFile};
 
 pub use self::construct::Construct;
 pub use self::reader::{Effect, Reader};
@@ -96,6 +96,12 @@ impl Document {
         {
             found.add(Construct::ForeignEncodingName, entry.position().line);
         }
+        if let Some(entry) = declaration
+            && entry.position().line > 1
+            && found.0.contains_key(&Construct::ForeignText)
+        {
+            found.add(Construct::LateEncoding, entry.position().line);
+        }
         whole(found, self.is_encrypted(), Construct::Encrypted);
         let rewritten = self.lines().any(|line| match line.kind() {
             LineKind::Comment => true,
@@ -144,6 +150,27 @@ impl Document {
         }
         if machine.memory_mb().is_ok_and(|memory| memory % 4 != 0) {
             found.add_at(Construct::OddMemory, names, "memSize");
+        }
+        if machine.firmware() == Ok(Firmware::Efi)
+            && self
+                .get("firmware")
+                .is_some_and(|value| value.raw() != b"efi")
+        {
+            found.add_at(Construct::OddFirmware, names, "firmware");
+        }
+        for drive in machine.drives() {
+            let on_ide = drive.place().class() == Class::Ide;
+            let construct = match drive.drive_type() {
+                Ok(kind) if on_ide && kind.is_disk() && kind != DriveType::AtaDisk => {
+                    Construct::PlainIdeDisk
+                }
+                Ok(kind) if !on_ide && kind.is_cdrom() => Construct::CdromBesideIde,
+                _ => continue,
+            };
+            if drive.presence() == Presence::Present {
+                let name = format!("{}.present", drive.place());
+                found.add_at(construct, names, &name);
+            }
         }
         let inert: BTreeSet<Place> = machine
             .devices()

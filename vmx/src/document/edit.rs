@@ -105,6 +105,12 @@ impl Document {
     }
 
     /// Removes every entry of that name, with its line. Without one, nothing changes.
+    ///
+    /// Without its `.encoding`, a file is read in [`ParseOptions::default_encoding`], and
+    /// values that are not ASCII become others; [`transcode`](Self::transcode) changes
+    /// the charset and keeps the values.
+    ///
+    /// [`ParseOptions::default_encoding`]: crate::ParseOptions::default_encoding
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> Change {
         let name = Name::found(name.as_ref());
         let mut edit = Edit::begin(self);

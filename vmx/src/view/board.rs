@@ -1,4 +1,4 @@
-//! Devices of the board: PCI bridges, video, sound, VMCI.
+//! Devices of the board: PCI bridges, video, sound, VMCI, TPM, clock, watchdog.
 
 use std::borrow::Borrow;
 
@@ -7,7 +7,7 @@ use crate::document::Document;
 use super::setting::{device, settings, words};
 
 device! {
-    /// A PCI bridge, `pciBridgeN`, N 0, 4 to 7. The API has no device for it: its
+    /// A PCI bridge, `pciBridgeN`, N 0, 4 to 7. The API has no device for it: all its
     /// settings are part of extraConfig.
     PciBridge
 }
@@ -99,6 +99,42 @@ settings! { Vmci {
     id set_id: i64 = "id";
     /// Whether it reaches other machines; API: `allowUnrestrictedCommunication`.
     unrestricted set_unrestricted: bool = "unrestricted" or false;
+    /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
+    pci_slot set_pci_slot: i32 = "pciSlotNumber";
+} }
+
+device! {
+    /// A TPM, `vtpm`; API: `VirtualTPM`. Machines of hosted products that have one are
+    /// encrypted.
+    Tpm
+}
+
+settings! { Tpm {
+    /// Whether the device is there.
+    present set_present: bool = "present" or false;
+} }
+
+device! {
+    /// A clock that follows the host's precisely, `precisionclock0`; API:
+    /// `VirtualPrecisionClock`.
+    PrecisionClock
+}
+
+settings! { PrecisionClock {
+    /// Whether the device is there.
+    present set_present: bool = "present" or false;
+    /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
+    pci_slot set_pci_slot: i32 = "pciSlotNumber";
+} }
+
+device! {
+    /// A timer that resets a machine that hangs, `watchdog0`; API: `VirtualWDT`.
+    Watchdog
+}
+
+settings! { Watchdog {
+    /// Whether the device is there.
+    present set_present: bool = "present" or false;
     /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
     pci_slot set_pci_slot: i32 = "pciSlotNumber";
 } }

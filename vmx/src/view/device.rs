@@ -1,15 +1,17 @@
 //! All devices in one list, and whether they count.
 
 use std::borrow::{Borrow, BorrowMut};
+use std::collections::HashSet;
 use std::fmt;
 
 use crate::document::Document;
 
 use super::place::{Class, Place};
+use super::storage::io_faults;
 use super::{
     Controller, Drive, Floppy, NetworkCard, Nvdimm, ParallelPort, PciBridge, PciPassthrough,
-    SerialPort, SettingError, SharedFolder, Sound, UsbController, UsbPort, Video,
-    VirtualMachineFile, Vmci, places,
+    PrecisionClock, SerialPort, SettingError, SharedFolder, Sound, Tpm, UsbController, UsbPort,
+    Video, VirtualMachineFile, Vmci, Watchdog, places,
 };
 
 /// Whether a device counts.
@@ -47,6 +49,22 @@ pub struct Device {
     pub summary: Option<String>,
 }
 
+impl Presence {
+    /// Whether the device at a place of a document counts.
+    pub(super) fn of(document: &Document, place: Place) -> Self {
+        let present = |place: Place| {
+            let default = matches!(place.class(), Class::Floppy | Class::Svga);
+            let value = document.get(format!("{place}.present"));
+            value.map_or(default, |value| value.boolean().unwrap_or(false))
+        };
+        match place.controller() {
+            _ if !present(place) => Self::Absent,
+            Some(controller) if !present(controller) => Self::NoController,
+            _ => Self::Present,
+        }
+    }
+}
+
 impl fmt::Display for Presence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -74,34 +92,9 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
         drives
     }
 
-    /// The video card.
-    pub fn video(&self) -> Video<&Document> {
-        Video::at(self.document.borrow(), Place::of(Class::Svga, 0))
-    }
-
-    /// The sound card.
-    pub fn sound(&self) -> Sound<&Document> {
-        Sound::at(self.document.borrow(), Place::of(Class::Sound, 0))
-    }
-
-    /// The machine communication interface.
-    pub fn vmci(&self) -> Vmci<&Document> {
-        Vmci::at(self.document.borrow(), Place::of(Class::Vmci, 0))
-    }
-
     /// Whether the device at a place counts: it and its controller are present.
     pub fn presence(&self, place: Place) -> Presence {
-        let document = self.document.borrow();
-        let present = |place: Place| {
-            let default = matches!(place.class(), Class::Floppy | Class::Svga);
-            let value = document.get(format!("{place}.present"));
-            value.map_or(default, |value| value.boolean().unwrap_or(false))
-        };
-        match place.controller() {
-            _ if !present(place) => Presence::Absent,
-            Some(controller) if !present(controller) => Presence::NoController,
-            _ => Presence::Present,
-        }
+        Presence::of(self.document.borrow(), place)
     }
 
     /// All devices that the file speaks of, in order of class and number.
@@ -200,6 +193,9 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 let folder = SharedFolder::at(document, place);
                 ("-", None, said(folder.host_path()))
             }
+            Class::Tpm => ("VirtualTPM", None, None),
+            Class::PrecisionClock => ("VirtualPrecisionClock", None, None),
+            Class::Watchdog => ("VirtualWDT", None, None),
         };
         let presence = self.presence(place);
         Device {
@@ -212,13 +208,15 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
         }
     }
 
-    /// Every setting known to the views that is not of its type.
+    /// Every setting known to the views that is not of its type, each once.
     pub fn faults(&self) -> Vec<SettingError> {
         let document: &Document = self.document.borrow();
         let mut faults = self.setting_faults();
         faults.extend(self.instance_uuid().err());
         faults.extend(self.cpuid_faults());
         faults.extend(self.scheduling().setting_faults());
+        faults.extend(io_faults(document));
+        faults.extend(self.family_faults());
         for place in places(document) {
             faults.extend(match place.class() {
                 Class::Ide | Class::Scsi | Class::Sata | Class::Nvme if place.unit().is_some() => {
@@ -227,7 +225,12 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 Class::Ide | Class::Scsi | Class::Sata | Class::Nvme => {
                     Controller::at(document, place).setting_faults()
                 }
-                Class::Ethernet => NetworkCard::at(document, place).setting_faults(),
+                Class::Ethernet => {
+                    let card = NetworkCard::at(document, place);
+                    let mut faults = card.setting_faults();
+                    faults.extend(card.filters().faults());
+                    faults
+                }
                 Class::Serial => SerialPort::at(document, place).setting_faults(),
                 Class::Parallel => ParallelPort::at(document, place).setting_faults(),
                 Class::Floppy => Floppy::at(document, place).setting_faults(),
@@ -244,27 +247,54 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 Class::PciPassthrough => PciPassthrough::at(document, place).setting_faults(),
                 Class::Nvdimm => Nvdimm::at(document, place).setting_faults(),
                 Class::SharedFolder => SharedFolder::at(document, place).setting_faults(),
+                Class::Tpm => Tpm::at(document, place).setting_faults(),
+                Class::PrecisionClock => PrecisionClock::at(document, place).setting_faults(),
+                Class::Watchdog => Watchdog::at(document, place).setting_faults(),
             });
         }
+        // A setting with a reader of its own can be of a family too.
+        let mut seen = HashSet::new();
+        faults.retain(|fault| seen.insert(fault.name().to_ascii_lowercase()));
         faults
     }
 }
 
-impl<D: BorrowMut<Document>> VirtualMachineFile<D> {
-    /// The video card, to edit.
-    pub fn video_mut(&mut self) -> Video<&mut Document> {
-        Video::at(self.document.borrow_mut(), Place::of(Class::Svga, 0))
-    }
+/// Ways to the views of devices that a machine has one of.
+macro_rules! single_devices {
+    ($($(#[$doc:meta])* $get:ident $edit:ident: $view:ident, $class:ident;)*) => {
+        impl<D: Borrow<Document>> VirtualMachineFile<D> {
+            $(
+                $(#[$doc])*
+                pub fn $get(&self) -> $view<&Document> {
+                    $view::at(self.document.borrow(), Place::of(Class::$class, 0))
+                }
+            )*
+        }
 
-    /// The sound card, to edit.
-    pub fn sound_mut(&mut self) -> Sound<&mut Document> {
-        Sound::at(self.document.borrow_mut(), Place::of(Class::Sound, 0))
-    }
+        impl<D: BorrowMut<Document>> VirtualMachineFile<D> {
+            $(
+                #[doc = concat!("[`", stringify!($get), "`](Self::", stringify!($get), "), to edit.")]
+                pub fn $edit(&mut self) -> $view<&mut Document> {
+                    $view::at(self.document.borrow_mut(), Place::of(Class::$class, 0))
+                }
+            )*
+        }
+    };
+}
 
-    /// The machine communication interface, to edit.
-    pub fn vmci_mut(&mut self) -> Vmci<&mut Document> {
-        Vmci::at(self.document.borrow_mut(), Place::of(Class::Vmci, 0))
-    }
+single_devices! {
+    /// The video card.
+    video video_mut: Video, Svga;
+    /// The sound card.
+    sound sound_mut: Sound, Sound;
+    /// The machine communication interface.
+    vmci vmci_mut: Vmci, Vmci;
+    /// The TPM.
+    tpm tpm_mut: Tpm, Tpm;
+    /// The clock that follows the host's.
+    precision_clock precision_clock_mut: PrecisionClock, PrecisionClock;
+    /// The watchdog timer.
+    watchdog watchdog_mut: Watchdog, Watchdog;
 }
 
 /// What a file says, if it says it well.

@@ -92,7 +92,7 @@ impl<D: Borrow<Document>> Nvdimm<D> {
 device! {
     /// A folder of the host that the guest sees, `sharedFolderN`; hosted products.
     ///
-    /// The API has no device for it.
+    /// The API has no device for it, and shows none of its settings but as extraConfig.
     SharedFolder
 }
 

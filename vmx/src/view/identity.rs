@@ -28,7 +28,12 @@ pub struct Uuid([u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MacAddress([u8; 6]);
 
-/// Text that is no UUID or hardware address.
+/// The world wide identity of a SAS controller; `Display` prints eight bytes as files
+/// hold them, `50 05 05 6b ..`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SasWwid([u8; 8]);
+
+/// Text that is no UUID, hardware address or SAS identity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected} hexadecimal bytes")]
 pub struct IdentityError {
@@ -51,14 +56,8 @@ impl Uuid {
     /// As files hold it.
     #[must_use]
     pub fn to_file_form(self) -> String {
-        let half = |bytes: &[u8]| {
-            bytes
-                .iter()
-                .map(|byte| format!("{byte:02x}"))
-                .collect::<Vec<_>>()
-                .join(" ")
-        };
-        format!("{}-{}", half(&self.0[..8]), half(&self.0[8..]))
+        let (first, second) = self.0.split_at(8);
+        format!("{}-{}", joined(first, " "), joined(second, " "))
     }
 }
 
@@ -74,6 +73,25 @@ impl MacAddress {
     pub const fn to_bytes(self) -> [u8; 6] {
         self.0
     }
+}
+
+impl SasWwid {
+    /// From bytes in the order of the file.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes in the order of the file.
+    #[must_use]
+    pub const fn to_bytes(self) -> [u8; 8] {
+        self.0
+    }
+}
+
+fn joined(bytes: &[u8], separator: &str) -> String {
+    let digits: Vec<_> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.join(separator)
 }
 
 /// Exactly `N` bytes in hexadecimal, any of `separators` between digits.
@@ -111,6 +129,14 @@ impl FromStr for MacAddress {
     }
 }
 
+impl FromStr for SasWwid {
+    type Err = IdentityError;
+
+    fn from_str(text: &str) -> Result<Self, IdentityError> {
+        hexadecimal(text, &[' ', '-', ':']).map(Self)
+    }
+}
+
 impl fmt::Display for Uuid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, byte) in self.0.iter().enumerate() {
@@ -125,13 +151,13 @@ impl fmt::Display for Uuid {
 
 impl fmt::Display for MacAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, byte) in self.0.iter().enumerate() {
-            if index > 0 {
-                f.write_str(":")?;
-            }
-            write!(f, "{byte:02x}")?;
-        }
-        Ok(())
+        f.write_str(&joined(&self.0, ":"))
+    }
+}
+
+impl fmt::Display for SasWwid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&joined(&self.0, " "))
     }
 }
 
@@ -152,7 +178,7 @@ macro_rules! shown_as_text {
     )*};
 }
 
-shown_as_text!(Uuid MacAddress);
+shown_as_text!(Uuid MacAddress SasWwid);
 
 impl Setting for Uuid {
     fn read(value: Value<'_>) -> Result<Self, ValueError> {
@@ -169,6 +195,18 @@ impl Setting for Uuid {
 impl Setting for MacAddress {
     fn read(value: Value<'_>) -> Result<Self, ValueError> {
         read_as(value, "a hardware address of 6 hexadecimal bytes", |text| {
+            text.parse().ok()
+        })
+    }
+
+    fn write(&self) -> Cow<'_, str> {
+        self.to_string().into()
+    }
+}
+
+impl Setting for SasWwid {
+    fn read(value: Value<'_>) -> Result<Self, ValueError> {
+        read_as(value, "a SAS identity of 8 hexadecimal bytes", |text| {
             text.parse().ok()
         })
     }

@@ -90,7 +90,7 @@ settings! { VirtualMachineFile {
     /// What the guest says of its system, `name='value'` pairs; part of
     /// extraConfig. VMware Tools write it, so do not trust it.
     guest_details set_guest_details: String = "guestInfo.detailed.data";
-    /// The same, under the name that the product keeps it by.
+    /// The same, under the name that the product keeps it by; part of extraConfig.
     guest_os_details set_guest_os_details: String = "guestOS.detailed.data";
     /// Notes; API: `VirtualMachineConfigInfo.annotation`.
     annotation set_annotation: String = "annotation";
@@ -123,8 +123,8 @@ settings! { VirtualMachineFile {
     location_uuid set_location_uuid: Uuid = "uuid.location";
     /// What happens to identities when the file has moved. The API does not show it.
     uuid_action set_uuid_action: UuidAction = "uuid.action";
-    /// Half of the generation id, a signed number; API:
-    /// `VirtualMachineConfigInfo.vmGenerationId`.
+    /// Half of the generation id that tells the guest of a copy or a rollback, a signed
+    /// number. The API's schema has no property for it.
     generation_id set_generation_id: i64 = "vm.genid";
     /// The other half of the generation id.
     generation_id_x set_generation_id_x: i64 = "vm.genidX";
@@ -141,7 +141,8 @@ settings! { VirtualMachineFile {
     /// Kinds of devices in the order they are tried, separated by commas; API:
     /// `VirtualMachineBootOptions.bootOrder`.
     boot_order set_boot_order: String = "bios.bootOrder";
-    /// Disks in the order they are tried, such as `scsi0:0`, separated by commas.
+    /// Disks in the order they are tried, such as `scsi0:0`, separated by commas; API:
+    /// the disks among `VirtualMachineBootOptions.bootOrder`.
     disk_boot_order set_disk_boot_order: String = "bios.hddOrder";
     /// File of the firmware's memory, `<name>.nvram`; in the API part of extraConfig
     /// and `layoutEx`.
@@ -153,7 +154,8 @@ settings! { VirtualMachineFile {
     working_dir set_working_dir: String = "workingDir" or ".";
     /// Whether snapshots leave the folder of the machine; hosted products.
     snapshot_redo_not_with_parent set_snapshot_redo_not_with_parent: bool = "snapshot.redoNotWithParent" or false;
-    /// File of the suspended state, empty if there is none.
+    /// File of the suspended state, empty if there is none. The API shows the state,
+    /// `VirtualMachineRuntimeInfo.powerState`, and not the file.
     suspended_state set_suspended_state: String = "checkpoint.vmState" or "";
     /// Whether the machine was powered off in good order. The API does not show it.
     clean_shutdown set_clean_shutdown: bool = "cleanShutdown";
@@ -197,6 +199,8 @@ settings! { VirtualMachineFile {
     reflect_host_board set_reflect_host_board: bool = "board-id.reflectHost" or false;
     /// The model that the guest's firmware shows; not in the API.
     hardware_model set_hardware_model: String = "hw.model";
+    /// Whether the guest sees the model of the host; not in the API.
+    reflect_host_model set_reflect_host_model: bool = "hw.model.reflectHost" or false;
     /// A high precision event timer; part of extraConfig.
     hpet set_hpet: bool = "hpet0.present";
     /// Answer questions of the product by default; part of extraConfig.
@@ -213,14 +217,8 @@ settings! { VirtualMachineFile {
     vnc_password set_vnc_password: String = "RemoteDisplay.vnc.password";
     /// How many consoles may be open; part of extraConfig.
     max_consoles set_max_consoles: i32 = "RemoteDisplay.maxConnections";
-    /// A virtual TPM; API: a `VirtualTPM` device.
-    tpm set_tpm: bool = "vtpm.present" or false;
     /// An identity for policies of hosted products. The API does not show it.
     managed_id set_managed_id: String = "policy.vm.mvmtid";
-    /// A clock that follows the host's precisely; API: a `VirtualPrecisionClock` device.
-    precision_clock set_precision_clock: bool = "precisionclock0.present" or false;
-    /// A watchdog timer; API: a `VirtualWDT` device.
-    watchdog set_watchdog: bool = "watchdog0.present" or false;
     /// Whether to add a TPM by itself; hosted products.
     auto_add_tpm set_auto_add_tpm: bool = "managedVM.autoAddVTPM";
     /// Whether the guest may not copy to the console; part of extraConfig, TRUE on ESXi.
@@ -244,6 +242,19 @@ settings! { VirtualMachineFile {
     numa_cookie set_numa_cookie: u64 = "numa.autosize.cookie";
     /// Processors of a node of memory; part of extraConfig.
     numa_cpus_per_node set_numa_cpus_per_node: u32 = "numa.autosize.vcpu.maxPerVirtualNode";
+    /// Processors of a virtual node at most, chosen by a person; part of extraConfig,
+    /// from 8.0 on also API: `VirtualMachineConfigInfo.numaInfo.coresPerNumaNode`.
+    numa_max_per_virtual_node set_numa_max_per_virtual_node: u32 = "numa.vcpu.maxPerVirtualNode";
+    /// Processors of this machine on a node of the host at most; part of extraConfig.
+    numa_max_per_host_node set_numa_max_per_host_node: u32 = "numa.vcpu.maxPerMachineNode";
+    /// Processors that the host places together at most; part of extraConfig.
+    numa_max_per_client set_numa_max_per_client: u32 = "numa.vcpu.maxPerClient";
+    /// Processors from which on the machine has virtual nodes; part of extraConfig.
+    numa_min_cpus set_numa_min_cpus: u32 = "numa.vcpu.min";
+    /// Whether threads of one node come before cores of two; part of extraConfig.
+    numa_prefer_threads set_numa_prefer_threads: bool = "numa.vcpu.preferHT";
+    /// Whether virtual nodes follow the sockets; part of extraConfig.
+    numa_follow_sockets set_numa_follow_sockets: bool = "numa.vcpu.followcorespersocket";
     /// How the processor's virtualization is used; API:
     /// `VirtualMachineFlagInfo.virtualExecUsage`.
     virtual_execution set_virtual_execution: String = "monitor.virtual_exec";

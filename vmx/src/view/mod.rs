@@ -6,7 +6,27 @@
 //!
 //! Devices have a view each, for a [`Place`] that may be empty. A device counts only
 //! if it and its controller are `present`, see [`Presence`]; the settings of inert
-//! devices can be read all the same.
+//! devices can be read all the same. Settings of which a part of the name is free, such
+//! as answers to questions, are a [`Family`].
+//!
+//! | in files | view | in the vSphere API |
+//! | --- | --- | --- |
+//! | `scsiN`, `sataN`, `nvmeN` | [`Controller`] | `VirtualSCSIController` by model, `VirtualAHCIController`, `VirtualNVMEController` |
+//! | `ideN:M`, `scsiN:M`, .. | [`Drive`] | `VirtualDisk`, `VirtualCdrom`, `VirtualSCSIPassthrough` |
+//! | `ethernetN` | [`NetworkCard`] | `VirtualEthernetCard` by model |
+//! | `serialN`, `parallelN` | [`SerialPort`], [`ParallelPort`] | `VirtualSerialPort`, `VirtualParallelPort` |
+//! | `floppyN` | [`Floppy`] | `VirtualFloppy` |
+//! | `usb`, `ehci`, `usb_xhci` | [`UsbController`] | `VirtualUSBController`, `VirtualUSBXHCIController` |
+//! | `usb:N`, `usb_xhci:N` | [`UsbPort`] | `VirtualUSB`; what is emulated, none |
+//! | `sound` | [`Sound`] | `VirtualSoundCard` by model |
+//! | `svga` | [`Video`] | `VirtualMachineVideoCard` |
+//! | `vmci0` | [`Vmci`] | `VirtualMachineVMCIDevice` |
+//! | `pciPassthruN` | [`PciPassthrough`] | `VirtualPCIPassthrough` |
+//! | `nvdimmN`, `nvdimmN:M` | [`Nvdimm`] | `VirtualNVDIMMController`, `VirtualNVDIMM` |
+//! | `vtpm`, `precisionclock0`, `watchdog0` | [`Tpm`], [`PrecisionClock`], [`Watchdog`] | `VirtualTPM`, `VirtualPrecisionClock`, `VirtualWDT` |
+//! | `pciBridgeN`, `sharedFolderN` | [`PciBridge`], [`SharedFolder`] | none: extraConfig |
+//!
+//! Every setting says which property of the API it is.
 //!
 //! ```
 //! use vmx::Document;
@@ -35,6 +55,7 @@
 mod board;
 mod cpuid;
 mod device;
+mod family;
 mod host;
 mod identity;
 mod machine;
@@ -49,13 +70,14 @@ mod usb;
 use std::borrow::{Borrow, BorrowMut};
 use std::collections::BTreeSet;
 
-use crate::document::Document;
+use crate::document::{Change, Document};
 
-pub use self::board::{PciBridge, Sound, SoundModel, Video, Vmci};
+pub use self::board::{PciBridge, PrecisionClock, Sound, SoundModel, Tpm, Video, Vmci, Watchdog};
 pub use self::cpuid::{CpuidMask, CpuidOwner, CpuidRegister, CpuidRegisters};
 pub use self::device::{Device, Presence};
+pub use self::family::Family;
 pub use self::host::{Nvdimm, PassthroughModel, PciPassthrough, SharedFolder};
-pub use self::identity::{IdentityError, MacAddress, Uuid};
+pub use self::identity::{IdentityError, MacAddress, SasWwid, Uuid};
 pub use self::machine::{Firmware, PowerType, ProductCompatibility, ToolsUpgrade, UuidAction};
 pub use self::network::{AddressType, CardModel, ConnectionType, NetworkCard};
 pub use self::place::{Class, Place};
@@ -102,12 +124,12 @@ fn places(document: &Document) -> BTreeSet<Place> {
         .collect()
 }
 
-fn delete_group(document: &mut Document, place: Place) {
+fn delete_group(document: &mut Document, place: Place) -> Change {
     document.remove_where(|name| {
         name.as_str()
             .and_then(Place::split)
             .is_some_and(|(found, _)| found == place)
-    });
+    })
 }
 
 /// Ways to the views of devices: of one place, to read and to edit, and of all

@@ -1,9 +1,10 @@
 //! Network cards.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, BorrowMut};
 
 use crate::document::Document;
 
+use super::family::Family;
 use super::identity::MacAddress;
 use super::setting::{device, settings, words};
 
@@ -67,7 +68,8 @@ settings! { NetworkCard {
     present set_present: bool = "present" or false;
     /// The model; API: the class of the device.
     model set_model: CardModel = "virtualDev";
-    /// The features of a `vmxnet` card: 15 makes it a `vmxnet2`.
+    /// The features of a `vmxnet` card: 15 makes it a `vmxnet2`; API: the
+    /// class of the device.
     features set_features: u32 = "features";
     /// The network; API: `VirtualEthernetCardNetworkBackingInfo.deviceName`.
     network_name set_network_name: String = "networkName";
@@ -92,7 +94,8 @@ settings! { NetworkCard {
     address_type set_address_type: AddressType = "addressType" or "generated";
     /// The address that the host chose; API: `VirtualEthernetCard.macAddress`.
     generated_address set_generated_address: MacAddress = "generatedAddress";
-    /// The distance of the address from that of the first card, in steps of 10.
+    /// The distance of the address from that of the first card, in steps of 10. The
+    /// API does not show it.
     generated_address_offset set_generated_address_offset: i32 = "generatedAddressOffset";
     /// The address that a person or vCenter chose; API: `VirtualEthernetCard.macAddress`.
     static_address set_static_address: MacAddress = "address";
@@ -161,5 +164,27 @@ impl<D: Borrow<Document>> NetworkCard<D> {
         } else {
             None
         }
+    }
+}
+
+impl<D: Borrow<Document>> NetworkCard<D> {
+    /// The filters of the card's traffic, by numbers from 0: each is the name of an
+    /// agent on the host. Part of extraConfig.
+    ///
+    /// Keys `ethernetN.filter<part>.name`.
+    pub fn filters(&self) -> Family<&Document, String> {
+        Family::of(
+            self.document.borrow(),
+            format!("{}.filter", self.place),
+            ".name",
+        )
+    }
+}
+
+impl<D: BorrowMut<Document>> NetworkCard<D> {
+    /// [`filters`](Self::filters), to edit.
+    pub fn filters_mut(&mut self) -> Family<&mut Document, String> {
+        let before = format!("{}.filter", self.place);
+        Family::of(self.document.borrow_mut(), before, ".name")
     }
 }

@@ -44,6 +44,12 @@ pub enum Class {
     Nvdimm,
     /// `sharedFolderN`, a folder of the host.
     SharedFolder,
+    /// `vtpm`
+    Tpm,
+    /// `precisionclockN`, N 0.
+    PrecisionClock,
+    /// `watchdogN`, N 0.
+    Watchdog,
 }
 
 const CLASSES: &[(&str, Class)] = &[
@@ -65,6 +71,9 @@ const CLASSES: &[(&str, Class)] = &[
     ("pciPassthru", Class::PciPassthrough),
     ("nvdimm", Class::Nvdimm),
     ("sharedFolder", Class::SharedFolder),
+    ("vtpm", Class::Tpm),
+    ("precisionclock", Class::PrecisionClock),
+    ("watchdog", Class::Watchdog),
 ];
 
 /// The place of a device: `scsi0:1`, `ethernet0`, `svga`.
@@ -91,7 +100,7 @@ impl Class {
     const fn is_numbered(self) -> bool {
         !matches!(
             self,
-            Self::Usb | Self::Ehci | Self::Xhci | Self::Sound | Self::Svga
+            Self::Usb | Self::Ehci | Self::Xhci | Self::Sound | Self::Svga | Self::Tpm
         )
     }
 
@@ -241,7 +250,10 @@ impl Place {
             | Class::PciBridge
             | Class::PciPassthrough
             | Class::Nvdimm
-            | Class::SharedFolder => return None,
+            | Class::SharedFolder
+            | Class::Tpm
+            | Class::PrecisionClock
+            | Class::Watchdog => return None,
         };
         bus.checked_add(first)
     }
@@ -288,6 +300,8 @@ mod tests {
             ("pcipassthru2.id", Some("pciPassthru2")),
             ("sharedFolder0.guestName", Some("sharedFolder0")),
             ("sharedFolder.maxNum", None),
+            ("VTPM.present", Some("vtpm")),
+            ("watchdog0.present", Some("watchdog0")),
             ("svga0.x", None),
             ("scsi.present", None),
             ("scsi00.present", None),

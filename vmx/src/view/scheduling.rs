@@ -55,12 +55,10 @@ impl Setting for Limit {
         if value.bytes().eq_ignore_ascii_case(b"unlimited") {
             return Ok(Self::Unlimited);
         }
-        match value.integer() {
-            Ok(-1) => Ok(Self::Unlimited),
-            Ok(limit) => u64::try_from(limit)
-                .map(Self::Of)
-                .map_err(|_| Self::unfit(value)),
-            Err(_) => Err(Self::unfit(value)),
+        match (value.integer(), value.unsigned()) {
+            (Ok(-1), _) => Ok(Self::Unlimited),
+            (_, Ok(limit)) => Ok(Self::Of(limit)),
+            _ => Err(value.unfit("a whole number or `unlimited`")),
         }
     }
 
@@ -69,12 +67,6 @@ impl Setting for Limit {
             Self::Unlimited => "unlimited".into(),
             Self::Of(limit) => limit.to_string().into(),
         }
-    }
-}
-
-impl Limit {
-    fn unfit(value: Value<'_>) -> ValueError {
-        value.unfit("a whole number or `unlimited`")
     }
 }
 
@@ -134,7 +126,7 @@ settings! { Scheduling {
     latency_sensitivity set_latency_sensitivity: LatencySensitivity = "sched.cpu.latencySensitivity" or "normal";
     /// Reserved MB; API: `VirtualMachineConfigInfo.memoryAllocation.reservation`.
     memory_reservation set_memory_reservation: u64 = "sched.mem.min" or 0;
-    /// Least size in MB of the part that stays in memory.
+    /// Least size in MB of the part that stays in memory; no property of the API.
     memory_minimum set_memory_minimum: u64 = "sched.mem.minSize" or 0;
     /// Limit in MB; API: `memoryAllocation.limit`.
     memory_limit set_memory_limit: Limit = "sched.mem.max" or Limit::Unlimited;
@@ -142,7 +134,10 @@ settings! { Scheduling {
     memory_shares set_memory_shares: Shares = "sched.mem.shares" or Shares::Normal;
     /// All memory reserved; API: `VirtualMachineConfigInfo.memoryReservationLockedToMax`.
     memory_pinned set_memory_pinned: bool = "sched.mem.pin" or false;
-    /// The swap file, of this host alone: leave it out of a copy.
+    /// Large pages that may be shared with other machines; part of extraConfig.
+    shared_large_pages set_shared_large_pages: u64 = "sched.mem.lpage.maxSharedPages";
+    /// The swap file, of this host alone: leave it out of a copy. Part of extraConfig;
+    /// API: a file of `VirtualMachineFileLayoutEx`.
     swap_file set_swap_file: String = "sched.swap.derivedName";
 } }
 

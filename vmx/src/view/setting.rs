@@ -85,10 +85,10 @@ impl Setting for Tristate {
 }
 
 macro_rules! integers {
-    ($($type:ty)*) => {$(
+    ($($read:ident $type:ty;)*) => {$(
         impl Setting for $type {
             fn read(value: Value<'_>) -> Result<Self, ValueError> {
-                value.number()
+                value.$read()
             }
 
             fn write(&self) -> Cow<'_, str> {
@@ -98,7 +98,12 @@ macro_rules! integers {
     )*};
 }
 
-integers!(u32 i32 u64 i64);
+integers! {
+    number u32;
+    number i32;
+    unsigned u64;
+    integer i64;
+}
 
 /// Reads and writes a setting by its text; the error says what was expected.
 pub(super) fn read_as<T>(
@@ -265,10 +270,19 @@ macro_rules! device {
             }
         }
 
+        impl<D: std::borrow::Borrow<crate::document::Document>> $view<D> {
+            /// Whether the device counts: it and its controller are present. Its
+            /// settings are inert otherwise, and can be read all the same.
+            #[must_use]
+            pub fn presence(&self) -> crate::view::Presence {
+                crate::view::Presence::of(self.document.borrow(), self.place)
+            }
+        }
+
         impl<D: std::borrow::BorrowMut<crate::document::Document>> $view<D> {
             /// Removes every entry of the device, those that are unknown here too.
-            pub fn delete(&mut self) {
-                crate::view::delete_group(self.document.borrow_mut(), self.place);
+            pub fn delete(&mut self) -> crate::document::Change {
+                crate::view::delete_group(self.document.borrow_mut(), self.place)
             }
         }
     };

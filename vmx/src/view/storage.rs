@@ -2,13 +2,12 @@
 
 use std::borrow::{Borrow, BorrowMut};
 
-use crate::document::Document;
-
-use crate::document::Change;
+use crate::document::{Change, Document, Entry};
 use crate::error::EditError;
 
 use super::SettingError;
-use super::place::Class;
+use super::identity::SasWwid;
+use super::place::{Class, Place};
 use super::scheduling::Shares;
 use super::setting::{device, read, settings, words};
 
@@ -110,8 +109,8 @@ settings! { Controller {
     /// The PCI slot, -1 if none was given yet; API:
     /// `VirtualDevice.slotInfo.pciSlotNumber`.
     pci_slot set_pci_slot: i32 = "pciSlotNumber";
-    /// The WWID of a SAS controller, 8 bytes; generated. The API does not show it.
-    sas_wwid set_sas_wwid: String = "sasWWID";
+    /// The world wide identity of a SAS controller; generated. The API does not show it.
+    sas_wwid set_sas_wwid: SasWwid = "sasWWID";
 } }
 
 device! {
@@ -169,6 +168,8 @@ impl<D: Borrow<Document>> Drive<D> {
 
     /// Operations a second at most, or `off`; API: `VirtualDisk.storageIOAllocation.limit`.
     ///
+    /// It is text: products take units behind the number, `500IOps`, `10MBps`.
+    ///
     /// Key `sched.<place>.throughputCap`, absent: `off`.
     ///
     /// # Errors
@@ -178,6 +179,30 @@ impl<D: Borrow<Document>> Drive<D> {
         let name = format!("sched.{}.throughputCap", self.place());
         Ok(read(self.document.borrow(), &name)?.unwrap_or_else(|| "off".to_owned()))
     }
+}
+
+/// `sched.scsi0:0.shares` is of drive `scsi0:0`, and `shares`.
+fn scheduled(name: &str) -> Option<(Place, &str)> {
+    let (head, rest) = name.split_at_checked("sched.".len())?;
+    let (place, key) = Place::split(rest)?;
+    (head.eq_ignore_ascii_case("sched.") && place.unit().is_some()).then_some((place, key))
+}
+
+/// Settings of storage scheduling that cannot be read, of all drives.
+pub(super) fn io_faults(document: &Document) -> Vec<SettingError> {
+    let mut faults = Vec::new();
+    for entry in document.entries().filter(Entry::is_first) {
+        let Some((place, key)) = entry.name().as_str().and_then(scheduled) else {
+            continue;
+        };
+        let drive = Drive::at(document, place);
+        if key.eq_ignore_ascii_case("shares") {
+            faults.extend(drive.io_shares().err());
+        } else if key.eq_ignore_ascii_case("throughputCap") {
+            faults.extend(drive.throughput_cap().err());
+        }
+    }
+    faults
 }
 
 impl<D: BorrowMut<Document>> Drive<D> {

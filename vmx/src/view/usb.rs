@@ -54,7 +54,7 @@ device! {
 settings! { UsbPort {
     /// Whether a device is there.
     present set_present: bool = "present" or false;
-    /// What the device is.
+    /// What the device is. The API does not show those that are emulated.
     device_type set_device_type: UsbDeviceType = "deviceType";
     /// The speed, in numbers of the product's own; API: `VirtualUSB.speed`, in words.
     speed set_speed: i32 = "speed";

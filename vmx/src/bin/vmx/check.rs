@@ -1,5 +1,6 @@
 //! `vmx check`: what VMware, libvirt and others would make of a file.
 
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ struct Row {
     #[serde(flatten)]
     finding: Finding,
     message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    remedy: Option<&'static str>,
 }
 
 impl Check {
@@ -49,6 +52,7 @@ impl Check {
         if output.json {
             let row = |finding: Finding| Row {
                 message: finding.to_string(),
+                remedy: finding.construct.remedy(),
                 finding,
             };
             output.json(&Report {
@@ -66,8 +70,8 @@ impl Check {
                 output.line(problem.render(&file::shown(&self.file)))?;
                 output.line("")?;
             }
-            if let Some(more) = problems.len().checked_sub(file::SHOWN_PROBLEMS + 1) {
-                output.line(format_args!("and {} problems more\n", more + 1))?;
+            if let Some(more) = file::more(problems.len()) {
+                output.line(format_args!("{more}\n"))?;
             }
             let rows = findings.iter().map(|finding| {
                 let Finding {
@@ -84,6 +88,7 @@ impl Check {
                 return Ok(ExitCode::SUCCESS);
             }
             output.table("READER\tEFFECT\tWITH\tLINES", rows)?;
+            remedies(&findings, output)?;
         }
         Ok(if refused {
             ExitCode::FAILURE
@@ -91,6 +96,22 @@ impl Check {
             ExitCode::SUCCESS
         })
     }
+}
+
+/// What to do about each construct, in the order of the findings.
+fn remedies(findings: &[Finding], output: &mut Output<impl Write>) -> Result<()> {
+    let mut said = BTreeSet::new();
+    let rows: Vec<_> = findings
+        .iter()
+        .map(|finding| finding.construct)
+        .filter(|construct| said.insert(*construct))
+        .filter_map(|construct| Some(format!("{construct}\t{}", construct.remedy()?)))
+        .collect();
+    if !rows.is_empty() {
+        output.line("")?;
+        output.table("TO MEND\tDO", rows)?;
+    }
+    Ok(())
 }
 
 /// The first lines of many.

@@ -4,11 +4,12 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
+use vmx::FileKind;
 use vmx::view::{Device, Presence, VirtualMachineFile};
 
 use crate::file;
-use crate::output::{Output, cell};
+use crate::output::{Output, cell, complain};
 
 /// Print the devices of a machine, with their classes in the vSphere API.
 #[derive(clap::Args)]
@@ -24,6 +25,21 @@ pub(crate) struct Devices {
 impl Devices {
     pub(crate) fn run(&self, output: &mut Output<impl Write>) -> Result<ExitCode> {
         let document = file::read(&self.file, output.encoding)?;
+        match document.kind() {
+            FileKind::Machine => {}
+            FileKind::Snapshots | FileKind::Preferences => bail!(
+                "{} is of no machine: it holds {}",
+                file::shown(&self.file),
+                match document.kind() {
+                    FileKind::Snapshots => "snapshots",
+                    _ => "preferences",
+                }
+            ),
+            _ => complain(format_args!(
+                "{}: nothing here says that it is of a machine",
+                file::shown(&self.file)
+            )),
+        }
         let mut devices = VirtualMachineFile::new(&document).devices();
         devices.retain(|device| self.all || device.presence == Presence::Present);
         if output.json {

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use serde::Serialize;
-use vmx::{Difference, Entry};
+use vmx::{Difference, Document, Entry};
 
 use crate::file;
 use crate::output::{Output, Shown};
@@ -36,31 +36,33 @@ impl Diff {
         }
         let old = file::read(&self.old, output.encoding)?;
         let new = file::read(&self.new, output.encoding)?;
-        let rows: Vec<Row> = old.diff(&new).iter().map(Row::of).collect();
-        let code = if rows.is_empty() {
-            ExitCode::SUCCESS
-        } else {
+        let differ = print(&old, &new, output)?;
+        Ok(if differ {
             ExitCode::FAILURE
-        };
-        if output.json {
-            output.json(&rows)?;
-        } else if !rows.is_empty() {
-            let cell = |value: &Option<Shown>| value.as_ref().map_or("-".into(), Shown::cell);
-            output.table(
-                "CHANGE\tNAME\tOLD\tNEW",
-                rows.iter().map(|row| {
-                    format!(
-                        "{}\t{}\t{}\t{}",
-                        row.change,
-                        row.name,
-                        cell(&row.old),
-                        cell(&row.new)
-                    )
-                }),
-            )?;
-        }
-        Ok(code)
+        } else {
+            ExitCode::SUCCESS
+        })
     }
+}
+
+/// Prints the differences; whether there are any.
+pub(crate) fn print(
+    old: &Document,
+    new: &Document,
+    output: &mut Output<impl Write>,
+) -> Result<bool> {
+    let rows: Vec<Row> = old.diff(new).iter().map(Row::of).collect();
+    if output.json {
+        output.json(&rows)?;
+    } else if !rows.is_empty() {
+        let cell = |value: &Option<Shown>| value.as_ref().map_or("-".into(), Shown::cell);
+        let line = |row: &Row| {
+            let (old, new) = (cell(&row.old), cell(&row.new));
+            format!("{}\t{}\t{old}\t{new}", row.change, row.name)
+        };
+        output.table("CHANGE\tNAME\tOLD\tNEW", rows.iter().map(line))?;
+    }
+    Ok(!rows.is_empty())
 }
 
 impl Row {

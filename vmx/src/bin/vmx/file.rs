@@ -1,8 +1,8 @@
-//! Files: read from a path or standard input, replaced in one step.
+//! Files: read from a path or standard input, as dictionaries.
 
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, Read};
+use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 use vmx::{Document, Encoding, EncodingError, FileKind, ParseOptions, Policy};
@@ -39,12 +39,8 @@ pub(crate) fn read(path: &Path, encoding: Encoding) -> Result<Document> {
     for problem in problems.iter().take(SHOWN_PROBLEMS) {
         complain(format_args!("{}: {problem}", shown(path)));
     }
-    if let Some(more) = problems.len().checked_sub(SHOWN_PROBLEMS + 1) {
-        complain(format_args!(
-            "{}: and {} problems more",
-            shown(path),
-            more + 1
-        ));
+    if let Some(more) = more(problems.len()) {
+        complain(format_args!("{}: {more}", shown(path)));
     }
     if !problems.is_empty() {
         complain(format_args!(
@@ -52,7 +48,22 @@ pub(crate) fn read(path: &Path, encoding: Encoding) -> Result<Document> {
             shown(path)
         ));
     }
+    if document.is_encrypted() {
+        complain(format_args!(
+            "{}: the settings are encrypted; only those outside can be read",
+            shown(path)
+        ));
+    }
     Ok(document)
+}
+
+/// What is said of the problems beyond those that are shown.
+pub(crate) fn more(problems: usize) -> Option<String> {
+    match problems.checked_sub(SHOWN_PROBLEMS)? {
+        0 => None,
+        1 => Some("and 1 more problem".into()),
+        more => Some(format!("and {more} more problems")),
+    }
 }
 
 /// Reads a dictionary leniently.
@@ -70,7 +81,10 @@ pub(crate) fn read_quietly(path: &Path, encoding: Encoding) -> Result<Document> 
                 shown(path)
             )
         }
-        _ => bail!("{} is not in the grammar of .vmx files", shown(path)),
+        _ => bail!(
+            "{} is binary, and not in the grammar of .vmx files",
+            shown(path)
+        ),
     }
     let options = ParseOptions::new()
         .policy(Policy::Lenient)
@@ -88,39 +102,4 @@ fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     } else {
         fs::read(path)
     }
-}
-
-/// Replaces a file in one step: whoever opens it sees the old one or the new one.
-pub(crate) fn replace(path: &Path, document: &Document) -> Result<()> {
-    let write = || -> io::Result<()> {
-        // The file that a link points to is replaced, not the link.
-        let target = match path.canonicalize() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => path.to_owned(),
-            found => found?,
-        };
-        let temporary = beside(&target);
-        let result = write_new(&temporary, &target, document);
-        if result.is_err() {
-            let _ = fs::remove_file(&temporary);
-        }
-        result
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
-}
-
-fn write_new(temporary: &Path, target: &Path, document: &Document) -> io::Result<()> {
-    let mut file = File::create_new(temporary)?;
-    if let Ok(metadata) = target.metadata() {
-        file.set_permissions(metadata.permissions())?;
-    }
-    file.write_all(&document.to_bytes())?;
-    file.flush()?;
-    file.sync_all()?;
-    fs::rename(temporary, target)
-}
-
-fn beside(target: &Path) -> PathBuf {
-    let mut name = target.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".{}.new", std::process::id()));
-    target.with_file_name(name)
 }

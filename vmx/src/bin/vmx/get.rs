@@ -1,23 +1,27 @@
 //! `vmx get`: values by their names.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::ffi::OsString;
+use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 
 use crate::file;
-use crate::output::{Output, Shown, complain};
+use crate::output::{Output, Shown, cell, complain};
 
 /// Print values by their names, in any case. Exits with 1 if one is missing.
+///
+/// Values are printed as they are, except that a terminal gets control characters
+/// escaped.
 #[derive(clap::Args)]
 pub(crate) struct Get {
     /// The file, `-` for standard input.
     file: PathBuf,
     /// Names of entries.
     #[arg(required = true)]
-    names: Vec<String>,
+    names: Vec<OsString>,
 }
 
 impl Get {
@@ -26,7 +30,9 @@ impl Get {
         let mut found = BTreeMap::new();
         let mut code = ExitCode::SUCCESS;
         for name in &self.names {
-            let value = document.get(name);
+            // Names need not be text.
+            let value = document.get(name.as_encoded_bytes());
+            let name = name.to_string_lossy();
             if value.is_none() {
                 complain(format_args!(
                     "{}: no entry `{name}`",
@@ -40,7 +46,11 @@ impl Get {
                 let text = value
                     .text()
                     .with_context(|| format!("cannot read `{name}`"))?;
-                output.line(text)?;
+                if io::stdout().is_terminal() {
+                    output.line(cell(&text))?;
+                } else {
+                    output.line(text)?;
+                }
             }
         }
         if output.json {

@@ -6,6 +6,7 @@ mod diff;
 mod file;
 mod get;
 mod output;
+mod replace;
 mod set;
 mod show;
 
@@ -45,7 +46,9 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let mut output = Output::new(io::stdout().lock(), arguments.json, arguments.encoding);
+    // Standard output itself is flushed at every line.
+    let writer = io::BufWriter::new(io::stdout().lock());
+    let mut output = Output::new(writer, arguments.json, arguments.encoding);
     let result = match &arguments.command {
         Command::Show(command) => command.run(&mut output),
         Command::Get(command) => command.run(&mut output),

@@ -3,10 +3,12 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::Serialize;
 use tabwriter::TabWriter;
 use vmx::{Encoding, Value};
+
+const CANNOT_WRITE: &str = "cannot write to standard output";
 
 /// Where results go, and in which form.
 pub(crate) struct Output<W: Write> {
@@ -36,9 +38,10 @@ impl<W: Write> Output<W> {
     }
 
     pub(crate) fn json(&mut self, value: &impl Serialize) -> Result<()> {
-        serde_json::to_writer_pretty(&mut self.writer, value).map_err(io::Error::from)?;
-        writeln!(self.writer)?;
-        Ok(())
+        serde_json::to_writer_pretty(&mut self.writer, value)
+            .map_err(io::Error::from)
+            .and_then(|()| writeln!(self.writer))
+            .context(CANNOT_WRITE)
     }
 
     /// A table; columns of rows are separated by tabs.
@@ -48,28 +51,27 @@ impl<W: Write> Output<W> {
         rows: impl IntoIterator<Item = String>,
     ) -> Result<()> {
         let mut table = TabWriter::new(&mut self.writer).padding(2);
-        writeln!(table, "{head}")?;
-        for row in rows {
-            writeln!(table, "{row}")?;
-        }
-        table.flush()?;
-        Ok(())
+        let print = || {
+            writeln!(table, "{head}")?;
+            for row in rows {
+                writeln!(table, "{row}")?;
+            }
+            table.flush()
+        };
+        print().context(CANNOT_WRITE)
     }
 
     pub(crate) fn line(&mut self, line: impl fmt::Display) -> Result<()> {
-        writeln!(self.writer, "{line}")?;
-        Ok(())
+        writeln!(self.writer, "{line}").context(CANNOT_WRITE)
     }
 
     /// Bytes as they are.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
-        self.writer.write_all(bytes)?;
-        Ok(())
+        self.writer.write_all(bytes).context(CANNOT_WRITE)
     }
 
     pub(crate) fn finish(&mut self) -> Result<()> {
-        self.writer.flush()?;
-        Ok(())
+        self.writer.flush().context(CANNOT_WRITE)
     }
 }
 

@@ -1,19 +1,24 @@
 //! `vmx set`: edits of a file.
 
+use std::ffi::OsString;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use vmx::{Document, Encoding, Unencodable};
 
-use crate::file;
 use crate::output::Output;
+use crate::{diff, file, replace};
 
 /// Edit a file in place; standard input goes to standard output.
 ///
 /// Lines that are not edited stay as they are, to the byte. Edit the file of a
 /// machine only while it is powered off: its process writes the file again.
+///
+/// The file is replaced in one step and keeps its mode, owner and group. Access lists
+/// and extended attributes are not kept, and other hard links keep the old content. Stopped on
+/// the way, it leaves the old file and perhaps FILE.<number>.new beside it.
 #[derive(clap::Args)]
 pub(crate) struct Set {
     /// The file, `-` for standard input.
@@ -23,7 +28,7 @@ pub(crate) struct Set {
     entries: Vec<(String, String)>,
     /// Entries to remove.
     #[arg(long, value_name = "NAME")]
-    remove: Vec<String>,
+    remove: Vec<OsString>,
     /// Entries to give another name, as OLD=NEW.
     #[arg(long, value_name = "OLD=NEW", value_parser = assignment)]
     rename: Vec<(String, String)>,
@@ -36,6 +41,9 @@ pub(crate) struct Set {
     /// Make the file UTF-8 if its encoding cannot hold a value.
     #[arg(long)]
     upgrade: bool,
+    /// Write nothing; print what would change to VMware, as `diff` does.
+    #[arg(long)]
+    dry_run: bool,
     /// Write here instead, `-` for standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -48,14 +56,22 @@ fn assignment(text: &str) -> Result<(String, String), String> {
 
 impl Set {
     pub(crate) fn run(&self, output: &mut Output<impl Write>) -> Result<ExitCode> {
-        let mut document = file::read(&self.file, output.encoding)?;
-        let before = document.to_bytes();
+        let before = file::read(&self.file, output.encoding)?;
+        let mut document = before.clone();
         self.edit(&mut document)?;
-        let target: &Path = self.output.as_deref().unwrap_or(&self.file);
-        if file::is_standard_input(target) {
-            output.bytes(&document.to_bytes())?;
-        } else if target != self.file || document.to_bytes() != before {
-            file::replace(target, &document)?;
+        if self.dry_run {
+            diff::print(&before, &document, output)?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        let (was, bytes) = (before.to_bytes(), document.to_bytes());
+        match &self.output {
+            Some(target) if !file::is_standard_input(target) => replace::output(target, &bytes)?,
+            None if !file::is_standard_input(&self.file) => {
+                if bytes != was {
+                    replace::edited(&self.file, &was, &bytes)?;
+                }
+            }
+            _ => output.bytes(&bytes)?,
         }
         Ok(ExitCode::SUCCESS)
     }
@@ -73,7 +89,11 @@ impl Set {
                 .with_context(|| format!("cannot bring the file into {encoding}"))?;
         }
         for name in &self.remove {
-            document.remove(name);
+            ensure!(
+                !name.eq_ignore_ascii_case(".encoding"),
+                "`.encoding` says how all values are read; change it with --transcode"
+            );
+            document.remove(name.as_encoded_bytes());
         }
         for (old, new) in &self.rename {
             document
