@@ -17,6 +17,8 @@ pub struct Limits {
     pub text: usize,
     /// Bytes of attributes in one start tag. Default 64 KiB.
     pub attributes: usize,
+    /// Namespace declarations that are in force at one element. Default 256.
+    pub namespaces: usize,
     /// Distinct names that the schema does not know. Default 4,096, at most 32,767.
     pub unknown_names: usize,
 }
@@ -29,6 +31,7 @@ impl Default for Limits {
             values: 1 << 26,
             text: 256 << 20,
             attributes: 64 << 10,
+            namespaces: 256,
             unknown_names: 4_096,
         }
     }

@@ -132,6 +132,11 @@ fn limits_name_themselves_and_the_path() {
     let wide = format!("<Login a='{}'/>", "x".repeat(70_000));
     let error = problem(&request(&wide), &Limits::default());
     assert!(error.contains("limit on attributes"), "{error}");
+
+    // Each element would be looked up among all of them.
+    let prefixes: String = (0..300).map(|n| format!(" xmlns:p{n}='urn:{n}'")).collect();
+    let error = problem(&request(&format!("<Login{prefixes}/>")), &Limits::default());
+    assert!(error.contains("limit on namespaces (256)"), "{error}");
 }
 
 #[test]

@@ -59,12 +59,12 @@ impl Decoder<'_> {
                 }
                 "xmlns" => {
                     let uri = self.value_of(&attribute)?;
-                    self.scope.bind("", &uri);
+                    self.bind("", &uri)?;
                 }
                 key => match key.split_once(':') {
                     Some(("xmlns", prefix)) => {
                         let uri = self.value_of(&attribute)?;
-                        self.scope.bind(prefix, &uri);
+                        self.bind(prefix, &uri)?;
                         binds = true;
                     }
                     Some((prefix, "type")) if self.scope.is_instance(prefix) => {
@@ -79,6 +79,16 @@ impl Decoder<'_> {
             }
         }
         Ok((found, binds))
+    }
+
+    /// Binds a prefix. How many are bound is limited: every type that is named looks
+    /// for its prefix among them.
+    fn bind(&mut self, prefix: &str, uri: &str) -> Result<(), DecodeError> {
+        self.scope.bind(prefix, uri);
+        if self.scope.bound() > self.limits.namespaces {
+            return Err(self.limit("namespaces", self.limits.namespaces));
+        }
+        Ok(())
     }
 
     fn well_formed<'e, E: std::error::Error + Send + Sync + 'static>(

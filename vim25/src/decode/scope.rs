@@ -94,6 +94,11 @@ impl Scope {
         }
     }
 
+    /// How many bindings are in force.
+    pub(crate) const fn bound(&self) -> usize {
+        self.bindings.len()
+    }
+
     /// Whether a prefix stands for the instance namespace. An unbound `xsi` does.
     #[inline]
     pub(crate) fn is_instance(&self, prefix: &str) -> bool {
