@@ -22,6 +22,28 @@
 //! `eam` and `vsan` add a module each with the types, methods and properties of
 //! that namespace, and the [`Service`] that speaks it.
 //!
+//! *Calls with many options* are built: what may be left out is set by name. Types
+//! whose numbers have no safe default have a `new` that asks for them.
+//!
+//! # What it costs
+//!
+//! Two cores, Rust 1.95, all of vim25, no other feature; `cargo xtask cost` and
+//! `cargo xtask bench-peers` measure it anew, and the gate holds it to its limits.
+//!
+//! | measure | figure |
+//! | --- | --- |
+//! | clean build of this crate, dev / release | 14.7 / 17.4 s of processor time |
+//! | memory of rustc at its largest | 1.38 GB |
+//! | machine code in the library | 280 kB |
+//! | release build of a program that names 20 types and 5 methods | 2.9 s |
+//! | its stripped size beyond a program that says hello | 0.79 MB |
+//! | decode to a document, of the rate of bare `quick-xml` events | 0.56 |
+//! | decode to structs, likewise | 0.49 |
+//! | encode | 790 MB/s |
+//! | allocations for a document | 19, whatever its size |
+//! | allocations for structs | 0.35 per element |
+//! | memory of a document | 0.60 of its XML |
+//!
 //! ```
 //! use vim25::types::{VirtualDevice, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation};
 //! use vim25::types::{VirtualDisk, VirtualMachineConfigSpec};

@@ -159,12 +159,25 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
     targets
 }
 
-/// Those that close the gate: missed, or not measured although nothing is needed
-/// for it but our own program.
+/// What a rate may lack of its target before the gate closes: a target is for a
+/// quiet machine, and the gate runs on any. What is counted has no such slack.
+const SLACK: f64 = 0.85;
+
+/// Those that close the gate: missed by more than the slack, or not measured
+/// although nothing is needed for it but our own program.
 pub(super) fn missed(targets: &[Target]) -> Vec<&str> {
-    let gated = targets.iter().filter(|target| target.gated);
-    let missed =
-        gated.filter(|target| !matches!(target.verdict(), Verdict::Met | Verdict::MetWithAmbition));
+    let closes = |target: &&Target| {
+        let figure = target
+            .measured
+            .as_ref()
+            .map_or(f64::NAN, |spread| spread.median);
+        let holds = match target.needed {
+            Needed::AtLeast(least, _) => figure >= least * SLACK,
+            Needed::AtMost(most) => figure <= most,
+        };
+        target.gated && !holds
+    };
+    let missed = targets.iter().filter(closes);
     missed.map(|target| target.what.as_str()).collect()
 }
 
@@ -265,6 +278,20 @@ mod tests {
         assert_eq!(verdict(ratio, 0.65), Verdict::MetWithAmbition);
         assert_eq!(verdict(Needed::AtMost(0.65), 0.65), Verdict::Met);
         assert_eq!(verdict(Needed::AtMost(0.65), 0.651), Verdict::Missed);
+    }
+
+    #[test]
+    fn the_gate_closes_for_rates_beyond_the_slack_and_for_counts_beyond_the_limit() {
+        let target = |needed, figure| Target::new("x", needed, Ok(Spread::exact(figure))).gated();
+        let rate = Needed::AtLeast(0.5, None);
+        assert!(missed(&[target(rate, 0.43), target(Needed::AtMost(0.5), 0.5)]).is_empty());
+        assert_eq!(missed(&[target(rate, 0.42)]), ["x"]);
+        assert_eq!(missed(&[target(Needed::AtMost(0.5), 0.51)]), ["x"]);
+        assert_eq!(missed(&[target(rate, f64::NAN)]), ["x"]);
+        let absent = Target::new("x", rate, Err("no".to_owned())).gated();
+        assert_eq!(missed(&[absent]), ["x"]);
+        let peer = Target::new("x", rate, Ok(Spread::exact(0.1)));
+        assert!(missed(&[peer]).is_empty());
     }
 
     #[test]
