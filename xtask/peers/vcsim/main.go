@@ -53,6 +53,7 @@ func serve() error {
 		return fmt.Errorf("create the inventory: %w", err)
 	}
 
+	model.Service.RegisterEndpoints = true
 	model.Service.TLS = new(tls.Config)
 	model.Service.Listen = &url.URL{Host: *listen}
 	if *username != "" {
