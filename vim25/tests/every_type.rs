@@ -113,7 +113,7 @@ fn a_name_that_is_no_element_is_not_written() {
     for name in ["a><b", "a b", "", "/a"] {
         let json = format!(r#"{{"_typeName":"VirtualHardware","{name}":"x"}}"#);
         let value = Any::from_json(&json).unwrap();
-        let error = vim25::soap::encode_response("QueryOptions", &value).unwrap_err();
+        let error = soap::encode_response("QueryOptions", &value).unwrap_err();
         assert!(
             matches!(error.problem(), vim25::EncodeProblem::NotAName(_)),
             "{name}: {error}"

@@ -85,8 +85,12 @@ fn a_fault_of_another_namespace_derives_from_those_of_vim25() {
         fault: Poly::new(MethodFault::default()),
         localized_message: Some("why".into()),
     };
-    let mut detail = PbmFault::default();
-    detail.fault_cause = Some(Box::new(cause));
+    let detail = PbmFault {
+        base: MethodFault {
+            fault_cause: Some(Box::new(cause)),
+            ..Default::default()
+        },
+    };
     let fault = Fault::new("no", detail.clone());
     assert!(fault.is::<MethodFault>());
     let xml = soap::encode_fault(&fault).unwrap();

@@ -11,12 +11,19 @@ fn preview(is_one: bool) -> &'static str {
     if is_one { PREVIEW } else { "" }
 }
 
-/// `` `VirtualDisk` (`vim.vm.device.VirtualDisk`), since vSphere API 2.0.``
+/// Where the API reference has a page per dotted name of vim25.
+const REFERENCE: &str = "https://developer.broadcom.com/xapis/vsphere-web-services-api/latest";
+
+/// `` `VirtualDisk` (`vim.vm.device.VirtualDisk`), since vSphere API 2.0.``, the
+/// dotted name being a link.
 pub(crate) fn item(model: &Model<'_>, name: &str, vmodl: &str, since: &str, new: bool) -> String {
     let dotted = if vmodl == name {
         String::new()
     } else {
-        format!(" (`{vmodl}`)")
+        match model.is_vim25() && vmodl.contains('.') && !new {
+            true => format!(" ([`{vmodl}`]({REFERENCE}/{vmodl}.html))"),
+            false => format!(" (`{vmodl}`)"),
+        }
     };
     let since = match version(model, since) {
         Some((family, number)) => format!(", since {family} {number}"),

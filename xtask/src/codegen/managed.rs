@@ -5,9 +5,6 @@ use anyhow::Result;
 use super::model::Model;
 use super::{docs, names};
 
-/// Where the API reference has a page per dotted name.
-const REFERENCE: &str = "https://developer.broadcom.com/xapis/vsphere-web-services-api/latest";
-
 /// The file's text.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
@@ -23,16 +20,8 @@ pub(crate) fn write(model: &Model<'_>) -> Result<String> {
         let name = names::type_name(&managed.name);
         let summary = docs::item(model, &managed.name, &managed.vmodl, &managed.since, false);
         let id = model.managed_id(&managed.name)?;
-        let page = if managed.vmodl.contains('.') {
-            format!(
-                "    ///\n    /// [Reference]({REFERENCE}/{}.html)\n",
-                managed.vmodl
-            )
-        } else {
-            String::new()
-        };
         out.push_str(&format!(
-            "\nmanaged_object!(\n    /// {summary}\n{page}    {name}, {:?}, {id});\n",
+            "\nmanaged_object!(\n    /// {summary}\n    {name}, {:?}, {id});\n",
             managed.name
         ));
         let ancestors = model.managed_ancestors(managed)?;
