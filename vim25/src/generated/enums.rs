@@ -5,7 +5,7 @@
 use crate::object::enumeration;
 
 enumeration!(
-    /// `ActionParameter` (`vim.action.Action.ActionParameter`), since vSphere API 2.0.
+    /// `ActionParameter` ([`vim.action.Action.ActionParameter`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.action.Action.ActionParameter.html)), since vSphere API 2.0.
     ActionParameter, 3181, {
     /** `targetName` */ TargetName = "targetName", /** `alarmName` */ AlarmName = "alarmName",
     /** `oldStatus` */ OldStatus = "oldStatus", /** `newStatus` */ NewStatus = "newStatus",
@@ -16,7 +16,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ActionType` (`vim.cluster.Action.ActionType`), since vSphere API 2.5.
+    /// `ActionType` ([`vim.cluster.Action.ActionType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.Action.ActionType.html)), since vSphere API 2.5.
     ActionType, 3182, {
     /** `MigrationV1` */ MigrationV1 = "MigrationV1", /** `VmPowerV1` */ VmPowerV1 = "VmPowerV1",
     /** `HostPowerV1` */ HostPowerV1 = "HostPowerV1", /** `IncreaseLimitV1` */ IncreaseLimitV1 = "IncreaseLimitV1",
@@ -34,11 +34,11 @@ enumeration!(
 });
 
 enumeration!(
-    /// `AffinityType` (`vim.fault.AffinityConfigured.Affinity`), since vSphere API 2.0.
+    /// `AffinityType` ([`vim.fault.AffinityConfigured.Affinity`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.AffinityConfigured.Affinity.html)), since vSphere API 2.0.
     AffinityType, 3183, { /** `memory` */ Memory = "memory", /** `cpu` */ Cpu = "cpu" });
 
 enumeration!(
-    /// `AgentInstallFailedReason` (`vim.fault.AgentInstallFailed.Reason`), since vSphere API 4.0.
+    /// `AgentInstallFailedReason` ([`vim.fault.AgentInstallFailed.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.AgentInstallFailed.Reason.html)), since vSphere API 4.0.
     AgentInstallFailedReason, 3184, {
     /** `NotEnoughSpaceOnDevice` */ NotEnoughSpaceOnDevice = "NotEnoughSpaceOnDevice",
     /** `PrepareToUpgradeFailed` */ PrepareToUpgradeFailed = "PrepareToUpgradeFailed",
@@ -52,14 +52,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `AlarmFilterSpecAlarmTypeByEntity` (`vim.alarm.AlarmFilterSpec.AlarmTypeByEntity`), since vSphere API 6.7.
+    /// `AlarmFilterSpecAlarmTypeByEntity` ([`vim.alarm.AlarmFilterSpec.AlarmTypeByEntity`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.alarm.AlarmFilterSpec.AlarmTypeByEntity.html)), since vSphere API 6.7.
     AlarmFilterSpecAlarmTypeByEntity, 3185, {
     /** `entityTypeAll` */ EntityTypeAll = "entityTypeAll", /** `entityTypeHost` */ EntityTypeHost = "entityTypeHost",
     /** `entityTypeVm` */ EntityTypeVm = "entityTypeVm",
 });
 
 enumeration!(
-    /// `AlarmFilterSpecAlarmTypeByTrigger` (`vim.alarm.AlarmFilterSpec.AlarmTypeByTrigger`), since vSphere API 6.7.
+    /// `AlarmFilterSpecAlarmTypeByTrigger` ([`vim.alarm.AlarmFilterSpec.AlarmTypeByTrigger`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.alarm.AlarmFilterSpec.AlarmTypeByTrigger.html)), since vSphere API 6.7.
     AlarmFilterSpecAlarmTypeByTrigger, 3186, {
     /** `triggerTypeAll` */ TriggerTypeAll = "triggerTypeAll",
     /** `triggerTypeEvent` */ TriggerTypeEvent = "triggerTypeEvent",
@@ -67,14 +67,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `AnswerFileValidationInfoStatus` (`vim.profile.host.profileEngine.AnswerFileValidationInfo.Status`), since vSphere API 6.7.
+    /// `AnswerFileValidationInfoStatus` ([`vim.profile.host.profileEngine.AnswerFileValidationInfo.Status`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.profileEngine.AnswerFileValidationInfo.Status.html)), since vSphere API 6.7.
     AnswerFileValidationInfoStatus, 3187, {
     /** `success` */ Success = "success", /** `failed` */ Failed = "failed",
     /** `failed_defaults` */ FailedDefaults = "failed_defaults",
 });
 
 enumeration!(
-    /// `ApplyHostProfileConfigurationResultStatus` (`vim.profile.host.ProfileManager.ApplyHostConfigResult.Status`), since vSphere API 6.5.
+    /// `ApplyHostProfileConfigurationResultStatus` ([`vim.profile.host.ProfileManager.ApplyHostConfigResult.Status`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.ProfileManager.ApplyHostConfigResult.Status.html)), since vSphere API 6.5.
     ApplyHostProfileConfigurationResultStatus, 3188, {
     /** `success` */ Success = "success", /** `failed` */ Failed = "failed",
     /** `reboot_failed` */ RebootFailed = "reboot_failed",
@@ -86,19 +86,19 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ArrayUpdateOperation` (`vim.option.ArrayUpdateSpec.Operation`), since vSphere API 2.0.
+    /// `ArrayUpdateOperation` ([`vim.option.ArrayUpdateSpec.Operation`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.option.ArrayUpdateSpec.Operation.html)), since vSphere API 2.0.
     ArrayUpdateOperation, 3189, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `edit` */ Edit = "edit",
 });
 
 enumeration!(
-    /// `AuthenticationRequiredAuthenticationScheme` (`vmodl.fault.AuthenticationRequired.AuthenticationScheme`).
+    /// `AuthenticationRequiredAuthenticationScheme` ([`vmodl.fault.AuthenticationRequired.AuthenticationScheme`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vmodl.fault.AuthenticationRequired.AuthenticationScheme.html)).
     AuthenticationRequiredAuthenticationScheme, 3190, {
     /** `Basic` */ Basic = "Basic", /** `Bearer` */ Bearer = "Bearer",
 });
 
 enumeration!(
-    /// `AuthenticationRequiredErrorType` (`vmodl.fault.AuthenticationRequired.ErrorType`).
+    /// `AuthenticationRequiredErrorType` ([`vmodl.fault.AuthenticationRequired.ErrorType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vmodl.fault.AuthenticationRequired.ErrorType.html)).
     AuthenticationRequiredErrorType, 3191, {
     /** `invalid_request` */ InvalidRequest = "invalid_request", /** `invalid_token` */ InvalidToken = "invalid_token",
     /** `insufficient_scope` */ InsufficientScope = "insufficient_scope",
@@ -106,7 +106,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `AutoStartAction` (`vim.host.AutoStartManager.Action`), since vSphere API 2.0.
+    /// `AutoStartAction` ([`vim.host.AutoStartManager.Action`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AutoStartManager.Action.html)), since vSphere API 2.0.
     AutoStartAction, 3192, {
     /** `none` */ None = "none", /** `systemDefault` */ SystemDefault = "systemDefault",
     /** `powerOn` */ PowerOn = "powerOn", /** `powerOff` */ PowerOff = "powerOff",
@@ -114,41 +114,41 @@ enumeration!(
 });
 
 enumeration!(
-    /// `AutoStartWaitHeartbeatSetting` (`vim.host.AutoStartManager.AutoPowerInfo.WaitHeartbeatSetting`), since vSphere API 2.0.
+    /// `AutoStartWaitHeartbeatSetting` ([`vim.host.AutoStartManager.AutoPowerInfo.WaitHeartbeatSetting`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AutoStartManager.AutoPowerInfo.WaitHeartbeatSetting.html)), since vSphere API 2.0.
     AutoStartWaitHeartbeatSetting, 3193, {
     /** `yes` */ Yes = "yes", /** `no` */ No = "no", /** `systemDefault` */ SystemDefault = "systemDefault",
 });
 
 enumeration!(
-    /// `BaseConfigInfoDiskFileBackingInfoProvisioningType` (`vim.vslm.BaseConfigInfo.DiskFileBackingInfo.ProvisioningType`), since vSphere API 6.5.
+    /// `BaseConfigInfoDiskFileBackingInfoProvisioningType` ([`vim.vslm.BaseConfigInfo.DiskFileBackingInfo.ProvisioningType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.BaseConfigInfo.DiskFileBackingInfo.ProvisioningType.html)), since vSphere API 6.5.
     BaseConfigInfoDiskFileBackingInfoProvisioningType, 3194, {
     /** `thin` */ Thin = "thin", /** `eagerZeroedThick` */ EagerZeroedThick = "eagerZeroedThick",
     /** `lazyZeroedThick` */ LazyZeroedThick = "lazyZeroedThick",
 });
 
 enumeration!(
-    /// `BatchResultResult` (`vim.BatchResult.Result`), since vSphere API 6.0.
+    /// `BatchResultResult` ([`vim.BatchResult.Result`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.BatchResult.Result.html)), since vSphere API 6.0.
     BatchResultResult, 3195, { /** `success` */ Success = "success", /** `fail` */ Fail = "fail" });
 
 enumeration!(
-    /// `CannotEnableVmcpForClusterReason` (`vim.fault.CannotEnableVmcpForCluster.Reason`), since vSphere API 6.0.
+    /// `CannotEnableVmcpForClusterReason` ([`vim.fault.CannotEnableVmcpForCluster.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.CannotEnableVmcpForCluster.Reason.html)), since vSphere API 6.0.
     CannotEnableVmcpForClusterReason, 3196, { /** `APDTimeoutDisabled` */ ApdTimeoutDisabled = "APDTimeoutDisabled" });
 
 enumeration!(
-    /// `CannotMoveFaultToleranceVmMoveType` (`vim.fault.CannotMoveFaultToleranceVm.MoveType`), since vSphere API 4.0.
+    /// `CannotMoveFaultToleranceVmMoveType` ([`vim.fault.CannotMoveFaultToleranceVm.MoveType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.CannotMoveFaultToleranceVm.MoveType.html)), since vSphere API 4.0.
     CannotMoveFaultToleranceVmMoveType, 3197, {
     /** `resourcePool` */ ResourcePool = "resourcePool", /** `cluster` */ Cluster = "cluster",
 });
 
 enumeration!(
-    /// `CannotPowerOffVmInClusterOperation` (`vim.fault.CannotPowerOffVmInCluster.Operation`), since vSphere API 5.0.
+    /// `CannotPowerOffVmInClusterOperation` ([`vim.fault.CannotPowerOffVmInCluster.Operation`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.CannotPowerOffVmInCluster.Operation.html)), since vSphere API 5.0.
     CannotPowerOffVmInClusterOperation, 3198, {
     /** `suspend` */ Suspend = "suspend", /** `powerOff` */ PowerOff = "powerOff",
     /** `guestShutdown` */ GuestShutdown = "guestShutdown", /** `guestSuspend` */ GuestSuspend = "guestSuspend",
 });
 
 enumeration!(
-    /// `CannotUseNetworkReason` (`vim.fault.CannotUseNetwork.Reason`), since vSphere API 5.5.
+    /// `CannotUseNetworkReason` ([`vim.fault.CannotUseNetwork.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.CannotUseNetwork.Reason.html)), since vSphere API 5.5.
     CannotUseNetworkReason, 3199, {
     /** `NetworkReservationNotSupported` */ NetworkReservationNotSupported = "NetworkReservationNotSupported",
     /** `MismatchedNetworkPolicies` */ MismatchedNetworkPolicies = "MismatchedNetworkPolicies",
@@ -161,7 +161,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `CheckTestType` (`vim.vm.check.TestType`), since vSphere API 4.0.
+    /// `CheckTestType` ([`vim.vm.check.TestType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.check.TestType.html)), since vSphere API 4.0.
     CheckTestType, 3200, {
     /** `sourceTests` */ SourceTests = "sourceTests", /** `hostTests` */ HostTests = "hostTests",
     /** `resourcePoolTests` */ ResourcePoolTests = "resourcePoolTests",
@@ -169,26 +169,26 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ClusterComputeResourceHCIWorkflowState` (`vim.ClusterComputeResource.HCIWorkflowState`), since vSphere API 6.7.1.
+    /// `ClusterComputeResourceHCIWorkflowState` ([`vim.ClusterComputeResource.HCIWorkflowState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ClusterComputeResource.HCIWorkflowState.html)), since vSphere API 6.7.1.
     ClusterComputeResourceHCIWorkflowState, 3201, {
     /** `in_progress` */ InProgress = "in_progress", /** `done` */ Done = "done", /** `invalid` */ Invalid = "invalid",
 });
 
 enumeration!(
-    /// `ClusterComputeResourceVcsHealthStatus` (`vim.ClusterComputeResource.VcsHealthStatus`), since vSphere API 7.0.1.1.
+    /// `ClusterComputeResourceVcsHealthStatus` ([`vim.ClusterComputeResource.VcsHealthStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ClusterComputeResource.VcsHealthStatus.html)), since vSphere API 7.0.1.1.
     ClusterComputeResourceVcsHealthStatus, 3202, {
     /** `healthy` */ Healthy = "healthy", /** `degraded` */ Degraded = "degraded",
     /** `nonhealthy` */ Nonhealthy = "nonhealthy",
 });
 
 enumeration!(
-    /// `ClusterCryptoConfigInfoCryptoMode` (`vim.cluster.CryptoConfigInfo.CryptoMode`), since vSphere API 7.0.0.0.
+    /// `ClusterCryptoConfigInfoCryptoMode` ([`vim.cluster.CryptoConfigInfo.CryptoMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.CryptoConfigInfo.CryptoMode.html)), since vSphere API 7.0.0.0.
     ClusterCryptoConfigInfoCryptoMode, 3203, {
     /** `onDemand` */ OnDemand = "onDemand", /** `forceEnable` */ ForceEnable = "forceEnable",
 });
 
 enumeration!(
-    /// `ClusterDasAamNodeStateDasState` (`vim.cluster.DasAamNodeState.DasState`), since vSphere API 4.0.
+    /// `ClusterDasAamNodeStateDasState` ([`vim.cluster.DasAamNodeState.DasState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.DasAamNodeState.DasState.html)), since vSphere API 4.0.
     ClusterDasAamNodeStateDasState, 3204, {
     /** `uninitialized` */ Uninitialized = "uninitialized", /** `initialized` */ Initialized = "initialized",
     /** `configuring` */ Configuring = "configuring", /** `unconfiguring` */ Unconfiguring = "unconfiguring",
@@ -197,20 +197,20 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ClusterDasConfigInfoHBDatastoreCandidate` (`vim.cluster.DasConfigInfo.HBDatastoreCandidate`), since vSphere API 5.0.
+    /// `ClusterDasConfigInfoHBDatastoreCandidate` ([`vim.cluster.DasConfigInfo.HBDatastoreCandidate`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.DasConfigInfo.HBDatastoreCandidate.html)), since vSphere API 5.0.
     ClusterDasConfigInfoHBDatastoreCandidate, 3205, {
     /** `userSelectedDs` */ UserSelectedDs = "userSelectedDs", /** `allFeasibleDs` */ AllFeasibleDs = "allFeasibleDs",
     /** `allFeasibleDsWithUserPreference` */ AllFeasibleDsWithUserPreference = "allFeasibleDsWithUserPreference",
 });
 
 enumeration!(
-    /// `ClusterDasConfigInfoServiceState` (`vim.cluster.DasConfigInfo.ServiceState`), since vSphere API 4.0.
+    /// `ClusterDasConfigInfoServiceState` ([`vim.cluster.DasConfigInfo.ServiceState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.DasConfigInfo.ServiceState.html)), since vSphere API 4.0.
     ClusterDasConfigInfoServiceState, 3206, {
     /** `disabled` */ Disabled = "disabled", /** `enabled` */ Enabled = "enabled",
 });
 
 enumeration!(
-    /// `ClusterDasConfigInfoVmMonitoringState` (`vim.cluster.DasConfigInfo.VmMonitoringState`), since vSphere API 4.1.
+    /// `ClusterDasConfigInfoVmMonitoringState` ([`vim.cluster.DasConfigInfo.VmMonitoringState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.DasConfigInfo.VmMonitoringState.html)), since vSphere API 4.1.
     ClusterDasConfigInfoVmMonitoringState, 3207, {
     /** `vmMonitoringDisabled` */ VmMonitoringDisabled = "vmMonitoringDisabled",
     /** `vmMonitoringOnly` */ VmMonitoringOnly = "vmMonitoringOnly",
@@ -218,7 +218,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ClusterDasFdmAvailabilityState` (`vim.cluster.DasFdmAvailabilityState`), since vSphere API 5.0.
+    /// `ClusterDasFdmAvailabilityState` ([`vim.cluster.DasFdmAvailabilityState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.DasFdmAvailabilityState.html)), since vSphere API 5.0.
     ClusterDasFdmAvailabilityState, 3208, {
     /** `uninitialized` */ Uninitialized = "uninitialized", /** `election` */ Election = "election",
     /** `master` */ Master = "master", /** `connectedToMaster` */ ConnectedToMaster = "connectedToMaster",
@@ -230,14 +230,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ClusterDasVmSettingsIsolationResponse` (`vim.cluster.DasVmSettings.IsolationResponse`), since vSphere API 2.5.
+    /// `ClusterDasVmSettingsIsolationResponse` ([`vim.cluster.DasVmSettings.IsolationResponse`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.DasVmSettings.IsolationResponse.html)), since vSphere API 2.5.
     ClusterDasVmSettingsIsolationResponse, 3209, {
     /** `none` */ None = "none", /** `powerOff` */ PowerOff = "powerOff", /** `shutdown` */ Shutdown = "shutdown",
     /** `clusterIsolationResponse` */ ClusterIsolationResponse = "clusterIsolationResponse",
 });
 
 enumeration!(
-    /// `ClusterDasVmSettingsRestartPriority` (`vim.cluster.DasVmSettings.RestartPriority`), since vSphere API 2.5.
+    /// `ClusterDasVmSettingsRestartPriority` ([`vim.cluster.DasVmSettings.RestartPriority`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.DasVmSettings.RestartPriority.html)), since vSphere API 2.5.
     ClusterDasVmSettingsRestartPriority, 3210, {
     /** `disabled` */ Disabled = "disabled", /** `lowest` */ Lowest = "lowest", /** `low` */ Low = "low",
     /** `medium` */ Medium = "medium", /** `high` */ High = "high", /** `highest` */ Highest = "highest",
@@ -245,7 +245,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ClusterHostInfraUpdateHaModeActionOperationType` (`vim.cluster.HostInfraUpdateHaModeAction.OperationType`), since vSphere API 6.5.
+    /// `ClusterHostInfraUpdateHaModeActionOperationType` ([`vim.cluster.HostInfraUpdateHaModeAction.OperationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.HostInfraUpdateHaModeAction.OperationType.html)), since vSphere API 6.5.
     ClusterHostInfraUpdateHaModeActionOperationType, 3211, {
     /** `enterQuarantine` */ EnterQuarantine = "enterQuarantine",
     /** `exitQuarantine` */ ExitQuarantine = "exitQuarantine",
@@ -253,39 +253,39 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ClusterInfraUpdateHaConfigInfoBehaviorType` (`vim.cluster.InfraUpdateHaConfigInfo.BehaviorType`), since vSphere API 6.5.
+    /// `ClusterInfraUpdateHaConfigInfoBehaviorType` ([`vim.cluster.InfraUpdateHaConfigInfo.BehaviorType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.InfraUpdateHaConfigInfo.BehaviorType.html)), since vSphere API 6.5.
     ClusterInfraUpdateHaConfigInfoBehaviorType, 3212, {
     /** `Manual` */ Manual = "Manual", /** `Automated` */ Automated = "Automated",
 });
 
 enumeration!(
-    /// `ClusterInfraUpdateHaConfigInfoRemediationType` (`vim.cluster.InfraUpdateHaConfigInfo.RemediationType`), since vSphere API 6.5.
+    /// `ClusterInfraUpdateHaConfigInfoRemediationType` ([`vim.cluster.InfraUpdateHaConfigInfo.RemediationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.InfraUpdateHaConfigInfo.RemediationType.html)), since vSphere API 6.5.
     ClusterInfraUpdateHaConfigInfoRemediationType, 3213, {
     /** `QuarantineMode` */ QuarantineMode = "QuarantineMode",
     /** `MaintenanceMode` */ MaintenanceMode = "MaintenanceMode",
 });
 
 enumeration!(
-    /// `ClusterPowerOnVmOption` (`vim.cluster.PowerOnVmOption`), since vSphere API 4.1.
+    /// `ClusterPowerOnVmOption` ([`vim.cluster.PowerOnVmOption`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.PowerOnVmOption.html)), since vSphere API 4.1.
     ClusterPowerOnVmOption, 3214, {
     /** `OverrideAutomationLevel` */ OverrideAutomationLevel = "OverrideAutomationLevel",
     /** `ReserveResources` */ ReserveResources = "ReserveResources",
 });
 
 enumeration!(
-    /// `ClusterProfileServiceType` (`vim.profile.cluster.ClusterProfile.ServiceType`), since vSphere API 4.0.
+    /// `ClusterProfileServiceType` ([`vim.profile.cluster.ClusterProfile.ServiceType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.cluster.ClusterProfile.ServiceType.html)), since vSphere API 4.0.
     ClusterProfileServiceType, 3215, {
     /** `DRS` */ Drs = "DRS", /** `HA` */ Ha = "HA", /** `DPM` */ Dpm = "DPM", /** `FT` */ Ft = "FT",
 });
 
 enumeration!(
-    /// `ClusterSystemVMsConfigInfoDeploymentMode` (`vim.cluster.SystemVMsConfigInfo.DeploymentMode`), since vSphere API 8.0.2.0.
+    /// `ClusterSystemVMsConfigInfoDeploymentMode` ([`vim.cluster.SystemVMsConfigInfo.DeploymentMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.SystemVMsConfigInfo.DeploymentMode.html)), since vSphere API 8.0.2.0.
     ClusterSystemVMsConfigInfoDeploymentMode, 3216, {
     /** `SYSTEM_MANAGED` */ SystemManaged = "SYSTEM_MANAGED", /** `ABSENT` */ Absent = "ABSENT",
 });
 
 enumeration!(
-    /// `ClusterVmComponentProtectionSettingsStorageVmReaction` (`vim.cluster.VmComponentProtectionSettings.StorageVmReaction`), since vSphere API 6.0.
+    /// `ClusterVmComponentProtectionSettingsStorageVmReaction` ([`vim.cluster.VmComponentProtectionSettings.StorageVmReaction`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VmComponentProtectionSettings.StorageVmReaction.html)), since vSphere API 6.0.
     ClusterVmComponentProtectionSettingsStorageVmReaction, 3217, {
     /** `disabled` */ Disabled = "disabled", /** `warning` */ Warning = "warning",
     /** `restartConservative` */ RestartConservative = "restartConservative",
@@ -294,14 +294,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ClusterVmComponentProtectionSettingsVmReactionOnAPDCleared` (`vim.cluster.VmComponentProtectionSettings.VmReactionOnAPDCleared`), since vSphere API 6.0.
+    /// `ClusterVmComponentProtectionSettingsVmReactionOnAPDCleared` ([`vim.cluster.VmComponentProtectionSettings.VmReactionOnAPDCleared`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VmComponentProtectionSettings.VmReactionOnAPDCleared.html)), since vSphere API 6.0.
     ClusterVmComponentProtectionSettingsVmReactionOnAPDCleared, 3218, {
     /** `none` */ None = "none", /** `reset` */ Reset = "reset",
     /** `useClusterDefault` */ UseClusterDefault = "useClusterDefault",
 });
 
 enumeration!(
-    /// `ClusterVmReadinessReadyCondition` (`vim.cluster.VmReadiness.ReadyCondition`), since vSphere API 6.5.
+    /// `ClusterVmReadinessReadyCondition` ([`vim.cluster.VmReadiness.ReadyCondition`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VmReadiness.ReadyCondition.html)), since vSphere API 6.5.
     ClusterVmReadinessReadyCondition, 3219, {
     /** `none` */ None = "none", /** `poweredOn` */ PoweredOn = "poweredOn",
     /** `guestHbStatusGreen` */ GuestHbStatusGreen = "guestHbStatusGreen",
@@ -310,40 +310,40 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ComplianceResultStatus` (`vim.profile.ComplianceResult.Status`), since vSphere API 4.0.
+    /// `ComplianceResultStatus` ([`vim.profile.ComplianceResult.Status`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.ComplianceResult.Status.html)), since vSphere API 4.0.
     ComplianceResultStatus, 3220, {
     /** `compliant` */ Compliant = "compliant", /** `nonCompliant` */ NonCompliant = "nonCompliant",
     /** `unknown` */ Unknown = "unknown", /** `running` */ Running = "running",
 });
 
 enumeration!(
-    /// `ComputeResourceHostSPBMLicenseInfoHostSPBMLicenseState` (`vim.ComputeResource.HostSPBMLicenseInfo.HostSPBMLicenseState`), since vSphere API 5.0.
+    /// `ComputeResourceHostSPBMLicenseInfoHostSPBMLicenseState` ([`vim.ComputeResource.HostSPBMLicenseInfo.HostSPBMLicenseState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ComputeResource.HostSPBMLicenseInfo.HostSPBMLicenseState.html)), since vSphere API 5.0.
     ComputeResourceHostSPBMLicenseInfoHostSPBMLicenseState, 3221, {
     /** `licensed` */ Licensed = "licensed", /** `unlicensed` */ Unlicensed = "unlicensed",
     /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
-    /// `ComputeResourceNetworkBootMode` (`vim.ComputeResource.NetworkBootMode`), since vSphere API 9.0.0.0.
+    /// `ComputeResourceNetworkBootMode` ([`vim.ComputeResource.NetworkBootMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ComputeResource.NetworkBootMode.html)), since vSphere API 9.0.0.0.
     ComputeResourceNetworkBootMode, 3222, {
     /** `bootstrap` */ Bootstrap = "bootstrap", /** `stateless` */ Stateless = "stateless",
 });
 
 enumeration!(
-    /// `ConfigSpecOperation` (`vim.ConfigSpecOperation`), since vSphere API 4.0.
+    /// `ConfigSpecOperation` ([`vim.ConfigSpecOperation`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ConfigSpecOperation.html)), since vSphere API 4.0.
     ConfigSpecOperation, 3223, {
     /** `add` */ Add = "add", /** `edit` */ Edit = "edit", /** `remove` */ Remove = "remove",
 });
 
 enumeration!(
-    /// `CryptoManagerHostKeyManagementType` (`vim.encryption.CryptoManagerHost.KeyManagementType`), since vSphere API 8.0.1.0.
+    /// `CryptoManagerHostKeyManagementType` ([`vim.encryption.CryptoManagerHost.KeyManagementType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManagerHost.KeyManagementType.html)), since vSphere API 8.0.1.0.
     CryptoManagerHostKeyManagementType, 3224, {
     /** `unknown` */ Unknown = "unknown", /** `internal` */ Internal = "internal",
     /** `external` */ External = "external",
 });
 
 enumeration!(
-    /// `CryptoManagerKmipCryptoKeyStatusKeyUnavailableReason` (`vim.encryption.CryptoManagerKmip.CryptoKeyStatus.KeyUnavailableReason`), since vSphere API 6.7.2.
+    /// `CryptoManagerKmipCryptoKeyStatusKeyUnavailableReason` ([`vim.encryption.CryptoManagerKmip.CryptoKeyStatus.KeyUnavailableReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManagerKmip.CryptoKeyStatus.KeyUnavailableReason.html)), since vSphere API 6.7.2.
     CryptoManagerKmipCryptoKeyStatusKeyUnavailableReason, 3225, {
     /** `KeyStateMissingInCache` */ KeyStateMissingInCache = "KeyStateMissingInCache",
     /** `KeyStateClusterInvalid` */ KeyStateClusterInvalid = "KeyStateClusterInvalid",
@@ -358,7 +358,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `CustomizationFailedReasonCode` (`vim.event.CustomizationFailed.ReasonCode`), since vSphere API 7.0.0.0.
+    /// `CustomizationFailedReasonCode` ([`vim.event.CustomizationFailed.ReasonCode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.CustomizationFailed.ReasonCode.html)), since vSphere API 7.0.0.0.
     CustomizationFailedReasonCode, 3226, {
     /** `userDefinedScriptDisabled` */ UserDefinedScriptDisabled = "userDefinedScriptDisabled",
     /** `customizationDisabled` */ CustomizationDisabled = "customizationDisabled",
@@ -367,27 +367,27 @@ enumeration!(
 });
 
 enumeration!(
-    /// `CustomizationLicenseDataMode` (`vim.vm.customization.LicenseFilePrintData.AutoMode`), since vSphere API 2.0.
+    /// `CustomizationLicenseDataMode` ([`vim.vm.customization.LicenseFilePrintData.AutoMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.customization.LicenseFilePrintData.AutoMode.html)), since vSphere API 2.0.
     CustomizationLicenseDataMode, 3227, {
     /** `perServer` */ PerServer = "perServer", /** `perSeat` */ PerSeat = "perSeat",
 });
 
 enumeration!(
-    /// `CustomizationNetBIOSMode` (`vim.vm.customization.IPSettings.NetBIOSMode`), since vSphere API 2.0.
+    /// `CustomizationNetBIOSMode` ([`vim.vm.customization.IPSettings.NetBIOSMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.customization.IPSettings.NetBIOSMode.html)), since vSphere API 2.0.
     CustomizationNetBIOSMode, 3228, {
     /** `enableNetBIOSViaDhcp` */ EnableNetBiosViaDhcp = "enableNetBIOSViaDhcp",
     /** `enableNetBIOS` */ EnableNetBios = "enableNetBIOS", /** `disableNetBIOS` */ DisableNetBios = "disableNetBIOS",
 });
 
 enumeration!(
-    /// `CustomizationSysprepRebootOption` (`vim.vm.customization.WinOptions.SysprepRebootOption`), since vSphere API 2.5.
+    /// `CustomizationSysprepRebootOption` ([`vim.vm.customization.WinOptions.SysprepRebootOption`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.customization.WinOptions.SysprepRebootOption.html)), since vSphere API 2.5.
     CustomizationSysprepRebootOption, 3229, {
     /** `reboot` */ Reboot = "reboot", /** `noreboot` */ Noreboot = "noreboot",
     /** `shutdown` */ Shutdown = "shutdown",
 });
 
 enumeration!(
-    /// `DVPortStatusVmDirectPathGen2InactiveReasonNetwork` (`vim.dvs.DistributedVirtualPort.RuntimeInfo.VmDirectPathGen2InactiveReasonNetwork`), since vSphere API 4.1.
+    /// `DVPortStatusVmDirectPathGen2InactiveReasonNetwork` ([`vim.dvs.DistributedVirtualPort.RuntimeInfo.VmDirectPathGen2InactiveReasonNetwork`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualPort.RuntimeInfo.VmDirectPathGen2InactiveReasonNetwork.html)), since vSphere API 4.1.
     DVPortStatusVmDirectPathGen2InactiveReasonNetwork, 3230, {
     /** `portNptIncompatibleDvs` */ PortNptIncompatibleDvs = "portNptIncompatibleDvs",
     /** `portNptNoCompatibleNics` */ PortNptNoCompatibleNics = "portNptNoCompatibleNics",
@@ -396,28 +396,28 @@ enumeration!(
 });
 
 enumeration!(
-    /// `DVPortStatusVmDirectPathGen2InactiveReasonOther` (`vim.dvs.DistributedVirtualPort.RuntimeInfo.VmDirectPathGen2InactiveReasonOther`), since vSphere API 4.1.
+    /// `DVPortStatusVmDirectPathGen2InactiveReasonOther` ([`vim.dvs.DistributedVirtualPort.RuntimeInfo.VmDirectPathGen2InactiveReasonOther`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualPort.RuntimeInfo.VmDirectPathGen2InactiveReasonOther.html)), since vSphere API 4.1.
     DVPortStatusVmDirectPathGen2InactiveReasonOther, 3231, {
     /** `portNptIncompatibleHost` */ PortNptIncompatibleHost = "portNptIncompatibleHost",
     /** `portNptIncompatibleConnectee` */ PortNptIncompatibleConnectee = "portNptIncompatibleConnectee",
 });
 
 enumeration!(
-    /// `DVSFilterSpecLinkConfig` (`vim.dvs.FilterSpec.LinkConfig`), since vSphere API 2.0.
+    /// `DVSFilterSpecLinkConfig` ([`vim.dvs.FilterSpec.LinkConfig`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.FilterSpec.LinkConfig.html)), since vSphere API 2.0.
     DVSFilterSpecLinkConfig, 3232, {
     /** `blocked` */ Blocked = "blocked", /** `unblocked` */ Unblocked = "unblocked",
 });
 
 enumeration!(
-    /// `DVSFilterSpecLinkState` (`vim.dvs.FilterSpec.LinkState`), since vSphere API 2.0.
+    /// `DVSFilterSpecLinkState` ([`vim.dvs.FilterSpec.LinkState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.FilterSpec.LinkState.html)), since vSphere API 2.0.
     DVSFilterSpecLinkState, 3233, { /** `down` */ Down = "down", /** `up` */ Up = "up" });
 
 enumeration!(
-    /// `DVSMacLimitPolicyType` (`vim.dvs.VmwareDistributedVirtualSwitch.MacLimitPolicyType`), since vSphere API 6.7.
+    /// `DVSMacLimitPolicyType` ([`vim.dvs.VmwareDistributedVirtualSwitch.MacLimitPolicyType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.MacLimitPolicyType.html)), since vSphere API 6.7.
     DVSMacLimitPolicyType, 3234, { /** `allow` */ Allow = "allow", /** `drop` */ Drop = "drop" });
 
 enumeration!(
-    /// `DasConfigFaultDasConfigFaultReason` (`vim.fault.DasConfigFault.DasConfigFaultReason`), since vSphere API 4.0.
+    /// `DasConfigFaultDasConfigFaultReason` ([`vim.fault.DasConfigFault.DasConfigFaultReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.DasConfigFault.DasConfigFaultReason.html)), since vSphere API 4.0.
     DasConfigFaultDasConfigFaultReason, 3235, {
     /** `HostNetworkMisconfiguration` */ HostNetworkMisconfiguration = "HostNetworkMisconfiguration",
     /** `HostMisconfiguration` */ HostMisconfiguration = "HostMisconfiguration",
@@ -432,32 +432,32 @@ enumeration!(
 });
 
 enumeration!(
-    /// `DasVmPriority` (`vim.cluster.DasVmConfigInfo.Priority`), since vSphere API 2.0.
+    /// `DasVmPriority` ([`vim.cluster.DasVmConfigInfo.Priority`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.DasVmConfigInfo.Priority.html)), since vSphere API 2.0.
     DasVmPriority, 3236, {
     /** `disabled` */ Disabled = "disabled", /** `low` */ Low = "low", /** `medium` */ Medium = "medium",
     /** `high` */ High = "high",
 });
 
 enumeration!(
-    /// `DatastoreAccessible` (`vim.Datastore.Accessible`), since vSphere API 4.0.
+    /// `DatastoreAccessible` ([`vim.Datastore.Accessible`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Datastore.Accessible.html)), since vSphere API 4.0.
     DatastoreAccessible, 3237, { /** `True` */ True = "True", /** `False` */ False = "False" });
 
 enumeration!(
-    /// `DatastoreSectorFormat` (`vim.Datastore.SectorFormat`), since vSphere API 9.0.0.0.
+    /// `DatastoreSectorFormat` ([`vim.Datastore.SectorFormat`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Datastore.SectorFormat.html)), since vSphere API 9.0.0.0.
     DatastoreSectorFormat, 3238, {
     /** `native_512` */ Native512 = "native_512", /** `emulated_512` */ Emulated512 = "emulated_512",
     /** `native_4k` */ Native4k = "native_4k",
 });
 
 enumeration!(
-    /// `DatastoreSummaryMaintenanceModeState` (`vim.Datastore.Summary.MaintenanceModeState`), since vSphere API 5.0.
+    /// `DatastoreSummaryMaintenanceModeState` ([`vim.Datastore.Summary.MaintenanceModeState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Datastore.Summary.MaintenanceModeState.html)), since vSphere API 5.0.
     DatastoreSummaryMaintenanceModeState, 3239, {
     /** `normal` */ Normal = "normal", /** `enteringMaintenance` */ EnteringMaintenance = "enteringMaintenance",
     /** `inMaintenance` */ InMaintenance = "inMaintenance",
 });
 
 enumeration!(
-    /// `DayOfWeek` (`vim.scheduler.MonthlyByWeekdayTaskScheduler.DayOfWeek`), since vSphere API 2.0.
+    /// `DayOfWeek` ([`vim.scheduler.MonthlyByWeekdayTaskScheduler.DayOfWeek`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.scheduler.MonthlyByWeekdayTaskScheduler.DayOfWeek.html)), since vSphere API 2.0.
     DayOfWeek, 3240, {
     /** `sunday` */ Sunday = "sunday", /** `monday` */ Monday = "monday", /** `tuesday` */ Tuesday = "tuesday",
     /** `wednesday` */ Wednesday = "wednesday", /** `thursday` */ Thursday = "thursday",
@@ -465,17 +465,17 @@ enumeration!(
 });
 
 enumeration!(
-    /// `DeviceNotSupportedReason` (`vim.fault.DeviceNotSupported.Reason`), since vSphere API 2.5.
+    /// `DeviceNotSupportedReason` ([`vim.fault.DeviceNotSupported.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.DeviceNotSupported.Reason.html)), since vSphere API 2.5.
     DeviceNotSupportedReason, 3241, {
     /** `host` */ Host = "host", /** `guest` */ Guest = "guest", /** `ft` */ Ft = "ft",
 });
 
 enumeration!(
-    /// `DeviceProtocol` (`vim.host.ScsiLun.DeviceProtocol`), since vSphere API 8.0.1.0.
+    /// `DeviceProtocol` ([`vim.host.ScsiLun.DeviceProtocol`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ScsiLun.DeviceProtocol.html)), since vSphere API 8.0.1.0.
     DeviceProtocol, 3242, { /** `NVMe` */ Nvme = "NVMe", /** `SCSI` */ Scsi = "SCSI" });
 
 enumeration!(
-    /// `DiagnosticManagerLogCreator` (`vim.DiagnosticManager.LogDescriptor.Creator`), since vSphere API 2.0.
+    /// `DiagnosticManagerLogCreator` ([`vim.DiagnosticManager.LogDescriptor.Creator`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DiagnosticManager.LogDescriptor.Creator.html)), since vSphere API 2.0.
     DiagnosticManagerLogCreator, 3243, {
     /** `vpxd` */ Vpxd = "vpxd", /** `vpxa` */ Vpxa = "vpxa", /** `hostd` */ Hostd = "hostd",
     /** `serverd` */ Serverd = "serverd", /** `install` */ Install = "install",
@@ -483,48 +483,48 @@ enumeration!(
 });
 
 enumeration!(
-    /// `DiagnosticManagerLogFormat` (`vim.DiagnosticManager.LogDescriptor.Format`), since vSphere API 2.0.
+    /// `DiagnosticManagerLogFormat` ([`vim.DiagnosticManager.LogDescriptor.Format`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DiagnosticManager.LogDescriptor.Format.html)), since vSphere API 2.0.
     DiagnosticManagerLogFormat, 3244, { /** `plain` */ Plain = "plain" });
 
 enumeration!(
-    /// `DiagnosticPartitionStorageType` (`vim.host.DiagnosticPartition.StorageType`), since vSphere API 2.0.
+    /// `DiagnosticPartitionStorageType` ([`vim.host.DiagnosticPartition.StorageType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DiagnosticPartition.StorageType.html)), since vSphere API 2.0.
     DiagnosticPartitionStorageType, 3245, {
     /** `directAttached` */ DirectAttached = "directAttached",
     /** `networkAttached` */ NetworkAttached = "networkAttached",
 });
 
 enumeration!(
-    /// `DiagnosticPartitionType` (`vim.host.DiagnosticPartition.DiagnosticType`), since vSphere API 2.0.
+    /// `DiagnosticPartitionType` ([`vim.host.DiagnosticPartition.DiagnosticType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DiagnosticPartition.DiagnosticType.html)), since vSphere API 2.0.
     DiagnosticPartitionType, 3246, {
     /** `singleHost` */ SingleHost = "singleHost", /** `multiHost` */ MultiHost = "multiHost",
 });
 
 enumeration!(
-    /// `DisallowedChangeByServiceDisallowedChange` (`vim.fault.DisallowedChangeByService.DisallowedChange`), since vSphere API 5.0.
+    /// `DisallowedChangeByServiceDisallowedChange` ([`vim.fault.DisallowedChangeByService.DisallowedChange`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.DisallowedChangeByService.DisallowedChange.html)), since vSphere API 5.0.
     DisallowedChangeByServiceDisallowedChange, 3247, { /** `hotExtendDisk` */ HotExtendDisk = "hotExtendDisk" });
 
 enumeration!(
-    /// `DistributedVirtualPortgroupBackingType` (`vim.dvs.DistributedVirtualPortgroup.BackingType`), since vSphere API 7.0.0.0.
+    /// `DistributedVirtualPortgroupBackingType` ([`vim.dvs.DistributedVirtualPortgroup.BackingType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualPortgroup.BackingType.html)), since vSphere API 7.0.0.0.
     DistributedVirtualPortgroupBackingType, 3248, {
     /** `standard` */ Standard = "standard", /** `nsx` */ Nsx = "nsx",
 });
 
 enumeration!(
-    /// `DistributedVirtualPortgroupMetaTagName` (`vim.dvs.DistributedVirtualPortgroup.MetaTagName`), since vSphere API 4.0.
+    /// `DistributedVirtualPortgroupMetaTagName` ([`vim.dvs.DistributedVirtualPortgroup.MetaTagName`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualPortgroup.MetaTagName.html)), since vSphere API 4.0.
     DistributedVirtualPortgroupMetaTagName, 3249, {
     /** `dvsName` */ DvsName = "dvsName", /** `portgroupName` */ PortgroupName = "portgroupName",
     /** `portIndex` */ PortIndex = "portIndex",
 });
 
 enumeration!(
-    /// `DistributedVirtualPortgroupPortgroupType` (`vim.dvs.DistributedVirtualPortgroup.PortgroupType`), since vSphere API 4.0.
+    /// `DistributedVirtualPortgroupPortgroupType` ([`vim.dvs.DistributedVirtualPortgroup.PortgroupType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualPortgroup.PortgroupType.html)), since vSphere API 4.0.
     DistributedVirtualPortgroupPortgroupType, 3250, {
     /** `earlyBinding` */ EarlyBinding = "earlyBinding", /** `lateBinding` */ LateBinding = "lateBinding",
     /** `ephemeral` */ Ephemeral = "ephemeral",
 });
 
 enumeration!(
-    /// `DistributedVirtualSwitchHostInfrastructureTrafficClass` (`vim.DistributedVirtualSwitch.HostInfrastructureTrafficClass`), since vSphere API 5.5.
+    /// `DistributedVirtualSwitchHostInfrastructureTrafficClass` ([`vim.DistributedVirtualSwitch.HostInfrastructureTrafficClass`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DistributedVirtualSwitch.HostInfrastructureTrafficClass.html)), since vSphere API 5.5.
     DistributedVirtualSwitchHostInfrastructureTrafficClass, 3251, {
     /** `management` */ Management = "management", /** `faultTolerance` */ FaultTolerance = "faultTolerance",
     /** `vmotion` */ Vmotion = "vmotion", /** `virtualMachine` */ VirtualMachine = "virtualMachine",
@@ -534,7 +534,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `DistributedVirtualSwitchHostMemberHostComponentState` (`vim.dvs.HostMember.HostComponentState`), since vSphere API 4.0.
+    /// `DistributedVirtualSwitchHostMemberHostComponentState` ([`vim.dvs.HostMember.HostComponentState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.HostMember.HostComponentState.html)), since vSphere API 4.0.
     DistributedVirtualSwitchHostMemberHostComponentState, 3252, {
     /** `up` */ Up = "up", /** `pending` */ Pending = "pending", /** `outOfSync` */ OutOfSync = "outOfSync",
     /** `warning` */ Warning = "warning", /** `disconnected` */ Disconnected = "disconnected",
@@ -542,32 +542,32 @@ enumeration!(
 });
 
 enumeration!(
-    /// `DistributedVirtualSwitchHostMemberHostPerfNicOffloadStateStatus` (`vim.dvs.HostMember.HostPerfNicOffloadState.Status`), since vSphere API 9.1.0.0.
+    /// `DistributedVirtualSwitchHostMemberHostPerfNicOffloadStateStatus` ([`vim.dvs.HostMember.HostPerfNicOffloadState.Status`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.HostMember.HostPerfNicOffloadState.Status.html)), since vSphere API 9.1.0.0.
     DistributedVirtualSwitchHostMemberHostPerfNicOffloadStateStatus, 3253, {
     /** `SUCCEEDED` */ Succeeded = "SUCCEEDED", /** `IN_PROGRESS` */ InProgress = "IN_PROGRESS",
     /** `FAILED` */ Failed = "FAILED",
 });
 
 enumeration!(
-    /// `DistributedVirtualSwitchHostMemberHostUplinkStateState` (`vim.dvs.HostMember.HostUplinkState.State`), since vSphere API 2.0.
+    /// `DistributedVirtualSwitchHostMemberHostUplinkStateState` ([`vim.dvs.HostMember.HostUplinkState.State`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.HostMember.HostUplinkState.State.html)), since vSphere API 2.0.
     DistributedVirtualSwitchHostMemberHostUplinkStateState, 3254, {
     /** `active` */ Active = "active", /** `standby` */ Standby = "standby",
 });
 
 enumeration!(
-    /// `DistributedVirtualSwitchHostMemberTransportZoneType` (`vim.dvs.HostMember.TransportZoneType`), since vSphere API 7.0.0.0.
+    /// `DistributedVirtualSwitchHostMemberTransportZoneType` ([`vim.dvs.HostMember.TransportZoneType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.HostMember.TransportZoneType.html)), since vSphere API 7.0.0.0.
     DistributedVirtualSwitchHostMemberTransportZoneType, 3255, {
     /** `vlan` */ Vlan = "vlan", /** `overlay` */ Overlay = "overlay",
 });
 
 enumeration!(
-    /// `DistributedVirtualSwitchNetworkResourceControlVersion` (`vim.DistributedVirtualSwitch.NetworkResourceControlVersion`), since vSphere API 6.0.
+    /// `DistributedVirtualSwitchNetworkResourceControlVersion` ([`vim.DistributedVirtualSwitch.NetworkResourceControlVersion`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DistributedVirtualSwitch.NetworkResourceControlVersion.html)), since vSphere API 6.0.
     DistributedVirtualSwitchNetworkResourceControlVersion, 3256, {
     /** `version2` */ Version2 = "version2", /** `version3` */ Version3 = "version3",
 });
 
 enumeration!(
-    /// `DistributedVirtualSwitchNicTeamingPolicyMode` (`vim.DistributedVirtualSwitch.NicTeamingPolicyMode`), since vSphere API 4.1.
+    /// `DistributedVirtualSwitchNicTeamingPolicyMode` ([`vim.DistributedVirtualSwitch.NicTeamingPolicyMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DistributedVirtualSwitch.NicTeamingPolicyMode.html)), since vSphere API 4.1.
     DistributedVirtualSwitchNicTeamingPolicyMode, 3257, {
     /** `loadbalance_ip` */ LoadbalanceIp = "loadbalance_ip",
     /** `loadbalance_srcmac` */ LoadbalanceSrcmac = "loadbalance_srcmac",
@@ -577,7 +577,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `DistributedVirtualSwitchPortConnecteeConnecteeType` (`vim.dvs.PortConnectee.ConnecteeType`), since vSphere API 4.0.
+    /// `DistributedVirtualSwitchPortConnecteeConnecteeType` ([`vim.dvs.PortConnectee.ConnecteeType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.PortConnectee.ConnecteeType.html)), since vSphere API 4.0.
     DistributedVirtualSwitchPortConnecteeConnecteeType, 3258, {
     /** `pnic` */ Pnic = "pnic", /** `vmVnic` */ VmVnic = "vmVnic",
     /** `hostConsoleVnic` */ HostConsoleVnic = "hostConsoleVnic", /** `hostVmkVnic` */ HostVmkVnic = "hostVmkVnic",
@@ -585,7 +585,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `DistributedVirtualSwitchProductSpecOperationType` (`vim.DistributedVirtualSwitch.ProductSpecOperationType`), since vSphere API 4.0.
+    /// `DistributedVirtualSwitchProductSpecOperationType` ([`vim.DistributedVirtualSwitch.ProductSpecOperationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DistributedVirtualSwitch.ProductSpecOperationType.html)), since vSphere API 4.0.
     DistributedVirtualSwitchProductSpecOperationType, 3259, {
     /** `preInstall` */ PreInstall = "preInstall", /** `upgrade` */ Upgrade = "upgrade",
     /** `notifyAvailableUpgrade` */ NotifyAvailableUpgrade = "notifyAvailableUpgrade",
@@ -594,24 +594,24 @@ enumeration!(
 });
 
 enumeration!(
-    /// `DpmBehavior` (`vim.cluster.DpmConfigInfo.DpmBehavior`), since vSphere API 2.5.
+    /// `DpmBehavior` ([`vim.cluster.DpmConfigInfo.DpmBehavior`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.DpmConfigInfo.DpmBehavior.html)), since vSphere API 2.5.
     DpmBehavior, 3260, { /** `manual` */ Manual = "manual", /** `automated` */ Automated = "automated" });
 
 enumeration!(
-    /// `DrsBehavior` (`vim.cluster.DrsConfigInfo.DrsBehavior`), since vSphere API 2.0.
+    /// `DrsBehavior` ([`vim.cluster.DrsConfigInfo.DrsBehavior`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.DrsConfigInfo.DrsBehavior.html)), since vSphere API 2.0.
     DrsBehavior, 3261, {
     /** `manual` */ Manual = "manual", /** `partiallyAutomated` */ PartiallyAutomated = "partiallyAutomated",
     /** `fullyAutomated` */ FullyAutomated = "fullyAutomated",
 });
 
 enumeration!(
-    /// `DrsInjectorWorkloadCorrelationState` (`vim.DrsStatsManager.InjectorWorkload.CorrelationState`), since vSphere API 5.1.
+    /// `DrsInjectorWorkloadCorrelationState` ([`vim.DrsStatsManager.InjectorWorkload.CorrelationState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DrsStatsManager.InjectorWorkload.CorrelationState.html)), since vSphere API 5.1.
     DrsInjectorWorkloadCorrelationState, 3262, {
     /** `Correlated` */ Correlated = "Correlated", /** `Uncorrelated` */ Uncorrelated = "Uncorrelated",
 });
 
 enumeration!(
-    /// `DrsRecommendationReasonCode` (`vim.cluster.DrsRecommendation.ReasonCode`), since vSphere API 2.0.
+    /// `DrsRecommendationReasonCode` ([`vim.cluster.DrsRecommendation.ReasonCode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.DrsRecommendation.ReasonCode.html)), since vSphere API 2.0.
     DrsRecommendationReasonCode, 3263, {
     /** `fairnessCpuAvg` */ FairnessCpuAvg = "fairnessCpuAvg",
     /** `fairnessMemAvg` */ FairnessMemAvg = "fairnessMemAvg", /** `jointAffin` */ JointAffin = "jointAffin",
@@ -619,27 +619,27 @@ enumeration!(
 });
 
 enumeration!(
-    /// `DvsEventPortBlockState` (`vim.event.DvsEvent.PortBlockState`), since vSphere API 6.5.
+    /// `DvsEventPortBlockState` ([`vim.event.DvsEvent.PortBlockState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.DvsEvent.PortBlockState.html)), since vSphere API 6.5.
     DvsEventPortBlockState, 3264, {
     /** `unset` */ Unset_ = "unset", /** `blocked` */ Blocked = "blocked", /** `unblocked` */ Unblocked = "unblocked",
     /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
-    /// `DvsFilterOnFailure` (`vim.dvs.DistributedVirtualPort.FilterOnFailure`), since vSphere API 5.5.
+    /// `DvsFilterOnFailure` ([`vim.dvs.DistributedVirtualPort.FilterOnFailure`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualPort.FilterOnFailure.html)), since vSphere API 5.5.
     DvsFilterOnFailure, 3265, {
     /** `failOpen` */ FailOpen = "failOpen", /** `failClosed` */ FailClosed = "failClosed",
 });
 
 enumeration!(
-    /// `DvsNetworkRuleDirectionType` (`vim.dvs.TrafficRule.RuleDirectionType`), since vSphere API 5.5.
+    /// `DvsNetworkRuleDirectionType` ([`vim.dvs.TrafficRule.RuleDirectionType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.TrafficRule.RuleDirectionType.html)), since vSphere API 5.5.
     DvsNetworkRuleDirectionType, 3266, {
     /** `incomingPackets` */ IncomingPackets = "incomingPackets",
     /** `outgoingPackets` */ OutgoingPackets = "outgoingPackets", /** `both` */ Both = "both",
 });
 
 enumeration!(
-    /// `EntityImportType` (`vim.dvs.EntityBackup.ImportType`), since vSphere API 5.1.
+    /// `EntityImportType` ([`vim.dvs.EntityBackup.ImportType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.EntityBackup.ImportType.html)), since vSphere API 5.1.
     EntityImportType, 3267, {
     /** `createEntityWithNewIdentifier` */ CreateEntityWithNewIdentifier = "createEntityWithNewIdentifier",
     /** `createEntityWithOriginalIdentifier` */ CreateEntityWithOriginalIdentifier = "createEntityWithOriginalIdentifier",
@@ -647,14 +647,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `EntityType` (`vim.dvs.EntityBackup.EntityType`), since vSphere API 5.1.
+    /// `EntityType` ([`vim.dvs.EntityBackup.EntityType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.EntityBackup.EntityType.html)), since vSphere API 5.1.
     EntityType, 3268, {
     /** `distributedVirtualSwitch` */ DistributedVirtualSwitch = "distributedVirtualSwitch",
     /** `distributedVirtualPortgroup` */ DistributedVirtualPortgroup = "distributedVirtualPortgroup",
 });
 
 enumeration!(
-    /// `EventAlarmExpressionComparisonOperator` (`vim.alarm.EventAlarmExpression.ComparisonOperator`), since vSphere API 4.0.
+    /// `EventAlarmExpressionComparisonOperator` ([`vim.alarm.EventAlarmExpression.ComparisonOperator`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.alarm.EventAlarmExpression.ComparisonOperator.html)), since vSphere API 4.0.
     EventAlarmExpressionComparisonOperator, 3269, {
     /** `equals` */ Equals = "equals", /** `notEqualTo` */ NotEqualTo = "notEqualTo",
     /** `startsWith` */ StartsWith = "startsWith", /** `doesNotStartWith` */ DoesNotStartWith = "doesNotStartWith",
@@ -662,34 +662,34 @@ enumeration!(
 });
 
 enumeration!(
-    /// `EventCategory` (`vim.event.EventDescription.EventCategory`), since vSphere API 2.0.
+    /// `EventCategory` ([`vim.event.EventDescription.EventCategory`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.EventDescription.EventCategory.html)), since vSphere API 2.0.
     EventCategory, 3270, {
     /** `info` */ Info = "info", /** `warning` */ Warning = "warning", /** `error` */ Error = "error",
     /** `user` */ User = "user",
 });
 
 enumeration!(
-    /// `EventEventSeverity` (`vim.event.Event.EventSeverity`), since vSphere API 4.0.
+    /// `EventEventSeverity` ([`vim.event.Event.EventSeverity`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.Event.EventSeverity.html)), since vSphere API 4.0.
     EventEventSeverity, 3271, {
     /** `error` */ Error = "error", /** `warning` */ Warning = "warning", /** `info` */ Info = "info",
     /** `user` */ User = "user",
 });
 
 enumeration!(
-    /// `EventFilterSpecRecursionOption` (`vim.event.EventFilterSpec.RecursionOption`), since vSphere API 2.0.
+    /// `EventFilterSpecRecursionOption` ([`vim.event.EventFilterSpec.RecursionOption`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.EventFilterSpec.RecursionOption.html)), since vSphere API 2.0.
     EventFilterSpecRecursionOption, 3272, {
     /** `self` */ Self_ = "self", /** `children` */ Children = "children", /** `all` */ All = "all",
 });
 
 enumeration!(
-    /// `FibreChannelPortType` (`vim.host.FibreChannelHba.PortType`), since vSphere API 2.0.
+    /// `FibreChannelPortType` ([`vim.host.FibreChannelHba.PortType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FibreChannelHba.PortType.html)), since vSphere API 2.0.
     FibreChannelPortType, 3273, {
     /** `fabric` */ Fabric = "fabric", /** `loop` */ Loop = "loop",
     /** `pointToPoint` */ PointToPoint = "pointToPoint", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
-    /// `FileSystemMountInfoVStorageSupportStatus` (`vim.host.FileSystemMountInfo.VStorageSupportStatus`), since vSphere API 4.1.
+    /// `FileSystemMountInfoVStorageSupportStatus` ([`vim.host.FileSystemMountInfo.VStorageSupportStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FileSystemMountInfo.VStorageSupportStatus.html)), since vSphere API 4.1.
     FileSystemMountInfoVStorageSupportStatus, 3274, {
     /** `vStorageSupported` */ VstorageSupported = "vStorageSupported",
     /** `vStorageUnsupported` */ VstorageUnsupported = "vStorageUnsupported",
@@ -697,13 +697,13 @@ enumeration!(
 });
 
 enumeration!(
-    /// `FolderDesiredHostState` (`vim.Folder.DesiredHostState`), since vSphere API 6.7.1.
+    /// `FolderDesiredHostState` ([`vim.Folder.DesiredHostState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Folder.DesiredHostState.html)), since vSphere API 6.7.1.
     FolderDesiredHostState, 3275, {
     /** `maintenance` */ Maintenance = "maintenance", /** `non_maintenance` */ NonMaintenance = "non_maintenance",
 });
 
 enumeration!(
-    /// `FolderExternallyManagedFolderType` (`vim.Folder.ExternallyManagedFolderType`), since vSphere API 9.0.0.0.
+    /// `FolderExternallyManagedFolderType` ([`vim.Folder.ExternallyManagedFolderType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Folder.ExternallyManagedFolderType.html)), since vSphere API 9.0.0.0.
     FolderExternallyManagedFolderType, 3276, {
     /** `PROJECT_ROOT` */ ProjectRoot = "PROJECT_ROOT", /** `PROJECT` */ Project = "PROJECT",
     /** `VPC_ROOT` */ VpcRoot = "VPC_ROOT", /** `VPC` */ Vpc = "VPC", /** `SUBNET` */ Subnet = "SUBNET",
@@ -712,26 +712,26 @@ enumeration!(
 });
 
 enumeration!(
-    /// `FtIssuesOnHostHostSelectionType` (`vim.fault.FtIssuesOnHost.HostSelectionType`), since vSphere API 4.0.
+    /// `FtIssuesOnHostHostSelectionType` ([`vim.fault.FtIssuesOnHost.HostSelectionType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.FtIssuesOnHost.HostSelectionType.html)), since vSphere API 4.0.
     FtIssuesOnHostHostSelectionType, 3277, {
     /** `user` */ User = "user", /** `vc` */ Vc = "vc", /** `drs` */ Drs = "drs",
 });
 
 enumeration!(
-    /// `GuestFileType` (`vim.vm.guest.FileManager.FileInfo.FileType`), since vSphere API 5.0.
+    /// `GuestFileType` ([`vim.vm.guest.FileManager.FileInfo.FileType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.FileManager.FileInfo.FileType.html)), since vSphere API 5.0.
     GuestFileType, 3278, {
     /** `file` */ File = "file", /** `directory` */ Directory = "directory", /** `symlink` */ Symlink = "symlink",
 });
 
 enumeration!(
-    /// `GuestInfoAppStateType` (`vim.vm.GuestInfo.AppStateType`), since vSphere API 5.5.
+    /// `GuestInfoAppStateType` ([`vim.vm.GuestInfo.AppStateType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestInfo.AppStateType.html)), since vSphere API 5.5.
     GuestInfoAppStateType, 3279, {
     /** `none` */ None = "none", /** `appStateOk` */ AppStateOk = "appStateOk",
     /** `appStateNeedReset` */ AppStateNeedReset = "appStateNeedReset",
 });
 
 enumeration!(
-    /// `GuestInfoCustomizationStatus` (`vim.vm.GuestInfo.CustomizationStatus`), since vSphere API 7.0.2.0.
+    /// `GuestInfoCustomizationStatus` ([`vim.vm.GuestInfo.CustomizationStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestInfo.CustomizationStatus.html)), since vSphere API 7.0.2.0.
     GuestInfoCustomizationStatus, 3280, {
     /** `TOOLSDEPLOYPKG_IDLE` */ ToolsdeploypkgIdle = "TOOLSDEPLOYPKG_IDLE",
     /** `TOOLSDEPLOYPKG_PENDING` */ ToolsdeploypkgPending = "TOOLSDEPLOYPKG_PENDING",
@@ -741,13 +741,13 @@ enumeration!(
 });
 
 enumeration!(
-    /// `GuestOsDescriptorFirmwareType` (`vim.vm.GuestOsDescriptor.FirmwareType`), since vSphere API 5.0.
+    /// `GuestOsDescriptorFirmwareType` ([`vim.vm.GuestOsDescriptor.FirmwareType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestOsDescriptor.FirmwareType.html)), since vSphere API 5.0.
     GuestOsDescriptorFirmwareType, 3281, {
     /** `bios` */ Bios = "bios", /** `efi` */ Efi = "efi", /** `csm` */ Csm = "csm",
 });
 
 enumeration!(
-    /// `GuestOsDescriptorSupportLevel` (`vim.vm.GuestOsDescriptor.SupportLevel`), since vSphere API 5.0.
+    /// `GuestOsDescriptorSupportLevel` ([`vim.vm.GuestOsDescriptor.SupportLevel`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestOsDescriptor.SupportLevel.html)), since vSphere API 5.0.
     GuestOsDescriptorSupportLevel, 3282, {
     /** `experimental` */ Experimental = "experimental", /** `legacy` */ Legacy = "legacy",
     /** `terminated` */ Terminated = "terminated", /** `supported` */ Supported = "supported",
@@ -756,24 +756,24 @@ enumeration!(
 });
 
 enumeration!(
-    /// `GuestQuiesceEndGuestQuiesceError` (`vim.vm.GuestQuiesce.EndGuestQuiesceError`), since vSphere API 2.0.
+    /// `GuestQuiesceEndGuestQuiesceError` ([`vim.vm.GuestQuiesce.EndGuestQuiesceError`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestQuiesce.EndGuestQuiesceError.html)), since vSphere API 2.0.
     GuestQuiesceEndGuestQuiesceError, 3283, { /** `failure` */ Failure = "failure" });
 
 enumeration!(
-    /// `GuestRegKeyWowSpec` (`vim.vm.guest.WindowsRegistryManager.RegistryKeyName.RegistryKeyWowBitness`), since vSphere API 6.0.
+    /// `GuestRegKeyWowSpec` ([`vim.vm.guest.WindowsRegistryManager.RegistryKeyName.RegistryKeyWowBitness`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.WindowsRegistryManager.RegistryKeyName.RegistryKeyWowBitness.html)), since vSphere API 6.0.
     GuestRegKeyWowSpec, 3284, {
     /** `WOWNative` */ WowNative = "WOWNative", /** `WOW32` */ Wow32 = "WOW32", /** `WOW64` */ Wow64 = "WOW64",
 });
 
 enumeration!(
-    /// `HealthUpdateInfoComponentType` (`vim.HealthUpdateInfo.ComponentType`), since vSphere API 6.5.
+    /// `HealthUpdateInfoComponentType` ([`vim.HealthUpdateInfo.ComponentType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HealthUpdateInfo.ComponentType.html)), since vSphere API 6.5.
     HealthUpdateInfoComponentType, 3285, {
     /** `Memory` */ Memory = "Memory", /** `Power` */ Power = "Power", /** `Fan` */ Fan = "Fan",
     /** `Network` */ Network = "Network", /** `Storage` */ Storage = "Storage",
 });
 
 enumeration!(
-    /// `HostAccessMode` (`vim.host.HostAccessManager.AccessMode`), since vSphere API 6.0.
+    /// `HostAccessMode` ([`vim.host.HostAccessManager.AccessMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.HostAccessManager.AccessMode.html)), since vSphere API 6.0.
     HostAccessMode, 3286, {
     /** `accessNone` */ AccessNone = "accessNone", /** `accessAdmin` */ AccessAdmin = "accessAdmin",
     /** `accessNoAccess` */ AccessNoAccess = "accessNoAccess",
@@ -781,11 +781,11 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostActiveDirectoryAuthenticationCertificateDigest` (`vim.host.ActiveDirectoryAuthentication.CertificateDigest`), since vSphere API 6.0.
+    /// `HostActiveDirectoryAuthenticationCertificateDigest` ([`vim.host.ActiveDirectoryAuthentication.CertificateDigest`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ActiveDirectoryAuthentication.CertificateDigest.html)), since vSphere API 6.0.
     HostActiveDirectoryAuthenticationCertificateDigest, 3287, { /** `SHA1` */ Sha1 = "SHA1" });
 
 enumeration!(
-    /// `HostActiveDirectoryInfoDomainMembershipStatus` (`vim.host.ActiveDirectoryInfo.DomainMembershipStatus`), since vSphere API 4.1.
+    /// `HostActiveDirectoryInfoDomainMembershipStatus` ([`vim.host.ActiveDirectoryInfo.DomainMembershipStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ActiveDirectoryInfo.DomainMembershipStatus.html)), since vSphere API 4.1.
     HostActiveDirectoryInfoDomainMembershipStatus, 3288, {
     /** `unknown` */ Unknown = "unknown", /** `ok` */ Ok = "ok", /** `noServers` */ NoServers = "noServers",
     /** `clientTrustBroken` */ ClientTrustBroken = "clientTrustBroken",
@@ -795,17 +795,17 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostBIOSInfoFirmwareType` (`vim.host.BIOSInfo.FirmwareType`), since vSphere API 8.0.2.0.
+    /// `HostBIOSInfoFirmwareType` ([`vim.host.BIOSInfo.FirmwareType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.BIOSInfo.FirmwareType.html)), since vSphere API 8.0.2.0.
     HostBIOSInfoFirmwareType, 3289, { /** `BIOS` */ Bios = "BIOS", /** `UEFI` */ Uefi = "UEFI" });
 
 enumeration!(
-    /// `HostCapabilityDRTMTypes` (`vim.host.Capability.DRTMTypes`), since vSphere API 9.1.0.0.
+    /// `HostCapabilityDRTMTypes` ([`vim.host.Capability.DRTMTypes`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.Capability.DRTMTypes.html)), since vSphere API 9.1.0.0.
     HostCapabilityDRTMTypes, 3290, {
     /** `none` */ None = "none", /** `intelTxt` */ IntelTxt = "intelTxt", /** `amdSkinit` */ AmdSkinit = "amdSkinit",
 });
 
 enumeration!(
-    /// `HostCapabilityFtUnsupportedReason` (`vim.host.Capability.FtUnsupportedReason`), since vSphere API 4.1.
+    /// `HostCapabilityFtUnsupportedReason` ([`vim.host.Capability.FtUnsupportedReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.Capability.FtUnsupportedReason.html)), since vSphere API 4.1.
     HostCapabilityFtUnsupportedReason, 3291, {
     /** `vMotionNotLicensed` */ VmotionNotLicensed = "vMotionNotLicensed",
     /** `missingVMotionNic` */ MissingVmotionNic = "missingVMotionNic",
@@ -818,13 +818,13 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostCapabilityUnmapMethodSupported` (`vim.host.Capability.UnmapMethodSupported`), since vSphere API 6.7.
+    /// `HostCapabilityUnmapMethodSupported` ([`vim.host.Capability.UnmapMethodSupported`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.Capability.UnmapMethodSupported.html)), since vSphere API 6.7.
     HostCapabilityUnmapMethodSupported, 3292, {
     /** `priority` */ Priority = "priority", /** `fixed` */ Fixed = "fixed", /** `dynamic` */ Dynamic = "dynamic",
 });
 
 enumeration!(
-    /// `HostCapabilityVmDirectPathGen2UnsupportedReason` (`vim.host.Capability.VmDirectPathGen2UnsupportedReason`), since vSphere API 4.1.
+    /// `HostCapabilityVmDirectPathGen2UnsupportedReason` ([`vim.host.Capability.VmDirectPathGen2UnsupportedReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.Capability.VmDirectPathGen2UnsupportedReason.html)), since vSphere API 4.1.
     HostCapabilityVmDirectPathGen2UnsupportedReason, 3293, {
     /** `hostNptIncompatibleProduct` */ HostNptIncompatibleProduct = "hostNptIncompatibleProduct",
     /** `hostNptIncompatibleHardware` */ HostNptIncompatibleHardware = "hostNptIncompatibleHardware",
@@ -832,7 +832,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostCertificateManagerCertificateInfoCertificateStatus` (`vim.host.CertificateManager.CertificateInfo.CertificateStatus`), since vSphere API 6.0.
+    /// `HostCertificateManagerCertificateInfoCertificateStatus` ([`vim.host.CertificateManager.CertificateInfo.CertificateStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CertificateManager.CertificateInfo.CertificateStatus.html)), since vSphere API 6.0.
     HostCertificateManagerCertificateInfoCertificateStatus, 3294, {
     /** `unknown` */ Unknown = "unknown", /** `expired` */ Expired = "expired",
     /** `expiring` */ Expiring = "expiring", /** `expiringShortly` */ ExpiringShortly = "expiringShortly",
@@ -840,67 +840,67 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostCertificateManagerCertificateKind` (`vim.host.CertificateManager.CertificateKind`), since vSphere API 8.0.1.0.
+    /// `HostCertificateManagerCertificateKind` ([`vim.host.CertificateManager.CertificateKind`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CertificateManager.CertificateKind.html)), since vSphere API 8.0.1.0.
     HostCertificateManagerCertificateKind, 3295, {
     /** `Machine` */ Machine = "Machine", /** `VASAClient` */ VasaClient = "VASAClient",
 });
 
 enumeration!(
-    /// `HostCertificateManagerCryptoAlgorithm` (`vim.host.CertificateManager.CryptoAlgorithm`), since vSphere API 9.1.0.0.
+    /// `HostCertificateManagerCryptoAlgorithm` ([`vim.host.CertificateManager.CryptoAlgorithm`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CertificateManager.CryptoAlgorithm.html)), since vSphere API 9.1.0.0.
     HostCertificateManagerCryptoAlgorithm, 3296, {
     /** `RSA_2048` */ Rsa2048 = "RSA_2048", /** `RSA_3072` */ Rsa3072 = "RSA_3072",
     /** `RSA_4096` */ Rsa4096 = "RSA_4096",
 });
 
 enumeration!(
-    /// `HostConfigChangeMode` (`vim.host.ConfigChange.Mode`), since vSphere API 2.0.
+    /// `HostConfigChangeMode` ([`vim.host.ConfigChange.Mode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ConfigChange.Mode.html)), since vSphere API 2.0.
     HostConfigChangeMode, 3297, { /** `modify` */ Modify = "modify", /** `replace` */ Replace = "replace" });
 
 enumeration!(
-    /// `HostConfigChangeOperation` (`vim.host.ConfigChange.Operation`), since vSphere API 2.0.
+    /// `HostConfigChangeOperation` ([`vim.host.ConfigChange.Operation`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ConfigChange.Operation.html)), since vSphere API 2.0.
     HostConfigChangeOperation, 3298, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `edit` */ Edit = "edit",
     /** `ignore` */ Ignore = "ignore",
 });
 
 enumeration!(
-    /// `HostConfigChangeOwner` (`vim.host.ConfigChange.Owner`), since vSphere API 9.0.0.0.
+    /// `HostConfigChangeOwner` ([`vim.host.ConfigChange.Owner`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ConfigChange.Owner.html)), since vSphere API 9.0.0.0.
     HostConfigChangeOwner, 3299, { /** `NSX` */ Nsx = "NSX", /** `VSAN` */ Vsan = "VSAN" });
 
 enumeration!(
-    /// `HostCpuPackageVendor` (`vim.host.CpuPackage.Vendor`), since vSphere API 2.0.
+    /// `HostCpuPackageVendor` ([`vim.host.CpuPackage.Vendor`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CpuPackage.Vendor.html)), since vSphere API 2.0.
     HostCpuPackageVendor, 3300, {
     /** `unknown` */ Unknown = "unknown", /** `intel` */ Intel = "intel", /** `amd` */ Amd = "amd",
     /** `hygon` */ Hygon = "hygon", /** `arm` */ Arm = "arm",
 });
 
 enumeration!(
-    /// `HostCpuPowerManagementInfoPolicyType` (`vim.host.CpuPowerManagementInfo.PolicyType`), since vSphere API 4.0.
+    /// `HostCpuPowerManagementInfoPolicyType` ([`vim.host.CpuPowerManagementInfo.PolicyType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CpuPowerManagementInfo.PolicyType.html)), since vSphere API 4.0.
     HostCpuPowerManagementInfoPolicyType, 3301, {
     /** `off` */ Off = "off", /** `staticPolicy` */ StaticPolicy = "staticPolicy",
     /** `dynamicPolicy` */ DynamicPolicy = "dynamicPolicy",
 });
 
 enumeration!(
-    /// `HostCpuSchedulerInfoCpuSchedulerPolicyInfo` (`vim.host.CpuSchedulerSystem.CpuSchedulerInfo.CpuSchedulerPolicyInfo`), since vSphere API 8.0.3.0.
+    /// `HostCpuSchedulerInfoCpuSchedulerPolicyInfo` ([`vim.host.CpuSchedulerSystem.CpuSchedulerInfo.CpuSchedulerPolicyInfo`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CpuSchedulerSystem.CpuSchedulerInfo.CpuSchedulerPolicyInfo.html)), since vSphere API 8.0.3.0.
     HostCpuSchedulerInfoCpuSchedulerPolicyInfo, 3302, {
     /** `systemDefault` */ SystemDefault = "systemDefault", /** `scav1` */ Scav1 = "scav1",
     /** `scav2` */ Scav2 = "scav2",
 });
 
 enumeration!(
-    /// `HostCryptoState` (`vim.HostSystem.CryptoState`), since vSphere API 6.5.
+    /// `HostCryptoState` ([`vim.HostSystem.CryptoState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HostSystem.CryptoState.html)), since vSphere API 6.5.
     HostCryptoState, 3303, {
     /** `incapable` */ Incapable = "incapable", /** `prepared` */ Prepared = "prepared", /** `safe` */ Safe = "safe",
     /** `pendingIncapable` */ PendingIncapable = "pendingIncapable",
 });
 
 enumeration!(
-    /// `HostDVSConfigSpecSwitchMode` (`vim.dvs.HostDistributedVirtualSwitchManager.DVSConfigSpec.SwitchMode`), since vSphere API 8.0.0.1.
+    /// `HostDVSConfigSpecSwitchMode` ([`vim.dvs.HostDistributedVirtualSwitchManager.DVSConfigSpec.SwitchMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.HostDistributedVirtualSwitchManager.DVSConfigSpec.SwitchMode.html)), since vSphere API 8.0.0.1.
     HostDVSConfigSpecSwitchMode, 3304, { /** `normal` */ Normal = "normal", /** `mux` */ Mux = "mux" });
 
 enumeration!(
-    /// `HostDasErrorEventHostDasErrorReason` (`vim.event.HostDasErrorEvent.HostDasErrorReason`), since vSphere API 4.0.
+    /// `HostDasErrorEventHostDasErrorReason` ([`vim.event.HostDasErrorEvent.HostDasErrorReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.HostDasErrorEvent.HostDasErrorReason.html)), since vSphere API 4.0.
     HostDasErrorEventHostDasErrorReason, 3305, {
     /** `configFailed` */ ConfigFailed = "configFailed", /** `timeout` */ Timeout = "timeout",
     /** `communicationInitFailed` */ CommunicationInitFailed = "communicationInitFailed",
@@ -911,25 +911,25 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostDateTimeInfoProtocol` (`vim.host.DateTimeInfo.Protocol`), since vSphere API 7.0.0.0.
+    /// `HostDateTimeInfoProtocol` ([`vim.host.DateTimeInfo.Protocol`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DateTimeInfo.Protocol.html)), since vSphere API 7.0.0.0.
     HostDateTimeInfoProtocol, 3306, { /** `ntp` */ Ntp = "ntp", /** `ptp` */ Ptp = "ptp" });
 
 enumeration!(
-    /// `HostDigestInfoDigestMethodType` (`vim.host.DigestInfo.DigestMethodType`), since vSphere API 4.0.
+    /// `HostDigestInfoDigestMethodType` ([`vim.host.DigestInfo.DigestMethodType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DigestInfo.DigestMethodType.html)), since vSphere API 4.0.
     HostDigestInfoDigestMethodType, 3307, {
     /** `SHA1` */ Sha1 = "SHA1", /** `MD5` */ Md5 = "MD5", /** `SHA256` */ Sha256 = "SHA256",
     /** `SHA384` */ Sha384 = "SHA384", /** `SHA512` */ Sha512 = "SHA512", /** `SM3_256` */ Sm3_256 = "SM3_256",
 });
 
 enumeration!(
-    /// `HostDigestVerificationSetting` (`vim.host.DigestVerificationSetting`), since vSphere API 7.0.3.0.
+    /// `HostDigestVerificationSetting` ([`vim.host.DigestVerificationSetting`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DigestVerificationSetting.html)), since vSphere API 7.0.3.0.
     HostDigestVerificationSetting, 3308, {
     /** `digestDisabled` */ DigestDisabled = "digestDisabled", /** `headerOnly` */ HeaderOnly = "headerOnly",
     /** `dataOnly` */ DataOnly = "dataOnly", /** `headerAndData` */ HeaderAndData = "headerAndData",
 });
 
 enumeration!(
-    /// `HostDisconnectedEventReasonCode` (`vim.event.HostDisconnectedEvent.ReasonCode`), since vSphere API 4.0.
+    /// `HostDisconnectedEventReasonCode` ([`vim.event.HostDisconnectedEvent.ReasonCode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.HostDisconnectedEvent.ReasonCode.html)), since vSphere API 4.0.
     HostDisconnectedEventReasonCode, 3309, {
     /** `sslThumbprintVerifyFailed` */ SslThumbprintVerifyFailed = "sslThumbprintVerifyFailed",
     /** `licenseExpired` */ LicenseExpired = "licenseExpired", /** `agentUpgrade` */ AgentUpgrade = "agentUpgrade",
@@ -942,13 +942,13 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostDiskPartitionInfoPartitionFormat` (`vim.host.DiskPartitionInfo.PartitionFormat`), since vSphere API 5.0.
+    /// `HostDiskPartitionInfoPartitionFormat` ([`vim.host.DiskPartitionInfo.PartitionFormat`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DiskPartitionInfo.PartitionFormat.html)), since vSphere API 5.0.
     HostDiskPartitionInfoPartitionFormat, 3310, {
     /** `gpt` */ Gpt = "gpt", /** `mbr` */ Mbr = "mbr", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
-    /// `HostDiskPartitionInfoType` (`vim.host.DiskPartitionInfo.Type`), since vSphere API 2.0.
+    /// `HostDiskPartitionInfoType` ([`vim.host.DiskPartitionInfo.Type`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DiskPartitionInfo.Type.html)), since vSphere API 2.0.
     HostDiskPartitionInfoType, 3311, {
     /** `none` */ None = "none", /** `vmfs` */ Vmfs = "vmfs", /** `linuxNative` */ LinuxNative = "linuxNative",
     /** `linuxSwap` */ LinuxSwap = "linuxSwap", /** `extended` */ Extended = "extended", /** `ntfs` */ Ntfs = "ntfs",
@@ -956,22 +956,22 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostDistributedVirtualSwitchManagerFailoverReason` (`vim.dvs.HostDistributedVirtualSwitchManager.FailoverReason`), since vSphere API 8.0.3.0.
+    /// `HostDistributedVirtualSwitchManagerFailoverReason` ([`vim.dvs.HostDistributedVirtualSwitchManager.FailoverReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.HostDistributedVirtualSwitchManager.FailoverReason.html)), since vSphere API 8.0.3.0.
     HostDistributedVirtualSwitchManagerFailoverReason, 3312, {
     /** `crash` */ Crash = "crash", /** `linkDown` */ LinkDown = "linkDown",
     /** `userInitiated` */ UserInitiated = "userInitiated",
 });
 
 enumeration!(
-    /// `HostDistributedVirtualSwitchManagerFailoverStage` (`vim.dvs.HostDistributedVirtualSwitchManager.FailoverStage`), since vSphere API 8.0.3.0.
+    /// `HostDistributedVirtualSwitchManagerFailoverStage` ([`vim.dvs.HostDistributedVirtualSwitchManager.FailoverStage`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.HostDistributedVirtualSwitchManager.FailoverStage.html)), since vSphere API 8.0.3.0.
     HostDistributedVirtualSwitchManagerFailoverStage, 3313, { /** `STAGE_1` */ Stage1 = "STAGE_1" });
 
 enumeration!(
-    /// `HostFeatureVersionKey` (`vim.host.FeatureVersionInfo.FeatureVersionKey`), since vSphere API 4.1.
+    /// `HostFeatureVersionKey` ([`vim.host.FeatureVersionInfo.FeatureVersionKey`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FeatureVersionInfo.FeatureVersionKey.html)), since vSphere API 4.1.
     HostFeatureVersionKey, 3314, { /** `faultTolerance` */ FaultTolerance = "faultTolerance" });
 
 enumeration!(
-    /// `HostFileSystemVolumeFileSystemType` (`vim.host.FileSystemVolume.FileSystemType`), since vSphere API 6.0.
+    /// `HostFileSystemVolumeFileSystemType` ([`vim.host.FileSystemVolume.FileSystemType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FileSystemVolume.FileSystemType.html)), since vSphere API 6.0.
     HostFileSystemVolumeFileSystemType, 3315, {
     /** `VMFS` */ Vmfs = "VMFS", /** `NFS` */ Nfs = "NFS", /** `NFS41` */ Nfs41 = "NFS41", /** `CIFS` */ Cifs = "CIFS",
     /** `vsan` */ Vsan = "vsan", /** `VFFS` */ Vffs = "VFFS", /** `VVOL` */ Vvol = "VVOL", /** `PMEM` */ Pmem = "PMEM",
@@ -979,81 +979,81 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostFirewallRuleDirection` (`vim.host.Ruleset.Rule.Direction`), since vSphere API 2.0.
+    /// `HostFirewallRuleDirection` ([`vim.host.Ruleset.Rule.Direction`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.Ruleset.Rule.Direction.html)), since vSphere API 2.0.
     HostFirewallRuleDirection, 3316, {
     /** `inbound` */ Inbound = "inbound", /** `outbound` */ Outbound = "outbound",
 });
 
 enumeration!(
-    /// `HostFirewallRulePortType` (`vim.host.Ruleset.Rule.PortType`), since vSphere API 5.0.
+    /// `HostFirewallRulePortType` ([`vim.host.Ruleset.Rule.PortType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.Ruleset.Rule.PortType.html)), since vSphere API 5.0.
     HostFirewallRulePortType, 3317, { /** `src` */ Src = "src", /** `dst` */ Dst = "dst" });
 
 enumeration!(
-    /// `HostFirewallRuleProtocol` (`vim.host.Ruleset.Rule.Protocol`), since vSphere API 2.0.
+    /// `HostFirewallRuleProtocol` ([`vim.host.Ruleset.Rule.Protocol`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.Ruleset.Rule.Protocol.html)), since vSphere API 2.0.
     HostFirewallRuleProtocol, 3318, { /** `tcp` */ Tcp = "tcp", /** `udp` */ Udp = "udp" });
 
 enumeration!(
-    /// `HostFirewallSystemRuleSetId` (`vim.host.FirewallSystem.RuleSetId`), since vSphere API 8.0.2.0.
+    /// `HostFirewallSystemRuleSetId` ([`vim.host.FirewallSystem.RuleSetId`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FirewallSystem.RuleSetId.html)), since vSphere API 8.0.2.0.
     HostFirewallSystemRuleSetId, 3319, {
     /** `faultTolerance` */ FaultTolerance = "faultTolerance", /** `fdm` */ Fdm = "fdm",
     /** `updateManager` */ UpdateManager = "updateManager", /** `vpxHeartbeats` */ VpxHeartbeats = "vpxHeartbeats",
 });
 
 enumeration!(
-    /// `HostFirewallSystemServiceName` (`vim.host.FirewallSystem.ServiceName`), since vSphere API 8.0.2.0.
+    /// `HostFirewallSystemServiceName` ([`vim.host.FirewallSystem.ServiceName`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FirewallSystem.ServiceName.html)), since vSphere API 8.0.2.0.
     HostFirewallSystemServiceName, 3320, { /** `vpxa` */ Vpxa = "vpxa" });
 
 enumeration!(
-    /// `HostFruFruType` (`vim.host.Fru.FruType`), since vSphere API 2.0.
+    /// `HostFruFruType` ([`vim.host.Fru.FruType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.Fru.FruType.html)), since vSphere API 2.0.
     HostFruFruType, 3321, {
     /** `undefined` */ Undefined = "undefined", /** `board` */ Board = "board", /** `product` */ Product = "product",
 });
 
 enumeration!(
-    /// `HostGraphicsConfigGraphicsType` (`vim.host.GraphicsConfig.GraphicsType`), since vSphere API 6.5.
+    /// `HostGraphicsConfigGraphicsType` ([`vim.host.GraphicsConfig.GraphicsType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.GraphicsConfig.GraphicsType.html)), since vSphere API 6.5.
     HostGraphicsConfigGraphicsType, 3322, {
     /** `shared` */ Shared = "shared", /** `sharedDirect` */ SharedDirect = "sharedDirect",
 });
 
 enumeration!(
-    /// `HostGraphicsConfigSharedPassthruAssignmentPolicy` (`vim.host.GraphicsConfig.SharedPassthruAssignmentPolicy`), since vSphere API 6.5.
+    /// `HostGraphicsConfigSharedPassthruAssignmentPolicy` ([`vim.host.GraphicsConfig.SharedPassthruAssignmentPolicy`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.GraphicsConfig.SharedPassthruAssignmentPolicy.html)), since vSphere API 6.5.
     HostGraphicsConfigSharedPassthruAssignmentPolicy, 3323, {
     /** `performance` */ Performance = "performance", /** `consolidation` */ Consolidation = "consolidation",
 });
 
 enumeration!(
-    /// `HostGraphicsConfigVgpuMode` (`vim.host.GraphicsConfig.VgpuMode`), since vSphere API 8.0.3.0.
+    /// `HostGraphicsConfigVgpuMode` ([`vim.host.GraphicsConfig.VgpuMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.GraphicsConfig.VgpuMode.html)), since vSphere API 8.0.3.0.
     HostGraphicsConfigVgpuMode, 3324, {
     /** `sameSize` */ SameSize = "sameSize", /** `mixedSize` */ MixedSize = "mixedSize",
 });
 
 enumeration!(
-    /// `HostGraphicsInfoGraphicsType` (`vim.host.GraphicsInfo.GraphicsType`), since vSphere API 5.5.
+    /// `HostGraphicsInfoGraphicsType` ([`vim.host.GraphicsInfo.GraphicsType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.GraphicsInfo.GraphicsType.html)), since vSphere API 5.5.
     HostGraphicsInfoGraphicsType, 3325, {
     /** `basic` */ Basic = "basic", /** `shared` */ Shared = "shared", /** `direct` */ Direct = "direct",
     /** `sharedDirect` */ SharedDirect = "sharedDirect",
 });
 
 enumeration!(
-    /// `HostGraphicsInfoVgpuMode` (`vim.host.GraphicsInfo.VgpuMode`), since vSphere API 8.0.3.0.
+    /// `HostGraphicsInfoVgpuMode` ([`vim.host.GraphicsInfo.VgpuMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.GraphicsInfo.VgpuMode.html)), since vSphere API 8.0.3.0.
     HostGraphicsInfoVgpuMode, 3326, {
     /** `none` */ None = "none", /** `sameSize` */ SameSize = "sameSize", /** `mixedSize` */ MixedSize = "mixedSize",
     /** `multiInstanceGpu` */ MultiInstanceGpu = "multiInstanceGpu",
 });
 
 enumeration!(
-    /// `HostHardwareElementStatus` (`vim.host.HardwareStatusInfo.Status`), since vSphere API 2.5.
+    /// `HostHardwareElementStatus` ([`vim.host.HardwareStatusInfo.Status`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.HardwareStatusInfo.Status.html)), since vSphere API 2.5.
     HostHardwareElementStatus, 3327, {
     /** `Unknown` */ Unknown = "Unknown", /** `Green` */ Green = "Green", /** `Yellow` */ Yellow = "Yellow",
     /** `Red` */ Red = "Red",
 });
 
 enumeration!(
-    /// `HostHasComponentFailureHostComponentType` (`vim.fault.HostHasComponentFailure.HostComponentType`), since vSphere API 6.0.
+    /// `HostHasComponentFailureHostComponentType` ([`vim.fault.HostHasComponentFailure.HostComponentType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.HostHasComponentFailure.HostComponentType.html)), since vSphere API 6.0.
     HostHasComponentFailureHostComponentType, 3328, { /** `Datastore` */ Datastore = "Datastore" });
 
 enumeration!(
-    /// `HostImageAcceptanceLevel` (`vim.host.ImageConfigManager.AcceptanceLevel`), since vSphere API 5.0.
+    /// `HostImageAcceptanceLevel` ([`vim.host.ImageConfigManager.AcceptanceLevel`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ImageConfigManager.AcceptanceLevel.html)), since vSphere API 5.0.
     HostImageAcceptanceLevel, 3329, {
     /** `vmware_certified` */ VmwareCertified = "vmware_certified",
     /** `vmware_accepted` */ VmwareAccepted = "vmware_accepted", /** `partner` */ Partner = "partner",
@@ -1061,19 +1061,19 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostIncompatibleForFaultToleranceReason` (`vim.fault.HostIncompatibleForFaultTolerance.Reason`), since vSphere API 4.0.
+    /// `HostIncompatibleForFaultToleranceReason` ([`vim.fault.HostIncompatibleForFaultTolerance.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.HostIncompatibleForFaultTolerance.Reason.html)), since vSphere API 4.0.
     HostIncompatibleForFaultToleranceReason, 3330, {
     /** `product` */ Product = "product", /** `processor` */ Processor = "processor",
 });
 
 enumeration!(
-    /// `HostIncompatibleForRecordReplayReason` (`vim.fault.HostIncompatibleForRecordReplay.Reason`), since vSphere API 4.0.
+    /// `HostIncompatibleForRecordReplayReason` ([`vim.fault.HostIncompatibleForRecordReplay.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.HostIncompatibleForRecordReplay.Reason.html)), since vSphere API 4.0.
     HostIncompatibleForRecordReplayReason, 3331, {
     /** `product` */ Product = "product", /** `processor` */ Processor = "processor",
 });
 
 enumeration!(
-    /// `HostInternetScsiHbaChapAuthenticationType` (`vim.host.InternetScsiHba.ChapAuthenticationType`), since vSphere API 4.0.
+    /// `HostInternetScsiHbaChapAuthenticationType` ([`vim.host.InternetScsiHba.ChapAuthenticationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.InternetScsiHba.ChapAuthenticationType.html)), since vSphere API 4.0.
     HostInternetScsiHbaChapAuthenticationType, 3332, {
     /** `chapProhibited` */ ChapProhibited = "chapProhibited",
     /** `chapDiscouraged` */ ChapDiscouraged = "chapDiscouraged",
@@ -1081,7 +1081,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostInternetScsiHbaDigestType` (`vim.host.InternetScsiHba.DigestType`), since vSphere API 4.0.
+    /// `HostInternetScsiHbaDigestType` ([`vim.host.InternetScsiHba.DigestType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.InternetScsiHba.DigestType.html)), since vSphere API 4.0.
     HostInternetScsiHbaDigestType, 3333, {
     /** `digestProhibited` */ DigestProhibited = "digestProhibited",
     /** `digestDiscouraged` */ DigestDiscouraged = "digestDiscouraged",
@@ -1090,27 +1090,27 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostInternetScsiHbaIscsiIpv6AddressAddressConfigurationType` (`vim.host.InternetScsiHba.IscsiIpv6Address.AddressConfigurationType`), since vSphere API 6.0.
+    /// `HostInternetScsiHbaIscsiIpv6AddressAddressConfigurationType` ([`vim.host.InternetScsiHba.IscsiIpv6Address.AddressConfigurationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.InternetScsiHba.IscsiIpv6Address.AddressConfigurationType.html)), since vSphere API 6.0.
     HostInternetScsiHbaIscsiIpv6AddressAddressConfigurationType, 3334, {
     /** `DHCP` */ Dhcp = "DHCP", /** `AutoConfigured` */ AutoConfigured = "AutoConfigured",
     /** `Static` */ Static = "Static", /** `Other` */ Other_ = "Other",
 });
 
 enumeration!(
-    /// `HostInternetScsiHbaIscsiIpv6AddressIPv6AddressOperation` (`vim.host.InternetScsiHba.IscsiIpv6Address.IPv6AddressOperation`), since vSphere API 6.0.
+    /// `HostInternetScsiHbaIscsiIpv6AddressIPv6AddressOperation` ([`vim.host.InternetScsiHba.IscsiIpv6Address.IPv6AddressOperation`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.InternetScsiHba.IscsiIpv6Address.IPv6AddressOperation.html)), since vSphere API 6.0.
     HostInternetScsiHbaIscsiIpv6AddressIPv6AddressOperation, 3335, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove",
 });
 
 enumeration!(
-    /// `HostInternetScsiHbaNetworkBindingSupportType` (`vim.host.InternetScsiHba.NetworkBindingSupportType`), since vSphere API 5.0.
+    /// `HostInternetScsiHbaNetworkBindingSupportType` ([`vim.host.InternetScsiHba.NetworkBindingSupportType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.InternetScsiHba.NetworkBindingSupportType.html)), since vSphere API 5.0.
     HostInternetScsiHbaNetworkBindingSupportType, 3336, {
     /** `notsupported` */ Notsupported = "notsupported", /** `optional` */ Optional = "optional",
     /** `required` */ Required = "required",
 });
 
 enumeration!(
-    /// `HostInternetScsiHbaStaticTargetTargetDiscoveryMethod` (`vim.host.InternetScsiHba.StaticTarget.TargetDiscoveryMethod`), since vSphere API 5.1.
+    /// `HostInternetScsiHbaStaticTargetTargetDiscoveryMethod` ([`vim.host.InternetScsiHba.StaticTarget.TargetDiscoveryMethod`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.InternetScsiHba.StaticTarget.TargetDiscoveryMethod.html)), since vSphere API 5.1.
     HostInternetScsiHbaStaticTargetTargetDiscoveryMethod, 3337, {
     /** `staticMethod` */ StaticMethod = "staticMethod",
     /** `sendTargetMethod` */ SendTargetMethod = "sendTargetMethod", /** `slpMethod` */ SlpMethod = "slpMethod",
@@ -1118,14 +1118,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostIpConfigIpV6AddressConfigType` (`vim.host.IpConfig.IpV6AddressConfigType`), since vSphere API 4.0.
+    /// `HostIpConfigIpV6AddressConfigType` ([`vim.host.IpConfig.IpV6AddressConfigType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.IpConfig.IpV6AddressConfigType.html)), since vSphere API 4.0.
     HostIpConfigIpV6AddressConfigType, 3338, {
     /** `other` */ Other_ = "other", /** `manual` */ Manual = "manual", /** `dhcp` */ Dhcp = "dhcp",
     /** `linklayer` */ Linklayer = "linklayer", /** `random` */ Random = "random",
 });
 
 enumeration!(
-    /// `HostIpConfigIpV6AddressStatus` (`vim.host.IpConfig.IpV6AddressStatus`), since vSphere API 4.0.
+    /// `HostIpConfigIpV6AddressStatus` ([`vim.host.IpConfig.IpV6AddressStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.IpConfig.IpV6AddressStatus.html)), since vSphere API 4.0.
     HostIpConfigIpV6AddressStatus, 3339, {
     /** `preferred` */ Preferred = "preferred", /** `deprecated` */ Deprecated = "deprecated",
     /** `invalid` */ Invalid = "invalid", /** `inaccessible` */ Inaccessible = "inaccessible",
@@ -1134,7 +1134,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostLicensableResourceKey` (`vim.LicenseManager.LicensableResourceInfo.ResourceKey`), since vSphere API 5.0.
+    /// `HostLicensableResourceKey` ([`vim.LicenseManager.LicensableResourceInfo.ResourceKey`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseManager.LicensableResourceInfo.ResourceKey.html)), since vSphere API 5.0.
     HostLicensableResourceKey, 3340, {
     /** `numCpuPackages` */ NumCpuPackages = "numCpuPackages", /** `numCpuCores` */ NumCpuCores = "numCpuCores",
     /** `memorySize` */ MemorySize = "memorySize", /** `memoryForVms` */ MemoryForVms = "memoryForVms",
@@ -1143,7 +1143,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostLockdownMode` (`vim.host.HostAccessManager.LockdownMode`), since vSphere API 6.0.
+    /// `HostLockdownMode` ([`vim.host.HostAccessManager.LockdownMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.HostAccessManager.LockdownMode.html)), since vSphere API 6.0.
     HostLockdownMode, 3341, {
     /** `lockdownDisabled` */ LockdownDisabled = "lockdownDisabled",
     /** `lockdownNormal` */ LockdownNormal = "lockdownNormal",
@@ -1151,45 +1151,45 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostLowLevelProvisioningManagerFileType` (`vim.host.LowLevelProvisioningManager.FileType`), since vSphere API 6.0.
+    /// `HostLowLevelProvisioningManagerFileType` ([`vim.host.LowLevelProvisioningManager.FileType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.LowLevelProvisioningManager.FileType.html)), since vSphere API 6.0.
     HostLowLevelProvisioningManagerFileType, 3342, {
     /** `File` */ File = "File", /** `VirtualDisk` */ VirtualDisk = "VirtualDisk",
     /** `Directory` */ Directory = "Directory",
 });
 
 enumeration!(
-    /// `HostLowLevelProvisioningManagerReloadTarget` (`vim.host.LowLevelProvisioningManager.ReloadTarget`), since vSphere API 4.0.
+    /// `HostLowLevelProvisioningManagerReloadTarget` ([`vim.host.LowLevelProvisioningManager.ReloadTarget`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.LowLevelProvisioningManager.ReloadTarget.html)), since vSphere API 4.0.
     HostLowLevelProvisioningManagerReloadTarget, 3343, {
     /** `currentConfig` */ CurrentConfig = "currentConfig", /** `snapshotConfig` */ SnapshotConfig = "snapshotConfig",
 });
 
 enumeration!(
-    /// `HostMaintenanceSpecPurpose` (`vim.host.MaintenanceSpec.Purpose`), since vSphere API 7.0.0.0.
+    /// `HostMaintenanceSpecPurpose` ([`vim.host.MaintenanceSpec.Purpose`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MaintenanceSpec.Purpose.html)), since vSphere API 7.0.0.0.
     HostMaintenanceSpecPurpose, 3344, { /** `hostUpgrade` */ HostUpgrade = "hostUpgrade" });
 
 enumeration!(
-    /// `HostMemoryTierFlags` (`vim.host.MemoryTierFlags`), since vSphere API 7.0.3.0.
+    /// `HostMemoryTierFlags` ([`vim.host.MemoryTierFlags`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MemoryTierFlags.html)), since vSphere API 7.0.3.0.
     HostMemoryTierFlags, 3345, {
     /** `memoryTier` */ MemoryTier = "memoryTier", /** `persistentTier` */ PersistentTier = "persistentTier",
     /** `cachingTier` */ CachingTier = "cachingTier", /** `unmappableTier` */ UnmappableTier = "unmappableTier",
 });
 
 enumeration!(
-    /// `HostMemoryTierType` (`vim.host.MemoryTierType`), since vSphere API 7.0.3.0.
+    /// `HostMemoryTierType` ([`vim.host.MemoryTierType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MemoryTierType.html)), since vSphere API 7.0.3.0.
     HostMemoryTierType, 3346, {
     /** `DRAM` */ Dram = "DRAM", /** `PMem` */ Pmem = "PMem", /** `NVMe` */ Nvme = "NVMe",
     /** `Peaberry` */ Peaberry = "Peaberry",
 });
 
 enumeration!(
-    /// `HostMemoryTieringType` (`vim.host.MemoryTieringType`), since vSphere API 7.0.3.0.
+    /// `HostMemoryTieringType` ([`vim.host.MemoryTieringType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MemoryTieringType.html)), since vSphere API 7.0.3.0.
     HostMemoryTieringType, 3347, {
     /** `noTiering` */ NoTiering = "noTiering", /** `hardwareTiering` */ HardwareTiering = "hardwareTiering",
     /** `softwareTiering` */ SoftwareTiering = "softwareTiering",
 });
 
 enumeration!(
-    /// `HostMountInfoInaccessibleReason` (`vim.host.MountInfo.InaccessibleReason`), since vSphere API 5.1.
+    /// `HostMountInfoInaccessibleReason` ([`vim.host.MountInfo.InaccessibleReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MountInfo.InaccessibleReason.html)), since vSphere API 5.1.
     HostMountInfoInaccessibleReason, 3348, {
     /** `AllPathsDown_Start` */ AllPathsDownStart = "AllPathsDown_Start",
     /** `AllPathsDown_Timeout` */ AllPathsDownTimeout = "AllPathsDown_Timeout",
@@ -1197,7 +1197,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostMountInfoMountFailedReason` (`vim.host.MountInfo.MountFailedReason`), since vSphere API 8.0.0.1.
+    /// `HostMountInfoMountFailedReason` ([`vim.host.MountInfo.MountFailedReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MountInfo.MountFailedReason.html)), since vSphere API 8.0.0.1.
     HostMountInfoMountFailedReason, 3349, {
     /** `CONNECT_FAILURE` */ ConnectFailure = "CONNECT_FAILURE",
     /** `MOUNT_NOT_SUPPORTED` */ MountNotSupported = "MOUNT_NOT_SUPPORTED",
@@ -1209,24 +1209,24 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostMountMode` (`vim.host.MountInfo.AccessMode`), since vSphere API 2.0.
+    /// `HostMountMode` ([`vim.host.MountInfo.AccessMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MountInfo.AccessMode.html)), since vSphere API 2.0.
     HostMountMode, 3350, { /** `readWrite` */ ReadWrite = "readWrite", /** `readOnly` */ ReadOnly = "readOnly" });
 
 enumeration!(
-    /// `HostNasVolumeSecurityType` (`vim.host.NasVolume.SecurityType`), since vSphere API 6.0.
+    /// `HostNasVolumeSecurityType` ([`vim.host.NasVolume.SecurityType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NasVolume.SecurityType.html)), since vSphere API 6.0.
     HostNasVolumeSecurityType, 3351, {
     /** `AUTH_SYS` */ AuthSys = "AUTH_SYS", /** `SEC_KRB5` */ SecKrb5 = "SEC_KRB5",
     /** `SEC_KRB5I` */ SecKrb5I = "SEC_KRB5I", /** `SEC_KRB5P` */ SecKrb5P = "SEC_KRB5P",
 });
 
 enumeration!(
-    /// `HostNetStackInstanceCongestionControlAlgorithmType` (`vim.host.NetStackInstance.CongestionControlAlgorithmType`), since vSphere API 5.5.
+    /// `HostNetStackInstanceCongestionControlAlgorithmType` ([`vim.host.NetStackInstance.CongestionControlAlgorithmType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NetStackInstance.CongestionControlAlgorithmType.html)), since vSphere API 5.5.
     HostNetStackInstanceCongestionControlAlgorithmType, 3352, {
     /** `newreno` */ Newreno = "newreno", /** `cubic` */ Cubic = "cubic",
 });
 
 enumeration!(
-    /// `HostNetStackInstanceSystemStackKey` (`vim.host.NetStackInstance.SystemStackKey`), since vSphere API 5.5.
+    /// `HostNetStackInstanceSystemStackKey` ([`vim.host.NetStackInstance.SystemStackKey`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NetStackInstance.SystemStackKey.html)), since vSphere API 5.5.
     HostNetStackInstanceSystemStackKey, 3353, {
     /** `defaultTcpipStack` */ DefaultTcpipStack = "defaultTcpipStack", /** `vmotion` */ Vmotion = "vmotion",
     /** `vSphereProvisioning` */ VsphereProvisioning = "vSphereProvisioning", /** `mirror` */ Mirror = "mirror",
@@ -1234,14 +1234,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostNumericSensorHealthState` (`vim.host.NumericSensorInfo.HealthState`), since vSphere API 2.5.
+    /// `HostNumericSensorHealthState` ([`vim.host.NumericSensorInfo.HealthState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NumericSensorInfo.HealthState.html)), since vSphere API 2.5.
     HostNumericSensorHealthState, 3354, {
     /** `unknown` */ Unknown = "unknown", /** `green` */ Green = "green", /** `yellow` */ Yellow = "yellow",
     /** `red` */ Red = "red",
 });
 
 enumeration!(
-    /// `HostNumericSensorType` (`vim.host.NumericSensorInfo.SensorType`), since vSphere API 2.5.
+    /// `HostNumericSensorType` ([`vim.host.NumericSensorInfo.SensorType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NumericSensorInfo.SensorType.html)), since vSphere API 2.5.
     HostNumericSensorType, 3355, {
     /** `fan` */ Fan = "fan", /** `power` */ Power = "power", /** `temperature` */ Temperature = "temperature",
     /** `voltage` */ Voltage = "voltage", /** `other` */ Other_ = "other", /** `processor` */ Processor = "processor",
@@ -1251,11 +1251,11 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostNvmeDiscoveryLogSubsystemType` (`vim.host.NvmeDiscoveryLog.SubsystemType`), since vSphere API 2.0.
+    /// `HostNvmeDiscoveryLogSubsystemType` ([`vim.host.NvmeDiscoveryLog.SubsystemType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvmeDiscoveryLog.SubsystemType.html)), since vSphere API 2.0.
     HostNvmeDiscoveryLogSubsystemType, 3356, { /** `discovery` */ Discovery = "discovery", /** `nvm` */ Nvm = "nvm" });
 
 enumeration!(
-    /// `HostNvmeDiscoveryLogTransportRequirements` (`vim.host.NvmeDiscoveryLog.TransportRequirements`), since vSphere API 2.0.
+    /// `HostNvmeDiscoveryLogTransportRequirements` ([`vim.host.NvmeDiscoveryLog.TransportRequirements`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvmeDiscoveryLog.TransportRequirements.html)), since vSphere API 2.0.
     HostNvmeDiscoveryLogTransportRequirements, 3357, {
     /** `secureChannelRequired` */ SecureChannelRequired = "secureChannelRequired",
     /** `secureChannelNotRequired` */ SecureChannelNotRequired = "secureChannelNotRequired",
@@ -1263,14 +1263,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostNvmeTransportParametersNvmeAddressFamily` (`vim.host.NvmeTransportParameters.NvmeAddressFamily`), since vSphere API 7.0.0.0.
+    /// `HostNvmeTransportParametersNvmeAddressFamily` ([`vim.host.NvmeTransportParameters.NvmeAddressFamily`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvmeTransportParameters.NvmeAddressFamily.html)), since vSphere API 7.0.0.0.
     HostNvmeTransportParametersNvmeAddressFamily, 3358, {
     /** `ipv4` */ Ipv4 = "ipv4", /** `ipv6` */ Ipv6 = "ipv6", /** `infiniBand` */ InfiniBand = "infiniBand",
     /** `fc` */ Fc = "fc", /** `loopback` */ Loopback = "loopback", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
-    /// `HostNvmeTransportType` (`vim.host.NvmeTransportType`), since vSphere API 7.0.0.0.
+    /// `HostNvmeTransportType` ([`vim.host.NvmeTransportType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvmeTransportType.html)), since vSphere API 7.0.0.0.
     HostNvmeTransportType, 3359, {
     /** `pcie` */ Pcie = "pcie", /** `fibreChannel` */ FibreChannel = "fibreChannel", /** `rdma` */ Rdma = "rdma",
     /** `tcp` */ Tcp = "tcp", /** `loopback` */ Loopback = "loopback",
@@ -1278,14 +1278,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostOpaqueSwitchOpaqueSwitchState` (`vim.host.OpaqueSwitch.OpaqueSwitchState`), since vSphere API 6.0.
+    /// `HostOpaqueSwitchOpaqueSwitchState` ([`vim.host.OpaqueSwitch.OpaqueSwitchState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.OpaqueSwitch.OpaqueSwitchState.html)), since vSphere API 6.0.
     HostOpaqueSwitchOpaqueSwitchState, 3360, {
     /** `up` */ Up = "up", /** `warning` */ Warning = "warning", /** `down` */ Down = "down",
     /** `maintenance` */ Maintenance = "maintenance",
 });
 
 enumeration!(
-    /// `HostPartialMaintenanceModeId` (`vim.host.PartialMaintenanceModeId`), since vSphere API 8.0.3.0.
+    /// `HostPartialMaintenanceModeId` ([`vim.host.PartialMaintenanceModeId`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PartialMaintenanceModeId.html)), since vSphere API 8.0.3.0.
     HostPartialMaintenanceModeId, 3361, {
     /** `sphereletPartialMM` */ SphereletPartialMm = "sphereletPartialMM",
     /** `nsxPartialMM` */ NsxPartialMm = "nsxPartialMM",
@@ -1293,7 +1293,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostPartialMaintenanceModeStatus` (`vim.host.PartialMaintenanceModeStatus`), since vSphere API 8.0.3.0.
+    /// `HostPartialMaintenanceModeStatus` ([`vim.host.PartialMaintenanceModeStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PartialMaintenanceModeStatus.html)), since vSphere API 8.0.3.0.
     HostPartialMaintenanceModeStatus, 3362, {
     /** `notInPartialMM` */ NotInPartialMm = "notInPartialMM",
     /** `enteringPartialMM` */ EnteringPartialMm = "enteringPartialMM",
@@ -1301,13 +1301,13 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostPatchManagerInstallState` (`vim.host.PatchManager.Status.InstallState`), since vSphere API 2.0.
+    /// `HostPatchManagerInstallState` ([`vim.host.PatchManager.Status.InstallState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PatchManager.Status.InstallState.html)), since vSphere API 2.0.
     HostPatchManagerInstallState, 3363, {
     /** `hostRestarted` */ HostRestarted = "hostRestarted", /** `imageActive` */ ImageActive = "imageActive",
 });
 
 enumeration!(
-    /// `HostPatchManagerIntegrityStatus` (`vim.host.PatchManager.Status.Integrity`), since vSphere API 2.0.
+    /// `HostPatchManagerIntegrityStatus` ([`vim.host.PatchManager.Status.Integrity`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PatchManager.Status.Integrity.html)), since vSphere API 2.0.
     HostPatchManagerIntegrityStatus, 3364, {
     /** `validated` */ Validated = "validated", /** `keyNotFound` */ KeyNotFound = "keyNotFound",
     /** `keyRevoked` */ KeyRevoked = "keyRevoked", /** `keyExpired` */ KeyExpired = "keyExpired",
@@ -1317,7 +1317,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostPatchManagerReason` (`vim.host.PatchManager.Status.Reason`), since vSphere API 2.0.
+    /// `HostPatchManagerReason` ([`vim.host.PatchManager.Status.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PatchManager.Status.Reason.html)), since vSphere API 2.0.
     HostPatchManagerReason, 3365, {
     /** `obsoleted` */ Obsoleted = "obsoleted", /** `missingPatch` */ MissingPatch = "missingPatch",
     /** `missingLib` */ MissingLib = "missingLib", /** `hasDependentPatch` */ HasDependentPatch = "hasDependentPatch",
@@ -1325,7 +1325,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostPciPassthruInfoDirectPathDeviceMode` (`vim.host.PciPassthruInfo.DirectPathDeviceMode`), since vSphere API 9.1.0.0.
+    /// `HostPciPassthruInfoDirectPathDeviceMode` ([`vim.host.PciPassthruInfo.DirectPathDeviceMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PciPassthruInfo.DirectPathDeviceMode.html)), since vSphere API 9.1.0.0.
     HostPciPassthruInfoDirectPathDeviceMode, 3366, {
     /** `none` */ None = "none", /** `host` */ Host = "host", /** `directPath` */ DirectPath = "directPath",
     /** `enhancedDirectPath` */ EnhancedDirectPath = "enhancedDirectPath",
@@ -1334,73 +1334,73 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostPowerOperationType` (`vim.cluster.HostPowerAction.OperationType`), since vSphere API 2.5.
+    /// `HostPowerOperationType` ([`vim.cluster.HostPowerAction.OperationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.HostPowerAction.OperationType.html)), since vSphere API 2.5.
     HostPowerOperationType, 3367, { /** `powerOn` */ PowerOn = "powerOn", /** `powerOff` */ PowerOff = "powerOff" });
 
 enumeration!(
-    /// `HostProfileManagerAnswerFileStatus` (`vim.profile.host.ProfileManager.AnswerFileStatus`), since vSphere API 5.0.
+    /// `HostProfileManagerAnswerFileStatus` ([`vim.profile.host.ProfileManager.AnswerFileStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.ProfileManager.AnswerFileStatus.html)), since vSphere API 5.0.
     HostProfileManagerAnswerFileStatus, 3368, {
     /** `valid` */ Valid = "valid", /** `invalid` */ Invalid = "invalid", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
-    /// `HostProfileManagerCompositionResultResultElementStatus` (`vim.profile.host.ProfileManager.CompositionResult.ResultElement.Status`), since vSphere API 6.5.
+    /// `HostProfileManagerCompositionResultResultElementStatus` ([`vim.profile.host.ProfileManager.CompositionResult.ResultElement.Status`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.ProfileManager.CompositionResult.ResultElement.Status.html)), since vSphere API 6.5.
     HostProfileManagerCompositionResultResultElementStatus, 3369, {
     /** `success` */ Success = "success", /** `error` */ Error = "error",
 });
 
 enumeration!(
-    /// `HostProfileManagerCompositionValidationResultResultElementStatus` (`vim.profile.host.ProfileManager.CompositionValidationResult.ResultElement.Status`), since vSphere API 6.5.
+    /// `HostProfileManagerCompositionValidationResultResultElementStatus` ([`vim.profile.host.ProfileManager.CompositionValidationResult.ResultElement.Status`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.ProfileManager.CompositionValidationResult.ResultElement.Status.html)), since vSphere API 6.5.
     HostProfileManagerCompositionValidationResultResultElementStatus, 3370, {
     /** `success` */ Success = "success", /** `error` */ Error = "error",
 });
 
 enumeration!(
-    /// `HostProfileManagerTaskListRequirement` (`vim.profile.host.ProfileManager.TaskListRequirement`), since vSphere API 6.0.
+    /// `HostProfileManagerTaskListRequirement` ([`vim.profile.host.ProfileManager.TaskListRequirement`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.ProfileManager.TaskListRequirement.html)), since vSphere API 6.0.
     HostProfileManagerTaskListRequirement, 3371, {
     /** `maintenanceModeRequired` */ MaintenanceModeRequired = "maintenanceModeRequired",
     /** `rebootRequired` */ RebootRequired = "rebootRequired",
 });
 
 enumeration!(
-    /// `HostProfileValidationFailureInfoUpdateType` (`vim.profile.host.HostProfile.ValidationFailureInfo.UpdateType`), since vSphere API 6.7.
+    /// `HostProfileValidationFailureInfoUpdateType` ([`vim.profile.host.HostProfile.ValidationFailureInfo.UpdateType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.HostProfile.ValidationFailureInfo.UpdateType.html)), since vSphere API 6.7.
     HostProfileValidationFailureInfoUpdateType, 3372, {
     /** `HostBased` */ HostBased = "HostBased", /** `Import` */ Import = "Import", /** `Edit` */ Edit = "Edit",
     /** `Compose` */ Compose = "Compose",
 });
 
 enumeration!(
-    /// `HostProfileValidationState` (`vim.profile.host.HostProfile.ValidationState`), since vSphere API 6.7.
+    /// `HostProfileValidationState` ([`vim.profile.host.HostProfile.ValidationState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.HostProfile.ValidationState.html)), since vSphere API 6.7.
     HostProfileValidationState, 3373, {
     /** `Ready` */ Ready = "Ready", /** `Running` */ Running = "Running", /** `Failed` */ Failed = "Failed",
 });
 
 enumeration!(
-    /// `HostProtocolEndpointPEType` (`vim.host.ProtocolEndpoint.PEType`), since vSphere API 6.0.
+    /// `HostProtocolEndpointPEType` ([`vim.host.ProtocolEndpoint.PEType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ProtocolEndpoint.PEType.html)), since vSphere API 6.0.
     HostProtocolEndpointPEType, 3374, { /** `block` */ Block = "block", /** `nas` */ Nas = "nas" });
 
 enumeration!(
-    /// `HostProtocolEndpointProtocolEndpointType` (`vim.host.ProtocolEndpoint.ProtocolEndpointType`), since vSphere API 6.5.
+    /// `HostProtocolEndpointProtocolEndpointType` ([`vim.host.ProtocolEndpoint.ProtocolEndpointType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ProtocolEndpoint.ProtocolEndpointType.html)), since vSphere API 6.5.
     HostProtocolEndpointProtocolEndpointType, 3375, {
     /** `scsi` */ Scsi = "scsi", /** `nfs` */ Nfs = "nfs", /** `nfs4x` */ Nfs4x = "nfs4x",
 });
 
 enumeration!(
-    /// `HostPtpConfigDeviceType` (`vim.host.PtpConfig.DeviceType`), since vSphere API 7.0.3.0.
+    /// `HostPtpConfigDeviceType` ([`vim.host.PtpConfig.DeviceType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PtpConfig.DeviceType.html)), since vSphere API 7.0.3.0.
     HostPtpConfigDeviceType, 3376, {
     /** `none` */ None = "none", /** `virtualNic` */ VirtualNic = "virtualNic",
     /** `pciPassthruNic` */ PciPassthruNic = "pciPassthruNic",
 });
 
 enumeration!(
-    /// `HostQualifiedNameType` (`vim.host.QualifiedName.Type`), since vSphere API 7.0.3.0.
+    /// `HostQualifiedNameType` ([`vim.host.QualifiedName.Type`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.QualifiedName.Type.html)), since vSphere API 7.0.3.0.
     HostQualifiedNameType, 3377, {
     /** `nvmeQualifiedName` */ NvmeQualifiedName = "nvmeQualifiedName",
     /** `vvolNvmeQualifiedName` */ VvolNvmeQualifiedName = "vvolNvmeQualifiedName",
 });
 
 enumeration!(
-    /// `HostRdmaDeviceConnectionState` (`vim.host.RdmaDevice.ConnectionState`), since vSphere API 7.0.0.0.
+    /// `HostRdmaDeviceConnectionState` ([`vim.host.RdmaDevice.ConnectionState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.RdmaDevice.ConnectionState.html)), since vSphere API 7.0.0.0.
     HostRdmaDeviceConnectionState, 3378, {
     /** `unknown` */ Unknown = "unknown", /** `down` */ Down = "down", /** `init` */ Init = "init",
     /** `armed` */ Armed = "armed", /** `active` */ Active = "active",
@@ -1408,7 +1408,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostReplayUnsupportedReason` (`vim.host.Capability.ReplayUnsupportedReason`), since vSphere API 4.0.
+    /// `HostReplayUnsupportedReason` ([`vim.host.Capability.ReplayUnsupportedReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.Capability.ReplayUnsupportedReason.html)), since vSphere API 4.0.
     HostReplayUnsupportedReason, 3379, {
     /** `incompatibleProduct` */ IncompatibleProduct = "incompatibleProduct",
     /** `incompatibleCpu` */ IncompatibleCpu = "incompatibleCpu", /** `hvDisabled` */ HvDisabled = "hvDisabled",
@@ -1417,43 +1417,43 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostRuntimeInfoNetStackInstanceRuntimeInfoState` (`vim.host.RuntimeInfo.NetStackInstanceRuntimeInfo.State`), since vSphere API 5.5.
+    /// `HostRuntimeInfoNetStackInstanceRuntimeInfoState` ([`vim.host.RuntimeInfo.NetStackInstanceRuntimeInfo.State`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.RuntimeInfo.NetStackInstanceRuntimeInfo.State.html)), since vSphere API 5.5.
     HostRuntimeInfoNetStackInstanceRuntimeInfoState, 3380, {
     /** `inactive` */ Inactive = "inactive", /** `active` */ Active = "active",
     /** `deactivating` */ Deactivating = "deactivating", /** `activating` */ Activating = "activating",
 });
 
 enumeration!(
-    /// `HostRuntimeInfoStateEncryptionInfoProtectionMode` (`vim.host.RuntimeInfo.StateEncryptionInfo.ProtectionMode`), since vSphere API 7.0.3.0.
+    /// `HostRuntimeInfoStateEncryptionInfoProtectionMode` ([`vim.host.RuntimeInfo.StateEncryptionInfo.ProtectionMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.RuntimeInfo.StateEncryptionInfo.ProtectionMode.html)), since vSphere API 7.0.3.0.
     HostRuntimeInfoStateEncryptionInfoProtectionMode, 3381, { /** `none` */ None = "none", /** `tpm` */ Tpm = "tpm" });
 
 enumeration!(
-    /// `HostRuntimeInfoStatelessNvdsMigrationState` (`vim.host.RuntimeInfo.StatelessNvdsMigrationState`), since vSphere API 7.0.2.0.
+    /// `HostRuntimeInfoStatelessNvdsMigrationState` ([`vim.host.RuntimeInfo.StatelessNvdsMigrationState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.RuntimeInfo.StatelessNvdsMigrationState.html)), since vSphere API 7.0.2.0.
     HostRuntimeInfoStatelessNvdsMigrationState, 3382, {
     /** `ready` */ Ready = "ready", /** `notNeeded` */ NotNeeded = "notNeeded", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
-    /// `HostServicePolicy` (`vim.host.Service.Policy`), since vSphere API 2.0.
+    /// `HostServicePolicy` ([`vim.host.Service.Policy`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.Service.Policy.html)), since vSphere API 2.0.
     HostServicePolicy, 3383, {
     /** `on` */ On = "on", /** `automatic` */ Automatic = "automatic", /** `off` */ Off = "off",
 });
 
 enumeration!(
-    /// `HostSevInfoSevState` (`vim.host.SevInfo.SevState`), since vSphere API 7.0.1.0.
+    /// `HostSevInfoSevState` ([`vim.host.SevInfo.SevState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SevInfo.SevState.html)), since vSphere API 7.0.1.0.
     HostSevInfoSevState, 3384, {
     /** `uninitialized` */ Uninitialized = "uninitialized", /** `initialized` */ Initialized = "initialized",
     /** `working` */ Working = "working", /** `disabledBios` */ DisabledBios = "disabledBios",
 });
 
 enumeration!(
-    /// `HostSgxInfoFlcModes` (`vim.host.SgxInfo.FlcModes`), since vSphere API 7.0.0.0.
+    /// `HostSgxInfoFlcModes` ([`vim.host.SgxInfo.FlcModes`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SgxInfo.FlcModes.html)), since vSphere API 7.0.0.0.
     HostSgxInfoFlcModes, 3385, {
     /** `off` */ Off = "off", /** `locked` */ Locked = "locked", /** `unlocked` */ Unlocked = "unlocked",
 });
 
 enumeration!(
-    /// `HostSgxInfoSgxStates` (`vim.host.SgxInfo.SgxStates`), since vSphere API 7.0.0.0.
+    /// `HostSgxInfoSgxStates` ([`vim.host.SgxInfo.SgxStates`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SgxInfo.SgxStates.html)), since vSphere API 7.0.0.0.
     HostSgxInfoSgxStates, 3386, {
     /** `notPresent` */ NotPresent = "notPresent", /** `disabledBIOS` */ DisabledBios = "disabledBIOS",
     /** `disabledCFW101` */ DisabledCfw101 = "disabledCFW101",
@@ -1464,45 +1464,45 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostSgxRegistrationInfoRegistrationStatus` (`vim.host.SgxRegistrationInfo.RegistrationStatus`), since vSphere API 8.0.0.1.
+    /// `HostSgxRegistrationInfoRegistrationStatus` ([`vim.host.SgxRegistrationInfo.RegistrationStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SgxRegistrationInfo.RegistrationStatus.html)), since vSphere API 8.0.0.1.
     HostSgxRegistrationInfoRegistrationStatus, 3387, {
     /** `notApplicable` */ NotApplicable = "notApplicable", /** `incomplete` */ Incomplete = "incomplete",
     /** `complete` */ Complete = "complete",
 });
 
 enumeration!(
-    /// `HostSgxRegistrationInfoRegistrationType` (`vim.host.SgxRegistrationInfo.RegistrationType`), since vSphere API 8.0.0.1.
+    /// `HostSgxRegistrationInfoRegistrationType` ([`vim.host.SgxRegistrationInfo.RegistrationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SgxRegistrationInfo.RegistrationType.html)), since vSphere API 8.0.0.1.
     HostSgxRegistrationInfoRegistrationType, 3388, {
     /** `manifest` */ Manifest = "manifest", /** `addPackage` */ AddPackage = "addPackage",
 });
 
 enumeration!(
-    /// `HostSnmpAgentCapability` (`vim.host.SnmpSystem.AgentLimits.Capability`), since vSphere API 4.0.
+    /// `HostSnmpAgentCapability` ([`vim.host.SnmpSystem.AgentLimits.Capability`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SnmpSystem.AgentLimits.Capability.html)), since vSphere API 4.0.
     HostSnmpAgentCapability, 3389, {
     /** `COMPLETE` */ Complete = "COMPLETE", /** `DIAGNOSTICS` */ Diagnostics = "DIAGNOSTICS",
     /** `CONFIGURATION` */ Configuration = "CONFIGURATION",
 });
 
 enumeration!(
-    /// `HostStandbyMode` (`vim.HostSystem.StandbyMode`), since vSphere API 4.1.
+    /// `HostStandbyMode` ([`vim.HostSystem.StandbyMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HostSystem.StandbyMode.html)), since vSphere API 4.1.
     HostStandbyMode, 3390, {
     /** `entering` */ Entering = "entering", /** `exiting` */ Exiting = "exiting", /** `in` */ In = "in",
     /** `none` */ None = "none",
 });
 
 enumeration!(
-    /// `HostStorageProtocol` (`vim.host.StorageProtocol`), since vSphere API 7.0.0.0.
+    /// `HostStorageProtocol` ([`vim.host.StorageProtocol`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.StorageProtocol.html)), since vSphere API 7.0.0.0.
     HostStorageProtocol, 3391, { /** `scsi` */ Scsi = "scsi", /** `nvme` */ Nvme = "nvme" });
 
 enumeration!(
-    /// `HostSystemConnectionState` (`vim.HostSystem.ConnectionState`), since vSphere API 2.0.
+    /// `HostSystemConnectionState` ([`vim.HostSystem.ConnectionState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HostSystem.ConnectionState.html)), since vSphere API 2.0.
     HostSystemConnectionState, 3392, {
     /** `connected` */ Connected = "connected", /** `notResponding` */ NotResponding = "notResponding",
     /** `disconnected` */ Disconnected = "disconnected",
 });
 
 enumeration!(
-    /// `HostSystemIdentificationInfoIdentifier` (`vim.host.SystemIdentificationInfo.Identifier`), since vSphere API 2.5.
+    /// `HostSystemIdentificationInfoIdentifier` ([`vim.host.SystemIdentificationInfo.Identifier`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SystemIdentificationInfo.Identifier.html)), since vSphere API 2.5.
     HostSystemIdentificationInfoIdentifier, 3393, {
     /** `AssetTag` */ AssetTag = "AssetTag", /** `ServiceTag` */ ServiceTag = "ServiceTag",
     /** `OemSpecificString` */ OemSpecificString = "OemSpecificString",
@@ -1511,14 +1511,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostSystemPowerState` (`vim.HostSystem.PowerState`), since vSphere API 2.5.
+    /// `HostSystemPowerState` ([`vim.HostSystem.PowerState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HostSystem.PowerState.html)), since vSphere API 2.5.
     HostSystemPowerState, 3394, {
     /** `poweredOn` */ PoweredOn = "poweredOn", /** `poweredOff` */ PoweredOff = "poweredOff",
     /** `standBy` */ StandBy = "standBy", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
-    /// `HostSystemRemediationStateState` (`vim.HostSystem.RemediationState.State`), since vSphere API 6.7.
+    /// `HostSystemRemediationStateState` ([`vim.HostSystem.RemediationState.State`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HostSystem.RemediationState.State.html)), since vSphere API 6.7.
     HostSystemRemediationStateState, 3395, {
     /** `remediationReady` */ RemediationReady = "remediationReady",
     /** `precheckRemediationRunning` */ PrecheckRemediationRunning = "precheckRemediationRunning",
@@ -1529,7 +1529,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostTdxInfoTdxState` (`vim.host.TdxInfo.TdxState`), since vSphere API 9.0.0.0.
+    /// `HostTdxInfoTdxState` ([`vim.host.TdxInfo.TdxState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.TdxInfo.TdxState.html)), since vSphere API 9.0.0.0.
     HostTdxInfoTdxState, 3396, {
     /** `initializing` */ Initializing = "initializing", /** `initialized` */ Initialized = "initialized",
     /** `configured` */ Configured = "configured", /** `ready` */ Ready = "ready",
@@ -1537,32 +1537,32 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostTpmAttestationInfoAcceptanceStatus` (`vim.host.TpmAttestationInfo.AcceptanceStatus`), since vSphere API 6.7.
+    /// `HostTpmAttestationInfoAcceptanceStatus` ([`vim.host.TpmAttestationInfo.AcceptanceStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.TpmAttestationInfo.AcceptanceStatus.html)), since vSphere API 6.7.
     HostTpmAttestationInfoAcceptanceStatus, 3397, {
     /** `notAccepted` */ NotAccepted = "notAccepted", /** `accepted` */ Accepted = "accepted",
 });
 
 enumeration!(
-    /// `HostTrustAuthorityAttestationInfoAttestationStatus` (`vim.host.TrustAuthorityAttestationInfo.AttestationStatus`), since vSphere API 7.0.1.0.
+    /// `HostTrustAuthorityAttestationInfoAttestationStatus` ([`vim.host.TrustAuthorityAttestationInfo.AttestationStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.TrustAuthorityAttestationInfo.AttestationStatus.html)), since vSphere API 7.0.1.0.
     HostTrustAuthorityAttestationInfoAttestationStatus, 3398, {
     /** `attested` */ Attested = "attested", /** `notAttested` */ NotAttested = "notAttested",
     /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
-    /// `HostUnresolvedVmfsExtentUnresolvedReason` (`vim.host.UnresolvedVmfsExtent.UnresolvedReason`), since vSphere API 4.0.
+    /// `HostUnresolvedVmfsExtentUnresolvedReason` ([`vim.host.UnresolvedVmfsExtent.UnresolvedReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.UnresolvedVmfsExtent.UnresolvedReason.html)), since vSphere API 4.0.
     HostUnresolvedVmfsExtentUnresolvedReason, 3399, {
     /** `diskIdMismatch` */ DiskIdMismatch = "diskIdMismatch", /** `uuidConflict` */ UuidConflict = "uuidConflict",
 });
 
 enumeration!(
-    /// `HostUnresolvedVmfsResolutionSpecVmfsUuidResolution` (`vim.host.UnresolvedVmfsResolutionSpec.VmfsUuidResolution`), since vSphere API 4.0.
+    /// `HostUnresolvedVmfsResolutionSpecVmfsUuidResolution` ([`vim.host.UnresolvedVmfsResolutionSpec.VmfsUuidResolution`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.UnresolvedVmfsResolutionSpec.VmfsUuidResolution.html)), since vSphere API 4.0.
     HostUnresolvedVmfsResolutionSpecVmfsUuidResolution, 3400, {
     /** `resignature` */ Resignature = "resignature", /** `forceMount` */ ForceMount = "forceMount",
 });
 
 enumeration!(
-    /// `HostVirtualNicManagerNicType` (`vim.host.VirtualNicManager.NicType`), since vSphere API 4.0.
+    /// `HostVirtualNicManagerNicType` ([`vim.host.VirtualNicManager.NicType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VirtualNicManager.NicType.html)), since vSphere API 4.0.
     HostVirtualNicManagerNicType, 3401, {
     /** `vmotion` */ Vmotion = "vmotion",
     /** `faultToleranceLogging` */ FaultToleranceLogging = "faultToleranceLogging",
@@ -1577,38 +1577,38 @@ enumeration!(
 });
 
 enumeration!(
-    /// `HostVmciAccessManagerMode` (`vim.host.VmciAccessManager.Mode`), since vSphere API 5.0.
+    /// `HostVmciAccessManagerMode` ([`vim.host.VmciAccessManager.Mode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VmciAccessManager.Mode.html)), since vSphere API 5.0.
     HostVmciAccessManagerMode, 3402, {
     /** `grant` */ Grant = "grant", /** `replace` */ Replace = "replace", /** `revoke` */ Revoke = "revoke",
 });
 
 enumeration!(
-    /// `HostVmfsVolumeUnmapBandwidthPolicy` (`vim.host.VmfsVolume.UnmapBandwidthPolicy`), since vSphere API 6.7.
+    /// `HostVmfsVolumeUnmapBandwidthPolicy` ([`vim.host.VmfsVolume.UnmapBandwidthPolicy`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VmfsVolume.UnmapBandwidthPolicy.html)), since vSphere API 6.7.
     HostVmfsVolumeUnmapBandwidthPolicy, 3403, {
     /** `fixed` */ Fixed = "fixed", /** `dynamic` */ Dynamic = "dynamic",
 });
 
 enumeration!(
-    /// `HostVmfsVolumeUnmapPriority` (`vim.host.VmfsVolume.UnmapPriority`), since vSphere API 6.5.
+    /// `HostVmfsVolumeUnmapPriority` ([`vim.host.VmfsVolume.UnmapPriority`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VmfsVolume.UnmapPriority.html)), since vSphere API 6.5.
     HostVmfsVolumeUnmapPriority, 3404, { /** `none` */ None = "none", /** `low` */ Low = "low" });
 
 enumeration!(
-    /// `HttpNfcLeaseManifestEntryChecksumType` (`vim.HttpNfcLease.ManifestEntry.ChecksumType`), since vSphere API 6.7.
+    /// `HttpNfcLeaseManifestEntryChecksumType` ([`vim.HttpNfcLease.ManifestEntry.ChecksumType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HttpNfcLease.ManifestEntry.ChecksumType.html)), since vSphere API 6.7.
     HttpNfcLeaseManifestEntryChecksumType, 3405, { /** `sha1` */ Sha1 = "sha1", /** `sha256` */ Sha256 = "sha256" });
 
 enumeration!(
-    /// `HttpNfcLeaseMode` (`vim.HttpNfcLease.Mode`), since vSphere API 6.7.
+    /// `HttpNfcLeaseMode` ([`vim.HttpNfcLease.Mode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HttpNfcLease.Mode.html)), since vSphere API 6.7.
     HttpNfcLeaseMode, 3406, { /** `pushOrGet` */ PushOrGet = "pushOrGet", /** `pull` */ Pull = "pull" });
 
 enumeration!(
-    /// `HttpNfcLeaseState` (`vim.HttpNfcLease.State`), since vSphere API 4.0.
+    /// `HttpNfcLeaseState` ([`vim.HttpNfcLease.State`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HttpNfcLease.State.html)), since vSphere API 4.0.
     HttpNfcLeaseState, 3407, {
     /** `initializing` */ Initializing = "initializing", /** `ready` */ Ready = "ready", /** `done` */ Done = "done",
     /** `error` */ Error = "error",
 });
 
 enumeration!(
-    /// `IncompatibleHostForVmReplicationIncompatibleReason` (`vim.fault.IncompatibleHostForVmReplication.IncompatibleReason`), since vSphere API 6.0.
+    /// `IncompatibleHostForVmReplicationIncompatibleReason` ([`vim.fault.IncompatibleHostForVmReplication.IncompatibleReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.IncompatibleHostForVmReplication.IncompatibleReason.html)), since vSphere API 6.0.
     IncompatibleHostForVmReplicationIncompatibleReason, 3408, {
     /** `rpo` */ Rpo = "rpo", /** `netCompression` */ NetCompression = "netCompression",
 });
@@ -1631,35 +1631,35 @@ enumeration!(
     InsufficientResourcesQuotaResourceType, 3411, { /** `cpu` */ Cpu = "cpu", /** `memory` */ Memory = "memory" });
 
 enumeration!(
-    /// `InternetScsiSnsDiscoveryMethod` (`vim.host.InternetScsiHba.DiscoveryProperties.ISnsDiscoveryMethod`), since vSphere API 2.0.
+    /// `InternetScsiSnsDiscoveryMethod` ([`vim.host.InternetScsiHba.DiscoveryProperties.ISnsDiscoveryMethod`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.InternetScsiHba.DiscoveryProperties.ISnsDiscoveryMethod.html)), since vSphere API 2.0.
     InternetScsiSnsDiscoveryMethod, 3412, {
     /** `isnsStatic` */ IsnsStatic = "isnsStatic", /** `isnsDhcp` */ IsnsDhcp = "isnsDhcp",
     /** `isnsSlp` */ IsnsSlp = "isnsSlp",
 });
 
 enumeration!(
-    /// `InvalidDasConfigArgumentEntryForInvalidArgument` (`vim.fault.InvalidDasConfigArgument.EntryForInvalidArgument`), since vSphere API 5.1.
+    /// `InvalidDasConfigArgumentEntryForInvalidArgument` ([`vim.fault.InvalidDasConfigArgument.EntryForInvalidArgument`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.InvalidDasConfigArgument.EntryForInvalidArgument.html)), since vSphere API 5.1.
     InvalidDasConfigArgumentEntryForInvalidArgument, 3413, {
     /** `admissionControl` */ AdmissionControl = "admissionControl",
     /** `userHeartbeatDs` */ UserHeartbeatDs = "userHeartbeatDs", /** `vmConfig` */ VmConfig = "vmConfig",
 });
 
 enumeration!(
-    /// `InvalidProfileReferenceHostReason` (`vim.fault.InvalidProfileReferenceHost.Reason`), since vSphere API 5.0.
+    /// `InvalidProfileReferenceHostReason` ([`vim.fault.InvalidProfileReferenceHost.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.InvalidProfileReferenceHost.Reason.html)), since vSphere API 5.0.
     InvalidProfileReferenceHostReason, 3414, {
     /** `incompatibleVersion` */ IncompatibleVersion = "incompatibleVersion",
     /** `missingReferenceHost` */ MissingReferenceHost = "missingReferenceHost",
 });
 
 enumeration!(
-    /// `IoFilterOperation` (`vim.IoFilterManager.OperationType`), since vSphere API 6.0.
+    /// `IoFilterOperation` ([`vim.IoFilterManager.OperationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.IoFilterManager.OperationType.html)), since vSphere API 6.0.
     IoFilterOperation, 3415, {
     /** `install` */ Install = "install", /** `uninstall` */ Uninstall = "uninstall",
     /** `upgrade` */ Upgrade = "upgrade",
 });
 
 enumeration!(
-    /// `IoFilterType` (`vim.IoFilterManager.IoFilterType`), since vSphere API 6.5.
+    /// `IoFilterType` ([`vim.IoFilterManager.IoFilterType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.IoFilterManager.IoFilterType.html)), since vSphere API 6.5.
     IoFilterType, 3416, {
     /** `cache` */ Cache = "cache", /** `replication` */ Replication = "replication",
     /** `encryption` */ Encryption = "encryption", /** `compression` */ Compression = "compression",
@@ -1669,20 +1669,20 @@ enumeration!(
 });
 
 enumeration!(
-    /// `IscsiPortInfoPathStatus` (`vim.host.IscsiManager.IscsiPortInfo.PathStatus`), since vSphere API 5.0.
+    /// `IscsiPortInfoPathStatus` ([`vim.host.IscsiManager.IscsiPortInfo.PathStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.IscsiManager.IscsiPortInfo.PathStatus.html)), since vSphere API 5.0.
     IscsiPortInfoPathStatus, 3417, {
     /** `notUsed` */ NotUsed = "notUsed", /** `active` */ Active = "active", /** `standBy` */ StandBy = "standBy",
     /** `lastActive` */ LastActive = "lastActive",
 });
 
 enumeration!(
-    /// `KmipClusterInfoKeyType` (`vim.encryption.KmipClusterInfo.KeyType`), since vSphere API 9.0.0.0.
+    /// `KmipClusterInfoKeyType` ([`vim.encryption.KmipClusterInfo.KeyType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.KmipClusterInfo.KeyType.html)), since vSphere API 9.0.0.0.
     KmipClusterInfoKeyType, 3418, {
     /** `rawKey` */ RawKey = "rawKey", /** `wrappedKey` */ WrappedKey = "wrappedKey",
 });
 
 enumeration!(
-    /// `KmipClusterInfoKmsManagementType` (`vim.encryption.KmipClusterInfo.KmsManagementType`), since vSphere API 7.0.0.0.
+    /// `KmipClusterInfoKmsManagementType` ([`vim.encryption.KmipClusterInfo.KmsManagementType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.KmipClusterInfo.KmsManagementType.html)), since vSphere API 7.0.0.0.
     KmipClusterInfoKmsManagementType, 3419, {
     /** `unknown` */ Unknown = "unknown", /** `vCenter` */ Vcenter = "vCenter",
     /** `trustAuthority` */ TrustAuthority = "trustAuthority",
@@ -1690,14 +1690,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `LatencySensitivitySensitivityLevel` (`vim.LatencySensitivity.SensitivityLevel`), since vSphere API 5.1.
+    /// `LatencySensitivitySensitivityLevel` ([`vim.LatencySensitivity.SensitivityLevel`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LatencySensitivity.SensitivityLevel.html)), since vSphere API 5.1.
     LatencySensitivitySensitivityLevel, 3420, {
     /** `low` */ Low = "low", /** `normal` */ Normal = "normal", /** `medium` */ Medium = "medium",
     /** `high` */ High = "high", /** `custom` */ Custom = "custom",
 });
 
 enumeration!(
-    /// `LicenseAssignmentFailedReason` (`vim.fault.LicenseAssignmentFailed.Reason`), since vSphere API 4.0.
+    /// `LicenseAssignmentFailedReason` ([`vim.fault.LicenseAssignmentFailed.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.LicenseAssignmentFailed.Reason.html)), since vSphere API 4.0.
     LicenseAssignmentFailedReason, 3421, {
     /** `keyEntityMismatch` */ KeyEntityMismatch = "keyEntityMismatch",
     /** `downgradeDisallowed` */ DowngradeDisallowed = "downgradeDisallowed",
@@ -1706,28 +1706,28 @@ enumeration!(
 });
 
 enumeration!(
-    /// `LicenseFeatureInfoSourceRestriction` (`vim.LicenseManager.FeatureInfo.SourceRestriction`), since vSphere API 2.5.
+    /// `LicenseFeatureInfoSourceRestriction` ([`vim.LicenseManager.FeatureInfo.SourceRestriction`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseManager.FeatureInfo.SourceRestriction.html)), since vSphere API 2.5.
     LicenseFeatureInfoSourceRestriction, 3422, {
     /** `unrestricted` */ Unrestricted = "unrestricted", /** `served` */ Served = "served",
     /** `file` */ File = "file",
 });
 
 enumeration!(
-    /// `LicenseFeatureInfoState` (`vim.LicenseManager.FeatureInfo.State`), since vSphere API 2.0.
+    /// `LicenseFeatureInfoState` ([`vim.LicenseManager.FeatureInfo.State`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseManager.FeatureInfo.State.html)), since vSphere API 2.0.
     LicenseFeatureInfoState, 3423, {
     /** `enabled` */ Enabled = "enabled", /** `disabled` */ Disabled = "disabled",
     /** `optional` */ Optional = "optional",
 });
 
 enumeration!(
-    /// `LicenseFeatureInfoUnit` (`vim.LicenseManager.FeatureInfo.CostUnit`), since vSphere API 2.0.
+    /// `LicenseFeatureInfoUnit` ([`vim.LicenseManager.FeatureInfo.CostUnit`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseManager.FeatureInfo.CostUnit.html)), since vSphere API 2.0.
     LicenseFeatureInfoUnit, 3424, {
     /** `host` */ Host = "host", /** `cpuCore` */ CpuCore = "cpuCore", /** `cpuPackage` */ CpuPackage = "cpuPackage",
     /** `server` */ Server = "server", /** `vm` */ Vm = "vm",
 });
 
 enumeration!(
-    /// `LicenseManagerLicenseKey` (`vim.LicenseManager.LicenseKey`), since vSphere API 2.0.
+    /// `LicenseManagerLicenseKey` ([`vim.LicenseManager.LicenseKey`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseManager.LicenseKey.html)), since vSphere API 2.0.
     LicenseManagerLicenseKey, 3425, {
     /** `esxFull` */ EsxFull = "esxFull", /** `esxVmtn` */ EsxVmtn = "esxVmtn",
     /** `esxExpress` */ EsxExpress = "esxExpress", /** `san` */ San = "san", /** `iscsi` */ Iscsi = "iscsi",
@@ -1739,64 +1739,64 @@ enumeration!(
 });
 
 enumeration!(
-    /// `LicenseManagerState` (`vim.LicenseManager.LicenseState`), since vSphere API 2.5.
+    /// `LicenseManagerState` ([`vim.LicenseManager.LicenseState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseManager.LicenseState.html)), since vSphere API 2.5.
     LicenseManagerState, 3426, {
     /** `initializing` */ Initializing = "initializing", /** `normal` */ Normal = "normal",
     /** `marginal` */ Marginal = "marginal", /** `fault` */ Fault = "fault",
 });
 
 enumeration!(
-    /// `LicenseReservationInfoState` (`vim.LicenseManager.ReservationInfo.State`), since vSphere API 2.0.
+    /// `LicenseReservationInfoState` ([`vim.LicenseManager.ReservationInfo.State`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseManager.ReservationInfo.State.html)), since vSphere API 2.0.
     LicenseReservationInfoState, 3427, {
     /** `notUsed` */ NotUsed = "notUsed", /** `noLicense` */ NoLicense = "noLicense",
     /** `unlicensedUse` */ UnlicensedUse = "unlicensedUse", /** `licensed` */ Licensed = "licensed",
 });
 
 enumeration!(
-    /// `LinkDiscoveryProtocolConfigOperationType` (`vim.host.LinkDiscoveryProtocolConfig.OperationType`), since vSphere API 4.0.
+    /// `LinkDiscoveryProtocolConfigOperationType` ([`vim.host.LinkDiscoveryProtocolConfig.OperationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.LinkDiscoveryProtocolConfig.OperationType.html)), since vSphere API 4.0.
     LinkDiscoveryProtocolConfigOperationType, 3428, {
     /** `none` */ None = "none", /** `listen` */ Listen = "listen", /** `advertise` */ Advertise = "advertise",
     /** `both` */ Both = "both",
 });
 
 enumeration!(
-    /// `LinkDiscoveryProtocolConfigProtocolType` (`vim.host.LinkDiscoveryProtocolConfig.ProtocolType`), since vSphere API 4.0.
+    /// `LinkDiscoveryProtocolConfigProtocolType` ([`vim.host.LinkDiscoveryProtocolConfig.ProtocolType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.LinkDiscoveryProtocolConfig.ProtocolType.html)), since vSphere API 4.0.
     LinkDiscoveryProtocolConfigProtocolType, 3429, { /** `cdp` */ Cdp = "cdp", /** `lldp` */ Lldp = "lldp" });
 
 enumeration!(
-    /// `ManagedEntityStatus` (`vim.ManagedEntity.Status`), since vSphere API 2.0.
+    /// `ManagedEntityStatus` ([`vim.ManagedEntity.Status`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ManagedEntity.Status.html)), since vSphere API 2.0.
     ManagedEntityStatus, 3430, {
     /** `gray` */ Gray = "gray", /** `green` */ Green = "green", /** `yellow` */ Yellow = "yellow",
     /** `red` */ Red = "red",
 });
 
 enumeration!(
-    /// `MetricAlarmOperator` (`vim.alarm.MetricAlarmExpression.MetricOperator`), since vSphere API 2.0.
+    /// `MetricAlarmOperator` ([`vim.alarm.MetricAlarmExpression.MetricOperator`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.alarm.MetricAlarmExpression.MetricOperator.html)), since vSphere API 2.0.
     MetricAlarmOperator, 3431, { /** `isAbove` */ IsAbove = "isAbove", /** `isBelow` */ IsBelow = "isBelow" });
 
 enumeration!(
-    /// `MultipathState` (`vim.host.MultipathInfo.PathState`), since vSphere API 2.0.
+    /// `MultipathState` ([`vim.host.MultipathInfo.PathState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MultipathInfo.PathState.html)), since vSphere API 2.0.
     MultipathState, 3432, {
     /** `standby` */ Standby = "standby", /** `active` */ Active = "active", /** `disabled` */ Disabled = "disabled",
     /** `dead` */ Dead = "dead", /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
-    /// `NetBIOSConfigInfoMode` (`vim.net.NetBIOSConfigInfo.Mode`), since vSphere API 4.1.
+    /// `NetBIOSConfigInfoMode` ([`vim.net.NetBIOSConfigInfo.Mode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.net.NetBIOSConfigInfo.Mode.html)), since vSphere API 4.1.
     NetBIOSConfigInfoMode, 3433, {
     /** `unknown` */ Unknown = "unknown", /** `enabled` */ Enabled = "enabled",
     /** `disabled` */ Disabled = "disabled", /** `enabledViaDHCP` */ EnabledViaDhcp = "enabledViaDHCP",
 });
 
 enumeration!(
-    /// `NetIpConfigInfoIpAddressOrigin` (`vim.net.IpConfigInfo.IpAddressOrigin`), since vSphere API 4.1.
+    /// `NetIpConfigInfoIpAddressOrigin` ([`vim.net.IpConfigInfo.IpAddressOrigin`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.net.IpConfigInfo.IpAddressOrigin.html)), since vSphere API 4.1.
     NetIpConfigInfoIpAddressOrigin, 3434, {
     /** `other` */ Other_ = "other", /** `manual` */ Manual = "manual", /** `dhcp` */ Dhcp = "dhcp",
     /** `linklayer` */ Linklayer = "linklayer", /** `random` */ Random = "random",
 });
 
 enumeration!(
-    /// `NetIpConfigInfoIpAddressStatus` (`vim.net.IpConfigInfo.IpAddressStatus`), since vSphere API 4.1.
+    /// `NetIpConfigInfoIpAddressStatus` ([`vim.net.IpConfigInfo.IpAddressStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.net.IpConfigInfo.IpAddressStatus.html)), since vSphere API 4.1.
     NetIpConfigInfoIpAddressStatus, 3435, {
     /** `preferred` */ Preferred = "preferred", /** `deprecated` */ Deprecated = "deprecated",
     /** `invalid` */ Invalid = "invalid", /** `inaccessible` */ Inaccessible = "inaccessible",
@@ -1805,38 +1805,38 @@ enumeration!(
 });
 
 enumeration!(
-    /// `NetIpStackInfoEntryType` (`vim.net.IpStackInfo.EntryType`), since vSphere API 4.1.
+    /// `NetIpStackInfoEntryType` ([`vim.net.IpStackInfo.EntryType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.net.IpStackInfo.EntryType.html)), since vSphere API 4.1.
     NetIpStackInfoEntryType, 3436, {
     /** `other` */ Other_ = "other", /** `invalid` */ Invalid = "invalid", /** `dynamic` */ Dynamic = "dynamic",
     /** `manual` */ Manual = "manual",
 });
 
 enumeration!(
-    /// `NetIpStackInfoPreference` (`vim.net.IpStackInfo.Preference`), since vSphere API 4.1.
+    /// `NetIpStackInfoPreference` ([`vim.net.IpStackInfo.Preference`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.net.IpStackInfo.Preference.html)), since vSphere API 4.1.
     NetIpStackInfoPreference, 3437, {
     /** `reserved` */ Reserved = "reserved", /** `low` */ Low = "low", /** `medium` */ Medium = "medium",
     /** `high` */ High = "high",
 });
 
 enumeration!(
-    /// `NotSupportedDeviceForFTDeviceType` (`vim.fault.NotSupportedDeviceForFT.DeviceType`), since vSphere API 4.1.
+    /// `NotSupportedDeviceForFTDeviceType` ([`vim.fault.NotSupportedDeviceForFT.DeviceType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.NotSupportedDeviceForFT.DeviceType.html)), since vSphere API 4.1.
     NotSupportedDeviceForFTDeviceType, 3438, {
     /** `virtualVmxnet3` */ VirtualVmxnet3 = "virtualVmxnet3",
     /** `paraVirtualSCSIController` */ ParaVirtualScsiController = "paraVirtualSCSIController",
 });
 
 enumeration!(
-    /// `NumVirtualCpusIncompatibleReason` (`vim.fault.NumVirtualCpusIncompatible.Reason`), since vSphere API 4.0.
+    /// `NumVirtualCpusIncompatibleReason` ([`vim.fault.NumVirtualCpusIncompatible.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.NumVirtualCpusIncompatible.Reason.html)), since vSphere API 4.0.
     NumVirtualCpusIncompatibleReason, 3439, {
     /** `recordReplay` */ RecordReplay = "recordReplay", /** `faultTolerance` */ FaultTolerance = "faultTolerance",
 });
 
 enumeration!(
-    /// `NvdimmInterleaveSetState` (`vim.host.NvdimmSystem.InterleaveSetInfo.InterleaveSetState`), since vSphere API 6.7.
+    /// `NvdimmInterleaveSetState` ([`vim.host.NvdimmSystem.InterleaveSetInfo.InterleaveSetState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvdimmSystem.InterleaveSetInfo.InterleaveSetState.html)), since vSphere API 6.7.
     NvdimmInterleaveSetState, 3440, { /** `invalid` */ Invalid = "invalid", /** `active` */ Active = "active" });
 
 enumeration!(
-    /// `NvdimmNamespaceDetailsHealthStatus` (`vim.host.NvdimmSystem.NamespaceDetails.NamespaceHealthStatus`), since vSphere API 6.7.1.
+    /// `NvdimmNamespaceDetailsHealthStatus` ([`vim.host.NvdimmSystem.NamespaceDetails.NamespaceHealthStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvdimmSystem.NamespaceDetails.NamespaceHealthStatus.html)), since vSphere API 6.7.1.
     NvdimmNamespaceDetailsHealthStatus, 3441, {
     /** `normal` */ Normal = "normal", /** `missing` */ Missing = "missing",
     /** `labelMissing` */ LabelMissing = "labelMissing",
@@ -1845,13 +1845,13 @@ enumeration!(
 });
 
 enumeration!(
-    /// `NvdimmNamespaceDetailsState` (`vim.host.NvdimmSystem.NamespaceDetails.NamespaceState`), since vSphere API 6.7.1.
+    /// `NvdimmNamespaceDetailsState` ([`vim.host.NvdimmSystem.NamespaceDetails.NamespaceState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvdimmSystem.NamespaceDetails.NamespaceState.html)), since vSphere API 6.7.1.
     NvdimmNamespaceDetailsState, 3442, {
     /** `invalid` */ Invalid = "invalid", /** `notInUse` */ NotInUse = "notInUse", /** `inUse` */ InUse = "inUse",
 });
 
 enumeration!(
-    /// `NvdimmNamespaceHealthStatus` (`vim.host.NvdimmSystem.NamespaceInfo.NamespaceHealthStatus`), since vSphere API 6.7.
+    /// `NvdimmNamespaceHealthStatus` ([`vim.host.NvdimmSystem.NamespaceInfo.NamespaceHealthStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvdimmSystem.NamespaceInfo.NamespaceHealthStatus.html)), since vSphere API 6.7.
     NvdimmNamespaceHealthStatus, 3443, {
     /** `normal` */ Normal = "normal", /** `missing` */ Missing = "missing",
     /** `labelMissing` */ LabelMissing = "labelMissing",
@@ -1861,24 +1861,24 @@ enumeration!(
 });
 
 enumeration!(
-    /// `NvdimmNamespaceState` (`vim.host.NvdimmSystem.NamespaceInfo.NamespaceState`), since vSphere API 6.7.
+    /// `NvdimmNamespaceState` ([`vim.host.NvdimmSystem.NamespaceInfo.NamespaceState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvdimmSystem.NamespaceInfo.NamespaceState.html)), since vSphere API 6.7.
     NvdimmNamespaceState, 3444, {
     /** `invalid` */ Invalid = "invalid", /** `notInUse` */ NotInUse = "notInUse", /** `inUse` */ InUse = "inUse",
 });
 
 enumeration!(
-    /// `NvdimmNamespaceType` (`vim.host.NvdimmSystem.NamespaceType`), since vSphere API 6.7.
+    /// `NvdimmNamespaceType` ([`vim.host.NvdimmSystem.NamespaceType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvdimmSystem.NamespaceType.html)), since vSphere API 6.7.
     NvdimmNamespaceType, 3445, {
     /** `blockNamespace` */ BlockNamespace = "blockNamespace",
     /** `persistentNamespace` */ PersistentNamespace = "persistentNamespace",
 });
 
 enumeration!(
-    /// `NvdimmNvdimmHealthInfoState` (`vim.host.NvdimmSystem.HealthInfo.StateFlag`), since vSphere API 6.7.
+    /// `NvdimmNvdimmHealthInfoState` ([`vim.host.NvdimmSystem.HealthInfo.StateFlag`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvdimmSystem.HealthInfo.StateFlag.html)), since vSphere API 6.7.
     NvdimmNvdimmHealthInfoState, 3446, { /** `normal` */ Normal = "normal", /** `error` */ Error = "error" });
 
 enumeration!(
-    /// `NvdimmRangeType` (`vim.host.NvdimmSystem.RangeType`), since vSphere API 6.7.
+    /// `NvdimmRangeType` ([`vim.host.NvdimmSystem.RangeType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvdimmSystem.RangeType.html)), since vSphere API 6.7.
     NvdimmRangeType, 3447, {
     /** `volatileRange` */ VolatileRange = "volatileRange",
     /** `persistentRange` */ PersistentRange = "persistentRange", /** `controlRange` */ ControlRange = "controlRange",
@@ -1890,20 +1890,20 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ObjectUpdateKind` (`vmodl.query.PropertyCollector.ObjectUpdate.Kind`).
+    /// `ObjectUpdateKind` ([`vmodl.query.PropertyCollector.ObjectUpdate.Kind`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vmodl.query.PropertyCollector.ObjectUpdate.Kind.html)).
     ObjectUpdateKind, 3448, {
     /** `modify` */ Modify = "modify", /** `enter` */ Enter = "enter", /** `leave` */ Leave = "leave",
 });
 
 enumeration!(
-    /// `OvfConsumerOstNodeType` (`vim.OvfConsumer.OstNodeType`), since vSphere API 5.0.
+    /// `OvfConsumerOstNodeType` ([`vim.OvfConsumer.OstNodeType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.OvfConsumer.OstNodeType.html)), since vSphere API 5.0.
     OvfConsumerOstNodeType, 3449, {
     /** `envelope` */ Envelope = "envelope", /** `virtualSystem` */ VirtualSystem = "virtualSystem",
     /** `virtualSystemCollection` */ VirtualSystemCollection = "virtualSystemCollection",
 });
 
 enumeration!(
-    /// `OvfCreateImportSpecParamsDiskProvisioningType` (`vim.OvfManager.CreateImportSpecParams.DiskProvisioningType`), since vSphere API 4.1.
+    /// `OvfCreateImportSpecParamsDiskProvisioningType` ([`vim.OvfManager.CreateImportSpecParams.DiskProvisioningType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.OvfManager.CreateImportSpecParams.DiskProvisioningType.html)), since vSphere API 4.1.
     OvfCreateImportSpecParamsDiskProvisioningType, 3450, {
     /** `monolithicSparse` */ MonolithicSparse = "monolithicSparse",
     /** `monolithicFlat` */ MonolithicFlat = "monolithicFlat",
@@ -1915,24 +1915,24 @@ enumeration!(
 });
 
 enumeration!(
-    /// `PerfFormat` (`vim.PerformanceManager.Format`), since vSphere API 2.0.
+    /// `PerfFormat` ([`vim.PerformanceManager.Format`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.PerformanceManager.Format.html)), since vSphere API 2.0.
     PerfFormat, 3451, { /** `normal` */ Normal = "normal", /** `csv` */ Csv = "csv" });
 
 enumeration!(
-    /// `PerfStatsType` (`vim.PerformanceManager.CounterInfo.StatsType`), since vSphere API 2.0.
+    /// `PerfStatsType` ([`vim.PerformanceManager.CounterInfo.StatsType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.PerformanceManager.CounterInfo.StatsType.html)), since vSphere API 2.0.
     PerfStatsType, 3452, {
     /** `absolute` */ Absolute = "absolute", /** `delta` */ Delta = "delta", /** `rate` */ Rate = "rate",
 });
 
 enumeration!(
-    /// `PerfSummaryType` (`vim.PerformanceManager.CounterInfo.RollupType`), since vSphere API 2.0.
+    /// `PerfSummaryType` ([`vim.PerformanceManager.CounterInfo.RollupType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.PerformanceManager.CounterInfo.RollupType.html)), since vSphere API 2.0.
     PerfSummaryType, 3453, {
     /** `average` */ Average = "average", /** `maximum` */ Maximum = "maximum", /** `minimum` */ Minimum = "minimum",
     /** `latest` */ Latest = "latest", /** `summation` */ Summation = "summation", /** `none` */ None = "none",
 });
 
 enumeration!(
-    /// `PerformanceManagerUnit` (`vim.PerformanceManager.CounterInfo.Unit`), since vSphere API 2.0.
+    /// `PerformanceManagerUnit` ([`vim.PerformanceManager.CounterInfo.Unit`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.PerformanceManager.CounterInfo.Unit.html)), since vSphere API 2.0.
     PerformanceManagerUnit, 3454, {
     /** `percent` */ Percent = "percent", /** `kiloBytes` */ KiloBytes = "kiloBytes",
     /** `megaBytes` */ MegaBytes = "megaBytes", /** `gigaBytes` */ GigaBytes = "gigaBytes",
@@ -1945,32 +1945,32 @@ enumeration!(
 });
 
 enumeration!(
-    /// `PhysicalNicResourcePoolSchedulerDisallowedReason` (`vim.host.PhysicalNic.ResourcePoolSchedulerDisallowedReason`), since vSphere API 4.1.
+    /// `PhysicalNicResourcePoolSchedulerDisallowedReason` ([`vim.host.PhysicalNic.ResourcePoolSchedulerDisallowedReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PhysicalNic.ResourcePoolSchedulerDisallowedReason.html)), since vSphere API 4.1.
     PhysicalNicResourcePoolSchedulerDisallowedReason, 3455, {
     /** `userOptOut` */ UserOptOut = "userOptOut",
     /** `hardwareUnsupported` */ HardwareUnsupported = "hardwareUnsupported",
 });
 
 enumeration!(
-    /// `PhysicalNicVmDirectPathGen2SupportedMode` (`vim.host.PhysicalNic.VmDirectPathGen2SupportedMode`), since vSphere API 4.1.
+    /// `PhysicalNicVmDirectPathGen2SupportedMode` ([`vim.host.PhysicalNic.VmDirectPathGen2SupportedMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PhysicalNic.VmDirectPathGen2SupportedMode.html)), since vSphere API 4.1.
     PhysicalNicVmDirectPathGen2SupportedMode, 3456, { /** `upt` */ Upt = "upt" });
 
 enumeration!(
-    /// `PlaceVmsXClusterSpecPlacementType` (`vim.PlaceVmsXClusterSpec.PlacementType`), since vSphere API 9.0.0.0.
+    /// `PlaceVmsXClusterSpecPlacementType` ([`vim.PlaceVmsXClusterSpec.PlacementType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.PlaceVmsXClusterSpec.PlacementType.html)), since vSphere API 9.0.0.0.
     PlaceVmsXClusterSpecPlacementType, 3457, {
     /** `createAndPowerOn` */ CreateAndPowerOn = "createAndPowerOn", /** `reconfigure` */ Reconfigure = "reconfigure",
     /** `relocate` */ Relocate = "relocate",
 });
 
 enumeration!(
-    /// `PlacementAffinityRuleRuleScope` (`vim.storageDrs.PlacementAffinityRule.RuleScope`), since vSphere API 6.0.
+    /// `PlacementAffinityRuleRuleScope` ([`vim.storageDrs.PlacementAffinityRule.RuleScope`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.storageDrs.PlacementAffinityRule.RuleScope.html)), since vSphere API 6.0.
     PlacementAffinityRuleRuleScope, 3458, {
     /** `cluster` */ Cluster = "cluster", /** `host` */ Host = "host", /** `storagePod` */ StoragePod = "storagePod",
     /** `datastore` */ Datastore = "datastore",
 });
 
 enumeration!(
-    /// `PlacementAffinityRuleRuleType` (`vim.storageDrs.PlacementAffinityRule.RuleType`), since vSphere API 6.0.
+    /// `PlacementAffinityRuleRuleType` ([`vim.storageDrs.PlacementAffinityRule.RuleType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.storageDrs.PlacementAffinityRule.RuleType.html)), since vSphere API 6.0.
     PlacementAffinityRuleRuleType, 3459, {
     /** `affinity` */ Affinity = "affinity", /** `antiAffinity` */ AntiAffinity = "antiAffinity",
     /** `softAffinity` */ SoftAffinity = "softAffinity",
@@ -1978,14 +1978,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `PlacementSpecPlacementType` (`vim.cluster.PlacementSpec.PlacementType`), since vSphere API 6.0.
+    /// `PlacementSpecPlacementType` ([`vim.cluster.PlacementSpec.PlacementType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.PlacementSpec.PlacementType.html)), since vSphere API 6.0.
     PlacementSpecPlacementType, 3460, {
     /** `create` */ Create = "create", /** `reconfigure` */ Reconfigure = "reconfigure",
     /** `relocate` */ Relocate = "relocate", /** `clone` */ Clone = "clone",
 });
 
 enumeration!(
-    /// `PortGroupConnecteeType` (`vim.host.PortGroup.PortConnecteeType`), since vSphere API 2.0.
+    /// `PortGroupConnecteeType` ([`vim.host.PortGroup.PortConnecteeType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PortGroup.PortConnecteeType.html)), since vSphere API 2.0.
     PortGroupConnecteeType, 3461, {
     /** `virtualMachine` */ VirtualMachine = "virtualMachine",
     /** `systemManagement` */ SystemManagement = "systemManagement", /** `host` */ Host = "host",
@@ -1993,13 +1993,13 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ProfileExecuteResultStatus` (`vim.profile.host.ExecuteResult.Status`), since vSphere API 4.0.
+    /// `ProfileExecuteResultStatus` ([`vim.profile.host.ExecuteResult.Status`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.ExecuteResult.Status.html)), since vSphere API 4.0.
     ProfileExecuteResultStatus, 3462, {
     /** `success` */ Success = "success", /** `needInput` */ NeedInput = "needInput", /** `error` */ Error = "error",
 });
 
 enumeration!(
-    /// `ProfileNumericComparator` (`vim.profile.NumericComparator`), since vSphere API 4.0.
+    /// `ProfileNumericComparator` ([`vim.profile.NumericComparator`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.NumericComparator.html)), since vSphere API 4.0.
     ProfileNumericComparator, 3463, {
     /** `lessThan` */ LessThan = "lessThan", /** `lessThanEqual` */ LessThanEqual = "lessThanEqual",
     /** `equal` */ Equal = "equal", /** `notEqual` */ NotEqual = "notEqual",
@@ -2007,7 +2007,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ProfileParameterMetadataRelationType` (`vim.profile.ParameterMetadata.RelationType`), since vSphere API 6.7.
+    /// `ProfileParameterMetadataRelationType` ([`vim.profile.ParameterMetadata.RelationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.ParameterMetadata.RelationType.html)), since vSphere API 6.7.
     ProfileParameterMetadataRelationType, 3464, {
     /** `dynamic_relation` */ DynamicRelation = "dynamic_relation",
     /** `extensible_relation` */ ExtensibleRelation = "extensible_relation",
@@ -2017,14 +2017,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `PropertyChangeOp` (`vmodl.query.PropertyCollector.Change.Op`).
+    /// `PropertyChangeOp` ([`vmodl.query.PropertyCollector.Change.Op`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vmodl.query.PropertyCollector.Change.Op.html)).
     PropertyChangeOp, 3465, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `assign` */ Assign = "assign",
     /** `indirectRemove` */ IndirectRemove = "indirectRemove",
 });
 
 enumeration!(
-    /// `QuarantineModeFaultFaultType` (`vim.fault.QuarantineModeFault.FaultType`), since vSphere API 6.5.
+    /// `QuarantineModeFaultFaultType` ([`vim.fault.QuarantineModeFault.FaultType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.QuarantineModeFault.FaultType.html)), since vSphere API 6.5.
     QuarantineModeFaultFaultType, 3466, {
     /** `NoCompatibleNonQuarantinedHost` */ NoCompatibleNonQuarantinedHost = "NoCompatibleNonQuarantinedHost",
     /** `CorrectionDisallowed` */ CorrectionDisallowed = "CorrectionDisallowed",
@@ -2032,14 +2032,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `QuiesceMode` (`vim.HbrManager.VmReplicationCapability.QuiesceMode`), since vSphere API 6.0.
+    /// `QuiesceMode` ([`vim.HbrManager.VmReplicationCapability.QuiesceMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HbrManager.VmReplicationCapability.QuiesceMode.html)), since vSphere API 6.0.
     QuiesceMode, 3467, {
     /** `application` */ Application = "application", /** `filesystem` */ Filesystem = "filesystem",
     /** `none` */ None = "none",
 });
 
 enumeration!(
-    /// `RecommendationReasonCode` (`vim.cluster.Recommendation.ReasonCode`), since vSphere API 2.5.
+    /// `RecommendationReasonCode` ([`vim.cluster.Recommendation.ReasonCode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.Recommendation.ReasonCode.html)), since vSphere API 2.5.
     RecommendationReasonCode, 3468, {
     /** `fairnessCpuAvg` */ FairnessCpuAvg = "fairnessCpuAvg",
     /** `fairnessMemAvg` */ FairnessMemAvg = "fairnessMemAvg", /** `jointAffin` */ JointAffin = "jointAffin",
@@ -2078,11 +2078,11 @@ enumeration!(
 });
 
 enumeration!(
-    /// `RecommendationType` (`vim.cluster.Recommendation.RecommendationType`), since vSphere API 2.5.
+    /// `RecommendationType` ([`vim.cluster.Recommendation.RecommendationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.Recommendation.RecommendationType.html)), since vSphere API 2.5.
     RecommendationType, 3469, { /** `V1` */ V1 = "V1" });
 
 enumeration!(
-    /// `ReplicationDiskConfigFaultReasonForFault` (`vim.fault.ReplicationDiskConfigFault.ReasonForFault`), since vSphere API 5.0.
+    /// `ReplicationDiskConfigFaultReasonForFault` ([`vim.fault.ReplicationDiskConfigFault.ReasonForFault`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.ReplicationDiskConfigFault.ReasonForFault.html)), since vSphere API 5.0.
     ReplicationDiskConfigFaultReasonForFault, 3470, {
     /** `diskNotFound` */ DiskNotFound = "diskNotFound",
     /** `diskTypeNotSupported` */ DiskTypeNotSupported = "diskTypeNotSupported",
@@ -2094,7 +2094,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ReplicationVmConfigFaultReasonForFault` (`vim.fault.ReplicationVmConfigFault.ReasonForFault`), since vSphere API 5.0.
+    /// `ReplicationVmConfigFaultReasonForFault` ([`vim.fault.ReplicationVmConfigFault.ReasonForFault`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.ReplicationVmConfigFault.ReasonForFault.html)), since vSphere API 5.0.
     ReplicationVmConfigFaultReasonForFault, 3471, {
     /** `incompatibleHwVersion` */ IncompatibleHwVersion = "incompatibleHwVersion",
     /** `invalidVmReplicationId` */ InvalidVmReplicationId = "invalidVmReplicationId",
@@ -2116,7 +2116,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ReplicationVmFaultReasonForFault` (`vim.fault.ReplicationVmFault.ReasonForFault`), since vSphere API 5.0.
+    /// `ReplicationVmFaultReasonForFault` ([`vim.fault.ReplicationVmFault.ReasonForFault`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.ReplicationVmFault.ReasonForFault.html)), since vSphere API 5.0.
     ReplicationVmFaultReasonForFault, 3472, {
     /** `notConfigured` */ NotConfigured = "notConfigured", /** `poweredOff` */ PoweredOff = "poweredOff",
     /** `suspended` */ Suspended = "suspended", /** `poweredOn` */ PoweredOn = "poweredOn",
@@ -2127,41 +2127,41 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ReplicationVmInProgressFaultActivity` (`vim.fault.ReplicationVmInProgressFault.Activity`), since vSphere API 6.0.
+    /// `ReplicationVmInProgressFaultActivity` ([`vim.fault.ReplicationVmInProgressFault.Activity`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.ReplicationVmInProgressFault.Activity.html)), since vSphere API 6.0.
     ReplicationVmInProgressFaultActivity, 3473, {
     /** `fullSync` */ FullSync = "fullSync", /** `delta` */ Delta = "delta",
 });
 
 enumeration!(
-    /// `ReplicationVmState` (`vim.HbrManager.ReplicationVmInfo.State`), since vSphere API 5.0.
+    /// `ReplicationVmState` ([`vim.HbrManager.ReplicationVmInfo.State`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HbrManager.ReplicationVmInfo.State.html)), since vSphere API 5.0.
     ReplicationVmState, 3474, {
     /** `none` */ None = "none", /** `paused` */ Paused = "paused", /** `syncing` */ Syncing = "syncing",
     /** `idle` */ Idle = "idle", /** `active` */ Active = "active", /** `error` */ Error = "error",
 });
 
 enumeration!(
-    /// `ResourceConfigSpecScaleSharesBehavior` (`vim.ResourceConfigSpec.ScaleSharesBehavior`), since vSphere API 7.0.0.0.
+    /// `ResourceConfigSpecScaleSharesBehavior` ([`vim.ResourceConfigSpec.ScaleSharesBehavior`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ResourceConfigSpec.ScaleSharesBehavior.html)), since vSphere API 7.0.0.0.
     ResourceConfigSpecScaleSharesBehavior, 3475, {
     /** `disabled` */ Disabled = "disabled",
     /** `scaleCpuAndMemoryShares` */ ScaleCpuAndMemoryShares = "scaleCpuAndMemoryShares",
 });
 
 enumeration!(
-    /// `ScheduledHardwareUpgradeInfoHardwareUpgradePolicy` (`vim.vm.ScheduledHardwareUpgradeInfo.HardwareUpgradePolicy`), since vSphere API 5.1.
+    /// `ScheduledHardwareUpgradeInfoHardwareUpgradePolicy` ([`vim.vm.ScheduledHardwareUpgradeInfo.HardwareUpgradePolicy`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.ScheduledHardwareUpgradeInfo.HardwareUpgradePolicy.html)), since vSphere API 5.1.
     ScheduledHardwareUpgradeInfoHardwareUpgradePolicy, 3476, {
     /** `never` */ Never = "never", /** `onSoftPowerOff` */ OnSoftPowerOff = "onSoftPowerOff",
     /** `always` */ Always = "always",
 });
 
 enumeration!(
-    /// `ScheduledHardwareUpgradeInfoHardwareUpgradeStatus` (`vim.vm.ScheduledHardwareUpgradeInfo.HardwareUpgradeStatus`), since vSphere API 5.1.
+    /// `ScheduledHardwareUpgradeInfoHardwareUpgradeStatus` ([`vim.vm.ScheduledHardwareUpgradeInfo.HardwareUpgradeStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.ScheduledHardwareUpgradeInfo.HardwareUpgradeStatus.html)), since vSphere API 5.1.
     ScheduledHardwareUpgradeInfoHardwareUpgradeStatus, 3477, {
     /** `none` */ None = "none", /** `pending` */ Pending = "pending", /** `success` */ Success = "success",
     /** `failed` */ Failed = "failed",
 });
 
 enumeration!(
-    /// `ScsiDiskType` (`vim.host.ScsiDisk.ScsiDiskType`), since vSphere API 6.5.
+    /// `ScsiDiskType` ([`vim.host.ScsiDisk.ScsiDiskType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ScsiDisk.ScsiDiskType.html)), since vSphere API 6.5.
     ScsiDiskType, 3478, {
     /** `native512` */ Native512 = "native512", /** `emulated512` */ Emulated512 = "emulated512",
     /** `native4k` */ Native4k = "native4k", /** `SoftwareEmulated4k` */ SoftwareEmulated4k = "SoftwareEmulated4k",
@@ -2169,14 +2169,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ScsiLunDescriptorQuality` (`vim.host.ScsiLun.DescriptorQuality`), since vSphere API 4.0.
+    /// `ScsiLunDescriptorQuality` ([`vim.host.ScsiLun.DescriptorQuality`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ScsiLun.DescriptorQuality.html)), since vSphere API 4.0.
     ScsiLunDescriptorQuality, 3479, {
     /** `highQuality` */ HighQuality = "highQuality", /** `mediumQuality` */ MediumQuality = "mediumQuality",
     /** `lowQuality` */ LowQuality = "lowQuality", /** `unknownQuality` */ UnknownQuality = "unknownQuality",
 });
 
 enumeration!(
-    /// `ScsiLunLunReservationStatus` (`vim.host.ScsiLun.LunReservationStatus`), since vSphere API 8.0.3.0.
+    /// `ScsiLunLunReservationStatus` ([`vim.host.ScsiLun.LunReservationStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ScsiLun.LunReservationStatus.html)), since vSphere API 8.0.3.0.
     ScsiLunLunReservationStatus, 3480, {
     /** `LUN_RESERVED_UNKNOWN` */ LunReservedUnknown = "LUN_RESERVED_UNKNOWN",
     /** `LUN_RESERVED_YES` */ LunReservedYes = "LUN_RESERVED_YES",
@@ -2185,7 +2185,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ScsiLunState` (`vim.host.ScsiLun.State`), since vSphere API 2.0.
+    /// `ScsiLunState` ([`vim.host.ScsiLun.State`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ScsiLun.State.html)), since vSphere API 2.0.
     ScsiLunState, 3481, {
     /** `unknownState` */ UnknownState = "unknownState", /** `ok` */ Ok = "ok", /** `error` */ Error = "error",
     /** `off` */ Off = "off", /** `quiesced` */ Quiesced = "quiesced", /** `degraded` */ Degraded = "degraded",
@@ -2193,7 +2193,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ScsiLunType` (`vim.host.ScsiLun.ScsiLunType`), since vSphere API 2.0.
+    /// `ScsiLunType` ([`vim.host.ScsiLun.ScsiLunType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ScsiLun.ScsiLunType.html)), since vSphere API 2.0.
     ScsiLunType, 3482, {
     /** `disk` */ Disk = "disk", /** `tape` */ Tape = "tape", /** `printer` */ Printer = "printer",
     /** `processor` */ Processor = "processor", /** `worm` */ Worm = "worm", /** `cdrom` */ Cdrom = "cdrom",
@@ -2204,7 +2204,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `ScsiLunVStorageSupportStatus` (`vim.host.ScsiLun.VStorageSupportStatus`), since vSphere API 4.1.
+    /// `ScsiLunVStorageSupportStatus` ([`vim.host.ScsiLun.VStorageSupportStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ScsiLun.VStorageSupportStatus.html)), since vSphere API 4.1.
     ScsiLunVStorageSupportStatus, 3483, {
     /** `vStorageSupported` */ VstorageSupported = "vStorageSupported",
     /** `vStorageUnsupported` */ VstorageUnsupported = "vStorageUnsupported",
@@ -2212,13 +2212,13 @@ enumeration!(
 });
 
 enumeration!(
-    /// `SearchIndexPredicateArrayOperator` (`vim.SearchIndex.Predicate.ArrayOperator`), since vSphere API 2.0.
+    /// `SearchIndexPredicateArrayOperator` ([`vim.SearchIndex.Predicate.ArrayOperator`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SearchIndex.Predicate.ArrayOperator.html)), since vSphere API 2.0.
     SearchIndexPredicateArrayOperator, 3484, {
     /** `AllElements` */ AllElements = "AllElements", /** `AnyElement` */ AnyElement = "AnyElement",
 });
 
 enumeration!(
-    /// `SearchIndexPredicateComparisonOperator` (`vim.SearchIndex.Predicate.ComparisonOperator`), since vSphere API 2.0.
+    /// `SearchIndexPredicateComparisonOperator` ([`vim.SearchIndex.Predicate.ComparisonOperator`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SearchIndex.Predicate.ComparisonOperator.html)), since vSphere API 2.0.
     SearchIndexPredicateComparisonOperator, 3485, {
     /** `Equal` */ Equal = "Equal", /** `NotEqual` */ NotEqual = "NotEqual", /** `Greater` */ Greater = "Greater",
     /** `GreaterOrEqual` */ GreaterOrEqual = "GreaterOrEqual", /** `Less` */ Less = "Less",
@@ -2227,7 +2227,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `SearchIndexQuerySpecResourceType` (`vim.SearchIndex.QuerySpec.ResourceType`), since vSphere API 2.0.
+    /// `SearchIndexQuerySpecResourceType` ([`vim.SearchIndex.QuerySpec.ResourceType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SearchIndex.QuerySpec.ResourceType.html)), since vSphere API 2.0.
     SearchIndexQuerySpecResourceType, 3486, {
     /** `ClusterComputeResource` */ ClusterComputeResource = "ClusterComputeResource",
     /** `ComputeResource` */ ComputeResource = "ComputeResource", /** `Datacenter` */ Datacenter = "Datacenter",
@@ -2243,7 +2243,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `SessionManagerGenericServiceTicketTicketType` (`vim.SessionManager.GenericServiceTicket.TicketType`), since vSphere API 7.0.2.0.
+    /// `SessionManagerGenericServiceTicketTicketType` ([`vim.SessionManager.GenericServiceTicket.TicketType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SessionManager.GenericServiceTicket.TicketType.html)), since vSphere API 7.0.2.0.
     SessionManagerGenericServiceTicketTicketType, 3487, {
     /** `HttpNfcServiceTicket` */ HttpNfcServiceTicket = "HttpNfcServiceTicket",
     /** `HostServiceTicket` */ HostServiceTicket = "HostServiceTicket",
@@ -2251,7 +2251,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `SessionManagerHttpServiceRequestSpecMethod` (`vim.SessionManager.HttpServiceRequestSpec.Method`), since vSphere API 5.0.
+    /// `SessionManagerHttpServiceRequestSpecMethod` ([`vim.SessionManager.HttpServiceRequestSpec.Method`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SessionManager.HttpServiceRequestSpec.Method.html)), since vSphere API 5.0.
     SessionManagerHttpServiceRequestSpecMethod, 3488, {
     /** `httpOptions` */ HttpOptions = "httpOptions", /** `httpGet` */ HttpGet = "httpGet",
     /** `httpHead` */ HttpHead = "httpHead", /** `httpPost` */ HttpPost = "httpPost",
@@ -2260,27 +2260,27 @@ enumeration!(
 });
 
 enumeration!(
-    /// `SharesLevel` (`vim.SharesInfo.Level`), since vSphere API 2.0.
+    /// `SharesLevel` ([`vim.SharesInfo.Level`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SharesInfo.Level.html)), since vSphere API 2.0.
     SharesLevel, 3489, {
     /** `low` */ Low = "low", /** `normal` */ Normal = "normal", /** `high` */ High = "high",
     /** `custom` */ Custom = "custom",
 });
 
 enumeration!(
-    /// `SimpleCommandEncoding` (`vim.SimpleCommand.Encoding`), since vSphere API 2.5.
+    /// `SimpleCommandEncoding` ([`vim.SimpleCommand.Encoding`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SimpleCommand.Encoding.html)), since vSphere API 2.5.
     SimpleCommandEncoding, 3490, {
     /** `CSV` */ Csv = "CSV", /** `HEX` */ Hex = "HEX", /** `STRING` */ String = "STRING",
 });
 
 enumeration!(
-    /// `SlpDiscoveryMethod` (`vim.host.InternetScsiHba.DiscoveryProperties.SlpDiscoveryMethod`), since vSphere API 2.0.
+    /// `SlpDiscoveryMethod` ([`vim.host.InternetScsiHba.DiscoveryProperties.SlpDiscoveryMethod`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.InternetScsiHba.DiscoveryProperties.SlpDiscoveryMethod.html)), since vSphere API 2.0.
     SlpDiscoveryMethod, 3491, {
     /** `slpDhcp` */ SlpDhcp = "slpDhcp", /** `slpAutoUnicast` */ SlpAutoUnicast = "slpAutoUnicast",
     /** `slpAutoMulticast` */ SlpAutoMulticast = "slpAutoMulticast", /** `slpManual` */ SlpManual = "slpManual",
 });
 
 enumeration!(
-    /// `SoftwarePackageConstraint` (`vim.host.SoftwarePackage.Constraint`), since vSphere API 6.5.
+    /// `SoftwarePackageConstraint` ([`vim.host.SoftwarePackage.Constraint`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SoftwarePackage.Constraint.html)), since vSphere API 6.5.
     SoftwarePackageConstraint, 3492, {
     /** `equals` */ Equals = "equals", /** `lessThan` */ LessThan = "lessThan",
     /** `lessThanEqual` */ LessThanEqual = "lessThanEqual",
@@ -2288,90 +2288,90 @@ enumeration!(
 });
 
 enumeration!(
-    /// `SoftwarePackageVibType` (`vim.host.SoftwarePackage.VibType`), since vSphere API 6.5.
+    /// `SoftwarePackageVibType` ([`vim.host.SoftwarePackage.VibType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SoftwarePackage.VibType.html)), since vSphere API 6.5.
     SoftwarePackageVibType, 3493, {
     /** `bootbank` */ Bootbank = "bootbank", /** `tools` */ Tools = "tools", /** `meta` */ Meta = "meta",
 });
 
 enumeration!(
-    /// `StateAlarmOperator` (`vim.alarm.StateAlarmExpression.StateOperator`), since vSphere API 2.0.
+    /// `StateAlarmOperator` ([`vim.alarm.StateAlarmExpression.StateOperator`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.alarm.StateAlarmExpression.StateOperator.html)), since vSphere API 2.0.
     StateAlarmOperator, 3494, { /** `isEqual` */ IsEqual = "isEqual", /** `isUnequal` */ IsUnequal = "isUnequal" });
 
 enumeration!(
-    /// `StorageDrsPodConfigInfoBehavior` (`vim.storageDrs.PodConfigInfo.Behavior`), since vSphere API 5.0.
+    /// `StorageDrsPodConfigInfoBehavior` ([`vim.storageDrs.PodConfigInfo.Behavior`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.storageDrs.PodConfigInfo.Behavior.html)), since vSphere API 5.0.
     StorageDrsPodConfigInfoBehavior, 3495, {
     /** `manual` */ Manual = "manual", /** `automated` */ Automated = "automated",
 });
 
 enumeration!(
-    /// `StorageDrsSpaceLoadBalanceConfigSpaceThresholdMode` (`vim.storageDrs.SpaceLoadBalanceConfig.SpaceThresholdMode`), since vSphere API 6.0.
+    /// `StorageDrsSpaceLoadBalanceConfigSpaceThresholdMode` ([`vim.storageDrs.SpaceLoadBalanceConfig.SpaceThresholdMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.storageDrs.SpaceLoadBalanceConfig.SpaceThresholdMode.html)), since vSphere API 6.0.
     StorageDrsSpaceLoadBalanceConfigSpaceThresholdMode, 3496, {
     /** `utilization` */ Utilization = "utilization", /** `freeSpace` */ FreeSpace = "freeSpace",
 });
 
 enumeration!(
-    /// `StorageIORMThresholdMode` (`vim.StorageResourceManager.CongestionThresholdMode`), since vSphere API 5.1.
+    /// `StorageIORMThresholdMode` ([`vim.StorageResourceManager.CongestionThresholdMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.StorageResourceManager.CongestionThresholdMode.html)), since vSphere API 5.1.
     StorageIORMThresholdMode, 3497, { /** `automatic` */ Automatic = "automatic", /** `manual` */ Manual = "manual" });
 
 enumeration!(
-    /// `StoragePlacementSpecPlacementType` (`vim.storageDrs.StoragePlacementSpec.PlacementType`), since vSphere API 5.0.
+    /// `StoragePlacementSpecPlacementType` ([`vim.storageDrs.StoragePlacementSpec.PlacementType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.storageDrs.StoragePlacementSpec.PlacementType.html)), since vSphere API 5.0.
     StoragePlacementSpecPlacementType, 3498, {
     /** `create` */ Create = "create", /** `reconfigure` */ Reconfigure = "reconfigure",
     /** `relocate` */ Relocate = "relocate", /** `clone` */ Clone = "clone",
 });
 
 enumeration!(
-    /// `TaskFilterSpecRecursionOption` (`vim.TaskFilterSpec.RecursionOption`), since vSphere API 2.0.
+    /// `TaskFilterSpecRecursionOption` ([`vim.TaskFilterSpec.RecursionOption`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TaskFilterSpec.RecursionOption.html)), since vSphere API 2.0.
     TaskFilterSpecRecursionOption, 3499, {
     /** `self` */ Self_ = "self", /** `children` */ Children = "children", /** `all` */ All = "all",
 });
 
 enumeration!(
-    /// `TaskFilterSpecTimeOption` (`vim.TaskFilterSpec.TimeOption`), since vSphere API 2.0.
+    /// `TaskFilterSpecTimeOption` ([`vim.TaskFilterSpec.TimeOption`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TaskFilterSpec.TimeOption.html)), since vSphere API 2.0.
     TaskFilterSpecTimeOption, 3500, {
     /** `queuedTime` */ QueuedTime = "queuedTime", /** `startedTime` */ StartedTime = "startedTime",
     /** `completedTime` */ CompletedTime = "completedTime",
 });
 
 enumeration!(
-    /// `TaskInfoState` (`vim.TaskInfo.State`), since vSphere API 2.0.
+    /// `TaskInfoState` ([`vim.TaskInfo.State`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TaskInfo.State.html)), since vSphere API 2.0.
     TaskInfoState, 3501, {
     /** `queued` */ Queued = "queued", /** `running` */ Running = "running", /** `success` */ Success = "success",
     /** `error` */ Error = "error",
 });
 
 enumeration!(
-    /// `ThirdPartyLicenseAssignmentFailedReason` (`vim.fault.ThirdPartyLicenseAssignmentFailed.Reason`), since vSphere API 5.0.
+    /// `ThirdPartyLicenseAssignmentFailedReason` ([`vim.fault.ThirdPartyLicenseAssignmentFailed.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.ThirdPartyLicenseAssignmentFailed.Reason.html)), since vSphere API 5.0.
     ThirdPartyLicenseAssignmentFailedReason, 3502, {
     /** `licenseAssignmentFailed` */ LicenseAssignmentFailed = "licenseAssignmentFailed",
     /** `moduleNotInstalled` */ ModuleNotInstalled = "moduleNotInstalled",
 });
 
 enumeration!(
-    /// `UpgradePolicy` (`vim.vm.ToolsConfigInfo.UpgradePolicy`), since vSphere API 2.5.
+    /// `UpgradePolicy` ([`vim.vm.ToolsConfigInfo.UpgradePolicy`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.ToolsConfigInfo.UpgradePolicy.html)), since vSphere API 2.5.
     UpgradePolicy, 3503, {
     /** `manual` */ Manual = "manual", /** `upgradeAtPowerCycle` */ UpgradeAtPowerCycle = "upgradeAtPowerCycle",
 });
 
 enumeration!(
-    /// `VAppAutoStartAction` (`vim.vApp.EntityConfigInfo.Action`), since vSphere API 4.0.
+    /// `VAppAutoStartAction` ([`vim.vApp.EntityConfigInfo.Action`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vApp.EntityConfigInfo.Action.html)), since vSphere API 4.0.
     VAppAutoStartAction, 3504, {
     /** `none` */ None = "none", /** `powerOn` */ PowerOn = "powerOn", /** `powerOff` */ PowerOff = "powerOff",
     /** `guestShutdown` */ GuestShutdown = "guestShutdown", /** `suspend` */ Suspend = "suspend",
 });
 
 enumeration!(
-    /// `VAppCloneSpecProvisioningType` (`vim.vApp.CloneSpec.ProvisioningType`), since vSphere API 4.1.
+    /// `VAppCloneSpecProvisioningType` ([`vim.vApp.CloneSpec.ProvisioningType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vApp.CloneSpec.ProvisioningType.html)), since vSphere API 4.1.
     VAppCloneSpecProvisioningType, 3505, {
     /** `sameAsSource` */ SameAsSource = "sameAsSource", /** `thin` */ Thin = "thin", /** `thick` */ Thick = "thick",
 });
 
 enumeration!(
-    /// `VAppIPAssignmentInfoAllocationSchemes` (`vim.vApp.IPAssignmentInfo.AllocationSchemes`), since vSphere API 4.0.
+    /// `VAppIPAssignmentInfoAllocationSchemes` ([`vim.vApp.IPAssignmentInfo.AllocationSchemes`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vApp.IPAssignmentInfo.AllocationSchemes.html)), since vSphere API 4.0.
     VAppIPAssignmentInfoAllocationSchemes, 3506, { /** `dhcp` */ Dhcp = "dhcp", /** `ovfenv` */ Ovfenv = "ovfenv" });
 
 enumeration!(
-    /// `VAppIPAssignmentInfoIpAllocationPolicy` (`vim.vApp.IPAssignmentInfo.IpAllocationPolicy`), since vSphere API 4.0.
+    /// `VAppIPAssignmentInfoIpAllocationPolicy` ([`vim.vApp.IPAssignmentInfo.IpAllocationPolicy`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vApp.IPAssignmentInfo.IpAllocationPolicy.html)), since vSphere API 4.0.
     VAppIPAssignmentInfoIpAllocationPolicy, 3507, {
     /** `dhcpPolicy` */ DhcpPolicy = "dhcpPolicy", /** `transientPolicy` */ TransientPolicy = "transientPolicy",
     /** `fixedPolicy` */ FixedPolicy = "fixedPolicy",
@@ -2379,11 +2379,11 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VAppIPAssignmentInfoProtocols` (`vim.vApp.IPAssignmentInfo.Protocols`), since vSphere API 4.0.
+    /// `VAppIPAssignmentInfoProtocols` ([`vim.vApp.IPAssignmentInfo.Protocols`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vApp.IPAssignmentInfo.Protocols.html)), since vSphere API 4.0.
     VAppIPAssignmentInfoProtocols, 3508, { /** `IPv4` */ Ipv4 = "IPv4", /** `IPv6` */ Ipv6 = "IPv6" });
 
 enumeration!(
-    /// `VFlashModuleNotSupportedReason` (`vim.fault.VFlashModuleNotSupported.Reason`), since vSphere API 5.5.
+    /// `VFlashModuleNotSupportedReason` ([`vim.fault.VFlashModuleNotSupported.Reason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.VFlashModuleNotSupported.Reason.html)), since vSphere API 5.5.
     VFlashModuleNotSupportedReason, 3509, {
     /** `CacheModeNotSupported` */ CacheModeNotSupported = "CacheModeNotSupported",
     /** `CacheConsistencyTypeNotSupported` */ CacheConsistencyTypeNotSupported = "CacheConsistencyTypeNotSupported",
@@ -2393,11 +2393,11 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VMotionCompatibilityType` (`vim.ServiceInstance.VMotionCompatibilityType`), since vSphere API 2.0.
+    /// `VMotionCompatibilityType` ([`vim.ServiceInstance.VMotionCompatibilityType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ServiceInstance.VMotionCompatibilityType.html)), since vSphere API 2.0.
     VMotionCompatibilityType, 3510, { /** `cpu` */ Cpu = "cpu", /** `software` */ Software = "software" });
 
 enumeration!(
-    /// `VMwareDVSTeamingMatchStatus` (`vim.dvs.VmwareDistributedVirtualSwitch.TeamingMatchStatus`), since vSphere API 5.1.
+    /// `VMwareDVSTeamingMatchStatus` ([`vim.dvs.VmwareDistributedVirtualSwitch.TeamingMatchStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.TeamingMatchStatus.html)), since vSphere API 5.1.
     VMwareDVSTeamingMatchStatus, 3511, {
     /** `iphashMatch` */ IphashMatch = "iphashMatch", /** `nonIphashMatch` */ NonIphashMatch = "nonIphashMatch",
     /** `iphashMismatch` */ IphashMismatch = "iphashMismatch",
@@ -2405,13 +2405,13 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VMwareDVSVspanSessionEncapType` (`vim.dvs.VmwareDistributedVirtualSwitch.VspanSessionEncapType`), since vSphere API 6.5.
+    /// `VMwareDVSVspanSessionEncapType` ([`vim.dvs.VmwareDistributedVirtualSwitch.VspanSessionEncapType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.VspanSessionEncapType.html)), since vSphere API 6.5.
     VMwareDVSVspanSessionEncapType, 3512, {
     /** `gre` */ Gre = "gre", /** `erspan2` */ Erspan2 = "erspan2", /** `erspan3` */ Erspan3 = "erspan3",
 });
 
 enumeration!(
-    /// `VMwareDVSVspanSessionType` (`vim.dvs.VmwareDistributedVirtualSwitch.VspanSessionType`), since vSphere API 5.1.
+    /// `VMwareDVSVspanSessionType` ([`vim.dvs.VmwareDistributedVirtualSwitch.VspanSessionType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.VspanSessionType.html)), since vSphere API 5.1.
     VMwareDVSVspanSessionType, 3513, {
     /** `mixedDestMirror` */ MixedDestMirror = "mixedDestMirror", /** `dvPortMirror` */ DvPortMirror = "dvPortMirror",
     /** `remoteMirrorSource` */ RemoteMirrorSource = "remoteMirrorSource",
@@ -2420,13 +2420,13 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VMwareDvsLacpApiVersion` (`vim.dvs.VmwareDistributedVirtualSwitch.LacpApiVersion`), since vSphere API 5.5.
+    /// `VMwareDvsLacpApiVersion` ([`vim.dvs.VmwareDistributedVirtualSwitch.LacpApiVersion`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.LacpApiVersion.html)), since vSphere API 5.5.
     VMwareDvsLacpApiVersion, 3514, {
     /** `singleLag` */ SingleLag = "singleLag", /** `multipleLag` */ MultipleLag = "multipleLag",
 });
 
 enumeration!(
-    /// `VMwareDvsLacpLoadBalanceAlgorithm` (`vim.dvs.VmwareDistributedVirtualSwitch.LacpLoadBalanceAlgorithm`), since vSphere API 5.5.
+    /// `VMwareDvsLacpLoadBalanceAlgorithm` ([`vim.dvs.VmwareDistributedVirtualSwitch.LacpLoadBalanceAlgorithm`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.LacpLoadBalanceAlgorithm.html)), since vSphere API 5.5.
     VMwareDvsLacpLoadBalanceAlgorithm, 3515, {
     /** `srcMac` */ SrcMac = "srcMac", /** `destMac` */ DestMac = "destMac",
     /** `srcDestMac` */ SrcDestMac = "srcDestMac", /** `destIpVlan` */ DestIpVlan = "destIpVlan",
@@ -2444,25 +2444,25 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VMwareDvsMulticastFilteringMode` (`vim.dvs.VmwareDistributedVirtualSwitch.MulticastFilteringMode`), since vSphere API 6.0.
+    /// `VMwareDvsMulticastFilteringMode` ([`vim.dvs.VmwareDistributedVirtualSwitch.MulticastFilteringMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.MulticastFilteringMode.html)), since vSphere API 6.0.
     VMwareDvsMulticastFilteringMode, 3516, {
     /** `legacyFiltering` */ LegacyFiltering = "legacyFiltering", /** `snooping` */ Snooping = "snooping",
 });
 
 enumeration!(
-    /// `VMwareUplinkLacpMode` (`vim.dvs.VmwareDistributedVirtualSwitch.UplinkLacpMode`), since vSphere API 5.1.
+    /// `VMwareUplinkLacpMode` ([`vim.dvs.VmwareDistributedVirtualSwitch.UplinkLacpMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.UplinkLacpMode.html)), since vSphere API 5.1.
     VMwareUplinkLacpMode, 3517, { /** `active` */ Active = "active", /** `passive` */ Passive = "passive" });
 
 enumeration!(
-    /// `VMwareUplinkLacpTimeoutMode` (`vim.dvs.VmwareDistributedVirtualSwitch.UplinkLacpTimeoutMode`), since vSphere API 7.0.2.0.
+    /// `VMwareUplinkLacpTimeoutMode` ([`vim.dvs.VmwareDistributedVirtualSwitch.UplinkLacpTimeoutMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.UplinkLacpTimeoutMode.html)), since vSphere API 7.0.2.0.
     VMwareUplinkLacpTimeoutMode, 3518, { /** `fast` */ Fast = "fast", /** `slow` */ Slow = "slow" });
 
 enumeration!(
-    /// `VStorageObjectConsumptionType` (`vim.vslm.VStorageObject.ConsumptionType`), since vSphere API 6.5.
+    /// `VStorageObjectConsumptionType` ([`vim.vslm.VStorageObject.ConsumptionType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.VStorageObject.ConsumptionType.html)), since vSphere API 6.5.
     VStorageObjectConsumptionType, 3519, { /** `disk` */ Disk = "disk" });
 
 enumeration!(
-    /// `ValidateMigrationTestType` (`vim.ServiceInstance.ValidateMigrationTestType`), since vSphere API 2.0.
+    /// `ValidateMigrationTestType` ([`vim.ServiceInstance.ValidateMigrationTestType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ServiceInstance.ValidateMigrationTestType.html)), since vSphere API 2.0.
     ValidateMigrationTestType, 3520, {
     /** `sourceTests` */ SourceTests = "sourceTests",
     /** `compatibilityTests` */ CompatibilityTests = "compatibilityTests",
@@ -2471,38 +2471,38 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VchaClusterMode` (`vim.vcha.FailoverClusterManager.VchaClusterMode`), since vSphere API 6.5.
+    /// `VchaClusterMode` ([`vim.vcha.FailoverClusterManager.VchaClusterMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vcha.FailoverClusterManager.VchaClusterMode.html)), since vSphere API 6.5.
     VchaClusterMode, 3521, {
     /** `enabled` */ Enabled = "enabled", /** `disabled` */ Disabled = "disabled",
     /** `maintenance` */ Maintenance = "maintenance",
 });
 
 enumeration!(
-    /// `VchaClusterState` (`vim.vcha.FailoverClusterManager.VchaClusterState`), since vSphere API 6.5.
+    /// `VchaClusterState` ([`vim.vcha.FailoverClusterManager.VchaClusterState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vcha.FailoverClusterManager.VchaClusterState.html)), since vSphere API 6.5.
     VchaClusterState, 3522, {
     /** `healthy` */ Healthy = "healthy", /** `degraded` */ Degraded = "degraded",
     /** `isolated` */ Isolated = "isolated",
 });
 
 enumeration!(
-    /// `VchaNodeRole` (`vim.vcha.FailoverClusterManager.VchaNodeRole`), since vSphere API 6.5.
+    /// `VchaNodeRole` ([`vim.vcha.FailoverClusterManager.VchaNodeRole`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vcha.FailoverClusterManager.VchaNodeRole.html)), since vSphere API 6.5.
     VchaNodeRole, 3523, {
     /** `active` */ Active = "active", /** `passive` */ Passive = "passive", /** `witness` */ Witness = "witness",
 });
 
 enumeration!(
-    /// `VchaNodeState` (`vim.vcha.FailoverClusterManager.VchaNodeState`), since vSphere API 6.5.
+    /// `VchaNodeState` ([`vim.vcha.FailoverClusterManager.VchaNodeState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vcha.FailoverClusterManager.VchaNodeState.html)), since vSphere API 6.5.
     VchaNodeState, 3524, { /** `up` */ Up = "up", /** `down` */ Down = "down" });
 
 enumeration!(
-    /// `VchaState` (`vim.vcha.FailoverClusterConfigurator.VchaState`), since vSphere API 6.5.
+    /// `VchaState` ([`vim.vcha.FailoverClusterConfigurator.VchaState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vcha.FailoverClusterConfigurator.VchaState.html)), since vSphere API 6.5.
     VchaState, 3525, {
     /** `configured` */ Configured = "configured", /** `notConfigured` */ NotConfigured = "notConfigured",
     /** `invalid` */ Invalid = "invalid", /** `prepared` */ Prepared = "prepared",
 });
 
 enumeration!(
-    /// `VimClusterVSANStretchedClusterConfigIssueEnum` (`vim.cluster.VSANStretchedClusterConfigIssueInfo.VSANStretchedClusterConfigIssueEnum`), since vSphere API 6.0.
+    /// `VimClusterVSANStretchedClusterConfigIssueEnum` ([`vim.cluster.VSANStretchedClusterConfigIssueInfo.VSANStretchedClusterConfigIssueEnum`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VSANStretchedClusterConfigIssueInfo.VSANStretchedClusterConfigIssueEnum.html)), since vSphere API 6.0.
     VimClusterVSANStretchedClusterConfigIssueEnum, 3526, {
     /** `ClusterWithoutOneWitnessHost` */ ClusterWithoutOneWitnessHost = "ClusterWithoutOneWitnessHost",
     /** `ClusterWithoutTwoDataFaultDomains` */ ClusterWithoutTwoDataFaultDomains = "ClusterWithoutTwoDataFaultDomains",
@@ -2521,7 +2521,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VimClusterVsanDiskGroupCreationType` (`vim.cluster.VsanHostDiskMapping.VsanDiskGroupCreationType`), since vSphere API 6.0.
+    /// `VimClusterVsanDiskGroupCreationType` ([`vim.cluster.VsanHostDiskMapping.VsanDiskGroupCreationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanHostDiskMapping.VsanDiskGroupCreationType.html)), since vSphere API 6.0.
     VimClusterVsanDiskGroupCreationType, 3527, {
     /** `allflash` */ Allflash = "allflash", /** `hybrid` */ Hybrid = "hybrid",
     /** `vsandirect` */ Vsandirect = "vsandirect", /** `pmem` */ Pmem = "pmem",
@@ -2529,7 +2529,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VimVsanHostDiskMappingCreationType` (`vim.vsan.host.DiskMappingCreationSpec.DiskMappingCreationType`), since vSphere API 6.0.
+    /// `VimVsanHostDiskMappingCreationType` ([`vim.vsan.host.DiskMappingCreationSpec.DiskMappingCreationType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.host.DiskMappingCreationSpec.DiskMappingCreationType.html)), since vSphere API 6.0.
     VimVsanHostDiskMappingCreationType, 3528, {
     /** `hybrid` */ Hybrid = "hybrid", /** `allFlash` */ AllFlash = "allFlash",
     /** `vsandirect` */ Vsandirect = "vsandirect", /** `pmem` */ Pmem = "pmem",
@@ -2537,21 +2537,21 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VimVsanHostTrafficType` (`vim.vsan.host.PortConfigEx.TrafficType`), since vSphere API 6.5.
+    /// `VimVsanHostTrafficType` ([`vim.vsan.host.PortConfigEx.TrafficType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.host.PortConfigEx.TrafficType.html)), since vSphere API 6.5.
     VimVsanHostTrafficType, 3529, {
     /** `vsan` */ Vsan = "vsan", /** `witness` */ Witness = "witness",
     /** `TrafficType_Unknown` */ TrafficTypeUnknown = "TrafficType_Unknown",
 });
 
 enumeration!(
-    /// `VimVsanVsanScanObjectsIssueType` (`vim.vsan.VsanScanObjectsIssue.VsanScanObjectsIssueType`), since vSphere API 6.5.
+    /// `VimVsanVsanScanObjectsIssueType` ([`vim.vsan.VsanScanObjectsIssue.VsanScanObjectsIssueType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.VsanScanObjectsIssue.VsanScanObjectsIssueType.html)), since vSphere API 6.5.
     VimVsanVsanScanObjectsIssueType, 3530, {
     /** `BROKEN_CHAIN` */ BrokenChain = "BROKEN_CHAIN", /** `LEAKED_OBJECT` */ LeakedObject = "LEAKED_OBJECT",
     /** `UNKNOWN` */ Unknown = "UNKNOWN",
 });
 
 enumeration!(
-    /// `VimVsanVsanVcsaDeploymentPhase` (`vim.vsan.VsanVcsaDeploymentPhase`), since vSphere API 6.5.
+    /// `VimVsanVsanVcsaDeploymentPhase` ([`vim.vsan.VsanVcsaDeploymentPhase`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.VsanVcsaDeploymentPhase.html)), since vSphere API 6.5.
     VimVsanVsanVcsaDeploymentPhase, 3531, {
     /** `initializing` */ Initializing = "initializing", /** `validation` */ Validation = "validation",
     /** `vsanbootstrap` */ Vsanbootstrap = "vsanbootstrap", /** `ovaunpack` */ Ovaunpack = "ovaunpack",
@@ -2561,89 +2561,89 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualAppVAppState` (`vim.VirtualApp.VAppState`), since vSphere API 4.0.
+    /// `VirtualAppVAppState` ([`vim.VirtualApp.VAppState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualApp.VAppState.html)), since vSphere API 4.0.
     VirtualAppVAppState, 3532, {
     /** `started` */ Started = "started", /** `stopped` */ Stopped = "stopped",
     /** `starting` */ Starting = "starting", /** `stopping` */ Stopping = "stopping",
 });
 
 enumeration!(
-    /// `VirtualDeviceConfigSpecChangeMode` (`vim.vm.device.VirtualDeviceSpec.ChangeMode`), since vSphere API 8.0.0.1.
+    /// `VirtualDeviceConfigSpecChangeMode` ([`vim.vm.device.VirtualDeviceSpec.ChangeMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDeviceSpec.ChangeMode.html)), since vSphere API 8.0.0.1.
     VirtualDeviceConfigSpecChangeMode, 3533, { /** `fail` */ Fail = "fail", /** `skip` */ Skip = "skip" });
 
 enumeration!(
-    /// `VirtualDeviceConfigSpecFileOperation` (`vim.vm.device.VirtualDeviceSpec.FileOperation`), since vSphere API 2.0.
+    /// `VirtualDeviceConfigSpecFileOperation` ([`vim.vm.device.VirtualDeviceSpec.FileOperation`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDeviceSpec.FileOperation.html)), since vSphere API 2.0.
     VirtualDeviceConfigSpecFileOperation, 3534, {
     /** `create` */ Create = "create", /** `destroy` */ Destroy = "destroy", /** `replace` */ Replace = "replace",
 });
 
 enumeration!(
-    /// `VirtualDeviceConfigSpecOperation` (`vim.vm.device.VirtualDeviceSpec.Operation`), since vSphere API 2.0.
+    /// `VirtualDeviceConfigSpecOperation` ([`vim.vm.device.VirtualDeviceSpec.Operation`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDeviceSpec.Operation.html)), since vSphere API 2.0.
     VirtualDeviceConfigSpecOperation, 3535, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove", /** `edit` */ Edit = "edit",
 });
 
 enumeration!(
-    /// `VirtualDeviceConnectInfoMigrateConnectOp` (`vim.vm.device.VirtualDevice.ConnectInfo.MigrateConnectOp`), since vSphere API 6.7.
+    /// `VirtualDeviceConnectInfoMigrateConnectOp` ([`vim.vm.device.VirtualDevice.ConnectInfo.MigrateConnectOp`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDevice.ConnectInfo.MigrateConnectOp.html)), since vSphere API 6.7.
     VirtualDeviceConnectInfoMigrateConnectOp, 3536, {
     /** `connect` */ Connect = "connect", /** `disconnect` */ Disconnect = "disconnect",
     /** `unset` */ Unset_ = "unset",
 });
 
 enumeration!(
-    /// `VirtualDeviceConnectInfoStatus` (`vim.vm.device.VirtualDevice.ConnectInfo.Status`), since vSphere API 4.0.
+    /// `VirtualDeviceConnectInfoStatus` ([`vim.vm.device.VirtualDevice.ConnectInfo.Status`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDevice.ConnectInfo.Status.html)), since vSphere API 4.0.
     VirtualDeviceConnectInfoStatus, 3537, {
     /** `ok` */ Ok = "ok", /** `recoverableError` */ RecoverableError = "recoverableError",
     /** `unrecoverableError` */ UnrecoverableError = "unrecoverableError", /** `untried` */ Untried = "untried",
 });
 
 enumeration!(
-    /// `VirtualDeviceFileExtension` (`vim.vm.device.VirtualDeviceOption.FileBackingOption.FileExtension`), since vSphere API 2.0.
+    /// `VirtualDeviceFileExtension` ([`vim.vm.device.VirtualDeviceOption.FileBackingOption.FileExtension`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDeviceOption.FileBackingOption.FileExtension.html)), since vSphere API 2.0.
     VirtualDeviceFileExtension, 3538, {
     /** `iso` */ Iso = "iso", /** `flp` */ Flp = "flp", /** `vmdk` */ Vmdk = "vmdk", /** `dsk` */ Dsk = "dsk",
     /** `rdm` */ Rdm = "rdm",
 });
 
 enumeration!(
-    /// `VirtualDeviceURIBackingOptionDirection` (`vim.vm.device.VirtualDeviceOption.URIBackingOption.Direction`), since vSphere API 4.1.
+    /// `VirtualDeviceURIBackingOptionDirection` ([`vim.vm.device.VirtualDeviceOption.URIBackingOption.Direction`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDeviceOption.URIBackingOption.Direction.html)), since vSphere API 4.1.
     VirtualDeviceURIBackingOptionDirection, 3539, {
     /** `server` */ Server = "server", /** `client` */ Client = "client",
 });
 
 enumeration!(
-    /// `VirtualDiskAdapterType` (`vim.VirtualDiskManager.VirtualDiskAdapterType`), since vSphere API 2.5.
+    /// `VirtualDiskAdapterType` ([`vim.VirtualDiskManager.VirtualDiskAdapterType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualDiskManager.VirtualDiskAdapterType.html)), since vSphere API 2.5.
     VirtualDiskAdapterType, 3540, {
     /** `ide` */ Ide = "ide", /** `busLogic` */ BusLogic = "busLogic", /** `lsiLogic` */ LsiLogic = "lsiLogic",
 });
 
 enumeration!(
-    /// `VirtualDiskCompatibilityMode` (`vim.vm.device.VirtualDiskOption.CompatibilityMode`), since vSphere API 2.0.
+    /// `VirtualDiskCompatibilityMode` ([`vim.vm.device.VirtualDiskOption.CompatibilityMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDiskOption.CompatibilityMode.html)), since vSphere API 2.0.
     VirtualDiskCompatibilityMode, 3541, {
     /** `virtualMode` */ VirtualMode = "virtualMode", /** `physicalMode` */ PhysicalMode = "physicalMode",
 });
 
 enumeration!(
-    /// `VirtualDiskDeltaDiskFormat` (`vim.vm.device.VirtualDisk.DeltaDiskFormat`), since vSphere API 5.0.
+    /// `VirtualDiskDeltaDiskFormat` ([`vim.vm.device.VirtualDisk.DeltaDiskFormat`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDisk.DeltaDiskFormat.html)), since vSphere API 5.0.
     VirtualDiskDeltaDiskFormat, 3542, {
     /** `redoLogFormat` */ RedoLogFormat = "redoLogFormat", /** `nativeFormat` */ NativeFormat = "nativeFormat",
     /** `seSparseFormat` */ SeSparseFormat = "seSparseFormat",
 });
 
 enumeration!(
-    /// `VirtualDiskDeltaDiskFormatVariant` (`vim.vm.device.VirtualDisk.DeltaDiskFormatVariant`), since vSphere API 6.0.
+    /// `VirtualDiskDeltaDiskFormatVariant` ([`vim.vm.device.VirtualDisk.DeltaDiskFormatVariant`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDisk.DeltaDiskFormatVariant.html)), since vSphere API 6.0.
     VirtualDiskDeltaDiskFormatVariant, 3543, {
     /** `vmfsSparseVariant` */ VmfsSparseVariant = "vmfsSparseVariant",
     /** `vsanSparseVariant` */ VsanSparseVariant = "vsanSparseVariant",
 });
 
 enumeration!(
-    /// `VirtualDiskDiskChainBrokenIssue` (`vim.vm.device.VirtualDisk.DiskChainBrokenIssue`), since vSphere API 9.1.0.0.
+    /// `VirtualDiskDiskChainBrokenIssue` ([`vim.vm.device.VirtualDisk.DiskChainBrokenIssue`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDisk.DiskChainBrokenIssue.html)), since vSphere API 9.1.0.0.
     VirtualDiskDiskChainBrokenIssue, 3544, {
     /** `noIssue` */ NoIssue = "noIssue", /** `cidMismatch` */ CidMismatch = "cidMismatch",
 });
 
 enumeration!(
-    /// `VirtualDiskMode` (`vim.vm.device.VirtualDiskOption.DiskMode`), since vSphere API 2.0.
+    /// `VirtualDiskMode` ([`vim.vm.device.VirtualDiskOption.DiskMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDiskOption.DiskMode.html)), since vSphere API 2.0.
     VirtualDiskMode, 3545, {
     /** `persistent` */ Persistent = "persistent", /** `nonpersistent` */ Nonpersistent = "nonpersistent",
     /** `undoable` */ Undoable = "undoable",
@@ -2653,21 +2653,21 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualDiskRuleSpecRuleType` (`vim.storageDrs.VirtualDiskRuleSpec.RuleType`), since vSphere API 6.7.
+    /// `VirtualDiskRuleSpecRuleType` ([`vim.storageDrs.VirtualDiskRuleSpec.RuleType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.storageDrs.VirtualDiskRuleSpec.RuleType.html)), since vSphere API 6.7.
     VirtualDiskRuleSpecRuleType, 3546, {
     /** `affinity` */ Affinity = "affinity", /** `antiAffinity` */ AntiAffinity = "antiAffinity",
     /** `disabled` */ Disabled = "disabled",
 });
 
 enumeration!(
-    /// `VirtualDiskSharing` (`vim.vm.device.VirtualDisk.Sharing`), since vSphere API 6.0.
+    /// `VirtualDiskSharing` ([`vim.vm.device.VirtualDisk.Sharing`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDisk.Sharing.html)), since vSphere API 6.0.
     VirtualDiskSharing, 3547, {
     /** `sharingNone` */ SharingNone = "sharingNone",
     /** `sharingMultiWriter` */ SharingMultiWriter = "sharingMultiWriter",
 });
 
 enumeration!(
-    /// `VirtualDiskType` (`vim.VirtualDiskManager.VirtualDiskType`), since vSphere API 2.5.
+    /// `VirtualDiskType` ([`vim.VirtualDiskManager.VirtualDiskType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualDiskManager.VirtualDiskType.html)), since vSphere API 2.5.
     VirtualDiskType, 3548, {
     /** `preallocated` */ Preallocated = "preallocated", /** `thin` */ Thin = "thin",
     /** `seSparse` */ SeSparse = "seSparse", /** `rdm` */ Rdm = "rdm", /** `rdmp` */ Rdmp = "rdmp",
@@ -2678,75 +2678,75 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualDiskVFlashCacheConfigInfoCacheConsistencyType` (`vim.vm.device.VirtualDisk.VFlashCacheConfigInfo.CacheConsistencyType`), since vSphere API 5.5.
+    /// `VirtualDiskVFlashCacheConfigInfoCacheConsistencyType` ([`vim.vm.device.VirtualDisk.VFlashCacheConfigInfo.CacheConsistencyType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDisk.VFlashCacheConfigInfo.CacheConsistencyType.html)), since vSphere API 5.5.
     VirtualDiskVFlashCacheConfigInfoCacheConsistencyType, 3549, {
     /** `strong` */ Strong = "strong", /** `weak` */ Weak = "weak",
 });
 
 enumeration!(
-    /// `VirtualDiskVFlashCacheConfigInfoCacheMode` (`vim.vm.device.VirtualDisk.VFlashCacheConfigInfo.CacheMode`), since vSphere API 5.5.
+    /// `VirtualDiskVFlashCacheConfigInfoCacheMode` ([`vim.vm.device.VirtualDisk.VFlashCacheConfigInfo.CacheMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualDisk.VFlashCacheConfigInfo.CacheMode.html)), since vSphere API 5.5.
     VirtualDiskVFlashCacheConfigInfoCacheMode, 3550, {
     /** `write_thru` */ WriteThru = "write_thru", /** `write_back` */ WriteBack = "write_back",
 });
 
 enumeration!(
-    /// `VirtualEthernetCardLegacyNetworkDeviceName` (`vim.vm.device.VirtualEthernetCardOption.LegacyNetworkBackingOption.LegacyNetworkDeviceName`), since vSphere API 2.0.
+    /// `VirtualEthernetCardLegacyNetworkDeviceName` ([`vim.vm.device.VirtualEthernetCardOption.LegacyNetworkBackingOption.LegacyNetworkDeviceName`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualEthernetCardOption.LegacyNetworkBackingOption.LegacyNetworkDeviceName.html)), since vSphere API 2.0.
     VirtualEthernetCardLegacyNetworkDeviceName, 3551, {
     /** `bridged` */ Bridged = "bridged", /** `nat` */ Nat = "nat", /** `hostonly` */ Hostonly = "hostonly",
 });
 
 enumeration!(
-    /// `VirtualEthernetCardMacType` (`vim.vm.device.VirtualEthernetCardOption.MacTypes`), since vSphere API 2.0.
+    /// `VirtualEthernetCardMacType` ([`vim.vm.device.VirtualEthernetCardOption.MacTypes`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualEthernetCardOption.MacTypes.html)), since vSphere API 2.0.
     VirtualEthernetCardMacType, 3552, {
     /** `manual` */ Manual = "manual", /** `generated` */ Generated = "generated",
     /** `assigned` */ Assigned = "assigned",
 });
 
 enumeration!(
-    /// `VirtualHardwareMotherboardLayout` (`vim.vm.VirtualHardware.MotherboardLayout`), since vSphere API 8.0.0.1.
+    /// `VirtualHardwareMotherboardLayout` ([`vim.vm.VirtualHardware.MotherboardLayout`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.VirtualHardware.MotherboardLayout.html)), since vSphere API 8.0.0.1.
     VirtualHardwareMotherboardLayout, 3553, {
     /** `i440bxHostBridge` */ I440bxHostBridge = "i440bxHostBridge",
     /** `acpiHostBridges` */ AcpiHostBridges = "acpiHostBridges",
 });
 
 enumeration!(
-    /// `VirtualMachineAppHeartbeatStatusType` (`vim.VirtualMachine.AppHeartbeatStatusType`), since vSphere API 4.1.
+    /// `VirtualMachineAppHeartbeatStatusType` ([`vim.VirtualMachine.AppHeartbeatStatusType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.AppHeartbeatStatusType.html)), since vSphere API 4.1.
     VirtualMachineAppHeartbeatStatusType, 3554, {
     /** `appStatusGray` */ AppStatusGray = "appStatusGray", /** `appStatusGreen` */ AppStatusGreen = "appStatusGreen",
     /** `appStatusRed` */ AppStatusRed = "appStatusRed",
 });
 
 enumeration!(
-    /// `VirtualMachineBootOptionsNetworkBootProtocolType` (`vim.vm.BootOptions.NetworkBootProtocolType`), since vSphere API 6.0.
+    /// `VirtualMachineBootOptionsNetworkBootProtocolType` ([`vim.vm.BootOptions.NetworkBootProtocolType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.BootOptions.NetworkBootProtocolType.html)), since vSphere API 6.0.
     VirtualMachineBootOptionsNetworkBootProtocolType, 3555, {
     /** `ipv4` */ Ipv4 = "ipv4", /** `ipv6` */ Ipv6 = "ipv6",
 });
 
 enumeration!(
-    /// `VirtualMachineCertThumbprintHashAlgorithm` (`vim.vm.CertThumbprint.HashAlgorithm`), since vSphere API 7.0.3.1.
+    /// `VirtualMachineCertThumbprintHashAlgorithm` ([`vim.vm.CertThumbprint.HashAlgorithm`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.CertThumbprint.HashAlgorithm.html)), since vSphere API 7.0.3.1.
     VirtualMachineCertThumbprintHashAlgorithm, 3556, { /** `sha256` */ Sha256 = "sha256" });
 
 enumeration!(
-    /// `VirtualMachineCloneSpecTpmProvisionPolicy` (`vim.vm.CloneSpec.TpmProvisionPolicy`), since vSphere API 8.0.0.1.
+    /// `VirtualMachineCloneSpecTpmProvisionPolicy` ([`vim.vm.CloneSpec.TpmProvisionPolicy`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.CloneSpec.TpmProvisionPolicy.html)), since vSphere API 8.0.0.1.
     VirtualMachineCloneSpecTpmProvisionPolicy, 3557, {
     /** `copy` */ Copy = "copy", /** `replace` */ Replace = "replace",
 });
 
 enumeration!(
-    /// `VirtualMachineConfigInfoNpivWwnType` (`vim.vm.ConfigInfo.NpivWwnType`), since vSphere API 2.5.
+    /// `VirtualMachineConfigInfoNpivWwnType` ([`vim.vm.ConfigInfo.NpivWwnType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.ConfigInfo.NpivWwnType.html)), since vSphere API 2.5.
     VirtualMachineConfigInfoNpivWwnType, 3558, {
     /** `vc` */ Vc = "vc", /** `host` */ Host = "host", /** `external` */ External = "external",
 });
 
 enumeration!(
-    /// `VirtualMachineConfigInfoSwapPlacementType` (`vim.vm.ConfigInfo.SwapPlacementType`), since vSphere API 2.5.
+    /// `VirtualMachineConfigInfoSwapPlacementType` ([`vim.vm.ConfigInfo.SwapPlacementType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.ConfigInfo.SwapPlacementType.html)), since vSphere API 2.5.
     VirtualMachineConfigInfoSwapPlacementType, 3559, {
     /** `inherit` */ Inherit = "inherit", /** `vmDirectory` */ VmDirectory = "vmDirectory",
     /** `hostLocal` */ HostLocal = "hostLocal",
 });
 
 enumeration!(
-    /// `VirtualMachineConfigSpecEncryptedFtModes` (`vim.vm.ConfigSpec.EncryptedFtModes`), since vSphere API 7.0.2.0.
+    /// `VirtualMachineConfigSpecEncryptedFtModes` ([`vim.vm.ConfigSpec.EncryptedFtModes`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.ConfigSpec.EncryptedFtModes.html)), since vSphere API 7.0.2.0.
     VirtualMachineConfigSpecEncryptedFtModes, 3560, {
     /** `ftEncryptionDisabled` */ FtEncryptionDisabled = "ftEncryptionDisabled",
     /** `ftEncryptionOpportunistic` */ FtEncryptionOpportunistic = "ftEncryptionOpportunistic",
@@ -2754,21 +2754,21 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineConfigSpecEncryptedVMotionModes` (`vim.vm.ConfigSpec.EncryptedVMotionModes`), since vSphere API 6.5.
+    /// `VirtualMachineConfigSpecEncryptedVMotionModes` ([`vim.vm.ConfigSpec.EncryptedVMotionModes`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.ConfigSpec.EncryptedVMotionModes.html)), since vSphere API 6.5.
     VirtualMachineConfigSpecEncryptedVMotionModes, 3561, {
     /** `disabled` */ Disabled = "disabled", /** `opportunistic` */ Opportunistic = "opportunistic",
     /** `required` */ Required = "required",
 });
 
 enumeration!(
-    /// `VirtualMachineConfigSpecNpivWwnOp` (`vim.vm.ConfigSpec.NpivWwnOp`), since vSphere API 2.5.
+    /// `VirtualMachineConfigSpecNpivWwnOp` ([`vim.vm.ConfigSpec.NpivWwnOp`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.ConfigSpec.NpivWwnOp.html)), since vSphere API 2.5.
     VirtualMachineConfigSpecNpivWwnOp, 3562, {
     /** `generate` */ Generate = "generate", /** `set` */ Set = "set", /** `remove` */ Remove = "remove",
     /** `extend` */ Extend = "extend",
 });
 
 enumeration!(
-    /// `VirtualMachineConnectionState` (`vim.VirtualMachine.ConnectionState`), since vSphere API 2.0.
+    /// `VirtualMachineConnectionState` ([`vim.VirtualMachine.ConnectionState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.ConnectionState.html)), since vSphere API 2.0.
     VirtualMachineConnectionState, 3563, {
     /** `connected` */ Connected = "connected", /** `disconnected` */ Disconnected = "disconnected",
     /** `orphaned` */ Orphaned = "orphaned", /** `inaccessible` */ Inaccessible = "inaccessible",
@@ -2776,18 +2776,18 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineCryptoState` (`vim.VirtualMachine.CryptoState`), since vSphere API 6.7.
+    /// `VirtualMachineCryptoState` ([`vim.VirtualMachine.CryptoState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.CryptoState.html)), since vSphere API 6.7.
     VirtualMachineCryptoState, 3564, { /** `unlocked` */ Unlocked = "unlocked", /** `locked` */ Locked = "locked" });
 
 enumeration!(
-    /// `VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonOther` (`vim.vm.DeviceRuntimeInfo.VirtualEthernetCardRuntimeState.VmDirectPathGen2InactiveReasonOther`), since vSphere API 4.1.
+    /// `VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonOther` ([`vim.vm.DeviceRuntimeInfo.VirtualEthernetCardRuntimeState.VmDirectPathGen2InactiveReasonOther`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.DeviceRuntimeInfo.VirtualEthernetCardRuntimeState.VmDirectPathGen2InactiveReasonOther.html)), since vSphere API 4.1.
     VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonOther, 3565, {
     /** `vmNptIncompatibleHost` */ VmNptIncompatibleHost = "vmNptIncompatibleHost",
     /** `vmNptIncompatibleNetwork` */ VmNptIncompatibleNetwork = "vmNptIncompatibleNetwork",
 });
 
 enumeration!(
-    /// `VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonVm` (`vim.vm.DeviceRuntimeInfo.VirtualEthernetCardRuntimeState.VmDirectPathGen2InactiveReasonVm`), since vSphere API 4.1.
+    /// `VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonVm` ([`vim.vm.DeviceRuntimeInfo.VirtualEthernetCardRuntimeState.VmDirectPathGen2InactiveReasonVm`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.DeviceRuntimeInfo.VirtualEthernetCardRuntimeState.VmDirectPathGen2InactiveReasonVm.html)), since vSphere API 4.1.
     VirtualMachineDeviceRuntimeInfoVirtualEthernetCardRuntimeStateVmDirectPathGen2InactiveReasonVm, 3566, {
     /** `vmNptIncompatibleGuest` */ VmNptIncompatibleGuest = "vmNptIncompatibleGuest",
     /** `vmNptIncompatibleGuestDriver` */ VmNptIncompatibleGuestDriver = "vmNptIncompatibleGuestDriver",
@@ -2818,7 +2818,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineFaultToleranceState` (`vim.VirtualMachine.FaultToleranceState`), since vSphere API 4.0.
+    /// `VirtualMachineFaultToleranceState` ([`vim.VirtualMachine.FaultToleranceState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.FaultToleranceState.html)), since vSphere API 4.0.
     VirtualMachineFaultToleranceState, 3569, {
     /** `notConfigured` */ NotConfigured = "notConfigured", /** `disabled` */ Disabled = "disabled",
     /** `enabled` */ Enabled = "enabled", /** `needSecondary` */ NeedSecondary = "needSecondary",
@@ -2826,14 +2826,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineFaultToleranceType` (`vim.VirtualMachine.FaultToleranceType`), since vSphere API 6.0.
+    /// `VirtualMachineFaultToleranceType` ([`vim.VirtualMachine.FaultToleranceType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.FaultToleranceType.html)), since vSphere API 6.0.
     VirtualMachineFaultToleranceType, 3570, {
     /** `unset` */ Unset_ = "unset", /** `recordReplay` */ RecordReplay = "recordReplay",
     /** `checkpointing` */ Checkpointing = "checkpointing",
 });
 
 enumeration!(
-    /// `VirtualMachineFileLayoutExFileType` (`vim.vm.FileLayoutEx.FileType`), since vSphere API 4.0.
+    /// `VirtualMachineFileLayoutExFileType` ([`vim.vm.FileLayoutEx.FileType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.FileLayoutEx.FileType.html)), since vSphere API 4.0.
     VirtualMachineFileLayoutExFileType, 3571, {
     /** `config` */ Config = "config", /** `extendedConfig` */ ExtendedConfig = "extendedConfig",
     /** `diskDescriptor` */ DiskDescriptor = "diskDescriptor", /** `diskExtent` */ DiskExtent = "diskExtent",
@@ -2853,36 +2853,36 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineFlagInfoMonitorType` (`vim.vm.FlagInfo.MonitorType`), since vSphere API 2.5.
+    /// `VirtualMachineFlagInfoMonitorType` ([`vim.vm.FlagInfo.MonitorType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.FlagInfo.MonitorType.html)), since vSphere API 2.5.
     VirtualMachineFlagInfoMonitorType, 3572, {
     /** `release` */ Release = "release", /** `debug` */ Debug = "debug", /** `stats` */ Stats = "stats",
 });
 
 enumeration!(
-    /// `VirtualMachineFlagInfoVirtualExecUsage` (`vim.vm.FlagInfo.VirtualExecUsage`), since vSphere API 4.0.
+    /// `VirtualMachineFlagInfoVirtualExecUsage` ([`vim.vm.FlagInfo.VirtualExecUsage`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.FlagInfo.VirtualExecUsage.html)), since vSphere API 4.0.
     VirtualMachineFlagInfoVirtualExecUsage, 3573, {
     /** `hvAuto` */ HvAuto = "hvAuto", /** `hvOn` */ HvOn = "hvOn", /** `hvOff` */ HvOff = "hvOff",
 });
 
 enumeration!(
-    /// `VirtualMachineFlagInfoVirtualMmuUsage` (`vim.vm.FlagInfo.VirtualMmuUsage`), since vSphere API 2.5.
+    /// `VirtualMachineFlagInfoVirtualMmuUsage` ([`vim.vm.FlagInfo.VirtualMmuUsage`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.FlagInfo.VirtualMmuUsage.html)), since vSphere API 2.5.
     VirtualMachineFlagInfoVirtualMmuUsage, 3574, {
     /** `automatic` */ Automatic = "automatic", /** `on` */ On = "on", /** `off` */ Off = "off",
 });
 
 enumeration!(
-    /// `VirtualMachineForkConfigInfoChildType` (`vim.vm.ForkConfigInfo.ChildType`), since vSphere API 6.0.
+    /// `VirtualMachineForkConfigInfoChildType` ([`vim.vm.ForkConfigInfo.ChildType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.ForkConfigInfo.ChildType.html)), since vSphere API 6.0.
     VirtualMachineForkConfigInfoChildType, 3575, {
     /** `none` */ None = "none", /** `persistent` */ Persistent = "persistent",
     /** `nonpersistent` */ Nonpersistent = "nonpersistent",
 });
 
 enumeration!(
-    /// `VirtualMachineGuestArchitecture` (`vim.vm.GuestOsDescriptor.GuestArchitecture`), since vSphere API 9.1.0.0.
+    /// `VirtualMachineGuestArchitecture` ([`vim.vm.GuestOsDescriptor.GuestArchitecture`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestOsDescriptor.GuestArchitecture.html)), since vSphere API 9.1.0.0.
     VirtualMachineGuestArchitecture, 3576, { /** `x86` */ X86 = "x86", /** `arm` */ Arm = "arm" });
 
 enumeration!(
-    /// `VirtualMachineGuestOsFamily` (`vim.vm.GuestOsDescriptor.GuestOsFamily`), since vSphere API 2.0.
+    /// `VirtualMachineGuestOsFamily` ([`vim.vm.GuestOsDescriptor.GuestOsFamily`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestOsDescriptor.GuestOsFamily.html)), since vSphere API 2.0.
     VirtualMachineGuestOsFamily, 3577, {
     /** `windowsGuest` */ WindowsGuest = "windowsGuest", /** `linuxGuest` */ LinuxGuest = "linuxGuest",
     /** `netwareGuest` */ NetwareGuest = "netwareGuest", /** `solarisGuest` */ SolarisGuest = "solarisGuest",
@@ -2891,7 +2891,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineGuestOsIdentifier` (`vim.vm.GuestOsDescriptor.GuestOsIdentifier`), since vSphere API 2.0.
+    /// `VirtualMachineGuestOsIdentifier` ([`vim.vm.GuestOsDescriptor.GuestOsIdentifier`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestOsDescriptor.GuestOsIdentifier.html)), since vSphere API 2.0.
     VirtualMachineGuestOsIdentifier, 3578, {
     /** `dosGuest` */ DosGuest = "dosGuest", /** `win31Guest` */ Win31Guest = "win31Guest",
     /** `win95Guest` */ Win95Guest = "win95Guest", /** `win98Guest` */ Win98Guest = "win98Guest",
@@ -3065,7 +3065,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineGuestState` (`vim.vm.GuestInfo.GuestState`), since vSphere API 2.0.
+    /// `VirtualMachineGuestState` ([`vim.vm.GuestInfo.GuestState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestInfo.GuestState.html)), since vSphere API 2.0.
     VirtualMachineGuestState, 3579, {
     /** `running` */ Running = "running", /** `shuttingDown` */ ShuttingDown = "shuttingDown",
     /** `resetting` */ Resetting = "resetting", /** `standby` */ Standby = "standby",
@@ -3073,39 +3073,39 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineHtSharing` (`vim.vm.FlagInfo.HtSharing`), since vSphere API 2.0.
+    /// `VirtualMachineHtSharing` ([`vim.vm.FlagInfo.HtSharing`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.FlagInfo.HtSharing.html)), since vSphere API 2.0.
     VirtualMachineHtSharing, 3580, {
     /** `any` */ Any = "any", /** `none` */ None = "none", /** `internal` */ Internal = "internal",
 });
 
 enumeration!(
-    /// `VirtualMachineMemoryAllocationPolicy` (`vim.host.MemoryManagerSystem.VirtualMachineReservationInfo.AllocationPolicy`), since vSphere API 2.5.
+    /// `VirtualMachineMemoryAllocationPolicy` ([`vim.host.MemoryManagerSystem.VirtualMachineReservationInfo.AllocationPolicy`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MemoryManagerSystem.VirtualMachineReservationInfo.AllocationPolicy.html)), since vSphere API 2.5.
     VirtualMachineMemoryAllocationPolicy, 3581, {
     /** `swapNone` */ SwapNone = "swapNone", /** `swapSome` */ SwapSome = "swapSome",
     /** `swapMost` */ SwapMost = "swapMost",
 });
 
 enumeration!(
-    /// `VirtualMachineMetadataManagerVmMetadataOp` (`vim.vm.MetadataManager.VmMetadataOp`), since vSphere API 5.5.
+    /// `VirtualMachineMetadataManagerVmMetadataOp` ([`vim.vm.MetadataManager.VmMetadataOp`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.MetadataManager.VmMetadataOp.html)), since vSphere API 5.5.
     VirtualMachineMetadataManagerVmMetadataOp, 3582, {
     /** `Update` */ Update = "Update", /** `Remove` */ Remove = "Remove",
 });
 
 enumeration!(
-    /// `VirtualMachineMetadataManagerVmMetadataOwnerOwner` (`vim.vm.MetadataManager.VmMetadataOwner.Owner`), since vSphere API 5.5.
+    /// `VirtualMachineMetadataManagerVmMetadataOwnerOwner` ([`vim.vm.MetadataManager.VmMetadataOwner.Owner`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.MetadataManager.VmMetadataOwner.Owner.html)), since vSphere API 5.5.
     VirtualMachineMetadataManagerVmMetadataOwnerOwner, 3583, {
     /** `ComVmwareVsphereHA` */ ComVmwareVsphereHa = "ComVmwareVsphereHA",
 });
 
 enumeration!(
-    /// `VirtualMachineMovePriority` (`vim.VirtualMachine.MovePriority`), since vSphere API 2.0.
+    /// `VirtualMachineMovePriority` ([`vim.VirtualMachine.MovePriority`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.MovePriority.html)), since vSphere API 2.0.
     VirtualMachineMovePriority, 3584, {
     /** `lowPriority` */ LowPriority = "lowPriority", /** `highPriority` */ HighPriority = "highPriority",
     /** `defaultPriority` */ DefaultPriority = "defaultPriority",
 });
 
 enumeration!(
-    /// `VirtualMachineNeedSecondaryReason` (`vim.VirtualMachine.NeedSecondaryReason`), since vSphere API 4.0.
+    /// `VirtualMachineNeedSecondaryReason` ([`vim.VirtualMachine.NeedSecondaryReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.NeedSecondaryReason.html)), since vSphere API 4.0.
     VirtualMachineNeedSecondaryReason, 3585, {
     /** `initializing` */ Initializing = "initializing", /** `divergence` */ Divergence = "divergence",
     /** `lostConnection` */ LostConnection = "lostConnection",
@@ -3115,34 +3115,34 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachinePowerOffBehavior` (`vim.vm.FlagInfo.PowerOffBehavior`), since vSphere API 2.5.
+    /// `VirtualMachinePowerOffBehavior` ([`vim.vm.FlagInfo.PowerOffBehavior`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.FlagInfo.PowerOffBehavior.html)), since vSphere API 2.5.
     VirtualMachinePowerOffBehavior, 3586, {
     /** `powerOff` */ PowerOff = "powerOff", /** `revert` */ Revert = "revert", /** `prompt` */ Prompt = "prompt",
     /** `take` */ Take = "take",
 });
 
 enumeration!(
-    /// `VirtualMachinePowerOpType` (`vim.vm.DefaultPowerOpInfo.PowerOpType`), since vSphere API 2.0.
+    /// `VirtualMachinePowerOpType` ([`vim.vm.DefaultPowerOpInfo.PowerOpType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.DefaultPowerOpInfo.PowerOpType.html)), since vSphere API 2.0.
     VirtualMachinePowerOpType, 3587, {
     /** `soft` */ Soft = "soft", /** `hard` */ Hard = "hard", /** `preset` */ Preset = "preset",
 });
 
 enumeration!(
-    /// `VirtualMachinePowerState` (`vim.VirtualMachine.PowerState`), since vSphere API 2.0.
+    /// `VirtualMachinePowerState` ([`vim.VirtualMachine.PowerState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.PowerState.html)), since vSphere API 2.0.
     VirtualMachinePowerState, 3588, {
     /** `poweredOff` */ PoweredOff = "poweredOff", /** `poweredOn` */ PoweredOn = "poweredOn",
     /** `suspended` */ Suspended = "suspended",
 });
 
 enumeration!(
-    /// `VirtualMachineRecordReplayState` (`vim.VirtualMachine.RecordReplayState`), since vSphere API 4.0.
+    /// `VirtualMachineRecordReplayState` ([`vim.VirtualMachine.RecordReplayState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.RecordReplayState.html)), since vSphere API 4.0.
     VirtualMachineRecordReplayState, 3589, {
     /** `recording` */ Recording = "recording", /** `replaying` */ Replaying = "replaying",
     /** `inactive` */ Inactive = "inactive",
 });
 
 enumeration!(
-    /// `VirtualMachineRelocateDiskMoveOptions` (`vim.vm.RelocateSpec.DiskMoveOptions`), since vSphere API 4.0.
+    /// `VirtualMachineRelocateDiskMoveOptions` ([`vim.vm.RelocateSpec.DiskMoveOptions`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.RelocateSpec.DiskMoveOptions.html)), since vSphere API 4.0.
     VirtualMachineRelocateDiskMoveOptions, 3590, {
     /** `moveAllDiskBackingsAndAllowSharing` */ MoveAllDiskBackingsAndAllowSharing = "moveAllDiskBackingsAndAllowSharing",
     /** `moveAllDiskBackingsAndDisallowSharing` */ MoveAllDiskBackingsAndDisallowSharing = "moveAllDiskBackingsAndDisallowSharing",
@@ -3152,11 +3152,11 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineRelocateTransformation` (`vim.vm.RelocateSpec.Transformation`), since vSphere API 2.0.
+    /// `VirtualMachineRelocateTransformation` ([`vim.vm.RelocateSpec.Transformation`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.RelocateSpec.Transformation.html)), since vSphere API 2.0.
     VirtualMachineRelocateTransformation, 3591, { /** `flat` */ Flat = "flat", /** `sparse` */ Sparse = "sparse" });
 
 enumeration!(
-    /// `VirtualMachineScsiPassthroughType` (`vim.vm.ScsiPassthroughInfo.ScsiClass`), since vSphere API 2.0.
+    /// `VirtualMachineScsiPassthroughType` ([`vim.vm.ScsiPassthroughInfo.ScsiClass`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.ScsiPassthroughInfo.ScsiClass.html)), since vSphere API 2.0.
     VirtualMachineScsiPassthroughType, 3592, {
     /** `disk` */ Disk = "disk", /** `tape` */ Tape = "tape", /** `printer` */ Printer = "printer",
     /** `processor` */ Processor = "processor", /** `worm` */ Worm = "worm", /** `cdrom` */ Cdrom = "cdrom",
@@ -3165,25 +3165,25 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineSgxInfoFlcModes` (`vim.vm.SgxInfo.FlcModes`), since vSphere API 7.0.0.0.
+    /// `VirtualMachineSgxInfoFlcModes` ([`vim.vm.SgxInfo.FlcModes`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.SgxInfo.FlcModes.html)), since vSphere API 7.0.0.0.
     VirtualMachineSgxInfoFlcModes, 3593, {
     /** `locked` */ Locked = "locked", /** `unlocked` */ Unlocked = "unlocked",
 });
 
 enumeration!(
-    /// `VirtualMachineStandbyActionType` (`vim.vm.DefaultPowerOpInfo.StandbyActionType`), since vSphere API 2.0.
+    /// `VirtualMachineStandbyActionType` ([`vim.vm.DefaultPowerOpInfo.StandbyActionType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.DefaultPowerOpInfo.StandbyActionType.html)), since vSphere API 2.0.
     VirtualMachineStandbyActionType, 3594, {
     /** `checkpoint` */ Checkpoint = "checkpoint", /** `powerOnSuspend` */ PowerOnSuspend = "powerOnSuspend",
 });
 
 enumeration!(
-    /// `VirtualMachineTargetInfoConfigurationTag` (`vim.vm.TargetInfo.ConfigurationTag`), since vSphere API 2.0.
+    /// `VirtualMachineTargetInfoConfigurationTag` ([`vim.vm.TargetInfo.ConfigurationTag`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.TargetInfo.ConfigurationTag.html)), since vSphere API 2.0.
     VirtualMachineTargetInfoConfigurationTag, 3595, {
     /** `compliant` */ Compliant = "compliant", /** `clusterWide` */ ClusterWide = "clusterWide",
 });
 
 enumeration!(
-    /// `VirtualMachineTicketType` (`vim.VirtualMachine.TicketType`), since vSphere API 4.1.
+    /// `VirtualMachineTicketType` ([`vim.VirtualMachine.TicketType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.TicketType.html)), since vSphere API 4.1.
     VirtualMachineTicketType, 3596, {
     /** `mks` */ Mks = "mks", /** `device` */ Device = "device", /** `guestControl` */ GuestControl = "guestControl",
     /** `dnd` */ Dnd = "dnd", /** `webmks` */ Webmks = "webmks",
@@ -3192,7 +3192,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineToolsInstallType` (`vim.vm.GuestInfo.ToolsInstallType`), since vSphere API 6.5.
+    /// `VirtualMachineToolsInstallType` ([`vim.vm.GuestInfo.ToolsInstallType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestInfo.ToolsInstallType.html)), since vSphere API 6.5.
     VirtualMachineToolsInstallType, 3597, {
     /** `guestToolsTypeUnknown` */ GuestToolsTypeUnknown = "guestToolsTypeUnknown",
     /** `guestToolsTypeMSI` */ GuestToolsTypeMsi = "guestToolsTypeMSI",
@@ -3202,7 +3202,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineToolsRunningStatus` (`vim.vm.GuestInfo.ToolsRunningStatus`), since vSphere API 4.0.
+    /// `VirtualMachineToolsRunningStatus` ([`vim.vm.GuestInfo.ToolsRunningStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestInfo.ToolsRunningStatus.html)), since vSphere API 4.0.
     VirtualMachineToolsRunningStatus, 3598, {
     /** `guestToolsNotRunning` */ GuestToolsNotRunning = "guestToolsNotRunning",
     /** `guestToolsRunning` */ GuestToolsRunning = "guestToolsRunning",
@@ -3210,7 +3210,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineToolsStatus` (`vim.vm.GuestInfo.ToolsStatus`), since vSphere API 2.0.
+    /// `VirtualMachineToolsStatus` ([`vim.vm.GuestInfo.ToolsStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestInfo.ToolsStatus.html)), since vSphere API 2.0.
     VirtualMachineToolsStatus, 3599, {
     /** `toolsNotInstalled` */ ToolsNotInstalled = "toolsNotInstalled",
     /** `toolsNotRunning` */ ToolsNotRunning = "toolsNotRunning", /** `toolsOld` */ ToolsOld = "toolsOld",
@@ -3218,7 +3218,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineToolsVersionStatus` (`vim.vm.GuestInfo.ToolsVersionStatus`), since vSphere API 4.0.
+    /// `VirtualMachineToolsVersionStatus` ([`vim.vm.GuestInfo.ToolsVersionStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestInfo.ToolsVersionStatus.html)), since vSphere API 4.0.
     VirtualMachineToolsVersionStatus, 3600, {
     /** `guestToolsNotInstalled` */ GuestToolsNotInstalled = "guestToolsNotInstalled",
     /** `guestToolsNeedUpgrade` */ GuestToolsNeedUpgrade = "guestToolsNeedUpgrade",
@@ -3232,7 +3232,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineUsbInfoFamily` (`vim.vm.UsbInfo.Family`), since vSphere API 2.5.
+    /// `VirtualMachineUsbInfoFamily` ([`vim.vm.UsbInfo.Family`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.UsbInfo.Family.html)), since vSphere API 2.5.
     VirtualMachineUsbInfoFamily, 3601, {
     /** `audio` */ Audio = "audio", /** `hid` */ Hid = "hid", /** `hid_bootable` */ HidBootable = "hid_bootable",
     /** `physical` */ Physical = "physical", /** `communication` */ Communication = "communication",
@@ -3245,7 +3245,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineUsbInfoSpeed` (`vim.vm.UsbInfo.Speed`), since vSphere API 2.5.
+    /// `VirtualMachineUsbInfoSpeed` ([`vim.vm.UsbInfo.Speed`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.UsbInfo.Speed.html)), since vSphere API 2.5.
     VirtualMachineUsbInfoSpeed, 3602, {
     /** `low` */ Low = "low", /** `full` */ Full = "full", /** `high` */ High = "high",
     /** `superSpeed` */ SuperSpeed = "superSpeed", /** `superSpeedPlus` */ SuperSpeedPlus = "superSpeedPlus",
@@ -3254,17 +3254,17 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineVMCIDeviceAction` (`vim.vm.device.VirtualVMCIDevice.Action`), since vSphere API 6.0.
+    /// `VirtualMachineVMCIDeviceAction` ([`vim.vm.device.VirtualVMCIDevice.Action`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualVMCIDevice.Action.html)), since vSphere API 6.0.
     VirtualMachineVMCIDeviceAction, 3603, { /** `allow` */ Allow = "allow", /** `deny` */ Deny = "deny" });
 
 enumeration!(
-    /// `VirtualMachineVMCIDeviceDirection` (`vim.vm.device.VirtualVMCIDevice.Direction`), since vSphere API 6.0.
+    /// `VirtualMachineVMCIDeviceDirection` ([`vim.vm.device.VirtualVMCIDevice.Direction`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualVMCIDevice.Direction.html)), since vSphere API 6.0.
     VirtualMachineVMCIDeviceDirection, 3604, {
     /** `guest` */ Guest = "guest", /** `host` */ Host = "host", /** `anyDirection` */ AnyDirection = "anyDirection",
 });
 
 enumeration!(
-    /// `VirtualMachineVMCIDeviceProtocol` (`vim.vm.device.VirtualVMCIDevice.Protocol`), since vSphere API 6.0.
+    /// `VirtualMachineVMCIDeviceProtocol` ([`vim.vm.device.VirtualVMCIDevice.Protocol`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualVMCIDevice.Protocol.html)), since vSphere API 6.0.
     VirtualMachineVMCIDeviceProtocol, 3605, {
     /** `hypervisor` */ Hypervisor = "hypervisor", /** `doorbell` */ Doorbell = "doorbell",
     /** `queuepair` */ Queuepair = "queuepair", /** `datagram` */ Datagram = "datagram",
@@ -3272,33 +3272,33 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineVendorDeviceGroupInfoComponentDeviceInfoComponentType` (`vim.vm.VendorDeviceGroupInfo.ComponentDeviceInfo.ComponentType`), since vSphere API 8.0.0.1.
+    /// `VirtualMachineVendorDeviceGroupInfoComponentDeviceInfoComponentType` ([`vim.vm.VendorDeviceGroupInfo.ComponentDeviceInfo.ComponentType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.VendorDeviceGroupInfo.ComponentDeviceInfo.ComponentType.html)), since vSphere API 8.0.0.1.
     VirtualMachineVendorDeviceGroupInfoComponentDeviceInfoComponentType, 3606, {
     /** `pciPassthru` */ PciPassthru = "pciPassthru", /** `nvidiaVgpu` */ NvidiaVgpu = "nvidiaVgpu",
     /** `sriovNic` */ SriovNic = "sriovNic", /** `dvx` */ Dvx = "dvx",
 });
 
 enumeration!(
-    /// `VirtualMachineVgpuProfileInfoProfileClass` (`vim.vm.VgpuProfileInfo.ProfileClass`), since vSphere API 7.0.3.0.
+    /// `VirtualMachineVgpuProfileInfoProfileClass` ([`vim.vm.VgpuProfileInfo.ProfileClass`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.VgpuProfileInfo.ProfileClass.html)), since vSphere API 7.0.3.0.
     VirtualMachineVgpuProfileInfoProfileClass, 3607, {
     /** `compute` */ Compute = "compute", /** `quadro` */ Quadro = "quadro",
 });
 
 enumeration!(
-    /// `VirtualMachineVgpuProfileInfoProfileSharing` (`vim.vm.VgpuProfileInfo.ProfileSharing`), since vSphere API 7.0.3.0.
+    /// `VirtualMachineVgpuProfileInfoProfileSharing` ([`vim.vm.VgpuProfileInfo.ProfileSharing`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.VgpuProfileInfo.ProfileSharing.html)), since vSphere API 7.0.3.0.
     VirtualMachineVgpuProfileInfoProfileSharing, 3608, {
     /** `timeSliced` */ TimeSliced = "timeSliced", /** `mig` */ Mig = "mig",
 });
 
 enumeration!(
-    /// `VirtualMachineVideoCardUse3dRenderer` (`vim.vm.device.VirtualVideoCard.Use3dRenderer`), since vSphere API 5.1.
+    /// `VirtualMachineVideoCardUse3dRenderer` ([`vim.vm.device.VirtualVideoCard.Use3dRenderer`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualVideoCard.Use3dRenderer.html)), since vSphere API 5.1.
     VirtualMachineVideoCardUse3dRenderer, 3609, {
     /** `automatic` */ Automatic = "automatic", /** `software` */ Software = "software",
     /** `hardware` */ Hardware = "hardware",
 });
 
 enumeration!(
-    /// `VirtualMachineVirtualDeviceSwapDeviceSwapStatus` (`vim.vm.VirtualDeviceSwap.DeviceSwapStatus`), since vSphere API 8.0.0.1.
+    /// `VirtualMachineVirtualDeviceSwapDeviceSwapStatus` ([`vim.vm.VirtualDeviceSwap.DeviceSwapStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.VirtualDeviceSwap.DeviceSwapStatus.html)), since vSphere API 8.0.0.1.
     VirtualMachineVirtualDeviceSwapDeviceSwapStatus, 3610, {
     /** `none` */ None = "none", /** `scheduled` */ Scheduled = "scheduled",
     /** `inprogress` */ Inprogress = "inprogress", /** `failed` */ Failed = "failed",
@@ -3306,27 +3306,27 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualMachineVirtualPMemSnapshotMode` (`vim.vm.VirtualPMem.SnapshotMode`), since vSphere API 7.0.3.0.
+    /// `VirtualMachineVirtualPMemSnapshotMode` ([`vim.vm.VirtualPMem.SnapshotMode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.VirtualPMem.SnapshotMode.html)), since vSphere API 7.0.3.0.
     VirtualMachineVirtualPMemSnapshotMode, 3611, {
     /** `independent_persistent` */ IndependentPersistent = "independent_persistent",
     /** `independent_eraseonrevert` */ IndependentEraseonrevert = "independent_eraseonrevert",
 });
 
 enumeration!(
-    /// `VirtualMachineWindowsQuiesceSpecVssBackupContext` (`vim.vm.WindowsQuiesceSpec.VssBackupContext`), since vSphere API 6.5.
+    /// `VirtualMachineWindowsQuiesceSpecVssBackupContext` ([`vim.vm.WindowsQuiesceSpec.VssBackupContext`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.WindowsQuiesceSpec.VssBackupContext.html)), since vSphere API 6.5.
     VirtualMachineWindowsQuiesceSpecVssBackupContext, 3612, {
     /** `ctx_auto` */ CtxAuto = "ctx_auto", /** `ctx_backup` */ CtxBackup = "ctx_backup",
     /** `ctx_file_share_backup` */ CtxFileShareBackup = "ctx_file_share_backup",
 });
 
 enumeration!(
-    /// `VirtualNVMEControllerSharing` (`vim.vm.device.VirtualNVMEController.Sharing`), since vSphere API 8.0.2.0.
+    /// `VirtualNVMEControllerSharing` ([`vim.vm.device.VirtualNVMEController.Sharing`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualNVMEController.Sharing.html)), since vSphere API 8.0.2.0.
     VirtualNVMEControllerSharing, 3613, {
     /** `noSharing` */ NoSharing = "noSharing", /** `physicalSharing` */ PhysicalSharing = "physicalSharing",
 });
 
 enumeration!(
-    /// `VirtualPointingDeviceHostChoice` (`vim.vm.device.VirtualPointingDeviceOption.DeviceBackingOption.HostPointingDeviceChoice`), since vSphere API 2.0.
+    /// `VirtualPointingDeviceHostChoice` ([`vim.vm.device.VirtualPointingDeviceOption.DeviceBackingOption.HostPointingDeviceChoice`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualPointingDeviceOption.DeviceBackingOption.HostPointingDeviceChoice.html)), since vSphere API 2.0.
     VirtualPointingDeviceHostChoice, 3614, {
     /** `autodetect` */ Autodetect = "autodetect",
     /** `intellimouseExplorer` */ IntellimouseExplorer = "intellimouseExplorer",
@@ -3338,31 +3338,31 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VirtualSCSISharing` (`vim.vm.device.VirtualSCSIController.Sharing`), since vSphere API 2.0.
+    /// `VirtualSCSISharing` ([`vim.vm.device.VirtualSCSIController.Sharing`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualSCSIController.Sharing.html)), since vSphere API 2.0.
     VirtualSCSISharing, 3615, {
     /** `noSharing` */ NoSharing = "noSharing", /** `virtualSharing` */ VirtualSharing = "virtualSharing",
     /** `physicalSharing` */ PhysicalSharing = "physicalSharing",
 });
 
 enumeration!(
-    /// `VirtualSerialPortEndPoint` (`vim.vm.device.VirtualSerialPortOption.EndPoint`), since vSphere API 2.0.
+    /// `VirtualSerialPortEndPoint` ([`vim.vm.device.VirtualSerialPortOption.EndPoint`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualSerialPortOption.EndPoint.html)), since vSphere API 2.0.
     VirtualSerialPortEndPoint, 3616, { /** `client` */ Client = "client", /** `server` */ Server = "server" });
 
 enumeration!(
-    /// `VirtualVmxnet3StrictLatencyConfigDisableOffload` (`vim.vm.device.VirtualVmxnet3.StrictLatencyConfig.DisableOffload`), since vSphere API 2.0.
+    /// `VirtualVmxnet3StrictLatencyConfigDisableOffload` ([`vim.vm.device.VirtualVmxnet3.StrictLatencyConfig.DisableOffload`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualVmxnet3.StrictLatencyConfig.DisableOffload.html)), since vSphere API 2.0.
     VirtualVmxnet3StrictLatencyConfigDisableOffload, 3617, {
     /** `NONE` */ None = "NONE", /** `TSO` */ Tso = "TSO", /** `LRO` */ Lro = "LRO",
     /** `TSO_LRO` */ TsoLro = "TSO_LRO",
 });
 
 enumeration!(
-    /// `VirtualVmxnet3VrdmaOptionDeviceProtocols` (`vim.vm.device.VirtualVmxnet3VrdmaOption.DeviceProtocols`), since vSphere API 6.7.
+    /// `VirtualVmxnet3VrdmaOptionDeviceProtocols` ([`vim.vm.device.VirtualVmxnet3VrdmaOption.DeviceProtocols`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.device.VirtualVmxnet3VrdmaOption.DeviceProtocols.html)), since vSphere API 6.7.
     VirtualVmxnet3VrdmaOptionDeviceProtocols, 3618, {
     /** `rocev1` */ Rocev1 = "rocev1", /** `rocev2` */ Rocev2 = "rocev2",
 });
 
 enumeration!(
-    /// `VmDasBeingResetEventReasonCode` (`vim.event.VmDasBeingResetEvent.ReasonCode`), since vSphere API 4.1.
+    /// `VmDasBeingResetEventReasonCode` ([`vim.event.VmDasBeingResetEvent.ReasonCode`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.VmDasBeingResetEvent.ReasonCode.html)), since vSphere API 4.1.
     VmDasBeingResetEventReasonCode, 3619, {
     /** `vmtoolsHeartbeatFailure` */ VmtoolsHeartbeatFailure = "vmtoolsHeartbeatFailure",
     /** `appHeartbeatFailure` */ AppHeartbeatFailure = "appHeartbeatFailure",
@@ -3372,7 +3372,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VmFailedStartingSecondaryEventFailureReason` (`vim.event.VmFailedStartingSecondaryEvent.FailureReason`), since vSphere API 4.0.
+    /// `VmFailedStartingSecondaryEventFailureReason` ([`vim.event.VmFailedStartingSecondaryEvent.FailureReason`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.VmFailedStartingSecondaryEvent.FailureReason.html)), since vSphere API 4.0.
     VmFailedStartingSecondaryEventFailureReason, 3620, {
     /** `incompatibleHost` */ IncompatibleHost = "incompatibleHost", /** `loginFailed` */ LoginFailed = "loginFailed",
     /** `registerVmFailed` */ RegisterVmFailed = "registerVmFailed",
@@ -3380,7 +3380,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VmFaultToleranceConfigIssueReasonForIssue` (`vim.fault.VmFaultToleranceConfigIssue.ReasonForIssue`), since vSphere API 4.0.
+    /// `VmFaultToleranceConfigIssueReasonForIssue` ([`vim.fault.VmFaultToleranceConfigIssue.ReasonForIssue`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.VmFaultToleranceConfigIssue.ReasonForIssue.html)), since vSphere API 4.0.
     VmFaultToleranceConfigIssueReasonForIssue, 3621, {
     /** `haNotEnabled` */ HaNotEnabled = "haNotEnabled",
     /** `moreThanOneSecondary` */ MoreThanOneSecondary = "moreThanOneSecondary",
@@ -3416,7 +3416,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VmFaultToleranceInvalidFileBackingDeviceType` (`vim.fault.VmFaultToleranceInvalidFileBacking.DeviceType`), since vSphere API 4.0.
+    /// `VmFaultToleranceInvalidFileBackingDeviceType` ([`vim.fault.VmFaultToleranceInvalidFileBacking.DeviceType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.VmFaultToleranceInvalidFileBacking.DeviceType.html)), since vSphere API 4.0.
     VmFaultToleranceInvalidFileBackingDeviceType, 3622, {
     /** `virtualFloppy` */ VirtualFloppy = "virtualFloppy", /** `virtualCdrom` */ VirtualCdrom = "virtualCdrom",
     /** `virtualSerialPort` */ VirtualSerialPort = "virtualSerialPort",
@@ -3425,34 +3425,34 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VmPlacementPolicyVmPlacementPolicyStrictness` (`vim.vm.VmPlacementPolicy.VmPlacementPolicyStrictness`), since vSphere API 9.1.0.0.
+    /// `VmPlacementPolicyVmPlacementPolicyStrictness` ([`vim.vm.VmPlacementPolicy.VmPlacementPolicyStrictness`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.VmPlacementPolicy.VmPlacementPolicyStrictness.html)), since vSphere API 9.1.0.0.
     VmPlacementPolicyVmPlacementPolicyStrictness, 3623, {
     /** `PreferredDuringPlacementPreferredDuringExecution` */ PreferredDuringPlacementPreferredDuringExecution = "PreferredDuringPlacementPreferredDuringExecution",
     /** `RequiredDuringPlacementPreferredDuringExecution` */ RequiredDuringPlacementPreferredDuringExecution = "RequiredDuringPlacementPreferredDuringExecution",
 });
 
 enumeration!(
-    /// `VmPlacementPolicyVmPlacementPolicyTopology` (`vim.vm.VmPlacementPolicy.VmPlacementPolicyTopology`), since vSphere API 9.1.0.0.
+    /// `VmPlacementPolicyVmPlacementPolicyTopology` ([`vim.vm.VmPlacementPolicy.VmPlacementPolicyTopology`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.VmPlacementPolicy.VmPlacementPolicyTopology.html)), since vSphere API 9.1.0.0.
     VmPlacementPolicyVmPlacementPolicyTopology, 3624, {
     /** `Host` */ Host = "Host", /** `ClusterComputeResource` */ ClusterComputeResource = "ClusterComputeResource",
     /** `VSphereZone` */ VsphereZone = "VSphereZone",
 });
 
 enumeration!(
-    /// `VmShutdownOnIsolationEventOperation` (`vim.event.VmShutdownOnIsolationEvent.Operation`), since vSphere API 4.0.
+    /// `VmShutdownOnIsolationEventOperation` ([`vim.event.VmShutdownOnIsolationEvent.Operation`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.VmShutdownOnIsolationEvent.Operation.html)), since vSphere API 4.0.
     VmShutdownOnIsolationEventOperation, 3625, {
     /** `shutdown` */ Shutdown = "shutdown", /** `poweredOff` */ PoweredOff = "poweredOff",
 });
 
 enumeration!(
-    /// `VmwareDistributedVirtualSwitchPvlanPortType` (`vim.dvs.VmwareDistributedVirtualSwitch.PvlanPortType`), since vSphere API 4.0.
+    /// `VmwareDistributedVirtualSwitchPvlanPortType` ([`vim.dvs.VmwareDistributedVirtualSwitch.PvlanPortType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.PvlanPortType.html)), since vSphere API 4.0.
     VmwareDistributedVirtualSwitchPvlanPortType, 3626, {
     /** `promiscuous` */ Promiscuous = "promiscuous", /** `isolated` */ Isolated = "isolated",
     /** `community` */ Community = "community",
 });
 
 enumeration!(
-    /// `VsanCapabilityType` (`vim.cluster.VsanCapabilityType`), since vSphere API 6.0.
+    /// `VsanCapabilityType` ([`vim.cluster.VsanCapabilityType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanCapabilityType.html)), since vSphere API 6.0.
     VsanCapabilityType, 3627, {
     /** `capability` */ Capability = "capability", /** `allflash` */ Allflash = "allflash",
     /** `stretchedcluster` */ Stretchedcluster = "stretchedcluster",
@@ -3582,7 +3582,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VsanClusterHealthActionIdEnum` (`vim.cluster.VsanClusterHealthAction.VsanClusterHealthActionIdEnum`), since vSphere API 5.5.
+    /// `VsanClusterHealthActionIdEnum` ([`vim.cluster.VsanClusterHealthAction.VsanClusterHealthActionIdEnum`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanClusterHealthAction.VsanClusterHealthActionIdEnum.html)), since vSphere API 5.5.
     VsanClusterHealthActionIdEnum, 3628, {
     /** `RepairClusterObjectsAction` */ RepairClusterObjectsAction = "RepairClusterObjectsAction",
     /** `UploadHclDb` */ UploadHclDb = "UploadHclDb",
@@ -3615,14 +3615,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VsanDiskIssueType` (`vim.vsan.host.VsanRuntimeInfo.DiskIssueType`), since vSphere API 5.5.
+    /// `VsanDiskIssueType` ([`vim.vsan.host.VsanRuntimeInfo.DiskIssueType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.host.VsanRuntimeInfo.DiskIssueType.html)), since vSphere API 5.5.
     VsanDiskIssueType, 3629, {
     /** `nonExist` */ NonExist = "nonExist", /** `stampMismatch` */ StampMismatch = "stampMismatch",
     /** `unknown` */ Unknown = "unknown",
 });
 
 enumeration!(
-    /// `VsanHealthLogLevelEnum` (`vim.cluster.VsanVcClusterHealthSystem.VsanHealthLogLevelEnum`), since vSphere API 5.5.
+    /// `VsanHealthLogLevelEnum` ([`vim.cluster.VsanVcClusterHealthSystem.VsanHealthLogLevelEnum`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcClusterHealthSystem.VsanHealthLogLevelEnum.html)), since vSphere API 5.5.
     VsanHealthLogLevelEnum, 3630, {
     /** `INFO` */ Info = "INFO", /** `WARNING` */ Warning = "WARNING", /** `ERROR` */ Error = "ERROR",
     /** `DEBUG` */ Debug = "DEBUG", /** `CRITICAL` */ Critical = "CRITICAL",
@@ -3630,7 +3630,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VsanHostDecommissionModeObjectAction` (`vim.vsan.host.DecommissionMode.ObjectAction`), since vSphere API 5.5.
+    /// `VsanHostDecommissionModeObjectAction` ([`vim.vsan.host.DecommissionMode.ObjectAction`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.host.DecommissionMode.ObjectAction.html)), since vSphere API 5.5.
     VsanHostDecommissionModeObjectAction, 3631, {
     /** `noAction` */ NoAction = "noAction",
     /** `ensureObjectAccessibility` */ EnsureObjectAccessibility = "ensureObjectAccessibility",
@@ -3638,21 +3638,21 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VsanHostDiskResultState` (`vim.vsan.host.DiskResult.State`), since vSphere API 5.5.
+    /// `VsanHostDiskResultState` ([`vim.vsan.host.DiskResult.State`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.host.DiskResult.State.html)), since vSphere API 5.5.
     VsanHostDiskResultState, 3632, {
     /** `inUse` */ InUse = "inUse", /** `eligible` */ Eligible = "eligible",
     /** `ineligible` */ Ineligible = "ineligible",
 });
 
 enumeration!(
-    /// `VsanHostHealthState` (`vim.vsan.host.HealthState`), since vSphere API 5.5.
+    /// `VsanHostHealthState` ([`vim.vsan.host.HealthState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.host.HealthState.html)), since vSphere API 5.5.
     VsanHostHealthState, 3633, {
     /** `unknown` */ Unknown = "unknown", /** `healthy` */ Healthy = "healthy",
     /** `unhealthy` */ Unhealthy = "unhealthy",
 });
 
 enumeration!(
-    /// `VsanHostNodeState` (`vim.vsan.host.NodeState`), since vSphere API 5.5.
+    /// `VsanHostNodeState` ([`vim.vsan.host.NodeState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.host.NodeState.html)), since vSphere API 5.5.
     VsanHostNodeState, 3634, {
     /** `error` */ Error = "error", /** `disabled` */ Disabled = "disabled", /** `agent` */ Agent = "agent",
     /** `master` */ Master = "master", /** `backup` */ Backup = "backup", /** `starting` */ Starting = "starting",
@@ -3663,28 +3663,28 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VsanIscsiLUNStatus` (`vim.cluster.VsanIscsiLUNCommonInfo.VsanIscsiLUNStatus`), since vSphere API 6.5.
+    /// `VsanIscsiLUNStatus` ([`vim.cluster.VsanIscsiLUNCommonInfo.VsanIscsiLUNStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanIscsiLUNCommonInfo.VsanIscsiLUNStatus.html)), since vSphere API 6.5.
     VsanIscsiLUNStatus, 3635, {
     /** `Online` */ Online = "Online", /** `Offline` */ Offline = "Offline",
     /** `VsanIscsiLUNStatus_Unknown` */ VsanIscsiLunStatusUnknown = "VsanIscsiLUNStatus_Unknown",
 });
 
 enumeration!(
-    /// `VsanIscsiTargetAuthType` (`vim.cluster.VsanIscsiTargetAuthSpec.VsanIscsiTargetAuthType`), since vSphere API 6.5.
+    /// `VsanIscsiTargetAuthType` ([`vim.cluster.VsanIscsiTargetAuthSpec.VsanIscsiTargetAuthType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanIscsiTargetAuthSpec.VsanIscsiTargetAuthType.html)), since vSphere API 6.5.
     VsanIscsiTargetAuthType, 3636, {
     /** `NoAuth` */ NoAuth = "NoAuth", /** `CHAP` */ Chap = "CHAP", /** `CHAP_Mutual` */ ChapMutual = "CHAP_Mutual",
     /** `VsanIscsiTargetAuthType_Unknown` */ VsanIscsiTargetAuthTypeUnknown = "VsanIscsiTargetAuthType_Unknown",
 });
 
 enumeration!(
-    /// `VsanIscsiTargetServiceProcessStatus` (`vim.cluster.VsanIscsiTargetServiceProcessStatus`), since vSphere API 6.5.
+    /// `VsanIscsiTargetServiceProcessStatus` ([`vim.cluster.VsanIscsiTargetServiceProcessStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanIscsiTargetServiceProcessStatus.html)), since vSphere API 6.5.
     VsanIscsiTargetServiceProcessStatus, 3637, {
     /** `Running` */ Running = "Running", /** `Stopped` */ Stopped = "Stopped",
     /** `VsanIscsiTargetServiceProcessStatus_Unknown` */ VsanIscsiTargetServiceProcessStatusUnknown = "VsanIscsiTargetServiceProcessStatus_Unknown",
 });
 
 enumeration!(
-    /// `VsanObjectHealthState` (`vim.host.VsanObjectHealth.VsanObjectHealthState`), since vSphere API 5.5.
+    /// `VsanObjectHealthState` ([`vim.host.VsanObjectHealth.VsanObjectHealthState`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanObjectHealth.VsanObjectHealthState.html)), since vSphere API 5.5.
     VsanObjectHealthState, 3638, {
     /** `inaccessible` */ Inaccessible = "inaccessible",
     /** `reducedavailabilitywithnorebuild` */ Reducedavailabilitywithnorebuild = "reducedavailabilitywithnorebuild",
@@ -3705,7 +3705,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VsanObjectTypeEnum` (`vim.cluster.VsanObjectSpaceSummary.VsanObjectTypeEnum`), since vSphere API 5.5.
+    /// `VsanObjectTypeEnum` ([`vim.cluster.VsanObjectSpaceSummary.VsanObjectTypeEnum`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanObjectSpaceSummary.VsanObjectTypeEnum.html)), since vSphere API 5.5.
     VsanObjectTypeEnum, 3639, {
     /** `vmswap` */ Vmswap = "vmswap", /** `vdisk` */ Vdisk = "vdisk", /** `namespace` */ Namespace = "namespace",
     /** `vmem` */ Vmem = "vmem", /** `statsdb` */ Statsdb = "statsdb",
@@ -3740,14 +3740,14 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VsanPerfStatsType` (`vim.cluster.VsanPerfMetricId.VsanPerfStatsType`), since vSphere API 5.5.
+    /// `VsanPerfStatsType` ([`vim.cluster.VsanPerfMetricId.VsanPerfStatsType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanPerfMetricId.VsanPerfStatsType.html)), since vSphere API 5.5.
     VsanPerfStatsType, 3640, {
     /** `absolute` */ Absolute = "absolute", /** `delta` */ Delta = "delta", /** `rate` */ Rate = "rate",
     /** `VsanPerfStatsType_Unknown` */ VsanPerfStatsTypeUnknown = "VsanPerfStatsType_Unknown",
 });
 
 enumeration!(
-    /// `VsanPerfStatsUnitType` (`vim.cluster.VsanPerfGraph.VsanPerfStatsUnitType`), since vSphere API 5.5.
+    /// `VsanPerfStatsUnitType` ([`vim.cluster.VsanPerfGraph.VsanPerfStatsUnitType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanPerfGraph.VsanPerfStatsUnitType.html)), since vSphere API 5.5.
     VsanPerfStatsUnitType, 3641, {
     /** `number` */ Number = "number", /** `time_ms` */ TimeMs = "time_ms",
     /** `percentage` */ Percentage = "percentage", /** `size_bytes` */ SizeBytes = "size_bytes",
@@ -3757,7 +3757,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VsanPerfSummaryType` (`vim.cluster.VsanPerfMetricId.VsanPerfSummaryType`), since vSphere API 5.5.
+    /// `VsanPerfSummaryType` ([`vim.cluster.VsanPerfMetricId.VsanPerfSummaryType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanPerfMetricId.VsanPerfSummaryType.html)), since vSphere API 5.5.
     VsanPerfSummaryType, 3642, {
     /** `average` */ Average = "average", /** `maximum` */ Maximum = "maximum", /** `minimum` */ Minimum = "minimum",
     /** `latest` */ Latest = "latest", /** `summation` */ Summation = "summation", /** `none` */ None = "none",
@@ -3765,46 +3765,46 @@ enumeration!(
 });
 
 enumeration!(
-    /// `VsanPerfThresholdDirectionType` (`vim.cluster.VsanPerfThreshold.VsanPerfThresholdDirectionType`), since vSphere API 5.5.
+    /// `VsanPerfThresholdDirectionType` ([`vim.cluster.VsanPerfThreshold.VsanPerfThresholdDirectionType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanPerfThreshold.VsanPerfThresholdDirectionType.html)), since vSphere API 5.5.
     VsanPerfThresholdDirectionType, 3643, {
     /** `upper` */ Upper = "upper", /** `lower` */ Lower = "lower",
     /** `VsanPerfThresholdDirectionType_Unknown` */ VsanPerfThresholdDirectionTypeUnknown = "VsanPerfThresholdDirectionType_Unknown",
 });
 
 enumeration!(
-    /// `VsanStorageComplianceStatus` (`vim.cluster.StorageComplianceResult.StorageComplianceStatus`), since vSphere API 5.5.
+    /// `VsanStorageComplianceStatus` ([`vim.cluster.StorageComplianceResult.StorageComplianceStatus`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.StorageComplianceResult.StorageComplianceStatus.html)), since vSphere API 5.5.
     VsanStorageComplianceStatus, 3644, {
     /** `compliant` */ Compliant = "compliant", /** `nonCompliant` */ NonCompliant = "nonCompliant",
     /** `unknown` */ Unknown = "unknown", /** `notApplicable` */ NotApplicable = "notApplicable",
 });
 
 enumeration!(
-    /// `VsanUpgradeSystemUpgradeHistoryDiskGroupOpType` (`vim.VsanUpgradeSystem.UpgradeHistoryDiskGroupOpType`), since vSphere API 6.0.
+    /// `VsanUpgradeSystemUpgradeHistoryDiskGroupOpType` ([`vim.VsanUpgradeSystem.UpgradeHistoryDiskGroupOpType`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VsanUpgradeSystem.UpgradeHistoryDiskGroupOpType.html)), since vSphere API 6.0.
     VsanUpgradeSystemUpgradeHistoryDiskGroupOpType, 3645, {
     /** `add` */ Add = "add", /** `remove` */ Remove = "remove",
 });
 
 enumeration!(
-    /// `VslmVsoPostRelocateChangeMetadataOperation` (`vim.vslm.VsoPostRelocateChange.MetadataOperation`), since vSphere API 2.0.
+    /// `VslmVsoPostRelocateChangeMetadataOperation` ([`vim.vslm.VsoPostRelocateChange.MetadataOperation`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.VsoPostRelocateChange.MetadataOperation.html)), since vSphere API 2.0.
     VslmVsoPostRelocateChangeMetadataOperation, 3646, {
     /** `UPDATE` */ Update = "UPDATE", /** `RESET` */ Reset = "RESET", /** `NO_OP` */ NoOp = "NO_OP",
 });
 
 enumeration!(
-    /// `WeekOfMonth` (`vim.scheduler.MonthlyByWeekdayTaskScheduler.WeekOfMonth`), since vSphere API 2.0.
+    /// `WeekOfMonth` ([`vim.scheduler.MonthlyByWeekdayTaskScheduler.WeekOfMonth`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.scheduler.MonthlyByWeekdayTaskScheduler.WeekOfMonth.html)), since vSphere API 2.0.
     WeekOfMonth, 3647, {
     /** `first` */ First = "first", /** `second` */ Second = "second", /** `third` */ Third = "third",
     /** `fourth` */ Fourth = "fourth", /** `last` */ Last = "last",
 });
 
 enumeration!(
-    /// `WillLoseHAProtectionResolution` (`vim.fault.WillLoseHAProtection.Resolution`), since vSphere API 5.0.
+    /// `WillLoseHAProtectionResolution` ([`vim.fault.WillLoseHAProtection.Resolution`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.fault.WillLoseHAProtection.Resolution.html)), since vSphere API 5.0.
     WillLoseHAProtectionResolution, 3648, {
     /** `svmotion` */ Svmotion = "svmotion", /** `relocate` */ Relocate = "relocate",
 });
 
 enumeration!(
-    /// `vslmDiskInfoFlag` (`vim.vslm.DiskInfoFlag`), since vSphere API 8.0.0.1.
+    /// `vslmDiskInfoFlag` ([`vim.vslm.DiskInfoFlag`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.DiskInfoFlag.html)), since vSphere API 8.0.0.1.
     VslmDiskInfoFlag, 3649, {
     /** `id` */ Id = "id", /** `descriptorVersion` */ DescriptorVersion = "descriptorVersion",
     /** `backingObjectId` */ BackingObjectId = "backingObjectId", /** `path` */ Path = "path",
@@ -3824,7 +3824,7 @@ enumeration!(
 });
 
 enumeration!(
-    /// `vslmVStorageObjectControlFlag` (`vim.vslm.VStorageObjectControlFlag`), since vSphere API 6.7.
+    /// `vslmVStorageObjectControlFlag` ([`vim.vslm.VStorageObjectControlFlag`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.VStorageObjectControlFlag.html)), since vSphere API 6.7.
     VslmVStorageObjectControlFlag, 3650, {
     /** `keepAfterDeleteVm` */ KeepAfterDeleteVm = "keepAfterDeleteVm",
     /** `disableRelocation` */ DisableRelocation = "disableRelocation",

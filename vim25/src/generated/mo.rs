@@ -5,667 +5,477 @@
 use crate::object::{is_a, managed_object};
 
 managed_object!(
-    /// `Alarm` (`vim.alarm.Alarm`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.alarm.Alarm.html)
+    /// `Alarm` ([`vim.alarm.Alarm`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.alarm.Alarm.html)), since vSphere API 2.0.
     Alarm, "Alarm", 3651);
 is_a!(Alarm: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `AlarmManager` (`vim.alarm.AlarmManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.alarm.AlarmManager.html)
+    /// `AlarmManager` ([`vim.alarm.AlarmManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.alarm.AlarmManager.html)), since vSphere API 2.0.
     AlarmManager, "AlarmManager", 3652);
 is_a!(AlarmManager: ManagedObject);
 
 managed_object!(
-    /// `AuthorizationManager` (`vim.AuthorizationManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.AuthorizationManager.html)
+    /// `AuthorizationManager` ([`vim.AuthorizationManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.AuthorizationManager.html)), since vSphere API 2.0.
     AuthorizationManager, "AuthorizationManager", 3653);
 is_a!(AuthorizationManager: ManagedObject);
 
 managed_object!(
-    /// `CertificateManager` (`vim.CertificateManager`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.CertificateManager.html)
+    /// `CertificateManager` ([`vim.CertificateManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.CertificateManager.html)), since vSphere API 6.0.
     CertificateManager, "CertificateManager", 3654);
 is_a!(CertificateManager: ManagedObject);
 
 managed_object!(
-    /// `ClusterComputeResource` (`vim.ClusterComputeResource`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ClusterComputeResource.html)
+    /// `ClusterComputeResource` ([`vim.ClusterComputeResource`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ClusterComputeResource.html)), since vSphere API 2.0.
     ClusterComputeResource, "ClusterComputeResource", 3655);
 is_a!(ClusterComputeResource: ComputeResource, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `ClusterEVCManager` (`vim.cluster.EVCManager`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.EVCManager.html)
+    /// `ClusterEVCManager` ([`vim.cluster.EVCManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.EVCManager.html)), since vSphere API 6.0.
     ClusterEVCManager, "ClusterEVCManager", 3656);
 is_a!(ClusterEVCManager: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `ClusterProfile` (`vim.profile.cluster.ClusterProfile`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.cluster.ClusterProfile.html)
+    /// `ClusterProfile` ([`vim.profile.cluster.ClusterProfile`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.cluster.ClusterProfile.html)), since vSphere API 4.0.
     ClusterProfile, "ClusterProfile", 3657);
 is_a!(ClusterProfile: Profile, ManagedObject);
 
 managed_object!(
-    /// `ClusterProfileManager` (`vim.profile.cluster.ProfileManager`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.cluster.ProfileManager.html)
+    /// `ClusterProfileManager` ([`vim.profile.cluster.ProfileManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.cluster.ProfileManager.html)), since vSphere API 4.0.
     ClusterProfileManager, "ClusterProfileManager", 3658);
 is_a!(ClusterProfileManager: ProfileManager, ManagedObject);
 
 managed_object!(
-    /// `ComputeResource` (`vim.ComputeResource`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ComputeResource.html)
+    /// `ComputeResource` ([`vim.ComputeResource`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ComputeResource.html)), since vSphere API 2.0.
     ComputeResource, "ComputeResource", 3659);
 is_a!(ComputeResource: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `ContainerView` (`vim.view.ContainerView`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ContainerView.html)
+    /// `ContainerView` ([`vim.view.ContainerView`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ContainerView.html)), since vSphere API 2.5.
     ContainerView, "ContainerView", 3660);
 is_a!(ContainerView: ManagedObjectView, View, ManagedObject);
 
 managed_object!(
-    /// `CryptoManager` (`vim.encryption.CryptoManager`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManager.html)
+    /// `CryptoManager` ([`vim.encryption.CryptoManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManager.html)), since vSphere API 6.5.
     CryptoManager, "CryptoManager", 3661);
 is_a!(CryptoManager: ManagedObject);
 
 managed_object!(
-    /// `CryptoManagerHost` (`vim.encryption.CryptoManagerHost`), since vSphere API 6.7.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManagerHost.html)
+    /// `CryptoManagerHost` ([`vim.encryption.CryptoManagerHost`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManagerHost.html)), since vSphere API 6.7.
     CryptoManagerHost, "CryptoManagerHost", 3662);
 is_a!(CryptoManagerHost: CryptoManager, ManagedObject);
 
 managed_object!(
-    /// `CryptoManagerHostKMS` (`vim.encryption.CryptoManagerHostKMS`), since vSphere API 6.7.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManagerHostKMS.html)
+    /// `CryptoManagerHostKMS` ([`vim.encryption.CryptoManagerHostKMS`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManagerHostKMS.html)), since vSphere API 6.7.
     CryptoManagerHostKMS, "CryptoManagerHostKMS", 3663);
 is_a!(CryptoManagerHostKMS: CryptoManagerHost, CryptoManager, ManagedObject);
 
 managed_object!(
-    /// `CryptoManagerKmip` (`vim.encryption.CryptoManagerKmip`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManagerKmip.html)
+    /// `CryptoManagerKmip` ([`vim.encryption.CryptoManagerKmip`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.encryption.CryptoManagerKmip.html)), since vSphere API 6.5.
     CryptoManagerKmip, "CryptoManagerKmip", 3664);
 is_a!(CryptoManagerKmip: CryptoManager, ManagedObject);
 
 managed_object!(
-    /// `CustomFieldsManager` (`vim.CustomFieldsManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.CustomFieldsManager.html)
+    /// `CustomFieldsManager` ([`vim.CustomFieldsManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.CustomFieldsManager.html)), since vSphere API 2.0.
     CustomFieldsManager, "CustomFieldsManager", 3665);
 is_a!(CustomFieldsManager: ManagedObject);
 
 managed_object!(
-    /// `CustomizationSpecManager` (`vim.CustomizationSpecManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.CustomizationSpecManager.html)
+    /// `CustomizationSpecManager` ([`vim.CustomizationSpecManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.CustomizationSpecManager.html)), since vSphere API 2.0.
     CustomizationSpecManager, "CustomizationSpecManager", 3666);
 is_a!(CustomizationSpecManager: ManagedObject);
 
 managed_object!(
-    /// `Datacenter` (`vim.Datacenter`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Datacenter.html)
+    /// `Datacenter` ([`vim.Datacenter`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Datacenter.html)), since vSphere API 2.0.
     Datacenter, "Datacenter", 3667);
 is_a!(Datacenter: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `Datastore` (`vim.Datastore`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Datastore.html)
+    /// `Datastore` ([`vim.Datastore`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Datastore.html)), since vSphere API 2.0.
     Datastore, "Datastore", 3668);
 is_a!(Datastore: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `DatastoreNamespaceManager` (`vim.DatastoreNamespaceManager`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DatastoreNamespaceManager.html)
+    /// `DatastoreNamespaceManager` ([`vim.DatastoreNamespaceManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DatastoreNamespaceManager.html)), since vSphere API 5.5.
     DatastoreNamespaceManager, "DatastoreNamespaceManager", 3669);
 is_a!(DatastoreNamespaceManager: ManagedObject);
 
 managed_object!(
-    /// `DiagnosticManager` (`vim.DiagnosticManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DiagnosticManager.html)
+    /// `DiagnosticManager` ([`vim.DiagnosticManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DiagnosticManager.html)), since vSphere API 2.0.
     DiagnosticManager, "DiagnosticManager", 3670);
 is_a!(DiagnosticManager: ManagedObject);
 
 managed_object!(
-    /// `DirectPathProfileManager` (`vim.DirectPathProfileManager`), since vSphere API 9.0.0.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DirectPathProfileManager.html)
+    /// `DirectPathProfileManager` ([`vim.DirectPathProfileManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DirectPathProfileManager.html)), since vSphere API 9.0.0.0.
     DirectPathProfileManager, "DirectPathProfileManager", 3671);
 is_a!(DirectPathProfileManager: ManagedObject);
 
 managed_object!(
-    /// `DistributedVirtualPortgroup` (`vim.dvs.DistributedVirtualPortgroup`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualPortgroup.html)
+    /// `DistributedVirtualPortgroup` ([`vim.dvs.DistributedVirtualPortgroup`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualPortgroup.html)), since vSphere API 4.0.
     DistributedVirtualPortgroup, "DistributedVirtualPortgroup", 3672);
 is_a!(DistributedVirtualPortgroup: Network, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `DistributedVirtualSwitch` (`vim.DistributedVirtualSwitch`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DistributedVirtualSwitch.html)
+    /// `DistributedVirtualSwitch` ([`vim.DistributedVirtualSwitch`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.DistributedVirtualSwitch.html)), since vSphere API 4.0.
     DistributedVirtualSwitch, "DistributedVirtualSwitch", 3673);
 is_a!(DistributedVirtualSwitch: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `DistributedVirtualSwitchManager` (`vim.dvs.DistributedVirtualSwitchManager`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualSwitchManager.html)
+    /// `DistributedVirtualSwitchManager` ([`vim.dvs.DistributedVirtualSwitchManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.DistributedVirtualSwitchManager.html)), since vSphere API 4.0.
     DistributedVirtualSwitchManager, "DistributedVirtualSwitchManager", 3674);
 is_a!(DistributedVirtualSwitchManager: ManagedObject);
 
 managed_object!(
-    /// `EnvironmentBrowser` (`vim.EnvironmentBrowser`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.EnvironmentBrowser.html)
+    /// `EnvironmentBrowser` ([`vim.EnvironmentBrowser`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.EnvironmentBrowser.html)), since vSphere API 2.0.
     EnvironmentBrowser, "EnvironmentBrowser", 3675);
 is_a!(EnvironmentBrowser: ManagedObject);
 
 managed_object!(
-    /// `EventHistoryCollector` (`vim.event.EventHistoryCollector`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.EventHistoryCollector.html)
+    /// `EventHistoryCollector` ([`vim.event.EventHistoryCollector`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.EventHistoryCollector.html)), since vSphere API 2.0.
     EventHistoryCollector, "EventHistoryCollector", 3676);
 is_a!(EventHistoryCollector: HistoryCollector, ManagedObject);
 
 managed_object!(
-    /// `EventManager` (`vim.event.EventManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.EventManager.html)
+    /// `EventManager` ([`vim.event.EventManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.event.EventManager.html)), since vSphere API 2.0.
     EventManager, "EventManager", 3677);
 is_a!(EventManager: ManagedObject);
 
 managed_object!(
-    /// `ExtensibleManagedObject` (`vim.ExtensibleManagedObject`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ExtensibleManagedObject.html)
+    /// `ExtensibleManagedObject` ([`vim.ExtensibleManagedObject`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ExtensibleManagedObject.html)), since vSphere API 2.0.
     ExtensibleManagedObject, "ExtensibleManagedObject", 3678);
 is_a!(ExtensibleManagedObject: ManagedObject);
 
 managed_object!(
-    /// `ExtensionManager` (`vim.ExtensionManager`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ExtensionManager.html)
+    /// `ExtensionManager` ([`vim.ExtensionManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ExtensionManager.html)), since vSphere API 2.5.
     ExtensionManager, "ExtensionManager", 3679);
 is_a!(ExtensionManager: ManagedObject);
 
 managed_object!(
-    /// `FailoverClusterConfigurator` (`vim.vcha.FailoverClusterConfigurator`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vcha.FailoverClusterConfigurator.html)
+    /// `FailoverClusterConfigurator` ([`vim.vcha.FailoverClusterConfigurator`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vcha.FailoverClusterConfigurator.html)), since vSphere API 6.5.
     FailoverClusterConfigurator, "FailoverClusterConfigurator", 3680);
 is_a!(FailoverClusterConfigurator: ManagedObject);
 
 managed_object!(
-    /// `FailoverClusterManager` (`vim.vcha.FailoverClusterManager`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vcha.FailoverClusterManager.html)
+    /// `FailoverClusterManager` ([`vim.vcha.FailoverClusterManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vcha.FailoverClusterManager.html)), since vSphere API 6.5.
     FailoverClusterManager, "FailoverClusterManager", 3681);
 is_a!(FailoverClusterManager: ManagedObject);
 
 managed_object!(
-    /// `FileManager` (`vim.FileManager`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.FileManager.html)
+    /// `FileManager` ([`vim.FileManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.FileManager.html)), since vSphere API 2.5.
     FileManager, "FileManager", 3682);
 is_a!(FileManager: ManagedObject);
 
 managed_object!(
-    /// `Folder` (`vim.Folder`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Folder.html)
+    /// `Folder` ([`vim.Folder`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Folder.html)), since vSphere API 2.0.
     Folder, "Folder", 3683);
 is_a!(Folder: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `GuestAliasManager` (`vim.vm.guest.AliasManager`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.AliasManager.html)
+    /// `GuestAliasManager` ([`vim.vm.guest.AliasManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.AliasManager.html)), since vSphere API 6.0.
     GuestAliasManager, "GuestAliasManager", 3684);
 is_a!(GuestAliasManager: ManagedObject);
 
 managed_object!(
-    /// `GuestAuthManager` (`vim.vm.guest.AuthManager`), since vSphere API 5.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.AuthManager.html)
+    /// `GuestAuthManager` ([`vim.vm.guest.AuthManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.AuthManager.html)), since vSphere API 5.0.
     GuestAuthManager, "GuestAuthManager", 3685);
 is_a!(GuestAuthManager: ManagedObject);
 
 managed_object!(
-    /// `GuestFileManager` (`vim.vm.guest.FileManager`), since vSphere API 5.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.FileManager.html)
+    /// `GuestFileManager` ([`vim.vm.guest.FileManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.FileManager.html)), since vSphere API 5.0.
     GuestFileManager, "GuestFileManager", 3686);
 is_a!(GuestFileManager: ManagedObject);
 
 managed_object!(
-    /// `GuestOperationsManager` (`vim.vm.guest.GuestOperationsManager`), since vSphere API 5.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.GuestOperationsManager.html)
+    /// `GuestOperationsManager` ([`vim.vm.guest.GuestOperationsManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.GuestOperationsManager.html)), since vSphere API 5.0.
     GuestOperationsManager, "GuestOperationsManager", 3687);
 is_a!(GuestOperationsManager: ManagedObject);
 
 managed_object!(
-    /// `GuestProcessManager` (`vim.vm.guest.ProcessManager`), since vSphere API 5.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.ProcessManager.html)
+    /// `GuestProcessManager` ([`vim.vm.guest.ProcessManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.ProcessManager.html)), since vSphere API 5.0.
     GuestProcessManager, "GuestProcessManager", 3688);
 is_a!(GuestProcessManager: ManagedObject);
 
 managed_object!(
-    /// `GuestWindowsRegistryManager` (`vim.vm.guest.WindowsRegistryManager`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.WindowsRegistryManager.html)
+    /// `GuestWindowsRegistryManager` ([`vim.vm.guest.WindowsRegistryManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.guest.WindowsRegistryManager.html)), since vSphere API 6.0.
     GuestWindowsRegistryManager, "GuestWindowsRegistryManager", 3689);
 is_a!(GuestWindowsRegistryManager: ManagedObject);
 
 managed_object!(
-    /// `HealthUpdateManager` (`vim.HealthUpdateManager`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HealthUpdateManager.html)
+    /// `HealthUpdateManager` ([`vim.HealthUpdateManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HealthUpdateManager.html)), since vSphere API 6.5.
     HealthUpdateManager, "HealthUpdateManager", 3690);
 is_a!(HealthUpdateManager: ManagedObject);
 
 managed_object!(
-    /// `HistoryCollector` (`vim.HistoryCollector`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HistoryCollector.html)
+    /// `HistoryCollector` ([`vim.HistoryCollector`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HistoryCollector.html)), since vSphere API 2.0.
     HistoryCollector, "HistoryCollector", 3691);
 is_a!(HistoryCollector: ManagedObject);
 
 managed_object!(
-    /// `HostAccessManager` (`vim.host.HostAccessManager`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.HostAccessManager.html)
+    /// `HostAccessManager` ([`vim.host.HostAccessManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.HostAccessManager.html)), since vSphere API 6.0.
     HostAccessManager, "HostAccessManager", 3692);
 is_a!(HostAccessManager: ManagedObject);
 
 managed_object!(
-    /// `HostActiveDirectoryAuthentication` (`vim.host.ActiveDirectoryAuthentication`), since vSphere API 4.1.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ActiveDirectoryAuthentication.html)
+    /// `HostActiveDirectoryAuthentication` ([`vim.host.ActiveDirectoryAuthentication`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ActiveDirectoryAuthentication.html)), since vSphere API 4.1.
     HostActiveDirectoryAuthentication, "HostActiveDirectoryAuthentication", 3693);
 is_a!(HostActiveDirectoryAuthentication: HostDirectoryStore, HostAuthenticationStore, ManagedObject);
 
 managed_object!(
-    /// `HostAssignableHardwareManager` (`vim.host.AssignableHardwareManager`), since vSphere API 7.0.0.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AssignableHardwareManager.html)
+    /// `HostAssignableHardwareManager` ([`vim.host.AssignableHardwareManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AssignableHardwareManager.html)), since vSphere API 7.0.0.0.
     HostAssignableHardwareManager, "HostAssignableHardwareManager", 3694);
 is_a!(HostAssignableHardwareManager: ManagedObject);
 
 managed_object!(
-    /// `HostAuthenticationManager` (`vim.host.AuthenticationManager`), since vSphere API 4.1.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AuthenticationManager.html)
+    /// `HostAuthenticationManager` ([`vim.host.AuthenticationManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AuthenticationManager.html)), since vSphere API 4.1.
     HostAuthenticationManager, "HostAuthenticationManager", 3695);
 is_a!(HostAuthenticationManager: ManagedObject);
 
 managed_object!(
-    /// `HostAuthenticationStore` (`vim.host.AuthenticationStore`), since vSphere API 4.1.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AuthenticationStore.html)
+    /// `HostAuthenticationStore` ([`vim.host.AuthenticationStore`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AuthenticationStore.html)), since vSphere API 4.1.
     HostAuthenticationStore, "HostAuthenticationStore", 3696);
 is_a!(HostAuthenticationStore: ManagedObject);
 
 managed_object!(
-    /// `HostAutoStartManager` (`vim.host.AutoStartManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AutoStartManager.html)
+    /// `HostAutoStartManager` ([`vim.host.AutoStartManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.AutoStartManager.html)), since vSphere API 2.0.
     HostAutoStartManager, "HostAutoStartManager", 3697);
 is_a!(HostAutoStartManager: ManagedObject);
 
 managed_object!(
-    /// `HostBootDeviceSystem` (`vim.host.BootDeviceSystem`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.BootDeviceSystem.html)
+    /// `HostBootDeviceSystem` ([`vim.host.BootDeviceSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.BootDeviceSystem.html)), since vSphere API 2.5.
     HostBootDeviceSystem, "HostBootDeviceSystem", 3698);
 is_a!(HostBootDeviceSystem: ManagedObject);
 
 managed_object!(
-    /// `HostCacheConfigurationManager` (`vim.host.CacheConfigurationManager`), since vSphere API 5.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CacheConfigurationManager.html)
+    /// `HostCacheConfigurationManager` ([`vim.host.CacheConfigurationManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CacheConfigurationManager.html)), since vSphere API 5.0.
     HostCacheConfigurationManager, "HostCacheConfigurationManager", 3699);
 is_a!(HostCacheConfigurationManager: ManagedObject);
 
 managed_object!(
-    /// `HostCertificateManager` (`vim.host.CertificateManager`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CertificateManager.html)
+    /// `HostCertificateManager` ([`vim.host.CertificateManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CertificateManager.html)), since vSphere API 6.0.
     HostCertificateManager, "HostCertificateManager", 3700);
 is_a!(HostCertificateManager: ManagedObject);
 
 managed_object!(
-    /// `HostCpuSchedulerSystem` (`vim.host.CpuSchedulerSystem`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CpuSchedulerSystem.html)
+    /// `HostCpuSchedulerSystem` ([`vim.host.CpuSchedulerSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.CpuSchedulerSystem.html)), since vSphere API 2.0.
     HostCpuSchedulerSystem, "HostCpuSchedulerSystem", 3701);
 is_a!(HostCpuSchedulerSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `HostDatastoreBrowser` (`vim.host.DatastoreBrowser`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DatastoreBrowser.html)
+    /// `HostDatastoreBrowser` ([`vim.host.DatastoreBrowser`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DatastoreBrowser.html)), since vSphere API 2.0.
     HostDatastoreBrowser, "HostDatastoreBrowser", 3702);
 is_a!(HostDatastoreBrowser: ManagedObject);
 
 managed_object!(
-    /// `HostDatastoreSystem` (`vim.host.DatastoreSystem`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DatastoreSystem.html)
+    /// `HostDatastoreSystem` ([`vim.host.DatastoreSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DatastoreSystem.html)), since vSphere API 2.0.
     HostDatastoreSystem, "HostDatastoreSystem", 3703);
 is_a!(HostDatastoreSystem: ManagedObject);
 
 managed_object!(
-    /// `HostDateTimeSystem` (`vim.host.DateTimeSystem`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DateTimeSystem.html)
+    /// `HostDateTimeSystem` ([`vim.host.DateTimeSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DateTimeSystem.html)), since vSphere API 2.5.
     HostDateTimeSystem, "HostDateTimeSystem", 3704);
 is_a!(HostDateTimeSystem: ManagedObject);
 
 managed_object!(
-    /// `HostDiagnosticSystem` (`vim.host.DiagnosticSystem`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DiagnosticSystem.html)
+    /// `HostDiagnosticSystem` ([`vim.host.DiagnosticSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DiagnosticSystem.html)), since vSphere API 2.0.
     HostDiagnosticSystem, "HostDiagnosticSystem", 3705);
 is_a!(HostDiagnosticSystem: ManagedObject);
 
 managed_object!(
-    /// `HostDirectoryStore` (`vim.host.DirectoryStore`), since vSphere API 4.1.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DirectoryStore.html)
+    /// `HostDirectoryStore` ([`vim.host.DirectoryStore`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.DirectoryStore.html)), since vSphere API 4.1.
     HostDirectoryStore, "HostDirectoryStore", 3706);
 is_a!(HostDirectoryStore: HostAuthenticationStore, ManagedObject);
 
 managed_object!(
-    /// `HostEsxAgentHostManager` (`vim.host.EsxAgentHostManager`), since vSphere API 5.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.EsxAgentHostManager.html)
+    /// `HostEsxAgentHostManager` ([`vim.host.EsxAgentHostManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.EsxAgentHostManager.html)), since vSphere API 5.0.
     HostEsxAgentHostManager, "HostEsxAgentHostManager", 3707);
 is_a!(HostEsxAgentHostManager: ManagedObject);
 
 managed_object!(
-    /// `HostFirewallSystem` (`vim.host.FirewallSystem`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FirewallSystem.html)
+    /// `HostFirewallSystem` ([`vim.host.FirewallSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FirewallSystem.html)), since vSphere API 2.0.
     HostFirewallSystem, "HostFirewallSystem", 3708);
 is_a!(HostFirewallSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `HostFirmwareSystem` (`vim.host.FirmwareSystem`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FirmwareSystem.html)
+    /// `HostFirmwareSystem` ([`vim.host.FirmwareSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.FirmwareSystem.html)), since vSphere API 2.5.
     HostFirmwareSystem, "HostFirmwareSystem", 3709);
 is_a!(HostFirmwareSystem: ManagedObject);
 
 managed_object!(
-    /// `HostGraphicsManager` (`vim.host.GraphicsManager`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.GraphicsManager.html)
+    /// `HostGraphicsManager` ([`vim.host.GraphicsManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.GraphicsManager.html)), since vSphere API 5.5.
     HostGraphicsManager, "HostGraphicsManager", 3710);
 is_a!(HostGraphicsManager: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `HostHealthStatusSystem` (`vim.host.HealthStatusSystem`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.HealthStatusSystem.html)
+    /// `HostHealthStatusSystem` ([`vim.host.HealthStatusSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.HealthStatusSystem.html)), since vSphere API 2.5.
     HostHealthStatusSystem, "HostHealthStatusSystem", 3711);
 is_a!(HostHealthStatusSystem: ManagedObject);
 
 managed_object!(
-    /// `HostImageConfigManager` (`vim.host.ImageConfigManager`), since vSphere API 5.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ImageConfigManager.html)
+    /// `HostImageConfigManager` ([`vim.host.ImageConfigManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ImageConfigManager.html)), since vSphere API 5.0.
     HostImageConfigManager, "HostImageConfigManager", 3712);
 is_a!(HostImageConfigManager: ManagedObject);
 
 managed_object!(
-    /// `HostKernelModuleSystem` (`vim.host.KernelModuleSystem`), since vSphere API 2.5u2.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.KernelModuleSystem.html)
+    /// `HostKernelModuleSystem` ([`vim.host.KernelModuleSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.KernelModuleSystem.html)), since vSphere API 2.5u2.
     HostKernelModuleSystem, "HostKernelModuleSystem", 3713);
 is_a!(HostKernelModuleSystem: ManagedObject);
 
 managed_object!(
-    /// `HostLocalAccountManager` (`vim.host.LocalAccountManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.LocalAccountManager.html)
+    /// `HostLocalAccountManager` ([`vim.host.LocalAccountManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.LocalAccountManager.html)), since vSphere API 2.0.
     HostLocalAccountManager, "HostLocalAccountManager", 3714);
 is_a!(HostLocalAccountManager: ManagedObject);
 
 managed_object!(
-    /// `HostLocalAuthentication` (`vim.host.LocalAuthentication`), since vSphere API 4.1.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.LocalAuthentication.html)
+    /// `HostLocalAuthentication` ([`vim.host.LocalAuthentication`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.LocalAuthentication.html)), since vSphere API 4.1.
     HostLocalAuthentication, "HostLocalAuthentication", 3715);
 is_a!(HostLocalAuthentication: HostAuthenticationStore, ManagedObject);
 
 managed_object!(
-    /// `HostMemorySystem` (`vim.host.MemoryManagerSystem`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MemoryManagerSystem.html)
+    /// `HostMemorySystem` ([`vim.host.MemoryManagerSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MemoryManagerSystem.html)), since vSphere API 2.0.
     HostMemorySystem, "HostMemorySystem", 3716);
 is_a!(HostMemorySystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `HostNetworkSystem` (`vim.host.NetworkSystem`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NetworkSystem.html)
+    /// `HostNetworkSystem` ([`vim.host.NetworkSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NetworkSystem.html)), since vSphere API 2.0.
     HostNetworkSystem, "HostNetworkSystem", 3717);
 is_a!(HostNetworkSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `HostNvdimmSystem` (`vim.host.NvdimmSystem`), since vSphere API 6.7.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvdimmSystem.html)
+    /// `HostNvdimmSystem` ([`vim.host.NvdimmSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.NvdimmSystem.html)), since vSphere API 6.7.
     HostNvdimmSystem, "HostNvdimmSystem", 3718);
 is_a!(HostNvdimmSystem: ManagedObject);
 
 managed_object!(
-    /// `HostPatchManager` (`vim.host.PatchManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PatchManager.html)
+    /// `HostPatchManager` ([`vim.host.PatchManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PatchManager.html)), since vSphere API 2.0.
     HostPatchManager, "HostPatchManager", 3719);
 is_a!(HostPatchManager: ManagedObject);
 
 managed_object!(
-    /// `HostPciPassthruSystem` (`vim.host.PciPassthruSystem`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PciPassthruSystem.html)
+    /// `HostPciPassthruSystem` ([`vim.host.PciPassthruSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PciPassthruSystem.html)), since vSphere API 4.0.
     HostPciPassthruSystem, "HostPciPassthruSystem", 3720);
 is_a!(HostPciPassthruSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `HostPowerSystem` (`vim.host.PowerSystem`), since vSphere API 4.1.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PowerSystem.html)
+    /// `HostPowerSystem` ([`vim.host.PowerSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.PowerSystem.html)), since vSphere API 4.1.
     HostPowerSystem, "HostPowerSystem", 3721);
 is_a!(HostPowerSystem: ManagedObject);
 
 managed_object!(
-    /// `HostProfile` (`vim.profile.host.HostProfile`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.HostProfile.html)
+    /// `HostProfile` ([`vim.profile.host.HostProfile`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.HostProfile.html)), since vSphere API 4.0.
     HostProfile, "HostProfile", 3722);
 is_a!(HostProfile: Profile, ManagedObject);
 
 managed_object!(
-    /// `HostProfileManager` (`vim.profile.host.ProfileManager`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.ProfileManager.html)
+    /// `HostProfileManager` ([`vim.profile.host.ProfileManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.ProfileManager.html)), since vSphere API 4.0.
     HostProfileManager, "HostProfileManager", 3723);
 is_a!(HostProfileManager: ProfileManager, ManagedObject);
 
 managed_object!(
-    /// `HostServiceSystem` (`vim.host.ServiceSystem`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ServiceSystem.html)
+    /// `HostServiceSystem` ([`vim.host.ServiceSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.ServiceSystem.html)), since vSphere API 2.0.
     HostServiceSystem, "HostServiceSystem", 3724);
 is_a!(HostServiceSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `HostSnmpSystem` (`vim.host.SnmpSystem`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SnmpSystem.html)
+    /// `HostSnmpSystem` ([`vim.host.SnmpSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.SnmpSystem.html)), since vSphere API 2.0.
     HostSnmpSystem, "HostSnmpSystem", 3725);
 is_a!(HostSnmpSystem: ManagedObject);
 
 managed_object!(
-    /// `HostSpecificationManager` (`vim.profile.host.HostSpecificationManager`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.HostSpecificationManager.html)
+    /// `HostSpecificationManager` ([`vim.profile.host.HostSpecificationManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.host.HostSpecificationManager.html)), since vSphere API 6.5.
     HostSpecificationManager, "HostSpecificationManager", 3726);
 is_a!(HostSpecificationManager: ManagedObject);
 
 managed_object!(
-    /// `HostStorageSystem` (`vim.host.StorageSystem`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.StorageSystem.html)
+    /// `HostStorageSystem` ([`vim.host.StorageSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.StorageSystem.html)), since vSphere API 2.0.
     HostStorageSystem, "HostStorageSystem", 3727);
 is_a!(HostStorageSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `HostSystem` (`vim.HostSystem`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HostSystem.html)
+    /// `HostSystem` ([`vim.HostSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HostSystem.html)), since vSphere API 2.0.
     HostSystem, "HostSystem", 3728);
 is_a!(HostSystem: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `HostVFlashManager` (`vim.host.VFlashManager`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VFlashManager.html)
+    /// `HostVFlashManager` ([`vim.host.VFlashManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VFlashManager.html)), since vSphere API 5.5.
     HostVFlashManager, "HostVFlashManager", 3729);
 is_a!(HostVFlashManager: ManagedObject);
 
 managed_object!(
-    /// `HostVMotionSystem` (`vim.host.VMotionSystem`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VMotionSystem.html)
+    /// `HostVMotionSystem` ([`vim.host.VMotionSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VMotionSystem.html)), since vSphere API 2.0.
     HostVMotionSystem, "HostVMotionSystem", 3730);
 is_a!(HostVMotionSystem: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `HostVStorageObjectManager` (`vim.vslm.host.VStorageObjectManager`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.host.VStorageObjectManager.html)
+    /// `HostVStorageObjectManager` ([`vim.vslm.host.VStorageObjectManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.host.VStorageObjectManager.html)), since vSphere API 6.5.
     HostVStorageObjectManager, "HostVStorageObjectManager", 3731);
 is_a!(HostVStorageObjectManager: VStorageObjectManagerBase, ManagedObject);
 
 managed_object!(
-    /// `HostVirtualNicManager` (`vim.host.VirtualNicManager`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VirtualNicManager.html)
+    /// `HostVirtualNicManager` ([`vim.host.VirtualNicManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VirtualNicManager.html)), since vSphere API 4.0.
     HostVirtualNicManager, "HostVirtualNicManager", 3732);
 is_a!(HostVirtualNicManager: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `HostVsanHealthSystem` (`vim.host.VsanHealthSystem`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanHealthSystem.html)
+    /// `HostVsanHealthSystem` ([`vim.host.VsanHealthSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanHealthSystem.html)), since vSphere API 5.5.
     HostVsanHealthSystem, "HostVsanHealthSystem", 3733);
 is_a!(HostVsanHealthSystem: ManagedObject);
 
 managed_object!(
-    /// `HostVsanInternalSystem` (`vim.host.VsanInternalSystem`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanInternalSystem.html)
+    /// `HostVsanInternalSystem` ([`vim.host.VsanInternalSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanInternalSystem.html)), since vSphere API 5.5.
     HostVsanInternalSystem, "HostVsanInternalSystem", 3734);
 is_a!(HostVsanInternalSystem: ManagedObject);
 
 managed_object!(
-    /// `HostVsanSystem` (`vim.host.VsanSystem`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanSystem.html)
+    /// `HostVsanSystem` ([`vim.host.VsanSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanSystem.html)), since vSphere API 5.5.
     HostVsanSystem, "HostVsanSystem", 3735);
 is_a!(HostVsanSystem: ManagedObject);
 
 managed_object!(
-    /// `HttpNfcLease` (`vim.HttpNfcLease`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HttpNfcLease.html)
+    /// `HttpNfcLease` ([`vim.HttpNfcLease`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.HttpNfcLease.html)), since vSphere API 4.0.
     HttpNfcLease, "HttpNfcLease", 3736);
 is_a!(HttpNfcLease: ManagedObject);
 
 managed_object!(
-    /// `InventoryView` (`vim.view.InventoryView`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.InventoryView.html)
+    /// `InventoryView` ([`vim.view.InventoryView`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.InventoryView.html)), since vSphere API 2.5.
     InventoryView, "InventoryView", 3737);
 is_a!(InventoryView: ManagedObjectView, View, ManagedObject);
 
 managed_object!(
-    /// `IoFilterManager` (`vim.IoFilterManager`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.IoFilterManager.html)
+    /// `IoFilterManager` ([`vim.IoFilterManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.IoFilterManager.html)), since vSphere API 6.0.
     IoFilterManager, "IoFilterManager", 3738);
 is_a!(IoFilterManager: ManagedObject);
 
 managed_object!(
-    /// `IpPoolManager` (`vim.IpPoolManager`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.IpPoolManager.html)
+    /// `IpPoolManager` ([`vim.IpPoolManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.IpPoolManager.html)), since vSphere API 4.0.
     IpPoolManager, "IpPoolManager", 3739);
 is_a!(IpPoolManager: ManagedObject);
 
 managed_object!(
-    /// `IscsiManager` (`vim.host.IscsiManager`), since vSphere API 5.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.IscsiManager.html)
+    /// `IscsiManager` ([`vim.host.IscsiManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.IscsiManager.html)), since vSphere API 5.0.
     IscsiManager, "IscsiManager", 3740);
 is_a!(IscsiManager: ManagedObject);
 
 managed_object!(
-    /// `LicenseAssignmentManager` (`vim.LicenseAssignmentManager`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseAssignmentManager.html)
+    /// `LicenseAssignmentManager` ([`vim.LicenseAssignmentManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseAssignmentManager.html)), since vSphere API 4.0.
     LicenseAssignmentManager, "LicenseAssignmentManager", 3741);
 is_a!(LicenseAssignmentManager: ManagedObject);
 
 managed_object!(
-    /// `LicenseManager` (`vim.LicenseManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseManager.html)
+    /// `LicenseManager` ([`vim.LicenseManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LicenseManager.html)), since vSphere API 2.0.
     LicenseManager, "LicenseManager", 3742);
 is_a!(LicenseManager: ManagedObject);
 
 managed_object!(
-    /// `ListView` (`vim.view.ListView`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ListView.html)
+    /// `ListView` ([`vim.view.ListView`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ListView.html)), since vSphere API 2.5.
     ListView, "ListView", 3743);
 is_a!(ListView: ManagedObjectView, View, ManagedObject);
 
 managed_object!(
-    /// `LocalizationManager` (`vim.LocalizationManager`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LocalizationManager.html)
+    /// `LocalizationManager` ([`vim.LocalizationManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.LocalizationManager.html)), since vSphere API 4.0.
     LocalizationManager, "LocalizationManager", 3744);
 is_a!(LocalizationManager: ManagedObject);
 
 managed_object!(
-    /// `ManagedEntity` (`vim.ManagedEntity`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ManagedEntity.html)
+    /// `ManagedEntity` ([`vim.ManagedEntity`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ManagedEntity.html)), since vSphere API 2.0.
     ManagedEntity, "ManagedEntity", 3745);
 is_a!(ManagedEntity: ExtensibleManagedObject, ManagedObject);
 
@@ -674,421 +484,301 @@ managed_object!(
     ManagedObject, "ManagedObject", 3746);
 
 managed_object!(
-    /// `ManagedObjectView` (`vim.view.ManagedObjectView`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ManagedObjectView.html)
+    /// `ManagedObjectView` ([`vim.view.ManagedObjectView`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ManagedObjectView.html)), since vSphere API 2.5.
     ManagedObjectView, "ManagedObjectView", 3747);
 is_a!(ManagedObjectView: View, ManagedObject);
 
 managed_object!(
-    /// `MessageBusProxy` (`vim.host.MessageBusProxy`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MessageBusProxy.html)
+    /// `MessageBusProxy` ([`vim.host.MessageBusProxy`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.MessageBusProxy.html)), since vSphere API 6.0.
     MessageBusProxy, "MessageBusProxy", 3748);
 is_a!(MessageBusProxy: ManagedObject);
 
 managed_object!(
-    /// `Network` (`vim.Network`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Network.html)
+    /// `Network` ([`vim.Network`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Network.html)), since vSphere API 2.0.
     Network, "Network", 3749);
 is_a!(Network: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `OpaqueNetwork` (`vim.OpaqueNetwork`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.OpaqueNetwork.html)
+    /// `OpaqueNetwork` ([`vim.OpaqueNetwork`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.OpaqueNetwork.html)), since vSphere API 5.5.
     OpaqueNetwork, "OpaqueNetwork", 3750);
 is_a!(OpaqueNetwork: Network, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `OptionManager` (`vim.option.OptionManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.option.OptionManager.html)
+    /// `OptionManager` ([`vim.option.OptionManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.option.OptionManager.html)), since vSphere API 2.0.
     OptionManager, "OptionManager", 3751);
 is_a!(OptionManager: ManagedObject);
 
 managed_object!(
-    /// `OverheadMemoryManager` (`vim.OverheadMemoryManager`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.OverheadMemoryManager.html)
+    /// `OverheadMemoryManager` ([`vim.OverheadMemoryManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.OverheadMemoryManager.html)), since vSphere API 6.0.
     OverheadMemoryManager, "OverheadMemoryManager", 3752);
 is_a!(OverheadMemoryManager: ManagedObject);
 
 managed_object!(
-    /// `OvfManager` (`vim.OvfManager`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.OvfManager.html)
+    /// `OvfManager` ([`vim.OvfManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.OvfManager.html)), since vSphere API 4.0.
     OvfManager, "OvfManager", 3753);
 is_a!(OvfManager: ManagedObject);
 
 managed_object!(
-    /// `PerformanceManager` (`vim.PerformanceManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.PerformanceManager.html)
+    /// `PerformanceManager` ([`vim.PerformanceManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.PerformanceManager.html)), since vSphere API 2.0.
     PerformanceManager, "PerformanceManager", 3754);
 is_a!(PerformanceManager: ManagedObject);
 
 managed_object!(
-    /// `Profile` (`vim.profile.Profile`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.Profile.html)
+    /// `Profile` ([`vim.profile.Profile`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.Profile.html)), since vSphere API 4.0.
     Profile, "Profile", 3755);
 is_a!(Profile: ManagedObject);
 
 managed_object!(
-    /// `ProfileComplianceManager` (`vim.profile.ComplianceManager`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.ComplianceManager.html)
+    /// `ProfileComplianceManager` ([`vim.profile.ComplianceManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.ComplianceManager.html)), since vSphere API 4.0.
     ProfileComplianceManager, "ProfileComplianceManager", 3756);
 is_a!(ProfileComplianceManager: ManagedObject);
 
 managed_object!(
-    /// `ProfileManager` (`vim.profile.ProfileManager`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.ProfileManager.html)
+    /// `ProfileManager` ([`vim.profile.ProfileManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.profile.ProfileManager.html)), since vSphere API 4.0.
     ProfileManager, "ProfileManager", 3757);
 is_a!(ProfileManager: ManagedObject);
 
 managed_object!(
-    /// `PropertyCollector` (`vmodl.query.PropertyCollector`).
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vmodl.query.PropertyCollector.html)
+    /// `PropertyCollector` ([`vmodl.query.PropertyCollector`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vmodl.query.PropertyCollector.html)).
     PropertyCollector, "PropertyCollector", 3758);
 is_a!(PropertyCollector: ManagedObject);
 
 managed_object!(
-    /// `PropertyFilter` (`vmodl.query.PropertyCollector.Filter`).
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vmodl.query.PropertyCollector.Filter.html)
+    /// `PropertyFilter` ([`vmodl.query.PropertyCollector.Filter`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vmodl.query.PropertyCollector.Filter.html)).
     PropertyFilter, "PropertyFilter", 3759);
 is_a!(PropertyFilter: ManagedObject);
 
 managed_object!(
-    /// `ResourcePlanningManager` (`vim.ResourcePlanningManager`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ResourcePlanningManager.html)
+    /// `ResourcePlanningManager` ([`vim.ResourcePlanningManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ResourcePlanningManager.html)), since vSphere API 4.0.
     ResourcePlanningManager, "ResourcePlanningManager", 3760);
 is_a!(ResourcePlanningManager: ManagedObject);
 
 managed_object!(
-    /// `ResourcePool` (`vim.ResourcePool`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ResourcePool.html)
+    /// `ResourcePool` ([`vim.ResourcePool`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ResourcePool.html)), since vSphere API 2.0.
     ResourcePool, "ResourcePool", 3761);
 is_a!(ResourcePool: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `ScheduledTask` (`vim.scheduler.ScheduledTask`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.scheduler.ScheduledTask.html)
+    /// `ScheduledTask` ([`vim.scheduler.ScheduledTask`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.scheduler.ScheduledTask.html)), since vSphere API 2.0.
     ScheduledTask, "ScheduledTask", 3762);
 is_a!(ScheduledTask: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `ScheduledTaskManager` (`vim.scheduler.ScheduledTaskManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.scheduler.ScheduledTaskManager.html)
+    /// `ScheduledTaskManager` ([`vim.scheduler.ScheduledTaskManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.scheduler.ScheduledTaskManager.html)), since vSphere API 2.0.
     ScheduledTaskManager, "ScheduledTaskManager", 3763);
 is_a!(ScheduledTaskManager: ManagedObject);
 
 managed_object!(
-    /// `SearchIndex` (`vim.SearchIndex`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SearchIndex.html)
+    /// `SearchIndex` ([`vim.SearchIndex`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SearchIndex.html)), since vSphere API 2.0.
     SearchIndex, "SearchIndex", 3764);
 is_a!(SearchIndex: ManagedObject);
 
 managed_object!(
-    /// `ServiceInstance` (`vim.ServiceInstance`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ServiceInstance.html)
+    /// `ServiceInstance` ([`vim.ServiceInstance`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ServiceInstance.html)), since vSphere API 2.0.
     ServiceInstance, "ServiceInstance", 3765);
 is_a!(ServiceInstance: ManagedObject);
 
 managed_object!(
-    /// `ServiceManager` (`vim.ServiceManager`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ServiceManager.html)
+    /// `ServiceManager` ([`vim.ServiceManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.ServiceManager.html)), since vSphere API 2.5.
     ServiceManager, "ServiceManager", 3766);
 is_a!(ServiceManager: ManagedObject);
 
 managed_object!(
-    /// `SessionManager` (`vim.SessionManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SessionManager.html)
+    /// `SessionManager` ([`vim.SessionManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SessionManager.html)), since vSphere API 2.0.
     SessionManager, "SessionManager", 3767);
 is_a!(SessionManager: ManagedObject);
 
 managed_object!(
-    /// `SimpleCommand` (`vim.SimpleCommand`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SimpleCommand.html)
+    /// `SimpleCommand` ([`vim.SimpleCommand`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SimpleCommand.html)), since vSphere API 2.5.
     SimpleCommand, "SimpleCommand", 3768);
 is_a!(SimpleCommand: ManagedObject);
 
 managed_object!(
-    /// `SiteInfoManager` (`vim.SiteInfoManager`), since vSphere API 7.0.0.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SiteInfoManager.html)
+    /// `SiteInfoManager` ([`vim.SiteInfoManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.SiteInfoManager.html)), since vSphere API 7.0.0.0.
     SiteInfoManager, "SiteInfoManager", 3769);
 is_a!(SiteInfoManager: ManagedObject);
 
 managed_object!(
-    /// `StoragePod` (`vim.StoragePod`), since vSphere API 5.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.StoragePod.html)
+    /// `StoragePod` ([`vim.StoragePod`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.StoragePod.html)), since vSphere API 5.0.
     StoragePod, "StoragePod", 3770);
 is_a!(StoragePod: Folder, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `StorageQueryManager` (`vim.StorageQueryManager`), since vSphere API 6.7.2.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.StorageQueryManager.html)
+    /// `StorageQueryManager` ([`vim.StorageQueryManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.StorageQueryManager.html)), since vSphere API 6.7.2.
     StorageQueryManager, "StorageQueryManager", 3771);
 is_a!(StorageQueryManager: ManagedObject);
 
 managed_object!(
-    /// `StorageResourceManager` (`vim.StorageResourceManager`), since vSphere API 4.1.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.StorageResourceManager.html)
+    /// `StorageResourceManager` ([`vim.StorageResourceManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.StorageResourceManager.html)), since vSphere API 4.1.
     StorageResourceManager, "StorageResourceManager", 3772);
 is_a!(StorageResourceManager: ManagedObject);
 
 managed_object!(
-    /// `Task` (`vim.Task`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Task.html)
+    /// `Task` ([`vim.Task`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.Task.html)), since vSphere API 2.0.
     Task, "Task", 3773);
 is_a!(Task: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `TaskHistoryCollector` (`vim.TaskHistoryCollector`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TaskHistoryCollector.html)
+    /// `TaskHistoryCollector` ([`vim.TaskHistoryCollector`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TaskHistoryCollector.html)), since vSphere API 2.0.
     TaskHistoryCollector, "TaskHistoryCollector", 3774);
 is_a!(TaskHistoryCollector: HistoryCollector, ManagedObject);
 
 managed_object!(
-    /// `TaskManager` (`vim.TaskManager`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TaskManager.html)
+    /// `TaskManager` ([`vim.TaskManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TaskManager.html)), since vSphere API 2.0.
     TaskManager, "TaskManager", 3775);
 is_a!(TaskManager: ManagedObject);
 
 managed_object!(
-    /// `TenantTenantManager` (`vim.tenant.TenantManager`), since vSphere API 6.9.1.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.tenant.TenantManager.html)
+    /// `TenantTenantManager` ([`vim.tenant.TenantManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.tenant.TenantManager.html)), since vSphere API 6.9.1.
     TenantTenantManager, "TenantTenantManager", 3776);
 is_a!(TenantTenantManager: ManagedObject);
 
 managed_object!(
-    /// `TransitGateway` (`vim.TransitGateway`), since vSphere API 9.1.0.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TransitGateway.html)
+    /// `TransitGateway` ([`vim.TransitGateway`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.TransitGateway.html)), since vSphere API 9.1.0.0.
     TransitGateway, "TransitGateway", 3777);
 is_a!(TransitGateway: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `UserDirectory` (`vim.UserDirectory`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.UserDirectory.html)
+    /// `UserDirectory` ([`vim.UserDirectory`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.UserDirectory.html)), since vSphere API 2.0.
     UserDirectory, "UserDirectory", 3778);
 is_a!(UserDirectory: ManagedObject);
 
 managed_object!(
-    /// `VStorageObjectManagerBase` (`vim.vslm.VStorageObjectManagerBase`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.VStorageObjectManagerBase.html)
+    /// `VStorageObjectManagerBase` ([`vim.vslm.VStorageObjectManagerBase`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.VStorageObjectManagerBase.html)), since vSphere API 6.5.
     VStorageObjectManagerBase, "VStorageObjectManagerBase", 3779);
 is_a!(VStorageObjectManagerBase: ManagedObject);
 
 managed_object!(
-    /// `VcenterVStorageObjectManager` (`vim.vslm.vcenter.VStorageObjectManager`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.vcenter.VStorageObjectManager.html)
+    /// `VcenterVStorageObjectManager` ([`vim.vslm.vcenter.VStorageObjectManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vslm.vcenter.VStorageObjectManager.html)), since vSphere API 6.5.
     VcenterVStorageObjectManager, "VcenterVStorageObjectManager", 3780);
 is_a!(VcenterVStorageObjectManager: VStorageObjectManagerBase, ManagedObject);
 
 managed_object!(
-    /// `View` (`vim.view.View`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.View.html)
+    /// `View` ([`vim.view.View`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.View.html)), since vSphere API 2.5.
     View, "View", 3781);
 is_a!(View: ManagedObject);
 
 managed_object!(
-    /// `ViewManager` (`vim.view.ViewManager`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ViewManager.html)
+    /// `ViewManager` ([`vim.view.ViewManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.view.ViewManager.html)), since vSphere API 2.5.
     ViewManager, "ViewManager", 3782);
 is_a!(ViewManager: ManagedObject);
 
 managed_object!(
-    /// `VimClusterVsanVcDiskManagementSystem` (`vim.cluster.VsanVcDiskManagementSystem`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcDiskManagementSystem.html)
+    /// `VimClusterVsanVcDiskManagementSystem` ([`vim.cluster.VsanVcDiskManagementSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcDiskManagementSystem.html)), since vSphere API 6.0.
     VimClusterVsanVcDiskManagementSystem, "VimClusterVsanVcDiskManagementSystem", 3783);
 is_a!(VimClusterVsanVcDiskManagementSystem: ManagedObject);
 
 managed_object!(
-    /// `VimClusterVsanVcStretchedClusterSystem` (`vim.cluster.VsanVcStretchedClusterSystem`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcStretchedClusterSystem.html)
+    /// `VimClusterVsanVcStretchedClusterSystem` ([`vim.cluster.VsanVcStretchedClusterSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcStretchedClusterSystem.html)), since vSphere API 6.0.
     VimClusterVsanVcStretchedClusterSystem, "VimClusterVsanVcStretchedClusterSystem", 3784);
 is_a!(VimClusterVsanVcStretchedClusterSystem: ManagedObject);
 
 managed_object!(
-    /// `VirtualApp` (`vim.VirtualApp`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualApp.html)
+    /// `VirtualApp` ([`vim.VirtualApp`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualApp.html)), since vSphere API 4.0.
     VirtualApp, "VirtualApp", 3785);
 is_a!(VirtualApp: ResourcePool, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `VirtualDiskManager` (`vim.VirtualDiskManager`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualDiskManager.html)
+    /// `VirtualDiskManager` ([`vim.VirtualDiskManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualDiskManager.html)), since vSphere API 2.5.
     VirtualDiskManager, "VirtualDiskManager", 3786);
 is_a!(VirtualDiskManager: ManagedObject);
 
 managed_object!(
-    /// `VirtualMachine` (`vim.VirtualMachine`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.html)
+    /// `VirtualMachine` ([`vim.VirtualMachine`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualMachine.html)), since vSphere API 2.0.
     VirtualMachine, "VirtualMachine", 3787);
 is_a!(VirtualMachine: ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `VirtualMachineCompatibilityChecker` (`vim.vm.check.CompatibilityChecker`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.check.CompatibilityChecker.html)
+    /// `VirtualMachineCompatibilityChecker` ([`vim.vm.check.CompatibilityChecker`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.check.CompatibilityChecker.html)), since vSphere API 4.0.
     VirtualMachineCompatibilityChecker, "VirtualMachineCompatibilityChecker", 3788);
 is_a!(VirtualMachineCompatibilityChecker: ManagedObject);
 
 managed_object!(
-    /// `VirtualMachineGuestCustomizationManager` (`vim.vm.GuestCustomizationManager`), since vSphere API 6.8.7.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestCustomizationManager.html)
+    /// `VirtualMachineGuestCustomizationManager` ([`vim.vm.GuestCustomizationManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.GuestCustomizationManager.html)), since vSphere API 6.8.7.
     VirtualMachineGuestCustomizationManager, "VirtualMachineGuestCustomizationManager", 3789);
 is_a!(VirtualMachineGuestCustomizationManager: ManagedObject);
 
 managed_object!(
-    /// `VirtualMachineProvisioningChecker` (`vim.vm.check.ProvisioningChecker`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.check.ProvisioningChecker.html)
+    /// `VirtualMachineProvisioningChecker` ([`vim.vm.check.ProvisioningChecker`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.check.ProvisioningChecker.html)), since vSphere API 4.0.
     VirtualMachineProvisioningChecker, "VirtualMachineProvisioningChecker", 3790);
 is_a!(VirtualMachineProvisioningChecker: ManagedObject);
 
 managed_object!(
-    /// `VirtualMachineSnapshot` (`vim.vm.Snapshot`), since vSphere API 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.Snapshot.html)
+    /// `VirtualMachineSnapshot` ([`vim.vm.Snapshot`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vm.Snapshot.html)), since vSphere API 2.0.
     VirtualMachineSnapshot, "VirtualMachineSnapshot", 3791);
 is_a!(VirtualMachineSnapshot: ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `VirtualizationManager` (`vim.VirtualizationManager`), since vSphere API 2.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualizationManager.html)
+    /// `VirtualizationManager` ([`vim.VirtualizationManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VirtualizationManager.html)), since vSphere API 2.5.
     VirtualizationManager, "VirtualizationManager", 3792);
 is_a!(VirtualizationManager: ManagedObject);
 
 managed_object!(
-    /// `VmwareDistributedVirtualSwitch` (`vim.dvs.VmwareDistributedVirtualSwitch`), since vSphere API 4.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.html)
+    /// `VmwareDistributedVirtualSwitch` ([`vim.dvs.VmwareDistributedVirtualSwitch`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.dvs.VmwareDistributedVirtualSwitch.html)), since vSphere API 4.0.
     VmwareDistributedVirtualSwitch, "VmwareDistributedVirtualSwitch", 3793);
 is_a!(VmwareDistributedVirtualSwitch: DistributedVirtualSwitch, ManagedEntity, ExtensibleManagedObject, ManagedObject);
 
 managed_object!(
-    /// `VsanCapabilitySystem` (`vim.cluster.VsanCapabilitySystem`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanCapabilitySystem.html)
+    /// `VsanCapabilitySystem` ([`vim.cluster.VsanCapabilitySystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanCapabilitySystem.html)), since vSphere API 6.0.
     VsanCapabilitySystem, "VsanCapabilitySystem", 3794);
 is_a!(VsanCapabilitySystem: ManagedObject);
 
 managed_object!(
-    /// `VsanClusterHealthSystem` (`vim.cluster.VsanClusterHealthSystem`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanClusterHealthSystem.html)
+    /// `VsanClusterHealthSystem` ([`vim.cluster.VsanClusterHealthSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanClusterHealthSystem.html)), since vSphere API 5.5.
     VsanClusterHealthSystem, "VsanClusterHealthSystem", 3795);
 is_a!(VsanClusterHealthSystem: ManagedObject);
 
 managed_object!(
-    /// `VsanClusterMgmtInternalSystem` (`vim.cluster.VsanClusterMgmtInternalSystem`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanClusterMgmtInternalSystem.html)
+    /// `VsanClusterMgmtInternalSystem` ([`vim.cluster.VsanClusterMgmtInternalSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanClusterMgmtInternalSystem.html)), since vSphere API 5.5.
     VsanClusterMgmtInternalSystem, "VsanClusterMgmtInternalSystem", 3796);
 is_a!(VsanClusterMgmtInternalSystem: ManagedObject);
 
 managed_object!(
-    /// `VsanIscsiTargetSystem` (`vim.cluster.VsanIscsiTargetSystem`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanIscsiTargetSystem.html)
+    /// `VsanIscsiTargetSystem` ([`vim.cluster.VsanIscsiTargetSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanIscsiTargetSystem.html)), since vSphere API 6.5.
     VsanIscsiTargetSystem, "VsanIscsiTargetSystem", 3797);
 is_a!(VsanIscsiTargetSystem: ManagedObject);
 
 managed_object!(
-    /// `VsanObjectSystem` (`vim.cluster.VsanObjectSystem`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanObjectSystem.html)
+    /// `VsanObjectSystem` ([`vim.cluster.VsanObjectSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanObjectSystem.html)), since vSphere API 5.5.
     VsanObjectSystem, "VsanObjectSystem", 3798);
 is_a!(VsanObjectSystem: ManagedObject);
 
 managed_object!(
-    /// `VsanPerformanceManager` (`vim.cluster.VsanPerformanceManager`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanPerformanceManager.html)
+    /// `VsanPerformanceManager` ([`vim.cluster.VsanPerformanceManager`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanPerformanceManager.html)), since vSphere API 5.5.
     VsanPerformanceManager, "VsanPerformanceManager", 3799);
 is_a!(VsanPerformanceManager: ManagedObject);
 
 managed_object!(
-    /// `VsanSpaceReportSystem` (`vim.cluster.VsanSpaceReportSystem`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanSpaceReportSystem.html)
+    /// `VsanSpaceReportSystem` ([`vim.cluster.VsanSpaceReportSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanSpaceReportSystem.html)), since vSphere API 5.5.
     VsanSpaceReportSystem, "VsanSpaceReportSystem", 3800);
 is_a!(VsanSpaceReportSystem: ManagedObject);
 
 managed_object!(
-    /// `VsanSystemEx` (`vim.host.VsanSystemEx`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanSystemEx.html)
+    /// `VsanSystemEx` ([`vim.host.VsanSystemEx`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanSystemEx.html)), since vSphere API 6.5.
     VsanSystemEx, "VsanSystemEx", 3801);
 is_a!(VsanSystemEx: ManagedObject);
 
 managed_object!(
-    /// `VsanUpgradeSystem` (`vim.VsanUpgradeSystem`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VsanUpgradeSystem.html)
+    /// `VsanUpgradeSystem` ([`vim.VsanUpgradeSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VsanUpgradeSystem.html)), since vSphere API 6.0.
     VsanUpgradeSystem, "VsanUpgradeSystem", 3802);
 is_a!(VsanUpgradeSystem: ManagedObject);
 
 managed_object!(
-    /// `VsanUpgradeSystemEx` (`vim.VsanUpgradeSystemEx`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VsanUpgradeSystemEx.html)
+    /// `VsanUpgradeSystemEx` ([`vim.VsanUpgradeSystemEx`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VsanUpgradeSystemEx.html)), since vSphere API 6.0.
     VsanUpgradeSystemEx, "VsanUpgradeSystemEx", 3803);
 is_a!(VsanUpgradeSystemEx: ManagedObject);
 
 managed_object!(
-    /// `VsanVcClusterConfigSystem` (`vim.cluster.VsanVcClusterConfigSystem`), since vSphere API 6.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcClusterConfigSystem.html)
+    /// `VsanVcClusterConfigSystem` ([`vim.cluster.VsanVcClusterConfigSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcClusterConfigSystem.html)), since vSphere API 6.0.
     VsanVcClusterConfigSystem, "VsanVcClusterConfigSystem", 3804);
 is_a!(VsanVcClusterConfigSystem: ManagedObject);
 
 managed_object!(
-    /// `VsanVcClusterHealthSystem` (`vim.cluster.VsanVcClusterHealthSystem`), since vSphere API 5.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcClusterHealthSystem.html)
+    /// `VsanVcClusterHealthSystem` ([`vim.cluster.VsanVcClusterHealthSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVcClusterHealthSystem.html)), since vSphere API 5.5.
     VsanVcClusterHealthSystem, "VsanVcClusterHealthSystem", 3805);
 is_a!(VsanVcClusterHealthSystem: ManagedObject);
 
 managed_object!(
-    /// `VsanVcsaDeployerSystem` (`vim.host.VsanVcsaDeployerSystem`), since vSphere API 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanVcsaDeployerSystem.html)
+    /// `VsanVcsaDeployerSystem` ([`vim.host.VsanVcsaDeployerSystem`](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanVcsaDeployerSystem.html)), since vSphere API 6.5.
     VsanVcsaDeployerSystem, "VsanVcsaDeployerSystem", 3806);
 is_a!(VsanVcsaDeployerSystem: ManagedObject);

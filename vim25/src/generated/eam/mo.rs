@@ -7,35 +7,25 @@ use crate::mo::*;
 
 managed_object!(
     /// `Agency` (`eam.Agency`), since eam 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/eam.Agency.html)
     Agency, "Agency", 10416);
 is_a!(Agency: EamObject, ManagedObject);
 
 managed_object!(
     /// `Agent` (`eam.Agent`), since eam 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/eam.Agent.html)
     Agent, "Agent", 10417);
 is_a!(Agent: EamObject, ManagedObject);
 
 managed_object!(
     /// `EamObject` (`eam.EamObject`), since eam 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/eam.EamObject.html)
     EamObject, "EamObject", 10418);
 is_a!(EamObject: ManagedObject);
 
 managed_object!(
     /// `EamTask` (`eam.Task`), since eam 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/eam.Task.html)
     EamTask, "EamTask", 10419);
 is_a!(EamTask: ManagedObject);
 
 managed_object!(
     /// `EsxAgentManager` (`eam.EsxAgentManager`), since eam 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/eam.EsxAgentManager.html)
     EsxAgentManager, "EsxAgentManager", 10420);
 is_a!(EsxAgentManager: EamObject, ManagedObject);

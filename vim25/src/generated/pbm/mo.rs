@@ -7,56 +7,40 @@ use crate::mo::*;
 
 managed_object!(
     /// `PbmCapabilityMetadataManager` (`pbm.capability.CapabilityMetadataManager`), since pbm 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/pbm.capability.CapabilityMetadataManager.html)
     PbmCapabilityMetadataManager, "PbmCapabilityMetadataManager", 14433);
 is_a!(PbmCapabilityMetadataManager: ManagedObject);
 
 managed_object!(
     /// `PbmComplianceManager` (`pbm.compliance.ComplianceManager`), since pbm 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/pbm.compliance.ComplianceManager.html)
     PbmComplianceManager, "PbmComplianceManager", 14434);
 is_a!(PbmComplianceManager: ManagedObject);
 
 managed_object!(
     /// `PbmPlacementSolver` (`pbm.placement.PlacementSolver`), since pbm 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/pbm.placement.PlacementSolver.html)
     PbmPlacementSolver, "PbmPlacementSolver", 14435);
 is_a!(PbmPlacementSolver: ManagedObject);
 
 managed_object!(
     /// `PbmProfileProfileManager` (`pbm.profile.ProfileManager`), since pbm 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/pbm.profile.ProfileManager.html)
     PbmProfileProfileManager, "PbmProfileProfileManager", 14436);
 is_a!(PbmProfileProfileManager: ManagedObject);
 
 managed_object!(
     /// `PbmProvider` (`pbm.provider.Provider`), since pbm 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/pbm.provider.Provider.html)
     PbmProvider, "PbmProvider", 14437);
 is_a!(PbmProvider: ManagedObject);
 
 managed_object!(
     /// `PbmReplicationManager` (`pbm.replication.ReplicationManager`), since pbm 6.5.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/pbm.replication.ReplicationManager.html)
     PbmReplicationManager, "PbmReplicationManager", 14438);
 is_a!(PbmReplicationManager: ManagedObject);
 
 managed_object!(
     /// `PbmServiceInstance` (`pbm.ServiceInstance`), since pbm 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/pbm.ServiceInstance.html)
     PbmServiceInstance, "PbmServiceInstance", 14439);
 is_a!(PbmServiceInstance: ManagedObject);
 
 managed_object!(
     /// `PbmSessionManager` (`pbm.auth.SessionManager`), since pbm 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/pbm.auth.SessionManager.html)
     PbmSessionManager, "PbmSessionManager", 14440);
 is_a!(PbmSessionManager: ManagedObject);

@@ -7,42 +7,30 @@ use crate::mo::*;
 
 managed_object!(
     /// `SmsProvider` (`sms.provider.Provider`), since sms 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/sms.provider.Provider.html)
     SmsProvider, "SmsProvider", 12427);
 is_a!(SmsProvider: ManagedObject);
 
 managed_object!(
     /// `SmsServiceInstance` (`sms.ServiceInstance`), since sms 1.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/sms.ServiceInstance.html)
     SmsServiceInstance, "SmsServiceInstance", 12428);
 is_a!(SmsServiceInstance: ManagedObject);
 
 managed_object!(
     /// `SmsSessionManager` (`sms.auth.SessionManager`), since sms 5.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/sms.auth.SessionManager.html)
     SmsSessionManager, "SmsSessionManager", 12429);
 is_a!(SmsSessionManager: ManagedObject);
 
 managed_object!(
     /// `SmsStorageManager` (`sms.StorageManager`), since sms 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/sms.StorageManager.html)
     SmsStorageManager, "SmsStorageManager", 12430);
 is_a!(SmsStorageManager: ManagedObject);
 
 managed_object!(
     /// `SmsTask` (`sms.Task`), since sms 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/sms.Task.html)
     SmsTask, "SmsTask", 12431);
 is_a!(SmsTask: ManagedObject);
 
 managed_object!(
     /// `VasaProvider` (`sms.provider.VasaProvider`), since sms 2.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/sms.provider.VasaProvider.html)
     VasaProvider, "VasaProvider", 12432);
 is_a!(VasaProvider: SmsProvider, ManagedObject);

@@ -7,126 +7,90 @@ use crate::mo::*;
 
 managed_object!(
     /// `CnsVolumeManager` (`vim.cns.VolumeManager`), since vSAN 6.7U3.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cns.VolumeManager.html)
     CnsVolumeManager, "CnsVolumeManager", 8747);
 is_a!(CnsVolumeManager: ManagedObject);
 
 managed_object!(
     /// `DataProtectionHealthSystem` (`vim.vsan.DataProtectionHealthSystem`), since vSAN 9.1.0.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.DataProtectionHealthSystem.html)
     DataProtectionHealthSystem, "DataProtectionHealthSystem", 8748);
 is_a!(DataProtectionHealthSystem: ManagedObject);
 
 managed_object!(
     /// `HostSpbm` (`vim.host.HostSpbm`), since vSAN 7.0U1.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.HostSpbm.html)
     HostSpbm, "HostSpbm", 8749);
 is_a!(HostSpbm: ManagedObject);
 
 managed_object!(
     /// `VsanClusterPowerSystem` (`vim.cluster.VsanClusterPowerSystem`), since vSAN 7.0U3.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanClusterPowerSystem.html)
     VsanClusterPowerSystem, "VsanClusterPowerSystem", 8750);
 is_a!(VsanClusterPowerSystem: ManagedObject);
 
 managed_object!(
     /// `VsanDiagnosticsSystem` (`vim.cluster.VsanDiagnosticsSystem`), since vSAN 7.0U2.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanDiagnosticsSystem.html)
     VsanDiagnosticsSystem, "VsanDiagnosticsSystem", 8751);
 is_a!(VsanDiagnosticsSystem: ManagedObject);
 
 managed_object!(
     /// `VsanFileServiceSystem` (`vim.vsan.VsanFileServiceSystem`), since vSAN 7.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.VsanFileServiceSystem.html)
     VsanFileServiceSystem, "VsanFileServiceSystem", 8752);
 is_a!(VsanFileServiceSystem: ManagedObject);
 
 managed_object!(
     /// `VsanHostVdsSystem` (`vim.vsan.VsanHostVdsSystem`), since vSAN 6.6.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.VsanHostVdsSystem.html)
     VsanHostVdsSystem, "VsanHostVdsSystem", 8753);
 is_a!(VsanHostVdsSystem: ManagedObject);
 
 managed_object!(
     /// `VsanIoInsightManager` (`vim.cluster.VsanIoInsightManager`), since vSAN 7.2.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanIoInsightManager.html)
     VsanIoInsightManager, "VsanIoInsightManager", 8754);
 is_a!(VsanIoInsightManager: ManagedObject);
 
 managed_object!(
     /// `VsanMassCollector` (`vim.VsanMassCollector`), since vSAN 6.6.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VsanMassCollector.html)
     VsanMassCollector, "VsanMassCollector", 8755);
 is_a!(VsanMassCollector: ManagedObject);
 
 managed_object!(
     /// `VsanObjectManager` (`vim.vsan.VsanObjectManager`), since vSAN 8.0.0.4.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.VsanObjectManager.html)
     VsanObjectManager, "VsanObjectManager", 8756);
 is_a!(VsanObjectManager: ManagedObject);
 
 managed_object!(
     /// `VsanPhoneHomeSystem` (`vim.VsanPhoneHomeSystem`), since vSAN 6.6.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.VsanPhoneHomeSystem.html)
     VsanPhoneHomeSystem, "VsanPhoneHomeSystem", 8757);
 is_a!(VsanPhoneHomeSystem: ManagedObject);
 
 managed_object!(
     /// `VsanPolicyManager` (`vim.vsan.VsanPolicyManager`), since vSAN 7.0U3.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.VsanPolicyManager.html)
     VsanPolicyManager, "VsanPolicyManager", 8758);
 is_a!(VsanPolicyManager: ManagedObject);
 
 managed_object!(
     /// `VsanRemoteDatastoreSystem` (`vim.cluster.VsanRemoteDatastoreSystem`), since vSAN 7.0U1.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanRemoteDatastoreSystem.html)
     VsanRemoteDatastoreSystem, "VsanRemoteDatastoreSystem", 8759);
 is_a!(VsanRemoteDatastoreSystem: ManagedObject);
 
 managed_object!(
     /// `VsanResourceCheckSystem` (`vim.vsan.VsanResourceCheckSystem`), since vSAN 6.8.7.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.VsanResourceCheckSystem.html)
     VsanResourceCheckSystem, "VsanResourceCheckSystem", 8760);
 is_a!(VsanResourceCheckSystem: ManagedObject);
 
 managed_object!(
     /// `VsanSiteMaintenanceSystem` (`vim.vsan.VsanSiteMaintenanceSystem`), since vSAN 9.0.0.0.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.VsanSiteMaintenanceSystem.html)
     VsanSiteMaintenanceSystem, "VsanSiteMaintenanceSystem", 8761);
 is_a!(VsanSiteMaintenanceSystem: ManagedObject);
 
 managed_object!(
     /// `VsanUpdateManager` (`vim.host.VsanUpdateManager`), since vSAN 6.6.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.host.VsanUpdateManager.html)
     VsanUpdateManager, "VsanUpdateManager", 8762);
 is_a!(VsanUpdateManager: ManagedObject);
 
 managed_object!(
     /// `VsanVdsSystem` (`vim.vsan.VsanVdsSystem`), since vSAN 6.6.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.vsan.VsanVdsSystem.html)
     VsanVdsSystem, "VsanVdsSystem", 8763);
 is_a!(VsanVdsSystem: ManagedObject);
 
 managed_object!(
     /// `VsanVumSystem` (`vim.cluster.VsanVumSystem`), since vSAN 6.6.1.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vim.cluster.VsanVumSystem.html)
     VsanVumSystem, "VsanVumSystem", 8764);
 is_a!(VsanVumSystem: ManagedObject);

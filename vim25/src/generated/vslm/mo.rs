@@ -7,35 +7,25 @@ use crate::mo::*;
 
 managed_object!(
     /// `VslmServiceInstance` (`vslm.ServiceInstance`), since vslm 6.7.2.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vslm.ServiceInstance.html)
     VslmServiceInstance, "VslmServiceInstance", 16407);
 is_a!(VslmServiceInstance: ManagedObject);
 
 managed_object!(
     /// `VslmSessionManager` (`vslm.auth.SessionManager`), since vslm 6.7.2.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vslm.auth.SessionManager.html)
     VslmSessionManager, "VslmSessionManager", 16408);
 is_a!(VslmSessionManager: ManagedObject);
 
 managed_object!(
     /// `VslmStorageLifecycleManager` (`vslm.StorageLifecycleManager`), since vslm 6.7.2.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vslm.StorageLifecycleManager.html)
     VslmStorageLifecycleManager, "VslmStorageLifecycleManager", 16409);
 is_a!(VslmStorageLifecycleManager: ManagedObject);
 
 managed_object!(
     /// `VslmTask` (`vslm.Task`), since vslm 6.7.2.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vslm.Task.html)
     VslmTask, "VslmTask", 16410);
 is_a!(VslmTask: ManagedObject);
 
 managed_object!(
     /// `VslmVStorageObjectManager` (`vslm.vso.VStorageObjectManager`), since vslm 6.7.2.
-    ///
-    /// [Reference](https://developer.broadcom.com/xapis/vsphere-web-services-api/latest/vslm.vso.VStorageObjectManager.html)
     VslmVStorageObjectManager, "VslmVStorageObjectManager", 16411);
 is_a!(VslmVStorageObjectManager: ManagedObject);
