@@ -88,6 +88,9 @@ impl<'a> Node<'a> {
     }
 
     /// The wire name of the value's type: `VirtualDisk`, `string`, `ArrayOfOptionValue`, …
+    ///
+    /// A type of a namespace that was not compiled in has that in braces in front:
+    /// `{urn:other}Disk`.
     #[must_use]
     pub fn type_name(self) -> String {
         let cell = self.cell();
