@@ -20,7 +20,9 @@
 //!
 //! *Services.* What is here is `urn:vim25`. The features `pbm`, `vslm`, `sms`,
 //! `eam` and `vsan` add a module each with the types, methods and properties of
-//! that namespace, and the [`Service`] that speaks it.
+//! that namespace, and the [`Service`] that speaks it. A struct of vim25 whose
+//! subtypes are all in another namespace is held in place: converting to it drops
+//! what a subtype adds, and its node keeps that.
 //!
 //! *Calls with many options* are built: what may be left out is set by name. Types
 //! whose numbers have no safe default have a `new` that asks for them.
