@@ -118,6 +118,10 @@ impl Loading {
 
     /// Whether `node` is an object of the type or one derived from it, and complete.
     pub(crate) fn enter(&mut self, node: Node<'_>, type_id: u16) -> bool {
+        // What follows the first problem is thrown away with it.
+        if self.error.is_some() {
+            return false;
+        }
         let Some(ty) = node.object_type() else {
             self.fail(node.wrong_type(table::type_name(type_id)));
             return false;
@@ -160,6 +164,14 @@ impl Loading {
         }
         true
     }
+}
+
+/// How many items a list makes room for at once. An element of a few bytes may
+/// stand for an item of some thousand: what a peer repeats is not believed at once.
+const fn room_for<T>() -> usize {
+    // One more byte, so that items of no size are no special case.
+    let items = (64 << 10) / (size_of::<T>() + 1);
+    if items < 4 { 4 } else { items }
 }
 
 /// The place of a value that is read: it is empty, unless an element that may stand
@@ -341,7 +353,7 @@ impl<T: Slot> Slot for Vec<T> {
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         if !node.is_nil() {
             if self.capacity() == 0 {
-                self.reserve_exact(node.run(cx.end));
+                self.reserve_exact(node.run(cx.end).min(room_for::<T>()));
             }
             // In place: a value that is moved here would need code to drop it
             // at every step before.
@@ -384,5 +396,17 @@ impl<T: Slot> Slot for Vec<T> {
             }
         }
         out.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn room_is_made_for_a_few_large_items_or_many_small_ones() {
+        assert_eq!(room_for::<[u8; 1 << 20]>(), 4);
+        assert_eq!(room_for::<[u8; 1 << 10]>(), 63);
+        assert_eq!(room_for::<u8>(), 32 << 10);
     }
 }
