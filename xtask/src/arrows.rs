@@ -79,6 +79,30 @@ const TABLE: &[Row] = &[
         is: "the hypervisor's channel into the guest",
     },
     Row {
+        package: "disk-image",
+        allowed: Allowed::Only(&[]),
+        is: "layers (tar) to ext4 to VMDK and back, streaming, no vSphere",
+    },
+    Row {
+        package: "guest-io",
+        allowed: Allowed::Only(&[]),
+        is: "what passes over serial lines of a container machine, both ends",
+    },
+    Row {
+        package: "tether",
+        allowed: Allowed::Only(&[
+            always("guestinfo"),
+            always("guest-io"),
+            always("tether-sys"),
+        ]),
+        is: "the agent in a container machine",
+    },
+    Row {
+        package: "tether-sys",
+        allowed: Allowed::Only(&[]),
+        is: "the system calls of the agent",
+    },
+    Row {
         package: "vsphere-client",
         allowed: Allowed::Only(&[always("vim25")]),
         is: "transport, sessions, properties, updates, tasks, inventory, datastores, devices",
@@ -86,7 +110,9 @@ const TABLE: &[Row] = &[
     Row {
         package: "portlayer",
         allowed: Allowed::Only(&[
-            always("guestinfo"),
+            with_feature("vsphere", "guestinfo"),
+            with_feature("vsphere", "guest-io"),
+            with_feature("vsphere", "disk-image"),
             with_feature("vsphere", "vsphere-client"),
             with_feature("vsphere", "vim25"),
             with_feature("vsphere", "vmx-config"),
@@ -95,8 +121,42 @@ const TABLE: &[Row] = &[
     },
     Row {
         package: "vsphere-simulator",
-        allowed: Allowed::Only(&[always("vim25"), always("vmx-config"), always("guestinfo")]),
+        allowed: Allowed::Only(&[
+            always("vim25"),
+            always("vmx-config"),
+            always("guestinfo"),
+            always("disk-image"),
+        ]),
         is: "an embeddable vSphere endpoint and a command",
+    },
+    Row {
+        package: "image-source",
+        allowed: Allowed::Only(&[always("portlayer")]),
+        is: "registries, archives and layouts as images",
+    },
+    Row {
+        package: "vsphere-simulator-guests",
+        allowed: Allowed::Only(&[
+            always("vsphere-simulator"),
+            always("tether"),
+            always("disk-image"),
+        ]),
+        is: "guests of the simulator that run real processes",
+    },
+    Row {
+        package: "docker",
+        allowed: Allowed::Any,
+        is: "one front end or command",
+    },
+    Row {
+        package: "job",
+        allowed: Allowed::Any,
+        is: "one front end or command",
+    },
+    Row {
+        package: "vch",
+        allowed: Allowed::Any,
+        is: "one front end or command",
     },
     Row {
         package: "examples",

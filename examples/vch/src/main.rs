@@ -1,0 +1,3 @@
+//! The command that installs, inspects and deletes virtual container hosts.
+
+fn main() {}

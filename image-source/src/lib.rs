@@ -1,0 +1,1 @@
+//! Container images from registries, archives and layouts.

@@ -1,0 +1,1 @@
+//! Guests of the simulator that run real processes.
