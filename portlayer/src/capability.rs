@@ -27,6 +27,28 @@ pub enum Capability {
     StaleChangeVersionRefused,
     /// Configuration keys that differ only in the case of their letters are one key.
     KeyCaseFolding,
+    /// Images can be stored and containers made from them.
+    Images,
+    /// The content of disks is kept, so that what an image holds can be run.
+    DiskContents,
+    /// Volumes.
+    Volumes,
+    /// Scopes and addresses for containers.
+    Networks,
+    /// A container can be connected to a scope, or disconnected, after it was created.
+    LaterConnect,
+    /// The streams of processes can be attached to.
+    Attach,
+    /// What processes wrote is kept and can be read.
+    Logs,
+    /// Files can be copied into and out of containers.
+    Archive,
+    /// Events can be subscribed to.
+    Events,
+    /// Small values can be kept with the host.
+    Store,
+    /// A container can be paused by suspending its machine.
+    Suspend,
 }
 
 impl fmt::Display for Capability {
@@ -48,12 +70,23 @@ impl fmt::Display for Capability {
 pub struct Capabilities(u32);
 
 impl Capabilities {
-    const ALL: [Capability; 5] = [
+    const ALL: [Capability; 16] = [
         Capability::GuestKeys,
         Capability::Signals,
         Capability::VmxContents,
         Capability::StaleChangeVersionRefused,
         Capability::KeyCaseFolding,
+        Capability::Images,
+        Capability::DiskContents,
+        Capability::Volumes,
+        Capability::Networks,
+        Capability::LaterConnect,
+        Capability::Attach,
+        Capability::Logs,
+        Capability::Archive,
+        Capability::Events,
+        Capability::Store,
+        Capability::Suspend,
     ];
 
     /// None.

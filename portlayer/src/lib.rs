@@ -6,13 +6,17 @@
 //! | trait | is | implementations |
 //! | --- | --- | --- |
 //! | [`Exec`] | containers: create, start, inspect, list, wait, stop, signal, remove | [`memory`], `vsphere` |
+//! | [`Images`](image::Images) | what containers' root file systems start from | |
+//! | [`Volumes`](volume::Volumes) | disks that outlive containers | |
+//! | [`Networks`](network::Networks) | scopes, addresses, names | |
+//! | [`Streams`](stream::Streams) | attach, logs, terminal size | |
+//! | [`Archive`](archive::Archive) | files in and out as tar streams | |
+//! | [`Events`](event::Events) | what happens on a host | |
+//! | [`Store`](store::Store) | small values that a front end keeps with its host | |
 //! | [`Hosts`](host::Hosts) | the place where containers live: install, find, open, delete | [`memory`], `vsphere` |
 //!
-//! Storage and network traits are not part of this version: a container's disk is new and empty,
-//! and its one interface is on the host's bridge network or a network given by name. Nor is a
-//! stream of the events of all containers: [`Exec::wait`] tells when one ends.
-//!
-//! [`PortLayer`] bundles the traits of one host. All errors are [`Error`]. What a back end or its
+//! [`PortLayer`] bundles the traits of one host. A back end that lacks a part answers
+//! [`Unsupported`](ErrorKind::Unsupported) from it. All errors are [`Error`]. What a back end or its
 //! endpoint lacks is a [`Capability`]. The cases that every implementation must pass are in
 //! `conformance` (feature of that name).
 //!
@@ -41,51 +45,34 @@
 //! # tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap().block_on(life()).unwrap();
 //! ```
 
+pub mod archive;
 mod capability;
 mod error;
+pub mod event;
 pub mod exec;
 pub mod host;
 mod id;
+pub mod image;
 pub mod memory;
+pub mod network;
+mod parts;
 mod queue;
 mod resource;
 mod state;
+pub mod store;
+pub mod stream;
+mod unsupported;
+pub mod volume;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 #[cfg(feature = "vsphere")]
 pub mod vsphere;
 
-use std::sync::Arc;
-
 pub use capability::{Capabilities, Capability};
 pub use error::{Error, Result, Source};
 pub use exec::{Exec, ExecExt};
 pub use id::{ContainerId, ParseContainerIdError};
+pub use parts::PortLayer;
 pub use resource::{Resource, ResourceKind};
 pub use state::{ExitStatus, State, StateKind};
-
-/// The port layer of one virtual container host: the traits in one handle, cheap to clone.
-#[derive(Clone, Debug)]
-pub struct PortLayer {
-    exec: Arc<dyn Exec>,
-}
-
-impl PortLayer {
-    /// The layer made of this implementation.
-    pub fn new(exec: impl Exec) -> Self {
-        Self::from_shared(Arc::new(exec))
-    }
-
-    /// The layer made of an implementation that others hold too.
-    #[must_use]
-    pub fn from_shared(exec: Arc<dyn Exec>) -> Self {
-        Self { exec }
-    }
-
-    /// The containers.
-    #[must_use]
-    pub fn exec(&self) -> &dyn Exec {
-        &*self.exec
-    }
-}

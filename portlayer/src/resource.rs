@@ -23,8 +23,14 @@ pub enum ResourceKind {
     ResourcePool,
     /// A store of virtual machines' files, by its name.
     Datastore,
-    /// A network, by its name.
+    /// A network or a scope, by its name.
     Network,
+    /// An image, by its id or reference.
+    Image,
+    /// A volume, by its name.
+    Volume,
+    /// A value of the store, by its key.
+    StoredValue,
     /// A virtual machine that is not, or not yet known as, a container.
     VirtualMachine,
     /// A file, by its path.
@@ -42,6 +48,9 @@ impl fmt::Display for ResourceKind {
             Self::ResourcePool => "resource pool",
             Self::Datastore => "datastore",
             Self::Network => "network",
+            Self::Image => "image",
+            Self::Volume => "volume",
+            Self::StoredValue => "stored value",
             Self::VirtualMachine => "virtual machine",
             Self::File => "file",
         })
@@ -69,6 +78,21 @@ impl Resource {
     /// A container, by id or name.
     pub fn container(id: impl fmt::Display) -> Self {
         Self::new(ResourceKind::Container, id)
+    }
+
+    /// An image, by id or reference.
+    pub fn image(id: impl fmt::Display) -> Self {
+        Self::new(ResourceKind::Image, id)
+    }
+
+    /// A volume, by name.
+    pub fn volume(name: impl fmt::Display) -> Self {
+        Self::new(ResourceKind::Volume, name)
+    }
+
+    /// A network or a scope, by name.
+    pub fn network(name: impl fmt::Display) -> Self {
+        Self::new(ResourceKind::Network, name)
     }
 
     /// A virtual container host, by name.

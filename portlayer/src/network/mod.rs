@@ -1,0 +1,97 @@
+//! Networks: scopes that containers are connected to, and their addresses.
+
+mod endpoint;
+mod mac;
+mod port;
+mod scope;
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+
+pub use endpoint::{EndpointInfo, EndpointSpec};
+pub use mac::{MacAddress, ParseMacAddressError};
+pub use port::{PortMapping, Protocol};
+pub use scope::{AddressRange, ScopeInfo, ScopeKind, ScopeSpec, TrustLevel};
+
+use crate::{ContainerId, Result};
+
+/// The networks of one virtual container host. A *scope* is a network as containers see it: a
+/// range of addresses in which names are resolved.
+///
+/// # What every implementation keeps
+/// - Never two containers with one address, or one MAC address, in a scope.
+/// - A container keeps its address while it is stopped; the address is free again once the
+///   container's removal is confirmed, and rests before it is handed out again.
+/// - Names are resolved within a scope and never across scopes.
+/// - Dropping a future is safe; a dropped `create` may leave the scope created.
+#[async_trait]
+pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
+    /// Makes a scope.
+    ///
+    /// # Errors
+    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the field, also for a
+    ///   subnet that overlaps another scope's.
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) for a second scope of one name.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) for an external network that does not exist.
+    /// - [`Exhausted`](crate::ErrorKind::Exhausted) when the host's range has no subnet left.
+    async fn create(&self, spec: ScopeSpec) -> Result<ScopeInfo>;
+
+    /// Returns the description of one scope.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    async fn inspect(&self, name: &str) -> Result<ScopeInfo>;
+
+    /// Returns all scopes, sorted by name. The default scope is always among them.
+    ///
+    /// # Errors
+    /// Only those that concern the whole back end.
+    async fn list(&self) -> Result<Vec<ScopeInfo>>;
+
+    /// Removes a scope.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::ErrorKind::NotFound).
+    /// - [`InUse`](crate::ErrorKind::InUse) naming the containers connected to it, and for the
+    ///   default scope.
+    async fn remove(&self, name: &str) -> Result<()>;
+
+    /// Returns the addresses of a container's name, short id or alias in a scope; none if nobody
+    /// there is called so.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) for the scope.
+    async fn resolve(&self, scope: &str, name: &str) -> Result<Vec<IpAddr>>;
+
+    /// Returns the names of the container with this address in a scope: its own name first, then
+    /// aliases.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) for the scope.
+    async fn reverse(&self, scope: &str, address: IpAddr) -> Result<Vec<String>>;
+
+    /// Connects an existing container to one more scope.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::ErrorKind::NotFound) for the container or the scope.
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if it is connected already, or the
+    ///   address is taken.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) where a container that is on cannot be
+    ///   connected.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) where nothing can be connected later.
+    async fn connect(
+        &self,
+        container: &ContainerId,
+        endpoint: EndpointSpec,
+    ) -> Result<EndpointInfo>;
+
+    /// Disconnects a container from a scope.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::ErrorKind::NotFound) for the container, the scope or the connection.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) where a container that is on cannot be
+    ///   disconnected.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) where nothing can be disconnected.
+    async fn disconnect(&self, container: &ContainerId, scope: &str) -> Result<()>;
+}

@@ -1,0 +1,102 @@
+//! The port layer of one host, built from its parts.
+
+use std::sync::Arc;
+
+use crate::archive::Archive;
+use crate::event::Events;
+use crate::image::Images;
+use crate::network::Networks;
+use crate::store::Store;
+use crate::stream::Streams;
+use crate::unsupported::Missing;
+use crate::volume::Volumes;
+use crate::{Capabilities, Capability, Exec};
+
+/// The port layer of one virtual container host: its traits in one handle, cheap to clone.
+///
+/// Built from parts. A part that was not given answers
+/// [`Unsupported`](crate::ErrorKind::Unsupported), naming the missing [`Capability`].
+#[derive(Clone, Debug)]
+pub struct PortLayer {
+    exec: Arc<dyn Exec>,
+    images: Arc<dyn Images>,
+    volumes: Arc<dyn Volumes>,
+    networks: Arc<dyn Networks>,
+    streams: Arc<dyn Streams>,
+    archive: Arc<dyn Archive>,
+    events: Arc<dyn Events>,
+    store: Arc<dyn Store>,
+    given: Capabilities,
+}
+
+macro_rules! part {
+    ($with:ident, $get:ident, $part:ident, $capability:ident, $what:literal) => {
+        #[doc = concat!("Adds the part for ", $what, ".")]
+        #[must_use]
+        pub fn $with(mut self, part: Arc<dyn $part>) -> Self {
+            self.$get = part;
+            self.given = self.given.with(Capability::$capability);
+            self
+        }
+
+        #[doc = concat!("The part for ", $what, ".")]
+        #[must_use]
+        pub fn $get(&self) -> &dyn $part {
+            &*self.$get
+        }
+    };
+}
+
+impl PortLayer {
+    /// A port layer of containers alone.
+    pub fn new(exec: impl Exec) -> Self {
+        Self::from_shared(Arc::new(exec))
+    }
+
+    /// A port layer of containers alone, whose implementation others hold too.
+    #[must_use]
+    pub fn from_shared(exec: Arc<dyn Exec>) -> Self {
+        let missing = Arc::new(Missing);
+        Self {
+            exec,
+            images: Arc::clone(&missing) as _,
+            volumes: Arc::clone(&missing) as _,
+            networks: Arc::clone(&missing) as _,
+            streams: Arc::clone(&missing) as _,
+            archive: Arc::clone(&missing) as _,
+            events: Arc::clone(&missing) as _,
+            store: missing,
+            given: Capabilities::none(),
+        }
+    }
+
+    /// The containers.
+    #[must_use]
+    pub fn exec(&self) -> &dyn Exec {
+        &*self.exec
+    }
+
+    part!(with_images, images, Images, Images, "images");
+    part!(with_volumes, volumes, Volumes, Volumes, "volumes");
+    part!(with_networks, networks, Networks, Networks, "networks");
+    part!(with_streams, streams, Streams, Logs, "streams");
+    part!(
+        with_archive,
+        archive,
+        Archive,
+        Archive,
+        "files in containers"
+    );
+    part!(with_events, events, Events, Events, "events");
+    part!(with_store, store, Store, Store, "a front end's values");
+
+    /// What this port layer can do: the capabilities of its containers and of the parts it was
+    /// given.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        self.exec
+            .capabilities()
+            .iter()
+            .fold(self.given, Capabilities::with)
+    }
+}

@@ -1,0 +1,56 @@
+//! Streams: what a container's process reads and writes.
+
+mod attach;
+mod log;
+
+use async_trait::async_trait;
+
+pub use attach::{AttachOptions, Attached, Chunk, Input, Output, StdStream, WindowSize};
+pub use log::{LogOptions, LogRecord, LogStream, LogTail};
+
+use crate::{ContainerId, Result};
+
+/// The streams of the containers of one virtual container host.
+///
+/// # What every implementation keeps
+/// - **Nothing is lost from the first byte to the last.** A process whose container was attached
+///   to before it was started does not run before its streams are connected; the output ends only
+///   after the process's last byte.
+/// - **Several readers, one writer.** Any number of callers may read one container's output; one
+///   at a time holds its input.
+/// - **Back-pressure.** A reader that does not read slows the process down once a bounded amount
+///   is buffered; it never makes memory grow.
+/// - **Detach by dropping.** Dropping what `attach` returned leaves the container running.
+#[async_trait]
+pub trait Streams: std::fmt::Debug + Send + Sync + 'static {
+    /// Connects to the streams of a container's process, also before it is started.
+    ///
+    /// For a container that is not on, this returns as soon as the request is registered; the
+    /// output begins when the process does. For one that is on it returns once the line to the
+    /// guest is connected.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::ErrorKind::NotFound).
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) for a container that can never run again.
+    /// - [`InUse`](crate::ErrorKind::InUse) if input is asked for and somebody else holds it.
+    /// - [`Timeout`](crate::ErrorKind::Timeout) if the line to the guest was not connected in time.
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if the guest at the line cannot
+    ///   prove which container it is.
+    async fn attach(&self, id: &ContainerId, options: AttachOptions) -> Result<Attached>;
+
+    /// Tells the terminal of a container's process its size. Before the process runs, the size is
+    /// remembered for its start.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::ErrorKind::NotFound).
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the container is stopped.
+    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if its process has no terminal.
+    async fn resize(&self, id: &ContainerId, size: WindowSize) -> Result<()>;
+
+    /// Returns what a container's processes have written, of all its runs, oldest first.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::ErrorKind::NotFound).
+    /// - Errors while reading are items of the stream.
+    async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<LogStream>;
+}
