@@ -60,7 +60,7 @@ pub(crate) fn parse(text: &str) -> Result<(Url, Option<Credentials>)> {
 
 fn credentials_in(url: &Url) -> Option<Credentials> {
     let decode = |text: &str| -> String {
-        let bytes = crate::percent::decode(text);
+        let bytes = crate::escape::decode(text);
         String::from_utf8_lossy(&bytes).into_owned()
     };
     if url.username().is_empty() {

@@ -15,7 +15,7 @@ use crate::client::{Client, Inner, Options, server_of};
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 use crate::exchange::Failure;
-use crate::retry::{Attempts, RetryPolicy};
+use crate::retry::{Backoff, RetryPolicy};
 use crate::session::Session;
 use crate::tls::{Thumbprint, Trust};
 use crate::transport::{Body, Http, HttpOptions, Request, Transport};
@@ -228,7 +228,7 @@ impl Client {
         let mut url = inner.url.clone();
         url.set_path(&format!("{}/vimServiceVersions.xml", inner.url.path()));
         let limit = inner.options.request_timeout;
-        let mut attempts = Attempts::new(inner.options.retry);
+        let mut backoff = Backoff::new(inner.options.retry);
         loop {
             let ticket = inner.session.ticket();
             let request = Request {
@@ -244,11 +244,11 @@ impl Client {
                 Ok(_) => return Ok(OLDEST.into()),
                 Err(Failure::Status(400..=499)) => return Ok(OLDEST.into()),
                 Err(failure) => {
-                    if failure.is_passing() && attempts.again().await {
+                    if failure.is_passing() && backoff.again().await {
                         continue;
                     }
-                    let attempt = self.attempt("connect", None);
-                    return Err(inner.explain(attempt, failure, true, limit));
+                    let operation = self.operation("connect", None);
+                    return Err(inner.explain(operation, failure, true, limit));
                 }
             }
         }

@@ -13,7 +13,7 @@ use vim25::{Any, AnyRef, Call, Fault, Limits, Outcome, Ref, mo};
 use crate::address;
 use crate::builder::ClientBuilder;
 use crate::credentials::Credentials;
-use crate::error::{Attempt, Error, LoginProblem, Result};
+use crate::error::{Error, LoginProblem, Operation, Result};
 use crate::retry::RetryPolicy;
 use crate::session::Session;
 use crate::transport::Transport;
@@ -95,7 +95,7 @@ impl Client {
     pub async fn call<R: Outcome>(&self, call: Call<R>) -> Result<R> {
         let value = self.call_any(call.untyped()).await?;
         R::from_value(&value).map_err(|error| {
-            Error::unconvertible(&self.attempt(call.method(), Some(call.this())), error)
+            Error::unconvertible(&self.operation(call.method(), Some(call.this())), error)
         })
     }
 
@@ -175,7 +175,7 @@ impl Client {
             }
             Err(Error::Fault { source, .. }) if source.is::<InvalidLogin>() => Err(self
                 .not_authenticated(
-                    &self.attempt(&format!("login as {user:?}"), None),
+                    &self.operation(&format!("login as {user:?}"), None),
                     LoginProblem::WrongPassword,
                     Some(*source),
                 )),
@@ -185,19 +185,19 @@ impl Client {
 
     pub(crate) fn not_authenticated(
         &self,
-        attempt: &Attempt,
+        operation: &Operation,
         problem: LoginProblem,
         fault: Option<Fault>,
     ) -> Error {
         Error::NotAuthenticated {
-            attempt: attempt.clone(),
+            operation: operation.clone(),
             problem,
             source: fault.map(Box::new),
         }
     }
 
-    pub(crate) fn attempt(&self, operation: &str, object: Option<&AnyRef>) -> Attempt {
-        Attempt::new(operation, object, &self.inner.server)
+    pub(crate) fn operation(&self, operation: &str, object: Option<&AnyRef>) -> Operation {
+        Operation::new(operation, object, &self.inner.server)
     }
 
     pub(crate) fn property_collector(&self) -> &Ref<mo::PropertyCollector> {

@@ -22,22 +22,22 @@ pub enum Error {
     /// The server was too slow. Nothing was changed by it: a mutating call
     /// that ran out of time is [`OutcomeUnknown`](Self::OutcomeUnknown).
     #[error(
-        "{attempt}: {phase} took longer than {limit:?}; is the server overloaded or the network cut?"
+        "{operation}: {phase} took longer than {limit:?}; is the server overloaded or the network cut?"
     )]
     Timeout {
         /// What was attempted.
-        attempt: Attempt,
+        operation: Operation,
         /// What took too long.
-        phase: Phase,
+        phase: RequestPhase,
         /// How long was allowed.
         limit: Duration,
     },
 
     /// The server could not be reached, or the connection broke, as often as it was tried.
-    #[error("{attempt}: {problem}")]
+    #[error("{operation}: {problem}")]
     Transport {
         /// What was attempted.
-        attempt: Attempt,
+        operation: Operation,
         /// What went wrong, and what to look at.
         problem: TransportProblem,
         /// The cause.
@@ -45,19 +45,19 @@ pub enum Error {
     },
 
     /// The connection could not be secured; see [`untrusted`](Self::untrusted).
-    #[error("{attempt}: {problem}")]
+    #[error("{operation}: {problem}")]
     Tls {
         /// What was attempted.
-        attempt: Attempt,
+        operation: Operation,
         /// What went wrong, and what to do.
         problem: Box<TlsProblem>,
     },
 
     /// The server wants a login that it did not get, or refuses it.
-    #[error("{attempt}: {problem}")]
+    #[error("{operation}: {problem}")]
     NotAuthenticated {
         /// What was attempted.
-        attempt: Attempt,
+        operation: Operation,
         /// Why there is no session.
         problem: LoginProblem,
         /// The server's words.
@@ -65,10 +65,10 @@ pub enum Error {
     },
 
     /// The server answered with a fault, at once or at the end of a task.
-    #[error("{attempt} failed")]
+    #[error("{operation} failed")]
     Fault {
         /// What was attempted.
-        attempt: Attempt,
+        operation: Operation,
         /// The task that ended with the fault, if it was one.
         task: Option<Box<Ref<mo::Task>>>,
         /// The server's reason.
@@ -78,11 +78,11 @@ pub enum Error {
     /// A call that changes something was sent, and no answer came: it may have
     /// been carried out or not. Look at the object before repeating it.
     #[error(
-        "{attempt}: the answer was lost, so it may have been carried out; look before repeating it"
+        "{operation}: the answer was lost, so it may have been carried out; look before repeating it"
     )]
     OutcomeUnknown {
         /// What was attempted.
-        attempt: Attempt,
+        operation: Operation,
         /// The task whose end is not known, once the server had named it.
         task: Option<Box<Ref<mo::Task>>>,
         /// How the answer was lost.
@@ -90,10 +90,10 @@ pub enum Error {
     },
 
     /// The server's answer could not be read.
-    #[error("{attempt}: the answer cannot be read")]
+    #[error("{operation}: the answer cannot be read")]
     Decode {
         /// What was attempted.
-        attempt: Attempt,
+        operation: Operation,
         /// Where and why.
         source: Source,
     },
@@ -115,7 +115,7 @@ pub enum Error {
         /// The name that nothing has.
         name: Box<str>,
         /// Where it was looked for, and what is there.
-        place: Place,
+        place: SearchScope,
     },
 
     /// Several things fit where one is needed.
@@ -124,23 +124,23 @@ pub enum Error {
         /// What was looked for.
         kind: &'static str,
         /// Where it was looked for, and what is there.
-        place: Place,
+        place: SearchScope,
     },
 }
 
 /// Where something was looked for by name, and what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place(Box<PlaceParts>);
+pub struct SearchScope(Box<SearchScopeParts>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct PlaceParts {
+struct SearchScopeParts {
     name: String,
     there: Vec<String>,
 }
 
-impl Place {
+impl SearchScope {
     pub(crate) fn new(name: impl Into<String>, there: Vec<String>) -> Self {
-        Self(Box::new(PlaceParts {
+        Self(Box::new(SearchScopeParts {
             name: name.into(),
             there,
         }))
@@ -159,7 +159,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for SearchScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 20;
         f.write_str(self.name())?;
@@ -182,7 +182,11 @@ impl Error {
         }
     }
 
-    pub(crate) fn not_found(kind: &'static str, name: impl Into<Box<str>>, place: Place) -> Self {
+    pub(crate) fn not_found(
+        kind: &'static str,
+        name: impl Into<Box<str>>,
+        place: SearchScope,
+    ) -> Self {
         Self::NotFound {
             kind,
             name: name.into(),
@@ -190,30 +194,30 @@ impl Error {
         }
     }
 
-    pub(crate) fn unencodable(attempt: &Attempt, error: EncodeError) -> Self {
+    pub(crate) fn unencodable(operation: &Operation, error: EncodeError) -> Self {
         Self::Config {
-            what: format!("{attempt}: an argument cannot be sent").into(),
+            what: format!("{operation}: an argument cannot be sent").into(),
             source: Some(error.into()),
         }
     }
 
-    pub(crate) fn undecodable(attempt: &Attempt, error: DecodeError) -> Self {
+    pub(crate) fn undecodable(operation: &Operation, error: DecodeError) -> Self {
         Self::Decode {
-            attempt: attempt.clone(),
+            operation: operation.clone(),
             source: error.into(),
         }
     }
 
-    pub(crate) fn unconvertible(attempt: &Attempt, error: ConvertError) -> Self {
+    pub(crate) fn unconvertible(operation: &Operation, error: ConvertError) -> Self {
         Self::Decode {
-            attempt: attempt.clone(),
+            operation: operation.clone(),
             source: error.into(),
         }
     }
 
-    pub(crate) fn fault_of(attempt: &Attempt, fault: Fault) -> Self {
+    pub(crate) fn fault_of(operation: &Operation, fault: Fault) -> Self {
         Self::Fault {
-            attempt: attempt.clone(),
+            operation: operation.clone(),
             task: None,
             source: Box::new(fault),
         }
@@ -281,18 +285,18 @@ impl Error {
 
 /// What was attempted, on what object, on which server.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Attempt(Box<AttemptParts>);
+pub struct Operation(Box<OperationParts>);
 
 #[derive(Clone, PartialEq, Eq)]
-struct AttemptParts {
+struct OperationParts {
     operation: Box<str>,
     object: Option<AnyRef>,
     server: Box<str>,
 }
 
-impl Attempt {
+impl Operation {
     pub(crate) fn new(operation: &str, object: Option<&AnyRef>, server: &str) -> Self {
-        Self(Box::new(AttemptParts {
+        Self(Box::new(OperationParts {
             operation: operation.into(),
             object: object.cloned(),
             server: server.into(),
@@ -301,7 +305,7 @@ impl Attempt {
 
     /// The method of the API, or another operation such as `GET /folder/iso/boot.iso`.
     #[must_use]
-    pub fn operation(&self) -> &str {
+    pub fn name(&self) -> &str {
         &self.0.operation
     }
 
@@ -318,9 +322,9 @@ impl Attempt {
     }
 }
 
-impl fmt::Display for Attempt {
+impl fmt::Display for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.operation())?;
+        f.write_str(self.name())?;
         if let Some(object) = self.object() {
             write!(f, " of {object}")?;
         }
@@ -328,7 +332,7 @@ impl fmt::Display for Attempt {
     }
 }
 
-impl fmt::Debug for Attempt {
+impl fmt::Debug for Operation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
@@ -337,7 +341,7 @@ impl fmt::Debug for Attempt {
 /// The part of an exchange that took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Phase {
+pub enum RequestPhase {
     /// Looking up the name, connecting and securing the connection.
     Connect,
     /// From sending the request to the end of the answer.
@@ -346,7 +350,7 @@ pub enum Phase {
     Idle,
 }
 
-impl fmt::Display for Phase {
+impl fmt::Display for RequestPhase {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Connect => "connecting",
@@ -493,7 +497,11 @@ mod tests {
     #[test]
     fn not_found_says_what_is_there() {
         let there = vec!["ds1".into(), "ds2".into()];
-        let error = Error::not_found("datastore", "nfs", Place::new("/ha-datacenter", there));
+        let error = Error::not_found(
+            "datastore",
+            "nfs",
+            SearchScope::new("/ha-datacenter", there),
+        );
         assert_eq!(
             error.to_string(),
             "no datastore \"nfs\" in /ha-datacenter; there is ds1, ds2"

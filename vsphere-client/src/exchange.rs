@@ -14,8 +14,10 @@ use vim25::{Any, Call, Fault};
 use crate::client::{Client, Inner};
 use crate::credentials::Credentials;
 use crate::effect::Effect;
-use crate::error::{Attempt, Error, LoginProblem, Phase, Result, TlsProblem, TransportProblem};
-use crate::retry::Attempts;
+use crate::error::{
+    Error, LoginProblem, Operation, RequestPhase, Result, TlsProblem, TransportProblem,
+};
+use crate::retry::Backoff;
 use crate::route::Route;
 use crate::transport::{Body, FailureKind, Request, Response, TransportError};
 
@@ -36,7 +38,7 @@ impl Failure {
                 FailureKind::Connect
                     | FailureKind::Untrusted(_)
                     | FailureKind::Tls
-                    | FailureKind::Timeout(Phase::Connect)
+                    | FailureKind::Timeout(RequestPhase::Connect)
             ),
             Self::Status(_) | Self::TooLong(_) => false,
         }
@@ -47,7 +49,9 @@ impl Failure {
         match self {
             Self::Transport(error) => matches!(
                 error.kind,
-                FailureKind::Connect | FailureKind::NoAnswer | FailureKind::Timeout(Phase::Connect)
+                FailureKind::Connect
+                    | FailureKind::NoAnswer
+                    | FailureKind::Timeout(RequestPhase::Connect)
             ),
             Self::Status(status) => matches!(status, 502..=504),
             Self::TooLong(_) => false,
@@ -65,18 +69,18 @@ impl Client {
     ///
     /// `limit` bounds each attempt, from sending to the end of the answer.
     pub(crate) async fn exchange(&self, call: &Call<Option<Any>>, limit: Duration) -> Result<Any> {
-        let attempt = self.attempt(call.method(), Some(call.this()));
+        let operation = self.operation(call.method(), Some(call.this()));
         let inner = &*self.inner;
         let login = matches!(call.method(), "Login" | "Logout" | "RetrieveServiceContent");
         if inner.session.is_closed() && !login {
-            return Err(self.not_authenticated(&attempt, LoginProblem::Closed, None));
+            return Err(self.not_authenticated(&operation, LoginProblem::Closed, None));
         }
-        let operation = inner.next_operation();
-        let route = inner.route(call.service(), &attempt)?;
+        let operation_id = inner.next_operation();
+        let route = inner.route(call.service(), &operation)?;
         let effect = Effect::of(call.method());
         // A wait occupies a connection, not the server.
         let waits = call.method().starts_with("WaitForUpdates");
-        let mut attempts = Attempts::new(inner.options.retry);
+        let mut backoff = Backoff::new(inner.options.retry);
         let mut logged_in_again = false;
         loop {
             let slot = if waits {
@@ -86,8 +90,8 @@ impl Client {
             };
             let ticket = inner.session.ticket();
             let body =
-                soap::encode_request(call, &route.header(&operation, ticket.cookie.as_ref()));
-            let body = body.map_err(|error| Error::unencodable(&attempt, error))?;
+                soap::encode_request(call, &route.header(&operation_id, ticket.cookie.as_ref()));
+            let body = body.map_err(|error| Error::unencodable(&operation, error))?;
             let request = Inner::request(&route, body, ticket.cookie, limit);
             // The cookies of other services are not the session's.
             let generation = route.main.then_some(ticket.generation);
@@ -98,21 +102,21 @@ impl Client {
                 server = %inner.server,
                 operation = call.method(),
                 object = %call.this(),
-                id = operation,
-                attempt = attempts.number(),
+                id = operation_id,
+                attempt = backoff.number(),
                 elapsed = ?start.elapsed(),
                 outcome = %summary(&answer),
                 "call"
             );
             let failure = match answer {
-                Ok((status, bytes)) => match self.decode(call, &attempt, status, &bytes)? {
+                Ok((status, bytes)) => match self.decode(call, &operation, status, &bytes)? {
                     Answer::Value(value) => {
                         if !logged_in_again
                             && refused_within(&value)
                             && matches!(inner.credentials, Some(Credentials::Password { .. }))
                         {
                             let fault = Fault::new("", NotAuthenticated::default());
-                            self.log_in_again(&attempt, ticket.generation, fault)
+                            self.log_in_again(&operation, ticket.generation, fault)
                                 .await?;
                             logged_in_again = true;
                             continue;
@@ -122,32 +126,32 @@ impl Client {
                     Answer::Fault(fault) if fault.is::<NotAuthenticated>() && !login => {
                         if logged_in_again {
                             let problem = LoginProblem::NotPermitted;
-                            return Err(self.not_authenticated(&attempt, problem, Some(fault)));
+                            return Err(self.not_authenticated(&operation, problem, Some(fault)));
                         }
                         // Refused, so not carried out: it may be sent again.
-                        self.log_in_again(&attempt, ticket.generation, fault)
+                        self.log_in_again(&operation, ticket.generation, fault)
                             .await?;
                         logged_in_again = true;
                         continue;
                     }
-                    Answer::Fault(fault) => return Err(Error::fault_of(&attempt, fault)),
+                    Answer::Fault(fault) => return Err(Error::fault_of(&operation, fault)),
                 },
                 Err(failure) => failure,
             };
             let repeatable =
                 failure.never_sent() || effect == Effect::Read || call.method() == "Login";
-            if failure.is_passing() && repeatable && attempts.again().await {
+            if failure.is_passing() && repeatable && backoff.again().await {
                 continue;
             }
             let known = repeatable || failure.is_refusal() || call.method() == "Logout";
-            return Err(inner.explain(attempt, failure, known, limit));
+            return Err(inner.explain(operation, failure, known, limit));
         }
     }
 
     fn decode(
         &self,
         call: &Call<Option<Any>>,
-        attempt: &Attempt,
+        operation: &Operation,
         status: u16,
         bytes: &[u8],
     ) -> Result<Answer> {
@@ -155,27 +159,32 @@ impl Client {
             Ok(answer) => Ok(answer),
             // A front end's error page, not an answer of the API.
             Err(error) if status != 200 => Err(Error::Transport {
-                attempt: attempt.clone(),
+                operation: operation.clone(),
                 problem: TransportProblem::Status(status),
                 source: Some(error.into()),
             }),
-            Err(error) => Err(Error::undecodable(attempt, error)),
+            Err(error) => Err(Error::undecodable(operation, error)),
         }
     }
 
     /// Logs in again, once for all calls that were refused with the same session.
-    async fn log_in_again(&self, attempt: &Attempt, generation: u64, fault: Fault) -> Result<()> {
+    async fn log_in_again(
+        &self,
+        operation: &Operation,
+        generation: u64,
+        fault: Fault,
+    ) -> Result<()> {
         let problem = match &self.inner.credentials {
             Some(Credentials::Password { .. }) => None,
             Some(Credentials::Session(_)) => Some(LoginProblem::TicketRefused),
             None => Some(LoginProblem::NoCredentials),
         };
         if let Some(problem) = problem {
-            return Err(self.not_authenticated(attempt, problem, Some(fault)));
+            return Err(self.not_authenticated(operation, problem, Some(fault)));
         }
         let _turn = self.inner.session.login.lock().await;
         if self.inner.session.is_closed() {
-            return Err(self.not_authenticated(attempt, LoginProblem::Closed, None));
+            return Err(self.not_authenticated(operation, LoginProblem::Closed, None));
         }
         if self.inner.session.ticket().generation != generation {
             return Ok(());
@@ -239,7 +248,7 @@ impl Inner {
     ) -> Result<(u16, bytes::Bytes), Failure> {
         let slow = |error: tokio::time::error::Elapsed| {
             Failure::Transport(TransportError {
-                kind: FailureKind::Timeout(Phase::Request),
+                kind: FailureKind::Timeout(RequestPhase::Request),
                 source: error.into(),
             })
         };
@@ -282,7 +291,7 @@ impl Inner {
     /// The error that a caller sees; `known` says that nothing was changed.
     pub(crate) fn explain(
         &self,
-        attempt: Attempt,
+        operation: Operation,
         failure: Failure,
         known: bool,
         limit: Duration,
@@ -294,7 +303,7 @@ impl Inner {
                 Failure::TooLong(limit) => TransportProblem::TooLong { limit }.to_string().into(),
             };
             return Error::OutcomeUnknown {
-                attempt,
+                operation,
                 task: None,
                 source,
             };
@@ -303,14 +312,14 @@ impl Inner {
             Failure::Transport(error) => error,
             Failure::Status(status) => {
                 return Error::Transport {
-                    attempt,
+                    operation,
                     problem: TransportProblem::Status(status),
                     source: None,
                 };
             }
             Failure::TooLong(limit) => {
                 return Error::Transport {
-                    attempt,
+                    operation,
                     problem: TransportProblem::TooLong { limit },
                     source: None,
                 };
@@ -319,20 +328,20 @@ impl Inner {
         let problem = match error.kind {
             FailureKind::Untrusted(certificate) => {
                 let problem = Box::new(TlsProblem::Untrusted(certificate));
-                return Error::Tls { attempt, problem };
+                return Error::Tls { operation, problem };
             }
             FailureKind::Tls => {
                 let problem = Box::new(TlsProblem::Other(error.source));
-                return Error::Tls { attempt, problem };
+                return Error::Tls { operation, problem };
             }
             FailureKind::Timeout(phase) => {
                 let limit = match phase {
-                    Phase::Connect => self.options.connect_timeout,
-                    Phase::Request => limit,
-                    Phase::Idle => self.options.idle_timeout,
+                    RequestPhase::Connect => self.options.connect_timeout,
+                    RequestPhase::Request => limit,
+                    RequestPhase::Idle => self.options.idle_timeout,
                 };
                 return Error::Timeout {
-                    attempt,
+                    operation,
                     phase,
                     limit,
                 };
@@ -342,7 +351,7 @@ impl Inner {
             FailureKind::Source => TransportProblem::Source,
         };
         Error::Transport {
-            attempt,
+            operation,
             problem,
             source: Some(error.source),
         }
@@ -374,8 +383,8 @@ impl Inner {
         match self.answer(request, None, limit).await {
             Ok(_) => Ok(()),
             Err(failure) => {
-                let attempt = Attempt::new(call.method(), Some(call.this()), &self.server);
-                Err(self.explain(attempt, failure, true, limit))
+                let operation = Operation::new(call.method(), Some(call.this()), &self.server);
+                Err(self.explain(operation, failure, true, limit))
             }
         }
     }

@@ -11,9 +11,9 @@ mod credentials;
 mod datastore;
 mod effect;
 mod error;
+mod escape;
 mod exchange;
 mod inventory;
-mod percent;
 mod property;
 mod retry;
 mod route;
@@ -30,12 +30,12 @@ pub use client::Client;
 pub use credentials::Credentials;
 pub use datastore::{DatastorePath, Download, FileEntry, Files, TransferProgress, Upload};
 pub use error::{
-    Attempt, Error, LoginProblem, Phase, Place, Result, TlsProblem, TransportProblem,
-    UntrustedCertificate,
+    Error, LoginProblem, Operation, RequestPhase, Result, SearchScope, TlsProblem,
+    TransportProblem, UntrustedCertificate,
 };
 pub use inventory::{Datacenter, Datastore, Inventory};
-pub use property::{ObjectProperties, PropertySet, Retrieval, Retrieved, Retrieving, State};
+pub use property::{Item, Items, ObjectProperties, PropertySet, PropertyState, Query};
 pub use retry::RetryPolicy;
-pub use task::{Progress, Run};
+pub use task::{Run, TaskProgress};
 pub use tls::Thumbprint;
 pub use update::{Change, Changes};

@@ -46,13 +46,13 @@ impl RetryPolicy {
 
 /// The attempts of one call.
 #[derive(Debug)]
-pub(crate) struct Attempts {
+pub(crate) struct Backoff {
     policy: RetryPolicy,
     deadline: Instant,
     made: u32,
 }
 
-impl Attempts {
+impl Backoff {
     pub(crate) fn new(policy: RetryPolicy) -> Self {
         Self {
             policy,
@@ -105,7 +105,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn attempts_end_by_number() {
-        let mut attempts = Attempts::new(RetryPolicy::default());
+        let mut attempts = Backoff::new(RetryPolicy::default());
         let mut made = 1;
         while attempts.again().await {
             made += 1;
@@ -121,7 +121,7 @@ mod tests {
             ..RetryPolicy::default()
         };
         let start = Instant::now();
-        let mut attempts = Attempts::new(policy);
+        let mut attempts = Backoff::new(policy);
         while attempts.again().await {}
         assert!(start.elapsed() <= Duration::from_secs(10));
         assert!(attempts.number() > 2);

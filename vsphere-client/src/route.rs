@@ -6,7 +6,7 @@ use vim25::Service;
 use vim25::soap::Header;
 
 use crate::client::Inner;
-use crate::error::{Attempt, Error, Result};
+use crate::error::{Error, Operation, Result};
 use crate::session;
 
 /// The way to one service.
@@ -37,7 +37,7 @@ impl Inner {
     ///
     /// # Errors
     /// When an ESXi host is asked for a service that only vCenter has.
-    pub(crate) fn route(&self, service: Service, attempt: &Attempt) -> Result<Route> {
+    pub(crate) fn route(&self, service: Service, operation: &Operation) -> Result<Route> {
         if service.is_main() {
             return Ok(self.main_route());
         }
@@ -50,7 +50,7 @@ impl Inner {
         };
         let Some(path) = path else {
             return Err(Error::config(format!(
-                "{attempt}: {} is a service of vCenter, and this is an ESXi host",
+                "{operation}: {} is a service of vCenter, and this is an ESXi host",
                 service.namespace()
             )));
         };

@@ -8,7 +8,7 @@ use vim25::types::{LocalizedMethodFault, ObjectUpdateKind};
 use vim25::{Any, Call, Fault, Node, Outcome, Property, Ref, TaskOf, mo};
 
 use crate::client::Client;
-use crate::error::{Attempt, Error, Result};
+use crate::error::{Error, Operation, Result};
 use crate::property::Source;
 use crate::update::{Poll, gone};
 
@@ -62,7 +62,7 @@ pub struct Run<R> {
     progress: Option<OnProgress>,
 }
 
-type OnProgress = Box<dyn FnMut(Progress) + Send>;
+type OnProgress = Box<dyn FnMut(TaskProgress) + Send>;
 
 enum Start<R> {
     Call(Call<TaskOf<R>>),
@@ -72,7 +72,7 @@ enum Start<R> {
 /// How far a task is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Progress {
+pub struct TaskProgress {
     /// The task.
     pub task: Ref<mo::Task>,
     /// From 0 to 100, as far as the server tells.
@@ -83,7 +83,7 @@ pub struct Progress {
 
 impl<R> Run<R> {
     /// Calls this whenever the server tells how far the task is. It should return soon.
-    pub fn on_progress(mut self, listener: impl FnMut(Progress) + Send + 'static) -> Self {
+    pub fn on_progress(mut self, listener: impl FnMut(TaskProgress) + Send + 'static) -> Self {
         self.progress = Some(Box::new(listener));
         self
     }
@@ -105,18 +105,18 @@ impl<R: Outcome + 'static> IntoFuture for Run<R> {
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
             let client = self.client;
-            let (attempt, task) = match self.start {
+            let (operation, task) = match self.start {
                 Start::Call(call) => {
-                    let attempt = client.attempt(call.method(), Some(call.this()));
-                    (attempt, client.call(call).await?.task().clone())
+                    let operation = client.operation(call.method(), Some(call.this()));
+                    (operation, client.call(call).await?.task().clone())
                 }
                 Start::Task(task) => {
-                    let attempt = client.attempt("waiting", Some(&task.upcast()));
-                    (attempt, task.task().clone())
+                    let operation = client.operation("waiting", Some(&task.upcast()));
+                    (operation, task.task().clone())
                 }
             };
-            let result = finish(&client, &attempt, &task, self.progress).await?;
-            R::from_value(&result).map_err(|error| Error::unconvertible(&attempt, error))
+            let result = finish(&client, &operation, &task, self.progress).await?;
+            R::from_value(&result).map_err(|error| Error::unconvertible(&operation, error))
         })
     }
 }
@@ -127,12 +127,12 @@ const INFO: Property<mo::Task, Any> = Property::new("info");
 /// The result of a task, once it has ended.
 async fn finish(
     client: &Client,
-    attempt: &Attempt,
+    operation: &Operation,
     task: &Ref<mo::Task>,
     mut progress: Option<OnProgress>,
 ) -> Result<Any> {
     let lost = |error: Error| Error::OutcomeUnknown {
-        attempt: attempt.clone(),
+        operation: operation.clone(),
         task: Some(Box::new(task.clone())),
         source: error.into(),
     };
@@ -150,11 +150,11 @@ async fn finish(
             }
             entered = true;
             if update.kind == ObjectUpdateKind::Leave {
-                return Err(lost(Error::fault_of(attempt, gone(&task.upcast()))));
+                return Err(lost(Error::fault_of(operation, gone(&task.upcast()))));
             }
             // Lost permission must not look like a task without an end.
             if let Some(missing) = update.missing_set.into_iter().next() {
-                return Err(lost(Error::fault_of(attempt, missing.fault.into())));
+                return Err(lost(Error::fault_of(operation, missing.fault.into())));
             }
             for change in update.change_set {
                 infos.push(match change.val {
@@ -173,7 +173,7 @@ async fn finish(
                 Info::Success(result) => return Ok(result),
                 Info::Error(fault) => {
                     return Err(Error::Fault {
-                        attempt: attempt.clone(),
+                        operation: operation.clone(),
                         task: Some(Box::new(task.clone())),
                         source: Box::new(fault),
                     });
@@ -183,7 +183,7 @@ async fn finish(
                         && told != Some((queued, percent))
                     {
                         told = Some((queued, percent));
-                        listener(Progress {
+                        listener(TaskProgress {
                             task: task.clone(),
                             percent,
                             queued,
@@ -193,7 +193,7 @@ async fn finish(
             }
         }
         if let Some((_, fault)) = updates.missing.into_iter().next() {
-            return Err(lost(Error::fault_of(attempt, fault)));
+            return Err(lost(Error::fault_of(operation, fault)));
         }
     }
 }

@@ -28,10 +28,12 @@ pub(super) fn error(resource: &Resource, error: ClientError) -> Error {
             resource,
             source: Some(error.into()),
         },
-        ClientError::OutcomeUnknown { attempt, task, .. } => {
+        ClientError::OutcomeUnknown {
+            operation, task, ..
+        } => {
             let task = match task {
                 Some(task) => task.to_string(),
-                None => attempt.operation().to_owned(),
+                None => operation.name().to_owned(),
             };
             Error::OutcomeUnknown {
                 resource,

@@ -7,7 +7,7 @@ use vim25::{Ref, Timestamp, mo, props};
 
 use super::DatastorePath;
 use crate::client::Client;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result, SearchScope};
 use crate::inventory::Datastore;
 
 impl Client {
@@ -169,5 +169,5 @@ impl Files<'_> {
 
 pub(super) fn not_found(kind: &'static str, place: &DatastorePath) -> Error {
     let on = format!("[{}]", place.datastore());
-    Error::not_found(kind, place.path(), Place::new(on, Vec::new()))
+    Error::not_found(kind, place.path(), SearchScope::new(on, Vec::new()))
 }

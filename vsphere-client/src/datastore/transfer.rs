@@ -22,7 +22,7 @@ use vim25::props;
 use super::DatastorePath;
 use super::files::{Files, not_found};
 use crate::client::Client;
-use crate::error::{Attempt, Error, LoginProblem, Phase, Result, TransportProblem};
+use crate::error::{Error, LoginProblem, Operation, RequestPhase, Result, TransportProblem};
 use crate::exchange::Failure;
 use crate::inventory::Datastore;
 use crate::transport::{Body, FailureKind, Request, Response, TransportError};
@@ -93,15 +93,15 @@ impl Files<'_> {
         let client = self.client;
         let place = self.datastore.path(path);
         let url = folder_url(client, self.datastore, path);
-        let attempt = client.attempt(&format!("GET {place}"), None);
+        let operation = client.operation(&format!("GET {place}"), None);
         ensure_session(client, self.datastore).await?;
         let limit = client.inner.options.request_timeout;
         let request = request(client, Method::GET, url, Body::Empty, Some(limit));
         let response = client.inner.transport.send(request).await;
-        let response = judge(client, &attempt, &place, response, limit)?;
+        let response = judge(client, &operation, &place, response, limit)?;
         Ok(Download {
             client: client.clone(),
-            attempt,
+            operation,
             total: response.length,
             bytes: 0,
             body: response.body,
@@ -133,7 +133,7 @@ impl Upload {
     async fn send(self) -> Result<()> {
         let client = self.client;
         let url = folder_url(&client, &self.datastore, self.place.path());
-        let attempt = client.attempt(&format!("PUT {}", self.place), None);
+        let operation = client.operation(&format!("PUT {}", self.place), None);
         ensure_session(&client, &self.datastore).await?;
         let moved = Arc::new(Mutex::new(Instant::now()));
         let content = Counted {
@@ -154,11 +154,11 @@ impl Upload {
         let response = match select(sending, watch).await {
             Either::Left((response, _)) => response,
             Either::Right(((), _)) => Err(TransportError {
-                kind: FailureKind::Timeout(Phase::Idle),
+                kind: FailureKind::Timeout(RequestPhase::Idle),
                 source: "the transfer stalled".into(),
             }),
         };
-        judge(&client, &attempt, &self.place, response, idle).map(drop)
+        judge(&client, &operation, &self.place, response, idle).map(drop)
     }
 }
 
@@ -180,7 +180,7 @@ impl fmt::Debug for Upload {
 /// The content of a file, as it comes in.
 pub struct Download {
     client: Client,
-    attempt: Attempt,
+    operation: Operation,
     total: Option<u64>,
     bytes: u64,
     body: BoxStream<'static, Result<Bytes, TransportError>>,
@@ -208,7 +208,7 @@ impl Download {
             let piece = piece?;
             if (content.len() + piece.len()) as u64 > limit {
                 return Err(Error::Transport {
-                    attempt: self.attempt.clone(),
+                    operation: self.operation.clone(),
                     problem: TransportProblem::TooLong { limit },
                     source: None,
                 });
@@ -223,7 +223,7 @@ impl Download {
         let failure = Failure::Transport(error);
         self.client
             .inner
-            .explain(self.attempt.clone(), failure, true, limit)
+            .explain(self.operation.clone(), failure, true, limit)
     }
 }
 
@@ -258,7 +258,7 @@ impl Stream for Download {
                     return Poll::Pending;
                 }
                 TransportError {
-                    kind: FailureKind::Timeout(Phase::Idle),
+                    kind: FailureKind::Timeout(RequestPhase::Idle),
                     source: "the transfer stalled".into(),
                 }
             }
@@ -271,7 +271,7 @@ impl Stream for Download {
 impl fmt::Debug for Download {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Download")
-            .field("of", &self.attempt)
+            .field("of", &self.operation)
             .field("bytes", &self.bytes)
             .field("total", &self.total)
             .finish_non_exhaustive()
@@ -343,7 +343,7 @@ async fn stalled(moved: &Mutex<Instant>, idle: Duration) {
 /// Opens the session again if it was lost: contents cannot be sent twice.
 async fn ensure_session(client: &Client, datastore: &Datastore) -> Result<()> {
     client
-        .read(datastore.reference(), props::datastore::NAME)
+        .try_get(datastore.reference(), props::datastore::NAME)
         .await
         .map(drop)
 }
@@ -372,7 +372,7 @@ fn request(
 /// The answer, if it is a good one.
 fn judge(
     client: &Client,
-    attempt: &Attempt,
+    operation: &Operation,
     place: &DatastorePath,
     response: Result<Response, TransportError>,
     limit: Duration,
@@ -383,7 +383,7 @@ fn judge(
     };
     tracing::debug!(
         server = client.server(),
-        operation = attempt.operation(),
+        operation = operation.name(),
         outcome,
         "transfer"
     );
@@ -391,17 +391,17 @@ fn judge(
         Ok(response) => match response.status {
             200..=299 => Ok(response),
             404 => Err(not_found("file or directory", place)),
-            401 | 403 => Err(client.not_authenticated(attempt, LoginProblem::NotPermitted, None)),
+            401 | 403 => Err(client.not_authenticated(operation, LoginProblem::NotPermitted, None)),
             status => {
                 Err(client
                     .inner
-                    .explain(attempt.clone(), Failure::Status(status), true, limit))
+                    .explain(operation.clone(), Failure::Status(status), true, limit))
             }
         },
         Err(error) => {
             Err(client
                 .inner
-                .explain(attempt.clone(), Failure::Transport(error), true, limit))
+                .explain(operation.clone(), Failure::Transport(error), true, limit))
         }
     }
 }

@@ -21,7 +21,7 @@ impl Datacenter {
     pub(super) async fn read(client: &Client, reference: Ref<mo::Datacenter>) -> Result<Self> {
         use props::datacenter::{DATASTORE_FOLDER, HOST_FOLDER, NETWORK_FOLDER, VM_FOLDER};
         let folders = (VM_FOLDER, HOST_FOLDER, DATASTORE_FOLDER, NETWORK_FOLDER);
-        let folders = client.read(&reference, folders).await?;
+        let folders = client.try_get(&reference, folders).await?;
         let (Some(vm_folder), Some(host_folder), Some(datastore_folder), Some(network_folder)) =
             folders
         else {

@@ -8,8 +8,8 @@ pub use datacenter::{Datacenter, Datastore};
 use vim25::{AnyRef, IsA, ManagedObject, Ref, mo, props};
 
 use crate::client::Client;
-use crate::error::{Error, Place, Result};
-use crate::percent::unescape_name;
+use crate::error::{Error, Result, SearchScope};
+use crate::escape::unescape_name;
 
 impl Client {
     /// Finds things by name.
@@ -263,12 +263,12 @@ fn pick<T>(
     match (fitting.next(), fitting.next()) {
         (Some(only), None) => Ok(only),
         (None, _) => {
-            let place = Place::new(place, there);
+            let place = SearchScope::new(place, there);
             Err(Error::not_found(kind, wanted.unwrap_or("(any)"), place))
         }
         (Some(_), Some(_)) => Err(Error::Ambiguous {
             kind,
-            place: Place::new(place, there),
+            place: SearchScope::new(place, there),
         }),
     }
 }

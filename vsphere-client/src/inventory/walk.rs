@@ -3,8 +3,8 @@
 use vim25::{AnyRef, Property, Ref, mo, props};
 
 use crate::client::Client;
-use crate::error::{Error, Place, Result};
-use crate::percent::{escape_name, unescape_name};
+use crate::error::{Error, Result, SearchScope};
+use crate::escape::{escape_name, unescape_name};
 
 /// Inventories are far less deep: whoever is deeper goes in circles.
 const DEEPEST: usize = 100;
@@ -24,7 +24,7 @@ pub(super) async fn find(client: &Client, path: &str) -> Result<AnyRef> {
             return Err(Error::not_found(
                 "inventory object",
                 wanted,
-                Place::new(place, there),
+                SearchScope::new(place, there),
             ));
         };
         object = child.clone();
@@ -88,7 +88,7 @@ pub(super) async fn path_of(client: &Client, object: Ref<mo::ManagedEntity>) -> 
             return Err(Error::config(format!("{object} is below itself")));
         }
         let (name, parent) = client
-            .read(&object, (NAME, props::managed_entity::PARENT))
+            .try_get(&object, (NAME, props::managed_entity::PARENT))
             .await?;
         names.push(name.unwrap_or_default());
         next = parent;

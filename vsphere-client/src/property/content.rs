@@ -7,7 +7,7 @@ use vim25::{Any, AnyRef, ConvertError, Fault, IsA, ManagedObject, Property, Ref,
 
 /// What is known about one property of one object.
 #[derive(Clone, Debug, PartialEq)]
-pub enum State<V> {
+pub enum PropertyState<V> {
     /// It has this value.
     Value(V),
     /// It has no value, or was not asked for.
@@ -19,7 +19,7 @@ pub enum State<V> {
     Invalid(ConvertError),
 }
 
-impl<V> State<V> {
+impl<V> PropertyState<V> {
     /// The value, if there is one.
     #[must_use]
     pub fn value(self) -> Option<V> {
@@ -102,7 +102,7 @@ impl<T> ObjectProperties<T> {
 
     /// What is known about a property.
     #[must_use]
-    pub fn state<M, V: Slot>(&self, property: Property<M, V>) -> State<V>
+    pub fn state<M, V: Slot>(&self, property: Property<M, V>) -> PropertyState<V>
     where
         T: IsA<M>,
     {
@@ -121,16 +121,16 @@ impl<T> ObjectProperties<T> {
     /// What is known about a property that was asked for by its path, such as
     /// `config.extraConfig["guestinfo.ip"]`.
     #[must_use]
-    pub fn at<V: Slot>(&self, path: &str) -> State<V> {
+    pub fn at<V: Slot>(&self, path: &str) -> PropertyState<V> {
         if let Some((_, value)) = self.values.iter().find(|(name, _)| name == path) {
             return match value.get() {
-                Ok(value) => State::Value(value),
-                Err(error) => State::Invalid(error),
+                Ok(value) => PropertyState::Value(value),
+                Err(error) => PropertyState::Invalid(error),
             };
         }
         match self.missing.iter().find(|(name, _)| name == path) {
-            Some((_, fault)) => State::Missing(fault.clone()),
-            None => State::Unset,
+            Some((_, fault)) => PropertyState::Missing(fault.clone()),
+            None => PropertyState::Unset,
         }
     }
 

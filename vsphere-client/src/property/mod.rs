@@ -1,19 +1,19 @@
 //! Reading properties: typed, page by page, and each on its own terms.
 
 mod content;
-mod retrieval;
+mod query;
 mod set;
 mod source;
 
-pub use content::{ObjectProperties, State};
-pub use retrieval::{Retrieval, Retrieved, Retrieving};
+pub use content::{ObjectProperties, PropertyState};
+pub use query::{Item, Items, Query};
 pub use set::PropertySet;
 
 use vim25::types::{ObjectContent, ObjectSpec, PropertyFilterSpec, PropertySpec, RetrieveOptions};
 use vim25::{AnyRef, IsA, Property, Ref, Slot, mo};
 
 use crate::client::Client;
-use crate::error::{Error, Place, Result};
+use crate::error::{Error, Result, SearchScope};
 
 pub(crate) use source::Source;
 
@@ -29,15 +29,15 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotFound`] when the property has no value; [`read`](Self::read)
+    /// [`Error::NotFound`] when the property has no value; [`try_get`](Self::try_get)
     /// gives `None` then. Otherwise see [`Error`].
     pub async fn get<T, M, V>(&self, object: &Ref<T>, property: Property<M, V>) -> Result<V>
     where
         T: IsA<M> + IsA<mo::ManagedObject>,
         V: Slot,
     {
-        self.read(object, property).await?.ok_or_else(|| {
-            let place = Place::new(object.to_string(), Vec::new());
+        self.try_get(object, property).await?.ok_or_else(|| {
+            let place = SearchScope::new(object.to_string(), Vec::new());
             Error::not_found("value of property", property.path(), place)
         })
     }
@@ -49,21 +49,21 @@ impl Client {
     /// # use vim25::{Ref, mo, props};
     /// # async fn example(client: &vsphere_client::Client, vm: &Ref<mo::VirtualMachine>) -> vsphere_client::Result<()> {
     /// use props::virtual_machine::{CONFIG, NAME};
-    /// let (name, config) = client.read(vm, (NAME, CONFIG)).await?;
+    /// let (name, config) = client.try_get(vm, (NAME, CONFIG)).await?;
     /// # Ok(()) }
     /// ```
     ///
     /// # Errors
     /// The server's fault when one of the properties cannot be read; otherwise see [`Error`].
-    pub async fn read<T, M, P>(&self, object: &Ref<T>, properties: P) -> Result<P::Values>
+    pub async fn try_get<T, M, P>(&self, object: &Ref<T>, properties: P) -> Result<P::Values>
     where
         T: IsA<M> + IsA<mo::ManagedObject>,
         P: PropertySet<M>,
     {
         let object: AnyRef = object.upcast();
         let content = self.read_object(&object, properties.paths()).await?;
-        let attempt = self.attempt("reading properties", Some(&object));
-        properties.values(&content, &attempt)
+        let operation = self.operation("reading properties", Some(&object));
+        properties.values(&content, &operation)
     }
 
     /// Reads some properties of one object.

@@ -2,8 +2,8 @@
 
 use vim25::{Property, Slot, mo};
 
-use super::{ObjectProperties, State};
-use crate::error::{Attempt, Error, Result};
+use super::{ObjectProperties, PropertyState};
+use crate::error::{Error, Operation, Result};
 
 /// One property of objects of type `M`, or a tuple of up to six.
 pub trait PropertySet<M>: private::Sealed {
@@ -16,7 +16,7 @@ pub trait PropertySet<M>: private::Sealed {
 
     /// The values out of what a server gave.
     #[doc(hidden)]
-    fn values(&self, content: &Content, attempt: &Attempt) -> Result<Self::Values>;
+    fn values(&self, content: &Content, operation: &Operation) -> Result<Self::Values>;
 }
 
 type Content = ObjectProperties<mo::ManagedObject>;
@@ -38,12 +38,12 @@ impl<M, V: Slot> PropertySet<M> for Property<M, V> {
         vec![self.path().to_owned()]
     }
 
-    fn values(&self, content: &Content, attempt: &Attempt) -> Result<Option<V>> {
+    fn values(&self, content: &Content, operation: &Operation) -> Result<Option<V>> {
         match content.at(self.path()) {
-            State::Value(value) => Ok(Some(value)),
-            State::Unset => Ok(None),
-            State::Missing(fault) => Err(Error::fault_of(attempt, fault)),
-            State::Invalid(error) => Err(Error::unconvertible(attempt, error)),
+            PropertyState::Value(value) => Ok(Some(value)),
+            PropertyState::Unset => Ok(None),
+            PropertyState::Missing(fault) => Err(Error::fault_of(operation, fault)),
+            PropertyState::Invalid(error) => Err(Error::unconvertible(operation, error)),
         }
     }
 }
@@ -64,9 +64,9 @@ macro_rules! tuple {
             }
 
             #[expect(non_snake_case, reason = "type parameters name the members")]
-            fn values(&self, content: &Content, attempt: &Attempt) -> Result<Self::Values> {
+            fn values(&self, content: &Content, operation: &Operation) -> Result<Self::Values> {
                 let ($($name,)+) = self;
-                Ok(($( $name.values(content, attempt)?, )+))
+                Ok(($( $name.values(content, operation)?, )+))
             }
         }
     };

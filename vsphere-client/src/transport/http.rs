@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_LENGTH, COOKIE, HeaderName, HeaderValue, SET_COOKI
 use secrecy::ExposeSecret;
 
 use super::{Body, FailureKind, Request, Response, Transport, TransportError};
-use crate::error::{Error, Phase, Result};
+use crate::error::{Error, RequestPhase, Result};
 use crate::tls::{self, Trust};
 
 /// What the builder says about connections.
@@ -87,7 +87,7 @@ impl Transport for Http {
                 tokio::time::timeout(limit, sending)
                     .await
                     .map_err(|slow| TransportError {
-                        kind: FailureKind::Timeout(Phase::Request),
+                        kind: FailureKind::Timeout(RequestPhase::Request),
                         source: slow.into(),
                     })?
             }
@@ -120,11 +120,11 @@ fn classify(error: reqwest::Error, otherwise: FailureKind) -> TransportError {
             None => otherwise,
         }
     } else if error.is_connect() && error.is_timeout() {
-        FailureKind::Timeout(Phase::Connect)
+        FailureKind::Timeout(RequestPhase::Connect)
     } else if error.is_connect() {
         FailureKind::Connect
     } else if error.is_timeout() {
-        FailureKind::Timeout(Phase::Idle)
+        FailureKind::Timeout(RequestPhase::Idle)
     } else if error.is_builder() {
         FailureKind::Connect
     } else if find::<UploadFailed>(&error).is_some() {

@@ -10,7 +10,7 @@ use reqwest::Method;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::error::{Phase, UntrustedCertificate};
+use crate::error::{RequestPhase, UntrustedCertificate};
 
 mod http;
 #[cfg(test)]
@@ -86,7 +86,7 @@ pub(crate) enum FailureKind {
     /// The request was never sent: no common TLS.
     Tls,
     /// Too slow. Only in the phase `Connect` it is sure that nothing was sent.
-    Timeout(Phase),
+    Timeout(RequestPhase),
     /// The connection ended before the first byte of the answer.
     NoAnswer,
     /// The connection ended within the answer.

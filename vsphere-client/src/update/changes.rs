@@ -38,7 +38,7 @@ pub enum Change<T> {
     Resync,
 }
 
-/// The changes of a set of objects; by [`Retrieval::watch`](crate::Retrieval::watch).
+/// The changes of a set of objects; by [`Query::watch`](crate::Query::watch).
 ///
 /// The stream ends only with an error. It does nothing while it is not polled,
 /// but the server collects what happens meanwhile.

@@ -54,7 +54,7 @@ impl Client {
         P: PropertySet<M>,
     {
         let object: AnyRef = object.upcast();
-        let attempt = self.attempt("waiting for properties", Some(&object));
+        let operation = self.operation("waiting for properties", Some(&object));
         let paths = properties.paths();
         let mut poll = Poll::new(
             self.clone(),
@@ -72,7 +72,7 @@ impl Client {
                 }
                 entered = true;
                 if update.kind == ObjectUpdateKind::Leave {
-                    return Err(Error::fault_of(&attempt, gone(&object)));
+                    return Err(Error::fault_of(&operation, gone(&object)));
                 }
                 if apply(&mut content, update, &paths).is_err() {
                     content = self.read_object(&object, paths.clone()).await?;
@@ -83,7 +83,7 @@ impl Client {
                 .into_iter()
                 .find(|(missing, _)| *missing == object)
             {
-                return Err(Error::fault_of(&attempt, fault));
+                return Err(Error::fault_of(&operation, fault));
             }
             if updates.truncated {
                 continue;
@@ -92,7 +92,7 @@ impl Client {
                 // Not told of it: ask, so that a deleted object is noticed.
                 content = self.read_object(&object, paths.clone()).await?;
             }
-            let values = properties.values(&content, &attempt)?;
+            let values = properties.values(&content, &operation)?;
             if condition(&values) {
                 return Ok(values);
             }

@@ -144,8 +144,8 @@ impl Poll {
         let value = self.client.call_slow(call.untyped(), wait).await?;
         self.asked = true;
         Option::<UpdateSet>::from_value(&value).map_err(|error| {
-            let attempt = self.client.attempt(call.method(), Some(call.this()));
-            Error::unconvertible(&attempt, error)
+            let operation = self.client.operation(call.method(), Some(call.this()));
+            Error::unconvertible(&operation, error)
         })
     }
 

@@ -6,7 +6,7 @@ use vim25::{Property, mo, props};
 
 use super::connect;
 use crate::transport::replay::{Replay, Reply};
-use crate::{Retrieval, Retrieved, State};
+use crate::{Item, PropertyState, Query};
 
 const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
     Property::new("runtime.powerState");
@@ -18,7 +18,7 @@ const CANCEL: &str = "<CancelRetrievePropertiesEx xmlns=\"urn:vim25\"><_this typ
 const CANCELLED: &str =
     "<CancelRetrievePropertiesExResponse xmlns=\"urn:vim25\"></CancelRetrievePropertiesExResponse>";
 
-fn of_a_pool(client: &crate::Client) -> Retrieval<mo::VirtualMachine> {
+fn of_a_pool(client: &crate::Client) -> Query<mo::VirtualMachine> {
     client
         .retrieve::<mo::VirtualMachine>()
         .property(props::virtual_machine::NAME)
@@ -46,14 +46,14 @@ async fn pages_are_followed_and_each_property_stands_for_itself() {
         first.value(props::virtual_machine::NAME).as_deref(),
         Some("a")
     );
-    assert!(matches!(first.state(POWER), State::Invalid(_)));
-    let State::Missing(fault) = first.state(NOSUCH) else {
+    assert!(matches!(first.state(POWER), PropertyState::Invalid(_)));
+    let PropertyState::Missing(fault) = first.state(NOSUCH) else {
         panic!("{first:?}");
     };
     assert!(fault.is::<InvalidProperty>());
     assert_eq!(fault.message(), "no such property");
     assert_eq!(second.object().value(), "vm-63");
-    assert_eq!(second.state(POWER), State::Unset);
+    assert_eq!(second.state(POWER), PropertyState::Unset);
 }
 
 #[tokio::test]
@@ -64,10 +64,7 @@ async fn a_stream_that_is_dropped_frees_its_token() {
     ]);
     let client = connect(&replay).await;
     let mut stream = of_a_pool(&client).stream();
-    assert!(matches!(
-        stream.next().await,
-        Some(Ok(Retrieved::Object(_)))
-    ));
+    assert!(matches!(stream.next().await, Some(Ok(Item::Object(_)))));
     drop(stream);
     while replay.methods().len() < 3 {
         tokio::task::yield_now().await;

@@ -9,7 +9,7 @@ use vim25::types::{InvalidPowerState, InvalidState, VirtualMachinePowerState};
 use super::{connect, vm};
 use crate::transport::FailureKind;
 use crate::transport::replay::{Replay, Reply, welcome};
-use crate::{Client, Error, Phase, TransportProblem};
+use crate::{Client, Error, RequestPhase, TransportProblem};
 
 const TASK: &str = "<PowerOnVM_TaskResponse xmlns=\"urn:vim25\"><returnval type=\"Task\">task-1</returnval></PowerOnVM_TaskResponse>";
 const POWER_ON: &str = "<PowerOnVM_Task xmlns=\"urn:vim25\"><_this type=\"VirtualMachine\">vm-62</_this></PowerOnVM_Task>";
@@ -52,7 +52,10 @@ async fn a_read_is_given_up_in_the_end() {
 async fn a_change_is_sent_again_only_when_it_was_never_sent() {
     let replay = Replay::script(vec![
         (POWER_ON, Reply::Fail(FailureKind::Connect)),
-        (POWER_ON, Reply::Fail(FailureKind::Timeout(Phase::Connect))),
+        (
+            POWER_ON,
+            Reply::Fail(FailureKind::Timeout(RequestPhase::Connect)),
+        ),
         (POWER_ON, Reply::Body(TASK)),
     ]);
     let client = connect(&replay).await;
@@ -90,7 +93,7 @@ async fn a_slow_read_is_a_timeout() {
     let client = connect(&replay).await;
     let error = client.get(&vm(), NAME).await.unwrap_err();
     let Error::Timeout {
-        phase: Phase::Request,
+        phase: RequestPhase::Request,
         limit,
         ..
     } = error

@@ -13,7 +13,7 @@ use vim25::types::{
     VirtualMachinePowerState,
 };
 use vim25::{Poly, Property, Ref, mo, props};
-use vsphere_client::{Change, Client, Credentials, Error, LoginProblem, Retrieved, State};
+use vsphere_client::{Change, Client, Credentials, Error, Item, LoginProblem, PropertyState};
 
 pub(crate) use services::other_services_answer_or_are_said_to_be_missing;
 
@@ -84,7 +84,7 @@ pub(crate) async fn properties_are_read_alone_together_and_in_pages(url: &str) {
     let vm = machines.first().unwrap();
     let name = client.get(vm, props::virtual_machine::NAME).await.unwrap();
     let (same, config) = client
-        .read(
+        .try_get(
             vm,
             (props::virtual_machine::NAME, props::virtual_machine::CONFIG),
         )
@@ -107,7 +107,7 @@ pub(crate) async fn properties_are_read_alone_together_and_in_pages(url: &str) {
     assert!(
         pages
             .iter()
-            .all(|vm| matches!(vm.state(POWER), State::Value(_)))
+            .all(|vm| matches!(vm.state(POWER), PropertyState::Value(_)))
     );
     client.close().await.unwrap();
 }
@@ -124,8 +124,8 @@ pub(crate) async fn a_vanished_object_is_reported_among_the_others(url: &str) {
     let (mut found, mut vanished) = (Vec::new(), Vec::new());
     while let Some(item) = items.next().await {
         match item.unwrap() {
-            Retrieved::Object(object) => found.push(object.object().clone()),
-            Retrieved::Vanished(object) => vanished.push(object),
+            Item::Object(object) => found.push(object.object().clone()),
+            Item::Vanished(object) => vanished.push(object),
         }
     }
     assert_eq!((found, vanished), (vec![vm], vec![gone]));

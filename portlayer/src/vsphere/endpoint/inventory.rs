@@ -95,7 +95,7 @@ impl Endpoint {
         );
         let (machines, pools) = self
             .client
-            .read(pool, children)
+            .try_get(pool, children)
             .await
             .map_err(|error| fault::error(resource, error))?;
         Ok(machines.unwrap_or_default().is_empty() && pools.unwrap_or_default().is_empty())
@@ -147,7 +147,7 @@ impl Endpoint {
             props::virtual_machine::RESOURCE_POOL,
             props::virtual_machine::PARENT,
         );
-        let (pool, parent) = self.client.read(vm, place).await.map_err(wrap)?;
+        let (pool, parent) = self.client.try_get(vm, place).await.map_err(wrap)?;
         let folder = parent
             .as_ref()
             .and_then(|parent| parent.downcast::<mo::Folder>());
@@ -178,7 +178,7 @@ impl Endpoint {
             }
             above = self
                 .client
-                .read(&entity, props::managed_entity::PARENT)
+                .try_get(&entity, props::managed_entity::PARENT)
                 .await
                 .map_err(wrap)?;
         }

@@ -206,7 +206,7 @@ impl Endpoint {
         vm: &Ref<mo::VirtualMachine>,
         resource: &Resource,
     ) -> Result<Vec<Poly<VirtualDevice>>> {
-        let devices = self.client.read(vm, DEVICES).await;
+        let devices = self.client.try_get(vm, DEVICES).await;
         devices
             .map(Option::unwrap_or_default)
             .map_err(|error| fault::error(resource, error))

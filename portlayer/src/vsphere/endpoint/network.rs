@@ -60,7 +60,7 @@ impl Endpoint {
             let key = props::distributed_virtual_portgroup::KEY;
             let (key, switch) = self
                 .client
-                .read(&portgroup, (key, PORTGROUP_SWITCH))
+                .try_get(&portgroup, (key, PORTGROUP_SWITCH))
                 .await
                 .map_err(wrap)?;
             let switch = switch.ok_or_else(|| {

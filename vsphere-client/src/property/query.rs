@@ -40,11 +40,11 @@ impl Client {
     /// }
     /// # Ok(()) }
     /// ```
-    pub fn retrieve<T>(&self) -> Retrieval<T>
+    pub fn retrieve<T>(&self) -> Query<T>
     where
         T: ManagedObject + IsA<mo::ManagedObject>,
     {
-        Retrieval {
+        Query {
             client: self.clone(),
             paths: Vec::new(),
             source: Source::Objects(Vec::new()),
@@ -57,7 +57,7 @@ impl Client {
 /// What is to be read of which objects; by [`Client::retrieve`].
 #[must_use = "nothing is read before `stream` or `collect`"]
 #[derive(Debug)]
-pub struct Retrieval<T> {
+pub struct Query<T> {
     client: Client,
     paths: Vec<String>,
     source: Source,
@@ -65,7 +65,7 @@ pub struct Retrieval<T> {
     result: std::marker::PhantomData<fn() -> T>,
 }
 
-impl<T> Retrieval<T>
+impl<T> Query<T>
 where
     T: ManagedObject + IsA<mo::ManagedObject>,
 {
@@ -127,7 +127,7 @@ where
     /// Reads page by page, as the stream is polled. Dropping the stream early
     /// frees what it holds on the server.
     #[must_use]
-    pub fn stream(self) -> Retrieving<T> {
+    pub fn stream(self) -> Items<T> {
         let objects = match &self.source {
             Source::Objects(objects) => objects.clone(),
             _ => Vec::new(),
@@ -148,8 +148,8 @@ where
         let items = futures_util::stream::try_unfold(cursor, |mut cursor| async move {
             Ok(cursor.next().await?.map(|item| (item, cursor)))
         });
-        Retrieving {
-            items: items.map_ok(Item::typed).boxed(),
+        Items {
+            items: items.map_ok(AnyItem::typed).boxed(),
         }
     }
 
@@ -167,8 +167,8 @@ where
         self.stream()
             .try_filter_map(|item| async move {
                 Ok(match item {
-                    Retrieved::Object(object) => Some(object),
-                    Retrieved::Vanished(_) => None,
+                    Item::Object(object) => Some(object),
+                    Item::Vanished(_) => None,
                 })
             })
             .try_collect()
@@ -178,7 +178,7 @@ where
 
 /// One object of a retrieval.
 #[derive(Clone, Debug)]
-pub enum Retrieved<T> {
+pub enum Item<T> {
     /// It is there, with these properties.
     Object(ObjectProperties<T>),
     /// It was asked for, and is not there (any more).
@@ -186,35 +186,35 @@ pub enum Retrieved<T> {
 }
 
 /// The objects of a retrieval, as they come in.
-pub struct Retrieving<T> {
-    items: BoxStream<'static, Result<Retrieved<T>>>,
+pub struct Items<T> {
+    items: BoxStream<'static, Result<Item<T>>>,
 }
 
-impl<T> Stream for Retrieving<T> {
-    type Item = Result<Retrieved<T>>;
+impl<T> Stream for Items<T> {
+    type Item = Result<Item<T>>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.items.poll_next_unpin(cx)
     }
 }
 
-impl<T> fmt::Debug for Retrieving<T> {
+impl<T> fmt::Debug for Items<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Retrieving").finish_non_exhaustive()
+        f.debug_struct("Items").finish_non_exhaustive()
     }
 }
 
 #[derive(Debug)]
-enum Item {
+enum AnyItem {
     Object(ObjectProperties<mo::ManagedObject>),
     Vanished(AnyRef),
 }
 
-impl Item {
-    fn typed<T: ManagedObject + IsA<mo::ManagedObject>>(self) -> Retrieved<T> {
+impl AnyItem {
+    fn typed<T: ManagedObject + IsA<mo::ManagedObject>>(self) -> Item<T> {
         match self {
-            Self::Object(object) => Retrieved::Object(object.typed()),
-            Self::Vanished(object) => Retrieved::Vanished(
+            Self::Object(object) => Item::Object(object.typed()),
+            Self::Vanished(object) => Item::Vanished(
                 object
                     .downcast()
                     .unwrap_or_else(|| Ref::new(object.value())),
@@ -240,11 +240,11 @@ struct Cursor {
     seen: HashSet<AnyRef>,
     token: Option<String>,
     view: Option<Ref<mo::ContainerView>>,
-    ready: VecDeque<Item>,
+    ready: VecDeque<AnyItem>,
 }
 
 impl Cursor {
-    async fn next(&mut self) -> Result<Option<Item>> {
+    async fn next(&mut self) -> Result<Option<AnyItem>> {
         loop {
             if let Some(item) = self.ready.pop_front() {
                 return Ok(Some(item));
@@ -270,7 +270,7 @@ impl Cursor {
                 let named = std::mem::take(&mut self.batch);
                 for object in named {
                     if !self.seen.contains(&object) {
-                        self.ready.push_back(Item::Vanished(object));
+                        self.ready.push_back(AnyItem::Vanished(object));
                     }
                 }
                 self.seen.clear();
@@ -340,7 +340,7 @@ impl Cursor {
                     return Err(error);
                 };
                 self.seen.insert(gone.clone());
-                self.ready.push_back(Item::Vanished(gone));
+                self.ready.push_back(AnyItem::Vanished(gone));
                 return Box::pin(self.request_batch()).await;
             }
         };
@@ -348,7 +348,7 @@ impl Cursor {
         for content in page.objects {
             self.seen.insert(content.obj.clone());
             self.ready
-                .push_back(Item::Object(ObjectProperties::new(content)));
+                .push_back(AnyItem::Object(ObjectProperties::new(content)));
         }
         Ok(())
     }
