@@ -68,7 +68,7 @@ fn main() -> ExitCode {
         }
     }
     if let Err(error) = print(arguments.format, &machines, &mut io::stdout().lock()) {
-        // Whoever reads us may stop early.
+        // A reader such as `head` may close the pipe early.
         if error.kind() != io::ErrorKind::BrokenPipe {
             complain(&error.to_string());
             failed = true;

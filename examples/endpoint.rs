@@ -10,7 +10,7 @@
 //! | `GOVC_INSECURE` | `1` or `true`: the server's certificate is not verified |
 //! | `GOVC_TLS_KNOWN_HOSTS` | files with lines `host:port THUMBPRINT`, as `govc about.cert -thumbprint` prints them: the certificate is pinned |
 //! | `GOVC_DATACENTER`, `GOVC_DATASTORE` | where, if there is more than one |
-//! | `GOVC_RESOURCE_POOL`, `GOVC_NETWORK` | likewise |
+//! | `GOVC_RESOURCE_POOL`, `GOVC_NETWORK` | names of the resource pool and the network |
 
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -11,8 +11,7 @@ use tokio::sync::watch;
 
 /// Counts how often the user (Ctrl-C) or the system asked the program to stop.
 ///
-/// Whoever asks while nobody waits for it is not lost: the next wait ends at
-/// once.
+/// A request that nobody waits for is not lost: the next wait ends at once.
 #[derive(Debug)]
 pub struct Interrupts {
     asked: watch::Receiver<u32>,
@@ -71,9 +70,10 @@ impl Interrupts {
         }
     }
 
-    /// What `work` gives. Whoever asks for the end meanwhile is told so by
-    /// `say`, and gets it when the work is done, because what an endpoint is
-    /// just making cannot be taken back yet; whoever asks twice gets it at once.
+    /// Runs `work` to its end and returns its result. A first request to stop is
+    /// announced by `say` and honoured when the work is done, because an object
+    /// that an endpoint is still making cannot be removed yet; a second request
+    /// is honoured at once.
     ///
     /// # Errors
     /// Those of `work`, and [`Interrupted`].

@@ -1,5 +1,5 @@
 //! What the examples share: which endpoint to talk to, and what they show to
-//! their user. Each example is a file beside this one.
+//! their user. Each example is a file next to this one.
 
 pub mod endpoint;
 pub mod footprint;

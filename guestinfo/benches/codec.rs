@@ -1,7 +1,7 @@
 //! How long encoding and decoding take. To be met on a quiet machine: 60 µs to
 //! encode 200 keys, 40 µs to decode them, 150 ms for a table of 10,000 machines.
 //!
-//! VIC's own codec cannot stand beside: its module is not to be had from the Go
+//! VIC's own codec is not measured: its module is not to be had from the Go
 //! module proxy. The figure against it is not measured.
 #![allow(missing_docs, reason = "a bench")]
 #![allow(clippy::unwrap_used, reason = "a bench")]

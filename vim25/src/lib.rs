@@ -30,7 +30,7 @@
 //! # What it costs
 //!
 //! Two cores, Rust 1.95, all of vim25, no other feature; `cargo xtask cost` and
-//! `cargo xtask bench-peers` measure it anew, and the gate holds it to its limits.
+//! `cargo xtask bench-peers` measure it again, and the gate holds it to its limits.
 //!
 //! | measure | figure |
 //! | --- | --- |
@@ -40,7 +40,7 @@
 //! | release build of a program that names 20 types and 5 methods | 1.8 s |
 //! | its stripped size beyond a program that says hello | 0.80 MB |
 //! | decode to a document, of the rate of bare `quick-xml` events | 0.60 |
-//! | decode to structs, likewise | 0.51 |
+//! | decode to structs, compared with bare events | 0.51 |
 //! | encode | 990 MB/s |
 //! | allocations for a document | 19, whatever its size |
 //! | allocations for structs | 0.35 per element |

@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 /// A property of managed objects of type `M`, or a path into one, whose value is a `V`.
 ///
 /// The constants in [`props`](crate::props) name every property of the API;
-/// deeper paths are made with [`Property::new`], the type being stated by whoever writes it.
+/// deeper paths are made with [`Property::new`], whose caller states the type.
 ///
 /// ```
 /// use vim25::{Property, mo, props, types::VirtualMachinePowerState};

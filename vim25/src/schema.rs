@@ -57,7 +57,7 @@ pub fn find(kind: TypeKind, name: &str) -> Option<Type> {
 }
 
 /// The data object or enum type with a wire name in one namespace: two namespaces
-/// beside vim25 have types of the same name.
+/// besides vim25 have types of the same name.
 #[must_use]
 pub fn find_in(namespace: &str, name: &str) -> Option<Type> {
     table::value_type_in(namespace, name).map(|id| Type { id })

@@ -244,7 +244,7 @@ impl Namespace {
     }
 }
 
-/// Whether any namespace beside vim25 was compiled in.
+/// Whether any namespace besides vim25 was compiled in.
 pub(crate) const MANY: bool = cfg!(any(
     feature = "vsan",
     feature = "eam",

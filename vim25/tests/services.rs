@@ -1,4 +1,4 @@
-//! The services beside the main one: their namespaces on the wire.
+//! The services besides the main one: their namespaces on the wire.
 #![cfg(all(
     feature = "pbm",
     feature = "vslm",

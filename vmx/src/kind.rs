@@ -1,4 +1,4 @@
-//! What a file is: VMware keeps several kinds in one grammar, and others beside.
+//! What a file is: VMware keeps several kinds in one grammar, and others besides.
 
 use crate::document::{Document, LineKind};
 use crate::name::{BYTE_ORDER_MARK, Name};

@@ -90,7 +90,7 @@
 //!   kept and [`Document::check`] tells of them; none can be written.
 //! * VMware writes `.encoding` into every file it saves. Here an edit adds it only if
 //!   a value needs it, so that no other line changes.
-//! * VMware writes all values anew when the charset changes. Here values that are
+//! * VMware rewrites all values when the charset changes. Here values that are
 //!   ASCII keep their lines.
 //! * Hexadecimal floats are not read; an empty value is no number.
 //!
@@ -98,7 +98,7 @@
 //!
 //! Every input below 4 GiB parses leniently in time and memory linear in its size:
 //! about 40 bytes a line above the file itself. The index is keyed against chosen
-//! names. Errors and `Debug` show no value whose name speaks of a secret, and no
+//! names. Errors and `Debug` show no value whose name suggests a secret, and no
 //! control character. There is no `unsafe` code. The fuzz target in `fuzz/`,
 //! which uses every reader and every editor of documents and views, ran for an hour,
 //! 5,944,147 executions, and found nothing.

@@ -18,7 +18,7 @@ const OLD_ENCODING_NAMES: [&str; 4] = [
 
 /// The name of an entry.
 ///
-/// Names are bytes: `.encoding` speaks of values only, and names are never
+/// Names are bytes: `.encoding` applies to values only, and names are never
 /// escaped. They compare, hash and order without regard to ASCII case, as VMware
 /// looks them up; [`Name::as_bytes`] is the spelling.
 ///

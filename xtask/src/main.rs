@@ -15,6 +15,7 @@ mod interop;
 mod peers;
 mod process;
 mod record;
+mod words;
 mod workspace;
 
 use std::ffi::OsString;
@@ -50,12 +51,21 @@ enum Chore {
         #[arg(last = true)]
         command: Vec<OsString>,
     },
-    /// Record anew what vcsim answers, for the tests of the bindings.
+    /// Record again what vcsim answers, for the tests of the bindings.
     Record,
     /// Make the schema of the vSphere API from a dump of the registry.
     SchemaImport {
         /// The dump, a JSON file.
         dump: PathBuf,
+    },
+    /// Count the words that our text does without, and fail if there are more than recorded.
+    Words {
+        /// Record the counts of crates that have fewer now.
+        #[arg(long)]
+        write: bool,
+        /// Print every place.
+        #[arg(long, conflicts_with = "write")]
+        list: bool,
     },
 }
 
@@ -70,6 +80,8 @@ fn main() -> ExitCode {
         Chore::Measure { command } => cost::measure(&command),
         Chore::Record => record::start(),
         Chore::SchemaImport { dump } => codegen::import(&dump),
+        Chore::Words { list: true, .. } => words::list(),
+        Chore::Words { write, .. } => words::run(write),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

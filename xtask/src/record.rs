@@ -15,7 +15,7 @@ use crate::workspace;
 /// Where the tests of the bindings read.
 const FOLDER: &str = "vim25/tests/data/vcsim";
 
-/// Records anew.
+/// Records again.
 ///
 /// # Errors
 /// When the recorder cannot be had here or fails.

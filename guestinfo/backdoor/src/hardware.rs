@@ -129,7 +129,7 @@ mod tests {
     use super::*;
 
     /// Wherever the tests run: no signal ends the process, and what is not
-    /// VMware is told apart.
+    /// VMware can be distinguished.
     #[test]
     fn probing_is_safe_anywhere() {
         match Hardware::probe() {

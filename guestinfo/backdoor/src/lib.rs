@@ -3,7 +3,7 @@
 //! The hypervisor watches I/O port 0x5658. A guest that loads certain registers
 //! and reads the port enters the hypervisor, which answers in the registers. On
 //! top of this lies a message protocol: open a channel, send a message in words
-//! of 4 bytes, receive the answer likewise, close the channel.
+//! of 4 bytes, receive the answer in the same way, close the channel.
 //!
 //! [`Channel`] is the protocol and safe code over any [`Port`]; [`Hardware`] is
 //! the port of the machine and the only place with `unsafe`. Only the narrow

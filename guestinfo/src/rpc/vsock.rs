@@ -31,13 +31,13 @@ const KIND_DATA: u64 = 1;
 
 /// Fields around a message take less than this.
 const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES + 1024;
-/// How often a connection that is reset before an answer is made anew.
+/// How often a connection that is reset before an answer is opened again.
 const ATTEMPTS: usize = 8;
 
 /// A channel over sockets to the hypervisor, one connection per message.
 ///
 /// The caller makes the connections, with a crate that knows `AF_VSOCK`; set
-/// timeouts on them. A reset connection is made anew up to 8 times, because the
+/// timeouts on them. A reset connection is opened again up to 8 times, because the
 /// host drops connections when it is busy; `info-get` and `info-set` may be
 /// sent twice without harm.
 pub struct Vsock<F> {

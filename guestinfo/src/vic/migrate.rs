@@ -42,7 +42,7 @@ const READ_ONLY: &str = "guestinfo.vice./";
 /// | 8 | insecure registries are text instead of URLs |
 ///
 /// What later versions changed beyond names needs nothing: creation times in
-/// seconds are told from nanoseconds by their size.
+/// seconds and nanoseconds are distinguished by their size.
 ///
 /// ```
 /// use std::collections::BTreeMap;

@@ -15,7 +15,7 @@ pub(crate) struct Leaf<'x> {
     pub(crate) field: u16,
     pub(crate) kind: FieldKind,
     pub(crate) tag: u8,
-    /// The type it names, where that has to be kept beside the text.
+    /// The type it names, where that has to be kept next to the text.
     pub(crate) typed: Option<ObjectType>,
     /// What a reference refers to.
     pub(crate) target: Target,

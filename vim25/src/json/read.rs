@@ -169,7 +169,7 @@ impl Reader {
         }
     }
 
-    /// A scalar whose type is named beside it.
+    /// A scalar whose type is named next to it.
     fn typed(&mut self, field: u16, ty: ObjectType, value: &Value) -> Result<(), JsonError> {
         self.out.open_typed(field, ty);
         let result = self.scalar(0, FieldKind::Enum, value);

@@ -1,4 +1,4 @@
-//! The services beside the main one, each behind the feature of its name.
+//! The services besides the main one, each behind the feature of its name.
 
 #[cfg(feature = "eam")]
 pub mod eam;

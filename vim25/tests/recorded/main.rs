@@ -1,7 +1,7 @@
 //! Replies recorded from vcsim, one for every managed object type of which it
 //! has an object: they decode, and re-encode equal up to redundant `xsi:type`.
 //!
-//! `cargo xtask record` records anew. What vcsim leaves out although the schema
+//! `cargo xtask record` records again. What vcsim leaves out although the schema
 //! requires it, and which types it has no object of, stand in files that are
 //! compared exactly; `RECORDED=write cargo test -p vim25 --test recorded`
 //! writes them.

@@ -96,7 +96,7 @@ constructs! {
         Vmware Refuses, Libvirt Refuses,
     ]
     /// Bytes that are not in the charset.
-    Undecodable "a value that is not valid in the encoding of the file" => "declare the encoding that the file is in, or write the value anew" [
+    Undecodable "a value that is not valid in the encoding of the file" => "declare the encoding that the file is in, or write the value again" [
         Vmware Refuses, Libvirt Refuses,
     ]
     /// `a = x`.

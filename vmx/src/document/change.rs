@@ -216,7 +216,7 @@ impl<'d> Edit<'d> {
             .unwrap_or(document.lines.len())
     }
 
-    /// Writes an entry anew, with the same name or another.
+    /// Rewrites an entry, with the same name or another.
     pub(super) fn rewrite(
         &mut self,
         at: usize,

@@ -35,7 +35,7 @@ impl Document {
     /// Sets a value: of the entry that counts, in place, or in a new entry at the
     /// end.
     ///
-    /// The line is written anew as `name = "value"`, in the spelling of the name
+    /// The line is rewritten as `name = "value"`, in the spelling of the name
     /// that the file has; a comment behind the old value is lost. An entry that has
     /// the value already stays as it is. The first new entry is set apart by a blank
     /// line, and new `config.version` and `virtualHW.version` go to the head of the
@@ -189,7 +189,7 @@ impl Document {
     /// Brings all values into another charset and declares it.
     ///
     /// Lines whose values are ASCII stay. Comments and names stay too: the charset
-    /// speaks of values only. A missing declaration is added below the comment lines
+    /// applies to values only. A missing declaration is added below the comment lines
     /// at the start, where VMware writes it.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ pub enum Presence {
     Present,
     /// `present` is FALSE, absent or unreadable: all its settings are inert.
     Absent,
-    /// The device is present and hangs on a controller that is not.
+    /// The device is present and is attached to a controller that is not.
     NoController,
 }
 
@@ -97,7 +97,7 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
         Presence::of(self.document.borrow(), place)
     }
 
-    /// All devices that the file speaks of, in order of class and number.
+    /// All devices that the file mentions, in order of class and number.
     ///
     /// Floppy drive 0 is among them even if the file does not speak of it: floppy
     /// drives are there unless the file says otherwise.

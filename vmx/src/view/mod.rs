@@ -133,7 +133,7 @@ fn delete_group(document: &mut Document, place: Place) -> Change {
 }
 
 /// Ways to the views of devices: of one place, to read and to edit, and of all
-/// places that the file speaks of.
+/// places that the file mentions.
 macro_rules! devices {
     ($(
         $(#[$doc:meta])*
@@ -155,7 +155,7 @@ macro_rules! devices {
 
                 $(#[$doc])*
                 ///
-                /// All that the file speaks of, those that are not present too.
+                /// All that the file mentions, those that are not present too.
                 pub fn $all(&self) -> Vec<$view<&Document>> {
                     let document = self.document.borrow();
                     places(document)

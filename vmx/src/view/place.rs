@@ -155,7 +155,7 @@ impl Place {
         place
     }
 
-    /// The place that a name speaks of, and the rest of the name.
+    /// The place that a name refers to, and the rest of the name.
     pub(crate) fn split(name: &str) -> Option<(Self, &str)> {
         let (group, key) = name.split_once('.')?;
         let letters = group
@@ -190,7 +190,7 @@ impl Place {
         self.class
     }
 
-    /// The number of the device, or of the controller that it hangs on.
+    /// The number of the device, or of the controller that it is attached to.
     #[must_use]
     pub const fn bus(self) -> Option<u32> {
         self.bus

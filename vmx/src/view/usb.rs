@@ -60,7 +60,7 @@ settings! { UsbPort {
     speed set_speed: i32 = "speed";
     /// The port of the parent. The API does not show it.
     port set_port: i32 = "port";
-    /// The number of the hub that it hangs on, -1 for the controller itself. The API
+    /// The number of the hub that it is attached to, -1 for the controller itself. The API
     /// does not show it.
     parent set_parent: i32 = "parent";
 } }

@@ -53,7 +53,7 @@ pub(super) struct Row {
     pub(super) build_seconds: Option<f64>,
 }
 
-/// Everything that is told of one payload.
+/// Everything that is reported about one payload.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     pub(super) rows: Vec<Row>,

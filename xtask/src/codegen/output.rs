@@ -15,7 +15,7 @@ const WIDTH: usize = 120;
 
 /// The files of one run: path in the folder, text.
 pub(crate) struct Files {
-    /// The folder's path in the workspace, as people are told it.
+    /// The folder's path in the workspace, as messages name it.
     name: String,
     folder: PathBuf,
     files: Vec<(String, String)>,

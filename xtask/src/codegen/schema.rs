@@ -230,7 +230,7 @@ impl TryFrom<String> for TypeExpr {
 }
 
 impl Schema {
-    /// Reads `vsphere-api.json` in `folder`, after comparing it with the lock beside it.
+    /// Reads `vsphere-api.json` in `folder`, after comparing it with the lock next to it.
     pub(crate) fn load(folder: &Path) -> Result<Self> {
         let (file, lock) = (folder.join("vsphere-api.json"), folder.join("schema.lock"));
         let text = std::fs::read_to_string(&file)

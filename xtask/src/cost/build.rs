@@ -45,7 +45,7 @@ pub(super) fn measure(target: &Path) -> Result<Costs> {
         let reference = builds.again(REFERENCE, true)?;
         let release = builds.again("vim25", true)?;
         let dev = builds.again("vim25", false)?;
-        // The bindings are new now, so the sample is linked anew in any case.
+        // The bindings are new now, so the sample is linked again in any case.
         run(&mut builds.command("build", true))?;
         let sample = builds.again("sample", true)?;
         let least = |new: Usage, old: Option<Usage>| Usage {
@@ -86,7 +86,7 @@ impl Builds {
         command
     }
 
-    /// Builds one package anew and nothing else.
+    /// Rebuilds one package and nothing else.
     fn again(&self, package: &str, release: bool) -> Result<Usage> {
         run(self.command("clean", release).args(["--package", package]))?;
         usage::of(self.command("build", release).args(["--package", package]))

@@ -11,7 +11,7 @@ use super::govc::Govc;
 use crate::process::{capture, cargo, run};
 use crate::workspace;
 
-/// How the job is told to trust the endpoint's certificate.
+/// How the job learns to trust the endpoint's certificate.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Trust<'a> {
     /// Not to verify it.

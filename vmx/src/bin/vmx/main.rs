@@ -59,7 +59,7 @@ fn main() -> ExitCode {
     };
     match result.and_then(|code| output.finish().map(|()| code)) {
         Ok(code) => code,
-        // Whoever read our output has seen enough.
+        // The reader of our output has closed it.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(format_args!("error: {error:#}"));

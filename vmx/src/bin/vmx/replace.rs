@@ -1,4 +1,4 @@
-//! Files replaced in one step: whoever opens one sees the old one or the new one,
+//! Files replaced in one step: a program that opens one sees the old one or the new one,
 //! also if this program is stopped on the way.
 
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ pub(crate) fn edited(path: &Path, was: &[u8], bytes: &[u8]) -> Result<()> {
         let now = fs::read(&target).with_context(|| cannot_write(path, "reading it again"))?;
         ensure!(
             now == was,
-            "{} was changed by another program meanwhile; nothing was written",
+            "{} was changed by another program concurrently; nothing was written",
             path.display()
         );
         Ok(())
@@ -57,7 +57,7 @@ pub(crate) fn output(path: &Path, bytes: &[u8]) -> Result<()> {
 
 /// The file itself, behind links, if it may be written.
 fn target(path: &Path) -> Result<PathBuf> {
-    // Only the folder must be writable to replace a file; whoever took the right to
+    // Only the folder must be writable to replace a file; a user who took the right to
     // write from the file itself meant it.
     OpenOptions::new()
         .write(true)
@@ -73,7 +73,7 @@ fn in_one_step(
     bytes: &[u8],
     last_look: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
-    let temporary = beside(target);
+    let temporary = temporary_name(target);
     let result = write_new(&temporary, old, bytes)
         .with_context(|| cannot_write(&temporary, "making it"))
         .and_then(|()| last_look())
@@ -139,7 +139,7 @@ fn already_there(error: &anyhow::Error) -> bool {
         .is_some_and(|error| error.kind() == io::ErrorKind::AlreadyExists)
 }
 
-fn beside(target: &Path) -> PathBuf {
+fn temporary_name(target: &Path) -> PathBuf {
     let mut name = OsString::from(target.file_name().unwrap_or_default());
     name.push(format!(".{}.new", std::process::id()));
     target.with_file_name(name)

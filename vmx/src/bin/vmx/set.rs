@@ -18,7 +18,7 @@ use crate::{diff, file, replace};
 ///
 /// The file is replaced in one step and keeps its mode, owner and group. Access lists
 /// and extended attributes are not kept, and other hard links keep the old content. Stopped on
-/// the way, it leaves the old file and perhaps FILE.<number>.new beside it.
+/// the way, it leaves the old file and perhaps FILE.<number>.new next to it.
 #[derive(clap::Args)]
 pub(crate) struct Set {
     /// The file, `-` for standard input.
