@@ -9,8 +9,10 @@ use vim25::{Ref, mo};
 
 use crate::builder::Settings;
 use crate::datastore::Store;
-use crate::guest::Guest;
+use crate::device::Devices;
+use crate::guest::{Guest, Turn};
 use crate::script::Script;
+use crate::serial::Ports;
 use crate::task::Job;
 use crate::world::Registry;
 
@@ -33,7 +35,11 @@ pub(crate) enum Effect {
     /// A task begins.
     Run(Job),
     /// A machine was powered on: its guest begins.
-    Boot(Ref<mo::VirtualMachine>),
+    Boot(Ref<mo::VirtualMachine>, Turn),
+    /// Its serial ports begin to be served.
+    Serve(Ports),
+    /// Its serial ports are connected to what the devices say now.
+    Rewire(Ports, Devices),
     /// Something that runs is told to end.
     Stop(CancellationToken),
 }
@@ -43,7 +49,9 @@ impl Core {
         let core = Arc::clone(self);
         match effect {
             Effect::Run(job) => self.spawn(crate::task::run(core, job)),
-            Effect::Boot(vm) => self.spawn(crate::guest::boot(core, vm)),
+            Effect::Boot(vm, turn) => self.spawn(crate::guest::boot(core, vm, turn)),
+            Effect::Serve(ports) => ports.serve(self),
+            Effect::Rewire(ports, devices) => ports.rewire(self, &devices),
             Effect::Stop(token) => token.cancel(),
         }
     }

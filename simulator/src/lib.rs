@@ -37,6 +37,7 @@ mod object;
 mod platform;
 mod property;
 mod script;
+mod serial;
 mod server;
 mod session;
 mod simulator;
@@ -45,7 +46,10 @@ mod view;
 mod world;
 
 pub use builder::{Builder, StartError};
-pub use guest::{Guest, GuestError, GuestMachine, Process, Program, Tether};
+pub use guest::{
+    DiskMode, Guest, GuestAddress, GuestDisk, GuestError, GuestHardware, GuestMachine, GuestNic,
+    GuestNicAddresses, Process, Program, SerialPort, Tether,
+};
 pub use platform::Platform;
 pub use script::{Reaction, Script};
 pub use simulator::Simulator;

@@ -11,6 +11,7 @@ pub(crate) mod setting;
 pub(crate) use board::board;
 pub(crate) use change::apply;
 pub(crate) use disk::{chain, destroy_files};
+pub(crate) use kind::Kind;
 
 use vim25::types::VirtualDevice;
 use vim25::{Any, Poly};
@@ -24,7 +25,7 @@ pub(crate) fn key(device: &Poly<VirtualDevice>) -> i32 {
 }
 
 /// A number of a device.
-fn int(device: &Poly<VirtualDevice>, path: &str) -> Option<i32> {
+pub(crate) fn int(device: &Poly<VirtualDevice>, path: &str) -> Option<i32> {
     device
         .node()
         .path(path)

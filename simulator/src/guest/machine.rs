@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use guestinfo::rpc::{GuestRpc, RpcError};
 use tokio_util::sync::CancellationToken;
-use vim25::types::VirtualMachineConfigInfo;
+use vim25::types::{GuestInfo, VirtualMachineConfigInfo};
 use vim25::{Fault, Ref, mo};
 
+use super::hardware::GuestHardware;
+use super::network::{self, GuestNicAddresses};
+use super::serial::SerialPort;
 use crate::core::Core;
 use crate::machine::{self, Cycle, Machine, show};
 use crate::model::virtual_machine;
+use crate::serial::Ports;
 use crate::world::Transaction;
 
 /// Bytes of one message between guest and host.
@@ -18,14 +22,16 @@ const MESSAGE: usize = 64 << 10;
 /// `tools.setInfo.sizeLimit` says otherwise.
 const FILE: usize = 1 << 20;
 
-/// The view that a guest has of its machine: keys that begin with
-/// `guestinfo.`, and the power switch.
+/// The view that a guest has of its machine: its devices, keys that begin with
+/// `guestinfo.`, what it tells the host of itself, and the power switch.
 #[derive(Clone, Debug)]
 pub struct GuestMachine {
     core: Arc<Core>,
     vm: Ref<mo::VirtualMachine>,
     cycle: u64,
     shutdown: CancellationToken,
+    hardware: Arc<GuestHardware>,
+    ports: Ports,
 }
 
 /// Why the host refused what a guest asked for, in the host's words.
@@ -46,13 +52,17 @@ impl GuestMachine {
         vm: &Ref<mo::VirtualMachine>,
     ) -> Option<(Self, CancellationToken)> {
         let tx = Transaction::begin(core).ok()?;
-        let machine = Machine::of(tx.object(vm).ok()?).ok()?;
+        let object = tx.object(vm).ok()?;
+        let config: VirtualMachineConfigInfo = object.read("config").ok()?;
+        let machine = Machine::of(object).ok()?;
         let cycle = machine.cycle.as_ref()?;
         let view = Self {
             core: Arc::clone(core),
             vm: vm.clone(),
             cycle: cycle.number,
             shutdown: cycle.shutdown.clone(),
+            hardware: Arc::new(GuestHardware::of(core, &config)),
+            ports: cycle.ports.clone(),
         };
         Some((view, cycle.stop.clone()))
     }
@@ -63,6 +73,21 @@ impl GuestMachine {
         let tx = Transaction::begin(&self.core);
         tx.and_then(|tx| tx.object(&self.vm).map(|object| object.name().to_owned()))
             .unwrap_or_default()
+    }
+
+    /// The devices, as they were when the guest began.
+    #[must_use]
+    pub fn hardware(&self) -> &GuestHardware {
+        &self.hardware
+    }
+
+    /// The guest's end of serial port `number`, which is `serialN` of the
+    /// machine's file and `ttySN` to Linux; `None` when the machine has no such port.
+    ///
+    /// A port is connected from power-on to power-off, resets included; see [`SerialPort`].
+    #[must_use]
+    pub fn serial(&self, number: usize) -> Option<SerialPort> {
+        self.ports.line(number).map(SerialPort::new)
     }
 
     /// The text of a key; `None` when there is none.
@@ -123,11 +148,42 @@ impl GuestMachine {
             if let Some(cycle) = &mut Machine::edit(object)?.cycle {
                 cycle.tools = running;
             }
-            let id: String = object.read("config.guestId")?;
-            object.put("guest", &show::guest(true, &id, running));
+            object.modify("guest", |guest| show::set_tools(guest, running))?;
             show::refresh(tx, &self.vm)
         });
         drop(done);
+    }
+
+    /// Tells the host the guest's name, shown as `guest.hostName`; an empty one shows none.
+    pub fn set_host_name(&self, name: &str) {
+        let name = Some(name.to_owned()).filter(|name| !name.is_empty());
+        self.change_guest(|guest| guest.host_name = name);
+    }
+
+    /// Tells the host the addresses of the guest's cards, shown as `guest.net`;
+    /// the first address of all is also `guest.ipAddress`. It replaces what was told before.
+    ///
+    /// A card is found by its [`mac`](GuestNicAddresses::mac); one that the
+    /// machine does not have is shown without a device, as hosts show interfaces
+    /// that the guest made itself.
+    pub fn set_network_info(&self, nics: &[GuestNicAddresses]) {
+        let shown = network::show(nics, &self.hardware);
+        let first = nics.iter().flat_map(GuestNicAddresses::addresses).next();
+        let first = first.map(|address| address.ip.to_string());
+        self.change_guest(|guest| {
+            guest.net = shown;
+            guest.ip_address = first;
+        });
+    }
+
+    fn change_guest(&self, change: impl FnOnce(&mut GuestInfo)) {
+        let done = self.transact(|tx| {
+            tx.edit(&self.vm)?.modify("guest", change)?;
+            show::refresh(tx, &self.vm)
+        });
+        if let Err(fault) = done {
+            tracing::debug!(vm = %self.vm, %fault, "a guest told a machine that is off");
+        }
     }
 
     /// Waits until the host asks the guest to shut down.

@@ -18,6 +18,7 @@ use vmx::{Document, ExtraConfig};
 use crate::datastore::path::DatastorePath;
 use crate::fault;
 use crate::object::{Hidden, Object};
+use crate::serial::Ports;
 use crate::world::Transaction;
 
 /// What the API does not show of a machine.
@@ -31,6 +32,8 @@ pub(crate) struct Machine {
     pub(crate) extra: ExtraConfig,
     /// Since it was powered on.
     pub(crate) cycle: Option<Cycle>,
+    /// Cancelled once the last guest that began in it has ended.
+    pub(crate) ended: Option<CancellationToken>,
 }
 
 /// The time between power-on and power-off.
@@ -50,6 +53,8 @@ pub(crate) struct Cycle {
     pub(crate) by_api: BTreeSet<String>,
     /// Whether the guest's tools answer.
     pub(crate) tools: bool,
+    /// Its serial ports.
+    pub(crate) ports: Ports,
 }
 
 impl Machine {

@@ -51,6 +51,19 @@ pub(crate) fn begin(object: &mut Object, store: &Ref<mo::Datastore>) {
 
 /// What is known of the guest.
 pub(crate) fn guest(on: bool, id: &str, tools: bool) -> GuestInfo {
+    let mut info = GuestInfo {
+        tools_version: Some("0".into()),
+        guest_id: Some(id.to_owned()),
+        guest_state: if on { "running" } else { "notRunning" }.into(),
+        guest_operations_ready: Some(false),
+        ..Default::default()
+    };
+    set_tools(&mut info, tools);
+    info
+}
+
+/// Says whether the guest's tools answer.
+pub(crate) fn set_tools(info: &mut GuestInfo, tools: bool) {
     let (status, running) = if tools {
         (VirtualMachineToolsStatus::ToolsOk, "guestToolsRunning")
     } else {
@@ -59,31 +72,15 @@ pub(crate) fn guest(on: bool, id: &str, tools: bool) -> GuestInfo {
             "guestToolsNotRunning",
         )
     };
-    GuestInfo {
-        tools_status: Some(status),
-        tools_version_status: Some(
-            if tools {
-                "guestToolsUnmanaged"
-            } else {
-                "guestToolsNotInstalled"
-            }
-            .into(),
-        ),
-        tools_version_status2: Some(
-            if tools {
-                "guestToolsUnmanaged"
-            } else {
-                "guestToolsNotInstalled"
-            }
-            .into(),
-        ),
-        tools_running_status: Some(running.into()),
-        tools_version: Some("0".into()),
-        guest_id: Some(id.to_owned()),
-        guest_state: if on { "running" } else { "notRunning" }.into(),
-        guest_operations_ready: Some(false),
-        ..Default::default()
-    }
+    let version = if tools {
+        "guestToolsUnmanaged"
+    } else {
+        "guestToolsNotInstalled"
+    };
+    info.tools_status = Some(status);
+    info.tools_version_status = Some(version.into());
+    info.tools_version_status2 = Some(version.into());
+    info.tools_running_status = Some(running.into());
 }
 
 /// Brings everything that is derived up to date.
@@ -106,6 +103,8 @@ pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) ->
             tools_version_status: guest.tools_version_status,
             tools_version_status2: guest.tools_version_status2,
             tools_running_status: guest.tools_running_status,
+            host_name: guest.host_name,
+            ip_address: guest.ip_address,
             ..Default::default()
         })),
         config: summary(&config),

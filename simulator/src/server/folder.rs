@@ -6,17 +6,20 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, Query, State};
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, LAST_MODIFIED, WWW_AUTHENTICATE,
+    ACCEPT_RANGES, AUTHORIZATION, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, LAST_MODIFIED,
+    RANGE, WWW_AUTHENTICATE,
 };
-use axum::http::{HeaderMap, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::TryStreamExt as _;
 use tokio::fs::File;
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use tokio_util::io::{ReaderStream, StreamReader};
 
 use super::connection::Peer;
+use super::range::Part;
 use super::soap;
 use crate::core::Core;
 use crate::datastore::path::DatastorePath;
@@ -73,8 +76,7 @@ pub(super) async fn serve(
         return StatusCode::FORBIDDEN.into_response();
     }
     let result = match method {
-        Method::GET => get(&core, &path, true).await,
-        Method::HEAD => get(&core, &path, false).await,
+        Method::GET | Method::HEAD => get(&core, &path, &method, &headers).await,
         Method::PUT | Method::POST => put(&core, &path, body).await,
         Method::DELETE => delete(&core, &path).await,
         _ => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
@@ -91,22 +93,46 @@ pub(super) async fn serve(
     })
 }
 
-async fn get(core: &Core, path: &DatastorePath, content: bool) -> io::Result<Response> {
-    let file = File::open(core.store.file(path)).await?;
+/// Answers with a file, or with a part of it. A file that grows is given as long as it is now.
+async fn get(
+    core: &Core,
+    path: &DatastorePath,
+    method: &Method,
+    headers: &HeaderMap,
+) -> io::Result<Response> {
+    let mut file = File::open(core.store.file(path)).await?;
     let metadata = file.metadata().await?;
     if metadata.is_dir() {
         return Err(io::ErrorKind::NotFound.into());
     }
-    let mut response = if content {
-        Body::from_stream(ReaderStream::with_capacity(file, 64 << 10)).into_response()
+    let length = metadata.len();
+    let (status, first, count) = match Part::of(soap::text(headers, &RANGE), length) {
+        Part::Whole => (StatusCode::OK, 0, length),
+        Part::Bytes { first, last } => (StatusCode::PARTIAL_CONTENT, first, last - first + 1),
+        Part::Beyond => {
+            let range = [(CONTENT_RANGE, format!("bytes */{length}"))];
+            return Ok((StatusCode::RANGE_NOT_SATISFIABLE, range).into_response());
+        }
+    };
+    let mut response = if *method == Method::GET {
+        file.seek(io::SeekFrom::Start(first)).await?;
+        let bytes = ReaderStream::with_capacity(file.take(count), 64 << 10);
+        (status, Body::from_stream(bytes)).into_response()
     } else {
-        StatusCode::OK.into_response()
+        status.into_response()
     };
     let headers = response.headers_mut();
-    headers.insert(CONTENT_LENGTH, metadata.len().into());
+    headers.insert(CONTENT_LENGTH, count.into());
+    headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+    if status == StatusCode::PARTIAL_CONTENT {
+        let last = first + count - 1;
+        if let Ok(range) = format!("bytes {first}-{last}/{length}").parse() {
+            headers.insert(CONTENT_RANGE, range);
+        }
+    }
     headers.insert(
         CONTENT_TYPE,
-        axum::http::HeaderValue::from_static("application/octet-stream"),
+        HeaderValue::from_static("application/octet-stream"),
     );
     let modified = metadata
         .modified()

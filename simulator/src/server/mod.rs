@@ -2,6 +2,7 @@
 
 mod connection;
 mod folder;
+mod range;
 mod soap;
 pub(crate) mod tls;
 

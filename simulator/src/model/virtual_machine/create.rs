@@ -96,6 +96,7 @@ fn add(
         document,
         extra,
         cycle: None,
+        ended: None,
     }));
     tx.insert(object);
     machine::store(tx, &vm, &mut info, false)?;

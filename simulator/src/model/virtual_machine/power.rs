@@ -13,9 +13,11 @@ use vmx::ExtraConfig;
 use crate::core::Effect;
 use crate::device;
 use crate::fault;
+use crate::guest::Turn;
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::{self, Cycle, Machine, show};
 use crate::object::Retype;
+use crate::serial::Ports;
 use crate::task;
 use crate::world::Transaction;
 
@@ -50,6 +52,7 @@ fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     connect(&mut info, true);
     let number = tx.ids().number();
     let stop = tx.core().stop.child_token();
+    let ports = Ports::new(tx.core(), &info.hardware.device);
     let object = tx.edit(vm)?;
     let machine = Machine::edit(object)?;
     machine.cycle = Some(Cycle {
@@ -60,7 +63,9 @@ fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
         by_guest: BTreeSet::new(),
         by_api: BTreeSet::new(),
         tools: false,
+        ports: ports.clone(),
     });
+    let turn = Turn::after(&mut machine.ended);
     object.modify("runtime", |runtime: &mut VirtualMachineRuntimeInfo| {
         runtime.power_state = VirtualMachinePowerState::PoweredOn;
         runtime.boot_time = Some(Timestamp::now());
@@ -75,7 +80,8 @@ fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
         .power_change_bumps_change_version;
     machine::store(tx, vm, &mut info, moves)?;
     log(tx, vm, "PowerOn");
-    tx.after(Effect::Boot(vm.clone()));
+    tx.after(Effect::Serve(ports));
+    tx.after(Effect::Boot(vm.clone(), turn));
     Ok(())
 }
 
@@ -120,9 +126,10 @@ fn end(tx: &mut Transaction<'_>, vm: &Vm, state: VirtualMachinePowerState) -> Re
     let object = tx.edit(vm)?;
     let off = state == VirtualMachinePowerState::PoweredOff;
     let machine = Machine::edit(object)?;
-    let mut stopped = None;
+    let mut stopped = Vec::new();
     if let Some(cycle) = machine.cycle.take() {
-        stopped = Some(cycle.stop.clone());
+        // The guest first: what it has written is still carried away.
+        stopped.extend([cycle.stop.clone(), cycle.ports.off().clone()]);
         if off {
             let mut lost = BTreeSet::new();
             if !platform.guest_keys_survive_power_off {
@@ -151,7 +158,7 @@ fn end(tx: &mut Transaction<'_>, vm: &Vm, state: VirtualMachinePowerState) -> Re
         platform.power_change_bumps_change_version,
     )?;
     log(tx, vm, if off { "PowerOff" } else { "Suspend" });
-    if let Some(stopped) = stopped {
+    for stopped in stopped {
         tx.after(Effect::Stop(stopped));
     }
     Ok(())
@@ -184,6 +191,7 @@ fn restart(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     let number = tx.ids().number();
     let stop = tx.core().stop.child_token();
     let machine = Machine::edit(tx.edit(vm)?)?;
+    let turn = Turn::after(&mut machine.ended);
     if let Some(cycle) = &mut machine.cycle {
         let old = std::mem::replace(&mut cycle.stop, stop);
         cycle.number = number;
@@ -192,7 +200,7 @@ fn restart(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
         tx.after(Effect::Stop(old));
     }
     log(tx, vm, "Reset");
-    tx.after(Effect::Boot(vm.clone()));
+    tx.after(Effect::Boot(vm.clone(), turn));
     Ok(())
 }
 

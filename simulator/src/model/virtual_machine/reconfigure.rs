@@ -3,6 +3,7 @@
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachinePowerState};
 use vim25::{Fault, Ref, mo};
 
+use crate::core::Effect;
 use crate::device;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing};
@@ -51,9 +52,15 @@ fn reconfigure(
             cycle.by_api.insert(key);
         }
     }
+    let ports = machine.cycle.as_ref().map(|cycle| cycle.ports.clone());
     let stored = machine::store(tx, vm, &mut info, true);
     match stored {
-        Ok(()) => device::destroy_files(tx, &outcome.doomed),
+        Ok(()) => {
+            device::destroy_files(tx, &outcome.doomed);
+            if let Some(ports) = ports {
+                tx.after(Effect::Rewire(ports, info.hardware.device));
+            }
+        }
         Err(_) => {
             let made: Vec<String> = outcome.made.iter().map(ToString::to_string).collect();
             device::destroy_files(tx, &made);

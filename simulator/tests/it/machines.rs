@@ -1,10 +1,7 @@
 //! The life of a machine, from its making to its end.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod client;
-
-use client::Client;
-use client::container::{ID, disk, extra, keys, options, spec};
+use crate::client::Client;
+use crate::client::container::{ID, disk, extra, keys, options, spec};
 use guestinfo::Dialect;
 use simulator::Simulator;
 use vim25::types::{
@@ -66,7 +63,7 @@ async fn a_container_lives_and_dies() {
             "ethernet0.virtualDev = \"vmxnet3\"",
             "ethernet0.networkName = \"VM Network\"",
             "serial0.fileType = \"network\"",
-            "serial0.fileName = \"tcp://vch:8080\"",
+            "serial0.fileName = \"tcp://127.0.0.1:9\"",
             "serial0.network.endPoint = \"client\"",
             "serial0.yieldOnMsrRead = \"TRUE\"",
         ] {

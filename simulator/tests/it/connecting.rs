@@ -1,9 +1,6 @@
 //! The first steps of a client: versions, content, login, properties.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod client;
-
-use client::Client;
+use crate::client::Client;
 use simulator::Simulator;
 use vim25::types::{InvalidLogin, NotAuthenticated};
 use vim25::{Ref, mo};

@@ -1,13 +1,10 @@
 //! Ending: no port, no task and no file is left, and scripted trouble happens as told.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod client;
 
 use std::net::TcpListener;
 use std::time::Duration;
 
-use client::container::{keys, spec};
-use client::{Client, Failure};
+use crate::client::container::{keys, spec};
+use crate::client::{Client, Failure};
 use guestinfo::Dialect;
 use simulator::{Program, Reaction, Simulator, Tether};
 use vim25::types::{NotAuthenticated, NotEnoughLicenses, VirtualMachinePowerState};

@@ -118,7 +118,7 @@ pub(crate) fn spec(name: &str, keys: &BTreeMap<String, String>) -> VirtualMachin
     nic.key = -4;
     nic.backing = Some(Poly::new(backing));
     let mut backing = VirtualSerialPortURIBackingInfo::default();
-    backing.service_uri = "tcp://vch:8080".into();
+    backing.service_uri = "tcp://127.0.0.1:9".into();
     backing.direction = "client".into();
     let mut serial = VirtualSerialPort::default();
     serial.key = -5;

@@ -1,10 +1,7 @@
 //! The inventory is complete: what the API requires is there, and of the right type.
-#![allow(clippy::unwrap_used, reason = "tests")]
 
-mod client;
-
-use client::Client;
-use client::container::spec;
+use crate::client::Client;
+use crate::client::container::spec;
 use simulator::Simulator;
 use vim25::schema::{self, TypeKind};
 use vim25::types::{

@@ -1,12 +1,9 @@
 //! What a guest may do to its machine, and what stays of it.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod client;
 
 use std::sync::{Arc, Mutex};
 
-use client::Client;
-use client::container::{extra, options};
+use crate::client::Client;
+use crate::client::container::{extra, options};
 use simulator::{Guest, GuestMachine, Platform, Simulator};
 use tokio::sync::Notify;
 use vim25::types::{

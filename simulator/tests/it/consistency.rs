@@ -1,11 +1,8 @@
 //! What a client builds from updates is what it would read, whatever happened.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod client;
 
 use std::collections::BTreeMap;
 
-use client::Client;
+use crate::client::Client;
 use proptest::prelude::{Strategy, any, prop, prop_oneof, proptest};
 use proptest::test_runner::Config;
 use simulator::Simulator;

@@ -1,11 +1,8 @@
 //! Waiting for updates: versions, truncation, cancelling, and changes that are pushed.
-#![allow(clippy::unwrap_used, reason = "tests")]
-
-mod client;
 
 use std::sync::Arc;
 
-use client::Client;
+use crate::client::Client;
 use simulator::Simulator;
 use vim25::types::{
     ObjectSpec, ObjectUpdateKind, PropertyChangeOp, PropertyFilterSpec, PropertySpec,

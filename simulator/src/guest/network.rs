@@ -1,0 +1,98 @@
+//! What a guest tells the host of its addresses.
+
+use std::net::IpAddr;
+
+use vim25::types::{GuestNicInfo, NetIpConfigInfo, NetIpConfigInfoIpAddress};
+
+use super::hardware::GuestHardware;
+
+/// The addresses of one network card, as its guest knows them.
+///
+/// ```
+/// use simulator::{GuestAddress, GuestNicAddresses};
+///
+/// let address = GuestAddress::new([10, 0, 0, 7].into(), 24);
+/// let nic = GuestNicAddresses::new("00:0c:29:00:00:01").address(address);
+/// assert_eq!(nic.addresses().count(), 1);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GuestNicAddresses {
+    mac: String,
+    addresses: Vec<GuestAddress>,
+}
+
+/// An address and the length of its network's prefix, in bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct GuestAddress {
+    /// The address.
+    pub ip: IpAddr,
+    /// Bits of the network's prefix: 24 for 255.255.255.0.
+    pub prefix: u8,
+}
+
+impl GuestAddress {
+    /// An address in a network whose prefix has `prefix` bits.
+    #[must_use]
+    pub const fn new(ip: IpAddr, prefix: u8) -> Self {
+        Self { ip, prefix }
+    }
+}
+
+impl GuestNicAddresses {
+    /// A card without addresses, by its hardware address.
+    #[must_use]
+    pub fn new(mac: impl Into<String>) -> Self {
+        Self {
+            mac: mac.into(),
+            addresses: Vec::new(),
+        }
+    }
+
+    /// Adds an address.
+    #[must_use]
+    pub fn address(mut self, address: GuestAddress) -> Self {
+        self.addresses.push(address);
+        self
+    }
+
+    /// The card's hardware address.
+    #[must_use]
+    pub fn mac(&self) -> &str {
+        &self.mac
+    }
+
+    /// Its addresses, in the order they were added.
+    pub fn addresses(&self) -> impl Iterator<Item = GuestAddress> {
+        self.addresses.iter().copied()
+    }
+}
+
+/// Cards as the API shows them.
+pub(super) fn show(nics: &[GuestNicAddresses], hardware: &GuestHardware) -> Vec<GuestNicInfo> {
+    let one = |nic: &GuestNicAddresses| {
+        let card = hardware
+            .nics
+            .iter()
+            .find(|card| card.mac.eq_ignore_ascii_case(&nic.mac));
+        let addresses = nic.addresses().map(|address| NetIpConfigInfoIpAddress {
+            ip_address: address.ip.to_string(),
+            prefix_length: i32::from(address.prefix),
+            state: Some("preferred".into()),
+            ..Default::default()
+        });
+        GuestNicInfo {
+            network: card.map(|card| card.network.clone()),
+            ip_address: nic.addresses().map(|a| a.ip.to_string()).collect(),
+            mac_address: Some(nic.mac.clone()),
+            connected: true,
+            device_config_id: card.map_or(-1, |card| card.key),
+            ip_config: Some(Box::new(NetIpConfigInfo {
+                ip_address: addresses.collect(),
+                ..Default::default()
+            })),
+            ..Default::default()
+        }
+    };
+    nics.iter().map(one).collect()
+}

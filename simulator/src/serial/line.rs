@@ -1,0 +1,204 @@
+//! The wire of a serial port, between the guest and whatever the port is backed by.
+
+use std::fs::File;
+use std::future::poll_fn;
+use std::io::{self, Write as _};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Buf as _, Bytes, BytesMut};
+use tokio::io::ReadBuf;
+use tokio::sync::watch;
+
+/// Bytes in flight, each way.
+const FLIGHT: usize = 64 << 10;
+
+/// The wire.
+#[derive(Debug)]
+pub(crate) struct Line {
+    state: Mutex<State>,
+    carrier: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct State {
+    end: End,
+    to_guest: BytesMut,
+    from_guest: BytesMut,
+    /// The machine is off.
+    closed: bool,
+    wakers: Vec<Waker>,
+}
+
+/// What is at the end that the guest does not see.
+#[derive(Debug)]
+pub(crate) enum End {
+    /// The first attempt to connect has not ended.
+    Unsettled,
+    Nobody,
+    Stream,
+    File(File),
+}
+
+impl Line {
+    pub(crate) fn new() -> Self {
+        Self {
+            state: Mutex::new(State {
+                end: End::Unsettled,
+                to_guest: BytesMut::new(),
+                from_guest: BytesMut::new(),
+                closed: false,
+                wakers: Vec::new(),
+            }),
+            carrier: watch::Sender::new(false),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn carrier(&self) -> watch::Receiver<bool> {
+        self.carrier.subscribe()
+    }
+
+    /// Puts something else at the far end. What the guest wrote to the one before is lost.
+    pub(super) fn set(&self, end: End) {
+        let connected = matches!(end, End::Stream | End::File(_));
+        let mut state = self.lock();
+        // What waited for the first attempt goes to whoever is there now.
+        if !matches!(state.end, End::Unsettled) {
+            state.from_guest.clear();
+        }
+        state.end = end;
+        wake(state);
+        self.carrier.send_replace(connected);
+    }
+
+    /// The machine is off: nothing new is written.
+    pub(super) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        wake(state);
+    }
+
+    /// Waits for the machine to go off.
+    pub(crate) async fn closed(&self) {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if state.closed {
+                Poll::Ready(())
+            } else {
+                state.wait(cx)
+            }
+        })
+        .await;
+    }
+
+    /// The bytes that the guest wrote; `None` when no more will come.
+    pub(super) async fn written(&self) -> Option<Bytes> {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if !state.from_guest.is_empty() {
+                let bytes = state.from_guest.split().freeze();
+                wake(state);
+                Poll::Ready(Some(bytes))
+            } else if state.closed {
+                Poll::Ready(None)
+            } else {
+                state.wait(cx)
+            }
+        })
+        .await
+    }
+
+    /// Hands bytes to the guest, waiting while it does not read. On a machine that is off they are lost.
+    pub(super) async fn deliver(&self, mut bytes: &[u8]) {
+        poll_fn(|cx| {
+            let mut state = self.lock();
+            if state.closed {
+                return Poll::Ready(());
+            }
+            let room = FLIGHT.saturating_sub(state.to_guest.len()).min(bytes.len());
+            let (now, later) = bytes.split_at(room);
+            bytes = later;
+            state.to_guest.extend_from_slice(now);
+            if bytes.is_empty() {
+                wake(state);
+                return Poll::Ready(());
+            }
+            let waiting = state.wait(cx);
+            if room > 0 {
+                // The own waker among them: harmless, it looks again.
+                wake(state);
+            }
+            waiting
+        })
+        .await;
+    }
+
+    pub(crate) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let mut state = self.lock();
+        if !state.to_guest.is_empty() {
+            let length = state.to_guest.len().min(buffer.remaining());
+            buffer.put_slice(&state.to_guest[..length]);
+            state.to_guest.advance(length);
+            wake(state);
+            return Poll::Ready(Ok(()));
+        }
+        if state.closed {
+            return Poll::Ready(Ok(()));
+        }
+        state.wait(cx)
+    }
+
+    pub(crate) fn poll_write(&self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let mut state = self.lock();
+        if state.closed {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        match &mut state.end {
+            End::Nobody => return Poll::Ready(Ok(bytes.len())),
+            // At once, so that what was written is there when the machine is seen off.
+            End::File(file) => {
+                let some = bytes.get(..FLIGHT).unwrap_or(bytes);
+                if let Err(error) = file.write_all(some) {
+                    tracing::warn!(%error, "the file of a serial port cannot be written");
+                }
+                return Poll::Ready(Ok(some.len()));
+            }
+            End::Unsettled => return state.wait(cx),
+            End::Stream => {}
+        }
+        let room = FLIGHT.saturating_sub(state.from_guest.len());
+        if room == 0 {
+            return state.wait(cx);
+        }
+        let length = room.min(bytes.len());
+        state.from_guest.extend_from_slice(&bytes[..length]);
+        wake(state);
+        Poll::Ready(Ok(length))
+    }
+}
+
+impl State {
+    fn wait<T>(&mut self, cx: &Context<'_>) -> Poll<T> {
+        if !self.wakers.iter().any(|other| other.will_wake(cx.waker())) {
+            self.wakers.push(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+/// Wakes all who wait, without the lock.
+fn wake(mut state: MutexGuard<'_, State>) {
+    let wakers = std::mem::take(&mut state.wakers);
+    drop(state);
+    for waker in wakers {
+        waker.wake();
+    }
+}

@@ -1,0 +1,249 @@
+//! Serial ports of machines that are on: a wire for each, and what serves it.
+
+mod line;
+
+pub(crate) use line::Line;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use vim25::Poly;
+use vim25::types::{
+    VirtualDevice, VirtualSerialPort, VirtualSerialPortFileBackingInfo,
+    VirtualSerialPortURIBackingInfo,
+};
+
+use crate::core::Core;
+use crate::device::{self, Devices, Kind};
+use line::End;
+
+/// Between two attempts to connect.
+const RETRY: Duration = Duration::from_secs(1);
+/// How long one attempt may take.
+const CONNECT: Duration = Duration::from_secs(3);
+/// How long bytes that were written before power-off may take to get away.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// The serial ports of one machine, from power-on to power-off.
+#[derive(Clone, Debug)]
+pub(crate) struct Ports {
+    ports: Arc<[Port]>,
+    off: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Port {
+    number: usize,
+    line: Arc<Line>,
+    backing: watch::Sender<Backing>,
+}
+
+/// What a port is connected to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Backing {
+    /// Nothing: it is disconnected, or of a kind that is not provided.
+    Nothing,
+    /// `host:port`, to which it connects.
+    Client(String),
+    /// A file, to which it appends.
+    File(PathBuf),
+}
+
+impl Ports {
+    /// The ports of a machine that is powered on. They are not served yet.
+    pub(crate) fn new(core: &Core, devices: &Devices) -> Self {
+        let ports = devices
+            .iter()
+            .filter(|device| Kind::of(device) == Kind::Serial)
+            .map(|device| Port {
+                number: number(device),
+                line: Arc::new(Line::new()),
+                backing: watch::Sender::new(Backing::of(core, device)),
+            });
+        Self {
+            ports: ports.collect(),
+            off: core.stop.child_token(),
+        }
+    }
+
+    /// Begins to serve every port.
+    pub(crate) fn serve(&self, core: &Core) {
+        for port in &*self.ports {
+            let (line, backing) = (Arc::clone(&port.line), port.backing.subscribe());
+            core.spawn(serve(line, backing, self.off.clone()));
+        }
+    }
+
+    /// The wire of `serialN`.
+    pub(crate) fn line(&self, number: usize) -> Option<Arc<Line>> {
+        let port = self.ports.iter().find(|port| port.number == number)?;
+        Some(Arc::clone(&port.line))
+    }
+
+    /// Takes over what a reconfiguration changed.
+    pub(crate) fn rewire(&self, core: &Core, devices: &Devices) {
+        for device in devices {
+            let port = self
+                .ports
+                .iter()
+                .find(|port| Kind::of(device) == Kind::Serial && port.number == number(device));
+            if let Some(port) = port {
+                let new = Backing::of(core, device);
+                port.backing.send_if_modified(|old| {
+                    let changed = *old != new;
+                    *old = new;
+                    changed
+                });
+            }
+        }
+    }
+
+    /// What ends the ports: power-off.
+    pub(crate) const fn off(&self) -> &CancellationToken {
+        &self.off
+    }
+}
+
+/// The `N` of `serialN`.
+fn number(device: &Poly<VirtualDevice>) -> usize {
+    usize::try_from(device::key(device) - Kind::Serial.first_key()).unwrap_or(usize::MAX)
+}
+
+impl Backing {
+    fn of(core: &Core, device: &Poly<VirtualDevice>) -> Self {
+        let connected = device.node().path("connectable.connected");
+        if connected.and_then(|flag| flag.as_bool()) == Some(false) {
+            return Self::Nothing;
+        }
+        let port = device.base::<VirtualSerialPort>().ok().flatten();
+        let Some(backing) = port.as_ref().and_then(|port| port.backing.as_ref()) else {
+            return Self::Nothing;
+        };
+        if let Ok(Some(uri)) = backing.get::<VirtualSerialPortURIBackingInfo>() {
+            let address = uri.service_uri.strip_prefix("tcp://").unwrap_or_default();
+            let address = address.trim_end_matches('/');
+            return match uri.direction.as_str() {
+                "client" if !address.is_empty() => Self::Client(address.to_owned()),
+                _ => Self::Nothing,
+            };
+        }
+        if let Ok(Some(file)) = backing.get::<VirtualSerialPortFileBackingInfo>()
+            && let Ok(path) = core.store.parse(&file.file_name)
+            && !path.is_root()
+        {
+            return Self::File(core.store.file(&path));
+        }
+        Self::Nothing
+    }
+}
+
+/// Serves a port until its machine is off.
+async fn serve(line: Arc<Line>, mut backing: watch::Receiver<Backing>, off: CancellationToken) {
+    loop {
+        let now = backing.borrow_and_update().clone();
+        let mut attached = Box::pin(attach(&line, now));
+        tokio::select! {
+            biased;
+            () = off.cancelled() => {
+                line.close();
+                if tokio::time::timeout(DRAIN, attached).await.is_err() {
+                    tracing::debug!("bytes of a serial port were not read in time");
+                }
+                break;
+            }
+            changed = backing.changed() => if changed.is_err() { break },
+            () = &mut attached => break,
+        }
+    }
+    line.set(End::Nobody);
+}
+
+/// Keeps a port attached to one backing; returns once the machine is off and its bytes are away.
+async fn attach(line: &Line, backing: Backing) {
+    match backing {
+        Backing::Nothing => {
+            line.set(End::Nobody);
+            line.closed().await;
+        }
+        Backing::File(path) => {
+            match open(path.clone()).await {
+                Ok(file) => line.set(End::File(file)),
+                Err(error) => {
+                    tracing::warn!(path = %path.display(), %error, "a serial port has no file");
+                    line.set(End::Nobody);
+                }
+            }
+            line.closed().await;
+        }
+        Backing::Client(address) => loop {
+            match tokio::time::timeout(CONNECT, TcpStream::connect(&address)).await {
+                Ok(Ok(stream)) => {
+                    let _ = stream.set_nodelay(true);
+                    line.set(End::Stream);
+                    let ended = carry(line, stream).await;
+                    if ended.is_ok() {
+                        return;
+                    }
+                    tracing::debug!(address, "a serial port was disconnected");
+                }
+                Ok(Err(error)) => {
+                    tracing::debug!(address, %error, "a serial port is not connected")
+                }
+                Err(_) => tracing::debug!(address, "connecting a serial port took too long"),
+            }
+            line.set(End::Nobody);
+            tokio::select! {
+                () = tokio::time::sleep(RETRY) => {}
+                () = line.closed() => return,
+            }
+        },
+    }
+}
+
+async fn open(path: PathBuf) -> io::Result<std::fs::File> {
+    let opening = tokio::task::spawn_blocking(move || {
+        if let Some(directory) = path.parent() {
+            std::fs::create_dir_all(directory)?;
+        }
+        std::fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+    });
+    opening.await.map_err(io::Error::other)?
+}
+
+/// Carries bytes between the guest and a connection.
+///
+/// # Errors
+/// The connection ended before the machine was off.
+async fn carry(line: &Line, mut stream: TcpStream) -> io::Result<()> {
+    let (mut from, mut to) = stream.split();
+    let inbound = async {
+        let mut buffer = vec![0; 8 << 10];
+        loop {
+            match from.read(&mut buffer).await? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                length => line.deliver(buffer.get(..length).unwrap_or_default()).await,
+            }
+        }
+    };
+    let outbound = async {
+        while let Some(bytes) = line.written().await {
+            to.write_all(&bytes).await?;
+        }
+        to.shutdown().await
+    };
+    tokio::select! {
+        // What the guest wrote goes first: at power-off the peer may have gone.
+        biased;
+        ended = outbound => ended,
+        ended = inbound => ended,
+    }
+}

@@ -1,0 +1,12 @@
+//! The simulator as its clients and guests see it.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod client;
+mod connecting;
+mod consistency;
+mod devices;
+mod ending;
+mod guests;
+mod inventory;
+mod machines;
+mod updates;
