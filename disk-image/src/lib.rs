@@ -1,1 +1,27 @@
 //! Container layers become disks: tar layers to ext4 to VMDK and back.
+
+mod archive;
+mod digest;
+mod error;
+pub mod ext4;
+mod layer;
+mod le;
+mod limits;
+mod merge;
+mod monitor;
+mod ranges;
+mod sink;
+mod time;
+mod tree;
+pub mod vmdk;
+
+pub use digest::{Digest, ParseDigestError};
+pub use error::{Error, LayerError, LayerProblem};
+pub use ext4::{FsOptions, Plan};
+pub use layer::{FileLayer, LayerDigests, LayerSource};
+pub use limits::{LimitKind, Limits};
+pub use merge::{LayerSummary, Merge, Note};
+pub use monitor::Monitor;
+pub use sink::Sink;
+pub use time::Timestamp;
+pub use vmdk::{Level, StreamOptions};

@@ -1,0 +1,406 @@
+//! A tar reader for layers: ustar, GNU and PAX, every sparse form expanded, names as
+//! bytes, and nothing kept in memory but the current header.
+//!
+//! The headers are decoded by the `tar` crate. The loop over them is our own because
+//! that crate reads PAX sparse files as packed data, splits binary attributes at
+//! newlines and bounds neither names nor extensions.
+
+mod header;
+mod pax;
+mod sparse;
+
+use std::io::Read;
+
+use crate::error::{LayerError, LayerProblem};
+use crate::layer::problem_of;
+use crate::limits::{LimitKind, Limits};
+use crate::time::Timestamp;
+
+pub(crate) use sparse::Segment;
+
+pub(crate) const BLOCK: usize = 512;
+
+/// One entry of a layer, all extensions applied.
+#[derive(Debug, Default)]
+pub(crate) struct Entry {
+    pub(crate) path: Vec<u8>,
+    pub(crate) link: Vec<u8>,
+    pub(crate) kind: Kind,
+    pub(crate) mode: u32,
+    pub(crate) uid: u64,
+    pub(crate) gid: u64,
+    /// Apparent size of the file.
+    pub(crate) size: u64,
+    pub(crate) mtime: Timestamp,
+    pub(crate) device: (u32, u32),
+    /// Full names with their namespace, in order of names.
+    pub(crate) xattrs: Vec<(Box<[u8]>, Box<[u8]>)>,
+    /// A time that is no number, an attribute that cannot be read.
+    pub(crate) odd: Vec<&'static str>,
+    /// Where the data of a sparse file belongs; `None`: everywhere.
+    pub(crate) segments: Option<Vec<Segment>>,
+}
+
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    #[default]
+    File,
+    HardLink,
+    Symlink,
+    Char,
+    Block,
+    Directory,
+    Fifo,
+}
+
+/// Reads entries one after the other from an unpacked layer.
+pub(crate) struct Archive<R> {
+    reader: R,
+    limits: Limits,
+    /// Bytes read so far.
+    offset: u64,
+    /// Data of the current entry that was not read yet, and the padding after it.
+    left: u64,
+    padding: u64,
+    /// PAX records that apply to every entry that follows.
+    global: pax::Records,
+    /// Bytes that may still be read.
+    budget: u64,
+    /// Name of the current entry, for errors.
+    name: Vec<u8>,
+}
+
+impl<R: Read> Archive<R> {
+    /// `unpacked` is how many bytes earlier layers read of what the limits allow.
+    pub(crate) fn new(reader: R, limits: &Limits, unpacked: u64) -> Self {
+        Self {
+            reader,
+            limits: limits.clone(),
+            offset: 0,
+            left: 0,
+            padding: 0,
+            global: pax::Records::default(),
+            budget: limits.unpacked.saturating_sub(unpacked),
+            name: Vec::new(),
+        }
+    }
+
+    /// Bytes read so far.
+    pub(crate) fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    pub(crate) fn reader(&self) -> &R {
+        &self.reader
+    }
+
+    /// Wraps a problem with the current entry.
+    pub(crate) fn error(&self, problem: LayerProblem) -> Box<LayerError> {
+        let entry = (!self.name.is_empty()).then(|| self.name.clone().into_boxed_slice());
+        Box::new(LayerError {
+            entry,
+            offset: self.offset,
+            problem,
+        })
+    }
+
+    /// The next entry; `None` at the end of the archive. What was not read of the data
+    /// of the last entry is skipped.
+    pub(crate) fn next(&mut self) -> Result<Option<Entry>, Box<LayerError>> {
+        let result = self.try_next();
+        result.map_err(|problem| self.error(problem))
+    }
+
+    /// Reads packed data of the current entry; 0 at its end.
+    pub(crate) fn read_data(&mut self, buf: &mut [u8]) -> Result<usize, Box<LayerError>> {
+        let want = self.left.min(buf.len() as u64) as usize;
+        if want == 0 {
+            return Ok(0);
+        }
+        match self.read_some(&mut buf[..want]) {
+            Ok(0) => Err(self.error(LayerProblem::Truncated)),
+            Ok(n) => {
+                self.left -= n as u64;
+                Ok(n)
+            }
+            Err(problem) => Err(self.error(problem)),
+        }
+    }
+
+    /// Reads the rest of the stream, which the digests cover as well.
+    pub(crate) fn drain(&mut self) -> Result<(), Box<LayerError>> {
+        self.name.clear();
+        let mut buf = vec![0; 64 << 10];
+        loop {
+            match self.read_some(&mut buf) {
+                Ok(0) => return Ok(()),
+                Ok(_) => {}
+                Err(problem) => return Err(self.error(problem)),
+            }
+        }
+    }
+
+    fn try_next(&mut self) -> Result<Option<Entry>, LayerProblem> {
+        self.skip_rest()?;
+        self.name.clear();
+        let mut local = pax::Records::default();
+        let (mut long_name, mut long_link) = (None, None);
+        let mut extended = false;
+        loop {
+            let Some(block) = self.read_header()? else {
+                if extended {
+                    return Err(LayerProblem::Malformed("extension without an entry"));
+                }
+                return Ok(None);
+            };
+            let raw = header::Raw::parse(&block)?;
+            plausible(raw.size)?;
+            match raw.typeflag {
+                b'x' => local.merge(&self.extension(raw.size)?, &self.limits)?,
+                b'g' => {
+                    let data = self.extension(raw.size)?;
+                    self.global.merge(&data, &self.limits)?;
+                }
+                b'L' => long_name = Some(trim(self.extension(raw.size)?)),
+                b'K' => long_link = Some(trim(self.extension(raw.size)?)),
+                // A volume's label, and the listing of an incremental directory.
+                b'V' => {
+                    self.begin_data(raw.size);
+                    self.skip_rest()?;
+                    continue;
+                }
+                _ => return self.assemble(raw, &local, long_name, long_link).map(Some),
+            }
+            extended = raw.typeflag != b'g';
+        }
+    }
+
+    fn assemble(
+        &mut self,
+        raw: header::Raw<'_>,
+        local: &pax::Records,
+        long_name: Option<Vec<u8>>,
+        long_link: Option<Vec<u8>>,
+    ) -> Result<Entry, LayerProblem> {
+        let records = [local, &self.global];
+        let mut entry = Entry {
+            path: raw.path(),
+            link: raw.link(),
+            kind: raw.kind()?,
+            mode: raw.mode,
+            uid: raw.uid,
+            gid: raw.gid,
+            mtime: Timestamp {
+                seconds: raw.mtime,
+                nanos: 0,
+            },
+            device: raw.device,
+            ..Entry::default()
+        };
+        if let Some(name) = long_name {
+            entry.path = name;
+        }
+        if let Some(link) = long_link {
+            entry.link = link;
+        }
+        let mut stored = raw.size;
+        pax::apply(records, &mut entry, &mut stored, &self.limits)?;
+        plausible(stored)?;
+        self.name.clone_from(&entry.path);
+        self.name.truncate(4096);
+        for text in [&entry.path, &entry.link] {
+            limit(text.len() as u64, self.limits.path, LimitKind::Path)?;
+        }
+        if entry.kind == Kind::File && entry.path.ends_with(b"/") {
+            entry.kind = Kind::Directory;
+        }
+        if entry.kind != Kind::File {
+            // As Go's reader, so that we agree with it where the next header is: these
+            // have no data, whatever their size says.
+            if raw.typeflag == b'S' {
+                return Err(LayerProblem::Malformed("sparse directory"));
+            }
+            self.begin_data(0);
+            return Ok(entry);
+        }
+        entry.size = stored;
+        let map = if raw.typeflag == b'S' {
+            let mut map = raw.gnu_sparse()?;
+            while map.more {
+                let block = self.read_block()?.ok_or(LayerProblem::Truncated)?;
+                map.extend(&block)?;
+                limit(
+                    map.segments.len() as u64,
+                    self.limits.sparse,
+                    LimitKind::Sparse,
+                )?;
+            }
+            self.begin_data(stored);
+            Some((map.segments, map.size))
+        } else {
+            self.begin_data(stored);
+            self.pax_sparse(records_sparse([local, &self.global]), stored)?
+        };
+        if let Some((segments, size)) = map {
+            sparse::check(&segments, size, self.left)?;
+            limit(segments.len() as u64, self.limits.sparse, LimitKind::Sparse)?;
+            entry.segments = Some(segments);
+            entry.size = size;
+        }
+        Ok(entry)
+    }
+
+    /// The map of a PAX sparse file; that of version 1.0 is read from the data.
+    fn pax_sparse(
+        &mut self,
+        form: Option<pax::SparseForm>,
+        stored: u64,
+    ) -> Result<Option<(Vec<Segment>, u64)>, LayerProblem> {
+        let Some(form) = form else { return Ok(None) };
+        match form {
+            pax::SparseForm::Listed { segments, size } => Ok(Some((segments, size))),
+            pax::SparseForm::InData { size } => {
+                let mut map = sparse::TextMap::default();
+                while !map.is_complete() {
+                    if self.left < BLOCK as u64 {
+                        return Err(LayerProblem::Malformed("sparse map"));
+                    }
+                    let block = self.read_block()?.ok_or(LayerProblem::Truncated)?;
+                    self.left -= BLOCK as u64;
+                    map.extend(&block)?;
+                    limit(map.len() as u64, self.limits.sparse, LimitKind::Sparse)?;
+                    limit(
+                        stored - self.left,
+                        self.limits.extension.max(64 << 20),
+                        LimitKind::Sparse,
+                    )?;
+                }
+                Ok(Some((map.finish()?, size)))
+            }
+            pax::SparseForm::Unknown => {
+                Err(LayerProblem::Unsupported("this version of GNU.sparse"))
+            }
+        }
+    }
+
+    fn begin_data(&mut self, size: u64) {
+        self.left = size;
+        self.padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
+    }
+
+    fn skip_rest(&mut self) -> Result<(), LayerProblem> {
+        let mut scratch = [0; 16 << 10];
+        while self.left + self.padding > 0 {
+            let from = if self.left > 0 {
+                &mut self.left
+            } else {
+                &mut self.padding
+            };
+            let want = (*from).min(scratch.len() as u64);
+            *from -= want;
+            let mut want = want as usize;
+            while want > 0 {
+                match self.read_some(&mut scratch[..want])? {
+                    0 => return Err(LayerProblem::Truncated),
+                    n => want -= n,
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// A header that is not all zero; `None` at the end of the archive.
+    fn read_header(&mut self) -> Result<Option<[u8; BLOCK]>, LayerProblem> {
+        let Some(block) = self.read_block()? else {
+            return Ok(None);
+        };
+        if block.iter().any(|&byte| byte != 0) {
+            return Ok(Some(block));
+        }
+        match self.read_block()? {
+            Some(second) if second.iter().any(|&byte| byte != 0) => {
+                Err(LayerProblem::Malformed("header after an empty block"))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// A whole block; `None` if the stream ends before it.
+    fn read_block(&mut self) -> Result<Option<[u8; BLOCK]>, LayerProblem> {
+        let mut block = [0; BLOCK];
+        let mut filled = 0;
+        while filled < BLOCK {
+            match self.read_some(&mut block[filled..])? {
+                0 if filled == 0 => return Ok(None),
+                0 => return Err(LayerProblem::Truncated),
+                n => filled += n,
+            }
+        }
+        Ok(Some(block))
+    }
+
+    fn extension(&mut self, size: u64) -> Result<Vec<u8>, LayerProblem> {
+        limit(size, self.limits.extension, LimitKind::Extension)?;
+        self.begin_data(size);
+        let mut data = vec![0; size as usize];
+        let mut filled = 0;
+        while filled < data.len() {
+            match self.read_some(&mut data[filled..])? {
+                0 => return Err(LayerProblem::Truncated),
+                n => filled += n,
+            }
+        }
+        self.left = 0;
+        self.skip_rest()?;
+        Ok(data)
+    }
+
+    fn read_some(&mut self, buf: &mut [u8]) -> Result<usize, LayerProblem> {
+        loop {
+            match self.reader.read(buf) {
+                Ok(n) => {
+                    self.offset += n as u64;
+                    self.budget = self
+                        .budget
+                        .checked_sub(n as u64)
+                        .ok_or(LayerProblem::Limit {
+                            kind: LimitKind::Unpacked,
+                            limit: self.limits.unpacked,
+                        })?;
+                    return Ok(n);
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(problem_of(error, self.limits.ratio)),
+            }
+        }
+    }
+}
+
+fn records_sparse(records: [&pax::Records; 2]) -> Option<pax::SparseForm> {
+    pax::sparse_form(records)
+}
+
+pub(crate) fn limit(value: u64, limit: u64, kind: LimitKind) -> Result<(), LayerProblem> {
+    if value > limit {
+        Err(LayerProblem::Limit { kind, limit })
+    } else {
+        Ok(())
+    }
+}
+
+/// No file is larger than an `i64`, and sums of sizes that are not cannot overflow.
+fn plausible(size: u64) -> Result<(), LayerProblem> {
+    if size > i64::MAX as u64 {
+        Err(LayerProblem::Malformed("size"))
+    } else {
+        Ok(())
+    }
+}
+
+/// A name ends at its first NUL.
+fn trim(mut name: Vec<u8>) -> Vec<u8> {
+    if let Some(end) = name.iter().position(|&byte| byte == 0) {
+        name.truncate(end);
+    }
+    name
+}

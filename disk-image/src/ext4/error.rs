@@ -1,0 +1,38 @@
+//! Why an ext4 file system cannot be read.
+
+use std::io;
+
+/// Why an ext4 file system cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The disk does not begin with an ext4 superblock.
+    #[error("the disk holds no ext4 file system")]
+    NotExt4,
+    /// The file system uses a feature that this crate does not read.
+    #[error("the file system has the feature {0}, which cannot be read")]
+    Feature(&'static str),
+    /// The file system was not unmounted: its journal has to be replayed first.
+    #[error("the journal has to be replayed first, for example by mounting the file system")]
+    NeedsRecovery,
+    /// A structure contradicts itself or the rest of the file system.
+    #[error("the {what} of inode {inode} is damaged")]
+    Damaged {
+        /// Number of the inode; 0: the file system as a whole.
+        inode: u32,
+        /// Which structure.
+        what: &'static str,
+    },
+    /// A path does not exist.
+    #[error("no such file: {0}")]
+    NotFound(String),
+    /// The disk could not be read.
+    #[error("cannot read the disk at byte {offset}")]
+    Read {
+        /// Where.
+        offset: u64,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}

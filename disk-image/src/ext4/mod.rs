@@ -1,0 +1,26 @@
+//! The ext4 file system: a writer that only moves forward, and a reader.
+
+mod crc;
+mod directory;
+mod encode;
+mod error;
+mod extent;
+mod geometry;
+mod hash;
+mod layout;
+mod options;
+mod plan;
+pub(crate) mod xattr;
+
+pub use error::Error;
+pub use options::FsOptions;
+pub use plan::Plan;
+
+pub(crate) const BLOCK_SIZE: usize = 4096;
+pub(crate) const GROUP_BLOCKS: u64 = 8 * BLOCK_SIZE as u64;
+pub(crate) const INODE_SIZE: usize = 256;
+pub(crate) const DESCRIPTOR_SIZE: usize = 64;
+pub(crate) const ROOT_INODE: u32 = 2;
+pub(crate) const JOURNAL_INODE: u32 = 8;
+/// The first that is not reserved; `lost+found` if there is one.
+pub(crate) const FIRST_INODE: u32 = 11;

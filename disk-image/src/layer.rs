@@ -1,0 +1,188 @@
+//! Where layers come from, and how they are decompressed and verified.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use flate2::bufread::MultiGzDecoder;
+
+use crate::Digest;
+use crate::digest::{Hashing, Tally};
+use crate::error::LayerProblem;
+
+/// A layer: a tar stream, plain or compressed by gzip or zstd, that can be opened
+/// again.
+///
+/// A disk cannot be laid out before all sizes are known, so every layer is read
+/// twice: to index it, and to copy its data. A stream that can be read only once has
+/// to be spooled to a file first.
+pub trait LayerSource: Send + Sync {
+    /// Opens the layer at its beginning. Every call has to return the same bytes.
+    ///
+    /// # Errors
+    /// Whatever prevents the layer from being opened.
+    fn open(&self) -> io::Result<Box<dyn Read + Send>>;
+}
+
+/// A layer in a file.
+#[derive(Debug, Clone)]
+pub struct FileLayer(PathBuf);
+
+impl FileLayer {
+    /// Names the file; it is opened when the layer is read.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    /// The path of the file.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl LayerSource for FileLayer {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(File::open(&self.0)?))
+    }
+}
+
+/// A layer in memory.
+impl LayerSource for Arc<[u8]> {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        Ok(Box::new(io::Cursor::new(Self::clone(self))))
+    }
+}
+
+/// What the bytes of a layer must hash to. What is `None` is not verified.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct LayerDigests {
+    /// Digest of the layer as it is stored, compressed or not: the digest in the
+    /// image's manifest.
+    pub blob: Option<Digest>,
+    /// Digest of the unpacked tar: the entry in `rootfs.diff_ids` of the image's
+    /// configuration.
+    pub diff_id: Option<Digest>,
+}
+
+impl LayerDigests {
+    /// Verifies nothing.
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Sets the digest of the stored bytes.
+    #[must_use]
+    pub fn blob(mut self, digest: Digest) -> Self {
+        self.blob = Some(digest);
+        self
+    }
+
+    /// Sets the digest of the unpacked tar.
+    #[must_use]
+    pub fn diff_id(mut self, digest: Digest) -> Self {
+        self.diff_id = Some(digest);
+        self
+    }
+}
+
+/// The unpacked bytes of a layer, hashed on the way.
+pub(crate) struct Unpacked {
+    inner: Box<dyn Read + Send>,
+    blob: Tally,
+    /// `None` when the layer is not compressed: the same bytes as the blob.
+    diff: Option<Tally>,
+    ratio: u64,
+    out: u64,
+}
+
+/// Bytes of a layer that may be unpacked before its ratio is looked at.
+const RATIO_FROM: u64 = 64 << 20;
+const BUFFER: usize = 128 << 10;
+/// Bytes that tell a compression.
+const MAGIC: usize = 6;
+
+impl Unpacked {
+    pub(crate) fn open(source: &dyn LayerSource, ratio: u64) -> io::Result<Self> {
+        let (mut blob_reader, blob) = Hashing::new(source.open()?);
+        let mut magic = Vec::with_capacity(MAGIC);
+        (&mut blob_reader)
+            .take(MAGIC as u64)
+            .read_to_end(&mut magic)?;
+        let whole = io::Cursor::new(magic.clone()).chain(blob_reader);
+        let buffered = BufReader::with_capacity(BUFFER, whole);
+        let is = |prefix: &[u8]| magic.starts_with(prefix);
+        let unpacking: Box<dyn Read + Send> = if is(b"\x1f\x8b") {
+            Box::new(MultiGzDecoder::new(buffered))
+        } else if is(b"\x28\xb5\x2f\xfd") {
+            Box::new(zstd::Decoder::with_buffer(buffered)?)
+        } else if is(b"BZh") {
+            return Err(unsupported("bzip2"));
+        } else if is(b"\xfd7zXZ") {
+            return Err(unsupported("xz"));
+        } else {
+            let inner = Box::new(buffered);
+            return Ok(Self {
+                inner,
+                blob,
+                diff: None,
+                ratio,
+                out: 0,
+            });
+        };
+        let (inner, diff) = Hashing::new(unpacking);
+        Ok(Self {
+            inner: Box::new(inner),
+            blob,
+            diff: Some(diff),
+            ratio,
+            out: 0,
+        })
+    }
+
+    /// The digests of what was read. Complete only at the end of the stream.
+    pub(crate) fn digests(&self) -> (Digest, Digest) {
+        let blob = self.blob.digest();
+        (blob, self.diff.as_ref().map_or(blob, Tally::digest))
+    }
+}
+
+impl Read for Unpacked {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.inner.read(buf)?;
+        self.out += n as u64;
+        if self.diff.is_some()
+            && self.out > RATIO_FROM
+            && self.out / self.blob.bytes().max(1) > self.ratio
+        {
+            return Err(io::Error::other(RatioExceeded));
+        }
+        Ok(n)
+    }
+}
+
+fn unsupported(compression: &'static str) -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        format!("{compression} compression"),
+    )
+}
+
+/// Carried through [`io::Error`] from the reader to [`problem_of`].
+#[derive(Debug, thiserror::Error)]
+#[error("unpacked too much out of too little")]
+pub(crate) struct RatioExceeded;
+
+/// Turns what a reader of [`Unpacked`] returned into what the caller is told.
+pub(crate) fn problem_of(error: io::Error, ratio: u64) -> LayerProblem {
+    if error
+        .get_ref()
+        .is_some_and(|inner| inner.is::<RatioExceeded>())
+    {
+        return LayerProblem::Limit {
+            kind: crate::LimitKind::Ratio,
+            limit: ratio,
+        };
+    }
+    LayerProblem::Read(error)
+}

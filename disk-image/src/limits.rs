@@ -1,0 +1,110 @@
+//! How much of everything a layer may have.
+
+use std::fmt;
+
+/// Bounds on what layers may contain, against hostile or broken input.
+///
+/// The defaults admit every ordinary image. Raise what you need:
+///
+/// ```
+/// let limits = disk_image::Limits::default().entries(10_000_000);
+/// # let _ = limits;
+/// ```
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Limits {
+    /// Entries over all layers, with the directories that no layer names. Default 4,000,000.
+    pub entries: u64,
+    /// Unpacked bytes over all layers. Default 256 GiB.
+    pub unpacked: u64,
+    /// Unpacked bytes for one compressed byte, counted after the first 64 MiB of a layer.
+    /// gzip reaches about 1030. Default 2,000.
+    pub ratio: u64,
+    /// Nested directories. Default 10,000.
+    pub depth: u64,
+    /// Bytes of one component of a path, at most 255. Default 255.
+    pub name: u64,
+    /// Bytes of one path or link target. Default 64 KiB.
+    pub path: u64,
+    /// Bytes of all extended attributes of one entry, names included. Default 128 KiB.
+    pub xattrs: u64,
+    /// Bytes of one tar extension header (PAX records, long names). Default 1 MiB.
+    pub extension: u64,
+    /// Data ranges of one sparse file. Default 1,000,000.
+    pub sparse: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            entries: 4_000_000,
+            unpacked: 256 << 30,
+            ratio: 2_000,
+            depth: 10_000,
+            name: 255,
+            path: 64 << 10,
+            xattrs: 128 << 10,
+            extension: 1 << 20,
+            sparse: 1_000_000,
+        }
+    }
+}
+
+macro_rules! setters {
+    ($($field:ident),*) => {
+        impl Limits {
+            $(
+                #[doc = concat!("Sets the limit [`", stringify!($field), "`](field@Self::", stringify!($field), ").")]
+                #[must_use]
+                pub fn $field(mut self, limit: u64) -> Self {
+                    self.$field = limit;
+                    self
+                }
+            )*
+        }
+    };
+}
+
+setters!(
+    entries, unpacked, ratio, depth, name, path, xattrs, extension, sparse
+);
+
+/// Which of the [`Limits`] was exceeded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LimitKind {
+    /// [`Limits::entries`](field@Limits::entries)
+    Entries,
+    /// [`Limits::unpacked`](field@Limits::unpacked)
+    Unpacked,
+    /// [`Limits::ratio`](field@Limits::ratio)
+    Ratio,
+    /// [`Limits::depth`](field@Limits::depth)
+    Depth,
+    /// [`Limits::name`](field@Limits::name)
+    Name,
+    /// [`Limits::path`](field@Limits::path)
+    Path,
+    /// [`Limits::xattrs`](field@Limits::xattrs)
+    Xattrs,
+    /// [`Limits::extension`](field@Limits::extension)
+    Extension,
+    /// [`Limits::sparse`](field@Limits::sparse)
+    Sparse,
+}
+
+impl fmt::Display for LimitKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Entries => "entries",
+            Self::Unpacked => "unpacked bytes",
+            Self::Ratio => "unpacked bytes for one compressed byte",
+            Self::Depth => "nested directories",
+            Self::Name => "bytes in a name",
+            Self::Path => "bytes in a path",
+            Self::Xattrs => "bytes of extended attributes",
+            Self::Extension => "bytes in an extension header",
+            Self::Sparse => "ranges in a sparse file",
+        })
+    }
+}

@@ -1,0 +1,330 @@
+//! Indexes layers: reads each once, verifies it, and merges what it says into one tree.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::archive::{Archive, Entry};
+use crate::error::{LayerError, LayerProblem};
+use crate::ext4::{FsOptions, Plan, xattr};
+use crate::layer::{LayerDigests, LayerSource, Unpacked, problem_of};
+use crate::limits::Limits;
+use crate::ranges::RangeFinder;
+use crate::tree::{Applied, Tree};
+use crate::{Digest, Error, Monitor};
+
+/// Merges layers into one tree by the rules of the OCI image specification.
+///
+/// Layers are added from the lowest to the highest. Each is read once when it is added,
+/// for its headers and its digests, and once more when a disk is written or a directory
+/// unpacked. Memory use is that of the metadata: file contents are never kept.
+///
+/// ```no_run
+/// use std::sync::Arc;
+/// use disk_image::{FileLayer, FsOptions, LayerDigests, Limits, Merge, Monitor};
+///
+/// # fn main() -> Result<(), disk_image::Error> {
+/// let monitor = Monitor::new();
+/// let mut merge = Merge::new(Limits::default());
+/// for path in ["base.tar.gz", "app.tar.zst"] {
+///     merge.layer(Arc::new(FileLayer::new(path)), LayerDigests::none(), &monitor)?;
+/// }
+/// let plan = merge.plan(&FsOptions::new(8 << 30, uuid::Uuid::from_u128(1)))?;
+/// let mut disk = Vec::new();
+/// plan.write_stream_optimized(&mut disk, &disk_image::StreamOptions::new(), &monitor)?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Merge {
+    content: Arc<Content>,
+    notes: Vec<Note>,
+    dropped_notes: u64,
+    unpacked: u64,
+}
+
+/// What layers were merged to: shared with the plans made of it.
+#[derive(Clone)]
+pub(crate) struct Content {
+    pub(crate) tree: Tree,
+    pub(crate) layers: Vec<Layer>,
+    pub(crate) limits: Limits,
+}
+
+/// A layer that was indexed.
+#[derive(Clone)]
+pub(crate) struct Layer {
+    source: Arc<dyn LayerSource>,
+    pub(crate) diff_id: Digest,
+}
+
+/// What was read of a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LayerSummary {
+    /// Digest of the bytes as they are stored.
+    pub blob: Digest,
+    /// Digest of the unpacked tar.
+    pub diff_id: Digest,
+    /// Entries in the layer, whiteouts included.
+    pub entries: u64,
+    /// Bytes of the unpacked tar.
+    pub unpacked: u64,
+}
+
+/// Something in a layer that was left out or changed, and did not stop the merge.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Note {
+    /// Position of the layer.
+    pub layer: usize,
+    /// Path of the entry as the layer has it.
+    pub entry: Box<[u8]>,
+    /// What was left out or changed.
+    pub what: &'static str,
+}
+
+/// Notes that are kept; the rest is counted.
+const MAX_NOTES: usize = 1_000;
+
+impl Merge {
+    /// Starts with an empty tree: a root directory of mode 0755.
+    pub fn new(limits: Limits) -> Self {
+        Self {
+            content: Arc::new(Content {
+                tree: Tree::new(),
+                layers: Vec::new(),
+                limits,
+            }),
+            notes: Vec::new(),
+            dropped_notes: 0,
+            unpacked: 0,
+        }
+    }
+
+    /// Reads the next layer and merges it over those before.
+    ///
+    /// # Errors
+    /// [`Error::Layer`] if the layer is damaged, exceeds a limit, or has not the given
+    /// digests; [`Error::Cancelled`]. After an error the merge holds a part of the layer
+    /// and should be dropped.
+    pub fn layer(
+        &mut self,
+        source: Arc<dyn LayerSource>,
+        digests: LayerDigests,
+        monitor: &Monitor,
+    ) -> Result<LayerSummary, Error> {
+        let content = Arc::make_mut(&mut self.content);
+        let limits = &content.limits;
+        let index = content.layers.len();
+        let _span = tracing::debug_span!("index layer", layer = index).entered();
+        let wrap = |source: Box<LayerError>| Error::Layer {
+            layer: index,
+            source,
+        };
+        let unpacked =
+            Unpacked::open(&*source, limits.ratio).map_err(|error| wrap(start(error, limits)))?;
+        let mut archive = Archive::new(unpacked, limits, self.unpacked);
+        let mut entries = 0;
+        let mut buf = vec![0; 256 << 10];
+        while let Some(mut entry) = archive.next().map_err(wrap)? {
+            monitor.check()?;
+            keep_known_xattrs(&mut entry);
+            for &what in &entry.odd {
+                if self.notes.len() >= MAX_NOTES {
+                    self.dropped_notes += 1;
+                } else {
+                    let entry = entry.path.clone().into_boxed_slice();
+                    self.notes.push(Note {
+                        layer: index,
+                        entry,
+                        what,
+                    });
+                }
+            }
+            let applied = content.tree.apply(&entry, index as u32, entries, limits);
+            if let Applied::File(node) = applied.map_err(|e| wrap(archive.error(e)))? {
+                let mut finder = RangeFinder::new(entry.segments.is_some());
+                for_data(&mut archive, &entry, &mut buf, monitor, |offset, bytes| {
+                    finder.seek(offset);
+                    finder.data(bytes);
+                    Ok(())
+                })
+                .map_err(|error| error.of_layer(index))?;
+                content.tree.set_ranges(node, finder.finish());
+            }
+            monitor.add_entry();
+            entries += 1;
+        }
+        archive.drain().map_err(wrap)?;
+        let (blob, diff_id) = archive.reader().digests();
+        for (what, expected, found) in [
+            ("digest of the blob", digests.blob, blob),
+            ("digest of the unpacked layer", digests.diff_id, diff_id),
+        ] {
+            if let Some(expected) = expected
+                && expected != found
+            {
+                let (expected, found) = (Box::new(expected), Box::new(found));
+                let problem = LayerProblem::WrongDigest {
+                    what,
+                    expected,
+                    found,
+                };
+                return Err(wrap(archive.error(problem)));
+            }
+        }
+        let unpacked = archive.offset();
+        self.unpacked += unpacked;
+        content.layers.push(Layer { source, diff_id });
+        tracing::debug!(entries, unpacked, "indexed layer");
+        Ok(LayerSummary {
+            blob,
+            diff_id,
+            entries: u64::from(entries),
+            unpacked,
+        })
+    }
+
+    /// What was left out or changed so far, at most the first 1,000.
+    pub fn notes(&self) -> &[Note] {
+        &self.notes
+    }
+
+    /// Notes that were not kept because there were too many.
+    pub fn dropped_notes(&self) -> u64 {
+        self.dropped_notes
+    }
+
+    /// Lays the merged tree out as a file system, writing nothing.
+    ///
+    /// # Errors
+    /// [`Error::DiskTooSmall`] says how large the disk has to be; [`Error::Unstorable`]
+    /// names a file that ext4 cannot hold; [`Error::Options`].
+    pub fn plan(&self, options: &FsOptions) -> Result<Plan, Error> {
+        Plan::new(Arc::clone(&self.content), options)
+    }
+}
+
+impl Content {
+    /// Reads a layer again and passes the data of those of its entries that `wanted`
+    /// returns something for, in order, to `consume`.
+    pub(crate) fn replay<T>(
+        &self,
+        index: usize,
+        monitor: &Monitor,
+        mut wanted: impl FnMut(u32, &Entry) -> Option<T>,
+        mut consume: impl FnMut(&mut T, Piece<'_>) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let _span = tracing::debug_span!("read layer", layer = index).entered();
+        let wrap = |source: Box<LayerError>| Error::Layer {
+            layer: index,
+            source,
+        };
+        let layer = &self.layers[index];
+        let unpacked = Unpacked::open(&*layer.source, self.limits.ratio)
+            .map_err(|error| wrap(start(error, &self.limits)))?;
+        let mut archive = Archive::new(unpacked, &self.limits, 0);
+        let mut entries = 0;
+        let mut buf = vec![0; 256 << 10];
+        while let Some(entry) = archive.next().map_err(wrap)? {
+            monitor.check()?;
+            if let Some(mut target) = wanted(entries, &entry) {
+                for_data(&mut archive, &entry, &mut buf, monitor, |offset, bytes| {
+                    consume(&mut target, Piece::Data { offset, bytes })
+                })
+                .map_err(|error| error.of_layer(index))?;
+                consume(&mut target, Piece::End { size: entry.size })?;
+                monitor.add_entry();
+            }
+            entries += 1;
+        }
+        archive.drain().map_err(wrap)?;
+        if archive.reader().digests().1 != layer.diff_id {
+            return Err(wrap(archive.error(LayerProblem::Changed)));
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Merge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Merge")
+            .field("layers", &self.content.layers.len())
+            .field("nodes", &self.content.tree.nodes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What [`Merge::replay`] passes on.
+pub(crate) enum Piece<'a> {
+    Data { offset: u64, bytes: &'a [u8] },
+    End { size: u64 },
+}
+
+/// An error of the data loop: of the layer, or of the one who takes the data.
+enum DataError {
+    Layer(Box<LayerError>),
+    Other(Error),
+}
+
+impl DataError {
+    fn of_layer(self, layer: usize) -> Error {
+        match self {
+            Self::Layer(source) => Error::Layer { layer, source },
+            Self::Other(error) => error,
+        }
+    }
+}
+
+/// Passes the data of an entry on, with its offset in the file.
+fn for_data<R: std::io::Read>(
+    archive: &mut Archive<R>,
+    entry: &Entry,
+    buf: &mut [u8],
+    monitor: &Monitor,
+    mut consume: impl FnMut(u64, &[u8]) -> Result<(), Error>,
+) -> Result<(), DataError> {
+    let whole = [crate::archive::Segment {
+        offset: 0,
+        len: entry.size,
+    }];
+    for segment in entry.segments.as_deref().unwrap_or(&whole) {
+        let mut at = segment.offset;
+        let end = segment.offset + segment.len;
+        while at < end {
+            monitor.check().map_err(DataError::Other)?;
+            let want = (end - at).min(buf.len() as u64) as usize;
+            let n = archive
+                .read_data(&mut buf[..want])
+                .map_err(DataError::Layer)?;
+            if n == 0 {
+                return Err(DataError::Layer(archive.error(LayerProblem::Truncated)));
+            }
+            consume(at, &buf[..n]).map_err(DataError::Other)?;
+            monitor.add_bytes(n as u64);
+            at += n as u64;
+        }
+    }
+    Ok(())
+}
+
+/// Drops attributes that a file system cannot have, with a note.
+fn keep_known_xattrs(entry: &mut Entry) {
+    let before = entry.xattrs.len();
+    entry
+        .xattrs
+        .retain(|(name, value)| xattr::is_storable(name, value));
+    if entry.xattrs.len() != before {
+        entry
+            .odd
+            .push("an extended attribute of an unknown namespace or form was left out");
+    }
+}
+
+fn start(error: std::io::Error, limits: &Limits) -> Box<LayerError> {
+    let problem = problem_of(error, limits.ratio);
+    Box::new(LayerError {
+        entry: None,
+        offset: 0,
+        problem,
+    })
+}

@@ -1,0 +1,67 @@
+//! Progress and cancellation of a running operation.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::Error;
+
+/// Watches and cancels an operation from another thread.
+///
+/// Clones share the same counters: keep one, give the other to the operation, and
+/// read or cancel whenever it suits. Everything in this crate blocks; an async
+/// caller runs it on a blocking thread and polls its clone.
+#[derive(Debug, Clone, Default)]
+pub struct Monitor {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    cancelled: AtomicBool,
+    bytes: AtomicU64,
+    entries: AtomicU64,
+}
+
+impl Monitor {
+    /// Makes a monitor with both counters at 0.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Asks the operation to stop. It returns [`Error::Cancelled`] soon after, and
+    /// what it has written until then is incomplete.
+    pub fn cancel(&self) {
+        self.shared.cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Monitor::cancel`] was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.shared.cancelled.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of unpacked input processed so far; with several operations, their sum.
+    pub fn bytes(&self) -> u64 {
+        self.shared.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Entries (files, directories, links) processed so far.
+    pub fn entries(&self) -> u64 {
+        self.shared.entries.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn add_bytes(&self, bytes: u64) {
+        self.shared.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub(crate) fn add_entry(&self) {
+        self.shared.entries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.is_cancelled() {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Finds which blocks of a file hold data.
+
+pub(crate) const BLOCK: u64 = 4096;
+
+/// Runs of zeros at least this long become holes: 64 KiB, the grain of a disk.
+const RUN: u64 = 16;
+
+/// Consumes a file in order and collects its blocks that are not zero.
+pub(crate) struct RangeFinder {
+    ranges: Vec<(u64, u64)>,
+    /// Bytes seen.
+    position: u64,
+    /// Whether the current block has data.
+    dirty: bool,
+    /// Shortest run of zero blocks that becomes a hole.
+    run: u64,
+}
+
+impl RangeFinder {
+    /// Files that the layer says are sparse keep every hole; in others only long runs
+    /// of zeros become holes.
+    pub(crate) fn new(sparse: bool) -> Self {
+        let run = if sparse { 1 } else { RUN };
+        Self {
+            ranges: Vec::new(),
+            position: 0,
+            dirty: false,
+            run,
+        }
+    }
+
+    pub(crate) fn data(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            let room = (BLOCK - self.position % BLOCK) as usize;
+            let (now, rest) = bytes.split_at(room.min(bytes.len()));
+            self.dirty = self.dirty || !is_zero(now);
+            self.position += now.len() as u64;
+            if self.position.is_multiple_of(BLOCK) {
+                self.end_block(self.position / BLOCK - 1);
+            }
+            bytes = rest;
+        }
+    }
+
+    /// Moves to `position`, over a hole.
+    pub(crate) fn seek(&mut self, position: u64) {
+        if position / BLOCK != self.position / BLOCK {
+            self.end_block(self.position / BLOCK);
+        }
+        self.position = position;
+    }
+
+    pub(crate) fn finish(mut self) -> Vec<(u64, u64)> {
+        self.end_block(self.position / BLOCK);
+        self.ranges.shrink_to_fit();
+        self.ranges
+    }
+
+    fn end_block(&mut self, block: u64) {
+        if !std::mem::take(&mut self.dirty) {
+            return;
+        }
+        match self.ranges.last_mut() {
+            Some((start, count)) if block - (*start + *count) < self.run => {
+                *count = block + 1 - *start;
+            }
+            // A short run of zeros at the beginning is stored, too.
+            None if block < self.run => self.ranges.push((0, block + 1)),
+            _ => self.ranges.push((block, 1)),
+        }
+    }
+}
+
+pub(crate) fn is_zero(bytes: &[u8]) -> bool {
+    // Whole words, and a branch only for every 32 of them.
+    let (chunks, rest) = bytes.as_chunks::<256>();
+    chunks
+        .iter()
+        .all(|chunk| chunk.iter().fold(0, |all, byte| all | byte) == 0)
+        && rest.iter().all(|&byte| byte == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_runs_of_zeros_become_holes_and_short_ones_do_not() {
+        let mut finder = RangeFinder::new(false);
+        finder.data(&[1; 5000]);
+        finder.data(&vec![0; 15 * 4096]);
+        finder.data(&[1]);
+        finder.data(&vec![0; 40 * 4096]);
+        finder.data(&[2; 10]);
+        assert_eq!(finder.finish(), [(0, 17), (56, 1)]);
+    }
+
+    #[test]
+    fn sparse_files_keep_every_hole() {
+        let mut finder = RangeFinder::new(true);
+        finder.seek(8192);
+        finder.data(&[1; 100]);
+        finder.seek(8192 + 4000);
+        finder.data(&[1; 100]);
+        finder.seek(1 << 40);
+        assert_eq!(finder.finish(), [(2, 2)]);
+    }
+}

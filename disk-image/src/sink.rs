@@ -1,0 +1,86 @@
+//! Where an image goes: into a stream, a file, or a virtual disk.
+
+use std::fs::File;
+use std::io::{self, Seek, SeekFrom, Write};
+
+use crate::Error;
+
+/// Takes an image in ascending order. What is never put is zero.
+pub trait Sink {
+    /// Takes `bytes` that belong at `offset`. Offsets ascend and ranges do not overlap.
+    ///
+    /// # Errors
+    /// [`Error::Write`] if the bytes cannot be written; the image is then incomplete.
+    fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error>;
+}
+
+/// Writes an image as it is into a stream, zeros included.
+pub(crate) struct RawStream<W> {
+    out: W,
+    position: u64,
+}
+
+impl<W: Write> RawStream<W> {
+    pub(crate) fn new(out: W) -> Self {
+        Self { out, position: 0 }
+    }
+
+    /// Fills up to `size` with zeros.
+    pub(crate) fn finish(mut self, size: u64) -> Result<W, Error> {
+        self.fill(size).map_err(Error::Write)?;
+        self.out.flush().map_err(Error::Write)?;
+        Ok(self.out)
+    }
+
+    fn fill(&mut self, until: u64) -> io::Result<()> {
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        while self.position < until {
+            let now = (until - self.position).min(ZEROS.len() as u64);
+            self.out.write_all(&ZEROS[..now as usize])?;
+            self.position += now;
+        }
+        Ok(())
+    }
+}
+
+impl<W: Write> Sink for RawStream<W> {
+    fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        self.fill(offset).map_err(Error::Write)?;
+        self.out.write_all(bytes).map_err(Error::Write)?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// Writes an image as it is into a file that was empty, leaving holes.
+pub(crate) struct RawFile<'a> {
+    file: io::BufWriter<&'a File>,
+    position: u64,
+}
+
+impl<'a> RawFile<'a> {
+    pub(crate) fn new(file: &'a File) -> Self {
+        Self {
+            file: io::BufWriter::with_capacity(256 << 10, file),
+            position: 0,
+        }
+    }
+
+    pub(crate) fn finish(mut self, size: u64) -> Result<(), Error> {
+        self.file.flush().map_err(Error::Write)?;
+        self.file.get_ref().set_len(size).map_err(Error::Write)
+    }
+}
+
+impl Sink for RawFile<'_> {
+    fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        if offset != self.position {
+            self.file
+                .seek(SeekFrom::Start(offset))
+                .map_err(Error::Write)?;
+        }
+        self.file.write_all(bytes).map_err(Error::Write)?;
+        self.position = offset + bytes.len() as u64;
+        Ok(())
+    }
+}

@@ -1,0 +1,154 @@
+//! Paths of entries, taken apart and resolved inside the tree.
+
+use super::{Link, Meta, Node, NodeId, NodeKind, ROOT, Tree};
+use crate::archive::limit;
+use crate::error::LayerProblem;
+use crate::limits::{LimitKind, Limits};
+
+/// What the kernel follows in one path.
+const MAX_SYMLINKS: u32 = 40;
+
+/// The components of a path as an archive has it: absolute is the same as relative,
+/// and `..` may not leave the tree.
+pub(super) fn components<'a>(
+    path: &'a [u8],
+    limits: &Limits,
+) -> Result<Vec<&'a [u8]>, LayerProblem> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|&byte| byte == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => {
+                parts.pop().ok_or(LayerProblem::Escapes)?;
+            }
+            _ if part.contains(&0) => return Err(LayerProblem::Name("contains a NUL")),
+            _ => {
+                limit(part.len() as u64, limits.name.min(255), LimitKind::Name)?;
+                parts.push(part);
+            }
+        }
+    }
+    limit(parts.len() as u64, limits.depth, LimitKind::Depth)?;
+    Ok(parts)
+}
+
+/// What to do when a directory on the way is missing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Missing {
+    Make,
+    Stop,
+}
+
+impl Tree {
+    /// The directory that `path` leads to. Symbolic links on the way are followed
+    /// inside the tree, as if it was the root of the file system: their `..` stops
+    /// there. `None` if it does not exist and is not to be made.
+    pub(super) fn resolve(
+        &mut self,
+        path: &[&[u8]],
+        layer: u32,
+        missing: Missing,
+        limits: &Limits,
+    ) -> Result<Option<NodeId>, LayerProblem> {
+        // The fast way: nothing but directories.
+        let mut at = ROOT;
+        for (index, part) in path.iter().enumerate() {
+            match self.child(at, part) {
+                Some(link) if self.children(link.node).is_some() => at = link.node,
+                None if missing == Missing::Make => {
+                    for part in &path[index..] {
+                        at = self.make_directory(at, part, layer, limits)?;
+                    }
+                    return Ok(Some(at));
+                }
+                None => return Ok(None),
+                Some(_) => return self.resolve_links(path, layer, missing, limits),
+            }
+        }
+        Ok(Some(at))
+    }
+
+    fn resolve_links(
+        &mut self,
+        path: &[&[u8]],
+        layer: u32,
+        missing: Missing,
+        limits: &Limits,
+    ) -> Result<Option<NodeId>, LayerProblem> {
+        let mut stack = vec![ROOT];
+        // What is still to be walked, the next component last.
+        let mut rest: Vec<Vec<u8>> = path.iter().rev().map(|part| part.to_vec()).collect();
+        let mut followed = 0;
+        while let Some(part) = rest.pop() {
+            match &part[..] {
+                b"" | b"." => continue,
+                b".." => {
+                    if stack.len() > 1 {
+                        stack.pop();
+                    }
+                    continue;
+                }
+                _ => {}
+            }
+            let at = stack.last().copied().unwrap_or(ROOT);
+            let Some(link) = self.child(at, &part) else {
+                if missing == Missing::Stop {
+                    return Ok(None);
+                }
+                limit(part.len() as u64, limits.name.min(255), LimitKind::Name)?;
+                limit(stack.len() as u64, limits.depth, LimitKind::Depth)?;
+                stack.push(self.make_directory(at, &part, layer, limits)?);
+                continue;
+            };
+            match &self.node(link.node).kind {
+                NodeKind::Directory(_) => stack.push(link.node),
+                NodeKind::Symlink(target) => {
+                    followed += 1;
+                    if followed > MAX_SYMLINKS {
+                        return Err(LayerProblem::LinkLoop);
+                    }
+                    if target.starts_with(b"/") {
+                        stack.truncate(1);
+                    }
+                    rest.extend(target.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec));
+                }
+                _ if missing == Missing::Stop => return Ok(None),
+                _ => return Err(LayerProblem::ParentNotDirectory),
+            }
+        }
+        Ok(stack.last().copied())
+    }
+
+    fn make_directory(
+        &mut self,
+        parent: NodeId,
+        name: &[u8],
+        layer: u32,
+        limits: &Limits,
+    ) -> Result<NodeId, LayerProblem> {
+        let kind = NodeKind::Directory(std::collections::BTreeMap::new());
+        let id = self.add(
+            Node {
+                kind,
+                meta: Meta::implicit(),
+                links: 1,
+            },
+            limits,
+        )?;
+        if let Some(children) = self.children_mut(parent) {
+            children.insert(name.into(), Link { node: id, layer });
+        }
+        Ok(id)
+    }
+
+    pub(super) fn add(&mut self, node: Node, limits: &Limits) -> Result<NodeId, LayerProblem> {
+        let count = self.nodes.len() as u64;
+        limit(
+            count + 1,
+            limits.entries.min(u64::from(u32::MAX)),
+            LimitKind::Entries,
+        )?;
+        self.nodes.push(node);
+        Ok(count as NodeId)
+    }
+}

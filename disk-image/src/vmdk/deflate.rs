@@ -1,0 +1,202 @@
+//! Compresses grains on several threads, in order, with bounded memory.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use flate2::{Compress, Compression, FlushCompress, Status};
+
+use super::GRAIN;
+
+/// How much time is spent on compression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Level {
+    /// zlib's level 1: three times as fast as [`Level::Small`], a fifth more bytes.
+    #[default]
+    Fast,
+    /// zlib's level 6, as qemu-img compresses.
+    Small,
+}
+
+impl Level {
+    fn compression(self) -> Compression {
+        Compression::new(match self {
+            Self::Fast => 1,
+            Self::Small => 6,
+        })
+    }
+}
+
+/// Grains in flight for each thread.
+const QUEUE: usize = 4;
+
+/// A grain that is compressed, with its buffer to be used again.
+pub(super) struct Packed {
+    pub(super) grain: u64,
+    pub(super) data: Vec<u8>,
+    pub(super) spare: Vec<u8>,
+}
+
+struct Job {
+    grain: u64,
+    plain: Vec<u8>,
+}
+
+struct Worker {
+    jobs: SyncSender<Job>,
+    results: Receiver<Packed>,
+    thread: JoinHandle<()>,
+}
+
+/// Compresses grains; results come in the order of the jobs.
+pub(super) struct Pool {
+    workers: Vec<Worker>,
+    /// Which worker has which of the jobs in flight, the oldest first.
+    in_flight: VecDeque<usize>,
+    next: usize,
+    /// Compresses on the caller's thread when there are no workers.
+    own: Packer,
+    failed: bool,
+}
+
+impl Pool {
+    pub(super) fn new(level: Level, threads: usize) -> io::Result<Self> {
+        let mut pool = Self {
+            workers: Vec::new(),
+            in_flight: VecDeque::new(),
+            next: 0,
+            own: Packer::new(level),
+            failed: false,
+        };
+        for index in 0..threads {
+            // Both queues hold all that is ever in flight: nobody waits to send.
+            let (jobs, job_receiver) = sync_channel::<Job>(QUEUE);
+            let (result_sender, results) = sync_channel(QUEUE);
+            let thread = std::thread::Builder::new()
+                .name(format!("deflate {index}"))
+                .spawn(move || {
+                    let mut packer = Packer::new(level);
+                    for Job { grain, plain } in job_receiver {
+                        let data = packer.pack(&plain);
+                        if result_sender
+                            .send(Packed {
+                                grain,
+                                data,
+                                spare: plain,
+                            })
+                            .is_err()
+                        {
+                            break;
+                        }
+                    }
+                })?;
+            pool.workers.push(Worker {
+                jobs,
+                results,
+                thread,
+            });
+        }
+        Ok(pool)
+    }
+
+    /// Starts on a grain. Returns the oldest result if as many as allowed are in flight.
+    pub(super) fn push(&mut self, grain: u64, plain: Vec<u8>) -> io::Result<Option<Packed>> {
+        if self.workers.is_empty() {
+            let data = self.own.pack(&plain);
+            return Ok(Some(Packed {
+                grain,
+                data,
+                spare: plain,
+            }));
+        }
+        let done = if self.in_flight.len() >= QUEUE * self.workers.len() {
+            self.pop()?
+        } else {
+            None
+        };
+        let index = self.next;
+        self.next = (index + 1) % self.workers.len();
+        if self.workers[index].jobs.send(Job { grain, plain }).is_err() {
+            return Err(self.failure());
+        }
+        self.in_flight.push_back(index);
+        Ok(done)
+    }
+
+    /// The oldest result; `None` if nothing is in flight.
+    pub(super) fn pop(&mut self) -> io::Result<Option<Packed>> {
+        let Some(index) = self.in_flight.pop_front() else {
+            return Ok(None);
+        };
+        match self.workers[index].results.recv() {
+            Ok(packed) => Ok(Some(packed)),
+            Err(_) => Err(self.failure()),
+        }
+    }
+
+    fn failure(&mut self) -> io::Error {
+        self.failed = true;
+        io::Error::other("a thread that compresses has failed")
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        let workers = std::mem::take(&mut self.workers);
+        let threads: Vec<_> = workers
+            .into_iter()
+            .map(
+                |Worker {
+                     jobs,
+                     results,
+                     thread,
+                 }| {
+                    drop((jobs, results));
+                    thread
+                },
+            )
+            .collect();
+        for thread in threads {
+            // Whether it panicked was told to the caller by `pop`.
+            _ = thread.join();
+        }
+    }
+}
+
+/// Compresses one grain after the other.
+struct Packer {
+    compress: Compress,
+    stored: Compress,
+    buffer: Vec<u8>,
+}
+
+impl Packer {
+    fn new(level: Level) -> Self {
+        Self {
+            compress: Compress::new(level.compression(), true),
+            stored: Compress::new(Compression::none(), true),
+            buffer: vec![0; GRAIN as usize * 9 / 8 + 1024],
+        }
+    }
+
+    /// An RFC 1950 stream. What does not shrink is stored.
+    fn pack(&mut self, plain: &[u8]) -> Vec<u8> {
+        if let Some(length) = run(&mut self.compress, plain, &mut self.buffer)
+            && length < plain.len()
+        {
+            return self.buffer[..length].to_vec();
+        }
+        let length = run(&mut self.stored, plain, &mut self.buffer).unwrap_or(0);
+        self.buffer[..length].to_vec()
+    }
+}
+
+fn run(compress: &mut Compress, plain: &[u8], to: &mut [u8]) -> Option<usize> {
+    compress.reset();
+    match compress.compress(plain, to, FlushCompress::Finish) {
+        Ok(Status::StreamEnd) => usize::try_from(compress.total_out()).ok(),
+        _ => None,
+    }
+}

@@ -1,0 +1,570 @@
+//! The text that describes a disk, parsed and printed without loss.
+
+use std::fmt;
+
+use super::{Error, NO_PARENT, SECTOR};
+
+/// Longest descriptor that is read.
+pub(crate) const MAX_BYTES: usize = 1 << 20;
+
+/// The text descriptor of a disk.
+///
+/// Every line is kept as it was until it is changed, comments, order and line ends
+/// included; NULs behind the text, which QEMU leaves there, are dropped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Descriptor {
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Line {
+    /// With its line end.
+    raw: Vec<u8>,
+    content: Content,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Content {
+    /// Blank, or a comment.
+    Nothing,
+    Value {
+        key: String,
+        value: String,
+    },
+    Extent(Extent),
+}
+
+/// What the files of a disk are.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum CreateType {
+    /// One file: a sparse extent with the descriptor in it.
+    MonolithicSparse,
+    /// A descriptor and one flat extent.
+    MonolithicFlat,
+    /// One file of compressed grains, for transport.
+    StreamOptimized,
+    /// As ESXi has it on its datastores: a descriptor and one flat extent.
+    Vmfs,
+    /// A child on a datastore of ESXi.
+    VmfsSparse,
+    /// Any other, as it is written.
+    Other(String),
+}
+
+impl CreateType {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::MonolithicSparse => "monolithicSparse",
+            Self::MonolithicFlat => "monolithicFlat",
+            Self::StreamOptimized => "streamOptimized",
+            Self::Vmfs => "vmfs",
+            Self::VmfsSparse => "vmfsSparse",
+            Self::Other(text) => text,
+        }
+    }
+
+    fn parse(text: &str) -> Self {
+        [
+            Self::MonolithicSparse,
+            Self::MonolithicFlat,
+            Self::StreamOptimized,
+            Self::Vmfs,
+            Self::VmfsSparse,
+        ]
+        .into_iter()
+        .find(|known| known.as_str().eq_ignore_ascii_case(text))
+        .unwrap_or_else(|| Self::Other(text.to_owned()))
+    }
+}
+
+/// Whether an extent may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Access {
+    /// `RW`
+    ReadWrite,
+    /// `RDONLY`
+    ReadOnly,
+    /// `NOACCESS`
+    NoAccess,
+}
+
+/// How an extent holds its sectors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExtentKind {
+    /// `FLAT`: as they are.
+    Flat,
+    /// `VMFS`: as they are, on a datastore of ESXi.
+    Vmfs,
+    /// `SPARSE`: in grains.
+    Sparse,
+    /// `ZERO`: not at all.
+    Zero,
+    /// Any other, as it is written.
+    Other(String),
+}
+
+impl ExtentKind {
+    /// As it is written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Flat => "FLAT",
+            Self::Vmfs => "VMFS",
+            Self::Sparse => "SPARSE",
+            Self::Zero => "ZERO",
+            Self::Other(text) => text,
+        }
+    }
+}
+
+/// A part of a disk.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Extent {
+    /// Whether it may be written.
+    pub access: Access,
+    /// Its size, in sectors of 512 bytes.
+    pub sectors: u64,
+    /// How it holds them.
+    pub kind: ExtentKind,
+    /// Its file, relative to the descriptor; empty for [`ExtentKind::Zero`].
+    pub file: String,
+    /// Where in the file it begins, in sectors.
+    pub offset: u64,
+}
+
+impl Extent {
+    /// A read-write extent of `sectors` at the start of `file`.
+    pub fn new(kind: ExtentKind, sectors: u64, file: impl Into<String>) -> Self {
+        Self {
+            access: Access::ReadWrite,
+            sectors,
+            kind,
+            file: file.into(),
+            offset: 0,
+        }
+    }
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let access = match self.access {
+            Access::ReadWrite => "RW",
+            Access::ReadOnly => "RDONLY",
+            Access::NoAccess => "NOACCESS",
+        };
+        write!(f, "{access} {} {}", self.sectors, self.kind.as_str())?;
+        if self.kind != ExtentKind::Zero {
+            write!(f, " \"{}\"", self.file)?;
+        }
+        if self.kind == ExtentKind::Flat || self.offset != 0 {
+            write!(f, " {}", self.offset)?;
+        }
+        Ok(())
+    }
+}
+
+impl Descriptor {
+    /// Describes a new disk of one extent of `sectors` in `file`.
+    pub fn new(create_type: CreateType, sectors: u64, file: &str) -> Self {
+        let kind = match create_type {
+            CreateType::MonolithicFlat => ExtentKind::Flat,
+            CreateType::Vmfs => ExtentKind::Vmfs,
+            _ => ExtentKind::Sparse,
+        };
+        let mut descriptor = Self { lines: Vec::new() };
+        descriptor.comment("# Disk DescriptorFile");
+        descriptor.push("version", "1", false);
+        descriptor.push("encoding", "UTF-8", true);
+        descriptor.push("CID", "fffffffe", false);
+        descriptor.push("parentCID", "ffffffff", false);
+        descriptor.push("createType", create_type.as_str(), true);
+        descriptor.comment("");
+        descriptor.comment("# Extent description");
+        descriptor.push_extent(Extent::new(kind, sectors, file));
+        descriptor.comment("");
+        descriptor.comment("# The Disk Data Base");
+        descriptor.comment("#DDB");
+        descriptor.comment("");
+        let (cylinders, heads, track) = geometry(sectors);
+        descriptor.push("ddb.virtualHWVersion", "13", true);
+        descriptor.push("ddb.geometry.cylinders", &cylinders.to_string(), true);
+        descriptor.push("ddb.geometry.heads", &heads.to_string(), true);
+        descriptor.push("ddb.geometry.sectors", &track.to_string(), true);
+        descriptor.push("ddb.adapterType", "lsilogic", true);
+        descriptor
+    }
+
+    /// Parses a descriptor.
+    ///
+    /// # Errors
+    /// [`Error::Descriptor`] names the line; [`Error::Unsupported`] if this is no
+    /// descriptor at all.
+    pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
+        let end = bytes
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |last| last + 1);
+        let bytes = &bytes[..end];
+        if bytes.len() > MAX_BYTES {
+            return Err(Error::Descriptor {
+                line: 0,
+                reason: "comes behind a megabyte of others",
+            });
+        }
+        if !bytes.trim_ascii_start().starts_with(b"#") || bytes.contains(&0) {
+            return Err(Error::Unsupported("it has no text descriptor"));
+        }
+        let lines: Result<Vec<Line>, Error> = bytes
+            .split_inclusive(|&byte| byte == b'\n')
+            .enumerate()
+            .map(|(index, raw)| {
+                let content = parse_line(raw).map_err(|reason| Error::Descriptor {
+                    line: index + 1,
+                    reason,
+                })?;
+                Ok(Line {
+                    raw: raw.to_vec(),
+                    content,
+                })
+            })
+            .collect();
+        let descriptor = Self { lines: lines? };
+        if descriptor.get("createType").is_none() {
+            return Err(Error::Descriptor {
+                line: 0,
+                reason: "that says createType is missing",
+            });
+        }
+        Ok(descriptor)
+    }
+
+    /// The text.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        self.lines
+            .iter()
+            .flat_map(|line| line.raw.iter().copied())
+            .collect()
+    }
+
+    /// The value of a key, without its quotes. Keys are compared without regard to case,
+    /// and the first of several wins.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.lines.iter().find_map(|line| match &line.content {
+            Content::Value { key: found, value } if found.eq_ignore_ascii_case(key) => {
+                Some(&**value)
+            }
+            _ => None,
+        })
+    }
+
+    /// Sets a value: in its line if there is one, else behind the lines of its kind.
+    pub fn set(&mut self, key: &str, value: &str) {
+        let found = self.lines.iter().position(|line| {
+            matches!(&line.content, Content::Value { key: found, .. } if found.eq_ignore_ascii_case(key))
+        });
+        let is_number = matches!(key, "version" | "CID" | "parentCID");
+        let line = value_line(key, value, !is_number);
+        match found {
+            Some(index) => self.lines[index] = line,
+            None if key.starts_with("ddb.") => self.lines.push(line),
+            None => {
+                let head = |line: &Line| matches!(&line.content, Content::Value { key, .. } if !key.starts_with("ddb."));
+                let at = self
+                    .lines
+                    .iter()
+                    .rposition(head)
+                    .map_or(self.lines.len(), |at| at + 1);
+                self.lines.insert(at, line);
+            }
+        }
+    }
+
+    /// Identifies the content of the disk: whoever writes to it changes this.
+    ///
+    /// # Errors
+    /// [`Error::Descriptor`] if it is missing or no hexadecimal number.
+    pub fn cid(&self) -> Result<u32, Error> {
+        self.hex("CID")?.ok_or(Error::Descriptor {
+            line: 0,
+            reason: "with the CID is missing",
+        })
+    }
+
+    /// Sets the identifier of the content.
+    pub fn set_cid(&mut self, cid: u32) {
+        self.set("CID", &format!("{cid:08x}"));
+    }
+
+    /// The [`Descriptor::cid`] that the parent had when this child was made; `None`: there
+    /// is no parent.
+    ///
+    /// # Errors
+    /// [`Error::Descriptor`] if it is no hexadecimal number.
+    pub fn parent_cid(&self) -> Result<Option<u32>, Error> {
+        Ok(self.hex("parentCID")?.filter(|&cid| cid != NO_PARENT))
+    }
+
+    /// Where the parent is: its descriptor, relative to this one or absolute.
+    pub fn parent_hint(&self) -> Option<&str> {
+        self.get("parentFileNameHint")
+            .filter(|hint| !hint.is_empty())
+    }
+
+    /// Makes this the descriptor of a child.
+    pub fn set_parent(&mut self, cid: u32, hint: &str) {
+        self.set("parentCID", &format!("{cid:08x}"));
+        self.set("parentFileNameHint", hint);
+    }
+
+    /// What the files of the disk are.
+    pub fn create_type(&self) -> CreateType {
+        CreateType::parse(self.get("createType").unwrap_or_default())
+    }
+
+    /// Sets what the files of the disk are.
+    pub fn set_create_type(&mut self, create_type: &CreateType) {
+        self.set("createType", create_type.as_str());
+    }
+
+    /// The parts of the disk, in order.
+    pub fn extents(&self) -> impl Iterator<Item = &Extent> {
+        self.lines.iter().filter_map(|line| match &line.content {
+            Content::Extent(extent) => Some(extent),
+            _ => None,
+        })
+    }
+
+    /// Replaces the parts of the disk.
+    pub fn set_extents(&mut self, extents: impl IntoIterator<Item = Extent>) {
+        let is_extent = |line: &Line| matches!(line.content, Content::Extent(_));
+        let at = self
+            .lines
+            .iter()
+            .position(is_extent)
+            .unwrap_or(self.lines.len());
+        self.lines.retain(|line| !is_extent(line));
+        self.lines
+            .splice(at..at, extents.into_iter().map(extent_line));
+    }
+
+    /// Capacity in bytes: the sum of the extents.
+    ///
+    /// # Errors
+    /// [`Error::Descriptor`] if it is more than can be counted.
+    pub fn capacity(&self) -> Result<u64, Error> {
+        self.extents()
+            .try_fold(0u64, |sum, extent| {
+                sum.checked_add(extent.sectors.checked_mul(SECTOR)?)
+            })
+            .ok_or(Error::Descriptor {
+                line: 0,
+                reason: "has extents that are too large",
+            })
+    }
+
+    fn hex(&self, key: &str) -> Result<Option<u32>, Error> {
+        let parse = |text: &str| {
+            u32::from_str_radix(text, 16).map_err(|_| Error::Descriptor {
+                line: 0,
+                reason: "with a content id is no number",
+            })
+        };
+        self.get(key).map(parse).transpose()
+    }
+
+    fn comment(&mut self, text: &str) {
+        let raw = format!("{text}\n").into_bytes();
+        self.lines.push(Line {
+            raw,
+            content: Content::Nothing,
+        });
+    }
+
+    fn push(&mut self, key: &str, value: &str, quoted: bool) {
+        self.lines.push(value_line(key, value, quoted));
+    }
+
+    fn push_extent(&mut self, extent: Extent) {
+        self.lines.push(extent_line(extent));
+    }
+}
+
+impl fmt::Display for Descriptor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.to_bytes()))
+    }
+}
+
+fn value_line(key: &str, value: &str, quoted: bool) -> Line {
+    // Neither can be escaped in this format.
+    let value: String = value
+        .chars()
+        .filter(|c| !matches!(c, '"' | '\n' | '\r' | '\0'))
+        .collect();
+    let raw = match (quoted, key.starts_with("ddb.")) {
+        (true, true) => format!("{key} = \"{value}\"\n"),
+        (true, false) => format!("{key}=\"{value}\"\n"),
+        (false, _) => format!("{key}={value}\n"),
+    };
+    let content = Content::Value {
+        key: key.to_owned(),
+        value,
+    };
+    Line {
+        raw: raw.into_bytes(),
+        content,
+    }
+}
+
+fn extent_line(mut extent: Extent) -> Line {
+    extent
+        .file
+        .retain(|c| !matches!(c, '"' | '\n' | '\r' | '\0'));
+    Line {
+        raw: format!("{extent}\n").into_bytes(),
+        content: Content::Extent(extent),
+    }
+}
+
+fn parse_line(raw: &[u8]) -> Result<Content, &'static str> {
+    let text = String::from_utf8_lossy(raw);
+    let text = text.trim();
+    if text.is_empty() || text.starts_with('#') {
+        return Ok(Content::Nothing);
+    }
+    if let Some(extent) = parse_extent(text)? {
+        return Ok(Content::Extent(extent));
+    }
+    let (key, value) = text
+        .split_once('=')
+        .ok_or("is neither a value nor an extent")?;
+    let value = value.trim();
+    let value = value
+        .strip_prefix('"')
+        .map_or(value, |v| v.strip_suffix('"').unwrap_or(v));
+    Ok(Content::Value {
+        key: key.trim().to_owned(),
+        value: value.to_owned(),
+    })
+}
+
+fn parse_extent(text: &str) -> Result<Option<Extent>, &'static str> {
+    let mut words = text.splitn(4, char::is_whitespace);
+    let access = match words.next() {
+        Some("RW") => Access::ReadWrite,
+        Some("RDONLY") => Access::ReadOnly,
+        Some("NOACCESS") => Access::NoAccess,
+        _ => return Ok(None),
+    };
+    let sectors = words.next().and_then(|text| text.parse().ok());
+    let sectors = sectors.ok_or("has an extent without a size")?;
+    let kind = match words.next().ok_or("has an extent without a type")? {
+        "FLAT" => ExtentKind::Flat,
+        "VMFS" => ExtentKind::Vmfs,
+        "SPARSE" => ExtentKind::Sparse,
+        "ZERO" => ExtentKind::Zero,
+        other => ExtentKind::Other(other.to_owned()),
+    };
+    let rest = words.next().unwrap_or_default().trim();
+    let (file, rest) = match rest.strip_prefix('"') {
+        Some(quoted) => quoted
+            .split_once('"')
+            .ok_or("has a file name without its end")?,
+        None => ("", rest),
+    };
+    if file.is_empty() && kind != ExtentKind::Zero {
+        return Err("has an extent without a file");
+    }
+    // What follows the offset names devices, and is kept with the line.
+    let offset = match rest.split_whitespace().next() {
+        Some(text) => text
+            .parse()
+            .map_err(|_| "has an extent with a bad offset")?,
+        None => 0,
+    };
+    Ok(Some(Extent {
+        access,
+        sectors,
+        kind,
+        file: file.to_owned(),
+        offset,
+    }))
+}
+
+/// Cylinders, heads and sectors as VMware chooses them for SCSI disks.
+fn geometry(sectors: u64) -> (u64, u64, u64) {
+    let megabytes = sectors / 2048;
+    let (heads, track) = match megabytes {
+        0..1024 => (64, 32),
+        1024..2048 => (128, 32),
+        _ => (255, 63),
+    };
+    ((sectors / (heads * track)).min(65_535), heads, track)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ESX: &[u8] =
+        b"# Disk DescriptorFile\r\nversion=1\r\nencoding=\"UTF-8\"\r\nCID=fb183c20\r\n\
+        parentCID=ffffffff\r\ncreateType=\"vmfs\"\r\n\r\n# Extent description\r\n\
+        RW 16777216 VMFS \"disk-flat.vmdk\"\r\n\r\n# DDB\r\nddb.adapterType = \"lsilogic\"\r\n";
+
+    #[test]
+    fn a_descriptor_is_printed_as_it_was_but_for_what_was_set() {
+        let mut descriptor = Descriptor::parse(ESX).unwrap();
+        assert_eq!(descriptor.to_bytes(), ESX);
+        assert_eq!(descriptor.cid().unwrap(), 0xfb18_3c20);
+        assert_eq!(descriptor.parent_cid().unwrap(), None);
+        assert_eq!(descriptor.create_type(), CreateType::Vmfs);
+        assert_eq!(descriptor.capacity().unwrap(), 8 << 30);
+        descriptor.set_cid(1);
+        let text = descriptor.to_string();
+        assert_eq!(
+            text,
+            String::from_utf8_lossy(ESX).replace("CID=fb183c20\r", "CID=00000001")
+        );
+    }
+
+    #[test]
+    fn nuls_behind_the_text_are_no_part_of_it() {
+        let padded = [ESX, &[0; 300]].concat();
+        assert_eq!(
+            Descriptor::parse(&padded).unwrap(),
+            Descriptor::parse(ESX).unwrap()
+        );
+    }
+
+    #[test]
+    fn lines_that_say_nothing_are_refused_with_their_number() {
+        for bad in [
+            "nonsense",
+            "RW x FLAT \"a\" 0",
+            "RW 1 FLAT",
+            "RW 1 FLAT \"a",
+            "RW 1 FLAT \"a\" x",
+        ] {
+            let text = format!("# Disk DescriptorFile\ncreateType=\"vmfs\"\n{bad}\n");
+            let error = Descriptor::parse(text.as_bytes()).unwrap_err();
+            assert!(
+                matches!(error, Error::Descriptor { line: 3, .. }),
+                "{bad}: {error}"
+            );
+        }
+    }
+
+    #[test]
+    fn values_cannot_break_out_of_their_line() {
+        let mut descriptor = Descriptor::new(CreateType::Vmfs, 8, "a\"\nRW 1 FLAT \"x");
+        descriptor.set_parent(5, "p\"\nCID=0");
+        let again = Descriptor::parse(&descriptor.to_bytes()).unwrap();
+        assert_eq!(again, descriptor);
+        assert_eq!(again.extents().count(), 1);
+        assert_eq!(again.parent_hint(), Some("pCID=0"));
+    }
+}

@@ -1,0 +1,265 @@
+//! Writes streamOptimized disks: compressed grains in ascending order, tables between
+//! them, and the directory at the end.
+
+use std::fmt;
+use std::io::Write;
+
+use super::deflate::{Level, Packed, Pool};
+use super::descriptor::{CreateType, Descriptor};
+use super::header::{Header, marker};
+use super::{GRAIN, SECTOR, TABLE_ENTRIES};
+use crate::Error;
+use crate::ranges::is_zero;
+use crate::sink::Sink;
+
+/// Sectors of the descriptor in the header.
+const DESCRIPTOR_SECTORS: u64 = 20;
+/// Sectors in front of the first grain.
+const OVERHEAD: u64 = 128;
+
+/// How a streamOptimized disk is written. The output depends on the level and the
+/// identifier, and not on the number of threads.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct StreamOptions {
+    /// Default: [`Level::Fast`].
+    pub level: Level,
+    /// Threads that compress; 0: on the thread of the caller. Default: one for each
+    /// processor, at most 8.
+    pub threads: usize,
+    /// Content identifier of the disk. Default: `fffffffe`, as the stream is written before
+    /// its content is known.
+    pub cid: u32,
+    /// Adapter that the descriptor names. Default: `lsilogic`.
+    pub adapter: String,
+}
+
+impl StreamOptions {
+    /// Starts with the defaults.
+    pub fn new() -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        Self {
+            level: Level::default(),
+            threads: threads.min(8),
+            cid: 0xffff_fffe,
+            adapter: "lsilogic".to_owned(),
+        }
+    }
+
+    /// Sets how hard to compress.
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = level;
+        self
+    }
+
+    /// Sets the number of threads, at most 64.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads.min(64);
+        self
+    }
+
+    /// Sets the content identifier.
+    #[must_use]
+    pub fn cid(mut self, cid: u32) -> Self {
+        self.cid = cid;
+        self
+    }
+}
+
+impl Default for StreamOptions {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Writes a streamOptimized disk into anything that can be appended to.
+///
+/// Memory: a few grains of 64 KiB for each thread, and 4 bytes for 32 MiB of disk.
+pub struct StreamWriter<W> {
+    out: W,
+    /// Sectors written.
+    sector: u64,
+    capacity: u64,
+    pool: Pool,
+    /// The grain that is being filled, and its number.
+    grain: Option<(u64, Vec<u8>)>,
+    spare: Vec<Vec<u8>>,
+    table: Vec<u32>,
+    /// Number of the table that is being filled.
+    table_index: u64,
+    directory: Vec<u32>,
+    record: Vec<u8>,
+}
+
+impl<W: Write> StreamWriter<W> {
+    /// Writes the header of a disk of `capacity` bytes, rounded up to 64 KiB.
+    ///
+    /// # Errors
+    /// [`Error::Write`], also if the threads cannot be started; [`Error::Vmdk`] if the
+    /// capacity is more than 62 TiB.
+    pub fn new(mut out: W, capacity: u64, options: &StreamOptions) -> Result<Self, Error> {
+        if capacity > 62 << 40 {
+            return Err(super::Error::Options("a virtual disk has at most 62 TiB").into());
+        }
+        let capacity = capacity.next_multiple_of(GRAIN);
+        let sectors = capacity / SECTOR;
+        let mut descriptor = Descriptor::new(CreateType::StreamOptimized, sectors, "disk.vmdk");
+        descriptor.set_cid(options.cid);
+        descriptor.set("ddb.adapterType", &options.adapter);
+        let text = descriptor.to_bytes();
+        if text.len() as u64 > DESCRIPTOR_SECTORS * SECTOR {
+            return Err(super::Error::Options("its descriptor is too long").into());
+        }
+        let mut head = Header::stream(sectors, DESCRIPTOR_SECTORS)
+            .encode()
+            .to_vec();
+        head.extend_from_slice(&text);
+        head.resize((OVERHEAD * SECTOR) as usize, 0);
+        out.write_all(&head).map_err(Error::Write)?;
+        let tables = sectors.div_ceil(GRAIN / SECTOR * TABLE_ENTRIES);
+        Ok(Self {
+            out,
+            sector: OVERHEAD,
+            capacity,
+            pool: Pool::new(options.level, options.threads).map_err(Error::Write)?,
+            grain: None,
+            spare: Vec::new(),
+            table: Vec::new(),
+            table_index: 0,
+            directory: vec![0; tables as usize],
+            record: Vec::new(),
+        })
+    }
+
+    /// Writes what is left, the directory and the footer, and returns the stream.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn finish(mut self) -> Result<W, Error> {
+        self.end_grain()?;
+        while let Some(packed) = self.pool.pop().map_err(Error::Write)? {
+            self.write_grain(packed)?;
+        }
+        self.end_table()?;
+        let directory = std::mem::take(&mut self.directory);
+        let at = self.metadata(marker::DIRECTORY, &directory)?;
+        let sectors = self.capacity / SECTOR;
+        let footer = Header {
+            directory: at,
+            ..Header::stream(sectors, DESCRIPTOR_SECTORS)
+        };
+        self.write(&marker::encode(marker::FOOTER, 1))?;
+        self.write(&footer.encode())?;
+        self.write(&marker::encode(marker::END, 0))?;
+        self.out.flush().map_err(Error::Write)?;
+        Ok(self.out)
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+        self.out.write_all(bytes).map_err(Error::Write)?;
+        self.sector += bytes.len() as u64 / SECTOR;
+        Ok(())
+    }
+
+    /// Writes sector numbers behind a marker, and returns where they are.
+    fn metadata(&mut self, kind: u32, entries: &[u32]) -> Result<u64, Error> {
+        let mut bytes: Vec<u8> = entries
+            .iter()
+            .flat_map(|entry| entry.to_le_bytes())
+            .collect();
+        bytes.resize(bytes.len().next_multiple_of(SECTOR as usize), 0);
+        self.write(&marker::encode(kind, bytes.len() as u64 / SECTOR))?;
+        let at = self.sector;
+        self.write(&bytes)?;
+        Ok(at)
+    }
+
+    fn end_grain(&mut self) -> Result<(), Error> {
+        let Some((number, plain)) = self.grain.take() else {
+            return Ok(());
+        };
+        if is_zero(&plain) {
+            self.spare.push(plain);
+            return Ok(());
+        }
+        match self.pool.push(number, plain).map_err(Error::Write)? {
+            Some(packed) => self.write_grain(packed),
+            None => Ok(()),
+        }
+    }
+
+    fn write_grain(&mut self, packed: Packed) -> Result<(), Error> {
+        let Packed { grain, data, spare } = packed;
+        if grain / TABLE_ENTRIES != self.table_index {
+            self.end_table()?;
+            self.table_index = grain / TABLE_ENTRIES;
+        }
+        let too_long = || Error::Write(std::io::Error::other("the stream is longer than 2 TiB"));
+        let sector = u32::try_from(self.sector).map_err(|_| too_long())?;
+        self.table.resize(TABLE_ENTRIES as usize, 0);
+        self.table[(grain % TABLE_ENTRIES) as usize] = sector;
+        let mut record = std::mem::take(&mut self.record);
+        record.clear();
+        record.extend_from_slice(&(grain * GRAIN / SECTOR).to_le_bytes());
+        record.extend_from_slice(&(data.len() as u32).to_le_bytes());
+        record.extend_from_slice(&data);
+        record.resize(record.len().next_multiple_of(SECTOR as usize), 0);
+        let result = self.write(&record);
+        self.record = record;
+        self.spare.push(spare);
+        result
+    }
+
+    fn end_table(&mut self) -> Result<(), Error> {
+        if self.table.is_empty() {
+            return Ok(());
+        }
+        let table = std::mem::take(&mut self.table);
+        let at = self.metadata(marker::TABLE, &table)?;
+        let at = u32::try_from(at).unwrap_or(u32::MAX);
+        self.directory[self.table_index as usize] = at;
+        Ok(())
+    }
+}
+
+impl<W: Write> Sink for StreamWriter<W> {
+    fn put(&mut self, mut offset: u64, mut bytes: &[u8]) -> Result<(), Error> {
+        if offset + bytes.len() as u64 > self.capacity {
+            let len = bytes.len() as u64;
+            return Err(super::Error::OutOfRange { offset, len }.into());
+        }
+        while !bytes.is_empty() {
+            let number = offset / GRAIN;
+            if self
+                .grain
+                .as_ref()
+                .is_none_or(|(current, _)| *current != number)
+            {
+                self.end_grain()?;
+                let mut plain = self.spare.pop().unwrap_or_default();
+                plain.clear();
+                plain.resize(GRAIN as usize, 0);
+                self.grain = Some((number, plain));
+            }
+            let within = (offset % GRAIN) as usize;
+            let len = bytes.len().min(GRAIN as usize - within);
+            if let Some((_, plain)) = &mut self.grain {
+                plain[within..within + len].copy_from_slice(&bytes[..len]);
+            }
+            bytes = &bytes[len..];
+            offset += len as u64;
+        }
+        Ok(())
+    }
+}
+
+impl<W> fmt::Debug for StreamWriter<W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamWriter")
+            .field("capacity", &self.capacity)
+            .field("sector", &self.sector)
+            .finish_non_exhaustive()
+    }
+}
