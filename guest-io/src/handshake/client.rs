@@ -1,0 +1,127 @@
+//! The host's end of the handshake.
+
+use super::{ACK, Dialect, HandshakeError, LOSSINESS_TEST, NAK, Noise, SYN};
+
+/// The host's end: it starts the handshake and retries it.
+#[derive(Debug, Clone)]
+pub struct Client {
+    position: u8,
+    state: State,
+    dialect: Option<Dialect>,
+    noise: Noise,
+    output: Vec<u8>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    /// SYN is sent; the ACK has not begun.
+    Syn,
+    /// Read the ACK of the answer.
+    Ack,
+    /// Read the ACK and our position.
+    Position,
+    /// Our ACK is sent; waiting for the last step.
+    Last,
+    /// The server tests the line; this much of the test has arrived.
+    Test(Vec<u8>),
+    /// The test is echoed; waiting for the verdict.
+    Verdict,
+    Done,
+}
+
+impl Client {
+    /// Starts a handshake at `position`, which should be random so that the answer to an
+    /// older attempt is not taken for the answer to this one.
+    pub fn new(position: u8) -> Self {
+        Self {
+            position,
+            state: State::Syn,
+            dialect: None,
+            noise: Noise::default(),
+            output: vec![SYN, position],
+        }
+    }
+
+    /// Sends SYN again, at another position: the server did not answer in time or refused.
+    ///
+    /// No-op once the handshake is done.
+    pub fn restart(&mut self) {
+        if self.is_done() {
+            return;
+        }
+        self.position = self.position.wrapping_add(0x35);
+        self.state = State::Syn;
+        self.output.clear();
+        self.output.extend_from_slice(&[SYN, self.position]);
+    }
+
+    /// Takes what was read from the line, and returns how many bytes of it belong to the
+    /// handshake. After [`Client::is_done`] returns `true`, the rest is payload.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::TooMuchNoise`] if the peer sends something else for too long.
+    pub fn receive(&mut self, input: &[u8]) -> Result<usize, HandshakeError> {
+        for (at, &byte) in input.iter().enumerate() {
+            if self.is_done() {
+                return Ok(at);
+            }
+            self.step(byte, at + 1 == input.len())?;
+        }
+        Ok(input.len())
+    }
+
+    /// Whether the handshake is complete.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// The form that the server used; known when the handshake is complete.
+    pub fn dialect(&self) -> Option<Dialect> {
+        self.dialect.filter(|_| self.is_done())
+    }
+
+    /// Takes what is to be sent.
+    #[must_use = "the peer waits for these bytes"]
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    fn step(&mut self, byte: u8, last: bool) -> Result<(), HandshakeError> {
+        let state = std::mem::replace(&mut self.state, State::Syn);
+        self.state = match state {
+            State::Syn if byte == ACK => State::Ack,
+            State::Ack if byte == self.position.wrapping_add(1) => State::Position,
+            State::Position if last => {
+                self.output.extend_from_slice(&[ACK, byte.wrapping_add(1)]);
+                State::Last
+            }
+            State::Last if byte == ACK => {
+                self.dialect = Some(Dialect::Vic1);
+                State::Done
+            }
+            State::Last if byte == LOSSINESS_TEST[0] => State::Test(vec![byte]),
+            State::Test(mut test) => {
+                test.push(byte);
+                if test.len() < LOSSINESS_TEST.len() {
+                    State::Test(test)
+                } else {
+                    // What arrived, not what should have: the server judges.
+                    self.output.extend_from_slice(&test);
+                    State::Verdict
+                }
+            }
+            State::Verdict if byte == ACK => {
+                self.dialect = Some(Dialect::Vic04);
+                State::Done
+            }
+            // The server gave up; the next attempt comes with `restart`.
+            State::Last | State::Verdict if byte == NAK => State::Syn,
+            _ => {
+                self.noise.skip(1)?;
+                if byte == ACK { State::Ack } else { State::Syn }
+            }
+        };
+        Ok(())
+    }
+}

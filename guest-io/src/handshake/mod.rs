@@ -1,0 +1,90 @@
+//! The handshake that starts every connection over a serial line.
+//!
+//! A serial line carries whatever the guest's firmware and kernel print, and neither end
+//! learns when the other one was replaced. Before anything else is sent, the host (the
+//! *client*) and the guest (the *server*) therefore agree on a position in the stream:
+//!
+//! ```text
+//! client  16 p                      SYN, a random position
+//! server  06 p+1 t                  ACK, and a token of its own
+//! client  06 t+1                    ACK
+//! server  06                        ACK: what follows is the payload
+//! ```
+//!
+//! VIC 0.4 tests the line between the last two steps, because some lines translate or
+//! swallow control characters: the server sends [`LOSSINESS_TEST`], the client echoes it,
+//! and only an exact echo is answered with `06`. A server chooses the [`Dialect`]; a
+//! client recognizes it from the answer.
+//!
+//! `15` (NAK) refuses a step. A client that gets no answer calls [`Client::restart`],
+//! about once a second. Both ends skip bytes that do not belong to the handshake, up to
+//! [`MAX_NOISE`]. A step other than the last one counts only if nothing follows it in what
+//! was read at once: its sender waits for the answer, noise does not. Noise can still look
+//! like a handshake, so a client should check how the payload begins.
+//!
+//! [`Client`] and [`Server`] do no I/O: feed them what was read with `receive`, and send
+//! what `take_output` returns.
+//!
+//! ```
+//! use guest_io::handshake::{Client, Dialect, Server};
+//!
+//! let mut host = Client::new(7);
+//! let mut guest = Server::new(Dialect::Vic1, 99);
+//! while !(host.is_done() && guest.is_done()) {
+//!     guest.receive(&host.take_output())?;
+//!     host.receive(&guest.take_output())?;
+//! }
+//! # Ok::<(), guest_io::handshake::HandshakeError>(())
+//! ```
+
+mod client;
+mod server;
+
+pub use client::Client;
+pub use server::Server;
+
+/// Starts the handshake; followed by the client's position.
+pub const SYN: u8 = 0x16;
+/// Confirms a step.
+pub const ACK: u8 = 0x06;
+/// Refuses a step.
+pub const NAK: u8 = 0x15;
+
+/// The bytes that a server of VIC 0.4 sends to find out whether the line loses any.
+pub const LOSSINESS_TEST: &[u8; 23] = b"\x1b[32mhello world\x1b[39m!\n";
+
+/// How many bytes that do not belong to the handshake are skipped before it fails: 32 MiB,
+/// which is more than a guest can have on its way to a host that was replaced.
+pub const MAX_NOISE: usize = 32 * 1024 * 1024;
+
+/// Which form of the handshake a server uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Dialect {
+    /// VIC 0.4: with the lossiness test.
+    Vic04,
+    /// VIC 1.x, and ours: without.
+    Vic1,
+}
+
+/// A handshake that cannot succeed any more.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    /// More than [`MAX_NOISE`] bytes did not belong to the handshake.
+    #[error("the line carried more than {MAX_NOISE} bytes that are no handshake")]
+    TooMuchNoise,
+}
+
+/// Counts what was skipped.
+#[derive(Debug, Clone, Copy, Default)]
+struct Noise(usize);
+
+impl Noise {
+    fn skip(&mut self, bytes: usize) -> Result<(), HandshakeError> {
+        self.0 = self.0.saturating_add(bytes);
+        if self.0 > MAX_NOISE {
+            return Err(HandshakeError::TooMuchNoise);
+        }
+        Ok(())
+    }
+}

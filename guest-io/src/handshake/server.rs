@@ -1,0 +1,116 @@
+//! The guest's end of the handshake.
+
+use super::{ACK, Dialect, HandshakeError, LOSSINESS_TEST, NAK, Noise, SYN};
+
+/// The guest's end: it answers, as often as the host starts.
+#[derive(Debug, Clone)]
+pub struct Server {
+    dialect: Dialect,
+    token: u8,
+    state: State,
+    noise: Noise,
+    output: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Waiting for SYN.
+    Idle,
+    /// Read SYN; the position follows.
+    Syn,
+    /// Answered; waiting for the ACK.
+    Answered,
+    /// Read the ACK; our token follows.
+    Ack,
+    /// The line is tested; this many bytes of the echo are right.
+    Echo(usize),
+    Done,
+}
+
+impl Server {
+    /// Waits for a client. `token` should be random.
+    pub fn new(dialect: Dialect, token: u8) -> Self {
+        Self {
+            dialect,
+            token,
+            state: State::Idle,
+            noise: Noise::default(),
+            output: Vec::new(),
+        }
+    }
+
+    /// Takes what was read from the line, and returns how many bytes of it belong to the
+    /// handshake. After [`Server::is_done`] returns `true`, the rest is payload.
+    ///
+    /// # Errors
+    ///
+    /// [`HandshakeError::TooMuchNoise`] if the peer sends something else for too long.
+    pub fn receive(&mut self, input: &[u8]) -> Result<usize, HandshakeError> {
+        let mut refused = false;
+        for (at, &byte) in input.iter().enumerate() {
+            if self.is_done() {
+                return Ok(at);
+            }
+            refused |= self.step(byte, at + 1 == input.len())?;
+        }
+        // One NAK for what was read at once, and none if a valid SYN is among it.
+        if refused && matches!(self.state, State::Idle) {
+            self.output.push(NAK);
+        }
+        Ok(input.len())
+    }
+
+    /// Whether the handshake is complete.
+    pub fn is_done(&self) -> bool {
+        self.state == State::Done
+    }
+
+    /// Takes what is to be sent.
+    #[must_use = "the peer waits for these bytes"]
+    pub fn take_output(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.output)
+    }
+
+    /// Returns whether the byte is refused.
+    fn step(&mut self, byte: u8, last: bool) -> Result<bool, HandshakeError> {
+        let (state, refused) = match self.state {
+            State::Idle if byte == SYN => (State::Syn, false),
+            State::Syn if last => {
+                // An answer to an earlier attempt that was not sent yet would only confuse.
+                self.output.clear();
+                self.token = self.token.wrapping_add(0x5b);
+                self.output
+                    .extend_from_slice(&[ACK, byte.wrapping_add(1), self.token]);
+                (State::Answered, false)
+            }
+            State::Answered if byte == ACK => (State::Ack, false),
+            // The client retries.
+            State::Answered if byte == SYN => (State::Syn, false),
+            State::Ack if last && byte == self.token.wrapping_add(1) => match self.dialect {
+                Dialect::Vic1 => {
+                    self.output.push(ACK);
+                    (State::Done, false)
+                }
+                Dialect::Vic04 => {
+                    self.output.extend_from_slice(LOSSINESS_TEST);
+                    (State::Echo(0), false)
+                }
+            },
+            State::Echo(right) if byte == LOSSINESS_TEST[right] => {
+                if right + 1 < LOSSINESS_TEST.len() {
+                    (State::Echo(right + 1), false)
+                } else {
+                    self.output.push(ACK);
+                    (State::Done, false)
+                }
+            }
+            _ if byte == SYN => (State::Syn, false),
+            _ => (State::Idle, true),
+        };
+        if refused {
+            self.noise.skip(1)?;
+        }
+        self.state = state;
+        Ok(refused)
+    }
+}

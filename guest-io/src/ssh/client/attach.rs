@@ -1,0 +1,402 @@
+//! A session of a guest that the host is attached to.
+
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use russh::client::{Handle, Handler, Msg};
+use russh::{ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::io::AsyncWrite;
+use tokio::sync::mpsc::{self, OwnedPermit, error::SendError};
+
+use super::SessionError;
+use crate::Stream;
+use crate::ssh::control::{self, Decoder};
+use crate::ssh::credit::{Arrived, Credit, PIECE, cost};
+use crate::ssh::{CONTROL_TYPE, Exit, STDERR, Window, signals};
+
+/// A session of a guest that the host is attached to. Dropping all of its parts detaches.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Attach {
+    /// Standard input.
+    pub input: Input,
+    /// Standard output and standard error.
+    pub output: Output,
+    /// Everything else.
+    pub control: Control,
+}
+
+/// Standard input of a session, as [`AsyncWrite`]: `shutdown` closes the session's
+/// standard input, dropping does not.
+pub struct Input {
+    commands: mpsc::Sender<InputCommand>,
+    /// Keeps the attachment alive.
+    _requests: mpsc::UnboundedSender<Command>,
+    reserving: Option<Reserving>,
+}
+
+type Reserving =
+    Pin<Box<dyn Future<Output = Result<OwnedPermit<InputCommand>, SendError<()>>> + Send + Sync>>;
+
+#[derive(Debug)]
+enum InputCommand {
+    Data(Bytes),
+    Close,
+}
+
+/// What a session wrote, and how it ended.
+#[derive(Debug)]
+pub struct Output {
+    events: mpsc::UnboundedReceiver<Event>,
+    arrived: Arc<Arrived>,
+    requests: mpsc::UnboundedSender<Command>,
+}
+
+/// Something that came from a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// Output, never empty.
+    Data(Stream, Bytes),
+    /// The session's process has ended; no output follows.
+    Exit(Exit),
+}
+
+/// Requests for a session. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Control {
+    requests: mpsc::UnboundedSender<Command>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Resize(Window),
+    Signal(String),
+    Unblock,
+    Grant(u32),
+}
+
+impl Input {
+    /// Writes a piece without copying it; waits while the session is too far behind.
+    ///
+    /// Cancel safe: it is written whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Lost`] when the session has ended or the line was lost.
+    pub async fn send(&mut self, data: Bytes) -> Result<(), SessionError> {
+        self.commands
+            .send(InputCommand::Data(data))
+            .await
+            .map_err(|_| SessionError::Lost)
+    }
+
+    /// Closes the session's standard input.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Lost`] when the session has ended or the line was lost.
+    pub async fn close(self) -> Result<(), SessionError> {
+        self.commands
+            .send(InputCommand::Close)
+            .await
+            .map_err(|_| SessionError::Lost)
+    }
+
+    fn poll_command(
+        &mut self,
+        cx: &mut Context<'_>,
+        command: impl FnOnce() -> InputCommand,
+    ) -> Poll<io::Result<()>> {
+        let commands = &self.commands;
+        let reserving = self
+            .reserving
+            .get_or_insert_with(|| Box::pin(commands.clone().reserve_owned()));
+        let permit = ready!(reserving.as_mut().poll(cx));
+        self.reserving = None;
+        match permit {
+            Ok(permit) => {
+                permit.send(command());
+                Poll::Ready(Ok(()))
+            }
+            Err(_) => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+}
+
+impl AsyncWrite for Input {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let n = buffer.len().min(PIECE);
+        if n == 0 {
+            return Poll::Ready(Ok(0));
+        }
+        let data = || InputCommand::Data(Bytes::copy_from_slice(&buffer[..n]));
+        ready!(self.poll_command(cx, data))?;
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match ready!(self.poll_command(cx, || InputCommand::Close)) {
+            // A session that has ended has no open input.
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => Poll::Ready(Ok(())),
+            result => Poll::Ready(result),
+        }
+    }
+}
+
+impl fmt::Debug for Input {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Input").finish_non_exhaustive()
+    }
+}
+
+impl Output {
+    /// Waits for the next event. `None` after [`Event::Exit`], or without one when the line
+    /// was lost.
+    ///
+    /// The guest stops sending when [`WINDOW`](crate::ssh::WINDOW) bytes wait here.
+    ///
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<Event> {
+        let event = self.events.recv().await?;
+        if let Event::Data(_, data) = &event
+            && let Some(bytes) = self.arrived.consume(data.len())
+        {
+            let _ = self.requests.send(Command::Grant(bytes));
+        }
+        Some(event)
+    }
+}
+
+impl Control {
+    /// Tells the session the size of its terminal.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Lost`] when the session has ended or the line was lost.
+    pub fn resize(&self, window: Window) -> Result<(), SessionError> {
+        self.request(Command::Resize(window))
+    }
+
+    /// Sends a signal to the session's process: a name without `SIG`, or a number.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Lost`] when the session has ended or the line was lost.
+    pub fn signal(&self, signal: &str) -> Result<(), SessionError> {
+        self.request(Command::Signal(signal.to_owned()))
+    }
+
+    /// Lets a session start that waits for somebody to attach.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Lost`] when the session has ended or the line was lost.
+    pub fn unblock(&self) -> Result<(), SessionError> {
+        self.request(Command::Unblock)
+    }
+
+    fn request(&self, command: Command) -> Result<(), SessionError> {
+        self.requests.send(command).map_err(|_| SessionError::Lost)
+    }
+}
+
+/// Opens a channel for a session, and starts the task that moves its data.
+pub(super) async fn open<H: Handler>(handle: &Handle<H>, id: &str) -> Result<Attach, SessionError> {
+    let mut channel = handle.channel_open_session().await.map_err(|e| match e {
+        russh::Error::ChannelOpenFailure(_) => SessionError::Refused,
+        _ => SessionError::Lost,
+    })?;
+    channel
+        .request_subsystem(true, format!("vic-attach {id}"))
+        .await
+        .map_err(|_| SessionError::Lost)?;
+    let (events, receiver) = mpsc::unbounded_channel();
+    let (requests, queue) = mpsc::unbounded_channel();
+    let mut incoming = Incoming {
+        arrived: Arc::new(Arrived::default()),
+        credit: Arc::new(Credit::new()),
+        control: Decoder::default(),
+        requests: requests.downgrade(),
+        events,
+        exited: false,
+    };
+    loop {
+        match channel.wait().await {
+            Some(ChannelMsg::Success) => break,
+            Some(ChannelMsg::Failure) => {
+                let _ = channel.close().await;
+                return Err(SessionError::Refused);
+            }
+            // Output may come before the answer.
+            Some(message) => {
+                if incoming.receive(message).is_break() {
+                    return Err(SessionError::Lost);
+                }
+            }
+            None => return Err(SessionError::Lost),
+        }
+    }
+    let arrived = Arc::clone(&incoming.arrived);
+    let (commands, input) = mpsc::channel(2);
+    let (reader, writer) = channel.split();
+    tokio::spawn(run(reader, writer, incoming, input, queue));
+    Ok(Attach {
+        input: Input {
+            commands,
+            _requests: requests.clone(),
+            reserving: None,
+        },
+        output: Output {
+            events: receiver,
+            arrived,
+            requests: requests.clone(),
+        },
+        control: Control { requests },
+    })
+}
+
+/// What comes from the guest.
+struct Incoming {
+    arrived: Arc<Arrived>,
+    credit: Arc<Credit>,
+    control: Decoder,
+    requests: mpsc::WeakUnboundedSender<Command>,
+    events: mpsc::UnboundedSender<Event>,
+    exited: bool,
+}
+
+impl Incoming {
+    /// Breaks at the end of the session.
+    fn receive(&mut self, message: ChannelMsg) -> ControlFlow<()> {
+        let exit = match message {
+            ChannelMsg::Data { data } => return self.data(Stream::Stdout, data),
+            ChannelMsg::ExtendedData { data, ext: STDERR } => {
+                return self.data(Stream::Stderr, data);
+            }
+            ChannelMsg::ExtendedData {
+                data,
+                ext: CONTROL_TYPE,
+            } => {
+                let credit = &self.credit;
+                self.control.receive(&data, |frame| {
+                    if let control::Control::Grant(bytes) = frame {
+                        credit.grant(bytes);
+                    }
+                });
+                return ControlFlow::Continue(());
+            }
+            ChannelMsg::ExitStatus { exit_status } => Exit::Code(exit_status),
+            ChannelMsg::ExitSignal {
+                signal_name,
+                core_dumped,
+                ..
+            } => Exit::Signal {
+                name: signals::name(&signal_name).to_owned(),
+                core_dumped,
+            },
+            ChannelMsg::Eof | ChannelMsg::Close => return ControlFlow::Break(()),
+            _ => return ControlFlow::Continue(()),
+        };
+        if self.exited {
+            return ControlFlow::Break(());
+        }
+        self.exited = true;
+        let _ = self.events.send(Event::Exit(exit));
+        ControlFlow::Continue(())
+    }
+
+    fn data(&self, stream: Stream, data: Bytes) -> ControlFlow<()> {
+        if data.is_empty() {
+            return ControlFlow::Continue(());
+        }
+        let bytes = data.len();
+        if self.exited || self.arrived.arrive(bytes).is_err() {
+            tracing::warn!("a guest sent more output than it may; detached from it");
+            return ControlFlow::Break(());
+        }
+        if self.events.send(Event::Data(stream, data)).is_err() {
+            // Nobody reads: it is consumed here, so that the session goes on.
+            if let Some(grant) = self.arrived.consume(bytes)
+                && let Some(requests) = self.requests.upgrade()
+            {
+                let _ = requests.send(Command::Grant(grant));
+            }
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// Moves data until the session ends or nobody is interested in it any more.
+async fn run(
+    mut reader: ChannelReadHalf,
+    writer: ChannelWriteHalf<Msg>,
+    mut incoming: Incoming,
+    mut input: mpsc::Receiver<InputCommand>,
+    mut requests: mpsc::UnboundedReceiver<Command>,
+) {
+    let credit = Arc::clone(&incoming.credit);
+    let receive = async {
+        // Never waits for anything but the reader, so that the line never waits for it.
+        while let Some(message) = reader.wait().await {
+            if incoming.receive(message).is_break() {
+                break;
+            }
+        }
+    };
+    let write = async {
+        while let Some(command) = input.recv().await {
+            match command {
+                InputCommand::Data(mut data) => {
+                    while !data.is_empty() {
+                        let piece = data.split_to(data.len().min(PIECE));
+                        credit.take(cost(piece.len())).await;
+                        writer.data_bytes(piece).await?;
+                    }
+                }
+                InputCommand::Close => writer.eof().await?,
+            }
+        }
+        std::future::pending::<Result<(), russh::Error>>().await
+    };
+    let request = async {
+        while let Some(command) = requests.recv().await {
+            let frame = match command {
+                Command::Resize(window) => {
+                    writer
+                        .window_change(window.columns, window.rows, 0, 0)
+                        .await?;
+                    continue;
+                }
+                Command::Signal(name) => {
+                    writer.signal(signals::from_name(&name)).await?;
+                    continue;
+                }
+                Command::Unblock => control::Control::Unblock,
+                Command::Grant(bytes) => control::Control::Grant(bytes),
+            };
+            let frame = Bytes::copy_from_slice(&frame.encode());
+            writer.extended_data_bytes(CONTROL_TYPE, frame).await?;
+        }
+        Ok::<(), russh::Error>(())
+    };
+    tokio::select! {
+        () = receive => {}
+        _ = write => {}
+        _ = request => {}
+    }
+    let _ = writer.close().await;
+}

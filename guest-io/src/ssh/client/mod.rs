@@ -1,0 +1,488 @@
+//! The host's end: an SSH client on a serial line.
+
+mod attach;
+
+use std::fmt;
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use russh::client::{Config, Handle, Handler};
+use russh::keys::{PrivateKeyWithHashAlg, PublicKeyOrCertificate};
+use russh::{ChannelMsg, Disconnect};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+pub use attach::{Attach, Control, Event, Input, Output};
+
+use super::transport::{AtEnd, Transport};
+use super::{Fingerprint, MAX_ID, PrivateKey, USER};
+use crate::handshake;
+
+/// Why no connection to a guest came about.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The line was lost.
+    #[error("the serial line was lost")]
+    Line(#[source] io::Error),
+    /// The guest did not answer in time.
+    #[error("the guest has not answered within {after:?} ({phase})")]
+    Timeout {
+        /// How long the host waited.
+        after: Duration,
+        /// What it waited for: the handshake, or SSH's own.
+        phase: &'static str,
+    },
+    /// The guest sent something that is no handshake.
+    #[error("the guest does not answer the handshake")]
+    Handshake(#[source] handshake::HandshakeError),
+    /// The host key was refused by the caller.
+    #[error("no machine has the host key {fingerprint}")]
+    UnknownHostKey {
+        /// The key's fingerprint; the guest has proved to have the key.
+        fingerprint: Fingerprint,
+    },
+    /// The guest does not admit the client key.
+    #[error("the guest does not admit the host's client key")]
+    Denied,
+    /// The guest does not speak SSH as it should.
+    #[error("the ssh connection to the guest failed")]
+    Ssh(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Why a request to a connected guest failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The line was lost before the guest answered.
+    #[error("the serial line was lost")]
+    Lost,
+    /// The guest refuses: no such session, or it cannot be attached to.
+    #[error("the guest refuses the request")]
+    Refused,
+    /// The guest's answer is not what it should be.
+    #[error("the guest's answer is invalid")]
+    Invalid,
+    /// An id that cannot be sent: empty, too long, or with a blank in it.
+    #[error("the session id cannot be sent")]
+    Id,
+}
+
+/// Connects to guests, with the client key of a host.
+#[derive(Debug, Clone)]
+pub struct Connector {
+    key: PrivateKey,
+    handshake: bool,
+    handshake_timeout: Duration,
+    retry: Duration,
+    ssh_timeout: Duration,
+    config: Arc<Config>,
+}
+
+impl Connector {
+    /// A connector that proves `key`. It waits 3 minutes for the handshake, since the line
+    /// is there long before the agent, and 30 seconds for each step of SSH.
+    pub fn new(key: PrivateKey) -> Self {
+        let config = Config {
+            client_id: russh::SshId::Standard("SSH-2.0-VIC".into()),
+            preferred: super::preferred(),
+            keepalive_interval: Some(Duration::from_secs(15)),
+            keepalive_max: 3,
+            ..Default::default()
+        };
+        Self {
+            key,
+            handshake: true,
+            handshake_timeout: Duration::from_secs(180),
+            retry: Duration::from_secs(1),
+            ssh_timeout: Duration::from_secs(30),
+            config: Arc::new(config),
+        }
+    }
+
+    /// How long the guest has for the handshake.
+    #[must_use]
+    pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
+        self.handshake_timeout = timeout;
+        self
+    }
+
+    /// How long the guest has for SSH's key exchange, and then for the login. Deciding about
+    /// the host key does not count.
+    #[must_use]
+    pub fn ssh_timeout(mut self, timeout: Duration) -> Self {
+        self.ssh_timeout = timeout;
+        self
+    }
+
+    /// Speaks SSH from the first byte, for lines without a handshake.
+    #[must_use]
+    pub fn without_handshake(mut self) -> Self {
+        self.handshake = false;
+        self
+    }
+
+    /// Connects over a line. `recognize` decides about the guest's host key, which the
+    /// guest has proved to have at that time; it may take its time.
+    ///
+    /// Dropping the future closes the line.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError`]; the stream is closed then.
+    pub async fn connect<S, F, Fut>(&self, stream: S, recognize: F) -> Result<Session, ConnectError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        F: FnOnce(Fingerprint) -> Fut + Send + 'static,
+        Fut: Future<Output = bool> + Send + 'static,
+    {
+        let transport = Transport::new(stream);
+        if self.handshake {
+            timeout(self.handshake_timeout, shake_hands(&transport, self.retry))
+                .await
+                .map_err(|_| ConnectError::Timeout {
+                    after: self.handshake_timeout,
+                    phase: "handshake",
+                })??;
+        }
+        let (alive, closed) = watch::channel(());
+        let verdict = Arc::new(Verdict::default());
+        let guest = Guest {
+            recognize: Some(Box::new(move |fingerprint| {
+                Box::pin(recognize(fingerprint))
+            })),
+            verdict: Arc::clone(&verdict),
+            alive: Some(alive),
+        };
+        let lease = transport.lend(AtEnd::ShutDown);
+        let connect = russh::client::connect_stream(Arc::clone(&self.config), lease, guest);
+        let late = |phase| ConnectError::Timeout {
+            after: self.ssh_timeout,
+            phase,
+        };
+        let mut handle = tokio::select! {
+            handle = connect => handle.map_err(|error| match verdict.get() {
+                Some((fingerprint, false)) => ConnectError::UnknownHostKey { fingerprint },
+                _ => ssh(error),
+            })?,
+            () = verdict.late(self.ssh_timeout) => return Err(late("ssh key exchange")),
+        };
+        let Some((fingerprint, true)) = verdict.get() else {
+            return Err(ssh(russh::Error::UnknownKey));
+        };
+        let key = PrivateKeyWithHashAlg::new(Arc::new(self.key.inner().clone()), None);
+        let login = timeout(self.ssh_timeout, handle.authenticate_publickey(USER, key))
+            .await
+            .map_err(|_| late("ssh login"))?
+            .map_err(ssh)?;
+        if !login.success() {
+            return Err(ConnectError::Denied);
+        }
+        Ok(Session {
+            shared: Arc::new(Shared {
+                handle,
+                fingerprint,
+                closed,
+                transport: Box::new(move || transport.take_back()),
+            }),
+        })
+    }
+}
+
+fn ssh(error: russh::Error) -> ConnectError {
+    match error {
+        russh::Error::IO(error) => ConnectError::Line(error),
+        russh::Error::HUP | russh::Error::Disconnect => {
+            ConnectError::Line(io::ErrorKind::UnexpectedEof.into())
+        }
+        error => ConnectError::Ssh(Box::new(error)),
+    }
+}
+
+/// How SSH begins, at the guest's end.
+const SSH: &[u8] = b"SSH-";
+
+/// Starts the handshake, again and again until the guest answers and speaks SSH.
+async fn shake_hands<S>(transport: &Transport<S>, retry: Duration) -> Result<(), ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut client = handshake::Client::new(super::random_byte());
+    let mut buffer = [0; 4096];
+    // What came after the handshake.
+    let mut payload = Vec::new();
+    loop {
+        send(transport, &client.take_output()).await?;
+        let next = Instant::now() + retry;
+        loop {
+            let read = tokio::select! {
+                read = transport.read(&mut buffer) => read.map_err(ConnectError::Line)?,
+                () = sleep_until(next) => break,
+            };
+            if read == 0 {
+                return Err(ConnectError::Line(io::ErrorKind::UnexpectedEof.into()));
+            }
+            let used = client
+                .receive(&buffer[..read])
+                .map_err(ConnectError::Handshake)?;
+            send(transport, &client.take_output()).await?;
+            if client.is_done() {
+                payload.extend_from_slice(&buffer[used..read]);
+                if payload.starts_with(SSH) {
+                    transport.put_back(&payload);
+                    return Ok(());
+                }
+                if !SSH.starts_with(&payload) {
+                    // Noise that looked like a handshake.
+                    break;
+                }
+            }
+        }
+        if client.is_done() {
+            payload.clear();
+            client = handshake::Client::new(super::random_byte());
+            sleep_until(next).await;
+        } else {
+            client.restart();
+        }
+    }
+}
+
+async fn send<S>(transport: &Transport<S>, bytes: &[u8]) -> Result<(), ConnectError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    if bytes.is_empty() {
+        return Ok(());
+    }
+    transport.write(bytes).await.map_err(ConnectError::Line)
+}
+
+type Recognize =
+    Box<dyn FnOnce(Fingerprint) -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>> + Send>;
+
+/// What was decided about the host key.
+#[derive(Debug, Default)]
+struct Verdict {
+    state: Mutex<VerdictState>,
+    changed: tokio::sync::Notify,
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct VerdictState {
+    deciding: bool,
+    verdict: Option<(Fingerprint, bool)>,
+}
+
+impl Verdict {
+    fn get(&self) -> Option<(Fingerprint, bool)> {
+        self.state.lock().unwrap_or_else(|e| e.into_inner()).verdict
+    }
+
+    fn set(&self, state: VerdictState) {
+        *self.state.lock().unwrap_or_else(|e| e.into_inner()) = state;
+        self.changed.notify_one();
+    }
+
+    /// Returns when this long has passed, not counting the time for the decision.
+    async fn late(&self, limit: Duration) {
+        loop {
+            let deciding = self
+                .state
+                .lock()
+                .unwrap_or_else(|e| e.into_inner())
+                .deciding;
+            if deciding {
+                self.changed.notified().await;
+            } else if timeout(limit, self.changed.notified()).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Callbacks of the connection.
+struct Guest {
+    recognize: Option<Recognize>,
+    verdict: Arc<Verdict>,
+    /// Dropped when the connection ends.
+    alive: Option<watch::Sender<()>>,
+}
+
+impl Handler for Guest {
+    type Error = russh::Error;
+
+    async fn check_server_key(
+        &mut self,
+        key: &PublicKeyOrCertificate,
+    ) -> Result<bool, Self::Error> {
+        let PublicKeyOrCertificate::PublicKey { key, .. } = key else {
+            return Ok(false);
+        };
+        let fingerprint = Fingerprint::of(key);
+        if let Some((known, accepted)) = self.verdict.get() {
+            // Keys are exchanged again: the machine must stay the same.
+            return Ok(accepted && known == fingerprint);
+        }
+        let Some(recognize) = self.recognize.take() else {
+            return Ok(false);
+        };
+        self.verdict.set(VerdictState {
+            deciding: true,
+            verdict: None,
+        });
+        let accepted = recognize(fingerprint).await;
+        self.verdict.set(VerdictState {
+            deciding: false,
+            verdict: Some((fingerprint, accepted)),
+        });
+        Ok(accepted)
+    }
+
+    async fn disconnected(
+        &mut self,
+        _reason: russh::client::DisconnectReason<Self::Error>,
+    ) -> Result<(), Self::Error> {
+        self.alive = None;
+        Ok(())
+    }
+}
+
+/// A connection to a guest. Cheap to clone; it ends when all clones and all attachments
+/// are dropped.
+#[derive(Clone)]
+pub struct Session {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    handle: Handle<Guest>,
+    fingerprint: Fingerprint,
+    closed: watch::Receiver<()>,
+    transport: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Session {
+    /// The fingerprint of the guest's host key, which it has proved to have.
+    pub fn fingerprint(&self) -> Fingerprint {
+        self.shared.fingerprint
+    }
+
+    /// Attaches to a session of the guest, which need not have started.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Refused`] if the guest has no such session; [`SessionError::Lost`] if
+    /// the line is lost.
+    pub async fn attach(&self, id: &str) -> Result<Attach, SessionError> {
+        if id.is_empty() || id.len() > MAX_ID || id.contains(char::is_whitespace) {
+            return Err(SessionError::Id);
+        }
+        attach::open(&self.shared.handle, id).await
+    }
+
+    /// The ids of the guest's sessions.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`].
+    pub async fn container_ids(&self) -> Result<Vec<String>, SessionError> {
+        let text = self.ask("container-ids").await?;
+        Ok(text.lines().map(str::to_owned).collect())
+    }
+
+    /// The version of the guest's end of the protocol.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError`].
+    pub async fn version(&self) -> Result<u32, SessionError> {
+        let text = self.ask("version").await?;
+        text.trim().parse().map_err(|_| SessionError::Invalid)
+    }
+
+    /// Waits for a sign of life of the guest.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::Lost`].
+    pub async fn ping(&self) -> Result<(), SessionError> {
+        self.shared
+            .handle
+            .send_ping()
+            .await
+            .map_err(|_| SessionError::Lost)
+    }
+
+    /// Waits until the connection has ended.
+    pub async fn closed(&self) {
+        let mut closed = self.shared.closed.clone();
+        while closed.changed().await.is_ok() {}
+    }
+
+    /// Whether the connection has ended.
+    pub fn is_closed(&self) -> bool {
+        self.shared.closed.has_changed().is_err()
+    }
+
+    /// Ends the connection, with all its attachments.
+    pub async fn close(&self) {
+        let _ = self
+            .shared
+            .handle
+            .disconnect(Disconnect::ByApplication, "", "")
+            .await;
+        if timeout(Duration::from_secs(1), self.closed())
+            .await
+            .is_err()
+        {
+            (self.shared.transport)();
+        }
+    }
+
+    /// Asks one of the questions that are answered by a short text.
+    async fn ask(&self, question: &str) -> Result<String, SessionError> {
+        const LONGEST: usize = 1024 * 1024;
+        let mut channel = self
+            .shared
+            .handle
+            .channel_open_session()
+            .await
+            .map_err(|_| SessionError::Lost)?;
+        channel
+            .request_subsystem(true, question)
+            .await
+            .map_err(|_| SessionError::Lost)?;
+        let mut text = Vec::new();
+        let result = loop {
+            match channel.wait().await {
+                Some(ChannelMsg::Data { data }) => {
+                    if text.len() + data.len() > LONGEST {
+                        break Err(SessionError::Invalid);
+                    }
+                    text.extend_from_slice(&data);
+                }
+                Some(ChannelMsg::Failure) => break Err(SessionError::Refused),
+                Some(ChannelMsg::Eof | ChannelMsg::Close) => {
+                    break String::from_utf8(text).map_err(|_| SessionError::Invalid);
+                }
+                Some(_) => {}
+                None => break Err(SessionError::Lost),
+            }
+        };
+        // The guest closes it, too.
+        let _ = channel.close().await;
+        result
+    }
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("fingerprint", &self.shared.fingerprint)
+            .field("closed", &self.is_closed())
+            .finish()
+    }
+}

@@ -1,0 +1,148 @@
+//! A window per session and direction: what may be on its way, and what was consumed.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use tokio::sync::Notify;
+
+use super::WINDOW;
+
+/// What a message costs beyond its bytes, so that many tiny ones are bounded too.
+const OVERHEAD: u32 = 64;
+
+/// The largest piece of data that is sent as one message.
+pub(super) const PIECE: usize = 16 * 1024;
+
+/// What a message of so many bytes costs.
+pub(super) fn cost(bytes: usize) -> u32 {
+    u32::try_from(bytes)
+        .unwrap_or(u32::MAX)
+        .saturating_add(OVERHEAD)
+}
+
+/// The sender's side: how much it may still send.
+#[derive(Debug)]
+pub(super) struct Credit {
+    left: Mutex<u64>,
+    granted: Notify,
+}
+
+impl Credit {
+    pub(super) fn new() -> Self {
+        Self {
+            left: Mutex::new(WINDOW.into()),
+            granted: Notify::new(),
+        }
+    }
+
+    /// Adds to what may be sent.
+    pub(super) fn grant(&self, bytes: u32) {
+        let mut left = self.left.lock().unwrap_or_else(|e| e.into_inner());
+        *left = left.saturating_add(bytes.into());
+        drop(left);
+        self.granted.notify_one();
+    }
+
+    /// Waits until this much may be sent, and takes it. For one task at a time.
+    ///
+    /// Cancel safe: nothing is taken unless it returns.
+    pub(super) async fn take(&self, amount: u32) {
+        loop {
+            {
+                let mut left = self.left.lock().unwrap_or_else(|e| e.into_inner());
+                if *left >= u64::from(amount) {
+                    *left -= u64::from(amount);
+                    return;
+                }
+            }
+            self.granted.notified().await;
+        }
+    }
+}
+
+/// The receiver's side: what has arrived, and what of it was consumed.
+#[derive(Debug, Default)]
+pub(super) struct Arrived {
+    /// Arrived and not granted again.
+    used: AtomicU32,
+    /// Consumed and not granted yet.
+    consumed: AtomicU32,
+}
+
+/// The peer sent more than it was granted.
+#[derive(Debug)]
+pub(super) struct Overrun;
+
+impl Arrived {
+    /// Accounts for data that has arrived.
+    pub(super) fn arrive(&self, bytes: usize) -> Result<(), Overrun> {
+        let cost = cost(bytes);
+        let before = self.used.fetch_add(cost, Ordering::AcqRel);
+        if before.saturating_add(cost) > WINDOW {
+            return Err(Overrun);
+        }
+        Ok(())
+    }
+
+    /// What has arrived and was not granted again.
+    pub(super) fn used(&self) -> usize {
+        self.used.load(Ordering::Acquire) as usize
+    }
+
+    /// Accounts for data that was consumed; returns what is to be granted now, if it is
+    /// enough to be worth a message.
+    pub(super) fn consume(&self, bytes: usize) -> Option<u32> {
+        let cost = cost(bytes);
+        let total = self.consumed.fetch_add(cost, Ordering::AcqRel) + cost;
+        if total < WINDOW / 4 {
+            return None;
+        }
+        let grant = self.consumed.swap(0, Ordering::AcqRel);
+        self.used.fetch_sub(grant, Ordering::AcqRel);
+        (grant > 0).then_some(grant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_consumed_is_granted_and_no_more_may_arrive() {
+        let arrived = Arrived::default();
+        let pieces = WINDOW / cost(PIECE);
+        for _ in 0..pieces {
+            arrived.arrive(PIECE).unwrap();
+        }
+        assert!(arrived.arrive(PIECE).is_err());
+
+        let arrived = Arrived::default();
+        let mut granted = 0;
+        for _ in 0..100 {
+            arrived.arrive(PIECE).unwrap();
+            granted += arrived.consume(PIECE).unwrap_or(0);
+        }
+        assert!(granted > 100 * cost(PIECE) - WINDOW / 4);
+    }
+
+    #[test]
+    fn tiny_messages_are_bounded() {
+        let arrived = Arrived::default();
+        let n = (0..).take_while(|_| arrived.arrive(1).is_ok()).count();
+        assert!(n < 4096);
+    }
+
+    #[tokio::test]
+    async fn a_sender_waits_for_a_grant() {
+        let credit = Credit::new();
+        credit.take(WINDOW).await;
+        let mut waiting = std::pin::pin!(credit.take(10));
+        let first = std::future::poll_fn(|cx| {
+            std::task::Poll::Ready(waiting.as_mut().poll(cx).is_pending())
+        })
+        .await;
+        assert!(first);
+        credit.grant(10);
+        waiting.await;
+    }
+}

@@ -1,0 +1,113 @@
+//! What a session gets when the host attaches to it.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::Stream;
+use crate::ssh::Exit;
+use crate::ssh::credit::Arrived;
+
+/// The two ends of a session that a host is attached to.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Attachment {
+    /// What the host writes to the session's standard input.
+    pub stdin: Stdin,
+    /// Where the session's output goes.
+    pub output: Output,
+}
+
+/// The host has detached, or the line was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the host has detached")]
+pub struct Detached;
+
+/// What comes from the host for standard input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StdinEvent {
+    /// Bytes, never empty.
+    Data(Bytes),
+    /// The host has closed the session's standard input.
+    Close,
+}
+
+/// Input for a session. The host can be ahead of the session by
+/// [`WINDOW`](crate::ssh::WINDOW) bytes.
+#[derive(Debug)]
+pub struct Stdin {
+    pub(super) events: mpsc::UnboundedReceiver<StdinEvent>,
+    pub(super) arrived: Arc<Arrived>,
+    pub(super) grants: mpsc::UnboundedSender<u32>,
+}
+
+impl Stdin {
+    /// Waits for input; `None` when the host has detached, which does not close the
+    /// session's standard input.
+    ///
+    /// Cancel safe.
+    pub async fn next(&mut self) -> Option<StdinEvent> {
+        let event = self.events.recv().await?;
+        if let StdinEvent::Data(data) = &event
+            && let Some(grant) = self.arrived.consume(data.len())
+        {
+            // Without a connection there is nobody to grant it to.
+            let _ = self.grants.send(grant);
+        }
+        Some(event)
+    }
+}
+
+/// Takes the output of a session to the host. Clones send to the same host.
+#[derive(Debug, Clone)]
+pub struct Output {
+    pub(super) items: mpsc::Sender<Item>,
+}
+
+#[derive(Debug)]
+pub(super) enum Item {
+    Data(Stream, Bytes),
+    /// Dropping the sender tells that the host has got it.
+    Exit(Exit, oneshot::Sender<()>),
+}
+
+impl Output {
+    /// Sends a piece of output; waits while the host is too far behind.
+    ///
+    /// Cancel safe: a piece is sent whole or not at all.
+    ///
+    /// # Errors
+    ///
+    /// [`Detached`]: the piece may or may not have reached the host.
+    pub async fn send(&self, stream: Stream, data: Bytes) -> Result<(), Detached> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.items
+            .send(Item::Data(stream, data))
+            .await
+            .map_err(|_| Detached)
+    }
+
+    /// Reports how the session's process ended, after all of its output, and waits until
+    /// the host has received everything. At most 5 seconds after the last byte was sent.
+    ///
+    /// # Errors
+    ///
+    /// [`Detached`] if there is no host any more.
+    pub async fn finish(self, exit: Exit) -> Result<(), Detached> {
+        let (held, released) = oneshot::channel();
+        self.items
+            .send(Item::Exit(exit, held))
+            .await
+            .map_err(|_| Detached)?;
+        let _released = released.await;
+        Ok(())
+    }
+
+    /// Waits until the host has detached.
+    pub async fn detached(&self) {
+        self.items.closed().await;
+    }
+}

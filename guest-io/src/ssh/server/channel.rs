@@ -1,0 +1,263 @@
+//! One channel of a connection.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use russh::server::{Handle, Msg};
+use russh::{Channel, ChannelId, ChannelMsg, ChannelReadHalf, ChannelWriteHalf};
+use tokio::sync::{mpsc, oneshot};
+
+use super::attachment::{Attachment, Item, Output, Stdin, StdinEvent};
+use super::{GuestSessions, Request};
+use crate::Stream;
+use crate::ssh::control::{Control, Decoder};
+use crate::ssh::credit::{Arrived, Credit, PIECE, cost};
+use crate::ssh::{CONTROL_TYPE, Exit, STDERR, Window, signals};
+
+/// How long the host has for its confirmation that it received the end of a session.
+const CONFIRMATION: Duration = Duration::from_secs(5);
+
+/// How far a client without windows can be ahead of a session, in bytes.
+const PLAIN_LIMIT: usize = 16 * 1024 * 1024;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// Our host: with windows per session.
+    Windows,
+    /// A stock client: only SSH's windows.
+    Plain,
+}
+
+/// The connection's side of an [`Attachment`].
+pub(super) struct Attached {
+    mode: Mode,
+    id: String,
+    sessions: Arc<dyn GuestSessions>,
+    stdin: mpsc::UnboundedSender<StdinEvent>,
+    arrived: Arc<Arrived>,
+    grants: mpsc::UnboundedReceiver<u32>,
+    output: mpsc::Receiver<Item>,
+    credit: Credit,
+}
+
+impl Attached {
+    pub(super) fn new(
+        mode: Mode,
+        id: String,
+        sessions: Arc<dyn GuestSessions>,
+    ) -> (Self, Attachment) {
+        let (stdin, events) = mpsc::unbounded_channel();
+        let (grant, grants) = mpsc::unbounded_channel();
+        let (items, output) = mpsc::channel(4);
+        let arrived = Arc::new(Arrived::default());
+        let attachment = Attachment {
+            stdin: Stdin {
+                events,
+                arrived: Arc::clone(&arrived),
+                grants: grant,
+            },
+            output: Output { items },
+        };
+        let attached = Self {
+            mode,
+            id,
+            sessions,
+            stdin,
+            arrived,
+            grants,
+            output,
+            credit: Credit::new(),
+        };
+        (attached, attachment)
+    }
+
+    /// Moves data until the channel is closed.
+    pub(super) async fn run(mut self, channel: Channel<Msg>, handle: Handle) {
+        let id = channel.id();
+        let (mut reader, writer) = channel.split();
+        let credit = &self.credit;
+        let input = Input {
+            mode: self.mode,
+            id: &self.id,
+            sessions: &*self.sessions,
+            stdin: self.stdin,
+            arrived: &self.arrived,
+            credit,
+        };
+        let mut held = None;
+        let outcome = {
+            let write = async {
+                let credit = (self.mode == Mode::Windows).then_some(credit);
+                held = send_output(&mut self.output, &writer, credit, &handle, id).await;
+                if self.mode == Mode::Windows {
+                    // The host closes the channel when it has got everything.
+                    tokio::time::sleep(CONFIRMATION).await;
+                }
+            };
+            let grant = async {
+                while let Some(bytes) = self.grants.recv().await {
+                    let frame = Bytes::copy_from_slice(&Control::Grant(bytes).encode());
+                    if self.mode == Mode::Windows
+                        && writer
+                            .extended_data_bytes(CONTROL_TYPE, frame)
+                            .await
+                            .is_err()
+                    {
+                        break;
+                    }
+                }
+                std::future::pending::<()>().await;
+            };
+            tokio::select! {
+                outcome = input.receive(&mut reader) => outcome,
+                () = write => Ok(()),
+                () = grant => Ok(()),
+            }
+        };
+        if outcome.is_err() {
+            tracing::warn!(session = self.id, "the host sent more input than it may");
+        }
+        let _ = handle.close(id).await;
+        drop(held);
+    }
+}
+
+/// The peer does not keep to the protocol.
+struct Violation;
+
+/// What comes from the host.
+struct Input<'a> {
+    mode: Mode,
+    id: &'a str,
+    sessions: &'a dyn GuestSessions,
+    stdin: mpsc::UnboundedSender<StdinEvent>,
+    arrived: &'a Arrived,
+    credit: &'a Credit,
+}
+
+impl Input<'_> {
+    /// Never waits for anything but the reader, so that the connection never waits for it.
+    async fn receive(self, reader: &mut ChannelReadHalf) -> Result<(), Violation> {
+        let mut control = Decoder::default();
+        while let Some(message) = reader.wait().await {
+            match message {
+                ChannelMsg::Data { data } if !data.is_empty() => {
+                    let arrived = self.arrived.arrive(data.len());
+                    let fits = match self.mode {
+                        Mode::Windows => arrived.is_ok(),
+                        Mode::Plain => self.arrived.used() < PLAIN_LIMIT,
+                    };
+                    if !fits {
+                        return Err(Violation);
+                    }
+                    let _ = self.stdin.send(StdinEvent::Data(data));
+                }
+                ChannelMsg::ExtendedData { data, ext } if ext == CONTROL_TYPE => {
+                    control.receive(&data, |frame| match frame {
+                        Control::Grant(bytes) => self.credit.grant(bytes),
+                        Control::Unblock => {
+                            self.sessions.request(self.id, Request::Unblock);
+                        }
+                    });
+                }
+                ChannelMsg::Eof => {
+                    let _ = self.stdin.send(StdinEvent::Close);
+                }
+                ChannelMsg::WindowChange {
+                    col_width,
+                    row_height,
+                    ..
+                } => {
+                    let window = Window::new(col_width, row_height);
+                    self.sessions.request(self.id, Request::Resize(window));
+                }
+                ChannelMsg::Signal { signal } => {
+                    let name = signals::name(&signal).to_owned();
+                    self.sessions.request(self.id, Request::Signal(name));
+                }
+                ChannelMsg::Close => break,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Sends output until there is no more; returns what the session waits for.
+async fn send_output(
+    output: &mut mpsc::Receiver<Item>,
+    writer: &ChannelWriteHalf<Msg>,
+    credit: Option<&Credit>,
+    handle: &Handle,
+    id: ChannelId,
+) -> Option<oneshot::Sender<()>> {
+    let mut held = None;
+    while let Some(item) = output.recv().await {
+        let sent = match item {
+            Item::Data(stream, data) => send_data(writer, credit, stream, data).await,
+            Item::Exit(exit, waiting) => {
+                held = Some(waiting);
+                let sent = match exit {
+                    Exit::Code(code) => handle.exit_status_request(id, code).await,
+                    Exit::Signal { name, core_dumped } => {
+                        handle
+                            .exit_signal_request(
+                                id,
+                                signals::from_name(&name),
+                                core_dumped,
+                                String::new(),
+                                String::new(),
+                            )
+                            .await
+                    }
+                };
+                if sent.is_err() {
+                    return held;
+                }
+                break;
+            }
+        };
+        if sent.is_err() {
+            return held;
+        }
+    }
+    let _ = writer.eof().await;
+    held
+}
+
+async fn send_data(
+    writer: &ChannelWriteHalf<Msg>,
+    credit: Option<&Credit>,
+    stream: Stream,
+    mut data: Bytes,
+) -> Result<(), russh::Error> {
+    while !data.is_empty() {
+        let piece = data.split_to(data.len().min(PIECE));
+        if let Some(credit) = credit {
+            credit.take(cost(piece.len())).await;
+        }
+        match stream {
+            Stream::Stdout => writer.data_bytes(piece).await?,
+            Stream::Stderr => writer.extended_data_bytes(STDERR, piece).await?,
+        }
+    }
+    Ok(())
+}
+
+/// Sends a text as the output of the channel, and closes it.
+pub(super) async fn answer(channel: Channel<Msg>, handle: Handle, text: String) {
+    let id = channel.id();
+    let (mut reader, writer) = channel.split();
+    let send = async {
+        writer.data_bytes(text).await.ok()?;
+        handle.exit_status_request(id, 0).await.ok()?;
+        writer.eof().await.ok()
+    };
+    let closed = async { while reader.wait().await.is_some() {} };
+    tokio::select! {
+        _ = send => {}
+        () = closed => {}
+    }
+    let _ = handle.close(id).await;
+}

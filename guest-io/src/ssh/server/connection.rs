@@ -1,0 +1,193 @@
+//! One SSH connection of a host.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use russh::keys::{Algorithm, PublicKey};
+use russh::server::{
+    Auth, ChannelOpenHandle, Handler, Msg, PublicKeyOffer, Session, VerifiedPublicKey,
+};
+use russh::{Channel, ChannelId, ChannelOpenFailure};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{Request, Shared, channel};
+use crate::ssh::transport::Lease;
+use crate::ssh::{MAX_CHANNELS, MAX_ID, USER, VERSION, Window};
+
+/// Serves a connection until it ends.
+pub(super) async fn run<S>(shared: &Arc<Shared>, lease: Lease<S>) -> Result<(), russh::Error>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let connection = Connection {
+        shared: Arc::clone(shared),
+        idle: HashMap::new(),
+        busy: Arc::new(()),
+    };
+    let session = russh::server::run_stream(Arc::clone(&shared.config), lease, connection).await?;
+    session.await
+}
+
+struct Connection {
+    shared: Arc<Shared>,
+    /// Channels that have not said yet what they are for.
+    idle: HashMap<ChannelId, Idle>,
+    /// Counts the channels that have: one reference each.
+    busy: Arc<()>,
+}
+
+struct Idle {
+    channel: Channel<Msg>,
+    window: Option<Window>,
+}
+
+impl Connection {
+    fn authenticate(&self, user: &str, key: &PublicKey) -> Auth {
+        if user == USER && self.shared.client.matches(key) {
+            Auth::Accept
+        } else {
+            Auth::reject()
+        }
+    }
+
+    /// Starts what a channel is for; returns whether there is such a thing.
+    fn start(&mut self, id: ChannelId, name: &str, session: &Session) -> bool {
+        let Some(Idle { channel, window }) = self.idle.remove(&id) else {
+            return false;
+        };
+        let (verb, argument) = name.split_once(' ').unwrap_or((name, ""));
+        let handle = session.handle();
+        let busy = Arc::clone(&self.busy);
+        match verb {
+            "vic-attach" | "attach" if argument.len() <= MAX_ID => {
+                let mode = if verb == "attach" {
+                    channel::Mode::Plain
+                } else {
+                    channel::Mode::Windows
+                };
+                let (attached, attachment) = channel::Attached::new(
+                    mode,
+                    argument.to_owned(),
+                    Arc::clone(&self.shared.sessions),
+                );
+                if self.shared.sessions.attach(argument, attachment).is_err() {
+                    return false;
+                }
+                if let Some(window) = window {
+                    self.shared
+                        .sessions
+                        .request(argument, Request::Resize(window));
+                }
+                if mode == channel::Mode::Plain {
+                    self.shared.sessions.request(argument, Request::Unblock);
+                }
+                tokio::spawn(async move {
+                    attached.run(channel, handle).await;
+                    drop(busy);
+                });
+                true
+            }
+            "container-ids" | "version" => {
+                let text = if verb == "version" {
+                    format!("{VERSION}\n")
+                } else {
+                    let mut ids = self.shared.sessions.ids().join("\n");
+                    ids.push('\n');
+                    ids
+                };
+                tokio::spawn(async move {
+                    channel::answer(channel, handle, text).await;
+                    drop(busy);
+                });
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Handler for Connection {
+    type Error = russh::Error;
+
+    async fn auth_publickey_offered(
+        &mut self,
+        user: &str,
+        offer: PublicKeyOffer<'_>,
+    ) -> Result<Auth, Self::Error> {
+        if *offer.algorithm != Algorithm::Ed25519 {
+            return Ok(Auth::reject());
+        }
+        Ok(self.authenticate(user, offer.public_key))
+    }
+
+    async fn auth_publickey(
+        &mut self,
+        user: &str,
+        key: VerifiedPublicKey<'_>,
+    ) -> Result<Auth, Self::Error> {
+        Ok(self.authenticate(user, key.public_key))
+    }
+
+    async fn channel_open_session(
+        &mut self,
+        channel: Channel<Msg>,
+        reply: ChannelOpenHandle,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if self.idle.len() + Arc::strong_count(&self.busy) > MAX_CHANNELS {
+            reply.reject(ChannelOpenFailure::ResourceShortage).await;
+            return Ok(());
+        }
+        self.idle.insert(
+            channel.id(),
+            Idle {
+                channel,
+                window: None,
+            },
+        );
+        reply.accept().await;
+        Ok(())
+    }
+
+    async fn channel_close(
+        &mut self,
+        channel: ChannelId,
+        _session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        self.idle.remove(&channel);
+        Ok(())
+    }
+
+    async fn pty_request(
+        &mut self,
+        channel: ChannelId,
+        _term: &str,
+        columns: u32,
+        rows: u32,
+        _width: u32,
+        _height: u32,
+        _modes: &[(russh::Pty, u32)],
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        match self.idle.get_mut(&channel) {
+            Some(idle) => {
+                idle.window = Some(Window::new(columns, rows));
+                session.channel_success(channel)
+            }
+            None => session.channel_failure(channel),
+        }
+    }
+
+    async fn subsystem_request(
+        &mut self,
+        channel: ChannelId,
+        name: &str,
+        session: &mut Session,
+    ) -> Result<(), Self::Error> {
+        if self.start(channel, name, session) {
+            session.channel_success(channel)
+        } else {
+            session.channel_failure(channel)
+        }
+    }
+}

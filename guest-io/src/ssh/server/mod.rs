@@ -1,0 +1,199 @@
+//! The guest's end: an SSH server on a serial line.
+
+mod attachment;
+mod channel;
+mod connection;
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+
+pub use attachment::{Attachment, Detached, Output, Stdin, StdinEvent};
+
+use super::transport::{AtEnd, Transport};
+use super::{ClientPublicKey, PrivateKey, Window};
+use crate::handshake;
+
+/// The sessions of a guest, as the server sees them.
+///
+/// The methods are called from within a connection and must not block: hand longer work
+/// over to a task.
+pub trait GuestSessions: fmt::Debug + Send + Sync + 'static {
+    /// The ids of the sessions that exist, started or not.
+    fn ids(&self) -> Vec<String>;
+
+    /// Attaches the host to a session, which need not have started yet.
+    ///
+    /// The session sends its output to [`Attachment::output`] and takes its input from
+    /// [`Attachment::stdin`], until either says that the host has detached. A session may be
+    /// attached to more than once.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused`] if there is no such session, or it cannot be attached to.
+    fn attach(&self, id: &str, attachment: Attachment) -> Result<(), Refused>;
+
+    /// Carries out a request for a session; returns whether it did.
+    fn request(&self, id: &str, request: Request) -> bool;
+}
+
+/// The guest does not attach the host to a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the session cannot be attached to")]
+pub struct Refused;
+
+/// What the host asks of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Request {
+    /// The host's terminal has this size.
+    Resize(Window),
+    /// Deliver a signal, named without `SIG`, such as `TERM`. May be a number as text.
+    Signal(String),
+    /// Someone is attached: a session that waits for that may start. Comes more than once.
+    Unblock,
+}
+
+/// An SSH server for the lines of a guest.
+///
+/// Cheap to clone; all clones serve one connection at a time.
+#[derive(Debug, Clone)]
+pub struct Server {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    config: Arc<russh::server::Config>,
+    client: ClientPublicKey,
+    sessions: Arc<dyn GuestSessions>,
+    dialect: Option<handshake::Dialect>,
+    /// Counts the lines that were served; a new one replaces the old one.
+    turn: watch::Sender<u64>,
+}
+
+impl Server {
+    /// A server that proves `host_key` and admits only `client`, with the handshake of
+    /// VIC 1.x on each connection.
+    pub fn new(
+        host_key: PrivateKey,
+        client: ClientPublicKey,
+        sessions: Arc<dyn GuestSessions>,
+    ) -> Self {
+        let config = russh::server::Config {
+            server_id: russh::SshId::Standard("SSH-2.0-VIC".into()),
+            methods: russh::MethodSet::from(&[russh::MethodKind::PublicKey][..]),
+            auth_rejection_time: Duration::from_millis(200),
+            auth_rejection_time_initial: Some(Duration::ZERO),
+            keys: vec![host_key.inner().clone()],
+            preferred: super::preferred(),
+            max_auth_attempts: 3,
+            inactivity_timeout: None,
+            keepalive_interval: Some(Duration::from_secs(15)),
+            keepalive_max: 3,
+            ..Default::default()
+        };
+        Self {
+            shared: Arc::new(Shared {
+                config: Arc::new(config),
+                client,
+                sessions,
+                dialect: Some(handshake::Dialect::Vic1),
+                turn: watch::Sender::new(0),
+            }),
+        }
+    }
+
+    /// Uses another form of the handshake; `None` if the stream carries SSH from its
+    /// first byte, for lines that neither lose data nor outlive a connection.
+    ///
+    /// # Panics
+    ///
+    /// If the server was cloned before.
+    #[must_use]
+    pub fn handshake(mut self, dialect: impl Into<Option<handshake::Dialect>>) -> Self {
+        Arc::get_mut(&mut self.shared)
+            .expect("the server is configured before it is cloned")
+            .dialect = dialect.into();
+        self
+    }
+
+    /// Serves one line until it ends: one connection after the other, each with its
+    /// handshake. A connection that fails is logged and followed by the next.
+    ///
+    /// Serving another line ends this one. Dropping the future ends the connection in
+    /// progress; its attachments say that the host has detached.
+    ///
+    /// # Errors
+    ///
+    /// The error of the stream. The end of the stream is no error.
+    pub async fn serve<S>(&self, stream: S) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let mut turn = self.shared.turn.subscribe();
+        self.shared.turn.send_modify(|turn| *turn += 1);
+        let _ours = *turn.borrow_and_update();
+        let transport = Transport::new(stream);
+        tokio::select! {
+            result = self.serve_connections(&transport) => result,
+            _ = turn.changed() => Ok(()),
+        }
+    }
+
+    async fn serve_connections<S>(&self, transport: &Transport<S>) -> io::Result<()>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        loop {
+            if let Some(dialect) = self.shared.dialect
+                && !answer(transport, dialect).await?
+            {
+                return Ok(());
+            }
+            let lease = transport.lend(match self.shared.dialect {
+                Some(_) => AtEnd::Keep,
+                None => AtEnd::ShutDown,
+            });
+            if let Err(error) = connection::run(&self.shared, lease).await {
+                tracing::debug!(%error, "a connection on the line has ended");
+            }
+            transport.take_back();
+            if self.shared.dialect.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Answers the handshake of a host; returns `false` at the end of the stream.
+async fn answer<S>(transport: &Transport<S>, dialect: handshake::Dialect) -> io::Result<bool>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let mut server = handshake::Server::new(dialect, super::random_byte());
+    let mut buffer = [0; 1024];
+    while !server.is_done() {
+        let n = transport.read(&mut buffer).await?;
+        if n == 0 {
+            return Ok(false);
+        }
+        match server.receive(&buffer[..n]) {
+            Ok(used) => {
+                transport.write(&server.take_output()).await?;
+                transport.put_back(&buffer[used..n]);
+            }
+            Err(error) => {
+                tracing::debug!(%error, "the handshake starts over");
+                server = handshake::Server::new(dialect, super::random_byte());
+                // What floods the line is not worth all of the processor.
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+    Ok(true)
+}

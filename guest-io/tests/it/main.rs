@@ -1,0 +1,7 @@
+//! Tests of what the crate's users see.
+
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod handshake;
+#[cfg(feature = "ssh")]
+mod ssh;
