@@ -34,9 +34,8 @@ use examples::report::Report;
 use examples::stage::Stage;
 use examples::{names, table};
 use portlayer::exec::{Command, ContainerSpec, ExecExt};
-use portlayer::host::{Containers, HostSpec, Hosts, Iso};
-use portlayer::vsphere::{Dialect, Options, VsphereHosts};
-use portlayer::{Capability, ContainerId, PortLayer, ResourceKind, State};
+use portlayer::vsphere::{Containers, Dialect, HostSpec, Hosts, Iso, Options, kind};
+use portlayer::{Capability, ContainerId, ErrorKind, PortLayer, ResourceKind, State};
 use tokio::sync::oneshot;
 
 /// Stands in for a boot image that was not given.
@@ -114,7 +113,7 @@ async fn run(args: &Args) -> Result<()> {
         container,
         stage: &stage,
         interrupts,
-        hosts: VsphereHosts::new(stage.client().clone(), options),
+        hosts: Hosts::new(stage.client().clone(), options),
         installer: Installer::new(io::stdout()),
     };
     let outcome = if args.clean {
@@ -149,7 +148,7 @@ struct Job<'a> {
     container: ContainerSpec,
     stage: &'a Stage,
     interrupts: Interrupts,
-    hosts: VsphereHosts,
+    hosts: Hosts,
     installer: Installer<io::Stdout>,
 }
 
@@ -185,13 +184,11 @@ impl Job<'_> {
             Some(file) => Iso::file(file),
             None => Iso::bytes(STAND_IN),
         };
-        let spec = HostSpec {
-            datacenter: self.place.datacenter.clone(),
-            compute: self.place.compute.clone(),
-            datastore: self.place.datastore.clone(),
-            bridge_network: self.place.network.clone(),
-            ..HostSpec::new(vch, image(appliance_iso), image(bootstrap_iso))
-        };
+        let mut spec = HostSpec::new(vch, image(appliance_iso), image(bootstrap_iso));
+        spec.datacenter = self.place.datacenter.clone();
+        spec.compute = self.place.compute.clone();
+        spec.datastore = self.place.datastore.clone();
+        spec.bridge_network = self.place.network.clone();
         println!("\nInstalling virtual container host {vch}");
         *made = true;
         let host = self
@@ -243,7 +240,7 @@ impl Job<'_> {
             capabilities: Some(capabilities),
             ..Options::default()
         };
-        let another = VsphereHosts::new(self.stage.client().clone(), options);
+        let another = Hosts::new(self.stage.client().clone(), options);
         let listing = another.open(&self.args.vch).await?.exec().list().await?;
         println!("\nContainers, as their machines' extraConfig tells");
         table::print(&listing, io::stdout())?;
@@ -323,7 +320,10 @@ impl Job<'_> {
             Err(failed)
                 if matches!(
                     failed.downcast_ref(),
-                    Some(portlayer::Error::NotFound { .. })
+                    Some(portlayer::Error {
+                        kind: portlayer::ErrorKind::NotFound,
+                        ..
+                    })
                 ) => {}
             Err(failed) => {
                 return error.context(format!(
@@ -377,20 +377,19 @@ fn advice(error: &anyhow::Error) -> Option<&'static str> {
                 "to pin it, name in GOVC_TLS_KNOWN_HOSTS a file with the line HOST:PORT THUMBPRINT",
             );
         }
-        let kind = match cause.downcast_ref()? {
-            portlayer::Error::AlreadyExists { resource, .. }
-                if resource.kind == ResourceKind::Host =>
-            {
+        let error: &portlayer::Error = cause.downcast_ref()?;
+        let resource = error.resource().kind;
+        match error.kind() {
+            ErrorKind::AlreadyExists if resource == kind::HOST => {
                 return Some("choose another name with --vch, or delete that host with --clean");
             }
-            portlayer::Error::NotFound { resource, .. }
-            | portlayer::Error::InvalidArgument { resource, .. } => resource.kind,
+            ErrorKind::NotFound | ErrorKind::InvalidArgument { .. } => {}
             _ => return None,
-        };
-        match kind {
-            ResourceKind::Datacenter => Some("the datacenter is chosen by GOVC_DATACENTER"),
-            ResourceKind::ComputeResource => Some("where to run is chosen by GOVC_RESOURCE_POOL"),
-            ResourceKind::Datastore => Some("the datastore is chosen by GOVC_DATASTORE"),
+        }
+        match resource {
+            kind::DATACENTER => Some("the datacenter is chosen by GOVC_DATACENTER"),
+            kind::COMPUTE_RESOURCE => Some("where to run is chosen by GOVC_RESOURCE_POOL"),
+            kind::DATASTORE => Some("the datastore is chosen by GOVC_DATASTORE"),
             ResourceKind::Network => Some("the network is chosen by GOVC_NETWORK"),
             _ => None,
         }

@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use portlayer::host::{Observe, Progress, Step, StepStatus};
+use portlayer::vsphere::{Observe, Progress, Step, StepStatus};
 
 /// Writes a line per step of an installation.
 ///

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 /// Something that the traits offer and that a back end, or the endpoint behind it, may lack.
 ///
 /// A back end never pretends: what it lacks it names here and answers
-/// [`Error::Unsupported`](crate::Error::Unsupported), or behaves as the method's documentation
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), or behaves as the method's documentation
 /// says for that capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,5 +1,6 @@
-//! The one error of the traits.
+//! The error of all traits.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::{Capability, Resource, StateKind};
@@ -10,250 +11,307 @@ pub type Source = Box<dyn std::error::Error + Send + Sync>;
 /// The result of an operation of the port layer.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation was not done.
+/// Why an operation failed: what kind of failure, on which resource, and the cause.
 ///
-/// The variant alone is enough to decide what to do next, or which HTTP status to answer. Each
-/// names the resource it is about and keeps its cause as [`source`](std::error::Error::source);
-/// `Display` never repeats the cause.
-#[derive(Debug, thiserror::Error)]
+/// The [`kind`](Self::kind) alone is enough to decide what to do next, or which HTTP status to
+/// answer. `Display` names the resource and never repeats the cause, which is the
+/// [`source`](std::error::Error::source).
+///
+/// ```
+/// use portlayer::{Error, ErrorKind, Resource};
+///
+/// let result: portlayer::Result<()> = Err(Error::not_found(Resource::container("jovial_ride")));
+/// match result {
+///     Err(Error { kind: ErrorKind::NotFound, .. }) => {} // 404
+///     Err(Error { kind: ErrorKind::InvalidState { .. } | ErrorKind::InUse { .. }, .. }) => {} // 409
+///     _ => {}
+/// }
+/// ```
+#[derive(Debug)]
 #[non_exhaustive]
-pub enum Error {
+pub struct Error {
+    /// What kind of failure.
+    pub kind: ErrorKind,
+    resource: Box<Resource>,
+    source: Option<Source>,
+}
+
+/// The kinds of [`Error`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
     /// There is no such resource.
-    #[error("{resource} was not found")]
-    NotFound {
-        /// What was looked for.
-        resource: Resource,
-        /// The cause, or what there is instead.
-        source: Option<Source>,
-    },
-    /// A resource of that id or name is there already.
-    #[error("{resource} already exists")]
-    AlreadyExists {
-        /// What stands in the way.
-        resource: Resource,
-        /// The cause.
-        source: Option<Source>,
-    },
-    /// Somebody else changed the resource between reading and writing it: read it again, and ask
-    /// again if the change is still wanted.
-    #[error(
-        "{resource} was changed by somebody else meanwhile{}",
-        List(": ", changed)
-    )]
+    NotFound,
+    /// A resource of that id or name exists already.
+    AlreadyExists,
+    /// The resource was changed concurrently, between reading and writing it: read it again, and
+    /// retry if the change is still wanted.
     Conflict {
-        /// What was changed.
-        resource: Resource,
         /// The keys and devices that changed, as far as they are known.
         changed: Box<[String]>,
-        /// The cause.
-        source: Option<Source>,
     },
     /// The state of the resource does not allow the operation.
-    #[error("{resource} is {actual}{}", List(", the operation needs it ", allowed))]
     InvalidState {
-        /// Whose state.
-        resource: Resource,
         /// The state it is in.
         actual: StateKind,
-        /// The states in which the operation is allowed.
+        /// The states in which the operation is allowed; may be empty.
         allowed: &'static [StateKind],
-        /// The cause.
-        source: Option<Source>,
     },
     /// Something else still uses the resource.
-    #[error("{resource} is in use by {by}")]
     InUse {
-        /// What is in use.
-        resource: Resource,
-        /// By whom.
+        /// The users.
         by: Box<str>,
-        /// The cause.
-        source: Option<Source>,
     },
-    /// A value that the caller gave cannot be used; the cause says why.
-    #[error("the {field} of {resource} is not acceptable")]
+    /// A value that the caller gave cannot be used; the source says why.
     InvalidArgument {
-        /// What the value was meant for.
-        resource: Resource,
         /// The field that holds it.
         field: &'static str,
-        /// The cause.
-        source: Option<Source>,
     },
-    /// The caller's account lacks the right.
-    #[error("no permission on {resource}")]
-    PermissionDenied {
-        /// On what.
-        resource: Resource,
-        /// The cause, which names the privilege where the endpoint does.
-        source: Option<Source>,
-    },
+    /// The caller's account lacks a privilege; the source names it where the endpoint does.
+    PermissionDenied,
     /// The endpoint does not accept the credentials.
-    #[error("{resource} refused the credentials")]
-    Unauthenticated {
-        /// The endpoint.
-        resource: Resource,
-        /// The cause.
-        source: Option<Source>,
-    },
+    Unauthenticated,
     /// A limit is reached: space, addresses, machines on a host.
-    #[error("no {what} left for {resource}")]
     Exhausted {
-        /// What needed it.
-        resource: Resource,
         /// What ran out.
         what: Box<str>,
-        /// The cause.
-        source: Option<Source>,
     },
     /// It took longer than allowed. What was asked of the endpoint may still happen there.
-    #[error("{resource}: {phase} took too long")]
     Timeout {
-        /// On what.
-        resource: Resource,
         /// What was being done or waited for.
         phase: &'static str,
-        /// The cause.
-        source: Option<Source>,
     },
-    /// The endpoint cannot be reached or cannot serve now; the same call may succeed later.
-    #[error("{resource} is not available")]
+    /// The endpoint cannot be reached or cannot serve now; retrying later may succeed.
     Unavailable {
-        /// The endpoint.
-        resource: Resource,
-        /// When to try again, where the endpoint said so.
+        /// When to retry, where the endpoint said so.
         retry_after: Option<Duration>,
-        /// The cause.
-        source: Option<Source>,
     },
-    /// The guest could not do its part. The reason is the guest's own words: do not trust it
+    /// The guest could not do its part. The reason is the guest's own text: do not trust it
     /// further than to show it.
-    #[error("the guest of {resource} failed: {reason}")]
     GuestFailed {
-        /// Whose guest.
-        resource: Resource,
-        /// What it said.
+        /// What the guest reported.
         reason: Box<str>,
-        /// The cause.
-        source: Option<Source>,
     },
-    /// The request was sent and its answer lost: look at the resource before asking again.
-    #[error("it is unknown whether {task} on {resource} was done")]
+    /// The request was sent and its answer was lost: inspect the resource before retrying.
     OutcomeUnknown {
-        /// On what.
-        resource: Resource,
         /// The operation, or the endpoint's task.
         task: Box<str>,
-        /// The cause.
-        source: Option<Source>,
     },
     /// The back end, or its endpoint, lacks what this needs.
-    #[error("{resource} needs {capability}, which is missing here")]
     Unsupported {
-        /// What needs it.
-        resource: Resource,
         /// What is missing.
         capability: Capability,
-        /// The cause.
-        source: Option<Source>,
     },
-    /// Something that should not happen; the cause has the details.
-    #[error("unexpected failure on {resource}")]
-    Internal {
-        /// On what.
-        resource: Resource,
-        /// The cause.
-        source: Option<Source>,
-    },
+    /// A failure that should not happen; the source has the details.
+    Internal,
 }
 
 impl Error {
-    /// What the error is about.
+    /// An error of this kind without a source.
     #[must_use]
-    pub fn resource(&self) -> &Resource {
-        match self {
-            Self::NotFound { resource, .. }
-            | Self::AlreadyExists { resource, .. }
-            | Self::Conflict { resource, .. }
-            | Self::InvalidState { resource, .. }
-            | Self::InUse { resource, .. }
-            | Self::InvalidArgument { resource, .. }
-            | Self::PermissionDenied { resource, .. }
-            | Self::Unauthenticated { resource, .. }
-            | Self::Exhausted { resource, .. }
-            | Self::Timeout { resource, .. }
-            | Self::Unavailable { resource, .. }
-            | Self::GuestFailed { resource, .. }
-            | Self::OutcomeUnknown { resource, .. }
-            | Self::Unsupported { resource, .. }
-            | Self::Internal { resource, .. } => resource,
+    pub fn new(kind: ErrorKind, resource: Resource) -> Self {
+        Self {
+            kind,
+            resource: Box::new(resource),
+            source: None,
         }
     }
 
-    /// A [`NotFound`](Self::NotFound) without a cause.
+    /// A [`NotFound`](ErrorKind::NotFound).
     #[must_use]
     pub fn not_found(resource: Resource) -> Self {
-        Self::NotFound {
-            resource,
-            source: None,
-        }
+        Self::new(ErrorKind::NotFound, resource)
     }
 
-    /// An [`AlreadyExists`](Self::AlreadyExists) without a cause.
+    /// An [`AlreadyExists`](ErrorKind::AlreadyExists).
     #[must_use]
     pub fn already_exists(resource: Resource) -> Self {
-        Self::AlreadyExists {
-            resource,
-            source: None,
-        }
+        Self::new(ErrorKind::AlreadyExists, resource)
     }
 
-    /// An [`InvalidState`](Self::InvalidState) without a cause.
+    /// A [`Conflict`](ErrorKind::Conflict) over these keys and devices.
+    #[must_use]
+    pub fn conflict(resource: Resource, changed: impl IntoIterator<Item = String>) -> Self {
+        let changed = changed.into_iter().collect();
+        Self::new(ErrorKind::Conflict { changed }, resource)
+    }
+
+    /// An [`InvalidState`](ErrorKind::InvalidState).
     #[must_use]
     pub fn invalid_state(
         resource: Resource,
         actual: StateKind,
         allowed: &'static [StateKind],
     ) -> Self {
-        Self::InvalidState {
-            resource,
-            actual,
-            allowed,
-            source: None,
-        }
+        Self::new(ErrorKind::InvalidState { actual, allowed }, resource)
     }
 
-    /// An [`InvalidArgument`](Self::InvalidArgument) because of this reason.
+    /// An [`InUse`](ErrorKind::InUse) by what is named here.
+    #[must_use]
+    pub fn in_use(resource: Resource, by: impl Into<Box<str>>) -> Self {
+        Self::new(ErrorKind::InUse { by: by.into() }, resource)
+    }
+
+    /// An [`InvalidArgument`](ErrorKind::InvalidArgument) for this reason.
+    #[must_use]
     pub fn invalid_argument(
         resource: Resource,
         field: &'static str,
         reason: impl Into<Source>,
     ) -> Self {
-        Self::InvalidArgument {
-            resource,
-            field,
-            source: Some(reason.into()),
-        }
+        Self::new(ErrorKind::InvalidArgument { field }, resource).with_source(reason)
     }
 
-    /// An [`Internal`](Self::Internal) because of this reason.
+    /// A [`PermissionDenied`](ErrorKind::PermissionDenied).
+    #[must_use]
+    pub fn permission_denied(resource: Resource) -> Self {
+        Self::new(ErrorKind::PermissionDenied, resource)
+    }
+
+    /// An [`Unauthenticated`](ErrorKind::Unauthenticated).
+    #[must_use]
+    pub fn unauthenticated(resource: Resource) -> Self {
+        Self::new(ErrorKind::Unauthenticated, resource)
+    }
+
+    /// An [`Exhausted`](ErrorKind::Exhausted): none of this is left.
+    #[must_use]
+    pub fn exhausted(resource: Resource, what: impl Into<Box<str>>) -> Self {
+        Self::new(ErrorKind::Exhausted { what: what.into() }, resource)
+    }
+
+    /// A [`Timeout`](ErrorKind::Timeout) of this phase.
+    #[must_use]
+    pub fn timeout(resource: Resource, phase: &'static str) -> Self {
+        Self::new(ErrorKind::Timeout { phase }, resource)
+    }
+
+    /// An [`Unavailable`](ErrorKind::Unavailable).
+    #[must_use]
+    pub fn unavailable(resource: Resource, retry_after: Option<Duration>) -> Self {
+        Self::new(ErrorKind::Unavailable { retry_after }, resource)
+    }
+
+    /// A [`GuestFailed`](ErrorKind::GuestFailed) for the guest's reason.
+    #[must_use]
+    pub fn guest_failed(resource: Resource, reason: impl Into<Box<str>>) -> Self {
+        let reason = reason.into();
+        Self::new(ErrorKind::GuestFailed { reason }, resource)
+    }
+
+    /// An [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) of this operation or task.
+    #[must_use]
+    pub fn outcome_unknown(resource: Resource, task: impl Into<Box<str>>) -> Self {
+        Self::new(ErrorKind::OutcomeUnknown { task: task.into() }, resource)
+    }
+
+    /// An [`Unsupported`](ErrorKind::Unsupported) for want of this capability.
+    #[must_use]
+    pub fn unsupported(resource: Resource, capability: Capability) -> Self {
+        Self::new(ErrorKind::Unsupported { capability }, resource)
+    }
+
+    /// An [`Internal`](ErrorKind::Internal) with this cause.
+    #[must_use]
     pub fn internal(resource: Resource, reason: impl Into<Source>) -> Self {
-        Self::Internal {
-            resource,
-            source: Some(reason.into()),
+        Self::new(ErrorKind::Internal, resource).with_source(reason)
+    }
+
+    /// The same error with this cause, in place of the one it may have.
+    #[must_use]
+    pub fn with_source(mut self, source: impl Into<Source>) -> Self {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The same error about another resource.
+    #[must_use]
+    pub fn with_resource(mut self, resource: Resource) -> Self {
+        *self.resource = resource;
+        self
+    }
+
+    /// What kind of failure.
+    #[must_use]
+    pub fn kind(&self) -> &ErrorKind {
+        &self.kind
+    }
+
+    /// The resource that the operation was about.
+    #[must_use]
+    pub fn resource(&self) -> &Resource {
+        &self.resource
+    }
+
+    /// Whether there is no such resource.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        self.kind == ErrorKind::NotFound
+    }
+
+    /// Whether the resource was changed concurrently.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        matches!(self.kind, ErrorKind::Conflict { .. })
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let resource = &self.resource;
+        match &self.kind {
+            ErrorKind::NotFound => write!(f, "{resource} was not found"),
+            ErrorKind::AlreadyExists => write!(f, "{resource} already exists"),
+            ErrorKind::Conflict { changed } => {
+                let changed = List(": ", ", ", changed);
+                write!(f, "{resource} was changed concurrently{changed}")
+            }
+            ErrorKind::InvalidState { actual, allowed } => {
+                let allowed = List(", the operation needs it ", " or ", allowed);
+                write!(f, "{resource} is {actual}{allowed}")
+            }
+            ErrorKind::InUse { by } => write!(f, "{resource} is in use by {by}"),
+            ErrorKind::InvalidArgument { field } => {
+                write!(f, "invalid value for {field} of {resource}")
+            }
+            ErrorKind::PermissionDenied => write!(f, "no permission on {resource}"),
+            ErrorKind::Unauthenticated => write!(f, "{resource} refused the credentials"),
+            ErrorKind::Exhausted { what } => write!(f, "no {what} left for {resource}"),
+            ErrorKind::Timeout { phase } => write!(f, "{resource}: timed out in {phase}"),
+            ErrorKind::Unavailable { .. } => write!(f, "{resource} is not available"),
+            ErrorKind::GuestFailed { reason } => {
+                write!(f, "the guest of {resource} failed: {reason}")
+            }
+            ErrorKind::OutcomeUnknown { task } => {
+                write!(f, "it is unknown whether {task} on {resource} was done")
+            }
+            ErrorKind::Unsupported { capability } => {
+                write!(f, "{resource} needs {capability}, which is missing here")
+            }
+            ErrorKind::Internal => write!(f, "unexpected failure on {resource}"),
         }
     }
 }
 
-/// Prints an introduction and the members, or nothing when there are none.
-struct List<'a, T>(&'static str, &'a [T]);
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source
+            .as_deref()
+            .map(|source| source as &(dyn std::error::Error + 'static))
+    }
+}
 
-impl<T: std::fmt::Display> std::fmt::Display for List<'_, T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for (position, item) in self.1.iter().enumerate() {
+/// Prints an introduction and the items, or nothing when there are none: introduction, what
+/// stands before the last item, items.
+struct List<'a, T>(&'static str, &'static str, &'a [T]);
+
+impl<T: fmt::Display> fmt::Display for List<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(introduction, last, items) = self;
+        for (position, item) in items.iter().enumerate() {
             f.write_str(match position {
-                0 => self.0,
-                _ if position + 1 == self.1.len() && self.0.starts_with(',') => " or ",
+                0 => introduction,
+                _ if position + 1 == items.len() => last,
                 _ => ", ",
             })?;
             item.fmt(f)?;
@@ -272,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn says_what_on_what_and_keeps_its_cause_apart() {
+    fn display_names_the_resource_and_leaves_the_cause_to_the_source() {
         let error = Error::invalid_state(
             Resource::container("ab12"),
             StateKind::Running,
@@ -282,21 +340,22 @@ mod tests {
             error.to_string(),
             "container \"ab12\" is running, the operation needs it created or stopped"
         );
-        let error = Error::invalid_argument(Resource::host("a b"), "name", "it holds a space");
+        let error = Error::invalid_argument(Resource::container("a b"), "name", "it holds a space");
         assert_eq!(
             error.to_string(),
-            "the name of virtual container host \"a b\" is not acceptable"
+            "invalid value for name of container \"a b\""
         );
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         assert_eq!(cause.as_deref(), Some("it holds a space"));
-        let error = Error::Conflict {
-            resource: Resource::container("ab12"),
-            changed: Box::new([]),
-            source: None,
-        };
+        let error = Error::conflict(Resource::container("ab12"), []);
         assert_eq!(
             error.to_string(),
-            "container \"ab12\" was changed by somebody else meanwhile"
+            "container \"ab12\" was changed concurrently"
+        );
+        let error = Error::conflict(Resource::container("ab12"), ["a".into(), "b".into()]);
+        assert_eq!(
+            error.to_string(),
+            "container \"ab12\" was changed concurrently: a, b"
         );
     }
 }

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::{ContainerId, ExitStatus, Resource, Result};
 
@@ -22,7 +22,7 @@ pub trait Events: std::fmt::Debug + Send + Sync + 'static {
 }
 
 /// Something that happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Event {
     /// When it was noticed.
@@ -41,7 +41,7 @@ impl Event {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {

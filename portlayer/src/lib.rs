@@ -13,7 +13,9 @@
 //! | [`Archive`](archive::Archive) | files in and out as tar streams | |
 //! | [`Events`](event::Events) | what happens on a host | |
 //! | [`Store`](store::Store) | small values that a front end keeps with its host | |
-//! | [`Hosts`](host::Hosts) | the place where containers live: install, find, open, delete | [`memory`], `vsphere` |
+//!
+//! The virtual container hosts that they live on are a matter of vSphere: `vsphere::Hosts`
+//! installs, finds, opens and deletes them.
 //!
 //! [`PortLayer`] bundles the traits of one host. A back end that lacks a part answers
 //! [`Unsupported`](ErrorKind::Unsupported) from it. All errors are [`Error`]. What a back end or its
@@ -50,7 +52,6 @@ mod capability;
 mod error;
 pub mod event;
 pub mod exec;
-pub mod host;
 mod id;
 pub mod image;
 pub mod memory;
@@ -70,7 +71,7 @@ pub mod conformance;
 pub mod vsphere;
 
 pub use capability::{Capabilities, Capability};
-pub use error::{Error, Result, Source};
+pub use error::{Error, ErrorKind, Result, Source};
 pub use exec::{Exec, ExecExt};
 pub use id::{ContainerId, ParseContainerIdError};
 pub use parts::PortLayer;

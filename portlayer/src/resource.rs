@@ -1,64 +1,52 @@
-//! What an error speaks of.
+//! What an error is about.
 
 use std::fmt;
 
-use serde::{Deserialize, Serialize};
+use serde::{Serialize, Serializer};
 
-/// The kind of thing that a [`Resource`] is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+/// The kind of thing that a [`Resource`] is. Prints, also as JSON, as words in lower case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResourceKind {
     /// A container, by its id, or by its name where the name is the matter.
     Container,
-    /// A virtual container host, by its name.
-    Host,
-    /// The service that the port layer speaks to.
-    Endpoint,
-    /// A datacenter, by its name or path.
-    Datacenter,
-    /// A place to run virtual machines: a host, a cluster or a resource pool.
-    ComputeResource,
-    /// A pool of resources that holds the virtual machines of one host.
-    ResourcePool,
-    /// A store of virtual machines' files, by its name.
-    Datastore,
-    /// A network or a scope, by its name.
-    Network,
     /// An image, by its id or reference.
     Image,
     /// A volume, by its name.
     Volume,
+    /// A network that containers are attached to, by its name.
+    Network,
     /// A value of the store, by its key.
     StoredValue,
-    /// A virtual machine that is not, or not yet known as, a container.
-    VirtualMachine,
-    /// A file, by its path.
-    File,
+    /// The service behind the port layer, by its address.
+    Endpoint,
+    /// Something that only one back end has; `vsphere::kind` (feature `vsphere`) has the kinds of
+    /// vSphere.
+    Other(&'static str),
 }
 
 impl fmt::Display for ResourceKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Container => "container",
-            Self::Host => "virtual container host",
-            Self::Endpoint => "endpoint",
-            Self::Datacenter => "datacenter",
-            Self::ComputeResource => "compute resource",
-            Self::ResourcePool => "resource pool",
-            Self::Datastore => "datastore",
-            Self::Network => "network",
             Self::Image => "image",
             Self::Volume => "volume",
+            Self::Network => "network",
             Self::StoredValue => "stored value",
-            Self::VirtualMachine => "virtual machine",
-            Self::File => "file",
+            Self::Endpoint => "endpoint",
+            Self::Other(name) => name,
         })
     }
 }
 
-/// A kind and the name that its owner knows it by: `datastore "fast"`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+impl Serialize for ResourceKind {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// A kind, and the name by which its owner knows it: `volume "data"`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Resource {
     /// What kind of thing.
     pub kind: ResourceKind,
@@ -90,14 +78,9 @@ impl Resource {
         Self::new(ResourceKind::Volume, name)
     }
 
-    /// A network or a scope, by name.
+    /// A network, by name.
     pub fn network(name: impl fmt::Display) -> Self {
         Self::new(ResourceKind::Network, name)
-    }
-
-    /// A virtual container host, by name.
-    pub fn host(name: impl fmt::Display) -> Self {
-        Self::new(ResourceKind::Host, name)
     }
 }
 

@@ -20,11 +20,7 @@ use crate::{Capability, ContainerId, Error, Resource, ResourceKind, Result};
 pub(crate) struct Missing;
 
 fn missing<T>(resource: Resource, capability: Capability) -> Result<T> {
-    Err(Error::Unsupported {
-        resource,
-        capability,
-        source: None,
-    })
+    Err(Error::unsupported(resource, capability))
 }
 
 fn images() -> Resource {

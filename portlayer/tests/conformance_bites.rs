@@ -8,8 +8,8 @@ use portlayer::conformance::{self, Fixture, Process, Verdict};
 use portlayer::exec::{Command, ContainerInfo, ContainerSpec, Listing, Signal, StopOptions};
 use portlayer::memory::MemoryExec;
 use portlayer::{
-    Capabilities, Capability, ContainerId, Error, Exec, ExecExt, ExitStatus, PortLayer, Resource,
-    Result, State,
+    Capabilities, Capability, ContainerId, Error, ErrorKind, Exec, ExecExt, ExitStatus, PortLayer,
+    Resource, Result, State,
 };
 
 /// A promise that is broken.
@@ -59,8 +59,8 @@ impl Breaking {
 
     fn rename<T>(&self, result: Result<T>) -> Result<T> {
         match (self.broken, result) {
-            (Broken::UnknownIsInternal, Err(Error::NotFound { resource, .. })) => {
-                Err(Error::internal(resource, "who is that"))
+            (Broken::UnknownIsInternal, Err(error)) if error.is_not_found() => {
+                Err(Error::internal(error.resource().clone(), "who is that"))
             }
             (_, result) => result,
         }
@@ -82,7 +82,13 @@ impl Exec for Breaking {
             spec.name = spec.id.to_string();
         }
         match (self.broken, self.exec.create(spec.clone()).await) {
-            (Broken::RenamesDuplicates, Err(Error::AlreadyExists { .. })) => {
+            (
+                Broken::RenamesDuplicates,
+                Err(Error {
+                    kind: ErrorKind::AlreadyExists,
+                    ..
+                }),
+            ) => {
                 self.exec
                     .create(ContainerSpec {
                         name: spec.id.to_string(),
@@ -96,8 +102,20 @@ impl Exec for Breaking {
 
     async fn start(&self, id: &ContainerId) -> Result<State> {
         match (self.broken, self.exec.start(id).await) {
-            (Broken::StartsTwice, Err(Error::InvalidState { .. })) => Ok(State::Running),
-            (Broken::HidesLaunchFailures, Err(Error::GuestFailed { .. })) => Ok(State::Running),
+            (
+                Broken::StartsTwice,
+                Err(Error {
+                    kind: ErrorKind::InvalidState { .. },
+                    ..
+                }),
+            ) => Ok(State::Running),
+            (
+                Broken::HidesLaunchFailures,
+                Err(Error {
+                    kind: ErrorKind::GuestFailed { .. },
+                    ..
+                }),
+            ) => Ok(State::Running),
             (_, started) => self.rename(started),
         }
     }
@@ -143,7 +161,13 @@ impl Exec for Breaking {
 
     async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()> {
         match (self.broken, self.exec.signal(id, signal).await) {
-            (Broken::SignalsTheDead, Err(Error::InvalidState { .. })) => Ok(()),
+            (
+                Broken::SignalsTheDead,
+                Err(Error {
+                    kind: ErrorKind::InvalidState { .. },
+                    ..
+                }),
+            ) => Ok(()),
             (_, signalled) => self.rename(signalled),
         }
     }
@@ -220,7 +244,7 @@ async fn a_fixture_that_cannot_open_fails_every_case() {
     #[async_trait]
     impl Fixture for Closed {
         async fn open(&self) -> Result<PortLayer> {
-            Err(Error::not_found(Resource::host("closed")))
+            Err(Error::not_found(Resource::container("closed")))
         }
 
         fn command(&self, process: Process) -> Command {
@@ -238,6 +262,6 @@ async fn a_fixture_that_cannot_open_fails_every_case() {
     assert!(
         report
             .to_string()
-            .contains("virtual container host \"closed\" was not found")
+            .contains("container \"closed\" was not found")
     );
 }

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flows::Flow;
-use portlayer::conformance::{self, Fixture, HostFixture, Process};
+use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::{Command, ContainerSpec, Exec, StopOptions};
-use portlayer::host::{Containers, HostSpec, Hosts, Iso, Progress, Step};
-use portlayer::vsphere::{Dialect, Options, VsphereHosts};
-use portlayer::{Capability, Error, ExitStatus, PortLayer, ResourceKind, Result, State};
+use portlayer::vsphere::{
+    Containers, Dialect, HostSpec, Hosts, Iso, Options, Progress, Step, kind,
+};
+use portlayer::{Capability, Error, ErrorKind, ExitStatus, PortLayer, Result, State};
 use simulator::{Guest, GuestMachine, Platform, Program, Reaction, Simulator, Tether};
 use tokio::sync::Notify;
 use vim25::Fault;
@@ -24,7 +25,7 @@ use vsphere_client::{Client, Credentials};
 struct Endpoint {
     simulator: Simulator,
     client: Client,
-    hosts: VsphereHosts,
+    hosts: Hosts,
 }
 
 fn spec(name: &str) -> HostSpec {
@@ -63,7 +64,7 @@ impl Endpoint {
             .connect()
             .await
             .unwrap();
-        let hosts = VsphereHosts::new(
+        let hosts = Hosts::new(
             client.clone(),
             Options {
                 dialect,
@@ -92,19 +93,13 @@ impl Endpoint {
                 .all(|(_, missing)| missing == Capability::Signals),
             "{report}"
         );
-        let report = conformance::run_hosts(&self).await;
-        assert!(report.is_success(), "{report}");
+        let flow = Flow {
+            client: &self.client,
+            hosts: &self.hosts,
+            spec: &spec,
+        };
+        flows::hosts::all(&flow).await;
         self.simulator.shutdown().await;
-    }
-}
-
-impl HostFixture for Endpoint {
-    fn hosts(&self) -> &dyn Hosts {
-        &self.hosts
-    }
-
-    fn spec(&self, name: &str) -> HostSpec {
-        spec(name)
     }
 }
 
@@ -238,7 +233,7 @@ async fn an_exit_that_the_endpoint_forgets_is_kept_for_others() {
     exec.inspect(&id).await.unwrap();
     guest.leave.notify_one();
     assert_eq!(exec.wait(&id).await.unwrap(), ExitStatus::Code(7));
-    let others = VsphereHosts::new(endpoint.client.clone(), Options::default());
+    let others = Hosts::new(endpoint.client.clone(), Options::default());
     let state = others
         .exec("vch")
         .await
@@ -272,13 +267,22 @@ async fn what_an_installation_cannot_remove_is_named() {
         .unwrap_err();
     assert_eq!(failed.step(), Step::PowerOn);
     assert!(
-        matches!(failed.error(), Error::Exhausted { .. }),
+        matches!(
+            failed.error(),
+            Error {
+                kind: ErrorKind::Exhausted { .. },
+                ..
+            }
+        ),
         "{failed:?}"
     );
     assert_eq!(failed.left_behind(), []);
     assert!(matches!(
         endpoint.hosts.find("full").await,
-        Err(Error::NotFound { .. })
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
     ));
 
     script.next("PowerOnVM_Task", Reaction::TaskFault(full()));
@@ -289,7 +293,7 @@ async fn what_an_installation_cannot_remove_is_named() {
         .await
         .unwrap_err();
     let kinds: Vec<_> = failed.left_behind().iter().map(|left| left.kind).collect();
-    assert!(kinds.contains(&ResourceKind::VirtualMachine), "{failed}");
+    assert!(kinds.contains(&kind::VIRTUAL_MACHINE), "{failed}");
     assert!(
         failed.to_string().contains("left behind and to be removed"),
         "{failed}"
@@ -308,7 +312,10 @@ async fn what_an_installation_cannot_remove_is_named() {
         .unwrap();
     assert!(matches!(
         endpoint.hosts.find("stuck").await,
-        Err(Error::NotFound { .. })
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
     ));
 
     script.next("CreateVM_Task", Reaction::LoseAnswer);
@@ -318,10 +325,16 @@ async fn what_an_installation_cannot_remove_is_named() {
         .await
         .unwrap_err();
     assert!(
-        matches!(failed.error(), Error::OutcomeUnknown { .. }),
+        matches!(
+            failed.error(),
+            Error {
+                kind: ErrorKind::OutcomeUnknown { .. },
+                ..
+            }
+        ),
         "{failed:?}"
     );
-    assert_eq!(failed.left_behind()[0].kind, ResourceKind::VirtualMachine);
+    assert_eq!(failed.left_behind()[0].kind, kind::VIRTUAL_MACHINE);
 }
 
 #[tokio::test]
@@ -335,12 +348,24 @@ async fn a_create_whose_answer_was_lost_can_be_asked_for_again() {
         .next("CreateVM_Task", Reaction::LoseAnswer);
     let lost = exec.create(spec.clone()).await;
     assert!(
-        matches!(lost, Err(Error::OutcomeUnknown { .. })),
+        matches!(
+            lost,
+            Err(Error {
+                kind: ErrorKind::OutcomeUnknown { .. },
+                ..
+            })
+        ),
         "{lost:?}"
     );
     let again = exec.create(spec.clone()).await;
     assert!(
-        matches!(again, Err(Error::AlreadyExists { .. })),
+        matches!(
+            again,
+            Err(Error {
+                kind: ErrorKind::AlreadyExists,
+                ..
+            })
+        ),
         "{again:?}"
     );
     let listed: Vec<_> = exec

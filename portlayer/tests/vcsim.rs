@@ -17,10 +17,9 @@ use std::process::{Child, ChildStdin, Command as Program, Stdio};
 
 use async_trait::async_trait;
 use flows::Flow;
-use portlayer::conformance::{self, Fixture, HostFixture, Process};
+use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::Command;
-use portlayer::host::{HostSpec, Hosts, Iso, Progress};
-use portlayer::vsphere::{Dialect, Options, VsphereHosts};
+use portlayer::vsphere::{Dialect, HostSpec, Hosts, Iso, Options, Progress};
 use portlayer::{Capability, PortLayer, Result};
 use vsphere_client::{Client, Credentials};
 
@@ -78,10 +77,11 @@ impl Vcsim {
     }
 
     fn spec(&self, name: &str) -> HostSpec {
-        HostSpec {
-            compute: (!self.esx).then(|| "DC0_C0".into()),
-            bridge_network: Some(if self.esx { "VM Network" } else { "DC0_DVPG0" }.into()),
-            ..HostSpec::new(name, Iso::bytes("appliance"), Iso::bytes("bootstrap"))
+        let spec = HostSpec::new(name, Iso::bytes("appliance"), Iso::bytes("bootstrap"));
+        if self.esx {
+            spec.bridge_network("VM Network")
+        } else {
+            spec.compute("DC0_C0").bridge_network("DC0_DVPG0")
         }
     }
 }
@@ -96,7 +96,7 @@ impl Drop for Vcsim {
 struct Endpoint {
     vcsim: Vcsim,
     client: Client,
-    hosts: VsphereHosts,
+    hosts: Hosts,
 }
 
 impl Endpoint {
@@ -107,22 +107,12 @@ impl Endpoint {
             ..Options::default()
         };
         let client = vcsim.connect().await;
-        let hosts = VsphereHosts::new(client.clone(), options);
+        let hosts = Hosts::new(client.clone(), options);
         Self {
             vcsim,
             client,
             hosts,
         }
-    }
-}
-
-impl HostFixture for Endpoint {
-    fn hosts(&self) -> &dyn Hosts {
-        &self.hosts
-    }
-
-    fn spec(&self, name: &str) -> HostSpec {
-        self.vcsim.spec(name)
     }
 }
 
@@ -139,7 +129,7 @@ impl Fixture for Endpoint {
 
 async fn conform(esx: bool, dialect: Dialect) {
     let endpoint = Endpoint::start(esx, dialect).await;
-    let spec = HostFixture::spec(&endpoint, "vch");
+    let spec = endpoint.vcsim.spec("vch");
     endpoint
         .hosts
         .install(spec, &|_: Progress| {})
@@ -184,9 +174,7 @@ async fn conform(esx: bool, dialect: Dialect) {
             .all(|(_, missing)| allowed.contains(&missing)),
         "{report}"
     );
-    let report = conformance::run_hosts(&endpoint).await;
-    eprintln!("{report}");
-    assert!(report.is_success(), "{report}");
+    flows::hosts::all(&flow).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! The list, and what the cases are about.
 
-mod hosts;
 mod identity;
 mod life;
 mod parallel;
@@ -8,14 +7,11 @@ mod signals;
 
 use std::pin::Pin;
 
-use super::check::{Bench, Check, HostBench};
-use super::{Case, HostCase};
+use super::Case;
+use super::check::{Bench, Check};
 use crate::Capability::{GuestKeys, Signals};
 
 pub(super) type Run = for<'a> fn(Bench<'a>) -> Pin<Box<dyn Future<Output = Check> + Send + 'a>>;
-
-pub(super) type RunHost =
-    for<'a> fn(HostBench<'a>) -> Pin<Box<dyn Future<Output = Check> + Send + 'a>>;
 
 /// A case from an async function over `&Bench`; what it made is cleared away, and failing to is a
 /// failure unless the case itself failed first.
@@ -61,30 +57,4 @@ pub(super) static ALL: &[Case] = &[
     case!(parallel::containers_do_not_wait_for_each_other),
     case!(parallel::many_waiters_get_the_same_exit),
     case!(parallel::a_dropped_start_leaves_a_container_that_works),
-];
-
-macro_rules! host_case {
-    ($name:ident) => {
-        HostCase {
-            name: stringify!($name),
-            run: |bench| {
-                Box::pin(async move {
-                    let held = hosts::$name(&bench).await;
-                    let cleared = bench.clear().await;
-                    held.and(cleared)
-                })
-            },
-        }
-    };
-}
-
-pub(super) static ALL_HOSTS: &[HostCase] = &[
-    host_case!(each_step_is_told_and_the_host_is_found),
-    host_case!(a_second_host_of_one_name_is_refused),
-    host_case!(an_unknown_datastore_or_network_is_named),
-    host_case!(a_bad_name_is_refused),
-    host_case!(an_unknown_host_is_not_found),
-    host_case!(containers_stay_with_their_host),
-    host_case!(delete_is_refused_while_there_are_containers),
-    host_case!(delete_leaves_nothing),
 ];

@@ -4,10 +4,9 @@ use std::fmt;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use super::{Fixture, HostFixture, Process};
+use super::{Fixture, Process};
 use crate::exec::{Command, ContainerInfo, ContainerSpec, ExecExt};
-use crate::host::{Containers, HostSpec, Hosts, InstallError};
-use crate::{Capability, ContainerId, Error, Exec, PortLayer, Result, State};
+use crate::{Capability, ContainerId, Error, ErrorKind, Exec, PortLayer, Result, State};
 
 /// Why a case does not hold.
 #[derive(Debug)]
@@ -40,13 +39,6 @@ impl std::error::Error for Failure {}
 impl From<Error> for Failure {
     /// The error with all its causes.
     fn from(error: Error) -> Self {
-        Self::with_causes(&error)
-    }
-}
-
-impl From<InstallError> for Failure {
-    /// The error with all its causes.
-    fn from(error: InstallError) -> Self {
         Self::with_causes(&error)
     }
 }
@@ -155,50 +147,11 @@ impl<'a> Bench<'a> {
             .unwrap_or_else(PoisonError::into_inner)
         {
             match self.layer.exec().remove_forced(&id).await {
-                Ok(()) | Err(Error::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        Ok(())
-    }
-}
-
-/// The place where a host case works: the endpoint, and the hosts to clear away afterwards.
-pub(super) struct HostBench<'a> {
-    fixture: &'a dyn HostFixture,
-    made: Mutex<Vec<String>>,
-}
-
-impl<'a> HostBench<'a> {
-    pub(super) fn new(fixture: &'a dyn HostFixture) -> Self {
-        Self {
-            fixture,
-            made: Mutex::default(),
-        }
-    }
-
-    pub(super) fn hosts(&self) -> &dyn Hosts {
-        self.fixture.hosts()
-    }
-
-    /// A specification with a name that no other has; its host is cleared away at the end.
-    pub(super) fn spec(&self) -> HostSpec {
-        let name = format!("conformance-{}", ContainerId::generate().short());
-        self.made
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(name.clone());
-        self.fixture.spec(&name)
-    }
-
-    pub(super) async fn clear(self) -> Check {
-        for name in self
-            .made
-            .into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-        {
-            match self.fixture.hosts().delete(&name, Containers::Remove).await {
-                Ok(()) | Err(Error::NotFound { .. }) => {}
+                Ok(())
+                | Err(Error {
+                    kind: ErrorKind::NotFound,
+                    ..
+                }) => {}
                 Err(error) => return Err(error.into()),
             }
         }

@@ -1,4 +1,4 @@
-//! What every implementation of [`Exec`] and of [`Hosts`] must do, as cases that run on any of them.
+//! What every implementation of [`Exec`] must do, as cases that run on any of them.
 //!
 //! The crate owns the list. An implementation hands in a [`Fixture`] and runs all of it; it cannot
 //! leave a case out. A case that needs a [`Capability`] which the implementation names as missing
@@ -44,7 +44,6 @@ pub use report::{Outcome, Report, Verdict};
 #[cfg(doc)]
 use crate::Exec;
 use crate::exec::Command;
-use crate::host::{HostSpec, Hosts};
 use crate::{Capability, PortLayer, Result};
 
 /// An implementation under test.
@@ -124,53 +123,6 @@ async fn run_one(fixture: &dyn Fixture, case: &Case) -> Verdict {
         (case.run)(check::Bench::new(fixture, layer)),
     )
     .await
-}
-
-/// An implementation of [`Hosts`] under test.
-pub trait HostFixture: Send + Sync {
-    /// The endpoint.
-    fn hosts(&self) -> &dyn Hosts;
-
-    /// A specification that can be installed there under this name.
-    fn spec(&self, name: &str) -> HostSpec;
-
-    /// The longest that a single case may take.
-    fn patience(&self) -> Duration {
-        Duration::from_secs(60)
-    }
-}
-
-/// One case about hosts.
-#[derive(Clone, Copy)]
-pub struct HostCase {
-    /// Its name: what holds if it passes.
-    pub name: &'static str,
-    run: cases::RunHost,
-}
-
-impl std::fmt::Debug for HostCase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("HostCase")
-            .field("name", &self.name)
-            .finish()
-    }
-}
-
-/// All cases about hosts, in the order in which they run.
-#[must_use]
-pub fn host_cases() -> &'static [HostCase] {
-    cases::ALL_HOSTS
-}
-
-/// Runs all cases about hosts, one after the other. They delete the hosts that they installed.
-pub async fn run_hosts(fixture: &dyn HostFixture) -> Report {
-    let mut report = Report::default();
-    for case in cases::ALL_HOSTS {
-        let run = (case.run)(check::HostBench::new(fixture));
-        let verdict = judge(fixture.patience(), run).await;
-        report.push(case.name, verdict);
-    }
-    report
 }
 
 async fn judge(patience: Duration, run: impl Future<Output = check::Check>) -> Verdict {

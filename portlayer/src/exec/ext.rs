@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{ContainerSpec, Exec, Signal, StopOptions};
-use crate::{ContainerId, Error, Resource, Result, State, StateKind};
+use crate::{ContainerId, Error, ErrorKind, Resource, Result, State, StateKind};
 
 /// What can be said in terms of [`Exec`]'s own methods.
 #[async_trait]
@@ -32,7 +32,10 @@ pub trait ExecExt: Exec {
     /// Those of [`Exec::stop`] and [`Exec::remove`].
     async fn remove_forced(&self, id: &ContainerId) -> Result<()> {
         match self.remove(id).await {
-            Err(Error::InvalidState { actual, .. }) if StateKind::STOPPABLE.contains(&actual) => {
+            Err(Error {
+                kind: ErrorKind::InvalidState { actual, .. },
+                ..
+            }) if StateKind::STOPPABLE.contains(&actual) => {
                 self.stop(id, StopOptions::AT_ONCE).await?;
                 self.remove(id).await
             }
@@ -44,7 +47,7 @@ pub trait ExecExt: Exec {
     /// name wins over a beginning.
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is none, [`Error::InvalidArgument`] if several begin so.
+    /// [`ErrorKind::NotFound`] if there is none, [`ErrorKind::InvalidArgument`] if several begin so.
     async fn resolve(&self, text: &str) -> Result<ContainerId> {
         let containers = self.list().await?.containers;
         let mut exact = containers

@@ -28,9 +28,9 @@ use crate::{Capabilities, ContainerId, ExitStatus, Result, State};
 ///   the endpoint has begun it finishes: a dropped `create` may leave the container created, a
 ///   dropped `start` may leave it started. `inspect` tells.
 /// - **No hidden timeouts on `wait`.** A caller who wants one wraps the future. All other
-///   operations end in bounded time, with [`Timeout`](crate::Error::Timeout) if need be.
+///   operations end in bounded time, with [`Timeout`](crate::ErrorKind::Timeout) if need be.
 /// - **Errors name the container.** An id that no container has gives
-///   [`NotFound`](crate::Error::NotFound) from every method that takes one.
+///   [`NotFound`](crate::ErrorKind::NotFound) from every method that takes one.
 #[async_trait]
 pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// What this back end, with its endpoint, can do.
@@ -39,12 +39,12 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// Makes a container and leaves it [`Created`](State::Created). Gives the id back.
     ///
     /// # Errors
-    /// - [`InvalidArgument`](crate::Error::InvalidArgument), naming the field, for a spec that
+    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field, for a spec that
     ///   [`validate`](ContainerSpec::validate) refuses.
-    /// - [`AlreadyExists`](crate::Error::AlreadyExists) if a container of this host has the id or
-    ///   the name. After an [`OutcomeUnknown`](crate::Error::OutcomeUnknown), asking again with
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a container of this host has the id or
+    ///   the name. After an [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown), asking again with
     ///   the same spec thus tells whether the first try succeeded.
-    /// - [`NotFound`](crate::Error::NotFound) naming the network that does not exist.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) naming the network that does not exist.
     async fn create(&self, spec: ContainerSpec) -> Result<ContainerId>;
 
     /// Starts the process and waits until it is known to have started.
@@ -55,17 +55,17 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// then this returns as soon as the machine is on, with [`Starting`](State::Starting).
     ///
     /// # Errors
-    /// - [`InvalidState`](crate::Error::InvalidState) unless the container is created or stopped.
-    /// - [`GuestFailed`](crate::Error::GuestFailed) with the guest's reason if the process could
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is created or stopped.
+    /// - [`GuestFailed`](crate::ErrorKind::GuestFailed) with the guest's reason if the process could
     ///   not be launched. The container is stopped, or will be soon.
-    /// - [`Timeout`](crate::Error::Timeout) if the guest did not report in time; the container is
+    /// - [`Timeout`](crate::ErrorKind::Timeout) if the guest did not report in time; the container is
     ///   left starting.
     async fn start(&self, id: &ContainerId) -> Result<State>;
 
     /// What is known about one container.
     ///
     /// # Errors
-    /// [`NotFound`](crate::Error::NotFound).
+    /// [`NotFound`](crate::ErrorKind::NotFound).
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo>;
 
     /// All containers of this host, sorted by creation time and then id. A container that cannot
@@ -79,8 +79,8 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// already. A container that was not started yet is waited for too.
     ///
     /// # Errors
-    /// - [`NotFound`](crate::Error::NotFound) also when it is removed meanwhile.
-    /// - [`InvalidState`](crate::Error::InvalidState) when it is, or becomes, broken.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) also when it is removed meanwhile.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) when it is, or becomes, broken.
     async fn wait(&self, id: &ContainerId) -> Result<ExitStatus>;
 
     /// Ends the container: asks its process with `signal` where that can be delivered, gives it
@@ -89,7 +89,7 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// for.
     ///
     /// # Errors
-    /// [`InvalidState`](crate::Error::InvalidState) if it was never started, or is broken.
+    /// [`InvalidState`](crate::ErrorKind::InvalidState) if it was never started, or is broken.
     async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus>;
 
     /// Sends a signal to the container's process and does not wait for its effect.
@@ -97,8 +97,8 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// switched off.
     ///
     /// # Errors
-    /// - [`InvalidState`](crate::Error::InvalidState) unless the container is on.
-    /// - [`Unsupported`](crate::Error::Unsupported) for other signals without
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is on.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) for other signals without
     ///   [`Signals`](crate::Capability::Signals).
     async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()>;
 
@@ -106,7 +106,7 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// with others, such as its image, stays.
     ///
     /// # Errors
-    /// [`InvalidState`](crate::Error::InvalidState) while it is on.
+    /// [`InvalidState`](crate::ErrorKind::InvalidState) while it is on.
     async fn remove(&self, id: &ContainerId) -> Result<()>;
 }
 

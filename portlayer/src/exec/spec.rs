@@ -123,7 +123,7 @@ impl ContainerSpec {
     /// Checks what can be checked without an endpoint. Every implementation does so first.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] naming the first field that cannot be used.
+    /// [`ErrorKind::InvalidArgument`] naming the first field that cannot be used.
     pub fn validate(&self) -> Result<()> {
         let refuse = |field, reason: &str| {
             Err(Error::invalid_argument(
@@ -219,6 +219,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
     use super::*;
+    use crate::ErrorKind;
 
     fn spec() -> ContainerSpec {
         ContainerSpec::new("jovial_ride", "hello-world", Command::new("/hello"))
@@ -227,7 +228,10 @@ mod tests {
     #[track_caller]
     fn refused(spec: &ContainerSpec, expected: &str) {
         match spec.validate() {
-            Err(Error::InvalidArgument { field, .. }) => assert_eq!(field, expected),
+            Err(Error {
+                kind: ErrorKind::InvalidArgument { field },
+                ..
+            }) => assert_eq!(field, expected),
             other => panic!("{other:?}"),
         }
     }

@@ -100,11 +100,7 @@ impl Exec for MemoryExec {
             behaviour
         })?;
         if let Some(reason) = behaviour.refusal() {
-            return Err(Error::GuestFailed {
-                resource: Resource::container(id),
-                reason: reason.into(),
-                source: None,
-            });
+            return Err(Error::guest_failed(Resource::container(id), reason));
         }
         if let Some((after, exit)) = behaviour.end() {
             let ends = self

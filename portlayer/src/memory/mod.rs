@@ -2,9 +2,7 @@
 
 mod behaviour;
 mod exec;
-mod hosts;
 mod store;
 
 pub use behaviour::{Behaviour, Program};
 pub use exec::MemoryExec;
-pub use hosts::MemoryHosts;

@@ -8,26 +8,18 @@ use vim25::types::{
 };
 use vsphere_client::Error as ClientError;
 
-use crate::{Error, Resource, ResourceKind, StateKind};
+use super::kind;
+use crate::{Error, ErrorKind, Resource, ResourceKind, StateKind};
 
-/// What went wrong with `resource`.
+/// The client's error as an error about `resource`.
 pub(super) fn error(resource: &Resource, error: ClientError) -> Error {
     let resource = resource.clone();
-    match &error {
-        ClientError::Timeout { .. } => Error::Timeout {
-            resource,
-            phase: "the endpoint's answer",
-            source: Some(error.into()),
-        },
-        ClientError::Transport { .. } | ClientError::Tls { .. } => Error::Unavailable {
-            resource,
-            retry_after: None,
-            source: Some(error.into()),
-        },
-        ClientError::NotAuthenticated { .. } => Error::Unauthenticated {
-            resource,
-            source: Some(error.into()),
-        },
+    let judged = match &error {
+        ClientError::Timeout { .. } => Error::timeout(resource, "the endpoint's answer"),
+        ClientError::Transport { .. } | ClientError::Tls { .. } => {
+            Error::unavailable(resource, None)
+        }
+        ClientError::NotAuthenticated { .. } => Error::unauthenticated(resource),
         ClientError::OutcomeUnknown {
             operation, task, ..
         } => {
@@ -35,114 +27,79 @@ pub(super) fn error(resource: &Resource, error: ClientError) -> Error {
                 Some(task) => task.to_string(),
                 None => operation.name().to_owned(),
             };
-            Error::OutcomeUnknown {
-                resource,
-                task: task.into(),
-                source: Some(error.into()),
-            }
+            Error::outcome_unknown(resource, task)
         }
-        ClientError::Fault { .. } => fault(resource, error),
-        ClientError::NotFound { kind, name, .. } => Error::NotFound {
-            resource: named(kind, name).unwrap_or(resource),
-            source: Some(error.into()),
-        },
-        ClientError::Ambiguous { kind, .. } => Error::InvalidArgument {
-            resource,
-            field: field(kind),
-            source: Some(error.into()),
-        },
-        _ => Error::internal(resource, error),
-    }
+        ClientError::Fault { .. } => Error::new(fault(&error), resource),
+        ClientError::NotFound { kind, name, .. } => {
+            Error::not_found(named(kind, name).unwrap_or(resource))
+        }
+        ClientError::Ambiguous { kind, .. } => {
+            let field = field(kind);
+            Error::new(ErrorKind::InvalidArgument { field }, resource)
+        }
+        _ => Error::new(ErrorKind::Internal, resource),
+    };
+    judged.with_source(error)
 }
 
-fn fault(resource: Resource, error: ClientError) -> Error {
+fn fault(error: &ClientError) -> ErrorKind {
     let is_power_state = |state| {
         error
             .fault::<InvalidPowerState>()
             .is_some_and(|fault| fault.existing_state == state)
     };
+    let conflict = || ErrorKind::Conflict {
+        changed: Box::new([]),
+    };
+    let invalid_state = |actual| ErrorKind::InvalidState {
+        actual,
+        allowed: &[],
+    };
     if error.is_gone() || error.is_fault::<ManagedObjectNotFound>() {
-        Error::NotFound {
-            resource,
-            source: Some(error.into()),
-        }
+        ErrorKind::NotFound
     } else if error.is_fault::<ConcurrentAccess>() || error.is_fault::<TaskInProgress>() {
-        Error::Conflict {
-            resource,
-            changed: Box::new([]),
-            source: Some(error.into()),
-        }
+        conflict()
     } else if error.is_fault::<DuplicateName>()
         || error.is_fault::<AlreadyExists>()
         || error.is_fault::<FileAlreadyExists>()
     {
-        Error::AlreadyExists {
-            resource,
-            source: Some(error.into()),
-        }
+        ErrorKind::AlreadyExists
     } else if error.is_fault::<InvalidLogin>() || error.is_fault::<NotAuthenticated>() {
-        Error::Unauthenticated {
-            resource,
-            source: Some(error.into()),
-        }
+        ErrorKind::Unauthenticated
     } else if error.is_fault::<NoPermission>() {
-        Error::PermissionDenied {
-            resource,
-            source: Some(error.into()),
-        }
+        ErrorKind::PermissionDenied
     } else if error.is_fault::<InsufficientResourcesFault>() || error.is_fault::<NoDiskSpace>() {
-        Error::Exhausted {
-            resource,
+        ErrorKind::Exhausted {
             what: "resources".into(),
-            source: Some(error.into()),
         }
     } else if error.is_fault::<HostCommunication>() || error.is_fault::<HostNotConnected>() {
-        Error::Unavailable {
-            resource,
-            retry_after: None,
-            source: Some(error.into()),
-        }
+        ErrorKind::Unavailable { retry_after: None }
     } else if is_power_state(VirtualMachinePowerState::PoweredOn) {
-        invalid_state(resource, StateKind::Running, error)
+        invalid_state(StateKind::Running)
     } else if is_power_state(VirtualMachinePowerState::PoweredOff) {
-        invalid_state(resource, StateKind::Stopped, error)
+        invalid_state(StateKind::Stopped)
     } else if error.is_fault::<InvalidState>() {
         // The machine moved between looking and acting.
-        Error::Conflict {
-            resource,
-            changed: Box::new([]),
-            source: Some(error.into()),
-        }
+        conflict()
     } else if error.is_fault::<InvalidArgument>() || error.is_fault::<OutOfBounds>() {
-        Error::InvalidArgument {
-            resource,
+        ErrorKind::InvalidArgument {
             field: "specification",
-            source: Some(error.into()),
         }
     } else {
-        Error::internal(resource, error)
-    }
-}
-
-fn invalid_state(resource: Resource, actual: StateKind, error: ClientError) -> Error {
-    Error::InvalidState {
-        resource,
-        actual,
-        allowed: &[],
-        source: Some(error.into()),
+        ErrorKind::Internal
     }
 }
 
 /// The resource that the client names in its own words.
 fn named(kind: &str, name: &str) -> Option<Resource> {
     let kind = match kind {
-        "datacenter" => ResourceKind::Datacenter,
-        "datastore" => ResourceKind::Datastore,
+        "datacenter" => kind::DATACENTER,
+        "datastore" => kind::DATASTORE,
         "network" => ResourceKind::Network,
         // Pools are looked up only as the place of a new host.
-        "resource pool" => ResourceKind::ComputeResource,
-        "virtual machine" => ResourceKind::VirtualMachine,
-        "file" => ResourceKind::File,
+        "resource pool" => kind::COMPUTE_RESOURCE,
+        "virtual machine" => kind::VIRTUAL_MACHINE,
+        "file" => kind::FILE,
         _ => return None,
     };
     Some(Resource::new(kind, name))

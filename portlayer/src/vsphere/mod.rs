@@ -1,6 +1,6 @@
 //! The traits on ESXi and vCenter.
 //!
-//! [`VsphereHosts`] is given a connected client and installs, finds and opens hosts; what it opens
+//! [`Hosts`] is given a connected client and installs, finds and opens hosts; what it opens
 //! is a [`VsphereExec`]. All state is in vSphere: a container is a virtual machine, and what is
 //! known of it are that machine's power state and its keys, spelled as VIC spelled them in the
 //! [`Dialect`] of the [`Options`].
@@ -41,6 +41,7 @@
 //!
 //! `Signals` is missing, too, where the endpoint passes no orders to guests.
 
+mod derive_state;
 mod disks;
 mod endpoint;
 mod exec;
@@ -48,8 +49,8 @@ mod fault;
 mod hardware;
 mod host_record;
 mod hosts;
-mod life;
-mod machine;
+pub mod kind;
+mod machine_spec;
 mod options;
 mod place;
 mod probe;
@@ -57,5 +58,8 @@ mod record;
 
 pub use exec::VsphereExec;
 pub use guestinfo::Dialect;
-pub use hosts::VsphereHosts;
+pub use hosts::{
+    Containers, HostInfo, HostSpec, HostState, Hosts, InstallError, Iso, Observe, Progress, Step,
+    StepStatus,
+};
 pub use options::Options;

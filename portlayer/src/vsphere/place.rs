@@ -4,8 +4,9 @@ use vim25::types::VirtualDeviceBackingInfo;
 use vim25::{Poly, Ref, mo};
 use vsphere_client::{Datacenter, Datastore};
 
-use super::machine::Surroundings;
+use super::machine_spec::MachineDefaults;
 use crate::Resource;
+use crate::vsphere::kind;
 
 /// Where the containers of one host are made, and what they are connected to.
 #[derive(Clone, Debug)]
@@ -25,12 +26,12 @@ pub(super) struct Place {
     /// The bridge network, as a network card is put on it.
     pub(super) bridge: Poly<VirtualDeviceBackingInfo>,
     /// What goes into every machine.
-    pub(super) surroundings: Surroundings,
+    pub(super) defaults: MachineDefaults,
 }
 
 impl Place {
     /// What errors about the host as a whole speak of.
     pub(super) fn host(&self) -> Resource {
-        Resource::host(&self.name)
+        kind::host(&self.name)
     }
 }

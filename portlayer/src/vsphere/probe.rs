@@ -4,9 +4,10 @@
 use vim25::types::VirtualMachineConfigSpec;
 
 use super::endpoint::Endpoint;
-use super::machine::{bare, options};
+use super::machine_spec::{bare, options};
 use super::place::Place;
-use crate::{Capabilities, Capability, ContainerId, Error, Resource, ResourceKind, Result};
+use crate::vsphere::kind;
+use crate::{Capabilities, Capability, ContainerId, Error, ErrorKind, Resource, Result};
 
 const KEY: &str = "guestinfo.portlayer.probe";
 const SAME_KEY: &str = "GuestInfo.PortLayer.Probe";
@@ -14,10 +15,10 @@ const SAME_KEY: &str = "GuestInfo.PortLayer.Probe";
 /// What the endpoint of this host can do.
 pub(super) async fn capabilities(endpoint: &Endpoint, place: &Place) -> Result<Capabilities> {
     let name = format!("{}-probe-{}", place.name, ContainerId::generate().short());
-    let resource = Resource::new(ResourceKind::VirtualMachine, &name);
+    let resource = Resource::new(kind::VIRTUAL_MACHINE, &name);
     let spec = bare(
         &name,
-        &place.surroundings.datastore_name,
+        &place.defaults.datastore_name,
         [(KEY.to_owned(), "1".to_owned())],
     );
     let vm = endpoint
@@ -61,7 +62,10 @@ async fn observe(
         .await
     {
         Ok(()) => {}
-        Err(Error::Conflict { .. }) => has = has.with(Capability::StaleChangeVersionRefused),
+        Err(Error {
+            kind: ErrorKind::Conflict { .. },
+            ..
+        }) => has = has.with(Capability::StaleChangeVersionRefused),
         Err(error) => return Err(error),
     }
 
@@ -89,7 +93,10 @@ async fn contains_key(
 ) -> Result<bool> {
     let file = match endpoint.vmx(&place.datastore, path, resource).await {
         Ok(file) => file,
-        Err(Error::NotFound { .. }) => return Ok(false),
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        }) => return Ok(false),
         Err(error) => return Err(error),
     };
     // A file that cannot be parsed shows nothing.

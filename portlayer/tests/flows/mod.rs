@@ -1,10 +1,11 @@
 //! What the implementation on vSphere leaves on an endpoint, seen with the client alone. The
 //! simulator and vcsim both run these.
 
+pub(crate) mod hosts;
+
 use portlayer::exec::{Command, ContainerSpec, Exec};
-use portlayer::host::{HostSpec, Hosts, Iso, Progress, Step, StepStatus};
-use portlayer::vsphere::VsphereHosts;
-use portlayer::{Capability, ContainerId, Error};
+use portlayer::vsphere::{HostSpec, Hosts, Iso, Progress, Step, StepStatus};
+use portlayer::{Capability, ContainerId, Error, ErrorKind};
 use vim25::types::{
     OptionValue, ParaVirtualSCSIController, VirtualCdrom, VirtualController, VirtualDevice,
     VirtualDeviceConfigSpec, VirtualDeviceConfigSpecFileOperation,
@@ -18,7 +19,7 @@ use vsphere_client::{Client, Datastore};
 /// An endpoint with a host called `vch`.
 pub(crate) struct Flow<'a> {
     pub(crate) client: &'a Client,
-    pub(crate) hosts: &'a VsphereHosts,
+    pub(crate) hosts: &'a Hosts,
     /// What can be installed on the endpoint under this name.
     pub(crate) spec: &'a (dyn Fn(&str) -> HostSpec + Sync),
 }
@@ -273,9 +274,10 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
     let directory = tempfile::tempdir().unwrap();
     let image = directory.path().join("bootstrap.iso");
     std::fs::write(&image, "bootstrap").unwrap();
-    let spec = HostSpec {
-        bootstrap_iso: Iso::file(&image),
-        ..(flow.spec)("doomed")
+    let spec = {
+        let mut spec = (flow.spec)("doomed");
+        spec.bootstrap_iso = Iso::file(&image);
+        spec
     };
     let told = std::sync::Mutex::new(Vec::new());
     let failed = flow
@@ -290,7 +292,13 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
         .unwrap_err();
     assert_eq!(failed.step(), Step::BootstrapIso, "{failed:?}");
     assert!(
-        matches!(failed.error(), Error::InvalidArgument { .. }),
+        matches!(
+            failed.error(),
+            Error {
+                kind: ErrorKind::InvalidArgument { .. },
+                ..
+            }
+        ),
         "{failed:?}"
     );
     assert!(failed.left_behind().is_empty(), "{failed:?}");
@@ -300,7 +308,10 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
     }
     assert!(matches!(
         flow.hosts.find("doomed").await,
-        Err(Error::NotFound { .. })
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
     ));
     assert!(flow.machines(|name| name == "doomed").await.is_empty());
     assert_eq!(flow.pools("doomed").await, 0);
@@ -324,7 +335,7 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
             .unwrap()
     );
     flow.hosts
-        .delete("doomed", portlayer::host::Containers::Refuse)
+        .delete("doomed", portlayer::vsphere::Containers::Refuse)
         .await
         .unwrap();
     assert!(flow.machines(|name| name == "doomed").await.is_empty());
@@ -370,7 +381,10 @@ pub(crate) async fn a_broken_container_is_quarantined(flow: &Flow<'_>) {
     assert_eq!(listing.quarantined[0].id, Some(bad));
     assert!(matches!(
         exec.inspect(&bad).await,
-        Err(Error::InvalidState { .. })
+        Err(Error {
+            kind: ErrorKind::InvalidState { .. },
+            ..
+        })
     ));
     exec.remove(&bad).await.unwrap();
     exec.remove(&good).await.unwrap();
@@ -398,8 +412,10 @@ pub(crate) async fn the_configuration_file_is_readable(flow: &Flow<'_>) {
     } else {
         assert!(matches!(
             file,
-            Err(Error::Unsupported {
-                capability: Capability::VmxContents,
+            Err(Error {
+                kind: ErrorKind::Unsupported {
+                    capability: Capability::VmxContents
+                },
                 ..
             })
         ));

@@ -3,7 +3,7 @@
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
 use crate::exec::{Command, ContainerSpec, Signal, StopOptions};
-use crate::{ContainerId, Error, ExecExt, ResourceKind, State, StateKind};
+use crate::{ContainerId, Error, ErrorKind, ExecExt, Resource, State, StateKind};
 
 pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check {
     let command = Command::new("/bin/a b")
@@ -43,14 +43,17 @@ pub(super) async fn an_id_and_a_name_are_given_once(bench: &Bench<'_>) -> Check 
         ..bench.spec(Process::Runs)
     };
     let refused = bench.exec().create(same_name).await;
-    ensure!(refused, Err(Error::AlreadyExists { ref resource, .. }) if *resource.id == first.name);
+    ensure!(refused, Err(ref error) if error.kind == ErrorKind::AlreadyExists && *error.resource().id == first.name);
     let same_id = ContainerSpec {
         id: first.id,
         ..bench.spec(Process::Runs)
     };
     ensure!(
         bench.exec().create(same_id).await,
-        Err(Error::AlreadyExists { .. })
+        Err(Error {
+            kind: ErrorKind::AlreadyExists,
+            ..
+        })
     );
     ensure_eq!(
         bench.listed(&first.id).await?.map(|info| info.name),
@@ -77,7 +80,10 @@ pub(super) async fn a_bad_field_is_named_and_nothing_is_made(bench: &Bench<'_>) 
     let id = spec.id;
     ensure!(
         bench.exec().create(spec).await,
-        Err(Error::InvalidArgument { field: "name", .. })
+        Err(Error {
+            kind: ErrorKind::InvalidArgument { field: "name" },
+            ..
+        })
     );
     ensure_eq!(bench.listed(&id).await?, None);
     Ok(())
@@ -92,8 +98,8 @@ pub(super) async fn an_unknown_network_is_named(bench: &Bench<'_>) -> Check {
     let id = spec.id;
     ensure!(
         bench.exec().create(spec).await,
-        Err(Error::NotFound { ref resource, .. })
-            if resource.kind == ResourceKind::Network && *resource.id == *network
+        Err(ref error)
+            if error.is_not_found() && *error.resource() == Resource::network(network)
     );
     ensure_eq!(bench.listed(&id).await?, None);
     Ok(())
@@ -102,19 +108,55 @@ pub(super) async fn an_unknown_network_is_named(bench: &Bench<'_>) -> Check {
 pub(super) async fn an_unknown_id_is_not_found(bench: &Bench<'_>) -> Check {
     let id = ContainerId::generate();
     let exec = bench.exec();
-    ensure!(exec.inspect(&id).await, Err(Error::NotFound { .. }));
-    ensure!(exec.start(&id).await, Err(Error::NotFound { .. }));
-    ensure!(exec.wait(&id).await, Err(Error::NotFound { .. }));
+    ensure!(
+        exec.inspect(&id).await,
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
+    );
+    ensure!(
+        exec.start(&id).await,
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
+    );
+    ensure!(
+        exec.wait(&id).await,
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
+    );
     ensure!(
         exec.stop(&id, StopOptions::AT_ONCE).await,
-        Err(Error::NotFound { .. })
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
     );
     ensure!(
         exec.signal(&id, Signal::KILL).await,
-        Err(Error::NotFound { .. })
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
     );
-    ensure!(exec.remove(&id).await, Err(Error::NotFound { .. }));
-    ensure!(exec.resolve(&id.short()).await, Err(Error::NotFound { .. }));
+    ensure!(
+        exec.remove(&id).await,
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
+    );
+    ensure!(
+        exec.resolve(&id.short()).await,
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
+    );
     Ok(())
 }
 
@@ -134,7 +176,19 @@ pub(super) async fn state_lives_in_the_back_end(bench: &Bench<'_>) -> Check {
         StateKind::Stopped
     );
     another.exec().remove(&id).await?;
-    ensure!(other.exec().inspect(&id).await, Err(Error::NotFound { .. }));
-    ensure!(bench.exec().start(&id).await, Err(Error::NotFound { .. }));
+    ensure!(
+        other.exec().inspect(&id).await,
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
+    );
+    ensure!(
+        bench.exec().start(&id).await,
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
+    );
     Ok(())
 }

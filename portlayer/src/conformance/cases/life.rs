@@ -3,7 +3,7 @@
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
 use crate::exec::StopOptions;
-use crate::{Capability, Error, ExitStatus, State, StateKind};
+use crate::{Capability, Error, ErrorKind, ExitStatus, State, StateKind};
 
 pub(super) async fn start_tells_what_is_known(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Runs).await?;
@@ -39,7 +39,7 @@ pub(super) async fn a_process_that_ends_at_once_is_stopped_with_its_exit(
 pub(super) async fn a_launch_that_fails_says_why(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::CannotLaunch).await?;
     let started = bench.exec().start(&id).await;
-    ensure!(started, Err(Error::GuestFailed { ref reason, .. }) if !reason.is_empty());
+    ensure!(started, Err(Error { kind: ErrorKind::GuestFailed { ref reason }, .. }) if !reason.is_empty());
     bench.exec().wait(&id).await?;
     let info = bench.exec().inspect(&id).await?;
     ensure_eq!(info.state.kind(), StateKind::Stopped);
@@ -76,7 +76,7 @@ pub(super) async fn start_is_refused_while_on(bench: &Bench<'_>) -> Check {
     let state = bench.exec().start(&id).await?;
     ensure!(
         bench.exec().start(&id).await,
-        Err(Error::InvalidState { actual, allowed: StateKind::STARTABLE, .. })
+        Err(Error { kind: ErrorKind::InvalidState { actual, allowed: StateKind::STARTABLE }, .. })
             if actual == state.kind()
     );
     ensure_eq!(bench.state(&id).await?, state);
@@ -97,8 +97,11 @@ pub(super) async fn stop_is_refused_before_the_first_start(bench: &Bench<'_>) ->
     let id = bench.create(Process::Runs).await?;
     ensure!(
         bench.exec().stop(&id, StopOptions::default()).await,
-        Err(Error::InvalidState {
-            actual: StateKind::Created,
+        Err(Error {
+            kind: ErrorKind::InvalidState {
+                actual: StateKind::Created,
+                ..
+            },
             ..
         })
     );
@@ -110,16 +113,31 @@ pub(super) async fn remove_is_refused_while_on(bench: &Bench<'_>) -> Check {
     let state = bench.exec().start(&id).await?;
     ensure!(
         bench.exec().remove(&id).await,
-        Err(Error::InvalidState {
-            allowed: StateKind::REMOVABLE,
+        Err(Error {
+            kind: ErrorKind::InvalidState {
+                allowed: StateKind::REMOVABLE,
+                ..
+            },
             ..
         })
     );
     ensure_eq!(bench.state(&id).await?, state);
     bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
     bench.exec().remove(&id).await?;
-    ensure!(bench.exec().inspect(&id).await, Err(Error::NotFound { .. }));
-    ensure!(bench.exec().remove(&id).await, Err(Error::NotFound { .. }));
+    ensure!(
+        bench.exec().inspect(&id).await,
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
+    );
+    ensure!(
+        bench.exec().remove(&id).await,
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
+    );
     Ok(())
 }
 
@@ -135,6 +153,12 @@ pub(super) async fn wait_ends_when_the_container_is_removed(bench: &Bench<'_>) -
     let id = bench.create(Process::Runs).await?;
     let (ended, removed) = tokio::join!(bench.exec().wait(&id), bench.exec().remove(&id));
     removed?;
-    ensure!(ended, Err(Error::NotFound { .. }));
+    ensure!(
+        ended,
+        Err(Error {
+            kind: ErrorKind::NotFound,
+            ..
+        })
+    );
     Ok(())
 }

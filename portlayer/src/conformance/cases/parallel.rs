@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
 use crate::exec::{ContainerSpec, StopOptions};
-use crate::{Error, StateKind};
+use crate::{Error, ErrorKind, StateKind};
 
 pub(super) async fn of_many_starts_one_wins(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Runs).await?;
@@ -15,7 +15,13 @@ pub(super) async fn of_many_starts_one_wins(bench: &Bench<'_>) -> Check {
     let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     ensure_eq!(won.len(), 1);
     for result in lost {
-        ensure!(result, Err(Error::InvalidState { .. }));
+        ensure!(
+            result,
+            Err(Error {
+                kind: ErrorKind::InvalidState { .. },
+                ..
+            })
+        );
     }
     Ok(())
 }
@@ -30,7 +36,13 @@ pub(super) async fn of_many_creates_with_one_name_one_wins(bench: &Bench<'_>) ->
     let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     ensure_eq!(won.len(), 1);
     for result in lost {
-        ensure!(result, Err(Error::AlreadyExists { .. }));
+        ensure!(
+            result,
+            Err(Error {
+                kind: ErrorKind::AlreadyExists,
+                ..
+            })
+        );
     }
     Ok(())
 }
@@ -74,9 +86,16 @@ pub(super) async fn a_dropped_start_leaves_a_container_that_works(bench: &Bench<
     // What the endpoint has begun it finishes, so a start may be refused, now or in a moment.
     loop {
         match bench.exec().start(&id).await {
-            Ok(_) | Err(Error::InvalidState { .. }) => break,
+            Ok(_)
+            | Err(Error {
+                kind: ErrorKind::InvalidState { .. },
+                ..
+            }) => break,
             // The first one's steps come in between.
-            Err(Error::Conflict { .. }) => {}
+            Err(Error {
+                kind: ErrorKind::Conflict { .. },
+                ..
+            }) => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -3,7 +3,7 @@
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
 use crate::exec::{ExecExt, Signal, StopOptions};
-use crate::{Error, ExitStatus, StateKind};
+use crate::{Error, ErrorKind, ExitStatus, StateKind};
 
 pub(super) async fn kill_ends_a_process(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Runs).await?;
@@ -41,8 +41,11 @@ pub(super) async fn a_signal_is_refused_while_off(bench: &Bench<'_>) -> Check {
     for signal in [Signal::TERM, Signal::KILL] {
         ensure!(
             bench.exec().signal(&id, signal).await,
-            Err(Error::InvalidState {
-                actual: StateKind::Created,
+            Err(Error {
+                kind: ErrorKind::InvalidState {
+                    actual: StateKind::Created,
+                    ..
+                },
                 ..
             })
         );

@@ -8,9 +8,10 @@ use vsphere_client::{
 };
 
 use super::Endpoint;
-use crate::host::Iso;
 use crate::vsphere::fault;
-use crate::{Error, Resource, ResourceKind, Result};
+use crate::vsphere::hosts::Iso;
+use crate::vsphere::kind;
+use crate::{Error, Resource, Result};
 
 /// No configuration file is longer: hosts refuse them from 1 MiB on.
 const MAX_VMX: u64 = 16 << 20;
@@ -41,14 +42,14 @@ impl Endpoint {
         iso: &Iso,
         progress: &(dyn Fn(u64, Option<u64>) + Send + Sync),
     ) -> Result<()> {
-        let resource = Resource::new(ResourceKind::File, path);
+        let resource = Resource::new(kind::FILE, path);
         let path = on(datastore, path, &resource)?;
         let files = self.client.files(datastore);
         let upload = match iso {
             Iso::Bytes(content) => files.upload_bytes(path.path(), content.clone()),
             Iso::File(source) => {
                 let unreadable = |error: std::io::Error| {
-                    let source = Resource::new(ResourceKind::File, source.display());
+                    let source = Resource::new(kind::FILE, source.display());
                     Error::invalid_argument(source, "content", error)
                 };
                 let file = tokio::fs::File::open(source).await.map_err(unreadable)?;

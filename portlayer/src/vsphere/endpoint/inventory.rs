@@ -7,7 +7,8 @@ use vsphere_client::{Datacenter, Datastore};
 
 use super::Endpoint;
 use crate::vsphere::fault;
-use crate::{Error, Resource, ResourceKind, Result};
+use crate::vsphere::kind;
+use crate::{Error, Resource, Result};
 
 /// Folders within folders deeper than this are not ours.
 const MAX_DEPTH: usize = 64;
@@ -28,7 +29,7 @@ impl Endpoint {
 
     /// By name; `None` is the only one there is.
     pub(in crate::vsphere) async fn datacenter(&self, name: Option<&str>) -> Result<Datacenter> {
-        let resource = Resource::new(ResourceKind::Datacenter, name.unwrap_or_default());
+        let resource = Resource::new(kind::DATACENTER, name.unwrap_or_default());
         let found = self.client.inventory().datacenter(name).await;
         found.map_err(|error| fault::error(&resource, error))
     }
@@ -39,7 +40,7 @@ impl Endpoint {
         datacenter: &Datacenter,
         name: Option<&str>,
     ) -> Result<Datastore> {
-        let resource = Resource::new(ResourceKind::Datastore, name.unwrap_or_default());
+        let resource = Resource::new(kind::DATASTORE, name.unwrap_or_default());
         let found = self.client.inventory().datastore(datacenter, name).await;
         found.map_err(|error| fault::error(&resource, error))
     }
@@ -51,7 +52,7 @@ impl Endpoint {
         datacenter: &Datacenter,
         name: Option<&str>,
     ) -> Result<Ref<mo::ResourcePool>> {
-        let resource = Resource::new(ResourceKind::ComputeResource, name.unwrap_or_default());
+        let resource = Resource::new(kind::COMPUTE_RESOURCE, name.unwrap_or_default());
         let found = self
             .client
             .inventory()

@@ -9,8 +9,8 @@ use vim25::{Poly, Property, Ref, mo, props};
 use vsphere_client::ObjectProperties;
 
 use super::Endpoint;
+use crate::vsphere::derive_state::Power;
 use crate::vsphere::fault;
-use crate::vsphere::life::Power;
 use crate::vsphere::record::Keys;
 use crate::{Error, Resource, Result};
 

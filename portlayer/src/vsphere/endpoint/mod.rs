@@ -72,10 +72,6 @@ impl Endpoint {
         let run = self.client.run(call);
         tokio::time::timeout(self.task_timeout, run)
             .await
-            .map_err(|_elapsed| Error::Timeout {
-                resource: resource.clone(),
-                phase: "a task of the endpoint",
-                source: None,
-            })
+            .map_err(|_elapsed| Error::timeout(resource.clone(), "a task of the endpoint"))
     }
 }

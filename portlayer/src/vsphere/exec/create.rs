@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::Shared;
 use crate::exec::ContainerSpec;
-use crate::vsphere::machine::container_name_in;
+use crate::vsphere::machine_spec::container_name_in;
 use crate::vsphere::record::Record;
 use crate::{ContainerId, Error, Resource, Result};
 
@@ -18,7 +18,7 @@ impl Shared {
         let _id_turn = self.ids.turn(id).await;
         let _name_turn = self.names.turn(spec.name.clone()).await;
 
-        let uuid = self.place.surroundings.uuid(&id);
+        let uuid = self.place.defaults.uuid(&id);
         for member in self.roster().await? {
             if member.uuid == Some(uuid) {
                 return Err(Error::already_exists(resource));
@@ -34,7 +34,7 @@ impl Shared {
         let keys = Record::new(&spec, Timestamp::now())
             .keys(self.options.dialect)
             .map_err(|error| Error::invalid_argument(resource.clone(), "command", error))?;
-        let machine = self.place.surroundings.container(&spec, network, keys);
+        let machine = self.place.defaults.container(&spec, network, keys);
         let vm = self
             .endpoint
             .create(&self.place.folder, &self.place.pool, &machine, &resource)

@@ -7,7 +7,7 @@ use vim25::{Ref, mo};
 
 use super::Shared;
 use crate::vsphere::endpoint::{Machine, Member};
-use crate::{ContainerId, Error, Resource, Result};
+use crate::{ContainerId, Error, ErrorKind, Resource, Result};
 
 /// Where machines were last seen. An entry may be out of date: whoever uses one that is gone looks
 /// again.
@@ -61,11 +61,14 @@ impl Shared {
         if let Some(vm) = self.members.get(id) {
             match self.endpoint.machine(&vm, &resource).await {
                 // Moved to another reference, or removed by somebody else.
-                Err(Error::NotFound { .. }) => self.members.forget(id),
+                Err(Error {
+                    kind: ErrorKind::NotFound,
+                    ..
+                }) => self.members.forget(id),
                 read => return read,
             }
         }
-        let uuid = self.place.surroundings.uuid(id);
+        let uuid = self.place.defaults.uuid(id);
         let found = self
             .roster()
             .await?

@@ -1,12 +1,12 @@
 //! Containers on vSphere.
 
 mod create;
-mod last_words;
+mod heard_exits;
+mod in_progress;
 mod members;
 mod remove;
 mod start;
 mod stop;
-mod transient;
 mod wait;
 
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use self::last_words::LastWords;
+use self::heard_exits::HeardExits;
+use self::in_progress::InProgress;
 use self::members::Members;
-use self::transient::Transients;
+use super::derive_state::{Observed, Power, without_guest};
 use super::endpoint::{Endpoint, Machine};
-use super::life::{Observed, Power, without_guest};
 use super::options::Options;
 use super::place::Place;
 use super::record::{NotAContainer, Record, RunState};
@@ -54,14 +54,14 @@ struct Shared {
     options: Options,
     capabilities: Capabilities,
     members: Members,
-    last_words: LastWords,
-    transients: Transients,
+    heard_exits: HeardExits,
+    in_progress: InProgress,
     ids: Queues<ContainerId>,
     names: Queues<String>,
 }
 
 /// A container's machine as one read shows it, understood.
-struct Sight {
+struct Snapshot {
     machine: Machine,
     run: RunState,
     state: State,
@@ -84,8 +84,8 @@ impl VsphereExec {
                 options,
                 capabilities,
                 members: Members::default(),
-                last_words: LastWords::default(),
-                transients: Transients::default(),
+                heard_exits: HeardExits::default(),
+                in_progress: InProgress::default(),
                 ids: Queues::default(),
                 names: Queues::default(),
             }),
@@ -95,18 +95,13 @@ impl VsphereExec {
     /// The contents of the container's configuration file, as it lies on the datastore.
     ///
     /// # Errors
-    /// [`NotFound`](Error::NotFound) for the container or the file;
-    /// [`Unsupported`](Error::Unsupported) without [`Capability::VmxContents`].
+    /// [`NotFound`](ErrorKind::NotFound) for the container or the file;
+    /// [`Unsupported`](ErrorKind::Unsupported) without [`Capability::VmxContents`].
     pub async fn vmx(&self, id: &ContainerId) -> Result<Bytes> {
         let resource = Resource::container(id);
         let machine = self.shared.machine(id).await?;
         if !self.shared.capabilities.contains(Capability::VmxContents) {
-            let capability = Capability::VmxContents;
-            return Err(Error::Unsupported {
-                resource,
-                capability,
-                source: None,
-            });
+            return Err(Error::unsupported(resource, Capability::VmxContents));
         }
         self.shared
             .endpoint
@@ -117,29 +112,29 @@ impl VsphereExec {
 
 impl Shared {
     /// Reads a container's machine.
-    async fn look(&self, id: &ContainerId) -> Result<Sight> {
+    async fn look(&self, id: &ContainerId) -> Result<Snapshot> {
         Ok(self.sight(id, self.machine(id).await?))
     }
 
-    fn sight(&self, id: &ContainerId, machine: Machine) -> Sight {
+    fn sight(&self, id: &ContainerId, machine: Machine) -> Snapshot {
         let run = RunState::read(&machine.keys);
         let mut observed = observed(id, &machine, &run);
         let unwritten = match observed.power {
             Power::Off if observed.recorded.is_none() && observed.started.is_empty() => {
-                self.last_words.recall(id, run.starts())
+                self.heard_exits.recall(id, run.starts())
             }
             _ => None,
         };
         if let (Power::On, Some(exit)) = (observed.power, observed.ended()) {
-            self.last_words.hear(*id, run.starts(), exit);
+            self.heard_exits.hear(*id, run.starts(), exit);
         }
         observed.recorded = observed.recorded.or(unwritten);
         let state = without_guest(observed.state(), self.capabilities);
-        Sight {
+        Snapshot {
             machine,
             run,
             state: self
-                .transients
+                .in_progress
                 .apply(id, state, !observed.started.is_empty()),
             failure: observed.failure().map(str::to_owned),
             unwritten,
@@ -149,22 +144,17 @@ impl Shared {
     fn require(
         &self,
         id: &ContainerId,
-        sight: &Sight,
+        sight: &Snapshot,
         allowed: &'static [StateKind],
     ) -> Result<()> {
         let actual = sight.state.kind();
         if allowed.contains(&actual) {
             return Ok(());
         }
-        let source = match &sight.state {
-            State::Broken { reason } => Some(reason.clone().into()),
-            _ => None,
-        };
-        Err(Error::InvalidState {
-            resource: Resource::container(id),
-            actual,
-            allowed,
-            source,
+        let error = Error::invalid_state(Resource::container(id), actual, allowed);
+        Err(match &sight.state {
+            State::Broken { reason } => error.with_source(reason.clone()),
+            _ => error,
         })
     }
 
@@ -215,14 +205,10 @@ impl Exec for VsphereExec {
 
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo> {
         let machine = self.shared.machine(id).await?;
-        self.shared
-            .info(machine)
-            .map_err(|broken| Error::InvalidState {
-                resource: Resource::container(id),
-                actual: StateKind::Broken,
-                allowed: &[],
-                source: Some(broken.into()),
-            })
+        self.shared.info(machine).map_err(|broken| {
+            Error::invalid_state(Resource::container(id), StateKind::Broken, &[])
+                .with_source(broken)
+        })
     }
 
     async fn list(&self) -> Result<Listing> {

@@ -2,10 +2,10 @@
 
 use vim25::types::VirtualMachineConfigSpec;
 
-use super::{Shared, Sight};
+use super::{Shared, Snapshot};
 use crate::vsphere::disks::disks;
 use crate::vsphere::hardware::detach;
-use crate::{ContainerId, Error, Resource, Result, StateKind};
+use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 
 impl Shared {
     /// Destroying a machine removes the files of its disks, and with them the parents that other
@@ -13,7 +13,7 @@ impl Shared {
     pub(super) async fn remove(&self, id: &ContainerId) -> Result<()> {
         let resource = Resource::container(id);
         let _turn = self.ids.turn(*id).await;
-        let _removing = self.transients.mark(*id, StateKind::Removing);
+        let _removing = self.in_progress.mark(*id, StateKind::Removing);
         let mut own = Vec::new();
         let mut tries = 0;
         let machine = loop {
@@ -23,13 +23,16 @@ impl Shared {
                 Ok(true) => break sight.machine,
                 // Look again, whether all are gone.
                 Ok(false) => {}
-                Err(Error::Conflict { .. }) if tries < self.options.conflict_retries => tries += 1,
+                Err(Error {
+                    kind: ErrorKind::Conflict { .. },
+                    ..
+                }) if tries < self.options.conflict_retries => tries += 1,
                 Err(error) => return Err(error),
             }
         };
         self.endpoint.destroy(&machine.vm, &resource).await?;
         self.members.forget(id);
-        self.last_words.forget(id);
+        self.heard_exits.forget(id);
         for disk in own {
             self.endpoint
                 .delete_disk(&self.place.datacenter, &disk, &resource)
@@ -37,7 +40,7 @@ impl Shared {
         }
         // What an earlier try detached and did not get to delete is there too.
         let directory = machine.directory();
-        if directory == self.place.surroundings.directory(id) {
+        if directory == self.place.defaults.directory(id) {
             self.endpoint
                 .delete_file(&self.place.datastore, &directory, &resource)
                 .await?;
@@ -50,7 +53,7 @@ impl Shared {
     /// Those of them that are only this container's, children in its directory, go to `own`.
     async fn detach_shared(
         &self,
-        sight: &Sight,
+        sight: &Snapshot,
         resource: &Resource,
         own: &mut Vec<String>,
     ) -> Result<bool> {

@@ -5,8 +5,8 @@ use std::ops::ControlFlow;
 use guestinfo::Dialect;
 use vim25::types::VirtualMachineConfigSpec;
 
-use super::{Shared, Sight};
-use crate::vsphere::machine::options;
+use super::{Shared, Snapshot};
+use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::RunState;
 use crate::{Capability, ContainerId, Error, Resource, Result, State, StateKind};
 
@@ -17,7 +17,7 @@ impl Shared {
             let _turn = self.ids.turn(*id).await;
             let sight = self.look(id).await?;
             self.require(id, &sight, StateKind::STARTABLE)?;
-            let _starting = self.transients.mark(*id, StateKind::Starting);
+            let _starting = self.in_progress.mark(*id, StateKind::Starting);
             self.begin_run(id, &sight).await?;
             self.endpoint.power_on(&sight.machine.vm, &resource).await?;
             sight
@@ -31,21 +31,19 @@ impl Shared {
             .watch(&sight.machine.vm, &resource, |machine| {
                 let sight = self.sight(id, machine);
                 match (sight.failure, sight.state) {
-                    (Some(reason), _) => ControlFlow::Break(Err(Error::GuestFailed {
-                        resource: resource.clone(),
-                        reason: reason.into(),
-                        source: None,
-                    })),
+                    (Some(reason), _) => {
+                        ControlFlow::Break(Err(Error::guest_failed(resource.clone(), reason)))
+                    }
                     (None, state @ (State::Running | State::Stopped { .. })) => {
                         ControlFlow::Break(Ok(state))
                     }
                     (None, State::Broken { reason }) => {
-                        ControlFlow::Break(Err(Error::InvalidState {
-                            resource: resource.clone(),
-                            actual: StateKind::Broken,
-                            allowed: StateKind::STARTABLE,
-                            source: Some(reason.into()),
-                        }))
+                        ControlFlow::Break(Err(Error::invalid_state(
+                            resource.clone(),
+                            StateKind::Broken,
+                            StateKind::STARTABLE,
+                        )
+                        .with_source(reason)))
                     }
                     (None, _) => ControlFlow::Continue(()),
                 }
@@ -58,17 +56,16 @@ impl Shared {
                 }
                 Ok(state)
             }
-            Err(_elapsed) => Err(Error::Timeout {
+            Err(_elapsed) => Err(Error::timeout(
                 resource,
-                phase: "the guest's report that the process started",
-                source: None,
-            }),
+                "the guest's report that the process started",
+            )),
         }
     }
 
     /// Writes down that a run begins and clears what the guest said about the last one, while the
     /// machine is off: such keys written to a machine that is on do not last.
-    async fn begin_run(&self, id: &ContainerId, sight: &Sight) -> Result<()> {
+    async fn begin_run(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
         let run = sight.run.restarted(self.dialect(sight));
         self.write_run(id, sight, &run).await
     }
@@ -78,7 +75,7 @@ impl Shared {
     pub(super) async fn write_run(
         &self,
         id: &ContainerId,
-        sight: &Sight,
+        sight: &Snapshot,
         run: &RunState,
     ) -> Result<()> {
         let resource = Resource::container(id);
@@ -99,7 +96,7 @@ impl Shared {
     }
 
     /// The dialect that the machine was made with.
-    fn dialect(&self, sight: &Sight) -> Dialect {
+    fn dialect(&self, sight: &Snapshot) -> Dialect {
         Dialect::detect(sight.machine.keys.keys()).unwrap_or(self.options.dialect)
     }
 }

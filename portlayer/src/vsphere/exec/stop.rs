@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use tokio::time::error::Elapsed;
 
-use super::{Shared, Sight};
+use super::{Shared, Snapshot};
 use crate::exec::{Signal, StopOptions};
-use crate::{Capability, ContainerId, Error, ExitStatus, Resource, Result, State, StateKind};
+use crate::{
+    Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,
+};
 
 impl Shared {
     /// The order is VIC's: ask the process, give it time, switch the machine off. An order that
@@ -20,7 +22,7 @@ impl Shared {
             if let State::Stopped { exit } = sight.state {
                 return Ok(exit);
             }
-            stopping = self.transients.mark(*id, StateKind::Stopping);
+            stopping = self.in_progress.mark(*id, StateKind::Stopping);
             if options.grace.is_zero() {
                 self.switch_off(id, &sight).await?;
                 None
@@ -56,12 +58,11 @@ impl Shared {
                 Ok(exit)
             }
             // Somebody started it again, or it was suspended.
-            state => Err(Error::InvalidState {
-                resource: Resource::container(id),
-                actual: state.kind(),
-                allowed: &[StateKind::Stopped],
-                source: None,
-            }),
+            state => Err(Error::invalid_state(
+                Resource::container(id),
+                state.kind(),
+                &[StateKind::Stopped],
+            )),
         }
     }
 
@@ -75,16 +76,15 @@ impl Shared {
         if signal == Signal::KILL {
             return self.switch_off(id, &sight).await;
         }
-        Err(Error::Unsupported {
-            resource: Resource::container(id),
-            capability: Capability::Signals,
-            source: None,
-        })
+        Err(Error::unsupported(
+            Resource::container(id),
+            Capability::Signals,
+        ))
     }
 
     /// Asks the process to end, by the signal or, where that is `TERM` and guests take no signals,
     /// by asking the guest to shut down. Whether anybody was reached.
-    async fn ask(&self, id: &ContainerId, sight: &Sight, signal: Signal) -> Result<bool> {
+    async fn ask(&self, id: &ContainerId, sight: &Snapshot, signal: Signal) -> Result<bool> {
         if self.deliver(id, sight, signal).await? {
             return Ok(true);
         }
@@ -97,7 +97,7 @@ impl Shared {
     }
 
     /// Whether the guest took the signal.
-    async fn deliver(&self, id: &ContainerId, sight: &Sight, signal: Signal) -> Result<bool> {
+    async fn deliver(&self, id: &ContainerId, sight: &Snapshot, signal: Signal) -> Result<bool> {
         if !self.capabilities.contains(Capability::Signals) {
             return Ok(false);
         }
@@ -118,7 +118,7 @@ impl Shared {
 
     /// Switches the machine off; one that is off already is as good. What the guest said before
     /// stays.
-    async fn switch_off(&self, id: &ContainerId, sight: &Sight) -> Result<()> {
+    async fn switch_off(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
         self.endpoint
             .power_off(&sight.machine.vm, &resource)
@@ -134,9 +134,16 @@ const DELIVERY: Duration = Duration::from_secs(10);
 fn reached(id: &ContainerId, order: Result<Result<()>, Elapsed>) -> Result<bool> {
     match order {
         Ok(Ok(())) => Ok(true),
-        Ok(Err(error @ (Error::Unauthenticated { .. } | Error::PermissionDenied { .. }))) => {
-            Err(error)
-        }
+        Ok(Err(
+            error @ (Error {
+                kind: ErrorKind::Unauthenticated,
+                ..
+            }
+            | Error {
+                kind: ErrorKind::PermissionDenied,
+                ..
+            }),
+        )) => Err(error),
         Ok(Err(error)) => {
             tracing::debug!(container = %id, %error, "the guest was not reached");
             Ok(false)

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use super::{Shared, Sight};
-use crate::vsphere::life::Power;
+use super::{Shared, Snapshot};
+use crate::vsphere::derive_state::Power;
 use crate::{Capability, ContainerId, Error, ExitStatus, Resource, Result, State, StateKind};
 
 /// How long a machine must stay off without a word of its guest for the run to count as lost, when
@@ -64,7 +64,7 @@ impl Shared {
     }
 
     /// The end of a container, if its machine shows one.
-    fn end(&self, id: &ContainerId, sight: &Sight) -> Option<Result<Seen>> {
+    fn end(&self, id: &ContainerId, sight: &Snapshot) -> Option<Result<Seen>> {
         match &sight.state {
             State::Stopped { exit } => {
                 let heard = sight.run.exit().is_some()
@@ -82,12 +82,12 @@ impl Shared {
                 }))
             }
             State::Starting if sight.machine.power == Power::Off => Some(Ok(Seen::Silent)),
-            State::Broken { reason } => Some(Err(Error::InvalidState {
-                resource: Resource::container(id),
-                actual: StateKind::Broken,
-                allowed: StateKind::STOPPABLE,
-                source: Some(reason.clone().into()),
-            })),
+            State::Broken { reason } => Some(Err(Error::invalid_state(
+                Resource::container(id),
+                StateKind::Broken,
+                StateKind::STOPPABLE,
+            )
+            .with_source(reason.clone()))),
             _ => None,
         }
     }
@@ -104,13 +104,13 @@ impl Shared {
             }
         };
         match written.await {
-            Ok(()) => self.last_words.forget(id),
+            Ok(()) => self.heard_exits.forget(id),
             Err(error) => tracing::debug!(container = %id, %error, "the exit is not written down"),
         }
     }
 
     /// Waits until the machine is off, whoever switches it off.
-    pub(super) async fn off(&self, id: &ContainerId, sight: &Sight) -> Result<()> {
+    pub(super) async fn off(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
         self.endpoint
             .watch(&sight.machine.vm, &resource, |machine| {

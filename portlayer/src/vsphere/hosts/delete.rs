@@ -2,12 +2,13 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 
+use super::Containers;
 use super::Shared;
 use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, split};
 use crate::exec::ExecExt;
-use crate::host::Containers;
 use crate::vsphere::exec::VsphereExec;
-use crate::{Capabilities, Error, Exec, Resource, Result};
+use crate::vsphere::kind;
+use crate::{Capabilities, Error, ErrorKind, Exec, Resource, Result};
 
 /// How many containers are removed at a time.
 const AT_A_TIME: usize = 8;
@@ -17,7 +18,7 @@ impl Shared {
     /// asking again goes on.
     pub(super) async fn delete(&self, name: &str, containers: Containers) -> Result<()> {
         let _turn = self.names.turn(name.to_owned()).await;
-        let host = Resource::host(name);
+        let host = kind::host(name);
         let found = self.find(name).await?;
         let home = self.endpoint.home(&found.machine.vm, &host).await?;
         let directory = found.machine.directory();
@@ -79,11 +80,7 @@ async fn remove_all(exec: &VsphereExec, host: &Resource, containers: Containers)
     }
     if !in_the_way.is_empty() {
         in_the_way.sort();
-        return Err(Error::InUse {
-            resource: host.clone(),
-            by: in_the_way.join(", ").into(),
-            source: None,
-        });
+        return Err(Error::in_use(host.clone(), in_the_way.join(", ")));
     }
     let known = listing.containers.iter().map(|container| container.id);
     let ids: Vec<_> = known
@@ -93,7 +90,11 @@ async fn remove_all(exec: &VsphereExec, host: &Resource, containers: Containers)
         .map(Ok)
         .try_for_each_concurrent(AT_A_TIME, |id| async move {
             match exec.remove_forced(&id).await {
-                Ok(()) | Err(Error::NotFound { .. }) => Ok(()),
+                Ok(())
+                | Err(Error {
+                    kind: ErrorKind::NotFound,
+                    ..
+                }) => Ok(()),
                 Err(error) => Err(error),
             }
         })

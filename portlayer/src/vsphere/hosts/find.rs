@@ -3,13 +3,14 @@
 use vim25::Poly;
 
 use super::Shared;
-use crate::host::{HostInfo, HostState};
+use super::{HostInfo, HostState};
+use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::{Home, Machine};
 use crate::vsphere::host_record::HostRecord;
-use crate::vsphere::life::Power;
-use crate::vsphere::machine::Surroundings;
+use crate::vsphere::kind;
+use crate::vsphere::machine_spec::MachineDefaults;
 use crate::vsphere::place::Place;
-use crate::{Error, Resource, Result, StateKind};
+use crate::{Error, Result, StateKind};
 
 /// The file of the image that the appliance boots, in the host's directory.
 pub(super) const APPLIANCE_ISO: &str = "appliance.iso";
@@ -58,7 +59,7 @@ pub(super) fn split(path: &str) -> (&str, &str) {
 impl Shared {
     /// The host whose appliance is the machine of this name.
     pub(super) async fn find(&self, name: &str) -> Result<Found> {
-        let host = Resource::host(name);
+        let host = kind::host(name);
         for member in self.endpoint.inventory(&host).await? {
             if member.name != name {
                 continue;
@@ -86,18 +87,15 @@ impl Shared {
     pub(super) async fn place(&self, name: &str) -> Result<Place> {
         let found = self.find(name).await?;
         if found.record.appliance.is_none() {
-            return Err(Error::InvalidState {
-                resource: Resource::host(name),
-                actual: StateKind::Broken,
-                allowed: &[],
-                source: Some(
-                    "its installation was not finished: delete it and install it again".into(),
+            return Err(
+                Error::invalid_state(kind::host(name), StateKind::Broken, &[]).with_source(
+                    "its installation was not finished: delete it and install it again",
                 ),
-            });
+            );
         }
         let home = self
             .endpoint
-            .home(&found.machine.vm, &Resource::host(name))
+            .home(&found.machine.vm, &kind::host(name))
             .await?;
         let network = &found.record.bridge_network;
         let bridge = self.endpoint.network(&home.datacenter, network).await?;
@@ -108,7 +106,7 @@ impl Shared {
 
     /// The same for a host that is only taken down: nothing needs to be complete.
     pub(super) async fn place_of(&self, found: &Found, home: Home) -> Result<Place> {
-        let host = Resource::host(&found.machine.name);
+        let host = kind::host(&found.machine.name);
         let directory = found.machine.directory();
         let (datastore_name, _) = split(&directory);
         let datastore = self
@@ -118,7 +116,7 @@ impl Shared {
         let namespace = found.machine.uuid.ok_or_else(|| {
             Error::internal(host, "the endpoint does not give the UUID of its appliance")
         })?;
-        let surroundings = Surroundings {
+        let defaults = MachineDefaults {
             datastore: datastore.reference().clone(),
             datastore_name: datastore.name().to_owned(),
             bootstrap_iso: format!("{directory}/{BOOTSTRAP_ISO}"),
@@ -133,7 +131,7 @@ impl Shared {
             datacenter: home.datacenter,
             datastore,
             bridge: Poly::default(),
-            surroundings,
+            defaults,
         })
     }
 }

@@ -7,11 +7,12 @@ use vsphere_client::{Datacenter, Datastore};
 
 use super::Shared;
 use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, split};
-use crate::host::{HostInfo, HostSpec, InstallError, Iso, Observe, Progress, Step, StepStatus};
+use super::{HostInfo, HostSpec, InstallError, Iso, Observe, Progress, Step, StepStatus};
 use crate::vsphere::hardware;
 use crate::vsphere::host_record::{HostRecord, Particulars};
-use crate::vsphere::machine::{appliance, options};
-use crate::{Error, Resource, ResourceKind, Result};
+use crate::vsphere::kind;
+use crate::vsphere::machine_spec::{appliance, options};
+use crate::{Error, ErrorKind, Resource, Result};
 
 /// Everything that the specification names, looked up.
 struct Plan<'a> {
@@ -73,7 +74,7 @@ impl Shared {
         match self.build(spec, &report, &mut made).await {
             Ok(info) => Ok(info),
             Err((step, error)) => {
-                let left = self.undo(made, &Resource::host(&spec.name), &report).await;
+                let left = self.undo(made, &kind::host(&spec.name), &report).await;
                 Err(InstallError::new(&spec.name, step, error, left))
             }
         }
@@ -120,11 +121,12 @@ impl Shared {
             ("appliance_iso", &spec.appliance_iso),
             ("bootstrap_iso", &spec.bootstrap_iso),
         ] {
-            self.endpoint.can_read(iso).await.map_err(|error| {
-                Error::invalid_argument(Resource::host(&spec.name), field, error)
-            })?;
+            self.endpoint
+                .can_read(iso)
+                .await
+                .map_err(|error| Error::invalid_argument(kind::host(&spec.name), field, error))?;
         }
-        let host = Resource::host(&spec.name);
+        let host = kind::host(&spec.name);
         let datacenter = self.endpoint.datacenter(spec.datacenter.as_deref()).await?;
         let parent = self
             .endpoint
@@ -148,10 +150,10 @@ impl Shared {
             if member.name == spec.name {
                 return Err(match self.find(&spec.name).await {
                     Ok(_) => Error::already_exists(host),
-                    Err(Error::NotFound { .. }) => Error::already_exists(Resource::new(
-                        ResourceKind::VirtualMachine,
-                        &spec.name,
-                    )),
+                    Err(Error {
+                        kind: ErrorKind::NotFound,
+                        ..
+                    }) => Error::already_exists(Resource::new(kind::VIRTUAL_MACHINE, &spec.name)),
                     Err(error) => error,
                 });
             }
@@ -171,7 +173,7 @@ impl Shared {
     /// taken over. It is not undone: it was there before.
     async fn make_pool(&self, plan: &Plan<'_>, made: &mut Made) -> Result<Ref<mo::ResourcePool>> {
         let name = &plan.spec.name;
-        let resource = Resource::new(ResourceKind::ResourcePool, name);
+        let resource = Resource::new(kind::RESOURCE_POOL, name);
         if let Some(pool) = self
             .endpoint
             .child_pool(&plan.parent, name, &resource)
@@ -207,7 +209,7 @@ impl Shared {
         let networks = std::iter::once(plan.bridge.1.clone()).chain(plan.public.clone());
         let size = (spec.cpus, spec.memory_mib);
         let config = appliance(&spec.name, plan.datastore.name(), size, networks, keys);
-        let resource = Resource::new(ResourceKind::VirtualMachine, &spec.name);
+        let resource = Resource::new(kind::VIRTUAL_MACHINE, &spec.name);
         let folder = plan.datacenter.vm_folder();
         let vm = match self
             .endpoint
@@ -295,22 +297,22 @@ impl Shared {
             if let Some(datastore) = &made.datastore {
                 for (step, path) in made.files.iter().rev() {
                     let result = self.endpoint.delete_file(datastore, path, host).await;
-                    undo.note(*step, Resource::new(ResourceKind::File, path), result);
+                    undo.note(*step, Resource::new(kind::FILE, path), result);
                 }
             }
             let result = self.endpoint.destroy(vm, host).await;
-            let machine = Resource::new(ResourceKind::VirtualMachine, &host.id);
+            let machine = Resource::new(kind::VIRTUAL_MACHINE, &host.id);
             let destroyed = undo.note(Step::Appliance, machine, result);
             // The directory was made for the appliance, if it has its name.
             let is_own = split(directory).1 == &*host.id;
             if let (Some(datastore), true) = (&made.datastore, destroyed && is_own) {
                 let result = self.endpoint.delete_file(datastore, directory, host).await;
-                undo.left(Resource::new(ResourceKind::File, directory), result);
+                undo.left(Resource::new(kind::FILE, directory), result);
             }
         }
         if let Some(pool) = &made.pool {
             let result = self.endpoint.destroy_pool(pool, host).await;
-            let pool = Resource::new(ResourceKind::ResourcePool, &host.id);
+            let pool = Resource::new(kind::RESOURCE_POOL, &host.id);
             undo.note(Step::ResourcePool, pool, result);
         }
         undo.left
@@ -341,7 +343,11 @@ impl Undo<'_> {
     /// Keeps what is still there. Gives whether it is gone.
     fn left(&mut self, resource: Resource, result: Result<()>) -> bool {
         match result {
-            Ok(()) | Err(Error::NotFound { .. }) => true,
+            Ok(())
+            | Err(Error {
+                kind: ErrorKind::NotFound,
+                ..
+            }) => true,
             Err(error) => {
                 tracing::warn!(%resource, %error, "left behind by a failed installation");
                 self.left.push(resource);
@@ -362,7 +368,15 @@ impl Made {
 
     /// Keeps what may have been made although nobody said so.
     fn note(&mut self, resource: Resource, error: Error) -> Error {
-        if let Error::OutcomeUnknown { .. } | Error::Timeout { .. } = error {
+        if let Error {
+            kind: ErrorKind::OutcomeUnknown { .. },
+            ..
+        }
+        | Error {
+            kind: ErrorKind::Timeout { .. },
+            ..
+        } = error
+        {
             self.unknown.push(resource);
         }
         error

@@ -1,20 +1,25 @@
-//! Virtual container hosts on vSphere.
+//! Virtual container hosts: where containers live on an endpoint.
 
 mod delete;
 mod find;
+mod info;
 mod install;
+mod progress;
+mod spec;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use tokio::sync::OnceCell;
 use vsphere_client::Client;
+
+pub use info::{Containers, HostInfo, HostState};
+pub use progress::{InstallError, Observe, Progress, Step, StepStatus};
+pub use spec::{HostSpec, Iso};
 
 use super::endpoint::Endpoint;
 use super::exec::VsphereExec;
 use super::options::Options;
 use super::probe;
-use crate::host::{Containers, HostInfo, HostSpec, Hosts, InstallError, Observe};
 use crate::queue::Queues;
 use crate::{Capabilities, PortLayer, Result};
 
@@ -25,11 +30,10 @@ use crate::{Capabilities, PortLayer, Result};
 /// appliance's keys say what it is, so hosts are found by them and nothing else is kept.
 ///
 /// ```no_run
-/// use portlayer::host::{HostSpec, Hosts, Iso};
-/// use portlayer::vsphere::{Options, VsphereHosts};
+/// use portlayer::vsphere::{HostSpec, Hosts, Iso, Options};
 ///
 /// # async fn install(client: vsphere_client::Client) -> Result<(), Box<dyn std::error::Error>> {
-/// let hosts = VsphereHosts::new(client, Options::default());
+/// let hosts = Hosts::new(client, Options::default());
 /// let spec = HostSpec::new("vch-1", Iso::file("appliance.iso"), Iso::file("bootstrap.iso"));
 /// let host = hosts.install(spec, &|progress| println!("{progress:?}")).await?;
 /// let layer = hosts.open(&host.name).await?;
@@ -37,7 +41,7 @@ use crate::{Capabilities, PortLayer, Result};
 /// # }
 /// ```
 #[derive(Clone, Debug)]
-pub struct VsphereHosts {
+pub struct Hosts {
     shared: Arc<Shared>,
 }
 
@@ -50,7 +54,7 @@ struct Shared {
     names: Queues<String>,
 }
 
-impl VsphereHosts {
+impl Hosts {
     /// The hosts on the endpoint that the client is connected to.
     #[must_use]
     pub fn new(client: Client, options: Options) -> Self {
@@ -64,6 +68,63 @@ impl VsphereHosts {
                 names: Queues::default(),
             }),
         }
+    }
+
+    /// Makes a host: looks everything up first, then pool, appliance, boot images, configuration,
+    /// power on. Each step is reported to `observer`.
+    ///
+    /// Dropping the future is safe; what the endpoint has begun it finishes. An installation that
+    /// was dropped or killed leaves a host that [`find`](Self::find) finds, unfinished, and that
+    /// [`delete`](Self::delete) removes.
+    ///
+    /// # Errors
+    /// What was made until then is removed again; what could not be removed is
+    /// [named](InstallError::left_behind). The cause is, among others,
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) for a second host of one name, and
+    /// [`NotFound`](crate::ErrorKind::NotFound) naming an unknown datastore or network: in both
+    /// cases nothing was made.
+    pub async fn install(
+        &self,
+        spec: HostSpec,
+        observer: &dyn Observe,
+    ) -> Result<HostInfo, InstallError> {
+        self.shared.install(&spec, observer).await
+    }
+
+    /// The host of this name.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    pub async fn find(&self, name: &str) -> Result<HostInfo> {
+        Ok(self.shared.find(name).await?.info())
+    }
+
+    /// All hosts on the endpoint, sorted by name.
+    ///
+    /// # Errors
+    /// Only those that concern the whole endpoint.
+    pub async fn list(&self) -> Result<Vec<HostInfo>> {
+        self.shared.list().await
+    }
+
+    /// The port layer of the host of this name.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidState`](crate::ErrorKind::InvalidState)
+    /// if its installation was not finished.
+    pub async fn open(&self, name: &str) -> Result<PortLayer> {
+        Ok(PortLayer::new(self.exec(name).await?))
+    }
+
+    /// Removes a host with its boot images, its appliance and its pool, and leaves nothing.
+    /// It can be called again after a failure and then continues where it stopped.
+    ///
+    /// # Errors
+    /// - [`NotFound`](crate::ErrorKind::NotFound).
+    /// - [`InUse`](crate::ErrorKind::InUse) naming the containers, with
+    ///   [`Containers::Refuse`].
+    pub async fn delete(&self, name: &str, containers: Containers) -> Result<()> {
+        self.shared.delete(name, containers).await
     }
 
     /// The containers of the host of this name, with what only this implementation offers.
@@ -84,32 +145,5 @@ impl Shared {
             .await?;
         let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
         Ok(VsphereExec::new(endpoint, place, options, capabilities))
-    }
-}
-
-#[async_trait]
-impl Hosts for VsphereHosts {
-    async fn install(
-        &self,
-        spec: HostSpec,
-        observer: &dyn Observe,
-    ) -> Result<HostInfo, InstallError> {
-        self.shared.install(&spec, observer).await
-    }
-
-    async fn find(&self, name: &str) -> Result<HostInfo> {
-        Ok(self.shared.find(name).await?.info())
-    }
-
-    async fn list(&self) -> Result<Vec<HostInfo>> {
-        self.shared.list().await
-    }
-
-    async fn open(&self, name: &str) -> Result<PortLayer> {
-        Ok(PortLayer::new(self.exec(name).await?))
-    }
-
-    async fn delete(&self, name: &str, containers: Containers) -> Result<()> {
-        self.shared.delete(name, containers).await
     }
 }

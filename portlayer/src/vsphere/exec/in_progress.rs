@@ -7,7 +7,7 @@ use crate::{ContainerId, State, StateKind};
 
 /// The transitions in progress.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Transients {
+pub(super) struct InProgress {
     marks: Arc<Mutex<HashMap<ContainerId, Vec<StateKind>>>>,
 }
 
@@ -15,16 +15,16 @@ pub(super) struct Transients {
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Mark {
-    transients: Transients,
+    in_progress: InProgress,
     id: ContainerId,
     kind: StateKind,
 }
 
-impl Transients {
+impl InProgress {
     pub(super) fn mark(&self, id: ContainerId, kind: StateKind) -> Mark {
         self.lock().entry(id).or_default().push(kind);
         Mark {
-            transients: self.clone(),
+            in_progress: self.clone(),
             id,
             kind,
         }
@@ -63,7 +63,7 @@ impl Transients {
 
 impl Drop for Mark {
     fn drop(&mut self) {
-        let mut marks = self.transients.lock();
+        let mut marks = self.in_progress.lock();
         if let Some(kinds) = marks.get_mut(&self.id) {
             if let Some(position) = kinds.iter().position(|kind| *kind == self.kind) {
                 kinds.swap_remove(position);
@@ -82,26 +82,29 @@ mod tests {
 
     #[test]
     fn what_is_in_progress_shows_until_it_ends() {
-        let transients = Transients::default();
+        let in_progress = InProgress::default();
         let id = ContainerId::generate();
         let stopped = State::Stopped {
             exit: ExitStatus::Lost,
         };
-        let shown = |spoken| transients.apply(&id, stopped.clone(), spoken);
-        let starting = transients.mark(id, StateKind::Starting);
+        let shown = |spoken| in_progress.apply(&id, stopped.clone(), spoken);
+        let starting = in_progress.mark(id, StateKind::Starting);
         assert_eq!(shown(false), State::Starting);
         assert_eq!(shown(true), stopped);
         let other = ContainerId::generate();
-        assert_eq!(transients.apply(&other, stopped.clone(), false), stopped);
+        assert_eq!(in_progress.apply(&other, stopped.clone(), false), stopped);
         drop(starting);
         assert_eq!(shown(false), stopped);
-        let first = transients.mark(id, StateKind::Stopping);
-        let second = transients.mark(id, StateKind::Stopping);
+        let first = in_progress.mark(id, StateKind::Stopping);
+        let second = in_progress.mark(id, StateKind::Stopping);
         drop(first);
-        assert_eq!(transients.apply(&id, State::Running, true), State::Stopping);
+        assert_eq!(
+            in_progress.apply(&id, State::Running, true),
+            State::Stopping
+        );
         assert_eq!(shown(true), stopped);
         drop(second);
-        assert_eq!(transients.apply(&id, State::Running, true), State::Running);
-        assert!(transients.lock().is_empty());
+        assert_eq!(in_progress.apply(&id, State::Running, true), State::Running);
+        assert!(in_progress.lock().is_empty());
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
-use crate::{Error, Resource, Result};
+use crate::vsphere::kind;
+use crate::{Error, Result};
 
 /// As the installer of VIC had it: the name appears in paths and host names.
 const NAME_MAX: usize = 31;
@@ -13,15 +14,14 @@ const NAME_MAX: usize = 31;
 /// A virtual container host as it is asked for.
 ///
 /// ```
-/// use portlayer::host::{HostSpec, Iso};
+/// use portlayer::vsphere::{HostSpec, Iso};
 ///
-/// let spec = HostSpec {
-///     bridge_network: Some("bridge".into()),
-///     ..HostSpec::new("vch-1", Iso::bytes("appliance"), Iso::file("bootstrap.iso"))
-/// };
+/// let spec = HostSpec::new("vch-1", Iso::bytes("appliance"), Iso::file("bootstrap.iso"))
+///     .bridge_network("bridge");
 /// assert!(spec.validate().is_ok());
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct HostSpec {
     /// Its name: 1 to 31 letters, digits and `-`, the first a letter or a digit. Unique on the
     /// endpoint.
@@ -69,14 +69,70 @@ impl HostSpec {
         }
     }
 
+    /// The datacenter, by name.
+    #[must_use]
+    pub fn datacenter(mut self, datacenter: impl Into<String>) -> Self {
+        self.datacenter = Some(datacenter.into());
+        self
+    }
+
+    /// Where it runs: a host, a cluster or a resource pool, by name or inventory path.
+    #[must_use]
+    pub fn compute(mut self, compute: impl Into<String>) -> Self {
+        self.compute = Some(compute.into());
+        self
+    }
+
+    /// The datastore of all its files, by name.
+    #[must_use]
+    pub fn datastore(mut self, datastore: impl Into<String>) -> Self {
+        self.datastore = Some(datastore.into());
+        self
+    }
+
+    /// The network of its containers, by name.
+    #[must_use]
+    pub fn bridge_network(mut self, bridge_network: impl Into<String>) -> Self {
+        self.bridge_network = Some(bridge_network.into());
+        self
+    }
+
+    /// The network of its appliance towards the world, by name.
+    #[must_use]
+    pub fn public_network(mut self, public_network: impl Into<String>) -> Self {
+        self.public_network = Some(public_network.into());
+        self
+    }
+
+    /// Where the containers' serial lines find the appliance: a host name or an address.
+    #[must_use]
+    pub fn address(mut self, address: impl Into<String>) -> Self {
+        self.address = Some(address.into());
+        self
+    }
+
+    /// Virtual processors of the appliance.
+    #[must_use]
+    pub fn cpus(mut self, cpus: u32) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
+    /// Memory of the appliance in MiB.
+    #[must_use]
+    pub fn memory_mib(mut self, memory_mib: u64) -> Self {
+        self.memory_mib = memory_mib;
+        self
+    }
+
     /// Checks what can be checked without an endpoint.
     ///
     /// # Errors
-    /// [`Error::InvalidArgument`] naming the first field that cannot be used.
+    /// [`ErrorKind::InvalidArgument`] naming the first field that cannot be used.
     pub fn validate(&self) -> Result<()> {
         let refuse = |field, reason: &str| {
             Err(Error::invalid_argument(
-                Resource::host(&self.name),
+                kind::host(&self.name),
                 field,
                 reason,
             ))

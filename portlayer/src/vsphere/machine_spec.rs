@@ -39,7 +39,7 @@ const FLOW_CONTROL: (&str, &str) = ("serial0.hardwareFlowControl", "TRUE");
 
 /// What the machines of one host have in common.
 #[derive(Clone, Debug)]
-pub(super) struct Surroundings {
+pub(super) struct MachineDefaults {
     /// The datastore of all files, and its name.
     pub(super) datastore: Ref<mo::Datastore>,
     pub(super) datastore_name: String,
@@ -51,7 +51,7 @@ pub(super) struct Surroundings {
     pub(super) namespace: Uuid,
 }
 
-impl Surroundings {
+impl MachineDefaults {
     /// The directory of a container's files: `[datastore] path`.
     pub(super) fn directory(&self, id: &ContainerId) -> String {
         format!("[{}] {id}", self.datastore_name)
@@ -191,8 +191,8 @@ mod tests {
     use crate::exec::Command;
     use vim25::types::VirtualEthernetCardNetworkBackingInfo;
 
-    fn surroundings(address: &str) -> Surroundings {
-        Surroundings {
+    fn defaults(address: &str) -> MachineDefaults {
+        MachineDefaults {
             datastore: Ref::new("ds-1"),
             datastore_name: "fast".into(),
             bootstrap_iso: "[fast] vch/bootstrap.iso".into(),
@@ -205,10 +205,7 @@ mod tests {
         let spec = ContainerSpec::new("jovial_ride", "hello-world", Command::new("/hello"));
         let network = Poly::new(VirtualEthernetCardNetworkBackingInfo::default());
         let keys = [("guestinfo./repo".to_owned(), "hello-world".to_owned())];
-        (
-            spec.id,
-            surroundings(address).container(&spec, network, keys),
-        )
+        (spec.id, defaults(address).container(&spec, network, keys))
     }
 
     #[test]
@@ -282,8 +279,8 @@ mod tests {
 
     #[test]
     fn a_machines_uuid_depends_on_the_id_and_on_the_host() {
-        let (one, other) = (surroundings("vch"), surroundings("vch"));
-        let other = Surroundings {
+        let (one, other) = (defaults("vch"), defaults("vch"));
+        let other = MachineDefaults {
             namespace: Uuid::from_u128(1),
             ..other
         };

@@ -8,11 +8,11 @@ use crate::{ContainerId, ExitStatus};
 /// The ends of runs that were heard of while the machine was on. One that the machine still shows
 /// when it is off is not needed; one that it does not is written to a key that only the host has.
 #[derive(Debug, Default)]
-pub(super) struct LastWords {
+pub(super) struct HeardExits {
     heard: Mutex<HashMap<ContainerId, (i64, ExitStatus)>>,
 }
 
-impl LastWords {
+impl HeardExits {
     /// The process of the container's nth run ended so.
     pub(super) fn hear(&self, id: ContainerId, run: i64, exit: ExitStatus) {
         self.lock().insert(id, (run, exit));
@@ -41,7 +41,7 @@ mod tests {
 
     #[test]
     fn only_the_run_that_was_heard_is_recalled() {
-        let words = LastWords::default();
+        let words = HeardExits::default();
         let id = ContainerId::generate();
         words.hear(id, 1, ExitStatus::Code(3));
         assert_eq!(words.recall(&id, 1), Some(ExitStatus::Code(3)));
