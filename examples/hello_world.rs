@@ -321,7 +321,7 @@ impl Job<'_> {
                 if matches!(
                     failed.downcast_ref(),
                     Some(portlayer::Error {
-                        kind: portlayer::ErrorKind::NotFound,
+                        kind: ErrorKind::NotFound,
                         ..
                     })
                 ) => {}
