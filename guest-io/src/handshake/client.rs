@@ -1,6 +1,6 @@
 //! The host's end of the handshake.
 
-use super::{ACK, Dialect, HandshakeError, LOSSINESS_TEST, NAK, Noise, SYN};
+use super::{ACK, Dialect, HandshakeError, LOSSINESS_TEST, NAK, Noise, SYN, noise_before};
 
 /// The host's end: it starts the handshake and retries it.
 #[derive(Debug, Clone)]
@@ -62,11 +62,21 @@ impl Client {
     ///
     /// [`HandshakeError::TooMuchNoise`] if the peer sends something else for too long.
     pub fn receive(&mut self, input: &[u8]) -> Result<usize, HandshakeError> {
-        for (at, &byte) in input.iter().enumerate() {
+        let mut at = 0;
+        while let Some(&byte) = input.get(at) {
             if self.is_done() {
                 return Ok(at);
             }
-            self.step(byte, at + 1 == input.len())?;
+            if self.state == State::Syn {
+                let noise = noise_before(ACK, &input[at..]);
+                self.noise.skip(noise)?;
+                at += noise;
+                if noise > 0 {
+                    continue;
+                }
+            }
+            at += 1;
+            self.step(byte, at == input.len())?;
         }
         Ok(input.len())
     }

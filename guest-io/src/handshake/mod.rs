@@ -88,3 +88,8 @@ impl Noise {
         Ok(())
     }
 }
+
+/// How many bytes come before the one that a step may begin with.
+fn noise_before(byte: u8, input: &[u8]) -> usize {
+    input.iter().position(|b| *b == byte).unwrap_or(input.len())
+}

@@ -1,6 +1,6 @@
 //! The guest's end of the handshake.
 
-use super::{ACK, Dialect, HandshakeError, LOSSINESS_TEST, NAK, Noise, SYN};
+use super::{ACK, Dialect, HandshakeError, LOSSINESS_TEST, NAK, Noise, SYN, noise_before};
 
 /// The guest's end: it answers, as often as the host starts.
 #[derive(Debug, Clone)]
@@ -47,11 +47,22 @@ impl Server {
     /// [`HandshakeError::TooMuchNoise`] if the peer sends something else for too long.
     pub fn receive(&mut self, input: &[u8]) -> Result<usize, HandshakeError> {
         let mut refused = false;
-        for (at, &byte) in input.iter().enumerate() {
+        let mut at = 0;
+        while let Some(&byte) = input.get(at) {
             if self.is_done() {
                 return Ok(at);
             }
-            refused |= self.step(byte, at + 1 == input.len())?;
+            if self.state == State::Idle {
+                let noise = noise_before(SYN, &input[at..]);
+                self.noise.skip(noise)?;
+                at += noise;
+                if noise > 0 {
+                    refused = true;
+                    continue;
+                }
+            }
+            at += 1;
+            refused |= self.step(byte, at == input.len())?;
         }
         // One NAK for what was read at once, and none if a valid SYN is among it.
         if refused && matches!(self.state, State::Idle) {

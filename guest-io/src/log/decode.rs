@@ -1,0 +1,146 @@
+//! Reading records from pieces of a file.
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::record::{HEADER_LENGTH, Header, Record};
+use super::{Format, MAX_DATA};
+use crate::Stream;
+
+/// What a [`Decoder`] finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Item {
+    /// A record; its data is never empty.
+    Record(Record),
+    /// So many bytes that belong to no record: the file was damaged, or a writer was cut off.
+    Skipped(u64),
+}
+
+/// Reads records from pieces of a log.
+#[derive(Debug)]
+pub struct Decoder {
+    format: Format,
+    buffer: BytesMut,
+    skipped: u64,
+    consumed: u64,
+}
+
+impl Decoder {
+    /// Reads from the beginning of a record.
+    pub fn new(format: Format) -> Self {
+        Self {
+            format,
+            buffer: BytesMut::new(),
+            skipped: 0,
+            consumed: 0,
+        }
+    }
+
+    /// Adds the next bytes of the file. Take all items before the next call: what is pushed
+    /// stays in memory until it is taken.
+    pub fn push(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Takes the next item; `None` until more bytes are pushed.
+    #[expect(
+        clippy::should_implement_trait,
+        reason = "there can be more after `None`"
+    )]
+    pub fn next(&mut self) -> Option<Item> {
+        match self.format {
+            Format::Raw => self.next_raw(),
+            Format::Records => self.next_record(),
+        }
+    }
+
+    /// Takes what is left when no more bytes will come: the part of a record whose writer was
+    /// cut off.
+    pub fn finish(&mut self) -> Option<Item> {
+        if let Some(item) = self.next() {
+            return Some(item);
+        }
+        let header = Header::at(&self.buffer, 0).filter(|_| self.skipped == 0);
+        if let Some(header) = header
+            && self.buffer.len() > HEADER_LENGTH
+        {
+            self.advance(HEADER_LENGTH);
+            let length = self.buffer.len();
+            return Some(self.take(Some(header), length));
+        }
+        self.skip(self.buffer.len());
+        self.report_skipped()
+    }
+
+    /// How many bytes the items so far were made of: where to go on reading with a new
+    /// decoder, relative to where this one has started.
+    pub fn consumed(&self) -> u64 {
+        self.consumed
+    }
+
+    fn next_raw(&mut self) -> Option<Item> {
+        if self.buffer.is_empty() {
+            return None;
+        }
+        let length = self.buffer.len().min(MAX_DATA);
+        Some(self.take(None, length))
+    }
+
+    fn next_record(&mut self) -> Option<Item> {
+        loop {
+            let Some(first) = self.buffer.first_chunk::<HEADER_LENGTH>() else {
+                // Damage is reported when its end is known.
+                return None;
+            };
+            let Some(header) = Header::decode(first) else {
+                let next = self.resynchronize();
+                self.skip(next);
+                continue;
+            };
+            if let Some(skipped) = self.report_skipped() {
+                return Some(skipped);
+            }
+            if self.buffer.len() < header.record_length() {
+                return None;
+            }
+            self.advance(HEADER_LENGTH);
+            if header.length > 0 {
+                return Some(self.take(Some(header), header.length));
+            }
+        }
+    }
+
+    /// How far away the next byte is at which a header may begin.
+    fn resynchronize(&self) -> usize {
+        // The last bytes may be the beginning of a header.
+        let last = self.buffer.len().saturating_sub(HEADER_LENGTH - 1);
+        (1..last)
+            .find(|&at| Header::at(&self.buffer, at).is_some())
+            .unwrap_or(last)
+            .max(1)
+    }
+
+    fn take(&mut self, header: Option<Header>, length: usize) -> Item {
+        self.consumed += length as u64;
+        let data: Bytes = self.buffer.split_to(length).freeze();
+        Item::Record(Record {
+            stream: header.map_or(Stream::Stdout, |header| header.stream),
+            time: header.map(|header| header.time),
+            data,
+        })
+    }
+
+    fn advance(&mut self, bytes: usize) {
+        self.buffer.advance(bytes);
+        self.consumed += bytes as u64;
+    }
+
+    fn skip(&mut self, bytes: usize) {
+        self.advance(bytes);
+        self.skipped += bytes as u64;
+    }
+
+    fn report_skipped(&mut self) -> Option<Item> {
+        let skipped = std::mem::take(&mut self.skipped);
+        (skipped > 0).then_some(Item::Skipped(skipped))
+    }
+}

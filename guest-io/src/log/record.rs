@@ -1,0 +1,147 @@
+//! Records and their headers.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+
+use crate::Stream;
+
+/// How long the header of a record is, in characters.
+pub const HEADER_LENGTH: usize = 16;
+
+/// How many bytes of output a record has at most.
+pub const MAX_DATA: usize = 4095;
+
+const STREAM: u16 = 1 << 3;
+const UNUSED: u16 = STREAM - 1;
+
+/// A piece of a container's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Record {
+    /// Where the process wrote it.
+    pub stream: Stream,
+    /// When it was written by the guest's clock, in nanoseconds since 1970; unknown in a
+    /// raw log.
+    pub time: Option<i64>,
+    /// The bytes.
+    pub data: Bytes,
+}
+
+/// The header of a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) time: i64,
+    pub(super) stream: Stream,
+    pub(super) length: usize,
+}
+
+impl Header {
+    pub(super) fn encode(self) -> [u8; HEADER_LENGTH] {
+        let mut bytes = [0; 10];
+        bytes[..8].copy_from_slice(&self.time.to_le_bytes());
+        // A length is at most 12 bits.
+        let length = (self.length.min(MAX_DATA) as u16) << 4;
+        let stream = match self.stream {
+            Stream::Stdout => 0,
+            Stream::Stderr => STREAM,
+        };
+        bytes[8..].copy_from_slice(&(length | stream).to_le_bytes());
+        let mut text = [0; HEADER_LENGTH];
+        let written = STANDARD.encode_slice(bytes, &mut text);
+        debug_assert_eq!(written.ok(), Some(HEADER_LENGTH));
+        text
+    }
+
+    /// `None` if this cannot be a header.
+    pub(super) fn decode(text: &[u8; HEADER_LENGTH]) -> Option<Self> {
+        if text[14..] != *b"==" {
+            return None;
+        }
+        let mut bytes = [0; 12];
+        let length = STANDARD.decode_slice(text, &mut bytes).ok()?;
+        if length != 10 {
+            return None;
+        }
+        let [a, b, c, d, e, f, g, h, low, high, ..] = bytes;
+        let word = u16::from_le_bytes([low, high]);
+        if word & UNUSED != 0 {
+            return None;
+        }
+        let time = i64::from_le_bytes([a, b, c, d, e, f, g, h]);
+        if time < 0 {
+            return None;
+        }
+        Some(Self {
+            time,
+            stream: if word & STREAM == 0 {
+                Stream::Stdout
+            } else {
+                Stream::Stderr
+            },
+            length: usize::from(word >> 4),
+        })
+    }
+
+    /// Reads a header at an offset; `None` if there is none, or it is not complete.
+    pub(super) fn at(bytes: &[u8], offset: usize) -> Option<Self> {
+        Self::decode(bytes.get(offset..)?.first_chunk()?)
+    }
+
+    /// The length of the whole record.
+    pub(super) fn record_length(&self) -> usize {
+        HEADER_LENGTH + self.length
+    }
+}
+
+/// Appends output to `log` as records: one for each line, and for each [`MAX_DATA`] bytes of
+/// a longer one. `time` is in nanoseconds since 1970, negative times count as 0.
+///
+/// What is appended by one call must reach the file without anything in between.
+pub fn encode(stream: Stream, time: i64, data: &[u8], log: &mut Vec<u8>) {
+    for line in data.split_inclusive(|byte| *byte == b'\n') {
+        for piece in line.chunks(MAX_DATA) {
+            let header = Header {
+                time: time.max(0),
+                stream,
+                length: piece.len(),
+            };
+            log.extend_from_slice(&header.encode());
+            log.extend_from_slice(piece);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_header_is_laid_out_as_vic_s() {
+        // 2016-06-27T04:00:00Z, 5 bytes of stderr.
+        let header = Header {
+            time: 1_467_000_000_000_000_000,
+            stream: Stream::Stderr,
+            length: 5,
+        };
+        let raw = STANDARD.decode(header.encode()).unwrap();
+        assert_eq!(raw[..8], 1_467_000_000_000_000_000_i64.to_le_bytes());
+        assert_eq!(raw[8..], [0x58, 0x00]);
+        assert_eq!(Header::decode(&header.encode()), Some(header));
+    }
+
+    #[test]
+    fn lines_become_records_and_long_ones_several() {
+        let mut log = Vec::new();
+        encode(Stream::Stdout, 1, b"a\n\nrest", &mut log);
+        encode(Stream::Stdout, 1, &[b'x'; 5000], &mut log);
+        let mut lengths = Vec::new();
+        let mut at = 0;
+        while let Some(header) = Header::at(&log, at) {
+            lengths.push(header.length);
+            at += header.record_length();
+        }
+        assert_eq!(lengths, [2, 1, 4, 4095, 905]);
+        assert_eq!(at, log.len());
+    }
+}

@@ -1,0 +1,110 @@
+//! Keeping logs small: older parts are renamed, the oldest is deleted.
+
+/// When a log is rotated, and how many older parts are kept.
+///
+/// A log can be rotated while nobody writes to it, that is before its container starts: the
+/// host of a running one holds the file open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rotation {
+    /// A log of this many bytes or more is rotated.
+    pub max_size: u64,
+    /// How many older parts are kept beside the log, as `NAME.1` (the youngest), `NAME.2` …
+    pub keep: u32,
+}
+
+/// A step of a rotation. Do them in order; each can be repeated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rename {
+    /// Deletes a part.
+    Delete(String),
+    /// Renames a part.
+    Move {
+        /// The name that exists.
+        from: String,
+        /// The name that does not.
+        to: String,
+    },
+}
+
+impl Rotation {
+    /// Rotates at `max_size` bytes and keeps `keep` older parts.
+    pub fn new(max_size: u64, keep: u32) -> Self {
+        Self { max_size, keep }
+    }
+
+    /// What is to be done with a log of this name and size, given which files exist.
+    pub fn plan(&self, name: &str, size: u64, exists: impl Fn(&str) -> bool) -> Vec<Rename> {
+        if size < self.max_size {
+            return Vec::new();
+        }
+        // Parts beyond the first gap are not in the way.
+        let parts = (1..=self.keep)
+            .take_while(|part| exists(&part_name(name, *part)))
+            .count() as u32;
+        let mut steps = Vec::new();
+        if parts == self.keep {
+            steps.push(Rename::Delete(part_name(name, self.keep)));
+        }
+        for part in (0..parts.min(self.keep.saturating_sub(1)) + u32::from(self.keep > 0)).rev() {
+            steps.push(Rename::Move {
+                from: part_name(name, part),
+                to: part_name(name, part + 1),
+            });
+        }
+        steps
+    }
+
+    /// The names under which parts of a log can exist, oldest first; the last is the log's
+    /// own.
+    pub fn names(&self, name: &str) -> Vec<String> {
+        (0..=self.keep)
+            .rev()
+            .map(|part| part_name(name, part))
+            .collect()
+    }
+}
+
+fn part_name(name: &str, part: u32) -> String {
+    match part {
+        0 => name.to_owned(),
+        part => format!("{name}.{part}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Does the steps on a list of names.
+    fn rotate(files: &mut Vec<String>, rotation: Rotation) {
+        for step in rotation.plan("log", 100, |name| files.iter().any(|f| f == name)) {
+            match step {
+                Rename::Delete(name) => files.retain(|f| *f != name),
+                Rename::Move { from, to } => {
+                    assert!(!files.contains(&to), "{to} would be overwritten");
+                    let file = files.iter_mut().find(|f| **f == from).unwrap();
+                    *file = to;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_oldest_part_goes_and_the_others_move_up() {
+        for keep in 0..4 {
+            let mut files = Vec::new();
+            for _ in 0..6 {
+                files.retain(|f| f != "log");
+                files.push("log".to_owned());
+                rotate(&mut files, Rotation::new(100, keep));
+            }
+            assert_eq!(files.len(), keep as usize, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn a_small_log_stays() {
+        assert!(Rotation::new(100, 2).plan("log", 99, |_| true).is_empty());
+    }
+}

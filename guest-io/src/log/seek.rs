@@ -1,0 +1,77 @@
+//! Where the records of a time begin.
+
+use super::record::{HEADER_LENGTH, Header, MAX_DATA};
+use super::{BLOCK, Step};
+
+/// A search for the first record of a time or later, by halving the file.
+///
+/// It assumes that the guest's clock was not set back; where it was, records of that time can
+/// be missed or come too many, so the reader checks each record's time as well. Only for
+/// logs that consist of records.
+#[derive(Debug)]
+pub struct Seek {
+    time: i64,
+    /// A record begins here, and is older (or the file begins).
+    low: u64,
+    /// Everything from here on is of that time or later.
+    high: u64,
+    probe: Option<u64>,
+}
+
+/// Enough for the end of one record and the headers of two more.
+const PROBE: u64 = 3 * (HEADER_LENGTH + MAX_DATA) as u64;
+
+impl Seek {
+    /// Searches before the offset `end`, usually the file's length, for the first record at
+    /// `time` (nanoseconds since 1970) or later.
+    pub fn new(end: u64, time: i64) -> Self {
+        let mut seek = Self {
+            time,
+            low: 0,
+            high: end,
+            probe: None,
+        };
+        seek.aim();
+        seek
+    }
+
+    /// What the search needs; at its end, an offset at which a record begins. The records
+    /// from there to the wanted one are few.
+    pub fn step(&self) -> Step<u64> {
+        match self.probe {
+            Some(at) => Step::Read(at..self.high.min(at + PROBE)),
+            None => Step::Done(self.low),
+        }
+    }
+
+    /// Takes the bytes of the range that [`Seek::step`] named.
+    pub fn supply(&mut self, bytes: &[u8]) {
+        let Some(at) = self.probe else {
+            return;
+        };
+        match first_record(bytes) {
+            Some((offset, header)) if header.time < self.time => self.low = at + offset as u64,
+            // Too late, or damage in which nothing can be found: before it.
+            _ => self.high = at,
+        }
+        self.aim();
+    }
+
+    fn aim(&mut self) {
+        let distance = self.high - self.low;
+        self.probe = (distance > BLOCK).then(|| self.low + distance / 2);
+    }
+}
+
+/// The first record in bytes that begin and end anywhere: a header that is followed by
+/// headers up to the end.
+fn first_record(bytes: &[u8]) -> Option<(usize, Header)> {
+    (0..bytes.len()).find_map(|start| {
+        let header = Header::at(bytes, start)?;
+        let mut at = start + header.record_length();
+        while bytes.len().saturating_sub(at) >= HEADER_LENGTH {
+            at += Header::at(bytes, at)?.record_length();
+        }
+        Some((start, header))
+    })
+}
