@@ -14,6 +14,7 @@ use crate::datastore::Store;
 use crate::guest::{Guest, Tether};
 use crate::ids::Ids;
 use crate::platform::Platform;
+use crate::saved::{self, Saved, Saver};
 use crate::script::Script;
 use crate::server::tls;
 use crate::session::Sessions;
@@ -31,6 +32,7 @@ pub(crate) struct Settings {
     pub(crate) filters: usize,
     pub(crate) request_bytes: usize,
     pub(crate) connections: usize,
+    pub(crate) lease: Duration,
 }
 
 /// A password: never printed.
@@ -101,6 +103,7 @@ impl Builder {
                 filters: 1_000,
                 request_bytes: 64 << 20,
                 connections: 256,
+                lease: Duration::from_secs(300),
             },
             port: 0,
             seed: 0,
@@ -144,6 +147,14 @@ impl Builder {
 
     /// The directory that holds the datastore's files; made when it is not
     /// there, and kept. Default: a temporary one, removed with the simulator.
+    ///
+    /// A simulator that is started on the directory of another that has ended is the
+    /// same host after a restart: it has the same certificate, machines with their
+    /// references, all of them off, pools, switches and port groups. Clients do not see what it keeps
+    /// for that, in the directory `.vsphere-simulator`. The inventory is written
+    /// shortly after each change and at the end; a process that is killed may lose
+    /// the changes of its last tenth of a second. Sessions and tasks do not survive. Two simulators
+    /// at a time on one directory destroy each other's files.
     pub fn datastore_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
@@ -191,6 +202,13 @@ impl Builder {
         self
     }
 
+    /// Time after which a lease on a machine that is imported or exported ends
+    /// when the client tells no progress; shown in whole seconds, at least one. Default 5 minutes.
+    pub fn lease_timeout(mut self, time: Duration) -> Self {
+        self.settings.lease = time;
+        self
+    }
+
     /// Bytes of one SOAP request; datastore uploads have no bound. Default 64 MiB.
     pub fn request_limit(mut self, bytes: usize) -> Self {
         self.settings.request_bytes = bytes;
@@ -211,12 +229,27 @@ impl Builder {
             .await
             .map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let identity = tls::Identity::make().map_err(StartError::Certificate)?;
         let store = match &self.directory {
             Some(directory) => Store::open(&self.settings.datastore, directory),
             None => Store::temporary(&self.settings.datastore),
         }
         .map_err(|(directory, source)| StartError::Datastore { directory, source })?;
+        let kept = self
+            .directory
+            .as_ref()
+            .map(|_| store.directory().to_owned());
+        let refused = |source| StartError::Datastore {
+            directory: store.directory().to_owned(),
+            source,
+        };
+        let saved = match &kept {
+            Some(directory) => Saved::read(directory).map_err(refused)?,
+            None => None,
+        };
+        let private = kept
+            .as_ref()
+            .map(|directory| directory.join(saved::DIRECTORY));
+        let identity = tls::Identity::of(private.as_deref()).map_err(StartError::Certificate)?;
         let core = Arc::new(Core {
             registry: Registry::new(
                 Ids::new(self.seed),
@@ -226,12 +259,14 @@ impl Builder {
             store,
             script: Script::new(),
             guest: self.guest,
+            saver: Saver::new(kept),
             stop: CancellationToken::new(),
             tracker: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
         });
-        crate::model::build(&core, &identity.thumbprint)
+        crate::model::build(&core, &identity.thumbprint, saved.as_ref())
             .map_err(|fault| StartError::Inventory(Box::new(fault)))?;
+        core.spawn(Saver::run(Arc::clone(&core)));
         crate::server::serve(&core, listener, identity.acceptor);
         Ok(Simulator::new(
             core,

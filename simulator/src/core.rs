@@ -1,7 +1,10 @@
 //! What all parts of one simulator share.
 
+use std::fmt;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,6 +14,7 @@ use crate::builder::Settings;
 use crate::datastore::Store;
 use crate::device::Devices;
 use crate::guest::{Guest, Turn};
+use crate::saved::Saver;
 use crate::script::Script;
 use crate::serial::Ports;
 use crate::task::Job;
@@ -24,6 +28,7 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) script: Script,
     pub(crate) guest: Arc<dyn Guest>,
+    pub(crate) saver: Saver,
     pub(crate) stop: CancellationToken,
     pub(crate) tracker: TaskTracker,
     pub(crate) runtime: Handle,
@@ -40,8 +45,28 @@ pub(crate) enum Effect {
     Serve(Ports),
     /// Its serial ports are connected to what the devices say now.
     Rewire(Ports, Devices),
+    /// Work that takes long begins.
+    Then(Later),
     /// Something that runs is told to end.
     Stop(CancellationToken),
+}
+
+/// Work to be done outside transactions.
+pub(crate) struct Later(Box<dyn FnOnce(Arc<Core>) -> BoxFuture<'static, ()> + Send>);
+
+impl Later {
+    pub(crate) fn new<F>(work: impl FnOnce(Arc<Core>) -> F + Send + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        Self(Box::new(move |core| work(core).boxed()))
+    }
+}
+
+impl fmt::Debug for Later {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Later")
+    }
 }
 
 impl Core {
@@ -52,6 +77,7 @@ impl Core {
             Effect::Boot(vm, turn) => self.spawn(crate::guest::boot(core, vm, turn)),
             Effect::Serve(ports) => ports.serve(self),
             Effect::Rewire(ports, devices) => ports.rewire(self, &devices),
+            Effect::Then(Later(work)) => self.spawn(work(core)),
             Effect::Stop(token) => token.cancel(),
         }
     }

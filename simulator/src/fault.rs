@@ -179,6 +179,16 @@ pub(crate) fn file_fault(path: &str, error: &std::io::Error) -> Fault {
     Fault::new(format!("Unable to access file {path}: {error}"), detail)
 }
 
+/// A disk that a machine which is on has open.
+pub(crate) fn file_locked(path: &str) -> Fault {
+    let mut detail = vim25::types::FileLocked::default();
+    path.clone_into(&mut detail.file);
+    Fault::new(
+        format!("Unable to access file {path} since it is locked"),
+        detail,
+    )
+}
+
 pub(crate) fn invalid_datastore_path(path: &str) -> Fault {
     let mut detail = InvalidDatastorePath::default();
     path.clone_into(&mut detail.datastore_path);

@@ -20,6 +20,17 @@ impl Ids {
         }
     }
 
+    /// How many numbers and UUIDs were given out.
+    pub(crate) const fn position(&self) -> (u64, u64) {
+        (self.numbers, self.drawn)
+    }
+
+    /// Goes on behind those that were given out before a restart.
+    pub(crate) const fn resume(&mut self, numbers: u64, drawn: u64) {
+        self.numbers = numbers;
+        self.drawn = drawn;
+    }
+
     /// The next number, from 1.
     pub(crate) const fn number(&mut self) -> u64 {
         self.numbers += 1;

@@ -6,6 +6,7 @@ use vim25::schema::{self, Type, TypeKind};
 use vim25::{Any, AnyRef, Fault, ManagedObject, Ref, Slot};
 
 use crate::fault;
+use crate::lease::Lease;
 use crate::machine::Machine;
 use crate::property::path;
 use crate::view::View;
@@ -34,6 +35,7 @@ pub(crate) enum Hidden {
     Nothing,
     View(View),
     Machine(std::sync::Arc<Machine>),
+    Lease(std::sync::Arc<Lease>),
 }
 
 /// What a property path leads to.

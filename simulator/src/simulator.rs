@@ -114,6 +114,7 @@ impl Drop for Simulator {
     fn drop(&mut self) {
         self.core.stop.cancel();
         self.core.tracker.close();
+        self.core.saver.save(&self.core);
         // From here on nothing writes files any more.
         self.core.registry.close();
         self.core.store.remove_temporary();

@@ -1,9 +1,12 @@
 //! Tasks: work that goes on after a call was answered.
 
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use jiff::Timestamp;
 use vim25::types::{LocalizedMethodFault, TaskInfo, TaskInfoState, TaskReasonUser};
 use vim25::{AnyRef, Fault, Poly, Ref, mo};
@@ -20,7 +23,13 @@ const KEPT: usize = 200;
 /// Tasks that an entity names as recent.
 const RECENT: usize = 5;
 
-type Body = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
+/// What a task does.
+enum Body {
+    /// All in one transaction.
+    Short(Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>),
+    /// In transactions of its own, with input and output between them, which no lock covers.
+    Long(Box<dyn FnOnce(Arc<Core>) -> BoxFuture<'static, Answer> + Send>),
+}
 
 /// The work of a task.
 pub(crate) struct Job {
@@ -47,7 +56,65 @@ pub(crate) fn begin(
     description: &str,
     body: impl FnOnce(&mut Transaction<'_>) -> Answer + Send + 'static,
 ) -> Answer {
-    let tx = &mut *inv.tx;
+    start(inv, entity, description, Body::Short(Box::new(body)))
+}
+
+/// The same for work that takes long: it is done outside transactions, and
+/// begins its own where it reads or changes the inventory.
+///
+/// On a fault the work undoes what it did.
+pub(crate) fn begin_long<F>(
+    inv: &mut Invocation<'_, '_>,
+    entity: &AnyRef,
+    description: &str,
+    body: impl FnOnce(Arc<Core>) -> F + Send + 'static,
+) -> Answer
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    let body = Box::new(move |core| body(core).boxed());
+    start(inv, entity, description, Body::Long(body))
+}
+
+fn start(inv: &mut Invocation<'_, '_>, entity: &AnyRef, description: &str, body: Body) -> Answer {
+    let task = open(inv, entity, description)?;
+    let mut job = Job {
+        task: task.clone(),
+        entity: entity.clone(),
+        slow: Duration::ZERO,
+        fault: None,
+        body,
+    };
+    for reaction in inv.tx.scripted() {
+        match reaction {
+            Reaction::SlowTask(time) => job.slow = *time,
+            Reaction::TaskFault(fault) => job.fault = Some(fault.clone()),
+            _ => {}
+        }
+    }
+    inv.tx.after(Effect::Run(job));
+    value(&task)
+}
+
+/// Makes the object of a task that is queued.
+fn open(
+    inv: &mut Invocation<'_, '_>,
+    entity: &AnyRef,
+    description: &str,
+) -> Result<Ref<mo::Task>, Fault> {
+    let user = inv.caller.session.as_ref();
+    let user = user.and_then(|session| inv.tx.sessions().user(session));
+    let user = user.map_or_else(|| "root".to_owned(), |user| user.user_name);
+    open_as(inv.tx, &user, entity, description)
+}
+
+/// The same for a user, outside a call. Whoever opens a task finishes it.
+pub(crate) fn open_as(
+    tx: &mut Transaction<'_>,
+    user: &str,
+    entity: &AnyRef,
+    description: &str,
+) -> Result<Ref<mo::Task>, Fault> {
     let object = tx.object(entity)?.clone();
     if object.is_a("VirtualMachine")
         && let Some(other) = unfinished(tx, &object)
@@ -57,8 +124,6 @@ pub(crate) fn begin(
     let number = tx.ids().number();
     let key = format!("haTask-{}-vim.{description}-{number}", entity.value());
     let task: Ref<mo::Task> = Ref::new(&key);
-    let user = inv.caller.session.as_ref();
-    let user = user.and_then(|session| tx.sessions().user(session));
     let mut info = TaskInfo {
         key,
         task: task.clone(),
@@ -74,28 +139,13 @@ pub(crate) fn begin(
         ..Default::default()
     };
     let mut reason = TaskReasonUser::default();
-    reason.user_name = user.map_or_else(|| "root".to_owned(), |user| user.user_name);
+    user.clone_into(&mut reason.user_name);
     info.reason = Poly::new(reason);
     let mut object = Object::new::<mo::Task>(task.value());
     object.put("info", &info);
     tx.insert(object);
     remember(tx, &task, entity)?;
-    let mut job = Job {
-        task: task.clone(),
-        entity: entity.clone(),
-        slow: Duration::ZERO,
-        fault: None,
-        body: Box::new(body),
-    };
-    for reaction in tx.scripted() {
-        match reaction {
-            Reaction::SlowTask(time) => job.slow = *time,
-            Reaction::TaskFault(fault) => job.fault = Some(fault.clone()),
-            _ => {}
-        }
-    }
-    tx.after(Effect::Run(job));
-    value(&task)
+    Ok(task)
 }
 
 /// A task of the object that has not ended.
@@ -157,30 +207,43 @@ pub(crate) async fn run(core: Arc<Core>, job: Job) {
         }
         tokio::time::sleep(slow / 4).await;
     }
-    let working = Arc::clone(&core);
-    let task_of_body = task.clone();
-    let ended = tokio::task::spawn_blocking(move || -> Result<(), Fault> {
-        if let Some(fault) = fault {
-            return Err(fault);
+    let ended = match (fault, body) {
+        (Some(fault), _) => Some(Err(fault)),
+        (None, Body::Short(body)) => {
+            let (working, task) = (Arc::clone(&core), task.clone());
+            let working = tokio::task::spawn_blocking(move || -> Result<(), Fault> {
+                let mut tx = Transaction::begin(&working)?;
+                let result = body(&mut tx)?;
+                finish(&mut tx, &task, &Ok(result))?;
+                tx.commit();
+                Ok(())
+            });
+            match working.await {
+                Ok(Ok(())) => return,
+                Ok(Err(fault)) => Some(Err(fault)),
+                Err(_) => None,
+            }
         }
-        let mut tx = Transaction::begin(&working)?;
-        let result = body(&mut tx)?;
-        finish(&mut tx, &task_of_body, &Ok(result))?;
-        tx.commit();
-        Ok(())
-    })
-    .await;
-    let fault = match ended {
-        Ok(Ok(())) => return,
-        Ok(Err(fault)) => fault,
-        Err(error) => {
-            tracing::error!(%task, %entity, %error, "a task of the simulator panicked");
-            fault::internal("A general system error occurred: the simulator failed in a task")
-        }
+        (None, Body::Long(body)) => AssertUnwindSafe(body(Arc::clone(&core)))
+            .catch_unwind()
+            .await
+            .ok(),
     };
-    tracing::debug!(%task, %entity, %fault, "task failed");
-    if let Ok(mut tx) = Transaction::begin(&core)
-        && finish(&mut tx, &task, &Err(fault)).is_ok()
+    let answer = ended.unwrap_or_else(|| {
+        tracing::error!(%task, %entity, "a task of the simulator panicked");
+        let words = "A general system error occurred: the simulator failed in a task";
+        Err(fault::internal(words))
+    });
+    if let Err(fault) = &answer {
+        tracing::debug!(%task, %entity, %fault, "task failed");
+    }
+    close(&core, &task, &answer);
+}
+
+/// Finishes a task in a transaction of its own.
+pub(crate) fn close(core: &Arc<Core>, task: &Ref<mo::Task>, answer: &Answer) {
+    if let Ok(mut tx) = Transaction::begin(core)
+        && finish(&mut tx, task, answer).is_ok()
     {
         tx.commit();
     }
@@ -197,7 +260,12 @@ fn update(
     Ok(())
 }
 
-fn finish(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, answer: &Answer) -> Result<(), Fault> {
+/// Says how a task ended.
+pub(crate) fn finish(
+    tx: &mut Transaction<'_>,
+    task: &Ref<mo::Task>,
+    answer: &Answer,
+) -> Result<(), Fault> {
     tx.edit(task)?.modify("info", |info: &mut TaskInfo| {
         info.complete_time = Some(Timestamp::now());
         info.progress = None;

@@ -95,6 +95,24 @@ impl<'c> Transaction<'c> {
         })
     }
 
+    /// Runs a transaction to its end from asynchronous code, off the threads that serve.
+    pub(crate) async fn run<T: Send + 'static>(
+        core: &Arc<Core>,
+        work: impl FnOnce(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, Fault> {
+        let core = Arc::clone(core);
+        let ran = tokio::task::spawn_blocking(move || {
+            let mut tx = Transaction::begin(&core)?;
+            let result = work(&mut tx)?;
+            tx.commit();
+            Ok(result)
+        });
+        ran.await.unwrap_or_else(|error| {
+            tracing::error!(%error, "a transaction of the simulator panicked");
+            Err(fault::internal("A general system error occurred"))
+        })
+    }
+
     pub(crate) const fn core(&self) -> &'c Arc<Core> {
         self.core
     }
@@ -217,6 +235,9 @@ impl<'c> Transaction<'c> {
             world.version += 1;
             let version = world.version;
             for (value, object) in changed {
+                if is_kept(world.objects.get(&value), object.as_ref()) {
+                    core.saver.note();
+                }
                 match object {
                     Some(mut object) => {
                         Arc::make_mut(&mut object).version = version;
@@ -233,6 +254,23 @@ impl<'c> Transaction<'c> {
         for effect in effects {
             core.run(effect);
         }
+    }
+}
+
+/// Whether a change is one of what is kept over a restart.
+fn is_kept(before: Option<&Arc<Object>>, after: Option<&Arc<Object>>) -> bool {
+    let Some(object) = after.or(before) else {
+        return false;
+    };
+    match object.reference().type_name() {
+        "ResourcePool" | "HostNetworkSystem" => true,
+        "VirtualMachine" => match (before, after) {
+            (Some(before), Some(after)) => {
+                before.find("resourcePool") != after.find("resourcePool")
+            }
+            _ => true,
+        },
+        _ => false,
     }
 }
 

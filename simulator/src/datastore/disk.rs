@@ -106,8 +106,20 @@ pub(crate) fn read(store: &Store, path: &DatastorePath) -> Result<Disk, Fault> {
     })
 }
 
+/// The descriptor of the disk to which a file belongs.
+pub(crate) fn descriptor_of(file: &DatastorePath) -> Option<DatastorePath> {
+    let stem = file.file_name().strip_suffix(".vmdk")?;
+    let own = ["-flat", "-delta"]
+        .iter()
+        .find_map(|kind| stem.strip_suffix(kind));
+    Some(match own {
+        Some(stem) => file.sibling(&format!("{stem}.vmdk")),
+        None => file.clone(),
+    })
+}
+
 /// The file with the content.
-fn extent(path: &DatastorePath, child: bool) -> DatastorePath {
+pub(crate) fn extent(path: &DatastorePath, child: bool) -> DatastorePath {
     let name = path.file_name();
     let stem = name.strip_suffix(".vmdk").unwrap_or(name);
     let kind = if child { "delta" } else { "flat" };

@@ -1,7 +1,9 @@
 //! The datastore: a directory of files.
 
+pub(crate) mod content;
 pub(crate) mod disk;
 pub(crate) mod path;
+pub(crate) mod stream;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,7 @@ use std::sync::{Mutex, PoisonError};
 use vim25::Fault;
 
 use crate::fault;
+use crate::saved;
 use path::DatastorePath;
 
 /// The files of the datastore.
@@ -64,7 +67,11 @@ impl Store {
     /// Reads a path such as `[datastore1] a/b.vmx`.
     pub(crate) fn parse(&self, text: &str) -> Result<DatastorePath, Fault> {
         let path = DatastorePath::parse(text).ok_or_else(|| fault::invalid_datastore_path(text))?;
-        if path.datastore() == self.name {
+        let kept = path
+            .parts()
+            .first()
+            .is_some_and(|part| part == saved::DIRECTORY);
+        if path.datastore() == self.name && !kept {
             Ok(path)
         } else {
             Err(fault::invalid_datastore_path(text))
@@ -81,6 +88,15 @@ impl Store {
         let mut file = self.directory.clone();
         file.extend(path.parts());
         file
+    }
+
+    /// How the API names the first of some files.
+    pub(crate) fn name_of(&self, files: &[PathBuf]) -> String {
+        let relative = files
+            .first()
+            .and_then(|file| file.strip_prefix(&self.directory).ok())
+            .unwrap_or_else(|| Path::new(""));
+        format!("[{}] {}", self.name, relative.display())
     }
 
     pub(crate) fn exists(&self, path: &DatastorePath) -> bool {

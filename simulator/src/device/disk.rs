@@ -6,6 +6,7 @@ use vim25::types::{
 };
 use vim25::{Fault, Poly};
 
+use crate::datastore::Store;
 use crate::datastore::disk::{self, Disk};
 use crate::datastore::path::DatastorePath;
 use crate::fault;
@@ -173,13 +174,63 @@ fn place(tx: &Transaction<'_>, given: &str, home: &DatastorePath) -> Result<Data
     Ok(path)
 }
 
-/// How a descriptor names its parent: from the datastore's root, or in its own directory.
-fn hint(path: &DatastorePath, parent: &DatastorePath) -> String {
-    if path.parent() == parent.parent() {
-        parent.file_name().to_owned()
-    } else {
-        format!("/{}", parent.relative())
+/// How a descriptor names its parent: relative to its own directory, so that
+/// whatever reads it from the datastore's directory finds it.
+pub(super) fn hint(path: &DatastorePath, parent: &DatastorePath) -> String {
+    let (from, to) = (path.parent(), parent.parent());
+    let both = from.parts().iter().zip(to.parts());
+    let common = both.take_while(|(from, to)| from == to).count();
+    let up = std::iter::repeat_n("..", from.parts().len() - common);
+    let down = parent.parts().iter().skip(common).map(String::as_str);
+    up.chain(down).collect::<Vec<_>>().join("/")
+}
+
+/// The parent that a descriptor names.
+fn resolve(store: &Store, path: &DatastorePath, hint: &str) -> Result<DatastorePath, Fault> {
+    let hint = hint.strip_prefix("/vmfs/volumes/").map_or(hint, |volume| {
+        // The rest begins with the name or the UUID of the only datastore.
+        volume.find('/').map_or("", |at| &volume[at..])
+    });
+    if let Some(rooted) = hint.strip_prefix('/') {
+        return store.path(rooted);
     }
+    let mut parts = path.parent().parts().to_vec();
+    for part in hint.split('/') {
+        match part {
+            ".." if parts.pop().is_none() => return Err(fault::invalid_datastore_path(hint)),
+            ".." | "." | "" => {}
+            part => parts.push(part.to_owned()),
+        }
+    }
+    store.path(&parts.join("/"))
+}
+
+/// The parents of a disk, its own first.
+fn above(
+    store: &Store,
+    path: &DatastorePath,
+    hint: Option<&str>,
+) -> Result<Vec<DatastorePath>, Fault> {
+    let mut chain = Vec::new();
+    let (mut path, mut hint) = (path.clone(), hint.map(str::to_owned));
+    while let Some(name) = hint {
+        if chain.len() >= CHAIN {
+            return Err(fault::invalid_vm_config("chain of parents of a disk"));
+        }
+        let parent = resolve(store, &path, &name)?;
+        hint = disk::read(store, &parent)?.parent;
+        path = parent.clone();
+        chain.push(parent);
+    }
+    Ok(chain)
+}
+
+/// A disk by its file, and its parents.
+pub(crate) fn chain_of(store: &Store, path: &DatastorePath) -> Result<Vec<DatastorePath>, Fault> {
+    let hint = disk::read(store, path)?.parent;
+    let mut chain = vec![path.clone()];
+    chain.extend(above(store, path, hint.as_deref())?);
+    Ok(chain)
 }
 
 fn parents(
@@ -187,21 +238,7 @@ fn parents(
     path: &DatastorePath,
     hint: Option<&str>,
 ) -> Result<Option<Box<VirtualDiskFlatVer2BackingInfo>>, Fault> {
-    let mut chain = Vec::new();
-    let store = &tx.core().store;
-    let (mut path, mut hint) = (path.clone(), hint.map(str::to_owned));
-    while let Some(name) = hint {
-        if chain.len() >= CHAIN {
-            return Err(fault::invalid_vm_config("chain of parents of a disk"));
-        }
-        let parent = match name.strip_prefix('/') {
-            Some(rooted) => store.path(rooted)?,
-            None => path.sibling(&name),
-        };
-        hint = disk::read(store, &parent)?.parent;
-        path = parent.clone();
-        chain.push(parent);
-    }
+    let chain = above(&tx.core().store, path, hint)?;
     let datastore = datastore::reference(tx);
     Ok(chain.into_iter().rev().fold(None, |above, parent| {
         let mut backing = VirtualDiskFlatVer2BackingInfo {
@@ -262,4 +299,39 @@ fn spaced(bytes: [u8; 16]) -> String {
 fn dashed(spaced: &str) -> String {
     let hex: String = spaced.chars().filter(char::is_ascii_hexdigit).collect();
     uuid::Uuid::parse_str(&hex).map_or_else(|_| String::new(), |uuid| uuid.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn a_child_finds_its_parent_by_its_hint() {
+        let store = Store::temporary("ds").unwrap();
+        for (child, parent, expected) in [
+            ("a/b.vmdk", "a/c.vmdk", "c.vmdk"),
+            ("a/b.vmdk", "x/y/c.vmdk", "../x/y/c.vmdk"),
+            ("a/b/c.vmdk", "a/d.vmdk", "../d.vmdk"),
+            ("b.vmdk", "a/c.vmdk", "a/c.vmdk"),
+            ("a/b.vmdk", "c.vmdk", "../c.vmdk"),
+        ] {
+            let (child, parent) = (store.path(child).unwrap(), store.path(parent).unwrap());
+            assert_eq!(hint(&child, &parent), expected);
+            assert_eq!(resolve(&store, &child, expected).unwrap(), parent);
+        }
+        let child = store.path("a/b.vmdk").unwrap();
+        for (hint, parent) in [
+            ("/x/c.vmdk", Some("x/c.vmdk")),
+            ("/vmfs/volumes/ds/x/c.vmdk", Some("x/c.vmdk")),
+            ("../../c.vmdk", None),
+        ] {
+            let found = resolve(&store, &child, hint).ok();
+            assert_eq!(
+                found,
+                parent.map(|parent| store.path(parent).unwrap()),
+                "{hint}"
+            );
+        }
+    }
 }

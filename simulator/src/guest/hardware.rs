@@ -132,6 +132,14 @@ impl GuestDisk {
         }
     }
 
+    /// The disks that this one is made on, from its parent down to the base.
+    pub fn parents(&self) -> impl Iterator<Item = Self> {
+        (1..self.chain.len()).map(|at| {
+            let chain = self.chain.get(at..).unwrap_or_default();
+            Self::new(chain.to_vec(), self.capacity_bytes)
+        })
+    }
+
     pub(crate) fn of(
         core: &Core,
         devices: &device::Devices,

@@ -1,5 +1,6 @@
 //! What runs inside machines that are powered on.
 
+mod disks;
 mod hardware;
 mod machine;
 mod network;
@@ -7,6 +8,7 @@ mod program;
 mod serial;
 mod tether;
 
+pub(crate) use disks::{flush_file, flush_machine, forget_file};
 pub use hardware::{DiskMode, GuestDisk, GuestHardware, GuestNic};
 pub use machine::{GuestError, GuestMachine};
 pub use network::{GuestAddress, GuestNicAddresses};

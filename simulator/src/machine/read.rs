@@ -4,11 +4,12 @@ use vim25::Poly;
 use vim25::types::{
     ParaVirtualSCSIController, VirtualAHCIController, VirtualCdrom, VirtualCdromIsoBackingInfo,
     VirtualCdromRemotePassthroughBackingInfo, VirtualController, VirtualDevice,
-    VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation, VirtualDisk,
-    VirtualDiskFlatVer2BackingInfo, VirtualE1000, VirtualE1000e, VirtualEthernetCard,
+    VirtualDeviceBackingInfo, VirtualDeviceBusSlotInfo, VirtualDeviceConfigSpec,
+    VirtualDeviceConfigSpecOperation, VirtualDeviceConnectInfo, VirtualDevicePciBusSlotInfo,
+    VirtualDisk, VirtualDiskFlatVer2BackingInfo, VirtualE1000, VirtualE1000e, VirtualEthernetCard,
     VirtualEthernetCardNetworkBackingInfo, VirtualLsiLogicController, VirtualLsiLogicSASController,
     VirtualMachineConfigSpec, VirtualSCSIController, VirtualSCSISharing, VirtualSerialPort,
-    VirtualSerialPortURIBackingInfo, VirtualVmxnet3,
+    VirtualSerialPortFileBackingInfo, VirtualSerialPortURIBackingInfo, VirtualVmxnet3,
 };
 use vmx::Document;
 
@@ -31,6 +32,9 @@ pub(crate) fn spec(document: &Document, vmx: &DatastorePath) -> VirtualMachineCo
             .and_then(|text| text.parse::<u8>().ok())
             .map(|number| format!("vmx-{number:02}")),
         firmware: text(document, "firmware"),
+        num_cores_per_socket: number("cpuid.coresPerSocket"),
+        cpu_hot_add_enabled: truth(document, "vcpu.hotadd"),
+        memory_hot_add_enabled: truth(document, "mem.hotadd"),
         ..Default::default()
     };
     let mut add = |device: Poly<VirtualDevice>| {
@@ -43,18 +47,46 @@ pub(crate) fn spec(document: &Document, vmx: &DatastorePath) -> VirtualMachineCo
     controllers(document, &mut add);
     drives(document, vmx, &mut add);
     cards(document, &mut add);
-    ports(document, &mut add);
+    ports(document, vmx, &mut add);
     spec
 }
 
 fn is_present(document: &Document, group: &str) -> bool {
-    text(document, &format!("{group}.present")).is_some_and(|t| t.eq_ignore_ascii_case("true"))
+    truth(document, &format!("{group}.present")) == Some(true)
+}
+
+fn truth(document: &Document, name: &str) -> Option<bool> {
+    Some(text(document, name)?.eq_ignore_ascii_case("true"))
+}
+
+/// How a device of a group is connected, when the file says.
+fn connectable(document: &Document, group: &str) -> Option<Box<VirtualDeviceConnectInfo>> {
+    let start = truth(document, &format!("{group}.startConnected"));
+    let control = truth(document, &format!("{group}.allowGuestConnectionControl"));
+    (start.is_some() || control.is_some()).then(|| {
+        Box::new(VirtualDeviceConnectInfo {
+            start_connected: start.unwrap_or(true),
+            allow_guest_control: control.unwrap_or(true),
+            ..Default::default()
+        })
+    })
+}
+
+/// The slot of a device on the PCI bus.
+fn slot(document: &Document, group: &str) -> Option<Poly<VirtualDeviceBusSlotInfo>> {
+    let number = text(document, &format!("{group}.pciSlotNumber"))?;
+    let mut slot = VirtualDevicePciBusSlotInfo::default();
+    slot.pci_slot_number = number.parse().ok()?;
+    Some(Poly::new(slot))
 }
 
 fn controllers(document: &Document, add: &mut impl FnMut(Poly<VirtualDevice>)) {
     let base = |key, bus_number| VirtualController {
         base: VirtualDevice {
             key,
+            slot_info: (key < 15_000)
+                .then(|| slot(document, &format!("scsi{bus_number}")))
+                .flatten(),
             ..Default::default()
         },
         bus_number,
@@ -100,6 +132,7 @@ fn drives(document: &Document, vmx: &DatastorePath, add: &mut impl FnMut(Poly<Vi
                 key: -1 - (bus * 64 + unit),
                 controller_key: Some(first + bus),
                 unit_number: Some(unit),
+                connectable: connectable(document, &group),
                 ..Default::default()
             };
             match of("deviceType").as_deref() {
@@ -153,6 +186,8 @@ fn cards(document: &Document, add: &mut impl FnMut(Poly<VirtualDevice>)) {
         let card = VirtualEthernetCard {
             base: VirtualDevice {
                 key: -1_000 - number,
+                connectable: connectable(document, &group),
+                slot_info: slot(document, &group),
                 backing: Some(Poly::new(backing)),
                 ..Default::default()
             },
@@ -172,7 +207,7 @@ fn cards(document: &Document, add: &mut impl FnMut(Poly<VirtualDevice>)) {
     }
 }
 
-fn ports(document: &Document, add: &mut impl FnMut(Poly<VirtualDevice>)) {
+fn ports(document: &Document, vmx: &DatastorePath, add: &mut impl FnMut(Poly<VirtualDevice>)) {
     for number in 0..4 {
         let group = format!("serial{number}");
         if !is_present(document, &group) {
@@ -180,14 +215,26 @@ fn ports(document: &Document, add: &mut impl FnMut(Poly<VirtualDevice>)) {
         }
         let of = |key: &str| text(document, &format!("{group}.{key}"));
         let yields = of("yieldOnMsrRead").is_some_and(|text| text.eq_ignore_ascii_case("true"));
-        let mut backing = VirtualSerialPortURIBackingInfo::default();
-        backing.base.service_uri = of("fileName").unwrap_or_default();
-        backing.base.direction = of("network.endPoint").unwrap_or_else(|| "server".into());
-        backing.base.proxy_uri = of("vspc");
+        let name = of("fileName").unwrap_or_default();
+        let backing: Poly<VirtualDeviceBackingInfo> = match of("fileType").as_deref() {
+            Some("file") => {
+                let mut backing = VirtualSerialPortFileBackingInfo::default();
+                backing.base.file_name = absolute(&name, vmx);
+                Poly::new(backing)
+            }
+            _ => {
+                let mut backing = VirtualSerialPortURIBackingInfo::default();
+                backing.base.service_uri = name;
+                backing.base.direction = of("network.endPoint").unwrap_or_else(|| "server".into());
+                backing.base.proxy_uri = of("vspc");
+                Poly::new(backing)
+            }
+        };
         add(Poly::new(VirtualSerialPort {
             base: VirtualDevice {
                 key: -2_000 - number,
-                backing: Some(Poly::new(backing)),
+                connectable: connectable(document, &group),
+                backing: Some(backing),
                 ..Default::default()
             },
             yield_on_poll: yields,

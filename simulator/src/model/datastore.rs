@@ -15,6 +15,7 @@ use crate::datastore::path::DatastorePath;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::{Object, Retype};
+use crate::saved;
 use crate::task;
 use crate::world::{Transaction, fixed};
 
@@ -23,10 +24,15 @@ const CAPACITY: i64 = 1 << 40;
 /// Results of one search.
 const MATCHES: usize = 100_000;
 
-pub(super) fn build(tx: &mut Transaction<'_>) {
-    let id = tx.ids().uuid().simple().to_string();
-    let (a, b, c, d) = (&id[..8], &id[8..16], &id[16..20], &id[20..]);
-    let uuid = format!("{a}-{b}-{c}-{d}");
+pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>) {
+    let uuid = match uuid {
+        Some(uuid) => uuid.to_owned(),
+        None => {
+            let id = tx.ids().uuid().simple().to_string();
+            let (a, b, c, d) = (&id[..8], &id[8..16], &id[16..20], &id[20..]);
+            format!("{a}-{b}-{c}-{d}")
+        }
+    };
     let name = tx.core().settings.datastore.clone();
     let url = format!("/vmfs/volumes/{uuid}");
     let reference: Ref<mo::Datastore> = Ref::new(&uuid);
@@ -173,9 +179,11 @@ fn list(
     entries.sort_by(|a, b| a.0.cmp(&b.0));
     let mut files = Vec::new();
     let mut folders = Vec::new();
-    let hidden = |name: &str| name.ends_with(".part") || name.ends_with("-flat.vmdk");
+    let hidden = |name: &str| {
+        name.ends_with(".part") || name.ends_with("-flat.vmdk") || name == saved::DIRECTORY
+    };
     for (name, metadata) in entries {
-        if metadata.is_dir() {
+        if metadata.is_dir() && !hidden(&name) {
             folders.push(folder.join(&name));
         }
         let wanted = spec.match_pattern.is_empty()

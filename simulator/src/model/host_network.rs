@@ -16,10 +16,7 @@ const PORTS: i32 = 1_536;
 
 pub(super) fn build(tx: &mut Transaction<'_>) {
     let mut system = Object::new::<mo::HostNetworkSystem>(fixed::network_system().value());
-    let info = vim25::types::HostNetworkInfo {
-        vswitch: vec![switch("vSwitch0", &HostVirtualSwitchSpec::default())],
-        ..Default::default()
-    };
+    let info = vim25::types::HostNetworkInfo::default();
     system.put("networkInfo", &info);
     tx.insert(system);
     if let Ok(host) = tx.edit(&fixed::host()) {
@@ -62,16 +59,23 @@ fn add_switch(inv: &mut Invocation<'_, '_>) -> Answer {
     if name.is_empty() || name.len() > 32 {
         return Err(fault::invalid_argument("vswitchName"));
     }
-    change(inv.tx, |network| {
-        if network.vswitch.iter().any(|switch| switch.name == name) {
-            return Err(fault::already_exists(&name));
-        }
-        network
-            .vswitch
-            .push(switch(&name, &spec.unwrap_or_default()));
-        Ok(())
-    })?;
+    make_switch(inv.tx, &name, &spec.unwrap_or_default())?;
     nothing()
+}
+
+/// Adds a switch without port groups.
+pub(super) fn make_switch(
+    tx: &mut Transaction<'_>,
+    name: &str,
+    spec: &HostVirtualSwitchSpec,
+) -> Result<(), Fault> {
+    change(tx, |network| {
+        if network.vswitch.iter().any(|switch| switch.name == name) {
+            return Err(fault::already_exists(name));
+        }
+        network.vswitch.push(switch(name, spec));
+        Ok(())
+    })
 }
 
 fn remove_switch(inv: &mut Invocation<'_, '_>) -> Answer {

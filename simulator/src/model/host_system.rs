@@ -18,8 +18,11 @@ pub(super) const CORES: i16 = 8;
 pub(super) const MEMORY: i64 = 64 << 30;
 const CPU: &str = "Simulated CPU @ 2.40GHz";
 
-pub(super) fn build(tx: &mut Transaction<'_>, thumbprint: &str) {
-    let uuid = tx.ids().uuid().to_string();
+pub(super) fn build(tx: &mut Transaction<'_>, thumbprint: &str, uuid: Option<&str>) {
+    let uuid = match uuid {
+        Some(uuid) => uuid.to_owned(),
+        None => tx.ids().uuid().to_string(),
+    };
     let mut host = entity::new::<mo::HostSystem>(
         fixed::host().value(),
         NAME,

@@ -9,8 +9,10 @@ mod file_manager;
 mod folder;
 mod host_network;
 mod host_system;
+pub(crate) mod lease;
 pub(crate) mod network;
 mod resource_pool;
+pub(crate) mod restore;
 mod search_index;
 mod service_instance;
 pub(crate) mod session_manager;
@@ -21,27 +23,43 @@ pub(crate) mod virtual_machine;
 use std::sync::Arc;
 
 use vim25::Fault;
+use vim25::types::HostVirtualSwitchSpec;
 
 use crate::core::Core;
 use crate::invocation::{Answer, Invocation};
 use crate::object::Object;
 use crate::property;
+use crate::saved::Saved;
 use crate::world::Transaction;
 
 /// Makes the inventory of a host without machines.
-pub(crate) fn build(core: &Arc<Core>, thumbprint: &str) -> Result<(), Fault> {
+/// With what was kept it is the host that it was before.
+pub(crate) fn build(
+    core: &Arc<Core>,
+    thumbprint: &str,
+    saved: Option<&Saved>,
+) -> Result<(), Fault> {
     let mut tx = Transaction::begin(core)?;
+    if let Some(saved) = saved {
+        tx.ids().resume(saved.numbers, saved.drawn);
+    }
     service_instance::build(&mut tx);
     session_manager::build(&mut tx);
     event::build(&mut tx);
     folder::build(&mut tx);
     datacenter::build(&mut tx);
     compute_resource::build(&mut tx);
-    host_system::build(&mut tx, thumbprint);
+    host_system::build(&mut tx, thumbprint, saved.map(|saved| &*saved.host));
     host_network::build(&mut tx);
     resource_pool::build(&mut tx);
-    datastore::build(&mut tx);
-    network::build(&mut tx, "VM Network", 0, "vSwitch0")?;
+    datastore::build(&mut tx, saved.map(|saved| &*saved.datastore));
+    match saved {
+        Some(saved) => restore::restore(&mut tx, saved)?,
+        None => {
+            host_network::make_switch(&mut tx, "vSwitch0", &HostVirtualSwitchSpec::default())?;
+            network::build(&mut tx, "VM Network", 0, "vSwitch0")?;
+        }
+    }
     tx.commit();
     Ok(())
 }
@@ -55,6 +73,7 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answ
         "ViewManager" | "ContainerView" | "ListView" => view_manager::call(inv),
         "SearchIndex" => search_index::call(inv),
         "Folder" => folder::call(inv),
+        "HttpNfcLease" => lease::call(inv),
         "ResourcePool" => resource_pool::call(inv),
         "VirtualMachine" => virtual_machine::call(inv),
         "HostNetworkSystem" => host_network::call(inv),

@@ -7,7 +7,7 @@ use vim25::types::{
 };
 use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
-use super::{entity, host_system};
+use super::{entity, host_system, lease};
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::{Object, Retype};
@@ -83,6 +83,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
         "CreateResourcePool" => create(inv),
         "UpdateConfig" => update(inv),
+        "ImportVApp" => lease::import(inv),
         "Destroy_Task" => destroy(inv),
         "DestroyChildren" => destroy_children(inv),
         "Rename_Task" => {
@@ -124,11 +125,23 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
     };
     merge(&mut config.cpu_allocation, &spec.cpu_allocation);
     merge(&mut config.memory_allocation, &spec.memory_allocation);
-    inv.tx
-        .insert(new(reference.value(), &name, inv.this.clone(), config));
-    inv.edit_this()?
-        .edit_list("resourcePool", |pools| pools.push(entity::any(&reference)))?;
+    let parent: Ref<mo::ResourcePool> = inv.this.retype();
+    put(inv.tx, reference.value(), &name, &parent, config)?;
     value(&reference)
+}
+
+/// Puts a pool into its parent.
+pub(super) fn put(
+    tx: &mut Transaction<'_>,
+    id: &str,
+    name: &str,
+    parent: &Ref<mo::ResourcePool>,
+    config: ResourceConfigSpec,
+) -> Result<(), Fault> {
+    let reference: Ref<mo::ResourcePool> = Ref::new(id);
+    tx.insert(new(id, name, parent.retype(), config));
+    tx.edit(parent)?
+        .edit_list("resourcePool", |pools| pools.push(entity::any(&reference)))
 }
 
 fn defaults(shares: i32) -> ResourceAllocationInfo {

@@ -21,8 +21,10 @@ use tokio_util::io::{ReaderStream, StreamReader};
 use super::connection::Peer;
 use super::range::Part;
 use super::soap;
+use super::upload::Upload;
 use crate::core::Core;
 use crate::datastore::path::DatastorePath;
+use crate::guest;
 use crate::script::Reaction;
 
 /// Which datastore is meant.
@@ -95,11 +97,16 @@ pub(super) async fn serve(
 
 /// Answers with a file, or with a part of it. A file that grows is given as long as it is now.
 async fn get(
-    core: &Core,
+    core: &Arc<Core>,
     path: &DatastorePath,
     method: &Method,
     headers: &HeaderMap,
 ) -> io::Result<Response> {
+    if let Err(fault) = guest::flush_file(core, path).await {
+        tracing::debug!(%path, %fault, "a disk cannot be read");
+        let words = "Failed to lock the file";
+        return Ok((StatusCode::INTERNAL_SERVER_ERROR, words).into_response());
+    }
     let mut file = File::open(core.store.file(path)).await?;
     let metadata = file.metadata().await?;
     if metadata.is_dir() {
@@ -147,7 +154,7 @@ async fn get(
 
 /// Writes the body beside the file and puts it in its place at the end: an
 /// upload that breaks off changes nothing.
-async fn put(core: &Core, path: &DatastorePath, body: Body) -> io::Result<Response> {
+async fn put(core: &Arc<Core>, path: &DatastorePath, body: Body) -> io::Result<Response> {
     let file = core.store.file(path);
     if file.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -156,17 +163,14 @@ async fn put(core: &Core, path: &DatastorePath, body: Body) -> io::Result<Respon
         tokio::fs::create_dir_all(directory).await?;
     }
     let existed = file.exists();
-    let upload = Upload::begin(file.with_file_name(format!(
-        "{}.{}.part",
-        path.file_name(),
-        uuid::Uuid::new_v4().simple()
-    )));
-    let mut to = File::create(&upload.file).await?;
+    let upload = Upload::beside(&file);
+    let mut to = File::create(upload.file()).await?;
     let stream = body.into_data_stream().map_err(io::Error::other);
     tokio::io::copy(&mut StreamReader::new(stream), &mut to).await?;
     tokio::io::AsyncWriteExt::flush(&mut to).await?;
     drop(to);
-    upload.finish(&file).await?;
+    upload.finish(&file)?;
+    guest::forget_file(core, path).await;
     let status = if existed {
         StatusCode::OK
     } else {
@@ -175,37 +179,9 @@ async fn put(core: &Core, path: &DatastorePath, body: Body) -> io::Result<Respon
     Ok(status.into_response())
 }
 
-/// A file that is being written; gone unless it is finished.
-struct Upload {
-    file: std::path::PathBuf,
-    finished: bool,
-}
-
-impl Upload {
-    const fn begin(file: std::path::PathBuf) -> Self {
-        Self {
-            file,
-            finished: false,
-        }
-    }
-
-    async fn finish(mut self, to: &std::path::Path) -> io::Result<()> {
-        tokio::fs::rename(&self.file, to).await?;
-        self.finished = true;
-        Ok(())
-    }
-}
-
-impl Drop for Upload {
-    fn drop(&mut self) {
-        if !self.finished {
-            let _ = std::fs::remove_file(&self.file);
-        }
-    }
-}
-
-async fn delete(core: &Core, path: &DatastorePath) -> io::Result<Response> {
+async fn delete(core: &Arc<Core>, path: &DatastorePath) -> io::Result<Response> {
     tokio::fs::remove_file(core.store.file(path)).await?;
+    guest::forget_file(core, path).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

@@ -1,10 +1,13 @@
 //! HTTPS: which path is what.
 
 mod connection;
+mod export;
 mod folder;
+mod nfc;
 mod range;
 mod soap;
 pub(crate) mod tls;
+mod upload;
 
 use std::sync::Arc;
 
@@ -41,6 +44,7 @@ pub(crate) fn serve(core: &Arc<Core>, listener: TcpListener, acceptor: TlsAccept
         .route("/folder", any(folder::serve_root))
         .route("/folder/", any(folder::serve_root))
         .route("/folder/{*path}", any(folder::serve))
+        .route("/nfc/{lease}/{file}", any(nfc::serve))
         .with_state(Arc::clone(core));
     let service = router.into_make_service_with_connect_info::<Peer>();
     let stop = core.stop.clone();

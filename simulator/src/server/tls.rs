@@ -1,13 +1,20 @@
-//! The certificate, made anew for each simulator.
+//! The certificate: one for each simulator, kept where the datastore is kept.
 
 use std::error::Error;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::ServerConfig;
-use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
+
+/// The files, as hosts call them.
+const CERTIFICATE: &str = "rui.crt";
+const KEY: &str = "rui.key";
 
 /// A certificate and what serves it.
 pub(crate) struct Identity {
@@ -17,11 +24,28 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    pub(crate) fn make() -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
-        let made = rcgen::generate_simple_self_signed(names)?;
-        let certificate = made.cert.der().clone();
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()));
+    /// The identity that a directory holds, or a new one, which is put there.
+    pub(crate) fn of(directory: Option<&Path>) -> Result<Self, Box<dyn Error + Send + Sync>> {
+        let kept = match directory {
+            Some(directory) => read(directory)?,
+            None => None,
+        };
+        let (certificate_pem, key_pem) = match kept {
+            Some(kept) => kept,
+            None => {
+                let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+                let made = rcgen::generate_simple_self_signed(names)?;
+                let (certificate, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+                if let Some(directory) = directory {
+                    std::fs::create_dir_all(directory)?;
+                    write(&directory.join(KEY), &key)?;
+                    write(&directory.join(CERTIFICATE), &certificate)?;
+                }
+                (certificate, key)
+            }
+        };
+        let certificate = CertificateDer::from_pem_slice(certificate_pem.as_bytes())?;
+        let key = PrivateKeyDer::from_pem_slice(key_pem.as_bytes())?;
         let mut thumbprint = String::new();
         for byte in Sha256::digest(&certificate) {
             if !thumbprint.is_empty() {
@@ -38,7 +62,28 @@ impl Identity {
         Ok(Self {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             thumbprint,
-            certificate_pem: made.cert.pem(),
+            certificate_pem,
         })
     }
+}
+
+/// The certificate and the key that were kept.
+fn read(directory: &Path) -> io::Result<Option<(String, String)>> {
+    match std::fs::read_to_string(directory.join(CERTIFICATE)) {
+        Ok(certificate) => {
+            let key = std::fs::read_to_string(directory.join(KEY))?;
+            Ok(Some((certificate, key)))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Writes a file that only its owner may read.
+fn write(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)?.write_all(text.as_bytes())
 }

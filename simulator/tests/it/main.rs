@@ -8,5 +8,7 @@ mod devices;
 mod ending;
 mod guests;
 mod inventory;
+mod leases;
 mod machines;
+mod restart;
 mod updates;

@@ -7,6 +7,7 @@ use vim25::{AnyRef, Fault, Ref, mo};
 use vmx::{Document, ExtraConfig};
 
 use super::edit_lists;
+use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
 use crate::device;
 use crate::fault;
@@ -68,7 +69,8 @@ fn build(
     config::merge_extra(&mut extra, &spec.extra_config)?;
     let changes = &spec.device_change;
     let outcome = device::apply(tx, &mut info.hardware.device, changes, vmx, false)?;
-    let added = add(tx, info, extra, Document::new(), vmx, pool);
+    let id = tx.ids().number().to_string();
+    let added = add(tx, &id, info, extra, Document::new(), vmx, pool);
     if added.is_err() {
         let files: Vec<String> = outcome.made.iter().map(ToString::to_string).collect();
         device::destroy_files(tx, &files);
@@ -79,13 +81,14 @@ fn build(
 /// Puts a machine into the inventory and writes its file.
 fn add(
     tx: &mut Transaction<'_>,
+    id: &str,
     mut info: VirtualMachineConfigInfo,
     extra: ExtraConfig,
     document: Document,
     vmx: &DatastorePath,
     pool: &Ref<mo::ResourcePool>,
 ) -> Result<Ref<mo::VirtualMachine>, Fault> {
-    let vm: Ref<mo::VirtualMachine> = Ref::new(&tx.ids().number().to_string());
+    let vm: Ref<mo::VirtualMachine> = Ref::new(id);
     let folder = fixed::vm_folder().upcast();
     let mut object = entity::new::<mo::VirtualMachine>(vm.value(), &info.name, Some(folder));
     show::begin(&mut object, &datastore::reference(tx));
@@ -162,8 +165,7 @@ pub(crate) fn register(
     if let Some(other) = known {
         return Err(fault::already_exists(other.name()));
     }
-    let document = Document::parse(store.read(&vmx)?)
-        .map_err(|error| fault::invalid_vm_config(&error.to_string()))?;
+    let document = read(store, &vmx)?;
     let own = machine::file::text(&document, "displayName");
     let stem = vmx.file_name().trim_end_matches(".vmx");
     let name = free_name(tx, name.or(own.as_deref()).unwrap_or(stem))?;
@@ -179,5 +181,38 @@ pub(crate) fn register(
         &vmx,
         false,
     )?;
-    value(&add(tx, info, extra, document, &vmx, pool)?)
+    let id = tx.ids().number().to_string();
+    value(&add(tx, &id, info, extra, document, &vmx, pool)?)
+}
+
+fn read(store: &Store, vmx: &DatastorePath) -> Result<Document, Fault> {
+    Document::parse(store.read(vmx)?).map_err(|error| fault::invalid_vm_config(&error.to_string()))
+}
+
+/// Puts a machine back that was there before a restart. A device whose file is
+/// gone is left out.
+pub(crate) fn restore(
+    tx: &mut Transaction<'_>,
+    id: &str,
+    vmx: &str,
+    pool: &Ref<mo::ResourcePool>,
+) -> Result<(), Fault> {
+    let store = &tx.core().store;
+    let vmx = store.path(vmx)?;
+    let document = read(store, &vmx)?;
+    let stem = vmx.file_name().trim_end_matches(".vmx");
+    let name = machine::file::text(&document, "displayName").unwrap_or_else(|| stem.to_owned());
+    let mut info = config::new(tx, &name, &vmx);
+    let spec = machine::read::spec(&document, &vmx);
+    config::apply(&mut info, &spec, false)?;
+    let extra = ExtraConfig::from_document(&document)
+        .map_err(|error| fault::invalid_vm_config(&error.to_string()))?;
+    let devices = &mut info.hardware.device;
+    for change in &spec.device_change {
+        let one = std::slice::from_ref(change);
+        if let Err(fault) = device::apply(tx, devices, one, &vmx, false) {
+            tracing::warn!(%vmx, %fault, "a device is gone");
+        }
+    }
+    add(tx, id, info, extra, document, &vmx, pool).map(drop)
 }

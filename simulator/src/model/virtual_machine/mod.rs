@@ -5,8 +5,9 @@ mod power;
 mod reconfigure;
 mod remove;
 
-pub(crate) use create::{create, register};
+pub(crate) use create::{create, register, restore};
 pub(crate) use power::power_off;
+pub(crate) use remove::{Gone, destroy_now};
 
 use vim25::{Fault, Ref, mo};
 
@@ -25,6 +26,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "ShutdownGuest" => power::shutdown_guest(inv, &vm),
         "RebootGuest" => power::reboot_guest(inv, &vm),
         "Destroy_Task" => remove::destroy(inv, vm),
+        "ExportVm" => super::lease::export(inv, vm),
         "UnregisterVM" => remove::unregister(inv, &vm),
         "RefreshStorageInfo" | "Reload" => nothing(),
         _ => return None,

@@ -1,11 +1,16 @@
 //! Taking a machine out of the inventory, with or without its files.
 
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachinePowerState};
 use vim25::{AnyRef, Fault, Ref, mo};
 
 use super::edit_lists;
+use crate::core::Core;
 use crate::device;
 use crate::fault;
+use crate::guest::GuestDisk;
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::{self, Machine, show};
 use crate::object::Retype;
@@ -19,31 +24,71 @@ pub(super) fn unregister(inv: &mut Invocation<'_, '_>, vm: &Ref<mo::VirtualMachi
 }
 
 pub(super) fn destroy(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
-    task::begin(inv, &vm.retype(), "VirtualMachine.destroy", move |tx| {
-        must_be_off(tx, &vm)?;
-        let object = tx.object(&vm)?.clone();
-        let info: VirtualMachineConfigInfo = object.read("config")?;
-        let vmx = Machine::of(&object)?.vmx.clone();
-        forget(tx, &vm)?;
-        let parents = tx.core().settings.platform.destroy_deletes_parent_disks;
-        for device in &info.hardware.device {
-            if device.node().is_a("VirtualDisk") {
-                let chain = device::chain(device);
-                let doomed = if parents { chain.len() } else { 1 };
-                device::destroy_files(tx, chain.get(..doomed).unwrap_or_default());
-            }
-        }
-        // What is the machine's own goes; a directory with other things in it stays.
-        let store = &tx.core().store;
-        let stem = vmx.file_name().trim_end_matches(".vmx").to_owned();
-        let own = ["vmx", "nvram", "vmsd", "vmxf"];
-        for name in own.map(|suffix| format!("{stem}.{suffix}")) {
-            let _ = store.delete(&vmx.sibling(&name));
-        }
-        let _ = store.delete(&vmx.sibling("vmware.log"));
-        let _ = std::fs::remove_dir(store.file(&vmx.parent()));
+    let entity = vm.retype();
+    task::begin_long(inv, &entity, "VirtualMachine.destroy", |core| async move {
+        let gone = Transaction::run(&core, move |tx| destroy_now(tx, &vm)).await?;
+        gone.forget(&core).await;
         nothing()
     })
+}
+
+/// The disks that went with a machine.
+#[derive(Debug)]
+pub(crate) struct Gone {
+    disks: Vec<GuestDisk>,
+    ended: Option<CancellationToken>,
+}
+
+impl Gone {
+    /// Lets the guest throw away what it keeps of them.
+    pub(crate) async fn forget(self, core: &Core) {
+        if let Some(ended) = self.ended {
+            ended.cancelled().await;
+        }
+        for disk in &self.disks {
+            core.guest.forget(disk).await;
+        }
+    }
+}
+
+/// Removes a machine that is off, with its files.
+pub(crate) fn destroy_now(
+    tx: &mut Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+) -> Result<Gone, Fault> {
+    must_be_off(tx, vm)?;
+    let object = tx.object(vm)?.clone();
+    let info: VirtualMachineConfigInfo = object.read("config")?;
+    let machine = Machine::of(&object)?;
+    let (vmx, ended) = (machine.vmx.clone(), machine.ended.clone());
+    forget(tx, vm)?;
+    let core = Arc::clone(tx.core());
+    let parents = core.settings.platform.destroy_deletes_parent_disks;
+    let devices = &info.hardware.device;
+    let mut disks = Vec::new();
+    for device in devices {
+        if device.node().is_a("VirtualDisk") {
+            let chain = device::chain(device);
+            let doomed = if parents { chain.len() } else { 1 };
+            let doomed = chain.get(..doomed).unwrap_or_default();
+            let disk = GuestDisk::of(&core, devices, device);
+            let below = disk.iter().flat_map(|disk| disk.parents());
+            let below: Vec<_> = below.take(doomed.len().saturating_sub(1)).collect();
+            disks.extend(disk);
+            disks.extend(below);
+            device::destroy_files(tx, doomed);
+        }
+    }
+    // What is the machine's own goes; a directory with other things in it stays.
+    let store = &core.store;
+    let stem = vmx.file_name().trim_end_matches(".vmx").to_owned();
+    let own = ["vmx", "nvram", "vmsd", "vmxf"];
+    for name in own.map(|suffix| format!("{stem}.{suffix}")) {
+        let _ = store.delete(&vmx.sibling(&name));
+    }
+    let _ = store.delete(&vmx.sibling("vmware.log"));
+    let _ = std::fs::remove_dir(store.file(&vmx.parent()));
+    Ok(Gone { disks, ended })
 }
 
 fn must_be_off(tx: &Transaction<'_>, vm: &Ref<mo::VirtualMachine>) -> Result<(), Fault> {

@@ -76,6 +76,15 @@ pub(crate) fn add<T: vim25::DataObject + IsA<VirtualDevice>>(
 
 /// A disk of 1 GiB on the controller with a key.
 pub(crate) fn disk(controller: i32, parent: Option<&str>) -> Poly<VirtualDeviceConfigSpec> {
+    disk_of(1 << 20, controller, parent)
+}
+
+/// The same of another size.
+pub(crate) fn disk_of(
+    kib: i64,
+    controller: i32,
+    parent: Option<&str>,
+) -> Poly<VirtualDeviceConfigSpec> {
     let parent = parent.map(|name| {
         let mut parent = VirtualDiskFlatVer2BackingInfo {
             disk_mode: "persistent".into(),
@@ -91,7 +100,7 @@ pub(crate) fn disk(controller: i32, parent: Option<&str>) -> Poly<VirtualDeviceC
         ..Default::default()
     };
     let mut disk = VirtualDisk {
-        capacity_in_kb: 1 << 20,
+        capacity_in_kb: kib,
         ..Default::default()
     };
     disk.key = -2;

@@ -1,0 +1,140 @@
+//! Disks that somebody else is about to read, and disks that are gone.
+
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use vim25::types::VirtualMachineConfigInfo;
+use vim25::{Fault, Ref, mo};
+
+use super::GuestDisk;
+use crate::core::Core;
+use crate::datastore::disk;
+use crate::datastore::path::DatastorePath;
+use crate::device::{self, Kind};
+use crate::fault;
+use crate::machine::Machine;
+use crate::object::Object;
+use crate::world::Transaction;
+
+/// A disk, and what to wait for before it is touched.
+#[derive(Debug)]
+struct Held {
+    disk: GuestDisk,
+    ended: Option<CancellationToken>,
+}
+
+impl Held {
+    async fn free(&self) {
+        if let Some(ended) = &self.ended {
+            ended.cancelled().await;
+        }
+    }
+}
+
+/// Has the guest write out what it keeps of a machine's disks. The machine must be off.
+pub(crate) async fn flush_machine(
+    core: &Arc<Core>,
+    vm: &Ref<mo::VirtualMachine>,
+) -> Result<(), Fault> {
+    let vm = vm.clone();
+    let held = Transaction::run(core, move |tx| {
+        let object = tx.object(&vm)?;
+        if Machine::of(object)?.cycle.is_some() {
+            return Err(fault::invalid_state());
+        }
+        disks(tx.core(), object)
+    });
+    for held in held.await? {
+        flush(core, held).await?;
+    }
+    Ok(())
+}
+
+/// Has the guest write out what it keeps of a disk. `file` is any file of the
+/// datastore; one that belongs to no disk needs nothing.
+///
+/// # Errors
+/// The disk is locked by a machine that is on, or cannot be written.
+pub(crate) async fn flush_file(core: &Arc<Core>, file: &DatastorePath) -> Result<(), Fault> {
+    let Some(path) = disk::descriptor_of(file) else {
+        return Ok(());
+    };
+    let found = Transaction::run(core, move |tx| {
+        for object in tx.all("VirtualMachine") {
+            let own = core_disk(tx.core(), object, &path)?;
+            if let Some(held) = own {
+                if Machine::of(object)?.cycle.is_some() {
+                    return Err(fault::file_locked(&path.to_string()));
+                }
+                return Ok(Some(held));
+            }
+        }
+        Ok(loose(tx.core(), &path).map(|disk| Held { disk, ended: None }))
+    });
+    match found.await? {
+        Some(held) => flush(core, held).await,
+        None => Ok(()),
+    }
+}
+
+/// Tells the guest that the disk to which a file belonged is gone or replaced.
+pub(crate) async fn forget_file(core: &Arc<Core>, file: &DatastorePath) {
+    let Some(path) = disk::descriptor_of(file) else {
+        return;
+    };
+    let found = Transaction::run(core, move |tx| {
+        for object in tx.all("VirtualMachine") {
+            if let Some(held) = core_disk(tx.core(), object, &path)? {
+                return Ok(held);
+            }
+        }
+        let disk = GuestDisk::new(vec![tx.core().store.file(&path)], 0);
+        Ok(Held { disk, ended: None })
+    });
+    if let Ok(held) = found.await {
+        held.free().await;
+        core.guest.forget(&held.disk).await;
+    }
+}
+
+async fn flush(core: &Core, held: Held) -> Result<(), Fault> {
+    held.free().await;
+    let flushed = core.guest.flush(&held.disk).await;
+    flushed.map_err(|error| {
+        let file = held.disk.chain.first();
+        let file = file.map(|file| file.display().to_string());
+        tracing::warn!(file, %error, "a guest did not write its disk");
+        fault::file_fault(&core.store.name_of(&held.disk.chain), &error)
+    })
+}
+
+/// The disks of a machine.
+fn disks(core: &Core, object: &Object) -> Result<Vec<Held>, Fault> {
+    let ended = Machine::of(object)?.ended.clone();
+    let config: VirtualMachineConfigInfo = object.read("config")?;
+    let all = &config.hardware.device;
+    let disks = all
+        .iter()
+        .filter(|device| Kind::of(device) == Kind::Disk)
+        .filter_map(|device| GuestDisk::of(core, all, device))
+        .map(|disk| Held {
+            disk,
+            ended: ended.clone(),
+        });
+    Ok(disks.collect())
+}
+
+/// The disk of a machine whose own file this is; a parent of it is not.
+fn core_disk(core: &Core, object: &Object, path: &DatastorePath) -> Result<Option<Held>, Fault> {
+    let file = core.store.file(path);
+    let mut disks = disks(core, object)?.into_iter();
+    Ok(disks.find(|held| held.disk.chain.first() == Some(&file)))
+}
+
+/// A disk that no machine has.
+fn loose(core: &Core, path: &DatastorePath) -> Option<GuestDisk> {
+    let bytes = disk::read(&core.store, path).ok()?.bytes;
+    let chain = device::chain_of(&core.store, path).ok()?;
+    let files = chain.iter().map(|path| core.store.file(path)).collect();
+    Some(GuestDisk::new(files, bytes))
+}

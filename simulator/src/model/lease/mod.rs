@@ -1,0 +1,213 @@
+//! `HttpNfcLease`: machines that are imported and exported.
+
+mod open;
+
+pub(super) use open::{export, import};
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+use vim25::types::{HttpNfcLeaseManifestEntry, HttpNfcLeaseState, LocalizedMethodFault, Timedout};
+use vim25::{Fault, Ref, mo};
+
+use super::virtual_machine::{self, Gone};
+use crate::core::{Core, Effect, Later};
+use crate::fault;
+use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::lease::{Direction, Lease};
+use crate::object::{Hidden, Object, Retype};
+use crate::task;
+use crate::world::Transaction;
+
+/// Leases that have ended and can still be looked at.
+const KEPT: usize = 16;
+
+type LeaseRef = Ref<mo::HttpNfcLease>;
+
+pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
+    Some(match inv.request.method.as_str() {
+        "HttpNfcLeaseProgress" => progress(inv),
+        "HttpNfcLeaseComplete" => complete(inv),
+        "HttpNfcLeaseAbort" => abort(inv),
+        "HttpNfcLeaseGetManifest" => manifest(inv),
+        // Both digests are made anyway.
+        "HttpNfcLeaseSetManifestChecksumType" => nothing(),
+        _ => return None,
+    })
+}
+
+/// The lease with a token.
+pub(crate) fn with_token(core: &Arc<Core>, token: &str) -> Option<Arc<Lease>> {
+    let tx = Transaction::begin(core).ok()?;
+    tx.all("HttpNfcLease").find_map(|object| {
+        let lease = of(object)?;
+        (lease.token == token && !lease.over.is_cancelled()).then(|| Arc::clone(lease))
+    })
+}
+
+fn of(object: &Object) -> Option<&Arc<Lease>> {
+    match &object.hidden {
+        Hidden::Lease(lease) => Some(lease),
+        _ => None,
+    }
+}
+
+/// The lease of a call, which must be ready.
+fn ready(inv: &Invocation<'_, '_>) -> Result<Arc<Lease>, Fault> {
+    let object = inv.this()?;
+    let state: HttpNfcLeaseState = object.read("state")?;
+    match of(object) {
+        Some(lease) if state == HttpNfcLeaseState::Ready => Ok(Arc::clone(lease)),
+        _ => Err(fault::invalid_state()),
+    }
+}
+
+fn progress(inv: &mut Invocation<'_, '_>) -> Answer {
+    let percent: i32 = inv.arg("percent")?;
+    if !(0..=100).contains(&percent) {
+        return Err(fault::invalid_argument("percent"));
+    }
+    let lease = ready(inv)?;
+    lease.alive.send_replace(Instant::now());
+    inv.edit_this()?.put("transferProgress", &percent);
+    inv.tx
+        .edit(&lease.task)?
+        .modify("info", |info: &mut vim25::types::TaskInfo| {
+            info.progress = Some(percent);
+        })?;
+    nothing()
+}
+
+fn complete(inv: &mut Invocation<'_, '_>) -> Answer {
+    let lease = ready(inv)?;
+    let this = inv.this.retype();
+    let vm = lease.vm.clone();
+    finish(inv.tx, &this, &lease, &value(&vm))?;
+    nothing()
+}
+
+fn abort(inv: &mut Invocation<'_, '_>) -> Answer {
+    let given: Option<LocalizedMethodFault> = inv.arg("fault")?;
+    let lease = ready(inv)?;
+    let this = inv.this.retype();
+    let fault = given.map_or_else(fault::canceled, Fault::from);
+    finish(inv.tx, &this, &lease, &Err(fault))?;
+    nothing()
+}
+
+/// Ends a lease. An import that failed leaves no machine.
+fn finish(
+    tx: &mut Transaction<'_>,
+    reference: &LeaseRef,
+    lease: &Arc<Lease>,
+    answer: &Answer,
+) -> Result<(), Fault> {
+    let object = tx.edit(reference)?;
+    match answer {
+        Ok(_) => {
+            object.put("state", &HttpNfcLeaseState::Done);
+            object.put("transferProgress", &100i32);
+        }
+        Err(fault) => {
+            object.put("state", &HttpNfcLeaseState::Error);
+            object.put("error", &LocalizedMethodFault::from(fault));
+        }
+    }
+    task::finish(tx, &lease.task, answer)?;
+    tx.after(Effect::Stop(lease.over.clone()));
+    if answer.is_err() && lease.direction == Direction::Import {
+        // At once, unless a transfer still writes.
+        match lease.gate.try_write() {
+            Ok(_alone) => {
+                let gone = virtual_machine::destroy_now(tx, &lease.vm)?;
+                forget(tx, gone);
+            }
+            Err(_) => {
+                let lease = Arc::clone(lease);
+                tx.after(Effect::Then(Later::new(|core| undo(core, lease))));
+            }
+        }
+    }
+    drop_old(tx);
+    Ok(())
+}
+
+fn forget(tx: &mut Transaction<'_>, gone: Gone) {
+    let later = Later::new(|core| async move { gone.forget(&core).await });
+    tx.after(Effect::Then(later));
+}
+
+/// Destroys the machine of an import once nothing is written to it any more.
+async fn undo(core: Arc<Core>, lease: Arc<Lease>) {
+    let _alone = lease.gate.write().await;
+    let vm = lease.vm.clone();
+    match Transaction::run(&core, move |tx| virtual_machine::destroy_now(tx, &vm)).await {
+        Ok(gone) => gone.forget(&core).await,
+        Err(fault) => tracing::warn!(vm = %lease.vm, %fault, "half a machine was left"),
+    }
+}
+
+/// Forgets the leases that ended long ago.
+fn drop_old(tx: &mut Transaction<'_>) {
+    let ended = |object: &Object| {
+        let state = object.read("state");
+        matches!(
+            state,
+            Ok(HttpNfcLeaseState::Done | HttpNfcLeaseState::Error)
+        )
+    };
+    let mut old: Vec<(u64, LeaseRef)> = tx
+        .all("HttpNfcLease")
+        .filter(|object| ended(object))
+        .map(|object| (object.version, object.reference().retype()))
+        .collect();
+    old.sort_by_key(|(version, _)| std::cmp::Reverse(*version));
+    for (_, lease) in old.into_iter().skip(KEPT) {
+        tx.remove(&lease);
+    }
+}
+
+/// Ends a lease whose client tells nothing any more.
+async fn watch(core: Arc<Core>, reference: LeaseRef, lease: Arc<Lease>) {
+    let mut alive = lease.alive.subscribe();
+    loop {
+        let until = *alive.borrow_and_update() + core.settings.lease;
+        tokio::select! {
+            () = lease.over.cancelled() => return,
+            changed = alive.changed() => if changed.is_err() { return },
+            () = tokio::time::sleep_until(until) => break,
+        }
+    }
+    let (reference, ended) = (reference.clone(), Arc::clone(&lease));
+    let done = Transaction::run(&core, move |tx| {
+        if ended.over.is_cancelled() {
+            return Ok(());
+        }
+        let fault = Fault::new("The lease timed out.", Timedout::default());
+        finish(tx, &reference, &ended, &Err(fault))
+    });
+    if let Err(fault) = done.await {
+        tracing::warn!(vm = %lease.vm, %fault, "a lease could not be ended");
+    }
+}
+
+fn manifest(inv: &mut Invocation<'_, '_>) -> Answer {
+    let object = inv.this()?;
+    let lease = of(object).ok_or_else(fault::invalid_state)?;
+    let entry = |device: &crate::lease::Device| {
+        let moved = device.moved()?;
+        let number = |bytes| i64::try_from(bytes).unwrap_or(i64::MAX);
+        Some(HttpNfcLeaseManifestEntry {
+            key: device.key.clone(),
+            sha1: moved.sha1,
+            checksum: Some(moved.sha256),
+            checksum_type: Some("sha256".into()),
+            size: number(moved.size),
+            disk: true,
+            capacity: Some(number(device.bytes)),
+            populated_size: Some(number(moved.populated)),
+        })
+    };
+    let entries: Vec<_> = lease.devices.iter().filter_map(entry).collect();
+    value(&entries)
+}

@@ -1,0 +1,301 @@
+//! How leases begin.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::{RwLock, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use vim25::types::{
+    HttpNfcLeaseCapabilities, HttpNfcLeaseDeviceUrl, HttpNfcLeaseInfo, HttpNfcLeaseMode,
+    HttpNfcLeaseState, ImportSpec, LocalizedMethodFault, TaskInfo, TaskInfoState,
+    VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
+    VirtualMachineImportSpec, VirtualMachinePowerState,
+};
+use vim25::{Fault, Poly, Ref, mo};
+
+use super::LeaseRef;
+use crate::core::{Core, Effect, Later};
+use crate::device::{self, Kind};
+use crate::fault;
+use crate::guest;
+use crate::invocation::{Answer, Invocation, value};
+use crate::lease::{Device, Direction, Lease};
+use crate::machine;
+use crate::model::virtual_machine;
+use crate::object::{Hidden, Object, Retype};
+use crate::script::Reaction;
+use crate::task;
+use crate::world::{Transaction, fixed};
+
+/// What a lease is about to be for.
+struct Wish {
+    lease: LeaseRef,
+    user: String,
+    slow: Duration,
+    fault: Option<Fault>,
+}
+
+/// `ImportVApp` of a resource pool.
+pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
+    let spec: Poly<ImportSpec> = inv.arg("spec")?;
+    let folder: Option<Ref<mo::Folder>> = inv.arg("folder")?;
+    let host: Option<Ref<mo::HostSystem>> = inv.arg("host")?;
+    let malformed = |_| fault::invalid_argument("spec");
+    let machine = spec.base::<VirtualMachineImportSpec>().map_err(malformed)?;
+    let Some(machine) = machine else {
+        // A vApp, which a host does not have.
+        return Err(fault::not_supported());
+    };
+    if let Some(folder) = folder {
+        inv.tx.object(&folder)?;
+        if folder != fixed::vm_folder() {
+            return Err(fault::invalid_argument("folder"));
+        }
+    }
+    if let Some(host) = host {
+        inv.tx.object(&host)?;
+    }
+    let pool: Ref<mo::ResourcePool> = match &machine.res_pool_entity {
+        Some(pool) => inv.tx.object(pool)?.reference().retype(),
+        None => inv.this.retype(),
+    };
+    let mut spec = machine.config_spec.clone();
+    let datastore = inv.tx.core().settings.datastore.clone();
+    let named = spec
+        .files
+        .as_ref()
+        .and_then(|files| files.vm_path_name.as_ref());
+    if named.is_none_or(|path| path.trim().is_empty()) {
+        spec.files = Some(Box::new(VirtualMachineFileInfo {
+            vm_path_name: Some(format!("[{datastore}]")),
+            ..Default::default()
+        }));
+    }
+    let wish = wish(inv);
+    let lease = wish.lease.clone();
+    let begin = Later::new(|core| import_now(core, wish, spec, pool));
+    inv.tx.after(Effect::Then(begin));
+    value(&lease)
+}
+
+/// `ExportVm` of a machine.
+pub(in crate::model) fn export(
+    inv: &mut Invocation<'_, '_>,
+    vm: Ref<mo::VirtualMachine>,
+) -> Answer {
+    let state = machine::power_state(inv.this()?)?;
+    if state != VirtualMachinePowerState::PoweredOff {
+        return Err(fault::invalid_power_state(
+            &state,
+            Some(VirtualMachinePowerState::PoweredOff),
+        ));
+    }
+    let wish = wish(inv);
+    let lease = wish.lease.clone();
+    // The task keeps others away while the guest writes the disks out.
+    let user = wish.user.clone();
+    let task = task::open_as(inv.tx, &user, &vm.retype(), "VirtualMachine.ExportVmLRO")?;
+    run(inv.tx, &task)?;
+    let begin = Later::new(|core| export_now(core, wish, vm, task));
+    inv.tx.after(Effect::Then(begin));
+    value(&lease)
+}
+
+/// Makes the object of a lease that is not ready.
+fn wish(inv: &mut Invocation<'_, '_>) -> Wish {
+    let session = inv.caller.session.clone();
+    let user = session
+        .as_ref()
+        .and_then(|session| inv.tx.sessions().user(session))
+        .map_or_else(|| "root".to_owned(), |user| user.user_name);
+    let number = inv.tx.ids().uuid();
+    let session = session.as_deref().unwrap_or_default().to_owned();
+    let lease: LeaseRef = Ref::new(&format!("session[{session}]{number}"));
+    let mut object = Object::new::<mo::HttpNfcLease>(lease.value());
+    object.put("initializeProgress", &0i32);
+    object.put("transferProgress", &0i32);
+    object.put("mode", &HttpNfcLeaseMode::PushOrGet.as_str().to_owned());
+    object.put("capabilities", &HttpNfcLeaseCapabilities::default());
+    object.put("state", &HttpNfcLeaseState::Initializing);
+    inv.tx.insert(object);
+    let mut wish = Wish {
+        lease,
+        user,
+        slow: Duration::ZERO,
+        fault: None,
+    };
+    for reaction in inv.tx.scripted() {
+        match reaction {
+            Reaction::SlowTask(time) => wish.slow = *time,
+            Reaction::TaskFault(fault) => wish.fault = Some(fault.clone()),
+            _ => {}
+        }
+    }
+    wish
+}
+
+fn run(tx: &mut Transaction<'_>, task: &Ref<mo::Task>) -> Result<(), Fault> {
+    tx.edit(task)?.modify("info", |info: &mut TaskInfo| {
+        info.state = TaskInfoState::Running;
+        info.start_time = Some(Timestamp::now());
+    })
+}
+
+async fn import_now(
+    core: Arc<Core>,
+    wish: Wish,
+    spec: VirtualMachineConfigSpec,
+    pool: Ref<mo::ResourcePool>,
+) {
+    tokio::time::sleep(wish.slow).await;
+    let lease = wish.lease.clone();
+    let made = Transaction::run(&core, move |tx| {
+        if let Some(fault) = wish.fault {
+            return Err(fault);
+        }
+        let vm = virtual_machine::create(tx, &spec, &pool)?;
+        let vm: Ref<mo::VirtualMachine> = vm.get().map_err(|_| fault::invalid_state())?;
+        let description = "ResourcePool.ImportVAppLRO";
+        let begun = task::open_as(tx, &wish.user, &vm.retype(), description)
+            .and_then(|task| run(tx, &task).map(|()| task))
+            .and_then(|task| begin(tx, &wish.lease, &vm, task, Direction::Import));
+        if begun.is_err() {
+            // Files are made at once, whatever becomes of the transaction.
+            let _ = virtual_machine::destroy_now(tx, &vm);
+        }
+        begun
+    });
+    settle(&core, lease, made.await).await;
+}
+
+async fn export_now(core: Arc<Core>, wish: Wish, vm: Ref<mo::VirtualMachine>, task: Ref<mo::Task>) {
+    tokio::time::sleep(wish.slow).await;
+    let (lease, opened) = (wish.lease.clone(), task.clone());
+    let made = match wish.fault {
+        Some(fault) => Err(fault),
+        None => match guest::flush_machine(&core, &vm).await {
+            Err(fault) => Err(fault),
+            Ok(()) => {
+                Transaction::run(&core, move |tx| {
+                    begin(tx, &wish.lease, &vm, task, Direction::Export)
+                })
+                .await
+            }
+        },
+    };
+    if let Err(fault) = &made {
+        task::close(&core, &opened, &Err(fault.clone()));
+    }
+    settle(&core, lease, made).await;
+}
+
+/// Watches a lease that is ready, or says why it never became that.
+async fn settle(core: &Arc<Core>, reference: LeaseRef, made: Result<Arc<Lease>, Fault>) {
+    match made {
+        Ok(lease) => core.spawn(super::watch(Arc::clone(core), reference, lease)),
+        Err(fault) => {
+            tracing::debug!(lease = %reference, %fault, "a lease failed");
+            let told = Transaction::run(core, move |tx| {
+                let object = tx.edit(&reference)?;
+                object.put("state", &HttpNfcLeaseState::Error);
+                object.put("error", &LocalizedMethodFault::from(&fault));
+                Ok(())
+            });
+            drop(told.await);
+        }
+    }
+}
+
+/// Makes a lease ready.
+fn begin(
+    tx: &mut Transaction<'_>,
+    reference: &LeaseRef,
+    vm: &Ref<mo::VirtualMachine>,
+    task: Ref<mo::Task>,
+    direction: Direction,
+) -> Result<Arc<Lease>, Fault> {
+    let devices = devices(tx, vm, direction)?;
+    let token = uuid::Uuid::new_v4().to_string();
+    let thumbprint: String = tx
+        .object(&fixed::host())?
+        .read("summary.config.sslThumbprint")?;
+    let urls = devices.iter().map(|device| HttpNfcLeaseDeviceUrl {
+        key: device.key.clone(),
+        import_key: device.import_key.clone(),
+        url: format!("https://*/nfc/{token}/{}", device.file),
+        ssl_thumbprint: thumbprint.clone(),
+        disk: Some(true),
+        target_id: Some(device.file.clone()),
+        ..Default::default()
+    });
+    let bytes: u64 = devices.iter().map(|device| device.bytes).sum();
+    let seconds = tx.core().settings.lease.as_secs().max(1);
+    let info = HttpNfcLeaseInfo {
+        lease: reference.clone(),
+        entity: vm.retype(),
+        device_url: urls.collect(),
+        total_disk_capacity_in_kb: i64::try_from(bytes / 1_024).unwrap_or(i64::MAX),
+        lease_timeout: i32::try_from(seconds).unwrap_or(i32::MAX),
+        ..Default::default()
+    };
+    let lease = Arc::new(Lease {
+        token,
+        direction,
+        vm: vm.clone(),
+        task,
+        devices,
+        over: CancellationToken::new(),
+        gate: Arc::new(RwLock::new(())),
+        alive: watch::Sender::new(Instant::now()),
+    });
+    let object = tx.edit(reference)?;
+    object.put("initializeProgress", &100i32);
+    object.put("info", &info);
+    object.put("state", &HttpNfcLeaseState::Ready);
+    object.hidden = Hidden::Lease(Arc::clone(&lease));
+    Ok(lease)
+}
+
+/// The disks of a machine, as a lease names them.
+fn devices(
+    tx: &Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+    direction: Direction,
+) -> Result<Vec<Device>, Fault> {
+    let config: VirtualMachineConfigInfo = tx.object(vm)?.read("config")?;
+    let all = &config.hardware.device;
+    let mut devices = Vec::new();
+    for disk in all.iter().filter(|device| Kind::of(device) == Kind::Disk) {
+        let on = device::int(disk, "controllerKey").unwrap_or(0);
+        let controller = all.iter().find(|other| device::key(other) == on);
+        let controller = controller.ok_or_else(fault::invalid_state)?;
+        let place = format!(
+            "{}{}:{}",
+            controller.type_name(),
+            device::int(controller, "busNumber").unwrap_or(0),
+            device::int(disk, "unitNumber").unwrap_or(0)
+        );
+        let import_key = match direction {
+            Direction::Import => format!("/{}/{place}", config.name),
+            Direction::Export => String::new(),
+        };
+        let chain = device::chain(disk);
+        let path = tx
+            .core()
+            .store
+            .parse(chain.first().map_or("", String::as_str))?;
+        let bytes = disk.node().get("capacityInBytes");
+        let bytes = bytes.and_then(|bytes| bytes.as_i64()).unwrap_or(0);
+        devices.push(Device::new(
+            format!("/{}/{place}", vm.value()),
+            import_key,
+            format!("disk-{}.vmdk", devices.len()),
+            path,
+            u64::try_from(bytes).unwrap_or(0),
+            chain.len() > 1,
+        ));
+    }
+    Ok(devices)
+}

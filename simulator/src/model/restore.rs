@@ -1,0 +1,136 @@
+//! The inventory as it is kept over a restart, and made of what was kept.
+
+use vim25::types::{
+    HostNetworkInfo, HostVirtualSwitchSpec, ResourceAllocationInfo, ResourceConfigSpec, SharesInfo,
+};
+use vim25::{Fault, Ref, mo};
+
+use super::{datastore, host_network, network, resource_pool, virtual_machine};
+use crate::machine::Machine;
+use crate::object::{Object, Retype};
+use crate::saved::{Allocation, Pool, PortGroup, Saved, SavedMachine, Switch};
+use crate::world::{Transaction, fixed};
+
+/// What is to be kept of the inventory.
+pub(crate) fn snapshot(tx: &mut Transaction<'_>) -> Result<Saved, Fault> {
+    let (numbers, drawn) = tx.ids().position();
+    let network: HostNetworkInfo = tx.object(&fixed::network_system())?.read("networkInfo")?;
+    let switches = network.vswitch.iter().map(|switch| Switch {
+        name: switch.name.clone(),
+        ports: switch.num_ports,
+        mtu: switch.spec.mtu,
+    });
+    let groups = network.portgroup.iter().map(|group| PortGroup {
+        name: group.spec.name.clone(),
+        vlan: group.spec.vlan_id,
+        switch: group.spec.vswitch_name.clone(),
+    });
+    let mut pools = Vec::new();
+    let mut pending = vec![fixed::root_pool()];
+    while let Some(pool) = pending.pop() {
+        let object = tx.object(&pool)?;
+        if pool != fixed::root_pool() {
+            pools.push(pool_of(object)?);
+        }
+        pending.extend(object.list::<Ref<mo::ResourcePool>>("resourcePool")?);
+    }
+    let mut machines = Vec::new();
+    for object in tx.all("VirtualMachine") {
+        let pool: Ref<mo::ResourcePool> = object.read("resourcePool")?;
+        machines.push(SavedMachine {
+            id: object.value().to_owned(),
+            vmx: Machine::of(object)?.vmx.relative(),
+            pool: pool.value().to_owned(),
+        });
+    }
+    Ok(Saved {
+        numbers,
+        drawn,
+        datastore: datastore::reference(tx).value().to_owned(),
+        host: tx
+            .object(&fixed::host())?
+            .read("hardware.systemInfo.uuid")?,
+        switches: switches.collect(),
+        port_groups: groups.collect(),
+        pools,
+        machines,
+        ..Saved::default()
+    })
+}
+
+fn pool_of(object: &Object) -> Result<Pool, Fault> {
+    let config: ResourceConfigSpec = object.read("config")?;
+    let parent = object.parent().unwrap_or_default();
+    Ok(Pool {
+        id: object.value().to_owned(),
+        name: object.name().to_owned(),
+        parent: parent.value().to_owned(),
+        cpu: Allocation::from(&config.cpu_allocation),
+        memory: Allocation::from(&config.memory_allocation),
+    })
+}
+
+impl From<&ResourceAllocationInfo> for Allocation {
+    fn from(info: &ResourceAllocationInfo) -> Self {
+        Self {
+            reservation: info.reservation,
+            limit: info.limit,
+            expandable: info.expandable_reservation,
+            shares: info
+                .shares
+                .as_ref()
+                .map(|shares| (shares.shares, shares.level.as_str().to_owned())),
+        }
+    }
+}
+
+impl From<&Allocation> for ResourceAllocationInfo {
+    fn from(kept: &Allocation) -> Self {
+        Self {
+            reservation: kept.reservation,
+            limit: kept.limit,
+            expandable_reservation: kept.expandable,
+            shares: kept.shares.as_ref().map(|(shares, level)| {
+                Box::new(SharesInfo {
+                    shares: *shares,
+                    level: level.as_str().into(),
+                })
+            }),
+            ..Default::default()
+        }
+    }
+}
+
+/// Puts back what was kept. Machines whose files are gone are left out, with a warning.
+pub(super) fn restore(tx: &mut Transaction<'_>, saved: &Saved) -> Result<(), Fault> {
+    for switch in &saved.switches {
+        let mut spec = HostVirtualSwitchSpec::default();
+        spec.num_ports = switch.ports;
+        spec.mtu = switch.mtu;
+        host_network::make_switch(tx, &switch.name, &spec)?;
+    }
+    for group in &saved.port_groups {
+        network::build(tx, &group.name, group.vlan, &group.switch)?;
+    }
+    for pool in &saved.pools {
+        let config = ResourceConfigSpec {
+            cpu_allocation: (&pool.cpu).into(),
+            memory_allocation: (&pool.memory).into(),
+            ..Default::default()
+        };
+        let parent: Ref<mo::ResourcePool> = Ref::new(&pool.parent);
+        resource_pool::put(tx, &pool.id, &pool.name, &parent, config)?;
+    }
+    for machine in &saved.machines {
+        let pool: Ref<mo::ResourcePool> = Ref::new(&machine.pool);
+        let pool = match tx.object(&pool) {
+            Ok(pool) => pool.reference().retype(),
+            Err(_) => fixed::root_pool(),
+        };
+        let restored = virtual_machine::restore(tx, &machine.id, &machine.vmx, &pool);
+        if let Err(fault) = restored {
+            tracing::warn!(vmx = machine.vmx, %fault, "a machine is gone from the inventory");
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,200 @@
+//! The inventory that a host keeps over a restart, in a file of its datastore's directory.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+
+use crate::core::Core;
+use crate::model;
+use crate::world::Transaction;
+
+/// The directory, in that of the datastore, with what is not for clients.
+pub(crate) const DIRECTORY: &str = ".vsphere-simulator";
+const FILE: &str = "inventory.json";
+/// The version of the file.
+const FORMAT: u32 = 1;
+/// Between two writes of the file.
+const PACE: Duration = Duration::from_millis(100);
+
+/// What is kept.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Saved {
+    pub(crate) format: u32,
+    /// Identifiers that were given out.
+    pub(crate) numbers: u64,
+    pub(crate) drawn: u64,
+    /// UUIDs of the datastore and of the host.
+    pub(crate) datastore: String,
+    pub(crate) host: String,
+    pub(crate) switches: Vec<Switch>,
+    pub(crate) port_groups: Vec<PortGroup>,
+    /// Parents before their children; the root pool is not among them.
+    pub(crate) pools: Vec<Pool>,
+    pub(crate) machines: Vec<SavedMachine>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Switch {
+    pub(crate) name: String,
+    pub(crate) ports: i32,
+    pub(crate) mtu: Option<i32>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PortGroup {
+    pub(crate) name: String,
+    pub(crate) vlan: i32,
+    pub(crate) switch: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Pool {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) parent: String,
+    pub(crate) cpu: Allocation,
+    pub(crate) memory: Allocation,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Allocation {
+    pub(crate) reservation: Option<i64>,
+    pub(crate) limit: Option<i64>,
+    pub(crate) expandable: Option<bool>,
+    /// Shares, and how they are called.
+    pub(crate) shares: Option<(i32, String)>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SavedMachine {
+    pub(crate) id: String,
+    /// The `.vmx` file, from the root of the datastore.
+    pub(crate) vmx: String,
+    pub(crate) pool: String,
+}
+
+impl Saved {
+    /// Reads the inventory of a directory; `None` when there is none yet.
+    pub(crate) fn read(directory: &Path) -> io::Result<Option<Self>> {
+        let text = match std::fs::read(directory.join(DIRECTORY).join(FILE)) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let saved: Self = serde_json::from_slice(&text)?;
+        if saved.format == FORMAT {
+            Ok(Some(saved))
+        } else {
+            let words = format!("its inventory has the format {}", saved.format);
+            Err(io::Error::new(io::ErrorKind::InvalidData, words))
+        }
+    }
+
+    fn write(&self, directory: &Path) -> io::Result<()> {
+        let directory = directory.join(DIRECTORY);
+        std::fs::create_dir_all(&directory)?;
+        let (new, file) = (directory.join("inventory.part"), directory.join(FILE));
+        std::fs::write(&new, serde_json::to_vec_pretty(self)?)?;
+        std::fs::rename(new, file)
+    }
+}
+
+/// Keeps the file up to date.
+#[derive(Debug)]
+pub(crate) struct Saver {
+    /// The datastore's directory; `None` when it goes with the simulator.
+    directory: Option<PathBuf>,
+    dirty: AtomicBool,
+    news: Notify,
+}
+
+impl Saver {
+    pub(crate) fn new(directory: Option<PathBuf>) -> Self {
+        Self {
+            directory,
+            dirty: AtomicBool::new(false),
+            news: Notify::new(),
+        }
+    }
+
+    /// Something that is kept has changed.
+    pub(crate) fn note(&self) {
+        if self.directory.is_some() {
+            self.dirty.store(true, Ordering::Release);
+            self.news.notify_one();
+        }
+    }
+
+    /// Writes the file after changes, until the simulator ends.
+    pub(crate) async fn run(core: Arc<Core>) {
+        if core.saver.directory.is_none() {
+            return;
+        }
+        loop {
+            core.saver.news.notified().await;
+            let saving = Arc::clone(&core);
+            let saved = tokio::task::spawn_blocking(move || saving.saver.save(&saving)).await;
+            if let Err(error) = saved {
+                tracing::error!(%error, "saving the inventory panicked");
+            }
+            tokio::time::sleep(PACE).await;
+        }
+    }
+
+    /// Writes the file if anything has changed since.
+    pub(crate) fn save(&self, core: &Arc<Core>) {
+        let Some(directory) = &self.directory else {
+            return;
+        };
+        if !self.dirty.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        let Ok(mut tx) = Transaction::begin(core) else {
+            return;
+        };
+        let saved = model::restore::snapshot(&mut tx);
+        drop(tx);
+        let written = saved.map(|mut saved| {
+            saved.format = FORMAT;
+            saved.write(directory)
+        });
+        match written {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "the inventory was not saved"),
+            Err(fault) => tracing::warn!(%fault, "the inventory was not saved"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[test]
+    fn an_inventory_is_read_as_it_was_written() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(Saved::read(directory.path()).unwrap(), None);
+        let saved = Saved {
+            format: FORMAT,
+            numbers: 7,
+            machines: vec![SavedMachine {
+                id: "3".into(),
+                vmx: "a b/ä.vmx".into(),
+                pool: "ha-root-pool".into(),
+            }],
+            ..Saved::default()
+        };
+        saved.write(directory.path()).unwrap();
+        assert_eq!(Saved::read(directory.path()).unwrap(), Some(saved.clone()));
+        for text in [&b"{"[..], b"", b"{\"format\":1}", b"{\"format\":99}"] {
+            std::fs::write(directory.path().join(DIRECTORY).join(FILE), text).unwrap();
+            assert!(Saved::read(directory.path()).is_err());
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! Disks under a lease, over HTTP: `/nfc/<token>/disk-0.vmdk`.
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{ConnectInfo, Path, State};
+use axum::http::{Method, StatusCode};
+use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256};
+use tokio_util::io::{StreamReader, SyncIoBridge};
+
+use super::connection::Peer;
+use super::export::{hexadecimal, send};
+use super::upload::Upload;
+use crate::core::Core;
+use crate::datastore::disk;
+use crate::datastore::stream::{self, StreamError};
+use crate::lease::{Device, Direction, Lease, Moved};
+use crate::model;
+use crate::script::Reaction;
+
+pub(super) async fn serve(
+    State(core): State<Arc<Core>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    Path((token, file)): Path<(String, String)>,
+    method: Method,
+    body: Body,
+) -> Response {
+    let mut lose_answer = false;
+    for reaction in core.script.react(&format!("{method} /nfc")) {
+        match reaction {
+            Reaction::Delay(time) => tokio::time::sleep(time).await,
+            Reaction::Disconnect => {
+                peer.hang_up.cancel();
+                return std::future::pending().await;
+            }
+            Reaction::LoseAnswer => lose_answer = true,
+            Reaction::HttpStatus(status) => {
+                let status = StatusCode::from_u16(status);
+                return status
+                    .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+                    .into_response();
+            }
+            _ => {}
+        }
+    }
+    let Some(lease) = model::lease::with_token(&core, &token) else {
+        return (StatusCode::NOT_FOUND, "no such lease").into_response();
+    };
+    let Some(at) = lease.devices.iter().position(|device| device.file == file) else {
+        return (StatusCode::NOT_FOUND, "no such device").into_response();
+    };
+    let response = match (method, lease.direction) {
+        (Method::PUT | Method::POST, Direction::Import) => receive(&core, lease, at, body).await,
+        (Method::GET, Direction::Export) => send(&core, lease, at).await,
+        _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
+    };
+    if lose_answer {
+        peer.hang_up.cancel();
+        return std::future::pending().await;
+    }
+    response
+}
+
+/// Takes a disk in. It replaces the one that is there once it is whole.
+async fn receive(core: &Arc<Core>, lease: Arc<Lease>, at: usize, body: Body) -> Response {
+    let gate = Arc::clone(&lease.gate).read_owned().await;
+    let ended = Arc::clone(&lease);
+    // A lease that ends ends its transfers.
+    let stream = body
+        .into_data_stream()
+        .map_err(io::Error::other)
+        .take_until(async move { ended.over.cancelled().await });
+    let stream = SyncIoBridge::new(StreamReader::new(Box::pin(stream)));
+    let core = Arc::clone(core);
+    let stored = tokio::task::spawn_blocking(move || {
+        let device = lease.devices.get(at);
+        let device = device.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let _busy = device.busy.blocking_lock();
+        let moved = store(&core, device, stream)?;
+        if lease.over.is_cancelled() {
+            return Err(StreamError::Io(io::ErrorKind::Interrupted.into()));
+        }
+        device.set_moved(moved);
+        drop(gate);
+        Ok(())
+    });
+    match stored.await.map_err(io::Error::other) {
+        Ok(Ok(())) => StatusCode::OK.into_response(),
+        Ok(Err(error)) => refuse(&error),
+        Err(error) => refuse(&error.into()),
+    }
+}
+
+fn refuse(error: &StreamError) -> Response {
+    tracing::debug!(
+        error = error as &dyn std::error::Error,
+        "a disk was refused"
+    );
+    let words = format!("the disk was refused: {error}");
+    (StatusCode::INTERNAL_SERVER_ERROR, words).into_response()
+}
+
+fn store(core: &Core, device: &Device, stream: impl Read) -> Result<Moved, StreamError> {
+    if device.is_child {
+        return Err(StreamError::Format("a child disk takes no upload"));
+    }
+    let flat = core.store.file(&disk::extent(&device.path, false));
+    let upload = Upload::beside(&flat);
+    let mut file = std::fs::File::create_new(upload.file())?;
+    let mut stream = Digesting {
+        from: stream,
+        size: 0,
+        sha1: Sha1::new(),
+        sha256: Sha256::new(),
+    };
+    let populated = stream::unpack(&mut stream, &mut file, device.bytes)?;
+    // Whatever comes behind the end belongs to the digest.
+    io::copy(&mut stream, &mut io::sink())?;
+    upload.finish(&flat)?;
+    Ok(Moved {
+        size: stream.size,
+        populated,
+        sha1: hexadecimal(&stream.sha1.finalize()),
+        sha256: hexadecimal(&stream.sha256.finalize()),
+    })
+}
+
+/// Counts and digests what is read through it.
+struct Digesting<R> {
+    from: R,
+    size: u64,
+    sha1: Sha1,
+    sha256: Sha256,
+}
+
+impl<R: Read> Read for Digesting<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.from.read(buffer)?;
+        let bytes = buffer.get(..length).unwrap_or_default();
+        self.sha1.update(bytes);
+        self.sha256.update(bytes);
+        self.size += bytes.len() as u64;
+        Ok(length)
+    }
+}

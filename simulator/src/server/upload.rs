@@ -1,0 +1,42 @@
+//! Files on their way in.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// A file that is being written; gone unless it is finished.
+#[derive(Debug)]
+pub(super) struct Upload {
+    file: PathBuf,
+    finished: bool,
+}
+
+impl Upload {
+    /// A file of no known name beside the one that it will replace.
+    pub(super) fn beside(target: &Path) -> Self {
+        let name = target.file_name().unwrap_or_default().to_string_lossy();
+        let unique = uuid::Uuid::new_v4().simple();
+        Self {
+            file: target.with_file_name(format!("{name}.{unique}.part")),
+            finished: false,
+        }
+    }
+
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
+    /// Puts the file in its place, at once.
+    pub(super) fn finish(mut self, to: &Path) -> io::Result<()> {
+        std::fs::rename(&self.file, to)?;
+        self.finished = true;
+        Ok(())
+    }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        if !self.finished {
+            let _ = std::fs::remove_file(&self.file);
+        }
+    }
+}
