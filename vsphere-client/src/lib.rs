@@ -14,6 +14,7 @@ mod error;
 mod escape;
 mod exchange;
 mod inventory;
+pub mod nfc;
 mod property;
 mod retry;
 mod route;

@@ -6,4 +6,5 @@ mod transfer;
 
 pub use files::{FileEntry, Files};
 pub use path::DatastorePath;
+pub(crate) use transfer::{Counted, OnProgress, stalled};
 pub use transfer::{Download, TransferProgress, Upload};

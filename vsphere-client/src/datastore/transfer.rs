@@ -40,7 +40,7 @@ pub struct TransferProgress {
     pub total: Option<u64>,
 }
 
-type OnProgress = Box<dyn FnMut(TransferProgress) + Send>;
+pub(crate) type OnProgress = Box<dyn FnMut(TransferProgress) + Send>;
 
 impl Files<'_> {
     /// Writes a file, replacing what is there, from a reader that gives exactly
@@ -99,15 +99,7 @@ impl Files<'_> {
         let request = request(client, Method::GET, url, Body::Empty, Some(limit));
         let response = client.inner.transport.send(request).await;
         let response = judge(client, &operation, &place, response, limit)?;
-        Ok(Download {
-            client: client.clone(),
-            operation,
-            total: response.length,
-            bytes: 0,
-            body: response.body,
-            stall: None,
-            ended: false,
-        })
+        Ok(Download::new(client, operation, response))
     }
 }
 
@@ -135,14 +127,7 @@ impl Upload {
         let url = folder_url(&client, &self.datastore, self.place.path());
         let operation = client.operation(&format!("PUT {}", self.place), None);
         ensure_session(&client, &self.datastore).await?;
-        let moved = Arc::new(Mutex::new(Instant::now()));
-        let content = Counted {
-            content: self.content,
-            bytes: 0,
-            total: self.length,
-            progress: self.progress,
-            moved: Arc::clone(&moved),
-        };
+        let (content, moved) = Counted::new(self.content, Some(self.length), self.progress);
         let body = Body::Stream {
             length: Some(self.length),
             content: content.boxed(),
@@ -189,6 +174,19 @@ pub struct Download {
 }
 
 impl Download {
+    /// The body of a good answer.
+    pub(crate) fn new(client: &Client, operation: Operation, response: Response) -> Self {
+        Self {
+            client: client.clone(),
+            operation,
+            total: response.length,
+            bytes: 0,
+            body: response.body,
+            stall: None,
+            ended: false,
+        }
+    }
+
     /// How far it is.
     #[must_use]
     pub const fn progress(&self) -> TransferProgress {
@@ -279,13 +277,34 @@ impl fmt::Debug for Download {
 }
 
 /// What is sent, counted.
-struct Counted {
+pub(crate) struct Counted {
     content: BoxStream<'static, std::io::Result<Bytes>>,
     bytes: u64,
-    total: u64,
+    /// The announced length, if one was.
+    total: Option<u64>,
     progress: Option<OnProgress>,
     /// When the last piece was taken.
     moved: Arc<Mutex<Instant>>,
+}
+
+impl Counted {
+    /// Counts `content`, which has `total` bytes if that is known, and notes
+    /// the time of each piece in the returned clock.
+    pub(crate) fn new(
+        content: BoxStream<'static, std::io::Result<Bytes>>,
+        total: Option<u64>,
+        progress: Option<OnProgress>,
+    ) -> (Self, Arc<Mutex<Instant>>) {
+        let moved = Arc::new(Mutex::new(Instant::now()));
+        let counted = Self {
+            content,
+            bytes: 0,
+            total,
+            progress,
+            moved: Arc::clone(&moved),
+        };
+        (counted, moved)
+    }
 }
 
 impl Stream for Counted {
@@ -303,12 +322,12 @@ impl Stream for Counted {
         match piece {
             Some(Ok(piece)) => {
                 self.bytes += piece.len() as u64;
-                if self.bytes > self.total {
+                if self.total.is_some_and(|total| self.bytes > total) {
                     return wrong("there is more to send than announced");
                 }
                 let progress = TransferProgress {
                     bytes: self.bytes,
-                    total: Some(self.total),
+                    total: self.total,
                 };
                 if let Some(listener) = &mut self.progress {
                     listener(progress);
@@ -319,8 +338,8 @@ impl Stream for Counted {
                 let error = std::io::Error::other(crate::transport::UploadFailed(error));
                 Poll::Ready(Some(Err(error)))
             }
-            None if self.bytes < self.total => {
-                self.bytes = self.total;
+            None if self.total.is_some_and(|total| self.bytes < total) => {
+                self.total = Some(self.bytes);
                 wrong("there is less to send than announced")
             }
             None => Poll::Ready(None),
@@ -329,7 +348,7 @@ impl Stream for Counted {
 }
 
 /// Ends when nothing was moved for as long as `idle`.
-async fn stalled(moved: &Mutex<Instant>, idle: Duration) {
+pub(crate) async fn stalled(moved: &Mutex<Instant>, idle: Duration) {
     loop {
         let last = *moved.lock().unwrap_or_else(PoisonError::into_inner);
         let deadline = last + idle;

@@ -1,6 +1,7 @@
 //! The real transport, over HTTP with TLS.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use secrecy::ExposeSecret;
 
 use super::{Body, FailureKind, Request, Response, Transport, TransportError};
 use crate::error::{Error, RequestPhase, Result};
-use crate::tls::{self, Trust};
+use crate::tls::{self, Thumbprint, Trust};
 
 /// What the builder says about connections.
 #[derive(Clone, Debug)]
@@ -25,6 +26,7 @@ pub(crate) struct HttpOptions {
 #[derive(Debug)]
 pub(crate) struct Http {
     client: reqwest::Client,
+    options: HttpOptions,
 }
 
 impl Http {
@@ -49,12 +51,19 @@ impl Http {
         }
         Ok(Self {
             client: builder.build().map_err(wrong)?,
+            options: options.clone(),
         })
     }
 }
 
 #[async_trait]
 impl Transport for Http {
+    fn pinned(&self, pin: &Thumbprint) -> Result<Arc<dyn Transport>> {
+        let mut options = self.options.clone();
+        options.trust.pin = Some(pin.clone());
+        Ok(Arc::new(Self::new(&options)?))
+    }
+
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let mut builder = self.client.request(request.method, request.url);
         for (name, value) in request.headers {

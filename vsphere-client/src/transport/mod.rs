@@ -1,6 +1,7 @@
 //! How bytes get to a server and back: the seam that tests replace.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -11,6 +12,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::error::{RequestPhase, UntrustedCertificate};
+use crate::tls::Thumbprint;
 
 mod http;
 #[cfg(test)]
@@ -24,6 +26,10 @@ pub(crate) use http::{Http, HttpOptions, UploadFailed};
 pub(crate) trait Transport: fmt::Debug + Send + Sync + 'static {
     /// Ends when the head of the answer is there.
     async fn send(&self, request: Request) -> Result<Response, TransportError>;
+
+    /// A transport with the same settings to another host, which must show the
+    /// certificate with this thumbprint.
+    fn pinned(&self, pin: &Thumbprint) -> crate::error::Result<Arc<dyn Transport>>;
 }
 
 /// A request.

@@ -15,6 +15,8 @@ use vim25::Limits;
 use vim25::soap::{self, Request as Soap};
 
 use super::{Body, FailureKind, Request, Response, Transport, TransportError};
+use crate::error::Error;
+use crate::tls::Thumbprint;
 
 /// What the peer does.
 pub(crate) enum Reply {
@@ -133,6 +135,10 @@ impl fmt::Debug for Replay {
 
 #[async_trait]
 impl Transport for Replay {
+    fn pinned(&self, _: &Thumbprint) -> crate::error::Result<Arc<dyn Transport>> {
+        Err(Error::config("recorded answers come from one server"))
+    }
+
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
         let reply = match &request.body {
             Body::Text(xml) => {

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports, reason = "not every test needs all of it")]
 
+mod nfc;
 mod services;
 
 use std::time::Duration;
@@ -15,6 +16,9 @@ use vim25::types::{
 use vim25::{Poly, Property, Ref, mo, props};
 use vsphere_client::{Change, Client, Credentials, Error, Item, LoginProblem, PropertyState};
 
+pub(crate) use nfc::{
+    a_machine_is_imported_under_a_lease, an_import_that_fails_says_why_and_leaves_no_lease,
+};
 pub(crate) use services::other_services_answer_or_are_said_to_be_missing;
 
 const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =

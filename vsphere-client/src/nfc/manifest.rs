@@ -1,0 +1,103 @@
+//! Comparing what was transferred with what the server says it was.
+
+use std::fmt::Write;
+
+use vim25::types::HttpNfcLeaseManifestEntry;
+
+use super::lease::Lease;
+use crate::error::{Error, Result};
+
+/// What was transferred of one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Transferred {
+    /// The device's [`key`](super::LeaseDevice::key).
+    pub key: String,
+    /// The length in bytes.
+    pub bytes: u64,
+    /// The SHA-1 digest in lower-case hexadecimal digits, where one was asked
+    /// for. It detects accidents, not forgery.
+    pub sha1: Option<String>,
+}
+
+impl Lease {
+    /// Compares transfers with the server's manifest: each device must be in
+    /// it, with the same length and, where both sides have one, the same SHA-1.
+    ///
+    /// # Errors
+    /// [`Error::Decode`] naming the first device that differs; otherwise see [`Error`].
+    pub async fn check_manifest(&self, transferred: &[Transferred]) -> Result<()> {
+        let manifest = self.manifest().await?;
+        for item in transferred {
+            let entry = manifest.iter().find(|entry| entry.key == item.key);
+            if let Some(difference) = difference(item, entry) {
+                return Err(Error::Decode {
+                    operation: self.operation.clone(),
+                    source: format!(
+                        "device {:?} was not transferred as a whole: {difference}",
+                        item.key
+                    )
+                    .into(),
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+fn difference(item: &Transferred, entry: Option<&HttpNfcLeaseManifestEntry>) -> Option<String> {
+    let Some(entry) = entry else {
+        return Some("it is not in the server's manifest".into());
+    };
+    if u64::try_from(entry.size) != Ok(item.bytes) {
+        return Some(format!("{} bytes here, {} there", item.bytes, entry.size));
+    }
+    let here = item.sha1.as_deref()?;
+    // A manifest may be made with another digest.
+    let is_sha1 = |kind: &Option<String>| {
+        kind.as_deref()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case("sha1"))
+    };
+    let there = match (&entry.checksum, is_sha1(&entry.checksum_type)) {
+        (Some(checksum), true) => checksum,
+        _ => &entry.sha1,
+    };
+    (!there.is_empty() && !there.eq_ignore_ascii_case(here))
+        .then(|| format!("its SHA-1 is {here} here, {there} there"))
+}
+
+/// Pairs of lower-case hexadecimal digits.
+pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_and_digests_are_compared_where_both_sides_have_them() {
+        let mut item = Transferred {
+            key: "k".into(),
+            bytes: 3,
+            sha1: Some("a9993e364706816aba3e25717850c26c9cd0d89d".into()),
+        };
+        let mut entry = HttpNfcLeaseManifestEntry {
+            size: 3,
+            sha1: "A9993E364706816ABA3E25717850C26C9CD0D89D".into(),
+            ..HttpNfcLeaseManifestEntry::default()
+        };
+        assert_eq!(difference(&item, Some(&entry)), None);
+        assert!(difference(&item, None).is_some());
+        entry.sha1 = "00".into();
+        assert!(difference(&item, Some(&entry)).is_some());
+        item.sha1 = None;
+        assert_eq!(difference(&item, Some(&entry)), None);
+        entry.size = 4;
+        assert!(difference(&item, Some(&entry)).is_some());
+    }
+}
