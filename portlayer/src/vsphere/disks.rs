@@ -35,7 +35,27 @@ pub(super) fn disks(devices: &[Poly<VirtualDevice>]) -> Vec<Disk<'_>> {
         .collect()
 }
 
+/// The files of the disks that a device's disk is a descendant of, the nearest first.
+pub(super) fn parents(device: &Poly<VirtualDevice>) -> Vec<String> {
+    let mut parents = Vec::new();
+    let mut backing = device.node().get("backing");
+    while let Some(parent) = backing.and_then(|backing| backing.get("parent")) {
+        let file = parent.get("fileName");
+        parents.extend(file.and_then(|file| file.as_str().map(str::to_owned)));
+        backing = Some(parent);
+    }
+    parents
+}
+
 impl Disk<'_> {
+    /// The capacity of the disk.
+    pub(super) fn capacity_kib(&self) -> Option<i64> {
+        self.device
+            .node()
+            .get("capacityInKB")
+            .and_then(|capacity| capacity.as_i64())
+    }
+
     /// Whether it has to stay when the machine, whose files are in `directory`
     /// (`[datastore] path`), is destroyed: it has a parent, or lives elsewhere.
     pub(super) fn must_be_detached(&self, directory: &str) -> bool {

@@ -126,11 +126,14 @@ pub(super) fn nic(
     })
 }
 
-/// `scsi0`, and at its first place a new empty disk in the machine's directory, which takes space
-/// as it is written to.
-pub(super) fn new_disk(
-    capacity_kib: i64,
+/// `scsi0`, and at its first place a new disk in the machine's directory, which takes space as it
+/// is written to. Without a parent it is empty; with one it is a child of that disk and has to
+/// have the same capacity.
+pub(super) fn disk(
     datastore: &Ref<mo::Datastore>,
+    capacity_kib: i64,
+    mode: VirtualDiskMode,
+    parent: Option<&str>,
 ) -> Vec<Poly<VirtualDeviceConfigSpec>> {
     let scsi = ParaVirtualSCSIController {
         base: VirtualSCSIController {
@@ -142,8 +145,15 @@ pub(super) fn new_disk(
     let backing = VirtualDiskFlatVer2BackingInfo {
         // The server names a disk without a name after its machine.
         base: file("", datastore),
-        disk_mode: VirtualDiskMode::Persistent.as_str().to_owned(),
+        disk_mode: mode.as_str().to_owned(),
         thin_provisioned: Some(true),
+        parent: parent.map(|parent| {
+            Box::new(VirtualDiskFlatVer2BackingInfo {
+                base: file(parent, datastore),
+                disk_mode: VirtualDiskMode::Persistent.as_str().to_owned(),
+                ..VirtualDiskFlatVer2BackingInfo::default()
+            })
+        }),
         ..VirtualDiskFlatVer2BackingInfo::default()
     };
     let disk = VirtualDisk {

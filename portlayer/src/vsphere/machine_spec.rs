@@ -2,7 +2,8 @@
 
 use uuid::Uuid;
 use vim25::types::{
-    OptionValue, VirtualDeviceBackingInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
+    OptionValue, VirtualDeviceBackingInfo, VirtualDiskMode, VirtualMachineConfigSpec,
+    VirtualMachineFileInfo,
 };
 use vim25::{Poly, Ref, mo};
 
@@ -76,7 +77,12 @@ impl MachineDefaults {
             uri_host(&self.address)
         )));
         devices.push(hardware::nic(0, network));
-        devices.extend(hardware::new_disk(DISK_KIB, &self.datastore));
+        devices.extend(hardware::disk(
+            &self.datastore,
+            DISK_KIB,
+            VirtualDiskMode::Persistent,
+            None,
+        ));
         let id = &spec.id;
         VirtualMachineConfigSpec {
             uuid: Some(self.uuid(id).to_string()),

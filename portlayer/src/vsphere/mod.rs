@@ -49,6 +49,7 @@ mod fault;
 mod hardware;
 mod host_record;
 mod hosts;
+mod images;
 pub mod kind;
 mod machine_spec;
 mod options;
@@ -62,4 +63,5 @@ pub use hosts::{
     Containers, HostInfo, HostSpec, HostState, Hosts, InstallError, Iso, Observe, Progress, Step,
     StepStatus,
 };
+pub use images::VsphereImages;
 pub use options::Options;

@@ -21,6 +21,10 @@ pub struct Options {
     /// How often a change is prepared anew when somebody else changed the machine meanwhile.
     /// Default: 3 times.
     pub conflict_retries: u32,
+    /// How long the unfinished image of another writer may show no progress until it is removed and
+    /// imported again. Default: 20 seconds. Where the endpoint does not protect a machine whose disk is
+    /// being sent, it has to be longer than any transfer takes, unless there is only one writer.
+    pub import_patience: Duration,
     /// What the endpoint can do. `None`, the default: it is [probed](super#what-endpoints-may-lack)
     /// once, when the first host is opened.
     pub capabilities: Option<Capabilities>,
@@ -33,6 +37,7 @@ impl Default for Options {
             start_timeout: Duration::from_secs(180),
             task_timeout: Duration::from_secs(300),
             conflict_retries: 3,
+            import_patience: Duration::from_secs(20),
             capabilities: None,
         }
     }

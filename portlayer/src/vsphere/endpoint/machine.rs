@@ -26,7 +26,7 @@ const UUID: Vm<String> = Property::new("config.uuid");
 const PATH: Vm<String> = Property::new("config.files.vmPathName");
 const CPUS: Vm<i32> = Property::new("config.hardware.numCPU");
 const MEMORY: Vm<i32> = Property::new("config.hardware.memoryMB");
-const DEVICES: Vm<Vec<Poly<VirtualDevice>>> = Property::new("config.hardware.device");
+pub(super) const DEVICES: Vm<Vec<Poly<VirtualDevice>>> = Property::new("config.hardware.device");
 
 /// What is read of each machine.
 pub(super) const PATHS: [&str; 9] = [

@@ -4,6 +4,7 @@
 mod files;
 mod guest;
 mod inventory;
+mod lease;
 mod machine;
 mod network;
 mod power;

@@ -7,6 +7,7 @@ use vim25::{Ref, mo};
 
 use super::Shared;
 use crate::vsphere::endpoint::{Machine, Member};
+use crate::vsphere::images::is_image;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result};
 
 /// Where machines were last seen. An entry may be out of date: whoever uses one that is gone looks
@@ -35,7 +36,8 @@ impl Members {
 }
 
 impl Shared {
-    /// The machines of the host's pool, without the appliance.
+    /// The machines of the host's pool, without the appliance. Those of images are among them: their
+    /// names are never those of containers.
     pub(super) async fn roster(&self) -> Result<Vec<Member>> {
         let mut members = self
             .endpoint
@@ -51,7 +53,7 @@ impl Shared {
             .endpoint
             .machines(&self.place.pool, &self.place.host())
             .await?;
-        machines.retain(|machine| machine.vm != self.place.appliance);
+        machines.retain(|machine| machine.vm != self.place.appliance && !is_image(&machine.keys));
         Ok(machines)
     }
 

@@ -19,6 +19,7 @@ use self::in_progress::InProgress;
 use self::members::Members;
 use super::derive_state::{Observed, Power, without_guest};
 use super::endpoint::{Endpoint, Machine};
+use super::images::VsphereImages;
 use super::options::Options;
 use super::place::Place;
 use super::record::{NotAContainer, Record, RunState};
@@ -53,6 +54,7 @@ struct Shared {
     place: Place,
     options: Options,
     capabilities: Capabilities,
+    images: VsphereImages,
     members: Members,
     heard_exits: HeardExits,
     in_progress: InProgress,
@@ -77,8 +79,10 @@ impl VsphereExec {
         options: Options,
         capabilities: Capabilities,
     ) -> Self {
+        let images = VsphereImages::new(endpoint.clone(), place.clone(), options.clone());
         Self {
             shared: Arc::new(Shared {
+                images,
                 endpoint,
                 place,
                 options,
@@ -90,6 +94,12 @@ impl VsphereExec {
                 names: Queues::default(),
             }),
         }
+    }
+
+    /// The images that containers are made from.
+    #[must_use]
+    pub fn images(&self) -> &VsphereImages {
+        &self.shared.images
     }
 
     /// The contents of the container's configuration file, as it lies on the datastore.

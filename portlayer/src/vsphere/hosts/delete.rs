@@ -40,6 +40,7 @@ impl Shared {
             let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
             let exec = VsphereExec::new(endpoint, place, options, capabilities);
             remove_all(&exec, &host, containers).await?;
+            exec.images().remove_all().await?;
         }
         let vm = &found.machine.vm;
         self.endpoint.power_off(vm, &host).await?;

@@ -113,7 +113,9 @@ impl Hosts {
     /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidState`](crate::ErrorKind::InvalidState)
     /// if its installation was not finished.
     pub async fn open(&self, name: &str) -> Result<PortLayer> {
-        Ok(PortLayer::new(self.exec(name).await?))
+        let exec = self.exec(name).await?;
+        let images = Arc::new(exec.images().clone());
+        Ok(PortLayer::new(exec).with_images(images))
     }
 
     /// Removes a host with its boot images, its appliance and its pool, and leaves nothing.

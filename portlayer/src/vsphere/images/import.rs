@@ -1,0 +1,416 @@
+//! Importing an image: layers to a disk, the disk to the endpoint, and the record of it.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use disk_image::Monitor;
+use futures_util::TryFutureExt;
+use jiff::Timestamp;
+use tokio::sync::watch;
+use tracing::Instrument;
+use uuid::Uuid;
+use vim25::types::VirtualMachineConfigSpec;
+use vim25::{Ref, mo};
+use vsphere_client::nfc::Lease;
+
+use super::Shared;
+use super::layers::{self, Spool, report};
+use super::lookup::Found;
+use super::machine;
+use super::record::{self, ImageRecord, TooLarge};
+use crate::image::{Image, ImageInfo, ImportOptions, ImportPhase};
+use crate::queue::Turn;
+use crate::vsphere::machine_spec::options;
+use crate::vsphere::record::Keys;
+use crate::{Error, ErrorKind, Resource, Result};
+
+/// How often an import starts again because another writer was faster or interfered.
+const ROUNDS: u32 = 5;
+
+/// The names of the imports of this process that have not ended.
+#[derive(Debug, Default)]
+pub(super) struct Live {
+    writers: Mutex<BTreeSet<String>>,
+}
+
+impl Live {
+    pub(super) fn contains(&self, writer: &str) -> bool {
+        let writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.contains(writer)
+    }
+
+    fn begin(self: &Arc<Self>) -> Writer {
+        let name = Uuid::new_v4().simple().to_string();
+        let mut writers = self.writers.lock().unwrap_or_else(PoisonError::into_inner);
+        writers.insert(name.clone());
+        Writer {
+            name,
+            live: Arc::clone(self),
+        }
+    }
+}
+
+/// One import of this process, by its random name.
+struct Writer {
+    name: String,
+    live: Arc<Live>,
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let writers = self.live.writers.lock();
+        let mut writers = writers.unwrap_or_else(PoisonError::into_inner);
+        writers.remove(&self.name);
+    }
+}
+
+/// What remains to be done when nothing of an import needs the layers any more.
+enum Prepared {
+    /// The disk is there: the image has to be recorded with it.
+    Present(Found),
+    /// The disk was sent: the lease has to be completed.
+    Sent(Sent),
+}
+
+struct Sent {
+    lease: Lease,
+    info: ImageInfo,
+    writer: Writer,
+}
+
+/// Runs an import in a task of its own. Dropping the future stops it where nothing is left
+/// behind; an import that only has to be recorded is finished.
+pub(super) async fn start(
+    shared: Arc<Shared>,
+    image: Image,
+    options: ImportOptions,
+) -> Result<ImageInfo> {
+    validate(&image)?;
+    let resource = Resource::image(image.id());
+    // Dropped with this future, which the task notices.
+    let (_caller, stop) = watch::channel(());
+    let import = async move { shared.import(&image, &options, stop).await };
+    tokio::spawn(import.in_current_span())
+        .unwrap_or_else(|error| Err(Error::internal(resource, error)))
+        .await
+}
+
+/// What can be checked without reading a layer.
+fn validate(image: &Image) -> Result<()> {
+    let refuse = |field, reason: String| {
+        Err(Error::invalid_argument(
+            Resource::image(image.id()),
+            field,
+            reason,
+        ))
+    };
+    let config = image.config();
+    if !matches!(config.os(), "" | "linux") {
+        return refuse(
+            "os",
+            format!("it is for {:?}, containers run linux", config.os()),
+        );
+    }
+    let declared = config.diff_ids();
+    let layers = image.layers();
+    if layers.len() != declared.len() {
+        return refuse(
+            "layers",
+            format!(
+                "there are {} layers and the configuration names {}",
+                layers.len(),
+                declared.len()
+            ),
+        );
+    }
+    for (number, (layer, diff_id)) in layers.iter().zip(declared).enumerate() {
+        if layer.diff_id != *diff_id {
+            return refuse(
+                "layers",
+                format!(
+                    "layer {number} is {} and the configuration names {diff_id}",
+                    layer.diff_id
+                ),
+            );
+        }
+    }
+    Ok(())
+}
+
+impl Shared {
+    async fn import(
+        &self,
+        image: &Image,
+        options: &ImportOptions,
+        mut stop: watch::Receiver<()>,
+    ) -> Result<ImageInfo> {
+        let resource = Resource::image(image.id());
+        let chain = image.config().chain_id();
+        let monitor = Monitor::new();
+        let mut rounds = 0;
+        loop {
+            let prepare = async {
+                let turn = self.chains.turn(chain).await;
+                let prepared = self.prepare(image, options, &monitor).await?;
+                Ok::<_, Error>((turn, prepared))
+            };
+            let (turn, prepared) = tokio::select! {
+                prepared = prepare => prepared?,
+                () = dropped(&mut stop) => {
+                    monitor.cancel();
+                    return Err(Error::internal(resource, "the import was dropped"));
+                }
+            };
+            report(options, ImportPhase::Record, 0, None);
+            let finished = match prepared {
+                Prepared::Present(found) => self.add(found, image, options).await?,
+                Prepared::Sent(sent) => self.complete(sent, image, &turn).await?,
+            };
+            drop(turn);
+            rounds += 1;
+            match finished {
+                Some(info) => return Ok(info),
+                None if rounds < ROUNDS => {}
+                None => return Err(Error::conflict(resource, [])),
+            }
+        }
+    }
+
+    /// Everything that may be cut short.
+    async fn prepare(
+        &self,
+        image: &Image,
+        options: &ImportOptions,
+        monitor: &Monitor,
+    ) -> Result<Prepared> {
+        let chain = image.config().chain_id();
+        let mut rounds = 0;
+        loop {
+            match self.find_chain(&chain).await? {
+                Some(found) if found.is_done() => return Ok(Prepared::Present(found)),
+                Some(found) => self.settle(&found).await?,
+                None => match self.send(image, options, monitor).await {
+                    // Another writer began at the same time.
+                    Err(Error {
+                        kind: ErrorKind::AlreadyExists,
+                        ..
+                    }) if rounds < ROUNDS => rounds += 1,
+                    sent => return sent.map(Prepared::Sent),
+                },
+            }
+        }
+    }
+
+    /// Makes the disk and sends it.
+    async fn send(
+        &self,
+        image: &Image,
+        options: &ImportOptions,
+        monitor: &Monitor,
+    ) -> Result<Sent> {
+        let resource = Resource::image(image.id());
+        // A semaphore that is never closed.
+        let _slot = self.imports.acquire().await.ok();
+        let chain = image.config().chain_id();
+        let uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, chain.to_string().as_bytes());
+        let laid = {
+            let (image, options, monitor) = (image.clone(), options.clone(), monitor.clone());
+            blocking(&resource, move || {
+                layers::lay_out(&image, &options, uuid, &monitor)
+            })
+            .await?
+        };
+        let (size, capacity) = (laid.size, laid.capacity);
+        let spool = {
+            let (image, options, monitor) = (image.clone(), options.clone(), monitor.clone());
+            blocking(&resource, move || laid.spool(&image, &options, &monitor)).await?
+        };
+
+        let writer = self.live.begin();
+        let info = describe(image, options, size, capacity);
+        let mut record = ImageRecord::new(chain, writer.name.clone(), size, capacity);
+        record.images.push(info.clone());
+        let keys = record.keys().map_err(|error| too_large(&resource, error))?;
+        let spec = machine::spec(&self.place, &chain, capacity, keys);
+        let lease = self
+            .endpoint
+            .import(&self.place.folder, &self.place.pool, &spec, &resource)
+            .await?;
+        self.upload(&lease, spool, options, &resource).await?;
+        Ok(Sent {
+            lease,
+            info,
+            writer,
+        })
+    }
+
+    async fn upload(
+        &self,
+        lease: &Lease,
+        spool: Spool,
+        options: &ImportOptions,
+        resource: &Resource,
+    ) -> Result<()> {
+        let length = spool.length;
+        let observer = options.observer.clone();
+        let progress = move |done| {
+            let options = ImportOptions {
+                observer: observer.clone(),
+                ..ImportOptions::default()
+            };
+            report(&options, ImportPhase::Write, done, Some(length));
+        };
+        let file = tokio::fs::File::from_std(spool.file);
+        self.endpoint
+            .send_disk(lease, file, length, progress, resource)
+            .await
+    }
+
+    /// Makes what was sent an image. `None`: another writer took it over.
+    async fn complete(&self, sent: Sent, image: &Image, _turn: &Turn) -> Result<Option<ImageInfo>> {
+        let resource = Resource::image(image.id());
+        let Sent {
+            lease,
+            info,
+            writer,
+        } = sent;
+        let vm = self.endpoint.complete(lease, &resource).await?;
+        match self.mark(&vm, &writer, &resource).await {
+            Ok(true) => {
+                self.known.insert(info.id, vm);
+                tracing::debug!(image = %info.id, "imported");
+                Ok(Some(info))
+            }
+            Ok(false) => Ok(None),
+            Err(error) => {
+                // Best effort: what stays is found by the next import or by `prune`.
+                if let Err(error) = self.discard(&vm, &resource).await {
+                    tracing::warn!(%error, image = %info.id, "left behind by a failed import");
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Writes the mark that is written last. Returns whether the machine is still this writer's.
+    async fn mark(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        writer: &Writer,
+        resource: &Resource,
+    ) -> Result<bool> {
+        let mut tries = 0;
+        loop {
+            let Some(found) = self.reread(vm, resource).await? else {
+                return Ok(false);
+            };
+            if found.record.writer != writer.name {
+                return Ok(false);
+            }
+            // Where the endpoint put the disk, if it did.
+            self.root_of(&found, resource).await?;
+            match self
+                .write(&found, record::done(Timestamp::now()), resource)
+                .await
+            {
+                Err(error) if error.is_conflict() && tries < self.options.conflict_retries => {
+                    tries += 1;
+                }
+                Err(error) if error.is_not_found() => return Ok(false),
+                written => return written.map(|()| true),
+            }
+        }
+    }
+
+    /// Records an image with a disk that is complete. `None`: the disk was taken away.
+    async fn add(
+        &self,
+        mut found: Found,
+        image: &Image,
+        options: &ImportOptions,
+    ) -> Result<Option<ImageInfo>> {
+        let resource = Resource::image(image.id());
+        let mut tries = 0;
+        loop {
+            if let Some(info) = found.record.image(&image.id()) {
+                self.known.insert(info.id, found.machine.vm.clone());
+                return Ok(Some(info.clone()));
+            }
+            let (size, capacity) = (found.record.size, found.record.capacity);
+            let info = describe(image, options, size, capacity);
+            let entry = found.record.entry(&info);
+            let keys = entry.map_err(|error| too_large(&resource, error))?;
+            match self.write(&found, keys, &resource).await {
+                Ok(()) => {
+                    self.known.insert(info.id, found.machine.vm.clone());
+                    return Ok(Some(info));
+                }
+                Err(error) if error.is_conflict() && tries < self.options.conflict_retries => {
+                    tries += 1;
+                }
+                Err(error) if error.is_not_found() => return Ok(None),
+                Err(error) => return Err(error),
+            }
+            found = match self.reread(&found.machine.vm, &resource).await? {
+                Some(again) if again.is_done() => again,
+                _ => return Ok(None),
+            };
+        }
+    }
+
+    /// Changes keys of an image's machine, unless it was changed since it was read.
+    pub(super) async fn write(&self, found: &Found, keys: Keys, resource: &Resource) -> Result<()> {
+        let change = VirtualMachineConfigSpec {
+            change_version: found.machine.change_version.clone(),
+            extra_config: options(keys),
+            ..VirtualMachineConfigSpec::default()
+        };
+        self.endpoint
+            .reconfigure(&found.machine.vm, &change, resource)
+            .await
+    }
+
+    /// The machine as it is now, if it is there and an image's.
+    pub(super) async fn reread(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<Option<Found>> {
+        match self.endpoint.machine(vm, resource).await {
+            Ok(machine) => match ImageRecord::read(&machine.keys) {
+                Some(Ok(record)) => Ok(Some(Found { machine, record })),
+                Some(Err(reason)) => Err(Error::internal(resource.clone(), reason)),
+                None => Ok(None),
+            },
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Ends when the caller of an import is gone.
+async fn dropped(stop: &mut watch::Receiver<()>) {
+    while stop.changed().await.is_ok() {}
+}
+
+async fn blocking<T: Send + 'static>(
+    resource: &Resource,
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let span = tracing::Span::current();
+    let work = move || span.in_scope(work);
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|error| Err(Error::internal(resource.clone(), error)))
+}
+
+fn describe(image: &Image, options: &ImportOptions, size: u64, capacity: u64) -> ImageInfo {
+    let mut info = ImageInfo::new(image.config().clone(), size, capacity);
+    // Clocks are not worth more.
+    info.imported = Timestamp::from_second(Timestamp::now().as_second()).ok();
+    info.labels = options.labels.clone();
+    info
+}
+
+fn too_large(resource: &Resource, error: TooLarge) -> Error {
+    Error::invalid_argument(resource.clone(), error.field(), error)
+}

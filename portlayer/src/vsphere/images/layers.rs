@@ -1,0 +1,194 @@
+//! Layers become a disk: read, verified, merged, and compressed into a spool file.
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::Arc;
+
+use disk_image::{
+    FsOptions, LayerDigests, LayerSource, Level, Limits, Merge, Monitor, Plan, StreamOptions,
+};
+use uuid::Uuid;
+
+use crate::image::{
+    Image, ImportLimits, ImportOptions, ImportPhase, ImportProgress, Layer, ObserveImport,
+};
+use crate::{Error, Resource, Result};
+
+/// What VIC gave a container to write to: 8 GiB.
+const CAPACITY: u64 = 8 << 30;
+/// Capacities are given to the endpoint in KiB, and disks have whole grains.
+const GRANULARITY: u64 = 1 << 20;
+/// What containers may write to when an image needs more than the default.
+const ROOM: u64 = 1 << 30;
+
+/// A disk that was laid out.
+pub(super) struct Laid {
+    plan: Plan,
+    /// Bytes of the layers, unpacked.
+    pub(super) size: u64,
+    /// Bytes of the disk.
+    pub(super) capacity: u64,
+}
+
+/// A disk as it is sent, in a file that goes away when it is closed.
+pub(super) struct Spool {
+    pub(super) file: File,
+    pub(super) length: u64,
+}
+
+struct Source(Layer);
+
+impl LayerSource for Source {
+    fn open(&self) -> io::Result<Box<dyn Read + Send>> {
+        self.0.open()
+    }
+}
+
+/// Reads and verifies all layers and lays out the disk. Blocks.
+pub(super) fn lay_out(
+    image: &Image,
+    options: &ImportOptions,
+    uuid: Uuid,
+    monitor: &Monitor,
+) -> Result<Laid> {
+    let resource = Resource::image(image.id());
+    let mut merge = Merge::new(limits(options.limits));
+    let mut size = 0;
+    for (number, layer) in image.layers().iter().enumerate() {
+        report(
+            options,
+            ImportPhase::Verify {
+                layer: layer.diff_id,
+            },
+            0,
+            layer.size,
+        );
+        let mut digests = LayerDigests::none().diff_id(digest(&layer.diff_id));
+        if let Some(blob) = &layer.blob {
+            digests = digests.blob(digest(blob));
+        }
+        let source = Arc::new(Source(layer.clone()));
+        let summary = merge
+            .layer(source, digests, monitor)
+            .map_err(|error| refused(&resource, image, number, error))?;
+        size += summary.unpacked;
+        let done = layer.size.unwrap_or(summary.unpacked);
+        let phase = ImportPhase::Verify {
+            layer: layer.diff_id,
+        };
+        report(options, phase, done, Some(done));
+    }
+    for note in merge.notes() {
+        tracing::debug!(
+            image = %image.id(),
+            layer = note.layer,
+            entry = %String::from_utf8_lossy(&note.entry),
+            "{}", note.what
+        );
+    }
+    let plan = |bytes| merge.plan(&FsOptions::new(bytes, uuid).label("containerfs"));
+    let (plan, capacity) = match options.capacity {
+        Some(bytes) => {
+            let bytes = bytes.next_multiple_of(GRANULARITY);
+            (plan(bytes), bytes)
+        }
+        None => match plan(CAPACITY) {
+            Err(disk_image::Error::DiskTooSmall { needed, .. }) => {
+                let bytes = (needed + ROOM).next_multiple_of(GRANULARITY);
+                (plan(bytes), bytes)
+            }
+            laid => (laid, CAPACITY),
+        },
+    };
+    let plan = plan.map_err(|error| unwritable(&resource, error))?;
+    Ok(Laid {
+        plan,
+        size,
+        capacity,
+    })
+}
+
+impl Laid {
+    /// Writes the disk into a temporary file, so that its length is known before it is sent.
+    /// Blocks.
+    pub(super) fn spool(
+        &self,
+        image: &Image,
+        options: &ImportOptions,
+        monitor: &Monitor,
+    ) -> Result<Spool> {
+        let resource = Resource::image(image.id());
+        report(options, ImportPhase::Write, 0, None);
+        let unusable = |error: io::Error| {
+            let what = "space for temporary files";
+            Error::exhausted(resource.clone(), what).with_source(error)
+        };
+        let file = tempfile::tempfile().map_err(unusable)?;
+        let stream = StreamOptions::new().level(Level::Fast);
+        let out = io::BufWriter::with_capacity(256 << 10, file);
+        let out = self
+            .plan
+            .write_stream_optimized(out, &stream, monitor)
+            .map_err(|error| match error {
+                disk_image::Error::Write(error) => unusable(error),
+                error => unwritable(&resource, error),
+            })?;
+        let mut file = out
+            .into_inner()
+            .map_err(|error| unusable(error.into_error()))?;
+        let length = file.stream_position().map_err(unusable)?;
+        file.seek(SeekFrom::Start(0)).map_err(unusable)?;
+        Ok(Spool { file, length })
+    }
+}
+
+pub(super) fn report(options: &ImportOptions, phase: ImportPhase, done: u64, total: Option<u64>) {
+    if let Some(observer) = &options.observer {
+        ObserveImport::observe(&**observer, ImportProgress::new(phase, done, total));
+    }
+}
+
+fn digest(digest: &crate::image::Digest) -> disk_image::Digest {
+    disk_image::Digest::from_bytes(*digest.as_bytes())
+}
+
+fn limits(limits: ImportLimits) -> Limits {
+    Limits::default()
+        .entries(limits.entries)
+        .unpacked(limits.unpacked_bytes)
+        .ratio(limits.ratio.into())
+        .depth(limits.depth.into())
+}
+
+/// A layer that cannot be used.
+fn refused(resource: &Resource, image: &Image, number: usize, error: disk_image::Error) -> Error {
+    match error {
+        error @ disk_image::Error::Layer { .. } => {
+            let layer = image.layers().get(number);
+            let diff_id = layer.map(|layer| layer.diff_id.to_string());
+            let reason = BadLayer {
+                diff_id: diff_id.unwrap_or_default(),
+                source: error,
+            };
+            Error::invalid_argument(resource.clone(), "layers", reason)
+        }
+        error => unwritable(resource, error),
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("layer {diff_id} cannot be used")]
+struct BadLayer {
+    diff_id: String,
+    source: disk_image::Error,
+}
+
+/// A disk that cannot be laid out or written.
+fn unwritable(resource: &Resource, error: disk_image::Error) -> Error {
+    let field = match &error {
+        disk_image::Error::DiskTooSmall { .. } | disk_image::Error::Options(_) => "capacity",
+        disk_image::Error::Layer { .. } | disk_image::Error::Unstorable { .. } => "layers",
+        _ => return Error::internal(resource.clone(), error),
+    };
+    Error::invalid_argument(resource.clone(), field, error)
+}

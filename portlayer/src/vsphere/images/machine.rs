@@ -1,0 +1,60 @@
+//! The machine of an image, as the specification that imports it.
+
+use uuid::Uuid;
+use vim25::Poly;
+use vim25::types::{
+    ImportSpec, VirtualDiskMode, VirtualMachineConfigSpec, VirtualMachineImportSpec,
+};
+
+use crate::image::ChainId;
+use crate::vsphere::hardware;
+use crate::vsphere::machine_spec::bare;
+use crate::vsphere::place::Place;
+use crate::vsphere::record::Keys;
+
+/// A name in the inventory has at most 80 characters.
+const HOST_NAME_MAX: usize = 60;
+
+/// The name of the machine: never that of a container's, which ends in a dash and 12 digits.
+pub(super) fn name(host: &str, chain: &ChainId) -> String {
+    let host: String = host.chars().take(HOST_NAME_MAX).collect();
+    let mut short = chain.digest().hex();
+    short.truncate(12);
+    format!("{host}.image.{short}")
+}
+
+/// A machine with these keys and one new disk of `capacity` bytes, which is a multiple of 1 KiB.
+pub(super) fn spec(place: &Place, chain: &ChainId, capacity: u64, keys: Keys) -> Poly<ImportSpec> {
+    let defaults = &place.defaults;
+    let capacity = i64::try_from(capacity / 1024).unwrap_or(i64::MAX);
+    // Whoever switches the machine on by hand changes nothing on the disk.
+    let mode = VirtualDiskMode::IndependentNonpersistent;
+    let uuid = Uuid::new_v5(&defaults.namespace, format!("image {chain}").as_bytes());
+    let config_spec = VirtualMachineConfigSpec {
+        uuid: Some(uuid.to_string()),
+        annotation: Some("An image of a virtual container host. Do not switch it on.".to_owned()),
+        device_change: hardware::disk(&defaults.datastore, capacity, mode, None),
+        ..bare(&name(&place.name, chain), &defaults.datastore_name, keys)
+    };
+    Poly::new(VirtualMachineImportSpec {
+        config_spec,
+        ..VirtualMachineImportSpec::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::Digest;
+    use crate::vsphere::machine_spec::container_name_in;
+
+    #[test]
+    fn no_image_looks_like_a_container() {
+        let chain = ChainId::of(&[Digest::of(b"a")]);
+        for host in ["vch", "my-vch", &"x".repeat(100)] {
+            let name = name(host, &chain);
+            assert!(name.len() <= 80, "{name}");
+            assert_eq!(container_name_in(&name), None, "{name}");
+        }
+    }
+}

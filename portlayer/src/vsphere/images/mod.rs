@@ -1,0 +1,145 @@
+//! Images on vSphere.
+//!
+//! A disk with the layers of an image is attached to a machine of its own, which stays registered
+//! in the host's pool as the record of the image and is never switched on. Its keys are described
+//! in [`record`]. Containers have children of that disk.
+
+mod import;
+mod layers;
+mod lookup;
+mod machine;
+mod record;
+mod remove;
+mod users;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use self::lookup::Known;
+use super::endpoint::Endpoint;
+use super::options::Options;
+use super::place::Place;
+use crate::image::{
+    ChainId, Image, ImageId, ImageInfo, ImageListing, ImageUsage, Images, ImportOptions,
+};
+use crate::queue::Queues;
+use crate::{Error, Resource, Result};
+
+pub(super) use self::lookup::Root;
+pub(super) use self::record::is_image;
+
+/// Imports that are compressed or sent at the same time.
+const IMPORTS: usize = 2;
+
+/// The images of one virtual container host on ESXi or vCenter.
+///
+/// All state is in vSphere. Each set of layers is one disk, attached to one machine in the host's
+/// resource pool; images with the same layers share it.
+///
+/// # What goes on at the server when a future is dropped
+/// | method | may still happen |
+/// | --- | --- |
+/// | `import` | the transfer ends and what was made is removed; an import that only has to be recorded is recorded |
+/// | `remove` | the image is out of use; [`prune`](Images::prune) or another `remove` finishes |
+/// | `prune` | what it was removing is removed |
+#[derive(Clone, Debug)]
+pub struct VsphereImages {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+pub(super) struct Shared {
+    endpoint: Endpoint,
+    place: Place,
+    options: Options,
+    known: Known,
+    chains: Queues<ChainId>,
+    imports: Semaphore,
+    live: Arc<import::Live>,
+}
+
+impl VsphereImages {
+    pub(super) fn new(endpoint: Endpoint, place: Place, options: Options) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                endpoint,
+                place,
+                options,
+                known: Known::default(),
+                chains: Queues::default(),
+                imports: Semaphore::new(IMPORTS),
+                live: Arc::default(),
+            }),
+        }
+    }
+
+    /// The disk that containers of this image are children of.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) for an image that is not there or not complete.
+    pub(super) async fn root(&self, id: &ImageId) -> Result<Root> {
+        self.shared.root(id).await
+    }
+
+    /// Checks that an image was not taken out of use while a container was made from it.
+    ///
+    /// A remover marks the image first and looks for containers then; a creator makes the
+    /// container first and looks for the mark then: at least one of them sees the other.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) when it was.
+    pub(super) async fn confirm(&self, id: &ImageId, root: &Root) -> Result<()> {
+        self.shared.confirm(id, root).await
+    }
+
+    /// Removes every image of a host that has no containers any more.
+    pub(super) async fn remove_all(&self) -> Result<()> {
+        self.shared.remove_all().await
+    }
+}
+
+#[async_trait]
+impl Images for VsphereImages {
+    async fn import(&self, image: Image, options: ImportOptions) -> Result<ImageInfo> {
+        import::start(Arc::clone(&self.shared), image, options).await
+    }
+
+    async fn inspect(&self, id: &ImageId) -> Result<ImageInfo> {
+        let found = self.shared.find(id).await?;
+        let info = found.record.image(id).cloned();
+        info.ok_or_else(|| Error::not_found(Resource::image(id)))
+    }
+
+    async fn list(&self) -> Result<ImageListing> {
+        let mut listing = ImageListing::default();
+        for found in self.shared.machines().await? {
+            match found {
+                Ok(found) if found.is_done() => {
+                    listing.images.extend(found.record.images);
+                    listing.quarantined.extend(found.record.broken);
+                }
+                Ok(_unfinished) => {}
+                Err(broken) => listing.quarantined.push(broken),
+            }
+        }
+        let key = |image: &ImageInfo| (image.imported.unwrap_or(Timestamp::MIN), image.id);
+        listing.images.sort_by_key(key);
+        listing.quarantined.sort();
+        Ok(listing)
+    }
+
+    async fn remove(&self, id: &ImageId) -> Result<()> {
+        self.shared.remove(id).await
+    }
+
+    async fn usage(&self) -> Result<ImageUsage> {
+        self.shared.usage().await
+    }
+
+    async fn prune(&self) -> Result<Vec<String>> {
+        self.shared.prune().await
+    }
+}

@@ -1,0 +1,388 @@
+//! An image as the keys of its machine have it.
+//!
+//! | key | holds |
+//! | --- | --- |
+//! | `portlayer/image` | the version of this format |
+//! | `portlayer/image/chain` | the chain id of the layers on the disk |
+//! | `portlayer/image/writer` | a random name of the import that makes the disk |
+//! | `portlayer/image/size` | bytes of the files, unpacked |
+//! | `portlayer/image/capacity` | bytes of the file system |
+//! | `portlayer/image/of/<id>` | JSON: how long the configuration of an image is, its labels, when it was imported |
+//! | `portlayer/image/of/<id>/<n>` | the configuration in base64, in parts |
+//! | `portlayer/image/done` | written last: the disk is complete |
+//! | `portlayer/image/removing` | the disk that is about to be deleted |
+//!
+//! None begins with `guestinfo.`, so no guest sees them.
+
+use std::collections::BTreeMap;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::image::{ChainId, Digest, ImageConfig, ImageId, ImageInfo};
+use crate::vsphere::record::Keys;
+
+const MARK: &str = "portlayer/image";
+const CHAIN: &str = "portlayer/image/chain";
+const WRITER: &str = "portlayer/image/writer";
+const SIZE: &str = "portlayer/image/size";
+const CAPACITY: &str = "portlayer/image/capacity";
+const DONE: &str = "portlayer/image/done";
+const REMOVING: &str = "portlayer/image/removing";
+const OF: &str = "portlayer/image/of/";
+
+/// The version that this code writes.
+const VERSION: &str = "1";
+/// Values longer than 60 KiB are not kept by every endpoint. A multiple of 4.
+const PART: usize = 60 * 1024;
+/// Hosts refuse the configuration file of a machine from 1 MiB on, and other keys need room too.
+const CONFIGS_MAX: usize = 512 * 1024;
+/// Bytes of all labels of an image as JSON.
+const LABELS_MAX: usize = 32 * 1024;
+
+/// A disk of an image store, and the images that share it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ImageRecord {
+    pub(super) chain: ChainId,
+    pub(super) writer: String,
+    pub(super) size: u64,
+    pub(super) capacity: u64,
+    pub(super) images: Vec<ImageInfo>,
+    /// Images whose keys cannot be used, and why.
+    pub(super) broken: Vec<(String, String)>,
+    pub(super) state: RecordState,
+}
+
+/// How far a disk is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RecordState {
+    /// It is being written, or was left half done.
+    Unfinished,
+    Done,
+    /// It is being removed; the path of the disk, once that was detached.
+    Removing(Option<String>),
+}
+
+/// What stands beside an image's configuration.
+#[derive(Debug, Serialize, Deserialize)]
+struct Entry {
+    /// Bytes of the configuration.
+    bytes: usize,
+    #[serde(default)]
+    imported: Option<Timestamp>,
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+}
+
+/// Why an image cannot be recorded.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum TooLarge {
+    #[error(
+        "the configurations of images with the same layers have {0} bytes together, at most 384 KiB can be kept"
+    )]
+    Config(usize),
+    #[error("the labels have {0} bytes, at most 32 KiB can be kept")]
+    Labels(usize),
+}
+
+impl TooLarge {
+    /// The field of an import that it is about.
+    pub(super) const fn field(&self) -> &'static str {
+        match self {
+            Self::Config(_) => "config",
+            Self::Labels(_) => "labels",
+        }
+    }
+}
+
+/// Whether these are the keys of an image's machine, readable or not.
+pub(in crate::vsphere) fn is_image(keys: &Keys) -> bool {
+    keys.contains_key(MARK)
+}
+
+impl ImageRecord {
+    /// A disk that is going to be written.
+    pub(super) fn new(chain: ChainId, writer: String, size: u64, capacity: u64) -> Self {
+        Self {
+            chain,
+            writer,
+            size,
+            capacity,
+            images: Vec::new(),
+            broken: Vec::new(),
+            state: RecordState::Unfinished,
+        }
+    }
+
+    /// Reads the keys of a machine. `None`: it is not an image's.
+    pub(super) fn read(keys: &Keys) -> Option<Result<Self, String>> {
+        is_image(keys).then(|| Self::parse(keys))
+    }
+
+    fn parse(keys: &Keys) -> Result<Self, String> {
+        let text = |key: &str| {
+            let value = keys.get(key).filter(|value| !value.is_empty());
+            value.ok_or_else(|| format!("its machine has no key {key:?}"))
+        };
+        let version = text(MARK)?;
+        if version != VERSION {
+            return Err(format!(
+                "it is recorded in version {version:?} of the format"
+            ));
+        }
+        let number = |key| {
+            let value = text(key)?;
+            value
+                .parse()
+                .map_err(|_| format!("the value of {key:?} is no number"))
+        };
+        let chain = text(CHAIN)?.parse();
+        let chain: ChainId = chain.map_err(|error| format!("its chain id: {error}"))?;
+        let state = match (keys.get(REMOVING), text(DONE)) {
+            (Some(disk), _) if !disk.is_empty() => {
+                RecordState::Removing(Some(disk.clone()).filter(|disk| disk != NOT_YET))
+            }
+            (_, Ok(_)) => RecordState::Done,
+            _ => RecordState::Unfinished,
+        };
+        let (size, capacity) = (number(SIZE)?, number(CAPACITY)?);
+        let mut images = Vec::new();
+        let mut broken = Vec::new();
+        for (key, value) in keys.range(OF.to_owned()..) {
+            let Some(name) = key.strip_prefix(OF) else {
+                break;
+            };
+            if name.contains('/') || value.is_empty() {
+                continue;
+            }
+            match image(keys, name, value, (size, capacity)) {
+                Ok(image) if image.config.chain_id() == chain => images.push(image),
+                Ok(_) => broken.push((name.to_owned(), "it has other layers".to_owned())),
+                Err(reason) => broken.push((name.to_owned(), reason)),
+            }
+        }
+        Ok(Self {
+            chain,
+            writer: text(WRITER).cloned().unwrap_or_default(),
+            size,
+            capacity,
+            images,
+            broken,
+            state,
+        })
+    }
+
+    /// All keys of a machine whose disk is going to be written.
+    pub(super) fn keys(&self) -> Result<Keys, TooLarge> {
+        let mut keys = Keys::from([
+            (MARK.to_owned(), VERSION.to_owned()),
+            (CHAIN.to_owned(), self.chain.to_string()),
+            (WRITER.to_owned(), self.writer.clone()),
+            (SIZE.to_owned(), self.size.to_string()),
+            (CAPACITY.to_owned(), self.capacity.to_string()),
+        ]);
+        for image in &self.images {
+            keys.extend(self.entry(image)?);
+        }
+        Ok(keys)
+    }
+
+    /// The keys of one more image on this disk.
+    pub(super) fn entry(&self, image: &ImageInfo) -> Result<Keys, TooLarge> {
+        let others = self.images.iter().filter(|other| other.id != image.id);
+        let bytes: usize = others
+            .chain([image])
+            .map(|image| image.config.bytes().len().div_ceil(3) * 4)
+            .sum();
+        if bytes > CONFIGS_MAX {
+            return Err(TooLarge::Config(bytes / 4 * 3));
+        }
+        let labels: usize = image
+            .labels
+            .iter()
+            .map(|(k, v)| k.len() + v.len() + 8)
+            .sum();
+        if labels > LABELS_MAX {
+            return Err(TooLarge::Labels(labels));
+        }
+        let key = format!("{OF}{}", image.id.digest().hex());
+        let config = BASE64.encode(image.config.bytes());
+        let entry = Entry {
+            bytes: image.config.bytes().len(),
+            imported: image.imported,
+            labels: image.labels.clone(),
+        };
+        // A map of texts and a number always has a JSON form.
+        let entry = serde_json::to_string(&entry).unwrap_or_default();
+        let mut keys = Keys::from([(key.clone(), entry)]);
+        for (number, part) in config.as_bytes().chunks(PART).enumerate() {
+            let part = String::from_utf8_lossy(part).into_owned();
+            keys.insert(format!("{key}/{number}"), part);
+        }
+        Ok(keys)
+    }
+
+    /// The change that takes one image off this disk: an empty text deletes a key.
+    pub(super) fn without(&self, id: &ImageId, keys: &Keys) -> Keys {
+        let key = format!("{OF}{}", id.digest().hex());
+        let parts = format!("{key}/");
+        keys.keys()
+            .filter(|other| **other == key || other.starts_with(&parts))
+            .map(|key| (key.clone(), String::new()))
+            .collect()
+    }
+
+    /// The image of this id, if it is on this disk.
+    pub(super) fn image(&self, id: &ImageId) -> Option<&ImageInfo> {
+        self.images.iter().find(|image| image.id == *id)
+    }
+}
+
+/// Stands for the path of a disk that is still attached.
+const NOT_YET: &str = "attached";
+
+/// The change that completes a disk. Nothing is written after it.
+pub(super) fn done(now: Timestamp) -> Keys {
+    Keys::from([(DONE.to_owned(), now.to_string())])
+}
+
+/// The change that takes a disk out of use. Containers are no longer made from it then.
+pub(super) fn removing(disk: Option<&str>) -> Keys {
+    let disk = disk.unwrap_or(NOT_YET);
+    Keys::from([
+        (DONE.to_owned(), String::new()),
+        (REMOVING.to_owned(), disk.to_owned()),
+    ])
+}
+
+/// The change that brings a complete disk back into use.
+pub(super) fn restored(now: Timestamp) -> Keys {
+    let mut keys = done(now);
+    keys.insert(REMOVING.to_owned(), String::new());
+    keys
+}
+
+/// The change by which another writer takes over what was left half done.
+pub(super) fn claimed(writer: &str) -> Keys {
+    Keys::from([(WRITER.to_owned(), writer.to_owned())])
+}
+
+fn image(
+    keys: &Keys,
+    name: &str,
+    entry: &str,
+    (size, capacity): (u64, u64),
+) -> Result<ImageInfo, String> {
+    let entry: Entry =
+        serde_json::from_str(entry).map_err(|error| format!("cannot read its entry: {error}"))?;
+    if entry.bytes > CONFIGS_MAX {
+        return Err("its configuration is too long".to_owned());
+    }
+    let parts = (entry.bytes.div_ceil(3) * 4).div_ceil(PART);
+    let mut config = String::new();
+    for number in 0..parts {
+        let part = keys.get(&format!("{OF}{name}/{number}"));
+        config += part.ok_or_else(|| format!("part {number} of its configuration is missing"))?;
+    }
+    let config = BASE64
+        .decode(config)
+        .map_err(|error| format!("its configuration is no base64: {error}"))?;
+    let digest = Digest::of(&config);
+    if digest.hex() != name {
+        return Err("its configuration has another digest than its name says".to_owned());
+    }
+    let config = ImageConfig::parse(config).map_err(|error| error.to_string())?;
+    let mut info = ImageInfo::new(config, size, capacity);
+    info.imported = entry.imported;
+    info.labels = entry.labels;
+    Ok(info)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use super::*;
+
+    fn info(command: &str) -> ImageInfo {
+        let layer = Digest::of(b"layer");
+        let json = format!(
+            r#"{{"os":"linux","config":{{"Cmd":["{command}"]}},"rootfs":{{"diff_ids":["{layer}"]}}}}"#
+        );
+        let mut info = ImageInfo::new(ImageConfig::parse(json).unwrap(), 10, 20);
+        info.imported = Some(Timestamp::from_second(1_700_000_000).unwrap());
+        info.labels.insert("ref".into(), "a\"b:\u{e4}".into());
+        info
+    }
+
+    fn record(images: Vec<ImageInfo>) -> ImageRecord {
+        let chain = images[0].config.chain_id();
+        ImageRecord {
+            images,
+            ..ImageRecord::new(chain, "w".into(), 10, 20)
+        }
+    }
+
+    #[test]
+    fn a_record_is_read_as_it_was_written_once_the_mark_is_there() {
+        let mut record = record(vec![info(&"x".repeat(200_000)), info("/b")]);
+        record.images.sort_by_key(|image| image.id);
+        let mut keys = record.keys().unwrap();
+        assert!(keys.values().all(|value| value.len() <= 60 * 1024));
+        assert!(keys.keys().all(|key| !key.starts_with("guestinfo")));
+        assert_eq!(ImageRecord::read(&keys).unwrap().unwrap(), record);
+        keys.extend(done(Timestamp::now()));
+        record.state = RecordState::Done;
+        assert_eq!(ImageRecord::read(&keys).unwrap().unwrap(), record);
+        keys.extend(removing(None));
+        record.state = RecordState::Removing(None);
+        assert_eq!(ImageRecord::read(&keys).unwrap().unwrap(), record);
+        keys.extend(removing(Some("[ds] a.vmdk")));
+        record.state = RecordState::Removing(Some("[ds] a.vmdk".into()));
+        assert_eq!(ImageRecord::read(&keys).unwrap().unwrap(), record);
+        assert_eq!(ImageRecord::read(&Keys::new()), None);
+    }
+
+    #[test]
+    fn an_image_is_taken_off_with_all_its_parts_and_nothing_else() {
+        let (one, other) = (info(&"x".repeat(200_000)), info("/b"));
+        let record = record(vec![one.clone(), other.clone()]);
+        let mut keys = record.keys().unwrap();
+        let change = record.without(&one.id, &keys);
+        assert!(change.len() > 3 && change.values().all(String::is_empty));
+        keys.retain(|key, _| !change.contains_key(key));
+        assert_eq!(ImageRecord::read(&keys).unwrap().unwrap().images, [other]);
+    }
+
+    #[test]
+    fn what_was_tampered_with_is_broken_and_spoils_nothing_else() {
+        let (one, other) = (info("/a"), info("/b"));
+        let keys = record(vec![one.clone(), other.clone()]).keys().unwrap();
+        let part = format!("{OF}{}/0", one.id.digest().hex());
+        for value in [Some("!"), Some("e30="), None] {
+            let mut keys = keys.clone();
+            match value {
+                Some(value) => drop(keys.insert(part.clone(), value.to_owned())),
+                None => drop(keys.remove(&part)),
+            }
+            let read = ImageRecord::read(&keys).unwrap().unwrap();
+            assert_eq!(read.images, std::slice::from_ref(&other));
+            assert_eq!(read.broken.len(), 1);
+        }
+        let mut keys = keys;
+        keys.insert(SIZE.into(), "many".into());
+        assert!(ImageRecord::read(&keys).unwrap().is_err());
+    }
+
+    #[test]
+    fn what_a_machine_cannot_hold_is_refused() {
+        let large = info(&"x".repeat(600_000));
+        let error = record(vec![large]).keys().unwrap_err();
+        assert_eq!(error.field(), "config");
+        let mut labelled = info("/a");
+        labelled.labels.insert("a".into(), "x".repeat(40_000));
+        assert_eq!(record(vec![labelled]).keys().unwrap_err().field(), "labels");
+    }
+}
