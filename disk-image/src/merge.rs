@@ -202,6 +202,11 @@ impl Merge {
     pub fn plan(&self, options: &FsOptions) -> Result<Plan, Error> {
         Plan::new(Arc::clone(&self.content), options)
     }
+
+    #[cfg(unix)]
+    pub(crate) fn content(&self) -> &Content {
+        &self.content
+    }
 }
 
 impl Content {

@@ -8,6 +8,7 @@
 mod header;
 mod pax;
 mod sparse;
+pub(crate) mod writer;
 
 use std::io::Read;
 
@@ -15,6 +16,7 @@ use crate::error::{LayerError, LayerProblem};
 use crate::layer::problem_of;
 use crate::limits::{LimitKind, Limits};
 use crate::time::Timestamp;
+use crate::tree::Xattr;
 
 pub(crate) use sparse::Segment;
 
@@ -34,7 +36,7 @@ pub(crate) struct Entry {
     pub(crate) mtime: Timestamp,
     pub(crate) device: (u32, u32),
     /// Full names with their namespace, in order of names.
-    pub(crate) xattrs: Vec<(Box<[u8]>, Box<[u8]>)>,
+    pub(crate) xattrs: Vec<Xattr>,
     /// A time that is no number, an attribute that cannot be read.
     pub(crate) odd: Vec<&'static str>,
     /// Where the data of a sparse file belongs; `None`: everywhere.

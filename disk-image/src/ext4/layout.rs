@@ -222,6 +222,8 @@ pub(super) struct Layout {
     pub(super) segments: Vec<(u64, Segment)>,
     /// First block behind everything.
     pub(super) end: u64,
+    /// Blocks that the groups for all inodes have at least.
+    inode_groups_end: u64,
     gaps: Vec<(u64, u64)>,
 }
 
@@ -278,6 +280,11 @@ impl Layout {
         segments.sort_by_key(|&(block, _)| block);
         let end = allocator.end();
         let gaps = allocator.into_gaps();
+        let groups_needed = used.div_ceil(8 * BLOCK_SIZE as u64);
+        let inode_groups_end = match geometry.inodes() < used {
+            true => (groups_needed - 1) * super::GROUP_BLOCKS + super::GROUP_BLOCKS / 2,
+            false => 0,
+        };
         Self {
             geometry,
             block_bitmaps,
@@ -288,12 +295,18 @@ impl Layout {
             placed,
             segments,
             end,
+            inode_groups_end,
             gaps,
         }
     }
 
     pub(super) fn fits(&self) -> bool {
-        self.end <= self.geometry.blocks
+        self.needed() <= self.geometry.blocks
+    }
+
+    /// Blocks that the disk has to have at least, as far as this layout shows.
+    pub(super) fn needed(&self) -> u64 {
+        self.end.max(self.inode_groups_end)
     }
 
     pub(super) fn usage(&self) -> Usage<'_> {

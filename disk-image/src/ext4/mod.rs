@@ -4,17 +4,25 @@ mod crc;
 mod directory;
 mod encode;
 mod error;
+mod export;
 mod extent;
 mod geometry;
 mod hash;
+mod inode;
 mod layout;
 mod options;
 mod plan;
+mod read_xattr;
+mod reader;
+mod runs;
 pub(crate) mod xattr;
 
 pub use error::Error;
+pub use export::Visited;
+pub use inode::{FileKind, Inode};
 pub use options::FsOptions;
 pub use plan::Plan;
+pub use reader::{FileReader, NamedInode, Reader};
 
 pub(crate) const BLOCK_SIZE: usize = 4096;
 pub(crate) const GROUP_BLOCKS: u64 = 8 * BLOCK_SIZE as u64;

@@ -217,7 +217,7 @@ fn min_size(content: &Content, survey: &Survey, options: &FsOptions) -> u64 {
         if layout.fits() {
             return blocks * BLOCK_SIZE as u64;
         }
-        blocks = layout.end.max(blocks + 1).next_multiple_of(GRAIN);
+        blocks = layout.needed().max(blocks + 1).next_multiple_of(GRAIN);
     }
 }
 

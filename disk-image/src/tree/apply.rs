@@ -62,21 +62,20 @@ impl Tree {
         }
         let meta = meta_of(entry)?;
         let existing = self.child(parent, name);
-        if entry.kind == Kind::Directory {
-            if let Some(link) = existing
-                && self.children(link.node).is_some()
-            {
-                self.node_mut(link.node).meta = meta;
-                self.set_link(
-                    parent,
-                    name,
-                    Link {
-                        node: link.node,
-                        layer,
-                    },
-                );
-                return Ok(Applied::Other);
-            }
+        if entry.kind == Kind::Directory
+            && let Some(link) = existing
+            && self.children(link.node).is_some()
+        {
+            self.node_mut(link.node).meta = meta;
+            self.set_link(
+                parent,
+                name,
+                Link {
+                    node: link.node,
+                    layer,
+                },
+            );
+            return Ok(Applied::Other);
         }
         let kind = kind_of(entry, layer, index)?;
         let is_file = matches!(kind, NodeKind::File(_));

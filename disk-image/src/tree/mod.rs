@@ -66,8 +66,8 @@ pub(crate) struct Meta {
     pub(crate) xattrs: Vec<Xattr>,
 }
 
-/// Full name and value.
-pub(crate) type Xattr = (Box<[u8]>, Box<[u8]>);
+/// An extended attribute: its full name, and its value.
+pub type Xattr = (Box<[u8]>, Box<[u8]>);
 
 impl Meta {
     /// For directories that are needed and that no layer describes.

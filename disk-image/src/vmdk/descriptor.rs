@@ -507,6 +507,7 @@ fn geometry(sectors: u64) -> (u64, u64, u64) {
 }
 
 #[cfg(test)]
+#[expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 mod tests {
     use super::*;
 

@@ -4,13 +4,22 @@
 
 mod deflate;
 mod descriptor;
+mod disk;
 mod error;
+mod flat_disk;
+mod grains;
 mod header;
+mod sparse_disk;
+mod stream_reader;
 mod stream_writer;
 
 pub use deflate::Level;
 pub use descriptor::{Access, CreateType, Descriptor, Extent, ExtentKind};
+pub use disk::{Disk, read_descriptor};
 pub use error::Error;
+pub use flat_disk::FlatDisk;
+pub use sparse_disk::{ChildForm, Replacement, SparseDisk};
+pub use stream_reader::StreamReader;
 pub use stream_writer::{StreamOptions, StreamWriter};
 
 /// Unit of all offsets in the formats.

@@ -1,0 +1,256 @@
+//! Walks a file system, unpacks it, and streams it as tar.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+
+use super::error::Error;
+use super::inode::{FileKind, Inode};
+use super::layout::LOST_AND_FOUND;
+use super::reader::{Reader, from_io};
+use crate::Monitor;
+use crate::archive::writer::{Attributes, Item, TarWriter};
+use crate::block::BlockRead;
+use crate::tree::Xattr;
+
+/// A name that [`Reader::walk`] visits.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Visited<'a> {
+    /// The path from where the walk began, without a slash at its start; empty for the
+    /// start itself.
+    pub path: &'a [u8],
+    /// The file.
+    pub inode: &'a Inode,
+}
+
+impl<D: BlockRead> Reader<D> {
+    /// Visits `start` and everything below it, parents first, siblings in order of bytes.
+    /// An empty `lost+found` in the root is left out. The visitor says whether a directory
+    /// is to be entered.
+    ///
+    /// # Errors
+    /// What the visitor returns, and [`crate::Error::Ext4`] if something is damaged: a
+    /// directory with two parents as well.
+    pub fn walk(
+        &self,
+        start: &Inode,
+        monitor: &Monitor,
+        mut visit: impl FnMut(&Visited<'_>) -> Result<bool, crate::Error>,
+    ) -> Result<(), crate::Error> {
+        let mut path = Vec::new();
+        if !visit(&Visited {
+            path: &path,
+            inode: start,
+        })? || start.kind != FileKind::Directory
+        {
+            return Ok(());
+        }
+        let mut seen = BTreeSet::from([start.number()]);
+        let mut open = vec![(self.read_dir(start)?.into_iter(), 0)];
+        let is_root = start.number() == super::ROOT_INODE;
+        while let Some((names, length)) = open.last_mut() {
+            monitor.check()?;
+            path.truncate(*length);
+            let Some((name, number)) = names.next() else {
+                open.pop();
+                continue;
+            };
+            let inode = self.inode(number)?;
+            if is_root && path.is_empty() && self.is_lost_and_found(&name, &inode)? {
+                continue;
+            }
+            if !path.is_empty() {
+                path.push(b'/');
+            }
+            path.extend_from_slice(&name);
+            monitor.add_entry();
+            let enter = visit(&Visited {
+                path: &path,
+                inode: &inode,
+            })?;
+            if inode.kind == FileKind::Directory {
+                if !seen.insert(number) {
+                    let what = "directory, which has two names,";
+                    return Err(Error::Damaged {
+                        inode: number,
+                        what,
+                    }
+                    .into());
+                }
+                if enter {
+                    open.push((self.read_dir(&inode)?.into_iter(), path.len()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn is_lost_and_found(&self, name: &[u8], inode: &Inode) -> Result<bool, crate::Error> {
+        Ok(name == LOST_AND_FOUND
+            && inode.kind == FileKind::Directory
+            && self.read_dir(inode)?.is_empty())
+    }
+
+    /// Unpacks the whole file system into a directory, which is made if it does not exist
+    /// and has to be empty. Nothing is written outside of it. What the caller has no rights
+    /// for is recorded and left out; sockets are left out.
+    ///
+    /// # Errors
+    /// [`crate::Error::Unpack`] with the file that could not be made;
+    /// [`crate::Error::Ext4`]; [`crate::Error::Cancelled`]. What was unpacked until then
+    /// stays.
+    #[cfg(unix)]
+    pub fn unpack(
+        &self,
+        directory: impl AsRef<std::path::Path>,
+        options: &crate::UnpackOptions,
+        monitor: &Monitor,
+    ) -> Result<crate::Unpacked, crate::Error> {
+        let mut unpacker = crate::unpack::Unpacker::new(directory.as_ref(), options)?;
+        let mut names = FirstNames::default();
+        let mut buf = vec![0; 256 << 10];
+        self.walk(&self.root()?, monitor, |visited| {
+            let Visited { path, inode } = *visited;
+            let xattrs = self.xattrs(inode)?;
+            let attributes = attributes(inode, &xattrs);
+            if let Some(first) = names.first(path, inode) {
+                let is_device = matches!(inode.kind, FileKind::Char(..) | FileKind::Block(..));
+                if is_device && !unpacker.exists(first) {
+                    return Ok(true);
+                }
+                unpacker.make(path, &Item::HardLink(first), &attributes)?;
+                return Ok(true);
+            }
+            let target;
+            let item = match inode.kind {
+                FileKind::File => {
+                    let file = unpacker.create(path)?;
+                    let mut reader = self.file(inode)?;
+                    while let Some(offset) = reader.seek_data()? {
+                        monitor.check()?;
+                        let n = reader.read(&mut buf).map_err(from_io)?;
+                        file.write_at(offset, &buf[..n])?;
+                        monitor.add_bytes(n as u64);
+                        unpacker.add_bytes(n as u64);
+                    }
+                    unpacker.close(path, file, inode.size, &attributes)?;
+                    return Ok(true);
+                }
+                FileKind::Symlink => {
+                    target = self.read_link(inode)?;
+                    Item::Symlink(&target)
+                }
+                kind => match item_of(kind) {
+                    Some(item) => item,
+                    None => return Ok(true),
+                },
+            };
+            unpacker.make(path, &item, &attributes)?;
+            Ok(true)
+        })?;
+        unpacker.finish()
+    }
+
+    /// Streams a subtree as a tar archive, its names relative to it. `filter` is asked for
+    /// every path, and a directory that it refuses is left out with all below. Sockets
+    /// are left out.
+    ///
+    /// # Errors
+    /// [`crate::Error::Write`]; [`crate::Error::Ext4`]; [`crate::Error::Cancelled`].
+    pub fn write_tar<W: Write>(
+        &self,
+        start: &Inode,
+        out: W,
+        mut filter: impl FnMut(&Visited<'_>) -> bool,
+        monitor: &Monitor,
+    ) -> Result<W, crate::Error> {
+        let mut tar = TarWriter::new(out);
+        let mut names = FirstNames::default();
+        self.walk(start, monitor, |visited| {
+            if !filter(visited) {
+                return Ok(false);
+            }
+            self.write_entry(&mut tar, &mut names, visited.path, visited.inode)?;
+            Ok(true)
+        })?;
+        tar.finish().map_err(crate::Error::Write)
+    }
+
+    /// Writes one entry with its data.
+    pub(super) fn write_entry<W: Write>(
+        &self,
+        tar: &mut TarWriter<W>,
+        names: &mut FirstNames,
+        path: &[u8],
+        inode: &Inode,
+    ) -> Result<(), crate::Error> {
+        let xattrs = self.xattrs(inode)?;
+        let attributes = attributes(inode, &xattrs);
+        let path = if path.is_empty() { b"." } else { path };
+        if let Some(first) = names.first(path, inode) {
+            let link = tar.entry(path, &Item::HardLink(first), &attributes);
+            return link.map_err(crate::Error::Write);
+        }
+        match inode.kind {
+            FileKind::File => {
+                let file = self.file(inode)?;
+                tar.entry(path, &Item::File(inode.size), &attributes)
+                    .and_then(|()| tar.data(file, inode.size))
+                    .map_err(|error| match error.downcast::<crate::Error>() {
+                        Ok(error) => error,
+                        Err(source) => crate::Error::Write(source),
+                    })
+            }
+            FileKind::Symlink => {
+                let target = self.read_link(inode)?;
+                let entry = tar.entry(path, &Item::Symlink(&target), &attributes);
+                entry.map_err(crate::Error::Write)
+            }
+            kind => match item_of(kind) {
+                Some(item) => tar
+                    .entry(path, &item, &attributes)
+                    .map_err(crate::Error::Write),
+                None => Ok(()),
+            },
+        }
+    }
+}
+
+/// The first name of every file that has several.
+#[derive(Default)]
+pub(super) struct FirstNames(BTreeMap<u32, Box<[u8]>>);
+
+impl FirstNames {
+    /// The name that this one is a link to; `None` if it is the first.
+    fn first(&mut self, path: &[u8], inode: &Inode) -> Option<&[u8]> {
+        if inode.links < 2 || inode.kind == FileKind::Directory {
+            return None;
+        }
+        let mut is_first = false;
+        let name = self.0.entry(inode.number).or_insert_with(|| {
+            is_first = true;
+            path.into()
+        });
+        (!is_first).then_some(&**name)
+    }
+}
+
+fn item_of(kind: FileKind) -> Option<Item<'static>> {
+    Some(match kind {
+        FileKind::Directory => Item::Directory,
+        FileKind::Char(major, minor) => Item::Char(major, minor),
+        FileKind::Block(major, minor) => Item::Block(major, minor),
+        FileKind::Fifo => Item::Fifo,
+        FileKind::File | FileKind::Symlink | FileKind::Socket => return None,
+    })
+}
+
+fn attributes<'a>(inode: &Inode, xattrs: &'a [Xattr]) -> Attributes<'a> {
+    Attributes {
+        mode: inode.permissions(),
+        uid: inode.uid,
+        gid: inode.gid,
+        mtime: inode.mtime,
+        xattrs,
+    }
+}

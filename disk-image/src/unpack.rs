@@ -1,0 +1,437 @@
+//! Unpacks trees into directories of the operating system.
+
+use std::ffi::OsStr;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, Timestamps, XattrFlags};
+use rustix::io::Errno;
+
+use crate::Error;
+use crate::archive::writer::{Attributes, Item};
+use crate::time::Timestamp;
+
+/// What is tried when a tree is unpacked.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct UnpackOptions {
+    /// Whether owners are set, else they are only recorded. Default: yes.
+    pub owners: bool,
+    /// Whether device nodes are made, else they are only recorded. Default: yes.
+    pub devices: bool,
+    /// Whether extended attributes are set, else they are only recorded. Default: yes.
+    pub xattrs: bool,
+}
+
+impl Default for UnpackOptions {
+    fn default() -> Self {
+        Self {
+            owners: true,
+            devices: true,
+            xattrs: true,
+        }
+    }
+}
+
+impl UnpackOptions {
+    /// Starts with trying everything.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets whether owners are set.
+    #[must_use]
+    pub fn owners(mut self, owners: bool) -> Self {
+        self.owners = owners;
+        self
+    }
+
+    /// Sets whether device nodes are made.
+    #[must_use]
+    pub fn devices(mut self, devices: bool) -> Self {
+        self.devices = devices;
+        self
+    }
+
+    /// Sets whether extended attributes are set.
+    #[must_use]
+    pub fn xattrs(mut self, xattrs: bool) -> Self {
+        self.xattrs = xattrs;
+        self
+    }
+}
+
+/// What was unpacked, and what could not be made as it should be.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unpacked {
+    /// Files, directories and links that were made.
+    pub entries: u64,
+    /// Bytes of data that were written.
+    pub bytes: u64,
+    /// What the options or the rights of the caller kept from being made.
+    pub refused: Vec<Refused>,
+}
+
+/// A property of a file that it should have and has not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Refused {
+    /// The path in the tree, without a slash at its start.
+    pub path: Box<[u8]>,
+    /// The property.
+    pub what: RefusedKind,
+}
+
+/// Which property a file should have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RefusedKind {
+    /// Its owner and group.
+    Owner {
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+    /// Its set-id bits, which are left out when its owner is another.
+    Mode(u32),
+    /// It is a device node, and does not exist at all.
+    Device {
+        /// Whether it is a block device, else a character device.
+        is_block: bool,
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+        /// Permissions.
+        mode: u32,
+        /// User.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+    /// An extended attribute.
+    Xattr {
+        /// Full name.
+        name: Box<[u8]>,
+        /// Value.
+        value: Box<[u8]>,
+    },
+}
+
+/// Makes files below a directory that was empty, parents first. Nothing that it makes
+/// is ever followed: every parent is a directory that it made itself.
+pub(crate) struct Unpacker {
+    root: PathBuf,
+    options: UnpackOptions,
+    report: Unpacked,
+    /// Attributes of directories are set when everything is in them.
+    directories: Vec<(PathBuf, Box<[u8]>, Kept)>,
+}
+
+/// Attributes that are owned.
+struct Kept {
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    mtime: Timestamp,
+    xattrs: Vec<crate::tree::Xattr>,
+}
+
+/// A regular file that is being written.
+pub(crate) struct OpenFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl OpenFile {
+    pub(crate) fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), Error> {
+        crate::block::write_all_at(&self.file, bytes, offset).map_err(|source| Error::Unpack {
+            path: self.path.clone(),
+            source,
+        })
+    }
+}
+
+impl Unpacker {
+    /// The directory is made if it does not exist, and has to be empty.
+    pub(crate) fn new(root: &Path, options: &UnpackOptions) -> Result<Self, Error> {
+        let open = || {
+            fs::create_dir_all(root)?;
+            match fs::read_dir(root)?.next() {
+                None => Ok(()),
+                Some(_) => Err(io::Error::from(io::ErrorKind::DirectoryNotEmpty)),
+            }
+        };
+        open().map_err(|source| Error::Unpack {
+            path: root.to_owned(),
+            source,
+        })?;
+        Ok(Self {
+            root: root.to_owned(),
+            options: options.clone(),
+            report: Unpacked::default(),
+            directories: Vec::new(),
+        })
+    }
+
+    /// Makes anything but a regular file. An empty path is the root.
+    pub(crate) fn make(
+        &mut self,
+        path: &[u8],
+        item: &Item<'_>,
+        attributes: &Attributes<'_>,
+    ) -> Result<(), Error> {
+        let target = self.target(path);
+        let fail = |source| Error::Unpack {
+            path: target.clone(),
+            source,
+        };
+        match item {
+            Item::Directory => {
+                if !path.is_empty() {
+                    fs::DirBuilder::new()
+                        .mode(0o700)
+                        .create(&target)
+                        .map_err(fail)?;
+                    self.report.entries += 1;
+                }
+                let kept = Kept {
+                    mode: attributes.mode,
+                    uid: attributes.uid,
+                    gid: attributes.gid,
+                    mtime: attributes.mtime,
+                    xattrs: attributes.xattrs.to_vec(),
+                };
+                self.directories.push((target, path.into(), kept));
+                return Ok(());
+            }
+            Item::HardLink(to) => {
+                let to = self.target(to);
+                // `linkat` does not follow a symbolic link.
+                rustix::fs::linkat(CWD, &to, CWD, &target, AtFlags::empty())
+                    .map_err(|errno| fail(errno.into()))?;
+                self.report.entries += 1;
+                return Ok(());
+            }
+            Item::Symlink(to) => {
+                std::os::unix::fs::symlink(OsStr::from_bytes(to), &target).map_err(fail)?;
+            }
+            Item::Char(major, minor) | Item::Block(major, minor) => {
+                let is_block = matches!(item, Item::Block(..));
+                if !self
+                    .make_device(&target, is_block, (*major, *minor))
+                    .map_err(fail)?
+                {
+                    let &Attributes { mode, uid, gid, .. } = attributes;
+                    let (major, minor) = (*major, *minor);
+                    let what = RefusedKind::Device {
+                        is_block,
+                        major,
+                        minor,
+                        mode,
+                        uid,
+                        gid,
+                    };
+                    self.refuse(path, what);
+                    return Ok(());
+                }
+            }
+            Item::Fifo => {
+                let mode = Mode::from_raw_mode(0o600);
+                rustix::fs::mknodat(CWD, &target, FileType::Fifo, mode, 0)
+                    .map_err(|errno| fail(errno.into()))?;
+            }
+            Item::File(size) => {
+                let file = self.create(path)?;
+                return self.close(path, file, *size, attributes);
+            }
+        }
+        self.report.entries += 1;
+        self.set_attributes(&target, path, attributes, matches!(item, Item::Symlink(_)))
+    }
+
+    pub(crate) fn create(&mut self, path: &[u8]) -> Result<OpenFile, Error> {
+        let target = self.target(path);
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&target);
+        match file {
+            Ok(file) => Ok(OpenFile { file, path: target }),
+            Err(source) => Err(Error::Unpack {
+                path: target,
+                source,
+            }),
+        }
+    }
+
+    pub(crate) fn close(
+        &mut self,
+        path: &[u8],
+        file: OpenFile,
+        size: u64,
+        attributes: &Attributes<'_>,
+    ) -> Result<(), Error> {
+        let OpenFile { file, path: target } = file;
+        file.set_len(size).map_err(|source| Error::Unpack {
+            path: target.clone(),
+            source,
+        })?;
+        drop(file);
+        self.report.entries += 1;
+        self.set_attributes(&target, path, attributes, false)
+    }
+
+    pub(crate) fn add_bytes(&mut self, bytes: u64) {
+        self.report.bytes += bytes;
+    }
+
+    /// Sets the attributes of directories, the deepest first.
+    pub(crate) fn finish(mut self) -> Result<Unpacked, Error> {
+        while let Some((target, path, kept)) = self.directories.pop() {
+            let Kept {
+                mode,
+                uid,
+                gid,
+                mtime,
+                xattrs,
+            } = &kept;
+            let attributes = Attributes {
+                mode: *mode,
+                uid: *uid,
+                gid: *gid,
+                mtime: *mtime,
+                xattrs,
+            };
+            self.set_attributes(&target, &path, &attributes, false)?;
+        }
+        Ok(self.report)
+    }
+
+    pub(crate) fn exists(&self, path: &[u8]) -> bool {
+        self.target(path).symlink_metadata().is_ok()
+    }
+
+    fn target(&self, path: &[u8]) -> PathBuf {
+        if path.is_empty() {
+            self.root.clone()
+        } else {
+            self.root.join(OsStr::from_bytes(path))
+        }
+    }
+
+    fn refuse(&mut self, path: &[u8], what: RefusedKind) {
+        self.report.refused.push(Refused {
+            path: path.into(),
+            what,
+        });
+    }
+
+    /// Whether it was made.
+    fn make_device(&self, target: &Path, is_block: bool, number: (u32, u32)) -> io::Result<bool> {
+        if !self.options.devices {
+            return Ok(false);
+        }
+        let kind = if is_block {
+            FileType::BlockDevice
+        } else {
+            FileType::CharacterDevice
+        };
+        let device = rustix::fs::makedev(number.0, number.1);
+        match rustix::fs::mknodat(CWD, target, kind, Mode::from_raw_mode(0o600), device) {
+            Ok(()) => Ok(true),
+            Err(errno) if is_refusal(errno) => Ok(false),
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    /// Owner first: a change of it clears set-id bits and capabilities.
+    fn set_attributes(
+        &mut self,
+        target: &Path,
+        path: &[u8],
+        attributes: &Attributes<'_>,
+        is_symlink: bool,
+    ) -> Result<(), Error> {
+        let fail = |errno: Errno| Error::Unpack {
+            path: target.to_owned(),
+            source: errno.into(),
+        };
+        let (uid, gid) = (attributes.uid, attributes.gid);
+        let stat = rustix::fs::lstat(target).map_err(fail)?;
+        let mut owned = (stat.st_uid, stat.st_gid) == (uid, gid);
+        if !owned && self.options.owners {
+            owned = match std::os::unix::fs::lchown(target, Some(uid), Some(gid)) {
+                Ok(()) => true,
+                Err(error) if refusal_of(&error) => false,
+                Err(source) => {
+                    return Err(Error::Unpack {
+                        path: target.to_owned(),
+                        source,
+                    });
+                }
+            };
+        }
+        if !owned {
+            self.refuse(path, RefusedKind::Owner { uid, gid });
+        }
+        for (name, value) in attributes.xattrs {
+            let set = || {
+                let name = OsStr::from_bytes(name);
+                rustix::fs::lsetxattr(target, name, value, XattrFlags::empty())
+            };
+            let made = self.options.xattrs
+                && match set() {
+                    Ok(()) => true,
+                    Err(errno) if is_refusal(errno) => false,
+                    Err(errno) => return Err(fail(errno)),
+                };
+            if !made {
+                let (name, value) = (name.clone(), value.clone());
+                self.refuse(path, RefusedKind::Xattr { name, value });
+            }
+        }
+        if !is_symlink {
+            let mut mode = attributes.mode & 0o7777;
+            if !owned && mode & 0o6000 != 0 {
+                self.refuse(path, RefusedKind::Mode(mode));
+                mode &= 0o1777;
+            }
+            fs::set_permissions(target, fs::Permissions::from_mode(mode)).map_err(|source| {
+                Error::Unpack {
+                    path: target.to_owned(),
+                    source,
+                }
+            })?;
+        }
+        let time = rustix::fs::Timespec {
+            tv_sec: attributes.mtime.seconds,
+            tv_nsec: attributes.mtime.nanos.into(),
+        };
+        let times = Timestamps {
+            last_access: time,
+            last_modification: time,
+        };
+        rustix::fs::utimensat(CWD, target, &times, AtFlags::SYMLINK_NOFOLLOW).map_err(fail)
+    }
+}
+
+/// Whether the caller may not do this, or the file system cannot.
+fn is_refusal(errno: Errno) -> bool {
+    matches!(
+        errno,
+        Errno::PERM | Errno::ACCESS | Errno::OPNOTSUPP | Errno::INVAL | Errno::NOSPC
+    )
+}
+
+fn refusal_of(error: &io::Error) -> bool {
+    error
+        .raw_os_error()
+        .is_some_and(|code| is_refusal(Errno::from_raw_os_error(code)))
+}

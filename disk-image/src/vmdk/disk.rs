@@ -1,0 +1,387 @@
+//! Opens disks of every form, with the chain of their parents, to be read.
+
+use std::fs::File;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::descriptor::{CreateType, Descriptor, ExtentKind, MAX_BYTES};
+use super::grains::{Grain, Grains};
+use super::header::MAGIC;
+use super::{Error, SECTOR};
+use crate::block::{BlockRead, RawDisk, file_error};
+
+/// Longest chain of parents that is opened.
+const MAX_CHAIN: usize = 64;
+
+/// A virtual disk that is open for reading: monolithicSparse, streamOptimized, flat,
+/// `vmfs`, or split into several extents, with its parents.
+///
+/// Nothing is locked: while a disk is read, nobody may write to it or to its parents.
+#[derive(Debug)]
+pub struct Disk {
+    path: PathBuf,
+    descriptor: Descriptor,
+    parts: Vec<Part>,
+    capacity: u64,
+    parent: Option<Box<Disk>>,
+}
+
+#[derive(Debug)]
+struct Part {
+    start: u64,
+    end: u64,
+    content: PartContent,
+}
+
+#[derive(Debug)]
+enum PartContent {
+    Flat(RawDisk),
+    Sparse(Box<Grains>),
+    Zero,
+}
+
+/// What a range of a disk is made of.
+enum Piece<'a> {
+    Flat(&'a RawDisk, u64),
+    Grain {
+        grains: &'a Grains,
+        grain: u64,
+        sector: u32,
+        within: u64,
+    },
+    Zero,
+    Absent,
+}
+
+impl Disk {
+    /// Opens a disk by its descriptor, or by its only file. Extents and parents are
+    /// opened wherever the descriptors say: use this for disks that you made, and
+    /// [`Disk::open_within`] for others.
+    ///
+    /// # Errors
+    /// [`crate::Error::Vmdk`] names the file, or says what is wrong with the disk.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, crate::Error> {
+        Self::open_link(path.as_ref(), None, 0)
+    }
+
+    /// Opens a disk all of whose files are below the directory `root`, symbolic links
+    /// followed.
+    ///
+    /// # Errors
+    /// As [`Disk::open`], and [`Error::Outside`].
+    pub fn open_within(
+        path: impl AsRef<Path>,
+        root: impl AsRef<Path>,
+    ) -> Result<Self, crate::Error> {
+        let root = root.as_ref();
+        let root = root
+            .canonicalize()
+            .map_err(|source| file_error("open", root, source))?;
+        Self::open_link(path.as_ref(), Some(&root), 0)
+    }
+
+    /// Size in bytes.
+    pub fn capacity(&self) -> u64 {
+        self.capacity
+    }
+
+    /// The descriptor of this disk, without its parents.
+    pub fn descriptor(&self) -> &Descriptor {
+        &self.descriptor
+    }
+
+    /// The disk that this one holds the differences to.
+    pub fn parent(&self) -> Option<&Self> {
+        self.parent.as_deref()
+    }
+
+    /// The path it was opened by.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn into_parent(self) -> Option<Self> {
+        self.parent.map(|parent| *parent)
+    }
+
+    fn open_link(path: &Path, root: Option<&Path>, depth: usize) -> Result<Self, crate::Error> {
+        if depth >= MAX_CHAIN {
+            return Err(Error::ChainTooLong(MAX_CHAIN).into());
+        }
+        let mut own = Some(open_file(path, root)?);
+        let descriptor = read_descriptor_of(own.as_ref(), path)?;
+        let mut parts = Vec::new();
+        let mut start = 0;
+        for extent in descriptor.extents() {
+            let end = extent
+                .sectors
+                .checked_mul(SECTOR)
+                .and_then(|size| size.checked_add(start))
+                .filter(|&end| end <= 1 << 60)
+                .ok_or(Error::Descriptor {
+                    line: 0,
+                    reason: "has extents that are too large",
+                })?;
+            let target = path.parent().unwrap_or(Path::new("")).join(&extent.file);
+            let content = match extent.kind {
+                ExtentKind::Zero => PartContent::Zero,
+                ExtentKind::Flat | ExtentKind::Vmfs => {
+                    let offset = extent.offset.checked_mul(SECTOR).unwrap_or(u64::MAX);
+                    PartContent::Flat(open_file(&target, root)?.part(offset, end - start)?)
+                }
+                ExtentKind::Sparse => {
+                    // A disk in one file may have been renamed: its extent is itself.
+                    let is_own = is_sparse(own.as_ref());
+                    let file = match own.take_if(|_| is_own) {
+                        Some(file) => file,
+                        None => open_file(&target, root)?,
+                    };
+                    let grains = Grains::open(file)?;
+                    if grains.header().capacity < extent.sectors {
+                        return Err(Error::Damaged {
+                            what: "capacity",
+                            offset: 0,
+                        }
+                        .into());
+                    }
+                    PartContent::Sparse(Box::new(grains))
+                }
+                ExtentKind::Other(_) => {
+                    return Err(Error::Unsupported("an extent is of an unknown type").into());
+                }
+            };
+            parts.push(Part {
+                start,
+                end,
+                content,
+            });
+            start = end;
+        }
+        let parent = match descriptor.parent_cid()? {
+            None => None,
+            Some(expected) => {
+                let reason = "with parentFileNameHint is missing";
+                let hint = descriptor
+                    .parent_hint()
+                    .ok_or(Error::Descriptor { line: 0, reason })?;
+                let target = path.parent().unwrap_or(Path::new("")).join(hint);
+                let parent = Self::open_link(&target, root, depth + 1)?;
+                let found = parent.descriptor.cid()?;
+                if found != expected {
+                    return Err(Error::ParentChanged { expected, found }.into());
+                }
+                Some(Box::new(parent))
+            }
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            descriptor,
+            parts,
+            capacity: start,
+            parent,
+        })
+    }
+
+    /// What is at `offset`, and up to where, not beyond `end`.
+    fn piece(&self, offset: u64, end: u64) -> Result<(Piece<'_>, u64), crate::Error> {
+        let index = self.parts.partition_point(|part| part.end <= offset);
+        let Some(part) = self.parts.get(index) else {
+            return Ok((Piece::Zero, end));
+        };
+        let end = end.min(part.end);
+        let at = offset - part.start;
+        Ok(match &part.content {
+            PartContent::Zero => (Piece::Zero, end),
+            PartContent::Flat(file) => (Piece::Flat(file, at), end),
+            PartContent::Sparse(grains) => {
+                let size = grains.grain_bytes();
+                let (grain, within) = (at / size, at % size);
+                let until = end.min(offset - within + size);
+                let piece = match grains.lookup(grain)? {
+                    Grain::Absent => Piece::Absent,
+                    Grain::Zero => Piece::Zero,
+                    Grain::At(sector) => Piece::Grain {
+                        grains,
+                        grain,
+                        sector,
+                        within,
+                    },
+                };
+                (piece, until)
+            }
+        })
+    }
+
+    fn read_range(&self, buf: &mut [u8], offset: u64) -> Result<(), crate::Error> {
+        let end = offset + buf.len() as u64;
+        let mut at = offset;
+        while at < end {
+            let (piece, until) = self.piece(at, end)?;
+            let buf = &mut buf[(at - offset) as usize..(until - offset) as usize];
+            match piece {
+                Piece::Flat(file, within) => file.read_exact_at(buf, within)?,
+                Piece::Grain {
+                    grains,
+                    grain,
+                    sector,
+                    within,
+                } => {
+                    grains.read(grain, sector, buf, within)?;
+                }
+                Piece::Zero => buf.fill(0),
+                Piece::Absent => match &self.parent {
+                    Some(parent) => {
+                        // A parent may be smaller: behind its end is nothing.
+                        let there = parent.capacity.saturating_sub(at).min(buf.len() as u64);
+                        let (there, beyond) = buf.split_at_mut(there as usize);
+                        parent.read_range(there, at)?;
+                        beyond.fill(0);
+                    }
+                    None => buf.fill(0),
+                },
+            }
+            at = until;
+        }
+        Ok(())
+    }
+
+    /// The next offset from which this disk or a parent has anything stored, and up to
+    /// where.
+    fn next_stored(&self, from: u64) -> Result<Option<Range<u64>>, crate::Error> {
+        let mut below: Option<Range<u64>> = None;
+        let mut asked = false;
+        let mut at = from;
+        while at < self.capacity {
+            let index = self.parts.partition_point(|part| part.end <= at);
+            let Some(part) = self.parts.get(index) else {
+                break;
+            };
+            let (stored, until) = match &part.content {
+                PartContent::Zero => (None, part.end),
+                PartContent::Flat(file) => match file.next_data(at - part.start)? {
+                    Some(range) => {
+                        return Ok(Some(range.start + part.start..range.end + part.start));
+                    }
+                    None => (None, part.end),
+                },
+                PartContent::Sparse(grains) => {
+                    let size = grains.grain_bytes();
+                    let grain = (at - part.start) / size;
+                    let grains_here = if grains.is_table_absent(grain) {
+                        super::TABLE_ENTRIES - grain % super::TABLE_ENTRIES
+                    } else {
+                        1
+                    };
+                    let until = part.end.min(part.start + (grain + grains_here) * size);
+                    (Some(grains.lookup(grain)?), until)
+                }
+            };
+            match stored {
+                Some(Grain::At(_)) => return Ok(Some(at..until)),
+                Some(Grain::Absent) => {
+                    if let Some(parent) = &self.parent {
+                        if !asked || below.as_ref().is_some_and(|range| range.end <= at) {
+                            below = parent.next_stored(at)?;
+                            asked = true;
+                        }
+                        if let Some(range) = &below
+                            && range.start < until
+                        {
+                            let start = range.start.max(at);
+                            return Ok(Some(start..range.end.min(until)));
+                        }
+                    }
+                }
+                Some(Grain::Zero) | None => {}
+            }
+            at = until;
+        }
+        Ok(None)
+    }
+}
+
+impl BlockRead for Disk {
+    fn size(&self) -> u64 {
+        self.capacity
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), crate::Error> {
+        let len = buf.len() as u64;
+        if offset
+            .checked_add(len)
+            .is_none_or(|end| end > self.capacity)
+        {
+            return Err(Error::OutOfRange { offset, len }.into());
+        }
+        self.read_range(buf, offset)
+    }
+
+    fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>, crate::Error> {
+        self.next_stored(offset)
+    }
+}
+
+/// Reads the descriptor of a disk, in a file of its own or in its only file, and opens
+/// nothing else.
+///
+/// # Errors
+/// [`crate::Error::Vmdk`].
+pub fn read_descriptor(path: impl AsRef<Path>) -> Result<Descriptor, crate::Error> {
+    let path = path.as_ref();
+    let file = RawDisk::open(path)?;
+    read_descriptor_of(Some(&file), path)
+}
+
+fn is_sparse(file: Option<&RawDisk>) -> bool {
+    let mut magic = [0; 4];
+    file.is_some_and(|file| file.read_exact_at(&mut magic, 0).is_ok() && &magic == MAGIC)
+}
+
+fn read_descriptor_of(file: Option<&RawDisk>, path: &Path) -> Result<Descriptor, crate::Error> {
+    let Some(file) = file else {
+        return Err(Error::Unsupported("it has no descriptor").into());
+    };
+    if is_sparse(Some(file)) {
+        let header = super::grains::read_header(file)?;
+        return match super::grains::read_descriptor(file, &header)? {
+            Some(text) => {
+                let descriptor = Descriptor::parse(&text)?;
+                let sparse = |kind: &ExtentKind| *kind == ExtentKind::Sparse;
+                if descriptor.extents().count() != 1
+                    || !descriptor.extents().all(|extent| sparse(&extent.kind))
+                {
+                    return Err(Error::Unsupported("it is one file and describes others").into());
+                }
+                Ok(descriptor)
+            }
+            // An extent alone: it is described as if it was a disk.
+            None => Ok(Descriptor::new(
+                CreateType::MonolithicSparse,
+                header.capacity,
+                "self",
+            )),
+        };
+    }
+    let mut text = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(MAX_BYTES as u64 + 1).read_to_end(&mut text))
+        .map_err(|source| file_error("read", path, source))?;
+    if text.starts_with(b"COWD") {
+        return Err(Error::Unsupported("it is an ESXi delta disk without its descriptor").into());
+    }
+    Ok(Descriptor::parse(&text)?)
+}
+
+fn open_file(path: &Path, root: Option<&Path>) -> Result<RawDisk, crate::Error> {
+    let Some(root) = root else {
+        return RawDisk::open(path);
+    };
+    let real = path
+        .canonicalize()
+        .map_err(|source| file_error("open", path, source))?;
+    if !real.starts_with(root) {
+        return Err(Error::Outside(path.to_owned()).into());
+    }
+    RawDisk::open(real)
+}

@@ -1,0 +1,228 @@
+//! Reads sparse extents: finds grains through directory and tables.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::header::{AT_END, COMPRESSED, Header, MARKERS, marker};
+use super::{Error, SECTOR, TABLE_ENTRIES};
+use crate::block::{BlockRead, RawDisk};
+
+/// Tables kept in memory: 8 MiB of them.
+const CACHED_TABLES: usize = 4096;
+/// A table entry that says that a grain is zero, whatever the parent has.
+const ZERO_GRAIN: u32 = 1;
+
+/// Where a grain is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Grain {
+    /// Not in this extent: the parent has it, or nobody.
+    Absent,
+    Zero,
+    /// From this sector.
+    At(u32),
+}
+
+/// A sparse extent that is open for reading.
+pub(super) struct Grains {
+    file: RawDisk,
+    header: Header,
+    directory: Vec<u32>,
+    tables: Mutex<BTreeMap<u64, Arc<[u32]>>>,
+    /// The last grain that was decompressed.
+    unpacked: Mutex<Option<(u64, Arc<[u8]>)>>,
+}
+
+impl Grains {
+    pub(super) fn open(file: RawDisk) -> Result<Self, crate::Error> {
+        let header = read_header(&file)?;
+        let tables = header.tables();
+        let damaged = |what| Error::Damaged {
+            what,
+            offset: header.directory,
+        };
+        let at = header
+            .directory
+            .checked_mul(SECTOR)
+            .ok_or(damaged("grain directory"))?;
+        if at == 0 || at.saturating_add(tables * 4) > file.size() {
+            return Err(damaged("grain directory, which is cut,").into());
+        }
+        let directory = read_words(&file, at, tables)?;
+        Ok(Self {
+            file,
+            header,
+            directory,
+            tables: Mutex::default(),
+            unpacked: Mutex::default(),
+        })
+    }
+
+    pub(super) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    pub(super) fn grain_bytes(&self) -> u64 {
+        self.header.grain * SECTOR
+    }
+
+    pub(super) fn lookup(&self, grain: u64) -> Result<Grain, crate::Error> {
+        let index = grain / TABLE_ENTRIES;
+        let start = match self.directory.get(index as usize) {
+            None | Some(0) => return Ok(Grain::Absent),
+            Some(&start) => start,
+        };
+        let table = self.table(index, start)?;
+        Ok(match table[(grain % TABLE_ENTRIES) as usize] {
+            0 => Grain::Absent,
+            ZERO_GRAIN => Grain::Zero,
+            sector => Grain::At(sector),
+        })
+    }
+
+    /// Whether a whole table is absent, to pass over 32 MiB at once.
+    pub(super) fn is_table_absent(&self, grain: u64) -> bool {
+        matches!(
+            self.directory.get((grain / TABLE_ENTRIES) as usize),
+            None | Some(0)
+        )
+    }
+
+    /// Reads a part of the grain that [`Grains::lookup`] found at `sector`.
+    pub(super) fn read(
+        &self,
+        grain: u64,
+        sector: u32,
+        buf: &mut [u8],
+        within: u64,
+    ) -> Result<(), crate::Error> {
+        let at = u64::from(sector) * SECTOR;
+        if self.header.flags & COMPRESSED == 0 {
+            return self.file.read_exact_at(buf, at + within);
+        }
+        let plain = self.unpack(grain, at)?;
+        let range = within as usize..within as usize + buf.len();
+        buf.copy_from_slice(&plain[range]);
+        Ok(())
+    }
+
+    fn unpack(&self, grain: u64, at: u64) -> Result<Arc<[u8]>, crate::Error> {
+        let lock = || self.unpacked.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((cached, plain)) = &*lock()
+            && *cached == grain
+        {
+            return Ok(Arc::clone(plain));
+        }
+        let mut packed_at = at;
+        let mut head = [0; 12];
+        if self.header.flags & MARKERS != 0 {
+            self.file.read_exact_at(&mut head, at)?;
+            packed_at += 12;
+        } else {
+            return Err(Error::Unsupported("its grains are compressed and have no markers").into());
+        }
+        let damaged = || {
+            crate::Error::from(Error::Damaged {
+                what: "compressed grain",
+                offset: at,
+            })
+        };
+        let size = u64::from(crate::le::u32_at(&head, 8));
+        if crate::le::u64_at(&head, 0) != grain * self.header.grain || size > 4 * self.grain_bytes()
+        {
+            return Err(damaged());
+        }
+        let mut packed = vec![0; size as usize];
+        self.file.read_exact_at(&mut packed, packed_at)?;
+        let plain = inflate(&packed, self.grain_bytes() as usize).ok_or_else(damaged)?;
+        let plain: Arc<[u8]> = plain.into();
+        *lock() = Some((grain, Arc::clone(&plain)));
+        Ok(plain)
+    }
+
+    fn table(&self, index: u64, start: u32) -> Result<Arc<[u32]>, crate::Error> {
+        let lock = || self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = lock().get(&index) {
+            return Ok(Arc::clone(table));
+        }
+        let table: Arc<[u32]> =
+            read_words(&self.file, u64::from(start) * SECTOR, TABLE_ENTRIES)?.into();
+        let mut tables = lock();
+        if tables.len() >= CACHED_TABLES {
+            tables.clear();
+        }
+        tables.insert(index, Arc::clone(&table));
+        Ok(table)
+    }
+}
+
+impl fmt::Debug for Grains {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Grains")
+            .field("file", &self.file)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Inflates exactly one grain; a last one may be shorter, and is padded.
+pub(super) fn inflate(packed: &[u8], size: usize) -> Option<Vec<u8>> {
+    let mut plain = vec![0; size];
+    let mut inflater = Decompress::new(true);
+    match inflater.decompress(packed, &mut plain, FlushDecompress::Finish) {
+        Ok(Status::StreamEnd) => Some(plain),
+        _ => None,
+    }
+}
+
+/// The header, or in a stream, the footer at the end of the file.
+pub(super) fn read_header(file: &RawDisk) -> Result<Header, crate::Error> {
+    let mut block = [0; SECTOR as usize];
+    file.read_exact_at(&mut block, 0)?;
+    let header = Header::decode(&block, 0)?;
+    if header.directory != AT_END {
+        return Ok(header);
+    }
+    // A marker, the footer, and the marker of the end.
+    let offset = file.size().saturating_sub(3 * SECTOR);
+    file.read_exact_at(&mut block, offset)?;
+    if crate::le::u32_at(&block, 12) != marker::FOOTER {
+        let what = "end, which has no footer,";
+        return Err(Error::Damaged { what, offset }.into());
+    }
+    file.read_exact_at(&mut block, offset + SECTOR)?;
+    let footer = Header::decode(&block, offset + SECTOR)?;
+    if footer.capacity != header.capacity || footer.grain != header.grain {
+        return Err(Error::Damaged {
+            what: "footer",
+            offset,
+        }
+        .into());
+    }
+    Ok(footer)
+}
+
+pub(super) fn read_descriptor(
+    file: &RawDisk,
+    header: &Header,
+) -> Result<Option<Vec<u8>>, crate::Error> {
+    if header.descriptor_offset == 0 || header.descriptor_size == 0 {
+        return Ok(None);
+    }
+    let mut text = vec![0; (header.descriptor_size * SECTOR) as usize];
+    file.read_exact_at(&mut text, header.descriptor_offset * SECTOR)?;
+    let end = text
+        .iter()
+        .position(|&byte| byte == 0)
+        .unwrap_or(text.len());
+    text.truncate(end);
+    Ok(Some(text))
+}
+
+pub(super) fn read_words(file: &RawDisk, at: u64, count: u64) -> Result<Vec<u32>, crate::Error> {
+    let mut bytes = vec![0; count as usize * 4];
+    file.read_exact_at(&mut bytes, at)?;
+    let (words, _) = bytes.as_chunks::<4>();
+    Ok(words.iter().map(|word| u32::from_le_bytes(*word)).collect())
+}

@@ -1,0 +1,294 @@
+//! Bad input is an error that says where it is.
+
+use std::error::Error as _;
+
+use disk_image::{Digest, Error, LayerDigests, LayerProblem, LimitKind, Limits, Merge, Monitor};
+use tar::EntryType;
+
+use crate::support::{Tar, merge, options, source, try_merge};
+
+fn problem(layer: Vec<u8>) -> String {
+    match try_merge([layer]) {
+        Err(Error::Layer { layer: 0, source }) => source.problem().to_string(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn paths_and_links_that_leave_the_tree_are_refused() {
+    assert_eq!(
+        problem(Tar::new().file("../../etc/evil", b"").done()),
+        "the path leaves the tree"
+    );
+    assert_eq!(
+        problem(Tar::new().hard_link("a", "../x").done()),
+        "the path leaves the tree"
+    );
+    let looped = Tar::new()
+        .symlink("a", "b")
+        .symlink("b", "a")
+        .file("a/x", b"");
+    assert_eq!(
+        problem(looped.done()),
+        "the path leads through too many symbolic links"
+    );
+}
+
+#[test]
+fn hard_links_to_nothing_to_themselves_and_to_directories_are_refused() {
+    let link = |tar: Tar, target| problem(tar.hard_link("a", target).done());
+    assert_eq!(
+        link(Tar::new(), "b"),
+        "the target of the hard link does not exist"
+    );
+    assert_eq!(
+        link(Tar::new().file("a", b""), "a"),
+        "the target of the hard link is itself"
+    );
+    assert_eq!(
+        link(Tar::new().dir("d"), "d"),
+        "the target of the hard link is a directory"
+    );
+}
+
+#[test]
+fn a_file_cannot_be_a_parent() {
+    let tar = Tar::new().file("a", b"").file("a/b", b"").done();
+    assert_eq!(problem(tar), "the parent is not a directory");
+}
+
+#[test]
+fn truncated_layers_say_which_entry_and_where() {
+    let mut tar = Tar::new()
+        .file("whole", b"x")
+        .file("cut", &[1; 5000])
+        .unfinished();
+    tar.truncate(4000);
+    let error = try_merge([tar]).unwrap_err();
+    let Error::Layer { source, .. } = &error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(source.entry(), Some(&b"cut"[..]));
+    assert_eq!(source.offset(), 4000);
+    assert!(matches!(source.problem(), LayerProblem::Truncated));
+    assert_eq!(error.to_string(), "cannot read layer 0");
+    assert_eq!(source.to_string(), "entry \"cut\" at byte 4000");
+}
+
+#[test]
+fn damaged_headers_are_refused() {
+    let mut tar = Tar::new().file("a", b"").done();
+    tar[0] = b'b';
+    assert_eq!(problem(tar), "the tar header checksum is malformed");
+    let huge = Tar::new().add("a", EntryType::Regular, "", b"", |header| {
+        header.as_old_mut().size = *b"\x80\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff";
+    });
+    assert_eq!(problem(huge.done()), "the tar size is malformed");
+    let sparse = Tar::new()
+        .pax(&[("GNU.sparse.major", b"9")])
+        .file("a", b"")
+        .done();
+    assert_eq!(problem(sparse), "this version of GNU.sparse cannot be read");
+}
+
+#[test]
+fn names_that_cannot_be_stored_are_refused() {
+    let long = "n".repeat(256);
+    let tar = Tar::new()
+        .pax(&[("path", long.as_bytes())])
+        .file("x", b"")
+        .done();
+    assert_eq!(problem(tar), "more than 255 bytes in a name");
+    assert_eq!(
+        problem(Tar::new().file("a/.wh.", b"").done()),
+        "the name is a whiteout of no name"
+    );
+    assert_eq!(
+        problem(Tar::new().symlink("a", "").done()),
+        "the tar symbolic link without a target is malformed"
+    );
+}
+
+#[test]
+fn digests_are_verified() {
+    let layer = Tar::new().file("a", b"x").done();
+    let right = Digest::of(&layer);
+    let wrong = Digest::of(b"");
+    let read = |digests| {
+        let mut merge = Merge::new(Limits::default());
+        merge.layer(source(layer.clone()), digests, &Monitor::new())
+    };
+    let summary = read(LayerDigests::none().blob(right).diff_id(right)).unwrap();
+    assert_eq!(
+        (summary.blob, summary.diff_id, summary.entries),
+        (right, right, 1)
+    );
+    for digests in [
+        LayerDigests::none().blob(wrong),
+        LayerDigests::none().diff_id(wrong),
+    ] {
+        let error = read(digests).unwrap_err();
+        let Error::Layer { source, .. } = error else {
+            panic!("{error:?}")
+        };
+        assert!(matches!(source.problem(), LayerProblem::WrongDigest { .. }));
+    }
+}
+
+#[test]
+fn limits_are_kept() {
+    let exceeded = |limits: Limits, layer: Vec<u8>| {
+        let mut merge = Merge::new(limits);
+        match merge.layer(source(layer), LayerDigests::none(), &Monitor::new()) {
+            Err(Error::Layer { source, .. }) => match source.problem() {
+                LayerProblem::Limit { kind, .. } => Some(*kind),
+                other => panic!("{other:?}"),
+            },
+            other => other.map(|_| None).unwrap(),
+        }
+    };
+    let layer = || Tar::new().file("a/b/c", &[1; 2000]).file("d", b"").done();
+    let limits = Limits::default;
+    assert_eq!(exceeded(limits(), layer()), None);
+    assert_eq!(
+        exceeded(limits().entries(3), layer()),
+        Some(LimitKind::Entries)
+    );
+    assert_eq!(
+        exceeded(limits().unpacked(2000), layer()),
+        Some(LimitKind::Unpacked)
+    );
+    assert_eq!(exceeded(limits().depth(2), layer()), Some(LimitKind::Depth));
+    assert_eq!(exceeded(limits().path(4), layer()), Some(LimitKind::Path));
+    let bomb = zstd::encode_all(std::io::Read::take(std::io::repeat(0), 100 << 20), 1).unwrap();
+    assert_eq!(exceeded(limits().ratio(100), bomb), Some(LimitKind::Ratio));
+    let pax = Tar::new()
+        .pax(&[("SCHILY.xattr.user.a", &[b'v'; 5000])])
+        .file("a", b"")
+        .done();
+    assert_eq!(
+        exceeded(limits().xattrs(4000), pax.clone()),
+        Some(LimitKind::Xattrs)
+    );
+    assert_eq!(
+        exceeded(limits().extension(4000), pax),
+        Some(LimitKind::Extension)
+    );
+}
+
+#[test]
+fn a_disk_that_is_too_small_says_how_large_it_has_to_be() {
+    let merge = merge([Tar::new().file("a", &[1; 5 << 20]).done()]);
+    let Err(Error::DiskTooSmall { size, needed }) = merge.plan(&options(1 << 20)) else {
+        panic!("it cannot fit")
+    };
+    assert_eq!(size, 1 << 20);
+    assert!(needed > 5 << 20 && needed < 12 << 20, "{needed}");
+    let plan = merge.plan(&options(needed)).unwrap();
+    assert_eq!(plan.image_len(), needed);
+    assert!(merge.plan(&options(needed - (64 << 10))).is_err());
+}
+
+#[test]
+fn what_ext4_cannot_hold_is_named() {
+    let value = [b'v'; 5000];
+    let tar = Tar::new()
+        .pax(&[("SCHILY.xattr.user.big", &value)])
+        .file("dir/a", b"")
+        .done();
+    let error = merge([tar]).plan(&options(16 << 20)).unwrap_err();
+    let text = "cannot store \"dir/a\" in ext4: its extended attributes need more than a block";
+    assert_eq!(error.to_string(), text);
+}
+
+#[test]
+fn a_layer_that_changes_between_two_reads_is_noticed() {
+    struct Changing(std::sync::Mutex<u8>);
+    impl disk_image::LayerSource for Changing {
+        fn open(&self) -> std::io::Result<Box<dyn std::io::Read + Send>> {
+            let mut count = self.0.lock().unwrap();
+            *count += 1;
+            let layer = Tar::new().file("a", &[*count; 10]).done();
+            Ok(Box::new(std::io::Cursor::new(layer)))
+        }
+    }
+    let mut merge = Merge::new(Limits::default());
+    let changing = std::sync::Arc::new(Changing(std::sync::Mutex::new(0)));
+    merge
+        .layer(changing, LayerDigests::none(), &Monitor::new())
+        .unwrap();
+    let plan = merge.plan(&options(16 << 20)).unwrap();
+    let error = plan
+        .write_raw(std::io::sink(), &Monitor::new())
+        .unwrap_err();
+    let Error::Layer { source, .. } = error else {
+        panic!("{error:?}")
+    };
+    assert!(matches!(source.problem(), LayerProblem::Changed));
+}
+
+#[test]
+fn cancelling_stops_reading_and_writing() {
+    let cancelled = Monitor::new();
+    cancelled.cancel();
+    let mut merge = Merge::new(Limits::default());
+    let layer = Tar::new().file("a", b"x").done();
+    let result = merge.layer(source(layer), LayerDigests::none(), &cancelled);
+    assert!(matches!(result, Err(Error::Cancelled)));
+    let plan = crate::support::merge([Tar::new().file("a", b"x").done()]);
+    let plan = plan.plan(&options(16 << 20)).unwrap();
+    assert!(matches!(
+        plan.write_raw(std::io::sink(), &cancelled),
+        Err(Error::Cancelled)
+    ));
+}
+
+#[test]
+fn a_sink_that_fails_ends_the_write_with_its_error() {
+    struct Full(usize);
+    impl std::io::Write for Full {
+        fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+            self.0 = self
+                .0
+                .checked_sub(buf.len())
+                .ok_or(std::io::ErrorKind::StorageFull)?;
+            Ok(buf.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let data: Vec<u8> = (0..3_000_000u32)
+        .flat_map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes())
+        .collect();
+    let plan = merge([Tar::new().file("a", &data).done()])
+        .plan(&options(32 << 20))
+        .unwrap();
+    for room in [0, 100_000, 2_000_000] {
+        let monitor = Monitor::new();
+        let stream = disk_image::StreamOptions::new().threads(2);
+        for result in [
+            plan.write_raw(Full(room), &monitor).map(drop),
+            plan.write_stream_optimized(Full(room), &stream, &monitor)
+                .map(drop),
+        ] {
+            let error = result.unwrap_err();
+            assert!(matches!(error, Error::Write(_)), "{error:?}");
+            assert_eq!(error.source().unwrap().to_string(), "no storage space");
+        }
+    }
+}
+
+#[test]
+fn a_disk_with_room_but_too_few_groups_for_its_inodes_is_too_small() {
+    let mut tar = Tar::new();
+    for index in 0..33_000 {
+        tar = tar.file(&index.to_string(), b"");
+    }
+    let merge = merge([tar.done()]);
+    let Err(Error::DiskTooSmall { needed, .. }) = merge.plan(&options(100 << 20)) else {
+        panic!("one group has 32,768 inodes")
+    };
+    let disk = crate::support::raw(&merge.plan(&options(needed)).unwrap());
+    assert_eq!(crate::support::tree(&disk).len(), 33_000);
+}

@@ -1,0 +1,9 @@
+//! What the crate does, seen from outside. What needs e2fsprogs, qemu-img or umoci is in
+//! the interoperability suite.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod disks;
+mod errors;
+mod layers;
+mod reading;
+mod support;
