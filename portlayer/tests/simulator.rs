@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 mod flows;
+mod images;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -52,6 +53,7 @@ impl Endpoint {
         let simulator = Simulator::builder()
             .platform(platform)
             .guest(guest)
+            .lease_timeout(Duration::from_secs(2))
             .start()
             .await
             .unwrap();

@@ -98,9 +98,11 @@ fn pieces(content: &[u8]) -> impl futures_core::Stream<Item = std::io::Result<By
     futures_util::stream::iter(pieces)
 }
 
-/// The contents of the disk, which vcsim does not read.
+/// The contents of the disk: empty, as a stream of VMware's.
 fn disk() -> Vec<u8> {
-    (0..300_000u32).map(|n| (n % 251) as u8).collect()
+    let options = disk_image::StreamOptions::new();
+    let writer = disk_image::vmdk::StreamWriter::new(Vec::new(), 1 << 20, &options).unwrap();
+    writer.finish().unwrap()
 }
 
 pub(crate) async fn a_machine_is_imported_under_a_lease(url: &str) {

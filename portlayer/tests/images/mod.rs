@@ -1,0 +1,421 @@
+//! Images on the simulator: what is stored, shared, refused, left behind and cleaned up.
+
+use std::io::{Cursor, Read};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use portlayer::image::{
+    Digest, Image, ImageConfig, ImportOptions, ImportPhase, ImportProgress, Layer,
+};
+use portlayer::vsphere::{Containers, Dialect, Hosts, Options};
+use portlayer::{ErrorKind, PortLayer};
+use simulator::{Platform, Reaction};
+use vim25::Fault;
+use vim25::types::{ConcurrentAccess, NoDiskSpace};
+
+use super::Endpoint;
+
+/// A capacity that keeps what tests look at small.
+const CAPACITY: u64 = 64 << 20;
+
+/// A layer with one file.
+fn layer(path: &str, content: &[u8]) -> (Digest, Arc<[u8]>) {
+    let mut tar = tar::Builder::new(Vec::new());
+    let mut header = tar::Header::new_gnu();
+    header.set_size(content.len() as u64);
+    header.set_mode(0o755);
+    tar.append_data(&mut header, path, content).unwrap();
+    let tar = tar.into_inner().unwrap();
+    (Digest::of(&tar), tar.into())
+}
+
+/// An image of such layers that runs this command.
+fn image(layers: &[(Digest, Arc<[u8]>)], command: &str) -> Image {
+    let diff_ids: Vec<_> = layers
+        .iter()
+        .map(|(diff_id, _)| diff_id.to_string())
+        .collect();
+    let config = serde_json::json!({
+        "os": "linux",
+        "architecture": "amd64",
+        "config": { "Cmd": [command] },
+        "rootfs": { "type": "layers", "diff_ids": diff_ids },
+    });
+    let config = ImageConfig::parse(config.to_string()).unwrap();
+    let layers = layers.iter().cloned().map(|(diff_id, tar)| {
+        Layer::new(diff_id, move || {
+            Ok(Box::new(Cursor::new(Arc::clone(&tar))) as Box<dyn Read + Send>)
+        })
+    });
+    Image::new(config, layers)
+}
+
+fn options() -> ImportOptions {
+    ImportOptions::new().capacity(CAPACITY)
+}
+
+/// All files on the datastore.
+fn files(endpoint: &Endpoint) -> Vec<PathBuf> {
+    fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                walk(&path, found);
+            }
+            found.push(path);
+        }
+    }
+    let mut found = Vec::new();
+    walk(endpoint.simulator.datastore_directory(), &mut found);
+    found.sort();
+    found
+}
+
+async fn start() -> (Endpoint, PortLayer, Vec<PathBuf>) {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let layer = endpoint.hosts.open("vch").await.unwrap();
+    let before = files(&endpoint);
+    (endpoint, layer, before)
+}
+
+/// Another program with the same host, which does not wait long for others.
+async fn another(endpoint: &Endpoint) -> PortLayer {
+    let options = Options {
+        import_patience: Duration::from_millis(200),
+        ..Options::default()
+    };
+    let hosts = Hosts::new(endpoint.client.clone(), options);
+    hosts.open("vch").await.unwrap()
+}
+
+fn contains(file: &Path, needle: &[u8]) -> bool {
+    let content = std::fs::read(file).unwrap();
+    content.windows(needle.len()).any(|window| window == needle)
+}
+
+#[tokio::test]
+async fn an_image_is_stored_described_and_removed_without_a_trace() {
+    let (endpoint, layer_, before) = start().await;
+    let images = layer_.images();
+    let words = b"the words that are to be found on the disk";
+    let image = image(
+        &[layer("hello", words), layer("etc/more", b"more")],
+        "/hello",
+    );
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let observer = Arc::clone(&seen);
+    let imported = images
+        .import(
+            image.clone(),
+            options()
+                .label("reference", "hello-world:latest")
+                .observer(move |progress: ImportProgress| observer.lock().unwrap().push(progress)),
+        )
+        .await
+        .unwrap();
+    assert_eq!(imported.id, image.id());
+    assert_eq!(imported.capacity, CAPACITY);
+    assert_eq!(&imported.config, image.config());
+    assert_eq!(imported.labels["reference"], "hello-world:latest");
+    assert!(imported.imported.is_some());
+    let phases: Vec<_> = seen.lock().unwrap().iter().map(|seen| seen.phase).collect();
+    assert!(matches!(phases.first(), Some(ImportPhase::Verify { .. })));
+    assert!(phases.contains(&ImportPhase::Write));
+    assert_eq!(phases.last(), Some(&ImportPhase::Record));
+
+    // Another program sees the same, and no container.
+    let other = another(&endpoint).await;
+    assert_eq!(other.images().inspect(&image.id()).await.unwrap(), imported);
+    let listing = other.images().list().await.unwrap();
+    assert_eq!(
+        (listing.images, listing.quarantined),
+        (vec![imported.clone()], vec![])
+    );
+    let containers = other.exec().list().await.unwrap();
+    assert!(containers.containers.is_empty() && containers.quarantined.is_empty());
+    let usage = other.images().usage().await.unwrap();
+    assert!(usage.bytes > 0 && usage.bytes == usage.reclaimable && usage.users.is_empty());
+
+    // The disk is an ext4 file system with the files.
+    let made: Vec<_> = files(&endpoint)
+        .into_iter()
+        .filter(|f| !before.contains(f))
+        .collect();
+    assert!(
+        made.iter()
+            .any(|file| file.is_file() && contains(file, words)),
+        "{made:?}"
+    );
+
+    assert_eq!(images.prune().await.unwrap(), [""; 0]);
+    images.remove(&image.id()).await.unwrap();
+    assert_eq!(files(&endpoint), before);
+    let gone = images.remove(&image.id()).await.unwrap_err();
+    assert!(gone.is_not_found(), "{gone}");
+    assert!(
+        other
+            .images()
+            .inspect(&image.id())
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+}
+
+#[tokio::test]
+async fn images_with_the_same_layers_share_one_disk() {
+    let (endpoint, layer_, before) = start().await;
+    let images = layer_.images();
+    let layers = [layer("hello", b"hello")];
+    let (one, two) = (image(&layers, "/hello"), image(&layers, "/hello --twice"));
+    images.import(one.clone(), options()).await.unwrap();
+    let with_one = files(&endpoint);
+    let before_second = std::time::Instant::now();
+    let second = images.import(two.clone(), options()).await.unwrap();
+    tracing::info!(elapsed = ?before_second.elapsed(), "second import");
+    assert_eq!(files(&endpoint), with_one);
+    assert_eq!(second.size, images.inspect(&one.id()).await.unwrap().size);
+    // A third time nothing is read.
+    let unreadable = Layer::new(layers[0].0, || {
+        Err(std::io::Error::other("nobody should open this"))
+    });
+    let again = Image::new(two.config().clone(), [unreadable]);
+    assert_eq!(images.import(again, options()).await.unwrap(), second);
+
+    images.remove(&one.id()).await.unwrap();
+    assert!(images.inspect(&one.id()).await.unwrap_err().is_not_found());
+    assert_eq!(images.list().await.unwrap().images, [second]);
+    assert_eq!(files(&endpoint), with_one);
+    images.remove(&two.id()).await.unwrap();
+    assert_eq!(files(&endpoint), before);
+}
+
+#[tokio::test]
+async fn two_importers_meet() {
+    let (endpoint, layer_, _) = start().await;
+    let other = endpoint.hosts.open("vch").await.unwrap();
+    let image = image(&[layer("hello", &[7; 3_000_000])], "/hello");
+    let imports = (0..6).map(|number| {
+        let layer = if number % 2 == 0 { &layer_ } else { &other };
+        layer.images().import(image.clone(), options())
+    });
+    for imported in futures_util::future::join_all(imports).await {
+        assert_eq!(imported.unwrap().id, image.id());
+    }
+    assert_eq!(other.images().list().await.unwrap().images.len(), 1);
+    let machines = files(&endpoint);
+    let machines = machines
+        .iter()
+        .filter(|file| file.to_string_lossy().ends_with(".vmx"));
+    // The appliance and the image.
+    assert_eq!(machines.count(), 2);
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_refused_and_nothing_is_made() {
+    let (endpoint, layer_, before) = start().await;
+    let images = layer_.images();
+    let (diff_id, tar) = layer("hello", b"hello");
+    let open = |bytes: &[u8]| {
+        let bytes: Arc<[u8]> = bytes.into();
+        move || Ok(Box::new(Cursor::new(Arc::clone(&bytes))) as Box<dyn Read + Send>)
+    };
+    let good = image(&[(diff_id, Arc::clone(&tar))], "/hello");
+    let with = |layer| Image::new(good.config().clone(), [layer]);
+    let mut damaged = tar.to_vec();
+    damaged[600] ^= 1;
+    let other = Digest::of(b"another");
+    for (image, field) in [
+        (with(Layer::new(diff_id, open(&damaged))), "layers"),
+        (with(Layer::new(diff_id, open(&tar[..700]))), "layers"),
+        (
+            with(Layer::new(diff_id, open(&tar)).stored(other, 1)),
+            "layers",
+        ),
+        (with(Layer::new(other, open(&tar))), "layers"),
+        (Image::new(good.config().clone(), []), "layers"),
+        (
+            with(Layer::new(diff_id, || Err(std::io::Error::other("gone")))),
+            "layers",
+        ),
+    ] {
+        let error = images.import(image, options()).await.unwrap_err();
+        assert_eq!(
+            error.kind,
+            ErrorKind::InvalidArgument { field },
+            "{error:?}"
+        );
+    }
+    let windows = ImageConfig::parse(r#"{"os":"windows"}"#).unwrap();
+    let error = images
+        .import(Image::new(windows, []), options())
+        .await
+        .unwrap_err();
+    assert_eq!(error.kind, ErrorKind::InvalidArgument { field: "os" });
+    let small = ImportOptions::new().capacity(1 << 20);
+    let large = image(&[layer("large", &[7; 3 << 20])], "/large");
+    let error = images.import(large, small).await.unwrap_err();
+    assert_eq!(
+        error.kind,
+        ErrorKind::InvalidArgument { field: "capacity" },
+        "{error:?}"
+    );
+    assert_eq!(files(&endpoint), before);
+}
+
+fn full() -> Fault {
+    Fault::new("the datastore is full", NoDiskSpace::default())
+}
+
+/// What goes wrong, and whether the image is there nevertheless.
+async fn fails(method: &str, nth: usize, reaction: Reaction) {
+    let what = format!("{method} {nth} {reaction:?}");
+    let (endpoint, layer_, before) = start().await;
+    let image = image(&[layer("hello", &[7; 300_000])], "/hello");
+    endpoint.simulator.script().nth(method, nth, reaction);
+    let imported = layer_.images().import(image.clone(), options()).await;
+    assert_eq!(
+        endpoint.simulator.script().pending(),
+        0,
+        "{what}: never met"
+    );
+    endpoint.simulator.script().clear();
+    let listed = layer_.images().list().await.unwrap();
+    if imported.is_ok() {
+        assert_eq!(listed.images.len(), 1, "{what}");
+    }
+    if listed.images.is_empty() {
+        // Either it is gone, at once or soon, or it is found and removed.
+        let other = another(&endpoint).await;
+        let gone = async {
+            loop {
+                other.images().prune().await.unwrap();
+                if files(&endpoint) == before {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let gone = tokio::time::timeout(Duration::from_secs(20), gone).await;
+        gone.unwrap_or_else(|_| panic!("{what}: left {:?}", files(&endpoint)));
+    }
+    // And in any case the image can be had.
+    let other = another(&endpoint).await;
+    other
+        .images()
+        .import(image.clone(), options())
+        .await
+        .unwrap();
+    assert_eq!(
+        other.images().list().await.unwrap().images.len(),
+        1,
+        "{what}"
+    );
+    endpoint.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn an_import_that_fails_anywhere_leaves_nothing_or_an_image() {
+    let changed = || Fault::new("changed", ConcurrentAccess::default());
+    for reaction in [
+        || Reaction::Disconnect,
+        || Reaction::LoseAnswer,
+        || Reaction::LoseSession,
+        || Reaction::HttpStatus(503),
+        || Reaction::Fault(full()),
+    ] {
+        for method in ["ImportVApp", "HttpNfcLeaseComplete", "ReconfigVM_Task"] {
+            fails(method, 1, reaction()).await;
+        }
+    }
+    fails("ImportVApp", 1, Reaction::TaskFault(full())).await;
+    for reaction in [
+        Reaction::Disconnect,
+        Reaction::LoseAnswer,
+        Reaction::HttpStatus(500),
+    ] {
+        fails("POST /nfc", 1, reaction).await;
+    }
+    fails("ReconfigVM_Task", 1, Reaction::TaskFault(changed())).await;
+    fails("ReconfigVM_Task", 1, Reaction::TaskFault(full())).await;
+}
+
+#[tokio::test]
+async fn a_full_datastore_is_said_to_be_full() {
+    let (endpoint, layer_, before) = start().await;
+    let image = image(&[layer("hello", b"hello")], "/hello");
+    let script = endpoint.simulator.script();
+    script.next("ImportVApp", Reaction::TaskFault(full()));
+    let error = layer_.images().import(image, options()).await.unwrap_err();
+    assert!(
+        matches!(error.kind, ErrorKind::Exhausted { .. }),
+        "{error:?}"
+    );
+    assert_eq!(files(&endpoint), before);
+}
+
+#[tokio::test]
+async fn a_dropped_import_leaves_nothing() {
+    let (endpoint, layer_, before) = start().await;
+    let image = image(&[layer("hello", &[7; 300_000])], "/hello");
+    for method in ["ImportVApp", "POST /nfc"] {
+        let script = endpoint.simulator.script();
+        script.next(method, Reaction::Delay(Duration::from_millis(300)));
+        let import = layer_.images().import(image.clone(), options());
+        let dropped = tokio::time::timeout(Duration::from_millis(200), import).await;
+        if dropped.is_ok() {
+            // A machine that is too slow to be dropped.
+            continue;
+        }
+        let gone = async {
+            while files(&endpoint) != before || script.pending() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), gone)
+            .await
+            .unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_a_killed_writer_left_is_taken_over() {
+    let (endpoint, layer_, before) = start().await;
+    let image = image(&[layer("hello", b"hello")], "/hello");
+    let script = endpoint.simulator.script();
+    // Neither the mark nor the clean-up is written.
+    script.next("ReconfigVM_Task", Reaction::Fault(full()));
+    script.nth("ReconfigVM_Task", 2, Reaction::Fault(full()));
+    layer_
+        .images()
+        .import(image.clone(), options())
+        .await
+        .unwrap_err();
+    script.clear();
+    assert_ne!(files(&endpoint), before);
+    let other = another(&endpoint).await;
+    assert!(other.images().list().await.unwrap().images.is_empty());
+    other
+        .images()
+        .import(image.clone(), options())
+        .await
+        .unwrap();
+    assert_eq!(layer_.images().list().await.unwrap().images.len(), 1);
+    other.images().remove(&image.id()).await.unwrap();
+    assert_eq!(files(&endpoint), before);
+}
+
+#[tokio::test]
+async fn everything_goes_with_the_host() {
+    let (endpoint, layer_, _) = start().await;
+    let image = image(&[layer("hello", b"hello")], "/hello");
+    layer_.images().import(image, options()).await.unwrap();
+    endpoint
+        .hosts
+        .delete("vch", Containers::Refuse)
+        .await
+        .unwrap();
+    let left = files(&endpoint);
+    assert!(left.iter().all(|path| path.is_dir()), "{left:?}");
+}
