@@ -179,6 +179,20 @@ pub(crate) fn file_fault(path: &str, error: &std::io::Error) -> Fault {
     Fault::new(format!("Unable to access file {path}: {error}"), detail)
 }
 
+pub(crate) fn cannot_delete(path: &str) -> Fault {
+    let mut detail = vim25::types::CannotDeleteFile::default();
+    path.clone_into(&mut detail.file);
+    Fault::new(format!("Cannot delete file {path}"), detail)
+}
+
+/// A disk whose files are not what they should be.
+pub(crate) fn invalid_disk(path: &str, words: &str) -> Fault {
+    Fault::new(
+        format!("The disk {path} cannot be used: {words}"),
+        vim25::types::InvalidDiskFormat::default(),
+    )
+}
+
 /// A disk that a machine which is on has open.
 pub(crate) fn file_locked(path: &str) -> Fault {
     let mut detail = vim25::types::FileLocked::default();

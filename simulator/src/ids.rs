@@ -51,6 +51,12 @@ impl Ids {
         bytes
     }
 
+    /// An identifier of the content of a disk, never one that means none.
+    pub(crate) fn cid(&mut self) -> u32 {
+        let [a, b, c, d, ..] = self.bytes();
+        u32::from_be_bytes([a, b, c, d]).clamp(1, u32::MAX - 2)
+    }
+
     pub(crate) fn uuid(&mut self) -> Uuid {
         uuid::Builder::from_random_bytes(self.bytes()).into_uuid()
     }

@@ -23,6 +23,9 @@ pub struct Platform {
     /// Destroying a machine deletes the parents of its disks too, also when
     /// other machines use them. Default: yes.
     pub destroy_deletes_parent_disks: bool,
+    /// A disk whose descriptor says `ddb.deletable = "false"` outlives the
+    /// machines that have it, and is not deleted before that line is gone. Default: yes.
+    pub destroy_honours_ddb_deletable: bool,
 }
 
 impl Default for Platform {
@@ -33,6 +36,7 @@ impl Default for Platform {
             guest_write_bumps_change_version: false,
             power_change_bumps_change_version: true,
             destroy_deletes_parent_disks: true,
+            destroy_honours_ddb_deletable: true,
         }
     }
 }

@@ -1,8 +1,13 @@
-//! Virtual disks: a descriptor of text and an extent of sparse bytes.
+//! Virtual disks in the datastore: a descriptor of text and an extent.
+//!
+//! A disk of its own is flat, with holes where nothing was written. A child has a hosted sparse
+//! extent, where ESXi has a format of its own, so that anything that reads VMDK reads it.
 
-use std::fmt::Write;
-use std::fs::OpenOptions;
+use std::io;
+use std::path::PathBuf;
 
+use disk_image::vmdk::{self, ChildForm, CreateType, Descriptor, SparseDisk};
+use disk_image::{Monitor, Sink};
 use vim25::Fault;
 
 use super::Store;
@@ -11,98 +16,239 @@ use crate::fault;
 
 /// Bytes of a sector.
 const SECTOR: u64 = 512;
-/// Sectors of a track and tracks of a cylinder, as disks on SCSI have them.
-const SECTORS: u64 = 63;
-const HEADS: u64 = 255;
 
 /// What a descriptor says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disk {
     pub(crate) bytes: u64,
-    /// The parent's path in the datastore, of a child disk.
+    /// How the descriptor names the parent, of a child disk.
     pub(crate) parent: Option<String>,
     pub(crate) uuid: String,
     pub(crate) thin: bool,
+    /// Unset by clients that want a disk to outlive the machines that have it.
+    pub(crate) deletable: bool,
+}
+
+/// What a new disk is to be.
+#[derive(Clone, Debug)]
+pub(crate) struct New {
+    pub(crate) uuid: String,
+    pub(crate) thin: bool,
+    /// Identifies the content.
+    pub(crate) cid: u32,
 }
 
 /// Makes a disk without content. Its directory must be there.
-pub(crate) fn create(store: &Store, path: &DatastorePath, disk: &Disk) -> Result<(), Fault> {
+pub(crate) fn create(
+    store: &Store,
+    path: &DatastorePath,
+    bytes: u64,
+    new: &New,
+) -> Result<(), Fault> {
     if store.exists(path) {
         return Err(fault::file_exists(&path.to_string()));
     }
-    let extent = extent(path, disk.parent.is_some());
-    let failed = |error| fault::file_fault(&extent.to_string(), &error);
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(store.file(&extent))
-        .map_err(failed)?;
-    if disk.parent.is_none() {
-        // Sparse: a terabyte costs nothing.
-        file.set_len(disk.bytes).map_err(failed)?;
+    if bytes == 0 || bytes > 62 << 40 {
+        return Err(fault::invalid_vm_config("capacity of the disk"));
     }
-    store.write(path, descriptor(&extent, disk).as_bytes())
+    let extent = extent(path);
+    let failed = |error| fault::file_fault(&extent.to_string(), &error);
+    // Sparse: a terabyte costs nothing.
+    std::fs::File::create_new(store.file(&extent))
+        .and_then(|file| file.set_len(bytes.next_multiple_of(SECTOR)))
+        .map_err(failed)?;
+    let mut descriptor =
+        Descriptor::new(CreateType::Vmfs, bytes.div_ceil(SECTOR), extent.file_name());
+    descriptor.set_cid(new.cid);
+    complete(&mut descriptor, new);
+    store.write(path, &descriptor.to_bytes())
+}
+
+fn complete(descriptor: &mut Descriptor, new: &New) {
+    descriptor.set("ddb.uuid", &new.uuid);
+    descriptor.set("ddb.virtualHWVersion", "21");
+    if new.thin {
+        descriptor.set("ddb.thinProvisioned", "1");
+    }
+}
+
+/// Makes a disk that begins as what its parent is; `hint` leads from one to the other.
+pub(crate) fn create_child(
+    store: &Store,
+    path: &DatastorePath,
+    parent: &DatastorePath,
+    hint: &str,
+    new: &New,
+) -> Result<(), Fault> {
+    if store.exists(path) {
+        return Err(fault::file_exists(&path.to_string()));
+    }
+    let parent = open(store, parent)?;
+    let child = SparseDisk::create_child(store.file(path), parent, hint, new.cid, ChildForm::Delta);
+    let child = child.map_err(|error| refused(path, error))?;
+    let mut descriptor = child.descriptor().clone();
+    drop(child);
+    complete(&mut descriptor, new);
+    store.write(path, &descriptor.to_bytes())
+}
+
+/// Opens a disk and its parents for reading.
+pub(crate) fn open(store: &Store, path: &DatastorePath) -> Result<vmdk::Disk, Fault> {
+    let opened = vmdk::Disk::open_within(store.file(path), store.directory());
+    opened.map_err(|error| refused(path, error))
+}
+
+/// A fault that says why a disk could not be used.
+fn refused(path: &DatastorePath, error: disk_image::Error) -> Fault {
+    match error {
+        disk_image::Error::Vmdk(vmdk::Error::File { source, .. }) => {
+            fault::file_fault(&path.to_string(), &source)
+        }
+        error => {
+            tracing::debug!(%path, %error, "a disk cannot be used");
+            let mut words = error.to_string();
+            if let Some(cause) = std::error::Error::source(&error) {
+                words = format!("{words}: {cause}");
+            }
+            fault::invalid_disk(&path.to_string(), &words)
+        }
+    }
+}
+
+/// Copies what a disk shows, its parents included, into another, which is new and flat.
+pub(crate) fn copy(
+    store: &Store,
+    from: &DatastorePath,
+    to: &DatastorePath,
+    new: &New,
+    monitor: &Monitor,
+) -> Result<(), Fault> {
+    let source = open(store, from)?;
+    create(store, to, source.capacity(), new)?;
+    let copied = vmdk_file(&store.file(&extent(to)))
+        .map_err(|error| fault::file_fault(&to.to_string(), &error))
+        .and_then(|mut file| {
+            disk_image::copy(&source, &mut file, monitor).map_err(|error| refused(from, error))
+        });
+    if copied.is_err() {
+        let _ = delete(store, to);
+    }
+    copied
 }
 
 /// Makes a disk larger.
 pub(crate) fn extend(store: &Store, path: &DatastorePath, bytes: u64) -> Result<(), Fault> {
-    let mut disk = read(store, path)?;
-    disk.bytes = bytes;
-    let extent = extent(path, disk.parent.is_some());
-    if disk.parent.is_none() {
-        OpenOptions::new()
-            .write(true)
-            .open(store.file(&extent))
-            .and_then(|file| file.set_len(bytes))
-            .map_err(|error| fault::file_fault(&extent.to_string(), &error))?;
+    let mut descriptor = descriptor(store, path)?;
+    if descriptor.parent_hint().is_some() || descriptor.create_type() != CreateType::Vmfs {
+        return Err(fault::not_supported());
     }
-    store.write(path, descriptor(&extent, &disk).as_bytes())
+    let extent = extent(path);
+    std::fs::OpenOptions::new()
+        .write(true)
+        .open(store.file(&extent))
+        .and_then(|file| file.set_len(bytes))
+        .map_err(|error| fault::file_fault(&extent.to_string(), &error))?;
+    let sectors = bytes / SECTOR;
+    let grown = Descriptor::new(CreateType::Vmfs, sectors, extent.file_name());
+    descriptor.set_extents(grown.extents().cloned());
+    for key in ["cylinders", "heads", "sectors"].map(|key| format!("ddb.geometry.{key}")) {
+        if let Some(value) = grown.get(&key) {
+            descriptor.set(&key, value);
+        }
+    }
+    store.write(path, &descriptor.to_bytes())
 }
 
 /// Deletes a disk, without its parents.
 pub(crate) fn delete(store: &Store, path: &DatastorePath) -> Result<(), Fault> {
-    let disk = read(store, path)?;
-    let extent = extent(path, disk.parent.is_some());
-    if store.exists(&extent) {
-        store.delete(&extent)?;
+    for extent in extents(store, path)? {
+        if store.exists(&extent) {
+            store.delete(&extent)?;
+        }
     }
     store.delete(path)
 }
 
+/// Gives a disk another name, and its extents with it.
+pub(crate) fn rename(store: &Store, from: &DatastorePath, to: &DatastorePath) -> Result<(), Fault> {
+    let stem = |path: &DatastorePath| {
+        let name = path.file_name();
+        name.strip_suffix(".vmdk").unwrap_or(name).to_owned()
+    };
+    let (old, new) = (stem(from), stem(to));
+    let moved = |extent: &str| match extent.strip_prefix(&*old) {
+        Some(rest) => format!("{new}{rest}"),
+        None => extent.to_owned(),
+    };
+    let mut descriptor = descriptor(store, from)?;
+    let rename = |from: &DatastorePath, to: &DatastorePath| {
+        std::fs::rename(store.file(from), store.file(to))
+            .map_err(|error| fault::file_fault(&from.to_string(), &error))
+    };
+    if descriptor.parent_hint().is_some() && from.parent() != to.parent() {
+        // Its hint would lead elsewhere.
+        return Err(fault::not_supported());
+    }
+    for extent in extents(store, from)? {
+        rename(&extent, &to.sibling(&moved(extent.file_name())))?;
+    }
+    let renamed: Vec<_> = descriptor
+        .extents()
+        .cloned()
+        .map(|mut extent| {
+            extent.file = moved(&extent.file);
+            extent
+        })
+        .collect();
+    descriptor.set_extents(renamed);
+    if is_text(store, from) {
+        store.write(to, &descriptor.to_bytes())?;
+        store.delete(from)
+    } else {
+        rename(from, to)
+    }
+}
+
+/// Whether the disk's file is nothing but its descriptor.
+fn is_text(store: &Store, path: &DatastorePath) -> bool {
+    use std::io::Read as _;
+    let mut start = [0; 1];
+    std::fs::File::open(store.file(path))
+        .and_then(|mut file| file.read_exact(&mut start))
+        .is_ok_and(|()| &start == b"#")
+}
+
+/// The files beside the descriptor that hold the content.
+fn extents(store: &Store, path: &DatastorePath) -> Result<Vec<DatastorePath>, Fault> {
+    if !is_text(store, path) {
+        return Ok(Vec::new());
+    }
+    let descriptor = descriptor(store, path)?;
+    // A name that leads elsewhere is not the disk's own.
+    let own = descriptor
+        .extents()
+        .map(|extent| extent.file.clone())
+        .filter(|file| !file.is_empty() && !file.contains(['/', '\\']) && file != "..");
+    Ok(own.map(|file| path.sibling(&file)).collect())
+}
+
+fn descriptor(store: &Store, path: &DatastorePath) -> Result<Descriptor, Fault> {
+    vmdk::read_descriptor(store.file(path)).map_err(|error| refused(path, error))
+}
+
 /// Reads what a descriptor says.
 pub(crate) fn read(store: &Store, path: &DatastorePath) -> Result<Disk, Fault> {
-    const MOST: u64 = 64 << 10;
-    let length = std::fs::metadata(store.file(path)).map(|metadata| metadata.len());
-    match length {
-        Err(error) => return Err(fault::file_fault(&path.to_string(), &error)),
-        // A disk that was uploaded as one file is all extent.
-        Ok(length) if length > MOST => {
-            return Ok(Disk {
-                bytes: length,
-                parent: None,
-                uuid: String::new(),
-                thin: false,
-            });
-        }
-        Ok(_) => {}
-    }
-    let text = String::from_utf8_lossy(&store.read(path)?).into_owned();
-    let value = |name: &str| {
-        text.lines().find_map(|line| {
-            let (key, value) = line.split_once('=')?;
-            (key.trim() == name).then(|| value.trim().trim_matches('"').to_owned())
-        })
-    };
-    let sectors = text.lines().find_map(|line| {
-        let rest = line.strip_prefix("RW ")?;
-        rest.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    let sectors = sectors.ok_or_else(|| fault::invalid_vm_config("descriptor of the disk"))?;
+    let descriptor = descriptor(store, path)?;
+    let capacity = descriptor.capacity();
+    let bytes = capacity.map_err(|error| refused(path, error.into()))?;
     Ok(Disk {
-        bytes: sectors.saturating_mul(SECTOR),
-        parent: value("parentFileNameHint"),
-        uuid: value("ddb.uuid").unwrap_or_default(),
-        thin: value("ddb.thinProvisioned").is_some(),
+        bytes,
+        parent: descriptor.parent_hint().map(str::to_owned),
+        uuid: descriptor.get("ddb.uuid").unwrap_or_default().to_owned(),
+        thin: descriptor.get("ddb.thinProvisioned").is_some(),
+        deletable: descriptor
+            .get("ddb.deletable")
+            .is_none_or(|value| !value.eq_ignore_ascii_case("false") && value != "0"),
     })
 }
 
@@ -118,43 +264,57 @@ pub(crate) fn descriptor_of(file: &DatastorePath) -> Option<DatastorePath> {
     })
 }
 
-/// The file with the content.
-pub(crate) fn extent(path: &DatastorePath, child: bool) -> DatastorePath {
+/// The file with the content of a flat disk.
+pub(crate) fn extent(path: &DatastorePath) -> DatastorePath {
     let name = path.file_name();
     let stem = name.strip_suffix(".vmdk").unwrap_or(name);
-    let kind = if child { "delta" } else { "flat" };
-    path.sibling(&format!("{stem}-{kind}.vmdk"))
+    path.sibling(&format!("{stem}-flat.vmdk"))
 }
 
-fn descriptor(extent: &DatastorePath, disk: &Disk) -> String {
-    let sectors = disk.bytes / SECTOR;
-    let (create, kind) = match disk.parent {
-        Some(_) => ("vmfsSparse", "VMFSSPARSE"),
-        None => ("vmfs", "VMFS"),
-    };
-    // The ids of the content: what a chain is checked by.
-    let parent_id = disk.parent.as_ref().map_or("ffffffff", |_| "fffffffe");
-    let mut text = format!(
-        "# Disk DescriptorFile\nversion=1\nencoding=\"UTF-8\"\nCID=fffffffe\n\
-         parentCID={parent_id}\ncreateType=\"{create}\"\n"
-    );
-    if let Some(parent) = &disk.parent {
-        let _ = writeln!(text, "parentFileNameHint=\"{parent}\"");
+/// A flat file that takes an image; it must be empty, or all holes.
+#[derive(Debug)]
+pub(crate) struct FlatFile {
+    file: std::fs::File,
+    length: u64,
+    /// Bytes that were put there.
+    pub(crate) populated: u64,
+}
+
+fn vmdk_file(path: &PathBuf) -> io::Result<FlatFile> {
+    let file = std::fs::OpenOptions::new().write(true).open(path)?;
+    let length = file.metadata()?.len();
+    Ok(FlatFile::new(file, length))
+}
+
+impl FlatFile {
+    pub(crate) const fn new(file: std::fs::File, length: u64) -> Self {
+        Self {
+            file,
+            length,
+            populated: 0,
+        }
     }
-    let _ = write!(
-        text,
-        "\n# Extent description\nRW {sectors} {kind} \"{}\"\n\n# The Disk Data Base\n#DDB\n\n\
-         ddb.adapterType = \"lsilogic\"\nddb.geometry.cylinders = \"{}\"\n\
-         ddb.geometry.heads = \"{HEADS}\"\nddb.geometry.sectors = \"{SECTORS}\"\n\
-         ddb.uuid = \"{}\"\nddb.virtualHWVersion = \"21\"\n",
-        extent.file_name(),
-        sectors / (HEADS * SECTORS),
-        disk.uuid,
-    );
-    if disk.thin {
-        text.push_str("ddb.thinProvisioned = \"1\"\n");
+}
+
+impl Sink for FlatFile {
+    fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), disk_image::Error> {
+        use std::io::{Seek as _, SeekFrom, Write as _};
+        // Streams are made of whole grains: zeros behind the end do no harm.
+        let room = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let (inside, outside) = bytes.split_at(bytes.len().min(room));
+        if outside.iter().any(|byte| *byte != 0) {
+            let len = bytes.len() as u64;
+            return Err(vmdk::Error::OutOfRange { offset, len }.into());
+        }
+        if inside.iter().all(|byte| *byte == 0) {
+            return Ok(());
+        }
+        self.populated += inside.len() as u64;
+        self.file
+            .seek(SeekFrom::Start(offset))
+            .and_then(|_| self.file.write_all(inside))
+            .map_err(disk_image::Error::Write)
     }
-    text
 }
 
 #[cfg(test)]
@@ -162,32 +322,89 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
 
+    fn new() -> New {
+        New {
+            uuid: "60 00 C2 9a".into(),
+            thin: true,
+            cid: 0x1234_5678,
+        }
+    }
+
     #[test]
-    fn a_disk_is_made_read_extended_and_deleted() {
+    fn a_disk_is_made_read_extended_moved_and_deleted() {
         let store = Store::temporary("ds").unwrap();
         let path = store.parse("[ds] a.vmdk").unwrap();
+        create(&store, &path, 1 << 30, &new()).unwrap();
         let disk = Disk {
             bytes: 1 << 30,
             parent: None,
             uuid: "60 00 C2 9a".into(),
             thin: true,
+            deletable: true,
         };
-        create(&store, &path, &disk).unwrap();
         assert_eq!(read(&store, &path).unwrap(), disk);
         let flat = std::fs::metadata(store.directory().join("a-flat.vmdk")).unwrap();
         assert_eq!(flat.len(), 1 << 30);
-        assert!(create(&store, &path, &disk).is_err());
+        assert!(create(&store, &path, 1 << 30, &new()).is_err());
         extend(&store, &path, 2 << 30).unwrap();
         assert_eq!(read(&store, &path).unwrap().bytes, 2 << 30);
-        let child = store.parse("[ds] b.vmdk").unwrap();
-        let made = Disk {
-            parent: Some("a.vmdk".into()),
-            ..disk
-        };
-        create(&store, &child, &made).unwrap();
-        assert_eq!(read(&store, &child).unwrap(), made);
-        delete(&store, &child).unwrap();
-        delete(&store, &path).unwrap();
+        assert_eq!(open(&store, &path).unwrap().capacity(), 2 << 30);
+        let to = store.parse("[ds] c.vmdk").unwrap();
+        rename(&store, &path, &to).unwrap();
+        assert_eq!(open(&store, &to).unwrap().capacity(), 2 << 30);
+        assert!(!store.directory().join("a-flat.vmdk").exists());
+        delete(&store, &to).unwrap();
         assert_eq!(std::fs::read_dir(store.directory()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_child_is_what_its_parent_is_until_it_is_written() {
+        use disk_image::BlockRead as _;
+        let store = Store::temporary("ds").unwrap();
+        let (parent, child) = (
+            store.path("p/a.vmdk").unwrap(),
+            store.path("c/b.vmdk").unwrap(),
+        );
+        for path in [&parent, &child] {
+            store.make_directory(&path.parent(), true).unwrap();
+        }
+        create(&store, &parent, 1 << 20, &new()).unwrap();
+        let mut flat = vmdk_file(&store.file(&extent(&parent))).unwrap();
+        flat.put(4_096, b"parent").unwrap();
+        create_child(&store, &child, &parent, "../p/a.vmdk", &new()).unwrap();
+        let made = read(&store, &child).unwrap();
+        assert_eq!(made.bytes, 1 << 20);
+        assert_eq!(made.parent.as_deref(), Some("../p/a.vmdk"));
+        let mut sparse = SparseDisk::open(store.file(&child)).unwrap();
+        sparse.write_at(8_192, b"child").unwrap();
+        drop(sparse);
+        let copied = store.path("c/d.vmdk").unwrap();
+        copy(&store, &child, &copied, &new(), &Monitor::new()).unwrap();
+        delete(&store, &child).unwrap();
+        let copied = open(&store, &copied).unwrap();
+        let mut bytes = [0; 6];
+        copied.read_exact_at(&mut bytes, 4_096).unwrap();
+        assert_eq!(&bytes, b"parent");
+        copied.read_exact_at(&mut bytes, 8_192).unwrap();
+        assert_eq!(&bytes, b"child\0");
+        let names = |directory: &str| {
+            std::fs::read_dir(store.directory().join(directory))
+                .unwrap()
+                .count()
+        };
+        assert_eq!((names("p"), names("c")), (2, 2));
+    }
+
+    #[test]
+    fn a_descriptor_that_names_files_elsewhere_deletes_only_itself() {
+        let store = Store::temporary("ds").unwrap();
+        let path = store.path("a/evil.vmdk").unwrap();
+        store.make_directory(&path.parent(), true).unwrap();
+        std::fs::write(store.directory().join("kept"), b"x").unwrap();
+        let mut descriptor = Descriptor::new(CreateType::Vmfs, 8, "../kept");
+        descriptor.set_cid(1);
+        store.write(&path, &descriptor.to_bytes()).unwrap();
+        delete(&store, &path).unwrap();
+        assert!(store.directory().join("kept").exists());
     }
 }

@@ -1,9 +1,7 @@
 //! The datastore: a directory of files.
 
-pub(crate) mod content;
 pub(crate) mod disk;
 pub(crate) mod path;
-pub(crate) mod stream;
 
 use std::io;
 use std::path::{Path, PathBuf};

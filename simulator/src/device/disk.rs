@@ -1,13 +1,15 @@
 //! Disks: their files, and the chains of their parents.
 
 use vim25::types::{
-    VirtualDevice, VirtualDeviceConfigSpecFileOperation, VirtualDisk,
+    VirtualDevice, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecFileOperation, VirtualDisk,
     VirtualDiskFlatVer2BackingInfo,
 };
 use vim25::{Fault, Poly};
 
+use super::Devices;
+use super::kind::Kind;
 use crate::datastore::Store;
-use crate::datastore::disk::{self, Disk};
+use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
 use crate::fault;
 use crate::model::datastore;
@@ -56,31 +58,30 @@ pub(super) fn prepare(
                 .parent
                 .as_ref()
                 .map(|parent| parent.file_name.clone());
-            let (bytes, hint) = match parent.filter(|name| !name.is_empty()) {
-                Some(name) => {
-                    let parent = store.parse(&name)?;
-                    (
-                        disk::read(store, &parent)?.bytes,
-                        Some(hint(&path, &parent)),
-                    )
-                }
+            let parent = match parent.filter(|name| !name.is_empty()) {
+                Some(name) => Some(store.parse(&name)?),
                 None if asked == 0 => {
                     return Err(fault::invalid_device(index, "the disk has no capacity"));
                 }
-                None => (asked, None),
+                None => None,
             };
-            let uuid = spaced(tx.ids().bytes());
+            let new = New {
+                uuid: spaced(tx.ids().bytes()),
+                // A child holds only what differs.
+                thin: backing.thin_provisioned.unwrap_or(false) || parent.is_some(),
+                cid: tx.ids().cid(),
+            };
             let store = &tx.core().store;
-            let new = Disk {
-                bytes,
-                parent: hint,
-                uuid,
-                thin: backing.thin_provisioned.unwrap_or(false),
-            };
             store.make_directory(&path.parent(), true)?;
-            disk::create(store, &path, &new)?;
+            match parent {
+                Some(parent) => {
+                    let hint = hint(&path, &parent);
+                    disk::create_child(store, &path, &parent, &hint, &new)?;
+                }
+                None => disk::create(store, &path, asked, &new)?,
+            }
             made = Some(path.clone());
-            new
+            disk::read(store, &path)?
         }
         Some(VirtualDeviceConfigSpecFileOperation::Replace) => {
             return Err(fault::not_supported());
@@ -266,6 +267,25 @@ pub(crate) fn chain(device: &Poly<VirtualDevice>) -> Vec<String> {
         at = backing.get("parent");
     }
     files
+}
+
+/// The same of all disks.
+pub(crate) fn chains(devices: &Devices) -> Vec<Vec<String>> {
+    devices
+        .iter()
+        .filter(|device| Kind::of(device) == Kind::Disk)
+        .map(chain)
+        .collect()
+}
+
+/// The disks that changes make children of.
+pub(crate) fn parents_asked(changes: &[Poly<VirtualDeviceConfigSpec>]) -> Vec<String> {
+    let parent = |change: &Poly<VirtualDeviceConfigSpec>| {
+        let made = change.node().path("fileOperation")?.as_str() == Some("create");
+        let name = change.node().path("device.backing.parent.fileName")?;
+        made.then(|| name.as_str().map(str::to_owned)).flatten()
+    };
+    changes.iter().filter_map(parent).collect()
 }
 
 /// Deletes the files of a disk; those that are gone already do not matter.

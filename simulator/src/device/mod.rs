@@ -10,7 +10,7 @@ pub(crate) mod setting;
 
 pub(crate) use board::board;
 pub(crate) use change::apply;
-pub(crate) use disk::{chain, chain_of, destroy_files};
+pub(crate) use disk::{chain, chain_of, chains, destroy_files, parents_asked};
 pub(crate) use kind::Kind;
 
 use vim25::types::VirtualDevice;

@@ -60,21 +60,91 @@ pub(crate) async fn flush_file(core: &Arc<Core>, file: &DatastorePath) -> Result
         return Ok(());
     };
     let found = Transaction::run(core, move |tx| {
-        for object in tx.all("VirtualMachine") {
-            let own = core_disk(tx.core(), object, &path)?;
-            if let Some(held) = own {
-                if Machine::of(object)?.cycle.is_some() {
-                    return Err(fault::file_locked(&path.to_string()));
-                }
-                return Ok(Some(held));
+        Ok(match owner(tx, &path) {
+            Some(object) if Machine::of(object)?.cycle.is_some() => {
+                return Err(fault::file_locked(&path.to_string()));
             }
-        }
-        Ok(loose(tx.core(), &path).map(|disk| Held { disk, ended: None }))
+            Some(object) => core_disk(tx.core(), object, &path)?,
+            None => loose(tx.core(), &path).map(|disk| Held { disk, ended: None }),
+        })
     });
     match found.await? {
         Some(held) => flush(core, held).await,
         None => Ok(()),
     }
+}
+
+/// Has the guest write out the disks that a change makes children of.
+pub(crate) async fn flush_parents(core: &Arc<Core>, names: &[String]) -> Result<(), Fault> {
+    for name in names.iter().filter(|name| !name.is_empty()) {
+        flush_file(core, &core.store.parse(name)?).await?;
+    }
+    Ok(())
+}
+
+/// The machine whose own disk this is; a machine that is on, if there is one.
+fn owner<'t>(tx: &'t Transaction<'_>, path: &DatastorePath) -> Option<&'t Object> {
+    let name = path.to_string();
+    let mut found = None;
+    for object in tx.all("VirtualMachine") {
+        let Ok(machine) = Machine::of(object) else {
+            continue;
+        };
+        if machine
+            .chains
+            .iter()
+            .any(|chain| chain.first() == Some(&name))
+        {
+            found = Some(&**object);
+            if machine.cycle.is_some() {
+                break;
+            }
+        }
+    }
+    found
+}
+
+/// Whether a file may be written or deleted: not while a machine that is on has
+/// a disk open to which it belongs, be it as a parent.
+pub(crate) fn check_unlocked(tx: &Transaction<'_>, file: &DatastorePath) -> Result<(), Fault> {
+    let Some(path) = disk::descriptor_of(file) else {
+        return Ok(());
+    };
+    let name = path.to_string();
+    let has = |machine: &Machine| machine.chains.iter().flatten().any(|file| *file == name);
+    if on(tx).any(|machine| has(machine)) {
+        return Err(fault::file_locked(&name));
+    }
+    Ok(())
+}
+
+/// Whether the disks of a machine can be had for writing, and their parents for reading.
+pub(crate) fn check_free(tx: &Transaction<'_>, machine: &Machine) -> Result<(), Fault> {
+    let own = machine.chains.iter().filter_map(|chain| chain.first());
+    let all = machine.chains.iter().flatten();
+    let taken = on(tx).find_map(|other| {
+        let theirs = other.chains.iter().flatten();
+        let written = other.chains.iter().filter_map(|chain| chain.first());
+        own.clone()
+            .find(|file| theirs.clone().any(|taken| taken == *file))
+            .or_else(|| {
+                all.clone()
+                    .find(|file| written.clone().any(|taken| taken == *file))
+            })
+            .cloned()
+    });
+    match taken {
+        Some(file) => Err(fault::file_locked(&file)),
+        None => Ok(()),
+    }
+}
+
+/// The machines that are on.
+fn on<'t>(tx: &'t Transaction<'_>) -> impl Iterator<Item = &'t Machine> {
+    tx.all("VirtualMachine")
+        .filter_map(|object| Machine::of(object).ok())
+        .map(|machine| &**machine)
+        .filter(|machine| machine.cycle.is_some())
 }
 
 /// Tells the guest that the disk to which a file belonged is gone or replaced.
@@ -83,10 +153,10 @@ pub(crate) async fn forget_file(core: &Arc<Core>, file: &DatastorePath) {
         return;
     };
     let found = Transaction::run(core, move |tx| {
-        for object in tx.all("VirtualMachine") {
-            if let Some(held) = core_disk(tx.core(), object, &path)? {
-                return Ok(held);
-            }
+        if let Some(object) = owner(tx, &path)
+            && let Some(held) = core_disk(tx.core(), object, &path)?
+        {
+            return Ok(held);
         }
         let disk = GuestDisk::new(vec![tx.core().store.file(&path)], 0);
         Ok(Held { disk, ended: None })

@@ -8,7 +8,9 @@ mod program;
 mod serial;
 mod tether;
 
-pub(crate) use disks::{flush_file, flush_machine, forget_file};
+pub(crate) use disks::{
+    check_free, check_unlocked, flush_file, flush_machine, flush_parents, forget_file,
+};
 pub use hardware::{DiskMode, GuestDisk, GuestHardware, GuestNic};
 pub use machine::{GuestError, GuestMachine};
 pub use network::{GuestAddress, GuestNicAddresses};

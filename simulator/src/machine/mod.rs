@@ -16,6 +16,7 @@ use vim25::{Fault, Ref, mo};
 use vmx::{Document, ExtraConfig};
 
 use crate::datastore::path::DatastorePath;
+use crate::device;
 use crate::fault;
 use crate::object::{Hidden, Object};
 use crate::serial::Ports;
@@ -30,6 +31,8 @@ pub(crate) struct Machine {
     pub(crate) document: Document,
     /// All keys without a field of their own, also those that the API hides.
     pub(crate) extra: ExtraConfig,
+    /// The files of its disks, those of their parents behind them.
+    pub(crate) chains: Vec<Vec<String>>,
     /// Since it was powered on.
     pub(crate) cycle: Option<Cycle>,
     /// Cancelled once the last guest that began in it has ended.
@@ -104,6 +107,7 @@ pub(crate) fn store(
     }
     let object = tx.edit(vm)?;
     let machine = Machine::edit(object)?;
+    machine.chains = device::chains(&config.hardware.device);
     config.extra_config = config::visible(&machine.extra);
     file::update(&mut machine.document, config, &machine.extra, &machine.vmx)?;
     let (path, content) = (machine.vmx.clone(), machine.document.to_bytes());

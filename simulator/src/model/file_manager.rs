@@ -3,9 +3,12 @@
 use vim25::Fault;
 
 use crate::datastore::path::DatastorePath;
+use crate::datastore::{Store, disk};
 use crate::fault;
+use crate::guest;
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::task;
+use crate::world::Transaction;
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
@@ -36,10 +39,36 @@ fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
     let name: String = inv.arg("name")?;
     let path = inv.tx.core().store.parse(&name)?;
     let this = inv.this.clone();
-    task::begin(inv, &this, "FileManager.deleteFile", move |tx| {
-        tx.core().store.delete(&path)?;
+    task::begin_long(inv, &this, "FileManager.deleteFile", |core| async move {
+        let disks = disks_below(&core.store, &path);
+        let doomed = disks.clone();
+        Transaction::run(&core, move |tx| {
+            for disk in &doomed {
+                guest::check_unlocked(tx, disk)?;
+            }
+            tx.core().store.delete(&path)
+        })
+        .await?;
+        for disk in &disks {
+            guest::forget_file(&core, disk).await;
+        }
         nothing()
     })
+}
+
+/// The disks at or below a path.
+fn disks_below(store: &Store, path: &DatastorePath) -> Vec<DatastorePath> {
+    let mut disks = Vec::new();
+    let mut pending = vec![path.clone()];
+    while let Some(path) = pending.pop() {
+        if let Ok(entries) = std::fs::read_dir(store.file(&path)) {
+            let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+            pending.extend(names.map(|name| path.join(&name)));
+        } else if disk::descriptor_of(&path).is_some_and(|descriptor| descriptor == path) {
+            disks.push(path);
+        }
+    }
+    disks
 }
 
 /// Source, destination, and whether to overwrite.
@@ -58,11 +87,25 @@ fn ends(inv: &Invocation<'_, '_>) -> Result<(DatastorePath, DatastorePath, bool)
 fn move_file(inv: &mut Invocation<'_, '_>) -> Answer {
     let (source, destination, force) = ends(inv)?;
     let this = inv.this.clone();
-    task::begin(inv, &this, "FileManager.move", move |tx| {
-        let store = &tx.core().store;
-        check(tx, &source, &destination, force)?;
-        std::fs::rename(store.file(&source), store.file(&destination))
-            .map_err(|error| fault::file_fault(&source.to_string(), &error))?;
+    task::begin_long(inv, &this, "FileManager.move", move |core| async move {
+        let disks = disks_below(&core.store, &source);
+        for disk in &disks {
+            guest::flush_file(&core, disk).await?;
+        }
+        let moved = disks.clone();
+        Transaction::run(&core, move |tx| {
+            let store = &tx.core().store;
+            check(tx, &source, &destination, force)?;
+            for disk in &moved {
+                guest::check_unlocked(tx, disk)?;
+            }
+            std::fs::rename(store.file(&source), store.file(&destination))
+                .map_err(|error| fault::file_fault(&source.to_string(), &error))
+        })
+        .await?;
+        for disk in &disks {
+            guest::forget_file(&core, disk).await;
+        }
         nothing()
     })
 }
@@ -70,17 +113,20 @@ fn move_file(inv: &mut Invocation<'_, '_>) -> Answer {
 fn copy(inv: &mut Invocation<'_, '_>) -> Answer {
     let (source, destination, force) = ends(inv)?;
     let this = inv.this.clone();
-    task::begin(inv, &this, "FileManager.copy", move |tx| {
-        let store = &tx.core().store;
-        check(tx, &source, &destination, force)?;
-        std::fs::copy(store.file(&source), store.file(&destination))
+    task::begin_long(inv, &this, "FileManager.copy", move |core| async move {
+        guest::flush_file(&core, &source).await?;
+        let (from, to) = (source.clone(), destination.clone());
+        Transaction::run(&core, move |tx| check(tx, &from, &to, force)).await?;
+        let (from, to) = (core.store.file(&source), core.store.file(&destination));
+        tokio::fs::copy(from, to)
+            .await
             .map_err(|error| fault::file_fault(&source.to_string(), &error))?;
         nothing()
     })
 }
 
 fn check(
-    tx: &crate::world::Transaction<'_>,
+    tx: &Transaction<'_>,
     source: &DatastorePath,
     destination: &DatastorePath,
     force: bool,

@@ -4,7 +4,9 @@ use vim25::types::VirtualMachineConfigSpec;
 use vim25::{AnyRef, Fault, Ref, mo};
 
 use super::{entity, virtual_machine};
+use crate::device;
 use crate::fault;
+use crate::guest;
 use crate::invocation::{Answer, Invocation};
 use crate::object::Retype;
 use crate::task;
@@ -83,8 +85,15 @@ fn create_vm(inv: &mut Invocation<'_, '_>) -> Answer {
     let host: Option<Ref<mo::HostSystem>> = inv.arg("host")?;
     check_place(inv, host.as_ref())?;
     let this = inv.this.clone();
-    task::begin(inv, &this, "Folder.createVm", move |tx| {
-        virtual_machine::create(tx, &config, &pool)
+    let parents = device::parents_asked(&config.device_change);
+    if parents.is_empty() {
+        return task::begin(inv, &this, "Folder.createVm", move |tx| {
+            virtual_machine::create(tx, &config, &pool)
+        });
+    }
+    task::begin_long(inv, &this, "Folder.createVm", |core| async move {
+        guest::flush_parents(&core, &parents).await?;
+        Transaction::run(&core, move |tx| virtual_machine::create(tx, &config, &pool)).await
     })
 }
 

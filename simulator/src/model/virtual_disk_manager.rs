@@ -1,26 +1,34 @@
 //! Virtual disks without a machine.
 
+use std::sync::Arc;
+
+use disk_image::Monitor;
 use vim25::types::{FileBackedVirtualDiskSpec, VirtualDiskSpec};
 use vim25::{Fault, Poly};
 
-use crate::datastore::disk::{self, Disk};
+use crate::core::Core;
+use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
 use crate::fault;
+use crate::guest;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::task;
+use crate::world::Transaction;
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
         "CreateVirtualDisk_Task" => create(inv),
         "DeleteVirtualDisk_Task" => delete(inv),
         "ExtendVirtualDisk_Task" => extend(inv),
+        "CopyVirtualDisk_Task" => copy(inv),
+        "MoveVirtualDisk_Task" => rename(inv),
         "QueryVirtualDiskUuid" => uuid(inv),
         _ => return None,
     })
 }
 
-fn path(inv: &Invocation<'_, '_>) -> Result<DatastorePath, Fault> {
-    let name: String = inv.arg("name")?;
+fn path(inv: &Invocation<'_, '_>, argument: &'static str) -> Result<DatastorePath, Fault> {
+    let name: String = inv.arg(argument)?;
     let path = inv.tx.core().store.parse(&name)?;
     if path.file_name().ends_with(".vmdk") {
         Ok(path)
@@ -29,8 +37,17 @@ fn path(inv: &Invocation<'_, '_>) -> Result<DatastorePath, Fault> {
     }
 }
 
+/// What a disk is to be that nobody says more about.
+fn new(tx: &mut Transaction<'_>, thin: bool) -> New {
+    New {
+        uuid: tx.ids().uuid().to_string(),
+        thin,
+        cid: tx.ids().cid(),
+    }
+}
+
 fn create(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path = path(inv)?;
+    let path = path(inv, "name")?;
     let spec: Poly<VirtualDiskSpec> = inv.arg("spec")?;
     let malformed = |_| fault::invalid_argument("spec");
     let backed = spec
@@ -50,35 +67,117 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
         &this,
         "VirtualDiskManager.createVirtualDisk",
         move |tx| {
-            let uuid = tx.ids().uuid().to_string();
-            let disk = Disk {
-                bytes,
-                parent: None,
-                uuid,
-                thin,
-            };
-            disk::create(&tx.core().store, &path, &disk)?;
+            let new = new(tx, thin);
+            disk::create(&tx.core().store, &path, bytes, &new)?;
             value(&path.to_string())
         },
     )
 }
 
 fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path = path(inv)?;
+    let path = path(inv, "name")?;
     let this = inv.this.clone();
-    task::begin(
-        inv,
-        &this,
-        "VirtualDiskManager.deleteVirtualDisk",
-        move |tx| {
-            disk::delete(&tx.core().store, &path)?;
-            nothing()
-        },
-    )
+    let description = "VirtualDiskManager.deleteVirtualDisk";
+    task::begin_long(inv, &this, description, |core| async move {
+        let doomed = path.clone();
+        Transaction::run(&core, move |tx| {
+            guest::check_unlocked(tx, &doomed)?;
+            let core = tx.core();
+            let honours = core.settings.platform.destroy_honours_ddb_deletable;
+            if honours && !disk::read(&core.store, &doomed)?.deletable {
+                return Err(fault::cannot_delete(&doomed.to_string()));
+            }
+            disk::delete(&core.store, &doomed)
+        })
+        .await?;
+        guest::forget_file(&core, &path).await;
+        nothing()
+    })
+}
+
+/// Source, destination, and whether to overwrite.
+fn ends(inv: &Invocation<'_, '_>) -> Result<(DatastorePath, DatastorePath, bool), Fault> {
+    let force: Option<bool> = inv.arg("force")?;
+    Ok((
+        path(inv, "sourceName")?,
+        path(inv, "destName")?,
+        force.unwrap_or(false),
+    ))
+}
+
+/// Makes room at the destination of a copy or move.
+async fn clear(core: &Arc<Core>, to: &DatastorePath, force: bool) -> Result<(), Fault> {
+    if !core.store.exists(to) {
+        return Ok(());
+    }
+    if !force {
+        return Err(fault::file_exists(&to.to_string()));
+    }
+    let doomed = to.clone();
+    Transaction::run(core, move |tx| {
+        guest::check_unlocked(tx, &doomed)?;
+        disk::delete(&tx.core().store, &doomed)
+    })
+    .await?;
+    guest::forget_file(core, to).await;
+    Ok(())
+}
+
+/// A copy is a disk of its own, whatever parents the source has.
+fn copy(inv: &mut Invocation<'_, '_>) -> Answer {
+    let (from, to, force) = ends(inv)?;
+    let thin = match disk::read(&inv.tx.core().store, &from) {
+        Ok(disk) => disk.thin,
+        Err(fault) => return Err(fault),
+    };
+    let new = new(inv.tx, thin);
+    let this = inv.this.clone();
+    let description = "VirtualDiskManager.copyVirtualDisk";
+    task::begin_long(inv, &this, description, move |core| async move {
+        guest::flush_file(&core, &from).await?;
+        clear(&core, &to, force).await?;
+        let monitor = Arc::new(Monitor::new());
+        // Dropped with the task when the simulator ends.
+        let _stop = CancelOnDrop(Arc::clone(&monitor));
+        let name = to.to_string();
+        let copying = tokio::task::spawn_blocking(move || {
+            disk::copy(&core.store, &from, &to, &new, &monitor)
+        });
+        copying
+            .await
+            .map_err(|_| fault::internal("copying a disk failed"))??;
+        value(&name)
+    })
+}
+
+struct CancelOnDrop(Arc<Monitor>);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+fn rename(inv: &mut Invocation<'_, '_>) -> Answer {
+    let (from, to, force) = ends(inv)?;
+    let this = inv.this.clone();
+    let description = "VirtualDiskManager.moveVirtualDisk";
+    task::begin_long(inv, &this, description, move |core| async move {
+        guest::flush_file(&core, &from).await?;
+        clear(&core, &to, force).await?;
+        let (source, name) = (from.clone(), to.to_string());
+        Transaction::run(&core, move |tx| {
+            guest::check_unlocked(tx, &from)?;
+            disk::rename(&tx.core().store, &from, &to)
+        })
+        .await?;
+        guest::forget_file(&core, &source).await;
+        value(&name)
+    })
 }
 
 fn extend(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path = path(inv)?;
+    let path = path(inv, "name")?;
     let new: i64 = inv.arg("newCapacityKb")?;
     let bytes = u64::try_from(new).unwrap_or(0).saturating_mul(1_024);
     let this = inv.this.clone();
@@ -98,7 +197,7 @@ fn extend(inv: &mut Invocation<'_, '_>) -> Answer {
 }
 
 fn uuid(inv: &mut Invocation<'_, '_>) -> Answer {
-    let path = path(inv)?;
+    let path = path(inv, "name")?;
     let disk = disk::read(&inv.tx.core().store, &path)?;
     value(&disk.uuid)
 }

@@ -1,6 +1,6 @@
 //! Disks on their way out, packed while they are read.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use axum::body::Body;
@@ -8,14 +8,15 @@ use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
-use disk_image::Sink as _;
 use disk_image::vmdk::{StreamOptions, StreamWriter};
+use disk_image::{Monitor, Sink};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
-use crate::datastore::content::Content;
+use crate::datastore::disk;
 use crate::lease::{Lease, Moved};
 
 /// Bytes that are sent as one piece.
@@ -56,7 +57,7 @@ fn pack(
     sender: mpsc::Sender<io::Result<Bytes>>,
 ) -> io::Result<()> {
     let device = lease.devices.get(at).ok_or(io::ErrorKind::NotFound)?;
-    let mut content = Content::open(&core.store, &device.path)?;
+    let disk = disk::open(&core.store, &device.path).map_err(io::Error::other)?;
     let out = Pieces {
         sender,
         piece: BytesMut::with_capacity(PIECE),
@@ -65,23 +66,16 @@ fn pack(
         sha256: Sha256::new(),
     };
     let options = StreamOptions::new().threads(1);
-    let mut writer =
-        StreamWriter::new(out, content.length(), &options).map_err(io::Error::other)?;
-    let mut grain = vec![0; PIECE];
-    let (mut offset, mut populated) = (0, 0);
-    while offset < content.length() {
-        if lease.over.is_cancelled() {
-            return Err(io::ErrorKind::Interrupted.into());
-        }
-        let left = usize::try_from(content.length() - offset).unwrap_or(usize::MAX);
-        let some = &mut grain[..left.min(PIECE)];
-        content.read_exact(some)?;
-        if some.iter().any(|byte| *byte != 0) {
-            writer.put(offset, some).map_err(io::Error::other)?;
-            populated += some.len() as u64;
-        }
-        offset += some.len() as u64;
-    }
+    let writer = StreamWriter::new(out, disk.capacity(), &options).map_err(io::Error::other)?;
+    let mut writer = Counting {
+        writer,
+        over: &lease.over,
+        populated: 0,
+    };
+    disk_image::copy(&disk, &mut writer, &Monitor::new()).map_err(io::Error::other)?;
+    let Counting {
+        writer, populated, ..
+    } = writer;
     let mut out = writer.finish().map_err(io::Error::other)?;
     out.flush()?;
     device.set_moved(Moved {
@@ -95,6 +89,23 @@ fn pack(
 
 pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Counts what goes through it, until the lease is over.
+struct Counting<'l> {
+    writer: StreamWriter<Pieces>,
+    over: &'l CancellationToken,
+    populated: u64,
+}
+
+impl Sink for Counting<'_> {
+    fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), disk_image::Error> {
+        if self.over.is_cancelled() {
+            return Err(disk_image::Error::Cancelled);
+        }
+        self.populated += bytes.len() as u64;
+        self.writer.put(offset, bytes)
+    }
 }
 
 /// A writer whose bytes become the body of a response.

@@ -26,6 +26,7 @@ use crate::core::Core;
 use crate::datastore::path::DatastorePath;
 use crate::guest;
 use crate::script::Reaction;
+use crate::world::Transaction;
 
 /// Which datastore is meant.
 pub(super) type Place = std::collections::HashMap<String, String>;
@@ -162,6 +163,7 @@ async fn put(core: &Arc<Core>, path: &DatastorePath, body: Body) -> io::Result<R
     if let Some(directory) = file.parent() {
         tokio::fs::create_dir_all(directory).await?;
     }
+    unlocked(core, path).await?;
     let existed = file.exists();
     let upload = Upload::beside(&file);
     let mut to = File::create(upload.file()).await?;
@@ -170,7 +172,9 @@ async fn put(core: &Arc<Core>, path: &DatastorePath, body: Body) -> io::Result<R
     tokio::io::AsyncWriteExt::flush(&mut to).await?;
     drop(to);
     upload.finish(&file)?;
-    guest::forget_file(core, path).await;
+    if !is_descriptor(&file).await {
+        guest::forget_file(core, path).await;
+    }
     let status = if existed {
         StatusCode::OK
     } else {
@@ -179,7 +183,28 @@ async fn put(core: &Arc<Core>, path: &DatastorePath, body: Body) -> io::Result<R
     Ok(status.into_response())
 }
 
+/// Refuses to change a disk that a machine which is on has open.
+async fn unlocked(core: &Arc<Core>, path: &DatastorePath) -> io::Result<()> {
+    let path = path.clone();
+    let checked = Transaction::run(core, move |tx| guest::check_unlocked(tx, &path));
+    checked
+        .await
+        .map_err(|fault| io::Error::new(io::ErrorKind::ResourceBusy, fault.to_string()))
+}
+
+/// Whether a file is the text of a disk, which says nothing about its content:
+/// clients edit it to keep a disk from being deleted.
+async fn is_descriptor(file: &std::path::Path) -> bool {
+    const START: &[u8] = b"# Disk Descriptor";
+    let mut start = [0; START.len()];
+    match File::open(file).await {
+        Ok(mut file) => file.read_exact(&mut start).await.is_ok() && start == START,
+        Err(_) => false,
+    }
+}
+
 async fn delete(core: &Arc<Core>, path: &DatastorePath) -> io::Result<Response> {
+    unlocked(core, path).await?;
     tokio::fs::remove_file(core.store.file(path)).await?;
     guest::forget_file(core, path).await;
     Ok(StatusCode::NO_CONTENT.into_response())

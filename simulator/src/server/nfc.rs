@@ -7,17 +7,18 @@ use axum::body::Body;
 use axum::extract::{ConnectInfo, Path, State};
 use axum::http::{Method, StatusCode};
 use axum::response::{IntoResponse, Response};
+use disk_image::Monitor;
+use disk_image::vmdk::{self, StreamReader};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256};
-use tokio_util::io::{StreamReader, SyncIoBridge};
+use tokio_util::io::SyncIoBridge;
 
 use super::connection::Peer;
 use super::export::{hexadecimal, send};
 use super::upload::Upload;
 use crate::core::Core;
-use crate::datastore::disk;
-use crate::datastore::stream::{self, StreamError};
+use crate::datastore::disk::{self, FlatFile};
 use crate::lease::{Device, Direction, Lease, Moved};
 use crate::model;
 use crate::script::Reaction;
@@ -74,28 +75,32 @@ async fn receive(core: &Arc<Core>, lease: Arc<Lease>, at: usize, body: Body) -> 
         .into_data_stream()
         .map_err(io::Error::other)
         .take_until(async move { ended.over.cancelled().await });
-    let stream = SyncIoBridge::new(StreamReader::new(Box::pin(stream)));
+    let stream = SyncIoBridge::new(tokio_util::io::StreamReader::new(Box::pin(stream)));
     let core = Arc::clone(core);
     let stored = tokio::task::spawn_blocking(move || {
         let device = lease.devices.get(at);
-        let device = device.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let device = device.ok_or_else(|| broken(io::ErrorKind::NotFound))?;
         let _busy = device.busy.blocking_lock();
         let moved = store(&core, device, stream)?;
         if lease.over.is_cancelled() {
-            return Err(StreamError::Io(io::ErrorKind::Interrupted.into()));
+            return Err(broken(io::ErrorKind::Interrupted));
         }
         device.set_moved(moved);
         drop(gate);
         Ok(())
     });
-    match stored.await.map_err(io::Error::other) {
-        Ok(Ok(())) => StatusCode::OK.into_response(),
-        Ok(Err(error)) => refuse(&error),
-        Err(error) => refuse(&error.into()),
+    let stored = stored.await.map_err(io::Error::other);
+    match stored.map_err(disk_image::Error::Write).flatten() {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(error) => refuse(&error),
     }
 }
 
-fn refuse(error: &StreamError) -> Response {
+fn broken(kind: io::ErrorKind) -> disk_image::Error {
+    disk_image::Error::Write(kind.into())
+}
+
+fn refuse(error: &disk_image::Error) -> Response {
     tracing::debug!(
         error = error as &dyn std::error::Error,
         "a disk was refused"
@@ -104,26 +109,30 @@ fn refuse(error: &StreamError) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, words).into_response()
 }
 
-fn store(core: &Core, device: &Device, stream: impl Read) -> Result<Moved, StreamError> {
+fn store(core: &Core, device: &Device, stream: impl Read) -> Result<Moved, disk_image::Error> {
     if device.is_child {
-        return Err(StreamError::Format("a child disk takes no upload"));
+        return Err(vmdk::Error::Unsupported("a child disk takes no upload").into());
     }
-    let flat = core.store.file(&disk::extent(&device.path, false));
+    let flat = core.store.file(&disk::extent(&device.path));
     let upload = Upload::beside(&flat);
-    let mut file = std::fs::File::create_new(upload.file())?;
+    let file = std::fs::File::create_new(upload.file()).map_err(disk_image::Error::Write)?;
+    file.set_len(device.bytes)
+        .map_err(disk_image::Error::Write)?;
     let mut stream = Digesting {
         from: stream,
         size: 0,
         sha1: Sha1::new(),
         sha256: Sha256::new(),
     };
-    let populated = stream::unpack(&mut stream, &mut file, device.bytes)?;
+    let disk = StreamReader::new(&mut stream)?;
+    let mut file = FlatFile::new(file, device.bytes);
+    disk.copy_to(&mut file, &Monitor::new())?;
     // Whatever comes behind the end belongs to the digest.
-    io::copy(&mut stream, &mut io::sink())?;
-    upload.finish(&flat)?;
+    io::copy(&mut stream, &mut io::sink()).map_err(disk_image::Error::Write)?;
+    upload.finish(&flat).map_err(disk_image::Error::Write)?;
     Ok(Moved {
         size: stream.size,
-        populated,
+        populated: file.populated,
         sha1: hexadecimal(&stream.sha1.finalize()),
         sha256: hexadecimal(&stream.sha256.finalize()),
     })

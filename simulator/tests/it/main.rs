@@ -5,6 +5,7 @@ mod client;
 mod connecting;
 mod consistency;
 mod devices;
+mod disks;
 mod ending;
 mod guests;
 mod inventory;

@@ -98,6 +98,7 @@ fn add(
         vmx: vmx.clone(),
         document,
         extra,
+        chains: Vec::new(),
         cycle: None,
         ended: None,
     }));

@@ -13,7 +13,7 @@ use vmx::ExtraConfig;
 use crate::core::Effect;
 use crate::device;
 use crate::fault;
-use crate::guest::Turn;
+use crate::guest::{self, Turn};
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::{self, Cycle, Machine, show};
 use crate::object::Retype;
@@ -40,6 +40,7 @@ pub(super) fn on(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
 fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     let object = tx.object(vm)?.clone();
     let mut info: VirtualMachineConfigInfo = object.read("config")?;
+    guest::check_free(tx, Machine::of(&object)?)?;
     let store = &tx.core().store;
     for device in &info.hardware.device {
         let disk = device.node().is_a("VirtualDisk");

@@ -6,6 +6,7 @@ use vim25::{Fault, Ref, mo};
 use crate::core::Effect;
 use crate::device;
 use crate::fault;
+use crate::guest;
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::{self, Machine, config};
 use crate::model::entity;
@@ -15,8 +16,17 @@ use crate::world::Transaction;
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
     let spec: VirtualMachineConfigSpec = inv.arg("spec")?;
-    task::begin(inv, &vm.retype(), "VirtualMachine.reconfigure", move |tx| {
-        reconfigure(tx, &vm, &spec)?;
+    let parents = device::parents_asked(&spec.device_change);
+    let (entity, description) = (vm.retype(), "VirtualMachine.reconfigure");
+    if parents.is_empty() {
+        return task::begin(inv, &entity, description, move |tx| {
+            reconfigure(tx, &vm, &spec)?;
+            nothing()
+        });
+    }
+    task::begin_long(inv, &entity, description, |core| async move {
+        guest::flush_parents(&core, &parents).await?;
+        Transaction::run(&core, move |tx| reconfigure(tx, &vm, &spec)).await?;
         nothing()
     })
 }

@@ -8,6 +8,7 @@ use vim25::{AnyRef, Fault, Ref, mo};
 
 use super::edit_lists;
 use crate::core::Core;
+use crate::datastore::disk;
 use crate::device;
 use crate::fault;
 use crate::guest::GuestDisk;
@@ -51,6 +52,13 @@ impl Gone {
     }
 }
 
+/// Whether a disk may go with its machine.
+fn is_deletable(core: &Core, file: &str) -> bool {
+    let store = &core.store;
+    let says = |file| disk::read(store, &store.parse(file)?).map(|disk| disk.deletable);
+    !core.settings.platform.destroy_honours_ddb_deletable || says(file).unwrap_or(true)
+}
+
 /// Removes a machine that is off, with its files.
 pub(crate) fn destroy_now(
     tx: &mut Transaction<'_>,
@@ -69,14 +77,18 @@ pub(crate) fn destroy_now(
     for device in devices {
         if device.node().is_a("VirtualDisk") {
             let chain = device::chain(device);
-            let doomed = if parents { chain.len() } else { 1 };
-            let doomed = chain.get(..doomed).unwrap_or_default();
-            let disk = GuestDisk::of(&core, devices, device);
-            let below = disk.iter().flat_map(|disk| disk.parents());
-            let below: Vec<_> = below.take(doomed.len().saturating_sub(1)).collect();
-            disks.extend(disk);
-            disks.extend(below);
-            device::destroy_files(tx, doomed);
+            let Some(disk) = GuestDisk::of(&core, devices, device) else {
+                continue;
+            };
+            let most = if parents { chain.len() } else { 1 };
+            let below = disk.parents().collect::<Vec<_>>();
+            let each = std::iter::once(disk).chain(below);
+            for (file, disk) in chain.iter().zip(each).take(most) {
+                if is_deletable(&core, file) {
+                    device::destroy_files(tx, std::slice::from_ref(file));
+                    disks.push(disk);
+                }
+            }
         }
     }
     // What is the machine's own goes; a directory with other things in it stays.
