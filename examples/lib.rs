@@ -3,6 +3,7 @@
 
 pub mod endpoint;
 pub mod footprint;
+pub mod hello_image;
 pub mod installer;
 pub mod interrupt;
 pub mod names;
