@@ -15,6 +15,22 @@ struct Extras {
     enums: Vec<Enum>,
     methods: Vec<Of<Method>>,
     fields: Vec<Of<Member>>,
+    /// Values that an enum of the registry lacks.
+    #[serde(default)]
+    values: Vec<Of<Values>>,
+    /// Fields that hold a secret and that the registry does not mark.
+    #[serde(default)]
+    secrets: Vec<Of<Secret>>,
+}
+
+#[derive(Deserialize)]
+struct Values {
+    values: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct Secret {
+    field: String,
 }
 
 /// Part of a type that the registry has.
@@ -79,5 +95,86 @@ fn merge(schema: &mut Schema, extras: Extras) -> Result<()> {
             Err(place) => vim25.enums.insert(place, item),
         }
     }
+    for Of { owner, item } in extras.values {
+        let found = vim25.enums.iter_mut().find(|found| found.name == owner);
+        let found = found.with_context(|| format!("no enum is called {owner}"))?;
+        for value in item.values {
+            ensure!(
+                !found.values.contains(&value),
+                "the registry has {owner}.{value} by now"
+            );
+            found.values.push(value);
+        }
+    }
+    for Of { owner, item } in extras.secrets {
+        let data = vim25.data.iter_mut().find(|data| data.name == owner);
+        let field = data
+            .and_then(|data| {
+                data.fields
+                    .iter_mut()
+                    .find(|field| field.name == item.field)
+            })
+            .with_context(|| format!("no field is called {owner}.{}", item.field))?;
+        ensure!(
+            !field.secret,
+            "the schema marks {owner}.{} by now",
+            item.field
+        );
+        field.secret = true;
+    }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot run should stop")]
+
+    use super::*;
+
+    fn schema() -> Schema {
+        serde_json::from_str(
+            r#"{"header":{"about":"","sources":[],"corrections":[]},
+                "versions":{"v1":"1.0"},
+                "namespaces":[{"name":"vim25","uri":"urn:vim25","data":[
+                    {"name":"Spec","vmodl":"vim.Spec","since":"v1",
+                     "fields":[{"name":"token","type":"string"}]}],
+                 "enums":[{"name":"Color","vmodl":"vim.Color","since":"v1","values":["red"]}],
+                 "managed":[]}]}"#,
+        )
+        .unwrap()
+    }
+
+    fn merged(more: &str) -> Result<Schema> {
+        let text = format!(r#"{{"data":[],"enums":[],"methods":[],"fields":[],{more}}}"#);
+        let mut schema = schema();
+        merge(&mut schema, serde_json::from_str(&text)?)?;
+        Ok(schema)
+    }
+
+    #[test]
+    fn an_enum_gains_a_value() {
+        let schema = merged(r#""values":[{"owner":"Color","values":["blue"]}]"#).unwrap();
+        assert_eq!(schema.namespaces[0].enums[0].values, ["red", "blue"]);
+        for (more, reason) in [
+            (
+                r#""values":[{"owner":"Color","values":["red"]}]"#,
+                "has Color.red",
+            ),
+            (
+                r#""values":[{"owner":"Taste","values":["sour"]}]"#,
+                "no enum is called Taste",
+            ),
+        ] {
+            let error = merged(more).unwrap_err().to_string();
+            assert!(error.contains(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_field_becomes_a_secret() {
+        let schema = merged(r#""secrets":[{"owner":"Spec","field":"token"}]"#).unwrap();
+        assert!(schema.namespaces[0].data[0].fields[0].secret);
+        let error = merged(r#""secrets":[{"owner":"Spec","field":"pin"}]"#).unwrap_err();
+        assert!(error.to_string().contains("no field is called Spec.pin"));
+    }
 }
