@@ -46,6 +46,20 @@ impl BlockRead for Vec<u8> {
     }
 }
 
+impl<T: BlockRead + ?Sized> BlockRead for Box<T> {
+    fn size(&self) -> u64 {
+        (**self).size()
+    }
+
+    fn read_exact_at(&self, buf: &mut [u8], offset: u64) -> Result<(), Error> {
+        (**self).read_exact_at(buf, offset)
+    }
+
+    fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>, Error> {
+        (**self).next_data(offset)
+    }
+}
+
 impl<T: BlockRead + ?Sized> BlockRead for &T {
     fn size(&self) -> u64 {
         (**self).size()

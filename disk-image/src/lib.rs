@@ -28,7 +28,7 @@ pub use layer::{FileLayer, LayerDigests, LayerSource};
 pub use limits::{LimitKind, Limits};
 pub use merge::{LayerSummary, Merge, Note};
 pub use monitor::Monitor;
-pub use sink::Sink;
+pub use sink::{RawFile, Sink};
 pub use time::Timestamp;
 pub use tree::Xattr;
 #[cfg(unix)]

@@ -53,20 +53,26 @@ impl<W: Write> Sink for RawStream<W> {
 }
 
 /// Writes an image as it is into a file that was empty, leaving holes.
-pub(crate) struct RawFile<'a> {
+#[derive(Debug)]
+pub struct RawFile<'a> {
     file: io::BufWriter<&'a File>,
     position: u64,
 }
 
 impl<'a> RawFile<'a> {
-    pub(crate) fn new(file: &'a File) -> Self {
+    /// Starts at the beginning of an empty file.
+    pub fn new(file: &'a File) -> Self {
         Self {
             file: io::BufWriter::with_capacity(256 << 10, file),
             position: 0,
         }
     }
 
-    pub(crate) fn finish(mut self, size: u64) -> Result<(), Error> {
+    /// Gives the file the size of the image, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn finish(mut self, size: u64) -> Result<(), Error> {
         self.file.flush().map_err(Error::Write)?;
         self.file.get_ref().set_len(size).map_err(Error::Write)
     }

@@ -221,6 +221,11 @@ impl<D: BlockRead> Reader<D> {
 pub(super) struct FirstNames(BTreeMap<u32, Box<[u8]>>);
 
 impl FirstNames {
+    /// Starts with names that exist elsewhere.
+    pub(super) fn of(names: &BTreeMap<u32, Box<[u8]>>) -> Self {
+        Self(names.clone())
+    }
+
     /// The name that this one is a link to; `None` if it is the first.
     fn first(&mut self, path: &[u8], inode: &Inode) -> Option<&[u8]> {
         if inode.links < 2 || inode.kind == FileKind::Directory {

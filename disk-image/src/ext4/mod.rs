@@ -1,5 +1,6 @@
 //! The ext4 file system: a writer that only moves forward, and a reader.
 
+mod changes;
 mod crc;
 mod directory;
 mod encode;
@@ -17,6 +18,7 @@ mod reader;
 mod runs;
 pub(crate) mod xattr;
 
+pub use changes::{Change, ChangeKind, Changes};
 pub use error::Error;
 pub use export::Visited;
 pub use inode::{FileKind, Inode};

@@ -24,7 +24,7 @@ pub struct Disk {
     descriptor: Descriptor,
     parts: Vec<Part>,
     capacity: u64,
-    parent: Option<Box<Disk>>,
+    parent: Option<Box<Self>>,
 }
 
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl Disk {
             let content = match extent.kind {
                 ExtentKind::Zero => PartContent::Zero,
                 ExtentKind::Flat | ExtentKind::Vmfs => {
-                    let offset = extent.offset.checked_mul(SECTOR).unwrap_or(u64::MAX);
+                    let offset = extent.offset.saturating_mul(SECTOR);
                     PartContent::Flat(open_file(&target, root)?.part(offset, end - start)?)
                 }
                 ExtentKind::Sparse => {

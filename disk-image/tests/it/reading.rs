@@ -17,7 +17,7 @@ fn everything() -> Vec<u8> {
         .collect();
     Tar::new()
         .add("dir", EntryType::Directory, "", b"", |header| {
-            header.set_mode(0o1777)
+            header.set_mode(0o1777);
         })
         .file("dir/file", b"content")
         .file("dir/fragments", &fraction)

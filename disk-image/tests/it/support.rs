@@ -23,7 +23,7 @@ impl Tar {
 
     pub(crate) fn dir(self, path: &str) -> Self {
         self.add(path, EntryType::Directory, "", b"", |header| {
-            header.set_mode(0o755)
+            header.set_mode(0o755);
         })
     }
 
