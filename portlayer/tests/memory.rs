@@ -1,18 +1,21 @@
 //! The implementation in memory passes every case, and skips only what it names.
 #![cfg(feature = "conformance")]
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::Command;
-use portlayer::memory::MemoryExec;
+use portlayer::memory::{MemoryExec, MemoryImages};
 use portlayer::{PortLayer, Result};
 
-struct Memory(MemoryExec);
+struct Memory(MemoryExec, MemoryImages);
 
 #[async_trait]
 impl Fixture for Memory {
     async fn open(&self) -> Result<PortLayer> {
-        Ok(PortLayer::new(self.0.clone()))
+        let images = Arc::new(self.1.clone());
+        Ok(PortLayer::new(self.0.clone()).with_images(images))
     }
 
     fn command(&self, process: Process) -> Command {
@@ -22,7 +25,8 @@ impl Fixture for Memory {
 
 #[tokio::test]
 async fn memory_passes_without_a_skip() {
-    let report = conformance::run(&Memory(MemoryExec::new(conformance::memory::behaviour))).await;
+    let exec = MemoryExec::new(conformance::memory::behaviour);
+    let report = conformance::run(&Memory(exec, MemoryImages::new())).await;
     assert!(report.is_success(), "{report}");
     assert_eq!(report.skipped().collect::<Vec<_>>(), []);
     assert_eq!(report.outcomes().len(), conformance::cases().len());

@@ -1,6 +1,7 @@
 //! The list, and what the cases are about.
 
 mod identity;
+mod images;
 mod life;
 mod parallel;
 mod signals;
@@ -9,7 +10,7 @@ use std::pin::Pin;
 
 use super::Case;
 use super::check::{Bench, Check};
-use crate::Capability::{GuestKeys, Signals};
+use crate::Capability::{GuestKeys, Images, Signals};
 
 pub(super) type Run = for<'a> fn(Bench<'a>) -> Pin<Box<dyn Future<Output = Check> + Send + 'a>>;
 
@@ -57,4 +58,10 @@ pub(super) static ALL: &[Case] = &[
     case!(parallel::containers_do_not_wait_for_each_other),
     case!(parallel::many_waiters_get_the_same_exit),
     case!(parallel::a_dropped_start_leaves_a_container_that_works),
+    case!(images::an_import_is_described_and_removed, needs Images),
+    case!(images::an_image_that_is_there_is_not_read_again, needs Images),
+    case!(images::images_with_the_same_layers_live_apart, needs Images),
+    case!(images::of_many_imports_all_succeed, needs Images),
+    case!(images::a_damaged_layer_is_refused_and_nothing_is_listed, needs Images),
+    case!(images::a_dropped_import_can_be_repeated, needs Images),
 ];

@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 
 use super::{Fixture, Process};
 use crate::exec::{Command, ContainerInfo, ContainerSpec, ExecExt};
+use crate::image::Images;
 use crate::{Capability, ContainerId, Error, ErrorKind, Exec, PortLayer, Result, State};
 
 /// Why a case does not hold.
@@ -92,6 +93,10 @@ impl<'a> Bench<'a> {
 
     pub(super) fn exec(&self) -> &dyn Exec {
         self.layer.exec()
+    }
+
+    pub(super) fn images(&self) -> &dyn Images {
+        self.layer.images()
     }
 
     pub(super) fn has(&self, capability: Capability) -> bool {

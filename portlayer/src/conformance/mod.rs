@@ -114,7 +114,7 @@ async fn run_one(fixture: &dyn Fixture, case: &Case) -> Verdict {
         Ok(layer) => layer,
         Err(error) => return Verdict::Failed(error.into()),
     };
-    let has = layer.exec().capabilities();
+    let has = layer.capabilities();
     if let Some(missing) = case.needs.iter().find(|needed| !has.contains(**needed)) {
         return Verdict::Skipped(*missing);
     }

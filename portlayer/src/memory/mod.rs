@@ -2,7 +2,9 @@
 
 mod behaviour;
 mod exec;
+mod images;
 mod store;
 
 pub use behaviour::{Behaviour, Program};
 pub use exec::MemoryExec;
+pub use images::MemoryImages;

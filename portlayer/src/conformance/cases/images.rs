@@ -1,0 +1,203 @@
+//! Images: stored whole or not at all, once, and shared.
+
+use std::io::{self, Cursor, Read};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::ContainerId;
+use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
+use crate::image::{Digest, Image, ImageConfig, ImportOptions, Layer};
+use crate::{Error, ErrorKind, Result};
+
+/// The bytes of a tar's block.
+const BLOCK: usize = 512;
+
+/// A layer that no other image has: a tar with one small file.
+fn tar() -> Vec<u8> {
+    let content = ContainerId::generate().to_string();
+    let mut header = [0; BLOCK];
+    let mut put = |at: usize, text: &str| {
+        if let Some(field) = header.get_mut(at..at + text.len()) {
+            field.copy_from_slice(text.as_bytes());
+        }
+    };
+    put(0, "conformance");
+    put(100, "0000644\0");
+    put(108, "0000000\0");
+    put(116, "0000000\0");
+    put(124, &format!("{:011o}\0", content.len()));
+    put(136, "00000000000\0");
+    put(148, "        ");
+    put(156, "0");
+    put(257, "ustar\x0000");
+    let sum: u32 = header.iter().map(|byte| u32::from(*byte)).sum();
+    if let Some(field) = header.get_mut(148..156) {
+        field.copy_from_slice(format!("{sum:06o}\0 ").as_bytes());
+    }
+    let mut tar = header.to_vec();
+    tar.extend_from_slice(content.as_bytes());
+    // The rest of the block, and the two that end a tar.
+    tar.resize(BLOCK * 4, 0);
+    tar
+}
+
+fn layer(diff_id: Digest, tar: &[u8]) -> Layer {
+    let tar: Arc<[u8]> = tar.into();
+    Layer::new(diff_id, move || {
+        Ok(Box::new(Cursor::new(Arc::clone(&tar))) as Box<dyn Read + Send>)
+    })
+}
+
+fn unreadable(diff_id: Digest) -> Layer {
+    Layer::new(diff_id, || Err(io::Error::other("nobody should read this")))
+}
+
+fn config(diff_id: Digest, command: &str) -> Result<ImageConfig, Failure> {
+    let json = format!(
+        r#"{{"os":"linux","architecture":"amd64","config":{{"Cmd":["{command}"]}},
+            "rootfs":{{"type":"layers","diff_ids":["{diff_id}"]}}}}"#
+    );
+    ImageConfig::parse(json).map_err(Failure::new)
+}
+
+/// Small, so that a case takes no longer than it must.
+fn options() -> ImportOptions {
+    ImportOptions::new().capacity(16 << 20)
+}
+
+pub(super) async fn an_import_is_described_and_removed(bench: &Bench<'_>) -> Check {
+    let images = bench.images();
+    let tar = tar();
+    let diff_id = Digest::of(&tar);
+    let image = Image::new(config(diff_id, "/a")?, [layer(diff_id, &tar)]);
+    let id = image.id();
+    ensure!(images.inspect(&id).await, Err(ref error) if error.is_not_found());
+    let labelled = options().label("reference", "conformance:latest");
+    let info = images.import(image.clone(), labelled).await?;
+    ensure_eq!(info.id, id);
+    ensure_eq!(&info.config, image.config());
+    ensure_eq!(info.capacity, 16 << 20);
+    ensure!(
+        info.labels.get("reference").map(String::as_str),
+        Some("conformance:latest")
+    );
+    ensure_eq!(images.inspect(&id).await?, info);
+    let again = bench.reopen().await?;
+    let listed = again.images().list().await?.images;
+    ensure_eq!(
+        listed.into_iter().find(|image| image.id == id),
+        Some(info.clone())
+    );
+    again.images().prune().await?;
+    ensure_eq!(images.inspect(&id).await?, info);
+    let usage = images.usage().await?;
+    ensure!(usage.users.get(&id), None);
+
+    images.remove(&id).await?;
+    ensure!(images.inspect(&id).await, Err(ref error) if error.is_not_found());
+    ensure!(images.remove(&id).await, Err(ref error) if error.is_not_found());
+    let listed = again.images().list().await?.images;
+    ensure!(listed.iter().find(|image| image.id == id), None);
+    Ok(())
+}
+
+pub(super) async fn an_image_that_is_there_is_not_read_again(bench: &Bench<'_>) -> Check {
+    let images = bench.images();
+    let tar = tar();
+    let diff_id = Digest::of(&tar);
+    let config = config(diff_id, "/a")?;
+    let image = Image::new(config.clone(), [layer(diff_id, &tar)]);
+    let first = images.import(image, options()).await?;
+    let again = Image::new(config, [unreadable(diff_id)]);
+    let second = images.import(again, options()).await;
+    images.remove(&first.id).await?;
+    ensure_eq!(second?, first);
+    Ok(())
+}
+
+pub(super) async fn images_with_the_same_layers_live_apart(bench: &Bench<'_>) -> Check {
+    let images = bench.images();
+    let tar = tar();
+    let diff_id = Digest::of(&tar);
+    let one = Image::new(config(diff_id, "/a")?, [layer(diff_id, &tar)]);
+    // Its layers are there already, so they are not read either.
+    let two = Image::new(config(diff_id, "/b")?, [unreadable(diff_id)]);
+    images.import(one.clone(), options()).await?;
+    let second = images.import(two, options()).await;
+    images.remove(&one.id()).await?;
+    let second = second?;
+    ensure!(images.inspect(&one.id()).await, Err(ref error) if error.is_not_found());
+    ensure_eq!(images.inspect(&second.id).await?, second);
+    images.remove(&second.id).await?;
+    Ok(())
+}
+
+pub(super) async fn of_many_imports_all_succeed(bench: &Bench<'_>) -> Check {
+    let tar = tar();
+    let diff_id = Digest::of(&tar);
+    let image = Image::new(config(diff_id, "/a")?, [layer(diff_id, &tar)]);
+    let other = bench.reopen().await?;
+    let imports = (0..6).map(|number| {
+        let images = match number % 2 {
+            0 => bench.images(),
+            _ => other.images(),
+        };
+        images.import(image.clone(), options())
+    });
+    let imported = futures_util::future::join_all(imports).await;
+    let listed = bench.images().list().await?.images;
+    let stored = listed.iter().filter(|info| info.id == image.id()).count();
+    bench.images().remove(&image.id()).await?;
+    for info in imported {
+        ensure_eq!(info?.id, image.id());
+    }
+    ensure_eq!(stored, 1);
+    Ok(())
+}
+
+pub(super) async fn a_damaged_layer_is_refused_and_nothing_is_listed(bench: &Bench<'_>) -> Check {
+    let images = bench.images();
+    let good = tar();
+    let diff_id = Digest::of(&good);
+    let mut damaged = good.clone();
+    if let Some(byte) = damaged.get_mut(BLOCK) {
+        *byte ^= 1;
+    }
+    let other = Digest::of(b"another layer");
+    for layer in [
+        layer(diff_id, &damaged),
+        layer(diff_id, good.get(..BLOCK + 10).unwrap_or_default()),
+        layer(other, &good),
+        unreadable(diff_id),
+    ] {
+        let image = Image::new(config(diff_id, "/a")?, [layer]);
+        let id = image.id();
+        ensure!(
+            images.import(image, options()).await,
+            Err(Error {
+                kind: ErrorKind::InvalidArgument { field: "layers" },
+                ..
+            })
+        );
+        ensure!(images.inspect(&id).await, Err(ref error) if error.is_not_found());
+    }
+    Ok(())
+}
+
+pub(super) async fn a_dropped_import_can_be_repeated(bench: &Bench<'_>) -> Check {
+    let images = bench.images();
+    let tar = tar();
+    let diff_id = Digest::of(&tar);
+    let image = Image::new(config(diff_id, "/a")?, [layer(diff_id, &tar)]);
+    for milliseconds in [0, 1, 5, 20, 50] {
+        let import = images.import(image.clone(), options());
+        let limit = Duration::from_millis(milliseconds);
+        if tokio::time::timeout(limit, import).await.is_ok() {
+            break;
+        }
+    }
+    let info = images.import(image.clone(), options()).await?;
+    ensure_eq!(images.inspect(&image.id()).await?, info);
+    images.remove(&image.id()).await?;
+    Ok(())
+}

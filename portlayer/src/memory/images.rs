@@ -1,0 +1,170 @@
+//! Images in memory: read and verified, and then forgotten but for their description.
+
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
+
+use crate::image::{
+    ChainId, Digest, Image, ImageId, ImageInfo, ImageListing, ImageUsage, Images, ImportOptions,
+    ImportPhase, ImportProgress, Layer,
+};
+use crate::queue::Queues;
+use crate::{Error, Resource, Result};
+
+/// The capacity of an image that is given none: 8 GiB.
+const CAPACITY: u64 = 8 << 30;
+
+/// Images in memory. Clones share them.
+///
+/// Layers are read to their end. Those that are not compressed are compared with their diff ids;
+/// of compressed ones only the digest of the stored bytes is verified, where one is declared.
+#[derive(Clone, Debug, Default)]
+pub struct MemoryImages {
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    images: Mutex<BTreeMap<ImageId, ImageInfo>>,
+    chains: Queues<ChainId>,
+}
+
+impl MemoryImages {
+    /// A store without images.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<ImageId, ImageInfo>> {
+        let images = self.shared.images.lock();
+        images.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The bytes of layers that are there already.
+    fn size_of(&self, chain: &ChainId) -> Option<(u64, u64)> {
+        let images = self.lock();
+        let image = images
+            .values()
+            .find(|image| image.config.chain_id() == *chain)?;
+        Some((image.size, image.capacity))
+    }
+}
+
+#[async_trait]
+impl Images for MemoryImages {
+    async fn import(&self, image: Image, options: ImportOptions) -> Result<ImageInfo> {
+        let resource = Resource::image(image.id());
+        let refuse = |reason: String| Error::invalid_argument(resource.clone(), "layers", reason);
+        let chain = image.config().chain_id();
+        let _turn = self.shared.chains.turn(chain).await;
+        if let Some(info) = self.lock().get(&image.id()) {
+            return Ok(info.clone());
+        }
+        let declared = image.config().diff_ids();
+        let given = image.layers().iter().map(|layer| &layer.diff_id);
+        if !given.eq(declared) {
+            return Err(refuse(
+                "they are not those that the configuration names".into(),
+            ));
+        }
+        let (size, capacity) = match self.size_of(&chain) {
+            Some(found) => found,
+            None => {
+                let reading = (image.clone(), options.clone());
+                let size = tokio::task::spawn_blocking(move || read(&reading.0, &reading.1))
+                    .await
+                    .map_err(|error| Error::internal(resource.clone(), error))?
+                    .map_err(refuse)?;
+                (size, options.capacity.unwrap_or(CAPACITY))
+            }
+        };
+        let mut info = ImageInfo::new(image.config().clone(), size, capacity);
+        info.imported = Some(Timestamp::now());
+        info.labels = options.labels.clone();
+        report(&options, ImportPhase::Record);
+        self.lock().insert(info.id, info.clone());
+        Ok(info)
+    }
+
+    async fn inspect(&self, id: &ImageId) -> Result<ImageInfo> {
+        let found = self.lock().get(id).cloned();
+        found.ok_or_else(|| Error::not_found(Resource::image(id)))
+    }
+
+    async fn list(&self) -> Result<ImageListing> {
+        let mut images: Vec<_> = self.lock().values().cloned().collect();
+        images.sort_by_key(|image| (image.imported, image.id));
+        Ok(ImageListing::new(images))
+    }
+
+    async fn remove(&self, id: &ImageId) -> Result<()> {
+        let removed = self.lock().remove(id);
+        removed
+            .map(drop)
+            .ok_or_else(|| Error::not_found(Resource::image(id)))
+    }
+
+    async fn usage(&self) -> Result<ImageUsage> {
+        let chains: BTreeMap<_, _> = self
+            .lock()
+            .values()
+            .map(|image| (image.config.chain_id(), image.size))
+            .collect();
+        let bytes = chains.values().sum();
+        Ok(ImageUsage::new(bytes, bytes))
+    }
+
+    async fn prune(&self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+}
+
+fn report(options: &ImportOptions, phase: ImportPhase) {
+    if let Some(observer) = &options.observer {
+        observer.observe(ImportProgress::new(phase, 0, None));
+    }
+}
+
+/// Reads all layers. Returns their bytes, or why one cannot be used.
+fn read(image: &Image, options: &ImportOptions) -> Result<u64, String> {
+    let mut size = 0;
+    for layer in image.layers() {
+        let diff_id = layer.diff_id;
+        report(options, ImportPhase::Verify { layer: diff_id });
+        size += verify(layer).map_err(|reason| format!("layer {diff_id}: {reason}"))?;
+    }
+    Ok(size)
+}
+
+fn verify(layer: &Layer) -> Result<u64, String> {
+    let text = |error: io::Error| error.to_string();
+    let mut reader = layer.open().map_err(text)?;
+    let mut digest = Sha256::new();
+    let mut size = 0;
+    let mut is_compressed = false;
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        let read = reader.read(&mut piece).map_err(text)?;
+        let Some(read) = piece.get(..read).filter(|read| !read.is_empty()) else {
+            break;
+        };
+        if size == 0 {
+            is_compressed = read.starts_with(b"\x1f\x8b") || read.starts_with(b"\x28\xb5\x2f\xfd");
+        }
+        digest.update(read);
+        size += read.len() as u64;
+    }
+    let digest = Digest::from_bytes(digest.finalize().into());
+    if layer.blob.is_some_and(|blob| blob != digest) {
+        return Err(format!("its stored bytes have the digest {digest}"));
+    }
+    if !is_compressed && digest != layer.diff_id {
+        return Err(format!("its content has the digest {digest}"));
+    }
+    Ok(size)
+}
