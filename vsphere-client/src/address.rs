@@ -33,6 +33,14 @@ pub(crate) fn parse(text: &str) -> Result<(Url, Option<Credentials>)> {
             )));
         }
     }
+    // A URL parser takes a backslash for a slash: what follows would be a path
+    // on another host, password and all.
+    if text.contains('\\') {
+        return Err(Error::config(
+            "there is a backslash in the address: write %5C for it in a user name or password, \
+             or give them as credentials",
+        ));
+    }
     let mut url = Url::parse(text).map_err(|error| Error::Config {
         what: format!("{shown} is not an address: write https://host[:port]").into(),
         source: Some(error.into()),
@@ -41,6 +49,15 @@ pub(crate) fn parse(text: &str) -> Result<(Url, Option<Credentials>)> {
         return Err(Error::config(format!(
             "{shown} names no host: write https://host[:port]"
         )));
+    }
+    // What was meant as a password may have ended up behind the host.
+    let behind = [Some(url.path()), url.query(), url.fragment()];
+    let is_at = |part: &str| part.contains('@') || part.to_ascii_lowercase().contains("%40");
+    if behind.into_iter().flatten().any(is_at) {
+        return Err(Error::config(
+            "there is an @ behind the host of the address: escape /, ?, # and @ in a user name or \
+             password (%2F, %3F, %23, %40), or give them as credentials",
+        ));
     }
     let credentials = credentials_in(&url);
     // Neither fails for an address with a host.
@@ -107,6 +124,28 @@ mod tests {
         };
         assert_eq!(user, "a@b");
         assert_eq!(password.expose_secret(), "p:s");
+    }
+
+    #[test]
+    fn an_address_whose_password_would_go_to_a_stranger_is_refused() {
+        for text in [
+            "http://HOST\\admin:sesame@vcenter",
+            "https://root:12/sesame@h",
+            "https://root:12?sesame@h",
+            "https://root:12#sesame@h",
+            "https://root:12/sesame%40h",
+            "https://root:se\\same@h",
+            "https://user@root:12/sesame@h",
+        ] {
+            let error = parse(text).unwrap_err();
+            let shown = format!("{error} {error:?}");
+            assert!(
+                !shown.contains("sesame") && !shown.contains("same@"),
+                "{shown}"
+            );
+            let builder = crate::Client::builder(text);
+            assert!(!format!("{builder:?}").contains("same"), "{builder:?}");
+        }
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use reqwest::Method;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 use vim25::{ApiVersion, Limits, Ref, mo, parse_service_versions};
 
@@ -19,8 +20,12 @@ use crate::retry::{Backoff, RetryPolicy};
 use crate::session::Session;
 use crate::tls::{Thumbprint, Trust};
 use crate::transport::{Body, Http, HttpOptions, Request, Transport};
+use crate::update::Handle;
 
-/// What is spoken with servers that do not say what they speak.
+/// How often connecting is tried before a server is said to be unreachable.
+const FIRST_ATTEMPTS: u32 = 5;
+
+/// The API version used when the server does not advertise one.
 const OLDEST: &str = "6.5";
 
 /// Makes a [`Client`]; by [`Client::builder`].
@@ -130,7 +135,8 @@ impl ClientBuilder {
         self
     }
 
-    /// When a request is sent again.
+    /// When a request is sent again. The first request of all is sent five times at
+    /// most, so that a wrong address is noticed soon.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self
@@ -165,27 +171,28 @@ impl ClientBuilder {
             Some(Credentials::Session(ticket)) => Some(ticket),
             _ => None,
         };
-        let client = Client {
-            inner: Arc::new(Inner {
-                server: server_of(&url),
-                session: Session::new(ticket),
-                url,
-                transport,
-                credentials,
-                version: OnceLock::new(),
-                content: OnceLock::new(),
-                slots: Semaphore::new(self.in_flight),
-                options: Options {
-                    request_timeout: self.request_timeout,
-                    idle_timeout: self.idle_timeout,
-                    connect_timeout: self.connect_timeout,
-                    limits: self.limits,
-                    retry: self.retry,
-                },
-                operation_prefix: crate::retry::random_name(),
-                operations: AtomicU64::new(1),
-            }),
-        };
+        let client = Client::of(Inner {
+            server: server_of(&url),
+            session: Session::new(ticket),
+            url,
+            transport,
+            credentials,
+            version: OnceLock::new(),
+            content: OnceLock::new(),
+            slots: Semaphore::new(self.in_flight),
+            options: Options {
+                request_timeout: self.request_timeout,
+                idle_timeout: self.idle_timeout,
+                connect_timeout: self.connect_timeout,
+                limits: self.limits,
+                retry: self.retry,
+            },
+            operation_prefix: crate::retry::random_name(),
+            operations: AtomicU64::new(1),
+            engine: Handle::default(),
+            stop: CancellationToken::new(),
+            hook: Mutex::default(),
+        });
         let version = client.negotiate().await?;
         // Nobody else has this client yet.
         let _ = client.inner.version.set(version);
@@ -228,7 +235,10 @@ impl Client {
         let mut url = inner.url.clone();
         url.set_path(&format!("{}/vimServiceVersions.xml", inner.url.path()));
         let limit = inner.options.request_timeout;
-        let mut backoff = Backoff::new(inner.options.retry);
+        // Whether there is a server at all is to be known soon.
+        let mut policy = inner.options.retry;
+        policy.attempts = policy.attempts.min(FIRST_ATTEMPTS);
+        let mut backoff = Backoff::new(policy);
         loop {
             let ticket = inner.session.ticket();
             let request = Request {

@@ -1,11 +1,14 @@
 //! The client: one per server and user.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 use url::Url;
 use vim25::types::{InvalidLogin, ServiceContent};
 use vim25::{Any, AnyRef, Call, Fault, Limits, Outcome, Ref, mo};
@@ -17,6 +20,7 @@ use crate::error::{Error, LoginProblem, Operation, Result};
 use crate::retry::RetryPolicy;
 use crate::session::Session;
 use crate::transport::Transport;
+use crate::update::Handle;
 
 /// A connection to an ESXi host or vCenter as one user.
 ///
@@ -45,7 +49,20 @@ use crate::transport::Transport;
 #[derive(Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
+    /// `None` in the client's own background task, which must not keep it alive.
+    _owner: Option<Arc<Owner>>,
+    /// Whether it logs in when the session is lost, and waits while others do.
+    pub(crate) logs_in: bool,
 }
+
+/// What is dropped with the last clone that a user has.
+struct Owner {
+    inner: Arc<Inner>,
+}
+
+/// Called after every login but the first.
+pub(crate) type Hook =
+    Arc<dyn Fn(Client) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send + Sync>;
 
 /// What all clones share.
 pub(crate) struct Inner {
@@ -63,6 +80,10 @@ pub(crate) struct Inner {
     /// Tells the operations of this client from those of others in the server's logs.
     pub operation_prefix: String,
     pub operations: std::sync::atomic::AtomicU64,
+    pub engine: Handle,
+    /// Ends the engine.
+    pub stop: CancellationToken,
+    pub hook: Mutex<Option<Hook>>,
 }
 
 /// Bounds and policies.
@@ -76,6 +97,27 @@ pub(crate) struct Options {
 }
 
 impl Client {
+    pub(crate) fn of(inner: Inner) -> Self {
+        let inner = Arc::new(inner);
+        let owner = Arc::new(Owner {
+            inner: Arc::clone(&inner),
+        });
+        Self {
+            inner,
+            _owner: Some(owner),
+            logs_in: true,
+        }
+    }
+
+    /// A clone that does not keep the session open.
+    pub(crate) fn unowned(&self) -> Self {
+        Self {
+            inner: Arc::clone(&self.inner),
+            _owner: None,
+            logs_in: self.logs_in,
+        }
+    }
+
     /// A builder for the server at `url`, such as `https://esx.example.com`.
     ///
     /// The scheme is required; a missing path means `/sdk`; user and password
@@ -140,6 +182,55 @@ impl Client {
         &self.inner.server
     }
 
+    /// Calls `hook` after every login but the first, before any call that was
+    /// refused is sent again and before any other call of this client is sent.
+    ///
+    /// A program that was the only writer when it logged in may not be that any
+    /// more when it logs in again: this is where it looks. The hook is given a
+    /// client for its own calls. If it fails, the calls that waited for it fail
+    /// with its error, the session is closed, and the next call logs in and calls
+    /// the hook again. A later hook replaces the one before.
+    ///
+    /// Calls of other clients than the given one wait for the hook to return:
+    /// made within it, they would wait for ever.
+    pub fn on_login_again<F, O>(&self, hook: F)
+    where
+        F: Fn(Self) -> O + Send + Sync + 'static,
+        O: Future<Output = Result<()>> + Send + 'static,
+    {
+        let hook: Hook = Arc::new(move |client| Box::pin(hook(client)));
+        *self
+            .inner
+            .hook
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = Some(hook);
+    }
+
+    /// Asks the hook whether the session that was just opened may be used.
+    pub(crate) async fn ask_hook(&self) -> Result<()> {
+        let hook = self
+            .inner
+            .hook
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let Some(hook) = hook else { return Ok(()) };
+        let mut client = self.unowned();
+        client.logs_in = false;
+        let Err(error) = hook(client).await else {
+            return Ok(());
+        };
+        tracing::debug!(server = %self.inner.server, %error, "the hook refuses the new session");
+        let cookie = self.inner.session.ticket().cookie;
+        self.inner.session.forget();
+        if let (Some(cookie), Some(manager)) =
+            (cookie, self.service_content().session_manager.as_ref())
+        {
+            let _ = self.inner.log_out(manager.logout().untyped(), cookie).await;
+        }
+        Err(error)
+    }
+
     /// Logs out, which also frees what the session held on the server. All
     /// clones are closed with it. Idempotent.
     ///
@@ -148,7 +239,13 @@ impl Client {
     /// # Errors
     /// See [`Error`]; the client is closed all the same.
     pub async fn close(&self) -> Result<()> {
-        let Some(cookie) = self.inner.session.close() else {
+        if !self.inner.session.is_own() {
+            // It stays open, so what it holds must be freed one by one.
+            self.close_engine().await;
+        }
+        let cookie = self.inner.session.close();
+        self.inner.stop.cancel();
+        let Some(cookie) = cookie else {
             return Ok(());
         };
         match self.service_content().session_manager.as_ref() {
@@ -231,21 +328,29 @@ impl fmt::Debug for Client {
     }
 }
 
-impl Drop for Inner {
+impl Drop for Owner {
     /// Logs out in the background, if there is a runtime to do so.
     fn drop(&mut self) {
-        let manager = self
+        let inner = &self.inner;
+        if !inner.session.is_own() {
+            // The engine frees what it holds, and leaves the session open.
+            inner.stop.cancel();
+            return;
+        }
+        let manager = inner
             .content
             .get()
             .and_then(|content| content.session_manager.clone());
-        let (Some(cookie), Some(manager)) = (self.session.close(), manager) else {
+        let cookie = inner.session.close();
+        inner.stop.cancel();
+        let (Some(cookie), Some(manager)) = (cookie, manager) else {
             return;
         };
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
-        let sending = self.prepare_log_out(&manager.logout().untyped(), cookie);
-        let transport = Arc::clone(&self.transport);
+        let sending = inner.prepare_log_out(&manager.logout().untyped(), cookie);
+        let transport = Arc::clone(&inner.transport);
         if let Some(request) = sending {
             runtime.spawn(async move {
                 let _ = transport.send(request).await;

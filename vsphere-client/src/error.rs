@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use vim25::types::MethodFault;
@@ -75,17 +76,16 @@ pub enum Error {
         source: Box<Fault>,
     },
 
-    /// A call that changes something was sent, and no answer came: it may have
-    /// been carried out or not. Look at the object before repeating it.
-    #[error(
-        "{operation}: the answer was lost, so it may have been carried out; look before repeating it"
-    )]
+    /// A call that changes something was sent, and no answer tells whether it was
+    /// carried out; the source says why. Look at the object before repeating it.
+    #[error("{operation}: it may have been carried out or not; look before repeating it")]
     OutcomeUnknown {
         /// What was attempted.
         operation: Operation,
         /// The task whose end is not known, once the server had named it.
         task: Option<Box<Ref<mo::Task>>>,
-        /// How the answer was lost.
+        /// Why that is not known: the answer was lost, came from something in front of
+        /// the server, or the task cannot be followed.
         source: Source,
     },
 
@@ -175,6 +175,81 @@ impl fmt::Display for SearchScope {
 }
 
 impl Error {
+    /// The same error for one more of those whom it concerns.
+    pub(crate) fn shared(error: &Arc<Self>) -> Self {
+        let source = || Box::new(SharedSource(Arc::clone(error)));
+        let some_source = || error.source().is_some().then(|| -> Source { source() });
+        match &**error {
+            Self::Timeout {
+                operation,
+                phase,
+                limit,
+            } => Self::Timeout {
+                operation: operation.clone(),
+                phase: *phase,
+                limit: *limit,
+            },
+            Self::Transport {
+                operation, problem, ..
+            } => Self::Transport {
+                operation: operation.clone(),
+                problem: problem.clone(),
+                source: some_source(),
+            },
+            Self::Tls { operation, problem } => Self::Tls {
+                operation: operation.clone(),
+                problem: Box::new(match &**problem {
+                    TlsProblem::Untrusted(certificate) => {
+                        TlsProblem::Untrusted(certificate.clone())
+                    }
+                    TlsProblem::Other(other) => TlsProblem::Other(other.to_string().into()),
+                }),
+            },
+            Self::NotAuthenticated {
+                operation,
+                problem,
+                source,
+            } => Self::NotAuthenticated {
+                operation: operation.clone(),
+                problem: *problem,
+                source: source.clone(),
+            },
+            Self::Fault {
+                operation,
+                task,
+                source,
+            } => Self::Fault {
+                operation: operation.clone(),
+                task: task.clone(),
+                source: source.clone(),
+            },
+            Self::OutcomeUnknown {
+                operation, task, ..
+            } => Self::OutcomeUnknown {
+                operation: operation.clone(),
+                task: task.clone(),
+                source: source(),
+            },
+            Self::Decode { operation, .. } => Self::Decode {
+                operation: operation.clone(),
+                source: source(),
+            },
+            Self::Config { what, .. } => Self::Config {
+                what: what.clone(),
+                source: some_source(),
+            },
+            Self::NotFound { kind, name, place } => Self::NotFound {
+                kind,
+                name: name.clone(),
+                place: place.clone(),
+            },
+            Self::Ambiguous { kind, place } => Self::Ambiguous {
+                kind,
+                place: place.clone(),
+            },
+        }
+    }
+
     pub(crate) fn config(what: impl Into<Box<str>>) -> Self {
         Self::Config {
             what: what.into(),
@@ -280,6 +355,25 @@ impl Error {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.is_fault::<vim25::types::ManagedObjectNotFound>()
+    }
+}
+
+/// The source of an error that several callers got.
+#[derive(Debug)]
+struct SharedSource(Arc<Error>);
+
+impl fmt::Display for SharedSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.source() {
+            Some(source) => fmt::Display::fmt(source, f),
+            None => fmt::Display::fmt(&self.0, f),
+        }
+    }
+}
+
+impl StdError for SharedSource {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source()?.source()
     }
 }
 

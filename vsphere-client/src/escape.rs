@@ -21,6 +21,24 @@ pub(crate) fn decode(text: &str) -> Vec<u8> {
     out
 }
 
+/// The text with every byte escaped that is not unreserved in a URL (RFC 3986
+/// section 2.3), so that it is one segment, or one value, for every reader.
+pub(crate) fn encode(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {
+            out.push(char::from(byte));
+        } else {
+            const HEX: &[u8; 16] = b"0123456789ABCDEF";
+            out.push('%');
+            for digit in [byte >> 4, byte & 15] {
+                out.push(char::from(*HEX.get(usize::from(digit)).unwrap_or(&b'0')));
+            }
+        }
+    }
+    out
+}
+
 fn hex(digits: &[u8]) -> Option<u8> {
     let digit = |byte: u8| char::from(byte).to_digit(16);
     let value = digit(*digits.first()?)? * 16 + digit(*digits.get(1)?)?;
@@ -86,7 +104,17 @@ mod tests {
         assert_eq!(decode("a%20b%zz%4"), b"a b%zz%4");
     }
 
+    #[test]
+    fn everything_that_some_reader_takes_for_something_else_is_escaped() {
+        assert_eq!(encode("a+b c&d=~é"), "a%2Bb%20c%26d%3D~%C3%A9");
+    }
+
     proptest! {
+        #[test]
+        fn what_is_encoded_is_decoded(text in "\\PC*") {
+            prop_assert_eq!(decode(&encode(&text)), text.as_bytes());
+        }
+
         #[test]
         fn names_survive_escaping(name in "\\PC*") {
             let escaped = escape_name(&name);

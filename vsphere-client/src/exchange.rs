@@ -7,13 +7,14 @@ use bytes::BytesMut;
 use futures_util::StreamExt;
 use reqwest::Method;
 use secrecy::SecretString;
+use tokio::sync::SemaphorePermit;
 use vim25::soap::{self, Response as Answer};
 use vim25::types::NotAuthenticated;
 use vim25::{Any, Call, Fault};
 
+use crate::call_class::CallClass;
 use crate::client::{Client, Inner};
 use crate::credentials::Credentials;
-use crate::effect::Effect;
 use crate::error::{
     Error, LoginProblem, Operation, RequestPhase, Result, TlsProblem, TransportProblem,
 };
@@ -59,7 +60,7 @@ impl Failure {
     }
 
     /// Whether the server refused without looking at what was asked.
-    const fn is_refusal(&self) -> bool {
+    pub(crate) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Status(status) if !matches!(status, 200..=299 | 500..=599))
     }
 }
@@ -71,23 +72,17 @@ impl Client {
     pub(crate) async fn exchange(&self, call: &Call<Option<Any>>, limit: Duration) -> Result<Any> {
         let operation = self.operation(call.method(), Some(call.this()));
         let inner = &*self.inner;
-        let login = matches!(call.method(), "Login" | "Logout" | "RetrieveServiceContent");
+        let class = CallClass::of(call.method());
+        let login = class == CallClass::Login;
         if inner.session.is_closed() && !login {
             return Err(self.not_authenticated(&operation, LoginProblem::Closed, None));
         }
         let operation_id = inner.next_operation();
         let route = inner.route(call.service(), &operation)?;
-        let effect = Effect::of(call.method());
-        // A wait occupies a connection, not the server.
-        let waits = call.method().starts_with("WaitForUpdates");
         let mut backoff = Backoff::new(inner.options.retry);
         let mut logged_in_again = false;
         loop {
-            let slot = if waits {
-                None
-            } else {
-                inner.slots.acquire().await.ok()
-            };
+            let slot = self.slot(class).await;
             let ticket = inner.session.ticket();
             let body =
                 soap::encode_request(call, &route.header(&operation_id, ticket.cookie.as_ref()));
@@ -139,7 +134,7 @@ impl Client {
                 Err(failure) => failure,
             };
             let repeatable =
-                failure.never_sent() || effect == Effect::Read || call.method() == "Login";
+                failure.never_sent() || class.is_repeatable() && call.method() != "Logout";
             if failure.is_passing() && repeatable && backoff.again().await {
                 continue;
             }
@@ -189,9 +184,33 @@ impl Client {
         if self.inner.session.ticket().generation != generation {
             return Ok(());
         }
+        let _reopening = self.inner.session.reopen();
         self.inner.session.forget();
         tracing::debug!(server = %self.inner.server, "the session is lost; logging in again");
-        self.log_in().await
+        self.log_in().await?;
+        self.ask_hook().await
+    }
+
+    /// Waits until a call may be sent: while a lost session is opened again,
+    /// nothing is, and the number of calls in flight is bounded.
+    async fn slot(&self, class: CallClass) -> Option<SemaphorePermit<'_>> {
+        let inner = &*self.inner;
+        // The hook's own calls are few, and what waits for them may hold every slot.
+        if class == CallClass::Login || !self.logs_in {
+            return None;
+        }
+        loop {
+            // A wait occupies a connection, not the server.
+            let slot = match class {
+                CallClass::Wait => None,
+                _ => inner.slots.acquire().await.ok(),
+            };
+            if !inner.session.is_reopening() {
+                return slot;
+            }
+            drop(slot);
+            drop(inner.session.login.lock().await);
+        }
     }
 }
 

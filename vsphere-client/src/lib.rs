@@ -6,10 +6,10 @@
 
 mod address;
 mod builder;
+mod call_class;
 mod client;
 mod credentials;
 mod datastore;
-mod effect;
 mod error;
 mod escape;
 mod exchange;

@@ -23,6 +23,8 @@ struct State {
     generation: u64,
     open: bool,
     closed: bool,
+    /// A login is on its way, or being judged: what is to be sent waits.
+    reopening: bool,
 }
 
 /// What a request carries of the session.
@@ -60,6 +62,22 @@ impl Session {
         self.state().closed
     }
 
+    /// Whether this client opened the session, and so has to end it.
+    pub(crate) fn is_own(&self) -> bool {
+        self.state().open
+    }
+
+    /// Whether a login is on its way.
+    pub(crate) fn is_reopening(&self) -> bool {
+        self.state().reopening
+    }
+
+    /// Keeps everything else from being sent until the guard is dropped.
+    pub(crate) fn reopen(&self) -> Reopening<'_> {
+        self.state().reopening = true;
+        Reopening(self)
+    }
+
     /// Takes over the cookie of an answer, unless a login came in between.
     pub(crate) fn absorb(&self, generation: u64, cookies: &[SecretString]) {
         if let Some(cookie) = cookies.iter().find_map(session_cookie) {
@@ -89,6 +107,15 @@ impl Session {
         state.closed = true;
         let cookie = state.cookie.take();
         std::mem::take(&mut state.open).then_some(cookie).flatten()
+    }
+}
+
+/// A login that is on its way.
+pub(crate) struct Reopening<'s>(&'s Session);
+
+impl Drop for Reopening<'_> {
+    fn drop(&mut self) {
+        self.0.state().reopening = false;
     }
 }
 

@@ -4,13 +4,13 @@ use std::fmt;
 use std::future::{Future, IntoFuture};
 use std::pin::Pin;
 
-use vim25::types::{LocalizedMethodFault, ObjectUpdateKind};
-use vim25::{Any, Call, Fault, Node, Outcome, Property, Ref, TaskOf, mo};
+use vim25::types::LocalizedMethodFault;
+use vim25::{Any, Call, Fault, ManagedObject, Outcome, Ref, TaskOf, mo};
 
 use crate::client::Client;
 use crate::error::{Error, Operation, Result};
-use crate::property::Source;
-use crate::update::{Poll, gone};
+use crate::property::{ObjectProperties, Source};
+use crate::update::{News, Subscription, gone};
 
 impl Client {
     /// Sends a call that starts a task, waits for its end and gives its typed result.
@@ -33,7 +33,7 @@ impl Client {
     /// Awaiting it fails with [`Error::Fault`] and the task's typed fault when
     /// the call is refused or the task fails, and with
     /// [`Error::OutcomeUnknown`] when the end of a started task cannot be learnt.
-    pub fn run<R: Outcome>(&self, call: Call<TaskOf<R>>) -> Run<R> {
+    pub fn run<R: Outcome>(&self, call: Call<TaskOf<R>>) -> Run<'static, R> {
         Run {
             client: self.clone(),
             start: Start::Call(call),
@@ -45,7 +45,7 @@ impl Client {
     ///
     /// # Errors
     /// As for [`run`](Self::run).
-    pub fn wait_task<R: Outcome>(&self, task: &TaskOf<R>) -> Run<R> {
+    pub fn wait_task<R: Outcome>(&self, task: &TaskOf<R>) -> Run<'static, R> {
         Run {
             client: self.clone(),
             start: Start::Task(task.clone()),
@@ -56,13 +56,13 @@ impl Client {
 
 /// A task to wait for: await it.
 #[must_use = "nothing is sent before this is awaited"]
-pub struct Run<R> {
+pub struct Run<'l, R> {
     client: Client,
     start: Start<R>,
-    progress: Option<OnProgress>,
+    progress: Option<OnProgress<'l>>,
 }
 
-type OnProgress = Box<dyn FnMut(TaskProgress) + Send>;
+type OnProgress<'l> = Box<dyn FnMut(TaskProgress) + Send + 'l>;
 
 enum Start<R> {
     Call(Call<TaskOf<R>>),
@@ -81,15 +81,18 @@ pub struct TaskProgress {
     pub queued: bool,
 }
 
-impl<R> Run<R> {
+impl<R> Run<'_, R> {
     /// Calls this whenever the server tells how far the task is. It should return soon.
-    pub fn on_progress(mut self, listener: impl FnMut(TaskProgress) + Send + 'static) -> Self {
-        self.progress = Some(Box::new(listener));
-        self
+    pub fn on_progress<'l>(self, listener: impl FnMut(TaskProgress) + Send + 'l) -> Run<'l, R> {
+        Run {
+            client: self.client,
+            start: self.start,
+            progress: Some(Box::new(listener)),
+        }
     }
 }
 
-impl<R> fmt::Debug for Run<R> {
+impl<R> fmt::Debug for Run<'_, R> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.start {
             Start::Call(call) => write!(f, "Run({call:?})"),
@@ -98,9 +101,9 @@ impl<R> fmt::Debug for Run<R> {
     }
 }
 
-impl<R: Outcome + 'static> IntoFuture for Run<R> {
+impl<'l, R: Outcome + 'static> IntoFuture for Run<'l, R> {
     type Output = Result<R>;
-    type IntoFuture = Pin<Box<dyn Future<Output = Result<R>> + Send>>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Result<R>> + Send + 'l>>;
 
     fn into_future(self) -> Self::IntoFuture {
         Box::pin(async move {
@@ -121,107 +124,102 @@ impl<R: Outcome + 'static> IntoFuture for Run<R> {
     }
 }
 
-/// `info`, as it stands on the wire.
-const INFO: Property<mo::Task, Any> = Property::new("info");
+/// What is watched of a task: not all of `info`, which changes with each percent.
+const STATE: &str = "info.state";
+const ERROR: &str = "info.error";
+const RESULT: &str = "info.result";
+const PROGRESS: &str = "info.progress";
 
 /// The result of a task, once it has ended.
 async fn finish(
     client: &Client,
     operation: &Operation,
     task: &Ref<mo::Task>,
-    mut progress: Option<OnProgress>,
+    mut progress: Option<OnProgress<'_>>,
 ) -> Result<Any> {
     let lost = |error: Error| Error::OutcomeUnknown {
         operation: operation.clone(),
         task: Some(Box::new(task.clone())),
         source: error.into(),
     };
-    let paths = vec!["info".to_owned()];
+    let mut paths = vec![STATE, ERROR, RESULT];
+    if progress.is_some() {
+        paths.push(PROGRESS);
+    }
+    let paths = paths.into_iter().map(str::to_owned).collect();
     let source = Source::Objects(vec![task.upcast()]);
-    let mut poll = Poll::new(client.clone(), "Task".into(), paths, source);
+    let mut subscription = Subscription::new(client.clone(), mo::Task::NAME, paths, source);
     let mut told = None;
-    let mut entered = false;
+    let mut is_there = false;
     loop {
-        let updates = poll.next().await.map_err(lost)?;
-        let mut infos = Vec::new();
-        for update in updates.objects {
-            if update.obj != task.upcast() {
-                continue;
-            }
-            entered = true;
-            if update.kind == ObjectUpdateKind::Leave {
+        let content = match subscription.next().await.map_err(lost)? {
+            News::Entered(content) | News::Changed(content, _) => content,
+            News::Left(_) => return Err(lost(Error::fault_of(operation, gone(&task.upcast())))),
+            News::Complete if !is_there => {
                 return Err(lost(Error::fault_of(operation, gone(&task.upcast()))));
             }
+            News::Complete | News::Resync => continue,
+        };
+        is_there = true;
+        match TaskState::of(&content) {
             // Lost permission must not look like a task without an end.
-            if let Some(missing) = update.missing_set.into_iter().next() {
-                return Err(lost(Error::fault_of(operation, missing.fault.into())));
-            }
-            for change in update.change_set {
-                infos.push(match change.val {
-                    Some(info) if change.name == INFO.path() => info,
-                    // A part of it: read the whole.
-                    _ => client.get(task, INFO).await.map_err(lost)?,
+            TaskState::Unreadable(fault) => return Err(lost(Error::fault_of(operation, fault))),
+            TaskState::Success(result) => return Ok(result),
+            TaskState::Error(fault) => {
+                return Err(Error::Fault {
+                    operation: operation.clone(),
+                    task: Some(Box::new(task.clone())),
+                    source: Box::new(fault),
                 });
             }
-        }
-        if !entered {
-            // Not told of it: ask, so that a task that is gone is noticed.
-            infos.push(client.get(task, INFO).await.map_err(lost)?);
-        }
-        for info in infos {
-            match Info::of(info.node()) {
-                Info::Success(result) => return Ok(result),
-                Info::Error(fault) => {
-                    return Err(Error::Fault {
-                        operation: operation.clone(),
-                        task: Some(Box::new(task.clone())),
-                        source: Box::new(fault),
+            TaskState::Pending { queued, percent } => {
+                if let Some(listener) = &mut progress
+                    && told != Some((queued, percent))
+                {
+                    told = Some((queued, percent));
+                    listener(TaskProgress {
+                        task: task.clone(),
+                        percent,
+                        queued,
                     });
                 }
-                Info::Pending { queued, percent } => {
-                    if let Some(listener) = &mut progress
-                        && told != Some((queued, percent))
-                    {
-                        told = Some((queued, percent));
-                        listener(TaskProgress {
-                            task: task.clone(),
-                            percent,
-                            queued,
-                        });
-                    }
-                }
             }
-        }
-        if let Some((_, fault)) = updates.missing.into_iter().next() {
-            return Err(lost(Error::fault_of(operation, fault)));
         }
     }
 }
 
-/// What a `TaskInfo` says. Read leniently: a field that is missing elsewhere
-/// in it must not hide that the task has ended.
-enum Info {
+/// What a task says of itself. Read leniently: something that cannot be read
+/// must not hide that the task has ended.
+enum TaskState {
     Success(Any),
     Error(Fault),
     Pending { queued: bool, percent: Option<u8> },
+    Unreadable(Fault),
 }
 
-impl Info {
-    fn of(info: Node<'_>) -> Self {
-        let text = |name| info.get(name).and_then(Node::as_str).unwrap_or_default();
-        match text("state") {
-            "success" => Self::Success(info.get("result").map(Any::of).unwrap_or_default()),
-            "error" => {
-                let fault = info
-                    .get("error")
-                    .and_then(|error| error.to::<LocalizedMethodFault>().ok());
+impl TaskState {
+    fn of(content: &ObjectProperties<mo::ManagedObject>) -> Self {
+        let value = |path: &str| {
+            let mut values = content.values();
+            values
+                .find(|(name, _)| *name == path)
+                .map(|(_, value)| value)
+        };
+        let mut missing = content.missing();
+        if let Some((_, fault)) = missing.find(|(path, _)| *path == STATE) {
+            return Self::Unreadable(fault.clone());
+        }
+        let state = value(STATE).and_then(|state| state.node().as_str());
+        match state {
+            Some("success") => Self::Success(value(RESULT).cloned().unwrap_or_default()),
+            Some("error") => {
+                let fault = value(ERROR).and_then(|error| error.get::<LocalizedMethodFault>().ok());
                 Self::Error(fault.unwrap_or_default().into())
             }
             state => Self::Pending {
-                queued: state == "queued",
-                percent: info
-                    .get("progress")
-                    .and_then(Node::as_i64)
+                queued: state == Some("queued"),
+                percent: value(PROGRESS)
+                    .and_then(|percent| percent.node().as_i64())
                     .and_then(|percent| u8::try_from(percent).ok()),
             },
         }

@@ -23,6 +23,7 @@ use super::DatastorePath;
 use super::files::{Files, not_found};
 use crate::client::Client;
 use crate::error::{Error, LoginProblem, Operation, RequestPhase, Result, TransportProblem};
+use crate::escape::encode;
 use crate::exchange::Failure;
 use crate::inventory::Datastore;
 use crate::transport::{Body, FailureKind, Request, Response, TransportError};
@@ -92,13 +93,13 @@ impl Files<'_> {
     pub async fn download(&self, path: &str) -> Result<Download> {
         let client = self.client;
         let place = self.datastore.path(path);
-        let url = folder_url(client, self.datastore, path);
+        let url = folder_url(client, self.datastore, path)?;
         let operation = client.operation(&format!("GET {place}"), None);
         ensure_session(client, self.datastore).await?;
         let limit = client.inner.options.request_timeout;
         let request = request(client, Method::GET, url, Body::Empty, Some(limit));
         let response = client.inner.transport.send(request).await;
-        let response = judge(client, &operation, &place, response, limit)?;
+        let response = judge(client, &operation, &place, response, limit, true)?;
         Ok(Download::new(client, operation, response))
     }
 }
@@ -124,7 +125,7 @@ impl Upload {
 
     async fn send(self) -> Result<()> {
         let client = self.client;
-        let url = folder_url(&client, &self.datastore, self.place.path());
+        let url = folder_url(&client, &self.datastore, self.place.path())?;
         let operation = client.operation(&format!("PUT {}", self.place), None);
         ensure_session(&client, &self.datastore).await?;
         let (content, moved) = Counted::new(self.content, Some(self.length), self.progress);
@@ -143,7 +144,8 @@ impl Upload {
                 source: "the transfer stalled".into(),
             }),
         };
-        judge(&client, &operation, &self.place, response, idle).map(drop)
+        // A part of the file, or all of it, may have been written.
+        judge(&client, &operation, &self.place, response, idle, false).map(drop)
     }
 }
 
@@ -388,13 +390,15 @@ fn request(
     }
 }
 
-/// The answer, if it is a good one.
+/// The answer, if it is a good one. What fails without an answer is known to
+/// have changed nothing only if it `reads`.
 fn judge(
     client: &Client,
     operation: &Operation,
     place: &DatastorePath,
     response: Result<Response, TransportError>,
     limit: Duration,
+    reads: bool,
 ) -> Result<Response> {
     let outcome = match &response {
         Ok(response) => format!("status {}", response.status),
@@ -412,30 +416,45 @@ fn judge(
             404 => Err(not_found("file or directory", place)),
             401 | 403 => Err(client.not_authenticated(operation, LoginProblem::NotPermitted, None)),
             status => {
+                let failure = Failure::Status(status);
+                let known = reads || failure.is_refusal();
                 Err(client
                     .inner
-                    .explain(operation.clone(), Failure::Status(status), true, limit))
+                    .explain(operation.clone(), failure, known, limit))
             }
         },
         Err(error) => {
+            // When the source fails the caller knows what was written: less than all.
+            let known = reads || error.kind == FailureKind::Source;
+            let failure = Failure::Transport(error);
             Err(client
                 .inner
-                .explain(operation.clone(), Failure::Transport(error), true, limit))
+                .explain(operation.clone(), failure, known, limit))
         }
     }
 }
 
 /// `https://server/folder/<path>?dcPath=…&dsName=…`
-fn folder_url(client: &Client, datastore: &Datastore, path: &str) -> Url {
-    let mut url = client.inner.url.clone();
-    if let Ok(mut segments) = url.path_segments_mut() {
-        segments.clear().push("folder");
-        segments.extend(path.split('/').filter(|segment| !segment.is_empty()));
+fn folder_url(client: &Client, datastore: &Datastore, path: &str) -> Result<Url> {
+    let mut segments = String::from("/folder");
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        // A URL parser resolves these, even if they are escaped.
+        if matches!(segment, "." | "..") {
+            return Err(Error::config(format!(
+                "{path:?} is not a path on a datastore: it contains {segment:?}"
+            )));
+        }
+        segments.push('/');
+        segments.push_str(&encode(segment));
     }
     let datacenter = datastore.datacenter().path().trim_start_matches('/');
-    url.query_pairs_mut()
-        .clear()
-        .append_pair("dcPath", datacenter)
-        .append_pair("dsName", datastore.name());
-    url
+    let query = format!(
+        "dcPath={}&dsName={}",
+        encode(datacenter),
+        encode(datastore.name())
+    );
+    let mut url = client.inner.url.clone();
+    url.set_path(&segments);
+    url.set_query(Some(&query));
+    Ok(url)
 }

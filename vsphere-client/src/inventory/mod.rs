@@ -36,7 +36,9 @@ impl Client {
 /// `/DC0/host/C0/Resources/pool`; in them, `/`, `\` and `%` within a name are
 /// written `%2f`, `%5c` and `%25`, as servers do.
 ///
-/// Where a name is asked for, `None` means the only one there is.
+/// Where a name is asked for, `None` means the only one there is. What is given
+/// is first taken for a name, which may contain a slash (`DHCP_10.1.1.0/24`), then
+/// for a path; what begins with a slash is a path.
 #[derive(Clone, Copy, Debug)]
 pub struct Inventory<'c> {
     client: &'c Client,
@@ -87,7 +89,7 @@ impl Inventory<'_> {
     /// [`Error::NotFound`], [`Error::Ambiguous`]; otherwise see [`Error`].
     pub async fn datacenter(&self, name: Option<&str>) -> Result<Datacenter> {
         let reference = match name {
-            Some(path) if path.contains('/') => self.find_as(path).await?,
+            Some(path) if path.starts_with('/') => self.find_as(path).await?,
             _ => {
                 let root = &self.client.service_content().root_folder;
                 let all = self
@@ -103,7 +105,13 @@ impl Inventory<'_> {
                         .unwrap_or_default(),
                     object: datacenter.object().clone(),
                 });
-                pick("datacenter", name, self.client.server(), all.collect())?.object
+                match pick("datacenter", name, self.client.server(), all.collect()) {
+                    Ok(found) => found.object,
+                    Err(error) => {
+                        self.find_relative(name, error, |path| path.to_owned())
+                            .await?
+                    }
+                }
             }
         };
         Datacenter::read(self.client, reference).await
@@ -119,8 +127,8 @@ impl Inventory<'_> {
         name: Option<&str>,
     ) -> Result<Datastore> {
         let (name, reference) = match name {
-            Some(path) if path.contains('/') => {
-                let reference = self.find_as(&datacenter.path_to("datastore", path)).await?;
+            Some(path) if path.starts_with('/') => {
+                let reference = self.find_as(path).await?;
                 let name = self.client.get(&reference, props::datastore::NAME).await?;
                 (name, reference)
             }
@@ -136,8 +144,18 @@ impl Inventory<'_> {
                     name: datastore.value(props::datastore::NAME).unwrap_or_default(),
                     object: datastore.object().clone(),
                 });
-                let found = pick("datastore", name, datacenter.path(), all.collect())?;
-                (found.name, found.object)
+                match pick("datastore", name, datacenter.path(), all.collect()) {
+                    Ok(found) => (found.name, found.object),
+                    Err(error) => {
+                        let reference = self
+                            .find_relative(name, error, |path| {
+                                datacenter.path_to("datastore", path)
+                            })
+                            .await?;
+                        let name = self.client.get(&reference, props::datastore::NAME).await?;
+                        (name, reference)
+                    }
+                }
             }
         };
         let name = unescape_name(&name).into_owned();
@@ -154,8 +172,8 @@ impl Inventory<'_> {
         datacenter: &Datacenter,
         name: Option<&str>,
     ) -> Result<Ref<mo::Network>> {
-        if let Some(path) = name.filter(|name| name.contains('/')) {
-            return self.find_as(&datacenter.path_to("network", path)).await;
+        if let Some(path) = name.filter(|name| name.starts_with('/')) {
+            return self.find_as(path).await;
         }
         let all = self
             .client
@@ -168,7 +186,13 @@ impl Inventory<'_> {
             name: network.value(props::network::NAME).unwrap_or_default(),
             object: network.object().clone(),
         });
-        Ok(pick("network", name, datacenter.path(), all.collect())?.object)
+        match pick("network", name, datacenter.path(), all.collect()) {
+            Ok(found) => Ok(found.object),
+            Err(error) => {
+                self.find_relative(name, error, |path| datacenter.path_to("network", path))
+                    .await
+            }
+        }
     }
 
     /// A resource pool: by its name, by the name of the host or cluster whose
@@ -182,20 +206,8 @@ impl Inventory<'_> {
         datacenter: &Datacenter,
         name: Option<&str>,
     ) -> Result<Ref<mo::ResourcePool>> {
-        if let Some(path) = name.filter(|name| name.contains('/')) {
-            let path = datacenter.path_to("host", path);
-            let found = self.find(&path).await?;
-            if let Some(pool) = found.downcast() {
-                return Ok(pool);
-            }
-            if let Some(compute) = found.downcast::<mo::ComputeResource>() {
-                return self
-                    .client
-                    .get(&compute, props::compute_resource::RESOURCE_POOL)
-                    .await;
-            }
-            let what = format!("{path} is a {}, not a resource pool", found.type_name());
-            return Err(Error::config(what));
+        if let Some(path) = name.filter(|name| name.starts_with('/')) {
+            return self.pool_at(path).await;
         }
         let computes = self
             .client
@@ -234,7 +246,56 @@ impl Inventory<'_> {
                 .collect();
             all.extend(inner);
         }
-        Ok(pick("resource pool", name, datacenter.path(), all)?.object)
+        match pick("resource pool", name, datacenter.path(), all) {
+            Ok(found) => Ok(found.object),
+            Err(error @ Error::NotFound { .. }) => match name.filter(|name| name.contains('/')) {
+                Some(path) => match self.pool_at(&datacenter.path_to("host", path)).await {
+                    Err(Error::NotFound { .. }) => Err(error),
+                    found => found,
+                },
+                None => Err(error),
+            },
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The pool at a path, or the root pool of the host or cluster there.
+    async fn pool_at(&self, path: &str) -> Result<Ref<mo::ResourcePool>> {
+        let found = self.find(path).await?;
+        if let Some(pool) = found.downcast() {
+            return Ok(pool);
+        }
+        if let Some(compute) = found.downcast::<mo::ComputeResource>() {
+            return self
+                .client
+                .get(&compute, props::compute_resource::RESOURCE_POOL)
+                .await;
+        }
+        let what = format!("{path} is a {}, not a resource pool", found.type_name());
+        Err(Error::config(what))
+    }
+
+    /// What is at a path, when nothing has that name; if there is no such path
+    /// either, the error says which names there are.
+    async fn find_relative<T>(
+        &self,
+        name: Option<&str>,
+        error: Error,
+        path: impl FnOnce(&str) -> String,
+    ) -> Result<Ref<T>>
+    where
+        T: ManagedObject + IsA<mo::ManagedObject>,
+    {
+        let Some(name) = name.filter(|name| name.contains('/')) else {
+            return Err(error);
+        };
+        if !matches!(error, Error::NotFound { .. }) {
+            return Err(error);
+        }
+        match self.find_as(&path(name)).await {
+            Err(Error::NotFound { .. }) => Err(error),
+            found => found,
+        }
     }
 }
 

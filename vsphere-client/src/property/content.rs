@@ -72,6 +72,14 @@ impl ObjectProperties<mo::ManagedObject> {
         }
     }
 
+    /// The same without the page that it came on.
+    pub(crate) fn detached(mut self) -> Self {
+        for (_, value) in &mut self.values {
+            *value = value.detach();
+        }
+        self
+    }
+
     pub(crate) fn miss(&mut self, path: &str, fault: Fault) {
         self.assign(path, None);
         self.missing.push((path.to_owned(), fault));

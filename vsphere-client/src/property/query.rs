@@ -9,22 +9,22 @@ use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use vim25::types::{
-    ManagedObjectNotFound, ObjectSpec, PropertyFilterSpec, PropertySpec, RetrieveOptions,
-    RetrieveResult,
+    InvalidProperty, ManagedObjectNotFound, ObjectSpec, PropertyFilterSpec, PropertySpec,
+    RetrieveOptions, RetrieveResult,
 };
 use vim25::{AnyRef, IsA, ManagedObject, Property, Ref, mo};
 
 use super::ObjectProperties;
 use super::source::Source;
 use crate::client::Client;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::update::Changes;
 
 /// How many objects are named in one request.
 const BATCH: usize = 1_000;
 
 impl Client {
-    /// Begins to say what is to be read of many objects of type `T`.
+    /// Starts a query over many objects of type `T`.
     ///
     /// ```no_run
     /// # use vim25::{Ref, mo, props};
@@ -128,23 +128,13 @@ where
     /// frees what it holds on the server.
     #[must_use]
     pub fn stream(self) -> Items<T> {
-        let objects = match &self.source {
-            Source::Objects(objects) => objects.clone(),
-            _ => Vec::new(),
-        };
-        let cursor = Cursor {
-            client: self.client,
-            paths: self.paths,
-            page_size: self.page_size,
-            source: Some(self.source),
-            rest: objects.into(),
-            batch: Vec::new(),
-            seen: HashSet::new(),
-            token: None,
-            view: None,
-            ready: VecDeque::new(),
-            type_name: T::NAME,
-        };
+        let cursor = Cursor::new(
+            self.client,
+            T::NAME,
+            self.paths,
+            self.source,
+            self.page_size,
+        );
         let items = futures_util::stream::try_unfold(cursor, |mut cursor| async move {
             Ok(cursor.next().await?.map(|item| (item, cursor)))
         });
@@ -223,61 +213,88 @@ impl AnyItem {
     }
 }
 
-/// Where a retrieval stands; dropping it frees what it holds on the server.
+/// How often a query is started again because its session was lost between two pages.
+const RESTARTS: u32 = 3;
+
+/// Where a query stands; dropping it frees what it holds on the server.
 #[derive(Debug)]
 struct Cursor {
     client: Client,
     type_name: &'static str,
     paths: Vec<String>,
     page_size: Option<i32>,
-    /// Until the first request.
-    source: Option<Source>,
-    /// Objects that no request named yet.
-    rest: VecDeque<AnyRef>,
+    source: Source,
+    /// Whether the source was opened; it stays closed when it names its objects.
+    is_open: bool,
+    /// Groups of objects that no request named yet, the next one last.
+    groups: Vec<Vec<AnyRef>>,
     /// Objects that the current request names.
-    batch: Vec<AnyRef>,
-    /// Those of them that were answered.
+    group: Vec<AnyRef>,
+    /// What was answered: of the group or, if the source is a traversal, at all.
     seen: HashSet<AnyRef>,
     token: Option<String>,
     view: Option<Ref<mo::ContainerView>>,
+    restarts: u32,
     ready: VecDeque<AnyItem>,
 }
 
 impl Cursor {
+    fn new(
+        client: Client,
+        type_name: &'static str,
+        paths: Vec<String>,
+        source: Source,
+        page_size: Option<i32>,
+    ) -> Self {
+        let groups = match &source {
+            Source::Objects(objects) => objects.chunks(BATCH).rev().map(<[_]>::to_vec).collect(),
+            _ => Vec::new(),
+        };
+        Self {
+            client,
+            type_name,
+            paths,
+            page_size,
+            is_open: matches!(source, Source::Objects(_)),
+            source,
+            groups,
+            group: Vec::new(),
+            seen: HashSet::new(),
+            token: None,
+            view: None,
+            restarts: 0,
+            ready: VecDeque::new(),
+        }
+    }
+
     async fn next(&mut self) -> Result<Option<AnyItem>> {
         loop {
             if let Some(item) = self.ready.pop_front() {
                 return Ok(Some(item));
             }
             if let Some(token) = self.token.take() {
-                // Until it is used up, the token is freed when this is dropped.
-                let guard = TokenGuard::new(&self.client, token);
-                let call = self
-                    .client
-                    .property_collector()
-                    .continue_retrieve_properties_ex(&guard.token);
-                let answer = self.client.call(call).await;
-                guard.used();
-                self.take_page(answer.map(Some)).await?;
-            } else if let Some(source) = self.source.take() {
-                if !matches!(source, Source::Objects(_)) {
-                    let objects = source
-                        .open(&self.client, self.type_name, &mut self.view)
-                        .await?;
-                    self.request(objects).await?;
+                self.next_page(token).await?;
+            } else if !self.is_open {
+                let objects = self
+                    .source
+                    .open(&self.client, self.type_name, &mut self.view)
+                    .await?;
+                self.is_open = true;
+                let answer = self.request(objects).await;
+                match answer {
+                    Ok(page) => self.take_page(page),
+                    Err(error) if self.restart(&error) => {}
+                    Err(error) => return Err(error),
                 }
-            } else if !self.batch.is_empty() {
-                let named = std::mem::take(&mut self.batch);
-                for object in named {
+            } else if !self.group.is_empty() {
+                for object in std::mem::take(&mut self.group) {
                     if !self.seen.contains(&object) {
                         self.ready.push_back(AnyItem::Vanished(object));
                     }
                 }
                 self.seen.clear();
-            } else if !self.rest.is_empty() {
-                let count = self.rest.len().min(BATCH);
-                self.batch = self.rest.drain(..count).collect();
-                self.request_batch().await?;
+            } else if let Some(group) = self.groups.pop() {
+                self.request_group(group).await?;
             } else {
                 if let Some(view) = self.view.clone() {
                     let _ = self.client.call(view.destroy_view()).await;
@@ -288,24 +305,88 @@ impl Cursor {
         }
     }
 
-    async fn request_batch(&mut self) -> Result<()> {
-        let named = self
-            .batch
-            .iter()
-            .filter(|object| !self.seen.contains(object));
-        let objects: Vec<_> = named
-            .map(|object| ObjectSpec {
-                obj: object.clone(),
-                ..ObjectSpec::default()
-            })
-            .collect();
-        if objects.is_empty() {
-            return Ok(());
+    async fn next_page(&mut self, token: String) -> Result<()> {
+        // Until it is used up, the token is freed when this is dropped.
+        let guard = TokenGuard::new(&self.client, token);
+        let call = self
+            .client
+            .property_collector()
+            .continue_retrieve_properties_ex(&guard.token);
+        let answer = self.client.call(call).await;
+        guard.used();
+        match answer {
+            Ok(page) => self.take_page(page),
+            Err(error) if self.restart(&error) => {}
+            Err(error) => return Err(error),
         }
-        self.request(objects).await
+        Ok(())
     }
 
-    async fn request(&mut self, objects: Vec<ObjectSpec>) -> Result<()> {
+    /// Starts again after the session was lost, with it token and view. What was
+    /// answered before is left out. Returns whether that is why the request failed.
+    fn restart(&mut self, error: &Error) -> bool {
+        let token = error
+            .fault::<InvalidProperty>()
+            .is_some_and(|fault| fault.name == "token");
+        let view = error
+            .fault::<ManagedObjectNotFound>()
+            .zip(self.view.as_ref())
+            .is_some_and(|(fault, view)| fault.obj.value() == view.value());
+        // A page that was asked for may be gone with its answer.
+        let lost = matches!(error, Error::OutcomeUnknown { .. });
+        if !(token || view || lost) || self.restarts >= RESTARTS {
+            return false;
+        }
+        tracing::debug!(%error, "the pages of a query are lost; starting again");
+        self.restarts += 1;
+        if matches!(self.source, Source::Objects(_)) {
+            let mut rest = std::mem::take(&mut self.group);
+            rest.retain(|object| !self.seen.contains(object));
+            self.seen.clear();
+            if !rest.is_empty() {
+                self.groups.push(rest);
+            }
+        } else {
+            self.is_open = false;
+            let view = self.view.take();
+            if let Some(view) = view.filter(|_| lost) {
+                self.client.call_later(&view.destroy_view());
+            }
+        }
+        true
+    }
+
+    async fn request_group(&mut self, group: Vec<AnyRef>) -> Result<()> {
+        let objects = group.iter().map(|object| ObjectSpec {
+            obj: object.clone(),
+            ..ObjectSpec::default()
+        });
+        let objects = objects.collect();
+        self.group = group;
+        match self.request(objects).await {
+            Ok(page) => self.take_page(page),
+            Err(error) => {
+                // Servers that do not leave out what does not exist fail because of
+                // one object: find it by halves, since there may be many.
+                let gone = error
+                    .fault::<ManagedObjectNotFound>()
+                    .map(|fault| fault.obj);
+                if !gone.is_some_and(|gone| self.group.contains(&gone)) {
+                    return Err(error);
+                }
+                let mut group = std::mem::take(&mut self.group);
+                if group.len() == 1 {
+                    self.ready.extend(group.pop().map(AnyItem::Vanished));
+                } else {
+                    let second = group.split_off(group.len() / 2);
+                    self.groups.extend([second, group]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn request(&self, objects: Vec<ObjectSpec>) -> Result<RetrieveResult> {
         let spec = PropertyFilterSpec {
             prop_set: vec![PropertySpec {
                 type_: self.type_name.to_owned(),
@@ -313,7 +394,8 @@ impl Cursor {
                 path_set: self.paths.clone(),
             }],
             object_set: objects,
-            ..PropertyFilterSpec::default()
+            // What does not exist is left out.
+            report_missing_objects_in_results: Some(true),
         };
         let options = RetrieveOptions {
             max_objects: self.page_size,
@@ -322,35 +404,17 @@ impl Cursor {
             .client
             .property_collector()
             .retrieve_properties_ex(&[spec], &options);
-        let answer = self.client.call(call).await;
-        self.take_page(answer).await
+        Ok(self.client.call(call).await?.unwrap_or_default())
     }
 
-    async fn take_page(&mut self, answer: Result<Option<RetrieveResult>>) -> Result<()> {
-        let page = match answer {
-            Ok(page) => page.unwrap_or_default(),
-            Err(error) => {
-                // One of many objects was deleted meanwhile: go on without it.
-                let gone = error
-                    .fault::<ManagedObjectNotFound>()
-                    .map(|fault| fault.obj);
-                let Some(gone) =
-                    gone.filter(|gone| self.batch.contains(gone) && !self.seen.contains(gone))
-                else {
-                    return Err(error);
-                };
-                self.seen.insert(gone.clone());
-                self.ready.push_back(AnyItem::Vanished(gone));
-                return Box::pin(self.request_batch()).await;
-            }
-        };
+    fn take_page(&mut self, page: RetrieveResult) {
         self.token = page.token.filter(|token| !token.is_empty());
         for content in page.objects {
-            self.seen.insert(content.obj.clone());
-            self.ready
-                .push_back(AnyItem::Object(ObjectProperties::new(content)));
+            if self.seen.insert(content.obj.clone()) {
+                self.ready
+                    .push_back(AnyItem::Object(ObjectProperties::new(content)));
+            }
         }
-        Ok(())
     }
 }
 

@@ -22,6 +22,14 @@ use crate::tls::Thumbprint;
 pub(crate) enum Reply {
     /// Answers with this body in an envelope, as vCenter writes it.
     Body(&'static str),
+    /// The same with a body that was made.
+    Owned(String),
+    /// Answers with this body as soon as it is sent.
+    When(tokio::sync::oneshot::Receiver<String>),
+    /// Answers with this body after a while.
+    After(std::time::Duration, &'static str),
+    /// Fails after a while.
+    FailAfter(std::time::Duration, FailureKind),
     /// Answers with this body and `Set-Cookie`.
     Cookie(&'static str, &'static str),
     /// Answers with HTTP status and text.
@@ -162,12 +170,26 @@ impl Transport for Replay {
                 Reply::Status(200, self.versions.to_owned())
             }
         };
+        let body = |body: &str| {
+            let status = if body.contains("Fault>") { 500 } else { 200 };
+            (status, enveloped(body), Vec::new())
+        };
         let (status, text, cookies) = match reply {
-            Reply::Body(body) => {
-                let status = if body.contains("Fault>") { 500 } else { 200 };
-                (status, enveloped(body), Vec::new())
+            Reply::Body(text) => body(text),
+            Reply::Owned(text) => body(&text),
+            Reply::When(text) => body(&text.await.unwrap()),
+            Reply::After(delay, text) => {
+                tokio::time::sleep(delay).await;
+                body(text)
             }
-            Reply::Cookie(body, cookie) => (200, enveloped(body), vec![cookie.into()]),
+            Reply::FailAfter(delay, kind) => {
+                tokio::time::sleep(delay).await;
+                return Err(TransportError {
+                    kind,
+                    source: "as the test wants it".into(),
+                });
+            }
+            Reply::Cookie(text, cookie) => (200, enveloped(text), vec![cookie.into()]),
             Reply::Status(status, text) => (status, text, Vec::new()),
             Reply::Fail(kind) => {
                 return Err(TransportError {

@@ -1,17 +1,17 @@
 //! The changes of a set of objects, as a stream.
 
-use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll as Ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use vim25::types::{ObjectUpdate, ObjectUpdateKind};
-use vim25::{AnyRef, IsA, ManagedObject, Ref, mo};
+use vim25::{IsA, ManagedObject, Ref, mo};
 
-use super::{Poll, apply};
+use super::slot::{Content, News};
+use super::subscription::Subscription;
 use crate::client::Client;
 use crate::error::Result;
 use crate::property::{ObjectProperties, Source};
@@ -26,22 +26,29 @@ pub enum Change<T> {
     Changed {
         /// All watched properties as they are now.
         object: ObjectProperties<T>,
-        /// The paths of those that changed.
+        /// The paths that changed since the last report, as fine as the values
+        /// tell: `runtime.powerState`, `config.extraConfig["guestinfo.ip"].value`,
+        /// `config.hardware.device[2000]`. Each begins with a watched path. When
+        /// very much changed at once, it is the watched path itself.
         paths: Vec<String>,
     },
     /// It is not in the set any more: deleted or moved away.
     Left(Ref<T>),
-    /// Everything that was there at first has been told: what follows is news.
+    /// Everything that was there at first has been reported: what follows is news.
     Complete,
-    /// The session was lost and opened again. Changes may have been missed:
-    /// every object of the set enters anew, and those that left meanwhile are told.
+    /// The session was lost and opened again, or the server was restarted.
+    /// Changes may have been missed: every object of the set enters again, and
+    /// those that left in between are reported before the next `Complete`.
     Resync,
 }
 
 /// The changes of a set of objects; by [`Query::watch`](crate::Query::watch).
 ///
-/// The stream ends only with an error. It does nothing while it is not polled,
-/// but the server collects what happens meanwhile.
+/// The stream survives lost sessions and outages of several minutes (ten times
+/// the budget of the [`RetryPolicy`](crate::RetryPolicy)); after that, or when
+/// the server refuses, it ends with an error. It may be polled as slowly as one
+/// likes: what changed in between is merged, so that intermediate states are
+/// skipped and nothing else is lost. Dropping it frees what it held on the server.
 pub struct Changes<T> {
     changes: BoxStream<'static, Result<Change<T>>>,
 }
@@ -51,21 +58,13 @@ where
     T: ManagedObject + IsA<mo::ManagedObject>,
 {
     pub(crate) fn new(client: Client, type_name: &str, paths: Vec<String>, source: Source) -> Self {
-        let state = Watcher {
-            poll: Poll::new(client.clone(), type_name.to_owned(), paths.clone(), source),
-            client,
-            paths,
-            known: HashMap::new(),
-            unconfirmed: HashSet::new(),
-            complete: false,
-            ready: VecDeque::new(),
-        };
-        let changes = futures_util::stream::try_unfold(state, |mut state| async move {
-            let change = state.next().await?;
-            Ok(Some((change, state)))
+        let subscription = Subscription::new(client, type_name, paths, source);
+        let news = futures_util::stream::try_unfold(subscription, |mut subscription| async move {
+            let news = subscription.next().await?;
+            Ok(Some((news, subscription)))
         });
         Self {
-            changes: changes.map_ok(typed).boxed(),
+            changes: news.map_ok(typed).boxed(),
         }
     }
 }
@@ -73,7 +72,7 @@ where
 impl<T> Stream for Changes<T> {
     type Item = Result<Change<T>>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Ready<Option<Self::Item>> {
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.changes.poll_next_unpin(cx)
     }
 }
@@ -84,106 +83,23 @@ impl<T> fmt::Debug for Changes<T> {
     }
 }
 
-type AnyChange = Change<mo::ManagedObject>;
-
-fn typed<T>(change: AnyChange) -> Change<T>
+fn typed<T>(news: News) -> Change<T>
 where
     T: ManagedObject + IsA<mo::ManagedObject>,
 {
-    match change {
-        Change::Entered(object) => Change::Entered(object.typed()),
-        Change::Changed { object, paths } => Change::Changed {
-            object: object.typed(),
+    let object = |content: Content| Arc::unwrap_or_clone(content).typed();
+    match news {
+        News::Entered(content) => Change::Entered(object(content)),
+        News::Changed(content, paths) => Change::Changed {
+            object: object(content),
             paths,
         },
-        Change::Left(object) => Change::Left(
+        News::Left(object) => Change::Left(
             object
                 .downcast()
                 .unwrap_or_else(|| Ref::new(object.value())),
         ),
-        Change::Complete => Change::Complete,
-        Change::Resync => Change::Resync,
-    }
-}
-
-struct Watcher {
-    client: Client,
-    poll: Poll,
-    paths: Vec<String>,
-    known: HashMap<AnyRef, ObjectProperties<mo::ManagedObject>>,
-    /// After a resync: what was there before and has not entered again yet.
-    unconfirmed: HashSet<AnyRef>,
-    complete: bool,
-    ready: VecDeque<AnyChange>,
-}
-
-impl Watcher {
-    async fn next(&mut self) -> Result<AnyChange> {
-        loop {
-            if let Some(change) = self.ready.pop_front() {
-                return Ok(change);
-            }
-            let updates = self.poll.next().await?;
-            if updates.resync {
-                self.unconfirmed = self.known.keys().cloned().collect();
-                self.complete = false;
-                self.ready.push_back(Change::Resync);
-            }
-            for update in updates.objects {
-                self.take(update).await?;
-            }
-            for (object, _) in updates.missing {
-                self.leave(object);
-            }
-            if !updates.truncated {
-                for object in std::mem::take(&mut self.unconfirmed) {
-                    self.leave(object);
-                }
-                if !std::mem::replace(&mut self.complete, true) {
-                    self.ready.push_back(Change::Complete);
-                }
-            }
-        }
-    }
-
-    fn leave(&mut self, object: AnyRef) {
-        if self.known.remove(&object).is_some() {
-            self.ready.push_back(Change::Left(object));
-        }
-    }
-
-    async fn take(&mut self, update: ObjectUpdate) -> Result<()> {
-        let object = update.obj.clone();
-        self.unconfirmed.remove(&object);
-        let entered = update.kind == ObjectUpdateKind::Enter || !self.known.contains_key(&object);
-        if update.kind == ObjectUpdateKind::Leave {
-            self.leave(object);
-            return Ok(());
-        }
-        let mut content = self
-            .known
-            .remove(&object)
-            .unwrap_or_else(|| ObjectProperties::empty(object.clone()));
-        let paths = match apply(&mut content, update, &self.paths) {
-            Ok(paths) => paths,
-            Err(_) => {
-                content = match self.client.read_object(&object, self.paths.clone()).await {
-                    // Its leaving is reported next.
-                    Err(error) if error.is_gone() => content,
-                    other => other?,
-                };
-                self.paths.clone()
-            }
-        };
-        self.known.insert(object, content.clone());
-        self.ready.push_back(if entered {
-            Change::Entered(content)
-        } else {
-            Change::Changed {
-                object: content,
-                paths,
-            }
-        });
-        Ok(())
+        News::Complete => Change::Complete,
+        News::Resync => Change::Resync,
     }
 }

@@ -1,29 +1,37 @@
-//! Learning of changes, without asking again and again.
+//! Learning of changes: one poll of the server for all who wait.
 //!
-//! In this version every wait and every stream has a collector of its own on
-//! the server, freed when it ends. What users see does not depend on that.
+//! [`Client::wait_for`], [`Client::run`] and [`Query::watch`](crate::Query::watch)
+//! are subscribers of one engine per client, which starts with the first of them
+//! and ends with the client.
 
 mod changes;
-mod poll;
+mod content;
+mod engine;
+mod slot;
+mod subscription;
 
 pub use changes::{Change, Changes};
 
-use vim25::types::{ManagedObjectNotFound, ObjectUpdate, ObjectUpdateKind, PropertyChangeOp};
+use vim25::types::ManagedObjectNotFound;
 use vim25::{AnyRef, Fault, IsA, Ref, mo};
 
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::property::{ObjectProperties, PropertySet, Source};
+use crate::property::{PropertySet, Source};
 
-pub(crate) use poll::Poll;
+pub(crate) use engine::Handle;
+pub(crate) use slot::News;
+pub(crate) use subscription::Subscription;
 
 impl Client {
     /// Waits until the values of one or several properties satisfy a
-    /// condition, and gives them. They are looked at at once and after every
-    /// change; what has no value is `None`.
+    /// condition, and returns them. They are looked at at once and after every
+    /// change; what has no value is `None`. The first look is never older than
+    /// the call of this method; states in quick succession may be seen as one.
     ///
-    /// There is no limit of time: wrap it in [`tokio::time::timeout`].
-    /// Dropping the future ends the wait and frees what it held on the server.
+    /// There is no limit of time: wrap it in [`tokio::time::timeout`]. Any
+    /// number of waits share one connection. Dropping the future ends the wait
+    /// and frees what it held on the server.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -41,8 +49,10 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Fault`] when the object is deleted ([`Error::is_gone`]) or a
-    /// property cannot be read; otherwise see [`Error`].
+    /// [`Error::Fault`] when this object is deleted ([`Error::is_gone`]) or a
+    /// property cannot be read; otherwise see [`Error`]. An outage of the server
+    /// is waited out for ten times the budget of the
+    /// [`RetryPolicy`](crate::RetryPolicy).
     pub async fn wait_for<T, M, P>(
         &self,
         object: &Ref<T>,
@@ -55,80 +65,30 @@ impl Client {
     {
         let object: AnyRef = object.upcast();
         let operation = self.operation("waiting for properties", Some(&object));
-        let paths = properties.paths();
-        let mut poll = Poll::new(
+        let mut subscription = Subscription::new(
             self.clone(),
-            object.type_name().to_owned(),
-            paths.clone(),
+            object.type_name(),
+            properties.paths(),
             Source::Objects(vec![object.clone()]),
         );
-        let mut content = ObjectProperties::empty(object.clone());
-        let mut entered = false;
+        let mut is_there = false;
         loop {
-            let updates = poll.next().await?;
-            for update in updates.objects {
-                if update.obj != object {
-                    continue;
+            match subscription.next().await? {
+                News::Entered(content) | News::Changed(content, _) => {
+                    is_there = true;
+                    let values = properties.values(&content, &operation)?;
+                    if condition(&values) {
+                        return Ok(values);
+                    }
                 }
-                entered = true;
-                if update.kind == ObjectUpdateKind::Leave {
+                News::Left(_) => return Err(Error::fault_of(&operation, gone(&object))),
+                News::Complete if !is_there => {
                     return Err(Error::fault_of(&operation, gone(&object)));
                 }
-                if apply(&mut content, update, &paths).is_err() {
-                    content = self.read_object(&object, paths.clone()).await?;
-                }
-            }
-            if let Some((_, fault)) = updates
-                .missing
-                .into_iter()
-                .find(|(missing, _)| *missing == object)
-            {
-                return Err(Error::fault_of(&operation, fault));
-            }
-            if updates.truncated {
-                continue;
-            }
-            if !entered {
-                // Not told of it: ask, so that a deleted object is noticed.
-                content = self.read_object(&object, paths.clone()).await?;
-            }
-            let values = properties.values(&content, &operation)?;
-            if condition(&values) {
-                return Ok(values);
+                News::Complete | News::Resync => {}
             }
         }
     }
-}
-
-/// A change that names a part of what was asked for: the whole must be read again.
-pub(crate) struct Partial;
-
-/// Takes over what a server reported; gives the paths that changed.
-pub(crate) fn apply(
-    content: &mut ObjectProperties<mo::ManagedObject>,
-    update: ObjectUpdate,
-    paths: &[String],
-) -> Result<Vec<String>, Partial> {
-    if update.kind == ObjectUpdateKind::Enter {
-        *content = ObjectProperties::empty(update.obj);
-    }
-    let mut changed = Vec::new();
-    for change in update.change_set {
-        if !paths.contains(&change.name) {
-            return Err(Partial);
-        }
-        let value = match change.op {
-            PropertyChangeOp::Remove | PropertyChangeOp::IndirectRemove => None,
-            _ => change.val,
-        };
-        content.assign(&change.name, value);
-        changed.push(change.name);
-    }
-    for missing in update.missing_set {
-        content.miss(&missing.path, missing.fault.into());
-        changed.push(missing.path);
-    }
-    Ok(changed)
 }
 
 /// What a server says of an object that does not exist.

@@ -12,7 +12,7 @@ const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
     Property::new("runtime.powerState");
 const NOSUCH: Property<mo::VirtualMachine, String> = Property::new("nosuch");
 
-const FIRST: &str = "<RetrievePropertiesEx xmlns=\"urn:vim25\"><_this type=\"PropertyCollector\">propertyCollector</_this><specSet><propSet><type>VirtualMachine</type><all>false</all><pathSet>name</pathSet><pathSet>runtime.powerState</pathSet><pathSet>nosuch</pathSet></propSet><objectSet><obj type=\"ResourcePool\">resgroup-8</obj><skip>true</skip><selectSet xsi:type=\"TraversalSpec\"><type>ResourcePool</type><path>vm</path><skip>false</skip></selectSet></objectSet></specSet><options><maxObjects>1</maxObjects></options></RetrievePropertiesEx>";
+const FIRST: &str = "<RetrievePropertiesEx xmlns=\"urn:vim25\"><_this type=\"PropertyCollector\">propertyCollector</_this><specSet><propSet><type>VirtualMachine</type><all>false</all><pathSet>name</pathSet><pathSet>runtime.powerState</pathSet><pathSet>nosuch</pathSet></propSet><objectSet><obj type=\"ResourcePool\">resgroup-8</obj><skip>true</skip><selectSet xsi:type=\"TraversalSpec\"><type>ResourcePool</type><path>vm</path><skip>false</skip></selectSet></objectSet><reportMissingObjectsInResults>true</reportMissingObjectsInResults></specSet><options><maxObjects>1</maxObjects></options></RetrievePropertiesEx>";
 const SECOND: &str = "<ContinueRetrievePropertiesEx xmlns=\"urn:vim25\"><_this type=\"PropertyCollector\">propertyCollector</_this><token>T1</token></ContinueRetrievePropertiesEx>";
 const CANCEL: &str = "<CancelRetrievePropertiesEx xmlns=\"urn:vim25\"><_this type=\"PropertyCollector\">propertyCollector</_this><token>T1</token></CancelRetrievePropertiesEx>";
 const CANCELLED: &str =

@@ -1,15 +1,24 @@
-//! What a method does to the server, as far as repeating it goes.
+//! What kind of call a method is: whether it may be repeated, and what bounds it.
 
-/// Whether a call may be sent again when nobody knows if it was carried out.
+/// The class of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effect {
-    /// Changes nothing that anybody would notice: repeat it.
+pub(crate) enum CallClass {
+    /// Needs no session, or opens or ends one.
+    Login,
+    /// Changes nothing that anybody would notice: may be repeated.
     Read,
-    /// Changes something, or is not known: never repeat it blindly.
+    /// Changes nothing, and stays open at the server until there is news.
+    Wait,
+    /// Changes something, or is not known: never repeated blindly.
     Change,
 }
 
-impl Effect {
+impl CallClass {
+    /// Whether a call may be sent again when it is not known if it was carried out.
+    pub(crate) const fn is_repeatable(self) -> bool {
+        !matches!(self, Self::Change)
+    }
+
     /// By the wire name of a method.
     ///
     /// The names of the API are regular: what begins with one of these words
@@ -20,7 +29,8 @@ impl Effect {
             "Validate",
         ];
         // Waiting again with the same version gives what was missed.
-        const SINGLE: [&str; 3] = ["WaitForUpdates", "WaitForUpdatesEx", "SessionIsActive"];
+        const WAITS: [&str; 2] = ["WaitForUpdates", "WaitForUpdatesEx"];
+        const LOGINS: [&str; 3] = ["Login", "Logout", "RetrieveServiceContent"];
         // Despite their names: the first two run work on hosts, the others
         // hand out or change something.
         const CHANGES: [&str; 4] = [
@@ -36,7 +46,11 @@ impl Effect {
         };
         if CHANGES.contains(&method) {
             Self::Change
-        } else if SINGLE.contains(&method) || READS.iter().any(word) {
+        } else if LOGINS.contains(&method) {
+            Self::Login
+        } else if WAITS.contains(&method) {
+            Self::Wait
+        } else if method == "SessionIsActive" || READS.iter().any(word) {
             Self::Read
         } else {
             Self::Change
@@ -50,20 +64,20 @@ mod tests {
 
     #[test]
     fn reads_are_known_by_name_and_everything_else_is_a_change() {
+        assert_eq!(CallClass::of("WaitForUpdatesEx"), CallClass::Wait);
+        assert_eq!(CallClass::of("Login"), CallClass::Login);
         for method in [
             "RetrievePropertiesEx",
             "CurrentTime",
             "FindByInventoryPath",
-            "WaitForUpdatesEx",
             "Fetch",
             "QueryOptions",
         ] {
-            assert_eq!(Effect::of(method), Effect::Read, "{method}");
+            assert_eq!(CallClass::of(method), CallClass::Read, "{method}");
         }
         for method in [
             "CreateVM_Task",
             "PowerOnVM_Task",
-            "Login",
             "ContinueRetrievePropertiesEx",
             "ReconfigVM_Task",
             "Destroy_Task",
@@ -73,7 +87,7 @@ mod tests {
             "HasteNot",
             "SomethingNew",
         ] {
-            assert_eq!(Effect::of(method), Effect::Change, "{method}");
+            assert_eq!(CallClass::of(method), CallClass::Change, "{method}");
         }
     }
 }

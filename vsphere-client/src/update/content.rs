@@ -1,0 +1,82 @@
+//! Applying what a server reports to what is known of an object.
+
+use std::sync::Arc;
+
+use vim25::types::{ObjectUpdate, ObjectUpdateKind, PropertyChangeOp};
+use vim25::{Any, difference};
+
+use super::slot::Content;
+use crate::property::ObjectProperties;
+
+/// How many fine paths of one property are told; more count as one change of
+/// the whole property.
+const MAX_FINE: usize = 64;
+
+/// A change that names only a part of a watched property: the object must be
+/// read as a whole.
+#[derive(Debug)]
+pub(super) struct Partial;
+
+/// The content after an update, and the paths that changed, as fine as the
+/// values tell: `config.extraConfig["guestinfo.ip"].value`.
+pub(super) fn apply(
+    before: Option<&Content>,
+    update: ObjectUpdate,
+    watched: &[String],
+) -> Result<(Content, Vec<String>), Partial> {
+    let mut after = match before {
+        Some(before) if update.kind != ObjectUpdateKind::Enter => ObjectProperties::clone(before),
+        _ => ObjectProperties::empty(update.obj),
+    };
+    for change in update.change_set {
+        if !watched.contains(&change.name) {
+            return Err(Partial);
+        }
+        let value = match change.op {
+            PropertyChangeOp::Remove | PropertyChangeOp::IndirectRemove => None,
+            _ => change.val,
+        };
+        after.assign(&change.name, value);
+    }
+    for missing in update.missing_set {
+        after.miss(&missing.path, missing.fault.into());
+    }
+    let paths = before.map_or_else(Vec::new, |before| changed(before, &after, watched));
+    Ok((Arc::new(after), paths))
+}
+
+/// The paths at which two states of an object differ.
+pub(super) fn changed(
+    before: &Content,
+    after: &ObjectProperties<vim25::mo::ManagedObject>,
+    watched: &[String],
+) -> Vec<String> {
+    let value = |content: &ObjectProperties<vim25::mo::ManagedObject>, path: &str| -> Option<Any> {
+        let mut values = content.values();
+        values
+            .find(|(name, _)| *name == path)
+            .map(|(_, value)| value.clone())
+    };
+    let mut paths = Vec::new();
+    for path in watched {
+        match (value(before, path), value(after, path)) {
+            (None, None) => {
+                let missing =
+                    |content: &ObjectProperties<_>| content.missing().any(|(name, _)| name == path);
+                if missing(before) != missing(after) {
+                    paths.push(path.clone());
+                }
+            }
+            (Some(old), Some(new)) => {
+                let fine = difference(path, old.node(), new.node());
+                if fine.len() > MAX_FINE {
+                    paths.push(path.clone());
+                } else {
+                    paths.extend(fine.into_iter().map(|difference| difference.path));
+                }
+            }
+            _ => paths.push(path.clone()),
+        }
+    }
+    paths
+}

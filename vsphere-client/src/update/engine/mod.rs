@@ -1,0 +1,526 @@
+//! The one task of a client that learns of changes.
+//!
+//! It owns everything that updates need on the server: one property collector,
+//! one poll of it, and filters in it. Subscribers send it commands and read
+//! their [`Slot`]s; none of them makes an object on the server, so a dropped
+//! future leaks nothing there.
+//!
+//! Two kinds of sets are watched. *Lists* hold objects that were asked for by
+//! reference: all of one type with the same properties share a list view and a
+//! filter, so adding any number of them is one call, and removals ride along
+//! with the next addition. *Selections* are what a traversal or a container
+//! view finds; each has a filter of its own.
+//!
+//! What a subscriber is told is never older than its subscription. An object
+//! that is new in a list is reported by the server because it is new. For one
+//! that is in the list already, the engine needs an answer that was made later:
+//! from a poll that was sent later or, if a poll is open, one that shows a
+//! change of the list that was sent later, if need be one made for the purpose
+//! (see [`list::Fence`]). What the server does not report within a moment is
+//! read: ESXi does not report tasks that ended before they were added, and
+//! other servers look at new filters only when something changes.
+
+mod list;
+mod poll;
+mod selection;
+mod steps;
+mod trouble;
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+use vim25::types::PropertyFilterUpdate;
+use vim25::{AnyRef, Ref, mo};
+
+use super::slot::{Content, Slot};
+use crate::client::Client;
+use crate::property::Source;
+use list::{Joined, List};
+use poll::Polled;
+use selection::Selection;
+use steps::Done;
+
+/// How long a subscriber waits for the server's report before its object is read.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// What is watched.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    pub(crate) type_name: Arc<str>,
+    pub(crate) paths: Arc<[String]>,
+    pub(crate) source: Source,
+}
+
+/// What a subscriber asks of the engine.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Subscribe {
+        id: u64,
+        target: Target,
+        slot: Arc<Slot>,
+    },
+    Unsubscribe {
+        id: u64,
+    },
+    /// Free everything on the server, then end.
+    Close {
+        done: tokio::sync::oneshot::Sender<()>,
+    },
+}
+
+/// The way to a client's engine.
+#[derive(Debug, Default)]
+pub(crate) struct Handle {
+    commands: Mutex<Option<mpsc::UnboundedSender<Command>>>,
+    numbers: AtomicU64,
+}
+
+impl Handle {
+    /// A number that no other subscriber has.
+    pub(crate) fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Tells the engine, if it runs.
+    pub(crate) fn tell(&self, command: Command) -> bool {
+        let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
+        commands
+            .as_ref()
+            .is_some_and(|commands| commands.send(command).is_ok())
+    }
+}
+
+impl Client {
+    /// Tells the engine, which is started if it does not run; `false` where
+    /// there is no runtime to run it.
+    pub(crate) fn tell_engine(&self, command: Command) -> bool {
+        let handle = &self.inner.engine;
+        let mut commands = handle
+            .commands
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(running) = commands.as_ref().filter(|running| !running.is_closed()) {
+            return running.send(command).is_ok();
+        }
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return false;
+        };
+        let (sender, receiver) = mpsc::unbounded_channel();
+        runtime.spawn(Engine::new(self.unowned(), receiver).run());
+        let sent = sender.send(command).is_ok();
+        *commands = Some(sender);
+        sent
+    }
+
+    /// Ends the engine and waits until it has freed what it held on the server.
+    pub(crate) async fn close_engine(&self) {
+        let (done, freed) = tokio::sync::oneshot::channel();
+        if self.inner.engine.tell(Command::Close { done }) {
+            let _ = tokio::time::timeout(Duration::from_secs(10), freed).await;
+        }
+    }
+}
+
+/// A subscriber as the engine knows it.
+#[derive(Debug)]
+struct Subscriber {
+    slot: Arc<Slot>,
+    set: Set,
+    /// The objects of a list that it watches.
+    objects: Vec<AnyRef>,
+    /// How many of them it has not been told of.
+    untold: usize,
+}
+
+/// Whose a filter on the server is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+enum Set {
+    List(u32),
+    Selection(u64),
+}
+
+/// What is to be freed on the server.
+#[derive(Debug)]
+enum Garbage {
+    Filter(Ref<mo::PropertyFilter>),
+    View(AnyRef),
+    Collector(Ref<mo::PropertyCollector>),
+}
+
+type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+struct Engine {
+    client: Client,
+    commands: mpsc::UnboundedReceiver<Command>,
+    /// Counts what happens, so that it is known what came first.
+    clock: u64,
+    /// Counts losses of everything on the server.
+    era: u64,
+    collector: Option<Ref<mo::PropertyCollector>>,
+    version: Option<String>,
+    lists: BTreeMap<u32, List>,
+    next_list: u32,
+    selections: BTreeMap<u64, Selection>,
+    subscribers: HashMap<u64, Subscriber>,
+    /// By the value of the filter's reference.
+    filters: HashMap<String, Set>,
+    /// Updates of filters whose making has not been answered yet.
+    early: Vec<PropertyFilterUpdate>,
+    /// Whether a filter is being made.
+    opening: bool,
+    /// Objects of lists that some subscriber has not been told of.
+    joining: HashSet<(u32, AnyRef)>,
+    /// Objects that have to be read, because the server does not report them as it should.
+    reads: HashSet<(Set, AnyRef)>,
+    garbage: Vec<Garbage>,
+    /// When the poll in flight was sent.
+    polling: Option<u64>,
+    abandon_poll: bool,
+    /// Everything that joined before this will be told by an answer to come.
+    expected: u64,
+    /// How many steps were taken since the last poll was sent.
+    steps: u32,
+    cancelled: bool,
+    trouble: trouble::Trouble,
+    pace: poll::Pace,
+    /// Until when additions are collected.
+    hold: Option<Instant>,
+    closing: Option<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Engine {
+    fn new(client: Client, commands: mpsc::UnboundedReceiver<Command>) -> Self {
+        Self {
+            client,
+            commands,
+            clock: 1,
+            era: 0,
+            collector: None,
+            version: None,
+            lists: BTreeMap::new(),
+            next_list: 0,
+            selections: BTreeMap::new(),
+            subscribers: HashMap::new(),
+            filters: HashMap::new(),
+            early: Vec::new(),
+            opening: false,
+            joining: HashSet::new(),
+            reads: HashSet::new(),
+            garbage: Vec::new(),
+            polling: None,
+            abandon_poll: false,
+            expected: 0,
+            steps: 0,
+            cancelled: false,
+            trouble: trouble::Trouble::default(),
+            pace: poll::Pace::default(),
+            hold: None,
+            closing: None,
+        }
+    }
+
+    async fn run(mut self) {
+        let stop = self.client.inner.stop.clone();
+        let mut step: Option<Pending<Done>> = None;
+        let mut poll: Option<Pending<Polled>> = None;
+        loop {
+            if std::mem::take(&mut self.abandon_poll) {
+                poll = None;
+                self.polling = None;
+            }
+            if step.is_none() {
+                step = self.next_step();
+            }
+            if poll.is_none() {
+                poll = self.next_poll(step.is_some());
+            }
+            let wake = self.next_wake();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                command = self.commands.recv() => {
+                    let Some(command) = command else { break };
+                    self.take(command);
+                    while let Ok(command) = self.commands.try_recv() {
+                        self.take(command);
+                    }
+                    if self.closing.is_some() {
+                        break;
+                    }
+                }
+                done = ready(&mut step) => {
+                    step = None;
+                    self.done(done);
+                }
+                answer = ready(&mut poll) => {
+                    poll = None;
+                    self.polled(answer);
+                }
+                () = at(wake) => {}
+            }
+        }
+        drop(poll);
+        if let Some(step) = step
+            && !self.client.inner.session.is_closed()
+        {
+            // What it makes has to be freed.
+            let done = step.await;
+            self.done(done);
+        }
+        self.free_all().await;
+        if let Some(done) = self.closing.take() {
+            let _ = done.send(());
+        }
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
+    fn take(&mut self, command: Command) {
+        match command {
+            Command::Subscribe { id, target, slot } => self.subscribe(id, target, slot),
+            Command::Unsubscribe { id } => self.unsubscribe(id),
+            Command::Close { done } => self.closing = Some(done),
+        }
+    }
+
+    fn subscribe(&mut self, id: u64, target: Target, slot: Arc<Slot>) {
+        let Source::Objects(objects) = &target.source else {
+            let subscriber = Subscriber {
+                slot,
+                set: Set::Selection(id),
+                objects: Vec::new(),
+                untold: 0,
+            };
+            self.subscribers.insert(id, subscriber);
+            self.selections.insert(id, Selection::new(target));
+            return;
+        };
+        let mut objects = objects.clone();
+        let mut seen = HashSet::new();
+        objects.retain(|object| seen.insert(object.clone()));
+        if objects.is_empty() {
+            slot.complete();
+        }
+        let since = self.tick();
+        let list_id = self.list(&target, &objects);
+        if let Some(list) = self.lists.get_mut(&list_id) {
+            for object in &objects {
+                let joined = Joined {
+                    id,
+                    since,
+                    asked: Instant::now(),
+                    told: false,
+                };
+                list.join(object, joined);
+                self.joining.insert((list_id, object.clone()));
+            }
+        }
+        let subscriber = Subscriber {
+            slot,
+            set: Set::List(list_id),
+            untold: objects.len(),
+            objects,
+        };
+        self.subscribers.insert(id, subscriber);
+    }
+
+    /// The list for a target, which is made if there is none.
+    fn list(&mut self, target: &Target, objects: &[AnyRef]) -> u32 {
+        let fits = |list: &List| {
+            list.type_name == target.type_name
+                && list.paths == target.paths
+                && !objects.contains(&list.fence.object)
+        };
+        if let Some((id, _)) = self.lists.iter().find(|(_, list)| fits(list)) {
+            return *id;
+        }
+        let content = self.client.service_content();
+        let root: AnyRef = content.root_folder.upcast();
+        let fence = if objects.contains(&root) {
+            Ref::<mo::ServiceInstance>::new("ServiceInstance").upcast()
+        } else {
+            root
+        };
+        self.next_list += 1;
+        let list = List::new(
+            Arc::clone(&target.type_name),
+            Arc::clone(&target.paths),
+            fence,
+        );
+        self.lists.insert(self.next_list, list);
+        self.next_list
+    }
+
+    fn unsubscribe(&mut self, id: u64) {
+        let Some(subscriber) = self.subscribers.remove(&id) else {
+            return;
+        };
+        match subscriber.set {
+            Set::List(list_id) => {
+                let Some(list) = self.lists.get_mut(&list_id) else {
+                    return;
+                };
+                for object in subscriber.objects {
+                    list.part(&object, id);
+                    let is_joining = list
+                        .members
+                        .get(&object)
+                        .is_some_and(|member| member.subscribers.iter().any(|joined| !joined.told));
+                    if !is_joining {
+                        self.joining.remove(&(list_id, object));
+                    }
+                }
+            }
+            Set::Selection(id) => {
+                if let Some(selection) = self.selections.remove(&id) {
+                    self.discard(selection);
+                }
+            }
+        }
+    }
+
+    fn discard(&mut self, selection: Selection) {
+        if let Some(filter) = selection.filter {
+            self.filters.remove(filter.value());
+            self.garbage.push(Garbage::Filter(filter));
+        }
+        if let Some(view) = selection.view {
+            self.garbage.push(Garbage::View(view.upcast()));
+        }
+    }
+
+    /// Tells the subscribers of an object that joined before `proven`.
+    fn release(&mut self, list_id: u32, object: &AnyRef, proven: u64) {
+        let Some(list) = self.lists.get_mut(&list_id) else {
+            return;
+        };
+        let Some(member) = list.members.get_mut(object) else {
+            self.joining.remove(&(list_id, object.clone()));
+            return;
+        };
+        let Some(content) = &member.content else {
+            return;
+        };
+        let mut waiting = false;
+        for joined in member.subscribers.iter_mut().filter(|joined| !joined.told) {
+            if joined.since >= proven {
+                waiting = true;
+                continue;
+            }
+            joined.told = true;
+            if let Some(subscriber) = self.subscribers.get_mut(&joined.id) {
+                subscriber.slot.enter(content);
+                subscriber.told_one();
+            }
+        }
+        if !waiting {
+            self.joining.remove(&(list_id, object.clone()));
+        }
+    }
+
+    /// Takes over a new state of an object of a list, and tells those who know
+    /// the last one what changed.
+    fn renew(&mut self, list_id: u32, content: Content, paths: &[String]) {
+        let Some(member) = self
+            .lists
+            .get_mut(&list_id)
+            .and_then(|list| list.members.get_mut(content.object()))
+        else {
+            return;
+        };
+        if !paths.is_empty() {
+            for joined in member.subscribers.iter().filter(|joined| joined.told) {
+                if let Some(subscriber) = self.subscribers.get(&joined.id) {
+                    subscriber.slot.change(&content, paths.to_vec());
+                }
+            }
+        }
+        member.content = Some(content);
+    }
+
+    /// Tells that an object does not exist.
+    fn gone(&mut self, list_id: u32, object: &AnyRef) {
+        self.joining.remove(&(list_id, object.clone()));
+        let Some(list) = self.lists.get_mut(&list_id) else {
+            return;
+        };
+        let Some(member) = list.members.remove(object) else {
+            return;
+        };
+        list.absent.remove(object);
+        if member.in_view {
+            list.idle.insert(object.clone());
+        }
+        for joined in member.subscribers {
+            if let Some(subscriber) = self.subscribers.get_mut(&joined.id) {
+                subscriber.slot.leave(object);
+                if !joined.told {
+                    subscriber.told_one();
+                }
+            }
+        }
+    }
+
+    /// When there is something to do though nothing happens.
+    fn next_wake(&self) -> Option<Instant> {
+        let overdue = self.joining.iter().filter_map(|(list, object)| {
+            let member = self.lists.get(list)?.members.get(object)?;
+            let waiting = member.subscribers.iter().filter(|joined| !joined.told);
+            waiting.map(|joined| joined.asked + PATIENCE).min()
+        });
+        let now = Instant::now();
+        let nudge = self.nudge_at();
+        [
+            // What is overdue is being read: the end of that wakes.
+            overdue.filter(|at| *at > now).min(),
+            self.hold,
+            self.pace.wake(),
+            self.trouble.wake(),
+            nudge,
+        ]
+        .into_iter()
+        .flatten()
+        .filter(|at| *at > now)
+        .min()
+    }
+}
+
+impl Subscriber {
+    fn told_one(&mut self) {
+        self.untold = self.untold.saturating_sub(1);
+        if self.untold == 0 {
+            self.slot.complete();
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        for subscriber in self.subscribers.values() {
+            subscriber.slot.end(trouble::ended(&self.client));
+        }
+    }
+}
+
+async fn ready<T>(pending: &mut Option<Pending<T>>) -> T {
+    match pending {
+        Some(pending) => pending.await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}

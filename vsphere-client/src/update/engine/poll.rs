@@ -1,0 +1,297 @@
+//! The one poll of the collector, and where its answers go.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use vim25::types::{
+    ObjectUpdate, ObjectUpdateKind, PropertyFilterUpdate, RequestCanceled, UpdateSet, WaitOptions,
+};
+use vim25::{AnyRef, Outcome};
+
+use super::{Engine, Pending, Set};
+use crate::error::{Error, Result};
+use crate::update::content::apply;
+
+/// How long the server keeps one poll open. Short enough that nothing between
+/// here and there takes the connection for dead.
+const POLL: Duration = Duration::from_secs(30);
+
+/// How long a new selection may stay unreported by an open poll before that is
+/// ended: it may be empty, or the server looks at it only when something changes.
+const NUDGE: Duration = Duration::from_millis(200);
+
+/// Polls that may follow each other without a pause, and the pause after that.
+/// A server that has something to say all the time says it in fewer answers.
+const BURST: u32 = 16;
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// The most updates of filters that are kept until the filter is known.
+const EARLY: usize = 64;
+
+/// The answer to a poll.
+pub(super) struct Polled {
+    era: u64,
+    sent: u64,
+    result: Result<Option<UpdateSet>>,
+}
+
+/// How fast polls follow each other.
+#[derive(Debug)]
+pub(super) struct Pace {
+    left: u32,
+    counted: Instant,
+    next: Option<Instant>,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            left: BURST,
+            counted: Instant::now(),
+            next: None,
+        }
+    }
+}
+
+impl Pace {
+    /// Whether a poll may be sent now; if not, [`wake`](Self::wake) says when.
+    fn allows(&mut self) -> bool {
+        let now = Instant::now();
+        let earned = now.duration_since(self.counted).as_millis() / PAUSE.as_millis();
+        if earned > 0 {
+            let earned = u32::try_from(earned).unwrap_or(u32::MAX);
+            self.left = self.left.saturating_add(earned).min(BURST);
+            self.counted = now;
+        }
+        if self.left == 0 {
+            self.next = Some(self.counted + PAUSE);
+            return false;
+        }
+        self.left -= 1;
+        self.next = None;
+        true
+    }
+
+    pub(super) const fn wake(&self) -> Option<Instant> {
+        self.next
+    }
+}
+
+impl Engine {
+    /// The next poll, if there is something to wait for.
+    ///
+    /// What is being added goes first: the poll then reports it at once.
+    pub(super) fn next_poll(&mut self, stepping: bool) -> Option<Pending<Polled>> {
+        let collector = self.collector.clone()?;
+        let watches = !self.filters.is_empty() && !self.subscribers.is_empty();
+        if !watches || (stepping && self.steps < 3) || self.trouble.is_pausing() {
+            return None;
+        }
+        if !self.pace.allows() {
+            return None;
+        }
+        // The server says at once that there is nothing to say.
+        let wait = if self.awaits_silence() {
+            Duration::ZERO
+        } else {
+            POLL
+        };
+        let sent = self.tick();
+        self.polling = Some(sent);
+        self.cancelled = false;
+        self.steps = 0;
+        let (era, client) = (self.era, self.client.clone());
+        let options = WaitOptions {
+            max_wait_seconds: i32::try_from(wait.as_secs()).ok(),
+            ..WaitOptions::default()
+        };
+        let call = collector.wait_for_updates_ex(self.version.as_deref(), Some(&options));
+        Some(Box::pin(async move {
+            let result = client.call_slow(call.untyped(), wait).await;
+            let result = result.and_then(|value| {
+                Option::<UpdateSet>::from_value(&value).map_err(|error| {
+                    let operation = client.operation(call.method(), Some(call.this()));
+                    Error::unconvertible(&operation, error)
+                })
+            });
+            Polled { era, sent, result }
+        }))
+    }
+
+    /// Whether a subscriber waits for an answer that may have nothing to report.
+    fn awaits_silence(&self) -> bool {
+        let unsure =
+            |selection: &super::Selection| selection.filter.is_some() && !selection.is_complete;
+        let known = |(list, object): &(u32, AnyRef)| {
+            let member = self.lists.get(list)?.members.get(object)?;
+            (member.in_view && member.content.is_some()).then_some(())
+        };
+        self.selections.values().any(unsure) || self.joining.iter().any(|key| known(key).is_some())
+    }
+
+    /// When the open poll is ended for the sake of a new selection.
+    pub(super) fn nudge_at(&self) -> Option<Instant> {
+        let polling = self.polling.filter(|_| !self.cancelled)?;
+        let waiting = self.selections.values().filter(|selection| {
+            selection.filter.is_some() && !selection.is_complete && selection.asked > polling
+        });
+        waiting
+            .filter_map(|selection| selection.opened)
+            .min()
+            .map(|opened| opened + NUDGE)
+    }
+
+    pub(super) fn polled(&mut self, polled: Polled) {
+        self.polling = None;
+        if polled.era != self.era {
+            return;
+        }
+        match polled.result {
+            Ok(None) => {
+                self.trouble.is_over();
+                self.prove(polled.sent);
+            }
+            Ok(Some(set)) => {
+                self.trouble.is_over();
+                self.version = Some(set.version);
+                let truncated = set.truncated == Some(true);
+                let mut proven = polled.sent;
+                for update in set.filter_set {
+                    proven = proven.max(self.route(update));
+                }
+                if !truncated {
+                    self.prove(proven);
+                }
+            }
+            Err(error) if error.is_fault::<RequestCanceled>() => {}
+            Err(error) => self.stumble(error),
+        }
+    }
+
+    /// Tells subscribers what one filter reports. Returns when the latest
+    /// change was made that this shows.
+    pub(super) fn route(&mut self, update: PropertyFilterUpdate) -> u64 {
+        let Some(set) = self.filters.get(update.filter.value()).copied() else {
+            if self.opening && self.early.len() < EARLY {
+                self.early.push(update);
+            }
+            return 0;
+        };
+        let mut shows = 0;
+        match set {
+            Set::List(id) => {
+                for object in update.object_set {
+                    shows = shows.max(self.route_member(id, object));
+                }
+            }
+            Set::Selection(id) => {
+                if let Some(selection) = self.selections.get(&id) {
+                    shows = selection.asked + 1;
+                }
+                for object in update.object_set {
+                    self.route_selected(id, object);
+                }
+            }
+        }
+        shows
+    }
+
+    fn route_member(&mut self, list_id: u32, update: ObjectUpdate) -> u64 {
+        let mut shows = 0;
+        let Some(list) = self.lists.get_mut(&list_id) else {
+            return shows;
+        };
+        let object = update.obj.clone();
+        if object == list.fence.object
+            && update.kind != ObjectUpdateKind::Modify
+            && let Some(moved) = list.fence.moved.take()
+        {
+            shows = moved;
+        }
+        let Some(member) = list.members.get_mut(&object).filter(|m| m.in_view) else {
+            return shows;
+        };
+        if update.kind == ObjectUpdateKind::Leave {
+            // Deleted, or so it seems: reading tells.
+            member.in_view = false;
+            member.entered = false;
+            self.reads.insert((Set::List(list_id), object));
+            return shows;
+        }
+        if update.kind == ObjectUpdateKind::Enter && !member.entered {
+            member.entered = true;
+            shows = shows.max(member.added);
+        }
+        let added = member.added;
+        match apply(member.content.as_ref(), update, &list.paths) {
+            Ok((content, paths)) => {
+                self.renew(list_id, content, &paths);
+                // It was added for those who joined before.
+                self.release(list_id, &object, added);
+            }
+            Err(_partial) => {
+                self.reads.insert((Set::List(list_id), object));
+            }
+        }
+        shows
+    }
+
+    fn route_selected(&mut self, id: u64, update: ObjectUpdate) {
+        let (Some(selection), Some(subscriber)) =
+            (self.selections.get_mut(&id), self.subscribers.get(&id))
+        else {
+            return;
+        };
+        let object = update.obj.clone();
+        let unconfirmed = selection.unconfirmed.remove(&object);
+        if update.kind == ObjectUpdateKind::Leave {
+            selection.content.remove(&object);
+            subscriber.slot.leave(&object);
+            return;
+        }
+        let before = selection.content.get(&object);
+        match apply(before, update, &selection.target.paths) {
+            Ok((content, paths)) => {
+                let is_known = before.is_some() && !unconfirmed;
+                if !is_known {
+                    subscriber.slot.enter(&content);
+                } else if !paths.is_empty() {
+                    subscriber.slot.change(&content, paths);
+                }
+                selection.content.insert(object, content);
+            }
+            Err(_partial) => {
+                self.reads.insert((Set::Selection(id), object));
+            }
+        }
+    }
+
+    /// An answer is complete and shows everything that happened before `proven`.
+    fn prove(&mut self, proven: u64) {
+        let joining: Vec<_> = self.joining.iter().cloned().collect();
+        for (list, object) in joining {
+            let is_confirmed = self
+                .lists
+                .get(&list)
+                .and_then(|list| list.members.get(&object))
+                .is_some_and(|member| member.in_view);
+            if is_confirmed {
+                self.release(list, &object, proven);
+            }
+        }
+        for (id, selection) in &mut self.selections {
+            if selection.is_complete || selection.filter.is_none() || selection.asked >= proven {
+                continue;
+            }
+            selection.is_complete = true;
+            let Some(subscriber) = self.subscribers.get(id) else {
+                continue;
+            };
+            for object in std::mem::take(&mut selection.unconfirmed) {
+                selection.content.remove(&object);
+                subscriber.slot.leave(&object);
+            }
+            subscriber.slot.complete();
+        }
+    }
+}

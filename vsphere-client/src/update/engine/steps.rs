@@ -1,0 +1,656 @@
+//! What the engine does on the server besides polling, one step at a time.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use vim25::types::{
+    ManagedObjectNotFound, ObjectContent, ObjectSpec, PropertyFilterSpec, PropertySpec,
+    RetrieveOptions, TraversalSpec,
+};
+use vim25::{AnyRef, Poly, Ref, mo};
+
+use super::{Engine, Garbage, PATIENCE, Pending, Set, Target};
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::property::ObjectProperties;
+use crate::update::content::changed;
+
+/// The most objects that one request names.
+const BATCH: usize = 1_000;
+
+/// Additions of this many objects are a crowd: more are likely to follow, and
+/// are collected for a moment.
+const CROWD: usize = 8;
+const HOLD: Duration = Duration::from_millis(50);
+
+/// How many lists are kept though nobody watches anything of some of them.
+const LISTS: usize = 16;
+
+/// How many objects may stay in a view that nobody watches.
+const IDLE: usize = 256;
+
+/// The result of a step, and the era in which it was taken.
+pub(super) struct Done {
+    era: u64,
+    what: What,
+}
+
+enum What {
+    Collector(Result<Ref<mo::PropertyCollector>>),
+    ListOpened {
+        list: u32,
+        result: Result<Opened>,
+    },
+    ListChanged {
+        list: u32,
+        result: Result<Vec<AnyRef>>,
+    },
+    SelectionOpened {
+        id: u64,
+        result: Result<(Option<Ref<mo::ContainerView>>, Ref<mo::PropertyFilter>)>,
+    },
+    Read {
+        set: Set,
+        objects: Vec<AnyRef>,
+        asked: u64,
+        result: Result<Vec<ObjectContent>>,
+    },
+    Freed(Result<()>),
+    Cancelled(Result<()>),
+}
+
+struct Opened {
+    view: Ref<mo::ListView>,
+    filter: Ref<mo::PropertyFilter>,
+    unresolved: Vec<AnyRef>,
+}
+
+impl Engine {
+    /// The next thing to do on the server, if there is one.
+    pub(super) fn next_step(&mut self) -> Option<Pending<Done>> {
+        if self.trouble.is_pausing() {
+            return None;
+        }
+        let era = self.era;
+        let client = self.client.clone();
+        if let Some(garbage) = self.garbage.pop() {
+            return Some(Box::pin(async move {
+                let what = What::Freed(free(&client, garbage).await);
+                Done { era, what }
+            }));
+        }
+        if self.subscribers.is_empty() {
+            return None;
+        }
+        let Some(collector) = self.collector.clone() else {
+            return Some(Box::pin(async move {
+                let call = client.property_collector().create_property_collector();
+                let what = What::Collector(client.call(call).await);
+                Done { era, what }
+            }));
+        };
+        self.steps += 1;
+        let step = self
+            .open_selection(&collector)
+            .or_else(|| self.change_list(&collector))
+            .or_else(|| self.read())
+            .or_else(|| self.drop_list());
+        if let Some(step) = step {
+            return Some(Box::pin(async move {
+                let what = step.await;
+                Done { era, what }
+            }));
+        }
+        if self.nudge_at().is_some_and(|at| at <= Instant::now()) {
+            self.cancelled = true;
+            return Some(Box::pin(async move {
+                let what = What::Cancelled(client.call(collector.cancel_wait_for_updates()).await);
+                Done { era, what }
+            }));
+        }
+        self.steps -= 1;
+        None
+    }
+
+    fn open_selection(&mut self, collector: &Ref<mo::PropertyCollector>) -> Option<Pending<What>> {
+        let now = self.clock + 1;
+        let (id, selection) = self
+            .selections
+            .iter_mut()
+            .find(|(_, selection)| selection.filter.is_none() && selection.opened.is_none())?;
+        selection.asked = now;
+        selection.opened = Some(Instant::now());
+        self.clock = now;
+        let (id, client, collector) = (*id, self.client.clone(), collector.clone());
+        let target = selection.target.clone();
+        self.opening = true;
+        Some(Box::pin(async move {
+            let result = open_selection(&client, &collector, &target).await;
+            What::SelectionOpened { id, result }
+        }))
+    }
+
+    /// Adds what has to be added to a list, and removes what rides along.
+    fn change_list(&mut self, collector: &Ref<mo::PropertyCollector>) -> Option<Pending<What>> {
+        let now = Instant::now();
+        let held = self.hold.is_some_and(|until| until > now);
+        let needs_fence = self.needs_fence();
+        let (id, list) = self.lists.iter_mut().find(|(id, list)| {
+            (!held && !list.absent.is_empty())
+                || needs_fence == Some(**id)
+                || (list.open.is_some() && (list.purge || list.idle.len() > IDLE))
+        })?;
+        let id = *id;
+        self.clock += 1;
+        list.purge = false;
+        let (mut adds, mut removals) = list.take_changes(self.clock, BATCH);
+        self.hold = (adds.len() >= CROWD).then(|| now + HOLD);
+        if !adds.is_empty() {
+            self.expected = self.clock;
+        }
+        let client = self.client.clone();
+        let Some((view, _)) = list.open.clone() else {
+            let (target, collector) = (
+                (list.type_name.to_string(), list.paths.to_vec()),
+                collector.clone(),
+            );
+            let fence = list.fence.object.clone();
+            self.opening = true;
+            return Some(Box::pin(async move {
+                let result = open_list(&client, &collector, target, adds, &fence).await;
+                What::ListOpened { list: id, result }
+            }));
+        };
+        if needs_fence == Some(id) && adds.is_empty() {
+            list.fence.moved = Some(self.clock);
+            self.expected = self.clock;
+            if list.fence.is_inside {
+                removals.push(list.fence.object.clone());
+            } else {
+                adds.push(list.fence.object.clone());
+            }
+            list.fence.is_inside = !list.fence.is_inside;
+        }
+        Some(Box::pin(async move {
+            let result = client.call(view.modify_list_view(&adds, &removals)).await;
+            What::ListChanged { list: id, result }
+        }))
+    }
+
+    /// The list that has a subscriber whom no answer to come would tell: an
+    /// open poll was sent before it joined, and nothing changed in a list since.
+    fn needs_fence(&self) -> Option<u32> {
+        let polling = self.polling?;
+        let waits = |(list, object): &&(u32, AnyRef)| {
+            let member = self
+                .lists
+                .get(list)
+                .filter(|list| list.open.is_some())
+                .and_then(|list| list.members.get(object));
+            member.is_some_and(|member| {
+                member.in_view
+                    && member.subscribers.iter().any(|joined| {
+                        !joined.told && joined.since > polling && joined.since > self.expected
+                    })
+            })
+        };
+        self.joining.iter().find(waits).map(|(list, _)| *list)
+    }
+
+    /// Reads what the server does not report as it should.
+    fn read(&mut self) -> Option<Pending<What>> {
+        let now = Instant::now();
+        let lists = &self.lists;
+        let overdue = self.joining.iter().filter(|(list, object)| {
+            let member = lists.get(list).and_then(|list| list.members.get(object));
+            member.is_some_and(|member| {
+                member.in_view
+                    && member
+                        .subscribers
+                        .iter()
+                        .any(|joined| !joined.told && joined.asked + PATIENCE <= now)
+            })
+        });
+        let overdue: Vec<_> = overdue
+            .map(|(list, object)| (Set::List(*list), object.clone()))
+            .collect();
+        self.reads.extend(overdue);
+        let set = self.reads.iter().next().map(|(set, _)| *set)?;
+        let mut objects = Vec::new();
+        self.reads.retain(|(of, object)| {
+            let taken = *of == set && objects.len() < BATCH;
+            if taken {
+                objects.push(object.clone());
+            }
+            !taken
+        });
+        let (type_name, paths) = match set {
+            Set::List(id) => {
+                let list = self.lists.get(&id)?;
+                (list.type_name.to_string(), list.paths.to_vec())
+            }
+            Set::Selection(id) => {
+                let target = &self.selections.get(&id)?.target;
+                (target.type_name.to_string(), target.paths.to_vec())
+            }
+        };
+        let asked = self.tick();
+        let client = self.client.clone();
+        Some(Box::pin(async move {
+            let result = read(&client, type_name, paths, &objects).await;
+            What::Read {
+                set,
+                objects,
+                asked,
+                result,
+            }
+        }))
+    }
+
+    /// Frees a list that nobody uses, when there are many.
+    fn drop_list(&mut self) -> Option<Pending<What>> {
+        if self.lists.len() <= LISTS {
+            return None;
+        }
+        let unused = self.lists.iter().find(|(_, list)| list.is_unused());
+        let id = unused.map(|(id, _)| *id)?;
+        let (view, filter) = self.lists.remove(&id)?.open?;
+        self.filters.remove(filter.value());
+        self.garbage.push(Garbage::View(view.upcast()));
+        let client = self.client.clone();
+        Some(Box::pin(async move {
+            What::Freed(free(&client, Garbage::Filter(filter)).await)
+        }))
+    }
+
+    /// Takes over the result of a step.
+    pub(super) fn done(&mut self, done: Done) {
+        self.opening = false;
+        if done.era != self.era {
+            // Everything was lost since; free what was made of it.
+            match done.what {
+                What::ListOpened {
+                    result: Ok(opened), ..
+                } => self.garbage.push(Garbage::View(opened.view.upcast())),
+                What::SelectionOpened {
+                    result: Ok((Some(view), _)),
+                    ..
+                } => self.garbage.push(Garbage::View(view.upcast())),
+                What::Collector(Ok(collector)) => self.garbage.push(Garbage::Collector(collector)),
+                _ => {}
+            }
+            return;
+        }
+        match done.what {
+            What::Collector(Ok(collector)) => {
+                self.trouble.step_worked();
+                self.collector = Some(collector);
+            }
+            What::Collector(Err(error)) => self.stumble(error),
+            What::ListOpened { list, result } => match result {
+                Ok(opened) => {
+                    self.opened(Set::List(list), opened.filter.value());
+                    if let Some(list) = self.lists.get_mut(&list) {
+                        list.open = Some((opened.view, opened.filter));
+                    }
+                    self.unresolved(list, opened.unresolved);
+                }
+                Err(error) => self.list_failed(list, error),
+            },
+            What::ListChanged { list, result } => match result {
+                Ok(unresolved) => self.unresolved(list, unresolved),
+                Err(error) => self.list_failed(list, error),
+            },
+            What::SelectionOpened { id, result } => match result {
+                Ok((view, filter)) => {
+                    self.opened(Set::Selection(id), filter.value());
+                    match self.selections.get_mut(&id) {
+                        Some(selection) => {
+                            selection.view = view;
+                            selection.filter = Some(filter);
+                        }
+                        // Nobody wants it any more.
+                        None => {
+                            self.filters.remove(filter.value());
+                            self.garbage.push(Garbage::Filter(filter));
+                            self.garbage
+                                .extend(view.map(|view| Garbage::View(view.upcast())));
+                        }
+                    }
+                }
+                Err(error) => self.selection_failed(id, error),
+            },
+            What::Read {
+                set,
+                objects,
+                asked,
+                result,
+            } => match result {
+                Ok(found) => self.have_read(set, objects, asked, found),
+                Err(error) => self.read_failed(set, objects, error),
+            },
+            // What cannot be freed goes with the session.
+            What::Freed(Ok(())) | What::Cancelled(Ok(())) => {}
+            What::Freed(Err(error)) | What::Cancelled(Err(error)) => {
+                tracing::debug!(%error, "tidying up on the server failed");
+            }
+        }
+    }
+
+    /// A filter was made: it may have been reported on already.
+    fn opened(&mut self, set: Set, filter: &str) {
+        self.trouble.step_worked();
+        self.filters.insert(filter.to_owned(), set);
+        let early = std::mem::take(&mut self.early);
+        for update in early {
+            self.route(update);
+        }
+    }
+
+    /// A view did not find these: they are gone, unless reading shows otherwise.
+    fn unresolved(&mut self, list: u32, objects: Vec<AnyRef>) {
+        self.trouble.step_worked();
+        for object in objects {
+            self.reads.insert((Set::List(list), object));
+        }
+    }
+
+    fn have_read(&mut self, set: Set, objects: Vec<AnyRef>, asked: u64, found: Vec<ObjectContent>) {
+        let mut found: std::collections::HashMap<_, _> = found
+            .into_iter()
+            .map(|content| (content.obj.clone(), content))
+            .collect();
+        for object in objects {
+            let read = found.remove(&object).map(ObjectProperties::new);
+            match set {
+                Set::List(list) => self.have_read_member(list, &object, asked, read),
+                Set::Selection(id) => {
+                    let (Some(selection), Some(read)) = (self.selections.get_mut(&id), read) else {
+                        continue;
+                    };
+                    let content = std::sync::Arc::new(read.detached());
+                    let before = selection
+                        .content
+                        .insert(object, std::sync::Arc::clone(&content));
+                    let Some(subscriber) = self.subscribers.get(&id) else {
+                        continue;
+                    };
+                    match before {
+                        Some(before) => {
+                            let paths = changed(&before, &content, &selection.target.paths);
+                            if !paths.is_empty() {
+                                subscriber.slot.change(&content, paths);
+                            }
+                        }
+                        None => subscriber.slot.enter(&content),
+                    }
+                }
+            }
+        }
+    }
+
+    fn have_read_member(
+        &mut self,
+        list_id: u32,
+        object: &AnyRef,
+        asked: u64,
+        read: Option<ObjectProperties<mo::ManagedObject>>,
+    ) {
+        let Some(read) = read else {
+            self.gone(list_id, object);
+            return;
+        };
+        let Some(list) = self.lists.get_mut(&list_id) else {
+            return;
+        };
+        let Some(member) = list.members.get_mut(object) else {
+            return;
+        };
+        if !member.in_view {
+            list.absent.insert(object.clone());
+        }
+        let content = std::sync::Arc::new(read.detached());
+        let paths = match &member.content {
+            Some(before) => changed(before, &content, &list.paths),
+            // Those who know it were told that it left, or will not notice.
+            None => list.paths.to_vec(),
+        };
+        self.renew(list_id, content, &paths);
+        self.release(list_id, object, asked);
+    }
+
+    fn read_failed(&mut self, set: Set, objects: Vec<AnyRef>, error: Error) {
+        if self.is_passing(&error) || self.is_lost(&error) {
+            self.reads
+                .extend(objects.into_iter().map(|object| (set, object)));
+            self.stumble(error);
+            return;
+        }
+        match set {
+            Set::List(list) => {
+                let error = std::sync::Arc::new(error);
+                for object in objects {
+                    self.fail_object(list, &object, &error);
+                }
+            }
+            Set::Selection(id) => self.selection_failed(id, error),
+        }
+    }
+
+    /// Frees everything on the server, as far as the session lasts.
+    pub(super) async fn free_all(&mut self) {
+        if self.client.inner.session.is_closed() {
+            return;
+        }
+        self.era += 1;
+        if let Some(collector) = self.collector.take() {
+            self.garbage.push(Garbage::Collector(collector));
+        }
+        for list in self.lists.values_mut() {
+            let view = list.open.take().map(|(view, _)| view);
+            self.garbage
+                .extend(view.map(|view| Garbage::View(view.upcast())));
+        }
+        for selection in self.selections.values_mut() {
+            let view = selection.view.take();
+            self.garbage
+                .extend(view.map(|view| Garbage::View(view.upcast())));
+        }
+        for garbage in std::mem::take(&mut self.garbage) {
+            if let Err(error) = free(&self.client, garbage).await {
+                tracing::debug!(%error, "tidying up on the server failed");
+            }
+        }
+    }
+}
+
+async fn free(client: &Client, garbage: Garbage) -> Result<()> {
+    let freed = match &garbage {
+        Garbage::Filter(filter) => client.call(filter.destroy_property_filter()).await,
+        Garbage::View(view) => {
+            // `DestroyView` is a method of every view.
+            let view: Ref<mo::View> = view.downcast().unwrap_or_else(|| Ref::new(view.value()));
+            client.call(view.destroy_view()).await
+        }
+        Garbage::Collector(collector) => client.call(collector.destroy_property_collector()).await,
+    };
+    match freed {
+        Err(error) if error.is_fault::<ManagedObjectNotFound>() => Ok(()),
+        other => other,
+    }
+}
+
+async fn open_selection(
+    client: &Client,
+    collector: &Ref<mo::PropertyCollector>,
+    target: &Target,
+) -> Result<(Option<Ref<mo::ContainerView>>, Ref<mo::PropertyFilter>)> {
+    let mut view = None;
+    let objects = target
+        .source
+        .open(client, &target.type_name, &mut view)
+        .await?;
+    let spec = PropertyFilterSpec {
+        prop_set: vec![PropertySpec {
+            type_: target.type_name.to_string(),
+            all: Some(false),
+            path_set: target.paths.to_vec(),
+        }],
+        object_set: objects,
+        ..PropertyFilterSpec::default()
+    };
+    // Changes within a property are to come as the whole property.
+    match client.call(collector.create_filter(&spec, false)).await {
+        Ok(filter) => Ok((view, filter)),
+        Err(error) => {
+            if let Some(view) = view {
+                let _ = free(client, Garbage::View(view.upcast())).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// Makes the view and the filter of a list, with its first objects.
+async fn open_list(
+    client: &Client,
+    collector: &Ref<mo::PropertyCollector>,
+    (type_name, paths): (String, Vec<String>),
+    mut adds: Vec<AnyRef>,
+    fence: &AnyRef,
+) -> Result<Opened> {
+    let manager = client.service_content().view_manager.as_ref();
+    let manager =
+        manager.ok_or_else(|| Error::config(format!("{} offers no views", client.server())))?;
+    let mut unresolved = Vec::new();
+    let view = loop {
+        match client.call(manager.create_list_view(&adds)).await {
+            Ok(view) => break view,
+            Err(error) => {
+                let gone = error
+                    .fault::<ManagedObjectNotFound>()
+                    .map(|fault| fault.obj);
+                let Some(at) = gone.and_then(|gone| adds.iter().position(|add| *add == gone))
+                else {
+                    return Err(error);
+                };
+                unresolved.push(adds.swap_remove(at));
+                if unresolved.len() > 3 {
+                    // There may be many more: adding reports all of them at once.
+                    unresolved.append(&mut adds);
+                }
+            }
+        }
+    };
+    if adds.is_empty() && !unresolved.is_empty() {
+        let added = client.call(view.modify_list_view(&unresolved, &[])).await;
+        match added {
+            Ok(still) => unresolved = still,
+            Err(error) => {
+                let _ = free(client, Garbage::View(view.upcast())).await;
+                return Err(error);
+            }
+        }
+    }
+    let mut prop_set = vec![PropertySpec {
+        type_: type_name.clone(),
+        all: Some(false),
+        path_set: paths,
+    }];
+    if fence.type_name() != type_name {
+        prop_set.push(PropertySpec {
+            type_: fence.type_name().to_owned(),
+            all: Some(false),
+            path_set: vec![if fence.is::<mo::Folder>() {
+                vim25::props::folder::NAME.path().to_owned()
+            } else {
+                vim25::props::service_instance::CAPABILITY.path().to_owned()
+            }],
+        });
+    }
+    let step = TraversalSpec {
+        type_: "ListView".to_owned(),
+        path: "view".to_owned(),
+        skip: Some(false),
+        ..TraversalSpec::default()
+    };
+    let spec = PropertyFilterSpec {
+        prop_set,
+        object_set: vec![ObjectSpec {
+            obj: view.upcast(),
+            skip: Some(true),
+            select_set: vec![Poly::new(step)],
+        }],
+        ..PropertyFilterSpec::default()
+    };
+    match client.call(collector.create_filter(&spec, false)).await {
+        Ok(filter) => Ok(Opened {
+            view,
+            filter,
+            unresolved,
+        }),
+        Err(error) => {
+            let _ = free(client, Garbage::View(view.upcast())).await;
+            Err(error)
+        }
+    }
+}
+
+/// Reads objects; those that do not exist are left out.
+async fn read(
+    client: &Client,
+    type_name: String,
+    paths: Vec<String>,
+    objects: &[AnyRef],
+) -> Result<Vec<ObjectContent>> {
+    let mut found = Vec::new();
+    let mut pending = vec![objects.to_vec()];
+    while let Some(objects) = pending.pop() {
+        match read_once(client, &type_name, &paths, &objects).await {
+            Ok(mut page) => found.append(&mut page),
+            Err(error) if error.is_fault::<ManagedObjectNotFound>() => {
+                // A server that does not leave them out by itself.
+                if objects.len() > 1 {
+                    let (first, second) = objects.split_at(objects.len() / 2);
+                    pending.extend([first.to_vec(), second.to_vec()]);
+                }
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(found)
+}
+
+async fn read_once(
+    client: &Client,
+    type_name: &str,
+    paths: &[String],
+    objects: &[AnyRef],
+) -> Result<Vec<ObjectContent>> {
+    let object_set = objects.iter().map(|object| ObjectSpec {
+        obj: object.clone(),
+        ..ObjectSpec::default()
+    });
+    let spec = PropertyFilterSpec {
+        prop_set: vec![PropertySpec {
+            type_: type_name.to_owned(),
+            all: Some(false),
+            path_set: paths.to_vec(),
+        }],
+        object_set: object_set.collect(),
+        report_missing_objects_in_results: Some(true),
+    };
+    let collector = client.property_collector();
+    let call = collector.retrieve_properties_ex(&[spec], &RetrieveOptions::default());
+    let page = client.call(call).await?.unwrap_or_default();
+    let mut found = page.objects;
+    let mut token = page.token.filter(|token| !token.is_empty());
+    while let Some(more) = token {
+        let page = client
+            .call(collector.continue_retrieve_properties_ex(&more))
+            .await?;
+        found.extend(page.objects);
+        token = page.token.filter(|token| !token.is_empty());
+    }
+    Ok(found)
+}

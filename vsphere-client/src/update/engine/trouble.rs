@@ -1,0 +1,294 @@
+//! What the engine does when something fails.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use vim25::AnyRef;
+use vim25::types::{InvalidCollectorVersion, ManagedObjectNotFound};
+
+use super::{Engine, Garbage, Set};
+use crate::client::Client;
+use crate::error::{Error, LoginProblem, TransportProblem};
+
+/// How much longer than a single call an outage may last before subscribers
+/// are told: this many times the retry budget.
+const ENDURANCE: u32 = 10;
+
+/// How often in a row everything on the server may be lost.
+const LOSSES: u32 = 8;
+
+const PAUSE: Duration = Duration::from_millis(500);
+const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+
+/// An outage, and the pause that the engine makes because of it.
+#[derive(Debug, Default)]
+pub(super) struct Trouble {
+    since: Option<Instant>,
+    tries: u32,
+    until: Option<Instant>,
+    losses: u32,
+}
+
+impl Trouble {
+    pub(super) fn is_pausing(&self) -> bool {
+        self.until.is_some_and(|until| until > Instant::now())
+    }
+
+    pub(super) const fn wake(&self) -> Option<Instant> {
+        self.until
+    }
+
+    /// A step worked, so the server is there.
+    pub(super) const fn step_worked(&mut self) {
+        self.since = None;
+        self.until = None;
+        self.tries = 0;
+    }
+
+    /// A poll worked, so everything is as it should be.
+    pub(super) const fn is_over(&mut self) {
+        self.step_worked();
+        self.losses = 0;
+    }
+
+    fn pause(&mut self) -> Duration {
+        let now = Instant::now();
+        let since = *self.since.get_or_insert(now);
+        let pause = PAUSE
+            .saturating_mul(1 << self.tries.min(8))
+            .min(LONGEST_PAUSE);
+        self.tries += 1;
+        self.until = Some(now + pause);
+        now.duration_since(since)
+    }
+}
+
+impl Engine {
+    /// Recovers from an error of a poll or a step, or ends every subscription.
+    pub(super) fn stumble(&mut self, error: Error) {
+        tracing::debug!(%error, "watching failed");
+        if self.is_lost(&error) {
+            self.trouble.losses += 1;
+            if self.trouble.losses > LOSSES {
+                self.fail_all(error);
+            } else {
+                self.reset(false);
+            }
+            return;
+        }
+        if let Some(object) = error.fault::<ManagedObjectNotFound>().map(|gone| gone.obj)
+            && self.expel(&object)
+        {
+            return;
+        }
+        if !self.is_passing(&error) {
+            self.fail_all(error);
+            return;
+        }
+        if self.trouble.pause() > self.client.inner.options.retry.budget * ENDURANCE {
+            self.fail_all(error);
+        } else if matches!(error, Error::OutcomeUnknown { .. }) {
+            // Nobody knows what there is on the server now.
+            self.reset(true);
+        }
+    }
+
+    /// Whether what the engine had on the server is lost, with its session or otherwise.
+    pub(super) fn is_lost(&self, error: &Error) -> bool {
+        if error.is_fault::<InvalidCollectorVersion>() {
+            return true;
+        }
+        let Some(gone) = error.fault::<ManagedObjectNotFound>().map(|gone| gone.obj) else {
+            return false;
+        };
+        let is = |value: &str| value == gone.value();
+        let lists = self.lists.values().filter_map(|list| list.open.as_ref());
+        let selections = self.selections.values();
+        self.collector.as_ref().is_some_and(|own| is(own.value()))
+            || lists
+                .into_iter()
+                .any(|(view, filter)| is(view.value()) || is(filter.value()))
+            || selections.into_iter().any(|selection| {
+                selection.view.as_ref().is_some_and(|own| is(own.value()))
+                    || selection.filter.as_ref().is_some_and(|own| is(own.value()))
+            })
+    }
+
+    /// Whether trying again later may help.
+    pub(super) fn is_passing(&self, error: &Error) -> bool {
+        match error {
+            Error::Timeout { .. } | Error::OutcomeUnknown { .. } => true,
+            Error::Transport { problem, .. } => matches!(
+                problem,
+                TransportProblem::Unreachable
+                    | TransportProblem::Broken
+                    | TransportProblem::Status(500..=599)
+            ),
+            _ => false,
+        }
+    }
+
+    /// A server may fail every poll because of one deleted object in a view:
+    /// takes it out.
+    fn expel(&mut self, object: &AnyRef) -> bool {
+        let mut found = false;
+        for (id, list) in &mut self.lists {
+            if let Some(member) = list.members.get_mut(object).filter(|m| m.in_view) {
+                member.in_view = false;
+                member.entered = false;
+                self.reads.insert((Set::List(*id), object.clone()));
+            } else if !list.idle.contains(object) {
+                continue;
+            }
+            list.idle.insert(object.clone());
+            list.purge = true;
+            found = true;
+        }
+        found
+    }
+
+    /// Starts again with nothing on the server. Every subscriber is told.
+    pub(super) fn reset(&mut self, destroy: bool) {
+        self.forget(destroy);
+        let now = self.tick();
+        for (id, list) in &mut self.lists {
+            list.reset(now);
+            for object in list.members.keys() {
+                self.joining.insert((*id, object.clone()));
+            }
+        }
+        for selection in self.selections.values_mut() {
+            selection.reset();
+        }
+        for subscriber in self.subscribers.values_mut() {
+            subscriber.slot.resync();
+            if let Set::List(list) = subscriber.set {
+                let list = self.lists.get(&list);
+                let is_there =
+                    |object: &&AnyRef| list.is_some_and(|list| list.members.contains_key(*object));
+                subscriber.untold = subscriber.objects.iter().filter(is_there).count();
+                if subscriber.untold == 0 {
+                    subscriber.slot.complete();
+                }
+            }
+        }
+    }
+
+    /// Forgets what there is on the server, and frees it if it is still there.
+    fn forget(&mut self, destroy: bool) {
+        self.era += 1;
+        self.version = None;
+        self.abandon_poll = true;
+        self.polling = None;
+        self.filters.clear();
+        self.early.clear();
+        self.reads.clear();
+        self.joining.clear();
+        self.expected = 0;
+        let collector = self.collector.take();
+        if !destroy {
+            self.garbage.clear();
+            return;
+        }
+        let views = self
+            .lists
+            .values()
+            .filter_map(|list| list.open.as_ref().map(|(view, _)| view.upcast()));
+        let selected = self
+            .selections
+            .values()
+            .filter_map(|selection| selection.view.as_ref().map(vim25::Ref::upcast));
+        self.garbage
+            .extend(views.chain(selected).map(Garbage::View));
+        // With its filters.
+        self.garbage.extend(collector.map(Garbage::Collector));
+    }
+
+    /// Ends every subscription with the same error.
+    fn fail_all(&mut self, error: Error) {
+        let destroy = !matches!(error, Error::NotAuthenticated { .. });
+        self.forget(destroy);
+        self.trouble = Trouble::default();
+        self.lists.clear();
+        self.selections.clear();
+        let error = Arc::new(error);
+        for (_, subscriber) in self.subscribers.drain() {
+            subscriber.slot.end(Error::shared(&error));
+        }
+    }
+
+    /// A step for one list failed.
+    pub(super) fn list_failed(&mut self, id: u32, error: Error) {
+        if self.is_lost(&error) || matches!(error, Error::NotAuthenticated { .. }) {
+            self.stumble(error);
+            return;
+        }
+        if self.is_passing(&error) {
+            self.trouble.pause();
+            // What was to be added is to be added again.
+            self.reset(true);
+            return;
+        }
+        let Some(list) = self.lists.remove(&id) else {
+            return;
+        };
+        self.joining.retain(|(list, _)| *list != id);
+        self.reads.retain(|(set, _)| *set != Set::List(id));
+        if let Some((view, filter)) = list.open {
+            self.filters.remove(filter.value());
+            self.garbage.push(Garbage::Filter(filter));
+            self.garbage.push(Garbage::View(view.upcast()));
+        }
+        let error = Arc::new(error);
+        self.subscribers.retain(|_, subscriber| {
+            let fails = subscriber.set == Set::List(id);
+            if fails {
+                subscriber.slot.end(Error::shared(&error));
+            }
+            !fails
+        });
+    }
+
+    /// Ends the subscriptions of one object.
+    pub(super) fn fail_object(&mut self, list: u32, object: &AnyRef, error: &Arc<Error>) {
+        let member = self
+            .lists
+            .get(&list)
+            .and_then(|list| list.members.get(object));
+        let ids: Vec<_> = member.map_or_else(Vec::new, |member| {
+            member.subscribers.iter().map(|joined| joined.id).collect()
+        });
+        for id in ids {
+            if let Some(subscriber) = self.subscribers.get(&id) {
+                subscriber.slot.end(Error::shared(error));
+            }
+            self.unsubscribe(id);
+        }
+    }
+
+    /// A step for one selection failed.
+    pub(super) fn selection_failed(&mut self, id: u64, error: Error) {
+        let is_general = matches!(error, Error::NotAuthenticated { .. });
+        if self.is_lost(&error) || self.is_passing(&error) || is_general {
+            if let Some(selection) = self.selections.get_mut(&id) {
+                selection.opened = None;
+            }
+            self.stumble(error);
+            return;
+        }
+        if let Some(subscriber) = self.subscribers.get(&id) {
+            subscriber.slot.end(error);
+        }
+        self.unsubscribe(id);
+    }
+}
+
+/// Why there will be no more news although nothing failed.
+pub(super) fn ended(client: &Client) -> Error {
+    if client.inner.session.is_closed() {
+        let operation = client.operation("watching properties", None);
+        return client.not_authenticated(&operation, LoginProblem::Closed, None);
+    }
+    Error::config("the tokio runtime that the first watch of this client ran on has ended")
+}

@@ -1,0 +1,303 @@
+//! What a subscriber has not seen yet, merged: bounded however slow it is.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use vim25::{AnyRef, mo};
+
+use crate::error::{Error, Result};
+use crate::property::ObjectProperties;
+
+/// The properties of an object as the server last reported them.
+pub(crate) type Content = Arc<ObjectProperties<mo::ManagedObject>>;
+
+/// How many changed paths of one object are kept before they are replaced by
+/// the watched paths that they are below.
+const MAX_PATHS: usize = 128;
+
+/// One piece of news for a subscriber.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// The object is in the set, with these properties.
+    Entered(Content),
+    /// These paths of the object changed.
+    Changed(Content, Vec<String>),
+    /// The object is not in the set any more.
+    Left(AnyRef),
+    /// Every object of the set has been reported.
+    Complete,
+    /// The session was lost: everything is reported again.
+    Resync,
+}
+
+/// The mailbox of one subscriber.
+///
+/// It holds the last state of each object and the paths that changed since the
+/// subscriber looked, never a queue of updates: a slow subscriber misses
+/// intermediate states and nothing else.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    /// The paths that the subscriber asked for.
+    watched: Arc<[String]>,
+    unseen: Mutex<Unseen>,
+    ready: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Unseen {
+    resync: bool,
+    objects: HashMap<AnyRef, (u64, Pending)>,
+    /// The keys of `objects`, in the order in which they changed first.
+    order: BTreeMap<u64, AnyRef>,
+    next: u64,
+    /// The objects that the subscriber knows to be in the set.
+    known: HashSet<AnyRef>,
+    complete: bool,
+    end: Option<Error>,
+}
+
+#[derive(Debug)]
+enum Pending {
+    Entered(Content),
+    Changed(Content, Vec<String>),
+    Left,
+}
+
+impl Slot {
+    pub(crate) fn new(watched: Arc<[String]>) -> Self {
+        Self {
+            watched,
+            unseen: Mutex::default(),
+            ready: Notify::new(),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Unseen> {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next piece of news. Dropping the future loses nothing.
+    pub(crate) async fn next(&self) -> Result<News> {
+        loop {
+            let ready = self.ready.notified();
+            if let Some(news) = self.lock().pop() {
+                return news;
+            }
+            ready.await;
+        }
+    }
+
+    pub(crate) fn enter(&self, content: &Content) {
+        self.lock()
+            .put(content.object(), Pending::Entered(Arc::clone(content)));
+        self.ready.notify_one();
+    }
+
+    pub(crate) fn change(&self, content: &Content, paths: Vec<String>) {
+        let object = content.object();
+        let mut unseen = self.lock();
+        let content = Arc::clone(content);
+        let pending = match unseen.take(object) {
+            None => Pending::Changed(content, paths),
+            Some(Pending::Changed(_, before)) => {
+                Pending::Changed(content, merge(before, paths, &self.watched))
+            }
+            Some(Pending::Entered(_) | Pending::Left) => Pending::Entered(content),
+        };
+        unseen.put(object, pending);
+        drop(unseen);
+        self.ready.notify_one();
+    }
+
+    pub(crate) fn leave(&self, object: &AnyRef) {
+        let mut unseen = self.lock();
+        if unseen.known.contains(object) {
+            unseen.put(object, Pending::Left);
+        } else {
+            // It came and went unseen.
+            unseen.take(object);
+        }
+        drop(unseen);
+        self.ready.notify_one();
+    }
+
+    pub(crate) fn complete(&self) {
+        self.lock().complete = true;
+        self.ready.notify_one();
+    }
+
+    pub(crate) fn resync(&self) {
+        let mut unseen = self.lock();
+        unseen.resync = true;
+        unseen.complete = false;
+        drop(unseen);
+        self.ready.notify_one();
+    }
+
+    /// Ends the subscription; what is unseen is still given first.
+    pub(crate) fn end(&self, error: Error) {
+        self.lock().end.get_or_insert(error);
+        self.ready.notify_one();
+    }
+}
+
+impl Unseen {
+    fn put(&mut self, object: &AnyRef, pending: Pending) {
+        if let Some((_, before)) = self.objects.get_mut(object) {
+            *before = pending;
+            return;
+        }
+        self.next += 1;
+        self.order.insert(self.next, object.clone());
+        self.objects.insert(object.clone(), (self.next, pending));
+    }
+
+    fn take(&mut self, object: &AnyRef) -> Option<Pending> {
+        let (number, pending) = self.objects.remove(object)?;
+        self.order.remove(&number);
+        Some(pending)
+    }
+
+    fn pop(&mut self) -> Option<Result<News>> {
+        if std::mem::take(&mut self.resync) {
+            return Some(Ok(News::Resync));
+        }
+        if let Some((_, object)) = self.order.pop_first()
+            && let Some((_, pending)) = self.objects.remove(&object)
+        {
+            return Some(Ok(match pending {
+                Pending::Entered(content) => {
+                    self.known.insert(object);
+                    News::Entered(content)
+                }
+                Pending::Changed(content, paths) => News::Changed(content, paths),
+                Pending::Left => {
+                    self.known.remove(&object);
+                    News::Left(object)
+                }
+            }));
+        }
+        if std::mem::take(&mut self.complete) {
+            return Some(Ok(News::Complete));
+        }
+        self.end.take().map(Err)
+    }
+}
+
+/// Both sets of paths, without duplicates; the watched paths that contain them
+/// when they are too many.
+fn merge(mut paths: Vec<String>, more: Vec<String>, watched: &[String]) -> Vec<String> {
+    for path in more {
+        if !paths.contains(&path) {
+            paths.push(path);
+        }
+    }
+    if paths.len() <= MAX_PATHS {
+        return paths;
+    }
+    let changed = |root: &&String| paths.iter().any(|path| path.starts_with(root.as_str()));
+    watched.iter().filter(changed).cloned().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+    use vim25::Ref;
+
+    use super::*;
+
+    fn content(name: &str) -> Content {
+        let vm: Ref<mo::VirtualMachine> = Ref::new(name);
+        Arc::new(ObjectProperties::empty(vm.upcast()))
+    }
+
+    fn slot() -> Slot {
+        Slot::new(Arc::from(["config.extraConfig".to_owned(), "name".into()]))
+    }
+
+    fn drain(slot: &Slot) -> Vec<String> {
+        let mut seen = Vec::new();
+        while let Some(news) = slot.lock().pop() {
+            seen.push(match news.unwrap() {
+                News::Entered(content) => format!("entered {}", content.object().value()),
+                News::Changed(content, paths) => {
+                    format!("changed {} {}", content.object().value(), paths.join(" "))
+                }
+                News::Left(object) => format!("left {}", object.value()),
+                News::Complete => "complete".into(),
+                News::Resync => "resync".into(),
+            });
+        }
+        seen
+    }
+
+    #[test]
+    fn a_slow_subscriber_gets_the_last_state_and_every_changed_path_once() {
+        let slot = slot();
+        slot.enter(&content("a"));
+        assert_eq!(drain(&slot), ["entered a"]);
+        for path in ["name", "config.extraConfig[\"x\"]", "name"] {
+            slot.change(&content("a"), vec![path.into()]);
+        }
+        slot.enter(&content("b"));
+        slot.change(&content("b"), vec!["name".into()]);
+        slot.complete();
+        assert_eq!(
+            drain(&slot),
+            [
+                "changed a name config.extraConfig[\"x\"]",
+                "entered b",
+                "complete"
+            ]
+        );
+    }
+
+    #[test]
+    fn what_came_and_went_unseen_is_not_reported() {
+        let slot = slot();
+        slot.enter(&content("a"));
+        slot.leave(content("a").object());
+        assert_eq!(drain(&slot), [""; 0]);
+        slot.enter(&content("a"));
+        assert_eq!(drain(&slot), ["entered a"]);
+        slot.change(&content("a"), vec!["name".into()]);
+        slot.leave(content("a").object());
+        assert_eq!(drain(&slot), ["left a"]);
+    }
+
+    #[test]
+    fn an_object_that_leaves_and_comes_back_enters_again() {
+        let slot = slot();
+        slot.enter(&content("a"));
+        assert_eq!(drain(&slot), ["entered a"]);
+        slot.leave(content("a").object());
+        slot.change(&content("a"), vec!["name".into()]);
+        assert_eq!(drain(&slot), ["entered a"]);
+    }
+
+    #[test]
+    fn the_paths_of_a_flood_collapse_to_what_was_asked_for() {
+        let slot = slot();
+        slot.enter(&content("a"));
+        drain(&slot);
+        for number in 0..10_000 {
+            let path = format!("config.extraConfig[\"{number}\"]");
+            slot.change(&content("a"), vec![path]);
+        }
+        let seen = drain(&slot);
+        assert!(seen[0].len() < 10_000, "{}", seen[0].len());
+        assert!(seen[0].contains("config.extraConfig"));
+    }
+
+    #[test]
+    fn a_resync_comes_before_what_is_reported_again() {
+        let slot = slot();
+        slot.enter(&content("a"));
+        slot.complete();
+        slot.resync();
+        slot.enter(&content("a"));
+        slot.complete();
+        assert_eq!(drain(&slot), ["resync", "entered a", "complete"]);
+    }
+}
