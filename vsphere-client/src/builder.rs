@@ -1,6 +1,7 @@
 //! How a client is made.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -201,6 +202,45 @@ impl ClientBuilder {
         let _ = client.inner.content.set(content);
         client.log_in().await?;
         Ok(client)
+    }
+}
+
+impl ClientBuilder {
+    /// Connects, does `work` and closes the client, whatever comes of the work.
+    ///
+    /// Servers bound the number of sessions (to some hundreds for each user) and
+    /// keep an idle one for half an hour. A session is ended when the last clone of
+    /// its client is dropped, but only if the runtime lives long enough to do it:
+    /// in a short program, it does not.
+    ///
+    /// ```no_run
+    /// use vsphere_client::{Client, Error};
+    ///
+    /// # async fn example() -> Result<(), Error> {
+    /// let name = Client::builder("https://root:secret@esx.example.com")
+    ///     .scope(|client| async move {
+    ///         let root = &client.service_content().root_folder;
+    ///         client.get(root, vim25::props::folder::NAME).await
+    ///     })
+    ///     .await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`connect`](Self::connect) and of the work. That closing fails is
+    /// logged only: the server ends the session by itself.
+    pub async fn scope<R, E, W, O>(self, work: W) -> Result<R, E>
+    where
+        W: FnOnce(Client) -> O + Send,
+        O: Future<Output = Result<R, E>> + Send,
+        E: From<Error>,
+    {
+        let client = self.connect().await?;
+        let done = work(client.clone()).await;
+        if let Err(error) = client.close().await {
+            tracing::debug!(server = client.server(), %error, "closing failed");
+        }
+        done
     }
 }
 

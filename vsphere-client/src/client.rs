@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -35,15 +35,15 @@ use crate::update::Handle;
 /// use vsphere_client::{Client, Credentials, Result};
 ///
 /// # async fn example() -> Result<()> {
-/// let client = Client::builder("https://esx.example.com")
+/// Client::builder("https://esx.example.com")
 ///     .credentials(Credentials::password("root", "secret"))
 ///     .thumbprint("30:3D:4D:…".parse()?)
-///     .connect()
-///     .await?;
-/// let vm: Ref<mo::VirtualMachine> = Ref::new("42");
-/// let name = client.get(&vm, props::virtual_machine::NAME).await?;
-/// client.run(vm.power_on_vm(None)).await?;
-/// client.close().await
+///     .scope(|client| async move {
+///         let vm: Ref<mo::VirtualMachine> = Ref::new("42");
+///         let name = client.get(&vm, props::virtual_machine::NAME).await?;
+///         client.run(vm.power_on_vm(None)).await
+///     })
+///     .await
 /// # }
 /// ```
 #[derive(Clone)]
@@ -229,6 +229,17 @@ impl Client {
             let _ = self.inner.log_out(manager.logout().untyped(), cookie).await;
         }
         Err(error)
+    }
+
+    /// Leaves the session open for another program, and returns its ticket, which
+    /// [`Credentials::session`] takes. This client may still be used; closing or
+    /// dropping it does not log out any more. `None` when there is no session.
+    ///
+    /// A program that runs every minute saves a login each time, and the server a
+    /// session. Whoever has the ticket acts as the user: keep it like a password.
+    #[must_use = "without the ticket, nobody can end the session"]
+    pub fn hand_over(&self) -> Option<SecretString> {
+        self.inner.session.hand_over()
     }
 
     /// Logs out, which also frees what the session held on the server. All

@@ -107,11 +107,40 @@ pub enum Error {
         source: Option<Source>,
     },
 
+    /// The server, or this version of it, does not offer what was asked for.
+    #[error("{server} does not offer {what}")]
+    Unsupported {
+        /// What it does not offer: a service, a manager, views, …
+        what: Box<str>,
+        /// The server, as `host:port`.
+        server: Box<str>,
+    },
+
+    /// A property that was needed has no value now.
+    #[error("{object} has no value for {property}")]
+    Unset {
+        /// The object.
+        object: Box<AnyRef>,
+        /// The path of the property.
+        property: Box<str>,
+    },
+
+    /// Something is there, and is not of the type that was asked for.
+    #[error("{name} is a {found}, not a {expected}")]
+    WrongType {
+        /// Its name or path.
+        name: Box<str>,
+        /// The wire name of its type.
+        found: Box<str>,
+        /// The type that was asked for.
+        expected: &'static str,
+    },
+
     /// There is nothing of that name.
     #[error("no {kind} {name:?} in {place}")]
     NotFound {
-        /// What was looked for: `datastore`, `network`, …
-        kind: &'static str,
+        /// What was looked for.
+        kind: EntityKind,
         /// The name that nothing has.
         name: Box<str>,
         /// Where it was looked for, and what is there.
@@ -122,10 +151,55 @@ pub enum Error {
     #[error("more than one {kind} fits in {place}; name one")]
     Ambiguous {
         /// What was looked for.
-        kind: &'static str,
+        kind: EntityKind,
         /// Where it was looked for, and what is there.
         place: SearchScope,
     },
+}
+
+/// What kind of thing was looked for by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EntityKind {
+    /// Anything in the inventory, by its path.
+    Entity,
+    /// A datacenter.
+    Datacenter,
+    /// A datastore.
+    Datastore,
+    /// A network or distributed port group.
+    Network,
+    /// A resource pool, or the host or cluster whose root pool it is.
+    ResourcePool,
+    /// A file on a datastore.
+    File,
+    /// A directory on a datastore.
+    Directory,
+    /// A file or directory on a datastore.
+    FileOrDirectory,
+}
+
+impl EntityKind {
+    /// The kind in words, such as `resource pool`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Entity => "inventory object",
+            Self::Datacenter => "datacenter",
+            Self::Datastore => "datastore",
+            Self::Network => "network",
+            Self::ResourcePool => "resource pool",
+            Self::File => "file",
+            Self::Directory => "directory",
+            Self::FileOrDirectory => "file or directory",
+        }
+    }
+}
+
+impl fmt::Display for EntityKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
 }
 
 /// Where something was looked for by name, and what is there.
@@ -238,13 +312,30 @@ impl Error {
                 what: what.clone(),
                 source: some_source(),
             },
+            Self::Unsupported { what, server } => Self::Unsupported {
+                what: what.clone(),
+                server: server.clone(),
+            },
+            Self::Unset { object, property } => Self::Unset {
+                object: object.clone(),
+                property: property.clone(),
+            },
+            Self::WrongType {
+                name,
+                found,
+                expected,
+            } => Self::WrongType {
+                name: name.clone(),
+                found: found.clone(),
+                expected,
+            },
             Self::NotFound { kind, name, place } => Self::NotFound {
-                kind,
+                kind: *kind,
                 name: name.clone(),
                 place: place.clone(),
             },
             Self::Ambiguous { kind, place } => Self::Ambiguous {
-                kind,
+                kind: *kind,
                 place: place.clone(),
             },
         }
@@ -257,8 +348,15 @@ impl Error {
         }
     }
 
+    pub(crate) fn unsupported(what: &str, server: &str) -> Self {
+        Self::Unsupported {
+            what: what.into(),
+            server: server.into(),
+        }
+    }
+
     pub(crate) fn not_found(
-        kind: &'static str,
+        kind: EntityKind,
         name: impl Into<Box<str>>,
         place: SearchScope,
     ) -> Self {
@@ -592,7 +690,7 @@ mod tests {
     fn not_found_says_what_is_there() {
         let there = vec!["ds1".into(), "ds2".into()];
         let error = Error::not_found(
-            "datastore",
+            EntityKind::Datastore,
             "nfs",
             SearchScope::new("/ha-datacenter", there),
         );

@@ -80,7 +80,7 @@ impl Client {
         let operation_id = inner.next_operation();
         let route = inner.route(call.service(), &operation)?;
         let mut backoff = Backoff::new(inner.options.retry);
-        let mut logged_in_again = false;
+        let mut logged_in_again = !self.logs_in;
         loop {
             let slot = self.slot(class).await;
             let ticket = inner.session.ticket();

@@ -31,7 +31,7 @@ pub use client::Client;
 pub use credentials::Credentials;
 pub use datastore::{DatastorePath, Download, FileEntry, Files, TransferProgress, Upload};
 pub use error::{
-    Error, LoginProblem, Operation, RequestPhase, Result, SearchScope, TlsProblem,
+    EntityKind, Error, LoginProblem, Operation, RequestPhase, Result, SearchScope, TlsProblem,
     TransportProblem, UntrustedCertificate,
 };
 pub use inventory::{Datacenter, Datastore, Inventory};

@@ -49,10 +49,11 @@ impl Inner {
             Some(service.vcenter_path())
         };
         let Some(path) = path else {
-            return Err(Error::config(format!(
-                "{operation}: {} is a service of vCenter, and this is an ESXi host",
+            let what = format!(
+                "{}, a service of vCenter, because it is an ESXi host",
                 service.namespace()
-            )));
+            );
+            return Err(Error::unsupported(&what, operation.server()));
         };
         let mut url = self.url.clone();
         // What stands before the main service's path, a proxy's prefix, stays.

@@ -100,6 +100,17 @@ impl Session {
         state.open = true;
     }
 
+    /// Gives the ticket away, and with it the duty to end the session.
+    pub(crate) fn hand_over(&self) -> Option<SecretString> {
+        let mut state = self.state();
+        if state.closed {
+            return None;
+        }
+        let cookie = state.cookie.clone()?;
+        state.open = false;
+        Some(value(cookie.expose_secret()).into())
+    }
+
     /// Ends the session here; gives the last cookie when there is a session to
     /// end on the server.
     pub(crate) fn close(&self) -> Option<SecretString> {

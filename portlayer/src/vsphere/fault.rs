@@ -6,7 +6,7 @@ use vim25::types::{
     InvalidState, ManagedObjectNotFound, NoDiskSpace, NoPermission, NotAuthenticated, OutOfBounds,
     TaskInProgress, VirtualMachinePowerState,
 };
-use vsphere_client::Error as ClientError;
+use vsphere_client::{EntityKind, Error as ClientError};
 
 use super::kind;
 use crate::{Error, ErrorKind, Resource, ResourceKind, StateKind};
@@ -31,10 +31,10 @@ pub(super) fn error(resource: &Resource, error: ClientError) -> Error {
         }
         ClientError::Fault { .. } => Error::new(fault(&error), resource),
         ClientError::NotFound { kind, name, .. } => {
-            Error::not_found(named(kind, name).unwrap_or(resource))
+            Error::not_found(named(*kind, name).unwrap_or(resource))
         }
         ClientError::Ambiguous { kind, .. } => {
-            let field = field(kind);
+            let field = field(*kind);
             Error::new(ErrorKind::InvalidArgument { field }, resource)
         }
         _ => Error::new(ErrorKind::Internal, resource),
@@ -91,25 +91,24 @@ fn fault(error: &ClientError) -> ErrorKind {
 }
 
 /// The resource that the client names in its own words.
-fn named(kind: &str, name: &str) -> Option<Resource> {
+fn named(kind: EntityKind, name: &str) -> Option<Resource> {
     let kind = match kind {
-        "datacenter" => kind::DATACENTER,
-        "datastore" => kind::DATASTORE,
-        "network" => ResourceKind::Network,
+        EntityKind::Datacenter => kind::DATACENTER,
+        EntityKind::Datastore => kind::DATASTORE,
+        EntityKind::Network => ResourceKind::Network,
         // Pools are looked up only as the place of a new host.
-        "resource pool" => kind::COMPUTE_RESOURCE,
-        "virtual machine" => kind::VIRTUAL_MACHINE,
-        "file" => kind::FILE,
+        EntityKind::ResourcePool => kind::COMPUTE_RESOURCE,
+        EntityKind::File => kind::FILE,
         _ => return None,
     };
     Some(Resource::new(kind, name))
 }
 
-fn field(kind: &str) -> &'static str {
+fn field(kind: EntityKind) -> &'static str {
     match kind {
-        "datacenter" => "datacenter",
-        "datastore" => "datastore",
-        "network" => "bridge_network",
+        EntityKind::Datacenter => "datacenter",
+        EntityKind::Datastore => "datastore",
+        EntityKind::Network => "bridge_network",
         _ => "compute",
     }
 }

@@ -7,7 +7,7 @@ use vim25::{Ref, Timestamp, mo, props};
 
 use super::DatastorePath;
 use crate::client::Client;
-use crate::error::{Error, Result, SearchScope};
+use crate::error::{EntityKind, Error, Result, SearchScope};
 use crate::inventory::Datastore;
 
 impl Client {
@@ -89,7 +89,7 @@ impl Files<'_> {
         let search = browser.search_datastore(&place.to_string(), Some(&spec));
         let found = match self.client.run(search).await {
             Err(error) if error.is_fault::<FileNotFound>() => {
-                return Err(not_found("directory", &place));
+                return Err(not_found(EntityKind::Directory, &place));
             }
             other => other?,
         };
@@ -138,7 +138,9 @@ impl Files<'_> {
             .manager()?
             .delete_datastore_file(&place.to_string(), datacenter);
         match self.client.run(call).await {
-            Err(error) if error.is_fault::<FileNotFound>() => Err(not_found("file", &place)),
+            Err(error) if error.is_fault::<FileNotFound>() => {
+                Err(not_found(EntityKind::File, &place))
+            }
             other => other,
         }
     }
@@ -162,12 +164,11 @@ impl Files<'_> {
 
     fn manager(&self) -> Result<&Ref<mo::FileManager>> {
         let manager = self.client.service_content().file_manager.as_ref();
-        manager
-            .ok_or_else(|| Error::config(format!("{} does not manage files", self.client.server())))
+        manager.ok_or_else(|| Error::unsupported("file management", self.client.server()))
     }
 }
 
-pub(super) fn not_found(kind: &'static str, place: &DatastorePath) -> Error {
+pub(super) fn not_found(kind: EntityKind, place: &DatastorePath) -> Error {
     let on = format!("[{}]", place.datastore());
     Error::not_found(kind, place.path(), SearchScope::new(on, Vec::new()))
 }

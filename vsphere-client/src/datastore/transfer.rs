@@ -22,7 +22,9 @@ use vim25::props;
 use super::DatastorePath;
 use super::files::{Files, not_found};
 use crate::client::Client;
-use crate::error::{Error, LoginProblem, Operation, RequestPhase, Result, TransportProblem};
+use crate::error::{
+    EntityKind, Error, LoginProblem, Operation, RequestPhase, Result, TransportProblem,
+};
 use crate::escape::encode;
 use crate::exchange::Failure;
 use crate::inventory::Datastore;
@@ -413,7 +415,7 @@ fn judge(
     match response {
         Ok(response) => match response.status {
             200..=299 => Ok(response),
-            404 => Err(not_found("file or directory", place)),
+            404 => Err(not_found(EntityKind::FileOrDirectory, place)),
             401 | 403 => Err(client.not_authenticated(operation, LoginProblem::NotPermitted, None)),
             status => {
                 let failure = Failure::Status(status);

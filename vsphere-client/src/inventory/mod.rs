@@ -8,7 +8,7 @@ pub use datacenter::{Datacenter, Datastore};
 use vim25::{AnyRef, IsA, ManagedObject, Ref, mo, props};
 
 use crate::client::Client;
-use crate::error::{Error, Result, SearchScope};
+use crate::error::{EntityKind, Error, Result, SearchScope};
 use crate::escape::unescape_name;
 
 impl Client {
@@ -57,18 +57,16 @@ impl Inventory<'_> {
     /// The object at a path, if it is of type `T`.
     ///
     /// # Errors
-    /// [`Error::Config`] when it is of another type; otherwise as for [`find`](Self::find).
+    /// [`Error::WrongType`] when it is of another type; otherwise as for [`find`](Self::find).
     pub async fn find_as<T>(&self, path: &str) -> Result<Ref<T>>
     where
         T: ManagedObject + IsA<mo::ManagedObject>,
     {
         let found = self.find(path).await?;
-        found.downcast().ok_or_else(|| {
-            Error::config(format!(
-                "{path} is a {}, not a {}",
-                found.type_name(),
-                T::NAME
-            ))
+        found.downcast().ok_or_else(|| Error::WrongType {
+            name: path.into(),
+            found: found.type_name().into(),
+            expected: T::NAME,
         })
     }
 
@@ -105,7 +103,12 @@ impl Inventory<'_> {
                         .unwrap_or_default(),
                     object: datacenter.object().clone(),
                 });
-                match pick("datacenter", name, self.client.server(), all.collect()) {
+                match pick(
+                    EntityKind::Datacenter,
+                    name,
+                    self.client.server(),
+                    all.collect(),
+                ) {
                     Ok(found) => found.object,
                     Err(error) => {
                         self.find_relative(name, error, |path| path.to_owned())
@@ -144,7 +147,12 @@ impl Inventory<'_> {
                     name: datastore.value(props::datastore::NAME).unwrap_or_default(),
                     object: datastore.object().clone(),
                 });
-                match pick("datastore", name, datacenter.path(), all.collect()) {
+                match pick(
+                    EntityKind::Datastore,
+                    name,
+                    datacenter.path(),
+                    all.collect(),
+                ) {
                     Ok(found) => (found.name, found.object),
                     Err(error) => {
                         let reference = self
@@ -186,7 +194,7 @@ impl Inventory<'_> {
             name: network.value(props::network::NAME).unwrap_or_default(),
             object: network.object().clone(),
         });
-        match pick("network", name, datacenter.path(), all.collect()) {
+        match pick(EntityKind::Network, name, datacenter.path(), all.collect()) {
             Ok(found) => Ok(found.object),
             Err(error) => {
                 self.find_relative(name, error, |path| datacenter.path_to("network", path))
@@ -246,7 +254,7 @@ impl Inventory<'_> {
                 .collect();
             all.extend(inner);
         }
-        match pick("resource pool", name, datacenter.path(), all) {
+        match pick(EntityKind::ResourcePool, name, datacenter.path(), all) {
             Ok(found) => Ok(found.object),
             Err(error @ Error::NotFound { .. }) => match name.filter(|name| name.contains('/')) {
                 Some(path) => match self.pool_at(&datacenter.path_to("host", path)).await {
@@ -271,8 +279,11 @@ impl Inventory<'_> {
                 .get(&compute, props::compute_resource::RESOURCE_POOL)
                 .await;
         }
-        let what = format!("{path} is a {}, not a resource pool", found.type_name());
-        Err(Error::config(what))
+        Err(Error::WrongType {
+            name: path.into(),
+            found: found.type_name().into(),
+            expected: mo::ResourcePool::NAME,
+        })
     }
 
     /// What is at a path, when nothing has that name; if there is no such path
@@ -307,7 +318,7 @@ struct Candidate<T> {
 
 /// The one that is meant.
 fn pick<T>(
-    kind: &'static str,
+    kind: EntityKind,
     wanted: Option<&str>,
     place: &str,
     all: Vec<Candidate<T>>,
@@ -349,22 +360,39 @@ mod tests {
 
     #[test]
     fn names_are_compared_as_people_write_them() {
-        let found = pick("network", Some("a/b"), "/DC0", networks(&["c", "a%2fb"])).unwrap();
+        let found = pick(
+            EntityKind::Network,
+            Some("a/b"),
+            "/DC0",
+            networks(&["c", "a%2fb"]),
+        )
+        .unwrap();
         assert_eq!(found.object.value(), "network-1");
-        let found = pick("network", Some("a%2fb"), "/DC0", networks(&["c", "a%2fb"])).unwrap();
+        let found = pick(
+            EntityKind::Network,
+            Some("a%2fb"),
+            "/DC0",
+            networks(&["c", "a%2fb"]),
+        )
+        .unwrap();
         assert_eq!(found.object.value(), "network-1");
     }
 
     #[test]
     fn what_is_not_there_or_not_unique_is_told_with_what_there_is() {
-        let error = pick("network", Some("x"), "/DC0", networks(&["b", "a%2fb"]))
-            .err()
-            .unwrap();
+        let error = pick(
+            EntityKind::Network,
+            Some("x"),
+            "/DC0",
+            networks(&["b", "a%2fb"]),
+        )
+        .err()
+        .unwrap();
         assert_eq!(
             error.to_string(),
             "no network \"x\" in /DC0; there is a/b, b"
         );
-        let error = pick("network", None, "/DC0", networks(&["b", "a"]))
+        let error = pick(EntityKind::Network, None, "/DC0", networks(&["b", "a"]))
             .err()
             .unwrap();
         assert_eq!(
@@ -372,9 +400,9 @@ mod tests {
             "more than one network fits in /DC0; there is a, b; name one"
         );
         assert!(matches!(
-            pick("network", None, "/DC0", networks(&[])),
+            pick(EntityKind::Network, None, "/DC0", networks(&[])),
             Err(Error::NotFound { .. })
         ));
-        assert!(pick("network", None, "/DC0", networks(&["b"])).is_ok());
+        assert!(pick(EntityKind::Network, None, "/DC0", networks(&["b"])).is_ok());
     }
 }

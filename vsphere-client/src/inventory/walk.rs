@@ -3,7 +3,7 @@
 use vim25::{AnyRef, Property, Ref, mo, props};
 
 use crate::client::Client;
-use crate::error::{Error, Result, SearchScope};
+use crate::error::{EntityKind, Error, Result, SearchScope};
 use crate::escape::{escape_name, unescape_name};
 
 /// Inventories are far less deep: whoever is deeper goes in circles.
@@ -22,7 +22,7 @@ pub(super) async fn find(client: &Client, path: &str) -> Result<AnyRef> {
         let Some((_, child)) = found else {
             let there = children.into_iter().map(|(name, _)| name).collect();
             return Err(Error::not_found(
-                "inventory object",
+                EntityKind::Entity,
                 wanted,
                 SearchScope::new(place, there),
             ));

@@ -13,7 +13,7 @@ use vim25::types::{ObjectContent, ObjectSpec, PropertyFilterSpec, PropertySpec, 
 use vim25::{AnyRef, IsA, Property, Ref, Slot, mo};
 
 use crate::client::Client;
-use crate::error::{Error, Result, SearchScope};
+use crate::error::{Error, Result};
 
 pub(crate) use source::Source;
 
@@ -29,17 +29,19 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NotFound`] when the property has no value; [`try_get`](Self::try_get)
+    /// [`Error::Unset`] when the property has no value; [`try_get`](Self::try_get)
     /// gives `None` then. Otherwise see [`Error`].
     pub async fn get<T, M, V>(&self, object: &Ref<T>, property: Property<M, V>) -> Result<V>
     where
         T: IsA<M> + IsA<mo::ManagedObject>,
         V: Slot,
     {
-        self.try_get(object, property).await?.ok_or_else(|| {
-            let place = SearchScope::new(object.to_string(), Vec::new());
-            Error::not_found("value of property", property.path(), place)
-        })
+        self.try_get(object, property)
+            .await?
+            .ok_or_else(|| Error::Unset {
+                object: Box::new(object.upcast()),
+                property: property.path().into(),
+            })
     }
 
     /// Reads one or several properties of one object in one call; what has no

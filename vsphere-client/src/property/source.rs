@@ -39,10 +39,14 @@ impl Source {
             }
             Self::Within(container) => {
                 let manager = client.service_content().view_manager.as_ref();
-                let manager = manager
-                    .ok_or_else(|| Error::config(format!("{} offers no views", client.server())))?;
+                let manager =
+                    manager.ok_or_else(|| Error::unsupported("views", client.server()))?;
                 let Some(container) = container.downcast::<mo::ManagedEntity>() else {
-                    return Err(Error::config(format!("{container} contains nothing")));
+                    return Err(Error::WrongType {
+                        name: container.value().into(),
+                        found: container.type_name().into(),
+                        expected: "container of managed entities",
+                    });
                 };
                 let call = manager.create_container_view(&container, &[type_name.to_owned()], true);
                 let created = client.call(call).await?;

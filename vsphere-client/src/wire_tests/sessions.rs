@@ -171,3 +171,79 @@ async fn dropping_the_last_client_logs_out() {
     }
     assert_eq!(replay.methods(), ["Login", "Logout"]);
 }
+
+#[tokio::test]
+async fn a_scope_ends_its_session_also_when_the_work_fails() {
+    for works in [true, false] {
+        let replay = Replay::new(|seen| welcome(seen).unwrap());
+        let done: crate::Result<()> = Client::builder("https://root:hunter2@vc.example.com")
+            .transport(Arc::clone(&replay) as Arc<_>)
+            .scope(|client| async move {
+                assert!(client.is_vcenter());
+                match works {
+                    true => Ok(()),
+                    false => Err(Error::config("as the test wants it")),
+                }
+            })
+            .await;
+        assert_eq!(done.is_ok(), works);
+        assert_eq!(replay.methods(), ["Login", "Logout"]);
+    }
+}
+
+#[tokio::test]
+async fn a_session_is_handed_over_to_the_next_program() {
+    let replay = Replay::new(|seen| welcome(seen).unwrap_or(Reply::Body(NAME_IS_A)));
+    let client = connect(&replay).await;
+    let ticket = client.hand_over().unwrap();
+    client.close().await.unwrap();
+    assert!(client.hand_over().is_none());
+    let next = Client::builder("https://vc.example.com")
+        .transport(Arc::clone(&replay) as Arc<_>)
+        .credentials(Credentials::session(ticket))
+        .connect()
+        .await
+        .unwrap();
+    assert_eq!(next.get(&vm(), NAME).await.unwrap(), "a");
+    assert_eq!(replay.methods(), ["Login", "RetrievePropertiesEx"]);
+}
+
+#[tokio::test]
+async fn the_hook_is_asked_before_a_refused_call_is_sent_again() {
+    let replay = forgetful(NOT_AUTHENTICATED);
+    let client = connect(&replay).await;
+    client.on_login_again(|client| async move {
+        let vm = vm();
+        client
+            .call(vm.refresh_storage_info())
+            .await
+            .map(drop)
+            .or(Ok(()))
+    });
+    let vm = vm();
+    for name in join_all((0..5).map(|_| client.get(&vm, NAME))).await {
+        assert_eq!(name.unwrap(), "a");
+    }
+    let methods = replay.methods();
+    let again = methods
+        .iter()
+        .rposition(|method| method == "Login")
+        .unwrap();
+    assert_eq!(methods[again + 1], "RefreshStorageInfo", "{methods:?}");
+    assert_eq!(methods.len(), again + 2 + 5, "{methods:?}");
+}
+
+#[tokio::test]
+async fn a_hook_that_refuses_keeps_every_call_from_being_sent() {
+    let replay = forgetful(NOT_AUTHENTICATED);
+    let client = connect(&replay).await;
+    client.on_login_again(|_| async { Err(Error::config("another one writes now")) });
+    for _ in 0..2 {
+        let error = client.call(vm().power_on_vm(None)).await.unwrap_err();
+        assert_eq!(error.to_string(), "another one writes now");
+    }
+    // Never with a session that the hook had not agreed to.
+    let methods = replay.methods();
+    let sent = methods.iter().filter(|method| *method == "PowerOnVM_Task");
+    assert_eq!(sent.count(), 2, "{methods:?}");
+}

@@ -21,11 +21,9 @@ pub(crate) async fn other_services_answer_or_are_said_to_be_missing(url: &str) {
     } else {
         let call = pbm::service_instance().pbm_retrieve_service_content();
         let error = client.call(call).await.unwrap_err();
-        assert!(matches!(error, Error::Config { .. }), "{error:?}");
+        assert!(matches!(error, Error::Unsupported { .. }), "{error:?}");
         assert!(
-            error
-                .to_string()
-                .contains("urn:pbm is a service of vCenter"),
+            error.to_string().contains("urn:pbm, a service of vCenter"),
             "{error}"
         );
     }

@@ -520,8 +520,7 @@ async fn open_list(
     fence: &AnyRef,
 ) -> Result<Opened> {
     let manager = client.service_content().view_manager.as_ref();
-    let manager =
-        manager.ok_or_else(|| Error::config(format!("{} offers no views", client.server())))?;
+    let manager = manager.ok_or_else(|| Error::unsupported("views", client.server()))?;
     let mut unresolved = Vec::new();
     let view = loop {
         match client.call(manager.create_list_view(&adds)).await {
