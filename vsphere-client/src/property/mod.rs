@@ -9,6 +9,8 @@ pub use content::{ObjectProperties, PropertyState};
 pub use query::{Item, Items, Query};
 pub use set::PropertySet;
 
+pub(crate) use query::is_missing;
+
 use vim25::types::{ObjectContent, ObjectSpec, PropertyFilterSpec, PropertySpec, RetrieveOptions};
 use vim25::{AnyRef, IsA, Property, Ref, Slot, mo};
 

@@ -9,10 +9,10 @@ use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
 use vim25::types::{
-    InvalidProperty, ManagedObjectNotFound, ObjectSpec, PropertyFilterSpec, PropertySpec,
-    RetrieveOptions, RetrieveResult,
+    InvalidProperty, ManagedObjectNotFound, ObjectContent, ObjectSpec, PropertyFilterSpec,
+    PropertySpec, RetrieveOptions, RetrieveResult,
 };
-use vim25::{AnyRef, IsA, ManagedObject, Property, Ref, mo};
+use vim25::{AnyRef, Fault, IsA, ManagedObject, Property, Ref, mo};
 
 use super::ObjectProperties;
 use super::source::Source;
@@ -410,12 +410,22 @@ impl Cursor {
     fn take_page(&mut self, page: RetrieveResult) {
         self.token = page.token.filter(|token| !token.is_empty());
         for content in page.objects {
+            if is_missing(&content) {
+                continue;
+            }
             if self.seen.insert(content.obj.clone()) {
                 self.ready
                     .push_back(AnyItem::Object(ObjectProperties::new(content)));
             }
         }
     }
+}
+
+/// Whether this says that the object does not exist, as some servers put it.
+pub(crate) fn is_missing(content: &ObjectContent) -> bool {
+    let mut missing = content.missing_set.iter();
+    content.prop_set.is_empty()
+        && missing.any(|missing| Fault::from(missing.fault.clone()).is::<ManagedObjectNotFound>())
 }
 
 impl Drop for Cursor {

@@ -211,6 +211,10 @@ impl Engine {
         let Some(member) = list.members.get_mut(&object).filter(|m| m.in_view) else {
             return shows;
         };
+        if update.kind == ObjectUpdateKind::Leave && member.subscribers.is_empty() {
+            list.members.remove(&object);
+            return shows;
+        }
         if update.kind == ObjectUpdateKind::Leave {
             // Deleted, or so it seems: reading tells.
             member.in_view = false;

@@ -12,7 +12,7 @@ use vim25::{AnyRef, Poly, Ref, mo};
 use super::{Engine, Garbage, PATIENCE, Pending, Set, Target};
 use crate::client::Client;
 use crate::error::{Error, Result};
-use crate::property::ObjectProperties;
+use crate::property::{ObjectProperties, is_missing};
 use crate::update::content::changed;
 
 /// The most objects that one request names.
@@ -651,5 +651,6 @@ async fn read_once(
         found.extend(page.objects);
         token = page.token.filter(|token| !token.is_empty());
     }
+    found.retain(|content| !is_missing(content));
     Ok(found)
 }
