@@ -33,7 +33,8 @@ use examples::interrupt::Interrupts;
 use examples::report::Report;
 use examples::stage::Stage;
 use examples::{names, table};
-use portlayer::exec::{Command, ContainerSpec, ExecExt};
+use portlayer::exec::{Command, ContainerSpec, ExecExt, RootFs, StartOptions};
+use portlayer::image::{Digest, ImageId};
 use portlayer::vsphere::{Containers, Dialect, HostSpec, Hosts, Iso, Options, kind};
 use portlayer::{Capability, ContainerId, ErrorKind, PortLayer, ResourceKind, State};
 use tokio::sync::oneshot;
@@ -133,10 +134,11 @@ async fn run(args: &Args) -> Result<()> {
 fn container(args: &Args) -> Result<ContainerSpec> {
     let id = ContainerId::generate();
     let name = args.name.clone().unwrap_or_else(|| names::of(&id));
-    let spec = ContainerSpec {
-        id,
-        ..ContainerSpec::new(name, &args.image, Command::new(&args.command))
-    };
+    // No image is imported here: the container's disk is empty, its guest has the program.
+    let image = ImageId::new(Digest::of(&args.image));
+    let spec = ContainerSpec::new(name, Command::new(&args.command))
+        .id(id)
+        .root(RootFs::image(image, &args.image));
     spec.validate()?;
     Ok(spec)
 }
@@ -212,14 +214,18 @@ impl Job<'_> {
         let ContainerSpec {
             id,
             name,
-            image,
+            root,
             command,
             ..
         } = &self.container;
-        println!("\nRunning {} of {image} in container {name}", command.path);
+        println!(
+            "\nRunning {} of {} in container {name}",
+            command.path,
+            root.reference()
+        );
         self.to_its_end(exec.create(self.container.clone())).await?;
         println!("  created  {}", id.short());
-        let state = self.to_its_end(exec.start(id)).await?;
+        let state = self.to_its_end(exec.start(id, StartOptions::new())).await?;
         if state == State::Starting {
             println!("  started  as far as its machine goes");
             println!("  wait     skipped: {}", Capability::GuestKeys);

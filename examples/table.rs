@@ -30,7 +30,7 @@ pub fn print(listing: &Listing, out: impl Write) -> io::Result<()> {
             table,
             "{}\t{}\t{}\t{created}\t{}\t{}",
             container.id.short(),
-            printable(&container.image),
+            printable(container.root.reference()),
             printable(&format!("{command:?}")),
             status(&container.state),
             printable(&container.name),
@@ -55,16 +55,11 @@ fn status(state: &State) -> String {
         State::Starting => "Starting".to_owned(),
         State::Running => "Up".to_owned(),
         State::Stopping => "Stopping".to_owned(),
-        State::Stopped {
-            exit: ExitStatus::Code(code),
-        } => format!("Exited ({code})"),
         // As shells report it.
-        State::Stopped {
-            exit: ExitStatus::Signal(signal),
-        } => format!("Exited ({})", 128 + i32::from(*signal)),
-        State::Stopped {
-            exit: ExitStatus::Lost,
-        } => "Exited (unknown)".to_owned(),
+        State::Stopped { exit } => match exit.code() {
+            Some(code) => format!("Exited ({code})"),
+            None => format!("Exited ({exit})"),
+        },
         State::Removing => "Removing".to_owned(),
         State::Broken { reason } => format!("Broken: {}", printable(reason)),
         other => other.to_string(),
@@ -84,22 +79,17 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot run should stop")]
 
     use portlayer::ContainerId;
-    use portlayer::exec::{Command, ContainerInfo, Quarantined};
+    use portlayer::exec::{Command, ContainerInfo, ContainerSpec, Quarantined, RootFs};
+    use portlayer::image::{Digest, ImageId};
 
     use super::*;
 
     fn container(name: &str, state: State) -> ContainerInfo {
-        ContainerInfo {
-            id: ContainerId::from_bytes([0xab; 32]),
-            name: name.to_owned(),
-            image: "busybox:latest".to_owned(),
-            command: Command::new("/bin/echo").arg("hello"),
-            state,
-            failure: None,
-            created: None,
-            cpus: 1,
-            memory_mib: 64,
-        }
+        let image = ImageId::new(Digest::of(b"busybox"));
+        let spec = ContainerSpec::new(name, Command::new("/bin/echo").arg("hello"))
+            .id(ContainerId::from_bytes([0xab; 32]))
+            .root(RootFs::image(image, "busybox:latest"));
+        ContainerInfo::new(spec).with_state(state)
     }
 
     fn printed(listing: &Listing) -> String {
@@ -113,10 +103,10 @@ mod tests {
         let exited = State::Stopped {
             exit: ExitStatus::Code(3),
         };
-        let text = printed(&Listing {
-            containers: vec![container("quick_otter", exited)],
-            quarantined: vec![],
-        });
+        let text = printed(&Listing::new(
+            vec![container("quick_otter", exited)],
+            vec![],
+        ));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(
             lines,
@@ -133,15 +123,8 @@ mod tests {
             reason: "\u{1b}[2J\tgone".to_owned(),
         };
         let label = "vm\n1".to_owned();
-        let quarantined = vec![Quarantined {
-            id: None,
-            label,
-            reason: "no id".to_owned(),
-        }];
-        let text = printed(&Listing {
-            containers: vec![container("a", state)],
-            quarantined,
-        });
+        let quarantined = vec![Quarantined::new(None, label, "no id")];
+        let text = printed(&Listing::new(vec![container("a", state)], quarantined));
         assert!(
             !text.contains('\u{1b}') && text.lines().count() == 3,
             "{text}"

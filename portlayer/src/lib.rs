@@ -24,7 +24,7 @@
 //!
 //! # A container's life
 //! ```
-//! use portlayer::exec::{Command, ContainerSpec, Exec, ExecExt};
+//! use portlayer::exec::{Command, ContainerSpec, Exec, ExecExt, StartOptions};
 //! use portlayer::memory::{Behaviour, MemoryExec};
 //! use portlayer::{ExitStatus, PortLayer, State};
 //!
@@ -33,9 +33,9 @@
 //! let layer = PortLayer::new(MemoryExec::new(|_: &ContainerSpec| Behaviour::exits(3)));
 //! let exec = layer.exec();
 //!
-//! let spec = ContainerSpec::new("jovial_ride", "hello-world", Command::new("/hello"));
+//! let spec = ContainerSpec::new("jovial_ride", Command::new("/hello"));
 //! let id = exec.create(spec).await?;
-//! exec.start(&id).await?;
+//! exec.start(&id, StartOptions::new()).await?;
 //! assert_eq!(exec.wait(&id).await?, ExitStatus::Code(3));
 //!
 //! for container in exec.list().await?.containers {

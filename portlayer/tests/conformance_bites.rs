@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 use portlayer::conformance::{self, Fixture, Process, Verdict};
-use portlayer::exec::{Command, ContainerInfo, ContainerSpec, Listing, Signal, StopOptions};
+use portlayer::exec::{
+    Command, ContainerInfo, ContainerSpec, Edit, Listing, Signal, StartOptions, StopOptions,
+};
 use portlayer::memory::MemoryExec;
 use portlayer::{
     Capabilities, Capability, ContainerId, Error, ErrorKind, Exec, ExecExt, ExitStatus, PortLayer,
@@ -90,9 +92,9 @@ impl Exec for Breaking {
                 }),
             ) => {
                 self.exec
-                    .create(ContainerSpec {
-                        name: spec.id.to_string(),
-                        ..spec
+                    .create({
+                        let name = spec.id.to_string();
+                        spec.name(name)
                     })
                     .await
             }
@@ -100,8 +102,8 @@ impl Exec for Breaking {
         }
     }
 
-    async fn start(&self, id: &ContainerId) -> Result<State> {
-        match (self.broken, self.exec.start(id).await) {
+    async fn start(&self, id: &ContainerId, options: StartOptions) -> Result<State> {
+        match (self.broken, self.exec.start(id, options).await) {
             (
                 Broken::StartsTwice,
                 Err(Error {
@@ -170,6 +172,18 @@ impl Exec for Breaking {
             ) => Ok(()),
             (_, signalled) => self.rename(signalled),
         }
+    }
+
+    async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()> {
+        self.exec.update(id, edit).await
+    }
+
+    async fn pause(&self, id: &ContainerId) -> Result<()> {
+        self.exec.pause(id).await
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<()> {
+        self.exec.resume(id).await
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<()> {

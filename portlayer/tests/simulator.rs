@@ -12,7 +12,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flows::Flow;
 use portlayer::conformance::{self, Fixture, Process};
-use portlayer::exec::{Command, ContainerSpec, Exec, StopOptions};
+use portlayer::exec::{Command, ContainerSpec, Exec, Signal, StartOptions, StopOptions};
 use portlayer::vsphere::{
     Containers, Dialect, HostSpec, Hosts, Iso, Options, Progress, Step, kind,
 };
@@ -178,13 +178,13 @@ async fn a_graceful_stop_asks_the_guest() {
     for dialect in Dialect::ALL {
         let endpoint = Endpoint::start(dialect, Platform::default()).await;
         let exec = endpoint.hosts.exec("vch").await.unwrap();
-        let spec = ContainerSpec::new("graceful", "image", Command::new("/run"));
+        let spec = ContainerSpec::new("graceful", Command::new("/run"));
         let id = exec.create(spec).await.unwrap();
-        exec.start(&id).await.unwrap();
+        exec.start(&id, StartOptions::new()).await.unwrap();
         let exit = exec.stop(&id, StopOptions::default()).await.unwrap();
         // The guest ended it with `TERM`, and said so.
-        assert_eq!(exit, ExitStatus::Signal(15));
-        exec.start(&id).await.unwrap();
+        assert_eq!(exit, ExitStatus::Signal(Some(Signal::TERM)));
+        exec.start(&id, StartOptions::new()).await.unwrap();
         let exit = exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
         assert_eq!(exit, ExitStatus::Lost);
     }
@@ -229,10 +229,13 @@ async fn an_exit_that_the_endpoint_forgets_is_kept_for_others() {
     let endpoint = Endpoint::with(Dialect::Vic1, platform, guest.clone()).await;
     let exec = endpoint.hosts.exec("vch").await.unwrap();
     let id = exec
-        .create(ContainerSpec::new("kept", "image", Command::new("/any")))
+        .create(ContainerSpec::new("kept", Command::new("/any")))
         .await
         .unwrap();
-    assert_eq!(exec.start(&id).await.unwrap(), State::Running);
+    assert_eq!(
+        exec.start(&id, StartOptions::new()).await.unwrap(),
+        State::Running
+    );
     guest.finish.notify_one();
     guest.finished.notified().await;
     // Whoever looks at the machine now hears how the process ended.
@@ -347,7 +350,7 @@ async fn what_an_installation_cannot_remove_is_named() {
 async fn a_create_whose_answer_was_lost_can_be_asked_for_again() {
     let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
     let exec = endpoint.hosts.exec("vch").await.unwrap();
-    let spec = ContainerSpec::new("twice", "image", Command::new("/hello"));
+    let spec = ContainerSpec::new("twice", Command::new("/hello"));
     endpoint
         .simulator
         .script()

@@ -122,10 +122,7 @@ impl<'a> Bench<'a> {
             .push(id);
         let name = format!("conformance-{}", id.short());
         let command = self.command(process);
-        ContainerSpec {
-            id,
-            ..ContainerSpec::new(name, "conformance:latest", command)
-        }
+        ContainerSpec::new(name, command).id(id)
     }
 
     pub(super) async fn create(&self, process: Process) -> Result<ContainerId> {

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 
-use super::{ContainerSpec, Exec, Signal, StopOptions};
+use super::{ContainerSpec, Exec, Signal, StartOptions, StopOptions};
 use crate::{ContainerId, Error, ErrorKind, Resource, Result, State, StateKind};
 
 /// What can be said in terms of [`Exec`]'s own methods.
@@ -14,7 +14,7 @@ pub trait ExecExt: Exec {
     /// Those of [`Exec::create`] and [`Exec::start`].
     async fn run(&self, spec: ContainerSpec) -> Result<(ContainerId, State)> {
         let id = self.create(spec).await?;
-        let state = self.start(&id).await?;
+        let state = self.start(&id, StartOptions::new()).await?;
         Ok((id, state))
     }
 

@@ -1,18 +1,26 @@
 //! Containers as processes: create, start, look at, wait for, stop, remove.
 
+mod command;
+mod edit;
 mod ext;
 mod info;
+mod options;
+mod resources;
+mod root;
 mod signal;
 mod spec;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 
+pub use command::Command;
+pub use edit::Edit;
 pub use ext::ExecExt;
 pub use info::{ContainerInfo, Listing, Quarantined};
+pub use options::{StartOptions, StopOptions};
+pub use resources::{Allocation, Resources, Shares};
+pub use root::RootFs;
 pub use signal::{ParseSignalError, Signal};
-pub use spec::{Command, ContainerSpec};
+pub use spec::ContainerSpec;
 
 use crate::{Capabilities, ContainerId, ExitStatus, Result, State};
 
@@ -21,12 +29,15 @@ use crate::{Capabilities, ContainerId, ExitStatus, Result, State};
 /// # What every implementation keeps
 /// The `conformance` module (feature `conformance`) tests these on each implementation.
 /// - **State lives in the back end.** Nothing is kept only in this object: another one on the
-///   same host, or the same program started again, sees the same containers.
+///   same host, or the same program after a restart, sees the same containers.
 /// - **One at a time per container.** Operations on one container queue; operations on different
 ///   containers run in parallel. `inspect`, `list` and `wait` never queue.
+/// - **A container under power-on is [`Starting`](State::Starting) for everyone**, not only for
+///   the object that starts it.
 /// - **Dropping a future is safe.** Nothing half-sent is left behind by the object itself. What
 ///   the endpoint has begun it finishes: a dropped `create` may leave the container created, a
-///   dropped `start` may leave it started. `inspect` tells.
+///   dropped `start` may leave it started, a dropped `stop` leaves it running or ends it later.
+///   `inspect` tells.
 /// - **No hidden timeouts on `wait`.** A caller who wants one wraps the future. All other
 ///   operations end in bounded time, with [`Timeout`](crate::ErrorKind::Timeout) if need be.
 /// - **Errors name the container.** An id that no container has gives
@@ -36,65 +47,75 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// What this back end, with its endpoint, can do.
     fn capabilities(&self) -> Capabilities;
 
-    /// Makes a container and leaves it [`Created`](State::Created). Gives the id back.
+    /// Makes a container and leaves it [`Created`](State::Created). Returns its id.
     ///
     /// # Errors
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field, for a spec that
     ///   [`validate`](ContainerSpec::validate) refuses.
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a container of this host has the id or
-    ///   the name. After an [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown), asking again with
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a container of this host has the id
+    ///   or the name. After an [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown), retrying with
     ///   the same spec thus tells whether the first try succeeded.
-    /// - [`NotFound`](crate::ErrorKind::NotFound) naming the network that does not exist.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) naming the image, the volume or the scope that
+    ///   does not exist.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) for an image, a mount or an endpoint where
+    ///   the back end lacks [`Images`](crate::Capability::Images),
+    ///   [`Volumes`](crate::Capability::Volumes) or [`Networks`](crate::Capability::Networks).
     async fn create(&self, spec: ContainerSpec) -> Result<ContainerId>;
 
     /// Starts the process and waits until it is known to have started.
     ///
-    /// Gives the state then: [`Running`](State::Running), or [`Stopped`](State::Stopped) with the
-    /// exit if the process has ended already, which is not an error. Without
+    /// Returns the state then: [`Running`](State::Running), or [`Stopped`](State::Stopped) with
+    /// the exit if the process has ended already, which is not an error. Without
     /// [`GuestKeys`](crate::Capability::GuestKeys) nobody can tell whether the process started:
     /// then this returns as soon as the machine is on, with [`Starting`](State::Starting).
     ///
     /// # Errors
-    /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is created or stopped.
-    /// - [`GuestFailed`](crate::ErrorKind::GuestFailed) with the guest's reason if the process could
-    ///   not be launched. The container is stopped, or will be soon.
-    /// - [`Timeout`](crate::ErrorKind::Timeout) if the guest did not report in time; the container is
-    ///   left starting.
-    async fn start(&self, id: &ContainerId) -> Result<State>;
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is created or
+    ///   stopped; with [`only_if_never_started`](StartOptions::only_if_never_started), unless it
+    ///   is created.
+    /// - [`GuestFailed`](crate::ErrorKind::GuestFailed) with the guest's reason if the process
+    ///   could not be launched. The container is stopped, or will be soon, with
+    ///   [`NotLaunched`](ExitStatus::NotLaunched).
+    /// - [`Timeout`](crate::ErrorKind::Timeout) if the guest did not report in time; the container
+    ///   is left starting.
+    async fn start(&self, id: &ContainerId, options: StartOptions) -> Result<State>;
 
-    /// What is known about one container.
+    /// Returns what is known about one container.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound).
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo>;
 
-    /// All containers of this host, sorted by creation time and then id. A container that cannot
-    /// be read does not fail the list: it is reported beside the others.
+    /// Returns all containers of this host, sorted by creation time and then id. A container that
+    /// cannot be read does not fail the list: it is reported next to the others.
     ///
     /// # Errors
-    /// Only such as concern the whole endpoint.
+    /// Only those that concern the whole endpoint.
     async fn list(&self) -> Result<Listing>;
 
-    /// Waits until the container is stopped and gives its exit, at once if it is stopped
-    /// already. A container that was not started yet is waited for too.
+    /// Waits until the container is stopped and returns its exit, at once if it is stopped
+    /// already. A container that was not started yet is waited for too. A container whose state is
+    /// [`Unknown`](State::Unknown), and an endpoint that is not available, are waited for.
     ///
     /// # Errors
-    /// - [`NotFound`](crate::ErrorKind::NotFound) also when it is removed meanwhile.
+    /// - [`NotFound`](crate::ErrorKind::NotFound) also when it is removed while waiting.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) when it is, or becomes, broken.
     async fn wait(&self, id: &ContainerId) -> Result<ExitStatus>;
 
-    /// Ends the container: asks its process with `signal` where that can be delivered, gives it
-    /// `grace` to end, then switches the machine off. Gives the exit; a container that has
-    /// stopped already is left alone. An order that is known not to be deliverable is not waited
-    /// for.
+    /// Ends the container: sends its process a signal, gives it `grace` to end, then switches the
+    /// machine off. Returns the exit; a container that has stopped already is left alone, and one
+    /// that is starting is stopped as soon as it is on. The grace is skipped only if the back end
+    /// knows that the signal was not delivered. A machine that was switched off ends with
+    /// [`Signal`](ExitStatus::Signal) `KILL`.
     ///
     /// # Errors
     /// [`InvalidState`](crate::ErrorKind::InvalidState) if it was never started, or is broken.
     async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus>;
 
     /// Sends a signal to the container's process and does not wait for its effect.
-    /// [`Signal::KILL`] works on every back end: where it cannot be delivered the machine is
-    /// switched off.
+    /// [`Signal::KILL`] works on every back end, and ends the process with exit
+    /// [`Signal`](ExitStatus::Signal) `KILL`: where it cannot be delivered the machine is switched
+    /// off.
     ///
     /// # Errors
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is on.
@@ -102,37 +123,38 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     ///   [`Signals`](crate::Capability::Signals).
     async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()>;
 
+    /// Changes a container. All of the edit is applied, or nothing.
+    ///
+    /// # Errors
+    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field, for an edit that
+    ///   [`validate`](Edit::validate) refuses.
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) in a state that is not among those
+    ///   [allowed](Edit::allowed).
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if another container has the new name.
+    /// - [`Conflict`](crate::ErrorKind::Conflict) if somebody else changed the same things
+    ///   concurrently.
+    async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()>;
+
+    /// Suspends a running container. [`Suspended`](State::Suspended) counts as success.
+    ///
+    /// # Errors
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless it is running or starting.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) without
+    ///   [`Suspend`](crate::Capability::Suspend).
+    async fn pause(&self, id: &ContainerId) -> Result<()>;
+
+    /// Resumes a suspended container.
+    ///
+    /// # Errors
+    /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless it is suspended.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) without
+    ///   [`Suspend`](crate::Capability::Suspend).
+    async fn resume(&self, id: &ContainerId) -> Result<()>;
+
     /// Removes a container that is not on, with everything that is only its own; what it shares
-    /// with others, such as its image, stays.
+    /// with others, such as its image and its volumes, stays.
     ///
     /// # Errors
     /// [`InvalidState`](crate::ErrorKind::InvalidState) while it is on.
     async fn remove(&self, id: &ContainerId) -> Result<()>;
-}
-
-/// How [`Exec::stop`] goes about it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StopOptions {
-    /// What the process is sent first. Default: `TERM`.
-    pub signal: Signal,
-    /// How long it may take to end after that. Default: 10 seconds. Zero: the machine is switched
-    /// off at once.
-    pub grace: Duration,
-}
-
-impl Default for StopOptions {
-    fn default() -> Self {
-        Self {
-            signal: Signal::TERM,
-            grace: Duration::from_secs(10),
-        }
-    }
-}
-
-impl StopOptions {
-    /// No signal and no grace: off.
-    pub const AT_ONCE: Self = Self {
-        signal: Signal::KILL,
-        grace: Duration::ZERO,
-    };
 }

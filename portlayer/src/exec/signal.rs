@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A signal for a process, by its Linux number (1 to 64).
 ///
 /// ```
@@ -16,19 +18,38 @@ use std::str::FromStr;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Signal(u8);
 
-const NAMES: [(u8, &str); 12] = [
+const NAMES: [(u8, &str); 31] = [
     (1, "HUP"),
     (2, "INT"),
     (3, "QUIT"),
+    (4, "ILL"),
+    (5, "TRAP"),
     (6, "ABRT"),
+    (7, "BUS"),
+    (8, "FPE"),
     (9, "KILL"),
     (10, "USR1"),
+    (11, "SEGV"),
     (12, "USR2"),
+    (13, "PIPE"),
     (14, "ALRM"),
     (15, "TERM"),
+    (16, "STKFLT"),
+    (17, "CHLD"),
     (18, "CONT"),
     (19, "STOP"),
+    (20, "TSTP"),
+    (21, "TTIN"),
+    (22, "TTOU"),
+    (23, "URG"),
+    (24, "XCPU"),
+    (25, "XFSZ"),
+    (26, "VTALRM"),
+    (27, "PROF"),
     (28, "WINCH"),
+    (29, "IO"),
+    (30, "PWR"),
+    (31, "SYS"),
 ];
 
 impl Signal {
@@ -38,7 +59,7 @@ impl Signal {
     pub const INT: Self = Self(2);
     /// End now; cannot be caught.
     pub const KILL: Self = Self(9);
-    /// Please end.
+    /// Asks to end.
     pub const TERM: Self = Self(15);
 
     /// The signal of this number.
@@ -67,6 +88,21 @@ impl fmt::Display for Signal {
             Some((_, name)) => f.write_str(name),
             None => self.0.fmt(f),
         }
+    }
+}
+
+impl Serialize for Signal {
+    /// The name without `SIG`, or the number as text where it has no name here.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Signal {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(serde::de::Error::custom)
     }
 }
 

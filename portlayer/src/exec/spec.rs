@@ -1,213 +1,362 @@
-//! What a caller asks for.
+//! A container as it is asked for.
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Command, Resources, RootFs};
+use crate::network::EndpointSpec;
+use crate::volume::Mount;
 use crate::{ContainerId, Error, Resource, Result};
 
 /// A virtual machine's name has at most 80 characters; the id's short form and a dash follow.
 const NAME_MAX: usize = 64;
-/// What fits a configuration value with room for its neighbours.
+/// What fits a configuration value with room for its neighbours, bytes.
 const TEXT_MAX: usize = 32 * 1024;
-
-/// What is to run in a container, and on which path of which image.
-///
-/// ```
-/// use portlayer::exec::Command;
-///
-/// let command = Command::new("/bin/echo").arg("hello").env("LANG", "C");
-/// assert_eq!(command.args, ["hello"]);
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Command {
-    /// The program: a path in the image, or a name for the guest to look up in its `PATH`.
-    pub path: String,
-    /// The arguments after the program's own name.
-    #[serde(default)]
-    pub args: Vec<String>,
-    /// The environment, in order.
-    #[serde(default)]
-    pub env: Vec<(String, String)>,
-    /// Where it starts. `None`: the guest's default, the root directory.
-    #[serde(default)]
-    pub working_dir: Option<String>,
-}
-
-impl Command {
-    /// This program without arguments.
-    pub fn new(path: impl Into<String>) -> Self {
-        Self {
-            path: path.into(),
-            args: Vec::new(),
-            env: Vec::new(),
-            working_dir: None,
-        }
-    }
-
-    /// One more argument.
-    #[must_use]
-    pub fn arg(mut self, arg: impl Into<String>) -> Self {
-        self.args.push(arg.into());
-        self
-    }
-
-    /// One more environment variable.
-    #[must_use]
-    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        self.env.push((name.into(), value.into()));
-        self
-    }
-
-    /// The directory it starts in.
-    #[must_use]
-    pub fn working_dir(mut self, path: impl Into<String>) -> Self {
-        self.working_dir = Some(path.into());
-        self
-    }
-}
-
-impl std::fmt::Display for Command {
-    /// The program and its arguments, for people: not quoted for a shell.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.path)?;
-        self.args.iter().try_for_each(|arg| write!(f, " {arg}"))
-    }
-}
+/// Labels or annotations of one container, names and values together, bytes.
+const LABELS_MAX: usize = 256 * 1024;
+/// The longest host name that Linux takes, bytes.
+const HOST_NAME_MAX: usize = 63;
+/// A virtual machine has at most ten network cards.
+const ENDPOINTS_MAX: usize = 10;
 
 /// A container as it is asked for: a plain value, nothing happens before
 /// [`Exec::create`](super::Exec::create).
 ///
 /// ```
-/// use portlayer::exec::{Command, ContainerSpec};
+/// use portlayer::exec::{Command, ContainerSpec, Resources};
 ///
-/// let spec = ContainerSpec {
-///     memory_mib: 512,
-///     ..ContainerSpec::new("jovial_ride", "hello-world", Command::new("/hello"))
-/// };
+/// let spec = ContainerSpec::new("jovial_ride", Command::new("/hello"))
+///     .resources(Resources::new().memory_mib(512))
+///     .label("tier", "web");
 /// assert!(spec.validate().is_ok());
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ContainerSpec {
     /// Its identity.
     pub id: ContainerId,
     /// Its name: 1 to 64 letters, digits, `_`, `.` and `-`, the first a letter or a digit. Unique
     /// on its host.
     pub name: String,
-    /// The image it is made from, as the user referred to it. It is recorded; turning it into a
-    /// disk is the storage layer's work.
-    pub image: String,
+    /// What its root file system starts from.
+    #[serde(default)]
+    pub root: RootFs,
     /// What runs in it.
     pub command: Command,
-    /// The network of its interface, by name. `None`: the host's bridge network.
+    /// Its host name. `None`: the first 12 digits of the id.
     #[serde(default)]
-    pub network: Option<String>,
-    /// Virtual processors, at least 1.
-    pub cpus: u32,
-    /// Memory in MiB, at least 4 and a multiple of 4.
-    pub memory_mib: u64,
+    pub host_name: Option<String>,
+    /// What is mounted into its file system.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
+    /// The scopes it is connected to, at most ten. Empty: the default scope.
+    #[serde(default)]
+    pub endpoints: Vec<EndpointSpec>,
+    /// Virtual hardware.
+    #[serde(default)]
+    pub resources: Resources,
+    /// What users sort containers by.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// What a front end keeps with the container, for itself.
+    #[serde(default)]
+    pub annotations: BTreeMap<String, String>,
+    /// How often a front end has restarted it.
+    #[serde(default)]
+    pub restart_count: u32,
 }
 
 impl ContainerSpec {
-    /// A container with a new id on the host's bridge network, with 1 processor and 1024 MiB.
-    pub fn new(name: impl Into<String>, image: impl Into<String>, command: Command) -> Self {
+    /// A container with a new id, an empty root file system and the default resources, on the
+    /// default scope.
+    pub fn new(name: impl Into<String>, command: Command) -> Self {
         Self {
             id: ContainerId::generate(),
             name: name.into(),
-            image: image.into(),
+            root: RootFs::Empty,
             command,
-            network: None,
-            cpus: 1,
-            memory_mib: 1024,
+            host_name: None,
+            mounts: Vec::new(),
+            endpoints: Vec::new(),
+            resources: Resources::new(),
+            labels: BTreeMap::new(),
+            annotations: BTreeMap::new(),
+            restart_count: 0,
         }
+    }
+
+    /// Its identity, in place of a generated one.
+    #[must_use]
+    pub fn id(mut self, id: ContainerId) -> Self {
+        self.id = id;
+        self
+    }
+
+    /// Its name, in place of the first.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = name.into();
+        self
+    }
+
+    /// What its root file system starts from.
+    #[must_use]
+    pub fn root(mut self, root: RootFs) -> Self {
+        self.root = root;
+        self
+    }
+
+    /// What runs in it, in place of the first.
+    #[must_use]
+    pub fn command(mut self, command: Command) -> Self {
+        self.command = command;
+        self
+    }
+
+    /// Its host name.
+    #[must_use]
+    pub fn host_name(mut self, name: impl Into<String>) -> Self {
+        self.host_name = Some(name.into());
+        self
+    }
+
+    /// Mounts something into its file system.
+    #[must_use]
+    pub fn mount(mut self, mount: Mount) -> Self {
+        self.mounts.push(mount);
+        self
+    }
+
+    /// Connects it to a scope.
+    #[must_use]
+    pub fn endpoint(mut self, endpoint: EndpointSpec) -> Self {
+        self.endpoints.push(endpoint);
+        self
+    }
+
+    /// Virtual hardware.
+    #[must_use]
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.resources = resources;
+        self
+    }
+
+    /// Adds a label.
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), value.into());
+        self
+    }
+
+    /// Adds an annotation.
+    #[must_use]
+    pub fn annotation(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.annotations.insert(name.into(), value.into());
+        self
+    }
+
+    /// How often a front end has restarted it.
+    #[must_use]
+    pub fn restart_count(mut self, count: u32) -> Self {
+        self.restart_count = count;
+        self
     }
 
     /// Checks what can be checked without an endpoint. Every implementation does so first.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] naming the first field that cannot be used.
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the first field that cannot be
+    /// used.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |field, reason: &str| {
-            Err(Error::invalid_argument(
-                Resource::container(&self.name),
-                field,
-                reason,
-            ))
-        };
-        let mut letters = self.name.bytes();
-        if self.name.len() > NAME_MAX
-            || !letters
-                .next()
-                .is_some_and(|first| first.is_ascii_alphanumeric())
-            || !letters.all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+        match self.refusal() {
+            None => Ok(()),
+            Some((field, reason)) => {
+                // A name that is refused for what it holds still names the container best.
+                let resource = match self.name.as_str() {
+                    "" => Resource::container(self.id),
+                    name => Resource::container(name),
+                };
+                Err(Error::invalid_argument(resource, field, reason))
+            }
+        }
+    }
+
+    fn refusal(&self) -> Option<(&'static str, &'static str)> {
+        if !is_name(&self.name) {
+            return Some(("name", NAME_RULE));
+        }
+        if let RootFs::Image { reference, .. } = &self.root
+            && !is_text(reference)
         {
-            return refuse(
-                "name",
-                "a name has 1 to 64 letters, digits, '_', '.' and '-' and begins with a letter or \
-                 a digit",
-            );
+            return Some(("root.reference", NOT_TEXT));
         }
-        if !is_text(&self.image) {
-            return refuse(
-                "image",
-                "it is empty, too long or holds a control character",
-            );
-        }
-        if self.network.as_deref().is_some_and(|name| !is_text(name)) {
-            return refuse(
-                "network",
-                "it is empty, too long or holds a control character",
-            );
-        }
-        if !is_text(&self.command.path) {
-            return refuse(
-                "command.path",
-                "it is empty, too long or holds a control character",
-            );
+        if let Some(refused) = refuse_command(&self.command) {
+            return Some(refused);
         }
         if self
-            .command
-            .working_dir
+            .host_name
             .as_deref()
-            .is_some_and(|path| !path.starts_with('/'))
+            .is_some_and(|name| !is_host_name(name))
         {
-            return refuse("command.working_dir", "it does not begin with '/'");
+            return Some((
+                "host_name",
+                "a host name has 1 to 63 letters, digits, '-' and '.', and begins and ends with \
+                 a letter or a digit",
+            ));
         }
-        if self.command.args.iter().any(|arg| arg.contains('\0'))
-            || self.command.args.iter().map(String::len).sum::<usize>() > TEXT_MAX
-        {
-            return refuse(
-                "command.args",
-                "they hold a NUL or are longer than 32 KiB together",
-            );
+        if let Some(refused) = self.refuse_mounts().or_else(|| self.refuse_endpoints()) {
+            return Some(refused);
         }
-        let bad_variable = |(name, value): &(String, String)| {
-            name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
-        };
-        if self.command.env.iter().any(bad_variable)
-            || self
-                .command
-                .env
+        if let Some(refused) = self.resources.refusal() {
+            return Some(refused);
+        }
+        for (field, values) in [("labels", &self.labels), ("annotations", &self.annotations)] {
+            let values = values
                 .iter()
-                .map(|(n, v)| n.len() + v.len())
-                .sum::<usize>()
-                > TEXT_MAX
-        {
-            return refuse(
-                "command.env",
-                "a name is empty or holds '=', something holds a NUL, or they are longer than 32 \
-                 KiB together",
-            );
+                .map(|(name, value)| (name.as_str(), value.as_str()));
+            if let Some(reason) = refuse_labels(values) {
+                return Some((field, reason));
+            }
         }
-        if self.cpus == 0 || self.cpus > i32::MAX as u32 {
-            return refuse("cpus", "there must be at least 1");
-        }
-        if self.memory_mib == 0
-            || !self.memory_mib.is_multiple_of(4)
-            || self.memory_mib > i32::MAX as u64
-        {
-            return refuse("memory_mib", "it must be a multiple of 4, and not 0");
-        }
-        Ok(())
+        None
     }
+
+    fn refuse_mounts(&self) -> Option<(&'static str, &'static str)> {
+        for (position, mount) in self.mounts.iter().enumerate() {
+            if !mount.target.starts_with('/') || !is_text(&mount.target) {
+                return Some((
+                    "mounts.target",
+                    "it is no absolute path, too long or holds a control character",
+                ));
+            }
+            if self.mounts[..position]
+                .iter()
+                .any(|other| other.target == mount.target)
+            {
+                return Some(("mounts.target", "two mounts have the same path"));
+            }
+        }
+        None
+    }
+
+    fn refuse_endpoints(&self) -> Option<(&'static str, &'static str)> {
+        if self.endpoints.len() > ENDPOINTS_MAX {
+            return Some(("endpoints", "there are more than ten"));
+        }
+        for (position, endpoint) in self.endpoints.iter().enumerate() {
+            if !is_text(&endpoint.scope) {
+                return Some(("endpoints.scope", NOT_TEXT));
+            }
+            if self.endpoints[..position]
+                .iter()
+                .any(|other| other.scope == endpoint.scope)
+            {
+                return Some(("endpoints.scope", "two endpoints are on the same scope"));
+            }
+            if endpoint.mac.is_some_and(|mac| mac.is_multicast()) {
+                return Some(("endpoints.mac", "it is the address of a group"));
+            }
+            if endpoint.aliases.iter().any(|alias| !is_text(alias)) {
+                return Some(("endpoints.aliases", NOT_TEXT));
+            }
+        }
+        None
+    }
+}
+
+pub(super) const NAME_RULE: &str = "a name has 1 to 64 letters, digits, '_', '.' and '-' and \
+                                    begins with a letter or a digit";
+const NOT_TEXT: &str = "it is empty, too long or holds a control character";
+
+/// Whether this can be a container's name.
+pub(super) fn is_name(name: &str) -> bool {
+    let mut letters = name.bytes();
+    name.len() <= NAME_MAX
+        && letters
+            .next()
+            .is_some_and(|first| first.is_ascii_alphanumeric())
+        && letters.all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+/// The first field of the command that no guest accepts, with the reason.
+pub(super) fn refuse_command(command: &Command) -> Option<(&'static str, &'static str)> {
+    if !is_text(&command.path) {
+        return Some(("command.path", NOT_TEXT));
+    }
+    if command
+        .working_dir
+        .as_deref()
+        .is_some_and(|path| !path.starts_with('/') || !is_text(path))
+    {
+        return Some((
+            "command.working_dir",
+            "it is no absolute path, too long or holds a control character",
+        ));
+    }
+    if command.args.iter().any(|arg| arg.contains('\0'))
+        || command.args.iter().map(String::len).sum::<usize>() > TEXT_MAX
+    {
+        return Some((
+            "command.args",
+            "they hold a NUL or are longer than 32 KiB together",
+        ));
+    }
+    let bad_variable = |(name, value): &(String, String)| {
+        name.is_empty() || name.contains(['=', '\0']) || value.contains('\0')
+    };
+    let size = |(name, value): &(String, String)| name.len() + value.len() + 1;
+    if command.env.iter().any(bad_variable)
+        || command.env.iter().map(size).sum::<usize>() > TEXT_MAX
+    {
+        return Some((
+            "command.env",
+            "a name is empty or holds '=', something holds a NUL, or they are longer than 32 KiB \
+             together",
+        ));
+    }
+    for (field, value) in [
+        ("command.user", &command.user),
+        ("command.group", &command.group),
+    ] {
+        if value
+            .as_deref()
+            .is_some_and(|name| !is_text(name) || name.contains(':'))
+        {
+            return Some((
+                field,
+                "it is empty, too long, or holds a colon or a control character",
+            ));
+        }
+    }
+    None
+}
+
+/// Why these labels or annotations are not stored, if they are not.
+pub(super) fn refuse_labels<'a>(
+    labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+) -> Option<&'static str> {
+    let mut size = 0;
+    for (name, value) in labels {
+        if name.is_empty() || name.chars().any(char::is_control) || value.contains('\0') {
+            return Some("a name is empty or holds a control character, or a value holds a NUL");
+        }
+        if name.len() > TEXT_MAX || value.len() > TEXT_MAX {
+            return Some("a name or a value is longer than 32 KiB");
+        }
+        size += name.len() + value.len();
+    }
+    (size > LABELS_MAX).then_some("they are longer than 256 KiB together")
+}
+
+fn is_host_name(name: &str) -> bool {
+    let is_edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_alphanumeric());
+    name.len() <= HOST_NAME_MAX
+        && is_edge(name.bytes().next())
+        && is_edge(name.bytes().next_back())
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"-.".contains(&b))
 }
 
 fn is_text(text: &str) -> bool {
@@ -220,81 +369,96 @@ mod tests {
 
     use super::*;
     use crate::ErrorKind;
+    use crate::exec::{Allocation, Signal};
+    use crate::image::{Digest, ImageId};
+    use crate::volume::MountSource;
 
     fn spec() -> ContainerSpec {
-        ContainerSpec::new("jovial_ride", "hello-world", Command::new("/hello"))
+        ContainerSpec::new("jovial_ride", Command::new("/hello"))
     }
 
     #[track_caller]
     fn refused(spec: &ContainerSpec, expected: &str) {
-        match spec.validate() {
-            Err(Error {
-                kind: ErrorKind::InvalidArgument { field },
-                ..
-            }) => assert_eq!(field, expected),
-            other => panic!("{other:?}"),
-        }
+        let error = spec.validate().unwrap_err();
+        assert_eq!(
+            error.kind,
+            ErrorKind::InvalidArgument {
+                field: expected.to_owned().leak()
+            }
+        );
+        assert!(!error.resource().id.is_empty(), "{error}");
+        assert!(std::error::Error::source(&error).is_some());
     }
 
     #[test]
     fn each_bad_field_is_named() {
         spec().validate().unwrap();
         for name in ["", "-a", "a b", "a/b", "ä", &"a".repeat(65)] {
-            refused(
-                &ContainerSpec {
-                    name: name.into(),
-                    ..spec()
-                },
-                "name",
-            );
+            refused(&spec().name(name), "name");
         }
+        let image = ImageId::new(Digest::of(b"image"));
+        refused(&spec().root(RootFs::image(image, "")), "root.reference");
+        refused(&spec().command(Command::new("")), "command.path");
+        for resources in [Resources::new().cpus(0), Resources::new().cpus(9_999)] {
+            refused(&spec().resources(resources), "resources.cpus");
+        }
+        for mib in [0, 6, 1 << 40] {
+            let resources = Resources::new().memory_mib(mib);
+            refused(&spec().resources(resources), "resources.memory_mib");
+        }
+        let more = Resources::new().memory(Allocation::new().reservation(2048));
+        refused(&spec().resources(more), "resources.memory.reservation");
+        let less = Resources::new().cpu(Allocation::new().limit(1).reservation(2));
+        refused(&spec().resources(less), "resources.cpu");
+        let command = Command::new("/x");
         refused(
-            &ContainerSpec {
-                image: String::new(),
-                ..spec()
-            },
-            "image",
+            &spec().command(command.clone().env("A=B", "c")),
+            "command.env",
         );
+        refused(&spec().command(command.clone().arg("a\0b")), "command.args");
         refused(
-            &ContainerSpec {
-                network: Some(String::new()),
-                ..spec()
-            },
-            "network",
+            &spec().command(command.clone().working_dir("here")),
+            "command.working_dir",
         );
-        refused(
-            &ContainerSpec {
-                command: Command::new(""),
-                ..spec()
-            },
-            "command.path",
-        );
-        refused(&ContainerSpec { cpus: 0, ..spec() }, "cpus");
-        refused(
-            &ContainerSpec {
-                memory_mib: 6,
-                ..spec()
-            },
-            "memory_mib",
-        );
-        let command = Command::new("/x").env("A=B", "c");
-        refused(&ContainerSpec { command, ..spec() }, "command.env");
-        let command = Command::new("/x").arg("a\0b");
-        refused(&ContainerSpec { command, ..spec() }, "command.args");
-        let command = Command::new("/x").working_dir("here");
-        refused(&ContainerSpec { command, ..spec() }, "command.working_dir");
+        refused(&spec().command(command.clone().user("a:b")), "command.user");
+        refused(&spec().command(command.group("")), "command.group");
+        refused(&spec().host_name("-a"), "host_name");
+        let data = || Mount::new(MountSource::Volume("data".into()), "/data");
+        refused(&spec().mount(data()).mount(data()), "mounts.target");
+        let relative = Mount::new(MountSource::Memory(None), "data");
+        refused(&spec().mount(relative), "mounts.target");
+        let twice = spec()
+            .endpoint(EndpointSpec::new("a"))
+            .endpoint(EndpointSpec::new("a"));
+        refused(&twice, "endpoints.scope");
+        refused(&spec().label("", "x"), "labels");
+        refused(&spec().annotation("a", "\0"), "annotations");
     }
 
     #[test]
-    fn json_round_trips() {
-        let spec = ContainerSpec {
-            command: Command::new("/a")
-                .arg("b|c")
-                .env("D", "e=f")
-                .working_dir("/g"),
-            ..spec()
-        };
+    fn json_round_trips_and_leaves_out_what_has_a_default() {
+        let image = ImageId::new(Digest::of(b"image"));
+        let command = Command::new("/a")
+            .arg("b|c")
+            .env("D", "e=f")
+            .working_dir("/g")
+            .user("u")
+            .tty(true)
+            .stop_signal(Signal::INT);
+        let spec = spec()
+            .command(command)
+            .root(RootFs::image(image, "busybox"))
+            .label("a", "b")
+            .endpoint(EndpointSpec::new("backend"));
         let json = serde_json::to_string(&spec).unwrap();
         assert_eq!(serde_json::from_str::<ContainerSpec>(&json).unwrap(), spec);
+        let least = format!(
+            r#"{{"id":"{}","name":"a","command":{{"path":"/b"}}}}"#,
+            spec.id
+        );
+        assert_eq!(
+            serde_json::from_str::<ContainerSpec>(&least).unwrap(),
+            ContainerSpec::new("a", Command::new("/b")).id(spec.id)
+        );
     }
 }

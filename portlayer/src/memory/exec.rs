@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::Program;
 use super::store::{Container, Store};
-use crate::exec::{ContainerInfo, ContainerSpec, Listing, Signal, StopOptions};
+use crate::exec::{ContainerInfo, ContainerSpec, Edit, Listing, Signal, StartOptions, StopOptions};
 use crate::queue::Queues;
 use crate::{
     Capabilities, Capability, ContainerId, Error, Exec, ExitStatus, Resource, Result, State,
@@ -16,7 +16,8 @@ use crate::{
 
 /// Containers that are entries of a map, and whose processes do what a [`Program`] says.
 ///
-/// Clones share the containers. Its methods must run within a Tokio runtime with time enabled.
+/// It has every image and every volume that is named, and one scope, `bridge`. Clones share the
+/// containers. Its methods must run within a Tokio runtime with time enabled.
 #[derive(Clone, Debug)]
 pub struct MemoryExec {
     shared: Arc<Shared>,
@@ -32,10 +33,7 @@ struct Shared {
 impl MemoryExec {
     /// An implementation without containers, whose processes behave as the program says.
     pub fn new(program: impl Program) -> Self {
-        Self::with_shared(Arc::new(program))
-    }
-
-    pub(super) fn with_shared(program: Arc<dyn Program>) -> Self {
+        let program = Arc::new(program);
         let (store, queues) = (Store::default(), Queues::default());
         Self {
             shared: Arc::new(Shared {
@@ -63,26 +61,31 @@ impl MemoryExec {
     fn deliver(&self, id: &ContainerId, signal: Signal) -> Result<()> {
         self.shared.store.read(id, |container| {
             if container.behaviour().heeds(signal) {
-                container.end(ExitStatus::Signal(signal.number()));
+                container.end(ExitStatus::Signal(Some(signal)));
             }
         })
     }
 }
 
+/// The only scope.
+const SCOPE: &str = "bridge";
+
 #[async_trait]
 impl Exec for MemoryExec {
     fn capabilities(&self) -> Capabilities {
-        [Capability::GuestKeys, Capability::Signals]
-            .into_iter()
-            .collect()
+        [
+            Capability::GuestKeys,
+            Capability::Signals,
+            Capability::Suspend,
+        ]
+        .into_iter()
+        .collect()
     }
 
     async fn create(&self, spec: ContainerSpec) -> Result<ContainerId> {
         spec.validate()?;
-        if let Some(network) = &spec.network {
-            // There is only the bridge.
-            let resource = Resource::new(crate::ResourceKind::Network, network);
-            return Err(Error::not_found(resource));
+        if let Some(unknown) = spec.endpoints.iter().find(|e| e.scope != SCOPE) {
+            return Err(Error::not_found(Resource::network(&unknown.scope)));
         }
         let id = spec.id;
         self.shared
@@ -91,9 +94,9 @@ impl Exec for MemoryExec {
         Ok(id)
     }
 
-    async fn start(&self, id: &ContainerId) -> Result<State> {
+    async fn start(&self, id: &ContainerId, options: StartOptions) -> Result<State> {
         let _turn = self.shared.queues.turn(*id).await;
-        self.require(id, StateKind::STARTABLE)?;
+        self.require(id, options.allowed())?;
         let behaviour = self.shared.store.read(id, |container| {
             let behaviour = self.shared.program.behaviour(container.spec());
             container.launch(behaviour.clone());
@@ -124,12 +127,7 @@ impl Exec for MemoryExec {
     }
 
     async fn list(&self) -> Result<Listing> {
-        let mut containers = self.shared.store.all();
-        containers.sort_by_key(|container| (container.created, container.id));
-        Ok(Listing {
-            containers,
-            quarantined: Vec::new(),
-        })
+        Ok(Listing::new(self.shared.store.all(), Vec::new()))
     }
 
     async fn wait(&self, id: &ContainerId) -> Result<ExitStatus> {
@@ -154,7 +152,8 @@ impl Exec for MemoryExec {
                 .store
                 .read(id, |container| container.set(State::Stopping))?;
             if !options.grace.is_zero() {
-                self.deliver(id, options.signal)?;
+                let signal = self.shared.store.read(id, Container::stop_signal)?;
+                self.deliver(id, options.signal.unwrap_or(signal))?;
             }
         }
         match tokio::time::timeout(options.grace, self.wait(id)).await {
@@ -163,7 +162,7 @@ impl Exec for MemoryExec {
                 let _turn = self.shared.queues.turn(*id).await;
                 self.shared
                     .store
-                    .read(id, |container| container.end(ExitStatus::Lost))?;
+                    .read(id, |container| container.end(ExitStatus::KILLED))?;
                 self.wait(id).await
             }
         }
@@ -173,6 +172,28 @@ impl Exec for MemoryExec {
         let _turn = self.shared.queues.turn(*id).await;
         self.require(id, StateKind::SIGNALLABLE)?;
         self.deliver(id, signal)
+    }
+
+    async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()> {
+        edit.validate(id)?;
+        let _turn = self.shared.queues.turn(*id).await;
+        self.shared.store.edit(id, edit)
+    }
+
+    async fn pause(&self, id: &ContainerId) -> Result<()> {
+        let _turn = self.shared.queues.turn(*id).await;
+        self.require(id, StateKind::PAUSABLE)?;
+        self.shared
+            .store
+            .read(id, |container| container.set(State::Suspended))
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<()> {
+        let _turn = self.shared.queues.turn(*id).await;
+        self.require(id, StateKind::RESUMABLE)?;
+        self.shared
+            .store
+            .read(id, |container| container.set(State::Running))
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<()> {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::Behaviour;
-use crate::exec::{ContainerInfo, ContainerSpec};
+use crate::exec::{ContainerInfo, ContainerSpec, Edit, Signal};
 use crate::{ContainerId, Error, ExitStatus, Resource, Result, State, StateKind};
 
 #[derive(Debug, Default)]
@@ -47,6 +47,30 @@ impl Store {
             .ok_or_else(|| Error::not_found(Resource::container(id)))
     }
 
+    /// Changes a container, if its state is allowed and its new name is free.
+    pub(super) fn edit(&self, id: &ContainerId, edit: Edit) -> Result<()> {
+        let mut containers = self.lock();
+        let resource = Resource::container(id);
+        let actual = match containers.get(id) {
+            None => return Err(Error::not_found(resource)),
+            Some(container) => container.state().kind(),
+        };
+        if !edit.allowed().contains(&actual) {
+            return Err(Error::invalid_state(resource, actual, edit.allowed()));
+        }
+        if let Some(name) = &edit.name
+            && containers
+                .values()
+                .any(|other| other.spec.name == *name && other.spec.id != *id)
+        {
+            return Err(Error::already_exists(Resource::container(name)));
+        }
+        if let Some(container) = containers.get_mut(id) {
+            edit.apply(&mut container.spec);
+        }
+        Ok(())
+    }
+
     pub(super) fn all(&self) -> Vec<ContainerInfo> {
         self.lock().values().map(Container::info).collect()
     }
@@ -63,14 +87,22 @@ impl Store {
 pub(super) struct Container {
     spec: ContainerSpec,
     created: Timestamp,
+    times: Mutex<Times>,
     run: Arc<Run>,
     behaviour: Mutex<Behaviour>,
+}
+
+/// When the process of the last run started and ended.
+#[derive(Clone, Copy, Debug, Default)]
+struct Times {
+    started: Option<Timestamp>,
 }
 
 /// The state, shared with the timers that end processes.
 #[derive(Debug)]
 struct Run {
     state: watch::Sender<State>,
+    finished: Mutex<Option<Timestamp>>,
     /// Which start this is: a timer of an earlier run must not end a later one.
     number: AtomicU64,
 }
@@ -78,9 +110,11 @@ struct Run {
 impl Run {
     fn end(&self, exit: ExitStatus) {
         self.state.send_if_modified(|state| {
-            let on = StateKind::SIGNALLABLE.contains(&state.kind());
+            let on = StateKind::SIGNALLABLE.contains(&state.kind())
+                || state.kind() == StateKind::Suspended;
             if on {
                 *state = State::Stopped { exit };
+                *lock(&self.finished) = Some(Timestamp::now());
             }
             on
         });
@@ -92,10 +126,12 @@ impl Container {
         let run = Run {
             state: watch::Sender::new(State::Created),
             number: AtomicU64::new(0),
+            finished: Mutex::default(),
         };
         Self {
             spec,
             created,
+            times: Mutex::default(),
             run: Arc::new(run),
             behaviour: Mutex::new(Behaviour::runs()),
         }
@@ -110,6 +146,11 @@ impl Container {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clone()
+    }
+
+    /// The signal that asks its process to end.
+    pub(super) fn stop_signal(&self) -> Signal {
+        self.spec.command.stop_signal.unwrap_or(Signal::TERM)
     }
 
     pub(super) fn state(&self) -> State {
@@ -128,13 +169,13 @@ impl Container {
     pub(super) fn launch(&self, behaviour: Behaviour) {
         self.run.number.fetch_add(1, Ordering::SeqCst);
         let refused = behaviour.refusal().is_some();
-        *self
-            .behaviour
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner) = behaviour;
+        *lock(&self.behaviour) = behaviour;
+        let started = (!refused).then(Timestamp::now);
+        *lock(&self.times) = Times { started };
+        *lock(&self.run.finished) = None;
         self.set(if refused {
             State::Stopped {
-                exit: ExitStatus::Lost,
+                exit: ExitStatus::NotLaunched,
             }
         } else {
             State::Running
@@ -158,21 +199,18 @@ impl Container {
     }
 
     pub(super) fn info(&self) -> ContainerInfo {
-        let state = self.state();
-        let failure = match &state {
+        let mut info = ContainerInfo::new(self.spec.clone()).with_state(self.state());
+        info.failure = match &info.state {
             State::Stopped { .. } => self.behaviour().refusal().map(str::to_owned),
             _ => None,
         };
-        ContainerInfo {
-            id: self.spec.id,
-            name: self.spec.name.clone(),
-            image: self.spec.image.clone(),
-            command: self.spec.command.clone(),
-            state,
-            failure,
-            created: Some(self.created),
-            cpus: self.spec.cpus,
-            memory_mib: self.spec.memory_mib,
-        }
+        info.created = Some(self.created);
+        info.started = lock(&self.times).started;
+        info.finished = *lock(&self.run.finished);
+        info
     }
+}
+
+fn lock<T>(value: &Mutex<T>) -> MutexGuard<'_, T> {
+    value.lock().unwrap_or_else(PoisonError::into_inner)
 }

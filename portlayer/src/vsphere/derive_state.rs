@@ -1,5 +1,6 @@
 //! From what is seen of a container's machine to the container's state.
 
+use crate::exec::Signal;
 use crate::{Capabilities, Capability, ExitStatus, State};
 
 /// Whether a machine is on.
@@ -8,6 +9,8 @@ pub(crate) enum Power {
     On,
     Off,
     Suspended,
+    /// It cannot be read.
+    Unknown,
 }
 
 /// What the machine shows. The power state and the keys that only the host can write are the
@@ -38,9 +41,10 @@ impl Observed {
             };
         }
         match self.power {
-            Power::Suspended => State::Broken {
-                reason: "its machine is suspended: resume or switch it off".into(),
+            Power::Unknown => State::Unknown {
+                reason: "the endpoint does not tell whether its machine is on".into(),
             },
+            Power::Suspended => State::Suspended,
             Power::On if self.started == STARTED => State::Running,
             Power::On => State::Starting,
             // A machine that an operator switched on has the guest's word only.
@@ -64,7 +68,11 @@ impl Observed {
     fn exit(&self) -> ExitStatus {
         self.recorded
             .or_else(|| self.ended())
-            .unwrap_or(ExitStatus::Lost)
+            .unwrap_or_else(|| match &*self.started {
+                "" => ExitStatus::NeverOn,
+                STARTED => ExitStatus::Lost,
+                _ => ExitStatus::NotLaunched,
+            })
     }
 }
 
@@ -73,8 +81,8 @@ impl Observed {
 /// does not say which.
 pub(crate) fn exit_of(status: i32) -> ExitStatus {
     match u8::try_from(status) {
-        Ok(status @ 129..=192) => ExitStatus::Signal(status - 128),
-        Err(_) if status == -1 => ExitStatus::Signal(0),
+        Ok(status @ 129..=192) => ExitStatus::Signal(Signal::new(status - 128).ok()),
+        Err(_) if status == -1 => ExitStatus::Signal(None),
         _ => ExitStatus::Code(status),
     }
 }
@@ -87,7 +95,7 @@ pub(crate) fn without_guest(state: State, capabilities: Capabilities) -> State {
     }
     match state {
         State::Running => State::Starting,
-        State::Stopped { .. } => State::Stopped {
+        State::Stopped { exit } if exit != ExitStatus::KILLED => State::Stopped {
             exit: ExitStatus::Lost,
         },
         other => other,
@@ -124,16 +132,21 @@ mod tests {
                 Power::Off,
                 "true",
                 Some(143),
-                stopped(ExitStatus::Signal(15)),
+                stopped(ExitStatus::Signal(Some(Signal::TERM))),
             ),
-            (Power::Off, "true", Some(-1), stopped(ExitStatus::Signal(0))),
+            (
+                Power::Off,
+                "true",
+                Some(-1),
+                stopped(ExitStatus::Signal(None)),
+            ),
             (Power::Off, "true", None, stopped(ExitStatus::Lost)),
             // A status without a start, or beside a failure, is not the process's.
             (
                 Power::Off,
                 "no such file",
                 Some(0),
-                stopped(ExitStatus::Lost),
+                stopped(ExitStatus::NotLaunched),
             ),
         ] {
             assert_eq!(
@@ -153,7 +166,7 @@ mod tests {
         assert_eq!(
             observed.state(),
             State::Stopped {
-                exit: ExitStatus::Lost
+                exit: ExitStatus::NeverOn
             }
         );
     }
@@ -182,9 +195,13 @@ mod tests {
             ..machine(Power::On, "true", None)
         };
         assert!(matches!(observed.state(), State::Broken { .. }));
-        assert!(matches!(
+        assert_eq!(
             machine(Power::Suspended, "true", None).state(),
-            State::Broken { .. }
+            State::Suspended
+        );
+        assert!(matches!(
+            machine(Power::Unknown, "true", None).state(),
+            State::Unknown { .. }
         ));
     }
 

@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_container_is_no_host() {
-        let spec = crate::exec::ContainerSpec::new("a", "b", crate::exec::Command::new("/c"));
+        let spec = crate::exec::ContainerSpec::new("a", crate::exec::Command::new("/c"));
         let record = super::super::record::Record::new(&spec, Timestamp::default());
         for dialect in Dialect::ALL {
             assert_eq!(HostRecord::read(&record.keys(dialect).unwrap()), None);

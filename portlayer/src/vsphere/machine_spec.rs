@@ -2,14 +2,14 @@
 
 use uuid::Uuid;
 use vim25::types::{
-    OptionValue, VirtualDeviceBackingInfo, VirtualDiskMode, VirtualMachineConfigSpec,
-    VirtualMachineFileInfo,
+    OptionValue, ResourceAllocationInfo, SharesInfo, SharesLevel, VirtualDeviceBackingInfo,
+    VirtualDiskMode, VirtualMachineConfigSpec, VirtualMachineFileInfo,
 };
 use vim25::{Poly, Ref, mo};
 
 use super::hardware;
 use crate::ContainerId;
-use crate::exec::ContainerSpec;
+use crate::exec::{Allocation, ContainerSpec, Resources, Shares};
 
 /// Where the appliance listens for the containers' serial lines, as VIC 0.4 had it.
 const SERIAL_PORT: u16 = 8080;
@@ -68,7 +68,7 @@ impl MachineDefaults {
     pub(super) fn container(
         &self,
         spec: &ContainerSpec,
-        network: Poly<VirtualDeviceBackingInfo>,
+        networks: impl IntoIterator<Item = Poly<VirtualDeviceBackingInfo>>,
         keys: impl IntoIterator<Item = (String, String)>,
     ) -> VirtualMachineConfigSpec {
         let mut devices = hardware::cdrom(&self.bootstrap_iso, &self.datastore);
@@ -76,7 +76,11 @@ impl MachineDefaults {
             "tcp://{}:{SERIAL_PORT}",
             uri_host(&self.address)
         )));
-        devices.push(hardware::nic(0, network));
+        devices.extend(
+            (0..)
+                .zip(networks)
+                .map(|(n, backing)| hardware::nic(n, backing)),
+        );
         devices.extend(hardware::disk(
             &self.datastore,
             DISK_KIB,
@@ -93,8 +97,7 @@ impl MachineDefaults {
             ..machine(
                 &machine_name(&spec.name, id),
                 &format!("{}/{id}.vmx", self.directory(id)),
-                spec.cpus,
-                spec.memory_mib,
+                spec.resources,
             )
         }
     }
@@ -116,7 +119,7 @@ pub(super) fn container_name_in(machine: &str) -> Option<&str> {
 pub(super) fn appliance(
     name: &str,
     datastore: &str,
-    (cpus, memory_mib): (u32, u64),
+    resources: Resources,
     networks: impl IntoIterator<Item = Poly<VirtualDeviceBackingInfo>>,
     keys: impl IntoIterator<Item = (String, String)>,
 ) -> VirtualMachineConfigSpec {
@@ -128,12 +131,7 @@ pub(super) fn appliance(
             .chain(nics)
             .collect(),
         extra_config: settings([]).chain(keys.into_iter().map(option)).collect(),
-        ..machine(
-            name,
-            &format!("[{datastore}] {name}/{name}.vmx"),
-            cpus,
-            memory_mib,
-        )
+        ..machine(name, &format!("[{datastore}] {name}/{name}.vmx"), resources)
     }
 }
 
@@ -145,11 +143,15 @@ pub(super) fn bare(
 ) -> VirtualMachineConfigSpec {
     VirtualMachineConfigSpec {
         extra_config: options(keys),
-        ..machine(name, &format!("[{datastore}] {name}/{name}.vmx"), 1, 4)
+        ..machine(
+            name,
+            &format!("[{datastore}] {name}/{name}.vmx"),
+            Resources::new().memory_mib(4),
+        )
     }
 }
 
-fn machine(name: &str, path: &str, cpus: u32, memory_mib: u64) -> VirtualMachineConfigSpec {
+fn machine(name: &str, path: &str, resources: Resources) -> VirtualMachineConfigSpec {
     VirtualMachineConfigSpec {
         name: Some(name.to_owned()),
         guest_id: Some(GUEST_ID.to_owned()),
@@ -157,10 +159,42 @@ fn machine(name: &str, path: &str, cpus: u32, memory_mib: u64) -> VirtualMachine
             vm_path_name: Some(path.to_owned()),
             ..VirtualMachineFileInfo::default()
         })),
-        num_cpus: Some(i32::try_from(cpus).unwrap_or(i32::MAX)),
-        memory_mb: Some(i64::try_from(memory_mib).unwrap_or(i64::MAX)),
+        ..sized(resources)
+    }
+}
+
+/// A change of a machine's hardware to this size.
+pub(super) fn sized(resources: Resources) -> VirtualMachineConfigSpec {
+    VirtualMachineConfigSpec {
+        num_cpus: Some(i32::try_from(resources.cpus).unwrap_or(i32::MAX)),
+        memory_mb: Some(i64::try_from(resources.memory_mib).unwrap_or(i64::MAX)),
+        cpu_allocation: allocation(&resources.cpu),
+        memory_allocation: allocation(&resources.memory),
         ..VirtualMachineConfigSpec::default()
     }
+}
+
+fn allocation(allocation: &Allocation) -> Option<Box<ResourceAllocationInfo>> {
+    let (level, shares) = match allocation.shares {
+        Shares::Low => (SharesLevel::Low, 0),
+        Shares::Normal => (SharesLevel::Normal, 0),
+        Shares::High => (SharesLevel::High, 0),
+        Shares::Custom(shares) => (
+            SharesLevel::Custom,
+            i32::try_from(shares).unwrap_or(i32::MAX),
+        ),
+    };
+    let amount = |amount: u64| i64::try_from(amount).unwrap_or(i64::MAX);
+    Some(Box::new(ResourceAllocationInfo {
+        reservation: Some(amount(allocation.reservation)),
+        limit: Some(allocation.limit.map_or(-1, amount)),
+        shares: Some(Box::new(SharesInfo {
+            level,
+            shares,
+            ..SharesInfo::default()
+        })),
+        ..ResourceAllocationInfo::default()
+    }))
 }
 
 fn settings<const N: usize>(
@@ -208,10 +242,10 @@ mod tests {
     }
 
     fn container(address: &str) -> (ContainerId, VirtualMachineConfigSpec) {
-        let spec = ContainerSpec::new("jovial_ride", "hello-world", Command::new("/hello"));
+        let spec = ContainerSpec::new("jovial_ride", Command::new("/hello"));
         let network = Poly::new(VirtualEthernetCardNetworkBackingInfo::default());
         let keys = [("guestinfo./repo".to_owned(), "hello-world".to_owned())];
-        (spec.id, defaults(address).container(&spec, network, keys))
+        (spec.id, defaults(address).container(&spec, [network], keys))
     }
 
     #[test]

@@ -38,7 +38,7 @@ async fn observe(
     vm: &vim25::Ref<vim25::mo::VirtualMachine>,
     resource: &Resource,
 ) -> Result<Capabilities> {
-    let mut has = Capabilities::none();
+    let mut has = Capabilities::none().with(Capability::Suspend);
     let machine = endpoint.machine(vm, resource).await?;
     if contains_key(endpoint, place, &machine.path, resource).await? {
         has = has

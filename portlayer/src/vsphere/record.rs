@@ -6,20 +6,53 @@ use guestinfo::vic::{self, CreateTime, ExecutorConfig, Identity, SessionConfig, 
 use guestinfo::{Dialect, EncodeError, GuestInfo, decode, encode};
 use jiff::Timestamp;
 
-use crate::exec::{Command, ContainerSpec};
+use crate::exec::{Command, ContainerSpec, RootFs};
+use crate::image::ImageId;
 use crate::{ContainerId, ExitStatus};
 
 /// The keys of one machine and their texts.
 pub(super) type Keys = BTreeMap<String, String>;
 
-/// What is stored of a container and does not change while it lives.
+/// A container as it was asked for, and when it was made. The virtual hardware is not in the keys
+/// but in the machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
-    pub(super) id: ContainerId,
-    pub(super) name: String,
-    pub(super) image: String,
-    pub(super) command: Command,
+    pub(super) spec: ContainerSpec,
     pub(super) created: Option<Timestamp>,
+}
+
+/// What VIC has no key for. The guest neither sees nor writes it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+struct Ours {
+    #[guestinfo(key = "portlayer", scope = "hidden")]
+    host: OursOnly,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+struct OursOnly {
+    /// Labels as a JSON object: as a map of keys, two names that differ only in case would be one.
+    #[guestinfo(key = "labels", scope = "hidden", chunks)]
+    labels: Option<String>,
+    /// Annotations likewise.
+    #[guestinfo(key = "annotations", scope = "hidden", chunks)]
+    annotations: Option<String>,
+    #[guestinfo(key = "restarts", scope = "hidden")]
+    restarts: Option<i64>,
+    #[guestinfo(vic04(key = "user", scope = "hidden"))]
+    user: Option<String>,
+    #[guestinfo(vic04(key = "group", scope = "hidden"))]
+    group: Option<String>,
+    #[guestinfo(vic04(key = "openstdin", scope = "hidden"))]
+    open_stdin: Option<bool>,
+    #[guestinfo(vic04(key = "stopsignal", scope = "hidden"))]
+    stop_signal: Option<String>,
+    #[guestinfo(vic04(key = "hostname", scope = "hidden"))]
+    host_name: Option<String>,
+    #[guestinfo(vic04(key = "imageid", scope = "hidden"))]
+    image_id: Option<String>,
+    /// The scopes it is connected to, as JSON.
+    #[guestinfo(key = "endpoints", scope = "hidden", chunks)]
+    endpoints: Option<String>,
 }
 
 /// Why keys are not those of a container.
@@ -35,24 +68,36 @@ impl Record {
     /// The record of a container as it is asked for now.
     pub(super) fn new(spec: &ContainerSpec, created: Timestamp) -> Self {
         Self {
-            id: spec.id,
-            name: spec.name.clone(),
-            image: spec.image.clone(),
-            command: spec.command.clone(),
-            // Neither dialect keeps more than a machine's clock is worth.
+            spec: spec.clone(),
+            // The older dialect keeps seconds.
             created: Timestamp::from_second(created.as_second()).ok(),
         }
     }
 
     /// All keys of a new container. Its process has no exit status, so that a machine that goes
-    /// off without a word is told from one whose process ended well.
+    /// off before its guest reported anything is told from one whose process ended well.
     pub(super) fn keys(&self, dialect: Dialect) -> Result<Keys, EncodeError> {
-        let id = self.id.to_string();
-        let command = &self.command;
+        let id = self.spec.id.to_string();
+        let mut keys = self.lasting_keys(dialect)?;
+        let at_rest = |session| RunState {
+            sessions: [(id.clone(), session)].into(),
+            host: HostOnly::default(),
+        };
+        let (new, ended) = (at_rest(Session::default()), at_rest(Session::ended()));
+        for status in new.changes(&ended, dialect)?.keys() {
+            keys.remove(status);
+        }
+        Ok(keys)
+    }
+
+    fn lasting_keys(&self, dialect: Dialect) -> Result<Keys, EncodeError> {
+        let (spec, command) = (&self.spec, &self.spec.command);
+        let id = spec.id.to_string();
+        let stop_signal = command.stop_signal.map(|signal| signal.to_string());
         let session = SessionConfig {
             common: vic::Common {
                 id: id.clone(),
-                name: self.name.clone(),
+                name: spec.name.clone(),
                 ..vic::Common::default()
             },
             command: vic::Command {
@@ -68,30 +113,53 @@ impl Record {
                     .collect(),
                 dir: command.working_dir.clone().unwrap_or_default(),
             },
+            attach: true,
+            tty: command.tty,
+            open_stdin: command.open_stdin,
+            user: command.user.clone().unwrap_or_default(),
+            group: command.group.clone().unwrap_or_default(),
+            stop_signal: stop_signal.clone().unwrap_or_default(),
             active: true,
             ..SessionConfig::default()
         };
+        let image = spec.root.image_id();
         let container = ExecutorConfig {
             common: Identity {
                 id: id.clone(),
-                name: self.name.clone(),
+                name: spec.name.clone(),
                 ..Identity::default()
             },
             create_time: CreateTime(self.created.unwrap_or_default()),
-            sessions: [(id.clone(), session)].into(),
-            repo_name: self.image.clone(),
+            sessions: [(id, session)].into(),
+            repo_name: spec.root.reference().to_owned(),
+            layer_id: image.map(|id| id.digest().hex()).unwrap_or_default(),
+            image_id: image.map(ToString::to_string).unwrap_or_default(),
+            hostname: spec.host_name.clone().unwrap_or_default(),
             ..ExecutorConfig::default()
         };
         let mut keys = encode(&container, dialect)?;
-        let at_rest = |session| RunState {
-            sessions: [(self.id.to_string(), session)].into(),
-            host: HostOnly::default(),
+        let ours = Ours {
+            host: OursOnly {
+                labels: json(&spec.labels, spec.labels.is_empty()),
+                annotations: json(&spec.annotations, spec.annotations.is_empty()),
+                restarts: (spec.restart_count > 0).then_some(spec.restart_count.into()),
+                user: command.user.clone(),
+                group: command.group.clone(),
+                open_stdin: command.open_stdin.then_some(true),
+                stop_signal,
+                host_name: spec.host_name.clone(),
+                image_id: image.map(ToString::to_string),
+                endpoints: json(&spec.endpoints, spec.endpoints.is_empty()),
+            },
         };
-        let (new, ended) = (at_rest(Session::default()), at_rest(Session::ended()));
-        for status in new.changes(&ended, dialect)?.keys() {
-            keys.remove(status);
-        }
+        keys.extend(encode(&ours, dialect)?);
         Ok(keys)
+    }
+
+    /// What to send for the keys of `old` to become those of this record: an empty text deletes.
+    pub(super) fn changes(&self, old: &Self, dialect: Dialect) -> Result<Keys, EncodeError> {
+        let new = self.lasting_keys(dialect)?;
+        Ok(difference(&old.lasting_keys(dialect)?, new))
     }
 
     /// The container whose keys these are.
@@ -116,26 +184,94 @@ impl Record {
         if session.command.path.is_empty() {
             return refuse(Some(id), "the path of its command is empty or missing");
         }
-        let stored = session.command;
-        let command = Command {
-            path: stored.path,
-            args: stored.args.into_iter().skip(1).collect(),
-            env: stored.env.into_iter().map(variable).collect(),
-            working_dir: (!stored.dir.is_empty()).then_some(stored.dir),
-        };
-        let name = [container.common.name, session.common.name]
+        let ours = decode::<Ours>(keys).value.host;
+        let name = [&container.common.name, &session.common.name]
             .into_iter()
             .find(|name| !name.is_empty())
+            .cloned()
             .unwrap_or_default();
+        let mut spec = ContainerSpec::new(name, command(&session, &ours)).id(id);
+        spec.root = root(&container, &ours);
+        spec.host_name = text(container.hostname).or(ours.host_name);
+        spec.labels = parsed(ours.labels.as_deref());
+        spec.annotations = container.annotations;
+        spec.annotations
+            .extend(parsed::<BTreeMap<_, _>>(ours.annotations.as_deref()));
+        spec.endpoints = parsed(ours.endpoints.as_deref());
+        spec.restart_count = ours
+            .restarts
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or(0);
         let created = container.create_time.0;
         Ok(Self {
-            id,
-            name,
-            image: container.repo_name,
-            command,
+            spec,
             created: (created != Timestamp::default()).then_some(created),
         })
     }
+}
+
+fn command(session: &SessionConfig, ours: &OursOnly) -> Command {
+    let stored = &session.command;
+    let mut command = Command::new(stored.path.clone()).args(stored.args.iter().skip(1).cloned());
+    command.env = stored.env.iter().cloned().map(variable).collect();
+    command.working_dir = text(stored.dir.clone());
+    command.user = text(session.user.clone()).or_else(|| ours.user.clone());
+    command.group = text(session.group.clone()).or_else(|| ours.group.clone());
+    command.tty = session.tty;
+    command.open_stdin = session.open_stdin || ours.open_stdin == Some(true);
+    command.stop_signal = text(session.stop_signal.clone())
+        .or_else(|| ours.stop_signal.clone())
+        .and_then(|signal| signal.parse().ok());
+    command
+}
+
+/// The image, by the id that VIC 1.x or the port layer stored. What VIC 0.4 made has only the id of
+/// its topmost layer, which is the digest of something else than a configuration, but identifies
+/// the image as well.
+fn root(container: &ExecutorConfig, ours: &OursOnly) -> RootFs {
+    let ids = [
+        Some(container.image_id.as_str()),
+        ours.image_id.as_deref(),
+        Some(container.layer_id.as_str()),
+    ];
+    let id = ids.into_iter().flatten().find_map(|id| {
+        let digest = id.strip_prefix("sha256:").unwrap_or(id);
+        format!("sha256:{digest}").parse::<ImageId>().ok()
+    });
+    match id {
+        Some(id) => RootFs::image(id, container.repo_name.clone()),
+        None => RootFs::Empty,
+    }
+}
+
+fn text(text: String) -> Option<String> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn json<T: serde::Serialize>(value: &T, is_empty: bool) -> Option<String> {
+    if is_empty {
+        return None;
+    }
+    serde_json::to_string(value).ok()
+}
+
+/// A damaged value counts as missing, like any other key that cannot be read.
+fn parsed<T: serde::de::DeserializeOwned + Default>(text: Option<&str>) -> T {
+    text.and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default()
+}
+
+/// What to send for the keys to become `new` where they are `old`: an empty text deletes.
+fn difference(old: &Keys, new: Keys) -> Keys {
+    let mut changes = new;
+    let gone: Vec<_> = old
+        .keys()
+        .filter(|key| !changes.contains_key(*key))
+        .cloned()
+        .collect();
+    changes.retain(|key, text| old.get(key) != Some(text));
+    changes.extend(gone.into_iter().map(|key| (key, String::new())));
+    changes
 }
 
 fn variable(text: String) -> (String, String) {
@@ -168,6 +304,9 @@ struct Session {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 struct Detail {
+    /// When the process started, in seconds since 1970; 0 until then.
+    #[guestinfo(vic1(key = "starttime", scope = "read-write"))]
+    start_time: Option<i64>,
     /// When the process ended, in seconds since 1970; 0 until then.
     #[guestinfo(vic1(key = "stoptime", scope = "read-write"))]
     stop_time: Option<i64>,
@@ -193,7 +332,10 @@ impl Session {
         Self {
             started: Started::No,
             status: (dialect == Dialect::Vic04).then_some(NOT_ENDED),
-            detail: Detail { stop_time: Some(0) },
+            detail: Detail {
+                start_time: None,
+                stop_time: Some(0),
+            },
         }
     }
 
@@ -234,6 +376,19 @@ impl RunState {
         self.session(id)?.end()
     }
 
+    /// The guest's report of when the process of the last run started and ended.
+    pub(super) fn times(&self, id: &ContainerId) -> (Option<Timestamp>, Option<Timestamp>) {
+        let detail = self.session(id).map(|session| &session.detail);
+        let time = |seconds: Option<i64>| {
+            let seconds = seconds.filter(|seconds| *seconds > 0)?;
+            Timestamp::from_second(seconds).ok()
+        };
+        (
+            time(detail.and_then(|detail| detail.start_time)),
+            time(detail.and_then(|detail| detail.stop_time)),
+        )
+    }
+
     /// How often it was started.
     pub(super) fn starts(&self) -> i64 {
         self.host.starts.unwrap_or(0)
@@ -271,16 +426,7 @@ impl RunState {
 
     /// What to send for the keys to say `self` where they say `old`: an empty text deletes.
     pub(super) fn changes(&self, old: &Self, dialect: Dialect) -> Result<Keys, EncodeError> {
-        let old = encode(old, dialect)?;
-        let mut changes = encode(self, dialect)?;
-        let gone: Vec<_> = old
-            .keys()
-            .filter(|key| !changes.contains_key(*key))
-            .cloned()
-            .collect();
-        changes.retain(|key, text| old.get(key) != Some(text));
-        changes.extend(gone.into_iter().map(|key| (key, String::new())));
-        Ok(changes)
+        Ok(difference(&encode(old, dialect)?, encode(self, dialect)?))
     }
 
     fn session(&self, id: &ContainerId) -> Option<&Session> {
@@ -291,7 +437,10 @@ impl RunState {
 fn exit_to_text(exit: ExitStatus) -> String {
     match exit {
         ExitStatus::Code(code) => format!("code {code}"),
-        ExitStatus::Signal(signal) => format!("signal {signal}"),
+        ExitStatus::Signal(Some(signal)) => format!("signal {}", signal.number()),
+        ExitStatus::Signal(None) => "signal 0".to_owned(),
+        ExitStatus::NotLaunched => "not launched".to_owned(),
+        ExitStatus::NeverOn => "never on".to_owned(),
         ExitStatus::Lost => "lost".to_owned(),
     }
 }
@@ -300,7 +449,13 @@ fn exit_from_text(text: &str) -> Option<ExitStatus> {
     match text.split_once(' ') {
         None => (text == "lost").then_some(ExitStatus::Lost),
         Some(("code", code)) => code.parse().ok().map(ExitStatus::Code),
-        Some(("signal", signal)) => signal.parse().ok().map(ExitStatus::Signal),
+        Some(("signal", "0")) => Some(ExitStatus::Signal(None)),
+        Some(("signal", signal)) => signal
+            .parse()
+            .ok()
+            .map(|signal| ExitStatus::Signal(Some(signal))),
+        Some(("not", "launched")) => Some(ExitStatus::NotLaunched),
+        Some(("never", "on")) => Some(ExitStatus::NeverOn),
         Some(_) => None,
     }
 }
@@ -310,17 +465,21 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
     use super::*;
+    use crate::exec::Signal;
+    use crate::image::Digest;
     use proptest::prelude::*;
 
     fn record(command: Command) -> Record {
-        let spec = ContainerSpec::new("jovial_ride", "hello-world", command);
+        let image = ImageId::new(Digest::of(b"hello-world"));
+        let spec =
+            ContainerSpec::new("jovial_ride", command).root(RootFs::image(image, "hello-world"));
         Record::new(&spec, Timestamp::from_second(1_467_000_000).unwrap())
     }
 
     #[test]
     fn vic_0_4_finds_its_keys() {
         let record = record(Command::new("/hello").arg("world"));
-        let id = record.id;
+        let id = record.spec.id;
         let keys = record.keys(Dialect::Vic04).unwrap();
         for (key, text) in [
             ("guestinfo./common/id".to_owned(), id.to_string()),
@@ -407,13 +566,14 @@ mod tests {
         assert_eq!(
             read,
             Record {
-                id,
-                name: "jovial_ride".into(),
-                image: "hello-world".into(),
-                command: Command::new("/hello")
-                    .arg("world")
-                    .env("PATH", "/bin")
-                    .working_dir("/"),
+                spec: ContainerSpec::new(
+                    "jovial_ride",
+                    Command::new("/hello")
+                        .arg("world")
+                        .env("PATH", "/bin")
+                        .working_dir("/")
+                )
+                .id(id),
                 created: Timestamp::from_second(1_467_000_000).ok(),
             }
         );
@@ -431,7 +591,7 @@ mod tests {
         for dialect in Dialect::ALL {
             let mut keys = record.keys(dialect).unwrap();
             keys.retain(|key, _| !key.contains("sessions"));
-            assert_eq!(Record::read(&keys).unwrap_err().id, Some(record.id));
+            assert_eq!(Record::read(&keys).unwrap_err().id, Some(record.spec.id));
             keys.retain(|key, _| !key.ends_with("common/id"));
             keys.insert(format!("{}/common/id", dialect.base()), "not an id".into());
             assert_eq!(Record::read(&keys).unwrap_err().id, None);
@@ -442,7 +602,7 @@ mod tests {
     fn a_start_clears_what_the_guest_said_and_counts() {
         for dialect in Dialect::ALL {
             let record = record(Command::new("/hello"));
-            let id = record.id;
+            let id = record.spec.id;
             let mut keys = record.keys(dialect).unwrap();
             let key = |leaf: &str| format!("{}.sessions|{id}.{leaf}", dialect.base());
             let fresh = RunState::read(&keys);
@@ -497,10 +657,55 @@ mod tests {
     }
 
     #[test]
+    fn everything_that_a_specification_names_is_read_back() {
+        let command = Command::new("/hello")
+            .user("nobody")
+            .group("100")
+            .tty(true)
+            .open_stdin(true)
+            .stop_signal(Signal::INT);
+        let mut record = record(command);
+        record.spec = record
+            .spec
+            .host_name("web-1")
+            .label("Tier", "web")
+            .label("tier", "")
+            .annotation("front.end", "{}")
+            .endpoint(crate::network::EndpointSpec::new("backend").alias("db"))
+            .restart_count(7);
+        for dialect in Dialect::ALL {
+            let keys = record.keys(dialect).unwrap();
+            assert_eq!(Record::read(&keys), Ok(record.clone()));
+        }
+    }
+
+    #[test]
+    fn a_change_is_no_more_than_what_differs() {
+        for dialect in Dialect::ALL {
+            let old = record(Command::new("/hello"));
+            let mut new = old.clone();
+            new.spec.labels.insert("a".into(), "b".into());
+            let changes = new.changes(&old, dialect).unwrap();
+            assert_eq!(
+                changes,
+                [("portlayer/labels".to_owned(), r#"{"a":"b"}"#.to_owned())].into()
+            );
+            let back = old.changes(&new, dialect).unwrap();
+            assert_eq!(
+                back,
+                [("portlayer/labels".to_owned(), String::new())].into()
+            );
+        }
+    }
+
+    #[test]
     fn exits_are_written_down_and_read() {
         for exit in [
             ExitStatus::Code(-3),
-            ExitStatus::Signal(9),
+            ExitStatus::KILLED,
+            ExitStatus::Signal(None),
+            ExitStatus::NotLaunched,
+            ExitStatus::NeverOn,
             ExitStatus::Lost,
         ] {
             assert_eq!(RunState::default().ended(exit).exit(), Some(exit));
@@ -514,10 +719,13 @@ mod tests {
             path in "[a-z/ =|]{1,12}",
             args in prop::collection::vec("[ -~ä|]{0,8}", 0..4),
             env in prop::collection::vec(("[A-Z|]{1,4}", "[ -~|=]{0,8}"), 0..3),
+            labels in prop::collection::btree_map("[a-zA-Z|.]{1,4}", "[ -~ä\n|=]{0,8}", 0..4),
         ) {
             prop_assume!(args.iter().chain(env.iter().map(|(_, value)| value)).all(|a| a != "<nil>"));
-            let command = Command { path, args, env, working_dir: None };
-            let record = record(command);
+            let mut command = Command::new(path).args(args);
+            command.env = env;
+            let mut record = record(command);
+            record.spec.labels = labels;
             for dialect in Dialect::ALL {
                 let keys = record.keys(dialect).unwrap();
                 prop_assert_eq!(Record::read(&keys), Ok(record.clone()));

@@ -2,7 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use portlayer::exec::{Command, ContainerSpec};
+use portlayer::exec::{Command, ContainerSpec, StartOptions};
 use portlayer::vsphere::{
     Containers, HostSpec, HostState, Hosts, Progress, Step, StepStatus, kind,
 };
@@ -86,7 +86,7 @@ pub(crate) async fn all(flow: &Flow<'_>) {
 fn quiet(_: Progress) {}
 
 fn container(name: &str) -> ContainerSpec {
-    ContainerSpec::new(name, "conformance:latest", Command::new("/run"))
+    ContainerSpec::new(name, Command::new("/run"))
 }
 
 async fn each_step_is_told_and_the_host_is_found(bench: &HostBench<'_>) -> Check {
@@ -259,7 +259,7 @@ async fn delete_leaves_nothing(bench: &HostBench<'_>) -> Check {
     let layer = bench.hosts().open(&name).await?;
     layer.exec().create(container("off")).await?;
     let on = layer.exec().create(container("on")).await?;
-    layer.exec().start(&on).await?;
+    layer.exec().start(&on, StartOptions::new()).await?;
     bench.hosts().delete(&name, Containers::Remove).await?;
     ensure!(
         bench.hosts().find(&name).await,

@@ -84,7 +84,7 @@ impl Flow<'_> {
 pub(crate) async fn a_container_has_what_vic_gave_it(flow: &Flow<'_>) {
     let exec = flow.hosts.exec("vch").await.unwrap();
     let host = flow.hosts.find("vch").await.unwrap();
-    let spec = ContainerSpec::new("devices", "hello-world", Command::new("/hello"));
+    let spec = ContainerSpec::new("devices", Command::new("/hello"));
     let id = exec.create(spec).await.unwrap();
     let vm = flow.machine_of(&id).await;
 
@@ -188,11 +188,7 @@ pub(crate) async fn removing_keeps_what_is_shared(flow: &Flow<'_>) {
     files.make_directory("images", true).await.unwrap();
     let parent = datastore.path("images/parent.vmdk").to_string();
     let keeper = exec
-        .create(ContainerSpec::new(
-            "shared",
-            "image",
-            Command::new("/hello"),
-        ))
+        .create(ContainerSpec::new("shared", Command::new("/hello")))
         .await
         .unwrap();
     let vm = flow.machine_of(&keeper).await;
@@ -353,9 +349,9 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
 /// One machine that cannot be read is reported beside the others and can be removed.
 pub(crate) async fn a_broken_container_is_quarantined(flow: &Flow<'_>) {
     let exec = flow.hosts.exec("vch").await.unwrap();
-    let good = ContainerSpec::new("good", "image", Command::new("/hello"));
+    let good = ContainerSpec::new("good", Command::new("/hello"));
     let good = exec.create(good).await.unwrap();
-    let bad = ContainerSpec::new("bad", "image", Command::new("/hello"));
+    let bad = ContainerSpec::new("bad", Command::new("/hello"));
     let bad = exec.create(bad).await.unwrap();
     let vm = flow.machine_of(&bad).await;
     let options = flow.client.get(&vm, EXTRA_CONFIG).await.unwrap();
@@ -397,7 +393,7 @@ pub(crate) async fn a_broken_container_is_quarantined(flow: &Flow<'_>) {
 /// The file on the datastore shows what the API was told, where it shows anything.
 pub(crate) async fn the_configuration_file_is_readable(flow: &Flow<'_>) {
     let exec = flow.hosts.exec("vch").await.unwrap();
-    let spec = ContainerSpec::new("file", "hello-world", Command::new("/hello"));
+    let spec = ContainerSpec::new("file", Command::new("/hello"));
     let id = exec.create(spec).await.unwrap();
     let file = exec.vmx(&id).await;
     if exec.capabilities().contains(Capability::VmxContents) {

@@ -2,7 +2,12 @@
 
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
-use crate::exec::{Command, ContainerSpec, Signal, StopOptions};
+use crate::exec::{
+    Allocation, Command, ContainerInfo, ContainerSpec, Resources, RootFs, Shares, Signal,
+    StartOptions, StopOptions,
+};
+use crate::image::{Digest, ImageId};
+use crate::network::EndpointSpec;
 use crate::{ContainerId, Error, ErrorKind, ExecExt, Resource, State, StateKind};
 
 pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check {
@@ -12,23 +17,39 @@ pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check 
         .arg("späce and \"quotes\" #=\\")
         .env("PATH", "/bin:/usr/bin")
         .env("EQUALS", "a=b|c")
-        .working_dir("/srv/my app");
-    let spec = ContainerSpec {
-        command,
-        cpus: 2,
-        memory_mib: 256,
-        image: "registry.example:5000/team/image:v1.0".into(),
-        ..bench.spec(Process::Runs)
-    };
+        .working_dir("/srv/my app")
+        .user("nobody")
+        .group("100")
+        .tty(true)
+        .open_stdin(true)
+        .stop_signal(Signal::INT);
+    let image = ImageId::new(Digest::of(b"conformance"));
+    let resources = Resources::new().cpus(2).memory_mib(256).memory(
+        Allocation::new()
+            .shares(Shares::High)
+            .limit(512)
+            .reservation(4),
+    );
+    let spec = bench
+        .spec(Process::Runs)
+        .command(command)
+        .root(RootFs::image(
+            image,
+            "registry.example:5000/team/image:v1.0",
+        ))
+        .resources(resources)
+        .host_name("web-1")
+        .label("Tier", "web")
+        .label("tier", "")
+        .annotation("front.end", "{\"a\": \"b|c\"}")
+        .restart_count(3);
     let id = bench.exec().create(spec.clone()).await?;
     ensure_eq!(id, spec.id);
     let info = bench.exec().inspect(&id).await?;
-    ensure_eq!(info.id, spec.id);
-    ensure_eq!(info.name, spec.name);
-    ensure_eq!(info.image, spec.image);
-    ensure_eq!(info.command, spec.command);
-    ensure_eq!(info.cpus, spec.cpus);
-    ensure_eq!(info.memory_mib, spec.memory_mib);
+    let created = info.created;
+    let mut expected = ContainerInfo::new(spec);
+    expected.created = created;
+    ensure_eq!(info, expected);
     ensure_eq!(info.state, State::Created);
     ensure_eq!(info.failure, None);
     ensure_eq!(bench.listed(&id).await?, Some(info));
@@ -91,10 +112,9 @@ pub(super) async fn a_bad_field_is_named_and_nothing_is_made(bench: &Bench<'_>) 
 
 pub(super) async fn an_unknown_network_is_named(bench: &Bench<'_>) -> Check {
     let network = "conformance-no-such-network";
-    let spec = ContainerSpec {
-        network: Some(network.into()),
-        ..bench.spec(Process::Runs)
-    };
+    let spec = bench
+        .spec(Process::Runs)
+        .endpoint(EndpointSpec::new(network));
     let id = spec.id;
     ensure!(
         bench.exec().create(spec).await,
@@ -116,7 +136,7 @@ pub(super) async fn an_unknown_id_is_not_found(bench: &Bench<'_>) -> Check {
         })
     );
     ensure!(
-        exec.start(&id).await,
+        exec.start(&id, StartOptions::new()).await,
         Err(Error {
             kind: ErrorKind::NotFound,
             ..
@@ -167,7 +187,7 @@ pub(super) async fn state_lives_in_the_back_end(bench: &Bench<'_>) -> Check {
         other.exec().inspect(&id).await?,
         bench.exec().inspect(&id).await?
     );
-    let state = other.exec().start(&id).await?;
+    let state = other.exec().start(&id, StartOptions::new()).await?;
     ensure_eq!(bench.state(&id).await?, state);
     bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
     let another = bench.reopen().await?;
@@ -184,7 +204,7 @@ pub(super) async fn state_lives_in_the_back_end(bench: &Bench<'_>) -> Check {
         })
     );
     ensure!(
-        bench.exec().start(&id).await,
+        bench.exec().start(&id, StartOptions::new()).await,
         Err(Error {
             kind: ErrorKind::NotFound,
             ..

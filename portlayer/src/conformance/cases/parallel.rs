@@ -6,12 +6,12 @@ use futures_util::future::join_all;
 
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
-use crate::exec::{ContainerSpec, StopOptions};
+use crate::exec::{ContainerSpec, StartOptions, StopOptions};
 use crate::{Error, ErrorKind, StateKind};
 
 pub(super) async fn of_many_starts_one_wins(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Runs).await?;
-    let results = join_all((0..4).map(|_| bench.exec().start(&id))).await;
+    let results = join_all((0..4).map(|_| bench.exec().start(&id, StartOptions::new()))).await;
     let (won, lost): (Vec<_>, Vec<_>) = results.into_iter().partition(Result::is_ok);
     ensure_eq!(won.len(), 1);
     for result in lost {
@@ -50,13 +50,13 @@ pub(super) async fn of_many_creates_with_one_name_one_wins(bench: &Bench<'_>) ->
 pub(super) async fn containers_do_not_wait_for_each_other(bench: &Bench<'_>) -> Check {
     let run = async || {
         let id = bench.create(Process::Runs).await?;
-        bench.exec().start(&id).await?;
+        bench.exec().start(&id, StartOptions::new()).await?;
         bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
         bench.exec().remove(&id).await
     };
     // One that is being waited for holds up nobody.
     let waited = bench.create(Process::Runs).await?;
-    bench.exec().start(&waited).await?;
+    bench.exec().start(&waited, StartOptions::new()).await?;
     let all = join_all((0..4).map(|_| run()));
     let ended = tokio::select! {
         biased;
@@ -69,7 +69,7 @@ pub(super) async fn containers_do_not_wait_for_each_other(bench: &Bench<'_>) -> 
 
 pub(super) async fn many_waiters_get_the_same_exit(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Runs).await?;
-    bench.exec().start(&id).await?;
+    bench.exec().start(&id, StartOptions::new()).await?;
     let waiters = join_all((0..4).map(|_| bench.exec().wait(&id)));
     let (exits, stopped) = tokio::join!(waiters, bench.exec().stop(&id, StopOptions::AT_ONCE));
     let stopped = stopped?;
@@ -82,10 +82,14 @@ pub(super) async fn many_waiters_get_the_same_exit(bench: &Bench<'_>) -> Check {
 pub(super) async fn a_dropped_start_leaves_a_container_that_works(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Runs).await?;
     // Dropped wherever it happens to be; whether it got through does not matter.
-    let _ = tokio::time::timeout(Duration::from_millis(1), bench.exec().start(&id)).await;
+    let _ = tokio::time::timeout(
+        Duration::from_millis(1),
+        bench.exec().start(&id, StartOptions::new()),
+    )
+    .await;
     // What the endpoint has begun it finishes, so a start may be refused, now or in a moment.
     loop {
-        match bench.exec().start(&id).await {
+        match bench.exec().start(&id, StartOptions::new()).await {
             Ok(_)
             | Err(Error {
                 kind: ErrorKind::InvalidState { .. },

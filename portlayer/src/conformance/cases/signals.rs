@@ -2,36 +2,36 @@
 
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
-use crate::exec::{ExecExt, Signal, StopOptions};
+use crate::exec::{ExecExt, Signal, StartOptions, StopOptions};
 use crate::{Error, ErrorKind, ExitStatus, StateKind};
 
 pub(super) async fn kill_ends_a_process(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Runs).await?;
-    bench.exec().start(&id).await?;
+    bench.exec().start(&id, StartOptions::new()).await?;
     bench.exec().kill(&id).await?;
     let exit = bench.exec().wait(&id).await?;
-    ensure!(exit, ExitStatus::Signal(9) | ExitStatus::Lost);
+    ensure!(exit, ExitStatus::KILLED);
     Ok(())
 }
 
 pub(super) async fn a_signal_ends_a_process_that_heeds_it(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Runs).await?;
-    bench.exec().start(&id).await?;
+    bench.exec().start(&id, StartOptions::new()).await?;
     bench.exec().signal(&id, Signal::TERM).await?;
-    ensure_eq!(bench.exec().wait(&id).await?, ExitStatus::Signal(15));
+    ensure_eq!(
+        bench.exec().wait(&id).await?,
+        ExitStatus::Signal(Some(Signal::TERM))
+    );
     Ok(())
 }
 
 pub(super) async fn stop_asks_first(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Runs).await?;
-    bench.exec().start(&id).await?;
-    let options = StopOptions {
-        signal: Signal::INT,
-        ..StopOptions::default()
-    };
+    bench.exec().start(&id, StartOptions::new()).await?;
+    let options = StopOptions::new().signal(Signal::INT);
     ensure_eq!(
         bench.exec().stop(&id, options).await?,
-        ExitStatus::Signal(2)
+        ExitStatus::Signal(Some(Signal::INT))
     );
     Ok(())
 }

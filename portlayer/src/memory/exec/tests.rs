@@ -7,7 +7,7 @@ use crate::exec::Command;
 use crate::memory::Behaviour;
 
 fn spec(name: &str) -> ContainerSpec {
-    ContainerSpec::new(name, "image", Command::new("/run"))
+    ContainerSpec::new(name, Command::new("/run"))
 }
 
 #[tokio::test(start_paused = true)]
@@ -15,7 +15,10 @@ async fn a_process_ends_when_its_behaviour_says() {
     let exec =
         MemoryExec::new(|_: &ContainerSpec| Behaviour::exits(3).after(Duration::from_secs(60)));
     let id = exec.create(spec("a")).await.unwrap();
-    assert_eq!(exec.start(&id).await.unwrap(), State::Running);
+    assert_eq!(
+        exec.start(&id, StartOptions::new()).await.unwrap(),
+        State::Running
+    );
     let begun = tokio::time::Instant::now();
     assert_eq!(exec.wait(&id).await.unwrap(), ExitStatus::Code(3));
     assert_eq!(begun.elapsed().as_secs(), 60);
@@ -26,10 +29,10 @@ async fn a_timer_of_an_earlier_run_does_not_end_a_later_one() {
     let exec =
         MemoryExec::new(|_: &ContainerSpec| Behaviour::exits(3).after(Duration::from_secs(60)));
     let id = exec.create(spec("a")).await.unwrap();
-    exec.start(&id).await.unwrap();
+    exec.start(&id, StartOptions::new()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(30)).await;
     exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
-    exec.start(&id).await.unwrap();
+    exec.start(&id, StartOptions::new()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(45)).await;
     assert_eq!(exec.inspect(&id).await.unwrap().state, State::Running);
 }
@@ -38,10 +41,10 @@ async fn a_timer_of_an_earlier_run_does_not_end_a_later_one() {
 async fn a_process_that_ignores_signals_is_cut_off_after_the_grace() {
     let exec = MemoryExec::new(|_: &ContainerSpec| Behaviour::runs().ignoring_signals());
     let id = exec.create(spec("a")).await.unwrap();
-    exec.start(&id).await.unwrap();
+    exec.start(&id, StartOptions::new()).await.unwrap();
     let begun = tokio::time::Instant::now();
     let exit = exec.stop(&id, StopOptions::default()).await.unwrap();
-    assert_eq!(exit, ExitStatus::Lost);
+    assert_eq!(exit, ExitStatus::KILLED);
     assert_eq!(begun.elapsed(), StopOptions::default().grace);
 }
 
@@ -49,7 +52,7 @@ async fn a_process_that_ignores_signals_is_cut_off_after_the_grace() {
 async fn a_stop_that_is_dropped_can_be_asked_for_again() {
     let exec = MemoryExec::new(|_: &ContainerSpec| Behaviour::runs().ignoring_signals());
     let id = exec.create(spec("a")).await.unwrap();
-    exec.start(&id).await.unwrap();
+    exec.start(&id, StartOptions::new()).await.unwrap();
     let stop = exec.stop(&id, StopOptions::default());
     assert!(
         tokio::time::timeout(Duration::from_secs(1), stop)

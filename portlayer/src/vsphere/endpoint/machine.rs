@@ -2,13 +2,14 @@
 
 use uuid::Uuid;
 use vim25::types::{
-    OptionValue, VirtualDevice, VirtualMachineConfigSpec, VirtualMachineConnectionState,
-    VirtualMachinePowerState,
+    OptionValue, ResourceAllocationInfo, SharesLevel, VirtualDevice, VirtualMachineConfigSpec,
+    VirtualMachineConnectionState, VirtualMachinePowerState,
 };
 use vim25::{Poly, Property, Ref, mo, props};
 use vsphere_client::ObjectProperties;
 
 use super::Endpoint;
+use crate::exec::{Allocation, Resources, Shares};
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::fault;
 use crate::vsphere::record::Keys;
@@ -26,10 +27,12 @@ const UUID: Vm<String> = Property::new("config.uuid");
 const PATH: Vm<String> = Property::new("config.files.vmPathName");
 const CPUS: Vm<i32> = Property::new("config.hardware.numCPU");
 const MEMORY: Vm<i32> = Property::new("config.hardware.memoryMB");
+const CPU_ALLOCATION: Vm<ResourceAllocationInfo> = Property::new("config.cpuAllocation");
+const MEMORY_ALLOCATION: Vm<ResourceAllocationInfo> = Property::new("config.memoryAllocation");
 pub(super) const DEVICES: Vm<Vec<Poly<VirtualDevice>>> = Property::new("config.hardware.device");
 
 /// What is read of each machine.
-pub(super) const PATHS: [&str; 9] = [
+pub(super) const PATHS: [&str; 11] = [
     NAME.path(),
     POWER.path(),
     CONNECTION.path(),
@@ -39,6 +42,8 @@ pub(super) const PATHS: [&str; 9] = [
     PATH.path(),
     CPUS.path(),
     MEMORY.path(),
+    CPU_ALLOCATION.path(),
+    MEMORY_ALLOCATION.path(),
 ];
 
 /// A machine as one read shows it.
@@ -54,8 +59,7 @@ pub(in crate::vsphere) struct Machine {
     pub(in crate::vsphere) uuid: Option<Uuid>,
     /// Its configuration file: `[datastore] path`.
     pub(in crate::vsphere) path: String,
-    pub(in crate::vsphere) cpus: u32,
-    pub(in crate::vsphere) memory_mib: u64,
+    pub(in crate::vsphere) resources: Resources,
 }
 
 impl Machine {
@@ -69,7 +73,8 @@ impl Machine {
             power: match properties.value(POWER) {
                 Some(VirtualMachinePowerState::PoweredOn) => Power::On,
                 Some(VirtualMachinePowerState::Suspended) => Power::Suspended,
-                _ => Power::Off,
+                Some(VirtualMachinePowerState::PoweredOff) => Power::Off,
+                _ => Power::Unknown,
             },
             unusable: match connection {
                 None | Some(VirtualMachineConnectionState::Connected) => None,
@@ -81,14 +86,21 @@ impl Machine {
                 .filter(|version| !version.is_empty()),
             uuid: properties.value(UUID).and_then(|uuid| uuid.parse().ok()),
             path: properties.value(PATH).unwrap_or_default(),
-            cpus: properties
-                .value(CPUS)
-                .and_then(|cpus| cpus.try_into().ok())
-                .unwrap_or(0),
-            memory_mib: properties
-                .value(MEMORY)
-                .and_then(|mib| mib.try_into().ok())
-                .unwrap_or(0),
+            resources: Resources::new()
+                .cpus(
+                    properties
+                        .value(CPUS)
+                        .and_then(|cpus| cpus.try_into().ok())
+                        .unwrap_or(0),
+                )
+                .memory_mib(
+                    properties
+                        .value(MEMORY)
+                        .and_then(|mib| mib.try_into().ok())
+                        .unwrap_or(0),
+                )
+                .cpu(allocation(properties.value(CPU_ALLOCATION)))
+                .memory(allocation(properties.value(MEMORY_ALLOCATION))),
         }
     }
 
@@ -102,6 +114,32 @@ impl Machine {
                 None => String::new(),
             },
         }
+    }
+}
+
+/// What cannot be read is as by default.
+fn allocation(info: Option<ResourceAllocationInfo>) -> Allocation {
+    let Some(info) = info else {
+        return Allocation::new();
+    };
+    let shares = match info.shares.as_deref() {
+        None => Shares::Normal,
+        Some(shares) => match shares.level {
+            SharesLevel::Low => Shares::Low,
+            SharesLevel::High => Shares::High,
+            SharesLevel::Custom => Shares::Custom(shares.shares.try_into().unwrap_or(0)),
+            _ => Shares::Normal,
+        },
+    };
+    let allocation = Allocation::new().shares(shares).reservation(
+        info.reservation
+            .and_then(|r| r.try_into().ok())
+            .unwrap_or(0),
+    );
+    // -1 is no limit.
+    match info.limit.and_then(|limit| u64::try_from(limit).ok()) {
+        Some(limit) => allocation.limit(limit),
+        None => allocation,
     }
 }
 

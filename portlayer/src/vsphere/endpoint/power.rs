@@ -16,6 +16,15 @@ impl Endpoint {
         self.run(vm.power_on_vm(None), resource).await
     }
 
+    /// Suspends a machine that is on.
+    pub(in crate::vsphere) async fn suspend(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<()> {
+        self.run(vm.suspend_vm(), resource).await
+    }
+
     /// Switches a machine off. One that is off already, or goes off by itself at this moment, is
     /// as good.
     pub(in crate::vsphere) async fn power_off(

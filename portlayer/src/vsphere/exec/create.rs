@@ -2,11 +2,15 @@
 
 use jiff::Timestamp;
 
+use vim25::Poly;
+use vim25::types::VirtualDeviceBackingInfo;
+
 use super::Shared;
 use crate::exec::ContainerSpec;
+use crate::volume::MountSource;
 use crate::vsphere::machine_spec::container_name_in;
 use crate::vsphere::record::Record;
-use crate::{ContainerId, Error, Resource, Result};
+use crate::{Capability, ContainerId, Error, Resource, Result};
 
 impl Shared {
     /// One call makes the whole machine: there is no moment at which half a container exists.
@@ -27,14 +31,11 @@ impl Shared {
                 return Err(Error::already_exists(Resource::container(&spec.name)));
             }
         }
-        let network = match &spec.network {
-            None => self.place.bridge.clone(),
-            Some(name) => self.endpoint.network(&self.place.datacenter, name).await?,
-        };
+        let networks = self.networks(&spec).await?;
         let keys = Record::new(&spec, Timestamp::now())
             .keys(self.options.dialect)
             .map_err(|error| Error::invalid_argument(resource.clone(), "command", error))?;
-        let machine = self.place.defaults.container(&spec, network, keys);
+        let machine = self.place.defaults.container(&spec, networks, keys);
         let vm = self
             .endpoint
             .create(&self.place.folder, &self.place.pool, &machine, &resource)
@@ -43,4 +44,30 @@ impl Shared {
         self.members.insert(id, vm);
         Ok(id)
     }
+
+    /// What the container's cards are put on, one per endpoint.
+    async fn networks(&self, spec: &ContainerSpec) -> Result<Vec<Poly<VirtualDeviceBackingInfo>>> {
+        if let Some(mount) = spec.mounts.first() {
+            let resource = match &mount.source {
+                MountSource::Volume(name) => Resource::volume(name),
+                _ => Resource::container(spec.id),
+            };
+            return Err(Error::unsupported(resource, Capability::Volumes));
+        }
+        if spec.endpoints.is_empty() {
+            return Ok(vec![self.place.bridge.clone()]);
+        }
+        let mut networks = Vec::new();
+        for endpoint in &spec.endpoints {
+            let network = match endpoint.scope.as_str() {
+                BRIDGE => self.place.bridge.clone(),
+                name => self.endpoint.network(&self.place.datacenter, name).await?,
+            };
+            networks.push(network);
+        }
+        Ok(networks)
+    }
 }
+
+/// The scope that is the host's bridge network.
+const BRIDGE: &str = "bridge";

@@ -7,6 +7,8 @@ mod members;
 mod remove;
 mod start;
 mod stop;
+mod suspend;
+mod update;
 mod wait;
 
 use std::sync::Arc;
@@ -23,7 +25,9 @@ use super::images::VsphereImages;
 use super::options::Options;
 use super::place::Place;
 use super::record::{NotAContainer, Record, RunState};
-use crate::exec::{ContainerInfo, ContainerSpec, Listing, Quarantined, Signal, StopOptions};
+use crate::exec::{
+    ContainerInfo, ContainerSpec, Edit, Listing, Quarantined, Signal, StartOptions, StopOptions,
+};
 use crate::queue::Queues;
 use crate::{
     Capabilities, Capability, ContainerId, Error, Exec, ExitStatus, Resource, Result, State,
@@ -170,21 +174,18 @@ impl Shared {
 
     fn info(&self, machine: Machine) -> Result<ContainerInfo, NotAContainer> {
         let record = Record::read(&machine.keys)?;
-        let sight = self.sight(&record.id, machine);
-        Ok(ContainerInfo {
-            id: record.id,
-            name: record.name,
-            image: record.image,
-            command: record.command,
-            failure: match sight.state {
-                State::Stopped { .. } | State::Starting => sight.failure,
-                _ => None,
-            },
-            state: sight.state,
-            created: record.created,
-            cpus: sight.machine.cpus,
-            memory_mib: sight.machine.memory_mib,
-        })
+        let id = record.spec.id;
+        let sight = self.sight(&id, machine);
+        let mut info = ContainerInfo::new(record.spec);
+        info.failure = match sight.state {
+            State::Stopped { .. } | State::Starting => sight.failure,
+            _ => None,
+        };
+        info.state = sight.state;
+        info.created = record.created;
+        (info.started, info.finished) = sight.run.times(&id);
+        info.resources = sight.machine.resources;
+        Ok(info)
     }
 }
 
@@ -209,8 +210,8 @@ impl Exec for VsphereExec {
         self.shared.create(spec).await
     }
 
-    async fn start(&self, id: &ContainerId) -> Result<State> {
-        self.shared.start(id).await
+    async fn start(&self, id: &ContainerId, options: StartOptions) -> Result<State> {
+        self.shared.start(id, options).await
     }
 
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo> {
@@ -222,23 +223,17 @@ impl Exec for VsphereExec {
     }
 
     async fn list(&self) -> Result<Listing> {
-        let mut listing = Listing::default();
+        let (mut containers, mut quarantined) = (Vec::new(), Vec::new());
         for machine in self.shared.machines().await? {
             let label = machine.name.clone();
             match self.shared.info(machine) {
-                Ok(info) => listing.containers.push(info),
-                Err(broken) => listing.quarantined.push(Quarantined {
-                    id: broken.id,
-                    label,
-                    reason: broken.to_string(),
-                }),
+                Ok(info) => containers.push(info),
+                Err(broken) => {
+                    quarantined.push(Quarantined::new(broken.id, label, broken.to_string()));
+                }
             }
         }
-        listing
-            .containers
-            .sort_by_key(|container| (container.created, container.id));
-        listing.quarantined.sort_by(|a, b| a.label.cmp(&b.label));
-        Ok(listing)
+        Ok(Listing::new(containers, quarantined))
     }
 
     async fn wait(&self, id: &ContainerId) -> Result<ExitStatus> {
@@ -251,6 +246,18 @@ impl Exec for VsphereExec {
 
     async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()> {
         self.shared.signal(id, signal).await
+    }
+
+    async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()> {
+        self.shared.update(id, edit).await
+    }
+
+    async fn pause(&self, id: &ContainerId) -> Result<()> {
+        self.shared.pause(id).await
+    }
+
+    async fn resume(&self, id: &ContainerId) -> Result<()> {
+        self.shared.resume(id).await
     }
 
     async fn remove(&self, id: &ContainerId) -> Result<()> {

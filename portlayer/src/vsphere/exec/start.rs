@@ -6,17 +6,18 @@ use guestinfo::Dialect;
 use vim25::types::VirtualMachineConfigSpec;
 
 use super::{Shared, Snapshot};
-use crate::vsphere::machine_spec::options;
+use crate::exec::StartOptions;
+use crate::vsphere::machine_spec::options as key_changes;
 use crate::vsphere::record::RunState;
 use crate::{Capability, ContainerId, Error, Resource, Result, State, StateKind};
 
 impl Shared {
-    pub(super) async fn start(&self, id: &ContainerId) -> Result<State> {
+    pub(super) async fn start(&self, id: &ContainerId, options: StartOptions) -> Result<State> {
         let resource = Resource::container(id);
         let sight = {
             let _turn = self.ids.turn(*id).await;
             let sight = self.look(id).await?;
-            self.require(id, &sight, StateKind::STARTABLE)?;
+            self.require(id, &sight, options.allowed())?;
             let _starting = self.in_progress.mark(*id, StateKind::Starting);
             self.begin_run(id, &sight).await?;
             self.endpoint.power_on(&sight.machine.vm, &resource).await?;
@@ -87,7 +88,7 @@ impl Shared {
         }
         let change = VirtualMachineConfigSpec {
             change_version: sight.machine.change_version.clone(),
-            extra_config: options(changes),
+            extra_config: key_changes(changes),
             ..VirtualMachineConfigSpec::default()
         };
         self.endpoint
@@ -96,7 +97,7 @@ impl Shared {
     }
 
     /// The dialect that the machine was made with.
-    fn dialect(&self, sight: &Snapshot) -> Dialect {
+    pub(super) fn dialect(&self, sight: &Snapshot) -> Dialect {
         Dialect::detect(sight.machine.keys.keys()).unwrap_or(self.options.dialect)
     }
 }

@@ -27,7 +27,9 @@ impl Shared {
                 self.switch_off(id, &sight).await?;
                 None
             } else {
-                self.ask(id, &sight, options.signal).await?.then_some(sight)
+                self.ask(id, &sight, options.signal.unwrap_or(Signal::TERM))
+                    .await?
+                    .then_some(sight)
             }
         };
         // Between asking and switching off others have their turn: a second stop may be in more

@@ -116,7 +116,7 @@ impl Shared {
             .watch(&sight.machine.vm, &resource, |machine| {
                 match machine.power {
                     Power::Off => ControlFlow::Break(()),
-                    Power::On | Power::Suspended => ControlFlow::Continue(()),
+                    Power::On | Power::Suspended | Power::Unknown => ControlFlow::Continue(()),
                 }
             })
             .await

@@ -38,7 +38,7 @@ impl Found {
             state: match (&self.record.appliance, self.machine.power) {
                 (None, _) => HostState::Unfinished,
                 (Some(_), Power::On) => HostState::Running,
-                (Some(_), Power::Off | Power::Suspended) => HostState::Off,
+                (Some(_), Power::Off | Power::Suspended | Power::Unknown) => HostState::Off,
             },
             datastore: datastore.to_owned(),
             directory: path.to_owned(),

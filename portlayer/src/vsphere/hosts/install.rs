@@ -8,6 +8,7 @@ use vsphere_client::{Datacenter, Datastore};
 use super::Shared;
 use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, split};
 use super::{HostInfo, HostSpec, InstallError, Iso, Observe, Progress, Step, StepStatus};
+use crate::exec::Resources;
 use crate::vsphere::hardware;
 use crate::vsphere::host_record::{HostRecord, Particulars};
 use crate::vsphere::kind;
@@ -207,7 +208,7 @@ impl Shared {
         let keys = HostRecord::creating(&spec.name, self.options.dialect)
             .map_err(|error| Error::internal(plan.host.clone(), error))?;
         let networks = std::iter::once(plan.bridge.1.clone()).chain(plan.public.clone());
-        let size = (spec.cpus, spec.memory_mib);
+        let size = Resources::new().cpus(spec.cpus).memory_mib(spec.memory_mib);
         let config = appliance(&spec.name, plan.datastore.name(), size, networks, keys);
         let resource = Resource::new(kind::VIRTUAL_MACHINE, &spec.name);
         let folder = plan.datacenter.vm_folder();

@@ -1,0 +1,176 @@
+//! Changes of a container.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::spec::{is_name, refuse_labels};
+use super::{Command, ContainerSpec, Resources};
+use crate::{ContainerId, Error, Resource, Result, StateKind};
+
+/// A change of a container as a value: nothing happens before [`Exec::update`](super::Exec::update).
+/// What it does not name stays as it is.
+///
+/// # What may change when
+/// | field | states |
+/// | --- | --- |
+/// | `name`, `labels`, `annotations`, `restart_count` | every state but `Removing`, `Broken` and `Unknown` |
+/// | `command`, `resources` | `Created` and `Stopped` |
+///
+/// ```
+/// use portlayer::exec::Edit;
+///
+/// let edit = Edit::new().name("quick_otter").label("tier", "web").remove_label("draft");
+/// assert!(edit.validate(&portlayer::ContainerId::generate()).is_ok());
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Edit {
+    /// The new name.
+    pub name: Option<String>,
+    /// Labels to set, and with `None` to remove.
+    pub labels: BTreeMap<String, Option<String>>,
+    /// Annotations to set, and with `None` to remove.
+    pub annotations: BTreeMap<String, Option<String>>,
+    /// The new restart count.
+    pub restart_count: Option<u32>,
+    /// The new command.
+    pub command: Option<Command>,
+    /// The new resources.
+    pub resources: Option<Resources>,
+}
+
+impl Edit {
+    /// A change of nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Renames the container.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Sets a label.
+    #[must_use]
+    pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), Some(value.into()));
+        self
+    }
+
+    /// Removes a label; one that the container does not have counts as removed.
+    #[must_use]
+    pub fn remove_label(mut self, name: impl Into<String>) -> Self {
+        self.labels.insert(name.into(), None);
+        self
+    }
+
+    /// Sets an annotation.
+    #[must_use]
+    pub fn annotation(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.annotations.insert(name.into(), Some(value.into()));
+        self
+    }
+
+    /// Removes an annotation; one that the container does not have counts as removed.
+    #[must_use]
+    pub fn remove_annotation(mut self, name: impl Into<String>) -> Self {
+        self.annotations.insert(name.into(), None);
+        self
+    }
+
+    /// Sets the restart count.
+    #[must_use]
+    pub fn restart_count(mut self, count: u32) -> Self {
+        self.restart_count = Some(count);
+        self
+    }
+
+    /// Replaces the command.
+    #[must_use]
+    pub fn command(mut self, command: Command) -> Self {
+        self.command = Some(command);
+        self
+    }
+
+    /// Replaces the resources.
+    #[must_use]
+    pub fn resources(mut self, resources: Resources) -> Self {
+        self.resources = Some(resources);
+        self
+    }
+
+    /// Changes a specification accordingly.
+    pub(crate) fn apply(self, spec: &mut ContainerSpec) {
+        if let Some(name) = self.name {
+            spec.name = name;
+        }
+        merge(&mut spec.labels, self.labels);
+        merge(&mut spec.annotations, self.annotations);
+        if let Some(count) = self.restart_count {
+            spec.restart_count = count;
+        }
+        if let Some(command) = self.command {
+            spec.command = command;
+        }
+        if let Some(resources) = self.resources {
+            spec.resources = resources;
+        }
+    }
+
+    /// The states in which this change is allowed.
+    #[must_use]
+    pub fn allowed(&self) -> &'static [StateKind] {
+        if self.command.is_some() || self.resources.is_some() {
+            StateKind::STARTABLE
+        } else {
+            StateKind::EDITABLE
+        }
+    }
+
+    /// Checks what can be checked without an endpoint. Every implementation does so first.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the first field that cannot be
+    /// used.
+    pub fn validate(&self, id: &ContainerId) -> Result<()> {
+        let refuse = |field, reason| {
+            Err(Error::invalid_argument(
+                Resource::container(id),
+                field,
+                reason,
+            ))
+        };
+        if self.name.as_deref().is_some_and(|name| !is_name(name)) {
+            return refuse("name", super::spec::NAME_RULE);
+        }
+        for (field, values) in [("labels", &self.labels), ("annotations", &self.annotations)] {
+            let values = values
+                .iter()
+                .map(|(name, value)| (name.as_str(), value.as_deref().unwrap_or_default()));
+            if let Some(reason) = refuse_labels(values) {
+                return refuse(field, reason);
+            }
+        }
+        if let Some((field, reason)) = self.command.as_ref().and_then(super::spec::refuse_command) {
+            return refuse(field, reason);
+        }
+        if let Some((field, reason)) = self.resources.as_ref().and_then(Resources::refusal) {
+            return refuse(field, reason);
+        }
+        Ok(())
+    }
+}
+
+fn merge(into: &mut BTreeMap<String, String>, changes: BTreeMap<String, Option<String>>) {
+    for (name, value) in changes {
+        match value {
+            Some(value) => into.insert(name, value),
+            None => into.remove(&name),
+        };
+    }
+}

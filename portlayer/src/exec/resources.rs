@@ -1,0 +1,184 @@
+//! What a container may take of its host.
+
+use serde::{Deserialize, Serialize};
+
+/// Virtual hardware, and what the container gets when its host is short of it.
+///
+/// ```
+/// use portlayer::exec::{Allocation, Resources};
+///
+/// let resources = Resources::new().cpus(2).memory_mib(512).memory(Allocation::new().reservation(256));
+/// assert_eq!(resources.cpus, 2);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Resources {
+    /// Virtual processors: 1 to 768.
+    pub cpus: u32,
+    /// Memory in MiB: a multiple of 4 up to 25,165,824 (24 TiB), and not 0.
+    pub memory_mib: u64,
+    /// Processor time in MHz.
+    #[serde(default)]
+    pub cpu: Allocation,
+    /// Physical memory in MiB.
+    #[serde(default)]
+    pub memory: Allocation,
+}
+
+/// A share of a physical resource. Its unit is MHz for processors and MiB for memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Allocation {
+    /// The weight against others when there is not enough for all.
+    #[serde(default)]
+    pub shares: Shares,
+    /// The most it gets. `None`: no limit.
+    #[serde(default)]
+    pub limit: Option<u64>,
+    /// What is set aside for it; a start fails where that cannot be guaranteed.
+    #[serde(default)]
+    pub reservation: u64,
+}
+
+/// A weight.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Shares {
+    /// Half of normal.
+    Low,
+    /// The default.
+    #[default]
+    Normal,
+    /// Twice normal.
+    High,
+    /// This many: 1 to 1,000,000.
+    Custom(u32),
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Resources {
+    /// 1 processor and 1024 MiB of memory, normal shares, without limits and reservations.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            cpus: 1,
+            memory_mib: 1024,
+            cpu: Allocation::new(),
+            memory: Allocation::new(),
+        }
+    }
+
+    /// Virtual processors.
+    #[must_use]
+    pub const fn cpus(mut self, cpus: u32) -> Self {
+        self.cpus = cpus;
+        self
+    }
+
+    /// Memory in MiB.
+    #[must_use]
+    pub const fn memory_mib(mut self, mib: u64) -> Self {
+        self.memory_mib = mib;
+        self
+    }
+
+    /// Processor time in MHz.
+    #[must_use]
+    pub const fn cpu(mut self, allocation: Allocation) -> Self {
+        self.cpu = allocation;
+        self
+    }
+
+    /// Physical memory in MiB.
+    #[must_use]
+    pub const fn memory(mut self, allocation: Allocation) -> Self {
+        self.memory = allocation;
+        self
+    }
+
+    /// The first field that no endpoint accepts, with the reason.
+    pub(super) fn refusal(&self) -> Option<(&'static str, &'static str)> {
+        const CPUS_MAX: u32 = 768;
+        const MEMORY_MAX: u64 = 24 << 20;
+        if self.cpus == 0 || self.cpus > CPUS_MAX {
+            return Some(("resources.cpus", "there must be 1 to 768"));
+        }
+        if self.memory_mib == 0
+            || !self.memory_mib.is_multiple_of(4)
+            || self.memory_mib > MEMORY_MAX
+        {
+            return Some((
+                "resources.memory_mib",
+                "it must be a multiple of 4, not 0, and at most 24 TiB",
+            ));
+        }
+        if self.memory.reservation > self.memory_mib {
+            return Some((
+                "resources.memory.reservation",
+                "it exceeds the container's memory",
+            ));
+        }
+        for (field, allocation) in [
+            ("resources.cpu", &self.cpu),
+            ("resources.memory", &self.memory),
+        ] {
+            if let Some(reason) = allocation.refusal() {
+                return Some((field, reason));
+            }
+        }
+        None
+    }
+}
+
+impl Allocation {
+    /// Normal shares, no limit, no reservation.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self {
+            shares: Shares::Normal,
+            limit: None,
+            reservation: 0,
+        }
+    }
+
+    /// The weight against others.
+    #[must_use]
+    pub const fn shares(mut self, shares: Shares) -> Self {
+        self.shares = shares;
+        self
+    }
+
+    /// The most it gets.
+    #[must_use]
+    pub const fn limit(mut self, limit: u64) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// What is set aside for it.
+    #[must_use]
+    pub const fn reservation(mut self, reservation: u64) -> Self {
+        self.reservation = reservation;
+        self
+    }
+
+    fn refusal(&self) -> Option<&'static str> {
+        if matches!(self.shares, Shares::Custom(shares) if shares == 0 || shares > 1_000_000) {
+            return Some("custom shares must be 1 to 1,000,000");
+        }
+        if self.limit.is_some_and(|limit| limit < self.reservation) {
+            return Some("the limit is below the reservation");
+        }
+        let too_much = |amount| amount > i64::MAX as u64;
+        if too_much(self.reservation) || self.limit.is_some_and(too_much) {
+            return Some("it is out of range");
+        }
+        None
+    }
+}
