@@ -27,9 +27,9 @@ impl User {
     fn read(machine: &Machine) -> Self {
         match Record::read(&machine.keys) {
             Ok(record) => Self {
-                id: Some(record.id),
-                image: None,
-                label: record.name,
+                id: Some(record.spec.id),
+                image: record.spec.root.image_id().copied(),
+                label: record.spec.name,
             },
             Err(broken) => Self {
                 id: broken.id,
