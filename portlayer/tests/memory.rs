@@ -26,7 +26,7 @@ impl Fixture for Memory {
 #[tokio::test]
 async fn memory_passes_without_a_skip() {
     let exec = MemoryExec::new(conformance::memory::behaviour);
-    let report = conformance::run(&Memory(exec, MemoryImages::new())).await;
+    let report = conformance::run(&Memory(exec.clone(), MemoryImages::of(exec))).await;
     assert!(report.is_success(), "{report}");
     assert_eq!(report.skipped().collect::<Vec<_>>(), []);
     assert_eq!(report.outcomes().len(), conformance::cases().len());

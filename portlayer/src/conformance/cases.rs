@@ -64,4 +64,5 @@ pub(super) static ALL: &[Case] = &[
     case!(images::of_many_imports_all_succeed, needs Images),
     case!(images::a_damaged_layer_is_refused_and_nothing_is_listed, needs Images),
     case!(images::a_dropped_import_can_be_repeated, needs Images),
+    case!(images::an_image_in_use_is_not_removed, needs Images),
 ];

@@ -99,6 +99,10 @@ impl<'a> Bench<'a> {
         self.layer.images()
     }
 
+    pub(super) fn has_images(&self) -> bool {
+        self.layer.capabilities().contains(Capability::Images)
+    }
+
     pub(super) fn has(&self, capability: Capability) -> bool {
         self.exec().capabilities().contains(capability)
     }

@@ -44,6 +44,11 @@ impl MemoryExec {
         }
     }
 
+    /// All containers.
+    pub(super) fn all(&self) -> Vec<ContainerInfo> {
+        self.shared.store.all()
+    }
+
     fn require(&self, id: &ContainerId, allowed: &'static [StateKind]) -> Result<State> {
         let state = self.shared.store.read(id, |container| container.state())?;
         if allowed.contains(&state.kind()) {

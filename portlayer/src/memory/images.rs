@@ -8,6 +8,8 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
+use super::MemoryExec;
+use crate::exec::ContainerInfo;
 use crate::image::{
     ChainId, Digest, Image, ImageId, ImageInfo, ImageListing, ImageUsage, Images, ImportOptions,
     ImportPhase, ImportProgress, Layer,
@@ -25,6 +27,7 @@ const CAPACITY: u64 = 8 << 30;
 #[derive(Clone, Debug, Default)]
 pub struct MemoryImages {
     shared: Arc<Shared>,
+    containers: Option<MemoryExec>,
 }
 
 #[derive(Debug, Default)]
@@ -38,6 +41,21 @@ impl MemoryImages {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A store without images, from which these containers are made.
+    #[must_use]
+    pub fn of(containers: MemoryExec) -> Self {
+        Self {
+            containers: Some(containers),
+            ..Self::default()
+        }
+    }
+
+    fn users(&self, id: &ImageId) -> Vec<ContainerInfo> {
+        let all = self.containers.iter().flat_map(MemoryExec::all);
+        all.filter(|container| container.root.image_id() == Some(id))
+            .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ImageId, ImageInfo>> {
@@ -103,7 +121,13 @@ impl Images for MemoryImages {
     }
 
     async fn remove(&self, id: &ImageId) -> Result<()> {
-        let removed = self.lock().remove(id);
+        let users = self.users(id);
+        let mut images = self.lock();
+        if images.contains_key(id) && !users.is_empty() {
+            let names: Vec<_> = users.into_iter().map(|user| user.name).collect();
+            return Err(Error::in_use(Resource::image(id), names.join(", ")));
+        }
+        let removed = images.remove(id);
         removed
             .map(drop)
             .ok_or_else(|| Error::not_found(Resource::image(id)))
@@ -116,7 +140,19 @@ impl Images for MemoryImages {
             .map(|image| (image.config.chain_id(), image.size))
             .collect();
         let bytes = chains.values().sum();
-        Ok(ImageUsage::new(bytes, bytes))
+        let images: Vec<_> = self.lock().values().cloned().collect();
+        let mut used = BTreeMap::new();
+        let mut usage = ImageUsage::new(bytes, 0);
+        for image in images {
+            let users = self.users(&image.id);
+            if !users.is_empty() {
+                used.insert(image.config.chain_id(), image.size);
+                let ids = users.into_iter().map(|user| user.id).collect();
+                usage.users.insert(image.id, ids);
+            }
+        }
+        usage.reclaimable = bytes - used.values().sum::<u64>();
+        Ok(usage)
     }
 
     async fn prune(&self) -> Result<Vec<String>> {

@@ -8,6 +8,7 @@ use vim25::types::{
 use vim25::{Poly, Ref, mo};
 
 use super::hardware;
+use super::images::Root;
 use crate::ContainerId;
 use crate::exec::{Allocation, ContainerSpec, Resources, Shares};
 
@@ -64,11 +65,12 @@ impl MachineDefaults {
         Uuid::new_v5(&self.namespace, id.to_string().as_bytes())
     }
 
-    /// The machine of a container, in one piece.
+    /// The machine of a container, in one piece. Its disk is a child of `root`, or empty.
     pub(super) fn container(
         &self,
         spec: &ContainerSpec,
         networks: impl IntoIterator<Item = Poly<VirtualDeviceBackingInfo>>,
+        root: Option<&Root>,
         keys: impl IntoIterator<Item = (String, String)>,
     ) -> VirtualMachineConfigSpec {
         let mut devices = hardware::cdrom(&self.bootstrap_iso, &self.datastore);
@@ -83,9 +85,9 @@ impl MachineDefaults {
         );
         devices.extend(hardware::disk(
             &self.datastore,
-            DISK_KIB,
+            root.map_or(DISK_KIB, |root| root.capacity_kib),
             VirtualDiskMode::Persistent,
-            None,
+            root.map(|root| root.file.as_str()),
         ));
         let id = &spec.id;
         VirtualMachineConfigSpec {
@@ -245,7 +247,10 @@ mod tests {
         let spec = ContainerSpec::new("jovial_ride", Command::new("/hello"));
         let network = Poly::new(VirtualEthernetCardNetworkBackingInfo::default());
         let keys = [("guestinfo./repo".to_owned(), "hello-world".to_owned())];
-        (spec.id, defaults(address).container(&spec, [network], keys))
+        (
+            spec.id,
+            defaults(address).container(&spec, [network], None, keys),
+        )
     }
 
     #[test]

@@ -13,7 +13,7 @@
 //! | `ide0:0` | a CD with the host's `bootstrap.iso` |
 //! | `serial0` | a network line that calls `tcp://<host's address>:8080`, with hardware flow control |
 //! | `ethernet0` | a vmxnet3 card on the bridge network, or the network of the spec |
-//! | `scsi0` | a paravirtual controller with the container's disk: new, empty, thin, 8 GiB |
+//! | `scsi0` | a paravirtual controller with the container's disk: a child of the image's disk, or new, empty, thin, 8 GiB |
 //!
 //! # Whose word counts
 //! That a process started, and how it ended, is the guest's word, in the keys that the guest may
@@ -35,6 +35,7 @@
 //! | capability | is missing when |
 //! | --- | --- |
 //! | [`VmxContents`](crate::Capability::VmxContents) | the machine's file on the datastore lacks a key that the API was given |
+//! | [`DiskContents`](crate::Capability::DiskContents) | the same |
 //! | [`GuestKeys`](crate::Capability::GuestKeys), [`Signals`](crate::Capability::Signals) | the same: what does not write down a machine's configuration cannot run that machine, so there is no guest |
 //! | [`StaleChangeVersionRefused`](crate::Capability::StaleChangeVersionRefused) | a change with an outdated version is made |
 //! | [`KeyCaseFolding`](crate::Capability::KeyCaseFolding) | a key in other letters becomes a second key |

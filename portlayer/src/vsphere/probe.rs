@@ -43,7 +43,9 @@ async fn observe(
     if contains_key(endpoint, place, &machine.path, resource).await? {
         has = has
             .with(Capability::VmxContents)
-            .with(Capability::GuestKeys);
+            .with(Capability::GuestKeys)
+            // What keeps a machine's file keeps its disks.
+            .with(Capability::DiskContents);
         if endpoint.has_guest_operations() {
             has = has.with(Capability::Signals);
         }

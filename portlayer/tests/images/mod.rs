@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use portlayer::exec::{Command, ContainerSpec, RootFs, StartOptions};
 use portlayer::image::{
     Digest, Image, ImageConfig, ImportOptions, ImportPhase, ImportProgress, Layer,
 };
@@ -362,14 +363,19 @@ async fn a_dropped_import_leaves_nothing() {
     for method in ["ImportVApp", "POST /nfc"] {
         let script = endpoint.simulator.script();
         script.next(method, Reaction::Delay(Duration::from_millis(300)));
-        let import = layer_.images().import(image.clone(), options());
-        let dropped = tokio::time::timeout(Duration::from_millis(200), import).await;
-        if dropped.is_ok() {
-            // A machine that is too slow to be dropped.
-            continue;
+        let met = async {
+            while script.pending() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::select! {
+            imported = layer_.images().import(image.clone(), options()) => {
+                panic!("{method}: {imported:?}")
+            }
+            () = met => {}
         }
         let gone = async {
-            while files(&endpoint) != before || script.pending() > 0 {
+            while files(&endpoint) != before {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -418,4 +424,115 @@ async fn everything_goes_with_the_host() {
         .unwrap();
     let left = files(&endpoint);
     assert!(left.iter().all(|path| path.is_dir()), "{left:?}");
+}
+
+/// The flat file of the image's disk.
+fn flat(endpoint: &Endpoint) -> PathBuf {
+    let is_flat = |file: &PathBuf| file.to_string_lossy().ends_with("-flat.vmdk");
+    let mut found = files(endpoint).into_iter().filter(is_flat);
+    found
+        .find(|file| file.to_string_lossy().contains(".image."))
+        .unwrap()
+}
+
+/// Bytes that the files on the datastore occupy.
+fn occupied(endpoint: &Endpoint) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    let files = files(endpoint);
+    files
+        .iter()
+        .map(|file| file.metadata().unwrap().blocks() * 512)
+        .sum()
+}
+
+#[tokio::test]
+async fn containers_are_children_of_their_images_disk() {
+    let usual = Platform::default();
+    for destroy_deletes_parent_disks in [true, false] {
+        let platform = Platform {
+            destroy_deletes_parent_disks,
+            ..usual
+        };
+        let endpoint = Endpoint::start(Dialect::Vic1, platform).await;
+        let layer_ = endpoint.hosts.open("vch").await.unwrap();
+        let before = files(&endpoint);
+        let image = image(&[layer("hello", &[7; 3_000_000])], "/hello");
+        layer_
+            .images()
+            .import(image.clone(), options())
+            .await
+            .unwrap();
+        let parent = flat(&endpoint);
+        let digest = Digest::of(std::fs::read(&parent).unwrap());
+        let space = occupied(&endpoint);
+
+        let mut ids = Vec::new();
+        for number in 0..10 {
+            let spec = ContainerSpec::new(format!("child-{number}"), Command::new("/exit"))
+                .root(RootFs::image(image.id(), "hello"));
+            ids.push(layer_.exec().create(spec).await.unwrap());
+        }
+        let grown = occupied(&endpoint) - space;
+        assert!(grown < 3_000_000, "10 containers occupy {grown} bytes");
+        layer_
+            .exec()
+            .start(&ids[0], StartOptions::default())
+            .await
+            .unwrap();
+        layer_.exec().wait(&ids[0]).await.unwrap();
+        let usage = layer_.images().usage().await.unwrap();
+        assert_eq!((usage.users[&image.id()].len(), usage.reclaimable), (10, 0));
+        let error = layer_.images().remove(&image.id()).await.unwrap_err();
+        let ErrorKind::InUse { by } = &error.kind else {
+            panic!("{error:?}");
+        };
+        assert!(by.contains("child-0") && by.contains("child-9"), "{by}");
+
+        for id in &ids {
+            layer_.exec().remove(id).await.unwrap();
+        }
+        assert_eq!(Digest::of(std::fs::read(&parent).unwrap()), digest);
+        layer_.images().remove(&image.id()).await.unwrap();
+        assert_eq!(files(&endpoint), before);
+
+        let spec = ContainerSpec::new("orphan", Command::new("/exit"))
+            .root(RootFs::image(image.id(), "hello"));
+        let error = layer_.exec().create(spec).await.unwrap_err();
+        assert!(error.is_not_found(), "{error:?}");
+        assert_eq!(files(&endpoint), before);
+    }
+}
+
+#[tokio::test]
+async fn an_image_that_is_removed_while_a_container_is_made() {
+    let (endpoint, layer_, before) = start().await;
+    let other = endpoint.hosts.open("vch").await.unwrap();
+    let image = image(&[layer("hello", b"hello")], "/hello");
+    for round in 0..6 {
+        layer_
+            .images()
+            .import(image.clone(), options())
+            .await
+            .unwrap();
+        let spec = ContainerSpec::new(format!("racer-{round}"), Command::new("/exit"))
+            .root(RootFs::image(image.id(), "hello"));
+        let create = async {
+            tokio::time::sleep(Duration::from_millis(round * 4)).await;
+            layer_.exec().create(spec).await
+        };
+        let id = image.id();
+        let (created, removed) = tokio::join!(create, other.images().remove(&id));
+        match (created, removed) {
+            // Whoever was first, the other one noticed.
+            (Ok(id), Err(_)) => {
+                layer_.exec().remove(&id).await.unwrap();
+                layer_.images().remove(&image.id()).await.unwrap();
+            }
+            (Err(_), Ok(())) => {}
+            // Each saw the other, and both gave way.
+            (Err(_), Err(_)) => layer_.images().remove(&image.id()).await.unwrap(),
+            (Ok(id), Ok(())) => panic!("round {round}: {id} has no image"),
+        }
+        assert_eq!(files(&endpoint), before, "round {round}");
+    }
 }

@@ -6,7 +6,6 @@ use crate::exec::{
     Allocation, Command, ContainerInfo, ContainerSpec, Resources, RootFs, Shares, Signal,
     StartOptions, StopOptions,
 };
-use crate::image::{Digest, ImageId};
 use crate::network::EndpointSpec;
 use crate::{ContainerId, Error, ErrorKind, ExecExt, Resource, State, StateKind};
 
@@ -23,7 +22,7 @@ pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check 
         .tty(true)
         .open_stdin(true)
         .stop_signal(Signal::INT);
-    let image = ImageId::new(Digest::of(b"conformance"));
+    let image = super::images::stored(bench).await?;
     let resources = Resources::new().cpus(2).memory_mib(256).memory(
         Allocation::new()
             .shares(Shares::High)
@@ -53,7 +52,8 @@ pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check 
     ensure_eq!(info.state, State::Created);
     ensure_eq!(info.failure, None);
     ensure_eq!(bench.listed(&id).await?, Some(info));
-    Ok(())
+    bench.exec().remove(&id).await?;
+    super::images::clear(bench, &image).await
 }
 
 pub(super) async fn an_id_and_a_name_are_given_once(bench: &Bench<'_>) -> Check {

@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ContainerId;
+use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
-use crate::image::{Digest, Image, ImageConfig, ImportOptions, Layer};
+use crate::exec::RootFs;
+use crate::image::{Digest, Image, ImageConfig, ImageId, ImportOptions, Layer};
 use crate::{Error, ErrorKind, Result};
 
 /// The bytes of a tar's block.
@@ -63,6 +65,25 @@ fn config(diff_id: Digest, command: &str) -> Result<ImageConfig, Failure> {
 /// Small, so that a case takes no longer than it must.
 fn options() -> ImportOptions {
     ImportOptions::new().capacity(16 << 20)
+}
+
+/// An image for a container of another case: stored, where images can be.
+pub(super) async fn stored(bench: &Bench<'_>) -> Result<ImageId, Failure> {
+    let tar = tar();
+    let diff_id = Digest::of(&tar);
+    let image = Image::new(config(diff_id, "/a")?, [layer(diff_id, &tar)]);
+    if bench.has_images() {
+        bench.images().import(image.clone(), options()).await?;
+    }
+    Ok(image.id())
+}
+
+/// Removes it again.
+pub(super) async fn clear(bench: &Bench<'_>, image: &ImageId) -> Check {
+    if bench.has_images() {
+        bench.images().remove(image).await?;
+    }
+    Ok(())
 }
 
 pub(super) async fn an_import_is_described_and_removed(bench: &Bench<'_>) -> Check {
@@ -199,5 +220,38 @@ pub(super) async fn a_dropped_import_can_be_repeated(bench: &Bench<'_>) -> Check
     let info = images.import(image.clone(), options()).await?;
     ensure_eq!(images.inspect(&image.id()).await?, info);
     images.remove(&image.id()).await?;
+    Ok(())
+}
+
+pub(super) async fn an_image_in_use_is_not_removed(bench: &Bench<'_>) -> Check {
+    let images = bench.images();
+    let tar = tar();
+    let diff_id = Digest::of(&tar);
+    let used = Image::new(config(diff_id, "/a")?, [layer(diff_id, &tar)]);
+    let unused = Image::new(config(diff_id, "/b")?, [layer(diff_id, &tar)]);
+    for image in [&used, &unused] {
+        images.import(image.clone(), options()).await?;
+    }
+    let root = RootFs::image(used.id(), "conformance:latest");
+    let spec = bench.spec(Process::Runs).root(root.clone());
+    let container = bench.exec().create(spec.clone()).await?;
+    ensure_eq!(bench.exec().inspect(&container).await?.root, root);
+    let refused = images.remove(&used.id()).await;
+    let usage = images.usage().await?;
+    // Another image with the same layers has no part in it.
+    images.remove(&unused.id()).await?;
+    let still_refused = images.remove(&used.id()).await;
+    bench.exec().remove(&container).await?;
+    let info = images.inspect(&used.id()).await;
+    images.remove(&used.id()).await?;
+    for refused in [refused, still_refused] {
+        ensure!(
+            refused,
+            Err(Error { kind: ErrorKind::InUse { ref by }, .. }) if **by == *spec.name
+        );
+    }
+    ensure_eq!(usage.users.get(&used.id()), Some(&vec![container]));
+    ensure!(usage.users.get(&unused.id()), None);
+    ensure_eq!(&info?.config, used.config());
     Ok(())
 }

@@ -32,16 +32,30 @@ impl Shared {
             }
         }
         let networks = self.networks(&spec).await?;
+        let root = match spec.root.image_id() {
+            Some(image) => Some((*image, self.images.root(image).await?)),
+            None => None,
+        };
         let keys = Record::new(&spec, Timestamp::now())
             .keys(self.options.dialect)
             .map_err(|error| Error::invalid_argument(resource.clone(), "command", error))?;
-        let machine = self.place.defaults.container(&spec, networks, keys);
+        let parent = root.as_ref().map(|(_, root)| root);
+        let machine = self.place.defaults.container(&spec, networks, parent, keys);
         let vm = self
             .endpoint
             .create(&self.place.folder, &self.place.pool, &machine, &resource)
             .await?;
         tracing::debug!(container = %id, machine = %vm, "created");
         self.members.insert(id, vm);
+        if let Some((image, root)) = &root
+            && let Err(error) = self.images.confirm(image, root).await
+        {
+            // The image was removed at the same time, so its disk may be gone.
+            if let Err(error) = self.remove_now(&id).await {
+                tracing::warn!(container = %id, %error, "left behind without its image");
+            }
+            return Err(error);
+        }
         Ok(id)
     }
 

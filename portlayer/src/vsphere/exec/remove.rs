@@ -8,11 +8,17 @@ use crate::vsphere::hardware::detach;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 
 impl Shared {
+    pub(super) async fn remove(&self, id: &ContainerId) -> Result<()> {
+        let _turn = self.ids.turn(*id).await;
+        self.remove_now(id).await
+    }
+
+    /// Removes a container whose turn the caller has.
+    ///
     /// Destroying a machine removes the files of its disks, and with them the parents that other
     /// containers live on. So: detach what is shared, see that it is detached, then destroy.
-    pub(super) async fn remove(&self, id: &ContainerId) -> Result<()> {
+    pub(super) async fn remove_now(&self, id: &ContainerId) -> Result<()> {
         let resource = Resource::container(id);
-        let _turn = self.ids.turn(*id).await;
         let _removing = self.in_progress.mark(*id, StateKind::Removing);
         let mut own = Vec::new();
         let mut tries = 0;
