@@ -1,0 +1,203 @@
+//! The error of this crate.
+
+use std::path::PathBuf;
+
+use portlayer::image::Digest;
+
+use crate::Platform;
+
+/// The result of an operation on an image's source.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why an image could not be read from, or written to, its source.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file or directory could not be read or written.
+    #[error("cannot {attempt} {}", path.display())]
+    Io {
+        /// What was attempted, as a verb: `open`, `read`.
+        attempt: &'static str,
+        /// On which file.
+        path: PathBuf,
+        /// The cause.
+        source: std::io::Error,
+    },
+    /// The file is no image archive in a form that this crate reads.
+    #[error("{} is not an image: {reason}", path.display())]
+    NotAnImage {
+        /// Which file or directory.
+        path: PathBuf,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// A document inside an image (manifest, index, config) does not make sense.
+    #[error("the {document} of the image is not valid: {reason}")]
+    InvalidDocument {
+        /// Which document.
+        document: &'static str,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// Content differs from the digest it is named by.
+    #[error("{what} has the digest {actual} instead of {expected}; obtain the image again")]
+    DigestMismatch {
+        /// What was read.
+        what: String,
+        /// What the image says.
+        expected: Digest,
+        /// What was computed.
+        actual: Digest,
+    },
+    /// Content is larger than its descriptor or the configured limit allows.
+    #[error("{what} is larger than {limit} bytes")]
+    TooLarge {
+        /// What was read.
+        what: String,
+        /// The limit it exceeds.
+        limit: u64,
+    },
+    /// Content ends before its declared length.
+    #[error("{what} ends after {actual} of {expected} bytes; obtain the image again")]
+    Truncated {
+        /// What was read.
+        what: String,
+        /// The declared length.
+        expected: u64,
+        /// Where it ended.
+        actual: u64,
+    },
+    /// The image uses something that cannot run as a container here: foreign or encrypted layers,
+    /// an artifact that is no image, schema 1, a compression that is not supported.
+    #[error("the image cannot be used: {reason}")]
+    Unsupported {
+        /// What it uses, by name.
+        reason: String,
+    },
+    /// The image has no variant for the wanted platform.
+    #[error(
+        "no image for the platform {wanted}; there is {}",
+        Platforms(available)
+    )]
+    NoSuchPlatform {
+        /// What was asked for.
+        wanted: Platform,
+        /// What the image offers.
+        available: Vec<Platform>,
+    },
+    /// The text is not an image reference.
+    #[error("{text:?} is not an image reference: {reason}")]
+    InvalidReference {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The registry has no such image.
+    #[error("{reference} was not found at {registry}: {message}")]
+    NotFound {
+        /// The image, as the registry was asked for it.
+        reference: String,
+        /// The registry, `host` or `host:port`.
+        registry: String,
+        /// The registry's own words.
+        message: String,
+    },
+    /// The registry refused the credentials, or their absence.
+    #[error("{registry} refused access to {repository}: {message}; check the credentials")]
+    Denied {
+        /// The registry, `host` or `host:port`.
+        registry: String,
+        /// The repository.
+        repository: String,
+        /// The registry's own words.
+        message: String,
+    },
+    /// The registry answered something else than what was asked for.
+    #[error("{registry} answered {status} to {attempt}: {message}")]
+    Registry {
+        /// The registry, `host` or `host:port`.
+        registry: String,
+        /// The HTTP status.
+        status: u16,
+        /// What was attempted.
+        attempt: String,
+        /// The registry's own words, shortened.
+        message: String,
+    },
+    /// The registry could not be reached, or the connection broke more often than is retried.
+    #[error("cannot reach {registry}{hint}")]
+    Transport {
+        /// The registry, `host` or `host:port`.
+        registry: String,
+        /// What the user can do about it, or empty.
+        hint: &'static str,
+        /// The cause.
+        source: Source,
+    },
+    /// The configuration of registries or credentials cannot be used.
+    #[error("cannot use {what}")]
+    Configuration {
+        /// Which part: a file, a credential helper, a certificate.
+        what: String,
+        /// The cause.
+        source: Source,
+    },
+}
+
+impl Error {
+    pub(crate) fn io(
+        attempt: &'static str,
+        path: impl Into<PathBuf>,
+    ) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io {
+            attempt,
+            path,
+            source,
+        }
+    }
+
+    pub(crate) fn document(document: &'static str, reason: impl std::fmt::Display) -> Self {
+        Self::InvalidDocument {
+            document,
+            reason: reason.to_string(),
+        }
+    }
+
+    /// The error that a reader wrapped in an [`std::io::Error`], if it is one of this crate.
+    ///
+    /// Layers are read through [`std::io::Read`], whose errors cannot be of another type.
+    #[must_use]
+    pub fn from_read(error: &std::io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl From<Error> for std::io::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Io { source, .. } if source.raw_os_error().is_some() => source,
+            Error::Truncated { .. } => Self::new(std::io::ErrorKind::UnexpectedEof, error),
+            other => Self::new(std::io::ErrorKind::InvalidData, other),
+        }
+    }
+}
+
+/// Prints platforms as a list.
+struct Platforms<'a>(&'a [Platform]);
+
+impl std::fmt::Display for Platforms<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.0.is_empty() {
+            return f.write_str("none");
+        }
+        for (position, platform) in self.0.iter().enumerate() {
+            let comma = if position == 0 { "" } else { ", " };
+            write!(f, "{comma}{platform}")?;
+        }
+        Ok(())
+    }
+}

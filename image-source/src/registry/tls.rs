@@ -1,0 +1,175 @@
+//! Which servers are accepted as a registry.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use portlayer::image::Digest;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
+
+use crate::{Error, Result};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
+/// A connection on which nothing arrives for so long is broken.
+const READ_TIMEOUT: Duration = Duration::from_secs(60);
+const REDIRECTS_MAX: usize = 10;
+
+/// How a registry is reached.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// HTTPS, the certificate verified by the system's authorities and those of the options.
+    #[default]
+    Https,
+    /// HTTPS with one certificate, whoever signed it: the SHA-256 of its DER form, which
+    /// `openssl x509 -noout -fingerprint -sha256` prints.
+    Pinned([u8; 32]),
+    /// HTTPS with any certificate: anybody on the way can read credentials. Digests in references
+    /// still hold.
+    DangerAcceptInvalidCerts,
+    /// HTTP without encryption: anybody on the way can read credentials and replace images.
+    /// Digests in references still hold.
+    PlainHttp,
+}
+
+impl Transport {
+    pub(super) fn scheme(&self) -> &'static str {
+        match self {
+            Self::PlainHttp => "http",
+            _ => "https",
+        }
+    }
+
+    pub(super) fn client(&self, authorities: &[Vec<u8>]) -> Result<reqwest::Client> {
+        let unusable = |what: &str, source| Error::Configuration {
+            what: what.to_owned(),
+            source,
+        };
+        let plain = *self == Self::PlainHttp;
+        let redirects = reqwest::redirect::Policy::custom(move |attempt| {
+            if attempt.previous().len() > REDIRECTS_MAX {
+                attempt.error("too many redirects")
+            } else if attempt.url().scheme() == "http" && !plain {
+                attempt.error("a redirect from HTTPS to plain HTTP")
+            } else {
+                attempt.follow()
+            }
+        });
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("image-source/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .redirect(redirects);
+        match self {
+            Self::Https => {
+                let mut extra = Vec::new();
+                for pem in authorities {
+                    let bundle = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| {
+                        unusable("a certificate authority; give it in PEM form", error.into())
+                    })?;
+                    extra.extend(bundle);
+                }
+                if !extra.is_empty() {
+                    builder = builder.tls_certs_merge(extra);
+                }
+            }
+            Self::Pinned(thumbprint) => {
+                let config = pinned(*thumbprint)
+                    .map_err(|error| unusable("the TLS settings", error.into()))?;
+                builder = builder.tls_backend_preconfigured(config);
+            }
+            // No authorities are needed, nor loaded, for what is not verified.
+            Self::DangerAcceptInvalidCerts | Self::PlainHttp => {
+                builder = builder.tls_danger_accept_invalid_certs(true);
+            }
+        }
+        builder
+            .build()
+            .map_err(|error| unusable("the HTTP client's settings", error.into()))
+    }
+}
+
+fn pinned(thumbprint: [u8; 32]) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let verifier = Pin {
+        thumbprint,
+        provider: Arc::clone(&provider),
+    };
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
+
+/// Accepts one certificate.
+#[derive(Debug)]
+struct Pin {
+    thumbprint: [u8; 32],
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for Pin {
+    fn verify_server_cert(
+        &self,
+        certificate: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if *Digest::of(certificate).as_bytes() == self.thumbprint {
+            Ok(ServerCertVerified::assertion())
+        } else {
+            Err(CertificateError::ApplicationVerificationFailure.into())
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        algorithms.supported_schemes()
+    }
+}
+
+/// What a user can do about an error below a connection.
+pub(super) fn hint(error: &reqwest::Error) -> &'static str {
+    let mut source: Option<&dyn std::error::Error> = Some(error);
+    while let Some(error) = source {
+        let text = error.to_string();
+        if text.contains("CaUsedAsEndEntity") {
+            return ": its certificate is self-signed and was given as an authority; pin its \
+                    SHA-256 thumbprint instead";
+        }
+        if text.contains("UnknownIssuer") {
+            return ": its certificate is not signed by a known authority; add the authority, or \
+                    pin the certificate's SHA-256 thumbprint";
+        }
+        if text.contains("InvalidContentType") || text.contains("corrupt message") {
+            return ": it does not speak TLS; if it serves plain HTTP, allow that for it by name";
+        }
+        source = error.source();
+    }
+    ""
+}
