@@ -1,3 +1,197 @@
-//! A Docker front end on the port layer: the Docker Engine API for containers that are machines.
+//! Serves the Docker Engine API for a host of machines.
+//!
+//! ```console
+//! $ cargo run --release -p docker
+//! docker -H unix:///tmp/portlayer-docker/docker.sock info
+//! ```
+//!
+//! Without `VSPHERE_URL` the host is on a simulator in this process, whose datastore is a
+//! directory: started again on the same directory, it shows the same containers.
 
-fn main() {}
+#![expect(
+    clippy::print_stdout,
+    reason = "the program tells its user how to reach it"
+)]
+
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+use clap::Parser;
+use docker_front_end::FrontEnd;
+use tokio::net::{TcpListener, UnixListener};
+use vsphere_client::{Client, Credentials};
+
+use serve::certificates::Certificates;
+use serve::host::Backend;
+
+/// A Docker front end on the port layer.
+#[derive(Debug, Parser)]
+struct Options {
+    /// Where the front end keeps its socket, its certificates, what the host does not keep, and
+    /// the simulator's datastore.
+    #[arg(long, default_value = "/tmp/portlayer-docker")]
+    directory: PathBuf,
+    /// The virtual container host. On the simulator it is installed if it is missing.
+    #[arg(long, default_value = "vch")]
+    host: String,
+    /// Serves scripted containers instead: nothing runs.
+    #[arg(long)]
+    scripted: bool,
+    /// An address for clients without TLS, such as 127.0.0.1:2375. Whoever reaches it has the
+    /// whole host.
+    #[arg(long)]
+    tcp: Option<SocketAddr>,
+    /// An address for clients with TLS, such as 127.0.0.1:2376. The docker command's `--tls` is
+    /// enough.
+    #[arg(long)]
+    tls: Option<SocketAddr>,
+    /// The same, only for clients with a certificate that was made here.
+    #[arg(long)]
+    tlsverify: Option<SocketAddr>,
+    /// One more name or address in the server's certificate.
+    #[arg(long = "tls-name")]
+    tls_names: Vec<String>,
+    /// A registry, `host` or `host:port`, that is reached by plain HTTP.
+    #[arg(long = "insecure-registry")]
+    insecure_registries: Vec<String>,
+    /// A file with the certificates of registries' authorities.
+    #[arg(long = "registry-ca")]
+    registry_authorities: Vec<PathBuf>,
+}
+
+fn main() -> Result<()> {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let options = Options::parse();
+    tokio::runtime::Runtime::new()?.block_on(run(options))
+}
+
+async fn run(options: Options) -> Result<()> {
+    std::fs::create_dir_all(&options.directory)
+        .with_context(|| format!("cannot make {}", options.directory.display()))?;
+    let mut backend = backend(&options).await?;
+    let settings = &mut backend.settings;
+    settings.directory = Some(options.directory.clone());
+    settings
+        .insecure_registries
+        .clone_from(&options.insecure_registries);
+    for path in &options.registry_authorities {
+        let pem = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        settings.registry_authorities.push(pem);
+    }
+    let front_end = FrontEnd::new(backend.layer.clone(), backend.settings.clone()).await?;
+    let served = serve(&front_end, &options).await;
+    backend.close().await;
+    served
+}
+
+async fn backend(options: &Options) -> Result<Backend> {
+    if options.scripted {
+        return Ok(Backend::scripted());
+    }
+    let Ok(url) = std::env::var("VSPHERE_URL") else {
+        let datastore = options.directory.join("datastore");
+        return Backend::simulated(&datastore, &options.host).await;
+    };
+    let variable = |name: &str| {
+        std::env::var(name).with_context(|| format!("{name} is needed with VSPHERE_URL"))
+    };
+    let mut builder = Client::builder(url.as_str()).credentials(Credentials::password(
+        variable("GOVC_USERNAME")?,
+        variable("GOVC_PASSWORD")?,
+    ));
+    if let Ok(thumbprint) = std::env::var("VSPHERE_THUMBPRINT") {
+        builder = builder.thumbprint(thumbprint.parse()?);
+    }
+    Backend::on(builder.connect().await?, &options.host, false).await
+}
+
+/// Serves until an interrupt.
+async fn serve(front_end: &FrontEnd, options: &Options) -> Result<()> {
+    let socket = options.directory.join("docker.sock");
+    // One that an earlier run left.
+    let _ = std::fs::remove_file(&socket);
+    let unix = UnixListener::bind(&socket)
+        .with_context(|| format!("cannot listen on {}", socket.display()))?;
+    let plain = listen(options.tcp).await?;
+    let tls = listen(options.tls).await?;
+    let mutual = listen(options.tlsverify).await?;
+    let mut names = vec!["localhost".to_owned(), "127.0.0.1".into(), "::1".into()];
+    names.extend(options.tls_names.iter().cloned());
+    let certificates = match tls.is_some() || mutual.is_some() {
+        false => None,
+        true => Some(Certificates::open(options.directory.join("certs"), &names)?),
+    };
+    let acceptor = |verify| {
+        certificates
+            .as_ref()
+            .map(|c| c.acceptor(verify))
+            .transpose()
+    };
+
+    println!("docker -H unix://{} info", socket.display());
+    if let Some(listener) = &plain {
+        println!("docker -H tcp://{} info", listener.local_addr()?);
+    }
+    if let Some(listener) = &tls {
+        println!("docker -H {} --tls info", listener.local_addr()?);
+    }
+    if let (Some(listener), Some(certificates)) = (&mutual, &certificates) {
+        println!(
+            "DOCKER_CERT_PATH={} docker -H {} --tlsverify info",
+            certificates.directory().display(),
+            listener.local_addr()?
+        );
+    }
+    let (server_only, both) = (acceptor(false)?, acceptor(true)?);
+    let outcome = tokio::select! {
+        served = front_end.serve_unix(unix) => served,
+        served = serve_tcp(front_end, plain, None) => served,
+        served = serve_tcp(front_end, tls, server_only) => served,
+        served = serve_tcp(front_end, mutual, both) => served,
+        () = stopped() => Ok(()),
+    };
+    let _ = std::fs::remove_file(&socket);
+    Ok(outcome?)
+}
+
+async fn listen(address: Option<SocketAddr>) -> Result<Option<TcpListener>> {
+    match address {
+        None => Ok(None),
+        Some(address) => TcpListener::bind(address)
+            .await
+            .map(Some)
+            .with_context(|| format!("cannot listen on {address}")),
+    }
+}
+
+async fn serve_tcp(
+    front_end: &FrontEnd,
+    listener: Option<TcpListener>,
+    tls: Option<tokio_rustls::TlsAcceptor>,
+) -> std::io::Result<()> {
+    match listener {
+        None => std::future::pending().await,
+        Some(listener) => front_end.serve_tcp(listener, tls).await,
+    }
+}
+
+/// An interrupt, or the request to end.
+async fn stopped() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let terminated = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminations) => drop(terminations.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminated => {}
+    }
+}

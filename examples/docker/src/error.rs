@@ -1,0 +1,125 @@
+//! Errors as docker's clients expect them: a status, and a sentence.
+
+use hyper::StatusCode;
+use portlayer::{ErrorKind, ResourceKind};
+
+pub(crate) type Result<T, E = ApiError> = std::result::Result<T, E>;
+
+/// An answer that is an error.
+#[derive(Debug)]
+pub(crate) struct ApiError {
+    pub(crate) status: StatusCode,
+    pub(crate) message: String,
+}
+
+impl ApiError {
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        Self {
+            status,
+            message: message.into(),
+        }
+    }
+
+    pub(crate) fn bad_request(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, message)
+    }
+
+    pub(crate) fn not_found(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, message)
+    }
+
+    pub(crate) fn conflict(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, message)
+    }
+
+    pub(crate) fn internal(message: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, message)
+    }
+
+    /// What this front end does not do. The command prints only the sentence, so it must name the
+    /// thing.
+    pub(crate) fn not_supported(what: &str) -> Self {
+        Self::new(
+            StatusCode::NOT_IMPLEMENTED,
+            format!("{what} is not supported by this host"),
+        )
+    }
+
+    pub(crate) fn no_such_container(name: &str) -> Self {
+        Self::not_found(format!("No such container: {name}"))
+    }
+
+    pub(crate) fn no_such_image(name: &str) -> Self {
+        Self::not_found(format!("No such image: {name}"))
+    }
+}
+
+/// The error and its causes in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
+}
+
+impl From<portlayer::Error> for ApiError {
+    /// The kind alone decides the status.
+    fn from(error: portlayer::Error) -> Self {
+        let resource = error.resource();
+        let status = match error.kind() {
+            ErrorKind::NotFound if resource.kind == ResourceKind::Container => {
+                return Self::no_such_container(&resource.id);
+            }
+            ErrorKind::NotFound if resource.kind == ResourceKind::Image => {
+                return Self::no_such_image(&resource.id);
+            }
+            ErrorKind::NotFound if resource.kind == ResourceKind::Network => {
+                return Self::not_found(format!("network {} not found", resource.id));
+            }
+            ErrorKind::NotFound => StatusCode::NOT_FOUND,
+            ErrorKind::AlreadyExists
+            | ErrorKind::Conflict { .. }
+            | ErrorKind::InvalidState { .. }
+            | ErrorKind::InUse { .. } => StatusCode::CONFLICT,
+            ErrorKind::InvalidArgument { .. } => StatusCode::BAD_REQUEST,
+            ErrorKind::PermissionDenied => StatusCode::FORBIDDEN,
+            ErrorKind::Exhausted { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            ErrorKind::Timeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            ErrorKind::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            ErrorKind::Unsupported { .. } => StatusCode::NOT_IMPLEMENTED,
+            // Not 401: the client's credentials for the front end are not meant.
+            ErrorKind::Unauthenticated => StatusCode::BAD_GATEWAY,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, chain(&error))
+    }
+}
+
+impl From<image_source::Error> for ApiError {
+    fn from(error: image_source::Error) -> Self {
+        use image_source::Error as Source;
+        let status = match &error {
+            Source::InvalidReference { text, .. } => {
+                let reason = if text.bytes().any(|b| b.is_ascii_uppercase()) {
+                    format!("repository name ({text}) must be lowercase")
+                } else {
+                    "invalid reference format".to_owned()
+                };
+                return Self::bad_request(reason);
+            }
+            Source::NotFound { .. } | Source::NoSuchPlatform { .. } => StatusCode::NOT_FOUND,
+            Source::NotAnImage { .. }
+            | Source::InvalidDocument { .. }
+            | Source::DigestMismatch { .. }
+            | Source::TooLarge { .. }
+            | Source::Truncated { .. }
+            | Source::Unsupported { .. } => StatusCode::BAD_REQUEST,
+            _ => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        Self::new(status, chain(&error))
+    }
+}

@@ -1,0 +1,248 @@
+//! What all answers share.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use image_source::{Reference, Registries, RegistryOptions, Spool, Transport};
+use portlayer::image::ImageId;
+use portlayer::{ContainerId, ExecExt as _, ExitStatus, PortLayer};
+
+use crate::catalog::Catalog;
+use crate::error::{ApiError, Result};
+use crate::events::Bus;
+use crate::view::{View, exit_code};
+
+/// How long the exit code of a container is kept that was removed.
+const EXIT_KEPT: Duration = Duration::from_secs(5);
+
+/// What a front end says about its host, and where it keeps things.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Settings {
+    /// The host's name.
+    pub name: String,
+    /// The host's identity.
+    pub id: String,
+    /// What the host runs on, in words.
+    pub operating_system: String,
+    /// Processors.
+    pub cpus: u32,
+    /// Memory in bytes.
+    pub memory_bytes: u64,
+    /// More lines for `docker info`: names and values.
+    pub status: Vec<(String, String)>,
+    /// A directory for what the host does not keep. `None`: nothing survives.
+    pub directory: Option<PathBuf>,
+    /// Registries that are reached by plain HTTP, by `host` or `host:port`.
+    pub insecure_registries: Vec<String>,
+    /// Certificate authorities of registries, in PEM form.
+    pub registry_authorities: Vec<Vec<u8>>,
+}
+
+impl Settings {
+    /// The settings of a host of this name, without a directory.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            cpus: 1,
+            ..Self::default()
+        }
+    }
+}
+
+/// A Docker front end of one host. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct FrontEnd {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    layer: PortLayer,
+    settings: Settings,
+    catalog: Catalog,
+    spool: Spool,
+    bus: Bus,
+    /// Exits of containers that were removed, for those who wait for the removal.
+    exits: Mutex<HashMap<ContainerId, i32>>,
+}
+
+impl FrontEnd {
+    /// A front end on a port layer. Watches the containers that run already.
+    ///
+    /// # Errors
+    /// If what was kept cannot be read, or the port layer not be asked.
+    pub async fn new(layer: PortLayer, settings: Settings) -> anyhow::Result<Self> {
+        let file = settings.directory.as_ref().map(|d| d.join("images.json"));
+        let catalog = Catalog::open(&layer, file.as_deref()).await?;
+        let front_end = Self {
+            inner: Arc::new(Inner {
+                catalog,
+                spool: Spool::temporary()?,
+                bus: Bus::default(),
+                exits: Mutex::default(),
+                layer,
+                settings,
+            }),
+        };
+        for container in front_end.inner.layer.exec().list().await?.containers {
+            let view = View::from(container);
+            if view.is_running() {
+                front_end.watch(view);
+            }
+        }
+        Ok(front_end)
+    }
+
+    pub(crate) fn layer(&self) -> &PortLayer {
+        &self.inner.layer
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn catalog(&self) -> &Catalog {
+        &self.inner.catalog
+    }
+
+    pub(crate) fn spool(&self) -> &Spool {
+        &self.inner.spool
+    }
+
+    pub(crate) fn bus(&self) -> &Bus {
+        &self.inner.bus
+    }
+
+    /// A client of the registry of a name. Loopback is reached by plain HTTP, as docker does.
+    pub(crate) fn registries(
+        &self,
+        platform: Option<&str>,
+        reference: &Reference,
+    ) -> Result<Registries> {
+        let mut options = RegistryOptions::new();
+        if let Some(text) = platform {
+            let parsed = serde_json::from_str(text)
+                .ok()
+                .or_else(|| text.parse().ok());
+            options = options.platform(
+                parsed
+                    .ok_or_else(|| ApiError::bad_request(format!("{text:?} is not a platform")))?,
+            );
+        }
+        let settings = self.settings();
+        for pem in &settings.registry_authorities {
+            options = options.authority(pem.clone());
+        }
+        let registry = reference.registry();
+        let insecure = settings.insecure_registries.iter().any(|r| r == registry);
+        if insecure || is_loopback(registry) {
+            options = options.transport(registry, Transport::PlainHttp);
+        }
+        Ok(Registries::new(options))
+    }
+
+    fn exits(&self) -> MutexGuard<'_, HashMap<ContainerId, i32>> {
+        let exits = self.inner.exits.lock();
+        exits.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All containers.
+    pub(crate) async fn containers(&self) -> Result<Vec<View>> {
+        let listing = self.layer().exec().list().await?;
+        Ok(listing.containers.into_iter().map(View::from).collect())
+    }
+
+    /// The container that a user means by a name, an id, or the beginning of an id.
+    pub(crate) async fn container(&self, name: &str) -> Result<View> {
+        let exec = self.layer().exec();
+        let bare = name.strip_prefix('/').unwrap_or(name);
+        let id = match bare.parse() {
+            Ok(id) => id,
+            Err(_) => exec.resolve(bare).await.map_err(|error| {
+                let several = matches!(error.kind(), portlayer::ErrorKind::InvalidArgument { .. });
+                if several {
+                    ApiError::bad_request(format!(
+                        "multiple IDs found with provided prefix: {name}"
+                    ))
+                } else if error.is_not_found() {
+                    ApiError::no_such_container(name)
+                } else {
+                    error.into()
+                }
+            })?,
+        };
+        match exec.inspect(&id).await {
+            Ok(info) => Ok(info.into()),
+            Err(error) if error.is_not_found() => Err(ApiError::no_such_container(name)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The containers that were made of an image.
+    pub(crate) async fn users_of(&self, image: &ImageId) -> Result<Vec<View>> {
+        let mut containers = self.containers().await?;
+        containers.retain(|container| container.info.root.image_id() == Some(image));
+        Ok(containers)
+    }
+
+    /// Tells clients of events what happened to a container.
+    pub(crate) fn publish(&self, container: &View, action: &'static str) {
+        let bus = self.bus();
+        bus.publish("container", action, container.id, container.attributes());
+    }
+
+    /// Tells clients of events that a container ended, and remembers how.
+    pub(crate) async fn ended(&self, container: &View, exit: ExitStatus) {
+        let code = self.exit_code(&container.id, exit).await;
+        self.exits().insert(container.id, code);
+        let mut attributes = container.attributes();
+        attributes.insert("exitCode".into(), code.to_string());
+        self.bus()
+            .publish("container", "die", container.id, attributes);
+    }
+
+    /// The exit code of a run. Why a process was not launched is asked for only then.
+    pub(crate) async fn exit_code(&self, id: &ContainerId, exit: ExitStatus) -> i32 {
+        let failure = match exit {
+            ExitStatus::NotLaunched => {
+                let info = self.layer().exec().inspect(id).await.ok();
+                info.and_then(|info| info.failure)
+            }
+            _ => None,
+        };
+        exit_code(exit, failure.as_deref())
+    }
+
+    /// The exit code of a container's last run, if the front end saw it.
+    pub(crate) fn last_exit(&self, id: &ContainerId) -> Option<i32> {
+        self.exits().get(id).copied()
+    }
+
+    /// Tells clients of events that a container is removed.
+    pub(crate) fn removed(&self, container: &View) {
+        self.publish(container, "destroy");
+        let id = container.id;
+        // Whoever waits for the removal asks for the exit code after it.
+        let front_end = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(EXIT_KEPT).await;
+            front_end.exits().remove(&id);
+        });
+    }
+}
+
+/// Whether a registry is on this machine.
+fn is_loopback(registry: &str) -> bool {
+    let host = match registry.rsplit_once(':') {
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
+        _ => registry,
+    };
+    let host = host.trim_matches(['[', ']']);
+    host == "localhost"
+        || host
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}

@@ -1,0 +1,272 @@
+//! Requests, bounded.
+
+use std::borrow::Cow;
+
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use hyper::{HeaderMap, Method, Request, StatusCode};
+use serde::de::DeserializeOwned;
+
+use crate::error::{ApiError, Result};
+
+/// The API version spoken, and the oldest one that clients may ask for.
+pub(crate) const API_VERSION: u32 = 50;
+pub(crate) const API_VERSION_MIN: u32 = 24;
+/// The largest JSON body that is read: a container's options.
+const JSON_MAX: usize = 4 << 20;
+
+/// A request, taken apart.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: Method,
+    /// The path's segments, decoded, without the API version.
+    pub(crate) path: Vec<String>,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    request: Request<Incoming>,
+}
+
+impl Call {
+    /// Takes a request apart, and refuses versions of the API that are not spoken.
+    pub(crate) fn new(request: Request<Incoming>) -> Result<Self> {
+        let mut path: Vec<String> = request
+            .uri()
+            .path()
+            .split('/')
+            .filter(|segment| !segment.is_empty())
+            .map(|segment| decode(segment).into_owned())
+            .collect();
+        if let Some(minor) = path.first().and_then(|first| first.strip_prefix("v1.")) {
+            let minor: u32 = minor
+                .parse()
+                .map_err(|_| ApiError::bad_request("the API version is not a number"))?;
+            if minor > API_VERSION {
+                return Err(ApiError::bad_request(format!(
+                    "client version 1.{minor} is too new. Maximum supported API version is \
+                     1.{API_VERSION}"
+                )));
+            }
+            if minor < API_VERSION_MIN {
+                return Err(ApiError::bad_request(format!(
+                    "client version 1.{minor} is too old. Minimum supported API version is \
+                     1.{API_VERSION_MIN}, please upgrade your client to a newer version"
+                )));
+            }
+            path.remove(0);
+        }
+        Ok(Self {
+            method: request.method().clone(),
+            query: Query::parse(request.uri().query().unwrap_or_default()),
+            headers: request.headers().clone(),
+            path,
+            request,
+        })
+    }
+
+    /// The body as JSON; an empty one is an empty object.
+    pub(crate) async fn json<T: DeserializeOwned>(self) -> Result<T> {
+        let body = Limited::new(self.request.into_body(), JSON_MAX);
+        let bytes = body.collect().await.map_err(|error| {
+            if error.is::<http_body_util::LengthLimitError>() {
+                ApiError::new(
+                    StatusCode::PAYLOAD_TOO_LARGE,
+                    format!("the request's body is larger than {JSON_MAX} bytes"),
+                )
+            } else {
+                ApiError::bad_request(format!("the request's body cannot be read: {error}"))
+            }
+        })?;
+        let bytes = bytes.to_bytes();
+        let json: &[u8] = if bytes.is_empty() { b"{}" } else { &bytes };
+        serde_json::from_slice(json)
+            .map_err(|error| ApiError::bad_request(format!("invalid JSON: {error}")))
+    }
+
+    /// Reads the body, up to a bound, without looking at it.
+    pub(crate) async fn discard(self) {
+        let _ = Limited::new(self.request.into_body(), JSON_MAX)
+            .collect()
+            .await;
+    }
+
+    /// The body, to be read piece by piece.
+    pub(crate) fn body(self) -> Incoming {
+        self.request.into_body()
+    }
+
+    /// The connection, once the answer has switched protocols.
+    pub(crate) fn upgrade(self) -> hyper::upgrade::OnUpgrade {
+        hyper::upgrade::on(self.request)
+    }
+}
+
+/// The parameters of a URL.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    fn parse(text: &str) -> Self {
+        let pairs = url::form_urlencoded::parse(text.as_bytes());
+        Self(pairs.into_owned().collect())
+    }
+
+    /// A parameter that is given and not empty.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        let mut pairs = self.0.iter();
+        pairs
+            .find(|(key, value)| key == name && !value.is_empty())
+            .map(|(_, value)| value.as_str())
+    }
+
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        let named = self.0.iter().filter(move |(key, _)| key == name);
+        named.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a parameter is given and means yes, as the engine reads it.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.flag_or(name, false)
+    }
+
+    pub(crate) fn flag_or(&self, name: &str, default: bool) -> bool {
+        match self.all(name).next() {
+            None => default,
+            Some(value) => !matches!(
+                value.trim().to_ascii_lowercase().as_str(),
+                "" | "0" | "no" | "false" | "none"
+            ),
+        }
+    }
+
+    pub(crate) fn number<T: std::str::FromStr>(&self, name: &str) -> Result<Option<T>> {
+        self.get(name)
+            .map(|value| {
+                value.parse().map_err(|_| {
+                    ApiError::bad_request(format!("{value:?} is not a number for {name}"))
+                })
+            })
+            .transpose()
+    }
+
+    /// The `filters` parameter.
+    pub(crate) fn filters(&self) -> Result<Filters> {
+        Filters::parse(self.get("filters").unwrap_or("{}"))
+    }
+}
+
+/// Filters of a list: names and the values that are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Filters(std::collections::BTreeMap<String, Vec<String>>);
+
+impl Filters {
+    /// Both forms: `{"status":["running"]}`, and the older `{"status":{"running":true}}`.
+    fn parse(text: &str) -> Result<Self> {
+        #[derive(serde::Deserialize)]
+        #[serde(untagged)]
+        enum Values {
+            List(Vec<String>),
+            Set(std::collections::BTreeMap<String, bool>),
+        }
+        let parsed: std::collections::BTreeMap<String, Values> = serde_json::from_str(text)
+            .map_err(|error| ApiError::bad_request(format!("invalid filter: {error}")))?;
+        let filters = parsed.into_iter().map(|(name, values)| {
+            let values = match values {
+                Values::List(list) => list,
+                Values::Set(set) => set
+                    .into_iter()
+                    .filter_map(|(value, wanted)| wanted.then_some(value))
+                    .collect(),
+            };
+            (name, values)
+        });
+        Ok(Self(filters.collect()))
+    }
+
+    /// Refuses filters that are not known: ignoring one would show, or delete, too much.
+    pub(crate) fn only(&self, known: &[&str]) -> Result<&Self> {
+        match self.0.keys().find(|name| !known.contains(&name.as_str())) {
+            Some(name) => Err(ApiError::bad_request(format!("invalid filter '{name}'"))),
+            None => Ok(self),
+        }
+    }
+
+    /// The values of a filter; empty if it is not given.
+    pub(crate) fn values(&self, name: &str) -> &[String] {
+        self.0.get(name).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Whether a filter is not given, or one of its values fits.
+    pub(crate) fn fits(&self, name: &str, test: impl Fn(&str) -> bool) -> bool {
+        let values = self.values(name);
+        values.is_empty() || values.iter().any(|value| test(value))
+    }
+
+    /// Whether every `label` filter, `name` or `name=value`, is fulfilled.
+    pub(crate) fn fits_labels(&self, labels: &std::collections::BTreeMap<String, String>) -> bool {
+        self.values("label")
+            .iter()
+            .all(|wanted| match wanted.split_once('=') {
+                Some((name, value)) => labels.get(name).is_some_and(|label| label == value),
+                None => labels.contains_key(wanted),
+            })
+    }
+}
+
+/// Decodes `%xx`.
+fn decode(segment: &str) -> Cow<'_, str> {
+    if !segment.contains('%') {
+        return Cow::Borrowed(segment);
+    }
+    let mut bytes = Vec::with_capacity(segment.len());
+    let mut rest = segment.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        let escaped = (first == b'%')
+            .then(|| after.get(..2))
+            .flatten()
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match escaped {
+            Some(byte) => {
+                bytes.push(byte);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(first);
+                rest = after;
+            }
+        }
+    }
+    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use super::*;
+
+    #[test]
+    fn both_forms_of_filters_are_read_and_unknown_ones_refused() {
+        let list = Filters::parse(r#"{"status":["running"]}"#).unwrap();
+        let set = Filters::parse(r#"{"status":{"running":true,"exited":false}}"#).unwrap();
+        assert_eq!(list, set);
+        assert!(list.fits("status", |value| value == "running"));
+        assert!(list.fits("name", |_| false));
+        assert!(list.only(&["status"]).is_ok());
+        let error = list.only(&["name"]).unwrap_err();
+        assert_eq!(error.message, "invalid filter 'status'");
+        assert!(Filters::parse("[]").is_err());
+    }
+
+    #[test]
+    fn flags_are_read_as_the_engine_reads_them() {
+        let query = Query::parse("a=1&b=0&c=False&d=&e=yes");
+        let flags = ["a", "b", "c", "d", "e", "f"].map(|name| query.flag(name));
+        assert_eq!(flags, [true, false, false, false, true, false]);
+    }
+
+    #[test]
+    fn percent_signs_are_decoded_and_broken_ones_kept() {
+        assert_eq!(decode("a%2Fb%3A1%zz%"), "a/b:1%zz%");
+    }
+}

@@ -1,0 +1,350 @@
+//! The life of containers: start, stop, kill, wait, rename, remove.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::stream;
+use hyper::StatusCode;
+use portlayer::exec::{Edit, Signal, StartOptions, StopOptions};
+use portlayer::{ContainerId, ErrorKind, ExecExt as _};
+use serde_json::json;
+
+use crate::FrontEnd;
+use crate::error::{ApiError, Result};
+use crate::reply::{self, Reply};
+use crate::request::Query;
+use crate::view::{Phase, View};
+
+/// How long the engine waits before it kills.
+const GRACE: Duration = Duration::from_secs(10);
+/// What `docker stop --time=-1` waits: practically without end.
+const GRACE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+pub(crate) async fn start(front_end: &FrontEnd, name: &str) -> Result<Reply> {
+    let container = front_end.container(name).await?;
+    if container.is_running() {
+        return Ok(reply::empty(StatusCode::NOT_MODIFIED));
+    }
+    start_container(front_end, &container).await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// Starts a container and watches it. The client may leave: the start goes on.
+async fn start_container(front_end: &FrontEnd, container: &View) -> Result<()> {
+    let (front_end, id) = (front_end.clone(), container.id);
+    let program = container.info.command.path.clone();
+    let auto_remove = container.extras.auto_remove;
+    let view = container.clone();
+    let work = tokio::spawn(async move {
+        let options = StartOptions::new();
+        let started = front_end.layer().exec().start(&id, options).await;
+        match started {
+            Ok(_) => {
+                front_end.publish(&view, "start");
+                front_end.watch(view);
+                Ok(())
+            }
+            Err(error) => {
+                let failed = match error.kind() {
+                    ErrorKind::GuestFailed { reason } => {
+                        ApiError::bad_request(crate::launch::message(&program, reason))
+                    }
+                    _ => error.into(),
+                };
+                if auto_remove {
+                    let removed = front_end.layer().exec().remove_forced(&id).await;
+                    if let Err(error) = removed {
+                        tracing::warn!(%id, %error, "a container that did not start stays");
+                    } else {
+                        front_end.removed(&view);
+                    }
+                }
+                Err(failed)
+            }
+        }
+    });
+    work.await
+        .unwrap_or_else(|error| Err(ApiError::internal(error.to_string())))
+}
+
+fn grace(query: &Query, container: &View) -> Result<Duration> {
+    Ok(match query.number::<i64>("t")? {
+        Some(seconds) => match u64::try_from(seconds) {
+            Ok(seconds) => Duration::from_secs(seconds),
+            Err(_) => GRACE_MAX,
+        },
+        None => container
+            .extras
+            .stop_timeout
+            .map_or(GRACE, Duration::from_secs),
+    })
+}
+
+fn signal(text: &str) -> Result<Signal> {
+    text.parse()
+        .map_err(|_| ApiError::bad_request(format!("invalid signal: {text}")))
+}
+
+async fn stop_container(front_end: &FrontEnd, container: &View, query: &Query) -> Result<()> {
+    let mut options = StopOptions::new().grace(grace(query, container)?);
+    if let Some(wanted) = query.get("signal") {
+        options = options.signal(signal(wanted)?);
+    }
+    let exec = front_end.layer().exec();
+    exec.stop(&container.id, options).await?;
+    front_end.publish(container, "stop");
+    Ok(())
+}
+
+pub(crate) async fn stop(front_end: &FrontEnd, name: &str, query: &Query) -> Result<Reply> {
+    let container = front_end.container(name).await?;
+    if !container.is_running() {
+        return Ok(reply::empty(StatusCode::NOT_MODIFIED));
+    }
+    stop_container(front_end, &container, query).await?;
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn restart(front_end: &FrontEnd, name: &str, query: &Query) -> Result<Reply> {
+    let container = front_end.container(name).await?;
+    if container.is_running() {
+        stop_container(front_end, &container, query).await?;
+    }
+    start_container(front_end, &container).await?;
+    front_end.publish(&container, "restart");
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn kill(front_end: &FrontEnd, name: &str, query: &Query) -> Result<Reply> {
+    let container = front_end.container(name).await?;
+    let wanted = query.get("signal").map_or(Ok(Signal::KILL), signal)?;
+    if !container.is_running() {
+        return Err(ApiError::conflict(format!(
+            "cannot kill container: {name}: container {} is not running",
+            container.id
+        )));
+    }
+    let exec = front_end.layer().exec();
+    exec.signal(&container.id, wanted).await?;
+    front_end.publish(&container, "kill");
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn rename(front_end: &FrontEnd, name: &str, query: &Query) -> Result<Reply> {
+    let container = front_end.container(name).await?;
+    let wanted = query
+        .get("name")
+        .unwrap_or_default()
+        .trim_start_matches('/');
+    if !crate::names::is_valid(wanted) {
+        return Err(ApiError::bad_request(format!(
+            "Invalid container name ({wanted}), only [a-zA-Z0-9][a-zA-Z0-9_.-] are allowed"
+        )));
+    }
+    let edit = Edit::new().name(wanted);
+    match front_end.layer().exec().update(&container.id, edit).await {
+        Err(error) if *error.kind() == ErrorKind::AlreadyExists => {
+            return Err(ApiError::conflict(format!(
+                "Error when allocating new name: Conflict. The container name \"/{wanted}\" is \
+                 already in use"
+            )));
+        }
+        other => other?,
+    }
+    front_end.publish(&container, "rename");
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn pause(front_end: &FrontEnd, name: &str, pause: bool) -> Result<Reply> {
+    let container = front_end.container(name).await?;
+    let exec = front_end.layer().exec();
+    let (id, shown) = (&container.id, container.id);
+    let done = if pause {
+        exec.pause(id).await
+    } else {
+        exec.resume(id).await
+    };
+    match done {
+        Err(error) if matches!(error.kind(), ErrorKind::InvalidState { .. }) => {
+            return Err(ApiError::conflict(match pause {
+                true => format!("container {shown} is not running"),
+                false => format!("Container {shown} is not paused"),
+            }));
+        }
+        Err(error) if matches!(error.kind(), ErrorKind::Unsupported { .. }) => {
+            return Err(ApiError::not_supported("docker pause"));
+        }
+        other => other?,
+    }
+    let action = if pause { "pause" } else { "unpause" };
+    front_end.publish(&container, action);
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+/// Answers its head at once, so that a client can start the container then, and its body when the
+/// condition is met.
+pub(crate) async fn wait(front_end: &FrontEnd, name: &str, query: &Query) -> Result<Reply> {
+    let container = front_end.container(name).await?;
+    let condition = query.get("condition").unwrap_or("not-running");
+    let ended = container.phase() == Phase::Exited || container.phase() == Phase::Created;
+    let id = container.id;
+    let front_end = front_end.clone();
+    // Subscribed before the answer: what happens after it is not missed.
+    let mut events = front_end.bus().subscribe();
+    let condition = match condition {
+        "not-running" => Condition::NotRunning,
+        "next-exit" => Condition::NextExit,
+        "removed" => Condition::Removed,
+        other => {
+            return Err(ApiError::bad_request(format!(
+                "invalid condition: \"{other}\""
+            )));
+        }
+    };
+    let work = async move {
+        let code = match condition {
+            Condition::NotRunning if ended => Ok(container.exit_code()),
+            Condition::NotRunning => exit(&front_end, &id).await,
+            Condition::NextExit | Condition::Removed => {
+                // A container that has stopped is waited for from its next start on.
+                if container.phase() == Phase::Exited {
+                    next(&mut events, &id, &["start", "destroy"]).await;
+                }
+                exit(&front_end, &id).await
+            }
+        };
+        if condition == Condition::Removed {
+            removal(&front_end, &mut events, &id).await;
+        }
+        let answer = match code {
+            Ok(code) => json!({ "StatusCode": code }),
+            Err(message) => json!({ "StatusCode": 0, "Error": { "Message": message } }),
+        };
+        Ok(Bytes::from(format!("{answer}\n")))
+    };
+    Ok(reply::stream(reply::JSON, stream::once(work)))
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Condition {
+    NotRunning,
+    NextExit,
+    Removed,
+}
+
+async fn exit(front_end: &FrontEnd, id: &ContainerId) -> Result<i32, String> {
+    match front_end.layer().exec().wait(id).await {
+        Ok(exit) => Ok(front_end.exit_code(id, exit).await),
+        // It was removed, and its exit went with it.
+        Err(error) if *error.kind() == ErrorKind::NotFound => {
+            Ok(front_end.last_exit(id).unwrap_or(0))
+        }
+        Err(error) => Err(crate::error::chain(&error)),
+    }
+}
+
+type Events = tokio::sync::broadcast::Receiver<crate::events::Event>;
+
+/// Waits until one of these happens to a container.
+async fn next(events: &mut Events, id: &ContainerId, actions: &[&str]) {
+    use tokio::sync::broadcast::error::RecvError;
+    let id = id.to_string();
+    loop {
+        match events.recv().await {
+            Ok(event) if event.id == id && actions.contains(&event.action) => return,
+            Ok(_) => {}
+            // Better too early than never.
+            Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+        }
+    }
+}
+
+async fn removal(front_end: &FrontEnd, events: &mut Events, id: &ContainerId) {
+    /// For containers that somebody else removes.
+    const PERIOD: Duration = Duration::from_secs(2);
+    loop {
+        match front_end.layer().exec().inspect(id).await {
+            Err(error) if *error.kind() == ErrorKind::NotFound => return,
+            _ => {}
+        }
+        let _ = tokio::time::timeout(PERIOD, next(events, id, &["destroy"])).await;
+    }
+}
+
+pub(crate) async fn remove(front_end: &FrontEnd, name: &str, query: &Query) -> Result<Reply> {
+    if query.flag("link") {
+        return Err(ApiError::not_supported("docker rm --link"));
+    }
+    let container = front_end.container(name).await?;
+    let exec = front_end.layer().exec();
+    if query.flag("force") {
+        exec.remove_forced(&container.id).await?;
+    } else if container.is_running() {
+        return Err(ApiError::conflict(format!(
+            "cannot remove container \"/{}\": container is running: stop the container before \
+             removing or force remove",
+            container.info.name
+        )));
+    } else {
+        exec.remove(&container.id).await?;
+    }
+    front_end.removed(&container);
+    Ok(reply::empty(StatusCode::NO_CONTENT))
+}
+
+pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
+    let filters = query.filters()?;
+    filters.only(&["label"])?;
+    let mut done = Vec::new();
+    for container in front_end.containers().await? {
+        if !matches!(
+            container.phase(),
+            Phase::Created | Phase::Exited | Phase::Dead
+        ) || !filters.fits_labels(&container.info.labels)
+        {
+            continue;
+        }
+        match front_end.layer().exec().remove(&container.id).await {
+            Ok(()) => {}
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::InvalidState { .. }
+                ) =>
+            {
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        front_end.removed(&container);
+        done.push(container.id);
+    }
+    Ok(reply::json(
+        &json!({ "ContainersDeleted": done, "SpaceReclaimed": 0 }),
+    ))
+}
+
+impl FrontEnd {
+    /// Watches a container that runs: reports its end, and removes it if that was asked for.
+    pub(crate) fn watch(&self, container: View) {
+        let front_end = self.clone();
+        let id = container.id;
+        tokio::spawn(async move {
+            let exit = match front_end.layer().exec().wait(&id).await {
+                Ok(exit) => exit,
+                Err(error) => {
+                    tracing::debug!(%id, %error, "a container is not watched any more");
+                    return;
+                }
+            };
+            front_end.ended(&container, exit).await;
+            if container.extras.auto_remove {
+                match front_end.layer().exec().remove(&id).await {
+                    Ok(()) => front_end.removed(&container),
+                    Err(error) if *error.kind() == ErrorKind::NotFound => {}
+                    Err(error) => tracing::warn!(%id, %error, "a container with --rm stays"),
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,246 @@
+//! Containers as they are: `ps` and `inspect`.
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::FrontEnd;
+use crate::error::{ApiError, Result};
+use crate::reply::{self, Reply};
+use crate::request::{Filters, Query};
+use crate::view::{Phase, View};
+
+const NEVER: &str = "0001-01-01T00:00:00Z";
+const FILTERS: [&str; 12] = [
+    "id", "name", "label", "status", "exited", "ancestor", "before", "since", "network", "expose",
+    "publish", "volume",
+];
+
+pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
+    let filters = query.filters()?;
+    filters.only(&FILTERS)?;
+    for later in ["expose", "publish", "volume"] {
+        if !filters.values(later).is_empty() {
+            return Err(ApiError::not_supported(&format!("The filter {later}")));
+        }
+    }
+    let limit = query.number::<usize>("limit")?.filter(|limit| *limit > 0);
+    // A filter by state, or a limit, looks at those that do not run, too.
+    let all = query.flag("all")
+        || limit.is_some()
+        || !filters.values("status").is_empty()
+        || !filters.values("exited").is_empty();
+    let mut containers = front_end.containers().await?;
+    containers.sort_by_key(|container| std::cmp::Reverse(container.info.created));
+    let bounds = Bounds::new(&filters, &containers)?;
+    let ancestors = ancestors(front_end, &filters).await?;
+    containers.retain(|container| {
+        (all || container.is_running())
+            && fits(container, &filters)
+            && bounds.fit(container)
+            && ancestors
+                .as_ref()
+                .is_none_or(|images| images.contains(&container.image_id()))
+    });
+    containers.truncate(limit.unwrap_or(usize::MAX));
+    Ok(reply::json(
+        &containers.iter().map(summary).collect::<Vec<_>>(),
+    ))
+}
+
+fn fits(container: &View, filters: &Filters) -> bool {
+    let id = container.id.to_string();
+    filters.fits("id", |wanted| id.starts_with(wanted))
+        && filters.fits("name", |wanted| {
+            container.info.name.contains(wanted.trim_start_matches('/'))
+        })
+        && filters.fits("status", |wanted| container.phase().name() == wanted)
+        && filters.fits("exited", |wanted| {
+            container.phase() == Phase::Exited && wanted.parse() == Ok(container.exit_code())
+        })
+        && filters.fits("network", |wanted| container.network() == wanted)
+        && filters.fits_labels(&container.info.labels)
+}
+
+/// The `before` and `since` filters.
+struct Bounds {
+    before: Option<Timestamp>,
+    since: Option<Timestamp>,
+}
+
+impl Bounds {
+    fn new(filters: &Filters, containers: &[View]) -> Result<Self> {
+        let created = |name: &str| match filters.values(name).first() {
+            None => Ok(None),
+            Some(wanted) => containers
+                .iter()
+                .find(|c| c.info.name == *wanted || c.id.to_string().starts_with(wanted))
+                .map(|c| c.info.created)
+                .ok_or_else(|| ApiError::no_such_container(wanted)),
+        };
+        Ok(Self {
+            before: created("before")?,
+            since: created("since")?,
+        })
+    }
+
+    fn fit(&self, container: &View) -> bool {
+        let created = container.info.created;
+        self.before.is_none_or(|before| created < Some(before))
+            && self.since.is_none_or(|since| created > Some(since))
+    }
+}
+
+/// The ids of the images that the `ancestor` filter names.
+async fn ancestors(front_end: &FrontEnd, filters: &Filters) -> Result<Option<Vec<String>>> {
+    let wanted = filters.values("ancestor");
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let mut images = Vec::new();
+    for name in wanted {
+        match front_end.image(name).await {
+            Ok(image) => images.push(image.id.to_string()),
+            Err(error) if error.status == 404 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Some(images))
+}
+
+fn summary(container: &View) -> Value {
+    json!({
+        "Id": container.id,
+        "Names": [format!("/{}", container.info.name)],
+        "Image": container.image(),
+        "ImageID": container.image_id(),
+        "Command": container.command_line(),
+        "Created": container.info.created.map_or(0, Timestamp::as_second),
+        "Ports": [],
+        "Labels": container.info.labels,
+        "State": container.phase().name(),
+        "Status": container.status(),
+        "HostConfig": { "NetworkMode": container.network() },
+        "NetworkSettings": { "Networks": networks(container) },
+        "Mounts": [],
+    })
+}
+
+fn networks(container: &View) -> Value {
+    let endpoints = container.info.endpoints.iter().map(|endpoint| {
+        let address = endpoint.address;
+        let text = |value: Option<String>| value.unwrap_or_default();
+        let json = json!({
+            "IPAMConfig": null,
+            "Links": null,
+            "Aliases": endpoint.spec.aliases,
+            "MacAddress": text(endpoint.mac.map(|mac| mac.to_string())),
+            "NetworkID": super::networks::id(&endpoint.spec.scope),
+            "EndpointID": "",
+            "Gateway": text(endpoint.gateway.map(|gateway| gateway.to_string())),
+            "IPAddress": text(address.map(|address| address.addr().to_string())),
+            "IPPrefixLen": address.map_or(0, |address| address.prefix_len()),
+            "IPv6Gateway": "",
+            "GlobalIPv6Address": "",
+            "GlobalIPv6PrefixLen": 0,
+            "DriverOpts": null,
+            "DNSNames": null,
+        });
+        (endpoint.spec.scope.clone(), json)
+    });
+    Value::Object(endpoints.collect())
+}
+
+pub(crate) async fn inspect(front_end: &FrontEnd, name: &str, query: &Query) -> Result<Reply> {
+    let container = front_end.container(name).await?;
+    let info = &container.info;
+    let extras = &container.extras;
+    let phase = container.phase();
+    let time = |time: Option<Timestamp>| time.map_or_else(|| NEVER.to_owned(), |t| t.to_string());
+    let variables: Vec<String> = info
+        .command
+        .env
+        .iter()
+        .map(|(name, value)| format!("{name}={value}"))
+        .collect();
+    let words: Vec<&String> = std::iter::once(&info.command.path)
+        .chain(&info.command.args)
+        .collect();
+    let (entrypoint, cmd) = words.split_at(extras.entrypoint.min(words.len()));
+    let exposed: serde_json::Map<String, Value> = extras
+        .exposed_ports
+        .iter()
+        .map(|port| (port.clone(), json!({})))
+        .collect();
+    let error = match (&info.failure, &info.state) {
+        (Some(failure), _) => crate::launch::message(&info.command.path, failure),
+        (None, portlayer::State::Broken { reason }) => reason.clone(),
+        _ => String::new(),
+    };
+    let mut json = json!({
+        "Id": container.id,
+        "Created": time(info.created),
+        "Path": info.command.path,
+        "Args": info.command.args,
+        "State": {
+            "Status": phase.name(),
+            "Running": container.is_running(),
+            "Paused": phase == Phase::Paused,
+            "Restarting": false,
+            "OOMKilled": false,
+            "Dead": phase == Phase::Dead,
+            "Pid": i32::from(container.is_running()),
+            "ExitCode": container.exit_code(),
+            "Error": error,
+            "StartedAt": time(info.started),
+            "FinishedAt": time(info.finished),
+        },
+        "Image": container.image_id(),
+        "ResolvConfPath": "", "HostnamePath": "", "HostsPath": "", "LogPath": "",
+        "Name": format!("/{}", info.name),
+        "RestartCount": info.restart_count,
+        "Driver": "vSphere",
+        "Platform": "linux",
+        "MountLabel": "", "ProcessLabel": "", "AppArmorProfile": "",
+        "ExecIDs": null,
+        "HostConfig": {
+            "AutoRemove": extras.auto_remove,
+            "NetworkMode": container.network(),
+            "PortBindings": extras.port_bindings,
+            "RestartPolicy": { "Name": "no", "MaximumRetryCount": 0 },
+            "LogConfig": { "Type": "json-file", "Config": {} },
+            "Memory": info.resources.memory_mib << 20,
+            "NanoCpus": u64::from(info.resources.cpus) * 1_000_000_000,
+        },
+        "GraphDriver": { "Name": "vSphere", "Data": null },
+        "Mounts": [],
+        "Config": {
+            "Hostname": container.host_name(),
+            "Domainname": "",
+            "User": extras.user,
+            "AttachStdin": false, "AttachStdout": true, "AttachStderr": true,
+            "ExposedPorts": exposed,
+            "Tty": info.command.tty,
+            "OpenStdin": info.command.open_stdin,
+            "StdinOnce": extras.stdin_once,
+            "Env": variables,
+            "Cmd": cmd,
+            "Image": container.image(),
+            "Volumes": null,
+            "WorkingDir": info.command.working_dir.clone().unwrap_or_default(),
+            "Entrypoint": if entrypoint.is_empty() { Value::Null } else { json!(entrypoint) },
+                        "Labels": info.labels,
+            "StopSignal": info.command.stop_signal.map(|signal| format!("SIG{signal}")),
+            "StopTimeout": extras.stop_timeout,
+        },
+        "NetworkSettings": {
+            "Bridge": "", "SandboxID": "", "SandboxKey": "", "Ports": {}, "EndpointID": "",
+            "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "MacAddress": "",
+            "Networks": networks(&container),
+        },
+    });
+    if query.flag("size") {
+        json["SizeRw"] = 0.into();
+        json["SizeRootFs"] = 0.into();
+    }
+    Ok(reply::json(&json))
+}

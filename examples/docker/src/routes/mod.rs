@@ -1,0 +1,11 @@
+//! The answers, by family.
+
+pub(crate) mod containers;
+pub(crate) mod images;
+pub(crate) mod lifecycle;
+pub(crate) mod listing;
+pub(crate) mod networks;
+pub(crate) mod pull;
+pub(crate) mod refused;
+pub(crate) mod streams;
+pub(crate) mod system;

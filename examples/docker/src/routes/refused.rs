@@ -1,0 +1,35 @@
+//! What is not done, by name: the command prints only the sentence.
+
+use hyper::Method;
+
+use crate::error::ApiError;
+
+/// The refusal of a request that docker's API has and this front end does not answer.
+pub(crate) fn name(method: &Method, path: &[&str]) -> Option<ApiError> {
+    let what = match path {
+        ["containers", _, "exec"] | ["exec", ..] => "docker exec",
+        ["containers", _, "archive"] => "docker cp",
+        ["containers", _, "changes"] => "docker diff",
+        ["containers", _, "export"] => "docker export",
+        ["containers", _, "stats"] => "docker stats",
+        ["containers", _, "top"] => "docker top",
+        ["containers", _, "update"] => "docker update",
+        ["containers", _, "checkpoints", ..] => "docker checkpoint",
+        ["commit"] => "docker commit",
+        ["images", "search"] => "docker search",
+        ["images", "get"] | ["images", .., "get"] => "docker save",
+        ["images", .., "push"] => "docker push",
+        ["distribution", ..] => "docker manifest",
+        ["volumes", ..] => "docker volume",
+        ["build", ..] | ["session"] | ["grpc"] => "docker build",
+        ["swarm", ..] => "docker swarm",
+        ["services", ..] => "docker service",
+        ["tasks", ..] | ["nodes", ..] => "docker node",
+        ["secrets", ..] => "docker secret",
+        ["configs", ..] => "docker config",
+        ["plugins", ..] => "docker plugin",
+        _ => return None,
+    };
+    tracing::debug!(%method, what, "refused");
+    Some(ApiError::not_supported(what))
+}

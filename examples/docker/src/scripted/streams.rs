@@ -1,0 +1,237 @@
+//! The streams of processes that are scripts.
+
+use std::collections::HashMap;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use jiff::Timestamp;
+use portlayer::exec::Exec as _;
+use portlayer::memory::MemoryExec;
+use portlayer::stream::{
+    AttachOptions, Attached, Chunk, LogOptions, LogRecord, LogStream, LogTail, StdStream, Streams,
+    WindowSize,
+};
+use portlayer::{ContainerId, Error, Resource, Result};
+use tokio::io::AsyncWrite;
+use tokio::sync::watch;
+
+use super::Script;
+
+/// What one container's process has written.
+#[derive(Debug)]
+struct Tape {
+    script: Script,
+    records: Vec<LogRecord>,
+    input_taken: bool,
+    /// Counts changes; the value is how many runs have ended.
+    changed: watch::Sender<u64>,
+}
+
+type Tapes = Arc<Mutex<HashMap<ContainerId, Tape>>>;
+
+#[derive(Debug)]
+pub(super) struct ScriptedStreams {
+    exec: MemoryExec,
+    tapes: Tapes,
+}
+
+impl ScriptedStreams {
+    pub(super) fn new(exec: MemoryExec) -> Self {
+        Self {
+            exec,
+            tapes: Tapes::default(),
+        }
+    }
+
+    fn tapes(&self) -> MutexGuard<'_, HashMap<ContainerId, Tape>> {
+        lock(&self.tapes)
+    }
+
+    pub(super) fn created(&self, id: ContainerId, script: Script) {
+        let tape = Tape {
+            script,
+            records: Vec::new(),
+            input_taken: false,
+            changed: watch::Sender::new(0),
+        };
+        self.tapes().insert(id, tape);
+    }
+
+    /// Writes the script's output, and marks the end of the run when the container stops.
+    pub(super) fn started(&self, id: ContainerId) {
+        if let Some(tape) = self.tapes().get_mut(&id) {
+            let script = tape.script.clone();
+            write(tape, StdStream::Stdout, script.output.into());
+            write(tape, StdStream::Stderr, script.error_output.into());
+        }
+        let (exec, tapes) = (self.exec.clone(), Arc::clone(&self.tapes));
+        tokio::spawn(async move {
+            let _ = exec.wait(&id).await;
+            if let Some(tape) = lock(&tapes).get(&id) {
+                tape.changed.send_modify(|ended| *ended += 1);
+            }
+        });
+    }
+
+    pub(super) fn removed(&self, id: &ContainerId) {
+        self.tapes().remove(id);
+    }
+
+    /// The records from one on; with `follow` until the run that is or comes next has ended.
+    fn records(&self, id: &ContainerId, from: usize, follow: bool) -> Result<LogStream> {
+        let changed = match self.tapes().get(id) {
+            Some(tape) => tape.changed.subscribe(),
+            None => return Err(Error::not_found(Resource::container(id))),
+        };
+        let runs = *changed.borrow();
+        let (id, tapes) = (*id, Arc::clone(&self.tapes));
+        let state = (from, changed);
+        let records = stream::unfold(state, move |(mut next, mut changed)| {
+            let tapes = Arc::clone(&tapes);
+            async move {
+                loop {
+                    changed.borrow_and_update();
+                    let (record, ended) = {
+                        let tapes = lock(&tapes);
+                        let tape = tapes.get(&id)?;
+                        let ended = *tape.changed.borrow() > runs;
+                        (tape.records.get(next).cloned(), ended)
+                    };
+                    if let Some(record) = record {
+                        next += 1;
+                        return Some((Ok(record), (next, changed)));
+                    }
+                    if !follow || ended {
+                        return None;
+                    }
+                    changed.changed().await.ok()?;
+                }
+            }
+        });
+        Ok(records.boxed())
+    }
+}
+
+fn lock(tapes: &Tapes) -> MutexGuard<'_, HashMap<ContainerId, Tape>> {
+    tapes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write(tape: &mut Tape, stream: StdStream, bytes: Bytes) {
+    if !bytes.is_empty() {
+        let record = LogRecord::new(stream, Timestamp::now(), bytes);
+        tape.records.push(record);
+        tape.changed.send_modify(|_| {});
+    }
+}
+
+#[async_trait]
+impl Streams for ScriptedStreams {
+    async fn attach(&self, id: &ContainerId, options: AttachOptions) -> Result<Attached> {
+        let from = {
+            let mut tapes = self.tapes();
+            let tape = tapes
+                .get_mut(id)
+                .ok_or_else(|| Error::not_found(Resource::container(id)))?;
+            if options.stdin && std::mem::replace(&mut tape.input_taken, true) {
+                return Err(Error::in_use(Resource::container(id), "another client"));
+            }
+            tape.records.len()
+        };
+        let records = self.records(id, from, true)?;
+        let output = records.filter_map(move |record| {
+            let chunk = record.map(|record| Chunk {
+                stream: record.stream,
+                bytes: record.bytes,
+            });
+            let wanted = chunk.as_ref().map_or(true, |chunk| match chunk.stream {
+                StdStream::Stdout => options.stdout,
+                StdStream::Stderr => options.stderr,
+            });
+            std::future::ready(wanted.then_some(chunk))
+        });
+        let input = options.stdin.then(|| {
+            let echo = Echo {
+                id: *id,
+                tapes: Arc::clone(&self.tapes),
+            };
+            Box::pin(echo) as _
+        });
+        Ok(Attached::new(input, output.boxed()))
+    }
+
+    async fn resize(&self, id: &ContainerId, _: WindowSize) -> Result<()> {
+        self.exec.inspect(id).await.map(drop)
+    }
+
+    async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<LogStream> {
+        let from = {
+            let tapes = self.tapes();
+            let tape = tapes
+                .get(id)
+                .ok_or_else(|| Error::not_found(Resource::container(id)))?;
+            match options.tail {
+                LogTail::All => 0,
+                LogTail::Lines(lines) => {
+                    let lines = usize::try_from(lines).unwrap_or(usize::MAX);
+                    tape.records.len().saturating_sub(lines)
+                }
+            }
+        };
+        let running = self.exec.inspect(id).await?.state.exit().is_none();
+        let records = self.records(id, from, options.follow && running)?;
+        let wanted = records.filter(move |record| {
+            let wanted = record.as_ref().map_or(true, |record| {
+                (match record.stream {
+                    StdStream::Stdout => options.stdout,
+                    StdStream::Stderr => options.stderr,
+                }) && options.since.is_none_or(|since| record.time >= since)
+                    && options.until.is_none_or(|until| record.time < until)
+            });
+            std::future::ready(wanted)
+        });
+        Ok(wanted.boxed())
+    }
+}
+
+/// An input whose process prints what it reads.
+struct Echo {
+    id: ContainerId,
+    tapes: Tapes,
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        if let Some(tape) = lock(&self.tapes).get_mut(&self.id) {
+            tape.input_taken = false;
+        }
+    }
+}
+
+impl AsyncWrite for Echo {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match lock(&self.tapes).get_mut(&self.id) {
+            Some(tape) => {
+                write(tape, StdStream::Stdout, Bytes::copy_from_slice(bytes));
+                Poll::Ready(Ok(bytes.len()))
+            }
+            None => Poll::Ready(Err(io::ErrorKind::BrokenPipe.into())),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,111 @@
+//! The host behind the front end: on a simulator in this process, or on a real endpoint.
+
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use docker_front_end::{PortLayer, Settings, scripted};
+use portlayer::ErrorKind;
+use portlayer::vsphere::{Dialect, HostSpec, Hosts, Iso, Options, Progress};
+use simulator::Simulator;
+use vsphere_client::{Client, Credentials};
+
+/// Stands in for the boot images: the simulator's guests need none.
+const STAND_IN: &[u8] = b"a stand-in for a boot image\n";
+
+/// What is behind the front end. Dropping it ends a simulator.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) layer: PortLayer,
+    pub(crate) settings: Settings,
+    client: Option<Client>,
+    simulator: Option<Simulator>,
+}
+
+impl Backend {
+    /// Containers that are scripted: nothing runs.
+    pub(crate) fn scripted() -> Self {
+        let mut settings = Settings::new("scripted");
+        settings.operating_system = "scripted containers".into();
+        Self {
+            layer: scripted::port_layer(),
+            settings,
+            client: None,
+            simulator: None,
+        }
+    }
+
+    /// A host of this name on a simulator whose datastore is in this directory; installed if the
+    /// directory has none.
+    pub(crate) async fn simulated(directory: &Path, name: &str) -> Result<Self> {
+        let simulator = start(directory).await?;
+        let client = Client::builder(simulator.url())
+            .credentials(Credentials::password(
+                simulator.user(),
+                simulator.password(),
+            ))
+            .thumbprint(simulator.thumbprint().parse()?)
+            .connect()
+            .await?;
+        let mut backend = Self::on(client, name, true).await?;
+        let datastore = simulator.datastore_directory().display().to_string();
+        backend
+            .settings
+            .status
+            .push(("Datastore".into(), datastore));
+        backend.simulator = Some(simulator);
+        Ok(backend)
+    }
+
+    /// A host of this name on an endpoint; with `install`, made if it is missing.
+    pub(crate) async fn on(client: Client, name: &str, install: bool) -> Result<Self> {
+        let options = Options {
+            dialect: Dialect::Vic04,
+            ..Options::default()
+        };
+        let hosts = Hosts::new(client.clone(), options);
+        match hosts.find(name).await {
+            Ok(_) => {}
+            Err(error) if install && *error.kind() == ErrorKind::NotFound => {
+                let spec = HostSpec::new(name, Iso::bytes(STAND_IN), Iso::bytes(STAND_IN));
+                let observer = |progress: Progress| tracing::info!(?progress, "installing");
+                hosts
+                    .install(spec, &observer)
+                    .await
+                    .with_context(|| format!("cannot install the host {name}"))?;
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let layer = hosts
+            .open(name)
+            .await
+            .with_context(|| format!("cannot open the host {name}"))?;
+        let about = &client.service_content().about;
+        let mut settings = Settings::new(name);
+        settings.operating_system = about.full_name.clone();
+        settings.status = vec![("Endpoint".into(), client.server().to_string())];
+        Ok(Self {
+            layer,
+            settings,
+            client: Some(client),
+            simulator: None,
+        })
+    }
+
+    /// Logs out, and ends the simulator.
+    pub(crate) async fn close(self) {
+        if let Some(client) = self.client
+            && let Err(error) = client.close().await
+        {
+            tracing::warn!(%error, "cannot log out");
+        }
+        if let Some(simulator) = self.simulator {
+            simulator.shutdown().await;
+        }
+    }
+}
+
+/// Starts the simulator with guests that run real processes where that is possible.
+async fn start(directory: &Path) -> Result<Simulator> {
+    let builder = Simulator::builder().datastore_directory(directory);
+    builder.start().await.context("cannot start the simulator")
+}

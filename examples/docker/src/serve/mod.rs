@@ -1,0 +1,4 @@
+//! What the program serves, and how.
+
+pub(crate) mod certificates;
+pub(crate) mod host;

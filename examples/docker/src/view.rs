@@ -1,0 +1,186 @@
+//! A container as the front end sees it: what the port layer has, and docker's own options.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use portlayer::exec::ContainerInfo;
+use portlayer::{ContainerId, ExitStatus, State};
+use serde::{Deserialize, Serialize};
+
+use crate::options::PortBinding;
+use crate::words;
+
+/// The annotation that holds the [`Extras`] of a container.
+pub(crate) const ANNOTATION: &str = "docker";
+
+/// What docker's API has of a container and the port layer has not. It is kept with the container,
+/// as an annotation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Extras {
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) stdin_once: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) auto_remove: bool,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) user: String,
+    /// How many of the command's words are the entrypoint.
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) entrypoint: usize,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) stop_timeout: Option<u64>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) exposed_ports: Vec<String>,
+    #[serde(skip_serializing_if = "is_default")]
+    pub(crate) port_bindings: BTreeMap<String, Vec<PortBinding>>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+/// Docker's states.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Created,
+    Running,
+    Paused,
+    Exited,
+    Removing,
+    Dead,
+}
+
+impl Phase {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Exited => "exited",
+            Self::Removing => "removing",
+            Self::Dead => "dead",
+        }
+    }
+}
+
+/// A container.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) id: ContainerId,
+    pub(crate) info: ContainerInfo,
+    pub(crate) extras: Extras,
+}
+
+impl From<ContainerInfo> for View {
+    fn from(info: ContainerInfo) -> Self {
+        // A container that another front end made has no extras.
+        let extras = info
+            .annotations
+            .get(ANNOTATION)
+            .and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default();
+        Self {
+            id: info.id,
+            extras,
+            info,
+        }
+    }
+}
+
+impl View {
+    pub(crate) fn phase(&self) -> Phase {
+        match &self.info.state {
+            State::Created => Phase::Created,
+            State::Starting | State::Running | State::Stopping => Phase::Running,
+            State::Suspended => Phase::Paused,
+            // One that never ran is created, whatever its machine did.
+            State::Stopped {
+                exit: ExitStatus::NotLaunched | ExitStatus::NeverOn,
+            } => Phase::Created,
+            State::Stopped { .. } => Phase::Exited,
+            State::Removing => Phase::Removing,
+            _ => Phase::Dead,
+        }
+    }
+
+    pub(crate) fn is_running(&self) -> bool {
+        matches!(self.phase(), Phase::Running | Phase::Paused)
+    }
+
+    /// The number that docker shows.
+    pub(crate) fn exit_code(&self) -> i32 {
+        let exit = self.info.state.exit();
+        exit.map_or(0, |exit| exit_code(exit, self.info.failure.as_deref()))
+    }
+
+    /// The `STATUS` column of `docker ps`.
+    pub(crate) fn status(&self) -> String {
+        let ago = |time: Option<Timestamp>| time.map(words::since);
+        let up = match ago(self.info.started) {
+            Some(time) => format!("Up {time}"),
+            None => "Up".into(),
+        };
+        match self.phase() {
+            Phase::Created => "Created".into(),
+            Phase::Running => up,
+            Phase::Paused => format!("{up} (Paused)"),
+            Phase::Exited => {
+                let code = self.exit_code();
+                match ago(self.info.finished) {
+                    Some(time) => format!("Exited ({code}) {time} ago"),
+                    None => format!("Exited ({code})"),
+                }
+            }
+            Phase::Removing => "Removal In Progress".into(),
+            Phase::Dead => "Dead".into(),
+        }
+    }
+
+    /// The image as the user named it.
+    pub(crate) fn image(&self) -> &str {
+        self.info.root.reference()
+    }
+
+    /// The image by its id; empty without one.
+    pub(crate) fn image_id(&self) -> String {
+        self.info
+            .root
+            .image_id()
+            .map(ToString::to_string)
+            .unwrap_or_default()
+    }
+
+    /// The first network's name.
+    pub(crate) fn network(&self) -> &str {
+        let first = self.info.endpoints.first();
+        first.map_or("bridge", |endpoint| endpoint.spec.scope.as_str())
+    }
+
+    pub(crate) fn host_name(&self) -> String {
+        let given = self.info.host_name.clone();
+        given.unwrap_or_else(|| self.id.short())
+    }
+
+    /// The program and its arguments as the `COMMAND` column has them.
+    pub(crate) fn command_line(&self) -> String {
+        self.info.command.to_string()
+    }
+
+    /// What events say about it.
+    pub(crate) fn attributes(&self) -> BTreeMap<String, String> {
+        let mut attributes = self.info.labels.clone();
+        attributes.insert("image".into(), self.image().to_owned());
+        attributes.insert("name".into(), self.info.name.clone());
+        attributes
+    }
+}
+
+/// The exit code that docker shows: that of a machine that went off without a word is that of a
+/// process that was killed.
+pub(crate) fn exit_code(exit: ExitStatus, failure: Option<&str>) -> i32 {
+    match (exit, failure) {
+        (ExitStatus::NotLaunched, failure) => crate::launch::exit_code(failure.unwrap_or_default()),
+        (ExitStatus::NeverOn, _) => 0,
+        (exit, _) => exit.code().unwrap_or(137),
+    }
+}
