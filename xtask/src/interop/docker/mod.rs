@@ -1,0 +1,472 @@
+//! The docker command on our Docker front end.
+//!
+//! The containers are scripted ones, so that each check is about the front end and takes
+//! milliseconds; the seed's session on the simulator is a check of its own.
+
+mod command;
+mod registry;
+mod session;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, ensure};
+
+use self::command::{Docker, FrontEnd};
+use self::registry::Registry;
+use super::report::Report;
+use crate::process::{cargo, on_path, run};
+
+/// Runs all checks with the docker command.
+///
+/// # Errors
+/// When the front end does not build.
+pub(super) fn checks(report: &mut Report, target: &Path) -> Result<()> {
+    let program = build(target)?;
+    if !on_path("docker") {
+        for (name, _) in CHECKS {
+            report.not_run(name, "there is no docker command");
+        }
+        for name in [PULL, session::NAME] {
+            report.not_run(name, "there is no docker command");
+        }
+        return Ok(());
+    }
+    let front_end = FrontEnd::scripted(&program)?;
+    let docker = front_end.docker();
+    for (name, check) in CHECKS {
+        report.check(name, || check(&docker));
+    }
+    match Registry::missing() {
+        Some(reason) => report.not_run(PULL, &reason),
+        None => report.check(PULL, || pull(&docker)),
+    }
+    session::check(report, &program);
+    Ok(())
+}
+
+fn build(target: &Path) -> Result<PathBuf> {
+    println!("$ cargo build --package docker");
+    run(&mut cargo(["build", "--locked", "--package", "docker"]))?;
+    Ok(target.join("debug/docker"))
+}
+
+type Check = fn(&Docker) -> Result<()>;
+
+const PULL: &str = "docker pull, from a registry on loopback";
+
+/// In this order: later ones use the image of the first.
+const CHECKS: &[(&str, Check)] = &[
+    ("docker version and info", about),
+    ("docker import, images, history, inspect, tag, rmi", images),
+    ("docker run, its output and exit codes", run_and_exit),
+    ("docker run -it under a terminal, and detach", terminal),
+    ("docker create, start, wait, stop, kill, restart", life),
+    ("docker ps with filters, and its words", list),
+    ("docker logs", logs),
+    ("docker rm, --rm, and container prune", remove),
+    ("docker events", events),
+    ("docker network ls and inspect", networks),
+    ("docker's errors, word for word", errors),
+    ("what is refused, by name", refused),
+];
+
+fn about(docker: &Docker) -> Result<()> {
+    docker
+        .ok([
+            "version",
+            "--format",
+            "{{.Server.Os}} {{.Server.APIVersion}}",
+        ])?
+        .is("linux 1.50\n")?;
+    docker.ok(["info"])?.has("Server Version:")?;
+    Ok(())
+}
+
+fn images(docker: &Docker) -> Result<()> {
+    let directory = tempfile::tempdir()?;
+    let hello = directory.path().join("hello");
+    std::fs::write(&hello, "not read by scripted containers\n")?;
+    let tar = directory.path().join("root.tar");
+    run(Command::new("tar")
+        .arg("cf")
+        .arg(&tar)
+        .arg("-C")
+        .arg(directory.path())
+        .arg("hello"))?;
+    let id = docker.ok([
+        "import".as_ref(),
+        "--change".as_ref(),
+        r#"CMD ["/hello"]"#.as_ref(),
+        "--message".as_ref(),
+        "made here".as_ref(),
+        tar.as_os_str(),
+        "hello-world".as_ref(),
+    ])?;
+    id.has("sha256:")?;
+    docker
+        .ok(["images", "--format", "{{.Repository}}:{{.Tag}}"])?
+        .is("hello-world:latest\n")?;
+    docker
+        .ok([
+            "image",
+            "inspect",
+            "--format",
+            "{{.Config.Cmd}}",
+            "hello-world",
+        ])?
+        .is("[/hello]\n")?;
+    docker
+        .ok(["history", "--format", "{{.Comment}}", "hello-world"])?
+        .is("made here\n")?;
+    docker.ok(["tag", "hello-world", "other:1"])?.is("")?;
+    docker.ok(["rmi", "other:1"])?.is("Untagged: other:1\n")?;
+    docker
+        .ok(["images", "-q", "--filter", "reference=other"])?
+        .is("")
+}
+
+fn run_and_exit(docker: &Docker) -> Result<()> {
+    docker
+        .ok(["run", "--rm", "hello-world"])?
+        .has("Hello from a scripted container!")?;
+    docker
+        .ok(["run", "--rm", "hello-world", "echo", "a", "b"])?
+        .is("a b\n")?;
+    let both = docker.run(["run", "--rm", "hello-world", "both"])?;
+    ensure!(both.out == "out\n" && both.err == "err\n", "{both:?}");
+    docker
+        .ok([
+            "run",
+            "--rm",
+            "-e",
+            "A=1",
+            "-h",
+            "name",
+            "hello-world",
+            "env",
+        ])?
+        .has("HOSTNAME=name\nA=1\n")?;
+    docker
+        .run(["run", "--rm", "hello-world", "exit", "7"])?
+        .code(7)?;
+    docker
+        .run(["run", "--rm", "hello-world", "nosuch"])?
+        .code(127)?
+        .has("exec: \"nosuch\": executable file not found in $PATH")?;
+    docker
+        .run(["run", "--rm", "-v", "/a:/b", "hello-world"])?
+        .code(125)?;
+    Ok(())
+}
+
+fn terminal(docker: &Docker) -> Result<()> {
+    if !on_path("script") {
+        println!("    without a terminal: there is no script command");
+        return Ok(());
+    }
+    docker
+        .terminal("run --rm -it hello-world", "")?
+        .has("Hello from a scripted container!\r\n")?;
+    // Ctrl-P, ctrl-Q: the container goes on.
+    docker
+        .terminal(
+            "run -it --name detached hello-world cat",
+            "typed\u{10}\u{11}",
+        )?
+        .has("typed")?;
+    docker
+        .ok(["ps", "-q", "--filter", "name=detached"])?
+        .lines(1)?;
+    docker
+        .terminal("attach detached", "\u{10}\u{11}")?
+        .has("read escape sequence")?;
+    docker.ok(["rm", "-f", "detached"])?.is("detached\n")
+}
+
+fn life(docker: &Docker) -> Result<()> {
+    docker
+        .ok(["create", "--name", "life", "hello-world", "sleep"])?
+        .lines(1)?;
+    let state = |wanted: &str| {
+        docker
+            .ok([
+                "inspect",
+                "--format",
+                "{{.State.Status}} {{.State.ExitCode}}",
+                "life",
+            ])?
+            .is(&format!("{wanted}\n"))
+    };
+    state("created 0")?;
+    docker.ok(["start", "life"])?.is("life\n")?;
+    state("running 0")?;
+    docker.ok(["stop", "life"])?.is("life\n")?;
+    state("exited 143")?;
+    docker.ok(["wait", "life"])?.is("143\n")?;
+    docker.ok(["restart", "life"])?.is("life\n")?;
+    state("running 0")?;
+    docker.ok(["kill", "life"])?.is("life\n")?;
+    docker.ok(["wait", "life"])?.is("137\n")?;
+    docker.ok(["rm", "life"])?.is("life\n")?;
+    // One that ignores what it is asked.
+    docker
+        .ok(["run", "-d", "--name", "stubborn", "hello-world", "stubborn"])?
+        .lines(1)?;
+    docker
+        .ok(["stop", "-t", "1", "stubborn"])?
+        .is("stubborn\n")?;
+    docker.ok(["wait", "stubborn"])?.is("137\n")?;
+    docker.ok(["rm", "stubborn"])?.is("stubborn\n")
+}
+
+fn list(docker: &Docker) -> Result<()> {
+    docker
+        .ok([
+            "run",
+            "-d",
+            "--name",
+            "up",
+            "--label",
+            "a=b",
+            "hello-world",
+            "sleep",
+        ])?
+        .lines(1)?;
+    docker
+        .run(["run", "--name", "down", "hello-world", "exit", "3"])?
+        .code(3)?;
+    docker
+        .ok(["create", "--name", "new", "hello-world"])?
+        .lines(1)?;
+    let row = |name: &str, words: &str| {
+        let filter = format!("name={name}");
+        let format = "{{.Image}}|{{.Command}}|{{.Status}}|{{.Names}}";
+        docker
+            .ok(["ps", "-a", "--filter", &filter, "--format", format])?
+            .has(words)
+    };
+    row("up", "hello-world|\"sleep\"|Up ")?;
+    row("down", "hello-world|\"exit 3\"|Exited (3) ")?;
+    row("new", "hello-world|\"/hello\"|Created|new")?;
+    let names = |filter: &str, expected: &str| {
+        docker
+            .ok(["ps", "-a", "--filter", filter, "--format", "{{.Names}}"])?
+            .is(expected)
+    };
+    names("label=a=b", "up\n")?;
+    names("status=exited", "down\n")?;
+    names("exited=3", "down\n")?;
+    names("since=down", "new\n")?;
+    names("ancestor=hello-world", "new\ndown\nup\n")?;
+    docker.ok(["ps", "--format", "{{.Names}}"])?.is("up\n")?;
+    docker.ok(["rm", "-f", "up", "down", "new"])?.lines(3)
+}
+
+fn logs(docker: &Docker) -> Result<()> {
+    docker
+        .ok(["run", "--name", "log", "hello-world", "both"])?
+        .is("out\n")?;
+    let both = docker.run(["logs", "log"])?;
+    ensure!(both.out == "out\n" && both.err == "err\n", "{both:?}");
+    docker.ok(["logs", "--tail", "1", "log"])?.is("")?;
+    let stamped = docker.ok(["logs", "-t", "log"])?;
+    ensure!(
+        stamped.out.ends_with("Z out\n") && stamped.out.starts_with("20"),
+        "{stamped:?}"
+    );
+    docker.ok(["logs", "-f", "log"])?.is("out\n")?;
+    docker.ok(["logs", "--since", "1h", "log"])?.is("out\n")?;
+    docker.ok(["logs", "--until", "1h", "log"])?.is("")?;
+    docker.ok(["rm", "log"])?.is("log\n")
+}
+
+fn remove(docker: &Docker) -> Result<()> {
+    docker
+        .ok(["run", "-d", "--name", "on", "hello-world", "sleep"])?
+        .lines(1)?;
+    docker
+        .run(["rm", "on"])?
+        .code(1)?
+        .has("cannot remove container \"/on\": container is running")?;
+    docker.ok(["rm", "-f", "on"])?.is("on\n")?;
+    docker
+        .ok(["run", "--rm", "--name", "gone", "hello-world"])?
+        .has("Hello")?;
+    docker.ok(["ps", "-aq"])?.is("")?;
+    docker
+        .ok(["create", "--name", "left", "hello-world"])?
+        .lines(1)?;
+    docker
+        .ok(["container", "prune", "-f"])?
+        .has("Deleted Containers:")?;
+    docker.ok(["ps", "-aq"])?.is("")
+}
+
+fn events(docker: &Docker) -> Result<()> {
+    let mut seen = docker.background(["events", "--format", "{{.Type}} {{.Action}}"])?;
+    // The subscription is there once an event arrives: ask for some until then.
+    let patience = std::time::Duration::from_secs(20);
+    let tagged = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            for _ in 0..100 {
+                let _ = docker.run(["tag", "hello-world", "event:1"]);
+                std::thread::sleep(std::time::Duration::from_millis(50));
+            }
+        });
+        let line = seen.wait_for_line(patience, |line| {
+            (line == "image tag").then(|| line.to_owned())
+        });
+        drop(asking);
+        line
+    });
+    tagged?;
+    docker.ok(["run", "--rm", "hello-world"])?.has("Hello")?;
+    for action in ["create", "attach", "start", "die", "destroy"] {
+        let wanted = format!("container {action}");
+        seen.wait_for_line(patience, |line| (line == wanted).then(|| line.to_owned()))?;
+    }
+    docker.ok(["rmi", "event:1"])?.lines(1)
+}
+
+fn networks(docker: &Docker) -> Result<()> {
+    docker
+        .ok(["network", "ls", "--format", "{{.Name}} {{.Driver}}"])?
+        .is("bridge bridge\n")?;
+    docker
+        .ok(["network", "inspect", "--format", "{{.Scope}}", "bridge"])?
+        .is("local\n")?;
+    docker
+        .run(["network", "rm", "bridge"])?
+        .code(1)?
+        .has("bridge is a pre-defined network and cannot be removed")?;
+    Ok(())
+}
+
+fn errors(docker: &Docker) -> Result<()> {
+    docker
+        .ok(["create", "--name", "taken", "hello-world"])?
+        .lines(1)?;
+    let cases: &[(&[&str], i32, &str)] = &[
+        (&["inspect", "nosuch"], 1, "Error: No such object: nosuch"),
+        (
+            &["rm", "nosuch"],
+            1,
+            "Error response from daemon: No such container: nosuch",
+        ),
+        (
+            &["rmi", "nosuch"],
+            1,
+            "Error response from daemon: No such image: nosuch:latest",
+        ),
+        (
+            &["start", "nosuch"],
+            1,
+            "Error response from daemon: No such container: nosuch",
+        ),
+        (
+            &["run", "--name", "taken", "hello-world"],
+            125,
+            "Conflict. The container name \"/taken\" is already in use by container",
+        ),
+        (
+            &["run", "--name", "a b", "hello-world"],
+            125,
+            "Invalid container name (a b)",
+        ),
+        (&["kill", "taken"], 1, "is not running"),
+        (&["rmi", "hello-world"], 1, "is using its referenced image"),
+        (
+            &["run", "-w", "here", "hello-world"],
+            125,
+            "needs to be an absolute path",
+        ),
+        (
+            &["run", "-m", "1m", "hello-world"],
+            125,
+            "Minimum memory limit allowed is 6MB",
+        ),
+    ];
+    for (arguments, code, words) in cases {
+        docker
+            .run(arguments.iter().copied())?
+            .code(*code)?
+            .has(words)?;
+    }
+    docker.ok(["rm", "taken"])?.is("taken\n")
+}
+
+fn refused(docker: &Docker) -> Result<()> {
+    docker
+        .ok(["create", "--name", "here", "hello-world"])?
+        .lines(1)?;
+    let cases: &[(&[&str], &str)] = &[
+        (&["exec", "here", "ls"], "docker exec"),
+        (&["cp", "here:/a", "-"], "docker cp"),
+        (&["diff", "here"], "docker diff"),
+        (&["export", "here"], "docker export"),
+        (&["commit", "here"], "docker commit"),
+        (&["top", "here"], "docker top"),
+        (&["update", "-m", "1g", "here"], "docker update"),
+        (&["pause", "here"], "docker pause"),
+        (&["save", "hello-world"], "docker save"),
+        (&["search", "a"], "docker search"),
+        (&["volume", "ls"], "docker volume"),
+        (&["swarm", "init"], "docker swarm"),
+        (&["plugin", "ls"], "docker plugin"),
+        (&["run", "--restart", "always", "hello-world"], "--restart"),
+        (&["run", "-v", "/a:/b", "hello-world"], "--volume"),
+        (
+            &["run", "--network", "host", "hello-world"],
+            "The network mode host",
+        ),
+    ];
+    for (arguments, what) in cases {
+        let answer = docker.run(arguments.iter().copied())?;
+        ensure!(
+            answer.status != 0,
+            "`docker {}` was done",
+            arguments.join(" ")
+        );
+        answer.has(&format!("{what} is not supported by this host"))?;
+    }
+    docker.ok(["rm", "here"])?.is("here\n")
+}
+
+fn pull(docker: &Docker) -> Result<()> {
+    let registry = Registry::start()?;
+    let name = registry.fill()?;
+    docker
+        .ok(["pull", &name])?
+        .has("Pulling from hello\n")?
+        .has("Pull complete\n")?
+        .has("Digest: sha256:")?
+        .has(&format!("Status: Downloaded newer image for {name}"))?;
+    docker
+        .ok(["pull", &name])?
+        .has(&format!("Status: Image is up to date for {name}"))?;
+    docker
+        .ok(["run", "--rm", &name])?
+        .has("Hello from a scripted container!")?;
+    docker
+        .ok([
+            "image",
+            "inspect",
+            "--format",
+            "{{len .RepoDigests}}",
+            &name,
+        ])?
+        .is("1\n")?;
+    docker.ok(["rmi", &name])?.has("Deleted: sha256:")?;
+    let missing = name.replace("hello:1", "nosuch:1");
+    docker
+        .run(["run", "--rm", &missing])?
+        .code(125)?
+        .has(&format!("Unable to find image '{missing}' locally"))?
+        .has(&format!("manifest for {missing} not found"))?;
+    docker
+        .run(["pull", "127.0.0.1:1/a"])?
+        .code(1)?
+        .has("cannot reach 127.0.0.1:1")?;
+    Ok(())
+}

@@ -1,0 +1,104 @@
+//! Debian's registry on loopback, filled by skopeo.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::{Background, on_path, run};
+
+/// A registry; it ends when it is dropped.
+#[derive(Debug)]
+pub(super) struct Registry {
+    address: String,
+    directory: tempfile::TempDir,
+    _server: Background,
+}
+
+impl Registry {
+    /// Why there can be none here.
+    pub(super) fn missing() -> Option<String> {
+        ["docker-registry", "skopeo", "umoci"]
+            .into_iter()
+            .find(|program| !on_path(program))
+            .map(|program| format!("there is no {program} command"))
+    }
+
+    pub(super) fn start() -> Result<Self> {
+        let directory = tempfile::tempdir()?;
+        // Whoever takes the port in between makes the registry fail, and the check with it.
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let config = directory.path().join("config.yml");
+        let storage = directory.path().join("storage");
+        std::fs::write(
+            &config,
+            format!(
+                "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: \
+                 '{}'}}}}\nhttp: {{addr: '{address}'}}\n",
+                storage.display()
+            ),
+        )?;
+        let mut command = Command::new("docker-registry");
+        command.arg("serve").arg(&config);
+        let server = Background::start(&mut command)?;
+        let start = Instant::now();
+        while TcpStream::connect(&address).is_err() {
+            if start.elapsed() > Duration::from_secs(30) {
+                bail!("docker-registry does not listen on {address}");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Ok(Self {
+            address,
+            directory,
+            _server: server,
+        })
+    }
+
+    /// Pushes an image of two layers whose command is `/hello`, and returns its name.
+    pub(super) fn fill(&self) -> Result<String> {
+        let layout = self.directory.path().join("layout");
+        let image = format!("{}:1", layout.display());
+        let files = self.directory.path().join("files");
+        std::fs::create_dir_all(&files)?;
+        let umoci = |arguments: &[&str]| {
+            run(Command::new("umoci").args(arguments)).context("make an image")
+        };
+        umoci(&["init", "--layout", &layout.display().to_string()])?;
+        umoci(&["new", "--image", &image])?;
+        for name in ["hello", "data"] {
+            let file = files.join(name);
+            std::fs::write(&file, name.repeat(10_000))?;
+            let target = format!("/{name}");
+            umoci(&[
+                "insert",
+                "--image",
+                &image,
+                &file.display().to_string(),
+                &target,
+            ])?;
+        }
+        umoci(&[
+            "config",
+            "--image",
+            &image,
+            "--config.cmd",
+            "/hello",
+            "--os",
+            "linux",
+            "--architecture",
+            "amd64",
+        ])?;
+        let name = format!("{}/hello:1", self.address);
+        run(Command::new("skopeo").args([
+            "copy",
+            "--quiet",
+            "--insecure-policy",
+            "--dest-tls-verify=false",
+            &format!("oci:{image}"),
+            &format!("docker://{name}"),
+        ]))?;
+        Ok(name)
+    }
+}
