@@ -20,7 +20,7 @@ use crate::error::{
 };
 use crate::retry::Backoff;
 use crate::route::Route;
-use crate::transport::{Body, FailureKind, Request, Response, TransportError};
+use crate::transport::{Body, FailureKind, Gunzip, Request, Response, TransportError, is_too_long};
 
 /// Why an attempt gave nothing, before it is decided whether there is another one.
 #[derive(Debug)]
@@ -87,7 +87,9 @@ impl Client {
             let body =
                 soap::encode_request(call, &route.header(&operation_id, ticket.cookie.as_ref()));
             let body = body.map_err(|error| Error::unencodable(&operation, error))?;
-            let request = Inner::request(&route, body, ticket.cookie, limit);
+            // Only reading has long answers.
+            let compressed = class == CallClass::Read;
+            let request = Inner::request(&route, body, ticket.cookie, limit, compressed);
             // The cookies of other services are not the session's.
             let generation = route.main.then_some(ticket.generation);
             let start = tokio::time::Instant::now();
@@ -224,6 +226,14 @@ fn refused_within(value: &Any) -> bool {
         .any(|fault| fault.is_a("NotAuthenticated"))
 }
 
+/// An answer that came, in a form that cannot be read.
+fn undecodable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
+    Failure::Transport(TransportError {
+        kind: FailureKind::Broken,
+        source: error.into(),
+    })
+}
+
 fn summary(answer: &Result<(u16, bytes::Bytes), Failure>) -> String {
     match answer {
         Ok((status, bytes)) => format!("status {status}, {} bytes", bytes.len()),
@@ -244,14 +254,19 @@ impl Inner {
         body: String,
         cookie: Option<SecretString>,
         limit: Duration,
+        compressed: bool,
     ) -> Request {
+        let mut headers = vec![
+            ("content-type", "text/xml; charset=utf-8".into()),
+            ("soapaction", route.action.clone()),
+        ];
+        if compressed {
+            headers.push(("accept-encoding", "gzip".into()));
+        }
         Request {
             method: Method::POST,
             url: route.url.clone(),
-            headers: vec![
-                ("content-type", "text/xml; charset=utf-8".into()),
-                ("soapaction", route.action.clone()),
-            ],
+            headers,
             cookie,
             body: Body::Text(body),
             limit: Some(limit),
@@ -294,17 +309,39 @@ impl Inner {
         if response.length.is_some_and(|length| length > limit) {
             return Err(Failure::TooLong(limit));
         }
+        let mut gunzip = match response.encoding.as_deref() {
+            None | Some("identity") => None,
+            Some("gzip" | "x-gzip") => Some(Gunzip::new(self.options.limits.bytes)),
+            Some(other) => {
+                return Err(undecodable(format!(
+                    "the answer is encoded as {other:?}, which was not asked for"
+                )));
+            }
+        };
         // What the peer announces is not believed beforehand.
         let expected = response.length.unwrap_or(0).min(1 << 20);
         let mut bytes = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
         while let Some(piece) = response.body.next().await {
             let piece = piece.map_err(Failure::Transport)?;
+            if let Some(gunzip) = &mut gunzip {
+                gunzip.write(&piece).map_err(|error| {
+                    if is_too_long(&error) {
+                        Failure::TooLong(limit)
+                    } else {
+                        undecodable(error)
+                    }
+                })?;
+                continue;
+            }
             if (bytes.len() + piece.len()) as u64 > limit {
                 return Err(Failure::TooLong(limit));
             }
             bytes.extend_from_slice(&piece);
         }
-        Ok(bytes.freeze())
+        match gunzip {
+            Some(gunzip) => Ok(gunzip.finish().map_err(undecodable)?.into()),
+            None => Ok(bytes.freeze()),
+        }
     }
 
     /// The error that a caller sees; `known` says that nothing was changed.
@@ -386,7 +423,7 @@ impl Inner {
         let header = route.header(&self.next_operation(), None);
         let body = soap::encode_request(call, &header).ok()?;
         let limit = self.options.request_timeout.min(Duration::from_secs(10));
-        Some(Self::request(&route, body, Some(cookie), limit))
+        Some(Self::request(&route, body, Some(cookie), limit, false))
     }
 
     /// Ends a session; that it is over already is as good.

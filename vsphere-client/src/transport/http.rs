@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
-use reqwest::header::{CONTENT_LENGTH, COOKIE, HeaderName, HeaderValue, SET_COOKIE};
+use reqwest::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HeaderName, HeaderValue, SET_COOKIE,
+};
 use secrecy::ExposeSecret;
 
 use super::{Body, FailureKind, Request, Response, Transport, TransportError};
@@ -110,6 +112,11 @@ impl Transport for Http {
                 .map(Into::into)
                 .collect(),
             length: answer.content_length(),
+            encoding: answer
+                .headers()
+                .get(CONTENT_ENCODING)
+                .and_then(|value| value.to_str().ok())
+                .map(str::to_ascii_lowercase),
             body: answer
                 .bytes_stream()
                 .map(|piece| piece.map_err(|error| classify(error, FailureKind::Broken)))

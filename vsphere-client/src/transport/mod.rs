@@ -14,10 +14,12 @@ use url::Url;
 use crate::error::{RequestPhase, UntrustedCertificate};
 use crate::tls::Thumbprint;
 
+mod gzip;
 mod http;
 #[cfg(test)]
 pub(crate) mod replay;
 
+pub(crate) use gzip::{Gunzip, is_too_long};
 pub(crate) use http::{Http, HttpOptions, UploadFailed};
 
 /// Sends one request and gives the answer, whatever its status. No retries,
@@ -66,6 +68,8 @@ pub(crate) struct Response {
     /// The values of `Set-Cookie`.
     pub cookies: Vec<SecretString>,
     pub length: Option<u64>,
+    /// The value of `Content-Encoding`.
+    pub encoding: Option<String>,
     pub body: BoxStream<'static, Result<Bytes, TransportError>>,
 }
 

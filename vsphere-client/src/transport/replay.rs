@@ -30,6 +30,8 @@ pub(crate) enum Reply {
     After(std::time::Duration, &'static str),
     /// Fails after a while.
     FailAfter(std::time::Duration, FailureKind),
+    /// The same, compressed; only for requests that allow it.
+    Gzip(String),
     /// Answers with this body and `Set-Cookie`.
     Cookie(&'static str, &'static str),
     /// Answers with HTTP status and text.
@@ -148,6 +150,7 @@ impl Transport for Replay {
     }
 
     async fn send(&self, request: Request) -> Result<Response, TransportError> {
+        let accepted = header(&request, "accept-encoding");
         let reply = match &request.body {
             Body::Text(xml) => {
                 let seen = Seen {
@@ -174,9 +177,10 @@ impl Transport for Replay {
             let status = if body.contains("Fault>") { 500 } else { 200 };
             (status, enveloped(body), Vec::new())
         };
+        let is_gzip = matches!(reply, Reply::Gzip(_));
         let (status, text, cookies) = match reply {
             Reply::Body(text) => body(text),
-            Reply::Owned(text) => body(&text),
+            Reply::Owned(text) | Reply::Gzip(text) => body(&text),
             Reply::When(text) => body(&text.await.unwrap()),
             Reply::After(delay, text) => {
                 tokio::time::sleep(delay).await;
@@ -200,8 +204,16 @@ impl Transport for Replay {
             Reply::Hang => std::future::pending().await,
         };
         // In small pieces, as a network gives it.
-        let pieces: Vec<_> = text
-            .as_bytes()
+        let bytes = if is_gzip {
+            assert_eq!(accepted, "gzip");
+            let mut encoder =
+                flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+            std::io::Write::write_all(&mut encoder, text.as_bytes()).unwrap();
+            encoder.finish().unwrap()
+        } else {
+            text.into_bytes()
+        };
+        let pieces: Vec<_> = bytes
             .chunks(100)
             .map(Bytes::copy_from_slice)
             .map(Ok)
@@ -210,6 +222,7 @@ impl Transport for Replay {
             status,
             cookies,
             length: None,
+            encoding: is_gzip.then(|| "gzip".to_owned()),
             body: futures_util::stream::iter(pieces).boxed(),
         })
     }

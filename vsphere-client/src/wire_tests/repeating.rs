@@ -172,3 +172,30 @@ async fn an_answer_without_an_end_is_not_kept() {
         "{error}"
     );
 }
+
+#[tokio::test]
+async fn a_compressed_answer_is_read_within_the_limits() {
+    let replay = Replay::new(|seen| welcome(seen).unwrap_or(Reply::Gzip(NAME_IS_A.into())));
+    let client = connect(&replay).await;
+    assert_eq!(client.get(&vm(), NAME).await.unwrap(), "a");
+
+    let bomb = || Reply::Gzip("x".repeat(1 << 20));
+    let replay = Replay::new(move |seen| welcome(seen).unwrap_or_else(bomb));
+    let mut limits = Limits::default();
+    limits.bytes = 100_000;
+    let client = Client::builder("https://root:x@vc.example.com")
+        .transport(replay)
+        .limits(limits);
+    let client = client.connect().await.unwrap();
+    let error = client.get(&vm(), NAME).await.unwrap_err();
+    assert!(
+        matches!(
+            error,
+            Error::Transport {
+                problem: TransportProblem::TooLong { limit: 100_000 },
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
