@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vim25::types::MethodFault;
+use vim25::types::{InvalidProperty, MethodFault};
 use vim25::{AnyRef, ConvertError, DataObject, DecodeError, EncodeError, Fault, IsA, Ref, mo};
 
 /// The result of anything in this crate.
@@ -66,7 +66,7 @@ pub enum Error {
     },
 
     /// The server answered with a fault, at once or at the end of a task.
-    #[error("{operation} failed")]
+    #[error("{operation} failed{}", unknown_property(source))]
     Fault {
         /// What was attempted.
         operation: Operation,
@@ -453,6 +453,15 @@ impl Error {
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.is_fault::<vim25::types::ManagedObjectNotFound>()
+    }
+}
+
+/// The property that the server does not know, if that is its reason: its own
+/// text is often empty.
+fn unknown_property(fault: &Fault) -> String {
+    match fault.get::<InvalidProperty>() {
+        Ok(Some(detail)) => format!(": the server knows no property {:?}", detail.name),
+        _ => String::new(),
     }
 }
 

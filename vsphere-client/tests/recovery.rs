@@ -131,3 +131,67 @@ async fn a_task_is_waited_for_through_a_lost_session() {
     client.close().await.unwrap();
     simulator.shutdown().await;
 }
+
+#[tokio::test]
+async fn an_upload_whose_answer_is_lost_is_an_unknown_outcome() {
+    let (simulator, client, _) = start().await;
+    let inventory = client.inventory();
+    let datacenter = inventory.datacenter(None).await.unwrap();
+    let datastore = inventory.datastore(&datacenter, None).await.unwrap();
+    let files = client.files(&datastore);
+    simulator.script().next("PUT /folder", Reaction::LoseAnswer);
+    let error = files
+        .upload_bytes("lost.iso", vec![7; 1000])
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::OutcomeUnknown { .. }), "{error}");
+    client.close().await.unwrap();
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn hundreds_of_short_waits_leave_nothing_on_the_server() {
+    let (simulator, client, vm) = start().await;
+    for _ in 0..300 {
+        let never = client.wait_for(&vm, POWER, |_| false);
+        let _ = tokio::time::timeout(Duration::from_millis(1), never).await;
+    }
+    // The simulator allows 40 filters for each session.
+    let off = |state: &Option<VirtualMachinePowerState>| {
+        *state == Some(VirtualMachinePowerState::PoweredOff)
+    };
+    let waits = (0..100).map(|_| client.wait_for(&vm, POWER, off));
+    for state in futures_util::future::join_all(waits).await {
+        state.unwrap();
+    }
+    client.close().await.unwrap();
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn changes_are_told_by_their_fine_path() {
+    let (simulator, client, vm) = start().await;
+    let mut changes = client
+        .retrieve()
+        .path("config.extraConfig")
+        .objects([vm.clone()])
+        .watch();
+    assert!(matches!(changes.next().await, Some(Ok(Change::Entered(_)))));
+    assert!(matches!(changes.next().await, Some(Ok(Change::Complete))));
+    let change = vim25::types::VirtualMachineConfigSpec {
+        extra_config: vec![vim25::types::OptionValue::new("guestinfo.x", "1").into()],
+        ..Default::default()
+    };
+    client.run(vm.reconfig_vm(&change)).await.unwrap();
+    let Some(Ok(Change::Changed { paths, .. })) = changes.next().await else {
+        panic!("no change");
+    };
+    assert!(
+        paths
+            .iter()
+            .all(|path| path.starts_with("config.extraConfig[\"guestinfo.x\"]")),
+        "{paths:?}"
+    );
+    client.close().await.unwrap();
+    simulator.shutdown().await;
+}

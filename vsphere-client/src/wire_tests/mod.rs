@@ -2,6 +2,7 @@
 //! `golden` are shaped as vCenter's, from public traces and captures.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod names;
 mod pages;
 mod repeating;
 mod services;

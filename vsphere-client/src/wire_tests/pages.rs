@@ -1,11 +1,11 @@
 //! Pages of properties.
 
 use futures_util::StreamExt;
-use vim25::types::{InvalidProperty, VirtualMachinePowerState};
+use vim25::types::{InvalidProperty, PropertyFilterSpec, VirtualMachinePowerState};
 use vim25::{Property, mo, props};
 
 use super::connect;
-use crate::transport::replay::{Replay, Reply};
+use crate::transport::replay::{Replay, Reply, welcome};
 use crate::{Item, PropertyState, Query};
 
 const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
@@ -80,4 +80,130 @@ async fn nothing_is_asked_of_no_objects() {
         .property(NOSUCH)
         .objects([]);
     assert!(none.collect().await.unwrap().is_empty());
+}
+
+const NOT_AUTHENTICATED: &str = include_str!("golden/not_authenticated.xml");
+
+fn content(vm: &str) -> String {
+    format!(
+        "<objects><obj type=\"VirtualMachine\">{vm}</obj><propSet><name>name</name><val xsi:type=\"xsd:string\">{vm}</val></propSet></objects>"
+    )
+}
+
+fn page(token: &str, vms: &[&str]) -> Reply {
+    let objects: String = vms.iter().map(|vm| content(vm)).collect();
+    Reply::Owned(format!(
+        "<RetrievePropertiesExResponse xmlns=\"urn:vim25\"><returnval>{token}{objects}</returnval></RetrievePropertiesExResponse>"
+    ))
+}
+
+#[tokio::test]
+async fn a_session_lost_between_two_pages_costs_no_object() {
+    let mut continued = 0;
+    let mut started = 0;
+    let replay = Replay::new(move |seen| match seen.method() {
+        "RetrievePropertiesEx" => {
+            started += 1;
+            // The second answer is that of a server which has forgotten the first.
+            match started {
+                1 => page("<token>T1</token>", &["vm-1", "vm-2"]),
+                _ => page("", &["vm-1", "vm-2", "vm-3"]),
+            }
+        }
+        "ContinueRetrievePropertiesEx" => {
+            continued += 1;
+            match continued {
+                1 => Reply::Body(NOT_AUTHENTICATED),
+                _ => Reply::Body(
+                    "<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring></faultstring><detail><InvalidPropertyFault xmlns=\"urn:vim25\" xsi:type=\"InvalidProperty\"><name>token</name></InvalidPropertyFault></detail></soapenv:Fault>",
+                ),
+            }
+        }
+        _ => welcome(seen).unwrap(),
+    });
+    let client = connect(&replay).await;
+    let found = of_a_pool(&client).collect().await.unwrap();
+    let names: Vec<_> = found.iter().map(|vm| vm.object().value()).collect();
+    assert_eq!(names, ["vm-1", "vm-2", "vm-3"]);
+}
+
+#[tokio::test]
+async fn many_vanished_objects_do_not_cost_a_request_each() {
+    let replay = Replay::new(move |seen| match seen.method() {
+        "RetrievePropertiesEx" => {
+            let specs: Vec<PropertyFilterSpec> = seen.soap.argument("specSet").unwrap();
+            let named: Vec<_> = specs[0]
+                .object_set
+                .iter()
+                .map(|spec| spec.obj.value())
+                .collect();
+            // Every object below 500 is gone; a server that leaves them out.
+            assert_eq!(specs[0].report_missing_objects_in_results, Some(true));
+            let there: Vec<_> = named
+                .into_iter()
+                .filter(|vm| vm.trim_start_matches("vm-").parse::<u32>().unwrap() >= 500)
+                .collect();
+            page("", &there)
+        }
+        _ => welcome(seen).unwrap(),
+    });
+    let client = connect(&replay).await;
+    let objects = (0..1000).map(|number| vim25::Ref::new(&format!("vm-{number}")));
+    let items: Vec<_> = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(props::virtual_machine::NAME)
+        .objects(objects)
+        .stream()
+        .collect()
+        .await;
+    let vanished = |item: &&crate::Result<Item<_>>| matches!(item, Ok(Item::Vanished(_)));
+    assert_eq!(items.iter().filter(vanished).count(), 500);
+    assert_eq!(items.len(), 1000);
+    assert_eq!(replay.methods(), ["Login", "RetrievePropertiesEx"]);
+}
+
+#[tokio::test]
+async fn an_object_that_a_server_fails_for_is_found_by_halves() {
+    let replay = Replay::new(move |seen| match seen.method() {
+        "RetrievePropertiesEx" => {
+            let specs: Vec<PropertyFilterSpec> = seen.soap.argument("specSet").unwrap();
+            let named: Vec<_> = specs[0]
+                .object_set
+                .iter()
+                .map(|spec| spec.obj.value())
+                .collect();
+            if named.contains(&"vm-700") {
+                Reply::Body(
+                    "<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring>gone</faultstring><detail><ManagedObjectNotFoundFault xmlns=\"urn:vim25\" xsi:type=\"ManagedObjectNotFound\"><obj type=\"VirtualMachine\">vm-700</obj></ManagedObjectNotFoundFault></detail></soapenv:Fault>",
+                )
+            } else {
+                page("", &named)
+            }
+        }
+        _ => welcome(seen).unwrap(),
+    });
+    let client = connect(&replay).await;
+    let objects = (0..1000).map(|number| vim25::Ref::new(&format!("vm-{number}")));
+    let found = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(props::virtual_machine::NAME)
+        .objects(objects)
+        .collect()
+        .await
+        .unwrap();
+    assert_eq!(found.len(), 999);
+    assert!(replay.methods().len() < 30, "{}", replay.methods().len());
+}
+
+#[tokio::test]
+async fn an_unknown_property_is_named() {
+    let replay = Replay::new(move |seen| match seen.method() {
+        "RetrievePropertiesEx" => Reply::Body(
+            "<soapenv:Fault><faultcode>ServerFaultCode</faultcode><faultstring></faultstring><detail><InvalidPropertyFault xmlns=\"urn:vim25\" xsi:type=\"InvalidProperty\"><name>runtime.nosuch</name></InvalidPropertyFault></detail></soapenv:Fault>",
+        ),
+        _ => welcome(seen).unwrap(),
+    });
+    let client = connect(&replay).await;
+    let error = client.get(&super::vm(), NOSUCH).await.unwrap_err();
+    assert!(error.to_string().contains("\"runtime.nosuch\""), "{error}");
 }
