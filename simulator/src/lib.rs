@@ -50,7 +50,7 @@ mod world;
 pub use builder::{Builder, StartError};
 pub use guest::{
     DiskMode, Guest, GuestAddress, GuestDisk, GuestError, GuestHardware, GuestMachine, GuestNic,
-    GuestNicAddresses, Process, Program, SerialPort, Tether,
+    GuestNicAddresses, GuestProgram, GuestProgramRefusal, Process, Program, SerialPort, Tether,
 };
 pub use platform::Platform;
 pub use script::{Reaction, Script};

@@ -9,7 +9,8 @@ use vim25::{AnyRef, Fault, Ref, mo};
 use crate::core::{Core, Effect};
 use crate::fault;
 use crate::ids::Ids;
-use crate::object::{Object, SessionKey};
+use crate::machine::Machine;
+use crate::object::{Hidden, Object, SessionKey};
 use crate::script::Reaction;
 use crate::session::Sessions;
 
@@ -193,6 +194,14 @@ impl<'c> Transaction<'c> {
     pub(crate) fn all(&self, type_name: &'static str) -> impl Iterator<Item = &Arc<Object>> {
         self.objects()
             .filter(move |object| object.owner.is_none() && object.is_a(type_name))
+    }
+
+    /// All machines, with what the API does not show of them.
+    pub(crate) fn machines(&self) -> impl Iterator<Item = (&Arc<Object>, &Machine)> {
+        self.objects().filter_map(|object| match &object.hidden {
+            Hidden::Machine(machine) => Some((object, &**machine)),
+            _ => None,
+        })
     }
 
     /// Something to be done once the transaction is committed.

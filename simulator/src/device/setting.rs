@@ -11,16 +11,19 @@ use crate::datastore::path::DatastorePath;
 pub(crate) type Settings = Vec<(String, String)>;
 
 /// The settings of all devices. `home` is the machine's `.vmx` file.
-pub(crate) fn of(devices: &Devices, home: &DatastorePath) -> Settings {
+///
+/// `volume` is how the host's file system calls the datastore.
+pub(crate) fn of(devices: &Devices, home: &DatastorePath, volume: &str) -> Settings {
+    let place = Place { home, volume };
     let mut settings = Settings::new();
     settings.push(("floppy0.present".into(), "FALSE".into()));
     for device in devices {
         let kind = Kind::of(device);
         match kind {
             Kind::Scsi | Kind::Sata | Kind::Nvme => controller(&mut settings, device, kind),
-            Kind::Disk | Kind::Cdrom => drive(&mut settings, devices, device, kind, home),
+            Kind::Disk | Kind::Cdrom => drive(&mut settings, devices, device, kind, place),
             Kind::Network => card(&mut settings, device),
-            Kind::Serial => port(&mut settings, device, home),
+            Kind::Serial => port(&mut settings, device, place),
             _ => {}
         }
         if device.type_name() == "VirtualMachineVMCIDevice" {
@@ -93,7 +96,7 @@ fn drive(
     devices: &Devices,
     device: &Poly<VirtualDevice>,
     kind: Kind,
-    home: &DatastorePath,
+    place: Place<'_>,
 ) {
     let on = int(device, "controllerKey").unwrap_or(0);
     let Some(controller) = devices.iter().find(|other| key(other) == on) else {
@@ -104,7 +107,7 @@ fn drive(
     let unit = int(device, "unitNumber").unwrap_or(0);
     let name = format!("{}{bus}:{unit}", class(on));
     let file = text(device, "backing.fileName").unwrap_or_default();
-    let file = relative(&file, home);
+    let file = place.relative(&file);
     if kind == Kind::Disk {
         let mode = text(device, "backing.diskMode").unwrap_or_default();
         let mode = match mode.as_str() {
@@ -205,7 +208,7 @@ fn card(settings: &mut Settings, device: &Poly<VirtualDevice>) {
     );
 }
 
-fn port(settings: &mut Settings, device: &Poly<VirtualDevice>, home: &DatastorePath) {
+fn port(settings: &mut Settings, device: &Poly<VirtualDevice>, place: Place<'_>) {
     let number = key(device) - Kind::Serial.first_key();
     let backing = device.node().get("backing").map(|b| b.type_name());
     let of = |path| text(device, path).unwrap_or_default();
@@ -215,7 +218,7 @@ fn port(settings: &mut Settings, device: &Poly<VirtualDevice>, home: &DatastoreP
         }
         Some("VirtualSerialPortFileBackingInfo") => (
             "file",
-            relative(&of("backing.fileName"), home),
+            place.relative(&of("backing.fileName")),
             String::new(),
         ),
         Some("VirtualSerialPortPipeBackingInfo") => ("pipe", of("backing.pipeName"), String::new()),
@@ -240,11 +243,20 @@ fn port(settings: &mut Settings, device: &Poly<VirtualDevice>, home: &DatastoreP
     );
 }
 
-/// A file as the `.vmx` names it: in its own directory by name, elsewhere by its full path.
-fn relative(file: &str, home: &DatastorePath) -> String {
-    match DatastorePath::parse(file) {
-        Some(path) if path.parent() == home.parent() => path.file_name().to_owned(),
-        Some(path) => format!("/vmfs/volumes/{}/{}", path.datastore(), path.relative()),
-        None => file.to_owned(),
+/// Where a `.vmx` file is.
+#[derive(Clone, Copy)]
+struct Place<'p> {
+    home: &'p DatastorePath,
+    volume: &'p str,
+}
+
+impl Place<'_> {
+    /// A file as the `.vmx` names it: in its own directory by name, elsewhere by its full path.
+    fn relative(self, file: &str) -> String {
+        match DatastorePath::parse(file) {
+            Some(path) if path.parent() == self.home.parent() => path.file_name().to_owned(),
+            Some(path) => format!("/vmfs/volumes/{}/{}", self.volume, path.relative()),
+            None => file.to_owned(),
+        }
     }
 }

@@ -86,10 +86,7 @@ pub(crate) async fn flush_parents(core: &Arc<Core>, names: &[String]) -> Result<
 fn owner<'t>(tx: &'t Transaction<'_>, path: &DatastorePath) -> Option<&'t Object> {
     let name = path.to_string();
     let mut found = None;
-    for object in tx.all("VirtualMachine") {
-        let Ok(machine) = Machine::of(object) else {
-            continue;
-        };
+    for (object, machine) in tx.machines() {
         if machine
             .chains
             .iter()
@@ -112,7 +109,7 @@ pub(crate) fn check_unlocked(tx: &Transaction<'_>, file: &DatastorePath) -> Resu
     };
     let name = path.to_string();
     let has = |machine: &Machine| machine.chains.iter().flatten().any(|file| *file == name);
-    if on(tx).any(|machine| has(machine)) {
+    if on(tx).any(has) {
         return Err(fault::file_locked(&name));
     }
     Ok(())
@@ -141,9 +138,8 @@ pub(crate) fn check_free(tx: &Transaction<'_>, machine: &Machine) -> Result<(), 
 
 /// The machines that are on.
 fn on<'t>(tx: &'t Transaction<'_>) -> impl Iterator<Item = &'t Machine> {
-    tx.all("VirtualMachine")
-        .filter_map(|object| Machine::of(object).ok())
-        .map(|machine| &**machine)
+    tx.machines()
+        .map(|(_, machine)| machine)
         .filter(|machine| machine.cycle.is_some())
 }
 

@@ -9,6 +9,8 @@ use vim25::{Fault, Ref, mo};
 
 use super::hardware::GuestHardware;
 use super::network::{self, GuestNicAddresses};
+use super::program_request::GuestProgram;
+use super::programs::Programs;
 use super::serial::SerialPort;
 use crate::core::Core;
 use crate::machine::{self, Cycle, Machine, show};
@@ -32,6 +34,7 @@ pub struct GuestMachine {
     shutdown: CancellationToken,
     hardware: Arc<GuestHardware>,
     ports: Ports,
+    programs: Programs,
 }
 
 /// Why the host refused what a guest asked for, in the host's words.
@@ -63,6 +66,7 @@ impl GuestMachine {
             shutdown: cycle.shutdown.clone(),
             hardware: Arc::new(GuestHardware::of(core, &config)),
             ports: cycle.ports.clone(),
+            programs: cycle.programs.clone(),
         };
         Some((view, cycle.stop.clone()))
     }
@@ -184,6 +188,13 @@ impl GuestMachine {
         if let Err(fault) = done {
             tracing::debug!(vm = %self.vm, %fault, "a guest told a machine that is off");
         }
+    }
+
+    /// Waits for a client to start a program in the guest. Asked for only while
+    /// the guest's tools run; see [`set_tools_running`](Self::set_tools_running).
+    /// Cancel-safe: nothing is lost.
+    pub async fn next_program(&self) -> GuestProgram {
+        self.programs.next().await
     }
 
     /// Waits until the host asks the guest to shut down.

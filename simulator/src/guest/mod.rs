@@ -5,6 +5,8 @@ mod hardware;
 mod machine;
 mod network;
 mod program;
+mod program_request;
+mod programs;
 mod serial;
 mod tether;
 
@@ -15,6 +17,9 @@ pub use hardware::{DiskMode, GuestDisk, GuestHardware, GuestNic};
 pub use machine::{GuestError, GuestMachine};
 pub use network::{GuestAddress, GuestNicAddresses};
 pub use program::{Process, Program};
+pub(crate) use program_request::Order;
+pub use program_request::{GuestProgram, GuestProgramRefusal};
+pub(crate) use programs::Programs;
 pub use serial::SerialPort;
 pub use tether::Tether;
 

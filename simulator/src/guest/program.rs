@@ -8,6 +8,9 @@ use futures_util::future::BoxFuture;
 
 use super::GuestMachine;
 
+/// The signal that nothing withstands.
+pub(super) const KILL: i32 = 9;
+
 /// A program of a container: what happens when it is run.
 ///
 /// ```
@@ -23,7 +26,10 @@ use super::GuestMachine;
 /// # drop(tether);
 /// ```
 #[derive(Clone)]
-pub struct Program(Arc<dyn Fn(Process) -> BoxFuture<'static, i32> + Send + Sync>);
+pub struct Program {
+    run: Arc<dyn Fn(Process) -> BoxFuture<'static, i32> + Send + Sync>,
+    ignores: Vec<i32>,
+}
 
 /// A run of a program.
 #[derive(Clone, Debug)]
@@ -42,7 +48,10 @@ impl Program {
         F: Fn(Process) -> R + Send + Sync + 'static,
         R: Future<Output = i32> + Send + 'static,
     {
-        Self(Arc::new(move |process| Box::pin(run(process))))
+        Self {
+            run: Arc::new(move |process| Box::pin(run(process))),
+            ignores: Vec::new(),
+        }
     }
 
     /// A program that ends at once with an exit status.
@@ -54,13 +63,29 @@ impl Program {
     /// The same program, but it takes so long before.
     #[must_use]
     pub fn after(self, time: Duration) -> Self {
-        Self(Arc::new(move |process| {
-            let program = self.clone();
-            Box::pin(async move {
-                tokio::time::sleep(time).await;
-                (program.0)(process).await
-            })
-        }))
+        let run = Arc::clone(&self.run);
+        Self {
+            run: Arc::new(move |process| {
+                let run = Arc::clone(&run);
+                Box::pin(async move {
+                    tokio::time::sleep(time).await;
+                    run(process).await
+                })
+            }),
+            ..self
+        }
+    }
+
+    /// The same program, but a signal, by its number on Linux, does not end it.
+    /// `SIGKILL`, 9, always does.
+    #[must_use]
+    pub fn ignores(mut self, signal: i32) -> Self {
+        self.ignores.push(signal);
+        self
+    }
+
+    pub(super) fn heeds(&self, signal: i32) -> bool {
+        signal == KILL || !self.ignores.contains(&signal)
     }
 
     /// A program that does not end by itself.
@@ -70,7 +95,7 @@ impl Program {
     }
 
     pub(super) fn run(&self, process: Process) -> BoxFuture<'static, i32> {
-        (self.0)(process)
+        (self.run)(process)
     }
 }
 

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use futures_util::future::{BoxFuture, Either, select, select_all};
+use futures_util::future::{BoxFuture, select_all};
 use guestinfo::Dialect;
 use guestinfo::rpc::{GuestStore, RpcError};
 use guestinfo::vic::{ExecutorConfig, SessionConfig, Started};
 use jiff::Timestamp;
 
-use super::program::{Process, Program};
-use super::{Guest, GuestMachine};
+use super::program::{KILL, Process, Program};
+use super::{Guest, GuestMachine, GuestProgram, GuestProgramRefusal};
 
-/// The status of a process that was asked to end: 128 and the number of `SIGTERM`.
-const TERMINATED: i32 = 143;
+/// The status of a process that a signal ended, without the signal's number.
+const SIGNALLED: i32 = 128;
+/// The status of a process that was asked to end by `SIGTERM`.
+const TERMINATED: i32 = SIGNALLED + 15;
 
 /// Plays VIC's agent, in either of its dialects.
 ///
@@ -22,6 +24,8 @@ const TERMINATED: i32 = 143;
 /// machine off. A program that it does not know is not started: its `started`
 /// says why, and the machine goes off. A machine without sessions, such as an
 /// appliance, stays on. When the host asks for a shutdown, the processes end with status 143.
+/// It carries out the agent's commands `kill` and `group-kill`: a process that a
+/// signal ends has the status 128 and the signal's number.
 ///
 /// Known without being told: `/hello` (status 0), `/bin/true`, `/bin/false`
 /// (status 1) and `/bin/sleep`, which takes seconds as its last argument.
@@ -78,7 +82,7 @@ impl Tether {
         );
         // Sessions that are not bound wait; the older dialect does not know of that.
         let bound = dialect.is_some() && container.sessions.values().any(|s| s.active);
-        let mut running: Vec<BoxFuture<'static, (String, i32)>> = Vec::new();
+        let mut running: Vec<Running> = Vec::new();
         for (id, session) in &mut container.sessions {
             if bound && !session.active {
                 continue;
@@ -94,23 +98,21 @@ impl Tether {
         }
         store.write(&container)?;
         while !running.is_empty() {
-            let ended = select_all(running);
-            match select(ended, Box::pin(machine.shutdown_requested())).await {
-                Either::Left((((id, status), _, rest), _)) => {
-                    end(&mut container, &id, status);
-                    running = rest;
+            let ended = select_all(running.iter_mut().map(|running| &mut running.run));
+            tokio::select! {
+                (status, at, _) = ended => {
+                    let ended = running.remove(at);
+                    end(&mut container, &ended.id, status);
                 }
-                Either::Right(_) => {
-                    let started: Vec<String> = container
-                        .sessions
-                        .iter()
-                        .filter(|(_, s)| s.started == Started::Yes && s.detail.stop_time == 0)
-                        .map(|(id, _)| id.clone())
-                        .collect();
-                    for id in started {
-                        end(&mut container, &id, TERMINATED);
+                () = machine.shutdown_requested() => {
+                    for running in running.drain(..) {
+                        end(&mut container, &running.id, TERMINATED);
                     }
-                    running = Vec::new();
+                }
+                program = machine.next_program() => {
+                    for (id, signal) in signal(&mut running, program) {
+                        end(&mut container, &id, SIGNALLED + signal);
+                    }
                 }
             }
             store.write(&container)?;
@@ -124,7 +126,7 @@ impl Tether {
         id: &str,
         session: &SessionConfig,
         machine: &GuestMachine,
-    ) -> Result<BoxFuture<'static, (String, i32)>, String> {
+    ) -> Result<Running, String> {
         let path = &session.command.path;
         let program = self.programs.get(path).or(self.unknown.as_ref());
         let program = program.ok_or_else(|| format!("{path}: no such executable in PATH"))?;
@@ -135,8 +137,70 @@ impl Tether {
             env: session.command.env.clone(),
             machine: machine.clone(),
         };
-        let (id, run) = (id.to_owned(), program.run(process));
-        Ok(Box::pin(async move { (id, run.await) }))
+        Ok(Running {
+            id: id.to_owned(),
+            run: program.run(process),
+            program: program.clone(),
+        })
+    }
+}
+
+/// The process of a session.
+struct Running {
+    id: String,
+    run: BoxFuture<'static, i32>,
+    program: Program,
+}
+
+/// Carries out a command of the agent: `kill`, which meets the process of the
+/// session that the user names, or `group-kill`, which meets all. Gives what
+/// ended, and by which signal.
+fn signal(running: &mut Vec<Running>, command: GuestProgram) -> Vec<(String, i32)> {
+    let all = match &*command.path {
+        "kill" => false,
+        "group-kill" => true,
+        _ => {
+            command.refuse(GuestProgramRefusal::NotFound);
+            return Vec::new();
+        }
+    };
+    let Some(signal) = number(&command.arguments) else {
+        command.refuse(GuestProgramRefusal::Arguments);
+        return Vec::new();
+    };
+    let user = command.user.clone();
+    // An id of no session is that of the container, whose main process is the first.
+    let named = running.iter().position(|running| running.id == user);
+    let first = named.unwrap_or(0);
+    command.started(1);
+    let mut at = 0;
+    let ended = running.extract_if(.., |running| {
+        let meant = all || at == first;
+        at += 1;
+        meant && running.program.heeds(signal)
+    });
+    ended.map(|running| (running.id, signal)).collect()
+}
+
+/// The number of a signal: `TERM`, `SIGTERM`, `-TERM` or `15`.
+fn number(text: &str) -> Option<i32> {
+    const NAMES: [(&str, i32); 10] = [
+        ("HUP", 1),
+        ("INT", 2),
+        ("QUIT", 3),
+        ("ABRT", 6),
+        ("KILL", KILL),
+        ("USR1", 10),
+        ("USR2", 12),
+        ("ALRM", 14),
+        ("TERM", 15),
+        ("WINCH", 28),
+    ];
+    let text = text.trim().trim_start_matches('-').to_ascii_uppercase();
+    let text = text.strip_prefix("SIG").unwrap_or(&text);
+    match NAMES.iter().find(|(name, _)| *name == text) {
+        Some((_, number)) => Some(*number),
+        None => text.parse().ok().filter(|number| (1..=64).contains(number)),
     }
 }
 

@@ -14,9 +14,10 @@ pub(crate) fn update(
     config: &VirtualMachineConfigInfo,
     extra: &ExtraConfig,
     home: &DatastorePath,
+    volume: &str,
 ) -> Result<(), Fault> {
     let mut settings = whole(config);
-    settings.extend(setting::of(&config.hardware.device, home));
+    settings.extend(setting::of(&config.hardware.device, home, volume));
     let is_ours = |name: &str| {
         settings
             .iter()

@@ -18,6 +18,8 @@ use vmx::{Document, ExtraConfig};
 use crate::datastore::path::DatastorePath;
 use crate::device;
 use crate::fault;
+use crate::guest::Programs;
+use crate::model::datastore;
 use crate::object::{Hidden, Object};
 use crate::serial::Ports;
 use crate::world::Transaction;
@@ -58,6 +60,8 @@ pub(crate) struct Cycle {
     pub(crate) tools: bool,
     /// Its serial ports.
     pub(crate) ports: Ports,
+    /// Programs that clients start in its guest.
+    pub(crate) programs: Programs,
 }
 
 impl Machine {
@@ -105,11 +109,13 @@ pub(crate) fn store(
         config.change_version = next_version(&config.change_version);
         config.modified = Timestamp::now();
     }
+    let volume = datastore::reference(tx);
     let object = tx.edit(vm)?;
     let machine = Machine::edit(object)?;
     machine.chains = device::chains(&config.hardware.device);
     config.extra_config = config::visible(&machine.extra);
-    file::update(&mut machine.document, config, &machine.extra, &machine.vmx)?;
+    let (document, vmx) = (&mut machine.document, &machine.vmx);
+    file::update(document, config, &machine.extra, vmx, volume.value())?;
     let (path, content) = (machine.vmx.clone(), machine.document.to_bytes());
     object.put("config", config);
     object.put("name", &config.name);

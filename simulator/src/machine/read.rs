@@ -246,7 +246,8 @@ fn ports(document: &Document, vmx: &DatastorePath, add: &mut impl FnMut(Poly<Vir
 fn absolute(file: &str, vmx: &DatastorePath) -> String {
     match file.strip_prefix("/vmfs/volumes/") {
         Some(rest) => match rest.split_once('/') {
-            Some((datastore, path)) => format!("[{datastore}] {path}"),
+            // There is one datastore, by its name or its UUID.
+            Some((_, path)) => format!("[{}] {path}", vmx.datastore()),
             None => String::new(),
         },
         None if file.is_empty() || file.starts_with('/') => String::new(),

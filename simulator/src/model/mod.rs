@@ -7,6 +7,7 @@ pub(crate) mod entity;
 mod event;
 mod file_manager;
 mod folder;
+pub(crate) mod guest_operations;
 mod host_network;
 mod host_system;
 pub(crate) mod lease;
@@ -46,6 +47,7 @@ pub(crate) fn build(
     service_instance::build(&mut tx);
     session_manager::build(&mut tx);
     event::build(&mut tx);
+    guest_operations::build(&mut tx);
     folder::build(&mut tx);
     datacenter::build(&mut tx);
     compute_resource::build(&mut tx);

@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use vim25::types::{AboutInfo, Capability, OptionValue, ServiceContent, TaskDescription};
 use vim25::{Poly, Ref, mo};
 
+use super::guest_operations;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, value};
 use crate::object::Object;
@@ -80,6 +81,7 @@ fn content() -> ServiceContent {
         search_index: Some(Ref::new("ha-searchindex")),
         file_manager: Some(Ref::new("ha-nfc-file-manager")),
         virtual_disk_manager: Some(Ref::new("ha-vdiskmanager")),
+        guest_operations_manager: Some(Ref::new(guest_operations::MANAGER)),
         ..Default::default()
     }
 }

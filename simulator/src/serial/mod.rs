@@ -193,7 +193,7 @@ async fn attach(line: &Line, backing: Backing) {
                     tracing::debug!(address, "a serial port was disconnected");
                 }
                 Ok(Err(error)) => {
-                    tracing::debug!(address, %error, "a serial port is not connected")
+                    tracing::debug!(address, %error, "a serial port is not connected");
                 }
                 Err(_) => tracing::debug!(address, "connecting a serial port took too long"),
             }

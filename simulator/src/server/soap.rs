@@ -19,7 +19,7 @@ use crate::script::Reaction;
 use crate::server::XML;
 use crate::server::connection::Peer;
 use crate::world::Transaction;
-use crate::{dispatch, fault, property, session};
+use crate::{dispatch, fault, model, property, session};
 
 pub(super) async fn serve(
     State(core): State<Arc<Core>>,
@@ -53,7 +53,7 @@ pub(super) async fn serve(
             }
             Reaction::LoseSession => {
                 if let Some(key) = authenticate(&core, &headers) {
-                    crate::model::session_manager::close(&core, &key);
+                    model::session_manager::close(&core, &key);
                 }
             }
             _ => {}
@@ -111,6 +111,14 @@ async fn answer(
             .catch_unwind()
             .await
             .map_err(|_| ())
+    } else if method == "StartProgramInGuest" {
+        // The guest may take its time.
+        AssertUnwindSafe(model::guest_operations::start_program(
+            core, &caller, &request,
+        ))
+        .catch_unwind()
+        .await
+        .map_err(|_| ())
     } else {
         let core = Arc::clone(core);
         // Methods touch files: not on the threads that serve.
@@ -160,7 +168,7 @@ async fn hang_up(peer: &Peer) -> Response {
 
 /// The session of a request's cookie.
 pub(super) fn authenticate(core: &Arc<Core>, headers: &HeaderMap) -> Option<SessionKey> {
-    crate::model::session_manager::expire(core);
+    model::session_manager::expire(core);
     let mut tx = Transaction::begin(core).ok()?;
     let cookies = headers.get_all(COOKIE).iter();
     cookies

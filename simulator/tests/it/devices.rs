@@ -34,7 +34,7 @@ impl Played {
 impl Guest for Played {
     async fn run(&self, machine: GuestMachine) {
         let _ = self.0.send(machine).await;
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 

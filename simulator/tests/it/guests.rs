@@ -2,15 +2,18 @@
 
 use std::sync::{Arc, Mutex};
 
-use crate::client::Client;
+use crate::client::container;
 use crate::client::container::{extra, options};
-use simulator::{Guest, GuestMachine, Platform, Simulator};
+use crate::client::{self, Client};
+use guestinfo::Dialect;
+use simulator::{Guest, GuestMachine, GuestProgramRefusal, Platform, Program, Simulator, Tether};
 use tokio::sync::Notify;
 use vim25::types::{
-    VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
-    VirtualMachinePowerState,
+    FileNotFound, GuestOperationsUnavailable, GuestProgramSpec, InvalidArgument, InvalidPowerState,
+    NamePasswordAuthentication, VirtualMachineConfigInfo, VirtualMachineConfigSpec,
+    VirtualMachineFileInfo, VirtualMachinePowerState,
 };
-use vim25::{Ref, mo};
+use vim25::{Poly, Ref, mo};
 
 /// Tries what guests may and may not do, then waits.
 #[derive(Debug, Default)]
@@ -199,4 +202,132 @@ async fn a_guest_that_panics_harms_nobody() {
     client.run(vm.power_off_vm()).await.unwrap();
     client.run(vm.destroy()).await.unwrap();
     simulator.shutdown().await;
+}
+
+/// Answers whatever clients ask for, after its tools run.
+#[derive(Debug)]
+struct Obliging;
+
+#[async_trait::async_trait]
+impl Guest for Obliging {
+    async fn run(&self, machine: GuestMachine) {
+        machine.set_tools_running(true);
+        loop {
+            let program = machine.next_program().await;
+            match &*program.path {
+                "echo" => {
+                    assert_eq!((&*program.user, program.password()), ("me", "secret"));
+                    assert!(!format!("{program:?}").contains("secret"));
+                    let pid = program.arguments.parse().unwrap();
+                    program.started(pid);
+                }
+                "drop" => drop(program),
+                "tools" => {
+                    machine.set_tools_running(false);
+                    program.started(1);
+                }
+                _ => program.refuse(GuestProgramRefusal::NotFound),
+            }
+        }
+    }
+}
+
+async fn start_program(
+    client: &Client,
+    vm: &Ref<mo::VirtualMachine>,
+    user: &str,
+    path: &str,
+    arguments: &str,
+) -> Result<i64, vim25::Fault> {
+    let manager = client.content.guest_operations_manager.clone().unwrap();
+    let manager: Ref<mo::GuestProcessManager> = client.get(&manager, "processManager").await;
+    let auth = NamePasswordAuthentication {
+        username: user.into(),
+        password: "secret".into(),
+        ..Default::default()
+    };
+    let spec = GuestProgramSpec {
+        program_path: path.into(),
+        arguments: arguments.into(),
+        ..Default::default()
+    };
+    let call = manager.start_program_in_guest(vm, &Poly::new(auth), &Poly::new(spec));
+    client.call(call).await.map_err(client::Failure::fault)
+}
+
+#[tokio::test]
+async fn a_client_starts_programs_in_a_guest() {
+    let simulator = Simulator::builder().guest(Obliging).start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let vm = create(&client, &[]).await;
+    let fault = start_program(&client, &vm, "me", "echo", "7").await;
+    assert!(fault.unwrap_err().is::<InvalidPowerState>());
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    while client.get::<String>(&vm, "guest.toolsRunningStatus").await != "guestToolsRunning" {
+        tokio::task::yield_now().await;
+    }
+    let pid = start_program(&client, &vm, "me", "echo", "7").await;
+    assert_eq!(pid.unwrap(), 7);
+    let fault = start_program(&client, &vm, "me", "nothing", "").await;
+    assert!(fault.unwrap_err().is::<FileNotFound>());
+    let fault = start_program(&client, &vm, "me", "drop", "").await;
+    assert!(fault.unwrap_err().is::<GuestOperationsUnavailable>());
+    start_program(&client, &vm, "me", "tools", "")
+        .await
+        .unwrap();
+    let fault = start_program(&client, &vm, "me", "echo", "7").await;
+    assert!(fault.unwrap_err().is::<GuestOperationsUnavailable>());
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_tether_passes_signals_on() {
+    let tether = Tether::new()
+        .program("/bin/serve", Program::forever())
+        .program("/bin/stubborn", Program::forever().ignores(15));
+    for (program, orders, status) in [
+        ("/bin/serve", &[("kill", "INT")][..], "130"),
+        ("/bin/serve", &[("kill", "15")], "143"),
+        (
+            "/bin/stubborn",
+            &[("kill", "TERM"), ("group-kill", "KILL")],
+            "137",
+        ),
+    ] {
+        let builder = Simulator::builder().guest(tether.clone());
+        let simulator = builder.start().await.unwrap();
+        let client = Client::login(&simulator).await;
+        let keys = container::keys("a", program, &[], Dialect::Vic1);
+        let keys: Vec<_> = keys.iter().map(|(k, v)| (&**k, &**v)).collect();
+        let vm = create(&client, &keys).await;
+        client.run(vm.power_on_vm(None)).await.unwrap();
+        let started = format!("guestinfo.vice..sessions|{}.started", container::ID);
+        loop {
+            let config: VirtualMachineConfigInfo = client.get(&vm, "config").await;
+            if extra(&config, &started).is_some() {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        let fault = start_program(&client, &vm, container::ID, "rm", "").await;
+        assert!(fault.unwrap_err().is::<FileNotFound>());
+        let fault = start_program(&client, &vm, container::ID, "kill", "SIGNONE").await;
+        assert!(fault.unwrap_err().is::<InvalidArgument>());
+        for (command, signal) in orders {
+            start_program(&client, &vm, container::ID, command, signal)
+                .await
+                .unwrap();
+        }
+        while client
+            .get::<VirtualMachinePowerState>(&vm, "runtime.powerState")
+            .await
+            != VirtualMachinePowerState::PoweredOff
+        {
+            tokio::task::yield_now().await;
+        }
+        let config: VirtualMachineConfigInfo = client.get(&vm, "config").await;
+        let key = format!("guestinfo.vice..sessions|{}.status", container::ID);
+        assert_eq!(extra(&config, &key).as_deref(), Some(status), "{program}");
+        simulator.shutdown().await;
+    }
 }

@@ -50,7 +50,12 @@ async fn a_container_lives_and_dies() {
         let vm = create(&client, &spec("jovial", &keys)).await.unwrap();
         let file = simulator.datastore_directory().join("jovial/jovial.vmx");
         let text = std::fs::read_to_string(&file).unwrap();
+        let host: Ref<mo::HostSystem> = Ref::new("ha-host");
+        let stores: Vec<Ref<mo::Datastore>> = client.get(&host, "datastore").await;
+        let volume = format!("/vmfs/volumes/{}", stores[0].value());
+        let image = format!("ide0:0.fileName = \"{volume}/vch/bootstrap.iso\"");
         for line in [
+            image.as_str(),
             "displayName = \"jovial\"",
             "guestOS = \"other3xlinux-64\"",
             "memSize = \"2048\"",
@@ -59,7 +64,6 @@ async fn a_container_lives_and_dies() {
             "scsi0:0.deviceType = \"scsi-hardDisk\"",
             "scsi0:0.fileName = \"jovial.vmdk\"",
             "ide0:0.deviceType = \"cdrom-image\"",
-            "ide0:0.fileName = \"/vmfs/volumes/datastore1/vch/bootstrap.iso\"",
             "ethernet0.virtualDev = \"vmxnet3\"",
             "ethernet0.networkName = \"VM Network\"",
             "serial0.fileType = \"network\"",

@@ -1,5 +1,9 @@
 //! The simulator as its clients and guests see it.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::field_reassign_with_default,
+    reason = "tests"
+)]
 
 mod client;
 mod connecting;

@@ -13,7 +13,7 @@ use vmx::ExtraConfig;
 use crate::core::Effect;
 use crate::device;
 use crate::fault;
-use crate::guest::{self, Turn};
+use crate::guest::{self, Programs, Turn};
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::{self, Cycle, Machine, show};
 use crate::object::Retype;
@@ -65,6 +65,7 @@ fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
         by_api: BTreeSet::new(),
         tools: false,
         ports: ports.clone(),
+        programs: Programs::new(),
     });
     let turn = Turn::after(&mut machine.ended);
     object.modify("runtime", |runtime: &mut VirtualMachineRuntimeInfo| {
@@ -198,6 +199,7 @@ fn restart(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
         cycle.number = number;
         cycle.shutdown = CancellationToken::new();
         cycle.tools = false;
+        cycle.programs = Programs::new();
         tx.after(Effect::Stop(old));
     }
     log(tx, vm, "Reset");

@@ -1,0 +1,39 @@
+//! The way of requests for programs from clients to a guest.
+
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, mpsc};
+
+use super::GuestProgram;
+
+/// Requests that wait for a guest.
+const WAITING: usize = 16;
+
+/// Both ends, for one guest.
+#[derive(Clone, Debug)]
+pub(crate) struct Programs {
+    sender: mpsc::Sender<GuestProgram>,
+    receiver: Arc<Mutex<mpsc::Receiver<GuestProgram>>>,
+}
+
+impl Programs {
+    pub(crate) fn new() -> Self {
+        let (sender, receiver) = mpsc::channel(WAITING);
+        Self {
+            sender,
+            receiver: Arc::new(Mutex::new(receiver)),
+        }
+    }
+
+    pub(crate) fn sender(&self) -> mpsc::Sender<GuestProgram> {
+        self.sender.clone()
+    }
+
+    pub(super) async fn next(&self) -> GuestProgram {
+        match self.receiver.lock().await.recv().await {
+            Some(program) => program,
+            // Cannot be: this is a sender too.
+            None => std::future::pending().await,
+        }
+    }
+}

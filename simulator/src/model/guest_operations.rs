@@ -1,0 +1,134 @@
+//! Operations that clients ask of guests.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot};
+use vim25::soap::Request;
+use vim25::types::{
+    GuestAuthentication, GuestOperationsUnavailable, GuestProgramSpec, InvalidGuestLogin,
+    NamePasswordAuthentication, VirtualMachinePowerState,
+};
+use vim25::{Fault, Poly, Ref, mo};
+
+use crate::core::Core;
+use crate::fault;
+use crate::guest::{GuestProgram, GuestProgramRefusal, Order};
+use crate::invocation::{Answer, Caller, value};
+use crate::machine::{self, Machine};
+use crate::object::Object;
+use crate::world::Transaction;
+
+/// How long a guest may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+pub(crate) const MANAGER: &str = "ha-guest-operations-manager";
+const PROCESSES: &str = "ha-guest-operations-process-manager";
+
+pub(super) fn build(tx: &mut Transaction<'_>) {
+    let auth: Ref<mo::GuestAuthManager> = Ref::new("ha-guest-operations-auth-manager");
+    let files: Ref<mo::GuestFileManager> = Ref::new("ha-guest-operations-file-manager");
+    let processes: Ref<mo::GuestProcessManager> = Ref::new(PROCESSES);
+    let mut manager = Object::new::<mo::GuestOperationsManager>(MANAGER);
+    manager.put("authManager", &auth);
+    manager.put("fileManager", &files);
+    manager.put("processManager", &processes);
+    tx.insert(manager);
+    tx.insert(Object::new::<mo::GuestAuthManager>(auth.value()));
+    tx.insert(Object::new::<mo::GuestFileManager>(files.value()));
+    tx.insert(Object::new::<mo::GuestProcessManager>(processes.value()));
+}
+
+/// `StartProgramInGuest`: waits for the guest outside any transaction.
+pub(crate) async fn start_program(core: &Arc<Core>, caller: &Caller, request: &Request) -> Answer {
+    let asking = ask(core, caller, request)?;
+    let answered = tokio::time::timeout(PATIENCE, async {
+        asking.to.send(asking.program).await.ok()?;
+        asking.answer.await.ok()
+    });
+    match answered.await.ok().flatten() {
+        Some(Ok(pid)) => value(&pid),
+        Some(Err(refusal)) => Err(refused(refusal, &asking.path)),
+        None => Err(unavailable()),
+    }
+}
+
+struct Asking {
+    to: mpsc::Sender<GuestProgram>,
+    program: GuestProgram,
+    answer: oneshot::Receiver<Result<i64, GuestProgramRefusal>>,
+    path: String,
+}
+
+fn ask(core: &Arc<Core>, caller: &Caller, request: &Request) -> Result<Asking, Fault> {
+    let this = request.this.as_ref();
+    let this = this.ok_or_else(|| fault::invalid_request("the request names no object"))?;
+    let tx = Transaction::begin(core)?;
+    if caller.session.is_none() {
+        return Err(fault::not_authenticated(Some(this)));
+    }
+    let object = tx.visible(this, caller.session.as_ref())?;
+    if !object.is_a("GuestProcessManager") {
+        return Err(fault::method_not_found(this, &request.method));
+    }
+    let wrong = |name: &'static str| move |_| fault::invalid_argument(name);
+    let vm: Ref<mo::VirtualMachine> = request.argument("vm").map_err(wrong("vm"))?;
+    let auth: Poly<GuestAuthentication> = request.argument("auth").map_err(wrong("auth"))?;
+    let spec: Poly<GuestProgramSpec> = request.argument("spec").map_err(wrong("spec"))?;
+    let login = auth.base::<NamePasswordAuthentication>().ok().flatten();
+    let login = login.ok_or_else(invalid_login)?;
+    let spec = spec.base::<GuestProgramSpec>().ok().flatten();
+    let spec = spec.ok_or_else(|| fault::invalid_argument("spec"))?;
+    let object = tx.object(&vm)?;
+    let state = machine::power_state(object)?;
+    let cycle = match &Machine::of(object)?.cycle {
+        Some(cycle) if state == VirtualMachinePowerState::PoweredOn => cycle,
+        _ => {
+            return Err(fault::invalid_power_state(
+                &state,
+                Some(VirtualMachinePowerState::PoweredOn),
+            ));
+        }
+    };
+    if !cycle.tools {
+        return Err(unavailable());
+    }
+    let path = spec.program_path.clone();
+    let (program, answer) = GuestProgram::new(Order {
+        user: login.username.clone(),
+        password: login.password.clone(),
+        path: path.clone(),
+        arguments: spec.arguments.clone(),
+        working_directory: spec.working_directory.clone(),
+        environment: spec.env_variables.clone(),
+    });
+    Ok(Asking {
+        to: cycle.programs.sender(),
+        program,
+        answer,
+        path,
+    })
+}
+
+fn unavailable() -> Fault {
+    Fault::new(
+        "The guest operations agent could not be contacted.",
+        GuestOperationsUnavailable::default(),
+    )
+}
+
+fn invalid_login() -> Fault {
+    Fault::new(
+        "Failed to authenticate with the guest operating system using the supplied credentials.",
+        InvalidGuestLogin::default(),
+    )
+}
+
+fn refused(refusal: GuestProgramRefusal, path: &str) -> Fault {
+    match refusal {
+        GuestProgramRefusal::Login => invalid_login(),
+        GuestProgramRefusal::NotFound => fault::file_not_found(path),
+        GuestProgramRefusal::Arguments => fault::invalid_argument("spec.arguments"),
+        GuestProgramRefusal::State => fault::invalid_state(),
+    }
+}
