@@ -148,13 +148,12 @@ impl Builder {
     /// The directory that holds the datastore's files; made when it is not
     /// there, and kept. Default: a temporary one, removed with the simulator.
     ///
-    /// A simulator that is started on the directory of another that has ended is the
-    /// same host after a restart: it has the same certificate, machines with their
-    /// references, all of them off, pools, switches and port groups. Clients do not see what it keeps
-    /// for that, in the directory `.vsphere-simulator`. The inventory is written
-    /// shortly after each change and at the end; a process that is killed may lose
-    /// the changes of its last tenth of a second. Sessions and tasks do not survive. Two simulators
-    /// at a time on one directory destroy each other's files.
+    /// Starting a simulator on the directory of a previous one restarts the same
+    /// host: certificate, machines (powered off) and pools with their references,
+    /// switches and port groups are restored. Sessions and tasks are not. The state is
+    /// persisted in the subdirectory `.vsphere-simulator`, which clients cannot access,
+    /// within 100 ms of each change and at shutdown; a killed process may lose
+    /// the most recent changes. A directory must not be used by two simulators at a time.
     pub fn datastore_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());
         self
@@ -202,8 +201,8 @@ impl Builder {
         self
     }
 
-    /// Time after which a lease on a machine that is imported or exported ends
-    /// when the client tells no progress; shown in whole seconds, at least one. Default 5 minutes.
+    /// Time after which an import or export lease times out unless the client
+    /// reports progress. Shown in whole seconds, at least one. Default 5 minutes.
     pub fn lease_timeout(mut self, time: Duration) -> Self {
         self.settings.lease = time;
         self

@@ -41,17 +41,17 @@ pub(crate) enum Effect {
     Run(Job),
     /// A machine was powered on: its guest begins.
     Boot(Ref<mo::VirtualMachine>, Turn),
-    /// Its serial ports begin to be served.
+    /// Connects the serial ports of a machine.
     Serve(Ports),
-    /// Its serial ports are connected to what the devices say now.
+    /// Reconnects serial ports after a reconfiguration.
     Rewire(Ports, Devices),
-    /// Work that takes long begins.
+    /// Starts a long-running job.
     Then(Later),
     /// Something that runs is told to end.
     Stop(CancellationToken),
 }
 
-/// Work to be done outside transactions.
+/// A long-running job, executed outside of transactions.
 pub(crate) struct Later(Box<dyn FnOnce(Arc<Core>) -> BoxFuture<'static, ()> + Send>);
 
 impl Later {

@@ -20,12 +20,12 @@ impl Ids {
         }
     }
 
-    /// How many numbers and UUIDs were given out.
+    /// Number of numbers and UUIDs generated so far.
     pub(crate) const fn position(&self) -> (u64, u64) {
         (self.numbers, self.drawn)
     }
 
-    /// Goes on behind those that were given out before a restart.
+    /// Continues after the position of a previous run.
     pub(crate) const fn resume(&mut self, numbers: u64, drawn: u64) {
         self.numbers = numbers;
         self.drawn = drawn;
@@ -51,7 +51,7 @@ impl Ids {
         bytes
     }
 
-    /// An identifier of the content of a disk, never one that means none.
+    /// Generates a content id for a disk, avoiding the reserved values.
     pub(crate) fn cid(&mut self) -> u32 {
         let [a, b, c, d, ..] = self.bytes();
         u32::from_be_bytes([a, b, c, d]).clamp(1, u32::MAX - 2)

@@ -1,4 +1,4 @@
-//! Leases on machines whose disks are on their way in or out.
+//! State of an NFC lease beyond its managed object.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -9,25 +9,25 @@ use vim25::{Ref, mo};
 
 use crate::datastore::path::DatastorePath;
 
-/// What the API does not show of a lease.
+/// An import or export in progress.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    /// What admits to its URLs: never from the seed.
+    /// Secret part of its URLs; random, not derived from the seed.
     pub(crate) token: String,
     pub(crate) direction: Direction,
     pub(crate) vm: Ref<mo::VirtualMachine>,
-    /// The task that goes on until the lease ends.
+    /// The task that runs until the lease ends.
     pub(crate) task: Ref<mo::Task>,
     pub(crate) devices: Vec<Device>,
     /// Cancelled when the lease ends.
     pub(crate) over: CancellationToken,
-    /// Held for reading by every transfer.
+    /// Read-locked by every transfer; write-locked before the machine is destroyed.
     pub(crate) gate: Arc<RwLock<()>>,
-    /// When the client last told its progress.
+    /// When the client last reported progress.
     pub(crate) alive: watch::Sender<Instant>,
 }
 
-/// Which way the disks go.
+/// Direction of the transfers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     Import,
@@ -39,22 +39,22 @@ pub(crate) enum Direction {
 pub(crate) struct Device {
     pub(crate) key: String,
     pub(crate) import_key: String,
-    /// Its name in the URL.
+    /// File name in its URL.
     pub(crate) file: String,
     pub(crate) path: DatastorePath,
     pub(crate) bytes: u64,
     pub(crate) is_child: bool,
     moved: Mutex<Option<Moved>>,
-    /// Held by the one transfer of the disk.
+    /// Serializes uploads to the disk.
     pub(crate) busy: tokio::sync::Mutex<()>,
 }
 
-/// What was transferred of a disk.
+/// A completed transfer, as manifests report it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Moved {
-    /// Bytes of the stream.
+    /// Bytes of the VMDK stream.
     pub(crate) size: u64,
-    /// Bytes of the disk that are not holes.
+    /// Bytes of the disk that are not zero, in whole grains.
     pub(crate) populated: u64,
     pub(crate) sha1: String,
     pub(crate) sha256: String,

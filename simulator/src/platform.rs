@@ -23,8 +23,8 @@ pub struct Platform {
     /// Destroying a machine deletes the parents of its disks too, also when
     /// other machines use them. Default: yes.
     pub destroy_deletes_parent_disks: bool,
-    /// A disk whose descriptor says `ddb.deletable = "false"` outlives the
-    /// machines that have it, and is not deleted before that line is gone. Default: yes.
+    /// A disk whose descriptor contains `ddb.deletable = "false"` is kept when its
+    /// machine is destroyed, and cannot be deleted. Default: yes.
     pub destroy_honours_ddb_deletable: bool,
 }
 

@@ -1,4 +1,4 @@
-//! The inventory that a host keeps over a restart, in a file of its datastore's directory.
+//! Persists the inventory in the datastore's directory, so that it survives a restart.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,19 +13,19 @@ use crate::core::Core;
 use crate::model;
 use crate::world::Transaction;
 
-/// The directory, in that of the datastore, with what is not for clients.
+/// Subdirectory for files that clients cannot access.
 pub(crate) const DIRECTORY: &str = ".vsphere-simulator";
 const FILE: &str = "inventory.json";
-/// The version of the file.
+/// Version of the file format.
 const FORMAT: u32 = 1;
-/// Between two writes of the file.
+/// Minimum time between two writes of the file.
 const PACE: Duration = Duration::from_millis(100);
 
-/// What is kept.
+/// The persisted inventory.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Saved {
     pub(crate) format: u32,
-    /// Identifiers that were given out.
+    /// Positions of the generators of identifiers.
     pub(crate) numbers: u64,
     pub(crate) drawn: u64,
     /// UUIDs of the datastore and of the host.
@@ -66,7 +66,7 @@ pub(crate) struct Allocation {
     pub(crate) reservation: Option<i64>,
     pub(crate) limit: Option<i64>,
     pub(crate) expandable: Option<bool>,
-    /// Shares, and how they are called.
+    /// Number of shares and their level.
     pub(crate) shares: Option<(i32, String)>,
 }
 
@@ -79,7 +79,7 @@ pub(crate) struct SavedMachine {
 }
 
 impl Saved {
-    /// Reads the inventory of a directory; `None` when there is none yet.
+    /// Reads the inventory of a datastore; `None` if there is none.
     pub(crate) fn read(directory: &Path) -> io::Result<Option<Self>> {
         let text = match std::fs::read(directory.join(DIRECTORY).join(FILE)) {
             Ok(text) => text,
@@ -104,10 +104,10 @@ impl Saved {
     }
 }
 
-/// Keeps the file up to date.
+/// Writes the file after changes.
 #[derive(Debug)]
 pub(crate) struct Saver {
-    /// The datastore's directory; `None` when it goes with the simulator.
+    /// The datastore's directory; `None` if it is temporary.
     directory: Option<PathBuf>,
     dirty: AtomicBool,
     news: Notify,
@@ -122,7 +122,7 @@ impl Saver {
         }
     }
 
-    /// Something that is kept has changed.
+    /// Notes a change of something that is persisted.
     pub(crate) fn note(&self) {
         if self.directory.is_some() {
             self.dirty.store(true, Ordering::Release);
@@ -130,7 +130,7 @@ impl Saver {
         }
     }
 
-    /// Writes the file after changes, until the simulator ends.
+    /// Writes the file after each change, until the simulator shuts down.
     pub(crate) async fn run(core: Arc<Core>) {
         if core.saver.directory.is_none() {
             return;
@@ -146,7 +146,7 @@ impl Saver {
         }
     }
 
-    /// Writes the file if anything has changed since.
+    /// Writes the file if anything has changed since the last time.
     pub(crate) fn save(&self, core: &Arc<Core>) {
         let Some(directory) = &self.directory else {
             return;

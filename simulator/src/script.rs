@@ -40,7 +40,9 @@ struct Rule {
 /// What goes wrong in a simulator: rules for the calls to come.
 ///
 /// A rule names a method by its wire name, such as `PowerOnVM_Task`; HTTP
-/// requests for files go by `GET /folder`, `PUT /folder`, … Rules are met in
+/// requests for files go by `GET /folder`, `PUT /folder`, …, those for disks under
+/// a lease by `POST /nfc`, `GET /nfc`, … `TaskFault` and `SlowTask` of `ImportVApp` and `ExportVm` apply to the opening of
+/// the lease. Rules are met in
 /// the order they were added; a call meets every rule that fits.
 #[derive(Debug)]
 pub struct Script {

@@ -23,11 +23,11 @@ const KEPT: usize = 200;
 /// Tasks that an entity names as recent.
 const RECENT: usize = 5;
 
-/// What a task does.
+/// The work of a task.
 enum Body {
-    /// All in one transaction.
+    /// Runs in one transaction.
     Short(Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>),
-    /// In transactions of its own, with input and output between them, which no lock covers.
+    /// Runs outside of transactions and begins its own.
     Long(Box<dyn FnOnce(Arc<Core>) -> BoxFuture<'static, Answer> + Send>),
 }
 
@@ -59,10 +59,8 @@ pub(crate) fn begin(
     start(inv, entity, description, Body::Short(Box::new(body)))
 }
 
-/// The same for work that takes long: it is done outside transactions, and
-/// begins its own where it reads or changes the inventory.
-///
-/// On a fault the work undoes what it did.
+/// Begins a task whose body does I/O: it runs without holding the inventory lock
+/// and uses [`Transaction::run`]. It has to undo its effects before it returns a fault.
 pub(crate) fn begin_long<F>(
     inv: &mut Invocation<'_, '_>,
     entity: &AnyRef,
@@ -96,7 +94,7 @@ fn start(inv: &mut Invocation<'_, '_>, entity: &AnyRef, description: &str, body:
     value(&task)
 }
 
-/// Makes the object of a task that is queued.
+/// Creates the managed object of a queued task.
 fn open(
     inv: &mut Invocation<'_, '_>,
     entity: &AnyRef,
@@ -108,7 +106,7 @@ fn open(
     open_as(inv.tx, &user, entity, description)
 }
 
-/// The same for a user, outside a call. Whoever opens a task finishes it.
+/// Creates the managed object of a queued task for a user. The caller has to finish it.
 pub(crate) fn open_as(
     tx: &mut Transaction<'_>,
     user: &str,
@@ -260,7 +258,7 @@ fn update(
     Ok(())
 }
 
-/// Says how a task ended.
+/// Records the result of a task.
 pub(crate) fn finish(
     tx: &mut Transaction<'_>,
     task: &Ref<mo::Task>,

@@ -96,7 +96,7 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// Runs a transaction to its end from asynchronous code, off the threads that serve.
+    /// Runs and commits a transaction on the blocking thread pool.
     pub(crate) async fn run<T: Send + 'static>(
         core: &Arc<Core>,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
@@ -266,7 +266,7 @@ impl<'c> Transaction<'c> {
     }
 }
 
-/// Whether a change is one of what is kept over a restart.
+/// Whether a change affects what is persisted over a restart.
 fn is_kept(before: Option<&Arc<Object>>, after: Option<&Arc<Object>>) -> bool {
     let Some(object) = after.or(before) else {
         return false;

@@ -1,7 +1,7 @@
 //! Virtual disks in the datastore: a descriptor of text and an extent.
 //!
-//! A disk of its own is flat, with holes where nothing was written. A child has a hosted sparse
-//! extent, where ESXi has a format of its own, so that anything that reads VMDK reads it.
+//! Base disks have a flat, sparse file. Child disks have a hosted sparse extent
+//! instead of ESXi's own formats, so that any VMDK reader can open them.
 
 use std::io;
 use std::path::PathBuf;
@@ -17,28 +17,28 @@ use crate::fault;
 /// Bytes of a sector.
 const SECTOR: u64 = 512;
 
-/// What a descriptor says.
+/// Properties of a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disk {
     pub(crate) bytes: u64,
-    /// How the descriptor names the parent, of a child disk.
+    /// The parent's path in the descriptor of a child disk.
     pub(crate) parent: Option<String>,
     pub(crate) uuid: String,
     pub(crate) thin: bool,
-    /// Unset by clients that want a disk to outlive the machines that have it.
+    /// False if the descriptor contains `ddb.deletable = "false"`.
     pub(crate) deletable: bool,
 }
 
-/// What a new disk is to be.
+/// Properties of a new disk.
 #[derive(Clone, Debug)]
 pub(crate) struct New {
     pub(crate) uuid: String,
     pub(crate) thin: bool,
-    /// Identifies the content.
+    /// Content id.
     pub(crate) cid: u32,
 }
 
-/// Makes a disk without content. Its directory must be there.
+/// Creates an empty disk in an existing directory.
 pub(crate) fn create(
     store: &Store,
     path: &DatastorePath,
@@ -72,7 +72,7 @@ fn complete(descriptor: &mut Descriptor, new: &New) {
     }
 }
 
-/// Makes a disk that begins as what its parent is; `hint` leads from one to the other.
+/// Creates a child disk; `hint` is the path of its parent, relative to the child.
 pub(crate) fn create_child(
     store: &Store,
     path: &DatastorePath,
@@ -98,7 +98,7 @@ pub(crate) fn open(store: &Store, path: &DatastorePath) -> Result<vmdk::Disk, Fa
     opened.map_err(|error| refused(path, error))
 }
 
-/// A fault that says why a disk could not be used.
+/// Converts an error to a fault.
 fn refused(path: &DatastorePath, error: disk_image::Error) -> Fault {
     match error {
         disk_image::Error::Vmdk(vmdk::Error::File { source, .. }) => {
@@ -115,7 +115,7 @@ fn refused(path: &DatastorePath, error: disk_image::Error) -> Fault {
     }
 }
 
-/// Copies what a disk shows, its parents included, into another, which is new and flat.
+/// Copies a disk, including the content of its parents, to a new base disk.
 pub(crate) fn copy(
     store: &Store,
     from: &DatastorePath,
@@ -136,7 +136,7 @@ pub(crate) fn copy(
     copied
 }
 
-/// Makes a disk larger.
+/// Grows a disk.
 pub(crate) fn extend(store: &Store, path: &DatastorePath, bytes: u64) -> Result<(), Fault> {
     let mut descriptor = descriptor(store, path)?;
     if descriptor.parent_hint().is_some() || descriptor.create_type() != CreateType::Vmfs {
@@ -169,7 +169,7 @@ pub(crate) fn delete(store: &Store, path: &DatastorePath) -> Result<(), Fault> {
     store.delete(path)
 }
 
-/// Gives a disk another name, and its extents with it.
+/// Renames a disk and its extents.
 pub(crate) fn rename(store: &Store, from: &DatastorePath, to: &DatastorePath) -> Result<(), Fault> {
     let stem = |path: &DatastorePath| {
         let name = path.file_name();
@@ -186,7 +186,7 @@ pub(crate) fn rename(store: &Store, from: &DatastorePath, to: &DatastorePath) ->
             .map_err(|error| fault::file_fault(&from.to_string(), &error))
     };
     if descriptor.parent_hint().is_some() && from.parent() != to.parent() {
-        // Its hint would lead elsewhere.
+        // Its parent hint is relative to the directory.
         return Err(fault::not_supported());
     }
     for extent in extents(store, from)? {
@@ -209,7 +209,7 @@ pub(crate) fn rename(store: &Store, from: &DatastorePath, to: &DatastorePath) ->
     }
 }
 
-/// Whether the disk's file is nothing but its descriptor.
+/// Whether the file is a text descriptor.
 fn is_text(store: &Store, path: &DatastorePath) -> bool {
     use std::io::Read as _;
     let mut start = [0; 1];
@@ -218,13 +218,13 @@ fn is_text(store: &Store, path: &DatastorePath) -> bool {
         .is_ok_and(|()| &start == b"#")
 }
 
-/// The files beside the descriptor that hold the content.
+/// Lists the extents in the directory of the descriptor.
 fn extents(store: &Store, path: &DatastorePath) -> Result<Vec<DatastorePath>, Fault> {
     if !is_text(store, path) {
         return Ok(Vec::new());
     }
     let descriptor = descriptor(store, path)?;
-    // A name that leads elsewhere is not the disk's own.
+    // Extents in other directories are not the disk's own.
     let own = descriptor
         .extents()
         .map(|extent| extent.file.clone())
@@ -236,7 +236,7 @@ fn descriptor(store: &Store, path: &DatastorePath) -> Result<Descriptor, Fault> 
     vmdk::read_descriptor(store.file(path)).map_err(|error| refused(path, error))
 }
 
-/// Reads what a descriptor says.
+/// Reads the properties of a disk.
 pub(crate) fn read(store: &Store, path: &DatastorePath) -> Result<Disk, Fault> {
     let descriptor = descriptor(store, path)?;
     let capacity = descriptor.capacity();
@@ -252,7 +252,7 @@ pub(crate) fn read(store: &Store, path: &DatastorePath) -> Result<Disk, Fault> {
     })
 }
 
-/// The descriptor of the disk to which a file belongs.
+/// Returns the descriptor of the disk that a file belongs to, judging by its name.
 pub(crate) fn descriptor_of(file: &DatastorePath) -> Option<DatastorePath> {
     let stem = file.file_name().strip_suffix(".vmdk")?;
     let own = ["-flat", "-delta"]
@@ -264,19 +264,19 @@ pub(crate) fn descriptor_of(file: &DatastorePath) -> Option<DatastorePath> {
     })
 }
 
-/// The file with the content of a flat disk.
+/// Returns the path of the flat extent of a base disk.
 pub(crate) fn extent(path: &DatastorePath) -> DatastorePath {
     let name = path.file_name();
     let stem = name.strip_suffix(".vmdk").unwrap_or(name);
     path.sibling(&format!("{stem}-flat.vmdk"))
 }
 
-/// A flat file that takes an image; it must be empty, or all holes.
+/// A sink that writes to a flat file, which must be all zeros.
 #[derive(Debug)]
 pub(crate) struct FlatFile {
     file: std::fs::File,
     length: u64,
-    /// Bytes that were put there.
+    /// Bytes written so far.
     pub(crate) populated: u64,
 }
 
@@ -299,7 +299,7 @@ impl FlatFile {
 impl Sink for FlatFile {
     fn put(&mut self, offset: u64, bytes: &[u8]) -> Result<(), disk_image::Error> {
         use std::io::{Seek as _, SeekFrom, Write as _};
-        // Streams are made of whole grains: zeros behind the end do no harm.
+        // The last grain of a stream may exceed the disk; it must be zero there.
         let room = usize::try_from(self.length.saturating_sub(offset)).unwrap_or(usize::MAX);
         let (inside, outside) = bytes.split_at(bytes.len().min(room));
         if outside.iter().any(|byte| *byte != 0) {

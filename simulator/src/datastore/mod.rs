@@ -68,7 +68,7 @@ impl Store {
         let kept = path
             .parts()
             .first()
-            .is_some_and(|part| part == saved::DIRECTORY);
+            .is_some_and(|part| part.eq_ignore_ascii_case(saved::DIRECTORY));
         if path.datastore() == self.name && !kept {
             Ok(path)
         } else {
@@ -88,7 +88,7 @@ impl Store {
         file
     }
 
-    /// How the API names the first of some files.
+    /// Returns the datastore path of the first of some files.
     pub(crate) fn name_of(&self, files: &[PathBuf]) -> String {
         let relative = files
             .first()

@@ -175,8 +175,8 @@ fn place(tx: &Transaction<'_>, given: &str, home: &DatastorePath) -> Result<Data
     Ok(path)
 }
 
-/// How a descriptor names its parent: relative to its own directory, so that
-/// whatever reads it from the datastore's directory finds it.
+/// Returns the parent's path relative to the child's directory, which works for
+/// readers outside the simulator too.
 pub(super) fn hint(path: &DatastorePath, parent: &DatastorePath) -> String {
     let (from, to) = (path.parent(), parent.parent());
     let both = from.parts().iter().zip(to.parts());
@@ -186,7 +186,7 @@ pub(super) fn hint(path: &DatastorePath, parent: &DatastorePath) -> String {
     up.chain(down).collect::<Vec<_>>().join("/")
 }
 
-/// The parent that a descriptor names.
+/// Resolves the parent hint of a descriptor.
 fn resolve(store: &Store, path: &DatastorePath, hint: &str) -> Result<DatastorePath, Fault> {
     let hint = hint.strip_prefix("/vmfs/volumes/").map_or(hint, |volume| {
         // The rest begins with the name or the UUID of the only datastore.
@@ -206,7 +206,7 @@ fn resolve(store: &Store, path: &DatastorePath, hint: &str) -> Result<DatastoreP
     store.path(&parts.join("/"))
 }
 
-/// The parents of a disk, its own first.
+/// Lists the parents of a disk, the direct parent first.
 fn above(
     store: &Store,
     path: &DatastorePath,
@@ -226,7 +226,7 @@ fn above(
     Ok(chain)
 }
 
-/// A disk by its file, and its parents.
+/// Lists a disk and its parents.
 pub(crate) fn chain_of(store: &Store, path: &DatastorePath) -> Result<Vec<DatastorePath>, Fault> {
     let hint = disk::read(store, path)?.parent;
     let mut chain = vec![path.clone()];
@@ -269,7 +269,7 @@ pub(crate) fn chain(device: &Poly<VirtualDevice>) -> Vec<String> {
     files
 }
 
-/// The same of all disks.
+/// Lists the chains of all disks.
 pub(crate) fn chains(devices: &Devices) -> Vec<Vec<String>> {
     devices
         .iter()
@@ -278,7 +278,7 @@ pub(crate) fn chains(devices: &Devices) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The disks that changes make children of.
+/// Lists the parents of child disks that a change creates.
 pub(crate) fn parents_asked(changes: &[Poly<VirtualDeviceConfigSpec>]) -> Vec<String> {
     let parent = |change: &Poly<VirtualDeviceConfigSpec>| {
         let made = change.node().path("fileOperation")?.as_str() == Some("create");

@@ -1,4 +1,4 @@
-//! Disks that somebody else is about to read, and disks that are gone.
+//! Locks on disks, and the calls of [`Guest::flush`](super::Guest::flush) and [`Guest::forget`](super::Guest::forget).
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::machine::Machine;
 use crate::object::Object;
 use crate::world::Transaction;
 
-/// A disk, and what to wait for before it is touched.
+/// A disk, and the end of the guest that used it last.
 #[derive(Debug)]
 struct Held {
     disk: GuestDisk,
@@ -31,7 +31,7 @@ impl Held {
     }
 }
 
-/// Has the guest write out what it keeps of a machine's disks. The machine must be off.
+/// Flushes the disks of a machine that is off.
 pub(crate) async fn flush_machine(
     core: &Arc<Core>,
     vm: &Ref<mo::VirtualMachine>,
@@ -50,11 +50,10 @@ pub(crate) async fn flush_machine(
     Ok(())
 }
 
-/// Has the guest write out what it keeps of a disk. `file` is any file of the
-/// datastore; one that belongs to no disk needs nothing.
+/// Flushes the disk that a file of the datastore belongs to. A no-op for other files.
 ///
 /// # Errors
-/// The disk is locked by a machine that is on, or cannot be written.
+/// The disk is locked by a machine that is on, or the guest failed to write it.
 pub(crate) async fn flush_file(core: &Arc<Core>, file: &DatastorePath) -> Result<(), Fault> {
     let Some(path) = disk::descriptor_of(file) else {
         return Ok(());
@@ -74,7 +73,7 @@ pub(crate) async fn flush_file(core: &Arc<Core>, file: &DatastorePath) -> Result
     }
 }
 
-/// Has the guest write out the disks that a change makes children of.
+/// Flushes disks that are about to become parents.
 pub(crate) async fn flush_parents(core: &Arc<Core>, names: &[String]) -> Result<(), Fault> {
     for name in names.iter().filter(|name| !name.is_empty()) {
         flush_file(core, &core.store.parse(name)?).await?;
@@ -82,7 +81,7 @@ pub(crate) async fn flush_parents(core: &Arc<Core>, names: &[String]) -> Result<
     Ok(())
 }
 
-/// The machine whose own disk this is; a machine that is on, if there is one.
+/// Returns the machine that has a disk attached, preferring one that is on.
 fn owner<'t>(tx: &'t Transaction<'_>, path: &DatastorePath) -> Option<&'t Object> {
     let name = path.to_string();
     let mut found = None;
@@ -101,8 +100,8 @@ fn owner<'t>(tx: &'t Transaction<'_>, path: &DatastorePath) -> Option<&'t Object
     found
 }
 
-/// Whether a file may be written or deleted: not while a machine that is on has
-/// a disk open to which it belongs, be it as a parent.
+/// Checks that a file may be written or deleted: no machine that is on uses
+/// its disk, not even as a parent.
 pub(crate) fn check_unlocked(tx: &Transaction<'_>, file: &DatastorePath) -> Result<(), Fault> {
     let Some(path) = disk::descriptor_of(file) else {
         return Ok(());
@@ -115,7 +114,7 @@ pub(crate) fn check_unlocked(tx: &Transaction<'_>, file: &DatastorePath) -> Resu
     Ok(())
 }
 
-/// Whether the disks of a machine can be had for writing, and their parents for reading.
+/// Checks that a machine can lock its disks for writing and their parents for reading.
 pub(crate) fn check_free(tx: &Transaction<'_>, machine: &Machine) -> Result<(), Fault> {
     let own = machine.chains.iter().filter_map(|chain| chain.first());
     let all = machine.chains.iter().flatten();
@@ -136,14 +135,14 @@ pub(crate) fn check_free(tx: &Transaction<'_>, machine: &Machine) -> Result<(), 
     }
 }
 
-/// The machines that are on.
+/// Iterates over the machines that are on.
 fn on<'t>(tx: &'t Transaction<'_>) -> impl Iterator<Item = &'t Machine> {
     tx.machines()
         .map(|(_, machine)| machine)
         .filter(|machine| machine.cycle.is_some())
 }
 
-/// Tells the guest that the disk to which a file belonged is gone or replaced.
+/// Makes the guest forget the disk that a deleted or replaced file belonged to.
 pub(crate) async fn forget_file(core: &Arc<Core>, file: &DatastorePath) {
     let Some(path) = disk::descriptor_of(file) else {
         return;
@@ -174,7 +173,7 @@ async fn flush(core: &Core, held: Held) -> Result<(), Fault> {
     })
 }
 
-/// The disks of a machine.
+/// Lists the disks of a machine.
 fn disks(core: &Core, object: &Object) -> Result<Vec<Held>, Fault> {
     let ended = Machine::of(object)?.ended.clone();
     let config: VirtualMachineConfigInfo = object.read("config")?;
@@ -190,14 +189,14 @@ fn disks(core: &Core, object: &Object) -> Result<Vec<Held>, Fault> {
     Ok(disks.collect())
 }
 
-/// The disk of a machine whose own file this is; a parent of it is not.
+/// Returns the disk of a machine by its own descriptor, not by that of a parent.
 fn core_disk(core: &Core, object: &Object, path: &DatastorePath) -> Result<Option<Held>, Fault> {
     let file = core.store.file(path);
     let mut disks = disks(core, object)?.into_iter();
     Ok(disks.find(|held| held.disk.chain.first() == Some(&file)))
 }
 
-/// A disk that no machine has.
+/// Describes a disk that no machine has attached.
 fn loose(core: &Core, path: &DatastorePath) -> Option<GuestDisk> {
     let bytes = disk::read(&core.store, path).ok()?.bytes;
     let chain = device::chain_of(&core.store, path).ok()?;

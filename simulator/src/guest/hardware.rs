@@ -1,4 +1,4 @@
-//! What a machine has, as its guest finds it at power-on.
+//! Hardware of a machine, as its guest finds it at power-on.
 
 use std::path::PathBuf;
 
@@ -8,9 +8,9 @@ use vim25::types::{VirtualDevice, VirtualMachineConfigInfo};
 use crate::core::Core;
 use crate::device::{self, Kind};
 
-/// The devices of a machine, as they were when its guest began.
+/// Snapshot of a machine's hardware, taken when its guest started.
 ///
-/// A later reconfiguration does not change it; the next power-on or reset takes a new one.
+/// Reconfiguring the machine does not change it; the next power-on or reset takes a new snapshot.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GuestHardware {
@@ -20,49 +20,50 @@ pub struct GuestHardware {
     pub cpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
-    /// The disks, in the order of their device keys.
+    /// Disks, ordered by device key.
     pub disks: Vec<GuestDisk>,
-    /// The image files in CD drives that are connected, in the order of the drives.
+    /// Image files in connected CD drives, in device order.
     pub cdroms: Vec<PathBuf>,
-    /// How many serial ports the machine has; see [`GuestMachine::serial`](crate::GuestMachine::serial).
+    /// Number of serial ports; see [`GuestMachine::serial`](crate::GuestMachine::serial).
     pub serial_ports: usize,
-    /// The network cards, in the order of their device keys.
+    /// Network cards, ordered by device key.
     pub nics: Vec<GuestNic>,
 }
 
 /// A virtual disk.
 ///
-/// Its identity, for a guest that keeps something about a disk, is the first
-/// path of its [`chain`](Self::chain): no two disks share it, and it is the same after a
-/// restart of the simulator on the same directory.
+/// A guest that keeps state for a disk should identify it by the first path of its
+/// [`chain`](Self::chain), which is unique and survives a restart of the simulator on
+/// the same directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GuestDisk {
-    /// The device key; 0 when the disk is attached to no machine.
+    /// Device key; 0 for a disk that no machine has attached.
     pub key: i32,
-    /// The controller's bus: 0 for `scsi0`.
+    /// Bus number of the controller: 0 for `scsi0`.
     pub bus: i32,
-    /// The unit on the controller: 1 for `scsi0:1`.
+    /// Unit number on the controller: 1 for `scsi0:1`.
     pub unit: i32,
-    /// Bytes that the disk holds.
+    /// Capacity in bytes.
     pub capacity_bytes: u64,
-    /// The files of the disk, each a VMDK that can be opened: the disk's own
-    /// first, then its parent, and so on down to the base. Parents are never written to.
+    /// VMDK files, from the disk's own descriptor through its parents to the
+    /// base. Each can be opened on its own. Parents must not be written.
     pub chain: Vec<PathBuf>,
-    /// What becomes of the things that are written to it.
+    /// Whether writes are kept.
     pub mode: DiskMode,
 }
 
-/// What becomes of things that a guest writes to a disk.
+/// Persistence of writes to a disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DiskMode {
-    /// Kept, and part of snapshots.
+    /// Writes are kept; snapshots include the disk.
     #[default]
     Persistent,
-    /// Kept, and not part of snapshots.
+    /// Writes are kept; snapshots leave the disk out.
     IndependentPersistent,
-    /// Lost when the machine is powered off or reset.
+    /// Writes are discarded at power-off and reset. The guest has to do that: it
+    /// must not write to the disk's files.
     Nonpersistent,
 }
 
@@ -70,18 +71,18 @@ pub enum DiskMode {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GuestNic {
-    /// The device key.
+    /// Device key.
     pub key: i32,
-    /// The address of the card: six octets in hexadecimal with colons, lower case.
+    /// MAC address in lower-case hexadecimal with colons.
     pub mac: String,
-    /// The name of the port group that it is plugged into.
+    /// Name of the port group.
     pub network: String,
-    /// The PCI slot that the machine's file gives it.
+    /// PCI slot number from the machine's configuration.
     pub pci_slot: Option<u32>,
 }
 
 impl GuestHardware {
-    /// Hardware with nothing in it.
+    /// Creates an empty description, for tests of guests.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -110,7 +111,7 @@ impl GuestHardware {
     }
 }
 
-/// The image in a CD drive that is connected.
+/// Returns the image file of a connected CD drive.
 fn image(core: &Core, device: &Poly<VirtualDevice>) -> Option<PathBuf> {
     let connected = device.node().path("connectable.connected");
     if connected.and_then(|flag| flag.as_bool()) == Some(false) {
@@ -122,7 +123,7 @@ fn image(core: &Core, device: &Poly<VirtualDevice>) -> Option<PathBuf> {
 }
 
 impl GuestDisk {
-    /// A disk that is attached to nothing, by the files of its chain.
+    /// Creates a disk that is attached to no machine.
     #[must_use]
     pub fn new(chain: Vec<PathBuf>, capacity_bytes: u64) -> Self {
         Self {
@@ -132,7 +133,7 @@ impl GuestDisk {
         }
     }
 
-    /// The disks that this one is made on, from its parent down to the base.
+    /// Iterates over the parents, from the direct parent to the base.
     pub fn parents(&self) -> impl Iterator<Item = Self> {
         (1..self.chain.len()).map(|at| {
             let chain = self.chain.get(at..).unwrap_or_default();
@@ -176,7 +177,7 @@ impl DiskMode {
         }
     }
 
-    /// Whether things that are written are lost at power-off.
+    /// Whether writes are discarded at power-off.
     #[must_use]
     pub const fn is_discarded(self) -> bool {
         matches!(self, Self::Nonpersistent)

@@ -79,16 +79,16 @@ impl GuestMachine {
             .unwrap_or_default()
     }
 
-    /// The devices, as they were when the guest began.
+    /// Hardware of the machine when the guest started.
     #[must_use]
     pub fn hardware(&self) -> &GuestHardware {
         &self.hardware
     }
 
-    /// The guest's end of serial port `number`, which is `serialN` of the
-    /// machine's file and `ttySN` to Linux; `None` when the machine has no such port.
+    /// Returns the guest's end of serial port `number`: `serialN` in the
+    /// machine's `.vmx` file, `ttySN` in Linux. `None` if there is no such port.
     ///
-    /// A port is connected from power-on to power-off, resets included; see [`SerialPort`].
+    /// Connections survive a reset; see [`SerialPort`].
     #[must_use]
     pub fn serial(&self, number: usize) -> Option<SerialPort> {
         self.ports.line(number).map(SerialPort::new)
@@ -158,18 +158,18 @@ impl GuestMachine {
         drop(done);
     }
 
-    /// Tells the host the guest's name, shown as `guest.hostName`; an empty one shows none.
+    /// Reports the guest's host name, shown as `guest.hostName`. An empty name clears it.
     pub fn set_host_name(&self, name: &str) {
         let name = Some(name.to_owned()).filter(|name| !name.is_empty());
         self.change_guest(|guest| guest.host_name = name);
     }
 
-    /// Tells the host the addresses of the guest's cards, shown as `guest.net`;
-    /// the first address of all is also `guest.ipAddress`. It replaces what was told before.
+    /// Reports the addresses of the guest's network cards, shown as `guest.net`. Replaces
+    /// the previous report. The first address is also shown as `guest.ipAddress`.
     ///
-    /// A card is found by its [`mac`](GuestNicAddresses::mac); one that the
-    /// machine does not have is shown without a device, as hosts show interfaces
-    /// that the guest made itself.
+    /// Cards are matched by [`mac`](GuestNicAddresses::mac). A card that the
+    /// machine does not have is shown without a device, like an interface that
+    /// the guest created itself.
     pub fn set_network_info(&self, nics: &[GuestNicAddresses]) {
         let shown = network::show(nics, &self.hardware);
         let first = nics.iter().flat_map(GuestNicAddresses::addresses).next();
@@ -186,13 +186,14 @@ impl GuestMachine {
             show::refresh(tx, &self.vm)
         });
         if let Err(fault) = done {
-            tracing::debug!(vm = %self.vm, %fault, "a guest told a machine that is off");
+            tracing::debug!(vm = %self.vm, %fault, "a guest reported to a machine that is off");
         }
     }
 
-    /// Waits for a client to start a program in the guest. Asked for only while
-    /// the guest's tools run; see [`set_tools_running`](Self::set_tools_running).
-    /// Cancel-safe: nothing is lost.
+    /// Waits for the next `StartProgramInGuest` request. Clients can send them only
+    /// after [`set_tools_running`](Self::set_tools_running).
+    ///
+    /// Cancel-safe: no request is lost.
     pub async fn next_program(&self) -> GuestProgram {
         self.programs.next().await
     }

@@ -64,42 +64,44 @@ pub trait Guest: fmt::Debug + Send + Sync + 'static {
     /// The future is dropped when the machine is powered off, suspended or
     /// reset, or the simulator ends. A guest that returns without
     /// [`power_off`](GuestMachine::power_off) leaves its machine on, doing nothing.
-    /// Whatever it has started must have ended when the future is gone: the
-    /// next guest of the machine begins right after.
+    /// Processes and tasks that the guest started must have ended when the
+    /// future is dropped: the machine's next guest starts right after.
     async fn run(&self, machine: GuestMachine);
 
-    /// Writes what the guest keeps of a disk outside its files into these files.
+    /// Writes pending changes of a disk to its files. The default does nothing.
     ///
-    /// A guest may hold the content of a disk in a form of its own, such as a
-    /// tree of files. The simulator calls this before anybody else reads the disk: a
-    /// download of one of its files, an export or a copy, a child disk that is
-    /// made of it. It is never called on the way from making a machine to its end,
-    /// nor while a machine that has the disk is on: such a disk is locked. It is called for disks that
-    /// the guest has never seen too, and more than once for one disk; a guest that holds
-    /// nothing of it returns at once. Only the first file of the
-    /// disk's [`chain`](GuestDisk::chain) may be written to. After it the guest may go on holding
-    /// what it has, as a copy of what is in the files.
+    /// A guest may keep the content of a disk in another form, such as a
+    /// directory tree, and write it back lazily. The simulator calls `flush` before it
+    /// reads the disk itself: for a download of one of its files, an export, a
+    /// copy or move, and before a child disk is created from it. Creating, starting, stopping and
+    /// destroying a machine do not flush its own disks. The
+    /// machine is off and its last [`run`](Self::run) has ended.
+    ///
+    /// The call must be idempotent, and a no-op for a disk that the guest does
+    /// not know. Only the first file of the disk's [`chain`](GuestDisk::chain) may be
+    /// written. The guest may keep its own copy afterwards.
     ///
     /// # Errors
-    /// The reader is refused with this error, and the disk stays as it is.
+    /// The operation that needed the disk fails with this error.
     ///
     /// # Cancel safety
-    /// The future may be dropped when the simulator ends; the files should not
-    /// be left half written.
+    /// The future is dropped when the simulator shuts down; the disk must stay readable.
     async fn flush(&self, disk: &GuestDisk) -> io::Result<()> {
         let _ = disk;
         Ok(())
     }
 
-    /// Throws away what the guest keeps of a disk: its files are deleted, or
-    /// replaced by an upload. Called after that and before whoever asked for it is told;
-    /// no machine with the disk is on.
+    /// Discards what the guest keeps of a disk. The default does nothing.
+    ///
+    /// Called after the disk's files were deleted, moved or overwritten by an upload,
+    /// and before that operation is reported as complete. No machine that has the disk is on. Like
+    /// [`flush`](Self::flush) it is called for unknown disks as well.
     async fn forget(&self, disk: &GuestDisk) {
         let _ = disk;
     }
 }
 
-/// When a guest may begin: once the one before it in the same machine has ended.
+/// Orders the guests of one machine: a guest starts after its predecessor has ended.
 #[derive(Debug)]
 pub(crate) struct Turn {
     before: Option<CancellationToken>,
@@ -107,7 +109,7 @@ pub(crate) struct Turn {
 }
 
 impl Turn {
-    /// A turn after the one whose end is noted; notes its own end there.
+    /// Queues behind the guest whose end `last` signals, and replaces `last`.
     pub(crate) fn after(last: &mut Option<CancellationToken>) -> Self {
         let ended = CancellationToken::new();
         let before = last.replace(ended.clone());
@@ -115,7 +117,7 @@ impl Turn {
     }
 }
 
-/// Begins the guest of a machine.
+/// Runs the guest of a machine.
 pub(crate) async fn boot(core: Arc<Core>, vm: Ref<mo::VirtualMachine>, turn: Turn) {
     let Turn { before, ended } = turn;
     let _ended = ended.drop_guard();

@@ -1,4 +1,4 @@
-//! What a guest tells the host of its addresses.
+//! Addresses that a guest reports to the host.
 
 use std::net::IpAddr;
 
@@ -6,7 +6,7 @@ use vim25::types::{GuestNicInfo, NetIpConfigInfo, NetIpConfigInfoIpAddress};
 
 use super::hardware::GuestHardware;
 
-/// The addresses of one network card, as its guest knows them.
+/// Addresses of one network card, as reported by the guest.
 ///
 /// ```
 /// use simulator::{GuestAddress, GuestNicAddresses};
@@ -21,18 +21,18 @@ pub struct GuestNicAddresses {
     addresses: Vec<GuestAddress>,
 }
 
-/// An address and the length of its network's prefix, in bits.
+/// An IP address with its prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GuestAddress {
-    /// The address.
+    /// IP address.
     pub ip: IpAddr,
-    /// Bits of the network's prefix: 24 for 255.255.255.0.
+    /// Prefix length in bits: 24 for 255.255.255.0.
     pub prefix: u8,
 }
 
 impl GuestAddress {
-    /// An address in a network whose prefix has `prefix` bits.
+    /// Creates an address with a prefix of `prefix` bits.
     #[must_use]
     pub const fn new(ip: IpAddr, prefix: u8) -> Self {
         Self { ip, prefix }
@@ -40,7 +40,7 @@ impl GuestAddress {
 }
 
 impl GuestNicAddresses {
-    /// A card without addresses, by its hardware address.
+    /// Creates an entry without addresses for the card with a MAC address.
     #[must_use]
     pub fn new(mac: impl Into<String>) -> Self {
         Self {
@@ -56,19 +56,19 @@ impl GuestNicAddresses {
         self
     }
 
-    /// The card's hardware address.
+    /// MAC address of the card.
     #[must_use]
     pub fn mac(&self) -> &str {
         &self.mac
     }
 
-    /// Its addresses, in the order they were added.
+    /// Addresses in the order they were added.
     pub fn addresses(&self) -> impl Iterator<Item = GuestAddress> {
         self.addresses.iter().copied()
     }
 }
 
-/// Cards as the API shows them.
+/// Converts the addresses to `guest.net`.
 pub(super) fn show(nics: &[GuestNicAddresses], hardware: &GuestHardware) -> Vec<GuestNicInfo> {
     let one = |nic: &GuestNicAddresses| {
         let card = hardware

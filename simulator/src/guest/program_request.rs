@@ -1,44 +1,45 @@
-//! Programs that clients of the API start in a guest.
+//! Requests to start a program in a guest.
 
 use std::fmt;
 
 use tokio::sync::oneshot;
 
-/// A client's wish to start a program in the guest, by `StartProgramInGuest`.
+/// A `StartProgramInGuest` request from a client of the API.
 ///
-/// The client waits for the answer. A request that is dropped is answered as
-/// if the guest's tools did not run.
+/// The client waits up to ten seconds for [`started`](Self::started) or
+/// [`refuse`](Self::refuse). Dropping the request, or answering late, gives it the fault
+/// `GuestOperationsUnavailable`.
 #[non_exhaustive]
 pub struct GuestProgram {
-    /// The user whom the client names in the guest.
+    /// User name in the guest.
     pub user: String,
-    /// The program; guests give commands of their own a plain name such as `kill`.
+    /// Path of the program, or a plain name such as `kill` for a built-in command of the guest.
     pub path: String,
-    /// The arguments, as one text.
+    /// Arguments, as one string.
     pub arguments: String,
-    /// Where it is to run.
+    /// Working directory.
     pub working_directory: Option<String>,
-    /// `NAME=value` each.
+    /// Environment as `NAME=value`.
     pub environment: Vec<String>,
     password: String,
     answer: oneshot::Sender<Result<i64, GuestProgramRefusal>>,
 }
 
-/// Why a guest starts no program.
+/// Reason for not starting a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GuestProgramRefusal {
-    /// The user or the password is wrong: the client sees `InvalidGuestLogin`.
+    /// Wrong user or password; the fault is `InvalidGuestLogin`.
     Login,
-    /// There is no such program: `FileNotFound`.
+    /// No such program; the fault is `FileNotFound`.
     NotFound,
-    /// The arguments make no sense: `InvalidArgument`.
+    /// Invalid arguments; the fault is `InvalidArgument`.
     Arguments,
-    /// The program cannot be started now: `InvalidState`.
+    /// The program cannot be started in the current state; the fault is `InvalidState`.
     State,
 }
 
-/// A request on its way to the guest.
+/// Parameters of a request.
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) user: String,
@@ -50,7 +51,7 @@ pub(crate) struct Order {
 }
 
 impl GuestProgram {
-    /// The request, and where its answer comes out.
+    /// Creates a request and the receiver of its answer.
     pub(crate) fn new(order: Order) -> (Self, oneshot::Receiver<Result<i64, GuestProgramRefusal>>) {
         let (answer, answered) = oneshot::channel();
         let program = Self {
@@ -65,19 +66,19 @@ impl GuestProgram {
         (program, answered)
     }
 
-    /// The password that the client gives.
+    /// Password of the user. Not shown by `Debug`.
     #[must_use]
     pub fn password(&self) -> &str {
         &self.password
     }
 
-    /// Answers that it runs, with its process id.
+    /// Answers with the id of the started process.
     pub fn started(self, pid: i64) {
-        // A client that has gone does not care.
+        // The client may have disconnected.
         let _ = self.answer.send(Ok(pid));
     }
 
-    /// Answers that it does not.
+    /// Answers with a fault.
     pub fn refuse(self, why: GuestProgramRefusal) {
         let _ = self.answer.send(Err(why));
     }

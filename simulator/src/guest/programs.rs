@@ -1,4 +1,4 @@
-//! The way of requests for programs from clients to a guest.
+//! Queue of program requests for one guest.
 
 use std::sync::Arc;
 
@@ -6,10 +6,10 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::GuestProgram;
 
-/// Requests that wait for a guest.
+/// Capacity of the queue.
 const WAITING: usize = 16;
 
-/// Both ends, for one guest.
+/// Both ends of the queue.
 #[derive(Clone, Debug)]
 pub(crate) struct Programs {
     sender: mpsc::Sender<GuestProgram>,

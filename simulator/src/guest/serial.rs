@@ -10,22 +10,23 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::serial::Line;
 
-/// The guest's end of a serial port: a stream of bytes without beginning or end.
+/// The guest's end of a serial port.
 ///
-/// The stream outlives what is at its other end. While nobody is connected,
-/// reading waits, and bytes that are written are dropped, as a wire into the
-/// air drops them; hosts do the same. Writing waits until the first attempt to
-/// connect after power-on has ended, so that a listener that is there misses
-/// nothing, and it waits for a slow reader: 64 KiB are in flight each way. A port that writes to
-/// a file of the datastore has each byte in the file when the write returns;
-/// it never has anything to read.
+/// The stream stays open from power-on to power-off, however often the
+/// network side connects and disconnects:
 ///
-/// Once the machine is off, reading gives the end and writing fails with
-/// [`BrokenPipe`](io::ErrorKind::BrokenPipe). Bytes that were written before are
-/// still delivered, for up to two seconds.
+/// - Without a connection, reads wait and written bytes are dropped, as on ESXi and
+///   QEMU. Writes wait for the first connection attempt after power-on to
+///   finish, so a peer that is already listening misses nothing.
+/// - Each direction buffers 64 KiB; beyond that, writes wait for the peer.
+/// - A port backed by a file appends to it synchronously: the bytes are in the
+///   file when the write returns. Nothing can be read from such a port.
+/// - After power-off, reads return the end of the stream and writes fail
+///   with [`BrokenPipe`](io::ErrorKind::BrokenPipe). Bytes written before are
+///   delivered for up to two more seconds.
 ///
-/// Several handles of one port share its bytes: each byte is read once.
-/// Reading and writing are cancel-safe as [`AsyncRead`] and [`AsyncWrite`] demand.
+/// All handles of a port share one stream: each byte is read once.
+/// [`AsyncRead`] and [`AsyncWrite`] are cancel-safe; flush and shutdown do nothing.
 pub struct SerialPort {
     line: Arc<Line>,
 }
@@ -35,14 +36,14 @@ impl SerialPort {
         Self { line }
     }
 
-    /// Whether somebody is connected at the other end (a file always is).
+    /// Whether the other end is connected. Always true for a file.
     #[must_use]
     pub fn carrier(&self) -> bool {
         *self.line.carrier().borrow()
     }
 
-    /// Waits until [`carrier`](Self::carrier) has a value; returns at once if
-    /// it has. Returns too when the machine goes off. Cancel-safe.
+    /// Waits until [`carrier`](Self::carrier) returns `connected`, or the machine
+    /// is powered off. Cancel-safe.
     pub async fn carrier_is(&self, connected: bool) {
         let mut carrier = self.line.carrier();
         tokio::select! {

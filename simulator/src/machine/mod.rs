@@ -33,11 +33,11 @@ pub(crate) struct Machine {
     pub(crate) document: Document,
     /// All keys without a field of their own, also those that the API hides.
     pub(crate) extra: ExtraConfig,
-    /// The files of its disks, those of their parents behind them.
+    /// For each disk, its descriptor followed by those of its parents.
     pub(crate) chains: Vec<Vec<String>>,
     /// Since it was powered on.
     pub(crate) cycle: Option<Cycle>,
-    /// Cancelled once the last guest that began in it has ended.
+    /// Cancelled when its most recent guest has ended.
     pub(crate) ended: Option<CancellationToken>,
 }
 
@@ -60,7 +60,7 @@ pub(crate) struct Cycle {
     pub(crate) tools: bool,
     /// Its serial ports.
     pub(crate) ports: Ports,
-    /// Programs that clients start in its guest.
+    /// Requests of clients to start programs in its guest.
     pub(crate) programs: Programs,
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn guest(on: bool, id: &str, tools: bool) -> GuestInfo {
     info
 }
 
-/// Says whether the guest's tools answer.
+/// Sets the state of the guest's tools.
 pub(crate) fn set_tools(info: &mut GuestInfo, tools: bool) {
     let (status, running) = if tools {
         (VirtualMachineToolsStatus::ToolsOk, "guestToolsRunning")

@@ -1,4 +1,4 @@
-//! Operations that clients ask of guests.
+//! Guest operations: starting programs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use crate::machine::{self, Machine};
 use crate::object::Object;
 use crate::world::Transaction;
 
-/// How long a guest may take to answer.
+/// Timeout for the guest's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) const MANAGER: &str = "ha-guest-operations-manager";
@@ -39,7 +39,7 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
     tx.insert(Object::new::<mo::GuestProcessManager>(processes.value()));
 }
 
-/// `StartProgramInGuest`: waits for the guest outside any transaction.
+/// Handles `StartProgramInGuest`, waiting for the guest outside of transactions.
 pub(crate) async fn start_program(core: &Arc<Core>, caller: &Caller, request: &Request) -> Answer {
     let asking = ask(core, caller, request)?;
     let answered = tokio::time::timeout(PATIENCE, async {

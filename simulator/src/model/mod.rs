@@ -34,7 +34,7 @@ use crate::saved::Saved;
 use crate::world::Transaction;
 
 /// Makes the inventory of a host without machines.
-/// With what was kept it is the host that it was before.
+/// With a persisted inventory, restores the host that it describes.
 pub(crate) fn build(
     core: &Arc<Core>,
     thumbprint: &str,
@@ -74,6 +74,7 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answ
         "PropertyCollector" | "PropertyFilter" => property::call(inv),
         "ViewManager" | "ContainerView" | "ListView" => view_manager::call(inv),
         "SearchIndex" => search_index::call(inv),
+        "Datacenter" => datacenter::call(inv),
         "Folder" => folder::call(inv),
         "HttpNfcLease" => lease::call(inv),
         "ResourcePool" => resource_pool::call(inv),

@@ -1,4 +1,4 @@
-//! The inventory as it is kept over a restart, and made of what was kept.
+//! Converts the inventory to and from its persisted form.
 
 use vim25::types::{
     HostNetworkInfo, HostVirtualSwitchSpec, ResourceAllocationInfo, ResourceConfigSpec, SharesInfo,
@@ -11,7 +11,7 @@ use crate::object::{Object, Retype};
 use crate::saved::{Allocation, Pool, PortGroup, Saved, SavedMachine, Switch};
 use crate::world::{Transaction, fixed};
 
-/// What is to be kept of the inventory.
+/// Takes a snapshot of everything that is persisted.
 pub(crate) fn snapshot(tx: &mut Transaction<'_>) -> Result<Saved, Fault> {
     let (numbers, drawn) = tx.ids().position();
     let network: HostNetworkInfo = tx.object(&fixed::network_system())?.read("networkInfo")?;
@@ -101,7 +101,7 @@ impl From<&Allocation> for ResourceAllocationInfo {
     }
 }
 
-/// Puts back what was kept. Machines whose files are gone are left out, with a warning.
+/// Restores a snapshot. Machines whose files are missing are skipped with a warning.
 pub(super) fn restore(tx: &mut Transaction<'_>, saved: &Saved) -> Result<(), Fault> {
     for switch in &saved.switches {
         let mut spec = HostVirtualSwitchSpec::default();

@@ -37,7 +37,7 @@ fn path(inv: &Invocation<'_, '_>, argument: &'static str) -> Result<DatastorePat
     }
 }
 
-/// What a disk is to be that nobody says more about.
+/// Properties of a new disk, with generated ids.
 fn new(tx: &mut Transaction<'_>, thin: bool) -> New {
     New {
         uuid: tx.ids().uuid().to_string(),
@@ -105,7 +105,7 @@ fn ends(inv: &Invocation<'_, '_>) -> Result<(DatastorePath, DatastorePath, bool)
     ))
 }
 
-/// Makes room at the destination of a copy or move.
+/// Removes an existing destination if `force` is set.
 async fn clear(core: &Arc<Core>, to: &DatastorePath, force: bool) -> Result<(), Fault> {
     if !core.store.exists(to) {
         return Ok(());
@@ -123,7 +123,7 @@ async fn clear(core: &Arc<Core>, to: &DatastorePath, force: bool) -> Result<(), 
     Ok(())
 }
 
-/// A copy is a disk of its own, whatever parents the source has.
+/// Copies a disk; the copy has no parent.
 fn copy(inv: &mut Invocation<'_, '_>) -> Answer {
     let (from, to, force) = ends(inv)?;
     let thin = match disk::read(&inv.tx.core().store, &from) {
@@ -137,7 +137,7 @@ fn copy(inv: &mut Invocation<'_, '_>) -> Answer {
         guest::flush_file(&core, &from).await?;
         clear(&core, &to, force).await?;
         let monitor = Arc::new(Monitor::new());
-        // Dropped with the task when the simulator ends.
+        // Cancels the copy when the simulator shuts down.
         let _stop = CancelOnDrop(Arc::clone(&monitor));
         let name = to.to_string();
         let copying = tokio::task::spawn_blocking(move || {

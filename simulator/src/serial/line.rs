@@ -1,4 +1,4 @@
-//! The wire of a serial port, between the guest and whatever the port is backed by.
+//! Buffers between a guest and the backing of its serial port.
 
 use std::fs::File;
 use std::future::poll_fn;
@@ -10,10 +10,10 @@ use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::ReadBuf;
 use tokio::sync::watch;
 
-/// Bytes in flight, each way.
+/// Buffer size of each direction.
 const FLIGHT: usize = 64 << 10;
 
-/// The wire.
+/// A serial line.
 #[derive(Debug)]
 pub(crate) struct Line {
     state: Mutex<State>,
@@ -25,15 +25,15 @@ struct State {
     end: End,
     to_guest: BytesMut,
     from_guest: BytesMut,
-    /// The machine is off.
+    /// Set at power-off.
     closed: bool,
     wakers: Vec<Waker>,
 }
 
-/// What is at the end that the guest does not see.
+/// The far end of the line.
 #[derive(Debug)]
 pub(crate) enum End {
-    /// The first attempt to connect has not ended.
+    /// The first connection attempt is in progress.
     Unsettled,
     Nobody,
     Stream,
@@ -62,11 +62,11 @@ impl Line {
         self.carrier.subscribe()
     }
 
-    /// Puts something else at the far end. What the guest wrote to the one before is lost.
+    /// Replaces the far end. Bytes that were not delivered to the previous one are dropped.
     pub(super) fn set(&self, end: End) {
         let connected = matches!(end, End::Stream | End::File(_));
         let mut state = self.lock();
-        // What waited for the first attempt goes to whoever is there now.
+        // Bytes of the initial state go to the first connection.
         if !matches!(state.end, End::Unsettled) {
             state.from_guest.clear();
         }
@@ -75,14 +75,14 @@ impl Line {
         self.carrier.send_replace(connected);
     }
 
-    /// The machine is off: nothing new is written.
+    /// Closes the line at power-off.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         state.closed = true;
         wake(state);
     }
 
-    /// Waits for the machine to go off.
+    /// Waits for power-off.
     pub(crate) async fn closed(&self) {
         poll_fn(|cx| {
             let mut state = self.lock();
@@ -95,7 +95,7 @@ impl Line {
         .await;
     }
 
-    /// The bytes that the guest wrote; `None` when no more will come.
+    /// Waits for bytes from the guest; `None` after power-off.
     pub(super) async fn written(&self) -> Option<Bytes> {
         poll_fn(|cx| {
             let mut state = self.lock();
@@ -112,7 +112,7 @@ impl Line {
         .await
     }
 
-    /// Hands bytes to the guest, waiting while it does not read. On a machine that is off they are lost.
+    /// Buffers bytes for the guest, waiting while the buffer is full. Drops them after power-off.
     pub(super) async fn deliver(&self, mut bytes: &[u8]) {
         poll_fn(|cx| {
             let mut state = self.lock();
@@ -129,7 +129,7 @@ impl Line {
             }
             let waiting = state.wait(cx);
             if room > 0 {
-                // The own waker among them: harmless, it looks again.
+                // Wakes this task as well, which polls again.
                 wake(state);
             }
             waiting
@@ -163,7 +163,7 @@ impl Line {
         }
         match &mut state.end {
             End::Nobody => return Poll::Ready(Ok(bytes.len())),
-            // At once, so that what was written is there when the machine is seen off.
+            // Synchronously: the file is complete when clients see the machine off.
             End::File(file) => {
                 let some = bytes.get(..FLIGHT).unwrap_or(bytes);
                 if let Err(error) = file.write_all(some) {
@@ -194,7 +194,7 @@ impl State {
     }
 }
 
-/// Wakes all who wait, without the lock.
+/// Wakes all waiting tasks after releasing the lock.
 fn wake(mut state: MutexGuard<'_, State>) {
     let wakers = std::mem::take(&mut state.wakers);
     drop(state);

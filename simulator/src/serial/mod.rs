@@ -1,4 +1,4 @@
-//! Serial ports of machines that are on: a wire for each, and what serves it.
+//! Serial ports of machines that are on, and the tasks that connect them.
 
 mod line;
 
@@ -23,11 +23,11 @@ use crate::core::Core;
 use crate::device::{self, Devices, Kind};
 use line::End;
 
-/// Between two attempts to connect.
+/// Delay before reconnecting.
 const RETRY: Duration = Duration::from_secs(1);
-/// How long one attempt may take.
+/// Timeout of one connection attempt.
 const CONNECT: Duration = Duration::from_secs(3);
-/// How long bytes that were written before power-off may take to get away.
+/// Time to deliver bytes that were written before power-off.
 const DRAIN: Duration = Duration::from_secs(2);
 
 /// The serial ports of one machine, from power-on to power-off.
@@ -44,19 +44,19 @@ struct Port {
     backing: watch::Sender<Backing>,
 }
 
-/// What a port is connected to.
+/// Backing of a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Backing {
-    /// Nothing: it is disconnected, or of a kind that is not provided.
+    /// Disconnected, or an unsupported kind.
     Nothing,
-    /// `host:port`, to which it connects.
+    /// TCP client of `host:port`.
     Client(String),
-    /// A file, to which it appends.
+    /// Appends to a file.
     File(PathBuf),
 }
 
 impl Ports {
-    /// The ports of a machine that is powered on. They are not served yet.
+    /// Creates the ports of a machine that is powered on, not connected yet.
     pub(crate) fn new(core: &Core, devices: &Devices) -> Self {
         let ports = devices
             .iter()
@@ -72,7 +72,7 @@ impl Ports {
         }
     }
 
-    /// Begins to serve every port.
+    /// Spawns the task of each port.
     pub(crate) fn serve(&self, core: &Core) {
         for port in &*self.ports {
             let (line, backing) = (Arc::clone(&port.line), port.backing.subscribe());
@@ -80,13 +80,13 @@ impl Ports {
         }
     }
 
-    /// The wire of `serialN`.
+    /// Returns the line of `serialN`.
     pub(crate) fn line(&self, number: usize) -> Option<Arc<Line>> {
         let port = self.ports.iter().find(|port| port.number == number)?;
         Some(Arc::clone(&port.line))
     }
 
-    /// Takes over what a reconfiguration changed.
+    /// Applies a reconfiguration.
     pub(crate) fn rewire(&self, core: &Core, devices: &Devices) {
         for device in devices {
             let port = self
@@ -104,7 +104,7 @@ impl Ports {
         }
     }
 
-    /// What ends the ports: power-off.
+    /// Token that is cancelled at power-off.
     pub(crate) const fn off(&self) -> &CancellationToken {
         &self.off
     }
@@ -143,7 +143,7 @@ impl Backing {
     }
 }
 
-/// Serves a port until its machine is off.
+/// Connects a port until its machine is powered off.
 async fn serve(line: Arc<Line>, mut backing: watch::Receiver<Backing>, off: CancellationToken) {
     loop {
         let now = backing.borrow_and_update().clone();
@@ -164,7 +164,7 @@ async fn serve(line: Arc<Line>, mut backing: watch::Receiver<Backing>, off: Canc
     line.set(End::Nobody);
 }
 
-/// Keeps a port attached to one backing; returns once the machine is off and its bytes are away.
+/// Keeps a port connected to one backing. Returns after power-off, when all bytes are delivered.
 async fn attach(line: &Line, backing: Backing) {
     match backing {
         Backing::Nothing => {
@@ -219,10 +219,10 @@ async fn open(path: PathBuf) -> io::Result<std::fs::File> {
     opening.await.map_err(io::Error::other)?
 }
 
-/// Carries bytes between the guest and a connection.
+/// Copies bytes in both directions until power-off.
 ///
 /// # Errors
-/// The connection ended before the machine was off.
+/// The connection was lost.
 async fn carry(line: &Line, mut stream: TcpStream) -> io::Result<()> {
     let (mut from, mut to) = stream.split();
     let inbound = async {
@@ -241,7 +241,7 @@ async fn carry(line: &Line, mut stream: TcpStream) -> io::Result<()> {
         to.shutdown().await
     };
     tokio::select! {
-        // What the guest wrote goes first: at power-off the peer may have gone.
+        // Outbound first, to deliver the guest's last bytes at power-off.
         biased;
         ended = outbound => ended,
         ended = inbound => ended,

@@ -1,4 +1,4 @@
-//! Disks on their way out, packed while they are read.
+//! Sends disks as streamOptimized VMDKs.
 
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -19,12 +19,12 @@ use crate::core::Core;
 use crate::datastore::disk;
 use crate::lease::{Lease, Moved};
 
-/// Bytes that are sent as one piece.
+/// Size of a chunk.
 const PIECE: usize = 64 << 10;
-/// Pieces that are ready before the reader takes them.
+/// Chunks buffered ahead of the client.
 const AHEAD: usize = 8;
 
-/// Sends a disk as a streamOptimized VMDK, whose length nobody knows before its end.
+/// Sends a disk, compressed on the fly and therefore without a `Content-Length`.
 pub(super) async fn send(core: &Arc<Core>, lease: Arc<Lease>, at: usize) -> Response {
     let gate = Arc::clone(&lease.gate).read_owned().await;
     let (sender, receiver) = mpsc::channel(AHEAD);
@@ -33,7 +33,7 @@ pub(super) async fn send(core: &Arc<Core>, lease: Arc<Lease>, at: usize) -> Resp
         let failed = sender.clone();
         if let Err(error) = pack(&core, &lease, at, sender) {
             tracing::debug!(%error, "a disk was not sent to its end");
-            // The client sees the connection break off.
+            // Aborts the response.
             let _ = failed.blocking_send(Err(error));
         }
         drop(gate);
@@ -91,7 +91,7 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Counts what goes through it, until the lease is over.
+/// Counts bytes, and fails when the lease ends.
 struct Counting<'l> {
     writer: StreamWriter<Pieces>,
     over: &'l CancellationToken,
@@ -108,7 +108,7 @@ impl Sink for Counting<'_> {
     }
 }
 
-/// A writer whose bytes become the body of a response.
+/// Sends what is written as the body of a response.
 struct Pieces {
     sender: mpsc::Sender<io::Result<Bytes>>,
     piece: BytesMut,
@@ -134,7 +134,7 @@ impl Write for Pieces {
         self.sha1.update(&piece);
         self.sha256.update(&piece);
         self.size += piece.len() as u64;
-        // Waits for a slow reader; fails when it has gone.
+        // Waits for a slow client; fails if it disconnected.
         let sent = self.sender.blocking_send(Ok(piece));
         sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }

@@ -96,7 +96,7 @@ pub(super) async fn serve(
     })
 }
 
-/// Answers with a file, or with a part of it. A file that grows is given as long as it is now.
+/// Sends a file or a range of it. The length of a growing file is fixed at the start.
 async fn get(
     core: &Arc<Core>,
     path: &DatastorePath,
@@ -183,7 +183,7 @@ async fn put(core: &Arc<Core>, path: &DatastorePath, body: Body) -> io::Result<R
     Ok(status.into_response())
 }
 
-/// Refuses to change a disk that a machine which is on has open.
+/// Fails if the file belongs to a disk that is locked.
 async fn unlocked(core: &Arc<Core>, path: &DatastorePath) -> io::Result<()> {
     let path = path.clone();
     let checked = Transaction::run(core, move |tx| guest::check_unlocked(tx, &path));
@@ -192,8 +192,8 @@ async fn unlocked(core: &Arc<Core>, path: &DatastorePath) -> io::Result<()> {
         .map_err(|fault| io::Error::new(io::ErrorKind::ResourceBusy, fault.to_string()))
 }
 
-/// Whether a file is the text of a disk, which says nothing about its content:
-/// clients edit it to keep a disk from being deleted.
+/// Whether a file is a text descriptor. Clients edit descriptors, for instance to set
+/// `ddb.deletable`; the content of the disk stays the same.
 async fn is_descriptor(file: &std::path::Path) -> bool {
     const START: &[u8] = b"# Disk Descriptor";
     let mut start = [0; START.len()];

@@ -1,4 +1,4 @@
-//! Disks under a lease, over HTTP: `/nfc/<token>/disk-0.vmdk`.
+//! Transfers of disks under a lease: `/nfc/<token>/disk-0.vmdk`.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -66,11 +66,11 @@ pub(super) async fn serve(
     response
 }
 
-/// Takes a disk in. It replaces the one that is there once it is whole.
+/// Receives a disk. It replaces the existing one when the upload is complete.
 async fn receive(core: &Arc<Core>, lease: Arc<Lease>, at: usize, body: Body) -> Response {
     let gate = Arc::clone(&lease.gate).read_owned().await;
     let ended = Arc::clone(&lease);
-    // A lease that ends ends its transfers.
+    // The end of the lease cancels the transfer.
     let stream = body
         .into_data_stream()
         .map_err(io::Error::other)
@@ -127,7 +127,7 @@ fn store(core: &Core, device: &Device, stream: impl Read) -> Result<Moved, disk_
     let disk = StreamReader::new(&mut stream)?;
     let mut file = FlatFile::new(file, device.bytes);
     disk.copy_to(&mut file, &Monitor::new())?;
-    // Whatever comes behind the end belongs to the digest.
+    // Trailing bytes count towards the digests.
     io::copy(&mut stream, &mut io::sink()).map_err(disk_image::Error::Write)?;
     upload.finish(&flat).map_err(disk_image::Error::Write)?;
     Ok(Moved {
@@ -138,7 +138,7 @@ fn store(core: &Core, device: &Device, stream: impl Read) -> Result<Moved, disk_
     })
 }
 
-/// Counts and digests what is read through it.
+/// Counts and digests the bytes that are read.
 struct Digesting<R> {
     from: R,
     size: u64,

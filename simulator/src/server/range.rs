@@ -1,18 +1,19 @@
-//! Which part of a file a request asks for.
+//! HTTP range requests.
 
-/// What a `Range` header asks of a file.
+/// The part of a file that a request selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// All of it: there is no range, or none that is understood.
+    /// The whole file: no range, or an unsupported one.
     Whole,
     /// The bytes from `first` to `last`.
     Bytes { first: u64, last: u64 },
-    /// Bytes that the file does not have.
+    /// A range beyond the end.
     Beyond,
 }
 
 impl Part {
-    /// Reads a header for a file of `length` bytes. Of several ranges none is taken, as RFC 9110 allows.
+    /// Parses a `Range` header for a file of `length` bytes. Multiple ranges are
+    /// ignored, as RFC 9110 permits.
     pub(super) fn of(header: Option<&str>, length: u64) -> Self {
         let Some((first, last)) = header
             .and_then(|header| header.trim().strip_prefix("bytes="))

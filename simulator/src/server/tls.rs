@@ -1,4 +1,4 @@
-//! The certificate: one for each simulator, kept where the datastore is kept.
+//! The server's certificate, persisted with the datastore.
 
 use std::error::Error;
 use std::fmt::Write as _;
@@ -12,7 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
 
-/// The files, as hosts call them.
+/// File names as on ESXi.
 const CERTIFICATE: &str = "rui.crt";
 const KEY: &str = "rui.key";
 
@@ -24,7 +24,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// The identity that a directory holds, or a new one, which is put there.
+    /// Loads the identity from a directory, or creates and stores a new one.
     pub(crate) fn of(directory: Option<&Path>) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let kept = match directory {
             Some(directory) => read(directory)?,
@@ -67,7 +67,7 @@ impl Identity {
     }
 }
 
-/// The certificate and the key that were kept.
+/// Reads the stored certificate and key.
 fn read(directory: &Path) -> io::Result<Option<(String, String)>> {
     match std::fs::read_to_string(directory.join(CERTIFICATE)) {
         Ok(certificate) => {
@@ -79,7 +79,7 @@ fn read(directory: &Path) -> io::Result<Option<(String, String)>> {
     }
 }
 
-/// Writes a file that only its owner may read.
+/// Writes a file that only its owner can read.
 fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create(true).truncate(true);

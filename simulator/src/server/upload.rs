@@ -1,9 +1,9 @@
-//! Files on their way in.
+//! Uploads that become visible when they are complete.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A file that is being written; gone unless it is finished.
+/// A temporary file, deleted on drop unless it is finished.
 #[derive(Debug)]
 pub(super) struct Upload {
     file: PathBuf,
@@ -11,7 +11,7 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// A file of no known name beside the one that it will replace.
+    /// Chooses a unique name in the directory of the target.
     pub(super) fn beside(target: &Path) -> Self {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let unique = uuid::Uuid::new_v4().simple();
@@ -25,7 +25,7 @@ impl Upload {
         &self.file
     }
 
-    /// Puts the file in its place, at once.
+    /// Replaces the target atomically.
     pub(super) fn finish(mut self, to: &Path) -> io::Result<()> {
         std::fs::rename(&self.file, to)?;
         self.finished = true;

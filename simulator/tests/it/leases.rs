@@ -245,6 +245,30 @@ async fn an_import_that_cannot_be_says_why() {
 }
 
 #[tokio::test]
+async fn an_import_is_given_up_before_it_is_ready() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let slow = Reaction::SlowTask(Duration::from_millis(50));
+    simulator.script().next("ImportVApp", slow);
+    let lease = import(&client, "a").await;
+    let fault = client.call(lease.http_nfc_lease_complete()).await;
+    assert!(fault.unwrap_err().fault().is::<InvalidState>());
+    client.call(lease.http_nfc_lease_abort(None)).await.unwrap();
+    assert_eq!(settled(&client, &lease).await, HttpNfcLeaseState::Error);
+    // Made after the slow one would have been, and the only one.
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    let next = import(&client, "b").await;
+    ready(&client, &next).await;
+    while files(&simulator) > 1 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    assert_eq!(machines(&client).await, 1);
+    let error: LocalizedMethodFault = client.get(&lease, "error").await;
+    assert!(Fault::from(error).is::<RequestCanceled>());
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_disk_of_a_machine_that_is_on_is_locked() {
     let simulator = Simulator::builder().start().await.unwrap();
     let client = Client::login(&simulator).await;

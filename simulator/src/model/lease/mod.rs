@@ -1,4 +1,4 @@
-//! `HttpNfcLease`: machines that are imported and exported.
+//! `HttpNfcLease`: imports and exports of machines.
 
 mod open;
 
@@ -19,7 +19,7 @@ use crate::object::{Hidden, Object, Retype};
 use crate::task;
 use crate::world::Transaction;
 
-/// Leases that have ended and can still be looked at.
+/// Ended leases that can still be queried.
 const KEPT: usize = 16;
 
 type LeaseRef = Ref<mo::HttpNfcLease>;
@@ -36,7 +36,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     })
 }
 
-/// The lease with a token.
+/// Returns the active lease with a token.
 pub(crate) fn with_token(core: &Arc<Core>, token: &str) -> Option<Arc<Lease>> {
     let tx = Transaction::begin(core).ok()?;
     tx.all("HttpNfcLease").find_map(|object| {
@@ -52,7 +52,7 @@ fn of(object: &Object) -> Option<&Arc<Lease>> {
     }
 }
 
-/// The lease of a call, which must be ready.
+/// Returns the receiver of a call, which must be in the state `ready`.
 fn ready(inv: &Invocation<'_, '_>) -> Result<Arc<Lease>, Fault> {
     let object = inv.this()?;
     let state: HttpNfcLeaseState = object.read("state")?;
@@ -88,14 +88,29 @@ fn complete(inv: &mut Invocation<'_, '_>) -> Answer {
 
 fn abort(inv: &mut Invocation<'_, '_>) -> Answer {
     let given: Option<LocalizedMethodFault> = inv.arg("fault")?;
+    let fault = given.map_or_else(fault::canceled, Fault::from);
+    if is_initializing(inv.this()?) {
+        // The job that opens the lease sees the state and rolls back.
+        fail(inv.edit_this()?, &fault);
+        return nothing();
+    }
     let lease = ready(inv)?;
     let this = inv.this.retype();
-    let fault = given.map_or_else(fault::canceled, Fault::from);
     finish(inv.tx, &this, &lease, &Err(fault))?;
     nothing()
 }
 
-/// Ends a lease. An import that failed leaves no machine.
+fn is_initializing(object: &Object) -> bool {
+    object.read("state") == Ok(HttpNfcLeaseState::Initializing)
+}
+
+/// Puts a lease into its error state.
+fn fail(object: &mut Object, fault: &Fault) {
+    object.put("state", &HttpNfcLeaseState::Error);
+    object.put("error", &LocalizedMethodFault::from(fault));
+}
+
+/// Ends a lease, and destroys the machine of a failed import.
 fn finish(
     tx: &mut Transaction<'_>,
     reference: &LeaseRef,
@@ -108,15 +123,12 @@ fn finish(
             object.put("state", &HttpNfcLeaseState::Done);
             object.put("transferProgress", &100i32);
         }
-        Err(fault) => {
-            object.put("state", &HttpNfcLeaseState::Error);
-            object.put("error", &LocalizedMethodFault::from(fault));
-        }
+        Err(fault) => fail(object, fault),
     }
     task::finish(tx, &lease.task, answer)?;
     tx.after(Effect::Stop(lease.over.clone()));
     if answer.is_err() && lease.direction == Direction::Import {
-        // At once, unless a transfer still writes.
+        // Immediately, unless a transfer is still writing.
         match lease.gate.try_write() {
             Ok(_alone) => {
                 let gone = virtual_machine::destroy_now(tx, &lease.vm)?;
@@ -137,17 +149,19 @@ fn forget(tx: &mut Transaction<'_>, gone: Gone) {
     tx.after(Effect::Then(later));
 }
 
-/// Destroys the machine of an import once nothing is written to it any more.
+/// Destroys the machine of a failed import after its last transfer has stopped writing.
 async fn undo(core: Arc<Core>, lease: Arc<Lease>) {
     let _alone = lease.gate.write().await;
     let vm = lease.vm.clone();
     match Transaction::run(&core, move |tx| virtual_machine::destroy_now(tx, &vm)).await {
         Ok(gone) => gone.forget(&core).await,
-        Err(fault) => tracing::warn!(vm = %lease.vm, %fault, "half a machine was left"),
+        Err(fault) => {
+            tracing::warn!(vm = %lease.vm, %fault, "the machine of a failed import was not removed")
+        }
     }
 }
 
-/// Forgets the leases that ended long ago.
+/// Removes all ended leases but the most recent.
 fn drop_old(tx: &mut Transaction<'_>) {
     let ended = |object: &Object| {
         let state = object.read("state");
@@ -167,7 +181,7 @@ fn drop_old(tx: &mut Transaction<'_>) {
     }
 }
 
-/// Ends a lease whose client tells nothing any more.
+/// Times a lease out when its client reports no progress.
 async fn watch(core: Arc<Core>, reference: LeaseRef, lease: Arc<Lease>) {
     let mut alive = lease.alive.subscribe();
     loop {

@@ -1,4 +1,4 @@
-//! How leases begin.
+//! Opening a lease: from the call to the state `ready`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use vim25::types::{
     HttpNfcLeaseCapabilities, HttpNfcLeaseDeviceUrl, HttpNfcLeaseInfo, HttpNfcLeaseMode,
-    HttpNfcLeaseState, ImportSpec, LocalizedMethodFault, TaskInfo, TaskInfoState,
-    VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
-    VirtualMachineImportSpec, VirtualMachinePowerState,
+    HttpNfcLeaseState, ImportSpec, TaskInfo, TaskInfoState, VirtualMachineConfigInfo,
+    VirtualMachineConfigSpec, VirtualMachineFileInfo, VirtualMachineImportSpec,
+    VirtualMachinePowerState,
 };
 use vim25::{Fault, Poly, Ref, mo};
 
@@ -29,7 +29,7 @@ use crate::script::Reaction;
 use crate::task;
 use crate::world::{Transaction, fixed};
 
-/// What a lease is about to be for.
+/// A lease to be opened.
 struct Wish {
     lease: LeaseRef,
     user: String,
@@ -45,7 +45,7 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
     let malformed = |_| fault::invalid_argument("spec");
     let machine = spec.base::<VirtualMachineImportSpec>().map_err(malformed)?;
     let Some(machine) = machine else {
-        // A vApp, which a host does not have.
+        // A vApp: hosts have none.
         return Err(fault::not_supported());
     };
     if let Some(folder) = folder {
@@ -94,7 +94,7 @@ pub(in crate::model) fn export(
     }
     let wish = wish(inv);
     let lease = wish.lease.clone();
-    // The task keeps others away while the guest writes the disks out.
+    // While the task runs, no other operation on the machine starts.
     let user = wish.user.clone();
     let task = task::open_as(inv.tx, &user, &vm.retype(), "VirtualMachine.ExportVmLRO")?;
     run(inv.tx, &task)?;
@@ -103,7 +103,7 @@ pub(in crate::model) fn export(
     value(&lease)
 }
 
-/// Makes the object of a lease that is not ready.
+/// Creates the managed object of a lease in the state `initializing`.
 fn wish(inv: &mut Invocation<'_, '_>) -> Wish {
     let session = inv.caller.session.clone();
     let user = session
@@ -162,7 +162,7 @@ async fn import_now(
             .and_then(|task| run(tx, &task).map(|()| task))
             .and_then(|task| begin(tx, &wish.lease, &vm, task, Direction::Import));
         if begun.is_err() {
-            // Files are made at once, whatever becomes of the transaction.
+            // Files are not part of the transaction: remove them.
             let _ = virtual_machine::destroy_now(tx, &vm);
         }
         begun
@@ -191,7 +191,7 @@ async fn export_now(core: Arc<Core>, wish: Wish, vm: Ref<mo::VirtualMachine>, ta
     settle(&core, lease, made).await;
 }
 
-/// Watches a lease that is ready, or says why it never became that.
+/// Starts the timeout of a lease that is ready, or reports why it failed to open.
 async fn settle(core: &Arc<Core>, reference: LeaseRef, made: Result<Arc<Lease>, Fault>) {
     match made {
         Ok(lease) => core.spawn(super::watch(Arc::clone(core), reference, lease)),
@@ -199,8 +199,9 @@ async fn settle(core: &Arc<Core>, reference: LeaseRef, made: Result<Arc<Lease>, 
             tracing::debug!(lease = %reference, %fault, "a lease failed");
             let told = Transaction::run(core, move |tx| {
                 let object = tx.edit(&reference)?;
-                object.put("state", &HttpNfcLeaseState::Error);
-                object.put("error", &LocalizedMethodFault::from(&fault));
+                if super::is_initializing(object) {
+                    super::fail(object, &fault);
+                }
                 Ok(())
             });
             drop(told.await);
@@ -208,7 +209,7 @@ async fn settle(core: &Arc<Core>, reference: LeaseRef, made: Result<Arc<Lease>, 
     }
 }
 
-/// Makes a lease ready.
+/// Puts a lease into the state `ready`.
 fn begin(
     tx: &mut Transaction<'_>,
     reference: &LeaseRef,
@@ -216,6 +217,9 @@ fn begin(
     task: Ref<mo::Task>,
     direction: Direction,
 ) -> Result<Arc<Lease>, Fault> {
+    if !super::is_initializing(tx.object(reference)?) {
+        return Err(fault::canceled());
+    }
     let devices = devices(tx, vm, direction)?;
     let token = uuid::Uuid::new_v4().to_string();
     let thumbprint: String = tx
@@ -258,7 +262,7 @@ fn begin(
     Ok(lease)
 }
 
-/// The disks of a machine, as a lease names them.
+/// Lists the disks of a machine under the names that a lease gives them.
 fn devices(
     tx: &Transaction<'_>,
     vm: &Ref<mo::VirtualMachine>,

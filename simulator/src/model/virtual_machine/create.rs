@@ -190,8 +190,8 @@ fn read(store: &Store, vmx: &DatastorePath) -> Result<Document, Fault> {
     Document::parse(store.read(vmx)?).map_err(|error| fault::invalid_vm_config(&error.to_string()))
 }
 
-/// Puts a machine back that was there before a restart. A device whose file is
-/// gone is left out.
+/// Restores a machine after a restart. Devices whose files are missing are skipped
+/// with a warning.
 pub(crate) fn restore(
     tx: &mut Transaction<'_>,
     id: &str,
@@ -212,7 +212,7 @@ pub(crate) fn restore(
     for change in &spec.device_change {
         let one = std::slice::from_ref(change);
         if let Err(fault) = device::apply(tx, devices, one, &vmx, false) {
-            tracing::warn!(%vmx, %fault, "a device is gone");
+            tracing::warn!(%vmx, %fault, "a device is skipped: its file is missing");
         }
     }
     add(tx, id, info, extra, document, &vmx, pool).map(drop)

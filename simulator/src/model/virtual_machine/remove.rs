@@ -33,7 +33,7 @@ pub(super) fn destroy(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>)
     })
 }
 
-/// The disks that went with a machine.
+/// Disks that were deleted with a machine.
 #[derive(Debug)]
 pub(crate) struct Gone {
     disks: Vec<GuestDisk>,
@@ -41,7 +41,7 @@ pub(crate) struct Gone {
 }
 
 impl Gone {
-    /// Lets the guest throw away what it keeps of them.
+    /// Makes the guest forget the disks.
     pub(crate) async fn forget(self, core: &Core) {
         if let Some(ended) = self.ended {
             ended.cancelled().await;
@@ -52,7 +52,7 @@ impl Gone {
     }
 }
 
-/// Whether a disk may go with its machine.
+/// Whether a disk is deleted with its machine.
 fn is_deletable(core: &Core, file: &str) -> bool {
     let store = &core.store;
     let says = |file| disk::read(store, &store.parse(file)?).map(|disk| disk.deletable);
