@@ -29,7 +29,9 @@ mod wire_tests;
 pub use builder::ClientBuilder;
 pub use client::Client;
 pub use credentials::Credentials;
-pub use datastore::{DatastorePath, Download, FileEntry, Files, TransferProgress, Upload};
+pub use datastore::{
+    DatastorePath, Download, FileEntry, FilePart, Files, TransferProgress, Upload,
+};
 pub use error::{
     EntityKind, Error, LoginProblem, Operation, RequestPhase, Result, SearchScope, TlsProblem,
     TransportProblem, UntrustedCertificate,

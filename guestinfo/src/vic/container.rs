@@ -42,6 +42,10 @@ pub struct ExecutorConfig {
     /// The private host key of the guest's SSH server, in PEM.
     #[guestinfo(key = "key", scope = "read-only")]
     pub key: Redacted<Vec<u8>>,
+    /// The public key of the only SSH client that the guest's server admits, as in
+    /// `authorized_keys`. Ours: VIC admitted everybody.
+    #[guestinfo(key = "clientkey", scope = "read-only")]
+    pub client_key: Option<String>,
     /// The image layer under the container's own disk.
     #[guestinfo(key = "layerid", scope = "read-only", default)]
     pub layer_id: String,

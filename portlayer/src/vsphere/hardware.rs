@@ -8,8 +8,8 @@ use vim25::types::{
     VirtualDevice, VirtualDeviceBackingInfo, VirtualDeviceConfigSpec, VirtualDeviceConnectInfo,
     VirtualDeviceFileBackingInfo, VirtualDeviceURIBackingInfo, VirtualDisk,
     VirtualDiskFlatVer2BackingInfo, VirtualEthernetCard, VirtualIDEController,
-    VirtualSCSIController, VirtualSerialPort, VirtualSerialPortURIBackingInfo, VirtualVmxnet,
-    VirtualVmxnet3,
+    VirtualSCSIController, VirtualSerialPort, VirtualSerialPortFileBackingInfo,
+    VirtualSerialPortURIBackingInfo, VirtualVmxnet, VirtualVmxnet3,
 };
 use vim25::types::{
     VirtualDeviceConfigSpecFileOperation, VirtualDeviceConfigSpecOperation,
@@ -23,6 +23,7 @@ const SERIAL: i32 = -202;
 const NIC: i32 = -203;
 const SCSI: i32 = -204;
 const DISK: i32 = -205;
+const LOG: i32 = -206;
 
 /// `ide0` and, at its first place, a CD drive with this image: `[datastore] path`.
 pub(super) fn cdrom(
@@ -102,6 +103,30 @@ pub(super) fn serial(uri: &str) -> Poly<VirtualDeviceConfigSpec> {
         base: connected(SERIAL, Poly::new(backing)),
         // The guest polls the port: without this it takes a whole processor.
         yield_on_poll: true,
+    })
+}
+
+/// `serial1`, which appends to this file: `[datastore] path`.
+pub(super) fn log(path: &str, datastore: &Ref<mo::Datastore>) -> Poly<VirtualDeviceConfigSpec> {
+    let backing = VirtualSerialPortFileBackingInfo {
+        base: file(path, datastore),
+    };
+    add(VirtualSerialPort {
+        base: connected(LOG, Poly::new(backing)),
+        yield_on_poll: true,
+    })
+}
+
+/// The file that a machine's processes write their output to: `[datastore] path`.
+pub(super) fn log_file(devices: &[Poly<VirtualDevice>]) -> Option<String> {
+    devices.iter().find_map(|device| {
+        let port = device.get::<VirtualSerialPort>().ok().flatten()?;
+        let backing = port.backing.as_ref()?;
+        let file = backing
+            .get::<VirtualSerialPortFileBackingInfo>()
+            .ok()
+            .flatten()?;
+        (!file.file_name.is_empty()).then(|| file.file_name.clone())
     })
 }
 

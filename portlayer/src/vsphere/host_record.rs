@@ -2,7 +2,7 @@
 
 use guestinfo::vic::{
     ComputeResource, Connection, ContainerNetwork, Containers, CreateTime, ExecutorConfig,
-    HostNetworks, Identity, Storage, Target, VirtualContainerHostConfig,
+    HostNetworks, Identity, Redacted, Storage, Target, VirtualContainerHostConfig,
 };
 use guestinfo::{Dialect, EncodeError, GoUrl, GuestInfo, decode, encode};
 use jiff::Timestamp;
@@ -26,6 +26,9 @@ pub(super) struct HostRecord {
     pub(super) bridge_network: String,
     /// Where the containers' serial lines connect to.
     pub(super) address: String,
+    /// The private key with which the port layer logs in to the containers' guests; kept with the
+    /// host, so that another port layer can take over.
+    pub(super) client_key: Option<Redacted<Vec<u8>>>,
 }
 
 /// What else a new host writes down, for the programs in its appliance.
@@ -54,6 +57,8 @@ struct Extra {
 struct HostOnly {
     #[guestinfo(key = "address", scope = "hidden", default)]
     address: String,
+    #[guestinfo(key = "clientkey", scope = "hidden")]
+    client_key: Option<Redacted<Vec<u8>>>,
 }
 
 impl HostRecord {
@@ -108,6 +113,7 @@ impl HostRecord {
         let extra = Extra {
             host: HostOnly {
                 address: self.address.clone(),
+                client_key: self.client_key.clone(),
             },
         };
         keys.extend(encode(&extra, dialect)?);
@@ -121,7 +127,10 @@ impl HostRecord {
         if identity.id.is_empty() {
             return None;
         }
-        let address = decode::<Extra>(keys).value.host.address;
+        let HostOnly {
+            address,
+            client_key,
+        } = decode::<Extra>(keys).value.host;
         Some(Self {
             address: if address.is_empty() {
                 identity.name.clone()
@@ -131,6 +140,7 @@ impl HostRecord {
             appliance: (identity.id != CREATING).then_some(identity.id),
             name: identity.name,
             bridge_network: config.networks.bridge_network,
+            client_key,
         })
     }
 }
@@ -159,6 +169,7 @@ mod tests {
             appliance: Some("vm-7".into()),
             bridge_network: "VM Network".into(),
             address: "10.0.0.7".into(),
+            client_key: Some(Redacted(b"key".to_vec())),
         }
     }
 

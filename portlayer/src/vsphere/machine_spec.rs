@@ -1,5 +1,6 @@
 //! The machines of containers and appliances, as the specifications that make them.
 
+use guestinfo::vic::Redacted;
 use uuid::Uuid;
 use vim25::types::{
     OptionValue, ResourceAllocationInfo, SharesInfo, SharesLevel, VirtualDeviceBackingInfo,
@@ -12,7 +13,8 @@ use super::images::Root;
 use crate::ContainerId;
 use crate::exec::{Allocation, ContainerSpec, Resources, Shares};
 
-/// Where the appliance listens for the containers' serial lines, as VIC 0.4 had it.
+/// Where the containers' serial lines are expected if the host's address names no port, as VIC 0.4
+/// had it.
 const SERIAL_PORT: u16 = 8080;
 /// What VIC gave a container to write to: 8 GiB.
 const DISK_KIB: i64 = 8 * 1024 * 1024;
@@ -39,6 +41,10 @@ const SETTINGS: [(&str, &str); 8] = [
 /// not take at once.
 const FLOW_CONTROL: (&str, &str) = ("serial0.hardwareFlowControl", "TRUE");
 
+/// The log is written by run after run of the container, and nobody is there to answer when the
+/// file exists.
+const LOG_APPEND: (&str, &str) = ("answer.msg.serial.file.open", "Append");
+
 /// What the machines of one host have in common.
 #[derive(Clone, Debug)]
 pub(super) struct MachineDefaults {
@@ -47,8 +53,10 @@ pub(super) struct MachineDefaults {
     pub(super) datastore_name: String,
     /// The image that containers boot: `[datastore] path`.
     pub(super) bootstrap_iso: String,
-    /// Where the appliance is found by the endpoint's hosts.
+    /// Where the line server is found by the endpoint's hosts.
     pub(super) address: String,
+    /// The private key with which it logs in to guests, if the host has one.
+    pub(super) client_key: Option<Redacted<Vec<u8>>>,
     /// The namespace of the machines' UUIDs: the appliance's own.
     pub(super) namespace: Uuid,
 }
@@ -74,10 +82,10 @@ impl MachineDefaults {
         keys: impl IntoIterator<Item = (String, String)>,
     ) -> VirtualMachineConfigSpec {
         let mut devices = hardware::cdrom(&self.bootstrap_iso, &self.datastore);
-        devices.push(hardware::serial(&format!(
-            "tcp://{}:{SERIAL_PORT}",
-            uri_host(&self.address)
-        )));
+        let id = &spec.id;
+        devices.push(hardware::serial(&line_uri(&self.address)));
+        let log = format!("{}/{id}.log", self.directory(id));
+        devices.push(hardware::log(&log, &self.datastore));
         devices.extend(
             (0..)
                 .zip(networks)
@@ -89,11 +97,10 @@ impl MachineDefaults {
             VirtualDiskMode::Persistent,
             root.map(|root| root.file.as_str()),
         ));
-        let id = &spec.id;
         VirtualMachineConfigSpec {
             uuid: Some(self.uuid(id).to_string()),
             device_change: devices,
-            extra_config: settings([FLOW_CONTROL])
+            extra_config: settings([FLOW_CONTROL, LOG_APPEND])
                 .chain(keys.into_iter().map(option))
                 .collect(),
             ..machine(
@@ -217,11 +224,17 @@ fn option((key, text): (String, String)) -> Poly<OptionValue> {
     Poly::new(OptionValue::new(key, text))
 }
 
-/// An IPv6 address stands in brackets within a URI.
-fn uri_host(address: &str) -> String {
-    match address.parse() {
-        Ok(std::net::IpAddr::V6(address)) => format!("[{address}]"),
-        _ => address.to_owned(),
+/// The URI that the line of a container calls: a host or an address, and a port if there is none.
+fn line_uri(address: &str) -> String {
+    // An IPv6 address stands in brackets within a URI.
+    if let Ok(std::net::IpAddr::V6(address)) = address.parse() {
+        return format!("tcp://[{address}]:{SERIAL_PORT}");
+    }
+    match address.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && port.parse::<u16>().is_ok() => {
+            format!("tcp://{address}")
+        }
+        _ => format!("tcp://{address}:{SERIAL_PORT}"),
     }
 }
 
@@ -239,6 +252,7 @@ mod tests {
             datastore_name: "fast".into(),
             bootstrap_iso: "[fast] vch/bootstrap.iso".into(),
             address: address.into(),
+            client_key: None,
             namespace: Uuid::nil(),
         }
     }
@@ -267,6 +281,7 @@ mod tests {
                 "VirtualIDEController",
                 "VirtualCdrom",
                 "VirtualSerialPort",
+                "VirtualSerialPort",
                 "VirtualVmxnet3",
                 "ParaVirtualSCSIController",
                 "VirtualDisk"
@@ -287,7 +302,11 @@ mod tests {
         );
         assert_eq!(text(2, "device.backing.serviceURI"), "tcp://vch:8080");
         assert_eq!(text(2, "device.backing.direction"), "client");
-        assert_eq!(text(5, "fileOperation"), "create");
+        assert_eq!(
+            text(3, "device.backing.fileName"),
+            format!("[fast] {id}/{id}.log")
+        );
+        assert_eq!(text(6, "fileOperation"), "create");
         assert_eq!(spec.name, Some(format!("jovial_ride-{}", id.short())));
         let path = spec.files.as_ref().unwrap().vm_path_name.clone();
         assert_eq!(path, Some(format!("[fast] {id}/{id}.vmx")));
@@ -313,6 +332,18 @@ mod tests {
             backing.get("serviceURI").unwrap().as_str(),
             Some("tcp://[fd00::1]:8080")
         );
+    }
+
+    #[test]
+    fn an_address_may_name_its_port() {
+        for (address, uri) in [
+            ("vch", "tcp://vch:8080"),
+            ("127.0.0.1:40123", "tcp://127.0.0.1:40123"),
+            ("[fd00::1]:99", "tcp://[fd00::1]:99"),
+            ("[fd00::1]", "tcp://[fd00::1]:8080"),
+        ] {
+            assert_eq!(line_uri(address), uri);
+        }
     }
 
     #[test]

@@ -11,7 +11,8 @@
 //! | device | is |
 //! | --- | --- |
 //! | `ide0:0` | a CD with the host's `bootstrap.iso` |
-//! | `serial0` | a network line that calls `tcp://<host's address>:8080`, with hardware flow control |
+//! | `serial0` | a network line that calls `tcp://<host's address>:8080`, or the port that the address names, with hardware flow control |
+//! | `serial1` | the log: a file `<id>.log` in the machine's directory; VIC 0.4 had none |
 //! | `ethernet0` | a vmxnet3 card on the bridge network, or the network of the spec |
 //! | `scsi0` | a paravirtual controller with the container's disk: a child of the image's disk, or new, empty, thin, 8 GiB |
 //!
@@ -52,11 +53,13 @@ mod host_record;
 mod hosts;
 mod images;
 pub mod kind;
+mod line_keys;
 mod machine_spec;
 mod options;
 mod place;
 mod probe;
 mod record;
+mod streams;
 
 pub use exec::VsphereExec;
 pub use guestinfo::Dialect;
@@ -66,3 +69,5 @@ pub use hosts::{
 };
 pub use images::VsphereImages;
 pub use options::Options;
+#[cfg(feature = "attach")]
+pub use streams::LineServer;

@@ -298,6 +298,9 @@ struct Session {
     started: Started,
     #[guestinfo(key = "status", scope = "read-write")]
     status: Option<i32>,
+    /// The process waits for somebody who attaches.
+    #[guestinfo(vic1(key = "runblock", scope = "read-write"))]
+    run_block: Option<bool>,
     #[guestinfo(vic1(key = "detail", scope = "read-write"))]
     detail: Detail,
 }
@@ -332,6 +335,7 @@ impl Session {
         Self {
             started: Started::No,
             status: (dialect == Dialect::Vic04).then_some(NOT_ENDED),
+            run_block: Some(false),
             detail: Detail {
                 start_time: None,
                 stop_time: Some(0),
@@ -410,6 +414,14 @@ impl RunState {
             sessions: self.sessions.keys().map(begun).collect(),
             host,
         }
+    }
+
+    /// The same, with processes that wait for somebody who attaches, or do not.
+    pub(super) fn blocked(mut self, blocked: bool) -> Self {
+        for session in self.sessions.values_mut() {
+            session.run_block = Some(blocked);
+        }
+        self
     }
 
     /// The state with the end of the run written down.

@@ -7,4 +7,4 @@ mod transfer;
 pub use files::{FileEntry, Files};
 pub use path::DatastorePath;
 pub(crate) use transfer::{Counted, OnProgress, stalled};
-pub use transfer::{Download, TransferProgress, Upload};
+pub use transfer::{Download, FilePart, TransferProgress, Upload};

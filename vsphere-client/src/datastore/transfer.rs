@@ -106,6 +106,82 @@ impl Files<'_> {
     }
 }
 
+/// A part of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FilePart {
+    /// The bytes; fewer than were asked for at the end of the file.
+    pub bytes: Bytes,
+    /// How long the whole file was then.
+    pub total: u64,
+}
+
+impl Files<'_> {
+    /// Reads a part of a file: `length` bytes from `offset`, or what there is of them. Also of a
+    /// file that a running machine appends to.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is no such file; [`Error::Transport`] when the server
+    /// answers with something else than that part; otherwise see [`Error`].
+    pub async fn read_part(&self, path: &str, offset: u64, length: u64) -> Result<FilePart> {
+        let client = self.client;
+        let place = self.datastore.path(path);
+        let url = folder_url(client, self.datastore, path);
+        let operation = client.operation(&format!("GET {place}"), None);
+        ensure_session(client, self.datastore).await?;
+        let limit = client.inner.options.request_timeout;
+        let mut request = request(client, Method::GET, url, Body::Empty, Some(limit));
+        // A range must not be empty: where none is asked for, a byte tells the length.
+        let last = offset.saturating_add(length.max(1)) - 1;
+        request
+            .headers
+            .push(("range", format!("bytes={offset}-{last}")));
+        let response = client.inner.transport.send(request).await;
+        if let Ok(response) = &response
+            && response.status == 416
+        {
+            let total = response.range.as_deref().and_then(total).unwrap_or(offset);
+            return Ok(FilePart {
+                bytes: Bytes::new(),
+                total,
+            });
+        }
+        let response = judge(client, &operation, &place, response, limit)?;
+        let partial = response.status == 206;
+        let total = match response.range.as_deref().and_then(total) {
+            Some(total) if partial => total,
+            // A server that knows no ranges sends everything: not what can be asked for often.
+            _ if !partial && offset == 0 => response.length.unwrap_or(0),
+            _ => {
+                return Err(Error::Transport {
+                    operation,
+                    problem: TransportProblem::Status(response.status),
+                    source: Some("the server does not send parts of files".into()),
+                });
+            }
+        };
+        let download = Download::new(client, operation, response);
+        let mut bytes = bytes::BytesMut::new();
+        let mut pieces = std::pin::pin!(download);
+        while let Some(piece) = pieces.next().await {
+            bytes.extend_from_slice(&piece?);
+            if bytes.len() as u64 >= length {
+                break;
+            }
+        }
+        bytes.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+        Ok(FilePart {
+            bytes: bytes.freeze(),
+            total,
+        })
+    }
+}
+
+/// The length of the whole file, in a `Content-Range`.
+fn total(range: &str) -> Option<u64> {
+    range.rsplit_once('/')?.1.trim().parse().ok()
+}
+
 /// A file being written: await it. Dropping it ends the transfer; the server
 /// keeps what came until then.
 #[must_use = "nothing is sent before this is awaited"]

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, COOKIE, HeaderName, HeaderValue, SET_COOKIE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, COOKIE, HeaderName, HeaderValue, SET_COOKIE,
 };
 use secrecy::ExposeSecret;
 
@@ -107,6 +107,11 @@ impl Transport for Http {
         let cookies = answer.headers().get_all(SET_COOKIE).iter();
         Ok(Response {
             status: answer.status().as_u16(),
+            range: answer
+                .headers()
+                .get(CONTENT_RANGE)
+                .and_then(|value| value.to_str().ok())
+                .map(Into::into),
             cookies: cookies
                 .filter_map(|value| value.to_str().ok())
                 .map(Into::into)

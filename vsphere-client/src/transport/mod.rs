@@ -65,6 +65,8 @@ pub(crate) enum Body {
 /// The head of an answer, and its body as it comes in.
 pub(crate) struct Response {
     pub status: u16,
+    /// The value of `Content-Range`.
+    pub range: Option<String>,
     /// The values of `Set-Cookie`.
     pub cookies: Vec<SecretString>,
     pub length: Option<u64>,

@@ -219,6 +219,7 @@ impl Transport for Replay {
             .map(Ok)
             .collect();
         Ok(Response {
+            range: None,
             status,
             cookies,
             length: None,

@@ -370,6 +370,11 @@ impl Session {
         self.shared.fingerprint
     }
 
+    /// Whether both are clones of one connection.
+    pub fn is_same_connection(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
+    }
+
     /// Attaches to a session of the guest, which need not have started.
     ///
     /// # Errors

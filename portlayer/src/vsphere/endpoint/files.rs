@@ -95,6 +95,22 @@ impl Endpoint {
         file.read_to_end(MAX_VMX).await.map_err(wrap)
     }
 
+    /// A part of the file at `[datastore] path`, given by offset and length, and how long the file
+    /// is.
+    pub(in crate::vsphere) async fn read_part(
+        &self,
+        datastore: &Datastore,
+        path: &str,
+        (offset, length): (u64, u64),
+        resource: &Resource,
+    ) -> Result<(Bytes, u64)> {
+        let path = on(datastore, path, resource)?;
+        let files = self.client.files(datastore);
+        let part = files.read_part(path.path(), offset, length).await;
+        let part = part.map_err(|error| fault::error(resource, error))?;
+        Ok((part.bytes, part.total))
+    }
+
     /// Deletes a file, or a directory with all that is in it. What is not there is as good.
     pub(in crate::vsphere) async fn delete_file(
         &self,

@@ -8,6 +8,7 @@ use vim25::types::VirtualDeviceBackingInfo;
 use super::Shared;
 use crate::exec::ContainerSpec;
 use crate::volume::MountSource;
+use crate::vsphere::line_keys;
 use crate::vsphere::machine_spec::container_name_in;
 use crate::vsphere::record::Record;
 use crate::{Capability, ContainerId, Error, Resource, Result};
@@ -36,9 +37,15 @@ impl Shared {
             Some(image) => Some((*image, self.images.root(image).await?)),
             None => None,
         };
-        let keys = Record::new(&spec, Timestamp::now())
+        let mut keys = Record::new(&spec, Timestamp::now())
             .keys(self.options.dialect)
             .map_err(|error| Error::invalid_argument(resource.clone(), "command", error))?;
+        let client_key = self.place.defaults.client_key.as_ref();
+        keys.extend(line_keys::keys(
+            client_key,
+            self.options.dialect,
+            &resource,
+        )?);
         let parent = root.as_ref().map(|(_, root)| root);
         let machine = self.place.defaults.container(&spec, networks, parent, keys);
         let vm = self

@@ -1,5 +1,6 @@
 //! Containers on vSphere.
 
+mod blocking;
 mod create;
 mod heard_exits;
 mod in_progress;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+pub(in crate::vsphere) use self::blocking::Blocking;
 use self::heard_exits::HeardExits;
 use self::in_progress::InProgress;
 use self::members::Members;
@@ -61,6 +63,7 @@ struct Shared {
     images: VsphereImages,
     members: Members,
     heard_exits: HeardExits,
+    blocking: Arc<Blocking>,
     in_progress: InProgress,
     ids: Queues<ContainerId>,
     names: Queues<String>,
@@ -93,6 +96,7 @@ impl VsphereExec {
                 capabilities,
                 members: Members::default(),
                 heard_exits: HeardExits::default(),
+                blocking: Arc::default(),
                 in_progress: InProgress::default(),
                 ids: Queues::default(),
                 names: Queues::default(),
@@ -104,6 +108,31 @@ impl VsphereExec {
     #[must_use]
     pub fn images(&self) -> &VsphereImages {
         &self.shared.images
+    }
+
+    /// What a container's machine shows now.
+    pub(in crate::vsphere) async fn machine(&self, id: &ContainerId) -> Result<Machine> {
+        self.shared.machine(id).await
+    }
+
+    /// What all containers' machines show now.
+    #[cfg(feature = "attach")]
+    pub(in crate::vsphere) async fn machines(&self) -> Result<Vec<Machine>> {
+        self.shared.machines().await
+    }
+
+    /// Who waits for the streams of which container.
+    #[cfg(feature = "attach")]
+    pub(in crate::vsphere) fn blocking(&self) -> Arc<Blocking> {
+        Arc::clone(&self.shared.blocking)
+    }
+
+    pub(in crate::vsphere) fn endpoint(&self) -> &Endpoint {
+        &self.shared.endpoint
+    }
+
+    pub(in crate::vsphere) fn place(&self) -> &Place {
+        &self.shared.place
     }
 
     /// The contents of the container's configuration file, as it lies on the datastore.

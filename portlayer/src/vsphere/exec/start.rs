@@ -68,6 +68,7 @@ impl Shared {
     /// machine is off: such keys written to a machine that is on do not last.
     async fn begin_run(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
         let run = sight.run.restarted(self.dialect(sight));
+        let run = run.blocked(self.blocking.begin(id));
         self.write_run(id, sight, &run).await
     }
 

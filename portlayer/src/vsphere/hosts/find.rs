@@ -121,6 +121,7 @@ impl Shared {
             datastore_name: datastore.name().to_owned(),
             bootstrap_iso: format!("{directory}/{BOOTSTRAP_ISO}"),
             address: found.record.address.clone(),
+            client_key: found.record.client_key.clone(),
             namespace,
         };
         Ok(Place {

@@ -12,6 +12,7 @@ use crate::exec::Resources;
 use crate::vsphere::hardware;
 use crate::vsphere::host_record::{HostRecord, Particulars};
 use crate::vsphere::kind;
+use crate::vsphere::line_keys;
 use crate::vsphere::machine_spec::{appliance, options};
 use crate::{Error, ErrorKind, Resource, Result};
 
@@ -257,6 +258,7 @@ impl Shared {
             appliance: Some(vm.value().to_owned()),
             bridge_network: plan.bridge.0.clone(),
             address: spec.address.clone().unwrap_or_else(|| spec.name.clone()),
+            client_key: line_keys::client_key(&plan.host)?,
         };
         let particulars = Particulars {
             target: self.endpoint.url(),

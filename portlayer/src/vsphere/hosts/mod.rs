@@ -20,6 +20,7 @@ use super::endpoint::Endpoint;
 use super::exec::VsphereExec;
 use super::options::Options;
 use super::probe;
+use super::streams::VsphereStreams;
 use crate::queue::Queues;
 use crate::{Capabilities, PortLayer, Result};
 
@@ -114,8 +115,25 @@ impl Hosts {
     /// if its installation was not finished.
     pub async fn open(&self, name: &str) -> Result<PortLayer> {
         let exec = self.exec(name).await?;
-        let images = Arc::new(exec.images().clone());
-        Ok(PortLayer::new(exec).with_images(images))
+        let streams = VsphereStreams::new(exec.clone());
+        Ok(layer(exec, streams))
+    }
+
+    /// The same with attachable streams: the containers' serial lines arrive at `lines`, to which
+    /// the [address](HostSpec::address) that the host was installed with must lead.
+    ///
+    /// # Errors
+    /// Those of [`Hosts::open`]; [`Internal`](crate::ErrorKind::Internal) if the host was
+    /// installed without a key for its lines.
+    #[cfg(feature = "attach")]
+    pub async fn open_with_lines(
+        &self,
+        name: &str,
+        lines: crate::vsphere::LineServer,
+    ) -> Result<PortLayer> {
+        let exec = self.exec(name).await?;
+        let streams = VsphereStreams::with_lines(exec.clone(), lines)?;
+        Ok(layer(exec, streams))
     }
 
     /// Removes a host with its boot images, its appliance and its pool, and leaves nothing.
@@ -136,6 +154,14 @@ impl Hosts {
     pub async fn exec(&self, name: &str) -> Result<VsphereExec> {
         self.shared.exec(name).await
     }
+}
+
+/// The parts of a host that are there.
+fn layer(exec: VsphereExec, streams: VsphereStreams) -> PortLayer {
+    let images = Arc::new(exec.images().clone());
+    PortLayer::new(exec)
+        .with_images(images)
+        .with_streams(Arc::new(streams))
 }
 
 impl Shared {

@@ -37,8 +37,9 @@ pub struct HostSpec {
     pub bridge_network: Option<String>,
     /// The network of its appliance towards the world, by name. `None`: the bridge network.
     pub public_network: Option<String>,
-    /// Where the containers' serial lines find the appliance: a host name or an address. `None`:
-    /// the host's name, to be resolved by the endpoint's hosts.
+    /// Where the containers' serial lines find the line server: a host name or an address, with a
+    /// port or without (`10.0.0.7:2377`, `[fd00::7]:2377`); without one it is 8080. `None`: the
+    /// host's name, to be resolved by the endpoint's hosts.
     pub address: Option<String>,
     /// The image that the appliance boots.
     pub appliance_iso: Iso,
@@ -104,7 +105,8 @@ impl HostSpec {
         self
     }
 
-    /// Where the containers' serial lines find the appliance: a host name or an address.
+    /// Where the containers' serial lines find the line server: a host name or an address, with a
+    /// port or without.
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = Some(address.into());

@@ -1,0 +1,207 @@
+//! Attaching to containers.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use guest_io::ssh::Window;
+use guestinfo::vic::ExecutorConfig;
+use guestinfo::{Dialect, decode};
+use tokio::io::{AsyncWrite, DuplexStream};
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::VsphereStreams;
+use super::hub::{Hub, Member, Source};
+use super::lines::{Line, Registry};
+use crate::stream::{AttachOptions, Attached, WindowSize};
+use crate::vsphere::derive_state::Power;
+use crate::vsphere::line_keys;
+use crate::{Capability, ContainerId, Error, Resource, Result, StateKind};
+
+/// How long the line of a container that is on may take to connect, as in VIC.
+const CONNECT: Duration = Duration::from_secs(50);
+
+/// How much input may be on its way to the line, in bytes.
+const INPUT: usize = 64 * 1024;
+
+/// How many pieces of output may wait for a reader, each of at most 16 KiB.
+const OUTPUT: usize = 8;
+
+/// What attaching needs to know of a container.
+struct Target {
+    hub: Arc<Hub>,
+    on: bool,
+    terminal: bool,
+    takes_input: bool,
+}
+
+impl VsphereStreams {
+    pub(super) async fn attach_to(
+        &self,
+        id: &ContainerId,
+        options: AttachOptions,
+    ) -> Result<Attached> {
+        let resource = Resource::container(id);
+        let target = self.target(id, &resource).await?;
+        let (presence, present) = mpsc::channel(1);
+        let mut member = Member {
+            stdout: options.stdout,
+            stderr: options.stderr,
+            output: None,
+            input: None,
+            present,
+        };
+        let mut input = None;
+        if options.stdin && target.takes_input {
+            let hold = Hold::take(&target.hub.input_held)
+                .ok_or_else(|| Error::in_use(resource.clone(), "another holder of its input"))?;
+            let (near, far) = tokio::io::duplex(INPUT);
+            let closes = Arc::new(AtomicBool::new(false));
+            member.input = Some(Source {
+                data: far,
+                closes: Arc::clone(&closes),
+            });
+            input = Some(Box::pin(HeldInput {
+                data: near,
+                closes,
+                _hold: hold,
+                _presence: presence.clone(),
+            }) as crate::stream::Input);
+        }
+        let mut output = stream::empty().boxed();
+        if options.stdout || options.stderr {
+            let (sender, receiver) = mpsc::channel(OUTPUT);
+            member.output = Some(sender);
+            let chunks = stream::unfold((receiver, presence), |(mut receiver, presence)| async {
+                let chunk = receiver.recv().await?;
+                Some((chunk, (receiver, presence)))
+            });
+            output = chunks.boxed();
+        }
+        target.hub.join(member, !target.on);
+        if target.on {
+            connected(&target.hub, &resource).await?;
+        }
+        Ok(Attached::new(input, output))
+    }
+
+    pub(super) async fn resize_terminal(&self, id: &ContainerId, size: WindowSize) -> Result<()> {
+        let resource = Resource::container(id);
+        let target = self.target(id, &resource).await?;
+        if !target.terminal {
+            let reason = "its process has no terminal";
+            return Err(Error::invalid_argument(resource, "size", reason));
+        }
+        let window = Window::new(size.columns.into(), size.rows.into());
+        target.hub.resize(window);
+        if !target.on {
+            return Ok(());
+        }
+        let session = connected(&target.hub, &resource).await?;
+        if let Some(session) = session
+            && !target.hub.is_attached()
+        {
+            // Nobody is attached: for this request alone.
+            let attach = session
+                .attach(&id.to_string())
+                .await
+                .map_err(|error| Error::unavailable(resource.clone(), None).with_source(error))?;
+            attach
+                .control
+                .resize(window)
+                .map_err(|error| Error::unavailable(resource, None).with_source(error))?;
+        }
+        Ok(())
+    }
+
+    async fn target(&self, id: &ContainerId, resource: &Resource) -> Result<Target> {
+        let unsupported = || Error::unsupported(resource.clone(), Capability::Attach);
+        let machine = self.exec.machine(id).await?;
+        if let Some(reason) = machine.unusable {
+            return Err(
+                Error::invalid_state(resource.clone(), StateKind::Broken, &[]).with_source(reason),
+            );
+        }
+        let registry: &Arc<Registry> = &self.lines.as_ref().ok_or_else(unsupported)?.registry;
+        if line_keys::fingerprint(&machine.keys).is_none() {
+            return Err(unsupported()
+                .with_source("it was made without a key for its line, or by somebody else"));
+        }
+        let config = decode::<ExecutorConfig>(&machine.keys).value;
+        let session = config.sessions.get(&id.to_string());
+        let vic04 = Dialect::detect(machine.keys.keys()) == Some(Dialect::Vic04);
+        Ok(Target {
+            hub: registry.hub(*id),
+            on: machine.power == Power::On,
+            terminal: session.is_some_and(|session| session.tty),
+            // 0.4 does not say.
+            takes_input: vic04 || session.is_some_and(|session| session.open_stdin),
+        })
+    }
+}
+
+/// Waits for the line of a container that is on.
+async fn connected(
+    hub: &Hub,
+    resource: &Resource,
+) -> Result<Option<guest_io::ssh::client::Session>> {
+    let mut line = hub.line();
+    let there = line.wait_for(|line| !matches!(line, Line::Absent));
+    let there = timeout(CONNECT, there)
+        .await
+        .map_err(|_elapsed| Error::timeout(resource.clone(), "the line to the guest"))?;
+    match there.as_deref() {
+        Ok(Line::Connected(session)) => Ok(Some(session.clone())),
+        Ok(Line::Barred) => Err(Error::permission_denied(resource.clone())
+            .with_source("another machine has the key of its line")),
+        Ok(Line::Absent) | Err(_) => Ok(None),
+    }
+}
+
+/// Who has it holds a container's input.
+struct Hold(Arc<AtomicBool>);
+
+impl Hold {
+    fn take(held: &Arc<AtomicBool>) -> Option<Self> {
+        let taken = held.swap(true, Ordering::AcqRel);
+        (!taken).then(|| Self(Arc::clone(held)))
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
+    }
+}
+
+/// A container's input. Its data passes through a pipe to the task that has the line.
+struct HeldInput {
+    data: DuplexStream,
+    closes: Arc<AtomicBool>,
+    _hold: Hold,
+    _presence: mpsc::Sender<std::convert::Infallible>,
+}
+
+impl AsyncWrite for HeldInput {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.data).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.data).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.closes.store(true, Ordering::Release);
+        Pin::new(&mut self.data).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,274 @@
+//! Where the serial lines of containers arrive.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use guest_io::ssh::client::{ConnectError, Connector, Session};
+use guest_io::ssh::{Fingerprint, PrivateKey};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep};
+use vim25::{Ref, mo};
+
+use super::hub::Hub;
+use crate::vsphere::exec::VsphereExec;
+use crate::vsphere::line_keys;
+use crate::vsphere::record::Record;
+use crate::{ContainerId, Error, Result};
+
+/// How long a guest whose key nobody knows may be that of a container being made.
+const UNKNOWN: Duration = Duration::from_secs(10);
+
+/// The least time between two looks at all machines for an unknown key.
+const SCAN: Duration = Duration::from_millis(500);
+
+/// After an error of the listener.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// How many lines may be connected at a time.
+const LINES: usize = 4096;
+
+/// Where the serial lines of a host's containers arrive, inside of its appliance or anywhere else
+/// that the endpoint's hosts can reach.
+///
+/// A container's line calls the address that the host was installed with. It carries clear TCP:
+/// what arrives is the guest's handshake, and after it SSH. The container is found by the host
+/// key that the guest proves to have, and by nothing else. Every process in a container can read
+/// that key: it names the machine, not the program in it.
+#[derive(Debug)]
+pub struct LineServer {
+    listener: TcpListener,
+}
+
+impl LineServer {
+    /// Listens on an address.
+    ///
+    /// # Errors
+    /// The address is not available.
+    pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
+        Ok(Self {
+            listener: TcpListener::bind(address).await?,
+        })
+    }
+
+    /// The address that it listens on.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// The lines of one host's containers. Dropping it closes them all.
+#[derive(Debug)]
+pub(super) struct Lines {
+    pub(super) registry: Arc<Registry>,
+    accepting: AbortHandle,
+}
+
+impl Lines {
+    pub(super) fn serve(exec: VsphereExec, server: LineServer) -> Result<Self> {
+        let host = exec.place().host();
+        let key = exec.place().defaults.client_key.as_ref().ok_or_else(|| {
+            Error::internal(host.clone(), "it was installed without a key for its lines")
+        })?;
+        let key = PrivateKey::from_openssh(&key.0).map_err(|error| Error::internal(host, error))?;
+        let registry = Arc::new(Registry {
+            exec,
+            connector: Connector::new(key),
+            known: Mutex::default(),
+            scanning: tokio::sync::Mutex::new(None),
+            containers: Mutex::default(),
+        });
+        let accepting = tokio::spawn(accept(Arc::clone(&registry), server.listener));
+        Ok(Self {
+            registry,
+            accepting: accepting.abort_handle(),
+        })
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+/// What is known of lines and of whose they are.
+#[derive(Debug)]
+pub(super) struct Registry {
+    pub(super) exec: VsphereExec,
+    connector: Connector,
+    known: Mutex<HashMap<Fingerprint, Vec<(Ref<mo::VirtualMachine>, ContainerId)>>>,
+    /// When all machines were looked at.
+    scanning: tokio::sync::Mutex<Option<Instant>>,
+    containers: Mutex<HashMap<ContainerId, Arc<Hub>>>,
+}
+
+/// The line of a container.
+#[derive(Clone, Debug, Default)]
+pub(super) enum Line {
+    /// Not connected.
+    #[default]
+    Absent,
+    /// Connected, and its guest has proved its key.
+    Connected(Session),
+    /// Two machines have one key.
+    Barred,
+}
+
+/// Whose key it is.
+enum Owner {
+    Nobody,
+    Container(ContainerId),
+    /// Of several machines.
+    Several(Vec<ContainerId>),
+}
+
+impl Registry {
+    /// The streams of a container.
+    pub(super) fn hub(self: &Arc<Self>, id: ContainerId) -> Arc<Hub> {
+        let mut containers = lock(&self.containers);
+        // Those that nobody uses and that have no line are of no use.
+        if containers.len() > 2 * LINES {
+            containers.retain(|_, hub| Arc::strong_count(hub) > 1 || hub.is_in_use());
+        }
+        let hub = containers
+            .entry(id)
+            .or_insert_with(|| Arc::new(Hub::new(id, self.exec.blocking())));
+        Arc::clone(hub)
+    }
+
+    fn owner(&self, fingerprint: Fingerprint) -> Owner {
+        match lock(&self.known).get(&fingerprint).map(Vec::as_slice) {
+            None | Some([]) => Owner::Nobody,
+            Some([(_, id)]) => Owner::Container(*id),
+            Some(several) => Owner::Several(several.iter().map(|(_, id)| *id).collect()),
+        }
+    }
+
+    /// Looks at all machines, unless somebody else just did.
+    async fn scan(&self, since: Instant) -> Result<()> {
+        let mut scanned = self.scanning.lock().await;
+        if scanned.is_some_and(|at| at >= since) {
+            return Ok(());
+        }
+        let started = Instant::now();
+        let mut known: HashMap<_, Vec<_>> = HashMap::new();
+        for machine in self.exec.machines().await? {
+            let Some(fingerprint) = line_keys::fingerprint(&machine.keys) else {
+                continue;
+            };
+            if let Ok(record) = Record::read(&machine.keys) {
+                known
+                    .entry(fingerprint)
+                    .or_default()
+                    .push((machine.vm, record.id));
+            }
+        }
+        *lock(&self.known) = known;
+        *scanned = Some(started);
+        Ok(())
+    }
+
+    /// Whether a guest with this host key is one of this host's containers.
+    async fn recognize(self: Arc<Self>, fingerprint: Fingerprint) -> bool {
+        let begun = Instant::now();
+        let mut look = begun;
+        loop {
+            match self.owner(fingerprint) {
+                Owner::Container(id) => {
+                    // A second line for one key may be that of a copied machine.
+                    if look == begun
+                        && self.hub(id).is_connected()
+                        && let Err(error) = self.scan(begun).await
+                    {
+                        tracing::warn!(container = %id, %error, "a line could not be judged");
+                        return false;
+                    }
+                    match self.owner(fingerprint) {
+                        Owner::Several(_) => {}
+                        _ => return true,
+                    }
+                }
+                Owner::Several(_) => {}
+                Owner::Nobody => {
+                    if let Err(error) = self.scan(look).await {
+                        tracing::debug!(%error, "the containers could not be read");
+                    }
+                    if let Owner::Nobody = self.owner(fingerprint) {
+                        if begun.elapsed() >= UNKNOWN {
+                            return false;
+                        }
+                        sleep(SCAN).await;
+                        look = Instant::now();
+                    }
+                    continue;
+                }
+            }
+            if let Owner::Several(ids) = self.owner(fingerprint) {
+                tracing::warn!(%fingerprint, ?ids, "several machines have one key: no line for them");
+                for id in ids {
+                    self.hub(id).set_line(Line::Barred);
+                }
+                return false;
+            }
+        }
+    }
+
+    /// Serves one line until it ends.
+    async fn serve(self: Arc<Self>, stream: TcpStream) -> Result<(), ConnectError> {
+        let _ = stream.set_nodelay(true);
+        let registry = Arc::clone(&self);
+        let recognize = move |fingerprint| async move { registry.recognize(fingerprint).await };
+        let session = self.connector.connect(stream, recognize).await?;
+        let Owner::Container(id) = self.owner(session.fingerprint()) else {
+            return Ok(());
+        };
+        let hub = self.hub(id);
+        tracing::debug!(container = %id, "its line is connected");
+        hub.set_line(Line::Connected(session.clone()));
+        session.closed().await;
+        hub.line_closed(&session);
+        tracing::debug!(container = %id, "its line has ended");
+        Ok(())
+    }
+}
+
+async fn accept(registry: Arc<Registry>, listener: TcpListener) {
+    let slots = Arc::new(Semaphore::new(LINES));
+    let mut lines = JoinSet::new();
+    loop {
+        while lines.try_join_next().is_some() {}
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
+            return;
+        };
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a serial line could not be accepted");
+                sleep(PAUSE).await;
+                continue;
+            }
+        };
+        let registry = Arc::clone(&registry);
+        lines.spawn(async move {
+            if let Err(error) = registry.serve(stream).await {
+                tracing::debug!(%peer, %error, "a serial line was not taken");
+            }
+            drop(slot);
+        });
+    }
+}
+
+/// Tells when a line changes.
+pub(super) type LineWatch = watch::Sender<Line>;
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

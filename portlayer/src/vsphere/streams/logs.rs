@@ -1,0 +1,245 @@
+//! Reading logs.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream;
+use guest_io::Stream;
+use guest_io::log::{Decoder, Format, Item, Record};
+use jiff::Timestamp;
+use vsphere_client::DatastorePath;
+
+use super::VsphereStreams;
+use super::log_source::LogSource;
+use super::tailer::Following;
+use crate::stream::{LogOptions, LogRecord, LogStream, LogTail, StdStream};
+use crate::vsphere::derive_state::Power;
+use crate::vsphere::hardware;
+use crate::{Capability, ContainerId, Error, Resource, Result};
+
+impl VsphereStreams {
+    pub(super) async fn read_logs(
+        &self,
+        id: &ContainerId,
+        options: LogOptions,
+    ) -> Result<LogStream> {
+        let resource = Resource::container(id);
+        let machine = self.exec.machine(id).await?;
+        let endpoint = self.exec.endpoint();
+        // Read back, not computed: the machine may have been moved.
+        let devices = endpoint.devices(&machine.vm, &resource).await?;
+        let path = hardware::log_file(&devices)
+            .ok_or_else(|| Error::unsupported(resource.clone(), Capability::Logs))?;
+        let place = self.exec.place();
+        let parsed: DatastorePath = path
+            .parse()
+            .map_err(|error| Error::internal(resource.clone(), error))?;
+        let datastore = if parsed.datastore() == place.datastore.name() {
+            place.datastore.clone()
+        } else {
+            let name = Some(parsed.datastore());
+            endpoint.datastore(&place.datacenter, name).await?
+        };
+        let source = LogSource {
+            endpoint: endpoint.clone(),
+            datastore,
+            path,
+            container: resource,
+        };
+        let follow = options.follow && machine.power == Power::On;
+        let following = follow.then(|| self.tailers.follow(&source, machine.vm));
+        let reader = Reader {
+            source,
+            options,
+            following,
+            decoder: None,
+            offset: 0,
+            end: 0,
+            leave_out: 0,
+            records: VecDeque::new(),
+            phase: Phase::Start,
+        };
+        let records = stream::unfold(reader, |mut reader| async move {
+            let record = reader.next().await?;
+            if record.is_err() {
+                reader.phase = Phase::Done;
+                reader.records.clear();
+            }
+            Some((record, reader))
+        });
+        Ok(records.boxed())
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It is not known yet where to begin.
+    Start,
+    Reading,
+    Done,
+}
+
+/// One caller's way through a log.
+struct Reader {
+    source: LogSource,
+    options: LogOptions,
+    /// News of a log that is still written.
+    following: Option<Following>,
+    decoder: Option<Decoder>,
+    /// What comes next.
+    offset: u64,
+    /// What is known to be there.
+    end: u64,
+    /// Lines that come before those that were asked for, in the first record.
+    leave_out: u64,
+    records: VecDeque<LogRecord>,
+    phase: Phase,
+}
+
+impl Reader {
+    async fn next(&mut self) -> Option<Result<LogRecord>> {
+        loop {
+            if let Some(record) = self.records.pop_front() {
+                return Some(Ok(record));
+            }
+            let step = match self.phase {
+                Phase::Done => return None,
+                Phase::Start => self.start().await,
+                Phase::Reading => self.read().await,
+            };
+            if let Err(error) = step {
+                return Some(Err(error));
+            }
+        }
+    }
+
+    async fn start(&mut self) -> Result<()> {
+        let (mut format, mut end) = self.source.format().await?;
+        while format.is_none() {
+            let grown = match &mut self.following {
+                Some(following) => following.grown(end).await?,
+                None => None,
+            };
+            let Some((_, now)) = grown else {
+                // What is too short for a record is raw.
+                format = Some(Format::Raw);
+                break;
+            };
+            end = now;
+            format = self.source.format().await?.0;
+        }
+        let format = format.unwrap_or(Format::Raw);
+        self.end = end;
+        if let (Format::Records, Some(until)) = (format, self.options.until) {
+            self.following = None;
+            self.end = self.source.first_at(end, nanoseconds(until)).await?;
+        }
+        if let (Format::Records, Some(since)) = (format, self.options.since) {
+            self.offset = self.source.first_at(self.end, nanoseconds(since)).await?;
+        }
+        if let LogTail::Lines(lines) = self.options.tail {
+            let start = self.source.tail(format, self.end, lines).await?;
+            if start.offset >= self.offset {
+                self.offset = start.offset;
+                self.leave_out = start.leave_out;
+            }
+        }
+        self.decoder = Some(Decoder::new(format));
+        self.phase = Phase::Reading;
+        Ok(())
+    }
+
+    async fn read(&mut self) -> Result<()> {
+        let mut bytes = Bytes::new();
+        if self.offset < self.end {
+            (bytes, _) = self.source.next(self.offset).await?;
+            bytes.truncate(usize::try_from(self.end - self.offset).unwrap_or(usize::MAX));
+        } else if let Some(following) = &mut self.following
+            && let Some((news, end)) = following.grown(self.offset).await?
+        {
+            self.end = end;
+            bytes = news;
+            if bytes.is_empty() {
+                // It has grown by more than was kept: read it.
+                return Ok(());
+            }
+        }
+        self.offset += bytes.len() as u64;
+        let at_end = bytes.is_empty();
+        let Some(mut decoder) = self.decoder.take() else {
+            self.phase = Phase::Done;
+            return Ok(());
+        };
+        decoder.push(&bytes);
+        while let Some(item) = decoder.next() {
+            self.take(item);
+        }
+        if at_end {
+            while let Some(item) = decoder.finish() {
+                self.take(item);
+            }
+            self.phase = Phase::Done;
+        }
+        self.decoder = Some(decoder);
+        Ok(())
+    }
+
+    fn take(&mut self, item: Item) {
+        let record = match item {
+            Item::Record(record) => record,
+            Item::Skipped(bytes) => {
+                tracing::debug!(container = %self.source.container, bytes, "damage in a log");
+                return;
+            }
+        };
+        let Some(record) = self.record(record) else {
+            return;
+        };
+        let (since, until) = (self.options.since, self.options.until);
+        let raw = record.time == Timestamp::UNIX_EPOCH;
+        let in_time = raw
+            || (since.is_none_or(|since| record.time >= since)
+                && until.is_none_or(|until| record.time < until));
+        let wanted = match record.stream {
+            StdStream::Stdout => self.options.stdout,
+            StdStream::Stderr => self.options.stderr,
+        };
+        if in_time && wanted {
+            self.records.push_back(record);
+        }
+    }
+
+    fn record(&mut self, record: Record) -> Option<LogRecord> {
+        let mut bytes = record.data;
+        while self.leave_out > 0 {
+            match bytes.iter().position(|byte| *byte == b'\n') {
+                Some(end) => {
+                    bytes = bytes.slice(end + 1..);
+                    self.leave_out -= 1;
+                }
+                None => return None,
+            }
+        }
+        if bytes.is_empty() {
+            return None;
+        }
+        let stream = match record.stream {
+            Stream::Stdout => StdStream::Stdout,
+            Stream::Stderr => StdStream::Stderr,
+        };
+        let time = record
+            .time
+            .and_then(|time| Timestamp::from_nanosecond(time.into()).ok())
+            .unwrap_or(Timestamp::UNIX_EPOCH);
+        Some(LogRecord::new(stream, time, bytes))
+    }
+}
+
+fn nanoseconds(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(if time < Timestamp::UNIX_EPOCH {
+        0
+    } else {
+        i64::MAX
+    })
+}

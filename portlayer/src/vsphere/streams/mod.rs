@@ -1,0 +1,91 @@
+//! The streams of containers on vSphere.
+//!
+//! What processes write is in the log of their machine, `serial1`, and is read from the datastore.
+//! Attaching goes over `serial0`, which calls the [`LineServer`]; it needs the feature `attach`.
+
+#[cfg(feature = "attach")]
+mod attach;
+#[cfg(feature = "attach")]
+mod hub;
+#[cfg(feature = "attach")]
+mod lines;
+mod log_source;
+mod logs;
+mod tailer;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+#[cfg(feature = "attach")]
+pub use lines::LineServer;
+
+use self::tailer::Tailers;
+use super::exec::VsphereExec;
+use crate::stream::{AttachOptions, Attached, LogOptions, LogStream, Streams, WindowSize};
+#[cfg(not(feature = "attach"))]
+use crate::{Capability, Error, Resource};
+use crate::{ContainerId, Result};
+
+/// The streams of one host's containers.
+#[derive(Clone, Debug)]
+pub(super) struct VsphereStreams {
+    exec: VsphereExec,
+    tailers: Arc<Tailers>,
+    #[cfg(feature = "attach")]
+    lines: Option<Arc<lines::Lines>>,
+}
+
+impl VsphereStreams {
+    /// Logs alone.
+    pub(super) fn new(exec: VsphereExec) -> Self {
+        Self {
+            exec,
+            tailers: Arc::default(),
+            #[cfg(feature = "attach")]
+            lines: None,
+        }
+    }
+
+    /// Logs, and the lines that arrive at this server.
+    #[cfg(feature = "attach")]
+    pub(super) fn with_lines(exec: VsphereExec, server: LineServer) -> Result<Self> {
+        Ok(Self {
+            lines: Some(Arc::new(lines::Lines::serve(exec.clone(), server)?)),
+            ..Self::new(exec)
+        })
+    }
+}
+
+#[async_trait]
+impl Streams for VsphereStreams {
+    #[cfg(feature = "attach")]
+    async fn attach(&self, id: &ContainerId, options: AttachOptions) -> Result<Attached> {
+        self.attach_to(id, options).await
+    }
+
+    #[cfg(not(feature = "attach"))]
+    async fn attach(&self, id: &ContainerId, _options: AttachOptions) -> Result<Attached> {
+        Err(Error::unsupported(
+            Resource::container(id),
+            Capability::Attach,
+        ))
+    }
+
+    #[cfg(feature = "attach")]
+    async fn resize(&self, id: &ContainerId, size: WindowSize) -> Result<()> {
+        self.resize_terminal(id, size).await
+    }
+
+    #[cfg(not(feature = "attach"))]
+    async fn resize(&self, id: &ContainerId, _size: WindowSize) -> Result<()> {
+        Err(Error::unsupported(
+            Resource::container(id),
+            Capability::Attach,
+        ))
+    }
+
+    async fn logs(&self, id: &ContainerId, options: LogOptions) -> Result<LogStream> {
+        self.read_logs(id, options).await
+    }
+}
