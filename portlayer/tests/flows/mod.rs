@@ -132,12 +132,14 @@ pub(crate) async fn a_container_has_what_vic_gave_it(flow: &Flow<'_>) {
         ide.base::<VirtualController>().unwrap().unwrap().bus_number,
         0
     );
-    let serial = one(devices
+    let mut serial = devices
         .iter()
-        .filter(|device| device.is::<VirtualSerialPort>())
-        .collect());
-    assert_eq!(text(&serial, "backing.serviceURI"), "tcp://vch:8080");
-    assert_eq!(text(&serial, "backing.direction"), "client");
+        .filter(|device| device.is::<VirtualSerialPort>());
+    let (line, log) = (serial.next().unwrap(), serial.next().unwrap());
+    assert!(serial.next().is_none());
+    assert_eq!(text(line, "backing.serviceURI"), "tcp://vch:8080");
+    assert_eq!(text(line, "backing.direction"), "client");
+    assert!(text(log, "backing.fileName").ends_with(".log"));
     one(devices
         .iter()
         .filter(|device| device.is::<VirtualVmxnet3>())
