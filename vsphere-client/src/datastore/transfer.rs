@@ -126,7 +126,7 @@ impl Files<'_> {
     pub async fn read_part(&self, path: &str, offset: u64, length: u64) -> Result<FilePart> {
         let client = self.client;
         let place = self.datastore.path(path);
-        let url = folder_url(client, self.datastore, path);
+        let url = folder_url(client, self.datastore, path)?;
         let operation = client.operation(&format!("GET {place}"), None);
         ensure_session(client, self.datastore).await?;
         let limit = client.inner.options.request_timeout;
@@ -146,7 +146,7 @@ impl Files<'_> {
                 total,
             });
         }
-        let response = judge(client, &operation, &place, response, limit)?;
+        let response = judge(client, &operation, &place, response, limit, true)?;
         let partial = response.status == 206;
         let total = match response.range.as_deref().and_then(total) {
             Some(total) if partial => total,

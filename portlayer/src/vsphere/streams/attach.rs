@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use guest_io::ssh::Window;
-use guestinfo::vic::ExecutorConfig;
-use guestinfo::{Dialect, decode};
 use tokio::io::{AsyncWrite, DuplexStream};
 use tokio::sync::mpsc;
 use tokio::time::timeout;
@@ -21,6 +19,7 @@ use super::lines::{Line, Registry};
 use crate::stream::{AttachOptions, Attached, WindowSize};
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::line_keys;
+use crate::vsphere::record::Record;
 use crate::{Capability, ContainerId, Error, Resource, Result, StateKind};
 
 /// How long the line of a container that is on may take to connect, as in VIC.
@@ -132,15 +131,14 @@ impl VsphereStreams {
             return Err(unsupported()
                 .with_source("it was made without a key for its line, or by somebody else"));
         }
-        let config = decode::<ExecutorConfig>(&machine.keys).value;
-        let session = config.sessions.get(&id.to_string());
-        let vic04 = Dialect::detect(machine.keys.keys()) == Some(Dialect::Vic04);
+        let record = Record::read(&machine.keys).map_err(|broken| {
+            Error::invalid_state(resource.clone(), StateKind::Broken, &[]).with_source(broken)
+        })?;
         Ok(Target {
             hub: registry.hub(*id),
             on: machine.power == Power::On,
-            terminal: session.is_some_and(|session| session.tty),
-            // 0.4 does not say.
-            takes_input: vic04 || session.is_some_and(|session| session.open_stdin),
+            terminal: record.spec.command.tty,
+            takes_input: record.spec.command.open_stdin,
         })
     }
 }

@@ -168,7 +168,7 @@ impl Registry {
                 known
                     .entry(fingerprint)
                     .or_default()
-                    .push((machine.vm, record.id));
+                    .push((machine.vm, record.spec.id));
             }
         }
         *lock(&self.known) = known;
