@@ -30,5 +30,6 @@ flows! {
     a_file_is_written_listed_read_and_deleted
     other_services_answer_or_are_said_to_be_missing
     a_machine_is_imported_under_a_lease
-    an_import_that_fails_says_why_and_leaves_no_lease
+    a_lease_that_never_becomes_ready_says_why
+    an_import_that_fails_leaves_no_lease
 }

@@ -33,5 +33,5 @@ flows! {
     a_file_is_written_listed_read_and_deleted
     other_services_answer_or_are_said_to_be_missing
     a_machine_is_imported_under_a_lease
-    an_import_that_fails_says_why_and_leaves_no_lease
+    an_import_that_fails_leaves_no_lease
 }

@@ -17,7 +17,8 @@ use vim25::{Poly, Property, Ref, mo, props};
 use vsphere_client::{Change, Client, Credentials, Error, Item, LoginProblem, PropertyState};
 
 pub(crate) use nfc::{
-    a_machine_is_imported_under_a_lease, an_import_that_fails_says_why_and_leaves_no_lease,
+    a_lease_that_never_becomes_ready_says_why, a_machine_is_imported_under_a_lease,
+    an_import_that_fails_leaves_no_lease,
 };
 pub(crate) use services::other_services_answer_or_are_said_to_be_missing;
 

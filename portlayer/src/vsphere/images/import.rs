@@ -19,7 +19,6 @@ use super::lookup::Found;
 use super::machine;
 use super::record::{self, ImageRecord, TooLarge};
 use crate::image::{Image, ImageInfo, ImportOptions, ImportPhase};
-use crate::queue::Turn;
 use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result};
@@ -67,9 +66,9 @@ impl Drop for Writer {
 /// What remains to be done when nothing of an import needs the layers any more.
 enum Prepared {
     /// The disk is there: the image has to be recorded with it.
-    Present(Found),
+    Present(Box<Found>),
     /// The disk was sent: the lease has to be completed.
-    Sent(Sent),
+    Sent(Box<Sent>),
 }
 
 struct Sent {
@@ -163,8 +162,8 @@ impl Shared {
             };
             report(options, ImportPhase::Record, 0, None);
             let finished = match prepared {
-                Prepared::Present(found) => self.add(found, image, options).await?,
-                Prepared::Sent(sent) => self.complete(sent, image, &turn).await?,
+                Prepared::Present(found) => self.add(*found, image, options).await?,
+                Prepared::Sent(sent) => self.complete(*sent, image).await?,
             };
             drop(turn);
             rounds += 1;
@@ -187,7 +186,7 @@ impl Shared {
         let mut rounds = 0;
         loop {
             match self.find_chain(&chain).await? {
-                Some(found) if found.is_done() => return Ok(Prepared::Present(found)),
+                Some(found) if found.is_done() => return Ok(Prepared::Present(Box::new(found))),
                 Some(found) => self.settle(&found).await?,
                 None => match self.send(image, options, monitor).await {
                     // Another writer began at the same time.
@@ -195,7 +194,7 @@ impl Shared {
                         kind: ErrorKind::AlreadyExists,
                         ..
                     }) if rounds < ROUNDS => rounds += 1,
-                    sent => return sent.map(Prepared::Sent),
+                    sent => return Ok(Prepared::Sent(Box::new(sent?))),
                 },
             }
         }
