@@ -5,5 +5,6 @@
 mod disks;
 mod errors;
 mod layers;
+mod peers;
 mod reading;
 mod support;

@@ -4,6 +4,7 @@
 //! A peer that cannot be had here is named, and its checks are printed as NOT
 //! RUN; a peer that can be had must pass.
 
+mod disks;
 mod docker;
 mod endpoint;
 mod govc;
@@ -55,6 +56,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     let simulator = ours::build(&target)?;
     on_vcsim(&mut report, &peers, job.as_deref(), &folder);
     suites::on_vcsim(&mut report, &peers.vcsim);
+    disks::checks(&mut report);
     ours::checks(&mut report, &peers, simulator.as_deref(), job.as_deref());
     docker::checks(&mut report, &target)?;
     report.finish()

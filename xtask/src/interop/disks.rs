@@ -1,0 +1,107 @@
+//! Disks that we make, judged by e2fsprogs, QEMU and umoci, and disks that they make,
+//! read by us. The checks are ignored tests of `disk-image`.
+
+use std::process::{Command, Stdio};
+
+use anyhow::Result;
+
+use super::report::Report;
+use crate::process::{cargo, run};
+
+/// The tests, and the programs that each needs.
+const CHECKS: &[(&str, &[&str])] = &[
+    ("e2fsck_finds_nothing_to_mend", &["e2fsck"]),
+    ("debugfs_sees_what_was_written", &["debugfs"]),
+    ("file_systems_of_mke2fs_are_read", &["mke2fs"]),
+    ("qemu_reads_every_form_as_we_wrote_it", &["qemu-img"]),
+    ("disks_of_qemu_are_read_as_it_wrote_them", &["qemu-img"]),
+    ("umoci_unpacks_the_same_files", &["umoci"]),
+];
+
+/// The Debian packages that have the programs.
+const PACKAGES: &[(&str, &str)] = &[
+    ("e2fsck", "e2fsprogs"),
+    ("debugfs", "e2fsprogs"),
+    ("mke2fs", "e2fsprogs"),
+    ("qemu-img", "qemu-utils"),
+    ("umoci", "umoci"),
+];
+
+/// Runs every check whose programs are there.
+pub(super) fn checks(report: &mut Report) {
+    install_missing();
+    for (test, programs) in CHECKS {
+        let name = format!("disk-image: {}", test.replace('_', " "));
+        match programs.iter().find(|program| !is_there(program)) {
+            Some(missing) => report.not_run(&name, &format!("{missing} is not installed")),
+            // umoci makes device nodes and owners as its user may.
+            None if *test == "umoci_unpacks_the_same_files" && !is_root() => {
+                report.not_run(
+                    &name,
+                    "only root can make the owners and devices to compare",
+                );
+            }
+            None => report.check(&name, || run_test(test)),
+        }
+    }
+}
+
+fn run_test(test: &str) -> Result<()> {
+    let name = format!("peers::{test}");
+    run(&mut cargo([
+        "test",
+        "--locked",
+        "--package",
+        "disk-image",
+        "--test",
+        "it",
+        "--",
+        "--ignored",
+        "--exact",
+        &name,
+    ]))
+}
+
+/// Root in a container that is thrown away, which is what `CI` says, installs what is
+/// missing. Elsewhere nothing is installed.
+fn install_missing() {
+    let mut packages: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|(program, _)| !is_there(program))
+        .map(|(_, package)| *package)
+        .collect();
+    packages.dedup();
+    if packages.is_empty() || !is_root() || !is_there("apt-get") || std::env::var_os("CI").is_none()
+    {
+        return;
+    }
+    println!("installing {}", packages.join(" "));
+    let apt = |arguments: &[&str]| {
+        Command::new("apt-get")
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive")
+            .stdout(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    // What could not be installed is reported by the checks that need it.
+    let install = ["install", "-y", "-q", "--no-install-recommends"];
+    if apt(&["update", "-q"]) {
+        for package in packages {
+            apt(&[&install, &[package][..]].concat());
+        }
+    }
+}
+
+/// Whether a program is in one of the directories for programs, those of root included.
+fn is_there(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+fn is_root() -> bool {
+    Command::new("id")
+        .arg("-u")
+        .output()
+        .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}
