@@ -30,6 +30,7 @@ impl Records {
             let record = record.strip_suffix(b"\n").ok_or(BAD)?;
             let equals = record.iter().position(|&b| b == b'=').ok_or(BAD)?;
             let (key, value) = (&record[..equals], &record[equals + 1..]);
+            self.size += record.len() as u64;
             if matches!(key, b"GNU.sparse.offset" | b"GNU.sparse.numbytes") {
                 let expected = if self.pairs.len().is_multiple_of(2) {
                     "offset"
@@ -41,7 +42,6 @@ impl Records {
                 }
                 self.pairs.push(number(value).ok_or(BAD)?);
             } else {
-                self.size += record.len() as u64;
                 self.values.insert(key.into(), value.into());
             }
             limit(self.size, limits.extension, LimitKind::Extension)?;

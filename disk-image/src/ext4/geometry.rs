@@ -28,7 +28,10 @@ impl Geometry {
             blocks = groups * GROUP_BLOCKS;
         }
         let per_group = inodes.div_ceil(groups).next_multiple_of(INODES_PER_BLOCK);
-        let inodes_per_group = per_group.clamp(INODES_PER_BLOCK, 8 * BLOCK_SIZE as u64);
+        // Neither more than a bitmap has bits, nor in all more than numbers have.
+        let numbers = u64::from(u32::MAX) / groups / INODES_PER_BLOCK * INODES_PER_BLOCK;
+        let most = numbers.min(8 * BLOCK_SIZE as u64);
+        let inodes_per_group = per_group.clamp(INODES_PER_BLOCK, most);
         Self {
             blocks,
             groups,

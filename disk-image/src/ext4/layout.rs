@@ -236,7 +236,10 @@ impl Layout {
         blocks: u64,
     ) -> Self {
         let used = u64::from(FIRST_INODE) - 1 + survey.inodes.len() as u64;
-        let wished = options.inodes.unwrap_or(blocks / 4);
+        let wished = options
+            .inodes
+            .unwrap_or((blocks / 4).min(1 << 26))
+            .min(u64::from(u32::MAX));
         let geometry = Geometry::new(blocks, wished.max(used + used / 16 + 16));
         let mut allocator = Allocator::new(&geometry);
         let mut segments = Vec::new();

@@ -325,6 +325,10 @@ impl<D: BlockRead> Reader<D> {
         self.block_size
     }
 
+    pub(super) fn blocks(&self) -> u64 {
+        self.blocks
+    }
+
     pub(super) fn is_inside(&self, block: u64, count: u64) -> bool {
         block > 0
             && block

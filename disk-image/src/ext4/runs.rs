@@ -24,6 +24,8 @@ pub(super) struct Runs {
     blocks: u64,
     /// Runs have to ascend.
     next: u64,
+    /// Blocks of all runs: not more than the file system has.
+    total: u64,
 }
 
 enum Kind {
@@ -68,6 +70,7 @@ impl Runs {
             kind,
             blocks,
             next: 0,
+            total: 0,
         })
     }
 
@@ -87,7 +90,12 @@ impl Runs {
             inode: self.inode,
             what: "map of blocks",
         };
-        if run.logical < self.next || run.len == 0 || !reader.is_inside(run.physical, run.len) {
+        self.total = self.total.saturating_add(run.len);
+        if self.total > reader.blocks()
+            || run.logical < self.next
+            || run.len == 0
+            || !reader.is_inside(run.physical, run.len)
+        {
             return Err(damaged.into());
         }
         self.next = run.logical + run.len;

@@ -162,7 +162,7 @@ impl Tree {
     }
 
     /// Removes a name and everything below it.
-    fn remove(&mut self, parent: NodeId, name: &[u8]) {
+    pub(super) fn remove(&mut self, parent: NodeId, name: &[u8]) {
         if let Some(link) = self
             .children_mut(parent)
             .and_then(|children| children.remove(name))

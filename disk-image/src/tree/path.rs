@@ -113,6 +113,12 @@ impl Tree {
                     rest.extend(target.split(|&byte| byte == b'/').rev().map(<[u8]>::to_vec));
                 }
                 _ if missing == Missing::Stop => return Ok(None),
+                // A whiteout of it may still come: wherever that stands, it hides what lower
+                // layers have.
+                _ if link.layer < layer => {
+                    self.remove(at, &part);
+                    stack.push(self.make_directory(at, &part, layer, limits)?);
+                }
                 _ => return Err(LayerProblem::ParentNotDirectory),
             }
         }

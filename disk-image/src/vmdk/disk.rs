@@ -246,13 +246,12 @@ impl Disk {
         Ok(())
     }
 
-    /// The next offset from which this disk or a parent has anything stored, and up to
-    /// where.
-    fn next_stored(&self, from: u64) -> Result<Option<Range<u64>>, crate::Error> {
-        let mut below: Option<Range<u64>> = None;
-        let mut asked = false;
+    /// The next offset below `limit` from which this disk or a parent has anything stored,
+    /// and up to where.
+    fn next_stored(&self, from: u64, limit: u64) -> Result<Option<Range<u64>>, crate::Error> {
+        let limit = limit.min(self.capacity);
         let mut at = from;
-        while at < self.capacity {
+        while at < limit {
             let index = self.parts.partition_point(|part| part.end <= at);
             let Some(part) = self.parts.get(index) else {
                 break;
@@ -280,17 +279,12 @@ impl Disk {
             match stored {
                 Some(Grain::At(_)) => return Ok(Some(at..until)),
                 Some(Grain::Absent) => {
-                    if let Some(parent) = &self.parent {
-                        if !asked || below.as_ref().is_some_and(|range| range.end <= at) {
-                            below = parent.next_stored(at)?;
-                            asked = true;
-                        }
-                        if let Some(range) = &below
-                            && range.start < until
-                        {
-                            let start = range.start.max(at);
-                            return Ok(Some(start..range.end.min(until)));
-                        }
+                    let below = match &self.parent {
+                        Some(parent) => parent.next_stored(at, until)?,
+                        None => None,
+                    };
+                    if let Some(range) = below.filter(|range| range.start < until) {
+                        return Ok(Some(range.start..range.end.min(until)));
                     }
                 }
                 Some(Grain::Zero) | None => {}
@@ -318,7 +312,7 @@ impl BlockRead for Disk {
     }
 
     fn next_data(&self, offset: u64) -> Result<Option<Range<u64>>, crate::Error> {
-        self.next_stored(offset)
+        self.next_stored(offset, self.capacity)
     }
 }
 

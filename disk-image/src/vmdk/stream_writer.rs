@@ -85,6 +85,8 @@ pub struct StreamWriter<W> {
     pool: Pool,
     /// The grain that is being filled, and its number.
     grain: Option<(u64, Vec<u8>)>,
+    /// The first grain that may still come.
+    next: u64,
     spare: Vec<Vec<u8>>,
     table: Vec<u32>,
     /// Number of the table that is being filled.
@@ -125,6 +127,7 @@ impl<W: Write> StreamWriter<W> {
             capacity,
             pool: Pool::new(options.level, options.threads).map_err(Error::Write)?,
             grain: None,
+            next: 0,
             spare: Vec::new(),
             table: Vec::new(),
             table_index: 0,
@@ -238,6 +241,11 @@ impl<W: Write> Sink for StreamWriter<W> {
                 .is_none_or(|(current, _)| *current != number)
             {
                 self.end_grain()?;
+                if number < self.next {
+                    let what = "grains have to be put in ascending order";
+                    return Err(super::Error::Options(what).into());
+                }
+                self.next = number + 1;
                 let mut plain = self.spare.pop().unwrap_or_default();
                 plain.clear();
                 plain.resize(GRAIN as usize, 0);

@@ -4,7 +4,9 @@
 
 mod disks;
 mod errors;
+mod hostile;
 mod layers;
 mod peers;
+mod random;
 mod reading;
 mod support;

@@ -36,7 +36,7 @@ fn layers() -> [Vec<u8>; 2] {
         .collect();
     let mut lower = Tar::new()
         .add("d", EntryType::Directory, "", b"", |header| {
-            header.set_mode(0o1777)
+            header.set_mode(0o1777);
         })
         .file("d/file", b"content")
         .file("d/fragments", &fragments)
@@ -66,7 +66,7 @@ fn layers() -> [Vec<u8>; 2] {
         .file("attributes", b"x")
         .pax(&[("uid", b"3000000000"), ("mtime", b"2177452800.5")])
         .add("suid", EntryType::Regular, "", b"x", |header| {
-            header.set_mode(0o4755)
+            header.set_mode(0o4755);
         })
         .file("gone/a", b"")
         .file("opaque/a", b"");
@@ -192,6 +192,10 @@ fn file_systems_of_mke2fs_are_read() {
         let mut different = difference(&manifest(&tree), &manifest(&again));
         // The time of the root is that of mke2fs.
         different.remove("");
+        if features.contains(&"inline_data") {
+            // mke2fs 1.47.0 cuts sparse files at their last hole; debugfs reads it as we do.
+            different.remove("fragments");
+        }
         assert!(different.is_empty(), "{features:?}: {different:#?}");
     }
 }
