@@ -266,7 +266,7 @@ impl Shared {
     }
 
     /// Makes what was sent an image. `None`: another writer took it over.
-    async fn complete(&self, sent: Sent, image: &Image, _turn: &Turn) -> Result<Option<ImageInfo>> {
+    async fn complete(&self, sent: Sent, image: &Image) -> Result<Option<ImageInfo>> {
         let resource = Resource::image(image.id());
         let Sent {
             lease,
