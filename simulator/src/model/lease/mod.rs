@@ -156,7 +156,7 @@ async fn undo(core: Arc<Core>, lease: Arc<Lease>) {
     match Transaction::run(&core, move |tx| virtual_machine::destroy_now(tx, &vm)).await {
         Ok(gone) => gone.forget(&core).await,
         Err(fault) => {
-            tracing::warn!(vm = %lease.vm, %fault, "the machine of a failed import was not removed")
+            tracing::warn!(vm = %lease.vm, %fault, "the machine of a failed import was not removed");
         }
     }
 }
