@@ -28,6 +28,21 @@ impl Client {
     }
 }
 
+/// The only datacenter, datastore, resource pool and network that there are; by
+/// [`Inventory::defaults`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Defaults {
+    /// The datacenter.
+    pub datacenter: Datacenter,
+    /// Its datastore.
+    pub datastore: Datastore,
+    /// The root pool of its host or cluster.
+    pub resource_pool: Ref<mo::ResourcePool>,
+    /// Its network.
+    pub network: Ref<mo::Network>,
+}
+
 /// The inventory of a server; by [`Client::inventory`].
 ///
 /// *Names* are as people write them. *Paths* begin with the name of a
@@ -79,6 +94,28 @@ impl Inventory<'_> {
         T: IsA<mo::ManagedEntity> + IsA<mo::ManagedObject>,
     {
         walk::path_of(self.client, object.upcast()).await
+    }
+
+    /// What a new machine needs, where there is only one of each, as on a host
+    /// that was just installed.
+    ///
+    /// # Errors
+    /// [`Error::Ambiguous`] names what there are several of, and lists them: ask
+    /// for that one by name. [`Error::NotFound`] when there is none.
+    pub async fn defaults(&self) -> Result<Defaults> {
+        let datacenter = self.datacenter(None).await?;
+        let (datastore, resource_pool, network) = futures_util::future::try_join3(
+            self.datastore(&datacenter, None),
+            self.resource_pool(&datacenter, None),
+            self.network(&datacenter, None),
+        )
+        .await?;
+        Ok(Defaults {
+            datacenter,
+            datastore,
+            resource_pool,
+            network,
+        })
     }
 
     /// A datacenter by its name or path.

@@ -255,6 +255,11 @@ pub(crate) async fn things_are_found_by_name_and_by_path(url: &str) {
     let client = client(url).await;
     let inventory = client.inventory();
     let datacenter = inventory.datacenter(None).await.unwrap();
+    match inventory.defaults().await {
+        Ok(defaults) => assert_eq!(defaults.datacenter, datacenter),
+        // A vCenter with a host and a cluster, or several networks.
+        Err(error) => assert!(matches!(error, Error::Ambiguous { .. }), "{error}"),
+    }
     let named = datacenter.path().trim_start_matches('/');
     assert_eq!(inventory.datacenter(Some(named)).await.unwrap(), datacenter);
     assert_eq!(

@@ -274,6 +274,9 @@ impl Engine {
             self.done(done);
         }
         self.free_all().await;
+        if self.closing.is_some() {
+            self.client.inner.stop.cancel();
+        }
         if let Some(done) = self.closing.take() {
             let _ = done.send(());
         }
@@ -507,6 +510,13 @@ impl Drop for Engine {
     fn drop(&mut self) {
         for subscriber in self.subscribers.values() {
             subscriber.slot.end(trouble::ended(&self.client));
+        }
+        // Who asked too late is told, too.
+        self.commands.close();
+        while let Ok(command) = self.commands.try_recv() {
+            if let Command::Subscribe { slot, .. } = command {
+                slot.end(trouble::ended(&self.client));
+            }
         }
     }
 }

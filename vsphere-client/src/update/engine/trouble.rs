@@ -7,9 +7,10 @@ use tokio::time::Instant;
 use vim25::AnyRef;
 use vim25::types::{InvalidCollectorVersion, ManagedObjectNotFound};
 
-use super::{Engine, Garbage, Set};
+use super::{Engine, Garbage, Selection, Set};
 use crate::client::Client;
 use crate::error::{Error, LoginProblem, TransportProblem};
+use crate::property::Source;
 
 /// How much longer than a single call an outage may last before subscribers
 /// are told: this many times the retry budget.
@@ -18,7 +19,7 @@ const ENDURANCE: u32 = 10;
 /// How often in a row everything on the server may be lost.
 const LOSSES: u32 = 8;
 
-const PAUSE: Duration = Duration::from_millis(500);
+const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
 /// An outage, and the pause that the engine makes because of it.
@@ -77,9 +78,14 @@ impl Engine {
             }
             return;
         }
-        if let Some(object) = error.fault::<ManagedObjectNotFound>().map(|gone| gone.obj)
-            && self.expel(&object)
-        {
+        if let Some(object) = error.fault::<ManagedObjectNotFound>().map(|gone| gone.obj) {
+            if self.expel(&object) {
+                return;
+            }
+            let error = Arc::new(error);
+            if !self.fail_selections(&object, &error) {
+                self.fail_all(Error::shared(&error));
+            }
             return;
         }
         if !self.is_passing(&error) {
@@ -146,6 +152,22 @@ impl Engine {
             found = true;
         }
         found
+    }
+
+    /// Ends the selections that start at an object which was deleted.
+    fn fail_selections(&mut self, start: &AnyRef, error: &Arc<Error>) -> bool {
+        let starts_there = |(id, selection): (&u64, &Selection)| match &selection.target.source {
+            Source::Along(object, _) | Source::Within(object) if object == start => Some(*id),
+            _ => None,
+        };
+        let ids: Vec<_> = self.selections.iter().filter_map(starts_there).collect();
+        for id in &ids {
+            if let Some(subscriber) = self.subscribers.get(id) {
+                subscriber.slot.end(Error::shared(error));
+            }
+            self.unsubscribe(*id);
+        }
+        !ids.is_empty()
     }
 
     /// Starts again with nothing on the server. Every subscriber is told.
@@ -224,10 +246,18 @@ impl Engine {
             self.stumble(error);
             return;
         }
-        if self.is_passing(&error) {
-            self.trouble.pause();
-            // What was to be added is to be added again.
-            self.reset(true);
+        // Something to be removed may be gone already; without it, all is well.
+        let is_gone = error.is_gone();
+        if self.is_passing(&error) || is_gone {
+            self.trouble.losses += u32::from(is_gone);
+            let outage = self.trouble.pause();
+            let endurance = self.client.inner.options.retry.budget * ENDURANCE;
+            if outage > endurance || self.trouble.losses > LOSSES {
+                self.fail_all(error);
+            } else {
+                // What was to be added is to be added again.
+                self.reset(true);
+            }
             return;
         }
         let Some(list) = self.lists.remove(&id) else {
@@ -286,7 +316,7 @@ impl Engine {
 
 /// Why there will be no more news although nothing failed.
 pub(super) fn ended(client: &Client) -> Error {
-    if client.inner.session.is_closed() {
+    if client.inner.session.is_closed() || client.inner.stop.is_cancelled() {
         let operation = client.operation("watching properties", None);
         return client.not_authenticated(&operation, LoginProblem::Closed, None);
     }
