@@ -42,7 +42,7 @@ fn made(names: &[&str]) -> Outcome {
 
 fn sized(size: &[u8; 12]) -> Tar {
     Tar::new().add("f", EntryType::Regular, "", b"", |header| {
-        header.as_old_mut().size = *size
+        header.as_old_mut().size = *size;
     })
 }
 
