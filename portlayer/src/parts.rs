@@ -90,6 +90,13 @@ impl PortLayer {
     part!(with_events, events, Events, Events, "events");
     part!(with_store, store, Store, Store, "a front end's values");
 
+    /// Names something that a part can do and that the part alone does not stand for.
+    #[cfg(feature = "attach")]
+    pub(crate) fn with_capability(mut self, capability: Capability) -> Self {
+        self.given = self.given.with(capability);
+        self
+    }
+
     /// What this port layer can do: the capabilities of its containers and of the parts it was
     /// given.
     #[must_use]

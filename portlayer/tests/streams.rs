@@ -2,6 +2,7 @@
 #![cfg(feature = "attach")]
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,9 +17,10 @@ use guestinfo::vic::ExecutorConfig;
 use portlayer::exec::{Command, ContainerSpec, StartOptions};
 use portlayer::stream::{AttachOptions, LogOptions, StdStream, WindowSize};
 use portlayer::vsphere::{HostSpec, Hosts, Iso, LineServer, Options, Progress};
-use portlayer::{ContainerId, ErrorKind, ExitStatus, PortLayer};
+use portlayer::{Capability, ContainerId, ErrorKind, ExitStatus, PortLayer};
 use simulator::{Guest, GuestMachine, Simulator};
 use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 use vsphere_client::{Client, Credentials};
@@ -161,6 +163,7 @@ async fn run(
 
 struct Endpoint {
     simulator: Simulator,
+    lines: SocketAddr,
     layer: PortLayer,
 }
 
@@ -176,14 +179,18 @@ impl Endpoint {
             .unwrap();
         let hosts = Hosts::new(client, Options::default());
         let lines = LineServer::bind("127.0.0.1:0").await.unwrap();
-        let address = lines.local_addr().unwrap().to_string();
+        let address = lines.local_addr().unwrap();
         let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
         hosts
-            .install(spec.address(address), &|_: Progress| {})
+            .install(spec.address(address.to_string()), &|_: Progress| {})
             .await
             .unwrap();
         let layer = hosts.open_with_lines("vch", lines).await.unwrap();
-        Self { simulator, layer }
+        Self {
+            simulator,
+            lines: address,
+            layer,
+        }
     }
 
     /// A container with a terminal, whose process takes input.
@@ -224,7 +231,20 @@ async fn read(output: &mut portlayer::stream::Output, wanted: &str) {
 async fn a_process_is_attached_to_from_its_first_byte_to_its_last() {
     let endpoint = Endpoint::start().await;
     let streams = endpoint.layer.streams();
+    assert!(endpoint.layer.capabilities().contains(Capability::Attach));
     let id = endpoint.container("jovial_ride").await;
+    // Others at the line server have no effect: noise, and a guest whose key nobody knows.
+    let mut noise = TcpStream::connect(endpoint.lines).await.unwrap();
+    noise.write_all(&[0x16; 100_000]).await.unwrap();
+    let (orders, mut stolen) = mpsc::unbounded_channel();
+    let sessions = Sessions {
+        id: id.to_string(),
+        orders,
+    };
+    let stranger = PrivateKey::generate().unwrap();
+    let stranger = Server::new(stranger.clone(), stranger.public(), Arc::new(sessions));
+    let line = TcpStream::connect(endpoint.lines).await.unwrap();
+    let stranger = tokio::spawn(async move { stranger.serve(line).await });
 
     let both = AttachOptions::interactive();
     let mut first = streams
@@ -272,6 +292,8 @@ async fn a_process_is_attached_to_from_its_first_byte_to_its_last() {
     );
     let exit = endpoint.layer.exec().wait(&id).await.unwrap();
     assert_eq!(exit, ExitStatus::Code(7));
+    assert!(stolen.try_recv().is_err());
+    stranger.abort();
 
     let log = endpoint.log(&id, LogOptions::new()).await;
     let text: String = log

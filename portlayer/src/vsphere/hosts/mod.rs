@@ -133,7 +133,7 @@ impl Hosts {
     ) -> Result<PortLayer> {
         let exec = self.exec(name).await?;
         let streams = VsphereStreams::with_lines(exec.clone(), lines)?;
-        Ok(layer(exec, streams))
+        Ok(layer(exec, streams).with_capability(crate::Capability::Attach))
     }
 
     /// Removes a host with its boot images, its appliance and its pool, and leaves nothing.
