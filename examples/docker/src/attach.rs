@@ -11,17 +11,31 @@ use crate::multiplex::frame;
 /// What is read from a client at once.
 const BLOCK: usize = 32 * 1024;
 
+/// How a client is attached.
+pub(crate) struct Manner {
+    /// What is sent before the process's output: its log, if the client asked for it.
+    pub(crate) first: Option<Output>,
+    /// Whether the process has a terminal.
+    pub(crate) tty: bool,
+    /// The keys that leave the container.
+    pub(crate) keys: Option<DetachKeys>,
+    /// Whether the end of the client's input is the end of the process's.
+    pub(crate) stdin_once: bool,
+}
+
 /// Carries bytes between a client's connection, once it has switched protocols, and a process,
 /// until the process's output ends, the client leaves, or it types the detach keys.
-///
-/// `first` is sent before the process's output: its log, if the client asked for it.
 pub(crate) async fn serve(
     connection: hyper::upgrade::OnUpgrade,
     attached: Attached,
-    first: Option<Output>,
-    tty: bool,
-    keys: Option<DetachKeys>,
+    manner: Manner,
 ) {
+    let Manner {
+        first,
+        tty,
+        keys,
+        stdin_once,
+    } = manner;
     let connection = match connection.await {
         Ok(connection) => TokioIo::new(connection),
         Err(error) => {
@@ -39,7 +53,7 @@ pub(crate) async fn serve(
     tokio::select! {
         () = &mut output => {}
         // The end of the input is not the end of the connection: `echo x | docker run -i`.
-        detached = receive(from_client, input, keys) => {
+        detached = receive(from_client, input, keys, stdin_once) => {
             if !detached {
                 output.await;
             }
@@ -82,18 +96,21 @@ async fn send_all(client: &mut (impl AsyncWrite + Unpin), output: &mut Output, t
 }
 
 /// Returns whether the client typed the detach keys. The end of what it sends closes the process's
-/// input.
+/// input if that belongs to one client only.
 async fn receive(
     mut client: impl AsyncRead + Unpin,
     mut input: Input,
     mut keys: Option<DetachKeys>,
+    stdin_once: bool,
 ) -> bool {
     let mut block = vec![0; BLOCK];
     let mut filtered = Vec::new();
     loop {
         let read = match client.read(&mut block).await {
             Ok(0) => {
-                let _ = input.shutdown().await;
+                if stdin_once {
+                    let _ = input.shutdown().await;
+                }
                 return false;
             }
             Ok(count) => &block[..count],

@@ -115,7 +115,6 @@ where
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .half_close(true)
         .serve_connection(TokioIo::new(client), service)
         .with_upgrades()
         .await;

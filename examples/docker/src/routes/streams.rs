@@ -56,7 +56,13 @@ pub(crate) async fn attach(front_end: &FrontEnd, name: &str, call: Call) -> Resu
     };
     front_end.publish(&container, "attach");
     let connection = call.upgrade();
-    tokio::spawn(attach::serve(connection, attached, log, tty, keys));
+    let manner = attach::Manner {
+        first: log,
+        tty,
+        keys,
+        stdin_once: container.extras.stdin_once,
+    };
+    tokio::spawn(attach::serve(connection, attached, manner));
     Ok(reply::upgraded(media_type(tty)))
 }
 
