@@ -1,0 +1,39 @@
+//! The capabilities of containers without a user namespace.
+
+use nix::errno::Errno;
+use nix::libc;
+
+use crate::error::{Step, SysError};
+
+/// Docker's default set: CHOWN, DAC_OVERRIDE, FOWNER, FSETID, KILL, SETGID, SETUID,
+/// SETPCAP, NET_BIND_SERVICE, NET_RAW, SYS_CHROOT, MKNOD, AUDIT_WRITE, SETFCAP.
+const KEPT: [u8; 14] = [0, 1, 3, 4, 5, 6, 7, 8, 10, 13, 18, 27, 29, 31];
+/// No kernel has more.
+const LAST: u8 = 63;
+
+/// Takes from all programs that will be executed what containers do not get. The
+/// calling program keeps what it has.
+pub(crate) fn limit() -> Result<(), SysError> {
+    for capability in 0..=LAST {
+        if KEPT.contains(&capability) {
+            continue;
+        }
+        #[expect(unsafe_code, reason = "there is no safe wrapper of this option in nix")]
+        // SAFETY: the option takes a number and touches no memory of ours.
+        let done = unsafe {
+            libc::prctl(
+                libc::PR_CAPBSET_DROP,
+                libc::c_ulong::from(capability),
+                0,
+                0,
+                0,
+            )
+        };
+        match Errno::result(done) {
+            // The kernel does not know so many.
+            Err(Errno::EINVAL) => return Ok(()),
+            done => done.step(format_args!("drop capability {capability}"))?,
+        };
+    }
+    Ok(())
+}

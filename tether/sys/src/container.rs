@@ -1,0 +1,259 @@
+//! Making a container out of the calling process.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::fcntl::OFlag;
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl;
+use nix::sys::signal::Signal;
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{Gid, Pid, Uid, chdir, chroot, pipe2, setgid, setgroups, sethostname, setuid};
+
+use crate::capability;
+use crate::error::{Step, SysError};
+use crate::fork::{Forked, SingleThreaded, leave};
+use crate::message::{Event, Request};
+use crate::netlink::Netlink;
+use crate::rootfs;
+use crate::setup::{ContainerSetup, Isolation, RootDirectory};
+use crate::socket::{receive_request, send_event};
+use crate::supervisor::{Reach, supervise};
+
+/// Runs a container on the orders that come by a socket made by [`pair`](crate::pair):
+/// makes it as the first order says, starts processes in it, reports how they end,
+/// and ends when the other end of the socket is closed. Then the kernel kills
+/// whatever is left in the container.
+///
+/// The calling process must have one thread and nothing else to do.
+///
+/// # Errors
+/// When the process has several threads or the socket is none; failures of the
+/// set-up are reported over the socket.
+pub fn run_container(socket: OwnedFd) -> Result<(), SysError> {
+    let alone = SingleThreaded::verify()?;
+    let Some(first) = receive_request(&socket).step("receive the first order")? else {
+        return Ok(());
+    };
+    let Request::SetUp(setup) = first else {
+        let error = std::io::Error::from(std::io::ErrorKind::InvalidData);
+        return Err(SysError::new(
+            "begin with an order other than the set-up",
+            error,
+        ));
+    };
+    let made = match setup.isolation {
+        Isolation::Chroot => enter_chroot(&setup).map(|notes| {
+            ready(&socket, notes);
+            supervise(&socket, &alone, Reach::Sessions);
+        }),
+        Isolation::Namespaces => enter_namespaces(&setup, &socket, &alone),
+    };
+    if let Err(error) = made {
+        let (id, reason) = (0, error.line());
+        send_event(&socket, &Event::Failed { id, reason }, &[]).step("report a failure")?;
+    }
+    Ok(())
+}
+
+fn ready(socket: &OwnedFd, notes: Vec<String>) {
+    // If the agent is gone, the supervisor finds out next.
+    drop(send_event(socket, &Event::Ready { notes }, &[]));
+}
+
+fn enter_chroot(setup: &ContainerSetup) -> Result<Vec<String>, SysError> {
+    let RootDirectory::Plain(root) = &setup.root else {
+        let error = std::io::Error::from(std::io::ErrorKind::InvalidInput);
+        return Err(SysError::new("change the root to an overlay", error));
+    };
+    prctl::set_child_subreaper(true).step("adopt orphans")?;
+    chdir(&setup.base).step(format_args!("enter {}", setup.base.display()))?;
+    chroot(root).step("change the root directory")?;
+    chdir("/").step("enter the root")?;
+    Ok(vec![
+        "no namespaces: processes of the host are seen, /proc and /dev are those of the image, \
+         the host name and the network are those of the host"
+            .to_owned(),
+    ])
+}
+
+/// The ids of this process and those that it may map into a namespace.
+struct Identity {
+    uid: Uid,
+    gid: Gid,
+    uid_map: String,
+    gid_map: String,
+}
+
+impl Identity {
+    fn new() -> Result<Self, SysError> {
+        let read = |name: &str| fs::read_to_string(format!("/proc/self/{name}"));
+        Ok(Self {
+            uid: Uid::effective(),
+            gid: Gid::effective(),
+            uid_map: identity_map(&read("uid_map").step("read the ids of the namespace")?),
+            gid_map: identity_map(&read("gid_map").step("read the ids of the namespace")?),
+        })
+    }
+}
+
+/// The map of a child namespace in which all ids are those of this one.
+fn identity_map(map: &str) -> String {
+    let lines = map.lines().filter_map(|line| {
+        let mut numbers = line.split_whitespace();
+        let (inside, _, count) = (numbers.next()?, numbers.next()?, numbers.next()?);
+        Some(format!("{inside} {inside} {count}\n"))
+    });
+    lines.collect()
+}
+
+fn enter_namespaces(
+    setup: &ContainerSetup,
+    socket: &OwnedFd,
+    alone: &SingleThreaded,
+) -> Result<(), SysError> {
+    let identity = Identity::new()?;
+    let root = identity.uid.is_root();
+    if !root {
+        unshare(CloneFlags::CLONE_NEWUSER).step(
+            "make a user namespace; it needs root, or sysctl kernel.unprivileged_userns_clone=1 \
+             and a user.max_user_namespaces above 0",
+        )?;
+        // One id may be mapped without help: that of the caller, as root.
+        write("/proc/self/setgroups", "deny")?;
+        write("/proc/self/uid_map", &format!("0 {} 1", identity.uid))?;
+        write("/proc/self/gid_map", &format!("0 {} 1", identity.gid))?;
+    }
+    unshare(CloneFlags::CLONE_NEWPID).step("make a process namespace")?;
+    let (asked, ask) = pipe2(OFlag::O_CLOEXEC).step("make a pipe")?;
+    let (answered, answer) = pipe2(OFlag::O_CLOEXEC).step("make a pipe")?;
+    match alone.fork().step("make the first process of a container")? {
+        Forked::Child => {
+            drop((asked, answer));
+            let mapper = root.then_some(Mapper { ask, answered });
+            let done = first_process(setup, socket, alone, mapper);
+            if let Err(error) = done {
+                let (id, reason) = (0, error.line());
+                drop(send_event(socket, &Event::Failed { id, reason }, &[]));
+            }
+            leave(0)
+        }
+        Forked::Parent(child) => {
+            drop((ask, answered));
+            if root {
+                map_ids(child, &identity, asked, answer);
+            }
+            wait_for(child);
+            Ok(())
+        }
+    }
+}
+
+/// The parent's part: gives the child's namespace its ids when it asks.
+fn map_ids(child: Pid, identity: &Identity, asked: OwnedFd, answer: OwnedFd) {
+    let mut byte = [0];
+    if File::from(asked).read_exact(&mut byte).is_err() {
+        // It makes none, or is gone.
+        return;
+    }
+    let mapped = write(&format!("/proc/{child}/uid_map"), &identity.uid_map)
+        .and_then(|()| write(&format!("/proc/{child}/gid_map"), &identity.gid_map));
+    drop(File::from(answer).write_all(&[mapped.is_ok().into()]));
+}
+
+fn wait_for(child: Pid) {
+    loop {
+        match waitpid(child, None) {
+            Err(Errno::EINTR) | Ok(WaitStatus::StillAlive) => {}
+            _ => return,
+        }
+    }
+}
+
+fn write(path: &str, text: &str) -> Result<(), SysError> {
+    // In one call, as these files want it.
+    fs::write(path, text).step(format_args!("write {path}"))
+}
+
+/// The child's end of the pipes to its parent.
+struct Mapper {
+    ask: OwnedFd,
+    answered: OwnedFd,
+}
+
+impl Mapper {
+    fn map(self) -> Result<(), SysError> {
+        File::from(self.ask).write_all(&[1]).step("ask for ids")?;
+        let mut done = [0];
+        File::from(self.answered)
+            .read_exact(&mut done)
+            .step("ask for ids")?;
+        if done == [1] {
+            return Ok(());
+        }
+        let error = std::io::Error::from(std::io::ErrorKind::PermissionDenied);
+        Err(SysError::new("map the ids of a user namespace", error))
+    }
+}
+
+fn first_process(
+    setup: &ContainerSetup,
+    socket: &OwnedFd,
+    alone: &SingleThreaded,
+    mapper: Option<Mapper>,
+) -> Result<(), SysError> {
+    unshare(CloneFlags::CLONE_NEWNS).step("make a mount namespace")?;
+    let mut notes = rootfs::enter(setup, mapper.is_none())?;
+    if let Some(mapper) = mapper {
+        // Only now: so the mounts belong to the host's root, and root in the
+        // container can neither change them nor make others.
+        match unshare(CloneFlags::CLONE_NEWUSER) {
+            Ok(()) => {
+                mapper.map()?;
+                setgroups(&[]).step("leave the groups of the host")?;
+                setgid(Gid::from_raw(0)).step("become root of the container")?;
+                setuid(Uid::from_raw(0)).step("become root of the container")?;
+            }
+            Err(error) => {
+                capability::limit()?;
+                notes.push(format!(
+                    "no user namespace ({}): its root is that of the host, with fewer capabilities",
+                    error.desc()
+                ));
+            }
+        }
+    }
+    let own = CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWNET;
+    unshare(own).step("make namespaces for host name, IPC and network")?;
+    sethostname(&setup.hostname).step(format_args!("set the host name {:?}", setup.hostname))?;
+    crate::hostname::set_domain_name(&setup.domainname)
+        .step(format_args!("set the domain name {:?}", setup.domainname))?;
+    let mut network = Netlink::open()?;
+    network.loopback_up()?;
+    for (address, prefix) in &setup.addresses {
+        if let Err(error) = network.add_address(*address, *prefix) {
+            notes.push(error.line());
+        }
+    }
+    // Not readable by the container: its /proc/1/exe is a program of the host.
+    prctl::set_dumpable(false).step("hide the supervisor")?;
+    prctl::set_pdeathsig(Signal::SIGKILL).step("end with the parent")?;
+    let _ = prctl::set_name(c"tether");
+    ready(socket, notes);
+    supervise(socket, alone, Reach::Everything);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_namespace_in_a_namespace_has_the_ids_of_the_outer_one() {
+        let map = "         0     100000      65536\n     65536       1000          1\n";
+        assert_eq!(identity_map(map), "0 0 65536\n65536 65536 1\n");
+        assert_eq!(identity_map("0 0 4294967295\n"), "0 0 4294967295\n");
+    }
+}

@@ -1,0 +1,224 @@
+//! What an agent and its supervisor tell each other.
+
+use std::net::SocketAddr;
+
+use crate::wire::{Reader, Writer};
+use crate::{ContainerSetup, Launch};
+
+/// The size of a terminal in characters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TerminalSize {
+    /// Characters in a line.
+    pub columns: u16,
+    /// Lines.
+    pub rows: u16,
+}
+
+impl Default for TerminalSize {
+    /// 80 by 24.
+    fn default() -> Self {
+        Self {
+            columns: 80,
+            rows: 24,
+        }
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// It returned this status.
+    Code(i32),
+    /// This signal ended it, by its Linux number.
+    Signal(i32),
+}
+
+impl Exit {
+    /// The status as a shell gives it: that of the process, or 128 and the signal's number.
+    ///
+    /// ```
+    /// assert_eq!(tether_sys::Exit::Signal(9).status(), 137);
+    /// ```
+    #[must_use]
+    pub const fn status(self) -> i32 {
+        match self {
+            Self::Code(code) => code,
+            Self::Signal(signal) => signal.saturating_add(128),
+        }
+    }
+}
+
+/// An order of the agent. `id` comes back in the answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Request {
+    /// Makes the container. The first message of all, and only for a supervisor
+    /// that is to make one.
+    SetUp(Box<ContainerSetup>),
+    /// Starts a process.
+    Launch {
+        /// Chosen by the agent.
+        id: u32,
+        /// The process.
+        launch: Box<Launch>,
+    },
+    /// Sends a signal.
+    Signal {
+        /// Chosen by the agent.
+        id: u32,
+        /// The process, as [`Event::Launched`] named it; 0 stands for all
+        /// processes of the container but the supervisor.
+        pid: i32,
+        /// The signal's Linux number.
+        signal: i32,
+    },
+    /// Connects to a TCP address from inside the container.
+    Dial {
+        /// Chosen by the agent.
+        id: u32,
+        /// The address.
+        address: SocketAddr,
+    },
+}
+
+/// What a supervisor reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The container is there. The notes say what it does without.
+    Ready {
+        /// One sentence for each thing that the system refused.
+        notes: Vec<String>,
+    },
+    /// The process runs. The message carries its terminal's master, or the
+    /// agent's ends of standard input (if it is open), output and error.
+    Launched {
+        /// The request's.
+        id: u32,
+        /// Its id in the container.
+        pid: i32,
+    },
+    /// The signal was sent, or the connection begun: then the message carries a
+    /// non-blocking socket that is writable when the connection is there or failed.
+    Done {
+        /// The request's.
+        id: u32,
+    },
+    /// The order failed.
+    Failed {
+        /// The request's; 0 for the set-up.
+        id: u32,
+        /// Why, in words.
+        reason: String,
+    },
+    /// A process ended.
+    Exited {
+        /// Its id in the container.
+        pid: i32,
+        /// How.
+        exit: Exit,
+    },
+}
+
+impl Request {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut to = Writer::default();
+        match self {
+            Self::SetUp(setup) => {
+                to.u8(0);
+                setup.encode(&mut to);
+            }
+            Self::Launch { id, launch } => {
+                to.u8(1).u32(*id);
+                launch.encode(&mut to);
+            }
+            Self::Signal { id, pid, signal } => {
+                to.u8(2).u32(*id).i32(*pid).i32(*signal);
+            }
+            Self::Dial { id, address } => {
+                to.u8(3).u32(*id).text(&address.to_string());
+            }
+        }
+        to.0
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader(bytes);
+        let request = match from.u8()? {
+            0 => Self::SetUp(Box::new(ContainerSetup::decode(&mut from)?)),
+            1 => Self::Launch {
+                id: from.u32()?,
+                launch: Box::new(Launch::decode(&mut from)?),
+            },
+            2 => Self::Signal {
+                id: from.u32()?,
+                pid: from.i32()?,
+                signal: from.i32()?,
+            },
+            3 => Self::Dial {
+                id: from.u32()?,
+                address: from.socket_address()?,
+            },
+            _ => return None,
+        };
+        from.0.is_empty().then_some(request)
+    }
+}
+
+impl Event {
+    pub(crate) fn encode(&self) -> Vec<u8> {
+        let mut to = Writer::default();
+        match self {
+            Self::Ready { notes } => {
+                to.u8(0).list(notes, |to, note| {
+                    to.text(note);
+                });
+            }
+            Self::Launched { id, pid } => {
+                to.u8(1).u32(*id).i32(*pid);
+            }
+            Self::Done { id } => {
+                to.u8(2).u32(*id);
+            }
+            Self::Failed { id, reason } => {
+                to.u8(3).u32(*id).text(reason);
+            }
+            Self::Exited { pid, exit } => {
+                let (kind, number) = match exit {
+                    Exit::Code(code) => (0, *code),
+                    Exit::Signal(signal) => (1, *signal),
+                };
+                to.u8(4).i32(*pid).u8(kind).i32(number);
+            }
+        }
+        to.0
+    }
+
+    pub(crate) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut from = Reader(bytes);
+        let event = match from.u8()? {
+            0 => Self::Ready {
+                notes: from.list(Reader::text)?,
+            },
+            1 => Self::Launched {
+                id: from.u32()?,
+                pid: from.i32()?,
+            },
+            2 => Self::Done { id: from.u32()? },
+            3 => Self::Failed {
+                id: from.u32()?,
+                reason: from.text()?,
+            },
+            4 => Self::Exited {
+                pid: from.i32()?,
+                exit: match (from.u8()?, from.i32()?) {
+                    (0, code) => Exit::Code(code),
+                    (1, signal) => Exit::Signal(signal),
+                    _ => return None,
+                },
+            },
+            _ => return None,
+        };
+        from.0.is_empty().then_some(event)
+    }
+}

@@ -1,0 +1,132 @@
+//! The loopback device of a network namespace, by rtnetlink.
+
+use std::io;
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, recv, sendto, socket,
+};
+
+use crate::error::{Step, SysError};
+
+/// The loopback device is the first of each network namespace.
+const LOOPBACK: u32 = 1;
+
+// linux/rtnetlink.h, linux/netlink.h, linux/if.h, linux/if_addr.h
+const RTM_NEWLINK: u16 = 16;
+const RTM_NEWADDR: u16 = 20;
+const NLMSG_ERROR: u16 = 2;
+const NLM_F_REQUEST: u16 = 0x1;
+const NLM_F_ACK: u16 = 0x4;
+const NLM_F_REPLACE: u16 = 0x100;
+const NLM_F_CREATE: u16 = 0x400;
+const IFF_UP: u32 = 1;
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const AF_INET: u8 = 2;
+const AF_INET6: u8 = 10;
+
+/// A connection to the kernel's tables.
+pub(crate) struct Netlink {
+    socket: OwnedFd,
+    sequence: u32,
+}
+
+impl Netlink {
+    pub(crate) fn open() -> Result<Self, SysError> {
+        let socket = socket(
+            AddressFamily::Netlink,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::NetlinkRoute,
+        );
+        Ok(Self {
+            socket: socket.step("open a netlink socket")?,
+            sequence: 0,
+        })
+    }
+
+    /// Switches the loopback device on.
+    pub(crate) fn loopback_up(&mut self) -> Result<(), SysError> {
+        // struct ifinfomsg: family, pad, type, index, flags, change
+        let mut body = vec![0; 4];
+        body.extend(LOOPBACK.to_ne_bytes());
+        body.extend(IFF_UP.to_ne_bytes());
+        body.extend(IFF_UP.to_ne_bytes());
+        self.call(RTM_NEWLINK, 0, &body)
+            .step("switch the loopback device on")
+    }
+
+    /// Gives the loopback device an address.
+    pub(crate) fn add_address(&mut self, address: IpAddr, prefix: u8) -> Result<(), SysError> {
+        let (family, bytes) = match address {
+            IpAddr::V4(address) => (AF_INET, address.octets().to_vec()),
+            IpAddr::V6(address) => (AF_INET6, address.octets().to_vec()),
+        };
+        // struct ifaddrmsg: family, prefixlen, flags, scope, index
+        let mut body = vec![family, prefix, 0, 0];
+        body.extend(LOOPBACK.to_ne_bytes());
+        for kind in [IFA_LOCAL, IFA_ADDRESS] {
+            let length = u16::try_from(4 + bytes.len()).unwrap_or(u16::MAX);
+            body.extend(length.to_ne_bytes());
+            body.extend(kind.to_ne_bytes());
+            body.extend(&bytes);
+        }
+        self.call(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body)
+            .step(format_args!("take the address {address}/{prefix}"))
+    }
+
+    fn call(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
+        self.sequence += 1;
+        let length = u32::try_from(16 + body.len()).unwrap_or(u32::MAX);
+        let mut message = Vec::new();
+        message.extend(length.to_ne_bytes());
+        message.extend(kind.to_ne_bytes());
+        message.extend((NLM_F_REQUEST | NLM_F_ACK | flags).to_ne_bytes());
+        message.extend(self.sequence.to_ne_bytes());
+        message.extend(0_u32.to_ne_bytes());
+        message.extend(body);
+        let kernel = NetlinkAddr::new(0, 0);
+        sendto(
+            self.socket.as_raw_fd(),
+            &message,
+            &kernel,
+            MsgFlags::empty(),
+        )?;
+        let mut answer = [0; 4096];
+        let length = recv(self.socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
+        match error_of(&answer[..length]) {
+            Some(0) => Ok(()),
+            Some(number) => Err(io::Error::from_raw_os_error(number.saturating_neg())),
+            None => Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the kernel's answer is malformed",
+            )),
+        }
+    }
+}
+
+/// The error number of an acknowledgement, negative as the kernel has it.
+fn error_of(answer: &[u8]) -> Option<i32> {
+    let kind = u16::from_ne_bytes(*answer.get(4..)?.first_chunk()?);
+    let number = i32::from_ne_bytes(*answer.get(16..)?.first_chunk()?);
+    (kind == NLMSG_ERROR).then_some(number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_acknowledgement_is_told_from_other_answers() {
+        let mut answer = vec![0; 20];
+        answer[4] = 2;
+        assert_eq!(error_of(&answer), Some(0));
+        answer[16..].copy_from_slice(&(-17_i32).to_ne_bytes());
+        assert_eq!(error_of(&answer), Some(-17));
+        answer[4] = 3;
+        assert_eq!(error_of(&answer), None);
+        assert_eq!(error_of(&answer[..12]), None);
+    }
+}

@@ -1,0 +1,295 @@
+//! The file systems of a container.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use nix::sys::stat::Mode;
+use nix::unistd::{chdir, fchdir, pivot_root};
+
+use crate::error::{Step, SysError};
+use crate::setup::{ContainerSetup, RootDirectory, fits_options};
+
+/// Devices that every container has, from the host.
+const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
+const LINKS: [(&str, &str); 5] = [
+    ("fd", "/proc/self/fd"),
+    ("stdin", "/proc/self/fd/0"),
+    ("stdout", "/proc/self/fd/1"),
+    ("stderr", "/proc/self/fd/2"),
+    ("ptmx", "pts/ptmx"),
+];
+/// What a container may read in `/proc` but not write: the host's settings.
+const READ_ONLY: [&str; 5] = [
+    "/proc/bus",
+    "/proc/fs",
+    "/proc/irq",
+    "/proc/sys",
+    "/proc/sysrq-trigger",
+];
+/// What a container has no business with.
+const MASKED: [&str; 7] = [
+    "/proc/acpi",
+    "/proc/kcore",
+    "/proc/keys",
+    "/proc/latency_stats",
+    "/proc/sched_debug",
+    "/proc/timer_list",
+    "/proc/scsi",
+];
+/// The content of the prepared directory.
+const DEV: &str = "dev";
+const FILES: &str = "files";
+const BINDS: &str = "binds";
+
+const NONE: Option<&str> = None;
+/// Flags of file systems that hold no programs.
+const PROTECTED: MsFlags = MsFlags::MS_NOSUID
+    .union(MsFlags::MS_NODEV)
+    .union(MsFlags::MS_NOEXEC);
+
+/// Makes the root of a container and turns the calling process, which is the first
+/// of its mount and process namespaces, into it. Returns what it does without.
+pub(crate) fn enter(
+    setup: &ContainerSetup,
+    in_user_namespace: bool,
+) -> Result<Vec<String>, SysError> {
+    let mut notes = Vec::new();
+    let private = MsFlags::MS_REC | MsFlags::MS_SLAVE;
+    mount(NONE, "/", NONE, private, NONE).step("keep mounts from the host")?;
+    chdir(&setup.base).step(format_args!("enter {}", setup.base.display()))?;
+    mount_root(setup, in_user_namespace)?;
+    prepare(setup, in_user_namespace, &mut notes)?;
+
+    let directory = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let old = open("/", directory, Mode::empty()).step("open the root directory")?;
+    let base = open(".", directory, Mode::empty()).step("open the base directory")?;
+    chdir(&setup.mount_point).step("enter the new root")?;
+    pivot_root(".", ".").step("change the root directory")?;
+
+    // Absolute paths are the container's from here on; relative ones are the
+    // host's, below the base directory, until the old root is let go.
+    fchdir(base.as_fd()).step("enter the base directory")?;
+    let stage = &setup.stage;
+    attach(&stage.join(DEV), Path::new("/dev"), Kind::Directory).step("mount /dev")?;
+    mount_proc(&mut notes)?;
+    mount_sys(&mut notes);
+    for (index, (path, _)) in setup.files.iter().enumerate() {
+        let source = stage.join(FILES).join(index.to_string());
+        if let Err(error) = attach(&source, Path::new(path), Kind::File) {
+            notes.push(format!("{path} is that of the image: {error}"));
+        }
+    }
+    for (index, bind) in setup.binds.iter().enumerate() {
+        let (source, target) = (stage.join(BINDS).join(index.to_string()), &bind.target);
+        let attached = attach(&source, Path::new(target), Kind::Directory);
+        attached.step(format_args!("mount {target}"))?;
+        if bind.read_only {
+            read_only(&bind.target, MsFlags::empty())
+                .step(format_args!("mount {} read-only", bind.target))?;
+        }
+    }
+    fchdir(old.as_fd()).step("enter the old root")?;
+    umount2(".", MntFlags::MNT_DETACH).step("let the old root go")?;
+    chdir("/").step("enter the root")?;
+    Ok(notes)
+}
+
+fn mount_root(setup: &ContainerSetup, in_user_namespace: bool) -> Result<(), SysError> {
+    let target = &setup.mount_point;
+    match &setup.root {
+        RootDirectory::Overlay { lower, upper, work } => {
+            if ![lower, upper, work]
+                .into_iter()
+                .all(|path| fits_options(path))
+            {
+                let error = std::io::Error::from(std::io::ErrorKind::InvalidInput);
+                return Err(SysError::new(
+                    "mount an overlay of paths with , : or \\",
+                    error,
+                ));
+            }
+            let mut options = format!(
+                "lowerdir={},upperdir={},workdir={}",
+                lower.display(),
+                upper.display(),
+                work.display()
+            );
+            // Nothing but whiteouts and opaque directories may be in the upper
+            // directory, whatever the kernel's defaults are: it is read by us.
+            options.push_str(if in_user_namespace {
+                ",userxattr"
+            } else {
+                ",redirect_dir=off,metacopy=off,index=off"
+            });
+            mount(
+                Some("overlay"),
+                target,
+                Some("overlay"),
+                MsFlags::empty(),
+                Some(options.as_str()),
+            )
+            .step("mount the overlay")
+        }
+        RootDirectory::Plain(path) => {
+            let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+            mount(Some(path), target, NONE, flags, NONE).step("mount the root directory")
+        }
+    }
+}
+
+/// Prepares `/dev` and the files in a file system in memory, where nothing that an
+/// image holds can be in the way.
+fn prepare(
+    setup: &ContainerSetup,
+    in_user_namespace: bool,
+    notes: &mut Vec<String>,
+) -> Result<(), SysError> {
+    let stage = &setup.stage;
+    let memory = Some("tmpfs");
+    let flags = MsFlags::MS_NOSUID;
+    mount(memory, stage, memory, flags, Some("mode=755,size=16m")).step("mount a tmpfs")?;
+    let files = stage.join(FILES);
+    fs::create_dir(&files).step("make a directory")?;
+    for (index, (_, content)) in setup.files.iter().enumerate() {
+        let mut file = File::create(files.join(index.to_string())).step("make a file")?;
+        file.write_all(content).step("write a file")?;
+    }
+
+    for (index, bind) in setup.binds.iter().enumerate() {
+        let place = stage.join(BINDS).join(index.to_string());
+        fs::create_dir_all(&place).step("make a directory")?;
+        let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+        let mounted = mount(Some(&bind.source), &place, NONE, flags, NONE);
+        mounted.step(format_args!("mount {}", bind.source.display()))?;
+    }
+
+    let dev = stage.join(DEV);
+    fs::create_dir(&dev).step("make a directory")?;
+    mount(memory, &dev, memory, flags, Some("mode=755,size=1m")).step("mount a tmpfs")?;
+    for name in DEVICES {
+        let (target, source) = (dev.join(name), Path::new("/dev").join(name));
+        File::create(&target).step("make a file")?;
+        let bound = mount(Some(&source), &target, NONE, MsFlags::MS_BIND, NONE);
+        if let Err(error) = bound {
+            notes.push(format!("/dev/{name} is missing: {}", error.desc()));
+        }
+    }
+    for (name, target) in LINKS {
+        std::os::unix::fs::symlink(target, dev.join(name)).step("make a link")?;
+    }
+    let pts = dev.join("pts");
+    fs::create_dir(&pts).step("make a directory")?;
+    let mut options = "newinstance,ptmxmode=0666,mode=0620".to_owned();
+    if !in_user_namespace {
+        // The group "tty" everywhere; a namespace with one id has no such group.
+        options.push_str(",gid=5");
+    }
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NOEXEC;
+    let devpts = Some("devpts");
+    mount(devpts, &pts, devpts, flags, Some(options.as_str())).step("mount /dev/pts")?;
+    let shm = dev.join("shm");
+    fs::create_dir(&shm).step("make a directory")?;
+    let flags = flags | MsFlags::MS_NODEV;
+    mount(memory, &shm, memory, flags, Some("mode=1777,size=64m")).step("mount /dev/shm")?;
+    let queues = dev.join("mqueue");
+    fs::create_dir(&queues).step("make a directory")?;
+    if let Err(error) = mount(Some("mqueue"), &queues, Some("mqueue"), flags, NONE) {
+        notes.push(format!("/dev/mqueue is empty: {}", error.desc()));
+    }
+    Ok(())
+}
+
+fn mount_proc(notes: &mut Vec<String>) -> Result<(), SysError> {
+    make(Path::new("/proc"), Kind::Directory).step("make /proc")?;
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    if let Err(error) = mount(Some("proc"), "/proc", Some("proc"), flags, NONE) {
+        // As inside of another container that hides parts of it.
+        notes.push(format!("/proc is empty: {}", error.desc()));
+        return Ok(());
+    }
+    for path in READ_ONLY {
+        match mount(Some(path), path, NONE, MsFlags::MS_BIND, NONE) {
+            Ok(()) => read_only(path, PROTECTED).step(format_args!("protect {path}"))?,
+            Err(Errno::ENOENT) => {}
+            Err(error) => return Err(SysError::new(format!("protect {path}"), error)),
+        }
+    }
+    for path in MASKED {
+        mask(path).step(format_args!("mask {path}"))?;
+    }
+    Ok(())
+}
+
+fn mount_sys(notes: &mut Vec<String>) {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC | MsFlags::MS_RDONLY;
+    let made = make(Path::new("/sys"), Kind::Directory);
+    let mounted = made.and_then(|()| Ok(mount(Some("sysfs"), "/sys", Some("sysfs"), flags, NONE)?));
+    if let Err(error) = mounted.and_then(|()| mask("/sys/firmware")) {
+        notes.push(format!("/sys is empty: {error}"));
+        let _ = umount2("/sys", MntFlags::MNT_DETACH);
+    }
+}
+
+/// Hides a file or a directory; one that is not there counts as hidden.
+fn mask(path: &str) -> std::io::Result<()> {
+    let done = match fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error),
+        Ok(data) if data.is_dir() => {
+            let flags = MsFlags::MS_RDONLY;
+            mount(Some("tmpfs"), path, Some("tmpfs"), flags, Some("size=4k"))
+        }
+        Ok(_) => mount(Some("/dev/null"), path, NONE, MsFlags::MS_BIND, NONE),
+    };
+    Ok(done?)
+}
+
+fn read_only(path: &str, kept: MsFlags) -> nix::Result<()> {
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | kept;
+    match mount(NONE, path, NONE, flags, NONE) {
+        // Flags that the mount was given in another namespace stay with it.
+        Err(Errno::EPERM) => {
+            let flags = flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_RELATIME;
+            mount(NONE, path, NONE, flags, NONE)
+        }
+        done => done,
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Directory,
+    File,
+}
+
+/// Mounts a directory or file of the host over one of the container.
+fn attach(source: &Path, target: &Path, kind: Kind) -> std::io::Result<()> {
+    make(target, kind)?;
+    let flags = MsFlags::MS_BIND | MsFlags::MS_REC;
+    Ok(mount(Some(source), target, NONE, flags, NONE)?)
+}
+
+fn make(path: &Path, kind: Kind) -> std::io::Result<()> {
+    if path.metadata().is_ok() {
+        return Ok(());
+    }
+    match kind {
+        Kind::Directory => fs::create_dir_all(path),
+        Kind::File => {
+            fs::create_dir_all(
+                path.parent()
+                    .map_or_else(|| PathBuf::from("/"), Path::to_path_buf),
+            )?;
+            OpenOptions::new()
+                .create(true)
+                .append(true)
+                .open(path)
+                .map(drop)
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! What a container is made of.
+
+use std::ffi::OsStr;
+use std::net::IpAddr;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+use crate::wire::{Reader, Writer};
+
+/// How far a container is kept apart from its host.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Isolation {
+    /// Namespaces of its own for mounts, processes, host name, IPC and network,
+    /// and for users, where the system has them. Without those for users it needs
+    /// root, and the container's capabilities are cut to those that Docker gives.
+    #[default]
+    Namespaces,
+    /// Another root directory and nothing else. Needs root. Processes see those
+    /// of the host, and there is no `/proc`.
+    Chroot,
+}
+
+/// Where the root directory of a container comes from. Paths are relative to
+/// [`ContainerSetup::base`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RootDirectory {
+    /// A read-only tree, and a directory for what differs from it.
+    Overlay {
+        /// The tree. Its path holds no comma, colon or backslash.
+        lower: PathBuf,
+        /// What differs.
+        upper: PathBuf,
+        /// A directory of the same file system that the kernel works in.
+        work: PathBuf,
+    },
+    /// A directory that the container writes to.
+    Plain(PathBuf),
+}
+
+/// A directory of the host that is seen in the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bind {
+    /// The directory, relative to [`ContainerSetup::base`] or absolute.
+    pub source: PathBuf,
+    /// Where it is seen, an absolute path; made if it is not there.
+    pub target: String,
+    /// The container cannot write to it.
+    pub read_only: bool,
+}
+
+/// A container to make.
+///
+/// The directories exist before; nobody but the caller may write to those above
+/// the container's root, since their paths are trusted. Paths *in* the container
+/// are resolved inside of its root, whatever links it holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ContainerSetup {
+    /// An absolute path that the others are relative to.
+    pub base: PathBuf,
+    /// The root directory.
+    pub root: RootDirectory,
+    /// An empty directory to mount the root at.
+    pub mount_point: PathBuf,
+    /// An empty directory to prepare `/dev` and files in.
+    pub stage: PathBuf,
+    /// How far it is kept apart.
+    pub isolation: Isolation,
+    /// The host name; empty for none.
+    pub hostname: String,
+    /// The domain name; empty for none.
+    pub domainname: String,
+    /// Small files that stand over those of the image: absolute path and content.
+    pub files: Vec<(String, Vec<u8>)>,
+    /// Addresses of the container with the length of their prefix. It has no card;
+    /// they are given to its loopback device.
+    pub addresses: Vec<(IpAddr, u8)>,
+    /// Directories of the host that it sees.
+    pub binds: Vec<Bind>,
+}
+
+impl ContainerSetup {
+    /// A container with this root, without a name, addresses and directories of the host.
+    #[must_use]
+    pub fn new(
+        base: impl Into<PathBuf>,
+        root: RootDirectory,
+        mount_point: impl Into<PathBuf>,
+        stage: impl Into<PathBuf>,
+    ) -> Self {
+        Self {
+            base: base.into(),
+            root,
+            mount_point: mount_point.into(),
+            stage: stage.into(),
+            isolation: Isolation::default(),
+            hostname: String::new(),
+            domainname: String::new(),
+            files: Vec::new(),
+            addresses: Vec::new(),
+            binds: Vec::new(),
+        }
+    }
+
+    pub(crate) fn encode(&self, to: &mut Writer) {
+        path(to, &self.base);
+        match &self.root {
+            RootDirectory::Overlay { lower, upper, work } => {
+                to.u8(0);
+                for part in [lower, upper, work] {
+                    path(to, part);
+                }
+            }
+            RootDirectory::Plain(root) => {
+                to.u8(1);
+                path(to, root);
+            }
+        }
+        path(to, &self.mount_point);
+        path(to, &self.stage);
+        to.bool(self.isolation == Isolation::Chroot);
+        to.text(&self.hostname).text(&self.domainname);
+        to.list(&self.files, |to, (path, content)| {
+            to.text(path).bytes(content);
+        });
+        to.list(&self.addresses, |to, (address, prefix)| {
+            to.text(&address.to_string()).u8(*prefix);
+        });
+        to.list(&self.binds, |to, bind| {
+            path(to, &bind.source);
+            to.text(&bind.target).bool(bind.read_only);
+        });
+    }
+
+    pub(crate) fn decode(from: &mut Reader<'_>) -> Option<Self> {
+        Some(Self {
+            base: take_path(from)?,
+            root: match from.u8()? {
+                0 => RootDirectory::Overlay {
+                    lower: take_path(from)?,
+                    upper: take_path(from)?,
+                    work: take_path(from)?,
+                },
+                1 => RootDirectory::Plain(take_path(from)?),
+                _ => return None,
+            },
+            mount_point: take_path(from)?,
+            stage: take_path(from)?,
+            isolation: if from.bool()? {
+                Isolation::Chroot
+            } else {
+                Isolation::Namespaces
+            },
+            hostname: from.text()?,
+            domainname: from.text()?,
+            files: from.list(|from| Some((from.text()?, from.bytes()?)))?,
+            addresses: from.list(|from| Some((from.ip()?, from.u8()?)))?,
+            binds: from.list(|from| {
+                Some(Bind {
+                    source: take_path(from)?,
+                    target: from.text()?,
+                    read_only: from.bool()?,
+                })
+            })?,
+        })
+    }
+}
+
+fn path(to: &mut Writer, path: &Path) {
+    to.bytes(path.as_os_str().as_bytes());
+}
+
+fn take_path(from: &mut Reader<'_>) -> Option<PathBuf> {
+    from.bytes()
+        .map(|bytes| PathBuf::from(std::ffi::OsString::from_vec(bytes)))
+}
+
+/// Whether a path can stand in the options of an overlay.
+pub(crate) fn fits_options(path: &Path) -> bool {
+    !OsStr::as_bytes(path.as_os_str())
+        .iter()
+        .any(|byte| b",:\\".contains(byte))
+}

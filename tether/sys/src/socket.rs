@@ -1,0 +1,159 @@
+//! Messages with open files over a Unix socket.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
+
+use nix::cmsg_space;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, Shutdown, SockFlag, SockType,
+    recvmsg, sendmsg, shutdown, socketpair,
+};
+
+use crate::message::{Event, Request};
+use crate::wire::MAX_MESSAGE;
+
+/// Files in one message: a process has three, with room to spare.
+const MAX_FILES: usize = 8;
+
+/// Two connected sockets that keep the boundaries of messages and are closed in
+/// programs that are executed.
+///
+/// # Errors
+/// When the system has no more files.
+pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let pair = socketpair(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        None,
+        SockFlag::SOCK_CLOEXEC,
+    );
+    Ok(pair?)
+}
+
+/// Makes reads and writes of a file fail with
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) instead of waiting.
+///
+/// # Errors
+/// When the file cannot do that.
+pub fn set_nonblocking(file: impl AsFd) -> io::Result<()> {
+    let flags = fcntl(&file, FcntlArg::F_GETFL)?;
+    let flags = OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK;
+    fcntl(&file, FcntlArg::F_SETFL(flags))?;
+    Ok(())
+}
+
+/// Ends the conversation over a socket, whoever else holds it: the other end reads
+/// the end at once.
+///
+/// # Errors
+/// When it has ended already.
+pub fn hang_up(socket: impl AsFd) -> io::Result<()> {
+    Ok(shutdown(socket.as_fd().as_raw_fd(), Shutdown::Both)?)
+}
+
+/// Sends an order to a supervisor.
+///
+/// # Errors
+/// An order of more than 160 KiB, a supervisor that is gone, and
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) on a socket that does not block.
+pub fn send_request(socket: impl AsFd, request: &Request) -> io::Result<()> {
+    send(socket, &request.encode(), &[])
+}
+
+/// Takes the next report of a supervisor, with the files it carries; `None` when
+/// the supervisor is gone.
+///
+/// # Errors
+/// A message that is none, and [`WouldBlock`](io::ErrorKind::WouldBlock) on a
+/// socket that does not block.
+pub fn receive_event(socket: impl AsFd) -> io::Result<Option<(Event, Vec<OwnedFd>)>> {
+    let Some((bytes, files)) = receive(socket)? else {
+        return Ok(None);
+    };
+    match Event::decode(&bytes) {
+        Some(event) => Ok(Some((event, files))),
+        None => Err(malformed()),
+    }
+}
+
+/// The supervisor's end of [`receive_event`].
+pub(crate) fn send_event(socket: impl AsFd, event: &Event, files: &[OwnedFd]) -> io::Result<()> {
+    send(socket, &event.encode(), files)
+}
+
+/// The supervisor's end of [`send_request`].
+pub(crate) fn receive_request(socket: impl AsFd) -> io::Result<Option<Request>> {
+    match receive(socket)? {
+        None => Ok(None),
+        Some((bytes, _)) => Request::decode(&bytes).map(Some).ok_or_else(malformed),
+    }
+}
+
+fn malformed() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a malformed message")
+}
+
+fn send(socket: impl AsFd, bytes: &[u8], files: &[OwnedFd]) -> io::Result<()> {
+    if bytes.len() > MAX_MESSAGE {
+        let text = format!(
+            "a message of {} bytes, at most {MAX_MESSAGE} go",
+            bytes.len()
+        );
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+    }
+    let files: Vec<_> = files.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&files)];
+    let control: &[_] = if files.is_empty() { &[] } else { &rights };
+    let socket = socket.as_fd().as_raw_fd();
+    let flags = MsgFlags::MSG_NOSIGNAL;
+    loop {
+        match sendmsg::<()>(socket, &[IoSlice::new(bytes)], control, flags, None) {
+            Err(Errno::EINTR) => {}
+            sent => return Ok(sent.map(drop)?),
+        }
+    }
+}
+
+fn receive(socket: impl AsFd) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
+    let mut bytes = vec![0; MAX_MESSAGE];
+    let mut space = cmsg_space!([std::os::fd::RawFd; MAX_FILES]);
+    let socket = socket.as_fd().as_raw_fd();
+    let (length, cut, raw) = loop {
+        let mut parts = [IoSliceMut::new(&mut bytes)];
+        let flags = MsgFlags::MSG_CMSG_CLOEXEC;
+        let message = match recvmsg::<()>(socket, &mut parts, Some(&mut space), flags) {
+            Err(Errno::EINTR) => continue,
+            message => message?,
+        };
+        let mut raw = Vec::new();
+        for control in message.cmsgs()? {
+            if let ControlMessageOwned::ScmRights(files) = control {
+                raw.extend(files);
+            }
+        }
+        let cut = MsgFlags::MSG_TRUNC | MsgFlags::MSG_CTRUNC;
+        break (message.bytes, message.flags.intersects(cut), raw);
+    };
+    let files = raw.into_iter().map(|file| {
+        #[expect(
+            unsafe_code,
+            reason = "the kernel has just made this descriptor for this process by SCM_RIGHTS, and nobody else knows it"
+        )]
+        // SAFETY: the descriptor is open, and owned by nobody yet: see above.
+        unsafe {
+            OwnedFd::from_raw_fd(file)
+        }
+    });
+    let files: Vec<_> = files.collect();
+    if cut {
+        return Err(malformed());
+    }
+    // Our messages have a kind at least; nothing at all is the end.
+    if length == 0 {
+        return Ok(None);
+    }
+    bytes.truncate(length);
+    Ok(Some((bytes, files)))
+}

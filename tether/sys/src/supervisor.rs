@@ -1,0 +1,177 @@
+//! The first process of a container: it starts the others and reaps them.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::socket::{
+    AddressFamily, SockFlag, SockType, SockaddrStorage, connect, socket as open_socket,
+};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::error::reason;
+use crate::fork::SingleThreaded;
+use crate::launch::Launch;
+use crate::message::{Event, Exit, Request};
+use crate::socket::{receive_request, send_event};
+
+/// Which processes the supervisor may signal.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reach {
+    /// It is the first process of a namespace, so "all" are the container's.
+    Everything,
+    /// Only the sessions that it started.
+    Sessions,
+}
+
+struct Supervisor<'a> {
+    socket: &'a OwnedFd,
+    alone: &'a SingleThreaded,
+    reach: Reach,
+    sessions: BTreeSet<i32>,
+}
+
+/// Serves until the agent closes its end.
+pub(crate) fn supervise(socket: &OwnedFd, alone: &SingleThreaded, reach: Reach) {
+    let mut supervisor = Supervisor {
+        socket,
+        alone,
+        reach,
+        sessions: BTreeSet::new(),
+    };
+    // An error here is that of a socket or a signal: the agent is gone.
+    drop(supervisor.serve());
+    supervisor
+        .kill_all(Signal::SIGKILL as i32)
+        .unwrap_or_default();
+}
+
+impl Supervisor<'_> {
+    fn serve(&mut self) -> io::Result<()> {
+        let mut mask = SigSet::empty();
+        mask.add(Signal::SIGCHLD);
+        sigprocmask(SigmaskHow::SIG_BLOCK, Some(&mask), None)?;
+        let children = SignalFd::with_flags(&mask, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?;
+        loop {
+            let mut ready = [
+                PollFd::new(self.socket.as_fd(), PollFlags::POLLIN),
+                PollFd::new(children.as_fd(), PollFlags::POLLIN),
+            ];
+            match poll(&mut ready, PollTimeout::NONE) {
+                Err(Errno::EINTR) => continue,
+                done => done?,
+            };
+            let [orders, ended] = ready.map(|file| file.any().unwrap_or(true));
+            if ended {
+                while children.read_signal()?.is_some() {}
+                self.reap()?;
+            }
+            if orders {
+                match receive_request(self.socket)? {
+                    Some(request) => self.obey(request)?,
+                    None => return Ok(()),
+                }
+            }
+        }
+    }
+
+    /// Takes leave of all processes that have ended, orphans among them.
+    fn reap(&mut self) -> io::Result<()> {
+        loop {
+            let (pid, exit) = match waitpid(None, Some(WaitPidFlag::WNOHANG)) {
+                Ok(WaitStatus::Exited(pid, code)) => (pid, Exit::Code(code)),
+                Ok(WaitStatus::Signaled(pid, signal, _)) => (pid, Exit::Signal(signal as i32)),
+                Ok(WaitStatus::StillAlive) | Err(Errno::ECHILD) => return Ok(()),
+                Ok(_) | Err(Errno::EINTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+            if self.sessions.remove(&pid.as_raw()) {
+                let pid = pid.as_raw();
+                send_event(self.socket, &Event::Exited { pid, exit }, &[])?;
+            }
+        }
+    }
+
+    fn obey(&mut self, request: Request) -> io::Result<()> {
+        let failed = |id, reason| (Event::Failed { id, reason }, Vec::new());
+        let (event, files) = match request {
+            Request::SetUp(_) => failed(0, "the container is there already".to_owned()),
+            Request::Launch { id, launch } => match self.launch(&launch) {
+                Ok((pid, files)) => (Event::Launched { id, pid }, files),
+                Err(reason) => failed(id, reason),
+            },
+            Request::Signal { id, pid, signal } => match self.signal(pid, signal) {
+                Ok(()) => (Event::Done { id }, Vec::new()),
+                Err(error) => failed(id, format!("signal {signal}: {}", reason(&error.into()))),
+            },
+            Request::Dial { id, address } => match dial(address) {
+                Ok(stream) => (Event::Done { id }, vec![stream]),
+                Err(error) => failed(id, format!("connect to {address}: {}", reason(&error))),
+            },
+        };
+        send_event(self.socket, &event, &files)
+    }
+
+    fn launch(&mut self, launch: &Launch) -> Result<(i32, Vec<OwnedFd>), String> {
+        let (pid, files) = launch.start(self.alone)?;
+        self.sessions.insert(pid.as_raw());
+        Ok((pid.as_raw(), files))
+    }
+
+    fn signal(&self, pid: i32, signal: i32) -> nix::Result<()> {
+        match pid {
+            0 => self.kill_all(signal),
+            pid if self.sessions.contains(&pid) => raw_kill(pid, signal),
+            _ => Err(Errno::ESRCH),
+        }
+    }
+
+    fn kill_all(&self, signal: i32) -> nix::Result<()> {
+        if self.reach == Reach::Everything && Pid::this().as_raw() == 1 {
+            return match raw_kill(-1, signal) {
+                // There is nobody.
+                Err(Errno::ESRCH) => Ok(()),
+                done => done,
+            };
+        }
+        for session in &self.sessions {
+            // Each leads its process group.
+            let _ = raw_kill(-session, signal);
+        }
+        Ok(())
+    }
+}
+
+/// Sends a signal by its number, so that real-time signals go, too.
+fn raw_kill(pid: i32, signal: i32) -> nix::Result<()> {
+    if let Ok(signal) = Signal::try_from(signal) {
+        return kill(Pid::from_raw(pid), signal);
+    }
+    #[expect(
+        unsafe_code,
+        reason = "nix knows no real-time signals; the call takes two numbers"
+    )]
+    // SAFETY: no memory of ours is touched.
+    let done = unsafe { nix::libc::kill(pid, signal) };
+    Errno::result(done).map(drop)
+}
+
+/// Begins a connection; the caller waits for it.
+fn dial(address: SocketAddr) -> io::Result<OwnedFd> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+    let stream = open_socket(family, SockType::Stream, flags, None)?;
+    match connect(stream.as_raw_fd(), &SockaddrStorage::from(address)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(stream),
+        Err(error) => Err(error.into()),
+    }
+}
