@@ -1,0 +1,343 @@
+//! The life of a container machine.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::time::Duration;
+
+use guest_io::log::Format;
+use guestinfo::Dialect;
+use guestinfo::rpc::{GuestRpc, GuestStore, RpcError};
+use guestinfo::vic::{ExecutorConfig, ExitLog, SessionConfig, Started};
+use jiff::Timestamp;
+use tether_sys::Launch;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::lines::Lines;
+use crate::log::{Log, LogWriter};
+use crate::platform::Platform;
+use crate::run::{Report, Run};
+use crate::session::{Session, Sessions, Settings};
+use crate::signal::signal_number;
+
+/// What ends a process that is asked to end, unless its configuration says otherwise.
+const TERM: i32 = 15;
+/// How long clients have to take the last of the output before the machine goes off.
+const LAST_WORDS: Duration = Duration::from_secs(6);
+/// How long the log line has for what is left, before the machine goes off.
+const LOG_FLUSH: Duration = Duration::from_secs(10);
+
+/// Keys of the line that VIC did not have.
+#[cfg(feature = "ssh")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, guestinfo::GuestInfo)]
+struct LineKeys {
+    /// Who may attach: the host's public key, as OpenSSH writes one.
+    #[guestinfo(key = "clientkey", scope = "read-only", default)]
+    client_key: String,
+}
+
+/// Runs a container machine, from its boot to its end.
+#[derive(Debug)]
+pub struct Agent<R> {
+    platform: Arc<dyn Platform>,
+    lines: Arc<dyn Lines>,
+    store: GuestStore<R>,
+    sessions: Sessions,
+}
+
+/// Why an agent could not do its work.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AgentError {
+    /// The keys of the machine could not be read.
+    #[error("the configuration of the container could not be read")]
+    Read(#[source] RpcError),
+    /// The state of the container could not be reported.
+    #[error("the state of the container could not be written")]
+    Write(#[source] RpcError),
+}
+
+impl<R: GuestRpc + Send> Agent<R> {
+    /// An agent for a machine with these keys and lines.
+    pub fn new(platform: Arc<dyn Platform>, lines: Arc<dyn Lines>, keys: R) -> Self {
+        Self {
+            platform,
+            lines,
+            store: GuestStore::new(keys),
+            sessions: Sessions::default(),
+        }
+    }
+
+    /// The sessions: for those who reach the agent by other ways than its lines.
+    #[must_use]
+    pub fn sessions(&self) -> Sessions {
+        self.sessions.clone()
+    }
+
+    /// Does all the work; returns when the machine was told to go off. A machine
+    /// without sessions stays on until the host asks it to shut down.
+    ///
+    /// If the future is dropped, nothing is reported any more; the platform is to
+    /// end the processes.
+    ///
+    /// # Errors
+    /// When the keys cannot be read or written. The machine is told to go off all
+    /// the same.
+    pub async fn run(mut self) -> Result<(), AgentError> {
+        let done = self.live().await;
+        self.platform.power_off().await;
+        done
+    }
+
+    async fn live(&mut self) -> Result<(), AgentError> {
+        let read = self.store.read::<ExecutorConfig>();
+        let mut container = read.map_err(AgentError::Read)?.value;
+        if container.sessions.is_empty() {
+            self.platform.shutdown_requested().await;
+            return Ok(());
+        }
+        let rpc = self.store.rpc_mut();
+        let is_vic1 = rpc
+            .get("guestinfo.vice./sessions")
+            .map_err(AgentError::Read)?;
+        let dialect = if is_vic1.is_some() {
+            Dialect::Vic1
+        } else {
+            Dialect::Vic04
+        };
+        match self.platform.prepare(&container).await {
+            Ok(prepared) => {
+                for (network, address) in prepared.addresses {
+                    if let Some(endpoint) = container.networks.get_mut(&network) {
+                        endpoint.assigned = Some(address);
+                    }
+                }
+                for note in prepared.notes {
+                    tracing::info!(container = container.common.id, note, "an absence");
+                    container.diagnostics.exit_logs.push(ExitLog {
+                        time: Timestamp::now(),
+                        exit_status: 0,
+                        message: note,
+                    });
+                }
+            }
+            Err(error) => {
+                for session in container.sessions.values_mut() {
+                    session.started = Started::Failed(error.to_string());
+                }
+                return self.write(&container);
+            }
+        }
+        let (log, writer) = Log::new();
+        let mut lines = JoinSet::new();
+        let logging = lines.spawn(log_to(Arc::clone(&self.lines), writer, dialect));
+        let mut running = JoinSet::new();
+        let (reports, mut incoming) = mpsc::channel(16);
+        self.start_all(&mut running, &container, dialect, &log, &reports);
+        drop((log, reports));
+        self.serve(&mut lines, &container, dialect)?;
+        self.follow(&mut container, &mut incoming).await?;
+        drop(tokio::time::timeout(LAST_WORDS, self.sessions.drained()).await);
+        let flushed = async {
+            while !logging.is_finished() {
+                if lines.join_next().await.is_none() {
+                    return;
+                }
+            }
+        };
+        if tokio::time::timeout(LOG_FLUSH, flushed).await.is_err() {
+            tracing::warn!("the log line did not take the end of the output in time");
+        }
+        Ok(())
+    }
+
+    /// Begins to run the sessions that are to run.
+    fn start_all(
+        &self,
+        running: &mut JoinSet<()>,
+        container: &ExecutorConfig,
+        dialect: Dialect,
+        log: &Log,
+        reports: &mpsc::Sender<Report>,
+    ) {
+        // Sessions that are not bound wait; the older dialect does not know of that.
+        let sessions = &container.sessions;
+        let bound = dialect == Dialect::Vic1 && sessions.values().any(|session| session.active);
+        let wanted = sessions
+            .iter()
+            .filter(|(_, session)| session.active || !bound);
+        let wanted: Vec<_> = wanted.collect();
+        let left = Arc::new(AtomicUsize::new(wanted.len()));
+        for (id, config) in wanted {
+            let settings = Settings {
+                id: id.clone(),
+                tty: config.tty,
+                attach: config.attach,
+                open_stdin: config.open_stdin || (dialect == Dialect::Vic04 && config.attach),
+                run_block: config.run_block,
+            };
+            let (session, input) = Session::new(settings, Arc::clone(&self.platform));
+            self.sessions.insert(&session);
+            let run = Run {
+                session,
+                input,
+                launch: launch(config),
+                restart: config.restart,
+                platform: Arc::clone(&self.platform),
+                log: log.clone(),
+                reports: reports.clone(),
+                left: Arc::clone(&left),
+            };
+            running.spawn(run.run());
+        }
+    }
+
+    /// Serves those who attach, if the machine has keys for that.
+    #[cfg(feature = "ssh")]
+    fn serve(
+        &mut self,
+        lines: &mut JoinSet<()>,
+        container: &ExecutorConfig,
+        dialect: Dialect,
+    ) -> Result<(), AgentError> {
+        let keys = GuestStore::new(self.store.rpc_mut())
+            .dialect(dialect)
+            .read::<LineKeys>();
+        let keys = keys.map_err(AgentError::Read)?.value;
+        let host_key = &container.key.0;
+        if host_key.is_empty() || keys.client_key.is_empty() {
+            tracing::debug!("nobody can attach: the machine has no keys for its line");
+            self.sessions.unblock_all();
+            return Ok(());
+        }
+        let sessions = self.sessions();
+        match crate::control::server(host_key, &keys.client_key, dialect, sessions) {
+            Ok(server) => {
+                lines.spawn(crate::control::serve(server, Arc::clone(&self.lines)));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "nobody can attach: the keys of the line cannot be read");
+                self.sessions.unblock_all();
+            }
+        }
+        Ok(())
+    }
+
+    /// Nobody can attach.
+    #[cfg(not(feature = "ssh"))]
+    fn serve(
+        &mut self,
+        _: &mut JoinSet<()>,
+        _: &ExecutorConfig,
+        _: Dialect,
+    ) -> Result<(), AgentError> {
+        self.sessions.unblock_all();
+        Ok(())
+    }
+
+    /// Writes what happens to the sessions, until the last has ended.
+    async fn follow(
+        &mut self,
+        container: &mut ExecutorConfig,
+        incoming: &mut mpsc::Receiver<Report>,
+    ) -> Result<(), AgentError> {
+        let platform = Arc::clone(&self.platform);
+        let mut asked = false;
+        loop {
+            let report = tokio::select! {
+                report = incoming.recv() => report,
+                () = platform.shutdown_requested(), if !asked => {
+                    asked = true;
+                    self.stop_all(container).await;
+                    continue;
+                }
+            };
+            let Some(report) = report else { return Ok(()) };
+            apply(container, report);
+            // What is there already goes in one write.
+            while let Ok(report) = incoming.try_recv() {
+                apply(container, report);
+            }
+            self.write(container)?;
+        }
+    }
+
+    /// Asks all processes to end, each by its own signal.
+    async fn stop_all(&self, container: &ExecutorConfig) {
+        for (id, config) in &container.sessions {
+            let Some(session) = self.sessions.get(id) else {
+                continue;
+            };
+            let signal = signal_number(&config.stop_signal).unwrap_or(TERM);
+            session.stop();
+            if let Err(error) = session.signal(signal).await {
+                tracing::debug!(session = id, %error, "a session was not asked to end");
+            }
+        }
+    }
+
+    fn write(&mut self, container: &ExecutorConfig) -> Result<(), AgentError> {
+        let refused = self.store.write(container).map_err(AgentError::Write)?;
+        for refused in refused {
+            tracing::debug!(?refused, "a change of a key is not the agent's to make");
+        }
+        Ok(())
+    }
+}
+
+async fn log_to(lines: Arc<dyn Lines>, writer: LogWriter, dialect: Dialect) {
+    let line = match lines.log().await {
+        Ok(line) => line,
+        Err(error) => {
+            tracing::warn!(%error, "there is no log line: output is not logged");
+            None
+        }
+    };
+    let format = match dialect {
+        Dialect::Vic04 => Format::Raw,
+        Dialect::Vic1 => Format::Records,
+    };
+    writer.run(format, line).await;
+}
+
+/// What a session's configuration starts.
+fn launch(config: &SessionConfig) -> Launch {
+    let command = &config.command;
+    let mut launch = Launch::new(&command.path, []);
+    if !command.args.is_empty() {
+        launch.args.clone_from(&command.args);
+    }
+    launch.env.clone_from(&command.env);
+    launch.dir.clone_from(&command.dir);
+    launch.user.clone_from(&config.user);
+    launch.group.clone_from(&config.group);
+    launch
+}
+
+/// Notes what happened to a session.
+fn apply(container: &mut ExecutorConfig, report: Report) {
+    let (id, change): (_, Box<dyn FnOnce(&mut SessionConfig)>) = match report {
+        Report::Unblocked { id } => (id, Box::new(|session| session.run_block = false)),
+        Report::Started { id } => (
+            id,
+            Box::new(|session| {
+                session.started = Started::Yes;
+                session.detail.start_time = Timestamp::now().as_second();
+            }),
+        ),
+        Report::Failed { id, reason } => (
+            id,
+            Box::new(|session| session.started = Started::Failed(reason)),
+        ),
+        Report::Ended { id, status } => (
+            id,
+            Box::new(move |session| {
+                session.exit_status = status;
+                session.detail.stop_time = Timestamp::now().as_second();
+            }),
+        ),
+    };
+    if let Some(session) = container.sessions.get_mut(&id) {
+        change(session);
+    }
+}

@@ -1,0 +1,198 @@
+//! A process of a container, with its streams.
+
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use tether_sys::{Exit, TerminalSize, set_nonblocking, set_terminal_size};
+use tokio::io::unix::AsyncFd;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
+
+/// A process that was started.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Process {
+    /// Its id, as [`Platform::signal`](crate::Platform::signal) takes it.
+    pub pid: i32,
+    /// Standard input, or the terminal; `None` if it has neither.
+    pub stdin: Option<Input>,
+    /// Standard output, or the terminal.
+    pub stdout: Outlet,
+    /// Standard error; `None` with a terminal.
+    pub stderr: Option<Outlet>,
+    exit: oneshot::Receiver<Exit>,
+}
+
+impl Process {
+    /// A process with these streams, whose end will be told by `exit`.
+    #[must_use]
+    pub const fn new(
+        pid: i32,
+        stdin: Option<Input>,
+        stdout: Outlet,
+        stderr: Option<Outlet>,
+        exit: oneshot::Receiver<Exit>,
+    ) -> Self {
+        Self {
+            pid,
+            stdin,
+            stdout,
+            stderr,
+            exit,
+        }
+    }
+
+    /// Waits until it ends; `None` when that will not be known, as its
+    /// supervisor is gone. Cancel-safe; not to be called again after it returned.
+    pub async fn exit(&mut self) -> Option<Exit> {
+        (&mut self.exit).await.ok()
+    }
+
+    /// Its streams, and the future of its end.
+    pub(crate) fn split(self) -> (Streams, oneshot::Receiver<Exit>) {
+        let streams = Streams {
+            stdin: self.stdin,
+            stdout: self.stdout,
+            stderr: self.stderr,
+        };
+        (streams, self.exit)
+    }
+
+    /// The process of a supervisor's report.
+    pub(crate) fn from_files(
+        pid: i32,
+        mut files: Vec<OwnedFd>,
+        exit: oneshot::Receiver<Exit>,
+    ) -> io::Result<Self> {
+        let stderr = match files.len() {
+            1 => {
+                let terminal = Arc::new(Pollable::new(files.remove(0))?);
+                let input = Input(Arc::clone(&terminal), true);
+                return Ok(Self::new(pid, Some(input), Outlet(terminal), None, exit));
+            }
+            2 | 3 => files.pop(),
+            _ => None,
+        };
+        let stdout = files.pop();
+        let (Some(stdout), Some(stderr)) = (stdout, stderr) else {
+            let text = "a process came without streams";
+            return Err(io::Error::new(io::ErrorKind::InvalidData, text));
+        };
+        let outlet = |file| Pollable::new(file).map(|file| Outlet(Arc::new(file)));
+        let stdin = files.pop().map(Pollable::new).transpose()?;
+        Ok(Self::new(
+            pid,
+            stdin.map(|file| Input(Arc::new(file), false)),
+            outlet(stdout)?,
+            Some(outlet(stderr)?),
+            exit,
+        ))
+    }
+}
+
+/// The streams of a [`Process`].
+#[derive(Debug)]
+pub(crate) struct Streams {
+    pub(crate) stdin: Option<Input>,
+    pub(crate) stdout: Outlet,
+    pub(crate) stderr: Option<Outlet>,
+}
+
+#[derive(Debug)]
+struct Pollable(AsyncFd<File>);
+
+impl Pollable {
+    fn new(file: OwnedFd) -> io::Result<Self> {
+        set_nonblocking(&file)?;
+        #[expect(
+            deprecated,
+            reason = "its successor is unsafe for all files alike; a File keeps its descriptor open, as that demands"
+        )]
+        AsyncFd::new(File::from(file)).map(Self)
+    }
+}
+
+/// What a process reads: a pipe to it, or its terminal. Dropping it closes a pipe.
+#[derive(Debug)]
+pub struct Input(Arc<Pollable>, bool);
+
+impl Input {
+    /// Whether it is a terminal.
+    #[must_use]
+    pub const fn is_terminal(&self) -> bool {
+        self.1
+    }
+
+    /// A handle that can tell the terminal its size; `None` for a pipe.
+    pub(crate) fn terminal(&self) -> Option<Terminal> {
+        self.1.then(|| Terminal(Arc::clone(&self.0)))
+    }
+}
+
+/// A terminal, to be told its size.
+#[derive(Clone, Debug)]
+pub(crate) struct Terminal(Arc<Pollable>);
+
+impl Terminal {
+    pub(crate) fn resize(&self, size: TerminalSize) -> io::Result<()> {
+        set_terminal_size(self.0.0.get_ref().as_fd(), size)
+    }
+}
+
+/// What a process writes: a pipe from it, or its terminal.
+#[derive(Debug)]
+pub struct Outlet(Arc<Pollable>);
+
+impl AsyncRead for Outlet {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        // A terminal whose other end is closed answers with this.
+        const EIO: i32 = 5;
+        loop {
+            let mut ready = ready!(self.0.0.poll_read_ready(cx))?;
+            let room = buffer.initialize_unfilled();
+            match ready.try_io(|file| file.get_ref().read(room)) {
+                Ok(Ok(length)) => {
+                    buffer.advance(length);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(Err(error)) if error.raw_os_error() == Some(EIO) => return Poll::Ready(Ok(())),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(Err(error)) => return Poll::Ready(Err(error)),
+                Err(_would_block) => {}
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Input {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let mut ready = ready!(self.0.0.poll_write_ready(cx))?;
+            match ready.try_io(|file| file.get_ref().write(bytes)) {
+                Ok(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Ok(done) => return Poll::Ready(done),
+                Err(_would_block) => {}
+            }
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,226 @@
+//! One run of a session: from its start to the end of its output.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use bytes::{BufMut as _, BytesMut};
+use guest_io::Stream;
+use tether_sys::{Exit, Launch};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::sync::mpsc;
+
+use crate::log::Log;
+use crate::platform::Platform;
+use crate::process::{Input, Outlet, Process};
+use crate::session::{InputPiece, Session};
+
+const KILL: i32 = 9;
+/// The status that clients see of a process that was not started, as a shell has it.
+const NOT_STARTED: Exit = Exit::Code(127);
+/// Bytes that are read from a process at once.
+const PIECE: usize = 32 << 10;
+/// How long the output of a process that has ended may go on: others may hold
+/// its streams, and a reader may be slow.
+const DRAIN: Duration = Duration::from_secs(10);
+/// The same while other sessions go on: what this one left behind may run for ever.
+const DRAIN_AMONG_OTHERS: Duration = Duration::from_secs(1);
+/// The pause before a process is started again.
+const RESTART: Duration = Duration::from_secs(3);
+
+/// What happened to a session.
+#[derive(Debug)]
+pub(crate) enum Report {
+    /// The client that it waited for is there.
+    Unblocked { id: String },
+    /// The process runs.
+    Started { id: String },
+    /// It could not be started.
+    Failed { id: String, reason: String },
+    /// It ended, and its output is complete.
+    Ended { id: String, status: i32 },
+}
+
+/// A session to be run.
+#[derive(Debug)]
+pub(crate) struct Run {
+    pub(crate) session: Session,
+    pub(crate) input: mpsc::Receiver<InputPiece>,
+    pub(crate) launch: Launch,
+    pub(crate) restart: bool,
+    pub(crate) platform: Arc<dyn Platform>,
+    pub(crate) log: Log,
+    pub(crate) reports: mpsc::Sender<Report>,
+    /// How many sessions have not ended.
+    pub(crate) left: Arc<AtomicUsize>,
+}
+
+impl Run {
+    /// Runs it to its end, again and again if it is to be restarted.
+    pub(crate) async fn run(mut self) {
+        if self.session.settings().run_block {
+            tokio::select! {
+                () = self.session.unblocked() => {
+                    let id = self.id();
+                    self.report(Report::Unblocked { id }).await;
+                }
+                () = self.session.stopping() => {
+                    return self.fail("stopped while it waited for a client".to_owned()).await;
+                }
+            }
+        }
+        loop {
+            let process = match self.start().await {
+                Ok(process) => process,
+                Err(reason) => return self.fail(reason).await,
+            };
+            let again = self.restart && !self.session.is_stopping();
+            let exit = self.accompany(process, again).await;
+            let status = exit.status();
+            let id = self.id();
+            if !again {
+                // A client that reads nothing must not keep the machine on.
+                drop(tokio::time::timeout(DRAIN, self.session.end(exit)).await);
+                return self.report(Report::Ended { id, status }).await;
+            }
+            self.report(Report::Ended { id, status }).await;
+            tokio::select! {
+                () = tokio::time::sleep(RESTART) => {}
+                () = self.session.stopping() => {
+                    self.last_to_end().await;
+                    return self.session.end(exit).await;
+                }
+            }
+        }
+    }
+
+    fn id(&self) -> String {
+        self.session.id().to_owned()
+    }
+
+    async fn report(&self, report: Report) {
+        // An agent that is gone needs none.
+        drop(self.reports.send(report).await);
+    }
+
+    async fn fail(self, reason: String) {
+        self.last_to_end().await;
+        drop(tokio::time::timeout(DRAIN, self.session.end(NOT_STARTED)).await);
+        let id = self.id();
+        self.report(Report::Failed { id, reason }).await;
+    }
+
+    async fn start(&self) -> Result<Process, String> {
+        let mut launch = self.launch.clone();
+        launch.terminal = self.session.terminal_size();
+        launch.open_stdin = self.session.settings().open_stdin;
+        let process = self.platform.launch(launch).await;
+        let process = process.map_err(|error| error.to_string())?;
+        let terminal = process.stdin.as_ref().and_then(Input::terminal);
+        self.session.begin(process.pid, terminal);
+        let id = self.id();
+        self.report(Report::Started { id }).await;
+        Ok(process)
+    }
+
+    /// Carries the streams of a process until it has ended and its output is
+    /// complete; returns how it ended.
+    async fn accompany(&mut self, process: Process, again: bool) -> Exit {
+        let (mut streams, exit) = process.split();
+        let stdin = streams.stdin.take();
+        let output = async {
+            let stdout = pump(
+                &self.session,
+                &self.log,
+                Stream::Stdout,
+                Some(streams.stdout),
+            );
+            let stderr = pump(&self.session, &self.log, Stream::Stderr, streams.stderr);
+            tokio::join!(stdout, stderr);
+        };
+        tokio::pin!(output, exit);
+        let mut all_read = false;
+        let exit = {
+            let fed = feed(&mut self.input, stdin);
+            tokio::pin!(fed);
+            let mut all_fed = false;
+            loop {
+                tokio::select! {
+                    exit = &mut exit => break exit,
+                    () = &mut output, if !all_read => all_read = true,
+                    () = &mut fed, if !all_fed => all_fed = true,
+                }
+            }
+        };
+        self.session.process_ended();
+        let exit = exit.unwrap_or_else(|_| {
+            tracing::warn!(
+                session = self.session.id(),
+                "the supervisor ended before the process"
+            );
+            Exit::Signal(KILL)
+        });
+        let limit = if !again && self.last_to_end().await {
+            DRAIN
+        } else {
+            DRAIN_AMONG_OTHERS
+        };
+        if !all_read && tokio::time::timeout(limit, output).await.is_err() {
+            tracing::debug!(
+                session = self.session.id(),
+                "what a session left behind keeps its streams open"
+            );
+        }
+        exit
+    }
+
+    /// Counts this session as ended. If no other is left, what the sessions left
+    /// behind is killed, as the machine is about to go off; says whether.
+    async fn last_to_end(&self) -> bool {
+        if self.left.fetch_sub(1, Ordering::AcqRel) != 1 {
+            return false;
+        }
+        if let Err(error) = self.platform.signal(0, KILL).await {
+            tracing::debug!(%error, "what the sessions left behind was not killed");
+        }
+        true
+    }
+}
+
+/// Writes what clients send to a process, until one of both ends.
+async fn feed(pieces: &mut mpsc::Receiver<InputPiece>, to: Option<Input>) {
+    let Some(mut to) = to else { return };
+    while let Some(piece) = pieces.recv().await {
+        match piece {
+            InputPiece::Data(data) => {
+                if let Err(error) = to.write_all(&data).await {
+                    tracing::debug!(%error, "a process does not read any more");
+                    return;
+                }
+            }
+            InputPiece::Close => return,
+        }
+    }
+}
+
+/// Reads what a process writes, for the log and for who is attached.
+async fn pump(session: &Session, log: &Log, stream: Stream, from: Option<Outlet>) {
+    let Some(mut from) = from else { return };
+    let mut buffer = BytesMut::new();
+    loop {
+        buffer.reserve(PIECE);
+        let mut piece = (&mut buffer).limit(PIECE);
+        match from.read_buf(&mut piece).await {
+            Ok(0) => return,
+            Ok(_) => {
+                let data = buffer.split().freeze();
+                log.write(stream, data.clone()).await;
+                session.publish(stream, &data).await;
+            }
+            Err(error) => {
+                tracing::debug!(%error, %stream, "the output of a process could not be read");
+                return;
+            }
+        }
+    }
+}

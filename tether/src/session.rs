@@ -1,0 +1,376 @@
+//! The sessions of a container, as those who attach to them know them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use guest_io::Stream;
+use tether_sys::{Exit, TerminalSize};
+use tokio::sync::{mpsc, watch};
+
+use crate::platform::{Platform, PlatformError};
+use crate::process::Terminal;
+
+/// Pieces of output that wait for one reader. When there are as many, the process
+/// waits for the reader.
+const PIECES: usize = 16;
+
+/// The sessions of a container, by id. Clones are handles of the same.
+#[derive(Clone, Debug, Default)]
+pub struct Sessions(Arc<Mutex<BTreeMap<String, Session>>>);
+
+impl Sessions {
+    /// The session with this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<Session> {
+        self.lock().get(id).cloned()
+    }
+
+    /// The ids of all sessions that a client may attach to, in order.
+    #[must_use]
+    pub fn ids(&self) -> Vec<String> {
+        let attachable = |(_, session): &(&String, &Session)| session.0.settings.attach;
+        let ids = self
+            .lock()
+            .iter()
+            .filter(attachable)
+            .map(|(id, _)| id.clone())
+            .collect();
+        ids
+    }
+
+    pub(crate) fn insert(&self, session: &Session) {
+        let id = session.0.settings.id.clone();
+        self.lock().insert(id, session.clone());
+    }
+
+    /// Lets all sessions start that wait for a client: none can come.
+    pub(crate) fn unblock_all(&self) {
+        for session in self.lock().values() {
+            session.unblock();
+        }
+    }
+
+    /// Waits until every reader has taken everything, or has gone.
+    pub(crate) async fn drained(&self) {
+        let sessions: Vec<_> = self.lock().values().cloned().collect();
+        for session in sessions {
+            let senders = session.0.readers().senders.clone();
+            for sender in senders {
+                sender.closed().await;
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Session>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One session: a process, or one that will be started. Clones are handles of the same.
+#[derive(Clone, Debug)]
+pub struct Session(Arc<Inner>);
+
+/// A piece of what a session gives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Output {
+    /// The process wrote this.
+    Data(Stream, Bytes),
+    /// The process ended like this; nothing follows.
+    Ended(Exit),
+}
+
+/// A reader of a session's output. Dropping it detaches.
+#[derive(Debug)]
+pub struct Attachment(mpsc::Receiver<Output>);
+
+/// Why an order to a session had no effect.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The process has not started or has ended.
+    #[error("the session {id:?} has no process")]
+    NotRunning {
+        /// The session's id.
+        id: String,
+    },
+    /// Standard input is not open, or was closed.
+    #[error("standard input of the session {id:?} is not open")]
+    NoInput {
+        /// The session's id.
+        id: String,
+    },
+    /// The platform refused.
+    #[error("the session {id:?} could not be signalled")]
+    Platform {
+        /// The session's id.
+        id: String,
+        /// Why.
+        #[source]
+        source: PlatformError,
+    },
+}
+
+/// What is fixed about a session.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Settings {
+    pub(crate) id: String,
+    pub(crate) tty: bool,
+    pub(crate) attach: bool,
+    pub(crate) open_stdin: bool,
+    pub(crate) run_block: bool,
+}
+
+/// What a client writes.
+pub(crate) enum InputPiece {
+    Data(Bytes),
+    Close,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    platform: Arc<dyn Platform>,
+    readers: Mutex<Readers>,
+    input: mpsc::Sender<InputPiece>,
+    terminal: Mutex<TerminalState>,
+    pid: Mutex<Option<i32>>,
+    unblocked: watch::Sender<bool>,
+    stopping: watch::Sender<bool>,
+}
+
+#[derive(Debug, Default)]
+struct Readers {
+    senders: Vec<mpsc::Sender<Output>>,
+    ended: Option<Exit>,
+}
+
+#[derive(Debug, Default)]
+struct TerminalState {
+    size: Option<TerminalSize>,
+    terminal: Option<Terminal>,
+}
+
+impl std::fmt::Debug for InputPiece {
+    // Passwords are typed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Data(_) => "Data(..)",
+            Self::Close => "Close",
+        })
+    }
+}
+
+impl Session {
+    /// A session, and what comes for its process.
+    pub(crate) fn new(
+        settings: Settings,
+        platform: Arc<dyn Platform>,
+    ) -> (Self, mpsc::Receiver<InputPiece>) {
+        let (input, pieces) = mpsc::channel(PIECES);
+        let unblocked = watch::Sender::new(!settings.run_block);
+        let session = Self(Arc::new(Inner {
+            settings,
+            platform,
+            readers: Mutex::default(),
+            input,
+            terminal: Mutex::default(),
+            pid: Mutex::default(),
+            unblocked,
+            stopping: watch::Sender::new(false),
+        }));
+        (session, pieces)
+    }
+
+    /// Its id.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.0.settings.id
+    }
+
+    /// Whether it has a terminal: then there is one output.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        self.0.settings.tty
+    }
+
+    /// Whether a client may attach.
+    #[must_use]
+    pub fn is_attachable(&self) -> bool {
+        self.0.settings.attach
+    }
+
+    /// Begins to read the output, from now on. A slow reader slows the process
+    /// down; all readers get all.
+    #[must_use]
+    pub fn attach(&self) -> Attachment {
+        let (sender, receiver) = mpsc::channel(PIECES);
+        let mut readers = self.0.readers();
+        match readers.ended {
+            Some(exit) => drop(sender.try_send(Output::Ended(exit))),
+            None => readers.senders.push(sender),
+        }
+        Attachment(receiver)
+    }
+
+    /// Writes to standard input, after it has been opened; waits while the process
+    /// does not read. If dropped, the data is written or not.
+    ///
+    /// # Errors
+    /// When standard input is not open.
+    pub async fn write(&self, data: Bytes) -> Result<(), SessionError> {
+        self.send(InputPiece::Data(data)).await
+    }
+
+    /// Closes standard input after what was written; a terminal stays.
+    ///
+    /// # Errors
+    /// When standard input is not open.
+    pub async fn close_stdin(&self) -> Result<(), SessionError> {
+        if self.0.settings.tty {
+            return Ok(());
+        }
+        self.send(InputPiece::Close).await
+    }
+
+    async fn send(&self, piece: InputPiece) -> Result<(), SessionError> {
+        let settings = &self.0.settings;
+        let refused = || SessionError::NoInput {
+            id: settings.id.clone(),
+        };
+        if !settings.open_stdin && !settings.tty {
+            return Err(refused());
+        }
+        self.0.input.send(piece).await.map_err(|_| refused())
+    }
+
+    /// Sets the size of the terminal, now or when the process starts. Without a
+    /// terminal it does nothing.
+    pub fn resize(&self, size: TerminalSize) {
+        let mut state = self.0.terminal();
+        state.size = Some(size);
+        if let Some(terminal) = &state.terminal
+            && let Err(error) = terminal.resize(size)
+        {
+            tracing::debug!(session = self.id(), %error, "a terminal was not resized");
+        }
+    }
+
+    /// Sends a signal by its Linux number to the process.
+    ///
+    /// # Errors
+    /// When there is no process.
+    pub async fn signal(&self, signal: i32) -> Result<(), SessionError> {
+        let pid = self.0.pid().ok_or_else(|| SessionError::NotRunning {
+            id: self.id().to_owned(),
+        })?;
+        let sent = self.0.platform.signal(pid, signal).await;
+        sent.map_err(|source| SessionError::Platform {
+            id: self.id().to_owned(),
+            source,
+        })
+    }
+
+    /// Lets a process start that waits for a client.
+    pub fn unblock(&self) {
+        self.0.unblocked.send_replace(true);
+    }
+
+    pub(crate) async fn unblocked(&self) {
+        let mut unblocked = self.0.unblocked.subscribe();
+        // The sender lives as long as `self`.
+        drop(unblocked.wait_for(|now| *now).await);
+    }
+
+    /// Notes that it was asked to end: it is not started any more.
+    pub(crate) fn stop(&self) {
+        self.0.stopping.send_replace(true);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.0.stopping.borrow()
+    }
+
+    pub(crate) async fn stopping(&self) {
+        let mut stopping = self.0.stopping.subscribe();
+        // The sender lives as long as `self`.
+        drop(stopping.wait_for(|now| *now).await);
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    /// The size for a terminal that is to be opened; `None` if there is none.
+    pub(crate) fn terminal_size(&self) -> Option<TerminalSize> {
+        let size = self.0.terminal().size.unwrap_or_default();
+        self.has_terminal().then_some(size)
+    }
+
+    pub(crate) fn begin(&self, pid: i32, terminal: Option<Terminal>) {
+        *self.0.pid.lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
+        let mut state = self.0.terminal();
+        // A client may have come between the choice of the size and now.
+        if let (Some(terminal), Some(size)) = (&terminal, state.size) {
+            drop(terminal.resize(size));
+        }
+        state.terminal = terminal;
+    }
+
+    pub(crate) fn process_ended(&self) {
+        *self.0.pid.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.0.terminal().terminal = None;
+    }
+
+    /// Gives a piece of output to all readers, and forgets those that are gone.
+    pub(crate) async fn publish(&self, stream: Stream, data: &Bytes) {
+        let senders = self.0.readers().senders.clone();
+        let mut gone = false;
+        for sender in &senders {
+            gone |= sender
+                .send(Output::Data(stream, data.clone()))
+                .await
+                .is_err();
+        }
+        if gone {
+            self.0
+                .readers()
+                .senders
+                .retain(|sender| !sender.is_closed());
+        }
+    }
+
+    /// Tells all readers, and those to come, that there is no more.
+    pub(crate) async fn end(&self, exit: Exit) {
+        let senders = {
+            let mut readers = self.0.readers();
+            readers.ended = Some(exit);
+            readers.senders.clone()
+        };
+        for sender in senders {
+            drop(sender.send(Output::Ended(exit)).await);
+        }
+    }
+}
+
+impl Inner {
+    fn readers(&self) -> MutexGuard<'_, Readers> {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn terminal(&self) -> MutexGuard<'_, TerminalState> {
+        self.terminal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pid(&self) -> Option<i32> {
+        *self.pid.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Attachment {
+    /// The next piece; `None` after the end, or when the agent is gone. Cancel-safe.
+    pub async fn next(&mut self) -> Option<Output> {
+        self.0.recv().await
+    }
+}

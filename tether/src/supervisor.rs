@@ -1,0 +1,276 @@
+//! The agent's end of the socket to a supervisor.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tether_sys::{ContainerSetup, Event, Exit, Launch, Request, receive_event, send_request};
+use tokio::io::Interest;
+use tokio::net::{TcpStream, UnixStream};
+use tokio::sync::{oneshot, watch};
+
+use crate::process::Process;
+
+/// Gives orders to the supervisor of a container, the process that
+/// [`run_container`](tether_sys::run_container) runs in. When it is dropped, the
+/// supervisor ends, and with it everything in the container.
+#[derive(Debug)]
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    reader: tokio::task::AbortHandle,
+}
+
+/// Why a supervisor did not do something.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SupervisorError {
+    /// It answered, and this is its reason.
+    #[error("{0}")]
+    Refused(String),
+    /// The order could not be sent.
+    #[error("an order to the supervisor of a container could not be sent")]
+    Send(#[source] io::Error),
+    /// It ended before it answered.
+    #[error("the supervisor of a container has ended")]
+    Gone,
+    /// The files of its answer cannot be used.
+    #[error("the answer of the supervisor of a container cannot be used")]
+    Answer(#[source] io::Error),
+}
+
+#[derive(Debug)]
+struct Shared {
+    socket: UnixStream,
+    waiting: Mutex<Waiting>,
+    gone: watch::Sender<bool>,
+}
+
+/// Who waits for what.
+#[derive(Debug, Default)]
+struct Waiting {
+    last_id: u32,
+    /// Answers, by the id of the order; 0 is the set-up.
+    answers: HashMap<u32, oneshot::Sender<Answer>>,
+    /// Ends of processes, by their id.
+    exits: HashMap<i32, oneshot::Sender<Exit>>,
+    gone: bool,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Ready(Vec<String>),
+    Launched(Box<Process>),
+    Done(Vec<OwnedFd>),
+    Failed(SupervisorError),
+}
+
+impl Supervisor {
+    /// Takes one end of a [`pair`](tether_sys::pair); the supervisor has the
+    /// other. Runs a task on the current runtime.
+    ///
+    /// # Errors
+    /// When the socket cannot be watched.
+    pub fn new(socket: OwnedFd) -> io::Result<Self> {
+        tether_sys::set_nonblocking(&socket)?;
+        let shared = Arc::new(Shared {
+            // It keeps the boundaries of messages: only `try_io` is used.
+            socket: UnixStream::from_std(socket.into())?,
+            waiting: Mutex::default(),
+            gone: watch::Sender::new(false),
+        });
+        let reader = tokio::spawn(read(Arc::clone(&shared))).abort_handle();
+        Ok(Self { shared, reader })
+    }
+
+    /// Makes the container; the first order of all. Returns what the container
+    /// does without.
+    ///
+    /// # Errors
+    /// What the system refused.
+    pub async fn set_up(&self, setup: ContainerSetup) -> Result<Vec<String>, SupervisorError> {
+        match self
+            .ask(|_| Request::SetUp(Box::new(setup)), Some(0))
+            .await?
+        {
+            Answer::Ready(notes) => Ok(notes),
+            _ => Err(SupervisorError::Gone),
+        }
+    }
+
+    /// Starts a process.
+    ///
+    /// # Errors
+    /// Why it was not started.
+    pub async fn launch(&self, launch: Launch) -> Result<Process, SupervisorError> {
+        let launch = Box::new(launch);
+        match self.ask(|id| Request::Launch { id, launch }, None).await? {
+            Answer::Launched(process) => Ok(*process),
+            _ => Err(SupervisorError::Gone),
+        }
+    }
+
+    /// Sends a signal by its Linux number to a process, or to all but the
+    /// supervisor itself if `pid` is 0.
+    ///
+    /// # Errors
+    /// When the process has ended.
+    pub async fn signal(&self, pid: i32, signal: i32) -> Result<(), SupervisorError> {
+        let order = |id| Request::Signal { id, pid, signal };
+        self.ask(order, None).await.map(drop)
+    }
+
+    /// Connects to an address from inside of the container.
+    ///
+    /// # Errors
+    /// When nobody listens there.
+    pub async fn dial(&self, address: SocketAddr) -> Result<TcpStream, SupervisorError> {
+        let answer = self.ask(|id| Request::Dial { id, address }, None).await?;
+        let Answer::Done(mut files) = answer else {
+            return Err(SupervisorError::Gone);
+        };
+        let refused =
+            |error: io::Error| SupervisorError::Refused(format!("connect to {address}: {error}"));
+        let file = files.pop().ok_or(SupervisorError::Gone)?;
+        let stream = TcpStream::from_std(std::net::TcpStream::from(file));
+        let stream = stream.map_err(SupervisorError::Answer)?;
+        stream.writable().await.map_err(refused)?;
+        match stream.take_error().map_err(refused)? {
+            Some(error) => Err(refused(error)),
+            None => Ok(stream),
+        }
+    }
+
+    /// Waits until the supervisor has ended. Cancel-safe.
+    pub async fn gone(&self) {
+        let mut gone = self.shared.gone.subscribe();
+        // The sender lives as long as `self`.
+        drop(gone.wait_for(|gone| *gone).await);
+    }
+
+    async fn ask(
+        &self,
+        order: impl FnOnce(u32) -> Request,
+        id: Option<u32>,
+    ) -> Result<Answer, SupervisorError> {
+        let (sender, answer) = oneshot::channel();
+        let id = {
+            let mut waiting = self.shared.waiting();
+            if waiting.gone {
+                return Err(SupervisorError::Gone);
+            }
+            waiting.last_id = waiting.last_id.checked_add(1).unwrap_or(1);
+            let id = id.unwrap_or(waiting.last_id);
+            waiting.answers.insert(id, sender);
+            id
+        };
+        let request = order(id);
+        let sent = async {
+            loop {
+                let socket = &self.shared.socket;
+                socket.writable().await?;
+                match socket.try_io(Interest::WRITABLE, || send_request(socket, &request)) {
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    sent => return sent,
+                }
+            }
+        };
+        if let Err(error) = sent.await {
+            self.shared.waiting().answers.remove(&id);
+            return Err(SupervisorError::Send(error));
+        }
+        match answer.await {
+            Ok(Answer::Failed(error)) => Err(error),
+            Ok(answer) => Ok(answer),
+            Err(_dropped) => Err(SupervisorError::Gone),
+        }
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.reader.abort();
+        // The task lets its handle of the socket go only when it is polled next.
+        if let Err(error) = tether_sys::hang_up(&self.shared.socket) {
+            tracing::trace!(%error, "the supervisor of a container was gone before");
+        }
+    }
+}
+
+impl Shared {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Hands a report to who waits for it. A process that nobody wants any more
+    /// is returned, to be killed.
+    fn deliver(&self, event: Event, files: Vec<OwnedFd>) -> Option<i32> {
+        let mut waiting = self.waiting();
+        let (id, answer) = match event {
+            Event::Ready { notes } => (0, Answer::Ready(notes)),
+            Event::Launched { id, pid } => {
+                let (sender, exit) = oneshot::channel();
+                match Process::from_files(pid, files, exit) {
+                    Ok(process) => {
+                        waiting.exits.insert(pid, sender);
+                        (id, Answer::Launched(Box::new(process)))
+                    }
+                    Err(error) => (id, Answer::Failed(SupervisorError::Answer(error))),
+                }
+            }
+            Event::Done { id } => (id, Answer::Done(files)),
+            Event::Failed { id, reason } => (id, Answer::Failed(SupervisorError::Refused(reason))),
+            Event::Exited { pid, exit } => {
+                if let Some(sender) = waiting.exits.remove(&pid) {
+                    // A process that was dropped has no reader.
+                    let _ = sender.send(exit);
+                }
+                return None;
+            }
+            _ => return None,
+        };
+        let unwanted = match waiting.answers.remove(&id) {
+            Some(sender) => sender.send(answer).err(),
+            None => Some(answer),
+        };
+        match unwanted {
+            Some(Answer::Launched(process)) => Some(process.pid),
+            _ => None,
+        }
+    }
+}
+
+/// Reads reports until the supervisor is gone.
+async fn read(shared: Arc<Shared>) {
+    let end = loop {
+        let socket = &shared.socket;
+        if let Err(error) = socket.readable().await {
+            break Some(error);
+        }
+        match socket.try_io(Interest::READABLE, || receive_event(socket)) {
+            Ok(Some((event, files))) => {
+                if let Some(pid) = shared.deliver(event, files) {
+                    let (id, signal) = (u32::MAX, 9);
+                    let kill = Request::Signal { id, pid, signal };
+                    if let Err(error) = send_request(socket, &kill) {
+                        tracing::warn!(%error, pid, "a process that nobody waits for goes on");
+                    }
+                }
+            }
+            Ok(None) => break None,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => break Some(error),
+        }
+    };
+    if let Some(error) = end {
+        tracing::debug!(%error, "the socket to the supervisor of a container failed");
+    }
+    {
+        let mut waiting = shared.waiting();
+        waiting.gone = true;
+        waiting.answers.clear();
+        waiting.exits.clear();
+    }
+    shared.gone.send_replace(true);
+}

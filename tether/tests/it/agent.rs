@@ -1,0 +1,288 @@
+//! The agent with real processes, keys in memory, and lines that end in the test.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use guest_io::Stream;
+use guest_io::log::{Decoder, Format, Item};
+use guestinfo::rpc::{GuestRpc, Memory, RpcError};
+use guestinfo::vic::{Command, ExecutorConfig, Redacted, SessionConfig, Started};
+use guestinfo::{Dialect, decode, encode};
+use tether::sys::Launch;
+use tether::{Agent, Line, Lines, Output, Platform, PlatformError, Prepared, Process, Supervisor};
+use tokio::io::{AsyncReadExt as _, AsyncWrite, DuplexStream};
+use tokio::sync::{Notify, watch};
+
+use crate::place::{Place, Running, start};
+
+/// Keys that the test sees, too.
+#[derive(Clone, Debug)]
+struct Keys(Arc<Mutex<Memory>>);
+
+impl Keys {
+    fn new(config: &ExecutorConfig, dialect: Dialect) -> Self {
+        let keys = encode(config, dialect).expect("keys");
+        Self(Arc::new(Mutex::new(Memory::from_iter(keys))))
+    }
+
+    fn session(&self, id: &str) -> SessionConfig {
+        let keys = self.0.lock().expect("keys").keys().clone();
+        decode::<ExecutorConfig>(&keys).value.sessions[id].clone()
+    }
+}
+
+impl GuestRpc for Keys {
+    fn get(&mut self, key: &str) -> Result<Option<String>, RpcError> {
+        self.0.lock().expect("keys").get(key)
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<(), RpcError> {
+        self.0.lock().expect("keys").set(key, value)
+    }
+}
+
+/// A container that was made before.
+#[derive(Debug)]
+struct Machine {
+    supervisor: Supervisor,
+    shutdown: Notify,
+    off: watch::Sender<bool>,
+}
+
+#[async_trait]
+impl Platform for Machine {
+    async fn prepare(&self, _: &ExecutorConfig) -> Result<Prepared, PlatformError> {
+        Ok(Prepared::default())
+    }
+
+    async fn launch(&self, launch: Launch) -> Result<Process, PlatformError> {
+        let process = self.supervisor.launch(launch).await;
+        process.map_err(|error| PlatformError::new(error.to_string()))
+    }
+
+    async fn signal(&self, pid: i32, signal: i32) -> Result<(), PlatformError> {
+        let sent = self.supervisor.signal(pid, signal).await;
+        sent.map_err(|error| PlatformError::new(error.to_string()))
+    }
+
+    async fn shutdown_requested(&self) {
+        self.shutdown.notified().await;
+    }
+
+    async fn power_off(&self) {
+        self.off.send_replace(true);
+    }
+}
+
+#[derive(Debug, Default)]
+struct Wires {
+    control: Mutex<Option<DuplexStream>>,
+    log: Mutex<Option<DuplexStream>>,
+}
+
+#[async_trait]
+impl Lines for Wires {
+    async fn control(&self) -> io::Result<Option<Box<dyn Line>>> {
+        let line = self.control.lock().expect("a line").take();
+        Ok(line.map(|line| Box::new(line) as Box<dyn Line>))
+    }
+
+    async fn log(&self) -> io::Result<Option<Box<dyn AsyncWrite + Send + Unpin>>> {
+        let line = self.log.lock().expect("a line").take();
+        Ok(line.map(|line| Box::new(line) as Box<dyn AsyncWrite + Send + Unpin>))
+    }
+}
+
+fn container(script: &str) -> ExecutorConfig {
+    let session = SessionConfig {
+        command: Command {
+            path: "/bin/sh".to_owned(),
+            args: ["sh", "-c", script].map(str::to_owned).to_vec(),
+            ..Command::default()
+        },
+        attach: true,
+        active: true,
+        ..SessionConfig::default()
+    };
+    ExecutorConfig {
+        sessions: [("main".to_owned(), session)].into(),
+        ..ExecutorConfig::default()
+    }
+}
+
+async fn machine() -> Option<(Place, Arc<Machine>)> {
+    let place = Place::new();
+    let Running { supervisor, .. } = start(place.setup_with_programs()).await?;
+    let machine = Machine {
+        supervisor,
+        shutdown: Notify::new(),
+        off: watch::Sender::new(false),
+    };
+    Some((place, Arc::new(machine)))
+}
+
+#[tokio::test]
+async fn a_session_is_started_logged_and_its_end_is_reported() {
+    for dialect in Dialect::ALL {
+        let Some((_place, machine)) = machine().await else {
+            return;
+        };
+        let keys = Keys::new(&container("echo out; echo err >&2; exit 4"), dialect);
+        let (log, mut written) = tokio::io::duplex(1 << 16);
+        let wires = Wires::default();
+        *wires.log.lock().expect("a line") = Some(log);
+        let platform: Arc<dyn Platform> = machine.clone();
+        let agent = Agent::new(platform, Arc::new(wires), keys.clone());
+        agent.run().await.expect("a life");
+        assert!(*machine.off.borrow());
+        let session = keys.session("main");
+        assert_eq!((session.started, session.exit_status), (Started::Yes, 4));
+        let mut bytes = Vec::new();
+        written.read_to_end(&mut bytes).await.expect("the log");
+        if dialect == Dialect::Vic04 {
+            assert_eq!(bytes.len(), "out\nerr\n".len());
+            continue;
+        }
+        assert_ne!(session.detail.stop_time, 0);
+        let mut decoder = Decoder::new(Format::Records);
+        decoder.push(&bytes);
+        let mut seen = Vec::new();
+        while let Some(Item::Record(record)) = decoder.next() {
+            seen.push((record.stream, record.data.to_vec()));
+        }
+        seen.sort();
+        assert_eq!(
+            seen,
+            [
+                (Stream::Stdout, b"out\n".to_vec()),
+                (Stream::Stderr, b"err\n".to_vec())
+            ]
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_program_that_is_not_there_is_reported() {
+    let Some((_place, machine)) = machine().await else {
+        return;
+    };
+    let mut config = container("");
+    config.sessions.get_mut("main").expect("it").command.path = "/nothing".to_owned();
+    let keys = Keys::new(&config, Dialect::Vic1);
+    let agent = Agent::new(machine.clone(), Arc::new(Wires::default()), keys.clone());
+    agent.run().await.expect("a life");
+    assert!(*machine.off.borrow());
+    let reason = "exec \"/nothing\": no such file or directory".to_owned();
+    assert_eq!(keys.session("main").started, Started::Failed(reason));
+}
+
+#[tokio::test]
+async fn a_shutdown_sends_the_signal_that_the_session_wants() {
+    let Some((_place, machine)) = machine().await else {
+        return;
+    };
+    let script = "trap 'exit 5' USR1; echo ready; while :; do sleep 0.01; done";
+    let mut config = container(script);
+    config.sessions.get_mut("main").expect("it").stop_signal = "USR1".to_owned();
+    let keys = Keys::new(&config, Dialect::Vic1);
+    let (log, mut written) = tokio::io::duplex(1 << 16);
+    let wires = Wires::default();
+    *wires.log.lock().expect("a line") = Some(log);
+    let agent = Agent::new(machine.clone(), Arc::new(wires), keys.clone());
+    let life = tokio::spawn(agent.run());
+    let mut ready = [0; 16];
+    written.read_exact(&mut ready).await.expect("a record");
+    machine.shutdown.notify_one();
+    life.await.expect("a task").expect("a life");
+    assert_eq!(keys.session("main").exit_status, 5);
+}
+
+#[tokio::test]
+async fn who_is_attached_gets_all_and_is_read() {
+    let Some((_place, machine)) = machine().await else {
+        return;
+    };
+    let mut config = container("read a; read b; echo $b $a; sleep 0.05; echo end");
+    config.sessions.get_mut("main").expect("it").open_stdin = true;
+    let keys = Keys::new(&config, Dialect::Vic1);
+    let agent = Agent::new(machine.clone(), Arc::new(Wires::default()), keys.clone());
+    let sessions = agent.sessions();
+    let life = tokio::spawn(agent.run());
+    let session = loop {
+        if let Some(session) = sessions.get("main") {
+            break session;
+        }
+        tokio::task::yield_now().await;
+    };
+    let (mut one, mut two) = (session.attach(), session.attach());
+    drop(session.attach());
+    session.write("x\n".into()).await.expect("input");
+    session.write("y\n".into()).await.expect("input");
+    for reader in [&mut one, &mut two] {
+        let mut text = Vec::new();
+        let end = loop {
+            match reader.next().await {
+                Some(Output::Data(Stream::Stdout, data)) => text.extend(data),
+                other => break other,
+            }
+        };
+        assert_eq!(text, b"y x\nend\n");
+        assert!(matches!(end, Some(Output::Ended(exit)) if exit.status() == 0));
+    }
+    drop((one, two));
+    let life = tokio::time::timeout(Duration::from_secs(20), life).await;
+    life.expect("in time").expect("a task").expect("a life");
+}
+
+#[cfg(feature = "ssh")]
+#[tokio::test]
+async fn a_client_on_the_line_sees_the_first_byte_and_the_exit() {
+    use guest_io::ssh::client::{Connector, Event};
+    use guest_io::ssh::{Exit, PrivateKey};
+
+    let Some((_place, machine)) = machine().await else {
+        return;
+    };
+    let (host_key, client_key) = (PrivateKey::generate(), PrivateKey::generate());
+    let (host_key, client_key) = (host_key.expect("a key"), client_key.expect("a key"));
+    let mut config = container("echo first; read line; echo got $line; exit 9");
+    config.key = Redacted(host_key.to_openssh().expect("text").into_bytes());
+    let session = config.sessions.get_mut("main").expect("it");
+    (session.open_stdin, session.run_block) = (true, true);
+    let keys = Keys::new(&config, Dialect::Vic1);
+    let text = client_key.public().to_string();
+    let mut memory = keys.0.lock().expect("keys");
+    memory
+        .keys_mut()
+        .insert("guestinfo.vice./clientkey".to_owned(), text);
+    drop(memory);
+    let (line, ours) = tokio::io::duplex(1 << 12);
+    let wires = Wires::default();
+    *wires.control.lock().expect("a line") = Some(line);
+    let agent = Agent::new(machine.clone(), Arc::new(wires), keys.clone());
+    let life = tokio::spawn(agent.run());
+    let expected = host_key.fingerprint();
+    let connector = Connector::new(client_key);
+    let known = move |fingerprint| async move { fingerprint == expected };
+    let client = connector.connect(ours, known).await.expect("a connection");
+    assert_eq!(client.container_ids().await, Ok(vec!["main".to_owned()]));
+    assert_eq!(keys.session("main").started, Started::No);
+    let mut attached = client.attach("main").await.expect("an attachment");
+    attached.control.unblock().expect("an order");
+    attached.input.send("words\n".into()).await.expect("input");
+    let mut text = Vec::new();
+    let end = loop {
+        match attached.output.next().await {
+            Some(Event::Data(Stream::Stdout, data)) => text.extend(data),
+            other => break other,
+        }
+    };
+    assert_eq!(text, b"first\ngot words\n");
+    assert_eq!(end, Some(Event::Exit(Exit::Code(9))));
+    drop(attached);
+    life.await.expect("a task").expect("a life");
+    assert!(!keys.session("main").run_block);
+    assert_eq!(keys.session("main").exit_status, 9);
+}

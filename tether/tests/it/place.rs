@@ -1,0 +1,109 @@
+//! Containers without a simulator: the supervisor alone.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+use tether::sys::{Bind, ContainerSetup, Isolation, RootDirectory};
+use tether::{Process, Supervisor};
+use tokio::io::AsyncReadExt as _;
+
+use crate::elf;
+
+/// A directory with an image, and what a container of it needs.
+pub(crate) struct Place(TempDir);
+
+/// A container that runs.
+pub(crate) struct Running {
+    pub(crate) supervisor: Supervisor,
+    pub(crate) child: Child,
+}
+
+impl Place {
+    /// An image with `/hello`, `/fail` and the links to the host's programs.
+    pub(crate) fn new() -> Self {
+        let place = Self(TempDir::new().expect("a temporary directory"));
+        for name in ["lower", "upper", "work", "root", "stage"] {
+            fs::create_dir(place.path().join(name)).expect("a directory");
+        }
+        let lower = place.path().join("lower");
+        for (name, text, status) in [("hello", "Hello from a file\n", 0), ("fail", "no\n", 3)] {
+            let path = lower.join(name);
+            fs::write(&path, elf::program(text, status)).expect("a program");
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+        }
+        for name in ["bin", "sbin", "lib", "lib64"] {
+            symlink(Path::new("usr").join(name), lower.join(name)).expect("a link");
+        }
+        place
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn setup(&self) -> ContainerSetup {
+        let root = RootDirectory::Overlay {
+            lower: "lower".into(),
+            upper: "upper".into(),
+            work: "work".into(),
+        };
+        let mut setup = ContainerSetup::new(self.path(), root, "root", "stage");
+        setup.hostname = "box".to_owned();
+        setup
+    }
+
+    /// The same, with the programs of the host.
+    pub(crate) fn setup_with_programs(&self) -> ContainerSetup {
+        let mut setup = self.setup();
+        setup.binds.push(Bind {
+            source: "/usr".into(),
+            target: "/usr".to_owned(),
+            read_only: true,
+        });
+        setup
+    }
+}
+
+/// Makes a container, or says why this host does not.
+pub(crate) async fn start(setup: ContainerSetup) -> Option<Running> {
+    let chroot = setup.isolation == Isolation::Chroot;
+    let (ours, theirs) = tether::sys::pair().expect("sockets");
+    let supervisor = Supervisor::new(ours).expect("a supervisor");
+    let child = Command::new(env!("CARGO_BIN_EXE_tether"))
+        .arg0("tether-supervisor")
+        .stdin(Stdio::from(theirs))
+        .spawn()
+        .expect("a helper");
+    match supervisor.set_up(setup).await {
+        Ok(notes) => {
+            for note in notes {
+                eprintln!("note: {note}");
+            }
+            Some(Running { supervisor, child })
+        }
+        Err(error) => {
+            assert!(!chroot, "{error}");
+            eprintln!("SKIPPED: this host lets nobody make containers: {error}");
+            None
+        }
+    }
+}
+
+/// All that a process writes.
+pub(crate) async fn output(process: &mut Process) -> (String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    process
+        .stdout
+        .read_to_end(&mut out)
+        .await
+        .expect("standard output");
+    if let Some(stderr) = &mut process.stderr {
+        stderr.read_to_end(&mut err).await.expect("standard error");
+    }
+    let text = |bytes| String::from_utf8(bytes).expect("text");
+    (text(out), text(err))
+}

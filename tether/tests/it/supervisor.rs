@@ -1,0 +1,288 @@
+//! What happens inside the first process of a container.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::fs::symlink;
+use std::time::Duration;
+
+use tether::sys::{Exit, Launch, TerminalSize};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::place::{Place, Running, output, start};
+
+fn shell(script: &str) -> Launch {
+    Launch::new("/bin/sh", ["-c".to_owned(), script.to_owned()])
+}
+
+async fn run(running: &Running, launch: Launch) -> (Exit, String, String) {
+    let mut process = running.supervisor.launch(launch).await.expect("it starts");
+    let (out, err) = output(&mut process).await;
+    (process.exit().await.expect("an exit"), out, err)
+}
+
+/// Ends a container and waits until all of it has ended.
+fn end(running: Running) {
+    let Running {
+        supervisor,
+        mut child,
+    } = running;
+    drop(supervisor);
+    child.wait().expect("the helper ends");
+}
+
+#[tokio::test]
+async fn a_static_program_runs_in_an_empty_image() {
+    let place = Place::new();
+    let Some(running) = start(place.setup()).await else {
+        return;
+    };
+    let hello = run(&running, Launch::new("/hello", [])).await;
+    assert_eq!(
+        hello,
+        (
+            Exit::Code(0),
+            "Hello from a file\n".to_owned(),
+            String::new()
+        )
+    );
+    let fail = run(&running, Launch::new("/fail", [])).await;
+    assert_eq!(fail.0, Exit::Code(3));
+    end(running);
+    // What it wrote is in the upper directory, not in the image.
+    assert!(!place.path().join("lower/proc").exists());
+}
+
+#[tokio::test]
+async fn a_container_has_its_own_names_processes_and_network() {
+    let place = Place::new();
+    let mut setup = place.setup_with_programs();
+    setup.files = vec![("/etc/hosts".to_owned(), b"127.0.0.1 me\n".to_vec())];
+    setup.addresses = vec![(Ipv4Addr::new(172, 16, 0, 2).into(), 16)];
+    let Some(running) = start(setup).await else {
+        return;
+    };
+    let script = "hostname; cat /etc/hosts; echo $$; id -u; ls /proc | grep -c '^[0-9]'; \
+                  cat /proc/net/dev | grep -c :; echo x > /made; ls /dev/pts /usr/bin/env; \
+                  echo $HOME $HOSTNAME; pwd; touch /usr/x || echo refused";
+    let (exit, out, err) = run(&running, shell(script)).await;
+    let lines: Vec<_> = out.lines().collect();
+    assert_eq!(exit, Exit::Code(0), "{out}{err}");
+    assert_eq!(lines[..2], ["box", "127.0.0.1 me"]);
+    assert!(lines[2].parse::<u32>().is_ok_and(|pid| pid < 10), "{out}");
+    assert_eq!(lines[3], "0");
+    assert!(
+        lines[4].parse::<u32>().is_ok_and(|count| count < 8),
+        "{out}"
+    );
+    assert_eq!(lines[5], "1", "only the loopback device: {out}");
+    assert!(out.contains("/root box\n/\nrefused"), "{out}{err}");
+    end(running);
+    assert!(place.path().join("upper/made").exists());
+}
+
+#[tokio::test]
+async fn why_a_program_does_not_start_is_said() {
+    let place = Place::new();
+    let lower = place.path().join("lower");
+    fs::write(lower.join("text"), "hello").expect("a file");
+    fs::create_dir(lower.join("etc")).expect("a directory");
+    fs::write(lower.join("etc/passwd"), "me:x:0:0::/home:\n").expect("a file");
+    let Some(running) = start(place.setup()).await else {
+        return;
+    };
+    let mut nobody = Launch::new("/hello", []);
+    nobody.user = "nobody".to_owned();
+    let mut nowhere = Launch::new("/hello", []);
+    nowhere.dir = "/hello/x".to_owned();
+    for (launch, reason) in [
+        (
+            Launch::new("/nothing", []),
+            "exec \"/nothing\": no such file or directory",
+        ),
+        (
+            Launch::new("nothing", []),
+            "exec \"nothing\": executable file not found in $PATH",
+        ),
+        (
+            Launch::new("/text", []),
+            "exec \"/text\": permission denied",
+        ),
+        (
+            Launch::new("/etc", []),
+            "exec \"/etc\": is a directory: permission denied",
+        ),
+        (Launch::new("", []), "exec: no command is given"),
+        (
+            nobody,
+            "unable to find user nobody: no matching entries in passwd file",
+        ),
+        (
+            nowhere,
+            "chdir to the working directory \"/hello/x\": not a directory",
+        ),
+    ] {
+        let error = running.supervisor.launch(launch).await.expect_err(reason);
+        assert_eq!(error.to_string(), reason);
+    }
+    end(running);
+}
+
+#[tokio::test]
+async fn a_terminal_is_one_and_knows_its_size() {
+    let place = Place::new();
+    let Some(running) = start(place.setup_with_programs()).await else {
+        return;
+    };
+    let mut launch = shell("tty; stty size; read line; stty size; echo got $line; exit 7");
+    let (columns, rows) = (100, 30);
+    launch.terminal = Some(TerminalSize { columns, rows });
+    let mut process = running.supervisor.launch(launch).await.expect("it starts");
+    let mut stdin = process.stdin.take().expect("a terminal");
+    let mut seen = String::new();
+    let mut buffer = [0; 256];
+    while !seen.contains("30 100") {
+        let length = process.stdout.read(&mut buffer).await.expect("output");
+        assert_ne!(length, 0, "{seen}");
+        seen.push_str(&String::from_utf8_lossy(&buffer[..length]));
+    }
+    assert!(seen.contains("/dev/pts/0"), "{seen}");
+    stdin.write_all(b"words\n").await.expect("input");
+    let (rest, _) = output(&mut process).await;
+    assert!(rest.contains("got words"), "{rest}");
+    assert_eq!(process.exit().await, Some(Exit::Code(7)));
+    // Interrupt from the keyboard.
+    let mut launch = shell("trap 'exit 66' INT; echo ready; while :; do sleep 0.01; done");
+    launch.terminal = Some(TerminalSize::default());
+    let mut process = running.supervisor.launch(launch).await.expect("it starts");
+    let mut stdin = process.stdin.take().expect("a terminal");
+    let length = process.stdout.read(&mut buffer).await.expect("output");
+    assert!(buffer[..length].starts_with(b"ready"));
+    stdin.write_all(&[3]).await.expect("input");
+    assert_eq!(process.exit().await, Some(Exit::Code(66)));
+    end(running);
+}
+
+#[tokio::test]
+async fn input_is_read_and_closed() {
+    let place = Place::new();
+    let Some(running) = start(place.setup_with_programs()).await else {
+        return;
+    };
+    let mut launch = shell("cat; echo end >&2");
+    launch.open_stdin = true;
+    let mut process = running.supervisor.launch(launch).await.expect("it starts");
+    let mut stdin = process.stdin.take().expect("a pipe");
+    stdin.write_all(b"one two").await.expect("input");
+    drop(stdin);
+    assert_eq!(
+        output(&mut process).await,
+        ("one two".to_owned(), "end\n".to_owned())
+    );
+    assert_eq!(process.exit().await, Some(Exit::Code(0)));
+    // Without it, input is empty.
+    let (exit, out, _) = run(&running, shell("cat; echo done")).await;
+    assert_eq!((exit, out.as_str()), (Exit::Code(0), "done\n"));
+    end(running);
+}
+
+#[tokio::test]
+async fn signals_reach_one_process_or_all() {
+    let place = Place::new();
+    let Some(running) = start(place.setup_with_programs()).await else {
+        return;
+    };
+    let script = "trap 'exit 9' TERM; echo ready; while :; do sleep 0.01; done";
+    let supervisor = &running.supervisor;
+    let mut process = supervisor.launch(shell(script)).await.expect("it starts");
+    let mut ready = [0; 6];
+    process.stdout.read_exact(&mut ready).await.expect("output");
+    supervisor.signal(process.pid, 15).await.expect("a signal");
+    assert_eq!(process.exit().await, Some(Exit::Code(9)));
+    assert!(supervisor.signal(process.pid, 15).await.is_err());
+    // An orphan holds the output open until all are killed.
+    let mut process = supervisor
+        .launch(shell("sleep 100 & echo left"))
+        .await
+        .expect("it starts");
+    assert_eq!(process.exit().await, Some(Exit::Code(0)));
+    supervisor.signal(0, 9).await.expect("a signal");
+    assert_eq!(output(&mut process).await.0, "left\n");
+    end(running);
+}
+
+#[tokio::test]
+async fn all_ends_with_the_supervisor() {
+    let place = Place::new();
+    let Some(running) = start(place.setup_with_programs()).await else {
+        return;
+    };
+    let script = "trap '' TERM HUP INT; (trap '' TERM HUP; sleep 1000) & echo up; sleep 1000";
+    let mut process = running
+        .supervisor
+        .launch(shell(script))
+        .await
+        .expect("it starts");
+    let mut up = [0; 3];
+    process.stdout.read_exact(&mut up).await.expect("output");
+    let Running {
+        supervisor,
+        mut child,
+    } = running;
+    drop(supervisor);
+    let ended = tokio::task::spawn_blocking(move || child.wait());
+    let ended = tokio::time::timeout(Duration::from_secs(20), ended).await;
+    ended.expect("in time").expect("a task").expect("an end");
+    // Nobody holds the pipe any more.
+    assert_eq!(output(&mut process).await.0, "");
+}
+
+#[tokio::test]
+async fn links_of_an_image_do_not_lead_out_of_it() {
+    let place = Place::new();
+    let lower = place.path().join("lower");
+    let outside = place.path().join("outside");
+    fs::create_dir(&outside).expect("a directory");
+    for name in ["proc", "etc", "sys"] {
+        symlink(&outside, lower.join(name)).expect("a link");
+    }
+    symlink("../../../../../..", lower.join("dev")).expect("a link");
+    let mut setup = place.setup();
+    setup.files = vec![("/etc/hosts".to_owned(), b"".to_vec())];
+    // It may be refused; it must not write outside.
+    if let Some(running) = start(setup).await {
+        end(running);
+    }
+    assert_eq!(fs::read_dir(&outside).expect("the directory").count(), 0);
+}
+
+#[tokio::test]
+async fn who_listens_inside_is_reached() {
+    let place = Place::new();
+    let Some(running) = start(place.setup_with_programs()).await else {
+        return;
+    };
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    assert!(
+        running.supervisor.dial(at).await.is_err(),
+        "nobody listens yet"
+    );
+    let server = "import socket; s = socket.create_server(('', 8080)); print('up', flush=True); \
+                  c, _ = s.accept(); c.sendall(b'<' + c.recv(100) + b'>')";
+    let launch = Launch::new("/usr/bin/python3", ["-c".to_owned(), server.to_owned()]);
+    let mut process = match running.supervisor.launch(launch).await {
+        Ok(process) => process,
+        Err(error) => {
+            eprintln!("SKIPPED: no program that listens: {error}");
+            return end(running);
+        }
+    };
+    let mut up = [0; 3];
+    process.stdout.read_exact(&mut up).await.expect("output");
+    let mut stream: TcpStream = running.supervisor.dial(at).await.expect("a connection");
+    stream.write_all(b"words").await.expect("a write");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("an answer");
+    assert_eq!(answer, "<words>");
+    end(running);
+}
