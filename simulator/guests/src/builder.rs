@@ -1,0 +1,101 @@
+//! Settings of the process guest.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use crate::container::Containers;
+use crate::guest::{ProcessGuest, Shared};
+use crate::helper::Helper;
+use crate::probe::{Refusals, RootMethod, probe};
+use crate::tree::Trees;
+use crate::work::WorkDir;
+
+/// Settings of a [`ProcessGuest`].
+#[derive(Clone, Debug, Default)]
+#[must_use]
+pub struct Builder {
+    work_dir: Option<PathBuf>,
+    helper: Option<PathBuf>,
+    image_directory: Option<PathBuf>,
+    ignore_users: bool,
+}
+
+/// Why a process guest cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartError {
+    /// This program cannot be executed again to be a container's first process.
+    #[error(
+        "containers cannot be started by this program; call simulator_guests::init first in \
+         main, or name a program that does"
+    )]
+    NoHelper,
+    /// The directory for the files of guests cannot be used.
+    #[error("the directory for the files of guests cannot be used")]
+    WorkDir(#[source] io::Error),
+    /// This host lets nobody make containers; each way with its reason.
+    #[error("this host lets nobody make containers: {}", list(.0))]
+    Refused(Vec<(RootMethod, String)>),
+}
+
+fn list(refusals: &Refusals) -> String {
+    let lines = refusals
+        .iter()
+        .map(|(method, reason)| format!("{method}: {reason}"));
+    lines.collect::<Vec<_>>().join("; ")
+}
+
+impl Builder {
+    /// Keeps files in this directory, so that what containers wrote survives a
+    /// restart of the simulator on the same datastore. It must not be on a file system that cannot be
+    /// the upper side of an overlay, such as another overlay; without it they are in the system's temporary directory
+    /// and deleted with the guest.
+    pub fn work_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.work_dir = Some(path.into());
+        self
+    }
+
+    /// Executes this program to make containers instead of the running one. It
+    /// calls [`init`](crate::init) first in its `main`.
+    pub fn helper(mut self, path: impl Into<PathBuf>) -> Self {
+        self.helper = Some(path.into());
+        self
+    }
+
+    /// Takes this tree as the image of container machines without a disk that is made
+    /// of an image. It is not written to. An absolute path without comma, colon and backslash.
+    pub fn image_directory(mut self, path: impl Into<PathBuf>) -> Self {
+        self.image_directory = Some(path.into());
+        self
+    }
+
+    /// Runs all processes as root of their container, whatever user they ask for.
+    /// A simulator that does not run as root can do nothing else; without this,
+    /// it does not start those that ask for another user.
+    pub const fn ignore_users(mut self, ignore: bool) -> Self {
+        self.ignore_users = ignore;
+        self
+    }
+
+    /// Finds out how containers can be made on this host, and starts the guest.
+    ///
+    /// # Errors
+    /// When they cannot be made; the error says why and what to enable.
+    pub async fn start(self) -> Result<ProcessGuest, StartError> {
+        let helper = Helper::find(self.helper.as_deref()).ok_or(StartError::NoHelper)?;
+        let work = WorkDir::open(self.work_dir.as_deref()).map_err(StartError::WorkDir)?;
+        let work = Arc::new(work);
+        let method = probe(&helper, &work).await.map_err(StartError::Refused)?;
+        Ok(ProcessGuest(Arc::new(Shared {
+            helper,
+            method,
+            trees: Trees::new(Arc::clone(&work)),
+            containers: Containers::new(Arc::clone(&work)),
+            image_directory: self.image_directory,
+            ignore_users: self.ignore_users,
+            machines: Mutex::default(),
+            work,
+        })))
+    }
+}

@@ -1,0 +1,117 @@
+//! The guest.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use async_trait::async_trait;
+use simulator::{Guest, GuestDisk, GuestMachine};
+use tether::Agent;
+
+use crate::builder::Builder;
+use crate::container::Containers;
+use crate::dial::Dialer;
+use crate::helper::Helper;
+use crate::lines::MachineLines;
+use crate::platform::MachinePlatform;
+use crate::probe::RootMethod;
+use crate::tree::Trees;
+use crate::work::WorkDir;
+
+/// Runs the processes of container machines on this host.
+///
+/// A machine whose keys name sessions is a container. Its root file system is
+/// that of its first disk: the base of the disk's chain is unpacked once and shared,
+/// and what the container writes is kept beside it until somebody reads the disk. A machine without sessions, such as an appliance, stays
+/// on and says that its tools run. When a machine goes off, or the simulator
+/// ends, everything in its container is killed.
+///
+/// Containers have no network but their loopback device, which has their addresses;
+/// [`Dialer`] connects to what listens in one.
+///
+/// Clones share everything.
+#[derive(Clone, Debug)]
+pub struct ProcessGuest(pub(crate) Arc<Shared>);
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) helper: Helper,
+    pub(crate) method: RootMethod,
+    pub(crate) trees: Trees,
+    pub(crate) containers: Containers,
+    pub(crate) image_directory: Option<PathBuf>,
+    pub(crate) ignore_users: bool,
+    pub(crate) machines: Mutex<Vec<Weak<MachinePlatform>>>,
+    /// The last to be dropped: it deletes the files of the others.
+    pub(crate) work: Arc<WorkDir>,
+}
+
+impl ProcessGuest {
+    /// Settings of a guest.
+    #[must_use]
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    /// How it makes the root file systems of containers, as it found out when it started.
+    #[must_use]
+    pub fn method(&self) -> RootMethod {
+        self.0.method
+    }
+
+    /// Connects to what listens in containers.
+    #[must_use]
+    pub fn dialer(&self) -> Dialer {
+        Dialer(Arc::clone(&self.0))
+    }
+}
+
+impl Shared {
+    pub(crate) fn machine(&self, name: &str) -> Option<Arc<MachinePlatform>> {
+        let machines = self
+            .machines
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        let mut machines = machines.iter().filter_map(Weak::upgrade);
+        machines.find(|machine| machine.is(name))
+    }
+
+    fn enter(&self, machine: &Arc<MachinePlatform>) {
+        let mut machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
+        machines.retain(|machine| machine.strong_count() > 0);
+        machines.push(Arc::downgrade(machine));
+    }
+}
+
+#[async_trait]
+impl Guest for ProcessGuest {
+    async fn run(&self, machine: GuestMachine) {
+        machine.set_tools_running(true);
+        let platform = MachinePlatform::new(Arc::clone(&self.0), machine.clone());
+        let platform = Arc::new(platform);
+        self.0.enter(&platform);
+        let lines = Arc::new(MachineLines(machine.clone()));
+        let name = machine.name();
+        if let Err(error) = Agent::new(platform, lines, machine).run().await {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::warn!(machine = name, %error, cause, "the agent of a machine failed");
+        }
+    }
+
+    async fn flush(&self, disk: &GuestDisk) -> io::Result<()> {
+        let _ = disk;
+        Ok(())
+    }
+
+    async fn forget(&self, disk: &GuestDisk) {
+        let Some(path) = disk.chain.first() else {
+            return;
+        };
+        let container = self.0.containers.hold(path).await;
+        let done = tokio::task::spawn_blocking(move || container.forget()).await;
+        if let Err(error) = done.map_err(io::Error::other).and_then(|done| done) {
+            tracing::warn!(%error, "what a container wrote was not deleted");
+        }
+    }
+}

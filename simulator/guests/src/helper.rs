@@ -1,0 +1,72 @@
+//! This program, executed again to be the first process of a container.
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tether::Supervisor;
+use tokio::process::{Child, Command};
+
+/// The name under which a program is to be a supervisor.
+const NAME: &str = "vsphere-simulator-guest";
+
+/// Whether [`init`] was called: only then this program may be executed again.
+static READY: AtomicBool = AtomicBool::new(false);
+
+/// Lets this program be the first process of containers. Call it first in `main`,
+/// before any thread is started and before arguments are read: in a program that
+/// was executed for a container it does not return.
+///
+/// A `main` with `#[tokio::main]` is too late: write
+/// `fn main() { simulator_guests::init(); … }` and make the runtime after it.
+pub fn init() {
+    if std::env::args_os().next().as_deref() != Some(OsStr::new(NAME)) {
+        READY.store(true, Ordering::Release);
+        return;
+    }
+    let socket = io::stdin().as_fd().try_clone_to_owned();
+    let done = match socket {
+        // Who started it is told by the end of the socket; there is nobody else to tell.
+        Ok(socket) => tether::sys::run_container(socket).is_ok(),
+        Err(_) => false,
+    };
+    std::process::exit(i32::from(!done));
+}
+
+/// The program that is executed.
+#[derive(Clone, Debug)]
+pub(crate) struct Helper(PathBuf);
+
+impl Helper {
+    /// This program, or another one that calls [`init`]; `None` when this program
+    /// has not called it.
+    pub(crate) fn find(other: Option<&Path>) -> Option<Self> {
+        match other {
+            Some(path) => Some(Self(path.to_owned())),
+            None => READY
+                .load(Ordering::Acquire)
+                .then(|| Self(PathBuf::from("/proc/self/exe"))),
+        }
+    }
+
+    /// Starts a supervisor. The child ends when the supervisor is dropped; wait
+    /// for it to know when all that it did has ended.
+    pub(crate) fn start(&self) -> io::Result<(Supervisor, Child)> {
+        let (ours, theirs): (OwnedFd, OwnedFd) = tether::sys::pair()?;
+        let supervisor = Supervisor::new(ours)?;
+        let child = Command::new(&self.0)
+            .arg0(NAME)
+            .env_clear()
+            .stdin(Stdio::from(theirs))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            // A signal from the keyboard is for the simulator, which then ends its guests.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        Ok((supervisor, child))
+    }
+}

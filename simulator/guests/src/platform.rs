@@ -1,0 +1,276 @@
+//! A container on this host as the agent's machine.
+
+use std::fmt::Write as _;
+use std::io;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use async_trait::async_trait;
+use simulator::{GuestAddress, GuestMachine, GuestNicAddresses};
+use tether::guestinfo::vic::ExecutorConfig;
+use tether::sys::{ContainerSetup, Isolation, Launch};
+use tether::{Platform, PlatformError, Prepared, Process, Supervisor, SupervisorError};
+
+use crate::guest::Shared;
+use crate::probe::RootMethod;
+
+/// Characters of a container's id that stand for a host name.
+const SHORT_ID: usize = 12;
+
+/// A machine whose processes run on this host.
+#[derive(Debug)]
+pub(crate) struct MachinePlatform {
+    shared: Arc<Shared>,
+    machine: GuestMachine,
+    running: OnceLock<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    supervisor: Supervisor,
+    address: Option<IpAddr>,
+}
+
+impl MachinePlatform {
+    pub(crate) const fn new(shared: Arc<Shared>, machine: GuestMachine) -> Self {
+        Self {
+            shared,
+            machine,
+            running: OnceLock::new(),
+        }
+    }
+
+    /// The supervisor and the container's address, once it runs.
+    pub(crate) fn inside(&self) -> Option<(&Supervisor, Option<IpAddr>)> {
+        let running = self.running.get()?;
+        Some((&running.supervisor, running.address))
+    }
+
+    pub(crate) fn is(&self, machine: &str) -> bool {
+        self.machine.hardware().uuid.eq_ignore_ascii_case(machine) || self.machine.name() == machine
+    }
+
+    /// The tree that the container's root is made of, and the file that its own
+    /// changes are known by.
+    async fn image(&self) -> Result<(PathBuf, PathBuf, bool), PlatformError> {
+        let hardware = self.machine.hardware();
+        let disk = hardware.disks.first().filter(|disk| !disk.chain.is_empty());
+        // A disk without a parent is not made of an image: it is empty.
+        let directory = self.shared.image_directory.as_ref();
+        let directory = directory.filter(|_| disk.is_none_or(|disk| disk.chain.len() == 1));
+        if let Some(directory) = directory {
+            let key = PathBuf::from(format!("machine {}", hardware.uuid));
+            return Ok((directory.clone(), key, false));
+        }
+        let Some(disk) = disk else {
+            return Err(PlatformError::new(
+                "the container has no root file system: its machine has no disk with an image",
+            ));
+        };
+        let fresh = disk.mode.is_discarded();
+        let own = disk.chain[0].clone();
+        let tree = self.shared.trees.get(&disk.chain).await.map_err(|error| {
+            PlatformError::new(format!(
+                "the image on the disk {} cannot be unpacked: {}",
+                own.display(),
+                causes(&error)
+            ))
+            .caused_by(error)
+        })?;
+        Ok((tree, own, fresh))
+    }
+
+    /// Makes the container; returns what it does without.
+    async fn make(
+        &self,
+        config: &ExecutorConfig,
+    ) -> Result<(Supervisor, Vec<String>), PlatformError> {
+        let (tree, key, fresh) = self.image().await?;
+        let container = self.shared.containers.hold(&key).await;
+        let (work, method) = (Arc::clone(&self.shared.work), self.shared.method);
+        let prepared = tokio::task::spawn_blocking(move || {
+            let root = container.prepare(work.path(), &tree, method, fresh);
+            root.map(|root| (root, container))
+        });
+        let failed = |error: io::Error| {
+            PlatformError::new(format!(
+                "the root file system cannot be made: {}",
+                causes(&error)
+            ))
+            .caused_by(error)
+        };
+        let prepared = prepared
+            .await
+            .map_err(io::Error::other)
+            .and_then(|done| done);
+        let (root, container) = prepared.map_err(failed)?;
+        let (mount_point, stage) = container.mount_points();
+        let mut setup = ContainerSetup::new(self.shared.work.path(), root, mount_point, stage);
+        if method == RootMethod::Chroot {
+            setup.isolation = Isolation::Chroot;
+        }
+        setup.hostname = host_name(config);
+        setup.domainname.clone_from(&config.domainname);
+        setup.addresses = addresses(config)
+            .map(|(_, ip, prefix)| (ip, prefix))
+            .collect();
+        setup.files = files(config, &setup.hostname);
+
+        let (supervisor, mut child) = self.shared.helper.start().map_err(|error| {
+            PlatformError::new(format!(
+                "the first process of the container cannot be started: {error}"
+            ))
+            .caused_by(error)
+        })?;
+        // The directory is free for others when everything in the container has ended.
+        tokio::spawn(async move {
+            if let Err(error) = child.wait().await {
+                tracing::warn!(%error, "the end of a container was not seen");
+            }
+            drop(container);
+        });
+        let notes = supervisor.set_up(setup).await.map_err(refused)?;
+        Ok((supervisor, notes))
+    }
+
+    fn running(&self) -> Result<&Running, PlatformError> {
+        let running = self.running.get();
+        running.ok_or_else(|| PlatformError::new("the container is not there"))
+    }
+}
+
+#[async_trait]
+impl Platform for MachinePlatform {
+    async fn prepare(&self, config: &ExecutorConfig) -> Result<Prepared, PlatformError> {
+        let (supervisor, notes) = self.make(config).await?;
+        let mut prepared = Prepared::default();
+        prepared.notes = notes;
+        for (name, endpoint) in &config.networks {
+            if let Some(address) = endpoint.address {
+                prepared.addresses.insert(name.clone(), address);
+            }
+        }
+        let running = Running {
+            supervisor,
+            address: addresses(config).map(|(_, ip, _)| ip).next(),
+        };
+        if self.running.set(running).is_err() {
+            return Err(PlatformError::new("the container is there already"));
+        }
+        self.machine.set_host_name(&host_name(config));
+        let nics: Vec<_> = nics(&self.machine, config).collect();
+        if !nics.is_empty() {
+            self.machine.set_network_info(&nics);
+        }
+        Ok(prepared)
+    }
+
+    async fn launch(&self, mut launch: Launch) -> Result<Process, PlatformError> {
+        if self.shared.ignore_users {
+            launch.user.clear();
+            launch.group.clear();
+        }
+        self.running()?
+            .supervisor
+            .launch(launch)
+            .await
+            .map_err(refused)
+    }
+
+    async fn signal(&self, pid: i32, signal: i32) -> Result<(), PlatformError> {
+        self.running()?
+            .supervisor
+            .signal(pid, signal)
+            .await
+            .map_err(refused)
+    }
+
+    async fn shutdown_requested(&self) {
+        self.machine.shutdown_requested().await;
+    }
+
+    async fn power_off(&self) {
+        self.machine.power_off();
+    }
+}
+
+/// An error and its causes in one line: the user of a container gets only text.
+fn causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn refused(error: SupervisorError) -> PlatformError {
+    match error {
+        SupervisorError::Refused(reason) => PlatformError::new(reason),
+        error => PlatformError::new(causes(&error)).caused_by(error),
+    }
+}
+
+fn host_name(config: &ExecutorConfig) -> String {
+    if config.hostname.is_empty() {
+        config.common.id.chars().take(SHORT_ID).collect()
+    } else {
+        config.hostname.clone()
+    }
+}
+
+/// The fixed addresses of a container: network, address, length of the prefix.
+fn addresses(config: &ExecutorConfig) -> impl Iterator<Item = (&str, IpAddr, u8)> {
+    let endpoints = config.networks.iter();
+    endpoints.filter_map(|(name, endpoint)| {
+        let address = endpoint.address?;
+        Some((name.as_str(), address.addr(), address.prefix_len()))
+    })
+}
+
+/// What the agent of a container stands over the image's files.
+fn files(config: &ExecutorConfig, host_name: &str) -> Vec<(String, Vec<u8>)> {
+    let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
+    for (_, address, _) in addresses(config) {
+        let _ = writeln!(hosts, "{address}\t{host_name}");
+    }
+    let mut files = vec![
+        (
+            "/etc/hostname".to_owned(),
+            format!("{host_name}\n").into_bytes(),
+        ),
+        ("/etc/hosts".to_owned(), hosts.into_bytes()),
+    ];
+    let servers = config
+        .networks
+        .values()
+        .flat_map(|endpoint| &endpoint.network.nameservers);
+    let mut resolver = String::new();
+    for server in servers {
+        let _ = writeln!(resolver, "nameserver {server}");
+    }
+    if !resolver.is_empty() {
+        files.push(("/etc/resolv.conf".to_owned(), resolver.into_bytes()));
+    }
+    files
+}
+
+/// The addresses of a container by card: an endpoint names the PCI slot of its card.
+fn nics(
+    machine: &GuestMachine,
+    config: &ExecutorConfig,
+) -> impl Iterator<Item = GuestNicAddresses> {
+    let nics = &machine.hardware().nics;
+    config.networks.values().filter_map(move |endpoint| {
+        let address = endpoint.address?;
+        let slot = endpoint.common.id.parse().ok();
+        let nic = nics
+            .iter()
+            .find(|nic| slot.is_some() && nic.pci_slot == slot);
+        let nic = nic.or_else(|| nics.first())?;
+        let address = GuestAddress::new(address.addr(), address.prefix_len());
+        Some(GuestNicAddresses::new(&nic.mac).address(address))
+    })
+}

@@ -1,0 +1,97 @@
+//! What this host lets containers do.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use tether::sys::{ContainerSetup, Isolation, Launch, RootDirectory};
+use tether::{Supervisor, SupervisorError};
+
+use crate::helper::Helper;
+use crate::work::{WorkDir, remove};
+
+/// How the root file systems of containers are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RootMethod {
+    /// The image is shared and an overlay takes what differs, in namespaces.
+    Overlay,
+    /// The image is copied for each container, in namespaces.
+    Copy,
+    /// The image is copied, and the container is kept in it by `chroot` alone:
+    /// it sees the host's processes and network. Only as root.
+    Chroot,
+}
+
+impl fmt::Display for RootMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Overlay => "namespaces with an overlay",
+            Self::Copy => "namespaces with a copy of the image",
+            Self::Chroot => "chroot with a copy of the image",
+        })
+    }
+}
+
+/// Why no way works: each with its reason.
+pub(crate) type Refusals = Vec<(RootMethod, String)>;
+
+/// Finds the first way that works, by making an empty container.
+pub(crate) async fn probe(helper: &Helper, work: &WorkDir) -> Result<RootMethod, Refusals> {
+    let mut refusals = Vec::new();
+    for method in [RootMethod::Overlay, RootMethod::Copy, RootMethod::Chroot] {
+        let place = work.path().join("probe");
+        let tried = attempt(helper, &place, method).await;
+        if let Err(error) = remove(&place) {
+            tracing::debug!(%error, "the files of a probe were left behind");
+        }
+        match tried {
+            Ok(notes) => {
+                for note in notes {
+                    tracing::info!(note, "containers on this host");
+                }
+                tracing::debug!(%method, "containers run by");
+                return Ok(method);
+            }
+            Err(reason) => refusals.push((method, reason)),
+        }
+    }
+    Err(refusals)
+}
+
+async fn attempt(helper: &Helper, place: &Path, method: RootMethod) -> Result<Vec<String>, String> {
+    for name in ["lower", "upper", "work", "root", "stage"] {
+        fs::create_dir_all(place.join(name)).map_err(|error| error.to_string())?;
+    }
+    let root = match method {
+        RootMethod::Overlay => RootDirectory::Overlay {
+            lower: "lower".into(),
+            upper: "upper".into(),
+            work: "work".into(),
+        },
+        RootMethod::Copy | RootMethod::Chroot => RootDirectory::Plain("lower".into()),
+    };
+    let mut setup = ContainerSetup::new(place, root, "root", "stage");
+    setup.hostname = "probe".to_owned();
+    if method == RootMethod::Chroot {
+        setup.isolation = Isolation::Chroot;
+    }
+    let (supervisor, mut child) = helper.start().map_err(|error| error.to_string())?;
+    let tried = run(&supervisor, setup).await;
+    drop(supervisor);
+    drop(child.wait().await);
+    tried
+}
+
+async fn run(supervisor: &Supervisor, setup: ContainerSetup) -> Result<Vec<String>, String> {
+    let notes = supervisor
+        .set_up(setup)
+        .await
+        .map_err(|error| error.to_string())?;
+    // There is no program, which it must find out inside of the container.
+    match supervisor.launch(Launch::new("/probe", [])).await {
+        Err(SupervisorError::Refused(reason)) if reason.contains("no such file") => Ok(notes),
+        Err(error) => Err(error.to_string()),
+        Ok(_) => Err("a program ran that is not there".to_owned()),
+    }
+}

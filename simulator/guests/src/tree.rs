@@ -1,0 +1,141 @@
+//! The trees of base disks, unpacked once and shared.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use disk_image::ext4::Reader;
+use disk_image::vmdk::Disk;
+use disk_image::{BlockRead as _, Monitor, UnpackOptions};
+use tokio::sync::OnceCell;
+
+use crate::rights;
+use crate::work::{TREES, WorkDir, name_of, remove};
+
+/// Unpacked trees, by the disks that they come from.
+#[derive(Debug)]
+pub(crate) struct Trees {
+    work: Arc<WorkDir>,
+    known: Mutex<HashMap<String, Arc<OnceCell<()>>>>,
+}
+
+impl Trees {
+    pub(crate) fn new(work: Arc<WorkDir>) -> Self {
+        Self {
+            work,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The tree of a disk, by the files of its chain; a path relative to the
+    /// directory of the guests. Callers at the same time share the work.
+    pub(crate) async fn get(&self, chain: &[PathBuf]) -> io::Result<PathBuf> {
+        let chain = chain.to_vec();
+        let look = move || -> io::Result<(Vec<PathBuf>, String)> {
+            let chain = written(chain)?;
+            let name = identity(&chain)?;
+            Ok((chain, name))
+        };
+        let (chain, name) = tokio::task::spawn_blocking(look).await??;
+        let once = {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(known.entry(name.clone()).or_default())
+        };
+        let place = Path::new(TREES).join(name);
+        let to = self.work.path().join(&place);
+        once.get_or_try_init(|| async move {
+            tokio::task::spawn_blocking(move || unpack_to(&chain, &to)).await?
+        })
+        .await?;
+        Ok(place)
+    }
+}
+
+/// Bytes at the beginning of a file system that no writer leaves as they are: the
+/// superblock and the descriptors of the groups.
+const TELLTALE: usize = 1 << 20;
+
+/// The part of a chain whose tree is that of the disk: without the disk itself if
+/// nothing was written to it, so that all containers of an image share its tree.
+fn written(mut chain: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
+    let Some(first) = chain.first() else {
+        return Ok(chain);
+    };
+    if chain.len() < 2 {
+        return Ok(chain);
+    }
+    let disk = Disk::open(first).map_err(io::Error::other)?;
+    if let Some(parent) = disk.parent() {
+        let size = disk.size().min(parent.size());
+        let length = usize::try_from(size).unwrap_or(TELLTALE).min(TELLTALE);
+        let read = |disk: &Disk| {
+            let mut bytes = vec![0; length];
+            disk.read_exact_at(&mut bytes, 0).map(|()| bytes)
+        };
+        if read(&disk).map_err(io::Error::other)? == read(parent).map_err(io::Error::other)? {
+            chain.remove(0);
+        }
+    }
+    Ok(chain)
+}
+
+/// What a tree is known by: where its disk is, and which version of the files it was.
+fn identity(chain: &[PathBuf]) -> io::Result<String> {
+    let mut parts = Vec::new();
+    for path in chain {
+        let data = fs::metadata(path)?;
+        parts.push(path.as_os_str().as_bytes().to_vec());
+        for number in [data.ino(), data.len()] {
+            parts.push(number.to_le_bytes().to_vec());
+        }
+        parts.push(data.mtime().to_le_bytes().to_vec());
+        parts.push(data.mtime_nsec().to_le_bytes().to_vec());
+    }
+    Ok(name_of(parts.iter().map(Vec::as_slice)))
+}
+
+/// Unpacks beside the place and moves it there, so that what is there is whole.
+fn unpack_to(chain: &[PathBuf], to: &Path) -> io::Result<()> {
+    if to.try_exists()? {
+        return Ok(());
+    }
+    let part = to.with_extension("part");
+    remove(&part)?;
+    fs::create_dir(&part)?;
+    let done = unpack(chain, &part).and_then(|()| fs::rename(&part, to));
+    if done.is_err()
+        && let Err(error) = remove(&part)
+    {
+        tracing::warn!(%error, path = %part.display(), "half of a tree was left behind");
+    }
+    done
+}
+
+fn unpack(chain: &[PathBuf], to: &Path) -> io::Result<()> {
+    let Some(first) = chain.first() else {
+        return Err(io::Error::from(io::ErrorKind::NotFound));
+    };
+    let begun = Instant::now();
+    let disk = Disk::open(first).map_err(io::Error::other)?;
+    let reader = Reader::open(disk).map_err(io::Error::other)?;
+    let root = rights::is_root();
+    // Extended attributes that the system refuses are no reason to refuse the image.
+    let options = UnpackOptions::new().owners(root).devices(root);
+    let unpacked = reader
+        .unpack(to, &options, &Monitor::new())
+        .map_err(io::Error::other)?;
+    tracing::info!(
+        disk = %first.display(),
+        entries = unpacked.entries,
+        bytes = unpacked.bytes,
+        refused = unpacked.refused.len(),
+        took = ?begun.elapsed(),
+        "unpacked an image"
+    );
+    Ok(())
+}

@@ -1,0 +1,181 @@
+//! Container machines of the simulator, driven by the port layer.
+#![cfg(target_arch = "x86_64")]
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use portlayer::conformance::{self, Fixture, Process};
+use portlayer::exec::{Command, ContainerSpec, Exec as _, StartOptions, StopOptions};
+use portlayer::vsphere::{Dialect, HostSpec, Hosts, Iso, Options, Progress};
+use portlayer::{Capability, ErrorKind, ExitStatus, PortLayer, Result, State};
+use simulator::Simulator;
+use simulator_guests::ProcessGuest;
+use tempfile::TempDir;
+use vsphere_client::{Client, Credentials};
+
+use crate::elf;
+
+/// A simulator whose containers are processes, with a host called `vch`.
+struct Endpoint {
+    simulator: Simulator,
+    hosts: Hosts,
+    guest: ProcessGuest,
+    _image: TempDir,
+}
+
+fn image() -> TempDir {
+    let image = TempDir::new().expect("a directory");
+    let program = |name: &str, content: Vec<u8>| {
+        let path = image.path().join(name);
+        fs::write(&path, content).expect("a program");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    };
+    program("hello", elf::program("Hello from a container\n", 0));
+    program("exit", elf::exits_with_argument());
+    program("run", elf::waits());
+    image
+}
+
+async fn guest(image: &Path) -> Option<ProcessGuest> {
+    let guest = ProcessGuest::builder()
+        .helper(env!("CARGO_BIN_EXE_simulator-guest"))
+        .image_directory(image)
+        .start()
+        .await;
+    match guest {
+        Ok(guest) => Some(guest),
+        Err(error) => {
+            eprintln!("SKIPPED: {error}");
+            None
+        }
+    }
+}
+
+impl Endpoint {
+    async fn start(dialect: Dialect) -> Option<Self> {
+        let image = image();
+        let guest = guest(image.path()).await?;
+        let simulator = Simulator::builder().guest(guest.clone()).start().await;
+        let simulator = simulator.expect("a simulator");
+        let credentials = Credentials::password(simulator.user(), simulator.password());
+        let client = Client::builder(simulator.url())
+            .credentials(credentials)
+            .thumbprint(simulator.thumbprint().parse().expect("a thumbprint"))
+            .connect()
+            .await
+            .expect("a client");
+        let options = Options {
+            dialect,
+            ..Options::default()
+        };
+        let hosts = Hosts::new(client, options);
+        let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
+        hosts
+            .install(spec, &|_: Progress| {})
+            .await
+            .expect("a host");
+        Some(Self {
+            simulator,
+            hosts,
+            guest,
+            _image: image,
+        })
+    }
+
+    async fn run(&self, command: Command) -> Result<State> {
+        let exec = self.hosts.exec("vch").await?;
+        let id = exec.create(ContainerSpec::new("job", command)).await?;
+        let started = exec.start(&id, StartOptions::default()).await;
+        let ended = exec.wait(&id).await;
+        let done = started.and(ended).map(|exit| State::Stopped { exit });
+        exec.remove(&id).await?;
+        done
+    }
+}
+
+#[async_trait]
+impl Fixture for Endpoint {
+    async fn open(&self) -> Result<PortLayer> {
+        self.hosts.open("vch").await
+    }
+
+    fn command(&self, process: Process) -> Command {
+        conformance::memory::command(process)
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(30)
+    }
+}
+
+#[tokio::test]
+#[ignore = "a kill switches the machine off, and its exit is still reported as lost"]
+async fn real_processes_conform() {
+    for dialect in Dialect::ALL {
+        let Some(endpoint) = Endpoint::start(dialect).await else {
+            return;
+        };
+        let report = conformance::run(&endpoint).await;
+        assert!(report.is_success(), "{report}");
+        let mut skipped = report.skipped();
+        assert!(
+            skipped.all(|(_, missing)| missing == Capability::Signals),
+            "{report}"
+        );
+        endpoint.simulator.shutdown().await;
+    }
+}
+
+#[tokio::test]
+async fn a_process_runs_ends_and_says_why_it_does_not_start() {
+    let Some(endpoint) = Endpoint::start(Dialect::Vic1).await else {
+        return;
+    };
+    let begun = Instant::now();
+    let exit = |code| State::Stopped {
+        exit: ExitStatus::Code(code),
+    };
+    assert_eq!(
+        endpoint.run(Command::new("/hello")).await.expect("a run"),
+        exit(0)
+    );
+    eprintln!("create to exit, with the port layer: {:?}", begun.elapsed());
+    let five = endpoint.run(Command::new("/exit").arg("5")).await;
+    assert_eq!(five.expect("a run"), exit(5));
+    let error = endpoint
+        .run(Command::new("/nothing"))
+        .await
+        .expect_err("no program");
+    let ErrorKind::GuestFailed { reason } = error.kind() else {
+        panic!("{error:?}");
+    };
+    assert!(reason.contains("no such file or directory"), "{reason}");
+    endpoint.simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_stop_asks_the_process_and_nothing_is_left() {
+    let Some(endpoint) = Endpoint::start(Dialect::Vic1).await else {
+        return;
+    };
+    let exec = endpoint.hosts.exec("vch").await.expect("the host");
+    let spec = ContainerSpec::new("job", Command::new("/run"));
+    let id = exec.create(spec).await.expect("a container");
+    assert_eq!(
+        exec.start(&id, StartOptions::default())
+            .await
+            .expect("a start"),
+        State::Running
+    );
+    let exit = exec
+        .stop(&id, StopOptions::default())
+        .await
+        .expect("a stop");
+    assert_eq!(exit.code(), Some(143));
+    exec.remove(&id).await.expect("a removal");
+    endpoint.simulator.shutdown().await;
+    drop(endpoint.guest);
+}
