@@ -26,6 +26,15 @@ impl Sessions {
         self.lock().get(id).cloned()
     }
 
+    /// The session, if there is exactly one.
+    #[must_use]
+    pub fn only(&self) -> Option<Session> {
+        let sessions = self.lock();
+        let mut all = sessions.values();
+        let first = all.next()?;
+        all.next().is_none().then(|| first.clone())
+    }
+
     /// The ids of all sessions that a client may attach to, in order.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {

@@ -9,6 +9,7 @@ use simulator::{Guest, GuestDisk, GuestMachine};
 use tether::Agent;
 
 use crate::builder::Builder;
+use crate::command::obey;
 use crate::container::Containers;
 use crate::dial::Dialer;
 use crate::helper::Helper;
@@ -93,7 +94,22 @@ impl Guest for ProcessGuest {
         self.0.enter(&platform);
         let lines = Arc::new(MachineLines(machine.clone()));
         let name = machine.name();
-        if let Err(error) = Agent::new(platform, lines, machine).run().await {
+        let agent = Agent::new(
+            Arc::<MachinePlatform>::clone(&platform),
+            lines,
+            machine.clone(),
+        );
+        let sessions = agent.sessions();
+        let commands = async {
+            loop {
+                obey(machine.next_program().await, &sessions, &platform).await;
+            }
+        };
+        let done = tokio::select! {
+            done = agent.run() => done,
+            () = commands => return,
+        };
+        if let Err(error) = done {
             let cause = std::error::Error::source(&error).map(ToString::to_string);
             tracing::warn!(machine = name, %error, cause, "the agent of a machine failed");
         }

@@ -24,6 +24,7 @@
 #![cfg(target_os = "linux")]
 
 mod builder;
+mod command;
 mod container;
 mod copy;
 mod dial;
