@@ -32,8 +32,6 @@
 #![cfg(target_os = "linux")]
 
 mod agent;
-#[cfg(feature = "ssh")]
-mod control;
 mod lines;
 mod log;
 mod platform;
