@@ -1,7 +1,8 @@
 //! The suite itself is right: for each way of breaking a promise there is a case that notices.
 #![cfg(feature = "conformance")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use portlayer::conformance::{self, Fixture, Process, Verdict};
@@ -43,18 +44,61 @@ enum Broken {
     StopNeverAsks,
     /// A signal to what is off is no error.
     SignalsTheDead,
+    /// `wait` reports the exit of the first run for ever.
+    FirstExitForEver,
+    /// `only_if_never_started` is ignored.
+    StartsAgain,
+    /// A dropped `stop` leaves the container stopping for ever.
+    StopsForEver,
+    /// A container that was switched off ends as lost.
+    LosesKills,
+    /// `update` does not remove labels.
+    KeepsLabels,
+    /// `update` applies what it can of an edit.
+    EditsWhileOn,
+    /// `pause` does nothing.
+    PausesNothing,
 }
 
 #[derive(Clone, Debug)]
 struct Breaking {
     exec: MemoryExec,
     broken: Broken,
+    state: Arc<Mutex<BrokenState>>,
+}
+
+#[derive(Debug, Default)]
+struct BrokenState {
+    exits: BTreeMap<ContainerId, ExitStatus>,
+    stopping: BTreeSet<ContainerId>,
+}
+
+impl Breaking {
+    fn new(broken: Broken) -> Self {
+        Self {
+            exec: MemoryExec::new(conformance::memory::behaviour),
+            broken,
+            state: Arc::default(),
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, BrokenState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Breaking {
     fn spoil(&self, mut info: ContainerInfo) -> ContainerInfo {
         if let Broken::LosesArguments = self.broken {
             info.command.args.pop();
+        }
+        if self.state().stopping.contains(&info.id) && info.state == State::Running {
+            info.state = State::Stopping;
+        }
+        if let (Broken::LosesKills, State::Stopped { exit }) = (self.broken, &mut info.state)
+            && *exit == ExitStatus::KILLED
+        {
+            *exit = ExitStatus::Lost;
         }
         info
     }
@@ -103,6 +147,10 @@ impl Exec for Breaking {
     }
 
     async fn start(&self, id: &ContainerId, options: StartOptions) -> Result<State> {
+        let options = match self.broken {
+            Broken::StartsAgain => StartOptions::new(),
+            _ => options,
+        };
         match (self.broken, self.exec.start(id, options).await) {
             (
                 Broken::StartsTwice,
@@ -149,6 +197,7 @@ impl Exec for Breaking {
         let exit = self.rename(self.exec.wait(id).await)?;
         Ok(match self.broken {
             Broken::WaitSeesSuccess => ExitStatus::Code(0),
+            Broken::FirstExitForEver => *self.state().exits.entry(*id).or_insert(exit),
             _ => exit,
         })
     }
@@ -156,9 +205,17 @@ impl Exec for Breaking {
     async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus> {
         let options = match self.broken {
             Broken::StopNeverAsks => StopOptions::AT_ONCE,
+            Broken::StopsForEver => {
+                self.state().stopping.insert(*id);
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                options
+            }
             _ => options,
         };
-        self.rename(self.exec.stop(id, options).await)
+        match (self.broken, self.rename(self.exec.stop(id, options).await)) {
+            (Broken::LosesKills, Ok(ExitStatus::KILLED)) => Ok(ExitStatus::Lost),
+            (_, stopped) => stopped,
+        }
     }
 
     async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()> {
@@ -174,12 +231,31 @@ impl Exec for Breaking {
         }
     }
 
-    async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()> {
-        self.exec.update(id, edit).await
+    async fn update(&self, id: &ContainerId, mut edit: Edit) -> Result<()> {
+        if let Broken::KeepsLabels = self.broken {
+            edit.labels.retain(|_, value| value.is_some());
+        }
+        match (self.broken, self.exec.update(id, edit.clone()).await) {
+            (
+                Broken::EditsWhileOn,
+                Err(Error {
+                    kind: ErrorKind::InvalidState { .. },
+                    ..
+                }),
+            ) => {
+                edit.resources = None;
+                edit.command = None;
+                self.exec.update(id, edit).await
+            }
+            (_, updated) => self.rename(updated),
+        }
     }
 
     async fn pause(&self, id: &ContainerId) -> Result<()> {
-        self.exec.pause(id).await
+        match self.broken {
+            Broken::PausesNothing => Ok(()),
+            _ => self.rename(self.exec.pause(id).await),
+        }
     }
 
     async fn resume(&self, id: &ContainerId) -> Result<()> {
@@ -234,9 +310,27 @@ async fn every_broken_promise_is_noticed() {
         (Broken::StartsTwice, "start_is_refused_while_on"),
         (Broken::StopNeverAsks, "stop_asks_first"),
         (Broken::SignalsTheDead, "a_signal_is_refused_while_off"),
+        (
+            Broken::FirstExitForEver,
+            "a_new_run_forgets_the_exit_of_the_last",
+        ),
+        (Broken::StartsAgain, "only_one_start_is_the_first"),
+        (
+            Broken::StopsForEver,
+            "a_dropped_stop_leaves_the_process_running",
+        ),
+        (
+            Broken::LosesKills,
+            "a_stop_that_switches_off_ends_with_kill",
+        ),
+        (Broken::KeepsLabels, "an_edit_changes_what_it_names"),
+        (
+            Broken::EditsWhileOn,
+            "an_edit_is_refused_in_the_wrong_state",
+        ),
+        (Broken::PausesNothing, "pause_and_resume"),
     ] {
-        let exec = MemoryExec::new(conformance::memory::behaviour);
-        let report = conformance::run(&Breaking { exec, broken }).await;
+        let report = conformance::run(&Breaking::new(broken)).await;
         let failed: BTreeSet<_> = report
             .outcomes()
             .iter()

@@ -24,6 +24,7 @@ use vim25::types::InsufficientResourcesFault;
 use vsphere_client::{Client, Credentials};
 
 struct Endpoint {
+    dialect: Dialect,
     simulator: Simulator,
     client: Client,
     hosts: Hosts,
@@ -75,6 +76,7 @@ impl Endpoint {
         );
         hosts.install(spec("vch"), &|_: Progress| {}).await.unwrap();
         Self {
+            dialect,
             simulator,
             client,
             hosts,
@@ -112,7 +114,13 @@ impl Endpoint {
 #[async_trait]
 impl Fixture for Endpoint {
     async fn open(&self) -> Result<PortLayer> {
-        self.hosts.open("vch").await
+        // As another program would: nothing is shared but the endpoint.
+        let options = Options {
+            dialect: self.dialect,
+            settle_timeout: Duration::from_millis(200),
+            ..Options::default()
+        };
+        Hosts::new(self.client.clone(), options).open("vch").await
     }
 
     fn command(&self, process: Process) -> Command {

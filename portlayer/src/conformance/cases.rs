@@ -10,7 +10,7 @@ use std::pin::Pin;
 
 use super::Case;
 use super::check::{Bench, Check};
-use crate::Capability::{GuestKeys, Images, Signals};
+use crate::Capability::{GuestKeys, Images, Signals, Suspend};
 
 pub(super) type Run = for<'a> fn(Bench<'a>) -> Pin<Box<dyn Future<Output = Check> + Send + 'a>>;
 
@@ -43,6 +43,12 @@ pub(super) static ALL: &[Case] = &[
     case!(life::a_launch_that_fails_says_why, needs GuestKeys),
     case!(life::a_container_can_be_started_again),
     case!(life::a_new_run_forgets_the_exit_of_the_last, needs GuestKeys),
+    case!(life::only_one_start_is_the_first),
+    case!(life::a_dropped_stop_leaves_the_process_running),
+    case!(life::a_stop_that_switches_off_ends_with_kill),
+    case!(life::an_edit_changes_what_it_names),
+    case!(life::an_edit_is_refused_in_the_wrong_state),
+    case!(life::pause_and_resume, needs Suspend),
     case!(life::start_is_refused_while_on),
     case!(life::stop_is_idempotent),
     case!(life::stop_is_refused_before_the_first_start),

@@ -148,20 +148,19 @@ impl Exec for MemoryExec {
     }
 
     async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus> {
+        let stopping;
         {
             let _turn = self.shared.queues.turn(*id).await;
             if let State::Stopped { exit } = self.require(id, StateKind::STOPPABLE)? {
                 return Ok(exit);
             }
-            self.shared
-                .store
-                .read(id, |container| container.set(State::Stopping))?;
+            stopping = self.shared.store.read(id, Container::stopping)?;
             if !options.grace.is_zero() {
                 let signal = self.shared.store.read(id, Container::stop_signal)?;
                 self.deliver(id, options.signal.unwrap_or(signal))?;
             }
         }
-        match tokio::time::timeout(options.grace, self.wait(id)).await {
+        let ended = match tokio::time::timeout(options.grace, self.wait(id)).await {
             Ok(ended) => ended,
             Err(_elapsed) => {
                 let _turn = self.shared.queues.turn(*id).await;
@@ -170,7 +169,9 @@ impl Exec for MemoryExec {
                     .read(id, |container| container.end(ExitStatus::KILLED))?;
                 self.wait(id).await
             }
-        }
+        };
+        drop(stopping);
+        ended
     }
 
     async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()> {

@@ -121,6 +121,26 @@ impl Run {
     }
 }
 
+/// A stop in progress.
+#[derive(Debug)]
+#[must_use]
+pub(super) struct Stopping {
+    run: Arc<Run>,
+    before: State,
+}
+
+impl Drop for Stopping {
+    fn drop(&mut self) {
+        self.run.state.send_if_modified(|state| {
+            let unfinished = *state == State::Stopping && self.before != State::Stopping;
+            if unfinished {
+                *state = self.before.clone();
+            }
+            unfinished
+        });
+    }
+}
+
 impl Container {
     pub(super) fn new(spec: ContainerSpec, created: Timestamp) -> Self {
         let run = Run {
@@ -163,6 +183,16 @@ impl Container {
 
     pub(super) fn set(&self, state: State) {
         self.run.state.send_replace(state);
+    }
+
+    /// Marks it as stopping until the mark is dropped: a stop that is given up leaves the process
+    /// as it was.
+    pub(super) fn stopping(&self) -> Stopping {
+        let before = self.run.state.send_replace(State::Stopping);
+        Stopping {
+            run: Arc::clone(&self.run),
+            before,
+        }
     }
 
     /// Begins a run.

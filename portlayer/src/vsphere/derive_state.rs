@@ -42,7 +42,9 @@ impl Observed {
         }
         match self.power {
             Power::Unknown => State::Unknown {
-                reason: "the endpoint does not tell whether its machine is on".into(),
+                reason: "the endpoint cannot tell whether its machine is on: the machine's host may not \
+                         respond"
+                    .into(),
             },
             Power::Suspended => State::Suspended,
             Power::On if self.started == STARTED => State::Running,

@@ -3,11 +3,12 @@
 //! New devices have negative keys, which the server replaces; a device names its controller by
 //! that key within one specification.
 
+use guestinfo::Dialect;
 use vim25::types::{
     ParaVirtualSCSIController, VirtualCdrom, VirtualCdromIsoBackingInfo, VirtualController,
     VirtualDevice, VirtualDeviceBackingInfo, VirtualDeviceConfigSpec, VirtualDeviceConnectInfo,
-    VirtualDeviceFileBackingInfo, VirtualDeviceURIBackingInfo, VirtualDisk,
-    VirtualDiskFlatVer2BackingInfo, VirtualEthernetCard, VirtualIDEController,
+    VirtualDeviceFileBackingInfo, VirtualDevicePciBusSlotInfo, VirtualDeviceURIBackingInfo,
+    VirtualDisk, VirtualDiskFlatVer2BackingInfo, VirtualEthernetCard, VirtualIDEController,
     VirtualSCSIController, VirtualSerialPort, VirtualSerialPortFileBackingInfo,
     VirtualSerialPortURIBackingInfo, VirtualVmxnet, VirtualVmxnet3,
 };
@@ -99,8 +100,13 @@ pub(super) fn serial(uri: &str) -> Poly<VirtualDeviceConfigSpec> {
             ..VirtualDeviceURIBackingInfo::default()
         },
     };
+    let mut base = connected(SERIAL, Poly::new(backing));
+    // The guest must not cut its own line.
+    if let Some(connectable) = &mut base.connectable {
+        connectable.allow_guest_control = false;
+    }
     add(VirtualSerialPort {
-        base: connected(SERIAL, Poly::new(backing)),
+        base,
         // The guest polls the port: without this it takes a whole processor.
         yield_on_poll: true,
     })
@@ -130,10 +136,13 @@ pub(super) fn log_file(devices: &[Poly<VirtualDevice>]) -> Option<String> {
     })
 }
 
-/// `ethernet0`, the `position`th card of a specification, on the network behind this backing.
+/// `ethernet0`, the `position`th card of a specification, on the network behind this backing. In a
+/// container its place on the PCI bus is fixed, so that the guest knows which card is which; VIC
+/// 0.4 and 1.x chose different places.
 pub(super) fn nic(
     position: i32,
     backing: Poly<VirtualDeviceBackingInfo>,
+    container: Option<Dialect>,
 ) -> Poly<VirtualDeviceConfigSpec> {
     // Clear of the other keys: a machine has at most ten cards.
     let key = if position == 0 {
@@ -141,8 +150,20 @@ pub(super) fn nic(
     } else {
         NIC - 100 - position
     };
+    let mut base = connected(key, backing);
+    base.slot_info = container.map(|dialect| {
+        let first = match dialect {
+            Dialect::Vic04 => 192,
+            Dialect::Vic1 => 0x4a0,
+        };
+        Poly::new(VirtualDevicePciBusSlotInfo {
+            pci_slot_number: first + 32 * position,
+            ..VirtualDevicePciBusSlotInfo::default()
+        })
+    });
     let card = VirtualEthernetCard {
-        base: connected(key, backing),
+        base,
+        upt_compatibility_enabled: Some(true),
         ..VirtualEthernetCard::default()
     };
     add(VirtualVmxnet3 {

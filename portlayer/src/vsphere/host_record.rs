@@ -29,6 +29,8 @@ pub(super) struct HostRecord {
     /// The private key with which the port layer logs in to the containers' guests; kept with the
     /// host, so that another port layer can take over.
     pub(super) client_key: Option<Redacted<Vec<u8>>>,
+    /// What a probe found about the endpoint, as [`probe::to_text`](super::probe::to_text) has it.
+    pub(super) probed: Option<String>,
 }
 
 /// What else a new host writes down, for the programs in its appliance.
@@ -59,6 +61,8 @@ struct HostOnly {
     address: String,
     #[guestinfo(key = "clientkey", scope = "hidden")]
     client_key: Option<Redacted<Vec<u8>>>,
+    #[guestinfo(key = "probed", scope = "hidden")]
+    probed: Option<String>,
 }
 
 impl HostRecord {
@@ -114,9 +118,21 @@ impl HostRecord {
             host: HostOnly {
                 address: self.address.clone(),
                 client_key: self.client_key.clone(),
+                probed: self.probed.clone(),
             },
         };
         keys.extend(encode(&extra, dialect)?);
+        Ok(keys)
+    }
+
+    /// The key with what a probe found.
+    pub(super) fn probed_key(probed: String, dialect: Dialect) -> Result<Keys, EncodeError> {
+        let host = HostOnly {
+            probed: Some(probed),
+            ..HostOnly::default()
+        };
+        let mut keys = encode(&Extra { host }, dialect)?;
+        keys.retain(|key, _| key.ends_with("/probed"));
         Ok(keys)
     }
 
@@ -130,8 +146,10 @@ impl HostRecord {
         let HostOnly {
             address,
             client_key,
+            probed,
         } = decode::<Extra>(keys).value.host;
         Some(Self {
+            probed,
             address: if address.is_empty() {
                 identity.name.clone()
             } else {
@@ -170,6 +188,7 @@ mod tests {
             bridge_network: "VM Network".into(),
             address: "10.0.0.7".into(),
             client_key: Some(Redacted(b"key".to_vec())),
+            probed: None,
         }
     }
 

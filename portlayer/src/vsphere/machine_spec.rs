@@ -8,6 +8,8 @@ use vim25::types::{
 };
 use vim25::{Poly, Ref, mo};
 
+use guestinfo::Dialect;
+
 use super::hardware;
 use super::images::Root;
 use crate::ContainerId;
@@ -80,6 +82,7 @@ impl MachineDefaults {
         networks: impl IntoIterator<Item = Poly<VirtualDeviceBackingInfo>>,
         root: Option<&Root>,
         keys: impl IntoIterator<Item = (String, String)>,
+        dialect: Dialect,
     ) -> VirtualMachineConfigSpec {
         let mut devices = hardware::cdrom(&self.bootstrap_iso, &self.datastore);
         let id = &spec.id;
@@ -89,7 +92,7 @@ impl MachineDefaults {
         devices.extend(
             (0..)
                 .zip(networks)
-                .map(|(n, backing)| hardware::nic(n, backing)),
+                .map(|(n, backing)| hardware::nic(n, backing, Some(dialect))),
         );
         devices.extend(hardware::disk(
             &self.datastore,
@@ -104,7 +107,7 @@ impl MachineDefaults {
                 .chain(keys.into_iter().map(option))
                 .collect(),
             ..machine(
-                &machine_name(&spec.name, id),
+                &machine_name(&spec.name, id, dialect),
                 &format!("{}/{id}.vmx", self.directory(id)),
                 spec.resources,
             )
@@ -112,9 +115,13 @@ impl MachineDefaults {
     }
 }
 
-/// What the endpoint's people see: the container's name, and enough of its id to be unique.
-pub(super) fn machine_name(container: &str, id: &ContainerId) -> String {
-    format!("{container}-{}", id.short())
+/// What the endpoint's people see: the container's name, and enough of its id to be unique. VIC 0.4
+/// called machines by the id alone.
+pub(super) fn machine_name(container: &str, id: &ContainerId, dialect: Dialect) -> String {
+    match dialect {
+        Dialect::Vic04 => id.to_string(),
+        Dialect::Vic1 => format!("{container}-{}", id.short()),
+    }
 }
 
 /// The container's name in a machine's name, if it looks like one of ours.
@@ -134,7 +141,7 @@ pub(super) fn appliance(
 ) -> VirtualMachineConfigSpec {
     let nics = (0..)
         .zip(networks)
-        .map(|(position, backing)| hardware::nic(position, backing));
+        .map(|(position, backing)| hardware::nic(position, backing, None));
     VirtualMachineConfigSpec {
         device_change: std::iter::once(hardware::add(hardware::ide_controller()))
             .chain(nics)
@@ -263,7 +270,7 @@ mod tests {
         let keys = [("guestinfo./repo".to_owned(), "hello-world".to_owned())];
         (
             spec.id,
-            defaults(address).container(&spec, [network], None, keys),
+            defaults(address).container(&spec, [network], None, keys, Dialect::Vic1),
         )
     }
 
@@ -324,6 +331,44 @@ mod tests {
     }
 
     #[test]
+    fn vic_0_4_called_machines_by_their_ids_and_put_cards_in_its_slots() {
+        let network = || Poly::new(VirtualEthernetCardNetworkBackingInfo::default());
+        let spec = ContainerSpec::new("jovial_ride", Command::new("/hello"));
+        for (dialect, name, slots) in [
+            (Dialect::Vic04, spec.id.to_string(), [192, 224]),
+            (
+                Dialect::Vic1,
+                format!("jovial_ride-{}", spec.id.short()),
+                [0x4a0, 0x4c0],
+            ),
+        ] {
+            let networks = [network(), network()];
+            let machine = defaults("vch").container(&spec, networks, None, [], dialect);
+            assert_eq!(machine.name, Some(name));
+            let cards: Vec<_> = machine
+                .device_change
+                .iter()
+                .map(|change| change.node().get("device").unwrap())
+                .filter(|device| device.type_name() == "VirtualVmxnet3")
+                .collect();
+            let found: Vec<_> = cards
+                .iter()
+                .map(|card| {
+                    let slot = card.get("slotInfo").unwrap();
+                    slot.get("pciSlotNumber").unwrap().as_i64().unwrap()
+                })
+                .collect();
+            assert_eq!(found, slots);
+            let serial = machine.device_change[2].node().get("device").unwrap();
+            let connectable = serial.get("connectable").unwrap();
+            assert_eq!(
+                connectable.get("allowGuestControl").unwrap().as_bool(),
+                Some(false)
+            );
+        }
+    }
+
+    #[test]
     fn an_ipv6_address_is_written_as_uris_have_it() {
         let (_, spec) = container("fd00::1");
         let node = spec.device_change[2].node();
@@ -349,7 +394,10 @@ mod tests {
     #[test]
     fn the_name_of_a_container_is_found_in_its_machines_name() {
         let (id, _) = container("vch");
-        assert_eq!(container_name_in(&machine_name("a-b", &id)), Some("a-b"));
+        assert_eq!(
+            container_name_in(&machine_name("a-b", &id, Dialect::Vic1)),
+            Some("a-b")
+        );
         assert_eq!(container_name_in("a-b"), None);
     }
 

@@ -18,8 +18,13 @@ pub struct Options {
     /// How long the endpoint may take for one task. Default: 5 minutes. What is sent to a
     /// datastore has no such bound, it must only make progress.
     pub task_timeout: Duration,
-    /// How often a change is prepared anew when somebody else changed the machine meanwhile.
-    /// Default: 3 times.
+    /// How long a guest may take to accept an order, such as a signal. An order that was neither
+    /// accepted nor refused by then counts as possibly delivered. Default: 10 seconds.
+    pub guest_timeout: Duration,
+    /// How long a machine whose start is recorded must stay off, without a task that switches it
+    /// on, for a wait to end with [`NeverOn`](crate::ExitStatus::NeverOn). Default: 5 seconds.
+    pub settle_timeout: Duration,
+    /// How often a change is retried when the machine was changed concurrently. Default: 3 times.
     pub conflict_retries: u32,
     /// How long the unfinished image of another writer may show no progress until it is removed and
     /// imported again. Default: 20 seconds. Where the endpoint does not protect a machine whose disk is
@@ -36,6 +41,8 @@ impl Default for Options {
             dialect: Dialect::default(),
             start_timeout: Duration::from_secs(180),
             task_timeout: Duration::from_secs(300),
+            guest_timeout: Duration::from_secs(10),
+            settle_timeout: Duration::from_secs(5),
             conflict_retries: 3,
             import_patience: Duration::from_secs(20),
             capabilities: None,

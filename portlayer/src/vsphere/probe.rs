@@ -12,9 +12,63 @@ use crate::{Capabilities, Capability, ContainerId, Error, ErrorKind, Resource, R
 const KEY: &str = "guestinfo.portlayer.probe";
 const SAME_KEY: &str = "GuestInfo.PortLayer.Probe";
 
+/// What machines of probes are called: `<host>-probe-<12 digits>`.
+fn prefix(place: &Place) -> String {
+    format!("{}-probe-", place.name)
+}
+
+/// Removes the machines that interrupted probes left in the host's pool.
+pub(super) async fn sweep(endpoint: &Endpoint, place: &Place) -> Result<()> {
+    let prefix = prefix(place);
+    for member in endpoint.members(&place.pool, &place.host()).await? {
+        let is_probe = member
+            .name
+            .strip_prefix(&prefix)
+            .is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_hexdigit()));
+        if !is_probe {
+            continue;
+        }
+        let resource = Resource::new(kind::VIRTUAL_MACHINE, &member.name);
+        match endpoint.destroy(&member.vm, &resource).await {
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => tracing::debug!(%resource, "removed the machine of an interrupted probe"),
+        }
+    }
+    Ok(())
+}
+
+/// The findings as they are stored with a host: the number of capabilities that this version knows,
+/// the endpoint's build, and the names of those that it has.
+pub(super) fn to_text(found: Capabilities, build: &str) -> String {
+    let names: Vec<_> = found.iter().map(|has| has.to_string()).collect();
+    format!(
+        "{} {build} {}",
+        Capabilities::all().iter().count(),
+        names.join(",")
+    )
+}
+
+/// The findings that were stored, unless another version stored them or the endpoint was updated
+/// since.
+pub(super) fn from_text(text: &str, build: &str) -> Option<Capabilities> {
+    let mut parts = text.splitn(3, ' ');
+    let known = Capabilities::all().iter().count().to_string();
+    if parts.next()? != known || parts.next()? != build {
+        return None;
+    }
+    let names = parts.next()?;
+    Some(
+        Capabilities::all()
+            .iter()
+            .filter(|has| names.split(',').any(|name| name == has.to_string()))
+            .collect(),
+    )
+}
+
 /// What the endpoint of this host can do.
 pub(super) async fn capabilities(endpoint: &Endpoint, place: &Place) -> Result<Capabilities> {
-    let name = format!("{}-probe-{}", place.name, ContainerId::generate().short());
+    sweep(endpoint, place).await?;
+    let name = format!("{}{}", prefix(place), ContainerId::generate().short());
     let resource = Resource::new(kind::VIRTUAL_MACHINE, &name);
     let spec = bare(
         &name,
@@ -103,4 +157,24 @@ async fn contains_key(
     };
     // A file that cannot be parsed shows nothing.
     Ok(vmx::Document::parse_lenient(file.to_vec()).is_ok_and(|document| document.contains(KEY)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn findings_are_read_as_they_were_stored() {
+        let found = Capabilities::none()
+            .with(Capability::GuestKeys)
+            .with(Capability::Suspend);
+        let text = to_text(found, "8.0.3-24022510");
+        assert_eq!(from_text(&text, "8.0.3-24022510"), Some(found));
+        assert_eq!(from_text(&text, "8.0.3-99999999"), None);
+        assert_eq!(
+            from_text("2 8.0.3-24022510 GuestKeys", "8.0.3-24022510"),
+            None
+        );
+        assert_eq!(from_text("", ""), None);
+    }
 }

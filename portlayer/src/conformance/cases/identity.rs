@@ -3,8 +3,8 @@
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
 use crate::exec::{
-    Allocation, Command, ContainerInfo, ContainerSpec, Resources, RootFs, Shares, Signal,
-    StartOptions, StopOptions,
+    Allocation, Command, ContainerInfo, ContainerSpec, Resources, Shares, Signal, StartOptions,
+    StopOptions,
 };
 use crate::network::EndpointSpec;
 use crate::{ContainerId, Error, ErrorKind, ExecExt, Resource, State, StateKind};
@@ -32,10 +32,6 @@ pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check 
     let spec = bench
         .spec(Process::Runs)
         .command(command)
-        .root(RootFs::image(
-            image,
-            "registry.example:5000/team/image:v1.0",
-        ))
         .resources(resources)
         .host_name("web-1")
         .label("Tier", "web")

@@ -2,7 +2,7 @@
 
 use crate::conformance::Process;
 use crate::conformance::check::{Bench, Check, Failure, ensure, ensure_eq};
-use crate::exec::{StartOptions, StopOptions};
+use crate::exec::{Edit, Resources, Signal, StartOptions, StopOptions};
 use crate::{Capability, Error, ErrorKind, ExitStatus, State, StateKind};
 
 pub(super) async fn start_tells_what_is_known(bench: &Bench<'_>) -> Check {
@@ -59,9 +59,16 @@ pub(super) async fn a_container_can_be_started_again(bench: &Bench<'_>) -> Check
 
 pub(super) async fn a_new_run_forgets_the_exit_of_the_last(bench: &Bench<'_>) -> Check {
     let id = bench.create(Process::Exits(7)).await?;
-    for _ in 0..2 {
+    for code in [7, 8] {
+        let command = bench.command(Process::Exits(code));
+        bench
+            .exec()
+            .update(&id, Edit::new().command(command))
+            .await?;
         bench.exec().start(&id, StartOptions::new()).await?;
-        ensure_eq!(bench.exec().wait(&id).await?, ExitStatus::Code(7));
+        let exit = ExitStatus::Code(code.into());
+        ensure_eq!(bench.exec().wait(&id).await?, exit);
+        ensure_eq!(bench.state(&id).await?, State::Stopped { exit });
     }
     // A machine that is cut off leaves no exit behind, least of all that of an earlier run.
     let id = bench.create(Process::Runs).await?;
@@ -160,6 +167,160 @@ pub(super) async fn wait_ends_when_the_container_is_removed(bench: &Bench<'_>) -
         ended,
         Err(Error {
             kind: ErrorKind::NotFound,
+            ..
+        })
+    );
+    Ok(())
+}
+
+pub(super) async fn only_one_start_is_the_first(bench: &Bench<'_>) -> Check {
+    let id = bench.create(Process::Runs).await?;
+    let first = StartOptions::new().only_if_never_started();
+    bench.exec().start(&id, first).await?;
+    bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
+    ensure!(
+        bench.exec().start(&id, first).await,
+        Err(Error {
+            kind: ErrorKind::InvalidState {
+                actual: StateKind::Stopped,
+                ..
+            },
+            ..
+        })
+    );
+    ensure_eq!(bench.state(&id).await?.kind(), StateKind::Stopped);
+    Ok(())
+}
+
+pub(super) async fn a_dropped_stop_leaves_the_process_running(bench: &Bench<'_>) -> Check {
+    let id = bench.create(Process::Runs).await?;
+    let state = bench.exec().start(&id, StartOptions::new()).await?;
+    let before = bench.exec().inspect(&id).await?;
+    // Dropped before it does anything.
+    drop(bench.exec().stop(&id, StopOptions::new()));
+    ensure_eq!(bench.state(&id).await?, state);
+    // Dropped wherever it happens to be: never left stopping.
+    let stop = bench
+        .exec()
+        .stop(&id, StopOptions::new().signal(Signal::HUP));
+    let _ = tokio::time::timeout(std::time::Duration::from_millis(1), stop).await;
+    let after = bench.state(&id).await?;
+    ensure!(
+        after.kind(),
+        StateKind::Running | StateKind::Starting | StateKind::Stopped
+    );
+    ensure_eq!(before.state, state);
+    Ok(())
+}
+
+pub(super) async fn a_stop_that_switches_off_ends_with_kill(bench: &Bench<'_>) -> Check {
+    let id = bench.create(Process::Runs).await?;
+    bench.exec().start(&id, StartOptions::new()).await?;
+    let exit = bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
+    ensure_eq!(exit, ExitStatus::KILLED);
+    let other = bench.reopen().await?;
+    let state = other.exec().inspect(&id).await?.state;
+    ensure_eq!(state, State::Stopped { exit });
+    Ok(())
+}
+
+pub(super) async fn an_edit_changes_what_it_names(bench: &Bench<'_>) -> Check {
+    let spec = bench
+        .spec(Process::Runs)
+        .label("old", "1")
+        .label("kept", "2");
+    let id = bench.exec().create(spec.clone()).await?;
+    let renamed = format!("{}-renamed", spec.name);
+    let edit = Edit::new()
+        .name(&renamed)
+        .label("new", "3")
+        .remove_label("old")
+        .annotation("front.end", "x")
+        .restart_count(4)
+        .resources(Resources::new().cpus(2).memory_mib(512));
+    bench.exec().update(&id, edit).await?;
+    let info = bench.exec().inspect(&id).await?;
+    ensure_eq!(info.name, renamed);
+    let labels = [("kept", "2"), ("new", "3")].map(|(k, v)| (k.to_owned(), v.to_owned()));
+    ensure_eq!(info.labels, labels.into());
+    ensure_eq!(
+        info.annotations.get("front.end").map(String::as_str),
+        Some("x")
+    );
+    ensure_eq!(info.restart_count, 4);
+    ensure_eq!((info.resources.cpus, info.resources.memory_mib), (2, 512));
+    ensure_eq!(info.command, spec.command);
+    // The old name is free, and the new one is taken.
+    let other = bench.spec(Process::Runs).name(&spec.name);
+    let other = bench.exec().create(other).await?;
+    let taken = bench
+        .exec()
+        .update(&other, Edit::new().name(&renamed))
+        .await;
+    ensure!(
+        taken,
+        Err(Error {
+            kind: ErrorKind::AlreadyExists,
+            ..
+        })
+    );
+    Ok(())
+}
+
+pub(super) async fn an_edit_is_refused_in_the_wrong_state(bench: &Bench<'_>) -> Check {
+    let id = bench.create(Process::Runs).await?;
+    bench.exec().start(&id, StartOptions::new()).await?;
+    let edit = Edit::new()
+        .resources(Resources::new().cpus(2))
+        .label("a", "b");
+    ensure!(
+        bench.exec().update(&id, edit).await,
+        Err(Error {
+            kind: ErrorKind::InvalidState {
+                allowed: StateKind::STARTABLE,
+                ..
+            },
+            ..
+        })
+    );
+    ensure!(
+        bench
+            .exec()
+            .update(&id, Edit::new().name("not a name"))
+            .await,
+        Err(Error {
+            kind: ErrorKind::InvalidArgument { field: "name" },
+            ..
+        })
+    );
+    let info = bench.exec().inspect(&id).await?;
+    ensure!(info.labels.is_empty(), true);
+    ensure_eq!(info.resources.cpus, 1);
+    Ok(())
+}
+
+pub(super) async fn pause_and_resume(bench: &Bench<'_>) -> Check {
+    let id = bench.create(Process::Runs).await?;
+    ensure!(
+        bench.exec().pause(&id).await,
+        Err(Error {
+            kind: ErrorKind::InvalidState {
+                actual: StateKind::Created,
+                ..
+            },
+            ..
+        })
+    );
+    let state = bench.exec().start(&id, StartOptions::new()).await?;
+    bench.exec().pause(&id).await?;
+    bench.exec().pause(&id).await?;
+    ensure_eq!(bench.state(&id).await?, State::Suspended);
+    bench.exec().resume(&id).await?;
+    ensure_eq!(bench.state(&id).await?, state);
+    ensure!(
+        bench.exec().resume(&id).await,
+        Err(Error {
+            kind: ErrorKind::InvalidState { .. },
             ..
         })
     );

@@ -59,7 +59,7 @@ async fn a_stop_that_is_dropped_can_be_asked_for_again() {
             .await
             .is_err()
     );
-    assert_eq!(exec.inspect(&id).await.unwrap().state, State::Stopping);
+    assert_eq!(exec.inspect(&id).await.unwrap().state, State::Running);
     exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
     assert_eq!(
         exec.inspect(&id).await.unwrap().state.kind(),

@@ -71,13 +71,21 @@ impl Machine {
             vm: properties.object().clone(),
             name: properties.value(NAME).unwrap_or_default(),
             power: match properties.value(POWER) {
+                // Its host does not respond: what the endpoint shows is old.
+                _ if connection == Some(VirtualMachineConnectionState::Disconnected) => {
+                    Power::Unknown
+                }
                 Some(VirtualMachinePowerState::PoweredOn) => Power::On,
                 Some(VirtualMachinePowerState::Suspended) => Power::Suspended,
                 Some(VirtualMachinePowerState::PoweredOff) => Power::Off,
                 _ => Power::Unknown,
             },
             unusable: match connection {
-                None | Some(VirtualMachineConnectionState::Connected) => None,
+                None
+                | Some(
+                    VirtualMachineConnectionState::Connected
+                    | VirtualMachineConnectionState::Disconnected,
+                ) => None,
                 Some(state) => Some(format!("the endpoint calls its machine {state}")),
             },
             keys: properties.value(EXTRA_CONFIG).map(keys).unwrap_or_default(),

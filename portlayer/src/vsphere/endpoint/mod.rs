@@ -41,7 +41,13 @@ impl Endpoint {
         format!("https://{}/sdk", self.client.server())
     }
 
-    /// What errors about the endpoint as a whole speak of.
+    /// The version and build of the endpoint, without spaces.
+    pub(super) fn build(&self) -> String {
+        let about = &self.client.service_content().about;
+        format!("{}-{}", about.version, about.build).replace(' ', "-")
+    }
+
+    /// What errors about the endpoint as a whole refer to.
     fn resource(&self) -> Resource {
         Resource::new(ResourceKind::Endpoint, self.client.server())
     }

@@ -1,7 +1,7 @@
 //! Switching machines on and off.
 
-use vim25::types::{InvalidPowerState, VirtualMachinePowerState};
-use vim25::{Ref, mo};
+use vim25::types::{InvalidPowerState, TaskInfoState, VirtualMachinePowerState};
+use vim25::{Ref, mo, props};
 
 use super::Endpoint;
 use crate::vsphere::fault;
@@ -25,19 +25,54 @@ impl Endpoint {
         self.run(vm.suspend_vm(), resource).await
     }
 
-    /// Switches a machine off. One that is off already, or goes off by itself at this moment, is
-    /// as good.
+    /// Switches a machine off. Already off counts as success, and so does a machine that goes off
+    /// by itself at this moment. Returns whether this call switched it off.
     pub(in crate::vsphere) async fn power_off(
         &self,
         vm: &Ref<mo::VirtualMachine>,
         resource: &Resource,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         match self.attempt(vm.power_off_vm(), resource).await? {
-            Err(error) if !is_off(&error) => Err(fault::error(resource, error)),
-            _ => Ok(()),
+            Ok(()) => Ok(true),
+            Err(error) if is_off(&error) => Ok(false),
+            Err(error) => Err(fault::error(resource, error)),
         }
     }
+
+    /// Whether a task is switching the machine on, whoever started it.
+    pub(in crate::vsphere) async fn is_powering_on(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<bool> {
+        let wrap = |error| fault::error(resource, error);
+        let tasks = self
+            .client
+            .try_get(vm, props::managed_entity::RECENT_TASK)
+            .await
+            .map_err(wrap)?
+            .unwrap_or_default();
+        if tasks.is_empty() {
+            return Ok(false);
+        }
+        let found = self.client.retrieve::<mo::Task>().objects(tasks);
+        let found = found
+            .property(props::task::INFO)
+            .collect()
+            .await
+            .map_err(wrap)?;
+        Ok(found
+            .iter()
+            .filter_map(|task| task.value(props::task::INFO))
+            .any(|info| {
+                matches!(info.state, TaskInfoState::Queued | TaskInfoState::Running)
+                    && POWER_ON.contains(&info.description_id.as_str())
+            }))
+    }
 }
+
+/// The descriptions of tasks that switch machines on.
+const POWER_ON: [&str; 2] = ["VirtualMachine.powerOn", "Datacenter.powerOnMultiVM"];
 
 fn is_off(error: &vsphere_client::Error) -> bool {
     // What hosts say of a machine whose process is just going away.

@@ -24,14 +24,10 @@ impl Shared {
         let _name_turn = self.names.turn(spec.name.clone()).await;
 
         let uuid = self.place.defaults.uuid(&id);
-        for member in self.roster().await? {
-            if member.uuid == Some(uuid) {
-                return Err(Error::already_exists(resource));
-            }
-            if container_name_in(&member.name) == Some(&spec.name) {
-                return Err(Error::already_exists(Resource::container(&spec.name)));
-            }
+        if self.roster().await?.iter().any(|m| m.uuid == Some(uuid)) {
+            return Err(Error::already_exists(resource));
         }
+        self.refuse_taken_name(&id, &spec.name).await?;
         let networks = self.networks(&spec).await?;
         let root = match spec.root.image_id() {
             Some(image) => Some((*image, self.images.root(image).await?)),
@@ -47,7 +43,7 @@ impl Shared {
             &resource,
         )?);
         let parent = root.as_ref().map(|(_, root)| root);
-        let machine = self.place.defaults.container(&spec, networks, parent, keys);
+        let machine = self.place.defaults.container(&spec, networks, parent, keys, self.options.dialect);
         let vm = self
             .endpoint
             .create(&self.place.folder, &self.place.pool, &machine, &resource)
@@ -64,6 +60,32 @@ impl Shared {
             return Err(error);
         }
         Ok(id)
+    }
+
+    /// Fails if another container has this name. The names of machines tell, except where the
+    /// dialect calls machines by their ids: there the keys do.
+    pub(super) async fn refuse_taken_name(&self, id: &ContainerId, name: &str) -> Result<()> {
+        let own = self.place.defaults.uuid(id);
+        let taken = || Err(Error::already_exists(Resource::container(name)));
+        let mut by_id = false;
+        for member in self.roster().await? {
+            if member.uuid == Some(own) {
+                continue;
+            }
+            if container_name_in(&member.name) == Some(name) {
+                return taken();
+            }
+            by_id |= member.name.parse::<ContainerId>().is_ok();
+        }
+        if by_id {
+            for machine in self.machines().await? {
+                let is_other = machine.uuid != Some(own);
+                if is_other && Record::read(&machine.keys).is_ok_and(|r| r.spec.name == name) {
+                    return taken();
+                }
+            }
+        }
+        Ok(())
     }
 
     /// What the container's cards are put on, one per endpoint.

@@ -18,6 +18,15 @@ impl HeardExits {
         self.lock().insert(id, (run, exit));
     }
 
+    /// The machine was switched off in the container's nth run. What its guest reported before
+    /// counts.
+    pub(super) fn hear_kill(&self, id: ContainerId, run: i64) {
+        let mut heard = self.lock();
+        if !heard.get(&id).is_some_and(|(known, _)| *known == run) {
+            heard.insert(id, (run, ExitStatus::KILLED));
+        }
+    }
+
     /// How the process of that run ended.
     pub(super) fn recall(&self, id: &ContainerId, run: i64) -> Option<ExitStatus> {
         self.lock()

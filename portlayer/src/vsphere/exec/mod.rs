@@ -2,6 +2,7 @@
 
 mod blocking;
 mod create;
+mod edit;
 mod heard_exits;
 mod in_progress;
 mod members;
@@ -12,7 +13,7 @@ mod suspend;
 mod update;
 mod wait;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -54,6 +55,17 @@ pub struct VsphereExec {
     shared: Arc<Shared>,
 }
 
+/// A [`VsphereExec`] that is still open, or not.
+#[derive(Clone, Debug)]
+pub(super) struct WeakExec(Weak<Shared>);
+
+impl WeakExec {
+    pub(super) fn upgrade(&self) -> Option<VsphereExec> {
+        let shared = self.0.upgrade()?;
+        Some(VsphereExec { shared })
+    }
+}
+
 #[derive(Debug)]
 struct Shared {
     endpoint: Endpoint,
@@ -77,6 +89,8 @@ struct Snapshot {
     failure: Option<String>,
     /// The end of the run, where the machine does not show it any more.
     unwritten: Option<ExitStatus>,
+    /// A start is recorded, the machine is off, and its guest has not reported anything.
+    never_on: bool,
 }
 
 impl VsphereExec {
@@ -102,6 +116,11 @@ impl VsphereExec {
                 names: Queues::default(),
             }),
         }
+    }
+
+    /// A handle that does not keep it open.
+    pub(super) fn downgrade(&self) -> WeakExec {
+        WeakExec(Arc::downgrade(&self.shared))
     }
 
     /// The images that containers are made from.
@@ -156,14 +175,35 @@ impl VsphereExec {
 impl Shared {
     /// Reads a container's machine.
     async fn look(&self, id: &ContainerId) -> Result<Snapshot> {
-        Ok(self.sight(id, self.machine(id).await?))
+        let mut sight = self.sight(id, self.machine(id).await?);
+        self.see_power_on(id, &mut sight).await?;
+        Ok(sight)
+    }
+
+    /// A machine that is off after a recorded start may be on its way: only its tasks tell.
+    async fn see_power_on(&self, id: &ContainerId, sight: &mut Snapshot) -> Result<()> {
+        if sight.never_on && matches!(sight.state, State::Stopped { .. }) {
+            let (vm, resource) = (&sight.machine.vm, Resource::container(id));
+            if self.endpoint.is_powering_on(vm, &resource).await? {
+                sight.state = State::Starting;
+            }
+        }
+        Ok(())
     }
 
     fn sight(&self, id: &ContainerId, machine: Machine) -> Snapshot {
+        let mut sight = self.sight_unmarked(id, machine);
+        let reported = !sight.run.started(id).is_empty();
+        sight.state = self.in_progress.apply(id, sight.state, reported);
+        sight
+    }
+
+    /// What the machine shows, without the operations of this process that are in progress.
+    fn sight_unmarked(&self, id: &ContainerId, machine: Machine) -> Snapshot {
         let run = RunState::read(&machine.keys);
         let mut observed = observed(id, &machine, &run);
         let unwritten = match observed.power {
-            Power::Off if observed.recorded.is_none() && observed.started.is_empty() => {
+            Power::Off if observed.recorded.is_none() && observed.ended().is_none() => {
                 self.heard_exits.recall(id, run.starts())
             }
             _ => None,
@@ -172,15 +212,18 @@ impl Shared {
             self.heard_exits.hear(*id, run.starts(), exit);
         }
         observed.recorded = observed.recorded.or(unwritten);
+        let never_on = observed.state()
+            == State::Stopped {
+                exit: ExitStatus::NeverOn,
+            };
         let state = without_guest(observed.state(), self.capabilities);
         Snapshot {
             machine,
             run,
-            state: self
-                .in_progress
-                .apply(id, state, !observed.started.is_empty()),
+            state,
             failure: observed.failure().map(str::to_owned),
             unwritten,
+            never_on,
         }
     }
 
@@ -201,10 +244,18 @@ impl Shared {
         })
     }
 
-    fn info(&self, machine: Machine) -> Result<ContainerInfo, NotAContainer> {
-        let record = Record::read(&machine.keys)?;
+    async fn info(&self, machine: Machine) -> Result<Result<ContainerInfo, NotAContainer>> {
+        let record = match Record::read(&machine.keys) {
+            Ok(record) => record,
+            Err(broken) => return Ok(Err(broken)),
+        };
         let id = record.spec.id;
-        let sight = self.sight(&id, machine);
+        let mut sight = self.sight(&id, machine);
+        match self.see_power_on(&id, &mut sight).await {
+            // Removed since it was read: what was read is still the answer.
+            Err(error) if !error.is_not_found() => return Err(error),
+            _ => {}
+        }
         let mut info = ContainerInfo::new(record.spec);
         info.failure = match sight.state {
             State::Stopped { .. } | State::Starting => sight.failure,
@@ -214,7 +265,7 @@ impl Shared {
         info.created = record.created;
         (info.started, info.finished) = sight.run.times(&id);
         info.resources = sight.machine.resources;
-        Ok(info)
+        Ok(Ok(info))
     }
 }
 
@@ -245,7 +296,7 @@ impl Exec for VsphereExec {
 
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo> {
         let machine = self.shared.machine(id).await?;
-        self.shared.info(machine).map_err(|broken| {
+        self.shared.info(machine).await?.map_err(|broken| {
             Error::invalid_state(Resource::container(id), StateKind::Broken, &[])
                 .with_source(broken)
         })
@@ -255,7 +306,7 @@ impl Exec for VsphereExec {
         let (mut containers, mut quarantined) = (Vec::new(), Vec::new());
         for machine in self.shared.machines().await? {
             let label = machine.name.clone();
-            match self.shared.info(machine) {
+            match self.shared.info(machine).await? {
                 Ok(info) => containers.push(info),
                 Err(broken) => {
                     quarantined.push(Quarantined::new(broken.id, label, broken.to_string()));

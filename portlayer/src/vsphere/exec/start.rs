@@ -16,10 +16,8 @@ impl Shared {
         let resource = Resource::container(id);
         let sight = {
             let _turn = self.ids.turn(*id).await;
-            let sight = self.look(id).await?;
-            self.require(id, &sight, options.allowed())?;
             let _starting = self.in_progress.mark(*id, StateKind::Starting);
-            self.begin_run(id, &sight).await?;
+            let sight = self.begin_run(id, options).await?;
             self.endpoint.power_on(&sight.machine.vm, &resource).await?;
             sight
         };
@@ -64,37 +62,32 @@ impl Shared {
         }
     }
 
-    /// Writes down that a run begins and clears what the guest said about the last one, while the
-    /// machine is off: such keys written to a machine that is on do not last.
-    async fn begin_run(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
-        let run = sight.run.restarted(self.dialect(sight));
-        let run = run.blocked(self.blocking.begin(id));
-        self.write_run(id, sight, &run).await
+    /// Records that a run begins and clears what the guest reported about the last one, while the
+    /// machine is off: such keys written to a machine that is on do not last. Returns the view of
+    /// the machine before.
+    async fn begin_run(&self, id: &ContainerId, options: StartOptions) -> Result<Snapshot> {
+        self.edit(id, options.allowed(), |sight| {
+            let run = sight.run.restarted(self.dialect(sight));
+            let run = run.blocked(self.blocking.begin(id));
+            self.run_change(id, sight, &run).map(Some)
+        })
+        .await
     }
 
-    /// Changes the keys of a machine that is off from those of `sight` to `run`, unless somebody
-    /// else changed the machine meanwhile.
-    pub(super) async fn write_run(
+    /// The change of a machine's keys from those of `sight` to `run`.
+    pub(super) fn run_change(
         &self,
         id: &ContainerId,
         sight: &Snapshot,
         run: &RunState,
-    ) -> Result<()> {
-        let resource = Resource::container(id);
+    ) -> Result<VirtualMachineConfigSpec> {
         let changes = run
             .changes(&sight.run, self.dialect(sight))
-            .map_err(|error| Error::internal(resource.clone(), error))?;
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let change = VirtualMachineConfigSpec {
-            change_version: sight.machine.change_version.clone(),
+            .map_err(|error| Error::internal(Resource::container(id), error))?;
+        Ok(VirtualMachineConfigSpec {
             extra_config: key_changes(changes),
             ..VirtualMachineConfigSpec::default()
-        };
-        self.endpoint
-            .reconfigure(&sight.machine.vm, &change, &resource)
-            .await
+        })
     }
 
     /// The dialect that the machine was made with.

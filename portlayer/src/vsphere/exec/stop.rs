@@ -1,14 +1,28 @@
 //! Ending a container, and signals.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use tokio::time::error::Elapsed;
 
 use super::{Shared, Snapshot};
 use crate::exec::{Signal, StopOptions};
+use crate::vsphere::derive_state::Power;
+use crate::vsphere::record::Record;
 use crate::{
     Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,
 };
+
+/// What is known of an order to a guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Delivery {
+    /// The guest took it.
+    Delivered,
+    /// It did not reach the guest.
+    Refused,
+    /// It may have reached the guest: its answer was lost or is late.
+    Unknown,
+}
 
 impl Shared {
     /// The order is VIC's: ask the process, give it time, switch the machine off. An order that
@@ -17,7 +31,7 @@ impl Shared {
         let stopping;
         let asked = {
             let _turn = self.ids.turn(*id).await;
-            let sight = self.look(id).await?;
+            let sight = self.settled(id).await?;
             self.require(id, &sight, StateKind::STOPPABLE)?;
             if let State::Stopped { exit } = sight.state {
                 return Ok(exit);
@@ -27,9 +41,10 @@ impl Shared {
                 self.switch_off(id, &sight).await?;
                 None
             } else {
-                self.ask(id, &sight, options.signal.unwrap_or(Signal::TERM))
-                    .await?
-                    .then_some(sight)
+                match self.ask(id, &sight, options.signal).await? {
+                    Delivery::Delivered | Delivery::Unknown => Some(sight),
+                    Delivery::Refused => None,
+                }
             }
         };
         // Between asking and switching off others have their turn: a second stop may be in more
@@ -69,39 +84,101 @@ impl Shared {
     }
 
     pub(super) async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()> {
-        let _turn = self.ids.turn(*id).await;
-        let sight = self.look(id).await?;
-        self.require(id, &sight, StateKind::SIGNALLABLE)?;
-        if self.deliver(id, &sight, signal).await? {
-            return Ok(());
+        let switched_off = {
+            let _turn = self.ids.turn(*id).await;
+            let sight = self.settled(id).await?;
+            self.require(id, &sight, StateKind::SIGNALLABLE)?;
+            match self.deliver(id, &sight, signal).await? {
+                Delivery::Delivered => false,
+                _ if signal == Signal::KILL => {
+                    self.switch_off(id, &sight).await?;
+                    true
+                }
+                Delivery::Refused => {
+                    let resource = Resource::container(id);
+                    return Err(Error::unsupported(resource, Capability::Signals));
+                }
+                Delivery::Unknown => {
+                    let resource = Resource::container(id);
+                    return Err(Error::outcome_unknown(resource, "the signal"));
+                }
+            }
+        };
+        if switched_off {
+            self.write_down(id).await;
         }
-        if signal == Signal::KILL {
-            return self.switch_off(id, &sight).await;
-        }
-        Err(Error::unsupported(
-            Resource::container(id),
-            Capability::Signals,
-        ))
+        Ok(())
     }
 
-    /// Asks the process to end, by the signal or, where that is `TERM` and guests take no signals,
-    /// by asking the guest to shut down. Whether anybody was reached.
-    async fn ask(&self, id: &ContainerId, sight: &Snapshot, signal: Signal) -> Result<bool> {
-        if self.deliver(id, sight, signal).await? {
-            return Ok(true);
-        }
-        if signal != Signal::TERM || !self.capabilities.contains(Capability::GuestKeys) {
-            return Ok(false);
+    /// A view of the machine in which nobody is just switching it on. Waits for that as long as the
+    /// endpoint may take for a task.
+    async fn settled(&self, id: &ContainerId) -> Result<Snapshot> {
+        /// How long to rely on the watch before the tasks are asked again.
+        const LOOK_AGAIN: Duration = Duration::from_millis(500);
+        let resource = Resource::container(id);
+        let settle = async {
+            loop {
+                let sight = self.look(id).await?;
+                if sight.state != State::Starting || sight.machine.power != Power::Off {
+                    return Ok(sight);
+                }
+                let moved = self
+                    .endpoint
+                    .watch(&sight.machine.vm, &resource, |machine| {
+                        match machine.power {
+                            Power::Off => ControlFlow::Continue(()),
+                            _ => ControlFlow::Break(()),
+                        }
+                    });
+                if let Ok(moved) = tokio::time::timeout(LOOK_AGAIN, moved).await {
+                    moved?;
+                }
+            }
+        };
+        tokio::time::timeout(self.options.task_timeout, settle)
+            .await
+            .unwrap_or_else(|_elapsed| {
+                Err(Error::timeout(resource.clone(), "the machine's power on"))
+            })
+    }
+
+    /// Asks the process to end: by the signal or, where guests take no signals and it is the
+    /// container's own stop signal, by asking the guest to shut down.
+    async fn ask(
+        &self,
+        id: &ContainerId,
+        sight: &Snapshot,
+        signal: Option<Signal>,
+    ) -> Result<Delivery> {
+        let own = Record::read(&sight.machine.keys)
+            .ok()
+            .and_then(|record| record.spec.command.stop_signal)
+            .unwrap_or(Signal::TERM);
+        let signal = signal.unwrap_or(own);
+        let delivery = self.deliver(id, sight, signal).await?;
+        if delivery != Delivery::Refused
+            || signal != own
+            || !self.capabilities.contains(Capability::GuestKeys)
+        {
+            return Ok(delivery);
         }
         let resource = Resource::container(id);
         let order = self.endpoint.shut_down_guest(&sight.machine.vm, &resource);
-        reached(id, tokio::time::timeout(DELIVERY, order).await)
+        delivery_of(
+            id,
+            tokio::time::timeout(self.options.guest_timeout, order).await,
+        )
     }
 
-    /// Whether the guest took the signal.
-    async fn deliver(&self, id: &ContainerId, sight: &Snapshot, signal: Signal) -> Result<bool> {
+    /// Passes the signal to the guest.
+    async fn deliver(
+        &self,
+        id: &ContainerId,
+        sight: &Snapshot,
+        signal: Signal,
+    ) -> Result<Delivery> {
         if !self.capabilities.contains(Capability::Signals) {
-            return Ok(false);
+            return Ok(Delivery::Refused);
         }
         let resource = Resource::container(id);
         // The guest's tools run these as commands of their own.
@@ -115,41 +192,64 @@ impl Shared {
         let order = self
             .endpoint
             .run_in_guest(vm, &user, program, &signal, &resource);
-        reached(id, tokio::time::timeout(DELIVERY, order).await)
+        delivery_of(
+            id,
+            tokio::time::timeout(self.options.guest_timeout, order).await,
+        )
     }
 
-    /// Switches the machine off; one that is off already is as good. What the guest said before
-    /// stays.
+    /// Switches the machine off. A process that had not ended by then ends with `KILL`.
     async fn switch_off(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
-        self.endpoint
-            .power_off(&sight.machine.vm, &resource)
-            .await?;
+        let vm = &sight.machine.vm;
+        if self.endpoint.power_off(vm, &resource).await? {
+            self.heard_exits.hear_kill(*id, sight.run.starts());
+        }
         Ok(())
     }
 }
 
-/// How long the guest may take to accept an order.
-const DELIVERY: Duration = Duration::from_secs(10);
+/// What is known of an order. That it was refused is no error: there are harder ways.
+fn delivery_of(id: &ContainerId, order: Result<Result<()>, Elapsed>) -> Result<Delivery> {
+    let error = match order {
+        Ok(Ok(())) => return Ok(Delivery::Delivered),
+        Ok(Err(error)) => error,
+        Err(_elapsed) => return Ok(Delivery::Unknown),
+    };
+    tracing::debug!(container = %id, %error, "the guest did not confirm an order");
+    match error.kind {
+        ErrorKind::Unauthenticated | ErrorKind::PermissionDenied => Err(error),
+        ErrorKind::OutcomeUnknown { .. }
+        | ErrorKind::Timeout { .. }
+        | ErrorKind::Unavailable { .. } => Ok(Delivery::Unknown),
+        _ => Ok(Delivery::Refused),
+    }
+}
 
-/// Whether an order reached the guest. That it did not is no error: there are harder ways.
-fn reached(id: &ContainerId, order: Result<Result<()>, Elapsed>) -> Result<bool> {
-    match order {
-        Ok(Ok(())) => Ok(true),
-        Ok(Err(
-            error @ (Error {
-                kind: ErrorKind::Unauthenticated,
-                ..
-            }
-            | Error {
-                kind: ErrorKind::PermissionDenied,
-                ..
-            }),
-        )) => Err(error),
-        Ok(Err(error)) => {
-            tracing::debug!(container = %id, %error, "the guest was not reached");
-            Ok(false)
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use super::*;
+
+    #[test]
+    fn only_a_refused_order_was_not_delivered() {
+        let id = ContainerId::generate();
+        let resource = || Resource::container(id);
+        for (error, expected) in [
+            (
+                Error::outcome_unknown(resource(), "ShutdownGuest"),
+                Delivery::Unknown,
+            ),
+            (Error::unavailable(resource(), None), Delivery::Unknown),
+            (Error::timeout(resource(), "an answer"), Delivery::Unknown),
+            (
+                Error::internal(resource(), "its tools do not run"),
+                Delivery::Refused,
+            ),
+        ] {
+            assert_eq!(delivery_of(&id, Ok(Err(error))).unwrap(), expected);
         }
-        Err(_elapsed) => Ok(false),
+        delivery_of(&id, Ok(Err(Error::permission_denied(resource())))).unwrap_err();
     }
 }

@@ -2,9 +2,9 @@
 
 use vim25::types::VirtualMachineConfigSpec;
 
-use super::Shared;
+use super::{Shared, Snapshot};
 use crate::exec::Edit;
-use crate::vsphere::machine_spec::{container_name_in, machine_name, options, sized};
+use crate::vsphere::machine_spec::{machine_name, options, sized};
 use crate::vsphere::record::Record;
 use crate::{ContainerId, Error, Resource, Result, StateKind};
 
@@ -20,54 +20,41 @@ impl Shared {
             None => None,
         };
         if let Some(name) = &edit.name {
-            self.refuse_taken(id, name).await?;
+            self.refuse_taken_name(id, name).await?;
         }
-        let mut tries = 0;
-        loop {
-            match self.try_update(id, &edit).await {
-                Err(error) if error.is_conflict() && tries < self.options.conflict_retries => {
-                    tries += 1;
-                }
-                done => return done,
-            }
-        }
+        self.edit(id, edit.allowed(), |sight| self.update_of(id, sight, &edit))
+            .await?;
+        Ok(())
     }
 
-    async fn try_update(&self, id: &ContainerId, edit: &Edit) -> Result<()> {
+    fn update_of(
+        &self,
+        id: &ContainerId,
+        sight: &Snapshot,
+        edit: &Edit,
+    ) -> Result<Option<VirtualMachineConfigSpec>> {
         let resource = Resource::container(id);
-        let sight = self.look(id).await?;
-        self.require(id, &sight, edit.allowed())?;
         let old = Record::read(&sight.machine.keys).map_err(|broken| {
             Error::invalid_state(resource.clone(), StateKind::Broken, edit.allowed())
                 .with_source(broken)
         })?;
         let mut new = old.clone();
         edit.clone().apply(&mut new.spec);
+        let dialect = self.dialect(sight);
         let changes = new
-            .changes(&old, self.dialect(&sight))
-            .map_err(|error| Error::invalid_argument(resource.clone(), "edit", error))?;
+            .changes(&old, dialect)
+            .map_err(|error| Error::invalid_argument(resource, "edit", error))?;
         let resources = edit.resources.filter(|new| *new != sight.machine.resources);
         if changes.is_empty() && resources.is_none() {
-            return Ok(());
+            return Ok(None);
         }
-        let change = VirtualMachineConfigSpec {
-            change_version: sight.machine.change_version.clone(),
-            name: edit.name.as_ref().map(|name| machine_name(name, id)),
+        Ok(Some(VirtualMachineConfigSpec {
+            name: edit
+                .name
+                .as_ref()
+                .map(|name| machine_name(name, id, dialect)),
             extra_config: options(changes),
             ..resources.map(sized).unwrap_or_default()
-        };
-        self.endpoint
-            .reconfigure(&sight.machine.vm, &change, &resource)
-            .await
-    }
-
-    async fn refuse_taken(&self, id: &ContainerId, name: &str) -> Result<()> {
-        let own = self.place.defaults.uuid(id);
-        for member in self.roster().await? {
-            if member.uuid != Some(own) && container_name_in(&member.name) == Some(name) {
-                return Err(Error::already_exists(Resource::container(name)));
-            }
-        }
-        Ok(())
+        }))
     }
 }

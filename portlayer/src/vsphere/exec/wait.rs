@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use super::{Shared, Snapshot};
 use crate::vsphere::derive_state::Power;
-use crate::{Capability, ContainerId, Error, ExitStatus, Resource, Result, State, StateKind};
+use crate::{
+    Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,
+};
 
-/// How long a machine must stay off without a word of its guest for the run to count as lost, when
-/// its start is written down: another process may be about to switch it on.
-const SETTLE: Duration = Duration::from_secs(5);
+/// How long to wait after the first failure of the endpoint, and at most.
+const RETRY_FIRST: Duration = Duration::from_millis(250);
+const RETRY_MAX: Duration = Duration::from_secs(15);
 
 enum Seen {
     Ended {
@@ -22,7 +24,30 @@ enum Seen {
 }
 
 impl Shared {
+    /// An endpoint that does not answer says nothing about the container: the wait goes on when it
+    /// answers again.
     pub(super) async fn wait(&self, id: &ContainerId) -> Result<ExitStatus> {
+        let mut delay = RETRY_FIRST;
+        loop {
+            match self.wait_while_available(id).await {
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        ErrorKind::Unavailable { .. }
+                            | ErrorKind::Timeout { .. }
+                            | ErrorKind::OutcomeUnknown { .. }
+                    ) =>
+                {
+                    tracing::debug!(container = %id, %error, "the wait is interrupted");
+                    tokio::time::sleep(delay).await;
+                    delay = (delay * 2).min(RETRY_MAX);
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn wait_while_available(&self, id: &ContainerId) -> Result<ExitStatus> {
         loop {
             let vm = self.machine(id).await?.vm;
             let resource = Resource::container(id);
@@ -47,7 +72,7 @@ impl Shared {
                             _ => ControlFlow::Break(()),
                         }
                     });
-                    match tokio::time::timeout(SETTLE, woken).await {
+                    match tokio::time::timeout(self.options.settle_timeout, woken).await {
                         // It moved: look again.
                         Ok(moved) => moved?,
                         // Unless it is being switched on right here.
@@ -92,19 +117,16 @@ impl Shared {
         }
     }
 
-    /// Copies the end of a run to where it lasts. Who asked has the answer whether this succeeds
-    /// or not.
+    /// Persists the exit status where the endpoint does not keep it. Best effort: the caller
+    /// already has the answer.
     pub(super) async fn write_down(&self, id: &ContainerId) {
         let _turn = self.ids.turn(*id).await;
-        let written = async {
-            let sight = self.look(id).await?;
-            match sight.unwritten {
-                Some(exit) => self.write_run(id, &sight, &sight.run.ended(exit)).await,
-                None => Ok(()),
-            }
-        };
+        let written = self.edit(id, StateKind::STOPPABLE, |sight| match sight.unwritten {
+            Some(exit) => self.run_change(id, sight, &sight.run.ended(exit)).map(Some),
+            None => Ok(None),
+        });
         match written.await {
-            Ok(()) => self.heard_exits.forget(id),
+            Ok(_) => self.heard_exits.forget(id),
             Err(error) => tracing::debug!(container = %id, %error, "the exit is not written down"),
         }
     }

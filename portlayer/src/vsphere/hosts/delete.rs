@@ -8,6 +8,7 @@ use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, split};
 use crate::exec::ExecExt;
 use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::kind;
+use crate::vsphere::probe;
 use crate::{Capabilities, Error, ErrorKind, Exec, Resource, Result};
 
 /// How many containers are removed at a time.
@@ -37,6 +38,7 @@ impl Shared {
                 .get()
                 .copied()
                 .unwrap_or(Capabilities::none());
+            probe::sweep(&self.endpoint, &place).await?;
             let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
             let exec = VsphereExec::new(endpoint, place, options, capabilities);
             remove_all(&exec, &host, containers).await?;

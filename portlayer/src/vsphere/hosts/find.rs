@@ -84,7 +84,7 @@ impl Shared {
     }
 
     /// Where the containers of the host of this name are.
-    pub(super) async fn place(&self, name: &str) -> Result<Place> {
+    pub(super) async fn place(&self, name: &str) -> Result<(Found, Place)> {
         let found = self.find(name).await?;
         if found.record.appliance.is_none() {
             return Err(
@@ -101,7 +101,7 @@ impl Shared {
         let bridge = self.endpoint.network(&home.datacenter, network).await?;
         let mut place = self.place_of(&found, home).await?;
         place.bridge = bridge;
-        Ok(place)
+        Ok((found, place))
     }
 
     /// The same for a host that is only taken down: nothing needs to be complete.

@@ -259,6 +259,7 @@ impl Shared {
             bridge_network: plan.bridge.0.clone(),
             address: spec.address.clone().unwrap_or_else(|| spec.name.clone()),
             client_key: line_keys::client_key(&plan.host)?,
+            probed: None,
         };
         let particulars = Particulars {
             target: self.endpoint.url(),

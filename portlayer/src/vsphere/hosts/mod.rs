@@ -7,18 +7,26 @@ mod install;
 mod progress;
 mod spec;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use guestinfo::Dialect;
 use tokio::sync::OnceCell;
+use vim25::types::VirtualMachineConfigSpec;
+use vim25::{Ref, mo};
 use vsphere_client::Client;
 
 pub use info::{Containers, HostInfo, HostState};
 pub use progress::{InstallError, Observe, Progress, Step, StepStatus};
 pub use spec::{HostSpec, Iso};
 
+use self::find::Found;
 use super::endpoint::Endpoint;
-use super::exec::VsphereExec;
+use super::exec::{VsphereExec, WeakExec};
+use super::host_record::HostRecord;
+use super::machine_spec::options;
 use super::options::Options;
+use super::place::Place;
 use super::probe;
 use super::streams::VsphereStreams;
 use crate::queue::Queues;
@@ -51,8 +59,10 @@ struct Shared {
     endpoint: Endpoint,
     options: Options,
     capabilities: OnceCell<Capabilities>,
-    /// Installations and deletions of one name take turns.
+    /// Installations, openings and deletions of one name take turns.
     names: Queues<String>,
+    /// What is open, by the host's appliance.
+    opened: Mutex<HashMap<Ref<mo::VirtualMachine>, WeakExec>>,
 }
 
 impl Hosts {
@@ -67,6 +77,7 @@ impl Hosts {
                 options,
                 capabilities,
                 names: Queues::default(),
+                opened: Mutex::default(),
             }),
         }
     }
@@ -166,12 +177,59 @@ fn layer(exec: VsphereExec, streams: VsphereStreams) -> PortLayer {
 
 impl Shared {
     async fn exec(&self, name: &str) -> Result<VsphereExec> {
-        let place = self.place(name).await?;
+        let _turn = self.names.turn(name.to_owned()).await;
+        let (found, place) = self.place(name).await?;
+        let appliance = place.appliance.clone();
+        // All that is opened of one host shares its queues.
+        if let Some(exec) = self.opened().get(&appliance).and_then(WeakExec::upgrade) {
+            return Ok(exec);
+        }
         let capabilities = *self
             .capabilities
-            .get_or_try_init(|| probe::capabilities(&self.endpoint, &place))
+            .get_or_try_init(|| self.probe(&found, &place))
             .await?;
         let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
-        Ok(VsphereExec::new(endpoint, place, options, capabilities))
+        let exec = VsphereExec::new(endpoint, place, options, capabilities);
+        let mut opened = self.opened();
+        opened.retain(|_, exec| exec.upgrade().is_some());
+        opened.insert(appliance, exec.downgrade());
+        Ok(exec)
+    }
+
+    fn opened(&self) -> MutexGuard<'_, HashMap<Ref<mo::VirtualMachine>, WeakExec>> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was found about the endpoint by an earlier probe, or by one now.
+    async fn probe(&self, found: &Found, place: &Place) -> Result<Capabilities> {
+        let build = self.endpoint.build();
+        let stored = found.record.probed.as_deref();
+        if let Some(known) = stored.and_then(|text| probe::from_text(text, &build)) {
+            return Ok(known);
+        }
+        let capabilities = probe::capabilities(&self.endpoint, place).await?;
+        self.keep_probed(found, place, probe::to_text(capabilities, &build))
+            .await;
+        Ok(capabilities)
+    }
+
+    /// Persists the findings. Best effort: without them the next program probes again.
+    async fn keep_probed(&self, found: &Found, place: &Place, probed: String) {
+        let dialect = Dialect::detect(found.machine.keys.keys()).unwrap_or(self.options.dialect);
+        let kept = async {
+            let host = place.host();
+            let keys = HostRecord::probed_key(probed, dialect)
+                .map_err(|error| crate::Error::internal(host.clone(), error))?;
+            let change = VirtualMachineConfigSpec {
+                extra_config: options(keys),
+                ..VirtualMachineConfigSpec::default()
+            };
+            self.endpoint
+                .reconfigure(&place.appliance, &change, &host)
+                .await
+        };
+        if let Err(error) = kept.await {
+            tracing::debug!(host = place.name, %error, "the probe's findings are not kept");
+        }
     }
 }

@@ -1,0 +1,94 @@
+//! Guarded changes of a container's machine.
+
+use std::collections::BTreeSet;
+
+use vim25::types::VirtualMachineConfigSpec;
+
+use super::{Shared, Snapshot};
+use crate::vsphere::record::Keys;
+use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
+
+impl Shared {
+    /// Changes a container's machine, if the container is in one of these states. The change is
+    /// computed from a view of the machine and refused by the endpoint when the machine was changed
+    /// since; then it is computed again from a new view, a bounded number of times. `None`: nothing
+    /// to change. Returns the last view.
+    ///
+    /// The caller holds the container's turn.
+    ///
+    /// # Errors
+    /// [`Conflict`](ErrorKind::Conflict) naming the keys that others changed.
+    pub(super) async fn edit(
+        &self,
+        id: &ContainerId,
+        allowed: &'static [StateKind],
+        change: impl Fn(&Snapshot) -> Result<Option<VirtualMachineConfigSpec>>,
+    ) -> Result<Snapshot> {
+        let resource = Resource::container(id);
+        let mut first: Option<Keys> = None;
+        let mut tries = 0;
+        loop {
+            let sight = self.look_for_edit(id).await?;
+            self.require(id, &sight, allowed)?;
+            let Some(mut change) = change(&sight)? else {
+                return Ok(sight);
+            };
+            change.change_version = sight.machine.change_version.clone();
+            match self
+                .endpoint
+                .reconfigure(&sight.machine.vm, &change, &resource)
+                .await
+            {
+                Ok(()) => return Ok(sight),
+                Err(error) if !error.is_conflict() => return Err(error),
+                Err(error) if tries >= self.options.conflict_retries => {
+                    let now = self.machine(id).await?.keys;
+                    let changed = changed_keys(first.as_ref().unwrap_or(&sight.machine.keys), &now);
+                    return Err(
+                        Error::new(ErrorKind::Conflict { changed }, resource).with_source(error)
+                    );
+                }
+                Err(_conflict) => {
+                    tries += 1;
+                    first.get_or_insert(sight.machine.keys);
+                }
+            }
+        }
+    }
+
+    /// As [`look`](Self::look), without the mark of the operation that is about to edit.
+    async fn look_for_edit(&self, id: &ContainerId) -> Result<Snapshot> {
+        let machine = self.machine(id).await?;
+        let mut sight = self.sight_unmarked(id, machine);
+        self.see_power_on(id, &mut sight).await?;
+        Ok(sight)
+    }
+}
+
+/// The names of keys that differ.
+fn changed_keys(old: &Keys, new: &Keys) -> Box<[String]> {
+    let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
+    names
+        .into_iter()
+        .filter(|name| old.get(*name) != new.get(*name))
+        .cloned()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_conflict_names_the_keys_that_differ() {
+        let keys = |pairs: &[(&str, &str)]| -> Keys {
+            let pairs = pairs.iter();
+            pairs
+                .map(|(key, text)| ((*key).to_owned(), (*text).to_owned()))
+                .collect()
+        };
+        let old = keys(&[("a", "1"), ("b", "2"), ("c", "3")]);
+        let new = keys(&[("a", "1"), ("b", "4"), ("d", "5")]);
+        assert_eq!(*changed_keys(&old, &new), ["b", "c", "d"]);
+    }
+}
