@@ -43,7 +43,10 @@ impl Shared {
             &resource,
         )?);
         let parent = root.as_ref().map(|(_, root)| root);
-        let machine = self.place.defaults.container(&spec, networks, parent, keys, self.options.dialect);
+        let machine =
+            self.place
+                .defaults
+                .container(&spec, networks, parent, keys, self.options.dialect);
         let vm = self
             .endpoint
             .create(&self.place.folder, &self.place.pool, &machine, &resource)
