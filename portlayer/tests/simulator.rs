@@ -194,7 +194,7 @@ async fn a_graceful_stop_asks_the_guest() {
         assert_eq!(exit, ExitStatus::Signal(Some(Signal::TERM)));
         exec.start(&id, StartOptions::new()).await.unwrap();
         let exit = exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
-        assert_eq!(exit, ExitStatus::Lost);
+        assert_eq!(exit, ExitStatus::KILLED);
     }
 }
 

@@ -202,9 +202,9 @@ impl Shared {
     async fn switch_off(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
         let vm = &sight.machine.vm;
-        if self.endpoint.power_off(vm, &resource).await? {
-            self.heard_exits.hear_kill(*id, sight.run.starts());
-        }
+        // First, so that whoever sees the machine off knows why.
+        self.heard_exits.hear_kill(*id, sight.run.starts());
+        self.endpoint.power_off(vm, &resource).await?;
         Ok(())
     }
 }
