@@ -27,6 +27,15 @@ const LAST_WORDS: Duration = Duration::from_secs(6);
 /// How long the log line has for what is left, before the machine goes off.
 const LOG_FLUSH: Duration = Duration::from_secs(10);
 
+/// Keys of the line that VIC did not have.
+#[cfg(feature = "ssh")]
+#[derive(Clone, Debug, Default, PartialEq, Eq, guestinfo::GuestInfo)]
+struct LineKeys {
+    /// Who may attach: the host's public key, as OpenSSH writes one.
+    #[guestinfo(key = "clientkey", scope = "read-only", default)]
+    client_key: String,
+}
+
 /// Runs a container machine, from its boot to its end.
 #[derive(Debug)]
 pub struct Agent<R> {
@@ -183,7 +192,39 @@ impl<R: GuestRpc + Send> Agent<R> {
         }
     }
 
+    /// Serves those who attach, if the machine has keys for that.
+    #[cfg(feature = "ssh")]
+    fn serve(
+        &mut self,
+        lines: &mut JoinSet<()>,
+        container: &ExecutorConfig,
+        dialect: Dialect,
+    ) -> Result<(), AgentError> {
+        let keys = GuestStore::new(self.store.rpc_mut())
+            .dialect(dialect)
+            .read::<LineKeys>();
+        let keys = keys.map_err(AgentError::Read)?.value;
+        let host_key = &container.key.0;
+        if host_key.is_empty() || keys.client_key.is_empty() {
+            tracing::debug!("nobody can attach: the machine has no keys for its line");
+            self.sessions.unblock_all();
+            return Ok(());
+        }
+        let sessions = self.sessions();
+        match crate::control::server(host_key, &keys.client_key, dialect, sessions) {
+            Ok(server) => {
+                lines.spawn(crate::control::serve(server, Arc::clone(&self.lines)));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "nobody can attach: the keys of the line cannot be read");
+                self.sessions.unblock_all();
+            }
+        }
+        Ok(())
+    }
+
     /// Nobody can attach.
+    #[cfg(not(feature = "ssh"))]
     fn serve(
         &mut self,
         _: &mut JoinSet<()>,

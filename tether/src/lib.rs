@@ -32,6 +32,8 @@
 #![cfg(target_os = "linux")]
 
 mod agent;
+#[cfg(feature = "ssh")]
+mod control;
 mod lines;
 mod log;
 mod platform;

@@ -38,6 +38,15 @@ const NAMES: [(&str, i32); 33] = [
 ];
 const REAL_TIME: std::ops::RangeInclusive<i32> = 34..=64;
 
+/// The name of a signal without `SIG`, or its number where it has no name.
+#[cfg(feature = "ssh")]
+pub(crate) fn signal_name(number: i32) -> String {
+    match NAMES.iter().find(|(_, known)| *known == number) {
+        Some((name, _)) => (*name).to_owned(),
+        None => number.to_string(),
+    }
+}
+
 /// The Linux number of a signal: a number itself, a name with or without `SIG` in
 /// any case, `RTMIN+n` or `RTMAX-n`; `None` for anything else.
 ///

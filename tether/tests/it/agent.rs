@@ -235,3 +235,54 @@ async fn who_is_attached_gets_all_and_is_read() {
     let life = tokio::time::timeout(Duration::from_secs(20), life).await;
     life.expect("in time").expect("a task").expect("a life");
 }
+
+#[cfg(feature = "ssh")]
+#[tokio::test]
+async fn a_client_on_the_line_sees_the_first_byte_and_the_exit() {
+    use guest_io::ssh::client::{Connector, Event};
+    use guest_io::ssh::{Exit, PrivateKey};
+
+    let Some((_place, machine)) = machine().await else {
+        return;
+    };
+    let (host_key, client_key) = (PrivateKey::generate(), PrivateKey::generate());
+    let (host_key, client_key) = (host_key.expect("a key"), client_key.expect("a key"));
+    let mut config = container("echo first; read line; echo got $line; exit 9");
+    config.key = Redacted(host_key.to_openssh().expect("text").into_bytes());
+    let session = config.sessions.get_mut("main").expect("it");
+    (session.open_stdin, session.run_block) = (true, true);
+    let keys = Keys::new(&config, Dialect::Vic1);
+    let text = client_key.public().to_string();
+    let mut memory = keys.0.lock().expect("keys");
+    memory
+        .keys_mut()
+        .insert("guestinfo.vice./clientkey".to_owned(), text);
+    drop(memory);
+    let (line, ours) = tokio::io::duplex(1 << 12);
+    let wires = Wires::default();
+    *wires.control.lock().expect("a line") = Some(line);
+    let agent = Agent::new(machine.clone(), Arc::new(wires), keys.clone());
+    let life = tokio::spawn(agent.run());
+    let expected = host_key.fingerprint();
+    let connector = Connector::new(client_key);
+    let known = move |fingerprint| async move { fingerprint == expected };
+    let client = connector.connect(ours, known).await.expect("a connection");
+    assert_eq!(client.container_ids().await, Ok(vec!["main".to_owned()]));
+    assert_eq!(keys.session("main").started, Started::No);
+    let mut attached = client.attach("main").await.expect("an attachment");
+    attached.control.unblock().expect("an order");
+    attached.input.send("words\n".into()).await.expect("input");
+    let mut text = Vec::new();
+    let end = loop {
+        match attached.output.next().await {
+            Some(Event::Data(Stream::Stdout, data)) => text.extend(data),
+            other => break other,
+        }
+    };
+    assert_eq!(text, b"first\ngot words\n");
+    assert_eq!(end, Some(Event::Exit(Exit::Code(9))));
+    drop(attached);
+    life.await.expect("a task").expect("a life");
+    assert!(!keys.session("main").run_block);
+    assert_eq!(keys.session("main").exit_status, 9);
+}

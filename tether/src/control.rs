@@ -1,0 +1,145 @@
+//! Clients on the control line, over SSH.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use guest_io::handshake;
+use guest_io::ssh::server::{
+    Attachment, GuestSessions, Refused, Request, Server, Stdin, StdinEvent,
+};
+use guest_io::ssh::{ClientPublicKey, KeyError, PrivateKey, server};
+use guestinfo::Dialect;
+use tether_sys::{Exit, TerminalSize};
+
+use crate::lines::Lines;
+use crate::session::{self, Session, SessionError, Sessions};
+use crate::signal::{signal_name, signal_number};
+
+/// The pause before a line that has failed is taken again.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A server with the keys of the machine.
+pub(crate) fn server(
+    host_key: &[u8],
+    client_key: &str,
+    dialect: Dialect,
+    sessions: Sessions,
+) -> Result<Server, KeyError> {
+    let host_key = PrivateKey::from_openssh(host_key)?;
+    let client_key: ClientPublicKey = client_key.parse()?;
+    let server = Server::new(host_key, client_key, Arc::new(Guest(sessions)));
+    Ok(server.handshake(match dialect {
+        Dialect::Vic04 => handshake::Dialect::Vic04,
+        Dialect::Vic1 => handshake::Dialect::Vic1,
+    }))
+}
+
+/// Serves the control line for as long as there is one.
+pub(crate) async fn serve(server: Server, lines: Arc<dyn Lines>) {
+    loop {
+        let ended = match lines.control().await {
+            Ok(Some(line)) => server.serve(line).await,
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "the control line failed");
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+/// The sessions as the SSH server knows them.
+#[derive(Debug)]
+struct Guest(Sessions);
+
+impl GuestSessions for Guest {
+    fn ids(&self) -> Vec<String> {
+        self.0.ids()
+    }
+
+    fn attach(&self, id: &str, attachment: Attachment) -> Result<(), Refused> {
+        let session = self
+            .0
+            .get(id)
+            .filter(Session::is_attachable)
+            .ok_or(Refused)?;
+        // Now, so that nothing is lost between this and a later unblocking.
+        let from = session.attach();
+        tokio::spawn(forward(from, attachment.output));
+        tokio::spawn(feed(session, attachment.stdin));
+        Ok(())
+    }
+
+    fn request(&self, id: &str, request: Request) -> bool {
+        let Some(session) = self.0.get(id).filter(Session::is_attachable) else {
+            return false;
+        };
+        match request {
+            Request::Resize(window) => session.resize(TerminalSize {
+                columns: u16::try_from(window.columns).unwrap_or(u16::MAX),
+                rows: u16::try_from(window.rows).unwrap_or(u16::MAX),
+            }),
+            Request::Signal(name) => {
+                let Some(signal) = signal_number(&name) else {
+                    return false;
+                };
+                tokio::spawn(async move {
+                    if let Err(error) = session.signal(signal).await {
+                        tracing::debug!(%error, signal, "a signal was not delivered");
+                    }
+                });
+            }
+            Request::Unblock => session.unblock(),
+            _ => return false,
+        }
+        true
+    }
+}
+
+/// Takes output to a client, until one of both ends.
+async fn forward(mut from: session::Attachment, to: server::Output) {
+    loop {
+        let piece = tokio::select! {
+            piece = from.next() => piece,
+            () = to.detached() => return,
+        };
+        let sent = match piece {
+            Some(session::Output::Data(stream, data)) => to.send(stream, data).await,
+            Some(session::Output::Ended(exit)) => {
+                // That the client is gone is no failure now.
+                let _ = to.finish(exit_of(exit)).await;
+                return;
+            }
+            None => return,
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
+
+/// Takes what a client writes to the process, until one of both ends.
+async fn feed(session: Session, mut from: Stdin) {
+    while let Some(event) = from.next().await {
+        let done: Result<(), SessionError> = match event {
+            StdinEvent::Data(data) => session.write(data).await,
+            StdinEvent::Close => session.close_stdin().await,
+        };
+        // What a client writes to a process that does not read is dropped, but
+        // taken: the line must not stop.
+        if let Err(error) = done {
+            tracing::trace!(%error, "input was dropped");
+        }
+    }
+}
+
+fn exit_of(exit: Exit) -> guest_io::ssh::Exit {
+    match exit {
+        Exit::Code(code) => guest_io::ssh::Exit::Code(code.unsigned_abs()),
+        Exit::Signal(signal) => guest_io::ssh::Exit::Signal {
+            name: signal_name(signal),
+            core_dumped: false,
+        },
+    }
+}
