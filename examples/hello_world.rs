@@ -1,14 +1,15 @@
 //! A container's life as a virtual machine, from the installation of its host
-//! to the removal of everything.
+//! and the import of its image to the removal of everything.
 //!
 //! ```console
 //! $ cargo run --release --example hello_world
 //! $ export VSPHERE_URL=https://esx.example.com GOVC_USERNAME=root GOVC_PASSWORD=…
-//! $ cargo run --release --example hello_world -- --name quick_otter busybox
+//! $ cargo run --release --example hello_world -- --name quick_otter
 //! ```
 //!
-//! Without `VSPHERE_URL` it brings its own ESXi host, a simulator in this very
-//! process. What an endpoint does not provide is found out by a probe and
+//! The image is made on the spot: one static program, which on Linux really runs
+//! and whose output is read back from the container's log. Without `VSPHERE_URL`
+//! the example brings its own ESXi host, a simulator in this very process. What an endpoint does not provide is found out by a probe and
 //! skipped by name. The environment's variables are those of
 //! [`examples::endpoint`].
 #![expect(
@@ -32,9 +33,11 @@ use examples::installer::Installer;
 use examples::interrupt::Interrupts;
 use examples::report::Report;
 use examples::stage::Stage;
-use examples::{names, table};
+use examples::{hello_image, names, table};
+use futures_util::TryStreamExt as _;
 use portlayer::exec::{Command, ContainerSpec, ExecExt, RootFs, StartOptions};
-use portlayer::image::{Digest, ImageId};
+use portlayer::image::{Image, ImportOptions};
+use portlayer::stream::LogOptions;
 use portlayer::vsphere::{Containers, Dialect, HostSpec, Hosts, Iso, Options, kind};
 use portlayer::{Capability, ContainerId, ErrorKind, PortLayer, ResourceKind, State};
 use tokio::sync::oneshot;
@@ -46,12 +49,6 @@ const STAND_IN: &[u8] = b"a stand-in for a boot image\n";
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Args {
-    /// The image to run. It is recorded; the container's disk is empty.
-    #[arg(default_value = "hello-world:latest")]
-    image: String,
-    /// The program in the image.
-    #[arg(long, default_value = "/hello")]
-    command: String,
     /// The container's name; generated when none is given.
     #[arg(long)]
     name: Option<String>,
@@ -73,10 +70,19 @@ struct Args {
     clean: bool,
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+fn main() -> ExitCode {
+    // Containers of the simulator begin as this program, executed again.
+    #[cfg(target_os = "linux")]
+    simulator_guests::init();
     let args = Args::parse();
-    match run(&args).await {
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("hello_world: start the runtime: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(run(&args)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("hello_world: {}", Report(&*error));
@@ -92,7 +98,8 @@ async fn main() -> ExitCode {
 /// the endpoint.
 async fn run(args: &Args) -> Result<()> {
     let endpoint = Endpoint::from_environment()?;
-    let container = container(args)?;
+    let image = hello_image::hello_world()?;
+    let container = container(args, &image)?;
     let interrupts = Interrupts::listen().context("listen for signals")?;
     let place = endpoint
         .as_ref()
@@ -102,6 +109,9 @@ async fn run(args: &Args) -> Result<()> {
         .unless_requested(Stage::open(endpoint.as_ref()))
         .await?;
     println!("Endpoint: {}", stage.about());
+    if let Some(guests) = stage.guests() {
+        println!("Guests:   {guests}");
+    }
 
     let options = Options {
         dialect: Dialect::Vic04,
@@ -111,6 +121,7 @@ async fn run(args: &Args) -> Result<()> {
     let job = Job {
         args,
         place,
+        image,
         container,
         stage: &stage,
         interrupts,
@@ -131,14 +142,14 @@ async fn run(args: &Args) -> Result<()> {
 }
 
 /// What is to run, refused here if no endpoint would take it.
-fn container(args: &Args) -> Result<ContainerSpec> {
+fn container(args: &Args, image: &Image) -> Result<ContainerSpec> {
     let id = ContainerId::generate();
     let name = args.name.clone().unwrap_or_else(|| names::of(&id));
-    // No image is imported here: the container's disk is empty, its guest has the program.
-    let image = ImageId::new(Digest::of(&args.image));
-    let spec = ContainerSpec::new(name, Command::new(&args.command))
+    let program = image.config().process().cmd.first();
+    let program = program.context("the image names no program")?;
+    let spec = ContainerSpec::new(name, Command::new(program))
         .id(id)
-        .root(RootFs::image(image, &args.image));
+        .root(RootFs::image(image.id(), hello_image::REFERENCE));
     spec.validate()?;
     Ok(spec)
 }
@@ -147,6 +158,7 @@ fn container(args: &Args) -> Result<ContainerSpec> {
 struct Job<'a> {
     args: &'a Args,
     place: Place,
+    image: Image,
     container: ContainerSpec,
     stage: &'a Stage,
     interrupts: Interrupts,
@@ -164,6 +176,7 @@ impl Job<'_> {
         for missing in layer.exec().capabilities().missing() {
             println!("  a probe shows that this endpoint lacks {missing}");
         }
+        self.import(&layer).await?;
         self.live(&layer).await?;
         let footprint = self.unless_interrupted(self.look(&layer)).await?;
         if self.args.pause {
@@ -208,7 +221,23 @@ impl Job<'_> {
         Ok(())
     }
 
-    /// Creates and starts the container, and waits for its process.
+    /// Stores the image as a disk that containers can use.
+    async fn import(&self, layer: &PortLayer) -> Result<()> {
+        println!("\nImporting {}", hello_image::REFERENCE);
+        let images = layer.images();
+        let info = self
+            .to_its_end(images.import(self.image.clone(), ImportOptions::new()))
+            .await?;
+        println!(
+            "  {} as a disk of {} MiB, {} bytes of files",
+            info.id.short(),
+            info.capacity >> 20,
+            info.size
+        );
+        Ok(())
+    }
+
+    /// Creates and starts the container, waits for its process and shows what it wrote.
     async fn live(&self, layer: &PortLayer) -> Result<()> {
         let exec = layer.exec();
         let ContainerSpec {
@@ -233,6 +262,18 @@ impl Job<'_> {
             println!("  started");
             let exit = self.unless_interrupted(exec.wait(id)).await?;
             println!("  ended    {exit}");
+        }
+        if !layer.capabilities().contains(Capability::Logs) {
+            println!("  log      skipped: {}", Capability::Logs);
+            return Ok(());
+        }
+        println!("  wrote");
+        let log = self.unless_interrupted(read_log(layer, id)).await?;
+        if log.is_empty() {
+            println!("    nothing: its guest runs no process");
+        }
+        for line in log.lines() {
+            println!("    {line}");
         }
         Ok(())
     }
@@ -294,6 +335,9 @@ impl Job<'_> {
         self.to_its_end(layer.exec().remove_forced(container))
             .await?;
         println!("  container {} removed", container.short());
+        self.to_its_end(layer.images().remove(&self.image.id()))
+            .await?;
+        println!("  image {} removed", self.image.id().short());
         self.to_its_end(self.hosts.delete(&self.args.vch, Containers::Refuse))
             .await?;
         println!("  virtual container host {} deleted", self.args.vch);
@@ -370,6 +414,22 @@ impl Job<'_> {
         );
         Ok(())
     }
+}
+
+/// What the processes of a container wrote, as text.
+async fn read_log(layer: &PortLayer, id: &ContainerId) -> Result<String> {
+    let records: Vec<_> = layer
+        .streams()
+        .logs(id, LogOptions::new())
+        .await?
+        .try_collect()
+        .await?;
+    let bytes: Vec<u8> = records
+        .iter()
+        .flat_map(|record| &record.bytes)
+        .copied()
+        .collect();
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 /// What the user can do about an error, in terms of this program.

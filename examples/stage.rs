@@ -1,5 +1,6 @@
 //! Where an example runs: on the endpoint that the environment names, or on a
-//! simulated ESXi host in this very process.
+//! simulated ESXi host in this very process, whose guests run real processes
+//! where the system has Linux's namespaces.
 
 use anyhow::{Context, Result};
 use simulator::Simulator;
@@ -14,6 +15,7 @@ use crate::endpoint::{Endpoint, Trust};
 pub struct Stage {
     client: Client,
     simulator: Option<Simulator>,
+    guests: Option<String>,
 }
 
 impl Stage {
@@ -41,15 +43,14 @@ impl Stage {
         Ok(Self {
             client: builder.connect().await?,
             simulator: None,
+            guests: None,
         })
     }
 
     /// Starts a simulator and connects to it, pinning its certificate.
     async fn simulated() -> Result<Self> {
-        let simulator = Simulator::builder()
-            .start()
-            .await
-            .context("start the simulator")?;
+        let (builder, guests) = with_guests(Simulator::builder()).await;
+        let simulator = builder.start().await.context("start the simulator")?;
         let client = Client::builder(simulator.url())
             .credentials(Credentials::password(
                 simulator.user(),
@@ -61,6 +62,7 @@ impl Stage {
         Ok(Self {
             client,
             simulator: Some(simulator),
+            guests: Some(guests),
         })
     }
 
@@ -68,6 +70,13 @@ impl Stage {
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// What runs in the simulated machines, in a few words; `None` on an endpoint
+    /// that is not simulated.
+    #[must_use]
+    pub fn guests(&self) -> Option<&str> {
+        self.guests.as_deref()
     }
 
     /// What it is connected to, in one line.
@@ -105,4 +114,23 @@ impl Stage {
         }
         Ok(logged_out?)
     }
+}
+
+/// Lets machines run real processes where this system can; else the simulator's
+/// scripted guest plays a few programs.
+#[cfg(target_os = "linux")]
+async fn with_guests(builder: simulator::Builder) -> (simulator::Builder, String) {
+    match simulator_guests::ProcessGuest::builder().start().await {
+        Ok(guest) => (
+            builder.guest(guest),
+            "real processes of this system, each in namespaces of its own".to_owned(),
+        ),
+        Err(error) => (builder, format!("scripted, because {error}")),
+    }
+}
+
+/// Other systems have no namespaces: the simulator's scripted guest plays a few programs.
+#[cfg(not(target_os = "linux"))]
+async fn with_guests(builder: simulator::Builder) -> (simulator::Builder, String) {
+    (builder, "scripted, because this is not Linux".to_owned())
 }
