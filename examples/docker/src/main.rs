@@ -21,6 +21,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use docker_front_end::FrontEnd;
+use portlayer::vsphere::LineServer;
 use tokio::net::{TcpListener, UnixListener};
 use vsphere_client::{Client, Credentials};
 
@@ -54,6 +55,10 @@ struct Options {
     /// One more name or address in the server's certificate.
     #[arg(long = "tls-name")]
     tls_names: Vec<String>,
+    /// With `VSPHERE_URL`: where the containers' serial lines arrive, which the host was installed
+    /// with. Without it nobody can be attached to containers.
+    #[arg(long)]
+    lines: Option<SocketAddr>,
     /// A registry, `host` or `host:port`, that is reached by plain HTTP.
     #[arg(long = "insecure-registry")]
     insecure_registries: Vec<String>,
@@ -95,8 +100,7 @@ async fn backend(options: &Options) -> Result<Backend> {
         return Ok(Backend::scripted());
     }
     let Ok(url) = std::env::var("VSPHERE_URL") else {
-        let datastore = options.directory.join("datastore");
-        return Backend::simulated(&datastore, &options.host).await;
+        return Backend::simulated(&options.directory, &options.host).await;
     };
     let variable = |name: &str| {
         std::env::var(name).with_context(|| format!("{name} is needed with VSPHERE_URL"))
@@ -108,7 +112,15 @@ async fn backend(options: &Options) -> Result<Backend> {
     if let Ok(thumbprint) = std::env::var("VSPHERE_THUMBPRINT") {
         builder = builder.thumbprint(thumbprint.parse()?);
     }
-    Backend::on(builder.connect().await?, &options.host, false).await
+    let lines = match options.lines {
+        None => None,
+        Some(address) => Some(
+            LineServer::bind(address)
+                .await
+                .with_context(|| format!("cannot listen on {address}"))?,
+        ),
+    };
+    Backend::on(builder.connect().await?, &options.host, lines, false).await
 }
 
 /// Serves until an interrupt.

@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use docker_front_end::{PortLayer, Settings, scripted};
 use portlayer::ErrorKind;
-use portlayer::vsphere::{Dialect, HostSpec, Hosts, Iso, Options, Progress};
+use portlayer::vsphere::{Dialect, HostSpec, Hosts, Iso, LineServer, Options, Progress};
 use simulator::Simulator;
 use vsphere_client::{Client, Credentials};
 
@@ -34,8 +34,8 @@ impl Backend {
         }
     }
 
-    /// A host of this name on a simulator whose datastore is in this directory; installed if the
-    /// directory has none.
+    /// A host of this name on a simulator that keeps everything in this directory; installed if
+    /// the directory has none.
     pub(crate) async fn simulated(directory: &Path, name: &str) -> Result<Self> {
         let simulator = start(directory).await?;
         let client = Client::builder(simulator.url())
@@ -46,7 +46,8 @@ impl Backend {
             .thumbprint(simulator.thumbprint().parse()?)
             .connect()
             .await?;
-        let mut backend = Self::on(client, name, true).await?;
+        let lines = lines(directory).await?;
+        let mut backend = Self::on(client, name, Some(lines), true).await?;
         let datastore = simulator.datastore_directory().display().to_string();
         backend
             .settings
@@ -56,8 +57,14 @@ impl Backend {
         Ok(backend)
     }
 
-    /// A host of this name on an endpoint; with `install`, made if it is missing.
-    pub(crate) async fn on(client: Client, name: &str, install: bool) -> Result<Self> {
+    /// A host of this name on an endpoint, whose serial lines arrive at `lines`; with `install`,
+    /// made if it is missing.
+    pub(crate) async fn on(
+        client: Client,
+        name: &str,
+        lines: Option<LineServer>,
+        install: bool,
+    ) -> Result<Self> {
         let options = Options {
             dialect: Dialect::Vic04,
             ..Options::default()
@@ -66,7 +73,10 @@ impl Backend {
         match hosts.find(name).await {
             Ok(_) => {}
             Err(error) if install && *error.kind() == ErrorKind::NotFound => {
-                let spec = HostSpec::new(name, Iso::bytes(STAND_IN), Iso::bytes(STAND_IN));
+                let mut spec = HostSpec::new(name, Iso::bytes(STAND_IN), Iso::bytes(STAND_IN));
+                if let Some(lines) = &lines {
+                    spec = spec.address(lines.local_addr()?.to_string());
+                }
                 let observer = |progress: Progress| tracing::info!(?progress, "installing");
                 hosts
                     .install(spec, &observer)
@@ -75,10 +85,11 @@ impl Backend {
             }
             Err(error) => return Err(error.into()),
         }
-        let layer = hosts
-            .open(name)
-            .await
-            .with_context(|| format!("cannot open the host {name}"))?;
+        let opened = match lines {
+            Some(lines) => hosts.open_with_lines(name, lines).await,
+            None => hosts.open(name).await,
+        };
+        let layer = opened.with_context(|| format!("cannot open the host {name}"))?;
         let about = &client.service_content().about;
         let mut settings = Settings::new(name);
         settings.operating_system = about.full_name.clone();
@@ -104,8 +115,24 @@ impl Backend {
     }
 }
 
-/// Starts the simulator with guests that run real processes where that is possible.
+/// Starts the simulator with guests that run real processes; where that is not possible, with
+/// scripted ones.
 async fn start(directory: &Path) -> Result<Simulator> {
-    let builder = Simulator::builder().datastore_directory(directory);
+    let builder = Simulator::builder().datastore_directory(directory.join("datastore"));
     builder.start().await.context("cannot start the simulator")
+}
+
+/// Listens for the containers' serial lines, where the host was told that they arrive: at the same
+/// port each time.
+async fn lines(directory: &Path) -> Result<LineServer> {
+    let kept = directory.join("lines");
+    let address = match std::fs::read_to_string(&kept) {
+        Ok(address) => address.trim().to_owned(),
+        Err(_) => "127.0.0.1:0".to_owned(),
+    };
+    let lines = LineServer::bind(&address)
+        .await
+        .with_context(|| format!("cannot listen for serial lines on {address}"))?;
+    std::fs::write(&kept, lines.local_addr()?.to_string())?;
+    Ok(lines)
 }
