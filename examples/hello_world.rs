@@ -173,7 +173,7 @@ impl Job<'_> {
         let begun = Instant::now();
         self.install(made).await?;
         let layer = self.to_its_end(self.hosts.open(&self.args.vch)).await?;
-        for missing in layer.exec().capabilities().missing() {
+        for missing in layer.capabilities().missing() {
             println!("  a probe shows that this endpoint lacks {missing}");
         }
         self.import(&layer).await?;

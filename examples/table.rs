@@ -2,8 +2,8 @@
 
 use std::io::{self, Write};
 
+use portlayer::State;
 use portlayer::exec::Listing;
-use portlayer::{ExitStatus, State};
 use tabwriter::TabWriter;
 
 /// Writes a heading and a line per container, also for those that cannot be
@@ -78,9 +78,9 @@ fn printable(text: &str) -> String {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a test that cannot run should stop")]
 
-    use portlayer::ContainerId;
     use portlayer::exec::{Command, ContainerInfo, ContainerSpec, Quarantined, RootFs};
     use portlayer::image::{Digest, ImageId};
+    use portlayer::{ContainerId, ExitStatus};
 
     use super::*;
 

@@ -68,6 +68,9 @@ struct Options {
 }
 
 fn main() -> Result<()> {
+    // Containers of the simulator are made by this program, executed again.
+    #[cfg(target_os = "linux")]
+    simulator_guests::init();
     tracing_subscriber::fmt()
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)

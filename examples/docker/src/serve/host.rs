@@ -119,6 +119,18 @@ impl Backend {
 /// scripted ones.
 async fn start(directory: &Path) -> Result<Simulator> {
     let builder = Simulator::builder().datastore_directory(directory.join("datastore"));
+    #[cfg(target_os = "linux")]
+    let builder = match simulator_guests::ProcessGuest::builder()
+        .work_dir(directory.join("guests"))
+        .start()
+        .await
+    {
+        Ok(guest) => builder.guest(guest),
+        Err(error) => {
+            tracing::warn!(%error, "containers run no processes on this host");
+            builder
+        }
+    };
     builder.start().await.context("cannot start the simulator")
 }
 
