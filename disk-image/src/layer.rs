@@ -173,7 +173,7 @@ fn unsupported(compression: &'static str) -> io::Error {
 #[error("unpacked too much out of too little")]
 pub(crate) struct RatioExceeded;
 
-/// Turns what a reader of [`Unpacked`] returned into what the caller is told.
+/// Turns what a reader of [`Unpacked`] returned into the caller's error.
 pub(crate) fn problem_of(error: io::Error, ratio: u64) -> LayerProblem {
     if error
         .get_ref()

@@ -171,7 +171,7 @@ impl Spool {
                     part.resume(size)?;
                     Ok(part)
                 }
-                // Another process fetches it. Both fetch; whoever is last replaces the same bytes.
+                // Another process fetches it. Both fetch; the last one replaces the same bytes.
                 Err(TryLockError::WouldBlock) => {
                     let own = tempfile::NamedTempFile::new_in(self.directory())?;
                     let (file, temporary) = own.into_parts();

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{ContainerId, ExitStatus, Resource, Result};
 
-/// The events of one virtual container host, whoever caused them.
+/// The events of one virtual container host, no matter who caused them.
 #[async_trait]
 pub trait Events: std::fmt::Debug + Send + Sync + 'static {
     /// Returns the events from now on.

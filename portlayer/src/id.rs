@@ -11,7 +11,7 @@ const SHORT: usize = 12;
 
 /// The identity of a container: 256 bits, written as 64 lower-case hexadecimal digits.
 ///
-/// It is chosen by whoever asks for the container, so that a create whose outcome is unknown can
+/// It is chosen by the caller, so that a create whose outcome is unknown can
 /// be asked for again without making a second one. Container front ends use the same form.
 ///
 /// ```

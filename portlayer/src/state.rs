@@ -20,7 +20,7 @@ pub enum ExitStatus {
     /// The guest could not launch it. Why is in
     /// [`ContainerInfo::failure`](crate::exec::ContainerInfo::failure).
     NotLaunched,
-    /// A start was recorded, and the machine is not known to have been on since: whoever started
+    /// A start was recorded, and the machine is not known to have been on since: the program that started
     /// it was interrupted, or the machine went off before its guest reported anything.
     NeverOn,
     /// It started, and nobody recorded how it ended: a crash of the machine or its host, or a guest

@@ -198,7 +198,7 @@ async fn a_graceful_stop_asks_the_guest() {
     }
 }
 
-/// A guest that says its last word, and then goes, when it is told to.
+/// A guest that says its last word, and then goes, when it is asked to.
 #[derive(Clone, Debug, Default)]
 struct Unhurried {
     finish: Arc<Notify>,
@@ -246,7 +246,7 @@ async fn an_exit_that_the_endpoint_forgets_is_kept_for_others() {
     );
     guest.finish.notify_one();
     guest.finished.notified().await;
-    // Whoever looks at the machine now hears how the process ended.
+    // A reader of the machine now learns how the process ended.
     exec.inspect(&id).await.unwrap();
     guest.leave.notify_one();
     assert_eq!(exec.wait(&id).await.unwrap(), ExitStatus::Code(7));

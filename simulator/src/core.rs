@@ -47,7 +47,7 @@ pub(crate) enum Effect {
     Rewire(Ports, Devices),
     /// Starts a long-running job.
     Then(Later),
-    /// Something that runs is told to end.
+    /// Something that runs is asked to end.
     Stop(CancellationToken),
 }
 

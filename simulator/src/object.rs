@@ -28,7 +28,7 @@ pub(crate) struct Object {
     pub(crate) hidden: Hidden,
 }
 
-/// What an object has beside its properties.
+/// What an object has besides its properties.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Hidden {
     #[default]

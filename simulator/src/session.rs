@@ -94,7 +94,7 @@ impl Sessions {
         Ok((key, cookie))
     }
 
-    /// The session of a cookie; its idle time begins anew.
+    /// The session of a cookie; its idle time starts again.
     pub(crate) fn authenticate(&mut self, cookie: &str) -> Option<SessionKey> {
         let (key, session) = self
             .by_key

@@ -81,7 +81,7 @@ impl<R: GuestRpc + Send> Agent<R> {
     /// end the processes.
     ///
     /// # Errors
-    /// When the keys cannot be read or written. The machine is told to go off all
+    /// When the keys cannot be read or written. The machine is switched off all
     /// the same.
     pub async fn run(mut self) -> Result<(), AgentError> {
         let done = self.live().await;

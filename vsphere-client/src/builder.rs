@@ -77,7 +77,7 @@ impl ClientBuilder {
         self
     }
 
-    /// Accepts exactly the certificate with this thumbprint, whoever signed it
+    /// Accepts exactly the certificate with this thumbprint, no matter who signed it
     /// and whatever name it is for. Checked within the TLS handshake, hence
     /// through a proxy too.
     pub fn thumbprint(mut self, pin: Thumbprint) -> Self {
@@ -85,7 +85,7 @@ impl ClientBuilder {
         self
     }
 
-    /// With `true`, accepts every certificate: whoever is in between can read
+    /// With `true`, accepts every certificate: anybody in between can read
     /// the password. Nothing else turns verification off.
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.trust.anything = accept;

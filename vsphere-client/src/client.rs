@@ -236,7 +236,7 @@ impl Client {
     /// dropping it does not log out any more. `None` when there is no session.
     ///
     /// A program that runs every minute saves a login each time, and the server a
-    /// session. Whoever has the ticket acts as the user: keep it like a password.
+    /// session. The holder of the ticket acts as the user: keep it like a password.
     #[must_use = "without the ticket, nobody can end the session"]
     pub fn hand_over(&self) -> Option<SecretString> {
         self.inner.session.hand_over()

@@ -426,7 +426,7 @@ impl Inner {
         Some(Self::request(&route, body, Some(cookie), limit, false))
     }
 
-    /// Ends a session; that it is over already is as good.
+    /// Ends a session; already over counts as success.
     pub(crate) async fn log_out(
         &self,
         call: Call<Option<Any>>,

@@ -72,7 +72,7 @@ impl Inner {
 }
 
 impl Route {
-    /// The header of a request. Services beside the main one are told the session
+    /// The header of a request. Services besides the main one get the session
     /// in it: not all of them look at the cookie.
     pub(crate) fn header(&self, operation: &str, cookie: Option<&SecretString>) -> Header {
         let mut header = Header::default();

@@ -120,7 +120,7 @@ impl fmt::Debug for Thumbprint {
 pub(crate) struct Trust {
     /// Authorities in PEM form; when there are any, the platform's do not count.
     pub roots: Vec<Vec<u8>>,
-    /// The one certificate that is accepted, whoever signed it.
+    /// The one certificate that is accepted, no matter who signed it.
     pub pin: Option<Thumbprint>,
     /// Everything is accepted.
     pub anything: bool,

@@ -228,7 +228,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Lays out for a disk of `blocks`. Whether it fits is told by [`Layout::fits`].
+    /// Lays out for a disk of `blocks`. Whether it fits is answered by [`Layout::fits`].
     pub(super) fn new(
         content: &Content,
         survey: &Survey,

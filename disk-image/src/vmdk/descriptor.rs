@@ -283,7 +283,7 @@ impl Descriptor {
         }
     }
 
-    /// Identifies the content of the disk: whoever writes to it changes this.
+    /// Identifies the content of the disk: a program that writes to it changes this.
     ///
     /// # Errors
     /// [`Error::Descriptor`] if it is missing or no hexadecimal number.

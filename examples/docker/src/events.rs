@@ -69,7 +69,7 @@ impl Event {
     }
 }
 
-/// Distributes events to whoever listens.
+/// Distributes events to all listeners.
 #[derive(Debug)]
 pub(crate) struct Bus(broadcast::Sender<Event>);
 

@@ -225,7 +225,7 @@ impl FrontEnd {
     pub(crate) fn removed(&self, container: &View) {
         self.publish(container, "destroy");
         let id = container.id;
-        // Whoever waits for the removal asks for the exit code after it.
+        // A client that waits for the removal asks for the exit code after it.
         let front_end = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(EXIT_KEPT).await;

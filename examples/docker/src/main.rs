@@ -41,7 +41,7 @@ struct Options {
     /// Serves scripted containers instead: nothing runs.
     #[arg(long)]
     scripted: bool,
-    /// An address for clients without TLS, such as 127.0.0.1:2375. Whoever reaches it has the
+    /// An address for clients without TLS, such as 127.0.0.1:2375. Everybody who reaches it has the
     /// whole host.
     #[arg(long)]
     tcp: Option<SocketAddr>,

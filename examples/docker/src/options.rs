@@ -104,7 +104,7 @@ pub(crate) struct PortBinding {
 enum Treatment {
     /// It is done.
     Carried,
-    /// It changes nothing here, and the user is told why.
+    /// It changes nothing here, and the user gets the reason.
     Warning(&'static str),
     /// It is refused: without it the container would not be what was asked for.
     Refused,

@@ -9,7 +9,7 @@
 pub struct Rotation {
     /// A log of this many bytes or more is rotated.
     pub max_size: u64,
-    /// How many older parts are kept beside the log, as `NAME.1` (the youngest), `NAME.2` …
+    /// How many older parts are kept next to the log, as `NAME.1` (the youngest), `NAME.2` …
     pub keep: u32,
 }
 

@@ -101,7 +101,7 @@ impl<S> Transport<S> {
         lock(&self.shared).end_lease();
     }
 
-    /// Puts back what belongs to whoever reads next.
+    /// Puts back what belongs to the next reader.
     pub(super) fn put_back(&self, bytes: &[u8]) {
         let mut shared = lock(&self.shared);
         let rest = shared.input.split();

@@ -1,4 +1,4 @@
-//! Who asks a registry, and docker's file that knows it.
+//! The account at a registry, and docker's file that knows it.
 
 use std::collections::HashMap;
 use std::fmt;

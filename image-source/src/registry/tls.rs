@@ -23,7 +23,7 @@ pub enum Transport {
     /// HTTPS, the certificate verified by the system's authorities and those of the options.
     #[default]
     Https,
-    /// HTTPS with one certificate, whoever signed it: the SHA-256 of its DER form, which
+    /// HTTPS with one certificate, no matter who signed it: the SHA-256 of its DER form, which
     /// `openssl x509 -noout -fingerprint -sha256` prints.
     Pinned([u8; 32]),
     /// HTTPS with any certificate: anybody on the way can read credentials. Digests in references

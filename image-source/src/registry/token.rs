@@ -27,7 +27,7 @@ const RETRIES: u32 = 3;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(20);
 const CLIENT_ID: &str = "image-source";
 
-/// Values of the `Authorization` header, by who asks for what.
+/// Values of the `Authorization` header, by account and scope.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     known: Mutex<HashMap<String, Token>>,
@@ -39,7 +39,7 @@ struct Token {
     until: Option<Instant>,
 }
 
-/// One repository, and who asks.
+/// One repository, and the account.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
     pub(super) client: reqwest::Client,
@@ -121,7 +121,7 @@ impl Access {
         sent.map_err(|error| self.transport_error(error))
     }
 
-    /// Who asks for what; passwords take part by a digest.
+    /// An account and what it asks for; passwords take part by a digest.
     fn key(&self) -> String {
         let secret =
             |secret: &SecretString| portlayer::image::Digest::of(secret.expose_secret()).hex();

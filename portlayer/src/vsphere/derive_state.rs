@@ -143,7 +143,7 @@ mod tests {
                 stopped(ExitStatus::Signal(None)),
             ),
             (Power::Off, "true", None, stopped(ExitStatus::Lost)),
-            // A status without a start, or beside a failure, is not the process's.
+            // A status without a start, or next to a failure, is not the process's.
             (
                 Power::Off,
                 "no such file",

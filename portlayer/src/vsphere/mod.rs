@@ -21,7 +21,7 @@
 //! write. That a run began, and the exit of one whose keys the endpoint forgot, are in keys that
 //! the guest neither sees nor writes (`portlayer/starts`, `portlayer/exit`). A start clears what the guest
 //! said about the last run, in a change that is refused if somebody else changed the machine
-//! meanwhile; so an exit is never that of another run, and a machine that went off without a word
+//! concurrently; so an exit status never belongs to a different run, and a machine that went off without a word
 //! is [`Lost`](crate::ExitStatus::Lost).
 //!
 //! # Names

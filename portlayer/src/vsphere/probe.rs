@@ -1,5 +1,5 @@
 //! What an endpoint lacks, proven on the endpoint.
-//! How is told in the documentation of [`vsphere`](super#what-endpoints-may-lack).
+//! How is described in the documentation of [`vsphere`](super#what-endpoints-may-lack).
 
 use vim25::types::VirtualMachineConfigSpec;
 

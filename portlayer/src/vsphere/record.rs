@@ -33,7 +33,7 @@ struct OursOnly {
     /// Labels as a JSON object: as a map of keys, two names that differ only in case would be one.
     #[guestinfo(key = "labels", scope = "hidden", chunks)]
     labels: Option<String>,
-    /// Annotations likewise.
+    /// Annotations, in the same form.
     #[guestinfo(key = "annotations", scope = "hidden", chunks)]
     annotations: Option<String>,
     #[guestinfo(key = "restarts", scope = "hidden")]
@@ -75,7 +75,7 @@ impl Record {
     }
 
     /// All keys of a new container. Its process has no exit status, so that a machine that goes
-    /// off before its guest reported anything is told from one whose process ended well.
+    /// off before its guest reported anything is distinguished from one whose process ended well.
     pub(super) fn keys(&self, dialect: Dialect) -> Result<Keys, EncodeError> {
         let id = self.spec.id.to_string();
         let mut keys = self.lasting_keys(dialect)?;

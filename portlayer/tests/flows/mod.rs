@@ -348,7 +348,7 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
     );
 }
 
-/// One machine that cannot be read is reported beside the others and can be removed.
+/// One machine that cannot be read is reported next to the others and can be removed.
 pub(crate) async fn a_broken_container_is_quarantined(flow: &Flow<'_>) {
     let exec = flow.hosts.exec("vch").await.unwrap();
     let good = ContainerSpec::new("good", Command::new("/hello"));

@@ -523,7 +523,7 @@ async fn an_image_that_is_removed_while_a_container_is_made() {
         let id = image.id();
         let (created, removed) = tokio::join!(create, other.images().remove(&id));
         match (created, removed) {
-            // Whoever was first, the other one noticed.
+            // One was first, and the other one noticed.
             (Ok(id), Err(_)) => {
                 layer_.exec().remove(&id).await.unwrap();
                 layer_.images().remove(&image.id()).await.unwrap();

@@ -23,7 +23,7 @@ use crate::work::WorkDir;
 ///
 /// A machine whose keys name sessions is a container. Its root file system is
 /// that of its first disk: the base of the disk's chain is unpacked once and shared,
-/// and what the container writes is kept beside it until somebody reads the disk. A machine without sessions, such as an appliance, stays
+/// and what the container writes is kept next to it until somebody reads the disk. A machine without sessions, such as an appliance, stays
 /// on and says that its tools run. When a machine goes off, or the simulator
 /// ends, everything in its container is killed.
 ///

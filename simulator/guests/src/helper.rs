@@ -29,7 +29,7 @@ pub fn init() {
     }
     let socket = io::stdin().as_fd().try_clone_to_owned();
     let done = match socket {
-        // Who started it is told by the end of the socket; there is nobody else to tell.
+        // The starter notices the end of the socket; nobody else has to know.
         Ok(socket) => tether::sys::run_container(socket).is_ok(),
         Err(_) => false,
     };

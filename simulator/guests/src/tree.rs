@@ -99,7 +99,7 @@ fn identity(chain: &[PathBuf]) -> io::Result<String> {
     Ok(name_of(parts.iter().map(Vec::as_slice)))
 }
 
-/// Unpacks beside the place and moves it there, so that what is there is whole.
+/// Unpacks next to the place and moves it there, so that what is there is whole.
 fn unpack_to(chain: &[PathBuf], to: &Path) -> io::Result<()> {
     if to.try_exists()? {
         return Ok(());

@@ -142,7 +142,7 @@ impl Kind {
         }
     }
 
-    /// The controller that a device hangs on when nobody says.
+    /// The controller that a device is attached to when nobody says.
     pub(crate) const fn home(self) -> Option<i32> {
         match self {
             Self::Network | Self::Scsi | Self::Sata | Self::Nvme | Self::Usb => Some(100),

@@ -118,7 +118,7 @@ impl Process {
         &self.path
     }
 
-    /// The arguments, the program's name among them if whoever wrote them put it there.
+    /// The arguments, the program's name among them if their author put it there.
     #[must_use]
     pub fn args(&self) -> &[String] {
         &self.args

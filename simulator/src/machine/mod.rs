@@ -1,4 +1,4 @@
-//! What a virtual machine is beside its devices: configuration, files, and the
+//! What a virtual machine is besides its devices: configuration, files, and the
 //! time it is on.
 
 pub(crate) mod config;

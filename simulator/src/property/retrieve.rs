@@ -134,7 +134,7 @@ fn take_page(inv: &mut Invocation<'_, '_>) -> Result<Page, Fault> {
         .ok_or_else(|| fault::invalid_property("token"))
 }
 
-/// What is asked of each object. Objects that vanished meanwhile are left out.
+/// What is asked of each object. Objects that vanished in between are left out.
 fn read(
     inv: &mut Invocation<'_, '_>,
     specs: &[Spec],

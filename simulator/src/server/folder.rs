@@ -153,7 +153,7 @@ async fn get(
     Ok(response)
 }
 
-/// Writes the body beside the file and puts it in its place at the end: an
+/// Writes the body next to the file and puts it in its place at the end: an
 /// upload that breaks off changes nothing.
 async fn put(core: &Arc<Core>, path: &DatastorePath, body: Body) -> io::Result<Response> {
     let file = core.store.file(path);
@@ -165,7 +165,7 @@ async fn put(core: &Arc<Core>, path: &DatastorePath, body: Body) -> io::Result<R
     }
     unlocked(core, path).await?;
     let existed = file.exists();
-    let upload = Upload::beside(&file);
+    let upload = Upload::next_to(&file);
     let mut to = File::create(upload.file()).await?;
     let stream = body.into_data_stream().map_err(io::Error::other);
     tokio::io::copy(&mut StreamReader::new(stream), &mut to).await?;

@@ -114,7 +114,7 @@ fn store(core: &Core, device: &Device, stream: impl Read) -> Result<Moved, disk_
         return Err(vmdk::Error::Unsupported("a child disk takes no upload").into());
     }
     let flat = core.store.file(&disk::extent(&device.path));
-    let upload = Upload::beside(&flat);
+    let upload = Upload::next_to(&flat);
     let file = std::fs::File::create_new(upload.file()).map_err(disk_image::Error::Write)?;
     file.set_len(device.bytes)
         .map_err(disk_image::Error::Write)?;

@@ -12,7 +12,7 @@ pub(super) struct Upload {
 
 impl Upload {
     /// Chooses a unique name in the directory of the target.
-    pub(super) fn beside(target: &Path) -> Self {
+    pub(super) fn next_to(target: &Path) -> Self {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let unique = uuid::Uuid::new_v4().simple();
         Self {

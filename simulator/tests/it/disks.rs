@@ -1,4 +1,4 @@
-//! Disks: children, copies, locks, and what the guest is told of them.
+//! Disks: children, copies, locks, and what the guest learns of them.
 
 use std::io;
 use std::path::PathBuf;

@@ -152,7 +152,7 @@ async fn a_wait_ends_when_it_is_cancelled_or_the_server_stops() {
         tokio::spawn(async move { client.call(collector.wait_for_updates_ex(None, None)).await })
     };
     let waiting = waits(&client);
-    // Cancelling is heard by whoever waits; before that it is heard by nobody.
+    // Cancelling is heard by a waiting caller; before that it is heard by nobody.
     let fault = loop {
         client
             .call(collector.cancel_wait_for_updates())

@@ -6,7 +6,7 @@ use nix::unistd::{ForkResult, Pid};
 
 use crate::error::{Step, SysError};
 
-/// Evidence that the process had one thread when it was looked at. Whoever holds
+/// Evidence that the process had one thread when it was looked at. A caller that holds
 /// it starts no thread.
 #[derive(Debug)]
 pub(crate) struct SingleThreaded(());

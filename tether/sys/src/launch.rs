@@ -115,7 +115,7 @@ impl Launch {
         {
             Forked::Child => {
                 let failed = self.become_it(&account, &streams.theirs, &prepared);
-                // Nobody else is told if that fails.
+                // Nobody else hears if that fails.
                 drop(write_all(&write, failed.as_bytes()));
                 crate::fork::leave(127)
             }

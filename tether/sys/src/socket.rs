@@ -44,7 +44,7 @@ pub fn set_nonblocking(file: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends the conversation over a socket, whoever else holds it: the other end reads
+/// Ends the conversation over a socket, no matter who else holds it: the other end reads
 /// the end at once.
 ///
 /// # Errors

@@ -6,7 +6,7 @@ use crate::client::Client;
 use crate::error::{EntityKind, Error, Result, SearchScope};
 use crate::escape::{escape_name, unescape_name};
 
-/// Inventories are far less deep: whoever is deeper goes in circles.
+/// Inventories are far less deep: anything deeper is a cycle.
 const DEEPEST: usize = 100;
 
 /// The object at a path, one level after the other.

@@ -17,7 +17,7 @@ pub struct LeaseDevice {
     pub(super) target: Option<String>,
     pub(super) disk: bool,
     pub(super) size: Option<u64>,
-    /// Holds a token that admits whoever knows it: never shown.
+    /// Holds a token that admits everybody who knows it: never shown.
     pub(super) url: Url,
     /// The certificate of a host that is not the client's server.
     pub(super) pin: Option<Thumbprint>,

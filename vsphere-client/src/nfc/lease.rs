@@ -52,7 +52,7 @@ impl Client {
 
 /// A lease that is ready for transfers.
 ///
-/// While it exists, the server is told at least every 30 seconds how far the
+/// While it exists, the server gets a report at least every 30 seconds how far the
 /// transfers are, which keeps the lease alive. It ends by
 /// [`complete`](Self::complete) or [`abort`](Self::abort); dropping it aborts
 /// it in the background.

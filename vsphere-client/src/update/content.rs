@@ -8,7 +8,7 @@ use vim25::{Any, difference};
 use super::slot::Content;
 use crate::property::ObjectProperties;
 
-/// How many fine paths of one property are told; more count as one change of
+/// How many fine paths of one property are reported; more count as one change of
 /// the whole property.
 const MAX_FINE: usize = 64;
 

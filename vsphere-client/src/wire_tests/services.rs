@@ -1,4 +1,4 @@
-//! Calls to the services beside the main one.
+//! Calls to the services besides the main one.
 
 use std::sync::{Arc, Mutex};
 

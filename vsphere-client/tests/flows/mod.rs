@@ -102,7 +102,7 @@ pub(crate) async fn properties_are_read_alone_together_and_in_pages(url: &str) {
         .retrieve::<mo::VirtualMachine>()
         .property(props::virtual_machine::NAME)
         .property(POWER)
-        // Other tests make and delete machines meanwhile.
+        // Other tests make and delete machines concurrently.
         .objects(machines.iter().take(2).cloned())
         .page_size(1)
         .collect()

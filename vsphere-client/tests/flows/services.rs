@@ -1,4 +1,4 @@
-//! The services beside the main one: storage policies, first class disks, agents.
+//! The services besides the main one: storage policies, first class disks, agents.
 
 use vim25::pbm::types::{
     PbmCapabilityConstraintInstance, PbmCapabilityConstraints, PbmCapabilityInstance,

@@ -126,7 +126,7 @@ async fn dropping_an_attachment_detaches_without_closing_the_input() {
             session.ping().await.unwrap();
         }
     };
-    timeout(LIMIT, seen).await.expect("the guest is told");
+    timeout(LIMIT, seen).await.expect("the guest hears of it");
     // The line lives on.
     let _again = session.attach("echo").await.unwrap();
 }

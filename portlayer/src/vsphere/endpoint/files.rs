@@ -111,7 +111,7 @@ impl Endpoint {
         Ok((part.bytes, part.total))
     }
 
-    /// Deletes a file, or a directory with all that is in it. What is not there is as good.
+    /// Deletes a file, or a directory with all that is in it. Already absent counts as success.
     pub(in crate::vsphere) async fn delete_file(
         &self,
         datastore: &Datastore,
@@ -125,7 +125,7 @@ impl Endpoint {
         }
     }
 
-    /// Deletes one disk, and not its parents. What is not there is as good.
+    /// Deletes one disk, and not its parents. Already absent counts as success.
     pub(in crate::vsphere) async fn delete_disk(
         &self,
         datacenter: &Datacenter,

@@ -34,7 +34,7 @@ impl Endpoint {
         found.map_err(|error| fault::error(&resource, error))
     }
 
-    /// Likewise.
+    /// Those of the endpoint's inventory.
     pub(in crate::vsphere) async fn datastore(
         &self,
         datacenter: &Datacenter,

@@ -63,7 +63,7 @@ pub(in crate::vsphere) struct Machine {
 }
 
 impl Machine {
-    /// The machine whose properties at [`PATHS`] these are. What cannot be read is empty: whoever
+    /// The machine whose properties at [`PATHS`] these are. What cannot be read is empty: a caller that
     /// needs it says so.
     pub(super) fn read(properties: &ObjectProperties<mo::VirtualMachine>) -> Self {
         let connection = properties.value(CONNECTION);
@@ -226,7 +226,7 @@ impl Endpoint {
         Ok(found.iter().map(Member::read).collect())
     }
 
-    /// All machines of the endpoint, likewise.
+    /// All machines of the endpoint, with the same properties.
     pub(in crate::vsphere) async fn inventory(&self, resource: &Resource) -> Result<Vec<Member>> {
         let retrieval = self.client.retrieve().within(self.root());
         let found = retrieval.property(NAME).property(UUID).collect().await;

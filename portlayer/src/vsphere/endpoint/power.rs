@@ -39,7 +39,7 @@ impl Endpoint {
         }
     }
 
-    /// Whether a task is switching the machine on, whoever started it.
+    /// Whether a task is switching the machine on, no matter who started it.
     pub(in crate::vsphere) async fn is_powering_on(
         &self,
         vm: &Ref<mo::VirtualMachine>,

@@ -10,7 +10,7 @@ use crate::vsphere::endpoint::{Machine, Member};
 use crate::vsphere::images::is_image;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result};
 
-/// Where machines were last seen. An entry may be out of date: whoever uses one that is gone looks
+/// Where machines were last seen. An entry may be out of date: a caller that uses one that is gone looks
 /// again.
 #[derive(Debug, Default)]
 pub(super) struct Members {

@@ -24,7 +24,7 @@ impl Shared {
         if !self.capabilities.contains(Capability::GuestKeys) {
             return Ok(State::Starting);
         }
-        // Others may stop it meanwhile: the turn is over.
+        // Others may stop it concurrently: the turn is over.
         let report = self
             .endpoint
             .watch(&sight.machine.vm, &resource, |machine| {

@@ -202,7 +202,7 @@ impl Shared {
     async fn switch_off(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
         let vm = &sight.machine.vm;
-        // First, so that whoever sees the machine off knows why.
+        // First, so that a reader that sees the machine off knows why.
         self.heard_exits.hear_kill(*id, sight.run.starts());
         self.endpoint.power_off(vm, &resource).await?;
         Ok(())

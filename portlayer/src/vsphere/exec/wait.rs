@@ -131,7 +131,7 @@ impl Shared {
         }
     }
 
-    /// Waits until the machine is off, whoever switches it off.
+    /// Waits until the machine is off, no matter who switches it off.
     pub(super) async fn off(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
         self.endpoint

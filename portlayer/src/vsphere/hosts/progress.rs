@@ -86,7 +86,7 @@ pub struct Progress {
     pub status: StepStatus,
 }
 
-/// Is told the progress. Every `Fn(Progress) + Send + Sync` is one; it should return soon.
+/// Receives the progress. Every `Fn(Progress) + Send + Sync` is one; it should return soon.
 pub trait Observe: Send + Sync {
     /// Takes one report.
     fn observe(&self, progress: Progress);

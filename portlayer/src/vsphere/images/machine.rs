@@ -27,7 +27,7 @@ pub(super) fn name(host: &str, chain: &ChainId) -> String {
 pub(super) fn spec(place: &Place, chain: &ChainId, capacity: u64, keys: Keys) -> Poly<ImportSpec> {
     let defaults = &place.defaults;
     let capacity = i64::try_from(capacity / 1024).unwrap_or(i64::MAX);
-    // Whoever switches the machine on by hand changes nothing on the disk.
+    // A power-on by hand changes nothing on the disk.
     let mode = VirtualDiskMode::IndependentNonpersistent;
     let uuid = Uuid::new_v5(&defaults.namespace, format!("image {chain}").as_bytes());
     let config_spec = VirtualMachineConfigSpec {

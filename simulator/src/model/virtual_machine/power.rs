@@ -108,7 +108,7 @@ pub(super) fn off(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
     })
 }
 
-/// Powers a machine off, whoever asks for it.
+/// Powers a machine off, no matter on whose behalf.
 pub(crate) fn power_off(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     let object = tx.object(vm)?.clone();
     let state = machine::power_state(&object)?;
@@ -188,7 +188,7 @@ pub(super) fn reset(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
     })
 }
 
-/// The guest begins anew; the machine stays on, and its keys as they are.
+/// The guest starts again; the machine stays on, and its keys as they are.
 fn restart(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     let number = tx.ids().number();
     let stop = tx.core().stop.child_token();

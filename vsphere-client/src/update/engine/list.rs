@@ -52,7 +52,7 @@ pub(super) struct Member {
 #[derive(Debug)]
 pub(super) struct Joined {
     pub(super) id: u64,
-    /// What it is told is read after this.
+    /// What it receives is read after this.
     pub(super) since: u64,
     /// When the server could first have reported it.
     pub(super) asked: Instant,

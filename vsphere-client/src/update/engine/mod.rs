@@ -11,7 +11,7 @@
 //! with the next addition. *Selections* are what a traversal or a container
 //! view finds; each has a filter of its own.
 //!
-//! What a subscriber is told is never older than its subscription. An object
+//! What a subscriber receives is never older than its subscription. An object
 //! that is new in a list is reported by the server because it is new. For one
 //! that is in the list already, the engine needs an answer that was made later:
 //! from a poll that was sent later or, if a poll is open, one that shows a
@@ -511,7 +511,7 @@ impl Drop for Engine {
         for subscriber in self.subscribers.values() {
             subscriber.slot.end(trouble::ended(&self.client));
         }
-        // Who asked too late is told, too.
+        // A late caller is notified, too.
         self.commands.close();
         while let Ok(command) = self.commands.try_recv() {
             if let Command::Subscribe { slot, .. } = command {

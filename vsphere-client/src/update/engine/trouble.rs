@@ -13,7 +13,7 @@ use crate::error::{Error, LoginProblem, TransportProblem};
 use crate::property::Source;
 
 /// How much longer than a single call an outage may last before subscribers
-/// are told: this many times the retry budget.
+/// are notified: this many times the retry budget.
 const ENDURANCE: u32 = 10;
 
 /// How often in a row everything on the server may be lost.
@@ -170,7 +170,7 @@ impl Engine {
         !ids.is_empty()
     }
 
-    /// Starts again with nothing on the server. Every subscriber is told.
+    /// Starts again with nothing on the server. Every subscriber is notified.
     pub(super) fn reset(&mut self, destroy: bool) {
         self.forget(destroy);
         let now = self.tick();

@@ -27,7 +27,7 @@ impl Registry {
 
     pub(super) fn start() -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        // Whoever takes the port in between makes the registry fail, and the check with it.
+        // A program that takes the port in between makes the registry fail, and the check with it.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let config = directory.path().join("config.yml");
         let storage = directory.path().join("storage");
