@@ -248,7 +248,7 @@ impl<R: GuestRpc + Send> Agent<R> {
                 report = incoming.recv() => report,
                 () = platform.shutdown_requested(), if !asked => {
                     asked = true;
-                    self.stop_all(container).await;
+                    stop_all(&self.sessions, container).await;
                     continue;
                 }
             };
@@ -262,26 +262,26 @@ impl<R: GuestRpc + Send> Agent<R> {
         }
     }
 
-    /// Asks all processes to end, each by its own signal.
-    async fn stop_all(&self, container: &ExecutorConfig) {
-        for (id, config) in &container.sessions {
-            let Some(session) = self.sessions.get(id) else {
-                continue;
-            };
-            let signal = signal_number(&config.stop_signal).unwrap_or(TERM);
-            session.stop();
-            if let Err(error) = session.signal(signal).await {
-                tracing::debug!(session = id, %error, "a session was not asked to end");
-            }
-        }
-    }
-
     fn write(&mut self, container: &ExecutorConfig) -> Result<(), AgentError> {
         let refused = self.store.write(container).map_err(AgentError::Write)?;
         for refused in refused {
             tracing::debug!(?refused, "a change of a key is not the agent's to make");
         }
         Ok(())
+    }
+}
+
+/// Asks all processes to end, each by its own signal.
+async fn stop_all(sessions: &Sessions, container: &ExecutorConfig) {
+    for (id, config) in &container.sessions {
+        let Some(session) = sessions.get(id) else {
+            continue;
+        };
+        let signal = signal_number(&config.stop_signal).unwrap_or(TERM);
+        session.stop();
+        if let Err(error) = session.signal(signal).await {
+            tracing::debug!(session = id, %error, "a session was not asked to end");
+        }
     }
 }
 
@@ -314,9 +314,12 @@ fn launch(config: &SessionConfig) -> Launch {
     launch
 }
 
+/// A change of a session's keys.
+type Change = Box<dyn FnOnce(&mut SessionConfig)>;
+
 /// Notes what happened to a session.
 fn apply(container: &mut ExecutorConfig, report: Report) {
-    let (id, change): (_, Box<dyn FnOnce(&mut SessionConfig)>) = match report {
+    let (id, change): (_, Change) = match report {
         Report::Unblocked { id } => (id, Box::new(|session| session.run_block = false)),
         Report::Started { id } => (
             id,

@@ -39,13 +39,11 @@ impl Sessions {
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
         let attachable = |(_, session): &(&String, &Session)| session.0.settings.attach;
-        let ids = self
-            .lock()
+        self.lock()
             .iter()
             .filter(attachable)
             .map(|(id, _)| id.clone())
-            .collect();
-        ids
+            .collect()
     }
 
     pub(crate) fn insert(&self, session: &Session) {

@@ -253,11 +253,11 @@ async fn a_client_on_the_line_sees_the_first_byte_and_the_exit() {
     (session.open_stdin, session.run_block) = (true, true);
     let keys = Keys::new(&config, Dialect::Vic1);
     let text = client_key.public().to_string();
-    let mut memory = keys.0.lock().expect("keys");
-    memory
-        .keys_mut()
-        .insert("guestinfo.vice./clientkey".to_owned(), text);
-    drop(memory);
+    {
+        let mut memory = keys.0.lock().expect("keys");
+        let keys = memory.keys_mut();
+        keys.insert("guestinfo.vice./clientkey".to_owned(), text);
+    }
     let (line, ours) = tokio::io::duplex(1 << 12);
     let wires = Wires::default();
     *wires.control.lock().expect("a line") = Some(line);
