@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use anyhow::{Context as _, Result};
 use clap::Parser;
 use docker_front_end::FrontEnd;
-use portlayer::vsphere::LineServer;
+use portlayer::vsphere::{Dialect, LineServer};
 use tokio::net::{TcpListener, UnixListener};
 use vsphere_client::{Client, Credentials};
 
@@ -38,6 +38,10 @@ struct Options {
     /// The virtual container host. On the simulator it is installed if it is missing.
     #[arg(long, default_value = "vch")]
     host: String,
+    /// Describes containers to their machines as VIC 0.4 did. That has no way to let a process wait
+    /// for its client: `docker run` waits for ever if the process ends before it is attached.
+    #[arg(long)]
+    vic04: bool,
     /// Serves scripted containers instead: nothing runs.
     #[arg(long)]
     scripted: bool,
@@ -99,11 +103,15 @@ async fn run(options: Options) -> Result<()> {
 }
 
 async fn backend(options: &Options) -> Result<Backend> {
+    let dialect = match options.vic04 {
+        true => Dialect::Vic04,
+        false => Dialect::Vic1,
+    };
     if options.scripted {
         return Ok(Backend::scripted());
     }
     let Ok(url) = std::env::var("VSPHERE_URL") else {
-        return Backend::simulated(&options.directory, &options.host).await;
+        return Backend::simulated(&options.directory, &options.host, dialect).await;
     };
     let variable = |name: &str| {
         std::env::var(name).with_context(|| format!("{name} is needed with VSPHERE_URL"))
@@ -123,7 +131,14 @@ async fn backend(options: &Options) -> Result<Backend> {
                 .with_context(|| format!("cannot listen on {address}"))?,
         ),
     };
-    Backend::on(builder.connect().await?, &options.host, lines, false).await
+    Backend::on(
+        builder.connect().await?,
+        &options.host,
+        dialect,
+        lines,
+        false,
+    )
+    .await
 }
 
 /// Serves until an interrupt.

@@ -36,7 +36,7 @@ impl Backend {
 
     /// A host of this name on a simulator that keeps everything in this directory; installed if
     /// the directory has none.
-    pub(crate) async fn simulated(directory: &Path, name: &str) -> Result<Self> {
+    pub(crate) async fn simulated(directory: &Path, name: &str, dialect: Dialect) -> Result<Self> {
         let simulator = start(directory).await?;
         let client = Client::builder(simulator.url())
             .credentials(Credentials::password(
@@ -47,7 +47,7 @@ impl Backend {
             .connect()
             .await?;
         let lines = lines(directory).await?;
-        let mut backend = Self::on(client, name, Some(lines), true).await?;
+        let mut backend = Self::on(client, name, dialect, Some(lines), true).await?;
         let datastore = simulator.datastore_directory().display().to_string();
         backend
             .settings
@@ -62,11 +62,12 @@ impl Backend {
     pub(crate) async fn on(
         client: Client,
         name: &str,
+        dialect: Dialect,
         lines: Option<LineServer>,
         install: bool,
     ) -> Result<Self> {
         let options = Options {
-            dialect: Dialect::Vic04,
+            dialect,
             ..Options::default()
         };
         let hosts = Hosts::new(client.clone(), options);
