@@ -31,6 +31,22 @@ pub(crate) struct Args {
     /// Only get the peers, and say which can be had.
     #[arg(long)]
     peers: bool,
+    /// Only these parts of the suite; all when none is named.
+    #[arg(value_enum)]
+    parts: Vec<Part>,
+}
+
+/// A part of the suite.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Our main job and our client's tests on vcsim.
+    Vcsim,
+    /// Tools of Linux on our disks.
+    Disks,
+    /// Clients of others on our simulator.
+    Simulator,
+    /// The docker command on our front end.
+    Docker,
 }
 
 /// Everything the checks work with.
@@ -51,14 +67,27 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     if args.peers {
         return Ok(());
     }
+    let wanted = |part| args.parts.is_empty() || args.parts.contains(&part);
     let mut report = Report::default();
-    let job = hello_world::build(&target)?;
-    let simulator = ours::build(&target)?;
-    on_vcsim(&mut report, &peers, job.as_deref(), &folder);
-    suites::on_vcsim(&mut report, &peers.vcsim);
-    disks::checks(&mut report);
-    ours::checks(&mut report, &peers, simulator.as_deref(), job.as_deref());
-    docker::checks(&mut report, &target)?;
+    let job = if wanted(Part::Vcsim) || wanted(Part::Simulator) {
+        hello_world::build(&target)?
+    } else {
+        None
+    };
+    if wanted(Part::Vcsim) {
+        on_vcsim(&mut report, &peers, job.as_deref(), &folder);
+        suites::on_vcsim(&mut report, &peers.vcsim);
+    }
+    if wanted(Part::Disks) {
+        disks::checks(&mut report);
+    }
+    if wanted(Part::Simulator) {
+        let simulator = ours::build(&target)?;
+        ours::checks(&mut report, &peers, simulator.as_deref(), job.as_deref());
+    }
+    if wanted(Part::Docker) {
+        docker::checks(&mut report, &target)?;
+    }
     report.finish()
 }
 
