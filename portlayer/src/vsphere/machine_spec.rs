@@ -204,11 +204,7 @@ fn allocation(allocation: &Allocation) -> Option<Box<ResourceAllocationInfo>> {
     Some(Box::new(ResourceAllocationInfo {
         reservation: Some(amount(allocation.reservation)),
         limit: Some(allocation.limit.map_or(-1, amount)),
-        shares: Some(Box::new(SharesInfo {
-            level,
-            shares,
-            ..SharesInfo::default()
-        })),
+        shares: Some(Box::new(SharesInfo { level, shares })),
         ..ResourceAllocationInfo::default()
     }))
 }

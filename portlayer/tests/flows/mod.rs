@@ -60,7 +60,11 @@ impl Flow<'_> {
     }
 
     async fn machine_of(&self, id: &ContainerId) -> Ref<mo::VirtualMachine> {
-        let found = self.machines(|name| name.ends_with(&id.short())).await;
+        // VIC 0.4 named a machine by its id, 1.x by the container's name and the short id.
+        let (full, short) = (id.to_string(), id.short());
+        let found = self
+            .machines(|name| name == full || name.ends_with(&short))
+            .await;
         assert_eq!(found.len(), 1, "{found:?}");
         found[0].clone()
     }

@@ -49,7 +49,6 @@ pub(crate) struct Shared {
 
 impl ProcessGuest {
     /// Settings of a guest.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }

@@ -22,6 +22,10 @@ static READY: AtomicBool = AtomicBool::new(false);
 ///
 /// A `main` with `#[tokio::main]` is too late: write
 /// `fn main() { simulator_guests::init(); … }` and make the runtime after it.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a container's first process must not run the program's own main"
+)]
 pub fn init() {
     if std::env::args_os().next().as_deref() != Some(OsStr::new(NAME)) {
         READY.store(true, Ordering::Release);

@@ -22,7 +22,7 @@ impl HeardExits {
     /// counts.
     pub(super) fn hear_kill(&self, id: ContainerId, run: i64) {
         let mut heard = self.lock();
-        if !heard.get(&id).is_some_and(|(known, _)| *known == run) {
+        if heard.get(&id).is_none_or(|(known, _)| *known != run) {
             heard.insert(id, (run, ExitStatus::KILLED));
         }
     }

@@ -99,12 +99,15 @@ impl Drop for Lines {
     }
 }
 
+/// The machines whose guests prove to have a key: more than one only if a machine was cloned.
+type Known = HashMap<Fingerprint, Vec<(Ref<mo::VirtualMachine>, ContainerId)>>;
+
 /// What is known of lines and of whose they are.
 #[derive(Debug)]
 pub(super) struct Registry {
     pub(super) exec: VsphereExec,
     connector: Connector,
-    known: Mutex<HashMap<Fingerprint, Vec<(Ref<mo::VirtualMachine>, ContainerId)>>>,
+    known: Mutex<Known>,
     /// When all machines were looked at.
     scanning: tokio::sync::Mutex<Option<Instant>>,
     containers: Mutex<HashMap<ContainerId, Arc<Hub>>>,

@@ -143,10 +143,18 @@ impl Docker {
             .spawn()
             .context("start script")?;
         if let Some(mut input) = child.stdin.take() {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "a person waits for the prompt before typing"
+            )]
             std::thread::sleep(BEFORE_TYPING);
             for key in keys.chars() {
                 let _ = write!(input, "{key}");
                 let _ = input.flush();
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a person types one key after the other"
+                )]
                 std::thread::sleep(Duration::from_millis(50));
             }
             let ended = child.wait_with_output()?;

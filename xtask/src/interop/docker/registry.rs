@@ -47,6 +47,10 @@ impl Registry {
             if start.elapsed() > Duration::from_secs(30) {
                 bail!("docker-registry does not listen on {address}");
             }
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the registry does not say when it listens"
+            )]
             std::thread::sleep(Duration::from_millis(50));
         }
         Ok(Self {
