@@ -132,7 +132,7 @@ async fn run(args: &Args) -> Result<()> {
         job.clean().await
     } else {
         let mut made = false;
-        match job.run(&mut made).await {
+        match Box::pin(job.run(&mut made)).await {
             Err(error) if made => Err(job.give_up(error).await),
             outcome => outcome,
         }
@@ -171,7 +171,7 @@ impl Job<'_> {
     /// when it fails.
     async fn run(&self, made: &mut bool) -> Result<()> {
         let begun = Instant::now();
-        self.install(made).await?;
+        Box::pin(self.install(made)).await?;
         let layer = self.to_its_end(self.hosts.open(&self.args.vch)).await?;
         for missing in layer.capabilities().missing() {
             println!("  a probe shows that this endpoint lacks {missing}");
@@ -208,7 +208,7 @@ impl Job<'_> {
         *made = true;
         let host = self
             .to_its_end(async {
-                let installed = self.hosts.install(spec, &self.installer).await;
+                let installed = Box::pin(self.hosts.install(spec, &self.installer)).await;
                 // One that fails takes back what it made, or names it.
                 *made = installed.is_ok();
                 installed

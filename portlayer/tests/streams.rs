@@ -118,10 +118,11 @@ async fn run(
         log: machine.serial(1).unwrap(),
         attachment: None,
     };
-    while blocked {
+    let mut unblocked = false;
+    while blocked && !unblocked {
         match orders.recv().await.unwrap() {
             Order::Attach(attachment) => process.attachment = Some(attachment),
-            Order::Request(Request::Unblock) => break,
+            Order::Request(Request::Unblock) => unblocked = true,
             Order::Request(_) => {}
         }
     }
