@@ -138,7 +138,10 @@ fn about(govc: Govc<'_>) -> Result<()> {
 
 fn ls(govc: Govc<'_>) -> Result<()> {
     let machines = govc.run(&["ls", "vm"])?;
-    contains(&machines, CONTAINER)?;
+    ensure!(
+        machines.lines().any(is_container),
+        "no machine is named by a container's id:\n{machines}"
+    );
     let all = govc.run(&["ls", "-l", "/*/*"])?;
     for kind in ["VirtualMachine", "Datastore", "Network", "ComputeResource"] {
         contains(&all, kind)?;
@@ -168,8 +171,15 @@ fn container(govc: Govc<'_>) -> Result<String> {
     let machines = govc.find("m")?;
     machines
         .into_iter()
-        .find(|path| path.contains(CONTAINER))
-        .ok_or_else(|| anyhow::anyhow!("govc find shows no machine with `{CONTAINER}` in its name"))
+        .find(|path| is_container(path))
+        .ok_or_else(|| anyhow::anyhow!("govc find shows no machine named by a container's id"))
+}
+
+/// Whether an inventory path is that of a container as VIC 0.4 made it: its
+/// machine is named by the container's id, 64 hexadecimal digits.
+fn is_container(path: &str) -> bool {
+    let name = path.trim().rsplit('/').next().unwrap_or_default();
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn inventory(python: &Path, endpoint: &Endpoint) -> Result<()> {
