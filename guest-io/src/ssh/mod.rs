@@ -2,7 +2,7 @@
 //!
 //! As in VIC, the host dials: after the [handshake](crate::handshake) it speaks SSH as
 //! client, and the agent in the guest is the server. [`server::Server`] is the guest's
-//! end, [`client::connect`] the host's.
+//! end, [`client::Connector`] the host's.
 //!
 //! # What it proves
 //!
