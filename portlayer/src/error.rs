@@ -117,26 +117,26 @@ impl Error {
         }
     }
 
-    /// A [`NotFound`](ErrorKind::NotFound).
+    /// A [`NotFound`](crate::ErrorKind::NotFound).
     #[must_use]
     pub fn not_found(resource: Resource) -> Self {
         Self::new(ErrorKind::NotFound, resource)
     }
 
-    /// An [`AlreadyExists`](ErrorKind::AlreadyExists).
+    /// An [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
     #[must_use]
     pub fn already_exists(resource: Resource) -> Self {
         Self::new(ErrorKind::AlreadyExists, resource)
     }
 
-    /// A [`Conflict`](ErrorKind::Conflict) over these keys and devices.
+    /// A [`Conflict`](crate::ErrorKind::Conflict) over these keys and devices.
     #[must_use]
     pub fn conflict(resource: Resource, changed: impl IntoIterator<Item = String>) -> Self {
         let changed = changed.into_iter().collect();
         Self::new(ErrorKind::Conflict { changed }, resource)
     }
 
-    /// An [`InvalidState`](ErrorKind::InvalidState).
+    /// An [`InvalidState`](crate::ErrorKind::InvalidState).
     #[must_use]
     pub fn invalid_state(
         resource: Resource,
@@ -146,13 +146,13 @@ impl Error {
         Self::new(ErrorKind::InvalidState { actual, allowed }, resource)
     }
 
-    /// An [`InUse`](ErrorKind::InUse) by what is named here.
+    /// An [`InUse`](crate::ErrorKind::InUse) by what is named here.
     #[must_use]
     pub fn in_use(resource: Resource, by: impl Into<Box<str>>) -> Self {
         Self::new(ErrorKind::InUse { by: by.into() }, resource)
     }
 
-    /// An [`InvalidArgument`](ErrorKind::InvalidArgument) for this reason.
+    /// An [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for this reason.
     #[must_use]
     pub fn invalid_argument(
         resource: Resource,
@@ -162,56 +162,56 @@ impl Error {
         Self::new(ErrorKind::InvalidArgument { field }, resource).with_source(reason)
     }
 
-    /// A [`PermissionDenied`](ErrorKind::PermissionDenied).
+    /// A [`PermissionDenied`](crate::ErrorKind::PermissionDenied).
     #[must_use]
     pub fn permission_denied(resource: Resource) -> Self {
         Self::new(ErrorKind::PermissionDenied, resource)
     }
 
-    /// An [`Unauthenticated`](ErrorKind::Unauthenticated).
+    /// An [`Unauthenticated`](crate::ErrorKind::Unauthenticated).
     #[must_use]
     pub fn unauthenticated(resource: Resource) -> Self {
         Self::new(ErrorKind::Unauthenticated, resource)
     }
 
-    /// An [`Exhausted`](ErrorKind::Exhausted): none of this is left.
+    /// An [`Exhausted`](crate::ErrorKind::Exhausted): none of this is left.
     #[must_use]
     pub fn exhausted(resource: Resource, what: impl Into<Box<str>>) -> Self {
         Self::new(ErrorKind::Exhausted { what: what.into() }, resource)
     }
 
-    /// A [`Timeout`](ErrorKind::Timeout) of this phase.
+    /// A [`Timeout`](crate::ErrorKind::Timeout) of this phase.
     #[must_use]
     pub fn timeout(resource: Resource, phase: &'static str) -> Self {
         Self::new(ErrorKind::Timeout { phase }, resource)
     }
 
-    /// An [`Unavailable`](ErrorKind::Unavailable).
+    /// An [`Unavailable`](crate::ErrorKind::Unavailable).
     #[must_use]
     pub fn unavailable(resource: Resource, retry_after: Option<Duration>) -> Self {
         Self::new(ErrorKind::Unavailable { retry_after }, resource)
     }
 
-    /// A [`GuestFailed`](ErrorKind::GuestFailed) for the guest's reason.
+    /// A [`GuestFailed`](crate::ErrorKind::GuestFailed) for the guest's reason.
     #[must_use]
     pub fn guest_failed(resource: Resource, reason: impl Into<Box<str>>) -> Self {
         let reason = reason.into();
         Self::new(ErrorKind::GuestFailed { reason }, resource)
     }
 
-    /// An [`OutcomeUnknown`](ErrorKind::OutcomeUnknown) of this operation or task.
+    /// An [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) of this operation or task.
     #[must_use]
     pub fn outcome_unknown(resource: Resource, task: impl Into<Box<str>>) -> Self {
         Self::new(ErrorKind::OutcomeUnknown { task: task.into() }, resource)
     }
 
-    /// An [`Unsupported`](ErrorKind::Unsupported) for want of this capability.
+    /// An [`Unsupported`](crate::ErrorKind::Unsupported) for want of this capability.
     #[must_use]
     pub fn unsupported(resource: Resource, capability: Capability) -> Self {
         Self::new(ErrorKind::Unsupported { capability }, resource)
     }
 
-    /// An [`Internal`](ErrorKind::Internal) with this cause.
+    /// An [`Internal`](crate::ErrorKind::Internal) with this cause.
     #[must_use]
     pub fn internal(resource: Resource, reason: impl Into<Source>) -> Self {
         Self::new(ErrorKind::Internal, resource).with_source(reason)

@@ -18,7 +18,7 @@
 //! installs, finds, opens and deletes them.
 //!
 //! [`PortLayer`] bundles the traits of one host. A back end that lacks a part answers
-//! [`Unsupported`](ErrorKind::Unsupported) from it. All errors are [`Error`]. What a back end or its
+//! [`Unsupported`](crate::ErrorKind::Unsupported) from it. All errors are [`Error`]. What a back end or its
 //! endpoint lacks is a [`Capability`]. The cases that every implementation must pass are in
 //! `conformance` (feature of that name).
 //!

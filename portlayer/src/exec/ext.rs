@@ -47,7 +47,7 @@ pub trait ExecExt: Exec {
     /// name wins over a beginning.
     ///
     /// # Errors
-    /// [`ErrorKind::NotFound`] if there is none, [`ErrorKind::InvalidArgument`] if several begin so.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none, [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if several begin so.
     async fn resolve(&self, text: &str) -> Result<ContainerId> {
         let containers = self.list().await?.containers;
         let mut exact = containers

@@ -17,7 +17,7 @@ impl Shared {
     /// The caller holds the container's turn.
     ///
     /// # Errors
-    /// [`Conflict`](ErrorKind::Conflict) naming the keys that others changed.
+    /// [`Conflict`](crate::ErrorKind::Conflict) naming the keys that others changed.
     pub(super) async fn edit(
         &self,
         id: &ContainerId,

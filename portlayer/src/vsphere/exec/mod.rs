@@ -157,8 +157,8 @@ impl VsphereExec {
     /// The contents of the container's configuration file, as it lies on the datastore.
     ///
     /// # Errors
-    /// [`NotFound`](ErrorKind::NotFound) for the container or the file;
-    /// [`Unsupported`](ErrorKind::Unsupported) without [`Capability::VmxContents`].
+    /// [`NotFound`](crate::ErrorKind::NotFound) for the container or the file;
+    /// [`Unsupported`](crate::ErrorKind::Unsupported) without [`Capability::VmxContents`].
     pub async fn vmx(&self, id: &ContainerId) -> Result<Bytes> {
         let resource = Resource::container(id);
         let machine = self.shared.machine(id).await?;

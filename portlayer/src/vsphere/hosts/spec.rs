@@ -130,7 +130,7 @@ impl HostSpec {
     /// Checks what can be checked without an endpoint.
     ///
     /// # Errors
-    /// [`ErrorKind::InvalidArgument`] naming the first field that cannot be used.
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the first field that cannot be used.
     pub fn validate(&self) -> Result<()> {
         let refuse = |field, reason: &str| {
             Err(Error::invalid_argument(
