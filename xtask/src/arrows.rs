@@ -1,9 +1,9 @@
-//! Which of our crates may depend on which: the layers point one way.
+//! Checks which of our crates depend on which: dependencies point down the layers.
 //!
-//! The table below is ARCHITECTURE.md's, which also says what each crate is; the
-//! check reads the manifests through `cargo metadata` and refuses every normal or build dependency
-//! between our crates that the table does not draw, optional ones included.
-//! Dev-dependencies are free: a crate's tests may start a simulator.
+//! The table below is the one in ARCHITECTURE.md, which also describes the crates. The
+//! check reads the manifests through `cargo metadata` and refuses every normal or build
+//! dependency between our crates that is not in the table, optional ones included.
+//! Dev-dependencies are unrestricted: a crate's tests may start a simulator.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +12,7 @@ use cargo_metadata::{DependencyKind, Metadata};
 
 use crate::workspace;
 
-/// One row of the architecture's table.
+/// One row of the table.
 struct Row {
     /// The package's name.
     package: &'static str,
@@ -28,10 +28,10 @@ enum Allowed {
     Only(&'static [Arrow]),
 }
 
-/// One dependency that the table draws.
+/// One dependency in the table.
 struct Arrow {
     to: &'static str,
-    /// The feature that switches it on; `None` for an unconditional one.
+    /// The feature that enables it; `None` for an unconditional one.
     feature: Option<&'static str>,
 }
 
@@ -149,19 +149,19 @@ const TABLE: &[Row] = &[
     },
 ];
 
-/// What the check needs to know about one workspace package.
+/// The parts of a workspace package that the check needs.
 #[derive(Debug, Default)]
 struct Package {
     /// Normal and build dependencies on packages of the workspace.
     ours: BTreeMap<String, Use>,
-    /// Features, each with what it switches on.
+    /// Features, each with what it enables.
     features: BTreeMap<String, Vec<String>>,
 }
 
-/// How a manifest names one dependency.
+/// How a manifest refers to one dependency.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Use {
-    /// Its name in the manifest, which is what features speak of.
+    /// Its name in the manifest, which features use.
     alias: String,
     optional: bool,
 }
@@ -169,8 +169,8 @@ struct Use {
 /// Checks the workspace against the table.
 ///
 /// # Errors
-/// Names every arrow that the table does not draw, and every crate that it
-/// does not know.
+/// Fails with every dependency that is not in the table, and every crate without a
+/// row.
 pub(crate) fn run() -> Result<()> {
     let packages = packages(&workspace::metadata()?);
     let problems = check(&packages);
@@ -194,7 +194,7 @@ pub(crate) fn run() -> Result<()> {
     )
 }
 
-/// Reads the part of cargo's metadata that the table speaks about.
+/// Extracts what the check needs from cargo's metadata.
 fn packages(metadata: &Metadata) -> BTreeMap<String, Package> {
     let members = metadata.workspace_packages();
     let ours: BTreeSet<&str> = members
@@ -234,7 +234,7 @@ fn packages(metadata: &Metadata) -> BTreeMap<String, Package> {
         .collect()
 }
 
-/// Everything in `packages` that the table does not draw, one sentence each.
+/// Returns every dependency that is not in the table, one sentence each.
 fn check(packages: &BTreeMap<String, Package>) -> Vec<String> {
     let mut problems = Vec::new();
     for (name, package) in packages {
@@ -272,7 +272,7 @@ fn check(packages: &BTreeMap<String, Package>) -> Vec<String> {
     problems
 }
 
-/// Whether `feature` of `package` switches on the optional dependency that the
+/// Returns whether `feature` of `package` enables the optional dependency that the
 /// manifest calls `alias`.
 fn switches_on(package: &Package, feature: &str, alias: &str) -> bool {
     package.features.get(feature).is_some_and(|switches| {
@@ -283,7 +283,7 @@ fn switches_on(package: &Package, feature: &str, alias: &str) -> bool {
     })
 }
 
-/// The allowed arrows as a phrase.
+/// Formats the allowed dependencies as a phrase.
 fn list(arrows: &[Arrow]) -> String {
     if arrows.is_empty() {
         return "none of our crates".to_owned();

@@ -1,5 +1,5 @@
-//! The project's own chores, run as `cargo xtask <chore>`: one file, or one
-//! folder, per chore.
+//! The project's development commands, run as `cargo xtask <command>`; each is one
+//! file or one folder.
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -24,46 +24,46 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// The project's own chores.
+/// The project's development commands
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
 enum Chore {
-    /// Check that the crates depend on each other only as the architecture allows.
+    /// Check that the crates depend on each other only as the architecture allows
     Arrows,
-    /// Compare the bindings' codec with those of others, and with the targets.
+    /// Compare the bindings' codec with other codecs, and with its targets
     BenchPeers(bench_peers::Args),
-    /// Run the gate that every change passes.
+    /// Run the gate that every change must pass
     Ci(ci::Args),
-    /// Generate the Rust source of the vSphere API from its schema.
+    /// Generate the Rust source of the vSphere API from its schema
     Codegen {
-        /// Write nothing; fail when a generated file is not current.
+        /// Write nothing; fail when a generated file is not current
         #[arg(long)]
         check: bool,
     },
-    /// Measure what the bindings cost those who build with them, and fail for too much.
+    /// Measure the build cost of the bindings, and fail when it exceeds its limits
     Cost,
-    /// Run the interoperability suite against other people's clients and servers.
+    /// Run the interoperability suite with third-party clients and servers
     Interop(interop::Args),
-    /// Run a command and print what it used: processor time, time, memory.
+    /// Run a command and print its cost: processor time, wall time, memory
     #[command(hide = true)]
     Measure {
-        /// The command.
+        /// The command
         #[arg(last = true)]
         command: Vec<OsString>,
     },
-    /// Record again what vcsim answers, for the tests of the bindings.
+    /// Record vcsim's responses again, for the tests of the bindings
     Record,
-    /// Make the schema of the vSphere API from a dump of the registry.
+    /// Create the schema of the vSphere API from a dump of the registry
     SchemaImport {
-        /// The dump, a JSON file.
+        /// The dump, a JSON file
         dump: PathBuf,
     },
-    /// Count the words that our text does without, and fail if there are more than recorded.
+    /// Count the words that our text avoids, and fail if there are more than recorded
     Words {
-        /// Record the counts of crates that have fewer now.
+        /// Record the counts of crates that have fewer now
         #[arg(long)]
         write: bool,
-        /// Print every place.
+        /// Print every occurrence
         #[arg(long, conflicts_with = "write")]
         list: bool,
     },

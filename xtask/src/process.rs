@@ -1,4 +1,4 @@
-//! Running other programs: to their end, or in the background until dropped.
+//! Running other programs: to completion, or in the background until dropped.
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 
-/// How long a program has to end after it was asked to.
+/// How long a program may take to exit after a termination request.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A command line as a person would type it, for messages.
+/// Formats a command line as a person would type it, for messages.
 pub(crate) fn describe(command: &Command) -> String {
     let mut words: Vec<String> = command
         .get_envs()
         .filter_map(|(name, value)| {
             let value = value?.to_string_lossy();
             let name = name.to_string_lossy();
-            // The value of a password has no place in a log.
+            // The value of a password must not reach a log.
             Some(if name.contains("PASSWORD") {
                 format!("{name}=…")
             } else {
@@ -43,17 +43,17 @@ pub(crate) fn describe(command: &Command) -> String {
     words.join(" ")
 }
 
-/// Whether `program` can be run from here.
+/// Returns whether `program` can be run from here.
 pub(crate) fn on_path(program: &str) -> bool {
     std::env::var_os("PATH").is_some_and(|path| {
         std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
     })
 }
 
-/// Runs `command` to its end with our own standard streams.
+/// Runs `command` to completion with our own standard streams.
 ///
 /// # Errors
-/// When it cannot be started or ends with a non-zero status.
+/// Fails when it cannot be started or exits with a non-zero status.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let status = command
         .status()
@@ -64,11 +64,11 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs `command` to its end and gives what it wrote to standard output.
+/// Runs `command` to completion and returns its standard output.
 ///
 /// # Errors
-/// When it cannot be started or ends with a non-zero status; the error then
-/// carries what it wrote to both streams.
+/// Fails when it cannot be started or exits with a non-zero status; the error then
+/// contains what it wrote to both streams.
 pub(crate) fn capture(command: &mut Command) -> Result<String> {
     let output = output(command)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
@@ -84,11 +84,11 @@ pub(crate) fn capture(command: &mut Command) -> Result<String> {
     Ok(text)
 }
 
-/// Runs `command` to its end, with an empty standard input, and gives its
-/// status and what it wrote.
+/// Runs `command` to completion with an empty standard input, and returns its
+/// status and output.
 ///
 /// # Errors
-/// When it cannot be started.
+/// Fails when it cannot be started.
 pub(crate) fn output(command: &mut Command) -> Result<Output> {
     command
         .stdin(Stdio::null())
@@ -99,7 +99,7 @@ pub(crate) fn output(command: &mut Command) -> Result<Output> {
 /// A program in the background: killed and reaped when dropped.
 ///
 /// Its standard input stays open as long as the value lives, so a program that
-/// stops at the end of its input stops even when this process is killed. Its
+/// exits at the end of its input exits even when this process is killed. Its
 /// standard error is ours; its standard output is read line by line.
 #[derive(Debug)]
 pub(crate) struct Background {
@@ -114,7 +114,7 @@ impl Background {
     /// Starts `command`.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// Fails when it cannot be started.
     pub(crate) fn start(command: &mut Command) -> Result<Self> {
         let name = describe(command);
         let mut child = command
@@ -136,11 +136,11 @@ impl Background {
         })
     }
 
-    /// Waits for the first line for which `pick` gives a value.
+    /// Waits for the first line for which `pick` returns a value.
     ///
     /// # Errors
-    /// When the program ends its output, or `patience` runs out, before such a
-    /// line; the error carries what was read.
+    /// Fails when the program closes its output, or `patience` runs out, before such a
+    /// line; the error contains what was read.
     pub(crate) fn wait_for_line<T>(
         &mut self,
         patience: Duration,
@@ -173,10 +173,10 @@ impl Background {
         }
     }
 
-    /// Writes `line` and a line end to the program's standard input.
+    /// Writes `line` and a newline to the program's standard input.
     ///
     /// # Errors
-    /// When the program no longer reads.
+    /// Fails when the program no longer reads.
     pub(crate) fn say(&mut self, line: &str) -> Result<()> {
         let input = self
             .input
@@ -185,10 +185,10 @@ impl Background {
         writeln!(input, "{line}").with_context(|| format!("write to `{}`", self.name))
     }
 
-    /// Whether the program ends within `patience`.
+    /// Waits for the program to exit; returns whether it did within `patience`.
     fn ended_within(&mut self, patience: Duration) -> bool {
         let deadline = Instant::now() + patience;
-        // Its output ends when it does, and says so without polling.
+        // Its output closes when it exits, which needs no polling.
         while let Ok(line) = self
             .lines
             .recv_timeout(deadline.saturating_duration_since(Instant::now()))
@@ -198,10 +198,10 @@ impl Background {
         matches!(self.child.try_wait(), Ok(Some(_)))
     }
 
-    /// Waits until the program ends by itself and gives everything it printed.
+    /// Waits until the program exits by itself and returns everything it printed.
     ///
     /// # Errors
-    /// When it ends with a non-zero status or `patience` runs out.
+    /// Fails when it exits with a non-zero status or `patience` runs out.
     pub(crate) fn finish(mut self, patience: Duration) -> Result<String> {
         let deadline = Instant::now() + patience;
         while let Ok(line) = self
@@ -235,8 +235,8 @@ impl Background {
 impl Drop for Background {
     fn drop(&mut self) {
         drop(self.input.take());
-        // First politely, so that it can remove its temporary files. All of
-        // this fails only when the program has ended already.
+        // SIGTERM first, so that it can remove its temporary files. All of
+        // this fails only when the program has already exited.
         if !self.ended_within(Duration::ZERO) {
             let id = self.child.id().to_string();
             let _ = Command::new("kill")
@@ -251,8 +251,8 @@ impl Drop for Background {
     }
 }
 
-/// The lines of `output`, read by a thread of their own so that a wait for one
-/// can end by time, and so that the program never blocks on a full pipe.
+/// Reads the lines of `output` in a separate thread, so that waiting for one
+/// can time out and the program never blocks on a full pipe.
 fn follow(output: impl Read + Send + 'static) -> Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
@@ -266,7 +266,7 @@ fn follow(output: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// A command that runs cargo, the one that runs us where there is one.
+/// Returns a command that runs cargo: the cargo that started us, if one did.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command

@@ -1,7 +1,7 @@
-//! Recording what other people's servers answer, for the tests of the bindings.
+//! Records responses of vcsim, for the tests of the bindings.
 //!
-//! The recorder is a Go program in `xtask/peers/record`; it says there what it
-//! records. This chore builds it, and has it write where the tests read.
+//! The recorder is a Go program in `xtask/peers/record`, which documents what it
+//! records. This command builds it and runs it on the folder that the tests read.
 
 use std::fs;
 use std::process::Command;
@@ -12,13 +12,13 @@ use crate::peers::{self, Lock, Peer, go};
 use crate::process::run;
 use crate::workspace;
 
-/// Where the tests of the bindings read.
+/// The folder that the tests of the bindings read.
 const FOLDER: &str = "vim25/tests/data/vcsim";
 
-/// Records again.
+/// Records the responses again.
 ///
 /// # Errors
-/// When the recorder cannot be had here or fails.
+/// Fails when the recorder is not available here or fails.
 pub(crate) fn start() -> Result<()> {
     let target = workspace::metadata()?.target_directory.into_std_path_buf();
     let bin = peers::folder(&target).join("bin");

@@ -1,9 +1,9 @@
-//! The words that our text does without, counted per crate, with a ratchet: a
-//! count stands in `xtask/words.txt` and may only fall.
+//! Counts the words that our text avoids, per crate, with a ratchet: the counts are
+//! recorded in `xtask/words.txt` and may only fall.
 //!
-//! CONTRIBUTING.md says how we write. These words are the traces of a private
-//! vocabulary: whoever searches for the words of the trade does not find them.
-//! Counted in Rust sources and Markdown, generated code and test data apart.
+//! CONTRIBUTING.md says how we write. These words belong to a private vocabulary:
+//! a reader who searches for the words of the trade does not find them. They are
+//! counted in Rust sources and Markdown, except for generated code and test data.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::capture;
 use crate::workspace;
 
-/// What is counted, in lower case, each followed by what to write instead.
+/// The counted words, in lower case, each with what to write instead.
 const BANNED: [(&str, &str); 12] = [
     ("anew", "again"),
     ("meanwhile", "concurrently, in between"),
@@ -36,7 +36,7 @@ const RECORD: &str = "xtask/words.txt";
 /// Compares the counts with the record, or writes the record.
 ///
 /// # Errors
-/// Names each crate whose count differs from the record.
+/// Fails with each crate whose count differs from the record.
 pub(crate) fn run(write: bool) -> Result<()> {
     let counts = count(&workspace::root())?;
     let path = workspace::root().join(RECORD);
@@ -60,7 +60,7 @@ pub(crate) fn run(write: bool) -> Result<()> {
     Ok(())
 }
 
-/// What keeps the counts from passing. With `write`, only those that rose.
+/// Returns the differences from the record; with `write`, only counts that rose.
 fn compare(
     counts: &BTreeMap<String, usize>,
     recorded: &BTreeMap<String, usize>,
@@ -68,7 +68,7 @@ fn compare(
 ) -> Vec<String> {
     let mut problems = Vec::new();
     for (package, count) in counts {
-        // A crate without a line is new, and new text has none of them.
+        // A crate without a line is new, and new text must have none.
         let allowed = recorded.get(package).copied().unwrap_or(0);
         let first = write && recorded.is_empty();
         if *count > allowed && !first {
@@ -86,10 +86,10 @@ fn compare(
     problems
 }
 
-/// Prints every place.
+/// Prints every occurrence.
 ///
 /// # Errors
-/// When a file cannot be read.
+/// Fails when a file cannot be read.
 pub(crate) fn list() -> Result<()> {
     let root = workspace::root();
     for path in sources(&root)? {
@@ -103,7 +103,7 @@ pub(crate) fn list() -> Result<()> {
     Ok(())
 }
 
-/// How many stand in each package's files; those in no package count as `docs`.
+/// Counts the words per package; files outside of any package count as `docs`.
 fn count(root: &Path) -> Result<BTreeMap<String, usize>> {
     let mut counts = BTreeMap::new();
     for path in sources(root)? {
@@ -114,7 +114,7 @@ fn count(root: &Path) -> Result<BTreeMap<String, usize>> {
     Ok(counts)
 }
 
-/// The folder of the nearest manifest above a file, which is how people name a crate here.
+/// Returns the folder of the nearest manifest above a file, which is what we call a crate.
 fn package(root: &Path, path: &Path) -> String {
     path.ancestors()
         .skip(1)
@@ -124,7 +124,7 @@ fn package(root: &Path, path: &Path) -> String {
         .map_or_else(|| "docs".to_owned(), |folder| folder.display().to_string())
 }
 
-/// The tracked files that people write.
+/// Returns the tracked files that people write.
 fn sources(root: &Path) -> Result<Vec<PathBuf>> {
     let mut command = Command::new("git");
     command.current_dir(root);
@@ -143,7 +143,7 @@ fn read(path: &Path) -> Result<String> {
     fs::read_to_string(path).with_context(|| format!("read {}", path.display()))
 }
 
-/// The banned words of a line, as whole words, each as often as it stands there.
+/// Iterates over the banned words of a line, as whole words, once per occurrence.
 fn found(line: &str) -> impl Iterator<Item = (&'static str, &'static str)> {
     let line = line.to_lowercase();
     BANNED.into_iter().flat_map(move |(word, instead)| {

@@ -1,19 +1,19 @@
-//! Where the workspace is, and what cargo knows about it.
+//! The workspace's folder and its cargo metadata.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use cargo_metadata::{Metadata, MetadataCommand};
 
-/// The folder that holds the workspace's `Cargo.toml`.
+/// Returns the folder of the workspace's `Cargo.toml`.
 pub(crate) fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .map_or_else(|| PathBuf::from("."), Path::to_path_buf)
 }
 
-/// The workspace's resolved metadata, with every feature on, so that optional
-/// dependencies are part of it.
+/// Returns the workspace's resolved metadata with all features enabled, so that it
+/// includes optional dependencies.
 pub(crate) fn metadata() -> Result<Metadata> {
     MetadataCommand::new()
         .manifest_path(root().join("Cargo.toml"))

@@ -1,4 +1,4 @@
-//! Building the programs: where they are, how long that took, how large they are.
+//! Builds the programs; records where they are, how long that took, how large they are.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -14,10 +14,10 @@ use crate::peers::{Lock, Peer, go};
 use crate::process::{capture, cargo, describe, on_path, output, run};
 use crate::workspace;
 
-/// Builds benches of the bindings and gives their programs, in the same order.
+/// Builds benches of the bindings and returns the paths of their programs, in the same order.
 ///
 /// # Errors
-/// When they do not build.
+/// Fails when they do not build.
 pub(super) fn benches(names: &[&str]) -> Result<Vec<PathBuf>> {
     let mut command = cargo(["bench", "--locked", "--no-run", "--package", "vim25"]);
     command.args(["--message-format", "json-render-diagnostics"]);
@@ -25,7 +25,7 @@ pub(super) fn benches(names: &[&str]) -> Result<Vec<PathBuf>> {
         command.args(["--bench", name]);
     }
     println!("$ {}", describe(&command));
-    // Only standard output is for us; what cargo has to say it says on the other.
+    // Only standard output is parsed; cargo's messages go to standard error.
     let built = command
         .stderr(std::process::Stdio::inherit())
         .output()
@@ -52,10 +52,10 @@ pub(super) fn benches(names: &[&str]) -> Result<Vec<PathBuf>> {
         .collect()
 }
 
-/// How long a build of the bindings takes from nothing, optimised, in seconds.
+/// Returns how long a clean release build of the bindings takes, in seconds.
 ///
 /// # Errors
-/// When they do not build.
+/// Fails when they do not build.
 pub(super) fn bindings_seconds(folder: &Path) -> Result<f64> {
     let target = folder.join("ours");
     if target.exists() {
@@ -70,18 +70,18 @@ pub(super) fn bindings_seconds(folder: &Path) -> Result<f64> {
     Ok(start.elapsed().as_secs_f64())
 }
 
-/// The programs over vim_rs.
+/// The programs that use vim_rs.
 pub(super) struct VimRs {
     pub(super) decode: PathBuf,
     pub(super) allocations: PathBuf,
-    /// How long it took to build it from nothing, in seconds, if that was here.
+    /// How long the clean build took, in seconds, if it was done now.
     pub(super) seconds: Option<f64>,
 }
 
-/// Gets the programs over vim_rs; the first time that takes long.
+/// Builds the programs that use vim_rs; the first build takes long.
 ///
 /// # Errors
-/// When it can be fetched but does not build.
+/// Fails when it can be downloaded but does not build.
 pub(super) fn vim_rs(folder: &Path) -> Result<Had<VimRs>> {
     let manifest = workspace::root().join("xtask/peers/vim_rs/Cargo.toml");
     let target = folder.join("vim_rs");
@@ -124,25 +124,25 @@ pub(super) fn vim_rs(folder: &Path) -> Result<Had<VimRs>> {
     }))
 }
 
-/// Gets the program over govmomi.
+/// Builds the program that uses govmomi.
 ///
 /// # Errors
-/// When it can be had but does not build.
+/// Fails when it is available but does not build.
 pub(super) fn govmomi(lock: &Lock, folder: &Path) -> Result<Peer> {
     go::over_module(lock, "decode", &folder.join("bin"))
 }
 
-/// The size of a program without symbols, in bytes; `None` where nothing here
-/// can strip it.
+/// Returns the size of a program without symbols, in bytes; `None` where there is no
+/// `strip`.
 ///
 /// # Errors
-/// When the copy cannot be written.
+/// Fails when the copy cannot be written.
 pub(super) fn stripped_size(program: &Path, folder: &Path) -> Result<Option<u64>> {
     if !on_path("strip") {
         return Ok(None);
     }
     let copy = folder.join("stripped");
     capture(Command::new("strip").args([OsStr::new("-o"), copy.as_os_str(), program.as_os_str()]))?;
-    let size = fs::metadata(&copy).context("look at what strip wrote")?;
+    let size = fs::metadata(&copy).context("read the size of the stripped program")?;
     Ok(Some(size.len()))
 }

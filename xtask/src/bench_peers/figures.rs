@@ -1,9 +1,9 @@
-//! The figures, made from what the programs printed.
+//! Computes the figures from the programs' output.
 
 use super::rounds::{Payload, Payloads, Reading, Readings};
 use super::subject::{Had, Subject, Subjects};
 
-/// A figure over the rounds.
+/// A figure over all rounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Spread {
     pub(super) median: f64,
@@ -12,7 +12,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    /// `None` of nothing.
+    /// Returns the spread of some values; `None` for no values.
     pub(super) fn of(values: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut values: Vec<f64> = values.into_iter().collect();
         values.sort_by(f64::total_cmp);
@@ -26,7 +26,7 @@ impl Spread {
         Some(Self { median, low, high })
     }
 
-    /// A figure that is the same in every round.
+    /// Returns a figure that is the same in every round.
     pub(super) const fn exact(value: f64) -> Self {
         Self {
             median: value,
@@ -47,13 +47,13 @@ pub(super) struct Row {
     pub(super) encode: Option<f64>,
     pub(super) allocations_per_machine: Option<f64>,
     pub(super) allocations_per_element: Option<f64>,
-    /// How many times as long as ours to structs it takes, round by round.
+    /// How many times as long it takes as our decoding to structs, round by round.
     pub(super) times_ours: Option<Spread>,
     pub(super) stripped_bytes: Option<u64>,
     pub(super) build_seconds: Option<f64>,
 }
 
-/// Everything that is reported about one payload.
+/// Everything reported about one payload.
 #[derive(Debug, Default)]
 pub(super) struct Figures {
     pub(super) rows: Vec<Row>,
@@ -61,7 +61,7 @@ pub(super) struct Figures {
     pub(super) structs_to_events: Option<Spread>,
     /// The same with every lazy value converted.
     pub(super) whole_to_events: Option<Spread>,
-    /// Our rate to structs against that of each peer, or why there is none.
+    /// Our rate to structs relative to that of each peer, or why there is none.
     pub(super) structs_to_peers: Vec<(Subject, Had<Spread>)>,
     pub(super) encode: Option<Spread>,
     pub(super) elements: Option<f64>,
@@ -79,7 +79,7 @@ impl Figures {
         let counted = |name| ours.counted.get(name);
         let elements = counted("elements");
         let document_allocations = counted("document_allocations");
-        // Structs are made of a document, so theirs come on top.
+        // Structs are built from a document, whose cost is added.
         let on_top = |name| Some(document_allocations? + counted(name)?);
         let structs_allocations = on_top("structs_allocations");
         let per_element = |count: Option<f64>| Some(count? / elements?);
@@ -160,7 +160,7 @@ impl Figures {
     }
 }
 
-/// The row of a peer.
+/// Returns the row of a peer.
 fn peer(
     subject: Subject,
     reading: &Reading,
@@ -191,20 +191,20 @@ fn peer(
     }
 }
 
-/// Our rate to structs against a peer's, round by round.
+/// Returns our rate to structs relative to a peer's, round by round.
 fn against(ours: &Reading, full: &Payload, theirs: &Reading, payload: &Payload) -> Option<Spread> {
     let ours = rates(ours, "structs_seconds", full);
     let theirs = rates(theirs, "decode_seconds", payload);
     Spread::of(ours.iter().zip(&theirs).map(|(ours, theirs)| ours / theirs))
 }
 
-/// Megabytes per second in each round, for what took the seconds called `name`.
+/// Returns the megabytes per second of each round, from the seconds called `name`.
 fn rates(reading: &Reading, name: &str, payload: &Payload) -> Vec<f64> {
     let seconds = reading.rounds.iter().filter_map(|round| round.get(name));
     seconds.map(|s| payload.megabytes() / s).collect()
 }
 
-/// Megabytes written per second in each round.
+/// Returns the megabytes encoded per second in each round.
 fn encode_rates(reading: &Reading) -> Vec<f64> {
     let rounds = reading.rounds.iter();
     rounds
@@ -212,7 +212,7 @@ fn encode_rates(reading: &Reading) -> Vec<f64> {
         .collect()
 }
 
-/// Machines per second.
+/// Returns the machines decoded per second.
 fn machines(rate: Option<Spread>, payload: &Payload) -> Option<f64> {
     rate.map(|rate| rate.median / payload.megabytes() * payload.machines as f64)
 }

@@ -1,7 +1,7 @@
-//! The codec of the bindings and those of others on the same payload, in one
+//! Compares the codec of the bindings with others on the same payload, in one
 //! table with the targets.
 //!
-//! A peer that cannot be had here is printed as NOT MEASURED with the reason,
+//! A peer that is not available here is printed as NOT MEASURED with the reason,
 //! and so is every target that needs it.
 
 mod build;
@@ -23,28 +23,28 @@ use figures::Figures;
 use rounds::{Payloads, Readings};
 use subject::{Subject, Subjects};
 
-/// What to run, and how often.
+/// What to measure, and how often.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// How many virtual machines the payload has; one table for each number.
+    /// How many virtual machines the payload has; prints one table per number
     #[arg(long, value_delimiter = ',', default_values_t = [100, 1_000])]
     vms: Vec<usize>,
-    /// How many rounds; in each, every program runs once.
+    /// How many rounds to run; each round runs every program once
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Programs to leave out. The first build of vim_rs takes up to 25 minutes
-    /// and 8 GB.
+    /// Programs to leave out; the first build of vim_rs takes up to 25 minutes
+    /// and 8 GB
     #[arg(long, value_delimiter = ',')]
     without: Vec<Subject>,
-    /// Fail for a missed target that needs no peer and no fast machine.
+    /// Fail for a missed target that needs neither a peer nor a fast machine
     #[arg(long)]
     gate: bool,
 }
 
-/// Compares our codec with bare quick-xml alone, and fails for a missed target.
+/// Compares our codec with bare quick-xml only, and fails for a missed target.
 ///
 /// # Errors
-/// When one is missed, or our program does not build.
+/// Fails when a target is missed, or our program does not build.
 pub(crate) fn gate() -> Result<()> {
     start(&Args {
         vms: vec![1_000],
@@ -54,11 +54,11 @@ pub(crate) fn gate() -> Result<()> {
     })
 }
 
-/// Measures and prints.
+/// Measures and prints the results.
 ///
 /// # Errors
-/// When a program that can be had does not build or fails on the payload. A
-/// missed target is no error.
+/// Fails when an available program does not build or fails on the payload. A
+/// missed target is not an error.
 pub(crate) fn start(args: &Args) -> Result<()> {
     ensure!(args.rounds > 0, "without a round nothing is measured");
     ensure!(args.vms.iter().all(|vms| *vms > 0), "--vms 0 is no payload");
@@ -109,7 +109,7 @@ fn write(path: &Path, text: &str) -> Result<()> {
     Ok(())
 }
 
-/// How busy the machine was in the last minute, where the system tells.
+/// Returns the load average of the last minute, where the system provides it.
 fn load() -> String {
     let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
     load.split_whitespace()

@@ -1,18 +1,18 @@
-//! What the programs print: lines of `name=value`, all values numbers.
+//! The output of the measured programs: lines of `name=value` with numeric values.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 
-/// What one run of a program printed.
+/// The output of one run of a program.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Output(BTreeMap<String, f64>);
 
 impl Output {
-    /// Reads what was printed.
+    /// Parses the output.
     ///
     /// # Errors
-    /// When a line is not a name and a number.
+    /// Fails when a line is not a name and a number.
     pub(super) fn parse(printed: &str) -> Result<Self> {
         printed
             .lines()
@@ -25,7 +25,7 @@ impl Output {
             .with_context(|| format!("expected lines of name=number, found:\n{printed}"))
     }
 
-    /// One value; `None` where the program cannot tell it.
+    /// Returns one value; `None` where the program does not print it.
     pub(super) fn get(&self, name: &str) -> Option<f64> {
         self.0.get(name).copied()
     }

@@ -1,5 +1,5 @@
-//! Running the programs in turns, so that a machine that gets slower or busier
-//! gets so for all of them.
+//! Runs the programs in turns, so that a machine that becomes slower or busier
+//! affects all of them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use super::output::Output;
 use super::subject::{Subject, Subjects};
 use crate::process::{capture, describe};
 
-/// A file with a reply.
+/// A file that contains a reply.
 #[derive(Clone, Debug)]
 pub(super) struct Payload {
     pub(super) file: PathBuf,
@@ -26,7 +26,7 @@ impl Payload {
     }
 }
 
-/// The payload, and what of it those get that are slow.
+/// The payload, and the smaller parts of it for slow programs.
 #[derive(Debug)]
 pub(super) struct Payloads {
     pub(super) full: Payload,
@@ -34,10 +34,10 @@ pub(super) struct Payloads {
 }
 
 impl Payloads {
-    /// Has our program write them.
+    /// Writes the payloads with our program.
     ///
     /// # Errors
-    /// When it cannot.
+    /// Fails when the program fails.
     pub(super) fn write(subjects: &Subjects, folder: &Path, machines: usize) -> Result<Self> {
         let (_, ours) = subjects.had().next().context("our own program is there")?;
         let mut by_machines = BTreeMap::new();
@@ -50,7 +50,7 @@ impl Payloads {
             let mut command = ours.program();
             capture(command.args(["payload", &machines.to_string()]).arg(&file))?;
             let bytes = fs::metadata(&file)
-                .with_context(|| format!("look at {}", file.display()))?
+                .with_context(|| format!("read the size of {}", file.display()))?
                 .len();
             let payload = Payload {
                 file,
@@ -66,7 +66,7 @@ impl Payloads {
         Ok(Self { full, by_machines })
     }
 
-    /// What a subject is given.
+    /// Returns the payload for a subject.
     pub(super) fn of(&self, subject: Subject) -> &Payload {
         self.by_machines
             .get(&subject.machines(self.full.machines))
@@ -74,14 +74,14 @@ impl Payloads {
     }
 }
 
-/// What one subject printed, in each round.
+/// The output of one subject in each round.
 #[derive(Debug, Default)]
 pub(super) struct Reading {
     pub(super) rounds: Vec<Output>,
     pub(super) counted: Output,
 }
 
-/// What all printed.
+/// The output of all subjects.
 #[derive(Debug, Default)]
 pub(super) struct Readings(pub(super) BTreeMap<&'static str, Reading>);
 
@@ -89,7 +89,7 @@ impl Readings {
     /// Runs all programs.
     ///
     /// # Errors
-    /// When one fails, or did not decode the whole payload.
+    /// Fails when a program fails, or did not decode the whole payload.
     pub(super) fn take(subjects: &Subjects, payloads: &Payloads, rounds: usize) -> Result<Self> {
         let had: Vec<_> = subjects.had().collect();
         let mut readings = Self::default();
@@ -101,7 +101,7 @@ impl Readings {
         }
         for round in 0..rounds {
             println!("round {} of {rounds}", round + 1);
-            // Not always the same one first.
+            // Each round starts with a different program.
             for (subject, programs) in had.iter().cycle().skip(round).take(had.len()) {
                 let output = run(programs.timer(), payloads.of(*subject))?;
                 let reading = readings.0.entry(subject.name()).or_default();
@@ -114,7 +114,7 @@ impl Readings {
         Ok(readings)
     }
 
-    /// What one subject printed; nothing when it is missing.
+    /// Returns the output of one subject; `None` when it is missing.
     pub(super) fn of(&self, subject: Subject) -> Option<&Reading> {
         self.0.get(subject.name())
     }

@@ -1,4 +1,4 @@
-//! Whose codec is measured, and with which program.
+//! The measured codecs, and the programs that run them.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -10,13 +10,13 @@ use super::build;
 use crate::peers::{Lock, Peer, python};
 use crate::workspace;
 
-/// Machines beyond which pyvmomi would take too long.
+/// The number of machines above which pyvmomi would take too long.
 const PYVMOMI_MACHINES: usize = 100;
 
-/// Something, or why it cannot be had here.
+/// A value, or why it is not available here.
 pub(super) type Had<T> = Result<T, String>;
 
-/// Whose codec. Ours is always there.
+/// A measured codec. Ours is always available.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Subject {
     #[value(skip)]
@@ -28,7 +28,7 @@ pub(super) enum Subject {
 }
 
 impl Subject {
-    /// Ours first.
+    /// All subjects, ours first.
     pub(super) const ALL: [Self; 4] = [Self::Ours, Self::VimRs, Self::Govmomi, Self::Pyvmomi];
 
     pub(super) const fn name(self) -> &'static str {
@@ -40,7 +40,7 @@ impl Subject {
         }
     }
 
-    /// How many of the machines it is given.
+    /// Returns how many of the machines this subject decodes.
     pub(super) fn machines(self, machines: usize) -> usize {
         match self {
             Self::Pyvmomi => machines.min(PYVMOMI_MACHINES),
@@ -52,26 +52,26 @@ impl Subject {
 /// The programs of one subject. Each takes the payload as its last argument.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Programs {
-    /// Takes time.
+    /// The program that measures time.
     timer: Vec<OsString>,
-    /// Counts allocations, where that is another program.
+    /// The program that counts allocations, if it is a different one.
     counter: Option<Vec<OsString>>,
     pub(super) stripped_bytes: Option<u64>,
     pub(super) build_seconds: Option<f64>,
 }
 
 impl Programs {
-    /// The command that takes time.
+    /// Returns the command that measures time.
     pub(super) fn timer(&self) -> Command {
         command(&self.timer)
     }
 
-    /// The command that counts allocations.
+    /// Returns the command that counts allocations.
     pub(super) fn counter(&self) -> Option<Command> {
         self.counter.as_deref().map(command)
     }
 
-    /// The program that takes time, for what else it can do.
+    /// Returns the program that measures time, without arguments, for its other uses.
     pub(super) fn program(&self) -> Command {
         command(self.timer.get(..1).unwrap_or_default())
     }
@@ -84,22 +84,22 @@ fn command(words: &[OsString]) -> Command {
     command
 }
 
-/// A program, and what comes before the payload.
+/// Returns a program and the arguments before the payload.
 fn words(program: &Path, arguments: &[&str]) -> Vec<OsString> {
     std::iter::once(program.as_os_str().to_owned())
         .chain(arguments.iter().map(OsString::from))
         .collect()
 }
 
-/// All subjects, had or missing for a reason.
+/// All subjects, available or missing for a reason.
 #[derive(Debug)]
 pub(super) struct Subjects(pub(super) Vec<(Subject, Had<Programs>)>);
 
 impl Subjects {
-    /// Builds and gets all programs.
+    /// Builds and installs all programs.
     ///
     /// # Errors
-    /// When one can be had but does not build.
+    /// Fails when a program is available but does not build.
     pub(super) fn get(lock: &Lock, folder: &Path, without: &[Subject]) -> Result<Self> {
         let mut subjects = Vec::new();
         for subject in Subject::ALL {
@@ -116,14 +116,14 @@ impl Subjects {
         Ok(Self(subjects))
     }
 
-    /// Those that can be had.
+    /// Iterates over the available subjects.
     pub(super) fn had(&self) -> impl Iterator<Item = (Subject, &Programs)> {
         self.0
             .iter()
             .filter_map(|(subject, programs)| Some((*subject, programs.as_ref().ok()?)))
     }
 
-    /// Why a subject is missing.
+    /// Returns why a subject is missing.
     pub(super) fn missing(&self, subject: Subject) -> Option<&str> {
         self.0.iter().find_map(|(of, programs)| {
             (*of == subject)
@@ -132,7 +132,7 @@ impl Subjects {
         })
     }
 
-    /// Says once more, at the end, what is missing.
+    /// Prints again, at the end, which subjects are missing.
     pub(super) fn print_missing(&self) {
         for subject in Subject::ALL {
             if let Some(reason) = self.missing(subject) {

@@ -1,4 +1,4 @@
-//! The table: for a terminal and as Markdown.
+//! The table of results: for a terminal and as Markdown.
 
 use super::figures::{Figures, Row};
 
@@ -14,12 +14,12 @@ const HEADINGS: [&str; 9] = [
     "build s",
 ];
 
-/// The table for a terminal.
+/// Formats the table for a terminal.
 pub(super) fn text(figures: &Figures) -> String {
     columns(&HEADINGS, figures.rows.iter().map(cells))
 }
 
-/// The table as Markdown.
+/// Formats the table as Markdown.
 pub(super) fn markdown(figures: &Figures) -> String {
     pipes(&HEADINGS, figures.rows.iter().map(cells))
 }
@@ -41,8 +41,8 @@ fn cells(row: &Row) -> [String; 9] {
     ]
 }
 
-/// Cells in columns, the first one left and the others right, with a line below
-/// the headings.
+/// Formats cells in columns, the first one left-aligned and the others right-aligned,
+/// with a line below the headings.
 pub(super) fn columns<const N: usize>(
     headings: &[&str; N],
     rows: impl IntoIterator<Item = [String; N]>,
@@ -77,7 +77,7 @@ pub(super) fn columns<const N: usize>(
     text
 }
 
-/// Cells as a Markdown table.
+/// Formats cells as a Markdown table.
 pub(super) fn pipes<const N: usize>(
     headings: &[&str; N],
     rows: impl IntoIterator<Item = [String; N]>,

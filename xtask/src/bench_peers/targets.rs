@@ -1,4 +1,4 @@
-//! The targets of the bindings, and whether they are met. They do not move.
+//! The targets of the bindings, which are fixed, and whether they are met.
 
 use std::fmt;
 
@@ -6,10 +6,10 @@ use super::figures::{Figures, Spread};
 use super::subject::{Had, Subject};
 use super::table::{columns, pipes};
 
-/// What a figure must be.
+/// The required value of a figure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Needed {
-    /// At least this; and the ambition, where there is one.
+    /// At least this; and the ambition, if there is one.
     AtLeast(f64, Option<f64>),
     AtMost(f64),
 }
@@ -20,15 +20,15 @@ pub(super) struct Target {
     what: String,
     needed: Needed,
     measured: Had<Spread>,
-    /// It depends neither on a peer nor on how fast the machine is.
+    /// Whether it depends neither on a peer nor on the machine's speed.
     gated: bool,
 }
 
-/// How a target ended.
+/// The result of a target.
 #[derive(Debug, PartialEq)]
 enum Verdict {
     Met,
-    /// And the ambition, too.
+    /// Met, and the ambition as well.
     MetWithAmbition,
     Missed,
     NotMeasured(String),
@@ -44,7 +44,7 @@ impl Target {
         }
     }
 
-    /// The same target, for the gate as well.
+    /// Returns the same target, checked by the gate as well.
     fn gated(self) -> Self {
         Self {
             gated: true,
@@ -52,7 +52,7 @@ impl Target {
         }
     }
 
-    /// By the median; what cannot be had is never met.
+    /// Compares the median; an unavailable figure is never met.
     fn verdict(&self) -> Verdict {
         let figure = match &self.measured {
             Err(reason) => return Verdict::NotMeasured(reason.clone()),
@@ -62,7 +62,7 @@ impl Target {
             Needed::AtLeast(_, Some(ambition)) if figure >= ambition => Verdict::MetWithAmbition,
             Needed::AtLeast(least, _) if figure >= least => Verdict::Met,
             Needed::AtMost(most) if figure <= most => Verdict::Met,
-            // Also what is no number.
+            // Also for NaN.
             Needed::AtLeast(..) | Needed::AtMost(_) => Verdict::Missed,
         }
     }
@@ -87,9 +87,9 @@ impl Target {
     }
 }
 
-/// Holds the figures against the targets.
+/// Compares the figures with the targets.
 pub(super) fn judge(figures: &Figures) -> Vec<Target> {
-    let here = |figure: Option<Spread>| figure.ok_or_else(|| "our program did not say".to_owned());
+    let here = |figure: Option<Spread>| figure.ok_or_else(|| "our program did not print it".to_owned());
     let exact = |figure: Option<f64>| here(figure.map(Spread::exact));
     let mut targets = vec![
         Target::new(
@@ -104,7 +104,7 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
             here(figures.structs_to_events),
         )
         .gated(),
-        // The strictest reading of "full": what a struct keeps lazily, too.
+        // "Full" in the strictest sense: including what a struct converts lazily.
         Target::new(
             "the same, none lazy",
             Needed::AtLeast(0.42, Some(0.55)),
@@ -124,7 +124,7 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
             measured.clone(),
         ));
     }
-    // O(log n): twice the logarithm is what a few growing buffers need.
+    // O(log n): twice the logarithm allows for a few growing buffers.
     let logarithm = 2.0 * figures.elements.unwrap_or(1.0).log2().floor();
     targets.extend([
         Target::new(
@@ -159,12 +159,12 @@ pub(super) fn judge(figures: &Figures) -> Vec<Target> {
     targets
 }
 
-/// What a rate may lack of its target before the gate closes: a target is for a
-/// quiet machine, and the gate runs on any. What is counted has no such slack.
+/// How far a rate may fall below its target before the gate fails: targets are for a
+/// quiet machine, and the gate runs on any. Counts have no such tolerance.
 const SLACK: f64 = 0.85;
 
-/// Those that close the gate: missed by more than the slack, or not measured
-/// although nothing is needed for it but our own program.
+/// Returns the targets that fail the gate: missed by more than the tolerance, or not
+/// measured although that needs only our own program.
 pub(super) fn missed(targets: &[Target]) -> Vec<&str> {
     let closes = |target: &&Target| {
         let figure = target
@@ -183,17 +183,17 @@ pub(super) fn missed(targets: &[Target]) -> Vec<&str> {
 
 const HEADINGS: [&str; 4] = ["target", "needed", "measured", "verdict"];
 
-/// The targets for a terminal.
+/// Formats the targets for a terminal.
 pub(super) fn text(targets: &[Target]) -> String {
     columns(&HEADINGS, targets.iter().map(Target::cells))
 }
 
-/// The targets as Markdown.
+/// Formats the targets as Markdown.
 pub(super) fn markdown(targets: &[Target]) -> String {
     pipes(&HEADINGS, targets.iter().map(Target::cells))
 }
 
-/// Three significant digits, more or less.
+/// Formats a number with about three significant digits.
 fn number(figure: f64) -> String {
     match figure {
         large if large >= 100.0 => format!("{large:.0}"),

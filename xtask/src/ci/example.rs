@@ -1,4 +1,4 @@
-//! The README's main job, run as the README says, and its output compared.
+//! Runs the README's main example and compares its output.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -9,16 +9,16 @@ use super::{Outcome, README_JOB, expectation};
 use crate::process::{capture, cargo};
 use crate::workspace;
 
-/// How long the container's life may take once everything is built.
+/// How long the example may run once everything is built.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Builds the main job, runs it with a generated and with a given name, and
-/// compares what it printed with `examples/hello_world.expected`.
+/// Builds `hello_world`, runs it with a generated and with a given name, and
+/// compares its output with `examples/hello_world.expected`.
 pub(super) fn run() -> Result<Outcome> {
     let examples = workspace::root().join("examples");
     if !examples.join("hello_world.rs").is_file() {
         return Ok(Outcome::NotRun(
-            "examples/hello_world.rs does not exist yet".to_owned(),
+            "examples/hello_world.rs does not exist".to_owned(),
         ));
     }
     let path = examples.join("hello_world.expected");
@@ -43,18 +43,18 @@ pub(super) fn run() -> Result<Outcome> {
         let took = start.elapsed();
         print!("{printed}");
         expectation::compare(&expected, &printed).with_context(|| {
-            format!("compare what the main job printed with {}", path.display())
+            format!("compare the output of hello_world with {}", path.display())
         })?;
         if let [_, name] = arguments
             && !printed.contains(name)
         {
             bail!(
-                "the main job was told to name its container `{name}` and did not print that name"
+                "hello_world was given the container name `{name}` and did not print it"
             );
         }
         println!("as expected, in {:.2} s", took.as_secs_f64());
         if took > PATIENCE {
-            bail!("the main job took {took:?}, and promises to take less than {PATIENCE:?}");
+            bail!("hello_world took {took:?}; its limit is {PATIENCE:?}");
         }
     }
     Ok(Outcome::Passed)

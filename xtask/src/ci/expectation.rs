@@ -1,22 +1,22 @@
-//! Comparing a program's output with a file that says which parts may differ.
+//! Compares a program's output with a file that marks the parts that may differ.
 //!
-//! In the file, `[..]` stands for anything within its line, and a word in
-//! brackets and capitals, such as `[ID]`, for a run of letters, digits and
-//! `_ - . :` that is the same wherever the word occurs. A line of `...` stands
-//! for any number of lines. Runs of blanks are equal to one, because the width
-//! of a column depends on what is in it.
+//! In the file, `[..]` matches anything within its line, and a word in
+//! brackets and capitals, such as `[ID]`, matches a run of letters, digits and
+//! `_ - . :` that must be the same wherever the word occurs. A line of `...`
+//! matches any number of lines. Any run of blanks equals one blank, because the
+//! width of a column depends on its content.
 
 use std::collections::BTreeMap;
 
 use anyhow::{Result, bail};
 
-/// Words in brackets that have been met, each with what it stands for.
+/// The placeholders seen so far, each with the text that it matched.
 type Bindings<'t> = BTreeMap<String, &'t str>;
 
 /// Checks `printed` against `expected`.
 ///
 /// # Errors
-/// Names the first line that differs, as it is and as it should be.
+/// Fails with the first line that differs, as printed and as expected.
 pub(super) fn compare(expected: &str, printed: &str) -> Result<()> {
     let expected: Vec<String> = expected.lines().map(squeeze).collect();
     let printed: Vec<String> = printed.lines().map(squeeze).collect();
@@ -33,13 +33,13 @@ pub(super) fn compare(expected: &str, printed: &str) -> Result<()> {
     )
 }
 
-/// A line with each run of blanks made one, and none at its end.
+/// Replaces each run of blanks in a line with one, and removes trailing ones.
 fn squeeze(line: &str) -> String {
     line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether `printed[at..]` is what `expected` says; `furthest` is the last line
-/// looked at.
+/// Returns whether `printed[at..]` matches `expected`; `furthest` is the last line
+/// that was compared.
 fn lines<'t>(
     expected: &[String],
     printed: &'t [String],
@@ -61,7 +61,7 @@ fn lines<'t>(
     text(first, line, &mut bound) && lines(rest, printed, &bound, at + 1, furthest)
 }
 
-/// Whether `text` is what `pattern` says; extends `bound` if it is.
+/// Returns whether `text` matches `pattern`; if it does, extends `bound`.
 fn text<'t>(pattern: &str, text: &'t str, bound: &mut Bindings<'t>) -> bool {
     let Some((plain, name, rest)) = placeholder(pattern) else {
         return pattern == text;
@@ -76,7 +76,7 @@ fn text<'t>(pattern: &str, text: &'t str, bound: &mut Bindings<'t>) -> bool {
             .unwrap_or(text.len()),
     };
     let shortest = usize::from(name != "..");
-    // The longest first, as a reader would take a word to its end.
+    // The longest match first, as a reader would read to the end of a word.
     for end in (shortest..=limit)
         .rev()
         .filter(|end| text.is_char_boundary(*end))
@@ -94,7 +94,7 @@ fn text<'t>(pattern: &str, text: &'t str, bound: &mut Bindings<'t>) -> bool {
     false
 }
 
-/// The first placeholder of `pattern`: what is before it, its name, what is
+/// Splits `pattern` at its first placeholder: the text before it, its name, the text
 /// after it.
 fn placeholder(pattern: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;

@@ -1,5 +1,5 @@
-//! The one gate: what must hold before a change lands, the same commands for
-//! people and for `.ci/run`.
+//! The gate: the checks that every change must pass, the same for people and for
+//! `.ci/run`.
 
 mod example;
 mod expectation;
@@ -13,29 +13,29 @@ use anyhow::{Result, bail};
 use crate::process::{cargo, describe, on_path, output, run};
 use crate::{arrows, bench_peers, codegen, cost, interop, words, workspace};
 
-/// The tests, as the README tells people to run them.
+/// The test command in the README.
 pub(crate) const README_TESTS: &[&str] = &["test", "--workspace"];
 
-/// The main job, as the README tells people to run it.
+/// The command of the main example in the README.
 pub(crate) const README_JOB: &[&str] = &["run", "--release", "--example", "hello_world"];
 
-/// How long the whole gate may take on two cores, starting from nothing.
+/// How long the whole gate may take on two cores, from a clean checkout.
 const BUDGET: Duration = Duration::from_secs(55 * 60);
 
-/// What to run of the gate.
+/// The steps of the gate to run.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Only these steps, in the gate's order; all when none is named.
+    /// Run only these steps, in the gate's order; default all
     steps: Vec<String>,
-    /// Print the steps and what they check, and run none.
+    /// Print the steps and what they check, and run none
     #[arg(long)]
     list: bool,
 }
 
-/// How a step ended when nothing was wrong.
+/// The result of a step that did not fail.
 enum Outcome {
     Passed,
-    /// It could not run here, and the reason.
+    /// It could not run here; contains the reason.
     NotRun(String),
 }
 
@@ -84,7 +84,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "clippy",
-        checks: "no lint speaks up, with all features and with the default ones",
+        checks: "clippy finds nothing, with all features and with the default ones",
         run: clippy,
     },
     Step {
@@ -104,35 +104,35 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "optional",
-        checks: "the tests of what the crates leave out by default pass",
+        checks: "the tests behind features that are off by default pass",
         run: optional,
     },
     Step {
         name: "example",
-        checks: "the README's main job prints what is expected",
+        checks: "the README's main example prints what is expected",
         run: example,
     },
     Step {
         name: "cost",
-        checks: "the bindings cost those who build with them no more than they may",
+        checks: "the build cost of the bindings is within its limits",
         run: costs,
     },
     Step {
         name: "codec",
-        checks: "the bindings' codec is as fast, compared with bare quick-xml, as it must be",
+        checks: "the bindings' codec is fast enough, relative to bare quick-xml",
         run: codec,
     },
     Step {
         name: "interop",
-        checks: "we and other people's clients and servers understand each other",
+        checks: "third-party clients and servers interoperate with ours",
         run: peers,
     },
 ];
 
-/// Runs the gate: every step, even after one has failed, and a summary.
+/// Runs every step of the gate, even after a failure, and prints a summary.
 ///
 /// # Errors
-/// When a step failed, or one that does not exist was asked for.
+/// Fails when a step failed, or a requested step does not exist.
 pub(crate) fn start(args: &Args) -> Result<()> {
     let steps = select(&args.steps)?;
     if args.list {
@@ -179,12 +179,12 @@ pub(crate) fn start(args: &Args) -> Result<()> {
         println!("the gate is OVER ITS BUDGET");
     }
     if !failed.is_empty() {
-        bail!("the gate is closed: {} failed", failed.join(", "));
+        bail!("the gate failed: {}", failed.join(", "));
     }
     Ok(())
 }
 
-/// The steps called `names`, in the gate's order.
+/// Returns the named steps, in the gate's order.
 fn select(names: &[String]) -> Result<Vec<&'static Step>> {
     for name in names {
         if !STEPS.iter().any(|step| step.name == name) {
@@ -198,7 +198,7 @@ fn select(names: &[String]) -> Result<Vec<&'static Step>> {
         .collect())
 }
 
-/// Prints a command, runs it, and passes when it does.
+/// Prints a command, runs it, and fails if it fails.
 fn sh(command: &mut Command) -> Result<()> {
     println!("$ {}", describe(command));
     run(command)
@@ -238,8 +238,8 @@ fn deny() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// A step of its own, because the advisories are fetched from a place that not
-/// every machine reaches.
+/// A separate step, because the advisories are downloaded from a place that not
+/// every machine can reach.
 fn advisories() -> Result<Outcome> {
     if !on_path("cargo-deny") {
         return Ok(Outcome::NotRun("cargo-deny is not installed".to_owned()));
@@ -268,8 +268,8 @@ fn clippy() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// Builds every library by itself: in a workspace build one crate's features
-/// leak into another and hide what is missing.
+/// Builds every library by itself: in a workspace build, one crate's features
+/// are enabled for the others and hide what is missing.
 fn features() -> Result<Outcome> {
     let metadata = workspace::metadata()?;
     for package in metadata.workspace_packages() {
@@ -313,9 +313,9 @@ fn test() -> Result<Outcome> {
     Ok(Outcome::Passed)
 }
 
-/// The leaf crates once more, with all their features: their commands, and the
-/// codec on every type of the schema. And the suite that every port layer
-/// passes, on the one in memory and on the one on our simulator.
+/// Tests the leaf crates again with all their features: their commands, and the
+/// codec on every type of the schema. Also runs the conformance suite of port
+/// layers, on the one in memory and on the one on our simulator.
 fn optional() -> Result<Outcome> {
     let mut command = cargo([
         "test",

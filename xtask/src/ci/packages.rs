@@ -1,17 +1,17 @@
-//! How many packages a user of our crates builds, so that growth is seen.
+//! Counts the packages that a user of our crates builds, so that growth is noticed.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 use cargo_metadata::{DependencyKind, Metadata, PackageId};
 
-/// Prints, for each crate of ours that people depend on, how many packages of
-/// others it brings into a program, with all its features on.
+/// Prints, for each published crate of ours, how many packages of others a program
+/// gets with it, with all features enabled.
 pub(super) fn print(metadata: &Metadata) -> Result<()> {
     let resolve = metadata
         .resolve
         .as_ref()
-        .context("cargo metadata gave no resolved graph")?;
+        .context("cargo metadata returned no resolved graph")?;
     let graph: BTreeMap<&PackageId, Vec<&PackageId>> = resolve
         .nodes
         .iter()
@@ -43,7 +43,7 @@ pub(super) fn print(metadata: &Metadata) -> Result<()> {
     Ok(())
 }
 
-/// Everything that `from` needs, itself included.
+/// Returns everything that `from` depends on, including itself.
 fn reachable<'a, T: Ord>(graph: &BTreeMap<&'a T, Vec<&'a T>>, from: &'a T) -> BTreeSet<&'a T> {
     let mut found = BTreeSet::from([from]);
     let mut ahead = vec![from];

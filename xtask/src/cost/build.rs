@@ -1,4 +1,4 @@
-//! The builds that are measured, in the workspace `xtask/cost`.
+//! The measured builds, in the workspace `xtask/cost`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,13 +10,13 @@ use super::usage::{self, Usage};
 use crate::process::{cargo, run};
 use crate::workspace;
 
-/// The crate that build times are compared with, as its package id.
+/// The package id of the crate that build times are compared with.
 const REFERENCE: &str = "syn@2.0.117";
 
-/// How often each build is made; the cheapest one counts.
+/// How often each build is repeated; the cheapest one counts.
 const ROUNDS: usize = 2;
 
-/// Everything that is measured.
+/// All measurements.
 pub(super) struct Costs {
     pub(super) dev: Usage,
     pub(super) release: Usage,
@@ -24,28 +24,28 @@ pub(super) struct Costs {
     pub(super) reference: Usage,
     /// Bytes.
     pub(super) machine_code: f64,
-    /// Bytes of the sample program beyond those of the one that says hello.
+    /// Bytes by which the sample program is larger than a hello-world program.
     pub(super) sample_size: f64,
 }
 
-/// Builds and measures.
+/// Builds everything and measures it.
 ///
 /// # Errors
-/// When something does not build, or the system does not say what that used.
+/// Fails when something does not build, or the system does not report resource usage.
 pub(super) fn measure(target: &Path) -> Result<Costs> {
     let builds = Builds {
         target: target.join("cost"),
     };
-    // What they depend on is built first and does not count.
+    // Dependencies are built first and do not count.
     run(&mut builds.command("build", true))?;
     run(builds.command("build", false).args(["--package", "vim25"]))?;
     let mut costs: Option<Costs> = None;
-    // In turns, so that a machine that slows down slows down all of them.
+    // In turns, so that a machine that slows down affects all of them.
     for _ in 0..ROUNDS {
         let reference = builds.again(REFERENCE, true)?;
         let release = builds.again("vim25", true)?;
         let dev = builds.again("vim25", false)?;
-        // The bindings are new now, so the sample is linked again in any case.
+        // The bindings were rebuilt, so the sample is linked again in any case.
         run(&mut builds.command("build", true))?;
         let sample = builds.again("sample", true)?;
         let least = |new: Usage, old: Option<Usage>| Usage {
@@ -81,7 +81,7 @@ impl Builds {
         if verb == "build" {
             command.arg("--locked");
         }
-        // A user's first build, whatever this machine is set to.
+        // Like a user's first build, whatever this machine's settings are.
         command.env("CARGO_INCREMENTAL", "0");
         command
     }

@@ -1,8 +1,8 @@
-//! What the bindings cost those who build with them: time, memory, size.
+//! Measures what the bindings cost their users at build time: time, memory, size.
 //!
-//! Seconds depend on the machine, so they are compared with those of a crate
-//! that everybody has built, in the same run. A target is what we want to hold
-//! on a quiet machine of two cores; the gate is what is refused anywhere.
+//! Seconds depend on the machine, so they are compared with those of a widely used
+//! crate in the same run. A target applies to a quiet machine with two cores; a
+//! value beyond its gate fails anywhere.
 
 mod build;
 mod size;
@@ -17,21 +17,21 @@ use build::Costs;
 
 pub(crate) use usage::measure;
 
-/// One figure, with what is wanted and what is refused.
+/// One figure, with its target and its gate.
 struct Figure {
     what: &'static str,
     value: f64,
     unit: &'static str,
     /// At most this, on a quiet machine of two cores.
     target: f64,
-    /// Above this the gate is closed; none for what depends on the machine.
+    /// Above this the gate fails; `None` for what depends on the machine.
     gate: Option<f64>,
 }
 
-/// Builds, prints the figures and fails for those beyond the gate.
+/// Builds, prints the figures, and fails if any is beyond its gate.
 ///
 /// # Errors
-/// When a figure is beyond its gate, or something does not build.
+/// Fails when a figure is beyond its gate, or something does not build.
 pub(crate) fn run() -> Result<()> {
     let target = workspace::metadata()?.target_directory.into_std_path_buf();
     let figures = figures(&build::measure(&target)?);

@@ -1,4 +1,4 @@
-//! What a command costs: its processor time and the memory of its largest process.
+//! The cost of a command: its processor time and the memory of its largest process.
 //!
 //! The operating system adds up the children of a process over its whole life, so
 //! each command is measured by a process of its own: this program, started again
@@ -11,21 +11,21 @@ use anyhow::{Context, Result, bail};
 
 use crate::process::{capture, describe};
 
-/// What a command cost.
+/// The cost of a command.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usage {
     /// Processor time of all its processes, user and system, in seconds.
     pub(super) cpu: f64,
-    /// From start to end, in seconds.
+    /// Wall time, in seconds.
     pub(super) wall: f64,
-    /// Resident memory of its largest process at its largest, in bytes.
+    /// Peak resident memory of its largest process, in bytes.
     pub(super) memory: f64,
 }
 
-/// Runs a command and says what it cost.
+/// Runs a command and measures it.
 ///
 /// # Errors
-/// When it cannot be started or fails.
+/// Fails when it cannot be started or fails.
 pub(super) fn of(command: &Command) -> Result<Usage> {
     println!("$ {}", describe(command));
     let mut outer = Command::new(std::env::current_exe().context("find this program")?);
@@ -49,10 +49,10 @@ pub(super) fn of(command: &Command) -> Result<Usage> {
     Ok(Usage { cpu, wall, memory })
 }
 
-/// The other side: runs the command and prints its figures as the last line.
+/// The measuring process: runs the command and prints its figures as the last line.
 ///
 /// # Errors
-/// When it cannot be started or fails, and where the system does not say.
+/// Fails when it cannot be started or fails, and where the system does not report usage.
 #[cfg(unix)]
 pub(crate) fn measure(command: &[OsString]) -> Result<()> {
     use nix::sys::resource::{UsageWho, getrusage};
@@ -81,11 +81,11 @@ pub(crate) fn measure(command: &[OsString]) -> Result<()> {
     Ok(())
 }
 
-/// The other side, on a system that does not say.
+/// The measuring process, on a system that does not report usage.
 ///
 /// # Errors
 /// Always.
 #[cfg(not(unix))]
 pub(crate) fn measure(_: &[OsString]) -> Result<()> {
-    bail!("this system does not say what a command used")
+    bail!("this system does not report the resource usage of a command")
 }

@@ -1,5 +1,5 @@
-//! Disks that we make, judged by e2fsprogs, QEMU and umoci, and disks that they make,
-//! read by us. The checks are ignored tests of `disk-image`.
+//! Our disks checked by e2fsprogs, QEMU and umoci, and their disks read by us. The checks
+//! are ignored tests of `disk-image`.
 
 use std::process::{Command, Stdio};
 
@@ -18,7 +18,7 @@ const CHECKS: &[(&str, &[&str])] = &[
     ("umoci_unpacks_the_same_files", &["umoci"]),
 ];
 
-/// The Debian packages that have the programs.
+/// The Debian packages that contain the programs.
 const PACKAGES: &[(&str, &str)] = &[
     ("e2fsck", "e2fsprogs"),
     ("debugfs", "e2fsprogs"),
@@ -27,14 +27,14 @@ const PACKAGES: &[(&str, &str)] = &[
     ("umoci", "umoci"),
 ];
 
-/// Runs every check whose programs are there.
+/// Runs every check whose programs are installed.
 pub(super) fn checks(report: &mut Report) {
     install_missing();
     for (test, programs) in CHECKS {
         let name = format!("disk-image: {}", test.replace('_', " "));
         match programs.iter().find(|program| !is_there(program)) {
             Some(missing) => report.not_run(&name, &format!("{missing} is not installed")),
-            // umoci makes device nodes and owners as its user may.
+            // umoci creates device nodes and sets owners only as far as its user may.
             None if *test == "umoci_unpacks_the_same_files" && !is_root() => {
                 report.not_run(
                     &name,
@@ -62,8 +62,8 @@ fn run_test(test: &str) -> Result<()> {
     ]))
 }
 
-/// Root in a container that is thrown away, which is what `CI` says, installs what is
-/// missing. Elsewhere nothing is installed.
+/// Installs missing programs, but only as root in a disposable container, which `CI` in
+/// the environment indicates. Elsewhere nothing is installed.
 fn install_missing() {
     let mut packages: Vec<&str> = PACKAGES
         .iter()
@@ -84,7 +84,7 @@ fn install_missing() {
             .status()
             .is_ok_and(|status| status.success())
     };
-    // What could not be installed is reported by the checks that need it.
+    // A check whose program could not be installed reports that.
     let install = ["install", "-y", "-q", "--no-install-recommends"];
     if apt(&["update", "-q"]) {
         for package in packages {
@@ -93,7 +93,7 @@ fn install_missing() {
     }
 }
 
-/// Whether a program is in one of the directories for programs, those of root included.
+/// Returns whether a program is in one of the directories for programs, root's included.
 fn is_there(program: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())

@@ -1,4 +1,4 @@
-//! A server to talk to: where it listens and who may log in.
+//! A server under test: its address and its user.
 
 use std::path::Path;
 use std::process::Command;
@@ -11,12 +11,12 @@ use crate::process::Background;
 /// How long a server may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Who may log in, and how: something with characters that addresses and
-/// shells treat in their own ways.
+/// The user and password. The password has characters that URLs and shells treat
+/// specially.
 const USER: &str = "root";
 const PASSWORD: &str = "V1rtual!&";
 
-/// The password as a part of an address.
+/// The password, escaped for a URL.
 const PASSWORD_IN_ADDRESS: &str = "V1rtual%21%26";
 
 /// A running server; stopped when dropped.
@@ -26,8 +26,8 @@ pub(super) struct Endpoint {
     pub(super) url: String,
     pub(super) user: String,
     pub(super) password: String,
-    /// Where there is more than one of something, which one to take: variables
-    /// as govc names them.
+    /// Which object to use where there are several, as environment variables with
+    /// govc's names.
     pub(super) choices: &'static [(&'static str, &'static str)],
     _server: Background,
 }
@@ -35,7 +35,7 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// Starts vcsim, serving an ESX host or a vCenter.
     ///
-    /// # Errors
+    /// Fails when it does not start, or prints no address.
     /// When it does not start, or prints no address.
     pub(super) fn vcsim(program: &Path, esx: bool) -> Result<Self> {
         let mut command = Command::new(program);
@@ -57,7 +57,7 @@ impl Endpoint {
             value.split_whitespace().next().map(str::to_owned)
         })?;
         let url = without_user(&address)
-            .with_context(|| format!("understand the address that vcsim printed, `{address}`"))?;
+            .with_context(|| format!("parse the address that vcsim printed, `{address}`"))?;
         let choices: &[_] = if esx {
             &[]
         } else {
@@ -75,7 +75,7 @@ impl Endpoint {
     /// Starts our simulator's command.
     ///
     /// # Errors
-    /// When it does not start, or prints no address.
+    /// Fails when it does not start, or prints no address.
     pub(super) fn ours(program: &Path) -> Result<Self> {
         let mut command = Command::new(program);
         command
@@ -98,14 +98,14 @@ impl Endpoint {
         }
     }
 
-    /// The address with user and password in it.
+    /// Returns the address including user and password.
     pub(super) fn with_user(&self) -> String {
         let place = self.url.trim_start_matches("https://");
         format!("https://{USER}:{PASSWORD_IN_ADDRESS}@{place}")
     }
 
-    /// `command`, told by its environment who may log in, and by nothing else
-    /// of the surroundings.
+    /// Sets the endpoint's user in the environment of `command`, and removes all other
+    /// variables of govc and of ours.
     pub(super) fn tell(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy();
@@ -118,7 +118,7 @@ impl Endpoint {
             .env("GOVC_PASSWORD", &self.password);
     }
 
-    /// The authority of the address, `host:port`.
+    /// Returns the authority of the address, `host:port`.
     pub(super) fn authority(&self) -> &str {
         self.url
             .trim_start_matches("https://")
@@ -128,7 +128,7 @@ impl Endpoint {
     }
 }
 
-/// An address without its user and password.
+/// Returns an address without its user and password.
 fn without_user(address: &str) -> Option<String> {
     let (_, place) = address.strip_prefix("https://")?.rsplit_once('@')?;
     Some(format!("https://{place}"))

@@ -1,4 +1,4 @@
-//! govc, run as people run it: by its environment.
+//! govc, configured through its environment variables as users do it.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use super::endpoint::Endpoint;
 use crate::process::capture;
 
-/// A govc that talks to one endpoint.
+/// A govc that connects to one endpoint.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Govc<'a> {
     program: &'a Path,
@@ -20,10 +20,10 @@ impl<'a> Govc<'a> {
         Self { program, endpoint }
     }
 
-    /// Runs govc and gives what it printed.
+    /// Runs govc and returns what it printed.
     ///
     /// # Errors
-    /// When it ends with a non-zero status.
+    /// Fails when govc exits with a non-zero status.
     pub(super) fn run(self, arguments: &[&str]) -> Result<String> {
         let mut command = Command::new(self.program);
         self.endpoint.tell(&mut command);
@@ -35,10 +35,10 @@ impl<'a> Govc<'a> {
         capture(&mut command)
     }
 
-    /// The line of a known-hosts file that pins the endpoint's certificate.
+    /// Returns the line of a known-hosts file that pins the endpoint's certificate.
     ///
     /// # Errors
-    /// When govc cannot tell it.
+    /// Fails when govc cannot retrieve the certificate.
     pub(super) fn known_host(self) -> Result<String> {
         let printed = self.run(&["about.cert", "-thumbprint"])?;
         let line = printed
@@ -48,11 +48,11 @@ impl<'a> Govc<'a> {
         Ok(format!("{line}\n"))
     }
 
-    /// The paths of everything of one of govc's kinds (`m` machines, `p`
-    /// pools), sorted.
+    /// Returns the sorted inventory paths of all objects of one of govc's kinds (`m` for
+    /// machines, `p` for pools).
     ///
     /// # Errors
-    /// When govc cannot list them.
+    /// Fails when govc cannot list them.
     pub(super) fn find(self, kind: &str) -> Result<Vec<String>> {
         let mut paths: Vec<String> = self
             .run(&["find", "/", "-type", kind])?

@@ -1,4 +1,4 @@
-//! The main job against an endpoint.
+//! `hello_world` against an endpoint.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,19 +11,19 @@ use super::govc::Govc;
 use crate::process::{capture, cargo, run};
 use crate::workspace;
 
-/// How the job learns to trust the endpoint's certificate.
+/// How `hello_world` verifies the endpoint's certificate.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Trust<'a> {
-    /// Not to verify it.
+    /// Does not verify it.
     Insecure,
-    /// By a known-hosts file that pins it.
+    /// Pins it with a known-hosts file.
     KnownHosts(&'a Path),
 }
 
-/// Builds the job and gives its path, or `None` when there is no such job yet.
+/// Builds `hello_world` and returns its path, or `None` when the example does not exist.
 ///
 /// # Errors
-/// When it does not build.
+/// Fails when it does not build.
 pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
     if !workspace::root().join("examples/hello_world.rs").is_file() {
         return Ok(None);
@@ -39,7 +39,7 @@ pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(target.join("release/examples/hello_world")))
 }
 
-/// The job, told by its environment where to run.
+/// Returns the command, with the endpoint in its environment.
 pub(super) fn command(program: &Path, endpoint: &Endpoint, trust: Trust<'_>) -> Command {
     let mut command = Command::new(program);
     endpoint.tell(&mut command);
@@ -52,12 +52,12 @@ pub(super) fn command(program: &Path, endpoint: &Endpoint, trust: Trust<'_>) -> 
     command
 }
 
-/// Runs the job on the endpoint and checks, as a third party sees it, that
+/// Runs `hello_world` on the endpoint and checks with a third-party client that
 /// nothing is left.
 ///
 /// # Errors
-/// When the job fails, does not show the container, or leaves a machine or a
-/// pool behind.
+/// Fails when `hello_world` fails, does not show the container, or leaves a machine or
+/// a pool behind.
 pub(super) fn passes(
     program: &Path,
     endpoint: &Endpoint,
@@ -72,11 +72,11 @@ pub(super) fn passes(
     }
     ensure!(
         printed.contains("quick_otter"),
-        "the job did not print its container's name"
+        "hello_world did not print its container's name"
     );
     let after = govc.map(inventory).transpose()?;
     if before != after {
-        bail!("the job left something behind\nbefore: {before:?}\nafter: {after:?}");
+        bail!("hello_world left something behind\nbefore: {before:?}\nafter: {after:?}");
     }
     Ok(())
 }
@@ -84,7 +84,7 @@ pub(super) fn passes(
 /// Writes a known-hosts file for the endpoint into `folder`.
 ///
 /// # Errors
-/// When govc cannot tell the thumbprint or the file cannot be written.
+/// Fails when govc cannot retrieve the certificate or the file cannot be written.
 pub(super) fn known_hosts(folder: &Path, govc: Govc<'_>, endpoint: &Endpoint) -> Result<PathBuf> {
     let path = folder.join("known_hosts");
     let line = govc.known_host()?;

@@ -1,8 +1,8 @@
-//! We and programs that nobody here wrote: our main job on vcsim, and govc and
-//! pyvmomi on our simulator.
+//! Interoperability with third-party programs: our `hello_world` on vcsim, and govc
+//! and pyvmomi on our simulator.
 //!
-//! A peer that cannot be had here is named, and its checks are printed as NOT
-//! RUN; a peer that can be had must pass.
+//! A peer that is not available here is named, and its checks are printed as NOT
+//! RUN; the checks of an available peer must pass.
 
 mod disks;
 mod docker;
@@ -25,13 +25,13 @@ use govc::Govc;
 use hello_world::Trust;
 use report::Report;
 
-/// What to run of the suite.
+/// The parts of the suite to run.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct Args {
-    /// Only get the peers, and say which can be had.
+    /// Only install the peers, and print which are available
     #[arg(long)]
     peers: bool,
-    /// Only these parts of the suite; all when none is named.
+    /// Run only these parts of the suite; default all
     #[arg(value_enum)]
     parts: Vec<Part>,
 }
@@ -39,17 +39,17 @@ pub(crate) struct Args {
 /// A part of the suite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 enum Part {
-    /// Our main job and our client's tests on vcsim.
+    /// Our `hello_world` and our client's tests on vcsim.
     Vcsim,
-    /// Tools of Linux on our disks.
+    /// Linux tools on our disks.
     Disks,
-    /// Clients of others on our simulator.
+    /// Third-party clients on our simulator.
     Simulator,
     /// The docker command on our front end.
     Docker,
 }
 
-/// Everything the checks work with.
+/// The installed peers.
 struct Peers {
     vcsim: Peer,
     govc: Peer,
@@ -59,7 +59,7 @@ struct Peers {
 /// Runs the suite.
 ///
 /// # Errors
-/// When a check failed, or none could run.
+/// Fails when a check failed, or none could run.
 pub(crate) fn start(args: &Args) -> Result<()> {
     let target = workspace::metadata()?.target_directory.into_std_path_buf();
     let folder = peers::folder(&target);
@@ -91,7 +91,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
     report.finish()
 }
 
-/// Gets every peer and prints which can be had.
+/// Installs every peer and prints which are available.
 fn get(folder: &Path) -> Result<Peers> {
     let bin = folder.join("bin");
     fs::create_dir_all(&bin).with_context(|| format!("make {}", bin.display()))?;
@@ -112,7 +112,7 @@ fn get(folder: &Path) -> Result<Peers> {
     Ok(peers)
 }
 
-/// Our main job on other people's server.
+/// Runs `hello_world` on a third-party server.
 fn on_vcsim(report: &mut Report, peers: &Peers, job: Option<&Path>, folder: &Path) {
     for (esx, model) in [(true, "ESX"), (false, "vCenter")] {
         let name = format!("hello_world on vcsim, {model}");
@@ -122,7 +122,7 @@ fn on_vcsim(report: &mut Report, peers: &Peers, job: Option<&Path>, folder: &Pat
                 continue;
             }
             (_, None) => {
-                report.not_run(&name, "examples/hello_world.rs does not exist yet");
+                report.not_run(&name, "examples/hello_world.rs does not exist");
                 continue;
             }
             (Peer::Had { program, .. }, Some(job)) => (program, job),

@@ -1,4 +1,4 @@
-//! Other people's clients on our server, while a container exists there.
+//! Third-party clients on our server, while a container exists there.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,14 +15,14 @@ use crate::peers::Peer;
 use crate::process::{Background, capture, cargo, run};
 use crate::workspace;
 
-/// How long the main job may take to bring its container up, and to take it
-/// down again.
+/// How long `hello_world` may take to start its container, and to remove it
+/// again.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The name given to the container.
+/// The name of the container.
 const CONTAINER: &str = "quick_otter";
 
-/// The checks, by the names they are reported under.
+/// The names of the checks in the report.
 const NAMES: &[&str] = &[
     "govc about",
     "govc ls",
@@ -31,10 +31,10 @@ const NAMES: &[&str] = &[
     "pyvmomi inventory walk",
 ];
 
-/// Builds our simulator's command and gives its path.
+/// Builds our simulator's command and returns its path.
 ///
 /// # Errors
-/// When it does not build.
+/// Fails when it does not build.
 pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
     if !workspace::root()
         .join("simulator/src/bin/vsphere-simulator.rs")
@@ -55,7 +55,7 @@ pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
     Ok(Some(target.join("release/vsphere-simulator")))
 }
 
-/// Runs every check on our simulator.
+/// Runs all checks on our simulator.
 pub(super) fn checks(
     report: &mut Report,
     peers: &Peers,
@@ -66,7 +66,7 @@ pub(super) fn checks(
         for name in NAMES {
             report.not_run(
                 name,
-                "our simulator's command or the main job does not exist yet",
+                "our simulator's command or hello_world does not exist",
             );
         }
         return;
@@ -102,14 +102,14 @@ pub(super) fn checks(
     });
 }
 
-/// Our simulator with the main job's container on it.
+/// Our simulator, and a `hello_world` whose container is on it.
 struct Scene {
     job: Background,
     endpoint: Endpoint,
 }
 
 impl Scene {
-    /// Starts the simulator, and the main job up to where its container is.
+    /// Starts the simulator, and `hello_world` until its container exists.
     fn set(simulator: &Path, job: &Path) -> Result<Self> {
         let endpoint = Endpoint::ours(simulator)?;
         let mut command = hello_world::command(job, &endpoint, Trust::Insecure);
@@ -118,13 +118,13 @@ impl Scene {
         Ok(Self { job, endpoint })
     }
 
-    /// Lets the job delete everything, and checks that it says so.
+    /// Lets `hello_world` delete everything, and checks that it reports success.
     fn strike(mut self) -> Result<()> {
         self.job.say("")?;
         let printed = self.job.finish(PATIENCE)?;
         ensure!(
             printed.contains("nothing is left"),
-            "the job did not say that nothing is left:\n{printed}"
+            "hello_world did not report that nothing is left:\n{printed}"
         );
         Ok(())
     }
@@ -159,14 +159,14 @@ fn vm_info(govc: Govc<'_>) -> Result<()> {
 }
 
 fn datastore_ls(govc: Govc<'_>) -> Result<()> {
-    // The container's folder is named after its machine; what is in it is
+    // The container's folder has the name of its machine; its content is
     // listed by searching the datastore, as govc does for every folder.
     let all = govc.run(&["datastore.ls", "-R"])?;
     contains(&all, ".vmx")?;
     contains(&all, ".vmdk")
 }
 
-/// The inventory path of the container's machine.
+/// Returns the inventory path of the container's machine.
 fn container(govc: Govc<'_>) -> Result<String> {
     let machines = govc.find("m")?;
     machines
@@ -175,8 +175,8 @@ fn container(govc: Govc<'_>) -> Result<String> {
         .ok_or_else(|| anyhow::anyhow!("govc find shows no machine named by a container's id"))
 }
 
-/// Whether an inventory path is that of a container as VIC 0.4 made it: its
-/// machine is named by the container's id, 64 hexadecimal digits.
+/// Returns whether an inventory path is that of a container as VIC 0.4 creates it: its
+/// machine has the container's id as its name, 64 hexadecimal digits.
 fn is_container(path: &str) -> bool {
     let name = path.trim().rsplit('/').next().unwrap_or_default();
     name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
@@ -193,7 +193,7 @@ fn inventory(python: &Path, endpoint: &Endpoint) -> Result<()> {
     contains(&printed, "fault ")
 }
 
-/// Checks that `printed` has `part` in it.
+/// Checks that `printed` contains `part`.
 fn contains(printed: &str, part: &str) -> Result<()> {
     ensure!(
         printed.contains(part),

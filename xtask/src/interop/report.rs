@@ -1,10 +1,10 @@
-//! What was checked, and how it ended.
+//! The checks and their results.
 
 use std::time::Instant;
 
 use anyhow::{Result, bail};
 
-/// The checks so far.
+/// The results so far.
 #[derive(Debug, Default)]
 pub(super) struct Report {
     passed: usize,
@@ -13,7 +13,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    /// Runs one check and prints how it ended.
+    /// Runs one check and prints its result.
     pub(super) fn check(&mut self, name: &str, check: impl FnOnce() -> Result<()>) {
         let start = Instant::now();
         let outcome = check();
@@ -31,7 +31,7 @@ impl Report {
         }
     }
 
-    /// Says that a check cannot run here, and why.
+    /// Records that a check cannot run here, and why.
     pub(super) fn not_run(&mut self, name: &str, reason: &str) {
         println!("NOT RUN  {name}: {reason}");
         self.not_run.push(name.to_owned());
@@ -40,7 +40,7 @@ impl Report {
     /// Prints the totals.
     ///
     /// # Errors
-    /// When a check failed, or none ran.
+    /// Fails when a check failed, or none ran.
     pub(super) fn finish(self) -> Result<()> {
         println!(
             "interop: {} passed, {} failed, {} not run",

@@ -1,4 +1,4 @@
-//! Our crates' own tests, on other people's server.
+//! The tests of our own crates, on third-party servers.
 
 use std::path::Path;
 

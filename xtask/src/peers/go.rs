@@ -1,8 +1,9 @@
-//! Getting the Go peers: vcsim and govc.
+//! Installs the Go peers: vcsim and govc.
 //!
-//! Three ways, the best first: the upstream command by `go install`; the
-//! upstream packages of the pinned module under a `main` of ours, in
-//! `xtask/peers`; and, for vcsim alone, the same `main` over the older simulator
+//! There are three ways, in order of preference: the upstream command through `go
+//! install`; the upstream packages of the pinned module with a `main` of ours, in
+//! `xtask/peers`; and, for vcsim only, the same `main` with the older simulator
+//! package in Debian.
 //! package that Debian carries.
 
 use std::path::Path;
@@ -15,10 +16,10 @@ use super::peer::Peer;
 use crate::process::{on_path, output, run};
 use crate::workspace;
 
-/// Where Debian's Go library packages put their sources.
+/// Where Debian's Go library packages install their sources.
 const DEBIAN_GOPATH: &str = "/usr/share/gocode";
 
-/// Why nothing of Go can be had.
+/// Why no Go peer is available.
 const NO_GO: &str = "there is no Go toolchain (`go`) on the PATH";
 
 /// The Go peers.
@@ -28,10 +29,10 @@ pub(crate) struct GoPeers {
     pub(crate) govc: Peer,
 }
 
-/// Gets vcsim and govc into `bin`.
+/// Installs vcsim and govc into `bin`.
 ///
 /// # Errors
-/// When a peer can be had but does not build.
+/// Fails when a peer is available but does not build.
 pub(crate) fn get(lock: &Lock, bin: &Path) -> Result<GoPeers> {
     if !on_path("go") {
         let missing = Peer::missing(NO_GO);
@@ -50,7 +51,7 @@ pub(crate) fn get(lock: &Lock, bin: &Path) -> Result<GoPeers> {
     Ok(GoPeers { vcsim, govc })
 }
 
-/// Gets the command `name` of the pinned module.
+/// Installs the command `name` of the pinned module.
 fn one(pin: &Pin, name: &str, bin: &Path) -> Result<Peer> {
     let upstream = format!("{}/{name}@{}", pin.name, pin.version);
     println!("$ go install {upstream}");
@@ -65,10 +66,10 @@ fn one(pin: &Pin, name: &str, bin: &Path) -> Result<Peer> {
     main_of_ours(pin, name, bin)
 }
 
-/// Gets a program of ours over the pinned module: `xtask/peers/<name>`.
+/// Builds a program of ours that uses the pinned module: `xtask/peers/<name>`.
 ///
 /// # Errors
-/// When the module can be had but the program does not build.
+/// Fails when the module is available but the program does not build.
 pub(crate) fn over_module(lock: &Lock, name: &str, bin: &Path) -> Result<Peer> {
     if !on_path("go") {
         return Ok(Peer::missing(NO_GO));
@@ -76,7 +77,7 @@ pub(crate) fn over_module(lock: &Lock, name: &str, bin: &Path) -> Result<Peer> {
     main_of_ours(lock.pin("go")?, name, bin)
 }
 
-/// Builds `xtask/peers/<name>` over the pinned module.
+/// Builds `xtask/peers/<name>` with the pinned module.
 fn main_of_ours(pin: &Pin, name: &str, bin: &Path) -> Result<Peer> {
     println!("$ go mod download {}@{}", pin.name, pin.version);
     let sources = workspace::root().join("xtask/peers");
@@ -109,7 +110,7 @@ fn main_of_ours(pin: &Pin, name: &str, bin: &Path) -> Result<Peer> {
     ))
 }
 
-/// The last resort for vcsim: Debian's copy of the simulator package.
+/// Builds vcsim from Debian's copy of the simulator package, as the last resort.
 fn debian(pin: &Pin, without: &str, bin: &Path) -> Result<Peer> {
     if !Path::new(DEBIAN_GOPATH)
         .join("src/github.com/vmware/govmomi/simulator")
@@ -128,7 +129,7 @@ fn debian(pin: &Pin, without: &str, bin: &Path) -> Result<Peer> {
         .arg(&program)
         .arg("main.go");
     build.current_dir(workspace::root().join("xtask/peers/vcsim"));
-    // Debian ships the sources for the time before modules.
+    // Debian installs the sources in the layout from before modules.
     run(build
         .env("GO111MODULE", "off")
         .env("GOPATH", DEBIAN_GOPATH)
@@ -139,8 +140,8 @@ fn debian(pin: &Pin, without: &str, bin: &Path) -> Result<Peer> {
     ))
 }
 
-/// The Go tool, deaf to settings of the surroundings that would change which
-/// sources it takes.
+/// Returns the Go tool without the environment variables that would change which
+/// sources it uses.
 fn go() -> Command {
     let mut command = Command::new("go");
     command
@@ -150,7 +151,7 @@ fn go() -> Command {
     command
 }
 
-/// The last line of what a program wrote to its standard error: Go's reason.
+/// Returns the last line that a program wrote to standard error: Go's error message.
 fn last_line(stderr: &[u8]) -> String {
     let text = String::from_utf8_lossy(stderr);
     text.lines()

@@ -1,4 +1,4 @@
-//! The pinned versions of other people's programs, from `peers.lock`.
+//! The pinned versions of third-party programs, from `peers.lock`.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ pub(crate) struct Pin {
     pub(crate) ecosystem: String,
     pub(crate) name: String,
     pub(crate) version: String,
-    /// What the ecosystem's own tool compares; `None` where it has no such.
+    /// The checksum that the ecosystem's own tool verifies; `None` where there is none.
     pub(crate) checksum: Option<String>,
 }
 
@@ -24,7 +24,7 @@ impl Lock {
     /// Reads `xtask/peers.lock`.
     ///
     /// # Errors
-    /// When the file cannot be read or a line has not four fields.
+    /// Fails when the file cannot be read or a line does not have four fields.
     pub(crate) fn read() -> Result<Self> {
         let path = workspace::root().join("xtask/peers.lock");
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
@@ -53,10 +53,10 @@ impl Lock {
         Ok(Self(pins))
     }
 
-    /// The one pin of `ecosystem`.
+    /// Returns the only pin of `ecosystem`.
     ///
     /// # Errors
-    /// When there is none.
+    /// Fails when there is none.
     pub(crate) fn pin(&self, ecosystem: &str) -> Result<&Pin> {
         self.0
             .iter()

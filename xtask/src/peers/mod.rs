@@ -1,8 +1,8 @@
-//! Programs that nobody here wrote, pinned in `xtask/peers.lock`: getting them
-//! here, below the target folder.
+//! Third-party programs, pinned in `xtask/peers.lock` and installed below the
+//! target folder.
 //!
-//! A peer that cannot be had is a value with the reason, for the chore to print;
-//! one that can be had but does not build is an error.
+//! A peer that is not available is a value with the reason, which the caller prints;
+//! one that is available but does not build is an error.
 
 pub(crate) mod go;
 mod lock;
@@ -14,7 +14,7 @@ pub(crate) use peer::Peer;
 
 use std::path::{Path, PathBuf};
 
-/// The folder for what the peers build and install, below the target folder.
+/// Returns the folder below the target folder in which peers are built and installed.
 pub(crate) fn folder(target: &Path) -> PathBuf {
     target.join("peers")
 }

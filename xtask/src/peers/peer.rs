@@ -1,17 +1,17 @@
-//! A program of others: had, or missing for a reason.
+//! A third-party program: available, or missing for a reason.
 
 use std::path::PathBuf;
 
-/// Whether a peer can be had here, and where it is.
+/// Whether a peer is available here, and where.
 #[derive(Debug, Clone)]
 pub(crate) enum Peer {
     /// Ready to run.
     Had {
         program: PathBuf,
-        /// What exactly was had, for the log.
+        /// What exactly was installed, for the log.
         what: String,
     },
-    /// It cannot be had here. A peer that can be had but does not build is an
+    /// It is not available here. A peer that is available but does not build is an
     /// error instead.
     Missing { reason: String },
 }
@@ -30,11 +30,11 @@ impl Peer {
         }
     }
 
-    /// One line for the log.
+    /// Returns one line for the log.
     pub(crate) fn describe(&self) -> String {
         match self {
             Self::Had { what, .. } => format!("had: {what}"),
-            Self::Missing { reason } => format!("CANNOT BE HAD: {reason}"),
+            Self::Missing { reason } => format!("NOT AVAILABLE: {reason}"),
         }
     }
 }

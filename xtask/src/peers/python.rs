@@ -1,4 +1,4 @@
-//! Getting pyvmomi, into a virtual environment of its own.
+//! Installs pyvmomi into a virtual environment of its own.
 
 use std::fs;
 use std::path::Path;
@@ -10,10 +10,10 @@ use super::lock::Lock;
 use super::peer::Peer;
 use crate::process::{on_path, output};
 
-/// Gets a Python that has the pinned pyvmomi, below `folder`.
+/// Installs the pinned pyvmomi below `folder` and returns its Python.
 ///
 /// # Errors
-/// When files cannot be written below `folder`.
+/// Fails when files cannot be written below `folder`.
 pub(crate) fn get(lock: &Lock, folder: &Path) -> Result<Peer> {
     let pin = lock.pin("pypi")?;
     let what = format!("{} {}", pin.name, pin.version);
@@ -42,7 +42,7 @@ pub(crate) fn get(lock: &Lock, folder: &Path) -> Result<Peer> {
         )));
     }
 
-    // A requirements file is the only way to give pip a checksum.
+    // Only a requirements file can give pip a checksum.
     let requirements = folder.join("requirements.txt");
     let checksum = pin
         .checksum
@@ -73,7 +73,7 @@ pub(crate) fn get(lock: &Lock, folder: &Path) -> Result<Peer> {
     Ok(Peer::had(python, what))
 }
 
-/// The version of `package` that `python` sees.
+/// Returns the version of `package` that `python` imports.
 fn version(python: &Path, package: &str) -> Option<String> {
     if !python.is_file() {
         return None;

@@ -1,4 +1,4 @@
-//! The docker command, and the front end it is pointed at.
+//! The docker command, and the front end that it connects to.
 
 use std::ffi::OsStr;
 use std::io::Write as _;
@@ -12,7 +12,7 @@ use crate::process::{Background, output};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A front end in the background, with a directory of its own; both go when it is dropped.
+/// A front end in the background, with a directory of its own; dropping it stops and removes both.
 #[derive(Debug)]
 pub(super) struct FrontEnd {
     directory: tempfile::TempDir,
@@ -21,12 +21,12 @@ pub(super) struct FrontEnd {
 }
 
 impl FrontEnd {
-    /// Serves scripted containers.
+    /// Starts a front end for scripted containers.
     pub(super) fn scripted(program: &Path) -> Result<Self> {
         Self::start(program, tempfile::tempdir()?, &["--scripted"], 1)
     }
 
-    /// Starts the front end, which prints `lines` lines once it serves.
+    /// Starts the front end, and waits for the `lines` lines that it prints when it is ready.
     pub(super) fn start(
         program: &Path,
         directory: tempfile::TempDir,
@@ -50,7 +50,7 @@ impl FrontEnd {
         })
     }
 
-    /// What it printed: how to reach it.
+    /// Returns the printed lines, which say how to connect.
     pub(super) fn lines(&self) -> &[String] {
         &self.lines
     }
@@ -59,7 +59,7 @@ impl FrontEnd {
         self.directory.path()
     }
 
-    /// The docker command, by the Unix socket.
+    /// Returns a docker command that connects through the Unix socket.
     pub(super) fn docker(&self) -> Docker {
         let socket = self.directory.path().join("docker.sock");
         Docker {
@@ -68,7 +68,7 @@ impl FrontEnd {
         }
     }
 
-    /// The docker command with other options.
+    /// Returns a docker command with other options.
     pub(super) fn docker_with(&self, options: &[&str]) -> Docker {
         Docker {
             options: options.iter().map(|&option| option.to_owned()).collect(),
@@ -77,11 +77,11 @@ impl FrontEnd {
     }
 }
 
-/// The docker command on one front end.
+/// The docker command for one front end.
 #[derive(Debug)]
 pub(super) struct Docker {
     options: Vec<String>,
-    /// Not the user's own: what is there must not matter.
+    /// A configuration directory instead of the user's, which must not affect the checks.
     config: PathBuf,
 }
 
@@ -97,7 +97,7 @@ impl Docker {
         command
     }
 
-    /// Runs it.
+    /// Runs docker with these arguments.
     pub(super) fn run<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
@@ -113,7 +113,7 @@ impl Docker {
         })
     }
 
-    /// Runs it, and expects it to succeed.
+    /// Runs docker and fails unless it succeeds.
     pub(super) fn ok<A: AsRef<OsStr>>(
         &self,
         arguments: impl IntoIterator<Item = A>,
@@ -128,9 +128,9 @@ impl Docker {
         Background::start(&mut self.command(arguments))
     }
 
-    /// Runs it under a terminal, types some keys a moment after the start, and ends when it ends.
+    /// Runs docker in a terminal, types some keys a moment after its start, and waits for its end.
     pub(super) fn terminal(&self, arguments: &str, keys: &str) -> Result<Answer> {
-        /// Keys that are typed before the command reads them are lost, as in life.
+        /// Keys typed before the command reads them are lost, as with a real terminal.
         const BEFORE_TYPING: Duration = Duration::from_millis(1500);
         let line = format!("docker {} {arguments}", self.options.join(" "));
         let mut child = Command::new("timeout")
@@ -171,7 +171,7 @@ impl Docker {
     }
 }
 
-/// What the command printed, and how it ended.
+/// The output and exit status of a command.
 #[derive(Debug)]
 pub(super) struct Answer {
     command: String,
@@ -181,7 +181,7 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Expects an exit code.
+    /// Checks the exit code.
     pub(super) fn code(self, expected: i32) -> Result<Self> {
         ensure!(
             self.status == expected,
@@ -194,7 +194,7 @@ impl Answer {
         Ok(self)
     }
 
-    /// Expects exactly this on the standard output.
+    /// Checks that standard output is exactly this.
     pub(super) fn is(self, expected: &str) -> Result<()> {
         ensure!(
             self.out == expected,
@@ -206,7 +206,7 @@ impl Answer {
         Ok(())
     }
 
-    /// Expects this somewhere on the standard output or the error output.
+    /// Checks that standard output or standard error contains this.
     pub(super) fn has(self, expected: &str) -> Result<Self> {
         ensure!(
             self.out.contains(expected) || self.err.contains(expected),
@@ -218,7 +218,7 @@ impl Answer {
         Ok(self)
     }
 
-    /// Expects so many lines on the standard output.
+    /// Checks the number of lines on standard output.
     pub(super) fn lines(self, expected: usize) -> Result<()> {
         ensure!(
             self.out.lines().count() == expected,

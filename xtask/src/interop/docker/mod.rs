@@ -1,7 +1,7 @@
 //! The docker command on our Docker front end.
 //!
-//! The containers are scripted ones, so that each check is about the front end and takes
-//! milliseconds; the seed's session on the simulator is a check of its own.
+//! The containers are scripted, so each check exercises only the front end and takes
+//! milliseconds. A session with the simulator is a check of its own.
 
 mod command;
 mod registry;
@@ -20,7 +20,7 @@ use crate::process::{cargo, on_path, run};
 /// Runs all checks with the docker command.
 ///
 /// # Errors
-/// When the front end does not build.
+/// Fails when the front end does not build.
 pub(super) fn checks(report: &mut Report, target: &Path) -> Result<()> {
     let program = build(target)?;
     if !on_path("docker") {
@@ -55,7 +55,7 @@ type Check = fn(&Docker) -> Result<()>;
 
 const PULL: &str = "docker pull, from a registry on loopback";
 
-/// In this order: later ones use the image of the first.
+/// The checks in order: later ones use the image of the first.
 const CHECKS: &[(&str, Check)] = &[
     ("docker version and info", about),
     ("docker import, images, history, inspect, tag, rmi", images),
@@ -168,7 +168,7 @@ fn terminal(docker: &Docker) -> Result<()> {
     docker
         .terminal("run --rm -it hello-world", "")?
         .has("Hello from a scripted container!")?;
-    // Ctrl-P, ctrl-Q: the container goes on.
+    // Ctrl-P, Ctrl-Q: detaches, and the container keeps running.
     docker
         .terminal(
             "run -it --name detached hello-world cat",
@@ -209,7 +209,7 @@ fn life(docker: &Docker) -> Result<()> {
     docker.ok(["kill", "life"])?.is("life\n")?;
     docker.ok(["wait", "life"])?.is("137\n")?;
     docker.ok(["rm", "life"])?.is("life\n")?;
-    // One that ignores what it is asked.
+    // A container that ignores the stop signal.
     docker
         .ok(["run", "-d", "--name", "stubborn", "hello-world", "stubborn"])?
         .lines(1)?;
@@ -305,7 +305,7 @@ fn remove(docker: &Docker) -> Result<()> {
 
 fn events(docker: &Docker) -> Result<()> {
     let mut seen = docker.background(["events", "--format", "{{.Type}} {{.Action}}"])?;
-    // The subscription is there once an event arrives: ask for some until then.
+    // The subscription exists once an event arrives: cause events until then.
     let patience = std::time::Duration::from_secs(20);
     let tagged = std::thread::scope(|scope| {
         let asking = scope.spawn(|| {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::process::{Background, on_path, run};
 
-/// A registry; it ends when it is dropped.
+/// A registry; dropping it stops it.
 #[derive(Debug)]
 pub(super) struct Registry {
     address: String,
@@ -17,7 +17,7 @@ pub(super) struct Registry {
 }
 
 impl Registry {
-    /// Why there can be none here.
+    /// Returns why a registry cannot run here, if it cannot.
     pub(super) fn missing() -> Option<String> {
         ["docker-registry", "skopeo", "umoci"]
             .into_iter()
@@ -27,7 +27,7 @@ impl Registry {
 
     pub(super) fn start() -> Result<Self> {
         let directory = tempfile::tempdir()?;
-        // A program that takes the port in between makes the registry fail, and the check with it.
+        // If another program takes the port in between, the registry and the check fail.
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let config = directory.path().join("config.yml");
         let storage = directory.path().join("storage");

@@ -1,5 +1,6 @@
-//! The session that this project began with, on the simulator: a host, `docker --tls info`, a
-//! container from a real image that prints its text, `ps -a`, and the same facts in the `.vmx`.
+//! The session that this project started from, on the simulator: create a host, run
+//! `docker --tls info`, run a container from a real image and see its output, run `ps -a`, and
+//! find the same facts in the `.vmx`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -23,8 +24,8 @@ pub(super) fn check(report: &mut Report, program: &Path) {
     }
 }
 
-/// Puts the front end's authority where the docker command looks for it, which it
-/// does with `--tls` too.
+/// Copies the front end's CA certificate to where the docker command looks for it, which
+/// it does with `--tls` too.
 fn trust(front_end: &FrontEnd) -> Result<()> {
     let config = front_end.directory().join("config");
     std::fs::create_dir_all(&config)?;
@@ -48,7 +49,7 @@ fn tls(program: &Path) -> Result<()> {
     let (server_only, mutual) = (address(&front_end, 1)?, address(&front_end, 2)?);
     let docker = front_end.docker_with(&["-H", server_only, "--tls"]);
     docker.ok(["info"])?.has("Server Version:")?;
-    // Without TLS nobody is answered there.
+    // The port does not answer without TLS.
     let docker = front_end.docker_with(&["-H", server_only]);
     ensure!(docker.run(["info"])?.status != 0, "answered without TLS");
 
@@ -78,7 +79,7 @@ fn tls(program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The address in a line that the front end printed.
+/// Returns the address in a line that the front end printed.
 fn address(front_end: &FrontEnd, line: usize) -> Result<&str> {
     let words = front_end.lines()[line].split_once(" -H ");
     let (_, words) = words.context("an address")?;
@@ -129,7 +130,7 @@ fn session(program: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The lines of the `.vmx` below this directory that holds a container's id.
+/// Returns the text of the `.vmx` below this directory that contains a container's id.
 fn find(directory: &Path, id: &str) -> Result<String> {
     let mut folders = vec![directory.to_owned()];
     while let Some(folder) = folders.pop() {
@@ -148,7 +149,7 @@ fn find(directory: &Path, id: &str) -> Result<String> {
     anyhow::bail!("no .vmx below {} holds {id}", directory.display())
 }
 
-/// The tar of a root file system whose only file is a program that prints its text.
+/// Writes the tar of a root file system whose only file is a program that prints its text.
 fn image(directory: &Path) -> Result<PathBuf> {
     let hello = directory.join("hello");
     std::fs::write(&hello, program(TEXT))?;
@@ -163,12 +164,12 @@ fn image(directory: &Path) -> Result<PathBuf> {
     Ok(tar)
 }
 
-/// An executable for Linux on x86-64 that writes a text and exits with 0: an ELF header, one
-/// program header, 37 bytes of code, and the text.
+/// Returns an executable for Linux on x86-64 that writes a text and exits with 0: an ELF
+/// header, one program header, 37 bytes of code, and the text.
 fn program(text: &str) -> Vec<u8> {
     const BASE: u64 = 0x40_0000;
     const HEADERS: u64 = 64 + 56;
-    /// Loads the registers for `write` and `exit`; the text is right behind the code.
+    /// Loads the registers for `write` and `exit`; the text follows the code.
     const CODE: [u8; 37] = [
         0xb8, 1, 0, 0, 0, // mov eax, 1 (write)
         0xbf, 1, 0, 0, 0, // mov edi, 1
