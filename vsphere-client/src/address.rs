@@ -1,4 +1,4 @@
-//! The address of a server: what may stand in a URL, and what is made of it.
+//! Parsing of server addresses: which URLs are accepted, and the credentials in them.
 
 use secrecy::SecretString;
 use url::Url;
@@ -6,9 +6,9 @@ use url::Url;
 use crate::credentials::Credentials;
 use crate::error::{Error, Result};
 
-/// An address without secrets, and the credentials that stood in it.
+/// Returns the address without secrets, and the credentials that it contained.
 pub(crate) fn parse(text: &str) -> Result<(Url, Option<Credentials>)> {
-    // The text itself is shown only when it cannot hold a password.
+    // The text itself is shown only when it cannot contain a password.
     let shown = if text.contains('@') {
         "the address"
     } else {
@@ -33,8 +33,8 @@ pub(crate) fn parse(text: &str) -> Result<(Url, Option<Credentials>)> {
             )));
         }
     }
-    // A URL parser takes a backslash for a slash: what follows would be a path
-    // on another host, password and all.
+    // A URL parser treats a backslash as a slash: the rest would be a path
+    // on another host, password included.
     if text.contains('\\') {
         return Err(Error::config(
             "there is a backslash in the address: write %5C for it in a user name or password, \
@@ -50,7 +50,7 @@ pub(crate) fn parse(text: &str) -> Result<(Url, Option<Credentials>)> {
             "{shown} names no host: write https://host[:port]"
         )));
     }
-    // What was meant as a password may have ended up behind the host.
+    // A part of the password may have been parsed as the host.
     let behind = [Some(url.path()), url.query(), url.fragment()];
     let is_at = |part: &str| part.contains('@') || part.to_ascii_lowercase().contains("%40");
     if behind.into_iter().flatten().any(is_at) {
@@ -90,7 +90,7 @@ fn credentials_in(url: &Url) -> Option<Credentials> {
     ))
 }
 
-/// `host:port`, as errors and logs name a server.
+/// Returns `host:port`, which identifies a server in errors and logs.
 pub(crate) fn authority(url: &Url) -> String {
     let host = url.host_str().unwrap_or_default();
     match url.port_or_known_default() {

@@ -1,4 +1,4 @@
-//! How a client is made.
+//! The client builder.
 
 use std::fmt;
 use std::future::Future;
@@ -23,13 +23,13 @@ use crate::tls::{Thumbprint, Trust};
 use crate::transport::{Body, Http, HttpOptions, Request, Transport};
 use crate::update::Handle;
 
-/// How often connecting is tried before a server is said to be unreachable.
+/// How often the first connection is attempted before the server counts as unreachable.
 const FIRST_ATTEMPTS: u32 = 5;
 
 /// The API version used when the server does not advertise one.
 const OLDEST: &str = "6.5";
 
-/// Makes a [`Client`]; by [`Client::builder`].
+/// Builds a [`Client`]; created by [`Client::builder`].
 #[must_use = "a builder does nothing until it connects"]
 pub struct ClientBuilder {
     url: String,
@@ -64,13 +64,13 @@ impl ClientBuilder {
         }
     }
 
-    /// Who logs in. Without credentials, only what a server tells everybody can be read.
+    /// Sets the credentials. Without any, only what a server shows to everybody can be read.
     pub fn credentials(mut self, credentials: Credentials) -> Self {
         self.credentials = Some(credentials);
         self
     }
 
-    /// Trusts the authorities in this text of PEM certificates instead of the
+    /// Trusts the certificate authorities in this PEM text instead of the
     /// platform's; repeatable.
     pub fn tls_roots(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.trust.roots.push(pem.into());
@@ -78,66 +78,66 @@ impl ClientBuilder {
     }
 
     /// Accepts exactly the certificate with this thumbprint, no matter who signed it
-    /// and whatever name it is for. Checked within the TLS handshake, hence
+    /// and which name it is for. It is checked during the TLS handshake, and therefore
     /// through a proxy too.
     pub fn thumbprint(mut self, pin: Thumbprint) -> Self {
         self.trust.pin = Some(pin);
         self
     }
 
-    /// With `true`, accepts every certificate: anybody in between can read
+    /// With `true`, accepts every certificate: an attacker in between can read
     /// the password. Nothing else turns verification off.
     pub fn danger_accept_invalid_certs(mut self, accept: bool) -> Self {
         self.trust.anything = accept;
         self
     }
 
-    /// The time to connect, including TLS. Default 15 s.
+    /// Sets the timeout to connect, including TLS. Default 15 s.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.connect_timeout = limit;
         self
     }
 
-    /// The time from sending a call to the end of its answer. Default 120 s.
-    /// Waiting for updates and transfers have limits of their own.
+    /// Sets the timeout from sending a call to the end of its response. Default 120 s.
+    /// Waits for updates and transfers have limits of their own.
     pub fn request_timeout(mut self, limit: Duration) -> Self {
         self.request_timeout = limit;
         self
     }
 
-    /// The longest pause in a transfer to or from a datastore. Default 60 s.
+    /// Sets the longest pause in a transfer to or from a datastore. Default 60 s.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = limit;
         self
     }
 
-    /// How many calls are in flight at the same time. Default 16; at least 1.
+    /// Sets the maximum number of concurrent calls. Default 16; at least 1.
     pub fn max_in_flight(mut self, calls: usize) -> Self {
         self.in_flight = calls.clamp(1, Semaphore::MAX_PERMITS);
         self
     }
 
-    /// How the client names itself to the server.
+    /// Sets the name by which the client identifies itself to the server.
     pub fn user_agent(mut self, name: impl Into<String>) -> Self {
         self.user_agent = name.into();
         self
     }
 
     /// Connects through this proxy, such as `http://proxy.example.com:3128`.
-    /// Default: what the environment says (`HTTPS_PROXY`, `NO_PROXY`).
+    /// Default: the proxy in the environment (`HTTPS_PROXY`, `NO_PROXY`).
     pub fn proxy(mut self, url: impl Into<String>) -> Self {
         self.proxy = Some(url.into());
         self
     }
 
-    /// Bounds on answers.
+    /// Sets limits on the size of responses.
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// When a request is sent again. The first request of all is sent five times at
-    /// most, so that a wrong address is noticed soon.
+    /// Sets when a request is retried. The very first request is sent at most five times,
+    /// so that a wrong address is noticed soon.
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = policy;
         self

@@ -1,38 +1,38 @@
-//! What kind of call a method is: whether it may be repeated, and what bounds it.
+//! Classifies calls: whether one may be repeated, and which limits apply to it.
 
 /// The class of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CallClass {
-    /// Needs no session, or opens or ends one.
+    /// Needs no session, or opens or closes one.
     Login,
-    /// Changes nothing that anybody would notice: may be repeated.
+    /// Has no noticeable effect: may be repeated.
     Read,
-    /// Changes nothing, and stays open at the server until there is news.
+    /// Has no effect, and blocks on the server until there is news.
     Wait,
-    /// Changes something, or is not known: never repeated blindly.
+    /// Has an effect, or may have one: never repeated blindly.
     Change,
 }
 
 impl CallClass {
-    /// Whether a call may be sent again when it is not known if it was carried out.
+    /// Returns whether a call may be sent again when its outcome is unknown.
     pub(crate) const fn is_repeatable(self) -> bool {
         !matches!(self, Self::Change)
     }
 
-    /// By the wire name of a method.
+    /// Classifies a method by its wire name.
     ///
-    /// The names of the API are regular: what begins with one of these words
-    /// reads. Whatever is not listed counts as a change.
+    /// The names of the API are regular: a name that starts with one of these words
+    /// belongs to a read. Every name that is not listed counts as a change.
     pub(crate) fn of(method: &str) -> Self {
         const READS: [&str; 10] = [
             "Browse", "Check", "Current", "Fetch", "Find", "Has", "List", "Query", "Retrieve",
             "Validate",
         ];
-        // Waiting again with the same version gives what was missed.
+        // Waiting again with the same version returns what was missed.
         const WAITS: [&str; 2] = ["WaitForUpdates", "WaitForUpdatesEx"];
         const LOGINS: [&str; 3] = ["Login", "Logout", "RetrieveServiceContent"];
-        // Despite their names: the first two run work on hosts, the others
-        // hand out or change something.
+        // Despite their names: the first two do work on hosts, the others
+        // create or change something.
         const CHANGES: [&str; 4] = [
             "CheckCompliance_Task",
             "CheckAnswerFileStatus_Task",

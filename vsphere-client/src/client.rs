@@ -25,10 +25,10 @@ use crate::update::Handle;
 /// A connection to an ESXi host or vCenter as one user.
 ///
 /// Cheap to clone; all clones share connections, session and limits. Every
-/// method may be called from many tasks at once, and every future may be
-/// dropped: what was sent by then goes on at the server.
+/// method may be called concurrently, and every future may be dropped: a request
+/// that was already sent continues on the server.
 ///
-/// Waiting has no limit of its own: wrap it in [`tokio::time::timeout`].
+/// Waits have no timeout of their own: wrap them in [`tokio::time::timeout`].
 ///
 /// ```no_run
 /// use vim25::{Ref, mo, props};
@@ -51,11 +51,11 @@ pub struct Client {
     pub(crate) inner: Arc<Inner>,
     /// `None` in the client's own background task, which must not keep it alive.
     _owner: Option<Arc<Owner>>,
-    /// Whether it logs in when the session is lost, and waits while others do.
+    /// Whether it logs in when the session is lost, and waits while another call does.
     pub(crate) logs_in: bool,
 }
 
-/// What is dropped with the last clone that a user has.
+/// Logs out when it is dropped, together with the user's last clone.
 struct Owner {
     inner: Arc<Inner>,
 }
@@ -64,7 +64,7 @@ struct Owner {
 pub(crate) type Hook =
     Arc<dyn Fn(Client) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send + Sync>;
 
-/// What all clones share.
+/// The state that all clones share.
 pub(crate) struct Inner {
     pub url: Url,
     /// `host:port`
@@ -77,16 +77,16 @@ pub(crate) struct Inner {
     pub content: OnceLock<ServiceContent>,
     pub slots: Semaphore,
     pub options: Options,
-    /// Tells the operations of this client from those of others in the server's logs.
+    /// Distinguishes the operations of this client from those of others in the server's logs.
     pub operation_prefix: String,
     pub operations: std::sync::atomic::AtomicU64,
     pub engine: Handle,
-    /// Ends the engine.
+    /// Stops the engine.
     pub stop: CancellationToken,
     pub hook: Mutex<Option<Hook>>,
 }
 
-/// Bounds and policies.
+/// Limits and policies.
 #[derive(Clone, Debug)]
 pub(crate) struct Options {
     pub request_timeout: Duration,
@@ -109,7 +109,7 @@ impl Client {
         }
     }
 
-    /// A clone that does not keep the session open.
+    /// Returns a clone that does not keep the session open.
     pub(crate) fn unowned(&self) -> Self {
         Self {
             inner: Arc::clone(&self.inner),
@@ -118,19 +118,19 @@ impl Client {
         }
     }
 
-    /// A builder for the server at `url`, such as `https://esx.example.com`.
+    /// Creates a builder for the server at `url`, such as `https://esx.example.com`.
     ///
     /// The scheme is required; a missing path means `/sdk`; user and password
-    /// in the address are used as credentials and never shown. What is wrong
-    /// with the address is said by [`ClientBuilder::connect`].
+    /// in the address are used as credentials and never shown. An invalid address is
+    /// reported by [`ClientBuilder::connect`].
     pub fn builder(url: impl Into<String>) -> ClientBuilder {
         ClientBuilder::new(url.into())
     }
 
-    /// Sends a call and gives its result. A method that starts a task gives
-    /// the task; [`run`](Self::run) waits for its end as well.
+    /// Sends a call and returns its result. A method that starts a task returns
+    /// the task; [`run`](Self::run) also waits for its end.
     ///
-    /// Dropping the future does not take back what was sent.
+    /// Dropping the future does not cancel a call that was already sent.
     ///
     /// # Errors
     /// See [`Error`].
@@ -141,22 +141,22 @@ impl Client {
         })
     }
 
-    /// Sends a call and gives its result as it stands on the wire.
+    /// Sends a call and returns its result unconverted.
     pub(crate) async fn call_any(&self, call: Call<Option<Any>>) -> Result<Any> {
         let limit = self.inner.options.request_timeout;
         Box::pin(self.exchange(&call, limit)).await
     }
 
-    /// Sends a call that the server may keep open for `wait` before it answers.
+    /// Sends a call that the server may keep open for `wait` before it responds.
     pub(crate) async fn call_slow(&self, call: Call<Option<Any>>, wait: Duration) -> Result<Any> {
         let limit = wait + self.inner.options.request_timeout;
         Box::pin(self.exchange(&call, limit)).await
     }
 
-    /// What the server offers: its managers, root folder and version.
+    /// Returns what the server offers: its managers, root folder and version.
     #[must_use]
     pub fn service_content(&self) -> &ServiceContent {
-        // Set before a client is handed out.
+        // It is set before a client is returned to the user.
         static NOTHING: OnceLock<ServiceContent> = OnceLock::new();
         self.inner
             .content
@@ -164,35 +164,35 @@ impl Client {
             .unwrap_or_else(|| NOTHING.get_or_init(ServiceContent::default))
     }
 
-    /// Whether the server is a vCenter; otherwise it is an ESXi host.
+    /// Returns whether the server is a vCenter; otherwise it is an ESXi host.
     #[must_use]
     pub fn is_vcenter(&self) -> bool {
         self.service_content().about.api_type == "VirtualCenter"
     }
 
-    /// The version of the API that client and server agreed on, such as `8.0.3.0`.
+    /// Returns the API version that client and server agreed on, such as `8.0.3.0`.
     #[must_use]
     pub fn api_version(&self) -> &str {
         self.inner.version.get().map_or("", String::as_str)
     }
 
-    /// The server, as `host:port`.
+    /// Returns the server as `host:port`.
     #[must_use]
     pub fn server(&self) -> &str {
         &self.inner.server
     }
 
-    /// Calls `hook` after every login but the first, before any call that was
-    /// refused is sent again and before any other call of this client is sent.
+    /// Sets a hook that is called after every login but the first, before refused calls
+    /// are retried and before any other call of this client is sent.
     ///
-    /// A program that was the only writer when it logged in may not be that any
-    /// more when it logs in again: this is where it looks. The hook is given a
+    /// A program that was the only writer at its first login may not be that any
+    /// more after a later one; the hook is the place to check. It receives a
     /// client for its own calls. If it fails, the calls that waited for it fail
     /// with its error, the session is closed, and the next call logs in and calls
-    /// the hook again. A later hook replaces the one before.
+    /// the hook again. A later hook replaces an earlier one.
     ///
-    /// Calls of other clients than the given one wait for the hook to return:
-    /// made within it, they would wait for ever.
+    /// Calls of any other client wait for the hook to return: made inside of it, they
+    /// would deadlock.
     pub fn on_login_again<F, O>(&self, hook: F)
     where
         F: Fn(Self) -> O + Send + Sync + 'static,
@@ -206,7 +206,7 @@ impl Client {
             .unwrap_or_else(PoisonError::into_inner) = Some(hook);
     }
 
-    /// Asks the hook whether the session that was just opened may be used.
+    /// Calls the hook, which decides whether the new session may be used.
     pub(crate) async fn ask_hook(&self) -> Result<()> {
         let hook = self
             .inner
@@ -231,27 +231,28 @@ impl Client {
         Err(error)
     }
 
-    /// Leaves the session open for another program, and returns its ticket, which
-    /// [`Credentials::session`] takes. This client may still be used; closing or
-    /// dropping it does not log out any more. `None` when there is no session.
+    /// Leaves the session open for another program, and returns its ticket for
+    /// [`Credentials::session`]. This client can still be used; closing or
+    /// dropping it no longer logs out. `None` when there is no session.
     ///
-    /// A program that runs every minute saves a login each time, and the server a
+    /// This saves a program that runs every minute a login each time, and the server a
+    /// session. The holder of the ticket acts as the user: keep it like a password.
     /// session. The holder of the ticket acts as the user: keep it like a password.
     #[must_use = "without the ticket, nobody can end the session"]
     pub fn hand_over(&self) -> Option<SecretString> {
         self.inner.session.hand_over()
     }
 
-    /// Logs out, which also frees what the session held on the server. All
-    /// clones are closed with it. Idempotent.
+    /// Logs out, which also frees what the session held on the server. Closes all
+    /// clones. Idempotent.
     ///
-    /// A session that was given as a ticket stays open.
+    /// A session that was opened from a ticket stays open.
     ///
     /// # Errors
-    /// See [`Error`]; the client is closed all the same.
+    /// See [`Error`]; the client is closed in any case.
     pub async fn close(&self) -> Result<()> {
         if !self.inner.session.is_own() {
-            // It stays open, so what it holds must be freed one by one.
+            // The session stays open, so what it holds must be freed one by one.
             self.close_engine().await;
         }
         let cookie = self.inner.session.close();
@@ -312,7 +313,7 @@ impl Client {
         &self.service_content().property_collector
     }
 
-    /// Sends a call whose outcome nobody waits for, if there is a runtime to do so.
+    /// Sends a call in the background and ignores its outcome, if there is a runtime.
     pub(crate) fn call_later<R: 'static>(&self, call: &Call<R>) {
         if self.inner.session.is_closed() {
             return;
@@ -340,7 +341,7 @@ impl fmt::Debug for Client {
 }
 
 impl Drop for Owner {
-    /// Logs out in the background, if there is a runtime to do so.
+    /// Logs out in the background, if there is a runtime.
     fn drop(&mut self) {
         let inner = &self.inner;
         if !inner.session.is_own() {
@@ -370,7 +371,7 @@ impl Drop for Owner {
     }
 }
 
-/// `host:port` of an address.
+/// Returns `host:port` of an address.
 pub(crate) fn server_of(url: &Url) -> String {
     address::authority(url)
 }

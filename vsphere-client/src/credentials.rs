@@ -1,10 +1,10 @@
-//! Who logs in.
+//! Credentials.
 
 use std::fmt;
 
 use secrecy::SecretString;
 
-/// How a client gets its session. Secrets are wiped on drop and never printed.
+/// How a client opens its session. Secrets are wiped on drop and never printed.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Credentials {
@@ -15,14 +15,14 @@ pub enum Credentials {
         /// The password.
         password: SecretString,
     },
-    /// A session that somebody else opened: the value of the cookie
+    /// A session opened by another program: the value of the cookie
     /// `vmware_soap_session`, with or without its quotes. It is used as long
-    /// as it lasts, and not ended by [`Client::close`](crate::Client::close).
+    /// as it is valid, and not ended by [`Client::close`](crate::Client::close).
     Session(SecretString),
 }
 
 impl Credentials {
-    /// A user and a password.
+    /// Creates credentials from a user and a password.
     #[must_use]
     pub fn password(user: impl Into<String>, password: impl Into<SecretString>) -> Self {
         Self::Password {
@@ -31,7 +31,7 @@ impl Credentials {
         }
     }
 
-    /// The ticket of a session that is already open.
+    /// Creates credentials from the ticket of an open session.
     #[must_use]
     pub fn session(ticket: impl Into<SecretString>) -> Self {
         Self::Session(ticket.into())

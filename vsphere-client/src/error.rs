@@ -1,4 +1,4 @@
-//! Why something did not work: what was attempted, on what, and what to do.
+//! Errors: what was attempted, on what, and what to do.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -8,20 +8,20 @@ use std::time::Duration;
 use vim25::types::{InvalidProperty, MethodFault};
 use vim25::{AnyRef, ConvertError, DataObject, DecodeError, EncodeError, Fault, IsA, Ref, mo};
 
-/// The result of anything in this crate.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn StdError + Send + Sync>;
 
-/// Why a request to a server did not give what it should.
+/// The reason why a request to a server failed.
 ///
-/// Each variant asks for another reaction; what is only information is in the
+/// Each variant calls for a different reaction; mere information is in the
 /// text and in the chain of sources. No text contains a password or a session.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The server was too slow. Nothing was changed by it: a mutating call
-    /// that ran out of time is [`OutcomeUnknown`](Self::OutcomeUnknown).
+    /// The server was too slow. Nothing was changed: a change that timed out is
+    /// [`OutcomeUnknown`](Self::OutcomeUnknown).
     #[error(
         "{operation}: {phase} took longer than {limit:?}; is the server overloaded or the network cut?"
     )]
@@ -30,16 +30,16 @@ pub enum Error {
         operation: Operation,
         /// What took too long.
         phase: RequestPhase,
-        /// How long was allowed.
+        /// The timeout.
         limit: Duration,
     },
 
-    /// The server could not be reached, or the connection broke, as often as it was tried.
+    /// The server could not be reached, or the connection broke, on every attempt.
     #[error("{operation}: {problem}")]
     Transport {
         /// What was attempted.
         operation: Operation,
-        /// What went wrong, and what to look at.
+        /// What went wrong, and what to check.
         problem: TransportProblem,
         /// The cause.
         source: Option<Source>,
@@ -54,42 +54,42 @@ pub enum Error {
         problem: Box<TlsProblem>,
     },
 
-    /// The server wants a login that it did not get, or refuses it.
+    /// The server requires a login that it did not get, or refuses it.
     #[error("{operation}: {problem}")]
     NotAuthenticated {
         /// What was attempted.
         operation: Operation,
-        /// Why there is no session.
+        /// The reason why there is no session.
         problem: LoginProblem,
-        /// The server's words.
+        /// The fault of the server.
         source: Option<Box<Fault>>,
     },
 
-    /// The server answered with a fault, at once or at the end of a task.
+    /// The server returned a fault, immediately or at the end of a task.
     #[error("{operation} failed{}", unknown_property(source))]
     Fault {
         /// What was attempted.
         operation: Operation,
-        /// The task that ended with the fault, if it was one.
+        /// The task that ended with the fault, if it was a task.
         task: Option<Box<Ref<mo::Task>>>,
-        /// The server's reason.
+        /// The fault of the server.
         source: Box<Fault>,
     },
 
-    /// A call that changes something was sent, and no answer tells whether it was
-    /// carried out; the source says why. Look at the object before repeating it.
+    /// A change was sent, and it is not known whether it was carried out; the source
+    /// has the reason. Check the object before repeating the call.
     #[error("{operation}: it may have been carried out or not; look before repeating it")]
     OutcomeUnknown {
         /// What was attempted.
         operation: Operation,
-        /// The task whose end is not known, once the server had named it.
+        /// The task whose end is unknown, if the server had started one.
         task: Option<Box<Ref<mo::Task>>>,
-        /// Why that is not known: the answer was lost, came from something in front of
-        /// the server, or the task cannot be followed.
+        /// The reason: the response was lost or came from something in front of the
+        /// server, or the task cannot be followed.
         source: Source,
     },
 
-    /// The server's answer could not be read.
+    /// The response of the server could not be decoded.
     #[error("{operation}: the answer cannot be read")]
     Decode {
         /// What was attempted.
@@ -98,16 +98,16 @@ pub enum Error {
         source: Source,
     },
 
-    /// Nothing was sent, because what was asked for cannot be.
+    /// Nothing was sent, because the request itself is invalid.
     #[error("{what}")]
     Config {
-        /// What is wrong, and how to say it right.
+        /// What is wrong, and how to fix it.
         what: Box<str>,
         /// The cause.
         source: Option<Source>,
     },
 
-    /// The server, or this version of it, does not offer what was asked for.
+    /// The server, or this version of it, does not offer what was requested.
     #[error("{server} does not offer {what}")]
     Unsupported {
         /// What it does not offer: a service, a manager, views, …
@@ -116,7 +116,7 @@ pub enum Error {
         server: Box<str>,
     },
 
-    /// A property that was needed has no value now.
+    /// A required property currently has no value.
     #[error("{object} has no value for {property}")]
     Unset {
         /// The object.
@@ -125,43 +125,43 @@ pub enum Error {
         property: Box<str>,
     },
 
-    /// Something is there, and is not of the type that was asked for.
+    /// An object exists, but is not of the requested type.
     #[error("{name} is a {found}, not a {expected}")]
     WrongType {
-        /// Its name or path.
+        /// The name or path.
         name: Box<str>,
-        /// The wire name of its type.
+        /// The wire name of the actual type.
         found: Box<str>,
-        /// The type that was asked for.
+        /// The requested type.
         expected: &'static str,
     },
 
-    /// There is nothing of that name.
+    /// There is no object with the given name.
     #[error("no {kind} {name:?} in {place}")]
     NotFound {
-        /// What was looked for.
+        /// The kind of object that was looked for.
         kind: EntityKind,
-        /// The name that nothing has.
+        /// The name that was not found.
         name: Box<str>,
-        /// Where it was looked for, and what is there.
+        /// Where it was looked for, and what exists there.
         place: SearchScope,
     },
 
-    /// Several things fit where one is needed.
+    /// Several objects match where one is needed.
     #[error("more than one {kind} fits in {place}; name one")]
     Ambiguous {
-        /// What was looked for.
+        /// The kind of object that was looked for.
         kind: EntityKind,
-        /// Where it was looked for, and what is there.
+        /// Where it was looked for, and what exists there.
         place: SearchScope,
     },
 }
 
-/// What kind of thing was looked for by name.
+/// The kind of object that was looked up by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum EntityKind {
-    /// Anything in the inventory, by its path.
+    /// Any object of the inventory, by its path.
     Entity,
     /// A datacenter.
     Datacenter,
@@ -180,7 +180,7 @@ pub enum EntityKind {
 }
 
 impl EntityKind {
-    /// The kind in words, such as `resource pool`.
+    /// Returns the kind in words, such as `resource pool`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -202,7 +202,7 @@ impl fmt::Display for EntityKind {
     }
 }
 
-/// Where something was looked for by name, and what is there.
+/// The place where a name was looked up, and what exists there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchScope(Box<SearchScopeParts>);
 
@@ -220,13 +220,13 @@ impl SearchScope {
         }))
     }
 
-    /// The name or path of the place.
+    /// Returns the name or path of the place.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
     }
 
-    /// The names of what is there, as far as they were read.
+    /// Returns the names of the objects that exist there, as far as they were read.
     #[must_use]
     pub fn there(&self) -> &[String] {
         &self.0.there
@@ -249,7 +249,7 @@ impl fmt::Display for SearchScope {
 }
 
 impl Error {
-    /// The same error for one more of those whom it concerns.
+    /// Returns a copy of the error for another caller that it affects.
     pub(crate) fn shared(error: &Arc<Self>) -> Self {
         let source = || Box::new(SharedSource(Arc::clone(error)));
         let some_source = || error.source().is_some().then(|| -> Source { source() });
@@ -396,7 +396,7 @@ impl Error {
         }
     }
 
-    /// The server's fault, if it gave one.
+    /// Returns the fault of the server, if it sent one.
     #[must_use]
     pub fn server_fault(&self) -> Option<&Fault> {
         match self {
@@ -406,7 +406,7 @@ impl Error {
         }
     }
 
-    /// The detail of the server's fault, if that is exactly a `T`.
+    /// Returns the detail of the server's fault, if it is exactly a `T`.
     ///
     /// ```
     /// use vim25::types::{InvalidPowerState, VirtualMachinePowerState};
@@ -422,13 +422,13 @@ impl Error {
         self.server_fault()?.get().ok().flatten()
     }
 
-    /// Whether the detail of the server's fault is a `T` or of a type derived from it.
+    /// Returns whether the detail of the server's fault is a `T` or of a type derived from it.
     #[must_use]
     pub fn is_fault<T: DataObject + IsA<MethodFault>>(&self) -> bool {
         self.server_fault().is_some_and(Fault::is::<T>)
     }
 
-    /// The task that a failed or lost call ended as, if it got that far.
+    /// Returns the task of a failed or lost call, if the call started one.
     #[must_use]
     pub fn task(&self) -> Option<&Ref<mo::Task>> {
         match self {
@@ -437,7 +437,7 @@ impl Error {
         }
     }
 
-    /// The certificate that was not trusted, if that is why.
+    /// Returns the certificate that was not trusted, if that is the reason.
     #[must_use]
     pub fn untrusted(&self) -> Option<&UntrustedCertificate> {
         match self {
@@ -449,15 +449,15 @@ impl Error {
         }
     }
 
-    /// Whether the object that was asked about does not exist (any more).
+    /// Returns whether the object of the request does not exist (any more).
     #[must_use]
     pub fn is_gone(&self) -> bool {
         self.is_fault::<vim25::types::ManagedObjectNotFound>()
     }
 }
 
-/// The property that the server does not know, if that is its reason: its own
-/// text is often empty.
+/// Formats the property that the server does not know, if that is its reason: the
+/// server's own message is often empty.
 fn unknown_property(fault: &Fault) -> String {
     match fault.get::<InvalidProperty>() {
         Ok(Some(detail)) => format!(": the server knows no property {:?}", detail.name),
@@ -465,7 +465,7 @@ fn unknown_property(fault: &Fault) -> String {
     }
 }
 
-/// The source of an error that several callers got.
+/// The source of an error that several callers received.
 #[derive(Debug)]
 struct SharedSource(Arc<Error>);
 
@@ -484,7 +484,7 @@ impl StdError for SharedSource {
     }
 }
 
-/// What was attempted, on what object, on which server.
+/// The operation that was attempted, its object and its server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Operation(Box<OperationParts>);
 
@@ -504,19 +504,19 @@ impl Operation {
         }))
     }
 
-    /// The method of the API, or another operation such as `GET /folder/iso/boot.iso`.
+    /// Returns the method of the API, or another operation such as `GET /folder/iso/boot.iso`.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.operation
     }
 
-    /// The object that it was attempted on.
+    /// Returns the object of the operation.
     #[must_use]
     pub fn object(&self) -> Option<&AnyRef> {
         self.0.object.as_ref()
     }
 
-    /// The server, as `host:port`.
+    /// Returns the server as `host:port`.
     #[must_use]
     pub fn server(&self) -> &str {
         &self.0.server
@@ -539,13 +539,13 @@ impl fmt::Debug for Operation {
     }
 }
 
-/// The part of an exchange that took too long.
+/// The phase of a request that took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RequestPhase {
-    /// Looking up the name, connecting and securing the connection.
+    /// Resolving the name, connecting and the TLS handshake.
     Connect,
-    /// From sending the request to the end of the answer.
+    /// From sending the request to the end of the response.
     Request,
     /// A pause between two pieces of a transfer.
     Idle,
@@ -561,22 +561,22 @@ impl fmt::Display for RequestPhase {
     }
 }
 
-/// What went wrong below the API.
+/// The problem below the API.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TransportProblem {
-    /// No connection could be made.
+    /// No connection could be established.
     Unreachable,
-    /// The connection ended before the answer was complete.
+    /// The connection ended before the response was complete.
     Broken,
-    /// The server, or something in front of it, answered with this HTTP status.
+    /// The server, or something in front of it, responded with this HTTP status.
     Status(u16),
-    /// The answer is longer than [`vim25::Limits`] allow.
+    /// The response is longer than [`vim25::Limits`] allow.
     TooLong {
-        /// The bytes that were allowed.
+        /// The allowed number of bytes.
         limit: u64,
     },
-    /// The source of an upload failed.
+    /// Reading the source of an upload failed.
     Source,
 }
 
@@ -601,13 +601,13 @@ impl fmt::Display for TransportProblem {
     }
 }
 
-/// Why a connection could not be secured.
+/// The reason why a connection could not be secured.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum TlsProblem {
     /// The server's certificate is not trusted.
     Untrusted(UntrustedCertificate),
-    /// The two sides do not agree on how to talk.
+    /// The TLS handshake failed for another reason.
     Other(Source),
 }
 
@@ -620,7 +620,7 @@ impl fmt::Display for TlsProblem {
     }
 }
 
-/// The certificate that a server showed and that nothing vouches for.
+/// The certificate that a server presented and that is not trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UntrustedCertificate {
     pub(crate) thumbprint: String,
@@ -629,7 +629,7 @@ pub struct UntrustedCertificate {
 }
 
 impl UntrustedCertificate {
-    /// The SHA-256 thumbprint of the certificate shown, as pairs of digits with colons.
+    /// Returns the certificate's SHA-256 thumbprint, as pairs of digits with colons.
     #[must_use]
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
@@ -658,13 +658,13 @@ impl fmt::Display for UntrustedCertificate {
 
 impl StdError for UntrustedCertificate {}
 
-/// Why there is no session.
+/// The reason why there is no session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LoginProblem {
     /// The server does not accept user name and password.
     WrongPassword,
-    /// The client was made without credentials.
+    /// The client was built without credentials.
     NoCredentials,
     /// The session ticket is not valid (any more), and there is no password to log in again.
     TicketRefused,

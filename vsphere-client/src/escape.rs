@@ -1,8 +1,8 @@
-//! Percent escapes, as URLs and the names of inventory objects use them.
+//! Percent escapes in URLs and in the names of inventory objects.
 
 use std::borrow::Cow;
 
-/// The bytes that the text stands for; what is not an escape stays as it is.
+/// Decodes percent escapes into bytes; anything else is kept.
 pub(crate) fn decode(text: &str) -> Vec<u8> {
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
@@ -21,8 +21,8 @@ pub(crate) fn decode(text: &str) -> Vec<u8> {
     out
 }
 
-/// The text with every byte escaped that is not unreserved in a URL (RFC 3986
-/// section 2.3), so that it is one segment, or one value, for every reader.
+/// Escapes every byte that is not unreserved in a URL (RFC 3986
+/// section 2.3), so that the result is one segment, or one value, for every parser.
 pub(crate) fn encode(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
@@ -45,7 +45,7 @@ fn hex(digits: &[u8]) -> Option<u8> {
     u8::try_from(value).ok()
 }
 
-/// A name as users write it: servers write `/`, `\` and `%` in the names of
+/// Unescapes a name: servers write `/`, `\` and `%` in the names of
 /// inventory objects as `%2f`, `%5c` and `%25`.
 pub(crate) fn unescape_name(name: &str) -> Cow<'_, str> {
     if !name.contains('%') {
@@ -75,7 +75,7 @@ pub(crate) fn unescape_name(name: &str) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// A name as it stands in an inventory path and in the `name` property.
+/// Escapes a name as in an inventory path and in the `name` property.
 pub(crate) fn escape_name(name: &str) -> Cow<'_, str> {
     if !name.contains(['/', '\\', '%']) {
         return Cow::Borrowed(name);

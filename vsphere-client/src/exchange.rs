@@ -1,4 +1,4 @@
-//! One call on the wire: sending, reading, trying again, logging in again.
+//! One call on the wire: sending, reading, retrying, and logging in again.
 
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::retry::Backoff;
 use crate::route::Route;
 use crate::transport::{Body, FailureKind, Gunzip, Request, Response, TransportError, is_too_long};
 
-/// Why an attempt gave nothing, before it is decided whether there is another one.
+/// Why an attempt failed, before the decision whether to retry.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Transport(TransportError),
@@ -31,7 +31,7 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    /// Whether the server cannot have seen the request.
+    /// Returns whether the server cannot have seen the request.
     pub(crate) const fn never_sent(&self) -> bool {
         match self {
             Self::Transport(error) => matches!(
@@ -45,7 +45,7 @@ impl Failure {
         }
     }
 
-    /// Whether another attempt may go better.
+    /// Returns whether another attempt may succeed.
     pub(crate) const fn is_passing(&self) -> bool {
         match self {
             Self::Transport(error) => matches!(
@@ -59,16 +59,16 @@ impl Failure {
         }
     }
 
-    /// Whether the server refused without looking at what was asked.
+    /// Returns whether the server refused the call without looking at it.
     pub(crate) const fn is_refusal(&self) -> bool {
         matches!(self, Self::Status(status) if !matches!(status, 200..=299 | 500..=599))
     }
 }
 
 impl Client {
-    /// Sends a call until it is answered or there is no point in sending it again.
+    /// Sends a call until there is a response or retrying is pointless.
     ///
-    /// `limit` bounds each attempt, from sending to the end of the answer.
+    /// `limit` bounds each attempt, from sending to the end of the response.
     pub(crate) async fn exchange(&self, call: &Call<Option<Any>>, limit: Duration) -> Result<Any> {
         let operation = self.operation(call.method(), Some(call.this()));
         let inner = &*self.inner;
@@ -87,10 +87,10 @@ impl Client {
             let body =
                 soap::encode_request(call, &route.header(&operation_id, ticket.cookie.as_ref()));
             let body = body.map_err(|error| Error::unencodable(&operation, error))?;
-            // Only reading has long answers.
+            // Only reads have long responses.
             let compressed = class == CallClass::Read;
             let request = Inner::request(&route, body, ticket.cookie, limit, compressed);
-            // The cookies of other services are not the session's.
+            // The cookies of other services do not belong to the session.
             let generation = route.main.then_some(ticket.generation);
             let start = tokio::time::Instant::now();
             let answer = inner.answer(request, generation, limit).await;
@@ -125,7 +125,7 @@ impl Client {
                             let problem = LoginProblem::NotPermitted;
                             return Err(self.not_authenticated(&operation, problem, Some(fault)));
                         }
-                        // Refused, so not carried out: it may be sent again.
+                        // Refused, so not carried out: it may be retried.
                         self.log_in_again(&operation, ticket.generation, fault)
                             .await?;
                         logged_in_again = true;
@@ -154,7 +154,7 @@ impl Client {
     ) -> Result<Answer> {
         match soap::decode_response(call, bytes, &self.inner.options.limits) {
             Ok(answer) => Ok(answer),
-            // A front end's error page, not an answer of the API.
+            // A front end's error page, not a response of the API.
             Err(error) if status != 200 => Err(Error::Transport {
                 operation: operation.clone(),
                 problem: TransportProblem::Status(status),
@@ -193,16 +193,16 @@ impl Client {
         self.ask_hook().await
     }
 
-    /// Waits until a call may be sent: while a lost session is opened again,
-    /// nothing is, and the number of calls in flight is bounded.
+    /// Waits until a call may be sent: not while a lost session is being opened again,
+    /// and only a limited number at the same time.
     async fn slot(&self, class: CallClass) -> Option<SemaphorePermit<'_>> {
         let inner = &*self.inner;
-        // The hook's own calls are few, and what waits for them may hold every slot.
+        // The hook's own calls are few, and the calls that wait for it may hold every slot.
         if class == CallClass::Login || !self.logs_in {
             return None;
         }
         loop {
-            // A wait occupies a connection, not the server.
+            // A wait occupies a connection, but not the server.
             let slot = match class {
                 CallClass::Wait => None,
                 _ => inner.slots.acquire().await.ok(),
@@ -216,8 +216,8 @@ impl Client {
     }
 }
 
-/// Whether a reading of properties says of one that there is no session:
-/// anybody may ask, and the refusal stands within the answer.
+/// Returns whether a property read reports that there is no session: reads need no
+/// session, and the refusal is inside of the response.
 fn refused_within(value: &Any) -> bool {
     let objects = value.node().all("objects");
     objects
@@ -226,7 +226,7 @@ fn refused_within(value: &Any) -> bool {
         .any(|fault| fault.is_a("NotAuthenticated"))
 }
 
-/// An answer that came, in a form that cannot be read.
+/// A response that arrived but cannot be decoded.
 fn undecodable(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Failure {
     Failure::Transport(TransportError {
         kind: FailureKind::Broken,
@@ -273,7 +273,7 @@ impl Inner {
         }
     }
 
-    /// Sends a request and reads its answer, bounded in time and size.
+    /// Sends a request and reads its response, with limits on time and size.
     pub(crate) async fn answer(
         &self,
         request: Request,
@@ -318,7 +318,7 @@ impl Inner {
                 )));
             }
         };
-        // What the peer announces is not believed beforehand.
+        // The length announced by the peer is not trusted.
         let expected = response.length.unwrap_or(0).min(1 << 20);
         let mut bytes = BytesMut::with_capacity(usize::try_from(expected).unwrap_or(0));
         while let Some(piece) = response.body.next().await {
@@ -344,7 +344,7 @@ impl Inner {
         }
     }
 
-    /// The error that a caller sees; `known` says that nothing was changed.
+    /// Returns the error for the caller; `known` says that nothing was changed.
     pub(crate) fn explain(
         &self,
         operation: Operation,
@@ -413,7 +413,7 @@ impl Inner {
         }
     }
 
-    /// The request that ends a session.
+    /// Prepares the request that ends a session.
     pub(crate) fn prepare_log_out(
         &self,
         call: &Call<Option<Any>>,
@@ -426,7 +426,7 @@ impl Inner {
         Some(Self::request(&route, body, Some(cookie), limit, false))
     }
 
-    /// Ends a session; already over counts as success.
+    /// Ends a session; an already ended one counts as success.
     pub(crate) async fn log_out(
         &self,
         call: Call<Option<Any>>,

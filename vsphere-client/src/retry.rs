@@ -1,21 +1,21 @@
-//! How often, and for how long, something is tried again.
+//! Retry policy and backoff.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// When a request that failed below the API is sent again.
+/// When a request that failed below the API is retried.
 ///
-/// Only what cannot have been carried out, or only reads, is ever repeated;
+/// A request is retried only if it cannot have been carried out, or only reads;
 /// see [`Error::OutcomeUnknown`](crate::Error::OutcomeUnknown).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RetryPolicy {
-    /// How often a request is sent at most; 1 means never again. Default: as often
-    /// as the budget allows, which a server needs that restarts.
+    /// The maximum number of attempts; 1 means no retry. Default: as many
+    /// as fit into the budget, which covers a restart of the server.
     pub attempts: u32,
-    /// The time after which nothing is tried again. Default 30 s.
+    /// The time after which there are no more retries. Default 30 s.
     pub budget: Duration,
     /// The pause before the second attempt; it doubles with each. Default 200 ms.
     pub pause: Duration,
@@ -35,7 +35,7 @@ impl Default for RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// Nothing is sent twice.
+    /// Returns a policy without retries.
     #[must_use]
     pub fn never() -> Self {
         Self {
@@ -62,12 +62,12 @@ impl Backoff {
         }
     }
 
-    /// The number of the attempt that is being made, from 1.
+    /// Returns the number of the current attempt, from 1.
     pub(crate) const fn number(&self) -> u32 {
         self.made
     }
 
-    /// Pauses before the next attempt; `false` when there is none.
+    /// Pauses before the next attempt; returns `false` when there is none.
     pub(crate) async fn again(&mut self) -> bool {
         if self.made >= self.policy.attempts {
             return false;
@@ -83,20 +83,20 @@ impl Backoff {
         if left.is_zero() {
             return false;
         }
-        // The last attempt is made at the end of the budget.
+        // The last attempt is at the end of the budget.
         tokio::time::sleep(pause.min(left)).await;
         self.made += 1;
         true
     }
 }
 
-/// A number from 0 to 1 that differs between clients, so that they do not return in step.
+/// Returns a number from 0 to 1 that differs between clients, so that they do not retry in step.
 fn fraction() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     (random >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// A short name that no other client is likely to have.
+/// Returns a short name that is unlikely to be used by another client.
 pub(crate) fn random_name() -> String {
     let random = RandomState::new().build_hasher().finish();
     format!("{:08x}", random as u32)

@@ -1,4 +1,4 @@
-//! Where a call goes: each service of a server has a path of its own.
+//! Routing of calls: each service of a server has its own path.
 
 use secrecy::{ExposeSecret, SecretString};
 use url::Url;
@@ -9,18 +9,18 @@ use crate::client::Inner;
 use crate::error::{Error, Operation, Result};
 use crate::session;
 
-/// The way to one service.
+/// The route to one service.
 #[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) url: Url,
     /// The value of `SOAPAction`.
     pub(crate) action: String,
-    /// It is the service that the session was opened at, which knows it by cookie.
+    /// Whether it is the service that opened the session, which identifies it by cookie.
     pub(crate) main: bool,
 }
 
 impl Inner {
-    /// The way to the service that every server has.
+    /// Returns the route to the main service, which every server has.
     pub(crate) fn main_route(&self) -> Route {
         let version = self.version.get().map_or("", String::as_str);
         Route {
@@ -30,13 +30,13 @@ impl Inner {
         }
     }
 
-    /// The way that a call goes.
+    /// Returns the route of a call.
     ///
-    /// The version is negotiated for the main service only. Others are asked
-    /// without one, as govmomi asks them.
+    /// The version is negotiated for the main service only. Other services are called
+    /// without one, as govmomi does.
     ///
     /// # Errors
-    /// When an ESXi host is asked for a service that only vCenter has.
+    /// Fails when the service exists only on vCenter and the server is an ESXi host.
     pub(crate) fn route(&self, service: Service, operation: &Operation) -> Result<Route> {
         if service.is_main() {
             return Ok(self.main_route());
@@ -56,7 +56,7 @@ impl Inner {
             return Err(Error::unsupported(&what, operation.server()));
         };
         let mut url = self.url.clone();
-        // What stands before the main service's path, a proxy's prefix, stays.
+        // A prefix before the main service's path, from a proxy, is kept.
         let prefix = url.path().trim_end_matches('/');
         let prefix = prefix
             .strip_suffix(Service::VIM25.vcenter_path())
@@ -72,8 +72,8 @@ impl Inner {
 }
 
 impl Route {
-    /// The header of a request. Services besides the main one get the session
-    /// in it: not all of them look at the cookie.
+    /// Returns the SOAP header of a request. For services besides the main one, it contains
+    /// the session: not all of them look at the cookie.
     pub(crate) fn header(&self, operation: &str, cookie: Option<&SecretString>) -> Header {
         let mut header = Header::default();
         header.operation_id = Some(operation.to_owned());

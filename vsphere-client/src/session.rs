@@ -17,24 +17,24 @@ pub(crate) struct Session {
 
 #[derive(Default)]
 struct State {
-    /// `vmware_soap_session=…`, the value as the server wrote it.
+    /// `vmware_soap_session=…`, with the value exactly as the server sent it.
     cookie: Option<SecretString>,
-    /// Counts logins: what was sent before the last one belongs to an older session.
+    /// Counts logins: a request sent before the last one belongs to an older session.
     generation: u64,
     open: bool,
     closed: bool,
-    /// A login is on its way, or being judged: what is to be sent waits.
+    /// Whether a login, or its hook, is in progress: other calls wait.
     reopening: bool,
 }
 
-/// What a request carries of the session.
+/// The part of the session that a request carries.
 pub(crate) struct Ticket {
     pub generation: u64,
     pub cookie: Option<SecretString>,
 }
 
 impl Session {
-    /// A session that is not there yet, or that somebody else opened.
+    /// Creates a session that is not open yet, or one that was opened elsewhere.
     pub(crate) fn new(ticket: Option<&SecretString>) -> Self {
         let cookie = ticket.map(|ticket| header(ticket.expose_secret()));
         Self {
@@ -62,23 +62,23 @@ impl Session {
         self.state().closed
     }
 
-    /// Whether this client opened the session, and so has to end it.
+    /// Returns whether this client opened the session, and so has to end it.
     pub(crate) fn is_own(&self) -> bool {
         self.state().open
     }
 
-    /// Whether a login is on its way.
+    /// Returns whether a login is in progress.
     pub(crate) fn is_reopening(&self) -> bool {
         self.state().reopening
     }
 
-    /// Keeps everything else from being sent until the guard is dropped.
+    /// Blocks all other calls until the guard is dropped.
     pub(crate) fn reopen(&self) -> Reopening<'_> {
         self.state().reopening = true;
         Reopening(self)
     }
 
-    /// Takes over the cookie of an answer, unless a login came in between.
+    /// Stores the cookie of a response, unless a login happened in between.
     pub(crate) fn absorb(&self, generation: u64, cookies: &[SecretString]) {
         if let Some(cookie) = cookies.iter().find_map(session_cookie) {
             let mut state = self.state();
@@ -93,14 +93,14 @@ impl Session {
         self.state().cookie = None;
     }
 
-    /// Notes that a login succeeded.
+    /// Records that a login succeeded.
     pub(crate) fn opened(&self) {
         let mut state = self.state();
         state.generation += 1;
         state.open = true;
     }
 
-    /// Gives the ticket away, and with it the duty to end the session.
+    /// Returns the ticket, and gives up the duty to end the session.
     pub(crate) fn hand_over(&self) -> Option<SecretString> {
         let mut state = self.state();
         if state.closed {
@@ -111,8 +111,8 @@ impl Session {
         Some(value(cookie.expose_secret()).into())
     }
 
-    /// Ends the session here; gives the last cookie when there is a session to
-    /// end on the server.
+    /// Closes the session here; returns the last cookie if the session has to be
+    /// ended on the server.
     pub(crate) fn close(&self) -> Option<SecretString> {
         let mut state = self.state();
         state.closed = true;
@@ -121,7 +121,7 @@ impl Session {
     }
 }
 
-/// A login that is on its way.
+/// A login in progress.
 pub(crate) struct Reopening<'s>(&'s Session);
 
 impl Drop for Reopening<'_> {
@@ -144,7 +144,7 @@ fn header(cookie: &str) -> SecretString {
     format!("{COOKIE}={}", value(cookie)).into()
 }
 
-/// The value of the cookie, with or without its name in front.
+/// Returns the value of the cookie, with or without its name in front.
 pub(crate) fn value(cookie: &str) -> &str {
     let cookie = cookie.trim();
     let rest = cookie.strip_prefix(COOKIE);
@@ -152,9 +152,9 @@ pub(crate) fn value(cookie: &str) -> &str {
         .unwrap_or(cookie)
 }
 
-/// The session cookie in a `Set-Cookie` value such as
+/// Extracts the session cookie from a `Set-Cookie` value such as
 /// `vmware_soap_session="52…"; Path=/; HttpOnly; Secure`. Quotes belong to the
-/// value: they are sent back as they came (RFC 6265 section 5.2).
+/// value: they are sent back unchanged (RFC 6265 section 5.2).
 fn session_cookie(set_cookie: &SecretString) -> Option<SecretString> {
     let pair = set_cookie.expose_secret().split(';').next()?;
     let (name, value) = pair.split_once('=')?;

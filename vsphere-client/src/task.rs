@@ -1,4 +1,4 @@
-//! Tasks: starting them, waiting for their end, watching their progress.
+//! Tasks: starting them, waiting for their end, observing their progress.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -13,10 +13,10 @@ use crate::property::{ObjectProperties, Source};
 use crate::update::{News, Subscription, gone};
 
 impl Client {
-    /// Sends a call that starts a task, waits for its end and gives its typed result.
+    /// Sends a call that starts a task, waits for its end and returns its typed result.
     ///
-    /// Dropping the future ends the waiting, not the task. There is no limit
-    /// of time: wrap it in [`tokio::time::timeout`].
+    /// Dropping the future ends the wait, not the task. There is no
+    /// timeout: wrap it in [`tokio::time::timeout`].
     ///
     /// ```no_run
     /// # use vim25::{Ref, mo};
@@ -32,7 +32,7 @@ impl Client {
     /// # Errors
     /// Awaiting it fails with [`Error::Fault`] and the task's typed fault when
     /// the call is refused or the task fails, and with
-    /// [`Error::OutcomeUnknown`] when the end of a started task cannot be learnt.
+    /// [`Error::OutcomeUnknown`] when the result of a started task cannot be read.
     pub fn run<R: Outcome>(&self, call: Call<TaskOf<R>>) -> Run<'static, R> {
         Run {
             client: self.clone(),
@@ -54,7 +54,7 @@ impl Client {
     }
 }
 
-/// A task to wait for: await it.
+/// A wait for a task: await it.
 #[must_use = "nothing is sent before this is awaited"]
 pub struct Run<'l, R> {
     client: Client,
@@ -69,20 +69,20 @@ enum Start<R> {
     Task(TaskOf<R>),
 }
 
-/// How far a task is.
+/// The progress of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TaskProgress {
     /// The task.
     pub task: Ref<mo::Task>,
-    /// From 0 to 100, as far as the server tells.
+    /// From 0 to 100, if the server reported it.
     pub percent: Option<u8>,
-    /// Whether it waits for its turn.
+    /// Whether it is still queued.
     pub queued: bool,
 }
 
 impl<R> Run<'_, R> {
-    /// Calls this whenever the server tells how far the task is. It should return soon.
+    /// Calls this whenever the server reports progress. It should return quickly.
     pub fn on_progress<'l>(self, listener: impl FnMut(TaskProgress) + Send + 'l) -> Run<'l, R> {
         Run {
             client: self.client,
@@ -124,13 +124,13 @@ impl<'l, R: Outcome + 'static> IntoFuture for Run<'l, R> {
     }
 }
 
-/// What is watched of a task: not all of `info`, which changes with each percent.
+/// The watched property of a task: not all of `info`, which changes with each percent.
 const STATE: &str = "info.state";
 const ERROR: &str = "info.error";
 const RESULT: &str = "info.result";
 const PROGRESS: &str = "info.progress";
 
-/// The result of a task, once it has ended.
+/// Returns the result of a task that has ended.
 async fn finish(
     client: &Client,
     operation: &Operation,
@@ -162,7 +162,7 @@ async fn finish(
         };
         is_there = true;
         match TaskState::of(&content) {
-            // Lost permission must not look like a task without an end.
+            // A lost permission must not look like a task without an end.
             TaskState::Unreadable(fault) => return Err(lost(Error::fault_of(operation, fault))),
             TaskState::Success(result) => return Ok(result),
             TaskState::Error(fault) => {
@@ -188,7 +188,7 @@ async fn finish(
     }
 }
 
-/// What a task says of itself. Read leniently: something that cannot be read
+/// The state of a task. It is read leniently: an unreadable part
 /// must not hide that the task has ended.
 enum TaskState {
     Success(Any),

@@ -1,5 +1,5 @@
-//! Which certificates are accepted. The decision is made inside the TLS
-//! handshake, so it holds through a proxy as well.
+//! Certificate verification. It happens inside the TLS
+//! handshake, so it also works through a proxy.
 
 use std::fmt;
 use std::str::FromStr;
@@ -39,7 +39,7 @@ enum Digits {
 }
 
 impl Thumbprint {
-    /// The SHA-256 thumbprint of a certificate in DER form.
+    /// Computes the SHA-256 thumbprint of a certificate in DER form.
     #[must_use]
     pub fn sha256(certificate: &[u8]) -> Self {
         Self(Digits::Sha256(Sha256::digest(certificate).into()))
@@ -63,7 +63,7 @@ impl Thumbprint {
 impl FromStr for Thumbprint {
     type Err = Error;
 
-    /// Reads pairs of digits in either case, with or without colons between them.
+    /// Parses pairs of digits in either case, with or without colons between them.
     fn from_str(text: &str) -> Result<Self> {
         let wrong = || {
             Error::config(format!(
@@ -118,16 +118,16 @@ impl fmt::Debug for Thumbprint {
 /// What makes a certificate acceptable.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Trust {
-    /// Authorities in PEM form; when there are any, the platform's do not count.
+    /// Certificate authorities in PEM form; if there are any, the platform's are not used.
     pub roots: Vec<Vec<u8>>,
-    /// The one certificate that is accepted, no matter who signed it.
+    /// The only accepted certificate, no matter who signed it.
     pub pin: Option<Thumbprint>,
-    /// Everything is accepted.
+    /// Whether every certificate is accepted.
     pub anything: bool,
 }
 
 impl Trust {
-    /// The TLS side of a client that trusts accordingly.
+    /// Returns the TLS configuration of a client with this trust.
     pub(crate) fn client_config(&self) -> Result<ClientConfig> {
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let check = match (&self.pin, self.anything) {
@@ -153,8 +153,8 @@ impl Trust {
 
     fn authorities(&self, provider: &Arc<CryptoProvider>) -> Result<Check> {
         if self.roots.is_empty() {
-            // Without any authority on this machine every certificate is
-            // refused, with its thumbprint, when one is shown.
+            // Without any certificate authority on this machine, every certificate is
+            // refused when it is presented, with its thumbprint.
             return match rustls_platform_verifier::Verifier::new(Arc::clone(provider)) {
                 Ok(verifier) => Ok(Check::Authorities(Arc::new(verifier))),
                 Err(error) => Ok(Check::Refuse(format!(
@@ -195,7 +195,7 @@ enum Check {
     Nothing,
 }
 
-/// Judges a server's certificate; a refusal carries the thumbprint of what was shown.
+/// Verifies a server's certificate; a refusal contains its thumbprint.
 #[derive(Debug)]
 struct Verifier {
     check: Check,
@@ -246,7 +246,7 @@ impl ServerCertVerifier for Verifier {
         }
     }
 
-    // Also with a pin, the server proves here that it holds the certificate's key.
+    // Even with a pin, the server must prove here that it has the certificate's key.
     fn verify_tls12_signature(
         &self,
         message: &[u8],
@@ -273,7 +273,7 @@ impl ServerCertVerifier for Verifier {
     }
 }
 
-/// The refusal of a certificate, if one is what an error comes from.
+/// Returns the refused certificate, if that is the cause of an error.
 pub(crate) fn refusal(error: &rustls::Error) -> Option<&UntrustedCertificate> {
     match error {
         rustls::Error::InvalidCertificate(CertificateError::Other(other)) => {

@@ -1,4 +1,4 @@
-//! Listing, making and deleting files.
+//! Listing, creating and deleting files.
 
 use vim25::types::{
     FileAlreadyExists, FileNotFound, FileQueryFlags, FolderFileInfo, HostDatastoreBrowserSearchSpec,
@@ -11,7 +11,7 @@ use crate::error::{EntityKind, Error, Result, SearchScope};
 use crate::inventory::Datastore;
 
 impl Client {
-    /// The files of a datastore.
+    /// Returns access to the files of a datastore.
     ///
     /// ```no_run
     /// # async fn example(client: &vsphere_client::Client, image: Vec<u8>) -> vsphere_client::Result<()> {
@@ -35,7 +35,7 @@ impl Client {
     }
 }
 
-/// The files of a datastore; by [`Client::files`]. Paths are relative to its
+/// The files of a datastore; returned by [`Client::files`]. Paths are relative to its
 /// top directory.
 #[derive(Clone, Copy, Debug)]
 pub struct Files<'c> {
@@ -43,22 +43,22 @@ pub struct Files<'c> {
     pub(super) datastore: &'c Datastore,
 }
 
-/// What a directory says about one file.
+/// One entry of a directory listing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FileEntry {
-    /// Its name in the directory.
+    /// The name in the directory.
     pub name: String,
     /// Whether it is a directory.
     pub is_directory: bool,
-    /// Its size in bytes, as far as the server tells.
+    /// The size in bytes, if the server reported it.
     pub size: Option<u64>,
-    /// When its content changed last, as far as the server tells.
+    /// The time of the last change of its content, if the server reported it.
     pub modified: Option<Timestamp>,
 }
 
 impl Files<'_> {
-    /// What is in a directory; the empty path is the top directory.
+    /// Lists a directory; the empty path is the top directory.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such directory; otherwise see [`Error`].
@@ -66,7 +66,7 @@ impl Files<'_> {
         self.search(directory, "*").await
     }
 
-    /// What in a directory has a name that fits a pattern of `*` and `?`.
+    /// Lists the entries of a directory that match a pattern with `*` and `?`.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such directory; otherwise see [`Error`].
@@ -106,7 +106,7 @@ impl Files<'_> {
         Ok(found.file.iter().filter_map(entry).collect())
     }
 
-    /// Whether there is a file or directory of this path.
+    /// Returns whether a file or directory with this path exists.
     ///
     /// # Errors
     /// See [`Error`].
@@ -122,7 +122,7 @@ impl Files<'_> {
         }
     }
 
-    /// Deletes a file, or a directory with everything in it.
+    /// Deletes a file, or a directory with all its content.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is none; otherwise see [`Error`].
@@ -145,8 +145,8 @@ impl Files<'_> {
         }
     }
 
-    /// Makes a directory, with `parents` also those it is in. One that is
-    /// there already is left as it is.
+    /// Creates a directory, and with `parents` its missing parents. An existing
+    /// directory counts as success.
     ///
     /// # Errors
     /// See [`Error`].

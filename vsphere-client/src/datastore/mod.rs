@@ -1,4 +1,4 @@
-//! Files on datastores: managing them, and moving their contents.
+//! Files on datastores: managing and transferring them.
 
 mod files;
 mod path;

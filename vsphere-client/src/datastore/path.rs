@@ -1,11 +1,11 @@
-//! Where a file is: `[datastore] directory/file`.
+//! Datastore paths: `[datastore] directory/file`.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
 
-/// The place of a file or directory on a datastore, as the API writes it.
+/// The path of a file or directory on a datastore, in the notation of the API.
 ///
 /// ```
 /// use vsphere_client::DatastorePath;
@@ -24,7 +24,7 @@ pub struct DatastorePath {
 }
 
 impl DatastorePath {
-    /// A place by the name of the datastore and the path on it, which is empty
+    /// Creates a path from the name of the datastore and the path on it, which is empty
     /// for the datastore's top directory.
     #[must_use]
     pub fn new(datastore: impl Into<String>, path: impl Into<String>) -> Self {
@@ -34,26 +34,26 @@ impl DatastorePath {
         }
     }
 
-    /// The name of the datastore; empty before a path that is absolute on the host.
+    /// Returns the name of the datastore; empty for a path that is absolute on the host.
     #[must_use]
     pub fn datastore(&self) -> &str {
         &self.datastore
     }
 
-    /// The path on the datastore; empty for its top directory.
+    /// Returns the path on the datastore; empty for its top directory.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The last part of the path; empty for the top directory.
+    /// Returns the last component of the path; empty for the top directory.
     #[must_use]
     pub fn file_name(&self) -> &str {
         let path = self.path.trim_end_matches('/');
         path.rsplit_once('/').map_or(path, |(_, name)| name)
     }
 
-    /// The directory that this is in; the top directory is in itself.
+    /// Returns the parent directory; for the top directory, itself.
     #[must_use]
     pub fn parent(&self) -> Self {
         let path = self.path.trim_end_matches('/');
@@ -61,7 +61,7 @@ impl DatastorePath {
         Self::new(&self.datastore, parent)
     }
 
-    /// Something in this directory.
+    /// Returns the path of an entry in this directory.
     #[must_use]
     pub fn join(&self, name: &str) -> Self {
         let path = match self.path.trim_end_matches('/') {
@@ -82,7 +82,7 @@ impl fmt::Display for DatastorePath {
 impl FromStr for DatastorePath {
     type Err = Error;
 
-    /// Reads `[datastore] path`; the path may be missing.
+    /// Parses `[datastore] path`; the path may be missing.
     fn from_str(text: &str) -> Result<Self, Error> {
         let parts = text.strip_prefix('[').and_then(|rest| rest.split_once(']'));
         let Some((datastore, path)) = parts else {

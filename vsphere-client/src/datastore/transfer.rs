@@ -1,4 +1,4 @@
-//! Moving contents, streamed over HTTPS (`/folder/…`), with the client's session.
+//! Streaming file contents over HTTPS (`/folder/…`), with the client's session.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -30,24 +30,24 @@ use crate::exchange::Failure;
 use crate::inventory::Datastore;
 use crate::transport::{Body, FailureKind, Request, Response, TransportError};
 
-/// The pieces in which a reader is read.
+/// The size of a piece that is read from a reader at once.
 const PIECE: usize = 64 << 10;
 
-/// How far a transfer is.
+/// The progress of a transfer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct TransferProgress {
-    /// The bytes that were moved.
+    /// The bytes transferred so far.
     pub bytes: u64,
-    /// The bytes that there are, if that is known.
+    /// The total bytes, if known.
     pub total: Option<u64>,
 }
 
 pub(crate) type OnProgress = Box<dyn FnMut(TransferProgress) + Send>;
 
 impl Files<'_> {
-    /// Writes a file, replacing what is there, from a reader that gives exactly
-    /// `length` bytes. The directory must be there. Await the result.
+    /// Writes a file, replacing an existing one, from a reader that yields exactly
+    /// `length` bytes. The directory must exist. Await the result.
     pub fn upload(
         &self,
         path: &str,
@@ -58,7 +58,7 @@ impl Files<'_> {
         self.upload_stream(path, content, length)
     }
 
-    /// Writes a file, replacing what is there. The directory must be there.
+    /// Writes a file, replacing an existing one. The directory must exist.
     /// Await the result.
     pub fn upload_bytes(&self, path: &str, content: impl Into<Bytes>) -> Upload {
         let content = content.into();
@@ -87,7 +87,7 @@ impl Files<'_> {
         }
     }
 
-    /// Reads a file. The stream gives its pieces; it fails when the server
+    /// Reads a file as a stream of pieces. It fails when the server
     /// pauses for longer than the client's idle timeout or ends too early.
     ///
     /// # Errors
@@ -106,23 +106,23 @@ impl Files<'_> {
     }
 }
 
-/// A part of a file.
+/// A part of a file, from [`Files::read_part`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct FilePart {
-    /// The bytes; fewer than were asked for at the end of the file.
+    /// The bytes; fewer than requested at the end of the file.
     pub bytes: Bytes,
-    /// How long the whole file was then.
+    /// The length of the whole file at that time.
     pub total: u64,
 }
 
 impl Files<'_> {
-    /// Reads a part of a file: `length` bytes from `offset`, or what there is of them. Also of a
-    /// file that a running machine appends to.
+    /// Reads part of a file: `length` bytes from `offset`, or fewer at the end of the file. This
+    /// also works for a file that a running machine appends to.
     ///
     /// # Errors
     /// [`Error::NotFound`] when there is no such file; [`Error::Transport`] when the server
-    /// answers with something else than that part; otherwise see [`Error`].
+    /// responds with anything but that part; otherwise see [`Error`].
     pub async fn read_part(&self, path: &str, offset: u64, length: u64) -> Result<FilePart> {
         let client = self.client;
         let place = self.datastore.path(path);
@@ -131,7 +131,7 @@ impl Files<'_> {
         ensure_session(client, self.datastore).await?;
         let limit = client.inner.options.request_timeout;
         let mut request = request(client, Method::GET, url, Body::Empty, Some(limit));
-        // A range must not be empty: where none is asked for, a byte tells the length.
+        // A range cannot be empty: when no bytes are requested, one byte is read for the length.
         let last = offset.saturating_add(length.max(1)) - 1;
         request
             .headers
@@ -150,7 +150,7 @@ impl Files<'_> {
         let partial = response.status == 206;
         let total = match response.range.as_deref().and_then(total) {
             Some(total) if partial => total,
-            // A server that knows no ranges sends everything: not what can be asked for often.
+            // A server without support for ranges sends everything: too much to request often.
             _ if !partial && offset == 0 => response.length.unwrap_or(0),
             _ => {
                 return Err(Error::Transport {
@@ -177,13 +177,13 @@ impl Files<'_> {
     }
 }
 
-/// The length of the whole file, in a `Content-Range`.
+/// Returns the length of the whole file from a `Content-Range`.
 fn total(range: &str) -> Option<u64> {
     range.rsplit_once('/')?.1.trim().parse().ok()
 }
 
-/// A file being written: await it. Dropping it ends the transfer; the server
-/// keeps what came until then.
+/// An upload in progress: await it. Dropping it ends the transfer; the server
+/// keeps what it has received.
 #[must_use = "nothing is sent before this is awaited"]
 pub struct Upload {
     client: Client,
@@ -195,7 +195,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Calls this after every piece. It should return soon.
+    /// Sets a listener that is called after every piece. It should return quickly.
     pub fn on_progress(mut self, listener: impl FnMut(TransferProgress) + Send + 'static) -> Self {
         self.progress = Some(Box::new(listener));
         self
@@ -222,7 +222,7 @@ impl Upload {
                 source: "the transfer stalled".into(),
             }),
         };
-        // A part of the file, or all of it, may have been written.
+        // Part of the file, or all of it, may have been written.
         judge(&client, &operation, &self.place, response, idle, false).map(drop)
     }
 }
@@ -242,7 +242,7 @@ impl fmt::Debug for Upload {
     }
 }
 
-/// The content of a file, as it comes in.
+/// The content of a file, as a stream of pieces.
 pub struct Download {
     client: Client,
     operation: Operation,
@@ -254,7 +254,7 @@ pub struct Download {
 }
 
 impl Download {
-    /// The body of a good answer.
+    /// Streams the body of a successful response.
     pub(crate) fn new(client: &Client, operation: Operation, response: Response) -> Self {
         Self {
             client: client.clone(),
@@ -267,7 +267,7 @@ impl Download {
         }
     }
 
-    /// How far it is.
+    /// Returns the progress of the download.
     #[must_use]
     pub const fn progress(&self) -> TransferProgress {
         TransferProgress {
@@ -276,7 +276,7 @@ impl Download {
         }
     }
 
-    /// The rest of the content, if it is not longer than `limit` bytes.
+    /// Reads the rest of the content, if it is at most `limit` bytes long.
     ///
     /// # Errors
     /// [`Error::Transport`] when it is longer; otherwise see [`Error`].
@@ -356,19 +356,19 @@ impl fmt::Debug for Download {
     }
 }
 
-/// What is sent, counted.
+/// Counts the bytes of a body as they are sent.
 pub(crate) struct Counted {
     content: BoxStream<'static, std::io::Result<Bytes>>,
     bytes: u64,
     /// The announced length, if one was.
     total: Option<u64>,
     progress: Option<OnProgress>,
-    /// When the last piece was taken.
+    /// The time when the last piece was taken.
     moved: Arc<Mutex<Instant>>,
 }
 
 impl Counted {
-    /// Counts `content`, which has `total` bytes if that is known, and notes
+    /// Counts `content`, which has `total` bytes if that is known, and records
     /// the time of each piece in the returned clock.
     pub(crate) fn new(
         content: BoxStream<'static, std::io::Result<Bytes>>,
@@ -427,7 +427,7 @@ impl Stream for Counted {
     }
 }
 
-/// Ends when nothing was moved for as long as `idle`.
+/// Returns when nothing was transferred for as long as `idle`.
 pub(crate) async fn stalled(moved: &Mutex<Instant>, idle: Duration) {
     loop {
         let last = *moved.lock().unwrap_or_else(PoisonError::into_inner);
@@ -468,8 +468,8 @@ fn request(
     }
 }
 
-/// The answer, if it is a good one. What fails without an answer is known to
-/// have changed nothing only if it `reads`.
+/// Returns the response if it is a success. A failure without a response is known to have
+/// changed nothing only if the request `reads`.
 fn judge(
     client: &Client,
     operation: &Operation,
@@ -502,7 +502,7 @@ fn judge(
             }
         },
         Err(error) => {
-            // When the source fails the caller knows what was written: less than all.
+            // When the source fails, the caller knows what was written: less than all.
             let known = reads || error.kind == FailureKind::Source;
             let failure = Failure::Transport(error);
             Err(client
@@ -512,11 +512,11 @@ fn judge(
     }
 }
 
-/// `https://server/folder/<path>?dcPath=…&dsName=…`
+/// Returns `https://server/folder/<path>?dcPath=…&dsName=…`.
 fn folder_url(client: &Client, datastore: &Datastore, path: &str) -> Result<Url> {
     let mut segments = String::from("/folder");
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {
-        // A URL parser resolves these, even if they are escaped.
+        // A URL parser resolves these segments, even if they are escaped.
         if matches!(segment, "." | "..") {
             return Err(Error::config(format!(
                 "{path:?} is not a path on a datastore: it contains {segment:?}"

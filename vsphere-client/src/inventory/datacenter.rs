@@ -1,4 +1,4 @@
-//! A datacenter and a datastore, with what is needed to work with them.
+//! A datacenter and a datastore, with the context needed to use them.
 
 use vim25::{Ref, mo, props};
 
@@ -39,43 +39,43 @@ impl Datacenter {
         })
     }
 
-    /// The datacenter.
+    /// Returns the reference of the datacenter.
     #[must_use]
     pub const fn reference(&self) -> &Ref<mo::Datacenter> {
         &self.reference
     }
 
-    /// Its path in the inventory, such as `/ha-datacenter`.
+    /// Returns the path in the inventory, such as `/ha-datacenter`.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// Where its virtual machines are.
+    /// Returns the folder of its virtual machines.
     #[must_use]
     pub const fn vm_folder(&self) -> &Ref<mo::Folder> {
         &self.vm_folder
     }
 
-    /// Where its hosts and clusters are.
+    /// Returns the folder of its hosts and clusters.
     #[must_use]
     pub const fn host_folder(&self) -> &Ref<mo::Folder> {
         &self.host_folder
     }
 
-    /// Where its datastores are.
+    /// Returns the folder of its datastores.
     #[must_use]
     pub const fn datastore_folder(&self) -> &Ref<mo::Folder> {
         &self.datastore_folder
     }
 
-    /// Where its networks are.
+    /// Returns the folder of its networks.
     #[must_use]
     pub const fn network_folder(&self) -> &Ref<mo::Folder> {
         &self.network_folder
     }
 
-    /// A path that may be relative to one of the folders, as an absolute one.
+    /// Makes a path absolute that may be relative to one of the folders.
     pub(super) fn path_to(&self, folder: &str, path: &str) -> String {
         if path.starts_with('/') {
             path.to_owned()
@@ -85,7 +85,7 @@ impl Datacenter {
     }
 }
 
-/// A datastore as one datacenter sees it.
+/// A datastore, as seen from one datacenter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Datastore {
     reference: Ref<mo::Datastore>,
@@ -106,25 +106,25 @@ impl Datastore {
         }
     }
 
-    /// The datastore.
+    /// Returns the reference of the datastore.
     #[must_use]
     pub const fn reference(&self) -> &Ref<mo::Datastore> {
         &self.reference
     }
 
-    /// Its name.
+    /// Returns the name of the datastore.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The datacenter through which its files are reached.
+    /// Returns the datacenter through which its files are accessed.
     #[must_use]
     pub const fn datacenter(&self) -> &Datacenter {
         &self.datacenter
     }
 
-    /// The place of a file on it.
+    /// Returns the path of a file on it.
     #[must_use]
     pub fn path(&self, path: &str) -> DatastorePath {
         DatastorePath::new(&self.name, path)

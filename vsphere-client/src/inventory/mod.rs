@@ -1,4 +1,4 @@
-//! Finding things by the names that people give them.
+//! Finding objects by name.
 
 mod datacenter;
 mod walk;
@@ -12,7 +12,7 @@ use crate::error::{EntityKind, Error, Result, SearchScope};
 use crate::escape::unescape_name;
 
 impl Client {
-    /// Finds things by name.
+    /// Returns the inventory, which finds objects by name.
     ///
     /// ```no_run
     /// # async fn example(client: &vsphere_client::Client) -> vsphere_client::Result<()> {
@@ -28,7 +28,7 @@ impl Client {
     }
 }
 
-/// The only datacenter, datastore, resource pool and network that there are; by
+/// The only datacenter, datastore, resource pool and network of a server; returned by
 /// [`Inventory::defaults`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,33 +43,33 @@ pub struct Defaults {
     pub network: Ref<mo::Network>,
 }
 
-/// The inventory of a server; by [`Client::inventory`].
+/// The inventory of a server; returned by [`Client::inventory`].
 ///
-/// *Names* are as people write them. *Paths* begin with the name of a
-/// datacenter, or of a folder of datacenters, and go on with `vm`, `host`,
+/// *Names* are as people write them. *Paths* start with the name of a
+/// datacenter, or of a folder of datacenters, followed by `vm`, `host`,
 /// `datastore` or `network`, such as `/ha-datacenter/vm/web` or
-/// `/DC0/host/C0/Resources/pool`; in them, `/`, `\` and `%` within a name are
+/// `/DC0/host/C0/Resources/pool`; in paths, `/`, `\` and `%` within a name are
 /// written `%2f`, `%5c` and `%25`, as servers do.
 ///
-/// Where a name is asked for, `None` means the only one there is. What is given
-/// is first taken for a name, which may contain a slash (`DHCP_10.1.1.0/24`), then
-/// for a path; what begins with a slash is a path.
+/// For an optional name, `None` means the only object there is. An argument is first
+/// looked up as a name, which may contain a slash (`DHCP_10.1.1.0/24`), then
+/// as a path; with a leading slash, it is always a path.
 #[derive(Clone, Copy, Debug)]
 pub struct Inventory<'c> {
     client: &'c Client,
 }
 
 impl Inventory<'_> {
-    /// The object at a path.
+    /// Finds the object at a path.
     ///
     /// # Errors
-    /// [`Error::NotFound`] with the part that does not exist, and what there is
+    /// [`Error::NotFound`] with the component that does not exist, and what exists
     /// instead; otherwise see [`Error`].
     pub async fn find(&self, path: &str) -> Result<AnyRef> {
         walk::find(self.client, path).await
     }
 
-    /// The object at a path, if it is of type `T`.
+    /// Finds the object at a path, which must be of type `T`.
     ///
     /// # Errors
     /// [`Error::WrongType`] when it is of another type; otherwise as for [`find`](Self::find).
@@ -85,7 +85,7 @@ impl Inventory<'_> {
         })
     }
 
-    /// The path of an object.
+    /// Returns the path of an object.
     ///
     /// # Errors
     /// See [`Error`].
@@ -96,12 +96,12 @@ impl Inventory<'_> {
         walk::path_of(self.client, object.upcast()).await
     }
 
-    /// What a new machine needs, where there is only one of each, as on a host
+    /// Returns what a new machine needs, if there is only one of each, as on a host
     /// that was just installed.
     ///
     /// # Errors
-    /// [`Error::Ambiguous`] names what there are several of, and lists them: ask
-    /// for that one by name. [`Error::NotFound`] when there is none.
+    /// [`Error::Ambiguous`] lists the candidates of a kind with several objects: look
+    /// that one up by name. [`Error::NotFound`] when there is none.
     pub async fn defaults(&self) -> Result<Defaults> {
         let datacenter = self.datacenter(None).await?;
         let (datastore, resource_pool, network) = futures_util::future::try_join3(
@@ -118,7 +118,7 @@ impl Inventory<'_> {
         })
     }
 
-    /// A datacenter by its name or path.
+    /// Finds a datacenter by name or path.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Ambiguous`]; otherwise see [`Error`].
@@ -157,7 +157,7 @@ impl Inventory<'_> {
         Datacenter::read(self.client, reference).await
     }
 
-    /// A datastore by its name, or by its path in the datacenter's folder of datastores.
+    /// Finds a datastore by name, or by path in the datacenter's folder of datastores.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Ambiguous`]; otherwise see [`Error`].
@@ -207,7 +207,7 @@ impl Inventory<'_> {
         Ok(Datastore::new(reference, name, datacenter.clone()))
     }
 
-    /// A network or distributed port group by its name, or by its path in the
+    /// Finds a network or distributed port group by name, or by path in the
     /// datacenter's folder of networks.
     ///
     /// # Errors
@@ -240,7 +240,7 @@ impl Inventory<'_> {
         }
     }
 
-    /// A resource pool: by its name, by the name of the host or cluster whose
+    /// Finds a resource pool: by its name, by the name of the host or cluster whose
     /// root pool it is, or by its path in the datacenter's folder of hosts,
     /// such as `C0/Resources/pool`.
     ///
@@ -279,7 +279,7 @@ impl Inventory<'_> {
                 .within(datacenter.host_folder())
                 .collect()
                 .await?;
-            // Root pools go by the names of their hosts and clusters.
+            // Root pools have the names of their hosts and clusters.
             let inner = pools
                 .iter()
                 .filter(|pool| all.iter().all(|root| root.object != *pool.object()));
@@ -304,7 +304,7 @@ impl Inventory<'_> {
         }
     }
 
-    /// The pool at a path, or the root pool of the host or cluster there.
+    /// Returns the pool at a path, or the root pool of the host or cluster there.
     async fn pool_at(&self, path: &str) -> Result<Ref<mo::ResourcePool>> {
         let found = self.find(path).await?;
         if let Some(pool) = found.downcast() {
@@ -323,8 +323,8 @@ impl Inventory<'_> {
         })
     }
 
-    /// What is at a path, when nothing has that name; if there is no such path
-    /// either, the error says which names there are.
+    /// Finds the object at a path, when no object has that name; if the path does not exist
+    /// either, the error lists the existing names.
     async fn find_relative<T>(
         &self,
         name: Option<&str>,
@@ -347,13 +347,13 @@ impl Inventory<'_> {
     }
 }
 
-/// Something that a name may mean.
+/// An object that a name may refer to.
 struct Candidate<T> {
     name: String,
     object: Ref<T>,
 }
 
-/// The one that is meant.
+/// Picks the object that the name refers to.
 fn pick<T>(
     kind: EntityKind,
     wanted: Option<&str>,

@@ -6,10 +6,10 @@ use crate::client::Client;
 use crate::error::{EntityKind, Error, Result, SearchScope};
 use crate::escape::{escape_name, unescape_name};
 
-/// Inventories are far less deep: anything deeper is a cycle.
+/// No inventory is this deep: anything deeper is a cycle.
 const DEEPEST: usize = 100;
 
-/// The object at a path, one level after the other.
+/// Finds the object at a path, one level after the other.
 pub(super) async fn find(client: &Client, path: &str) -> Result<AnyRef> {
     let mut object: AnyRef = client.service_content().root_folder.upcast();
     let mut place = String::from("/");
@@ -36,7 +36,7 @@ pub(super) async fn find(client: &Client, path: &str) -> Result<AnyRef> {
     Ok(object)
 }
 
-/// What stands below an object, by the names that the server gives.
+/// Returns the children of an object, with the names that the server reports.
 async fn children(client: &Client, parent: &AnyRef) -> Result<Vec<(String, AnyRef)>> {
     let paths = if parent.is::<mo::Folder>() {
         vec![props::folder::CHILD_ENTITY.path()]
@@ -77,7 +77,7 @@ async fn children(client: &Client, parent: &AnyRef) -> Result<Vec<(String, AnyRe
     Ok(children)
 }
 
-/// The path of an object, one level after the other.
+/// Returns the path of an object, one level after the other.
 pub(super) async fn path_of(client: &Client, object: Ref<mo::ManagedEntity>) -> Result<String> {
     const NAME: Property<mo::ManagedEntity, String> = props::managed_entity::NAME;
     let root = client.service_content().root_folder.value();

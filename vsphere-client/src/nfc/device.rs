@@ -1,4 +1,4 @@
-//! Where the contents of one device are sent to or read from.
+//! The devices of a lease, and the URLs of their contents.
 
 use std::fmt;
 
@@ -17,47 +17,47 @@ pub struct LeaseDevice {
     pub(super) target: Option<String>,
     pub(super) disk: bool,
     pub(super) size: Option<u64>,
-    /// Holds a token that admits everybody who knows it: never shown.
+    /// Contains a token that grants access to anybody who knows it: never shown.
     pub(super) url: Url,
-    /// The certificate of a host that is not the client's server.
+    /// The certificate of a host other than the client's server.
     pub(super) pin: Option<Thumbprint>,
-    /// Whether the address is that of the client's server.
+    /// Whether the URL is on the client's server.
     pub(super) at_server: bool,
 }
 
 impl LeaseDevice {
-    /// The key of the device, unique within the lease. A manifest names devices by it.
+    /// Returns the key of the device, unique within the lease. Manifests use it, too.
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
     }
 
-    /// Which device of the import specification it is, such as
+    /// Returns which device of the import specification it is, such as
     /// `/machine-name/VirtualLsiLogicController0:0`. Empty for an export.
     #[must_use]
     pub fn import_key(&self) -> &str {
         &self.import_key
     }
 
-    /// The name of the file that an export should be written to, such as `disk-0.vmdk`.
+    /// Returns the name of the file that an export should be written to, such as `disk-0.vmdk`.
     #[must_use]
     pub fn target(&self) -> Option<&str> {
         self.target.as_deref()
     }
 
-    /// Whether it is a disk, sent as a streamOptimized VMDK.
+    /// Returns whether it is a disk, which is transferred as a streamOptimized VMDK.
     #[must_use]
     pub const fn is_disk(&self) -> bool {
         self.disk
     }
 
-    /// The size in bytes of a file that is no disk, where the server says so.
+    /// Returns the size in bytes of a file other than a disk, if the server reported it.
     #[must_use]
     pub const fn size(&self) -> Option<u64> {
         self.size
     }
 
-    /// How errors and logs name it.
+    /// Returns the name for errors and logs.
     pub(super) fn name(&self) -> &str {
         [self.target.as_deref(), Some(&*self.key)]
             .into_iter()
@@ -66,7 +66,7 @@ impl LeaseDevice {
             .unwrap_or("device")
     }
 
-    /// Reads what a server at `server` says about a device.
+    /// Converts what a server at `server` reports about a device.
     pub(super) fn read(device: HttpNfcLeaseDeviceUrl, server: &Url) -> Result<Self, String> {
         let name = device.target_id.clone().unwrap_or_default();
         let wrong = |why: String| format!("the address of device {name:?} {why}");
@@ -78,7 +78,7 @@ impl LeaseDevice {
             return Err(wrong("is not encrypted although the server's is".into()));
         }
         if url.host_str() == Some("*") {
-            // The host that was connected to, at the port that leads there.
+            // The same host and port that the client connected to.
             let there = server.host_str().unwrap_or_default();
             let replaced = url.set_host(Some(there)).is_ok() && url.set_port(server.port()).is_ok();
             if !replaced {
@@ -105,8 +105,8 @@ impl LeaseDevice {
     }
 }
 
-/// The certificate that the host must show. The whole certificate counts more
-/// than its digest, which servers before 8.0 make with SHA-1.
+/// Returns the certificate that the host must present. The whole certificate takes
+/// precedence over its digest, which servers before 8.0 compute with SHA-1.
 fn pin(device: &HttpNfcLeaseDeviceUrl) -> Result<Option<Thumbprint>, String> {
     let pem = device.ssl_certificate.as_deref().unwrap_or_default();
     if !pem.trim().is_empty() {

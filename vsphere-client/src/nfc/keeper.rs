@@ -1,4 +1,4 @@
-//! The task that owns a lease: it starts it, keeps it alive, and ends it even
+//! The background task that owns a lease: it starts it, keeps it alive, and ends it even
 //! when nobody waits for it any more.
 
 use std::sync::Arc;
@@ -13,32 +13,33 @@ use vim25::{Call, Ref, mo, props};
 use crate::client::Client;
 use crate::error::{Error, Operation, Result};
 
-/// The longest time between two signs of life. Servers end a lease after five minutes without.
+/// The longest time between two progress reports. Servers end a lease after five minutes
+/// without any.
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// How a lease ends.
 pub(super) enum End {
     /// Everything was transferred.
     Complete(oneshot::Sender<Result<()>>),
-    /// What was made is to be removed.
+    /// The lease is aborted, and what was created is removed.
     Abort(oneshot::Sender<Result<()>>),
 }
 
-/// What a lease's handles and its keeper share.
+/// The state shared by a lease's handles and its keeper.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
-    /// The bytes that were moved.
+    /// The bytes transferred so far.
     pub(super) moved: AtomicU64,
-    /// The bytes that will be, as far as they were announced.
+    /// The total bytes, as far as they were announced.
     pub(super) announced: AtomicU64,
-    /// The server said that the lease is over.
+    /// Whether the server ended the lease.
     pub(super) lost: AtomicBool,
     /// Wakes transfers when the lease is lost.
     pub(super) news: tokio::sync::Notify,
 }
 
 impl Tally {
-    /// From 0 to 99: the end is said by completing.
+    /// Returns 0 to 99: the lease reaches 100 by completing.
     fn percent(&self) -> i32 {
         let announced = self.announced.load(Ordering::Relaxed).max(1);
         let moved = self.moved.load(Ordering::Relaxed);
@@ -46,7 +47,7 @@ impl Tally {
         i32::try_from(percent).unwrap_or(99).min(99)
     }
 
-    /// Ends when the lease is lost.
+    /// Returns when the lease is lost.
     pub(super) async fn lost(&self) {
         loop {
             let news = self.news.notified();
@@ -67,8 +68,8 @@ pub(super) struct Opened {
     pub(super) end: oneshot::Sender<End>,
 }
 
-/// Starts a lease in a task of its own and returns what becomes of it. If the
-/// receiver is dropped, the lease is aborted as soon as it can be.
+/// Starts a lease in a background task and returns a receiver for the result. If the
+/// receiver is dropped, the lease is aborted as soon as possible.
 pub(super) fn start(
     client: Client,
     call: Call<Ref<mo::HttpNfcLease>>,
@@ -91,7 +92,7 @@ async fn keep(
     let lease = match client.call(call).await {
         Ok(lease) => lease,
         Err(error) => {
-            // Nobody may be waiting for it.
+            // The receiver may have been dropped.
             let _ = tell.send(Err(error));
             return;
         }
@@ -106,7 +107,7 @@ async fn keep(
     let info = match ready {
         Ok(info) => info,
         Err(error) => {
-            // A lease in its error state holds nothing; any other may.
+            // A lease in its error state holds nothing; in any other state it may.
             if !matches!(error, Error::Fault { .. }) {
                 report(abort(client, &lease).await);
             }
@@ -136,7 +137,7 @@ async fn keep(
         Ok(End::Complete(reply)) => {
             let completed = complete(client, &lease).await;
             if completed.is_err() {
-                // Refused by a lease that was completed nevertheless.
+                // Refused, although the lease was completed.
                 report(abort(client, &lease).await);
             }
             let _ = reply.send(completed);
@@ -148,7 +149,7 @@ async fn keep(
     }
 }
 
-/// The end of waiting for a lease to become ready.
+/// Waits for a lease to become ready.
 async fn ready(
     client: &Client,
     lease: &Ref<mo::HttpNfcLease>,
@@ -173,7 +174,7 @@ async fn ready(
     }))
 }
 
-/// The reason of a lease that the server ended with an error.
+/// Returns why the server ended a lease with an error.
 pub(super) async fn failure(
     client: &Client,
     lease: &Ref<mo::HttpNfcLease>,
@@ -188,7 +189,7 @@ pub(super) async fn failure(
     Some(Error::fault_of(operation, fault.into()))
 }
 
-/// Tells the server how far the transfer is, for as long as this is awaited.
+/// Reports the progress of the transfer to the server for as long as it is polled.
 async fn stay_alive(
     client: &Client,
     lease: &Ref<mo::HttpNfcLease>,
@@ -211,7 +212,7 @@ async fn stay_alive(
                 tally.news.notify_waiters();
                 return std::future::pending().await;
             }
-            // The next one may go better.
+            // The next report may succeed.
             Err(error) => tracing::debug!(%lease, %error, "a sign of life was not delivered"),
         }
     }
@@ -234,7 +235,7 @@ async fn abort(client: &Client, lease: &Ref<mo::HttpNfcLease>) -> Result<()> {
     client.call(lease.http_nfc_lease_abort(None)).await
 }
 
-/// Nobody asked for this result.
+/// Logs a result that nobody waits for.
 fn report(aborted: Result<()>) {
     if let Err(error) = aborted {
         tracing::debug!(%error, "a lease was not aborted; the server ends it after its timeout");

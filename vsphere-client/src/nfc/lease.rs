@@ -1,4 +1,4 @@
-//! A lease, and what can be done under it.
+//! A lease, and the transfers under it.
 
 use std::fmt;
 use std::pin::Pin;
@@ -26,23 +26,23 @@ impl Client {
     /// Sends a call that starts an NFC lease and waits until the lease is ready.
     ///
     /// Such calls are `import_vapp`, `export_vm`, `export_vapp` and
-    /// `export_snapshot`. An import has made the machine by then, with disks
-    /// that are still to be sent.
+    /// `export_snapshot`. When an import's lease is ready, the machine exists, and its
+    /// disks are still to be sent.
     ///
     /// Cancel safe: when the future is dropped, the lease is aborted in the
-    /// background, which removes what an import had made. There is no limit of
-    /// time; wrap it in [`tokio::time::timeout`].
+    /// background, which removes what an import created. There is no
+    /// timeout; wrap it in [`tokio::time::timeout`].
     ///
     /// # Errors
     /// [`Error::Fault`] when the call is refused or the lease ends in its error
     /// state, with the server's reason; [`Error::OutcomeUnknown`] when the
-    /// answer to the call was lost, so that a lease may exist until the server
-    /// ends it after its timeout of some minutes; otherwise see [`Error`].
+    /// response to the call was lost, so that a lease may exist until it times out
+    /// on the server after some minutes; otherwise see [`Error`].
     pub async fn lease(&self, call: impl Into<Call<Ref<mo::HttpNfcLease>>>) -> Result<Lease> {
         let call = call.into();
         let operation = self.operation(call.method(), Some(call.this()));
         let opened = keeper::start(self.clone(), call).await;
-        // Only a runtime that is shutting down drops the task.
+        // The task is dropped only by a runtime that is shutting down.
         let opened = opened
             .map_err(|_| self.not_authenticated(&operation, LoginProblem::Closed, None))
             .flatten()?;
@@ -52,8 +52,8 @@ impl Client {
 
 /// A lease that is ready for transfers.
 ///
-/// While it exists, the server gets a report at least every 30 seconds how far the
-/// transfers are, which keeps the lease alive. It ends by
+/// While it exists, its progress is reported to the server at least every 30 seconds,
+/// which keeps the lease alive. It ends with
 /// [`complete`](Self::complete) or [`abort`](Self::abort); dropping it aborts
 /// it in the background.
 pub struct Lease {
@@ -98,27 +98,27 @@ impl Lease {
         })
     }
 
-    /// The machine or vApp that is imported or exported.
+    /// Returns the machine or vApp that is imported or exported.
     #[must_use]
     pub const fn entity(&self) -> &Ref<mo::ManagedEntity> {
         &self.entity
     }
 
-    /// The devices whose contents are transferred, in the server's order.
+    /// Returns the devices whose contents are transferred, in the server's order.
     #[must_use]
     pub fn devices(&self) -> &[LeaseDevice] {
         &self.devices
     }
 
-    /// The capacity of all disks together, in KiB.
+    /// Returns the total capacity of all disks in KiB.
     #[must_use]
     pub const fn disk_capacity_kib(&self) -> u64 {
         self.disk_capacity_kib
     }
 
-    /// Announces how many bytes all transfers move together, so that the
-    /// percentage that the server shows is right from the beginning. Without
-    /// it, each transfer announces its own length when it starts.
+    /// Announces the total bytes of all transfers, so that the percentage that the
+    /// server shows is right from the start. Without it, each transfer announces its own
+    /// length when it starts.
     pub fn announce(&self, bytes: u64) {
         self.tally.announced.store(bytes, Ordering::Relaxed);
     }
@@ -141,8 +141,8 @@ impl Lease {
         })
     }
 
-    /// What the server has received or sent so far: for each device its size
-    /// and checksum.
+    /// Returns what the server has received or sent so far: the size and checksum
+    /// of each device.
     ///
     /// # Errors
     /// See [`Error`]. Some servers have manifests of exports only.
@@ -151,25 +151,25 @@ impl Lease {
         self.client.call(call).await
     }
 
-    /// Ends the lease when everything was transferred. The machine of an
+    /// Completes the lease after all transfers. The machine of an
     /// import can be used from then on.
     ///
     /// Dropping the future does not stop it: the lease is completed in the
     /// background.
     ///
     /// # Errors
-    /// See [`Error`]. The lease is aborted then, unless it turns out to have
+    /// See [`Error`]. The lease is then aborted, unless it turns out to have
     /// been completed.
     pub async fn complete(self) -> Result<Ref<mo::ManagedEntity>> {
         let (reply, answer) = oneshot::channel();
         self.finish(End::Complete(reply), answer).await
     }
 
-    /// Ends the lease and removes what an import had made. Dropping the lease
+    /// Aborts the lease and removes what an import created. Dropping the lease
     /// does the same in the background.
     ///
     /// # Errors
-    /// See [`Error`]. The server ends the lease after its timeout then.
+    /// See [`Error`]. In that case the lease times out on the server.
     pub async fn abort(self) -> Result<()> {
         let (reply, answer) = oneshot::channel();
         self.finish(End::Abort(reply), answer).await.map(drop)
@@ -185,7 +185,7 @@ impl Lease {
             self.client
                 .not_authenticated(&self.operation, problem, None)
         };
-        // A keeper that is gone shows in the answer.
+        // If the keeper is gone, the response shows it.
         let _ = self.end.send(end);
         answer.await.map_err(closed).flatten()?;
         Ok(self.entity)
@@ -197,7 +197,7 @@ impl Lease {
             .operation(&operation, Some(&self.entity.upcast()))
     }
 
-    /// Sends a request to the host that serves the device and judges its answer.
+    /// Sends a request to the host of the device and checks the response.
     pub(super) async fn send(
         &self,
         operation: &Operation,
@@ -217,7 +217,7 @@ impl Lease {
             method,
             url: device.url.clone(),
             headers,
-            // The address itself admits; the session is nobody else's business.
+            // The URL itself grants access; the session must not be sent to other hosts.
             cookie: device
                 .at_server
                 .then(|| inner.session.ticket().cookie)
@@ -235,8 +235,8 @@ impl Lease {
         self.judge(operation, response).await
     }
 
-    /// The answer, if it is a good one; else why it is not, in the words of
-    /// the lease where it has any.
+    /// Returns the response if it is a success; otherwise the error, preferably the one
+    /// that the lease reports.
     pub(super) async fn judge(
         &self,
         operation: &Operation,
@@ -263,7 +263,7 @@ impl Lease {
             return Err(error);
         }
         let limit = inner.options.request_timeout;
-        // The lease is aborted as a whole: nothing of it stays.
+        // The lease is aborted as a whole: nothing of it remains.
         Err(inner.explain(operation.clone(), failure, true, limit))
     }
 }
@@ -278,7 +278,7 @@ impl fmt::Debug for Lease {
     }
 }
 
-/// The contents of a device under an export lease, as a stream of its pieces.
+/// The contents of a device under an export lease, as a stream of pieces.
 ///
 /// The stream fails when the server pauses for longer than the client's idle
 /// timeout or ends too early.
@@ -289,7 +289,7 @@ pub struct LeaseDownload {
 }
 
 impl LeaseDownload {
-    /// How many bytes were read, and how many there are if the server said so.
+    /// Returns how many bytes were read, and the total if the server reported it.
     /// The length of a disk is not known before its end.
     #[must_use]
     pub const fn progress(&self) -> TransferProgress {

@@ -1,4 +1,4 @@
-//! Comparing what was transferred with what the server says it was.
+//! Comparing transfers with the server's manifest.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use vim25::types::HttpNfcLeaseManifestEntry;
 use super::lease::Lease;
 use crate::error::{Error, Result};
 
-/// What was transferred of one device.
+/// The length and checksum of one device's transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Transferred {
@@ -15,8 +15,8 @@ pub struct Transferred {
     pub key: String,
     /// The length in bytes.
     pub bytes: u64,
-    /// The SHA-1 digest in lower-case hexadecimal digits, where one was asked
-    /// for. It detects accidents, not forgery.
+    /// The SHA-1 digest in lower-case hexadecimal digits, if one was
+    /// requested. It detects accidents, not forgery.
     pub sha1: Option<String>,
 }
 
@@ -53,7 +53,7 @@ fn difference(item: &Transferred, entry: Option<&HttpNfcLeaseManifestEntry>) -> 
         return Some(format!("{} bytes here, {} there", item.bytes, entry.size));
     }
     let here = item.sha1.as_deref()?;
-    // A manifest may be made with another digest.
+    // A manifest may use another digest.
     let is_sha1 = |kind: &Option<String>| {
         kind.as_deref()
             .is_some_and(|kind| kind.eq_ignore_ascii_case("sha1"))

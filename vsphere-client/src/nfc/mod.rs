@@ -1,7 +1,7 @@
 //! Import and export of machines: disks streamed to and from hosts under an
 //! NFC lease.
 //!
-//! A lease is started by the call that asks for it, such as
+//! A lease is started by a call such as
 //! [`import_vapp`](vim25::Ref::import_vapp) or [`export_vm`](vim25::Ref::export_vm).
 //! [`Client::lease`](crate::Client::lease) waits until it is ready and returns
 //! a [`Lease`], which is kept alive in the background and aborted on drop.

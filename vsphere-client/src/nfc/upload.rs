@@ -1,4 +1,4 @@
-//! Sending the contents of one device.
+//! Uploading the contents of one device.
 
 use std::fmt;
 use std::future::{Future, IntoFuture};
@@ -22,7 +22,7 @@ use crate::datastore::{Counted, OnProgress, TransferProgress, stalled};
 use crate::error::{RequestPhase, Result};
 use crate::transport::{Body, FailureKind, TransportError};
 
-/// The pieces in which a reader is read.
+/// The size of a piece that is read from a reader at once.
 const PIECE: usize = 64 << 10;
 
 impl Lease {
@@ -39,8 +39,8 @@ impl Lease {
         self.upload_stream(device, content, Some(length))
     }
 
-    /// The same from a stream. Without a `length` it is sent in chunks, which
-    /// not every host accepts; prefer to know the length.
+    /// Sends the contents of a device from a stream. Without a `length` they are sent in chunks,
+    /// which not every host accepts; prefer to know the length.
     pub fn upload_stream(
         &self,
         device: &LeaseDevice,
@@ -58,7 +58,7 @@ impl Lease {
     }
 }
 
-/// The contents of a device being sent: await it. Dropping it ends the
+/// An upload of a device's contents: await it. Dropping it ends the
 /// transfer; the lease stays, and should be aborted.
 #[must_use = "nothing is sent before this is awaited"]
 pub struct LeaseUpload<'a> {
@@ -71,13 +71,13 @@ pub struct LeaseUpload<'a> {
 }
 
 impl LeaseUpload<'_> {
-    /// Calls this after every piece. It should return soon.
+    /// Sets a listener that is called after every piece. It should return quickly.
     pub fn on_progress(mut self, listener: impl FnMut(TransferProgress) + Send + 'static) -> Self {
         self.progress = Some(Box::new(listener));
         self
     }
 
-    /// Computes the SHA-1 of what is sent, for
+    /// Computes the SHA-1 of the sent bytes, for
     /// [`check_manifest`](Lease::check_manifest).
     pub fn with_checksum(mut self) -> Self {
         self.checksum = true;

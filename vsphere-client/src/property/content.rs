@@ -1,26 +1,26 @@
-//! What a server said about the properties of one object.
+//! The properties of one object, as the server returned them.
 
 use std::fmt;
 
 use vim25::types::ObjectContent;
 use vim25::{Any, AnyRef, ConvertError, Fault, IsA, ManagedObject, Property, Ref, Slot, mo};
 
-/// What is known about one property of one object.
+/// The state of one property of one object.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PropertyState<V> {
-    /// It has this value.
+    /// The property has this value.
     Value(V),
-    /// It has no value, or was not asked for.
+    /// The property has no value, or was not requested.
     Unset,
-    /// The server did not give it, for this reason: a missing permission, a
+    /// The server refused to return it, for this reason: a missing permission, a
     /// property that the object does not have, …
     Missing(Fault),
-    /// It has a value of another kind than it should.
+    /// The value cannot be converted to the property's type.
     Invalid(ConvertError),
 }
 
 impl<V> PropertyState<V> {
-    /// The value, if there is one.
+    /// Returns the value, if there is one.
     #[must_use]
     pub fn value(self) -> Option<V> {
         match self {
@@ -30,7 +30,7 @@ impl<V> PropertyState<V> {
     }
 }
 
-/// The properties of one object, each as the server gave it.
+/// The properties of one object, as the server returned them.
 pub struct ObjectProperties<T> {
     object: Ref<T>,
     values: Vec<(String, Any)>,
@@ -67,12 +67,12 @@ impl ObjectProperties<mo::ManagedObject> {
         self.values.retain(|(name, _)| name != path);
         self.missing.retain(|(name, _)| name != path);
         if let Some(value) = value {
-            // The page it came on need not live as long as this.
+            // Detached, so that the message it came in can be freed.
             self.values.push((path.to_owned(), value.detach()));
         }
     }
 
-    /// The same without the page that it came on.
+    /// Returns a copy whose values are detached from the message they came in.
     pub(crate) fn detached(mut self) -> Self {
         for (_, value) in &mut self.values {
             *value = value.detach();
@@ -90,7 +90,7 @@ impl ObjectProperties<mo::ManagedObject> {
         T: ManagedObject + IsA<mo::ManagedObject>,
     {
         ObjectProperties {
-            // A type that is newer than our schema counts as what was asked for.
+            // A type that is newer than our schema counts as the requested type.
             object: self
                 .object
                 .downcast()
@@ -102,13 +102,13 @@ impl ObjectProperties<mo::ManagedObject> {
 }
 
 impl<T> ObjectProperties<T> {
-    /// The object.
+    /// Returns the object.
     #[must_use]
     pub const fn object(&self) -> &Ref<T> {
         &self.object
     }
 
-    /// What is known about a property.
+    /// Returns the state of a property.
     #[must_use]
     pub fn state<M, V: Slot>(&self, property: Property<M, V>) -> PropertyState<V>
     where
@@ -117,7 +117,7 @@ impl<T> ObjectProperties<T> {
         self.at(property.path())
     }
 
-    /// The value of a property, if it has a readable one.
+    /// Returns the value of a property, if it has one that can be converted.
     #[must_use]
     pub fn value<M, V: Slot>(&self, property: Property<M, V>) -> Option<V>
     where
@@ -126,7 +126,7 @@ impl<T> ObjectProperties<T> {
         self.state(property).value()
     }
 
-    /// What is known about a property that was asked for by its path, such as
+    /// Returns the state of a property that was requested by its path, such as
     /// `config.extraConfig["guestinfo.ip"]`.
     #[must_use]
     pub fn at<V: Slot>(&self, path: &str) -> PropertyState<V> {
@@ -142,14 +142,14 @@ impl<T> ObjectProperties<T> {
         }
     }
 
-    /// All values as they stand on the wire, by their paths.
+    /// Iterates over all values, unconverted, with their paths.
     pub fn values(&self) -> impl Iterator<Item = (&str, &Any)> {
         self.values
             .iter()
             .map(|(path, value)| (path.as_str(), value))
     }
 
-    /// What the server did not give, and why.
+    /// Iterates over the properties that the server did not return, with the reasons.
     pub fn missing(&self) -> impl Iterator<Item = (&str, &Fault)> {
         self.missing
             .iter()

@@ -1,4 +1,4 @@
-//! Reading properties: typed, page by page, and each on its own terms.
+//! Typed, paged reading of properties, with a separate result for each property.
 
 mod content;
 mod query;
@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 pub(crate) use source::Source;
 
 impl Client {
-    /// Reads one property.
+    /// Reads one property of an object.
     ///
     /// ```no_run
     /// # use vim25::{Ref, mo, props};
@@ -32,7 +32,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Unset`] when the property has no value; [`try_get`](Self::try_get)
-    /// gives `None` then. Otherwise see [`Error`].
+    /// returns `None` then. Otherwise see [`Error`].
     pub async fn get<T, M, V>(&self, object: &Ref<T>, property: Property<M, V>) -> Result<V>
     where
         T: IsA<M> + IsA<mo::ManagedObject>,
@@ -46,7 +46,7 @@ impl Client {
             })
     }
 
-    /// Reads one or several properties of one object in one call; what has no
+    /// Reads one or several properties of one object in one call; a property without
     /// value is `None`.
     ///
     /// ```no_run
@@ -96,7 +96,7 @@ impl Client {
             .objects
             .into_iter()
             .find(|content| content.obj == *object);
-        // An object of which nothing can be read may be left out.
+        // An object with no readable property may be omitted.
         Ok(ObjectProperties::new(found.unwrap_or_else(|| {
             ObjectContent {
                 obj: object.clone(),

@@ -20,7 +20,7 @@ use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::update::Changes;
 
-/// How many objects are named in one request.
+/// The maximum number of objects in one request.
 const BATCH: usize = 1_000;
 
 impl Client {
@@ -54,7 +54,7 @@ impl Client {
     }
 }
 
-/// What is to be read of which objects; by [`Client::retrieve`].
+/// A query for properties of many objects; created by [`Client::retrieve`].
 #[must_use = "nothing is read before `stream` or `collect`"]
 #[derive(Debug)]
 pub struct Query<T> {
@@ -69,7 +69,7 @@ impl<T> Query<T>
 where
     T: ManagedObject + IsA<mo::ManagedObject>,
 {
-    /// Reads this property; repeatable.
+    /// Adds a property to read; repeatable.
     pub fn property<M, V>(self, property: Property<M, V>) -> Self
     where
         T: IsA<M>,
@@ -77,20 +77,20 @@ where
         self.path(property.path())
     }
 
-    /// Reads what stands at this path, such as `config.extraConfig["guestinfo.ip"]`; repeatable.
+    /// Adds a path to read, such as `config.extraConfig["guestinfo.ip"]`; repeatable.
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.paths.push(path.into());
         self
     }
 
-    /// Of these objects.
+    /// Selects these objects.
     pub fn objects(mut self, objects: impl IntoIterator<Item = Ref<T>>) -> Self {
         let objects = objects.into_iter().map(|object| object.upcast());
         self.source = Source::Objects(objects.collect());
         self
     }
 
-    /// Of all objects of the type anywhere below this folder, datacenter,
+    /// Selects all objects of the type anywhere below this folder, datacenter,
     /// compute resource, resource pool or host.
     pub fn within<C>(mut self, container: &Ref<C>) -> Self
     where
@@ -100,7 +100,7 @@ where
         self
     }
 
-    /// Of the objects that a property of another object names, such as the
+    /// Selects the objects that a property of another object refers to, such as the
     /// virtual machines of a resource pool.
     pub fn along<O, M, X>(mut self, start: &Ref<O>, property: Property<M, Vec<Ref<X>>>) -> Self
     where
@@ -111,21 +111,21 @@ where
         self
     }
 
-    /// Of the objects that several properties of another object name.
+    /// Selects the objects that several properties of another object refer to.
     pub(crate) fn along_all(mut self, start: AnyRef, paths: Vec<&'static str>) -> Self {
         self.source = Source::Along(start, paths);
         self
     }
 
-    /// At most this many objects in one answer; the server may give fewer.
-    /// Default: as the server likes.
+    /// Sets the maximum number of objects per page; the server may return fewer.
+    /// Default: the server decides.
     pub fn page_size(mut self, objects: u16) -> Self {
         self.page_size = Some(i32::from(objects.max(1)));
         self
     }
 
     /// Reads page by page, as the stream is polled. Dropping the stream early
-    /// frees what it holds on the server.
+    /// frees the resources it holds on the server.
     #[must_use]
     pub fn stream(self) -> Items<T> {
         let cursor = Cursor::new(
@@ -143,13 +143,13 @@ where
         }
     }
 
-    /// Reads everything, and then every change of it, until the stream is dropped.
+    /// Reads all objects, and then every change of them, until the stream is dropped.
     #[must_use]
     pub fn watch(self) -> Changes<T> {
         Changes::new(self.client, T::NAME, self.paths, self.source)
     }
 
-    /// Reads everything. Objects that vanished are left out.
+    /// Reads all objects. Objects that vanished in between are skipped.
     ///
     /// # Errors
     /// See [`Error`](crate::Error).
@@ -166,16 +166,16 @@ where
     }
 }
 
-/// One object of a retrieval.
+/// One object of a query.
 #[derive(Clone, Debug)]
 pub enum Item<T> {
-    /// It is there, with these properties.
+    /// The object exists and has these properties.
     Object(ObjectProperties<T>),
-    /// It was asked for, and is not there (any more).
+    /// The object was requested, but does not exist (any more).
     Vanished(Ref<T>),
 }
 
-/// The objects of a retrieval, as they come in.
+/// The objects of a query, as a stream.
 pub struct Items<T> {
     items: BoxStream<'static, Result<Item<T>>>,
 }
@@ -213,10 +213,10 @@ impl AnyItem {
     }
 }
 
-/// How often a query is started again because its session was lost between two pages.
+/// How often a query restarts because its session was lost between two pages.
 const RESTARTS: u32 = 3;
 
-/// Where a query stands; dropping it frees what it holds on the server.
+/// The state of a query; dropping it frees the resources it holds on the server.
 #[derive(Debug)]
 struct Cursor {
     client: Client,
@@ -224,13 +224,13 @@ struct Cursor {
     paths: Vec<String>,
     page_size: Option<i32>,
     source: Source,
-    /// Whether the source was opened; it stays closed when it names its objects.
+    /// Whether the source was opened; never if it is a list of objects.
     is_open: bool,
-    /// Groups of objects that no request named yet, the next one last.
+    /// Groups of objects that were not requested yet, the next one last.
     groups: Vec<Vec<AnyRef>>,
-    /// Objects that the current request names.
+    /// The objects of the current request.
     group: Vec<AnyRef>,
-    /// What was answered: of the group or, if the source is a traversal, at all.
+    /// Objects already returned: of the group or, for a traversal, of all.
     seen: HashSet<AnyRef>,
     token: Option<String>,
     view: Option<Ref<mo::ContainerView>>,
@@ -322,8 +322,8 @@ impl Cursor {
         Ok(())
     }
 
-    /// Starts again after the session was lost, with it token and view. What was
-    /// answered before is left out. Returns whether that is why the request failed.
+    /// Restarts the query after the session was lost, with its token and view. Objects that
+    /// were already returned are skipped. Returns whether a lost session is why the request failed.
     fn restart(&mut self, error: &Error) -> bool {
         let token = error
             .fault::<InvalidProperty>()
@@ -332,7 +332,7 @@ impl Cursor {
             .fault::<ManagedObjectNotFound>()
             .zip(self.view.as_ref())
             .is_some_and(|(fault, view)| fault.obj.value() == view.value());
-        // A page that was asked for may be gone with its answer.
+        // The page may have been lost together with its response.
         let lost = matches!(error, Error::OutcomeUnknown { .. });
         if !(token || view || lost) || self.restarts >= RESTARTS {
             return false;
@@ -366,8 +366,8 @@ impl Cursor {
         match self.request(objects).await {
             Ok(page) => self.take_page(page),
             Err(error) => {
-                // Servers that do not leave out what does not exist fail because of
-                // one object: find it by halves, since there may be many.
+                // Servers that do not skip missing objects fail because of a
+                // single one: find it by bisection, since there may be many.
                 let gone = error
                     .fault::<ManagedObjectNotFound>()
                     .map(|fault| fault.obj);
@@ -394,7 +394,7 @@ impl Cursor {
                 path_set: self.paths.clone(),
             }],
             object_set: objects,
-            // What does not exist is left out.
+            // Missing objects are skipped.
             report_missing_objects_in_results: Some(true),
         };
         let options = RetrieveOptions {
@@ -421,7 +421,7 @@ impl Cursor {
     }
 }
 
-/// Whether this says that the object does not exist, as some servers put it.
+/// Returns whether this says that the object does not exist, as some servers report it.
 pub(crate) fn is_missing(content: &ObjectContent) -> bool {
     let mut missing = content.missing_set.iter();
     content.prop_set.is_empty()
@@ -441,7 +441,7 @@ impl Drop for Cursor {
     }
 }
 
-/// A token that is being used: freed if its use is given up.
+/// A token in use; freed if the request is cancelled.
 struct TokenGuard<'c> {
     client: &'c Client,
     token: String,

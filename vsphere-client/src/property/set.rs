@@ -1,4 +1,4 @@
-//! Properties that are read together, and the types of their values.
+//! Sets of properties that are read together, and the types of their values.
 
 use vim25::{Property, Slot, mo};
 
@@ -7,14 +7,14 @@ use crate::error::{Error, Operation, Result};
 
 /// One property of objects of type `M`, or a tuple of up to six.
 pub trait PropertySet<M>: private::Sealed {
-    /// The values: `Option<V>` for one property, a tuple of these for several.
+    /// The type of the values: `Option<V>` for one property, a tuple of these for several.
     type Values;
 
-    /// The paths of the properties.
+    /// Returns the paths of the properties.
     #[doc(hidden)]
     fn paths(&self) -> Vec<String>;
 
-    /// The values out of what a server gave.
+    /// Extracts the values from what a server returned.
     #[doc(hidden)]
     fn values(&self, content: &Content, operation: &Operation) -> Result<Self::Values>;
 }

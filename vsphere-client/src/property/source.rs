@@ -1,4 +1,4 @@
-//! Which objects are read or watched.
+//! The selection of objects that are read or watched.
 
 use vim25::types::{ObjectSpec, TraversalSpec};
 use vim25::{AnyRef, Poly, Ref, mo};
@@ -6,20 +6,20 @@ use vim25::{AnyRef, Poly, Ref, mo};
 use crate::client::Client;
 use crate::error::{Error, Result};
 
-/// Where the objects come from.
+/// The selection of objects.
 #[derive(Clone, Debug)]
 pub(crate) enum Source {
-    /// These.
+    /// These objects.
     Objects(Vec<AnyRef>),
-    /// Those that some properties of an object name.
+    /// The objects that some properties of an object refer to.
     Along(AnyRef, Vec<&'static str>),
-    /// Those anywhere below an object.
+    /// The objects anywhere below an object.
     Within(AnyRef),
 }
 
 impl Source {
-    /// The objects as the server wants to be told. A view that this needs on
-    /// the server is put into `view`, for the caller to destroy.
+    /// Returns the selection in the form that the server expects. A view that this needs on
+    /// the server is stored in `view`, for the caller to destroy.
     pub(crate) async fn open(
         &self,
         client: &Client,
@@ -58,7 +58,7 @@ impl Source {
     }
 }
 
-/// The objects that properties of `start` name, without `start` itself.
+/// Returns a traversal to the objects that properties of `start` refer to, without `start`.
 fn traversal(start: AnyRef, type_name: &str, paths: &[&str]) -> ObjectSpec {
     let step = |path: &&str| {
         Poly::new(TraversalSpec {

@@ -1,14 +1,14 @@
-//! Answers that a server sends compressed.
+//! Decompression of responses.
 
 use std::io::{self, Write};
 
 use flate2::write::MultiGzDecoder;
 
-/// Decodes pieces of a compressed body, up to a bound.
+/// Decompresses the pieces of a body, up to a limit.
 pub(crate) struct Gunzip(MultiGzDecoder<Bounded>);
 
 impl Gunzip {
-    /// A decoder whose output is at most `limit` bytes long.
+    /// Creates a decoder whose output is at most `limit` bytes long.
     pub(crate) fn new(limit: usize) -> Self {
         let content = Vec::new();
         Self(MultiGzDecoder::new(Bounded { content, limit }))
@@ -17,19 +17,19 @@ impl Gunzip {
     /// Decodes the next piece.
     ///
     /// # Errors
-    /// [`TooLong`] in the error when there is more than the bound allows; otherwise
-    /// the text is not gzip.
+    /// An error with [`TooLong`] in it when the output exceeds the limit; any other error
+    /// means that the text is not gzip.
     pub(crate) fn write(&mut self, piece: &[u8]) -> io::Result<()> {
         self.0.write_all(piece)
     }
 
-    /// The whole content.
+    /// Returns the whole content.
     pub(crate) fn finish(self) -> io::Result<Vec<u8>> {
         Ok(self.0.finish()?.content)
     }
 }
 
-/// More was decoded than is allowed.
+/// The decompressed output exceeds the limit.
 #[derive(Debug, thiserror::Error)]
 #[error("the decoded answer is too long")]
 pub(crate) struct TooLong;
@@ -53,7 +53,7 @@ impl Write for Bounded {
     }
 }
 
-/// Whether that is why decoding failed.
+/// Returns whether the limit is why decoding failed.
 pub(crate) fn is_too_long(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<TooLong>())
 }

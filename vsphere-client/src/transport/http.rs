@@ -15,7 +15,7 @@ use super::{Body, FailureKind, Request, Response, Transport, TransportError};
 use crate::error::{Error, RequestPhase, Result};
 use crate::tls::{self, Thumbprint, Trust};
 
-/// What the builder says about connections.
+/// The builder's options for connections.
 #[derive(Clone, Debug)]
 pub(crate) struct HttpOptions {
     pub trust: Trust,
@@ -40,11 +40,11 @@ impl Http {
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(options.trust.client_config()?)
             .connect_timeout(options.connect_timeout)
-            // Servers and load balancers cut connections that they find idle.
+            // Servers and load balancers close idle connections.
             .pool_idle_timeout(Duration::from_secs(45))
             .tcp_keepalive(Duration::from_secs(30))
             .user_agent(options.user_agent.as_str())
-            // A POST does not follow, and a session does not travel.
+            // A POST is not redirected, and a session is not sent elsewhere.
             .redirect(reqwest::redirect::Policy::none())
             .referer(false)
             .http1_only();
@@ -130,9 +130,9 @@ impl Transport for Http {
     }
 }
 
-/// What an error of the HTTP library means for the request.
+/// Returns what an error of the HTTP library means for the request.
 fn classify(error: reqwest::Error, otherwise: FailureKind) -> TransportError {
-    // Our address is in the error already.
+    // The error of the caller contains the address already.
     let error = error.without_url();
     let kind = if let Some(tls) = find::<rustls::Error>(&error) {
         match tls::refusal(tls) {
@@ -159,7 +159,7 @@ fn classify(error: reqwest::Error, otherwise: FailureKind) -> TransportError {
     }
 }
 
-/// Marks what went wrong in the source of an upload, not in the connection.
+/// Marks a failure in the source of an upload, not in the connection.
 #[derive(Debug, thiserror::Error)]
 #[error("the source of the upload failed")]
 pub(crate) struct UploadFailed(#[source] pub std::io::Error);

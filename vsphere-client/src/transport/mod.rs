@@ -1,4 +1,4 @@
-//! How bytes get to a server and back: the seam that tests replace.
+//! The transport, which exchanges bytes with a server; tests replace it.
 
 use std::fmt;
 use std::sync::Arc;

@@ -16,25 +16,25 @@ use crate::client::Client;
 use crate::error::Result;
 use crate::property::{ObjectProperties, Source};
 
-/// What happened to one object of a watched set.
+/// A change to a watched set of objects.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Change<T> {
-    /// It is in the set: at first, when it is created, and after a resync.
+    /// The object is in the set: initially, when it is created, and after a resync.
     Entered(ObjectProperties<T>),
     /// Some of its properties changed.
     Changed {
-        /// All watched properties as they are now.
+        /// The current state of all watched properties.
         object: ObjectProperties<T>,
-        /// The paths that changed since the last report, as fine as the values
-        /// tell: `runtime.powerState`, `config.extraConfig["guestinfo.ip"].value`,
-        /// `config.hardware.device[2000]`. Each begins with a watched path. When
-        /// very much changed at once, it is the watched path itself.
+        /// The paths that changed since the last report, as precise as the values
+        /// allow: `runtime.powerState`, `config.extraConfig["guestinfo.ip"].value`,
+        /// `config.hardware.device[2000]`. Each starts with a watched path. When
+        /// very many changed at once, it is the watched path itself.
         paths: Vec<String>,
     },
-    /// It is not in the set any more: deleted or moved away.
+    /// The object is no longer in the set: deleted or moved away.
     Left(Ref<T>),
-    /// Everything that was there at first has been reported: what follows is news.
+    /// All initial objects have been reported: later reports are changes.
     Complete,
     /// The session was lost and opened again, or the server was restarted.
     /// Changes may have been missed: every object of the set enters again, and
@@ -42,13 +42,13 @@ pub enum Change<T> {
     Resync,
 }
 
-/// The changes of a set of objects; by [`Query::watch`](crate::Query::watch).
+/// The changes of a set of objects; returned by [`Query::watch`](crate::Query::watch).
 ///
 /// The stream survives lost sessions and outages of several minutes (ten times
 /// the budget of the [`RetryPolicy`](crate::RetryPolicy)); after that, or when
-/// the server refuses, it ends with an error. It may be polled as slowly as one
-/// likes: what changed in between is merged, so that intermediate states are
-/// skipped and nothing else is lost. Dropping it frees what it held on the server.
+/// the server refuses, it ends with an error. It may be polled slowly: changes in
+/// between are merged, so that only intermediate states are skipped. Dropping it
+/// frees the resources it holds on the server.
 pub struct Changes<T> {
     changes: BoxStream<'static, Result<Change<T>>>,
 }

@@ -1,4 +1,4 @@
-//! Applying what a server reports to what is known of an object.
+//! Applying updates of the server to the known state of an object.
 
 use std::sync::Arc;
 
@@ -8,17 +8,17 @@ use vim25::{Any, difference};
 use super::slot::Content;
 use crate::property::ObjectProperties;
 
-/// How many fine paths of one property are reported; more count as one change of
+/// How many precise paths of one property are reported; more count as one change of
 /// the whole property.
 const MAX_FINE: usize = 64;
 
-/// A change that names only a part of a watched property: the object must be
+/// A change to only a part of a watched property: the object must be
 /// read as a whole.
 #[derive(Debug)]
 pub(super) struct Partial;
 
-/// The content after an update, and the paths that changed, as fine as the
-/// values tell: `config.extraConfig["guestinfo.ip"].value`.
+/// Returns the content after an update, and the paths that changed, as precise as the
+/// values allow: `config.extraConfig["guestinfo.ip"].value`.
 pub(super) fn apply(
     before: Option<&Content>,
     update: ObjectUpdate,
@@ -45,7 +45,7 @@ pub(super) fn apply(
     Ok((Arc::new(after), paths))
 }
 
-/// The paths at which two states of an object differ.
+/// Returns the paths at which two states of an object differ.
 pub(super) fn changed(
     before: &Content,
     after: &ObjectProperties<vim25::mo::ManagedObject>,

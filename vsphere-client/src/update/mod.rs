@@ -1,4 +1,4 @@
-//! Learning of changes: one poll of the server for all who wait.
+//! Observing changes: one poll of the server for all subscribers.
 //!
 //! [`Client::wait_for`], [`Client::run`] and [`Query::watch`](crate::Query::watch)
 //! are subscribers of one engine per client, which starts with the first of them
@@ -25,13 +25,13 @@ pub(crate) use subscription::Subscription;
 
 impl Client {
     /// Waits until the values of one or several properties satisfy a
-    /// condition, and returns them. They are looked at at once and after every
-    /// change; what has no value is `None`. The first look is never older than
-    /// the call of this method; states in quick succession may be seen as one.
+    /// condition, and returns them. They are checked immediately and after every
+    /// change; a property without value is `None`. The first check never uses a state older
+    /// than this call; states in quick succession may be merged into one.
     ///
-    /// There is no limit of time: wrap it in [`tokio::time::timeout`]. Any
+    /// There is no timeout: wrap it in [`tokio::time::timeout`]. Any
     /// number of waits share one connection. Dropping the future ends the wait
-    /// and frees what it held on the server.
+    /// and frees the resources it holds on the server.
     ///
     /// ```no_run
     /// use std::time::Duration;
@@ -50,8 +50,8 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::Fault`] when this object is deleted ([`Error::is_gone`]) or a
-    /// property cannot be read; otherwise see [`Error`]. An outage of the server
-    /// is waited out for ten times the budget of the
+    /// property cannot be read; otherwise see [`Error`]. The wait survives an outage of the
+    /// server for up to ten times the budget of the
     /// [`RetryPolicy`](crate::RetryPolicy).
     pub async fn wait_for<T, M, P>(
         &self,
@@ -91,7 +91,7 @@ impl Client {
     }
 }
 
-/// What a server says of an object that does not exist.
+/// Returns a fault for an object that does not exist, as a server would.
 pub(crate) fn gone(object: &AnyRef) -> Fault {
     let detail = ManagedObjectNotFound {
         obj: object.clone(),

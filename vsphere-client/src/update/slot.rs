@@ -1,4 +1,4 @@
-//! What a subscriber has not seen yet, merged: bounded however slow it is.
+//! The merged changes that a subscriber has not seen yet: bounded, however slow it is.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ pub(crate) type Content = Arc<ObjectProperties<mo::ManagedObject>>;
 /// the watched paths that they are below.
 const MAX_PATHS: usize = 128;
 
-/// One piece of news for a subscriber.
+/// One report for a subscriber.
 #[derive(Debug)]
 pub(crate) enum News {
     /// The object is in the set, with these properties.
@@ -34,8 +34,8 @@ pub(crate) enum News {
 /// The mailbox of one subscriber.
 ///
 /// It holds the last state of each object and the paths that changed since the
-/// subscriber looked, never a queue of updates: a slow subscriber misses
-/// intermediate states and nothing else.
+/// subscriber last looked, never a queue of updates: a slow subscriber misses only
+/// intermediate states.
 #[derive(Debug)]
 pub(crate) struct Slot {
     /// The paths that the subscriber asked for.
@@ -77,7 +77,7 @@ impl Slot {
         self.unseen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The next piece of news. Dropping the future loses nothing.
+    /// Returns the next report. Dropping the future loses nothing.
     pub(crate) async fn next(&self) -> Result<News> {
         loop {
             let ready = self.ready.notified();
@@ -135,7 +135,7 @@ impl Slot {
         self.ready.notify_one();
     }
 
-    /// Ends the subscription; what is unseen is still given first.
+    /// Ends the subscription; unseen reports are still delivered first.
     pub(crate) fn end(&self, error: Error) {
         self.lock().end.get_or_insert(error);
         self.ready.notify_one();
@@ -185,8 +185,8 @@ impl Unseen {
     }
 }
 
-/// Both sets of paths, without duplicates; the watched paths that contain them
-/// when they are too many.
+/// Merges two sets of paths without duplicates; if there are too many, returns the watched
+/// paths that contain them.
 fn merge(mut paths: Vec<String>, more: Vec<String>, watched: &[String]) -> Vec<String> {
     for path in more {
         if !paths.contains(&path) {

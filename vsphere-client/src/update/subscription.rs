@@ -8,7 +8,7 @@ use crate::client::Client;
 use crate::error::{Error, LoginProblem, Result};
 use crate::property::Source;
 
-/// What a subscriber watches. Nothing is sent before the first poll; dropping
+/// A subscription. Nothing is sent before the first poll; dropping
 /// this ends the subscription, and the engine frees what it held on the server.
 #[derive(Debug)]
 pub(crate) struct Subscription {
@@ -30,10 +30,10 @@ impl Subscription {
         }
     }
 
-    /// The next piece of news. Dropping the future loses nothing.
+    /// Returns the next report. Dropping the future loses nothing.
     ///
     /// # Errors
-    /// What ended the subscription.
+    /// Returns the error that ended the subscription.
     pub(crate) async fn next(&mut self) -> Result<News> {
         let slot = match &self.open {
             Some((_, slot)) => Arc::clone(slot),

@@ -1,24 +1,24 @@
-//! The one task of a client that learns of changes.
+//! The background task of a client that observes changes.
 //!
 //! It owns everything that updates need on the server: one property collector,
 //! one poll of it, and filters in it. Subscribers send it commands and read
-//! their [`Slot`]s; none of them makes an object on the server, so a dropped
+//! their [`Slot`]s; none of them creates an object on the server, so a dropped
 //! future leaks nothing there.
 //!
 //! Two kinds of sets are watched. *Lists* hold objects that were asked for by
 //! reference: all of one type with the same properties share a list view and a
-//! filter, so adding any number of them is one call, and removals ride along
+//! reference: all of one type with the same properties share a list view and a
+//! filter, so adding any number of them is one call, and removals are combined
 //! with the next addition. *Selections* are what a traversal or a container
-//! view finds; each has a filter of its own.
 //!
 //! What a subscriber receives is never older than its subscription. An object
 //! that is new in a list is reported by the server because it is new. For one
 //! that is in the list already, the engine needs an answer that was made later:
 //! from a poll that was sent later or, if a poll is open, one that shows a
 //! change of the list that was sent later, if need be one made for the purpose
-//! (see [`list::Fence`]). What the server does not report within a moment is
+//! (see [`list::Fence`]). An object that the server does not report within a moment is
 //! read: ESXi does not report tasks that ended before they were added, and
-//! other servers look at new filters only when something changes.
+//! other servers evaluate new filters only when something changes.
 
 mod list;
 mod poll;

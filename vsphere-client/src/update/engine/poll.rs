@@ -1,4 +1,4 @@
-//! The one poll of the collector, and where its answers go.
+//! The single poll of the collector, and the distribution of its responses.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use super::{Engine, Pending, Set};
 use crate::error::{Error, Result};
 use crate::update::content::apply;
 
-/// How long the server keeps one poll open. Short enough that nothing between
-/// here and there takes the connection for dead.
+/// How long the server keeps one poll open. Short enough that nothing on the way
+/// considers the connection dead.
 const POLL: Duration = Duration::from_secs(30);
 
 /// How long a new selection may stay unreported by an open poll before that is

@@ -1,4 +1,4 @@
-//! What the engine does on the server besides polling, one step at a time.
+//! The engine's calls to the server besides polling, one step at a time.
 
 use std::time::Duration;
 

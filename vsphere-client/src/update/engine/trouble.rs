@@ -1,4 +1,4 @@
-//! What the engine does when something fails.
+//! Error handling of the engine.
 
 use std::sync::Arc;
 use std::time::Duration;
