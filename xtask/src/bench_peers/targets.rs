@@ -89,7 +89,8 @@ impl Target {
 
 /// Compares the figures with the targets.
 pub(super) fn judge(figures: &Figures) -> Vec<Target> {
-    let here = |figure: Option<Spread>| figure.ok_or_else(|| "our program did not print it".to_owned());
+    let here =
+        |figure: Option<Spread>| figure.ok_or_else(|| "our program did not print it".to_owned());
     let exact = |figure: Option<f64>| here(figure.map(Spread::exact));
     let mut targets = vec![
         Target::new(

@@ -48,9 +48,7 @@ pub(super) fn run() -> Result<Outcome> {
         if let [_, name] = arguments
             && !printed.contains(name)
         {
-            bail!(
-                "hello_world was given the container name `{name}` and did not print it"
-            );
+            bail!("hello_world was given the container name `{name}` and did not print it");
         }
         println!("as expected, in {:.2} s", took.as_secs_f64());
         if took > PATIENCE {

@@ -33,6 +33,7 @@ pub(super) fn machine_code(library: &Path) -> Result<f64> {
 /// # Errors
 /// Fails when it does not exist.
 pub(super) fn file(path: &Path) -> Result<f64> {
-    let metadata = fs::metadata(path).with_context(|| format!("read the size of {}", path.display()))?;
+    let metadata =
+        fs::metadata(path).with_context(|| format!("read the size of {}", path.display()))?;
     Ok(metadata.len() as f64)
 }
