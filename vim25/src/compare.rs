@@ -3,6 +3,7 @@
 use crate::any::Any;
 use crate::document::{Kind, ObjectType, UNKNOWN_FIELD};
 use crate::node::Node;
+use crate::table::FieldKind;
 
 /// Whether two values are equal: the same types and the same content.
 ///
@@ -58,7 +59,14 @@ fn same_here(a: Node<'_>, b: Node<'_>) -> bool {
             };
             same_type && (x.kind == Kind::Object || a.as_str() == b.as_str())
         }
-        (Kind::Array, Kind::Array) => x.tag == y.tag && x.a == y.a,
+        (Kind::Array, Kind::Array) => {
+            // Only data objects and enums name a type of their items.
+            let typed = matches!(
+                crate::encode::item_kind(x),
+                FieldKind::Object | FieldKind::Enum
+            );
+            x.tag == y.tag && (x.a == y.a || !typed)
+        }
         (Kind::Nil, Kind::Nil) => true,
         (Kind::Text, Kind::Text) => a.as_str() == b.as_str(),
         (Kind::Bool, Kind::Bool) => x.a == y.a,

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use crate::any::Any;
 use crate::document::Kind;
 use crate::node::{Node, child_name};
+use crate::table::{self, FieldKind, NONE};
 
 /// One step of a path: a field name, or a key in brackets.
 pub(crate) enum Step<'p> {
@@ -76,8 +77,28 @@ pub(crate) fn value(from: Node<'_>, path: &str) -> Option<Any> {
     let steps = steps(path)?;
     match steps.split_last() {
         Some((Step::Field(name), before)) => crate::splice::value_at(walk(from, before)?, name),
-        _ => walk(from, &steps).map(Any::of),
+        _ => {
+            let item = walk(from, &steps)?;
+            let (kind, ty) = item_type(from, &steps).unwrap_or((FieldKind::Any, NONE));
+            Some(crate::splice::alone(item, kind, ty))
+        }
     }
+}
+
+/// The declared type of the items of the list that the last step, a key, leads into.
+fn item_type(from: Node<'_>, steps: &[Step<'_>]) -> Option<(FieldKind, u16)> {
+    let (_, to_list) = steps.split_last()?;
+    if let Some((Step::Field(name), before)) = to_list.split_last()
+        && let Some(ty) = walk(from, before)?.object_type()
+    {
+        let (_, row) = table::find_field(ty.table(), name, &mut 0)?;
+        if row.is_array() {
+            return Some((row.kind, row.ty));
+        }
+    }
+    let list = walk(from, to_list).filter(|list| list.kind() == Kind::Array)?;
+    let cell = list.cell();
+    Some((crate::encode::item_kind(cell), cell.a as u16))
 }
 
 fn walk<'a>(from: Node<'a>, steps: &[Step<'_>]) -> Option<Node<'a>> {

@@ -155,14 +155,31 @@ pub(crate) fn list(parent: Node<'_>, name: &str) -> Any {
     Any::of(Arc::new(out.finish()).root())
 }
 
-/// A value as it would be read as a property: a list field becomes one list value.
+/// A value as it would be read as a property: a list field becomes one list
+/// value, and an enum value names its type.
 pub(crate) fn value_at(parent: Node<'_>, name: &str) -> Option<Any> {
     let ty = parent.object_type()?.table();
-    match table::find_field(ty, name, &mut 0) {
-        Some((_, row)) if row.is_array() => Some(list(parent, name)),
-        _ => parent
-            .get(name)
-            .filter(|node| node.kind() != Kind::Nil)
-            .map(Any::of),
+    let row = table::find_field(ty, name, &mut 0).map(|(_, row)| row);
+    if row.is_some_and(|row| row.is_array()) {
+        return Some(list(parent, name));
     }
+    let node = parent.get(name).filter(|node| node.kind() != Kind::Nil)?;
+    Some(match row {
+        Some(row) => alone(node, row.kind, row.ty),
+        None => Any::of(node),
+    })
+}
+
+/// A value of a field as one that stands alone. Where it was, its declaration told
+/// its type; the text of an enum does not, and is wrapped with its type's name.
+pub(crate) fn alone(node: Node<'_>, kind: FieldKind, ty: u16) -> Any {
+    let bare = kind == FieldKind::Enum && node.kind() == Kind::Text;
+    if !bare || node.document().problem.is_some() {
+        return Any::of(node);
+    }
+    let mut out = Builder::with_capacity(2, 32);
+    out.open_typed(0, ObjectType::Known(ty));
+    out.copy(0, node);
+    out.close();
+    Any::of(Arc::new(out.finish()).root())
 }

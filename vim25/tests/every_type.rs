@@ -6,7 +6,7 @@
 mod sample;
 
 use sample::object;
-use vim25::schema::{self, Type, TypeKind};
+use vim25::schema::{self, Field, FieldKind, Type, TypeKind};
 use vim25::soap::{self, Response};
 use vim25::types::ObjectContent;
 use vim25::{Any, Limits, Ref, mo};
@@ -17,14 +17,20 @@ fn data_types() -> impl Iterator<Item = Type> {
 
 /// The value after a trip as XML, as the value of a property.
 fn through_xml(value: &Any) -> Any {
+    all_through_xml(std::slice::from_ref(value)).remove(0)
+}
+
+fn all_through_xml(values: &[Any]) -> Vec<Any> {
     let mut content = ObjectContent {
         obj: Ref::from_wire("Folder", "f"),
         ..Default::default()
     };
-    content.prop_set.push(vim25::types::DynamicProperty {
-        name: "p".into(),
-        val: value.clone(),
-    });
+    content
+        .prop_set
+        .extend(values.iter().map(|value| vim25::types::DynamicProperty {
+            name: "p".into(),
+            val: value.clone(),
+        }));
     let page = Any::new(&vec![content]);
     let xml = soap::encode_response("RetrieveProperties", &page).unwrap();
     let call = Ref::<mo::PropertyCollector>::new("pc").retrieve_properties(&[]);
@@ -33,8 +39,9 @@ fn through_xml(value: &Any) -> Any {
     else {
         panic!("{xml}")
     };
-    let objects: Vec<ObjectContent> = back.get().unwrap();
-    objects[0].prop_set[0].val.clone()
+    let mut objects: Vec<ObjectContent> = back.get().unwrap();
+    let properties = objects.remove(0).prop_set.into_iter();
+    properties.map(|property| property.val).collect()
 }
 
 #[test]
@@ -68,6 +75,67 @@ fn every_type_survives_xml_and_json_with_every_field_set() {
         expected += if compiled { types } else { 0 };
     }
     assert_eq!(count, expected);
+}
+
+/// What a path leads to stands alone, as the value of a property: it must name its
+/// type on the wire, whatever it is and wherever it was.
+#[test]
+fn a_value_at_any_path_keeps_its_type() {
+    for ty in data_types() {
+        let value = Any::from_json(&object(ty, 1).to_string()).unwrap();
+        let mut all = Vec::new();
+        for field in ty.fields() {
+            let mut at = |path: &str| {
+                let found = value.at(path).unwrap_or_else(|| panic!("{ty:?}.{path}"));
+                all.push(found.clone());
+                found
+            };
+            let found = at(field.name());
+            // Items with a key are not found by their position.
+            let is_keyed = field
+                .declared()
+                .is_some_and(|ty| ty.fields().any(|field| field.name() == "key"));
+            if is_keyed {
+                continue;
+            }
+            let item = field.is_list().then(|| {
+                let item = at(&format!("{}[0]", field.name()));
+                assert_eq!(found.type_name(), format!("ArrayOf{}", array_of(field)));
+                item
+            });
+            let item = item.unwrap_or(found);
+            if field.kind() != FieldKind::Any {
+                assert_eq!(item.type_name(), declared(field), "{ty:?}.{}", field.name());
+            }
+        }
+        assert_eq!(all_through_xml(&all), all, "{ty:?}");
+    }
+}
+
+/// The name of a field's type where the place does not tell it.
+fn declared(field: Field) -> &'static str {
+    match field.kind() {
+        FieldKind::String => "string",
+        FieldKind::Bool => "boolean",
+        FieldKind::Byte => "byte",
+        FieldKind::Short => "short",
+        FieldKind::Int => "int",
+        FieldKind::Long => "long",
+        FieldKind::Float => "float",
+        FieldKind::Double => "double",
+        FieldKind::DateTime => "dateTime",
+        FieldKind::Binary => "base64Binary",
+        FieldKind::Uri => "anyURI",
+        FieldKind::Ref => "ManagedObjectReference",
+        FieldKind::Any => "anyType",
+        FieldKind::Enum | FieldKind::Object => field.declared().unwrap().name(),
+    }
+}
+
+fn array_of(field: Field) -> String {
+    let name = declared(field);
+    let (first, rest) = name.split_at(1);
+    format!("{}{rest}", first.to_uppercase())
 }
 
 #[test]

@@ -213,3 +213,20 @@ fn properties_have_names_and_types() {
     assert_eq!(state.path(), "runtime");
     assert_eq!(props::virtual_machine::NAME.path(), "name");
 }
+
+#[test]
+fn the_namespace_of_a_method_that_is_not_ours_is_told() {
+    for (namespace, expected) in [
+        ("urn:vim25", None),
+        ("urn:other", Some("urn:other")),
+        ("urn:vim25/9", Some("urn:vim25/9")),
+    ] {
+        let xml = format!(
+            "<Envelope xmlns=\"http://schemas.xmlsoap.org/soap/envelope/\"><Body>\
+             <CurrentTime xmlns=\"{namespace}\"><_this type=\"ServiceInstance\">ServiceInstance</_this>\
+             </CurrentTime></Body></Envelope>"
+        );
+        let request = soap::decode_request(xml.as_bytes(), &Limits::default()).unwrap();
+        assert_eq!(request.foreign_namespace.as_deref(), expected);
+    }
+}

@@ -91,6 +91,11 @@ impl<'x> Decoder<'x> {
         }
     }
 
+    /// The namespace of an element's name, prefix and all, when it is not one of ours.
+    pub(crate) fn foreign_namespace(&self, name: &str) -> Option<String> {
+        self.scope.foreign(name).map(str::to_owned)
+    }
+
     /// Notes the start of an element that is not part of a document: an envelope.
     pub(crate) fn enter(&mut self, start: &BytesStart<'_>) -> Result<(), DecodeError> {
         self.scope.depth += 1;

@@ -74,6 +74,9 @@ pub struct Request {
     pub header: Header,
     /// The wire name of the method, also one that the schema does not know.
     pub method: String,
+    /// The namespace of the method when it is not one that was compiled in. A server of
+    /// another API version or of another service would refuse the call.
+    pub foreign_namespace: Option<String>,
     /// The object that the method is called on; absent in a malformed request.
     pub this: Option<AnyRef>,
     arguments: Any,
@@ -129,6 +132,7 @@ pub fn decode_request(xml: &[u8], limits: &Limits) -> Result<Request, DecodeErro
     };
     decoder.enter(&start)?;
     let method = start.local_name().as_ref().to_owned();
+    let foreign_namespace = decoder.foreign_namespace(start.name().as_ref());
     let ty = table::method(&method).map_or(ObjectType::Untyped, |(request, _)| {
         ObjectType::Known(request)
     });
@@ -145,6 +149,7 @@ pub fn decode_request(xml: &[u8], limits: &Limits) -> Result<Request, DecodeErro
     Ok(Request {
         header,
         method,
+        foreign_namespace,
         this,
         arguments,
     })
