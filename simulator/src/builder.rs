@@ -32,6 +32,8 @@ pub(crate) struct Settings {
     pub(crate) filters: usize,
     pub(crate) request_bytes: usize,
     pub(crate) connections: usize,
+    pub(crate) idle: Duration,
+    pub(crate) read: Duration,
     pub(crate) lease: Duration,
 }
 
@@ -103,6 +105,8 @@ impl Builder {
                 filters: 1_000,
                 request_bytes: 64 << 20,
                 connections: 256,
+                idle: Duration::from_secs(300),
+                read: Duration::from_secs(30),
                 lease: Duration::from_secs(300),
             },
             port: 0,
@@ -195,9 +199,26 @@ impl Builder {
         self
     }
 
-    /// Connections at a time; more wait. Default 256.
+    /// Connections at a time. Default 256.
+    ///
+    /// At the limit, a new connection takes the place of the one that was idle for the
+    /// longest. If all are in use it waits for 5 seconds, or for
+    /// [`read_timeout`](Self::read_timeout) if that is less, and is answered with status 503.
     pub fn connection_limit(mut self, connections: usize) -> Self {
         self.settings.connections = connections.max(1);
+        self
+    }
+
+    /// Time after which a connection without requests is closed. Default 5 minutes.
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        self.settings.idle = time;
+        self
+    }
+
+    /// Time that a client may take for the header of a request, and for each pause in
+    /// its body; a whole SOAP request may take four times as long. Default 30 seconds.
+    pub fn read_timeout(mut self, time: Duration) -> Self {
+        self.settings.read = time;
         self
     }
 

@@ -1,4 +1,4 @@
-//! Accepting connections, with a bound on how many there are.
+//! Accepting connections, with bounds on how many there are and how slow they may be.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,17 +9,23 @@ use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
 use axum::serve::{IncomingStream, Listener};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, Sleep};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
+use super::seats::{Activity, QUEUE, Seat, Seats};
 use crate::core::Core;
 
 /// A handshake that takes longer is given up.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A client that does not take an answer for so long is given up.
+const STALLED: Duration = Duration::from_secs(120);
+/// Connections over the limit that may wait for room at a time.
+const WAITING: usize = 1_024;
 
 /// Connections whose handshake is done.
 pub(super) struct Connections {
@@ -32,13 +38,29 @@ pub(super) struct Connections {
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
     pub(super) hang_up: CancellationToken,
+    pub(super) activity: Option<Arc<Activity>>,
 }
 
-/// One connection. It ends when it is hung up on.
+/// One connection. It ends when it is hung up on, when it is idle for too long, and
+/// when a request on it does not come to its end.
 pub(super) struct Connection {
     stream: Box<TlsStream<TcpStream>>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
-    _permit: OwnedSemaphorePermit,
+    seat: Seat,
+    limits: Limits,
+    /// The first byte of a request, and the number of requests before it.
+    started: Option<(u64, Instant)>,
+    reading: Option<(Instant, Pin<Box<Sleep>>)>,
+    writing: Option<Pin<Box<Sleep>>>,
+}
+
+/// How long a client may take.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    /// Without a request.
+    idle: Duration,
+    /// From the first byte of a request to the end of its header.
+    header: Duration,
 }
 
 impl Connections {
@@ -49,8 +71,10 @@ impl Connections {
         let (sender, ready) = mpsc::channel(16);
         let accepting = Arc::clone(core);
         core.spawn(async move {
-            let permits = Arc::new(Semaphore::new(accepting.settings.connections));
-            while let Ok(permit) = Arc::clone(&permits).acquire_owned().await {
+            let queue = accepting.settings.read.min(QUEUE);
+            let seats = Seats::new(accepting.settings.connections, queue);
+            let waiting = Arc::new(Semaphore::new(WAITING));
+            loop {
                 let (stream, address) = match listener.accept().await {
                     Ok(accepted) => accepted,
                     Err(error) => {
@@ -59,29 +83,96 @@ impl Connections {
                         continue;
                     }
                 };
+                // Nobody is kept waiting for another one's handshake or place.
+                let Ok(queued) = Arc::clone(&waiting).try_acquire_owned() else {
+                    tracing::warn!(%address, "too many connections are waiting");
+                    continue;
+                };
                 let _ = stream.set_nodelay(true);
-                let acceptor = acceptor.clone();
+                let arrival = Arrival {
+                    acceptor: acceptor.clone(),
+                    seats: Arc::clone(&seats),
+                    address,
+                    hang_up: accepting.stop.child_token(),
+                    limits: Limits {
+                        idle: accepting.settings.idle,
+                        header: accepting.settings.read,
+                    },
+                };
                 let sender = sender.clone();
-                let hang_up = accepting.stop.child_token();
                 accepting.spawn(async move {
-                    let accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await;
-                    match accepted {
-                        Ok(Ok(stream)) => {
-                            let connection = Connection {
-                                stream: Box::new(stream),
-                                ended: Box::pin(hang_up.clone().cancelled_owned()),
-                                _permit: permit,
-                            };
-                            let _ = sender.send((connection, Peer { address, hang_up })).await;
-                        }
-                        Ok(Err(error)) => tracing::debug!(%address, %error, "no TLS connection"),
-                        Err(_) => tracing::debug!(%address, "TLS handshake took too long"),
+                    let connection = arrival.admit(stream).await;
+                    drop(queued);
+                    if let Some(connection) = connection {
+                        let _ = sender.send(connection).await;
                     }
                 });
             }
         });
         Self { ready, address }
     }
+}
+
+/// A client that has just connected.
+struct Arrival {
+    acceptor: TlsAcceptor,
+    seats: Arc<Seats>,
+    address: SocketAddr,
+    hang_up: CancellationToken,
+    limits: Limits,
+}
+
+impl Arrival {
+    /// Finds a place for it, or tells it that there is none.
+    async fn admit(self, stream: TcpStream) -> Option<(Connection, Peer)> {
+        let seat = self.seats.take(&self.hang_up).await;
+        let handshake = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream));
+        let stream = match self.hang_up.run_until_cancelled(handshake).await? {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => {
+                tracing::debug!(address = %self.address, %error, "no TLS connection");
+                return None;
+            }
+            Err(_) => {
+                tracing::debug!(address = %self.address, "TLS handshake took too long");
+                return None;
+            }
+        };
+        let Some(seat) = seat else {
+            refuse(stream).await;
+            return None;
+        };
+        let peer = Peer {
+            address: self.address,
+            hang_up: self.hang_up.clone(),
+            activity: Some(Arc::clone(&seat.activity)),
+        };
+        let connection = Connection {
+            stream: Box::new(stream),
+            ended: Box::pin(self.hang_up.cancelled_owned()),
+            seat,
+            limits: self.limits,
+            started: None,
+            reading: None,
+            writing: None,
+        };
+        Some((connection, peer))
+    }
+}
+
+/// Tells a client over the limit that there is no place for it.
+async fn refuse(mut stream: TlsStream<TcpStream>) {
+    const ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
+        Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 45\r\n\r\n\
+        The server has too many connections in use.\r\n";
+    let told = async {
+        stream.write_all(ANSWER.as_bytes()).await?;
+        stream.shutdown().await?;
+        // What was sent is read, lest the answer is lost with the connection.
+        let mut request = (&mut stream).take(1 << 20);
+        tokio::io::copy(&mut request, &mut tokio::io::sink()).await
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(1), told).await;
 }
 
 impl Listener for Connections {
@@ -99,6 +190,7 @@ impl Listener for Connections {
         Ok(Peer {
             address: self.address,
             hang_up: CancellationToken::new(),
+            activity: None,
         })
     }
 }
@@ -117,6 +209,49 @@ impl Connection {
             Poll::Pending => Ok(()),
         }
     }
+
+    /// Fails once the next request is overdue.
+    fn poll_overdue(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(idle) = self.seat.activity.idle_since() else {
+            // What comes now belongs to a request, whose handler bounds it.
+            (self.started, self.reading) = (None, None);
+            return Ok(());
+        };
+        let total = self.seat.activity.total();
+        let until = match self.started {
+            Some((before, first)) if before == total => first + self.limits.header,
+            _ => idle + self.limits.idle,
+        };
+        let timer = match &mut self.reading {
+            Some((set, timer)) if *set == until => timer,
+            other => {
+                &mut other
+                    .insert((until, Box::pin(tokio::time::sleep_until(until))))
+                    .1
+            }
+        };
+        match timer.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::TimedOut.into()),
+            Poll::Pending => Ok(()),
+        }
+    }
+
+    /// Bounds the time that the client does not take what is written.
+    fn poll_written<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        written: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if written.is_ready() {
+            self.writing = None;
+            return written;
+        }
+        let timer = self
+            .writing
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(STALLED)));
+        ready!(timer.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl AsyncRead for Connection {
@@ -126,7 +261,17 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         self.poll_alive(cx)?;
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut self.stream).poll_read(cx, buffer);
+        if read.is_pending() {
+            self.poll_overdue(cx)?;
+        } else if buffer.filled().len() > before {
+            let total = self.seat.activity.total();
+            if self.started.is_none_or(|(before, _)| before != total) {
+                self.started = Some((total, Instant::now()));
+            }
+        }
+        read
     }
 }
 
@@ -137,12 +282,14 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.poll_alive(cx)?;
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        self.poll_written(cx, written)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.poll_alive(cx)?;
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.poll_written(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -4,7 +4,9 @@ mod connection;
 mod export;
 mod folder;
 mod nfc;
+mod pace;
 mod range;
+mod seats;
 mod soap;
 pub(crate) mod tls;
 mod upload;
@@ -14,6 +16,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::header::CONTENT_TYPE;
+use axum::middleware;
 use axum::response::IntoResponse;
 use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
@@ -45,6 +48,10 @@ pub(crate) fn serve(core: &Arc<Core>, listener: TcpListener, acceptor: TlsAccept
         .route("/folder/", any(folder::serve_root))
         .route("/folder/{*path}", any(folder::serve))
         .route("/nfc/{lease}/{file}", any(nfc::serve))
+        .layer(middleware::from_fn_with_state(
+            Arc::clone(core),
+            pace::watch,
+        ))
         .with_state(Arc::clone(core));
     let service = router.into_make_service_with_connect_info::<Peer>();
     let stop = core.stop.clone();

@@ -27,6 +27,10 @@ pub(super) async fn serve(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if let Some(charset) = text(&headers, &CONTENT_TYPE).and_then(foreign_charset) {
+        let message = format!("The character set '{charset}' is not supported: use UTF-8.");
+        return respond(&fault::invalid_request(message).into_answer(), "");
+    }
     let mut limits = Limits::default();
     limits.bytes = core.settings.request_bytes;
     let request = match soap::decode_request(&body, &limits) {
@@ -37,6 +41,11 @@ pub(super) async fn serve(
         }
     };
     drop(body);
+    if let Some(namespace) = &request.foreign_namespace
+        && namespace != INTERNAL
+    {
+        return unsupported(namespace);
+    }
     let method = request.method.clone();
     let reactions = core.script.react(&method);
     let mut lose_answer = false;
@@ -95,6 +104,36 @@ pub(super) async fn serve(
         response.headers_mut().insert(SET_COOKIE, value);
     }
     response
+}
+
+/// The namespace of methods that the API does not document.
+const INTERNAL: &str = "urn:internalvim25";
+
+/// The character set that a content type names, unless its text is UTF-8.
+fn foreign_charset(content_type: &str) -> Option<&str> {
+    let mut parameters = content_type.split(';').skip(1);
+    let charset = parameters.find_map(|parameter| {
+        let (name, value) = parameter.split_once('=')?;
+        let is_it = name.trim().eq_ignore_ascii_case("charset");
+        is_it.then(|| value.trim().trim_matches('"'))
+    })?;
+    let known = ["utf-8", "utf8", "us-ascii", "ascii"];
+    (!known
+        .iter()
+        .any(|known| charset.eq_ignore_ascii_case(known)))
+    .then_some(charset)
+}
+
+/// The fault for a call in the namespace of another API.
+fn unsupported(namespace: &str) -> Response {
+    let words = format!("Unsupported version URI \"{namespace}\"");
+    let xml = encode(&fault::invalid_request(words)).replacen(
+        "<faultcode>ServerFaultCode<",
+        "<faultcode>VersionMismatchFaultCode<",
+        1,
+    );
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    (status, [(CONTENT_TYPE, XML)], xml).into_response()
 }
 
 /// Carries a call out. A panic is a fault to the client and an error in the log.

@@ -1,0 +1,68 @@
+//! Bounds on how slowly a request may come, and notes of which are in progress.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{ConnectInfo, Request, State};
+use axum::http::header::CONTENT_LENGTH;
+use axum::middleware::Next;
+use axum::response::Response;
+use futures_util::StreamExt as _;
+use tokio::time::Instant;
+
+use super::connection::Peer;
+use crate::core::Core;
+
+/// The whole of a SOAP request may take so many times what one pause may.
+const WHOLE: u32 = 4;
+
+/// Carries a request out as one that its connection is busy with until its answer is
+/// sent; a body that does not come is an error to who reads it.
+pub(super) async fn watch(
+    State(core): State<Arc<Core>>,
+    ConnectInfo(peer): ConnectInfo<Peer>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let busy = peer.activity.as_ref().map(|activity| activity.begin());
+    let pause = core.settings.read;
+    let is_soap = request.uri().path().starts_with("/sdk");
+    let end = is_soap.then(|| Instant::now() + pause * WHOLE);
+    let response = next.run(request.map(|body| paced(body, pause, end))).await;
+    let (mut parts, body) = response.into_parts();
+    let length = body.size_hint().exact();
+    if length == Some(0) {
+        return Response::from_parts(parts, body);
+    }
+    if let Some(length) = length {
+        parts.headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
+    let stream = body.into_data_stream().map(move |piece| {
+        let _ = &busy;
+        piece
+    });
+    Response::from_parts(parts, Body::from_stream(stream))
+}
+
+/// A body that fails when nothing of it comes for `pause`, or not all of it until `end`.
+fn paced(body: Body, pause: Duration, end: Option<Instant>) -> Body {
+    if body.is_end_stream() {
+        return body;
+    }
+    let pieces =
+        futures_util::stream::unfold(Some(body.into_data_stream()), move |stream| async move {
+            let mut stream = stream?;
+            let pause = Instant::now() + pause;
+            let until = end.map_or(pause, |end| end.min(pause));
+            match tokio::time::timeout_at(until, stream.next()).await {
+                Ok(piece) => piece.map(|piece| (piece.map_err(io::Error::other), Some(stream))),
+                Err(_) => {
+                    let error = io::Error::new(io::ErrorKind::TimedOut, "the body did not come");
+                    Some((Err(error), None))
+                }
+            }
+        });
+    Body::from_stream(pieces)
+}

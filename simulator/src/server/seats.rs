@@ -1,0 +1,202 @@
+//! Who may be connected: a bound on connections, and who makes room for whom.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+/// How long a connection over the limit waits for room at most.
+pub(super) const QUEUE: Duration = Duration::from_secs(5);
+/// How often it looks for a connection that can be closed in its favour.
+const LOOK: Duration = Duration::from_millis(100);
+/// A connection that was idle for less is not closed in favour of another.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The connections that are open. At the limit the one that was idle for the longest
+/// gives way to a new one, so that idle connections lock nobody out.
+#[derive(Debug)]
+pub(super) struct Seats {
+    permits: Arc<Semaphore>,
+    /// How long a connection over the limit waits for room.
+    queue: Duration,
+    taken: Mutex<HashMap<u64, Taken>>,
+    next: AtomicU64,
+}
+
+#[derive(Debug)]
+struct Taken {
+    activity: Arc<Activity>,
+    hang_up: CancellationToken,
+}
+
+/// A place among the connections; free again when it is dropped.
+#[derive(Debug)]
+pub(super) struct Seat {
+    seats: Arc<Seats>,
+    number: u64,
+    pub(super) activity: Arc<Activity>,
+    _permit: OwnedSemaphorePermit,
+}
+
+/// What a connection does.
+#[derive(Debug)]
+pub(super) struct Activity(Mutex<Doing>);
+
+#[derive(Debug)]
+struct Doing {
+    /// Requests whose answers are not sent yet.
+    requests: usize,
+    /// Requests so far.
+    total: u64,
+    /// When the last of them ended.
+    since: Instant,
+}
+
+impl Activity {
+    fn new() -> Self {
+        Self(Mutex::new(Doing {
+            requests: 0,
+            total: 0,
+            since: Instant::now(),
+        }))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Doing> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a request, until what is returned is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Request {
+        let mut doing = self.lock();
+        doing.requests += 1;
+        doing.total += 1;
+        drop(doing);
+        Request(Arc::clone(self))
+    }
+
+    /// When the connection became idle; `None` while it serves a request.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let doing = self.lock();
+        (doing.requests == 0).then_some(doing.since)
+    }
+
+    /// Number of requests so far.
+    pub(super) fn total(&self) -> u64 {
+        self.lock().total
+    }
+}
+
+/// A request in progress.
+#[derive(Debug)]
+pub(super) struct Request(Arc<Activity>);
+
+impl Drop for Request {
+    fn drop(&mut self) {
+        let mut doing = self.0.lock();
+        doing.requests = doing.requests.saturating_sub(1);
+        doing.since = Instant::now();
+    }
+}
+
+impl Seats {
+    pub(super) fn new(limit: usize, queue: Duration) -> Arc<Self> {
+        Arc::new(Self {
+            queue,
+            permits: Arc::new(Semaphore::new(limit)),
+            taken: Mutex::new(HashMap::new()),
+            next: AtomicU64::new(0),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Taken>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes a place for a connection that `hang_up` closes; `None` when all are taken
+    /// by connections that are in use.
+    pub(super) async fn take(self: &Arc<Self>, hang_up: &CancellationToken) -> Option<Seat> {
+        let end = Instant::now() + self.queue;
+        loop {
+            if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
+                return Some(self.seat(permit, hang_up));
+            }
+            self.make_room();
+            let free = Arc::clone(&self.permits).acquire_owned();
+            if let Ok(Ok(permit)) = tokio::time::timeout(LOOK, free).await {
+                return Some(self.seat(permit, hang_up));
+            }
+            if Instant::now() >= end {
+                return None;
+            }
+        }
+    }
+
+    fn seat(self: &Arc<Self>, permit: OwnedSemaphorePermit, hang_up: &CancellationToken) -> Seat {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let activity = Arc::new(Activity::new());
+        let taken = Taken {
+            activity: Arc::clone(&activity),
+            hang_up: hang_up.clone(),
+        };
+        self.lock().insert(number, taken);
+        Seat {
+            seats: Arc::clone(self),
+            number,
+            activity,
+            _permit: permit,
+        }
+    }
+
+    /// Hangs up on the connection that has been idle for the longest.
+    fn make_room(&self) {
+        let taken = self.lock();
+        let idle = taken.values().filter(|taken| !taken.hang_up.is_cancelled());
+        let longest = idle
+            .filter_map(|taken| Some((taken.activity.idle_since()?, taken)))
+            .filter(|(since, _)| since.elapsed() >= IDLE)
+            .min_by_key(|(since, _)| *since);
+        if let Some((_, taken)) = longest {
+            taken.hang_up.cancel();
+        }
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.seats.lock().remove(&self.number);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn the_longest_idle_gives_way_and_the_busy_one_does_not() {
+        let seats = Seats::new(2, QUEUE);
+        let tokens = [CancellationToken::new(), CancellationToken::new()];
+        let idle = seats.take(&tokens[0]).await.unwrap();
+        tokio::time::advance(IDLE).await;
+        let busy = seats.take(&tokens[1]).await.unwrap();
+        let request = busy.activity.begin();
+        let waiting = {
+            let seats = Arc::clone(&seats);
+            tokio::spawn(async move { seats.take(&CancellationToken::new()).await })
+        };
+        tokens[0].cancelled().await;
+        drop(idle);
+        let third = waiting.await.unwrap().unwrap();
+        assert!(!tokens[1].is_cancelled());
+        let _request = third.activity.begin();
+        // Both are in use: the next one is refused after a while.
+        assert!(seats.take(&CancellationToken::new()).await.is_none());
+        drop(request);
+        assert_eq!(busy.activity.total(), 1);
+        assert!(busy.activity.idle_since().is_some());
+    }
+}
