@@ -2,14 +2,14 @@
 
 use jiff::Timestamp;
 use vim25::types::{
-    HostConfigInfo, HostConfigManager, HostConfigSummary, HostCpuInfo, HostHardwareInfo,
-    HostHardwareSummary, HostLicensableResourceInfo, HostListSummary, HostListSummaryQuickStats,
-    HostNetworkInfo, HostRuntimeInfo, HostSystemConnectionState, HostSystemInfo,
-    HostSystemPowerState, ManagedEntityStatus,
+    HostConfigInfo, HostConfigSummary, HostCpuInfo, HostHardwareInfo, HostHardwareSummary,
+    HostLicensableResourceInfo, HostListSummary, HostListSummaryQuickStats, HostNetworkInfo,
+    HostRuntimeInfo, HostSystemConnectionState, HostSystemInfo, HostSystemPowerState,
+    ManagedEntityStatus,
 };
-use vim25::{AnyRef, Ref, mo};
+use vim25::{AnyRef, mo};
 
-use super::{entity, service_instance};
+use super::{entity, host_managers, service_instance};
 use crate::world::{Transaction, fixed};
 
 pub(super) const NAME: &str = "localhost.localdomain";
@@ -92,14 +92,7 @@ pub(super) fn build(tx: &mut Transaction<'_>, thumbprint: &str, uuid: Option<&st
         },
     );
     host.put("licensableResource", &HostLicensableResourceInfo::default());
-    host.put(
-        "configManager",
-        &HostConfigManager {
-            network_system: Some(fixed::network_system()),
-            advanced_option: Some(Ref::new("HostAgentSettings")),
-            ..Default::default()
-        },
-    );
+    host.put("configManager", &host_managers::references());
     host.put(
         "config",
         &HostConfigInfo {

@@ -8,9 +8,11 @@ mod event;
 mod file_manager;
 mod folder;
 pub(crate) mod guest_operations;
+mod host_managers;
 mod host_network;
 mod host_system;
 pub(crate) mod lease;
+mod managers;
 pub(crate) mod network;
 mod resource_pool;
 pub(crate) mod restore;
@@ -46,6 +48,8 @@ pub(crate) fn build(
     }
     service_instance::build(&mut tx);
     session_manager::build(&mut tx);
+    managers::build(&mut tx);
+    host_managers::build(&mut tx);
     event::build(&mut tx);
     guest_operations::build(&mut tx);
     folder::build(&mut tx);
@@ -85,6 +89,18 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answ
         "FileManager" => file_manager::call(inv),
         "VirtualDiskManager" => virtual_disk_manager::call(inv),
         "OptionManager" => service_instance::options(inv),
+        "AuthorizationManager"
+        | "UserDirectory"
+        | "PerformanceManager"
+        | "ServiceManager"
+        | "LicenseManager"
+        | "LicenseAssignmentManager"
+        | "DiagnosticManager" => managers::call(inv),
+        "HostFirewallSystem"
+        | "HostDateTimeSystem"
+        | "HostServiceSystem"
+        | "HostHealthStatusSystem"
+        | "HostStorageSystem" => host_managers::call(inv),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use vim25::types::{AboutInfo, Capability, OptionValue, ServiceContent, TaskDescription};
 use vim25::{Poly, Ref, mo};
 
-use super::guest_operations;
+use super::{guest_operations, managers};
 use crate::fault;
 use crate::invocation::{Answer, Invocation, value};
 use crate::object::Object;
@@ -69,7 +69,7 @@ pub(super) fn about() -> AboutInfo {
 }
 
 fn content() -> ServiceContent {
-    ServiceContent {
+    let mut content = ServiceContent {
         root_folder: fixed::root(),
         property_collector: Ref::new(crate::property::collector::SHARED),
         view_manager: Some(Ref::new("ViewManager")),
@@ -83,7 +83,9 @@ fn content() -> ServiceContent {
         virtual_disk_manager: Some(Ref::new("ha-vdiskmanager")),
         guest_operations_manager: Some(Ref::new(guest_operations::MANAGER)),
         ..Default::default()
-    }
+    };
+    managers::name(&mut content);
+    content
 }
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
