@@ -6,6 +6,7 @@ use vim25::schema::{self, TypeKind};
 use vim25::soap::Request;
 
 use crate::core::Core;
+use crate::enums;
 use crate::fault;
 use crate::invocation::{Answer, Caller, Invocation};
 use crate::model;
@@ -14,11 +15,10 @@ use crate::script::Reaction;
 use crate::world::Transaction;
 
 /// Methods that need no session.
-const OPEN: [&str; 5] = [
+const OPEN: [&str; 4] = [
     "RetrieveServiceContent",
     "RetrieveInternalContent",
     "Login",
-    "CurrentTime",
     "Logout",
 ];
 
@@ -49,6 +49,7 @@ pub(crate) fn call(
     if caller.session.is_none() && !open {
         return Err(fault::not_authenticated(Some(&this)));
     }
+    enums::check(request.arguments().node())?;
     tx.script(reactions);
     let mut invocation = Invocation {
         tx: &mut tx,

@@ -1,12 +1,12 @@
 //! The faults of the API, with the words that servers use.
 
 use vim25::types::{
-    AlreadyExists, ConcurrentAccess, DuplicateName, FileAlreadyExists, FileFault, FileNotFound,
-    InvalidArgument, InvalidCollectorVersion, InvalidDatastorePath, InvalidDeviceSpec,
-    InvalidLogin, InvalidName, InvalidPowerState, InvalidProperty, InvalidRequest, InvalidState,
-    InvalidType, InvalidVmConfig, ManagedObjectNotFound, MethodNotFound, NotAuthenticated,
-    NotImplemented, NotSupported, RequestCanceled, RuntimeFault, SystemError, TaskInProgress,
-    ToolsUnavailable, VirtualMachinePowerState,
+    AlreadyExists, CannotAccessFile, ConcurrentAccess, DuplicateName, FileAlreadyExists,
+    FileNotFound, FileTooLarge, InvalidArgument, InvalidCollectorVersion, InvalidDatastorePath,
+    InvalidDeviceSpec, InvalidLogin, InvalidName, InvalidPowerState, InvalidProperty,
+    InvalidRequest, InvalidState, InvalidType, InvalidVmConfig, ManagedObjectNotFound,
+    MethodNotFound, NoDiskSpace, NotAuthenticated, NotImplemented, NotSupported, RequestCanceled,
+    RuntimeFault, SystemError, TaskInProgress, ToolsUnavailable, VirtualMachinePowerState,
 };
 use vim25::{AnyRef, Fault, Ref, mo};
 
@@ -168,15 +168,43 @@ pub(crate) fn file_exists(path: &str) -> Fault {
     )
 }
 
+/// The name of the datastore in a path.
+fn datastore_of(path: &str) -> String {
+    let name = path.strip_prefix('[').and_then(|path| path.split_once(']'));
+    name.map_or("", |(name, _)| name).to_owned()
+}
+
+/// An error of the file system in the API's words: what the simulator's own host says
+/// of it goes to the log only.
 pub(crate) fn file_fault(path: &str, error: &std::io::Error) -> Fault {
+    use std::io::ErrorKind as Kind;
+    tracing::debug!(path, %error, "a file cannot be used");
     match error.kind() {
-        std::io::ErrorKind::NotFound => return file_not_found(path),
-        std::io::ErrorKind::AlreadyExists => return file_exists(path),
-        _ => {}
+        // A path through a file, or of a file where a folder was asked for.
+        Kind::NotFound | Kind::NotADirectory => file_not_found(path),
+        Kind::AlreadyExists | Kind::DirectoryNotEmpty => file_exists(path),
+        Kind::InvalidFilename => invalid_datastore_path(path),
+        Kind::StorageFull | Kind::QuotaExceeded => {
+            let mut detail = NoDiskSpace::default();
+            path.clone_into(&mut detail.file);
+            detail.datastore = datastore_of(path);
+            Fault::new(format!("Insufficient disk space for file {path}"), detail)
+        }
+        Kind::FileTooLarge => {
+            let mut detail = FileTooLarge::default();
+            path.clone_into(&mut detail.file);
+            detail.datastore = datastore_of(path);
+            Fault::new(
+                format!("File {path} is larger than the maximum size supported by its datastore"),
+                detail,
+            )
+        }
+        _ => {
+            let mut detail = CannotAccessFile::default();
+            path.clone_into(&mut detail.file);
+            Fault::new(format!("Unable to access file {path}"), detail)
+        }
     }
-    let mut detail = FileFault::default();
-    path.clone_into(&mut detail.file);
-    Fault::new(format!("Unable to access file {path}: {error}"), detail)
 }
 
 pub(crate) fn cannot_delete(path: &str) -> Fault {

@@ -27,6 +27,7 @@ mod core;
 mod datastore;
 mod device;
 mod dispatch;
+mod enums;
 mod fault;
 mod guest;
 mod ids;

@@ -105,12 +105,20 @@ fn refused(path: &DatastorePath, error: disk_image::Error) -> Fault {
             fault::file_fault(&path.to_string(), &source)
         }
         error => {
-            tracing::debug!(%path, %error, "a disk cannot be used");
-            let mut words = error.to_string();
-            if let Some(cause) = std::error::Error::source(&error) {
-                words = format!("{words}: {cause}");
+            let causes = std::iter::successors(
+                Some(&error as &(dyn std::error::Error + 'static)),
+                |error| error.source(),
+            );
+            // What the host's file system says is not for clients.
+            if let Some(host) = causes
+                .clone()
+                .find_map(|cause| cause.downcast_ref::<io::Error>())
+            {
+                return fault::file_fault(&path.to_string(), host);
             }
-            fault::invalid_disk(&path.to_string(), &words)
+            let words: Vec<String> = causes.take(2).map(ToString::to_string).collect();
+            tracing::debug!(%path, %error, "a disk cannot be used");
+            fault::invalid_disk(&path.to_string(), &words.join(": "))
         }
     }
 }

@@ -21,6 +21,25 @@ pub(crate) struct Store {
     temporary: Mutex<Option<tempfile::TempDir>>,
 }
 
+/// A file or directory that clients do not see any more.
+#[derive(Debug)]
+pub(crate) struct Aside {
+    path: DatastorePath,
+    file: PathBuf,
+}
+
+impl Aside {
+    /// Deletes it.
+    pub(crate) fn remove(self) -> Result<(), Fault> {
+        let removed = if self.file.is_dir() {
+            std::fs::remove_dir_all(&self.file)
+        } else {
+            std::fs::remove_file(&self.file)
+        };
+        removed.map_err(|error| fault::file_fault(&self.path.to_string(), &error))
+    }
+}
+
 impl Store {
     /// A datastore in a directory of its own, which goes with the simulator.
     pub(crate) fn temporary(name: &str) -> Result<Self, (PathBuf, io::Error)> {
@@ -126,6 +145,20 @@ impl Store {
             std::fs::create_dir(directory)
         };
         made.map_err(|error| fault::file_fault(&path.to_string(), &error))
+    }
+
+    /// Takes a file or directory away at once, for its content to be deleted afterwards.
+    pub(crate) fn put_aside(&self, path: &DatastorePath) -> Result<Aside, Fault> {
+        if path.is_root() {
+            return Err(fault::invalid_datastore_path(&path.to_string()));
+        }
+        let file = self.file(path);
+        let unique = uuid::Uuid::new_v4().simple();
+        let aside = file.with_file_name(format!("{}.{unique}.part", path.file_name()));
+        std::fs::rename(&file, &aside)
+            .map_err(|error| fault::file_fault(&path.to_string(), &error))?;
+        let path = path.clone();
+        Ok(Aside { path, file: aside })
     }
 
     /// Deletes a file or a directory with all in it.

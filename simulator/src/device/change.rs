@@ -21,6 +21,8 @@ use crate::world::Transaction;
 pub(crate) struct Outcome {
     /// Disks that were made: to be deleted should the rest of the change fail.
     pub(crate) made: Vec<DatastorePath>,
+    /// Disks that were made larger, and the bytes they had.
+    grown: Vec<(DatastorePath, u64)>,
     /// Disks to be deleted once the change is certain.
     pub(crate) doomed: Vec<String>,
 }
@@ -43,10 +45,15 @@ pub(crate) fn apply(
     Ok(outcome)
 }
 
-/// Deletes the disks that a change made.
+/// Deletes the disks that a change made, and takes from others what it added.
 pub(crate) fn undo(tx: &Transaction<'_>, outcome: &Outcome) {
     let files: Vec<String> = outcome.made.iter().map(ToString::to_string).collect();
     destroy_files(tx, &files);
+    for (path, bytes) in outcome.grown.iter().rev() {
+        if let Err(fault) = crate::datastore::disk::extend(&tx.core().store, path, *bytes) {
+            tracing::warn!(%path, %fault, "a disk stays larger than it is shown");
+        }
+    }
 }
 
 fn apply_all(
@@ -77,7 +84,9 @@ fn apply_all(
             Some(VirtualDeviceConfigSpecOperation::Add) => {
                 add(tx, devices, index, spec, home, on, &mut renamed, outcome)?;
             }
-            Some(VirtualDeviceConfigSpecOperation::Edit) => edit(tx, devices, index, spec, on)?,
+            Some(VirtualDeviceConfigSpecOperation::Edit) => {
+                edit(tx, devices, index, spec, on, outcome)?;
+            }
             Some(VirtualDeviceConfigSpecOperation::Remove) => {
                 remove(devices, index, &spec, on, outcome)?;
             }
@@ -173,6 +182,7 @@ fn edit(
     index: usize,
     spec: VirtualDeviceConfigSpec,
     on: bool,
+    outcome: &mut Outcome,
 ) -> Result<(), Fault> {
     let at = position(devices, index, &spec.device)?;
     let old = devices[at].clone();
@@ -195,7 +205,10 @@ fn edit(
     }
     let mut device = spec.device;
     match kind {
-        Kind::Disk => disk::edit(tx, index, &old, &mut device)?,
+        Kind::Disk => {
+            let grown = disk::edit(tx, index, &old, &mut device)?;
+            outcome.grown.extend(grown);
+        }
         Kind::Network => network::prepare(tx, index, &mut device)?,
         _ => {}
     }
@@ -216,8 +229,19 @@ fn edit(
             device.unit_number = device.unit_number.or(kept.unit_number);
         })
         .map_err(|_| fault::invalid_device(index, "the device is incomplete"))?;
+    describe(&mut device, kind);
     devices[at] = device;
     Ok(())
+}
+
+/// Brings the summary of an edited device up to date; its label stays.
+fn describe(device: &mut Poly<VirtualDevice>, kind: Kind) {
+    let words = summary(device, kind);
+    let _ = device.modify::<VirtualDevice>(|device| {
+        if let Some(info) = &mut device.device_info {
+            let _ = info.modify::<Description>(|info| info.summary = words);
+        }
+    });
 }
 
 fn remove(

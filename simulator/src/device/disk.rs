@@ -109,19 +109,20 @@ pub(super) fn prepare(
     Ok(made)
 }
 
-/// Checks an edited disk against the one it was, and makes it larger if that is asked.
+/// Checks an edited disk against the one it was, and makes it larger if that is asked:
+/// then gives its path and the bytes it had.
 pub(super) fn edit(
     tx: &Transaction<'_>,
     index: usize,
     old: &Poly<VirtualDevice>,
     new: &mut Poly<VirtualDevice>,
-) -> Result<(), Fault> {
+) -> Result<Option<(DatastorePath, u64)>, Fault> {
     let malformed = |_| fault::invalid_device(index, "the disk is incomplete");
     let (Some(before), Some(after)) = (
         old.base::<VirtualDisk>().map_err(malformed)?,
         new.base::<VirtualDisk>().map_err(malformed)?,
     ) else {
-        return Ok(());
+        return Ok(None);
     };
     let had = before
         .capacity_in_bytes
@@ -135,21 +136,21 @@ pub(super) fn edit(
     if asked < had {
         return Err(fault::invalid_device(index, "a disk cannot shrink"));
     }
+    let bytes = |number| u64::try_from(number).unwrap_or(0);
+    let mut grown = None;
     if asked > had {
         let name = super::text(old, "backing.fileName").unwrap_or_default();
         let store = &tx.core().store;
-        disk::extend(
-            store,
-            &store.parse(&name)?,
-            u64::try_from(asked).unwrap_or(0),
-        )?;
+        let path = store.parse(&name)?;
+        disk::extend(store, &path, bytes(asked))?;
+        grown = Some((path, bytes(had)));
     }
     new.modify::<VirtualDisk>(|disk| {
         disk.capacity_in_kb = asked / 1_024;
         disk.capacity_in_bytes = Some(asked);
     })
     .map_err(malformed)?;
-    Ok(())
+    Ok(grown)
 }
 
 /// Where a disk goes that was not, or not fully, given a place.

@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     Sio,
     Ps2,
     Usb,
+    Xhci,
     Disk,
     Cdrom,
     Network,
@@ -52,8 +53,10 @@ impl Kind {
             Self::Sio
         } else if device.is::<VirtualPS2Controller>() {
             Self::Ps2
-        } else if device.is::<VirtualUSBController>() || device.is::<VirtualUSBXHCIController>() {
+        } else if device.is::<VirtualUSBController>() {
             Self::Usb
+        } else if device.is::<VirtualUSBXHCIController>() {
+            Self::Xhci
         } else if device.is::<VirtualParallelPort>() {
             Self::Parallel
         } else if device.is::<VirtualFloppy>() {
@@ -75,6 +78,7 @@ impl Kind {
                 | Self::Sio
                 | Self::Ps2
                 | Self::Usb
+                | Self::Xhci
         )
     }
 
@@ -98,6 +102,7 @@ impl Kind {
             Self::Sio => 400,
             Self::Ps2 => 300,
             Self::Usb => 7_000,
+            Self::Xhci => 14_000,
             Self::Disk => 2_000,
             Self::Cdrom => 3_000,
             Self::Network => 4_000,
@@ -119,6 +124,7 @@ impl Kind {
             Self::Sio => "SIO controller",
             Self::Ps2 => "PS2 controller",
             Self::Usb => "USB controller",
+            Self::Xhci => "USB xHCI controller",
             Self::Disk => "Hard disk",
             Self::Cdrom => "CD/DVD drive",
             Self::Network => "Network adapter",
@@ -134,7 +140,7 @@ impl Kind {
         match self {
             Self::Disk => matches!(controller, Self::Ide | Self::Scsi | Self::Sata | Self::Nvme),
             Self::Cdrom => matches!(controller, Self::Ide | Self::Scsi | Self::Sata),
-            Self::Network | Self::Scsi | Self::Sata | Self::Nvme | Self::Usb => {
+            Self::Network | Self::Scsi | Self::Sata | Self::Nvme | Self::Usb | Self::Xhci => {
                 matches!(controller, Self::Pci)
             }
             Self::Serial | Self::Parallel | Self::Floppy => matches!(controller, Self::Sio),
@@ -145,7 +151,9 @@ impl Kind {
     /// The controller that a device is attached to when nobody says.
     pub(crate) const fn home(self) -> Option<i32> {
         match self {
-            Self::Network | Self::Scsi | Self::Sata | Self::Nvme | Self::Usb => Some(100),
+            Self::Network | Self::Scsi | Self::Sata | Self::Nvme | Self::Usb | Self::Xhci => {
+                Some(100)
+            }
             Self::Serial | Self::Parallel | Self::Floppy => Some(400),
             _ => None,
         }
@@ -178,6 +186,9 @@ impl Kind {
 
     /// Whether it may be plugged and unplugged while the machine is on.
     pub(crate) const fn is_hot(self) -> bool {
-        matches!(self, Self::Disk | Self::Network | Self::Scsi | Self::Usb)
+        matches!(
+            self,
+            Self::Disk | Self::Network | Self::Scsi | Self::Usb | Self::Xhci
+        )
     }
 }

@@ -9,7 +9,7 @@ mod place;
 pub(crate) mod setting;
 
 pub(crate) use board::board;
-pub(crate) use change::apply;
+pub(crate) use change::{apply, undo};
 pub(crate) use disk::{chain, chain_of, chains, destroy_files, parents_asked};
 pub(crate) use kind::Kind;
 

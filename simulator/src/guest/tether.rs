@@ -23,7 +23,7 @@ const TERMINATED: i32 = SIGNALLED + 15;
 /// writes `started`, lets them end, writes their exit status and switches the
 /// machine off. A program that it does not know is not started: its `started`
 /// says why, and the machine goes off. A machine without sessions, such as an
-/// appliance, stays on. When the host asks for a shutdown, the processes end with status 143.
+/// appliance, stays on without tools, as one without an operating system. When the host asks for a shutdown, the processes end with status 143.
 /// It carries out the agent's commands `kill` and `group-kill`: a process that a
 /// signal ends has the status 128 and the signal's number.
 ///
@@ -72,9 +72,10 @@ impl Tether {
         let mut store = GuestStore::new(machine.clone());
         let mut container: ExecutorConfig = store.read()?.value;
         if container.sessions.is_empty() {
-            machine.shutdown_requested().await;
-            return Ok(());
+            // Nothing runs there, so that nothing answers the host either.
+            return std::future::pending().await;
         }
+        machine.set_tools_running(true);
         let dialect = Dialect::detect(
             ["guestinfo.vice./sessions"]
                 .into_iter()
@@ -226,7 +227,6 @@ async fn sleep(process: Process) -> i32 {
 #[async_trait::async_trait]
 impl Guest for Tether {
     async fn run(&self, machine: GuestMachine) {
-        machine.set_tools_running(true);
         if let Err(error) = self.live(&machine).await {
             tracing::warn!(%error, "the tether cannot reach its keys");
         }

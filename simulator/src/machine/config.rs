@@ -7,7 +7,7 @@ use vim25::types::{
     ToolsConfigInfo, VirtualHardware, VirtualMachineConfigInfo,
     VirtualMachineConfigInfoDatastoreUrlPair, VirtualMachineConfigSpec,
     VirtualMachineDefaultPowerOpInfo, VirtualMachineFileInfo, VirtualMachineFlagInfo,
-    VirtualMachinePowerState,
+    VirtualMachineGuestOsIdentifier, VirtualMachinePowerState,
 };
 use vim25::{Fault, Poly};
 use vmx::ExtraConfig;
@@ -71,6 +71,14 @@ pub(crate) fn guest_id(os: &str) -> String {
             None => format!("{os}Guest"),
         },
     }
+}
+
+/// Whether the API has a guest with an id.
+pub(super) fn is_guest(id: &str) -> bool {
+    !matches!(
+        VirtualMachineGuestOsIdentifier::from(id),
+        VirtualMachineGuestOsIdentifier::Other(_) | VirtualMachineGuestOsIdentifier::Unset
+    )
 }
 
 fn guest_words(id: &str) -> String {
@@ -311,7 +319,7 @@ fn check(
     {
         return Err(fault::invalid_argument("configSpec.version"));
     }
-    if spec.guest_id.as_ref().is_some_and(String::is_empty) {
+    if spec.guest_id.as_ref().is_some_and(|id| !is_guest(id)) {
         return Err(fault::invalid_argument("configSpec.guestId"));
     }
     if !on {

@@ -13,7 +13,7 @@ use vim25::types::{
 };
 use vmx::Document;
 
-use super::config::guest_id;
+use super::config::{guest_id, is_guest};
 use super::file::text;
 use crate::datastore::path::DatastorePath;
 
@@ -21,7 +21,10 @@ use crate::datastore::path::DatastorePath;
 pub(crate) fn spec(document: &Document, vmx: &DatastorePath) -> VirtualMachineConfigSpec {
     let number = |name| text(document, name).and_then(|text| text.parse().ok());
     let mut spec = VirtualMachineConfigSpec {
-        guest_id: text(document, "guestOS").map(|os| guest_id(&os)),
+        // A file may name a guest that this version does not know.
+        guest_id: text(document, "guestOS")
+            .map(|os| guest_id(&os))
+            .filter(|id| is_guest(id)),
         annotation: text(document, "annotation"),
         num_cpus: number("numvcpus"),
         memory_mb: text(document, "memSize").and_then(|text| text.parse().ok()),

@@ -98,7 +98,9 @@ pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>) {
         tx.insert(object);
     }
     let add = |list: &mut Vec<AnyRef>| list.push(entity::any(&reference));
-    let holders: [(AnyRef, &'static str); 4] = [
+    let system: Ref<mo::HostDatastoreSystem> = Ref::new("ha-datastoresystem");
+    let holders: [(AnyRef, &'static str); 5] = [
+        (entity::any(&system), "datastore"),
         (fixed::datastore_folder().retype(), "childEntity"),
         (fixed::datacenter().retype(), "datastore"),
         (fixed::compute_resource().retype(), "datastore"),
@@ -138,27 +140,42 @@ fn search(inv: &mut Invocation<'_, '_>, below: bool) -> Answer {
     } else {
         "HostDatastoreBrowser.search"
     };
-    task::begin(inv, &this, description, move |tx| {
-        let store = &tx.core().store;
-        let path = store.parse(&path)?;
-        let datastore = reference(tx);
-        let mut results = Vec::new();
-        let mut pending = vec![path];
-        let mut matches = 0;
-        while let Some(folder) = pending.pop() {
-            let (result, inner) = list(store, &folder, &spec, &datastore)?;
-            matches += result.file.len();
-            results.push(result);
-            if below && matches < MATCHES {
-                pending.extend(inner.into_iter().rev());
-            }
-        }
-        if below {
-            value(&results)
-        } else {
-            results.pop().map_or_else(nothing, |result| value(&result))
-        }
+    let datastore = reference(inv.tx);
+    task::begin_long(inv, &this, description, move |core| async move {
+        let searching = tokio::task::spawn_blocking(move || {
+            let path = core.store.parse(&path)?;
+            walk(&core.store, path, &spec, &datastore, below)
+        });
+        searching
+            .await
+            .unwrap_or_else(|_| Err(fault::internal("a search failed")))
     })
+}
+
+/// Lists a folder and, when it is asked, those below it.
+fn walk(
+    store: &Store,
+    path: DatastorePath,
+    spec: &HostDatastoreBrowserSearchSpec,
+    datastore: &Ref<mo::Datastore>,
+    below: bool,
+) -> Answer {
+    let mut results = Vec::new();
+    let mut pending = vec![path];
+    let mut matches = 0;
+    while let Some(folder) = pending.pop() {
+        let (result, inner) = list(store, &folder, spec, datastore)?;
+        matches += result.file.len();
+        results.push(result);
+        if below && matches < MATCHES {
+            pending.extend(inner.into_iter().rev());
+        }
+    }
+    if below {
+        value(&results)
+    } else {
+        results.pop().map_or_else(nothing, |result| value(&result))
+    }
 }
 
 /// The files of one folder that match, and its folders.

@@ -1,5 +1,9 @@
 //! Files of the datastore: making directories, moving, copying, deleting.
 
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
 use vim25::Fault;
 
 use crate::datastore::path::DatastorePath;
@@ -42,13 +46,18 @@ fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
     task::begin_long(inv, &this, "FileManager.deleteFile", |core| async move {
         let disks = disks_below(&core.store, &path);
         let doomed = disks.clone();
-        Transaction::run(&core, move |tx| {
+        let aside = Transaction::run(&core, move |tx| {
             for disk in &doomed {
                 guest::check_unlocked(tx, disk)?;
             }
-            tx.core().store.delete(&path)
+            tx.core().store.put_aside(&path)
         })
         .await?;
+        // What is in a folder is deleted without holding anybody up.
+        let removing = tokio::task::spawn_blocking(move || aside.remove());
+        removing
+            .await
+            .unwrap_or_else(|_| Err(fault::internal("a folder was not removed")))?;
         for disk in &disks {
             guest::forget_file(&core, disk).await;
         }
@@ -117,12 +126,33 @@ fn copy(inv: &mut Invocation<'_, '_>) -> Answer {
         guest::flush_file(&core, &source).await?;
         let (from, to) = (source.clone(), destination.clone());
         Transaction::run(&core, move |tx| check(tx, &from, &to, force)).await?;
-        let (from, to) = (core.store.file(&source), core.store.file(&destination));
-        tokio::fs::copy(from, to)
+        let copying = tokio::task::spawn_blocking(move || {
+            let (from, to) = (core.store.file(&source), core.store.file(&destination));
+            copy_file(&from, &to).map_err(|error| fault::file_fault(&source.to_string(), &error))
+        });
+        copying
             .await
-            .map_err(|error| fault::file_fault(&source.to_string(), &error))?;
+            .unwrap_or_else(|_| Err(fault::internal("copying a file failed")))?;
         nothing()
     })
+}
+
+/// Copies a file under a name that clients do not see, and gives it its own at the end.
+fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
+    let name = to.file_name().unwrap_or_default().to_string_lossy();
+    let unique = uuid::Uuid::new_v4().simple();
+    let part = to.with_file_name(format!("{name}.{unique}.part"));
+    let copied = File::open(from).and_then(|mut from| {
+        if from.metadata()?.is_dir() {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        io::copy(&mut from, &mut File::create_new(&part)?)?;
+        std::fs::rename(&part, to)
+    });
+    if copied.is_err() {
+        let _ = std::fs::remove_file(&part);
+    }
+    copied
 }
 
 fn check(

@@ -69,15 +69,18 @@ fn logout(inv: &mut Invocation<'_, '_>) -> Answer {
 fn terminate(inv: &mut Invocation<'_, '_>) -> Answer {
     let own = inv.caller.session()?.clone();
     let keys: Vec<String> = inv.arg("sessionId")?;
-    for key in keys {
-        let key: SessionKey = key.into();
-        if key == own {
+    let keys: Vec<SessionKey> = keys.into_iter().map(Into::into).collect();
+    // Sessions end at once: everything is checked before the first does.
+    for key in &keys {
+        if *key == own {
             return Err(fault::invalid_argument("sessionId"));
         }
-        if !inv.tx.sessions().contains(&key) {
-            return Err(fault::not_found_key(&key));
+        if !inv.tx.sessions().contains(key) {
+            return Err(fault::not_found_key(key));
         }
-        forget(inv.tx, &key);
+    }
+    for key in &keys {
+        forget(inv.tx, key);
     }
     nothing()
 }

@@ -1,6 +1,6 @@
 //! Property paths and the schema.
 
-use vim25::schema::{self, Field, Type, TypeKind};
+use vim25::schema::{self, Field, FieldKind, Type, TypeKind};
 
 /// The property that a path begins with, and the path inside its value.
 pub(crate) fn split(path: &str) -> (&str, &str) {
@@ -12,42 +12,62 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 }
 
 /// Whether an object of the type can have something at the path.
+///
+/// A name leads into an object, a key in brackets to one item of a list: a number
+/// or, where the items' keys are text, a text in quotes. Nothing leads through a
+/// list as a whole, and nothing into a scalar.
 pub(crate) fn is_valid(ty: Type, path: &str) -> bool {
-    let mut at = Some(ty);
+    let mut owner = ty;
     let mut rest = path;
-    if path.is_empty() {
-        return false;
-    }
-    while !rest.is_empty() {
-        let (name, after) = split(rest);
-        // A value of any type, or of a type that is not known, may have anything.
-        let Some(owner) = at else { return true };
+    loop {
+        let (name, after) = rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len()));
         let Some(field) = find(owner, name) else {
             return false;
         };
-        rest = after;
-        while let Some(inner) = rest.strip_prefix('[') {
-            let close = match inner.strip_prefix('"') {
-                Some(quoted) => quoted.find("\"]").map(|at| at + 3),
-                None => inner.find(']').map(|at| at + 1),
-            };
-            let Some(after) = close.and_then(|at| inner.get(at..)) else {
-                return false;
-            };
-            if !field.is_list() {
-                return false;
-            }
-            rest = after.strip_prefix('.').unwrap_or(after);
+        let after = match after.strip_prefix('[') {
+            Some(inner) if field.is_list() => match key(field, inner) {
+                Some(after) => after,
+                None => return false,
+            },
+            Some(_) => return false,
+            None if field.is_list() && !after.is_empty() => return false,
+            None => after,
+        };
+        if after.is_empty() {
+            return true;
         }
-        at = field
-            .declared()
-            .filter(|declared| declared.kind() == TypeKind::Data);
-        if at.is_none() && !rest.is_empty() {
-            // Only a value that may be anything has an inside that the schema does not know.
-            return field.kind() == schema::FieldKind::Any;
+        let Some(inside) = after.strip_prefix('.') else {
+            return false;
+        };
+        match (field.kind(), field.declared()) {
+            (FieldKind::Object, Some(declared)) => (owner, rest) = (declared, inside),
+            // A value that may be anything has an inside that the schema does not know.
+            (FieldKind::Any, _) => return inside.split('.').all(|name| !name.is_empty()),
+            _ => return false,
         }
     }
-    true
+}
+
+/// What follows a key in brackets; `None` if the items of the list have no such keys.
+fn key(list: Field, inner: &str) -> Option<&str> {
+    let key = list.declared().and_then(|item| find(item, "key"));
+    let key = key.map(Field::kind);
+    match inner.strip_prefix('"') {
+        Some(quoted) => {
+            let close = quoted.find("\"]")?;
+            let fits = !matches!(
+                key,
+                Some(FieldKind::Int | FieldKind::Long | FieldKind::Short)
+            );
+            fits.then(|| quoted.get(close + 2..)).flatten()
+        }
+        None => {
+            let close = inner.find(']')?;
+            let number = inner.get(..close)?.parse::<i64>().is_ok();
+            let fits = number && key != Some(FieldKind::String);
+            fits.then(|| inner.get(close + 1..)).flatten()
+        }
+    }
 }
 
 /// A field of the type, or of one that may stand in its place.
@@ -91,6 +111,17 @@ mod tests {
             "name.first",
             "config[0]",
             "config.extraConfig[",
+            "config..name",
+            "config.",
+            ".config",
+            "config.name.",
+            "config.hardware.device.key",
+            "config.hardware.device[\"2000\"]",
+            "config.hardware.device[2000]backing",
+            "config.hardware.device[x].key",
+            "config.extraConfig[guestinfo.a]",
+            "config.extraConfig[0]",
+            "lifecycleManaged",
             "runtime.powerState.x",
         ] {
             assert!(!is_valid(vm, path), "{path}");

@@ -9,6 +9,7 @@ use vim25::{AnyRef, Fault, Poly};
 
 use crate::fault;
 use crate::object::Object;
+use crate::property::path;
 
 /// A property filter specification.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ pub(super) enum Select {
 #[derive(Debug)]
 pub(super) struct Traversal {
     name: Option<String>,
-    ty: Option<Type>,
+    ty: Type,
     pub(super) path: String,
     pub(super) skip: bool,
     pub(super) select: Vec<Select>,
@@ -56,8 +57,13 @@ impl Spec {
     pub(crate) fn new(original: PropertyFilterSpec) -> Result<Self, Fault> {
         let mut types = Vec::with_capacity(original.prop_set.len());
         for spec in &original.prop_set {
+            let ty = managed(&spec.type_)?;
+            // One property that the type does not have is a fault of the whole call.
+            for path in &spec.path_set {
+                check(ty, path)?;
+            }
             types.push(TypeSpec {
-                ty: managed(&spec.type_)?.ok_or_else(|| fault::invalid_type(&spec.type_))?,
+                ty,
                 all: spec.all.unwrap_or(false),
                 paths: spec.path_set.clone(),
             });
@@ -136,15 +142,21 @@ impl Spec {
 impl Traversal {
     /// Whether the step can be taken from objects like this one.
     pub(super) fn applies(&self, object: &Object) -> bool {
-        self.ty.is_none_or(|ty| object.ty().is_a(ty))
+        object.ty().is_a(self.ty)
     }
 }
 
-/// A managed object type by its wire name; `None` for every object.
-fn managed(name: &str) -> Result<Option<Type>, Fault> {
-    schema::find(TypeKind::Managed, name)
-        .map(Some)
-        .ok_or_else(|| fault::invalid_type(name))
+/// A managed object type by its wire name.
+fn managed(name: &str) -> Result<Type, Fault> {
+    schema::find(TypeKind::Managed, name).ok_or_else(|| fault::invalid_type(name))
+}
+
+fn check(ty: Type, path: &str) -> Result<(), Fault> {
+    if path::is_valid(ty, path) {
+        Ok(())
+    } else {
+        Err(fault::invalid_property(path))
+    }
 }
 
 fn selections(
@@ -161,8 +173,10 @@ fn selections(
             found.push(Select::Named(name));
             continue;
         };
+        let ty = managed(&traversal.type_)?;
+        check(ty, &traversal.path)?;
         let traversal = Arc::new(Traversal {
-            ty: managed(&traversal.type_)?,
+            ty,
             name: traversal.base.name,
             path: traversal.path,
             skip: traversal.skip.unwrap_or(false),

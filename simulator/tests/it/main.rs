@@ -7,6 +7,7 @@
 
 mod client;
 mod connecting;
+mod connections;
 mod consistency;
 mod devices;
 mod disks;
@@ -15,5 +16,8 @@ mod guests;
 mod inventory;
 mod leases;
 mod machines;
+mod refusals;
 mod restart;
+mod tools;
 mod updates;
+mod values;

@@ -72,8 +72,7 @@ fn build(
     let id = tx.ids().number().to_string();
     let added = add(tx, &id, info, extra, Document::new(), vmx, pool);
     if added.is_err() {
-        let files: Vec<String> = outcome.made.iter().map(ToString::to_string).collect();
-        device::destroy_files(tx, &files);
+        device::undo(tx, &outcome);
     }
     value(&added?)
 }

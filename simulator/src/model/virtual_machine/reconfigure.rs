@@ -71,10 +71,7 @@ fn reconfigure(
                 tx.after(Effect::Rewire(ports, info.hardware.device));
             }
         }
-        Err(_) => {
-            let made: Vec<String> = outcome.made.iter().map(ToString::to_string).collect();
-            device::destroy_files(tx, &made);
-        }
+        Err(_) => device::undo(tx, &outcome),
     }
     stored
 }

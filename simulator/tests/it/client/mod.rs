@@ -92,6 +92,20 @@ impl Client {
         format!("{base}/folder/{path}?dcPath=ha-datacenter&dsName=datastore1")
     }
 
+    /// Sends the body of a SOAP message as it stands; gives the status and the answer.
+    pub(crate) async fn raw(&self, content_type: &str, body: &str) -> (u16, String) {
+        let message = format!(
+            "<Envelope xmlns=\"http://schemas.xmlsoap.org/soap/envelope/\" \
+             xmlns:xsi=\"http://www.w3.org/2001/XMLSchema-instance\"><Body>{body}</Body></Envelope>"
+        );
+        let request = self.http.post(&self.url).header(CONTENT_TYPE, content_type);
+        let cookie = self.cookie.clone().unwrap_or_default();
+        let request = request.header(COOKIE, cookie).body(message);
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        (status, response.text().await.unwrap())
+    }
+
     async fn post<R>(&self, call: &Call<R>) -> Result<reqwest::Response, Failure> {
         let body = encode_request(call, &Header::default()).unwrap();
         let mut request = self

@@ -1,0 +1,92 @@
+//! Enum values of requests that the API does not have.
+
+use vim25::types::{
+    LatencySensitivitySensitivityLevel, SharesLevel, VirtualDeviceConfigSpecFileOperation,
+    VirtualDeviceConfigSpecOperation, VirtualMachineMovePriority, VirtualMachinePowerState,
+    VirtualSCSISharing,
+};
+use vim25::{Fault, Node};
+
+use crate::fault;
+
+/// A field with the type that it is in, its enum, and whether that has a value.
+type Known = (&'static str, &'static str, &'static str, fn(&str) -> bool);
+
+macro_rules! known {
+    ($ty:ident) => {
+        |text| !matches!($ty::from(text), $ty::Other(_) | $ty::Unset)
+    };
+}
+
+/// The enums that methods here read. A value that is not among theirs must not be kept.
+const KNOWN: [Known; 6] = [
+    (
+        "operation",
+        "VirtualDeviceConfigSpec",
+        "VirtualDeviceConfigSpecOperation",
+        known!(VirtualDeviceConfigSpecOperation),
+    ),
+    (
+        "fileOperation",
+        "VirtualDeviceConfigSpec",
+        "VirtualDeviceConfigSpecFileOperation",
+        known!(VirtualDeviceConfigSpecFileOperation),
+    ),
+    (
+        "sharedBus",
+        "VirtualSCSIController",
+        "VirtualSCSISharing",
+        known!(VirtualSCSISharing),
+    ),
+    ("level", "SharesInfo", "SharesLevel", known!(SharesLevel)),
+    (
+        "level",
+        "LatencySensitivity",
+        "LatencySensitivitySensitivityLevel",
+        known!(LatencySensitivitySensitivityLevel),
+    ),
+    (
+        "powerState",
+        "VirtualMachineRuntimeInfo",
+        "VirtualMachinePowerState",
+        known!(VirtualMachinePowerState),
+    ),
+];
+
+/// Refuses a request that holds a value which its enum does not have, as a server
+/// does that cannot read it.
+pub(crate) fn check(arguments: Node<'_>) -> Result<(), Fault> {
+    // The only arguments that are enums themselves.
+    let priority: fn(&str) -> bool = known!(VirtualMachineMovePriority);
+    if let Some(text) = arguments.get("priority").and_then(|node| node.as_str())
+        && !priority(text)
+    {
+        return Err(refused(text, "VirtualMachineMovePriority"));
+    }
+    let mut pending = vec![arguments];
+    while let Some(node) = pending.pop() {
+        for child in node.children() {
+            let Some(text) = child.as_str() else {
+                pending.push(child);
+                continue;
+            };
+            let name = node.name_of(child);
+            let known = KNOWN
+                .iter()
+                .find(|(field, ty, _, _)| *field == name && node.is_a(ty));
+            if let Some((_, _, ty, has)) = known
+                && !has(text)
+            {
+                return Err(refused(text, ty));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refused(text: &str, ty: &str) -> Fault {
+    let text: String = text.chars().take(64).collect();
+    fault::invalid_request(format!(
+        "Error while parsing the SOAP request: '{text}' is no value of {ty}"
+    ))
+}
