@@ -35,6 +35,8 @@ pub enum Capability {
     Volumes,
     /// Scopes and addresses for containers.
     Networks,
+    /// Subnets and addresses of IPv6.
+    Ipv6,
     /// A container can be connected to a scope, or disconnected, after it was created.
     LaterConnect,
     /// The streams of processes can be attached to.
@@ -70,7 +72,7 @@ impl fmt::Display for Capability {
 pub struct Capabilities(u32);
 
 impl Capabilities {
-    const ALL: [Capability; 16] = [
+    const ALL: [Capability; 17] = [
         Capability::GuestKeys,
         Capability::Signals,
         Capability::VmxContents,
@@ -80,6 +82,7 @@ impl Capabilities {
         Capability::DiskContents,
         Capability::Volumes,
         Capability::Networks,
+        Capability::Ipv6,
         Capability::LaterConnect,
         Capability::Attach,
         Capability::Logs,

@@ -198,6 +198,14 @@ impl StateKind {
         Self::Suspended,
         Self::Stopped,
     ];
+    /// Whether its process may exist: what it published cannot be published by another.
+    pub(crate) const fn may_be_on(self) -> bool {
+        matches!(
+            self,
+            Self::Starting | Self::Running | Self::Stopping | Self::Suspended | Self::Unknown
+        )
+    }
+
     /// The states in which a container can be removed.
     pub const REMOVABLE: &'static [Self] =
         &[Self::Created, Self::Stopped, Self::Removing, Self::Broken];

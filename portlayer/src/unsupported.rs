@@ -93,7 +93,7 @@ impl Networks for Missing {
         missing(Resource::network(name), Capability::Networks)
     }
 
-    async fn resolve(&self, scope: &str, _: &str) -> Result<Vec<IpAddr>> {
+    async fn resolve(&self, scope: &str, _: Option<&ContainerId>, _: &str) -> Result<Vec<IpAddr>> {
         missing(Resource::network(scope), Capability::Networks)
     }
 

@@ -1,6 +1,9 @@
 //! The suite itself is right: for each way of breaking a promise there is a case that notices.
 #![cfg(feature = "conformance")]
 
+#[path = "conformance_bites/networks.rs"]
+mod networks;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 

@@ -15,7 +15,9 @@ struct Memory(MemoryExec, MemoryImages);
 impl Fixture for Memory {
     async fn open(&self) -> Result<PortLayer> {
         let images = Arc::new(self.1.clone());
-        Ok(PortLayer::new(self.0.clone()).with_images(images))
+        let networks = Arc::new(self.0.networks());
+        let layer = PortLayer::new(self.0.clone()).with_images(images);
+        Ok(layer.with_networks(networks))
     }
 
     fn command(&self, process: Process) -> Command {

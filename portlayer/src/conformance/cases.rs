@@ -3,6 +3,7 @@
 mod identity;
 mod images;
 mod life;
+mod networks;
 mod parallel;
 mod signals;
 
@@ -10,7 +11,7 @@ use std::pin::Pin;
 
 use super::Case;
 use super::check::{Bench, Check};
-use crate::Capability::{GuestKeys, Images, Signals, Suspend};
+use crate::Capability::{GuestKeys, Images, LaterConnect, Networks, Signals, Suspend};
 
 pub(super) type Run = for<'a> fn(Bench<'a>) -> Pin<Box<dyn Future<Output = Check> + Send + 'a>>;
 
@@ -71,4 +72,17 @@ pub(super) static ALL: &[Case] = &[
     case!(images::a_damaged_layer_is_refused_and_nothing_is_listed, needs Images),
     case!(images::a_dropped_import_can_be_repeated, needs Images),
     case!(images::an_image_in_use_is_not_removed, needs Images),
+    case!(networks::a_scope_is_described_and_removed, needs Networks),
+    case!(networks::a_bad_scope_is_refused_and_nothing_is_made, needs Networks),
+    case!(networks::a_scope_in_use_is_not_removed, needs Networks),
+    case!(networks::addresses_are_unique_and_kept_while_stopped, needs Networks),
+    case!(networks::a_freed_address_rests, needs Networks),
+    case!(networks::an_address_in_use_is_refused, needs Networks),
+    case!(networks::a_full_scope_is_exhausted, needs Networks),
+    case!(networks::a_failed_create_loses_no_address, needs Networks),
+    case!(networks::of_many_creates_each_has_its_own_address, needs Networks),
+    case!(networks::names_are_resolved_within_a_scope, needs Networks),
+    case!(networks::an_external_scope_without_pools_assigns_nothing, needs Networks),
+    case!(networks::a_port_is_published_once, needs Networks),
+    case!(networks::a_stopped_container_is_connected_and_disconnected, needs Networks, LaterConnect),
 ];

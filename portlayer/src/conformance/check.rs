@@ -7,6 +7,7 @@ use std::sync::PoisonError;
 use super::{Fixture, Process};
 use crate::exec::{Command, ContainerInfo, ContainerSpec, ExecExt};
 use crate::image::Images;
+use crate::network::Networks;
 use crate::{Capability, ContainerId, Error, ErrorKind, Exec, PortLayer, Result, State};
 
 /// Why a case does not hold.
@@ -80,6 +81,7 @@ pub(super) struct Bench<'a> {
     fixture: &'a dyn Fixture,
     layer: PortLayer,
     made: Mutex<Vec<ContainerId>>,
+    scopes: Mutex<Vec<String>>,
 }
 
 impl<'a> Bench<'a> {
@@ -88,6 +90,7 @@ impl<'a> Bench<'a> {
             fixture,
             layer,
             made: Mutex::default(),
+            scopes: Mutex::default(),
         }
     }
 
@@ -97,6 +100,28 @@ impl<'a> Bench<'a> {
 
     pub(super) fn images(&self) -> &dyn Images {
         self.layer.images()
+    }
+
+    pub(super) fn networks(&self) -> &dyn Networks {
+        self.layer.networks()
+    }
+
+    pub(super) fn has_networks(&self) -> bool {
+        self.layer.capabilities().contains(Capability::Networks)
+    }
+
+    pub(super) fn external_network(&self) -> String {
+        self.fixture.external_network()
+    }
+
+    /// A name for a scope that no other has; the scope is cleared away at the end.
+    pub(super) fn scope_name(&self) -> String {
+        let name = format!("conformance-{}", ContainerId::generate().short());
+        self.scopes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(name.clone());
+        name
     }
 
     pub(super) fn has_images(&self) -> bool {
@@ -159,6 +184,16 @@ impl<'a> Bench<'a> {
                     ..
                 }) => {}
                 Err(error) => return Err(error.into()),
+            }
+        }
+        for scope in self
+            .scopes
+            .into_inner()
+            .unwrap_or_else(PoisonError::into_inner)
+        {
+            match self.layer.networks().remove(&scope).await {
+                Err(error) if !error.is_not_found() => return Err(error.into()),
+                _ => {}
             }
         }
         Ok(())

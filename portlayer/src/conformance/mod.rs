@@ -56,6 +56,11 @@ pub trait Fixture: Send + Sync {
     /// The command whose process behaves so, in this fixture's guests.
     fn command(&self, process: Process) -> Command;
 
+    /// A network that external scopes can be made on, where there are networks.
+    fn external_network(&self) -> String {
+        "VM Network".to_owned()
+    }
+
     /// The longest that a single case may take.
     fn patience(&self) -> Duration {
         Duration::from_secs(60)

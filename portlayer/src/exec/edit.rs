@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::{is_name, refuse_labels};
+use super::spec::{is_name, refuse_endpoints, refuse_labels};
 use super::{Command, ContainerSpec, Resources};
+use crate::network::EndpointSpec;
 use crate::{ContainerId, Error, Resource, Result, StateKind};
 
 /// A change of a container as a value: nothing happens before [`Exec::update`](super::Exec::update).
@@ -15,7 +16,7 @@ use crate::{ContainerId, Error, Resource, Result, StateKind};
 /// | field | states |
 /// | --- | --- |
 /// | `name`, `labels`, `annotations`, `restart_count` | every state but `Removing`, `Broken` and `Unknown` |
-/// | `command`, `resources` | `Created` and `Stopped` |
+/// | `command`, `resources`, `endpoints` | `Created` and `Stopped` |
 ///
 /// ```
 /// use portlayer::exec::Edit;
@@ -39,6 +40,9 @@ pub struct Edit {
     pub command: Option<Command>,
     /// The new resources.
     pub resources: Option<Resources>,
+    /// Connections to make or to replace, by scope, and with `None` to remove. The others stay as
+    /// they are, and one that is replaced keeps the address that it did not ask for.
+    pub endpoints: BTreeMap<String, Option<EndpointSpec>>,
 }
 
 impl Edit {
@@ -104,7 +108,58 @@ impl Edit {
         self
     }
 
-    /// Changes a specification accordingly.
+    /// Connects the container to a scope, or replaces its connection to it.
+    #[must_use]
+    pub fn connect(mut self, endpoint: EndpointSpec) -> Self {
+        self.endpoints
+            .insert(endpoint.scope.clone(), Some(endpoint));
+        self
+    }
+
+    /// Disconnects the container from a scope; one that it is not connected to counts as
+    /// disconnected. Every container stays connected to one scope at least.
+    #[must_use]
+    pub fn disconnect(mut self, scope: impl Into<String>) -> Self {
+        self.endpoints.insert(scope.into(), None);
+        self
+    }
+
+    /// The connections that a container with these has after the change; `None` if the edit is not
+    /// about connections.
+    pub(crate) fn endpoints_after(
+        &self,
+        id: &ContainerId,
+        before: &[EndpointSpec],
+    ) -> Result<Option<Vec<EndpointSpec>>> {
+        if self.endpoints.is_empty() {
+            return Ok(None);
+        }
+        let mut after: Vec<_> = before
+            .iter()
+            .filter_map(|endpoint| match self.endpoints.get(&endpoint.scope) {
+                None => Some(endpoint.clone()),
+                Some(change) => change.clone(),
+            })
+            .collect();
+        let is_new = |e: &&EndpointSpec| before.iter().all(|other| other.scope != e.scope);
+        after.extend(self.endpoints.values().flatten().filter(is_new).cloned());
+        let refusal = if after.is_empty() {
+            let reason = "the container would be connected to no scope: connect it to another one \
+                          first";
+            Some(("endpoints", reason.to_owned()))
+        } else {
+            refuse_endpoints(&after)
+        };
+        match refusal {
+            None => Ok(Some(after)),
+            Some((field, reason)) => {
+                let resource = Resource::container(id);
+                Err(Error::invalid_argument(resource, field, reason))
+            }
+        }
+    }
+
+    /// Changes a specification accordingly, but for its connections: those are the back end's.
     pub(crate) fn apply(self, spec: &mut ContainerSpec) {
         if let Some(name) = self.name {
             spec.name = name;
@@ -125,7 +180,7 @@ impl Edit {
     /// The states in which this change is allowed.
     #[must_use]
     pub fn allowed(&self) -> &'static [StateKind] {
-        if self.command.is_some() || self.resources.is_some() {
+        if self.command.is_some() || self.resources.is_some() || !self.endpoints.is_empty() {
             StateKind::STARTABLE
         } else {
             StateKind::EDITABLE
@@ -161,6 +216,20 @@ impl Edit {
         }
         if let Some((field, reason)) = self.resources.as_ref().and_then(Resources::refusal) {
             return refuse(field, reason);
+        }
+        let misnamed = |(scope, endpoint): (&String, &Option<EndpointSpec>)| {
+            endpoint.as_ref().is_some_and(|e| e.scope != *scope)
+        };
+        if self.endpoints.iter().any(misnamed) {
+            return refuse(
+                "endpoints.scope",
+                "it differs from the scope it is filed under",
+            );
+        }
+        let endpoints: Vec<_> = self.endpoints.values().flatten().cloned().collect();
+        if let Some((field, reason)) = refuse_endpoints(&endpoints) {
+            let resource = Resource::container(id);
+            return Err(Error::invalid_argument(resource, field, reason));
         }
         Ok(())
     }

@@ -21,6 +21,7 @@ pub use resources::{Allocation, Resources, Shares};
 pub use root::RootFs;
 pub use signal::{ParseSignalError, Signal};
 pub use spec::ContainerSpec;
+pub(crate) use spec::refuse_labels;
 
 use crate::{Capabilities, ContainerId, ExitStatus, Result, State};
 

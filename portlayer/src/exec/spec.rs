@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Command, Resources, RootFs};
-use crate::network::EndpointSpec;
+use crate::network::{EndpointSpec, Refusal, clashing_ports, refuse_endpoint};
 use crate::volume::Mount;
 use crate::{ContainerId, Error, Resource, Result};
 
@@ -169,7 +169,9 @@ impl ContainerSpec {
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the first field that cannot be
     /// used.
     pub fn validate(&self) -> Result<()> {
-        match self.refusal() {
+        let refusal = self.refusal();
+        let refusal = refusal.map(|(field, reason)| (field, reason.to_owned()));
+        match refusal.or_else(|| refuse_endpoints(&self.endpoints)) {
             None => Ok(()),
             Some((field, reason)) => {
                 // A name that is refused for what it holds still names the container best.
@@ -205,7 +207,7 @@ impl ContainerSpec {
                  a letter or a digit",
             ));
         }
-        if let Some(refused) = self.refuse_mounts().or_else(|| self.refuse_endpoints()) {
+        if let Some(refused) = self.refuse_mounts() {
             return Some(refused);
         }
         if let Some(refused) = self.resources.refusal() {
@@ -239,30 +241,28 @@ impl ContainerSpec {
         }
         None
     }
+}
 
-    fn refuse_endpoints(&self) -> Option<(&'static str, &'static str)> {
-        if self.endpoints.len() > ENDPOINTS_MAX {
-            return Some(("endpoints", "there are more than ten"));
-        }
-        for (position, endpoint) in self.endpoints.iter().enumerate() {
-            if !is_text(&endpoint.scope) {
-                return Some(("endpoints.scope", NOT_TEXT));
-            }
-            if self.endpoints[..position]
-                .iter()
-                .any(|other| other.scope == endpoint.scope)
-            {
-                return Some(("endpoints.scope", "two endpoints are on the same scope"));
-            }
-            if endpoint.mac.is_some_and(|mac| mac.is_multicast()) {
-                return Some(("endpoints.mac", "it is the address of a group"));
-            }
-            if endpoint.aliases.iter().any(|alias| !is_text(alias)) {
-                return Some(("endpoints.aliases", NOT_TEXT));
-            }
-        }
-        None
+/// The first field of these endpoints that no back end accepts, with the value and the reason.
+pub(super) fn refuse_endpoints(endpoints: &[EndpointSpec]) -> Option<Refusal> {
+    if endpoints.len() > ENDPOINTS_MAX {
+        return Some(("endpoints", "there are more than ten".to_owned()));
     }
+    for (position, endpoint) in endpoints.iter().enumerate() {
+        let scope = &endpoint.scope;
+        if !is_text(scope) {
+            return Some(("endpoints.scope", format!("{scope:?}: {NOT_TEXT}")));
+        }
+        let mut before = endpoints.iter().take(position);
+        if before.any(|other| other.scope == *scope) {
+            let reason = format!("two endpoints are on the same scope {scope:?}");
+            return Some(("endpoints.scope", reason));
+        }
+        if let Some(refused) = refuse_endpoint(endpoint) {
+            return Some(refused);
+        }
+    }
+    clashing_ports(endpoints)
 }
 
 pub(super) const NAME_RULE: &str = "a name has 1 to 64 letters, digits, '_', '.' and '-' and \
@@ -333,7 +333,7 @@ pub(super) fn refuse_command(command: &Command) -> Option<(&'static str, &'stati
 }
 
 /// Why these labels or annotations are not stored, if they are not.
-pub(super) fn refuse_labels<'a>(
+pub(crate) fn refuse_labels<'a>(
     labels: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Option<&'static str> {
     let mut size = 0;

@@ -1,13 +1,16 @@
 //! Containers in memory.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
-use super::Program;
 use super::store::{Container, Store};
+use super::{MemoryNetworks, Program};
 use crate::exec::{ContainerInfo, ContainerSpec, Edit, Listing, Signal, StartOptions, StopOptions};
+use crate::network::BridgeRange;
+use crate::network::table::{REST, Table, port_in_use};
 use crate::queue::Queues;
 use crate::{
     Capabilities, Capability, ContainerId, Error, Exec, ExitStatus, Resource, Result, State,
@@ -16,8 +19,9 @@ use crate::{
 
 /// Containers that are entries of a map, and whose processes do what a [`Program`] says.
 ///
-/// It has every image and every volume that is named, and one scope, `bridge`. Clones share the
-/// containers. Its methods must run within a Tokio runtime with time enabled.
+/// It has every image and every volume that is named. Its scopes are those of
+/// [`networks`](Self::networks), the default one is `bridge`. Clones share the containers. Its
+/// methods must run within a Tokio runtime with time enabled.
 #[derive(Clone, Debug)]
 pub struct MemoryExec {
     shared: Arc<Shared>,
@@ -28,20 +32,47 @@ struct Shared {
     store: Store,
     program: Arc<dyn Program>,
     queues: Queues<ContainerId>,
+    /// Locked before the store.
+    networks: Mutex<Table>,
 }
 
 impl MemoryExec {
     /// An implementation without containers, whose processes behave as the program says.
     pub fn new(program: impl Program) -> Self {
         let program = Arc::new(program);
+        let table = Table::new(SCOPE, BridgeRange::default(), REST, b"memory");
         let (store, queues) = (Store::default(), Queues::default());
         Self {
             shared: Arc::new(Shared {
                 store,
                 program,
                 queues,
+                networks: Mutex::new(table),
             }),
         }
+    }
+
+    /// The scopes that its containers are connected to.
+    #[must_use]
+    pub fn networks(&self) -> MemoryNetworks {
+        MemoryNetworks::of(self.clone())
+    }
+
+    /// The scopes, and what containers hold in them.
+    pub(super) fn table(&self) -> MutexGuard<'_, Table> {
+        let table = self.shared.networks.lock();
+        table.unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails if a container that is on publishes one of this container's ports.
+    fn refuse_taken_ports(&self, table: &Table, id: &ContainerId) -> Result<()> {
+        for (rival, name, port) in table.port_rivals(id) {
+            let state = self.shared.store.read(&rival, Container::state);
+            if state.is_ok_and(|state| state.kind().may_be_on()) {
+                return Err(port_in_use(&port, name));
+            }
+        }
+        Ok(())
     }
 
     /// All containers.
@@ -72,7 +103,7 @@ impl MemoryExec {
     }
 }
 
-/// The only scope.
+/// The default scope.
 const SCOPE: &str = "bridge";
 
 #[async_trait]
@@ -82,6 +113,7 @@ impl Exec for MemoryExec {
             Capability::GuestKeys,
             Capability::Signals,
             Capability::Suspend,
+            Capability::LaterConnect,
         ]
         .into_iter()
         .collect()
@@ -89,24 +121,32 @@ impl Exec for MemoryExec {
 
     async fn create(&self, spec: ContainerSpec) -> Result<ContainerId> {
         spec.validate()?;
-        if let Some(unknown) = spec.endpoints.iter().find(|e| e.scope != SCOPE) {
-            return Err(Error::not_found(Resource::network(&unknown.scope)));
+        let (id, created) = (spec.id, Timestamp::now());
+        let mut table = self.table();
+        let now = Instant::now().into_std();
+        let assigned = table.assign_new(id, &spec.name, created, &spec.endpoints, now)?;
+        let container = Container::new(spec, assigned.endpoints.clone(), created);
+        match self.shared.store.insert(container) {
+            Ok(()) => table.commit(&assigned, now),
+            Err(error) => {
+                table.abandon(&assigned);
+                return Err(error);
+            }
         }
-        let id = spec.id;
-        self.shared
-            .store
-            .insert(Container::new(spec, Timestamp::now()))?;
         Ok(id)
     }
 
     async fn start(&self, id: &ContainerId, options: StartOptions) -> Result<State> {
         let _turn = self.shared.queues.turn(*id).await;
         self.require(id, options.allowed())?;
+        let table = self.table();
+        self.refuse_taken_ports(&table, id)?;
         let behaviour = self.shared.store.read(id, |container| {
             let behaviour = self.shared.program.behaviour(container.spec());
             container.launch(behaviour.clone());
             behaviour
         })?;
+        drop(table);
         if let Some(reason) = behaviour.refusal() {
             return Err(Error::guest_failed(Resource::container(id), reason));
         }
@@ -183,7 +223,31 @@ impl Exec for MemoryExec {
     async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()> {
         edit.validate(id)?;
         let _turn = self.shared.queues.turn(*id).await;
-        self.shared.store.edit(id, edit)
+        let before = self.shared.store.read(id, Container::endpoint_specs)?;
+        let after = edit.endpoints_after(id, &before)?;
+        let name = edit.name.clone();
+        let mut table = self.table();
+        match after {
+            None => self.shared.store.edit(id, edit, None)?,
+            Some(after) => {
+                // Which state a container must be in comes before what its scopes have.
+                self.require(id, edit.allowed())?;
+                let now = Instant::now().into_std();
+                let assigned = table.assign_edit(*id, &after, now)?;
+                let endpoints = Some(assigned.endpoints.clone());
+                match self.shared.store.edit(id, edit, endpoints) {
+                    Ok(()) => table.commit(&assigned, now),
+                    Err(error) => {
+                        table.abandon(&assigned);
+                        return Err(error);
+                    }
+                }
+            }
+        }
+        if let Some(name) = name {
+            table.rename(id, &name);
+        }
+        Ok(())
     }
 
     async fn pause(&self, id: &ContainerId) -> Result<()> {
@@ -205,7 +269,10 @@ impl Exec for MemoryExec {
     async fn remove(&self, id: &ContainerId) -> Result<()> {
         let _turn = self.shared.queues.turn(*id).await;
         self.require(id, StateKind::REMOVABLE)?;
-        self.shared.store.remove(id)
+        let mut table = self.table();
+        self.shared.store.remove(id)?;
+        table.release(id, Instant::now().into_std());
+        Ok(())
     }
 }
 

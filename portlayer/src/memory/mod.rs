@@ -3,8 +3,10 @@
 mod behaviour;
 mod exec;
 mod images;
+mod networks;
 mod store;
 
 pub use behaviour::{Behaviour, Program};
 pub use exec::MemoryExec;
 pub use images::MemoryImages;
+pub use networks::MemoryNetworks;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::Behaviour;
 use crate::exec::{ContainerInfo, ContainerSpec, Edit, Signal};
+use crate::network::{EndpointInfo, EndpointSpec};
 use crate::{ContainerId, Error, ExitStatus, Resource, Result, State, StateKind};
 
 #[derive(Debug, Default)]
@@ -47,8 +48,14 @@ impl Store {
             .ok_or_else(|| Error::not_found(Resource::container(id)))
     }
 
-    /// Changes a container, if its state is allowed and its new name is free.
-    pub(super) fn edit(&self, id: &ContainerId, edit: Edit) -> Result<()> {
+    /// Changes a container, if its state is allowed and its new name is free. `endpoints`: what its
+    /// connections become, if they change.
+    pub(super) fn edit(
+        &self,
+        id: &ContainerId,
+        edit: Edit,
+        endpoints: Option<Vec<EndpointInfo>>,
+    ) -> Result<()> {
         let mut containers = self.lock();
         let resource = Resource::container(id);
         let actual = match containers.get(id) {
@@ -67,6 +74,9 @@ impl Store {
         }
         if let Some(container) = containers.get_mut(id) {
             edit.apply(&mut container.spec);
+            if let Some(endpoints) = endpoints {
+                container.endpoints = endpoints;
+            }
         }
         Ok(())
     }
@@ -86,6 +96,7 @@ impl Store {
 #[derive(Debug)]
 pub(super) struct Container {
     spec: ContainerSpec,
+    endpoints: Vec<EndpointInfo>,
     created: Timestamp,
     times: Mutex<Times>,
     run: Arc<Run>,
@@ -142,7 +153,11 @@ impl Drop for Stopping {
 }
 
 impl Container {
-    pub(super) fn new(spec: ContainerSpec, created: Timestamp) -> Self {
+    pub(super) fn new(
+        spec: ContainerSpec,
+        endpoints: Vec<EndpointInfo>,
+        created: Timestamp,
+    ) -> Self {
         let run = Run {
             state: watch::Sender::new(State::Created),
             number: AtomicU64::new(0),
@@ -150,6 +165,7 @@ impl Container {
         };
         Self {
             spec,
+            endpoints,
             created,
             times: Mutex::default(),
             run: Arc::new(run),
@@ -159,6 +175,11 @@ impl Container {
 
     pub(super) fn spec(&self) -> &ContainerSpec {
         &self.spec
+    }
+
+    /// Its connections as they were asked for.
+    pub(super) fn endpoint_specs(&self) -> Vec<EndpointSpec> {
+        self.endpoints.iter().map(|e| e.spec.clone()).collect()
     }
 
     pub(super) fn behaviour(&self) -> Behaviour {
@@ -234,6 +255,7 @@ impl Container {
             State::Stopped { .. } => self.behaviour().refusal().map(str::to_owned),
             _ => None,
         };
+        info.endpoints = self.endpoints.clone();
         info.created = Some(self.created);
         info.started = lock(&self.times).started;
         info.finished = *lock(&self.run.finished);

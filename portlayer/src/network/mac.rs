@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
 
 /// A 48-bit MAC address, written with colons in lower case.
 ///
@@ -28,6 +29,22 @@ impl MacAddress {
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 6] {
         &self.0
+    }
+
+    /// An address made from a seed, the same for the same seed, in the range that vSphere keeps for
+    /// addresses that are assigned by others: `00:50:56:00:00:00` to `00:50:56:3f:ff:ff`. There are
+    /// four million of them, so the caller has to tell apart seeds that collide.
+    #[must_use]
+    pub fn from_seed(seed: &[u8]) -> Self {
+        let digest = Sha256::digest(seed);
+        let [a, b, c] = [0, 1, 2].map(|n| digest.get(n).copied().unwrap_or(0));
+        Self([0x00, 0x50, 0x56, a & 0x3f, b, c])
+    }
+
+    /// Whether it can be the address of a station: it is neither a group's nor all zero.
+    #[must_use]
+    pub fn is_unicast(&self) -> bool {
+        !self.is_multicast() && self.0 != [0; 6]
     }
 
     /// Whether it names a group of stations and cannot be a station's own address.
@@ -99,6 +116,15 @@ mod tests {
         fn text_round_trips(bytes: [u8; 6]) {
             let mac = MacAddress::new(bytes);
             prop_assert_eq!(mac.to_string().parse(), Ok(mac));
+        }
+
+        #[test]
+        fn a_seed_gives_one_address_that_a_station_can_have(seed: Vec<u8>) {
+            let mac = MacAddress::from_seed(&seed);
+            prop_assert_eq!(mac, MacAddress::from_seed(&seed));
+            prop_assert!(mac.is_unicast());
+            prop_assert!(mac >= MacAddress::new([0, 0x50, 0x56, 0, 0, 0]));
+            prop_assert!(mac <= MacAddress::new([0, 0x50, 0x56, 0x3f, 0xff, 0xff]));
         }
 
         #[test]

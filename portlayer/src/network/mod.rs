@@ -1,17 +1,28 @@
 //! Networks: scopes that containers are connected to, and their addresses.
 
+mod address_pool;
+mod bridge_range;
 mod endpoint;
+pub(crate) mod later;
 mod mac;
 mod port;
+mod port_text;
+mod ranges;
+mod refuse;
 mod scope;
+pub(crate) mod table;
 
 use std::net::IpAddr;
 
 use async_trait::async_trait;
 
+pub use address_pool::{AddressError, AddressPool};
+pub use bridge_range::{BridgeRange, BridgeRangeError};
 pub use endpoint::{EndpointInfo, EndpointSpec};
 pub use mac::{MacAddress, ParseMacAddressError};
 pub use port::{PortMapping, Protocol};
+pub use port_text::ParsePortError;
+pub(crate) use refuse::{Refusal, clashing_ports, endpoint as refuse_endpoint};
 pub use scope::{AddressRange, ScopeInfo, ScopeKind, ScopeSpec, TrustLevel};
 
 use crate::{ContainerId, Result};
@@ -24,6 +35,8 @@ use crate::{ContainerId, Result};
 /// - A container keeps its address while it is stopped; the address is free again once the
 ///   container's removal is confirmed, and rests before it is handed out again.
 /// - Names are resolved within a scope and never across scopes.
+/// - A port of the host is published for one container at a time: of two that ask for it, the
+///   second one to start fails with [`InUse`](crate::ErrorKind::InUse).
 /// - Dropping a future is safe; a dropped `create` may leave the scope created.
 #[async_trait]
 pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
@@ -57,12 +70,19 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     ///   default scope.
     async fn remove(&self, name: &str) -> Result<()>;
 
-    /// Returns the addresses of a container's name, short id or alias in a scope; none if nobody
-    /// there is called so.
+    /// Returns the addresses of a container's name, short id or alias in a scope, sorted; none if
+    /// nobody there is called so. With `from`, as that container sees the name: what it calls others
+    /// by its [links](EndpointSpec::links) comes first. Upper and lower case are one. Containers
+    /// that are off are found too: they keep their addresses.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) for the scope.
-    async fn resolve(&self, scope: &str, name: &str) -> Result<Vec<IpAddr>>;
+    async fn resolve(
+        &self,
+        scope: &str,
+        from: Option<&ContainerId>,
+        name: &str,
+    ) -> Result<Vec<IpAddr>>;
 
     /// Returns the names of the container with this address in a scope: its own name first, then
     /// aliases.
@@ -75,8 +95,8 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) for the container or the scope.
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if it is connected already, or the
-    ///   address is taken.
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if it is connected already.
+    /// - [`InUse`](crate::ErrorKind::InUse) naming the container that has the address.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) where a container that is on cannot be
     ///   connected.
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) where nothing can be connected later.
@@ -89,6 +109,7 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     /// Disconnects a container from a scope.
     ///
     /// # Errors
+    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for its last connection.
     /// - [`NotFound`](crate::ErrorKind::NotFound) for the container, the scope or the connection.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) where a container that is on cannot be
     ///   disconnected.

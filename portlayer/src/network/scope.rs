@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use crate::ContainerId;
+use super::refuse;
+use crate::{ContainerId, Error, Resource, Result};
 
 /// What a scope's addresses belong to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +63,8 @@ pub struct AddressRange {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ScopeSpec {
-    /// Its name: 1 to 64 letters, digits, `_`, `.` and `-`, the first a letter or a digit.
+    /// Its name: 1 to 64 lower-case letters, digits, `_`, `.` and `-`, the first a letter or a
+    /// digit.
     pub name: String,
     /// What its addresses belong to.
     pub kind: ScopeKind,
@@ -73,7 +75,8 @@ pub struct ScopeSpec {
     /// The address that leads out of the subnet. `None`: the first of a bridge scope's subnet.
     #[serde(default)]
     pub gateway: Option<IpAddr>,
-    /// The addresses that are assigned. Empty: all of the subnet.
+    /// The addresses that are assigned to containers that ask for none; any other of the subnet can
+    /// be asked for. Empty: all of a bridge scope's subnet, DHCP for an external scope.
     #[serde(default)]
     pub pools: Vec<AddressRange>,
     /// Name servers of its containers.
@@ -88,7 +91,7 @@ pub struct ScopeSpec {
     /// What may reach its containers.
     #[serde(default)]
     pub trust: TrustLevel,
-    /// The largest packet in bytes. `None`: the network's own.
+    /// The largest packet in bytes, from 68 to 65535. `None`: the network's own.
     #[serde(default)]
     pub mtu: Option<u32>,
     /// Labels.
@@ -178,6 +181,23 @@ impl ScopeSpec {
     pub fn mtu(mut self, bytes: u32) -> Self {
         self.mtu = Some(bytes);
         self
+    }
+
+    /// Checks what can be checked without knowing other scopes. Every implementation does so
+    /// first.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the first field that cannot be
+    /// used; the source has the value and the reason.
+    pub fn validate(&self) -> Result<()> {
+        match refuse::scope(self) {
+            None => Ok(()),
+            Some((field, reason)) => Err(Error::invalid_argument(
+                Resource::network(&self.name),
+                field,
+                reason,
+            )),
+        }
     }
 
     /// Adds a label.

@@ -44,6 +44,9 @@ pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check 
     let created = info.created;
     let mut expected = ContainerInfo::new(spec);
     expected.created = created;
+    // Where there are networks, it is on the default scope.
+    ensure_eq!(info.endpoints.len(), usize::from(bench.has_networks()));
+    expected.endpoints.clone_from(&info.endpoints);
     ensure_eq!(info, expected);
     ensure_eq!(info.state, State::Created);
     ensure_eq!(info.failure, None);

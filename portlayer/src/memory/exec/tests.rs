@@ -19,7 +19,7 @@ async fn a_process_ends_when_its_behaviour_says() {
         exec.start(&id, StartOptions::new()).await.unwrap(),
         State::Running
     );
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     assert_eq!(exec.wait(&id).await.unwrap(), ExitStatus::Code(3));
     assert_eq!(begun.elapsed().as_secs(), 60);
 }
@@ -42,7 +42,7 @@ async fn a_process_that_ignores_signals_is_cut_off_after_the_grace() {
     let exec = MemoryExec::new(|_: &ContainerSpec| Behaviour::runs().ignoring_signals());
     let id = exec.create(spec("a")).await.unwrap();
     exec.start(&id, StartOptions::new()).await.unwrap();
-    let begun = tokio::time::Instant::now();
+    let begun = Instant::now();
     let exit = exec.stop(&id, StopOptions::default()).await.unwrap();
     assert_eq!(exit, ExitStatus::KILLED);
     assert_eq!(begun.elapsed(), StopOptions::default().grace);

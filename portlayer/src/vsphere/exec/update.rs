@@ -6,7 +6,7 @@ use super::{Shared, Snapshot};
 use crate::exec::Edit;
 use crate::vsphere::machine_spec::{machine_name, options, sized};
 use crate::vsphere::record::Record;
-use crate::{ContainerId, Error, Resource, Result, StateKind};
+use crate::{Capability, ContainerId, Error, Resource, Result, StateKind};
 
 impl Shared {
     /// One guarded change of the machine. When the machine was changed concurrently, the edit is
@@ -14,6 +14,10 @@ impl Shared {
     /// anything else.
     pub(super) async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()> {
         edit.validate(id)?;
+        if !edit.endpoints.is_empty() {
+            let capability = Capability::LaterConnect;
+            return Err(Error::unsupported(Resource::container(id), capability));
+        }
         let _id_turn = self.ids.turn(*id).await;
         let _name_turn = match &edit.name {
             Some(name) => Some(self.names.turn(name.clone()).await),

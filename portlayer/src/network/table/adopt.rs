@@ -1,0 +1,216 @@
+//! Containers that exist: found, changed by others, and gone.
+
+use std::time::Instant;
+
+use ipnet::{IpNet, Ipv4Net};
+use jiff::Timestamp;
+
+use super::{Holder, Table};
+use crate::ContainerId;
+use crate::network::{AddressError, EndpointInfo, PortMapping, ScopeKind};
+
+impl Table {
+    /// Enters a container that was found. What another one holds already stays with the one that
+    /// was created first; the other is a [conflict](Self::conflict) and holds nothing of it. A
+    /// scope that is not known does not matter.
+    pub(crate) fn adopt(
+        &mut self,
+        id: ContainerId,
+        name: &str,
+        created: Option<Timestamp>,
+        endpoints: Vec<EndpointInfo>,
+    ) {
+        if let Some(known) = self.holders.get_mut(&id)
+            && known.endpoints == endpoints
+            && known.name == name
+        {
+            known.is_settled = true;
+            return;
+        }
+        let holder = Holder {
+            name: name.to_owned(),
+            created,
+            endpoints,
+            is_settled: true,
+        };
+        let before: Vec<_> = self.conflicts.keys().copied().collect();
+        self.enter(id, holder);
+        self.reconsider();
+        for (id, reason) in self.conflicts.iter().filter(|(id, _)| !before.contains(id)) {
+            tracing::warn!(container = %id, reason, "quarantined");
+        }
+    }
+
+    pub(super) fn enter(&mut self, id: ContainerId, holder: Holder) {
+        if let Some(old) = self.holders.remove(&id) {
+            self.index_names(&id, &old, false);
+            self.free(&id, &old.endpoints, &[], None);
+        }
+        self.conflicts.remove(&id);
+        self.index_names(&id, &holder, true);
+        let endpoints = holder.endpoints.clone();
+        self.holders.insert(id, holder);
+        for endpoint in &endpoints {
+            self.hold(id, endpoint);
+        }
+    }
+
+    fn hold(&mut self, id: ContainerId, endpoint: &EndpointInfo) {
+        if let Some(mac) = endpoint.mac {
+            match self.macs.get(&mac).copied() {
+                Some(other) if other != id => {
+                    let later = self.later(id, other);
+                    self.conflict_over(&later, &mac, if later == id { &other } else { &id });
+                    self.macs.insert(mac, if later == id { other } else { id });
+                }
+                _ => {
+                    self.macs.insert(mac, id);
+                }
+            }
+        }
+        let Some(scope) = self.scopes.get_mut(&endpoint.spec.scope) else {
+            return;
+        };
+        scope.join(id);
+        let (Some(IpNet::V4(net)), Some(pool)) = (endpoint.address, &mut scope.pool) else {
+            return;
+        };
+        let address = net.addr();
+        match (pool.claim(address), scope.by_address.get(&address).copied()) {
+            (Err(AddressError::Taken(_)), Some(other)) if other != id => {
+                let later = self.later(id, other);
+                let earlier = if later == id { other } else { id };
+                self.conflict_over(&later, &address, &earlier);
+                if let Some(scope) = self.scopes.get_mut(&endpoint.spec.scope) {
+                    scope.by_address.insert(address, earlier);
+                }
+            }
+            (Ok(()) | Err(AddressError::Taken(_)), _) => {
+                scope.by_address.insert(address, id);
+            }
+            (Err(refused), _) => {
+                let reason = format!("its address cannot be used: {refused}");
+                self.conflicts.insert(id, reason);
+            }
+        }
+    }
+
+    /// The one of two containers that was created later, or whose creation is not known.
+    fn later(&self, one: ContainerId, other: ContainerId) -> ContainerId {
+        let age = |id: ContainerId| {
+            let created = self.holders.get(&id).and_then(|holder| holder.created);
+            (created.is_none(), created, id)
+        };
+        if age(one) > age(other) { one } else { other }
+    }
+
+    fn conflict_over(
+        &mut self,
+        later: &ContainerId,
+        what: &dyn std::fmt::Display,
+        earlier: &ContainerId,
+    ) {
+        let owner = self.holders.get(earlier).map(|holder| holder.name.as_str());
+        let reason = format!(
+            "its address {what} belongs to the container {:?}, which was created before it: give \
+             it another one, or remove it",
+            owner.unwrap_or_default()
+        );
+        self.conflicts.insert(*later, reason);
+    }
+
+    /// Tries containers in conflict again, the first created first, after something was freed.
+    pub(super) fn reconsider(&mut self) {
+        let mut ids: Vec<_> = self.conflicts.keys().copied().collect();
+        ids.sort_by_key(|id| self.holders.get(id).and_then(|holder| holder.created));
+        for id in ids {
+            if let Some(holder) = self.holders.get(&id).cloned() {
+                self.enter(id, holder);
+            } else {
+                self.conflicts.remove(&id);
+            }
+        }
+    }
+
+    /// Enters the containers of a scope that was made again after it had been lost.
+    pub(super) fn readopt_members(&mut self, scope: &str) {
+        let is_on = |holder: &Holder| holder.endpoints.iter().any(|e| e.spec.scope == scope);
+        let members: Vec<_> = self
+            .holders
+            .iter()
+            .filter(|(_, holder)| holder.is_settled && is_on(holder))
+            .map(|(id, holder)| (*id, holder.clone()))
+            .collect();
+        for (id, holder) in members {
+            self.enter(id, holder);
+        }
+    }
+
+    /// Frees what a container held that is confirmed to be gone. Its addresses rest.
+    pub(crate) fn release(&mut self, id: &ContainerId, now: Instant) {
+        self.conflicts.remove(id);
+        if let Some(holder) = self.holders.remove(id) {
+            self.index_names(id, &holder, false);
+            self.free(id, &holder.endpoints, &[], Some(now));
+        }
+        self.reconsider();
+    }
+
+    /// A container's connections, if it is known.
+    pub(crate) fn endpoints(&self, id: &ContainerId) -> Option<&[EndpointInfo]> {
+        self.holders
+            .get(id)
+            .map(|holder| holder.endpoints.as_slice())
+    }
+
+    /// Why a container must not be started: what it holds belongs to another one.
+    pub(crate) fn conflict(&self, id: &ContainerId) -> Option<&str> {
+        self.conflicts.get(id).map(String::as_str)
+    }
+
+    /// Other containers that publish a port of the host that this one publishes too, with their
+    /// names and the port. They matter while they are on.
+    pub(crate) fn port_rivals(&self, id: &ContainerId) -> Vec<(ContainerId, String, PortMapping)> {
+        let own: Vec<_> = self.published(id).collect();
+        if own.is_empty() {
+            return Vec::new();
+        }
+        let mut rivals = Vec::new();
+        for (other, holder) in self.holders.iter().filter(|(other, _)| *other != id) {
+            let clash = |theirs: &PortMapping| own.iter().any(|own| own.conflicts_with(theirs));
+            if let Some(port) = self.published(other).find(clash) {
+                rivals.push((*other, holder.name.clone(), port));
+            }
+        }
+        rivals
+    }
+
+    /// The ports that a container publishes at addresses of the host: those of bridge scopes. On an
+    /// external scope it has an address of its own for them.
+    fn published(&self, id: &ContainerId) -> impl Iterator<Item = PortMapping> {
+        let endpoints = self.endpoints(id).unwrap_or_default().iter();
+        endpoints
+            .filter(|endpoint| {
+                let scope = self.scopes.get(&endpoint.spec.scope);
+                scope.is_some_and(|scope| scope.spec.kind == ScopeKind::Bridge)
+            })
+            .flat_map(|endpoint| endpoint.spec.ports.iter().copied())
+    }
+
+    /// The subnets of connections to scopes that are not known, with the scope and the container:
+    /// their addresses are in use all the same.
+    pub(super) fn stray_subnets(&self) -> impl Iterator<Item = (Ipv4Net, (&str, &str))> {
+        self.holders.values().flat_map(|holder| {
+            let stray = holder.endpoints.iter();
+            stray
+                .filter(|endpoint| !self.scopes.contains_key(&endpoint.spec.scope))
+                .filter_map(move |endpoint| match endpoint.address? {
+                    IpNet::V4(net) => {
+                        let names = (endpoint.spec.scope.as_str(), holder.name.as_str());
+                        Some((net.trunc(), names))
+                    }
+                    IpNet::V6(_) => None,
+                })
+        })
+    }
+}

@@ -1,0 +1,335 @@
+//! Addresses for a container that is made or changed.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Instant;
+
+use ipnet::{IpNet, Ipv4Net};
+use jiff::Timestamp;
+
+use super::scope::{Scope, Segment};
+use super::{Holder, Table};
+use crate::network::{AddressError, EndpointInfo, EndpointSpec, MacAddress, ScopeKind, TrustLevel};
+use crate::{Capability, ContainerId, Error, Resource, ResourceKind, Result};
+
+/// More containers than there are addresses to make up do not occur.
+const MAC_TRIES: u32 = 1 << 16;
+
+/// What a container is going to hold, and holds until then besides what it had. It has to be
+/// [committed](Table::commit) or [abandoned](Table::abandon).
+#[derive(Clone, Debug)]
+#[must_use]
+pub(crate) struct Assignment {
+    pub(crate) id: ContainerId,
+    pub(crate) endpoints: Vec<EndpointInfo>,
+}
+
+impl Table {
+    /// Takes addresses for a new container. All of it or nothing.
+    pub(crate) fn assign_new(
+        &mut self,
+        id: ContainerId,
+        name: &str,
+        created: Timestamp,
+        specs: &[EndpointSpec],
+        now: Instant,
+    ) -> Result<Assignment> {
+        if self.holders.contains_key(&id) {
+            return Err(Error::already_exists(Resource::container(id)));
+        }
+        let endpoints = self.assign(&id, &[], specs, now)?;
+        let holder = Holder {
+            name: name.to_owned(),
+            created: Some(created),
+            endpoints: endpoints.clone(),
+            is_settled: false,
+        };
+        self.index_names(&id, &holder, true);
+        self.holders.insert(id, holder);
+        Ok(Assignment { id, endpoints })
+    }
+
+    /// Takes addresses for a container whose connections are changed to these. An address that it
+    /// did not choose itself stays the same on a scope where it was before.
+    pub(crate) fn assign_edit(
+        &mut self,
+        id: ContainerId,
+        specs: &[EndpointSpec],
+        now: Instant,
+    ) -> Result<Assignment> {
+        let holder = self.holders.get(&id);
+        let held = holder.ok_or_else(|| Error::not_found(Resource::container(id)))?;
+        let held = if self.conflicts.contains_key(&id) {
+            // It is changed because it holds what it must not.
+            Vec::new()
+        } else {
+            held.endpoints.clone()
+        };
+        let endpoints = self.assign(&id, &held, specs, now)?;
+        Ok(Assignment { id, endpoints })
+    }
+
+    /// The container is as it was assigned: what it held before and does not hold now is freed.
+    pub(crate) fn commit(&mut self, assignment: &Assignment, now: Instant) {
+        let id = assignment.id;
+        let Some(old) = self.holders.remove(&id) else {
+            return;
+        };
+        self.index_names(&id, &old, false);
+        self.free(&id, &old.endpoints, &assignment.endpoints, Some(now));
+        let new = Holder {
+            endpoints: assignment.endpoints.clone(),
+            is_settled: true,
+            ..old
+        };
+        self.holders.insert(id, new.clone());
+        self.enter(id, new);
+        self.reconsider();
+    }
+
+    /// The container is not as it was assigned: it holds what it held before, and what it was
+    /// given is as if it had never been.
+    pub(crate) fn abandon(&mut self, assignment: &Assignment) {
+        let id = assignment.id;
+        let Some(holder) = self.holders.get(&id).cloned() else {
+            return;
+        };
+        if holder.is_settled {
+            self.free(&id, &assignment.endpoints, &holder.endpoints, None);
+        } else {
+            self.index_names(&id, &holder, false);
+            self.free(&id, &assignment.endpoints, &[], None);
+            self.holders.remove(&id);
+        }
+    }
+
+    fn assign(
+        &mut self,
+        id: &ContainerId,
+        held: &[EndpointInfo],
+        specs: &[EndpointSpec],
+        now: Instant,
+    ) -> Result<Vec<EndpointInfo>> {
+        let default = self.default_scope().map(EndpointSpec::new);
+        let specs = match specs {
+            [] => default.as_slice(),
+            specs => specs,
+        };
+        let macs = self.choose_macs(id, held, specs)?;
+        let mut endpoints = Vec::new();
+        for spec in specs {
+            let before = held.iter().find(|e| e.spec.scope == spec.scope);
+            match self.connect(id, before, spec, now) {
+                Ok(mut endpoint) => {
+                    let segment = self.scopes.get(&spec.scope).map(Scope::segment);
+                    endpoint.mac = segment.and_then(|segment| macs.get(&segment).copied());
+                    endpoints.push(endpoint);
+                }
+                Err(error) => {
+                    let before = self.endpoints(id).unwrap_or_default().to_vec();
+                    self.free(id, &endpoints, &before, None);
+                    return Err(error);
+                }
+            }
+        }
+        for mac in macs.into_values() {
+            self.macs.insert(mac, *id);
+        }
+        Ok(endpoints)
+    }
+
+    /// One connection, without its MAC address.
+    fn connect(
+        &mut self,
+        id: &ContainerId,
+        before: Option<&EndpointInfo>,
+        spec: &EndpointSpec,
+        now: Instant,
+    ) -> Result<EndpointInfo> {
+        let resource = Resource::container(id);
+        self.ready(&spec.scope)?;
+        let mut endpoint = EndpointInfo::new(spec.clone());
+        let Some(scope) = self.scopes.get_mut(&spec.scope) else {
+            return Err(Error::not_found(Resource::network(&spec.scope)));
+        };
+        if let Some(reason) = refuse_ports(scope, spec) {
+            return Err(Error::invalid_argument(resource, "endpoints.ports", reason));
+        }
+        let kept = before.filter(|before| match spec.address {
+            None => before.spec.address.is_none(),
+            wanted => before.address.map(|net| net.addr()) == wanted,
+        });
+        let address = match (
+            kept.and_then(|kept| kept.address),
+            spec.address,
+            &mut scope.pool,
+        ) {
+            (Some(IpNet::V4(kept)), _, Some(_)) => Some(kept.addr()),
+            (_, Some(IpAddr::V6(_)), _) => {
+                return Err(Error::unsupported(resource, Capability::Ipv6));
+            }
+            (_, Some(IpAddr::V4(wanted)), Some(pool)) => match pool.claim(wanted) {
+                Ok(()) => Some(wanted),
+                Err(AddressError::Taken(_)) => {
+                    let holder = scope.by_address.get(&wanted).copied();
+                    return Err(self.taken(&wanted, holder.as_ref(), &spec.scope));
+                }
+                Err(refused) => {
+                    let field = "endpoints.address";
+                    return Err(Error::invalid_argument(resource, field, refused));
+                }
+            },
+            (_, Some(wanted), None) => {
+                let reason = format!(
+                    "{wanted}: the scope {:?} has no subnet, its addresses are by DHCP",
+                    spec.scope
+                );
+                let field = "endpoints.address";
+                return Err(Error::invalid_argument(resource, field, reason));
+            }
+            (_, None, Some(pool)) if pool.total() > 0 => {
+                let assigned = pool.assign(now).map_err(|exhausted| {
+                    let scope = Resource::network(&spec.scope);
+                    Error::exhausted(scope, "address").with_source(exhausted)
+                })?;
+                Some(assigned)
+            }
+            (_, None, _) => None,
+        };
+        scope.join(*id);
+        if let Some(address) = address {
+            scope.by_address.insert(address, *id);
+            let prefix = scope.subnet().map_or(32, |subnet| subnet.prefix_len());
+            endpoint.address = Ipv4Net::new(address, prefix).ok().map(Into::into);
+            endpoint.gateway = scope.way_out();
+        }
+        Ok(endpoint)
+    }
+
+    /// A MAC address for each network that the container has a card on.
+    fn choose_macs(
+        &self,
+        id: &ContainerId,
+        held: &[EndpointInfo],
+        specs: &[EndpointSpec],
+    ) -> Result<BTreeMap<Segment, MacAddress>> {
+        let field = "endpoints.mac";
+        let mut given: BTreeMap<Segment, Option<MacAddress>> = BTreeMap::new();
+        for spec in specs {
+            let segment = self.ready(&spec.scope)?.segment();
+            let known = given.entry(segment).or_default();
+            match (spec.mac, *known) {
+                (Some(mac), Some(other)) if mac != other => {
+                    let reason = format!(
+                        "{mac}: the container has one card on this network, with {other} already"
+                    );
+                    let resource = Resource::container(id);
+                    return Err(Error::invalid_argument(resource, field, reason));
+                }
+                (mac, known_mac) => *known = known_mac.or(mac),
+            }
+        }
+        let mut macs = BTreeMap::new();
+        for (segment, given) in given {
+            if let Some(mac) = given
+                && let Some(holder) = self.macs.get(&mac).filter(|holder| *holder != id)
+            {
+                return Err(self.taken(&mac, Some(holder), "its network"));
+            }
+            let of_segment = |e: &&EndpointInfo| {
+                let scope = self.scopes.get(&e.spec.scope);
+                scope.is_some_and(|scope| scope.segment() == segment)
+            };
+            let kept = held.iter().filter(of_segment).find_map(|e| e.mac);
+            let mac = match given.or(kept) {
+                Some(mac) => mac,
+                None => self.generate_mac(id, &segment)?,
+            };
+            macs.insert(segment, mac);
+        }
+        Ok(macs)
+    }
+
+    fn generate_mac(&self, id: &ContainerId, segment: &Segment) -> Result<MacAddress> {
+        let network = segment.0.as_deref().unwrap_or_default();
+        let candidate = |attempt: u32| {
+            let attempt = attempt.to_be_bytes();
+            let parts = [&self.seed, &id.as_bytes()[..], &attempt, network.as_bytes()];
+            MacAddress::from_seed(&parts.concat())
+        };
+        let is_free = |mac: &MacAddress| self.macs.get(mac).is_none_or(|holder| holder == id);
+        (0..MAC_TRIES)
+            .map(candidate)
+            .find(is_free)
+            .ok_or_else(|| Error::exhausted(Resource::container(id), "MAC address"))
+    }
+
+    fn taken(
+        &self,
+        address: &dyn std::fmt::Display,
+        holder: Option<&ContainerId>,
+        scope: &str,
+    ) -> Error {
+        let by = self.named(holder.into_iter());
+        let by = by.unwrap_or_else(|| "a container that is being made".to_owned());
+        let resource = Resource::new(ResourceKind::Other("address"), address);
+        let reason = format!("endpoints: {address} is held by {by} in {scope}");
+        Error::in_use(resource, by).with_source(reason)
+    }
+
+    /// Frees what is in `endpoints` and not in `but`. Addresses rest from `now` on; those that were
+    /// never used, without it, do not.
+    pub(super) fn free(
+        &mut self,
+        id: &ContainerId,
+        endpoints: &[EndpointInfo],
+        but: &[EndpointInfo],
+        now: Option<Instant>,
+    ) {
+        for endpoint in endpoints {
+            let stays = but.iter().find(|e| e.spec.scope == endpoint.spec.scope);
+            if let Some(scope) = self.scopes.get_mut(&endpoint.spec.scope) {
+                if stays.is_none() {
+                    scope.leave(id);
+                }
+                if let Some(IpNet::V4(net)) = endpoint.address
+                    && stays.is_none_or(|stays| stays.address != endpoint.address)
+                    && scope.by_address.get(&net.addr()) == Some(id)
+                {
+                    scope.by_address.remove(&net.addr());
+                    if let Some(pool) = &mut scope.pool {
+                        match now {
+                            Some(now) => pool.release(net.addr(), now),
+                            None => pool.release_unused(net.addr()),
+                        };
+                    }
+                }
+            }
+            if let Some(mac) = endpoint.mac
+                && !but.iter().any(|e| e.mac == Some(mac))
+                && self.macs.get(&mac) == Some(id)
+            {
+                self.macs.remove(&mac);
+            }
+        }
+    }
+}
+
+/// Why this scope publishes no such ports, if it does not.
+fn refuse_ports(scope: &Scope, spec: &EndpointSpec) -> Option<String> {
+    let port = spec.ports.first()?;
+    let trust = scope.spec.trust;
+    let refused = match trust {
+        TrustLevel::Closed | TrustLevel::Outbound => Some(port),
+        // Peers reach all ports; on a network of its own a container may still redirect one.
+        TrustLevel::Peers if scope.spec.kind == ScopeKind::Bridge => Some(port),
+        TrustLevel::Peers => spec.ports.iter().find(|port| port.host_port.is_none()),
+        TrustLevel::Published | TrustLevel::Open => None,
+    };
+    refused.map(|port| {
+        format!(
+            "{port}: the trust level of the scope {:?} is {trust:?}, nothing is published there",
+            scope.spec.name
+        )
+    })
+}

@@ -1,0 +1,272 @@
+//! The scopes of one host, and which container holds what in them. Pure: a back end persists what
+//! this decides, and rebuilds it from what it persisted.
+
+#[cfg_attr(
+    not(test),
+    allow(
+        dead_code,
+        reason = "memory alone rebuilds nothing from what was persisted"
+    )
+)]
+mod adopt;
+mod assign;
+mod names;
+mod scope;
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use self::scope::{Phase, Scope};
+use super::{BridgeRange, EndpointInfo, MacAddress, PortMapping, ScopeInfo, ScopeKind, ScopeSpec};
+use crate::{Capability, ContainerId, Error, Resource, ResourceKind, Result};
+
+/// How long a freed address rests. Linux forgets an unused ARP entry after at most 105 seconds.
+pub(crate) const REST: Duration = Duration::from_secs(120);
+
+/// Containers that an error names; more are counted.
+const NAMED: usize = 10;
+
+/// The table of one host.
+#[derive(Debug)]
+pub(crate) struct Table {
+    range: BridgeRange,
+    rest: Duration,
+    /// What MAC addresses are made from, besides the container: hosts differ in it.
+    seed: Vec<u8>,
+    scopes: BTreeMap<String, Scope>,
+    holders: BTreeMap<ContainerId, Holder>,
+    macs: HashMap<MacAddress, ContainerId>,
+    conflicts: BTreeMap<ContainerId, String>,
+}
+
+/// A container with its connections.
+#[derive(Clone, Debug)]
+struct Holder {
+    name: String,
+    created: Option<Timestamp>,
+    endpoints: Vec<EndpointInfo>,
+    /// Its container is known to exist.
+    is_settled: bool,
+}
+
+impl Table {
+    /// A table with nothing but the default scope, which has the range's first subnet.
+    pub(crate) fn new(default: &str, range: BridgeRange, rest: Duration, seed: &[u8]) -> Self {
+        let mut table = Self {
+            range,
+            rest,
+            seed: seed.to_vec(),
+            scopes: BTreeMap::new(),
+            holders: BTreeMap::new(),
+            macs: HashMap::new(),
+            conflicts: BTreeMap::new(),
+        };
+        if let Ok(spec) = table.resolved(ScopeSpec::bridge(default)) {
+            let scope = Scope::new(spec, rest).default_of_the_host();
+            table.scopes.insert(default.to_owned(), scope);
+        }
+        table
+    }
+
+    /// Makes a scope that nobody sees before [`open_scope`](Self::open_scope).
+    pub(crate) fn make_scope(&mut self, spec: ScopeSpec) -> Result<ScopeInfo> {
+        spec.validate()?;
+        let name = spec.name.clone();
+        if self.scopes.contains_key(&name) {
+            return Err(Error::already_exists(Resource::network(name)));
+        }
+        let spec = self.resolved(spec)?;
+        let scope = Scope::new(spec, self.rest);
+        if scope.assigns_nothing() {
+            return Err(Error::invalid_argument(
+                Resource::network(name),
+                "pools",
+                "all of their addresses are reserved: none is left for a container",
+            ));
+        }
+        let info = scope.info();
+        self.scopes.insert(name, scope);
+        Ok(info)
+    }
+
+    /// Lets everybody see a scope that was made.
+    pub(crate) fn open_scope(&mut self, name: &str) {
+        if let Some(scope) = self.scopes.get_mut(name) {
+            scope.phase = Phase::Ready;
+        }
+        self.readopt_members(name);
+    }
+
+    /// Hides a scope that nobody uses, so that it can be removed.
+    pub(crate) fn close_scope(&mut self, name: &str) -> Result<()> {
+        let resource = Resource::network(name);
+        let users = match self.scopes.get(name) {
+            Some(scope) if scope.phase == Phase::Ready => {
+                if scope.is_default {
+                    let by = "its host, whose default scope it is";
+                    return Err(Error::in_use(resource, by));
+                }
+                self.named(scope.members())
+            }
+            _ => return Err(Error::not_found(resource)),
+        };
+        if let Some(users) = users {
+            return Err(Error::in_use(resource, users));
+        }
+        if let Some(scope) = self.scopes.get_mut(name) {
+            scope.phase = Phase::Hidden;
+        }
+        Ok(())
+    }
+
+    /// Forgets a scope.
+    pub(crate) fn drop_scope(&mut self, name: &str) {
+        self.scopes.remove(name);
+    }
+
+    /// Makes the table hold the default scope and these, which were persisted. Returns the names of
+    /// those that cannot be held, each with the reason; the others are not affected.
+    #[cfg_attr(
+        not(test),
+        allow(
+            dead_code,
+            reason = "memory alone rebuilds nothing from what was persisted"
+        )
+    )]
+    pub(crate) fn reconcile(
+        &mut self,
+        kept: impl IntoIterator<Item = ScopeSpec>,
+    ) -> Vec<(String, Error)> {
+        let kept: BTreeMap<_, _> = kept.into_iter().map(|s| (s.name.clone(), s)).collect();
+        self.scopes
+            .retain(|name, scope| scope.is_default || kept.get(name) == Some(&scope.spec));
+        let mut refused = Vec::new();
+        for (name, spec) in kept {
+            if !self.scopes.contains_key(&name)
+                && let Err(error) = self.make_scope(spec)
+            {
+                refused.push((name, error));
+                continue;
+            }
+            if self
+                .scopes
+                .get(&name)
+                .is_some_and(|s| s.phase != Phase::Ready)
+            {
+                self.open_scope(&name);
+            }
+        }
+        refused
+    }
+
+    /// One scope.
+    pub(crate) fn inspect(&self, name: &str) -> Result<ScopeInfo> {
+        self.ready(name).map(Scope::info)
+    }
+
+    /// All scopes, sorted by name.
+    pub(crate) fn list(&self) -> Vec<ScopeInfo> {
+        let scopes = self.scopes.values();
+        scopes
+            .filter(|scope| scope.phase == Phase::Ready)
+            .map(Scope::info)
+            .collect()
+    }
+
+    fn ready(&self, name: &str) -> Result<&Scope> {
+        self.scopes
+            .get(name)
+            .filter(|scope| scope.phase == Phase::Ready)
+            .ok_or_else(|| Error::not_found(Resource::network(name)))
+    }
+
+    fn default_scope(&self) -> Option<&str> {
+        let mut scopes = self.scopes.iter();
+        scopes
+            .find(|(_, scope)| scope.is_default)
+            .map(|(name, _)| name.as_str())
+    }
+
+    /// The specification with the subnet and the gateway chosen.
+    fn resolved(&self, mut spec: ScopeSpec) -> Result<ScopeSpec> {
+        let resource = || Resource::network(&spec.name);
+        if spec.kind == ScopeKind::Bridge && spec.subnet.is_none() {
+            let taken = self.scopes.values().filter_map(Scope::subnet);
+            let taken = taken.chain(self.stray_subnets().map(|(net, _)| net));
+            let chosen = self.range.choose(taken).ok_or_else(|| {
+                let reason = format!(
+                    "all of {} are in use: remove a scope, or give a subnet outside of the range",
+                    self.range
+                );
+                Error::exhausted(resource(), "subnet").with_source(reason)
+            })?;
+            spec.subnet = Some(chosen.into());
+        }
+        let subnet = match spec.subnet {
+            None => return Ok(spec),
+            Some(ipnet::IpNet::V6(_)) => {
+                return Err(Error::unsupported(resource(), Capability::Ipv6));
+            }
+            Some(ipnet::IpNet::V4(subnet)) => subnet,
+        };
+        let overlaps = |net: ipnet::Ipv4Net| super::bridge_range::overlap(net, subnet);
+        for (name, scope) in &self.scopes {
+            if let Some(other) = scope.subnet().filter(|net| overlaps(*net)) {
+                let reason = format!("{subnet} overlaps {other} of the scope {name:?}");
+                return Err(Error::invalid_argument(resource(), "subnet", reason));
+            }
+        }
+        let mut stray = self.stray_subnets();
+        if let Some((net, holder)) =
+            stray.find(|(net, (scope, _))| *scope != spec.name && overlaps(*net))
+        {
+            let (scope, container) = holder;
+            let reason = format!(
+                "{subnet} overlaps {net} of the lost scope {scope:?}, where the container \
+                 {container:?} still has an address"
+            );
+            return Err(Error::invalid_argument(resource(), "subnet", reason));
+        }
+        if spec.kind == ScopeKind::Bridge && spec.gateway.is_none() {
+            spec.gateway = subnet.hosts().next().map(Into::into);
+        }
+        Ok(spec)
+    }
+
+    /// The containers by name, as many as an error shows; `None` if there is none.
+    fn named<'a>(&self, ids: impl ExactSizeIterator<Item = &'a ContainerId>) -> Option<String> {
+        let count = ids.len();
+        let name = |id: &ContainerId| match self.holders.get(id) {
+            Some(holder) if !holder.name.is_empty() => holder.name.clone(),
+            _ => id.short(),
+        };
+        let names: Vec<_> = ids.take(NAMED).map(name).collect();
+        let more = match count.saturating_sub(NAMED) {
+            0 => String::new(),
+            more => format!(" and {more} more"),
+        };
+        (count > 0).then(|| format!("{}{more}", names.join(", ")))
+    }
+}
+
+/// The error for a port of the host that another container publishes.
+pub(crate) fn port_in_use(port: &PortMapping, by: String) -> Error {
+    let shown = match (port.host_address, port.host_port) {
+        (Some(address), Some(number)) => {
+            format!(
+                "{}/{}",
+                std::net::SocketAddr::new(address, number),
+                port.protocol
+            )
+        }
+        (_, number) => format!("{}/{}", number.unwrap_or_default(), port.protocol),
+    };
+    let resource = Resource::new(ResourceKind::Other("host port"), shown);
+    let reason = format!("endpoints.ports: {port} is published by {by}, which is on");
+    Error::in_use(resource, by).with_source(reason)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,137 @@
+//! What containers are called within a scope.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+
+use super::{Holder, Table};
+use crate::network::EndpointInfo;
+use crate::{ContainerId, Result};
+
+/// The containers of a scope by what they are called there.
+#[derive(Debug, Default)]
+pub(super) struct Names(BTreeMap<String, BTreeSet<ContainerId>>);
+
+impl Names {
+    fn add(&mut self, name: String, id: ContainerId) {
+        self.0.entry(name).or_default().insert(id);
+    }
+
+    fn remove(&mut self, name: &str, id: &ContainerId) {
+        if let Some(ids) = self.0.get_mut(name) {
+            ids.remove(id);
+            if ids.is_empty() {
+                self.0.remove(name);
+            }
+        }
+    }
+
+    fn get(&self, name: &str) -> impl Iterator<Item = &ContainerId> {
+        self.0.get(name).into_iter().flatten()
+    }
+}
+
+/// All a container is called on one connection, in lower case: its name, its short id, its aliases.
+fn called(id: &ContainerId, name: &str, endpoint: &EndpointInfo) -> impl Iterator<Item = String> {
+    let own = [name.to_ascii_lowercase(), id.short()];
+    let aliases = endpoint.spec.aliases.iter();
+    let all = own
+        .into_iter()
+        .chain(aliases.map(|a| a.to_ascii_lowercase()));
+    all.filter(|name| !name.is_empty())
+}
+
+impl Table {
+    /// Enters the names of a container's connections, or takes them out.
+    pub(super) fn index_names(&mut self, id: &ContainerId, holder: &Holder, add: bool) {
+        for endpoint in &holder.endpoints {
+            let Some(scope) = self.scopes.get_mut(&endpoint.spec.scope) else {
+                continue;
+            };
+            for name in called(id, &holder.name, endpoint) {
+                if add {
+                    scope.names.add(name, *id);
+                } else {
+                    scope.names.remove(&name, id);
+                }
+            }
+        }
+    }
+
+    /// Gives a container another name.
+    pub(crate) fn rename(&mut self, id: &ContainerId, name: &str) {
+        let Some(old) = self.holders.get(id).cloned() else {
+            return;
+        };
+        self.index_names(id, &old, false);
+        let new = Holder {
+            name: name.to_owned(),
+            ..old
+        };
+        self.index_names(id, &new, true);
+        self.holders.insert(*id, new);
+    }
+
+    /// The containers that are called so in a scope. `from`: as this container sees it, which may
+    /// have links.
+    pub(crate) fn called(
+        &self,
+        scope: &str,
+        from: Option<&ContainerId>,
+        name: &str,
+    ) -> Result<Vec<ContainerId>> {
+        let ready = self.ready(scope)?;
+        let name = name.to_ascii_lowercase();
+        let link = from
+            .and_then(|from| self.endpoint(from, scope))
+            .and_then(|own| own.spec.links.iter().find(|(_, alias)| *alias == name))
+            .map(|(other, _)| other.to_ascii_lowercase());
+        let name = match link {
+            // A link may name a container by its whole id.
+            Some(other) => match other.parse::<ContainerId>() {
+                Ok(id) => id.short(),
+                Err(_) => other,
+            },
+            None => name,
+        };
+        Ok(ready.names.get(&name).copied().collect())
+    }
+
+    /// The addresses of those containers, as far as we assigned them.
+    pub(crate) fn resolve(
+        &self,
+        scope: &str,
+        from: Option<&ContainerId>,
+        name: &str,
+    ) -> Result<Vec<IpAddr>> {
+        let called = self.called(scope, from, name)?;
+        let address = |id: &ContainerId| {
+            let address = self.endpoint(id, scope)?.address?.addr();
+            (!self.conflicts.contains_key(id)).then_some(address)
+        };
+        let mut found: Vec<_> = called.iter().filter_map(address).collect();
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    /// What the container with this address is called in a scope: its name, then its aliases.
+    pub(crate) fn reverse(&self, scope: &str, address: IpAddr) -> Result<Vec<String>> {
+        let ready = self.ready(scope)?;
+        let holder = match address {
+            IpAddr::V4(address) => ready.by_address.get(&address),
+            IpAddr::V6(_) => None,
+        };
+        let Some(id) = holder else {
+            return Ok(Vec::new());
+        };
+        let name = self.holders.get(id).map(|holder| holder.name.clone());
+        let endpoint = self.endpoint(id, scope);
+        let aliases = endpoint.into_iter().flat_map(|e| &e.spec.aliases).cloned();
+        Ok(name.into_iter().chain(aliases).collect())
+    }
+
+    /// A container's connection to a scope.
+    pub(crate) fn endpoint(&self, id: &ContainerId, scope: &str) -> Option<&EndpointInfo> {
+        let endpoints = self.holders.get(id)?.endpoints.iter();
+        endpoints.into_iter().find(|e| e.spec.scope == scope)
+    }
+}

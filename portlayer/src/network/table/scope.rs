@@ -1,0 +1,127 @@
+//! One scope of the table.
+
+use std::collections::{BTreeSet, HashMap};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net};
+
+use super::names::Names;
+use crate::ContainerId;
+use crate::network::{AddressPool, ScopeInfo, ScopeKind, ScopeSpec};
+
+/// Whether others may see a scope.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It is being made or removed.
+    Hidden,
+    Ready,
+}
+
+#[derive(Debug)]
+pub(super) struct Scope {
+    pub(super) spec: ScopeSpec,
+    pub(super) is_default: bool,
+    pub(super) phase: Phase,
+    /// Its addresses, where it has a subnet.
+    pub(super) pool: Option<AddressPool>,
+    pub(super) by_address: HashMap<Ipv4Addr, ContainerId>,
+    pub(super) names: Names,
+    members: BTreeSet<ContainerId>,
+}
+
+impl Scope {
+    pub(super) fn new(spec: ScopeSpec, rest: Duration) -> Self {
+        let v4 = |address: IpAddr| match address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        };
+        let subnet = match spec.subnet {
+            Some(IpNet::V4(subnet)) => Some(subnet),
+            _ => None,
+        };
+        let pool = subnet.map(|subnet| {
+            let mut pool = AddressPool::new(subnet, rest);
+            // Others have addresses on an external network: only what was set aside is assigned.
+            if !spec.pools.is_empty() || spec.kind != ScopeKind::Bridge {
+                let ranges = spec.pools.iter();
+                let ranges = ranges.filter_map(|pool| Some((v4(pool.first)?, v4(pool.last)?)));
+                pool = pool.only(ranges);
+            }
+            let reserved = spec.gateway.iter().chain(&spec.dns);
+            pool = reserved
+                .filter_map(|a| v4(*a))
+                .fold(pool, AddressPool::reserve);
+            let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+            pool.begin_at(random)
+        });
+        Self {
+            spec,
+            is_default: false,
+            phase: Phase::Hidden,
+            pool,
+            by_address: HashMap::new(),
+            names: Names::default(),
+            members: BTreeSet::new(),
+        }
+    }
+
+    pub(super) fn default_of_the_host(mut self) -> Self {
+        self.is_default = true;
+        self.phase = Phase::Ready;
+        self
+    }
+
+    pub(super) fn subnet(&self) -> Option<Ipv4Net> {
+        self.pool.as_ref().map(AddressPool::subnet)
+    }
+
+    /// The containers connected to it.
+    pub(super) fn members(&self) -> std::collections::btree_set::Iter<'_, ContainerId> {
+        self.members.iter()
+    }
+
+    pub(super) fn join(&mut self, id: ContainerId) {
+        self.members.insert(id);
+    }
+
+    pub(super) fn leave(&mut self, id: &ContainerId) {
+        self.members.remove(id);
+    }
+
+    /// Whether a container that asks for no address gets one from us, rather than by DHCP.
+    pub(super) fn is_assigning(&self) -> bool {
+        self.spec.kind == ScopeKind::Bridge || !self.spec.pools.is_empty()
+    }
+
+    /// Whether it should assign addresses and has none.
+    pub(super) fn assigns_nothing(&self) -> bool {
+        self.is_assigning() && self.pool.as_ref().is_none_or(|pool| pool.total() == 0)
+    }
+
+    /// The gateway of its containers.
+    pub(super) fn way_out(&self) -> Option<IpAddr> {
+        self.spec.gateway.filter(|_| !self.spec.internal)
+    }
+
+    /// The network that its cards are put on: scopes that share one share a container's card.
+    pub(super) fn segment(&self) -> Segment {
+        match &self.spec.kind {
+            ScopeKind::Bridge => Segment(None),
+            ScopeKind::External { network } => Segment(Some(network.clone())),
+        }
+    }
+
+    pub(super) fn info(&self) -> ScopeInfo {
+        let mut info = ScopeInfo::new(self.spec.clone());
+        info.is_default = self.is_default;
+        let assigning = self.pool.as_ref().filter(|_| self.is_assigning());
+        info.free = assigning.map(|pool| pool.free().into());
+        info.containers = self.members.iter().copied().collect();
+        info
+    }
+}
+
+/// A network of the back end: the host's bridge network, or the one of this name.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct Segment(pub(crate) Option<String>);
