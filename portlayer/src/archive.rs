@@ -1,4 +1,4 @@
-//! Archives: a container's files in and out, as tar streams.
+//! Archives: copying a container's files in and out, as tar streams.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -8,10 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{ContainerId, Result};
 
-/// A tar stream, uncompressed. An error item is the last.
+/// A tar stream, uncompressed. After an error item it ends.
 pub type TarStream = BoxStream<'static, Result<Bytes>>;
 
-/// The files of the containers of one virtual container host.
+/// Access to the files of the containers on one virtual container host.
 ///
 /// Paths are absolute within the container; symbolic links are resolved inside its file system
 /// and never lead out of it.
@@ -32,13 +32,13 @@ pub trait Archive: std::fmt::Debug + Send + Sync + 'static {
     /// - [`Exhausted`](crate::ErrorKind::Exhausted) without space.
     async fn import(&self, id: &ContainerId, path: &str, tar: TarStream) -> Result<()>;
 
-    /// Returns what differs from the container's image, sorted by path.
+    /// Returns the differences from the container's image, sorted by path.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound).
     async fn diff(&self, id: &ContainerId) -> Result<Vec<Change>>;
 
-    /// Returns what is at a path, without following a symbolic link there.
+    /// Returns the metadata of a path, without following a symbolic link.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) for the container or the path.
@@ -49,14 +49,14 @@ pub trait Archive: std::fmt::Debug + Send + Sync + 'static {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Change {
-    /// The path.
+    /// The path of the file.
     pub path: String,
-    /// What happened to it.
+    /// The kind of the difference.
     pub kind: ChangeKind,
 }
 
 impl Change {
-    /// This happened to this path.
+    /// Creates a change of a path.
     pub fn new(path: impl Into<String>, kind: ChangeKind) -> Self {
         Self {
             path: path.into(),
@@ -65,36 +65,36 @@ impl Change {
     }
 }
 
-/// What happened to a path.
+/// The kind of a difference.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ChangeKind {
-    /// It is not in the image.
+    /// The path is not in the image.
     Added,
-    /// It is different from the image.
+    /// The path differs from the image.
     Modified,
-    /// It is only in the image.
+    /// The path is only in the image.
     Deleted,
 }
 
-/// What is at a path.
+/// The metadata of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct FileStat {
-    /// The last part of the path.
+    /// The last component of the path.
     pub name: String,
-    /// Bytes of its content.
+    /// The size of its content in bytes.
     pub size: u64,
-    /// Type and permissions, as `st_mode` of Linux has them.
+    /// Type and permissions, as in `st_mode` of Linux.
     pub mode: u32,
-    /// When its content was changed last.
+    /// The time of the last change of its content.
     pub modified: Timestamp,
-    /// Where a symbolic link points.
+    /// The target of a symbolic link.
     pub link_target: Option<String>,
 }
 
 impl FileStat {
-    /// A file of this name, size, mode and time.
+    /// Creates the metadata of a file with this name, size, mode and time.
     pub fn new(name: impl Into<String>, size: u64, mode: u32, modified: Timestamp) -> Self {
         Self {
             name: name.into(),

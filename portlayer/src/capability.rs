@@ -1,53 +1,53 @@
-//! What a back end may lack.
+//! Capabilities, which a back end may lack.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Something that the traits offer and that a back end, or the endpoint behind it, may lack.
+/// A feature of the traits that a back end, or the endpoint behind it, may lack.
 ///
-/// A back end never pretends: what it lacks it names here and answers
-/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported), or behaves as the method's documentation
-/// says for that capability.
+/// A back end reports every feature that it lacks here, and returns
+/// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) or behaves as the method's
+/// documentation says for that capability.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Capability {
     /// A guest runs in the container's machine and reports, through the machine's keys, that the
-    /// process started and how it ended. Without it nothing is known beyond the power state: a
-    /// container that is on stays [`Starting`](crate::StateKind::Starting), and one that went off
-    /// is stopped with [`ExitStatus::Lost`](crate::ExitStatus::Lost).
+    /// process started and how it ended. Without it, only the power state is known: a container
+    /// that is on stays [`Starting`](crate::StateKind::Starting), and one that was switched off is
+    /// stopped with [`ExitStatus::Lost`](crate::ExitStatus::Lost).
     GuestKeys,
     /// Signals other than `KILL` are delivered to the process.
     Signals,
-    /// The machine's configuration file on the datastore shows what the API was told.
+    /// The machine's configuration file on the datastore contains what was set through the API.
     VmxContents,
-    /// A change that was prepared on an outdated view of a machine is refused, so that two
-    /// writers cannot overwrite each other unseen.
+    /// A change that is based on an outdated version of a machine is refused, so that two
+    /// writers cannot unknowingly overwrite each other.
     StaleChangeVersionRefused,
-    /// Configuration keys that differ only in the case of their letters are one key.
+    /// Configuration keys are case-insensitive.
     KeyCaseFolding,
-    /// Images can be stored and containers made from them.
+    /// Images can be stored, and containers created from them.
     Images,
-    /// The content of disks is kept, so that what an image holds can be run.
+    /// The content of disks is stored, so that the programs in an image can be run.
     DiskContents,
-    /// Volumes.
+    /// Volumes can be created and mounted.
     Volumes,
-    /// Scopes and addresses for containers.
+    /// Containers can be connected to scopes and get addresses.
     Networks,
     /// Subnets and addresses of IPv6.
     Ipv6,
-    /// A container can be connected to a scope, or disconnected, after it was created.
+    /// A container can be connected to a scope, or disconnected, after its creation.
     LaterConnect,
-    /// The streams of processes can be attached to.
+    /// Callers can attach to the streams of processes.
     Attach,
-    /// What processes wrote is kept and can be read.
+    /// The output of processes is stored and can be read.
     Logs,
     /// Files can be copied into and out of containers.
     Archive,
     /// Events can be subscribed to.
     Events,
-    /// Small values can be kept with the host.
+    /// Small values can be stored with the host.
     Store,
     /// A container can be paused by suspending its machine.
     Suspend,
@@ -92,44 +92,44 @@ impl Capabilities {
         Capability::Suspend,
     ];
 
-    /// None.
+    /// Returns the empty set.
     #[must_use]
     pub const fn none() -> Self {
         Self(0)
     }
 
-    /// Every capability that this version knows.
+    /// Returns the set of all capabilities that this version knows.
     #[must_use]
     pub fn all() -> Self {
         Self::ALL.into_iter().fold(Self::none(), Self::with)
     }
 
-    /// The set with one more.
+    /// Adds a capability to the set.
     #[must_use]
     pub const fn with(self, capability: Capability) -> Self {
         Self(self.0 | 1 << capability as u32)
     }
 
-    /// The set with one less.
+    /// Removes a capability from the set.
     #[must_use]
     pub const fn without(self, capability: Capability) -> Self {
         Self(self.0 & !(1 << capability as u32))
     }
 
-    /// Whether it is in the set.
+    /// Returns whether a capability is in the set.
     #[must_use]
     pub const fn contains(self, capability: Capability) -> bool {
         self.0 & 1 << capability as u32 != 0
     }
 
-    /// Those in the set, in a fixed order.
+    /// Iterates over the capabilities in the set, in a fixed order.
     pub fn iter(self) -> impl Iterator<Item = Capability> {
         Self::ALL
             .into_iter()
             .filter(move |capability| self.contains(*capability))
     }
 
-    /// Those not in the set, in a fixed order.
+    /// Iterates over the capabilities not in the set, in a fixed order.
     pub fn missing(self) -> impl Iterator<Item = Capability> {
         Self::ALL
             .into_iter()

@@ -1,36 +1,33 @@
-//! The error of all traits.
+//! The error type of all traits.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::{Capability, Resource, StateKind};
 
-/// The cause below an [`Error`]: a fault of the endpoint, a parse error, …
+/// The cause of an [`Error`]: a fault of the endpoint, a parse error, …
 pub type Source = Box<dyn std::error::Error + Send + Sync>;
 
 /// The result of an operation of the port layer.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why an operation failed: what kind of failure, on which resource, and the cause.
+/// The reason why an operation failed: the kind of failure, the resource, and the cause.
 ///
 /// The [`kind`](Self::kind) alone is enough to decide what to do next, or which HTTP status to
-/// answer. `Display` names the resource and never repeats the cause, which is the
+/// return. `Display` names the resource and never repeats the cause, which is the
 /// [`source`](std::error::Error::source).
 ///
 /// ```
 /// use portlayer::{Error, ErrorKind, Resource};
 ///
 /// let result: portlayer::Result<()> = Err(Error::not_found(Resource::container("jovial_ride")));
-/// match result {
-///     Err(Error { kind: ErrorKind::NotFound, .. }) => {} // 404
-///     Err(Error { kind: ErrorKind::InvalidState { .. } | ErrorKind::InUse { .. }, .. }) => {} // 409
-///     _ => {}
-/// }
+/// match result { Err(Error { kind: ErrorKind::NotFound, .. }) => {} // 404 Err(Error { kind:
+/// ErrorKind::InvalidState { .. } | ErrorKind::InUse { .. }, .. }) => {} // 409 _ => {} }
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Error {
-    /// What kind of failure.
+    /// The kind of failure.
     pub kind: ErrorKind,
     resource: Box<Resource>,
     source: Option<Source>,
@@ -40,66 +37,67 @@ pub struct Error {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// There is no such resource.
+    /// The resource does not exist.
     NotFound,
-    /// A resource of that id or name exists already.
+    /// A resource with this id or name already exists.
     AlreadyExists,
     /// The resource was changed concurrently, between reading and writing it: read it again, and
     /// retry if the change is still wanted.
     Conflict {
-        /// The keys and devices that changed, as far as they are known.
+        /// The keys and devices that changed, if known.
         changed: Box<[String]>,
     },
     /// The state of the resource does not allow the operation.
     InvalidState {
-        /// The state it is in.
+        /// The current state.
         actual: StateKind,
         /// The states in which the operation is allowed; may be empty.
         allowed: &'static [StateKind],
     },
     /// Something else still uses the resource.
     InUse {
-        /// The users.
+        /// The users of the resource.
         by: Box<str>,
     },
-    /// A value that the caller gave cannot be used; the source says why.
+    /// A value from the caller is invalid; the source says why.
     InvalidArgument {
-        /// The field that holds it.
+        /// The name of the field.
         field: &'static str,
     },
-    /// The caller's account lacks a privilege; the source names it where the endpoint does.
+    /// The caller's account lacks a privilege; the source names it if the endpoint does.
     PermissionDenied,
     /// The endpoint does not accept the credentials.
     Unauthenticated,
-    /// A limit is reached: space, addresses, machines on a host.
+    /// A limit was reached: space, addresses, machines on a host.
     Exhausted {
         /// What ran out.
         what: Box<str>,
     },
-    /// It took longer than allowed. What was asked of the endpoint may still happen there.
+    /// The operation took longer than allowed. What was sent to the endpoint may still happen
+    /// there.
     Timeout {
-        /// What was being done or waited for.
+        /// The operation or wait that timed out.
         phase: &'static str,
     },
-    /// The endpoint cannot be reached or cannot serve now; retrying later may succeed.
+    /// The endpoint cannot be reached or cannot serve now; a later retry may succeed.
     Unavailable {
-        /// When to retry, where the endpoint said so.
+        /// When to retry, if the endpoint said so.
         retry_after: Option<Duration>,
     },
-    /// The guest could not do its part. The reason is the guest's own text: do not trust it
-    /// further than to show it.
+    /// The guest failed. The reason is text from the guest: do not trust it
+    /// beyond showing it.
     GuestFailed {
-        /// What the guest reported.
+        /// The reason that the guest reported.
         reason: Box<str>,
     },
-    /// The request was sent and its answer was lost: inspect the resource before retrying.
+    /// The request was sent and its response was lost: inspect the resource before retrying.
     OutcomeUnknown {
         /// The operation, or the endpoint's task.
         task: Box<str>,
     },
-    /// The back end, or its endpoint, lacks what this needs.
+    /// The back end, or its endpoint, lacks a capability that this needs.
     Unsupported {
-        /// What is missing.
+        /// The missing capability.
         capability: Capability,
     },
     /// A failure that should not happen; the source has the details.
@@ -107,7 +105,7 @@ pub enum ErrorKind {
 }
 
 impl Error {
-    /// An error of this kind without a source.
+    /// Creates an error of this kind without a source.
     #[must_use]
     pub fn new(kind: ErrorKind, resource: Resource) -> Self {
         Self {
@@ -117,26 +115,26 @@ impl Error {
         }
     }
 
-    /// A [`NotFound`](crate::ErrorKind::NotFound).
+    /// Creates a [`NotFound`](crate::ErrorKind::NotFound) error.
     #[must_use]
     pub fn not_found(resource: Resource) -> Self {
         Self::new(ErrorKind::NotFound, resource)
     }
 
-    /// An [`AlreadyExists`](crate::ErrorKind::AlreadyExists).
+    /// Creates an [`AlreadyExists`](crate::ErrorKind::AlreadyExists) error.
     #[must_use]
     pub fn already_exists(resource: Resource) -> Self {
         Self::new(ErrorKind::AlreadyExists, resource)
     }
 
-    /// A [`Conflict`](crate::ErrorKind::Conflict) over these keys and devices.
+    /// Creates a [`Conflict`](crate::ErrorKind::Conflict) error about these keys and devices.
     #[must_use]
     pub fn conflict(resource: Resource, changed: impl IntoIterator<Item = String>) -> Self {
         let changed = changed.into_iter().collect();
         Self::new(ErrorKind::Conflict { changed }, resource)
     }
 
-    /// An [`InvalidState`](crate::ErrorKind::InvalidState).
+    /// Creates an [`InvalidState`](crate::ErrorKind::InvalidState) error.
     #[must_use]
     pub fn invalid_state(
         resource: Resource,
@@ -146,13 +144,13 @@ impl Error {
         Self::new(ErrorKind::InvalidState { actual, allowed }, resource)
     }
 
-    /// An [`InUse`](crate::ErrorKind::InUse) by what is named here.
+    /// Creates an [`InUse`](crate::ErrorKind::InUse) error with the users.
     #[must_use]
     pub fn in_use(resource: Resource, by: impl Into<Box<str>>) -> Self {
         Self::new(ErrorKind::InUse { by: by.into() }, resource)
     }
 
-    /// An [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for this reason.
+    /// Creates an [`InvalidArgument`](crate::ErrorKind::InvalidArgument) error with the reason.
     #[must_use]
     pub fn invalid_argument(
         resource: Resource,
@@ -162,94 +160,95 @@ impl Error {
         Self::new(ErrorKind::InvalidArgument { field }, resource).with_source(reason)
     }
 
-    /// A [`PermissionDenied`](crate::ErrorKind::PermissionDenied).
+    /// Creates a [`PermissionDenied`](crate::ErrorKind::PermissionDenied) error.
     #[must_use]
     pub fn permission_denied(resource: Resource) -> Self {
         Self::new(ErrorKind::PermissionDenied, resource)
     }
 
-    /// An [`Unauthenticated`](crate::ErrorKind::Unauthenticated).
+    /// Creates an [`Unauthenticated`](crate::ErrorKind::Unauthenticated) error.
     #[must_use]
     pub fn unauthenticated(resource: Resource) -> Self {
         Self::new(ErrorKind::Unauthenticated, resource)
     }
 
-    /// An [`Exhausted`](crate::ErrorKind::Exhausted): none of this is left.
+    /// Creates an [`Exhausted`](crate::ErrorKind::Exhausted) error: nothing is left of `what`.
     #[must_use]
     pub fn exhausted(resource: Resource, what: impl Into<Box<str>>) -> Self {
         Self::new(ErrorKind::Exhausted { what: what.into() }, resource)
     }
 
-    /// A [`Timeout`](crate::ErrorKind::Timeout) of this phase.
+    /// Creates a [`Timeout`](crate::ErrorKind::Timeout) error of this phase.
     #[must_use]
     pub fn timeout(resource: Resource, phase: &'static str) -> Self {
         Self::new(ErrorKind::Timeout { phase }, resource)
     }
 
-    /// An [`Unavailable`](crate::ErrorKind::Unavailable).
+    /// Creates an [`Unavailable`](crate::ErrorKind::Unavailable) error.
     #[must_use]
     pub fn unavailable(resource: Resource, retry_after: Option<Duration>) -> Self {
         Self::new(ErrorKind::Unavailable { retry_after }, resource)
     }
 
-    /// A [`GuestFailed`](crate::ErrorKind::GuestFailed) for the guest's reason.
+    /// Creates a [`GuestFailed`](crate::ErrorKind::GuestFailed) error with the guest's reason.
     #[must_use]
     pub fn guest_failed(resource: Resource, reason: impl Into<Box<str>>) -> Self {
         let reason = reason.into();
         Self::new(ErrorKind::GuestFailed { reason }, resource)
     }
 
-    /// An [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) of this operation or task.
+    /// Creates an [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown) error of an operation or
+    /// task.
     #[must_use]
     pub fn outcome_unknown(resource: Resource, task: impl Into<Box<str>>) -> Self {
         Self::new(ErrorKind::OutcomeUnknown { task: task.into() }, resource)
     }
 
-    /// An [`Unsupported`](crate::ErrorKind::Unsupported) for want of this capability.
+    /// Creates an [`Unsupported`](crate::ErrorKind::Unsupported) error: the capability is missing.
     #[must_use]
     pub fn unsupported(resource: Resource, capability: Capability) -> Self {
         Self::new(ErrorKind::Unsupported { capability }, resource)
     }
 
-    /// An [`Internal`](crate::ErrorKind::Internal) with this cause.
+    /// Creates an [`Internal`](crate::ErrorKind::Internal) error with a cause.
     #[must_use]
     pub fn internal(resource: Resource, reason: impl Into<Source>) -> Self {
         Self::new(ErrorKind::Internal, resource).with_source(reason)
     }
 
-    /// The same error with this cause, in place of the one it may have.
+    /// Returns the error with another source.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Source>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// The same error about another resource.
+    /// Returns the error about another resource.
     #[must_use]
     pub fn with_resource(mut self, resource: Resource) -> Self {
         *self.resource = resource;
         self
     }
 
-    /// What kind of failure.
+    /// Returns the kind of failure.
     #[must_use]
     pub fn kind(&self) -> &ErrorKind {
         &self.kind
     }
 
-    /// The resource that the operation was about.
+    /// Returns the resource of the operation.
     #[must_use]
     pub fn resource(&self) -> &Resource {
         &self.resource
     }
 
-    /// Whether there is no such resource.
+    /// Returns whether the resource does not exist.
     #[must_use]
     pub fn is_not_found(&self) -> bool {
         self.kind == ErrorKind::NotFound
     }
 
-    /// Whether the resource was changed concurrently.
+    /// Returns whether the resource was changed concurrently.
     #[must_use]
     pub fn is_conflict(&self) -> bool {
         matches!(self.kind, ErrorKind::Conflict { .. })

@@ -1,4 +1,4 @@
-//! Events: what happens on a virtual container host.
+//! Events on a virtual container host.
 
 use async_trait::async_trait;
 use futures_core::stream::BoxStream;
@@ -7,78 +7,78 @@ use serde::Serialize;
 
 use crate::{ContainerId, ExitStatus, Resource, Result};
 
-/// The events of one virtual container host, no matter who caused them.
+/// The source of events on one virtual container host, whoever caused them.
 #[async_trait]
 pub trait Events: std::fmt::Debug + Send + Sync + 'static {
-    /// Returns the events from now on.
+    /// Subscribes to the events from now on.
     ///
-    /// Events of one container come in their order. A subscriber that does not keep up, or a back
-    /// end that lost its connection, yields [`EventKind::Resync`] in place of what was missed: the
-    /// subscriber then lists what it cares about again.
+    /// Events of one container arrive in order. A subscriber that does not keep up, or a back end
+    /// that lost its connection, yields [`EventKind::Resync`] in place of the missed events: the
+    /// subscriber then has to list the containers again.
     ///
     /// # Errors
-    /// Only those that concern the whole back end.
+    /// Only errors that affect the whole back end.
     async fn subscribe(&self) -> Result<BoxStream<'static, Event>>;
 }
 
-/// Something that happened.
+/// An event on a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Event {
-    /// When it was noticed.
+    /// The time when it was observed.
     pub time: Timestamp,
-    /// What happened.
+    /// The kind of the event.
     #[serde(flatten)]
     pub kind: EventKind,
 }
 
 impl Event {
-    /// This happened at this time.
+    /// Creates an event of this time and kind.
     #[must_use]
     pub fn new(time: Timestamp, kind: EventKind) -> Self {
         Self { time, kind }
     }
 }
 
-/// What happened.
+/// The kind of an [`Event`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum EventKind {
     /// A container was created.
     Created {
-        /// Which.
+        /// The container.
         container: ContainerId,
     },
-    /// Its process started.
+    /// A container's process started.
     Started {
-        /// Which.
+        /// The container.
         container: ContainerId,
     },
-    /// It stopped.
+    /// A container stopped.
     Stopped {
-        /// Which.
+        /// The container.
         container: ContainerId,
         /// How its process ended.
         exit: ExitStatus,
     },
-    /// Its name, labels or other settings changed.
+    /// A container's name, labels or other settings changed.
     Updated {
-        /// Which.
+        /// The container.
         container: ContainerId,
     },
-    /// It was removed.
+    /// A container was removed.
     Removed {
-        /// Which.
+        /// The container.
         container: ContainerId,
     },
-    /// Something cannot be read any more, or can be again.
+    /// A resource became unreadable, or readable again.
     Health {
-        /// What.
+        /// The resource.
         resource: Resource,
-        /// The reason; `None`: it can be read again.
+        /// The reason why it is unreadable; `None` when it is readable again.
         reason: Option<String>,
     },
-    /// Events were missed: list again.
+    /// Events were missed: list the containers again.
     Resync,
 }

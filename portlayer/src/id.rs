@@ -11,8 +11,8 @@ const SHORT: usize = 12;
 
 /// The identity of a container: 256 bits, written as 64 lower-case hexadecimal digits.
 ///
-/// It is chosen by the caller, so that a create whose outcome is unknown can
-/// be asked for again without making a second one. Container front ends use the same form.
+/// The caller chooses it, so that a create whose outcome is unknown can
+/// be retried without creating a second container. Container front ends use the same form.
 ///
 /// ```
 /// use portlayer::ContainerId;
@@ -26,7 +26,7 @@ const SHORT: usize = 12;
 pub struct ContainerId([u8; BYTES]);
 
 impl ContainerId {
-    /// A new identity: two version 4 UUIDs, 244 random bits.
+    /// Generates a random identity: two version 4 UUIDs, 244 random bits.
     #[must_use]
     pub fn generate() -> Self {
         let mut bytes = [0; BYTES];
@@ -35,19 +35,19 @@ impl ContainerId {
         Self(bytes)
     }
 
-    /// The identity made of these bytes.
+    /// Creates the identity with these bytes.
     #[must_use]
     pub fn from_bytes(bytes: [u8; BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; BYTES] {
         &self.0
     }
 
-    /// The first 12 digits: what people are shown and type.
+    /// Returns the first 12 digits, which people see and type.
     #[must_use]
     pub fn short(&self) -> String {
         let mut text = self.to_string();
@@ -103,11 +103,11 @@ impl<'de> Deserialize<'de> for ContainerId {
     }
 }
 
-/// Why a text is not a [`ContainerId`].
+/// The reason why a text is not a [`ContainerId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseContainerIdError {
-    /// It is not 64 characters long; the length it has, in bytes.
+    /// The text is not 64 characters long; contains its length in bytes.
     #[error("a container id has 64 hexadecimal digits, this text has {0} bytes")]
     Length(usize),
     /// The byte at this offset is not one of `0` to `9` and `a` to `f`.

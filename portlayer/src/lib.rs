@@ -1,28 +1,28 @@
 //! Containers that are virtual machines.
 //!
-//! A front end (a Docker or containerd shim, a CI runner) wants "run this image as a machine, tell
-//! me when it ends" and no vSphere. It speaks the traits of this crate and their plain values:
+//! A front end (a Docker or containerd shim, a CI runner) wants to run images and get exit
+//! statuses, without knowing vSphere. It uses the traits of this crate and their plain values:
 //!
-//! | trait | is | implementations |
+//! | trait | purpose | implementations |
 //! | --- | --- | --- |
 //! | [`Exec`] | containers: create, start, inspect, list, wait, stop, signal, remove | [`memory`], `vsphere` |
-//! | [`Images`](image::Images) | what containers' root file systems start from | |
+//! | [`Images`](image::Images) | images, from which containers are created | |
 //! | [`Volumes`](volume::Volumes) | disks that outlive containers | |
 //! | [`Networks`](network::Networks) | scopes, addresses, names | |
 //! | [`Streams`](stream::Streams) | attach, logs, terminal size | |
-//! | [`Archive`](archive::Archive) | files in and out as tar streams | |
-//! | [`Events`](event::Events) | what happens on a host | |
-//! | [`Store`](store::Store) | small values that a front end keeps with its host | |
+//! | [`Archive`](archive::Archive) | copying files in and out as tar streams | |
+//! | [`Events`](event::Events) | events on a host | |
+//! | [`Store`](store::Store) | small values that a front end stores with its host | |
 //!
-//! The virtual container hosts that they live on are a matter of vSphere: `vsphere::Hosts`
+//! Virtual container hosts, on which containers run, are specific to vSphere: `vsphere::Hosts`
 //! installs, finds, opens and deletes them.
 //!
-//! [`PortLayer`] bundles the traits of one host. A back end that lacks a part answers
-//! [`Unsupported`](crate::ErrorKind::Unsupported) from it. All errors are [`Error`]. What a back end or its
-//! endpoint lacks is a [`Capability`]. The cases that every implementation must pass are in
-//! `conformance` (feature of that name).
+//! [`PortLayer`] bundles the traits of one host. The methods of a missing part return
+//! [`Unsupported`](crate::ErrorKind::Unsupported). All errors are [`Error`]. A feature that a back
+//! end or its endpoint may lack is a [`Capability`]. The module `conformance` (feature of that
+//! name) contains the tests that every implementation must pass.
 //!
-//! # A container's life
+//! # The life of a container
 //! ```
 //! use portlayer::exec::{Command, ContainerSpec, Exec, ExecExt, StartOptions};
 //! use portlayer::memory::{Behaviour, MemoryExec};

@@ -14,8 +14,8 @@ use crate::{Capabilities, Capability, Exec};
 
 /// The port layer of one virtual container host: its traits in one handle, cheap to clone.
 ///
-/// Built from parts. A part that was not given answers
-/// [`Unsupported`](crate::ErrorKind::Unsupported), naming the missing [`Capability`].
+/// Built from parts. The methods of a missing part return
+/// [`Unsupported`](crate::ErrorKind::Unsupported), with the missing [`Capability`].
 #[derive(Clone, Debug)]
 pub struct PortLayer {
     exec: Arc<dyn Exec>,
@@ -48,12 +48,12 @@ macro_rules! part {
 }
 
 impl PortLayer {
-    /// A port layer of containers alone.
+    /// Creates a port layer with containers only.
     pub fn new(exec: impl Exec) -> Self {
         Self::from_shared(Arc::new(exec))
     }
 
-    /// A port layer of containers alone, whose implementation others hold too.
+    /// Creates a port layer with containers only, whose implementation is shared with other owners.
     #[must_use]
     pub fn from_shared(exec: Arc<dyn Exec>) -> Self {
         let missing = Arc::new(Missing);
@@ -70,7 +70,7 @@ impl PortLayer {
         }
     }
 
-    /// The containers.
+    /// Returns the containers.
     #[must_use]
     pub fn exec(&self) -> &dyn Exec {
         &*self.exec
@@ -97,8 +97,8 @@ impl PortLayer {
         self
     }
 
-    /// What this port layer can do: the capabilities of its containers and of the parts it was
-    /// given.
+    /// Returns the capabilities of this port layer: those of its containers and of its other
+    /// parts.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
         self.exec

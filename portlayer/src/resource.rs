@@ -1,14 +1,14 @@
-//! What an error is about.
+//! The resources that errors are about.
 
 use std::fmt;
 
 use serde::{Serialize, Serializer};
 
-/// The kind of thing that a [`Resource`] is. Prints, also as JSON, as words in lower case.
+/// The kind of a [`Resource`]. `Display` and JSON use words in lower case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ResourceKind {
-    /// A container, by its id, or by its name where the name is the matter.
+    /// A container, by id, or by name where the name matters.
     Container,
     /// An image, by its id or reference.
     Image,
@@ -20,7 +20,7 @@ pub enum ResourceKind {
     StoredValue,
     /// The service behind the port layer, by its address.
     Endpoint,
-    /// Something that only one back end has; `vsphere::kind` (feature `vsphere`) has the kinds of
+    /// A kind that only one back end has; `vsphere::kind` (feature `vsphere`) defines those of
     /// vSphere.
     Other(&'static str),
 }
@@ -45,17 +45,17 @@ impl Serialize for ResourceKind {
     }
 }
 
-/// A kind, and the name by which its owner knows it: `volume "data"`.
+/// A resource: its kind and its id, such as `volume "data"`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Resource {
-    /// What kind of thing.
+    /// The kind of the resource.
     pub kind: ResourceKind,
-    /// Which one: an id, a name or a path.
+    /// The id, name or path of the resource.
     pub id: Box<str>,
 }
 
 impl Resource {
-    /// The resource of this kind and id.
+    /// Creates a resource from kind and id.
     pub fn new(kind: ResourceKind, id: impl fmt::Display) -> Self {
         Self {
             kind,
@@ -63,22 +63,22 @@ impl Resource {
         }
     }
 
-    /// A container, by id or name.
+    /// Creates a resource for a container, by id or name.
     pub fn container(id: impl fmt::Display) -> Self {
         Self::new(ResourceKind::Container, id)
     }
 
-    /// An image, by id or reference.
+    /// Creates a resource for an image, by id or reference.
     pub fn image(id: impl fmt::Display) -> Self {
         Self::new(ResourceKind::Image, id)
     }
 
-    /// A volume, by name.
+    /// Creates a resource for a volume, by name.
     pub fn volume(name: impl fmt::Display) -> Self {
         Self::new(ResourceKind::Volume, name)
     }
 
-    /// A network, by name.
+    /// Creates a resource for a network, by name.
     pub fn network(name: impl fmt::Display) -> Self {
         Self::new(ResourceKind::Network, name)
     }

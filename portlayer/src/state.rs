@@ -1,4 +1,4 @@
-//! The states of a container and how its process ended.
+//! The states of a container, and the ways its process can end.
 
 use std::fmt;
 
@@ -11,29 +11,30 @@ use crate::exec::Signal;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ExitStatus {
-    /// It exited with this code.
+    /// The process exited with this code.
     Code(i32),
-    /// It was ended by this signal; `None` if the guest did not name it. A guest that reports one
-    /// number, as VIC's does, cannot tell a signal from the code 128 and its number: such a code is
-    /// taken for the signal. A machine that was switched off by the port layer ends with `KILL`.
+    /// The process was ended by this signal; `None` if the guest did not name it. A guest that
+    /// reports a single number, as VIC's does, cannot distinguish a signal from the exit code 128
+    /// plus its number, which counts as the signal. A machine switched off by the port layer ends
+    /// with `KILL`.
     Signal(Option<Signal>),
-    /// The guest could not launch it. Why is in
+    /// The guest could not launch the process. The reason is in
     /// [`ContainerInfo::failure`](crate::exec::ContainerInfo::failure).
     NotLaunched,
-    /// A start was recorded, and the machine is not known to have been on since: the program that started
-    /// it was interrupted, or the machine went off before its guest reported anything.
+    /// A start was recorded, but the machine was never seen to be on: the starting program
+    /// was interrupted, or the machine was switched off before its guest reported anything.
     NeverOn,
-    /// It started, and nobody recorded how it ended: a crash of the machine or its host, or a guest
-    /// that does not report.
+    /// The process started, and how it ended was not recorded: the machine or its host crashed, or
+    /// the guest does not report.
     Lost,
 }
 
 impl ExitStatus {
-    /// Ended by `KILL`.
+    /// Ended by the signal `KILL`.
     pub const KILLED: Self = Self::Signal(Some(Signal::KILL));
 
-    /// The one number that shells and container front ends show: the exit code, or 128 and the
-    /// number of the signal. `None` if there is neither.
+    /// Returns the single number that shells and container front ends show: the exit code, or 128
+    /// plus the number of the signal. `None` if there is neither.
     #[must_use]
     pub fn code(self) -> Option<i32> {
         match self {
@@ -43,7 +44,7 @@ impl ExitStatus {
         }
     }
 
-    /// Whether the process itself reported success: exit code zero.
+    /// Returns whether the process itself reported success: exit code zero.
     #[must_use]
     pub fn is_success(self) -> bool {
         self == Self::Code(0)
@@ -63,7 +64,7 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// Where a container is in its life.
+/// The state of a container.
 ///
 /// ```text
 /// Created ──start──▶ Starting ──started──▶ Running ──stop──▶ Stopping
@@ -74,43 +75,44 @@ impl fmt::Display for ExitStatus {
 ///    └───────────────────────remove──▶ Removing ◀──remove──────┘
 /// ```
 /// `Running` and `Suspended` change into each other by pause and resume. `Broken` can be entered
-/// from everywhere, and left by removing the container or by repairing its machine outside.
-/// `Unknown` says nothing about the container: it is in one of the other states.
+/// from every state, and left by removing the container or repairing its machine externally.
+/// `Unknown` says nothing about the container: it is really in one of the other states.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "state")]
 #[non_exhaustive]
 pub enum State {
-    /// It was never started.
+    /// The container was never started.
     Created,
     /// Its machine is on; its process is not known to have started.
     Starting,
     /// Its process runs.
     Running,
-    /// It was asked to end and has not ended.
+    /// Its process was asked to exit and has not exited.
     Stopping,
-    /// It ended.
+    /// Its process ended.
     Stopped {
-        /// How.
+        /// How the process ended.
         exit: ExitStatus,
     },
-    /// Its machine is suspended: its process runs on when it is resumed.
+    /// Its machine is suspended; the process continues when it is resumed.
     Suspended,
-    /// It is being removed.
+    /// The container is being removed.
     Removing,
-    /// It cannot be worked with, only removed.
+    /// The container is unusable and can only be removed.
     Broken {
         /// What is wrong with it.
         reason: String,
     },
-    /// The back end cannot tell now, for instance because the machine's host does not respond.
+    /// The back end cannot determine the state, for instance because the machine's host does not
+    /// respond.
     Unknown {
-        /// Why.
+        /// The reason.
         reason: String,
     },
 }
 
 impl State {
-    /// The state without its details.
+    /// Returns the state without its details.
     #[must_use]
     pub fn kind(&self) -> StateKind {
         match self {
@@ -126,7 +128,7 @@ impl State {
         }
     }
 
-    /// How the process ended, if it has.
+    /// Returns how the process ended, if it has.
     #[must_use]
     pub fn exit(&self) -> Option<ExitStatus> {
         match self {
@@ -175,7 +177,7 @@ pub enum StateKind {
 impl StateKind {
     /// The states from which a container can be started.
     pub const STARTABLE: &'static [Self] = &[Self::Created, Self::Stopped];
-    /// The states in which a container can be stopped; stopping what has stopped changes nothing.
+    /// The states in which a container can be stopped; a stopped one stays as it is.
     pub const STOPPABLE: &'static [Self] = &[
         Self::Starting,
         Self::Running,
@@ -185,7 +187,7 @@ impl StateKind {
     ];
     /// The states in which a process can be signalled.
     pub const SIGNALLABLE: &'static [Self] = &[Self::Starting, Self::Running, Self::Stopping];
-    /// The states in which a container can be paused; pausing what is suspended changes nothing.
+    /// The states in which a container can be paused; a suspended one stays as it is.
     pub const PAUSABLE: &'static [Self] = &[Self::Starting, Self::Running, Self::Suspended];
     /// The states in which a container can be resumed.
     pub const RESUMABLE: &'static [Self] = &[Self::Suspended];

@@ -1,4 +1,4 @@
-//! Small values that a front end keeps with its host.
+//! Small values that a front end stores with its host.
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -6,56 +6,56 @@ use serde::{Deserialize, Serialize};
 
 use crate::Result;
 
-/// The number of a value's change. Only equality means anything.
+/// The revision of a stored value. Only equality is meaningful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Revision(u64);
 
 impl Revision {
-    /// The revision that a back end numbers so.
+    /// Creates the revision with a back end's number.
     #[must_use]
     pub const fn new(number: u64) -> Self {
         Self(number)
     }
 
-    /// The back end's number.
+    /// Returns the back end's number.
     #[must_use]
     pub const fn number(self) -> u64 {
         self.0
     }
 }
 
-/// What must be stored for a change to take place.
+/// The precondition of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expect {
-    /// Anything or nothing.
+    /// No precondition.
     Any,
-    /// Nothing.
+    /// No value is stored.
     Absent,
-    /// A value of this revision.
+    /// The stored value has this revision.
     Revision(Revision),
 }
 
-/// A stored value.
+/// A stored value and its revision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Versioned {
     /// The bytes.
     pub value: Bytes,
-    /// Their revision.
+    /// The revision of the value.
     pub revision: Revision,
 }
 
 impl Versioned {
-    /// A value of this revision.
+    /// Creates a value with its revision.
     #[must_use]
     pub fn new(value: Bytes, revision: Revision) -> Self {
         Self { value, revision }
     }
 }
 
-/// Small values of a front end, kept with the host: image names, labels of networks. They are
-/// visible to everybody who can open the host: no secrets.
+/// Small values of a front end, stored with the host: image names, labels of networks. They are
+/// visible to everybody who can open the host, so they must not be secret.
 ///
 /// Keys have 1 to 200 printable ASCII characters; a value has at most 48 KiB. Changes are atomic
 /// per key, and durable once they are acknowledged.
@@ -64,26 +64,26 @@ pub trait Store: std::fmt::Debug + Send + Sync + 'static {
     /// Returns the value of a key, if it has one.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a key that cannot be.
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an invalid key.
     async fn get(&self, key: &str) -> Result<Option<Versioned>>;
 
-    /// Sets the value of a key if what is stored is as expected, and returns its revision.
+    /// Sets the value of a key if the precondition holds, and returns its revision.
     ///
     /// # Errors
-    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a key or value that cannot be.
-    /// - [`Conflict`](crate::ErrorKind::Conflict) if something else is stored.
+    /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an invalid key or value.
+    /// - [`Conflict`](crate::ErrorKind::Conflict) if the precondition does not hold.
     async fn put(&self, key: &str, value: Bytes, expect: Expect) -> Result<Revision>;
 
-    /// Deletes a key if what is stored is as expected. Already absent counts as success unless a
+    /// Deletes a key if the precondition holds. Already absent counts as success unless a
     /// revision is expected.
     ///
     /// # Errors
-    /// [`Conflict`](crate::ErrorKind::Conflict) if something else is stored.
+    /// [`Conflict`](crate::ErrorKind::Conflict) if the precondition does not hold.
     async fn delete(&self, key: &str, expect: Expect) -> Result<()>;
 
-    /// Returns the keys that begin so, sorted.
+    /// Returns the keys with a prefix, sorted.
     ///
     /// # Errors
-    /// Only those that concern the whole back end.
+    /// Only errors that affect the whole back end.
     async fn keys(&self, prefix: &str) -> Result<Vec<String>>;
 }

@@ -10,16 +10,16 @@ use crate::{ContainerId, Result};
 
 /// The volumes of one virtual container host.
 ///
-/// # What every implementation keeps
+/// # Guarantees
 /// - A volume's content survives the containers that mount it, and their removal.
 /// - Dropping a future is safe; a dropped `create` may leave the volume created.
 #[async_trait]
 pub trait Volumes: std::fmt::Debug + Send + Sync + 'static {
-    /// Makes an empty, formatted volume.
+    /// Creates an empty, formatted volume.
     ///
     /// # Errors
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the field.
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) for a second volume of one name.
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a volume has this name.
     /// - [`Exhausted`](crate::ErrorKind::Exhausted) without space.
     async fn create(&self, spec: VolumeSpec) -> Result<VolumeInfo>;
 
@@ -32,7 +32,7 @@ pub trait Volumes: std::fmt::Debug + Send + Sync + 'static {
     /// Returns all volumes, sorted by name.
     ///
     /// # Errors
-    /// Only those that concern the whole back end.
+    /// Only errors that affect the whole back end.
     async fn list(&self) -> Result<Vec<VolumeInfo>>;
 
     /// Removes a volume with its content.
@@ -43,25 +43,25 @@ pub trait Volumes: std::fmt::Debug + Send + Sync + 'static {
     async fn remove(&self, name: &str) -> Result<()>;
 }
 
-/// A volume as it is asked for.
+/// The specification of a volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VolumeSpec {
-    /// Its name: 1 to 64 letters, digits, `_`, `.` and `-`, the first a letter or a digit.
+    /// The name: 1 to 64 letters, digits, `_`, `.` and `-`, the first a letter or a digit.
     pub name: String,
-    /// Its capacity in bytes. `None`: the back end's default.
+    /// The capacity in bytes. `None`: the back end's default.
     #[serde(default)]
     pub capacity: Option<u64>,
-    /// Where it is kept, by a name that the host's installation defined. `None`: the default.
+    /// The volume store, by a name defined at the host's installation. `None`: the default one.
     #[serde(default)]
     pub store: Option<String>,
-    /// Labels.
+    /// The labels of the volume.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
 
 impl VolumeSpec {
-    /// A volume of this name with the back end's defaults.
+    /// Creates a specification with this name and the back end's defaults.
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
@@ -71,14 +71,14 @@ impl VolumeSpec {
         }
     }
 
-    /// Its capacity in bytes.
+    /// Sets the capacity in bytes.
     #[must_use]
     pub fn capacity(mut self, bytes: u64) -> Self {
         self.capacity = Some(bytes);
         self
     }
 
-    /// Where it is kept.
+    /// Sets the volume store.
     #[must_use]
     pub fn store(mut self, name: impl Into<String>) -> Self {
         self.store = Some(name.into());
@@ -93,20 +93,20 @@ impl VolumeSpec {
     }
 }
 
-/// A volume as the back end has it.
+/// The description of a volume.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct VolumeInfo {
-    /// What it was made from.
+    /// The specification it was created from.
     pub spec: VolumeSpec,
-    /// When it was made, if the back end recorded that.
+    /// The time of creation, if the back end recorded it.
     pub created: Option<Timestamp>,
     /// The containers that mount it.
     pub users: Vec<ContainerId>,
 }
 
 impl VolumeInfo {
-    /// A volume made from this specification.
+    /// Creates the description of a volume with this specification.
     #[must_use]
     pub fn new(spec: VolumeSpec) -> Self {
         Self {
@@ -117,7 +117,7 @@ impl VolumeInfo {
     }
 }
 
-/// Something mounted into a container's file system.
+/// A mount in a container's file system.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Mount {
@@ -125,24 +125,24 @@ pub struct Mount {
     pub source: MountSource,
     /// The absolute path in the container.
     pub target: String,
-    /// Whether the container may only read it.
+    /// Whether it is read-only for the container.
     #[serde(default)]
     pub read_only: bool,
 }
 
-/// What a [`Mount`] mounts.
+/// The source of a [`Mount`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum MountSource {
-    /// The volume of this name.
+    /// The volume with this name.
     Volume(String),
-    /// Memory of at most this many bytes; `None`: half of the machine's memory.
+    /// A file system in memory of at most this many bytes; `None`: half of the machine's memory.
     Memory(Option<u64>),
 }
 
 impl Mount {
-    /// Mounts this at an absolute path, writable.
+    /// Mounts a source at an absolute path, writable.
     pub fn new(source: MountSource, target: impl Into<String>) -> Self {
         Self {
             source,
@@ -151,7 +151,7 @@ impl Mount {
         }
     }
 
-    /// Mounts it so that the container may only read it.
+    /// Makes the mount read-only.
     #[must_use]
     pub fn read_only(mut self) -> Self {
         self.read_only = true;

@@ -1,4 +1,4 @@
-//! What cases are written with.
+//! Building blocks of the cases.
 
 use std::fmt;
 use std::sync::Mutex;
@@ -10,7 +10,7 @@ use crate::image::Images;
 use crate::network::Networks;
 use crate::{Capability, ContainerId, Error, ErrorKind, Exec, PortLayer, Result, State};
 
-/// Why a case does not hold.
+/// The reason why a case failed.
 #[derive(Debug)]
 pub struct Failure(String);
 

@@ -1,10 +1,10 @@
-//! How [`MemoryExec`](crate::memory::MemoryExec) is made to behave as the cases ask.
+//! The fixture's processes for [`MemoryExec`](crate::memory::MemoryExec).
 
 use super::Process;
 use crate::exec::{Command, ContainerSpec};
 use crate::memory::Behaviour;
 
-/// The command for a process in memory.
+/// Returns the command of a process in memory.
 #[must_use]
 pub fn command(process: Process) -> Command {
     match process {
@@ -14,7 +14,7 @@ pub fn command(process: Process) -> Command {
     }
 }
 
-/// The [`Program`](crate::memory::Program) that gives those commands their meaning.
+/// The [`Program`](crate::memory::Program) that implements those commands.
 #[must_use]
 pub fn behaviour(spec: &ContainerSpec) -> Behaviour {
     match spec.command.path.as_str() {

@@ -1,8 +1,8 @@
-//! What every implementation of [`Exec`] must do, as cases that run on any of them.
+//! Conformance tests for implementations of the traits.
 //!
-//! The crate owns the list. An implementation hands in a [`Fixture`] and runs all of it; it cannot
-//! leave a case out. A case that needs a [`Capability`] which the implementation names as missing
-//! is shown as skipped for that reason.
+//! The crate owns the list of cases. An implementation provides a [`Fixture`] and runs all of them;
+//! it cannot omit any. A case that needs a missing [`Capability`] is reported as skipped for
+//! that reason.
 //!
 //! ```
 //! use portlayer::conformance::{self, Fixture, Process};
@@ -49,11 +49,11 @@ use crate::{Capability, PortLayer, Result};
 /// An implementation under test.
 #[async_trait]
 pub trait Fixture: Send + Sync {
-    /// A port layer on the fixture's host. Each call makes a new object on the same containers, as
-    /// a program that was started again would have.
+    /// Returns a port layer for the fixture's host. Each call creates a new object for the same
+    /// containers, as after a restart of the program.
     async fn open(&self) -> Result<PortLayer>;
 
-    /// The command whose process behaves so, in this fixture's guests.
+    /// Returns a command whose process behaves like this, in the fixture's guests.
     fn command(&self, process: Process) -> Command;
 
     /// A network that external scopes can be made on, where there are networks.
@@ -61,30 +61,30 @@ pub trait Fixture: Send + Sync {
         "VM Network".to_owned()
     }
 
-    /// The longest that a single case may take.
+    /// Returns the time limit of a single case.
     fn patience(&self) -> Duration {
         Duration::from_secs(60)
     }
 }
 
-/// What the process of a command does.
+/// The behaviour of a command's process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Process {
-    /// It exits at once with this code.
+    /// The process exits immediately with this code.
     Exits(u8),
-    /// It runs until a signal ends it.
+    /// The process runs until a signal ends it.
     Runs,
-    /// It cannot be launched.
+    /// The process cannot be launched.
     CannotLaunch,
 }
 
-/// One case.
+/// One test case.
 #[derive(Clone, Copy)]
 pub struct Case {
-    /// Its name: what holds if it passes.
+    /// The name of the case: what holds if it passes.
     pub name: &'static str,
-    /// Without any of these it is skipped.
+    /// The required capabilities; without any of them the case is skipped.
     pub needs: &'static [Capability],
     run: cases::Run,
 }
@@ -98,14 +98,14 @@ impl std::fmt::Debug for Case {
     }
 }
 
-/// All cases, in the order in which they run.
+/// Returns all cases, in the order in which they run.
 #[must_use]
 pub fn cases() -> &'static [Case] {
     cases::ALL
 }
 
-/// Runs all cases, one after the other. They remove what they made, so the fixture's host may be
-/// one that is in use.
+/// Runs all cases, one after the other. They remove what they created, so the fixture's host may
+/// be in use.
 pub async fn run(fixture: &dyn Fixture) -> Report {
     let mut report = Report::default();
     for case in cases::ALL {

@@ -1,4 +1,4 @@
-//! What came out.
+//! The results of a run.
 
 use std::fmt;
 
@@ -8,24 +8,24 @@ use crate::Capability;
 /// The result of one case.
 #[derive(Debug)]
 pub enum Verdict {
-    /// It holds.
+    /// The case passed.
     Passed,
-    /// It was not run, because this is missing.
+    /// The case was skipped, because this capability is missing.
     Skipped(Capability),
-    /// It does not hold.
+    /// The case failed.
     Failed(Failure),
 }
 
-/// A case with its result.
+/// A case and its result.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The case's name.
+    /// The name of the case.
     pub case: &'static str,
-    /// Its result.
+    /// The result of the case.
     pub verdict: Verdict,
 }
 
-/// The results of a run; prints as a list.
+/// The results of a run; `Display` prints them as a list.
 #[derive(Debug, Default)]
 pub struct Report {
     outcomes: Vec<Outcome>,
@@ -36,13 +36,13 @@ impl Report {
         self.outcomes.push(Outcome { case, verdict });
     }
 
-    /// All outcomes in the order of the cases.
+    /// Returns all outcomes in the order of the cases.
     #[must_use]
     pub fn outcomes(&self) -> &[Outcome] {
         &self.outcomes
     }
 
-    /// The cases that were skipped, each with what was missing.
+    /// Iterates over the skipped cases, each with the missing capability.
     pub fn skipped(&self) -> impl Iterator<Item = (&'static str, Capability)> {
         self.outcomes
             .iter()
@@ -52,7 +52,7 @@ impl Report {
             })
     }
 
-    /// Whether there is at least one case and none failed.
+    /// Returns whether there is at least one case and none failed.
     #[must_use]
     pub fn is_success(&self) -> bool {
         !self.outcomes.is_empty()

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Signal;
 
-/// What is to run in a container, and as whom.
+/// The process to run in a container, and its user.
 ///
 /// ```
 /// use portlayer::exec::Command;
@@ -26,28 +26,28 @@ pub struct Command {
     /// The environment, in order.
     #[serde(default)]
     pub env: Vec<(String, String)>,
-    /// Where it starts. `None`: the root directory.
+    /// The working directory. `None`: the root directory.
     #[serde(default)]
     pub working_dir: Option<String>,
-    /// The user it runs as, by name or number. `None`: root.
+    /// The user, by name or number. `None`: root.
     #[serde(default)]
     pub user: Option<String>,
-    /// The group it runs as, by name or number. `None`: the user's own.
+    /// The group, by name or number. `None`: the user's own.
     #[serde(default)]
     pub group: Option<String>,
-    /// Whether it has a terminal. Its output and error output are then one stream.
+    /// Whether the process has a terminal. Standard output and error are then one stream.
     #[serde(default)]
     pub tty: bool,
-    /// Whether its standard input stays open, for a caller to attach to.
+    /// Whether standard input stays open, for a caller to attach to.
     #[serde(default)]
     pub open_stdin: bool,
-    /// The signal that asks it to end. `None`: `TERM`.
+    /// The signal that asks the process to exit. `None`: `TERM`.
     #[serde(default)]
     pub stop_signal: Option<Signal>,
 }
 
 impl Command {
-    /// This program without arguments, as root, without a terminal and with closed input.
+    /// Creates a command without arguments, as root, without a terminal and with closed input.
     pub fn new(path: impl Into<String>) -> Self {
         Self {
             path: path.into(),
@@ -83,42 +83,42 @@ impl Command {
         self
     }
 
-    /// The directory it starts in: an absolute path.
+    /// Sets the working directory: an absolute path.
     #[must_use]
     pub fn working_dir(mut self, path: impl Into<String>) -> Self {
         self.working_dir = Some(path.into());
         self
     }
 
-    /// The user it runs as, by name or number.
+    /// Sets the user, by name or number.
     #[must_use]
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.user = Some(user.into());
         self
     }
 
-    /// The group it runs as, by name or number.
+    /// Sets the group, by name or number.
     #[must_use]
     pub fn group(mut self, group: impl Into<String>) -> Self {
         self.group = Some(group.into());
         self
     }
 
-    /// Whether it has a terminal.
+    /// Sets whether the process has a terminal.
     #[must_use]
     pub fn tty(mut self, tty: bool) -> Self {
         self.tty = tty;
         self
     }
 
-    /// Whether its standard input stays open.
+    /// Sets whether standard input stays open.
     #[must_use]
     pub fn open_stdin(mut self, open: bool) -> Self {
         self.open_stdin = open;
         self
     }
 
-    /// The signal that asks it to end.
+    /// Sets the signal that asks the process to exit.
     #[must_use]
     pub fn stop_signal(mut self, signal: Signal) -> Self {
         self.stop_signal = Some(signal);
@@ -127,7 +127,7 @@ impl Command {
 }
 
 impl fmt::Display for Command {
-    /// The program and its arguments, for people: not quoted for a shell.
+    /// Prints the program and its arguments for people, without quoting for a shell.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.path)?;
         self.args.iter().try_for_each(|arg| write!(f, " {arg}"))

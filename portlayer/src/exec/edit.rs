@@ -1,4 +1,4 @@
-//! Changes of a container.
+//! Changes to a container.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use super::{Command, ContainerSpec, Resources};
 use crate::network::EndpointSpec;
 use crate::{ContainerId, Error, Resource, Result, StateKind};
 
-/// A change of a container as a value: nothing happens before [`Exec::update`](super::Exec::update).
-/// What it does not name stays as it is.
+/// A change to a container, as a value: nothing happens before
+/// [`Exec::update`](super::Exec::update). Fields that it does not set are not changed.
 ///
-/// # What may change when
+/// # Allowed states
 /// | field | states |
 /// | --- | --- |
 /// | `name`, `labels`, `annotations`, `restart_count` | every state but `Removing`, `Broken` and `Unknown` |
@@ -46,7 +46,7 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// A change of nothing.
+    /// Creates an edit that changes nothing.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -66,7 +66,7 @@ impl Edit {
         self
     }
 
-    /// Removes a label; one that the container does not have counts as removed.
+    /// Removes a label; an absent label counts as removed.
     #[must_use]
     pub fn remove_label(mut self, name: impl Into<String>) -> Self {
         self.labels.insert(name.into(), None);
@@ -80,7 +80,7 @@ impl Edit {
         self
     }
 
-    /// Removes an annotation; one that the container does not have counts as removed.
+    /// Removes an annotation; an absent annotation counts as removed.
     #[must_use]
     pub fn remove_annotation(mut self, name: impl Into<String>) -> Self {
         self.annotations.insert(name.into(), None);
@@ -177,7 +177,7 @@ impl Edit {
         }
     }
 
-    /// The states in which this change is allowed.
+    /// Returns the states in which this change is allowed.
     #[must_use]
     pub fn allowed(&self) -> &'static [StateKind] {
         if self.command.is_some() || self.resources.is_some() || !self.endpoints.is_empty() {
@@ -187,11 +187,10 @@ impl Edit {
         }
     }
 
-    /// Checks what can be checked without an endpoint. Every implementation does so first.
+    /// Validates what can be checked without an endpoint. Every implementation calls this first.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the first field that cannot be
-    /// used.
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the first invalid field.
     pub fn validate(&self, id: &ContainerId) -> Result<()> {
         let refuse = |field, reason| {
             Err(Error::invalid_argument(

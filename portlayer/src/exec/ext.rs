@@ -1,14 +1,14 @@
-//! Sugar over [`Exec`], the same for every back end.
+//! Convenience methods for [`Exec`], the same for every back end.
 
 use async_trait::async_trait;
 
 use super::{ContainerSpec, Exec, Signal, StartOptions, StopOptions};
 use crate::{ContainerId, Error, ErrorKind, Resource, Result, State, StateKind};
 
-/// What can be said in terms of [`Exec`]'s own methods.
+/// Operations that combine methods of [`Exec`].
 #[async_trait]
 pub trait ExecExt: Exec {
-    /// Creates and starts. If the start fails the container stays, for looking at.
+    /// Creates and starts a container. If the start fails, the container is kept for inspection.
     ///
     /// # Errors
     /// Those of [`Exec::create`] and [`Exec::start`].
@@ -18,7 +18,7 @@ pub trait ExecExt: Exec {
         Ok((id, state))
     }
 
-    /// Sends `KILL`.
+    /// Sends the signal `KILL`.
     ///
     /// # Errors
     /// Those of [`Exec::signal`].
@@ -26,7 +26,7 @@ pub trait ExecExt: Exec {
         self.signal(id, Signal::KILL).await
     }
 
-    /// Removes a container whatever it is doing: what is on is switched off first.
+    /// Removes a container in any state; if it is on, its machine is switched off first.
     ///
     /// # Errors
     /// Those of [`Exec::stop`] and [`Exec::remove`].
@@ -43,11 +43,12 @@ pub trait ExecExt: Exec {
         }
     }
 
-    /// The container that a user means by a name, an id or the beginning of an id. A full id or
-    /// name wins over a beginning.
+    /// Finds a container by name, id or prefix of an id. A full id or name takes precedence
+    /// over a prefix.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none, [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if several begin so.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none,
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if several ids have the prefix.
     async fn resolve(&self, text: &str) -> Result<ContainerId> {
         let containers = self.list().await?.containers;
         let mut exact = containers

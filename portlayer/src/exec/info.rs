@@ -1,4 +1,4 @@
-//! What a back end knows about containers.
+//! Descriptions of containers.
 
 use std::collections::BTreeMap;
 
@@ -10,49 +10,49 @@ use crate::network::EndpointInfo;
 use crate::volume::Mount;
 use crate::{ContainerId, State};
 
-/// A container as the back end has it.
+/// The description of a container.
 ///
-/// What the guest can write is marked; do not trust it further than to show it.
+/// Fields that the guest can write are marked; do not trust them beyond showing them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ContainerInfo {
-    /// Its identity.
+    /// The identity of the container.
     pub id: ContainerId,
-    /// Its name.
+    /// The name of the container.
     pub name: String,
-    /// What its root file system starts from.
+    /// The origin of the root file system.
     pub root: RootFs,
-    /// What runs in it.
+    /// The command of the container.
     pub command: Command,
-    /// Its host name.
+    /// The host name.
     pub host_name: Option<String>,
-    /// What is mounted into its file system.
+    /// The mounts in its file system.
     pub mounts: Vec<Mount>,
     /// The scopes it is connected to, with its addresses.
     pub endpoints: Vec<EndpointInfo>,
-    /// Virtual hardware.
+    /// The virtual hardware.
     pub resources: Resources,
-    /// What users sort containers by.
+    /// The labels, by which users group containers.
     pub labels: BTreeMap<String, String>,
-    /// What a front end keeps with the container.
+    /// The annotations, which a front end stores with the container.
     pub annotations: BTreeMap<String, String>,
     /// How often a front end has restarted it.
     pub restart_count: u32,
-    /// Where it is in its life, with the exit of the last run. The exit code, and whether the
-    /// process started, are reported by the guest.
+    /// The state, with the exit status of the last run. Whether the process started, and its exit
+    /// code, are reported by the guest.
     pub state: State,
-    /// Why the process of the last run could not be launched, in the guest's words.
+    /// Why the process of the last run could not be launched, as reported by the guest.
     pub failure: Option<String>,
-    /// When it was created, if the back end recorded that.
+    /// The time of creation, if the back end recorded it.
     pub created: Option<Timestamp>,
-    /// When the process of the last run started, if that is known. Reported by the guest.
+    /// When the process of the last run started, if known. Reported by the guest.
     pub started: Option<Timestamp>,
-    /// When it ended, if that is known. Reported by the guest.
+    /// When the process of the last run ended, if known. Reported by the guest.
     pub finished: Option<Timestamp>,
 }
 
 impl ContainerInfo {
-    /// A container that was made from this specification and has not been started.
+    /// Creates the description of a container with this specification that has not been started.
     #[must_use]
     pub fn new(spec: ContainerSpec) -> Self {
         Self {
@@ -75,7 +75,7 @@ impl ContainerInfo {
         }
     }
 
-    /// The same container in another state.
+    /// Returns the description with another state.
     #[must_use]
     pub fn with_state(mut self, state: State) -> Self {
         self.state = state;
@@ -83,19 +83,19 @@ impl ContainerInfo {
     }
 }
 
-/// The containers of a host.
+/// The result of [`Exec::list`](super::Exec::list).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Listing {
-    /// Those that can be read, including [`Broken`](State::Broken) ones.
+    /// The containers that can be read, including [`Broken`](State::Broken) ones.
     pub containers: Vec<ContainerInfo>,
-    /// Those that cannot.
+    /// The containers that cannot be read.
     pub quarantined: Vec<Quarantined>,
 }
 
 impl Listing {
-    /// A listing of these containers, sorted by creation time and then id, and of what cannot be
-    /// read, sorted by label.
+    /// Creates a listing of containers, sorted by creation time and then id, and of unreadable
+    /// ones, sorted by label.
     #[must_use]
     pub fn new(mut containers: Vec<ContainerInfo>, mut quarantined: Vec<Quarantined>) -> Self {
         containers.sort_by_key(|container| (container.created, container.id));
@@ -107,21 +107,21 @@ impl Listing {
     }
 }
 
-/// Something among the containers of a host that cannot be read as one.
+/// An object among the containers of a host that cannot be read as a container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Quarantined {
-    /// The container's id, if that much can be read. [`Exec::remove`](super::Exec::remove)
+    /// The container's id, if it can be read. [`Exec::remove`](super::Exec::remove)
     /// accepts it.
     pub id: Option<ContainerId>,
-    /// What the back end calls it, for finding it there.
+    /// The back end's name for it, to find it there.
     pub label: String,
     /// Why it cannot be read.
     pub reason: String,
 }
 
 impl Quarantined {
-    /// What the back end calls so, and why it cannot be read.
+    /// Creates an entry from the back end's name and the reason.
     pub fn new(
         id: Option<ContainerId>,
         label: impl Into<String>,

@@ -1,4 +1,4 @@
-//! Containers as processes: create, start, look at, wait for, stop, remove.
+//! Containers as processes: create, start, inspect, wait for, stop, remove.
 
 mod command;
 mod edit;
@@ -25,37 +25,37 @@ pub(crate) use spec::refuse_labels;
 
 use crate::{Capabilities, ContainerId, ExitStatus, Result, State};
 
-/// The life of containers on one virtual container host.
+/// The containers of one virtual container host, and their life cycle.
 ///
-/// # What every implementation keeps
+/// # Guarantees
 /// The `conformance` module (feature `conformance`) tests these on each implementation.
-/// - **State lives in the back end.** Nothing is kept only in this object: another one on the
+/// - **State lives in the back end.** Nothing is stored only in this object: another one on the
 ///   same host, or the same program after a restart, sees the same containers.
 /// - **One at a time per container.** Operations on one container queue; operations on different
 ///   containers run in parallel. `inspect`, `list` and `wait` never queue.
-/// - **A container under power-on is [`Starting`](State::Starting) for everyone**, not only for
-///   the object that starts it.
-/// - **Dropping a future is safe.** Nothing half-sent is left behind by the object itself. What
-///   the endpoint has begun it finishes: a dropped `create` may leave the container created, a
-///   dropped `start` may leave it started, a dropped `stop` leaves it running or ends it later.
-///   `inspect` tells.
-/// - **No hidden timeouts on `wait`.** A caller who wants one wraps the future. All other
+/// - **During power-on a container is [`Starting`](State::Starting) for every observer**, not only
+///   for the object that starts it.
+/// - **Dropping a future is safe.** The object itself leaves nothing half-sent behind, but an
+///   operation that has begun continues at the endpoint: a dropped `create` may leave the
+///   container created, a dropped `start` may leave it started, a dropped `stop` leaves it running
+///   or stops it later. Use `inspect` to find out.
+/// - **No hidden timeouts on `wait`.** Callers add their own. All other
 ///   operations end in bounded time, with [`Timeout`](crate::ErrorKind::Timeout) if need be.
-/// - **Errors name the container.** An id that no container has gives
-///   [`NotFound`](crate::ErrorKind::NotFound) from every method that takes one.
+/// - **Errors name the container.** Every method that takes an id returns
+///   [`NotFound`](crate::ErrorKind::NotFound) for an id that no container has.
 #[async_trait]
 pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
-    /// What this back end, with its endpoint, can do.
+    /// Returns the capabilities of this back end and its endpoint.
     fn capabilities(&self) -> Capabilities;
 
-    /// Makes a container and leaves it [`Created`](State::Created). Returns its id.
+    /// Creates a container in the state [`Created`](State::Created) and returns its id.
     ///
     /// # Errors
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field, for a spec that
     ///   [`validate`](ContainerSpec::validate) refuses.
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a container of this host has the id
     ///   or the name. After an [`OutcomeUnknown`](crate::ErrorKind::OutcomeUnknown), retrying with
-    ///   the same spec thus tells whether the first try succeeded.
+    ///   the same spec thus shows whether the first attempt succeeded.
     /// - [`NotFound`](crate::ErrorKind::NotFound) naming the image, the volume or the scope that
     ///   does not exist.
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) for an image, a mount or an endpoint where
@@ -65,10 +65,10 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
 
     /// Starts the process and waits until it is known to have started.
     ///
-    /// Returns the state then: [`Running`](State::Running), or [`Stopped`](State::Stopped) with
-    /// the exit if the process has ended already, which is not an error. Without
-    /// [`GuestKeys`](crate::Capability::GuestKeys) nobody can tell whether the process started:
-    /// then this returns as soon as the machine is on, with [`Starting`](State::Starting).
+    /// Returns the resulting state: [`Running`](State::Running), or [`Stopped`](State::Stopped)
+    /// with the exit status if the process has already ended, which is not an error. Without
+    /// [`GuestKeys`](crate::Capability::GuestKeys) it is unknown whether the process started: then
+    /// this returns as soon as the machine is on, with [`Starting`](State::Starting).
     ///
     /// # Errors
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless the container is created or
@@ -81,41 +81,41 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     ///   is left starting.
     async fn start(&self, id: &ContainerId, options: StartOptions) -> Result<State>;
 
-    /// Returns what is known about one container.
+    /// Returns the description of one container.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound).
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo>;
 
-    /// Returns all containers of this host, sorted by creation time and then id. A container that
-    /// cannot be read does not fail the list: it is reported next to the others.
+    /// Returns all containers of this host, sorted by creation time and then id. An unreadable
+    /// container does not fail the list: it is reported next to the others.
     ///
     /// # Errors
-    /// Only those that concern the whole endpoint.
+    /// Only errors that affect the whole endpoint.
     async fn list(&self) -> Result<Listing>;
 
-    /// Waits until the container is stopped and returns its exit, at once if it is stopped
-    /// already. A container that was not started yet is waited for too. A container whose state is
-    /// [`Unknown`](State::Unknown), and an endpoint that is not available, are waited for.
+    /// Waits until the container is stopped and returns its exit status, immediately if it is
+    /// stopped already. This includes the wait for its first start, for the end of the state
+    /// [`Unknown`](State::Unknown), and for an endpoint that is not available.
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) also when it is removed while waiting.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) when it is, or becomes, broken.
     async fn wait(&self, id: &ContainerId) -> Result<ExitStatus>;
 
-    /// Ends the container: sends its process a signal, gives it `grace` to end, then switches the
-    /// machine off. Returns the exit; a container that has stopped already is left alone, and one
-    /// that is starting is stopped as soon as it is on. The grace is skipped only if the back end
-    /// knows that the signal was not delivered. A machine that was switched off ends with
+    /// Stops the container: sends its process a signal, waits `grace` for it to exit, then switches
+    /// the machine off. Returns the exit status. A stopped container is left alone, and a starting
+    /// one is stopped as soon as it is on. The grace period is skipped only if the back end knows
+    /// that the signal was not delivered. A machine that was switched off ends with
     /// [`Signal`](ExitStatus::Signal) `KILL`.
     ///
     /// # Errors
     /// [`InvalidState`](crate::ErrorKind::InvalidState) if it was never started, or is broken.
     async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus>;
 
-    /// Sends a signal to the container's process and does not wait for its effect.
-    /// [`Signal::KILL`] works on every back end, and ends the process with exit
-    /// [`Signal`](ExitStatus::Signal) `KILL`: where it cannot be delivered the machine is switched
+    /// Sends a signal to the container's process without waiting for its effect.
+    /// [`Signal::KILL`] works on every back end, and ends the process with exit status
+    /// [`Signal`](ExitStatus::Signal) `KILL`: where it cannot be delivered, the machine is switched
     /// off.
     ///
     /// # Errors
@@ -124,7 +124,7 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     ///   [`Signals`](crate::Capability::Signals).
     async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()>;
 
-    /// Changes a container. All of the edit is applied, or nothing.
+    /// Changes a container. Either the whole edit is applied, or nothing.
     ///
     /// # Errors
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument), naming the field, for an edit that
@@ -132,11 +132,11 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) in a state that is not among those
     ///   [allowed](Edit::allowed).
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if another container has the new name.
-    /// - [`Conflict`](crate::ErrorKind::Conflict) if somebody else changed the same things
+    /// - [`Conflict`](crate::ErrorKind::Conflict) if another writer changed the same things
     ///   concurrently.
     async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()>;
 
-    /// Suspends a running container. [`Suspended`](State::Suspended) counts as success.
+    /// Suspends a running container. Already [`Suspended`](State::Suspended) counts as success.
     ///
     /// # Errors
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) unless it is running or starting.
@@ -152,8 +152,8 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     ///   [`Suspend`](crate::Capability::Suspend).
     async fn resume(&self, id: &ContainerId) -> Result<()>;
 
-    /// Removes a container that is not on, with everything that is only its own; what it shares
-    /// with others, such as its image and its volumes, stays.
+    /// Removes a container that is not on, with everything that belongs only to it; shared
+    /// resources, such as its image and its volumes, are kept.
     ///
     /// # Errors
     /// [`InvalidState`](crate::ErrorKind::InvalidState) while it is on.

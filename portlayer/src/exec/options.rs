@@ -1,11 +1,11 @@
-//! How containers are started and stopped.
+//! Options for starting and stopping containers.
 
 use std::time::Duration;
 
 use super::Signal;
 use crate::StateKind;
 
-/// How [`Exec::start`](super::Exec::start) goes about it.
+/// Options of [`Exec::start`](super::Exec::start).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StartOptions {
@@ -15,7 +15,7 @@ pub struct StartOptions {
 }
 
 impl StartOptions {
-    /// A start from every state that allows one.
+    /// Creates options that allow a start from every startable state.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -23,7 +23,7 @@ impl StartOptions {
         }
     }
 
-    /// The states from which this start is allowed.
+    /// Returns the states from which this start is allowed.
     #[must_use]
     pub const fn allowed(&self) -> &'static [StateKind] {
         if self.only_if_never_started {
@@ -41,14 +41,14 @@ impl StartOptions {
     }
 }
 
-/// How [`Exec::stop`](super::Exec::stop) goes about it.
+/// Options of [`Exec::stop`](super::Exec::stop).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct StopOptions {
-    /// What the process is sent first. `None`: the container's own stop signal.
+    /// The signal that the process is sent. `None`: the container's own stop signal.
     pub signal: Option<Signal>,
-    /// How long it may take to end after that. Default: 10 seconds. Zero: the machine is switched
-    /// off at once.
+    /// How long the process may take to exit after the signal. Default: 10 seconds. Zero: the
+    /// machine is switched off at once.
     pub grace: Duration,
 }
 
@@ -59,13 +59,13 @@ impl Default for StopOptions {
 }
 
 impl StopOptions {
-    /// No signal and no grace: switched off.
+    /// No signal and no grace period: the machine is switched off at once.
     pub const AT_ONCE: Self = Self {
         signal: Some(Signal::KILL),
         grace: Duration::ZERO,
     };
 
-    /// The container's own stop signal and 10 seconds.
+    /// Creates options with the container's own stop signal and 10 seconds.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -74,14 +74,14 @@ impl StopOptions {
         }
     }
 
-    /// What the process is sent first.
+    /// Sets the signal that the process is sent.
     #[must_use]
     pub const fn signal(mut self, signal: Signal) -> Self {
         self.signal = Some(signal);
         self
     }
 
-    /// How long it may take to end after that.
+    /// Sets how long the process may take to exit after the signal.
     #[must_use]
     pub const fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;

@@ -1,58 +1,59 @@
-//! What a container may take of its host.
+//! Resource settings of a container.
 
 use serde::{Deserialize, Serialize};
 
-/// Virtual hardware, and what the container gets when its host is short of it.
+/// Virtual hardware, and the container's share of a busy host.
 ///
 /// ```
 /// use portlayer::exec::{Allocation, Resources};
 ///
-/// let resources = Resources::new().cpus(2).memory_mib(512).memory(Allocation::new().reservation(256));
+/// let resources =
+/// Resources::new().cpus(2).memory_mib(512).memory(Allocation::new().reservation(256));
 /// assert_eq!(resources.cpus, 2);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Resources {
-    /// Virtual processors: 1 to 768.
+    /// The number of virtual processors: 1 to 768.
     pub cpus: u32,
-    /// Memory in MiB: a multiple of 4 up to 25,165,824 (24 TiB), and not 0.
+    /// The memory in MiB: a multiple of 4 up to 25,165,824 (24 TiB), and not 0.
     pub memory_mib: u64,
-    /// Processor time in MHz.
+    /// The allocation of processor time in MHz.
     #[serde(default)]
     pub cpu: Allocation,
-    /// Physical memory in MiB.
+    /// The allocation of physical memory in MiB.
     #[serde(default)]
     pub memory: Allocation,
 }
 
-/// A share of a physical resource. Its unit is MHz for processors and MiB for memory.
+/// A share of a physical resource, in MHz for processors and MiB for memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Allocation {
-    /// The weight against others when there is not enough for all.
+    /// The weight relative to others under contention.
     #[serde(default)]
     pub shares: Shares,
-    /// The most it gets. `None`: no limit.
+    /// The upper limit. `None`: no limit.
     #[serde(default)]
     pub limit: Option<u64>,
-    /// What is set aside for it; a start fails where that cannot be guaranteed.
+    /// The guaranteed minimum; a start fails where it cannot be guaranteed.
     #[serde(default)]
     pub reservation: u64,
 }
 
-/// A weight.
+/// The weight of an [`Allocation`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Shares {
-    /// Half of normal.
+    /// Half of the normal weight.
     Low,
-    /// The default.
+    /// The default weight.
     #[default]
     Normal,
-    /// Twice normal.
+    /// Twice the normal weight.
     High,
-    /// This many: 1 to 1,000,000.
+    /// This weight: 1 to 1,000,000.
     Custom(u32),
 }
 
@@ -63,7 +64,8 @@ impl Default for Resources {
 }
 
 impl Resources {
-    /// 1 processor and 1024 MiB of memory, normal shares, without limits and reservations.
+    /// Creates resources of 1 processor and 1024 MiB, with normal shares, no limits and no
+    /// reservations.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -74,35 +76,35 @@ impl Resources {
         }
     }
 
-    /// Virtual processors.
+    /// Sets the number of virtual processors.
     #[must_use]
     pub const fn cpus(mut self, cpus: u32) -> Self {
         self.cpus = cpus;
         self
     }
 
-    /// Memory in MiB.
+    /// Sets the memory in MiB.
     #[must_use]
     pub const fn memory_mib(mut self, mib: u64) -> Self {
         self.memory_mib = mib;
         self
     }
 
-    /// Processor time in MHz.
+    /// Sets the allocation of processor time in MHz.
     #[must_use]
     pub const fn cpu(mut self, allocation: Allocation) -> Self {
         self.cpu = allocation;
         self
     }
 
-    /// Physical memory in MiB.
+    /// Sets the allocation of physical memory in MiB.
     #[must_use]
     pub const fn memory(mut self, allocation: Allocation) -> Self {
         self.memory = allocation;
         self
     }
 
-    /// The first field that no endpoint accepts, with the reason.
+    /// Returns the first field that no endpoint accepts, with the reason.
     pub(super) fn refusal(&self) -> Option<(&'static str, &'static str)> {
         const CPUS_MAX: u32 = 768;
         const MEMORY_MAX: u64 = 24 << 20;
@@ -137,7 +139,7 @@ impl Resources {
 }
 
 impl Allocation {
-    /// Normal shares, no limit, no reservation.
+    /// Creates an allocation with normal shares, no limit and no reservation.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -147,21 +149,21 @@ impl Allocation {
         }
     }
 
-    /// The weight against others.
+    /// Sets the weight relative to others.
     #[must_use]
     pub const fn shares(mut self, shares: Shares) -> Self {
         self.shares = shares;
         self
     }
 
-    /// The most it gets.
+    /// Sets the upper limit.
     #[must_use]
     pub const fn limit(mut self, limit: u64) -> Self {
         self.limit = Some(limit);
         self
     }
 
-    /// What is set aside for it.
+    /// Sets the guaranteed minimum.
     #[must_use]
     pub const fn reservation(mut self, reservation: u64) -> Self {
         self.reservation = reservation;

@@ -4,17 +4,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::image::ImageId;
 
-/// What a container's root file system starts from. What the container writes is its own.
+/// The origin of a container's root file system. Changes stay private to the container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum RootFs {
-    /// Nothing: an empty disk.
+    /// An empty disk.
     #[default]
     Empty,
-    /// An image that the host has.
+    /// An image on the host.
     Image {
-        /// Which one.
+        /// The id of the image.
         id: ImageId,
         /// How the user referred to it, such as `busybox:1.36`. Recorded, not looked up.
         reference: String,
@@ -22,7 +22,7 @@ pub enum RootFs {
 }
 
 impl RootFs {
-    /// The image with this id, to which the user referred so.
+    /// Creates a root file system from an image, with the user's reference to it.
     pub fn image(id: ImageId, reference: impl Into<String>) -> Self {
         Self::Image {
             id,
@@ -30,7 +30,7 @@ impl RootFs {
         }
     }
 
-    /// The image it starts from.
+    /// Returns the image's id, if there is an image.
     #[must_use]
     pub fn image_id(&self) -> Option<&ImageId> {
         match self {
@@ -39,7 +39,7 @@ impl RootFs {
         }
     }
 
-    /// How the user referred to the image; empty without one.
+    /// Returns the user's reference to the image; empty without one.
     #[must_use]
     pub fn reference(&self) -> &str {
         match self {

@@ -1,4 +1,4 @@
-//! Signals by the numbers and names of Linux, which is what runs in the guest.
+//! Signals by Linux numbers and names, because the guest runs Linux.
 
 use std::fmt;
 use std::str::FromStr;
@@ -53,16 +53,16 @@ const NAMES: [(u8, &str); 31] = [
 ];
 
 impl Signal {
-    /// Hang up.
+    /// The terminal was closed.
     pub const HUP: Self = Self(1);
-    /// Interrupt, as from a keyboard.
+    /// Interrupted from a keyboard.
     pub const INT: Self = Self(2);
-    /// End now; cannot be caught.
+    /// Ends the process; cannot be caught.
     pub const KILL: Self = Self(9);
-    /// Asks to end.
+    /// Asks the process to exit.
     pub const TERM: Self = Self(15);
 
-    /// The signal of this number.
+    /// Creates a signal from its number.
     ///
     /// # Errors
     /// If the number is not between 1 and 64.
@@ -74,7 +74,7 @@ impl Signal {
         }
     }
 
-    /// Its number.
+    /// Returns the number of the signal.
     #[must_use]
     pub fn number(self) -> u8 {
         self.0
@@ -82,7 +82,7 @@ impl Signal {
 }
 
 impl fmt::Display for Signal {
-    /// The name without `SIG`, or the number where it has no name here.
+    /// Prints the name without `SIG`, or the number if it has no name here.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match NAMES.iter().find(|(number, _)| *number == self.0) {
             Some((_, name)) => f.write_str(name),
@@ -92,7 +92,7 @@ impl fmt::Display for Signal {
 }
 
 impl Serialize for Signal {
-    /// The name without `SIG`, or the number as text where it has no name here.
+    /// Serializes the name without `SIG`, or the number as text if it has no name here.
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -109,7 +109,7 @@ impl<'de> Deserialize<'de> for Signal {
 impl FromStr for Signal {
     type Err = ParseSignalError;
 
-    /// A number, or a name with or without `SIG`, in any case.
+    /// Parses a number, or a name with or without `SIG`, in any case.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let refused = || ParseSignalError(text.to_owned());
         if let Ok(number) = text.parse() {
@@ -125,7 +125,7 @@ impl FromStr for Signal {
     }
 }
 
-/// The text names no signal.
+/// An error for text that is not a signal.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a signal; use a number from 1 to 64 or a name such as TERM")]
 pub struct ParseSignalError(String);

@@ -1,4 +1,4 @@
-//! A container as it is asked for.
+//! The specification of a container.
 
 use std::collections::BTreeMap;
 
@@ -9,18 +9,18 @@ use crate::network::{EndpointSpec, Refusal, clashing_ports, refuse_endpoint};
 use crate::volume::Mount;
 use crate::{ContainerId, Error, Resource, Result};
 
-/// A virtual machine's name has at most 80 characters; the id's short form and a dash follow.
+/// A machine's name has at most 80 characters, including a dash and the short id.
 const NAME_MAX: usize = 64;
-/// What fits a configuration value with room for its neighbours, bytes.
+/// The longest text that fits into a configuration value with some reserve, in bytes.
 const TEXT_MAX: usize = 32 * 1024;
-/// Labels or annotations of one container, names and values together, bytes.
+/// The maximum size of one container's labels or annotations, names and values together, in bytes.
 const LABELS_MAX: usize = 256 * 1024;
-/// The longest host name that Linux takes, bytes.
+/// The longest host name that Linux accepts, in bytes.
 const HOST_NAME_MAX: usize = 63;
 /// A virtual machine has at most ten network cards.
 const ENDPOINTS_MAX: usize = 10;
 
-/// A container as it is asked for: a plain value, nothing happens before
+/// The specification of a new container, as a plain value: nothing happens before
 /// [`Exec::create`](super::Exec::create).
 ///
 /// ```
@@ -34,32 +34,32 @@ const ENDPOINTS_MAX: usize = 10;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ContainerSpec {
-    /// Its identity.
+    /// The identity of the container.
     pub id: ContainerId,
-    /// Its name: 1 to 64 letters, digits, `_`, `.` and `-`, the first a letter or a digit. Unique
+    /// The name: 1 to 64 letters, digits, `_`, `.` and `-`, the first a letter or a digit. Unique
     /// on its host.
     pub name: String,
-    /// What its root file system starts from.
+    /// The origin of the root file system.
     #[serde(default)]
     pub root: RootFs,
-    /// What runs in it.
+    /// The command of the container.
     pub command: Command,
-    /// Its host name. `None`: the first 12 digits of the id.
+    /// The host name. `None`: the first 12 digits of the id.
     #[serde(default)]
     pub host_name: Option<String>,
-    /// What is mounted into its file system.
+    /// The mounts in its file system.
     #[serde(default)]
     pub mounts: Vec<Mount>,
-    /// The scopes it is connected to, at most ten. Empty: the default scope.
+    /// The scopes to connect it to, at most ten. Empty: the default scope.
     #[serde(default)]
     pub endpoints: Vec<EndpointSpec>,
-    /// Virtual hardware.
+    /// The virtual hardware.
     #[serde(default)]
     pub resources: Resources,
-    /// What users sort containers by.
+    /// The labels, by which users group containers.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
-    /// What a front end keeps with the container, for itself.
+    /// The annotations, which a front end stores with the container for its own use.
     #[serde(default)]
     pub annotations: BTreeMap<String, String>,
     /// How often a front end has restarted it.
@@ -68,8 +68,8 @@ pub struct ContainerSpec {
 }
 
 impl ContainerSpec {
-    /// A container with a new id, an empty root file system and the default resources, on the
-    /// default scope.
+    /// Creates a specification with a generated id, an empty root file system and the default
+    /// resources, on the default scope.
     pub fn new(name: impl Into<String>, command: Command) -> Self {
         Self {
             id: ContainerId::generate(),
@@ -86,42 +86,42 @@ impl ContainerSpec {
         }
     }
 
-    /// Its identity, in place of a generated one.
+    /// Sets the identity, instead of a generated one.
     #[must_use]
     pub fn id(mut self, id: ContainerId) -> Self {
         self.id = id;
         self
     }
 
-    /// Its name, in place of the first.
+    /// Sets the name, replacing the first one.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// What its root file system starts from.
+    /// Sets the origin of the root file system.
     #[must_use]
     pub fn root(mut self, root: RootFs) -> Self {
         self.root = root;
         self
     }
 
-    /// What runs in it, in place of the first.
+    /// Sets the command, replacing the first one.
     #[must_use]
     pub fn command(mut self, command: Command) -> Self {
         self.command = command;
         self
     }
 
-    /// Its host name.
+    /// Sets the host name.
     #[must_use]
     pub fn host_name(mut self, name: impl Into<String>) -> Self {
         self.host_name = Some(name.into());
         self
     }
 
-    /// Mounts something into its file system.
+    /// Adds a mount to its file system.
     #[must_use]
     pub fn mount(mut self, mount: Mount) -> Self {
         self.mounts.push(mount);
@@ -135,7 +135,7 @@ impl ContainerSpec {
         self
     }
 
-    /// Virtual hardware.
+    /// Sets the virtual hardware.
     #[must_use]
     pub fn resources(mut self, resources: Resources) -> Self {
         self.resources = resources;
@@ -156,25 +156,24 @@ impl ContainerSpec {
         self
     }
 
-    /// How often a front end has restarted it.
+    /// Sets how often a front end has restarted it.
     #[must_use]
     pub fn restart_count(mut self, count: u32) -> Self {
         self.restart_count = count;
         self
     }
 
-    /// Checks what can be checked without an endpoint. Every implementation does so first.
+    /// Validates what can be checked without an endpoint. Every implementation calls this first.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the first field that cannot be
-    /// used.
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the first invalid field.
     pub fn validate(&self) -> Result<()> {
         let refusal = self.refusal();
         let refusal = refusal.map(|(field, reason)| (field, reason.to_owned()));
         match refusal.or_else(|| refuse_endpoints(&self.endpoints)) {
             None => Ok(()),
             Some((field, reason)) => {
-                // A name that is refused for what it holds still names the container best.
+                // Even a name with invalid characters identifies the container best.
                 let resource = match self.name.as_str() {
                     "" => Resource::container(self.id),
                     name => Resource::container(name),
@@ -269,7 +268,7 @@ pub(super) const NAME_RULE: &str = "a name has 1 to 64 letters, digits, '_', '.'
                                     begins with a letter or a digit";
 const NOT_TEXT: &str = "it is empty, too long or holds a control character";
 
-/// Whether this can be a container's name.
+/// Returns whether a text is a valid name of a container.
 pub(super) fn is_name(name: &str) -> bool {
     let mut letters = name.bytes();
     name.len() <= NAME_MAX
@@ -279,7 +278,7 @@ pub(super) fn is_name(name: &str) -> bool {
         && letters.all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
-/// The first field of the command that no guest accepts, with the reason.
+/// Returns the first field of the command that no guest accepts, with the reason.
 pub(super) fn refuse_command(command: &Command) -> Option<(&'static str, &'static str)> {
     if !is_text(&command.path) {
         return Some(("command.path", NOT_TEXT));
@@ -332,7 +331,7 @@ pub(super) fn refuse_command(command: &Command) -> Option<(&'static str, &'stati
     None
 }
 
-/// Why these labels or annotations are not stored, if they are not.
+/// Returns why these labels or annotations cannot be stored, if so.
 pub(crate) fn refuse_labels<'a>(
     labels: impl IntoIterator<Item = (&'a str, &'a str)>,
 ) -> Option<&'static str> {

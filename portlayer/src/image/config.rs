@@ -7,11 +7,11 @@ use serde::Deserialize;
 
 use super::{ChainId, Digest, ImageId};
 
-/// Configurations are small; a larger one is refused. Bytes.
+/// The maximum size of a configuration in bytes; larger ones are refused.
 const SIZE_MAX: usize = 8 << 20;
 
-/// An image's configuration: the exact bytes, which its identity is the digest of, and what the
-/// port layer and front ends read in them.
+/// An image's configuration: the exact bytes, whose digest is the image's identity, and the
+/// fields that the port layer and front ends use.
 ///
 /// ```
 /// use portlayer::image::ImageConfig;
@@ -61,52 +61,52 @@ struct RootFs {
     diff_ids: Option<Vec<Digest>>,
 }
 
-/// What the image says about the process of its containers. The field names are those of the
+/// The image's defaults for the process of a container. The field names are those of the
 /// specification.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 #[non_exhaustive]
 pub struct Process {
-    /// User, or user and group with a colon, by name or number. Empty: root.
+    /// The user, or user and group with a colon, by name or number. Empty: root.
     #[serde(deserialize_with = "nullable")]
     pub user: String,
-    /// Environment, `NAME=value` each.
+    /// The environment, `NAME=value` each.
     #[serde(deserialize_with = "nullable")]
     pub env: Vec<String>,
-    /// The program and its first arguments, which a command given by the user follows.
+    /// The program and its first arguments; the user's arguments are appended.
     #[serde(deserialize_with = "nullable")]
     pub entrypoint: Vec<String>,
-    /// The default command, which a command given by the user replaces.
+    /// The default arguments, which the user's arguments replace.
     #[serde(deserialize_with = "nullable")]
     pub cmd: Vec<String>,
     /// The working directory. Empty: the root directory.
     #[serde(deserialize_with = "nullable")]
     pub working_dir: String,
-    /// Labels.
+    /// The labels of the image.
     #[serde(deserialize_with = "nullable")]
     pub labels: BTreeMap<String, String>,
-    /// The signal that asks the process to end, such as `SIGTERM`.
+    /// The signal that asks the process to exit, such as `SIGTERM`.
     pub stop_signal: Option<String>,
-    /// Ports it listens on, such as `80/tcp`.
+    /// The ports it listens on, such as `80/tcp`.
     #[serde(deserialize_with = "keys")]
     pub exposed_ports: Vec<String>,
-    /// Paths that are meant to be volumes.
+    /// The paths that are meant to be volumes.
     #[serde(deserialize_with = "keys")]
     pub volumes: Vec<String>,
 }
 
-/// One step of how an image was made.
+/// One step of an image's build.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 #[non_exhaustive]
 pub struct History {
-    /// When, in RFC 3339.
+    /// The time of the step, in RFC 3339.
     pub created: Option<String>,
-    /// By what command.
+    /// The command of the step.
     pub created_by: Option<String>,
-    /// A comment.
+    /// The comment on the step.
     pub comment: Option<String>,
-    /// Whether the step made no layer.
+    /// Whether the step created no layer.
     pub empty_layer: bool,
 }
 
@@ -118,17 +118,17 @@ where
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-/// The specification has sets as objects with empty values.
+/// Deserializes a set, which the specification writes as an object with empty values.
 fn keys<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
     let set: Option<BTreeMap<String, serde::de::IgnoredAny>> = Option::deserialize(deserializer)?;
     Ok(set.unwrap_or_default().into_keys().collect())
 }
 
 impl ImageConfig {
-    /// Reads a configuration and keeps its bytes.
+    /// Parses a configuration and keeps its bytes.
     ///
     /// # Errors
-    /// If it is larger than 8 MiB, is no JSON, or a field has a type or a digest that the
+    /// If it is larger than 8 MiB, is not JSON, or a field has a type or a digest that the
     /// specification does not allow; the position is named.
     pub fn parse(bytes: impl Into<Bytes>) -> Result<Self, ParseImageConfigError> {
         let bytes = bytes.into();
@@ -140,82 +140,83 @@ impl ImageConfig {
         Ok(Self { bytes, id, view })
     }
 
-    /// The identity of the image: the digest of these bytes.
+    /// Returns the identity of the image: the digest of these bytes.
     #[must_use]
     pub fn id(&self) -> ImageId {
         self.id
     }
 
-    /// The bytes as they were parsed.
+    /// Returns the bytes that were parsed.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
         &self.bytes
     }
 
-    /// The operating system, such as `linux`; empty if the image does not say.
+    /// Returns the operating system, such as `linux`; empty if the image does not name one.
     #[must_use]
     pub fn os(&self) -> &str {
         &self.view.os
     }
 
-    /// The processor architecture in Go's words, such as `amd64`; empty if the image does not say.
+    /// Returns the processor architecture in Go's terms, such as `amd64`; empty if the image has
+    /// none.
     #[must_use]
     pub fn architecture(&self) -> &str {
         &self.view.architecture
     }
 
-    /// The variant of the architecture, such as `v8`.
+    /// Returns the variant of the architecture, such as `v8`.
     #[must_use]
     pub fn variant(&self) -> Option<&str> {
         self.view.variant.as_deref()
     }
 
-    /// When the image was made, in RFC 3339 as the image has it.
+    /// Returns the time of the image's creation in RFC 3339, verbatim.
     #[must_use]
     pub fn created(&self) -> Option<&str> {
         self.view.created.as_deref()
     }
 
-    /// Who made it.
+    /// Returns the author of the image.
     #[must_use]
     pub fn author(&self) -> Option<&str> {
         self.view.author.as_deref()
     }
 
-    /// What the image says about the process of its containers.
+    /// Returns the image's defaults for the process of a container.
     #[must_use]
     pub fn process(&self) -> &Process {
         static NONE: std::sync::LazyLock<Process> = std::sync::LazyLock::new(Process::default);
         self.view.config.as_ref().unwrap_or(&NONE)
     }
 
-    /// The digests of the unpacked layers, lowest first.
+    /// Returns the digests of the unpacked layers, lowest first.
     #[must_use]
     pub fn diff_ids(&self) -> &[Digest] {
         self.view.rootfs.diff_ids.as_deref().unwrap_or_default()
     }
 
-    /// The identity of the stack of layers.
+    /// Returns the identity of the stack of layers.
     #[must_use]
     pub fn chain_id(&self) -> ChainId {
         ChainId::of(self.diff_ids())
     }
 
-    /// How the image was made, oldest step first.
+    /// Returns the steps of the image's build, oldest first.
     #[must_use]
     pub fn history(&self) -> &[History] {
         self.view.history.as_deref().unwrap_or_default()
     }
 }
 
-/// Why bytes are not an [`ImageConfig`].
+/// The reason why bytes are not an [`ImageConfig`].
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseImageConfigError {
-    /// It is too large; its size in bytes.
+    /// The configuration is too large; contains its size in bytes.
     #[error("an image configuration has at most 8 MiB, this one has {0} bytes")]
     Size(usize),
-    /// It is not the JSON of a configuration.
+    /// The bytes are not the JSON of a configuration.
     #[error("cannot read the image configuration")]
     Json(#[source] serde_json::Error),
 }

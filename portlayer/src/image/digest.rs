@@ -1,4 +1,4 @@
-//! Content digests, and the identities made of them.
+//! Content digests, and the identities based on them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -30,19 +30,19 @@ impl Digest {
         Self(Sha256::digest(content).into())
     }
 
-    /// The digest with these 32 bytes.
+    /// Creates the digest with these 32 bytes.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; BYTES]) -> Self {
         Self(bytes)
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; BYTES] {
         &self.0
     }
 
-    /// The 64 hexadecimal digits without the algorithm.
+    /// Returns the 64 hexadecimal digits without the algorithm.
     #[must_use]
     pub fn hex(&self) -> String {
         use std::fmt::Write as _;
@@ -103,17 +103,17 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Why a text is not a [`Digest`].
+/// The reason why a text is not a [`Digest`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseDigestError {
-    /// There is no `:` after the algorithm's name.
+    /// There is no `:` after an algorithm's name.
     #[error("a digest begins with its algorithm, as in `sha256:…`")]
     NoAlgorithm,
     /// The algorithm is not SHA-256.
     #[error("only sha256 digests are supported")]
     Algorithm,
-    /// The digits are not 64; how many there are.
+    /// There are not 64 digits; contains their number.
     #[error("a sha256 digest has 64 hexadecimal digits, this text has {0}")]
     Length(usize),
     /// The digit at this offset is not one of `0` to `9` and `a` to `f`.
@@ -128,19 +128,19 @@ pub enum ParseDigestError {
 pub struct ImageId(Digest);
 
 impl ImageId {
-    /// The identity made of the digest of an image's configuration.
+    /// Creates the identity from the digest of an image's configuration.
     #[must_use]
     pub const fn new(config: Digest) -> Self {
         Self(config)
     }
 
-    /// The digest of the configuration.
+    /// Returns the digest of the configuration.
     #[must_use]
     pub const fn digest(&self) -> &Digest {
         &self.0
     }
 
-    /// The first 12 digits: what people are shown and type.
+    /// Returns the first 12 digits, which people see and type.
     #[must_use]
     pub fn short(&self) -> String {
         let mut text = self.0.hex();
@@ -170,7 +170,7 @@ impl FromStr for ImageId {
 pub struct ChainId(Digest);
 
 impl ChainId {
-    /// Computes the chain id of layers, lowest first. Without layers it is the digest of nothing.
+    /// Computes the chain id of layers, lowest first. Without layers it is the digest of no bytes.
     #[must_use]
     pub fn of(diff_ids: &[Digest]) -> Self {
         let Some((first, rest)) = diff_ids.split_first() else {
@@ -181,7 +181,7 @@ impl ChainId {
         }))
     }
 
-    /// The digest.
+    /// Returns the digest.
     #[must_use]
     pub const fn digest(&self) -> &Digest {
         &self.0

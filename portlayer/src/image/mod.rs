@@ -1,8 +1,8 @@
-//! Images: what a container's root file system starts from.
+//! Images: the origin of a container's root file system.
 //!
 //! An [`Image`] is the source: a configuration and ordered layers that can be opened. The trait
-//! [`Images`] stores images where containers can use them; what it stores is described by
-//! [`ImageInfo`]. Names and tags are the front end's business: the port layer knows an image by
+//! [`Images`] stores images where containers can use them, and describes a stored image with an
+//! [`ImageInfo`]. Names and tags belong to the front end: the port layer identifies an image by
 //! its [`ImageId`], the digest of its configuration.
 
 mod config;
@@ -25,11 +25,11 @@ use crate::{ContainerId, Result};
 
 /// The images of one virtual container host.
 ///
-/// # What every implementation keeps
+/// # Guarantees
 /// - **Verified or absent.** An image is listed only once every layer was read to its end and its
-///   diff id compared. An import that failed, was dropped or was killed leaves nothing that
-///   [`list`](Self::list) shows; [`prune`](Self::prune) removes what it left in the back end.
-/// - **Idempotent.** Importing an image that is there already returns it without reading a layer.
+///   diff id verified. An import that failed, was dropped or was killed leaves nothing that
+///   [`list`](Self::list) shows; [`prune`](Self::prune) removes its leftovers from the back end.
+/// - **Idempotent.** Importing an existing image returns it without reading a layer.
 ///   Two concurrent imports of one image both succeed and store it once.
 /// - **Shared.** Images with the same layers share one copy of them; containers share their
 ///   image's copy. Removing a container never removes or changes its image.
@@ -38,7 +38,7 @@ use crate::{ContainerId, Result};
 pub trait Images: std::fmt::Debug + Send + Sync + 'static {
     /// Stores an image and returns its description once containers can be created from it.
     ///
-    /// Takes as long as the layers need to be read and written; progress is reported to
+    /// This reads and writes all layers, and reports its progress to
     /// `options`' observer. Layers are opened up to twice, on blocking threads.
     ///
     /// # Errors
@@ -59,7 +59,7 @@ pub trait Images: std::fmt::Debug + Send + Sync + 'static {
     /// cannot be read.
     ///
     /// # Errors
-    /// Only those that concern the whole back end.
+    /// Only errors that affect the whole back end.
     async fn list(&self) -> Result<ImageListing>;
 
     /// Removes an image, and its layers unless another image shares them.
@@ -69,44 +69,44 @@ pub trait Images: std::fmt::Debug + Send + Sync + 'static {
     /// - [`InUse`](crate::ErrorKind::InUse) naming the containers made from it.
     async fn remove(&self, id: &ImageId) -> Result<()>;
 
-    /// Returns how much the images occupy and who uses them.
+    /// Returns how much space the images occupy and which containers use them.
     ///
     /// # Errors
-    /// Only those that concern the whole back end.
+    /// Only errors that affect the whole back end.
     async fn usage(&self) -> Result<ImageUsage>;
 
-    /// Removes what interrupted imports left and no live writer is making. Complete images stay.
-    /// Returns a description of each thing removed.
+    /// Removes the leftovers of interrupted imports, except those of active writers. Complete
+    /// images are kept. Returns a description of each removed object.
     ///
     /// # Errors
-    /// Only those that concern the whole back end; what could not be removed is left for the next
+    /// Only errors that affect the whole back end; what could not be removed is left for the next
     /// call.
     async fn prune(&self) -> Result<Vec<String>>;
 }
 
-/// How [`Images::import`] works.
+/// Options of [`Images::import`].
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ImportOptions {
     /// The capacity of the root file system in bytes, the same for every container of the image.
     /// `None`: the back end's default (8 GiB), or more if the image needs it.
     pub capacity: Option<u64>,
-    /// Receives the progress.
+    /// The receiver of progress reports.
     pub observer: Option<std::sync::Arc<dyn ObserveImport>>,
-    /// Bounds for hostile layers.
+    /// Limits for hostile layers.
     pub limits: ImportLimits,
-    /// Free text kept with the image, such as the reference it was pulled by.
+    /// Free text stored with the image, such as the reference it was pulled by.
     pub labels: BTreeMap<String, String>,
 }
 
 impl ImportOptions {
-    /// The defaults.
+    /// Creates the default options.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The capacity of the root file system in bytes.
+    /// Sets the capacity of the root file system in bytes.
     #[must_use]
     pub fn capacity(mut self, bytes: u64) -> Self {
         self.capacity = Some(bytes);
@@ -120,14 +120,14 @@ impl ImportOptions {
         self
     }
 
-    /// Replaces the bounds for hostile layers.
+    /// Sets the limits for hostile layers.
     #[must_use]
     pub fn limits(mut self, limits: ImportLimits) -> Self {
         self.limits = limits;
         self
     }
 
-    /// Keeps a label with the image.
+    /// Adds a label to store with the image.
     #[must_use]
     pub fn label(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.labels.insert(name.into(), value.into());
@@ -135,17 +135,17 @@ impl ImportOptions {
     }
 }
 
-/// Bounds for the content of an image, all layers together.
+/// Limits for the content of an image, all layers together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportLimits {
-    /// Entries of the layers. Default: 5 million.
+    /// The number of entries in the layers. Default: 5 million.
     pub entries: u64,
-    /// Bytes after decompression. Default: 64 GiB.
+    /// The size after decompression in bytes. Default: 64 GiB.
     pub unpacked_bytes: u64,
-    /// How many times larger a layer may be unpacked than packed. Default: 1,000.
+    /// The maximum compression ratio of a layer. Default: 1,000.
     pub ratio: u32,
-    /// Depth of the directories. Default: 4,096.
+    /// The depth of directories. Default: 4,096.
     pub depth: u32,
 }
 
@@ -160,26 +160,26 @@ impl Default for ImportLimits {
     }
 }
 
-/// An image as the back end has it.
+/// The description of a stored image.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImageInfo {
-    /// Its identity: the digest of its configuration.
+    /// The identity of the image: the digest of its configuration.
     pub id: ImageId,
-    /// Its configuration.
+    /// The configuration of the image.
     pub config: ImageConfig,
-    /// Bytes of its files after decompression, all layers together.
+    /// The total size of its files after decompression in bytes.
     pub size: u64,
-    /// Capacity of the root file system in bytes.
+    /// The capacity of the root file system in bytes.
     pub capacity: u64,
-    /// When it was imported, if the back end recorded that.
+    /// The time of the import, if the back end recorded it.
     pub imported: Option<Timestamp>,
-    /// The labels of its import.
+    /// The labels from its import.
     pub labels: BTreeMap<String, String>,
 }
 
 impl ImageInfo {
-    /// An image of this configuration and size.
+    /// Creates a description from configuration, size and capacity.
     #[must_use]
     pub fn new(config: ImageConfig, size: u64, capacity: u64) -> Self {
         Self {
@@ -193,18 +193,18 @@ impl ImageInfo {
     }
 }
 
-/// The images of a host.
+/// The result of [`Images::list`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImageListing {
-    /// Those that are complete.
+    /// The complete images.
     pub images: Vec<ImageInfo>,
-    /// What looks like an image and cannot be read: a label for finding it, and the reason.
+    /// Images that cannot be read: a label to find each, and the reason.
     pub quarantined: Vec<(String, String)>,
 }
 
 impl ImageListing {
-    /// A listing of these images.
+    /// Creates a listing of these images.
     #[must_use]
     pub fn new(images: Vec<ImageInfo>) -> Self {
         Self {
@@ -214,20 +214,20 @@ impl ImageListing {
     }
 }
 
-/// What the images of a host occupy.
+/// The space that the images of a host occupy.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ImageUsage {
-    /// Bytes that all images occupy, each shared copy counted once.
+    /// The size of all images in bytes, each shared copy counted once.
     pub bytes: u64,
-    /// Bytes of images that no container uses.
+    /// The size in bytes of images that no container uses.
     pub reclaimable: u64,
-    /// The containers made from each image that has any.
+    /// The containers created from each image in use.
     pub users: BTreeMap<ImageId, Vec<ContainerId>>,
 }
 
 impl ImageUsage {
-    /// Usage of this many bytes, of which so many are reclaimable.
+    /// Creates a usage with total and reclaimable bytes.
     #[must_use]
     pub fn new(bytes: u64, reclaimable: u64) -> Self {
         Self {

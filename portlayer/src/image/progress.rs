@@ -1,46 +1,46 @@
-//! How far an import is.
+//! The progress of an import.
 
 use super::Digest;
 
-/// What an import is doing.
+/// The current phase of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ImportPhase {
-    /// It reads a layer and verifies its digests.
+    /// Reading a layer and verifying its digests.
     Verify {
         /// The layer's diff id.
         layer: Digest,
     },
-    /// It writes the disk.
+    /// Writing the disk.
     Write,
-    /// It records the image.
+    /// Recording the image.
     Record,
 }
 
-/// One report about an import.
+/// One progress report of an import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ImportProgress {
-    /// What it is doing.
+    /// The current phase.
     pub phase: ImportPhase,
-    /// Bytes done in this phase.
+    /// The bytes done in this phase.
     pub done: u64,
-    /// Bytes to be done in this phase, where known.
+    /// The total bytes of this phase, if known.
     pub total: Option<u64>,
 }
 
 impl ImportProgress {
-    /// A report of this phase.
+    /// Creates a report of this phase.
     #[must_use]
     pub const fn new(phase: ImportPhase, done: u64, total: Option<u64>) -> Self {
         Self { phase, done, total }
     }
 }
 
-/// Receives the progress of an import. Every `Fn(ImportProgress)` that can be shared is one. It is
+/// A receiver of an import's progress, implemented by every shareable `Fn(ImportProgress)`. It is
 /// called from several threads and should return quickly.
 pub trait ObserveImport: Send + Sync + 'static {
-    /// Takes one report.
+    /// Receives one report.
     fn observe(&self, progress: ImportProgress);
 }
 

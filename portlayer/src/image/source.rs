@@ -1,4 +1,4 @@
-//! An image that can be read.
+//! Images that can be read.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -9,13 +9,13 @@ use super::{Digest, ImageConfig, ImageId};
 /// Opens the bytes of a layer.
 ///
 /// Called on blocking threads, up to twice per import; each call reads from the layer's start.
-/// Every `Fn() -> io::Result<Box<dyn Read + Send>>` that can be shared is one.
+/// Implemented by every shareable `Fn() -> io::Result<Box<dyn Read + Send>>`.
 pub trait OpenLayer: Send + Sync + 'static {
-    /// Returns a reader of the layer as it was stored: a tar, possibly compressed by gzip or
-    /// zstd, which the reader of the layer recognises by its first bytes.
+    /// Returns a reader of the layer as stored: a tar, possibly compressed with gzip or
+    /// zstd, which is detected by its first bytes.
     ///
     /// # Errors
-    /// Whatever keeps the bytes from being read.
+    /// Any error that prevents reading.
     fn open(&self) -> io::Result<Box<dyn Read + Send>>;
 }
 
@@ -34,15 +34,15 @@ where
 pub struct Layer {
     /// The digest of the layer's tar, decompressed.
     pub diff_id: Digest,
-    /// The digest of the layer as it is stored, where its source declares one.
+    /// The digest of the stored layer, if its source declares one.
     pub blob: Option<Digest>,
-    /// The bytes of the layer as it is stored, where its source declares them.
+    /// The size of the stored layer in bytes, if its source declares it.
     pub size: Option<u64>,
     open: Arc<dyn OpenLayer>,
 }
 
 impl Layer {
-    /// The layer whose tar has this digest and that is opened by `open`.
+    /// Creates a layer from the digest of its tar and a function that opens it.
     pub fn new(diff_id: Digest, open: impl OpenLayer) -> Self {
         Self {
             diff_id,
@@ -52,7 +52,7 @@ impl Layer {
         }
     }
 
-    /// Declares the digest and the size of the layer as it is stored.
+    /// Declares the digest and the size of the stored layer.
     #[must_use]
     pub fn stored(mut self, blob: Digest, size: u64) -> Self {
         self.blob = Some(blob);
@@ -63,7 +63,7 @@ impl Layer {
     /// Opens the layer at its start. Blocks.
     ///
     /// # Errors
-    /// Whatever keeps the bytes from being read.
+    /// Any error that prevents reading.
     pub fn open(&self) -> io::Result<Box<dyn Read + Send>> {
         self.open.open()
     }
@@ -81,8 +81,8 @@ impl fmt::Debug for Layer {
 
 /// An image that can be read: its configuration, and its layers, lowest first. Cheap to clone.
 ///
-/// Whatever the layers' source needs (a temporary directory, a connection) is kept alive by their
-/// openers.
+/// Resources that reading the layers needs (a temporary directory, a connection) are kept alive by
+/// the layers' openers.
 #[derive(Clone, Debug)]
 pub struct Image {
     config: ImageConfig,
@@ -90,10 +90,10 @@ pub struct Image {
 }
 
 impl Image {
-    /// An image of this configuration and these layers, lowest first.
+    /// Creates an image from its configuration and layers, lowest first.
     ///
-    /// Whether the layers' diff ids are those that the configuration names is checked by
-    /// [`Images::import`](super::Images::import).
+    /// [`Images::import`](super::Images::import) verifies that the layers' diff ids are those in
+    /// the configuration.
     pub fn new(config: ImageConfig, layers: impl IntoIterator<Item = Layer>) -> Self {
         Self {
             config,
@@ -101,19 +101,19 @@ impl Image {
         }
     }
 
-    /// Its identity.
+    /// Returns the identity of the image.
     #[must_use]
     pub fn id(&self) -> ImageId {
         self.config.id()
     }
 
-    /// Its configuration.
+    /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &ImageConfig {
         &self.config
     }
 
-    /// Its layers, lowest first.
+    /// Returns the layers, lowest first.
     #[must_use]
     pub fn layers(&self) -> &[Layer] {
         &self.layers

@@ -1,4 +1,4 @@
-//! What the process of a container in memory does.
+//! The behaviour of processes in memory.
 
 use std::fmt;
 use std::time::Duration;
@@ -6,9 +6,10 @@ use std::time::Duration;
 use crate::ExitStatus;
 use crate::exec::{ContainerSpec, Signal};
 
-/// Says what the processes of containers do. Every `Fn(&ContainerSpec) -> Behaviour` is one.
+/// Decides what the processes of containers do; implemented by every `Fn(&ContainerSpec) ->
+/// Behaviour`.
 pub trait Program: Send + Sync + 'static {
-    /// What the process of this container does, asked at each start.
+    /// Returns the behaviour of this container's process; called at each start.
     fn behaviour(&self, spec: &ContainerSpec) -> Behaviour;
 }
 
@@ -24,7 +25,7 @@ impl fmt::Debug for dyn Program {
     }
 }
 
-/// What one process does, as a value.
+/// The behaviour of one process, as a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behaviour {
     refusal: Option<String>,
@@ -33,13 +34,13 @@ pub struct Behaviour {
 }
 
 impl Behaviour {
-    /// It exits at once with this code.
+    /// The process exits immediately with this code.
     #[must_use]
     pub fn exits(code: i32) -> Self {
         Self::ends(ExitStatus::Code(code))
     }
 
-    /// It ends at once in this way.
+    /// The process ends immediately with this exit status.
     #[must_use]
     pub fn ends(exit: ExitStatus) -> Self {
         Self {
@@ -48,7 +49,7 @@ impl Behaviour {
         }
     }
 
-    /// It runs until a signal ends it.
+    /// The process runs until a signal ends it.
     #[must_use]
     pub fn runs() -> Self {
         Self {
@@ -58,7 +59,7 @@ impl Behaviour {
         }
     }
 
-    /// It cannot be launched, for this reason.
+    /// The process cannot be launched, for this reason.
     #[must_use]
     pub fn cannot_launch(reason: impl Into<String>) -> Self {
         Self {
@@ -67,7 +68,7 @@ impl Behaviour {
         }
     }
 
-    /// It ends only after this time.
+    /// The process ends only after this time.
     #[must_use]
     pub fn after(mut self, time: Duration) -> Self {
         if let Some((after, _)) = &mut self.end {
@@ -76,7 +77,7 @@ impl Behaviour {
         self
     }
 
-    /// Signals other than `KILL` do not end it.
+    /// The process ignores signals other than `KILL`.
     #[must_use]
     pub fn ignoring_signals(mut self) -> Self {
         self.ignores_signals = true;

@@ -37,7 +37,7 @@ struct Shared {
 }
 
 impl MemoryExec {
-    /// An implementation without containers, whose processes behave as the program says.
+    /// Creates an implementation without containers, whose processes behave as the program says.
     pub fn new(program: impl Program) -> Self {
         let program = Arc::new(program);
         let table = Table::new(SCOPE, BridgeRange::default(), REST, b"memory");

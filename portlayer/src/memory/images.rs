@@ -1,4 +1,4 @@
-//! Images in memory: read and verified, and then forgotten but for their description.
+//! Images in memory: read and verified; only the description is kept.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -17,13 +17,13 @@ use crate::image::{
 use crate::queue::Queues;
 use crate::{Error, Resource, Result};
 
-/// The capacity of an image that is given none: 8 GiB.
+/// The default capacity of an image: 8 GiB.
 const CAPACITY: u64 = 8 << 30;
 
 /// Images in memory. Clones share them.
 ///
-/// Layers are read to their end. Those that are not compressed are compared with their diff ids;
-/// of compressed ones only the digest of the stored bytes is verified, where one is declared.
+/// Layers are read to their end. Uncompressed layers are verified against their diff ids;
+/// for compressed ones, only a declared digest of the stored bytes is verified.
 #[derive(Clone, Debug, Default)]
 pub struct MemoryImages {
     shared: Arc<Shared>,
@@ -37,13 +37,13 @@ struct Shared {
 }
 
 impl MemoryImages {
-    /// A store without images.
+    /// Creates a store without images.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// A store without images, from which these containers are made.
+    /// Creates a store without images, used by these containers.
     #[must_use]
     pub fn of(containers: MemoryExec) -> Self {
         Self {

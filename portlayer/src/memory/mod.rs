@@ -1,4 +1,4 @@
-//! The traits in memory, for tests of front ends: no endpoint, no machine, the same rules.
+//! The traits in memory, for tests of front ends: the same rules without endpoint and machines.
 
 mod behaviour;
 mod exec;

@@ -7,31 +7,31 @@ use serde::{Deserialize, Serialize};
 
 use super::{MacAddress, PortMapping};
 
-/// A connection as it is asked for.
+/// The specification of a connection to a scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EndpointSpec {
-    /// The scope, by name.
+    /// The name of the scope.
     pub scope: String,
-    /// A fixed address. `None`: one of the scope's.
+    /// A fixed address. `None`: one is assigned by the scope.
     #[serde(default)]
     pub address: Option<IpAddr>,
-    /// A fixed MAC address. `None`: one is made.
+    /// A fixed MAC address. `None`: one is generated.
     #[serde(default)]
     pub mac: Option<MacAddress>,
     /// More names of the container in the scope: host names in lower case.
     #[serde(default)]
     pub aliases: Vec<String>,
-    /// Names by which this container reaches others: the other's name, and the alias.
+    /// Aliases under which this container reaches others: the other's name, and the alias.
     #[serde(default)]
     pub links: Vec<(String, String)>,
-    /// Ports that are published.
+    /// The published ports.
     #[serde(default)]
     pub ports: Vec<PortMapping>,
 }
 
 impl EndpointSpec {
-    /// A connection to this scope with an address of the scope's.
+    /// Creates a connection to this scope with an address assigned by the scope.
     pub fn new(scope: impl Into<String>) -> Self {
         Self {
             scope: scope.into(),
@@ -43,28 +43,28 @@ impl EndpointSpec {
         }
     }
 
-    /// A fixed address.
+    /// Sets a fixed address.
     #[must_use]
     pub fn address(mut self, address: IpAddr) -> Self {
         self.address = Some(address);
         self
     }
 
-    /// A fixed MAC address.
+    /// Sets a fixed MAC address.
     #[must_use]
     pub fn mac(mut self, mac: MacAddress) -> Self {
         self.mac = Some(mac);
         self
     }
 
-    /// Adds a name.
+    /// Adds an additional name.
     #[must_use]
     pub fn alias(mut self, name: impl Into<String>) -> Self {
         self.aliases.push(name.into());
         self
     }
 
-    /// Adds a name by which this container reaches another.
+    /// Adds an alias under which this container reaches another.
     #[must_use]
     pub fn link(mut self, other: impl Into<String>, alias: impl Into<String>) -> Self {
         self.links.push((other.into(), alias.into()));
@@ -79,23 +79,23 @@ impl EndpointSpec {
     }
 }
 
-/// A connection as the back end has it.
+/// The description of a connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct EndpointInfo {
-    /// What it was made from.
+    /// The specification it was created from.
     pub spec: EndpointSpec,
-    /// The address with its subnet's prefix; `None` where it is not known, such as before a DHCP
+    /// The address with its subnet's prefix; `None` if it is unknown, such as before a DHCP
     /// server assigned one.
     pub address: Option<IpNet>,
-    /// The address that leads out of the subnet.
+    /// The address of the gateway.
     pub gateway: Option<IpAddr>,
-    /// The MAC address, once known.
+    /// The MAC address, once it is known.
     pub mac: Option<MacAddress>,
 }
 
 impl EndpointInfo {
-    /// A connection made from this specification.
+    /// Creates the description of a connection with this specification.
     #[must_use]
     pub fn new(spec: EndpointSpec) -> Self {
         Self {

@@ -19,13 +19,13 @@ use sha2::{Digest as _, Sha256};
 pub struct MacAddress([u8; 6]);
 
 impl MacAddress {
-    /// The address with these bytes.
+    /// Creates the address with these bytes.
     #[must_use]
     pub const fn new(bytes: [u8; 6]) -> Self {
         Self(bytes)
     }
 
-    /// The six bytes.
+    /// Returns the six bytes.
     #[must_use]
     pub const fn as_bytes(&self) -> &[u8; 6] {
         &self.0
@@ -47,7 +47,7 @@ impl MacAddress {
         !self.is_multicast() && self.0 != [0; 6]
     }
 
-    /// Whether it names a group of stations and cannot be a station's own address.
+    /// Returns whether it is a multicast address, which cannot be a station's own.
     #[must_use]
     pub const fn is_multicast(&self) -> bool {
         self.0[0] & 1 != 0
@@ -67,7 +67,7 @@ impl fmt::Debug for MacAddress {
     }
 }
 
-/// A text is not six pairs of hexadecimal digits with colons between them.
+/// An error for text that is not six pairs of hexadecimal digits separated by colons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a MAC address is six pairs of hexadecimal digits, as in 00:50:56:00:00:01")]
 pub struct ParseMacAddressError;

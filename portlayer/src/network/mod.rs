@@ -1,4 +1,4 @@
-//! Networks: scopes that containers are connected to, and their addresses.
+//! Networks: the scopes that containers are connected to, and their addresses.
 
 mod address_pool;
 mod bridge_range;
@@ -40,12 +40,12 @@ use crate::{ContainerId, Result};
 /// - Dropping a future is safe; a dropped `create` may leave the scope created.
 #[async_trait]
 pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
-    /// Makes a scope.
+    /// Creates a scope.
     ///
     /// # Errors
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the field, also for a
     ///   subnet that overlaps another scope's.
-    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) for a second scope of one name.
+    /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a scope has this name.
     /// - [`NotFound`](crate::ErrorKind::NotFound) for an external network that does not exist.
     /// - [`Exhausted`](crate::ErrorKind::Exhausted) when the host's range has no subnet left.
     async fn create(&self, spec: ScopeSpec) -> Result<ScopeInfo>;
@@ -59,7 +59,7 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     /// Returns all scopes, sorted by name. The default scope is always among them.
     ///
     /// # Errors
-    /// Only those that concern the whole back end.
+    /// Only errors that affect the whole back end.
     async fn list(&self) -> Result<Vec<ScopeInfo>>;
 
     /// Removes a scope.
@@ -71,9 +71,9 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     async fn remove(&self, name: &str) -> Result<()>;
 
     /// Returns the addresses of a container's name, short id or alias in a scope, sorted; none if
-    /// nobody there is called so. With `from`, as that container sees the name: what it calls others
-    /// by its [links](EndpointSpec::links) comes first. Upper and lower case are one. Containers
-    /// that are off are found too: they keep their addresses.
+    /// nobody there is called so. With `from`, as that container sees the name: what it calls
+    /// others by its [links](EndpointSpec::links) comes first. Upper and lower case are one.
+    /// Containers that are off are found too: they keep their addresses.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) for the scope.
@@ -99,7 +99,8 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     /// - [`InUse`](crate::ErrorKind::InUse) naming the container that has the address.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) where a container that is on cannot be
     ///   connected.
-    /// - [`Unsupported`](crate::ErrorKind::Unsupported) where nothing can be connected later.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) if the back end cannot connect existing
+    ///   containers.
     async fn connect(
         &self,
         container: &ContainerId,
@@ -113,6 +114,7 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     /// - [`NotFound`](crate::ErrorKind::NotFound) for the container, the scope or the connection.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) where a container that is on cannot be
     ///   disconnected.
-    /// - [`Unsupported`](crate::ErrorKind::Unsupported) where nothing can be disconnected.
+    /// - [`Unsupported`](crate::ErrorKind::Unsupported) if the back end cannot disconnect
+    ///   containers.
     async fn disconnect(&self, container: &ContainerId, scope: &str) -> Result<()>;
 }

@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Protocol {
-    /// TCP.
+    /// The Transmission Control Protocol.
     #[default]
     Tcp,
-    /// UDP.
+    /// The User Datagram Protocol.
     Udp,
 }
 
@@ -28,19 +28,19 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// A port of a container that is reachable at an address of the host.
+/// A container's port that is published at an address of the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct PortMapping {
     /// The port in the container.
     pub container_port: u16,
-    /// The protocol.
+    /// The transport protocol.
     #[serde(default)]
     pub protocol: Protocol,
-    /// The host's address. `None`: all of them.
+    /// The host's address. `None`: all addresses.
     #[serde(default)]
     pub host_address: Option<IpAddr>,
-    /// The host's port. `None`: any that is free when the container starts.
+    /// The host's port. `None`: any free port, chosen when the container starts.
     #[serde(default)]
     pub host_port: Option<u16>,
 }
@@ -57,29 +57,29 @@ impl PortMapping {
         }
     }
 
-    /// The protocol.
+    /// Sets the transport protocol.
     #[must_use]
     pub const fn protocol(mut self, protocol: Protocol) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// The host's address.
+    /// Sets the host's address.
     #[must_use]
     pub const fn host_address(mut self, address: IpAddr) -> Self {
         self.host_address = Some(address);
         self
     }
 
-    /// The host's port.
+    /// Sets the host's port.
     #[must_use]
     pub const fn host_port(mut self, port: u16) -> Self {
         self.host_port = Some(port);
         self
     }
 
-    /// Whether both cannot be published at once: same protocol and host port, and host addresses
-    /// that are equal or one of which is all.
+    /// Returns whether both cannot be published at once: same protocol and host port, and host
+    /// addresses that are equal or include "all".
     #[must_use]
     pub fn conflicts_with(&self, other: &Self) -> bool {
         let is_any = |address: Option<IpAddr>| address.is_none_or(|a| a.is_unspecified());

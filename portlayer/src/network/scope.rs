@@ -1,4 +1,4 @@
-//! Scopes as they are asked for and as they are.
+//! Specifications and descriptions of scopes.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use super::refuse;
 use crate::{ContainerId, Error, Resource, Result};
 
-/// What a scope's addresses belong to.
+/// The kind of network behind a scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ScopeKind {
     /// An isolated network of the host, whose addresses the port layer assigns.
     Bridge,
-    /// A network that exists, by its name. Addresses come from the scope's pools, or by DHCP if
+    /// An existing network. Addresses come from the scope's pools, or from DHCP if
     /// there are none.
     External {
         /// The network's name.
@@ -24,7 +24,7 @@ pub enum ScopeKind {
     },
 }
 
-/// What may reach a container on a scope (VIC's firewall levels).
+/// Which connections to a container on a scope are allowed (VIC's firewall levels).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -36,13 +36,13 @@ pub enum TrustLevel {
     Outbound,
     /// Only connections within the scope.
     Peers,
-    /// Everything.
+    /// All connections.
     Open,
-    /// Nothing.
+    /// No connections.
     Closed,
 }
 
-/// Addresses from the first to the last, both included.
+/// A range of addresses from the first to the last, both included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AddressRange {
     /// The first address.
@@ -51,7 +51,7 @@ pub struct AddressRange {
     pub last: IpAddr,
 }
 
-/// A scope as it is asked for.
+/// The specification of a scope.
 ///
 /// ```
 /// use portlayer::network::ScopeSpec;
@@ -66,35 +66,35 @@ pub struct ScopeSpec {
     /// Its name: 1 to 64 lower-case letters, digits, `_`, `.` and `-`, the first a letter or a
     /// digit.
     pub name: String,
-    /// What its addresses belong to.
+    /// The kind of network behind it.
     pub kind: ScopeKind,
-    /// Its addresses. `None`: a subnet of the host's range for a bridge scope, DHCP for an
+    /// The subnet. `None`: part of the host's range for a bridge scope, DHCP for an
     /// external one.
     #[serde(default)]
     pub subnet: Option<IpNet>,
-    /// The address that leads out of the subnet. `None`: the first of a bridge scope's subnet.
+    /// The gateway's address. `None`: the first address of a bridge scope's subnet.
     #[serde(default)]
     pub gateway: Option<IpAddr>,
     /// The addresses that are assigned to containers that ask for none; any other of the subnet can
     /// be asked for. Empty: all of a bridge scope's subnet, DHCP for an external scope.
     #[serde(default)]
     pub pools: Vec<AddressRange>,
-    /// Name servers of its containers.
+    /// The name servers of its containers.
     #[serde(default)]
     pub dns: Vec<IpAddr>,
-    /// The domain in which its containers complete names.
+    /// The DNS search domain of its containers.
     #[serde(default)]
     pub search_domain: Option<String>,
-    /// Whether nothing leads out of the scope.
+    /// Whether the scope has no connection to other networks.
     #[serde(default)]
     pub internal: bool,
-    /// What may reach its containers.
+    /// Which connections to its containers are allowed.
     #[serde(default)]
     pub trust: TrustLevel,
     /// The largest packet in bytes, from 68 to 65535. `None`: the network's own.
     #[serde(default)]
     pub mtu: Option<u32>,
-    /// Labels.
+    /// The labels of the scope.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
 }
@@ -116,32 +116,32 @@ impl ScopeSpec {
         }
     }
 
-    /// An isolated network with a subnet chosen by the port layer.
+    /// Creates an isolated network with a subnet chosen by the port layer.
     pub fn bridge(name: impl Into<String>) -> Self {
         Self::new(name.into(), ScopeKind::Bridge)
     }
 
-    /// A scope on a network that exists, with addresses by DHCP.
+    /// Creates a scope on an existing network, with addresses from DHCP.
     pub fn external(name: impl Into<String>, network: impl Into<String>) -> Self {
         let network = network.into();
         Self::new(name.into(), ScopeKind::External { network })
     }
 
-    /// Its addresses.
+    /// Sets the subnet.
     #[must_use]
     pub fn subnet(mut self, subnet: IpNet) -> Self {
         self.subnet = Some(subnet);
         self
     }
 
-    /// The address that leads out of the subnet.
+    /// Sets the gateway's address.
     #[must_use]
     pub fn gateway(mut self, gateway: IpAddr) -> Self {
         self.gateway = Some(gateway);
         self
     }
 
-    /// Adds addresses that are assigned.
+    /// Adds a range to assign addresses from.
     #[must_use]
     pub fn pool(mut self, first: IpAddr, last: IpAddr) -> Self {
         self.pools.push(AddressRange { first, last });
@@ -155,28 +155,28 @@ impl ScopeSpec {
         self
     }
 
-    /// The domain in which its containers complete names.
+    /// Sets the DNS search domain of its containers.
     #[must_use]
     pub fn search_domain(mut self, domain: impl Into<String>) -> Self {
         self.search_domain = Some(domain.into());
         self
     }
 
-    /// Makes a scope that nothing leads out of.
+    /// Disconnects the scope from other networks.
     #[must_use]
     pub fn internal(mut self) -> Self {
         self.internal = true;
         self
     }
 
-    /// What may reach its containers.
+    /// Sets which connections to its containers are allowed.
     #[must_use]
     pub fn trust(mut self, trust: TrustLevel) -> Self {
         self.trust = trust;
         self
     }
 
-    /// The largest packet in bytes.
+    /// Sets the maximum packet size in bytes.
     #[must_use]
     pub fn mtu(mut self, bytes: u32) -> Self {
         self.mtu = Some(bytes);
@@ -208,22 +208,22 @@ impl ScopeSpec {
     }
 }
 
-/// A scope as the back end has it.
+/// The description of a scope.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ScopeInfo {
-    /// What it was made from, with the subnet and the gateway that were chosen.
+    /// The specification it was created from, with the chosen subnet and gateway.
     pub spec: ScopeSpec,
     /// Whether containers without an endpoint of their own are connected to it.
     pub is_default: bool,
-    /// Addresses that can still be assigned; `None` where somebody else assigns them.
+    /// The number of unassigned addresses; `None` if they are not assigned by the port layer.
     pub free: Option<u128>,
-    /// The containers connected to it.
+    /// The connected containers.
     pub containers: Vec<ContainerId>,
 }
 
 impl ScopeInfo {
-    /// A scope made from this specification.
+    /// Creates the description of a scope with this specification.
     #[must_use]
     pub fn new(spec: ScopeSpec) -> Self {
         Self {

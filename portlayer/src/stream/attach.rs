@@ -10,7 +10,7 @@ use tokio::io::AsyncWrite;
 
 use crate::Result;
 
-/// Which of a process's output streams. A process with a terminal writes everything to `Stdout`.
+/// An output stream of a process. A process with a terminal writes everything to `Stdout`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StdStream {
@@ -23,26 +23,26 @@ pub enum StdStream {
 /// The size of a terminal in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct WindowSize {
-    /// Characters of a line.
+    /// The number of characters per line.
     pub columns: u16,
-    /// Lines.
+    /// The number of lines.
     pub rows: u16,
 }
 
-/// What [`Streams::attach`](super::Streams::attach) connects to.
+/// Options of [`Streams::attach`](super::Streams::attach).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct AttachOptions {
-    /// Whether to hold the process's input. Only one caller can.
+    /// Whether to attach to standard input. Only one caller can.
     pub stdin: bool,
-    /// Whether to receive its output.
+    /// Whether to receive standard output.
     pub stdout: bool,
-    /// Whether to receive its error output.
+    /// Whether to receive standard error.
     pub stderr: bool,
 }
 
 impl AttachOptions {
-    /// Both outputs and no input.
+    /// Creates options for both outputs without input.
     #[must_use]
     pub const fn output() -> Self {
         Self {
@@ -52,7 +52,7 @@ impl AttachOptions {
         }
     }
 
-    /// Input and both outputs.
+    /// Creates options for input and both outputs.
     #[must_use]
     pub const fn interactive() -> Self {
         Self {
@@ -62,21 +62,21 @@ impl AttachOptions {
         }
     }
 
-    /// Whether to hold the process's input.
+    /// Sets whether to attach to standard input.
     #[must_use]
     pub const fn stdin(mut self, stdin: bool) -> Self {
         self.stdin = stdin;
         self
     }
 
-    /// Whether to receive the process's output.
+    /// Sets whether to receive standard output.
     #[must_use]
     pub const fn stdout(mut self, stdout: bool) -> Self {
         self.stdout = stdout;
         self
     }
 
-    /// Whether to receive the process's error output.
+    /// Sets whether to receive standard error.
     #[must_use]
     pub const fn stderr(mut self, stderr: bool) -> Self {
         self.stderr = stderr;
@@ -87,7 +87,7 @@ impl AttachOptions {
 /// A piece of output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// Where the process wrote it.
+    /// The stream that the process wrote to.
     pub stream: StdStream,
     /// The bytes, never empty.
     pub bytes: Bytes,
@@ -104,14 +104,14 @@ pub type Output = BoxStream<'static, Result<Chunk>>;
 /// A connection to a process's streams. Its parts can be used from different tasks.
 #[non_exhaustive]
 pub struct Attached {
-    /// The process's input, if it was asked for and the process takes input.
+    /// The process's input, if it was requested and the process takes input.
     pub input: Option<Input>,
-    /// The process's output; ends at once if none was asked for.
+    /// The process's output; ends immediately if none was requested.
     pub output: Output,
 }
 
 impl Attached {
-    /// A connection of these parts.
+    /// Creates a connection from its parts.
     #[must_use]
     pub fn new(input: Option<Input>, output: Output) -> Self {
         Self { input, output }

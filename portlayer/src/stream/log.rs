@@ -1,4 +1,4 @@
-//! What a container's processes have written.
+//! The log of a container.
 
 use bytes::Bytes;
 use futures_core::stream::BoxStream;
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::StdStream;
 use crate::Result;
 
-/// Which records [`Streams::logs`](super::Streams::logs) returns.
+/// Options of [`Streams::logs`](super::Streams::logs).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogOptions {
@@ -15,23 +15,23 @@ pub struct LogOptions {
     pub stdout: bool,
     /// Whether to return standard error.
     pub stderr: bool,
-    /// Only records written at this time or later.
+    /// The time from which on to return records.
     pub since: Option<Timestamp>,
-    /// Only records written before this time.
+    /// The time before which to return records.
     pub until: Option<Timestamp>,
-    /// How many lines from the end.
+    /// How many lines to return from the end.
     pub tail: LogTail,
-    /// Whether to go on with what is written from now on, until the container is stopped.
+    /// Whether to continue with new records until the container is stopped.
     pub follow: bool,
 }
 
-/// How many lines [`Streams::logs`](super::Streams::logs) begins with.
+/// How many lines [`Streams::logs`](super::Streams::logs) starts with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogTail {
-    /// All of them.
+    /// All lines.
     #[default]
     All,
-    /// The last ones.
+    /// This many lines from the end.
     Lines(u64),
 }
 
@@ -49,48 +49,48 @@ impl Default for LogOptions {
 }
 
 impl LogOptions {
-    /// Everything that was written until now.
+    /// Creates options for everything written so far.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Whether to return standard output.
+    /// Sets whether to return standard output.
     #[must_use]
     pub fn stdout(mut self, stdout: bool) -> Self {
         self.stdout = stdout;
         self
     }
 
-    /// Whether to return standard error.
+    /// Sets whether to return standard error.
     #[must_use]
     pub fn stderr(mut self, stderr: bool) -> Self {
         self.stderr = stderr;
         self
     }
 
-    /// Only records written at this time or later.
+    /// Returns only records from this time on.
     #[must_use]
     pub fn since(mut self, time: Timestamp) -> Self {
         self.since = Some(time);
         self
     }
 
-    /// Only records written before this time.
+    /// Returns only records before this time.
     #[must_use]
     pub fn until(mut self, time: Timestamp) -> Self {
         self.until = Some(time);
         self
     }
 
-    /// Only the last lines.
+    /// Returns only this many lines from the end.
     #[must_use]
     pub fn tail(mut self, lines: u64) -> Self {
         self.tail = LogTail::Lines(lines);
         self
     }
 
-    /// Goes on with what is written from now on.
+    /// Continues with new records.
     #[must_use]
     pub fn follow(mut self) -> Self {
         self.follow = true;
@@ -98,20 +98,20 @@ impl LogOptions {
     }
 }
 
-/// A piece of a container's log: a line with its line feed, or a part of a long or unfinished one.
+/// A piece of a container's log: a line with its line feed, or part of a long or unfinished line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LogRecord {
-    /// Where the process wrote it.
+    /// The stream that the process wrote to.
     pub stream: StdStream,
-    /// When, by the guest's clock.
+    /// The time, by the guest's clock.
     pub time: Timestamp,
     /// The bytes, never empty.
     pub bytes: Bytes,
 }
 
 impl LogRecord {
-    /// A record of these bytes.
+    /// Creates a record from its parts.
     #[must_use]
     pub fn new(stream: StdStream, time: Timestamp, bytes: Bytes) -> Self {
         Self {
@@ -122,5 +122,5 @@ impl LogRecord {
     }
 }
 
-/// The records of a container's log. An error item is the last.
+/// The records of a container's log. After an error item it ends.
 pub type LogStream = BoxStream<'static, Result<LogRecord>>;

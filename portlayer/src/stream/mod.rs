@@ -1,4 +1,4 @@
-//! Streams: what a container's process reads and writes.
+//! Streams: input and output of a container's process.
 
 mod attach;
 mod log;
@@ -12,34 +12,34 @@ use crate::{ContainerId, Result};
 
 /// The streams of the containers of one virtual container host.
 ///
-/// # What every implementation keeps
-/// - **Nothing is lost from the first byte to the last.** A process whose container was attached
-///   to before it was started does not run before its streams are connected; the output ends only
-///   after the process's last byte.
+/// # Guarantees
+/// - **Nothing is lost from the first byte to the last.** If a caller attached to a container
+///   before its start, the process does not run before its streams are connected; the output ends
+///   only after the process's last byte.
 /// - **Several readers, one writer.** Any number of callers may read one container's output; one
 ///   at a time holds its input.
-/// - **Back-pressure.** A reader that does not read slows the process down once a bounded amount
-///   is buffered; it never makes memory grow.
+/// - **Back-pressure.** A slow reader slows the process down once a bounded amount
+///   is buffered; memory never grows without bound.
 /// - **Detach by dropping.** Dropping what `attach` returned leaves the container running.
 #[async_trait]
 pub trait Streams: std::fmt::Debug + Send + Sync + 'static {
-    /// Connects to the streams of a container's process, also before it is started.
+    /// Connects to the streams of a container's process, even before it is started.
     ///
     /// For a container that is not on, this returns as soon as the request is registered; the
-    /// output begins when the process does. For one that is on it returns once the line to the
-    /// guest is connected.
+    /// output starts when the process does. For one that is on, it returns once the serial line to
+    /// the guest is connected.
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound).
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) for a container that can never run again.
-    /// - [`InUse`](crate::ErrorKind::InUse) if input is asked for and somebody else holds it.
+    /// - [`InUse`](crate::ErrorKind::InUse) if input is requested and another caller has it.
     /// - [`Timeout`](crate::ErrorKind::Timeout) if the line to the guest was not connected in time.
-    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if the guest at the line cannot
+    /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) if the guest on the line cannot
     ///   prove which container it is.
     async fn attach(&self, id: &ContainerId, options: AttachOptions) -> Result<Attached>;
 
-    /// Tells the terminal of a container's process its size. Before the process runs, the size is
-    /// remembered for its start.
+    /// Sets the size of the terminal of a container's process. Before the process runs, the size is
+    /// stored for its start.
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound).
@@ -47,7 +47,7 @@ pub trait Streams: std::fmt::Debug + Send + Sync + 'static {
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if its process has no terminal.
     async fn resize(&self, id: &ContainerId, size: WindowSize) -> Result<()>;
 
-    /// Returns what a container's processes have written, of all its runs, oldest first.
+    /// Returns the output of a container's processes, from all runs, oldest first.
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound).

@@ -1,4 +1,4 @@
-//! The kinds of resources that only vSphere has, for [`Resource::kind`](crate::Resource::kind).
+//! Kinds of resources that only vSphere has, for [`Resource::kind`](crate::Resource::kind).
 
 use std::fmt;
 
@@ -8,7 +8,7 @@ use crate::{Resource, ResourceKind};
 pub const HOST: ResourceKind = ResourceKind::Other("virtual container host");
 /// A datacenter, by its name or path.
 pub const DATACENTER: ResourceKind = ResourceKind::Other("datacenter");
-/// A place to run virtual machines: a host, a cluster or a resource pool.
+/// A host, a cluster or a resource pool, on which machines run.
 pub const COMPUTE_RESOURCE: ResourceKind = ResourceKind::Other("compute resource");
 /// The resource pool that holds the virtual machines of one virtual container host.
 pub const RESOURCE_POOL: ResourceKind = ResourceKind::Other("resource pool");

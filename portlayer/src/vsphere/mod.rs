@@ -1,47 +1,47 @@
-//! The traits on ESXi and vCenter.
+//! The traits implemented on ESXi and vCenter.
 //!
-//! [`Hosts`] is given a connected client and installs, finds and opens hosts; what it opens
-//! is a [`VsphereExec`]. All state is in vSphere: a container is a virtual machine, and what is
-//! known of it are that machine's power state and its keys, spelled as VIC spelled them in the
+//! [`Hosts`] takes a connected client and installs, finds and opens hosts; an opened host
+//! is a [`VsphereExec`]. All state is in vSphere: a container is a virtual machine, and everything
+//! known about it is that machine's power state and keys, written as VIC wrote them in the
 //! [`Dialect`] of the [`Options`].
 //!
 //! # A container's machine
-//! One `CreateVM_Task` makes it, so there is never half a container:
+//! It is created by a single `CreateVM_Task`, so there is never half a container:
 //!
-//! | device | is |
+//! | device | purpose |
 //! | --- | --- |
 //! | `ide0:0` | a CD with the host's `bootstrap.iso` |
-//! | `serial0` | a network line that calls `tcp://<host's address>:8080`, or the port that the address names, with hardware flow control |
-//! | `serial1` | the log: a file `<id>.log` in the machine's directory; VIC 0.4 had none |
+//! | `serial0` | a network serial port that connects to `tcp://<host's address>:8080`, or to the port in the address, with hardware flow control |
+//! | `serial1` | the log: a file `<id>.log` in the machine's directory; absent in VIC 0.4 |
 //! | `ethernet0` | a vmxnet3 card on the bridge network, or the network of the spec |
 //! | `scsi0` | a paravirtual controller with the container's disk: a child of the image's disk, or new, empty, thin, 8 GiB |
 //!
-//! # Whose word counts
-//! That a process started, and how it ended, is the guest's word, in the keys that the guest may
-//! write. That a run began, and the exit of one whose keys the endpoint forgot, are in keys that
-//! the guest neither sees nor writes (`portlayer/starts`, `portlayer/exit`). A start clears what the guest
-//! said about the last run, in a change that is refused if somebody else changed the machine
-//! concurrently; so an exit status never belongs to a different run, and a machine that went off without a word
-//! is [`Lost`](crate::ExitStatus::Lost).
+//! # Trust
+//! Whether a process started, and how it ended, is reported by the guest, in keys that the guest
+//! may write. That a run started, and the exit status of a run whose keys the endpoint forgot, are
+//! stored in keys that the guest can neither see nor write (`portlayer/starts`, `portlayer/exit`).
+//! A start clears what the guest reported about the last run, in a change that is refused if the
+//! machine was changed concurrently. So an exit status never belongs to a different run, and a
+//! machine that was switched off without a report is [`Lost`](crate::ExitStatus::Lost).
 //!
 //! # Names
-//! A machine is called `<container's name>-<first 12 digits of the id>`, and its BIOS UUID is made
-//! from the host's and the container's id: that is what an id is found by. Names are unique as far
-//! as one port layer sees; two programs that create one name at the same instant may both succeed.
+//! A machine is named `<container's name>-<first 12 digits of the id>`. Its BIOS UUID is derived
+//! from the ids of host and container, and containers are found by it. Names are unique as seen by
+//! one port layer; two programs that create the same name at the same instant may both succeed.
 //!
 //! # What endpoints may lack
-//! When a host is opened for the first time, a machine is made, looked at and destroyed, without
+//! When a host is opened for the first time, a machine is created, inspected and destroyed, without
 //! being switched on:
 //!
-//! | capability | is missing when |
+//! | capability | missing if |
 //! | --- | --- |
-//! | [`VmxContents`](crate::Capability::VmxContents) | the machine's file on the datastore lacks a key that the API was given |
+//! | [`VmxContents`](crate::Capability::VmxContents) | the machine's file on the datastore lacks a key that was set through the API |
 //! | [`DiskContents`](crate::Capability::DiskContents) | the same |
-//! | [`GuestKeys`](crate::Capability::GuestKeys), [`Signals`](crate::Capability::Signals) | the same: what does not write down a machine's configuration cannot run that machine, so there is no guest |
-//! | [`StaleChangeVersionRefused`](crate::Capability::StaleChangeVersionRefused) | a change with an outdated version is made |
-//! | [`KeyCaseFolding`](crate::Capability::KeyCaseFolding) | a key in other letters becomes a second key |
+//! | [`GuestKeys`](crate::Capability::GuestKeys), [`Signals`](crate::Capability::Signals) | the same: an endpoint that does not store a machine's configuration cannot run the machine, so there is no guest |
+//! | [`StaleChangeVersionRefused`](crate::Capability::StaleChangeVersionRefused) | a change with an outdated version is accepted |
+//! | [`KeyCaseFolding`](crate::Capability::KeyCaseFolding) | a key in different case becomes a second key |
 //!
-//! `Signals` is missing, too, where the endpoint passes no orders to guests.
+//! `Signals` is also missing if the endpoint does not support guest operations.
 
 mod derive_state;
 mod disks;

@@ -1,4 +1,4 @@
-//! What the caller decides about this implementation.
+//! Options of this implementation.
 
 use std::time::Duration;
 
@@ -6,19 +6,19 @@ use guestinfo::Dialect;
 
 use crate::Capabilities;
 
-/// How containers are written, and how long the endpoint may take.
+/// The dialect of keys, and the timeouts of the endpoint.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// How the keys of new hosts and containers are spelled. Default: [`Dialect::Vic1`], which has
-    /// all fields. Those of existing ones are read in whichever they are.
+    /// The dialect of the keys of new hosts and containers. Default: [`Dialect::Vic1`], which has
+    /// all fields. Existing ones are read in either dialect.
     pub dialect: Dialect,
-    /// How long a guest may take from power on to its report that the process started. Default:
+    /// How long a guest may take from power-on to its report that the process started. Default:
     /// 3 minutes, as in VIC.
     pub start_timeout: Duration,
-    /// How long the endpoint may take for one task. Default: 5 minutes. What is sent to a
-    /// datastore has no such bound, it must only make progress.
+    /// How long the endpoint may take for one task. Default: 5 minutes. Uploads to a
+    /// datastore have no such limit, but must make progress.
     pub task_timeout: Duration,
-    /// How long a guest may take to accept an order, such as a signal. An order that was neither
+    /// How long a guest may take to accept a request, such as a signal. A request that was neither
     /// accepted nor refused by then counts as possibly delivered. Default: 10 seconds.
     pub guest_timeout: Duration,
     /// How long a machine whose start is recorded must stay off, without a task that switches it
@@ -26,12 +26,12 @@ pub struct Options {
     pub settle_timeout: Duration,
     /// How often a change is retried when the machine was changed concurrently. Default: 3 times.
     pub conflict_retries: u32,
-    /// How long the unfinished image of another writer may show no progress until it is removed and
-    /// imported again. Default: 20 seconds. Where the endpoint does not protect a machine whose disk is
-    /// being sent, it has to be longer than any transfer takes, unless there is only one writer.
+    /// How long an unfinished image of another writer may show no progress before it is removed and
+    /// imported again. Default: 20 seconds. If the endpoint does not protect a machine whose disk
+    /// is being uploaded, this has to be longer than any transfer, unless there is only one writer.
     pub import_patience: Duration,
-    /// What the endpoint can do. `None`, the default: it is [probed](super#what-endpoints-may-lack)
-    /// once, when the first host is opened.
+    /// The capabilities of the endpoint. `None`, the default: they are
+    /// [probed](super#what-endpoints-may-lack) once, when the first host is opened.
     pub capabilities: Option<Capabilities>,
 }
 

@@ -39,17 +39,17 @@ use crate::{
 
 /// The containers of one virtual container host on ESXi or vCenter.
 ///
-/// Each container is one machine in the host's resource pool. Its configuration and its process's
-/// fate are keys of that machine; power state and keys are the only truth, nothing is remembered
-/// here but where machines are.
+/// Each container is one machine in the host's resource pool. The keys of that machine hold the
+/// container's configuration and exit status; keys and power state are the only source of truth.
+/// This object only caches where machines are.
 ///
-/// # What goes on at the server when a future is dropped
+/// # What continues on the server when a future is dropped
 /// | method | may still happen |
 /// | --- | --- |
-/// | `create` | the machine is made; the same spec then gives `AlreadyExists` |
-/// | `start` | the start is written down, the machine is switched on |
+/// | `create` | the machine is created; retrying with the same spec then returns `AlreadyExists` |
+/// | `start` | the start is recorded, the machine is switched on |
 /// | `stop`, `signal` | the signal is delivered, the machine is switched off |
-/// | `remove` | disks are detached, the machine is destroyed; asking again goes on from there |
+/// | `remove` | disks are detached, the machine is destroyed; another `remove` continues from there |
 #[derive(Clone, Debug)]
 pub struct VsphereExec {
     shared: Arc<Shared>,
@@ -123,7 +123,7 @@ impl VsphereExec {
         WeakExec(Arc::downgrade(&self.shared))
     }
 
-    /// The images that containers are made from.
+    /// Returns the images from which containers are created.
     #[must_use]
     pub fn images(&self) -> &VsphereImages {
         &self.shared.images
@@ -154,7 +154,7 @@ impl VsphereExec {
         &self.shared.place
     }
 
-    /// The contents of the container's configuration file, as it lies on the datastore.
+    /// Reads the container's configuration file from the datastore.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) for the container or the file;

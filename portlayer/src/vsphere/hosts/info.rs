@@ -1,31 +1,31 @@
-//! A virtual container host as the endpoint has it.
+//! Descriptions of virtual container hosts.
 
 use serde::{Deserialize, Serialize};
 
-/// What is known about a virtual container host.
+/// The description of a virtual container host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct HostInfo {
-    /// Its name.
+    /// The name of the host.
     pub name: String,
-    /// How far it is.
+    /// The state of the host.
     pub state: HostState,
-    /// The datastore that holds its files.
+    /// The datastore of its files.
     pub datastore: String,
-    /// The directory of its files there.
+    /// The directory of its files on the datastore.
     pub directory: String,
-    /// The network its containers are on.
+    /// The network of its containers.
     pub bridge_network: String,
-    /// Where its containers' serial lines connect to: a name or an address.
+    /// The name or address that its containers' serial lines connect to.
     pub address: String,
 }
 
-/// How far a host is.
+/// The state of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HostState {
-    /// Its installation was not finished: delete it and install it again.
+    /// Its installation was not finished: delete the host and install it again.
     Unfinished,
     /// Its appliance is off.
     Off,
@@ -33,10 +33,10 @@ pub enum HostState {
     Running,
 }
 
-/// What [`Hosts::delete`](super::Hosts::delete) does about a host's containers.
+/// How [`Hosts::delete`](super::Hosts::delete) treats a host's containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Containers {
-    /// Deletes nothing while there is a container.
+    /// Deletes nothing if there is a container.
     Refuse,
     /// Stops and removes them first.
     Remove,

@@ -1,4 +1,4 @@
-//! Virtual container hosts: where containers live on an endpoint.
+//! Virtual container hosts, on which containers run.
 
 mod delete;
 mod find;
@@ -34,9 +34,9 @@ use crate::{Capabilities, PortLayer, Result};
 
 /// The virtual container hosts of an ESXi host or a vCenter.
 ///
-/// A host is: a resource pool of its name; in it the appliance, a machine of its name; on the
-/// datastore a directory of its name with the appliance's files and the two boot images. The
-/// appliance's keys say what it is, so hosts are found by them and nothing else is kept.
+/// A host consists of a resource pool, the appliance (a machine in the pool), and a directory on
+/// the datastore with the appliance's files and the two boot images, all named after it. Hosts are
+/// found by the appliance's keys, which describe the host; no other record is kept.
 ///
 /// ```no_run
 /// use portlayer::vsphere::{HostSpec, Hosts, Iso, Options};
@@ -66,7 +66,7 @@ struct Shared {
 }
 
 impl Hosts {
-    /// The hosts on the endpoint that the client is connected to.
+    /// Creates access to the hosts on the client's endpoint.
     #[must_use]
     pub fn new(client: Client, options: Options) -> Self {
         let endpoint = Endpoint::new(client, options.task_timeout);
@@ -82,19 +82,19 @@ impl Hosts {
         }
     }
 
-    /// Makes a host: looks everything up first, then pool, appliance, boot images, configuration,
-    /// power on. Each step is reported to `observer`.
+    /// Installs a host: looks everything up first, then creates pool, appliance, boot images and
+    /// configuration, and powers the appliance on. Each step is reported to `observer`.
     ///
-    /// Dropping the future is safe; what the endpoint has begun it finishes. An installation that
-    /// was dropped or killed leaves a host that [`find`](Self::find) finds, unfinished, and that
+    /// Dropping the future is safe; operations that have begun continue on the endpoint. An
+    /// interrupted installation leaves an unfinished host that [`find`](Self::find) finds and
     /// [`delete`](Self::delete) removes.
     ///
     /// # Errors
-    /// What was made until then is removed again; what could not be removed is
-    /// [named](InstallError::left_behind). The cause is, among others,
-    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) for a second host of one name, and
-    /// [`NotFound`](crate::ErrorKind::NotFound) naming an unknown datastore or network: in both
-    /// cases nothing was made.
+    /// Everything created so far is removed again; what could not be removed is
+    /// [listed](InstallError::left_behind). Among the causes are
+    /// [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if a host has this name, and
+    /// [`NotFound`](crate::ErrorKind::NotFound) with an unknown datastore or network: in both
+    /// cases nothing was created.
     pub async fn install(
         &self,
         spec: HostSpec,
@@ -103,7 +103,7 @@ impl Hosts {
         self.shared.install(&spec, observer).await
     }
 
-    /// The host of this name.
+    /// Finds the host with this name.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound).
@@ -111,15 +111,15 @@ impl Hosts {
         Ok(self.shared.find(name).await?.info())
     }
 
-    /// All hosts on the endpoint, sorted by name.
+    /// Returns all hosts on the endpoint, sorted by name.
     ///
     /// # Errors
-    /// Only those that concern the whole endpoint.
+    /// Only errors that affect the whole endpoint.
     pub async fn list(&self) -> Result<Vec<HostInfo>> {
         self.shared.list().await
     }
 
-    /// The port layer of the host of this name.
+    /// Opens the port layer of the host with this name.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidState`](crate::ErrorKind::InvalidState)
@@ -130,8 +130,8 @@ impl Hosts {
         Ok(layer(exec, streams))
     }
 
-    /// The same with attachable streams: the containers' serial lines arrive at `lines`, to which
-    /// the [address](HostSpec::address) that the host was installed with must lead.
+    /// Opens the port layer with attachable streams: the containers' serial lines connect to
+    /// `lines`, to which the host's [address](HostSpec::address) must lead.
     ///
     /// # Errors
     /// Those of [`Hosts::open`]; [`Internal`](crate::ErrorKind::Internal) if the host was
@@ -147,8 +147,8 @@ impl Hosts {
         Ok(layer(exec, streams).with_capability(crate::Capability::Attach))
     }
 
-    /// Removes a host with its boot images, its appliance and its pool, and leaves nothing.
-    /// It can be called again after a failure and then continues where it stopped.
+    /// Deletes a host with its boot images, its appliance and its pool, leaving nothing.
+    /// After a failure, another call continues where it stopped.
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound).
@@ -158,7 +158,8 @@ impl Hosts {
         self.shared.delete(name, containers).await
     }
 
-    /// The containers of the host of this name, with what only this implementation offers.
+    /// Opens the containers of a host as this implementation's type, which offers more than the
+    /// traits.
     ///
     /// # Errors
     /// Those of [`Hosts::open`].

@@ -1,4 +1,4 @@
-//! How an installation tells where it is.
+//! Progress and errors of an installation.
 
 use std::fmt;
 
@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Resource};
 
-/// A step of an installation, in this order.
+/// A step of an installation, in execution order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Step {
-    /// Looks up everything that the specification names. Changes nothing.
+    /// Looks up everything named in the specification. Changes nothing.
     Validate,
-    /// Makes the resource pool.
+    /// Creates the resource pool.
     ResourcePool,
-    /// Makes the appliance's machine.
+    /// Creates the appliance's machine.
     Appliance,
-    /// Sends the image that the appliance boots.
+    /// Uploads the image that the appliance boots.
     ApplianceIso,
-    /// Sends the image that containers boot.
+    /// Uploads the image that containers boot.
     BootstrapIso,
     /// Writes the configuration and inserts the image.
     Configure,
@@ -28,7 +28,7 @@ pub enum Step {
 }
 
 impl Step {
-    /// All of them, in order.
+    /// All steps, in order.
     pub const ALL: [Self; 7] = [
         Self::Validate,
         Self::ResourcePool,
@@ -54,41 +54,42 @@ impl fmt::Display for Step {
     }
 }
 
-/// What happens to a step.
+/// The status of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum StepStatus {
-    /// It begins.
+    /// The step started.
     Started,
-    /// It has done this many of so many bytes; the total may be unknown.
+    /// The step transferred this many of `total` bytes; the total may be unknown.
     Transferred {
-        /// Bytes done.
+        /// The bytes transferred so far.
         done: u64,
-        /// Bytes in all.
+        /// The total bytes.
         total: Option<u64>,
     },
-    /// It is done.
+    /// The step finished.
     Finished,
-    /// It failed; the steps before it are about to be undone.
+    /// The step failed; the earlier steps will be undone.
     Failed,
-    /// A later step failed and this one's work is removed again.
+    /// A later step failed, and what this one created was removed again.
     Undone,
-    /// A later step failed and this one's work could not be removed.
+    /// A later step failed, and what this one created could not be removed.
     LeftBehind,
 }
 
-/// One report.
+/// One progress report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Which step.
+    /// The step.
     pub step: Step,
-    /// What happens to it.
+    /// The status of the step.
     pub status: StepStatus,
 }
 
-/// Receives the progress. Every `Fn(Progress) + Send + Sync` is one; it should return soon.
+/// A receiver of progress reports, implemented by every `Fn(Progress) + Send + Sync`. It should
+/// return quickly.
 pub trait Observe: Send + Sync {
-    /// Takes one report.
+    /// Receives one report.
     fn observe(&self, progress: Progress);
 }
 
@@ -98,7 +99,7 @@ impl<F: Fn(Progress) + Send + Sync> Observe for F {
     }
 }
 
-/// An installation that was not finished.
+/// The error of a failed installation.
 ///
 /// Its [`source`](std::error::Error::source) is the [`Error`] that stopped it.
 #[derive(Debug)]
@@ -110,8 +111,8 @@ pub struct InstallError {
 }
 
 impl InstallError {
-    /// The error of a back end's installation of `host` that `error` ended in `step`, with what
-    /// could not be removed again.
+    /// Creates the error of a failed installation of `host`, from the failed step, its error and
+    /// what could not be removed again.
     #[must_use]
     pub fn new(host: &str, step: Step, error: Error, left_behind: Vec<Resource>) -> Self {
         Self {
@@ -122,19 +123,19 @@ impl InstallError {
         }
     }
 
-    /// The step that failed.
+    /// Returns the step that failed.
     #[must_use]
     pub fn step(&self) -> Step {
         self.step
     }
 
-    /// Why.
+    /// Returns the error of the step.
     #[must_use]
     pub fn error(&self) -> &Error {
         &self.error
     }
 
-    /// What the installation made and could not remove again; empty if nothing is left.
+    /// Returns what was created and could not be removed again; empty if nothing is left.
     #[must_use]
     pub fn left_behind(&self) -> &[Resource] {
         &self.left_behind

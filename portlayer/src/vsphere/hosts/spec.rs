@@ -1,4 +1,4 @@
-//! What an installer asks for.
+//! The specification of an installation.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::{Error, Result};
 /// As the installer of VIC had it: the name appears in paths and host names.
 const NAME_MAX: usize = 31;
 
-/// A virtual container host as it is asked for.
+/// The specification of a virtual container host.
 ///
 /// ```
 /// use portlayer::vsphere::{HostSpec, Iso};
@@ -23,36 +23,36 @@ const NAME_MAX: usize = 31;
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct HostSpec {
-    /// Its name: 1 to 31 letters, digits and `-`, the first a letter or a digit. Unique on the
+    /// The name: 1 to 31 letters, digits and `-`, the first a letter or a digit. Unique on the
     /// endpoint.
     pub name: String,
     /// The datacenter, by name. `None`: the only one there is.
     pub datacenter: Option<String>,
-    /// Where it runs: a host, a cluster or a resource pool, by name or inventory path. `None`: the
+    /// The host, cluster or resource pool to run on, by name or inventory path. `None`: the
     /// only one there is.
     pub compute: Option<String>,
     /// The datastore of all its files, by name. `None`: the only one there is.
     pub datastore: Option<String>,
     /// The network of its containers, by name. `None`: the only one there is.
     pub bridge_network: Option<String>,
-    /// The network of its appliance towards the world, by name. `None`: the bridge network.
+    /// The network that connects its appliance to the outside, by name. `None`: the bridge network.
     pub public_network: Option<String>,
-    /// Where the containers' serial lines find the line server: a host name or an address, with a
-    /// port or without (`10.0.0.7:2377`, `[fd00::7]:2377`); without one it is 8080. `None`: the
-    /// host's name, to be resolved by the endpoint's hosts.
+    /// The address at which the containers' serial lines reach the line server: a host name or an
+    /// IP address, with or without a port (`10.0.0.7:2377`, `[fd00::7]:2377`); the default port is
+    /// 8080. `None`: the host's name, to be resolved by the endpoint's hosts.
     pub address: Option<String>,
     /// The image that the appliance boots.
     pub appliance_iso: Iso,
     /// The image that containers boot.
     pub bootstrap_iso: Iso,
-    /// Virtual processors of the appliance.
+    /// The number of virtual processors of the appliance.
     pub cpus: u32,
-    /// Memory of the appliance in MiB.
+    /// The memory of the appliance in MiB.
     pub memory_mib: u64,
 }
 
 impl HostSpec {
-    /// A host where every choice that has a single answer is left to the endpoint; its appliance
+    /// Creates a specification that uses the only candidate for every choice; the appliance
     /// has 1 processor and 2048 MiB.
     pub fn new(name: impl Into<String>, appliance_iso: Iso, bootstrap_iso: Iso) -> Self {
         Self {
@@ -70,67 +70,67 @@ impl HostSpec {
         }
     }
 
-    /// The datacenter, by name.
+    /// Sets the datacenter, by name.
     #[must_use]
     pub fn datacenter(mut self, datacenter: impl Into<String>) -> Self {
         self.datacenter = Some(datacenter.into());
         self
     }
 
-    /// Where it runs: a host, a cluster or a resource pool, by name or inventory path.
+    /// Sets the host, cluster or resource pool to run on, by name or inventory path.
     #[must_use]
     pub fn compute(mut self, compute: impl Into<String>) -> Self {
         self.compute = Some(compute.into());
         self
     }
 
-    /// The datastore of all its files, by name.
+    /// Sets the datastore of all its files, by name.
     #[must_use]
     pub fn datastore(mut self, datastore: impl Into<String>) -> Self {
         self.datastore = Some(datastore.into());
         self
     }
 
-    /// The network of its containers, by name.
+    /// Sets the network of its containers, by name.
     #[must_use]
     pub fn bridge_network(mut self, bridge_network: impl Into<String>) -> Self {
         self.bridge_network = Some(bridge_network.into());
         self
     }
 
-    /// The network of its appliance towards the world, by name.
+    /// Sets the network that connects its appliance to the outside, by name.
     #[must_use]
     pub fn public_network(mut self, public_network: impl Into<String>) -> Self {
         self.public_network = Some(public_network.into());
         self
     }
 
-    /// Where the containers' serial lines find the line server: a host name or an address, with a
-    /// port or without.
+    /// Sets the address at which the containers' serial lines reach the line server: a host name or
+    /// an IP address, with or without a port.
     #[must_use]
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = Some(address.into());
         self
     }
 
-    /// Virtual processors of the appliance.
+    /// Sets the number of virtual processors of the appliance.
     #[must_use]
     pub fn cpus(mut self, cpus: u32) -> Self {
         self.cpus = cpus;
         self
     }
 
-    /// Memory of the appliance in MiB.
+    /// Sets the memory of the appliance in MiB.
     #[must_use]
     pub fn memory_mib(mut self, memory_mib: u64) -> Self {
         self.memory_mib = memory_mib;
         self
     }
 
-    /// Checks what can be checked without an endpoint.
+    /// Validates what can be checked without an endpoint.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the first field that cannot be used.
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the first invalid field.
     pub fn validate(&self) -> Result<()> {
         let refuse = |field, reason: &str| {
             Err(Error::invalid_argument(
@@ -180,23 +180,23 @@ impl HostSpec {
     }
 }
 
-/// Where a boot image comes from.
+/// The source of a boot image.
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Iso {
-    /// It is in memory.
+    /// Bytes in memory.
     Bytes(Bytes),
-    /// It is a file here, read while it is sent.
+    /// A local file, read while it is uploaded.
     File(PathBuf),
 }
 
 impl Iso {
-    /// An image in memory.
+    /// Creates a boot image from bytes in memory.
     pub fn bytes(content: impl Into<Bytes>) -> Self {
         Self::Bytes(content.into())
     }
 
-    /// A file.
+    /// Creates a boot image from a local file.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::File(path.into())
     }

@@ -1,8 +1,8 @@
 //! Images on vSphere.
 //!
 //! A disk with the layers of an image is attached to a machine of its own, which stays registered
-//! in the host's pool as the record of the image and is never switched on. Its keys are described
-//! in [`record`]. Containers have children of that disk.
+//! in the host's pool as the record of the image and is never switched on. [`record`] describes
+//! its keys. Containers have child disks of that disk.
 
 mod import;
 mod layers;
@@ -39,12 +39,12 @@ const IMPORTS: usize = 2;
 /// All state is in vSphere. Each set of layers is one disk, attached to one machine in the host's
 /// resource pool; images with the same layers share it.
 ///
-/// # What goes on at the server when a future is dropped
+/// # What continues on the server when a future is dropped
 /// | method | may still happen |
 /// | --- | --- |
-/// | `import` | the transfer ends and what was made is removed; an import that only has to be recorded is recorded |
-/// | `remove` | the image is out of use; [`prune`](Images::prune) or another `remove` finishes |
-/// | `prune` | what it was removing is removed |
+/// | `import` | the transfer ends and its results are removed; an import that only needs recording is recorded |
+/// | `remove` | the image is no longer usable; [`prune`](Images::prune) or another `remove` finishes the removal |
+/// | `prune` | the object that it was removing is removed |
 #[derive(Clone, Debug)]
 pub struct VsphereImages {
     shared: Arc<Shared>,

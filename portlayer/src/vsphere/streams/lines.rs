@@ -1,4 +1,4 @@
-//! Where the serial lines of containers arrive.
+//! The server for the serial lines of containers.
 
 use std::collections::HashMap;
 use std::io;
@@ -32,13 +32,13 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// How many lines may be connected at a time.
 const LINES: usize = 4096;
 
-/// Where the serial lines of a host's containers arrive, inside of its appliance or anywhere else
-/// that the endpoint's hosts can reach.
+/// The server for the serial lines of a host's containers. It runs in the host's appliance or
+/// anywhere else that the endpoint's hosts can reach.
 ///
-/// A container's line calls the address that the host was installed with. It carries clear TCP:
-/// what arrives is the guest's handshake, and after it SSH. The container is found by the host
-/// key that the guest proves to have, and by nothing else. Every process in a container can read
-/// that key: it names the machine, not the program in it.
+/// A container's serial port connects to the address that the host was installed with. The
+/// connection is plain TCP: it carries the guest's handshake, and then SSH. The container is
+/// identified only by the host key that the guest proves to have. Every process in a container can
+/// read that key, so it identifies the machine, not the program in it.
 #[derive(Debug)]
 pub struct LineServer {
     listener: TcpListener,
@@ -48,17 +48,17 @@ impl LineServer {
     /// Listens on an address.
     ///
     /// # Errors
-    /// The address is not available.
+    /// If the address is not available.
     pub async fn bind(address: impl ToSocketAddrs) -> io::Result<Self> {
         Ok(Self {
             listener: TcpListener::bind(address).await?,
         })
     }
 
-    /// The address that it listens on.
+    /// Returns the address that it listens on.
     ///
     /// # Errors
-    /// The operating system's.
+    /// The error of the operating system.
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
         self.listener.local_addr()
     }

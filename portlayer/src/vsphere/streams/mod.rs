@@ -1,7 +1,8 @@
 //! The streams of containers on vSphere.
 //!
-//! What processes write is in the log of their machine, `serial1`, and is read from the datastore.
-//! Attaching goes over `serial0`, which calls the [`LineServer`]; it needs the feature `attach`.
+//! The output of processes is in the log of their machine, `serial1`, and is read from the
+//! datastore. Attaching uses `serial0`, which connects to the [`LineServer`]; it needs the feature
+//! `attach`.
 
 #[cfg(feature = "attach")]
 mod attach;
