@@ -1,4 +1,4 @@
-//! Making a simulator.
+//! Settings of a simulator.
 
 use std::io;
 use std::path::PathBuf;
@@ -47,10 +47,10 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// How a simulator is to be; made by [`Simulator::builder`].
+/// Settings of a simulator; created by [`Simulator::builder`].
 ///
-/// Every setter replaces what was set before; what is not set has the default
-/// that its setter names.
+/// Each setter replaces the previous value, and documents the
+/// default.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct Builder {
@@ -63,32 +63,32 @@ pub struct Builder {
     guest: Arc<dyn Guest>,
 }
 
-/// Why a simulator did not start.
+/// The reason why a simulator did not start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// The port could not be had.
+    /// The port is not available.
     #[error("cannot listen on 127.0.0.1:{port}")]
     Listen {
-        /// The port asked for.
+        /// The requested port.
         port: u16,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The directory of the datastore could not be made or opened.
+    /// The directory of the datastore could not be created or opened.
     #[error("cannot use {} as a datastore", directory.display())]
     Datastore {
-        /// The directory.
+        /// The path of the directory.
         directory: PathBuf,
-        /// Why not.
+        /// The cause.
         #[source]
         source: io::Error,
     },
-    /// The certificate could not be made.
+    /// The certificate could not be created.
     #[error("cannot make a certificate")]
     Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The inventory could not be made.
+    /// The inventory could not be created.
     #[error("cannot make the inventory")]
     Inventory(#[source] Box<vim25::Fault>),
 }
@@ -118,39 +118,39 @@ impl Builder {
         }
     }
 
-    /// The user who can log in. Default `root`.
+    /// Sets the user who can log in. Default `root`.
     pub fn user(mut self, user: impl Into<String>) -> Self {
         self.settings.user = user.into();
         self
     }
 
-    /// The user's password. Default `vmware`.
+    /// Sets the user's password. Default `vmware`.
     pub fn password(mut self, password: impl Into<String>) -> Self {
         self.settings.password = Secret(password.into());
         self
     }
 
-    /// The port on 127.0.0.1. Default 0: any free one.
+    /// Sets the port on 127.0.0.1. Default 0: any free port.
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
         self
     }
 
-    /// What UUIDs and other identifiers are made from: the same calls in the
-    /// same order give the same identifiers. Default 0.
+    /// Sets the seed of UUIDs and other identifiers: the same calls in the
+    /// same order generate the same identifiers. Default 0.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// The name of the datastore. Default `datastore1`.
+    /// Sets the name of the datastore. Default `datastore1`.
     pub fn datastore_name(mut self, name: impl Into<String>) -> Self {
         self.settings.datastore = name.into();
         self
     }
 
-    /// The directory that holds the datastore's files; made when it is not
-    /// there, and kept. Default: a temporary one, removed with the simulator.
+    /// Sets the directory of the datastore's files; it is created if it does not
+    /// exist, and kept. Default: a temporary one, removed with the simulator.
     ///
     /// Starting a simulator on the directory of a previous one restarts the same
     /// host: certificate, machines (powered off) and pools with their references,
@@ -163,43 +163,44 @@ impl Builder {
         self
     }
 
-    /// How the platform behaves where nobody knows for sure.
+    /// Sets undocumented platform behaviour.
     pub fn platform(mut self, platform: Platform) -> Self {
         self.settings.platform = platform;
         self
     }
 
-    /// What runs in machines that are powered on. Default: a [`Tether`].
+    /// Sets the guest of machines that are powered on. Default: a [`Tether`].
     pub fn guest(mut self, guest: impl Guest) -> Self {
         self.guest = Arc::new(guest);
         self
     }
 
-    /// Objects in one page of `RetrievePropertiesEx`, whatever the client asks for. Default 1,000.
+    /// Sets the maximum objects per page of `RetrievePropertiesEx`, whatever the client requests.
+    /// Default 1,000.
     pub fn page_size(mut self, objects: usize) -> Self {
         self.settings.page_size = objects.max(1);
         self
     }
 
-    /// Time without a call after which a session ends. Default 30 minutes.
+    /// Sets the idle time after which a session ends. Default 30 minutes.
     pub fn session_idle(mut self, idle: Duration) -> Self {
         self.session_idle = idle;
         self
     }
 
-    /// Sessions at a time. Default 100.
+    /// Sets the maximum number of sessions. Default 100.
     pub fn session_limit(mut self, sessions: usize) -> Self {
         self.sessions = sessions;
         self
     }
 
-    /// Property filters, and collectors, of one session. Default 1,000.
+    /// Sets the maximum property filters, and collectors, per session. Default 1,000.
     pub fn filter_limit(mut self, filters: usize) -> Self {
         self.settings.filters = filters;
         self
     }
 
-    /// Connections at a time. Default 256.
+    /// Sets the maximum number of connections. Default 256.
     ///
     /// At the limit, a new connection takes the place of the one that was idle for the
     /// longest. If all are in use it waits for 5 seconds, or for
@@ -222,26 +223,27 @@ impl Builder {
         self
     }
 
-    /// Time after which an import or export lease times out unless the client
+    /// Sets the time after which an import or export lease times out unless the client
     /// reports progress. Shown in whole seconds, at least one. Default 5 minutes.
     pub fn lease_timeout(mut self, time: Duration) -> Self {
         self.settings.lease = time;
         self
     }
 
-    /// Bytes of one SOAP request; datastore uploads have no bound. Default 64 MiB.
+    /// Sets the maximum size of a SOAP request in bytes; datastore uploads have no limit. Default
+    /// 64 MiB.
     pub fn request_limit(mut self, bytes: usize) -> Self {
         self.settings.request_bytes = bytes;
         self
     }
 
-    /// Starts listening.
+    /// Starts the simulator.
     ///
     /// # Errors
-    /// [`StartError`] when the port, the directory or a certificate cannot be had.
+    /// [`StartError`] when the port, the directory or a certificate is not available.
     ///
     /// # Panics
-    /// Outside a tokio runtime.
+    /// When called outside a tokio runtime.
     pub async fn start(self) -> Result<Simulator, StartError> {
         let port = self.port;
         let listen = |source| StartError::Listen { port, source };

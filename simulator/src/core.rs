@@ -1,4 +1,4 @@
-//! What all parts of one simulator share.
+//! State shared by all parts of one simulator.
 
 use std::fmt;
 use std::sync::Arc;

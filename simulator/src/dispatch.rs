@@ -1,4 +1,4 @@
-//! From a request to the method of an object.
+//! Dispatches a request to the method of an object.
 
 use std::sync::Arc;
 

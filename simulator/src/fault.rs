@@ -1,4 +1,4 @@
-//! The faults of the API, with the words that servers use.
+//! The faults of the API, with the messages of real servers.
 
 use vim25::types::{
     AlreadyExists, CannotAccessFile, ConcurrentAccess, DuplicateName, FileAlreadyExists,

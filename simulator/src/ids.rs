@@ -1,4 +1,4 @@
-//! Identifiers that repeat from a seed.
+//! Reproducible identifiers, generated from a seed.
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;

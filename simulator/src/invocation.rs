@@ -1,4 +1,4 @@
-//! One method call while it is carried out.
+//! A method call in progress.
 
 use vim25::soap::Request;
 use vim25::{Any, AnyRef, Fault, Slot};

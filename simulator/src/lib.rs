@@ -1,8 +1,8 @@
 //! An embeddable vSphere endpoint: an ESXi host inside the process.
 //!
-//! Real HTTPS on loopback with a certificate of its own, a datastore that is a
+//! It has real HTTPS on loopback with its own certificate, a datastore that is a
 //! directory of real files, virtual machines with real `.vmx` files, a
-//! property collector that pushes, tasks, sessions, and guests that run.
+//! property collector that pushes updates, tasks, sessions, and running guests.
 //!
 //! ```
 //! use simulator::Simulator;

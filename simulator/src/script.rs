@@ -1,29 +1,29 @@
-//! Faults, delays and losses on demand.
+//! Fault injection: faults, delays and lost connections on demand.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use vim25::Fault;
 
-/// What happens to a call instead of, or before, being carried out.
+/// What happens to a call before it is carried out, or instead.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Reaction {
-    /// The call answers with this fault and has no effect.
+    /// The call returns this fault and has no effect.
     Fault(Fault),
     /// The call's task ends with this fault and has no effect.
     TaskFault(Fault),
     /// The call waits before it is carried out.
     Delay(Duration),
-    /// The call's task stays in the state `running` for so long before it acts.
+    /// The call's task stays in the state `running` for this time before it acts.
     SlowTask(Duration),
     /// The connection is closed before the call is carried out.
     Disconnect,
-    /// The call is carried out, and the connection closed before the answer.
+    /// The call is carried out, and the connection is closed before the response.
     LoseAnswer,
     /// The caller's session ends before the call.
     LoseSession,
-    /// The HTTP request is answered with this status and no SOAP body.
+    /// The HTTP response has this status and no SOAP body.
     HttpStatus(u16),
 }
 
@@ -37,13 +37,13 @@ struct Rule {
     reaction: Reaction,
 }
 
-/// What goes wrong in a simulator: rules for the calls to come.
+/// Fault injection: rules for the calls to come.
 ///
-/// A rule names a method by its wire name, such as `PowerOnVM_Task`; HTTP
-/// requests for files go by `GET /folder`, `PUT /folder`, …, those for disks under
-/// a lease by `POST /nfc`, `GET /nfc`, … `TaskFault` and `SlowTask` of `ImportVApp` and `ExportVm` apply to the opening of
-/// the lease. Rules are met in
-/// the order they were added; a call meets every rule that fits.
+/// A rule matches a method by its wire name, such as `PowerOnVM_Task`. HTTP requests for
+/// files have the names `GET /folder`, `PUT /folder`, …, those for disks under
+/// a lease `POST /nfc`, `GET /nfc`, …. For `ImportVApp` and `ExportVm`, `TaskFault` and
+/// `SlowTask` apply to the opening of the lease. Rules are evaluated in
+/// the order they were added; a call triggers every rule that matches.
 #[derive(Debug)]
 pub struct Script {
     rules: Mutex<Vec<Rule>>,
@@ -56,27 +56,27 @@ impl Script {
         }
     }
 
-    /// Reacts to the next call of a method.
+    /// Adds a reaction to the next call of a method.
     pub fn next(&self, method: &str, reaction: Reaction) {
         self.nth(method, 1, reaction);
     }
 
-    /// Reacts to the `n`th call of a method from now on, counted from 1.
+    /// Adds a reaction to the `n`th call of a method from now on, counted from 1.
     pub fn nth(&self, method: &str, n: usize, reaction: Reaction) {
         self.add(method, n.saturating_sub(1), 1, reaction);
     }
 
-    /// Reacts to every call of a method from now on.
+    /// Adds a reaction to every call of a method from now on.
     pub fn always(&self, method: &str, reaction: Reaction) {
         self.add(method, 0, usize::MAX, reaction);
     }
 
-    /// Forgets all rules.
+    /// Removes all rules.
     pub fn clear(&self) {
         self.lock().clear();
     }
 
-    /// How many rules have not been met as often as they can be.
+    /// Returns how many rules have not been triggered as often as they can be.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.lock().len()

@@ -1,4 +1,4 @@
-//! Sessions: who is logged in, since when, and what is theirs.
+//! Sessions: users, login times, and the objects of each session.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;

@@ -10,7 +10,7 @@ use crate::script::Script;
 
 /// A running vSphere endpoint.
 ///
-/// Dropping it ends everything at once: connections, guests and tasks end, the
+/// Dropping it stops everything immediately: connections, guests and tasks end, the
 /// port is free again as soon as the runtime has run, and a temporary datastore
 /// is removed. [`shutdown`](Self::shutdown) does the same and waits for it.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// A simulator to be configured and started.
+    /// Creates a builder, which configures and starts a simulator.
     pub fn builder() -> Builder {
         Builder::new()
     }
@@ -43,55 +43,55 @@ impl Simulator {
         }
     }
 
-    /// The SOAP endpoint: `https://127.0.0.1:PORT/sdk`.
+    /// Returns the URL of the SOAP endpoint: `https://127.0.0.1:PORT/sdk`.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
     }
 
-    /// Where it listens.
+    /// Returns the address it listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// SHA-256 of the certificate: 32 bytes in upper-case hexadecimal, with colons.
+    /// Returns the SHA-256 of the certificate: 32 bytes in upper-case hexadecimal, with colons.
     #[must_use]
     pub fn thumbprint(&self) -> &str {
         &self.thumbprint
     }
 
-    /// The certificate, to be trusted as a root.
+    /// Returns the certificate, to be trusted as a root.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
     }
 
-    /// The user who can log in.
+    /// Returns the user who can log in.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.core.settings.user
     }
 
-    /// The user's password.
+    /// Returns the user's password.
     #[must_use]
     pub fn password(&self) -> &str {
         &self.core.settings.password.0
     }
 
-    /// The name of the datastore.
+    /// Returns the name of the datastore.
     #[must_use]
     pub fn datastore_name(&self) -> &str {
         &self.core.settings.datastore
     }
 
-    /// The directory with the files of the datastore.
+    /// Returns the directory of the datastore's files.
     #[must_use]
     pub fn datastore_directory(&self) -> &Path {
         self.core.store.directory()
     }
 
-    /// What goes wrong, and when.
+    /// Returns the fault injection rules.
     #[must_use]
     pub fn script(&self) -> &Script {
         &self.core.script
@@ -102,7 +102,7 @@ impl Simulator {
         crate::model::session_manager::drop_all(&self.core);
     }
 
-    /// Ends everything and waits until nothing of it runs any more.
+    /// Stops everything and waits until nothing is running any more.
     pub async fn shutdown(self) {
         self.core.stop.cancel();
         self.core.tracker.close();

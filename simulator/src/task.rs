@@ -1,4 +1,4 @@
-//! Tasks: work that goes on after a call was answered.
+//! Tasks: work that continues after the response to a call.
 
 use std::fmt;
 use std::panic::AssertUnwindSafe;

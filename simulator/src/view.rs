@@ -1,4 +1,4 @@
-//! Views: lists of objects that a session keeps.
+//! Views: lists of objects that belong to a session.
 
 use std::collections::HashSet;
 

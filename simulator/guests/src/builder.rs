@@ -21,11 +21,11 @@ pub struct Builder {
     ignore_users: bool,
 }
 
-/// Why a process guest cannot be used.
+/// The reason why a process guest cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
-    /// This program cannot be executed again to be a container's first process.
+    /// This program cannot be re-executed as a container's first process.
     #[error(
         "containers cannot be started by this program; call simulator_guests::init first in \
          main, or name a program that does"
@@ -34,7 +34,7 @@ pub enum StartError {
     /// The directory for the files of guests cannot be used.
     #[error("the directory for the files of guests cannot be used")]
     WorkDir(#[source] io::Error),
-    /// This host lets nobody make containers; each way with its reason.
+    /// This host does not allow containers; contains each method with the reason.
     #[error("this host lets nobody make containers: {}", list(.0))]
     Refused(Vec<(RootMethod, String)>),
 }
@@ -47,41 +47,41 @@ fn list(refusals: &Refusals) -> String {
 }
 
 impl Builder {
-    /// Keeps files in this directory, so that what containers wrote survives a
-    /// restart of the simulator on the same datastore. It must not be on a file system that cannot be
-    /// the upper side of an overlay, such as another overlay; without it they are in the system's temporary directory
-    /// and deleted with the guest.
+    /// Stores files in this directory, so that what containers wrote survives a restart of the
+    /// simulator on the same datastore. Its file system must support being the upper layer of an
+    /// overlay, which another overlay, for example, does not. By default, files are in the system's
+    /// temporary directory and deleted with the guest.
     pub fn work_dir(mut self, path: impl Into<PathBuf>) -> Self {
         self.work_dir = Some(path.into());
         self
     }
 
-    /// Executes this program to make containers instead of the running one. It
-    /// calls [`init`](crate::init) first in its `main`.
+    /// Executes this program to create containers, instead of the running one. It must
+    /// call [`init`](crate::init) first in its `main`.
     pub fn helper(mut self, path: impl Into<PathBuf>) -> Self {
         self.helper = Some(path.into());
         self
     }
 
-    /// Takes this tree as the image of container machines without a disk that is made
-    /// of an image. It is not written to. An absolute path without comma, colon and backslash.
+    /// Uses this tree as the image of container machines whose disk was not created from an
+    /// image. It is not written to. An absolute path without comma, colon and backslash.
     pub fn image_directory(mut self, path: impl Into<PathBuf>) -> Self {
         self.image_directory = Some(path.into());
         self
     }
 
-    /// Runs all processes as root of their container, whatever user they ask for.
-    /// A simulator that does not run as root can do nothing else; without this,
-    /// it does not start those that ask for another user.
+    /// Runs all processes as root of their container, whatever user they request.
+    /// A simulator that does not run as root can do nothing else; without this option,
+    /// it does not start processes of another user.
     pub const fn ignore_users(mut self, ignore: bool) -> Self {
         self.ignore_users = ignore;
         self
     }
 
-    /// Finds out how containers can be made on this host, and starts the guest.
+    /// Determines how containers can be created on this host, and starts the guest.
     ///
     /// # Errors
-    /// When they cannot be made; the error says why and what to enable.
+    /// Fails when they cannot be created; the error has the reasons and what to enable.
     pub async fn start(self) -> Result<ProcessGuest, StartError> {
         let helper = Helper::find(self.helper.as_deref()).ok_or(StartError::NoHelper)?;
         let work = WorkDir::open(self.work_dir.as_deref()).map_err(StartError::WorkDir)?;

@@ -1,4 +1,4 @@
-//! The agent's commands, which clients start as programs in the guest.
+//! The agent's commands, which clients start as guest programs.
 
 use simulator::{GuestProgram, GuestProgramRefusal};
 use tether::{Platform as _, Sessions, signal_number};

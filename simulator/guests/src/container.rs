@@ -1,4 +1,4 @@
-//! The directory of one container, and who may use it.
+//! The directory of one container, and access to it.
 
 use std::collections::HashMap;
 use std::fs;

@@ -1,4 +1,4 @@
-//! Connections to what listens in containers.
+//! Connections to servers in containers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -8,11 +8,11 @@ use tokio::net::TcpStream;
 
 use crate::guest::Shared;
 
-/// Connects to what listens in containers: for those who publish their ports.
+/// Connects to servers in containers, for front ends that publish ports.
 #[derive(Clone, Debug)]
 pub struct Dialer(pub(crate) Arc<Shared>);
 
-/// Why nobody was reached in a container.
+/// The reason why a connection into a container failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
@@ -29,7 +29,7 @@ pub enum DialError {
         machine: String,
         /// The port.
         port: u16,
-        /// Why.
+        /// The cause.
         #[source]
         source: SupervisorError,
     },
@@ -37,11 +37,11 @@ pub enum DialError {
 
 impl Dialer {
     /// Connects to a TCP port of the container in a machine, by the machine's
-    /// name or BIOS UUID. The container sees a connection from itself: to its first
+    /// name or BIOS UUID. In the container the connection comes from itself, to its first
     /// address, or to its loopback address if it has none.
     ///
     /// # Errors
-    /// When no container runs in the machine or nobody listens at the port.
+    /// Fails when no container runs in the machine or nothing listens on the port.
     pub async fn dial(&self, machine: &str, port: u16) -> Result<TcpStream, DialError> {
         let nobody = || DialError::NoContainer {
             machine: machine.to_owned(),

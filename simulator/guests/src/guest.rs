@@ -1,4 +1,4 @@
-//! The guest.
+//! The process guest.
 
 use std::io;
 use std::path::PathBuf;
@@ -21,14 +21,14 @@ use crate::work::WorkDir;
 
 /// Runs the processes of container machines on this host.
 ///
-/// A machine whose keys name sessions is a container. Its root file system is
+/// A machine whose keys contain sessions is a container. Its root file system is
 /// that of its first disk: the base of the disk's chain is unpacked once and shared,
-/// and what the container writes is kept next to it until somebody reads the disk. A machine without sessions, such as an appliance, stays
-/// on and says that its tools run. When a machine goes off, or the simulator
-/// ends, everything in its container is killed.
+/// and the container's changes are kept next to it until the disk is read. A machine
+/// without sessions, such as an appliance, stays on and reports running tools. When a
+/// machine is switched off, or the simulator ends, all processes in its container are killed.
 ///
-/// Containers have no network but their loopback device, which has their addresses;
-/// [`Dialer`] connects to what listens in one.
+/// Containers have no network except for their loopback device, which has their addresses;
+/// [`Dialer`] connects to servers in them.
 ///
 /// Clones share everything.
 #[derive(Clone, Debug)]
@@ -48,18 +48,18 @@ pub(crate) struct Shared {
 }
 
 impl ProcessGuest {
-    /// Settings of a guest.
+    /// Creates a builder for the settings of a guest.
     pub fn builder() -> Builder {
         Builder::default()
     }
 
-    /// How it makes the root file systems of containers, as it found out when it started.
+    /// Returns how it creates the root file systems of containers, as determined at start.
     #[must_use]
     pub fn method(&self) -> RootMethod {
         self.0.method
     }
 
-    /// Connects to what listens in containers.
+    /// Returns a dialer, which connects to servers in containers.
     #[must_use]
     pub fn dialer(&self) -> Dialer {
         Dialer(Arc::clone(&self.0))

@@ -1,4 +1,4 @@
-//! This program, executed again to be the first process of a container.
+//! Re-execution of this program as the first process of a container.
 
 use std::ffi::OsStr;
 use std::io;
@@ -17,11 +17,11 @@ const NAME: &str = "vsphere-simulator-guest";
 static READY: AtomicBool = AtomicBool::new(false);
 
 /// Lets this program be the first process of containers. Call it first in `main`,
-/// before any thread is started and before arguments are read: in a program that
+/// before any thread is started and before arguments are parsed: in a program that
 /// was executed for a container it does not return.
 ///
 /// A `main` with `#[tokio::main]` is too late: write
-/// `fn main() { simulator_guests::init(); … }` and make the runtime after it.
+/// `fn main() { simulator_guests::init(); … }` and create the runtime after it.
 #[expect(
     clippy::disallowed_methods,
     reason = "a container's first process must not run the program's own main"

@@ -5,8 +5,8 @@
 //! machine's disk, and its own namespaces. The agent in it is the one that runs on
 //! ESXi, [`tether`].
 //!
-//! A container needs a process without threads to begin with. That process is this
-//! program, executed again: a program that uses the guest calls [`init`] first.
+//! A container starts with a single-threaded process, for which the current program is
+//! executed again: a program that uses the guest must call [`init`] first.
 //!
 //! ```no_run
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {

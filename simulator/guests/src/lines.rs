@@ -1,4 +1,4 @@
-//! The serial ports of a machine as the agent's lines.
+//! The serial ports of a machine, as the agent's lines.
 
 use std::io;
 

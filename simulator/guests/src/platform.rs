@@ -1,4 +1,4 @@
-//! A container on this host as the agent's machine.
+//! A container on this host, as the agent's machine.
 
 use std::fmt::Write as _;
 use std::io;

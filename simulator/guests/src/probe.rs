@@ -1,4 +1,4 @@
-//! What this host lets containers do.
+//! Probes which kinds of containers this host allows.
 
 use std::fmt;
 use std::fs;
@@ -10,16 +10,16 @@ use tether::{Supervisor, SupervisorError};
 use crate::helper::Helper;
 use crate::work::{WorkDir, remove};
 
-/// How the root file systems of containers are made.
+/// How the root file systems of containers are created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RootMethod {
-    /// The image is shared and an overlay takes what differs, in namespaces.
+    /// The image is shared, and changes are stored in an overlay, in namespaces.
     Overlay,
     /// The image is copied for each container, in namespaces.
     Copy,
-    /// The image is copied, and the container is kept in it by `chroot` alone:
-    /// it sees the host's processes and network. Only as root.
+    /// The image is copied, and the container is isolated by `chroot` alone:
+    /// it sees the host's processes and network. Requires root.
     Chroot,
 }
 

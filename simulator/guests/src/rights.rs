@@ -1,4 +1,4 @@
-//! What this process may do.
+//! The privileges of this process.
 
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;

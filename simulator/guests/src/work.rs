@@ -1,4 +1,4 @@
-//! The directory that guests keep their files in.
+//! The directory of the guests' files.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -1,4 +1,4 @@
-//! An ESXi host to point clients at.
+//! A simulated ESXi host that clients can connect to.
 #![expect(clippy::print_stdout, reason = "what a command has to say")]
 
 use std::error::Error;
@@ -30,12 +30,12 @@ struct Options {
     /// Directory for the datastore's files, kept; a temporary one if it is not given.
     #[arg(long)]
     datastore: Option<PathBuf>,
-    /// JSON file with the programs that containers can run: a list of objects with
-    /// `path`, and optionally `status` (exit status), `seconds` (run time) and `ignores` (signal numbers).
-    /// A program without a status runs until a signal ends it.
+    /// JSON file with the programs that containers can run: a list of objects with `path`, and
+    /// optionally `status` (exit status), `seconds` (run time) and `ignores` (signal numbers). A
+    /// program without a status runs until a signal ends it.
     #[arg(long)]
     programs: Option<PathBuf>,
-    /// What identifiers are made from.
+    /// Seed of the generated identifiers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }

@@ -1,4 +1,4 @@
-//! The devices of a machine: what may be plugged in where.
+//! The devices of a machine, and the rules for connecting them.
 
 mod board;
 mod change;

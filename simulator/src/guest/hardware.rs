@@ -16,7 +16,7 @@ use crate::device::{self, Kind};
 pub struct GuestHardware {
     /// The machine's BIOS UUID, as `config.uuid` shows it.
     pub uuid: String,
-    /// Virtual processors.
+    /// Number of virtual processors.
     pub cpus: u32,
     /// Memory in MiB.
     pub memory_mib: u64,
@@ -38,7 +38,7 @@ pub struct GuestHardware {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GuestDisk {
-    /// Device key; 0 for a disk that no machine has attached.
+    /// Device key; 0 for a disk that is attached to no machine.
     pub key: i32,
     /// Bus number of the controller: 0 for `scsi0`.
     pub bus: i32,
@@ -177,7 +177,7 @@ impl DiskMode {
         }
     }
 
-    /// Whether writes are discarded at power-off.
+    /// Returns whether writes are discarded at power-off.
     #[must_use]
     pub const fn is_discarded(self) -> bool {
         matches!(self, Self::Nonpersistent)

@@ -1,4 +1,4 @@
-//! A machine as its guest sees it.
+//! A machine as seen by its guest.
 
 use std::sync::Arc;
 
@@ -24,8 +24,8 @@ const MESSAGE: usize = 64 << 10;
 /// `tools.setInfo.sizeLimit` says otherwise.
 const FILE: usize = 1 << 20;
 
-/// The view that a guest has of its machine: its devices, keys that begin with
-/// `guestinfo.`, what it tells the host of itself, and the power switch.
+/// A guest's view of its machine: its devices, keys that start with
+/// `guestinfo.`, reports to the host, and the power switch.
 #[derive(Clone, Debug)]
 pub struct GuestMachine {
     core: Arc<Core>,
@@ -37,7 +37,7 @@ pub struct GuestMachine {
     programs: Programs,
 }
 
-/// Why the host refused what a guest asked for, in the host's words.
+/// The reason why the host refused a request of a guest, in the host's words.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct GuestError {
@@ -71,7 +71,7 @@ impl GuestMachine {
         Some((view, cycle.stop.clone()))
     }
 
-    /// The machine's name. A real guest does not know it; programs of tests may.
+    /// Returns the machine's name. A real guest does not know it, but test programs may use it.
     #[must_use]
     pub fn name(&self) -> String {
         let tx = Transaction::begin(&self.core);
@@ -79,7 +79,7 @@ impl GuestMachine {
             .unwrap_or_default()
     }
 
-    /// Hardware of the machine when the guest started.
+    /// Returns the hardware of the machine when the guest started.
     #[must_use]
     pub fn hardware(&self) -> &GuestHardware {
         &self.hardware
@@ -94,10 +94,10 @@ impl GuestMachine {
         self.ports.line(number).map(SerialPort::new)
     }
 
-    /// The text of a key; `None` when there is none.
+    /// Returns the value of a key, if it exists.
     ///
     /// # Errors
-    /// A key that does not begin with `guestinfo.`, or a machine that is off.
+    /// Fails for a key that does not start with `guestinfo.`, and for a machine that is off.
     pub fn get(&self, key: &str) -> Result<Option<String>, GuestError> {
         if !is_visible(key) {
             return Err(refuse("Permission denied"));
@@ -105,12 +105,12 @@ impl GuestMachine {
         self.read(|machine, _| machine.extra.get(key).map(str::to_owned))
     }
 
-    /// Sets the text of a key.
+    /// Sets the value of a key.
     ///
     /// # Errors
-    /// A key that does not begin with `guestinfo.` or holds a `/`, an empty or
-    /// too long text, a file that would grow too large, `isolation.tools.setInfo.disable`,
-    /// or a machine that is off.
+    /// Fails for a key that does not start with `guestinfo.` or contains a `/`, an empty or
+    /// too long value, a file that would grow too large, with `isolation.tools.setInfo.disable`,
+    /// and for a machine that is off.
     pub fn set(&self, key: &str, value: &str) -> Result<(), GuestError> {
         if !is_visible(key) || key.contains('/') {
             return Err(refuse("Permission denied"));
@@ -145,7 +145,7 @@ impl GuestMachine {
         })
     }
 
-    /// Says whether the guest's tools answer: then the host can ask it to shut down.
+    /// Reports whether the guest's tools are running: only then can the host request a shutdown.
     pub fn set_tools_running(&self, running: bool) {
         let done = self.transact(|tx| {
             let object = tx.edit(&self.vm)?;
@@ -198,12 +198,12 @@ impl GuestMachine {
         self.programs.next().await
     }
 
-    /// Waits until the host asks the guest to shut down.
+    /// Waits until the host requests a shutdown.
     pub async fn shutdown_requested(&self) {
         self.shutdown.cancelled().await;
     }
 
-    /// Switches the machine off. What runs in it is dropped at its next await.
+    /// Switches the machine off. Its guest is dropped at its next await.
     pub fn power_off(&self) {
         drop(self.transact(|tx| virtual_machine::power_off(tx, &self.vm)));
     }
@@ -271,7 +271,7 @@ fn is_visible(key: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
-/// The same as a transport of `guestinfo`, so that it can read and write whole values.
+/// Implements `guestinfo`'s transport, so that whole values can be read and written.
 impl GuestRpc for GuestMachine {
     fn get(&mut self, key: &str) -> Result<Option<String>, RpcError> {
         Self::get(self, key).map_err(|error| refused("info-get", key, error))

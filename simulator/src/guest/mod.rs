@@ -1,4 +1,4 @@
-//! What runs inside machines that are powered on.
+//! Guests: the software in machines that are powered on.
 
 mod disks;
 mod hardware;
@@ -34,7 +34,7 @@ use vim25::{Ref, mo};
 
 use crate::core::Core;
 
-/// What runs in a machine, from power-on to power-off.
+/// The software in a machine, from power-on to power-off.
 ///
 /// ```
 /// use simulator::{Guest, GuestMachine, Simulator};
@@ -62,8 +62,8 @@ pub trait Guest: fmt::Debug + Send + Sync + 'static {
     /// Runs in a machine that was just powered on or reset.
     ///
     /// The future is dropped when the machine is powered off, suspended or
-    /// reset, or the simulator ends. A guest that returns without
-    /// [`power_off`](GuestMachine::power_off) leaves its machine on, doing nothing.
+    /// reset, or when the simulator ends. A guest that returns without
+    /// [`power_off`](GuestMachine::power_off) leaves its machine on and idle.
     /// Processes and tasks that the guest started must have ended when the
     /// future is dropped: the machine's next guest starts right after.
     async fn run(&self, machine: GuestMachine);

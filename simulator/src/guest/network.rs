@@ -56,13 +56,13 @@ impl GuestNicAddresses {
         self
     }
 
-    /// MAC address of the card.
+    /// Returns the MAC address of the card.
     #[must_use]
     pub fn mac(&self) -> &str {
         &self.mac
     }
 
-    /// Addresses in the order they were added.
+    /// Iterates over the addresses in the order they were added.
     pub fn addresses(&self) -> impl Iterator<Item = GuestAddress> {
         self.addresses.iter().copied()
     }

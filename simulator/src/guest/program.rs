@@ -31,7 +31,7 @@ pub struct Program {
     ignores: Vec<i32>,
 }
 
-/// A run of a program.
+/// A running program.
 #[derive(Clone, Debug)]
 pub struct Process {
     pub(super) session: String,
@@ -42,7 +42,7 @@ pub struct Process {
 }
 
 impl Program {
-    /// A program whose run is a future that gives the exit status.
+    /// Creates a program from an async function that returns the exit status.
     pub fn new<F, R>(run: F) -> Self
     where
         F: Fn(Process) -> R + Send + Sync + 'static,
@@ -54,13 +54,13 @@ impl Program {
         }
     }
 
-    /// A program that ends at once with an exit status.
+    /// Creates a program that exits immediately with a status.
     #[must_use]
     pub fn exits(status: i32) -> Self {
         Self::new(move |_| std::future::ready(status))
     }
 
-    /// The same program, but it takes so long before.
+    /// Delays the start of the program by this time.
     #[must_use]
     pub fn after(self, time: Duration) -> Self {
         let run = Arc::clone(&self.run);
@@ -76,8 +76,8 @@ impl Program {
         }
     }
 
-    /// The same program, but a signal, by its number on Linux, does not end it.
-    /// `SIGKILL`, 9, always does.
+    /// Makes the program ignore a signal, by its Linux number.
+    /// `SIGKILL`, 9, cannot be ignored.
     #[must_use]
     pub fn ignores(mut self, signal: i32) -> Self {
         self.ignores.push(signal);
@@ -88,7 +88,7 @@ impl Program {
         signal == KILL || !self.ignores.contains(&signal)
     }
 
-    /// A program that does not end by itself.
+    /// Creates a program that never exits by itself.
     #[must_use]
     pub fn forever() -> Self {
         Self::new(|_| std::future::pending())
@@ -106,31 +106,31 @@ impl fmt::Debug for Program {
 }
 
 impl Process {
-    /// The id of its session.
+    /// Returns the id of its session.
     #[must_use]
     pub fn session(&self) -> &str {
         &self.session
     }
 
-    /// The program's path.
+    /// Returns the program's path.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// The arguments, the program's name among them if their author put it there.
+    /// Returns the arguments, including the program's name if the container's author set it.
     #[must_use]
     pub fn args(&self) -> &[String] {
         &self.args
     }
 
-    /// The environment, `NAME=value` each.
+    /// Returns the environment, `NAME=value` each.
     #[must_use]
     pub fn env(&self) -> &[String] {
         &self.env
     }
 
-    /// The machine it runs in.
+    /// Returns the machine it runs in.
     #[must_use]
     pub const fn machine(&self) -> &GuestMachine {
         &self.machine

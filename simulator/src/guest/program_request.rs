@@ -25,7 +25,7 @@ pub struct GuestProgram {
     answer: oneshot::Sender<Result<i64, GuestProgramRefusal>>,
 }
 
-/// Reason for not starting a program.
+/// The reason for not starting a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum GuestProgramRefusal {
@@ -66,19 +66,19 @@ impl GuestProgram {
         (program, answered)
     }
 
-    /// Password of the user. Not shown by `Debug`.
+    /// Returns the password of the user. Not shown by `Debug`.
     #[must_use]
     pub fn password(&self) -> &str {
         &self.password
     }
 
-    /// Answers with the id of the started process.
+    /// Responds with the id of the started process.
     pub fn started(self, pid: i64) {
         // The client may have disconnected.
         let _ = self.answer.send(Ok(pid));
     }
 
-    /// Answers with a fault.
+    /// Responds with a fault.
     pub fn refuse(self, why: GuestProgramRefusal) {
         let _ = self.answer.send(Err(why));
     }

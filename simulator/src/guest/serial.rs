@@ -36,7 +36,7 @@ impl SerialPort {
         Self { line }
     }
 
-    /// Whether the other end is connected. Always true for a file.
+    /// Returns whether the other end is connected. Always true for a file.
     #[must_use]
     pub fn carrier(&self) -> bool {
         *self.line.carrier().borrow()

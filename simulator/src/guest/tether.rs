@@ -1,4 +1,4 @@
-//! The built-in guest: it plays the agent that starts a container's processes.
+//! The built-in guest, which imitates the agent that starts a container's processes.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,17 +17,17 @@ const SIGNALLED: i32 = 128;
 /// The status of a process that was asked to end by `SIGTERM`.
 const TERMINATED: i32 = SIGNALLED + 15;
 
-/// Plays VIC's agent, in either of its dialects.
+/// Imitates VIC's agent, in either of its dialects.
 ///
-/// On power-on it reads the container's sessions, starts the program of each,
-/// writes `started`, lets them end, writes their exit status and switches the
-/// machine off. A program that it does not know is not started: its `started`
-/// says why, and the machine goes off. A machine without sessions, such as an
-/// appliance, stays on without tools, as one without an operating system. When the host asks for a shutdown, the processes end with status 143.
-/// It carries out the agent's commands `kill` and `group-kill`: a process that a
-/// signal ends has the status 128 and the signal's number.
+/// At power-on it reads the container's sessions, starts the program of each, writes `started`,
+/// waits for them to exit, writes their exit status and switches the machine off. An unknown
+/// program is not started: its `started` contains the reason, and the machine is switched off. A
+/// machine without sessions, such as an appliance, stays on without tools, like one without an
+/// operating system. When the host requests a shutdown, the processes end with status 143. The
+/// agent's commands `kill` and `group-kill` are supported: a process that is ended by a signal has
+/// the status 128 plus the signal's number.
 ///
-/// Known without being told: `/hello` (status 0), `/bin/true`, `/bin/false`
+/// Programs that are always known: `/hello` (status 0), `/bin/true`, `/bin/false`
 /// (status 1) and `/bin/sleep`, which takes seconds as its last argument.
 #[derive(Clone, Debug)]
 pub struct Tether {
@@ -42,7 +42,7 @@ impl Default for Tether {
 }
 
 impl Tether {
-    /// A tether with the programs that it always knows.
+    /// Creates a tether with the built-in programs.
     #[must_use]
     pub fn new() -> Self {
         let programs = BTreeMap::new();
@@ -61,7 +61,7 @@ impl Tether {
         self
     }
 
-    /// Runs this for every program that is not known, instead of refusing it.
+    /// Runs this program in place of every unknown one, instead of refusing it.
     #[must_use]
     pub fn unknown(mut self, program: Program) -> Self {
         self.unknown = Some(program);

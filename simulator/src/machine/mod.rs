@@ -1,5 +1,4 @@
-//! What a virtual machine is besides its devices: configuration, files, and the
-//! time it is on.
+//! A virtual machine apart from its devices: configuration, files, and uptime.
 
 pub(crate) mod config;
 pub(crate) mod file;

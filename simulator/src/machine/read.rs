@@ -1,4 +1,4 @@
-//! Reading a machine back from its `.vmx` file, as far as machines here have devices.
+//! Reads a machine back from its `.vmx` file, including the supported devices.
 
 use vim25::Poly;
 use vim25::types::{

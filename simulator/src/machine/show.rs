@@ -1,4 +1,4 @@
-//! Properties of a machine that follow from its configuration and state.
+//! Properties of a machine that are derived from its configuration and state.
 
 use jiff::Timestamp;
 use vim25::types::{

@@ -1,4 +1,4 @@
-//! What all entities of the inventory have.
+//! Properties and methods of all entities of the inventory.
 
 use vim25::types::ManagedEntityStatus;
 use vim25::{AnyRef, Fault, ManagedObject, Ref, mo};

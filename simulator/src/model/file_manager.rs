@@ -1,4 +1,4 @@
-//! Files of the datastore: making directories, moving, copying, deleting.
+//! Files of the datastore: creating directories, moving, copying, deleting.
 
 use std::fs::File;
 use std::io;

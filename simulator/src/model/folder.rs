@@ -1,4 +1,4 @@
-//! Folders, and making and registering machines in them.
+//! Folders, and creating and registering machines in them.
 
 use vim25::types::VirtualMachineConfigSpec;
 use vim25::{AnyRef, Fault, Ref, mo};

@@ -1,4 +1,4 @@
-//! Finding one object by what is known of it.
+//! Finding an object by one of its attributes.
 
 use vim25::{Any, AnyRef};
 

@@ -1,4 +1,4 @@
-//! The root of the API: what the server is, and where everything else begins.
+//! The entry point of the API: the server's properties and managers.
 
 use jiff::Timestamp;
 use vim25::types::{AboutInfo, Capability, OptionValue, ServiceContent, TaskDescription};

@@ -1,4 +1,4 @@
-//! Results that are handed out in pages.
+//! Results that are returned in pages.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Reading one property, also those that are not kept but computed.
+//! Reading one property, including computed ones.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Which objects a specification selects, and what is read of each.
+//! The objects that a specification selects, and the properties to read of each.
 
 use std::collections::HashSet;
 use std::sync::Arc;

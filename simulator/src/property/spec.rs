@@ -1,4 +1,4 @@
-//! What a caller asks for, checked and made quick to follow.
+//! Validation of specifications, and their form for fast traversal.
 
 use std::collections::HashMap;
 use std::sync::Arc;

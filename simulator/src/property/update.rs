@@ -1,4 +1,4 @@
-//! What has changed since the owner of a collector was last told.
+//! The changes since the last update sent to the owner of a collector.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

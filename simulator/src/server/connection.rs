@@ -1,4 +1,4 @@
-//! Accepting connections, with bounds on how many there are and how slow they may be.
+//! Accepting connections, with limits on their number and slowness.
 
 use std::io;
 use std::net::SocketAddr;

@@ -1,4 +1,4 @@
-//! HTTPS: which path is what.
+//! HTTPS routing by path.
 
 mod connection;
 mod export;

@@ -1,5 +1,5 @@
-//! The first process of a container, for programs that cannot call
-//! `simulator_guests::init` first in their `main`, such as tests. It does nothing
+//! The first process of a container, for programs such as tests that cannot call
+//! `simulator_guests::init` first in their `main`. It does nothing
 //! when it is started by hand.
 
 fn main() {

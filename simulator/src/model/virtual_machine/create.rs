@@ -1,4 +1,4 @@
-//! Making a machine, and taking over one whose files are there.
+//! Creating a machine, and registering an existing one.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! Taking a machine out of the inventory, with or without its files.
+//! Removing a machine from the inventory, with or without its files.
 
 use std::sync::Arc;
 
