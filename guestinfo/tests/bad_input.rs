@@ -9,7 +9,7 @@ use guestinfo::{Decode, Decoded, Dialect, GoUrl, GuestInfo, IssueKind};
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use IssueKind::{Duplicate, Malformed, Missing, Truncated, Unknown};
+use IssueKind::{Duplicate, Malformed, Missing, Surplus, TooMany, Truncated, Unknown};
 
 #[derive(Debug, Default, PartialEq, GuestInfo)]
 struct Field<T> {
@@ -224,7 +224,7 @@ fn lists_that_disagree_with_their_length() {
     check(
         &[("k", "0"), ("k~", "a|b")],
         texts(&["a"]),
-        &[(Truncated, "k~")],
+        &[(Surplus, "k~")],
     );
     // Length malformed: all elements.
     check(
@@ -282,6 +282,11 @@ fn a_length_of_two_billion_allocates_nothing() {
     check(
         &[("k", "2147483647"), ("k|0/id", "a")],
         vec![Item { id: "a".into() }],
+        &[(Missing, "k|1"), (TooMany, "k")],
+    );
+    check(
+        &[("k", "999"), ("k|0/id", "a")],
+        vec![Item { id: "a".into() }],
         &[(Missing, "k|1"), (Truncated, "k")],
     );
     let decoded = decode::<Field<Vec<Vec<String>>>>(&[("k", "2147483647")]);
@@ -289,7 +294,7 @@ fn a_length_of_two_billion_allocates_nothing() {
     assert!(decoded.report.is_lossy());
     let names = "x|".repeat(100_000);
     let decoded = decode::<Field<BTreeMap<String, Vec<String>>>>(&[("k", &names)]);
-    assert!(decoded.report.of(Truncated).next().is_some());
+    assert!(decoded.report.of(TooMany).next().is_some());
 }
 
 #[test]

@@ -105,14 +105,14 @@ fn an_older_writer_of_a_list_wins() {
     vic_writes(&mut keys, &[("k", "1"), ("k~", "a|b|c")]);
     let (value, issues) = read::<List>(&keys);
     assert_eq!(value, list(&["a", "b"]));
-    assert_eq!(issues, [IssueKind::Truncated]);
+    assert_eq!(issues, [IssueKind::Surplus]);
 
     // A list of VIC's own with a bar in it, over ours of the same length.
     let mut keys = ours.clone();
     vic_writes(&mut keys, &[("k", "1"), ("k~", "x|y|z")]);
     let (value, issues) = read::<List>(&keys);
     assert_eq!(value, list(&["x", "y"]));
-    assert_eq!(issues, [IssueKind::Stale, IssueKind::Truncated]);
+    assert_eq!(issues, [IssueKind::Stale, IssueKind::Surplus]);
 
     // The same, and what was there begins or ends alike.
     for joined in ["a|b|c|", "|a|b|c", "a|b|cd", "a|b||c", "a|b|c|d"] {
@@ -121,7 +121,7 @@ fn an_older_writer_of_a_list_wins() {
         let (value, issues) = read::<List>(&keys);
         let cut: Vec<_> = joined.split('|').take(2).collect();
         assert_eq!(value, list(&cut), "{joined}");
-        assert_eq!(issues, [IssueKind::Stale, IssueKind::Truncated], "{joined}");
+        assert_eq!(issues, [IssueKind::Stale, IssueKind::Surplus], "{joined}");
     }
 
     // The next update takes the stale elements away.

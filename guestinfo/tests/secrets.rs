@@ -51,7 +51,7 @@ fn every_key_of_a_secret_field_is_sealed() {
         .map(|(name, sealed)| (name.as_str(), key.open(sealed).unwrap()))
         .collect();
     let expected = [
-        ("guestinfo.vice..both.plain@secret@non-persistent", "<nil>"),
+        ("guestinfo.vice..both.plain@secret@non-persistent", ""),
         ("guestinfo.vice./both/id@secret@non-persistent", "7"),
         ("guestinfo.vice./secl@secret", "1"),
         ("guestinfo.vice./secl~@secret", "a|b"),

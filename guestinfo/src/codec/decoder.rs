@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 
 use super::decode::View;
 use super::index::Index;
-use super::report::{Issue, IssueKind, Report};
+use super::report::{Issue, IssueKind, Note, NoteKind, Report};
 use super::rounds::Known;
 use super::{Field, GuestInfo, MAX_ELEMENTS};
 use crate::dialect::Dialect;
-use crate::key::Cursor;
+use crate::key::{Cursor, guest_may_write};
 use crate::scope::Access;
 use crate::secret::SecretKey;
 use crate::value::chunk;
@@ -37,9 +37,30 @@ pub struct Decoder<'a> {
     hits: usize,
     /// Keys found so far whose text was of no use.
     unusable: usize,
-    /// List elements and map entries that may still come.
-    elements: usize,
+    notes: Vec<Note>,
+    /// What reading may still cost: for what only the host writes, and for what
+    /// the guest can write. A guest cannot use up the host's.
+    budgets: [Budget; 2],
+    /// Whether the guest can write the list or map that is being read, or one
+    /// around it.
+    guest: bool,
     chunks: bool,
+}
+
+/// What reading lists and maps may still cost.
+#[derive(Clone, Copy)]
+struct Budget {
+    /// Elements and entries that are stored.
+    elements: usize,
+    /// Elements and entries that are announced and not stored.
+    absent: usize,
+}
+
+impl Budget {
+    const FULL: Self = Self {
+        elements: MAX_ELEMENTS,
+        absent: MAX_ELEMENTS,
+    };
 }
 
 impl std::fmt::Debug for Decoder<'_> {
@@ -75,13 +96,15 @@ impl<'a> Decoder<'a> {
             issues,
             hits: 0,
             unusable: 0,
-            elements: MAX_ELEMENTS,
+            notes: Vec::new(),
+            budgets: [Budget::FULL; 2],
+            guest: false,
             chunks: false,
         }
     }
 
     pub(super) fn into_report(self) -> Report {
-        Report::new(self.issues)
+        Report::new(self.issues, self.notes)
     }
 
     /// The dialect that is read.
@@ -162,10 +185,18 @@ impl<'a> Decoder<'a> {
     /// The text at hand: empty for `<nil>`, opened if it is secret, put
     /// together if it is in chunks.
     pub fn text(&mut self) -> Option<Cow<'a, str>> {
-        if self.chunks && self.is_known_absent() {
+        if !self.chunks {
+            return self.stored_text();
+        }
+        if self.is_known_absent() {
             return chunk::decode(self).map(Cow::Owned);
         }
-        self.stored_text()
+        let text = self.stored_text();
+        // A long text under one key, which we would write in chunks.
+        if text.is_some() {
+            self.note(NoteKind::Keep);
+        }
+        text
     }
 
     fn is_known_absent(&mut self) -> bool {
@@ -190,6 +221,7 @@ impl<'a> Decoder<'a> {
                         kind: IssueKind::Sealed,
                         detail: reason.into(),
                     });
+                    self.note(NoteKind::Keep);
                     return None;
                 }
             }
@@ -219,7 +251,15 @@ impl<'a> Decoder<'a> {
     /// Reports that the text at hand is of no use.
     pub fn malformed(&mut self, expected: &'static str) {
         self.unusable += 1;
+        self.note(NoteKind::RewriteKey);
         self.report(IssueKind::Malformed, expected);
+    }
+
+    /// Notes for an update how the stored form at hand differs from what was
+    /// read.
+    pub(crate) fn note(&mut self, kind: NoteKind) {
+        let key = self.cursor.key();
+        self.notes.push(Note { key, kind });
     }
 
     pub(crate) fn report(&mut self, kind: IssueKind, detail: impl Into<Cow<'static, str>>) {
@@ -273,18 +313,57 @@ impl<'a> Decoder<'a> {
         result
     }
 
-    /// Takes one element from the bound; false when it is used up.
+    /// Reads the elements of the list or map at hand, at the cost of whoever can
+    /// write it.
+    pub(crate) fn collection<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> R {
+        let outer = self.guest;
+        self.guest = outer || self.cursor.with_key(guest_may_write);
+        let result = read(self);
+        self.guest = outer;
+        result
+    }
+
+    fn budget(&mut self) -> &mut Budget {
+        &mut self.budgets[usize::from(self.guest)]
+    }
+
+    /// Whether another element may be looked for.
+    pub(crate) fn has_room(&mut self) -> bool {
+        let budget = self.budget();
+        budget.elements > 0 && budget.absent > 0
+    }
+
+    /// Counts one stored element; false when that is one too many.
     pub(crate) fn take_element(&mut self) -> bool {
-        let left = self.elements.checked_sub(1);
-        self.elements = left.unwrap_or(0);
+        let budget = self.budget();
+        let left = budget.elements.checked_sub(1);
+        budget.elements = left.unwrap_or(0);
         left.is_some()
+    }
+
+    /// Counts one element that is announced and not stored; false when that is
+    /// one too many.
+    pub(crate) fn take_absent(&mut self) -> bool {
+        let budget = self.budget();
+        let left = budget.absent.checked_sub(1);
+        budget.absent = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// Reports that the list or map at hand was not read to its end.
+    pub(crate) fn too_many(&mut self) {
+        self.note(NoteKind::TooMany);
+        self.report(
+            IssueKind::TooMany,
+            "the reader stopped at its bound of elements; update leaves the rest alone",
+        );
     }
 
     /// How many elements that need a key can be there at most.
     pub(crate) fn plausible_elements(&self) -> usize {
         match &self.source {
-            Source::Index(index) => self.elements.min(index.len()),
-            Source::Rounds { .. } => self.elements,
+            Source::Index(index) => index.len(),
+            Source::Rounds { .. } => MAX_ELEMENTS,
         }
     }
 
@@ -300,12 +379,14 @@ impl<'a> Decoder<'a> {
 
     /// Whether any key of a value is there; nothing is reported.
     pub(crate) fn probe<T: GuestInfo>(&mut self) -> bool {
-        let (hits, unusable, issues) = (self.hits, self.unusable, self.issues.len());
+        let (hits, unusable) = (self.hits, self.unusable);
+        let (issues, notes) = (self.issues.len(), self.notes.len());
         let _ = T::decode(self);
         let found = self.hits > hits;
         self.hits = hits;
         self.unusable = unusable;
         self.issues.truncate(issues);
+        self.notes.truncate(notes);
         found
     }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::GuestInfo;
-use super::encoder::{Encoder, Entry};
+use super::encoder::{Encoded, Encoder};
 use crate::dialect::Dialect;
 use crate::error::EncodeError;
 use crate::key::Cursor;
@@ -94,8 +94,12 @@ impl<'a> Encode<'a> {
     /// # Errors
     /// As [`encode`].
     pub fn run<T: GuestInfo>(&self, value: &T) -> Result<BTreeMap<String, String>, EncodeError> {
-        let entries = self.plain(value)?;
-        entries
+        let encoded = self.plain(value, false);
+        if let Some(error) = encoded.faults.into_iter().next() {
+            return Err(error);
+        }
+        encoded
+            .entries
             .into_iter()
             .map(|entry| {
                 let value = self.seal(&entry.key, entry.value, entry.secret)?;
@@ -105,8 +109,8 @@ impl<'a> Encode<'a> {
     }
 
     /// The entries before sealing, sorted by key.
-    pub(crate) fn plain<T: GuestInfo>(&self, value: &T) -> Result<Vec<Entry>, EncodeError> {
-        let mut encoder = Encoder::new(Cursor::new(self.dialect, &self.root));
+    pub(crate) fn plain<T: GuestInfo>(&self, value: &T, for_update: bool) -> Encoded {
+        let mut encoder = Encoder::new(Cursor::new(self.dialect, &self.root), for_update);
         value.encode(&mut encoder);
         encoder.finish()
     }

@@ -1,10 +1,14 @@
 //! From a value to keys: what types call.
 
+use std::collections::HashSet;
+
 use super::index::Index;
 use super::{Field, GuestInfo, MAX_ELEMENTS};
 use crate::dialect::Dialect;
 use crate::error::EncodeError;
-use crate::key::{Cursor, MAX_KEY_BYTES, NON_PERSISTENT_SUFFIX, SECRET_SUFFIX, is_forbidden};
+use crate::key::{
+    Cursor, MAX_KEY_BYTES, NON_PERSISTENT_SUFFIX, SECRET_SUFFIX, guest_may_write, is_forbidden,
+};
 use crate::secret::SecretKey;
 use crate::value::chunk;
 use crate::value::text::{NIL, unstorable};
@@ -14,11 +18,24 @@ use crate::value::text::{NIL, unstorable};
 pub const MAX_VALUE_BYTES: usize = 60 * 1024;
 
 /// One key with its text, secrets still open.
-#[derive(Clone)]
 pub(crate) struct Entry {
     pub(crate) key: String,
     pub(crate) value: String,
     pub(crate) secret: bool,
+    /// Why it cannot be stored: a position in [`Encoded::faults`].
+    pub(crate) fault: Option<usize>,
+    /// The names of a map's entries, or the indexes of a list's elements, if
+    /// this is the key that lists or counts them. Only for an update.
+    pub(crate) members: Vec<String>,
+}
+
+/// All entries of a value, sorted by key, also those that cannot be stored.
+#[derive(Default)]
+pub(crate) struct Encoded {
+    pub(crate) entries: Vec<Entry>,
+    pub(crate) faults: Vec<EncodeError>,
+    /// A fault without an entry: nothing can be said about what has it.
+    pub(crate) incomplete: Option<usize>,
 }
 
 /// Takes the parts of a value; implementations of [`GuestInfo`] call it.
@@ -27,10 +44,17 @@ pub(crate) struct Entry {
 /// need not care.
 pub struct Encoder {
     cursor: Cursor,
-    entries: Vec<Entry>,
-    elements: usize,
+    encoded: Encoded,
+    /// List elements and map entries so far: in what only the host writes, and in
+    /// what the guest can write. As readers count them.
+    elements: [usize; 2],
+    /// Whether the guest can write the list or map that is being written, or one
+    /// around it.
+    guest: bool,
     chunks: bool,
-    error: Option<EncodeError>,
+    /// The fault of the map's entry that is being written.
+    entry_fault: Option<usize>,
+    for_update: bool,
 }
 
 impl std::fmt::Debug for Encoder {
@@ -38,19 +62,24 @@ impl std::fmt::Debug for Encoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Encoder")
             .field("at", &self.cursor.key())
-            .field("entries", &self.entries.len())
+            .field("entries", &self.encoded.entries.len())
             .finish_non_exhaustive()
     }
 }
 
 impl Encoder {
-    pub(super) fn new(cursor: Cursor) -> Self {
+    pub(super) fn new(cursor: Cursor, for_update: bool) -> Self {
         Self {
             cursor,
-            entries: Vec::with_capacity(256),
-            elements: 0,
+            encoded: Encoded {
+                entries: Vec::with_capacity(256),
+                ..Encoded::default()
+            },
+            elements: [0; 2],
+            guest: false,
             chunks: false,
-            error: None,
+            entry_fault: None,
+            for_update,
         }
     }
 
@@ -83,24 +112,42 @@ impl Encoder {
         if self.cursor.is_root() {
             return self.unstorable("a single value has no key; put it into a struct");
         }
+        if self.cursor.scope().secret {
+            // Sealed text may be anything, empty text included.
+            return self.put_or_cut(text);
+        }
         if text == NIL {
-            return self.unstorable("the text `<nil>` is how empty text is stored");
+            return self.unstorable_value("the text `<nil>` is how empty text is stored", text);
         }
         if let Some(reason) = unstorable(&text) {
-            return self.unstorable(reason);
+            return self.unstorable_value(reason, text);
         }
-        if text.len() > self.max_value() {
-            if self.chunks {
-                return chunk::encode(self, &text);
-            }
-            let error = EncodeError::TooLong {
-                key: self.cursor.key(),
-                len: text.len(),
-                max: self.max_value(),
-            };
-            return self.fail(error);
+        self.put_or_cut(if text.is_empty() { NIL.into() } else { text });
+    }
+
+    fn put_or_cut(&mut self, text: String) {
+        if text.len() <= self.max_value() {
+            return self.put(text);
         }
-        self.put(if text.is_empty() { NIL.into() } else { text });
+        if self.chunks {
+            return chunk::encode(self, &text);
+        }
+        let error = EncodeError::TooLong {
+            key: self.cursor.key(),
+            len: text.len(),
+            max: self.max_value(),
+        };
+        self.put_fault(error, text);
+    }
+
+    /// Says which entries or elements the text that was just written lists or
+    /// counts.
+    pub(crate) fn members(&mut self, members: impl FnOnce() -> Vec<String>) {
+        if self.for_update
+            && let Some(entry) = self.encoded.entries.last_mut()
+        {
+            entry.members = members();
+        }
     }
 
     /// Writes an entry of a map or an element of a list.
@@ -130,10 +177,20 @@ impl Encoder {
         self.chunks = chunks;
     }
 
+    /// Writes the elements of the list or map at hand.
+    pub(crate) fn collection(&mut self, write: impl FnOnce(&mut Self)) {
+        let outer = self.guest;
+        self.guest = outer || self.cursor.with_key(guest_may_write);
+        write(self);
+        self.guest = outer;
+    }
+
     /// Counts elements against the bound that readers have.
     pub(crate) fn count(&mut self, elements: usize) -> bool {
-        self.elements = self.elements.saturating_add(elements);
-        if self.elements > MAX_ELEMENTS {
+        let guest = self.guest || self.cursor.with_key(guest_may_write);
+        let counted = &mut self.elements[usize::from(guest)];
+        *counted = counted.saturating_add(elements);
+        if *counted > MAX_ELEMENTS {
             let error = EncodeError::TooMany {
                 key: self.cursor.key(),
                 max: MAX_ELEMENTS,
@@ -144,8 +201,8 @@ impl Encoder {
         true
     }
 
-    /// Whether a name can be the key of a map's entry.
-    pub(crate) fn check_map_key(&mut self, name: &str) -> bool {
+    /// Why a name cannot be the key of a map's entry, if it cannot.
+    pub(crate) fn map_key_fault(&mut self, name: &str) -> Option<usize> {
         let reason = if name.is_empty() {
             "it is empty"
         } else if name.contains(is_forbidden) {
@@ -155,21 +212,36 @@ impl Encoder {
         } else if name.ends_with('~') {
             "`~` at its end marks the elements of a list"
         } else {
-            return true;
+            return None;
         };
-        let error = EncodeError::MapKey {
-            key: self.cursor.key(),
+        let key = self.cursor.key();
+        Some(self.fault(EncodeError::MapKey {
+            key,
             entry: name.into(),
             reason,
-        };
-        self.fail(error);
-        false
+        }))
+    }
+
+    /// Writes with the fault of a map's entry, if it has one.
+    pub(crate) fn with_fault(&mut self, fault: Option<usize>, write: impl FnOnce(&mut Self)) {
+        let outer = self.entry_fault;
+        self.entry_fault = outer.or(fault);
+        write(self);
+        self.entry_fault = outer;
     }
 
     /// Records that the value at hand has no stored form.
     pub fn unstorable(&mut self, reason: &'static str) {
         let key = self.cursor.key();
         self.fail(EncodeError::Unstorable { key, reason });
+    }
+
+    /// Records that the value at hand has no stored form, and a text that tells
+    /// it apart from other values, so that an update can see that it did not
+    /// change.
+    pub(crate) fn unstorable_value(&mut self, reason: &'static str, text: String) {
+        let key = self.cursor.key();
+        self.put_fault(EncodeError::Unstorable { key, reason }, text);
     }
 
     /// A sealed value grows by a third and 40 bytes.
@@ -188,39 +260,65 @@ impl Encoder {
     /// Stores finished text.
     fn put(&mut self, value: String) {
         let key = self.cursor.key();
-        if key.len() > MAX_KEY_BYTES {
-            let len = key.len();
-            return self.fail(EncodeError::KeyTooLong {
-                key,
-                len,
+        let mut fault = self.entry_fault;
+        if fault.is_none() && key.len() > MAX_KEY_BYTES {
+            fault = Some(self.fault(EncodeError::KeyTooLong {
+                len: key.len(),
+                key: key.clone(),
                 max: MAX_KEY_BYTES,
-            });
+            }));
         }
-        self.entries.push(Entry {
+        self.push(key, value, fault);
+    }
+
+    fn put_fault(&mut self, error: EncodeError, value: String) {
+        let fault = Some(self.fault(error));
+        let key = self.cursor.key();
+        self.push(key, value, fault);
+    }
+
+    fn push(&mut self, key: String, value: String, fault: Option<usize>) {
+        self.encoded.entries.push(Entry {
             key,
             value,
             secret: self.cursor.scope().secret,
+            fault,
+            members: Vec::new(),
         });
     }
 
-    fn fail(&mut self, error: EncodeError) {
-        self.error.get_or_insert(error);
+    fn fault(&mut self, error: EncodeError) -> usize {
+        self.encoded.faults.push(error);
+        self.encoded.faults.len() - 1
     }
 
-    pub(super) fn finish(mut self) -> Result<Vec<Entry>, EncodeError> {
-        if let Some(error) = self.error {
-            return Err(error);
-        }
-        self.entries.sort_unstable_by(|a, b| a.key.cmp(&b.key));
-        let mut seen = Index::with_capacity(self.entries.len());
-        for entry in &self.entries {
+    fn fail(&mut self, error: EncodeError) {
+        let fault = self.fault(error);
+        self.encoded.incomplete.get_or_insert(fault);
+    }
+
+    pub(super) fn finish(self) -> Encoded {
+        let mut encoded = self.encoded;
+        encoded.entries.sort_by(|a, b| a.key.cmp(&b.key));
+        let mut seen = Index::with_capacity(encoded.entries.len());
+        let mut equal = HashSet::new();
+        for entry in &encoded.entries {
             if let Err(first) = seen.insert(&entry.key, "") {
-                return Err(EncodeError::Collision {
+                encoded.faults.push(EncodeError::Collision {
                     first: first.into(),
                     second: entry.key.clone(),
                 });
+                equal.insert(entry.key.to_ascii_lowercase());
             }
         }
-        Ok(self.entries)
+        if !equal.is_empty() {
+            let fault = encoded.faults.len() - 1;
+            for entry in &mut encoded.entries {
+                if equal.contains(&entry.key.to_ascii_lowercase()) {
+                    entry.fault.get_or_insert(fault);
+                }
+            }
+        }
+        encoded
     }
 }

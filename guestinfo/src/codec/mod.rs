@@ -8,6 +8,7 @@
 //! | `rounds` | decoding for a reader without listing |
 //! | `schema` | which keys a type owns |
 //! | `update` | from one state to another |
+//! | `regions` | what an update leaves alone or repairs |
 //! | `field` | where a field is stored |
 //! | `index` | lookup as the platform does it |
 
@@ -17,6 +18,7 @@ mod encode;
 mod encoder;
 mod field;
 mod index;
+mod regions;
 mod report;
 mod rounds;
 mod schema;
@@ -27,6 +29,7 @@ pub use decoder::{Checkpoint, Decoder};
 pub use encode::{Encode, encode};
 pub use encoder::{Encoder, MAX_VALUE_BYTES};
 pub use field::{Field, Place};
+pub(crate) use report::NoteKind;
 pub use report::{Issue, IssueKind, Report};
 pub use rounds::Rounds;
 pub use schema::Describer;

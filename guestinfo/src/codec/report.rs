@@ -3,15 +3,42 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use crate::key::guest_may_write;
+
 /// What one decode found missing, malformed, unknown, truncated or stale.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     issues: Vec<Issue>,
+    notes: Vec<Note>,
+}
+
+/// How the stored form of a value differs from what was read, for an update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Note {
+    pub(crate) key: String,
+    pub(crate) kind: NoteKind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoteKind {
+    /// The text of this key was of no use.
+    RewriteKey,
+    /// Elements of this list are missing or out of place.
+    RewriteList,
+    /// More is stored at and below this key than was read, in a form that would
+    /// not be written. It stays unless the value changes.
+    Keep,
+    /// The reader stopped within this list or map. Nothing of it may be changed.
+    TooMany,
 }
 
 impl Report {
-    pub(crate) fn new(issues: Vec<Issue>) -> Self {
-        Self { issues }
+    pub(crate) fn new(issues: Vec<Issue>, notes: Vec<Note>) -> Self {
+        Self { issues, notes }
+    }
+
+    pub(crate) fn notes(&self) -> &[Note] {
+        &self.notes
     }
 
     /// All findings, in the order of decoding; unknown keys last.
@@ -29,6 +56,42 @@ impl Report {
     /// The findings of one kind.
     pub fn of(&self, kind: IssueKind) -> impl Iterator<Item = &Issue> {
         self.issues.iter().filter(move |issue| issue.kind == kind)
+    }
+
+    /// The findings that make unreliable what only the host can write: damaged
+    /// texts, lists and maps, and keys that are there twice.
+    ///
+    /// A guest cannot cause any of them. A missing key is not among them, for
+    /// older writers do not know every key, nor is a sealed value, nor a list of
+    /// VIC's whose elements hold the separator.
+    ///
+    /// ```
+    /// use std::collections::BTreeMap;
+    /// use guestinfo::decode;
+    /// use guestinfo::vic::ExecutorConfig;
+    ///
+    /// let mut keys = BTreeMap::from([
+    ///     ("guestinfo.vice./common/id".to_owned(), "4e01".to_owned()),
+    ///     ("guestinfo.vice..createtime".to_owned(), "not a number".to_owned()),
+    /// ]);
+    /// let report = decode::<ExecutorConfig>(&keys).report;
+    /// assert_eq!(report.host_damage().count(), 0);
+    ///
+    /// keys.insert("guestinfo.vice./asymrouting".to_owned(), "perhaps".to_owned());
+    /// let report = decode::<ExecutorConfig>(&keys).report;
+    /// assert_eq!(report.host_damage().count(), 1);
+    /// ```
+    pub fn host_damage(&self) -> impl Iterator<Item = &Issue> {
+        self.issues.iter().filter(|issue| {
+            let damage = matches!(
+                issue.kind,
+                IssueKind::Malformed
+                    | IssueKind::Truncated
+                    | IssueKind::TooMany
+                    | IssueKind::Duplicate
+            );
+            damage && !guest_may_write(&issue.key)
+        })
     }
 
     /// Whether the value may lack something that was stored or should have
@@ -83,8 +146,14 @@ pub enum IssueKind {
     Missing,
     /// The text is not of the field's type; the field has its default.
     Malformed,
-    /// A list or a chunked value holds less or more than it announces.
+    /// A list or a chunked value holds less than it announces.
     Truncated,
+    /// A list holds more than it announces; the rest is not read. VIC writes
+    /// such lists when an element holds the separator.
+    Surplus,
+    /// The reader stopped at [`MAX_ELEMENTS`](crate::MAX_ELEMENTS); the rest is
+    /// not read.
+    TooMany,
     /// A sealed value could not be opened; the field has its default.
     Sealed,
     /// Two keys are equal after folding the case; the first one counts.
@@ -101,6 +170,8 @@ impl fmt::Display for IssueKind {
             Self::Missing => "missing",
             Self::Malformed => "malformed",
             Self::Truncated => "truncated",
+            Self::Surplus => "surplus",
+            Self::TooMany => "too many",
             Self::Sealed => "sealed",
             Self::Duplicate => "duplicate",
             Self::Stale => "stale",

@@ -1,26 +1,36 @@
 //! From the stored state to a new one: the fewest sets and deletes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
-use super::encoder::Entry;
+use super::encoder::Encoded;
 use super::index::Index;
+use super::regions::{Regions, Rule};
 use super::report::IssueKind;
 use super::schema::Describer;
 use super::{Decode, Encode, GuestInfo};
 use crate::dialect::Dialect;
 use crate::error::EncodeError;
-use crate::key::{guest_may_write, scope_of};
+use crate::key::{guest_may_write, place_of, places_around, scope_of};
 use crate::scope::{Access, Scope};
 
 /// Finds what to write so that the stored keys become those of `new`, in the
 /// dialect they are stored in.
 ///
-/// * A key that stores the same value in another form is left alone, for
-///   instance an address in 4 bytes instead of 16.
+/// * A field that did not change is left alone: its value may be stored in
+///   another form, for instance an address in 4 bytes instead of 16, and it may be
+///   one that could not be written again.
+/// * What is damaged is repaired: malformed texts, wrong lengths, lists with
+///   holes, maps that name entries that are not there, required keys that are
+///   missing. After one update, the stored keys read as `new` without them.
 /// * A key that the type could have written but `new` does not have is deleted:
 ///   entries of maps that are gone, the elements of a list that became shorter,
 ///   overtaken exact forms.
+/// * What was not read in full is neither changed nor deleted: sealed values that
+///   could not be opened and lists that hold more than they announce stay until
+///   their value changes; lists and maps that passed
+///   [`MAX_ELEMENTS`](crate::MAX_ELEMENTS) stay, and a change to them is
+///   [refused](Update::refused).
 /// * All other keys are left alone, for they are somebody else's.
 ///
 /// ```
@@ -49,7 +59,7 @@ use crate::scope::{Access, Scope};
 /// ```
 ///
 /// # Errors
-/// When `new` has no stored form: see [`EncodeError`].
+/// When a field that changed has no stored form: see [`EncodeError`].
 pub fn update<'k, T: GuestInfo + Default>(
     stored: impl IntoIterator<
         Item = (
@@ -90,7 +100,10 @@ impl Encode<'_> {
         stored: &Index<'_>,
         new: &T,
     ) -> Result<Update, EncodeError> {
-        let new = self.plain(new)?;
+        let new = self.plain(new, true);
+        if let Some(fault) = new.incomplete {
+            return Err(fault_of(new, fault));
+        }
 
         let mut decode = Decode::new()
             .dialect(self.dialect)
@@ -99,40 +112,68 @@ impl Encode<'_> {
             decode = decode.secret_key(key);
         }
         let old = decode.run_on::<T>(stored, Vec::new());
-        let unusable: HashSet<String> = old
-            .report
-            .issues()
-            .iter()
-            .filter(|issue| {
-                matches!(
-                    issue.kind,
-                    IssueKind::Malformed | IssueKind::Truncated | IssueKind::Sealed
-                )
-            })
-            .map(|issue| issue.key.to_ascii_lowercase())
+        let schema = Describer::of::<T>(self.dialect, &self.root);
+        let report = old.report;
+        let old = self.plain(&old.value, true);
+        let mut regions = Regions::of(report.notes());
+        regions.settle(&old, &new, stored.unread().filter(|key| schema.owns(key)));
+        let missing: HashSet<String> = report
+            .of(IssueKind::Missing)
+            .map(|issue| place_of(&issue.key))
             .collect();
-        // What is stored may be such that it could not be written again.
-        let old = self.plain(&old.value).unwrap_or_default();
+        let is_missing =
+            |place: &str| missing.contains("") || places_around(place).any(|p| missing.contains(p));
+        let moved = Moved::between(&old, &new);
 
-        let mut changes = Vec::new();
+        let mut update = Update::default();
         let mut kept = HashSet::new();
-        for entry in &new {
+        let old_runs = runs(&old);
+        let mut position = 0;
+        for (at, entry) in new.entries.iter().enumerate() {
+            position = match at.checked_sub(1) {
+                Some(before) if new.entries[before].key == entry.key => position + 1,
+                _ => 0,
+            };
+            let unchanged = old_runs
+                .get(entry.key.as_str())
+                .and_then(|run| old.entries.get(run + position))
+                .is_some_and(|old| old.key == entry.key && old.value == entry.value);
+            let place = place_of(&entry.key);
+            let rule = regions.rule(&entry.key, &place);
             let found = stored.get(&entry.key);
             if let Some((spelling, value)) = found {
                 kept.insert(spelling);
-                let same = (!entry.secret && value == entry.value)
-                    || (is_same(&old, entry)
-                        && !unusable.contains(&entry.key.to_ascii_lowercase()));
-                if same {
+                let same = !entry.secret && entry.fault.is_none() && value == entry.value;
+                if same || (unchanged && rule != Rule::Rewrite) {
                     continue;
                 }
+            } else if unchanged
+                && rule != Rule::Rewrite
+                && (entry.fault.is_some() || !is_missing(&place))
+            {
+                continue;
+            }
+            if rule == Rule::Keep {
+                continue;
+            }
+            if let Some(fault) = entry.fault {
+                return Err(fault_of(new, fault));
             }
             let value = self.seal(&entry.key, entry.value.clone(), entry.secret)?;
             let key = found.map_or(entry.key.as_str(), |(spelling, _)| spelling);
-            changes.push(Change::new(key, Some(value)));
+            let change = Change::new(key, Some(value), moved.around(&place));
+            if rule == Rule::Refuse {
+                update.refuse(change, Refusal::ReadInPart);
+            } else {
+                update.changes.push(change);
+            }
         }
 
-        let schema = Describer::of::<T>(self.dialect, &self.root);
+        let old_keys: HashSet<String> = old
+            .entries
+            .iter()
+            .map(|entry| entry.key.to_ascii_lowercase())
+            .collect();
         for key in stored.keys() {
             if kept.contains(key) || !schema.owns(key) {
                 continue;
@@ -140,20 +181,82 @@ impl Encode<'_> {
             if self.secret_key.is_none() && scope_of(key).secret {
                 continue;
             }
-            changes.push(Change::new(key, None));
+            let place = place_of(key);
+            let change = Change::new(key, None, moved.around(&place));
+            match regions.rule(key, &place) {
+                Rule::Keep => (),
+                Rule::Refuse if old_keys.contains(&key.to_ascii_lowercase()) => {
+                    update.refuse(change, Refusal::ReadInPart);
+                }
+                Rule::Refuse => (),
+                Rule::Rewrite | Rule::Compare => update.changes.push(change),
+            }
         }
-        changes.sort_by(|a, b| a.key.cmp(&b.key));
-        Ok(Update {
-            changes,
-            refused: Vec::new(),
-        })
+        update.changes.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(update)
     }
 }
 
-/// Whether the same text would be stored for the old value.
-fn is_same(old: &[Entry], entry: &Entry) -> bool {
-    old.binary_search_by(|old| old.key.cmp(&entry.key))
-        .is_ok_and(|at| old[at].value == entry.value)
+fn fault_of(encoded: Encoded, fault: usize) -> EncodeError {
+    let mut faults = encoded.faults;
+    faults.swap_remove(fault)
+}
+
+/// Where the entries of each key begin; only keys that collide have more than
+/// one.
+fn runs(encoded: &Encoded) -> HashMap<&str, usize> {
+    let mut runs = HashMap::with_capacity(encoded.entries.len());
+    for (at, entry) in encoded.entries.iter().enumerate() {
+        runs.entry(entry.key.as_str()).or_insert(at);
+    }
+    runs
+}
+
+/// The entries of maps and elements of lists that one of two values lacks, with
+/// the key that lists or counts them.
+struct Moved(HashMap<String, String>);
+
+impl Moved {
+    fn between(old: &Encoded, new: &Encoded) -> Self {
+        let mut lists: HashMap<&str, [&[String]; 2]> = HashMap::new();
+        for (side, encoded) in [old, new].into_iter().enumerate() {
+            for entry in &encoded.entries {
+                if !entry.members.is_empty() {
+                    lists.entry(&entry.key).or_default()[side] = &entry.members;
+                }
+            }
+        }
+        let mut moved = HashMap::new();
+        for (key, [old, new]) in lists {
+            if old == new {
+                continue;
+            }
+            let place = place_of(key);
+            let [old, new] = [old, new].map(|names| names.iter().collect::<HashSet<_>>());
+            for name in old.symmetric_difference(&new) {
+                let place = format!("{place}|{}", place_of_name(name));
+                moved.insert(place, key.to_owned());
+            }
+        }
+        Self(moved)
+    }
+
+    /// The keys that list or count what stands around a place and moved.
+    fn around(&self, place: &str) -> Vec<String> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        places_around(place)
+            .filter_map(|place| self.0.get(place))
+            .cloned()
+            .collect()
+    }
+}
+
+/// A map's key as it looks in a [place](place_of).
+fn place_of_name(name: &str) -> String {
+    let name = name.split('@').next().unwrap_or_default();
+    name.to_ascii_lowercase().replace('.', "/")
 }
 
 /// Whether the machine runs.
@@ -208,6 +311,10 @@ impl Update {
         &self.refused
     }
 
+    fn refuse(&mut self, change: Change, reason: Refusal) {
+        self.refused.push(Refused { change, reason });
+    }
+
     /// Keeps only changes of scopes that `mask` allows.
     pub fn masked(self, mask: impl Fn(Scope) -> bool) -> Self {
         self.keep(|change| {
@@ -243,11 +350,28 @@ impl Update {
         })
     }
 
+    /// Keeps what is allowed. What belongs to an entry or element whose name or
+    /// number is refused is refused with it: nobody would find it.
     fn keep(mut self, allow: impl Fn(&Change) -> Result<(), Refusal>) -> Self {
         for change in std::mem::take(&mut self.changes) {
             match allow(&change) {
                 Ok(()) => self.changes.push(change),
-                Err(reason) => self.refused.push(Refused { change, reason }),
+                Err(reason) => self.refuse(change, reason),
+            }
+        }
+        let refused: HashMap<String, Refusal> = self
+            .refused
+            .iter()
+            .map(|refused| (refused.change.key.to_ascii_lowercase(), refused.reason))
+            .collect();
+        for change in std::mem::take(&mut self.changes) {
+            let reason = change
+                .listed_at
+                .iter()
+                .find_map(|key| refused.get(&key.to_ascii_lowercase()));
+            match reason {
+                None => self.changes.push(change),
+                Some(reason) => self.refuse(change, *reason),
             }
         }
         self
@@ -261,13 +385,17 @@ impl Update {
 pub struct Change {
     key: String,
     value: Option<String>,
+    /// The keys that list or count the new or gone entries and elements to which
+    /// it belongs.
+    listed_at: Vec<String>,
 }
 
 impl Change {
-    fn new(key: &str, value: Option<String>) -> Self {
+    fn new(key: &str, value: Option<String>, listed_at: Vec<String>) -> Self {
         Self {
             key: key.into(),
             value,
+            listed_at,
         }
     }
 
@@ -331,4 +459,8 @@ pub enum Refusal {
     /// A guest has no way to delete a key.
     #[error("a guest cannot delete a key")]
     GuestCannotDelete,
+    /// The list or map was not read to its end, so nobody knows what a change
+    /// would destroy.
+    #[error("the list or map holds more elements than were read")]
+    ReadInPart,
 }

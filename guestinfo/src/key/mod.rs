@@ -268,6 +268,26 @@ pub(crate) fn scope_of(text: &str) -> Scope {
     scope
 }
 
+/// The path of a key without base, leading separator and suffixes, in lower
+/// case and with `/` between fields: equal for all forms of one place.
+pub(crate) fn place_of(text: &str) -> String {
+    let text = text.split('@').next().unwrap_or_default();
+    let mut path = text;
+    if let Some(rest) = strip_prefix_ignore_case(text, Dialect::Vic04.base()) {
+        let rest = strip_prefix_ignore_case(rest, "vice.").unwrap_or(rest);
+        path = rest.strip_prefix(['/', '.']).unwrap_or(rest);
+    }
+    path.to_ascii_lowercase().replace('.', "/")
+}
+
+/// The places around a place, itself last: those that end before a separator.
+pub(crate) fn places_around(place: &str) -> impl Iterator<Item = &str> {
+    place
+        .match_indices(['/', '|', '~'])
+        .map(|(at, _)| &place[..at])
+        .chain(std::iter::once(place))
+}
+
 /// What the grammar of a VMX file forbids in a key.
 pub(crate) fn is_forbidden(c: char) -> bool {
     c.is_control() || matches!(c, ' ' | '#' | '=' | '"')

@@ -9,7 +9,7 @@
 //! older writer writes `k`, that is the value. A value that fits into one key
 //! is stored as any other.
 
-use crate::codec::{Decoder, Encoder, IssueKind};
+use crate::codec::{Decoder, Encoder, IssueKind, NoteKind};
 
 /// More chunks than a virtual machine's file could hold.
 const MAX_CHUNKS: usize = 64;
@@ -43,6 +43,15 @@ pub(crate) fn encode(encoder: &mut Encoder, text: &str) {
 }
 
 pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Option<String> {
+    let text = decode_chunks(decoder);
+    if text.is_some() {
+        // The chunks may be cut at other places than we would cut them.
+        decoder.note(NoteKind::Keep);
+    }
+    text
+}
+
+fn decode_chunks(decoder: &mut Decoder<'_>) -> Option<String> {
     decoder.joined(|decoder| {
         let header = decoder.stored_text()?;
         let sizes = header

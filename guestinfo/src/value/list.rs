@@ -17,7 +17,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind, Shape};
+use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind, NoteKind, Shape};
 use crate::dialect::Dialect;
 
 impl<T: GuestInfo> GuestInfo for Vec<T> {
@@ -55,6 +55,7 @@ impl<T: GuestInfo, const N: usize> GuestInfo for [T; N] {
         let elements: Vec<T> = decode(decoder)?;
         let array = Self::try_from(elements).ok();
         if array.is_none() {
+            decoder.note(NoteKind::RewriteList);
             decoder.malformed("the number of elements is not the field's");
         }
         array
@@ -87,9 +88,12 @@ fn encode<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
         Shape::Keyed => {
             if encoder.count(elements.len()) {
                 encoder.text(last.to_string());
-                for (at, element) in elements.iter().enumerate() {
-                    encoder.entry(&at.to_string(), element);
-                }
+                encoder.members(|| (0..elements.len()).map(|at| at.to_string()).collect());
+                encoder.collection(|encoder| {
+                    for (at, element) in elements.iter().enumerate() {
+                        encoder.entry(&at.to_string(), element);
+                    }
+                });
             }
         }
     }
@@ -193,20 +197,24 @@ fn decode_joined<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
     let count = pieces.clone().count();
     let mut wanted = count;
     match announced {
-        Announced::Elements(n) if n > count => decoder.joined(|d| {
-            d.report(
-                IssueKind::Truncated,
-                format!("{count} elements where {n} are announced"),
-            );
-        }),
+        Announced::Elements(n) if n > count => {
+            decoder.note(NoteKind::RewriteKey);
+            decoder.joined(|d| {
+                d.report(
+                    IssueKind::Truncated,
+                    format!("{count} elements where {n} are announced"),
+                );
+            });
+        }
         Announced::Elements(n) if n < count => {
             if let Some(exact) = decode_indexed(decoder, n, &joined) {
                 return Some(parse_all(decoder, exact.iter().map(String::as_str)));
             }
             wanted = n;
+            decoder.note(NoteKind::Keep);
             decoder.joined(|d| {
                 d.report(
-                    IssueKind::Truncated,
+                    IssueKind::Surplus,
                     format!("{count} elements where {n} are announced"),
                 );
             });
@@ -216,6 +224,7 @@ fn decode_joined<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
         }
         Announced::Missing if decoder.unusable() == unusable => {
             // Without a length VIC sees an empty list.
+            decoder.note(NoteKind::Keep);
             decoder.report(IssueKind::Missing, "the list's length is not there");
             return Some(Vec::new());
         }
@@ -229,21 +238,26 @@ fn parse_all<'t, T: GuestInfo>(
     pieces: impl Iterator<Item = &'t str>,
 ) -> Vec<T> {
     let mut elements = Vec::new();
-    for (at, piece) in pieces.enumerate() {
-        if !decoder.take_element() {
-            decoder.joined(|d| d.report(IssueKind::Truncated, "too many elements"));
-            break;
+    decoder.collection(|decoder| {
+        for (at, piece) in pieces.enumerate() {
+            if !decoder.take_element() {
+                decoder.too_many();
+                break;
+            }
+            match T::parse_text(piece) {
+                Some(element) => elements.push(element),
+                None => {
+                    decoder.note(NoteKind::RewriteList);
+                    decoder.joined(|d| {
+                        d.report(
+                            IssueKind::Malformed,
+                            format!("element {at} is not of the list's type and was left out"),
+                        );
+                    });
+                }
+            }
         }
-        match T::parse_text(piece) {
-            Some(element) => elements.push(element),
-            None => decoder.joined(|d| {
-                d.report(
-                    IssueKind::Malformed,
-                    format!("element {at} is not of the list's type and was left out"),
-                );
-            }),
-        }
-    }
+    });
     elements
 }
 
@@ -302,29 +316,52 @@ fn decode_keyed<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
         Announced::Elements(elements) => elements,
         Announced::Malformed | Announced::Missing => return None,
     };
-    // An element that needs no key makes every length plausible.
+    // Holes beyond what could be there are not reported one by one.
     let needs_keys = T::absent(decoder.dialect()).is_none();
-    let plausible = if needs_keys {
-        announced.min(decoder.plausible_elements())
-    } else {
-        announced
-    };
+    let plausible = decoder.plausible_elements();
     let mut elements = Vec::new();
-    let mut complete = plausible == announced;
-    for at in 0..plausible {
-        if !decoder.take_element() {
-            complete = false;
-            break;
+    let mut stopped = false;
+    decoder.collection(|decoder| {
+        for at in 0..announced {
+            if !decoder.has_room() {
+                stopped = true;
+                break;
+            }
+            let element = decoder.entry(&at.to_string(), |d| {
+                if needs_keys && at >= plausible {
+                    T::decode(d)
+                } else {
+                    d.value()
+                }
+            });
+            let counted = match element {
+                Some(element) => {
+                    let counted = decoder.take_element();
+                    elements.extend(counted.then_some(element));
+                    counted
+                }
+                None => decoder.take_absent(),
+            };
+            if !counted {
+                stopped = true;
+                break;
+            }
         }
-        if let Some(element) = decoder.entry(&at.to_string(), |d| d.value()) {
-            elements.push(element);
+        if stopped {
+            decoder.too_many();
         }
-    }
-    if !complete {
-        decoder.report(
-            IssueKind::Truncated,
-            format!("{announced} elements are announced, more than can be there"),
-        );
+    });
+    if !stopped && elements.len() < announced {
+        decoder.note(NoteKind::RewriteList);
+        if announced > plausible {
+            decoder.report(
+                IssueKind::Truncated,
+                format!(
+                    "{} elements where {announced} are announced",
+                    elements.len()
+                ),
+            );
+        }
     }
     Some(elements)
 }

@@ -15,7 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
-use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind};
+use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind, NoteKind};
 use crate::dialect::Dialect;
 
 /// A type whose values can be keys of a stored map: text, whole numbers,
@@ -111,26 +111,29 @@ fn encode<'m, K: MapKey + 'm, V: GuestInfo + 'm>(
     entries.sort_by(|a, b| a.0.cmp(&b.0));
 
     let mut joined = String::new();
+    let mut faults = Vec::with_capacity(entries.len());
     for (at, (name, _)) in entries.iter().enumerate() {
-        if !encoder.check_map_key(name) {
-            return;
-        }
+        faults.push(encoder.map_key_fault(name));
         if at > 0 {
             joined.push('|');
         }
         joined.push_str(name);
     }
-    encoder.text(joined);
-    if entries.iter().any(|(name, _)| name.contains('|')) {
-        encoder.joined(|encoder| {
-            for (at, (name, _)) in entries.iter().enumerate() {
-                encoder.entry_text(&at.to_string(), name);
-            }
-        });
-    }
-    for (name, value) in entries {
-        encoder.entry(&name, value);
-    }
+    let first_fault = faults.iter().find_map(|fault| *fault);
+    encoder.collection(|encoder| {
+        encoder.with_fault(first_fault, |encoder| encoder.text(joined));
+        encoder.members(|| entries.iter().map(|(name, _)| name.clone()).collect());
+        if entries.iter().any(|(name, _)| name.contains('|')) {
+            encoder.joined(|encoder| {
+                for (at, (name, _)) in entries.iter().enumerate() {
+                    encoder.entry_text(&at.to_string(), name);
+                }
+            });
+        }
+        for ((name, value), fault) in entries.into_iter().zip(faults) {
+            encoder.with_fault(fault, |encoder| encoder.entry(&name, value));
+        }
+    });
 }
 
 fn decode<K: MapKey, V: GuestInfo>(
@@ -141,29 +144,52 @@ fn decode<K: MapKey, V: GuestInfo>(
     if joined.is_empty() {
         return Some(());
     }
-    let exact = decode_names::<V>(decoder, &joined);
-    let names: Vec<&str> = match &exact {
-        Some(exact) => exact.iter().map(String::as_str).collect(),
-        None => joined.split('|').collect(),
-    };
-    for name in names {
-        if !decoder.take_element() {
-            decoder.report(IssueKind::Truncated, "too many entries");
-            break;
-        }
-        let key = K::parse_text(name).filter(|_| !name.is_empty());
-        let Some(key) = key else {
-            decoder.malformed("the name of an entry is not of the map's key type");
-            continue;
+    decoder.collection(|decoder| {
+        let exact = decode_names::<V>(decoder, &joined);
+        let names: Vec<&str> = match &exact {
+            Some(exact) => exact.iter().map(String::as_str).collect(),
+            None => joined.split('|').collect(),
         };
-        let value = decoder.entry(name, |decoder| decoder.value());
-        if let Some(value) = value
-            && !insert(key, value)
-        {
-            decoder.report(IssueKind::Duplicate, "an entry is named twice");
+        for name in names {
+            if !decoder.has_room() {
+                decoder.too_many();
+                break;
+            }
+            let key = K::parse_text(name).filter(|_| !name.is_empty());
+            let value = if key.is_some() {
+                decoder.entry(name, |decoder| decoder.value())
+            } else {
+                decoder.malformed("the name of an entry is not of the map's key type");
+                rewrite_names(decoder);
+                None
+            };
+            let counted = match (key, value) {
+                (Some(key), Some(value)) => {
+                    let counted = decoder.take_element();
+                    if counted && !insert(key, value) {
+                        rewrite_names(decoder);
+                        decoder.report(IssueKind::Duplicate, "an entry is named twice");
+                    }
+                    counted
+                }
+                _ => {
+                    rewrite_names(decoder);
+                    decoder.take_absent()
+                }
+            };
+            if !counted {
+                decoder.too_many();
+                break;
+            }
         }
-    }
+    });
     Some(())
+}
+
+/// Makes an update write the names again, also those one by one.
+fn rewrite_names(decoder: &mut Decoder<'_>) {
+    decoder.note(NoteKind::RewriteKey);
+    decoder.joined(|decoder| decoder.note(NoteKind::RewriteList));
 }
 
 /// The names one by one, if they say the same as the joined ones.
@@ -200,8 +226,8 @@ fn decode_names<V: GuestInfo>(decoder: &mut Decoder<'_>, joined: &str) -> Option
             .filter(|piece| !piece.is_empty() && !exact.contains(piece))
             .collect();
         agrees = !others.into_iter().any(|piece| {
-            // Looking counts like reading, lest a guest make it endless.
-            !decoder.take_element() || decoder.entry(piece, |decoder| decoder.probe::<V>())
+            // Looking has its bound, too, lest a guest make it endless.
+            !decoder.take_absent() || decoder.entry(piece, |decoder| decoder.probe::<V>())
         });
     }
     if !agrees {

@@ -43,7 +43,8 @@ impl GuestInfo for Timestamp {
     fn encode(&self, encoder: &mut Encoder) {
         let time = TimeZone::UTC.to_datetime(*self);
         if !(0..=9999).contains(&time.year()) {
-            return encoder.unstorable("years before 0 have no stored form");
+            return encoder
+                .unstorable_value("years before 0 have no stored form", self.to_string());
         }
         let mut text = String::with_capacity(40);
         // Writing to a string cannot fail.

@@ -101,7 +101,11 @@ pub struct CreateTime(pub Timestamp);
 
 impl CreateTime {
     /// Nanoseconds below this are seconds; as seconds it is in the year 5138.
-    const NANOSECONDS_FROM: i64 = 100_000_000_000;
+    const NANOSECONDS_FROM: u64 = 100_000_000_000;
+
+    fn reads_as_seconds(number: i64) -> bool {
+        number.unsigned_abs() < Self::NANOSECONDS_FROM
+    }
 }
 
 impl GuestInfo for CreateTime {
@@ -109,8 +113,20 @@ impl GuestInfo for CreateTime {
         match encoder.dialect() {
             Dialect::Vic04 => self.0.as_second().encode(encoder),
             Dialect::Vic1 => match i64::try_from(self.0.as_nanosecond()) {
-                Ok(nanoseconds) => nanoseconds.encode(encoder),
-                Err(_) => encoder.unstorable("nanoseconds end in the year 2262"),
+                Ok(nanoseconds) if !Self::reads_as_seconds(nanoseconds) => {
+                    nanoseconds.encode(encoder);
+                }
+                _ => {
+                    let seconds = self.0.as_second();
+                    if self.0.subsec_nanosecond() == 0 && Self::reads_as_seconds(seconds) {
+                        seconds.encode(encoder);
+                    } else {
+                        encoder.unstorable_value(
+                            "nanoseconds end in the year 2262",
+                            self.0.to_string(),
+                        );
+                    }
+                }
             },
         }
     }
@@ -118,7 +134,7 @@ impl GuestInfo for CreateTime {
     fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
         let seconds_only = decoder.dialect() == Dialect::Vic04;
         let number = i64::decode(decoder)?;
-        let time = if seconds_only || number.abs() < Self::NANOSECONDS_FROM {
+        let time = if seconds_only || Self::reads_as_seconds(number) {
             Timestamp::from_second(number).ok()
         } else {
             Timestamp::from_nanosecond(number.into()).ok()
