@@ -1,4 +1,4 @@
-//! Disks that can be read at any place.
+//! Disks that can be read at any offset.
 
 use std::fs::File;
 use std::io;
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use crate::ranges::is_zero;
 use crate::{Error, Monitor, Sink, vmdk};
 
-/// A disk that can be read at any place, from several threads.
+/// A disk that can be read at any offset, from several threads.
 pub trait BlockRead: Send + Sync {
-    /// Size in bytes.
+    /// Returns the size in bytes.
     fn size(&self) -> u64;
 
     /// Fills `buf` with the bytes from `offset`.
@@ -74,7 +74,7 @@ impl<T: BlockRead + ?Sized> BlockRead for &T {
     }
 }
 
-/// A disk as it is in a file, or a part of a file.
+/// A raw disk in a file, or in part of a file.
 #[derive(Debug)]
 pub struct RawDisk {
     file: File,
@@ -84,7 +84,7 @@ pub struct RawDisk {
 }
 
 impl RawDisk {
-    /// Opens a file to be read.
+    /// Opens a file for reading.
     ///
     /// # Errors
     /// [`Error::Vmdk`] with the path if it cannot be opened.
@@ -144,10 +144,10 @@ impl BlockRead for RawDisk {
     }
 }
 
-/// Copies a disk into a sink, leaving out what is zero.
+/// Copies a disk into a sink, skipping zeros.
 ///
 /// # Errors
-/// What reading or the sink returns; [`Error::Cancelled`].
+/// The error of reading or of the sink; [`Error::Cancelled`].
 pub fn copy(disk: &dyn BlockRead, sink: &mut dyn Sink, monitor: &Monitor) -> Result<(), Error> {
     const CHUNK: u64 = vmdk::GRAIN;
     let mut buf = vec![0; CHUNK as usize];

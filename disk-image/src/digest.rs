@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Makes a digest of its 32 bytes.
+    /// Creates a digest from its 32 bytes.
     pub fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -22,7 +22,7 @@ impl Digest {
         Self(Sha256::digest(data).into())
     }
 
-    /// The 32 bytes.
+    /// Returns the 32 bytes.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -41,7 +41,7 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// A text that is no SHA-256 digest.
+/// An error for text that is not a SHA-256 digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("not a digest of the form sha256: and 64 hexadecimal digits")]
 pub struct ParseDigestError(());

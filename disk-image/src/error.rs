@@ -1,4 +1,4 @@
-//! What can go wrong, with the layer, the entry and the offset where it did.
+//! Errors, with the layer, entry and offset where they occurred.
 
 use std::fmt;
 use std::io;
@@ -7,57 +7,57 @@ use std::path::PathBuf;
 use crate::limits::LimitKind;
 use crate::{Digest, ext4, vmdk};
 
-/// Why a disk could not be made, read or unpacked.
+/// The reason why a disk could not be created, read or unpacked.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A layer is damaged, hostile, or could not be read.
     #[error("cannot read layer {layer}")]
     Layer {
-        /// Position of the layer, the lowest is 0.
+        /// The position of the layer; the lowest is 0.
         layer: usize,
-        /// Where in the layer, and what is wrong with it.
+        /// The position in the layer, and the problem.
         #[source]
         source: Box<LayerError>,
     },
-    /// The content does not fit into the disk that was asked for.
+    /// The content does not fit into a disk of the requested size.
     #[error("the content needs a disk of {needed} bytes and the disk has {size}")]
     DiskTooSmall {
-        /// Size that was asked for, in bytes.
+        /// The requested size in bytes.
         size: u64,
-        /// Smallest size that holds the content with the same options, in bytes.
+        /// The smallest size in bytes that fits the content with the same options.
         needed: u64,
     },
-    /// The content cannot be expressed in the file system, whatever its size.
+    /// The content cannot be stored in the file system, whatever its size.
     #[error("cannot store {} in ext4: {reason}", Name(path))]
     Unstorable {
-        /// Path in the merged tree.
+        /// The path in the merged tree.
         path: Box<[u8]>,
-        /// Which limit of the file system it passes.
+        /// The exceeded limit of the file system.
         reason: &'static str,
     },
-    /// An option has a value that cannot be used.
+    /// An option has an invalid value.
     #[error("cannot use the options: {0}")]
     Options(&'static str),
     /// The operation was cancelled through its [`Monitor`](crate::Monitor).
     #[error("cancelled")]
     Cancelled,
-    /// What we write to refused to take more.
+    /// Writing the output failed.
     #[error("cannot write the image")]
     Write(#[source] io::Error),
     /// A file could not be unpacked into the directory.
     #[error("cannot unpack to {}", path.display())]
     Unpack {
-        /// The file that was to be made.
+        /// The file to create.
         path: PathBuf,
-        /// What the operating system answered.
+        /// The error of the operating system.
         #[source]
         source: io::Error,
     },
     /// An ext4 file system could not be read.
     #[error("cannot read the file system")]
     Ext4(#[source] ext4::Error),
-    /// A virtual disk could not be read or made.
+    /// A virtual disk could not be read or created.
     #[error("cannot use the virtual disk")]
     Vmdk(#[source] vmdk::Error),
 }
@@ -74,7 +74,7 @@ impl From<vmdk::Error> for Error {
     }
 }
 
-/// Where in a layer something is wrong, and what.
+/// A problem in a layer, and its position.
 #[derive(Debug)]
 pub struct LayerError {
     pub(crate) entry: Option<Box<[u8]>>,
@@ -83,17 +83,17 @@ pub struct LayerError {
 }
 
 impl LayerError {
-    /// Name of the entry as the layer has it, if the problem is with one.
+    /// Returns the verbatim name of the entry, if the problem concerns one.
     pub fn entry(&self) -> Option<&[u8]> {
         self.entry.as_deref()
     }
 
-    /// Offset in bytes in the unpacked layer at which reading stopped.
+    /// Returns the byte offset in the unpacked layer at which reading stopped.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// What is wrong.
+    /// Returns the problem.
     pub fn problem(&self) -> &LayerProblem {
         &self.problem
     }
@@ -114,7 +114,7 @@ impl std::error::Error for LayerError {
     }
 }
 
-/// What is wrong with a layer.
+/// The problem in a layer.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum LayerProblem {
@@ -124,10 +124,10 @@ pub enum LayerProblem {
     /// The layer ends in the middle of an entry.
     #[error("the layer ends in the middle of an entry")]
     Truncated,
-    /// A tar header or an extension of it makes no sense.
+    /// A tar header or its extension is invalid.
     #[error("the tar {0} is malformed")]
     Malformed(&'static str),
-    /// The layer uses something that this crate does not read.
+    /// The layer uses an unsupported feature.
     #[error("{0} cannot be read")]
     Unsupported(&'static str),
     /// The path or the link target of the entry leaves the tree.
@@ -148,22 +148,22 @@ pub enum LayerProblem {
     /// The layer exceeds one of the [`Limits`](crate::Limits).
     #[error("more than {limit} {kind}")]
     Limit {
-        /// Which limit.
+        /// The limit that was exceeded.
         kind: LimitKind,
-        /// Its value.
+        /// The value of the limit.
         limit: u64,
     },
-    /// The bytes are not those that the digest names.
+    /// The content does not match its digest.
     #[error("the {what} is {found} and should be {expected}")]
     WrongDigest {
-        /// Which digest: that of the blob or that of its unpacked form.
+        /// The digest that failed: that of the blob or that of its unpacked form.
         what: &'static str,
-        /// What the caller expected.
+        /// The expected digest.
         expected: Box<Digest>,
-        /// What was read.
+        /// The actual digest.
         found: Box<Digest>,
     },
-    /// The source returned something else when it was read for the second time.
+    /// The source returned different content when it was read for the second time.
     #[error("the source changed between two reads")]
     Changed,
 }

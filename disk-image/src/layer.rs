@@ -1,4 +1,4 @@
-//! Where layers come from, and how they are decompressed and verified.
+//! Sources of layers, decompression and verification.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -11,17 +11,17 @@ use crate::Digest;
 use crate::digest::{Hashing, Tally};
 use crate::error::LayerProblem;
 
-/// A layer: a tar stream, plain or compressed by gzip or zstd, that can be opened
-/// again.
+/// A layer: a tar stream, plain or compressed with gzip or zstd, that can be opened
+/// repeatedly.
 ///
-/// A disk cannot be laid out before all sizes are known, so every layer is read
+/// The layout of a disk requires all sizes, so every layer is read
 /// twice: to index it, and to copy its data. A stream that can be read only once has
 /// to be spooled to a file first.
 pub trait LayerSource: Send + Sync {
-    /// Opens the layer at its beginning. Every call has to return the same bytes.
+    /// Opens the layer at its start. Every call must return the same bytes.
     ///
     /// # Errors
-    /// Whatever prevents the layer from being opened.
+    /// Any error that prevents opening the layer.
     fn open(&self) -> io::Result<Box<dyn Read + Send>>;
 }
 
@@ -30,12 +30,12 @@ pub trait LayerSource: Send + Sync {
 pub struct FileLayer(PathBuf);
 
 impl FileLayer {
-    /// Names the file; it is opened when the layer is read.
+    /// Creates a layer from a path; the file is opened when the layer is read.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self(path.into())
     }
 
-    /// The path of the file.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -54,19 +54,19 @@ impl LayerSource for Arc<[u8]> {
     }
 }
 
-/// What the bytes of a layer must hash to. What is `None` is not verified.
+/// The expected digests of a layer. A digest that is `None` is not verified.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LayerDigests {
-    /// Digest of the layer as it is stored, compressed or not: the digest in the
+    /// The digest of the stored layer, compressed or not: the digest in the
     /// image's manifest.
     pub blob: Option<Digest>,
-    /// Digest of the unpacked tar: the entry in `rootfs.diff_ids` of the image's
+    /// The digest of the unpacked tar: the entry in `rootfs.diff_ids` of the image's
     /// configuration.
     pub diff_id: Option<Digest>,
 }
 
 impl LayerDigests {
-    /// Verifies nothing.
+    /// Creates digests that verify nothing.
     pub fn none() -> Self {
         Self::default()
     }

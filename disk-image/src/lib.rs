@@ -1,7 +1,7 @@
-//! Container layers become disks: tar layers to ext4 to VMDK and back.
+//! Converts container layers to disks: tar layers to ext4 to VMDK, and back.
 //!
-//! A disk is a pure function of its layers: no Linux, no mount, no loop device and no
-//! privileges are needed, and the same input makes the same bytes.
+//! A disk is a pure function of its layers: no Linux, mounts, loop devices or
+//! privileges are needed, and the same input produces the same bytes.
 //!
 //! ```no_run
 //! use std::sync::Arc;
@@ -9,11 +9,10 @@
 //! use disk_image::{FileLayer, FsOptions, LayerDigests, Limits, Merge, Monitor, StreamOptions};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let monitor = Monitor::new();
-//! let mut merge = Merge::new(Limits::default());
-//! let diff_id = "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".parse()?;
-//! let layer = Arc::new(FileLayer::new("layer.tar.gz"));
-//! merge.layer(layer, LayerDigests::none().diff_id(diff_id), &monitor)?;
+//! let monitor = Monitor::new(); let mut merge = Merge::new(Limits::default()); let diff_id =
+//! "sha256:ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad".parse()?; let layer =
+//! Arc::new(FileLayer::new("layer.tar.gz")); merge.layer(layer,
+//! LayerDigests::none().diff_id(diff_id), &monitor)?;
 //!
 //! // Sizes are known, and nothing is written yet.
 //! let plan = merge.plan(&FsOptions::new(8 << 30, uuid::Uuid::from_u128(1)).label("container"))?;
@@ -23,63 +22,63 @@
 //! # }
 //! ```
 //!
-//! # What is where
+//! # Overview
 //!
 //! - [`Merge`] reads layers (tar, gzip, zstd) and merges them by the rules of the OCI image
-//!   specification. [`Merge::plan`] lays the tree out as ext4; [`Merge::unpack`] makes a
-//!   directory of it.
+//!   specification. [`Merge::plan`] lays the tree out as ext4; [`Merge::unpack`] unpacks it
+//!   into a directory.
 //! - [`Plan`] writes the disk: raw, as a streamOptimized VMDK, or into any [`Sink`].
-//! - [`vmdk`] has virtual disks in all their forms: [`vmdk::Disk`] reads one with its parents,
-//!   [`vmdk::StreamReader`] reads an upload, [`vmdk::SparseDisk`] and [`vmdk::FlatDisk`] are
-//!   written, and [`copy`] brings one into another.
-//! - [`ext4::Reader`] reads file systems that a kernel wrote, [`ext4::Changes`] compares two.
-//! - A [`Monitor`] shows progress and cancels. Everything blocks: async callers use a
+//! - [`vmdk`] supports virtual disks in all formats: [`vmdk::Disk`] reads one with its parents,
+//!   [`vmdk::StreamReader`] reads an upload, [`vmdk::SparseDisk`] and [`vmdk::FlatDisk`] can be
+//!   written, and [`copy`] copies one into another.
+//! - [`ext4::Reader`] reads file systems written by a kernel, [`ext4::Changes`] compares two.
+//! - A [`Monitor`] reports progress and cancels. All functions block: async callers use a
 //!   blocking thread.
 //!
 //! # Limits
 //!
 //! The file system has blocks of 4 KiB, 64-bit block numbers, metadata checksums and a
-//! journal. Extended attributes of one file have to fit into its inode and one block.
-//! Times are clamped to 1901 to 2446. Growing it later with a kernel is not tested, so make
-//! it as large as it may ever need to be: free space costs nothing. A reader refuses a file
-//! system whose journal has to be replayed. That an ESXi host accepts the
-//! streams has not been tested; QEMU does.
+//! journal. Extended attributes of one file must fit into its inode and one block.
+//! Times are clamped to the years 1901 to 2446. Growing the file system with a kernel is not
+//! tested, so create it as large as it may ever need to be: free space costs nothing. The reader
+//! refuses a file system whose journal has to be replayed. The streams are tested with QEMU, but
+//! not with an ESXi host.
 //!
 //! # Hostile archives
 //!
-//! `tests/it/hostile.rs` holds this crate to this table. What umoci 0.4.7 does was seen by
+//! `tests/it/hostile.rs` verifies this table. The behaviour of umoci 0.4.7 was observed by
 //! unpacking the same archives with it; "inside" means resolved inside the tree.
 //!
 //! | archive | this crate | umoci |
 //! | --- | --- | --- |
-//! | path with `..` out of the tree | refused | made inside |
+//! | path with `..` out of the tree | refused | created inside |
 //! | `a/../b`, `/abs` | `b`, `abs` | the same |
 //! | symbolic link out of the tree as a parent | inside | inside |
-//! | dangling symbolic link as a parent | its target is made inside | the same |
+//! | dangling symbolic link as a parent | its target is created inside | the same |
 //! | loop of symbolic links as a parent | refused | refused |
 //! | file of the same layer as a parent | refused | refused |
 //! | file of a lower layer as a parent | hidden by the directory | not tried |
 //! | hard link out of the tree, to nothing, itself, a directory | refused | refused |
 //! | name of 256 bytes, NUL in a name | refused | refused |
-//! | target of a symbolic link of 5,000 bytes | no disk, and says so | refused |
+//! | target of a symbolic link of 5,000 bytes | an error when planning a disk | refused |
 //! | empty target of a symbolic link | refused | refused |
 //! | `.wh.` | refused | refused |
 //! | `.wh...` | refused | accepted |
 //! | opaque root | hides lower layers | accepted |
-//! | file as the root, with a slash behind its name | taken as the directory | refused |
+//! | file as the root, with a trailing slash in its name | treated as the directory | refused |
 //! | link as the root | refused | refused |
 //! | truncated, wrong checksum, sizes of 2^62 and more | refused | refused |
-//! | time that is no number | the header's time, with a [`Note`] | refused |
-//! | attribute of an unknown namespace | left out with a [`Note`] | left out |
-//! | attribute of 60,000 bytes | no disk, and says so | refused by the file system |
+//! | time that is not a number | the header's time, with a [`Note`] | refused |
+//! | attribute of an unknown namespace | skipped with a [`Note`] | skipped |
+//! | attribute of 60,000 bytes | an error when planning a disk | refused by the file system |
 //! | sparse map that overlaps, GNU.sparse of an unknown version | refused | refused (the first) |
 //! | entry of an unknown type | refused | refused |
-//! | 5,000 nested directories | made | not tried |
+//! | 5,000 nested directories | created | not tried |
 //! | more than a limit of [`Limits`] | refused | has no limits |
 //!
 //! # Features
 //!
-//! - `command`: the command `disk-image`, which makes, converts, checks, lists, extracts
+//! - `command`: the command `disk-image`, which creates, converts, checks, lists, extracts
 //!   and compares disks.
 
 mod archive;

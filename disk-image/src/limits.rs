@@ -1,10 +1,10 @@
-//! How much of everything a layer may have.
+//! Limits on the content of layers.
 
 use std::fmt;
 
-/// Bounds on what layers may contain, against hostile or broken input.
+/// Limits on the content of layers, against hostile or broken input.
 ///
-/// The defaults admit every ordinary image. Raise what you need:
+/// The defaults admit every ordinary image. Raise a limit if necessary:
 ///
 /// ```
 /// let limits = disk_image::Limits::default().entries(10_000_000);
@@ -13,24 +13,25 @@ use std::fmt;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Entries over all layers, with the directories that no layer names. Default 4,000,000.
+    /// The number of entries in all layers, including directories without an entry. Default
+    /// 4,000,000.
     pub entries: u64,
-    /// Unpacked bytes over all layers. Default 256 GiB.
+    /// The unpacked size of all layers in bytes. Default 256 GiB.
     pub unpacked: u64,
-    /// Unpacked bytes for one compressed byte, counted after the first 64 MiB of a layer.
+    /// The compression ratio, applied after the first 64 MiB of a layer.
     /// gzip reaches about 1030. Default 2,000.
     pub ratio: u64,
-    /// Nested directories. Default 10,000.
+    /// The depth of nested directories. Default 10,000.
     pub depth: u64,
-    /// Bytes of one component of a path, at most 255. Default 255.
+    /// The length of a path component in bytes, at most 255. Default 255.
     pub name: u64,
-    /// Bytes of one path or link target. Default 64 KiB.
+    /// The length of a path or link target in bytes. Default 64 KiB.
     pub path: u64,
-    /// Bytes of all extended attributes of one entry, names included. Default 128 KiB.
+    /// The size of all extended attributes of one entry in bytes, including names. Default 128 KiB.
     pub xattrs: u64,
-    /// Bytes of one tar extension header (PAX records, long names). Default 1 MiB.
+    /// The size of one tar extension header (PAX records, long names) in bytes. Default 1 MiB.
     pub extension: u64,
-    /// Data ranges of one sparse file. Default 1,000,000.
+    /// The number of data ranges in one sparse file. Default 1,000,000.
     pub sparse: u64,
 }
 
@@ -69,7 +70,7 @@ setters!(
     entries, unpacked, ratio, depth, name, path, xattrs, extension, sparse
 );
 
-/// Which of the [`Limits`] was exceeded.
+/// The exceeded limit of [`Limits`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LimitKind {

@@ -1,4 +1,4 @@
-//! Indexes layers: reads each once, verifies it, and merges what it says into one tree.
+//! Indexes layers: reads each once, verifies it, and merges its entries into one tree.
 
 use std::fmt;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::{Digest, Error, Monitor};
 /// Merges layers into one tree by the rules of the OCI image specification.
 ///
 /// Layers are added from the lowest to the highest. Each is read once when it is added,
-/// for its headers and its digests, and once more when a disk is written or a directory
-/// unpacked. Memory use is that of the metadata: file contents are never kept.
+/// for its headers and digests, and again when a disk is written or a directory
+/// unpacked. Only metadata is kept in memory, never file contents.
 ///
 /// ```no_run
 /// use std::sync::Arc;
@@ -56,29 +56,29 @@ pub(crate) struct Layer {
     pub(crate) diff_id: Digest,
 }
 
-/// What was read of a layer.
+/// The digests and sizes of a layer that was read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LayerSummary {
-    /// Digest of the bytes as they are stored.
+    /// The digest of the stored bytes.
     pub blob: Digest,
-    /// Digest of the unpacked tar.
+    /// The digest of the unpacked tar.
     pub diff_id: Digest,
-    /// Entries in the layer, whiteouts included.
+    /// The number of entries in the layer, including whiteouts.
     pub entries: u64,
-    /// Bytes of the unpacked tar.
+    /// The size of the unpacked tar in bytes.
     pub unpacked: u64,
 }
 
-/// Something in a layer that was left out or changed, and did not stop the merge.
+/// A part of a layer that was skipped or changed without stopping the merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Note {
-    /// Position of the layer.
+    /// The position of the layer.
     pub layer: usize,
-    /// Path of the entry as the layer has it.
+    /// The verbatim path of the entry.
     pub entry: Box<[u8]>,
-    /// What was left out or changed.
+    /// What was skipped or changed.
     pub what: &'static str,
 }
 
@@ -86,7 +86,7 @@ pub struct Note {
 const MAX_NOTES: usize = 1_000;
 
 impl Merge {
-    /// Starts with an empty tree: a root directory of mode 0755.
+    /// Creates a merge with an empty tree: a root directory of mode 0755.
     pub fn new(limits: Limits) -> Self {
         Self {
             content: Arc::new(Content {
@@ -100,11 +100,11 @@ impl Merge {
         }
     }
 
-    /// Reads the next layer and merges it over those before.
+    /// Reads the next layer and merges it over the previous ones.
     ///
     /// # Errors
-    /// [`Error::Layer`] if the layer is damaged, exceeds a limit, or has not the given
-    /// digests; [`Error::Cancelled`]. After an error the merge holds a part of the layer
+    /// [`Error::Layer`] if the layer is damaged, exceeds a limit, or does not have the given
+    /// digests; [`Error::Cancelled`]. After an error the merge contains part of the layer
     /// and should be dropped.
     pub fn layer(
         &mut self,
@@ -184,21 +184,21 @@ impl Merge {
         })
     }
 
-    /// What was left out or changed so far, at most the first 1,000.
+    /// Returns what was skipped or changed so far, at most the first 1,000 notes.
     pub fn notes(&self) -> &[Note] {
         &self.notes
     }
 
-    /// Notes that were not kept because there were too many.
+    /// Returns the number of notes that were dropped because there were too many.
     pub fn dropped_notes(&self) -> u64 {
         self.dropped_notes
     }
 
-    /// Lays the merged tree out as a file system, writing nothing.
+    /// Lays the merged tree out as a file system, without writing anything.
     ///
     /// # Errors
-    /// [`Error::DiskTooSmall`] says how large the disk has to be; [`Error::Unstorable`]
-    /// names a file that ext4 cannot hold; [`Error::Options`].
+    /// [`Error::DiskTooSmall`] with the required size; [`Error::Unstorable`]
+    /// with a file that ext4 cannot store; [`Error::Options`].
     pub fn plan(&self, options: &FsOptions) -> Result<Plan, Error> {
         Plan::new(Arc::clone(&self.content), options)
     }

@@ -10,14 +10,14 @@ use crate::unpack::{OpenFile, UnpackOptions, Unpacked, Unpacker};
 use crate::{Error, Monitor};
 
 impl Merge {
-    /// Unpacks the merged tree into a directory, which is made if it does not exist and has
-    /// to be empty. Nothing is written outside of it, and no symbolic link is followed.
-    /// What the caller has no rights for is recorded and left out.
+    /// Unpacks the merged tree into a directory, which must be empty and is created if it does
+    /// not exist. Nothing is written outside of it, and no symbolic link is followed.
+    /// Whatever the caller has no privileges for is recorded and skipped.
     ///
     /// # Errors
-    /// [`Error::Unpack`] with the file that could not be made; [`Error::Layer`] if a layer
-    /// cannot be read again as it was; [`Error::Cancelled`]. What was unpacked until then
-    /// stays.
+    /// [`Error::Unpack`] with the file that could not be created; [`Error::Layer`] if a layer
+    /// has changed or cannot be read again; [`Error::Cancelled`]. Files unpacked so far
+    /// remain.
     pub fn unpack(
         &self,
         directory: impl AsRef<Path>,

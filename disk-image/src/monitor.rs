@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::Error;
 
-/// Watches and cancels an operation from another thread.
+/// Observes and cancels an operation from another thread.
 ///
-/// Clones share the same counters: keep one, give the other to the operation, and
-/// read or cancel whenever it suits. Everything in this crate blocks; an async
-/// caller runs it on a blocking thread and polls its clone.
+/// Clones share the same counters: pass one to the operation, and use the other to
+/// read progress or cancel. All functions of this crate block; an async
+/// caller runs them on a blocking thread and polls its clone.
 #[derive(Debug, Clone, Default)]
 pub struct Monitor {
     shared: Arc<Shared>,
@@ -23,28 +23,28 @@ struct Shared {
 }
 
 impl Monitor {
-    /// Makes a monitor with both counters at 0.
+    /// Creates a monitor with both counters at 0.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Asks the operation to stop. It returns [`Error::Cancelled`] soon after, and
-    /// what it has written until then is incomplete.
+    /// Requests the operation to stop. It returns [`Error::Cancelled`] soon after, and
+    /// its output is incomplete.
     pub fn cancel(&self) {
         self.shared.cancelled.store(true, Ordering::Relaxed);
     }
 
-    /// Whether [`Monitor::cancel`] was called.
+    /// Returns whether [`Monitor::cancel`] was called.
     pub fn is_cancelled(&self) -> bool {
         self.shared.cancelled.load(Ordering::Relaxed)
     }
 
-    /// Bytes of unpacked input processed so far; with several operations, their sum.
+    /// Returns the bytes of unpacked input processed so far, by all operations together.
     pub fn bytes(&self) -> u64 {
         self.shared.bytes.load(Ordering::Relaxed)
     }
 
-    /// Entries (files, directories, links) processed so far.
+    /// Returns the entries (files, directories, links) processed so far.
     pub fn entries(&self) -> u64 {
         self.shared.entries.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Finds which blocks of a file hold data.
+//! Finds the blocks of a file that contain data.
 
 pub(crate) const BLOCK: u64 = 4096;
 

@@ -1,13 +1,13 @@
-//! Where an image goes: into a stream, a file, or a virtual disk.
+//! The output of an image: a stream, a file, or a virtual disk.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
 
 use crate::Error;
 
-/// Takes an image in ascending order. What is never put is zero.
+/// Receives an image in ascending order. Gaps are zero.
 pub trait Sink {
-    /// Takes `bytes` that belong at `offset`. Offsets ascend and ranges do not overlap.
+    /// Writes `bytes` at `offset`. Offsets ascend and ranges do not overlap.
     ///
     /// # Errors
     /// [`Error::Write`] if the bytes cannot be written; the image is then incomplete.
@@ -52,7 +52,7 @@ impl<W: Write> Sink for RawStream<W> {
     }
 }
 
-/// Writes an image as it is into a file that was empty, leaving holes.
+/// Writes a raw image into an empty file, with holes.
 #[derive(Debug)]
 pub struct RawFile<'a> {
     file: io::BufWriter<&'a File>,
@@ -68,7 +68,7 @@ impl<'a> RawFile<'a> {
         }
     }
 
-    /// Gives the file the size of the image, in bytes.
+    /// Sets the file's length to the size of the image, in bytes.
     ///
     /// # Errors
     /// [`Error::Write`].

@@ -1,4 +1,4 @@
-//! Points in time as files have them.
+//! File timestamps.
 
 /// Seconds since 1970 (before it: negative) and nanoseconds after that second.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -10,7 +10,7 @@ pub struct Timestamp {
 }
 
 impl Timestamp {
-    /// A whole second.
+    /// Creates a timestamp from whole seconds.
     pub fn from_seconds(seconds: i64) -> Self {
         Self { seconds, nanos: 0 }
     }

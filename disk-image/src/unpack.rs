@@ -1,4 +1,4 @@
-//! Unpacks trees into directories of the operating system.
+//! Unpacks trees into directories of the local file system.
 
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -14,15 +14,15 @@ use crate::Error;
 use crate::archive::writer::{Attributes, Item};
 use crate::time::Timestamp;
 
-/// What is tried when a tree is unpacked.
+/// Options of unpacking a tree.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct UnpackOptions {
-    /// Whether owners are set, else they are only recorded. Default: yes.
+    /// Whether to set owners; otherwise they are only recorded. Default: yes.
     pub owners: bool,
-    /// Whether device nodes are made, else they are only recorded. Default: yes.
+    /// Whether to create device nodes; otherwise they are only recorded. Default: yes.
     pub devices: bool,
-    /// Whether extended attributes are set, else they are only recorded. Default: yes.
+    /// Whether to set extended attributes; otherwise they are only recorded. Default: yes.
     pub xattrs: bool,
 }
 
@@ -37,26 +37,26 @@ impl Default for UnpackOptions {
 }
 
 impl UnpackOptions {
-    /// Starts with trying everything.
+    /// Creates options with everything enabled.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets whether owners are set.
+    /// Sets whether to set owners.
     #[must_use]
     pub fn owners(mut self, owners: bool) -> Self {
         self.owners = owners;
         self
     }
 
-    /// Sets whether device nodes are made.
+    /// Sets whether to create device nodes.
     #[must_use]
     pub fn devices(mut self, devices: bool) -> Self {
         self.devices = devices;
         self
     }
 
-    /// Sets whether extended attributes are set.
+    /// Sets whether to set extended attributes.
     #[must_use]
     pub fn xattrs(mut self, xattrs: bool) -> Self {
         self.xattrs = xattrs;
@@ -64,61 +64,61 @@ impl UnpackOptions {
     }
 }
 
-/// What was unpacked, and what could not be made as it should be.
+/// The result of unpacking, with what could not be created as specified.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Unpacked {
-    /// Files, directories and links that were made.
+    /// The number of files, directories and links created.
     pub entries: u64,
-    /// Bytes of data that were written.
+    /// The bytes of data written.
     pub bytes: u64,
-    /// What the options or the rights of the caller kept from being made.
+    /// What was not created because of the options or the caller's privileges.
     pub refused: Vec<Refused>,
 }
 
-/// A property of a file that it should have and has not.
+/// A property that a file should have but does not.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Refused {
-    /// The path in the tree, without a slash at its start.
+    /// The path in the tree, without a leading slash.
     pub path: Box<[u8]>,
     /// The property.
     pub what: RefusedKind,
 }
 
-/// Which property a file should have.
+/// The kind of a missing property.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RefusedKind {
-    /// Its owner and group.
+    /// The owner and group.
     Owner {
-        /// User.
+        /// The user id.
         uid: u32,
-        /// Group.
+        /// The group id.
         gid: u32,
     },
-    /// Its set-id bits, which are left out when its owner is another.
+    /// The set-id bits, which are dropped if the owner is different.
     Mode(u32),
-    /// It is a device node, and does not exist at all.
+    /// A device node, which was not created at all.
     Device {
-        /// Whether it is a block device, else a character device.
+        /// Whether it is a block device; otherwise it is a character device.
         is_block: bool,
-        /// Major number.
+        /// The major number.
         major: u32,
-        /// Minor number.
+        /// The minor number.
         minor: u32,
         /// Permissions.
         mode: u32,
-        /// User.
+        /// The user id.
         uid: u32,
-        /// Group.
+        /// The group id.
         gid: u32,
     },
     /// An extended attribute.
     Xattr {
-        /// Full name.
+        /// The full name.
         name: Box<[u8]>,
-        /// Value.
+        /// The value.
         value: Box<[u8]>,
     },
 }

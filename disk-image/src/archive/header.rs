@@ -1,4 +1,4 @@
-//! The 512 bytes that begin an entry.
+//! The 512-byte header of an entry.
 
 use tar::Header;
 

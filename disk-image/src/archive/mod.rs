@@ -1,9 +1,9 @@
-//! A tar reader for layers: ustar, GNU and PAX, every sparse form expanded, names as
-//! bytes, and nothing kept in memory but the current header.
+//! A tar reader for layers: ustar, GNU and PAX, every sparse format expanded, names as
+//! bytes, and only the current header in memory.
 //!
 //! The headers are decoded by the `tar` crate. The loop over them is our own because
 //! that crate reads PAX sparse files as packed data, splits binary attributes at
-//! newlines and bounds neither names nor extensions.
+//! newlines and limits neither names nor extensions.
 
 mod header;
 mod pax;

@@ -1,4 +1,4 @@
-//! Maps of sparse files: which parts of the file the data in the archive is.
+//! Maps of sparse files: the parts of the file that the archive has data for.
 
 use tar::{GnuExtSparseHeader, GnuSparseHeader};
 

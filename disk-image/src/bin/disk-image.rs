@@ -1,4 +1,4 @@
-//! Makes disks of container layers on the command line, and looks into them.
+//! Creates disks from container layers on the command line, and inspects them.
 #![expect(clippy::print_stdout, reason = "a command prints what it found")]
 
 use std::fs::File;
@@ -27,7 +27,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Make a disk of layers, the lowest first
+    /// Create a disk from layers, the lowest first
     Make {
         /// Size of the disk in MiB
         #[arg(long, default_value_t = 8192)]
@@ -43,49 +43,49 @@ enum Command {
         /// Layers: tar files, plain or compressed with gzip or zstd
         layers: Vec<PathBuf>,
     },
-    /// Copy a disk into another form
+    /// Copy a disk into another format
     Convert {
         #[command(flatten)]
         output: Output,
-        /// The disk to copy: a virtual disk, or a file system as it is
+        /// The disk to copy: a virtual disk, or a raw file system
         disk: PathBuf,
     },
-    /// Read everything of a disk and its file system, and say what is damaged
+    /// Read a whole disk and its file system, and report damage
     Check {
-        /// A virtual disk, or a file system as it is
+        /// A virtual disk, or a raw file system
         disk: PathBuf,
     },
     /// List the files on a disk
     List {
-        /// A virtual disk, or a file system as it is
+        /// A virtual disk, or a raw file system
         disk: PathBuf,
     },
     /// Unpack the files of a disk into a directory
     #[cfg(unix)]
     Extract {
-        /// A virtual disk, or a file system as it is
+        /// A virtual disk, or a raw file system
         disk: PathBuf,
-        /// Is made if it does not exist, and has to be empty
+        /// Must be empty; created if it does not exist
         directory: PathBuf,
     },
     /// Write the files of a disk as a tar archive
     Tar {
-        /// A virtual disk, or a file system as it is
+        /// A virtual disk, or a raw file system
         disk: PathBuf,
-        /// The directory to begin with
+        /// The directory to start from
         #[arg(long, default_value = "/")]
         start: String,
-        /// The archive to make
+        /// The archive to create
         #[arg(long, short)]
         output: PathBuf,
     },
-    /// List what a disk has beyond another, or write it as a layer
+    /// List the changes from one disk to another, or write them as a layer
     Changes {
         /// The older disk
         old: PathBuf,
         /// The newer disk
         new: PathBuf,
-        /// The layer to make, else the changes are listed
+        /// The layer to create; without it, the changes are listed
         #[arg(long, short)]
         output: Option<PathBuf>,
     },
@@ -93,19 +93,19 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Output {
-    /// Form of the disk
+    /// Format of the disk
     #[arg(long, value_enum, default_value_t = Form::Stream)]
     form: Form,
-    /// Compress better, and take longer
+    /// Compress better, but slower
     #[arg(long)]
     small: bool,
-    /// Threads that compress
+    /// Number of compression threads
     #[arg(long)]
     threads: Option<usize>,
     /// Content identifier of the disk
     #[arg(long, default_value_t = 0x1234_5678)]
     cid: u32,
-    /// The disk to make
+    /// The disk to create
     #[arg(long, short)]
     output: PathBuf,
 }
@@ -120,7 +120,7 @@ enum Form {
     Flat,
     /// Flat extent and a descriptor, as on a datastore of ESXi
     Vmfs,
-    /// As it is
+    /// Raw
     Raw,
 }
 

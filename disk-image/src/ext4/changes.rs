@@ -1,4 +1,4 @@
-//! What differs between two file systems, as a list and as a layer.
+//! The differences between two file systems, as a list and as a layer.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
@@ -12,15 +12,15 @@ use crate::archive::writer::{Attributes, Item, TarWriter};
 use crate::block::BlockRead;
 use crate::{Error, Monitor, Timestamp};
 
-/// What happened to a path.
+/// The kind of a difference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChangeKind {
-    /// It is new.
+    /// The path is new.
     Added,
-    /// Its content, its kind or its attributes are others.
+    /// Its content, type or attributes differ.
     Modified,
-    /// It is gone, with everything below it.
+    /// It was deleted, with everything below it.
     Deleted,
 }
 
@@ -28,15 +28,15 @@ pub enum ChangeKind {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Change {
-    /// Without a slash at its start.
+    /// The path, without a leading slash.
     pub path: Box<[u8]>,
-    /// What happened to it.
+    /// The kind of the difference.
     pub kind: ChangeKind,
     /// Its inode in the newer file system; 0 if it is gone.
     inode: u32,
 }
 
-/// What one file system has beyond another, from [`Changes::between`].
+/// The changes from one file system to another, returned by [`Changes::between`].
 #[derive(Debug, Default)]
 pub struct Changes {
     list: Vec<Change>,
@@ -66,18 +66,18 @@ impl Changes {
         Ok(comparison.changes)
     }
 
-    /// The changes in order of their paths. Below an added directory every path is listed,
+    /// Returns the changes in order of their paths. Below an added directory every path is listed,
     /// below a deleted one none.
     pub fn list(&self) -> &[Change] {
         &self.list
     }
 
-    /// Writes the changes as a layer of an image: what is gone as whiteouts. `new` has to
-    /// be the file system that was compared. `filter` is asked for every change.
+    /// Writes the changes as a layer of an image, with whiteouts for deleted files. `new` must
+    /// be the file system that was compared. `filter` is called for every change.
     ///
     /// # Errors
     /// [`Error::Write`]; [`Error::Ext4`]; [`Error::Cancelled`]; [`Error::Unstorable`] if a
-    /// name begins as whiteouts do.
+    /// name starts like a whiteout.
     pub fn write_layer<B: BlockRead, W: Write>(
         &self,
         new: &Reader<B>,

@@ -1,4 +1,4 @@
-//! Blocks of directories: one in order of names, or more in order of hashes.
+//! Directory blocks: a single one in name order, or several in hash order.
 
 use super::BLOCK_SIZE;
 use super::crc::crc32c;

@@ -1,4 +1,4 @@
-//! Superblock, descriptors, inodes and journal as bytes.
+//! Encodes superblock, descriptors, inodes and journal.
 
 use super::crc::crc32c;
 use super::extent::{self, Extent};

@@ -1,26 +1,26 @@
-//! Why an ext4 file system cannot be read.
+//! Errors of reading an ext4 file system.
 
 use std::io;
 
-/// Why an ext4 file system cannot be read.
+/// The reason why an ext4 file system cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The disk does not begin with an ext4 superblock.
+    /// The disk does not start with an ext4 superblock.
     #[error("the disk holds no ext4 file system")]
     NotExt4,
-    /// The file system uses a feature that this crate does not read.
+    /// The file system uses an unsupported feature.
     #[error("the file system has the feature {0}, which cannot be read")]
     Feature(&'static str),
-    /// The file system was not unmounted: its journal has to be replayed first.
+    /// The file system was not unmounted cleanly: its journal has to be replayed first.
     #[error("the journal has to be replayed first, for example by mounting the file system")]
     NeedsRecovery,
     /// A structure contradicts itself or the rest of the file system.
     #[error("the {what} of inode {inode} is damaged")]
     Damaged {
-        /// Number of the inode; 0: the file system as a whole.
+        /// The number of the inode; 0: the file system as a whole.
         inode: u32,
-        /// Which structure.
+        /// The damaged structure.
         what: &'static str,
     },
     /// A path does not exist.
@@ -29,9 +29,9 @@ pub enum Error {
     /// The disk could not be read.
     #[error("cannot read the disk at byte {offset}")]
     Read {
-        /// Where.
+        /// The byte offset.
         offset: u64,
-        /// Why.
+        /// The cause.
         #[source]
         source: io::Error,
     },

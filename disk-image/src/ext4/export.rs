@@ -1,4 +1,4 @@
-//! Walks a file system, unpacks it, and streams it as tar.
+//! Traverses a file system, unpacks it, and streams it as tar.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
@@ -12,11 +12,11 @@ use crate::archive::writer::{Attributes, Item, TarWriter};
 use crate::block::BlockRead;
 use crate::tree::Xattr;
 
-/// A name that [`Reader::walk`] visits.
+/// A name visited by [`Reader::walk`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Visited<'a> {
-    /// The path from where the walk began, without a slash at its start; empty for the
+    /// The path relative to the start of the walk, without a leading slash; empty for the
     /// start itself.
     pub path: &'a [u8],
     /// The file.
@@ -24,13 +24,13 @@ pub struct Visited<'a> {
 }
 
 impl<D: BlockRead> Reader<D> {
-    /// Visits `start` and everything below it, parents first, siblings in order of bytes.
-    /// An empty `lost+found` in the root is left out. The visitor says whether a directory
-    /// is to be entered.
+    /// Visits `start` and everything below it, parents first, siblings in byte order.
+    /// An empty `lost+found` in the root is skipped. The visitor returns whether to enter a
+    /// directory.
     ///
     /// # Errors
-    /// What the visitor returns, and [`crate::Error::Ext4`] if something is damaged: a
-    /// directory with two parents as well.
+    /// The error of the visitor, and [`crate::Error::Ext4`] if something is damaged, including a
+    /// directory with two parents.
     pub fn walk(
         &self,
         start: &Inode,
@@ -91,14 +91,14 @@ impl<D: BlockRead> Reader<D> {
             && self.read_dir(inode)?.is_empty())
     }
 
-    /// Unpacks the whole file system into a directory, which is made if it does not exist
-    /// and has to be empty. Nothing is written outside of it. What the caller has no rights
-    /// for is recorded and left out; sockets are left out.
+    /// Unpacks the whole file system into a directory, which must be empty and is created if it
+    /// does not exist. Nothing is written outside of it. Whatever the caller has no privileges
+    /// for is recorded and skipped; sockets are skipped.
     ///
     /// # Errors
-    /// [`crate::Error::Unpack`] with the file that could not be made;
-    /// [`crate::Error::Ext4`]; [`crate::Error::Cancelled`]. What was unpacked until then
-    /// stays.
+    /// [`crate::Error::Unpack`] with the file that could not be created;
+    /// [`crate::Error::Ext4`]; [`crate::Error::Cancelled`]. Files unpacked so far
+    /// remain.
     #[cfg(unix)]
     pub fn unpack(
         &self,
@@ -151,9 +151,9 @@ impl<D: BlockRead> Reader<D> {
         unpacker.finish()
     }
 
-    /// Streams a subtree as a tar archive, its names relative to it. `filter` is asked for
-    /// every path, and a directory that it refuses is left out with all below. Sockets
-    /// are left out.
+    /// Streams a subtree as a tar archive, with relative names. `filter` is called for
+    /// every path; a rejected directory is skipped with everything below it. Sockets
+    /// are skipped.
     ///
     /// # Errors
     /// [`crate::Error::Write`]; [`crate::Error::Ext4`]; [`crate::Error::Cancelled`].

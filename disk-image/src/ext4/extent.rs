@@ -1,4 +1,4 @@
-//! Extents: where the blocks of a file are.
+//! Extents: the locations of a file's blocks.
 
 use super::BLOCK_SIZE;
 use super::crc::crc32c;

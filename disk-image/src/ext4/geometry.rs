@@ -1,4 +1,4 @@
-//! Where blocks are: groups, the copies of the superblock, and an allocator that only
+//! The layout of the disk: groups, backup superblocks, and an allocator that only
 //! moves forward.
 
 use super::extent::{Extent, MAX_LEN};

@@ -1,4 +1,4 @@
-//! Inodes as they are read.
+//! Inodes, for reading.
 
 use super::crc::crc32c;
 use super::error::Error;
@@ -9,7 +9,7 @@ pub(super) const FLAG_EXTENTS: u32 = 0x8_0000;
 pub(super) const FLAG_INLINE: u32 = 0x1000_0000;
 pub(super) const FLAG_ENCRYPTED: u32 = 0x800;
 
-/// What a file is.
+/// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum FileKind {
@@ -112,42 +112,42 @@ impl Inode {
         })
     }
 
-    /// Its number in the file system: the same for all names of a file.
+    /// Returns its number in the file system, which is the same for all names of a file.
     pub fn number(&self) -> u32 {
         self.number
     }
 
-    /// What it is.
+    /// Returns the type of the file.
     pub fn kind(&self) -> FileKind {
         self.kind
     }
 
-    /// Permissions, with the set-id and sticky bits: `0o7777` at most.
+    /// Returns the permissions with the set-id and sticky bits: `0o7777` at most.
     pub fn permissions(&self) -> u32 {
         u32::from(self.mode & 0o7777)
     }
 
-    /// Owner.
+    /// Returns the owner.
     pub fn uid(&self) -> u32 {
         self.uid
     }
 
-    /// Group.
+    /// Returns the group.
     pub fn gid(&self) -> u32 {
         self.gid
     }
 
-    /// Bytes of a regular file or of the target of a symbolic link.
+    /// Returns the size in bytes of a regular file, or of the target of a symbolic link.
     pub fn size(&self) -> u64 {
         self.size
     }
 
-    /// Names that refer to it.
+    /// Returns the number of names that refer to it.
     pub fn links(&self) -> u32 {
         u32::from(self.links)
     }
 
-    /// When its content was changed.
+    /// Returns the time of the last change of its content.
     pub fn modified(&self) -> Timestamp {
         self.mtime
     }

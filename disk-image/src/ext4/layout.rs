@@ -1,4 +1,4 @@
-//! Decides where everything is, before anything is written.
+//! Decides the layout before anything is written.
 
 use super::directory::{self, Division};
 use super::extent::{Extent, tree_blocks};

@@ -1,10 +1,10 @@
-//! What the caller decides about a file system.
+//! Options of a file system.
 
 use uuid::Uuid;
 
 use crate::{Error, Timestamp};
 
-/// Describes the file system to make. The same input and the same options make the same
+/// Options of a new file system. The same input and options produce the same
 /// bytes: there is no other source of identifiers or times.
 ///
 /// ```
@@ -14,21 +14,21 @@ use crate::{Error, Timestamp};
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct FsOptions {
-    /// Size of the disk in bytes, rounded up to 64 KiB. Free space costs nothing in a
-    /// virtual disk, so choose what the container may ever need.
+    /// The size of the disk in bytes, rounded up to 64 KiB. Free space costs nothing in a
+    /// virtual disk, so choose the largest size that the container may need.
     pub size: u64,
-    /// Identifies the file system, and seeds its checksums and hashes.
+    /// The UUID of the file system, which is also the seed of its checksums and hashes.
     pub uuid: Uuid,
-    /// Volume label, at most 16 bytes.
+    /// The volume label, at most 16 bytes.
     pub label: String,
-    /// Time of creation, and of directories that no layer describes. Default 1970.
+    /// The time of creation, also used for directories that are in no layer. Default 1970.
     pub epoch: Timestamp,
-    /// Number of inodes; default: one for 16 KiB of disk, at least what the content
-    /// needs and some more.
+    /// The number of inodes; default: one per 16 KiB of disk, and at least what the content
+    /// needs plus a reserve.
     pub inodes: Option<u64>,
     /// Whether there is a journal; default: yes, unless the disk is below 8 MiB.
     pub journal: bool,
-    /// Whether the root gets a `lost+found`, which `e2fsck` wants. Default: yes.
+    /// Whether the root contains a `lost+found`, which `e2fsck` expects. Default: yes.
     pub lost_and_found: bool,
 }
 
@@ -37,7 +37,7 @@ const GRANULARITY: u64 = 64 << 10;
 const LARGEST: u64 = 62 << 40;
 
 impl FsOptions {
-    /// Starts with a size in bytes, an identifier, and defaults.
+    /// Creates options with a size in bytes, a UUID, and defaults.
     pub fn new(size: u64, uuid: Uuid) -> Self {
         Self {
             size,
@@ -78,7 +78,7 @@ impl FsOptions {
         self
     }
 
-    /// Sets whether the root gets a `lost+found`.
+    /// Sets whether the root contains a `lost+found`.
     #[must_use]
     pub fn lost_and_found(mut self, lost_and_found: bool) -> Self {
         self.lost_and_found = lost_and_found;

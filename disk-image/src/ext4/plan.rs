@@ -1,4 +1,4 @@
-//! A file system that is laid out, and its emission.
+//! The plan of a file system, and writing it.
 
 use std::fmt;
 use std::fs::File;
@@ -20,9 +20,9 @@ use crate::tree::{Node, NodeId, NodeKind, ROOT, Tree};
 use crate::vmdk::{StreamOptions, StreamWriter};
 use crate::{Error, Monitor};
 
-/// A disk whose sizes are known and of which nothing is written yet.
+/// A disk with a complete layout that has not been written yet.
 ///
-/// It can be written any number of times, and is the same each time.
+/// It can be written any number of times, each time with the same result.
 pub struct Plan {
     content: Arc<Content>,
     options: FsOptions,
@@ -52,33 +52,33 @@ impl Plan {
         })
     }
 
-    /// Size of the disk in bytes.
+    /// Returns the size of the disk in bytes.
     pub fn image_len(&self) -> u64 {
         self.options.rounded_size()
     }
 
-    /// The smallest size in bytes with which the same content and options make a disk.
+    /// Returns the smallest size in bytes for the same content and options.
     pub fn min_size(&self) -> u64 {
         min_size(&self.content, &self.survey, &self.options)
     }
 
-    /// Bytes of the disk that are used, the rest is free.
+    /// Returns the used bytes of the disk; the rest is free.
     pub fn used(&self) -> u64 {
         self.layout.end * BLOCK_SIZE as u64
     }
 
-    /// Writes the disk as it is, [`Plan::image_len`] bytes with all zeros.
+    /// Writes the raw disk: [`Plan::image_len`] bytes, including all zeros.
     ///
     /// # Errors
-    /// [`Error::Layer`] if a layer cannot be read again as it was, [`Error::Write`],
-    /// [`Error::Cancelled`]. What was written until then stays.
+    /// [`Error::Layer`] if a layer has changed or cannot be read again, [`Error::Write`],
+    /// [`Error::Cancelled`]. Output written so far remains.
     pub fn write_raw<W: Write>(&self, out: W, monitor: &Monitor) -> Result<W, Error> {
         let mut sink = RawStream::new(out);
         self.write(&mut sink, monitor)?;
         sink.finish(self.image_len())
     }
 
-    /// Writes the disk as it is into an empty file, leaving holes where it is zero.
+    /// Writes the raw disk into an empty file, with holes instead of zeros.
     ///
     /// # Errors
     /// As [`Plan::write_raw`].
@@ -88,8 +88,8 @@ impl Plan {
         sink.finish(self.image_len())
     }
 
-    /// Writes the disk as a streamOptimized VMDK, the form in which vSphere imports
-    /// disks. `out` is only ever appended to: it may be the body of an upload.
+    /// Writes the disk as a streamOptimized VMDK, the format in which vSphere imports
+    /// disks. `out` is only appended to, so it may be the body of an upload.
     ///
     /// # Errors
     /// As [`Plan::write_raw`].
@@ -104,9 +104,9 @@ impl Plan {
         sink.finish()
     }
 
-    /// The exact length of what [`Plan::write_stream_optimized`] writes with the same
-    /// options. It is found by compressing everything once, and keeping nothing: takes
-    /// as long as writing.
+    /// Returns the exact length that [`Plan::write_stream_optimized`] writes with the same
+    /// options. This compresses everything and discards the result, so it takes as
+    /// long as writing.
     ///
     /// # Errors
     /// As [`Plan::write_raw`].

@@ -1,4 +1,4 @@
-//! Extended attributes as they are read.
+//! Extended attributes, for reading.
 
 use std::io::Read;
 

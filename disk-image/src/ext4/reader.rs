@@ -1,4 +1,4 @@
-//! Reads any ext4 file system that was unmounted.
+//! Reads any ext4 file system that was unmounted cleanly.
 
 use std::fmt;
 use std::io::{self, Read};
@@ -18,11 +18,11 @@ use crate::tree::Xattr;
 
 /// Reads an ext4 file system, on any disk: raw, virtual, or in memory.
 ///
-/// It reads what a kernel wrote, not only what this crate writes: all block sizes,
+/// It supports file systems written by the kernel, not only by this crate: all block sizes,
 /// extents and block maps, inline data, hashed and large directories, attributes in
 /// inodes, blocks and other inodes. A file system whose journal has to be replayed is
-/// refused, and so are compressed and encrypted files. What is read is checked: a
-/// damaged or hostile image is an error, and neither a panic nor an endless loop.
+/// refused, and so are compressed and encrypted files. All input is validated: a
+/// damaged or hostile image causes an error, never a panic or an endless loop.
 pub struct Reader<D> {
     disk: D,
     block_size: u64,
@@ -51,8 +51,8 @@ impl<D: BlockRead> Reader<D> {
     /// Reads the superblock.
     ///
     /// # Errors
-    /// [`crate::Error::Ext4`] if this is no ext4, uses features that are not supported, or
-    /// was not unmounted.
+    /// [`crate::Error::Ext4`] if this is not ext4, uses unsupported features, or
+    /// was not unmounted cleanly.
     pub fn open(disk: D) -> Result<Self, crate::Error> {
         let mut sb = [0; 1024];
         if disk.size() < 2048 {
@@ -146,17 +146,17 @@ impl<D: BlockRead> Reader<D> {
         })
     }
 
-    /// Identifies the file system.
+    /// Returns the UUID of the file system.
     pub fn uuid(&self) -> Uuid {
         self.uuid
     }
 
-    /// Volume label.
+    /// Returns the volume label.
     pub fn label(&self) -> &[u8] {
         &self.label
     }
 
-    /// The root directory.
+    /// Returns the root directory.
     ///
     /// # Errors
     /// As [`Reader::inode`].
@@ -175,7 +175,7 @@ impl<D: BlockRead> Reader<D> {
     /// Reads an inode.
     ///
     /// # Errors
-    /// [`crate::Error::Ext4`] if there is none with the number, or it is damaged.
+    /// [`crate::Error::Ext4`] if there is no inode with this number, or it is damaged.
     pub fn inode(&self, number: u32) -> Result<Inode, crate::Error> {
         let damaged = |what| {
             crate::Error::from(Error::Damaged {
@@ -205,10 +205,10 @@ impl<D: BlockRead> Reader<D> {
         Ok(Inode::decode(&mut raw, number, self.checksum_seed)?)
     }
 
-    /// The names in a directory, in order of their bytes, without `.` and `..`.
+    /// Returns the entries of a directory in byte order, without `.` and `..`.
     ///
     /// # Errors
-    /// [`crate::Error::Ext4`] if it is no directory, or damaged.
+    /// [`crate::Error::Ext4`] if it is not a directory, or damaged.
     pub fn read_dir(&self, directory: &Inode) -> Result<Vec<NamedInode>, crate::Error> {
         let damaged = || Error::Damaged {
             inode: directory.number,
@@ -241,10 +241,10 @@ impl<D: BlockRead> Reader<D> {
         Ok(names)
     }
 
-    /// The file that a path leads to. Symbolic links are not followed.
+    /// Returns the file at a path. Symbolic links are not followed.
     ///
     /// # Errors
-    /// [`Error::NotFound`], or what reading the directories returns.
+    /// [`Error::NotFound`], or the error of reading the directories.
     pub fn lookup(&self, path: &[u8]) -> Result<Inode, crate::Error> {
         let mut at = self.root()?;
         for part in path
@@ -262,10 +262,10 @@ impl<D: BlockRead> Reader<D> {
         Ok(at)
     }
 
-    /// The target of a symbolic link.
+    /// Returns the target of a symbolic link.
     ///
     /// # Errors
-    /// [`crate::Error::Ext4`] if it is none, or damaged.
+    /// [`crate::Error::Ext4`] if it is not a symbolic link, or damaged.
     pub fn read_link(&self, link: &Inode) -> Result<Vec<u8>, crate::Error> {
         let damaged = || Error::Damaged {
             inode: link.number,
@@ -292,7 +292,7 @@ impl<D: BlockRead> Reader<D> {
         Ok(target)
     }
 
-    /// Opens a regular file to be read.
+    /// Opens a regular file for reading.
     ///
     /// # Errors
     /// [`crate::Error::Ext4`] if it is encrypted or damaged.
@@ -313,7 +313,7 @@ impl<D: BlockRead> Reader<D> {
         })
     }
 
-    /// The extended attributes of a file: full names and values, in order of names.
+    /// Returns the extended attributes of a file: full names and values, in name order.
     ///
     /// # Errors
     /// [`crate::Error::Ext4`] if they are damaged.
@@ -406,7 +406,7 @@ impl<D> fmt::Debug for Reader<D> {
     }
 }
 
-/// Reads a regular file from its beginning to its end; holes are zeros.
+/// Reads a regular file sequentially; holes are read as zeros.
 pub struct FileReader<'a, D> {
     reader: &'a Reader<D>,
     content: FileContent,
@@ -423,8 +423,8 @@ enum FileContent {
 }
 
 impl<D: BlockRead> FileReader<'_, D> {
-    /// Moves to the next data at or behind the position, over holes, and says where that
-    /// is; `None` if only zeros follow.
+    /// Skips holes to the next data at or after the position, and returns its offset;
+    /// `None` if only zeros follow.
     ///
     /// # Errors
     /// [`crate::Error::Ext4`] if the map of the file is damaged.
@@ -478,7 +478,7 @@ impl<D: BlockRead> FileReader<'_, D> {
         Ok(now)
     }
 
-    /// Where the next byte that is read is in the file.
+    /// Returns the position of the next byte to read.
     pub fn position(&self) -> u64 {
         self.position
     }

@@ -1,5 +1,5 @@
-//! Where the data of a file is, found step by step: extents, or the maps of blocks that
-//! older file systems have.
+//! The locations of a file's data, found incrementally: extents, or the block maps of
+//! older file systems.
 
 use super::error::Error;
 use super::extent::MAGIC;

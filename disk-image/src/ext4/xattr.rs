@@ -1,4 +1,4 @@
-//! Extended attributes, in the inode or in a block of their own.
+//! Extended attributes, in the inode or in a separate block.
 
 use std::borrow::Cow;
 

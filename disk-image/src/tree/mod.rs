@@ -1,4 +1,4 @@
-//! The merged tree: what a container would see, without the data of its files.
+//! The merged tree: what a container would see, without file contents.
 
 mod apply;
 mod path;

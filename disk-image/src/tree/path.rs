@@ -1,4 +1,4 @@
-//! Paths of entries, taken apart and resolved inside the tree.
+//! Parses paths of entries and resolves them inside the tree.
 
 use super::{Link, Meta, Node, NodeId, NodeKind, ROOT, Tree};
 use crate::archive::limit;

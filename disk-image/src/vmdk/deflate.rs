@@ -1,4 +1,4 @@
-//! Compresses grains on several threads, in order, with bounded memory.
+//! Compresses grains in several threads, in order, with bounded memory.
 
 use std::collections::VecDeque;
 use std::io;
@@ -9,14 +9,14 @@ use flate2::{Compress, Compression, FlushCompress, Status};
 
 use super::GRAIN;
 
-/// How much time is spent on compression.
+/// The compression level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Level {
-    /// zlib's level 1: three times as fast as [`Level::Small`], a fifth more bytes.
+    /// zlib's level 1: three times as fast as [`Level::Small`], output a fifth larger.
     #[default]
     Fast,
-    /// zlib's level 6, as qemu-img compresses.
+    /// zlib's level 6, as used by qemu-img.
     Small,
 }
 

@@ -1,4 +1,4 @@
-//! The text that describes a disk, parsed and printed without loss.
+//! The text descriptor of a disk, parsed and printed without loss.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ pub(crate) const MAX_BYTES: usize = 1 << 20;
 
 /// The text descriptor of a disk.
 ///
-/// Every line is kept as it was until it is changed, comments, order and line ends
-/// included; NULs behind the text, which QEMU leaves there, are dropped.
+/// Every line is kept unchanged until it is edited, including comments, order and line endings.
+/// Trailing NULs, which QEMU writes, are dropped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Descriptor {
     lines: Vec<Line>,
@@ -34,26 +34,26 @@ enum Content {
     Extent(Extent),
 }
 
-/// What the files of a disk are.
+/// The type of a disk's files.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CreateType {
-    /// One file: a sparse extent with the descriptor in it.
+    /// One file: a sparse extent with an embedded descriptor.
     MonolithicSparse,
     /// A descriptor and one flat extent.
     MonolithicFlat,
     /// One file of compressed grains, for transport.
     StreamOptimized,
-    /// As ESXi has it on its datastores: a descriptor and one flat extent.
+    /// A descriptor and one flat extent, as on a datastore of ESXi.
     Vmfs,
     /// A child on a datastore of ESXi.
     VmfsSparse,
-    /// Any other, as it is written.
+    /// Any other type, verbatim.
     Other(String),
 }
 
 impl CreateType {
-    /// As it is written.
+    /// Returns the text in the descriptor.
     pub fn as_str(&self) -> &str {
         match self {
             Self::MonolithicSparse => "monolithicSparse",
@@ -79,7 +79,7 @@ impl CreateType {
     }
 }
 
-/// Whether an extent may be written.
+/// The access mode of an extent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Access {
@@ -91,24 +91,24 @@ pub enum Access {
     NoAccess,
 }
 
-/// How an extent holds its sectors.
+/// The storage format of an extent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ExtentKind {
-    /// `FLAT`: as they are.
+    /// `FLAT`: uncompressed sectors in order.
     Flat,
-    /// `VMFS`: as they are, on a datastore of ESXi.
+    /// `VMFS`: uncompressed sectors in order, on a datastore of ESXi.
     Vmfs,
-    /// `SPARSE`: in grains.
+    /// `SPARSE`: grains.
     Sparse,
-    /// `ZERO`: not at all.
+    /// `ZERO`: nothing is stored.
     Zero,
-    /// Any other, as it is written.
+    /// Any other format, verbatim.
     Other(String),
 }
 
 impl ExtentKind {
-    /// As it is written.
+    /// Returns the text in the descriptor.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Flat => "FLAT",
@@ -120,24 +120,24 @@ impl ExtentKind {
     }
 }
 
-/// A part of a disk.
+/// A part of a disk, stored in one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Extent {
-    /// Whether it may be written.
+    /// The access mode.
     pub access: Access,
-    /// Its size, in sectors of 512 bytes.
+    /// The size, in sectors of 512 bytes.
     pub sectors: u64,
-    /// How it holds them.
+    /// The storage format.
     pub kind: ExtentKind,
-    /// Its file, relative to the descriptor; empty for [`ExtentKind::Zero`].
+    /// The file, relative to the descriptor; empty for [`ExtentKind::Zero`].
     pub file: String,
-    /// Where in the file it begins, in sectors.
+    /// The offset in the file, in sectors.
     pub offset: u64,
 }
 
 impl Extent {
-    /// A read-write extent of `sectors` at the start of `file`.
+    /// Creates a read-write extent of `sectors` at the start of `file`.
     pub fn new(kind: ExtentKind, sectors: u64, file: impl Into<String>) -> Self {
         Self {
             access: Access::ReadWrite,
@@ -168,7 +168,7 @@ impl fmt::Display for Extent {
 }
 
 impl Descriptor {
-    /// Describes a new disk of one extent of `sectors` in `file`.
+    /// Creates the descriptor of a new disk with one extent of `sectors` in `file`.
     pub fn new(create_type: CreateType, sectors: u64, file: &str) -> Self {
         let kind = match create_type {
             CreateType::MonolithicFlat => ExtentKind::Flat,
@@ -201,8 +201,8 @@ impl Descriptor {
     /// Parses a descriptor.
     ///
     /// # Errors
-    /// [`Error::Descriptor`] names the line; [`Error::Unsupported`] if this is no
-    /// descriptor at all.
+    /// [`Error::Descriptor`] with the line; [`Error::Unsupported`] if this is not
+    /// a descriptor at all.
     pub fn parse(bytes: &[u8]) -> Result<Self, Error> {
         let end = bytes
             .iter()
@@ -242,7 +242,7 @@ impl Descriptor {
         Ok(descriptor)
     }
 
-    /// The text.
+    /// Returns the text of the descriptor.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.lines
             .iter()
@@ -250,7 +250,7 @@ impl Descriptor {
             .collect()
     }
 
-    /// The value of a key, without its quotes. Keys are compared without regard to case,
+    /// Returns the value of a key, without quotes. Keys are case-insensitive,
     /// and the first of several wins.
     pub fn get(&self, key: &str) -> Option<&str> {
         self.lines.iter().find_map(|line| match &line.content {
@@ -261,7 +261,7 @@ impl Descriptor {
         })
     }
 
-    /// Sets a value: in its line if there is one, else behind the lines of its kind.
+    /// Sets a value: in its existing line, or after the lines of its kind.
     pub fn set(&mut self, key: &str, value: &str) {
         let found = self.lines.iter().position(|line| {
             matches!(&line.content, Content::Value { key: found, .. } if found.eq_ignore_ascii_case(key))
@@ -283,10 +283,10 @@ impl Descriptor {
         }
     }
 
-    /// Identifies the content of the disk: a program that writes to it changes this.
+    /// Returns the content id of the disk; a program that writes to the disk changes it.
     ///
     /// # Errors
-    /// [`Error::Descriptor`] if it is missing or no hexadecimal number.
+    /// [`Error::Descriptor`] if it is missing or not a hexadecimal number.
     pub fn cid(&self) -> Result<u32, Error> {
         self.hex("CID")?.ok_or(Error::Descriptor {
             line: 0,
@@ -294,43 +294,43 @@ impl Descriptor {
         })
     }
 
-    /// Sets the identifier of the content.
+    /// Sets the content id.
     pub fn set_cid(&mut self, cid: u32) {
         self.set("CID", &format!("{cid:08x}"));
     }
 
-    /// The [`Descriptor::cid`] that the parent had when this child was made; `None`: there
-    /// is no parent.
+    /// Returns the [`Descriptor::cid`] that the parent had when this child was created; `None` if
+    /// there is no parent.
     ///
     /// # Errors
-    /// [`Error::Descriptor`] if it is no hexadecimal number.
+    /// [`Error::Descriptor`] if it is not a hexadecimal number.
     pub fn parent_cid(&self) -> Result<Option<u32>, Error> {
         Ok(self.hex("parentCID")?.filter(|&cid| cid != NO_PARENT))
     }
 
-    /// Where the parent is: its descriptor, relative to this one or absolute.
+    /// Returns the path of the parent's descriptor, relative to this one or absolute.
     pub fn parent_hint(&self) -> Option<&str> {
         self.get("parentFileNameHint")
             .filter(|hint| !hint.is_empty())
     }
 
-    /// Makes this the descriptor of a child.
+    /// Turns this into the descriptor of a child.
     pub fn set_parent(&mut self, cid: u32, hint: &str) {
         self.set("parentCID", &format!("{cid:08x}"));
         self.set("parentFileNameHint", hint);
     }
 
-    /// What the files of the disk are.
+    /// Returns the type of the disk's files.
     pub fn create_type(&self) -> CreateType {
         CreateType::parse(self.get("createType").unwrap_or_default())
     }
 
-    /// Sets what the files of the disk are.
+    /// Sets the type of the disk's files.
     pub fn set_create_type(&mut self, create_type: &CreateType) {
         self.set("createType", create_type.as_str());
     }
 
-    /// The parts of the disk, in order.
+    /// Iterates over the extents of the disk, in order.
     pub fn extents(&self) -> impl Iterator<Item = &Extent> {
         self.lines.iter().filter_map(|line| match &line.content {
             Content::Extent(extent) => Some(extent),
@@ -338,7 +338,7 @@ impl Descriptor {
         })
     }
 
-    /// Replaces the parts of the disk.
+    /// Replaces the extents of the disk.
     pub fn set_extents(&mut self, extents: impl IntoIterator<Item = Extent>) {
         let is_extent = |line: &Line| matches!(line.content, Content::Extent(_));
         let at = self
@@ -351,10 +351,10 @@ impl Descriptor {
             .splice(at..at, extents.into_iter().map(extent_line));
     }
 
-    /// Capacity in bytes: the sum of the extents.
+    /// Returns the capacity in bytes: the sum of the extents.
     ///
     /// # Errors
-    /// [`Error::Descriptor`] if it is more than can be counted.
+    /// [`Error::Descriptor`] if it overflows.
     pub fn capacity(&self) -> Result<u64, Error> {
         self.extents()
             .try_fold(0u64, |sum, extent| {

@@ -1,4 +1,4 @@
-//! Opens disks of every form, with the chain of their parents, to be read.
+//! Opens disks of every format for reading, with the chain of their parents.
 
 use std::fs::File;
 use std::io::Read;
@@ -17,7 +17,7 @@ const MAX_CHAIN: usize = 64;
 /// A virtual disk that is open for reading: monolithicSparse, streamOptimized, flat,
 /// `vmfs`, or split into several extents, with its parents.
 ///
-/// Nothing is locked: while a disk is read, nobody may write to it or to its parents.
+/// There is no locking: while a disk is read, it and its parents must not be written to.
 #[derive(Debug)]
 pub struct Disk {
     path: PathBuf,
@@ -56,17 +56,17 @@ enum Piece<'a> {
 
 impl Disk {
     /// Opens a disk by its descriptor, or by its only file. Extents and parents are
-    /// opened wherever the descriptors say: use this for disks that you made, and
+    /// opened wherever the descriptors point: use this only for trusted disks, and
     /// [`Disk::open_within`] for others.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] names the file, or says what is wrong with the disk.
+    /// [`crate::Error::Vmdk`] with the file, or with what is wrong with the disk.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, crate::Error> {
         Self::open_link(path.as_ref(), None, 0)
     }
 
-    /// Opens a disk all of whose files are below the directory `root`, symbolic links
-    /// followed.
+    /// Opens a disk whose files must all be below the directory `root`, after following
+    /// symbolic links.
     ///
     /// # Errors
     /// As [`Disk::open`], and [`Error::Outside`].
@@ -81,22 +81,22 @@ impl Disk {
         Self::open_link(path.as_ref(), Some(&root), 0)
     }
 
-    /// Size in bytes.
+    /// Returns the size in bytes.
     pub fn capacity(&self) -> u64 {
         self.capacity
     }
 
-    /// The descriptor of this disk, without its parents.
+    /// Returns the descriptor of this disk, without its parents.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 
-    /// The disk that this one holds the differences to.
+    /// Returns the parent, relative to which this disk stores differences.
     pub fn parent(&self) -> Option<&Self> {
         self.parent.as_deref()
     }
 
-    /// The path it was opened by.
+    /// Returns the path that was opened.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -316,8 +316,8 @@ impl BlockRead for Disk {
     }
 }
 
-/// Reads the descriptor of a disk, in a file of its own or in its only file, and opens
-/// nothing else.
+/// Reads the descriptor of a disk, from its own file or embedded in the disk's only file, without
+/// opening anything else.
 ///
 /// # Errors
 /// [`crate::Error::Vmdk`].

@@ -1,4 +1,4 @@
-//! Disks of a descriptor and one flat file.
+//! Disks with a descriptor and one flat file.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use crate::block::{file_error, write_all_at};
 use crate::ranges::is_zero;
 use crate::sink::Sink;
 
-/// A disk of a descriptor `NAME.vmdk` and a flat file `NAME-flat.vmdk`, which is new and
+/// A new disk with a descriptor `NAME.vmdk` and a flat file `NAME-flat.vmdk`,
 /// open for writing. The flat file has holes where nothing was written.
 #[derive(Debug)]
 pub struct FlatDisk {
@@ -20,12 +20,12 @@ pub struct FlatDisk {
 }
 
 impl FlatDisk {
-    /// Makes an empty disk of `capacity` bytes, rounded up to 512, as on a datastore of
+    /// Creates an empty disk of `capacity` bytes, rounded up to 512, as on a datastore of
     /// ESXi ([`CreateType::Vmfs`]) or elsewhere ([`CreateType::MonolithicFlat`]). Neither
     /// file may exist.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] if a file exists or cannot be made, or the type is another.
+    /// [`crate::Error::Vmdk`] if a file exists or cannot be created, or for any other type.
     pub fn create(
         path: impl AsRef<Path>,
         create_type: CreateType,
@@ -72,12 +72,12 @@ impl FlatDisk {
         })
     }
 
-    /// Size in bytes.
+    /// Returns the size in bytes.
     pub fn capacity(&self) -> u64 {
         self.capacity
     }
 
-    /// The flat file.
+    /// Returns the path of the flat file.
     pub fn flat_path(&self) -> &Path {
         &self.path
     }
@@ -99,7 +99,7 @@ impl FlatDisk {
             .map_err(|source| file_error("write", &self.path, source))
     }
 
-    /// Waits until everything is on stable storage.
+    /// Waits until all data is on stable storage.
     ///
     /// # Errors
     /// [`crate::Error::Vmdk`].

@@ -1,5 +1,5 @@
 //! Virtual disks in VMware's formats: streamOptimized for transport, monolithicSparse,
-//! flat extents with a text descriptor, and children that hold what differs from a
+//! flat extents with a text descriptor, and children, which store differences from a
 //! parent.
 
 mod deflate;
@@ -22,11 +22,11 @@ pub use sparse_disk::{ChildForm, Replacement, SparseDisk};
 pub use stream_reader::StreamReader;
 pub use stream_writer::{StreamOptions, StreamWriter};
 
-/// Unit of all offsets in the formats.
+/// The unit of all offsets in the formats, in bytes.
 pub const SECTOR: u64 = 512;
-/// Bytes of a grain: the unit in which sparse extents are allocated.
+/// The size of a grain in bytes: the allocation unit of sparse extents.
 pub const GRAIN: u64 = 64 << 10;
 /// Grains of one grain table.
 pub(crate) const TABLE_ENTRIES: u64 = 512;
-/// A content identifier that says that there is no parent.
+/// The content id that means that there is no parent.
 pub const NO_PARENT: u32 = u32::MAX;

@@ -1,4 +1,4 @@
-//! Disks of one sparse file that can be written at any place, alone or as children.
+//! Disks in one sparse file that can be written at any offset, standalone or as children.
 
 use std::fs::{File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -15,7 +15,7 @@ use crate::sink::Sink;
 const DESCRIPTOR_SECTORS: u64 = 20;
 const TABLE_SECTORS: u64 = TABLE_ENTRIES * 4 / SECTOR;
 
-/// How the files of a child are laid out.
+/// The file layout of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum ChildForm {
@@ -28,10 +28,10 @@ pub enum ChildForm {
     Delta,
 }
 
-/// A disk in one sparse file, or in a descriptor and one, that is open for writing.
+/// A disk in one sparse file, or in a descriptor and a sparse file, that is open for writing.
 ///
-/// Writes go to the file at once: data first, then the tables that refer to it. The
-/// content identifier changes with the first write after the disk was opened.
+/// Writes go to the file immediately: first the data, then the tables that refer to it. The
+/// content id changes with the first write after the disk was opened.
 #[derive(Debug)]
 pub struct SparseDisk {
     file: File,
@@ -51,11 +51,11 @@ pub struct SparseDisk {
 }
 
 impl SparseDisk {
-    /// Makes an empty disk of `capacity` bytes, rounded up to 64 KiB, in one file that
-    /// does not exist yet.
+    /// Creates an empty disk of `capacity` bytes, rounded up to 64 KiB, in one file that must
+    /// not exist yet.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] if the file exists or cannot be made.
+    /// [`crate::Error::Vmdk`] if the file exists or cannot be created.
     pub fn create(path: impl AsRef<Path>, capacity: u64, cid: u32) -> Result<Self, crate::Error> {
         let path = path.as_ref();
         let sectors = check_capacity(capacity)?;
@@ -65,12 +65,12 @@ impl SparseDisk {
         Self::create_files(path, descriptor, sectors, None, ChildForm::Monolithic)
     }
 
-    /// Makes an empty child of the disk `parent`, at the path `hint` that its descriptor
-    /// shall have. Relative hints are relative to the child.
+    /// Creates an empty child of the disk `parent`; `hint` is the path of the parent in
+    /// the child's descriptor. Relative hints are relative to the child.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] if the files exist or cannot be made, or the parent has no
-    /// content identifier.
+    /// [`crate::Error::Vmdk`] if the files exist or cannot be created, or the parent has no
+    /// content id.
     pub fn create_child(
         path: impl AsRef<Path>,
         parent: Disk,
@@ -94,7 +94,7 @@ impl SparseDisk {
         Self::create_files(path, descriptor, sectors, Some(parent), form)
     }
 
-    /// Opens a disk to be written. Its parents are opened to be read.
+    /// Opens a disk for writing. Its parents are opened for reading.
     ///
     /// # Errors
     /// [`crate::Error::Vmdk`], also if the disk has several extents or is compressed.
@@ -157,17 +157,17 @@ impl SparseDisk {
         })
     }
 
-    /// Size in bytes.
+    /// Returns the size in bytes.
     pub fn capacity(&self) -> u64 {
         self.header.capacity * SECTOR
     }
 
-    /// The descriptor as it is now.
+    /// Returns the current descriptor.
     pub fn descriptor(&self) -> &Descriptor {
         &self.descriptor
     }
 
-    /// Writes `bytes` at `offset`. Zeros are not stored where nothing is.
+    /// Writes `bytes` at `offset`. Zeros are not stored where no data is.
     ///
     /// # Errors
     /// [`crate::Error::Vmdk`] if the range is not within the disk, or the file cannot be
@@ -191,7 +191,7 @@ impl SparseDisk {
         Ok(())
     }
 
-    /// Reads through the chain.
+    /// Reads at `offset`, from this disk and its parents.
     ///
     /// # Errors
     /// As [`SparseDisk::write_at`].
@@ -221,8 +221,8 @@ impl SparseDisk {
         Ok(())
     }
 
-    /// A sink that makes this disk equal to a whole image that is put into it. Only
-    /// grains that differ from what the disk has are written; what is not put becomes
+    /// Returns a sink that makes this disk equal to the image written to it. Only
+    /// grains that differ from the disk's content are written; gaps become
     /// zero.
     pub fn replace(&mut self) -> Replacement<'_> {
         Replacement {
@@ -232,7 +232,7 @@ impl SparseDisk {
         }
     }
 
-    /// Waits until everything is on stable storage.
+    /// Waits until all data is on stable storage.
     ///
     /// # Errors
     /// [`crate::Error::Vmdk`].
@@ -428,7 +428,7 @@ impl Sink for SparseDisk {
     }
 }
 
-/// Takes a whole image for [`SparseDisk::replace`].
+/// The sink of [`SparseDisk::replace`].
 #[derive(Debug)]
 pub struct Replacement<'a> {
     disk: &'a mut SparseDisk,

@@ -1,4 +1,4 @@
-//! Reads a streamOptimized disk from its beginning to its end, once.
+//! Reads a streamOptimized disk sequentially, once.
 
 use std::io::{self, Read};
 
@@ -35,7 +35,7 @@ impl<R: Read> StreamReader<R> {
     /// Reads the header and the descriptor.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] if this is no streamOptimized disk.
+    /// [`crate::Error::Vmdk`] if this is not a streamOptimized disk.
     pub fn new(input: R) -> Result<Self, crate::Error> {
         let header = Header::stream(0, 0);
         let mut reader = Self {
@@ -80,21 +80,21 @@ impl<R: Read> StreamReader<R> {
         Ok(reader)
     }
 
-    /// Size of the disk in bytes.
+    /// Returns the size of the disk in bytes.
     pub fn capacity(&self) -> u64 {
         self.header.capacity * SECTOR
     }
 
-    /// The descriptor, if the stream has one.
+    /// Returns the descriptor, if the stream has one.
     pub fn descriptor(&self) -> Option<&Descriptor> {
         self.descriptor.as_ref()
     }
 
-    /// Copies the whole disk into a sink, and checks the tables and the footer on the way.
+    /// Copies the whole disk into a sink, and verifies the tables and the footer.
     ///
     /// # Errors
-    /// [`crate::Error::Vmdk`] if the stream is damaged or ends early; what the sink
-    /// returns; [`crate::Error::Cancelled`]. The sink then has a part of the disk.
+    /// [`crate::Error::Vmdk`] if the stream is damaged or ends early; the error of the
+    /// sink; [`crate::Error::Cancelled`]. After an error the sink has part of the disk.
     pub fn copy_to(mut self, sink: &mut dyn Sink, monitor: &Monitor) -> Result<(), crate::Error> {
         let capacity = self.capacity();
         let mut next = 0;

@@ -17,25 +17,25 @@ const DESCRIPTOR_SECTORS: u64 = 20;
 /// Sectors in front of the first grain.
 const OVERHEAD: u64 = 128;
 
-/// How a streamOptimized disk is written. The output depends on the level and the
-/// identifier, and not on the number of threads.
+/// Options of writing a streamOptimized disk. The output depends on the level and the
+/// content id, but not on the number of threads.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StreamOptions {
-    /// Default: [`Level::Fast`].
+    /// The compression level. Default: [`Level::Fast`].
     pub level: Level,
-    /// Threads that compress; 0: on the thread of the caller. Default: one for each
+    /// The number of compression threads; 0: the caller's thread. Default: one per
     /// processor, at most 8.
     pub threads: usize,
-    /// Content identifier of the disk. Default: `fffffffe`, as the stream is written before
+    /// The content id of the disk. Default: `fffffffe`, since the stream is written before
     /// its content is known.
     pub cid: u32,
-    /// Adapter that the descriptor names. Default: `lsilogic`.
+    /// The adapter type in the descriptor. Default: `lsilogic`.
     pub adapter: String,
 }
 
 impl StreamOptions {
-    /// Starts with the defaults.
+    /// Creates the default options.
     pub fn new() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
@@ -46,7 +46,7 @@ impl StreamOptions {
         }
     }
 
-    /// Sets how hard to compress.
+    /// Sets the compression level.
     #[must_use]
     pub fn level(mut self, level: Level) -> Self {
         self.level = level;
@@ -60,7 +60,7 @@ impl StreamOptions {
         self
     }
 
-    /// Sets the content identifier.
+    /// Sets the content id.
     #[must_use]
     pub fn cid(mut self, cid: u32) -> Self {
         self.cid = cid;
@@ -74,9 +74,9 @@ impl Default for StreamOptions {
     }
 }
 
-/// Writes a streamOptimized disk into anything that can be appended to.
+/// Writes a streamOptimized disk into any appendable output.
 ///
-/// Memory: a few grains of 64 KiB for each thread, and 4 bytes for 32 MiB of disk.
+/// Memory: a few grains of 64 KiB per thread, and 4 bytes per 32 MiB of disk.
 pub struct StreamWriter<W> {
     out: W,
     /// Sectors written.
@@ -136,7 +136,7 @@ impl<W: Write> StreamWriter<W> {
         })
     }
 
-    /// Writes what is left, the directory and the footer, and returns the stream.
+    /// Writes the remaining data, the directory and the footer, and returns the output.
     ///
     /// # Errors
     /// [`Error::Write`].
