@@ -1,17 +1,17 @@
-//! What passes over the serial lines of a container machine, both ends of each format.
+//! The protocols on the serial lines of a container machine, both ends of each.
 //!
 //! A container machine has two serial lines. Over the first, the host attaches to the
 //! container's processes; the second is a file to which the agent in the machine appends
-//! what the processes write.
+//! the output of the processes.
 //!
-//! | module | is | I/O |
+//! | module | purpose | I/O |
 //! | --- | --- | --- |
-//! | [`handshake`] | how the two ends of the first line find out that they are in step | none |
+//! | [`handshake`] | synchronizes the two ends of the first line | none |
 //! | [`log`] | the records of the second line: writing, reading, tail, since, rotation | none |
 //! | `ssh` (feature `ssh`) | multiplexed streams over the first line, after the handshake | tokio |
 //!
-//! Everything that comes over a line is written by a guest and is not trusted: each
-//! parser is bounded in memory and never panics.
+//! All data from a line is written by a guest and not trusted: each
+//! parser uses bounded memory and never panics.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 pub mod handshake;

@@ -1,8 +1,8 @@
-//! Which of a process's two outputs a piece of data was written to.
+//! The output streams of a process.
 
 use std::fmt;
 
-/// An output of a process.
+/// An output stream of a process.
 ///
 /// With a terminal there is only one, [`Stream::Stdout`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

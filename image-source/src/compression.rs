@@ -1,4 +1,4 @@
-//! Compression, recognised by the first bytes.
+//! Compression, detected by the first bytes.
 
 use std::io::{self, BufRead, BufReader, Read};
 

@@ -1,4 +1,4 @@
-//! The error of this crate.
+//! The error type of this crate.
 
 use std::path::PathBuf;
 
@@ -6,85 +6,85 @@ use portlayer::image::Digest;
 
 use crate::Platform;
 
-/// The result of an operation on an image's source.
+/// The result type of this crate.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 type Source = Box<dyn std::error::Error + Send + Sync>;
 
-/// Why an image could not be read from, or written to, its source.
+/// The reason why an image could not be read from, or written to, its source.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file or directory could not be read or written.
     #[error("cannot {attempt} {}", path.display())]
     Io {
-        /// What was attempted, as a verb: `open`, `read`.
+        /// The attempted operation, as a verb: `open`, `read`.
         attempt: &'static str,
-        /// On which file.
+        /// The path of the file.
         path: PathBuf,
         /// The cause.
         source: std::io::Error,
     },
-    /// The file is no image archive in a form that this crate reads.
+    /// The file is not an image archive in a supported format.
     #[error("{} is not an image: {reason}", path.display())]
     NotAnImage {
-        /// Which file or directory.
+        /// The path of the file or directory.
         path: PathBuf,
         /// What is missing or wrong.
         reason: String,
     },
-    /// A document inside an image (manifest, index, config) does not make sense.
+    /// A document of the image (manifest, index, config) is invalid.
     #[error("the {document} of the image is not valid: {reason}")]
     InvalidDocument {
-        /// Which document.
+        /// The kind of document.
         document: &'static str,
         /// What is wrong with it.
         reason: String,
     },
-    /// Content differs from the digest it is named by.
+    /// Content does not match its digest.
     #[error("{what} has the digest {actual} instead of {expected}; obtain the image again")]
     DigestMismatch {
-        /// What was read.
+        /// The content that was read.
         what: String,
-        /// What the image says.
+        /// The digest in the image.
         expected: Digest,
-        /// What was computed.
+        /// The computed digest.
         actual: Digest,
     },
     /// Content is larger than its descriptor or the configured limit allows.
     #[error("{what} is larger than {limit} bytes")]
     TooLarge {
-        /// What was read.
+        /// The content that was read.
         what: String,
-        /// The limit it exceeds.
+        /// The exceeded limit.
         limit: u64,
     },
     /// Content ends before its declared length.
     #[error("{what} ends after {actual} of {expected} bytes; obtain the image again")]
     Truncated {
-        /// What was read.
+        /// The content that was read.
         what: String,
         /// The declared length.
         expected: u64,
-        /// Where it ended.
+        /// The actual length.
         actual: u64,
     },
     /// The image uses something that cannot run as a container here: foreign or encrypted layers,
-    /// an artifact that is no image, schema 1, a compression that is not supported.
+    /// an artifact that is not an image, schema 1, an unsupported compression.
     #[error("the image cannot be used: {reason}")]
     Unsupported {
-        /// What it uses, by name.
+        /// The unsupported feature.
         reason: String,
     },
-    /// The image has no variant for the wanted platform.
+    /// The image has no variant for the requested platform.
     #[error(
         "no image for the platform {wanted}; there is {}",
         Platforms(available)
     )]
     NoSuchPlatform {
-        /// What was asked for.
+        /// The requested platform.
         wanted: Platform,
-        /// What the image offers.
+        /// The available platforms.
         available: Vec<Platform>,
     },
     /// The text is not an image reference.
@@ -98,11 +98,11 @@ pub enum Error {
     /// The registry has no such image.
     #[error("{reference} was not found at {registry}: {message}")]
     NotFound {
-        /// The image, as the registry was asked for it.
+        /// The image, as requested from the registry.
         reference: String,
         /// The registry, `host` or `host:port`.
         registry: String,
-        /// The registry's own words.
+        /// The message of the registry.
         message: String,
     },
     /// The registry refused the credentials, or their absence.
@@ -112,22 +112,22 @@ pub enum Error {
         registry: String,
         /// The repository.
         repository: String,
-        /// The registry's own words.
+        /// The message of the registry.
         message: String,
     },
-    /// The registry answered something else than what was asked for.
+    /// The response of the registry is not the expected one.
     #[error("{registry} answered {status} to {attempt}: {message}")]
     Registry {
         /// The registry, `host` or `host:port`.
         registry: String,
         /// The HTTP status.
         status: u16,
-        /// What was attempted.
+        /// The attempted operation.
         attempt: String,
-        /// The registry's own words, shortened.
+        /// The message of the registry, shortened.
         message: String,
     },
-    /// The registry could not be reached, or the connection broke more often than is retried.
+    /// The registry could not be reached, or the connection broke on every attempt.
     #[error("cannot reach {registry}{hint}")]
     Transport {
         /// The registry, `host` or `host:port`.
@@ -137,10 +137,10 @@ pub enum Error {
         /// The cause.
         source: Source,
     },
-    /// The configuration of registries or credentials cannot be used.
+    /// The configuration of registries or credentials is invalid.
     #[error("cannot use {what}")]
     Configuration {
-        /// Which part: a file, a credential helper, a certificate.
+        /// The invalid part: a file, a credential helper, a certificate.
         what: String,
         /// The cause.
         source: Source,
@@ -167,7 +167,8 @@ impl Error {
         }
     }
 
-    /// The error that a reader wrapped in an [`std::io::Error`], if it is one of this crate.
+    /// Returns the error that a reader wrapped in an [`std::io::Error`], if it is one of this
+    /// crate.
     ///
     /// Layers are read through [`std::io::Read`], whose errors cannot be of another type.
     #[must_use]

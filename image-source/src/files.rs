@@ -1,4 +1,4 @@
-//! Where the files of an image are: in a directory, or in an archive.
+//! The files of an image, in a directory or in an archive.
 
 use std::fs::File;
 use std::io;

@@ -1,18 +1,18 @@
-//! Container images from where they are: registries, archives, layouts, root file systems.
+//! Container images from registries, archives, layouts and root file systems.
 //!
-//! | from | by |
+//! | source | function |
 //! | --- | --- |
 //! | a registry | [`Registries::resolve`], then [`ResolvedImage::fetch`] |
 //! | `docker save` (also compressed), an OCI layout's directory or archive | [`load`] |
 //! | the tar of a root file system (`docker import`) | [`from_root_fs`] |
 //!
-//! Each gives a [`portlayer::image::Image`], which [`Images::import`] stores and [`save`] writes
-//! to an archive. Configs are verified here, against the digests that name them; what is fetched
-//! from a registry is verified against its manifest. Layers are verified once more, decompressed,
+//! Each returns a [`portlayer::image::Image`], which [`Images::import`] stores and [`save`] writes
+//! to an archive. Configs are verified here, against their digests; content fetched
+//! from a registry is verified against its manifest. Layers are verified again, decompressed,
 //! when they are imported.
 //!
-//! Nothing here trusts its source: documents, archives and layers have [`Limits`]. Connections are
-//! verified HTTPS unless [`RegistryOptions`] says otherwise for a registry by name.
+//! No source is trusted: documents, archives and layers have [`Limits`]. Connections use
+//! verified HTTPS unless [`RegistryOptions`] overrides it for a registry by name.
 //!
 //! ```no_run
 //! # async fn pull(layer: &dyn portlayer::image::Images) -> Result<(), Box<dyn std::error::Error>> {

@@ -1,9 +1,9 @@
-//! What a source may make us read.
+//! Limits on the input from a source.
 
-/// Limits on what is read from a source that nobody vouches for. Exceeding one is an error that
+/// Limits on the input from an untrusted source. Exceeding one is an error that
 /// names it.
 ///
-/// What the layers hold (entries, bytes after decompression) is limited where they are unpacked:
+/// The content of layers (entries, bytes after decompression) is limited where they are unpacked:
 /// [`ImportLimits`](portlayer::image::ImportLimits).
 ///
 /// ```
@@ -14,21 +14,22 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Bytes of a manifest, an index or a registry's answer. Default: 4 MiB, what registries
-    /// accept.
+    /// The size of a manifest, an index or a registry's response in bytes. Default: 4 MiB, which
+    /// registries accept.
     pub document_bytes: u64,
-    /// Bytes of an image's config. Default: 8 MiB.
+    /// The size of an image's config in bytes. Default: 8 MiB.
     pub config_bytes: u64,
-    /// Layers of an image. Default: 512.
+    /// The number of layers in an image. Default: 512.
     pub layers: usize,
-    /// Bytes of a layer as it is stored or transferred. Default: 64 GiB.
+    /// The size of a layer as stored or transferred, in bytes. Default: 64 GiB.
     pub layer_bytes: u64,
-    /// Bytes of an archive, or of a root file system, after decompression. Default: 256 GiB.
+    /// The size of an archive, or of a root file system, after decompression, in bytes. Default:
+    /// 256 GiB.
     pub unpacked_bytes: u64,
-    /// Members of an image archive (not of its layers). Default: 65,536.
+    /// The number of members in an image archive (not in its layers). Default: 65,536.
     pub archive_members: usize,
-    /// Logarithm to base 2 of a zstd frame's window, which is memory. Default: 25 (32 MiB), enough
-    /// for every level without `--long` or `--ultra`.
+    /// The base-2 logarithm of a zstd frame's window, which determines memory use. Default: 25
+    /// (32 MiB), enough for every level without `--long` or `--ultra`.
     pub zstd_window_log: u32,
 }
 

@@ -1,4 +1,4 @@
-//! Images from files: docker archives, OCI layouts.
+//! Loading images from files: docker archives, OCI layouts.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,18 +14,18 @@ use crate::{Error, Limits, Platform, Reference, Result};
 /// Indexes that point at indexes more often than this are a circle.
 const INDEX_DEPTH: usize = 4;
 
-/// How images are read from files.
+/// Options for loading images from files.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct LoadOptions {
-    /// Which platform, where there is a choice.
+    /// The platform to choose if there are several.
     pub platform: Platform,
     /// Limits for hostile files.
     pub limits: Limits,
 }
 
 impl LoadOptions {
-    /// Images for `linux/amd64`, default limits.
+    /// Creates options for `linux/amd64` with default limits.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -50,20 +50,20 @@ impl LoadOptions {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct LoadedImage {
-    /// The image. Its layers are read from the file when they are needed.
+    /// The image. Its layers are read from the file on demand.
     pub image: Image,
-    /// The names that the file has for it, possibly none.
+    /// The names of the image in the file, possibly none.
     pub references: Vec<Reference>,
 }
 
-/// Reads the images of a file that `docker save` wrote, of an OCI layout directory, or of an
-/// archive of one, also if it is compressed with gzip or zstd.
+/// Loads the images of a `docker save` file, of an OCI layout directory, or of an
+/// archive of one, optionally compressed with gzip or zstd.
 ///
-/// Nothing but the indexes and the configs is read here; configs are verified now, layers when
-/// they are imported. An uncompressed file must stay as it is until then; it may be unlinked.
+/// Only the indexes and configs are read here; configs are verified now, layers when
+/// they are imported. An uncompressed file must not be modified until then; it may be unlinked.
 ///
 /// # Errors
-/// [`Error::NotAnImage`] if it is something else, and the errors of what is wrong inside it.
+/// [`Error::NotAnImage`] if it is anything else, and the errors of invalid content.
 pub async fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Vec<LoadedImage>> {
     let (path, options) = (path.as_ref().to_owned(), options.clone());
     crate::blocking(move || load_blocking(&path, &options)).await

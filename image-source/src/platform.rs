@@ -1,4 +1,4 @@
-//! Which of the images behind one name.
+//! Selecting an image by platform.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 /// An operating system and an architecture: `linux/amd64`, `linux/arm/v7`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Platform {
-    /// The operating system by Go's name.
+    /// The operating system, by Go's name.
     pub os: String,
-    /// The architecture by Go's name.
+    /// The architecture, by Go's name.
     pub architecture: String,
     /// The variant of the architecture, such as `v7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -18,7 +18,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// What vSphere's virtual machines run.
+    /// Returns the platform of vSphere's virtual machines.
     #[must_use]
     pub fn linux_amd64() -> Self {
         Self {
@@ -93,7 +93,7 @@ impl FromStr for Platform {
     }
 }
 
-/// The text is not a platform.
+/// An error for text that is not a platform.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a platform; write it as linux/amd64")]
 pub struct ParsePlatformError(String);

@@ -37,31 +37,31 @@ pub struct Reference {
 }
 
 impl Reference {
-    /// The registry: a host name or address with its port where it is given.
+    /// Returns the registry: a host name or address, with its port if there is one.
     #[must_use]
     pub fn registry(&self) -> &str {
         &self.registry
     }
 
-    /// The repository in the registry, such as `library/hello-world`.
+    /// Returns the repository in the registry, such as `library/hello-world`.
     #[must_use]
     pub fn repository(&self) -> &str {
         &self.repository
     }
 
-    /// The tag; `None` if only a digest is given.
+    /// Returns the tag; `None` if there is only a digest.
     #[must_use]
     pub fn tag(&self) -> Option<&str> {
         self.tag.as_deref()
     }
 
-    /// The digest, if one is given. It identifies the image alone, whatever the tag is.
+    /// Returns the digest, if there is one. It identifies the image regardless of the tag.
     #[must_use]
     pub fn digest(&self) -> Option<&Digest> {
         self.digest.as_ref()
     }
 
-    /// The name without tag and digest, as docker shows it: without the default registry.
+    /// Returns the name without tag and digest as docker shows it: without the default registry.
     #[must_use]
     pub fn familiar_name(&self) -> String {
         if self.registry != HUB {
@@ -74,7 +74,7 @@ impl Reference {
         }
     }
 
-    /// The reference as docker shows it: without the default registry.
+    /// Returns the reference as docker shows it: without the default registry.
     #[must_use]
     pub fn familiar(&self) -> String {
         let mut text = self.familiar_name();
@@ -82,10 +82,10 @@ impl Reference {
         text
     }
 
-    /// The same repository with this tag and no digest.
+    /// Returns a reference to the same repository with this tag and no digest.
     ///
     /// # Errors
-    /// [`Error::InvalidReference`] if a tag cannot look so.
+    /// [`Error::InvalidReference`] if the tag is invalid.
     pub fn with_tag(&self, tag: &str) -> Result<Self> {
         check_tag(tag, tag)?;
         Ok(Self {
@@ -95,7 +95,7 @@ impl Reference {
         })
     }
 
-    /// The same repository with this digest and no tag.
+    /// Returns a reference to the same repository with this digest and no tag.
     #[must_use]
     pub fn with_digest(&self, digest: Digest) -> Self {
         Self {

@@ -12,16 +12,16 @@ use crate::load::layer;
 use crate::section::Section;
 use crate::{Error, Limits, Platform, Result};
 
-/// How the tar of a root file system becomes an image.
+/// Options of an image from the tar of a root file system.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct RootFsOptions {
-    /// What the image is said to be for.
+    /// The platform of the image.
     pub platform: Platform,
     /// The comment in the image's history.
     pub comment: Option<String>,
-    /// When the image was made, in RFC 3339. `None`: not said, so that the same tar gives the same
-    /// image.
+    /// The time of creation, in RFC 3339. `None`: not recorded, so that the same tar yields the
+    /// same image.
     pub created: Option<String>,
     /// The image's `config` object, in the form of the OCI image-spec: `Cmd`, `Env`,
     /// `WorkingDir`, …
@@ -31,7 +31,7 @@ pub struct RootFsOptions {
 }
 
 impl RootFsOptions {
-    /// An image for `linux/amd64` without a command.
+    /// Creates options for a `linux/amd64` image without a command.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -51,7 +51,7 @@ impl RootFsOptions {
         self
     }
 
-    /// Sets the time, in RFC 3339.
+    /// Sets the time of creation, in RFC 3339.
     #[must_use]
     pub fn created(mut self, created: impl Into<String>) -> Self {
         self.created = Some(created.into());
@@ -73,12 +73,12 @@ impl RootFsOptions {
     }
 }
 
-/// Makes an image of one layer from the tar of a root file system, as `docker import` does. The
-/// tar may be compressed with gzip or zstd; it is read once now, for its digest, and again when
-/// the image is imported, and must stay as it is until then. It may be unlinked.
+/// Creates an image with one layer from the tar of a root file system, like `docker import`. The
+/// tar may be compressed with gzip or zstd. It is read now, for its digest, and again when
+/// the image is imported, and must not be modified until then. It may be unlinked.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read, [`Error::NotAnImage`] if it is no tar.
+/// [`Error::Io`] if it cannot be read, [`Error::NotAnImage`] if it is not a tar.
 pub async fn from_root_fs(path: impl AsRef<Path>, options: RootFsOptions) -> Result<Image> {
     let path = path.as_ref().to_owned();
     crate::blocking(move || from_root_fs_blocking(path, &options)).await

@@ -1,4 +1,4 @@
-//! Images as archives.
+//! Saving images as archives.
 
 use std::collections::{BTreeMap, HashSet};
 use std::io::{self, Read, Write};
@@ -14,15 +14,15 @@ use crate::manifest::{
 };
 use crate::{Error, Limits, Reference, Result};
 
-/// Writes images to a file that `docker load` reads and that is an OCI layout, too, as
-/// `docker save` does. The layers are written uncompressed, and verified.
+/// Writes images like `docker save`, to a file that `docker load` reads and that is also an OCI
+/// layout. The layers are written uncompressed, and verified.
 ///
-/// The same images and names give the same bytes. If it fails, or the future is dropped, the file
-/// is incomplete.
+/// The same images and names produce the same bytes. If this fails, or the future is dropped, the
+/// file is incomplete.
 ///
 /// # Errors
-/// [`Error::Io`] if a layer cannot be read or the file not be written, and
-/// [`Error::DigestMismatch`] if a layer is not what the image says.
+/// [`Error::Io`] if a layer cannot be read or the file cannot be written, and
+/// [`Error::DigestMismatch`] if a layer does not match the image.
 pub async fn save(path: impl AsRef<Path>, images: Vec<(Image, Vec<Reference>)>) -> Result<()> {
     let path = path.as_ref().to_owned();
     crate::blocking(move || {
@@ -34,7 +34,7 @@ pub async fn save(path: impl AsRef<Path>, images: Vec<(Image, Vec<Reference>)>) 
     .await
 }
 
-/// Writes images as [`save`] does, to any writer. Blocks.
+/// Writes images like [`save`], to any writer. Blocks.
 ///
 /// # Errors
 /// Those of [`save`].

@@ -1,4 +1,4 @@
-//! A part of a file, readable from several threads at once.
+//! Part of a file, which can be read from several threads.
 
 use std::fs::File;
 use std::io::{self, Read};

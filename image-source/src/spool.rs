@@ -1,4 +1,4 @@
-//! Where the blobs of an image are kept between a registry and its import.
+//! Storage for the blobs of an image between a registry and its import.
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions, TryLockError};
@@ -15,8 +15,8 @@ use crate::{Error, Result};
 /// A directory of blobs, each a file named by the hexadecimal digits of its digest. Cheap to
 /// clone.
 ///
-/// A complete blob is fetched once, and checked again when it is used again. An interrupted one is
-/// continued, also by another process. Processes can share a directory.
+/// A complete blob is fetched once, and verified again when it is reused. An interrupted fetch is
+/// resumed, also by another process. Processes can share a directory.
 #[derive(Clone, Debug)]
 pub struct Spool {
     inner: Arc<Inner>,
@@ -32,11 +32,11 @@ struct Inner {
 }
 
 impl Spool {
-    /// A new directory in the system's place for temporary files. It is removed when the last
+    /// Creates a directory for temporary files. It is removed when the last
     /// clone, and the last image that was fetched to it, is dropped.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be made.
+    /// [`Error::Io`] if it cannot be created.
     pub fn temporary() -> Result<Self> {
         let temporary = tempfile::Builder::new()
             .prefix("image-spool-")
@@ -45,11 +45,11 @@ impl Spool {
         Ok(Self::new(temporary.path().to_owned(), Some(temporary)))
     }
 
-    /// This directory, which is made if it is missing, and kept. [`clear`](Self::clear) empties
+    /// Uses this directory, which is created if necessary, and kept. [`clear`](Self::clear) empties
     /// it.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be made.
+    /// [`Error::Io`] if it cannot be created.
     pub fn at(directory: impl Into<PathBuf>) -> Result<Self> {
         let directory = directory.into();
         std::fs::create_dir_all(&directory).map_err(Error::io("create", &directory))?;
@@ -66,13 +66,13 @@ impl Spool {
         }
     }
 
-    /// The directory.
+    /// Returns the path of the directory.
     #[must_use]
     pub fn directory(&self) -> &Path {
         &self.inner.directory
     }
 
-    /// Removes the blobs that are in the directory. Images whose layers are open or not yet read
+    /// Removes the blobs in the directory. Images whose layers are open or not yet read
     /// lose them, except on systems where an open file outlives its name.
     ///
     /// # Errors
@@ -98,8 +98,8 @@ impl Spool {
         Ok(())
     }
 
-    /// Removes one blob, which an image needs no longer. Missing counts as removed; what is still
-    /// being fetched stays.
+    /// Removes a blob that an image no longer needs. A missing one counts as removed; a blob that
+    /// is being fetched is kept.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be removed.

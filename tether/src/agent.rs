@@ -1,4 +1,4 @@
-//! The life of a container machine.
+//! The agent, from the machine's boot to its end.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -45,7 +45,7 @@ pub struct Agent<R> {
     sessions: Sessions,
 }
 
-/// Why an agent could not do its work.
+/// The reason why an agent failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AgentError {
@@ -58,7 +58,7 @@ pub enum AgentError {
 }
 
 impl<R: GuestRpc + Send> Agent<R> {
-    /// An agent for a machine with these keys and lines.
+    /// Creates an agent for a machine with these keys and lines.
     pub fn new(platform: Arc<dyn Platform>, lines: Arc<dyn Lines>, keys: R) -> Self {
         Self {
             platform,
@@ -68,21 +68,21 @@ impl<R: GuestRpc + Send> Agent<R> {
         }
     }
 
-    /// The sessions: for those who reach the agent by other ways than its lines.
+    /// Returns the sessions, for clients that reach the agent by other means than its lines.
     #[must_use]
     pub fn sessions(&self) -> Sessions {
         self.sessions.clone()
     }
 
-    /// Does all the work; returns when the machine was told to go off. A machine
-    /// without sessions stays on until the host asks it to shut down.
+    /// Runs the agent; returns after the machine was told to switch off. A machine
+    /// without sessions stays on until the host requests a shutdown.
     ///
-    /// If the future is dropped, nothing is reported any more; the platform is to
+    /// If the future is dropped, nothing is reported any more, and the platform must
     /// end the processes.
     ///
     /// # Errors
-    /// When the keys cannot be read or written. The machine is switched off all
-    /// the same.
+    /// Fails when the keys cannot be read or written. The machine is switched off
+    /// anyway.
     pub async fn run(mut self) -> Result<(), AgentError> {
         let done = self.live().await;
         self.platform.power_off().await;

@@ -1,20 +1,20 @@
 //! The agent in a container machine.
 //!
-//! It reads what the container is from the keys of its machine, starts the
+//! It reads the container's configuration from the keys of its machine, starts the
 //! processes, carries their streams over the serial lines, reports how they end,
 //! and switches the machine off after the last one.
 //!
-//! [`Agent`] is that, without knowing where it runs. What it needs comes through
-//! three seams:
+//! [`Agent`] implements this independently of its environment, which it accesses through
+//! three traits:
 //!
-//! | seam | is | implementations |
+//! | trait | purpose | implementations |
 //! | --- | --- | --- |
 //! | [`GuestRpc`](guestinfo::rpc::GuestRpc) | the keys of the machine | backdoor, vsock, the simulator's machine |
-//! | [`Platform`] | file systems, network, processes, power | [`Supervisor`] does the processes; the simulator's guests the rest |
+//! | [`Platform`] | file systems, network, processes, power | [`Supervisor`] for the processes; the simulator's guests for the rest |
 //! | [`Lines`] | the serial lines | devices, the simulator's serial ports |
 //!
 //! Processes are started by a [`Supervisor`]: the first process of the
-//! container, which has one thread and does all that needs it. See
+//! container, which is single-threaded and does everything that requires that. See
 //! [`sys`] for its side.
 //!
 //! # Features
@@ -26,8 +26,8 @@
 //! # Keys of the control line
 //!
 //! Clients attach over SSH. The machine's private key is in the read-only key `key`, the
-//! public key of the one client in the read-only key `clientkey`, both as OpenSSH
-//! writes them. Without them nobody can attach, and sessions do not wait for a client.
+//! public key of the only client in the read-only key `clientkey`, both in OpenSSH's
+//! format. Without them no client can attach, and sessions do not wait for one.
 
 #![cfg(target_os = "linux")]
 
@@ -43,9 +43,9 @@ mod session;
 mod signal;
 mod supervisor;
 
-/// The configuration of containers, as [`Platform::prepare`] gets it.
+/// The configuration of containers, which is passed to [`Platform::prepare`].
 pub use guestinfo;
-/// The supervisor's side: what happens inside the first process of a container.
+/// The supervisor's side: the first process of a container.
 pub use tether_sys as sys;
 
 pub use agent::{Agent, AgentError};

@@ -6,26 +6,26 @@ use std::io;
 use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-/// A line that carries bytes both ways.
+/// A bidirectional line.
 pub trait Line: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Line for T {}
 
-/// The serial lines that the host gave the machine.
+/// The serial lines of the machine.
 #[async_trait]
 pub trait Lines: fmt::Debug + Send + Sync + 'static {
-    /// The line over which clients attach; `None` if the machine has none. It is
-    /// asked for again when the last one has failed, and may wait until
-    /// somebody is at the other end. Cancel-safe.
+    /// Opens the line over which clients attach; `None` if the machine has none. It is
+    /// called again after the last line has failed, and may wait until
+    /// the other end is connected. Cancel-safe.
     ///
     /// # Errors
-    /// When the device cannot be opened. The agent goes on without.
+    /// Fails when the device cannot be opened. The agent continues without it.
     async fn control(&self) -> io::Result<Option<Box<dyn Line>>>;
 
-    /// The line to which the output of the processes is written; `None` if the
-    /// machine has none. Asked for once.
+    /// Opens the line for the output of the processes; `None` if the
+    /// machine has none. Called once.
     ///
     /// # Errors
-    /// When the device cannot be opened. The agent goes on without.
+    /// Fails when the device cannot be opened. The agent continues without it.
     async fn log(&self) -> io::Result<Option<Box<dyn AsyncWrite + Send + Unpin>>>;
 }

@@ -1,4 +1,4 @@
-//! The line to which the output of the processes goes.
+//! The line for the output of the processes.
 
 use bytes::Bytes;
 use guest_io::Stream;

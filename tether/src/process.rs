@@ -1,4 +1,4 @@
-//! A process of a container, with its streams.
+//! A process of a container, and its streams.
 
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -16,9 +16,9 @@ use tokio::sync::oneshot;
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Process {
-    /// Its id, as [`Platform::signal`](crate::Platform::signal) takes it.
+    /// The process id, for [`Platform::signal`](crate::Platform::signal).
     pub pid: i32,
-    /// Standard input, or the terminal; `None` if it has neither.
+    /// Standard input, or the terminal; `None` if there is neither.
     pub stdin: Option<Input>,
     /// Standard output, or the terminal.
     pub stdout: Outlet,
@@ -28,7 +28,7 @@ pub struct Process {
 }
 
 impl Process {
-    /// A process with these streams, whose end will be told by `exit`.
+    /// Creates a process with these streams, whose end is reported through `exit`.
     #[must_use]
     pub const fn new(
         pid: i32,
@@ -46,8 +46,8 @@ impl Process {
         }
     }
 
-    /// Waits until it ends; `None` when that will not be known, as its
-    /// supervisor is gone. Cancel-safe; not to be called again after it returned.
+    /// Waits until the process ends; `None` if that cannot be known because its
+    /// supervisor is gone. Cancel-safe; must not be called again after it returned.
     pub async fn exit(&mut self) -> Option<Exit> {
         (&mut self.exit).await.ok()
     }
@@ -116,12 +116,12 @@ impl Pollable {
     }
 }
 
-/// What a process reads: a pipe to it, or its terminal. Dropping it closes a pipe.
+/// The input of a process: a pipe, or its terminal. Dropping it closes a pipe.
 #[derive(Debug)]
 pub struct Input(Arc<Pollable>, bool);
 
 impl Input {
-    /// Whether it is a terminal.
+    /// Returns whether it is a terminal.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
         self.1
@@ -143,7 +143,7 @@ impl Terminal {
     }
 }
 
-/// What a process writes: a pipe from it, or its terminal.
+/// The output of a process: a pipe, or its terminal.
 #[derive(Debug)]
 pub struct Outlet(Arc<Pollable>);
 

@@ -1,4 +1,4 @@
-//! The sessions of a container, as those who attach to them know them.
+//! The sessions of a container, for clients that attach to them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,18 +15,18 @@ use crate::process::Terminal;
 /// waits for the reader.
 const PIECES: usize = 16;
 
-/// The sessions of a container, by id. Clones are handles of the same.
+/// The sessions of a container, by id. Clones refer to the same sessions.
 #[derive(Clone, Debug, Default)]
 pub struct Sessions(Arc<Mutex<BTreeMap<String, Session>>>);
 
 impl Sessions {
-    /// The session with this id.
+    /// Returns the session with this id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<Session> {
         self.lock().get(id).cloned()
     }
 
-    /// The session, if there is exactly one.
+    /// Returns the session, if there is exactly one.
     #[must_use]
     pub fn only(&self) -> Option<Session> {
         let sessions = self.lock();
@@ -35,7 +35,7 @@ impl Sessions {
         all.next().is_none().then(|| first.clone())
     }
 
-    /// The ids of all sessions that a client may attach to, in order.
+    /// Returns the ids of all sessions that a client may attach to, in order.
     #[must_use]
     pub fn ids(&self) -> Vec<String> {
         let attachable = |(_, session): &(&String, &Session)| session.0.settings.attach;
@@ -74,17 +74,17 @@ impl Sessions {
     }
 }
 
-/// One session: a process, or one that will be started. Clones are handles of the same.
+/// One session: a running process, or one that will be started. Clones refer to the same session.
 #[derive(Clone, Debug)]
 pub struct Session(Arc<Inner>);
 
-/// A piece of what a session gives.
+/// An output event of a session.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Output {
     /// The process wrote this.
     Data(Stream, Bytes),
-    /// The process ended like this; nothing follows.
+    /// The process ended; nothing follows.
     Ended(Exit),
 }
 
@@ -92,7 +92,7 @@ pub enum Output {
 #[derive(Debug)]
 pub struct Attachment(mpsc::Receiver<Output>);
 
-/// Why an order to a session had no effect.
+/// The reason why a request to a session failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
@@ -108,12 +108,12 @@ pub enum SessionError {
         /// The session's id.
         id: String,
     },
-    /// The platform refused.
+    /// The platform returned an error.
     #[error("the session {id:?} could not be signalled")]
     Platform {
         /// The session's id.
         id: String,
-        /// Why.
+        /// The error of the platform.
         #[source]
         source: PlatformError,
     },
@@ -190,26 +190,26 @@ impl Session {
         (session, pieces)
     }
 
-    /// Its id.
+    /// Returns the id of the session.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.0.settings.id
     }
 
-    /// Whether it has a terminal: then there is one output.
+    /// Returns whether it has a terminal, in which case there is only one output stream.
     #[must_use]
     pub fn has_terminal(&self) -> bool {
         self.0.settings.tty
     }
 
-    /// Whether a client may attach.
+    /// Returns whether a client may attach.
     #[must_use]
     pub fn is_attachable(&self) -> bool {
         self.0.settings.attach
     }
 
-    /// Begins to read the output, from now on. A slow reader slows the process
-    /// down; all readers get all.
+    /// Starts reading the output, from now on. A slow reader slows the process
+    /// down; each reader receives everything.
     #[must_use]
     pub fn attach(&self) -> Attachment {
         let (sender, receiver) = mpsc::channel(PIECES);
@@ -221,19 +221,19 @@ impl Session {
         Attachment(receiver)
     }
 
-    /// Writes to standard input, after it has been opened; waits while the process
-    /// does not read. If dropped, the data is written or not.
+    /// Writes to standard input, once it is open; waits while the process
+    /// does not read. If the future is dropped, the data may or may not be written.
     ///
     /// # Errors
-    /// When standard input is not open.
+    /// Fails when standard input is not open.
     pub async fn write(&self, data: Bytes) -> Result<(), SessionError> {
         self.send(InputPiece::Data(data)).await
     }
 
-    /// Closes standard input after what was written; a terminal stays.
+    /// Closes standard input after everything written so far; a terminal stays open.
     ///
     /// # Errors
-    /// When standard input is not open.
+    /// Fails when standard input is not open.
     pub async fn close_stdin(&self) -> Result<(), SessionError> {
         if self.0.settings.tty {
             return Ok(());
@@ -252,8 +252,8 @@ impl Session {
         self.0.input.send(piece).await.map_err(|_| refused())
     }
 
-    /// Sets the size of the terminal, now or when the process starts. Without a
-    /// terminal it does nothing.
+    /// Sets the size of the terminal, now or when the process starts. A no-op without a
+    /// terminal.
     pub fn resize(&self, size: TerminalSize) {
         let mut state = self.0.terminal();
         state.size = Some(size);
@@ -267,7 +267,7 @@ impl Session {
     /// Sends a signal by its Linux number to the process.
     ///
     /// # Errors
-    /// When there is no process.
+    /// Fails when there is no process.
     pub async fn signal(&self, signal: i32) -> Result<(), SessionError> {
         let pid = self.0.pid().ok_or_else(|| SessionError::NotRunning {
             id: self.id().to_owned(),
@@ -376,7 +376,7 @@ impl Inner {
 }
 
 impl Attachment {
-    /// The next piece; `None` after the end, or when the agent is gone. Cancel-safe.
+    /// Waits for the next event; `None` after the end, or when the agent is gone. Cancel-safe.
     pub async fn next(&mut self) -> Option<Output> {
         self.0.recv().await
     }

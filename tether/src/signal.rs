@@ -47,7 +47,7 @@ pub(crate) fn signal_name(number: i32) -> String {
     }
 }
 
-/// The Linux number of a signal: a number itself, a name with or without `SIG` in
+/// Returns the Linux number of a signal, from a number, a name with or without `SIG` in
 /// any case, `RTMIN+n` or `RTMAX-n`; `None` for anything else.
 ///
 /// ```

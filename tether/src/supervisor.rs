@@ -13,8 +13,8 @@ use tokio::sync::{oneshot, watch};
 
 use crate::process::Process;
 
-/// Gives orders to the supervisor of a container, the process that
-/// [`run_container`](tether_sys::run_container) runs in. When it is dropped, the
+/// Sends requests to the supervisor of a container, the process that
+/// runs [`run_container`](tether_sys::run_container). When it is dropped, the
 /// supervisor ends, and with it everything in the container.
 #[derive(Debug)]
 pub struct Supervisor {
@@ -22,20 +22,20 @@ pub struct Supervisor {
     reader: tokio::task::AbortHandle,
 }
 
-/// Why a supervisor did not do something.
+/// The reason why a request to a supervisor failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SupervisorError {
-    /// It answered, and this is its reason.
+    /// The supervisor refused, for this reason.
     #[error("{0}")]
     Refused(String),
-    /// The order could not be sent.
+    /// The request could not be sent.
     #[error("an order to the supervisor of a container could not be sent")]
     Send(#[source] io::Error),
-    /// It ended before it answered.
+    /// The supervisor ended before it responded.
     #[error("the supervisor of a container has ended")]
     Gone,
-    /// The files of its answer cannot be used.
+    /// The files in the response are unusable.
     #[error("the answer of the supervisor of a container cannot be used")]
     Answer(#[source] io::Error),
 }
@@ -67,11 +67,11 @@ enum Answer {
 }
 
 impl Supervisor {
-    /// Takes one end of a [`pair`](tether_sys::pair); the supervisor has the
-    /// other. Runs a task on the current runtime.
+    /// Takes one end of a [`pair`](tether_sys::pair) whose other end the supervisor
+    /// has. Spawns a task on the current runtime.
     ///
     /// # Errors
-    /// When the socket cannot be watched.
+    /// Fails when the socket cannot be registered with the runtime.
     pub fn new(socket: OwnedFd) -> io::Result<Self> {
         tether_sys::set_nonblocking(&socket)?;
         let shared = Arc::new(Shared {
@@ -84,11 +84,11 @@ impl Supervisor {
         Ok(Self { shared, reader })
     }
 
-    /// Makes the container; the first order of all. Returns what the container
-    /// does without.
+    /// Creates the container; this must be the first request. Returns the container's
+    /// missing features.
     ///
     /// # Errors
-    /// What the system refused.
+    /// The error of the system.
     pub async fn set_up(&self, setup: ContainerSetup) -> Result<Vec<String>, SupervisorError> {
         match self
             .ask(|_| Request::SetUp(Box::new(setup)), Some(0))
@@ -102,7 +102,7 @@ impl Supervisor {
     /// Starts a process.
     ///
     /// # Errors
-    /// Why it was not started.
+    /// The reason why it was not started.
     pub async fn launch(&self, launch: Launch) -> Result<Process, SupervisorError> {
         let launch = Box::new(launch);
         match self.ask(|id| Request::Launch { id, launch }, None).await? {
@@ -115,7 +115,7 @@ impl Supervisor {
     /// supervisor itself if `pid` is 0.
     ///
     /// # Errors
-    /// When the process has ended.
+    /// Fails when the process has ended.
     pub async fn signal(&self, pid: i32, signal: i32) -> Result<(), SupervisorError> {
         let order = |id| Request::Signal { id, pid, signal };
         self.ask(order, None).await.map(drop)
@@ -124,7 +124,7 @@ impl Supervisor {
     /// Connects to an address from inside of the container.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// Fails when nothing listens there.
     pub async fn dial(&self, address: SocketAddr) -> Result<TcpStream, SupervisorError> {
         let answer = self.ask(|id| Request::Dial { id, address }, None).await?;
         let Answer::Done(mut files) = answer else {

@@ -30,8 +30,8 @@ enum State {
 }
 
 impl Client {
-    /// Starts a handshake at `position`, which should be random so that the answer to an
-    /// older attempt is not taken for the answer to this one.
+    /// Starts a handshake at `position`, which should be random, so that the response to an
+    /// older attempt cannot be mistaken for the response to this one.
     pub fn new(position: u8) -> Self {
         Self {
             position,
@@ -42,7 +42,7 @@ impl Client {
         }
     }
 
-    /// Sends SYN again, at another position: the server did not answer in time or refused.
+    /// Sends SYN again, at another position, after the server refused or did not answer in time.
     ///
     /// No-op once the handshake is done.
     pub fn restart(&mut self) {
@@ -55,12 +55,12 @@ impl Client {
         self.output.extend_from_slice(&[SYN, self.position]);
     }
 
-    /// Takes what was read from the line, and returns how many bytes of it belong to the
+    /// Processes bytes from the line, and returns how many of them belong to the
     /// handshake. After [`Client::is_done`] returns `true`, the rest is payload.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::TooMuchNoise`] if the peer sends something else for too long.
+    /// [`HandshakeError::TooMuchNoise`] if the peer sends other data for too long.
     pub fn receive(&mut self, input: &[u8]) -> Result<usize, HandshakeError> {
         let mut at = 0;
         while let Some(&byte) = input.get(at) {
@@ -81,17 +81,17 @@ impl Client {
         Ok(input.len())
     }
 
-    /// Whether the handshake is complete.
+    /// Returns whether the handshake is complete.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// The form that the server used; known when the handshake is complete.
+    /// Returns the dialect that the server used; known once the handshake is complete.
     pub fn dialect(&self) -> Option<Dialect> {
         self.dialect.filter(|_| self.is_done())
     }
 
-    /// Takes what is to be sent.
+    /// Takes the bytes to send.
     #[must_use = "the peer waits for these bytes"]
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)

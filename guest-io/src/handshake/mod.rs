@@ -1,8 +1,8 @@
 //! The handshake that starts every connection over a serial line.
 //!
-//! A serial line carries whatever the guest's firmware and kernel print, and neither end
-//! learns when the other one was replaced. Before anything else is sent, the host (the
-//! *client*) and the guest (the *server*) therefore agree on a position in the stream:
+//! A serial line also carries whatever the guest's firmware and kernel print, and neither end
+//! notices when the other one is replaced. Therefore the host (the *client*) and the guest
+//! (the *server*) first agree on a position in the stream:
 //!
 //! ```text
 //! client  16 p                      SYN, a random position
@@ -12,17 +12,17 @@
 //! ```
 //!
 //! VIC 0.4 tests the line between the last two steps, because some lines translate or
-//! swallow control characters: the server sends [`LOSSINESS_TEST`], the client echoes it,
-//! and only an exact echo is answered with `06`. A server chooses the [`Dialect`]; a
-//! client recognizes it from the answer.
+//! drop control characters: the server sends [`LOSSINESS_TEST`], the client echoes it,
+//! and only an exact echo is confirmed with `06`. The server chooses the [`Dialect`]; a
+//! client recognizes it from the response.
 //!
-//! `15` (NAK) refuses a step. A client that gets no answer calls [`Client::restart`],
+//! `15` (NAK) refuses a step. A client that gets no response calls [`Client::restart`],
 //! about once a second. Both ends skip bytes that do not belong to the handshake, up to
-//! [`MAX_NOISE`]. A step other than the last one counts only if nothing follows it in what
-//! was read at once: its sender waits for the answer, noise does not. Noise can still look
-//! like a handshake, so a client should check how the payload begins.
+//! [`MAX_NOISE`]. A step other than the last one counts only if nothing follows it in the same
+//! read: its sender waits for the response, noise does not. Noise can still look
+//! like a handshake, so a client should check how the payload starts.
 //!
-//! [`Client`] and [`Server`] do no I/O: feed them what was read with `receive`, and send
+//! [`Client`] and [`Server`] do no I/O: pass received bytes to `receive`, and send
 //! what `take_output` returns.
 //!
 //! ```
@@ -43,30 +43,30 @@ mod server;
 pub use client::Client;
 pub use server::Server;
 
-/// Starts the handshake; followed by the client's position.
+/// Starts the handshake; the client's position follows.
 pub const SYN: u8 = 0x16;
 /// Confirms a step.
 pub const ACK: u8 = 0x06;
 /// Refuses a step.
 pub const NAK: u8 = 0x15;
 
-/// The bytes that a server of VIC 0.4 sends to find out whether the line loses any.
+/// The bytes that a server of VIC 0.4 sends to test whether the line drops any.
 pub const LOSSINESS_TEST: &[u8; 23] = b"\x1b[32mhello world\x1b[39m!\n";
 
 /// How many bytes that do not belong to the handshake are skipped before it fails: 32 MiB,
-/// which is more than a guest can have on its way to a host that was replaced.
+/// which is more than a guest can have in flight to a host that was replaced.
 pub const MAX_NOISE: usize = 32 * 1024 * 1024;
 
-/// Which form of the handshake a server uses.
+/// The variant of the handshake, chosen by the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dialect {
-    /// VIC 0.4: with the lossiness test.
+    /// VIC 0.4, with the lossiness test.
     Vic04,
-    /// VIC 1.x, and ours: without.
+    /// VIC 1.x and this crate, without the test.
     Vic1,
 }
 
-/// A handshake that cannot succeed any more.
+/// The error of a failed handshake.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum HandshakeError {

@@ -2,7 +2,7 @@
 
 use super::{ACK, Dialect, HandshakeError, LOSSINESS_TEST, NAK, Noise, SYN, noise_before};
 
-/// The guest's end: it answers, as often as the host starts.
+/// The guest's end: it answers every start of the handshake.
 #[derive(Debug, Clone)]
 pub struct Server {
     dialect: Dialect,
@@ -28,7 +28,7 @@ enum State {
 }
 
 impl Server {
-    /// Waits for a client. `token` should be random.
+    /// Creates a server that waits for a client. `token` should be random.
     pub fn new(dialect: Dialect, token: u8) -> Self {
         Self {
             dialect,
@@ -39,12 +39,12 @@ impl Server {
         }
     }
 
-    /// Takes what was read from the line, and returns how many bytes of it belong to the
+    /// Processes bytes from the line, and returns how many of them belong to the
     /// handshake. After [`Server::is_done`] returns `true`, the rest is payload.
     ///
     /// # Errors
     ///
-    /// [`HandshakeError::TooMuchNoise`] if the peer sends something else for too long.
+    /// [`HandshakeError::TooMuchNoise`] if the peer sends other data for too long.
     pub fn receive(&mut self, input: &[u8]) -> Result<usize, HandshakeError> {
         let mut refused = false;
         let mut at = 0;
@@ -71,12 +71,12 @@ impl Server {
         Ok(input.len())
     }
 
-    /// Whether the handshake is complete.
+    /// Returns whether the handshake is complete.
     pub fn is_done(&self) -> bool {
         self.state == State::Done
     }
 
-    /// Takes what is to be sent.
+    /// Takes the bytes to send.
     #[must_use = "the peer waits for these bytes"]
     pub fn take_output(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.output)

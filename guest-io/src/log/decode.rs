@@ -1,4 +1,4 @@
-//! Reading records from pieces of a file.
+//! Decoding records from pieces of a file.
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -6,16 +6,16 @@ use super::record::{HEADER_LENGTH, Header, Record};
 use super::{Format, MAX_DATA};
 use crate::Stream;
 
-/// What a [`Decoder`] finds.
+/// The items that a [`Decoder`] returns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Item {
     /// A record; its data is never empty.
     Record(Record),
-    /// So many bytes that belong to no record: the file was damaged, or a writer was cut off.
+    /// This many bytes belong to no record: the file is damaged, or a writer was interrupted.
     Skipped(u64),
 }
 
-/// Reads records from pieces of a log.
+/// Decodes records from pieces of a log.
 #[derive(Debug)]
 pub struct Decoder {
     format: Format,
@@ -25,7 +25,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Reads from the beginning of a record.
+    /// Creates a decoder that starts at the beginning of a record.
     pub fn new(format: Format) -> Self {
         Self {
             format,
@@ -35,8 +35,8 @@ impl Decoder {
         }
     }
 
-    /// Adds the next bytes of the file. Take all items before the next call: what is pushed
-    /// stays in memory until it is taken.
+    /// Adds the next bytes of the file. Take all items before the next call: pushed bytes
+    /// stay in memory until they are taken.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
@@ -53,8 +53,8 @@ impl Decoder {
         }
     }
 
-    /// Takes what is left when no more bytes will come: the part of a record whose writer was
-    /// cut off.
+    /// Takes the rest at the end of the input: the part of a record whose writer was
+    /// interrupted.
     pub fn finish(&mut self) -> Option<Item> {
         if let Some(item) = self.next() {
             return Some(item);
@@ -71,8 +71,8 @@ impl Decoder {
         self.report_skipped()
     }
 
-    /// How many bytes the items so far were made of: where to go on reading with a new
-    /// decoder, relative to where this one has started.
+    /// Returns how many bytes the items so far consisted of: where to continue with a new
+    /// decoder, relative to the start of this one.
     pub fn consumed(&self) -> u64 {
         self.consumed
     }

@@ -1,4 +1,4 @@
-//! The log of a container: what its processes wrote, as records in one file.
+//! The log of a container: the output of its processes, as records in one file.
 //!
 //! The guest appends to its second serial port, which is a file. The format is VIC's
 //! `iolog`: each record is a header of [`HEADER_LENGTH`] characters, the base64 of ten
@@ -9,16 +9,16 @@
 //! 2 bytes   little-endian, length << 4 | stream << 3     (stream: 0 stdout, 1 stderr)
 //! ```
 //!
-//! VIC always wrote stream 0; we write the real one. A record holds one line with its line
-//! feed, or a part of a line that is longer, or was not finished when it was written.
+//! VIC always wrote stream 0; we write the real one. A record contains one line with its line
+//! feed, or part of a line that is longer, or was unfinished when it was written.
 //! VIC 0.4 wrote raw bytes: [`Format::Raw`].
 //!
 //! [`encode`] writes records, [`Decoder`] reads them from any number of pieces. [`Tail`] and
-//! [`Seek`] find out where to start reading without reading the whole file: they name a
-//! range of the file, and get its bytes. Nothing here does I/O.
+//! [`Seek`] find where to start reading without reading the whole file: they request a
+//! range of the file, and are given its bytes. Nothing here does I/O.
 //!
-//! A log is written by a guest and not trusted. What is no record is skipped, and reported
-//! as [`Item::Skipped`].
+//! A log is written by a guest and not trusted. Bytes that are not a record are skipped, and
+//! reported as [`Item::Skipped`].
 //!
 //! ```
 //! use guest_io::Stream;
@@ -45,20 +45,20 @@ pub use rotate::{Rename, Rotation};
 pub use seek::Seek;
 pub use tail::{Start, Tail};
 
-/// How a log is written.
+/// The format of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// Records, as VIC 1.x and we write them.
+    /// Records, as written by VIC 1.x and this crate.
     Records,
-    /// Bytes of both streams without any structure, as VIC 0.4 wrote them.
+    /// Unstructured bytes of both streams, as written by VIC 0.4.
     Raw,
 }
 
 impl Format {
-    /// Recognizes the format by how the file begins: give it the first
-    /// [`HEADER_LENGTH`] bytes, or all that there are.
+    /// Detects the format from the start of a file: pass the first
+    /// [`HEADER_LENGTH`] bytes, or all if there are fewer.
     ///
-    /// Returns `None` while too few bytes are there to tell.
+    /// Returns `None` if there are too few bytes to tell.
     pub fn recognize(beginning: &[u8]) -> Option<Self> {
         match beginning.first_chunk::<HEADER_LENGTH>() {
             Some(header) if record::Header::decode(header).is_some() => Some(Self::Records),
@@ -68,15 +68,15 @@ impl Format {
     }
 }
 
-/// What a search in a log needs next.
+/// The next step of a search in a log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step<T> {
-    /// The bytes of this range of the file: not empty, and at most
+    /// The search needs the bytes of this range of the file, which is not empty and at most
     /// [`BLOCK`] long.
     Read(std::ops::Range<u64>),
-    /// Nothing more: the search has ended.
+    /// The search has ended with this result.
     Done(T),
 }
 
-/// The most that a search reads at a time: 64 KiB.
+/// The maximum number of bytes that a search requests at once: 64 KiB.
 pub const BLOCK: u64 = 64 * 1024;

@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use crate::Stream;
 
-/// How long the header of a record is, in characters.
+/// The length of a record's header, in characters.
 pub const HEADER_LENGTH: usize = 16;
 
-/// How many bytes of output a record has at most.
+/// The maximum number of output bytes in a record.
 pub const MAX_DATA: usize = 4095;
 
 const STREAM: u16 = 1 << 3;
@@ -19,9 +19,9 @@ const UNUSED: u16 = STREAM - 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record {
-    /// Where the process wrote it.
+    /// The stream that the process wrote to.
     pub stream: Stream,
-    /// When it was written by the guest's clock, in nanoseconds since 1970; unknown in a
+    /// The time of writing by the guest's clock, in nanoseconds since 1970; unknown in a
     /// raw log.
     pub time: Option<i64>,
     /// The bytes.
@@ -94,10 +94,10 @@ impl Header {
     }
 }
 
-/// Appends output to `log` as records: one for each line, and for each [`MAX_DATA`] bytes of
-/// a longer one. `time` is in nanoseconds since 1970, negative times count as 0.
+/// Appends output to `log` as records: one per line, and one per [`MAX_DATA`] bytes of
+/// a longer line. `time` is in nanoseconds since 1970; negative times count as 0.
 ///
-/// What is appended by one call must reach the file without anything in between.
+/// The bytes appended by one call must be written to the file contiguously.
 pub fn encode(stream: Stream, time: i64, data: &[u8], log: &mut Vec<u8>) {
     for line in data.split_inclusive(|byte| *byte == b'\n') {
         for piece in line.chunks(MAX_DATA) {

@@ -1,39 +1,39 @@
-//! Keeping logs small: older parts are renamed, the oldest is deleted.
+//! Rotation of logs: older parts are renamed, the oldest is deleted.
 
 /// When a log is rotated, and how many older parts are kept.
 ///
-/// A log can be rotated while nobody writes to it, that is before its container starts: the
-/// host of a running one holds the file open.
+/// A log can be rotated only while nobody writes to it, before its container starts: the
+/// host of a running container keeps the file open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Rotation {
-    /// A log of this many bytes or more is rotated.
+    /// The size in bytes from which on a log is rotated.
     pub max_size: u64,
-    /// How many older parts are kept next to the log, as `NAME.1` (the youngest), `NAME.2` …
+    /// How many older parts are kept next to the log, as `NAME.1` (the newest), `NAME.2` …
     pub keep: u32,
 }
 
-/// A step of a rotation. Do them in order; each can be repeated.
+/// A step of a rotation. Execute the steps in order; each can be retried.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rename {
     /// Deletes a part.
     Delete(String),
     /// Renames a part.
     Move {
-        /// The name that exists.
+        /// The existing name.
         from: String,
-        /// The name that does not.
+        /// The new name.
         to: String,
     },
 }
 
 impl Rotation {
-    /// Rotates at `max_size` bytes and keeps `keep` older parts.
+    /// Creates a rotation at `max_size` bytes that keeps `keep` older parts.
     pub fn new(max_size: u64, keep: u32) -> Self {
         Self { max_size, keep }
     }
 
-    /// What is to be done with a log of this name and size, given which files exist.
+    /// Returns the steps for a log with this name and size, given which files exist.
     pub fn plan(&self, name: &str, size: u64, exists: impl Fn(&str) -> bool) -> Vec<Rename> {
         if size < self.max_size {
             return Vec::new();
@@ -55,8 +55,8 @@ impl Rotation {
         steps
     }
 
-    /// The names under which parts of a log can exist, oldest first; the last is the log's
-    /// own.
+    /// Returns the names that parts of a log can have, oldest first; the last is the log's
+    /// own name.
     pub fn names(&self, name: &str) -> Vec<String> {
         (0..=self.keep)
             .rev()

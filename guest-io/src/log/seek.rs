@@ -1,13 +1,13 @@
-//! Where the records of a time begin.
+//! Finding the first record of a time.
 
 use super::record::{HEADER_LENGTH, Header, MAX_DATA};
 use super::{BLOCK, Step};
 
-/// A search for the first record of a time or later, by halving the file.
+/// A binary search for the first record of a time or later.
 ///
-/// It assumes that the guest's clock was not set back; where it was, records of that time can
-/// be missed or come too many, so the reader checks each record's time as well. Only for
-/// logs that consist of records.
+/// It assumes that the guest's clock was not set back. If it was, records of that time can
+/// be missed, or earlier ones returned, so the reader should check each record's time as well.
+/// Only for logs with records.
 #[derive(Debug)]
 pub struct Seek {
     time: i64,
@@ -22,8 +22,8 @@ pub struct Seek {
 const PROBE: u64 = 3 * (HEADER_LENGTH + MAX_DATA) as u64;
 
 impl Seek {
-    /// Searches before the offset `end`, usually the file's length, for the first record at
-    /// `time` (nanoseconds since 1970) or later.
+    /// Creates a search before the offset `end`, usually the file's length, for the first record
+    /// at `time` (nanoseconds since 1970) or later.
     pub fn new(end: u64, time: i64) -> Self {
         let mut seek = Self {
             time,
@@ -35,8 +35,8 @@ impl Seek {
         seek
     }
 
-    /// What the search needs; at its end, an offset at which a record begins. The records
-    /// from there to the wanted one are few.
+    /// Returns what the search needs next or, at its end, an offset at which a record starts. There
+    /// are few records from there to the wanted one.
     pub fn step(&self) -> Step<u64> {
         match self.probe {
             Some(at) => Step::Read(at..self.high.min(at + PROBE)),
@@ -44,7 +44,7 @@ impl Seek {
         }
     }
 
-    /// Takes the bytes of the range that [`Seek::step`] named.
+    /// Supplies the bytes of the range that [`Seek::step`] requested.
     pub fn supply(&mut self, bytes: &[u8]) {
         let Some(at) = self.probe else {
             return;

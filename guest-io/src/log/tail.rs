@@ -1,22 +1,22 @@
-//! Where the last lines of a log begin.
+//! Finding the last lines of a log.
 
 use super::record::{HEADER_LENGTH, Header};
 use super::{BLOCK, Format, Step};
 
-/// Where to start reading.
+/// The position to start reading from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Start {
-    /// The offset in the file, where a record begins.
+    /// The offset in the file, at which a record starts.
     pub offset: u64,
-    /// How many lines to leave out from there. Only a log that others wrote has several
+    /// How many lines to skip from there. Only a log from another writer has several
     /// lines in one record.
     pub leave_out: u64,
 }
 
 /// A search for the last lines of a log, from its end.
 ///
-/// Lines of both streams are counted together, in the order in which they were written. A
+/// Lines of both streams are counted together, in the order they were written. A
 /// last line without a line feed counts.
 ///
 /// ```
@@ -47,7 +47,8 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Searches for the last `lines` lines before the offset `end`, usually the file's length.
+    /// Creates a search for the last `lines` lines before the offset `end`, usually the file's
+    /// length.
     pub fn new(format: Format, end: u64, lines: u64) -> Self {
         let mut tail = Self {
             format,
@@ -64,7 +65,7 @@ impl Tail {
         tail
     }
 
-    /// What the search needs.
+    /// Returns what the search needs next, or its result.
     pub fn step(&self) -> Step<Start> {
         match self.done {
             Some(start) => Step::Done(start),
@@ -72,8 +73,8 @@ impl Tail {
         }
     }
 
-    /// Takes the bytes of the range that [`Tail::step`] named. Bytes that are missing at the
-    /// end of the range are taken for damage.
+    /// Supplies the bytes of the range that [`Tail::step`] requested. Missing bytes at the
+    /// end of the range count as damage.
     pub fn supply(&mut self, bytes: &[u8]) {
         if self.done.is_some() {
             return;

@@ -1,4 +1,4 @@
-//! Control frames: what `russh` has no request for.
+//! Control frames, for requests that `russh` does not support.
 
 /// A control frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! A window per session and direction: what may be on its way, and what was consumed.
+//! A flow-control window per session and direction: bytes in flight, and bytes consumed.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};

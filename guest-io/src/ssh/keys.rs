@@ -1,11 +1,11 @@
-//! The keys of the line.
+//! The keys of both ends of a line.
 
 use std::fmt;
 use std::str::FromStr;
 
 use russh::keys::{Algorithm, HashAlg, PublicKey, ssh_key};
 
-/// A text that is not the key it should be.
+/// An error for text that is not a valid key.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}")]
 pub struct KeyError {
@@ -30,22 +30,22 @@ impl KeyError {
 pub struct PrivateKey(ssh_key::PrivateKey);
 
 impl PrivateKey {
-    /// Makes a new key from the operating system's randomness.
+    /// Generates a key from the operating system's random numbers.
     ///
     /// # Errors
     ///
-    /// If the system has none.
+    /// If the system provides none.
     pub fn generate() -> Result<Self, KeyError> {
         ssh_key::PrivateKey::random(&mut russh::keys::key::safe_rng(), Algorithm::Ed25519)
             .map(Self)
             .map_err(|e| KeyError::new("cannot generate an ed25519 key", e))
     }
 
-    /// Reads the text form, `-----BEGIN OPENSSH PRIVATE KEY-----`.
+    /// Parses the text form, `-----BEGIN OPENSSH PRIVATE KEY-----`.
     ///
     /// # Errors
     ///
-    /// If the text is no such key, is encrypted, or is of another algorithm.
+    /// If the text is not such a key, is encrypted, or is of another algorithm.
     pub fn from_openssh(text: impl AsRef<[u8]>) -> Result<Self, KeyError> {
         let key = ssh_key::PrivateKey::from_openssh(text)
             .map_err(|e| KeyError::new("cannot read an openssh private key", e))?;
@@ -61,11 +61,11 @@ impl PrivateKey {
         Ok(Self(key))
     }
 
-    /// The text form, as [`PrivateKey::from_openssh`] reads it. It is a secret.
+    /// Returns the text form, which [`PrivateKey::from_openssh`] parses. It is secret.
     ///
     /// # Errors
     ///
-    /// Never for a key that this crate made or read.
+    /// Never for a key that this crate generated or parsed.
     pub fn to_openssh(&self) -> Result<String, KeyError> {
         self.0
             .to_openssh(ssh_key::LineEnding::LF)
@@ -73,12 +73,12 @@ impl PrivateKey {
             .map_err(|e| KeyError::new("cannot write an openssh private key", e))
     }
 
-    /// The fingerprint of the public half.
+    /// Returns the fingerprint of the public half.
     pub fn fingerprint(&self) -> Fingerprint {
         Fingerprint::of(self.0.public_key())
     }
 
-    /// The public half.
+    /// Returns the public half.
     pub fn public(&self) -> ClientPublicKey {
         ClientPublicKey(self.0.public_key().clone())
     }
@@ -96,7 +96,7 @@ impl fmt::Debug for PrivateKey {
     }
 }
 
-/// The public half of a host's client key: the only key that a guest admits.
+/// The public half of a host's client key: the only key that a guest accepts.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ClientPublicKey(PublicKey);
 
@@ -106,7 +106,7 @@ impl ClientPublicKey {
     }
 }
 
-/// Reads the form of `authorized_keys`: `ssh-ed25519 AAAA… comment`.
+/// Parses the format of `authorized_keys`: `ssh-ed25519 AAAA… comment`.
 impl FromStr for ClientPublicKey {
     type Err = KeyError;
 
@@ -146,7 +146,7 @@ impl Fingerprint {
         }
     }
 
-    /// The digest.
+    /// Returns the digest.
     pub fn as_bytes(&self) -> &[u8; 32] {
         &self.0
     }

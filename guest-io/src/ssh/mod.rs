@@ -1,43 +1,43 @@
 //! Multiplexed streams over a serial line: SSH, with the guest as server.
 //!
-//! As in VIC, the host dials: after the [handshake](crate::handshake) it speaks SSH as
+//! As in VIC, the host initiates: after the [handshake](crate::handshake) it is the SSH
 //! client, and the agent in the guest is the server. [`server::Server`] is the guest's
 //! end, [`client::Connector`] the host's.
 //!
-//! # What it proves
+//! # Authentication
 //!
-//! Both ends have Ed25519 keys. The host recognizes a machine by the [`Fingerprint`] of
-//! its host key, and by nothing else; the guest admits only the client key of its host.
+//! Both ends have Ed25519 keys. The host identifies a machine only by the [`Fingerprint`] of
+//! its host key; the guest accepts only the client key of its host.
 //! Every process in a container can read the machine's read-only keys, so the host key
-//! names the *machine*, not the agent: a process that takes the line over from the agent
-//! can pretend to be the agent of its own machine, but of no other.
+//! identifies the *machine*, not the agent: a process that takes over the line
+//! can impersonate the agent of its own machine, but of no other.
 //!
 //! # On the wire
 //!
-//! Standard SSH, so that a stock client can be used for diagnosis. VIC had a channel type
-//! and requests of its own, which `russh` can neither send nor receive. They map to:
+//! Standard SSH, so that any client can be used for diagnosis. VIC had its own channel type
+//! and requests, which `russh` can neither send nor receive. They are mapped as follows:
 //!
 //! | VIC | here |
 //! | --- | --- |
 //! | channel `attach`, extra data = session id | channel `session`, subsystem `vic-attach ID` or `attach ID` |
 //! | data; extended data of type 1 | the same |
-//! | request `window-change` | the same; `pty-req` is taken for its size |
+//! | request `window-change` | the same; `pty-req` is used only for its size |
 //! | request `signal` | the same, the signal's name without `SIG` |
 //! | request `close-stdin` | end of file of the channel |
 //! | request `unblock` | a [control frame](self#control-frames); `attach ID` unblocks by itself |
 //! | request `ping` | global request `keepalive@openssh.com` |
-//! | global requests `container-ids`, `version` | channel `session`, subsystem of that name; the answer is its output |
-//! | – | `exit-status` and `exit-signal` when the process has ended |
+//! | global requests `container-ids`, `version` | channel `session`, subsystem of that name; the response is its output |
+//! | – | `exit-status` and `exit-signal` after the process has ended |
 //!
 //! With OpenSSH's client: `ssh -s -o ProxyCommand=… daemon@line 'attach ID'`.
 //!
 //! # Control frames
 //!
-//! SSH's windows are widened by `russh` as soon as data arrives, not when it is consumed;
-//! a slow reader of one session would stop the whole line. Sessions opened by
-//! `vic-attach` therefore carry their own windows: each end may send
-//! [`WINDOW`] bytes of a session, and more as the other end has consumed them. These
-//! grants travel as extended data of the private type [`CONTROL_TYPE`], as frames of five
+//! `russh` extends SSH's windows as soon as data arrives, not when it is consumed, so
+//! a slow reader of one session would block the whole line. Sessions opened by
+//! `vic-attach` therefore have their own windows: each end may send
+//! [`WINDOW`] bytes of a session, and more once the other end has consumed them. These
+//! grants are sent as extended data of the private type [`CONTROL_TYPE`], in frames of five
 //! bytes: a kind (1 = grant, 2 = unblock) and a big-endian number (bytes granted, 0).
 //! A peer that sends more than it was granted is disconnected.
 
@@ -51,14 +51,14 @@ mod transport;
 
 pub use keys::{ClientPublicKey, Fingerprint, KeyError, PrivateKey};
 
-/// How many bytes of one session may be on their way in one direction: 256 KiB.
+/// How many bytes of one session may be in flight in one direction: 256 KiB.
 pub const WINDOW: u32 = 256 * 1024;
 
-/// The type of extended data that carries control frames; from the range that RFC 4254
-/// leaves to private use.
+/// The type of extended data that carries control frames, from the range that RFC 4254
+/// reserves for private use.
 pub const CONTROL_TYPE: u32 = 0xfe56_4943;
 
-/// The version of this protocol, as subsystem `version` answers.
+/// The version of this protocol, as returned by the subsystem `version`.
 pub const VERSION: u32 = 1;
 
 /// The user name that the host logs in with, as VIC's.
@@ -67,7 +67,7 @@ const USER: &str = "daemon";
 /// How many sessions may be attached over one line at the same time.
 pub const MAX_CHANNELS: usize = 64;
 
-/// The longest session id that is accepted, in bytes.
+/// The maximum length of a session id, in bytes.
 pub const MAX_ID: usize = 256;
 
 /// Type of extended data for standard error.
@@ -77,9 +77,9 @@ const STDERR: u32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Exit {
-    /// It returned this code.
+    /// The process exited with this code.
     Code(u32),
-    /// A signal ended it.
+    /// The process was ended by a signal.
     Signal {
         /// The signal's name without `SIG`, such as `KILL`.
         name: String,
@@ -91,14 +91,14 @@ pub enum Exit {
 /// The size of a terminal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Window {
-    /// Width in characters.
+    /// The width in characters.
     pub columns: u32,
-    /// Height in characters.
+    /// The height in characters.
     pub rows: u32,
 }
 
 impl Window {
-    /// A size in characters.
+    /// Creates a size in characters.
     pub fn new(columns: u32, rows: u32) -> Self {
         Self { columns, rows }
     }

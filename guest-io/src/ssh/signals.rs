@@ -1,4 +1,4 @@
-//! Names of signals, which `russh` keeps to itself.
+//! Names of signals, which `russh` does not export.
 
 use russh::Sig;
 

@@ -1,17 +1,17 @@
 //! The byte stream below SSH.
 //!
-//! [`Transport`] owns the stream of a line and lends it to one SSH connection after the
-//! other. It does three things that `russh` does not:
+//! [`Transport`] owns the stream of a line and lends it to one SSH connection after
+//! another. It adds three things that `russh` lacks:
 //!
-//! - It queues what is written. `russh` does not read while a write is blocked, so two
-//!   ends that both write more than the line holds would wait for each other for ever.
+//! - It queues writes. `russh` does not read while a write is blocked, so two
+//!   ends that both write more than the line buffers would deadlock.
 //!   The queue is bounded by the windows of the sessions; beyond [`MAX_QUEUE`], writes
 //!   block.
-//! - A line of a guest outlives its SSH connections. At the end of one, the stream is
+//! - A line of a guest outlives its SSH connections. At the end of a connection, the stream is
 //!   taken back, not shut down.
-//! - A serial line does not tell that the other end was replaced. A new host starts with a
-//!   [handshake](crate::handshake): twice a SYN that stands alone between two pauses.
-//!   Then the connection in progress is ended.
+//! - A serial line does not report that the other end was replaced. A new host starts with a
+//!   [handshake](crate::handshake): two SYNs, each alone between two pauses.
+//!   Then the current connection is closed.
 
 use std::io;
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! What a registry asks for when it refuses a request: the `WWW-Authenticate` header (RFC 9110,
+//! Authentication challenges: the `WWW-Authenticate` header of a refused request (RFC 9110,
 //! section 11.6.1).
 
 /// How to authenticate.

@@ -1,4 +1,4 @@
-//! The account at a registry, and docker's file that knows it.
+//! Credentials for registries, and docker's configuration file that stores them.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -24,19 +24,19 @@ const TOKEN_USER: &str = "<token>";
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Credentials {
-    /// Not at all.
+    /// No authentication.
     #[default]
     Anonymous,
-    /// By name and password.
+    /// User name and password.
     Basic {
         /// The user's name.
         username: String,
         /// The password.
         password: SecretString,
     },
-    /// By a token that a login returned, which gets tokens for requests.
+    /// A token from a login, which is exchanged for request tokens.
     IdentityToken(SecretString),
-    /// By a token that is sent with requests.
+    /// A token that is sent with requests.
     RegistryToken(SecretString),
 }
 
@@ -52,7 +52,7 @@ struct AuthConfig {
 }
 
 impl Credentials {
-    /// A name and a password.
+    /// Creates credentials from a name and a password.
     pub fn basic(username: impl Into<String>, password: impl Into<SecretString>) -> Self {
         Self::Basic {
             username: username.into(),
@@ -60,10 +60,10 @@ impl Credentials {
         }
     }
 
-    /// The credentials in the `X-Registry-Auth` header of docker's API: JSON in URL-safe base64.
+    /// Parses the `X-Registry-Auth` header of docker's API: JSON in URL-safe base64.
     ///
     /// # Errors
-    /// [`Error::Configuration`] if it is something else.
+    /// [`Error::Configuration`] if it is anything else.
     pub fn from_registry_auth_header(header: &str) -> Result<Self> {
         let header = header.trim();
         if header.is_empty() {
@@ -118,7 +118,7 @@ impl AuthConfig {
     }
 }
 
-/// Docker's `config.json`: the credentials of registries, and the helpers that keep them.
+/// Docker's `config.json`: the credentials of registries, and the credential helpers.
 #[derive(Default)]
 pub struct DockerConfig {
     path: PathBuf,
@@ -143,7 +143,7 @@ struct ConfigFile {
 }
 
 impl DockerConfig {
-    /// Reads `config.json` in `$DOCKER_CONFIG` or `~/.docker`. A missing file is an empty one.
+    /// Reads `config.json` in `$DOCKER_CONFIG` or `~/.docker`. A missing file counts as empty.
     ///
     /// # Errors
     /// [`Error::Configuration`] if the file cannot be read.
@@ -158,7 +158,7 @@ impl DockerConfig {
         Self::read(directory.join("config.json"))
     }
 
-    /// Reads a file. A missing file is an empty one.
+    /// Reads a configuration file. A missing file counts as empty.
     ///
     /// # Errors
     /// [`Error::Configuration`] if the file cannot be read.
@@ -180,10 +180,11 @@ impl DockerConfig {
         })
     }
 
-    /// The credentials for a registry: from its helper, from the helper of all, or from the file.
+    /// Returns the credentials for a registry: from its helper, from the default helper, or from
+    /// the file.
     ///
     /// # Errors
-    /// [`Error::Configuration`] if the helper fails or the file's entry makes no sense.
+    /// [`Error::Configuration`] if the helper fails or the file's entry is invalid.
     pub async fn credentials(&self, registry: &str) -> Result<Credentials> {
         let server = match registry {
             "docker.io" => HUB_KEY,

@@ -1,4 +1,4 @@
-//! The layers of an image, fetched to a spool.
+//! Fetching the layers of an image into a spool.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,15 +24,15 @@ const ATTEMPTS: u32 = 5;
 const QUEUE: usize = 16;
 
 impl ResolvedImage {
-    /// Fetches the layers that the spool does not have, several at once, and verifies each. What
-    /// breaks off is continued where it broke. The image keeps the spool's directory alive.
+    /// Fetches the layers that are not in the spool, several concurrently, and verifies each.
+    /// Interrupted transfers are resumed. The image keeps the spool's directory alive.
     ///
-    /// Dropping the future ends the requests; the bytes that arrived stay in the spool, and the
-    /// next fetch continues with them.
+    /// Dropping the future ends the requests; received bytes stay in the spool, and the
+    /// next fetch resumes from them.
     ///
     /// # Errors
-    /// [`Error::DigestMismatch`] or [`Error::TooLarge`] for a layer that is not what the manifest
-    /// says, [`Error::Io`] if the spool cannot be written, and those of the registry.
+    /// [`Error::DigestMismatch`] or [`Error::TooLarge`] for a layer that does not match the
+    /// manifest, [`Error::Io`] if the spool cannot be written, and the errors of the registry.
     #[tracing::instrument(skip_all, fields(image = %self.id().short()))]
     pub async fn fetch(self, spool: &Spool, observer: impl ObserveFetch) -> Result<Image> {
         let observer: Arc<dyn ObserveFetch> = Arc::new(observer);

@@ -1,4 +1,4 @@
-//! The connections to registries, and bounded answers.
+//! The connections to registries, and responses of limited size.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

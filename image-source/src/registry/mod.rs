@@ -27,23 +27,23 @@ use token::Access;
 /// Layers that are fetched at once, as docker does by default.
 const CONCURRENT_LAYERS: usize = 3;
 
-/// How registries are reached.
+/// Options of a client for registries.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct RegistryOptions {
-    /// Which platform, where there is a choice.
+    /// The platform to choose if there are several.
     pub platform: Platform,
     /// Limits for hostile registries and images.
     pub limits: Limits,
-    /// Layers of one image that are fetched at once.
+    /// The number of layers of one image to fetch concurrently.
     pub concurrent_layers: usize,
-    /// How a registry is reached, by `host` or `host:port`. Those that are not named: verified
+    /// The transports of registries, by `host` or `host:port`. Default: verified
     /// HTTPS.
     pub transports: HashMap<String, Transport>,
-    /// Hosts that are asked before a registry, by the registry. What they serve is verified only
-    /// against itself, unless the reference has a digest: trust them as the registry.
+    /// Mirrors to try before a registry, by registry. Without a digest in the reference, content
+    /// from a mirror cannot be verified against the registry: trust them like the registry.
     pub mirrors: HashMap<String, Vec<String>>,
-    /// Certificate authorities in PEM form, besides those of the system.
+    /// Certificate authorities in PEM form, in addition to those of the system.
     pub authorities: Vec<Vec<u8>>,
 }
 
@@ -61,7 +61,7 @@ impl Default for RegistryOptions {
 }
 
 impl RegistryOptions {
-    /// Images for `linux/amd64`, verified HTTPS, no mirrors.
+    /// Creates options for `linux/amd64`, verified HTTPS, and no mirrors.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -81,14 +81,14 @@ impl RegistryOptions {
         self
     }
 
-    /// Sets how one registry, `host` or `host:port`, is reached.
+    /// Sets the transport for one registry, `host` or `host:port`.
     #[must_use]
     pub fn transport(mut self, registry: impl Into<String>, transport: Transport) -> Self {
         self.transports.insert(registry.into(), transport);
         self
     }
 
-    /// Asks `mirror` before `registry`. Mirrors are asked in the order in which they were added.
+    /// Tries `mirror` before `registry`. Mirrors are tried in the order they were added.
     #[must_use]
     pub fn mirror(mut self, registry: impl Into<String>, mirror: impl Into<String>) -> Self {
         let mirrors = self.mirrors.entry(registry.into()).or_default();
@@ -96,8 +96,8 @@ impl RegistryOptions {
         self
     }
 
-    /// Trusts one more certificate authority, in PEM form. A server's own self-signed certificate
-    /// is no authority: pin it with [`Transport::Pinned`].
+    /// Trusts an additional certificate authority, in PEM form. A server's own self-signed
+    /// certificate is not an authority: pin it with [`Transport::Pinned`].
     #[must_use]
     pub fn authority(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.authorities.push(pem.into());
@@ -105,7 +105,7 @@ impl RegistryOptions {
     }
 }
 
-/// A client of registries. Cheap to clone; clones share connections and tokens.
+/// A client for registries. Cheap to clone; clones share connections and tokens.
 #[derive(Clone, Debug)]
 pub struct Registries {
     inner: Arc<Inner>,
@@ -118,7 +118,7 @@ struct Inner {
 }
 
 impl Registries {
-    /// A client with these options. Connects to nothing yet.
+    /// Creates a client with these options, without connecting.
     #[must_use]
     pub fn new(options: RegistryOptions) -> Self {
         Self {
@@ -129,7 +129,7 @@ impl Registries {
         }
     }
 
-    /// Finds an image, without credentials.
+    /// Resolves a reference without credentials.
     ///
     /// # Errors
     /// Those of [`resolve_as`](Self::resolve_as).
@@ -137,14 +137,14 @@ impl Registries {
         self.resolve_as(reference, Credentials::Anonymous).await
     }
 
-    /// Finds an image: its manifest, for the platform, and its config, both verified. Mirrors are
-    /// asked first, without the credentials.
+    /// Resolves a reference: fetches the manifest for the platform and the config, and verifies
+    /// both. Mirrors are tried first, without the credentials.
     ///
     /// Dropping the future ends the requests.
     ///
     /// # Errors
     /// [`Error::NotFound`], [`Error::Denied`], [`Error::NoSuchPlatform`], [`Error::Unsupported`]
-    /// for an image that cannot become a container's disk, or what is wrong with the registry or
+    /// for an image that cannot become a container's disk, or an error of the registry or
     /// the image.
     #[tracing::instrument(skip_all, fields(%reference))]
     pub async fn resolve_as(
@@ -231,7 +231,7 @@ fn blocking_io(error: tokio::task::JoinError) -> Error {
     }
 }
 
-/// An image that a registry has: everything but its layers.
+/// An image in a registry: everything but its layers.
 #[derive(Debug)]
 pub struct ResolvedImage {
     access: Access,
@@ -242,26 +242,26 @@ pub struct ResolvedImage {
 }
 
 impl ResolvedImage {
-    /// The image's identity.
+    /// Returns the identity of the image.
     #[must_use]
     pub fn id(&self) -> ImageId {
         self.config.id()
     }
 
-    /// The digest by which the registry knows what the reference names: of the image's manifest,
-    /// or of the index that it was chosen from.
+    /// Returns the digest of what the reference resolves to in the registry: the image's manifest,
+    /// or the index that contains it.
     #[must_use]
     pub fn digest(&self) -> &Digest {
         &self.digest
     }
 
-    /// The image's config.
+    /// Returns the image's config.
     #[must_use]
     pub fn config(&self) -> &ImageConfig {
         &self.config
     }
 
-    /// The digests and sizes in bytes of the layers as they are transferred, lowest first.
+    /// Iterates over the digests and sizes in bytes of the layers as transferred, lowest first.
     pub fn layers(&self) -> impl ExactSizeIterator<Item = (Digest, u64)> {
         let layer = |layer: &Descriptor| (layer.digest, layer.size);
         self.manifest.layers.iter().map(layer)

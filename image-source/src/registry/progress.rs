@@ -1,35 +1,35 @@
-//! How far a fetch is.
+//! The progress of a fetch.
 
 use portlayer::image::Digest;
 
-/// What happens to a layer.
+/// The stage of a layer's fetch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LayerStage {
-    /// Others are fetched first.
+    /// Waiting for other layers.
     Waiting,
-    /// It is fetched: bytes that are there, of the bytes it has.
+    /// Transferring.
     Fetching {
-        /// Bytes that are there, including those of an earlier, interrupted fetch.
+        /// The bytes received, including those of an earlier, interrupted fetch.
         done: u64,
-        /// Bytes it has.
+        /// The size of the layer in bytes.
         total: u64,
     },
-    /// All bytes are there; its digest is checked.
+    /// All bytes were received; the digest is being verified.
     Verifying,
-    /// It is complete.
+    /// The layer is complete.
     Complete,
 }
 
-/// One report about a layer.
+/// One progress report of a layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct LayerProgress {
-    /// Its place in the image, 0 for the lowest.
+    /// The position in the image; the lowest is 0.
     pub index: usize,
-    /// Its digest as it is transferred.
+    /// The digest of the layer as transferred.
     pub digest: Digest,
-    /// What happens to it.
+    /// The current stage.
     pub stage: LayerStage,
 }
 
@@ -43,10 +43,10 @@ impl LayerProgress {
     }
 }
 
-/// Receives the progress of a fetch. Every `Fn(LayerProgress)` that can be shared is one; `()`
+/// A receiver of a fetch's progress, implemented by every shareable `Fn(LayerProgress)`; `()`
 /// ignores it. It is called for each block of bytes and should return quickly.
 pub trait ObserveFetch: Send + Sync + 'static {
-    /// Takes one report.
+    /// Receives one report.
     fn observe(&self, progress: LayerProgress);
 }
 

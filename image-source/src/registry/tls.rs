@@ -1,4 +1,4 @@
-//! Which servers are accepted as a registry.
+//! Certificate verification for registries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,21 +16,21 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const REDIRECTS_MAX: usize = 10;
 
-/// How a registry is reached.
+/// The transport to a registry.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Transport {
-    /// HTTPS, the certificate verified by the system's authorities and those of the options.
+    /// HTTPS, verified against the certificate authorities of the system and of the options.
     #[default]
     Https,
     /// HTTPS with one certificate, no matter who signed it: the SHA-256 of its DER form, which
     /// `openssl x509 -noout -fingerprint -sha256` prints.
     Pinned([u8; 32]),
-    /// HTTPS with any certificate: anybody on the way can read credentials. Digests in references
-    /// still hold.
+    /// HTTPS with any certificate: an attacker in between can read credentials. Digests in
+    /// references still protect content.
     DangerAcceptInvalidCerts,
-    /// HTTP without encryption: anybody on the way can read credentials and replace images.
-    /// Digests in references still hold.
+    /// HTTP without encryption: an attacker in between can read credentials and replace images.
+    /// Digests in references still protect content.
     PlainHttp,
 }
 

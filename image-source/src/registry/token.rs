@@ -1,4 +1,4 @@
-//! Requests with the authentication that a registry asks for (distribution's token
+//! Requests with the authentication that a registry requires (distribution's token
 //! specification).
 
 use std::collections::HashMap;

@@ -1,5 +1,5 @@
 //! The agent's binary. Under the name `tether-supervisor` it is the first process of
-//! a container, whose orders come over the socket that is its standard input.
+//! a container, which receives requests over the socket that is its standard input.
 
 use std::ffi::OsStr;
 use std::io;

@@ -1,4 +1,4 @@
-//! Users and groups, as the files of the container know them.
+//! Users and groups, looked up in the files of the container.
 
 use std::fs::OpenOptions;
 use std::io::Read as _;

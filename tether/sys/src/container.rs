@@ -1,4 +1,4 @@
-//! Making a container out of the calling process.
+//! Turning the calling process into a container.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -22,15 +22,15 @@ use crate::setup::{ContainerSetup, Isolation, RootDirectory};
 use crate::socket::{receive_request, send_event};
 use crate::supervisor::{Reach, supervise};
 
-/// Runs a container on the orders that come by a socket made by [`pair`](crate::pair):
-/// makes it as the first order says, starts processes in it, reports how they end,
-/// and ends when the other end of the socket is closed. Then the kernel kills
+/// Runs a container controlled by a socket from [`pair`](crate::pair):
+/// creates it as the first request specifies, starts processes in it, reports how they end,
+/// and returns when the other end of the socket is closed. Then the kernel kills
 /// whatever is left in the container.
 ///
-/// The calling process must have one thread and nothing else to do.
+/// The calling process must be single-threaded and have no other purpose.
 ///
 /// # Errors
-/// When the process has several threads or the socket is none; failures of the
+/// Fails when the process has several threads or the file is not a socket; failures of the
 /// set-up are reported over the socket.
 pub fn run_container(socket: OwnedFd) -> Result<(), SysError> {
     let alone = SingleThreaded::verify()?;

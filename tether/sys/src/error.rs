@@ -1,9 +1,9 @@
-//! Why a system call failed, and what it was for.
+//! Failed system calls and their purpose.
 
 use std::fmt::Display;
 use std::io;
 
-/// A step of the set-up of a container or a process that the system refused.
+/// A step in the set-up of a container or a process that the system refused.
 #[derive(Debug, thiserror::Error)]
 #[error("{action}")]
 pub struct SysError {
@@ -20,7 +20,7 @@ impl SysError {
         }
     }
 
-    /// The operating system's error number, where it gave one.
+    /// Returns the operating system's error number, if there is one.
     #[must_use]
     pub fn raw_os_error(&self) -> Option<i32> {
         self.source.raw_os_error()

@@ -1,4 +1,4 @@
-//! Forking, which is sound only in a process with one thread.
+//! Forking, which is sound only in a single-threaded process.
 
 use std::{fs, io};
 

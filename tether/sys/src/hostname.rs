@@ -1,4 +1,4 @@
-//! The domain name, which nix does not set.
+//! Setting the domain name, which nix does not support.
 
 use std::io;
 

@@ -32,27 +32,27 @@ const MAX_REASON: u64 = 4 << 10;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Launch {
-    /// The program: a path, or a name to look for in `PATH`.
+    /// The program: a path, or a name to look up in `PATH`.
     pub path: String,
-    /// The arguments, beginning with the program's name.
+    /// The arguments, starting with the program's name.
     pub args: Vec<String>,
     /// The environment, `NAME=value` each. `PATH`, `HOME`, `HOSTNAME` and, with
-    /// a terminal, `TERM` are added if they are not there.
+    /// a terminal, `TERM` are added if they are missing.
     pub env: Vec<String>,
-    /// The working directory, made if it is not there; empty for `/`.
+    /// The working directory, which is created if necessary; empty for `/`.
     pub dir: String,
-    /// The user, by name or number, `user:group` too; empty for root.
+    /// The user, by name or number, optionally as `user:group`; empty for root.
     pub user: String,
     /// The group, by name or number; empty for the user's.
     pub group: String,
     /// The size of its terminal; `None` for pipes.
     pub terminal: Option<TerminalSize>,
-    /// Standard input is a pipe; otherwise it is empty. A terminal is both.
+    /// Whether standard input is a pipe; otherwise it is empty. A terminal is both.
     pub open_stdin: bool,
 }
 
 impl Launch {
-    /// A program with the arguments behind its name, as root, without a terminal
+    /// Creates a launch of a program with arguments after its name, as root, without a terminal
     /// and without input.
     #[must_use]
     pub fn new(path: impl Into<String>, args: impl IntoIterator<Item = String>) -> Self {

@@ -1,17 +1,17 @@
 //! The system calls of the agent in a container: mounts, namespaces, terminals, and
 //! the steps between `fork` and `exec`.
 //!
-//! It is the only crate of the agent with `unsafe` code. Everything that needs a
-//! process with one thread (namespaces of users, forking) happens in a *supervisor*:
-//! a process that does nothing else, takes [`Request`]s over a socket and answers
-//! with [`Event`]s and open files. The agent itself, with its threads, only talks
-//! to it:
+//! This is the agent's only crate with `unsafe` code. Everything that needs a
+//! single-threaded process (user namespaces, forking) happens in a *supervisor*:
+//! a process with no other purpose, which receives [`Request`]s over a socket and responds
+//! with [`Event`]s and open files. The agent itself, with its threads, only communicates
+//! with it:
 //!
 //! | the agent | the supervisor |
 //! | --- | --- |
-//! | makes a [`pair`] of sockets and starts the supervisor with one end | [`run_container`] |
-//! | [`send_request`]: set up, launch, signal, dial | does so, inside of the container |
-//! | [`receive_event`] | reports, with the files of the streams |
+//! | creates a [`pair`] of sockets and starts the supervisor with one end | [`run_container`] |
+//! | [`send_request`]: set up, launch, signal, dial | executes it inside the container |
+//! | [`receive_event`] | reports the result, with the files of the streams |
 //! | closes its end, or dies | ends, and with it everything in the container |
 
 #![cfg(target_os = "linux")]

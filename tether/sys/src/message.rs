@@ -1,4 +1,4 @@
-//! What an agent and its supervisor tell each other.
+//! The messages between an agent and its supervisor.
 
 use std::net::SocketAddr;
 
@@ -8,9 +8,9 @@ use crate::{ContainerSetup, Launch};
 /// The size of a terminal in characters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TerminalSize {
-    /// Characters in a line.
+    /// The number of characters per line.
     pub columns: u16,
-    /// Lines.
+    /// The number of lines.
     pub rows: u16,
 }
 
@@ -27,14 +27,14 @@ impl Default for TerminalSize {
 /// How a process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// It returned this status.
+    /// The process exited with this status.
     Code(i32),
-    /// This signal ended it, by its Linux number.
+    /// The process was ended by this signal, by its Linux number.
     Signal(i32),
 }
 
 impl Exit {
-    /// The status as a shell gives it: that of the process, or 128 and the signal's number.
+    /// Returns the status as in a shell: that of the process, or 128 plus the signal's number.
     ///
     /// ```
     /// assert_eq!(tether_sys::Exit::Signal(9).status(), 137);
@@ -48,74 +48,74 @@ impl Exit {
     }
 }
 
-/// An order of the agent. `id` comes back in the answer.
+/// A request of the agent. `id` is returned in the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Request {
-    /// Makes the container. The first message of all, and only for a supervisor
-    /// that is to make one.
+    /// Creates the container. Must be the first message, and is only for a supervisor
+    /// that is to create one.
     SetUp(Box<ContainerSetup>),
     /// Starts a process.
     Launch {
-        /// Chosen by the agent.
+        /// The id of the request, chosen by the agent.
         id: u32,
         /// The process.
         launch: Box<Launch>,
     },
     /// Sends a signal.
     Signal {
-        /// Chosen by the agent.
+        /// The id of the request, chosen by the agent.
         id: u32,
-        /// The process, as [`Event::Launched`] named it; 0 stands for all
-        /// processes of the container but the supervisor.
+        /// The process id from [`Event::Launched`]; 0 for all
+        /// processes of the container except the supervisor.
         pid: i32,
-        /// The signal's Linux number.
+        /// The Linux number of the signal.
         signal: i32,
     },
     /// Connects to a TCP address from inside the container.
     Dial {
-        /// Chosen by the agent.
+        /// The id of the request, chosen by the agent.
         id: u32,
         /// The address.
         address: SocketAddr,
     },
 }
 
-/// What a supervisor reports.
+/// A report of the supervisor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The container is there. The notes say what it does without.
+    /// The container was created. The notes list its missing features.
     Ready {
-        /// One sentence for each thing that the system refused.
+        /// One sentence for each feature that the system refused.
         notes: Vec<String>,
     },
-    /// The process runs. The message carries its terminal's master, or the
+    /// The process runs. The message contains its terminal's master, or the
     /// agent's ends of standard input (if it is open), output and error.
     Launched {
-        /// The request's.
+        /// The id of the request.
         id: u32,
-        /// Its id in the container.
+        /// The process id in the container.
         pid: i32,
     },
-    /// The signal was sent, or the connection begun: then the message carries a
-    /// non-blocking socket that is writable when the connection is there or failed.
+    /// The signal was sent, or the connection started: then the message contains a
+    /// non-blocking socket that becomes writable when the connection is established or failed.
     Done {
-        /// The request's.
+        /// The id of the request.
         id: u32,
     },
-    /// The order failed.
+    /// The request failed.
     Failed {
-        /// The request's; 0 for the set-up.
+        /// The id of the request; 0 for the set-up.
         id: u32,
-        /// Why, in words.
+        /// The reason, in words.
         reason: String,
     },
     /// A process ended.
     Exited {
-        /// Its id in the container.
+        /// The process id in the container.
         pid: i32,
-        /// How.
+        /// How the process ended.
         exit: Exit,
     },
 }

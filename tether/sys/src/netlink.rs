@@ -1,4 +1,4 @@
-//! The loopback device of a network namespace, by rtnetlink.
+//! The loopback device of a network namespace, configured with rtnetlink.
 
 use std::io;
 use std::net::IpAddr;

@@ -1,4 +1,4 @@
-//! What a container is made of.
+//! The parts of a container.
 
 use std::ffi::OsStr;
 use std::net::IpAddr;
@@ -7,82 +7,83 @@ use std::path::{Path, PathBuf};
 
 use crate::wire::{Reader, Writer};
 
-/// How far a container is kept apart from its host.
+/// How far a container is isolated from its host.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Isolation {
-    /// Namespaces of its own for mounts, processes, host name, IPC and network,
-    /// and for users, where the system has them. Without those for users it needs
-    /// root, and the container's capabilities are cut to those that Docker gives.
+    /// Separate namespaces for mounts, processes, host name, IPC and network,
+    /// and for users if the system supports them. Without user namespaces it requires
+    /// root, and the container's capabilities are reduced to those of Docker.
     #[default]
     Namespaces,
-    /// Another root directory and nothing else. Needs root. Processes see those
+    /// Only a different root directory. Requires root. Processes see those
     /// of the host, and there is no `/proc`.
     Chroot,
 }
 
-/// Where the root directory of a container comes from. Paths are relative to
+/// The origin of a container's root directory. Paths are relative to
 /// [`ContainerSetup::base`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum RootDirectory {
-    /// A read-only tree, and a directory for what differs from it.
+    /// A read-only tree, and a directory for changes.
     Overlay {
-        /// The tree. Its path holds no comma, colon or backslash.
+        /// The read-only tree. Its path contains no comma, colon or backslash.
         lower: PathBuf,
-        /// What differs.
+        /// The directory for changes.
         upper: PathBuf,
-        /// A directory of the same file system that the kernel works in.
+        /// A directory of the same file system, for the kernel's internal use.
         work: PathBuf,
     },
-    /// A directory that the container writes to.
+    /// A directory that the container writes to directly.
     Plain(PathBuf),
 }
 
-/// A directory of the host that is seen in the container.
+/// A directory of the host that is visible in the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
     /// The directory, relative to [`ContainerSetup::base`] or absolute.
     pub source: PathBuf,
-    /// Where it is seen, an absolute path; made if it is not there.
+    /// The absolute path in the container, which is created if necessary.
     pub target: String,
-    /// The container cannot write to it.
+    /// Whether it is read-only in the container.
     pub read_only: bool,
 }
 
-/// A container to make.
+/// The specification of a container.
 ///
-/// The directories exist before; nobody but the caller may write to those above
+/// The directories must exist; only the caller may have write access to those above
 /// the container's root, since their paths are trusted. Paths *in* the container
-/// are resolved inside of its root, whatever links it holds.
+/// are resolved inside its root, whatever links it contains.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ContainerSetup {
-    /// An absolute path that the others are relative to.
+    /// An absolute path that the other paths are relative to.
     pub base: PathBuf,
     /// The root directory.
     pub root: RootDirectory,
     /// An empty directory to mount the root at.
     pub mount_point: PathBuf,
-    /// An empty directory to prepare `/dev` and files in.
+    /// An empty directory for preparing `/dev` and files.
     pub stage: PathBuf,
-    /// How far it is kept apart.
+    /// How far it is isolated.
     pub isolation: Isolation,
     /// The host name; empty for none.
     pub hostname: String,
     /// The domain name; empty for none.
     pub domainname: String,
-    /// Small files that stand over those of the image: absolute path and content.
+    /// Small files that replace those of the image: absolute path and content.
     pub files: Vec<(String, Vec<u8>)>,
-    /// Addresses of the container with the length of their prefix. It has no card;
-    /// they are given to its loopback device.
+    /// The addresses of the container with prefix lengths. It has no network card, so
+    /// they are assigned to its loopback device.
     pub addresses: Vec<(IpAddr, u8)>,
-    /// Directories of the host that it sees.
+    /// The directories of the host that are visible in it.
     pub binds: Vec<Bind>,
 }
 
 impl ContainerSetup {
-    /// A container with this root, without a name, addresses and directories of the host.
+    /// Creates a specification with this root, without a name, addresses and directories of the
+    /// host.
     #[must_use]
     pub fn new(
         base: impl Into<PathBuf>,

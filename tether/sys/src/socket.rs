@@ -17,11 +17,11 @@ use crate::wire::MAX_MESSAGE;
 /// Files in one message: a process has three, with room to spare.
 const MAX_FILES: usize = 8;
 
-/// Two connected sockets that keep the boundaries of messages and are closed in
-/// programs that are executed.
+/// Creates two connected sockets that preserve message boundaries and are closed in
+/// executed programs.
 ///
 /// # Errors
-/// When the system has no more files.
+/// Fails when the system is out of file descriptors.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
     let pair = socketpair(
         AddressFamily::Unix,
@@ -36,7 +36,7 @@ pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
 /// [`WouldBlock`](io::ErrorKind::WouldBlock) instead of waiting.
 ///
 /// # Errors
-/// When the file cannot do that.
+/// Fails when the file does not support it.
 pub fn set_nonblocking(file: impl AsFd) -> io::Result<()> {
     let flags = fcntl(&file, FcntlArg::F_GETFL)?;
     let flags = OFlag::from_bits_retain(flags) | OFlag::O_NONBLOCK;
@@ -44,30 +44,30 @@ pub fn set_nonblocking(file: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Ends the conversation over a socket, no matter who else holds it: the other end reads
-/// the end at once.
+/// Shuts a socket down, even if other processes hold it: the other end immediately reads
+/// the end.
 ///
 /// # Errors
-/// When it has ended already.
+/// Fails when it has already been shut down.
 pub fn hang_up(socket: impl AsFd) -> io::Result<()> {
     Ok(shutdown(socket.as_fd().as_raw_fd(), Shutdown::Both)?)
 }
 
-/// Sends an order to a supervisor.
+/// Sends a request to a supervisor.
 ///
 /// # Errors
-/// An order of more than 160 KiB, a supervisor that is gone, and
-/// [`WouldBlock`](io::ErrorKind::WouldBlock) on a socket that does not block.
+/// Fails for a request of more than 160 KiB, if the supervisor is gone, and with
+/// [`WouldBlock`](io::ErrorKind::WouldBlock) on a non-blocking socket.
 pub fn send_request(socket: impl AsFd, request: &Request) -> io::Result<()> {
     send(socket, &request.encode(), &[])
 }
 
-/// Takes the next report of a supervisor, with the files it carries; `None` when
+/// Receives the next report of a supervisor, with its files; `None` when
 /// the supervisor is gone.
 ///
 /// # Errors
-/// A message that is none, and [`WouldBlock`](io::ErrorKind::WouldBlock) on a
-/// socket that does not block.
+/// Fails for an invalid message, and with [`WouldBlock`](io::ErrorKind::WouldBlock) on a
+/// non-blocking socket.
 pub fn receive_event(socket: impl AsFd) -> io::Result<Option<(Event, Vec<OwnedFd>)>> {
     let Some((bytes, files)) = receive(socket)? else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! The first process of a container: it starts the others and reaps them.
+//! The first process of a container, which starts the others and reaps them.
 
 use std::collections::BTreeSet;
 use std::io;

@@ -12,10 +12,10 @@ use nix::pty::{PtyMaster, ptsname_r, unlockpt};
 use crate::error::{Step, SysError};
 use crate::message::TerminalSize;
 
-/// Tells a terminal its size; the processes in its foreground get `SIGWINCH`.
+/// Sets the size of a terminal; its foreground processes receive `SIGWINCH`.
 ///
 /// # Errors
-/// When the file is no terminal.
+/// Fails when the file is not a terminal.
 pub fn set_terminal_size(terminal: impl AsFd, size: TerminalSize) -> io::Result<()> {
     let size = libc::winsize {
         ws_row: size.rows,

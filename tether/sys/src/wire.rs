@@ -1,7 +1,7 @@
-//! The bytes of the messages between an agent and its supervisor.
+//! The encoding of messages between an agent and its supervisor.
 //!
 //! Both ends are the same executable, so there is no version. The decoder still
-//! checks every length: a process in the container might have got hold of the socket.
+//! validates every length: a process in the container might have obtained the socket.
 
 use std::net::{IpAddr, SocketAddr};
 

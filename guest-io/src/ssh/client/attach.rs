@@ -1,4 +1,4 @@
-//! A session of a guest that the host is attached to.
+//! An attachment of the host to a session of a guest.
 
 use std::fmt;
 use std::io;
@@ -19,7 +19,7 @@ use crate::ssh::control::{self, Decoder};
 use crate::ssh::credit::{Arrived, Credit, PIECE, cost};
 use crate::ssh::{CONTROL_TYPE, Exit, STDERR, Window, signals};
 
-/// A session of a guest that the host is attached to. Dropping all of its parts detaches.
+/// An attachment to a session of a guest. Dropping all of its parts detaches.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Attach {
@@ -27,7 +27,7 @@ pub struct Attach {
     pub input: Input,
     /// Standard output and standard error.
     pub output: Output,
-    /// Everything else.
+    /// Requests, such as signals.
     pub control: Control,
 }
 
@@ -49,7 +49,7 @@ enum InputCommand {
     Close,
 }
 
-/// What a session wrote, and how it ended.
+/// The output of a session, and how it ended.
 #[derive(Debug)]
 pub struct Output {
     events: mpsc::UnboundedReceiver<Event>,
@@ -57,13 +57,13 @@ pub struct Output {
     requests: mpsc::UnboundedSender<Command>,
 }
 
-/// Something that came from a session.
+/// An event of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event {
     /// Output, never empty.
     Data(Stream, Bytes),
-    /// The session's process has ended; no output follows.
+    /// The session's process ended; no output follows.
     Exit(Exit),
 }
 
@@ -82,9 +82,9 @@ enum Command {
 }
 
 impl Input {
-    /// Writes a piece without copying it; waits while the session is too far behind.
+    /// Writes a piece without copying it; waits if the session does not keep up.
     ///
-    /// Cancel safe: it is written whole or not at all.
+    /// Cancel safe: either the whole piece is written or nothing.
     ///
     /// # Errors
     ///
@@ -167,7 +167,7 @@ impl Output {
     /// Waits for the next event. `None` after [`Event::Exit`], or without one when the line
     /// was lost.
     ///
-    /// The guest stops sending when [`WINDOW`](crate::ssh::WINDOW) bytes wait here.
+    /// The guest stops sending when [`WINDOW`](crate::ssh::WINDOW) bytes are buffered here.
     ///
     /// Cancel safe.
     pub async fn next(&mut self) -> Option<Event> {
@@ -182,7 +182,7 @@ impl Output {
 }
 
 impl Control {
-    /// Tells the session the size of its terminal.
+    /// Sets the size of the session's terminal.
     ///
     /// # Errors
     ///
@@ -191,7 +191,7 @@ impl Control {
         self.request(Command::Resize(window))
     }
 
-    /// Sends a signal to the session's process: a name without `SIG`, or a number.
+    /// Sends a signal to the session's process, by name without `SIG` or by number.
     ///
     /// # Errors
     ///
@@ -200,7 +200,7 @@ impl Control {
         self.request(Command::Signal(signal.to_owned()))
     }
 
-    /// Lets a session start that waits for somebody to attach.
+    /// Lets a session start that waits for an attachment.
     ///
     /// # Errors
     ///

@@ -20,7 +20,7 @@ use super::transport::{AtEnd, Transport};
 use super::{Fingerprint, MAX_ID, PrivateKey, USER};
 use crate::handshake;
 
-/// Why no connection to a guest came about.
+/// The reason why connecting to a guest failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ConnectError {
@@ -30,12 +30,12 @@ pub enum ConnectError {
     /// The guest did not answer in time.
     #[error("the guest has not answered within {after:?} ({phase})")]
     Timeout {
-        /// How long the host waited.
+        /// The timeout.
         after: Duration,
-        /// What it waited for: the handshake, or SSH's own.
+        /// What the host waited for: the handshake, or SSH's own.
         phase: &'static str,
     },
-    /// The guest sent something that is no handshake.
+    /// The guest did not complete the handshake.
     #[error("the guest does not answer the handshake")]
     Handshake(#[source] handshake::HandshakeError),
     /// The host key was refused by the caller.
@@ -44,33 +44,33 @@ pub enum ConnectError {
         /// The key's fingerprint; the guest has proved to have the key.
         fingerprint: Fingerprint,
     },
-    /// The guest does not admit the client key.
+    /// The guest rejected the client key.
     #[error("the guest does not admit the host's client key")]
     Denied,
-    /// The guest does not speak SSH as it should.
+    /// The guest violated the SSH protocol.
     #[error("the ssh connection to the guest failed")]
     Ssh(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// Why a request to a connected guest failed.
+/// The reason why a request to a connected guest failed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SessionError {
     /// The line was lost before the guest answered.
     #[error("the serial line was lost")]
     Lost,
-    /// The guest refuses: no such session, or it cannot be attached to.
+    /// The guest refused: there is no such session, or it cannot be attached to.
     #[error("the guest refuses the request")]
     Refused,
-    /// The guest's answer is not what it should be.
+    /// The response of the guest is invalid.
     #[error("the guest's answer is invalid")]
     Invalid,
-    /// An id that cannot be sent: empty, too long, or with a blank in it.
+    /// The id cannot be sent: it is empty, too long, or contains a blank.
     #[error("the session id cannot be sent")]
     Id,
 }
 
-/// Connects to guests, with the client key of a host.
+/// Connects to guests, using the client key of a host.
 #[derive(Debug, Clone)]
 pub struct Connector {
     key: PrivateKey,
@@ -82,8 +82,8 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// A connector that proves `key`. It waits 3 minutes for the handshake, since the line
-    /// is there long before the agent, and 30 seconds for each step of SSH.
+    /// Creates a connector that authenticates with `key`. It waits 3 minutes for the handshake,
+    /// since the line exists long before the agent runs, and 30 seconds for each step of SSH.
     pub fn new(key: PrivateKey) -> Self {
         let config = Config {
             client_id: russh::SshId::Standard("SSH-2.0-VIC".into()),
@@ -102,22 +102,22 @@ impl Connector {
         }
     }
 
-    /// How long the guest has for the handshake.
+    /// Sets how long the guest may take for the handshake.
     #[must_use]
     pub fn handshake_timeout(mut self, timeout: Duration) -> Self {
         self.handshake_timeout = timeout;
         self
     }
 
-    /// How long the guest has for SSH's key exchange, and then for the login. Deciding about
-    /// the host key does not count.
+    /// Sets how long the guest may take for SSH's key exchange, and then for the login. The time to
+    /// decide about the host key does not count.
     #[must_use]
     pub fn ssh_timeout(mut self, timeout: Duration) -> Self {
         self.ssh_timeout = timeout;
         self
     }
 
-    /// Speaks SSH from the first byte, for lines without a handshake.
+    /// Uses SSH from the first byte, for lines without a handshake.
     #[must_use]
     pub fn without_handshake(mut self) -> Self {
         self.handshake = false;
@@ -125,13 +125,13 @@ impl Connector {
     }
 
     /// Connects over a line. `recognize` decides about the guest's host key, which the
-    /// guest has proved to have at that time; it may take its time.
+    /// guest has already proved to have; it may take any time.
     ///
     /// Dropping the future closes the line.
     ///
     /// # Errors
     ///
-    /// [`ConnectError`]; the stream is closed then.
+    /// [`ConnectError`]; the stream is then closed.
     pub async fn connect<S, F, Fut>(&self, stream: S, recognize: F) -> Result<Session, ConnectError>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -350,7 +350,7 @@ impl Handler for Guest {
     }
 }
 
-/// A connection to a guest. Cheap to clone; it ends when all clones and all attachments
+/// A connection to a guest. Cheap to clone; it closes when all clones and attachments
 /// are dropped.
 #[derive(Clone)]
 pub struct Session {
@@ -365,17 +365,17 @@ struct Shared {
 }
 
 impl Session {
-    /// The fingerprint of the guest's host key, which it has proved to have.
+    /// Returns the fingerprint of the guest's host key, which it has proved to have.
     pub fn fingerprint(&self) -> Fingerprint {
         self.shared.fingerprint
     }
 
-    /// Whether both are clones of one connection.
+    /// Returns whether both are clones of the same connection.
     pub fn is_same_connection(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Attaches to a session of the guest, which need not have started.
+    /// Attaches to a session of the guest, which may not have started yet.
     ///
     /// # Errors
     ///
@@ -388,7 +388,7 @@ impl Session {
         attach::open(&self.shared.handle, id).await
     }
 
-    /// The ids of the guest's sessions.
+    /// Returns the ids of the guest's sessions.
     ///
     /// # Errors
     ///
@@ -398,7 +398,7 @@ impl Session {
         Ok(text.lines().map(str::to_owned).collect())
     }
 
-    /// The version of the guest's end of the protocol.
+    /// Returns the protocol version of the guest's end.
     ///
     /// # Errors
     ///
@@ -408,7 +408,7 @@ impl Session {
         text.trim().parse().map_err(|_| SessionError::Invalid)
     }
 
-    /// Waits for a sign of life of the guest.
+    /// Waits for a response of the guest, to check that it is alive.
     ///
     /// # Errors
     ///
@@ -421,18 +421,18 @@ impl Session {
             .map_err(|_| SessionError::Lost)
     }
 
-    /// Waits until the connection has ended.
+    /// Waits until the connection is closed.
     pub async fn closed(&self) {
         let mut closed = self.shared.closed.clone();
         while closed.changed().await.is_ok() {}
     }
 
-    /// Whether the connection has ended.
+    /// Returns whether the connection is closed.
     pub fn is_closed(&self) -> bool {
         self.shared.closed.has_changed().is_err()
     }
 
-    /// Ends the connection, with all its attachments.
+    /// Closes the connection, with all its attachments.
     pub async fn close(&self) {
         let _ = self
             .shared

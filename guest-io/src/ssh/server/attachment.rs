@@ -1,4 +1,4 @@
-//! What a session gets when the host attaches to it.
+//! An attachment of the host, from the session's side.
 
 use std::sync::Arc;
 
@@ -9,32 +9,31 @@ use crate::Stream;
 use crate::ssh::Exit;
 use crate::ssh::credit::Arrived;
 
-/// The two ends of a session that a host is attached to.
+/// The streams of a session that a host is attached to.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Attachment {
-    /// What the host writes to the session's standard input.
+    /// The input from the host.
     pub stdin: Stdin,
-    /// Where the session's output goes.
+    /// The output to the host.
     pub output: Output,
 }
 
-/// The host has detached, or the line was lost.
+/// The error when the host has detached, or the line was lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the host has detached")]
 pub struct Detached;
 
-/// What comes from the host for standard input.
+/// An input event from the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StdinEvent {
     /// Bytes, never empty.
     Data(Bytes),
-    /// The host has closed the session's standard input.
+    /// The host closed the session's standard input.
     Close,
 }
 
-/// Input for a session. The host can be ahead of the session by
-/// [`WINDOW`](crate::ssh::WINDOW) bytes.
+/// The input of a session. At most [`WINDOW`](crate::ssh::WINDOW) bytes are buffered.
 #[derive(Debug)]
 pub struct Stdin {
     pub(super) events: mpsc::UnboundedReceiver<StdinEvent>,
@@ -59,7 +58,7 @@ impl Stdin {
     }
 }
 
-/// Takes the output of a session to the host. Clones send to the same host.
+/// Sends the output of a session to the host. Clones send to the same host.
 #[derive(Debug, Clone)]
 pub struct Output {
     pub(super) items: mpsc::Sender<Item>,
@@ -73,9 +72,9 @@ pub(super) enum Item {
 }
 
 impl Output {
-    /// Sends a piece of output; waits while the host is too far behind.
+    /// Sends a piece of output; waits if the host does not keep up.
     ///
-    /// Cancel safe: a piece is sent whole or not at all.
+    /// Cancel safe: either the whole piece is sent or nothing.
     ///
     /// # Errors
     ///
@@ -91,7 +90,7 @@ impl Output {
     }
 
     /// Reports how the session's process ended, after all of its output, and waits until
-    /// the host has received everything. At most 5 seconds after the last byte was sent.
+    /// the host has received everything, at most 5 seconds after the last byte was sent.
     ///
     /// # Errors
     ///

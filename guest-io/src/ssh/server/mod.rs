@@ -18,18 +18,18 @@ use super::transport::{AtEnd, Transport};
 use super::{ClientPublicKey, PrivateKey, Window};
 use crate::handshake;
 
-/// The sessions of a guest, as the server sees them.
+/// The sessions of a guest, used by the server.
 ///
-/// The methods are called from within a connection and must not block: hand longer work
-/// over to a task.
+/// The methods are called from within a connection and must not block: spawn a task
+/// for longer work.
 pub trait GuestSessions: fmt::Debug + Send + Sync + 'static {
-    /// The ids of the sessions that exist, started or not.
+    /// Returns the ids of the existing sessions, started or not.
     fn ids(&self) -> Vec<String>;
 
-    /// Attaches the host to a session, which need not have started yet.
+    /// Attaches the host to a session, which may not have started yet.
     ///
-    /// The session sends its output to [`Attachment::output`] and takes its input from
-    /// [`Attachment::stdin`], until either says that the host has detached. A session may be
+    /// The session sends its output to [`Attachment::output`] and reads its input from
+    /// [`Attachment::stdin`], until either reports that the host has detached. A session may be
     /// attached to more than once.
     ///
     /// # Errors
@@ -37,24 +37,24 @@ pub trait GuestSessions: fmt::Debug + Send + Sync + 'static {
     /// [`Refused`] if there is no such session, or it cannot be attached to.
     fn attach(&self, id: &str, attachment: Attachment) -> Result<(), Refused>;
 
-    /// Carries out a request for a session; returns whether it did.
+    /// Executes a request for a session; returns whether it did.
     fn request(&self, id: &str, request: Request) -> bool;
 }
 
-/// The guest does not attach the host to a session.
+/// The error when the guest refuses to attach the host to a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the session cannot be attached to")]
 pub struct Refused;
 
-/// What the host asks of a session.
+/// A request of the host to a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Request {
     /// The host's terminal has this size.
     Resize(Window),
-    /// Deliver a signal, named without `SIG`, such as `TERM`. May be a number as text.
+    /// A signal to deliver: a name without `SIG`, such as `TERM`, or a number as text.
     Signal(String),
-    /// Someone is attached: a session that waits for that may start. Comes more than once.
+    /// A client is attached: a session that waits for that may start. Can occur repeatedly.
     Unblock,
 }
 
@@ -77,8 +77,8 @@ struct Shared {
 }
 
 impl Server {
-    /// A server that proves `host_key` and admits only `client`, with the handshake of
-    /// VIC 1.x on each connection.
+    /// Creates a server that authenticates with `host_key` and accepts only `client`, with the
+    /// handshake of VIC 1.x on each connection.
     pub fn new(
         host_key: PrivateKey,
         client: ClientPublicKey,
@@ -108,7 +108,7 @@ impl Server {
         }
     }
 
-    /// Uses another form of the handshake; `None` if the stream carries SSH from its
+    /// Sets the variant of the handshake; with `None`, the stream carries SSH from its
     /// first byte, for lines that neither lose data nor outlive a connection.
     ///
     /// # Panics
@@ -122,15 +122,15 @@ impl Server {
         self
     }
 
-    /// Serves one line until it ends: one connection after the other, each with its
-    /// handshake. A connection that fails is logged and followed by the next.
+    /// Serves one line until it ends: one connection after another, each with its
+    /// handshake. A failed connection is logged and followed by the next.
     ///
-    /// Serving another line ends this one. Dropping the future ends the connection in
-    /// progress; its attachments say that the host has detached.
+    /// Serving another line ends this one. Dropping the future closes the current
+    /// connection; its attachments report that the host has detached.
     ///
     /// # Errors
     ///
-    /// The error of the stream. The end of the stream is no error.
+    /// The error of the stream. The end of the stream is not an error.
     pub async fn serve<S>(&self, stream: S) -> io::Result<()>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
