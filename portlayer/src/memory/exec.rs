@@ -17,10 +17,11 @@ use crate::{
     StateKind,
 };
 
-/// Containers that are entries of a map, and whose processes do what a [`Program`] says.
+/// An [`Exec`] whose containers are entries in a map, and whose processes behave as a [`Program`]
+/// says.
 ///
-/// It has every image and every volume that is named. Its scopes are those of
-/// [`networks`](Self::networks), the default one is `bridge`. Clones share the containers. Its
+/// Every image and every volume exists. Its scopes are those of
+/// [`networks`](Self::networks), and the default one is `bridge`. Clones share the containers. Its
 /// methods must run within a Tokio runtime with time enabled.
 #[derive(Clone, Debug)]
 pub struct MemoryExec {

@@ -10,7 +10,7 @@ use crate::{ContainerId, Result};
 
 /// The scopes of [`MemoryExec`]. Clones share them.
 ///
-/// Every network that an external scope names exists. What DHCP would assign is not known.
+/// Every network that an external scope refers to exists. Addresses from DHCP are unknown.
 #[derive(Clone, Debug)]
 pub struct MemoryNetworks {
     containers: MemoryExec,

@@ -1,4 +1,4 @@
-//! Which addresses of a subnet are assigned.
+//! Assignment of a subnet's addresses.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
@@ -8,21 +8,21 @@ use ipnet::Ipv4Net;
 
 use super::ranges::Ranges;
 
-/// How many freed addresses are remembered one by one once their rest is over. Older ones count as
-/// equally long unused, so that memory grows with the addresses that are held and not with those
-/// that ever were.
+/// How many freed addresses are remembered individually once their rest time is over. Older ones
+/// count as equally long unused, so that memory grows with the addresses in use and not with those
+/// ever used.
 const REMEMBERED: usize = 4096;
 
-/// The addresses of one IPv4 subnet: which are held, and which is assigned next.
+/// The addresses of one IPv4 subnet: which are in use, and which is assigned next.
 ///
-/// - An address that was never assigned since the pool was made comes first, beginning at a place
-///   that the caller chooses, at random, and going round; then the one that was freed longest ago.
-/// - An address that was freed is not assigned again before its rest time is over, so that
-///   neighbours' ARP caches do not send its traffic to the wrong container. A caller who names an
+/// - Addresses that were never assigned come first, from a starting point that the caller chooses
+///   at random, wrapping around; then the one that was freed longest ago.
+/// - A freed address is not assigned again before its rest time is over, so that neighbours' ARP
+///   caches do not send its traffic to the wrong container. A caller that requests a specific
 ///   address gets it without a rest.
-/// - The network's own address, the broadcast address and the reserved ones are never assigned.
+/// - The network address, the broadcast address and the reserved ones are never assigned.
 ///
-/// Memory grows with the ranges of addresses that are held. All operations take logarithmic time.
+/// Memory grows with the ranges of addresses in use. All operations take logarithmic time.
 ///
 /// ```
 /// use std::time::{Duration, Instant};
@@ -41,19 +41,19 @@ const REMEMBERED: usize = 4096;
 #[derive(Clone, Debug)]
 pub struct AddressPool {
     subnet: Ipv4Net,
-    /// What may be assigned: the pools, or all of the subnet, without what is reserved.
+    /// The assignable addresses: the pools, or the whole subnet, without reserved ones.
     assignable: Ranges,
     reserved: Ranges,
-    /// Those of `assignable` that nobody holds and that were not freed of late.
+    /// The addresses of `assignable` that are free and were not freed recently.
     unused: Ranges,
-    /// Where the search among the unused begins.
+    /// Where the search among the unused addresses starts.
     cursor: u32,
-    /// Freed addresses, the longest unused first. An entry whose number is not the address's in
-    /// `numbers` is out of date.
+    /// Freed addresses, the longest unused first. An entry is out of date if its number is not that
+    /// of the address in `numbers`.
     freed: VecDeque<Freed>,
     numbers: HashMap<u32, u64>,
     next_number: u64,
-    /// Held addresses of the subnet that are not assignable, but may be asked for.
+    /// Addresses in use that are in the subnet but not assignable, only claimable.
     outside: Ranges,
     rest: Duration,
 }
@@ -65,11 +65,11 @@ struct Freed {
     at: Instant,
 }
 
-/// Why an address cannot be held.
+/// The reason why an address cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddressError {
-    /// It is not in the subnet.
+    /// The address is not in the subnet.
     #[error("{address} is not in the subnet {subnet}")]
     OutsideSubnet {
         /// The address.
@@ -77,7 +77,7 @@ pub enum AddressError {
         /// The subnet.
         subnet: Ipv4Net,
     },
-    /// It is the network's own address or the broadcast address, the gateway's or a name server's.
+    /// The address is the network's own, the broadcast address, the gateway's or a name server's.
     #[error("{address} is reserved in the subnet {subnet}: it is {purpose}")]
     Reserved {
         /// The address.
@@ -87,13 +87,13 @@ pub enum AddressError {
         /// What it is reserved for.
         purpose: &'static str,
     },
-    /// Somebody holds it.
+    /// The address is in use.
     #[error("{0} is held already")]
     Taken(Ipv4Addr),
-    /// None is left.
+    /// No address is left.
     #[error("all of its {total} addresses are in use or resting: {}", relief(*.resting, *.next))]
     Exhausted {
-        /// How many addresses can be assigned at all.
+        /// The number of assignable addresses.
         total: u64,
         /// How many of them were freed and are resting.
         resting: u64,
@@ -102,7 +102,7 @@ pub enum AddressError {
     },
 }
 
-/// What would free some.
+/// Formats what would free addresses.
 fn relief(resting: u64, next: Option<Duration>) -> String {
     match next {
         Some(next) => format!(
@@ -115,8 +115,8 @@ fn relief(resting: u64, next: Option<Duration>) -> String {
 }
 
 impl AddressPool {
-    /// A pool of all addresses of the subnet but the network's own and the broadcast address. A
-    /// freed address rests this long.
+    /// Creates a pool of all addresses of the subnet except the network and broadcast addresses,
+    /// with this rest time for freed addresses.
     #[must_use]
     pub fn new(subnet: Ipv4Net, rest: Duration) -> Self {
         let subnet = subnet.trunc();
@@ -141,8 +141,8 @@ impl AddressPool {
         }
     }
 
-    /// Assigns only from these ranges, as far as they are in the subnet; what else is in it can
-    /// still be [claimed](Self::claim). Meant for a pool of which nothing is held.
+    /// Restricts assignment to the parts of these ranges in the subnet; other addresses of the
+    /// subnet can still be [claimed](Self::claim). To be called before any address is in use.
     #[must_use]
     pub fn only(mut self, ranges: impl IntoIterator<Item = (Ipv4Addr, Ipv4Addr)>) -> Self {
         let (low, high) = self.bounds();
@@ -160,7 +160,7 @@ impl AddressPool {
         self
     }
 
-    /// Reserves an address, such as the gateway's. Meant for a pool of which nothing is held.
+    /// Reserves an address, such as the gateway's. To be called before any address is in use.
     #[must_use]
     pub fn reserve(mut self, address: Ipv4Addr) -> Self {
         let number = u32::from(address);
@@ -172,8 +172,8 @@ impl AddressPool {
         self
     }
 
-    /// Begins with the address that this random number selects, so that a program that was started
-    /// again does not assign the addresses that were freed just before it ended.
+    /// Starts with the address that this random number selects, so that a restarted program does
+    /// not assign the addresses that were freed just before it ended.
     #[must_use]
     pub fn begin_at(mut self, random: u64) -> Self {
         if let Some(position) = random.checked_rem(self.assignable.len())
@@ -189,25 +189,25 @@ impl AddressPool {
         (network.into(), broadcast.into())
     }
 
-    /// The subnet.
+    /// Returns the subnet.
     #[must_use]
     pub fn subnet(&self) -> Ipv4Net {
         self.subnet
     }
 
-    /// How many addresses can be assigned in all.
+    /// Returns the number of assignable addresses.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.assignable.len()
     }
 
-    /// How many of them nobody holds, with those that are resting.
+    /// Returns how many of them are free, including resting ones.
     #[must_use]
     pub fn free(&self) -> u64 {
         self.unused.len() + self.numbers.len() as u64
     }
 
-    /// How many entries its memory consists of.
+    /// Returns the number of entries in its memory.
     #[must_use]
     pub fn entries(&self) -> usize {
         [
@@ -225,7 +225,7 @@ impl AddressPool {
     /// Assigns the address that has been unused for longest.
     ///
     /// # Errors
-    /// [`AddressError::Exhausted`], which says what would free some.
+    /// [`AddressError::Exhausted`], with what would free addresses.
     pub fn assign(&mut self, now: Instant) -> Result<Ipv4Addr, AddressError> {
         let unused = self.unused.at_or_after(self.cursor);
         if let Some(address) = unused.or_else(|| self.unused.at_or_after(0)) {
@@ -256,11 +256,11 @@ impl AddressPool {
         })
     }
 
-    /// Takes this address. It need not be among the assignable ones, only in the subnet, and it
+    /// Claims an address. It may be any address in the subnet, not only an assignable one, and it
     /// may be resting.
     ///
     /// # Errors
-    /// All but [`AddressError::Exhausted`].
+    /// Any error but [`AddressError::Exhausted`].
     pub fn claim(&mut self, address: Ipv4Addr) -> Result<(), AddressError> {
         let number = u32::from(address);
         let subnet = self.subnet;
@@ -288,7 +288,7 @@ impl AddressPool {
         is_free.then_some(()).ok_or(AddressError::Taken(address))
     }
 
-    /// Frees an address, which then rests. Returns whether it was held.
+    /// Frees an address, which then rests. Returns whether it was in use.
     pub fn release(&mut self, address: Ipv4Addr, now: Instant) -> bool {
         let number = u32::from(address);
         if !self.is_held(address) {
@@ -317,7 +317,7 @@ impl AddressPool {
         true
     }
 
-    /// Frees an address that nobody used: it does not rest. Returns whether it was held.
+    /// Frees an address that nobody used, without a rest. Returns whether it was in use.
     pub fn release_unused(&mut self, address: Ipv4Addr) -> bool {
         let number = u32::from(address);
         if !self.is_held(address) {
@@ -326,7 +326,7 @@ impl AddressPool {
         self.outside.remove(number) || self.unused.insert(number)
     }
 
-    /// Whether somebody holds this address.
+    /// Returns whether this address is in use.
     #[must_use]
     pub fn is_held(&self, address: Ipv4Addr) -> bool {
         let number = u32::from(address);
@@ -337,7 +337,7 @@ impl AddressPool {
         }
     }
 
-    /// Drops entries that are out of date once they are most of the queue.
+    /// Drops out-of-date entries once they are most of the queue.
     fn compact(&mut self) {
         if self.freed.len() > 2 * self.numbers.len() + 64 {
             let numbers = &self.numbers;

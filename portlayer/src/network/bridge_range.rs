@@ -1,12 +1,12 @@
-//! The range that bridge scopes take their subnets from.
+//! The range from which bridge scopes get their subnets.
 
 use std::net::Ipv4Addr;
 
 use ipnet::Ipv4Net;
 use serde::{Deserialize, Serialize};
 
-/// The range of a host from which bridge scopes take their subnets, and how long the prefix of one
-/// subnet is.
+/// The range of a host from which bridge scopes get their subnets, and the prefix length of a
+/// subnet.
 ///
 /// ```
 /// use portlayer::network::BridgeRange;
@@ -46,30 +46,30 @@ impl From<BridgeRange> for Parts {
     }
 }
 
-/// Why a range cannot be cut into subnets.
+/// The reason why a range cannot be divided into subnets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BridgeRangeError {
     /// Bits of the host part are set.
     #[error("{0} has bits of the host part set: its network is {net}", net = .0.trunc())]
     HostBits(Ipv4Net),
-    /// It cannot be the range of private subnets.
+    /// The range is not allowed for private subnets.
     #[error(
         "{0} is not a range for containers: it is empty of use, loopback, multicast or reserved"
     )]
     Unusable(Ipv4Net),
-    /// The prefix is not between the range's own and 30.
+    /// The prefix length is not between the range's own and 30.
     #[error("a subnet of {range} has a prefix of {low} to 30, not {prefix_len}", low = .range.prefix_len())]
     Prefix {
         /// The range.
         range: Ipv4Net,
-        /// The prefix that was given.
+        /// The requested prefix length.
         prefix_len: u8,
     },
 }
 
 impl Default for BridgeRange {
-    /// 172.16.0.0/12 as VIC had it, in 256 subnets of 4093 containers each.
+    /// 172.16.0.0/12 as in VIC, in 256 subnets of 4093 containers each.
     fn default() -> Self {
         Self {
             range: Ipv4Net::new_assert(Ipv4Addr::new(172, 16, 0, 0), 12),
@@ -85,7 +85,7 @@ impl std::fmt::Display for BridgeRange {
 }
 
 impl BridgeRange {
-    /// A range and the length of a subnet's prefix.
+    /// Creates a range with the prefix length of its subnets.
     ///
     /// # Errors
     /// [`BridgeRangeError`].
@@ -102,19 +102,19 @@ impl BridgeRange {
         Ok(Self { range, prefix_len })
     }
 
-    /// The range.
+    /// Returns the range.
     #[must_use]
     pub fn range(&self) -> Ipv4Net {
         self.range
     }
 
-    /// The length of a subnet's prefix.
+    /// Returns the prefix length of a subnet.
     #[must_use]
     pub fn prefix_len(&self) -> u8 {
         self.prefix_len
     }
 
-    /// How many subnets it has.
+    /// Returns the number of subnets.
     #[must_use]
     pub fn subnets(&self) -> u32 {
         1_u32
@@ -122,7 +122,7 @@ impl BridgeRange {
             .unwrap_or(u32::MAX)
     }
 
-    /// The first subnet that overlaps none of these.
+    /// Returns the first subnet that overlaps none of these.
     pub(super) fn choose(&self, taken: impl IntoIterator<Item = Ipv4Net>) -> Option<Ipv4Net> {
         let mut taken: Vec<_> = taken
             .into_iter()
@@ -153,7 +153,7 @@ impl BridgeRange {
     }
 }
 
-/// Whether containers can have addresses of this network.
+/// Returns whether containers can have addresses in this network.
 pub(super) fn is_usable(net: Ipv4Net) -> bool {
     let overlaps = |a: u8, prefix: u8| {
         let other = Ipv4Net::new_assert(Ipv4Addr::new(a, 0, 0, 0), prefix);
@@ -162,8 +162,8 @@ pub(super) fn is_usable(net: Ipv4Net) -> bool {
     !overlaps(0, 8) && !overlaps(127, 8) && !overlaps(224, 3)
 }
 
-/// Whether two networks have an address in common. Networks are either apart or one encloses the
-/// other, so this is exact.
+/// Returns whether two networks have an address in common. Networks are either disjoint or nested,
+/// so this is exact.
 pub(super) fn overlap(one: Ipv4Net, other: Ipv4Net) -> bool {
     one.contains(&other.network()) || other.contains(&one.network())
 }

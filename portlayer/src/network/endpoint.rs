@@ -19,7 +19,7 @@ pub struct EndpointSpec {
     /// A fixed MAC address. `None`: one is generated.
     #[serde(default)]
     pub mac: Option<MacAddress>,
-    /// More names of the container in the scope: host names in lower case.
+    /// Additional names of the container in the scope: host names in lower case.
     #[serde(default)]
     pub aliases: Vec<String>,
     /// Aliases under which this container reaches others: the other's name, and the alias.

@@ -30,12 +30,12 @@ use crate::{ContainerId, Result};
 /// The networks of one virtual container host. A *scope* is a network as containers see it: a
 /// range of addresses in which names are resolved.
 ///
-/// # What every implementation keeps
-/// - Never two containers with one address, or one MAC address, in a scope.
-/// - A container keeps its address while it is stopped; the address is free again once the
-///   container's removal is confirmed, and rests before it is handed out again.
+/// # Guarantees
+/// - Two containers never have the same address, or the same MAC address, in a scope.
+/// - A container keeps its address while it is stopped. The address is free again once the
+///   container's removal is confirmed, and is not reused immediately.
 /// - Names are resolved within a scope and never across scopes.
-/// - A port of the host is published for one container at a time: of two that ask for it, the
+/// - A port of the host is published for one container at a time: if two request it, the
 ///   second one to start fails with [`InUse`](crate::ErrorKind::InUse).
 /// - Dropping a future is safe; a dropped `create` may leave the scope created.
 #[async_trait]
@@ -70,10 +70,10 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     ///   default scope.
     async fn remove(&self, name: &str) -> Result<()>;
 
-    /// Returns the addresses of a container's name, short id or alias in a scope, sorted; none if
-    /// nobody there is called so. With `from`, as that container sees the name: what it calls
-    /// others by its [links](EndpointSpec::links) comes first. Upper and lower case are one.
-    /// Containers that are off are found too: they keep their addresses.
+    /// Resolves a container's name, short id or alias in a scope, and returns its sorted addresses;
+    /// none if the name is unknown there. With `from`, the name is resolved as that container sees
+    /// it: its aliases for others, the [links](EndpointSpec::links), take precedence. Names are
+    /// case-insensitive. Containers that are off are found too: they keep their addresses.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) for the scope.
@@ -96,7 +96,7 @@ pub trait Networks: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound) for the container or the scope.
     /// - [`AlreadyExists`](crate::ErrorKind::AlreadyExists) if it is connected already.
-    /// - [`InUse`](crate::ErrorKind::InUse) naming the container that has the address.
+    /// - [`InUse`](crate::ErrorKind::InUse) with the container that has the address.
     /// - [`InvalidState`](crate::ErrorKind::InvalidState) where a container that is on cannot be
     ///   connected.
     /// - [`Unsupported`](crate::ErrorKind::Unsupported) if the back end cannot connect existing

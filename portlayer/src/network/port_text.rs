@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::{PortMapping, Protocol};
 
-/// Why a text is not a list of port mappings. Each names the part that is wrong.
+/// The reason why a text is not a list of port mappings. Each names the invalid part.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParsePortError {
@@ -35,9 +35,10 @@ pub enum ParsePortError {
 }
 
 impl PortMapping {
-    /// Reads `[[address:]host:]container[/protocol]` where host and container are a port or a range
-    /// of ports, and an IPv6 address stands in brackets: `8080:80`, `127.0.0.1:8000-8002:80-82/udp`,
-    /// `[::1]:53:53/udp`, `80/tcp`. A range gives a mapping for each port.
+    /// Parses `[[address:]host:]container[/protocol]`, where host and container are a port or a
+    /// range of ports, and an IPv6 address is in brackets: `8080:80`,
+    /// `127.0.0.1:8000-8002:80-82/udp`, `[::1]:53:53/udp`, `80/tcp`. A range yields a mapping for
+    /// each port.
     ///
     /// # Errors
     /// [`ParsePortError`].
@@ -81,7 +82,7 @@ impl PortMapping {
 impl FromStr for PortMapping {
     type Err = ParsePortError;
 
-    /// Reads one mapping, as [`PortMapping::parse_all`] does.
+    /// Parses one mapping, like [`PortMapping::parse_all`].
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         match *Self::parse_all(text)? {
             [mapping] => Ok(mapping),

@@ -1,4 +1,4 @@
-//! What is refused of scopes and endpoints on every back end.
+//! Validation of scopes and endpoints, the same on every back end.
 
 use std::net::IpAddr;
 
@@ -8,18 +8,18 @@ use super::bridge_range::is_usable;
 use super::{AddressRange, EndpointSpec, PortMapping, ScopeKind, ScopeSpec};
 use crate::exec::refuse_labels;
 
-/// The field, and what is wrong with its value.
+/// The invalid field, and what is wrong with its value.
 pub(crate) type Refusal = (&'static str, String);
 
-/// More of one thing than a container or a scope can have of it.
+/// The maximum number of things of one kind that a container or a scope can have.
 const MANY: usize = 1024;
-/// The longest name that DNS takes, and the longest part of one, bytes.
+/// The maximum length of a DNS name, and of one of its labels, in bytes.
 const DOMAIN_MAX: usize = 253;
 const LABEL_MAX: usize = 63;
 const SCOPE_NAME_MAX: usize = 64;
-/// What IPv4 asks of every link, and the largest packet there is, bytes.
+/// The minimum packet size of every IPv4 link, and the maximum, in bytes.
 const MTU: std::ops::RangeInclusive<u32> = 68..=65_535;
-/// Longer prefixes leave no address besides the network's, the gateway's and the broadcast address.
+/// Longer prefixes leave no address besides those of network, gateway and broadcast.
 const LONGEST_PREFIX_V4: u8 = 30;
 const LONGEST_PREFIX_V6: u8 = 126;
 
@@ -141,7 +141,7 @@ fn subnet(subnet: IpNet) -> Option<String> {
     }
 }
 
-/// What is refused of an endpoint alone.
+/// Returns what is invalid in an endpoint by itself.
 pub(crate) fn endpoint(spec: &EndpointSpec) -> Option<Refusal> {
     if let Some(address) = spec.address
         && let Some(reason) = unusable(address)
@@ -183,7 +183,7 @@ pub(crate) fn endpoint(spec: &EndpointSpec) -> Option<Refusal> {
     })
 }
 
-/// What is refused of a container's endpoints together: ports that clash.
+/// Returns what is invalid in a container's endpoints together: conflicting ports.
 pub(crate) fn clashing_ports(endpoints: &[EndpointSpec]) -> Option<Refusal> {
     let ports: Vec<_> = endpoints.iter().flat_map(|e| &e.ports).collect();
     for (position, port) in ports.iter().enumerate() {
@@ -206,7 +206,7 @@ fn port_refusal(port: &PortMapping) -> Option<String> {
     mapped(address)
 }
 
-/// Why nobody can have this address, if nobody can.
+/// Returns why this address cannot be used by a container, if so.
 fn unusable(address: IpAddr) -> Option<String> {
     if let Some(reason) = mapped(address) {
         return Some(reason);
@@ -241,7 +241,7 @@ fn is_end(subnet: IpNet, address: IpAddr) -> bool {
     subnet.addr().is_ipv4() && (subnet.network() == address || subnet.broadcast() == address)
 }
 
-/// The machines' configuration files fold the case of keys, and scopes' names are in keys.
+/// Keys in machines' configuration files are case-insensitive, and contain scopes' names.
 fn is_scope_name(name: &str) -> bool {
     let is_first = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let mut bytes = name.bytes();
@@ -254,8 +254,8 @@ const DNS_NAME_RULE: &str = "is not a host name: parts of 1 to 63 lower-case let
                              and '_' that begin and end with a letter or a digit, with '.' between \
                              them";
 
-/// A host name in lower case. With an underscore, which is no host name to the letter but which
-/// services of compose files are called with.
+/// Returns whether this is a host name in lower case. It may contain underscores: they are not
+/// valid in host names, but common in the service names of compose files.
 fn is_dns_name(name: &str) -> bool {
     let is_edge = |b: Option<u8>| b.is_some_and(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
     let is_label = |label: &str| {

@@ -63,7 +63,7 @@ pub struct AddressRange {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ScopeSpec {
-    /// Its name: 1 to 64 lower-case letters, digits, `_`, `.` and `-`, the first a letter or a
+    /// The name: 1 to 64 lower-case letters, digits, `_`, `.` and `-`, the first a letter or a
     /// digit.
     pub name: String,
     /// The kind of network behind it.
@@ -75,8 +75,8 @@ pub struct ScopeSpec {
     /// The gateway's address. `None`: the first address of a bridge scope's subnet.
     #[serde(default)]
     pub gateway: Option<IpAddr>,
-    /// The addresses that are assigned to containers that ask for none; any other of the subnet can
-    /// be asked for. Empty: all of a bridge scope's subnet, DHCP for an external scope.
+    /// The ranges to assign addresses from; any other address of the subnet can be requested
+    /// explicitly. Empty: the whole subnet of a bridge scope, DHCP for an external scope.
     #[serde(default)]
     pub pools: Vec<AddressRange>,
     /// The name servers of its containers.
@@ -91,7 +91,7 @@ pub struct ScopeSpec {
     /// Which connections to its containers are allowed.
     #[serde(default)]
     pub trust: TrustLevel,
-    /// The largest packet in bytes, from 68 to 65535. `None`: the network's own.
+    /// The maximum packet size in bytes, from 68 to 65535. `None`: that of the network.
     #[serde(default)]
     pub mtu: Option<u32>,
     /// The labels of the scope.
@@ -183,12 +183,12 @@ impl ScopeSpec {
         self
     }
 
-    /// Checks what can be checked without knowing other scopes. Every implementation does so
+    /// Validates what can be checked without knowing other scopes. Every implementation calls this
     /// first.
     ///
     /// # Errors
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) naming the first field that cannot be
-    /// used; the source has the value and the reason.
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the first invalid field; the
+    /// source has the value and the reason.
     pub fn validate(&self) -> Result<()> {
         match refuse::scope(self) {
             None => Ok(()),
