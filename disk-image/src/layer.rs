@@ -99,7 +99,7 @@ pub(crate) struct Unpacked {
 /// Bytes of a layer that may be unpacked before its ratio is looked at.
 const RATIO_FROM: u64 = 64 << 20;
 const BUFFER: usize = 128 << 10;
-/// Bytes that tell a compression.
+/// The magic bytes of a compression format.
 const MAGIC: usize = 6;
 
 impl Unpacked {

@@ -41,7 +41,7 @@ pub struct Merge {
     unpacked: u64,
 }
 
-/// What layers were merged to: shared with the plans made of it.
+/// The result of merging the layers, shared with the plans created from it.
 #[derive(Clone)]
 pub(crate) struct Content {
     pub(crate) tree: Tree,
@@ -259,7 +259,7 @@ impl fmt::Debug for Merge {
     }
 }
 
-/// What [`Merge::replay`] passes on.
+/// An event of [`Merge::replay`].
 pub(crate) enum Piece<'a> {
     Data { offset: u64, bytes: &'a [u8] },
     End { size: u64 },

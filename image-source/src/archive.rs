@@ -12,7 +12,7 @@ const EXTENDED_HEADER_MAX: u64 = 1 << 20;
 /// Links that lead through more links than this are a circle.
 const LINKS_MAX: usize = 16;
 
-/// What a member is.
+/// The type of a member.
 #[derive(Debug)]
 enum Member {
     File {
@@ -142,7 +142,7 @@ impl Archive {
     }
 }
 
-/// What extended headers say about the member that follows them.
+/// The content of extended headers for the next member.
 #[derive(Default)]
 struct Extended {
     name: Option<String>,

@@ -31,7 +31,7 @@ impl Compression {
     }
 }
 
-/// Reads what a reader has, decompressed. Fails once it gives more than `limit` bytes.
+/// Decompresses a reader. Fails once there are more than `limit` bytes.
 pub(crate) fn decompress(
     reader: impl Read + Send + 'static,
     limits: &Limits,
@@ -53,7 +53,7 @@ pub(crate) fn decompress(
     })
 }
 
-/// A reader that gives at most so many bytes.
+/// A reader that yields at most this many bytes.
 struct Bounded<R> {
     inner: R,
     left: u64,

@@ -16,7 +16,7 @@ pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manife
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1";
 
-/// What a registry is asked for.
+/// The accepted media types of a request.
 pub(crate) const ACCEPTED: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST];
 
 /// A reference to content by its digest (OCI image-spec, descriptor).

@@ -105,7 +105,7 @@ impl Reference {
         }
     }
 
-    /// What a registry is asked for: the digest, or else the tag.
+    /// Returns what to request from a registry: the digest, or else the tag.
     pub(crate) fn version(&self) -> String {
         match (&self.digest, &self.tag) {
             (Some(digest), _) => digest.to_string(),

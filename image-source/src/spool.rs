@@ -155,7 +155,7 @@ impl Spool {
         Ok(None)
     }
 
-    /// Opens the file that a blob is written to, and hashes what is there already. Blocks.
+    /// Opens the file of a blob for writing, and hashes its existing content. Blocks.
     pub(crate) fn part(&self, digest: &Digest, size: u64) -> Result<Part> {
         let path = self.path(digest).with_extension("part");
         let open = || -> io::Result<Part> {
@@ -259,7 +259,7 @@ impl Part {
         Ok(())
     }
 
-    /// Verifies the blob and gives it its name. What has the wrong digest is deleted.
+    /// Verifies the blob and renames it. A blob with the wrong digest is deleted.
     pub(crate) fn finish(
         mut self,
         spool: &Spool,

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
-/// A fair queue per key. A key that nobody holds or waits for costs nothing for long.
+/// A fair queue per key. A key without holders and waiters does not use memory for long.
 #[derive(Debug)]
 pub(crate) struct Queues<K> {
     queues: Mutex<HashMap<K, Weak<AsyncMutex<()>>>>,

@@ -21,7 +21,7 @@ use crate::session::Sessions;
 use crate::simulator::Simulator;
 use crate::world::Registry;
 
-/// What a simulator is made with.
+/// The settings of a simulator.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) user: String,

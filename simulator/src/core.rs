@@ -34,7 +34,7 @@ pub(crate) struct Core {
     pub(crate) runtime: Handle,
 }
 
-/// What happens after a transaction.
+/// An action after a transaction.
 #[derive(Debug)]
 pub(crate) enum Effect {
     /// A task begins.

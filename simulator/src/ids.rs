@@ -3,7 +3,7 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// A source of identifiers: two of the same seed give the same in the same order.
+/// A source of identifiers: two with the same seed generate the same ones in the same order.
 #[derive(Debug)]
 pub(crate) struct Ids {
     seed: u64,

@@ -7,7 +7,7 @@ use crate::fault;
 use crate::object::{Object, Retype, SessionKey};
 use crate::world::Transaction;
 
-/// What a method gives: a value, unset for nothing, or a fault.
+/// The result of a method: a value, unset for nothing, or a fault.
 pub(crate) type Answer = Result<Any, Fault>;
 
 /// A call: the world to carry it out in, and its arguments.
@@ -19,7 +19,7 @@ pub(crate) struct Invocation<'a, 'c> {
     pub(crate) caller: &'a Caller,
 }
 
-/// Who calls.
+/// The caller.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) session: Option<SessionKey>,
@@ -39,7 +39,7 @@ impl Caller {
 }
 
 impl Invocation<'_, '_> {
-    /// An argument. What may be left out is asked for as an `Option` or a `Vec`.
+    /// Returns an argument. An optional one is requested as an `Option` or a `Vec`.
     pub(crate) fn arg<T: Slot>(&self, name: &'static str) -> Result<T, Fault> {
         self.request.argument(name).map_err(|error| {
             tracing::debug!(method = self.request.method, name, %error, "argument refused");
@@ -73,12 +73,12 @@ impl Invocation<'_, '_> {
     }
 }
 
-/// The answer of a method that gives nothing.
+/// Returns the answer of a method without a result.
 pub(crate) fn nothing() -> Answer {
     Ok(Any::default())
 }
 
-/// The answer of a method that gives a value.
+/// Returns the answer of a method with a result.
 pub(crate) fn value<T: Slot>(value: &T) -> Answer {
     Ok(Any::new(value))
 }

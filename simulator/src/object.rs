@@ -24,11 +24,11 @@ pub(crate) struct Object {
     pub(crate) version: u64,
     /// The session that it lives and dies with; other sessions do not see it.
     pub(crate) owner: Option<SessionKey>,
-    /// What the API does not show.
+    /// Internal state that the API does not show.
     pub(crate) hidden: Hidden,
 }
 
-/// What an object has besides its properties.
+/// Internal state of an object besides its properties.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Hidden {
     #[default]
@@ -38,7 +38,7 @@ pub(crate) enum Hidden {
     Lease(std::sync::Arc<Lease>),
 }
 
-/// What a property path leads to.
+/// The target of a property path.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Found {
     Value(Any),

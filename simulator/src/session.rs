@@ -34,7 +34,7 @@ pub(crate) struct Session {
     used: Instant,
     /// Property collectors by their values; the shared one is made when it is used.
     pub(crate) collectors: BTreeMap<Box<str>, Collector>,
-    /// Pages of results that were not asked for yet, the oldest first.
+    /// Pages of results that were not requested yet, oldest first.
     pub(crate) pages: VecDeque<Page>,
 }
 
@@ -47,7 +47,7 @@ impl Sessions {
         }
     }
 
-    /// Begins a session; gives its key and its cookie.
+    /// Opens a session; returns its key and its cookie.
     pub(crate) fn open(
         &mut self,
         key: Uuid,
@@ -106,7 +106,7 @@ impl Sessions {
         Some(key.clone())
     }
 
-    /// Sessions that nobody used for too long. They are to be closed.
+    /// Returns the sessions that exceeded the idle time and have to be closed.
     pub(crate) fn expired(&self) -> Vec<SessionKey> {
         let idle = |session: &Session| {
             let waiting = session.collectors.values().any(Collector::is_waiting);

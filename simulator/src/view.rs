@@ -7,16 +7,16 @@ use vim25::schema::{self, Type, TypeKind};
 
 use crate::world::Transaction;
 
-/// What a view shows.
+/// The contents of a view.
 #[derive(Clone, Debug)]
 pub(crate) enum View {
-    /// What is in a container, now.
+    /// The current objects in a container.
     Container {
         container: AnyRef,
         types: Vec<Type>,
         recursive: bool,
     },
-    /// What its owner put there.
+    /// The objects that its owner added.
     List(Vec<AnyRef>),
 }
 

@@ -63,7 +63,7 @@ impl Registry {
     }
 }
 
-/// A view of the world that can be changed; what is not committed never was.
+/// A transaction: a changeable view of the world, without effect unless it is committed.
 ///
 /// Sessions are the exception: they change at once.
 #[derive(Debug)]
@@ -209,7 +209,7 @@ impl<'c> Transaction<'c> {
         self.effects.push(effect);
     }
 
-    /// What the script says of the call that this transaction carries out.
+    /// The script's reaction to the call that this transaction carries out.
     pub(crate) fn script(&mut self, reactions: &[Reaction]) {
         self.scripted = reactions.to_vec();
     }

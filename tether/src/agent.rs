@@ -20,18 +20,18 @@ use crate::run::{Report, Run};
 use crate::session::{Session, Sessions, Settings};
 use crate::signal::signal_number;
 
-/// What ends a process that is asked to end, unless its configuration says otherwise.
+/// The signal that asks a process to exit, unless its configuration has another.
 const TERM: i32 = 15;
 /// How long clients have to take the last of the output before the machine goes off.
 const LAST_WORDS: Duration = Duration::from_secs(6);
-/// How long the log line has for what is left, before the machine goes off.
+/// How long the log line may take to drain before the machine is switched off.
 const LOG_FLUSH: Duration = Duration::from_secs(10);
 
 /// Keys of the line that VIC did not have.
 #[cfg(feature = "ssh")]
 #[derive(Clone, Debug, Default, PartialEq, Eq, guestinfo::GuestInfo)]
 struct LineKeys {
-    /// Who may attach: the host's public key, as OpenSSH writes one.
+    /// The public key of the host that may attach, in OpenSSH's format.
     #[guestinfo(key = "clientkey", scope = "read-only", default)]
     client_key: String,
 }
@@ -300,7 +300,7 @@ async fn log_to(lines: Arc<dyn Lines>, writer: LogWriter, dialect: Dialect) {
     writer.run(format, line).await;
 }
 
-/// What a session's configuration starts.
+/// Returns the process that a session's configuration describes.
 fn launch(config: &SessionConfig) -> Launch {
     let command = &config.command;
     let mut launch = Launch::new(&command.path, []);

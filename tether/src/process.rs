@@ -127,13 +127,13 @@ impl Input {
         self.1
     }
 
-    /// A handle that can tell the terminal its size; `None` for a pipe.
+    /// Returns a handle that can resize the terminal; `None` for a pipe.
     pub(crate) fn terminal(&self) -> Option<Terminal> {
         self.1.then(|| Terminal(Arc::clone(&self.0)))
     }
 }
 
-/// A terminal, to be told its size.
+/// A terminal that can be resized.
 #[derive(Clone, Debug)]
 pub(crate) struct Terminal(Arc<Pollable>);
 

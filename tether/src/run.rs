@@ -28,7 +28,7 @@ const DRAIN_AMONG_OTHERS: Duration = Duration::from_secs(1);
 /// The pause before a process is started again.
 const RESTART: Duration = Duration::from_secs(3);
 
-/// What happened to a session.
+/// An event of a session.
 #[derive(Debug)]
 pub(crate) enum Report {
     /// The client that it waited for is there.

@@ -119,7 +119,7 @@ pub enum SessionError {
     },
 }
 
-/// What is fixed about a session.
+/// The constant properties of a session.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
     pub(crate) id: String,
@@ -129,7 +129,7 @@ pub(crate) struct Settings {
     pub(crate) run_block: bool,
 }
 
-/// What a client writes.
+/// A piece of a client's input.
 pub(crate) enum InputPiece {
     Data(Bytes),
     Close,

@@ -47,7 +47,7 @@ struct Shared {
     gone: watch::Sender<bool>,
 }
 
-/// Who waits for what.
+/// The pending responses and process ends.
 #[derive(Debug, Default)]
 struct Waiting {
     last_id: u32,

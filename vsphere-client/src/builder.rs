@@ -269,7 +269,7 @@ fn proxy(text: &str) -> Result<Url> {
 }
 
 impl Client {
-    /// The newest version that both sides speak.
+    /// Returns the newest version that both sides support.
     async fn negotiate(&self) -> Result<String> {
         let inner = &*self.inner;
         let mut url = inner.url.clone();

@@ -138,7 +138,7 @@ pub(super) enum SparseForm {
     Unknown,
 }
 
-/// Which sparse form the records describe, if any.
+/// Returns the sparse format that the records describe, if any.
 pub(super) fn sparse_form(records: [&Records; 2]) -> Option<SparseForm> {
     let [local, _] = records;
     if !local.pairs.is_empty()

@@ -7,7 +7,7 @@ use tar::{EntryType, Header};
 use crate::time::Timestamp;
 use crate::tree::Xattr;
 
-/// What an entry says about a file besides its content.
+/// The metadata of an entry.
 pub(crate) struct Attributes<'a> {
     pub(crate) mode: u32,
     pub(crate) uid: u32,
@@ -16,7 +16,7 @@ pub(crate) struct Attributes<'a> {
     pub(crate) xattrs: &'a [Xattr],
 }
 
-/// What an entry is.
+/// The type of an entry.
 pub(crate) enum Item<'a> {
     Directory,
     /// With its size; its data follows.
@@ -32,9 +32,9 @@ pub(crate) struct TarWriter<W> {
     out: W,
 }
 
-/// What seven octal digits hold.
+/// The maximum value of seven octal digits.
 const MAX_ID: u32 = 0o777_7777;
-/// What eleven octal digits hold.
+/// The maximum value of eleven octal digits.
 const MAX_SIZE: u64 = 0o777_7777_7777;
 
 impl<W: Write> TarWriter<W> {

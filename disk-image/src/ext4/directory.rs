@@ -7,7 +7,7 @@ use crate::le;
 
 /// Room for entries in a block, before the checksum.
 const ROOM: usize = BLOCK_SIZE - 12;
-/// What is filled of a leaf, so that the first new name does not split it.
+/// How far a leaf is filled, so that the first new name does not split it.
 const FILL: usize = ROOM - ROOM / 8;
 const ROOT_ENTRIES: usize = (BLOCK_SIZE - 32 - 8) / 8;
 const NODE_ENTRIES: usize = (BLOCK_SIZE - 8 - 8) / 8;

@@ -262,7 +262,7 @@ impl<'a> Encoder<'a> {
     }
 }
 
-/// What of an inode is not the same for all.
+/// The parts of an inode that differ between inodes.
 pub(super) struct InodeFields<'a> {
     pub(super) mode: u16,
     pub(super) uid: u32,

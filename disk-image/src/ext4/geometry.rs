@@ -162,7 +162,7 @@ impl<'a> Allocator<'a> {
     }
 }
 
-/// Which blocks are used, and how many of each group.
+/// The used blocks, and how many of each group.
 pub(crate) struct Usage<'a> {
     geometry: &'a Geometry,
     /// Everything below is used, but for the gaps.

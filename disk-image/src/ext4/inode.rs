@@ -44,7 +44,7 @@ pub struct Inode {
     pub(super) ctime: Timestamp,
     pub(super) block: [u8; 60],
     pub(super) xattr_block: u64,
-    /// What is behind the fixed fields: attributes.
+    /// The bytes after the fixed fields: attributes.
     pub(super) rest: Box<[u8]>,
     pub(super) kind: FileKind,
 }

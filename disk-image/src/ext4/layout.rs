@@ -16,7 +16,7 @@ const MAX_LINKS: u32 = 65_000;
 /// No disk is smaller: 256 KiB.
 pub(super) const MIN_BLOCKS: u64 = 64;
 
-/// What does not depend on the size of the disk.
+/// The parts of the layout that do not depend on the size of the disk.
 pub(super) struct Survey {
     /// In order of their numbers; the first is number [`FIRST_INODE`], the root is apart.
     pub(super) inodes: Vec<Counted>,

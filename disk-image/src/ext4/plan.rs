@@ -510,7 +510,7 @@ fn put_device(block: &mut [u8; 60], major: u32, minor: u32) {
     }
 }
 
-/// Counts what is written.
+/// Counts the bytes written.
 struct Count(u64);
 
 impl Write for Count {

@@ -54,7 +54,7 @@ pub(super) fn read<D: BlockRead>(
     Ok(attributes)
 }
 
-/// What does not fit into the inode of its inline data.
+/// The data that does not fit inline into the inode.
 pub(super) fn inline_rest<D: BlockRead>(
     reader: &Reader<D>,
     inode: &Inode,

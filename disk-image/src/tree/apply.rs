@@ -10,10 +10,10 @@ use crate::limits::Limits;
 
 const WHITEOUT: &[u8] = b".wh.";
 const OPAQUE: &[u8] = b".wh..wh..opq";
-/// What AUFS keeps for itself.
+/// The prefix of names that AUFS reserves.
 const RESERVED: &[u8] = b".wh..wh.";
 
-/// What became of an entry.
+/// The result of applying an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Applied {
     /// A file, whose data is to be indexed.

@@ -49,7 +49,7 @@ pub(crate) struct Link {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct FileData {
     pub(crate) layer: u32,
-    /// Which entry of the layer has the data.
+    /// The index of the layer's entry that has the data.
     pub(crate) entry: u32,
     pub(crate) size: u64,
     /// Blocks of the file that hold data, in order: first block and count.

@@ -5,7 +5,7 @@ use crate::archive::limit;
 use crate::error::LayerProblem;
 use crate::limits::{LimitKind, Limits};
 
-/// What the kernel follows in one path.
+/// The kernel's limit on symbolic links in one path.
 const MAX_SYMLINKS: u32 = 40;
 
 /// The components of a path as an archive has it: absolute is the same as relative,
@@ -32,7 +32,7 @@ pub(super) fn components<'a>(
     Ok(parts)
 }
 
-/// What to do when a directory on the way is missing.
+/// How to handle a missing directory on the path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Missing {
     Make,

@@ -53,7 +53,7 @@ struct Worker {
 /// Compresses grains; results come in the order of the jobs.
 pub(super) struct Pool {
     workers: Vec<Worker>,
-    /// Which worker has which of the jobs in flight, the oldest first.
+    /// The worker of each job in flight, oldest first.
     in_flight: VecDeque<usize>,
     next: usize,
     /// Compresses on the caller's thread when there are no workers.
@@ -71,7 +71,7 @@ impl Pool {
             failed: false,
         };
         for index in 0..threads {
-            // Both queues hold all that is ever in flight: nobody waits to send.
+            // Both queues have room for everything in flight, so sending never blocks.
             let (jobs, job_receiver) = sync_channel::<Job>(QUEUE);
             let (result_sender, results) = sync_channel(QUEUE);
             let thread = std::thread::Builder::new()
@@ -159,7 +159,7 @@ impl Drop for Pool {
             )
             .collect();
         for thread in threads {
-            // Whether it panicked was told to the caller by `pop`.
+            // A panic was already reported to the caller by `pop`.
             _ = thread.join();
         }
     }

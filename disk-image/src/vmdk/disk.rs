@@ -41,7 +41,7 @@ enum PartContent {
     Zero,
 }
 
-/// What a range of a disk is made of.
+/// The content of a range of a disk.
 enum Piece<'a> {
     Flat(&'a RawDisk, u64),
     Grain {
@@ -183,7 +183,7 @@ impl Disk {
         })
     }
 
-    /// What is at `offset`, and up to where, not beyond `end`.
+    /// Returns the content at `offset` and its end, which is at most `end`.
     fn piece(&self, offset: u64, end: u64) -> Result<(Piece<'_>, u64), crate::Error> {
         let index = self.parts.partition_point(|part| part.end <= offset);
         let Some(part) = self.parts.get(index) else {

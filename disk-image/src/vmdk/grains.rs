@@ -18,7 +18,7 @@ const ZERO_GRAIN: u32 = 1;
 /// Where a grain is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Grain {
-    /// Not in this extent: the parent has it, or nobody.
+    /// Not in this extent; it may be in the parent.
     Absent,
     Zero,
     /// From this sector.

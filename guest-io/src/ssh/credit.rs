@@ -7,13 +7,13 @@ use tokio::sync::Notify;
 
 use super::WINDOW;
 
-/// What a message costs beyond its bytes, so that many tiny ones are bounded too.
+/// The cost of a message besides its bytes, so that the number of tiny ones is limited too.
 const OVERHEAD: u32 = 64;
 
 /// The largest piece of data that is sent as one message.
 pub(super) const PIECE: usize = 16 * 1024;
 
-/// What a message of so many bytes costs.
+/// Returns the cost of a message with this many bytes.
 pub(super) fn cost(bytes: usize) -> u32 {
     u32::try_from(bytes)
         .unwrap_or(u32::MAX)
@@ -84,7 +84,7 @@ impl Arrived {
         Ok(())
     }
 
-    /// What has arrived and was not granted again.
+    /// The bytes received and not granted again.
     pub(super) fn used(&self) -> usize {
         self.used.load(Ordering::Acquire) as usize
     }

@@ -31,7 +31,7 @@ const MAX_QUEUE: usize = super::MAX_CHANNELS * super::WINDOW as usize;
 /// How long a line is silent before a SYN that starts a new handshake.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// What the stream does when a connection ends.
+/// The fate of the stream at the end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AtEnd {
     /// It stays open for the next connection.
@@ -152,7 +152,7 @@ impl<S> Shared<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
-    /// Writes what is queued as far as the stream takes it.
+    /// Writes as much of the queue as the stream accepts.
     fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.output.is_empty() {
             let n = ready!(Pin::new(&mut self.io).poll_write(cx, &self.output))?;
@@ -255,7 +255,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Lease<S> {
         shared.poll_write(cx, bytes)
     }
 
-    /// Does not wait: the reader writes what is queued.
+    /// Does not wait: the reader writes the queue.
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut shared = lock(&self.shared);
         if shared.lease != self.number {

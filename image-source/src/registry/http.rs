@@ -15,7 +15,7 @@ use crate::{Error, Result};
 
 /// Docker's registry is not where its name says.
 const HUB_HOST: &str = "registry-1.docker.io";
-/// What is kept of an answer that is an error.
+/// The size limit of an error response.
 const ERROR_BYTES: u64 = 16 * 1024;
 const MESSAGE_CHARS: usize = 400;
 
@@ -149,7 +149,7 @@ impl Access {
         }
     }
 
-    /// What the registry says about an error, made fit for one line.
+    /// Returns the registry's error message on one line.
     pub(super) async fn message(&self, mut response: Response) -> String {
         let status = response.status();
         let mut body = Vec::new();

@@ -80,7 +80,7 @@ impl Transport {
                     .map_err(|error| unusable("the TLS settings", error.into()))?;
                 builder = builder.tls_backend_preconfigured(config);
             }
-            // No authorities are needed, nor loaded, for what is not verified.
+            // Without verification, no authorities are needed or loaded.
             Self::DangerAcceptInvalidCerts | Self::PlainHttp => {
                 builder = builder.tls_danger_accept_invalid_certs(true);
             }
@@ -153,7 +153,7 @@ impl ServerCertVerifier for Pin {
     }
 }
 
-/// What a user can do about an error below a connection.
+/// Returns a hint for the user about a connection error.
 pub(super) fn hint(error: &reqwest::Error) -> &'static str {
     let mut source: Option<&dyn std::error::Error> = Some(error);
     while let Some(error) = source {

@@ -17,7 +17,7 @@ use super::http::secret_header;
 use super::tls::Transport;
 use crate::{Error, Result};
 
-/// What the specification says a token lives at least.
+/// The minimum lifetime of a token in the specification.
 const TOKEN_LIFE: Duration = Duration::from_secs(60);
 /// A token is not used for its last seconds.
 const TOKEN_MARGIN: Duration = Duration::from_secs(10);

@@ -114,7 +114,7 @@ struct Times {
 struct Run {
     state: watch::Sender<State>,
     finished: Mutex<Option<Timestamp>>,
-    /// Which start this is: a timer of an earlier run must not end a later one.
+    /// The number of the start: a timer of an earlier run must not end a later one.
     number: AtomicU64,
 }
 
@@ -177,7 +177,7 @@ impl Container {
         &self.spec
     }
 
-    /// Its connections as they were asked for.
+    /// The requested connections.
     pub(super) fn endpoint_specs(&self) -> Vec<EndpointSpec> {
         self.endpoints.iter().map(|e| e.spec.clone()).collect()
     }
@@ -238,7 +238,7 @@ impl Container {
         self.run.end(exit);
     }
 
-    /// What ends the process of this run, and of no later one.
+    /// Returns a function that ends the process of this run, but of no later one.
     pub(super) fn ending(&self, exit: ExitStatus) -> impl FnOnce() + Send + use<> {
         let run = Arc::clone(&self.run);
         let number = run.number.load(Ordering::SeqCst);

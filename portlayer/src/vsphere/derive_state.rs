@@ -1,4 +1,4 @@
-//! From what is seen of a container's machine to the container's state.
+//! Derives a container's state from a snapshot of its machine.
 
 use crate::exec::Signal;
 use crate::{Capabilities, Capability, ExitStatus, State};
@@ -30,7 +30,7 @@ pub(crate) struct Observed {
     pub(crate) status: Option<i32>,
 }
 
-/// What the guest says in place of a reason when the process started.
+/// The guest's text in place of a reason when the process started.
 const STARTED: &str = "true";
 
 impl Observed {

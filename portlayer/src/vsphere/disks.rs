@@ -1,4 +1,4 @@
-//! Which of a machine's disks are not only its own.
+//! Finds the disks of a machine that it shares with others.
 
 use vim25::Poly;
 use vim25::types::{VirtualDevice, VirtualDisk};

@@ -16,7 +16,7 @@ const CREATING: &str = "CreatingVCH";
 /// The network of all containers that name no other.
 const BRIDGE: &str = "bridge";
 
-/// What is stored of a host.
+/// The stored record of a host.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct HostRecord {
     pub(super) name: String,
@@ -29,11 +29,11 @@ pub(super) struct HostRecord {
     /// The private key with which the port layer logs in to the containers' guests; kept with the
     /// host, so that another port layer can take over.
     pub(super) client_key: Option<Redacted<Vec<u8>>>,
-    /// What a probe found about the endpoint, as [`probe::to_text`](super::probe::to_text) has it.
+    /// The result of probing the endpoint, as text from [`probe::to_text`](super::probe::to_text).
     pub(super) probed: Option<String>,
 }
 
-/// What else a new host writes down, for the programs in its appliance.
+/// Further records of a new host, for the programs in its appliance.
 #[derive(Clone, Debug)]
 pub(super) struct Particulars {
     /// The endpoint's URL, without user and password.

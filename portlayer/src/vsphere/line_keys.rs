@@ -1,7 +1,7 @@
 //! The keys with which the two ends of a container's serial line prove who they are.
 //!
-//! A host has one client key, made when it is installed and kept in a hidden key of its appliance. A
-//! container has a host key of its own, made when it is created: the private half and the public
+//! A host has one client key, made when it is installed and kept in a hidden key of its appliance.
+//! A container has a host key of its own, made when it is created: the private half and the public
 //! half of the client key are keys that its guest reads, the fingerprint is hidden from the guest.
 
 #[cfg(feature = "attach")]
@@ -40,7 +40,7 @@ mod made {
     use crate::vsphere::record::Keys;
     use crate::{Error, Resource, Result};
 
-    /// What a container's machine knows of its line. The first two are fields of VIC's schema, too.
+    /// A container machine's knowledge of its line. The first two are fields of VIC's schema, too.
     #[derive(Clone, Debug, Default, GuestInfo)]
     struct LineKeys {
         #[guestinfo(key = "key", scope = "read-only")]

@@ -18,7 +18,7 @@ use crate::exec::{Allocation, ContainerSpec, Resources, Shares};
 /// Where the containers' serial lines are expected if the host's address names no port, as VIC 0.4
 /// had it.
 const SERIAL_PORT: u16 = 8080;
-/// What VIC gave a container to write to: 8 GiB.
+/// The default size of a container's file system, as in VIC: 8 GiB.
 const DISK_KIB: i64 = 8 * 1024 * 1024;
 /// A Linux of the kind that has no name of its own.
 const GUEST_ID: &str = "other3xLinux64Guest";
@@ -47,7 +47,7 @@ const FLOW_CONTROL: (&str, &str) = ("serial0.hardwareFlowControl", "TRUE");
 /// file exists.
 const LOG_APPEND: (&str, &str) = ("answer.msg.serial.file.open", "Append");
 
-/// What the machines of one host have in common.
+/// The common settings of the machines of one host.
 #[derive(Clone, Debug)]
 pub(super) struct MachineDefaults {
     /// The datastore of all files, and its name.

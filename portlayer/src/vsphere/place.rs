@@ -25,12 +25,12 @@ pub(super) struct Place {
     pub(super) datastore: Datastore,
     /// The bridge network, as a network card is put on it.
     pub(super) bridge: Poly<VirtualDeviceBackingInfo>,
-    /// What goes into every machine.
+    /// The common settings of all machines.
     pub(super) defaults: MachineDefaults,
 }
 
 impl Place {
-    /// What errors about the host as a whole speak of.
+    /// The resource in errors about the host as a whole.
     pub(super) fn host(&self) -> Resource {
         kind::host(&self.name)
     }

@@ -1,5 +1,5 @@
-//! What an endpoint lacks, proven on the endpoint.
-//! How is described in the documentation of [`vsphere`](super#what-endpoints-may-lack).
+//! Probes what an endpoint lacks.
+//! The documentation of [`vsphere`](super#what-endpoints-may-lack) describes how.
 
 use vim25::types::VirtualMachineConfigSpec;
 
@@ -12,7 +12,7 @@ use crate::{Capabilities, Capability, ContainerId, Error, ErrorKind, Resource, R
 const KEY: &str = "guestinfo.portlayer.probe";
 const SAME_KEY: &str = "GuestInfo.PortLayer.Probe";
 
-/// What machines of probes are called: `<host>-probe-<12 digits>`.
+/// The names of probe machines: `<host>-probe-<12 digits>`.
 fn prefix(place: &Place) -> String {
     format!("{}-probe-", place.name)
 }
@@ -65,7 +65,7 @@ pub(super) fn from_text(text: &str, build: &str) -> Option<Capabilities> {
     )
 }
 
-/// What the endpoint of this host can do.
+/// Returns the capabilities of this host's endpoint.
 pub(super) async fn capabilities(endpoint: &Endpoint, place: &Place) -> Result<Capabilities> {
     sweep(endpoint, place).await?;
     let name = format!("{}{}", prefix(place), ContainerId::generate().short());

@@ -21,7 +21,7 @@ pub(super) struct Record {
     pub(super) created: Option<Timestamp>,
 }
 
-/// What VIC has no key for. The guest neither sees nor writes it.
+/// State for which VIC has no key. The guest can neither see nor write it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 struct Ours {
     #[guestinfo(key = "portlayer", scope = "hidden")]
@@ -156,7 +156,7 @@ impl Record {
         Ok(keys)
     }
 
-    /// What to send for the keys of `old` to become those of this record: an empty text deletes.
+    /// Returns the changes from the keys of `old` to those of this record: an empty text deletes.
     pub(super) fn changes(&self, old: &Self, dialect: Dialect) -> Result<Keys, EncodeError> {
         let new = self.lasting_keys(dialect)?;
         Ok(difference(&old.lasting_keys(dialect)?, new))
@@ -261,7 +261,7 @@ fn parsed<T: serde::de::DeserializeOwned + Default>(text: Option<&str>) -> T {
         .unwrap_or_default()
 }
 
-/// What to send for the keys to become `new` where they are `old`: an empty text deletes.
+/// Returns the changes that turn the keys of `old` into those of `new`: an empty text deletes.
 fn difference(old: &Keys, new: Keys) -> Keys {
     let mut changes = new;
     let gone: Vec<_> = old
@@ -287,7 +287,7 @@ fn variable(text: String) -> (String, String) {
 pub(super) struct RunState {
     #[guestinfo(key = "sessions", scope = "read-only")]
     sessions: BTreeMap<String, Session>,
-    /// What the guest neither sees nor writes.
+    /// State that the guest can neither see nor write.
     #[guestinfo(key = "portlayer", scope = "hidden")]
     host: HostOnly,
 }
@@ -298,7 +298,7 @@ struct Session {
     started: Started,
     #[guestinfo(key = "status", scope = "read-write")]
     status: Option<i32>,
-    /// The process waits for somebody who attaches.
+    /// Whether the process waits for a client to attach.
     #[guestinfo(vic1(key = "runblock", scope = "read-write"))]
     run_block: Option<bool>,
     #[guestinfo(vic1(key = "detail", scope = "read-write"))]
@@ -416,7 +416,7 @@ impl RunState {
         }
     }
 
-    /// The same, with processes that wait for somebody who attaches, or do not.
+    /// Returns the record with processes that wait for a client to attach, or do not.
     pub(super) fn blocked(mut self, blocked: bool) -> Self {
         for session in self.sessions.values_mut() {
             session.run_block = Some(blocked);
@@ -436,7 +436,7 @@ impl RunState {
         }
     }
 
-    /// What to send for the keys to say `self` where they say `old`: an empty text deletes.
+    /// Returns the changes from the keys of `old` to those of `self`: an empty text deletes.
     pub(super) fn changes(&self, old: &Self, dialect: Dialect) -> Result<Keys, EncodeError> {
         Ok(difference(&encode(old, dialect)?, encode(self, dialect)?))
     }

@@ -13,7 +13,7 @@ use crate::copy::copy;
 use crate::probe::RootMethod;
 use crate::work::{CONTAINERS, WorkDir, remove};
 
-/// What differs from the image: of an overlay, or the copy that was changed.
+/// The differences from the image: the upper layer of an overlay, or a modified copy.
 const UPPER: &str = "upper";
 /// The kernel's own.
 const WORK: &str = "work";

@@ -33,7 +33,7 @@ pub fn init() {
     }
     let socket = io::stdin().as_fd().try_clone_to_owned();
     let done = match socket {
-        // The starter notices the end of the socket; nobody else has to know.
+        // The starter notices the closed socket; no other report is needed.
         Ok(socket) => tether::sys::run_container(socket).is_ok(),
         Err(_) => false,
     };

@@ -230,7 +230,7 @@ fn addresses(config: &ExecutorConfig) -> impl Iterator<Item = (&str, IpAddr, u8)
     })
 }
 
-/// What the agent of a container stands over the image's files.
+/// The files with which the agent of a container replaces those of the image.
 fn files(config: &ExecutorConfig, host_name: &str) -> Vec<(String, Vec<u8>)> {
     let mut hosts = "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost ip6-loopback\n".to_owned();
     for (_, address, _) in addresses(config) {

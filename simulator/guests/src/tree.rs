@@ -84,7 +84,7 @@ fn written(mut chain: Vec<PathBuf>) -> io::Result<Vec<PathBuf>> {
     Ok(chain)
 }
 
-/// What a tree is known by: where its disk is, and which version of the files it was.
+/// The identity of a tree: the location of its disk, and the version of its files.
 fn identity(chain: &[PathBuf]) -> io::Result<String> {
     let mut parts = Vec::new();
     for path in chain {
@@ -99,7 +99,7 @@ fn identity(chain: &[PathBuf]) -> io::Result<String> {
     Ok(name_of(parts.iter().map(Vec::as_slice)))
 }
 
-/// Unpacks next to the place and moves it there, so that what is there is whole.
+/// Unpacks next to the destination and moves the result there, so that it is always complete.
 fn unpack_to(chain: &[PathBuf], to: &Path) -> io::Result<()> {
     if to.try_exists()? {
         return Ok(());

@@ -9,7 +9,7 @@ use clap::Parser;
 use serde::Deserialize;
 use simulator::{Program, Simulator, Tether};
 
-/// Serves a simulated ESXi host on 127.0.0.1 until it is interrupted or told to end.
+/// Serves a simulated ESXi host on 127.0.0.1 until it is interrupted or terminated.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
@@ -102,7 +102,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Waits until the command is interrupted or told to end.
+/// Waits until the command is interrupted or terminated.
 async fn interrupted() -> std::io::Result<()> {
     #[cfg(unix)]
     {

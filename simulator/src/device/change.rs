@@ -16,7 +16,7 @@ use crate::datastore::path::DatastorePath;
 use crate::fault;
 use crate::world::Transaction;
 
-/// What a list of changes did besides changing the list of devices.
+/// The effects of a list of changes besides those on the list of devices.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     /// Disks that were made: to be deleted should the rest of the change fail.

@@ -8,7 +8,7 @@ use vim25::types::{
     VirtualSIOController, VirtualSerialPort, VirtualUSBController, VirtualUSBXHCIController,
 };
 
-/// What a device is, as far as places and names depend on it.
+/// The kind of a device, as far as places and names depend on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Ide,
@@ -113,7 +113,7 @@ impl Kind {
         }
     }
 
-    /// The label that servers give, without its number.
+    /// The label that servers assign, without its number.
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Ide => "IDE",
@@ -148,7 +148,7 @@ impl Kind {
         }
     }
 
-    /// The controller that a device is attached to when nobody says.
+    /// The default controller for a device.
     pub(crate) const fn home(self) -> Option<i32> {
         match self {
             Self::Network | Self::Scsi | Self::Sata | Self::Nvme | Self::Usb | Self::Xhci => {

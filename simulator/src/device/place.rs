@@ -92,7 +92,7 @@ pub(super) fn seat(
     Ok(Some((controller, unit)))
 }
 
-/// A key that tells the place of a device, as servers give them.
+/// Returns a device key derived from its place, as servers assign it.
 pub(super) fn new_key(
     devices: &Devices,
     kind: Kind,

@@ -361,7 +361,7 @@ fn check(
     Ok(())
 }
 
-/// Merges keys by the server's rules; gives the keys that changed.
+/// Merges keys by the server's rules; returns the keys that changed.
 pub(crate) fn merge_extra(
     extra: &mut ExtraConfig,
     changes: &[Poly<OptionValue>],

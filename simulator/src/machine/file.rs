@@ -8,7 +8,7 @@ use crate::datastore::path::DatastorePath;
 use crate::device::setting::{self, Settings};
 use crate::fault;
 
-/// Makes the file say what the configuration says. What nobody changed keeps its line.
+/// Updates the file to match the configuration. Unchanged settings keep their lines.
 pub(crate) fn update(
     document: &mut Document,
     config: &VirtualMachineConfigInfo,

@@ -23,12 +23,12 @@ use crate::object::{Hidden, Object};
 use crate::serial::Ports;
 use crate::world::Transaction;
 
-/// What the API does not show of a machine.
+/// State of a machine that the API does not show.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
     /// Its `.vmx` file.
     pub(crate) vmx: DatastorePath,
-    /// What was last written there.
+    /// The text that was last written there.
     pub(crate) document: Document,
     /// All keys without a field of their own, also those that the API hides.
     pub(crate) extra: ExtraConfig,

@@ -17,7 +17,7 @@ use super::config::{guest_id, is_guest};
 use super::file::text;
 use crate::datastore::path::DatastorePath;
 
-/// What the file says, as a specification to make a machine of.
+/// The file as a specification from which a machine can be created.
 pub(crate) fn spec(document: &Document, vmx: &DatastorePath) -> VirtualMachineConfigSpec {
     let number = |name| text(document, name).and_then(|text| text.parse().ok());
     let mut spec = VirtualMachineConfigSpec {

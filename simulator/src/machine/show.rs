@@ -49,7 +49,7 @@ pub(crate) fn begin(object: &mut Object, store: &Ref<mo::Datastore>) {
     object.put("guest", &guest(false, "otherGuest", false));
 }
 
-/// What is known of the guest.
+/// The known state of the guest.
 pub(crate) fn guest(on: bool, id: &str, tools: bool) -> GuestInfo {
     let mut info = GuestInfo {
         tools_version: Some("0".into()),

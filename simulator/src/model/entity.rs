@@ -26,7 +26,7 @@ pub(super) fn new<T: ManagedObject>(value: &str, name: &str, parent: Option<AnyR
     object
 }
 
-/// Checks a name, and gives it as it is kept: `/`, `\` and `%` escaped.
+/// Validates a name, and returns it as stored: with `/`, `\` and `%` escaped.
 pub(crate) fn name(name: &str) -> Result<String, Fault> {
     let mut kept = String::with_capacity(name.len());
     let mut rest = name;

@@ -137,7 +137,7 @@ fn copy(inv: &mut Invocation<'_, '_>) -> Answer {
     })
 }
 
-/// Copies a file under a name that clients do not see, and gives it its own at the end.
+/// Copies a file under a hidden name, and renames it at the end.
 fn copy_file(from: &Path, to: &Path) -> io::Result<()> {
     let name = to.file_name().unwrap_or_default().to_string_lossy();
     let unique = uuid::Uuid::new_v4().simple();

@@ -234,7 +234,7 @@ fn destroy_children(inv: &mut Invocation<'_, '_>) -> Answer {
     nothing()
 }
 
-/// Removes a pool; what is in it goes to its parent.
+/// Removes a pool and moves its content to its parent.
 fn remove(tx: &mut Transaction<'_>, pool: &Ref<mo::ResourcePool>) -> Result<(), Fault> {
     let object = tx.object(pool)?.clone();
     let parent: AnyRef = object.read("parent")?;

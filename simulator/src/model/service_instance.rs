@@ -47,7 +47,7 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
     tx.insert(options);
 }
 
-/// What the server says of itself.
+/// The server's description of itself.
 pub(super) fn about() -> AboutInfo {
     AboutInfo {
         name: "VMware ESXi".into(),

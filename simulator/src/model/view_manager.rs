@@ -67,7 +67,7 @@ fn new<T: ManagedObject>(inv: &mut Invocation<'_, '_>, view: View) -> Result<Obj
     Ok(object)
 }
 
-/// Adds and removes members; gives those to be added that are not there.
+/// Adds and removes members; returns those to be added that do not exist.
 fn modify_list_view(inv: &mut Invocation<'_, '_>) -> Answer {
     let add: Vec<AnyRef> = inv.arg("add")?;
     let remove: Vec<AnyRef> = inv.arg("remove")?;

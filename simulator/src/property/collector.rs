@@ -17,11 +17,11 @@ use crate::world::Transaction;
 /// The collector that every session has.
 pub(crate) const SHARED: &str = "ha-property-collector";
 
-/// The filters of one session on one collector, and what their owner was told.
+/// The filters of one session on one collector, and the state sent to their owner.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(super) filters: BTreeMap<Box<str>, Filter>,
-    /// What was known at the last versions, the oldest first.
+    /// The known state at the last versions, oldest first.
     pub(super) history: VecDeque<(u64, Known)>,
     pub(super) version: u64,
     /// How many times waiting was cancelled.

@@ -6,7 +6,7 @@ use vim25::AnyRef;
 
 use crate::property::spec::Spec;
 
-/// What is still to come of a result.
+/// The rest of a result.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(super) token: String,

@@ -14,14 +14,14 @@ use crate::property::page::Page;
 use crate::property::select::{content, select};
 use crate::property::spec::Spec;
 
-/// Results that a session may leave unfinished; the oldest gives way.
+/// The number of unfinished results per session; the oldest is dropped.
 const OPEN_PAGES: usize = 64;
 
 /// A result: objects in the order they are given.
 struct Found {
     specs: Arc<Vec<Spec>>,
     objects: Vec<(AnyRef, usize)>,
-    /// Objects that were asked for and are not there, where that is to be reported.
+    /// Requested objects that do not exist, if they have to be reported.
     missing: Vec<AnyRef>,
 }
 
@@ -134,7 +134,7 @@ fn take_page(inv: &mut Invocation<'_, '_>) -> Result<Page, Fault> {
         .ok_or_else(|| fault::invalid_property("token"))
 }
 
-/// What is asked of each object. Objects that vanished in between are left out.
+/// The requested properties of each object. Objects that vanished in between are skipped.
 fn read(
     inv: &mut Invocation<'_, '_>,
     specs: &[Spec],

@@ -19,7 +19,7 @@ pub(super) struct Selected {
     pub(super) missing: Vec<AnyRef>,
 }
 
-/// What was read of one object.
+/// The properties that were read of one object.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     pub(super) values: Vec<(String, Any)>,

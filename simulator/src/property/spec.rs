@@ -118,7 +118,7 @@ impl Spec {
         self.types.iter().any(|spec| object.ty().is_a(spec.ty))
     }
 
-    /// The paths to read, each once, in the order they were asked for.
+    /// The paths to read, each once, in the requested order.
     pub(super) fn paths<'s>(&'s self, object: &Object) -> Vec<&'s str> {
         let mut paths: Vec<&str> = Vec::new();
         let matching = self.types.iter().filter(|spec| object.ty().is_a(spec.ty));

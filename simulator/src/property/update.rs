@@ -18,10 +18,10 @@ use crate::world::Transaction;
 /// How many earlier states are kept, so that a client that lost a reply can ask again.
 const KEPT: usize = 3;
 
-/// What a client knows: of each filter, each object.
+/// A client's knowledge: for each filter, each object.
 pub(crate) type Known = BTreeMap<Box<str>, BTreeMap<Box<str>, Arc<Reported>>>;
 
-/// What a client knows of one object.
+/// A client's knowledge of one object.
 #[derive(Debug)]
 pub(crate) struct Reported {
     object: AnyRef,
@@ -31,7 +31,7 @@ pub(crate) struct Reported {
     missing: Vec<String>,
 }
 
-/// What changed since `version`: `None` when nothing did.
+/// The changes since `version`: `None` when there are none.
 ///
 /// What a client knows is exactly what it was sent; so a reply that is cut
 /// short, lost or asked for again needs no care elsewhere.

@@ -33,7 +33,7 @@ pub(super) struct Connections {
     address: SocketAddr,
 }
 
-/// Who is at the other end, and what closes the connection.
+/// The peer, and a handle that closes the connection.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
@@ -123,7 +123,7 @@ struct Arrival {
 }
 
 impl Arrival {
-    /// Finds a place for it, or tells it that there is none.
+    /// Finds a place for it, or refuses it if there is none.
     async fn admit(self, stream: TcpStream) -> Option<(Connection, Peer)> {
         let seat = self.seats.take(&self.hang_up).await;
         let handshake = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream));
@@ -236,7 +236,7 @@ impl Connection {
         }
     }
 
-    /// Bounds the time that the client does not take what is written.
+    /// Limits how long the client may not read written data.
     fn poll_written<T>(
         &mut self,
         cx: &mut Context<'_>,

@@ -108,7 +108,7 @@ impl Sink for Counting<'_> {
     }
 }
 
-/// Sends what is written as the body of a response.
+/// Sends written data as the body of a response.
 struct Pieces {
     sender: mpsc::Sender<io::Result<Bytes>>,
     piece: BytesMut,

@@ -28,7 +28,7 @@ use crate::guest;
 use crate::script::Reaction;
 use crate::world::Transaction;
 
-/// Which datastore is meant.
+/// The requested datastore.
 pub(super) type Place = std::collections::HashMap<String, String>;
 
 /// The datastores, when no file is named.

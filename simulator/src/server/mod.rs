@@ -25,7 +25,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::core::Core;
 use connection::{Connections, Peer};
 
-/// The API versions that are spoken, the newest first.
+/// The supported API versions, newest first.
 const VERSIONS: [&str; 12] = [
     "8.0.3.0", "8.0.2.0", "8.0.1.0", "8.0.0.1", "8.0.0.0", "7.0.3.0", "7.0.2.0", "7.0.1.0",
     "7.0.0.0", "6.7", "6.5", "6.0",

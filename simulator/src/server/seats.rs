@@ -1,4 +1,4 @@
-//! Who may be connected: a bound on connections, and who makes room for whom.
+//! The limit on connections, and which connection makes room for another.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -42,7 +42,7 @@ pub(super) struct Seat {
     _permit: OwnedSemaphorePermit,
 }
 
-/// What a connection does.
+/// The activity of a connection.
 #[derive(Debug)]
 pub(super) struct Activity(Mutex<Doing>);
 
@@ -69,7 +69,7 @@ impl Activity {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes a request, until what is returned is dropped.
+    /// Records a request, until the returned guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Request {
         let mut doing = self.lock();
         doing.requests += 1;

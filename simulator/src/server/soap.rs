@@ -199,7 +199,7 @@ fn encode(fault: &Fault) -> String {
     })
 }
 
-/// Closes the connection; what is returned is never sent.
+/// Closes the connection; the returned response is never sent.
 async fn hang_up(peer: &Peer) -> Response {
     peer.hang_up.cancel();
     std::future::pending().await

@@ -9,7 +9,7 @@ use nix::fcntl::OFlag;
 /// Bytes of an account file that are read: what stands behind them is not found.
 const MAX_FILE: u64 = 4 << 20;
 
-/// Who a process runs as.
+/// The user and groups that a process runs as.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Account {
     pub(crate) uid: u32,
@@ -80,7 +80,7 @@ impl Account {
             account.gid = found.ok_or_else(|| {
                 format!("unable to find group {group}: no matching entries in group file")
             })?;
-            // A group that was asked for stands alone.
+            // A requested group replaces the user's groups.
             account.groups.clear();
         }
         account.groups.retain(|gid| *gid != account.gid);

@@ -151,7 +151,7 @@ fn enter_namespaces(
     }
 }
 
-/// The parent's part: gives the child's namespace its ids when it asks.
+/// The parent's side: maps the ids of the child's namespace on request.
 fn map_ids(child: Pid, identity: &Identity, asked: OwnedFd, answer: OwnedFd) {
     let mut byte = [0];
     if File::from(asked).read_exact(&mut byte).is_err() {

@@ -11,7 +11,7 @@ use crate::error::{Step, SysError};
 #[derive(Debug)]
 pub(crate) struct SingleThreaded(());
 
-/// Who returns from a fork.
+/// The side of a fork that returns.
 pub(crate) enum Forked {
     Child,
     Parent(Pid),

@@ -169,7 +169,7 @@ impl Launch {
         Ok(Streams { ours, theirs })
     }
 
-    /// What needs memory, before the fork: its environment and arguments.
+    /// Everything that needs memory, prepared before the fork: environment and arguments.
     fn prepare(&self, account: &Account) -> Result<Prepared, String> {
         let mut env = self.env.clone();
         let mut add = |name: &str, value: &str| {

@@ -23,7 +23,7 @@ const LINKS: [(&str, &str); 5] = [
     ("stderr", "/proc/self/fd/2"),
     ("ptmx", "pts/ptmx"),
 ];
-/// What a container may read in `/proc` but not write: the host's settings.
+/// Paths in `/proc` that are read-only in the container: the host's settings.
 const READ_ONLY: [&str; 5] = [
     "/proc/bus",
     "/proc/fs",
@@ -31,7 +31,7 @@ const READ_ONLY: [&str; 5] = [
     "/proc/sys",
     "/proc/sysrq-trigger",
 ];
-/// What a container has no business with.
+/// Paths that are hidden from the container.
 const MASKED: [&str; 7] = [
     "/proc/acpi",
     "/proc/kcore",

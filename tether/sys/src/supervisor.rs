@@ -21,7 +21,7 @@ use crate::launch::Launch;
 use crate::message::{Event, Exit, Request};
 use crate::socket::{receive_request, send_event};
 
-/// Which processes the supervisor may signal.
+/// The processes that the supervisor may signal.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reach {
     /// It is the first process of a namespace, so "all" are the container's.
@@ -135,7 +135,7 @@ impl Supervisor<'_> {
     fn kill_all(&self, signal: i32) -> nix::Result<()> {
         if self.reach == Reach::Everything && Pid::this().as_raw() == 1 {
             return match raw_kill(-1, signal) {
-                // There is nobody.
+                // No process is left.
                 Err(Errno::ESRCH) => Ok(()),
                 done => done,
             };

@@ -52,7 +52,7 @@ impl fmt::Debug for Request {
     }
 }
 
-/// What a request carries.
+/// The content of a request.
 pub(crate) enum Body {
     Empty,
     Text(String),
@@ -88,7 +88,7 @@ pub(crate) struct TransportError {
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// What is known about the request that failed.
+/// Information about the request that failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum FailureKind {
     /// The request was never sent.

@@ -18,7 +18,7 @@ use super::{Body, FailureKind, Request, Response, Transport, TransportError};
 use crate::error::Error;
 use crate::tls::Thumbprint;
 
-/// What the peer does.
+/// The behaviour of the peer.
 pub(crate) enum Reply {
     /// Answers with this body in an envelope, as vCenter writes it.
     Body(&'static str),
@@ -203,7 +203,7 @@ impl Transport for Replay {
             }
             Reply::Hang => std::future::pending().await,
         };
-        // In small pieces, as a network gives it.
+        // In small pieces, like a network.
         let bytes = if is_gzip {
             assert_eq!(accepted, "gzip");
             let mut encoder =

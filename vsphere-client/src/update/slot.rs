@@ -38,7 +38,7 @@ pub(crate) enum News {
 /// intermediate states.
 #[derive(Debug)]
 pub(crate) struct Slot {
-    /// The paths that the subscriber asked for.
+    /// The paths that the subscriber requested.
     watched: Arc<[String]>,
     unseen: Mutex<Unseen>,
     ready: Notify,

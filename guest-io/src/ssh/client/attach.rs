@@ -269,7 +269,7 @@ pub(super) async fn open<H: Handler>(handle: &Handle<H>, id: &str) -> Result<Att
     })
 }
 
-/// What comes from the guest.
+/// An event from the guest.
 struct Incoming {
     arrived: Arc<Arrived>,
     credit: Arc<Credit>,
@@ -340,7 +340,7 @@ impl Incoming {
     }
 }
 
-/// Moves data until the session ends or nobody is interested in it any more.
+/// Moves data until the session ends or all handles are dropped.
 async fn run(
     mut reader: ChannelReadHalf,
     writer: ChannelWriteHalf<Msg>,

@@ -204,7 +204,7 @@ fn ssh(error: russh::Error) -> ConnectError {
 /// How SSH begins, at the guest's end.
 const SSH: &[u8] = b"SSH-";
 
-/// Starts the handshake, again and again until the guest answers and speaks SSH.
+/// Retries the handshake until the guest answers, and then starts SSH.
 async fn shake_hands<S>(transport: &Transport<S>, retry: Duration) -> Result<(), ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
@@ -263,7 +263,7 @@ where
 type Recognize =
     Box<dyn FnOnce(Fingerprint) -> std::pin::Pin<Box<dyn Future<Output = bool> + Send>> + Send>;
 
-/// What was decided about the host key.
+/// The decision about the host key.
 #[derive(Debug, Default)]
 struct Verdict {
     state: Mutex<VerdictState>,

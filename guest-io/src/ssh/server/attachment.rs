@@ -51,7 +51,7 @@ impl Stdin {
         if let StdinEvent::Data(data) = &event
             && let Some(grant) = self.arrived.consume(data.len())
         {
-            // Without a connection there is nobody to grant it to.
+            // Without a connection there is no peer to grant it to.
             let _ = self.grants.send(grant);
         }
         Some(event)
@@ -67,7 +67,7 @@ pub struct Output {
 #[derive(Debug)]
 pub(super) enum Item {
     Data(Stream, Bytes),
-    /// Dropping the sender tells that the host has got it.
+    /// Dropping the sender signals that the host has received it.
     Exit(Exit, oneshot::Sender<()>),
 }
 

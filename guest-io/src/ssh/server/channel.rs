@@ -126,7 +126,7 @@ impl Attached {
 /// The peer does not keep to the protocol.
 struct Violation;
 
-/// What comes from the host.
+/// An event from the host.
 struct Input<'a> {
     mode: Mode,
     id: &'a str,

@@ -70,7 +70,7 @@ impl Table {
         table
     }
 
-    /// Makes a scope that nobody sees before [`open_scope`](Self::open_scope).
+    /// Creates a scope that is hidden until [`open_scope`](Self::open_scope).
     pub(crate) fn make_scope(&mut self, spec: ScopeSpec) -> Result<ScopeInfo> {
         spec.validate()?;
         let name = spec.name.clone();
@@ -99,7 +99,7 @@ impl Table {
         self.readopt_members(name);
     }
 
-    /// Hides a scope that nobody uses, so that it can be removed.
+    /// Hides an unused scope, so that it can be removed.
     pub(crate) fn close_scope(&mut self, name: &str) -> Result<()> {
         let resource = Resource::network(name);
         let users = match self.scopes.get(name) {

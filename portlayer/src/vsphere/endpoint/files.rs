@@ -34,7 +34,7 @@ impl Endpoint {
         }
     }
 
-    /// Writes a file to `[datastore] path`, replacing what is there.
+    /// Writes a file to `[datastore] path`, replacing an existing one.
     pub(in crate::vsphere) async fn upload(
         &self,
         datastore: &Datastore,

@@ -31,7 +31,7 @@ const CPU_ALLOCATION: Vm<ResourceAllocationInfo> = Property::new("config.cpuAllo
 const MEMORY_ALLOCATION: Vm<ResourceAllocationInfo> = Property::new("config.memoryAllocation");
 pub(super) const DEVICES: Vm<Vec<Poly<VirtualDevice>>> = Property::new("config.hardware.device");
 
-/// What is read of each machine.
+/// The properties to read of each machine.
 pub(super) const PATHS: [&str; 11] = [
     NAME.path(),
     POWER.path(),
@@ -63,8 +63,8 @@ pub(in crate::vsphere) struct Machine {
 }
 
 impl Machine {
-    /// The machine whose properties at [`PATHS`] these are. What cannot be read is empty: a caller that
-    /// needs it says so.
+    /// The machine whose properties at [`PATHS`] these are. What cannot be read is empty: a caller
+    /// that needs it says so.
     pub(super) fn read(properties: &ObjectProperties<mo::VirtualMachine>) -> Self {
         let connection = properties.value(CONNECTION);
         Self {

@@ -47,7 +47,7 @@ impl Endpoint {
         format!("{}-{}", about.version, about.build).replace(' ', "-")
     }
 
-    /// What errors about the endpoint as a whole refer to.
+    /// The resource in errors about the endpoint as a whole.
     fn resource(&self) -> Resource {
         Resource::new(ResourceKind::Endpoint, self.client.server())
     }

@@ -1,11 +1,11 @@
-//! Containers whose processes must not run before somebody is connected to their streams.
+//! Containers whose processes must not run before a client is connected to their streams.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::ContainerId;
 
-/// Who waits for the streams of which container. Shared by the containers and their streams.
+/// Callers that wait for the streams of a container. Shared by the containers and their streams.
 #[derive(Debug, Default)]
 pub(in crate::vsphere) struct Blocking {
     /// Whether a run that waits was begun.
@@ -14,7 +14,7 @@ pub(in crate::vsphere) struct Blocking {
 
 #[cfg_attr(not(feature = "attach"), expect(dead_code, reason = "nobody attaches"))]
 impl Blocking {
-    /// The next run waits for somebody.
+    /// Makes the next run wait for a client.
     pub(in crate::vsphere) fn request(&self, id: ContainerId) {
         self.lock().entry(id).or_insert(false);
     }

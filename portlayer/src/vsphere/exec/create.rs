@@ -91,7 +91,7 @@ impl Shared {
         Ok(())
     }
 
-    /// What the container's cards are put on, one per endpoint.
+    /// The networks of the container's cards, one per endpoint.
     async fn networks(&self, spec: &ContainerSpec) -> Result<Vec<Poly<VirtualDeviceBackingInfo>>> {
         if let Some(mount) = spec.mounts.first() {
             let resource = match &mount.source {

@@ -1,4 +1,4 @@
-//! What guests said before their machines went off, for endpoints that forget it then.
+//! Caches what guests reported before their machines went off, for endpoints that forget it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! What operations of this process are about to do to machines, while the machines do not show it.
+//! Operations of this process in progress, whose effect machines do not show yet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -1,4 +1,4 @@
-//! Which machine is which container.
+//! Maps containers to machines.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,8 +10,8 @@ use crate::vsphere::endpoint::{Machine, Member};
 use crate::vsphere::images::is_image;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result};
 
-/// Where machines were last seen. An entry may be out of date: a caller that uses one that is gone looks
-/// again.
+/// Where machines were last seen. An entry may be out of date: a caller that uses one that is gone
+/// looks again.
 #[derive(Debug, Default)]
 pub(super) struct Members {
     known: Mutex<HashMap<ContainerId, Ref<mo::VirtualMachine>>>,
@@ -36,8 +36,8 @@ impl Members {
 }
 
 impl Shared {
-    /// The machines of the host's pool, without the appliance. Those of images are among them: their
-    /// names are never those of containers.
+    /// The machines of the host's pool, without the appliance. Those of images are among them:
+    /// their names are never those of containers.
     pub(super) async fn roster(&self) -> Result<Vec<Member>> {
         let mut members = self
             .endpoint
@@ -47,7 +47,7 @@ impl Shared {
         Ok(members)
     }
 
-    /// What all those machines show.
+    /// Returns a snapshot of all those machines.
     pub(super) async fn machines(&self) -> Result<Vec<Machine>> {
         let mut machines = self
             .endpoint
@@ -57,12 +57,12 @@ impl Shared {
         Ok(machines)
     }
 
-    /// What a container's machine shows.
+    /// Returns a snapshot of a container's machine.
     pub(super) async fn machine(&self, id: &ContainerId) -> Result<Machine> {
         let resource = Resource::container(id);
         if let Some(vm) = self.members.get(id) {
             match self.endpoint.machine(&vm, &resource).await {
-                // Moved to another reference, or removed by somebody else.
+                // Moved to another reference, or removed concurrently.
                 Err(Error {
                     kind: ErrorKind::NotFound,
                     ..

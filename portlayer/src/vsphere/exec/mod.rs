@@ -129,18 +129,18 @@ impl VsphereExec {
         &self.shared.images
     }
 
-    /// What a container's machine shows now.
+    /// Returns a current snapshot of a container's machine.
     pub(in crate::vsphere) async fn machine(&self, id: &ContainerId) -> Result<Machine> {
         self.shared.machine(id).await
     }
 
-    /// What all containers' machines show now.
+    /// Returns current snapshots of all containers' machines.
     #[cfg(feature = "attach")]
     pub(in crate::vsphere) async fn machines(&self) -> Result<Vec<Machine>> {
         self.shared.machines().await
     }
 
-    /// Who waits for the streams of which container.
+    /// Callers that wait for the streams of a container.
     #[cfg(feature = "attach")]
     pub(in crate::vsphere) fn blocking(&self) -> Arc<Blocking> {
         Arc::clone(&self.shared.blocking)
@@ -180,7 +180,7 @@ impl Shared {
         Ok(sight)
     }
 
-    /// A machine that is off after a recorded start may be on its way: only its tasks tell.
+    /// A machine that is off after a recorded start may be starting: only its tasks show that.
     async fn see_power_on(&self, id: &ContainerId, sight: &mut Snapshot) -> Result<()> {
         if sight.never_on && matches!(sight.state, State::Stopped { .. }) {
             let (vm, resource) = (&sight.machine.vm, Resource::container(id));
@@ -198,7 +198,7 @@ impl Shared {
         sight
     }
 
-    /// What the machine shows, without the operations of this process that are in progress.
+    /// Returns a snapshot of the machine, ignoring operations of this process in progress.
     fn sight_unmarked(&self, id: &ContainerId, machine: Machine) -> Snapshot {
         let run = RunState::read(&machine.keys);
         let mut observed = observed(id, &machine, &run);

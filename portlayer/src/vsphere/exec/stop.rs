@@ -13,7 +13,7 @@ use crate::{
     Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,
 };
 
-/// What is known of an order to a guest.
+/// The known outcome of a request to a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivery {
     /// The guest took it.

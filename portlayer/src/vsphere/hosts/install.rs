@@ -27,14 +27,14 @@ struct Plan<'a> {
     public: Option<Poly<VirtualDeviceBackingInfo>>,
 }
 
-/// What was made so far, to be unmade in the opposite order.
+/// The objects created so far, to be removed in reverse order.
 #[derive(Default)]
 struct Made {
     datastore: Option<Datastore>,
     pool: Option<Ref<mo::ResourcePool>>,
     appliance: Option<(Ref<mo::VirtualMachine>, String)>,
     files: Vec<(Step, String)>,
-    /// What may have been made although its answer was lost.
+    /// Objects that may have been created although the response was lost.
     unknown: Vec<Resource>,
 }
 
@@ -288,7 +288,7 @@ impl Shared {
         self.endpoint.reconfigure(vm, &change, &plan.host).await
     }
 
-    /// Removes what was made, the last first; gives what could not be removed.
+    /// Removes what was created, in reverse order; returns what could not be removed.
     async fn undo(&self, made: Made, host: &Resource, report: &Reporter<'_>) -> Vec<Resource> {
         let mut undo = Undo {
             report,
@@ -344,7 +344,7 @@ impl Undo<'_> {
         gone
     }
 
-    /// Keeps what is still there. Gives whether it is gone.
+    /// Keeps the objects that still exist. Returns whether none does.
     fn left(&mut self, resource: Resource, result: Result<()>) -> bool {
         match result {
             Ok(())
@@ -370,7 +370,7 @@ impl Made {
             .unwrap_or_default()
     }
 
-    /// Keeps what may have been made although nobody said so.
+    /// Records objects that may have been created without a confirmation.
     fn note(&mut self, resource: Resource, error: Error) -> Error {
         if let Error {
             kind: ErrorKind::OutcomeUnknown { .. },

@@ -61,7 +61,7 @@ struct Shared {
     capabilities: OnceCell<Capabilities>,
     /// Installations, openings and deletions of one name take turns.
     names: Queues<String>,
-    /// What is open, by the host's appliance.
+    /// The open hosts, by appliance.
     opened: Mutex<HashMap<Ref<mo::VirtualMachine>, WeakExec>>,
 }
 
@@ -201,7 +201,7 @@ impl Shared {
         self.opened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What was found about the endpoint by an earlier probe, or by one now.
+    /// Returns the result of an earlier probe of the endpoint, or of one now.
     async fn probe(&self, found: &Found, place: &Place) -> Result<Capabilities> {
         let build = self.endpoint.build();
         let stored = found.record.probed.as_deref();

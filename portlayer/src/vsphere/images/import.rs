@@ -63,7 +63,7 @@ impl Drop for Writer {
     }
 }
 
-/// What remains to be done when nothing of an import needs the layers any more.
+/// The remaining work of an import that no longer needs the layers.
 enum Prepared {
     /// The disk is there: the image has to be recorded with it.
     Present(Box<Found>),
@@ -94,7 +94,7 @@ pub(super) async fn start(
         .await
 }
 
-/// What can be checked without reading a layer.
+/// Validates what can be checked without reading a layer.
 fn validate(image: &Image) -> Result<()> {
     let refuse = |field, reason: String| {
         Err(Error::invalid_argument(

@@ -14,11 +14,11 @@ use crate::image::{
 };
 use crate::{Error, Resource, Result};
 
-/// What VIC gave a container to write to: 8 GiB.
+/// The default size of a container's file system, as in VIC: 8 GiB.
 const CAPACITY: u64 = 8 << 30;
 /// Capacities are given to the endpoint in KiB, and disks have whole grains.
 const GRANULARITY: u64 = 1 << 20;
-/// What containers may write to when an image needs more than the default.
+/// The free space for containers when an image needs more than the default.
 const ROOM: u64 = 1 << 30;
 
 /// A disk that was laid out.

@@ -65,7 +65,7 @@ pub(super) enum RecordState {
     Removing(Option<String>),
 }
 
-/// What is recorded next to an image's configuration.
+/// The record next to an image's configuration.
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
     /// Bytes of the configuration.

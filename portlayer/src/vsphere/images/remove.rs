@@ -129,7 +129,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits while another writer works on a machine; removes it when nobody does.
+    /// Waits while another writer works on a machine; removes it when there is none.
     pub(super) async fn settle(&self, found: &Found) -> Result<()> {
         let resource = self.host();
         let seen = found.record.clone();

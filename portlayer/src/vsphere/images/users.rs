@@ -1,4 +1,4 @@
-//! Who uses the disks of images, and what they occupy.
+//! The users of images' disks, and the space they occupy.
 
 use std::collections::HashMap;
 

@@ -31,7 +31,7 @@ const INPUT: usize = 64 * 1024;
 /// How many pieces of output may wait for a reader, each of at most 16 KiB.
 const OUTPUT: usize = 8;
 
-/// What attaching needs to know of a container.
+/// The information about a container that attaching needs.
 struct Target {
     hub: Arc<Hub>,
     on: bool,
@@ -161,7 +161,7 @@ async fn connected(
     }
 }
 
-/// Who has it holds a container's input.
+/// The holder of this has a container's input.
 struct Hold(Arc<AtomicBool>);
 
 impl Hold {

@@ -34,7 +34,7 @@ pub(super) struct Hub {
 pub(super) struct Member {
     pub(super) stdout: bool,
     pub(super) stderr: bool,
-    /// Where output goes; `None` when nobody reads it.
+    /// The destination of output; `None` when nobody reads it.
     pub(super) output: Option<mpsc::Sender<Result<Chunk>>>,
     pub(super) input: Option<Source>,
     /// Ends when all of the member's ends are dropped.

@@ -102,7 +102,7 @@ impl Drop for Lines {
 /// The machines whose guests prove to have a key: more than one only if a machine was cloned.
 type Known = HashMap<Fingerprint, Vec<(Ref<mo::VirtualMachine>, ContainerId)>>;
 
-/// What is known of lines and of whose they are.
+/// The known lines and their containers.
 #[derive(Debug)]
 pub(super) struct Registry {
     pub(super) exec: VsphereExec,
@@ -125,7 +125,7 @@ pub(super) enum Line {
     Barred,
 }
 
-/// Whose key it is.
+/// The container that a key belongs to.
 enum Owner {
     Nobody,
     Container(ContainerId),
@@ -137,7 +137,7 @@ impl Registry {
     /// The streams of a container.
     pub(super) fn hub(self: &Arc<Self>, id: ContainerId) -> Arc<Hub> {
         let mut containers = lock(&self.containers);
-        // Those that nobody uses and that have no line are of no use.
+        // Entries without users and without a line are useless.
         if containers.len() > 2 * LINES {
             containers.retain(|_, hub| Arc::strong_count(hub) > 1 || hub.is_in_use());
         }
@@ -155,7 +155,7 @@ impl Registry {
         }
     }
 
-    /// Looks at all machines, unless somebody else just did.
+    /// Reads all machines, unless another caller just did.
     async fn scan(&self, since: Instant) -> Result<()> {
         let mut scanned = self.scanning.lock().await;
         if scanned.is_some_and(|at| at >= since) {

@@ -87,9 +87,9 @@ struct Reader {
     /// News of a log that is still written.
     following: Option<Following>,
     decoder: Option<Decoder>,
-    /// What comes next.
+    /// The offset of the next byte to read.
     offset: u64,
-    /// What is known to be there.
+    /// The known length of the file.
     end: u64,
     /// Lines that come before those that were asked for, in the first record.
     leave_out: u64,

@@ -22,7 +22,7 @@ pub(super) struct Tailers {
     running: Mutex<HashMap<String, watch::Sender<News>>>,
 }
 
-/// What is known of a log.
+/// The known state of a log.
 #[derive(Clone, Debug, Default)]
 struct News {
     /// How far it was read.

@@ -14,14 +14,14 @@ use crate::update::slot::Content;
 pub(super) struct List {
     pub(super) type_name: Arc<str>,
     pub(super) paths: Arc<[String]>,
-    /// The view and the filter on the server, once they are made.
+    /// The view and the filter on the server, once they exist.
     pub(super) open: Option<(Ref<mo::ListView>, Ref<mo::PropertyFilter>)>,
     pub(super) members: HashMap<AnyRef, Member>,
     /// Members that have to be added to the view.
     pub(super) absent: HashSet<AnyRef>,
-    /// What is in the view and nobody watches: removed with the next addition.
+    /// Objects in the view that nobody watches: removed with the next addition.
     pub(super) idle: HashSet<AnyRef>,
-    /// Whether what is idle must be removed now.
+    /// Whether idle objects must be removed now.
     pub(super) purge: bool,
     pub(super) fence: Fence,
 }
@@ -52,11 +52,11 @@ pub(super) struct Member {
 #[derive(Debug)]
 pub(super) struct Joined {
     pub(super) id: u64,
-    /// What it receives is read after this.
+    /// A state must be newer than this to be sent to it.
     pub(super) since: u64,
     /// When the server could first have reported it.
     pub(super) asked: Instant,
-    /// Whether it knows the object's state.
+    /// Whether it has received the object's state.
     pub(super) told: bool,
 }
 
@@ -104,7 +104,7 @@ impl List {
         }
     }
 
-    /// Whether nobody watches anything of it.
+    /// Returns whether nobody watches any of it.
     pub(super) fn is_unused(&self) -> bool {
         self.members
             .values()
@@ -142,7 +142,7 @@ impl List {
         (adds, removals)
     }
 
-    /// Forgets what is on the server; everything is to be added and told again.
+    /// Forgets the objects on the server; everything has to be added and reported again.
     pub(super) fn reset(&mut self, now: u64) {
         self.open = None;
         self.idle.clear();

@@ -49,7 +49,7 @@ use steps::Done;
 /// How long a subscriber waits for the server's report before its object is read.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// What is watched.
+/// What a subscription watches.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     pub(crate) type_name: Arc<str>,
@@ -57,7 +57,7 @@ pub(crate) struct Target {
     pub(crate) source: Source,
 }
 
-/// What a subscriber asks of the engine.
+/// A command of a subscriber to the engine.
 #[derive(Debug)]
 pub(crate) enum Command {
     Subscribe {
@@ -74,7 +74,7 @@ pub(crate) enum Command {
     },
 }
 
-/// The way to a client's engine.
+/// A handle to a client's engine.
 #[derive(Debug, Default)]
 pub(crate) struct Handle {
     commands: Mutex<Option<mpsc::UnboundedSender<Command>>>,
@@ -82,12 +82,12 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// A number that no other subscriber has.
+    /// Returns a unique number for a subscriber.
     pub(crate) fn number(&self) -> u64 {
         self.numbers.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Tells the engine, if it runs.
+    /// Sends a command to the engine, if it is running.
     pub(crate) fn tell(&self, command: Command) -> bool {
         let commands = self.commands.lock().unwrap_or_else(PoisonError::into_inner);
         commands
@@ -127,25 +127,25 @@ impl Client {
     }
 }
 
-/// A subscriber as the engine knows it.
+/// The engine's state of a subscriber.
 #[derive(Debug)]
 struct Subscriber {
     slot: Arc<Slot>,
     set: Set,
     /// The objects of a list that it watches.
     objects: Vec<AnyRef>,
-    /// How many of them it has not been told of.
+    /// How many of them have not been reported to it.
     untold: usize,
 }
 
-/// Whose a filter on the server is.
+/// The owner of a filter on the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 enum Set {
     List(u32),
     Selection(u64),
 }
 
-/// What is to be freed on the server.
+/// An object to free on the server.
 #[derive(Debug)]
 enum Garbage {
     Filter(Ref<mo::PropertyFilter>),
@@ -160,7 +160,7 @@ struct Engine {
     commands: mpsc::UnboundedReceiver<Command>,
     /// Counts what happens, so that it is known what came first.
     clock: u64,
-    /// Counts losses of everything on the server.
+    /// Counts how often everything on the server was lost.
     era: u64,
     collector: Option<Ref<mo::PropertyCollector>>,
     version: Option<String>,
@@ -174,7 +174,7 @@ struct Engine {
     early: Vec<PropertyFilterUpdate>,
     /// Whether a filter is being made.
     opening: bool,
-    /// Objects of lists that some subscriber has not been told of.
+    /// Objects of lists that have not been reported to some subscriber.
     joining: HashSet<(u32, AnyRef)>,
     /// Objects that have to be read, because the server does not report them as it should.
     reads: HashSet<(Set, AnyRef)>,
@@ -182,7 +182,7 @@ struct Engine {
     /// When the poll in flight was sent.
     polling: Option<u64>,
     abandon_poll: bool,
-    /// Everything that joined before this will be told by an answer to come.
+    /// Subscribers that joined before this will be notified by a pending response.
     expected: u64,
     /// How many steps were taken since the last poll was sent.
     steps: u32,

@@ -80,7 +80,7 @@ impl Pace {
 impl Engine {
     /// The next poll, if there is something to wait for.
     ///
-    /// What is being added goes first: the poll then reports it at once.
+    /// Additions go first: the poll then reports them immediately.
     pub(super) fn next_poll(&mut self, stepping: bool) -> Option<Pending<Polled>> {
         let collector = self.collector.clone()?;
         let watches = !self.filters.is_empty() && !self.subscribers.is_empty();
@@ -216,7 +216,7 @@ impl Engine {
             return shows;
         }
         if update.kind == ObjectUpdateKind::Leave {
-            // Deleted, or so it seems: reading tells.
+            // It seems to be deleted: reading it shows whether it is.
             member.in_view = false;
             member.entered = false;
             self.reads.insert((Set::List(list_id), object));

@@ -9,17 +9,17 @@ use vim25::{AnyRef, Ref, mo};
 use super::Target;
 use crate::update::slot::Content;
 
-/// What one subscriber watches of what a traversal finds.
+/// One subscriber's watch of the objects that a traversal finds.
 #[derive(Debug)]
 pub(super) struct Selection {
     pub(super) target: Target,
     pub(super) view: Option<Ref<mo::ContainerView>>,
     pub(super) filter: Option<Ref<mo::PropertyFilter>>,
-    /// When the filter was asked for.
+    /// When the filter was requested.
     pub(super) asked: u64,
     pub(super) opened: Option<Instant>,
     pub(super) content: HashMap<AnyRef, Content>,
-    /// After a resync: what was there before and has not been reported again.
+    /// After a resync: objects that were there before and have not been reported again.
     pub(super) unconfirmed: HashSet<AnyRef>,
     /// Whether everything that there was at first has been reported.
     pub(super) is_complete: bool,
@@ -39,7 +39,7 @@ impl Selection {
         }
     }
 
-    /// Forgets what is on the server; everything is reported again.
+    /// Forgets the state on the server; everything is reported again.
     pub(super) fn reset(&mut self) {
         self.view = None;
         self.filter = None;

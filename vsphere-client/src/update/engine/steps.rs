@@ -23,10 +23,10 @@ const BATCH: usize = 1_000;
 const CROWD: usize = 8;
 const HOLD: Duration = Duration::from_millis(50);
 
-/// How many lists are kept though nobody watches anything of some of them.
+/// How many lists are kept even if some are unused.
 const LISTS: usize = 16;
 
-/// How many objects may stay in a view that nobody watches.
+/// How many objects that nobody watches may stay in a view.
 const IDLE: usize = 256;
 
 /// The result of a step, and the era in which it was taken.
@@ -66,7 +66,7 @@ struct Opened {
 }
 
 impl Engine {
-    /// The next thing to do on the server, if there is one.
+    /// Returns the next thing to do on the server, if there is one.
     pub(super) fn next_step(&mut self) -> Option<Pending<Done>> {
         if self.trouble.is_pausing() {
             return None;
@@ -247,7 +247,7 @@ impl Engine {
         }))
     }
 
-    /// Frees a list that nobody uses, when there are many.
+    /// Frees an unused list, when there are many.
     fn drop_list(&mut self) -> Option<Pending<What>> {
         if self.lists.len() <= LISTS {
             return None;
@@ -263,7 +263,7 @@ impl Engine {
         }))
     }
 
-    /// Takes over the result of a step.
+    /// Processes the result of a step.
     pub(super) fn done(&mut self, done: Done) {
         self.opening = false;
         if done.era != self.era {
@@ -329,7 +329,7 @@ impl Engine {
                 Ok(found) => self.have_read(set, objects, asked, found),
                 Err(error) => self.read_failed(set, objects, error),
             },
-            // What cannot be freed goes with the session.
+            // What cannot be freed is freed with the session.
             What::Freed(Ok(())) | What::Cancelled(Ok(())) => {}
             What::Freed(Err(error)) | What::Cancelled(Err(error)) => {
                 tracing::debug!(%error, "tidying up on the server failed");
@@ -412,7 +412,7 @@ impl Engine {
         let content = std::sync::Arc::new(read.detached());
         let paths = match &member.content {
             Some(before) => changed(before, &content, &list.paths),
-            // Those who know it were told that it left, or will not notice.
+            // Subscribers that know it were notified that it left, or will not notice.
             None => list.paths.to_vec(),
         };
         self.renew(list_id, content, &paths);
