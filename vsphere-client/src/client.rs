@@ -237,7 +237,6 @@ impl Client {
     ///
     /// This saves a program that runs every minute a login each time, and the server a
     /// session. The holder of the ticket acts as the user: keep it like a password.
-    /// session. The holder of the ticket acts as the user: keep it like a password.
     #[must_use = "without the ticket, nobody can end the session"]
     pub fn hand_over(&self) -> Option<SecretString> {
         self.inner.session.hand_over()

@@ -35,8 +35,8 @@ pub(super) struct Endpoint {
 impl Endpoint {
     /// Starts vcsim, serving an ESX host or a vCenter.
     ///
+    /// # Errors
     /// Fails when it does not start, or prints no address.
-    /// When it does not start, or prints no address.
     pub(super) fn vcsim(program: &Path, esx: bool) -> Result<Self> {
         let mut command = Command::new(program);
         command.args([

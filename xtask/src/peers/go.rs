@@ -4,7 +4,6 @@
 //! install`; the upstream packages of the pinned module with a `main` of ours, in
 //! `xtask/peers`; and, for vcsim only, the same `main` with the older simulator
 //! package in Debian.
-//! package that Debian carries.
 
 use std::path::Path;
 use std::process::Command;
