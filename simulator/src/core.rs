@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use vim25::{Ref, mo};
@@ -47,6 +48,8 @@ pub(crate) enum Effect {
     Rewire(Ports, Devices),
     /// Starts a long-running job.
     Then(Later),
+    /// Those who wait are told to look again.
+    Wake(Arc<Notify>),
     /// Something that runs is asked to end.
     Stop(CancellationToken),
 }
@@ -78,6 +81,7 @@ impl Core {
             Effect::Serve(ports) => ports.serve(self),
             Effect::Rewire(ports, devices) => ports.rewire(self, &devices),
             Effect::Then(Later(work)) => self.spawn(work(core)),
+            Effect::Wake(news) => news.notify_waiters(),
             Effect::Stop(token) => token.cancel(),
         }
     }

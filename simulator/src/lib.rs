@@ -31,6 +31,8 @@ mod enums;
 mod fault;
 mod guest;
 mod ids;
+mod index;
+mod interest;
 mod invocation;
 mod lease;
 mod machine;

@@ -127,8 +127,12 @@ impl Sessions {
         self.by_key.contains_key(key)
     }
 
-    pub(crate) fn close(&mut self, key: &SessionKey) -> bool {
-        self.by_key.remove(key).is_some()
+    /// Ends a session; gives the numbers of its filters among those who are interested
+    /// in changes.
+    pub(crate) fn close(&mut self, key: &SessionKey) -> Option<Vec<u64>> {
+        let session = self.by_key.remove(key)?;
+        let collectors = session.collectors.values();
+        Some(collectors.flat_map(Collector::watches).collect())
     }
 
     pub(crate) fn keys(&self) -> Vec<SessionKey> {

@@ -57,8 +57,22 @@ impl View {
                 container,
                 types,
                 recursive,
-            } => contents(tx, container, types, *recursive),
+            } => contents(tx, container, types, *recursive, &mut HashSet::new()),
         }
+    }
+
+    /// The objects whose changes may change what it shows.
+    pub(crate) fn holders(&self, tx: &Transaction<'_>) -> HashSet<Box<str>> {
+        let mut holders = HashSet::new();
+        match self {
+            Self::List(list) => holders.extend(list.iter().map(|member| member.value().into())),
+            Self::Container {
+                container,
+                types,
+                recursive,
+            } => drop(contents(tx, container, types, *recursive, &mut holders)),
+        }
+        holders
     }
 }
 
@@ -67,6 +81,7 @@ fn contents(
     container: &AnyRef,
     types: &[Type],
     recursive: bool,
+    holders: &mut HashSet<Box<str>>,
 ) -> Vec<AnyRef> {
     let mut members = Vec::new();
     let mut seen: HashSet<AnyRef> = HashSet::new();
@@ -77,8 +92,10 @@ fn contents(
         };
         let mut found = Vec::new();
         for (_, properties) in CHILDREN.iter().filter(|(ty, _)| object.is_a(ty)) {
+            holders.insert(object.value().into());
             for property in *properties {
                 found.extend(object.list::<AnyRef>(property).unwrap_or_default());
+                found.extend(tx.members(object.value(), property));
             }
         }
         let mut inner = Vec::new();

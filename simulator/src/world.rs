@@ -1,14 +1,17 @@
 //! The inventory: all managed objects, changed in transactions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
+use vim25::schema::{self, TypeKind};
 use vim25::{AnyRef, Fault, Ref, mo};
 
 use crate::core::{Core, Effect};
 use crate::fault;
 use crate::ids::Ids;
+use crate::index::{self, Index, List};
+use crate::interest::Interest;
 use crate::machine::Machine;
 use crate::object::{Hidden, Object, SessionKey};
 use crate::script::Reaction;
@@ -18,6 +21,8 @@ use crate::session::Sessions;
 #[derive(Debug)]
 pub(crate) struct World {
     objects: BTreeMap<Box<str>, Arc<Object>>,
+    index: Index,
+    interest: Interest,
     pub(crate) sessions: Sessions,
     pub(crate) ids: Ids,
     version: u64,
@@ -29,7 +34,8 @@ pub(crate) struct World {
 #[derive(Debug)]
 pub(crate) struct Registry {
     world: Mutex<World>,
-    changes: watch::Sender<u64>,
+    /// Counts what every waiting client has to look at.
+    alarms: watch::Sender<u64>,
 }
 
 impl Registry {
@@ -37,12 +43,14 @@ impl Registry {
         Self {
             world: Mutex::new(World {
                 objects: BTreeMap::new(),
+                index: Index::default(),
+                interest: Interest::default(),
                 sessions,
                 ids,
                 version: 0,
                 closed: false,
             }),
-            changes: watch::Sender::new(0),
+            alarms: watch::Sender::new(0),
         }
     }
 
@@ -51,15 +59,15 @@ impl Registry {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Versions of the inventory, as they come.
-    pub(crate) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
+    /// Events that concern every waiting client, such as the end of a session.
+    pub(crate) fn alarms(&self) -> watch::Receiver<u64> {
+        self.alarms.subscribe()
     }
 
     /// Refuses every transaction from now on.
     pub(crate) fn close(&self) {
         self.lock().closed = true;
-        self.changes.send_replace(u64::MAX);
+        self.alarms.send_modify(|count| *count += 1);
     }
 }
 
@@ -120,6 +128,11 @@ impl<'c> Transaction<'c> {
 
     pub(crate) fn sessions(&mut self) -> &mut Sessions {
         &mut self.world.sessions
+    }
+
+    /// Who hears of which changes. Like sessions, it changes at once.
+    pub(crate) fn interest(&mut self) -> &mut Interest {
+        &mut self.world.interest
     }
 
     pub(crate) fn ids(&mut self) -> &mut Ids {
@@ -190,18 +203,68 @@ impl<'c> Transaction<'c> {
         unchanged.chain(self.changed.values().flatten())
     }
 
-    /// All objects of a type, those of sessions left out.
-    pub(crate) fn all(&self, type_name: &'static str) -> impl Iterator<Item = &Arc<Object>> {
-        self.objects()
-            .filter(move |object| object.owner.is_none() && object.is_a(type_name))
+    /// Objects by their values; those that this transaction changes are left out.
+    fn unchanged<'s>(
+        &'s self,
+        values: impl Iterator<Item = &'s str>,
+    ) -> impl Iterator<Item = &'s Arc<Object>> {
+        values
+            .filter(|value| !self.changed.contains_key(*value))
+            .filter_map(|value| self.world.objects.get(value))
     }
 
-    /// All machines, with what the API does not show of them.
-    pub(crate) fn machines(&self) -> impl Iterator<Item = (&Arc<Object>, &Machine)> {
-        self.objects().filter_map(|object| match &object.hidden {
-            Hidden::Machine(machine) => Some((object, &**machine)),
+    /// All objects of a type, those of sessions left out.
+    pub(crate) fn all(&self, type_name: &'static str) -> impl Iterator<Item = &Arc<Object>> {
+        let base = schema::find(TypeKind::Managed, type_name);
+        let index = &self.world.index;
+        let kinds = index.kinds().filter(move |kind| {
+            let kind = schema::find(TypeKind::Managed, kind);
+            matches!((kind, base), (Some(kind), Some(base)) if kind.is_a(base))
+        });
+        let values = kinds.flat_map(|kind| index.of_kind(kind));
+        let changed = self.changed.values().flatten();
+        self.unchanged(values)
+            .chain(changed.filter(move |object| object.is_a(type_name)))
+            .filter(|object| object.owner.is_none())
+    }
+
+    /// The child of an object with a name.
+    pub(crate) fn named<T>(&self, parent: &Ref<T>, name: &str) -> Option<&Arc<Object>> {
+        let parent = parent.value();
+        let is_it = |object: &&Arc<Object>| {
+            object.name() == name && object.parent().is_some_and(|own| own.value() == parent)
+        };
+        let changed = self.changed.values().flatten().find(is_it);
+        changed.or_else(|| {
+            let values = self.world.index.named(parent, name);
+            self.unchanged(values).next()
+        })
+    }
+
+    /// The machines in a list of an object, such as `vm` of a host.
+    pub(crate) fn members(&self, holder: &str, property: &'static str) -> Vec<AnyRef> {
+        let list: List = (holder.into(), property);
+        let known = self.unchanged(self.world.index.members(&list));
+        let changed = self.changed.values().flatten();
+        let changed = changed.filter(|object| index::lists(object).contains(&list));
+        known
+            .chain(changed)
+            .map(|object| object.reference().clone())
+            .collect()
+    }
+
+    /// The machines that have a file in the chain of one of their disks.
+    pub(crate) fn with_disk(&self, file: &str) -> Vec<(&Arc<Object>, &Machine)> {
+        let known = self.unchanged(self.world.index.with_disk(file));
+        let all = known.chain(self.changed.values().flatten());
+        all.filter_map(|object| match &object.hidden {
+            Hidden::Machine(machine) => {
+                let has = machine.chains.iter().flatten().any(|own| own == file);
+                has.then_some((object, &**machine))
+            }
             _ => None,
         })
+        .collect()
     }
 
     /// Something to be done once the transaction is committed.
@@ -240,24 +303,43 @@ impl<'c> Transaction<'c> {
             touched,
             scripted: _,
         } = self;
-        if !changed.is_empty() || touched {
+        if !changed.is_empty() {
             world.version += 1;
             let version = world.version;
+            let mut holders = BTreeSet::new();
             for (value, object) in changed {
                 if is_kept(world.objects.get(&value), object.as_ref()) {
                     core.saver.note();
                 }
+                let World {
+                    objects,
+                    index,
+                    interest,
+                    ..
+                } = &mut *world;
+                let lists = index.update(&value, objects.get(&value), object.as_ref());
+                holders.extend(lists.into_iter().map(|(holder, _)| holder));
+                interest.changed(&value);
                 match object {
                     Some(mut object) => {
                         Arc::make_mut(&mut object).version = version;
-                        world.objects.insert(value, object);
+                        objects.insert(value, object);
                     }
                     None => {
-                        world.objects.remove(&value);
+                        objects.remove(&value);
                     }
                 }
             }
-            core.registry.changes.send_replace(version);
+            // Lists that are made up of their members change with these.
+            for holder in holders {
+                world.interest.changed(&holder);
+                if let Some(object) = world.objects.get_mut(&holder) {
+                    Arc::make_mut(object).version = version;
+                }
+            }
+        }
+        if touched {
+            core.registry.alarms.send_modify(|count| *count += 1);
         }
         drop(world);
         for effect in effects {

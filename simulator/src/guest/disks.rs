@@ -85,7 +85,7 @@ pub(crate) async fn flush_parents(core: &Arc<Core>, names: &[String]) -> Result<
 fn owner<'t>(tx: &'t Transaction<'_>, path: &DatastorePath) -> Option<&'t Object> {
     let name = path.to_string();
     let mut found = None;
-    for (object, machine) in tx.machines() {
+    for (object, machine) in tx.with_disk(&name) {
         if machine
             .chains
             .iter()
@@ -107,8 +107,8 @@ pub(crate) fn check_unlocked(tx: &Transaction<'_>, file: &DatastorePath) -> Resu
         return Ok(());
     };
     let name = path.to_string();
-    let has = |machine: &Machine| machine.chains.iter().flatten().any(|file| *file == name);
-    if on(tx).any(has) {
+    let machines = tx.with_disk(&name);
+    if machines.iter().any(|(_, machine)| machine.cycle.is_some()) {
         return Err(fault::file_locked(&name));
     }
     Ok(())
@@ -116,30 +116,21 @@ pub(crate) fn check_unlocked(tx: &Transaction<'_>, file: &DatastorePath) -> Resu
 
 /// Checks that a machine can lock its disks for writing and their parents for reading.
 pub(crate) fn check_free(tx: &Transaction<'_>, machine: &Machine) -> Result<(), Fault> {
-    let own = machine.chains.iter().filter_map(|chain| chain.first());
-    let all = machine.chains.iter().flatten();
-    let taken = on(tx).find_map(|other| {
-        let theirs = other.chains.iter().flatten();
-        let written = other.chains.iter().filter_map(|chain| chain.first());
-        own.clone()
-            .find(|file| theirs.clone().any(|taken| taken == *file))
-            .or_else(|| {
-                all.clone()
-                    .find(|file| written.clone().any(|taken| taken == *file))
-            })
-            .cloned()
-    });
-    match taken {
-        Some(file) => Err(fault::file_locked(&file)),
-        None => Ok(()),
+    for chain in &machine.chains {
+        for (at, file) in chain.iter().enumerate() {
+            let machines = tx.with_disk(file).into_iter();
+            let mut on = machines.filter(|(_, other)| other.cycle.is_some());
+            let taken = on.any(|(_, other)| {
+                // What one writes nobody else may have; what both read both may have.
+                let mut written = other.chains.iter().filter_map(|chain| chain.first());
+                at == 0 || written.any(|taken| taken == file)
+            });
+            if taken {
+                return Err(fault::file_locked(file));
+            }
+        }
     }
-}
-
-/// Iterates over the machines that are on.
-fn on<'t>(tx: &'t Transaction<'_>) -> impl Iterator<Item = &'t Machine> {
-    tx.machines()
-        .map(|(_, machine)| machine)
-        .filter(|machine| machine.cycle.is_some())
+    Ok(())
 }
 
 /// Makes the guest forget the disk that a deleted or replaced file belonged to.

@@ -151,7 +151,6 @@ pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) ->
             }
             all
         });
-    let before: Vec<Ref<mo::Network>> = object.list("network")?;
     let object = tx.edit(vm)?;
     object.put("runtime", &runtime);
     object.put("summary", &summary);
@@ -165,26 +164,6 @@ pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) ->
             ..Default::default()
         },
     );
-    link_networks(tx, vm, &before, &networks)
-}
-
-/// Tells networks which machines use them.
-pub(crate) fn link_networks(
-    tx: &mut Transaction<'_>,
-    vm: &Ref<mo::VirtualMachine>,
-    before: &[Ref<mo::Network>],
-    after: &[Ref<mo::Network>],
-) -> Result<(), Fault> {
-    let own: AnyRef = vm.retype();
-    for network in before.iter().filter(|network| !after.contains(network)) {
-        if let Ok(network) = tx.edit(network) {
-            network.edit_list("vm", |machines| machines.retain(|other| *other != own))?;
-        }
-    }
-    for network in after.iter().filter(|network| !before.contains(network)) {
-        tx.edit(network)?
-            .edit_list("vm", |machines| machines.push(own.clone()))?;
-    }
     Ok(())
 }
 

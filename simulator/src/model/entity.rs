@@ -48,17 +48,10 @@ pub(crate) fn name(name: &str) -> Result<String, Fault> {
     Ok(kept)
 }
 
-/// The child of a folder or pool with a name.
-pub(super) fn child(
-    tx: &Transaction<'_>,
-    parent: &Object,
-    property: &str,
-    name: &str,
-) -> Option<AnyRef> {
-    let children: Vec<AnyRef> = parent.list(property).ok()?;
-    children
-        .into_iter()
-        .find(|child| tx.object(child).is_ok_and(|child| child.name() == name))
+/// The child of a folder, pool or other entity with a name.
+pub(super) fn child<T>(tx: &Transaction<'_>, parent: &Ref<T>, name: &str) -> Option<AnyRef> {
+    tx.named(parent, name)
+        .map(|child| child.reference().clone())
 }
 
 /// Changes an entity's name, which no sibling may have.
@@ -68,13 +61,10 @@ pub(super) fn rename<T>(tx: &mut Transaction<'_>, entity: &Ref<T>, new: &str) ->
     if object.name() == new {
         return Ok(());
     }
-    if let Some(parent) = object.parent() {
-        let parent = tx.object(&parent)?.clone();
-        for property in ["childEntity", "resourcePool"] {
-            if let Some(other) = child(tx, &parent, property, &new) {
-                return Err(fault::duplicate_name(&new, &other));
-            }
-        }
+    if let Some(parent) = object.parent()
+        && let Some(other) = child(tx, &parent, &new)
+    {
+        return Err(fault::duplicate_name(&new, &other));
     }
     tx.edit(entity)?.put("name", &new);
     Ok(())

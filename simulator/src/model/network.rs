@@ -36,7 +36,7 @@ pub(super) fn build(
 /// Removes a port group that no machine uses.
 pub(super) fn remove(tx: &mut Transaction<'_>, name: &str) -> Result<(), Fault> {
     let network = named(tx, name).ok_or_else(|| fault::not_found_key(name))?;
-    if !tx.object(&network)?.list::<AnyRef>("vm")?.is_empty() {
+    if !tx.members(network.value(), "vm").is_empty() {
         return Err(fault::resource_in_use(name));
     }
     host_network::detach(tx, name)?;

@@ -107,8 +107,7 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
     let name: String = inv.arg("name")?;
     let spec: ResourceConfigSpec = inv.arg("spec")?;
     let name = entity::name(&name)?;
-    let parent = inv.this()?;
-    if let Some(other) = entity::child(inv.tx, parent, "resourcePool", &name) {
+    if let Some(other) = entity::child(inv.tx, &inv.this, &name) {
         return Err(fault::duplicate_name(&name, &other));
     }
     for (allocation, at) in [
@@ -239,7 +238,7 @@ fn remove(tx: &mut Transaction<'_>, pool: &Ref<mo::ResourcePool>) -> Result<(), 
     let object = tx.object(pool)?.clone();
     let parent: AnyRef = object.read("parent")?;
     let pools: Vec<AnyRef> = object.list("resourcePool")?;
-    let machines: Vec<AnyRef> = object.list("vm")?;
+    let machines = tx.members(pool.value(), "vm");
     let gone = entity::any(pool);
     for child in &pools {
         tx.edit(child)?.put("parent", &parent);
@@ -252,7 +251,6 @@ fn remove(tx: &mut Transaction<'_>, pool: &Ref<mo::ResourcePool>) -> Result<(), 
         list.retain(|other| *other != gone);
         list.extend(pools);
     })?;
-    holder.edit_list("vm", |list| list.extend(machines))?;
     tx.remove(pool);
     Ok(())
 }

@@ -40,23 +40,7 @@ fn child(inv: &mut Invocation<'_, '_>) -> Answer {
 
 /// A child by its name, wherever its parent keeps its children.
 fn child_named(inv: &Invocation<'_, '_>, parent: &AnyRef, name: &str) -> Option<AnyRef> {
-    let parent = inv.tx.object(parent).ok()?;
-    for property in ["childEntity", "resourcePool", "host"] {
-        if let Some(child) = entity::child(inv.tx, parent, property, name) {
-            return Some(child);
-        }
-    }
-    let folders = ["vmFolder", "hostFolder", "datastoreFolder", "networkFolder"];
-    folders
-        .iter()
-        .filter_map(|property| parent.read::<AnyRef>(property).ok())
-        .find(|folder| inv.tx.object(folder).is_ok_and(|f| f.name() == name))
-        .or_else(|| {
-            // The only pool of a compute resource.
-            let pool: AnyRef = parent.read("resourcePool").ok()?;
-            let named = inv.tx.object(&pool).is_ok_and(|pool| pool.name() == name);
-            named.then_some(pool)
-        })
+    entity::child(inv.tx, parent, name)
 }
 
 fn by_uuid(inv: &mut Invocation<'_, '_>, all: bool) -> Answer {

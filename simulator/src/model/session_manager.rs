@@ -87,8 +87,11 @@ fn terminate(inv: &mut Invocation<'_, '_>) -> Answer {
 
 /// Ends a session with all that is its own. Who waits in it is woken.
 fn forget(tx: &mut Transaction<'_>, key: &SessionKey) {
-    if !tx.sessions().close(key) {
+    let Some(watches) = tx.sessions().close(key) else {
         return;
+    };
+    for watch in watches {
+        tx.interest().close(watch);
     }
     let own: Vec<_> = tx
         .objects()

@@ -3,15 +3,17 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use tokio::sync::Notify;
 use vim25::types::PropertyFilterSpec;
 use vim25::{Fault, Ref, mo};
 
+use crate::core::Effect;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::{Object, SessionKey};
 use crate::property::select::select;
 use crate::property::spec::Spec;
-use crate::property::update::Known;
+use crate::property::update::{Step, Told};
 use crate::world::Transaction;
 
 /// The collector that every session has.
@@ -21,8 +23,10 @@ pub(crate) const SHARED: &str = "ha-property-collector";
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(super) filters: BTreeMap<Box<str>, Filter>,
-    /// The known state at the last versions, oldest first.
-    pub(super) history: VecDeque<(u64, Known)>,
+    /// What the last versions told, the oldest first.
+    pub(super) history: VecDeque<(u64, Step)>,
+    /// Notified when something changes that one of the filters is interested in.
+    pub(super) news: Arc<Notify>,
     pub(super) version: u64,
     /// How many times waiting was cancelled.
     pub(super) cancelled: u64,
@@ -30,13 +34,21 @@ pub(crate) struct Collector {
 }
 
 /// One filter.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Filter {
     pub(super) spec: Arc<Spec>,
     pub(super) partial: bool,
+    /// Its number among those who are interested in changes.
+    pub(super) watch: u64,
+    pub(super) told: Told,
 }
 
 impl Collector {
+    /// The numbers of its filters among those who are interested in changes.
+    pub(crate) fn watches(&self) -> impl Iterator<Item = u64> {
+        self.filters.values().map(|filter| filter.watch)
+    }
+
     /// Whether someone waits for updates.
     pub(crate) const fn is_waiting(&self) -> bool {
         self.waiting > 0
@@ -89,9 +101,11 @@ pub(super) fn destroy(inv: &mut Invocation<'_, '_>) -> Answer {
     if let Some(session) = inv.tx.sessions().get(&key)
         && let Some(collector) = session.collectors.remove(this.value())
     {
-        for filter in collector.filters.into_keys() {
-            inv.tx.remove(&Ref::<mo::PropertyFilter>::new(&filter));
+        for (name, filter) in collector.filters {
+            inv.tx.interest().close(filter.watch);
+            inv.tx.remove(&Ref::<mo::PropertyFilter>::new(&name));
         }
+        inv.tx.after(Effect::Wake(collector.news));
     }
     inv.tx.remove(&this);
     nothing()
@@ -120,13 +134,18 @@ pub(super) fn create_filter(inv: &mut Invocation<'_, '_>) -> Answer {
     if filters >= limit {
         return Err(too_many("property filters", limit));
     }
+    let news = Arc::clone(&collector(inv.tx, &key, &this)?.news);
     let filter = Filter {
         spec: Arc::new(spec),
         partial,
+        watch: inv.tx.interest().open(Arc::clone(&news)),
+        told: Told::default(),
     };
     collector(inv.tx, &key, &this)?
         .filters
         .insert(reference.value().into(), filter);
+    // Whoever waits on the collector sees the new filter's objects.
+    inv.tx.after(Effect::Wake(news));
     inv.tx.insert(object);
     value(&reference)
 }
@@ -135,8 +154,12 @@ pub(super) fn destroy_filter(inv: &mut Invocation<'_, '_>) -> Answer {
     let key = inv.caller.session()?.clone();
     let this = inv.this.clone();
     if let Some(session) = inv.tx.sessions().get(&key) {
-        for collector in session.collectors.values_mut() {
-            collector.filters.remove(this.value());
+        let collectors = session.collectors.values_mut();
+        let removed: Vec<Filter> = collectors
+            .filter_map(|collector| collector.filters.remove(this.value()))
+            .collect();
+        for filter in removed {
+            inv.tx.interest().close(filter.watch);
         }
     }
     inv.tx.remove(&this);
@@ -146,8 +169,10 @@ pub(super) fn destroy_filter(inv: &mut Invocation<'_, '_>) -> Answer {
 pub(super) fn cancel_wait(inv: &mut Invocation<'_, '_>) -> Answer {
     let key = inv.caller.session()?.clone();
     let this = inv.this.value().to_owned();
-    collector(inv.tx, &key, &this)?.cancelled += 1;
-    inv.tx.touch();
+    let collector = collector(inv.tx, &key, &this)?;
+    collector.cancelled += 1;
+    let news = Arc::clone(&collector.news);
+    inv.tx.after(Effect::Wake(news));
     nothing()
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use vim25::Any;
+use vim25::{Any, AnyRef};
 
 use crate::object::{Found, Hidden, Object, SessionKey};
 use crate::property::path;
@@ -57,6 +57,17 @@ fn computed(
             Hidden::View(view) => Some(Any::new(&view.members(tx))),
             _ => return None,
         },
+        // Lists that machines make up, and what is kept besides.
+        (_, list @ ("vm" | "childEntity")) => {
+            let list = if list == "vm" { "vm" } else { "childEntity" };
+            let members = tx.members(object.value(), list);
+            if members.is_empty() {
+                return None;
+            }
+            let mut all: Vec<AnyRef> = object.list(list).unwrap_or_default();
+            all.extend(members);
+            Some(Any::new(&all))
+        }
         _ => return None,
     })
 }

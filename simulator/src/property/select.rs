@@ -6,7 +6,7 @@ use std::sync::Arc;
 use vim25::{Any, AnyRef, Fault};
 
 use crate::fault;
-use crate::object::{Found, Object, SessionKey};
+use crate::object::{Found, Hidden, Object, SessionKey};
 use crate::property::read::find;
 use crate::property::spec::{Select, Spec, Traversal};
 use crate::world::Transaction;
@@ -17,6 +17,8 @@ pub(super) struct Selected {
     pub(super) objects: Vec<Arc<Object>>,
     /// Objects to begin at that are not there.
     pub(super) missing: Vec<AnyRef>,
+    /// Objects whose changes may change what is selected, besides their leaving.
+    pub(super) walked: HashSet<Box<str>>,
 }
 
 /// The properties that were read of one object.
@@ -42,6 +44,7 @@ pub(super) fn select(
     for root in &spec.roots {
         let Ok(object) = tx.visible(&root.object, session).cloned() else {
             selected.missing.push(root.object.clone());
+            selected.walked.insert(root.object.value().into());
             continue;
         };
         if !root.skip {
@@ -57,6 +60,7 @@ pub(super) fn select(
                 if !traversal.applies(&object) || !walked.insert(once) {
                     continue;
                 }
+                note(tx, &object, &mut selected.walked);
                 let Found::Value(value) = find(tx, session, &object, &traversal.path) else {
                     continue;
                 };
@@ -75,6 +79,14 @@ pub(super) fn select(
         }
     }
     selected
+}
+
+/// Notes an object that a step was taken from, and what the step depends on.
+fn note(tx: &Transaction<'_>, object: &Object, walked: &mut HashSet<Box<str>>) {
+    if let Hidden::View(view) = &object.hidden {
+        walked.extend(view.holders(tx));
+    }
+    walked.insert(object.value().into());
 }
 
 fn references(value: &Any) -> Vec<AnyRef> {

@@ -1,6 +1,6 @@
 //! The changes since the last update sent to the owner of a collector.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use vim25::types::{
@@ -18,23 +18,38 @@ use crate::world::Transaction;
 /// How many earlier states are kept, so that a client that lost a reply can ask again.
 const KEPT: usize = 3;
 
-/// A client's knowledge: for each filter, each object.
-pub(crate) type Known = BTreeMap<Box<str>, BTreeMap<Box<str>, Arc<Reported>>>;
-
-/// A client's knowledge of one object.
+/// What a client was told of one object.
 #[derive(Debug)]
 pub(crate) struct Reported {
     object: AnyRef,
-    /// The object's version when it was read.
-    version: u64,
     values: Vec<(String, Any)>,
     missing: Vec<String>,
 }
 
-/// The changes since `version`: `None` when there are none.
+/// What a client was told of the objects of one filter, and what it has to be told.
+#[derive(Debug, Default)]
+pub(crate) struct Told {
+    known: BTreeMap<Box<str>, Arc<Reported>>,
+    /// Objects that are selected now.
+    selected: HashSet<Box<str>>,
+    /// Objects whose changes may change the selection.
+    walked: HashSet<Box<str>>,
+    /// Objects that may differ from what is known of them.
+    stale: BTreeSet<Box<str>>,
+    /// Whether there was a selection at all.
+    begun: bool,
+    /// The version that told which objects are missing.
+    told_missing: Option<u64>,
+}
+
+/// What a version changed: of which filter and object, and what was known before.
+pub(crate) type Step = Vec<(Box<str>, Box<str>, Option<Arc<Reported>>)>;
+
+/// What changed since `version`: `None` when nothing did.
 ///
-/// What a client knows is exactly what it was sent; so a reply that is cut
-/// short, lost or asked for again needs no care elsewhere.
+/// What a client knows is exactly what it was sent: each version can be taken back, so
+/// a reply that is cut short, lost or asked for again needs no care elsewhere. A look
+/// costs what has changed, not what is selected.
 pub(super) fn since(
     tx: &mut Transaction<'_>,
     session: &SessionKey,
@@ -42,31 +57,30 @@ pub(super) fn since(
     version: &str,
     limit: usize,
 ) -> Result<Option<UpdateSet>, Fault> {
-    let mut known = if version.is_empty() {
+    if version.is_empty() {
         collector.history.clear();
-        Known::new()
+        for filter in collector.filters.values_mut() {
+            filter.told.begin_again();
+        }
     } else {
         let number: u64 = version
             .parse()
             .map_err(|_| fault::invalid_collector_version())?;
-        let at = collector.history.iter().position(|(v, _)| *v == number);
-        let at = at.ok_or_else(fault::invalid_collector_version)?;
-        collector.history.drain(..at);
-        collector
-            .history
-            .front()
-            .map(|(_, known)| known.clone())
-            .unwrap_or_default()
-    };
+        if !collector.history.iter().any(|(v, _)| *v == number) {
+            return Err(fault::invalid_collector_version());
+        }
+        take_back(collector, number);
+    }
     let mut set = UpdateSet::default();
     let mut room = limit;
-    known.retain(|filter, _| collector.filters.contains_key(filter));
-    for (name, filter) in &collector.filters {
-        let first = !known.contains_key(name);
-        let objects = known.entry(name.clone()).or_default();
-        let (mut update, truncated) = of_filter(tx, session, filter, objects, &mut room);
-        if first && filter.spec.report_missing {
+    let mut steps = Step::new();
+    let next = collector.version + 1;
+    for (name, filter) in &mut collector.filters {
+        filter.look(tx, session);
+        let (mut update, truncated) = of_filter(tx, session, name, filter, &mut room, &mut steps);
+        if filter.told.told_missing.is_none() && filter.spec.report_missing {
             update.missing_set = missing(tx, session, filter);
+            filter.told.told_missing = Some(next);
         }
         if !update.object_set.is_empty() || !update.missing_set.is_empty() {
             update.filter = Ref::<mo::PropertyFilter>::new(name);
@@ -80,68 +94,136 @@ pub(super) fn since(
     if set.filter_set.is_empty() {
         return Ok(None);
     }
-    collector.version += 1;
-    set.version = collector.version.to_string();
-    collector.history.push_back((collector.version, known));
+    collector.version = next;
+    set.version = next.to_string();
+    collector.history.push_back((next, steps));
     while collector.history.len() > KEPT {
         collector.history.pop_front();
     }
     Ok(Some(set))
 }
 
+/// Takes back what the versions after `number` told.
+fn take_back(collector: &mut Collector, number: u64) {
+    while let Some((last, _)) = collector.history.back() {
+        if *last == number {
+            return;
+        }
+        let Some((_, steps)) = collector.history.pop_back() else {
+            return;
+        };
+        for (filter, object, before) in steps.into_iter().rev() {
+            let Some(filter) = collector.filters.get_mut(&filter) else {
+                continue;
+            };
+            filter.told.stale.insert(object.clone());
+            match before {
+                Some(before) => filter.told.known.insert(object, before),
+                None => filter.told.known.remove(&object),
+            };
+        }
+        for filter in collector.filters.values_mut() {
+            filter.told.told_missing = filter.told.told_missing.filter(|at| *at <= number);
+        }
+    }
+}
+
+impl Told {
+    /// Forgets what was told.
+    fn begin_again(&mut self) {
+        self.known.clear();
+        self.stale.extend(self.selected.iter().cloned());
+        self.told_missing = None;
+    }
+}
+
+impl Filter {
+    /// Finds out what may have changed since the last look.
+    fn look(&mut self, tx: &mut Transaction<'_>, session: &SessionKey) {
+        let dirty = tx.interest().take_dirty(self.watch);
+        let told = &mut self.told;
+        if !told.begun || dirty.iter().any(|object| told.walked.contains(object)) {
+            let selected = select(tx, Some(session), &self.spec);
+            let views = selected.objects.iter().filter_map(|object| {
+                let Hidden::View(view) = &object.hidden else {
+                    return None;
+                };
+                told.stale.insert(object.value().into());
+                Some(view.holders(tx))
+            });
+            let views: Vec<_> = views.collect();
+            let mut walked = selected.walked;
+            walked.extend(views.into_iter().flatten());
+            let now: HashSet<Box<str>> =
+                selected.objects.iter().map(|o| o.value().into()).collect();
+            let moved = now.symmetric_difference(&told.selected);
+            told.stale.extend(moved.cloned());
+            let all = now.union(&walked).cloned().collect();
+            tx.interest().set(self.watch, all);
+            told.selected = now;
+            told.walked = walked;
+            told.begun = true;
+        }
+        let changed = dirty.into_iter().filter(|o| told.selected.contains(o));
+        told.stale.extend(changed);
+    }
+}
+
 /// The changes of one filter, and whether there was no room for all of them.
 fn of_filter(
     tx: &mut Transaction<'_>,
     session: &SessionKey,
-    filter: &Filter,
-    known: &mut BTreeMap<Box<str>, Arc<Reported>>,
+    name: &str,
+    filter: &mut Filter,
     room: &mut usize,
+    steps: &mut Step,
 ) -> (PropertyFilterUpdate, bool) {
     let mut update = PropertyFilterUpdate::default();
-    let selected = select(tx, Some(session), &filter.spec);
-    let gone: Vec<Box<str>> = known
-        .keys()
-        .filter(|value| !selected.objects.iter().any(|o| o.value() == &***value))
-        .cloned()
-        .collect();
-    for value in gone {
-        if *room == 0 {
-            return (update, true);
-        }
-        if let Some(reported) = known.remove(&value) {
-            *room -= 1;
-            update.object_set.push(ObjectUpdate {
-                kind: ObjectUpdateKind::Leave,
-                obj: reported.object.clone(),
-                ..Default::default()
-            });
-        }
-    }
-    for object in &selected.objects {
-        let before = known.get(object.value());
-        let moving = matches!(object.hidden, Hidden::View(_));
-        if before.is_some_and(|b| b.version == object.version && !moving) {
-            continue;
-        }
-        let content = content(tx, Some(session), &filter.spec, object);
-        let changes = match before {
-            None => Some(entered(object, &content)),
-            Some(before) => modified(object, before, &content, filter.partial),
+    let told = &mut filter.told;
+    while let Some(value) = told.stale.first().cloned() {
+        let object = if told.selected.contains(&value) {
+            tx.get(&value).cloned()
+        } else {
+            None
         };
-        if let Some(changes) = changes {
+        let before = told.known.get(&value).cloned();
+        let (change, now) = match (&object, &before) {
+            (None, None) => (None, None),
+            (None, Some(before)) => {
+                let left = ObjectUpdate {
+                    kind: ObjectUpdateKind::Leave,
+                    obj: before.object.clone(),
+                    ..Default::default()
+                };
+                (Some(left), None)
+            }
+            (Some(object), before) => {
+                let content = content(tx, Some(session), &filter.spec, object);
+                let change = match before {
+                    None => Some(entered(object, &content)),
+                    Some(before) => modified(object, before, &content, filter.partial),
+                };
+                let reported = Reported {
+                    object: object.reference().clone(),
+                    values: content.values,
+                    missing: content.missing.into_iter().map(|(path, _)| path).collect(),
+                };
+                (change, Some(Arc::new(reported)))
+            }
+        };
+        if let Some(change) = change {
             if *room == 0 {
                 return (update, true);
             }
             *room -= 1;
-            update.object_set.push(changes);
+            update.object_set.push(change);
+            match now {
+                Some(now) => told.known.insert(value.clone(), now),
+                None => told.known.remove(&value),
+            };
+            steps.push((name.into(), value.clone(), before));
         }
-        let reported = Reported {
-            object: object.reference().clone(),
-            version: object.version,
-            values: content.values,
-            missing: content.missing.into_iter().map(|(path, _)| path).collect(),
-        };
-        known.insert(object.value().into(), Arc::new(reported));
+        told.stale.remove(&value);
     }
     (update, false)
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 use vim25::soap::Request;
 use vim25::types::{UpdateSet, WaitOptions};
@@ -62,17 +63,21 @@ pub(crate) async fn wait(core: &Arc<Core>, caller: &Caller, request: &Request) -
             Some(Instant::now() + Duration::from_secs(seconds))
         }
     };
-    let mut changes = core.registry.changes();
+    let mut alarms = core.registry.alarms();
     let waiting = Waiting::begin(core, &key, &this)?;
     loop {
-        changes.mark_unchanged();
+        alarms.mark_unchanged();
+        let news = waiting.news.notified();
+        tokio::pin!(news);
+        // From here on no change is missed.
+        news.as_mut().enable();
         if let Some(set) = waiting.look(&version, limit)? {
             return value(&set);
         }
-        let news = changes.changed();
         tokio::select! {
             () = core.stop.cancelled() => return Err(fault::canceled()),
-            changed = news => if changed.is_err() { return Err(fault::canceled()) },
+            () = news => {}
+            alarm = alarms.changed() => if alarm.is_err() { return Err(fault::canceled()) },
             () = until(deadline) => return Ok(Any::default()),
         }
     }
@@ -92,6 +97,7 @@ struct Waiting<'a> {
     collector: &'a str,
     /// How often waiting had been cancelled when this one began.
     cancelled: u64,
+    news: Arc<Notify>,
 }
 
 impl<'a> Waiting<'a> {
@@ -103,13 +109,14 @@ impl<'a> Waiting<'a> {
         let mut tx = Transaction::begin(core)?;
         let state = collector::collector(&mut tx, session, collector)?;
         state.waiting += 1;
-        let cancelled = state.cancelled;
+        let (cancelled, news) = (state.cancelled, Arc::clone(&state.news));
         tx.commit();
         Ok(Self {
             core,
             session,
             collector,
             cancelled,
+            news,
         })
     }
 

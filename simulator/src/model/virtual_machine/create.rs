@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec};
-use vim25::{AnyRef, Fault, Ref, mo};
+use vim25::{Fault, Ref, mo};
 use vmx::{Document, ExtraConfig};
 
-use super::edit_lists;
 use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
 use crate::device;
@@ -14,7 +13,7 @@ use crate::fault;
 use crate::invocation::{Answer, value};
 use crate::machine::{self, Machine, config, show};
 use crate::model::{datastore, entity};
-use crate::object::{Hidden, Retype};
+use crate::object::Hidden;
 use crate::world::{Transaction, fixed};
 
 /// Makes a machine with its files. On a fault no file of it is left.
@@ -103,16 +102,13 @@ fn add(
     }));
     tx.insert(object);
     machine::store(tx, &vm, &mut info, false)?;
-    let own: AnyRef = vm.retype();
-    edit_lists(tx, pool, |machines| machines.push(own.clone()))?;
     Ok(vm)
 }
 
 /// Checks a machine's name, which no other may have.
 fn free_name(tx: &Transaction<'_>, name: &str) -> Result<String, Fault> {
     let name = entity::name(name)?;
-    let taken = tx.all("VirtualMachine").find(|other| other.name() == name);
-    match taken {
+    match tx.named(&fixed::vm_folder(), &name) {
         Some(other) => Err(fault::duplicate_name(&name, other.reference())),
         None => Ok(name),
     }

@@ -9,7 +9,7 @@ pub(crate) use create::{create, register, restore};
 pub(crate) use power::power_off;
 pub(crate) use remove::{Gone, destroy_now};
 
-use vim25::{Fault, Ref, mo};
+use vim25::{Ref, mo};
 
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::object::Retype;
@@ -31,19 +31,4 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "RefreshStorageInfo" | "Reload" => nothing(),
         _ => return None,
     })
-}
-
-/// Changes the list of machines of everything that has one.
-fn edit_lists(
-    tx: &mut crate::world::Transaction<'_>,
-    pool: &Ref<mo::ResourcePool>,
-    change: impl Fn(&mut Vec<vim25::AnyRef>),
-) -> Result<(), Fault> {
-    use crate::world::fixed;
-    tx.edit(&fixed::vm_folder())?
-        .edit_list("childEntity", &change)?;
-    tx.edit(&fixed::host())?.edit_list("vm", &change)?;
-    tx.edit(pool)?.edit_list("vm", &change)?;
-    let store = super::datastore::reference(tx);
-    tx.edit(&store)?.edit_list("vm", &change)
 }

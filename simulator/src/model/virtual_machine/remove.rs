@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachinePowerState};
-use vim25::{AnyRef, Fault, Ref, mo};
+use vim25::{Fault, Ref, mo};
 
-use super::edit_lists;
 use crate::core::Core;
 use crate::datastore::disk;
 use crate::device;
 use crate::fault;
 use crate::guest::GuestDisk;
 use crate::invocation::{Answer, Invocation, nothing};
-use crate::machine::{self, Machine, show};
+use crate::machine::{self, Machine};
 use crate::object::Retype;
 use crate::task;
 use crate::world::Transaction;
@@ -115,12 +114,7 @@ fn must_be_off(tx: &Transaction<'_>, vm: &Ref<mo::VirtualMachine>) -> Result<(),
 }
 
 fn forget(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) -> Result<(), Fault> {
-    let object = tx.object(vm)?.clone();
-    let pool: Ref<mo::ResourcePool> = object.read("resourcePool")?;
-    let networks: Vec<Ref<mo::Network>> = object.list("network")?;
-    show::link_networks(tx, vm, &networks, &[])?;
-    let own: AnyRef = vm.retype();
-    edit_lists(tx, &pool, |machines| machines.retain(|other| *other != own))?;
+    tx.object(vm)?;
     tx.remove(vm);
     Ok(())
 }

@@ -1,0 +1,205 @@
+//! Finding objects by what they are, what they are called, where they are, and what
+//! disks they have, without looking at all of them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use vim25::AnyRef;
+
+use crate::object::{Found, Hidden, Object};
+
+/// The value of a reference, ordered so that numbers count up.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Key(usize, Box<str>);
+
+impl Key {
+    fn of(value: &str) -> Self {
+        Self(value.len(), value.into())
+    }
+}
+
+/// A list of an object, such as `vm` of a host, that its members make up.
+pub(crate) type List = (Box<str>, &'static str);
+
+/// The values of objects.
+type Values = BTreeSet<Box<str>>;
+
+/// The indexes, kept up to date by every commit.
+#[derive(Debug, Default)]
+pub(crate) struct Index {
+    kinds: BTreeMap<&'static str, Values>,
+    /// By parent and name.
+    names: HashMap<Box<str>, HashMap<Box<str>, Values>>,
+    members: HashMap<List, BTreeSet<Key>>,
+    disks: HashMap<String, Values>,
+}
+
+impl Index {
+    /// Takes a change of one object in; gives the lists of others that it changes.
+    pub(crate) fn update(
+        &mut self,
+        value: &str,
+        before: Option<&Arc<Object>>,
+        after: Option<&Arc<Object>>,
+    ) -> Vec<List> {
+        if let (Some(object), None) | (None, Some(object)) = (before, after) {
+            let values = self.kinds.entry(object.ty().name()).or_default();
+            if after.is_some() {
+                values.insert(value.into());
+            } else {
+                values.remove(value);
+            }
+        }
+        self.update_name(value, before, after);
+        self.update_disks(value, before, after);
+        let old = before.map(|object| lists(object)).unwrap_or_default();
+        let new = after.map(|object| lists(object)).unwrap_or_default();
+        let mut changed = Vec::new();
+        for list in &old {
+            if !new.contains(list) {
+                if let Some(members) = self.members.get_mut(list) {
+                    members.remove(&Key::of(value));
+                }
+                changed.push(list.clone());
+            }
+        }
+        for list in new {
+            if !old.contains(&list) {
+                let members = self.members.entry(list.clone()).or_default();
+                members.insert(Key::of(value));
+                changed.push(list);
+            }
+        }
+        changed
+    }
+
+    fn update_name(
+        &mut self,
+        value: &str,
+        before: Option<&Arc<Object>>,
+        after: Option<&Arc<Object>>,
+    ) {
+        let place = |object: &Arc<Object>| {
+            let parent = object.parent()?;
+            Some((
+                Box::<str>::from(parent.value()),
+                Box::<str>::from(object.name()),
+            ))
+        };
+        let (old, new) = (before.and_then(place), after.and_then(place));
+        if old == new {
+            return;
+        }
+        if let Some((parent, name)) = old
+            && let Some(names) = self.names.get_mut(&parent)
+        {
+            if let Some(values) = names.get_mut(&name) {
+                values.remove(value);
+                if values.is_empty() {
+                    names.remove(&name);
+                }
+            }
+            if names.is_empty() {
+                self.names.remove(&parent);
+            }
+        }
+        if let Some((parent, name)) = new {
+            let names = self.names.entry(parent).or_default();
+            names.entry(name).or_default().insert(value.into());
+        }
+    }
+
+    fn update_disks(
+        &mut self,
+        value: &str,
+        before: Option<&Arc<Object>>,
+        after: Option<&Arc<Object>>,
+    ) {
+        fn chains(object: Option<&Arc<Object>>) -> &[Vec<String>] {
+            match object.map(|object| &object.hidden) {
+                Some(Hidden::Machine(machine)) => &machine.chains,
+                _ => &[],
+            }
+        }
+        let (old, new) = (chains(before), chains(after));
+        if old == new {
+            return;
+        }
+        for file in old.iter().flatten() {
+            if let Some(machines) = self.disks.get_mut(file) {
+                machines.remove(value);
+                if machines.is_empty() {
+                    self.disks.remove(file);
+                }
+            }
+        }
+        for file in new.iter().flatten() {
+            let machines = self.disks.entry(file.clone()).or_default();
+            machines.insert(value.into());
+        }
+    }
+
+    /// The values of all objects of exactly this type.
+    pub(crate) fn of_kind(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.kinds
+            .get(name)
+            .into_iter()
+            .flatten()
+            .map(|value| &**value)
+    }
+
+    /// The types that there are objects of.
+    pub(crate) fn kinds(&self) -> impl Iterator<Item = &'static str> {
+        self.kinds.keys().copied()
+    }
+
+    /// The values of the children of an object with a name.
+    pub(crate) fn named(&self, parent: &str, name: &str) -> impl Iterator<Item = &str> {
+        let values = self.names.get(parent).and_then(|names| names.get(name));
+        values.into_iter().flatten().map(|value| &**value)
+    }
+
+    /// The values of the members of a list.
+    pub(crate) fn members(&self, list: &List) -> impl Iterator<Item = &str> {
+        self.members
+            .get(list)
+            .into_iter()
+            .flatten()
+            .map(|key| &*key.1)
+    }
+
+    /// The values of the machines that have a file in the chain of one of their disks.
+    pub(crate) fn with_disk(&self, file: &str) -> impl Iterator<Item = &str> {
+        self.disks
+            .get(file)
+            .into_iter()
+            .flatten()
+            .map(|value| &**value)
+    }
+}
+
+/// The lists that a machine is in.
+pub(crate) fn lists(object: &Object) -> Vec<List> {
+    if !matches!(object.hidden, Hidden::Machine(_)) {
+        return Vec::new();
+    }
+    let mut lists = Vec::new();
+    let single = [
+        ("parent", "childEntity"),
+        ("resourcePool", "vm"),
+        ("runtime.host", "vm"),
+    ];
+    for (path, list) in single {
+        if let Ok(holder) = object.read::<AnyRef>(path) {
+            lists.push((holder.value().into(), list));
+        }
+    }
+    for path in ["datastore", "network"] {
+        if let Found::Value(value) = object.find(path) {
+            let holders = value.node().children();
+            let holders = holders.filter_map(|holder| holder.as_reference());
+            lists.extend(holders.map(|(_, value)| (value.into(), "vm")));
+        }
+    }
+    lists
+}
