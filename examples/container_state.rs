@@ -27,7 +27,7 @@ use vmx::Document;
 #[derive(Debug, Parser)]
 #[command(about = "Prints the container state that a machine's configuration holds")]
 struct Arguments {
-    /// How to print it.
+    /// The output format.
     #[arg(long, value_enum, default_value_t = Format::Tree)]
     format: Format,
     /// Files to read; `-` for standard input.
@@ -37,11 +37,11 @@ struct Arguments {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
-    /// Every key, by what it belongs to.
+    /// Every key, grouped by what it belongs to.
     Tree,
     /// One line per container.
     Table,
-    /// What the keys mean.
+    /// The decoded state as JSON.
     Json,
 }
 
@@ -82,7 +82,7 @@ fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "container_state: {text}");
 }
 
-/// The keys of a file, and what in it could not be read.
+/// The keys of a file, and the parts that could not be read.
 fn read(file: &Path) -> Result<(Keys, Vec<String>)> {
     let mut bytes = Vec::new();
     if file == Path::new("-") {
@@ -268,7 +268,7 @@ impl Tree {
     }
 }
 
-/// The text of a key, unless it is somebody's secret.
+/// Returns the text of a key, unless it is secret.
 fn shown(key: &Key, value: &str) -> String {
     const SECRET: [&str; 3] = ["key", "extension_key", "key_pem"];
     let is_secret = match key.steps().last() {
@@ -282,7 +282,7 @@ fn shown(key: &Key, value: &str) -> String {
     }
 }
 
-/// Guests write some of this: nothing may reach the terminal as it is.
+/// Escapes control characters, since guests write some of this.
 fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
@@ -293,7 +293,7 @@ fn printable(text: &str) -> String {
         .collect()
 }
 
-/// The process that is the container: it has the container's id.
+/// Returns the process of the container: the one with the container's id.
 fn main_session(container: &ExecutorConfig) -> Option<&SessionConfig> {
     let sessions = &container.sessions;
     sessions
@@ -330,7 +330,7 @@ fn created(container: &ExecutorConfig) -> Option<String> {
     (time != Default::default()).then(|| time.0.to_string())
 }
 
-/// What the keys alone say; whether the machine is on is not among them.
+/// Returns the state according to the keys alone, which do not include the power state.
 fn status(session: &SessionConfig) -> String {
     match &session.started {
         Started::No => "Created".into(),

@@ -18,33 +18,33 @@ use std::path::{Path, PathBuf};
 use secrecy::SecretString;
 use url::Url;
 
-/// An endpoint and what was chosen on it.
+/// An endpoint and the objects to use on it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    /// Where it is: an `https` address without user and password.
+    /// The URL: an `https` address without user and password.
     pub url: Url,
-    /// Who logs in.
+    /// The user name.
     pub user: String,
-    /// With which password.
+    /// The password.
     pub password: SecretString,
-    /// What makes its certificate acceptable.
+    /// How to verify the certificate.
     pub trust: Trust,
-    /// What was chosen among several.
+    /// The objects to use, where there are several.
     pub place: Place,
 }
 
-/// What makes a server's certificate acceptable.
+/// How to verify a server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trust {
-    /// An authority that the platform knows.
+    /// By the platform's certificate authorities.
     Roots,
-    /// This thumbprint, as it was written: pairs of digits with colons.
+    /// By this thumbprint, verbatim: pairs of digits with colons.
     Thumbprint(String),
-    /// Nothing needs to.
+    /// Not at all.
     Insecure,
 }
 
-/// The choices that an endpoint may leave open; `None` means the only one.
+/// The objects to use where there may be several; `None` means the only one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// The datacenter.
@@ -58,19 +58,19 @@ pub struct Place {
 }
 
 impl Endpoint {
-    /// The endpoint that the process's environment names; `None` if it names
+    /// Returns the endpoint in the environment; `None` if there is
     /// none.
     ///
     /// # Errors
-    /// When a variable holds what cannot be used, or one is missing.
+    /// Fails when a variable is invalid, or one is missing.
     pub fn from_environment() -> Result<Option<Self>, EnvironmentError> {
         Self::from_variables(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
     }
 
-    /// The endpoint that these variables name; `None` if they name none.
+    /// Returns the endpoint in these variables; `None` if there is none.
     ///
     /// # Errors
-    /// When a variable holds what cannot be used, or one is missing.
+    /// Fails when a variable is invalid, or one is missing.
     pub fn from_variables(
         variable: impl Fn(&'static str) -> Option<String>,
     ) -> Result<Option<Self>, EnvironmentError> {
@@ -122,7 +122,7 @@ impl Endpoint {
     }
 }
 
-/// Reads the address; its path is `/sdk` where none is given.
+/// Parses the address; the default path is `/sdk`.
 fn address(text: &str) -> Result<Url, EnvironmentError> {
     let refused = |reason: String| EnvironmentError::Address {
         address: without_user(text).to_owned(),
@@ -151,13 +151,13 @@ fn address(text: &str) -> Result<Url, EnvironmentError> {
     Ok(url)
 }
 
-/// The address without what comes before an `@`, which may be a password.
+/// Returns the address without the part before `@`, which may contain a password.
 fn without_user(address: &str) -> &str {
     let place = address.rsplit_once('@').map_or(address, |(_, place)| place);
     place.split_once("://").map_or(place, |(_, place)| place)
 }
 
-/// A part of an address with its percent signs resolved.
+/// Decodes the percent escapes in a part of an address.
 fn decoded(part: &str) -> String {
     let mut bytes = Vec::with_capacity(part.len());
     let mut rest = part.as_bytes();
@@ -177,13 +177,13 @@ fn decoded(part: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// govc's idea of true.
+/// Returns whether govc considers this text true.
 fn is_true(flag: &str) -> bool {
     flag == "1" || flag.eq_ignore_ascii_case("true")
 }
 
-/// The thumbprint that `files`, a list as in `PATH`, pin for the server of
-/// `url`. A server that they do not know is verified by authorities.
+/// Returns the thumbprint that `files`, a list as in `PATH`, pin for the server of
+/// `url`. A server that is not in them is verified by certificate authorities.
 fn known_host(files: &str, url: &Url) -> Result<Trust, EnvironmentError> {
     let server = format!(
         "{}:{}",
@@ -203,7 +203,7 @@ fn known_host(files: &str, url: &Url) -> Result<Trust, EnvironmentError> {
     Ok(Trust::Roots)
 }
 
-/// The thumbprint on the line of `server`.
+/// Returns the thumbprint on the line of `server`.
 fn pinned<'t>(known_hosts: &'t str, server: &str) -> Option<&'t str> {
     known_hosts.lines().find_map(|line| {
         let (host, thumbprint) = line.trim().split_once(' ')?;
@@ -216,29 +216,29 @@ fn pinned<'t>(known_hosts: &'t str, server: &str) -> Option<&'t str> {
     })
 }
 
-/// What is wrong with the environment.
+/// An error in the environment.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum EnvironmentError {
-    /// `VSPHERE_URL` cannot be used.
+    /// `VSPHERE_URL` is invalid.
     Address {
         /// The address without user and password.
         address: String,
-        /// What is wrong, and what to write.
+        /// What is wrong, and what to write instead.
         reason: String,
     },
-    /// A variable is needed and not set.
+    /// A required variable is not set.
     Missing {
-        /// Its name.
+        /// The name of the variable.
         variable: &'static str,
-        /// What it would say.
+        /// What it is for.
         what: &'static str,
     },
     /// A known-hosts file cannot be read.
     KnownHosts {
-        /// The file.
+        /// The path of the file.
         file: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
 }

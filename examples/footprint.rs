@@ -1,5 +1,5 @@
-//! What a virtual container host occupies on an endpoint, as anybody with a
-//! vSphere client sees it: not by the port layer's word.
+//! The objects of a virtual container host on an endpoint, as seen with a plain
+//! vSphere client, independently of the port layer.
 
 use std::fmt;
 
@@ -28,7 +28,7 @@ struct Machine {
 }
 
 impl Footprint {
-    /// What there is now of the host of this name: the pools of its name and
+    /// Returns the current objects of the host with this name: the pools of its name and
     /// the machines in them.
     ///
     /// # Errors

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use portlayer::vsphere::{Observe, Progress, Step, StepStatus};
 
-/// Writes a line per step of an installation.
+/// Prints a line per step of an installation.
 ///
-/// A step's name appears when it begins and its end when it ends, so that a
-/// user sees what is being waited for.
+/// A step's name appears when it starts and its result when it ends, so that the
+/// user sees what the installation is waiting for.
 #[derive(Debug)]
 pub struct Installer<W> {
     state: Mutex<State<W>>,
@@ -25,7 +25,7 @@ struct State<W> {
 }
 
 impl<W: Write + Send> Installer<W> {
-    /// An installer's display on `out`.
+    /// Creates a display of an installation on `out`.
     pub fn new(out: W) -> Self {
         Self {
             state: Mutex::new(State {
@@ -37,8 +37,8 @@ impl<W: Write + Send> Installer<W> {
         }
     }
 
-    /// Whether a step has begun that makes something on the endpoint, so that
-    /// an interrupted installation has something to take back.
+    /// Returns whether a step that creates something on the endpoint has started, so that
+    /// an interrupted installation has something to remove.
     pub fn begun_making(&self) -> bool {
         self.state.lock().is_ok_and(|state| state.begun_making)
     }
@@ -85,7 +85,7 @@ impl<W: Write> State<W> {
     }
 }
 
-/// A number of bytes as people read it.
+/// Formats a number of bytes for people.
 fn size(bytes: u64) -> String {
     const KIB: u64 = 1024;
     match bytes {

@@ -52,7 +52,7 @@ impl Interrupts {
         }
     }
 
-    /// What `work` gives, unless somebody asks for the end before: then `work`
+    /// Returns the result of `work`, unless the user interrupts it first: then `work`
     /// is dropped.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! What the examples share: which endpoint to talk to, and what they show to
+//! Shared code of the examples: selecting the endpoint, and output for
 //! their user. Each example is a file next to this one.
 
 pub mod endpoint;

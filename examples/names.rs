@@ -16,8 +16,8 @@ const NOUNS: [&str; 32] = [
     "tapir", "toad", "wren",
 ];
 
-/// A name for the container with this id: an adjective and an animal. Equal
-/// for equal ids; one in 1,024 pairs of containers shares a name.
+/// Returns a name for the container with this id: an adjective and an animal. Equal
+/// ids have equal names; one in 1,024 pairs of containers shares a name.
 #[must_use]
 pub fn of(id: &ContainerId) -> String {
     let [first, second, ..] = *id.as_bytes();

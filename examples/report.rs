@@ -4,8 +4,8 @@
 use std::error::Error;
 use std::fmt;
 
-/// Displays an error with its causes, one line each, leaving out what a line
-/// before has said.
+/// Prints an error with its causes, one line each, omitting what a previous
+/// line has already said.
 #[derive(Debug)]
 pub struct Report<'e>(pub &'e (dyn Error + 'static));
 

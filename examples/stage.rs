@@ -10,7 +10,7 @@ use crate::endpoint::{Endpoint, Trust};
 
 /// A connection to an endpoint, and the simulator behind it if there is one.
 ///
-/// Dropping it ends the simulator too; nothing of it outlives the process.
+/// Dropping it also ends the simulator.
 #[derive(Debug)]
 pub struct Stage {
     client: Client,
@@ -22,7 +22,7 @@ impl Stage {
     /// Connects to `endpoint`, or to a simulator that it starts.
     ///
     /// # Errors
-    /// When the simulator does not start or the endpoint cannot be talked to.
+    /// Fails when the simulator does not start or the endpoint cannot be reached.
     pub async fn open(endpoint: Option<&Endpoint>) -> Result<Self> {
         let Some(endpoint) = endpoint else {
             return Self::simulated().await;
@@ -66,20 +66,20 @@ impl Stage {
         })
     }
 
-    /// The connection.
+    /// Returns the client.
     #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// What runs in the simulated machines, in a few words; `None` on an endpoint
+    /// Describes the guests of the simulated machines; `None` on an endpoint
     /// that is not simulated.
     #[must_use]
     pub fn guests(&self) -> Option<&str> {
         self.guests.as_deref()
     }
 
-    /// What it is connected to, in one line.
+    /// Describes the endpoint in one line.
     #[must_use]
     pub fn about(&self) -> String {
         let about = &self.client.service_content().about;
@@ -91,7 +91,7 @@ impl Stage {
         format!("{} at {}{whose}", about.full_name, self.client.server())
     }
 
-    /// For the shell of a user who wants to look at the simulator with govc.
+    /// Returns shell commands for a user who wants to inspect the simulator with govc.
     #[must_use]
     pub fn for_govc(&self) -> Option<String> {
         let simulator = self.simulator.as_ref()?;
@@ -106,7 +106,7 @@ impl Stage {
     /// Logs out, and ends the simulator.
     ///
     /// # Errors
-    /// When logging out fails; the simulator is ended all the same.
+    /// Fails when logging out fails; the simulator is ended anyway.
     pub async fn close(self) -> Result<()> {
         let logged_out = self.client.close().await;
         if let Some(simulator) = self.simulator {
@@ -116,8 +116,8 @@ impl Stage {
     }
 }
 
-/// Lets machines run real processes where this system can; else the simulator's
-/// scripted guest plays a few programs.
+/// Lets machines run real processes if this system can; otherwise the simulator's
+/// scripted guest imitates a few programs.
 #[cfg(target_os = "linux")]
 async fn with_guests(builder: simulator::Builder) -> (simulator::Builder, String) {
     match simulator_guests::ProcessGuest::builder().start().await {
@@ -129,7 +129,7 @@ async fn with_guests(builder: simulator::Builder) -> (simulator::Builder, String
     }
 }
 
-/// Other systems have no namespaces: the simulator's scripted guest plays a few programs.
+/// Other systems have no namespaces: the simulator's scripted guest imitates a few programs.
 #[cfg(not(target_os = "linux"))]
 async fn with_guests(builder: simulator::Builder) -> (simulator::Builder, String) {
     (builder, "scripted, because this is not Linux".to_owned())

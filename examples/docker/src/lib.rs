@@ -5,7 +5,7 @@
 //! port layer has not (names of images, `--rm`, labels) is small and kept with the host where the
 //! host keeps values, or else in a file.
 //!
-//! Which commands work and which are refused is in this package's README.
+//! This package's README lists which commands work and which are refused.
 
 #![recursion_limit = "256"]
 

@@ -31,42 +31,43 @@ use serve::host::Backend;
 /// A Docker front end on the port layer.
 #[derive(Debug, Parser)]
 struct Options {
-    /// Where the front end keeps its socket, its certificates, what the host does not keep, and
+    /// The directory of the socket, the certificates, state that the host does not store, and
     /// the simulator's datastore.
     #[arg(long, default_value = "/tmp/portlayer-docker")]
     directory: PathBuf,
-    /// The virtual container host. On the simulator it is installed if it is missing.
+    /// The name of the virtual container host. On the simulator it is installed if it does not
+    /// exist.
     #[arg(long, default_value = "vch")]
     host: String,
-    /// Describes containers to their machines as VIC 0.4 did. That has no way to let a process wait
-    /// for its client: `docker run` waits for ever if the process ends before it is attached.
+    /// Uses the dialect of VIC 0.4. It cannot let a process wait for its client: `docker run` never
+    /// returns if the process exits before it is attached.
     #[arg(long)]
     vic04: bool,
-    /// Serves scripted containers instead: nothing runs.
+    /// Serves imitated containers instead, without running processes.
     #[arg(long)]
     scripted: bool,
-    /// An address for clients without TLS, such as 127.0.0.1:2375. Everybody who reaches it has the
-    /// whole host.
+    /// An address for clients without TLS, such as 127.0.0.1:2375. Anybody who can connect to it
+    /// controls the whole host.
     #[arg(long)]
     tcp: Option<SocketAddr>,
-    /// An address for clients with TLS, such as 127.0.0.1:2376. The docker command's `--tls` is
-    /// enough.
+    /// An address for clients with TLS, such as 127.0.0.1:2376. The docker command needs only
+    /// `--tls`.
     #[arg(long)]
     tls: Option<SocketAddr>,
-    /// The same, only for clients with a certificate that was made here.
+    /// An address for clients with TLS and a certificate that was created here.
     #[arg(long)]
     tlsverify: Option<SocketAddr>,
-    /// One more name or address in the server's certificate.
+    /// An additional name or address in the server's certificate.
     #[arg(long = "tls-name")]
     tls_names: Vec<String>,
-    /// With `VSPHERE_URL`: where the containers' serial lines arrive, which the host was installed
-    /// with. Without it nobody can be attached to containers.
+    /// With `VSPHERE_URL`: the address to listen on for the containers' serial lines, which the
+    /// host was installed with. Without it, attaching to containers is not possible.
     #[arg(long)]
     lines: Option<SocketAddr>,
-    /// A registry, `host` or `host:port`, that is reached by plain HTTP.
+    /// A registry, `host` or `host:port`, to connect to by plain HTTP.
     #[arg(long = "insecure-registry")]
     insecure_registries: Vec<String>,
-    /// A file with the certificates of registries' authorities.
+    /// A file with the certificates of registries' certificate authorities.
     #[arg(long = "registry-ca")]
     registry_authorities: Vec<PathBuf>,
 }

@@ -26,15 +26,15 @@ use simulator::Simulator;
 use simulator_guests::ProcessGuest;
 use vsphere_client::{Client, Credentials};
 
-/// The simulator's machines boot nothing.
+/// The content of the boot images: the simulator's machines do not boot them.
 const STAND_IN: &[u8] = b"a stand-in for a boot image\n";
 
 /// Runs a command in a machine.
 #[derive(Debug, Parser)]
 struct Args {
-    /// The image: a file, or a name at a registry.
+    /// The image: a file, or a name in a registry.
     image: String,
-    /// The command. Without one, the image's own.
+    /// The command. Default: that of the image.
     #[arg(trailing_var_arg = true)]
     command: Vec<String>,
 }
@@ -67,7 +67,7 @@ async fn run(args: &Args) -> Result<ExitCode> {
     outcome
 }
 
-/// The job: everything from here on is the port layer, whatever is behind it.
+/// Runs the job through the port layer, independently of the back end.
 async fn job(layer: &PortLayer, args: &Args) -> Result<ExitCode> {
     let image = find(&args.image).await?;
     let stored = layer.images().import(image, ImportOptions::new()).await?;
@@ -83,7 +83,7 @@ async fn job(layer: &PortLayer, args: &Args) -> Result<ExitCode> {
     outcome
 }
 
-/// Attaches before the start, so that no byte is missed.
+/// Attaches before the start, so that no output is missed.
 async fn execute(layer: &PortLayer, id: &ContainerId) -> Result<ExitCode> {
     let attached = layer.streams().attach(id, AttachOptions::output()).await?;
     layer.exec().start(id, StartOptions::new()).await?;
@@ -102,7 +102,7 @@ async fn execute(layer: &PortLayer, id: &ContainerId) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
 }
 
-/// The image in a file, or at a registry, with the credentials of docker's configuration.
+/// Loads the image from a file, or from a registry with the credentials of docker's configuration.
 async fn find(name: &str) -> Result<Image> {
     if Path::new(name).exists() {
         let mut images = image_source::load(name, &LoadOptions::new()).await?;
@@ -119,7 +119,7 @@ async fn find(name: &str) -> Result<Image> {
     Ok(found.fetch(&Spool::temporary()?, ()).await?)
 }
 
-/// The image's entrypoint and environment, and the user's words or the image's.
+/// Combines the image's entrypoint and environment with the user's command or that of the image.
 fn command(config: &ImageConfig, words: &[String]) -> Result<Command> {
     let process = config.process();
     let last = if words.is_empty() {

@@ -36,7 +36,7 @@ struct Args {
     /// The endpoint: `https://HOST[:PORT]`. Default: VSPHERE_URL.
     #[arg(long, short, global = true)]
     target: Option<String>,
-    /// Who logs in. Default: GOVC_USERNAME. The password is GOVC_PASSWORD.
+    /// The user. Default: GOVC_USERNAME. The password is GOVC_PASSWORD.
     #[arg(long, short, global = true)]
     user: Option<String>,
     /// The thumbprint of the endpoint's certificate, as `govc about.cert -thumbprint` prints it.
@@ -57,14 +57,14 @@ enum Job {
     Ls,
     /// Shows one host.
     Inspect {
-        /// Its name.
+        /// The name of the host.
         name: String,
     },
     /// Deletes a host with its images.
     Delete {
-        /// Its name.
+        /// The name of the host.
         name: String,
-        /// Deletes its containers too.
+        /// Also delete its containers.
         #[arg(long, short)]
         force: bool,
     },
@@ -74,7 +74,7 @@ enum Job {
 struct Create {
     /// The name of the host: 1 to 31 letters, digits and `-`.
     name: String,
-    /// Where it runs: a host, a cluster or a resource pool. Default: the only one.
+    /// The host, cluster or resource pool to run on. Default: the only one.
     #[arg(long, short = 'r')]
     compute_resource: Option<String>,
     /// The datastore of its files. Default: the only one.
@@ -83,10 +83,11 @@ struct Create {
     /// The network of its containers. Default: the only one.
     #[arg(long, short)]
     bridge_network: Option<String>,
-    /// The network of its appliance towards the world; 0.4's name is `--external-network`.
+    /// The network that connects its appliance to the outside; called `--external-network` in 0.4.
     #[arg(long, alias = "external-network")]
     public_network: Option<String>,
-    /// Where the containers' serial lines arrive: `HOST[:PORT]`. Default: the host's name.
+    /// The address that the containers' serial lines connect to: `HOST[:PORT]`. Default: the host's
+    /// name.
     #[arg(long)]
     line_address: Option<String>,
     /// The image that the appliance boots.
@@ -117,7 +118,7 @@ async fn run(args: &Args) -> Result<()> {
     outcome.and(closed)
 }
 
-/// The endpoint that the arguments name, and where they do not, the environment.
+/// Returns the endpoint in the arguments, completed from the environment.
 fn endpoint(args: &Args) -> Result<Endpoint> {
     let given = |name| match name {
         "VSPHERE_URL" => args.target.clone(),
@@ -179,7 +180,7 @@ fn spec(create: &Create, endpoint: &Endpoint) -> HostSpec {
     spec
 }
 
-/// Prints hosts, a line each, or as a JSON array.
+/// Prints hosts, one per line, or as a JSON array.
 fn show(hosts: &[HostInfo], json: bool) -> Result<()> {
     if json {
         println!("{}", serde_json::to_string_pretty(hosts)?);
