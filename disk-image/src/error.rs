@@ -21,7 +21,7 @@ pub enum Error {
         source: Box<LayerError>,
     },
     /// The content does not fit into a disk of the requested size.
-    #[error("the content needs a disk of {needed} bytes and the disk has {size}")]
+    #[error("the content needs a disk of {needed} bytes, the disk has {size}")]
     DiskTooSmall {
         /// The requested size in bytes.
         size: u64,

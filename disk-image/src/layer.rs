@@ -170,7 +170,7 @@ fn unsupported(compression: &'static str) -> io::Error {
 
 /// Carried through [`io::Error`] from the reader to [`problem_of`].
 #[derive(Debug, thiserror::Error)]
-#[error("unpacked too much out of too little")]
+#[error("the compression ratio exceeds the limit")]
 pub(crate) struct RatioExceeded;
 
 /// Turns what a reader of [`Unpacked`] returned into the caller's error.

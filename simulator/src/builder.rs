@@ -86,10 +86,10 @@ pub enum StartError {
         source: io::Error,
     },
     /// The certificate could not be created.
-    #[error("cannot make a certificate")]
+    #[error("cannot create the certificate")]
     Certificate(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// The inventory could not be created.
-    #[error("cannot make the inventory")]
+    #[error("cannot create the inventory")]
     Inventory(#[source] Box<vim25::Fault>),
 }
 

@@ -30,13 +30,13 @@ pub enum SupervisorError {
     #[error("{0}")]
     Refused(String),
     /// The request could not be sent.
-    #[error("an order to the supervisor of a container could not be sent")]
+    #[error("the request to the supervisor of a container could not be sent")]
     Send(#[source] io::Error),
     /// The supervisor ended before it responded.
     #[error("the supervisor of a container has ended")]
     Gone,
     /// The files in the response are unusable.
-    #[error("the answer of the supervisor of a container cannot be used")]
+    #[error("the response of the supervisor of a container is unusable")]
     Answer(#[source] io::Error),
 }
 

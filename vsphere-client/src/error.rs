@@ -78,7 +78,7 @@ pub enum Error {
 
     /// A change was sent, and it is not known whether it was carried out; the source
     /// has the reason. Check the object before repeating the call.
-    #[error("{operation}: it may have been carried out or not; look before repeating it")]
+    #[error("{operation}: it may or may not have been carried out; check before repeating it")]
     OutcomeUnknown {
         /// What was attempted.
         operation: Operation,

@@ -7,10 +7,10 @@ use std::io;
 #[non_exhaustive]
 pub enum Error {
     /// The disk does not start with an ext4 superblock.
-    #[error("the disk holds no ext4 file system")]
+    #[error("the disk contains no ext4 file system")]
     NotExt4,
     /// The file system uses an unsupported feature.
-    #[error("the file system has the feature {0}, which cannot be read")]
+    #[error("the file system has the feature {0}, which is not supported")]
     Feature(&'static str),
     /// The file system was not unmounted cleanly: its journal has to be replayed first.
     #[error("the journal has to be replayed first, for example by mounting the file system")]

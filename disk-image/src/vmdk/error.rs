@@ -8,7 +8,7 @@ use std::path::PathBuf;
 #[non_exhaustive]
 pub enum Error {
     /// The file is not a virtual disk of a supported format.
-    #[error("the file is no virtual disk that can be read: {0}")]
+    #[error("the file is not a supported virtual disk: {0}")]
     Unsupported(&'static str),
     /// A header, table or marker contradicts itself or the file.
     #[error("the virtual disk is damaged: its {what} at byte {offset}")]
@@ -27,7 +27,7 @@ pub enum Error {
         reason: &'static str,
     },
     /// The parent was changed after the child was created.
-    #[error("the parent has the content id {found:08x} and the child was made of {expected:08x}")]
+    #[error("the parent has the content id {found:08x}, the child expects {expected:08x}")]
     ParentChanged {
         /// The content id that the child expects.
         expected: u32,
@@ -41,7 +41,7 @@ pub enum Error {
     #[error("the disk refers to {}, outside of its directory", .0.display())]
     Outside(PathBuf),
     /// The options are invalid.
-    #[error("cannot make such a disk: {0}")]
+    #[error("cannot create the disk: {0}")]
     Options(&'static str),
     /// A read beyond the end of the disk.
     #[error("{len} bytes from {offset} are beyond the end of the disk")]

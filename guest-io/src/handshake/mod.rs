@@ -71,7 +71,7 @@ pub enum Dialect {
 #[non_exhaustive]
 pub enum HandshakeError {
     /// More than [`MAX_NOISE`] bytes did not belong to the handshake.
-    #[error("the line carried more than {MAX_NOISE} bytes that are no handshake")]
+    #[error("the line carried more than {MAX_NOISE} bytes that do not belong to a handshake")]
     TooMuchNoise,
 }
 

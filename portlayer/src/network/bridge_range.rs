@@ -55,7 +55,7 @@ pub enum BridgeRangeError {
     HostBits(Ipv4Net),
     /// The range is not allowed for private subnets.
     #[error(
-        "{0} is not a range for containers: it is empty of use, loopback, multicast or reserved"
+        "{0} is not a range for containers: it is unspecified, loopback, multicast or reserved"
     )]
     Unusable(Ipv4Net),
     /// The prefix length is not between the range's own and 30.

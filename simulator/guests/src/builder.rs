@@ -35,7 +35,7 @@ pub enum StartError {
     #[error("the directory for the files of guests cannot be used")]
     WorkDir(#[source] io::Error),
     /// This host does not allow containers; contains each method with the reason.
-    #[error("this host lets nobody make containers: {}", list(.0))]
+    #[error("containers cannot be created on this host: {}", list(.0))]
     Refused(Vec<(RootMethod, String)>),
 }
 

@@ -87,7 +87,7 @@ pub(crate) async fn start(setup: ContainerSetup) -> Option<Running> {
         }
         Err(error) => {
             assert!(!chroot, "{error}");
-            eprintln!("SKIPPED: this host lets nobody make containers: {error}");
+            eprintln!("SKIPPED: containers cannot be created on this host: {error}");
             None
         }
     }

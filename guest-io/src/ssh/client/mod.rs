@@ -45,7 +45,7 @@ pub enum ConnectError {
         fingerprint: Fingerprint,
     },
     /// The guest rejected the client key.
-    #[error("the guest does not admit the host's client key")]
+    #[error("the guest does not accept the host's client key")]
     Denied,
     /// The guest violated the SSH protocol.
     #[error("the ssh connection to the guest failed")]

@@ -1,4 +1,4 @@
-//! Real processes in containers. Where the host lets nobody make containers, these
+//! Real processes in containers. Where containers cannot be created, these
 //! tests say so and pass.
 #![allow(
     clippy::print_stderr,
