@@ -1,6 +1,6 @@
 // Command decode prints how long govmomi takes to decode a page of machines to
-// its types and to encode it again, the best of five, and how often it
-// allocates to decode it. It is govmomi's side of cargo xtask bench-peers.
+// its types and to encode it again (the best of five), and how often it
+// allocates while decoding. It is govmomi's part of cargo xtask bench-peers.
 package main
 
 import (
@@ -70,7 +70,7 @@ func shorter(turn int, best, took time.Duration) time.Duration {
 	return min(best, took)
 }
 
-// decode does what govmomi's client does with an answer.
+// decode does what govmomi's client does with a response.
 func decode(payload []byte) (*types.RetrievePropertiesExResponse, error) {
 	var body methods.RetrievePropertiesExBody
 	decoder := xml.NewDecoder(bytes.NewReader(payload))
@@ -84,7 +84,7 @@ func decode(payload []byte) (*types.RetrievePropertiesExResponse, error) {
 	return body.Res, nil
 }
 
-// count counts the disks, to show that everything was decoded.
+// count counts the disks, to prove that everything was decoded.
 func count(page *types.RetrievePropertiesExResponse) int {
 	disks := 0
 	for _, object := range page.Returnval.Objects {

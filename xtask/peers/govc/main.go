@@ -2,7 +2,7 @@
 // interoperability suite runs, at the version pinned in peers.lock.
 //
 // The upstream command of the same name lives in a Go module of its own that
-// is not published, so it cannot be had with "go install". The commands
+// is not published, so "go install" cannot install it. The commands
 // themselves, their flags, environment and output are upstream's, unchanged.
 package main
 

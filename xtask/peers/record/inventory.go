@@ -15,7 +15,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// vCenter is a model that has something of everything.
+// vCenter is a model with every kind of object.
 func vCenter() *simulator.Model {
 	model := simulator.VPX()
 	model.Pool = 1
@@ -28,7 +28,7 @@ func vCenter() *simulator.Model {
 	return model
 }
 
-// fillVCenter makes what a model alone has not.
+// fillVCenter creates what a model alone lacks.
 func fillVCenter(ctx context.Context, s *scene) error {
 	finder := find.NewFinder(s.client.Client)
 	machines, err := finder.VirtualMachineList(ctx, "/...")
@@ -61,7 +61,7 @@ func fillVCenter(ctx context.Context, s *scene) error {
 	return fillSession(ctx, s)
 }
 
-// fillESX makes on a host what its model alone has not.
+// fillESX creates on a host what its model alone lacks.
 func fillESX(ctx context.Context, s *scene) error {
 	machines, err := find.NewFinder(s.client.Client).VirtualMachineList(ctx, "/...")
 	if err != nil {
@@ -73,7 +73,7 @@ func fillESX(ctx context.Context, s *scene) error {
 	return fillSession(ctx, s)
 }
 
-// furnish gives a machine keys, a note and two snapshots.
+// furnish adds keys, a note and two snapshots to a machine.
 func furnish(ctx context.Context, s *scene, machine *object.VirtualMachine) error {
 	wait := func(task *object.Task, err error) error {
 		if err != nil {
@@ -100,7 +100,7 @@ func furnish(ctx context.Context, s *scene, machine *object.VirtualMachine) erro
 	return nil
 }
 
-// alarm defines one of our own.
+// alarm defines an alarm of our own.
 func alarm(ctx context.Context, s *scene) error {
 	manager := s.client.ServiceContent.AlarmManager
 	if manager == nil {
@@ -125,7 +125,7 @@ func alarm(ctx context.Context, s *scene) error {
 	return err
 }
 
-// lease begins to import a machine. Exporting one vcsim does not know.
+// lease starts the import of a machine. vcsim does not support its export.
 func lease(ctx context.Context, s *scene, finder *find.Finder) error {
 	pool, err := finder.ResourcePool(ctx, "/F0/DC0/host/F0/DC0_C0/Resources")
 	if err != nil {
@@ -152,12 +152,12 @@ func lease(ctx context.Context, s *scene, finder *find.Finder) error {
 		return fmt.Errorf("import: %w", err)
 	}
 	s.keep(lease.Reference())
-	// Until it is ready the machine is not there.
+	// The machine does not exist before the lease is ready.
 	_, err = lease.Wait(ctx, nil)
 	return err
 }
 
-// fillSession makes what belongs to a session: views, collectors, a filter.
+// fillSession creates the objects of a session: views, collectors, a filter.
 func fillSession(ctx context.Context, s *scene) error {
 	root := s.client.ServiceContent.RootFolder
 	views := view.NewManager(s.client.Client)
@@ -198,7 +198,7 @@ func fillSession(ctx context.Context, s *scene) error {
 	return nil
 }
 
-// fillHistory makes collectors of events and tasks; vcsim's host has none.
+// fillHistory creates collectors of events and tasks; vcsim's host has none.
 func fillHistory(ctx context.Context, s *scene) error {
 	events, err := event.NewManager(s.client.Client).CreateCollectorForEvents(ctx, types.EventFilterSpec{})
 	if err != nil {

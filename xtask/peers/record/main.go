@@ -1,13 +1,13 @@
-// Command record writes what vcsim answers, for the tests of the bindings.
+// Command record records the responses of vcsim, for the tests of the bindings.
 //
 // For every managed object type of which govmomi's simulator has an object, at
-// the version pinned in peers.lock, it asks for all properties of one or two
-// objects, as a client does, over HTTP, and keeps the body of the answer: one
-// file per type, <Type>.xml. A file types.txt names what was recorded.
+// the version pinned in peers.lock, it requests all properties of one or two
+// objects, as a client does, over HTTP, and stores the body of the response: one
+// file per type, <Type>.xml. The file types.txt lists the recorded types.
 //
-// A recording is what the server wrote, byte for byte, but for what scrub.go
-// takes out of it. What the simulator leaves to chance is chosen by a seed, so
-// that recording anew changes little; Go has to be told to still allow that.
+// A recording is the response byte for byte, except for what scrub.go
+// replaces. Random choices of the simulator use a fixed seed, so that
+// recording again changes little; Go needs a setting to still allow that.
 //
 //go:debug randseednop=0
 package main
@@ -55,7 +55,7 @@ func record(ctx context.Context, folder string) error {
 			}
 			taken, err := s.recordAll(ctx)
 			for kind, recording := range taken {
-				// What both have is recorded from the first: the vCenter.
+				// A type that both have is recorded from the first: the vCenter.
 				if _, had := recordings[kind]; !had {
 					recording.model = m.name
 					recordings[kind] = recording

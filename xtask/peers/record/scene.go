@@ -14,16 +14,16 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// A simulator that serves, and a client with a session there.
+// A running simulator, and a client with a session.
 type scene struct {
 	model  *simulator.Model
 	client *govmomi.Client
 	url    *url.URL
-	// What belongs to the session and is in no registry that we can read.
+	// Objects of the session, which are in no registry that we can read.
 	session []types.ManagedObjectReference
 }
 
-// One type's answer.
+// The response for one type.
 type recording struct {
 	model string
 	ids   []string
@@ -48,12 +48,12 @@ func play(ctx context.Context, model *simulator.Model, f func(*scene) error) err
 	return f(&scene{model: model, client: client, url: server.URL})
 }
 
-// keep notes an object of the session, so that it is recorded as well.
+// keep registers an object of the session, so that it is recorded as well.
 func (s *scene) keep(ref types.ManagedObjectReference) {
 	s.session = append(s.session, ref)
 }
 
-// recordAll records every type that there is.
+// recordAll records every type.
 func (s *scene) recordAll(ctx context.Context) (map[string]recording, error) {
 	byType := map[string][]types.ManagedObjectReference{}
 	for _, object := range s.model.Map().AllReference("") {
@@ -78,14 +78,14 @@ func (s *scene) recordAll(ctx context.Context) (map[string]recording, error) {
 	return recordings, nil
 }
 
-// The objects of one type that are looked at, and the size up to which a second
+// The maximum number of objects of one type to read, and the size up to which a second
 // one is recorded.
 const (
 	enough = 40
 	small  = 24 << 10
 )
 
-// recordType records the object that says most, and with it the next one if
+// recordType records the object with the most content, and also the next one if
 // both are small.
 func (s *scene) recordType(ctx context.Context, refs []types.ManagedObjectReference, scrubber *scrubber) (recording, error) {
 	type answer struct {
@@ -122,8 +122,8 @@ func (s *scene) recordType(ctx context.Context, refs []types.ManagedObjectRefere
 	return r, nil
 }
 
-// ask asks for all properties of objects of one type and gives the body of the
-// answer as it came.
+// ask requests all properties of objects of one type and returns the verbatim body of the
+// response.
 func (s *scene) ask(ctx context.Context, refs ...types.ManagedObjectReference) ([]byte, error) {
 	var objects bytes.Buffer
 	for _, ref := range refs {
@@ -143,7 +143,7 @@ func (s *scene) ask(ctx context.Context, refs ...types.ManagedObjectReference) (
 	}
 	request.Header.Set("Content-Type", `text/xml; charset="utf-8"`)
 	request.Header.Set("SOAPAction", "urn:vim25/8.0.3.0")
-	// The session is that of the client: views and collectors belong to it.
+	// The session is the client's: views and collectors belong to it.
 	client := http.Client{Jar: s.client.Client.Jar}
 	response, err := client.Do(request)
 	if err != nil {

@@ -13,17 +13,17 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// unchance makes what the simulator leaves to chance the same every time.
+// unchance makes the simulator's random choices reproducible.
 func unchance() {
 	uuid.SetRand(rand.New(rand.NewSource(25)))
 	//lint:ignore SA1019 the simulator uses the global source
 	rand.Seed(25)
 }
 
-// Numbers that are of one run only: a time in nanoseconds, a number that the
-// client's device list takes from the clock, what tasks that run at the same time
-// draw by lot, how often a session was used, and the port. What is left of each
-// has the same shape.
+// Numbers that differ between runs: a time in nanoseconds, a number that the
+// client's device list derives from the clock, the random values of concurrent
+// tasks, how often a session was used, and the port. Each replacement
+// has the same format.
 var runs = []struct {
 	pattern *regexp.Regexp
 	instead string
@@ -35,11 +35,11 @@ var runs = []struct {
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "127.0.0.1:8989"},
 }
 
-// A time of the run. Its shape stays: with a fraction or not, a zone or Z.
+// A time of the run. Its format is kept: with a fraction or not, a zone or Z.
 var today = regexp.MustCompile(`\b20(?:2[5-9]|[3-9]\d)-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`)
 
-// A scrubber takes out of an answer what is of this run or of this machine, and
-// the key of the session, which is as good as a password.
+// A scrubber removes from a response what is specific to this run or machine, and
+// the key of the session, which is as secret as a password.
 type scrubber struct {
 	replacer *strings.Replacer
 }
@@ -50,7 +50,7 @@ func newScrubber(ctx context.Context, s *scene) (*scrubber, error) {
 		return nil, err
 	}
 	var pairs []string
-	// The names of what belongs to the session have its key in them.
+	// The names of session objects contain its key.
 	for i, ref := range s.session {
 		pairs = append(pairs, ref.Value, fmt.Sprintf("session[key]00000000-0000-0000-0000-%012d", i+1))
 	}
@@ -79,8 +79,8 @@ func (s *scrubber) scrub(text string) string {
 	})
 }
 
-// home is the folder below which the simulator keeps its datastores; it tells
-// it by an option.
+// home is the folder below which the simulator stores its datastores; an option
+// has its path.
 func (s *scene) home(ctx context.Context) (string, error) {
 	setting := s.client.ServiceContent.Setting
 	if setting == nil {

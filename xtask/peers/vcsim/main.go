@@ -2,10 +2,10 @@
 // interoperability suite.
 //
 // The upstream command of the same name lives in a Go module of its own that
-// is not published, so it cannot be had with "go install". Everything that
-// answers a request here is upstream's, at the version pinned in peers.lock;
-// this file only maps flags to its model, under the flag names upstream uses.
-// It keeps to what the Debian package golang-github-vmware-govmomi-dev has too.
+// is not published, so "go install" cannot install it. Everything that
+// handles requests here is upstream's, at the version pinned in peers.lock;
+// this file only maps flags to its model, with upstream's flag names.
+// It uses only what the Debian package golang-github-vmware-govmomi-dev also has.
 package main
 
 import (

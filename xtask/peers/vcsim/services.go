@@ -1,8 +1,8 @@
 package main
 
-// The services beside the main one, as upstream's command has them: each
-// registers itself with the server. A build over Debian's copy leaves this file
-// out; the client's test of these services fails on it.
+// The services besides the main one, as in upstream's command: each
+// registers itself with the server. A build with Debian's copy omits this
+// file; the client's test of these services fails on it.
 import (
 	_ "github.com/vmware/govmomi/eam/simulator"
 	_ "github.com/vmware/govmomi/pbm/simulator"

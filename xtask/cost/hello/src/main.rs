@@ -1,4 +1,4 @@
-//! The least that a program does which reads a reply: it opens the file.
+//! The minimal program that reads a reply: it opens the file.
 
 fn main() {
     let path = std::env::args().nth(1).expect("the path of a file");

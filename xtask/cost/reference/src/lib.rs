@@ -1,1 +1,1 @@
-//! Brings the crate along that build times are compared with.
+//! Depends on the crate that build times are compared with.

@@ -1,5 +1,5 @@
-//! What a small program does with the bindings: it reads a reply, edits a disk,
-//! builds a machine, looks at a fault and prepares calls: 20 types, 5 methods.
+//! A small program that uses the bindings: it reads a reply, edits a disk,
+//! builds a machine, inspects a fault and prepares calls, with 20 types and 5 methods.
 
 use std::error::Error;
 
@@ -107,7 +107,7 @@ fn reconfigure(
     send(&vm.destroy())
 }
 
-/// Stands for the client that a real program has.
+/// Takes the place of the client in a real program.
 fn send<R>(call: &vim25::Call<R>) -> Result<(), Box<dyn Error>> {
     let message = soap::encode_request(call, &Header::default())?;
     println!("{}: {} bytes", call.method(), message.len());

@@ -1,11 +1,11 @@
-//! What is measured of vim_rs: its `xml::soap` decoder on a page of machines.
+//! The measured part of vim_rs: its `xml::soap` decoder on a page of machines.
 
 use std::error::Error;
 
 use vim_rs::types::structs::{RetrieveResult, VirtualDisk, VirtualMachineConfigInfo};
 use vim_rs::types::vim_any::VimAny;
 
-/// Reads the payload that the command line names.
+/// Reads the payload named on the command line.
 pub fn payload() -> Result<String, Box<dyn Error>> {
     let file = std::env::args().nth(1).ok_or("name the payload's file")?;
     Ok(std::fs::read_to_string(file)?)
@@ -16,7 +16,7 @@ pub fn decode(xml: &str) -> Result<RetrieveResult, Box<dyn Error>> {
     vim_rs::xml::soap::vim_response(xml).map_err(|_| "vim_rs cannot decode the payload".into())
 }
 
-/// Counts the disks, to show that everything was decoded.
+/// Counts the disks, to prove that everything was decoded.
 pub fn disks(page: &RetrieveResult) -> usize {
     page.objects
         .iter()

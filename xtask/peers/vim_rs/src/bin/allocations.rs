@@ -1,5 +1,5 @@
-//! Prints how often vim_rs allocates to decode. A program of its own, so that
-//! counting takes no time where time is taken.
+//! Prints how often vim_rs allocates while decoding. A separate program, so that
+//! counting does not affect time measurements.
 
 use std::error::Error;
 
