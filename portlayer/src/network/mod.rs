@@ -3,6 +3,8 @@
 mod address_pool;
 mod bridge_range;
 mod endpoint;
+#[cfg(feature = "forward")]
+pub mod forward;
 pub(crate) mod later;
 mod mac;
 mod port;
