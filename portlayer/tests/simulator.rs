@@ -98,7 +98,7 @@ impl Endpoint {
         assert!(
             report
                 .skipped()
-                .all(|(_, missing)| matches!(missing, Capability::Signals | Capability::Networks)),
+                .all(|(_, missing)| missing == Capability::Signals),
             "{report}"
         );
         let flow = Flow {

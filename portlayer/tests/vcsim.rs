@@ -167,11 +167,7 @@ async fn conform(esx: bool, dialect: Dialect) {
     let report = conformance::run(&endpoint).await;
     eprintln!("{report}");
     assert!(report.is_success(), "{report}");
-    let allowed = [
-        Capability::GuestKeys,
-        Capability::Signals,
-        Capability::Networks,
-    ];
+    let allowed = [Capability::GuestKeys, Capability::Signals];
     assert!(
         report
             .skipped()

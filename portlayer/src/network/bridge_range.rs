@@ -114,6 +114,13 @@ impl BridgeRange {
         self.prefix_len
     }
 
+    /// The mask of one subnet.
+    #[must_use]
+    pub fn mask(&self) -> Ipv4Addr {
+        let bits = u32::MAX << (32 - u32::from(self.prefix_len));
+        bits.into()
+    }
+
     /// Returns the number of subnets.
     #[must_use]
     pub fn subnets(&self) -> u32 {

@@ -3,7 +3,6 @@
 //! New devices have negative keys, which the server replaces; a device names its controller by
 //! that key within one specification.
 
-use guestinfo::Dialect;
 use vim25::types::{
     ParaVirtualSCSIController, VirtualCdrom, VirtualCdromIsoBackingInfo, VirtualController,
     VirtualDevice, VirtualDeviceBackingInfo, VirtualDeviceConfigSpec, VirtualDeviceConnectInfo,
@@ -14,9 +13,13 @@ use vim25::types::{
 };
 use vim25::types::{
     VirtualDeviceConfigSpecFileOperation, VirtualDeviceConfigSpecOperation,
-    VirtualDeviceURIBackingOptionDirection, VirtualDiskMode, VirtualSCSISharing,
+    VirtualDeviceURIBackingOptionDirection, VirtualDiskMode, VirtualEthernetCardMacType,
+    VirtualSCSISharing,
 };
 use vim25::{IsA, Poly, Ref, mo};
+
+use super::networks::Card;
+use crate::network::MacAddress;
 
 const IDE: i32 = -200;
 const CDROM: i32 = -201;
@@ -136,33 +139,42 @@ pub(super) fn log_file(devices: &[Poly<VirtualDevice>]) -> Option<String> {
     })
 }
 
-/// `ethernet0`, the `position`th card of a specification, on the network behind this backing. In a
-/// container its place on the PCI bus is fixed, so that the guest knows which card is which; VIC
-/// 0.4 and 1.x chose different places.
-pub(super) fn nic(
+/// The `position`th card that a specification adds, on the network behind this backing, wherever
+/// the endpoint puts it.
+pub(super) fn appliance_nic(
     position: i32,
     backing: Poly<VirtualDeviceBackingInfo>,
-    container: Option<Dialect>,
+) -> Poly<VirtualDeviceConfigSpec> {
+    add_card(position, connected(0, backing), None)
+}
+
+/// The `position`th card of a container that a specification adds.
+pub(super) fn nic(position: i32, card: &Card) -> Poly<VirtualDeviceConfigSpec> {
+    let mut base = connected(0, card.backing.clone());
+    base.slot_info = Some(Poly::new(VirtualDevicePciBusSlotInfo {
+        pci_slot_number: card.slot,
+        ..VirtualDevicePciBusSlotInfo::default()
+    }));
+    add_card(position, base, card.mac)
+}
+
+fn add_card(
+    position: i32,
+    mut base: VirtualDevice,
+    mac: Option<MacAddress>,
 ) -> Poly<VirtualDeviceConfigSpec> {
     // Clear of the other keys: a machine has at most ten cards.
-    let key = if position == 0 {
+    base.key = if position == 0 {
         NIC
     } else {
         NIC - 100 - position
     };
-    let mut base = connected(key, backing);
-    base.slot_info = container.map(|dialect| {
-        let first = match dialect {
-            Dialect::Vic04 => 192,
-            Dialect::Vic1 => 0x4a0,
-        };
-        Poly::new(VirtualDevicePciBusSlotInfo {
-            pci_slot_number: first + 32 * position,
-            ..VirtualDevicePciBusSlotInfo::default()
-        })
-    });
     let card = VirtualEthernetCard {
         base,
+        // An address that the endpoint makes may change when a machine is moved or registered
+        // again.
+        address_type: mac.map(|_| VirtualEthernetCardMacType::Manual.as_str().to_owned()),
+        mac_address: mac.map(|mac| mac.to_string()),
         upt_compatibility_enabled: Some(true),
         ..VirtualEthernetCard::default()
     };

@@ -5,9 +5,11 @@ use guestinfo::vic::{
     HostNetworks, Identity, Redacted, Storage, Target, VirtualContainerHostConfig,
 };
 use guestinfo::{Dialect, EncodeError, GoUrl, GuestInfo, decode, encode};
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::record::Keys;
+use crate::network::BridgeRange;
 
 /// What an appliance's id says until its installation is finished; later it is the appliance's
 /// reference.
@@ -24,6 +26,8 @@ pub(super) struct HostRecord {
     pub(super) appliance: Option<String>,
     /// The bridge network, by name.
     pub(super) bridge_network: String,
+    /// The range that bridge scopes take their subnets from.
+    pub(super) bridge_range: BridgeRange,
     /// Where the containers' serial lines connect to.
     pub(super) address: String,
     /// The private key with which the port layer logs in to the containers' guests; kept with the
@@ -63,6 +67,9 @@ struct HostOnly {
     client_key: Option<Redacted<Vec<u8>>>,
     #[guestinfo(key = "probed", scope = "hidden")]
     probed: Option<String>,
+    /// The range of bridge scopes, as JSON. VIC 0.4 had no key for it.
+    #[guestinfo(vic04(key = "bridgerange", scope = "hidden"))]
+    bridge_range: Option<String>,
 }
 
 impl HostRecord {
@@ -100,6 +107,8 @@ impl HostRecord {
             networks: HostNetworks {
                 bridge_network: self.bridge_network.clone(),
                 container_networks: [(BRIDGE.to_owned(), bridge)].into(),
+                bridge_ip_range: Some(self.bridge_range.range().into()),
+                bridge_net_width: self.bridge_range.mask().octets().to_vec(),
                 ..HostNetworks::default()
             },
             containers: Containers {
@@ -119,6 +128,7 @@ impl HostRecord {
                 address: self.address.clone(),
                 client_key: self.client_key.clone(),
                 probed: self.probed.clone(),
+                bridge_range: serde_json::to_string(&self.bridge_range).ok(),
             },
         };
         keys.extend(encode(&extra, dialect)?);
@@ -147,6 +157,7 @@ impl HostRecord {
             address,
             client_key,
             probed,
+            bridge_range,
         } = decode::<Extra>(keys).value.host;
         Some(Self {
             probed,
@@ -157,10 +168,24 @@ impl HostRecord {
             },
             appliance: (identity.id != CREATING).then_some(identity.id),
             name: identity.name,
+            bridge_range: bridge_range
+                .and_then(|text| serde_json::from_str(&text).ok())
+                .or_else(|| range_of(&config.networks))
+                .unwrap_or_default(),
             bridge_network: config.networks.bridge_network,
             client_key,
         })
     }
+}
+
+/// The range as VIC wrote it: a network, and the mask of one subnet.
+fn range_of(networks: &HostNetworks) -> Option<BridgeRange> {
+    let Some(IpNet::V4(range)) = networks.bridge_ip_range else {
+        return None;
+    };
+    let mask: [u8; 4] = networks.bridge_net_width.as_slice().try_into().ok()?;
+    let prefix_len = ipnet::ipv4_mask_to_prefix(mask.into()).ok()?;
+    BridgeRange::new(range, prefix_len).ok()
 }
 
 fn executor(name: &str, id: &str, created: Timestamp) -> ExecutorConfig {
@@ -186,6 +211,7 @@ mod tests {
             name: "vch-1".into(),
             appliance: Some("vm-7".into()),
             bridge_network: "VM Network".into(),
+            bridge_range: BridgeRange::new("10.64.0.0/16".parse().unwrap(), 24).unwrap(),
             address: "10.0.0.7".into(),
             client_key: Some(Redacted(b"key".to_vec())),
             probed: None,
@@ -247,6 +273,7 @@ mod tests {
             ("guestinfo.vice./connect/target", "https://esx.example/sdk"),
             ("guestinfo.vice./storage/image_stores|0/Host", "fast"),
             ("guestinfo.vice./network/bridge_network", "VM Network"),
+            ("guestinfo.vice./network/bridge-net-width", "////AA=="),
             (
                 "guestinfo.vice./container/bootstrap_image_path",
                 "[fast] vch-1/bootstrap.iso",

@@ -12,6 +12,7 @@ use guestinfo::Dialect;
 
 use super::hardware;
 use super::images::Root;
+use super::networks::Card;
 use crate::ContainerId;
 use crate::exec::{Allocation, ContainerSpec, Resources, Shares};
 
@@ -79,7 +80,7 @@ impl MachineDefaults {
     pub(super) fn container(
         &self,
         spec: &ContainerSpec,
-        networks: impl IntoIterator<Item = Poly<VirtualDeviceBackingInfo>>,
+        cards: &[Card],
         root: Option<&Root>,
         keys: impl IntoIterator<Item = (String, String)>,
         dialect: Dialect,
@@ -91,8 +92,8 @@ impl MachineDefaults {
         devices.push(hardware::log(&log, &self.datastore));
         devices.extend(
             (0..)
-                .zip(networks)
-                .map(|(n, backing)| hardware::nic(n, backing, Some(dialect))),
+                .zip(cards)
+                .map(|(position, card)| hardware::nic(position, card)),
         );
         devices.extend(hardware::disk(
             &self.datastore,
@@ -141,7 +142,7 @@ pub(super) fn appliance(
 ) -> VirtualMachineConfigSpec {
     let nics = (0..)
         .zip(networks)
-        .map(|(position, backing)| hardware::nic(position, backing, None));
+        .map(|(position, backing)| hardware::appliance_nic(position, backing));
     VirtualMachineConfigSpec {
         device_change: std::iter::once(hardware::add(hardware::ide_controller()))
             .chain(nics)
@@ -247,6 +248,7 @@ mod tests {
 
     use super::*;
     use crate::exec::Command;
+    use crate::network::MacAddress;
     use vim25::types::VirtualEthernetCardNetworkBackingInfo;
 
     fn defaults(address: &str) -> MachineDefaults {
@@ -262,12 +264,19 @@ mod tests {
 
     fn container(address: &str) -> (ContainerId, VirtualMachineConfigSpec) {
         let spec = ContainerSpec::new("jovial_ride", Command::new("/hello"));
-        let network = Poly::new(VirtualEthernetCardNetworkBackingInfo::default());
         let keys = [("guestinfo./repo".to_owned(), "hello-world".to_owned())];
         (
             spec.id,
-            defaults(address).container(&spec, [network], None, keys, Dialect::Vic1),
+            defaults(address).container(&spec, &[card(0x4a0)], None, keys, Dialect::Vic1),
         )
+    }
+
+    fn card(slot: i32) -> Card {
+        Card {
+            backing: Poly::new(VirtualEthernetCardNetworkBackingInfo::default()),
+            mac: Some(MacAddress::new([0, 0x50, 0x56, 1, 2, 3])),
+            slot,
+        }
     }
 
     #[test]
@@ -328,7 +337,6 @@ mod tests {
 
     #[test]
     fn vic_0_4_called_machines_by_their_ids_and_put_cards_in_its_slots() {
-        let network = || Poly::new(VirtualEthernetCardNetworkBackingInfo::default());
         let spec = ContainerSpec::new("jovial_ride", Command::new("/hello"));
         for (dialect, name, slots) in [
             (Dialect::Vic04, spec.id.to_string(), [192, 224]),
@@ -338,23 +346,28 @@ mod tests {
                 [0x4a0, 0x4c0],
             ),
         ] {
-            let networks = [network(), network()];
-            let machine = defaults("vch").container(&spec, networks, None, [], dialect);
+            let cards = slots.map(card);
+            let machine = defaults("vch").container(&spec, &cards, None, [], dialect);
             assert_eq!(machine.name, Some(name));
-            let cards: Vec<_> = machine
+            let found_cards: Vec<_> = machine
                 .device_change
                 .iter()
                 .map(|change| change.node().get("device").unwrap())
                 .filter(|device| device.type_name() == "VirtualVmxnet3")
                 .collect();
-            let found: Vec<_> = cards
+            let found: Vec<_> = found_cards
                 .iter()
                 .map(|card| {
                     let slot = card.get("slotInfo").unwrap();
                     slot.get("pciSlotNumber").unwrap().as_i64().unwrap()
                 })
                 .collect();
-            assert_eq!(found, slots);
+            assert_eq!(found, slots.map(i64::from));
+            for card in &found_cards {
+                let text = |name: &str| card.get(name).unwrap().as_str().unwrap().to_owned();
+                assert_eq!(text("addressType"), "manual");
+                assert_eq!(text("macAddress"), "00:50:56:01:02:03");
+            }
             let serial = machine.device_change[2].node().get("device").unwrap();
             let connectable = serial.get("connectable").unwrap();
             assert_eq!(

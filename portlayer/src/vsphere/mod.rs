@@ -55,6 +55,7 @@ mod images;
 pub mod kind;
 mod line_keys;
 mod machine_spec;
+mod networks;
 mod options;
 mod place;
 mod probe;
@@ -68,6 +69,7 @@ pub use hosts::{
     StepStatus,
 };
 pub use images::VsphereImages;
+pub use networks::VsphereNetworks;
 pub use options::Options;
 #[cfg(feature = "attach")]
 pub use streams::LineServer;

@@ -6,6 +6,7 @@ use vsphere_client::{Datacenter, Datastore};
 
 use super::machine_spec::MachineDefaults;
 use crate::Resource;
+use crate::network::BridgeRange;
 use crate::vsphere::kind;
 
 /// Where the containers of one host are made, and what they are connected to.
@@ -25,6 +26,8 @@ pub(super) struct Place {
     pub(super) datastore: Datastore,
     /// The bridge network, as a network card is put on it.
     pub(super) bridge: Poly<VirtualDeviceBackingInfo>,
+    /// The range that bridge scopes take their subnets from.
+    pub(super) bridge_range: BridgeRange,
     /// The common settings of all machines.
     pub(super) defaults: MachineDefaults,
 }

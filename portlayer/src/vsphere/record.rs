@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use guestinfo::vic::{self, CreateTime, ExecutorConfig, Identity, SessionConfig, Started};
+use guestinfo::vic::{
+    self, CreateTime, ExecutorConfig, Identity, NetworkEndpoint, SessionConfig, Started,
+};
 use guestinfo::{Dialect, EncodeError, GuestInfo, decode, encode};
 use jiff::Timestamp;
 
 use crate::exec::{Command, ContainerSpec, RootFs};
 use crate::image::ImageId;
+use crate::network::{EndpointInfo, EndpointSpec};
 use crate::{ContainerId, ExitStatus};
 
 /// The keys of one machine and their texts.
@@ -19,6 +22,10 @@ pub(super) type Keys = BTreeMap<String, String>;
 pub(super) struct Record {
     pub(super) spec: ContainerSpec,
     pub(super) created: Option<Timestamp>,
+    /// Its connections with what it was assigned. Their specifications are in `spec` too.
+    pub(super) endpoints: Vec<EndpointInfo>,
+    /// The same as the guest reads it, by scope, with what the guest reported.
+    networks: BTreeMap<String, NetworkEndpoint>,
 }
 
 /// State for which VIC has no key. The guest can neither see nor write it.
@@ -50,7 +57,7 @@ struct OursOnly {
     host_name: Option<String>,
     #[guestinfo(vic04(key = "imageid", scope = "hidden"))]
     image_id: Option<String>,
-    /// The scopes it is connected to, as JSON.
+    /// Its connections with what it was assigned, as JSON.
     #[guestinfo(key = "endpoints", scope = "hidden", chunks)]
     endpoints: Option<String>,
 }
@@ -71,7 +78,40 @@ impl Record {
             spec: spec.clone(),
             // The older dialect keeps seconds.
             created: Timestamp::from_second(created.as_second()).ok(),
+            endpoints: spec
+                .endpoints
+                .iter()
+                .cloned()
+                .map(EndpointInfo::new)
+                .collect(),
+            networks: BTreeMap::new(),
         }
+    }
+
+    /// The same with these connections, and what the guest reads of them.
+    pub(super) fn connected(
+        mut self,
+        endpoints: &[EndpointInfo],
+        networks: BTreeMap<String, NetworkEndpoint>,
+    ) -> Self {
+        self.spec.endpoints = endpoints.iter().map(|e| e.spec.clone()).collect();
+        self.endpoints = endpoints.to_vec();
+        self.networks = networks;
+        self
+    }
+
+    /// Its connections, with the addresses that its guest reports where DHCP assigns them.
+    pub(super) fn endpoints_seen(&self) -> Vec<EndpointInfo> {
+        let mut endpoints = self.endpoints.clone();
+        for endpoint in endpoints.iter_mut().filter(|e| e.address.is_none()) {
+            let Some(network) = self.networks.get(&endpoint.spec.scope) else {
+                continue;
+            };
+            endpoint.address = network.assigned.filter(|net| !net.addr().is_unspecified());
+            let gateway = network.network.assigned.as_ref().and_then(|a| a.gateway);
+            endpoint.gateway = endpoint.gateway.or(gateway.map(|net| net.addr()));
+        }
+        endpoints
     }
 
     /// All keys of a new container. Its process has no exit status, so that a machine that goes
@@ -135,6 +175,7 @@ impl Record {
             layer_id: image.map(|id| id.digest().hex()).unwrap_or_default(),
             image_id: image.map(ToString::to_string).unwrap_or_default(),
             hostname: spec.host_name.clone().unwrap_or_default(),
+            networks: self.networks.clone(),
             ..ExecutorConfig::default()
         };
         let mut keys = encode(&container, dialect)?;
@@ -149,7 +190,7 @@ impl Record {
                 stop_signal,
                 host_name: spec.host_name.clone(),
                 image_id: image.map(ToString::to_string),
-                endpoints: json(&spec.endpoints, spec.endpoints.is_empty()),
+                endpoints: json(&self.endpoints, self.endpoints.is_empty()),
             },
         };
         keys.extend(encode(&ours, dialect)?);
@@ -197,7 +238,8 @@ impl Record {
         spec.annotations = container.annotations;
         spec.annotations
             .extend(parsed::<BTreeMap<_, _>>(ours.annotations.as_deref()));
-        spec.endpoints = parsed(ours.endpoints.as_deref());
+        let endpoints = endpoints(ours.endpoints.as_deref(), &container.networks);
+        spec.endpoints = endpoints.iter().map(|e| e.spec.clone()).collect();
         spec.restart_count = ours
             .restarts
             .and_then(|count| count.try_into().ok())
@@ -206,8 +248,32 @@ impl Record {
         Ok(Self {
             spec,
             created: (created != Timestamp::default()).then_some(created),
+            endpoints,
+            networks: container.networks,
         })
     }
+}
+
+/// The connections as they were kept, or as VIC wrote them for the guest.
+fn endpoints(
+    kept: Option<&str>,
+    networks: &BTreeMap<String, NetworkEndpoint>,
+) -> Vec<EndpointInfo> {
+    if let Some(kept) = kept.and_then(|kept| serde_json::from_str(kept).ok()) {
+        return kept;
+    }
+    let of_vic = |(scope, network): (&String, &NetworkEndpoint)| {
+        let mut spec = EndpointSpec::new(scope);
+        let address = network.address.or(network.assigned);
+        if network.is_static {
+            spec.address = network.address.map(|net| net.addr());
+        }
+        let mut endpoint = EndpointInfo::new(spec);
+        endpoint.address = address.filter(|net| !net.addr().is_unspecified());
+        endpoint.gateway = network.network.gateway.map(|net| net.addr());
+        endpoint
+    };
+    networks.iter().map(of_vic).collect()
 }
 
 fn command(session: &SessionConfig, ours: &OursOnly) -> Command {
@@ -587,6 +653,8 @@ mod tests {
                 )
                 .id(id),
                 created: Timestamp::from_second(1_467_000_000).ok(),
+                endpoints: Vec::new(),
+                networks: BTreeMap::new(),
             }
         );
         let state = RunState::read(&keys);
@@ -677,18 +745,67 @@ mod tests {
             .open_stdin(true)
             .stop_signal(Signal::INT);
         let mut record = record(command);
+        let mut endpoint = EndpointInfo::new(EndpointSpec::new("backend").alias("db"));
+        endpoint.address = Some("172.16.0.2/20".parse().unwrap());
+        endpoint.mac = Some("00:50:56:00:00:01".parse().unwrap());
+        record = record.connected(&[endpoint], BTreeMap::new());
         record.spec = record
             .spec
             .host_name("web-1")
             .label("Tier", "web")
             .label("tier", "")
             .annotation("front.end", "{}")
-            .endpoint(crate::network::EndpointSpec::new("backend").alias("db"))
             .restart_count(7);
         for dialect in Dialect::ALL {
             let keys = record.keys(dialect).unwrap();
             assert_eq!(Record::read(&keys), Ok(record.clone()));
         }
+    }
+
+    #[test]
+    fn the_connections_of_a_container_that_vic_made_are_read() {
+        let keys = |pairs: &[(&str, &str)], id: &ContainerId| -> Keys {
+            let mut keys = Record::new(
+                &ContainerSpec::new("a", Command::new("/hello")).id(*id),
+                Timestamp::from_second(1_467_000_000).unwrap(),
+            )
+            .keys(Dialect::Vic04)
+            .unwrap();
+            keys.extend(
+                pairs
+                    .iter()
+                    .map(|(k, v)| ((*k).to_owned(), (*v).to_owned())),
+            );
+            keys
+        };
+        let id = ContainerId::generate();
+        let record = Record::read(&keys(
+            &[
+                ("guestinfo./networks", "bridge"),
+                ("guestinfo./networks|bridge/Common/id", "192"),
+                ("guestinfo./networks|bridge/staticip/IP", "rBAAAg=="),
+                ("guestinfo./networks|bridge/staticip/Mask", "//8AAA=="),
+                ("guestinfo./networks|bridge/network/Common/name", "bridge"),
+                (
+                    "guestinfo./networks|bridge/network/gateway/IP",
+                    "AAAAAAAAAAAAAP//rBAAAQ==",
+                ),
+                (
+                    "guestinfo./networks|bridge/network/gateway/Mask",
+                    "//8AAA==",
+                ),
+            ],
+            &id,
+        ))
+        .unwrap();
+        let [endpoint] = record.endpoints.as_slice() else {
+            panic!("{record:?}");
+        };
+        assert_eq!(endpoint.spec, EndpointSpec::new("bridge"));
+        assert_eq!(endpoint.address, Some("172.16.0.2/16".parse().unwrap()));
+        assert_eq!(endpoint.gateway, Some("172.16.0.1".parse().unwrap()));
+        assert_eq!(endpoint.mac, None);
+        assert_eq!(record.spec.endpoints, [EndpointSpec::new("bridge")]);
     }
 
     #[test]

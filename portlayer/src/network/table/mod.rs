@@ -2,7 +2,7 @@
 //! this decides, and rebuilds it from what it persisted.
 
 #[cfg_attr(
-    not(test),
+    not(any(test, feature = "vsphere")),
     allow(
         dead_code,
         reason = "memory alone rebuilds nothing from what was persisted"
@@ -10,6 +10,8 @@
 )]
 mod adopt;
 mod assign;
+#[cfg(feature = "vsphere")]
+mod cards;
 mod names;
 mod scope;
 
@@ -18,6 +20,9 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+#[cfg(any(test, feature = "vsphere"))]
+pub(crate) use self::assign::Assignment;
+pub(crate) use self::scope::Segment;
 use self::scope::{Phase, Scope};
 use super::{BridgeRange, EndpointInfo, MacAddress, PortMapping, ScopeInfo, ScopeKind, ScopeSpec};
 use crate::{Capability, ContainerId, Error, Resource, ResourceKind, Result};
@@ -129,7 +134,7 @@ impl Table {
     /// Makes the table hold the default scope and these, which were persisted. Returns the names of
     /// those that cannot be held, each with the reason; the others are not affected.
     #[cfg_attr(
-        not(test),
+        not(any(test, feature = "vsphere")),
         allow(
             dead_code,
             reason = "memory alone rebuilds nothing from what was persisted"

@@ -214,6 +214,23 @@ impl Endpoint {
         Ok(found.iter().map(Machine::read).collect())
     }
 
+    /// These machines, as far as they are still there.
+    pub(in crate::vsphere) async fn machines_of(
+        &self,
+        vms: &[Ref<mo::VirtualMachine>],
+        resource: &Resource,
+    ) -> Result<Vec<Machine>> {
+        let retrieval = self.client.retrieve().objects(vms.iter().cloned());
+        let found = PATHS
+            .into_iter()
+            .fold(retrieval, |retrieval, path| retrieval.path(path));
+        let found = found
+            .collect()
+            .await
+            .map_err(|error| fault::error(resource, error))?;
+        Ok(found.iter().map(Machine::read).collect())
+    }
+
     /// The machines of a pool, and no more of them than it takes to tell them apart.
     pub(in crate::vsphere) async fn members(
         &self,

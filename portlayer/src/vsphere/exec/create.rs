@@ -2,9 +2,6 @@
 
 use jiff::Timestamp;
 
-use vim25::Poly;
-use vim25::types::VirtualDeviceBackingInfo;
-
 use super::Shared;
 use crate::exec::ContainerSpec;
 use crate::volume::MountSource;
@@ -23,17 +20,31 @@ impl Shared {
         let _id_turn = self.ids.turn(id).await;
         let _name_turn = self.names.turn(spec.name.clone()).await;
 
+        self.refuse_mounts(&spec)?;
         let uuid = self.place.defaults.uuid(&id);
-        if self.roster().await?.iter().any(|m| m.uuid == Some(uuid)) {
+        self.networks.load().await?;
+        let moment = self.networks.moment();
+        let roster = self.roster().await?;
+        if roster.iter().any(|m| m.uuid == Some(uuid)) {
             return Err(Error::already_exists(resource));
         }
+        self.networks.see_members(moment, &roster).await?;
         self.refuse_taken_name(&id, &spec.name).await?;
-        let networks = self.networks(&spec).await?;
+        let created = Timestamp::now();
+        let mut pending = self.networks.assign_new(&spec, created).await?;
+        let cards = self
+            .networks
+            .cards(pending.endpoints(), self.options.dialect)
+            .await?;
         let root = match spec.root.image_id() {
             Some(image) => Some((*image, self.images.root(image).await?)),
             None => None,
         };
-        let mut keys = Record::new(&spec, Timestamp::now())
+        let networks = self
+            .networks
+            .guest_networks(&spec.name, pending.endpoints(), &cards);
+        let mut keys = Record::new(&spec, created)
+            .connected(pending.endpoints(), networks)
             .keys(self.options.dialect)
             .map_err(|error| Error::invalid_argument(resource.clone(), "command", error))?;
         let client_key = self.place.defaults.client_key.as_ref();
@@ -46,11 +57,20 @@ impl Shared {
         let machine =
             self.place
                 .defaults
-                .container(&spec, networks, parent, keys, self.options.dialect);
-        let vm = self
+                .container(&spec, &cards.cards, parent, keys, self.options.dialect);
+        pending.sent();
+        let made = self
             .endpoint
             .create(&self.place.folder, &self.place.pool, &machine, &resource)
-            .await?;
+            .await;
+        let vm = match made {
+            Ok(vm) => vm,
+            Err(error) => {
+                pending.failed(&error);
+                return Err(error);
+            }
+        };
+        pending.commit(Some(vm.clone()));
         tracing::debug!(container = %id, machine = %vm, "created");
         self.members.insert(id, vm);
         if let Some((image, root)) = &root
@@ -91,29 +111,14 @@ impl Shared {
         Ok(())
     }
 
-    /// The networks of the container's cards, one per endpoint.
-    async fn networks(&self, spec: &ContainerSpec) -> Result<Vec<Poly<VirtualDeviceBackingInfo>>> {
-        if let Some(mount) = spec.mounts.first() {
-            let resource = match &mount.source {
-                MountSource::Volume(name) => Resource::volume(name),
-                _ => Resource::container(spec.id),
-            };
-            return Err(Error::unsupported(resource, Capability::Volumes));
-        }
-        if spec.endpoints.is_empty() {
-            return Ok(vec![self.place.bridge.clone()]);
-        }
-        let mut networks = Vec::new();
-        for endpoint in &spec.endpoints {
-            let network = match endpoint.scope.as_str() {
-                BRIDGE => self.place.bridge.clone(),
-                name => self.endpoint.network(&self.place.datacenter, name).await?,
-            };
-            networks.push(network);
-        }
-        Ok(networks)
+    fn refuse_mounts(&self, spec: &ContainerSpec) -> Result<()> {
+        let Some(mount) = spec.mounts.first() else {
+            return Ok(());
+        };
+        let resource = match &mount.source {
+            MountSource::Volume(name) => Resource::volume(name),
+            _ => Resource::container(spec.id),
+        };
+        Err(Error::unsupported(resource, Capability::Volumes))
     }
 }
-
-/// The scope that is the host's bridge network.
-const BRIDGE: &str = "bridge";

@@ -25,6 +25,7 @@ use self::members::Members;
 use super::derive_state::{Observed, Power, without_guest};
 use super::endpoint::{Endpoint, Machine};
 use super::images::VsphereImages;
+use super::networks::{HostNetworks, VsphereNetworks};
 use super::options::Options;
 use super::place::Place;
 use super::record::{NotAContainer, Record, RunState};
@@ -73,6 +74,7 @@ struct Shared {
     options: Options,
     capabilities: Capabilities,
     images: VsphereImages,
+    networks: HostNetworks,
     members: Members,
     heard_exits: HeardExits,
     blocking: Arc<Blocking>,
@@ -101,9 +103,11 @@ impl VsphereExec {
         capabilities: Capabilities,
     ) -> Self {
         let images = VsphereImages::new(endpoint.clone(), place.clone(), options.clone());
+        let networks = HostNetworks::new(endpoint.clone(), place.clone(), options.task_timeout);
         Self {
             shared: Arc::new(Shared {
                 images,
+                networks,
                 endpoint,
                 place,
                 options,
@@ -127,6 +131,16 @@ impl VsphereExec {
     #[must_use]
     pub fn images(&self) -> &VsphereImages {
         &self.shared.images
+    }
+
+    /// The scopes that containers are connected to.
+    #[must_use]
+    pub fn networks(&self) -> VsphereNetworks {
+        VsphereNetworks::new(self.clone())
+    }
+
+    pub(in crate::vsphere) fn host_networks(&self) -> &HostNetworks {
+        &self.shared.networks
     }
 
     /// Returns a current snapshot of a container's machine.
@@ -250,6 +264,7 @@ impl Shared {
             Err(broken) => return Ok(Err(broken)),
         };
         let id = record.spec.id;
+        let endpoints = record.endpoints_seen();
         let mut sight = self.sight(&id, machine);
         match self.see_power_on(&id, &mut sight).await {
             // Removed since it was read: what was read is still the answer.
@@ -263,6 +278,7 @@ impl Shared {
         };
         info.state = sight.state;
         info.created = record.created;
+        info.endpoints = endpoints;
         (info.started, info.finished) = sight.run.times(&id);
         info.resources = sight.machine.resources;
         Ok(Ok(info))
@@ -283,7 +299,7 @@ fn observed(id: &ContainerId, machine: &Machine, run: &RunState) -> Observed {
 #[async_trait]
 impl Exec for VsphereExec {
     fn capabilities(&self) -> Capabilities {
-        self.shared.capabilities
+        self.shared.capabilities.with(Capability::LaterConnect)
     }
 
     async fn create(&self, spec: ContainerSpec) -> Result<ContainerId> {
@@ -304,10 +320,20 @@ impl Exec for VsphereExec {
 
     async fn list(&self) -> Result<Listing> {
         let (mut containers, mut quarantined) = (Vec::new(), Vec::new());
-        for machine in self.shared.machines().await? {
+        let networks = &self.shared.networks;
+        networks.load().await?;
+        let moment = networks.moment();
+        let machines = self.shared.machines().await?;
+        networks.see_machines(moment, &machines);
+        for machine in machines {
             let label = machine.name.clone();
             match self.shared.info(machine).await? {
-                Ok(info) => containers.push(info),
+                Ok(info) => match networks.table().conflict(&info.id) {
+                    Some(reason) => {
+                        quarantined.push(Quarantined::new(Some(info.id), label, reason));
+                    }
+                    None => containers.push(info),
+                },
                 Err(broken) => {
                     quarantined.push(Quarantined::new(broken.id, label, broken.to_string()));
                 }

@@ -37,6 +37,7 @@ impl Shared {
             }
         };
         self.endpoint.destroy(&machine.vm, &resource).await?;
+        self.networks.removed(id, &machine.vm);
         self.members.forget(id);
         self.heard_exits.forget(id);
         for disk in own {

@@ -7,6 +7,7 @@ use vim25::types::VirtualMachineConfigSpec;
 
 use super::{Shared, Snapshot};
 use crate::exec::StartOptions;
+use crate::network::table::port_in_use;
 use crate::vsphere::machine_spec::options as key_changes;
 use crate::vsphere::record::RunState;
 use crate::{Capability, ContainerId, Error, Resource, Result, State, StateKind};
@@ -16,6 +17,8 @@ impl Shared {
         let resource = Resource::container(id);
         let sight = {
             let _turn = self.ids.turn(*id).await;
+            self.networks.refuse_conflict(id).await?;
+            let _ports = self.refuse_taken_ports(id).await?;
             let _starting = self.in_progress.mark(*id, StateKind::Starting);
             let sight = self.begin_run(id, options).await?;
             self.endpoint.power_on(&sight.machine.vm, &resource).await?;
@@ -60,6 +63,29 @@ impl Shared {
                 "the guest's report that the process started",
             )),
         }
+    }
+
+    /// Fails if a container that is on publishes one of this container's ports. While the guard is
+    /// held, no other one that publishes ports is switched on.
+    async fn refuse_taken_ports(
+        &self,
+        id: &ContainerId,
+    ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>> {
+        if self.networks.table().port_rivals(id).is_empty() {
+            return Ok(None);
+        }
+        let turn = self.networks.ports_turn().await;
+        let rivals = self.networks.table().port_rivals(id);
+        for (rival, name, port) in rivals {
+            match self.look(&rival).await {
+                Ok(sight) if sight.state.kind().may_be_on() => {
+                    return Err(port_in_use(&port, name));
+                }
+                Err(error) if !error.is_not_found() => return Err(error),
+                _ => {}
+            }
+        }
+        Ok(Some(turn))
     }
 
     /// Records that a run begins and clears what the guest reported about the last one, while the

@@ -1,12 +1,26 @@
 //! Changing a container.
 
-use vim25::types::VirtualMachineConfigSpec;
+use std::collections::BTreeMap;
+
+use guestinfo::vic::NetworkEndpoint;
+use vim25::Poly;
+use vim25::types::{VirtualDeviceConfigSpec, VirtualMachineConfigSpec};
 
 use super::{Shared, Snapshot};
 use crate::exec::Edit;
 use crate::vsphere::machine_spec::{machine_name, options, sized};
+use crate::vsphere::networks::{Pending, card_changes, guest_networks};
 use crate::vsphere::record::Record;
-use crate::{Capability, ContainerId, Error, Resource, Result, StateKind};
+use crate::{ContainerId, Error, Resource, Result, StateKind};
+
+/// What a container's connections become.
+struct Connections<'a> {
+    pending: Pending<'a>,
+    /// The version of the machine whose cards were read.
+    version: Option<String>,
+    changes: Vec<Poly<VirtualDeviceConfigSpec>>,
+    networks: BTreeMap<String, NetworkEndpoint>,
+}
 
 impl Shared {
     /// One guarded change of the machine. When the machine was changed concurrently, the edit is
@@ -14,10 +28,6 @@ impl Shared {
     /// anything else.
     pub(super) async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()> {
         edit.validate(id)?;
-        if !edit.endpoints.is_empty() {
-            let capability = Capability::LaterConnect;
-            return Err(Error::unsupported(Resource::container(id), capability));
-        }
         let _id_turn = self.ids.turn(*id).await;
         let _name_turn = match &edit.name {
             Some(name) => Some(self.names.turn(name.clone()).await),
@@ -26,9 +36,68 @@ impl Shared {
         if let Some(name) = &edit.name {
             self.refuse_taken_name(id, name).await?;
         }
-        self.edit(id, edit.allowed(), |sight| self.update_of(id, sight, &edit))
-            .await?;
+        let mut connections = match edit.endpoints.is_empty() {
+            true => None,
+            false => Some(self.connections_after(id, &edit).await?),
+        };
+        if let Some(connections) = &mut connections {
+            connections.pending.sent();
+        }
+        let edited = self
+            .edit(id, edit.allowed(), |sight| {
+                self.update_of(id, sight, &edit, connections.as_ref())
+            })
+            .await;
+        match (edited, connections) {
+            (Ok(_), Some(connections)) => connections.pending.commit(None),
+            (Ok(_), None) => {}
+            (Err(error), connections) => {
+                if let Some(connections) = connections {
+                    connections.pending.failed(&error);
+                }
+                return Err(error);
+            }
+        }
+        if let Some(name) = &edit.name {
+            self.networks.table().rename(id, name);
+        }
         Ok(())
+    }
+
+    /// What the container's connections become, with what is assigned to it for them.
+    async fn connections_after(&self, id: &ContainerId, edit: &Edit) -> Result<Connections<'_>> {
+        let resource = Resource::container(id);
+        // Which state it must be in comes before what its scopes have.
+        let sight = self.look(id).await?;
+        self.require(id, &sight, edit.allowed())?;
+        let before = Record::read(&sight.machine.keys)
+            .map(|record| record.endpoints)
+            .unwrap_or_default();
+        let specs: Vec<_> = before.iter().map(|e| e.spec.clone()).collect();
+        let after = edit.endpoints_after(id, &specs)?.unwrap_or(specs);
+        let pending = self.networks.assign_edit(*id, &after).await?;
+        let devices = self.endpoint.devices(&sight.machine.vm, &resource).await?;
+        let backings = self.networks.backings(pending.endpoints()).await?;
+        let segments = self.networks.table().segments(pending.endpoints());
+        let dialect = self.dialect(&sight);
+        let (changes, slots) = card_changes(&devices, &before, &segments, &backings, dialect);
+        let name = edit.name.as_deref();
+        let name = name.map_or_else(|| self.name_of(&sight), str::to_owned);
+        let networks = {
+            let scopes = self.networks.table().scopes_of(pending.endpoints());
+            guest_networks(&name, pending.endpoints(), &scopes, &slots)
+        };
+        Ok(Connections {
+            pending,
+            version: sight.machine.change_version,
+            changes,
+            networks,
+        })
+    }
+
+    fn name_of(&self, sight: &Snapshot) -> String {
+        let record = Record::read(&sight.machine.keys);
+        record.map(|record| record.spec.name).unwrap_or_default()
     }
 
     fn update_of(
@@ -36,6 +105,7 @@ impl Shared {
         id: &ContainerId,
         sight: &Snapshot,
         edit: &Edit,
+        connections: Option<&Connections<'_>>,
     ) -> Result<Option<VirtualMachineConfigSpec>> {
         let resource = Resource::container(id);
         let old = Record::read(&sight.machine.keys).map_err(|broken| {
@@ -44,12 +114,21 @@ impl Shared {
         })?;
         let mut new = old.clone();
         edit.clone().apply(&mut new.spec);
+        if let Some(connections) = connections {
+            if connections.version != sight.machine.change_version {
+                // The cards may be others now.
+                return Err(Error::conflict(resource, ["endpoints".to_owned()]));
+            }
+            let endpoints = connections.pending.endpoints();
+            new = new.connected(endpoints, connections.networks.clone());
+        }
         let dialect = self.dialect(sight);
         let changes = new
             .changes(&old, dialect)
             .map_err(|error| Error::invalid_argument(resource, "edit", error))?;
         let resources = edit.resources.filter(|new| *new != sight.machine.resources);
-        if changes.is_empty() && resources.is_none() {
+        let cards = connections.map(|c| c.changes.clone()).unwrap_or_default();
+        if changes.is_empty() && resources.is_none() && cards.is_empty() {
             return Ok(None);
         }
         Ok(Some(VirtualMachineConfigSpec {
@@ -58,6 +137,7 @@ impl Shared {
                 .as_ref()
                 .map(|name| machine_name(name, id, dialect)),
             extra_config: options(changes),
+            device_change: cards,
             ..resources.map(sized).unwrap_or_default()
         }))
     }

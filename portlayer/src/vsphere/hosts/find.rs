@@ -132,6 +132,7 @@ impl Shared {
             datacenter: home.datacenter,
             datastore,
             bridge: Poly::default(),
+            bridge_range: found.record.bridge_range,
             defaults,
         })
     }

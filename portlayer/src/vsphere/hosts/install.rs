@@ -257,6 +257,7 @@ impl Shared {
             name: spec.name.clone(),
             appliance: Some(vm.value().to_owned()),
             bridge_network: plan.bridge.0.clone(),
+            bridge_range: plan.spec.bridge_range,
             address: spec.address.clone().unwrap_or_else(|| spec.name.clone()),
             client_key: line_keys::client_key(&plan.host)?,
             probed: None,

@@ -171,8 +171,10 @@ impl Hosts {
 /// The parts of a host that are there.
 fn layer(exec: VsphereExec, streams: VsphereStreams) -> PortLayer {
     let images = Arc::new(exec.images().clone());
+    let networks = Arc::new(exec.networks());
     PortLayer::new(exec)
         .with_images(images)
+        .with_networks(networks)
         .with_streams(Arc::new(streams))
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
+use crate::network::BridgeRange;
 use crate::vsphere::kind;
 use crate::{Error, Result};
 
@@ -35,6 +36,9 @@ pub struct HostSpec {
     pub datastore: Option<String>,
     /// The network of its containers, by name. `None`: the only one there is.
     pub bridge_network: Option<String>,
+    /// The range that its bridge scopes take their subnets from. Choose one that is not in use on
+    /// the networks that containers have to reach.
+    pub bridge_range: BridgeRange,
     /// The network that connects its appliance to the outside, by name. `None`: the bridge network.
     pub public_network: Option<String>,
     /// The address at which the containers' serial lines reach the line server: a host name or an
@@ -61,6 +65,7 @@ impl HostSpec {
             compute: None,
             datastore: None,
             bridge_network: None,
+            bridge_range: BridgeRange::default(),
             public_network: None,
             address: None,
             appliance_iso,
@@ -95,6 +100,13 @@ impl HostSpec {
     #[must_use]
     pub fn bridge_network(mut self, bridge_network: impl Into<String>) -> Self {
         self.bridge_network = Some(bridge_network.into());
+        self
+    }
+
+    /// The range that its bridge scopes take their subnets from.
+    #[must_use]
+    pub fn bridge_range(mut self, range: BridgeRange) -> Self {
+        self.bridge_range = range;
         self
     }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
-use super::super::assign::Assignment;
 use super::*;
 
 /// Where the program ends.

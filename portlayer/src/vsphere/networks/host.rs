@@ -1,0 +1,145 @@
+//! What one host knows about its networks.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use guestinfo::Dialect;
+use guestinfo::vic::NetworkEndpoint;
+use tokio::sync::{Mutex as AsyncMutex, OnceCell};
+use vim25::Poly;
+use vim25::types::VirtualDeviceBackingInfo;
+
+use super::cards::{Card, slots};
+use super::guest_keys::guest_networks;
+use super::known::Known;
+use crate::network::EndpointInfo;
+use crate::network::table::{REST, Segment, Table};
+use crate::vsphere::endpoint::Endpoint;
+use crate::vsphere::place::Place;
+use crate::{ContainerId, Error, Resource, Result, StateKind};
+
+/// The cards of a new container.
+#[derive(Debug, Default)]
+pub(in crate::vsphere) struct NewCards {
+    pub(in crate::vsphere) cards: Vec<Card>,
+    /// The place of each network's card.
+    slots: BTreeMap<Segment, i32>,
+}
+
+/// The default scope of every host.
+const BRIDGE: &str = "bridge";
+
+/// The scopes of one host, and who holds what in them.
+#[derive(Debug)]
+pub(in crate::vsphere) struct HostNetworks {
+    pub(super) endpoint: Endpoint,
+    pub(super) place: Place,
+    /// How long the endpoint may take for a task.
+    pub(super) task_timeout: Duration,
+    /// Locked before `known`.
+    table: Mutex<Table>,
+    known: Mutex<Known>,
+    /// One change of scopes at a time.
+    pub(super) scopes: AsyncMutex<()>,
+    /// Filled once scopes and containers were read for the first time.
+    pub(super) loaded: OnceCell<()>,
+    /// Held while a container that publishes ports is switched on.
+    ports: AsyncMutex<()>,
+}
+
+impl HostNetworks {
+    pub(in crate::vsphere) fn new(
+        endpoint: Endpoint,
+        place: Place,
+        task_timeout: Duration,
+    ) -> Self {
+        let seed = place.defaults.namespace;
+        let table = Table::new(BRIDGE, place.bridge_range, REST, seed.as_bytes());
+        Self {
+            endpoint,
+            place,
+            task_timeout,
+            table: Mutex::new(table),
+            known: Mutex::default(),
+            scopes: AsyncMutex::default(),
+            loaded: OnceCell::new(),
+            ports: AsyncMutex::default(),
+        }
+    }
+
+    pub(in crate::vsphere) fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Fails if what the container holds belongs to another one.
+    pub(in crate::vsphere) async fn refuse_conflict(&self, id: &ContainerId) -> Result<()> {
+        self.load().await?;
+        let table = self.table();
+        let Some(reason) = table.conflict(id) else {
+            return Ok(());
+        };
+        let resource = Resource::container(id);
+        let error = Error::invalid_state(resource, StateKind::Broken, StateKind::STARTABLE);
+        Err(error.with_source(reason.to_owned()))
+    }
+
+    /// Waits until no other container that publishes ports is being switched on.
+    pub(in crate::vsphere) async fn ports_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.ports.lock().await
+    }
+
+    /// The cards of a new container with these connections.
+    pub(in crate::vsphere) async fn cards(
+        &self,
+        endpoints: &[EndpointInfo],
+        dialect: Dialect,
+    ) -> Result<NewCards> {
+        let mut backings = self.backings(endpoints).await?;
+        let mut new = NewCards::default();
+        let segments = self.table().segments(endpoints);
+        for ((segment, mac), slot) in segments.into_iter().zip(slots(dialect)) {
+            if let Some(backing) = backings.remove(&segment) {
+                new.cards.push(Card { backing, mac, slot });
+                new.slots.insert(segment, slot);
+            }
+        }
+        Ok(new)
+    }
+
+    /// What the guest of a new container reads of its connections.
+    pub(in crate::vsphere) fn guest_networks(
+        &self,
+        name: &str,
+        endpoints: &[EndpointInfo],
+        cards: &NewCards,
+    ) -> BTreeMap<String, NetworkEndpoint> {
+        let scopes = self.table().scopes_of(endpoints);
+        guest_networks(name, endpoints, &scopes, &cards.slots)
+    }
+
+    /// What the cards of a container with these connections are put on.
+    pub(in crate::vsphere) async fn backings(
+        &self,
+        endpoints: &[EndpointInfo],
+    ) -> Result<BTreeMap<Segment, Poly<VirtualDeviceBackingInfo>>> {
+        let mut backings = BTreeMap::new();
+        for (segment, _) in self.table().segments(endpoints) {
+            backings.insert(segment, None);
+        }
+        for (segment, backing) in &mut backings {
+            *backing = Some(match &segment.0 {
+                None => self.place.bridge.clone(),
+                Some(name) => self.endpoint.network(&self.place.datacenter, name).await?,
+            });
+        }
+        let found = backings.into_iter();
+        Ok(found
+            .filter_map(|(segment, b)| Some((segment, b?)))
+            .collect())
+    }
+}

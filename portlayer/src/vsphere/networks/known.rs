@@ -1,0 +1,82 @@
+//! Which machines the table has taken into account.
+
+use std::collections::HashMap;
+
+use tokio::time::Instant;
+use vim25::{Ref, mo};
+
+use crate::ContainerId;
+use crate::network::table::Assignment;
+
+/// Machines that were read, and operations whose outcome is not known.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    machines: HashMap<Ref<mo::VirtualMachine>, Entry>,
+    /// Machines that this program destroyed, until a list that was begun later has come.
+    destroyed: HashMap<Ref<mo::VirtualMachine>, u64>,
+    /// Counts what happened, so that a list is not believed about what happened since it was asked
+    /// for.
+    clock: u64,
+    /// What containers were assigned by operations whose outcome is not known, and since when.
+    pub(super) unsettled: HashMap<ContainerId, (Assignment, Instant)>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    /// `None`: it is no container, or cannot be read as one.
+    id: Option<ContainerId>,
+    since: u64,
+}
+
+/// The moment when a list of machines was asked for.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::vsphere) struct Moment(u64);
+
+impl Known {
+    pub(super) fn moment(&mut self) -> Moment {
+        self.clock += 1;
+        Moment(self.clock)
+    }
+
+    pub(super) fn insert(&mut self, vm: Ref<mo::VirtualMachine>, id: Option<ContainerId>) {
+        self.clock += 1;
+        let since = self.clock;
+        self.machines.insert(vm, Entry { id, since });
+    }
+
+    /// The machine is read again when it is next seen.
+    pub(super) fn forget(&mut self, id: &ContainerId) {
+        self.machines.retain(|_, entry| entry.id != Some(*id));
+    }
+
+    pub(super) fn destroyed(&mut self, vm: Ref<mo::VirtualMachine>) {
+        self.clock += 1;
+        self.machines.remove(&vm);
+        self.destroyed.insert(vm, self.clock);
+    }
+
+    /// Whether a machine in a list of that moment has to be read.
+    pub(super) fn is_new(&self, vm: &Ref<mo::VirtualMachine>, moment: Moment) -> bool {
+        let is_gone = self.destroyed.get(vm).is_some_and(|at| *at > moment.0);
+        !is_gone && !self.machines.contains_key(vm)
+    }
+
+    /// Drops the machines that a complete list of that moment does not have. Returns the
+    /// containers they were.
+    pub(super) fn retain(
+        &mut self,
+        moment: Moment,
+        is_listed: impl Fn(&Ref<mo::VirtualMachine>) -> bool,
+    ) -> Vec<ContainerId> {
+        let mut gone = Vec::new();
+        self.machines.retain(|vm, entry| {
+            let stays = entry.since > moment.0 || is_listed(vm);
+            if !stays {
+                gone.extend(entry.id);
+            }
+            stays
+        });
+        self.destroyed.retain(|_, at| *at > moment.0);
+        gone
+    }
+}

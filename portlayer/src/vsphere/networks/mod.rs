@@ -1,0 +1,120 @@
+//! Scopes and addresses on vSphere.
+//!
+//! Each address is in its container's machine, in keys that the guest does not see. A table of
+//! them is rebuilt from the machines when a host is opened, and brought up to date from the list
+//! of machines that every create reads anyway; so nothing is lost with the program, and a machine
+//! that others made, copied or destroyed is noticed. Scopes that users made are kept with the
+//! keys of the host's appliance, which carry a change version: a concurrent change of them is not
+//! overwritten.
+
+mod cards;
+mod guest_keys;
+mod host;
+mod known;
+mod pending;
+mod scopes;
+mod sync;
+
+use std::net::IpAddr;
+
+use async_trait::async_trait;
+
+pub(super) use self::cards::{Card, card_changes};
+pub(super) use self::guest_keys::guest_networks;
+pub(super) use self::host::HostNetworks;
+pub(super) use self::pending::Pending;
+use super::exec::VsphereExec;
+use crate::network::{EndpointInfo, EndpointSpec, Networks, ScopeInfo, ScopeSpec, later};
+use crate::{ContainerId, Exec, Result};
+
+/// How many machines one name is looked up in, where DHCP assigned the addresses.
+const LOOKED_UP: usize = 32;
+
+/// The scopes of one virtual container host on ESXi or vCenter.
+///
+/// All bridge scopes share the host's bridge network, and a container has one card there; each
+/// network of an external scope gives it one more. The default route leads through the first
+/// external scope of the container, else through its first scope that is not internal.
+#[derive(Clone, Debug)]
+pub struct VsphereNetworks {
+    exec: VsphereExec,
+}
+
+impl VsphereNetworks {
+    pub(super) fn new(exec: VsphereExec) -> Self {
+        Self { exec }
+    }
+
+    fn host(&self) -> &HostNetworks {
+        self.exec.host_networks()
+    }
+}
+
+#[async_trait]
+impl Networks for VsphereNetworks {
+    async fn create(&self, spec: ScopeSpec) -> Result<ScopeInfo> {
+        self.host().create_scope(spec).await
+    }
+
+    async fn inspect(&self, name: &str) -> Result<ScopeInfo> {
+        self.host().refresh().await?;
+        self.host().table().inspect(name)
+    }
+
+    async fn list(&self) -> Result<Vec<ScopeInfo>> {
+        self.host().refresh().await?;
+        Ok(self.host().table().list())
+    }
+
+    async fn remove(&self, name: &str) -> Result<()> {
+        self.host().remove_scope(name).await
+    }
+
+    async fn resolve(
+        &self,
+        scope: &str,
+        from: Option<&ContainerId>,
+        name: &str,
+    ) -> Result<Vec<IpAddr>> {
+        self.host().load().await?;
+        let (mut found, by_dhcp) = {
+            let table = self.host().table();
+            let called = table.called(scope, from, name)?;
+            let is_unknown = |id: &ContainerId| {
+                let endpoint = table.endpoint(id, scope);
+                endpoint.is_some_and(|endpoint| endpoint.address.is_none())
+            };
+            let by_dhcp: Vec<_> = called.into_iter().filter(is_unknown).collect();
+            (table.resolve(scope, from, name)?, by_dhcp)
+        };
+        for id in by_dhcp.into_iter().take(LOOKED_UP) {
+            // One that cannot be read has no address that is known.
+            let Ok(info) = self.exec.inspect(&id).await else {
+                continue;
+            };
+            let mut endpoints = info.endpoints.into_iter();
+            let endpoint = endpoints.find(|endpoint| endpoint.spec.scope == scope);
+            found.extend(endpoint.and_then(|e| e.address).map(|net| net.addr()));
+        }
+        found.sort_unstable();
+        Ok(found)
+    }
+
+    async fn reverse(&self, scope: &str, address: IpAddr) -> Result<Vec<String>> {
+        self.host().load().await?;
+        self.host().table().reverse(scope, address)
+    }
+
+    async fn connect(
+        &self,
+        container: &ContainerId,
+        endpoint: EndpointSpec,
+    ) -> Result<EndpointInfo> {
+        later::connect(&self.exec, container, endpoint).await
+    }
+
+    async fn disconnect(&self, container: &ContainerId, scope: &str) -> Result<()> {
+        self.inspect(scope).await?;
+        later::disconnect(&self.exec, container, scope).await
+    }
+}

@@ -1,0 +1,84 @@
+//! Addresses of a container that is being made or changed.
+
+use tokio::time::Instant;
+use vim25::{Ref, mo};
+
+use super::HostNetworks;
+use crate::network::EndpointInfo;
+use crate::network::table::Assignment;
+use crate::{Error, ErrorKind};
+
+/// What a container is assigned by an operation in progress. Before the change is
+/// [sent](Self::sent), dropping it undoes the assignment; later its outcome is not known then, and
+/// the addresses stay held until the machine is seen again or has not been seen for long enough.
+#[derive(Debug)]
+#[must_use]
+pub(in crate::vsphere) struct Pending<'a> {
+    networks: &'a HostNetworks,
+    assignment: Option<Assignment>,
+    is_sent: bool,
+}
+
+impl<'a> Pending<'a> {
+    pub(super) fn new(networks: &'a HostNetworks, assignment: Assignment) -> Self {
+        Self {
+            networks,
+            assignment: Some(assignment),
+            is_sent: false,
+        }
+    }
+
+    pub(in crate::vsphere) fn endpoints(&self) -> &[EndpointInfo] {
+        let assignment = self.assignment.as_ref();
+        assignment
+            .map(|a| a.endpoints.as_slice())
+            .unwrap_or_default()
+    }
+
+    /// The endpoint is about to be asked for the change.
+    pub(in crate::vsphere) fn sent(&mut self) {
+        self.is_sent = true;
+    }
+
+    /// The change is done. `vm`: the machine, if it is new.
+    pub(in crate::vsphere) fn commit(mut self, vm: Option<Ref<mo::VirtualMachine>>) {
+        let Some(assignment) = self.assignment.take() else {
+            return;
+        };
+        let mut table = self.networks.table();
+        table.commit(&assignment, Instant::now().into_std());
+        if let Some(vm) = vm {
+            self.networks.known().insert(vm, Some(assignment.id));
+        }
+    }
+
+    /// The change failed with this error.
+    pub(in crate::vsphere) fn failed(mut self, error: &Error) {
+        if !matches!(
+            error.kind,
+            ErrorKind::OutcomeUnknown { .. }
+                | ErrorKind::Timeout { .. }
+                | ErrorKind::Unavailable { .. }
+                | ErrorKind::Internal
+        ) {
+            self.is_sent = false;
+        }
+    }
+}
+
+impl Drop for Pending<'_> {
+    fn drop(&mut self) {
+        let Some(assignment) = self.assignment.take() else {
+            return;
+        };
+        let mut table = self.networks.table();
+        if !self.is_sent {
+            table.abandon(&assignment);
+            return;
+        }
+        let mut known = self.networks.known();
+        known.forget(&assignment.id);
+        let now = Instant::now();
+        known.unsettled.insert(assignment.id, (assignment, now));
+    }
+}

@@ -1,0 +1,189 @@
+//! The scopes that users made, kept with the keys of the host's appliance.
+
+use std::collections::BTreeMap;
+
+use guestinfo::{Dialect, GuestInfo, decode, encode};
+use serde_json::Value;
+use vim25::types::VirtualMachineConfigSpec;
+
+use super::HostNetworks;
+use crate::network::{ScopeInfo, ScopeKind, ScopeSpec};
+use crate::vsphere::machine_spec::options;
+use crate::vsphere::record::Keys;
+use crate::{Error, Resource, Result};
+
+/// How often a change of the scopes is retried when the appliance was changed concurrently.
+const TRIES: usize = 5;
+
+#[derive(Clone, Debug, Default, GuestInfo)]
+struct Ours {
+    #[guestinfo(key = "portlayer", scope = "hidden")]
+    host: Kept,
+}
+
+#[derive(Clone, Debug, Default, GuestInfo)]
+struct Kept {
+    /// The scopes by name, as a JSON object of their specifications.
+    #[guestinfo(key = "scopes", scope = "hidden", chunks)]
+    scopes: Option<String>,
+}
+
+/// What is kept, by name. A scope that cannot be read stays as it is.
+fn read(keys: &Keys) -> BTreeMap<String, Value> {
+    let text = decode::<Ours>(keys).value.host.scopes;
+    text.and_then(|text| serde_json::from_str(&text).ok())
+        .unwrap_or_default()
+}
+
+/// The keys that change for these scopes to be kept: an empty text deletes.
+fn changes(old: &Keys, scopes: &BTreeMap<String, Value>, dialect: Dialect) -> Result<Keys, String> {
+    let text = match scopes.is_empty() {
+        true => None,
+        false => Some(serde_json::to_string(scopes).map_err(|error| error.to_string())?),
+    };
+    let kept = Ours {
+        host: Kept { scopes: text },
+    };
+    let mut changes = encode(&kept, dialect).map_err(|error| error.to_string())?;
+    let before = decode::<Ours>(old).value;
+    let before = encode(&before, dialect).map_err(|error| error.to_string())?;
+    for key in before.into_keys() {
+        changes.entry(key).or_default();
+    }
+    Ok(changes)
+}
+
+impl HostNetworks {
+    /// Brings the table's scopes up to date with those that are kept. The caller has the turn of
+    /// scopes.
+    pub(super) async fn read_scopes(&self) -> Result<()> {
+        let host = self.place.host();
+        let appliance = self.endpoint.machine(&self.place.appliance, &host).await?;
+        let mut specs = Vec::new();
+        for (name, value) in read(&appliance.keys) {
+            match serde_json::from_value::<ScopeSpec>(value) {
+                Ok(spec) if spec.name == name => specs.push(spec),
+                Ok(spec) => tracing::warn!(name, kept = spec.name, "a scope under another name"),
+                Err(error) => tracing::warn!(name, %error, "a scope that cannot be read"),
+            }
+        }
+        for (name, error) in self.table().reconcile(specs) {
+            tracing::warn!(name, %error, "a scope that cannot be used");
+        }
+        Ok(())
+    }
+
+    pub(super) async fn create_scope(&self, spec: ScopeSpec) -> Result<ScopeInfo> {
+        spec.validate()?;
+        self.load().await?;
+        let _turn = self.scopes.lock().await;
+        self.read_scopes().await?;
+        if let ScopeKind::External { network } = &spec.kind {
+            // Found now, so that a wrong name is noticed before a container is made.
+            self.endpoint
+                .network(&self.place.datacenter, network)
+                .await?;
+        }
+        let info = self.table().make_scope(spec)?;
+        let name = info.spec.name.clone();
+        let value = serde_json::to_value(&info.spec)
+            .map_err(|error| Error::internal(Resource::network(&name), error));
+        // A future that is dropped here leaves a scope that nobody sees, until the next change of
+        // scopes reads what is kept.
+        let kept = match value {
+            Ok(value) => self.keep(&name, Some(value)).await,
+            Err(error) => Err(error),
+        };
+        let mut table = self.table();
+        match kept {
+            Ok(()) => table.open_scope(&name),
+            Err(error) => {
+                table.drop_scope(&name);
+                return Err(error);
+            }
+        }
+        table.inspect(&name)
+    }
+
+    pub(super) async fn remove_scope(&self, name: &str) -> Result<()> {
+        self.refresh().await?;
+        let _turn = self.scopes.lock().await;
+        self.read_scopes().await?;
+        self.table().close_scope(name)?;
+        let kept = self.keep(name, None).await;
+        let mut table = self.table();
+        match kept {
+            Ok(()) => table.drop_scope(name),
+            Err(error) => {
+                table.open_scope(name);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Keeps a scope, or with `None` no longer.
+    async fn keep(&self, name: &str, spec: Option<Value>) -> Result<()> {
+        let resource = Resource::network(name);
+        let mut tries = 0;
+        loop {
+            let appliance = self
+                .endpoint
+                .machine(&self.place.appliance, &resource)
+                .await?;
+            let mut scopes = read(&appliance.keys);
+            match &spec {
+                Some(spec) => scopes.insert(name.to_owned(), spec.clone()),
+                None => scopes.remove(name),
+            };
+            let dialect = Dialect::detect(appliance.keys.keys()).unwrap_or_default();
+            let keys = changes(&appliance.keys, &scopes, dialect)
+                .map_err(|error| Error::internal(resource.clone(), error))?;
+            let change = VirtualMachineConfigSpec {
+                change_version: appliance.change_version.clone(),
+                extra_config: options(keys),
+                ..VirtualMachineConfigSpec::default()
+            };
+            let vm = &self.place.appliance;
+            match self.endpoint.reconfigure(vm, &change, &resource).await {
+                Err(error) if error.is_conflict() && tries < TRIES => tries += 1,
+                done => return done,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use super::*;
+
+    #[test]
+    fn scopes_are_read_as_they_were_kept() {
+        for dialect in Dialect::ALL {
+            let mut scopes = BTreeMap::new();
+            let mut keys = Keys::new();
+            let mut apply = |scopes: &BTreeMap<String, Value>| {
+                for (key, text) in changes(&keys, scopes, dialect).unwrap() {
+                    match text.as_str() {
+                        "" => keys.remove(&key),
+                        _ => keys.insert(key, text),
+                    };
+                }
+                assert_eq!(read(&keys), *scopes);
+                keys.len()
+            };
+            // Enough for more than one value.
+            for n in 0..500 {
+                let spec = ScopeSpec::bridge(format!("scope.{n}")).label("a", "b".repeat(200));
+                scopes.insert(spec.name.clone(), serde_json::to_value(spec).unwrap());
+            }
+            assert!(apply(&scopes) > 1);
+            scopes.retain(|name, _| name == "scope.1");
+            apply(&scopes);
+            scopes.clear();
+            assert_eq!(apply(&scopes), 0);
+        }
+    }
+}

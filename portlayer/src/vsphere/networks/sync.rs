@@ -1,0 +1,167 @@
+//! Bringing the table up to date with the machines.
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use vim25::{Ref, mo};
+
+use super::known::Moment;
+use super::{HostNetworks, Pending};
+use crate::exec::ContainerSpec;
+use crate::network::EndpointSpec;
+use crate::vsphere::endpoint::{Machine, Member};
+use crate::vsphere::images::is_image;
+use crate::vsphere::record::Record;
+use crate::{ContainerId, Result};
+
+impl HostNetworks {
+    /// Reads scopes and containers once.
+    pub(in crate::vsphere) async fn load(&self) -> Result<()> {
+        let load = self.loaded.get_or_try_init(|| self.refresh());
+        load.await.copied()
+    }
+
+    /// Brings scopes and containers up to date.
+    pub(super) async fn refresh(&self) -> Result<()> {
+        {
+            let _turn = self.scopes.lock().await;
+            self.read_scopes().await?;
+        }
+        let (moment, host) = (self.moment(), self.place.host());
+        let mut members = self.endpoint.members(&self.place.pool, &host).await?;
+        members.retain(|member| member.vm != self.place.appliance);
+        self.see_members(moment, &members).await
+    }
+
+    /// Taken before a list of machines is asked for.
+    pub(in crate::vsphere) fn moment(&self) -> Moment {
+        self.known().moment()
+    }
+
+    /// Takes a complete list of the host's machines, without the appliance, into account. Only
+    /// those that were not seen before are read.
+    pub(in crate::vsphere) async fn see_members(
+        &self,
+        moment: Moment,
+        members: &[Member],
+    ) -> Result<()> {
+        let new: Vec<_> = {
+            let known = self.known();
+            let vms = members.iter().map(|member| &member.vm);
+            vms.filter(|vm| known.is_new(vm, moment)).cloned().collect()
+        };
+        let machines = match new.as_slice() {
+            [] => Vec::new(),
+            new => self.endpoint.machines_of(new, &self.place.host()).await?,
+        };
+        self.see(moment, &machines);
+        self.drop_missing(moment, |vm| members.iter().any(|member| member.vm == *vm));
+        Ok(())
+    }
+
+    /// Takes a complete list of the host's machines, without the appliance and images, into
+    /// account.
+    pub(in crate::vsphere) fn see_machines(&self, moment: Moment, machines: &[Machine]) {
+        self.see(moment, machines);
+    }
+
+    fn see(&self, moment: Moment, machines: &[Machine]) {
+        let mut found: Vec<(Ref<mo::VirtualMachine>, Option<Record>)> = {
+            let known = self.known();
+            let new = machines
+                .iter()
+                .filter(|machine| known.is_new(&machine.vm, moment));
+            let record = |machine: &Machine| match is_image(&machine.keys) {
+                true => None,
+                false => Record::read(&machine.keys).ok(),
+            };
+            new.map(|machine| (machine.vm.clone(), record(machine)))
+                .collect()
+        };
+        found.sort_by_key(|(_, record)| record.as_ref().and_then(|record| record.created));
+        for (vm, record) in found {
+            let mut table = self.table();
+            let mut known = self.known();
+            let id = record.as_ref().map(|record| record.spec.id);
+            known.insert(vm, id);
+            let Some(record) = record else { continue };
+            if let Some((assignment, _)) = known.unsettled.remove(&record.spec.id) {
+                table.abandon(&assignment);
+            }
+            let (id, name) = (record.spec.id, &record.spec.name);
+            table.adopt(id, name, record.created, record.endpoints);
+        }
+    }
+
+    fn drop_missing(&self, moment: Moment, is_listed: impl Fn(&Ref<mo::VirtualMachine>) -> bool) {
+        let mut table = self.table();
+        let mut known = self.known();
+        let now = Instant::now();
+        for id in known.retain(moment, is_listed) {
+            table.release(&id, now.into_std());
+        }
+        // A machine that has not come by the time a task may take does not come any more.
+        let patience = self.task_timeout;
+        let given_up = |(_, since): &(_, Instant)| now.duration_since(*since) > patience;
+        let lost: Vec<_> = known
+            .unsettled
+            .extract_if(|_, operation| given_up(operation))
+            .collect();
+        for (id, (assignment, _)) in lost {
+            table.abandon(&assignment);
+            table.release(&id, now.into_std());
+        }
+    }
+
+    /// Takes addresses for a new container, of whose machine there is none yet.
+    pub(in crate::vsphere) async fn assign_new(
+        &self,
+        spec: &ContainerSpec,
+        created: Timestamp,
+    ) -> Result<Pending<'_>> {
+        self.load().await?;
+        match self.try_assign_new(spec, created) {
+            // The scope may have been made by another program.
+            Err(error) if error.is_not_found() => {
+                let _turn = self.scopes.lock().await;
+                self.read_scopes().await?;
+            }
+            assigned => return assigned,
+        }
+        self.try_assign_new(spec, created)
+    }
+
+    fn try_assign_new(&self, spec: &ContainerSpec, created: Timestamp) -> Result<Pending<'_>> {
+        let mut table = self.table();
+        // The caller has the container's turn and has seen that there is no machine: an earlier
+        // try did not make one.
+        if let Some((assignment, _)) = self.known().unsettled.remove(&spec.id) {
+            table.abandon(&assignment);
+        }
+        let (id, now) = (spec.id, Instant::now().into_std());
+        let assigned = table.assign_new(id, &spec.name, created, &spec.endpoints, now)?;
+        Ok(Pending::new(self, assigned))
+    }
+
+    /// Takes addresses for a container whose connections become these.
+    pub(in crate::vsphere) async fn assign_edit(
+        &self,
+        id: ContainerId,
+        endpoints: &[EndpointSpec],
+    ) -> Result<Pending<'_>> {
+        self.refresh().await?;
+        let now = Instant::now().into_std();
+        let assigned = self.table().assign_edit(id, endpoints, now)?;
+        Ok(Pending::new(self, assigned))
+    }
+
+    /// The container is gone.
+    pub(in crate::vsphere) fn removed(&self, id: &ContainerId, vm: &Ref<mo::VirtualMachine>) {
+        let mut table = self.table();
+        let mut known = self.known();
+        known.destroyed(vm.clone());
+        if let Some((assignment, _)) = known.unsettled.remove(id) {
+            table.abandon(&assignment);
+        }
+        table.release(id, Instant::now().into_std());
+    }
+}
