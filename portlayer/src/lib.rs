@@ -8,7 +8,7 @@
 //! | [`Exec`] | containers: create, start, inspect, list, wait, stop, signal, remove | [`memory`], `vsphere` |
 //! | [`Images`](image::Images) | images, from which containers are created | |
 //! | [`Volumes`](volume::Volumes) | disks that outlive containers | |
-//! | [`Networks`](network::Networks) | scopes, addresses, names | |
+//! | [`Networks`](network::Networks) | scopes, addresses, names | [`memory`], `vsphere` |
 //! | [`Streams`](stream::Streams) | attach, logs, terminal size | |
 //! | [`Archive`](archive::Archive) | copying files in and out as tar streams | |
 //! | [`Events`](event::Events) | events on a host | |

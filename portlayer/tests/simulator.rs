@@ -5,6 +5,7 @@
 
 mod flows;
 mod images;
+mod networks;
 
 use std::sync::Arc;
 use std::time::Duration;

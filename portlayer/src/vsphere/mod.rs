@@ -13,7 +13,7 @@
 //! | `ide0:0` | a CD with the host's `bootstrap.iso` |
 //! | `serial0` | a network serial port that connects to `tcp://<host's address>:8080`, or to the port in the address, with hardware flow control |
 //! | `serial1` | the log: a file `<id>.log` in the machine's directory; absent in VIC 0.4 |
-//! | `ethernet0` | a vmxnet3 card on the bridge network, or the network of the spec |
+//! | `ethernet0` to `ethernet9` | a vmxnet3 card on the bridge network for all bridge scopes, and one per network of an external scope, each with a MAC address of its own and a fixed place on the PCI bus |
 //! | `scsi0` | a paravirtual controller with the container's disk: a child of the image's disk, or new, empty, thin, 8 GiB |
 //!
 //! # Trust

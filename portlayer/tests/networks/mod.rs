@@ -1,0 +1,411 @@
+//! Networks on vSphere, seen with the client and under failures.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use portlayer::exec::{Command, ContainerSpec, Edit, StartOptions};
+use portlayer::network::{BridgeRange, EndpointSpec, ScopeSpec};
+use portlayer::vsphere::{Dialect, Hosts, Options, Progress};
+use portlayer::{ContainerId, Error, ErrorKind, PortLayer, Resource};
+use simulator::{Platform, Reaction};
+use vim25::types::{
+    OptionValue, VirtualDevice, VirtualDevicePciBusSlotInfo, VirtualEthernetCard,
+    VirtualMachineConfigSpec,
+};
+use vim25::{Poly, Property, Ref, mo, props};
+
+use super::{Endpoint, spec};
+
+const DEVICES: Property<mo::VirtualMachine, Vec<Poly<VirtualDevice>>> =
+    Property::new("config.hardware.device");
+const EXTRA_CONFIG: Property<mo::VirtualMachine, Vec<Poly<OptionValue>>> =
+    Property::new("config.extraConfig");
+
+fn on(name: &str, scope: &str) -> ContainerSpec {
+    ContainerSpec::new(name, Command::new("/run")).endpoint(EndpointSpec::new(scope))
+}
+
+fn small(name: &str, n: u8) -> ScopeSpec {
+    ScopeSpec::bridge(name).subnet(format!("198.18.{n}.0/29").parse().unwrap())
+}
+
+impl Endpoint {
+    /// Another program on the same host.
+    async fn another(&self) -> PortLayer {
+        let options = Options {
+            dialect: self.dialect,
+            ..Options::default()
+        };
+        let hosts = Hosts::new(self.client.clone(), options);
+        hosts.open("vch").await.unwrap()
+    }
+
+    async fn machine(&self, id: &ContainerId) -> Ref<mo::VirtualMachine> {
+        let root = &self.client.service_content().root_folder;
+        let name = props::virtual_machine::NAME;
+        let all = self.client.retrieve().property(name).within(root);
+        let all = all.collect().await.unwrap();
+        let (full, short) = (id.to_string(), id.short());
+        let is_its = |name: String| name == full || name.ends_with(&short);
+        let found = all.iter().find(|vm| vm.value(name).is_some_and(is_its));
+        found.unwrap().object().clone()
+    }
+
+    /// The MAC address and the slot of each card.
+    async fn cards(&self, id: &ContainerId) -> Vec<(String, i32)> {
+        let vm = self.machine(id).await;
+        let devices = self.client.get(&vm, DEVICES).await.unwrap();
+        let cards = devices
+            .iter()
+            .filter_map(|device| device.base::<VirtualEthernetCard>().unwrap());
+        cards
+            .map(|card| {
+                assert_eq!(card.address_type.as_deref(), Some("manual"));
+                let slot = card.slot_info.as_ref().unwrap();
+                let slot = slot.get::<VirtualDevicePciBusSlotInfo>().unwrap().unwrap();
+                (card.mac_address.clone().unwrap(), slot.pci_slot_number)
+            })
+            .collect()
+    }
+
+    async fn keys(&self, vm: &Ref<mo::VirtualMachine>) -> BTreeMap<String, String> {
+        let options = self.client.get(vm, EXTRA_CONFIG).await.unwrap();
+        let options = options
+            .iter()
+            .map(|option| option.base::<OptionValue>().unwrap().unwrap());
+        options
+            .filter_map(|option| Some((option.key.clone(), option.text()?)))
+            .collect()
+    }
+}
+
+async fn address(layer: &PortLayer, id: &ContainerId) -> IpAddr {
+    let info = layer.exec().inspect(id).await.unwrap();
+    info.endpoints[0].address.unwrap().addr()
+}
+
+#[tokio::test]
+async fn a_container_has_one_card_for_all_bridge_scopes_and_one_per_external_network() {
+    for (dialect, slots) in [
+        (Dialect::Vic04, [192, 224]),
+        (Dialect::Vic1, [0x4a0, 0x4c0]),
+    ] {
+        let endpoint = Endpoint::start(dialect, Platform::default()).await;
+        let layer = endpoint.hosts.open("vch").await.unwrap();
+        let networks = layer.networks();
+        networks.create(small("a", 1)).await.unwrap();
+        let lab = ScopeSpec::external("lab", "VM Network");
+        networks.create(lab).await.unwrap();
+        let spec = on("cards", "a")
+            .endpoint(EndpointSpec::new("bridge"))
+            .endpoint(EndpointSpec::new("lab"));
+        let id = layer.exec().create(spec).await.unwrap();
+        let info = layer.exec().inspect(&id).await.unwrap();
+        let macs: Vec<_> = info
+            .endpoints
+            .iter()
+            .map(|e| e.mac.unwrap().to_string())
+            .collect();
+        assert_eq!(macs[0], macs[1]);
+        let cards = endpoint.cards(&id).await;
+        assert_eq!(
+            cards,
+            [(macs[0].clone(), slots[0]), (macs[2].clone(), slots[1])]
+        );
+        let keys = endpoint.keys(&endpoint.machine(&id).await).await;
+        let base = dialect.base();
+        for (scope, slot) in [("a", slots[0]), ("bridge", slots[0]), ("lab", slots[1])] {
+            let key = format!("{base}/networks|{scope}/Common/id");
+            assert_eq!(keys.get(&key), Some(&slot.to_string()), "{key}");
+        }
+
+        // A connection that goes takes its card with it, and one that comes brings one.
+        let edit = Edit::new().disconnect("a").disconnect("bridge");
+        layer.exec().update(&id, edit).await.unwrap();
+        assert_eq!(endpoint.cards(&id).await, [(macs[2].clone(), slots[1])]);
+        let edit = Edit::new().connect(EndpointSpec::new("bridge"));
+        layer.exec().update(&id, edit).await.unwrap();
+        let mut cards = endpoint.cards(&id).await;
+        cards.sort_by_key(|card| card.1);
+        assert_eq!(
+            cards,
+            [(macs[0].clone(), slots[0]), (macs[2].clone(), slots[1])]
+        );
+        let keys = endpoint.keys(&endpoint.machine(&id).await).await;
+        assert_eq!(
+            keys.get(&format!("{base}/networks")).map(String::as_str),
+            Some("bridge|lab")
+        );
+        let again = endpoint.another().await.exec().inspect(&id).await.unwrap();
+        assert_eq!(
+            again.endpoints,
+            layer.exec().inspect(&id).await.unwrap().endpoints
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_network_that_is_not_there_is_named_with_those_that_are() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let layer = endpoint.hosts.open("vch").await.unwrap();
+    let lab = ScopeSpec::external("lab", "No Network");
+    let error = layer.networks().create(lab).await.unwrap_err();
+    assert!(error.is_not_found(), "{error:?}");
+    assert_eq!(*error.resource(), Resource::network("No Network"));
+    let cause = std::error::Error::source(&error).unwrap().to_string();
+    assert!(cause.contains("there is VM Network"), "{cause}");
+    assert!(
+        layer
+            .networks()
+            .inspect("lab")
+            .await
+            .unwrap_err()
+            .is_not_found()
+    );
+}
+
+#[tokio::test]
+async fn a_hosts_range_is_its_own_and_kept() {
+    for dialect in Dialect::ALL {
+        let endpoint = Endpoint::start(dialect, Platform::default()).await;
+        let range = BridgeRange::new("10.64.0.0/16".parse().unwrap(), 24).unwrap();
+        let other = spec("other").bridge_range(range);
+        endpoint
+            .hosts
+            .install(other, &|_: Progress| {})
+            .await
+            .unwrap();
+        let options = Options {
+            dialect,
+            ..Options::default()
+        };
+        let hosts = Hosts::new(endpoint.client.clone(), options);
+        let subnet = async |host: &str| {
+            let layer = hosts.open(host).await.unwrap();
+            layer
+                .networks()
+                .inspect("bridge")
+                .await
+                .unwrap()
+                .spec
+                .subnet
+        };
+        assert_eq!(subnet("other").await, Some("10.64.0.0/24".parse().unwrap()));
+        assert_eq!(subnet("vch").await, Some("172.16.0.0/20".parse().unwrap()));
+    }
+}
+
+/// #7485: two machines with one address are noticed, the later one is quarantined, and everything
+/// else works.
+#[tokio::test]
+async fn of_two_machines_with_one_address_the_later_is_quarantined_7485() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let layer = endpoint.hosts.open("vch").await.unwrap();
+    layer.networks().create(small("a", 1)).await.unwrap();
+    let exec = layer.exec();
+    // The time of creation is kept in seconds: within one of them the ids decide.
+    let [first, second] = [1, 2].map(|n| ContainerId::from_bytes([n; 32]));
+    exec.create(on("first", "a").id(first)).await.unwrap();
+    exec.create(on("second", "a").id(second)).await.unwrap();
+    let third = exec.create(on("third", "a")).await.unwrap();
+    let held = address(&layer, &first).await;
+    let keys = endpoint.keys(&endpoint.machine(&first).await).await;
+    let copied = keys.get("portlayer/endpoints").unwrap().clone();
+    let change = VirtualMachineConfigSpec {
+        extra_config: vec![Poly::new(OptionValue::new("portlayer/endpoints", copied))],
+        ..Default::default()
+    };
+    let vm = endpoint.machine(&second).await;
+    endpoint.client.run(vm.reconfig_vm(&change)).await.unwrap();
+
+    let layer = endpoint.another().await;
+    let exec = layer.exec();
+    let listing = exec.list().await.unwrap();
+    let ids: Vec<_> = listing.containers.iter().map(|c| c.id).collect();
+    assert!(ids.contains(&first) && ids.contains(&third) && !ids.contains(&second));
+    assert_eq!(listing.quarantined.len(), 1);
+    assert_eq!(listing.quarantined[0].id, Some(second));
+    let reason = &listing.quarantined[0].reason;
+    assert!(
+        reason.contains(&held.to_string()) && reason.contains("first"),
+        "{reason}"
+    );
+    let refused = exec.start(&second, StartOptions::new()).await.unwrap_err();
+    assert!(
+        matches!(refused.kind, ErrorKind::InvalidState { .. }),
+        "{refused:?}"
+    );
+    for id in [&first, &third] {
+        exec.start(id, StartOptions::new()).await.unwrap();
+    }
+    // Connected again it has an address of its own.
+    let edit = Edit::new().connect(EndpointSpec::new("a").alias("x"));
+    exec.update(&second, edit).await.unwrap();
+    assert_ne!(address(&layer, &second).await, held);
+    assert_eq!(exec.list().await.unwrap().quarantined, []);
+    exec.start(&second, StartOptions::new()).await.unwrap();
+}
+
+/// #8405, #4494, #3769: what others do to machines is noticed, and costs no address.
+#[tokio::test]
+async fn what_others_do_to_machines_is_noticed_8405_4494_3769() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let layer = endpoint.hosts.open("vch").await.unwrap();
+    layer.networks().create(small("a", 1)).await.unwrap();
+    let free = async |layer: &PortLayer| layer.networks().inspect("a").await.unwrap().free;
+    let mut ids = Vec::new();
+    for n in 0..3 {
+        ids.push(
+            layer
+                .exec()
+                .create(on(&format!("c{n}"), "a"))
+                .await
+                .unwrap(),
+        );
+    }
+    layer
+        .exec()
+        .start(&ids[0], StartOptions::new())
+        .await
+        .unwrap();
+    let before = address(&layer, &ids[0]).await;
+    let vm = endpoint.machine(&ids[0]).await;
+    endpoint.client.run(vm.power_off_vm()).await.unwrap();
+    // Another program makes one, and this one does not assign what that has.
+    let other = endpoint.another().await;
+    let fourth = other.exec().create(on("c3", "a")).await.unwrap();
+    let fifth = layer.exec().create(on("c4", "a")).await.unwrap();
+    assert_ne!(
+        address(&layer, &fourth).await,
+        address(&layer, &fifth).await
+    );
+    assert_eq!((free(&layer).await, free(&other).await), (Some(0), Some(0)));
+    endpoint.client.run(vm.power_on_vm(None)).await.unwrap();
+    assert_eq!(address(&layer, &ids[0]).await, before);
+    let gone = endpoint.machine(&ids[1]).await;
+    endpoint.client.run(gone.destroy()).await.unwrap();
+    assert_eq!((free(&layer).await, free(&other).await), (Some(1), Some(1)));
+}
+
+/// The outcome of a create is not known: its address is nobody else's, and is free in the end.
+#[tokio::test]
+async fn an_unknown_outcome_costs_no_address() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let layer = endpoint.hosts.open("vch").await.unwrap();
+    layer.networks().create(small("a", 1)).await.unwrap();
+    let script = endpoint.simulator.script();
+    script.next("CreateVM_Task", Reaction::LoseAnswer);
+    let lost = on("lost", "a");
+    let error = layer.exec().create(lost.clone()).await.unwrap_err();
+    assert!(
+        matches!(error.kind, ErrorKind::OutcomeUnknown { .. }),
+        "{error:?}"
+    );
+    for n in 0..4 {
+        layer
+            .exec()
+            .create(on(&format!("c{n}"), "a"))
+            .await
+            .unwrap();
+    }
+    let mut addresses: Vec<_> = Vec::new();
+    for container in layer.exec().list().await.unwrap().containers {
+        addresses.push(container.endpoints[0].address);
+    }
+    addresses.sort();
+    addresses.dedup();
+    assert_eq!(addresses.len(), 5);
+    layer.exec().remove(&lost.id).await.unwrap();
+    assert_eq!(layer.networks().inspect("a").await.unwrap().free, Some(1));
+
+    script.next("ReconfigVM_Task", Reaction::LoseAnswer);
+    let kept = layer.networks().create(small("b", 2)).await;
+    assert!(kept.is_err(), "{kept:?}");
+    // The next reader sees what was kept.
+    assert_eq!(layer.networks().inspect("b").await.unwrap().free, Some(5));
+}
+
+/// Random operations, with answers that are lost and programs that end between any two calls: no
+/// address is held twice, and none is lost. A property test of the table itself does far more.
+#[tokio::test]
+async fn no_address_is_held_twice_and_none_is_lost_under_failures() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let mut layer = endpoint.another().await;
+    layer.networks().create(small("a", 1)).await.unwrap();
+    layer.networks().create(small("b", 2)).await.unwrap();
+    let script = endpoint.simulator.script();
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut random = |below: u64| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state % below
+    };
+    let mut ids: Vec<ContainerId> = Vec::new();
+    for step in 0..24 {
+        let lost = random(4) == 0;
+        let reaction = |method| {
+            if lost {
+                script.next(method, Reaction::LoseAnswer);
+            }
+        };
+        let scope = ["a", "b"][usize::try_from(random(2)).unwrap()];
+        let exec = layer.exec();
+        let done: Result<(), Error> = match random(3) {
+            0 if !ids.is_empty() => {
+                let n = usize::try_from(random(ids.len() as u64)).unwrap();
+                reaction("Destroy_Task");
+                exec.remove(&ids.swap_remove(n)).await
+            }
+            1 if !ids.is_empty() => {
+                let n = usize::try_from(random(ids.len() as u64)).unwrap();
+                reaction("ReconfigVM_Task");
+                let edit = Edit::new().connect(EndpointSpec::new(scope).alias(format!("s{step}")));
+                exec.update(&ids[n], edit).await
+            }
+            _ => {
+                reaction("CreateVM_Task");
+                let spec = on(&format!("c{step}"), scope);
+                ids.push(spec.id);
+                exec.create(spec).await.map(drop)
+            }
+        };
+        if let Err(error) = done {
+            assert!(
+                matches!(
+                    error.kind,
+                    ErrorKind::OutcomeUnknown { .. }
+                        | ErrorKind::Exhausted { .. }
+                        | ErrorKind::NotFound
+                ),
+                "{error:?}"
+            );
+        }
+        if random(5) == 0 {
+            layer = endpoint.another().await;
+        }
+        if step % 8 == 7 {
+            check(&endpoint.another().await).await;
+        }
+    }
+    check(&endpoint.another().await).await;
+}
+
+async fn check(layer: &PortLayer) {
+    let listing = layer.exec().list().await.unwrap();
+    assert_eq!(listing.quarantined, []);
+    let mut held: BTreeMap<&str, Vec<IpAddr>> = BTreeMap::new();
+    for endpoint in listing.containers.iter().flat_map(|c| &c.endpoints) {
+        let address = endpoint.address.unwrap().addr();
+        held.entry(&endpoint.spec.scope).or_default().push(address);
+    }
+    for name in ["a", "b"] {
+        let addresses = held.entry(name).or_default();
+        let used = addresses.len();
+        addresses.sort_unstable();
+        addresses.dedup();
+        assert_eq!(addresses.len(), used, "{name}");
+        let scope = layer.networks().inspect(name).await.unwrap();
+        assert_eq!(scope.free, Some(5 - used as u128), "{name}");
+    }
+}
