@@ -13,12 +13,14 @@ use crate::core::Core;
 use crate::datastore::Store;
 use crate::guest::{Guest, Tether};
 use crate::ids::Ids;
+use crate::layout::{self, Layout};
 use crate::platform::Platform;
 use crate::saved::{self, Saved, Saver};
 use crate::script::Script;
 use crate::server::tls;
 use crate::session::Sessions;
 use crate::simulator::Simulator;
+use crate::topology::Topology;
 use crate::world::Registry;
 
 /// The settings of a simulator.
@@ -28,6 +30,7 @@ pub(crate) struct Settings {
     pub(crate) password: Secret,
     pub(crate) datastore: String,
     pub(crate) platform: Platform,
+    pub(crate) topology: Topology,
     pub(crate) page_size: usize,
     pub(crate) filters: usize,
     pub(crate) request_bytes: usize,
@@ -35,6 +38,16 @@ pub(crate) struct Settings {
     pub(crate) idle: Duration,
     pub(crate) read: Duration,
     pub(crate) lease: Duration,
+}
+
+impl Settings {
+    pub(crate) const fn layout(&self) -> &'static Layout {
+        if self.topology.vcenter {
+            &layout::VCENTER
+        } else {
+            &layout::ESX
+        }
+    }
 }
 
 /// A password: never printed.
@@ -101,6 +114,7 @@ impl Builder {
                 password: Secret("vmware".into()),
                 datastore: "datastore1".into(),
                 platform: Platform::default(),
+                topology: Topology::default(),
                 page_size: 1_000,
                 filters: 1_000,
                 request_bytes: 64 << 20,
@@ -143,7 +157,7 @@ impl Builder {
         self
     }
 
-    /// Sets the name of the datastore. Default `datastore1`.
+    /// Sets the name of the datastore. Default `datastore1`, in a vCenter `LocalDS_0`.
     pub fn datastore_name(mut self, name: impl Into<String>) -> Self {
         self.settings.datastore = name.into();
         self
@@ -163,7 +177,21 @@ impl Builder {
         self
     }
 
-    /// Sets undocumented platform behaviour.
+    /// What there is in the inventory. Default: [`Topology::esx`].
+    ///
+    /// A restart on the directory of a previous simulator restores that host instead. The
+    /// inventory of a vCenter does not survive a restart, only its files do.
+    pub fn topology(mut self, topology: Topology) -> Self {
+        let names = ["datastore1", "LocalDS_0"];
+        if names.contains(&&*self.settings.datastore) {
+            let name = if topology.vcenter { names[1] } else { names[0] };
+            name.clone_into(&mut self.settings.datastore);
+        }
+        self.settings.topology = topology;
+        self
+    }
+
+    /// How the platform behaves where nobody knows for sure.
     pub fn platform(mut self, platform: Platform) -> Self {
         self.settings.platform = platform;
         self
@@ -264,7 +292,8 @@ impl Builder {
             directory: store.directory().to_owned(),
             source,
         };
-        let saved = match &kept {
+        let is_host = !self.settings.topology.vcenter;
+        let saved = match kept.as_ref().filter(|_| is_host) {
             Some(directory) => Saved::read(directory).map_err(refused)?,
             None => None,
         };
@@ -281,7 +310,7 @@ impl Builder {
             store,
             script: Script::new(),
             guest: self.guest,
-            saver: Saver::new(kept),
+            saver: Saver::new(kept.filter(|_| is_host)),
             stop: CancellationToken::new(),
             tracker: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),

@@ -71,6 +71,14 @@ pub(crate) fn runtime(message: impl Into<String>) -> Fault {
     Fault::new(message, RuntimeFault::default())
 }
 
+/// No host takes a machine.
+pub(crate) fn no_compatible_host() -> Fault {
+    Fault::new(
+        "No host is compatible with the virtual machine.",
+        vim25::types::NoCompatibleHost::default(),
+    )
+}
+
 pub(crate) fn invalid_argument(name: &str) -> Fault {
     let mut detail = InvalidArgument::default();
     detail.invalid_property = Some(name.to_owned());

@@ -61,6 +61,13 @@ impl Invocation<'_, '_> {
         }
     }
 
+    /// The name of the user who calls.
+    pub(crate) fn user(&mut self) -> String {
+        let session = self.caller.session.as_ref();
+        let user = session.and_then(|session| self.tx.sessions().user(session));
+        user.map_or_else(|| "root".to_owned(), |user| user.user_name)
+    }
+
     /// The receiver.
     pub(crate) fn this(&self) -> Result<&Object, Fault> {
         self.tx.object(&self.this).map(|object| &**object)

@@ -1,4 +1,4 @@
-//! An embeddable vSphere endpoint: an ESXi host inside the process.
+//! An embeddable vSphere endpoint: an ESXi host or a vCenter inside the process.
 //!
 //! It has real HTTPS on loopback with its own certificate, a datastore that is a
 //! directory of real files, virtual machines with real `.vmx` files, a
@@ -34,6 +34,7 @@ mod ids;
 mod index;
 mod interest;
 mod invocation;
+mod layout;
 mod lease;
 mod machine;
 mod model;
@@ -47,6 +48,7 @@ mod server;
 mod session;
 mod simulator;
 mod task;
+mod topology;
 mod view;
 mod world;
 
@@ -58,3 +60,4 @@ pub use guest::{
 pub use platform::Platform;
 pub use script::{Reaction, Script};
 pub use simulator::Simulator;
+pub use topology::Topology;

@@ -148,6 +148,11 @@ impl Object {
         self.properties.insert(name, value);
     }
 
+    /// Removes a property.
+    pub(crate) fn clear(&mut self, name: &str) {
+        self.properties.remove(name);
+    }
+
     /// Sets the value at a path inside a property; unset removes it.
     pub(crate) fn set<T: Slot>(&mut self, path: &'static str, value: &T) -> Result<(), Fault> {
         let (name, rest) = path::split(path);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use crate::builder::Builder;
 use crate::core::Core;
 use crate::script::Script;
+use crate::topology::Topology;
 
 /// A running vSphere endpoint.
 ///
@@ -23,9 +24,20 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Creates a builder, which configures and starts a simulator.
+    /// A simulator to be configured and started: an ESXi host unless its
+    /// [`topology`](Builder::topology) says otherwise.
     pub fn builder() -> Builder {
         Builder::new()
+    }
+
+    /// An ESXi host to be configured and started.
+    pub fn esx() -> Builder {
+        Builder::new()
+    }
+
+    /// A vCenter to be configured and started: that of [`Topology::vcenter`].
+    pub fn vcenter() -> Builder {
+        Builder::new().topology(Topology::vcenter())
     }
 
     pub(crate) fn new(

@@ -16,7 +16,7 @@ use crate::fault;
 use crate::invocation::{Answer, Invocation, value};
 use crate::object::{Object, Retype};
 use crate::script::Reaction;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
 /// Finished tasks that are kept for clients to look at.
 const KEPT: usize = 200;
@@ -74,6 +74,25 @@ where
     start(inv, entity, description, Body::Long(body))
 }
 
+/// Begins a task for a user, from within another one.
+pub(crate) fn begin_as(
+    tx: &mut Transaction<'_>,
+    user: &str,
+    entity: &AnyRef,
+    description: &str,
+    body: impl FnOnce(&mut Transaction<'_>) -> Answer + Send + 'static,
+) -> Result<Ref<mo::Task>, Fault> {
+    let task = open_as(tx, user, entity, description)?;
+    tx.after(Effect::Run(Job {
+        task: task.clone(),
+        entity: entity.clone(),
+        slow: Duration::ZERO,
+        fault: None,
+        body: Body::Short(Box::new(body)),
+    }));
+    Ok(task)
+}
+
 fn start(inv: &mut Invocation<'_, '_>, entity: &AnyRef, description: &str, body: Body) -> Answer {
     let task = open(inv, entity, description)?;
     let mut job = Job {
@@ -100,9 +119,7 @@ fn open(
     entity: &AnyRef,
     description: &str,
 ) -> Result<Ref<mo::Task>, Fault> {
-    let user = inv.caller.session.as_ref();
-    let user = user.and_then(|session| inv.tx.sessions().user(session));
-    let user = user.map_or_else(|| "root".to_owned(), |user| user.user_name);
+    let user = inv.user();
     open_as(inv.tx, &user, entity, description)
 }
 
@@ -120,7 +137,11 @@ pub(crate) fn open_as(
         return Err(fault::task_in_progress(other));
     }
     let number = tx.ids().number();
-    let key = format!("haTask-{}-vim.{description}-{number}", entity.value());
+    let key = if tx.layout().is_vcenter {
+        format!("task-{number}")
+    } else {
+        format!("haTask-{}-vim.{description}-{number}", entity.value())
+    };
     let task: Ref<mo::Task> = Ref::new(&key);
     let mut info = TaskInfo {
         key,
@@ -158,13 +179,13 @@ fn unfinished(tx: &Transaction<'_>, object: &Object) -> Option<Ref<mo::Task>> {
 /// Names the task as recent, and forgets old ones.
 fn remember(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, entity: &AnyRef) -> Result<(), Fault> {
     let mut forgotten = Vec::new();
-    tx.edit(&fixed::task_manager())?
-        .edit_list("recentTask", |tasks| {
-            tasks.push(task.retype());
-            while tasks.len() > KEPT {
-                forgotten.push(tasks.remove(0));
-            }
-        })?;
+    let manager = tx.layout().task_manager();
+    tx.edit(&manager)?.edit_list("recentTask", |tasks| {
+        tasks.push(task.retype());
+        while tasks.len() > KEPT {
+            forgotten.push(tasks.remove(0));
+        }
+    })?;
     for task in forgotten {
         tx.remove(&task);
     }

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use vim25::schema::{self, TypeKind};
-use vim25::{AnyRef, Fault, Ref, mo};
+use vim25::{AnyRef, Fault, Ref};
 
 use crate::core::{Core, Effect};
 use crate::fault;
 use crate::ids::Ids;
 use crate::index::{self, Index, List};
 use crate::interest::Interest;
+use crate::layout::Layout;
 use crate::machine::Machine;
 use crate::object::{Hidden, Object, SessionKey};
 use crate::script::Reaction;
@@ -124,6 +125,11 @@ impl<'c> Transaction<'c> {
 
     pub(crate) const fn core(&self) -> &'c Arc<Core> {
         self.core
+    }
+
+    /// The references of the objects that there is one of.
+    pub(crate) fn layout(&self) -> &'static Layout {
+        self.core.settings.layout()
     }
 
     pub(crate) fn sessions(&mut self) -> &mut Sessions {
@@ -362,50 +368,5 @@ fn is_kept(before: Option<&Arc<Object>>, after: Option<&Arc<Object>>) -> bool {
             _ => true,
         },
         _ => false,
-    }
-}
-
-/// References to the objects that every host has.
-pub(crate) mod fixed {
-    use super::{Ref, mo};
-
-    pub(crate) fn root() -> Ref<mo::Folder> {
-        Ref::new("ha-folder-root")
-    }
-    pub(crate) fn datacenter() -> Ref<mo::Datacenter> {
-        Ref::new("ha-datacenter")
-    }
-    pub(crate) fn vm_folder() -> Ref<mo::Folder> {
-        Ref::new("ha-folder-vm")
-    }
-    pub(crate) fn host_folder() -> Ref<mo::Folder> {
-        Ref::new("ha-folder-host")
-    }
-    pub(crate) fn datastore_folder() -> Ref<mo::Folder> {
-        Ref::new("ha-folder-datastore")
-    }
-    pub(crate) fn network_folder() -> Ref<mo::Folder> {
-        Ref::new("ha-folder-network")
-    }
-    pub(crate) fn compute_resource() -> Ref<mo::ComputeResource> {
-        Ref::new("ha-compute-res")
-    }
-    pub(crate) fn host() -> Ref<mo::HostSystem> {
-        Ref::new("ha-host")
-    }
-    pub(crate) fn root_pool() -> Ref<mo::ResourcePool> {
-        Ref::new("ha-root-pool")
-    }
-    pub(crate) fn network_system() -> Ref<mo::HostNetworkSystem> {
-        Ref::new("networkSystem")
-    }
-    pub(crate) fn host_browser() -> Ref<mo::HostDatastoreBrowser> {
-        Ref::new("ha-host-datastorebrowser")
-    }
-    pub(crate) fn environment_browser() -> Ref<mo::EnvironmentBrowser> {
-        Ref::new("ha-env-browser")
-    }
-    pub(crate) fn task_manager() -> Ref<mo::TaskManager> {
-        Ref::new("ha-taskmgr")
     }
 }

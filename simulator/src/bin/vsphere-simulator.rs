@@ -1,23 +1,91 @@
-//! A simulated ESXi host that clients can connect to.
+//! A vCenter or an ESXi host that clients can connect to, with the flags of vcsim.
 #![expect(clippy::print_stdout, reason = "what a command has to say")]
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
 use serde::Deserialize;
-use simulator::{Program, Simulator, Tether};
+use simulator::{Program, Simulator, Tether, Topology};
+use tokio::io::AsyncReadExt as _;
 
-/// Serves a simulated ESXi host on 127.0.0.1 until it is interrupted or terminated.
+/// Serves a simulated vCenter, or with -esx an ESXi host, on 127.0.0.1 until it is
+/// interrupted or terminated.
+///
+/// The flags are those of vcsim, with one hyphen or two, and the inventory has the names
+/// that vcsim gives it.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
-    /// Port to listen on; 0 takes any free one.
-    #[arg(long, default_value_t = 8_989)]
-    port: u16,
+    /// Address to listen on, on 127.0.0.1 only; port 0 takes any free one.
+    #[arg(short = 'l', default_value = "127.0.0.1:8989")]
+    listen: String,
+    /// Port to listen on, instead of that of -l.
+    #[arg(long)]
+    port: Option<u16>,
+    /// File to write the environment of govc to.
+    #[arg(short = 'E')]
+    environment: Option<PathBuf>,
+    /// Serves an ESXi host instead of a vCenter.
+    #[arg(long)]
+    esx: bool,
+    /// Datacenters: there is one.
+    #[arg(long, default_value_t = 1)]
+    dc: usize,
+    /// Clusters.
+    #[arg(long, default_value_t = 1)]
+    cluster: usize,
+    /// Hosts of each cluster.
+    #[arg(long, default_value_t = 3)]
+    host: usize,
+    /// Hosts outside of clusters.
+    #[arg(long, default_value_t = 1)]
+    standalone_host: usize,
+    /// Machines of each host outside of clusters, and of each pool.
+    #[arg(long, default_value_t = 2)]
+    vm: usize,
+    /// Datastores: there is one.
+    #[arg(long, default_value_t = 1)]
+    ds: usize,
+    /// Resource pools of each cluster besides its root.
+    #[arg(long, default_value_t = 0)]
+    pool: usize,
+    /// Folders for machines.
+    #[arg(long, default_value_t = 0)]
+    folder: usize,
+    /// Distributed port groups.
+    #[arg(long, default_value_t = 1)]
+    pg: usize,
+    /// Virtual apps: there are none.
+    #[arg(long, default_value_t = 0)]
+    app: usize,
+    /// Whether the machines are on; -autostart=false leaves them off.
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    autostart: bool,
+    /// Serves HTTPS, the only choice.
+    #[arg(
+        long,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        default_value_t = true,
+        action = clap::ArgAction::Set
+    )]
+    tls: bool,
+    /// Ends when standard input does.
+    #[arg(long)]
+    stdinexit: bool,
     /// The user who can log in.
-    #[arg(long, default_value = "root")]
+    #[arg(long, alias = "username", default_value = "root")]
     user: String,
     /// The user's password.
     #[arg(
@@ -30,14 +98,87 @@ struct Options {
     /// Directory for the datastore's files, kept; a temporary one if it is not given.
     #[arg(long)]
     datastore: Option<PathBuf>,
-    /// JSON file with the programs that containers can run: a list of objects with `path`, and
-    /// optionally `status` (exit status), `seconds` (run time) and `ignores` (signal numbers). A
-    /// program without a status runs until a signal ends it.
+    /// JSON file with the programs that containers can run: a list of objects with
+    /// `path`, and optionally `status` (exit status), `seconds` (run time) and `ignores` (signal numbers).
+    /// A program without a status runs until a signal ends it.
     #[arg(long)]
     programs: Option<PathBuf>,
-    /// Seed of the generated identifiers.
+    /// Seed of generated identifiers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+}
+
+/// Converts arguments to the parser's form: long flags may have one hyphen, as in vcsim.
+fn arguments(given: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let long = |argument: OsString| match argument.to_str() {
+        Some(text) if text.starts_with('-') && !text.starts_with("--") => {
+            let name = text.trim_start_matches('-');
+            let name = name.split('=').next().unwrap_or_default();
+            if name.len() > 1 {
+                format!("-{text}").into()
+            } else {
+                argument
+            }
+        }
+        _ => argument,
+    };
+    given.map(long).collect()
+}
+
+impl Options {
+    /// Returns the port to listen on.
+    fn listen_port(&self) -> Result<u16, String> {
+        if let Some(port) = self.port {
+            return Ok(port);
+        }
+        let refused = || format!("cannot listen on {}: use 127.0.0.1 and a port", self.listen);
+        let (host, port) = self.listen.rsplit_once(':').ok_or_else(refused)?;
+        if !matches!(host, "" | "127.0.0.1" | "localhost") {
+            return Err(refused());
+        }
+        port.parse().map_err(|_| refused())
+    }
+
+    /// Returns the inventory to start with.
+    fn topology(&self) -> Result<Topology, String> {
+        let fixed = [
+            ("dc", self.dc, 1),
+            ("ds", self.ds, 1),
+            ("app", self.app, 0),
+            ("tls", usize::from(self.tls), 1),
+        ];
+        for (name, asked, had) in fixed {
+            if asked != had {
+                return Err(format!("-{name} can only be {had}"));
+            }
+        }
+        let topology = if self.esx {
+            Topology::esx()
+        } else {
+            Topology::vcenter()
+                .clusters(self.cluster)
+                .cluster_hosts(self.host)
+                .standalone_hosts(self.standalone_host)
+                .pools(self.pool)
+                .folders(self.folder)
+                .port_groups(self.pg)
+        };
+        Ok(topology.machines(self.vm).autostart(self.autostart))
+    }
+}
+
+/// Escapes a user or password for use in a URL.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::new();
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                escaped.push(char::from(byte));
+            }
+            byte => escaped.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    escaped
 }
 
 /// A program of the file that `--programs` names.
@@ -81,11 +222,12 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
         .with_writer(std::io::stderr)
         .init();
-    let options = Options::parse();
+    let options = Options::parse_from(arguments(std::env::args_os()));
     let mut builder = Simulator::builder()
-        .port(options.port)
-        .user(options.user)
-        .password(options.password)
+        .topology(options.topology()?)
+        .port(options.listen_port()?)
+        .user(&options.user)
+        .password(&options.password)
         .seed(options.seed);
     if let Some(directory) = options.datastore {
         builder = builder.datastore_directory(directory);
@@ -94,12 +236,32 @@ async fn main() -> Result<(), Box<dyn Error>> {
         builder = builder.guest(tether(file)?);
     }
     let simulator = builder.start().await?;
+    let address = simulator.url().trim_start_matches("https://");
+    let (user, password) = (escaped(&options.user), escaped(&options.password));
+    let environment = format!(
+        "export GOVC_URL=https://{user}:{password}@{address} GOVC_SIM_PID={}",
+        std::process::id()
+    );
+    println!("{environment}");
+    if let Some(file) = &options.environment {
+        std::fs::write(file, format!("{environment}\n"))?;
+    }
     println!("url {}", simulator.url());
     println!("thumbprint {}", simulator.thumbprint());
     println!("datastore {}", simulator.datastore_directory().display());
-    interrupted().await?;
+    tokio::select! {
+        ended = interrupted() => ended?,
+        () = closed(), if options.stdinexit => {}
+    }
     simulator.shutdown().await;
     Ok(())
+}
+
+/// Waits until standard input ends.
+async fn closed() {
+    let mut rest = [0; 64];
+    let mut input = tokio::io::stdin();
+    while input.read(&mut rest).await.is_ok_and(|read| read > 0) {}
 }
 
 /// Waits until the command is interrupted or terminated.
@@ -120,7 +282,33 @@ async fn interrupted() -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use super::tether;
+    use super::{Options, Parser as _, arguments, escaped, tether};
+
+    fn options(line: &str) -> Options {
+        let line = line.split(' ').map(Into::into);
+        Options::parse_from(arguments(line))
+    }
+
+    #[test]
+    fn the_flags_are_those_of_vcsim() {
+        let line = "x -l 127.0.0.1:0 -esx -vm 3 -autostart=false -username u -password p";
+        let esx = options(line);
+        assert_eq!((esx.listen_port(), esx.esx, esx.vm), (Ok(0), true, 3));
+        assert!(!esx.autostart);
+        assert_eq!((&*esx.user, &*esx.password), ("u", "p"));
+        let vcenter = options("x -dc 1 -cluster 2 -standalone-host=0 -pool 1 --port 7");
+        assert_eq!((vcenter.listen_port(), vcenter.esx), (Ok(7), false));
+        assert!(vcenter.topology().is_ok());
+        for refused in ["x -dc 2", "x -app 1", "x -tls=false", "x -ds 2"] {
+            assert!(options(refused).topology().is_err(), "{refused}");
+        }
+        assert!(options("x -l 0.0.0.0:80").listen_port().is_err());
+    }
+
+    #[test]
+    fn an_address_holds_any_password() {
+        assert_eq!(escaped("V1!&"), "V1%21%26");
+    }
 
     #[test]
     fn programs_are_read_from_a_file() {

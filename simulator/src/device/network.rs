@@ -1,13 +1,13 @@
 //! Network cards: addresses and backings.
 
 use vim25::types::{
-    VirtualDevice, VirtualDeviceConnectInfo, VirtualEthernetCard,
-    VirtualEthernetCardNetworkBackingInfo,
+    VirtualDevice, VirtualDeviceBackingInfo, VirtualDeviceConnectInfo, VirtualEthernetCard,
+    VirtualEthernetCardDistributedVirtualPortBackingInfo, VirtualEthernetCardNetworkBackingInfo,
 };
 use vim25::{Fault, Poly};
 
 use crate::fault;
-use crate::model::network;
+use crate::model::{distributed_switch, network};
 use crate::world::Transaction;
 
 /// Checks and completes a network card.
@@ -22,23 +22,7 @@ pub(super) fn prepare(
     let card = device.base::<VirtualEthernetCard>().map_err(malformed)?;
     let given = card.as_ref().and_then(|card| card.backing.as_ref());
     if let Some(given) = given {
-        let Some(mut named) = given
-            .get::<VirtualEthernetCardNetworkBackingInfo>()
-            .map_err(malformed)?
-        else {
-            return Err(fault::invalid_device(
-                index,
-                "the host has no such network backing",
-            ));
-        };
-        let found = network::named(tx, &named.device_name)
-            .or_else(|| named.network.clone().filter(|n| tx.object(n).is_ok()));
-        let Some(found) = found else {
-            return Err(fault::invalid_device(index, "the network does not exist"));
-        };
-        tx.object(&found)?.name().clone_into(&mut named.device_name);
-        named.network = Some(found);
-        backing = Some(Poly::new(named));
+        backing = Some(resolve(tx, index, given)?);
     }
     device
         .modify::<VirtualEthernetCard>(|card| {
@@ -68,4 +52,34 @@ pub(super) fn prepare(
         })
         .map_err(malformed)?;
     Ok(())
+}
+
+/// Completes a backing, and checks that its network is there.
+fn resolve(
+    tx: &Transaction<'_>,
+    index: usize,
+    given: &Poly<VirtualDeviceBackingInfo>,
+) -> Result<Poly<VirtualDeviceBackingInfo>, Fault> {
+    let malformed = |_| fault::invalid_device(index, "the network card is incomplete");
+    let missing = || fault::invalid_device(index, "the network does not exist");
+    if let Some(port) = given
+        .get::<VirtualEthernetCardDistributedVirtualPortBackingInfo>()
+        .map_err(malformed)?
+    {
+        distributed_switch::group_of(tx, &port.port).ok_or_else(missing)?;
+        return Ok(Poly::new(port));
+    }
+    let named = given.get::<VirtualEthernetCardNetworkBackingInfo>();
+    let Some(mut named) = named.map_err(malformed)? else {
+        return Err(fault::invalid_device(
+            index,
+            "the host has no such network backing",
+        ));
+    };
+    let found = network::named(tx, &named.device_name)
+        .or_else(|| named.network.clone().filter(|n| tx.object(n).is_ok()));
+    let found = found.ok_or_else(missing)?;
+    tx.object(&found)?.name().clone_into(&mut named.device_name);
+    named.network = Some(found);
+    Ok(Poly::new(named))
 }

@@ -108,13 +108,13 @@ pub(crate) fn store(
         config.change_version = next_version(&config.change_version);
         config.modified = Timestamp::now();
     }
-    let volume = datastore::reference(tx);
+    let volume = datastore::volume(tx);
     let object = tx.edit(vm)?;
     let machine = Machine::edit(object)?;
     machine.chains = device::chains(&config.hardware.device);
     config.extra_config = config::visible(&machine.extra);
     let (document, vmx) = (&mut machine.document, &machine.vmx);
-    file::update(document, config, &machine.extra, vmx, volume.value())?;
+    file::update(document, config, &machine.extra, vmx, &volume)?;
     let (path, content) = (machine.vmx.clone(), machine.document.to_bytes());
     object.put("config", config);
     object.put("name", &config.name);

@@ -13,16 +13,20 @@ use vim25::{AnyRef, Fault, Ref, mo};
 
 use super::Machine;
 use crate::device;
-use crate::model::datastore;
 use crate::object::{Object, Retype};
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
 /// Sets what never changes, and the state of a machine that is off.
-pub(crate) fn begin(object: &mut Object, store: &Ref<mo::Datastore>) {
+pub(crate) fn begin(
+    object: &mut Object,
+    store: &Ref<mo::Datastore>,
+    host: &Ref<mo::HostSystem>,
+    environment: &Ref<mo::EnvironmentBrowser>,
+) {
     object.put(
         "runtime",
         &VirtualMachineRuntimeInfo {
-            host: Some(fixed::host()),
+            host: Some(host.clone()),
             connection_state: VirtualMachineConnectionState::Connected,
             power_state: VirtualMachinePowerState::PoweredOff,
             fault_tolerance_state: VirtualMachineFaultToleranceState::NotConfigured,
@@ -42,7 +46,7 @@ pub(crate) fn begin(object: &mut Object, store: &Ref<mo::Datastore>) {
             ..Default::default()
         },
     );
-    object.put("environmentBrowser", &fixed::environment_browser());
+    object.put("environmentBrowser", environment);
     object.put("guestHeartbeatStatus", &ManagedEntityStatus::Gray);
     object.put("datastore", &vec![store.clone()]);
     object.put("network", &Vec::<AnyRef>::new());
@@ -143,7 +147,12 @@ pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) ->
         .hardware
         .device
         .iter()
-        .filter_map(|device| device::reference(device, "backing.network"))
+        .filter_map(|device| {
+            device::reference(device, "backing.network").or_else(|| {
+                let key = device::text(device, "backing.port.portgroupKey")?;
+                Some(AnyRef::from_wire("DistributedVirtualPortgroup", &key))
+            })
+        })
         .map(|network| network.retype())
         .fold(Vec::new(), |mut all, network| {
             if !all.contains(&network) {
@@ -197,7 +206,6 @@ fn files(
     config: &VirtualMachineConfigInfo,
 ) -> Vec<VirtualMachineFileLayoutExFileInfo> {
     let store = &tx.core().store;
-    let _ = datastore::reference(tx);
     let mut names = vec![(machine.vmx.to_string(), "config")];
     for device in &config.hardware.device {
         if device.node().is_a("VirtualDisk") {

@@ -1,46 +1,113 @@
-//! The compute resource: the host with its pools, datastore and networks.
+//! Compute resources: a host, or a cluster of them, with pools, datastores and networks.
 
-use vim25::types::{ComputeResourceConfigInfo, ComputeResourceSummary, ManagedEntityStatus};
-use vim25::{AnyRef, Poly, mo};
+use vim25::types::{
+    ClusterComputeResourceSummary, ClusterConfigInfo, ClusterConfigInfoEx, ClusterDrsConfigInfo,
+    ComputeResourceConfigInfo, ComputeResourceSummary, DrsBehavior, ManagedEntityStatus,
+};
+use vim25::{AnyRef, Poly, Ref, mo};
 
 use super::{entity, host_system};
+use crate::layout::HostLayout;
 use crate::object::Object;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
-pub(super) fn build(tx: &mut Transaction<'_>) {
-    let mut compute = entity::new::<mo::ComputeResource>(
-        fixed::compute_resource().value(),
-        host_system::NAME,
-        Some(fixed::host_folder().upcast()),
+/// A compute resource to be made.
+pub(super) struct Compute<'c> {
+    pub(super) value: &'c str,
+    pub(super) name: &'c str,
+    /// Its root pool.
+    pub(super) pool: &'c str,
+    pub(super) browser: &'c str,
+    pub(super) hosts: &'c [HostLayout],
+    /// Whether it is a cluster, and then whether it places machines.
+    pub(super) cluster: Option<bool>,
+}
+
+pub(super) fn build(tx: &mut Transaction<'_>, compute: &Compute<'_>) {
+    let folder = tx.layout().host_folder();
+    let parent = Some(folder.upcast());
+    let mut object = match compute.cluster {
+        Some(_) => entity::new::<mo::ClusterComputeResource>(compute.value, compute.name, parent),
+        None => entity::new::<mo::ComputeResource>(compute.value, compute.name, parent),
+    };
+    let hosts: Vec<Ref<mo::HostSystem>> = compute.hosts.iter().map(HostLayout::host).collect();
+    object.put("host", &hosts);
+    object.put("resourcePool", &Ref::<mo::ResourcePool>::new(compute.pool));
+    object.put("datastore", &Vec::<AnyRef>::new());
+    object.put("network", &Vec::<AnyRef>::new());
+    let browser: Ref<mo::EnvironmentBrowser> = Ref::new(compute.browser);
+    object.put("environmentBrowser", &browser);
+    let summary = summary(compute.hosts.len());
+    let config = ComputeResourceConfigInfo {
+        vm_swap_placement: "vmDirectory".into(),
+        ..Default::default()
+    };
+    match compute.cluster {
+        None => {
+            object.put("summary", &Poly::<ComputeResourceSummary>::new(summary));
+            object.put(
+                "configurationEx",
+                &Poly::<ComputeResourceConfigInfo>::new(config),
+            );
+        }
+        Some(drs) => {
+            let drs = ClusterDrsConfigInfo {
+                enabled: Some(drs),
+                default_vm_behavior: Some(DrsBehavior::FullyAutomated),
+                vmotion_rate: Some(3),
+                ..Default::default()
+            };
+            let mut whole = ClusterComputeResourceSummary::default();
+            whole.base = summary;
+            whole.current_failover_level = 0;
+            let mut plain = ClusterConfigInfo::default();
+            plain.drs_config = drs.clone();
+            plain.das_config.enabled = Some(false);
+            let mut config_ex = ClusterConfigInfoEx::default();
+            config_ex.base = config;
+            config_ex.drs_config = drs;
+            config_ex.das_config.enabled = Some(false);
+            object.put("summaryEx", &whole);
+            object.put("summary", &Poly::<ComputeResourceSummary>::new(whole));
+            object.put("configuration", &plain);
+            object.put(
+                "configurationEx",
+                &Poly::<ComputeResourceConfigInfo>::new(config_ex),
+            );
+        }
+    }
+    tx.insert(object);
+    let mut environment = Object::new::<mo::EnvironmentBrowser>(browser.value());
+    if let Some(host) = compute.hosts.first() {
+        environment.put("datastoreBrowser", &host.browser());
+    }
+    tx.insert(environment);
+    let own: AnyRef = AnyRef::from_wire(
+        if compute.cluster.is_some() {
+            "ClusterComputeResource"
+        } else {
+            "ComputeResource"
+        },
+        compute.value,
     );
-    compute.put("host", &vec![fixed::host()]);
-    compute.put("resourcePool", &fixed::root_pool());
-    compute.put("datastore", &Vec::<AnyRef>::new());
-    compute.put("network", &Vec::<AnyRef>::new());
-    compute.put("environmentBrowser", &fixed::environment_browser());
-    compute.put(
-        "summary",
-        &Poly::<ComputeResourceSummary>::new(ComputeResourceSummary {
-            total_cpu: host_system::CPU_MHZ * i32::from(host_system::CORES),
-            total_memory: host_system::MEMORY,
-            num_cpu_cores: host_system::CORES,
-            num_cpu_threads: host_system::CORES,
-            effective_cpu: host_system::CPU_MHZ * i32::from(host_system::CORES),
-            effective_memory: host_system::MEMORY >> 20,
-            num_hosts: 1,
-            num_effective_hosts: 1,
-            overall_status: ManagedEntityStatus::Green,
-        }),
-    );
-    compute.put(
-        "configurationEx",
-        &Poly::<ComputeResourceConfigInfo>::new(ComputeResourceConfigInfo {
-            vm_swap_placement: "vmDirectory".into(),
-            ..Default::default()
-        }),
-    );
-    tx.insert(compute);
-    let mut browser = Object::new::<mo::EnvironmentBrowser>(fixed::environment_browser().value());
-    browser.put("datastoreBrowser", &fixed::host_browser());
-    tx.insert(browser);
+    if let Ok(folder) = tx.edit(&folder) {
+        let _ = folder.edit_list("childEntity", |children| children.push(own));
+    }
+}
+
+fn summary(hosts: usize) -> ComputeResourceSummary {
+    let number = i32::try_from(hosts).unwrap_or(i32::MAX);
+    let cores = host_system::CORES.saturating_mul(i16::try_from(hosts).unwrap_or(i16::MAX));
+    let memory = host_system::MEMORY.saturating_mul(i64::from(number));
+    ComputeResourceSummary {
+        total_cpu: host_system::CPU_MHZ.saturating_mul(i32::from(cores)),
+        total_memory: memory,
+        num_cpu_cores: cores,
+        num_cpu_threads: cores,
+        effective_cpu: host_system::CPU_MHZ.saturating_mul(i32::from(cores)),
+        effective_memory: memory >> 20,
+        num_hosts: number,
+        num_effective_hosts: number,
+        overall_status: ManagedEntityStatus::Green,
+    }
 }

@@ -1,24 +1,36 @@
 //! The datacenter: a host has one, with four folders.
 
-use vim25::types::DatacenterConfigInfo;
-use vim25::{AnyRef, mo};
+use vim25::types::{
+    ClusterAttemptedVmInfo, ClusterNotAttemptedVmInfo, ClusterPowerOnVmResult,
+    DatacenterConfigInfo, LocalizedMethodFault,
+};
+use vim25::{AnyRef, Ref, mo};
 
-use super::entity;
+use super::{entity, virtual_machine};
 use crate::fault;
-use crate::invocation::{Answer, Invocation};
+use crate::invocation::{Answer, Invocation, value};
 use crate::task;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
+
+/// The name of the datacenter of a vCenter.
+pub(crate) const NAME: &str = "DC0";
 
 pub(super) fn build(tx: &mut Transaction<'_>) {
+    let layout = tx.layout();
+    let name = if layout.is_vcenter {
+        NAME
+    } else {
+        "ha-datacenter"
+    };
     let mut datacenter = entity::new::<mo::Datacenter>(
-        fixed::datacenter().value(),
-        fixed::datacenter().value(),
-        Some(fixed::root().upcast()),
+        layout.datacenter().value(),
+        name,
+        Some(layout.root().upcast()),
     );
-    datacenter.put("vmFolder", &fixed::vm_folder());
-    datacenter.put("hostFolder", &fixed::host_folder());
-    datacenter.put("datastoreFolder", &fixed::datastore_folder());
-    datacenter.put("networkFolder", &fixed::network_folder());
+    datacenter.put("vmFolder", &layout.vm_folder());
+    datacenter.put("hostFolder", &layout.host_folder());
+    datacenter.put("datastoreFolder", &layout.datastore_folder());
+    datacenter.put("networkFolder", &layout.network_folder());
     datacenter.put("datastore", &Vec::<AnyRef>::new());
     datacenter.put("network", &Vec::<AnyRef>::new());
     datacenter.put("configuration", &DatacenterConfigInfo::default());
@@ -27,6 +39,7 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
+        "PowerOnMultiVM_Task" if inv.tx.layout().is_vcenter => power_on(inv),
         // Only vCenter places machines; on a host the task fails.
         "PowerOnMultiVM_Task" => {
             let this = inv.this.clone();
@@ -35,5 +48,35 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
             })
         }
         _ => return None,
+    })
+}
+
+/// Starts machines, each by a task of its own where their pool has DRS or not.
+fn power_on(inv: &mut Invocation<'_, '_>) -> Answer {
+    let machines: Vec<Ref<mo::VirtualMachine>> = inv.arg("vm")?;
+    for vm in &machines {
+        inv.tx.object(vm)?;
+    }
+    let this = inv.this.clone();
+    let user = inv.user();
+    task::begin(inv, &this, "Datacenter.powerOnMultiVm", move |tx| {
+        let mut result = ClusterPowerOnVmResult::default();
+        for vm in machines {
+            let task = match virtual_machine::check_off(tx, &vm) {
+                Ok(()) => virtual_machine::start(tx, &user, &vm),
+                Err(fault) => Err(fault),
+            };
+            match task {
+                Ok(task) => result.attempted.push(ClusterAttemptedVmInfo {
+                    vm,
+                    task: Some(task),
+                }),
+                Err(fault) => result.not_attempted.push(ClusterNotAttemptedVmInfo {
+                    vm,
+                    fault: LocalizedMethodFault::from(&fault),
+                }),
+            }
+        }
+        value(&result)
     })
 }

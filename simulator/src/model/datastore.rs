@@ -14,17 +14,19 @@ use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
-use crate::object::{Object, Retype};
+use crate::layout::HostLayout;
+use crate::object::Object;
 use crate::saved;
 use crate::task;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
 /// Bytes that the datastore claims to hold.
 const CAPACITY: i64 = 1 << 40;
 /// Results of one search.
 const MATCHES: usize = 100_000;
 
-pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>) {
+/// Makes the datastore, which all hosts have.
+pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>, hosts: &[HostLayout]) {
     let uuid = match uuid {
         Some(uuid) => uuid.to_owned(),
         None => {
@@ -35,9 +37,14 @@ pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>) {
     };
     let name = tx.core().settings.datastore.clone();
     let url = format!("/vmfs/volumes/{uuid}");
-    let reference: Ref<mo::Datastore> = Ref::new(&uuid);
-    let parent = fixed::datastore_folder().upcast();
-    let mut datastore = entity::new::<mo::Datastore>(&uuid, &name, Some(parent));
+    let id = if tx.layout().is_vcenter {
+        format!("datastore-{}", tx.ids().number())
+    } else {
+        uuid
+    };
+    let reference: Ref<mo::Datastore> = Ref::new(&id);
+    let parent = tx.layout().datastore_folder().upcast();
+    let mut datastore = entity::new::<mo::Datastore>(&id, &name, Some(parent));
     datastore.put(
         "summary",
         &DatastoreSummary {
@@ -47,7 +54,7 @@ pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>) {
             capacity: CAPACITY,
             free_space: CAPACITY / 2,
             accessible: true,
-            multiple_host_access: Some(false),
+            multiple_host_access: Some(hosts.len() > 1),
             type_: "VMFS".into(),
             maintenance_mode: Some("normal".into()),
             ..Default::default()
@@ -69,19 +76,22 @@ pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>) {
     );
     datastore.put(
         "host",
-        &vec![DatastoreHostMount {
-            key: fixed::host(),
-            mount_info: HostMountInfo {
-                path: Some(url),
-                access_mode: "readWrite".into(),
-                mounted: Some(true),
-                accessible: Some(true),
-                ..Default::default()
-            },
-        }],
+        &hosts
+            .iter()
+            .map(|host| DatastoreHostMount {
+                key: host.host(),
+                mount_info: HostMountInfo {
+                    path: Some(url.clone()),
+                    access_mode: "readWrite".into(),
+                    mounted: Some(true),
+                    accessible: Some(true),
+                    ..Default::default()
+                },
+            })
+            .collect::<Vec<_>>(),
     );
     datastore.put("vm", &Vec::<AnyRef>::new());
-    let browser: Ref<mo::HostDatastoreBrowser> = Ref::new(&format!("{uuid}-datastorebrowser"));
+    let browser: Ref<mo::HostDatastoreBrowser> = Ref::new(&format!("{id}-datastorebrowser"));
     datastore.put("browser", &browser);
     datastore.put(
         "capability",
@@ -92,20 +102,24 @@ pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>) {
         },
     );
     tx.insert(datastore);
-    for browser in [browser, fixed::host_browser()] {
+    let browsers = hosts.iter().map(HostLayout::browser);
+    for browser in browsers.chain([browser]) {
         let mut object = Object::new::<mo::HostDatastoreBrowser>(browser.value());
         object.put("datastore", &vec![reference.clone()]);
         tx.insert(object);
     }
     let add = |list: &mut Vec<AnyRef>| list.push(entity::any(&reference));
-    let system: Ref<mo::HostDatastoreSystem> = Ref::new("ha-datastoresystem");
-    let holders: [(AnyRef, &'static str); 5] = [
-        (entity::any(&system), "datastore"),
-        (fixed::datastore_folder().retype(), "childEntity"),
-        (fixed::datacenter().retype(), "datastore"),
-        (fixed::compute_resource().retype(), "datastore"),
-        (fixed::host().retype(), "datastore"),
+    let mut holders: Vec<(AnyRef, &'static str)> = vec![
+        (entity::any(&tx.layout().datastore_folder()), "childEntity"),
+        (entity::any(&tx.layout().datacenter()), "datastore"),
     ];
+    for host in hosts {
+        holders.push((entity::any(&host.datastore_system()), "datastore"));
+        holders.push((entity::any(&host.host()), "datastore"));
+        let compute = tx.object(&host.host()).ok().and_then(|host| host.parent());
+        let compute = compute.map(|compute| (compute, "datastore"));
+        holders.extend(compute.filter(|compute| !holders.contains(compute)));
+    }
     for (holder, property) in holders {
         if let Ok(holder) = tx.edit(&holder) {
             let _ = holder.edit_list(property, add);
@@ -119,6 +133,16 @@ pub(crate) fn reference(tx: &Transaction<'_>) -> Ref<mo::Datastore> {
         .next()
         .map(|datastore| Ref::new(datastore.value()))
         .unwrap_or_default()
+}
+
+/// How the file systems of hosts call the datastore.
+pub(crate) fn volume(tx: &Transaction<'_>) -> String {
+    let url = tx
+        .object(&reference(tx))
+        .and_then(|store| store.read::<String>("summary.url"))
+        .unwrap_or_default();
+    let volume = url.strip_prefix("/vmfs/volumes/").unwrap_or(&url);
+    volume.trim_end_matches('/').to_owned()
 }
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {

@@ -7,7 +7,7 @@ use crate::object::Object;
 use crate::world::Transaction;
 
 pub(super) fn build(tx: &mut Transaction<'_>) {
-    let mut manager = Object::new::<mo::EventManager>("ha-eventmgr");
+    let mut manager = Object::new::<mo::EventManager>(tx.layout().event_manager);
     manager.put("description", &EventDescription::default());
     manager.put("maxCollector", &32i32);
     tx.insert(manager);

@@ -3,14 +3,15 @@
 use vim25::types::VirtualMachineConfigSpec;
 use vim25::{AnyRef, Fault, Ref, mo};
 
-use super::{entity, virtual_machine};
+use super::entity;
+use super::virtual_machine::{self, Place};
 use crate::device;
 use crate::fault;
 use crate::guest;
-use crate::invocation::{Answer, Invocation};
+use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::Retype;
 use crate::task;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
 /// A folder: reference, name, parent, the types it takes, and its children.
 type Layout = (
@@ -22,41 +23,66 @@ type Layout = (
 );
 
 pub(super) fn build(tx: &mut Transaction<'_>) {
-    let datacenter: AnyRef = fixed::datacenter().upcast();
+    let layout = tx.layout();
+    let root = if layout.is_vcenter {
+        "Datacenters"
+    } else {
+        "ha-folder-root"
+    };
+    let types: &[&'static [&'static str]; 4] = if layout.is_vcenter {
+        &[
+            &["Folder", "VirtualMachine", "VirtualApp"],
+            &["Folder", "ComputeResource"],
+            &["Folder", "Datastore", "StoragePod"],
+            &["Folder", "Network", "DistributedVirtualSwitch"],
+        ]
+    } else {
+        &[
+            &["VirtualMachine"],
+            &["ComputeResource"],
+            &["Datastore"],
+            &["Network"],
+        ]
+    };
+    let datacenter: AnyRef = layout.datacenter().upcast();
     let folders: [Layout; 5] = [
         (
-            fixed::root(),
-            "ha-folder-root",
+            layout.root(),
+            root,
             None,
-            &["Datacenter"],
+            if layout.is_vcenter {
+                &["Folder", "Datacenter"]
+            } else {
+                &["Datacenter"]
+            },
             vec![datacenter.clone()],
         ),
         (
-            fixed::vm_folder(),
+            layout.vm_folder(),
             "vm",
             Some(datacenter.clone()),
-            &["VirtualMachine"],
+            types[0],
             vec![],
         ),
         (
-            fixed::host_folder(),
+            layout.host_folder(),
             "host",
             Some(datacenter.clone()),
-            &["ComputeResource"],
-            vec![fixed::compute_resource().upcast()],
-        ),
-        (
-            fixed::datastore_folder(),
-            "datastore",
-            Some(datacenter.clone()),
-            &["Datastore"],
+            types[1],
             vec![],
         ),
         (
-            fixed::network_folder(),
+            layout.datastore_folder(),
+            "datastore",
+            Some(datacenter.clone()),
+            types[2],
+            vec![],
+        ),
+        (
+            layout.network_folder(),
             "network",
             Some(datacenter),
-            &["Network"],
+            types[3],
             vec![],
         ),
     ];
@@ -74,7 +100,14 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "CreateVM_Task" => create_vm(inv),
         "RegisterVM_Task" => register_vm(inv),
         // A host has no folders of its users' making.
-        "CreateFolder" | "CreateDatacenter" | "CreateCluster" => Err(fault::not_supported()),
+        _ if !inv.tx.layout().is_vcenter => match inv.request.method.as_str() {
+            "CreateFolder" | "CreateDatacenter" | "CreateCluster" => Err(fault::not_supported()),
+            _ => return None,
+        },
+        "CreateFolder" => create_folder(inv),
+        "MoveIntoFolder_Task" => move_into(inv),
+        "Destroy_Task" => destroy(inv),
+        "Rename_Task" => rename(inv),
         _ => return None,
     })
 }
@@ -83,17 +116,20 @@ fn create_vm(inv: &mut Invocation<'_, '_>) -> Answer {
     let config: VirtualMachineConfigSpec = inv.arg("config")?;
     let pool: Ref<mo::ResourcePool> = inv.object_arg("pool")?;
     let host: Option<Ref<mo::HostSystem>> = inv.arg("host")?;
-    check_place(inv, host.as_ref())?;
+    let place = place(inv, &pool, host.as_ref())?;
     let this = inv.this.clone();
     let parents = device::parents_asked(&config.device_change);
     if parents.is_empty() {
         return task::begin(inv, &this, "Folder.createVm", move |tx| {
-            virtual_machine::create(tx, &config, &pool)
+            virtual_machine::create(tx, &config, &place)
         });
     }
     task::begin_long(inv, &this, "Folder.createVm", |core| async move {
         guest::flush_parents(&core, &parents).await?;
-        Transaction::run(&core, move |tx| virtual_machine::create(tx, &config, &pool)).await
+        Transaction::run(&core, move |tx| {
+            virtual_machine::create(tx, &config, &place)
+        })
+        .await
     })
 }
 
@@ -103,27 +139,143 @@ fn register_vm(inv: &mut Invocation<'_, '_>) -> Answer {
     let template: bool = inv.arg("asTemplate")?;
     let host: Option<Ref<mo::HostSystem>> = inv.arg("host")?;
     let pool: Option<Ref<mo::ResourcePool>> = inv.arg("pool")?;
-    check_place(inv, host.as_ref())?;
-    if template {
+    if template && !inv.tx.layout().is_vcenter {
         return Err(fault::not_supported());
     }
     let pool = match pool {
         Some(pool) => inv.tx.object(&pool)?.reference().retype(),
-        None => fixed::root_pool(),
+        // A template is in no pool, and a host has one root pool.
+        None if template || !inv.tx.layout().is_vcenter => Place::any(inv.tx)?.pool,
+        None => return Err(fault::invalid_argument("pool")),
     };
+    let place = place(inv, &pool, host.as_ref())?;
     let this = inv.this.clone();
     task::begin(inv, &this, "Folder.registerVm", move |tx| {
-        virtual_machine::register(tx, &path, name.as_deref(), &pool)
+        let vm = virtual_machine::register(tx, &path, name.as_deref(), &place)?;
+        if template {
+            let vm: Ref<mo::VirtualMachine> = vm.get().map_err(|_| fault::invalid_state())?;
+            virtual_machine::mark_as_template(tx, &vm)?;
+        }
+        Ok(vm)
     })
 }
 
-/// Machines are made in the folder for machines, on the one host there is.
-fn check_place(inv: &Invocation<'_, '_>, host: Option<&Ref<mo::HostSystem>>) -> Result<(), Fault> {
-    if inv.this.value() != fixed::vm_folder().value() {
+/// Where a machine goes that a call on a folder makes.
+fn place(
+    inv: &Invocation<'_, '_>,
+    pool: &Ref<mo::ResourcePool>,
+    host: Option<&Ref<mo::HostSystem>>,
+) -> Result<Place, Fault> {
+    let types: Vec<String> = inv.this()?.list("childType")?;
+    if !types.iter().any(|ty| ty == "VirtualMachine") {
         return Err(fault::not_supported());
     }
-    match host {
-        Some(host) => inv.tx.object(host).map(drop),
-        None => Ok(()),
+    Place::new(inv.tx, &inv.this.retype(), pool, host)
+}
+
+/// Makes a folder in the one that is called, for the same types.
+fn create_folder(inv: &mut Invocation<'_, '_>) -> Answer {
+    let name: String = inv.arg("name")?;
+    let number = inv.tx.ids().number();
+    let this: Ref<mo::Folder> = inv.this.retype();
+    value(&make(inv.tx, &this, &name, number)?)
+}
+
+/// Makes a folder.
+pub(super) fn make(
+    tx: &mut Transaction<'_>,
+    parent: &Ref<mo::Folder>,
+    name: &str,
+    number: u64,
+) -> Result<Ref<mo::Folder>, Fault> {
+    let name = entity::name(name)?;
+    if let Some(other) = entity::child(tx, parent, &name) {
+        return Err(fault::duplicate_name(&name, &other));
     }
+    let types: Vec<String> = tx.object(parent)?.list("childType")?;
+    if !types.iter().any(|ty| ty == "Folder") {
+        return Err(fault::not_supported());
+    }
+    let letter = match types.get(1).map(String::as_str) {
+        Some("VirtualMachine") => "v",
+        Some("ComputeResource") => "h",
+        Some("Datastore") => "s",
+        Some("Network") => "n",
+        _ => "d",
+    };
+    let folder: Ref<mo::Folder> = Ref::new(&format!("group-{letter}{number}"));
+    let mut object = entity::new::<mo::Folder>(folder.value(), &name, Some(entity::any(parent)));
+    object.put("childType", &types);
+    object.put("childEntity", &Vec::<AnyRef>::new());
+    tx.insert(object);
+    let own = entity::any(&folder);
+    tx.edit(parent)?
+        .edit_list("childEntity", |children| children.push(own))?;
+    Ok(folder)
+}
+
+/// Moves machines and folders.
+fn move_into(inv: &mut Invocation<'_, '_>) -> Answer {
+    let list: Vec<AnyRef> = inv.arg("list")?;
+    let this = inv.this.clone();
+    for entity in &list {
+        let object = inv.tx.object(entity)?;
+        if !object.is_a("VirtualMachine") && !object.is_a("Folder") {
+            return Err(fault::not_supported());
+        }
+    }
+    task::begin(inv, &this.clone(), "Folder.moveIntoFolder", move |tx| {
+        for entity in &list {
+            let object = tx.object(entity)?.clone();
+            let name = object.name().to_owned();
+            if let Some(other) = entity::child(tx, &this, &name).filter(|other| other != entity) {
+                return Err(fault::duplicate_name(&name, &other));
+            }
+            let mut above = Some(this.clone());
+            while let Some(folder) = above {
+                if folder == *entity {
+                    return Err(fault::invalid_argument("list"));
+                }
+                above = tx.object(&folder)?.parent();
+            }
+            if object.is_a("Folder") {
+                if let Some(old) = object.parent() {
+                    tx.edit(&old)?
+                        .edit_list("childEntity", |list| list.retain(|own| own != entity))?;
+                }
+                tx.edit(&this)?
+                    .edit_list("childEntity", |list| list.push(entity.clone()))?;
+            }
+            tx.edit(entity)?.put("parent", &this);
+        }
+        nothing()
+    })
+}
+
+/// Removes a folder that holds nothing.
+fn destroy(inv: &mut Invocation<'_, '_>) -> Answer {
+    let this = inv.this.clone();
+    let parent = inv.this()?.parent();
+    let Some(parent) = parent.filter(|parent| parent.type_name() == "Folder") else {
+        return Err(fault::not_supported());
+    };
+    task::begin(inv, &this.clone(), "Folder.destroy", move |tx| {
+        let children: Vec<AnyRef> = tx.object(&this)?.list("childEntity")?;
+        if !children.is_empty() || !tx.members(this.value(), "childEntity").is_empty() {
+            return Err(fault::resource_in_use(tx.object(&this)?.name()));
+        }
+        tx.edit(&parent)?
+            .edit_list("childEntity", |list| list.retain(|own| *own != this))?;
+        tx.remove(&this);
+        nothing()
+    })
+}
+
+fn rename(inv: &mut Invocation<'_, '_>) -> Answer {
+    let name: String = inv.arg("newName")?;
+    let this = inv.this.clone();
+    task::begin(inv, &this.clone(), "ManagedEntity.rename", move |tx| {
+        entity::rename(tx, &this, &name)?;
+        nothing()
+    })
 }

@@ -22,14 +22,13 @@ use crate::world::Transaction;
 /// Timeout for the guest's answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-pub(crate) const MANAGER: &str = "ha-guest-operations-manager";
 const PROCESSES: &str = "ha-guest-operations-process-manager";
 
 pub(super) fn build(tx: &mut Transaction<'_>) {
     let auth: Ref<mo::GuestAuthManager> = Ref::new("ha-guest-operations-auth-manager");
     let files: Ref<mo::GuestFileManager> = Ref::new("ha-guest-operations-file-manager");
     let processes: Ref<mo::GuestProcessManager> = Ref::new(PROCESSES);
-    let mut manager = Object::new::<mo::GuestOperationsManager>(MANAGER);
+    let mut manager = Object::new::<mo::GuestOperationsManager>(tx.layout().guest_operations);
     manager.put("authManager", &auth);
     manager.put("fileManager", &files);
     manager.put("processManager", &processes);

@@ -15,8 +15,9 @@ use vim25::{AnyRef, Fault, ManagedObject, Poly, Ref, mo};
 
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::layout::HostLayout;
 use crate::object::Object;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
 pub(super) const USERS: &str = "ha-user-directory";
 pub(super) const ACCOUNTS: &str = "ha-localacctmgr";
@@ -29,74 +30,80 @@ fn at<T: ManagedObject>(value: &str) -> Option<Ref<T>> {
 }
 
 /// The references of the systems. What ESXi 8.0 leaves unset is unset here too.
-pub(super) fn references() -> HostConfigManager {
-    HostConfigManager {
-        cpu_scheduler: at("cpuSchedulerSystem"),
-        datastore_system: at("ha-datastoresystem"),
-        memory_manager: at("memoryManagerSystem"),
-        storage_system: at("storageSystem"),
-        network_system: Some(fixed::network_system()),
-        vmotion_system: at("ha-vmotion-system"),
-        virtual_nic_manager: at("ha-vnic-mgr"),
-        service_system: at("serviceSystem"),
-        firewall_system: at(FIREWALL),
-        advanced_option: at(OPTIONS),
-        diagnostic_system: at("diagnosticsystem"),
-        auto_start_manager: at("ha-autostart-mgr"),
-        snmp_system: at("ha-snmp-agent"),
-        date_time_system: at("dateTimeSystem"),
-        patch_manager: at("ha-host-patch-manager"),
-        image_config_manager: at("ha-image-config-manager"),
-        firmware_system: at("ha-firmwareSystem"),
-        health_status_system: at("healthStatusSystem"),
-        pci_passthru_system: at("ha-pcipassthrusystem"),
-        license_manager: at(LICENSES),
-        kernel_module_system: at("kernelModuleSystem"),
-        authentication_manager: at("ha-auth-manager"),
-        power_system: at("ha-power-system"),
-        cache_configuration_manager: at("ha-cache-configuration-manager"),
-        iscsi_manager: at("iscsiManager"),
-        vflash_manager: at("ha-vflash-manager"),
-        vsan_system: at("vsanSystem"),
-        message_bus_proxy: at("messageBusProxy"),
-        user_directory: at(USERS),
-        account_manager: at(ACCOUNTS),
-        host_access_manager: at("ha-host-access-manager"),
-        graphics_manager: at("ha-graphics-manager"),
-        vsan_internal_system: at("ha-vsan-internal-system"),
-        certificate_manager: at("ha-certificate-manager"),
+pub(super) fn references(layout: &HostLayout) -> HostConfigManager {
+    let own = layout.is_own();
+    let mut managers = HostConfigManager {
+        cpu_scheduler: at(&layout.id("cpuSchedulerSystem")),
+        datastore_system: Some(layout.datastore_system()),
+        memory_manager: at(&layout.id("memoryManagerSystem")),
+        storage_system: at(&layout.id("storageSystem")),
+        network_system: Some(layout.network_system()),
+        vmotion_system: at(&layout.id("ha-vmotion-system")),
+        virtual_nic_manager: at(&layout.id("ha-vnic-mgr")),
+        service_system: at(&layout.id("serviceSystem")),
+        firewall_system: at(&layout.id(FIREWALL)),
+        advanced_option: at(&layout.id(OPTIONS)),
+        diagnostic_system: at(&layout.id("diagnosticsystem")),
+        auto_start_manager: at(&layout.id("ha-autostart-mgr")),
+        snmp_system: at(&layout.id("ha-snmp-agent")),
+        date_time_system: at(&layout.id("dateTimeSystem")),
+        patch_manager: at(&layout.id("ha-host-patch-manager")),
+        image_config_manager: at(&layout.id("ha-image-config-manager")),
+        firmware_system: at(&layout.id("ha-firmwareSystem")),
+        health_status_system: at(&layout.id("healthStatusSystem")),
+        pci_passthru_system: at(&layout.id("ha-pcipassthrusystem")),
+        kernel_module_system: at(&layout.id("kernelModuleSystem")),
+        authentication_manager: at(&layout.id("ha-auth-manager")),
+        power_system: at(&layout.id("ha-power-system")),
+        cache_configuration_manager: at(&layout.id("ha-cache-configuration-manager")),
+        iscsi_manager: at(&layout.id("iscsiManager")),
+        vflash_manager: at(&layout.id("ha-vflash-manager")),
+        vsan_system: at(&layout.id("vsanSystem")),
+        message_bus_proxy: at(&layout.id("messageBusProxy")),
+        host_access_manager: at(&layout.id("ha-host-access-manager")),
+        graphics_manager: at(&layout.id("ha-graphics-manager")),
+        vsan_internal_system: at(&layout.id("ha-vsan-internal-system")),
+        certificate_manager: at(&layout.id("ha-certificate-manager")),
         ..Default::default()
+    };
+    if own {
+        managers.license_manager = at(LICENSES);
+        managers.user_directory = at(USERS);
+        managers.account_manager = at(ACCOUNTS);
     }
+    managers
 }
 
 /// Makes the objects that [`references`] names and no other file makes.
-pub(super) fn build(tx: &mut Transaction<'_>) {
+pub(super) fn build(tx: &mut Transaction<'_>, layout: &HostLayout) {
     let plain = [
-        Object::new::<mo::HostCpuSchedulerSystem>("cpuSchedulerSystem"),
-        Object::new::<mo::HostMemorySystem>("memoryManagerSystem"),
-        Object::new::<mo::HostVMotionSystem>("ha-vmotion-system"),
-        Object::new::<mo::HostDiagnosticSystem>("diagnosticsystem"),
-        Object::new::<mo::HostPatchManager>("ha-host-patch-manager"),
-        Object::new::<mo::HostImageConfigManager>("ha-image-config-manager"),
-        Object::new::<mo::HostFirmwareSystem>("ha-firmwareSystem"),
-        Object::new::<mo::HostKernelModuleSystem>("kernelModuleSystem"),
-        Object::new::<mo::HostCacheConfigurationManager>("ha-cache-configuration-manager"),
-        Object::new::<mo::IscsiManager>("iscsiManager"),
-        Object::new::<mo::HostVFlashManager>("ha-vflash-manager"),
-        Object::new::<mo::MessageBusProxy>("messageBusProxy"),
-        Object::new::<mo::HostGraphicsManager>("ha-graphics-manager"),
-        Object::new::<mo::HostVsanInternalSystem>("ha-vsan-internal-system"),
+        Object::new::<mo::HostCpuSchedulerSystem>(&layout.id("cpuSchedulerSystem")),
+        Object::new::<mo::HostMemorySystem>(&layout.id("memoryManagerSystem")),
+        Object::new::<mo::HostVMotionSystem>(&layout.id("ha-vmotion-system")),
+        Object::new::<mo::HostDiagnosticSystem>(&layout.id("diagnosticsystem")),
+        Object::new::<mo::HostPatchManager>(&layout.id("ha-host-patch-manager")),
+        Object::new::<mo::HostImageConfigManager>(&layout.id("ha-image-config-manager")),
+        Object::new::<mo::HostFirmwareSystem>(&layout.id("ha-firmwareSystem")),
+        Object::new::<mo::HostKernelModuleSystem>(&layout.id("kernelModuleSystem")),
+        Object::new::<mo::HostCacheConfigurationManager>(
+            &layout.id("ha-cache-configuration-manager"),
+        ),
+        Object::new::<mo::IscsiManager>(&layout.id("iscsiManager")),
+        Object::new::<mo::HostVFlashManager>(&layout.id("ha-vflash-manager")),
+        Object::new::<mo::MessageBusProxy>(&layout.id("messageBusProxy")),
+        Object::new::<mo::HostGraphicsManager>(&layout.id("ha-graphics-manager")),
+        Object::new::<mo::HostVsanInternalSystem>(&layout.id("ha-vsan-internal-system")),
     ];
     for object in plain {
         tx.insert(object);
     }
-    storage(tx);
-    security(tx);
-    settings(tx);
+    storage(tx, layout);
+    security(tx, layout);
+    settings(tx, layout);
 }
 
-fn storage(tx: &mut Transaction<'_>) {
-    let mut datastores = Object::new::<mo::HostDatastoreSystem>("ha-datastoresystem");
+fn storage(tx: &mut Transaction<'_>, layout: &HostLayout) {
+    let mut datastores = Object::new::<mo::HostDatastoreSystem>(layout.datastore_system().value());
     datastores.put("datastore", &Vec::<AnyRef>::new());
     datastores.put(
         "capabilities",
@@ -106,10 +113,10 @@ fn storage(tx: &mut Transaction<'_>) {
         },
     );
     tx.insert(datastores);
-    let mut storage = Object::new::<mo::HostStorageSystem>("storageSystem");
+    let mut storage = Object::new::<mo::HostStorageSystem>(&layout.id("storageSystem"));
     storage.put("fileSystemVolumeInfo", &HostFileSystemVolumeInfo::default());
     tx.insert(storage);
-    let mut vsan = Object::new::<mo::HostVsanSystem>("vsanSystem");
+    let mut vsan = Object::new::<mo::HostVsanSystem>(&layout.id("vsanSystem"));
     vsan.put(
         "config",
         &VsanHostConfigInfo {
@@ -120,8 +127,8 @@ fn storage(tx: &mut Transaction<'_>) {
     tx.insert(vsan);
 }
 
-fn security(tx: &mut Transaction<'_>) {
-    let mut firewall = Object::new::<mo::HostFirewallSystem>(FIREWALL);
+fn security(tx: &mut Transaction<'_>, layout: &HostLayout) {
+    let mut firewall = Object::new::<mo::HostFirewallSystem>(&layout.id(FIREWALL));
     let ruleset = |key: &str, label: &str, required, enabled| HostFirewallRuleset {
         key: key.into(),
         label: label.into(),
@@ -154,9 +161,10 @@ fn security(tx: &mut Transaction<'_>) {
         },
     );
     tx.insert(firewall);
-    let mut authentication = Object::new::<mo::HostAuthenticationManager>("ha-auth-manager");
+    let mut authentication =
+        Object::new::<mo::HostAuthenticationManager>(&layout.id("ha-auth-manager"));
     authentication.put("info", &HostAuthenticationManagerInfo::default());
-    let local: Ref<mo::HostLocalAuthentication> = Ref::new("ha-local-authentication");
+    let local: Ref<mo::HostLocalAuthentication> = Ref::new(&layout.id("ha-local-authentication"));
     authentication.put("supportedStore", &vec![local.clone()]);
     tx.insert(authentication);
     let mut store = Object::new::<mo::HostLocalAuthentication>(local.value());
@@ -164,10 +172,11 @@ fn security(tx: &mut Transaction<'_>) {
         Poly::<HostAuthenticationStoreInfo>::new(HostAuthenticationStoreInfo { enabled: true });
     store.put("info", &info);
     tx.insert(store);
-    let mut access = Object::new::<mo::HostAccessManager>("ha-host-access-manager");
+    let mut access = Object::new::<mo::HostAccessManager>(&layout.id("ha-host-access-manager"));
     access.put("lockdownMode", &HostLockdownMode::LockdownDisabled);
     tx.insert(access);
-    let mut certificates = Object::new::<mo::HostCertificateManager>("ha-certificate-manager");
+    let mut certificates =
+        Object::new::<mo::HostCertificateManager>(&layout.id("ha-certificate-manager"));
     certificates.put(
         "certificateInfo",
         &HostCertificateManagerCertificateInfo {
@@ -178,11 +187,11 @@ fn security(tx: &mut Transaction<'_>) {
     tx.insert(certificates);
 }
 
-fn settings(tx: &mut Transaction<'_>) {
-    let mut nics = Object::new::<mo::HostVirtualNicManager>("ha-vnic-mgr");
+fn settings(tx: &mut Transaction<'_>, layout: &HostLayout) {
+    let mut nics = Object::new::<mo::HostVirtualNicManager>(&layout.id("ha-vnic-mgr"));
     nics.put("info", &HostVirtualNicManagerInfo::default());
     tx.insert(nics);
-    let mut services = Object::new::<mo::HostServiceSystem>("serviceSystem");
+    let mut services = Object::new::<mo::HostServiceSystem>(&layout.id("serviceSystem"));
     let service = |key: &str, label: &str, running| HostService {
         key: key.into(),
         label: label.into(),
@@ -201,7 +210,7 @@ fn settings(tx: &mut Transaction<'_>) {
         },
     );
     tx.insert(services);
-    let mut options = Object::new::<mo::OptionManager>(OPTIONS);
+    let mut options = Object::new::<mo::OptionManager>(&layout.id(OPTIONS));
     let setting = |key: &str, text: &str| Poly::new(OptionValue::new(key, text));
     options.put::<Vec<Poly<OptionValue>>>(
         "setting",
@@ -212,10 +221,10 @@ fn settings(tx: &mut Transaction<'_>) {
         ],
     );
     tx.insert(options);
-    let mut start = Object::new::<mo::HostAutoStartManager>("ha-autostart-mgr");
+    let mut start = Object::new::<mo::HostAutoStartManager>(&layout.id("ha-autostart-mgr"));
     start.put("config", &HostAutoStartManagerConfig::default());
     tx.insert(start);
-    let mut snmp = Object::new::<mo::HostSnmpSystem>("ha-snmp-agent");
+    let mut snmp = Object::new::<mo::HostSnmpSystem>(&layout.id("ha-snmp-agent"));
     snmp.put(
         "configuration",
         &HostSnmpConfigSpec {
@@ -235,7 +244,7 @@ fn settings(tx: &mut Transaction<'_>) {
         },
     );
     tx.insert(snmp);
-    let mut time = Object::new::<mo::HostDateTimeSystem>("dateTimeSystem");
+    let mut time = Object::new::<mo::HostDateTimeSystem>(&layout.id("dateTimeSystem"));
     time.put(
         "dateTimeInfo",
         &HostDateTimeInfo {
@@ -249,10 +258,10 @@ fn settings(tx: &mut Transaction<'_>) {
         },
     );
     tx.insert(time);
-    let mut health = Object::new::<mo::HostHealthStatusSystem>("healthStatusSystem");
+    let mut health = Object::new::<mo::HostHealthStatusSystem>(&layout.id("healthStatusSystem"));
     health.put("runtime", &HealthSystemRuntime::default());
     tx.insert(health);
-    let mut pci = Object::new::<mo::HostPciPassthruSystem>("ha-pcipassthrusystem");
+    let mut pci = Object::new::<mo::HostPciPassthruSystem>(&layout.id("ha-pcipassthrusystem"));
     pci.put("pciPassthruInfo", &Vec::<Poly<HostPciPassthruInfo>>::new());
     tx.insert(pci);
     let policy = HostPowerPolicy {
@@ -261,7 +270,7 @@ fn settings(tx: &mut Transaction<'_>) {
         short_name: "dynamic".into(),
         description: "PowerPolicy.dynamic.description".into(),
     };
-    let mut power = Object::new::<mo::HostPowerSystem>("ha-power-system");
+    let mut power = Object::new::<mo::HostPowerSystem>(&layout.id("ha-power-system"));
     power.put(
         "capability",
         &PowerSystemCapability {

@@ -8,18 +8,19 @@ use vim25::{Fault, mo};
 use super::network;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing};
+use crate::layout::HostLayout;
 use crate::object::Object;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
 /// Ports of a switch whose maker named no number.
 const PORTS: i32 = 1_536;
 
-pub(super) fn build(tx: &mut Transaction<'_>) {
-    let mut system = Object::new::<mo::HostNetworkSystem>(fixed::network_system().value());
+pub(super) fn build(tx: &mut Transaction<'_>, layout: &HostLayout) {
+    let mut system = Object::new::<mo::HostNetworkSystem>(layout.network_system().value());
     let info = vim25::types::HostNetworkInfo::default();
     system.put("networkInfo", &info);
     tx.insert(system);
-    if let Ok(host) = tx.edit(&fixed::host()) {
+    if let Ok(host) = tx.edit(&layout.host()) {
         let _ = host.set("config.network", &info);
     }
 }
@@ -43,13 +44,21 @@ fn add_port_group(inv: &mut Invocation<'_, '_>) -> Answer {
     if !(0..=4_095).contains(&spec.vlan_id) {
         return Err(fault::invalid_argument("portgrp.vlanId"));
     }
-    network::build(inv.tx, &spec.name, spec.vlan_id, &spec.vswitch_name)?;
+    let layout = layout(inv)?;
+    network::build(
+        inv.tx,
+        &layout,
+        &spec.name,
+        spec.vlan_id,
+        &spec.vswitch_name,
+    )?;
     nothing()
 }
 
 fn remove_port_group(inv: &mut Invocation<'_, '_>) -> Answer {
     let name: String = inv.arg("pgName")?;
-    network::remove(inv.tx, &name)?;
+    let layout = layout(inv)?;
+    network::remove(inv.tx, &layout, &name)?;
     nothing()
 }
 
@@ -59,17 +68,19 @@ fn add_switch(inv: &mut Invocation<'_, '_>) -> Answer {
     if name.is_empty() || name.len() > 32 {
         return Err(fault::invalid_argument("vswitchName"));
     }
-    make_switch(inv.tx, &name, &spec.unwrap_or_default())?;
+    let layout = layout(inv)?;
+    make_switch(inv.tx, &layout, &name, &spec.unwrap_or_default())?;
     nothing()
 }
 
 /// Adds a switch without port groups.
 pub(super) fn make_switch(
     tx: &mut Transaction<'_>,
+    layout: &HostLayout,
     name: &str,
     spec: &HostVirtualSwitchSpec,
 ) -> Result<(), Fault> {
-    change(tx, |network| {
+    change(tx, layout, |network| {
         if network.vswitch.iter().any(|switch| switch.name == name) {
             return Err(fault::already_exists(name));
         }
@@ -80,7 +91,8 @@ pub(super) fn make_switch(
 
 fn remove_switch(inv: &mut Invocation<'_, '_>) -> Answer {
     let name: String = inv.arg("vswitchName")?;
-    change(inv.tx, |network| {
+    let layout = layout(inv)?;
+    change(inv.tx, &layout, |network| {
         let at = network
             .vswitch
             .iter()
@@ -114,11 +126,12 @@ fn switch(name: &str, spec: &HostVirtualSwitchSpec) -> HostVirtualSwitch {
 /// Adds a port group to its switch.
 pub(super) fn attach(
     tx: &mut Transaction<'_>,
+    layout: &HostLayout,
     name: &str,
     vlan: i32,
     switch: &str,
 ) -> Result<(), Fault> {
-    change(tx, |network| {
+    change(tx, layout, |network| {
         if network
             .portgroup
             .iter()
@@ -149,8 +162,12 @@ pub(super) fn attach(
 }
 
 /// Takes a port group from its switch.
-pub(super) fn detach(tx: &mut Transaction<'_>, name: &str) -> Result<(), Fault> {
-    change(tx, |network| {
+pub(super) fn detach(
+    tx: &mut Transaction<'_>,
+    layout: &HostLayout,
+    name: &str,
+) -> Result<(), Fault> {
+    change(tx, layout, |network| {
         let at = network
             .portgroup
             .iter()
@@ -164,13 +181,19 @@ pub(super) fn detach(tx: &mut Transaction<'_>, name: &str) -> Result<(), Fault> 
     })
 }
 
+/// The host whose network system is called.
+fn layout(inv: &Invocation<'_, '_>) -> Result<HostLayout, Fault> {
+    HostLayout::of_system(inv.this.value(), "networkSystem").ok_or_else(fault::not_supported)
+}
+
 fn change(
     tx: &mut Transaction<'_>,
+    layout: &HostLayout,
     change: impl FnOnce(&mut vim25::types::HostNetworkInfo) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let system = tx.edit(&fixed::network_system())?;
+    let system = tx.edit(&layout.network_system())?;
     let mut info = system.read("networkInfo")?;
     change(&mut info)?;
     system.put("networkInfo", &info);
-    tx.edit(&fixed::host())?.set("config.network", &info)
+    tx.edit(&layout.host())?.set("config.network", &info)
 }

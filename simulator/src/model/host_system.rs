@@ -10,7 +10,8 @@ use vim25::types::{
 use vim25::{AnyRef, mo};
 
 use super::{entity, host_managers, service_instance};
-use crate::world::{Transaction, fixed};
+use crate::layout::HostLayout;
+use crate::world::Transaction;
 
 pub(super) const NAME: &str = "localhost.localdomain";
 pub(super) const CPU_MHZ: i32 = 2_400;
@@ -18,16 +19,19 @@ pub(super) const CORES: i16 = 8;
 pub(super) const MEMORY: i64 = 64 << 30;
 const CPU: &str = "Simulated CPU @ 2.40GHz";
 
-pub(super) fn build(tx: &mut Transaction<'_>, thumbprint: &str, uuid: Option<&str>) {
+pub(super) fn build(
+    tx: &mut Transaction<'_>,
+    layout: &HostLayout,
+    (name, compute): (&str, &AnyRef),
+    thumbprint: &str,
+    uuid: Option<&str>,
+) {
     let uuid = match uuid {
         Some(uuid) => uuid.to_owned(),
         None => tx.ids().uuid().to_string(),
     };
-    let mut host = entity::new::<mo::HostSystem>(
-        fixed::host().value(),
-        NAME,
-        Some(fixed::compute_resource().upcast()),
-    );
+    let mut host =
+        entity::new::<mo::HostSystem>(layout.host().value(), name, Some(compute.clone()));
     let runtime = HostRuntimeInfo {
         connection_state: HostSystemConnectionState::Connected,
         power_state: HostSystemPowerState::PoweredOn,
@@ -39,7 +43,7 @@ pub(super) fn build(tx: &mut Transaction<'_>, thumbprint: &str, uuid: Option<&st
     host.put(
         "summary",
         &HostListSummary {
-            host: Some(fixed::host()),
+            host: Some(layout.host()),
             hardware: Some(Box::new(HostHardwareSummary {
                 vendor: "Simulated".into(),
                 model: "Host".into(),
@@ -56,10 +60,10 @@ pub(super) fn build(tx: &mut Transaction<'_>, thumbprint: &str, uuid: Option<&st
             })),
             runtime: Some(Box::new(runtime)),
             config: HostConfigSummary {
-                name: NAME.into(),
+                name: name.into(),
                 port: 443,
                 ssl_thumbprint: Some(thumbprint.to_owned()),
-                product: Some(Box::new(service_instance::about())),
+                product: Some(Box::new(service_instance::host_about())),
                 ..Default::default()
             },
             quick_stats: HostListSummaryQuickStats {
@@ -92,19 +96,20 @@ pub(super) fn build(tx: &mut Transaction<'_>, thumbprint: &str, uuid: Option<&st
         },
     );
     host.put("licensableResource", &HostLicensableResourceInfo::default());
-    host.put("configManager", &host_managers::references());
+    host.put("configManager", &host_managers::references(layout));
     host.put(
         "config",
         &HostConfigInfo {
-            host: fixed::host(),
-            product: service_instance::about(),
+            host: layout.host(),
+            product: service_instance::host_about(),
             network: Some(Box::new(HostNetworkInfo::default())),
             ..Default::default()
         },
     );
-    host.put("datastoreBrowser", &fixed::host_browser());
+    host.put("datastoreBrowser", &layout.browser());
     for list in ["vm", "datastore", "network"] {
         host.put(list, &Vec::<AnyRef>::new());
     }
     tx.insert(host);
+    host_managers::build(tx, layout);
 }

@@ -10,7 +10,7 @@ use vim25::{AnyRef, ManagedObject, Poly, Ref, mo};
 
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::Object;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
 /// The role of the server's user: `System.*` and everything else.
 const ADMIN: i32 = -1;
@@ -122,7 +122,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "RetrieveAllPermissions" => value(&vec![permission(inv)]),
         "RetrieveEntityPermissions" => {
             let entity: Result<AnyRef, _> = inv.arg("entity");
-            entity.and_then(|entity| match entity == fixed::root().upcast() {
+            entity.and_then(|entity| match entity == inv.tx.layout().root().upcast() {
                 true => value(&vec![permission(inv)]),
                 false => value(&Vec::<Permission>::new()),
             })
@@ -148,7 +148,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
 
 fn permission(inv: &Invocation<'_, '_>) -> Permission {
     Permission {
-        entity: Some(fixed::root().upcast()),
+        entity: Some(inv.tx.layout().root().upcast()),
         principal: inv.tx.core().settings.user.clone(),
         group: false,
         role_id: ADMIN,

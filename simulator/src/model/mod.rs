@@ -3,6 +3,7 @@
 mod compute_resource;
 mod datacenter;
 pub(crate) mod datastore;
+pub(crate) mod distributed_switch;
 pub(crate) mod entity;
 mod event;
 mod file_manager;
@@ -11,6 +12,7 @@ pub(crate) mod guest_operations;
 mod host_managers;
 mod host_network;
 mod host_system;
+mod inventory;
 pub(crate) mod lease;
 mod managers;
 pub(crate) mod network;
@@ -26,7 +28,6 @@ pub(crate) mod virtual_machine;
 use std::sync::Arc;
 
 use vim25::Fault;
-use vim25::types::HostVirtualSwitchSpec;
 
 use crate::core::Core;
 use crate::invocation::{Answer, Invocation};
@@ -35,7 +36,12 @@ use crate::property;
 use crate::saved::Saved;
 use crate::world::Transaction;
 
-/// Makes the inventory of a host without machines.
+pub(crate) use datacenter::NAME as DATACENTER;
+
+/// The root pool of a host that is the server itself.
+pub(crate) const ROOT_POOL: &str = "ha-root-pool";
+
+/// Makes the inventory of a topology.
 /// With a persisted inventory, restores the host that it describes.
 pub(crate) fn build(
     core: &Arc<Core>,
@@ -49,23 +55,11 @@ pub(crate) fn build(
     service_instance::build(&mut tx);
     session_manager::build(&mut tx);
     managers::build(&mut tx);
-    host_managers::build(&mut tx);
     event::build(&mut tx);
     guest_operations::build(&mut tx);
     folder::build(&mut tx);
     datacenter::build(&mut tx);
-    compute_resource::build(&mut tx);
-    host_system::build(&mut tx, thumbprint, saved.map(|saved| &*saved.host));
-    host_network::build(&mut tx);
-    resource_pool::build(&mut tx);
-    datastore::build(&mut tx, saved.map(|saved| &*saved.datastore));
-    match saved {
-        Some(saved) => restore::restore(&mut tx, saved)?,
-        None => {
-            host_network::make_switch(&mut tx, "vSwitch0", &HostVirtualSwitchSpec::default())?;
-            network::build(&mut tx, "VM Network", 0, "vSwitch0")?;
-        }
-    }
+    inventory::build(&mut tx, thumbprint, saved)?;
     tx.commit();
     Ok(())
 }
@@ -83,6 +77,7 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answ
         "HttpNfcLease" => lease::call(inv),
         "ResourcePool" => resource_pool::call(inv),
         "VirtualMachine" => virtual_machine::call(inv),
+        "DistributedVirtualSwitchManager" | "VmwareDistributedVirtualSwitch" => None,
         "HostNetworkSystem" => host_network::call(inv),
         "HostDatastoreBrowser" => datastore::call(inv),
         "Datastore" => datastore::call(inv),

@@ -5,19 +5,34 @@ use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
 use super::{entity, host_network};
 use crate::fault;
-use crate::world::{Transaction, fixed};
+use crate::layout::HostLayout;
+use crate::object::Retype;
+use crate::world::Transaction;
 
-/// Makes a port group, and the network that machines see of it.
+/// Makes a port group on a host, and the network that machines see of it. Port groups
+/// of one name on several hosts are one network.
 pub(super) fn build(
     tx: &mut Transaction<'_>,
+    layout: &HostLayout,
     name: &str,
     vlan: i32,
     switch: &str,
 ) -> Result<(), Fault> {
-    host_network::attach(tx, name, vlan, switch)?;
-    let reference: Ref<mo::Network> = Ref::new(&format!("HaNetwork-{name}"));
-    let parent = fixed::network_folder().upcast();
-    let mut network = entity::new::<mo::Network>(reference.value(), name, Some(parent));
+    host_network::attach(tx, layout, name, vlan, switch)?;
+    let host = entity::any(&layout.host());
+    let folder = tx.layout().network_folder();
+    if let Some(network) = entity::child(tx, &folder, name) {
+        tx.edit(&network)?
+            .edit_list("host", |hosts| hosts.push(host.clone()))?;
+        return list(tx, &network, &layout.host(), true);
+    }
+    let reference: Ref<mo::Network> = if layout.is_own() {
+        Ref::new(&format!("HaNetwork-{name}"))
+    } else {
+        Ref::new(&format!("network-{}", tx.ids().number()))
+    };
+    let parent = Some(entity::any(&folder));
+    let mut network = entity::new::<mo::Network>(reference.value(), name, parent);
     network.put(
         "summary",
         &Poly::new(NetworkSummary {
@@ -27,37 +42,74 @@ pub(super) fn build(
             ..Default::default()
         }),
     );
-    network.put("host", &vec![fixed::host()]);
+    network.put("host", &vec![host]);
     network.put("vm", &Vec::<AnyRef>::new());
     tx.insert(network);
-    list(tx, |networks| networks.push(entity::any(&reference)))
+    let network = entity::any(&reference);
+    register(tx, &network)?;
+    list(tx, &network, &layout.host(), true)
+}
+
+/// Puts a new network into the lists of the datacenter.
+pub(super) fn register(tx: &mut Transaction<'_>, network: &AnyRef) -> Result<(), Fault> {
+    let (folder, datacenter) = (tx.layout().network_folder(), tx.layout().datacenter());
+    let add = |list: &mut Vec<AnyRef>| list.push(network.clone());
+    tx.edit(&folder)?.edit_list("childEntity", add)?;
+    tx.edit(&datacenter)?.edit_list("network", add)
 }
 
 /// Removes a port group that no machine uses.
-pub(super) fn remove(tx: &mut Transaction<'_>, name: &str) -> Result<(), Fault> {
+pub(super) fn remove(
+    tx: &mut Transaction<'_>,
+    layout: &HostLayout,
+    name: &str,
+) -> Result<(), Fault> {
     let network = named(tx, name).ok_or_else(|| fault::not_found_key(name))?;
     if !tx.members(network.value(), "vm").is_empty() {
         return Err(fault::resource_in_use(name));
     }
-    host_network::detach(tx, name)?;
+    host_network::detach(tx, layout, name)?;
     let gone = entity::any(&network);
+    list(tx, &gone, &layout.host(), false)?;
+    let own = entity::any(&layout.host());
+    tx.edit(&network)?
+        .edit_list("host", |hosts| hosts.retain(|host| *host != own))?;
+    if !tx.object(&network)?.list::<AnyRef>("host")?.is_empty() {
+        return Ok(());
+    }
+    let (folder, datacenter) = (tx.layout().network_folder(), tx.layout().datacenter());
+    let drop = |list: &mut Vec<AnyRef>| list.retain(|other| *other != gone);
+    tx.edit(&folder)?.edit_list("childEntity", drop)?;
+    tx.edit(&datacenter)?.edit_list("network", drop)?;
     tx.remove(&network);
-    list(tx, |networks| networks.retain(|other| *other != gone))
+    Ok(())
 }
 
 /// The network with a name.
 pub(crate) fn named(tx: &Transaction<'_>, name: &str) -> Option<Ref<mo::Network>> {
-    let found = tx.all("Network").find(|network| network.name() == name)?;
-    Some(Ref::new(found.value()))
+    let found = tx.named(&tx.layout().network_folder(), name)?;
+    let is_one = found.is_a("Network");
+    is_one.then(|| found.reference().retype())
 }
 
-/// Changes every list of the host's networks.
-fn list(tx: &mut Transaction<'_>, change: impl Fn(&mut Vec<AnyRef>)) -> Result<(), Fault> {
-    tx.edit(&fixed::network_folder())?
-        .edit_list("childEntity", &change)?;
-    tx.edit(&fixed::datacenter())?
-        .edit_list("network", &change)?;
-    tx.edit(&fixed::compute_resource())?
-        .edit_list("network", &change)?;
-    tx.edit(&fixed::host())?.edit_list("network", &change)
+/// Adds a network to the lists of a host and its compute resource, or removes it.
+pub(super) fn list(
+    tx: &mut Transaction<'_>,
+    network: &AnyRef,
+    host: &Ref<mo::HostSystem>,
+    add: bool,
+) -> Result<(), Fault> {
+    let change = |list: &mut Vec<AnyRef>| {
+        list.retain(|other| other != network);
+        if add {
+            list.push(network.clone());
+        }
+    };
+    let object = tx.edit(host)?;
+    object.edit_list("network", change)?;
+    let compute = object.parent();
+    match compute {
+        Some(compute) if add => tx.edit(&compute)?.edit_list("network", change),
+        _ => Ok(()),
+    }
 }

@@ -12,9 +12,11 @@ use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::{Object, Retype};
 use crate::task;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
-pub(super) fn build(tx: &mut Transaction<'_>) {
+/// Makes the root pool of a compute resource with a number of hosts.
+pub(super) fn build(tx: &mut Transaction<'_>, value: &str, compute: &AnyRef, hosts: usize) {
+    let hosts = i64::try_from(hosts).unwrap_or(1);
     let unlimited = |reservation| ResourceAllocationInfo {
         reservation: Some(reservation),
         expandable_reservation: Some(true),
@@ -26,25 +28,28 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
         ..Default::default()
     };
     let config = ResourceConfigSpec {
-        cpu_allocation: unlimited(i64::from(host_system::CPU_MHZ) * i64::from(host_system::CORES)),
-        memory_allocation: unlimited(host_system::MEMORY >> 20),
+        cpu_allocation: unlimited(
+            hosts * i64::from(host_system::CPU_MHZ) * i64::from(host_system::CORES),
+        ),
+        memory_allocation: unlimited(hosts * (host_system::MEMORY >> 20)),
         ..Default::default()
     };
-    let pool = new(
-        fixed::root_pool().value(),
-        "Resources",
-        fixed::compute_resource().upcast(),
-        config,
-    );
+    let pool = new(value, "Resources", compute.clone(), compute, config);
     tx.insert(pool);
 }
 
-fn new(value: &str, name: &str, parent: AnyRef, mut config: ResourceConfigSpec) -> Object {
+fn new(
+    value: &str,
+    name: &str,
+    parent: AnyRef,
+    owner: &AnyRef,
+    mut config: ResourceConfigSpec,
+) -> Object {
     let mut pool = entity::new::<mo::ResourcePool>(value, name, Some(parent));
     config.entity = Some(Ref::<mo::ResourcePool>::new(value).upcast());
     config.change_version = Some("1".into());
     config.last_modified = Some(Timestamp::now());
-    pool.put("owner", &fixed::compute_resource());
+    pool.put("owner", owner);
     pool.put("resourcePool", &Vec::<AnyRef>::new());
     pool.put("vm", &Vec::<AnyRef>::new());
     show(&mut pool, &config);
@@ -116,7 +121,12 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
     ] {
         check(allocation, at)?;
     }
-    let reference: Ref<mo::ResourcePool> = Ref::new(&format!("pool{}", inv.tx.ids().number()));
+    let number = inv.tx.ids().number();
+    let reference: Ref<mo::ResourcePool> = Ref::new(&if inv.tx.layout().is_vcenter {
+        format!("resgroup-{number}")
+    } else {
+        format!("pool{number}")
+    });
     let mut config = ResourceConfigSpec {
         cpu_allocation: defaults(4_000),
         memory_allocation: defaults(163_840),
@@ -138,12 +148,14 @@ pub(super) fn put(
     config: ResourceConfigSpec,
 ) -> Result<(), Fault> {
     let reference: Ref<mo::ResourcePool> = Ref::new(id);
-    tx.insert(new(id, name, parent.retype(), config));
+    let owner: AnyRef = tx.object(parent)?.read("owner")?;
+    tx.insert(new(id, name, parent.retype(), &owner, config));
     tx.edit(parent)?
         .edit_list("resourcePool", |pools| pools.push(entity::any(&reference)))
 }
 
-fn defaults(shares: i32) -> ResourceAllocationInfo {
+/// The allocation of a pool that nobody gave one.
+pub(super) fn defaults(shares: i32) -> ResourceAllocationInfo {
     ResourceAllocationInfo {
         reservation: Some(0),
         expandable_reservation: Some(true),
@@ -216,13 +228,19 @@ fn update(inv: &mut Invocation<'_, '_>) -> Answer {
 
 fn destroy(inv: &mut Invocation<'_, '_>) -> Answer {
     let this: Ref<mo::ResourcePool> = inv.this.retype();
-    if this == fixed::root_pool() {
+    if !is_inner(inv.this()?) {
         return Err(fault::not_supported());
     }
     task::begin(inv, &this.retype(), "ResourcePool.destroy", move |tx| {
         remove(tx, &this)?;
         nothing()
     })
+}
+
+/// Whether a pool is in another one, and not the root.
+fn is_inner(pool: &Object) -> bool {
+    let parent = pool.parent();
+    parent.is_some_and(|parent| !parent.type_name().ends_with("ComputeResource"))
 }
 
 fn destroy_children(inv: &mut Invocation<'_, '_>) -> Answer {

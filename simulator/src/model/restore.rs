@@ -5,16 +5,20 @@ use vim25::types::{
 };
 use vim25::{Fault, Ref, mo};
 
+use super::virtual_machine::Place;
 use super::{datastore, host_network, network, resource_pool, virtual_machine};
+use crate::layout::HostLayout;
 use crate::machine::Machine;
 use crate::object::{Object, Retype};
 use crate::saved::{Allocation, Pool, PortGroup, Saved, SavedMachine, Switch};
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
 /// Takes a snapshot of everything that is persisted.
 pub(crate) fn snapshot(tx: &mut Transaction<'_>) -> Result<Saved, Fault> {
     let (numbers, drawn) = tx.ids().position();
-    let network: HostNetworkInfo = tx.object(&fixed::network_system())?.read("networkInfo")?;
+    let network: HostNetworkInfo = tx
+        .object(&HostLayout::own().network_system())?
+        .read("networkInfo")?;
     let switches = network.vswitch.iter().map(|switch| Switch {
         name: switch.name.clone(),
         ports: switch.num_ports,
@@ -26,10 +30,11 @@ pub(crate) fn snapshot(tx: &mut Transaction<'_>) -> Result<Saved, Fault> {
         switch: group.spec.vswitch_name.clone(),
     });
     let mut pools = Vec::new();
-    let mut pending = vec![fixed::root_pool()];
+    let root: Ref<mo::ResourcePool> = Ref::new(super::ROOT_POOL);
+    let mut pending = vec![root.clone()];
     while let Some(pool) = pending.pop() {
         let object = tx.object(&pool)?;
-        if pool != fixed::root_pool() {
+        if pool != root {
             pools.push(pool_of(object)?);
         }
         pending.extend(object.list::<Ref<mo::ResourcePool>>("resourcePool")?);
@@ -48,7 +53,7 @@ pub(crate) fn snapshot(tx: &mut Transaction<'_>) -> Result<Saved, Fault> {
         drawn,
         datastore: datastore::reference(tx).value().to_owned(),
         host: tx
-            .object(&fixed::host())?
+            .object(&HostLayout::own().host())?
             .read("hardware.systemInfo.uuid")?,
         switches: switches.collect(),
         port_groups: groups.collect(),
@@ -107,10 +112,16 @@ pub(super) fn restore(tx: &mut Transaction<'_>, saved: &Saved) -> Result<(), Fau
         let mut spec = HostVirtualSwitchSpec::default();
         spec.num_ports = switch.ports;
         spec.mtu = switch.mtu;
-        host_network::make_switch(tx, &switch.name, &spec)?;
+        host_network::make_switch(tx, &HostLayout::own(), &switch.name, &spec)?;
     }
     for group in &saved.port_groups {
-        network::build(tx, &group.name, group.vlan, &group.switch)?;
+        network::build(
+            tx,
+            &HostLayout::own(),
+            &group.name,
+            group.vlan,
+            &group.switch,
+        )?;
     }
     for pool in &saved.pools {
         let config = ResourceConfigSpec {
@@ -125,9 +136,10 @@ pub(super) fn restore(tx: &mut Transaction<'_>, saved: &Saved) -> Result<(), Fau
         let pool: Ref<mo::ResourcePool> = Ref::new(&machine.pool);
         let pool = match tx.object(&pool) {
             Ok(pool) => pool.reference().retype(),
-            Err(_) => fixed::root_pool(),
+            Err(_) => Ref::new(super::ROOT_POOL),
         };
-        let restored = virtual_machine::restore(tx, &machine.id, &machine.vmx, &pool);
+        let place = Place::new(tx, &tx.layout().vm_folder(), &pool, None)?;
+        let restored = virtual_machine::restore(tx, &machine.id, &machine.vmx, &place);
         if let Err(fault) = restored {
             tracing::warn!(vmx = machine.vmx, %fault, "a machine is gone from the inventory");
         }

@@ -4,7 +4,6 @@ use vim25::{Any, AnyRef};
 
 use super::entity;
 use crate::invocation::{Answer, Invocation, nothing, value};
-use crate::world::fixed;
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
@@ -21,7 +20,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
 /// Follows names from the root folder; the root's own name is left out.
 fn by_path(inv: &mut Invocation<'_, '_>) -> Answer {
     let path: String = inv.arg("inventoryPath")?;
-    let mut at: AnyRef = fixed::root().upcast();
+    let mut at: AnyRef = inv.tx.layout().root().upcast();
     for name in path.split('/').filter(|name| !name.is_empty()) {
         match child_named(inv, &at, name) {
             Some(child) => at = child,

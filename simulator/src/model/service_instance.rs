@@ -4,38 +4,37 @@ use jiff::Timestamp;
 use vim25::types::{AboutInfo, Capability, OptionValue, ServiceContent, TaskDescription};
 use vim25::{Poly, Ref, mo};
 
-use super::{guest_operations, managers};
+use super::managers;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, value};
 use crate::object::Object;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
 pub(super) fn build(tx: &mut Transaction<'_>) {
     let mut instance = Object::new::<mo::ServiceInstance>("ServiceInstance");
-    instance.put("content", &content());
+    let layout = tx.layout();
+    instance.put("content", &content(tx));
     instance.put(
         "capability",
         &Capability {
-            provisioning_supported: false,
-            multi_host_supported: false,
+            provisioning_supported: layout.is_vcenter,
+            multi_host_supported: layout.is_vcenter,
             user_shell_access_supported: true,
             ..Default::default()
         },
     );
     tx.insert(instance);
-    tx.insert(Object::new::<mo::PropertyCollector>(
-        crate::property::collector::SHARED,
-    ));
+    tx.insert(Object::new::<mo::PropertyCollector>(layout.collector));
     tx.insert(Object::new::<mo::ViewManager>("ViewManager"));
-    tx.insert(Object::new::<mo::SearchIndex>("ha-searchindex"));
-    tx.insert(Object::new::<mo::FileManager>("ha-nfc-file-manager"));
-    tx.insert(Object::new::<mo::VirtualDiskManager>("ha-vdiskmanager"));
-    let mut tasks = Object::new::<mo::TaskManager>(fixed::task_manager().value());
+    tx.insert(Object::new::<mo::SearchIndex>(layout.search_index));
+    tx.insert(Object::new::<mo::FileManager>(layout.file_manager));
+    tx.insert(Object::new::<mo::VirtualDiskManager>(layout.disk_manager));
+    let mut tasks = Object::new::<mo::TaskManager>(layout.task_manager);
     tasks.put("recentTask", &Vec::<Ref<mo::Task>>::new());
     tasks.put("description", &TaskDescription::default());
     tasks.put("maxCollector", &32i32);
     tx.insert(tasks);
-    let mut options = Object::new::<mo::OptionManager>("HostAgentSettings");
+    let mut options = Object::new::<mo::OptionManager>(layout.settings);
     let setting = |key: &str, text: &str| Poly::new(OptionValue::new(key, text));
     options.put::<Vec<Poly<OptionValue>>>(
         "setting",
@@ -47,8 +46,26 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
     tx.insert(options);
 }
 
-/// The server's description of itself.
-pub(super) fn about() -> AboutInfo {
+/// What a vCenter says of itself, or else its host.
+fn about(tx: &Transaction<'_>) -> AboutInfo {
+    if !tx.layout().is_vcenter {
+        return host_about();
+    }
+    AboutInfo {
+        name: "VMware vCenter Server".into(),
+        full_name: "VMware vCenter Server 8.0.3 build-24022515".into(),
+        build: "24022515".into(),
+        os_type: "linux-x64".into(),
+        product_line_id: "vpx".into(),
+        api_type: "VirtualCenter".into(),
+        instance_uuid: Some("1f6bfe9c-4a1f-4f7c-9f0b-3f1c3d5c7a10".into()),
+        license_product_name: Some("VMware VirtualCenter Server".into()),
+        ..host_about()
+    }
+}
+
+/// What a host says of itself.
+pub(super) fn host_about() -> AboutInfo {
     AboutInfo {
         name: "VMware ESXi".into(),
         full_name: "VMware ESXi 8.0.3 build-24022510".into(),
@@ -68,29 +85,33 @@ pub(super) fn about() -> AboutInfo {
     }
 }
 
-fn content() -> ServiceContent {
+fn content(tx: &Transaction<'_>) -> ServiceContent {
+    let layout = tx.layout();
     let mut content = ServiceContent {
-        root_folder: fixed::root(),
-        property_collector: Ref::new(crate::property::collector::SHARED),
+        root_folder: layout.root(),
+        property_collector: Ref::new(layout.collector),
         view_manager: Some(Ref::new("ViewManager")),
-        about: about(),
-        setting: Some(Ref::new("HostAgentSettings")),
-        session_manager: Some(Ref::new("ha-sessionmgr")),
-        event_manager: Some(Ref::new("ha-eventmgr")),
-        task_manager: Some(fixed::task_manager()),
-        search_index: Some(Ref::new("ha-searchindex")),
-        file_manager: Some(Ref::new("ha-nfc-file-manager")),
-        virtual_disk_manager: Some(Ref::new("ha-vdiskmanager")),
-        guest_operations_manager: Some(Ref::new(guest_operations::MANAGER)),
+        about: about(tx),
+        setting: Some(Ref::new(layout.settings)),
+        session_manager: Some(Ref::new(layout.session_manager)),
+        event_manager: Some(Ref::new(layout.event_manager)),
+        task_manager: Some(layout.task_manager()),
+        search_index: Some(Ref::new(layout.search_index)),
+        file_manager: Some(Ref::new(layout.file_manager)),
+        virtual_disk_manager: Some(Ref::new(layout.disk_manager)),
+        guest_operations_manager: Some(Ref::new(layout.guest_operations)),
         ..Default::default()
     };
     managers::name(&mut content);
+    if layout.is_vcenter {
+        content.account_manager = None;
+    }
     content
 }
 
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
-        "RetrieveServiceContent" => value(&content()),
+        "RetrieveServiceContent" => value(&content(inv.tx)),
         "CurrentTime" => value(&Timestamp::now()),
         _ => return None,
     })

@@ -14,7 +14,7 @@ use crate::world::Transaction;
 const TEXT_LIMIT: usize = 256;
 
 pub(super) fn build(tx: &mut Transaction<'_>) {
-    let mut manager = Object::new::<mo::SessionManager>("ha-sessionmgr");
+    let mut manager = Object::new::<mo::SessionManager>(tx.layout().session_manager);
     manager.put("message", &String::new());
     manager.put("messageLocaleList", &vec!["en".to_owned()]);
     manager.put("supportedLocaleList", &vec!["en".to_owned()]);

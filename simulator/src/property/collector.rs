@@ -16,10 +16,7 @@ use crate::property::spec::Spec;
 use crate::property::update::{Step, Told};
 use crate::world::Transaction;
 
-/// The collector that every session has.
-pub(crate) const SHARED: &str = "ha-property-collector";
-
-/// The filters of one session on one collector, and the state sent to their owner.
+/// The filters of one session on one collector, and what their owner was told.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(super) filters: BTreeMap<Box<str>, Filter>,
@@ -61,11 +58,13 @@ pub(super) fn collector<'t>(
     session: &SessionKey,
     value: &str,
 ) -> Result<&'t mut Collector, Fault> {
+    // The collector that every session has.
+    let shared = tx.layout().collector;
     let session = tx
         .sessions()
         .get(session)
         .ok_or_else(|| fault::not_authenticated(None))?;
-    if value == SHARED {
+    if value == shared {
         return Ok(session.collectors.entry(value.into()).or_default());
     }
     session
@@ -93,7 +92,7 @@ pub(super) fn create(inv: &mut Invocation<'_, '_>) -> Answer {
 }
 
 pub(super) fn destroy(inv: &mut Invocation<'_, '_>) -> Answer {
-    if inv.this.value() == SHARED {
+    if inv.this.value() == inv.tx.layout().collector {
         return Err(fault::not_supported());
     }
     let key = inv.caller.session()?.clone();

@@ -67,9 +67,14 @@ pub(super) async fn serve(
     if !may(&core, &headers) {
         return unauthorized();
     }
-    let datacenter = place.get("dcPath").map_or("ha-datacenter", String::as_str);
+    let own = if core.settings.topology.vcenter {
+        crate::model::DATACENTER
+    } else {
+        "ha-datacenter"
+    };
+    let datacenter = place.get("dcPath").map_or(own, String::as_str);
     let datastore = place.get("dsName").map_or("", String::as_str);
-    if datacenter.trim_matches('/') != "ha-datacenter" || datastore != core.settings.datastore {
+    if datacenter.trim_matches('/') != own || datastore != core.settings.datastore {
         return (StatusCode::NOT_FOUND, "no such datastore").into_response();
     }
     let Ok(path) = core.store.path(&path) else {

@@ -9,7 +9,7 @@ use vim25::types::{
 };
 use vim25::{AnyRef, Poly, Ref, mo};
 
-async fn everything(client: &Client, page: Option<i32>) -> Vec<ObjectContent> {
+pub(crate) async fn everything(client: &Client, page: Option<i32>) -> Vec<ObjectContent> {
     let manager = client.content.view_manager.clone().unwrap();
     let root = client.content.root_folder.upcast::<mo::ManagedEntity>();
     let view = client
@@ -104,7 +104,13 @@ async fn every_object_has_what_the_api_requires() {
             .await
             .unwrap(),
     );
-    for object in &all {
+    check(&all);
+    simulator.shutdown().await;
+}
+
+/// Every object has what its type requires, and nothing that its type does not have.
+pub(crate) fn check(all: &[ObjectContent]) {
+    for object in all {
         let ty = schema::find(TypeKind::Managed, object.obj.type_name()).unwrap();
         for field in ty.fields().filter(|field| field.is_required()) {
             let found = object.prop_set.iter().find(|p| p.name == field.name());
@@ -119,7 +125,6 @@ async fn every_object_has_what_the_api_requires() {
         }
         assert!(object.missing_set.is_empty(), "{:?}", object.missing_set);
     }
-    simulator.shutdown().await;
 }
 
 #[tokio::test]

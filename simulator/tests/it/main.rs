@@ -21,3 +21,4 @@ mod restart;
 mod tools;
 mod updates;
 mod values;
+mod vcenter;

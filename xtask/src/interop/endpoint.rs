@@ -19,6 +19,12 @@ const PASSWORD: &str = "V1rtual!&";
 /// The password, escaped for a URL.
 const PASSWORD_IN_ADDRESS: &str = "V1rtual%21%26";
 
+/// The choices within a vCenter's inventory, by vcsim's names.
+const VCENTER: &[(&str, &str)] = &[
+    ("GOVC_RESOURCE_POOL", "DC0_C0"),
+    ("GOVC_NETWORK", "DC0_DVPG0"),
+];
+
 /// A running server; stopped when dropped.
 #[derive(Debug)]
 pub(super) struct Endpoint {
@@ -58,16 +64,8 @@ impl Endpoint {
         })?;
         let url = without_user(&address)
             .with_context(|| format!("parse the address that vcsim printed, `{address}`"))?;
-        let choices: &[_] = if esx {
-            &[]
-        } else {
-            &[
-                ("GOVC_RESOURCE_POOL", "DC0_C0"),
-                ("GOVC_NETWORK", "DC0_DVPG0"),
-            ]
-        };
         Ok(Self {
-            choices,
+            choices: if esx { &[] } else { VCENTER },
             ..Self::new(url, server)
         })
     }
@@ -76,16 +74,22 @@ impl Endpoint {
     ///
     /// # Errors
     /// Fails when it does not start, or prints no address.
-    pub(super) fn ours(program: &Path) -> Result<Self> {
+    pub(super) fn ours(program: &Path, esx: bool) -> Result<Self> {
         let mut command = Command::new(program);
+        // The main job expects an empty host; a vCenter has what vcsim has.
+        let model: &[&str] = if esx { &["-esx", "-vm", "0"] } else { &[] };
         command
-            .args(["--port", "0", "--user", USER])
+            .args(["-l", "127.0.0.1:0", "-username", USER])
+            .args(model)
             .env("SIMULATOR_PASSWORD", PASSWORD);
         let mut server = Background::start(&mut command)?;
         let url = server.wait_for_line(PATIENCE, |line| {
             line.strip_prefix("url ").map(str::to_owned)
         })?;
-        Ok(Self::new(url, server))
+        Ok(Self {
+            choices: if esx { &[] } else { VCENTER },
+            ..Self::new(url, server)
+        })
     }
 
     fn new(url: String, server: Background) -> Self {

@@ -111,7 +111,7 @@ struct Scene {
 impl Scene {
     /// Starts the simulator, and `hello_world` until its container exists.
     fn set(simulator: &Path, job: &Path) -> Result<Self> {
-        let endpoint = Endpoint::ours(simulator)?;
+        let endpoint = Endpoint::ours(simulator, true)?;
         let mut command = hello_world::command(job, &endpoint, Trust::Insecure);
         let mut job = Background::start(command.args(["--name", CONTAINER, "--pause"]))?;
         job.wait_for_line(PATIENCE, |line| line.contains("press Enter").then_some(()))?;

@@ -23,11 +23,11 @@ use crate::guest;
 use crate::invocation::{Answer, Invocation, value};
 use crate::lease::{Device, Direction, Lease};
 use crate::machine;
-use crate::model::virtual_machine;
+use crate::model::virtual_machine::{self, Place};
 use crate::object::{Hidden, Object, Retype};
 use crate::script::Reaction;
 use crate::task;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
 /// A lease to be opened.
 struct Wish {
@@ -48,19 +48,22 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
         // A vApp: hosts have none.
         return Err(fault::not_supported());
     };
-    if let Some(folder) = folder {
-        inv.tx.object(&folder)?;
-        if folder != fixed::vm_folder() {
-            return Err(fault::invalid_argument("folder"));
+    let folder = match folder {
+        Some(folder) => {
+            let types: Vec<String> = inv.tx.object(&folder)?.list("childType")?;
+            if !types.iter().any(|ty| ty == "VirtualMachine") {
+                return Err(fault::invalid_argument("folder"));
+            }
+            folder
         }
-    }
-    if let Some(host) = host {
-        inv.tx.object(&host)?;
-    }
+        None if inv.tx.layout().is_vcenter => return Err(fault::invalid_argument("folder")),
+        None => inv.tx.layout().vm_folder(),
+    };
     let pool: Ref<mo::ResourcePool> = match &machine.res_pool_entity {
         Some(pool) => inv.tx.object(pool)?.reference().retype(),
         None => inv.this.retype(),
     };
+    let place = Place::new(inv.tx, &folder, &pool, host.as_ref())?;
     let mut spec = machine.config_spec.clone();
     let datastore = inv.tx.core().settings.datastore.clone();
     let named = spec
@@ -75,7 +78,7 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
     }
     let wish = wish(inv);
     let lease = wish.lease.clone();
-    let begin = Later::new(|core| import_now(core, wish, spec, pool));
+    let begin = Later::new(|core| import_now(core, wish, spec, place));
     inv.tx.after(Effect::Then(begin));
     value(&lease)
 }
@@ -143,19 +146,14 @@ fn run(tx: &mut Transaction<'_>, task: &Ref<mo::Task>) -> Result<(), Fault> {
     })
 }
 
-async fn import_now(
-    core: Arc<Core>,
-    wish: Wish,
-    spec: VirtualMachineConfigSpec,
-    pool: Ref<mo::ResourcePool>,
-) {
+async fn import_now(core: Arc<Core>, wish: Wish, spec: VirtualMachineConfigSpec, place: Place) {
     tokio::time::sleep(wish.slow).await;
     let lease = wish.lease.clone();
     let made = Transaction::run(&core, move |tx| {
         if let Some(fault) = wish.fault {
             return Err(fault);
         }
-        let vm = virtual_machine::create(tx, &spec, &pool)?;
+        let vm = virtual_machine::create(tx, &spec, &place)?;
         let vm: Ref<mo::VirtualMachine> = vm.get().map_err(|_| fault::invalid_state())?;
         let description = "ResourcePool.ImportVAppLRO";
         let begun = task::open_as(tx, &wish.user, &vm.retype(), description)
@@ -222,9 +220,8 @@ fn begin(
     }
     let devices = devices(tx, vm, direction)?;
     let token = uuid::Uuid::new_v4().to_string();
-    let thumbprint: String = tx
-        .object(&fixed::host())?
-        .read("summary.config.sslThumbprint")?;
+    let host: Ref<mo::HostSystem> = tx.object(vm)?.read("runtime.host")?;
+    let thumbprint: String = tx.object(&host)?.read("summary.config.sslThumbprint")?;
     let urls = devices.iter().map(|device| HttpNfcLeaseDeviceUrl {
         key: device.key.clone(),
         import_key: device.import_key.clone(),

@@ -6,6 +6,7 @@ use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec};
 use vim25::{Fault, Ref, mo};
 use vmx::{Document, ExtraConfig};
 
+use super::Place;
 use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
 use crate::device;
@@ -14,32 +15,32 @@ use crate::invocation::{Answer, value};
 use crate::machine::{self, Machine, config, show};
 use crate::model::{datastore, entity};
 use crate::object::Hidden;
-use crate::world::{Transaction, fixed};
+use crate::world::Transaction;
 
 /// Makes a machine with its files. On a fault no file of it is left.
 pub(crate) fn create(
     tx: &mut Transaction<'_>,
     spec: &VirtualMachineConfigSpec,
-    pool: &Ref<mo::ResourcePool>,
+    place: &Place,
 ) -> Answer {
     let given = spec.name.as_deref().unwrap_or("");
     if given.is_empty() {
         return Err(fault::invalid_argument("configSpec.name"));
     }
-    let name = free_name(tx, given)?;
+    let name = free_name(tx, &place.folder, given)?;
     let path = spec
         .files
         .as_ref()
         .and_then(|files| files.vm_path_name.as_deref());
     let path = path.ok_or_else(|| fault::invalid_vm_config("configSpec.files.vmPathName"))?;
-    let vmx = place(tx, path, &name)?;
+    let vmx = vmx_path(tx, path, &name)?;
     let store = &tx.core().store;
     let directory = vmx.parent();
     let new_directory = !store.exists(&directory);
     if new_directory {
         store.make_directory(&directory, true)?;
     }
-    let made = build(tx, spec, &name, &vmx, pool);
+    let made = build(tx, spec, &name, &vmx, place);
     if made.is_err() {
         let store = &tx.core().store;
         let left = if new_directory { &directory } else { &vmx };
@@ -55,7 +56,7 @@ fn build(
     spec: &VirtualMachineConfigSpec,
     name: &str,
     vmx: &DatastorePath,
-    pool: &Ref<mo::ResourcePool>,
+    place: &Place,
 ) -> Answer {
     let mut info = config::new(tx, name, vmx);
     config::apply(&mut info, spec, false)?;
@@ -69,7 +70,7 @@ fn build(
     let changes = &spec.device_change;
     let outcome = device::apply(tx, &mut info.hardware.device, changes, vmx, false)?;
     let id = tx.ids().number().to_string();
-    let added = add(tx, &id, info, extra, Document::new(), vmx, pool);
+    let added = add(tx, &id, info, extra, Document::new(), vmx, place);
     if added.is_err() {
         device::undo(tx, &outcome);
     }
@@ -84,13 +85,19 @@ fn add(
     extra: ExtraConfig,
     document: Document,
     vmx: &DatastorePath,
-    pool: &Ref<mo::ResourcePool>,
+    place: &Place,
 ) -> Result<Ref<mo::VirtualMachine>, Fault> {
     let vm: Ref<mo::VirtualMachine> = Ref::new(id);
-    let folder = fixed::vm_folder().upcast();
+    let folder = entity::any(&place.folder);
+    let environment = place.environment(tx)?;
     let mut object = entity::new::<mo::VirtualMachine>(vm.value(), &info.name, Some(folder));
-    show::begin(&mut object, &datastore::reference(tx));
-    object.put("resourcePool", pool);
+    show::begin(
+        &mut object,
+        &datastore::reference(tx),
+        &place.host,
+        &environment,
+    );
+    object.put("resourcePool", &place.pool);
     object.put("config", &info);
     object.hidden = Hidden::Machine(Arc::new(Machine {
         vmx: vmx.clone(),
@@ -106,16 +113,16 @@ fn add(
 }
 
 /// Checks a machine's name, which no other may have.
-fn free_name(tx: &Transaction<'_>, name: &str) -> Result<String, Fault> {
+fn free_name(tx: &Transaction<'_>, folder: &Ref<mo::Folder>, name: &str) -> Result<String, Fault> {
     let name = entity::name(name)?;
-    match tx.named(&fixed::vm_folder(), &name) {
+    match tx.named(folder, &name) {
         Some(other) => Err(fault::duplicate_name(&name, other.reference())),
         None => Ok(name),
     }
 }
 
 /// Where the `.vmx` goes: as asked, or in a new directory of the machine's name.
-fn place(tx: &Transaction<'_>, asked: &str, name: &str) -> Result<DatastorePath, Fault> {
+fn vmx_path(tx: &Transaction<'_>, asked: &str, name: &str) -> Result<DatastorePath, Fault> {
     let store = &tx.core().store;
     let path = store.parse(asked)?;
     if path.file_name().ends_with(".vmx") && !path.parent().is_root() {
@@ -145,7 +152,7 @@ pub(crate) fn register(
     tx: &mut Transaction<'_>,
     path: &str,
     name: Option<&str>,
-    pool: &Ref<mo::ResourcePool>,
+    place: &Place,
 ) -> Answer {
     let store = &tx.core().store;
     let vmx = store.parse(path)?;
@@ -164,7 +171,7 @@ pub(crate) fn register(
     let document = read(store, &vmx)?;
     let own = machine::file::text(&document, "displayName");
     let stem = vmx.file_name().trim_end_matches(".vmx");
-    let name = free_name(tx, name.or(own.as_deref()).unwrap_or(stem))?;
+    let name = free_name(tx, &place.folder, name.or(own.as_deref()).unwrap_or(stem))?;
     let mut info = config::new(tx, &name, &vmx);
     let spec = machine::read::spec(&document, &vmx);
     config::apply(&mut info, &spec, false)?;
@@ -178,7 +185,7 @@ pub(crate) fn register(
         false,
     )?;
     let id = tx.ids().number().to_string();
-    value(&add(tx, &id, info, extra, document, &vmx, pool)?)
+    value(&add(tx, &id, info, extra, document, &vmx, place)?)
 }
 
 fn read(store: &Store, vmx: &DatastorePath) -> Result<Document, Fault> {
@@ -191,7 +198,7 @@ pub(crate) fn restore(
     tx: &mut Transaction<'_>,
     id: &str,
     vmx: &str,
-    pool: &Ref<mo::ResourcePool>,
+    place: &Place,
 ) -> Result<(), Fault> {
     let store = &tx.core().store;
     let vmx = store.path(vmx)?;
@@ -210,5 +217,5 @@ pub(crate) fn restore(
             tracing::warn!(%vmx, %fault, "a device is skipped: its file is missing");
         }
     }
-    add(tx, id, info, extra, document, &vmx, pool).map(drop)
+    add(tx, id, info, extra, document, &vmx, place).map(drop)
 }

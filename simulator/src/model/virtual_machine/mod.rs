@@ -1,13 +1,17 @@
 //! Virtual machines.
 
 mod create;
+mod place;
 mod power;
 mod reconfigure;
 mod remove;
+mod template;
 
 pub(crate) use create::{create, register, restore};
-pub(crate) use power::power_off;
+pub(crate) use place::Place;
+pub(crate) use power::{check_off, power_off, power_on, start};
 pub(crate) use remove::{Gone, destroy_now};
+pub(crate) use template::mark_as_template;
 
 use vim25::{Ref, mo};
 
@@ -27,6 +31,8 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "RebootGuest" => power::reboot_guest(inv, &vm),
         "Destroy_Task" => remove::destroy(inv, vm),
         "ExportVm" => super::lease::export(inv, vm),
+        "MarkAsTemplate" => template::mark(inv, &vm),
+        "MarkAsVirtualMachine" => template::unmark(inv, &vm),
         "UnregisterVM" => remove::unregister(inv, &vm),
         "RefreshStorageInfo" | "Reload" => nothing(),
         _ => return None,

@@ -25,19 +25,44 @@ type Vm = Ref<mo::VirtualMachine>;
 
 pub(super) fn on(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
     task::begin(inv, &vm.retype(), "VirtualMachine.powerOn", move |tx| {
-        let state = machine::power_state(tx.object(&vm)?)?;
-        if state == VirtualMachinePowerState::PoweredOn {
-            return Err(fault::invalid_power_state(
-                &state,
-                Some(VirtualMachinePowerState::PoweredOff),
-            ));
-        }
         power_on(tx, &vm)?;
         nothing()
     })
 }
 
-fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
+/// Starts a machine by a task for a user.
+pub(crate) fn start(tx: &mut Transaction<'_>, user: &str, vm: &Vm) -> Result<Ref<mo::Task>, Fault> {
+    let own = vm.clone();
+    task::begin_as(
+        tx,
+        user,
+        &vm.retype(),
+        "VirtualMachine.powerOn",
+        move |tx| {
+            power_on(tx, &own)?;
+            nothing()
+        },
+    )
+}
+
+/// Checks that a machine is off, or suspended.
+pub(crate) fn check_off(tx: &Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
+    let state = machine::power_state(tx.object(vm)?)?;
+    if state == VirtualMachinePowerState::PoweredOn {
+        return Err(fault::invalid_power_state(
+            &state,
+            Some(VirtualMachinePowerState::PoweredOff),
+        ));
+    }
+    Ok(())
+}
+
+/// Switches a machine on.
+pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
+    check_off(tx, vm)?;
+    if super::template::is_one(tx, vm) {
+        return Err(fault::not_supported());
+    }
     let object = tx.object(vm)?.clone();
     let mut info: VirtualMachineConfigInfo = object.read("config")?;
     guest::check_free(tx, Machine::of(&object)?)?;

@@ -1,0 +1,171 @@
+//! Which objects a server has, by the references that servers of its kind give them.
+
+use vim25::{Ref, mo};
+
+/// The references of the objects that there is one of.
+#[derive(Debug)]
+pub(crate) struct Layout {
+    /// Whether it is a vCenter, with hosts in its inventory, or a host itself.
+    pub(crate) is_vcenter: bool,
+    root: &'static str,
+    datacenter: &'static str,
+    vm_folder: &'static str,
+    host_folder: &'static str,
+    datastore_folder: &'static str,
+    network_folder: &'static str,
+    pub(crate) task_manager: &'static str,
+    pub(crate) collector: &'static str,
+    pub(crate) settings: &'static str,
+    pub(crate) session_manager: &'static str,
+    pub(crate) event_manager: &'static str,
+    pub(crate) search_index: &'static str,
+    pub(crate) file_manager: &'static str,
+    pub(crate) disk_manager: &'static str,
+    pub(crate) guest_operations: &'static str,
+}
+
+/// An ESXi host.
+pub(crate) const ESX: Layout = Layout {
+    is_vcenter: false,
+    root: "ha-folder-root",
+    datacenter: "ha-datacenter",
+    vm_folder: "ha-folder-vm",
+    host_folder: "ha-folder-host",
+    datastore_folder: "ha-folder-datastore",
+    network_folder: "ha-folder-network",
+    task_manager: "ha-taskmgr",
+    collector: "ha-property-collector",
+    settings: "HostAgentSettings",
+    session_manager: "ha-sessionmgr",
+    event_manager: "ha-eventmgr",
+    search_index: "ha-searchindex",
+    file_manager: "ha-nfc-file-manager",
+    disk_manager: "ha-vdiskmanager",
+    guest_operations: "ha-guest-operations-manager",
+};
+
+/// A vCenter with one datacenter.
+pub(crate) const VCENTER: Layout = Layout {
+    is_vcenter: true,
+    root: "group-d1",
+    datacenter: "datacenter-2",
+    vm_folder: "group-v3",
+    host_folder: "group-h4",
+    datastore_folder: "group-s5",
+    network_folder: "group-n6",
+    task_manager: "TaskManager",
+    collector: "propertyCollector",
+    settings: "VpxSettings",
+    session_manager: "SessionManager",
+    event_manager: "EventManager",
+    search_index: "SearchIndex",
+    file_manager: "FileManager",
+    disk_manager: "virtualDiskManager",
+    guest_operations: "guestOperationsManager",
+};
+
+impl Layout {
+    pub(crate) fn root(&self) -> Ref<mo::Folder> {
+        Ref::new(self.root)
+    }
+    pub(crate) fn datacenter(&self) -> Ref<mo::Datacenter> {
+        Ref::new(self.datacenter)
+    }
+    pub(crate) fn vm_folder(&self) -> Ref<mo::Folder> {
+        Ref::new(self.vm_folder)
+    }
+    pub(crate) fn host_folder(&self) -> Ref<mo::Folder> {
+        Ref::new(self.host_folder)
+    }
+    pub(crate) fn datastore_folder(&self) -> Ref<mo::Folder> {
+        Ref::new(self.datastore_folder)
+    }
+    pub(crate) fn network_folder(&self) -> Ref<mo::Folder> {
+        Ref::new(self.network_folder)
+    }
+    pub(crate) fn task_manager(&self) -> Ref<mo::TaskManager> {
+        Ref::new(self.task_manager)
+    }
+}
+
+/// A host and the objects that belong to it.
+#[derive(Clone, Debug)]
+pub(crate) struct HostLayout {
+    /// What the values of its systems end in: empty on ESXi, `-20` in a vCenter.
+    suffix: String,
+}
+
+impl HostLayout {
+    /// The host that is the server itself.
+    pub(crate) const fn own() -> Self {
+        Self {
+            suffix: String::new(),
+        }
+    }
+
+    /// A host of a vCenter.
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self {
+            suffix: format!("-{number}"),
+        }
+    }
+
+    /// The host that a system belongs to, from the value of the system and how it begins.
+    pub(crate) fn of_system(value: &str, base: &str) -> Option<Self> {
+        let suffix = value.strip_prefix(base)?.to_owned();
+        Some(Self { suffix })
+    }
+
+    /// Whether the host is the server itself.
+    pub(crate) const fn is_own(&self) -> bool {
+        self.suffix.is_empty()
+    }
+
+    pub(crate) fn host(&self) -> Ref<mo::HostSystem> {
+        if self.is_own() {
+            Ref::new("ha-host")
+        } else {
+            Ref::new(&format!("host{}", self.suffix))
+        }
+    }
+
+    pub(crate) fn browser(&self) -> Ref<mo::HostDatastoreBrowser> {
+        if self.is_own() {
+            Ref::new("ha-host-datastorebrowser")
+        } else {
+            Ref::new(&self.id("datastoreBrowser"))
+        }
+    }
+
+    pub(crate) fn network_system(&self) -> Ref<mo::HostNetworkSystem> {
+        Ref::new(&self.id("networkSystem"))
+    }
+
+    pub(crate) fn datastore_system(&self) -> Ref<mo::HostDatastoreSystem> {
+        Ref::new(&self.id(if self.is_own() {
+            "ha-datastoresystem"
+        } else {
+            "datastoreSystem"
+        }))
+    }
+
+    /// The value of one of its systems.
+    pub(crate) fn id(&self, base: &str) -> String {
+        format!("{base}{}", self.suffix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::HostLayout;
+
+    #[test]
+    fn a_host_and_its_systems_find_each_other() {
+        for layout in [HostLayout::own(), HostLayout::numbered(20)] {
+            let host = layout.host();
+            let system = layout.network_system();
+            let back = HostLayout::of_system(system.value(), "networkSystem");
+            assert_eq!(back.map(|layout| layout.host()), Some(host));
+        }
+    }
+}

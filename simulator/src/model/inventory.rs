@@ -1,0 +1,285 @@
+//! The inventory of a topology: hosts, clusters, pools, networks, folders and machines.
+
+use vim25::types::{
+    HostVirtualSwitchSpec, ParaVirtualSCSIController, ResourceConfigSpec, VirtualDevice,
+    VirtualDeviceBackingInfo, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecFileOperation,
+    VirtualDeviceConfigSpecOperation, VirtualDisk, VirtualDiskFlatVer2BackingInfo,
+    VirtualEthernetCardNetworkBackingInfo, VirtualMachineConfigSpec, VirtualMachineFileInfo,
+    VirtualSCSISharing, VirtualVmxnet3,
+};
+use vim25::{AnyRef, DataObject, Fault, IsA, Poly, Ref, mo};
+
+use super::compute_resource::{self, Compute};
+use super::virtual_machine::{self, Place};
+use super::{
+    datastore, distributed_switch, entity, folder, host_network, host_system, network,
+    resource_pool, restore,
+};
+use crate::fault;
+use crate::layout::HostLayout;
+use crate::saved::Saved;
+use crate::topology::Topology;
+use crate::world::Transaction;
+
+/// The name of the network that every host has.
+const NETWORK: &str = "VM Network";
+
+pub(super) fn build(
+    tx: &mut Transaction<'_>,
+    thumbprint: &str,
+    saved: Option<&Saved>,
+) -> Result<(), Fault> {
+    let topology = tx.core().settings.topology.clone();
+    let mut numbers = 20;
+    let made = if topology.vcenter {
+        vcenter(tx, &topology, thumbprint, &mut numbers)?
+    } else {
+        esx(tx, thumbprint, saved)?
+    };
+    if topology.vcenter {
+        // What is made later has numbers of its own.
+        let (_, drawn) = tx.ids().position();
+        tx.ids().resume(numbers + 1_000, drawn);
+    }
+    let hosts: Vec<HostLayout> = made.iter().flat_map(|made| made.hosts.clone()).collect();
+    datastore::build(tx, saved.map(|saved| &*saved.datastore), &hosts);
+    if let Some(saved) = saved {
+        return restore::restore(tx, saved);
+    }
+    for host in &hosts {
+        host_network::make_switch(tx, host, "vSwitch0", &HostVirtualSwitchSpec::default())?;
+        network::build(tx, host, NETWORK, 0, "vSwitch0")?;
+    }
+    let mut card = NETWORK.to_owned();
+    if topology.vcenter {
+        distributed_switch::build(tx, topology.port_groups, &hosts)?;
+        if topology.port_groups > 0 {
+            card = distributed_switch::group_name(0);
+        }
+        let parent = tx.layout().vm_folder();
+        for number in 0..topology.folders {
+            let id = tx.ids().number();
+            folder::make(tx, &parent, &format!("F{number}"), id)?;
+        }
+    }
+    for made in &made {
+        made.populate(tx, &topology, &card)?;
+    }
+    Ok(())
+}
+
+/// A compute resource that was made.
+struct Made {
+    /// How the names of its machines begin, without their pool.
+    name: String,
+    hosts: Vec<HostLayout>,
+    pools: Vec<(Option<usize>, Ref<mo::ResourcePool>)>,
+}
+
+fn esx(
+    tx: &mut Transaction<'_>,
+    thumbprint: &str,
+    saved: Option<&Saved>,
+) -> Result<Vec<Made>, Fault> {
+    let hosts = vec![HostLayout::own()];
+    let compute = Compute {
+        value: "ha-compute-res",
+        name: host_system::NAME,
+        pool: super::ROOT_POOL,
+        browser: "ha-env-browser",
+        hosts: &hosts,
+        cluster: None,
+    };
+    let uuid = saved.map(|saved| &*saved.host);
+    let pool = make(
+        tx,
+        &compute,
+        &[host_system::NAME.to_owned()],
+        thumbprint,
+        uuid,
+    )?;
+    Ok(vec![Made {
+        name: "ha-host".into(),
+        hosts,
+        pools: vec![(None, pool)],
+    }])
+}
+
+fn vcenter(
+    tx: &mut Transaction<'_>,
+    topology: &Topology,
+    thumbprint: &str,
+    numbers: &mut u64,
+) -> Result<Vec<Made>, Fault> {
+    let mut next = || {
+        *numbers += 1;
+        *numbers
+    };
+    let mut made = Vec::new();
+    let datacenter = super::DATACENTER;
+    for number in 0..topology.standalone_hosts {
+        let name = format!("{datacenter}_H{number}");
+        let hosts = vec![HostLayout::numbered(next())];
+        let (domain, pool, browser) = (next(), next(), next());
+        let compute = Compute {
+            value: &format!("domain-s{domain}"),
+            name: &name,
+            pool: &format!("resgroup-{pool}"),
+            browser: &format!("envbrowser-{browser}"),
+            hosts: &hosts,
+            cluster: None,
+        };
+        let pool = make(tx, &compute, std::slice::from_ref(&name), thumbprint, None)?;
+        made.push(Made {
+            name: name.clone(),
+            hosts,
+            pools: vec![(None, pool)],
+        });
+    }
+    for number in 0..topology.clusters {
+        let name = format!("{datacenter}_C{number}");
+        let hosts: Vec<_> = (0..topology.cluster_hosts)
+            .map(|_| HostLayout::numbered(next()))
+            .collect();
+        let names: Vec<_> = (0..hosts.len())
+            .map(|host| format!("{name}_H{host}"))
+            .collect();
+        let (domain, pool, browser) = (next(), next(), next());
+        let compute = Compute {
+            value: &format!("domain-c{domain}"),
+            name: &name,
+            pool: &format!("resgroup-{pool}"),
+            browser: &format!("envbrowser-{browser}"),
+            hosts: &hosts,
+            cluster: Some(topology.drs),
+        };
+        let root = make(tx, &compute, &names, thumbprint, None)?;
+        let mut pools = vec![(Some(0), root.clone())];
+        for number in 1..=topology.pools {
+            let id = format!("resgroup-{}", next());
+            let config = ResourceConfigSpec {
+                cpu_allocation: resource_pool::defaults(4_000),
+                memory_allocation: resource_pool::defaults(163_840),
+                ..Default::default()
+            };
+            resource_pool::put(tx, &id, &format!("{name}_RP{number}"), &root, config)?;
+            pools.push((Some(number), Ref::new(&id)));
+        }
+        made.push(Made { name, hosts, pools });
+    }
+    Ok(made)
+}
+
+/// Makes a compute resource with its hosts and its root pool.
+fn make(
+    tx: &mut Transaction<'_>,
+    compute: &Compute<'_>,
+    names: &[String],
+    thumbprint: &str,
+    uuid: Option<&str>,
+) -> Result<Ref<mo::ResourcePool>, Fault> {
+    compute_resource::build(tx, compute);
+    let ty = match compute.cluster {
+        Some(_) => "ClusterComputeResource",
+        None => "ComputeResource",
+    };
+    let own = AnyRef::from_wire(ty, compute.value);
+    for (host, name) in compute.hosts.iter().zip(names) {
+        host_system::build(tx, host, (name, &own), thumbprint, uuid);
+        host_network::build(tx, host);
+    }
+    resource_pool::build(tx, compute.pool, &own, compute.hosts.len());
+    Ok(Ref::new(compute.pool))
+}
+
+impl Made {
+    /// Makes the machines of a topology.
+    fn populate(
+        &self,
+        tx: &mut Transaction<'_>,
+        topology: &Topology,
+        network: &str,
+    ) -> Result<(), Fault> {
+        let folder = tx.layout().vm_folder();
+        for (pool_number, pool) in &self.pools {
+            for number in 0..topology.machines {
+                let name = match pool_number {
+                    Some(pool) => format!("{}_RP{pool}_VM{number}", self.name),
+                    None => format!("{}_VM{number}", self.name),
+                };
+                // Without DRS nobody chooses a host: each gets its share.
+                let host = self.hosts.get(number % self.hosts.len().max(1));
+                let host = host.map(HostLayout::host);
+                let place = Place::new(tx, &folder, pool, host.as_ref())?;
+                let spec = machine(tx, &name, network);
+                let vm = virtual_machine::create(tx, &spec, &place)?;
+                if topology.autostart {
+                    let vm: Ref<mo::VirtualMachine> =
+                        vm.get().map_err(|_| fault::invalid_state())?;
+                    virtual_machine::power_on(tx, &vm)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A machine with a disk of 10 GiB and a network card.
+fn machine(tx: &Transaction<'_>, name: &str, network: &str) -> VirtualMachineConfigSpec {
+    let mut scsi = ParaVirtualSCSIController::default();
+    scsi.key = -1;
+    scsi.shared_bus = VirtualSCSISharing::NoSharing;
+    let mut disk = VirtualDisk {
+        capacity_in_kb: 10 << 20,
+        ..Default::default()
+    };
+    disk.key = -2;
+    disk.controller_key = Some(-1);
+    disk.backing = Some(Poly::new(VirtualDiskFlatVer2BackingInfo {
+        disk_mode: "persistent".into(),
+        thin_provisioned: Some(true),
+        ..Default::default()
+    }));
+    let mut card = VirtualVmxnet3::default();
+    card.key = -3;
+    card.backing = Some(backing(tx, network));
+    VirtualMachineConfigSpec {
+        name: Some(name.to_owned()),
+        guest_id: Some("otherGuest".into()),
+        num_cpus: Some(1),
+        memory_mb: Some(32),
+        files: Some(Box::new(VirtualMachineFileInfo {
+            vm_path_name: Some(format!("[{}]", tx.core().settings.datastore)),
+            ..Default::default()
+        })),
+        device_change: vec![
+            add(scsi, None),
+            add(disk, Some(VirtualDeviceConfigSpecFileOperation::Create)),
+            add(card, None),
+        ],
+        ..Default::default()
+    }
+}
+
+fn backing(tx: &Transaction<'_>, network: &str) -> Poly<VirtualDeviceBackingInfo> {
+    let folder = tx.layout().network_folder();
+    let found = entity::child(tx, &folder, network);
+    if let Some(group) = found.and_then(|group| distributed_switch::backing(tx, &group)) {
+        return Poly::new(group);
+    }
+    let mut named = VirtualEthernetCardNetworkBackingInfo::default();
+    named.device_name = network.to_owned();
+    Poly::new(named)
+}
+
+fn add<T: DataObject + IsA<VirtualDevice>>(
+    device: T,
+    file_operation: Option<VirtualDeviceConfigSpecFileOperation>,
+) -> Poly<VirtualDeviceConfigSpec> {
+    Poly::new(VirtualDeviceConfigSpec {
+        operation: Some(VirtualDeviceConfigSpecOperation::Add),
+        file_operation,
+        device: Poly::new(device),
+        ..Default::default()
+    })
+}

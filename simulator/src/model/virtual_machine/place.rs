@@ -1,0 +1,83 @@
+//! Where a machine goes: its folder, its pool and its host.
+
+use vim25::types::{ClusterConfigInfo, HostSystemConnectionState};
+use vim25::{AnyRef, Fault, Ref, mo};
+
+use crate::fault;
+use crate::object::Retype;
+use crate::world::Transaction;
+
+/// A place in the inventory.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    pub(crate) folder: Ref<mo::Folder>,
+    pub(crate) pool: Ref<mo::ResourcePool>,
+    pub(crate) host: Ref<mo::HostSystem>,
+}
+
+impl Place {
+    /// A place in a pool, on the host that is asked for or on the one with the fewest
+    /// machines.
+    ///
+    /// # Errors
+    /// A host that the pool does not have, or none named for a cluster without DRS.
+    pub(crate) fn new(
+        tx: &Transaction<'_>,
+        folder: &Ref<mo::Folder>,
+        pool: &Ref<mo::ResourcePool>,
+        host: Option<&Ref<mo::HostSystem>>,
+    ) -> Result<Self, Fault> {
+        let owner: AnyRef = tx.object(pool)?.read("owner")?;
+        let owner = tx.object(&owner)?;
+        let hosts: Vec<Ref<mo::HostSystem>> = owner.list("host")?;
+        let host = match host {
+            Some(host) => {
+                tx.object(host)?;
+                let found = hosts.iter().find(|own| own.value() == host.value());
+                found.ok_or_else(|| fault::invalid_argument("host"))?
+            }
+            None => {
+                let drs = owner
+                    .read("configuration")
+                    .map(|config: ClusterConfigInfo| config.drs_config.enabled.unwrap_or(false));
+                if hosts.len() > 1 && drs == Ok(false) {
+                    // Nobody chooses one.
+                    return Err(fault::invalid_argument("host"));
+                }
+                let fit = hosts.iter().filter(|host| is_fit(tx, host));
+                let fewest = fit.min_by_key(|host| tx.members(host.value(), "vm").len());
+                fewest.ok_or_else(fault::no_compatible_host)?
+            }
+        };
+        Ok(Self {
+            folder: folder.clone(),
+            pool: tx.object(pool)?.reference().retype(),
+            host: host.clone(),
+        })
+    }
+
+    /// The first pool that there is, and the folder for machines.
+    pub(crate) fn any(tx: &Transaction<'_>) -> Result<Self, Fault> {
+        let compute = tx.all("ComputeResource").next();
+        let compute = compute.ok_or_else(fault::no_compatible_host)?;
+        let pool: Ref<mo::ResourcePool> = compute.read("resourcePool")?;
+        Self::new(tx, &tx.layout().vm_folder(), &pool, None)
+    }
+
+    /// The environment browser of the compute resource.
+    pub(crate) fn environment(
+        &self,
+        tx: &Transaction<'_>,
+    ) -> Result<Ref<mo::EnvironmentBrowser>, Fault> {
+        let owner: AnyRef = tx.object(&self.pool)?.read("owner")?;
+        tx.object(&owner)?.read("environmentBrowser")
+    }
+}
+
+/// Whether a host takes machines.
+fn is_fit(tx: &Transaction<'_>, host: &Ref<mo::HostSystem>) -> bool {
+    tx.object(host).is_ok_and(|host| {
+        host.read("runtime.inMaintenanceMode") == Ok(false)
+            && host.read("runtime.connectionState") == Ok(HostSystemConnectionState::Connected)
+    })
+}

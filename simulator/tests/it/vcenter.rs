@@ -1,0 +1,198 @@
+//! A vCenter: its inventory, and machines that it places.
+
+use crate::client::Client;
+use crate::client::container::add;
+use crate::inventory::{check, everything};
+use simulator::{Simulator, Topology};
+use vim25::types::{
+    ClusterPowerOnVmResult, DistributedVirtualSwitchPortConnection, InvalidArgument,
+    VirtualEthernetCardDistributedVirtualPortBackingInfo, VirtualMachineConfigSpec,
+    VirtualMachineFileInfo, VirtualMachinePowerState, VirtualVmxnet3,
+};
+use vim25::{AnyRef, Poly, Ref, mo};
+
+fn bare(name: &str) -> VirtualMachineConfigSpec {
+    VirtualMachineConfigSpec {
+        name: Some(name.into()),
+        files: Some(Box::new(VirtualMachineFileInfo {
+            vm_path_name: Some("[LocalDS_0]".into()),
+            ..Default::default()
+        })),
+        ..Default::default()
+    }
+}
+
+async fn at(client: &Client, path: &str) -> AnyRef {
+    let index = client.content.search_index.clone().unwrap();
+    let found = client.call(index.find_by_inventory_path(path)).await;
+    let found = found.unwrap().unwrap_or_else(|| panic!("no {path}"));
+    AnyRef::from_wire(found.type_name(), found.value())
+}
+
+async fn typed<T: vim25::ManagedObject>(client: &Client, path: &str) -> Ref<T> {
+    Ref::new(at(client, path).await.value())
+}
+
+#[tokio::test]
+async fn the_inventory_is_complete_and_named_as_vcsim_names_it() {
+    let topology = Topology::vcenter().machines(2).pools(1).folders(1);
+    let simulator = Simulator::builder()
+        .topology(topology.autostart(true))
+        .start()
+        .await
+        .unwrap();
+    let client = Client::login(&simulator).await;
+    assert_eq!(client.content.about.api_type, "VirtualCenter");
+    let all = everything(&client, None).await;
+    check(&all);
+    let count = |ty: &str| all.iter().filter(|o| o.obj.type_name() == ty).count();
+    assert_eq!(count("HostSystem"), 4);
+    assert_eq!(count("VirtualMachine"), 6);
+    assert_eq!(count("ResourcePool"), 3);
+    assert_eq!(count("ClusterComputeResource"), 1);
+    for path in [
+        "DC0/host/DC0_H0/DC0_H0",
+        "DC0/host/DC0_C0/DC0_C0_H2",
+        "DC0/host/DC0_C0/Resources/DC0_C0_RP1",
+        "DC0/vm/F0",
+        "DC0/vm/DC0_H0_VM1",
+        "DC0/vm/DC0_C0_RP0_VM0",
+        "DC0/vm/DC0_C0_RP1_VM1",
+        "DC0/network/VM Network",
+        "DC0/network/DVS0",
+        "DC0/network/DC0_DVPG0",
+        "DC0/datastore/LocalDS_0",
+    ] {
+        at(&client, path).await;
+    }
+    let vm: Ref<mo::VirtualMachine> = typed(&client, "DC0/vm/DC0_H0_VM0").await;
+    let state: VirtualMachinePowerState = client.get(&vm, "runtime.powerState").await;
+    assert_eq!(state, VirtualMachinePowerState::PoweredOn);
+    let group = at(&client, "DC0/network/DC0_DVPG0").await;
+    let networks: Vec<AnyRef> = client.get(&vm, "network").await;
+    assert_eq!(networks, std::slice::from_ref(&group));
+    let machines: Vec<AnyRef> = client.get(&group, "vm").await;
+    assert_eq!(machines.len(), 6);
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn machines_are_placed_and_started_together() {
+    let simulator = Simulator::vcenter().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let folder: Ref<mo::Folder> = typed(&client, "DC0/vm").await;
+    let pool: Ref<mo::ResourcePool> = typed(&client, "DC0/host/DC0_C0/Resources").await;
+    let group = at(&client, "DC0/network/DC0_DVPG0").await;
+    let switch: Ref<mo::DistributedVirtualSwitch> = typed(&client, "DC0/network/DVS0").await;
+    let mut machines = Vec::new();
+    let mut hosts = std::collections::BTreeSet::new();
+    for name in ["a", "b", "c"] {
+        let mut backing = VirtualEthernetCardDistributedVirtualPortBackingInfo::default();
+        backing.port = DistributedVirtualSwitchPortConnection {
+            switch_uuid: client
+                .get(
+                    &AnyRef::from_wire("VmwareDistributedVirtualSwitch", switch.value()),
+                    "uuid",
+                )
+                .await,
+            portgroup_key: Some(group.value().to_owned()),
+            ..Default::default()
+        };
+        let mut card = VirtualVmxnet3::default();
+        card.key = -1;
+        card.backing = Some(Poly::new(backing));
+        let mut spec = bare(name);
+        spec.device_change.push(add(card, None));
+        let vm: Ref<mo::VirtualMachine> = client
+            .run(folder.create_vm(&spec, &pool, None))
+            .await
+            .unwrap();
+        hosts.insert(client.get::<AnyRef>(&vm, "runtime.host").await);
+        machines.push(vm);
+    }
+    // Spread over the hosts of the cluster.
+    assert_eq!(hosts.len(), 3);
+    let datacenter: Ref<mo::Datacenter> = typed(&client, "DC0").await;
+    let result: ClusterPowerOnVmResult = client
+        .run(datacenter.power_on_multi_vm(&machines, &[]))
+        .await
+        .unwrap();
+    assert_eq!(result.attempted.len(), 3);
+    for attempted in result.attempted {
+        client.finish(&attempted.task.unwrap()).await;
+    }
+    let again: ClusterPowerOnVmResult = client
+        .run(datacenter.power_on_multi_vm(&machines, &[]))
+        .await
+        .unwrap();
+    assert_eq!(again.not_attempted.len(), 3);
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn without_drs_somebody_has_to_choose_a_host() {
+    let topology = Topology::vcenter().drs(false);
+    let simulator = Simulator::builder()
+        .topology(topology)
+        .start()
+        .await
+        .unwrap();
+    let client = Client::login(&simulator).await;
+    let folder: Ref<mo::Folder> = typed(&client, "DC0/vm").await;
+    let pool: Ref<mo::ResourcePool> = typed(&client, "DC0/host/DC0_C0/Resources").await;
+    let refused = client.call(folder.create_vm(&bare("a"), &pool, None)).await;
+    let fault = refused.unwrap_err().fault();
+    assert!(fault.is::<InvalidArgument>(), "{fault}");
+    let host: Ref<mo::HostSystem> = typed(&client, "DC0/host/DC0_C0/DC0_C0_H1").await;
+    let other: Ref<mo::HostSystem> = typed(&client, "DC0/host/DC0_H0/DC0_H0").await;
+    let refused = client
+        .call(folder.create_vm(&bare("a"), &pool, Some(&other)))
+        .await;
+    assert!(refused.unwrap_err().fault().is::<InvalidArgument>());
+    let vm: Ref<mo::VirtualMachine> = client
+        .run(folder.create_vm(&bare("a"), &pool, Some(&host)))
+        .await
+        .unwrap();
+    let on: AnyRef = client.get(&vm, "runtime.host").await;
+    assert_eq!(on.value(), host.value());
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn folders_and_templates_hold_machines() {
+    let simulator = Simulator::vcenter().start().await.unwrap();
+    let client = Client::login(&simulator).await;
+    let folder: Ref<mo::Folder> = typed(&client, "DC0/vm").await;
+    let pool: Ref<mo::ResourcePool> = typed(&client, "DC0/host/DC0_C0/Resources").await;
+    let inner = client.call(folder.create_folder("inner")).await.unwrap();
+    let vm: Ref<mo::VirtualMachine> = client
+        .run(folder.create_vm(&bare("a"), &pool, None))
+        .await
+        .unwrap();
+    client
+        .run(inner.move_into_folder(&[vm.upcast()]))
+        .await
+        .unwrap();
+    assert_eq!(at(&client, "DC0/vm/inner/a").await.value(), vm.value());
+    let busy = client.run(inner.destroy()).await.unwrap_err();
+    assert_eq!(busy.type_name(), "ResourceInUse");
+    // A template is in no pool, cannot be switched on, and becomes a machine again.
+    client.call(vm.mark_as_template()).await.unwrap();
+    assert!(client.get::<bool>(&vm, "config.template").await);
+    assert!(
+        client
+            .try_get::<AnyRef>(&vm, "resourcePool")
+            .await
+            .is_none()
+    );
+    client.run(vm.power_on_vm(None)).await.unwrap_err();
+    client
+        .call(vm.mark_as_virtual_machine(&pool, None))
+        .await
+        .unwrap();
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    client.run(vm.power_off_vm()).await.unwrap();
+    client.run(vm.destroy()).await.unwrap();
+    client.run(inner.destroy()).await.unwrap();
+    simulator.shutdown().await;
+}
