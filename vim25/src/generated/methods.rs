@@ -10,13 +10,13 @@ use super::types::*;
 use crate::{Any, Arguments, Binary, Call, IsA, Poly, Ref, TaskOf, Timestamp};
 
 impl<T: IsA<mo::Alarm>> Ref<T> {
-    /// `ReconfigureAlarm`, since 2.0. Privilege `Alarm.Edit`. Faults: `InvalidName`, `DuplicateName`.
+    /// Calls `ReconfigureAlarm`, since 2.0. Requires privilege `Alarm.Edit`. Faults: `InvalidName`, `DuplicateName`.
     #[inline]
     pub fn reconfigure_alarm(&self, spec: &Poly<AlarmSpec>) -> Call<()> {
         let mut a = Arguments::new(self, 4432); a.arg(1, spec); a.end()
     }
 
-    /// `RemoveAlarm`, since 2.0. Privilege `Alarm.Delete`.
+    /// Calls `RemoveAlarm`, since 2.0. Requires privilege `Alarm.Delete`.
     #[inline]
     pub fn remove_alarm(&self) -> Call<()> {
         Arguments::new(self, 4478).end()
@@ -24,55 +24,55 @@ impl<T: IsA<mo::Alarm>> Ref<T> {
 }
 
 impl<T: IsA<mo::AlarmManager>> Ref<T> {
-    /// `AcknowledgeAlarm`, since 4.0.
+    /// Calls `AcknowledgeAlarm`, since 4.0.
     #[inline]
     pub fn acknowledge_alarm(&self, alarm: &Ref<impl IsA<mo::Alarm>>, entity: &Ref<impl IsA<mo::ManagedEntity>>) -> Call<()> {
         let mut a = Arguments::new(self, 3810); a.reference(1, alarm); a.reference(2, entity); a.end()
     }
 
-    /// `AreAlarmActionsEnabled`, since 4.0.
+    /// Calls `AreAlarmActionsEnabled`, since 4.0.
     #[inline]
     pub fn are_alarm_actions_enabled(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>) -> Call<bool> {
         let mut a = Arguments::new(self, 3847); a.reference(1, entity); a.end()
     }
 
-    /// `ClearTriggeredAlarms`, since 6.7. Privilege `Alarm.SetStatus`.
+    /// Calls `ClearTriggeredAlarms`, since 6.7. Requires privilege `Alarm.SetStatus`.
     #[inline]
     pub fn clear_triggered_alarms(&self, filter: &AlarmFilterSpec) -> Call<()> {
         let mut a = Arguments::new(self, 3899); a.arg(1, filter); a.end()
     }
 
-    /// `CreateAlarm`, since 2.0. Faults: `InvalidName`, `DuplicateName`.
+    /// Calls `CreateAlarm`, since 2.0. Faults: `InvalidName`, `DuplicateName`.
     #[inline]
     pub fn create_alarm(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>, spec: &Poly<AlarmSpec>) -> Call<Ref<mo::Alarm>> {
         let mut a = Arguments::new(self, 3927); a.reference(1, entity); a.arg(2, spec); a.end()
     }
 
-    /// `DisableAlarm`, since 6.9.1.
+    /// Calls `DisableAlarm`, since 6.9.1.
     #[inline]
     pub fn disable_alarm(&self, alarm: &Ref<impl IsA<mo::Alarm>>, entity: &Ref<impl IsA<mo::ManagedEntity>>) -> Call<()> {
         let mut a = Arguments::new(self, 4041); a.reference(1, alarm); a.reference(2, entity); a.end()
     }
 
-    /// `EnableAlarm`, since 6.9.1.
+    /// Calls `EnableAlarm`, since 6.9.1.
     #[inline]
     pub fn enable_alarm(&self, alarm: &Ref<impl IsA<mo::Alarm>>, entity: &Ref<impl IsA<mo::ManagedEntity>>) -> Call<()> {
         let mut a = Arguments::new(self, 4064); a.reference(1, alarm); a.reference(2, entity); a.end()
     }
 
-    /// `EnableAlarmActions`, since 4.0.
+    /// Calls `EnableAlarmActions`, since 4.0.
     #[inline]
     pub fn enable_alarm_actions(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>, enabled: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4065); a.reference(1, entity); a.arg(2, &enabled); a.end()
     }
 
-    /// `GetAlarm`, since 2.0. Privilege `System.View`.
+    /// Calls `GetAlarm`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn get_alarm(&self, entity: Option<&Ref<mo::ManagedEntity>>) -> Call<Vec<Ref<mo::Alarm>>> {
         let mut a = Arguments::new(self, 4129); a.opt(1, entity); a.end()
     }
 
-    /// `GetAlarmState`, since 2.0.
+    /// Calls `GetAlarmState`, since 2.0.
     #[inline]
     pub fn get_alarm_state(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>) -> Call<Vec<AlarmState>> {
         let mut a = Arguments::new(self, 4130); a.reference(1, entity); a.end()
@@ -80,85 +80,85 @@ impl<T: IsA<mo::AlarmManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::AuthorizationManager>> Ref<T> {
-    /// `AddAuthorizationRole`, since 2.0. Privilege `Authorization.ModifyRoles`. Faults: `AlreadyExists`, `InvalidName`.
+    /// Calls `AddAuthorizationRole`, since 2.0. Requires privilege `Authorization.ModifyRoles`. Faults: `AlreadyExists`, `InvalidName`.
     #[inline]
     pub fn add_authorization_role(&self, name: &str, priv_ids: &[String]) -> Call<i32> {
         let mut a = Arguments::new(self, 3818); a.text(1, name); a.list(2, priv_ids); a.end()
     }
 
-    /// `FetchUserPrivilegeOnEntities`, since 6.5.
+    /// Calls `FetchUserPrivilegeOnEntities`, since 6.5.
     #[inline]
     pub fn fetch_user_privilege_on_entities(&self, entities: &[Ref<mo::ManagedEntity>], user_name: &str) -> Call<Vec<UserPrivilegeResult>> {
         let mut a = Arguments::new(self, 4104); a.list(1, entities); a.text(2, user_name); a.end()
     }
 
-    /// `HasPrivilegeOnEntities`, since 5.5. Privilege `System.View`.
+    /// Calls `HasPrivilegeOnEntities`, since 5.5. Requires privilege `System.View`.
     #[inline]
     pub fn has_privilege_on_entities(&self, entity: &[Ref<mo::ManagedEntity>], session_id: &str, priv_id: &[String]) -> Call<Vec<EntityPrivilege>> {
         let mut a = Arguments::new(self, 4142); a.list(1, entity); a.text(2, session_id); a.list(3, priv_id); a.end()
     }
 
-    /// `HasPrivilegeOnEntity`, since 5.0. Privilege `System.View`.
+    /// Calls `HasPrivilegeOnEntity`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn has_privilege_on_entity(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>, session_id: &str, priv_id: &[String]) -> Call<Vec<bool>> {
         let mut a = Arguments::new(self, 4143); a.reference(1, entity); a.text(2, session_id); a.list(3, priv_id); a.end()
     }
 
-    /// `HasUserPrivilegeOnEntities`, since 6.5.
+    /// Calls `HasUserPrivilegeOnEntities`, since 6.5.
     #[inline]
     pub fn has_user_privilege_on_entities(&self, entities: &[Ref<mo::ManagedObject>], user_name: &str, priv_id: &[String]) -> Call<Vec<EntityPrivilege>> {
         let mut a = Arguments::new(self, 4145); a.list(1, entities); a.text(2, user_name); a.list(3, priv_id); a.end()
     }
 
-    /// `MergePermissions`, since 2.0. Privilege `Authorization.ReassignRolePermissions`. Faults: `NotFound`, `AuthMinimumAdminPermission`.
+    /// Calls `MergePermissions`, since 2.0. Requires privilege `Authorization.ReassignRolePermissions`. Faults: `NotFound`, `AuthMinimumAdminPermission`.
     #[inline]
     pub fn merge_permissions(&self, src_role_id: i32, dst_role_id: i32) -> Call<()> {
         let mut a = Arguments::new(self, 4253); a.arg(1, &src_role_id); a.arg(2, &dst_role_id); a.end()
     }
 
-    /// `RemoveAuthorizationRole`, since 2.0. Privilege `Authorization.ModifyRoles`. Faults: `NotFound`, `RemoveFailed`.
+    /// Calls `RemoveAuthorizationRole`, since 2.0. Requires privilege `Authorization.ModifyRoles`. Faults: `NotFound`, `RemoveFailed`.
     #[inline]
     pub fn remove_authorization_role(&self, role_id: i32, fail_if_used: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4481); a.arg(1, &role_id); a.arg(2, &fail_if_used); a.end()
     }
 
-    /// `RemoveEntityPermission`, since 2.0. Faults: `NotFound`, `AuthMinimumAdminPermission`.
+    /// Calls `RemoveEntityPermission`, since 2.0. Faults: `NotFound`, `AuthMinimumAdminPermission`.
     #[inline]
     pub fn remove_entity_permission(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>, user: &str, is_group: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4487); a.reference(1, entity); a.text(2, user); a.arg(3, &is_group); a.end()
     }
 
-    /// `ResetEntityPermissions`, since 2.0. Faults: `UserNotFound`, `NotFound`, `AuthMinimumAdminPermission`.
+    /// Calls `ResetEntityPermissions`, since 2.0. Faults: `UserNotFound`, `NotFound`, `AuthMinimumAdminPermission`.
     #[inline]
     pub fn reset_entity_permissions(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>, permission: &[Permission]) -> Call<()> {
         let mut a = Arguments::new(self, 4532); a.reference(1, entity); a.list(2, permission); a.end()
     }
 
-    /// `RetrieveAllPermissions`, since 2.0. Privilege `System.View`.
+    /// Calls `RetrieveAllPermissions`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn retrieve_all_permissions(&self) -> Call<Vec<Permission>> {
         Arguments::new(self, 4549).end()
     }
 
-    /// `RetrieveEntityPermissions`, since 2.0.
+    /// Calls `RetrieveEntityPermissions`, since 2.0.
     #[inline]
     pub fn retrieve_entity_permissions(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>, inherited: bool) -> Call<Vec<Permission>> {
         let mut a = Arguments::new(self, 4560); a.reference(1, entity); a.arg(2, &inherited); a.end()
     }
 
-    /// `RetrieveRolePermissions`, since 2.0. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `RetrieveRolePermissions`, since 2.0. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn retrieve_role_permissions(&self, role_id: i32) -> Call<Vec<Permission>> {
         let mut a = Arguments::new(self, 4574); a.arg(1, &role_id); a.end()
     }
 
-    /// `SetEntityPermissions`, since 2.0. Faults: `UserNotFound`, `NotFound`, `AuthMinimumAdminPermission`.
+    /// Calls `SetEntityPermissions`, since 2.0. Faults: `UserNotFound`, `NotFound`, `AuthMinimumAdminPermission`.
     #[inline]
     pub fn set_entity_permissions(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>, permission: &[Permission]) -> Call<()> {
         let mut a = Arguments::new(self, 4611); a.reference(1, entity); a.list(2, permission); a.end()
     }
 
-    /// `UpdateAuthorizationRole`, since 2.0. Privilege `Authorization.ModifyRoles`. Faults: `NotFound`, `InvalidName`, `AlreadyExists`.
+    /// Calls `UpdateAuthorizationRole`, since 2.0. Requires privilege `Authorization.ModifyRoles`. Faults: `NotFound`, `InvalidName`, `AlreadyExists`.
     #[inline]
     pub fn update_authorization_role(&self, role_id: i32, new_name: &str, priv_ids: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4675); a.arg(1, &role_id); a.text(2, new_name); a.list(3, priv_ids); a.end()
@@ -166,19 +166,19 @@ impl<T: IsA<mo::AuthorizationManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::CertificateManager>> Ref<T> {
-    /// `CertMgrRefreshCACertificatesAndCRLs_Task`, since 6.0. Privilege `Certificate.Manage`.
+    /// Calls `CertMgrRefreshCACertificatesAndCRLs_Task`, since 6.0. Requires privilege `Certificate.Manage`.
     #[inline]
     pub fn cert_mgr_refresh_ca_certificates_and_crls(&self, host: &[Ref<mo::HostSystem>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3869); a.list(1, host); a.end()
     }
 
-    /// `CertMgrRefreshCertificates_Task`, since 6.0. Privilege `Certificate.Manage`.
+    /// Calls `CertMgrRefreshCertificates_Task`, since 6.0. Requires privilege `Certificate.Manage`.
     #[inline]
     pub fn cert_mgr_refresh_certificates(&self, host: &[Ref<mo::HostSystem>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3870); a.list(1, host); a.end()
     }
 
-    /// `CertMgrRevokeCertificates_Task`, since 6.0. Privilege `Certificate.Manage`.
+    /// Calls `CertMgrRevokeCertificates_Task`, since 6.0. Requires privilege `Certificate.Manage`.
     #[inline]
     pub fn cert_mgr_revoke_certificates(&self, host: &[Ref<mo::HostSystem>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3871); a.list(1, host); a.end()
@@ -186,127 +186,127 @@ impl<T: IsA<mo::CertificateManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::ClusterComputeResource>> Ref<T> {
-    /// `AbandonHciWorkflow`, since 6.7.1. Privilege `Host.Inventory.EditCluster`. Faults: `InvalidState`.
+    /// Calls `AbandonHciWorkflow`, since 6.7.1. Requires privilege `Host.Inventory.EditCluster`. Faults: `InvalidState`.
     #[inline]
     pub fn abandon_hci_workflow(&self) -> Call<()> {
         Arguments::new(self, 3807).end()
     }
 
-    /// `AddHost_Task`, since 2.0. Privilege `Host.Inventory.AddHostToCluster`. Faults: `InvalidLogin`, `HostConnectFault`, `DuplicateName`.
+    /// Calls `AddHost_Task`, since 2.0. Requires privilege `Host.Inventory.AddHostToCluster`. Faults: `InvalidLogin`, `HostConnectFault`, `DuplicateName`.
     #[inline]
     pub fn add_host(&self, spec: &HostConnectSpec, as_connected: bool, resource_pool: Option<&Ref<mo::ResourcePool>>, license: Option<&str>) -> Call<TaskOf<Ref<mo::HostSystem>>> {
         let mut a = Arguments::new(self, 3825); a.arg(1, spec); a.arg(2, &as_connected); a.opt(3, resource_pool); a.text(4, license); a.end()
     }
 
-    /// `ApplyRecommendation`, since 2.0.
+    /// Calls `ApplyRecommendation`, since 2.0.
     #[inline]
     pub fn apply_recommendation(&self, key: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3844); a.text(1, key); a.end()
     }
 
-    /// `CancelRecommendation`, since 4.1. Privilege `System.Read`.
+    /// Calls `CancelRecommendation`, since 4.1. Requires privilege `System.Read`.
     #[inline]
     pub fn cancel_recommendation(&self, key: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3864); a.text(1, key); a.end()
     }
 
-    /// `ClusterEnterMaintenanceMode`, since 5.0. Privilege `System.View`.
+    /// Calls `ClusterEnterMaintenanceMode`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn cluster_enter_maintenance_mode(&self, host: &[Ref<mo::HostSystem>], option: &[Poly<OptionValue>], info: Option<&ClusterComputeResourceMaintenanceInfo>) -> Call<ClusterEnterMaintenanceResult> {
         let mut a = Arguments::new(self, 3906); a.list(1, host); a.list(2, option); a.opt(3, info); a.end()
     }
 
-    /// `ConfigureHCI_Task`, since 6.7.1.
+    /// Calls `ConfigureHCI_Task`, since 6.7.1.
     #[inline]
     pub fn configure_hci(&self, cluster_spec: &ClusterComputeResourceHCIConfigSpec, host_inputs: &[ClusterComputeResourceHostConfigurationInput]) -> Call<TaskOf<ClusterComputeResourceClusterConfigResult>> {
         let mut a = Arguments::new(self, 3914); a.arg(1, cluster_spec); a.list(2, host_inputs); a.end()
     }
 
-    /// `EvcManager`, since 6.0. Privilege `System.Read`.
+    /// Calls `EvcManager`, since 6.0. Requires privilege `System.Read`.
     #[inline]
     pub fn evc_manager(&self) -> Call<Option<Ref<mo::ClusterEVCManager>>> {
         Arguments::new(self, 4082).end()
     }
 
-    /// `ExtendHCI_Task`, since 6.7.1.
+    /// Calls `ExtendHCI_Task`, since 6.7.1.
     #[inline]
     pub fn extend_hci(&self, host_inputs: &[ClusterComputeResourceHostConfigurationInput], vsan_config_spec: Option<&Poly<SDDCBase>>) -> Call<TaskOf<ClusterComputeResourceClusterConfigResult>> {
         let mut a = Arguments::new(self, 4095); a.list(1, host_inputs); a.opt(2, vsan_config_spec); a.end()
     }
 
-    /// `FindRulesForVm`, since 6.0. Privilege `System.View`.
+    /// Calls `FindRulesForVm`, since 6.0. Requires privilege `System.View`.
     #[inline]
     pub fn find_rules_for_vm(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>) -> Call<Vec<Poly<ClusterRuleInfo>>> {
         let mut a = Arguments::new(self, 4117); a.reference(1, vm); a.end()
     }
 
-    /// `GetResourceUsage`, since 6.0. Privilege `System.Read`.
+    /// Calls `GetResourceUsage`, since 6.0. Requires privilege `System.Read`.
     #[inline]
     pub fn get_resource_usage(&self) -> Call<ClusterResourceUsageSummary> {
         Arguments::new(self, 4135).end()
     }
 
-    /// `GetSystemVMsRestrictedDatastores`, since 7.0.3.0. Privilege `System.View`.
+    /// Calls `GetSystemVMsRestrictedDatastores`, since 7.0.3.0. Requires privilege `System.View`.
     #[inline]
     pub fn get_system_vms_restricted_datastores(&self) -> Call<Vec<Ref<mo::Datastore>>> {
         Arguments::new(self, 4137).end()
     }
 
-    /// `MoveHostInto_Task`, since 2.0. Privilege `Host.Inventory.EditCluster`. Faults: `TooManyHosts`, `InvalidState`.
+    /// Calls `MoveHostInto_Task`, since 2.0. Requires privilege `Host.Inventory.EditCluster`. Faults: `TooManyHosts`, `InvalidState`.
     #[inline]
     pub fn move_host_into(&self, host: &Ref<impl IsA<mo::HostSystem>>, resource_pool: Option<&Ref<mo::ResourcePool>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4264); a.reference(1, host); a.opt(2, resource_pool); a.end()
     }
 
-    /// `MoveInto_Task`, since 2.0. Privilege `Host.Inventory.EditCluster`. Faults: `DuplicateName`, `TooManyHosts`, `InvalidState`.
+    /// Calls `MoveInto_Task`, since 2.0. Requires privilege `Host.Inventory.EditCluster`. Faults: `DuplicateName`, `TooManyHosts`, `InvalidState`.
     #[inline]
     pub fn move_into(&self, host: &[Ref<mo::HostSystem>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4267); a.list(1, host); a.end()
     }
 
-    /// `PlaceVm`, since 6.0. Privilege `System.View`. Faults: `InvalidState`.
+    /// Calls `PlaceVm`, since 6.0. Requires privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn place_vm(&self, placement_spec: &PlacementSpec) -> Call<PlacementResult> {
         let mut a = Arguments::new(self, 4279); a.arg(1, placement_spec); a.end()
     }
 
-    /// `RecommendHostsForVm`, since 2.0. Privilege `System.Read`.
+    /// Calls `RecommendHostsForVm`, since 2.0. Requires privilege `System.Read`.
     #[inline]
     pub fn recommend_hosts_for_vm(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, pool: Option<&Ref<mo::ResourcePool>>) -> Call<Vec<ClusterHostRecommendation>> {
         let mut a = Arguments::new(self, 4426); a.reference(1, vm); a.opt(2, pool); a.end()
     }
 
-    /// `ReconfigureCluster_Task`, since 2.0. Privilege `Host.Inventory.EditCluster`.
+    /// Calls `ReconfigureCluster_Task`, since 2.0. Requires privilege `Host.Inventory.EditCluster`.
     #[inline]
     pub fn reconfigure_cluster(&self, spec: &ClusterConfigSpec, modify: bool) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4434); a.arg(1, spec); a.arg(2, &modify); a.end()
     }
 
-    /// `RefreshRecommendation`, since 2.5. Privilege `Host.Inventory.EditCluster`.
+    /// Calls `RefreshRecommendation`, since 2.5. Requires privilege `Host.Inventory.EditCluster`.
     #[inline]
     pub fn refresh_recommendation(&self) -> Call<()> {
         Arguments::new(self, 4458).end()
     }
 
-    /// `RetrieveDasAdvancedRuntimeInfo`, since 4.0. Privilege `System.Read`.
+    /// Calls `RetrieveDasAdvancedRuntimeInfo`, since 4.0. Requires privilege `System.Read`.
     #[inline]
     pub fn retrieve_das_advanced_runtime_info(&self) -> Call<Option<Poly<ClusterDasAdvancedRuntimeInfo>>> {
         Arguments::new(self, 4556).end()
     }
 
-    /// `SetCryptoMode`, since 7.0.0.0. Privilege `Cryptographer.RegisterHost`. Faults: `InvalidRequest`, `InvalidArgument`.
+    /// Calls `SetCryptoMode`, since 7.0.0.0. Requires privilege `Cryptographer.RegisterHost`. Faults: `InvalidRequest`, `InvalidArgument`.
     #[inline]
     pub fn set_crypto_mode(&self, crypto_mode: &str, policy: Option<&ClusterComputeResourceCryptoModePolicy>) -> Call<()> {
         let mut a = Arguments::new(self, 4608); a.text(1, crypto_mode); a.opt(2, policy); a.end()
     }
 
-    /// `StampAllRulesWithUuid_Task`, since 6.0. Privilege `Host.Inventory.EditCluster`.
+    /// Calls `StampAllRulesWithUuid_Task`, since 6.0. Requires privilege `Host.Inventory.EditCluster`.
     #[inline]
     pub fn stamp_all_rules_with_uuid(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4633).end()
     }
 
-    /// `ValidateHCIConfiguration`, since 6.7.1. Privilege `System.Read`. Faults: `InvalidState`.
+    /// Calls `ValidateHCIConfiguration`, since 6.7.1. Requires privilege `System.Read`. Faults: `InvalidState`.
     #[inline]
     pub fn validate_hci_configuration(&self, hci_config_spec: Option<&ClusterComputeResourceHCIConfigSpec>, hosts: &[Ref<mo::HostSystem>]) -> Call<Vec<Poly<ClusterComputeResourceValidationResultBase>>> {
         let mut a = Arguments::new(self, 4775); a.opt(1, hci_config_spec); a.list(2, hosts); a.end()
@@ -314,25 +314,25 @@ impl<T: IsA<mo::ClusterComputeResource>> Ref<T> {
 }
 
 impl<T: IsA<mo::ClusterEVCManager>> Ref<T> {
-    /// `CheckAddHostEvc_Task`, since 6.0. Privilege `System.View`. Faults: `InvalidLogin`, `HostConnectFault`.
+    /// Calls `CheckAddHostEvc_Task`, since 6.0. Requires privilege `System.View`. Faults: `InvalidLogin`, `HostConnectFault`.
     #[inline]
     pub fn check_add_host_evc(&self, cnx_spec: &HostConnectSpec) -> Call<TaskOf<Vec<ClusterEVCManagerCheckResult>>> {
         let mut a = Arguments::new(self, 3879); a.arg(1, cnx_spec); a.end()
     }
 
-    /// `CheckConfigureEvcMode_Task`, since 6.0. Privilege `System.View`.
+    /// Calls `CheckConfigureEvcMode_Task`, since 6.0. Requires privilege `System.View`.
     #[inline]
     pub fn check_configure_evc_mode(&self, evc_mode_key: &str, evc_graphics_mode_key: Option<&str>) -> Call<TaskOf<Vec<ClusterEVCManagerCheckResult>>> {
         let mut a = Arguments::new(self, 3884); a.text(1, evc_mode_key); a.text(2, evc_graphics_mode_key); a.end()
     }
 
-    /// `ConfigureEvcMode_Task`, since 6.0. Privilege `Host.Inventory.EditCluster`. Faults: `EVCConfigFault`.
+    /// Calls `ConfigureEvcMode_Task`, since 6.0. Requires privilege `Host.Inventory.EditCluster`. Faults: `EVCConfigFault`.
     #[inline]
     pub fn configure_evc_mode(&self, evc_mode_key: &str, evc_graphics_mode_key: Option<&str>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3913); a.text(1, evc_mode_key); a.text(2, evc_graphics_mode_key); a.end()
     }
 
-    /// `DisableEvcMode_Task`, since 6.0. Privilege `Host.Inventory.EditCluster`.
+    /// Calls `DisableEvcMode_Task`, since 6.0. Requires privilege `Host.Inventory.EditCluster`.
     #[inline]
     pub fn disable_evc_mode(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4043).end()
@@ -340,7 +340,7 @@ impl<T: IsA<mo::ClusterEVCManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::ClusterProfile>> Ref<T> {
-    /// `UpdateClusterProfile`, since 4.0. Privilege `Profile.Edit`. Faults: `DuplicateName`.
+    /// Calls `UpdateClusterProfile`, since 4.0. Requires privilege `Profile.Edit`. Faults: `DuplicateName`.
     #[inline]
     pub fn update_cluster_profile(&self, config: &Poly<ClusterProfileConfigSpec>) -> Call<()> {
         let mut a = Arguments::new(self, 4678); a.arg(1, config); a.end()
@@ -348,19 +348,19 @@ impl<T: IsA<mo::ClusterProfile>> Ref<T> {
 }
 
 impl<T: IsA<mo::ComputeResource>> Ref<T> {
-    /// `DisableNetworkBoot_Task`, since 9.0.0.0. Privilege `Host.Inventory.EditCluster`.
+    /// Calls `DisableNetworkBoot_Task`, since 9.0.0.0. Requires privilege `Host.Inventory.EditCluster`.
     #[inline]
     pub fn disable_network_boot(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4047).end()
     }
 
-    /// `EnableNetworkBoot_Task`, since 9.0.0.0. Privilege `Host.Inventory.EditCluster`.
+    /// Calls `EnableNetworkBoot_Task`, since 9.0.0.0. Requires privilege `Host.Inventory.EditCluster`.
     #[inline]
     pub fn enable_network_boot(&self, network_boot_mode: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4071); a.text(1, network_boot_mode); a.end()
     }
 
-    /// `ReconfigureComputeResource_Task`, since 2.5. Privilege `Host.Inventory.EditCluster`.
+    /// Calls `ReconfigureComputeResource_Task`, since 2.5. Requires privilege `Host.Inventory.EditCluster`.
     #[inline]
     pub fn reconfigure_compute_resource(&self, spec: &Poly<ComputeResourceConfigSpec>, modify: bool) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4435); a.arg(1, spec); a.arg(2, &modify); a.end()
@@ -368,31 +368,31 @@ impl<T: IsA<mo::ComputeResource>> Ref<T> {
 }
 
 impl<T: IsA<mo::CryptoManager>> Ref<T> {
-    /// `AddKey`, since 6.5. Privilege `Cryptographer.ManageKeys`. Faults: `AlreadyExists`, `InvalidState`.
+    /// Calls `AddKey`, since 6.5. Requires privilege `Cryptographer.ManageKeys`. Faults: `AlreadyExists`, `InvalidState`.
     #[inline]
     pub fn add_key(&self, key: &CryptoKeyPlain) -> Call<()> {
         let mut a = Arguments::new(self, 3828); a.arg(1, key); a.end()
     }
 
-    /// `AddKeys`, since 6.5. Privilege `Cryptographer.ManageKeys`. Faults: `InvalidState`.
+    /// Calls `AddKeys`, since 6.5. Requires privilege `Cryptographer.ManageKeys`. Faults: `InvalidState`.
     #[inline]
     pub fn add_keys(&self, keys: &[CryptoKeyPlain]) -> Call<Vec<CryptoKeyResult>> {
         let mut a = Arguments::new(self, 3829); a.list(1, keys); a.end()
     }
 
-    /// `ListKeys`, since 6.5. Privilege `Cryptographer.ManageKeys`.
+    /// Calls `ListKeys`, since 6.5. Requires privilege `Cryptographer.ManageKeys`.
     #[inline]
     pub fn list_keys(&self, limit: Option<i32>) -> Call<Vec<CryptoKeyId>> {
         let mut a = Arguments::new(self, 4219); a.arg(1, &limit); a.end()
     }
 
-    /// `RemoveKey`, since 6.5. Privilege `Cryptographer.ManageKeys`. Faults: `ResourceInUse`.
+    /// Calls `RemoveKey`, since 6.5. Requires privilege `Cryptographer.ManageKeys`. Faults: `ResourceInUse`.
     #[inline]
     pub fn remove_key(&self, key: &CryptoKeyId, force: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4495); a.arg(1, key); a.arg(2, &force); a.end()
     }
 
-    /// `RemoveKeys`, since 6.5. Privilege `Cryptographer.ManageKeys`.
+    /// Calls `RemoveKeys`, since 6.5. Requires privilege `Cryptographer.ManageKeys`.
     #[inline]
     pub fn remove_keys(&self, keys: &[CryptoKeyId], force: bool) -> Call<Vec<CryptoKeyResult>> {
         let mut a = Arguments::new(self, 4496); a.list(1, keys); a.arg(2, &force); a.end()
@@ -400,31 +400,31 @@ impl<T: IsA<mo::CryptoManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::CryptoManagerHost>> Ref<T> {
-    /// `ChangeKey_Task`, since 6.7. Privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`.
+    /// Calls `ChangeKey_Task`, since 6.7. Requires privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`.
     #[inline]
     pub fn change_key(&self, new_key: &CryptoKeyPlain) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3874); a.arg(1, new_key); a.end()
     }
 
-    /// `CryptoManagerHostDisable`, since 7.0.0.0. Privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`.
+    /// Calls `CryptoManagerHostDisable`, since 7.0.0.0. Requires privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`.
     #[inline]
     pub fn crypto_manager_host_disable(&self) -> Call<()> {
         Arguments::new(self, 3981).end()
     }
 
-    /// `CryptoManagerHostEnable`, since 6.7. Privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`, `AlreadyExists`.
+    /// Calls `CryptoManagerHostEnable`, since 6.7. Requires privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`, `AlreadyExists`.
     #[inline]
     pub fn crypto_manager_host_enable(&self, initial_key: &CryptoKeyPlain) -> Call<()> {
         let mut a = Arguments::new(self, 3982); a.arg(1, initial_key); a.end()
     }
 
-    /// `CryptoManagerHostPrepare`, since 6.7. Privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`.
+    /// Calls `CryptoManagerHostPrepare`, since 6.7. Requires privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`.
     #[inline]
     pub fn crypto_manager_host_prepare(&self) -> Call<()> {
         Arguments::new(self, 3983).end()
     }
 
-    /// `GetCryptoKeyStatus`, since 8.0.1.0. Privilege `Cryptographer.ManageKeys`.
+    /// Calls `GetCryptoKeyStatus`, since 8.0.1.0. Requires privilege `Cryptographer.ManageKeys`.
     #[inline]
     pub fn get_crypto_key_status(&self, keys: &[CryptoKeyId]) -> Call<Vec<CryptoManagerHostKeyStatus>> {
         let mut a = Arguments::new(self, 4131); a.list(1, keys); a.end()
@@ -432,151 +432,151 @@ impl<T: IsA<mo::CryptoManagerHost>> Ref<T> {
 }
 
 impl<T: IsA<mo::CryptoManagerKmip>> Ref<T> {
-    /// `GenerateClientCsr`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `GenerateClientCsr`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn generate_client_csr(&self, cluster: &KeyProviderId, request: Option<&CryptoManagerKmipCertSignRequest>) -> Call<String> {
         let mut a = Arguments::new(self, 4122); a.arg(1, cluster); a.opt(2, request); a.end()
     }
 
-    /// `GenerateKey`, since 6.5. Privilege `Cryptographer.ManageKeys`.
+    /// Calls `GenerateKey`, since 6.5. Requires privilege `Cryptographer.ManageKeys`.
     #[inline]
     pub fn generate_key<'a>(&self) -> calls::GenerateKey<'a> {
         calls::GenerateKey { this: self.upcast(), key_provider: None, spec: None, key_spec: None, }
     }
 
-    /// `GenerateSelfSignedClientCert`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `GenerateSelfSignedClientCert`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn generate_self_signed_client_cert(&self, cluster: &KeyProviderId, request: Option<&CryptoManagerKmipCertSignRequest>) -> Call<String> {
         let mut a = Arguments::new(self, 4128); a.arg(1, cluster); a.opt(2, request); a.end()
     }
 
-    /// `GetDefaultKmsCluster`, since 7.0.0.0. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `GetDefaultKmsCluster`, since 7.0.0.0. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn get_default_kms_cluster(&self, entity: Option<&Ref<mo::ManagedEntity>>, defaults_to_parent: Option<bool>) -> Call<Option<KeyProviderId>> {
         let mut a = Arguments::new(self, 4133); a.opt(1, entity); a.arg(2, &defaults_to_parent); a.end()
     }
 
-    /// `IsKmsClusterActive`, since 7.0.0.0. Privilege `Cryptographer.ManageKeyServers`. Faults: `InvalidArgument`.
+    /// Calls `IsKmsClusterActive`, since 7.0.0.0. Requires privilege `Cryptographer.ManageKeyServers`. Faults: `InvalidArgument`.
     #[inline]
     pub fn is_kms_cluster_active(&self, cluster: Option<&KeyProviderId>) -> Call<bool> {
         let mut a = Arguments::new(self, 4209); a.opt(1, cluster); a.end()
     }
 
-    /// `ListKmipServers`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `ListKmipServers`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn list_kmip_servers(&self, limit: Option<i32>) -> Call<Vec<KmipClusterInfo>> {
         let mut a = Arguments::new(self, 4220); a.arg(1, &limit); a.end()
     }
 
-    /// `ListKmsClusters`, since 7.0.0.0. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `ListKmsClusters`, since 7.0.0.0. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn list_kms_clusters(&self) -> calls::ListKmsClusters {
         calls::ListKmsClusters { this: self.upcast(), include_kms_servers: None, management_type_filter: None, status_filter: None, }
     }
 
-    /// `MarkDefault`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `MarkDefault`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn mark_default(&self, cluster_id: &KeyProviderId) -> Call<()> {
         let mut a = Arguments::new(self, 4247); a.arg(1, cluster_id); a.end()
     }
 
-    /// `QueryCryptoKeyStatus`, since 6.7.2. Privilege `Cryptographer.ManageKeys`.
+    /// Calls `QueryCryptoKeyStatus`, since 6.7.2. Requires privilege `Cryptographer.ManageKeys`.
     #[inline]
     pub fn query_crypto_key_status(&self, key_ids: &[CryptoKeyId], check_key_bit_map: i32) -> Call<Vec<CryptoManagerKmipCryptoKeyStatus>> {
         let mut a = Arguments::new(self, 4321); a.list(1, key_ids); a.arg(2, &check_key_bit_map); a.end()
     }
 
-    /// `RegisterKmipServer`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `RegisterKmipServer`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn register_kmip_server(&self, server: &KmipServerSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4469); a.arg(1, server); a.end()
     }
 
-    /// `RegisterKmsCluster`, since 7.0.0.0. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `RegisterKmsCluster`, since 7.0.0.0. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn register_kms_cluster(&self, cluster_id: &KeyProviderId, management_type: Option<&str>) -> Call<()> {
         let mut a = Arguments::new(self, 4470); a.arg(1, cluster_id); a.text(2, management_type); a.end()
     }
 
-    /// `RemoveKmipServer`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `RemoveKmipServer`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn remove_kmip_server(&self, cluster_id: &KeyProviderId, server_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4497); a.arg(1, cluster_id); a.text(2, server_name); a.end()
     }
 
-    /// `RetrieveClientCert`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `RetrieveClientCert`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn retrieve_client_cert(&self, cluster: &KeyProviderId) -> Call<String> {
         let mut a = Arguments::new(self, 4554); a.arg(1, cluster); a.end()
     }
 
-    /// `RetrieveClientCsr`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `RetrieveClientCsr`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn retrieve_client_csr(&self, cluster: &KeyProviderId) -> Call<String> {
         let mut a = Arguments::new(self, 4555); a.arg(1, cluster); a.end()
     }
 
-    /// `RetrieveKmipServerCert`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `RetrieveKmipServerCert`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn retrieve_kmip_server_cert(&self, key_provider: &KeyProviderId, server: &KmipServerInfo) -> Call<CryptoManagerKmipServerCertInfo> {
         let mut a = Arguments::new(self, 4568); a.arg(1, key_provider); a.arg(2, server); a.end()
     }
 
-    /// `RetrieveKmipServersStatus_Task`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `RetrieveKmipServersStatus_Task`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn retrieve_kmip_servers_status(&self, clusters: &[KmipClusterInfo]) -> Call<TaskOf<Vec<CryptoManagerKmipClusterStatus>>> {
         let mut a = Arguments::new(self, 4569); a.list(1, clusters); a.end()
     }
 
-    /// `RetrieveSelfSignedClientCert`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `RetrieveSelfSignedClientCert`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn retrieve_self_signed_client_cert(&self, cluster: &KeyProviderId) -> Call<String> {
         let mut a = Arguments::new(self, 4575); a.arg(1, cluster); a.end()
     }
 
-    /// `SetDefaultKmsCluster`, since 7.0.0.0. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `SetDefaultKmsCluster`, since 7.0.0.0. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn set_default_kms_cluster(&self, entity: Option<&Ref<mo::ManagedEntity>>, cluster_id: Option<&KeyProviderId>) -> Call<()> {
         let mut a = Arguments::new(self, 4609); a.opt(1, entity); a.opt(2, cluster_id); a.end()
     }
 
-    /// `SetKeyCustomAttributes`, since 8.0.1.0. Privilege `Cryptographer.ManageKeys`.
+    /// Calls `SetKeyCustomAttributes`, since 8.0.1.0. Requires privilege `Cryptographer.ManageKeys`.
     #[inline]
     pub fn set_key_custom_attributes(&self, key_id: &CryptoKeyId, spec: &CryptoManagerKmipCustomAttributeSpec) -> Call<CryptoKeyResult> {
         let mut a = Arguments::new(self, 4614); a.arg(1, key_id); a.arg(2, spec); a.end()
     }
 
-    /// `UnregisterKmsCluster`, since 7.0.0.0. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `UnregisterKmsCluster`, since 7.0.0.0. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn unregister_kms_cluster(&self, cluster_id: &KeyProviderId) -> Call<()> {
         let mut a = Arguments::new(self, 4670); a.arg(1, cluster_id); a.end()
     }
 
-    /// `UpdateKmipServer`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `UpdateKmipServer`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn update_kmip_server(&self, server: &KmipServerSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4710); a.arg(1, server); a.end()
     }
 
-    /// `UpdateKmsSignedCsrClientCert`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `UpdateKmsSignedCsrClientCert`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn update_kms_signed_csr_client_cert(&self, cluster: &KeyProviderId, certificate: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4711); a.arg(1, cluster); a.text(2, certificate); a.end()
     }
 
-    /// `UpdateSelfSignedClientCert`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `UpdateSelfSignedClientCert`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn update_self_signed_client_cert(&self, cluster: &KeyProviderId, certificate: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4731); a.arg(1, cluster); a.text(2, certificate); a.end()
     }
 
-    /// `UploadClientCert`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `UploadClientCert`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn upload_client_cert(&self, cluster: &KeyProviderId, certificate: &str, private_key: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4757); a.arg(1, cluster); a.text(2, certificate); a.text(3, private_key); a.end()
     }
 
-    /// `UploadKmipServerCert`, since 6.5. Privilege `Cryptographer.ManageKeyServers`.
+    /// Calls `UploadKmipServerCert`, since 6.5. Requires privilege `Cryptographer.ManageKeyServers`.
     #[inline]
     pub fn upload_kmip_server_cert(&self, cluster: &KeyProviderId, certificate: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4758); a.arg(1, cluster); a.text(2, certificate); a.end()
@@ -584,25 +584,25 @@ impl<T: IsA<mo::CryptoManagerKmip>> Ref<T> {
 }
 
 impl<T: IsA<mo::CustomFieldsManager>> Ref<T> {
-    /// `AddCustomFieldDef`, since 2.0. Privilege `Global.ManageCustomFields`. Faults: `DuplicateName`, `InvalidPrivilege`.
+    /// Calls `AddCustomFieldDef`, since 2.0. Requires privilege `Global.ManageCustomFields`. Faults: `DuplicateName`, `InvalidPrivilege`.
     #[inline]
     pub fn add_custom_field_def<'a>(&self, name: &'a str) -> calls::AddCustomFieldDef<'a> {
         calls::AddCustomFieldDef { this: self.upcast(), name, mo_type: None, field_def_policy: None, field_policy: None, }
     }
 
-    /// `RemoveCustomFieldDef`, since 2.0. Privilege `Global.ManageCustomFields`.
+    /// Calls `RemoveCustomFieldDef`, since 2.0. Requires privilege `Global.ManageCustomFields`.
     #[inline]
     pub fn remove_custom_field_def(&self, key: i32) -> Call<()> {
         let mut a = Arguments::new(self, 4482); a.arg(1, &key); a.end()
     }
 
-    /// `RenameCustomFieldDef`, since 2.0. Privilege `Global.ManageCustomFields`. Faults: `DuplicateName`.
+    /// Calls `RenameCustomFieldDef`, since 2.0. Requires privilege `Global.ManageCustomFields`. Faults: `DuplicateName`.
     #[inline]
     pub fn rename_custom_field_def(&self, key: i32, name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4515); a.arg(1, &key); a.text(2, name); a.end()
     }
 
-    /// `SetField`, since 2.0.
+    /// Calls `SetField`, since 2.0.
     #[inline]
     pub fn set_field(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>, key: i32, value: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4613); a.reference(1, entity); a.arg(2, &key); a.text(3, value); a.end()
@@ -610,67 +610,67 @@ impl<T: IsA<mo::CustomFieldsManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::CustomizationSpecManager>> Ref<T> {
-    /// `CheckCustomizationResources`, since 2.0. Privilege `System.View`. Faults: `CustomizationFault`.
+    /// Calls `CheckCustomizationResources`, since 2.0. Requires privilege `System.View`. Faults: `CustomizationFault`.
     #[inline]
     pub fn check_customization_resources(&self, guest_os: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3885); a.text(1, guest_os); a.end()
     }
 
-    /// `CreateCustomizationSpec`, since 2.0. Privilege `VirtualMachine.Provisioning.ModifyCustSpecs`. Faults: `CustomizationFault`, `AlreadyExists`.
+    /// Calls `CreateCustomizationSpec`, since 2.0. Requires privilege `VirtualMachine.Provisioning.ModifyCustSpecs`. Faults: `CustomizationFault`, `AlreadyExists`.
     #[inline]
     pub fn create_customization_spec(&self, item: &CustomizationSpecItem) -> Call<()> {
         let mut a = Arguments::new(self, 3935); a.arg(1, item); a.end()
     }
 
-    /// `CustomizationSpecItemToXml`, since 2.0. Privilege `System.View`.
+    /// Calls `CustomizationSpecItemToXml`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn customization_spec_item_to_xml(&self, item: &CustomizationSpecItem) -> Call<String> {
         let mut a = Arguments::new(self, 3986); a.arg(1, item); a.end()
     }
 
-    /// `DeleteCustomizationSpec`, since 2.0. Privilege `VirtualMachine.Provisioning.ModifyCustSpecs`. Faults: `NotFound`.
+    /// Calls `DeleteCustomizationSpec`, since 2.0. Requires privilege `VirtualMachine.Provisioning.ModifyCustSpecs`. Faults: `NotFound`.
     #[inline]
     pub fn delete_customization_spec(&self, name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3999); a.text(1, name); a.end()
     }
 
-    /// `DoesCustomizationSpecExist`, since 2.0. Privilege `VirtualMachine.Provisioning.ReadCustSpecs`.
+    /// Calls `DoesCustomizationSpecExist`, since 2.0. Requires privilege `VirtualMachine.Provisioning.ReadCustSpecs`.
     #[inline]
     pub fn does_customization_spec_exist(&self, name: &str) -> Call<bool> {
         let mut a = Arguments::new(self, 4057); a.text(1, name); a.end()
     }
 
-    /// `DuplicateCustomizationSpec`, since 2.0. Privilege `VirtualMachine.Provisioning.ModifyCustSpecs`. Faults: `NotFound`, `AlreadyExists`.
+    /// Calls `DuplicateCustomizationSpec`, since 2.0. Requires privilege `VirtualMachine.Provisioning.ModifyCustSpecs`. Faults: `NotFound`, `AlreadyExists`.
     #[inline]
     pub fn duplicate_customization_spec(&self, name: &str, new_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4060); a.text(1, name); a.text(2, new_name); a.end()
     }
 
-    /// `GetCustomizationSpec`, since 2.0. Privilege `VirtualMachine.Provisioning.ReadCustSpecs`. Faults: `NotFound`.
+    /// Calls `GetCustomizationSpec`, since 2.0. Requires privilege `VirtualMachine.Provisioning.ReadCustSpecs`. Faults: `NotFound`.
     #[inline]
     pub fn get_customization_spec(&self, name: &str) -> Call<CustomizationSpecItem> {
         let mut a = Arguments::new(self, 4132); a.text(1, name); a.end()
     }
 
-    /// `IsGuestOsCustomizable`, since 9.0.0.0. Privilege `System.View`.
+    /// Calls `IsGuestOsCustomizable`, since 9.0.0.0. Requires privilege `System.View`.
     #[inline]
     pub fn is_guest_os_customizable(&self, guest_id: &str) -> Call<bool> {
         let mut a = Arguments::new(self, 4208); a.text(1, guest_id); a.end()
     }
 
-    /// `OverwriteCustomizationSpec`, since 2.0. Privilege `VirtualMachine.Provisioning.ModifyCustSpecs`. Faults: `CustomizationFault`, `NotFound`, `ConcurrentAccess`.
+    /// Calls `OverwriteCustomizationSpec`, since 2.0. Requires privilege `VirtualMachine.Provisioning.ModifyCustSpecs`. Faults: `CustomizationFault`, `NotFound`, `ConcurrentAccess`.
     #[inline]
     pub fn overwrite_customization_spec(&self, item: &CustomizationSpecItem) -> Call<()> {
         let mut a = Arguments::new(self, 4271); a.arg(1, item); a.end()
     }
 
-    /// `RenameCustomizationSpec`, since 2.0. Privilege `VirtualMachine.Provisioning.ModifyCustSpecs`. Faults: `NotFound`, `AlreadyExists`.
+    /// Calls `RenameCustomizationSpec`, since 2.0. Requires privilege `VirtualMachine.Provisioning.ModifyCustSpecs`. Faults: `NotFound`, `AlreadyExists`.
     #[inline]
     pub fn rename_customization_spec(&self, name: &str, new_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4516); a.text(1, name); a.text(2, new_name); a.end()
     }
 
-    /// `XmlToCustomizationSpecItem`, since 2.0. Privilege `System.View`. Faults: `CustomizationFault`.
+    /// Calls `XmlToCustomizationSpecItem`, since 2.0. Requires privilege `System.View`. Faults: `CustomizationFault`.
     #[inline]
     pub fn xml_to_customization_spec_item(&self, spec_item_xml: &str) -> Call<CustomizationSpecItem> {
         let mut a = Arguments::new(self, 4883); a.text(1, spec_item_xml); a.end()
@@ -678,37 +678,37 @@ impl<T: IsA<mo::CustomizationSpecManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::Datacenter>> Ref<T> {
-    /// `BatchQueryConnectInfo`, since 6.7.1. Privilege `System.View`.
+    /// Calls `BatchQueryConnectInfo`, since 6.7.1. Requires privilege `System.View`.
     #[inline]
     pub fn batch_query_connect_info(&self, host_specs: &[HostConnectSpec]) -> Call<Vec<DatacenterBasicConnectInfo>> {
         let mut a = Arguments::new(self, 3860); a.list(1, host_specs); a.end()
     }
 
-    /// `PowerOnMultiVM_Task`, since 2.5. Privilege `System.View`.
+    /// Calls `PowerOnMultiVM_Task`, since 2.5. Requires privilege `System.View`.
     #[inline]
     pub fn power_on_multi_vm(&self, vm: &[Ref<mo::VirtualMachine>], option: &[Poly<OptionValue>]) -> Call<TaskOf<ClusterPowerOnVmResult>> {
         let mut a = Arguments::new(self, 4286); a.list(1, vm); a.list(2, option); a.end()
     }
 
-    /// `QueryConnectionInfo`, since 2.0. Privilege `System.View`. Faults: `InvalidLogin`, `HostConnectFault`.
+    /// Calls `QueryConnectionInfo`, since 2.0. Requires privilege `System.View`. Faults: `InvalidLogin`, `HostConnectFault`.
     #[inline]
     pub fn query_connection_info(&self, hostname: &str, port: i32, username: &str, password: &str, ssl_thumbprint: Option<&str>, ssl_certificate: Option<&str>) -> Call<HostConnectInfo> {
         let mut a = Arguments::new(self, 4318); a.text(1, hostname); a.arg(2, &port); a.text(3, username); a.text(4, password); a.text(5, ssl_thumbprint); a.text(6, ssl_certificate); a.end()
     }
 
-    /// `QueryConnectionInfoViaSpec`, since 6.0. Privilege `System.View`. Faults: `InvalidLogin`, `HostConnectFault`.
+    /// Calls `QueryConnectionInfoViaSpec`, since 6.0. Requires privilege `System.View`. Faults: `InvalidLogin`, `HostConnectFault`.
     #[inline]
     pub fn query_connection_info_via_spec(&self, spec: &HostConnectSpec) -> Call<HostConnectInfo> {
         let mut a = Arguments::new(self, 4319); a.arg(1, spec); a.end()
     }
 
-    /// `ReconfigureDatacenter_Task`, since 5.1. Privilege `Datacenter.Reconfigure`.
+    /// Calls `ReconfigureDatacenter_Task`, since 5.1. Requires privilege `Datacenter.Reconfigure`.
     #[inline]
     pub fn reconfigure_datacenter(&self, spec: &DatacenterConfigSpec, modify: bool) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4438); a.arg(1, spec); a.arg(2, &modify); a.end()
     }
 
-    /// `queryDatacenterConfigOptionDescriptor`, since 5.1. Privilege `System.View`.
+    /// Calls `queryDatacenterConfigOptionDescriptor`, since 5.1. Requires privilege `System.View`.
     #[inline]
     pub fn query_datacenter_config_option_descriptor(&self) -> Call<Vec<VirtualMachineConfigOptionDescriptor>> {
         Arguments::new(self, 4896).end()
@@ -716,55 +716,55 @@ impl<T: IsA<mo::Datacenter>> Ref<T> {
 }
 
 impl<T: IsA<mo::Datastore>> Ref<T> {
-    /// `DatastoreEnterMaintenanceMode`, since 5.0. Privilege `Datastore.Config`. Faults: `InvalidState`.
+    /// Calls `DatastoreEnterMaintenanceMode`, since 5.0. Requires privilege `Datastore.Config`. Faults: `InvalidState`.
     #[inline]
     pub fn datastore_enter_maintenance_mode(&self) -> Call<StoragePlacementResult> {
         Arguments::new(self, 3994).end()
     }
 
-    /// `DatastoreExitMaintenanceMode_Task`, since 5.0. Privilege `Datastore.Config`. Faults: `InvalidState`.
+    /// Calls `DatastoreExitMaintenanceMode_Task`, since 5.0. Requires privilege `Datastore.Config`. Faults: `InvalidState`.
     #[inline]
     pub fn datastore_exit_maintenance_mode(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 3995).end()
     }
 
-    /// `DestroyDatastore`, since 2.0. Privilege `Datastore.Delete`. Faults: `ResourceInUse`.
+    /// Calls `DestroyDatastore`, since 2.0. Requires privilege `Datastore.Delete`. Faults: `ResourceInUse`.
     #[inline]
     pub fn destroy_datastore(&self) -> Call<()> {
         Arguments::new(self, 4023).end()
     }
 
-    /// `IsClusteredVmdkEnabled`, since 7.0.0.0. Privilege `System.Read`. Faults: `InvalidDatastore`.
+    /// Calls `IsClusteredVmdkEnabled`, since 7.0.0.0. Requires privilege `System.Read`. Faults: `InvalidDatastore`.
     #[inline]
     pub fn is_clustered_vmdk_enabled(&self) -> Call<bool> {
         Arguments::new(self, 4207).end()
     }
 
-    /// `RefreshDatastore`, since 2.0. Privilege `System.Read`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `RefreshDatastore`, since 2.0. Requires privilege `System.Read`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn refresh_datastore(&self) -> Call<()> {
         Arguments::new(self, 4451).end()
     }
 
-    /// `RefreshDatastoreStorageInfo`, since 4.0. Privilege `System.Read`.
+    /// Calls `RefreshDatastoreStorageInfo`, since 4.0. Requires privilege `System.Read`.
     #[inline]
     pub fn refresh_datastore_storage_info(&self) -> Call<()> {
         Arguments::new(self, 4452).end()
     }
 
-    /// `RenameDatastore`, since 2.0. Privilege `Datastore.Rename`. Faults: `DuplicateName`, `InvalidName`.
+    /// Calls `RenameDatastore`, since 2.0. Requires privilege `Datastore.Rename`. Faults: `DuplicateName`, `InvalidName`.
     #[inline]
     pub fn rename_datastore(&self, new_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4517); a.text(1, new_name); a.end()
     }
 
-    /// `UpdateVVolVirtualMachineFiles_Task`, since 6.5. Privilege `Datastore.UpdateVirtualMachineFiles`. Faults: `NotSupported`, `PlatformConfigFault`, `TaskInProgress`, `InvalidDatastore`.
+    /// Calls `UpdateVVolVirtualMachineFiles_Task`, since 6.5. Requires privilege `Datastore.UpdateVirtualMachineFiles`. Faults: `NotSupported`, `PlatformConfigFault`, `TaskInProgress`, `InvalidDatastore`.
     #[inline]
     pub fn update_vvol_virtual_machine_files(&self, failover_pair: &[DatastoreVVolContainerFailoverPair]) -> Call<TaskOf<VVolVmConfigFileUpdateResult>> {
         let mut a = Arguments::new(self, 4744); a.list(1, failover_pair); a.end()
     }
 
-    /// `UpdateVirtualMachineFiles_Task`, since 4.1. Privilege `Datastore.UpdateVirtualMachineFiles`. Faults: `ResourceInUse`, `PlatformConfigFault`, `TaskInProgress`, `InvalidDatastore`.
+    /// Calls `UpdateVirtualMachineFiles_Task`, since 4.1. Requires privilege `Datastore.UpdateVirtualMachineFiles`. Faults: `ResourceInUse`, `PlatformConfigFault`, `TaskInProgress`, `InvalidDatastore`.
     #[inline]
     pub fn update_virtual_machine_files(&self, mount_path_datastore_mapping: &[DatastoreMountPathDatastorePair]) -> Call<TaskOf<UpdateVirtualMachineFilesResult>> {
         let mut a = Arguments::new(self, 4745); a.list(1, mount_path_datastore_mapping); a.end()
@@ -772,31 +772,31 @@ impl<T: IsA<mo::Datastore>> Ref<T> {
 }
 
 impl<T: IsA<mo::DatastoreNamespaceManager>> Ref<T> {
-    /// `ConvertNamespacePathToUuidPath`, since 6.5. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidDatastorePath`.
+    /// Calls `ConvertNamespacePathToUuidPath`, since 6.5. Requires privilege `System.View`. Faults: `InvalidDatastore`, `InvalidDatastorePath`.
     #[inline]
     pub fn convert_namespace_path_to_uuid_path(&self, datacenter: Option<&Ref<mo::Datacenter>>, namespace_url: &str) -> Call<String> {
         let mut a = Arguments::new(self, 3924); a.opt(1, datacenter); a.text(2, namespace_url); a.end()
     }
 
-    /// `CreateDirectory`, since 5.5. Faults: `CannotCreateFile`, `FileAlreadyExists`, `InvalidDatastore`.
+    /// Calls `CreateDirectory`, since 5.5. Faults: `CannotCreateFile`, `FileAlreadyExists`, `InvalidDatastore`.
     #[inline]
     pub fn create_directory<'a>(&self, datastore: &Ref<impl IsA<mo::Datastore>>) -> calls::CreateDirectory<'a> {
         calls::CreateDirectory { this: self.upcast(), datastore: datastore.upcast(), display_name: None, policy: None, size: None, }
     }
 
-    /// `DeleteDirectory`, since 5.5. Faults: `FileFault`, `FileNotFound`, `InvalidDatastore`, `InvalidDatastorePath`.
+    /// Calls `DeleteDirectory`, since 5.5. Faults: `FileFault`, `FileNotFound`, `InvalidDatastore`, `InvalidDatastorePath`.
     #[inline]
     pub fn delete_directory(&self, datacenter: Option<&Ref<mo::Datacenter>>, datastore_path: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4001); a.opt(1, datacenter); a.text(2, datastore_path); a.end()
     }
 
-    /// `IncreaseDirectorySize`, since 8.0.1.0. Faults: `FileFault`, `FileNotFound`, `InvalidDatastore`, `NotSupported`, `InvalidArgument`.
+    /// Calls `IncreaseDirectorySize`, since 8.0.1.0. Faults: `FileFault`, `FileNotFound`, `InvalidDatastore`, `NotSupported`, `InvalidArgument`.
     #[inline]
     pub fn increase_directory_size(&self, datacenter: Option<&Ref<mo::Datacenter>>, stable_name: &str, size: i64) -> Call<()> {
         let mut a = Arguments::new(self, 4193); a.opt(1, datacenter); a.text(2, stable_name); a.arg(3, &size); a.end()
     }
 
-    /// `QueryDirectoryInfo`, since 8.0.1.0. Privilege `System.View`. Faults: `FileFault`, `FileNotFound`, `InvalidDatastore`, `NotSupported`.
+    /// Calls `QueryDirectoryInfo`, since 8.0.1.0. Requires privilege `System.View`. Faults: `FileFault`, `FileNotFound`, `InvalidDatastore`, `NotSupported`.
     #[inline]
     pub fn query_directory_info(&self, datacenter: Option<&Ref<mo::Datacenter>>, stable_name: &str) -> Call<DatastoreNamespaceManagerDirectoryInfo> {
         let mut a = Arguments::new(self, 4325); a.opt(1, datacenter); a.text(2, stable_name); a.end()
@@ -804,31 +804,31 @@ impl<T: IsA<mo::DatastoreNamespaceManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::DiagnosticManager>> Ref<T> {
-    /// `BrowseDiagnosticLog`, since 2.0. Privilege `Global.Diagnostics`. Faults: `CannotAccessFile`.
+    /// Calls `BrowseDiagnosticLog`, since 2.0. Requires privilege `Global.Diagnostics`. Faults: `CannotAccessFile`.
     #[inline]
     pub fn browse_diagnostic_log<'a>(&self, key: &'a str) -> calls::BrowseDiagnosticLog<'a> {
         calls::BrowseDiagnosticLog { this: self.upcast(), host: None, key, start: None, lines: None, }
     }
 
-    /// `EmitSyslogMark`, since 8.0.0.2. Privilege `Global.Diagnostics`.
+    /// Calls `EmitSyslogMark`, since 8.0.0.2. Requires privilege `Global.Diagnostics`.
     #[inline]
     pub fn emit_syslog_mark(&self, message: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4063); a.text(1, message); a.end()
     }
 
-    /// `FetchAuditRecords`, since 7.0.3.0. Privilege `Global.Diagnostics`. Faults: `InvalidState`, `SystemError`.
+    /// Calls `FetchAuditRecords`, since 7.0.3.0. Requires privilege `Global.Diagnostics`. Faults: `InvalidState`, `SystemError`.
     #[inline]
     pub fn fetch_audit_records(&self, token: Option<&str>) -> Call<DiagnosticManagerAuditRecordResult> {
         let mut a = Arguments::new(self, 4100); a.text(1, token); a.end()
     }
 
-    /// `GenerateLogBundles_Task`, since 2.0. Privilege `Global.Diagnostics`. Faults: `LogBundlingFailed`, `TaskInProgress`.
+    /// Calls `GenerateLogBundles_Task`, since 2.0. Requires privilege `Global.Diagnostics`. Faults: `LogBundlingFailed`, `TaskInProgress`.
     #[inline]
     pub fn generate_log_bundles(&self, include_default: bool, host: &[Ref<mo::HostSystem>]) -> Call<TaskOf<Vec<DiagnosticManagerBundleInfo>>> {
         let mut a = Arguments::new(self, 4127); a.arg(1, &include_default); a.list(2, host); a.end()
     }
 
-    /// `QueryDescriptions`, since 2.0. Privilege `Global.Diagnostics`.
+    /// Calls `QueryDescriptions`, since 2.0. Requires privilege `Global.Diagnostics`.
     #[inline]
     pub fn query_descriptions(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<Vec<DiagnosticManagerLogDescriptor>> {
         let mut a = Arguments::new(self, 4324); a.opt(1, host); a.end()
@@ -836,31 +836,31 @@ impl<T: IsA<mo::DiagnosticManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::DirectPathProfileManager>> Ref<T> {
-    /// `DirectPathProfileManagerCreate`, since 9.0.0.0. Privilege `DirectPathProfileManager.Manage`. Faults: `AlreadyExists`, `InvalidArgument`.
+    /// Calls `DirectPathProfileManagerCreate`, since 9.0.0.0. Requires privilege `DirectPathProfileManager.Manage`. Faults: `AlreadyExists`, `InvalidArgument`.
     #[inline]
     pub fn direct_path_profile_manager_create(&self, spec: &DirectPathProfileManagerCreateSpec) -> Call<String> {
         let mut a = Arguments::new(self, 4036); a.arg(1, spec); a.end()
     }
 
-    /// `DirectPathProfileManagerDelete`, since 9.0.0.0. Privilege `DirectPathProfileManager.Manage`. Faults: `NotFound`, `ResourceInUse`.
+    /// Calls `DirectPathProfileManagerDelete`, since 9.0.0.0. Requires privilege `DirectPathProfileManager.Manage`. Faults: `NotFound`, `ResourceInUse`.
     #[inline]
     pub fn direct_path_profile_manager_delete(&self, id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4037); a.text(1, id); a.end()
     }
 
-    /// `DirectPathProfileManagerList`, since 9.0.0.0. Privilege `System.View`.
+    /// Calls `DirectPathProfileManagerList`, since 9.0.0.0. Requires privilege `System.View`.
     #[inline]
     pub fn direct_path_profile_manager_list(&self, filter_spec: &DirectPathProfileManagerFilterSpec) -> Call<Vec<DirectPathProfileInfo>> {
         let mut a = Arguments::new(self, 4038); a.arg(1, filter_spec); a.end()
     }
 
-    /// `DirectPathProfileManagerQueryCapacity`, since 9.0.0.0. Faults: `InvalidArgument`.
+    /// Calls `DirectPathProfileManagerQueryCapacity`, since 9.0.0.0. Faults: `InvalidArgument`.
     #[inline]
     pub fn direct_path_profile_manager_query_capacity(&self, target: &Poly<DirectPathProfileManagerTargetEntity>, query_spec: &[Poly<DirectPathProfileManagerCapacityQuerySpec>]) -> Call<Vec<Poly<DirectPathProfileManagerCapacityResult>>> {
         let mut a = Arguments::new(self, 4039); a.arg(1, target); a.list(2, query_spec); a.end()
     }
 
-    /// `DirectPathProfileManagerUpdate`, since 9.0.0.0. Privilege `DirectPathProfileManager.Manage`. Faults: `AlreadyExists`, `InvalidArgument`, `NotFound`.
+    /// Calls `DirectPathProfileManagerUpdate`, since 9.0.0.0. Requires privilege `DirectPathProfileManager.Manage`. Faults: `AlreadyExists`, `InvalidArgument`, `NotFound`.
     #[inline]
     pub fn direct_path_profile_manager_update(&self, id: &str, spec: &DirectPathProfileManagerUpdateSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4040); a.text(1, id); a.arg(2, spec); a.end()
@@ -868,13 +868,13 @@ impl<T: IsA<mo::DirectPathProfileManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::DistributedVirtualPortgroup>> Ref<T> {
-    /// `DVPortgroupRollback_Task`, since 5.1. Faults: `DvsFault`, `RollbackFailure`.
+    /// Calls `DVPortgroupRollback_Task`, since 5.1. Faults: `DvsFault`, `RollbackFailure`.
     #[inline]
     pub fn dv_portgroup_rollback(&self, entity_backup: Option<&EntityBackupConfig>) -> Call<TaskOf<DVPortgroupConfigSpec>> {
         let mut a = Arguments::new(self, 3989); a.opt(1, entity_backup); a.end()
     }
 
-    /// `ReconfigureDVPortgroup_Task`, since 4.0. Faults: `DvsFault`, `ConcurrentAccess`, `DuplicateName`, `InvalidName`.
+    /// Calls `ReconfigureDVPortgroup_Task`, since 4.0. Faults: `DvsFault`, `ConcurrentAccess`, `DuplicateName`, `InvalidName`.
     #[inline]
     pub fn reconfigure_dv_portgroup(&self, spec: &DVPortgroupConfigSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4437); a.arg(1, spec); a.end()
@@ -882,127 +882,127 @@ impl<T: IsA<mo::DistributedVirtualPortgroup>> Ref<T> {
 }
 
 impl<T: IsA<mo::DistributedVirtualSwitch>> Ref<T> {
-    /// `AddDVPortgroup_Task`, since 4.0. Privilege `DVPortgroup.Create`. Faults: `DvsFault`, `DuplicateName`, `InvalidName`.
+    /// Calls `AddDVPortgroup_Task`, since 4.0. Requires privilege `DVPortgroup.Create`. Faults: `DvsFault`, `DuplicateName`, `InvalidName`.
     #[inline]
     pub fn add_dv_portgroup(&self, spec: &[DVPortgroupConfigSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3820); a.list(1, spec); a.end()
     }
 
-    /// `AddNetworkResourcePool`, since 5.0. Privilege `DVSwitch.ResourceManagement`. Faults: `DvsFault`, `InvalidName`.
+    /// Calls `AddNetworkResourcePool`, since 5.0. Requires privilege `DVSwitch.ResourceManagement`. Faults: `DvsFault`, `InvalidName`.
     #[inline]
     pub fn add_network_resource_pool(&self, config_spec: &[DVSNetworkResourcePoolConfigSpec]) -> Call<()> {
         let mut a = Arguments::new(self, 3832); a.list(1, config_spec); a.end()
     }
 
-    /// `CreateDVPortgroup_Task`, since 5.1. Privilege `DVPortgroup.Create`. Faults: `DvsFault`, `DuplicateName`, `InvalidName`.
+    /// Calls `CreateDVPortgroup_Task`, since 5.1. Requires privilege `DVPortgroup.Create`. Faults: `DvsFault`, `DuplicateName`, `InvalidName`.
     #[inline]
     pub fn create_dv_portgroup(&self, spec: &DVPortgroupConfigSpec) -> Call<TaskOf<Ref<mo::DistributedVirtualPortgroup>>> {
         let mut a = Arguments::new(self, 3936); a.arg(1, spec); a.end()
     }
 
-    /// `DVSRollback_Task`, since 5.1. Faults: `DvsFault`, `RollbackFailure`.
+    /// Calls `DVSRollback_Task`, since 5.1. Faults: `DvsFault`, `RollbackFailure`.
     #[inline]
     pub fn dvs_rollback(&self, entity_backup: Option<&EntityBackupConfig>) -> Call<TaskOf<Poly<DVSConfigSpec>>> {
         let mut a = Arguments::new(self, 3993); a.opt(1, entity_backup); a.end()
     }
 
-    /// `DvsReconfigureVmVnicNetworkResourcePool_Task`, since 6.0. Privilege `DVSwitch.ResourceManagement`. Faults: `DvsFault`, `NotFound`, `InvalidName`, `ConcurrentAccess`, `ConflictingConfiguration`, `ResourceInUse`.
+    /// Calls `DvsReconfigureVmVnicNetworkResourcePool_Task`, since 6.0. Requires privilege `DVSwitch.ResourceManagement`. Faults: `DvsFault`, `NotFound`, `InvalidName`, `ConcurrentAccess`, `ConflictingConfiguration`, `ResourceInUse`.
     #[inline]
     pub fn dvs_reconfigure_vm_vnic_network_resource_pool(&self, config_spec: &[DvsVmVnicResourcePoolConfigSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4061); a.list(1, config_spec); a.end()
     }
 
-    /// `EnableNetworkResourceManagement`, since 4.1. Privilege `DVSwitch.ResourceManagement`. Faults: `DvsFault`.
+    /// Calls `EnableNetworkResourceManagement`, since 4.1. Requires privilege `DVSwitch.ResourceManagement`. Faults: `DvsFault`.
     #[inline]
     pub fn enable_network_resource_management(&self, enable: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4072); a.arg(1, &enable); a.end()
     }
 
-    /// `FetchDVPortKeys`, since 4.0. Privilege `System.Read`.
+    /// Calls `FetchDVPortKeys`, since 4.0. Requires privilege `System.Read`.
     #[inline]
     pub fn fetch_dv_port_keys(&self, criteria: Option<&DistributedVirtualSwitchPortCriteria>) -> Call<Vec<String>> {
         let mut a = Arguments::new(self, 4101); a.opt(1, criteria); a.end()
     }
 
-    /// `FetchDVPorts`, since 4.0. Privilege `System.Read`.
+    /// Calls `FetchDVPorts`, since 4.0. Requires privilege `System.Read`.
     #[inline]
     pub fn fetch_dv_ports(&self, criteria: Option<&DistributedVirtualSwitchPortCriteria>) -> Call<Vec<DistributedVirtualPort>> {
         let mut a = Arguments::new(self, 4102); a.opt(1, criteria); a.end()
     }
 
-    /// `LookupDvPortGroup`, since 5.1. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `LookupDvPortGroup`, since 5.1. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn lookup_dv_port_group(&self, portgroup_key: &str) -> Call<Option<Ref<mo::DistributedVirtualPortgroup>>> {
         let mut a = Arguments::new(self, 4236); a.text(1, portgroup_key); a.end()
     }
 
-    /// `MergeDvs_Task`, since 4.0. Privilege `DVSwitch.Modify`. Faults: `DvsFault`, `NotFound`, `ResourceInUse`, `InvalidHostState`.
+    /// Calls `MergeDvs_Task`, since 4.0. Requires privilege `DVSwitch.Modify`. Faults: `DvsFault`, `NotFound`, `ResourceInUse`, `InvalidHostState`.
     #[inline]
     pub fn merge_dvs(&self, dvs: &Ref<impl IsA<mo::DistributedVirtualSwitch>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4252); a.reference(1, dvs); a.end()
     }
 
-    /// `MoveDVPort_Task`, since 4.0. Privilege `DVSwitch.Modify`. Faults: `DvsFault`, `NotFound`, `ConcurrentAccess`.
+    /// Calls `MoveDVPort_Task`, since 4.0. Requires privilege `DVSwitch.Modify`. Faults: `DvsFault`, `NotFound`, `ConcurrentAccess`.
     #[inline]
     pub fn move_dv_port(&self, port_key: &[String], destination_portgroup_key: Option<&str>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4260); a.list(1, port_key); a.text(2, destination_portgroup_key); a.end()
     }
 
-    /// `PerformDvsProductSpecOperation_Task`, since 4.0. Privilege `DVSwitch.Modify`. Faults: `TaskInProgress`, `InvalidState`, `DvsFault`.
+    /// Calls `PerformDvsProductSpecOperation_Task`, since 4.0. Requires privilege `DVSwitch.Modify`. Faults: `TaskInProgress`, `InvalidState`, `DvsFault`.
     #[inline]
     pub fn perform_dvs_product_spec_operation(&self, operation: &str, product_spec: Option<&DistributedVirtualSwitchProductSpec>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4273); a.text(1, operation); a.opt(2, product_spec); a.end()
     }
 
-    /// `QueryUsedVlanIdInDvs`, since 4.0. Privilege `System.Read`.
+    /// Calls `QueryUsedVlanIdInDvs`, since 4.0. Requires privilege `System.Read`.
     #[inline]
     pub fn query_used_vlan_id_in_dvs(&self) -> Call<Vec<i32>> {
         Arguments::new(self, 4401).end()
     }
 
-    /// `ReconfigureDVPort_Task`, since 4.0. Privilege `DVSwitch.PortConfig`. Faults: `DvsFault`, `NotFound`, `ResourceInUse`, `ConcurrentAccess`.
+    /// Calls `ReconfigureDVPort_Task`, since 4.0. Requires privilege `DVSwitch.PortConfig`. Faults: `DvsFault`, `NotFound`, `ResourceInUse`, `ConcurrentAccess`.
     #[inline]
     pub fn reconfigure_dv_port(&self, port: &[DVPortConfigSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4436); a.list(1, port); a.end()
     }
 
-    /// `ReconfigureDvs_Task`, since 4.0. Faults: `DvsFault`, `ConcurrentAccess`, `DuplicateName`, `InvalidState`, `InvalidName`, `NotFound`, `AlreadyExists`, `LimitExceeded`, `ResourceInUse`, `ResourceNotAvailable`, `DvsNotAuthorized`.
+    /// Calls `ReconfigureDvs_Task`, since 4.0. Faults: `DvsFault`, `ConcurrentAccess`, `DuplicateName`, `InvalidState`, `InvalidName`, `NotFound`, `AlreadyExists`, `LimitExceeded`, `ResourceInUse`, `ResourceNotAvailable`, `DvsNotAuthorized`.
     #[inline]
     pub fn reconfigure_dvs(&self, spec: &Poly<DVSConfigSpec>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4440); a.arg(1, spec); a.end()
     }
 
-    /// `RectifyDvsHost_Task`, since 4.0. Privilege `System.Read`. Faults: `DvsFault`, `NotFound`.
+    /// Calls `RectifyDvsHost_Task`, since 4.0. Requires privilege `System.Read`. Faults: `DvsFault`, `NotFound`.
     #[inline]
     pub fn rectify_dvs_host(&self, hosts: &[Ref<mo::HostSystem>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4447); a.list(1, hosts); a.end()
     }
 
-    /// `RefreshDVPortState`, since 4.0. Privilege `System.Read`. Faults: `DvsFault`, `NotFound`.
+    /// Calls `RefreshDVPortState`, since 4.0. Requires privilege `System.Read`. Faults: `DvsFault`, `NotFound`.
     #[inline]
     pub fn refresh_dv_port_state(&self, port_keys: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4450); a.list(1, port_keys); a.end()
     }
 
-    /// `RemoveNetworkResourcePool`, since 5.0. Privilege `DVSwitch.ResourceManagement`. Faults: `DvsFault`, `NotFound`, `InvalidName`, `ResourceInUse`.
+    /// Calls `RemoveNetworkResourcePool`, since 5.0. Requires privilege `DVSwitch.ResourceManagement`. Faults: `DvsFault`, `NotFound`, `InvalidName`, `ResourceInUse`.
     #[inline]
     pub fn remove_network_resource_pool(&self, key: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4501); a.list(1, key); a.end()
     }
 
-    /// `UpdateDVSHealthCheckConfig_Task`, since 5.1. Privilege `DVSwitch.Modify`. Faults: `DvsFault`.
+    /// Calls `UpdateDVSHealthCheckConfig_Task`, since 5.1. Requires privilege `DVSwitch.Modify`. Faults: `DvsFault`.
     #[inline]
     pub fn update_dvs_health_check_config(&self, health_check_config: &[Poly<DVSHealthCheckConfig>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4682); a.list(1, health_check_config); a.end()
     }
 
-    /// `UpdateDvsCapability`, since 4.0. Privilege `DVSwitch.Modify`. Faults: `DvsFault`.
+    /// Calls `UpdateDvsCapability`, since 4.0. Requires privilege `DVSwitch.Modify`. Faults: `DvsFault`.
     #[inline]
     pub fn update_dvs_capability(&self, capability: &DVSCapability) -> Call<()> {
         let mut a = Arguments::new(self, 4689); a.arg(1, capability); a.end()
     }
 
-    /// `UpdateNetworkResourcePool`, since 4.1. Privilege `DVSwitch.ResourceManagement`. Faults: `DvsFault`, `NotFound`, `InvalidName`, `ConcurrentAccess`.
+    /// Calls `UpdateNetworkResourcePool`, since 4.1. Requires privilege `DVSwitch.ResourceManagement`. Faults: `DvsFault`, `NotFound`, `InvalidName`, `ConcurrentAccess`.
     #[inline]
     pub fn update_network_resource_pool(&self, config_spec: &[DVSNetworkResourcePoolConfigSpec]) -> Call<()> {
         let mut a = Arguments::new(self, 4719); a.list(1, config_spec); a.end()
@@ -1010,91 +1010,91 @@ impl<T: IsA<mo::DistributedVirtualSwitch>> Ref<T> {
 }
 
 impl<T: IsA<mo::DistributedVirtualSwitchManager>> Ref<T> {
-    /// `DVSManagerExportEntity_Task`, since 5.1. Faults: `NotFound`, `BackupBlobWriteFailure`.
+    /// Calls `DVSManagerExportEntity_Task`, since 5.1. Faults: `NotFound`, `BackupBlobWriteFailure`.
     #[inline]
     pub fn dvs_manager_export_entity(&self, selection_set: &[Poly<SelectionSet>]) -> Call<TaskOf<Vec<EntityBackupConfig>>> {
         let mut a = Arguments::new(self, 3990); a.list(1, selection_set); a.end()
     }
 
-    /// `DVSManagerImportEntity_Task`, since 5.1. Faults: `DvsFault`, `NotFound`.
+    /// Calls `DVSManagerImportEntity_Task`, since 5.1. Faults: `DvsFault`, `NotFound`.
     #[inline]
     pub fn dvs_manager_import_entity(&self, entity_backup: &[EntityBackupConfig], import_type: &str) -> Call<TaskOf<DistributedVirtualSwitchManagerImportResult>> {
         let mut a = Arguments::new(self, 3991); a.list(1, entity_backup); a.text(2, import_type); a.end()
     }
 
-    /// `DVSManagerLookupDvPortGroup`, since 5.1. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `DVSManagerLookupDvPortGroup`, since 5.1. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn dvs_manager_lookup_dv_port_group(&self, switch_uuid: &str, portgroup_key: &str) -> Call<Option<Ref<mo::DistributedVirtualPortgroup>>> {
         let mut a = Arguments::new(self, 3992); a.text(1, switch_uuid); a.text(2, portgroup_key); a.end()
     }
 
-    /// `GetVpcNetworkSpan`, since 9.1.0.0. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `GetVpcNetworkSpan`, since 9.1.0.0. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn get_vpc_network_span(&self, span_id: Option<&str>) -> Call<Vec<DistributedVirtualSwitchManagerSpanInfo>> {
         let mut a = Arguments::new(self, 4139); a.text(1, span_id); a.end()
     }
 
-    /// `QueryAvailableDvsSpec`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryAvailableDvsSpec`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_available_dvs_spec(&self, recommended: Option<bool>) -> Call<Vec<DistributedVirtualSwitchProductSpec>> {
         let mut a = Arguments::new(self, 4298); a.arg(1, &recommended); a.end()
     }
 
-    /// `QueryCompatibleHostForExistingDvs`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryCompatibleHostForExistingDvs`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_compatible_host_for_existing_dvs(&self, container: &Ref<impl IsA<mo::ManagedEntity>>, recursive: bool, dvs: &Ref<impl IsA<mo::DistributedVirtualSwitch>>) -> Call<Vec<Ref<mo::HostSystem>>> {
         let mut a = Arguments::new(self, 4309); a.reference(1, container); a.arg(2, &recursive); a.reference(3, dvs); a.end()
     }
 
-    /// `QueryCompatibleHostForNewDvs`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryCompatibleHostForNewDvs`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_compatible_host_for_new_dvs(&self, container: &Ref<impl IsA<mo::ManagedEntity>>, recursive: bool, switch_product_spec: Option<&DistributedVirtualSwitchProductSpec>) -> Call<Vec<Ref<mo::HostSystem>>> {
         let mut a = Arguments::new(self, 4310); a.reference(1, container); a.arg(2, &recursive); a.opt(3, switch_product_spec); a.end()
     }
 
-    /// `QueryCompatibleVmnicsFromHosts`, since 8.0.0.1. Privilege `System.View`.
+    /// Calls `QueryCompatibleVmnicsFromHosts`, since 8.0.0.1. Requires privilege `System.View`.
     #[inline]
     pub fn query_compatible_vmnics_from_hosts(&self, hosts: &[Ref<mo::HostSystem>], dvs: &Ref<impl IsA<mo::DistributedVirtualSwitch>>) -> Call<Vec<DVSManagerPhysicalNicsList>> {
         let mut a = Arguments::new(self, 4311); a.list(1, hosts); a.reference(2, dvs); a.end()
     }
 
-    /// `QueryDvsByUuid`, since 4.0. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryDvsByUuid`, since 4.0. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_dvs_by_uuid(&self, uuid: &str) -> Call<Option<Ref<mo::DistributedVirtualSwitch>>> {
         let mut a = Arguments::new(self, 4329); a.text(1, uuid); a.end()
     }
 
-    /// `QueryDvsCheckCompatibility`, since 4.1. Privilege `System.View`.
+    /// Calls `QueryDvsCheckCompatibility`, since 4.1. Requires privilege `System.View`.
     #[inline]
     pub fn query_dvs_check_compatibility(&self, host_container: &DistributedVirtualSwitchManagerHostContainer, dvs_product_spec: Option<&DistributedVirtualSwitchManagerDvsProductSpec>, host_filter_spec: &[Poly<DistributedVirtualSwitchManagerHostDvsFilterSpec>]) -> Call<Vec<DistributedVirtualSwitchManagerCompatibilityResult>> {
         let mut a = Arguments::new(self, 4330); a.arg(1, host_container); a.opt(2, dvs_product_spec); a.list(3, host_filter_spec); a.end()
     }
 
-    /// `QueryDvsCompatibleHostSpec`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryDvsCompatibleHostSpec`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_dvs_compatible_host_spec(&self, switch_product_spec: Option<&DistributedVirtualSwitchProductSpec>) -> Call<Vec<DistributedVirtualSwitchHostProductSpec>> {
         let mut a = Arguments::new(self, 4331); a.opt(1, switch_product_spec); a.end()
     }
 
-    /// `QueryDvsConfigTarget`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryDvsConfigTarget`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_dvs_config_target(&self, host: Option<&Ref<mo::HostSystem>>, dvs: Option<&Ref<mo::DistributedVirtualSwitch>>) -> Call<DVSManagerDvsConfigTarget> {
         let mut a = Arguments::new(self, 4332); a.opt(1, host); a.opt(2, dvs); a.end()
     }
 
-    /// `QueryDvsFeatureCapability`, since 4.1. Privilege `System.View`.
+    /// Calls `QueryDvsFeatureCapability`, since 4.1. Requires privilege `System.View`.
     #[inline]
     pub fn query_dvs_feature_capability(&self, switch_product_spec: Option<&DistributedVirtualSwitchProductSpec>) -> Call<Option<Poly<DVSFeatureCapability>>> {
         let mut a = Arguments::new(self, 4333); a.opt(1, switch_product_spec); a.end()
     }
 
-    /// `QuerySupportedNetworkOffloadSpec`, since 8.0.0.1. Privilege `System.View`.
+    /// Calls `QuerySupportedNetworkOffloadSpec`, since 8.0.0.1. Requires privilege `System.View`.
     #[inline]
     pub fn query_supported_network_offload_spec(&self, switch_product_spec: &DistributedVirtualSwitchProductSpec) -> Call<Vec<DistributedVirtualSwitchNetworkOffloadSpec>> {
         let mut a = Arguments::new(self, 4392); a.arg(1, switch_product_spec); a.end()
     }
 
-    /// `RectifyDvsOnHost_Task`, since 5.0. Privilege `System.Read`. Faults: `DvsFault`.
+    /// Calls `RectifyDvsOnHost_Task`, since 5.0. Requires privilege `System.Read`. Faults: `DvsFault`.
     #[inline]
     pub fn rectify_dvs_on_host(&self, hosts: &[Ref<mo::HostSystem>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4448); a.list(1, hosts); a.end()
@@ -1102,31 +1102,31 @@ impl<T: IsA<mo::DistributedVirtualSwitchManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::EnvironmentBrowser>> Ref<T> {
-    /// `QueryConfigOption`, since 2.0. Privilege `System.View`.
+    /// Calls `QueryConfigOption`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_config_option(&self, key: Option<&str>, host: Option<&Ref<mo::HostSystem>>) -> Call<Option<VirtualMachineConfigOption>> {
         let mut a = Arguments::new(self, 4313); a.text(1, key); a.opt(2, host); a.end()
     }
 
-    /// `QueryConfigOptionDescriptor`, since 2.0. Privilege `System.View`.
+    /// Calls `QueryConfigOptionDescriptor`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_config_option_descriptor(&self) -> Call<Vec<VirtualMachineConfigOptionDescriptor>> {
         Arguments::new(self, 4314).end()
     }
 
-    /// `QueryConfigOptionEx`, since 6.0. Privilege `System.View`.
+    /// Calls `QueryConfigOptionEx`, since 6.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_config_option_ex(&self, spec: Option<&EnvironmentBrowserConfigOptionQuerySpec>) -> Call<Option<VirtualMachineConfigOption>> {
         let mut a = Arguments::new(self, 4315); a.opt(1, spec); a.end()
     }
 
-    /// `QueryConfigTarget`, since 2.0. Privilege `System.View`.
+    /// Calls `QueryConfigTarget`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_config_target(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<Option<ConfigTarget>> {
         let mut a = Arguments::new(self, 4316); a.opt(1, host); a.end()
     }
 
-    /// `QueryTargetCapabilities`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryTargetCapabilities`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_target_capabilities(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<Option<HostCapability>> {
         let mut a = Arguments::new(self, 4395); a.opt(1, host); a.end()
@@ -1134,13 +1134,13 @@ impl<T: IsA<mo::EnvironmentBrowser>> Ref<T> {
 }
 
 impl<T: IsA<mo::EventHistoryCollector>> Ref<T> {
-    /// `ReadNextEvents`, since 2.0.
+    /// Calls `ReadNextEvents`, since 2.0.
     #[inline]
     pub fn read_next_events(&self, max_count: i32) -> Call<Vec<Poly<Event>>> {
         let mut a = Arguments::new(self, 4418); a.arg(1, &max_count); a.end()
     }
 
-    /// `ReadPreviousEvents`, since 2.0.
+    /// Calls `ReadPreviousEvents`, since 2.0.
     #[inline]
     pub fn read_previous_events(&self, max_count: i32) -> Call<Vec<Poly<Event>>> {
         let mut a = Arguments::new(self, 4421); a.arg(1, &max_count); a.end()
@@ -1148,31 +1148,31 @@ impl<T: IsA<mo::EventHistoryCollector>> Ref<T> {
 }
 
 impl<T: IsA<mo::EventManager>> Ref<T> {
-    /// `CreateCollectorForEvents`, since 2.0. Privilege `System.View`. Faults: `InvalidState`.
+    /// Calls `CreateCollectorForEvents`, since 2.0. Requires privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn create_collector_for_events(&self, filter: &EventFilterSpec) -> Call<Ref<mo::EventHistoryCollector>> {
         let mut a = Arguments::new(self, 3931); a.arg(1, filter); a.end()
     }
 
-    /// `LogUserEvent`, since 2.0.
+    /// Calls `LogUserEvent`, since 2.0.
     #[inline]
     pub fn log_user_event(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>, msg: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4229); a.reference(1, entity); a.text(2, msg); a.end()
     }
 
-    /// `PostEvent`, since 2.5. Privilege `Global.LogEvent`. Faults: `InvalidEvent`.
+    /// Calls `PostEvent`, since 2.5. Requires privilege `Global.LogEvent`. Faults: `InvalidEvent`.
     #[inline]
     pub fn post_event(&self, event_to_post: &Poly<Event>, task_info: Option<&TaskInfo>) -> Call<()> {
         let mut a = Arguments::new(self, 4281); a.arg(1, event_to_post); a.opt(2, task_info); a.end()
     }
 
-    /// `QueryEvents`, since 2.0. Privilege `System.View`.
+    /// Calls `QueryEvents`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_events(&self, filter: &EventFilterSpec, event_view_spec: Option<&Poly<EventManagerEventViewSpec>>) -> Call<Vec<Poly<Event>>> {
         let mut a = Arguments::new(self, 4334); a.arg(1, filter); a.opt(2, event_view_spec); a.end()
     }
 
-    /// `RetrieveArgumentDescription`, since 4.0. Privilege `System.View`.
+    /// Calls `RetrieveArgumentDescription`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn retrieve_argument_description(&self, event_type_id: &str) -> Call<Vec<EventArgDesc>> {
         let mut a = Arguments::new(self, 4552); a.text(1, event_type_id); a.end()
@@ -1180,7 +1180,7 @@ impl<T: IsA<mo::EventManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::ExtensibleManagedObject>> Ref<T> {
-    /// `setCustomValue`, since 2.5.
+    /// Calls `setCustomValue`, since 2.5.
     #[inline]
     pub fn set_custom_value(&self, key: &str, value: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4899); a.text(1, key); a.text(2, value); a.end()
@@ -1188,61 +1188,61 @@ impl<T: IsA<mo::ExtensibleManagedObject>> Ref<T> {
 }
 
 impl<T: IsA<mo::ExtensionManager>> Ref<T> {
-    /// `FindExtension`, since 2.5. Privilege `System.View`.
+    /// Calls `FindExtension`, since 2.5. Requires privilege `System.View`.
     #[inline]
     pub fn find_extension(&self, extension_key: &str) -> Call<Option<Extension>> {
         let mut a = Arguments::new(self, 4116); a.text(1, extension_key); a.end()
     }
 
-    /// `GetPublicKey`, since 2.5. Privilege `System.View`.
+    /// Calls `GetPublicKey`, since 2.5. Requires privilege `System.View`.
     #[inline]
     pub fn get_public_key(&self) -> Call<String> {
         Arguments::new(self, 4134).end()
     }
 
-    /// `QueryExtensionIpAllocationUsage`, since 5.1. Privilege `System.View`.
+    /// Calls `QueryExtensionIpAllocationUsage`, since 5.1. Requires privilege `System.View`.
     #[inline]
     pub fn query_extension_ip_allocation_usage(&self, extension_keys: &[String]) -> Call<Vec<ExtensionManagerIpAllocationUsage>> {
         let mut a = Arguments::new(self, 4336); a.list(1, extension_keys); a.end()
     }
 
-    /// `QueryManagedBy`, since 5.0. Privilege `System.View`.
+    /// Calls `QueryManagedBy`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_managed_by(&self, extension_key: &str) -> Call<Vec<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4360); a.text(1, extension_key); a.end()
     }
 
-    /// `RegisterExtension`, since 2.5. Privilege `Extension.Register`.
+    /// Calls `RegisterExtension`, since 2.5. Requires privilege `Extension.Register`.
     #[inline]
     pub fn register_extension(&self, extension: &Extension) -> Call<()> {
         let mut a = Arguments::new(self, 4467); a.arg(1, extension); a.end()
     }
 
-    /// `SetExtensionCertificate`, since 4.0. Privilege `Extension.Update`. Faults: `NotFound`, `NoClientCertificate`.
+    /// Calls `SetExtensionCertificate`, since 4.0. Requires privilege `Extension.Update`. Faults: `NotFound`, `NoClientCertificate`.
     #[inline]
     pub fn set_extension_certificate(&self, extension_key: &str, certificate_pem: Option<&str>) -> Call<()> {
         let mut a = Arguments::new(self, 4612); a.text(1, extension_key); a.text(2, certificate_pem); a.end()
     }
 
-    /// `SetPublicKey`, since 2.5. Privilege `Extension.Update`.
+    /// Calls `SetPublicKey`, since 2.5. Requires privilege `Extension.Update`.
     #[inline]
     pub fn set_public_key(&self, extension_key: &str, public_key: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4620); a.text(1, extension_key); a.text(2, public_key); a.end()
     }
 
-    /// `SetServiceAccount`, since 8.0.2.0. Privilege `Extension.Update`. Faults: `NotFound`.
+    /// Calls `SetServiceAccount`, since 8.0.2.0. Requires privilege `Extension.Update`. Faults: `NotFound`.
     #[inline]
     pub fn set_service_account(&self, extension_key: &str, service_account: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4623); a.text(1, extension_key); a.text(2, service_account); a.end()
     }
 
-    /// `UnregisterExtension`, since 2.5. Privilege `Extension.Unregister`. Faults: `NotFound`.
+    /// Calls `UnregisterExtension`, since 2.5. Requires privilege `Extension.Unregister`. Faults: `NotFound`.
     #[inline]
     pub fn unregister_extension(&self, extension_key: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4668); a.text(1, extension_key); a.end()
     }
 
-    /// `UpdateExtension`, since 2.5. Privilege `Extension.Update`. Faults: `NotFound`.
+    /// Calls `UpdateExtension`, since 2.5. Requires privilege `Extension.Update`. Faults: `NotFound`.
     #[inline]
     pub fn update_extension(&self, extension: &Extension) -> Call<()> {
         let mut a = Arguments::new(self, 4690); a.arg(1, extension); a.end()
@@ -1250,43 +1250,43 @@ impl<T: IsA<mo::ExtensionManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::FailoverClusterConfigurator>> Ref<T> {
-    /// `configureVcha_Task`, since 6.5. Privilege `Global.VCServer`.
+    /// Calls `configureVcha_Task`, since 6.5. Requires privilege `Global.VCServer`.
     #[inline]
     pub fn configure_vcha(&self, config_spec: &VchaClusterConfigSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4885); a.arg(1, config_spec); a.end()
     }
 
-    /// `createPassiveNode_Task`, since 6.5. Privilege `Global.VCServer`.
+    /// Calls `createPassiveNode_Task`, since 6.5. Requires privilege `Global.VCServer`.
     #[inline]
     pub fn create_passive_node(&self, passive_deployment_spec: &PassiveNodeDeploymentSpec, source_vc_spec: &SourceNodeSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4886); a.arg(1, passive_deployment_spec); a.arg(2, source_vc_spec); a.end()
     }
 
-    /// `createWitnessNode_Task`, since 6.5. Privilege `Global.VCServer`.
+    /// Calls `createWitnessNode_Task`, since 6.5. Requires privilege `Global.VCServer`.
     #[inline]
     pub fn create_witness_node(&self, witness_deployment_spec: &Poly<NodeDeploymentSpec>, source_vc_spec: &SourceNodeSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4887); a.arg(1, witness_deployment_spec); a.arg(2, source_vc_spec); a.end()
     }
 
-    /// `deployVcha_Task`, since 6.5. Privilege `Global.VCServer`.
+    /// Calls `deployVcha_Task`, since 6.5. Requires privilege `Global.VCServer`.
     #[inline]
     pub fn deploy_vcha(&self, deployment_spec: &VchaClusterDeploymentSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4888); a.arg(1, deployment_spec); a.end()
     }
 
-    /// `destroyVcha_Task`, since 6.5. Privilege `Global.VCServer`.
+    /// Calls `destroyVcha_Task`, since 6.5. Requires privilege `Global.VCServer`.
     #[inline]
     pub fn destroy_vcha(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4889).end()
     }
 
-    /// `getVchaConfig`, since 6.5. Privilege `System.Read`.
+    /// Calls `getVchaConfig`, since 6.5. Requires privilege `System.Read`.
     #[inline]
     pub fn get_vcha_config(&self) -> Call<VchaClusterConfigInfo> {
         Arguments::new(self, 4892).end()
     }
 
-    /// `prepareVcha_Task`, since 6.5. Privilege `Global.VCServer`.
+    /// Calls `prepareVcha_Task`, since 6.5. Requires privilege `Global.VCServer`.
     #[inline]
     pub fn prepare_vcha(&self, network_spec: &VchaClusterNetworkSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4895); a.arg(1, network_spec); a.end()
@@ -1294,25 +1294,25 @@ impl<T: IsA<mo::FailoverClusterConfigurator>> Ref<T> {
 }
 
 impl<T: IsA<mo::FailoverClusterManager>> Ref<T> {
-    /// `GetVchaClusterHealth`, since 6.5. Privilege `System.Read`.
+    /// Calls `GetVchaClusterHealth`, since 6.5. Requires privilege `System.Read`.
     #[inline]
     pub fn get_vcha_cluster_health(&self) -> Call<VchaClusterHealth> {
         Arguments::new(self, 4138).end()
     }
 
-    /// `getClusterMode`, since 6.5. Privilege `System.Read`.
+    /// Calls `getClusterMode`, since 6.5. Requires privilege `System.Read`.
     #[inline]
     pub fn get_cluster_mode(&self) -> Call<String> {
         Arguments::new(self, 4891).end()
     }
 
-    /// `initiateFailover_Task`, since 6.5. Privilege `Global.VCServer`.
+    /// Calls `initiateFailover_Task`, since 6.5. Requires privilege `Global.VCServer`.
     #[inline]
     pub fn initiate_failover(&self, planned: bool) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4893); a.arg(1, &planned); a.end()
     }
 
-    /// `setClusterMode_Task`, since 6.5. Privilege `Global.VCServer`.
+    /// Calls `setClusterMode_Task`, since 6.5. Requires privilege `Global.VCServer`.
     #[inline]
     pub fn set_cluster_mode(&self, mode: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4898); a.text(1, mode); a.end()
@@ -1320,37 +1320,37 @@ impl<T: IsA<mo::FailoverClusterManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::FileManager>> Ref<T> {
-    /// `ChangeOwner`, since 4.0. Faults: `InvalidDatastore`, `FileFault`, `UserNotFound`.
+    /// Calls `ChangeOwner`, since 4.0. Faults: `InvalidDatastore`, `FileFault`, `UserNotFound`.
     #[inline]
     pub fn change_owner(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, owner: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3877); a.text(1, name); a.opt(2, datacenter); a.text(3, owner); a.end()
     }
 
-    /// `CopyDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
+    /// Calls `CopyDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn copy_datastore_file<'a>(&self, source_name: &'a str, destination_name: &'a str) -> calls::CopyDatastoreFile<'a> {
         calls::CopyDatastoreFile { this: self.upcast(), source_name, source_datacenter: None, destination_name, destination_datacenter: None, force: None, }
     }
 
-    /// `DeleteDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
+    /// Calls `DeleteDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn delete_datastore_file(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4000); a.text(1, name); a.opt(2, datacenter); a.end()
     }
 
-    /// `MakeDirectory`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
+    /// Calls `MakeDirectory`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn make_directory(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, create_parent_directories: Option<bool>) -> Call<()> {
         let mut a = Arguments::new(self, 4238); a.text(1, name); a.opt(2, datacenter); a.arg(3, &create_parent_directories); a.end()
     }
 
-    /// `MoveDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
+    /// Calls `MoveDatastoreFile_Task`, since 2.5. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn move_datastore_file<'a>(&self, source_name: &'a str, destination_name: &'a str) -> calls::MoveDatastoreFile<'a> {
         calls::MoveDatastoreFile { this: self.upcast(), source_name, source_datacenter: None, destination_name, destination_datacenter: None, force: None, }
     }
 
-    /// `QueryFileLockInfo`, since 8.0.2.0. Privilege `System.View`. Faults: `InvalidDatastore`, `FileFault`.
+    /// Calls `QueryFileLockInfo`, since 8.0.2.0. Requires privilege `System.View`. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn query_file_lock_info(&self, path: &str, host: Option<&Ref<mo::HostSystem>>) -> Call<FileLockInfoResult> {
         let mut a = Arguments::new(self, 4339); a.text(1, path); a.opt(2, host); a.end()
@@ -1358,85 +1358,85 @@ impl<T: IsA<mo::FileManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::Folder>> Ref<T> {
-    /// `AddStandaloneHost_Task`, since 2.0. Privilege `Host.Inventory.AddStandaloneHost`. Faults: `InvalidLogin`, `HostConnectFault`, `DuplicateName`.
+    /// Calls `AddStandaloneHost_Task`, since 2.0. Requires privilege `Host.Inventory.AddStandaloneHost`. Faults: `InvalidLogin`, `HostConnectFault`, `DuplicateName`.
     #[inline]
     pub fn add_standalone_host(&self, spec: &HostConnectSpec, comp_res_spec: Option<&Poly<ComputeResourceConfigSpec>>, add_connected: bool, license: Option<&str>) -> Call<TaskOf<Ref<mo::ComputeResource>>> {
         let mut a = Arguments::new(self, 3835); a.arg(1, spec); a.opt(2, comp_res_spec); a.arg(3, &add_connected); a.text(4, license); a.end()
     }
 
-    /// `BatchAddHostsToCluster_Task`, since 6.7.1.
+    /// Calls `BatchAddHostsToCluster_Task`, since 6.7.1.
     #[inline]
     pub fn batch_add_hosts_to_cluster<'a>(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> calls::BatchAddHostsToCluster<'a> {
         calls::BatchAddHostsToCluster { this: self.upcast(), cluster: cluster.upcast(), new_hosts: &[], existing_hosts: &[], comp_res_spec: None, desired_state: None, }
     }
 
-    /// `BatchAddStandaloneHosts_Task`, since 6.7.1. Privilege `Host.Inventory.AddStandaloneHost`.
+    /// Calls `BatchAddStandaloneHosts_Task`, since 6.7.1. Requires privilege `Host.Inventory.AddStandaloneHost`.
     #[inline]
     pub fn batch_add_standalone_hosts(&self, new_hosts: &[FolderNewHostSpec], comp_res_spec: Option<&Poly<ComputeResourceConfigSpec>>, add_connected: bool) -> Call<TaskOf<FolderBatchAddStandaloneHostsResult>> {
         let mut a = Arguments::new(self, 3859); a.list(1, new_hosts); a.opt(2, comp_res_spec); a.arg(3, &add_connected); a.end()
     }
 
-    /// `CreateCluster`, since 2.0. Privilege `Host.Inventory.CreateCluster`. Faults: `DuplicateName`, `InvalidName`.
+    /// Calls `CreateCluster`, since 2.0. Requires privilege `Host.Inventory.CreateCluster`. Faults: `DuplicateName`, `InvalidName`.
     #[inline]
     pub fn create_cluster(&self, name: &str, spec: &ClusterConfigSpec) -> Call<Ref<mo::ClusterComputeResource>> {
         let mut a = Arguments::new(self, 3929); a.text(1, name); a.arg(2, spec); a.end()
     }
 
-    /// `CreateClusterEx`, since 2.5. Privilege `Host.Inventory.CreateCluster`. Faults: `DuplicateName`, `InvalidName`.
+    /// Calls `CreateClusterEx`, since 2.5. Requires privilege `Host.Inventory.CreateCluster`. Faults: `DuplicateName`, `InvalidName`.
     #[inline]
     pub fn create_cluster_ex(&self, name: &str, spec: &ClusterConfigSpecEx) -> Call<Ref<mo::ClusterComputeResource>> {
         let mut a = Arguments::new(self, 3930); a.text(1, name); a.arg(2, spec); a.end()
     }
 
-    /// `CreateDVS_Task`, since 4.0. Privilege `DVSwitch.Create`. Faults: `DvsFault`, `DuplicateName`, `InvalidName`, `NotFound`, `DvsNotAuthorized`.
+    /// Calls `CreateDVS_Task`, since 4.0. Requires privilege `DVSwitch.Create`. Faults: `DvsFault`, `DuplicateName`, `InvalidName`, `NotFound`, `DvsNotAuthorized`.
     #[inline]
     pub fn create_dvs(&self, spec: &DVSCreateSpec) -> Call<TaskOf<Ref<mo::DistributedVirtualSwitch>>> {
         let mut a = Arguments::new(self, 3937); a.arg(1, spec); a.end()
     }
 
-    /// `CreateDatacenter`, since 2.0. Privilege `Datacenter.Create`. Faults: `DuplicateName`, `InvalidName`.
+    /// Calls `CreateDatacenter`, since 2.0. Requires privilege `Datacenter.Create`. Faults: `DuplicateName`, `InvalidName`.
     #[inline]
     pub fn create_datacenter(&self, name: &str) -> Call<Ref<mo::Datacenter>> {
         let mut a = Arguments::new(self, 3938); a.text(1, name); a.end()
     }
 
-    /// `CreateFolder`, since 2.0. Privilege `Folder.Create`. Faults: `DuplicateName`, `InvalidName`.
+    /// Calls `CreateFolder`, since 2.0. Requires privilege `Folder.Create`. Faults: `DuplicateName`, `InvalidName`.
     #[inline]
     pub fn create_folder(&self, name: &str) -> Call<Ref<mo::Folder>> {
         let mut a = Arguments::new(self, 3946); a.text(1, name); a.end()
     }
 
-    /// `CreateStoragePod`, since 5.0. Privilege `Folder.Create`. Faults: `DuplicateName`, `InvalidName`.
+    /// Calls `CreateStoragePod`, since 5.0. Requires privilege `Folder.Create`. Faults: `DuplicateName`, `InvalidName`.
     #[inline]
     pub fn create_storage_pod(&self, name: &str) -> Call<Ref<mo::StoragePod>> {
         let mut a = Arguments::new(self, 3971); a.text(1, name); a.end()
     }
 
-    /// `CreateVM_Task`, since 2.0. Privilege `VirtualMachine.Inventory.Create`. Faults: `VmConfigFault`, `FileFault`, `OutOfBounds`, `DuplicateName`, `InvalidName`, `InvalidDatastore`, `InsufficientResourcesFault`, `AlreadyExists`, `InvalidState`.
+    /// Calls `CreateVM_Task`, since 2.0. Requires privilege `VirtualMachine.Inventory.Create`. Faults: `VmConfigFault`, `FileFault`, `OutOfBounds`, `DuplicateName`, `InvalidName`, `InvalidDatastore`, `InsufficientResourcesFault`, `AlreadyExists`, `InvalidState`.
     #[inline]
     pub fn create_vm(&self, config: &VirtualMachineConfigSpec, pool: &Ref<impl IsA<mo::ResourcePool>>, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<Ref<mo::VirtualMachine>>> {
         let mut a = Arguments::new(self, 3977); a.arg(1, config); a.reference(2, pool); a.opt(3, host); a.end()
     }
 
-    /// `MoveIntoFolder_Task`, since 2.0. Faults: `DuplicateName`, `InvalidFolder`, `InvalidState`.
+    /// Calls `MoveIntoFolder_Task`, since 2.0. Faults: `DuplicateName`, `InvalidFolder`, `InvalidState`.
     #[inline]
     pub fn move_into_folder(&self, list: &[Ref<mo::ManagedEntity>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4265); a.list(1, list); a.end()
     }
 
-    /// `PlaceVmsXCluster`, since 9.1.0.0. A preview, known from govmomi.
+    /// Calls `PlaceVmsXCluster`, since 9.1.0.0. A preview, known from govmomi.
     #[inline]
     pub fn place_vms_x_cluster(&self, placement_spec: &PlaceVmsXClusterSpec) -> Call<PlaceVmsXClusterResult> {
         let mut a = Arguments::new(self, 4280); a.arg(1, placement_spec); a.end()
     }
 
-    /// `RegisterVM_Task`, since 2.0. Privilege `VirtualMachine.Inventory.Register`. Faults: `OutOfBounds`, `DuplicateName`, `AlreadyExists`, `InvalidDatastore`, `NotFound`, `InvalidName`, `VmConfigFault`, `InsufficientResourcesFault`, `FileFault`, `InvalidState`.
+    /// Calls `RegisterVM_Task`, since 2.0. Requires privilege `VirtualMachine.Inventory.Register`. Faults: `OutOfBounds`, `DuplicateName`, `AlreadyExists`, `InvalidDatastore`, `NotFound`, `InvalidName`, `VmConfigFault`, `InsufficientResourcesFault`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn register_vm<'a>(&self, path: &'a str, as_template: bool) -> calls::RegisterVM<'a> {
         calls::RegisterVM { this: self.upcast(), path, name: None, as_template, pool: None, host: None, }
     }
 
-    /// `UnregisterAndDestroy_Task`, since 2.0. Privilege `Folder.Delete`. Faults: `ConcurrentAccess`, `InvalidState`.
+    /// Calls `UnregisterAndDestroy_Task`, since 2.0. Requires privilege `Folder.Delete`. Faults: `ConcurrentAccess`, `InvalidState`.
     #[inline]
     pub fn unregister_and_destroy(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4666).end()
@@ -1444,31 +1444,31 @@ impl<T: IsA<mo::Folder>> Ref<T> {
 }
 
 impl<T: IsA<mo::GuestAliasManager>> Ref<T> {
-    /// `AddGuestAlias`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `AddGuestAlias`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn add_guest_alias(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, username: &str, map_cert: bool, base64_cert: &str, alias_info: &GuestAuthAliasInfo) -> Call<()> {
         let mut a = Arguments::new(self, 3824); a.reference(1, vm); a.arg(2, auth); a.text(3, username); a.arg(4, &map_cert); a.text(5, base64_cert); a.arg(6, alias_info); a.end()
     }
 
-    /// `ListGuestAliases`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `ListGuestAliases`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn list_guest_aliases(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, username: &str) -> Call<Vec<GuestAliases>> {
         let mut a = Arguments::new(self, 4217); a.reference(1, vm); a.arg(2, auth); a.text(3, username); a.end()
     }
 
-    /// `ListGuestMappedAliases`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `ListGuestMappedAliases`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn list_guest_mapped_aliases(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>) -> Call<Vec<GuestMappedAliases>> {
         let mut a = Arguments::new(self, 4218); a.reference(1, vm); a.arg(2, auth); a.end()
     }
 
-    /// `RemoveGuestAlias`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `RemoveGuestAlias`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn remove_guest_alias(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, username: &str, base64_cert: &str, subject: &Poly<GuestAuthSubject>) -> Call<()> {
         let mut a = Arguments::new(self, 4491); a.reference(1, vm); a.arg(2, auth); a.text(3, username); a.text(4, base64_cert); a.arg(5, subject); a.end()
     }
 
-    /// `RemoveGuestAliasByCert`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `RemoveGuestAliasByCert`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn remove_guest_alias_by_cert(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, username: &str, base64_cert: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4492); a.reference(1, vm); a.arg(2, auth); a.text(3, username); a.text(4, base64_cert); a.end()
@@ -1476,19 +1476,19 @@ impl<T: IsA<mo::GuestAliasManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::GuestAuthManager>> Ref<T> {
-    /// `AcquireCredentialsInGuest`, since 5.0. Faults: `GuestOperationsFault`, `TaskInProgress`, `InvalidState`.
+    /// Calls `AcquireCredentialsInGuest`, since 5.0. Faults: `GuestOperationsFault`, `TaskInProgress`, `InvalidState`.
     #[inline]
     pub fn acquire_credentials_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, requested_auth: &Poly<GuestAuthentication>, session_id: Option<i64>) -> Call<Poly<GuestAuthentication>> {
         let mut a = Arguments::new(self, 3813); a.reference(1, vm); a.arg(2, requested_auth); a.arg(3, &session_id); a.end()
     }
 
-    /// `ReleaseCredentialsInGuest`, since 5.0. Faults: `GuestOperationsFault`, `TaskInProgress`, `InvalidState`.
+    /// Calls `ReleaseCredentialsInGuest`, since 5.0. Faults: `GuestOperationsFault`, `TaskInProgress`, `InvalidState`.
     #[inline]
     pub fn release_credentials_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>) -> Call<()> {
         let mut a = Arguments::new(self, 4472); a.reference(1, vm); a.arg(2, auth); a.end()
     }
 
-    /// `ValidateCredentialsInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `ValidateCredentialsInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn validate_credentials_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>) -> Call<()> {
         let mut a = Arguments::new(self, 4774); a.reference(1, vm); a.arg(2, auth); a.end()
@@ -1496,67 +1496,67 @@ impl<T: IsA<mo::GuestAuthManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::GuestFileManager>> Ref<T> {
-    /// `ChangeFileAttributesInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `ChangeFileAttributesInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn change_file_attributes_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, guest_file_path: &str, file_attributes: &Poly<GuestFileAttributes>) -> Call<()> {
         let mut a = Arguments::new(self, 3873); a.reference(1, vm); a.arg(2, auth); a.text(3, guest_file_path); a.arg(4, file_attributes); a.end()
     }
 
-    /// `CreateTemporaryDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `CreateTemporaryDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn create_temporary_directory_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, prefix: &str, suffix: &str, directory_path: Option<&str>) -> Call<String> {
         let mut a = Arguments::new(self, 3973); a.reference(1, vm); a.arg(2, auth); a.text(3, prefix); a.text(4, suffix); a.text(5, directory_path); a.end()
     }
 
-    /// `CreateTemporaryFileInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `CreateTemporaryFileInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn create_temporary_file_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, prefix: &str, suffix: &str, directory_path: Option<&str>) -> Call<String> {
         let mut a = Arguments::new(self, 3974); a.reference(1, vm); a.arg(2, auth); a.text(3, prefix); a.text(4, suffix); a.text(5, directory_path); a.end()
     }
 
-    /// `DeleteDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `DeleteDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn delete_directory_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, directory_path: &str, recursive: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4002); a.reference(1, vm); a.arg(2, auth); a.text(3, directory_path); a.arg(4, &recursive); a.end()
     }
 
-    /// `DeleteFileInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `DeleteFileInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn delete_file_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, file_path: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4004); a.reference(1, vm); a.arg(2, auth); a.text(3, file_path); a.end()
     }
 
-    /// `InitiateFileTransferFromGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `InitiateFileTransferFromGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn initiate_file_transfer_from_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, guest_file_path: &str) -> Call<FileTransferInformation> {
         let mut a = Arguments::new(self, 4198); a.reference(1, vm); a.arg(2, auth); a.text(3, guest_file_path); a.end()
     }
 
-    /// `InitiateFileTransferToGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `InitiateFileTransferToGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn initiate_file_transfer_to_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, guest_file_path: &str, file_attributes: &Poly<GuestFileAttributes>, file_size: i64, overwrite: bool) -> Call<String> {
         let mut a = Arguments::new(self, 4199); a.reference(1, vm); a.arg(2, auth); a.text(3, guest_file_path); a.arg(4, file_attributes); a.arg(5, &file_size); a.arg(6, &overwrite); a.end()
     }
 
-    /// `ListFilesInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `ListFilesInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn list_files_in_guest<'a>(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &'a Poly<GuestAuthentication>, file_path: &'a str) -> calls::ListFilesInGuest<'a> {
         calls::ListFilesInGuest { this: self.upcast(), vm: vm.upcast(), auth, file_path, index: None, max_results: None, match_pattern: None, }
     }
 
-    /// `MakeDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `MakeDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn make_directory_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, directory_path: &str, create_parent_directories: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4239); a.reference(1, vm); a.arg(2, auth); a.text(3, directory_path); a.arg(4, &create_parent_directories); a.end()
     }
 
-    /// `MoveDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `MoveDirectoryInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn move_directory_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, src_directory_path: &str, dst_directory_path: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4262); a.reference(1, vm); a.arg(2, auth); a.text(3, src_directory_path); a.text(4, dst_directory_path); a.end()
     }
 
-    /// `MoveFileInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `MoveFileInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn move_file_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, src_file_path: &str, dst_file_path: &str, overwrite: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4263); a.reference(1, vm); a.arg(2, auth); a.text(3, src_file_path); a.text(4, dst_file_path); a.arg(5, &overwrite); a.end()
@@ -1564,25 +1564,25 @@ impl<T: IsA<mo::GuestFileManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::GuestProcessManager>> Ref<T> {
-    /// `ListProcessesInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `ListProcessesInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn list_processes_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, pids: &[i64]) -> Call<Vec<GuestProcessInfo>> {
         let mut a = Arguments::new(self, 4222); a.reference(1, vm); a.arg(2, auth); a.list(3, pids); a.end()
     }
 
-    /// `ReadEnvironmentVariableInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `ReadEnvironmentVariableInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn read_environment_variable_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, names: &[String]) -> Call<Vec<String>> {
         let mut a = Arguments::new(self, 4417); a.reference(1, vm); a.arg(2, auth); a.list(3, names); a.end()
     }
 
-    /// `StartProgramInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
+    /// Calls `StartProgramInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn start_program_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, spec: &Poly<GuestProgramSpec>) -> Call<i64> {
         let mut a = Arguments::new(self, 4636); a.reference(1, vm); a.arg(2, auth); a.arg(3, spec); a.end()
     }
 
-    /// `TerminateProcessInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `TerminateProcessInGuest`, since 5.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn terminate_process_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, pid: i64) -> Call<()> {
         let mut a = Arguments::new(self, 4646); a.reference(1, vm); a.arg(2, auth); a.arg(3, &pid); a.end()
@@ -1590,37 +1590,37 @@ impl<T: IsA<mo::GuestProcessManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::GuestWindowsRegistryManager>> Ref<T> {
-    /// `CreateRegistryKeyInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `CreateRegistryKeyInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn create_registry_key_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, key_name: &GuestRegKeyNameSpec, is_volatile: bool, class_type: Option<&str>) -> Call<()> {
         let mut a = Arguments::new(self, 3962); a.reference(1, vm); a.arg(2, auth); a.arg(3, key_name); a.arg(4, &is_volatile); a.text(5, class_type); a.end()
     }
 
-    /// `DeleteRegistryKeyInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `DeleteRegistryKeyInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn delete_registry_key_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, key_name: &GuestRegKeyNameSpec, recursive: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4009); a.reference(1, vm); a.arg(2, auth); a.arg(3, key_name); a.arg(4, &recursive); a.end()
     }
 
-    /// `DeleteRegistryValueInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `DeleteRegistryValueInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn delete_registry_value_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, value_name: &GuestRegValueNameSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4010); a.reference(1, vm); a.arg(2, auth); a.arg(3, value_name); a.end()
     }
 
-    /// `ListRegistryKeysInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `ListRegistryKeysInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn list_registry_keys_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, key_name: &GuestRegKeyNameSpec, recursive: bool, match_pattern: Option<&str>) -> Call<Vec<GuestRegKeyRecordSpec>> {
         let mut a = Arguments::new(self, 4223); a.reference(1, vm); a.arg(2, auth); a.arg(3, key_name); a.arg(4, &recursive); a.text(5, match_pattern); a.end()
     }
 
-    /// `ListRegistryValuesInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `ListRegistryValuesInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn list_registry_values_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, key_name: &GuestRegKeyNameSpec, expand_strings: bool, match_pattern: Option<&str>) -> Call<Vec<GuestRegValueSpec>> {
         let mut a = Arguments::new(self, 4224); a.reference(1, vm); a.arg(2, auth); a.arg(3, key_name); a.arg(4, &expand_strings); a.text(5, match_pattern); a.end()
     }
 
-    /// `SetRegistryValueInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
+    /// Calls `SetRegistryValueInGuest`, since 6.0. Faults: `GuestOperationsFault`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn set_registry_value_in_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, value: &GuestRegValueSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4621); a.reference(1, vm); a.arg(2, auth); a.arg(3, value); a.end()
@@ -1628,127 +1628,127 @@ impl<T: IsA<mo::GuestWindowsRegistryManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HealthUpdateManager>> Ref<T> {
-    /// `AddFilter`, since 6.5. Privilege `Host.Inventory.EditCluster`. Faults: `NotFound`.
+    /// Calls `AddFilter`, since 6.5. Requires privilege `Host.Inventory.EditCluster`. Faults: `NotFound`.
     #[inline]
     pub fn add_filter(&self, provider_id: &str, filter_name: &str, info_ids: &[String]) -> Call<String> {
         let mut a = Arguments::new(self, 3822); a.text(1, provider_id); a.text(2, filter_name); a.list(3, info_ids); a.end()
     }
 
-    /// `AddFilterEntities`, since 6.5. Privilege `Host.Inventory.EditCluster`. Faults: `NotFound`.
+    /// Calls `AddFilterEntities`, since 6.5. Requires privilege `Host.Inventory.EditCluster`. Faults: `NotFound`.
     #[inline]
     pub fn add_filter_entities(&self, filter_id: &str, entities: &[Ref<mo::ManagedEntity>]) -> Call<()> {
         let mut a = Arguments::new(self, 3823); a.text(1, filter_id); a.list(2, entities); a.end()
     }
 
-    /// `AddMonitoredEntities`, since 6.5. Privilege `HealthUpdateProvider.Update`. Faults: `NotFound`.
+    /// Calls `AddMonitoredEntities`, since 6.5. Requires privilege `HealthUpdateProvider.Update`. Faults: `NotFound`.
     #[inline]
     pub fn add_monitored_entities(&self, provider_id: &str, entities: &[Ref<mo::ManagedEntity>]) -> Call<()> {
         let mut a = Arguments::new(self, 3831); a.text(1, provider_id); a.list(2, entities); a.end()
     }
 
-    /// `HasMonitoredEntity`, since 6.5. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `HasMonitoredEntity`, since 6.5. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn has_monitored_entity(&self, provider_id: &str, entity: &Ref<impl IsA<mo::ManagedEntity>>) -> Call<bool> {
         let mut a = Arguments::new(self, 4141); a.text(1, provider_id); a.reference(2, entity); a.end()
     }
 
-    /// `HasProvider`, since 6.5. Privilege `System.View`.
+    /// Calls `HasProvider`, since 6.5. Requires privilege `System.View`.
     #[inline]
     pub fn has_provider(&self, id: &str) -> Call<bool> {
         let mut a = Arguments::new(self, 4144); a.text(1, id); a.end()
     }
 
-    /// `PostHealthUpdates`, since 6.5. Privilege `HealthUpdateProvider.Update`. Faults: `NotFound`.
+    /// Calls `PostHealthUpdates`, since 6.5. Requires privilege `HealthUpdateProvider.Update`. Faults: `NotFound`.
     #[inline]
     pub fn post_health_updates(&self, provider_id: &str, updates: &[HealthUpdate]) -> Call<()> {
         let mut a = Arguments::new(self, 4282); a.text(1, provider_id); a.list(2, updates); a.end()
     }
 
-    /// `QueryFilterEntities`, since 6.5. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryFilterEntities`, since 6.5. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_filter_entities(&self, filter_id: &str) -> Call<Vec<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4340); a.text(1, filter_id); a.end()
     }
 
-    /// `QueryFilterInfoIds`, since 6.5. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryFilterInfoIds`, since 6.5. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_filter_info_ids(&self, filter_id: &str) -> Call<Vec<String>> {
         let mut a = Arguments::new(self, 4341); a.text(1, filter_id); a.end()
     }
 
-    /// `QueryFilterList`, since 6.5. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryFilterList`, since 6.5. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_filter_list(&self, provider_id: &str) -> Call<Vec<String>> {
         let mut a = Arguments::new(self, 4342); a.text(1, provider_id); a.end()
     }
 
-    /// `QueryFilterName`, since 6.5. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryFilterName`, since 6.5. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_filter_name(&self, filter_id: &str) -> Call<String> {
         let mut a = Arguments::new(self, 4343); a.text(1, filter_id); a.end()
     }
 
-    /// `QueryHealthUpdateInfos`, since 6.5. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryHealthUpdateInfos`, since 6.5. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_health_update_infos(&self, provider_id: &str) -> Call<Vec<HealthUpdateInfo>> {
         let mut a = Arguments::new(self, 4345); a.text(1, provider_id); a.end()
     }
 
-    /// `QueryHealthUpdates`, since 6.5. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryHealthUpdates`, since 6.5. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_health_updates(&self, provider_id: &str) -> Call<Vec<HealthUpdate>> {
         let mut a = Arguments::new(self, 4346); a.text(1, provider_id); a.end()
     }
 
-    /// `QueryMonitoredEntities`, since 6.5. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryMonitoredEntities`, since 6.5. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_monitored_entities(&self, provider_id: &str) -> Call<Vec<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4366); a.text(1, provider_id); a.end()
     }
 
-    /// `QueryProviderList`, since 6.5. Privilege `System.View`.
+    /// Calls `QueryProviderList`, since 6.5. Requires privilege `System.View`.
     #[inline]
     pub fn query_provider_list(&self) -> Call<Vec<String>> {
         Arguments::new(self, 4386).end()
     }
 
-    /// `QueryProviderName`, since 6.5. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryProviderName`, since 6.5. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_provider_name(&self, id: &str) -> Call<String> {
         let mut a = Arguments::new(self, 4387); a.text(1, id); a.end()
     }
 
-    /// `QueryUnmonitoredHosts`, since 6.5. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryUnmonitoredHosts`, since 6.5. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_unmonitored_hosts(&self, provider_id: &str, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<Vec<Ref<mo::HostSystem>>> {
         let mut a = Arguments::new(self, 4397); a.text(1, provider_id); a.reference(2, cluster); a.end()
     }
 
-    /// `RegisterHealthUpdateProvider`, since 6.5. Privilege `HealthUpdateProvider.Register`.
+    /// Calls `RegisterHealthUpdateProvider`, since 6.5. Requires privilege `HealthUpdateProvider.Register`.
     #[inline]
     pub fn register_health_update_provider(&self, name: &str, health_update_info: &[HealthUpdateInfo]) -> Call<String> {
         let mut a = Arguments::new(self, 4468); a.text(1, name); a.list(2, health_update_info); a.end()
     }
 
-    /// `RemoveFilter`, since 6.5. Privilege `Host.Inventory.EditCluster`. Faults: `NotFound`.
+    /// Calls `RemoveFilter`, since 6.5. Requires privilege `Host.Inventory.EditCluster`. Faults: `NotFound`.
     #[inline]
     pub fn remove_filter(&self, filter_id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4488); a.text(1, filter_id); a.end()
     }
 
-    /// `RemoveFilterEntities`, since 6.5. Privilege `Host.Inventory.EditCluster`. Faults: `NotFound`.
+    /// Calls `RemoveFilterEntities`, since 6.5. Requires privilege `Host.Inventory.EditCluster`. Faults: `NotFound`.
     #[inline]
     pub fn remove_filter_entities(&self, filter_id: &str, entities: &[Ref<mo::ManagedEntity>]) -> Call<()> {
         let mut a = Arguments::new(self, 4489); a.text(1, filter_id); a.list(2, entities); a.end()
     }
 
-    /// `RemoveMonitoredEntities`, since 6.5. Privilege `HealthUpdateProvider.Update`. Faults: `NotFound`, `InvalidState`.
+    /// Calls `RemoveMonitoredEntities`, since 6.5. Requires privilege `HealthUpdateProvider.Update`. Faults: `NotFound`, `InvalidState`.
     #[inline]
     pub fn remove_monitored_entities(&self, provider_id: &str, entities: &[Ref<mo::ManagedEntity>]) -> Call<()> {
         let mut a = Arguments::new(self, 4500); a.text(1, provider_id); a.list(2, entities); a.end()
     }
 
-    /// `UnregisterHealthUpdateProvider`, since 6.5. Privilege `HealthUpdateProvider.Unregister`. Faults: `NotFound`, `InvalidState`.
+    /// Calls `UnregisterHealthUpdateProvider`, since 6.5. Requires privilege `HealthUpdateProvider.Unregister`. Faults: `NotFound`, `InvalidState`.
     #[inline]
     pub fn unregister_health_update_provider(&self, provider_id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4669); a.text(1, provider_id); a.end()
@@ -1756,25 +1756,25 @@ impl<T: IsA<mo::HealthUpdateManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HistoryCollector>> Ref<T> {
-    /// `DestroyCollector`, since 2.0.
+    /// Calls `DestroyCollector`, since 2.0.
     #[inline]
     pub fn destroy_collector(&self) -> Call<()> {
         Arguments::new(self, 4022).end()
     }
 
-    /// `ResetCollector`, since 2.0.
+    /// Calls `ResetCollector`, since 2.0.
     #[inline]
     pub fn reset_collector(&self) -> Call<()> {
         Arguments::new(self, 4530).end()
     }
 
-    /// `RewindCollector`, since 2.0.
+    /// Calls `RewindCollector`, since 2.0.
     #[inline]
     pub fn rewind_collector(&self) -> Call<()> {
         Arguments::new(self, 4593).end()
     }
 
-    /// `SetCollectorPageSize`, since 2.0.
+    /// Calls `SetCollectorPageSize`, since 2.0.
     #[inline]
     pub fn set_collector_page_size(&self, max_count: i32) -> Call<()> {
         let mut a = Arguments::new(self, 4607); a.arg(1, &max_count); a.end()
@@ -1782,43 +1782,43 @@ impl<T: IsA<mo::HistoryCollector>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostAccessManager>> Ref<T> {
-    /// `ChangeAccessMode`, since 6.0. Privilege `Global.Settings`. Faults: `AuthMinimumAdminPermission`, `UserNotFound`.
+    /// Calls `ChangeAccessMode`, since 6.0. Requires privilege `Global.Settings`. Faults: `AuthMinimumAdminPermission`, `UserNotFound`.
     #[inline]
     pub fn change_access_mode(&self, principal: &str, is_group: bool, access_mode: &HostAccessMode) -> Call<()> {
         let mut a = Arguments::new(self, 3872); a.text(1, principal); a.arg(2, &is_group); a.arg(3, access_mode); a.end()
     }
 
-    /// `ChangeLockdownMode`, since 6.0. Privilege `Host.Config.Settings`. Faults: `AuthMinimumAdminPermission`.
+    /// Calls `ChangeLockdownMode`, since 6.0. Requires privilege `Host.Config.Settings`. Faults: `AuthMinimumAdminPermission`.
     #[inline]
     pub fn change_lockdown_mode(&self, mode: &HostLockdownMode) -> Call<()> {
         let mut a = Arguments::new(self, 3875); a.arg(1, mode); a.end()
     }
 
-    /// `QueryLockdownExceptions`, since 6.0. Privilege `Global.Settings`.
+    /// Calls `QueryLockdownExceptions`, since 6.0. Requires privilege `Global.Settings`.
     #[inline]
     pub fn query_lockdown_exceptions(&self) -> Call<Vec<String>> {
         Arguments::new(self, 4359).end()
     }
 
-    /// `QuerySystemUsers`, since 6.0. Privilege `System.View`.
+    /// Calls `QuerySystemUsers`, since 6.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_system_users(&self) -> Call<Vec<String>> {
         Arguments::new(self, 4394).end()
     }
 
-    /// `RetrieveHostAccessControlEntries`, since 6.0. Privilege `Global.Settings`.
+    /// Calls `RetrieveHostAccessControlEntries`, since 6.0. Requires privilege `Global.Settings`.
     #[inline]
     pub fn retrieve_host_access_control_entries(&self) -> Call<Vec<HostAccessControlEntry>> {
         Arguments::new(self, 4564).end()
     }
 
-    /// `UpdateLockdownExceptions`, since 6.0. Privilege `Global.Settings`. Faults: `AuthMinimumAdminPermission`, `UserNotFound`.
+    /// Calls `UpdateLockdownExceptions`, since 6.0. Requires privilege `Global.Settings`. Faults: `AuthMinimumAdminPermission`, `UserNotFound`.
     #[inline]
     pub fn update_lockdown_exceptions(&self, users: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4716); a.list(1, users); a.end()
     }
 
-    /// `UpdateSystemUsers`, since 6.0. Privilege `Global.Settings`. Faults: `UserNotFound`.
+    /// Calls `UpdateSystemUsers`, since 6.0. Requires privilege `Global.Settings`. Faults: `UserNotFound`.
     #[inline]
     pub fn update_system_users(&self, users: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4738); a.list(1, users); a.end()
@@ -1826,73 +1826,73 @@ impl<T: IsA<mo::HostAccessManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostActiveDirectoryAuthentication>> Ref<T> {
-    /// `DisableSmartCardAuthentication`, since 6.0. Privilege `Host.Config.AuthenticationStore`. Faults: `ActiveDirectoryFault`, `HostConfigFault`.
+    /// Calls `DisableSmartCardAuthentication`, since 6.0. Requires privilege `Host.Config.AuthenticationStore`. Faults: `ActiveDirectoryFault`, `HostConfigFault`.
     #[inline]
     pub fn disable_smart_card_authentication(&self) -> Call<()> {
         Arguments::new(self, 4050).end()
     }
 
-    /// `EnableSmartCardAuthentication`, since 6.0. Privilege `Host.Config.AuthenticationStore`. Faults: `ActiveDirectoryFault`, `HostConfigFault`.
+    /// Calls `EnableSmartCardAuthentication`, since 6.0. Requires privilege `Host.Config.AuthenticationStore`. Faults: `ActiveDirectoryFault`, `HostConfigFault`.
     #[inline]
     pub fn enable_smart_card_authentication(&self) -> Call<()> {
         Arguments::new(self, 4075).end()
     }
 
-    /// `ImportCertificateForCAM_Task`, since 5.0. Privilege `Host.Config.AuthenticationStore`. Faults: `FileNotFound`, `ActiveDirectoryFault`.
+    /// Calls `ImportCertificateForCAM_Task`, since 5.0. Requires privilege `Host.Config.AuthenticationStore`. Faults: `FileNotFound`, `ActiveDirectoryFault`.
     #[inline]
     pub fn import_certificate_for_cam(&self, cert_path: &str, cam_server: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4190); a.text(1, cert_path); a.text(2, cam_server); a.end()
     }
 
-    /// `InstallSmartCardTrustAnchor`, since 6.0. Privilege `Host.Config.AuthenticationStore`. Faults: `HostConfigFault`.
+    /// Calls `InstallSmartCardTrustAnchor`, since 6.0. Requires privilege `Host.Config.AuthenticationStore`. Faults: `HostConfigFault`.
     #[inline]
     pub fn install_smart_card_trust_anchor(&self, cert: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4205); a.text(1, cert); a.end()
     }
 
-    /// `JoinDomainWithCAM_Task`, since 5.0. Privilege `Host.Config.AuthenticationStore`. Faults: `InvalidState`, `HostConfigFault`, `ActiveDirectoryFault`, `TaskInProgress`.
+    /// Calls `JoinDomainWithCAM_Task`, since 5.0. Requires privilege `Host.Config.AuthenticationStore`. Faults: `InvalidState`, `HostConfigFault`, `ActiveDirectoryFault`, `TaskInProgress`.
     #[inline]
     pub fn join_domain_with_cam(&self, domain_name: &str, cam_server: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4211); a.text(1, domain_name); a.text(2, cam_server); a.end()
     }
 
-    /// `JoinDomain_Task`, since 4.1. Privilege `Host.Config.AuthenticationStore`. Faults: `InvalidState`, `HostConfigFault`, `InvalidLogin`, `ActiveDirectoryFault`, `TaskInProgress`.
+    /// Calls `JoinDomain_Task`, since 4.1. Requires privilege `Host.Config.AuthenticationStore`. Faults: `InvalidState`, `HostConfigFault`, `InvalidLogin`, `ActiveDirectoryFault`, `TaskInProgress`.
     #[inline]
     pub fn join_domain(&self, domain_name: &str, user_name: &str, password: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4212); a.text(1, domain_name); a.text(2, user_name); a.text(3, password); a.end()
     }
 
-    /// `LeaveCurrentDomain_Task`, since 4.1. Privilege `Host.Config.AuthenticationStore`. Faults: `InvalidState`, `AuthMinimumAdminPermission`, `ActiveDirectoryFault`, `TaskInProgress`.
+    /// Calls `LeaveCurrentDomain_Task`, since 4.1. Requires privilege `Host.Config.AuthenticationStore`. Faults: `InvalidState`, `AuthMinimumAdminPermission`, `ActiveDirectoryFault`, `TaskInProgress`.
     #[inline]
     pub fn leave_current_domain(&self, force: bool) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4213); a.arg(1, &force); a.end()
     }
 
-    /// `ListSmartCardTrustAnchors`, since 6.0. Privilege `Host.Config.AuthenticationStore`. Faults: `HostConfigFault`.
+    /// Calls `ListSmartCardTrustAnchors`, since 6.0. Requires privilege `Host.Config.AuthenticationStore`. Faults: `HostConfigFault`.
     #[inline]
     pub fn list_smart_card_trust_anchors(&self) -> Call<Vec<String>> {
         Arguments::new(self, 4225).end()
     }
 
-    /// `RemoveSmartCardTrustAnchor`, since 6.0. Privilege `Host.Config.AuthenticationStore`. Faults: `HostConfigFault`.
+    /// Calls `RemoveSmartCardTrustAnchor`, since 6.0. Requires privilege `Host.Config.AuthenticationStore`. Faults: `HostConfigFault`.
     #[inline]
     pub fn remove_smart_card_trust_anchor(&self, issuer: &str, serial: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4507); a.text(1, issuer); a.text(2, serial); a.end()
     }
 
-    /// `RemoveSmartCardTrustAnchorByFingerprint`, since 6.0. Privilege `Host.Config.AuthenticationStore`. Faults: `HostConfigFault`.
+    /// Calls `RemoveSmartCardTrustAnchorByFingerprint`, since 6.0. Requires privilege `Host.Config.AuthenticationStore`. Faults: `HostConfigFault`.
     #[inline]
     pub fn remove_smart_card_trust_anchor_by_fingerprint(&self, fingerprint: &str, digest: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4508); a.text(1, fingerprint); a.text(2, digest); a.end()
     }
 
-    /// `RemoveSmartCardTrustAnchorCertificate`, since 9.0.0.0. Privilege `Host.Config.AuthenticationStore`. Faults: `HostConfigFault`.
+    /// Calls `RemoveSmartCardTrustAnchorCertificate`, since 9.0.0.0. Requires privilege `Host.Config.AuthenticationStore`. Faults: `HostConfigFault`.
     #[inline]
     pub fn remove_smart_card_trust_anchor_certificate(&self, certificate: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4509); a.text(1, certificate); a.end()
     }
 
-    /// `ReplaceSmartCardTrustAnchors`, since 6.0. Privilege `Host.Config.AuthenticationStore`.
+    /// Calls `ReplaceSmartCardTrustAnchors`, since 6.0. Requires privilege `Host.Config.AuthenticationStore`.
     #[inline]
     pub fn replace_smart_card_trust_anchors(&self, certs: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4525); a.list(1, certs); a.end()
@@ -1900,25 +1900,25 @@ impl<T: IsA<mo::HostActiveDirectoryAuthentication>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostAssignableHardwareManager>> Ref<T> {
-    /// `DownloadDescriptionTree`, since 7.0.0.0. Privilege `System.Read`.
+    /// Calls `DownloadDescriptionTree`, since 7.0.0.0. Requires privilege `System.Read`.
     #[inline]
     pub fn download_description_tree(&self) -> Call<Binary> {
         Arguments::new(self, 4058).end()
     }
 
-    /// `RetrieveDynamicPassthroughInfo`, since 7.0.0.0. Privilege `System.Read`.
+    /// Calls `RetrieveDynamicPassthroughInfo`, since 7.0.0.0. Requires privilege `System.Read`.
     #[inline]
     pub fn retrieve_dynamic_passthrough_info(&self) -> Call<Vec<VirtualMachineDynamicPassthroughInfo>> {
         Arguments::new(self, 4559).end()
     }
 
-    /// `RetrieveVendorDeviceGroupInfo`, since 8.0.0.1. Privilege `System.Read`.
+    /// Calls `RetrieveVendorDeviceGroupInfo`, since 8.0.0.1. Requires privilege `System.Read`.
     #[inline]
     pub fn retrieve_vendor_device_group_info(&self) -> Call<Vec<VirtualMachineVendorDeviceGroupInfo>> {
         Arguments::new(self, 4586).end()
     }
 
-    /// `UpdateAssignableHardwareConfig`, since 7.0.0.0. Privilege `Host.Config.Settings`. Faults: `HostConfigFault`.
+    /// Calls `UpdateAssignableHardwareConfig`, since 7.0.0.0. Requires privilege `Host.Config.Settings`. Faults: `HostConfigFault`.
     #[inline]
     pub fn update_assignable_hardware_config(&self, config: &HostAssignableHardwareConfig) -> Call<()> {
         let mut a = Arguments::new(self, 4673); a.arg(1, config); a.end()
@@ -1926,19 +1926,19 @@ impl<T: IsA<mo::HostAssignableHardwareManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostAutoStartManager>> Ref<T> {
-    /// `AutoStartPowerOff`, since 2.0. Privilege `Host.Config.AutoStart`.
+    /// Calls `AutoStartPowerOff`, since 2.0. Requires privilege `Host.Config.AutoStart`.
     #[inline]
     pub fn auto_start_power_off(&self) -> Call<()> {
         Arguments::new(self, 3855).end()
     }
 
-    /// `AutoStartPowerOn`, since 2.0. Privilege `Host.Config.AutoStart`.
+    /// Calls `AutoStartPowerOn`, since 2.0. Requires privilege `Host.Config.AutoStart`.
     #[inline]
     pub fn auto_start_power_on(&self) -> Call<()> {
         Arguments::new(self, 3856).end()
     }
 
-    /// `ReconfigureAutostart`, since 2.0. Privilege `Host.Config.AutoStart`.
+    /// Calls `ReconfigureAutostart`, since 2.0. Requires privilege `Host.Config.AutoStart`.
     #[inline]
     pub fn reconfigure_autostart(&self, spec: &HostAutoStartManagerConfig) -> Call<()> {
         let mut a = Arguments::new(self, 4433); a.arg(1, spec); a.end()
@@ -1946,13 +1946,13 @@ impl<T: IsA<mo::HostAutoStartManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostBootDeviceSystem>> Ref<T> {
-    /// `QueryBootDevices`, since 2.5. Privilege `System.Read`.
+    /// Calls `QueryBootDevices`, since 2.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_boot_devices(&self) -> Call<Option<HostBootDeviceInfo>> {
         Arguments::new(self, 4303).end()
     }
 
-    /// `UpdateBootDevice`, since 2.5. Privilege `Host.Config.Maintenance`.
+    /// Calls `UpdateBootDevice`, since 2.5. Requires privilege `Host.Config.Maintenance`.
     #[inline]
     pub fn update_boot_device(&self, key: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4676); a.text(1, key); a.end()
@@ -1960,7 +1960,7 @@ impl<T: IsA<mo::HostBootDeviceSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostCacheConfigurationManager>> Ref<T> {
-    /// `ConfigureHostCache_Task`, since 5.0. Privilege `Host.Config.AdvancedConfig`.
+    /// Calls `ConfigureHostCache_Task`, since 5.0. Requires privilege `Host.Config.AdvancedConfig`.
     #[inline]
     pub fn configure_host_cache(&self, spec: &HostCacheConfigurationSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3915); a.arg(1, spec); a.end()
@@ -1968,55 +1968,55 @@ impl<T: IsA<mo::HostCacheConfigurationManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostCertificateManager>> Ref<T> {
-    /// `GenerateCertificateSigningRequest`, since 6.0. Privilege `Certificate.Manage`. Faults: `HostConfigFault`.
+    /// Calls `GenerateCertificateSigningRequest`, since 6.0. Requires privilege `Certificate.Manage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn generate_certificate_signing_request(&self, use_ip_address_as_common_name: bool, spec: Option<&HostCertificateManagerCertificateSpec>) -> Call<String> {
         let mut a = Arguments::new(self, 4120); a.arg(1, &use_ip_address_as_common_name); a.opt(2, spec); a.end()
     }
 
-    /// `GenerateCertificateSigningRequestByDn`, since 6.0. Privilege `Certificate.Manage`. Faults: `HostConfigFault`.
+    /// Calls `GenerateCertificateSigningRequestByDn`, since 6.0. Requires privilege `Certificate.Manage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn generate_certificate_signing_request_by_dn(&self, distinguished_name: &str, spec: Option<&HostCertificateManagerCertificateSpec>) -> Call<String> {
         let mut a = Arguments::new(self, 4121); a.text(1, distinguished_name); a.opt(2, spec); a.end()
     }
 
-    /// `InstallServerCertificate`, since 6.0. Privilege `Certificate.Manage`. Faults: `HostConfigFault`.
+    /// Calls `InstallServerCertificate`, since 6.0. Requires privilege `Certificate.Manage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn install_server_certificate(&self, cert: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4204); a.text(1, cert); a.end()
     }
 
-    /// `ListCACertificateRevocationLists`, since 6.0. Privilege `Certificate.Manage`. Faults: `HostConfigFault`.
+    /// Calls `ListCACertificateRevocationLists`, since 6.0. Requires privilege `Certificate.Manage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn list_ca_certificate_revocation_lists(&self) -> Call<Vec<String>> {
         Arguments::new(self, 4214).end()
     }
 
-    /// `ListCACertificates`, since 6.0. Privilege `Certificate.Manage`. Faults: `HostConfigFault`.
+    /// Calls `ListCACertificates`, since 6.0. Requires privilege `Certificate.Manage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn list_ca_certificates(&self) -> Call<Vec<String>> {
         Arguments::new(self, 4215).end()
     }
 
-    /// `NotifyAffectedServices`, since 6.0. Privilege `Certificate.Manage`.
+    /// Calls `NotifyAffectedServices`, since 6.0. Requires privilege `Certificate.Manage`.
     #[inline]
     pub fn notify_affected_services(&self, services: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4269); a.list(1, services); a.end()
     }
 
-    /// `ProvisionServerPrivateKey`, since 8.0.3.0. Privilege `Certificate.Manage`. Faults: `HostConfigFault`.
+    /// Calls `ProvisionServerPrivateKey`, since 8.0.3.0. Requires privilege `Certificate.Manage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn provision_server_private_key(&self, key: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4292); a.text(1, key); a.end()
     }
 
-    /// `ReplaceCACertificatesAndCRLs`, since 6.0. Privilege `Certificate.Manage`. Faults: `HostConfigFault`.
+    /// Calls `ReplaceCACertificatesAndCRLs`, since 6.0. Requires privilege `Certificate.Manage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn replace_ca_certificates_and_crls(&self, ca_cert: &[String], ca_crl: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4524); a.list(1, ca_cert); a.list(2, ca_crl); a.end()
     }
 
-    /// `RetrieveCertificateInfoList`, since 8.0.1.0. Privilege `Certificate.Manage`.
+    /// Calls `RetrieveCertificateInfoList`, since 8.0.1.0. Requires privilege `Certificate.Manage`.
     #[inline]
     pub fn retrieve_certificate_info_list(&self) -> Call<Vec<HostCertificateManagerCertificateInfo>> {
         Arguments::new(self, 4553).end()
@@ -2024,13 +2024,13 @@ impl<T: IsA<mo::HostCertificateManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostCpuSchedulerSystem>> Ref<T> {
-    /// `DisableHyperThreading`, since 2.0. Privilege `Host.Config.HyperThreading`.
+    /// Calls `DisableHyperThreading`, since 2.0. Requires privilege `Host.Config.HyperThreading`.
     #[inline]
     pub fn disable_hyper_threading(&self) -> Call<()> {
         Arguments::new(self, 4045).end()
     }
 
-    /// `EnableHyperThreading`, since 2.0. Privilege `Host.Config.HyperThreading`.
+    /// Calls `EnableHyperThreading`, since 2.0. Requires privilege `Host.Config.HyperThreading`.
     #[inline]
     pub fn enable_hyper_threading(&self) -> Call<()> {
         Arguments::new(self, 4069).end()
@@ -2038,19 +2038,19 @@ impl<T: IsA<mo::HostCpuSchedulerSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostDatastoreBrowser>> Ref<T> {
-    /// `DeleteFile`, since 2.0. Privilege `Datastore.DeleteFile`. Faults: `InvalidDatastore`, `FileFault`.
+    /// Calls `DeleteFile`, since 2.0. Requires privilege `Datastore.DeleteFile`. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn delete_file(&self, datastore_path: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4003); a.text(1, datastore_path); a.end()
     }
 
-    /// `SearchDatastoreSubFolders_Task`, since 2.0. Faults: `InvalidDatastore`, `FileFault`.
+    /// Calls `SearchDatastoreSubFolders_Task`, since 2.0. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn search_datastore_sub_folders(&self, datastore_path: &str, search_spec: Option<&HostDatastoreBrowserSearchSpec>) -> Call<TaskOf<Vec<HostDatastoreBrowserSearchResults>>> {
         let mut a = Arguments::new(self, 4599); a.text(1, datastore_path); a.opt(2, search_spec); a.end()
     }
 
-    /// `SearchDatastore_Task`, since 2.0. Faults: `InvalidDatastore`, `FileFault`.
+    /// Calls `SearchDatastore_Task`, since 2.0. Faults: `InvalidDatastore`, `FileFault`.
     #[inline]
     pub fn search_datastore(&self, datastore_path: &str, search_spec: Option<&HostDatastoreBrowserSearchSpec>) -> Call<TaskOf<HostDatastoreBrowserSearchResults>> {
         let mut a = Arguments::new(self, 4600); a.text(1, datastore_path); a.opt(2, search_spec); a.end()
@@ -2058,127 +2058,127 @@ impl<T: IsA<mo::HostDatastoreBrowser>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostDatastoreSystem>> Ref<T> {
-    /// `ConfigureDatastorePrincipal`, since 2.0. Privilege `Host.Config.Maintenance`. Faults: `InvalidState`, `HostConfigFault`.
+    /// Calls `ConfigureDatastorePrincipal`, since 2.0. Requires privilege `Host.Config.Maintenance`. Faults: `InvalidState`, `HostConfigFault`.
     #[inline]
     pub fn configure_datastore_principal(&self, user_name: &str, password: Option<&str>) -> Call<()> {
         let mut a = Arguments::new(self, 3912); a.text(1, user_name); a.text(2, password); a.end()
     }
 
-    /// `CreateLocalDatastore`, since 2.0. Privilege `Host.Config.Storage`. Faults: `DuplicateName`, `HostConfigFault`, `FileNotFound`, `InvalidName`.
+    /// Calls `CreateLocalDatastore`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `DuplicateName`, `HostConfigFault`, `FileNotFound`, `InvalidName`.
     #[inline]
     pub fn create_local_datastore(&self, name: &str, path: &str) -> Call<Ref<mo::Datastore>> {
         let mut a = Arguments::new(self, 3953); a.text(1, name); a.text(2, path); a.end()
     }
 
-    /// `CreateNasDatastore`, since 2.0. Privilege `Host.Config.Storage`. Faults: `DuplicateName`, `AlreadyExists`, `HostConfigFault`.
+    /// Calls `CreateNasDatastore`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `DuplicateName`, `AlreadyExists`, `HostConfigFault`.
     #[inline]
     pub fn create_nas_datastore(&self, spec: &HostNasVolumeSpec) -> Call<Ref<mo::Datastore>> {
         let mut a = Arguments::new(self, 3954); a.arg(1, spec); a.end()
     }
 
-    /// `CreateVmfsDatastore`, since 2.0. Privilege `Host.Config.Storage`. Faults: `DuplicateName`, `HostConfigFault`.
+    /// Calls `CreateVmfsDatastore`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `DuplicateName`, `HostConfigFault`.
     #[inline]
     pub fn create_vmfs_datastore(&self, spec: &VmfsDatastoreCreateSpec) -> Call<Ref<mo::Datastore>> {
         let mut a = Arguments::new(self, 3979); a.arg(1, spec); a.end()
     }
 
-    /// `CreateVvolDatastore`, since 6.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `DuplicateName`, `HostConfigFault`, `InvalidName`.
+    /// Calls `CreateVvolDatastore`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `DuplicateName`, `HostConfigFault`, `InvalidName`.
     #[inline]
     pub fn create_vvol_datastore(&self, spec: &HostDatastoreSystemVvolDatastoreSpec) -> Call<Ref<mo::Datastore>> {
         let mut a = Arguments::new(self, 3980); a.arg(1, spec); a.end()
     }
 
-    /// `DisableClusteredVmdkSupport`, since 7.0.0.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `DisableClusteredVmdkSupport`, since 7.0.0.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn disable_clustered_vmdk_support(&self, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<()> {
         let mut a = Arguments::new(self, 4042); a.reference(1, datastore); a.end()
     }
 
-    /// `EnableClusteredVmdkSupport`, since 7.0.0.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `EnableClusteredVmdkSupport`, since 7.0.0.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn enable_clustered_vmdk_support(&self, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<()> {
         let mut a = Arguments::new(self, 4066); a.reference(1, datastore); a.end()
     }
 
-    /// `ExpandVmfsDatastore`, since 4.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `ExpandVmfsDatastore`, since 4.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn expand_vmfs_datastore(&self, datastore: &Ref<impl IsA<mo::Datastore>>, spec: &VmfsDatastoreExpandSpec) -> Call<Ref<mo::Datastore>> {
         let mut a = Arguments::new(self, 4087); a.reference(1, datastore); a.arg(2, spec); a.end()
     }
 
-    /// `ExtendVmfsDatastore`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `ExtendVmfsDatastore`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn extend_vmfs_datastore(&self, datastore: &Ref<impl IsA<mo::Datastore>>, spec: &VmfsDatastoreExtendSpec) -> Call<Ref<mo::Datastore>> {
         let mut a = Arguments::new(self, 4098); a.reference(1, datastore); a.arg(2, spec); a.end()
     }
 
-    /// `QueryAvailableDisksForVmfs`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `QueryAvailableDisksForVmfs`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn query_available_disks_for_vmfs(&self, datastore: Option<&Ref<mo::Datastore>>) -> Call<Vec<HostScsiDisk>> {
         let mut a = Arguments::new(self, 4297); a.opt(1, datastore); a.end()
     }
 
-    /// `QueryMaxQueueDepth`, since 8.0.0.1. Privilege `Host.Config.Storage`. Faults: `NotFound`.
+    /// Calls `QueryMaxQueueDepth`, since 8.0.0.1. Requires privilege `Host.Config.Storage`. Faults: `NotFound`.
     #[inline]
     pub fn query_max_queue_depth(&self, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<i64> {
         let mut a = Arguments::new(self, 4361); a.reference(1, datastore); a.end()
     }
 
-    /// `QueryUnresolvedVmfsVolumes`, since 4.0. Privilege `System.Read`.
+    /// Calls `QueryUnresolvedVmfsVolumes`, since 4.0. Requires privilege `System.Read`.
     #[inline]
     pub fn query_unresolved_vmfs_volumes(&self) -> Call<Vec<HostUnresolvedVmfsVolume>> {
         Arguments::new(self, 4400).end()
     }
 
-    /// `QueryVmfsDatastoreCreateOptions`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `QueryVmfsDatastoreCreateOptions`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn query_vmfs_datastore_create_options(&self, device_path: &str, vmfs_major_version: Option<i32>) -> Call<Vec<VmfsDatastoreOption>> {
         let mut a = Arguments::new(self, 4409); a.text(1, device_path); a.arg(2, &vmfs_major_version); a.end()
     }
 
-    /// `QueryVmfsDatastoreExpandOptions`, since 4.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `QueryVmfsDatastoreExpandOptions`, since 4.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn query_vmfs_datastore_expand_options(&self, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<Vec<VmfsDatastoreOption>> {
         let mut a = Arguments::new(self, 4410); a.reference(1, datastore); a.end()
     }
 
-    /// `QueryVmfsDatastoreExtendOptions`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `QueryVmfsDatastoreExtendOptions`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn query_vmfs_datastore_extend_options(&self, datastore: &Ref<impl IsA<mo::Datastore>>, device_path: &str, suppress_expand_candidates: Option<bool>) -> Call<Vec<VmfsDatastoreOption>> {
         let mut a = Arguments::new(self, 4411); a.reference(1, datastore); a.text(2, device_path); a.arg(3, &suppress_expand_candidates); a.end()
     }
 
-    /// `RemoveDatastore`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `ResourceInUse`.
+    /// Calls `RemoveDatastore`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn remove_datastore(&self, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<()> {
         let mut a = Arguments::new(self, 4483); a.reference(1, datastore); a.end()
     }
 
-    /// `RemoveDatastoreEx_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `RemoveDatastoreEx_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn remove_datastore_ex(&self, datastore: &[Ref<mo::Datastore>]) -> Call<TaskOf<Vec<HostDatastoreSystemDatastoreResult>>> {
         let mut a = Arguments::new(self, 4484); a.list(1, datastore); a.end()
     }
 
-    /// `ResignatureUnresolvedVmfsVolume_Task`, since 4.0. Privilege `Host.Config.Storage`. Faults: `VmfsAmbiguousMount`, `HostConfigFault`.
+    /// Calls `ResignatureUnresolvedVmfsVolume_Task`, since 4.0. Requires privilege `Host.Config.Storage`. Faults: `VmfsAmbiguousMount`, `HostConfigFault`.
     #[inline]
     pub fn resignature_unresolved_vmfs_volume(&self, resolution_spec: &HostUnresolvedVmfsResignatureSpec) -> Call<TaskOf<HostResignatureRescanResult>> {
         let mut a = Arguments::new(self, 4539); a.arg(1, resolution_spec); a.end()
     }
 
-    /// `ResolveNfsServerHostName`, since 9.1.0.0. Privilege `Host.Config.Storage`. Faults: `PlatformConfigFault`.
+    /// Calls `ResolveNfsServerHostName`, since 9.1.0.0. Requires privilege `Host.Config.Storage`. Faults: `PlatformConfigFault`.
     #[inline]
     pub fn resolve_nfs_server_host_name<'a>(&self, host_name: &'a str) -> calls::ResolveNfsServerHostName<'a> {
         calls::ResolveNfsServerHostName { this: self.upcast(), host_name, volume_name: None, force: None, is_nfs41: None, }
     }
 
-    /// `SetMaxQueueDepth`, since 8.0.0.1. Privilege `Host.Config.Storage`. Faults: `NotFound`.
+    /// Calls `SetMaxQueueDepth`, since 8.0.0.1. Requires privilege `Host.Config.Storage`. Faults: `NotFound`.
     #[inline]
     pub fn set_max_queue_depth(&self, datastore: &Ref<impl IsA<mo::Datastore>>, max_qdepth: i64) -> Call<()> {
         let mut a = Arguments::new(self, 4617); a.reference(1, datastore); a.arg(2, &max_qdepth); a.end()
     }
 
-    /// `UpdateLocalSwapDatastore`, since 2.5. Privilege `Host.Config.Storage`. Faults: `InaccessibleDatastore`, `DatastoreNotWritableOnHost`.
+    /// Calls `UpdateLocalSwapDatastore`, since 2.5. Requires privilege `Host.Config.Storage`. Faults: `InaccessibleDatastore`, `DatastoreNotWritableOnHost`.
     #[inline]
     pub fn update_local_swap_datastore(&self, datastore: Option<&Ref<mo::Datastore>>) -> Call<()> {
         let mut a = Arguments::new(self, 4715); a.opt(1, datastore); a.end()
@@ -2186,37 +2186,37 @@ impl<T: IsA<mo::HostDatastoreSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostDateTimeSystem>> Ref<T> {
-    /// `QueryAvailableTimeZones`, since 2.5. Privilege `System.Read`.
+    /// Calls `QueryAvailableTimeZones`, since 2.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_available_time_zones(&self) -> Call<Vec<HostDateTimeSystemTimeZone>> {
         Arguments::new(self, 4302).end()
     }
 
-    /// `QueryDateTime`, since 2.5. Privilege `System.Read`.
+    /// Calls `QueryDateTime`, since 2.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_date_time(&self) -> Call<Timestamp> {
         Arguments::new(self, 4323).end()
     }
 
-    /// `RefreshDateTimeSystem`, since 2.5. Privilege `Host.Config.DateTime`.
+    /// Calls `RefreshDateTimeSystem`, since 2.5. Requires privilege `Host.Config.DateTime`.
     #[inline]
     pub fn refresh_date_time_system(&self) -> Call<()> {
         Arguments::new(self, 4453).end()
     }
 
-    /// `TestTimeService`, since 7.0.3.0. Privilege `Host.Config.DateTime`.
+    /// Calls `TestTimeService`, since 7.0.3.0. Requires privilege `Host.Config.DateTime`.
     #[inline]
     pub fn test_time_service(&self) -> Call<Option<HostDateTimeSystemServiceTestResult>> {
         Arguments::new(self, 4649).end()
     }
 
-    /// `UpdateDateTime`, since 2.5. Privilege `Host.Config.DateTime`. Faults: `HostConfigFault`.
+    /// Calls `UpdateDateTime`, since 2.5. Requires privilege `Host.Config.DateTime`. Faults: `HostConfigFault`.
     #[inline]
     pub fn update_date_time(&self, date_time: Timestamp) -> Call<()> {
         let mut a = Arguments::new(self, 4684); a.arg(1, &date_time); a.end()
     }
 
-    /// `UpdateDateTimeConfig`, since 2.5. Privilege `Host.Config.DateTime`. Faults: `HostConfigFault`.
+    /// Calls `UpdateDateTimeConfig`, since 2.5. Requires privilege `Host.Config.DateTime`. Faults: `HostConfigFault`.
     #[inline]
     pub fn update_date_time_config(&self, config: &HostDateTimeConfig) -> Call<()> {
         let mut a = Arguments::new(self, 4685); a.arg(1, config); a.end()
@@ -2224,31 +2224,31 @@ impl<T: IsA<mo::HostDateTimeSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostDiagnosticSystem>> Ref<T> {
-    /// `CreateDiagnosticPartition`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `CreateDiagnosticPartition`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn create_diagnostic_partition(&self, spec: &HostDiagnosticPartitionCreateSpec) -> Call<()> {
         let mut a = Arguments::new(self, 3941); a.arg(1, spec); a.end()
     }
 
-    /// `QueryAvailablePartition`, since 2.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `QueryAvailablePartition`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn query_available_partition(&self) -> Call<Vec<HostDiagnosticPartition>> {
         Arguments::new(self, 4299).end()
     }
 
-    /// `QueryPartitionCreateDesc`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `QueryPartitionCreateDesc`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn query_partition_create_desc(&self, disk_uuid: &str, diagnostic_type: &str) -> Call<HostDiagnosticPartitionCreateDescription> {
         let mut a = Arguments::new(self, 4373); a.text(1, disk_uuid); a.text(2, diagnostic_type); a.end()
     }
 
-    /// `QueryPartitionCreateOptions`, since 2.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `QueryPartitionCreateOptions`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn query_partition_create_options(&self, storage_type: &str, diagnostic_type: &str) -> Call<Vec<HostDiagnosticPartitionCreateOption>> {
         let mut a = Arguments::new(self, 4374); a.text(1, storage_type); a.text(2, diagnostic_type); a.end()
     }
 
-    /// `SelectActivePartition`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `SelectActivePartition`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn select_active_partition(&self, partition: Option<&HostScsiDiskPartition>) -> Call<()> {
         let mut a = Arguments::new(self, 4601); a.opt(1, partition); a.end()
@@ -2256,7 +2256,7 @@ impl<T: IsA<mo::HostDiagnosticSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostEsxAgentHostManager>> Ref<T> {
-    /// `EsxAgentHostManagerUpdateConfig`, since 5.0. Privilege `Host.Config.Settings`. Faults: `HostConfigFault`.
+    /// Calls `EsxAgentHostManagerUpdateConfig`, since 5.0. Requires privilege `Host.Config.Settings`. Faults: `HostConfigFault`.
     #[inline]
     pub fn esx_agent_host_manager_update_config(&self, config_info: &HostEsxAgentHostManagerConfigInfo) -> Call<()> {
         let mut a = Arguments::new(self, 4080); a.arg(1, config_info); a.end()
@@ -2264,31 +2264,31 @@ impl<T: IsA<mo::HostEsxAgentHostManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostFirewallSystem>> Ref<T> {
-    /// `DisableRuleset`, since 2.0. Privilege `Host.Config.NetService`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `DisableRuleset`, since 2.0. Requires privilege `Host.Config.NetService`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn disable_ruleset(&self, id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4048); a.text(1, id); a.end()
     }
 
-    /// `EnableRuleset`, since 2.0. Privilege `Host.Config.NetService`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `EnableRuleset`, since 2.0. Requires privilege `Host.Config.NetService`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn enable_ruleset(&self, id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4073); a.text(1, id); a.end()
     }
 
-    /// `RefreshFirewall`, since 2.0. Privilege `Host.Config.NetService`.
+    /// Calls `RefreshFirewall`, since 2.0. Requires privilege `Host.Config.NetService`.
     #[inline]
     pub fn refresh_firewall(&self) -> Call<()> {
         Arguments::new(self, 4454).end()
     }
 
-    /// `UpdateDefaultPolicy`, since 2.0. Privilege `Host.Config.NetService`.
+    /// Calls `UpdateDefaultPolicy`, since 2.0. Requires privilege `Host.Config.NetService`.
     #[inline]
     pub fn update_default_policy(&self, default_policy: &HostFirewallDefaultPolicy) -> Call<()> {
         let mut a = Arguments::new(self, 4686); a.arg(1, default_policy); a.end()
     }
 
-    /// `UpdateRuleset`, since 5.0. Privilege `Host.Config.NetService`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateRuleset`, since 5.0. Requires privilege `Host.Config.NetService`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_ruleset(&self, id: &str, spec: &HostFirewallRulesetRulesetSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4729); a.text(1, id); a.arg(2, spec); a.end()
@@ -2296,25 +2296,25 @@ impl<T: IsA<mo::HostFirewallSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostFirmwareSystem>> Ref<T> {
-    /// `BackupFirmwareConfiguration`, since 2.5. Privilege `Host.Config.Firmware`.
+    /// Calls `BackupFirmwareConfiguration`, since 2.5. Requires privilege `Host.Config.Firmware`.
     #[inline]
     pub fn backup_firmware_configuration(&self) -> Call<String> {
         Arguments::new(self, 3857).end()
     }
 
-    /// `QueryFirmwareConfigUploadURL`, since 2.5. Privilege `Host.Config.Firmware`.
+    /// Calls `QueryFirmwareConfigUploadURL`, since 2.5. Requires privilege `Host.Config.Firmware`.
     #[inline]
     pub fn query_firmware_config_upload_url(&self) -> Call<String> {
         Arguments::new(self, 4344).end()
     }
 
-    /// `ResetFirmwareToFactoryDefaults`, since 2.5. Privilege `Host.Config.Firmware`. Faults: `InvalidState`.
+    /// Calls `ResetFirmwareToFactoryDefaults`, since 2.5. Requires privilege `Host.Config.Firmware`. Faults: `InvalidState`.
     #[inline]
     pub fn reset_firmware_to_factory_defaults(&self) -> Call<()> {
         Arguments::new(self, 4533).end()
     }
 
-    /// `RestoreFirmwareConfiguration`, since 2.5. Privilege `Host.Config.Firmware`. Faults: `InvalidState`, `FileFault`, `MismatchedBundle`, `InvalidBundle`.
+    /// Calls `RestoreFirmwareConfiguration`, since 2.5. Requires privilege `Host.Config.Firmware`. Faults: `InvalidState`, `FileFault`, `MismatchedBundle`, `InvalidBundle`.
     #[inline]
     pub fn restore_firmware_configuration(&self, force: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4547); a.arg(1, &force); a.end()
@@ -2322,31 +2322,31 @@ impl<T: IsA<mo::HostFirmwareSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostGraphicsManager>> Ref<T> {
-    /// `IsSharedGraphicsActive`, since 5.5. Privilege `System.Read`.
+    /// Calls `IsSharedGraphicsActive`, since 5.5. Requires privilege `System.Read`.
     #[inline]
     pub fn is_shared_graphics_active(&self) -> Call<bool> {
         Arguments::new(self, 4210).end()
     }
 
-    /// `RefreshGraphicsManager`, since 5.5. Privilege `Host.Config.Settings`.
+    /// Calls `RefreshGraphicsManager`, since 5.5. Requires privilege `Host.Config.Settings`.
     #[inline]
     pub fn refresh_graphics_manager(&self) -> Call<()> {
         Arguments::new(self, 4455).end()
     }
 
-    /// `RetrieveVgpuDeviceInfo`, since 7.0.3.0. Privilege `System.Read`.
+    /// Calls `RetrieveVgpuDeviceInfo`, since 7.0.3.0. Requires privilege `System.Read`.
     #[inline]
     pub fn retrieve_vgpu_device_info(&self) -> Call<Vec<VirtualMachineVgpuDeviceInfo>> {
         Arguments::new(self, 4587).end()
     }
 
-    /// `RetrieveVgpuProfileInfo`, since 7.0.3.0. Privilege `System.Read`.
+    /// Calls `RetrieveVgpuProfileInfo`, since 7.0.3.0. Requires privilege `System.Read`.
     #[inline]
     pub fn retrieve_vgpu_profile_info(&self) -> Call<Vec<VirtualMachineVgpuProfileInfo>> {
         Arguments::new(self, 4588).end()
     }
 
-    /// `UpdateGraphicsConfig`, since 6.5. Privilege `Host.Config.Settings`.
+    /// Calls `UpdateGraphicsConfig`, since 6.5. Requires privilege `Host.Config.Settings`.
     #[inline]
     pub fn update_graphics_config(&self, config: &HostGraphicsConfig) -> Call<()> {
         let mut a = Arguments::new(self, 4692); a.arg(1, config); a.end()
@@ -2354,25 +2354,25 @@ impl<T: IsA<mo::HostGraphicsManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostHealthStatusSystem>> Ref<T> {
-    /// `ClearSystemEventLog`, since 6.5. Privilege `Host.Config.Settings`.
+    /// Calls `ClearSystemEventLog`, since 6.5. Requires privilege `Host.Config.Settings`.
     #[inline]
     pub fn clear_system_event_log(&self) -> Call<()> {
         Arguments::new(self, 3898).end()
     }
 
-    /// `FetchSystemEventLog`, since 6.5. Privilege `Host.Config.Settings`.
+    /// Calls `FetchSystemEventLog`, since 6.5. Requires privilege `Host.Config.Settings`.
     #[inline]
     pub fn fetch_system_event_log(&self) -> Call<Vec<SystemEventInfo>> {
         Arguments::new(self, 4103).end()
     }
 
-    /// `RefreshHealthStatusSystem`, since 2.5. Privilege `System.Read`.
+    /// Calls `RefreshHealthStatusSystem`, since 2.5. Requires privilege `System.Read`.
     #[inline]
     pub fn refresh_health_status_system(&self) -> Call<()> {
         Arguments::new(self, 4456).end()
     }
 
-    /// `ResetSystemHealthInfo`, since 2.5. Privilege `Host.Config.Settings`.
+    /// Calls `ResetSystemHealthInfo`, since 2.5. Requires privilege `Host.Config.Settings`.
     #[inline]
     pub fn reset_system_health_info(&self) -> Call<()> {
         Arguments::new(self, 4537).end()
@@ -2380,31 +2380,31 @@ impl<T: IsA<mo::HostHealthStatusSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostImageConfigManager>> Ref<T> {
-    /// `HostImageConfigGetAcceptance`, since 5.0. Privilege `System.Read`. Faults: `HostConfigFault`.
+    /// Calls `HostImageConfigGetAcceptance`, since 5.0. Requires privilege `System.Read`. Faults: `HostConfigFault`.
     #[inline]
     pub fn host_image_config_get_acceptance(&self) -> Call<String> {
         Arguments::new(self, 4155).end()
     }
 
-    /// `HostImageConfigGetProfile`, since 5.0. Privilege `System.Read`.
+    /// Calls `HostImageConfigGetProfile`, since 5.0. Requires privilege `System.Read`.
     #[inline]
     pub fn host_image_config_get_profile(&self) -> Call<HostImageProfileSummary> {
         Arguments::new(self, 4156).end()
     }
 
-    /// `UpdateHostImageAcceptanceLevel`, since 5.0. Privilege `Host.Config.Image`. Faults: `HostConfigFault`.
+    /// Calls `UpdateHostImageAcceptanceLevel`, since 5.0. Requires privilege `Host.Config.Image`. Faults: `HostConfigFault`.
     #[inline]
     pub fn update_host_image_acceptance_level(&self, new_acceptance_level: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4693); a.text(1, new_acceptance_level); a.end()
     }
 
-    /// `fetchSoftwarePackages`, since 6.5. Privilege `Host.Config.Image`.
+    /// Calls `fetchSoftwarePackages`, since 6.5. Requires privilege `Host.Config.Image`.
     #[inline]
     pub fn fetch_software_packages(&self) -> Call<Vec<SoftwarePackage>> {
         Arguments::new(self, 4890).end()
     }
 
-    /// `installDate`, since 6.5. Privilege `Host.Config.Image`.
+    /// Calls `installDate`, since 6.5. Requires privilege `Host.Config.Image`.
     #[inline]
     pub fn install_date(&self) -> Call<Timestamp> {
         Arguments::new(self, 4894).end()
@@ -2412,19 +2412,19 @@ impl<T: IsA<mo::HostImageConfigManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostKernelModuleSystem>> Ref<T> {
-    /// `QueryConfiguredModuleOptionString`, since 2.5u2. Privilege `Host.Config.Settings`. Faults: `NotFound`.
+    /// Calls `QueryConfiguredModuleOptionString`, since 2.5u2. Requires privilege `Host.Config.Settings`. Faults: `NotFound`.
     #[inline]
     pub fn query_configured_module_option_string(&self, name: &str) -> Call<String> {
         let mut a = Arguments::new(self, 4317); a.text(1, name); a.end()
     }
 
-    /// `QueryModules`, since 4.0. Privilege `Host.Config.Settings`.
+    /// Calls `QueryModules`, since 4.0. Requires privilege `Host.Config.Settings`.
     #[inline]
     pub fn query_modules(&self) -> Call<Vec<KernelModuleInfo>> {
         Arguments::new(self, 4365).end()
     }
 
-    /// `UpdateModuleOptionString`, since 2.5u2. Privilege `Host.Config.Settings`. Faults: `NotFound`.
+    /// Calls `UpdateModuleOptionString`, since 2.5u2. Requires privilege `Host.Config.Settings`. Faults: `NotFound`.
     #[inline]
     pub fn update_module_option_string(&self, name: &str, options: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4717); a.text(1, name); a.text(2, options); a.end()
@@ -2432,49 +2432,49 @@ impl<T: IsA<mo::HostKernelModuleSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostLocalAccountManager>> Ref<T> {
-    /// `AssignUserToGroup`, since 2.0. Privilege `Host.Local.ManageUserGroups`. Faults: `UserNotFound`, `AlreadyExists`.
+    /// Calls `AssignUserToGroup`, since 2.0. Requires privilege `Host.Local.ManageUserGroups`. Faults: `UserNotFound`, `AlreadyExists`.
     #[inline]
     pub fn assign_user_to_group(&self, user: &str, group: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3848); a.text(1, user); a.text(2, group); a.end()
     }
 
-    /// `ChangePassword`, since 6.7.2. Privilege `System.Anonymous`. Faults: `InvalidLogin`.
+    /// Calls `ChangePassword`, since 6.7.2. Requires privilege `System.Anonymous`. Faults: `InvalidLogin`.
     #[inline]
     pub fn change_password(&self, user: &str, old_password: &str, new_password: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3878); a.text(1, user); a.text(2, old_password); a.text(3, new_password); a.end()
     }
 
-    /// `CreateGroup`, since 2.0. Privilege `Host.Local.ManageUserGroups`. Faults: `AlreadyExists`.
+    /// Calls `CreateGroup`, since 2.0. Requires privilege `Host.Local.ManageUserGroups`. Faults: `AlreadyExists`.
     #[inline]
     pub fn create_group(&self, group: &Poly<HostAccountSpec>) -> Call<()> {
         let mut a = Arguments::new(self, 3947); a.arg(1, group); a.end()
     }
 
-    /// `CreateUser`, since 2.0. Privilege `Host.Local.ManageUserGroups`. Faults: `AlreadyExists`.
+    /// Calls `CreateUser`, since 2.0. Requires privilege `Host.Local.ManageUserGroups`. Faults: `AlreadyExists`.
     #[inline]
     pub fn create_user(&self, user: &Poly<HostAccountSpec>) -> Call<()> {
         let mut a = Arguments::new(self, 3975); a.arg(1, user); a.end()
     }
 
-    /// `RemoveGroup`, since 2.0. Privilege `Host.Local.ManageUserGroups`. Faults: `UserNotFound`.
+    /// Calls `RemoveGroup`, since 2.0. Requires privilege `Host.Local.ManageUserGroups`. Faults: `UserNotFound`.
     #[inline]
     pub fn remove_group(&self, group_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4490); a.text(1, group_name); a.end()
     }
 
-    /// `RemoveUser`, since 2.0. Privilege `Host.Local.ManageUserGroups`. Faults: `UserNotFound`.
+    /// Calls `RemoveUser`, since 2.0. Requires privilege `Host.Local.ManageUserGroups`. Faults: `UserNotFound`.
     #[inline]
     pub fn remove_user(&self, user_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4512); a.text(1, user_name); a.end()
     }
 
-    /// `UnassignUserFromGroup`, since 2.0. Privilege `Host.Local.ManageUserGroups`. Faults: `UserNotFound`.
+    /// Calls `UnassignUserFromGroup`, since 2.0. Requires privilege `Host.Local.ManageUserGroups`. Faults: `UserNotFound`.
     #[inline]
     pub fn unassign_user_from_group(&self, user: &str, group: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4653); a.text(1, user); a.text(2, group); a.end()
     }
 
-    /// `UpdateUser`, since 2.0. Privilege `Host.Local.ManageUserGroups`. Faults: `UserNotFound`, `AlreadyExists`.
+    /// Calls `UpdateUser`, since 2.0. Requires privilege `Host.Local.ManageUserGroups`. Faults: `UserNotFound`, `AlreadyExists`.
     #[inline]
     pub fn update_user(&self, user: &Poly<HostAccountSpec>) -> Call<()> {
         let mut a = Arguments::new(self, 4739); a.arg(1, user); a.end()
@@ -2482,13 +2482,13 @@ impl<T: IsA<mo::HostLocalAccountManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostMemorySystem>> Ref<T> {
-    /// `ReconfigureServiceConsoleReservation`, since 2.0. Privilege `Host.Config.Memory`.
+    /// Calls `ReconfigureServiceConsoleReservation`, since 2.0. Requires privilege `Host.Config.Memory`.
     #[inline]
     pub fn reconfigure_service_console_reservation(&self, cfg_bytes: i64) -> Call<()> {
         let mut a = Arguments::new(self, 4443); a.arg(1, &cfg_bytes); a.end()
     }
 
-    /// `ReconfigureVirtualMachineReservation`, since 2.5. Privilege `Host.Config.Memory`.
+    /// Calls `ReconfigureVirtualMachineReservation`, since 2.5. Requires privilege `Host.Config.Memory`.
     #[inline]
     pub fn reconfigure_virtual_machine_reservation(&self, spec: &VirtualMachineMemoryReservationSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4445); a.arg(1, spec); a.end()
@@ -2496,133 +2496,133 @@ impl<T: IsA<mo::HostMemorySystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostNetworkSystem>> Ref<T> {
-    /// `AddPortGroup`, since 2.0. Privilege `Host.Config.Network`. Faults: `AlreadyExists`, `NotFound`, `HostConfigFault`.
+    /// Calls `AddPortGroup`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `AlreadyExists`, `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn add_port_group(&self, portgrp: &HostPortGroupSpec) -> Call<()> {
         let mut a = Arguments::new(self, 3833); a.arg(1, portgrp); a.end()
     }
 
-    /// `AddServiceConsoleVirtualNic`, since 2.0. Faults: `HostConfigFault`.
+    /// Calls `AddServiceConsoleVirtualNic`, since 2.0. Faults: `HostConfigFault`.
     #[inline]
     pub fn add_service_console_virtual_nic(&self, portgroup: &str, nic: &HostVirtualNicSpec) -> Call<String> {
         let mut a = Arguments::new(self, 3834); a.text(1, portgroup); a.arg(2, nic); a.end()
     }
 
-    /// `AddVirtualNic`, since 2.0. Faults: `AlreadyExists`, `HostConfigFault`, `InvalidState`.
+    /// Calls `AddVirtualNic`, since 2.0. Faults: `AlreadyExists`, `HostConfigFault`, `InvalidState`.
     #[inline]
     pub fn add_virtual_nic(&self, portgroup: &str, nic: &HostVirtualNicSpec) -> Call<String> {
         let mut a = Arguments::new(self, 3836); a.text(1, portgroup); a.arg(2, nic); a.end()
     }
 
-    /// `AddVirtualSwitch`, since 2.0. Privilege `Host.Config.Network`. Faults: `AlreadyExists`, `ResourceInUse`, `HostConfigFault`.
+    /// Calls `AddVirtualSwitch`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `AlreadyExists`, `ResourceInUse`, `HostConfigFault`.
     #[inline]
     pub fn add_virtual_switch(&self, vswitch_name: &str, spec: Option<&HostVirtualSwitchSpec>) -> Call<()> {
         let mut a = Arguments::new(self, 3837); a.text(1, vswitch_name); a.opt(2, spec); a.end()
     }
 
-    /// `QueryNetworkHint`, since 2.0. Privilege `System.Read`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `QueryNetworkHint`, since 2.0. Requires privilege `System.Read`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn query_network_hint(&self, device: &[String]) -> Call<Vec<PhysicalNicHintInfo>> {
         let mut a = Arguments::new(self, 4369); a.list(1, device); a.end()
     }
 
-    /// `RefreshNetworkSystem`, since 2.0. Privilege `Host.Config.Network`.
+    /// Calls `RefreshNetworkSystem`, since 2.0. Requires privilege `Host.Config.Network`.
     #[inline]
     pub fn refresh_network_system(&self) -> Call<()> {
         Arguments::new(self, 4457).end()
     }
 
-    /// `RemovePortGroup`, since 2.0. Privilege `Host.Config.Network`. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
+    /// Calls `RemovePortGroup`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
     #[inline]
     pub fn remove_port_group(&self, pg_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4504); a.text(1, pg_name); a.end()
     }
 
-    /// `RemoveServiceConsoleVirtualNic`, since 2.0. Privilege `Host.Config.Network`. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
+    /// Calls `RemoveServiceConsoleVirtualNic`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
     #[inline]
     pub fn remove_service_console_virtual_nic(&self, device: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4506); a.text(1, device); a.end()
     }
 
-    /// `RemoveVirtualNic`, since 2.0. Privilege `Host.Config.Network`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `RemoveVirtualNic`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn remove_virtual_nic(&self, device: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4513); a.text(1, device); a.end()
     }
 
-    /// `RemoveVirtualSwitch`, since 2.0. Privilege `Host.Config.Network`. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
+    /// Calls `RemoveVirtualSwitch`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
     #[inline]
     pub fn remove_virtual_switch(&self, vswitch_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4514); a.text(1, vswitch_name); a.end()
     }
 
-    /// `RestartServiceConsoleVirtualNic`, since 2.0. Privilege `Host.Config.Network`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `RestartServiceConsoleVirtualNic`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn restart_service_console_virtual_nic(&self, device: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4546); a.text(1, device); a.end()
     }
 
-    /// `UpdateConsoleIpRouteConfig`, since 2.0. Privilege `Host.Config.Network`. Faults: `HostConfigFault`.
+    /// Calls `UpdateConsoleIpRouteConfig`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `HostConfigFault`.
     #[inline]
     pub fn update_console_ip_route_config(&self, config: &Poly<HostIpRouteConfig>) -> Call<()> {
         let mut a = Arguments::new(self, 4680); a.arg(1, config); a.end()
     }
 
-    /// `UpdateDnsConfig`, since 2.0. Privilege `Host.Config.Network`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateDnsConfig`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_dns_config(&self, config: &Poly<HostDnsConfig>) -> Call<()> {
         let mut a = Arguments::new(self, 4688); a.arg(1, config); a.end()
     }
 
-    /// `UpdateIpRouteConfig`, since 2.0. Privilege `Host.Config.Network`. Faults: `HostConfigFault`, `InvalidState`.
+    /// Calls `UpdateIpRouteConfig`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `HostConfigFault`, `InvalidState`.
     #[inline]
     pub fn update_ip_route_config(&self, config: &Poly<HostIpRouteConfig>) -> Call<()> {
         let mut a = Arguments::new(self, 4707); a.arg(1, config); a.end()
     }
 
-    /// `UpdateIpRouteTableConfig`, since 4.0. Privilege `Host.Config.Network`. Faults: `HostConfigFault`.
+    /// Calls `UpdateIpRouteTableConfig`, since 4.0. Requires privilege `Host.Config.Network`. Faults: `HostConfigFault`.
     #[inline]
     pub fn update_ip_route_table_config(&self, config: &HostIpRouteTableConfig) -> Call<()> {
         let mut a = Arguments::new(self, 4708); a.arg(1, config); a.end()
     }
 
-    /// `UpdateNetworkConfig`, since 2.0. Faults: `AlreadyExists`, `NotFound`, `HostConfigFault`, `ResourceInUse`.
+    /// Calls `UpdateNetworkConfig`, since 2.0. Faults: `AlreadyExists`, `NotFound`, `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn update_network_config(&self, config: &HostNetworkConfig, change_mode: &str) -> Call<HostNetworkConfigResult> {
         let mut a = Arguments::new(self, 4718); a.arg(1, config); a.text(2, change_mode); a.end()
     }
 
-    /// `UpdatePhysicalNicLinkSpeed`, since 2.0. Privilege `Host.Config.Network`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdatePhysicalNicLinkSpeed`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_physical_nic_link_speed(&self, device: &str, link_speed: Option<&PhysicalNicLinkInfo>) -> Call<()> {
         let mut a = Arguments::new(self, 4723); a.text(1, device); a.opt(2, link_speed); a.end()
     }
 
-    /// `UpdatePortGroup`, since 2.0. Privilege `Host.Config.Network`. Faults: `AlreadyExists`, `NotFound`, `HostConfigFault`.
+    /// Calls `UpdatePortGroup`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `AlreadyExists`, `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_port_group(&self, pg_name: &str, portgrp: &HostPortGroupSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4725); a.text(1, pg_name); a.arg(2, portgrp); a.end()
     }
 
-    /// `UpdateServiceConsoleVirtualNic`, since 2.0. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
+    /// Calls `UpdateServiceConsoleVirtualNic`, since 2.0. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
     #[inline]
     pub fn update_service_console_virtual_nic(&self, device: &str, nic: &HostVirtualNicSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4732); a.text(1, device); a.arg(2, nic); a.end()
     }
 
-    /// `UpdateVirtualNic`, since 2.0. Faults: `NotFound`, `HostConfigFault`, `InvalidState`.
+    /// Calls `UpdateVirtualNic`, since 2.0. Faults: `NotFound`, `HostConfigFault`, `InvalidState`.
     #[inline]
     pub fn update_virtual_nic(&self, device: &str, nic: &HostVirtualNicSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4746); a.text(1, device); a.arg(2, nic); a.end()
     }
 
-    /// `UpdateVirtualSwitch`, since 2.0. Privilege `Host.Config.Network`. Faults: `ResourceInUse`, `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateVirtualSwitch`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `ResourceInUse`, `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_virtual_switch(&self, vswitch_name: &str, spec: &HostVirtualSwitchSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4747); a.text(1, vswitch_name); a.arg(2, spec); a.end()
     }
 
-    /// `startDpuFailover`, since 8.0.3.0. Privilege `Host.Config.Network`. Faults: `InvalidArgument`.
+    /// Calls `startDpuFailover`, since 8.0.3.0. Requires privilege `Host.Config.Network`. Faults: `InvalidArgument`.
     #[inline]
     pub fn start_dpu_failover(&self, dvs_name: &str, target_dpu_alias: Option<&str>) -> Call<()> {
         let mut a = Arguments::new(self, 4900); a.text(1, dvs_name); a.text(2, target_dpu_alias); a.end()
@@ -2630,25 +2630,25 @@ impl<T: IsA<mo::HostNetworkSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostNvdimmSystem>> Ref<T> {
-    /// `CreateNvdimmNamespace_Task`, since 6.7. Privilege `Host.Config.Nvdimm`. Faults: `InvalidHostState`, `AlreadyExists`, `HostConfigFault`.
+    /// Calls `CreateNvdimmNamespace_Task`, since 6.7. Requires privilege `Host.Config.Nvdimm`. Faults: `InvalidHostState`, `AlreadyExists`, `HostConfigFault`.
     #[inline]
     pub fn create_nvdimm_namespace(&self, create_spec: &NvdimmNamespaceCreateSpec) -> Call<TaskOf<NvdimmGuid>> {
         let mut a = Arguments::new(self, 3955); a.arg(1, create_spec); a.end()
     }
 
-    /// `CreateNvdimmPMemNamespace_Task`, since 6.7.1. Privilege `Host.Config.Nvdimm`. Faults: `InvalidHostState`, `AlreadyExists`, `HostConfigFault`.
+    /// Calls `CreateNvdimmPMemNamespace_Task`, since 6.7.1. Requires privilege `Host.Config.Nvdimm`. Faults: `InvalidHostState`, `AlreadyExists`, `HostConfigFault`.
     #[inline]
     pub fn create_nvdimm_pmem_namespace(&self, create_spec: &NvdimmPMemNamespaceCreateSpec) -> Call<TaskOf<NvdimmGuid>> {
         let mut a = Arguments::new(self, 3956); a.arg(1, create_spec); a.end()
     }
 
-    /// `DeleteNvdimmBlockNamespaces_Task`, since 6.7. Privilege `Host.Config.Nvdimm`. Faults: `NotFound`, `InvalidHostState`, `HostConfigFault`.
+    /// Calls `DeleteNvdimmBlockNamespaces_Task`, since 6.7. Requires privilege `Host.Config.Nvdimm`. Faults: `NotFound`, `InvalidHostState`, `HostConfigFault`.
     #[inline]
     pub fn delete_nvdimm_block_namespaces(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4007).end()
     }
 
-    /// `DeleteNvdimmNamespace_Task`, since 6.7. Privilege `Host.Config.Nvdimm`. Faults: `NotFound`, `InvalidHostState`, `HostConfigFault`.
+    /// Calls `DeleteNvdimmNamespace_Task`, since 6.7. Requires privilege `Host.Config.Nvdimm`. Faults: `NotFound`, `InvalidHostState`, `HostConfigFault`.
     #[inline]
     pub fn delete_nvdimm_namespace(&self, delete_spec: &NvdimmNamespaceDeleteSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4008); a.arg(1, delete_spec); a.end()
@@ -2656,49 +2656,49 @@ impl<T: IsA<mo::HostNvdimmSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostPatchManager>> Ref<T> {
-    /// `CheckHostPatch_Task`, since 4.0. Privilege `System.Read`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
+    /// Calls `CheckHostPatch_Task`, since 4.0. Requires privilege `System.Read`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn check_host_patch<'a>(&self) -> calls::CheckHostPatch<'a> {
         calls::CheckHostPatch { this: self.upcast(), meta_urls: &[], bundle_urls: &[], spec: None, }
     }
 
-    /// `InstallHostPatchV2_Task`, since 4.0. Privilege `Host.Config.Patch`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
+    /// Calls `InstallHostPatchV2_Task`, since 4.0. Requires privilege `Host.Config.Patch`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn install_host_patch_v2<'a>(&self) -> calls::InstallHostPatchV2<'a> {
         calls::InstallHostPatchV2 { this: self.upcast(), meta_urls: &[], bundle_urls: &[], vib_urls: &[], spec: None, }
     }
 
-    /// `InstallHostPatch_Task`, since 2.0. Privilege `Host.Config.Patch`. Faults: `PatchMetadataInvalid`, `PatchBinariesNotFound`, `PatchNotApplicable`, `NoDiskSpace`, `PatchInstallFailed`, `RebootRequired`, `InvalidState`, `TaskInProgress`.
+    /// Calls `InstallHostPatch_Task`, since 2.0. Requires privilege `Host.Config.Patch`. Faults: `PatchMetadataInvalid`, `PatchBinariesNotFound`, `PatchNotApplicable`, `NoDiskSpace`, `PatchInstallFailed`, `RebootRequired`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn install_host_patch(&self, repository: &HostPatchManagerLocator, update_id: &str, force: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4202); a.arg(1, repository); a.text(2, update_id); a.arg(3, &force); a.end()
     }
 
-    /// `QueryHostPatch_Task`, since 4.0. Privilege `System.Read`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
+    /// Calls `QueryHostPatch_Task`, since 4.0. Requires privilege `System.Read`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn query_host_patch(&self, spec: Option<&HostPatchManagerPatchManagerOperationSpec>) -> Call<TaskOf<HostPatchManagerResult>> {
         let mut a = Arguments::new(self, 4348); a.opt(1, spec); a.end()
     }
 
-    /// `ScanHostPatchV2_Task`, since 4.0. Privilege `System.Read`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
+    /// Calls `ScanHostPatchV2_Task`, since 4.0. Requires privilege `System.Read`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn scan_host_patch_v2<'a>(&self) -> calls::ScanHostPatchV2<'a> {
         calls::ScanHostPatchV2 { this: self.upcast(), meta_urls: &[], bundle_urls: &[], spec: None, }
     }
 
-    /// `ScanHostPatch_Task`, since 2.0. Privilege `System.Read`. Faults: `RequestCanceled`, `PatchMetadataInvalid`, `PlatformConfigFault`.
+    /// Calls `ScanHostPatch_Task`, since 2.0. Requires privilege `System.Read`. Faults: `RequestCanceled`, `PatchMetadataInvalid`, `PlatformConfigFault`.
     #[inline]
     pub fn scan_host_patch(&self, repository: &HostPatchManagerLocator, update_id: &[String]) -> Call<TaskOf<Vec<HostPatchManagerStatus>>> {
         let mut a = Arguments::new(self, 4597); a.arg(1, repository); a.list(2, update_id); a.end()
     }
 
-    /// `StageHostPatch_Task`, since 4.0. Privilege `Host.Config.Patch`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
+    /// Calls `StageHostPatch_Task`, since 4.0. Requires privilege `Host.Config.Patch`. Faults: `RequestCanceled`, `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn stage_host_patch<'a>(&self) -> calls::StageHostPatch<'a> {
         calls::StageHostPatch { this: self.upcast(), meta_urls: &[], bundle_urls: &[], vib_urls: &[], spec: None, }
     }
 
-    /// `UninstallHostPatch_Task`, since 4.0. Privilege `Host.Config.Patch`. Faults: `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
+    /// Calls `UninstallHostPatch_Task`, since 4.0. Requires privilege `Host.Config.Patch`. Faults: `InvalidState`, `TaskInProgress`, `PlatformConfigFault`.
     #[inline]
     pub fn uninstall_host_patch(&self, bulletin_ids: &[String], spec: Option<&HostPatchManagerPatchManagerOperationSpec>) -> Call<TaskOf<HostPatchManagerResult>> {
         let mut a = Arguments::new(self, 4655); a.list(1, bulletin_ids); a.opt(2, spec); a.end()
@@ -2706,13 +2706,13 @@ impl<T: IsA<mo::HostPatchManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostPciPassthruSystem>> Ref<T> {
-    /// `Refresh`, since 4.0. Privilege `Host.Config.Settings`.
+    /// Calls `Refresh`, since 4.0. Requires privilege `Host.Config.Settings`.
     #[inline]
     pub fn refresh(&self) -> Call<()> {
         Arguments::new(self, 4449).end()
     }
 
-    /// `UpdatePassthruConfig`, since 4.0. Privilege `Host.Config.PciPassthru`. Faults: `HostConfigFault`.
+    /// Calls `UpdatePassthruConfig`, since 4.0. Requires privilege `Host.Config.PciPassthru`. Faults: `HostConfigFault`.
     #[inline]
     pub fn update_passthru_config(&self, config: &[Poly<HostPciPassthruConfig>]) -> Call<()> {
         let mut a = Arguments::new(self, 4721); a.list(1, config); a.end()
@@ -2720,7 +2720,7 @@ impl<T: IsA<mo::HostPciPassthruSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostPowerSystem>> Ref<T> {
-    /// `ConfigurePowerPolicy`, since 4.1. Privilege `Host.Config.Power`. Faults: `HostConfigFault`.
+    /// Calls `ConfigurePowerPolicy`, since 4.1. Requires privilege `Host.Config.Power`. Faults: `HostConfigFault`.
     #[inline]
     pub fn configure_power_policy(&self, key: i32) -> Call<()> {
         let mut a = Arguments::new(self, 3917); a.arg(1, &key); a.end()
@@ -2728,25 +2728,25 @@ impl<T: IsA<mo::HostPowerSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostProfile>> Ref<T> {
-    /// `ExecuteHostProfile`, since 4.0. Privilege `System.View`.
+    /// Calls `ExecuteHostProfile`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn execute_host_profile(&self, host: &Ref<impl IsA<mo::HostSystem>>, deferred_param: &[ProfileDeferredPolicyOptionParameter]) -> Call<Poly<ProfileExecuteResult>> {
         let mut a = Arguments::new(self, 4083); a.reference(1, host); a.list(2, deferred_param); a.end()
     }
 
-    /// `HostProfileResetValidationState`, since 6.7. Privilege `Profile.Edit`.
+    /// Calls `HostProfileResetValidationState`, since 6.7. Requires privilege `Profile.Edit`.
     #[inline]
     pub fn host_profile_reset_validation_state(&self) -> Call<()> {
         Arguments::new(self, 4159).end()
     }
 
-    /// `UpdateHostProfile`, since 4.0. Privilege `Profile.Edit`. Faults: `DuplicateName`, `ProfileUpdateFailed`.
+    /// Calls `UpdateHostProfile`, since 4.0. Requires privilege `Profile.Edit`. Faults: `DuplicateName`, `ProfileUpdateFailed`.
     #[inline]
     pub fn update_host_profile(&self, config: &Poly<HostProfileConfigSpec>) -> Call<()> {
         let mut a = Arguments::new(self, 4694); a.arg(1, config); a.end()
     }
 
-    /// `UpdateReferenceHost`, since 4.0. Privilege `Profile.Edit`.
+    /// Calls `UpdateReferenceHost`, since 4.0. Requires privilege `Profile.Edit`.
     #[inline]
     pub fn update_reference_host(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<()> {
         let mut a = Arguments::new(self, 4728); a.opt(1, host); a.end()
@@ -2754,109 +2754,109 @@ impl<T: IsA<mo::HostProfile>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostProfileManager>> Ref<T> {
-    /// `ApplyEntitiesConfig_Task`, since 6.5.
+    /// Calls `ApplyEntitiesConfig_Task`, since 6.5.
     #[inline]
     pub fn apply_entities_config(&self, apply_config_specs: &[ApplyHostProfileConfigurationSpec]) -> Call<TaskOf<Vec<ApplyHostProfileConfigurationResult>>> {
         let mut a = Arguments::new(self, 3841); a.list(1, apply_config_specs); a.end()
     }
 
-    /// `ApplyHostConfig_Task`, since 4.0. Faults: `InvalidState`, `HostConfigFailed`.
+    /// Calls `ApplyHostConfig_Task`, since 4.0. Faults: `InvalidState`, `HostConfigFailed`.
     #[inline]
     pub fn apply_host_config(&self, host: &Ref<impl IsA<mo::HostSystem>>, config_spec: &HostConfigSpec, user_input: &[ProfileDeferredPolicyOptionParameter]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3843); a.reference(1, host); a.arg(2, config_spec); a.list(3, user_input); a.end()
     }
 
-    /// `CheckAnswerFileStatus_Task`, since 5.0. Privilege `System.View`.
+    /// Calls `CheckAnswerFileStatus_Task`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn check_answer_file_status(&self, host: &[Ref<mo::HostSystem>]) -> Call<TaskOf<Vec<AnswerFileStatusResult>>> {
         let mut a = Arguments::new(self, 3880); a.list(1, host); a.end()
     }
 
-    /// `CompositeHostProfile_Task`, since 6.5. Privilege `Profile.Edit`.
+    /// Calls `CompositeHostProfile_Task`, since 6.5. Requires privilege `Profile.Edit`.
     #[inline]
     pub fn composite_host_profile<'a>(&self, source: &Ref<impl IsA<mo::Profile>>) -> calls::CompositeHostProfile<'a> {
         calls::CompositeHostProfile { this: self.upcast(), source: source.upcast(), targets: &[], to_be_merged: None, to_be_replaced_with: None, to_be_deleted: None, enable_status_to_be_copied: None, }
     }
 
-    /// `CreateDefaultProfile`, since 4.0. Privilege `System.View`.
+    /// Calls `CreateDefaultProfile`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn create_default_profile(&self, profile_type: &str, profile_type_name: Option<&str>, profile: Option<&Ref<mo::Profile>>) -> Call<Poly<ApplyProfile>> {
         let mut a = Arguments::new(self, 3939); a.text(1, profile_type); a.text(2, profile_type_name); a.opt(3, profile); a.end()
     }
 
-    /// `ExportAnswerFile_Task`, since 5.0. Privilege `Profile.Export`.
+    /// Calls `ExportAnswerFile_Task`, since 5.0. Requires privilege `Profile.Export`.
     #[inline]
     pub fn export_answer_file(&self, host: &Ref<impl IsA<mo::HostSystem>>) -> Call<TaskOf<String>> {
         let mut a = Arguments::new(self, 4089); a.reference(1, host); a.end()
     }
 
-    /// `GenerateConfigTaskList`, since 4.0. Privilege `System.View`.
+    /// Calls `GenerateConfigTaskList`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn generate_config_task_list(&self, config_spec: &HostConfigSpec, host: &Ref<impl IsA<mo::HostSystem>>) -> Call<HostProfileManagerConfigTaskList> {
         let mut a = Arguments::new(self, 4123); a.arg(1, config_spec); a.reference(2, host); a.end()
     }
 
-    /// `GenerateHostConfigTaskSpec_Task`, since 6.5. Privilege `System.View`.
+    /// Calls `GenerateHostConfigTaskSpec_Task`, since 6.5. Requires privilege `System.View`.
     #[inline]
     pub fn generate_host_config_task_spec(&self, hosts_info: &[StructuredCustomizations]) -> Call<TaskOf<Vec<ApplyHostProfileConfigurationSpec>>> {
         let mut a = Arguments::new(self, 4124); a.list(1, hosts_info); a.end()
     }
 
-    /// `GenerateHostProfileTaskList_Task`, since 5.5. Privilege `System.View`.
+    /// Calls `GenerateHostProfileTaskList_Task`, since 5.5. Requires privilege `System.View`.
     #[inline]
     pub fn generate_host_profile_task_list(&self, config_spec: &HostConfigSpec, host: &Ref<impl IsA<mo::HostSystem>>) -> Call<TaskOf<HostProfileManagerConfigTaskList>> {
         let mut a = Arguments::new(self, 4125); a.arg(1, config_spec); a.reference(2, host); a.end()
     }
 
-    /// `QueryAnswerFileStatus`, since 5.0. Privilege `System.View`.
+    /// Calls `QueryAnswerFileStatus`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_answer_file_status(&self, host: &[Ref<mo::HostSystem>]) -> Call<Vec<AnswerFileStatusResult>> {
         let mut a = Arguments::new(self, 4295); a.list(1, host); a.end()
     }
 
-    /// `QueryHostProfileMetadata`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryHostProfileMetadata`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_host_profile_metadata(&self, profile_name: &[String], profile: Option<&Ref<mo::Profile>>) -> Call<Vec<ProfileMetadata>> {
         let mut a = Arguments::new(self, 4349); a.list(1, profile_name); a.opt(2, profile); a.end()
     }
 
-    /// `QueryProfileStructure`, since 5.0. Privilege `System.View`.
+    /// Calls `QueryProfileStructure`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_profile_structure(&self, profile: Option<&Ref<mo::Profile>>) -> Call<ProfileProfileStructure> {
         let mut a = Arguments::new(self, 4385); a.opt(1, profile); a.end()
     }
 
-    /// `RetrieveAnswerFile`, since 5.0.
+    /// Calls `RetrieveAnswerFile`, since 5.0.
     #[inline]
     pub fn retrieve_answer_file(&self, host: &Ref<impl IsA<mo::HostSystem>>) -> Call<Option<AnswerFile>> {
         let mut a = Arguments::new(self, 4550); a.reference(1, host); a.end()
     }
 
-    /// `RetrieveAnswerFileForProfile`, since 5.1.
+    /// Calls `RetrieveAnswerFileForProfile`, since 5.1.
     #[inline]
     pub fn retrieve_answer_file_for_profile(&self, host: &Ref<impl IsA<mo::HostSystem>>, apply_profile: &HostApplyProfile) -> Call<Option<AnswerFile>> {
         let mut a = Arguments::new(self, 4551); a.reference(1, host); a.arg(2, apply_profile); a.end()
     }
 
-    /// `RetrieveHostCustomizations`, since 6.5.
+    /// Calls `RetrieveHostCustomizations`, since 6.5.
     #[inline]
     pub fn retrieve_host_customizations(&self, hosts: &[Ref<mo::HostSystem>]) -> Call<Vec<StructuredCustomizations>> {
         let mut a = Arguments::new(self, 4565); a.list(1, hosts); a.end()
     }
 
-    /// `RetrieveHostCustomizationsForProfile`, since 6.5.
+    /// Calls `RetrieveHostCustomizationsForProfile`, since 6.5.
     #[inline]
     pub fn retrieve_host_customizations_for_profile(&self, hosts: &[Ref<mo::HostSystem>], apply_profile: &HostApplyProfile) -> Call<Vec<StructuredCustomizations>> {
         let mut a = Arguments::new(self, 4566); a.list(1, hosts); a.arg(2, apply_profile); a.end()
     }
 
-    /// `UpdateAnswerFile_Task`, since 5.0. Privilege `Profile.Edit`. Faults: `AnswerFileUpdateFailed`.
+    /// Calls `UpdateAnswerFile_Task`, since 5.0. Requires privilege `Profile.Edit`. Faults: `AnswerFileUpdateFailed`.
     #[inline]
     pub fn update_answer_file(&self, host: &Ref<impl IsA<mo::HostSystem>>, config_spec: &Poly<AnswerFileCreateSpec>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4672); a.reference(1, host); a.arg(2, config_spec); a.end()
     }
 
-    /// `ValidateHostProfileComposition_Task`, since 6.5. Privilege `Profile.Edit`.
+    /// Calls `ValidateHostProfileComposition_Task`, since 6.5. Requires privilege `Profile.Edit`.
     #[inline]
     pub fn validate_host_profile_composition<'a>(&self, source: &Ref<impl IsA<mo::Profile>>) -> calls::ValidateHostProfileComposition<'a> {
         calls::ValidateHostProfileComposition { this: self.upcast(), source: source.upcast(), targets: &[], to_be_merged: None, to_replace_with: None, to_be_deleted: None, enable_status_to_be_copied: None, error_only: None, }
@@ -2864,37 +2864,37 @@ impl<T: IsA<mo::HostProfileManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostServiceSystem>> Ref<T> {
-    /// `RefreshServices`, since 2.0. Privilege `Host.Config.NetService`.
+    /// Calls `RefreshServices`, since 2.0. Requires privilege `Host.Config.NetService`.
     #[inline]
     pub fn refresh_services(&self) -> Call<()> {
         Arguments::new(self, 4460).end()
     }
 
-    /// `RestartService`, since 2.0. Privilege `Host.Config.NetService`. Faults: `InvalidState`, `NotFound`, `HostConfigFault`.
+    /// Calls `RestartService`, since 2.0. Requires privilege `Host.Config.NetService`. Faults: `InvalidState`, `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn restart_service(&self, id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4545); a.text(1, id); a.end()
     }
 
-    /// `StartService`, since 2.0. Privilege `Host.Config.NetService`. Faults: `InvalidState`, `NotFound`, `HostConfigFault`.
+    /// Calls `StartService`, since 2.0. Requires privilege `Host.Config.NetService`. Faults: `InvalidState`, `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn start_service(&self, id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4639); a.text(1, id); a.end()
     }
 
-    /// `StopService`, since 2.0. Privilege `Host.Config.NetService`. Faults: `InvalidState`, `NotFound`, `HostConfigFault`.
+    /// Calls `StopService`, since 2.0. Requires privilege `Host.Config.NetService`. Faults: `InvalidState`, `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn stop_service(&self, id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4642); a.text(1, id); a.end()
     }
 
-    /// `UninstallService`, since 2.0. Privilege `Host.Config.NetService`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UninstallService`, since 2.0. Requires privilege `Host.Config.NetService`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn uninstall_service(&self, id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4657); a.text(1, id); a.end()
     }
 
-    /// `UpdateServicePolicy`, since 2.0. Privilege `Host.Config.NetService`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateServicePolicy`, since 2.0. Requires privilege `Host.Config.NetService`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_service_policy(&self, id: &str, policy: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4734); a.text(1, id); a.text(2, policy); a.end()
@@ -2902,13 +2902,13 @@ impl<T: IsA<mo::HostServiceSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostSnmpSystem>> Ref<T> {
-    /// `ReconfigureSnmpAgent`, since 2.5. Privilege `Global.Settings`. Faults: `NotFound`, `InsufficientResourcesFault`.
+    /// Calls `ReconfigureSnmpAgent`, since 2.5. Requires privilege `Global.Settings`. Faults: `NotFound`, `InsufficientResourcesFault`.
     #[inline]
     pub fn reconfigure_snmp_agent(&self, spec: &HostSnmpConfigSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4444); a.arg(1, spec); a.end()
     }
 
-    /// `SendTestNotification`, since 2.5. Privilege `Global.Settings`. Faults: `NotFound`, `InsufficientResourcesFault`.
+    /// Calls `SendTestNotification`, since 2.5. Requires privilege `Global.Settings`. Faults: `NotFound`, `InsufficientResourcesFault`.
     #[inline]
     pub fn send_test_notification(&self) -> Call<()> {
         Arguments::new(self, 4605).end()
@@ -2916,37 +2916,37 @@ impl<T: IsA<mo::HostSnmpSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostSpecificationManager>> Ref<T> {
-    /// `DeleteHostSpecification`, since 6.5. Privilege `System.View`. Faults: `HostSpecificationOperationFailed`.
+    /// Calls `DeleteHostSpecification`, since 6.5. Requires privilege `System.View`. Faults: `HostSpecificationOperationFailed`.
     #[inline]
     pub fn delete_host_specification(&self, host: &Ref<impl IsA<mo::HostSystem>>) -> Call<()> {
         let mut a = Arguments::new(self, 4005); a.reference(1, host); a.end()
     }
 
-    /// `DeleteHostSubSpecification`, since 6.5. Privilege `System.View`. Faults: `HostSpecificationOperationFailed`.
+    /// Calls `DeleteHostSubSpecification`, since 6.5. Requires privilege `System.View`. Faults: `HostSpecificationOperationFailed`.
     #[inline]
     pub fn delete_host_sub_specification(&self, host: &Ref<impl IsA<mo::HostSystem>>, sub_spec_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4006); a.reference(1, host); a.text(2, sub_spec_name); a.end()
     }
 
-    /// `HostSpecGetUpdatedHosts`, since 6.5. Privilege `System.View`.
+    /// Calls `HostSpecGetUpdatedHosts`, since 6.5. Requires privilege `System.View`.
     #[inline]
     pub fn host_spec_get_updated_hosts(&self, start_change_id: Option<&str>, end_change_id: Option<&str>) -> Call<Vec<Ref<mo::HostSystem>>> {
         let mut a = Arguments::new(self, 4174); a.text(1, start_change_id); a.text(2, end_change_id); a.end()
     }
 
-    /// `RetrieveHostSpecification`, since 6.5. Privilege `System.View`. Faults: `HostSpecificationOperationFailed`.
+    /// Calls `RetrieveHostSpecification`, since 6.5. Requires privilege `System.View`. Faults: `HostSpecificationOperationFailed`.
     #[inline]
     pub fn retrieve_host_specification(&self, host: &Ref<impl IsA<mo::HostSystem>>, from_host: bool) -> Call<HostSpecification> {
         let mut a = Arguments::new(self, 4567); a.reference(1, host); a.arg(2, &from_host); a.end()
     }
 
-    /// `UpdateHostSpecification`, since 6.5. Privilege `Profile.Edit`. Faults: `HostSpecificationOperationFailed`.
+    /// Calls `UpdateHostSpecification`, since 6.5. Requires privilege `Profile.Edit`. Faults: `HostSpecificationOperationFailed`.
     #[inline]
     pub fn update_host_specification(&self, host: &Ref<impl IsA<mo::HostSystem>>, host_spec: &HostSpecification) -> Call<()> {
         let mut a = Arguments::new(self, 4695); a.reference(1, host); a.arg(2, host_spec); a.end()
     }
 
-    /// `UpdateHostSubSpecification`, since 6.5. Privilege `Profile.Edit`. Faults: `HostSpecificationOperationFailed`.
+    /// Calls `UpdateHostSubSpecification`, since 6.5. Requires privilege `Profile.Edit`. Faults: `HostSpecificationOperationFailed`.
     #[inline]
     pub fn update_host_sub_specification(&self, host: &Ref<impl IsA<mo::HostSystem>>, host_sub_spec: &HostSubSpecification) -> Call<()> {
         let mut a = Arguments::new(self, 4696); a.reference(1, host); a.arg(2, host_sub_spec); a.end()
@@ -2954,487 +2954,487 @@ impl<T: IsA<mo::HostSpecificationManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostStorageSystem>> Ref<T> {
-    /// `AddInternetScsiSendTargets`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `AddInternetScsiSendTargets`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn add_internet_scsi_send_targets(&self, iscsi_hba_device: &str, targets: &[HostInternetScsiHbaSendTarget]) -> Call<()> {
         let mut a = Arguments::new(self, 3826); a.text(1, iscsi_hba_device); a.list(2, targets); a.end()
     }
 
-    /// `AddInternetScsiStaticTargets`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `AddInternetScsiStaticTargets`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn add_internet_scsi_static_targets(&self, iscsi_hba_device: &str, targets: &[HostInternetScsiHbaStaticTarget]) -> Call<()> {
         let mut a = Arguments::new(self, 3827); a.text(1, iscsi_hba_device); a.list(2, targets); a.end()
     }
 
-    /// `AttachScsiLun`, since 5.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `InvalidState`.
+    /// Calls `AttachScsiLun`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `InvalidState`.
     #[inline]
     pub fn attach_scsi_lun(&self, lun_uuid: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3851); a.text(1, lun_uuid); a.end()
     }
 
-    /// `AttachScsiLunEx_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `AttachScsiLunEx_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn attach_scsi_lun_ex(&self, lun_uuid: &[String]) -> Call<TaskOf<Vec<HostStorageSystemScsiLunResult>>> {
         let mut a = Arguments::new(self, 3852); a.list(1, lun_uuid); a.end()
     }
 
-    /// `AttachVmfsExtent`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `AttachVmfsExtent`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn attach_vmfs_extent(&self, vmfs_path: &str, extent: &HostScsiDiskPartition) -> Call<()> {
         let mut a = Arguments::new(self, 3854); a.text(1, vmfs_path); a.arg(2, extent); a.end()
     }
 
-    /// `ChangeNFSUserPassword`, since 6.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `ChangeNFSUserPassword`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn change_nfs_user_password(&self, password: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3876); a.text(1, password); a.end()
     }
 
-    /// `ClearNFSUser`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `ClearNFSUser`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn clear_nfs_user(&self) -> Call<()> {
         Arguments::new(self, 3897).end()
     }
 
-    /// `ComputeDiskPartitionInfo`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `ComputeDiskPartitionInfo`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn compute_disk_partition_info(&self, device_path: &str, layout: &HostDiskPartitionLayout, partition_format: Option<&str>) -> Call<HostDiskPartitionInfo> {
         let mut a = Arguments::new(self, 3908); a.text(1, device_path); a.arg(2, layout); a.text(3, partition_format); a.end()
     }
 
-    /// `ComputeDiskPartitionInfoForResize`, since 4.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `ComputeDiskPartitionInfoForResize`, since 4.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn compute_disk_partition_info_for_resize(&self, partition: &HostScsiDiskPartition, block_range: &HostDiskPartitionBlockRange, partition_format: Option<&str>) -> Call<HostDiskPartitionInfo> {
         let mut a = Arguments::new(self, 3909); a.arg(1, partition); a.arg(2, block_range); a.text(3, partition_format); a.end()
     }
 
-    /// `ConnectNvmeController`, since 7.0.0.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `ConnectNvmeController`, since 7.0.0.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn connect_nvme_controller(&self, connect_spec: &HostNvmeConnectSpec) -> Call<()> {
         let mut a = Arguments::new(self, 3920); a.arg(1, connect_spec); a.end()
     }
 
-    /// `ConnectNvmeControllerEx_Task`, since 7.0.3.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `ConnectNvmeControllerEx_Task`, since 7.0.3.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn connect_nvme_controller_ex(&self, connect_spec: &[HostNvmeConnectSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3921); a.list(1, connect_spec); a.end()
     }
 
-    /// `CreateNvmeOverRdmaAdapter`, since 7.0.0.0. Privilege `Host.Config.Storage`. Faults: `ResourceInUse`, `NotFound`, `HostConfigFault`.
+    /// Calls `CreateNvmeOverRdmaAdapter`, since 7.0.0.0. Requires privilege `Host.Config.Storage`. Faults: `ResourceInUse`, `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn create_nvme_over_rdma_adapter(&self, rdma_device_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3957); a.text(1, rdma_device_name); a.end()
     }
 
-    /// `CreateSoftwareAdapter`, since 7.0.3.0. Privilege `Host.Config.Storage`. Faults: `ResourceInUse`, `NotFound`, `HostConfigFault`.
+    /// Calls `CreateSoftwareAdapter`, since 7.0.3.0. Requires privilege `Host.Config.Storage`. Faults: `ResourceInUse`, `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn create_software_adapter(&self, spec: &Poly<HostHbaCreateSpec>) -> Call<()> {
         let mut a = Arguments::new(self, 3970); a.arg(1, spec); a.end()
     }
 
-    /// `DeleteScsiLunState`, since 5.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `DeleteScsiLunState`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn delete_scsi_lun_state(&self, lun_canonical_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4011); a.text(1, lun_canonical_name); a.end()
     }
 
-    /// `DeleteVffsVolumeState`, since 5.5. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `DeleteVffsVolumeState`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn delete_vffs_volume_state(&self, vffs_uuid: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4015); a.text(1, vffs_uuid); a.end()
     }
 
-    /// `DeleteVmfsVolumeState`, since 5.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `DeleteVmfsVolumeState`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn delete_vmfs_volume_state(&self, vmfs_uuid: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4017); a.text(1, vmfs_uuid); a.end()
     }
 
-    /// `DestroyVffs`, since 5.5. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `ResourceInUse`.
+    /// Calls `DestroyVffs`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn destroy_vffs(&self, vffs_path: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4029); a.text(1, vffs_path); a.end()
     }
 
-    /// `DetachScsiLun`, since 5.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `InvalidState`, `ResourceInUse`.
+    /// Calls `DetachScsiLun`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `InvalidState`, `ResourceInUse`.
     #[inline]
     pub fn detach_scsi_lun(&self, lun_uuid: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4033); a.text(1, lun_uuid); a.end()
     }
 
-    /// `DetachScsiLunEx_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `DetachScsiLunEx_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn detach_scsi_lun_ex(&self, lun_uuid: &[String]) -> Call<TaskOf<Vec<HostStorageSystemScsiLunResult>>> {
         let mut a = Arguments::new(self, 4034); a.list(1, lun_uuid); a.end()
     }
 
-    /// `DisableMultipathPath`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `DisableMultipathPath`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn disable_multipath_path(&self, path_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4046); a.text(1, path_name); a.end()
     }
 
-    /// `DisconnectNvmeController`, since 7.0.0.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `DisconnectNvmeController`, since 7.0.0.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn disconnect_nvme_controller(&self, disconnect_spec: &HostNvmeDisconnectSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4052); a.arg(1, disconnect_spec); a.end()
     }
 
-    /// `DisconnectNvmeControllerEx_Task`, since 7.0.3.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `DisconnectNvmeControllerEx_Task`, since 7.0.3.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn disconnect_nvme_controller_ex(&self, disconnect_spec: &[HostNvmeDisconnectSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4053); a.list(1, disconnect_spec); a.end()
     }
 
-    /// `DiscoverFcoeHbas`, since 5.0. Privilege `Host.Config.Storage`. Faults: `FcoeFaultPnicHasNoPortSet`, `HostConfigFault`, `NotFound`.
+    /// Calls `DiscoverFcoeHbas`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `FcoeFaultPnicHasNoPortSet`, `HostConfigFault`, `NotFound`.
     #[inline]
     pub fn discover_fcoe_hbas(&self, fcoe_spec: &FcoeConfigFcoeSpecification) -> Call<()> {
         let mut a = Arguments::new(self, 4054); a.arg(1, fcoe_spec); a.end()
     }
 
-    /// `DiscoverNvmeControllers`, since 7.0.0.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `DiscoverNvmeControllers`, since 7.0.0.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn discover_nvme_controllers(&self, discover_spec: &HostNvmeDiscoverSpec) -> Call<HostNvmeDiscoveryLog> {
         let mut a = Arguments::new(self, 4055); a.arg(1, discover_spec); a.end()
     }
 
-    /// `EnableMultipathPath`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `EnableMultipathPath`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn enable_multipath_path(&self, path_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4070); a.text(1, path_name); a.end()
     }
 
-    /// `ExpandVmfsExtent`, since 4.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `ExpandVmfsExtent`, since 4.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn expand_vmfs_extent(&self, vmfs_path: &str, extent: &HostScsiDiskPartition) -> Call<()> {
         let mut a = Arguments::new(self, 4088); a.text(1, vmfs_path); a.arg(2, extent); a.end()
     }
 
-    /// `ExtendVffs`, since 5.5. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `ResourceInUse`.
+    /// Calls `ExtendVffs`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn extend_vffs(&self, vffs_path: &str, device_path: &str, spec: Option<&HostDiskPartitionSpec>) -> Call<()> {
         let mut a = Arguments::new(self, 4096); a.text(1, vffs_path); a.text(2, device_path); a.opt(3, spec); a.end()
     }
 
-    /// `FormatVffs`, since 5.5. Privilege `Host.Config.Storage`. Faults: `AlreadyExists`, `HostConfigFault`, `ResourceInUse`.
+    /// Calls `FormatVffs`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `AlreadyExists`, `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn format_vffs(&self, create_spec: &HostVffsSpec) -> Call<HostVffsVolume> {
         let mut a = Arguments::new(self, 4118); a.arg(1, create_spec); a.end()
     }
 
-    /// `FormatVmfs`, since 2.0. Privilege `Host.Config.Storage`. Faults: `AlreadyExists`, `HostConfigFault`.
+    /// Calls `FormatVmfs`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `AlreadyExists`, `HostConfigFault`.
     #[inline]
     pub fn format_vmfs(&self, create_spec: &HostVmfsSpec) -> Call<HostVmfsVolume> {
         let mut a = Arguments::new(self, 4119); a.arg(1, create_spec); a.end()
     }
 
-    /// `MarkAsLocal_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `MarkAsLocal_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn mark_as_local(&self, scsi_disk_uuid: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4241); a.text(1, scsi_disk_uuid); a.end()
     }
 
-    /// `MarkAsNonLocal_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `MarkAsNonLocal_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn mark_as_non_local(&self, scsi_disk_uuid: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4242); a.text(1, scsi_disk_uuid); a.end()
     }
 
-    /// `MarkAsNonSsd_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `MarkAsNonSsd_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn mark_as_non_ssd(&self, scsi_disk_uuid: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4243); a.text(1, scsi_disk_uuid); a.end()
     }
 
-    /// `MarkAsSsd_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `MarkAsSsd_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn mark_as_ssd(&self, scsi_disk_uuid: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4244); a.text(1, scsi_disk_uuid); a.end()
     }
 
-    /// `MarkForRemoval`, since 5.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `MarkForRemoval`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn mark_for_removal(&self, hba_name: &str, remove: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4248); a.text(1, hba_name); a.arg(2, &remove); a.end()
     }
 
-    /// `MarkPerenniallyReserved`, since 6.7.2. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `MarkPerenniallyReserved`, since 6.7.2. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn mark_perennially_reserved(&self, lun_uuid: &str, state: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4249); a.text(1, lun_uuid); a.arg(2, &state); a.end()
     }
 
-    /// `MarkPerenniallyReservedEx_Task`, since 6.7.2. Privilege `Host.Config.Storage`.
+    /// Calls `MarkPerenniallyReservedEx_Task`, since 6.7.2. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn mark_perennially_reserved_ex(&self, lun_uuid: &[String], state: bool) -> Call<TaskOf<Vec<HostStorageSystemScsiLunResult>>> {
         let mut a = Arguments::new(self, 4250); a.list(1, lun_uuid); a.arg(2, &state); a.end()
     }
 
-    /// `MountVffsVolume`, since 5.5. Privilege `Host.Config.Storage`. Faults: `NotFound`, `InvalidState`, `HostConfigFault`, `ResourceInUse`.
+    /// Calls `MountVffsVolume`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `InvalidState`, `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn mount_vffs_volume(&self, vffs_uuid: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4257); a.text(1, vffs_uuid); a.end()
     }
 
-    /// `MountVmfsVolume`, since 5.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `InvalidState`, `HostConfigFault`, `ResourceInUse`.
+    /// Calls `MountVmfsVolume`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `InvalidState`, `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn mount_vmfs_volume(&self, vmfs_uuid: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4258); a.text(1, vmfs_uuid); a.end()
     }
 
-    /// `MountVmfsVolumeEx_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `MountVmfsVolumeEx_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn mount_vmfs_volume_ex(&self, vmfs_uuid: &[String]) -> Call<TaskOf<Vec<HostStorageSystemVmfsVolumeResult>>> {
         let mut a = Arguments::new(self, 4259); a.list(1, vmfs_uuid); a.end()
     }
 
-    /// `QueryAvailableSsds`, since 5.5. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `QueryAvailableSsds`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn query_available_ssds(&self, vffs_path: Option<&str>) -> Call<Vec<HostScsiDisk>> {
         let mut a = Arguments::new(self, 4301); a.text(1, vffs_path); a.end()
     }
 
-    /// `QueryNFSUser`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `QueryNFSUser`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn query_nfs_user(&self) -> Call<Option<HostNasVolumeUserInfo>> {
         Arguments::new(self, 4367).end()
     }
 
-    /// `QueryPathSelectionPolicyOptions`, since 4.0. Privilege `System.Read`. Faults: `HostConfigFault`.
+    /// Calls `QueryPathSelectionPolicyOptions`, since 4.0. Requires privilege `System.Read`. Faults: `HostConfigFault`.
     #[inline]
     pub fn query_path_selection_policy_options(&self) -> Call<Vec<HostPathSelectionPolicyOption>> {
         Arguments::new(self, 4375).end()
     }
 
-    /// `QueryStorageArrayTypePolicyOptions`, since 4.0. Privilege `System.Read`. Faults: `HostConfigFault`.
+    /// Calls `QueryStorageArrayTypePolicyOptions`, since 4.0. Requires privilege `System.Read`. Faults: `HostConfigFault`.
     #[inline]
     pub fn query_storage_array_type_policy_options(&self) -> Call<Vec<HostStorageArrayTypePolicyOption>> {
         Arguments::new(self, 4390).end()
     }
 
-    /// `QueryUnresolvedVmfsVolume`, since 4.0. Privilege `System.Read`.
+    /// Calls `QueryUnresolvedVmfsVolume`, since 4.0. Requires privilege `System.Read`.
     #[inline]
     pub fn query_unresolved_vmfs_volume(&self) -> Call<Vec<HostUnresolvedVmfsVolume>> {
         Arguments::new(self, 4399).end()
     }
 
-    /// `QueryVmfsConfigOption`, since 6.5. Privilege `Host.Config.Storage`.
+    /// Calls `QueryVmfsConfigOption`, since 6.5. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn query_vmfs_config_option(&self) -> Call<Vec<VmfsConfigOption>> {
         Arguments::new(self, 4408).end()
     }
 
-    /// `RefreshStorageSystem`, since 2.0. Privilege `Host.Config.Storage`.
+    /// Calls `RefreshStorageSystem`, since 2.0. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn refresh_storage_system(&self) -> Call<()> {
         Arguments::new(self, 4464).end()
     }
 
-    /// `RemoveInternetScsiSendTargets`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `RemoveInternetScsiSendTargets`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn remove_internet_scsi_send_targets(&self, iscsi_hba_device: &str, targets: &[HostInternetScsiHbaSendTarget], force: Option<bool>) -> Call<()> {
         let mut a = Arguments::new(self, 4493); a.text(1, iscsi_hba_device); a.list(2, targets); a.arg(3, &force); a.end()
     }
 
-    /// `RemoveInternetScsiStaticTargets`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `RemoveInternetScsiStaticTargets`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn remove_internet_scsi_static_targets(&self, iscsi_hba_device: &str, targets: &[HostInternetScsiHbaStaticTarget]) -> Call<()> {
         let mut a = Arguments::new(self, 4494); a.text(1, iscsi_hba_device); a.list(2, targets); a.end()
     }
 
-    /// `RemoveNvmeOverRdmaAdapter`, since 7.0.0.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
+    /// Calls `RemoveNvmeOverRdmaAdapter`, since 7.0.0.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
     #[inline]
     pub fn remove_nvme_over_rdma_adapter(&self, hba_device_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4502); a.text(1, hba_device_name); a.end()
     }
 
-    /// `RemoveSoftwareAdapter`, since 7.0.3.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
+    /// Calls `RemoveSoftwareAdapter`, since 7.0.3.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `ResourceInUse`, `HostConfigFault`.
     #[inline]
     pub fn remove_software_adapter(&self, hba_device_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4511); a.text(1, hba_device_name); a.end()
     }
 
-    /// `RescanAllHba`, since 2.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `RescanAllHba`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn rescan_all_hba(&self) -> Call<()> {
         Arguments::new(self, 4526).end()
     }
 
-    /// `RescanHba`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `RescanHba`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn rescan_hba(&self, hba_device: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4527); a.text(1, hba_device); a.end()
     }
 
-    /// `RescanVffs`, since 5.5. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `RescanVffs`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn rescan_vffs(&self) -> Call<()> {
         Arguments::new(self, 4528).end()
     }
 
-    /// `RescanVmfs`, since 2.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `RescanVmfs`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn rescan_vmfs(&self) -> Call<()> {
         Arguments::new(self, 4529).end()
     }
 
-    /// `ResolveMultipleUnresolvedVmfsVolumes`, since 4.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `ResolveMultipleUnresolvedVmfsVolumes`, since 4.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn resolve_multiple_unresolved_vmfs_volumes(&self, resolution_spec: &[HostUnresolvedVmfsResolutionSpec]) -> Call<Vec<HostUnresolvedVmfsResolutionResult>> {
         let mut a = Arguments::new(self, 4542); a.list(1, resolution_spec); a.end()
     }
 
-    /// `ResolveMultipleUnresolvedVmfsVolumesEx_Task`, since 5.5. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `ResolveMultipleUnresolvedVmfsVolumesEx_Task`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn resolve_multiple_unresolved_vmfs_volumes_ex(&self, resolution_spec: &[HostUnresolvedVmfsResolutionSpec]) -> Call<TaskOf<Vec<HostUnresolvedVmfsResolutionResult>>> {
         let mut a = Arguments::new(self, 4543); a.list(1, resolution_spec); a.end()
     }
 
-    /// `RetrieveDiskPartitionInfo`, since 2.0. Privilege `System.Read`.
+    /// Calls `RetrieveDiskPartitionInfo`, since 2.0. Requires privilege `System.Read`.
     #[inline]
     pub fn retrieve_disk_partition_info(&self, device_path: &[String]) -> Call<Vec<HostDiskPartitionInfo>> {
         let mut a = Arguments::new(self, 4558); a.list(1, device_path); a.end()
     }
 
-    /// `SetMultipathLunPolicy`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `SetMultipathLunPolicy`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn set_multipath_lun_policy(&self, lun_id: &str, policy: &Poly<HostMultipathInfoLogicalUnitPolicy>) -> Call<()> {
         let mut a = Arguments::new(self, 4618); a.text(1, lun_id); a.arg(2, policy); a.end()
     }
 
-    /// `SetNFSUser`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `SetNFSUser`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn set_nfs_user(&self, user: &str, password: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4619); a.text(1, user); a.text(2, password); a.end()
     }
 
-    /// `TurnDiskLocatorLedOff_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `TurnDiskLocatorLedOff_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn turn_disk_locator_led_off(&self, scsi_disk_uuids: &[String]) -> Call<TaskOf<Vec<HostStorageSystemDiskLocatorLedResult>>> {
         let mut a = Arguments::new(self, 4650); a.list(1, scsi_disk_uuids); a.end()
     }
 
-    /// `TurnDiskLocatorLedOn_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `TurnDiskLocatorLedOn_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn turn_disk_locator_led_on(&self, scsi_disk_uuids: &[String]) -> Call<TaskOf<Vec<HostStorageSystemDiskLocatorLedResult>>> {
         let mut a = Arguments::new(self, 4651); a.list(1, scsi_disk_uuids); a.end()
     }
 
-    /// `UnmapVmfsVolumeEx_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `UnmapVmfsVolumeEx_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn unmap_vmfs_volume_ex(&self, vmfs_uuid: &[String]) -> Call<TaskOf<Vec<HostStorageSystemVmfsVolumeResult>>> {
         let mut a = Arguments::new(self, 4658); a.list(1, vmfs_uuid); a.end()
     }
 
-    /// `UnmountForceMountedVmfsVolume`, since 4.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UnmountForceMountedVmfsVolume`, since 4.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn unmount_force_mounted_vmfs_volume(&self, vmfs_uuid: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4661); a.text(1, vmfs_uuid); a.end()
     }
 
-    /// `UnmountVffsVolume`, since 5.5. Privilege `Host.Config.Storage`. Faults: `NotFound`, `InvalidState`, `HostConfigFault`, `ResourceInUse`.
+    /// Calls `UnmountVffsVolume`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `InvalidState`, `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn unmount_vffs_volume(&self, vffs_uuid: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4663); a.text(1, vffs_uuid); a.end()
     }
 
-    /// `UnmountVmfsVolume`, since 5.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `InvalidState`, `HostConfigFault`, `ResourceInUse`.
+    /// Calls `UnmountVmfsVolume`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `InvalidState`, `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn unmount_vmfs_volume(&self, vmfs_uuid: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4664); a.text(1, vmfs_uuid); a.end()
     }
 
-    /// `UnmountVmfsVolumeEx_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `UnmountVmfsVolumeEx_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn unmount_vmfs_volume_ex(&self, vmfs_uuid: &[String]) -> Call<TaskOf<Vec<HostStorageSystemVmfsVolumeResult>>> {
         let mut a = Arguments::new(self, 4665); a.list(1, vmfs_uuid); a.end()
     }
 
-    /// `UpdateDiskPartitions`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateDiskPartitions`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_disk_partitions(&self, device_path: &str, spec: &HostDiskPartitionSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4687); a.text(1, device_path); a.arg(2, spec); a.end()
     }
 
-    /// `UpdateHppMultipathLunPolicy`, since 7.0.0.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateHppMultipathLunPolicy`, since 7.0.0.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_hpp_multipath_lun_policy(&self, lun_id: &str, policy: &HostMultipathInfoHppLogicalUnitPolicy) -> Call<()> {
         let mut a = Arguments::new(self, 4697); a.text(1, lun_id); a.arg(2, policy); a.end()
     }
 
-    /// `UpdateInternetScsiAdvancedOptions`, since 4.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateInternetScsiAdvancedOptions`, since 4.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_internet_scsi_advanced_options(&self, iscsi_hba_device: &str, target_set: Option<&HostInternetScsiHbaTargetSet>, options: &[HostInternetScsiHbaParamValue]) -> Call<()> {
         let mut a = Arguments::new(self, 4698); a.text(1, iscsi_hba_device); a.opt(2, target_set); a.list(3, options); a.end()
     }
 
-    /// `UpdateInternetScsiAlias`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateInternetScsiAlias`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_internet_scsi_alias(&self, iscsi_hba_device: &str, iscsi_alias: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4699); a.text(1, iscsi_hba_device); a.text(2, iscsi_alias); a.end()
     }
 
-    /// `UpdateInternetScsiAuthenticationProperties`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateInternetScsiAuthenticationProperties`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_internet_scsi_authentication_properties(&self, iscsi_hba_device: &str, authentication_properties: &HostInternetScsiHbaAuthenticationProperties, target_set: Option<&HostInternetScsiHbaTargetSet>) -> Call<()> {
         let mut a = Arguments::new(self, 4700); a.text(1, iscsi_hba_device); a.arg(2, authentication_properties); a.opt(3, target_set); a.end()
     }
 
-    /// `UpdateInternetScsiDigestProperties`, since 4.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateInternetScsiDigestProperties`, since 4.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_internet_scsi_digest_properties(&self, iscsi_hba_device: &str, target_set: Option<&HostInternetScsiHbaTargetSet>, digest_properties: &HostInternetScsiHbaDigestProperties) -> Call<()> {
         let mut a = Arguments::new(self, 4701); a.text(1, iscsi_hba_device); a.opt(2, target_set); a.arg(3, digest_properties); a.end()
     }
 
-    /// `UpdateInternetScsiDiscoveryProperties`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateInternetScsiDiscoveryProperties`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_internet_scsi_discovery_properties(&self, iscsi_hba_device: &str, discovery_properties: &HostInternetScsiHbaDiscoveryProperties) -> Call<()> {
         let mut a = Arguments::new(self, 4702); a.text(1, iscsi_hba_device); a.arg(2, discovery_properties); a.end()
     }
 
-    /// `UpdateInternetScsiIPProperties`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateInternetScsiIPProperties`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_internet_scsi_ip_properties(&self, iscsi_hba_device: &str, ip_properties: &HostInternetScsiHbaIPProperties) -> Call<()> {
         let mut a = Arguments::new(self, 4703); a.text(1, iscsi_hba_device); a.arg(2, ip_properties); a.end()
     }
 
-    /// `UpdateInternetScsiName`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateInternetScsiName`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_internet_scsi_name(&self, iscsi_hba_device: &str, iscsi_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4704); a.text(1, iscsi_hba_device); a.text(2, iscsi_name); a.end()
     }
 
-    /// `UpdateScsiLunDisplayName`, since 4.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `InvalidName`, `DuplicateName`.
+    /// Calls `UpdateScsiLunDisplayName`, since 4.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `InvalidName`, `DuplicateName`.
     #[inline]
     pub fn update_scsi_lun_display_name(&self, lun_uuid: &str, display_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4730); a.text(1, lun_uuid); a.text(2, display_name); a.end()
     }
 
-    /// `UpdateSoftwareInternetScsiEnabled`, since 2.0. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `UpdateSoftwareInternetScsiEnabled`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn update_software_internet_scsi_enabled(&self, enabled: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4735); a.arg(1, &enabled); a.end()
     }
 
-    /// `UpdateVmfsUnmapBandwidth`, since 6.7. Privilege `Host.Config.Storage`.
+    /// Calls `UpdateVmfsUnmapBandwidth`, since 6.7. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn update_vmfs_unmap_bandwidth(&self, vmfs_uuid: &str, unmap_bandwidth_spec: &VmfsUnmapBandwidthSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4748); a.text(1, vmfs_uuid); a.arg(2, unmap_bandwidth_spec); a.end()
     }
 
-    /// `UpdateVmfsUnmapPriority`, since 6.5. Privilege `Host.Config.Storage`.
+    /// Calls `UpdateVmfsUnmapPriority`, since 6.5. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn update_vmfs_unmap_priority(&self, vmfs_uuid: &str, unmap_priority: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4749); a.text(1, vmfs_uuid); a.text(2, unmap_priority); a.end()
     }
 
-    /// `UpgradeVmLayout`, since 2.0. Privilege `Host.Config.Storage`.
+    /// Calls `UpgradeVmLayout`, since 2.0. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn upgrade_vm_layout(&self) -> Call<()> {
         Arguments::new(self, 4754).end()
     }
 
-    /// `UpgradeVmfs`, since 2.0. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpgradeVmfs`, since 2.0. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn upgrade_vmfs(&self, vmfs_path: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4755); a.text(1, vmfs_path); a.end()
@@ -3442,169 +3442,169 @@ impl<T: IsA<mo::HostStorageSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostSystem>> Ref<T> {
-    /// `AcquireCimServicesTicket`, since 2.5. Privilege `Host.Cim.CimInteraction`.
+    /// Calls `AcquireCimServicesTicket`, since 2.5. Requires privilege `Host.Cim.CimInteraction`.
     #[inline]
     pub fn acquire_cim_services_ticket(&self) -> Call<HostServiceTicket> {
         Arguments::new(self, 3811).end()
     }
 
-    /// `ConfigureCryptoKey`, since 6.5. Privilege `Cryptographer.RegisterHost`.
+    /// Calls `ConfigureCryptoKey`, since 6.5. Requires privilege `Cryptographer.RegisterHost`.
     #[inline]
     pub fn configure_crypto_key(&self, key_id: Option<&CryptoKeyId>) -> Call<()> {
         let mut a = Arguments::new(self, 3910); a.opt(1, key_id); a.end()
     }
 
-    /// `DisconnectHost_Task`, since 2.0. Privilege `Host.Config.Connection`.
+    /// Calls `DisconnectHost_Task`, since 2.0. Requires privilege `Host.Config.Connection`.
     #[inline]
     pub fn disconnect_host(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4051).end()
     }
 
-    /// `EnableCrypto`, since 6.5. Privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`.
+    /// Calls `EnableCrypto`, since 6.5. Requires privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`.
     #[inline]
     pub fn enable_crypto(&self, key_plain: &CryptoKeyPlain) -> Call<()> {
         let mut a = Arguments::new(self, 4067); a.arg(1, key_plain); a.end()
     }
 
-    /// `EnterLockdownMode`, since 4.1. Privilege `Host.Config.Settings`. Faults: `HostConfigFault`.
+    /// Calls `EnterLockdownMode`, since 4.1. Requires privilege `Host.Config.Settings`. Faults: `HostConfigFault`.
     #[inline]
     pub fn enter_lockdown_mode(&self) -> Call<()> {
         Arguments::new(self, 4076).end()
     }
 
-    /// `EnterMaintenanceMode_Task`, since 2.0. Privilege `Host.Config.Maintenance`. Faults: `InvalidState`, `Timedout`.
+    /// Calls `EnterMaintenanceMode_Task`, since 2.0. Requires privilege `Host.Config.Maintenance`. Faults: `InvalidState`, `Timedout`.
     #[inline]
     pub fn enter_maintenance_mode(&self, timeout: i32, evacuate_powered_off_vms: Option<bool>, maintenance_spec: Option<&HostMaintenanceSpec>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4077); a.arg(1, &timeout); a.arg(2, &evacuate_powered_off_vms); a.opt(3, maintenance_spec); a.end()
     }
 
-    /// `ExitLockdownMode`, since 4.1. Privilege `Host.Config.Settings`. Faults: `HostConfigFault`.
+    /// Calls `ExitLockdownMode`, since 4.1. Requires privilege `Host.Config.Settings`. Faults: `HostConfigFault`.
     #[inline]
     pub fn exit_lockdown_mode(&self) -> Call<()> {
         Arguments::new(self, 4085).end()
     }
 
-    /// `ExitMaintenanceMode_Task`, since 2.0. Privilege `Host.Config.Maintenance`. Faults: `InvalidState`, `Timedout`.
+    /// Calls `ExitMaintenanceMode_Task`, since 2.0. Requires privilege `Host.Config.Maintenance`. Faults: `InvalidState`, `Timedout`.
     #[inline]
     pub fn exit_maintenance_mode(&self, timeout: i32) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4086); a.arg(1, &timeout); a.end()
     }
 
-    /// `PowerDownHostToStandBy_Task`, since 2.5. Privilege `Host.Config.Maintenance`. Faults: `HostPowerOpFailed`, `InvalidState`, `NotSupported`, `Timedout`, `RequestCanceled`.
+    /// Calls `PowerDownHostToStandBy_Task`, since 2.5. Requires privilege `Host.Config.Maintenance`. Faults: `HostPowerOpFailed`, `InvalidState`, `NotSupported`, `Timedout`, `RequestCanceled`.
     #[inline]
     pub fn power_down_host_to_stand_by(&self, timeout_sec: i32, evacuate_powered_off_vms: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4283); a.arg(1, &timeout_sec); a.arg(2, &evacuate_powered_off_vms); a.end()
     }
 
-    /// `PowerUpHostFromStandBy_Task`, since 2.5. Privilege `Host.Config.Maintenance`. Faults: `HostPowerOpFailed`, `InvalidState`, `NotSupported`, `Timedout`.
+    /// Calls `PowerUpHostFromStandBy_Task`, since 2.5. Requires privilege `Host.Config.Maintenance`. Faults: `HostPowerOpFailed`, `InvalidState`, `NotSupported`, `Timedout`.
     #[inline]
     pub fn power_up_host_from_stand_by(&self, timeout_sec: i32) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4289); a.arg(1, &timeout_sec); a.end()
     }
 
-    /// `PrepareCrypto`, since 6.5. Privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`.
+    /// Calls `PrepareCrypto`, since 6.5. Requires privilege `Cryptographer.RegisterHost`. Faults: `InvalidState`.
     #[inline]
     pub fn prepare_crypto(&self) -> Call<()> {
         Arguments::new(self, 4290).end()
     }
 
-    /// `QueryHostConnectionInfo`, since 2.0. Privilege `System.Read`.
+    /// Calls `QueryHostConnectionInfo`, since 2.0. Requires privilege `System.Read`.
     #[inline]
     pub fn query_host_connection_info(&self) -> Call<HostConnectInfo> {
         Arguments::new(self, 4347).end()
     }
 
-    /// `QueryMemoryOverhead`, since 2.0. Privilege `System.Read`.
+    /// Calls `QueryMemoryOverhead`, since 2.0. Requires privilege `System.Read`.
     #[inline]
     pub fn query_memory_overhead(&self, memory_size: i64, video_ram_size: Option<i32>, num_vcpus: i32) -> Call<i64> {
         let mut a = Arguments::new(self, 4362); a.arg(1, &memory_size); a.arg(2, &video_ram_size); a.arg(3, &num_vcpus); a.end()
     }
 
-    /// `QueryMemoryOverheadEx`, since 2.5. Privilege `System.Read`.
+    /// Calls `QueryMemoryOverheadEx`, since 2.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_memory_overhead_ex(&self, vm_config_info: &VirtualMachineConfigInfo) -> Call<i64> {
         let mut a = Arguments::new(self, 4363); a.arg(1, vm_config_info); a.end()
     }
 
-    /// `QueryProductLockerLocation`, since 6.7.1. Privilege `System.Read`. Faults: `HostConfigFault`.
+    /// Calls `QueryProductLockerLocation`, since 6.7.1. Requires privilege `System.Read`. Faults: `HostConfigFault`.
     #[inline]
     pub fn query_product_locker_location(&self) -> Call<String> {
         Arguments::new(self, 4384).end()
     }
 
-    /// `QueryTpmAttestationReport`, since 5.1. Privilege `System.Read`.
+    /// Calls `QueryTpmAttestationReport`, since 5.1. Requires privilege `System.Read`.
     #[inline]
     pub fn query_tpm_attestation_report(&self) -> Call<Option<HostTpmAttestationReport>> {
         Arguments::new(self, 4396).end()
     }
 
-    /// `RebootHost_Task`, since 2.0. Privilege `Host.Config.Maintenance`. Faults: `InvalidState`.
+    /// Calls `RebootHost_Task`, since 2.0. Requires privilege `Host.Config.Maintenance`. Faults: `InvalidState`.
     #[inline]
     pub fn reboot_host(&self, force: bool) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4424); a.arg(1, &force); a.end()
     }
 
-    /// `ReconfigureHostForDAS_Task`, since 2.0. Privilege `Host.Config.Connection`. Faults: `DasConfigFault`.
+    /// Calls `ReconfigureHostForDAS_Task`, since 2.0. Requires privilege `Host.Config.Connection`. Faults: `DasConfigFault`.
     #[inline]
     pub fn reconfigure_host_for_das(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4441).end()
     }
 
-    /// `ReconnectHost_Task`, since 2.0. Privilege `Host.Config.Connection`. Faults: `InvalidLogin`, `InvalidState`, `InvalidName`, `HostConnectFault`.
+    /// Calls `ReconnectHost_Task`, since 2.0. Requires privilege `Host.Config.Connection`. Faults: `InvalidLogin`, `InvalidState`, `InvalidName`, `HostConnectFault`.
     #[inline]
     pub fn reconnect_host(&self, cnx_spec: Option<&HostConnectSpec>, reconnect_spec: Option<&HostSystemReconnectSpec>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4446); a.opt(1, cnx_spec); a.opt(2, reconnect_spec); a.end()
     }
 
-    /// `RetrieveFreeEpcMemory`, since 7.0.0.0. Privilege `System.Read`.
+    /// Calls `RetrieveFreeEpcMemory`, since 7.0.0.0. Requires privilege `System.Read`.
     #[inline]
     pub fn retrieve_free_epc_memory(&self) -> Call<i64> {
         Arguments::new(self, 4562).end()
     }
 
-    /// `RetrieveHardwareUptime`, since 4.1. Privilege `System.Read`.
+    /// Calls `RetrieveHardwareUptime`, since 4.1. Requires privilege `System.Read`.
     #[inline]
     pub fn retrieve_hardware_uptime(&self) -> Call<i64> {
         Arguments::new(self, 4563).end()
     }
 
-    /// `ShutdownHost_Task`, since 2.0. Privilege `Host.Config.Maintenance`. Faults: `InvalidState`.
+    /// Calls `ShutdownHost_Task`, since 2.0. Requires privilege `Host.Config.Maintenance`. Faults: `InvalidState`.
     #[inline]
     pub fn shutdown_host(&self, force: bool) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4631); a.arg(1, &force); a.end()
     }
 
-    /// `UpdateFlags`, since 2.5. Privilege `Host.Config.Settings`.
+    /// Calls `UpdateFlags`, since 2.5. Requires privilege `Host.Config.Settings`.
     #[inline]
     pub fn update_flags(&self, flag_info: &HostFlagInfo) -> Call<()> {
         let mut a = Arguments::new(self, 4691); a.arg(1, flag_info); a.end()
     }
 
-    /// `UpdateIpmi`, since 4.0. Privilege `Host.Config.Settings`. Faults: `InvalidIpmiLoginInfo`, `InvalidIpmiMacAddress`.
+    /// Calls `UpdateIpmi`, since 4.0. Requires privilege `Host.Config.Settings`. Faults: `InvalidIpmiLoginInfo`, `InvalidIpmiMacAddress`.
     #[inline]
     pub fn update_ipmi(&self, ipmi_info: &HostIpmiInfo) -> Call<()> {
         let mut a = Arguments::new(self, 4709); a.arg(1, ipmi_info); a.end()
     }
 
-    /// `UpdatePodVMProperty`, since 9.1.0.0. A preview, known from govmomi.
+    /// Calls `UpdatePodVMProperty`, since 9.1.0.0. A preview, known from govmomi.
     #[inline]
     pub fn update_pod_vm_property(&self, property_path: &str, property: Option<&Any>) -> Call<()> {
         let mut a = Arguments::new(self, 4724); a.text(1, property_path); a.opt(2, property); a.end()
     }
 
-    /// `UpdateProductLockerLocation_Task`, since 6.7.1. Privilege `Host.Config.ProductLocker`. Faults: `InvalidArgument`, `FileNotFound`, `TaskInProgress`, `HostConfigFault`.
+    /// Calls `UpdateProductLockerLocation_Task`, since 6.7.1. Requires privilege `Host.Config.ProductLocker`. Faults: `InvalidArgument`, `FileNotFound`, `TaskInProgress`, `HostConfigFault`.
     #[inline]
     pub fn update_product_locker_location(&self, path: &str) -> Call<TaskOf<String>> {
         let mut a = Arguments::new(self, 4726); a.text(1, path); a.end()
     }
 
-    /// `UpdateSystemResources`, since 2.0. Privilege `Host.Config.Resources`.
+    /// Calls `UpdateSystemResources`, since 2.0. Requires privilege `Host.Config.Resources`.
     #[inline]
     pub fn update_system_resources(&self, resource_info: &HostSystemResourceInfo) -> Call<()> {
         let mut a = Arguments::new(self, 4736); a.arg(1, resource_info); a.end()
     }
 
-    /// `UpdateSystemSwapConfiguration`, since 5.1. Privilege `Host.Config.Settings`.
+    /// Calls `UpdateSystemSwapConfiguration`, since 5.1. Requires privilege `Host.Config.Settings`.
     #[inline]
     pub fn update_system_swap_configuration(&self, sys_swap_config: &HostSystemSwapConfiguration) -> Call<()> {
         let mut a = Arguments::new(self, 4737); a.arg(1, sys_swap_config); a.end()
@@ -3612,31 +3612,31 @@ impl<T: IsA<mo::HostSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostVFlashManager>> Ref<T> {
-    /// `ConfigureVFlashResourceEx_Task`, since 5.5. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
+    /// Calls `ConfigureVFlashResourceEx_Task`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`.
     #[inline]
     pub fn configure_vflash_resource_ex(&self, device_path: &[String]) -> Call<TaskOf<HostVFlashResourceConfigurationResult>> {
         let mut a = Arguments::new(self, 3919); a.list(1, device_path); a.end()
     }
 
-    /// `HostConfigVFlashCache`, since 5.5. Privilege `Host.Config.AdvancedConfig`. Faults: `HostConfigFault`, `InaccessibleVFlashSource`, `ResourceInUse`.
+    /// Calls `HostConfigVFlashCache`, since 5.5. Requires privilege `Host.Config.AdvancedConfig`. Faults: `HostConfigFault`, `InaccessibleVFlashSource`, `ResourceInUse`.
     #[inline]
     pub fn host_config_vflash_cache(&self, spec: &HostVFlashManagerVFlashCacheConfigSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4148); a.arg(1, spec); a.end()
     }
 
-    /// `HostConfigureVFlashResource`, since 5.5. Privilege `Host.Config.Storage`. Faults: `HostConfigFault`, `ResourceInUse`.
+    /// Calls `HostConfigureVFlashResource`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn host_configure_vflash_resource(&self, spec: &HostVFlashManagerVFlashResourceConfigSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4149); a.arg(1, spec); a.end()
     }
 
-    /// `HostGetVFlashModuleDefaultConfig`, since 5.5. Privilege `Host.Config.AdvancedConfig`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `HostGetVFlashModuleDefaultConfig`, since 5.5. Requires privilege `Host.Config.AdvancedConfig`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn host_get_vflash_module_default_config(&self, vflash_module: &str) -> Call<VirtualDiskVFlashCacheConfigInfo> {
         let mut a = Arguments::new(self, 4154); a.text(1, vflash_module); a.end()
     }
 
-    /// `HostRemoveVFlashResource`, since 5.5. Privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `ResourceInUse`.
+    /// Calls `HostRemoveVFlashResource`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `HostConfigFault`, `ResourceInUse`.
     #[inline]
     pub fn host_remove_vflash_resource(&self) -> Call<()> {
         Arguments::new(self, 4164).end()
@@ -3644,19 +3644,19 @@ impl<T: IsA<mo::HostVFlashManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostVMotionSystem>> Ref<T> {
-    /// `DeselectVnic`, since 2.0. Privilege `Host.Config.Network`. Faults: `HostConfigFault`.
+    /// Calls `DeselectVnic`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `HostConfigFault`.
     #[inline]
     pub fn deselect_vnic(&self) -> Call<()> {
         Arguments::new(self, 4019).end()
     }
 
-    /// `SelectVnic`, since 2.0. Privilege `Host.Config.Network`. Faults: `HostConfigFault`.
+    /// Calls `SelectVnic`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `HostConfigFault`.
     #[inline]
     pub fn select_vnic(&self, device: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4602); a.text(1, device); a.end()
     }
 
-    /// `UpdateIpConfig`, since 2.0. Privilege `Host.Config.Network`. Faults: `NotFound`, `HostConfigFault`.
+    /// Calls `UpdateIpConfig`, since 2.0. Requires privilege `Host.Config.Network`. Faults: `NotFound`, `HostConfigFault`.
     #[inline]
     pub fn update_ip_config(&self, ip_config: &HostIpConfig) -> Call<()> {
         let mut a = Arguments::new(self, 4705); a.arg(1, ip_config); a.end()
@@ -3664,169 +3664,169 @@ impl<T: IsA<mo::HostVMotionSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostVStorageObjectManager>> Ref<T> {
-    /// `HostClearVStorageObjectControlFlags`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
+    /// Calls `HostClearVStorageObjectControlFlags`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
     #[inline]
     pub fn host_clear_vstorage_object_control_flags(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, control_flags: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4146); a.arg(1, id); a.reference(2, datastore); a.list(3, control_flags); a.end()
     }
 
-    /// `HostCloneVStorageObject_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
+    /// Calls `HostCloneVStorageObject_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn host_clone_vstorage_object(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, spec: &VslmCloneSpec) -> Call<TaskOf<VStorageObject>> {
         let mut a = Arguments::new(self, 4147); a.arg(1, id); a.reference(2, datastore); a.arg(3, spec); a.end()
     }
 
-    /// `HostCreateDisk_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `HostCreateDisk_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn host_create_disk(&self, spec: &VslmCreateSpec) -> Call<TaskOf<VStorageObject>> {
         let mut a = Arguments::new(self, 4150); a.arg(1, spec); a.end()
     }
 
-    /// `HostDeleteVStorageObjectEx_Task`, since 7.0.2.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `TaskInProgress`.
+    /// Calls `HostDeleteVStorageObjectEx_Task`, since 7.0.2.0. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `TaskInProgress`.
     #[inline]
     pub fn host_delete_vstorage_object_ex(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, is_lc_parent_attached: Option<bool>) -> Call<TaskOf<VslmVClockInfo>> {
         let mut a = Arguments::new(self, 4151); a.arg(1, id); a.reference(2, datastore); a.arg(3, &is_lc_parent_attached); a.end()
     }
 
-    /// `HostDeleteVStorageObject_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `TaskInProgress`.
+    /// Calls `HostDeleteVStorageObject_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `TaskInProgress`.
     #[inline]
     pub fn host_delete_vstorage_object(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, is_lc_parent_attached: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4152); a.arg(1, id); a.reference(2, datastore); a.arg(3, &is_lc_parent_attached); a.end()
     }
 
-    /// `HostExtendDisk_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`.
+    /// Calls `HostExtendDisk_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn host_extend_disk(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, new_capacity_in_mb: i64) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4153); a.arg(1, id); a.reference(2, datastore); a.arg(3, &new_capacity_in_mb); a.end()
     }
 
-    /// `HostInflateDisk_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`.
+    /// Calls `HostInflateDisk_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn host_inflate_disk(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4157); a.arg(1, id); a.reference(2, datastore); a.end()
     }
 
-    /// `HostListVStorageObject`, since 6.5. Privilege `System.View`. Faults: `InvalidDatastore`.
+    /// Calls `HostListVStorageObject`, since 6.5. Requires privilege `System.View`. Faults: `InvalidDatastore`.
     #[inline]
     pub fn host_list_vstorage_object(&self, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<Vec<ID>> {
         let mut a = Arguments::new(self, 4158); a.reference(1, datastore); a.end()
     }
 
-    /// `HostQueryVirtualDiskUuid`, since 8.0.3.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `HostQueryVirtualDiskUuid`, since 8.0.3.0. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn host_query_virtual_disk_uuid(&self, name: &str) -> Call<String> {
         let mut a = Arguments::new(self, 4160); a.text(1, name); a.end()
     }
 
-    /// `HostReconcileDatastoreInventory_Task`, since 6.5. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`.
+    /// Calls `HostReconcileDatastoreInventory_Task`, since 6.5. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn host_reconcile_datastore_inventory(&self, datastore: &Ref<impl IsA<mo::Datastore>>, deep_cleansing: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4161); a.reference(1, datastore); a.arg(2, &deep_cleansing); a.end()
     }
 
-    /// `HostRegisterDisk`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `AlreadyExists`.
+    /// Calls `HostRegisterDisk`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `AlreadyExists`.
     #[inline]
     pub fn host_register_disk<'a>(&self, path: &'a str) -> calls::HostRegisterDisk<'a> {
         calls::HostRegisterDisk { this: self.upcast(), path, name: None, modify_control_flags: None, id: None, }
     }
 
-    /// `HostRelocateVStorageObject_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`.
+    /// Calls `HostRelocateVStorageObject_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`.
     #[inline]
     pub fn host_relocate_vstorage_object(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, spec: &VslmRelocateSpec, is_lc_parent_attached: Option<bool>) -> Call<TaskOf<VStorageObject>> {
         let mut a = Arguments::new(self, 4163); a.arg(1, id); a.reference(2, datastore); a.arg(3, spec); a.arg(4, &is_lc_parent_attached); a.end()
     }
 
-    /// `HostRenameVStorageObject`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
+    /// Calls `HostRenameVStorageObject`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn host_rename_vstorage_object(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4165); a.arg(1, id); a.reference(2, datastore); a.text(3, name); a.end()
     }
 
-    /// `HostRetrieveVStorageInfrastructureObjectPolicy`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `InvalidState`.
+    /// Calls `HostRetrieveVStorageInfrastructureObjectPolicy`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `InvalidState`.
     #[inline]
     pub fn host_retrieve_vstorage_infrastructure_object_policy(&self, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<Vec<VslmInfrastructureObjectPolicy>> {
         let mut a = Arguments::new(self, 4166); a.reference(1, datastore); a.end()
     }
 
-    /// `HostRetrieveVStorageObject`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
+    /// Calls `HostRetrieveVStorageObject`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn host_retrieve_vstorage_object(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, disk_info_flags: &[String]) -> Call<VStorageObject> {
         let mut a = Arguments::new(self, 4167); a.arg(1, id); a.reference(2, datastore); a.list(3, disk_info_flags); a.end()
     }
 
-    /// `HostRetrieveVStorageObjectMetadata`, since 6.7.2. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
+    /// Calls `HostRetrieveVStorageObjectMetadata`, since 6.7.2. Requires privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
     #[inline]
     pub fn host_retrieve_vstorage_object_metadata(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: Option<&ID>, prefix: Option<&str>) -> Call<Vec<KeyValue>> {
         let mut a = Arguments::new(self, 4168); a.arg(1, id); a.reference(2, datastore); a.opt(3, snapshot_id); a.text(4, prefix); a.end()
     }
 
-    /// `HostRetrieveVStorageObjectMetadataValue`, since 6.7.2. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `KeyNotFound`.
+    /// Calls `HostRetrieveVStorageObjectMetadataValue`, since 6.7.2. Requires privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `KeyNotFound`.
     #[inline]
     pub fn host_retrieve_vstorage_object_metadata_value(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: Option<&ID>, key: &str) -> Call<String> {
         let mut a = Arguments::new(self, 4169); a.arg(1, id); a.reference(2, datastore); a.opt(3, snapshot_id); a.text(4, key); a.end()
     }
 
-    /// `HostRetrieveVStorageObjectState`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
+    /// Calls `HostRetrieveVStorageObjectState`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn host_retrieve_vstorage_object_state(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<VStorageObjectStateInfo> {
         let mut a = Arguments::new(self, 4170); a.arg(1, id); a.reference(2, datastore); a.end()
     }
 
-    /// `HostScheduleReconcileDatastoreInventory`, since 6.5. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`.
+    /// Calls `HostScheduleReconcileDatastoreInventory`, since 6.5. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn host_schedule_reconcile_datastore_inventory(&self, datastore: &Ref<impl IsA<mo::Datastore>>, deep_cleansing: Option<bool>) -> Call<()> {
         let mut a = Arguments::new(self, 4171); a.reference(1, datastore); a.arg(2, &deep_cleansing); a.end()
     }
 
-    /// `HostSetVStorageObjectControlFlags`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
+    /// Calls `HostSetVStorageObjectControlFlags`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
     #[inline]
     pub fn host_set_vstorage_object_control_flags(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, control_flags: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4172); a.arg(1, id); a.reference(2, datastore); a.list(3, control_flags); a.end()
     }
 
-    /// `HostSetVirtualDiskUuid_Task`, since 8.0.3.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `HostSetVirtualDiskUuid_Task`, since 8.0.3.0. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn host_set_virtual_disk_uuid(&self, name: &str, uuid: Option<&str>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4173); a.text(1, name); a.text(2, uuid); a.end()
     }
 
-    /// `HostUpdateVStorageObjectMetadataEx_Task`, since 7.0.2.0. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
+    /// Calls `HostUpdateVStorageObjectMetadataEx_Task`, since 7.0.2.0. Requires privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
     #[inline]
     pub fn host_update_vstorage_object_metadata_ex(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, metadata: &[KeyValue], delete_keys: &[String]) -> Call<TaskOf<VStorageObject>> {
         let mut a = Arguments::new(self, 4175); a.arg(1, id); a.reference(2, datastore); a.list(3, metadata); a.list(4, delete_keys); a.end()
     }
 
-    /// `HostUpdateVStorageObjectMetadata_Task`, since 6.7.2. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
+    /// Calls `HostUpdateVStorageObjectMetadata_Task`, since 6.7.2. Requires privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
     #[inline]
     pub fn host_update_vstorage_object_metadata(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, metadata: &[KeyValue], delete_keys: &[String]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4176); a.arg(1, id); a.reference(2, datastore); a.list(3, metadata); a.list(4, delete_keys); a.end()
     }
 
-    /// `HostVStorageObjectCreateDiskFromSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `HostVStorageObjectCreateDiskFromSnapshot_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn host_vstorage_object_create_disk_from_snapshot<'a>(&self, id: &'a ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &'a ID, name: &'a str) -> calls::HostVStorageObjectCreateDiskFromSnapshot<'a> {
         calls::HostVStorageObjectCreateDiskFromSnapshot { this: self.upcast(), id, datastore: datastore.upcast(), snapshot_id, name, profile: &[], crypto: None, path: None, provisioning_type: None, is_linked_clone: None, target_id: None, target_datastore: None, }
     }
 
-    /// `HostVStorageObjectCreateSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `HostVStorageObjectCreateSnapshot_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn host_vstorage_object_create_snapshot(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, description: &str) -> Call<TaskOf<ID>> {
         let mut a = Arguments::new(self, 4178); a.arg(1, id); a.reference(2, datastore); a.text(3, description); a.end()
     }
 
-    /// `HostVStorageObjectDeleteSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `HostVStorageObjectDeleteSnapshot_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn host_vstorage_object_delete_snapshot(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &ID) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4179); a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.end()
     }
 
-    /// `HostVStorageObjectRetrieveSnapshotInfo`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `HostVStorageObjectRetrieveSnapshotInfo`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn host_vstorage_object_retrieve_snapshot_info(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<VStorageObjectSnapshotInfo> {
         let mut a = Arguments::new(self, 4180); a.arg(1, id); a.reference(2, datastore); a.end()
     }
 
-    /// `HostVStorageObjectRevert_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `HostVStorageObjectRevert_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn host_vstorage_object_revert(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &ID) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4181); a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.end()
@@ -3834,19 +3834,19 @@ impl<T: IsA<mo::HostVStorageObjectManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostVirtualNicManager>> Ref<T> {
-    /// `DeselectVnicForNicType`, since 4.0. Privilege `Host.Config.Network`. Faults: `HostConfigFault`, `InvalidArgument`.
+    /// Calls `DeselectVnicForNicType`, since 4.0. Requires privilege `Host.Config.Network`. Faults: `HostConfigFault`, `InvalidArgument`.
     #[inline]
     pub fn deselect_vnic_for_nic_type(&self, nic_type: &str, device: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4020); a.text(1, nic_type); a.text(2, device); a.end()
     }
 
-    /// `QueryNetConfig`, since 4.0. Privilege `System.Read`. Faults: `HostConfigFault`, `InvalidArgument`.
+    /// Calls `QueryNetConfig`, since 4.0. Requires privilege `System.Read`. Faults: `HostConfigFault`, `InvalidArgument`.
     #[inline]
     pub fn query_net_config(&self, nic_type: &str) -> Call<Option<VirtualNicManagerNetConfig>> {
         let mut a = Arguments::new(self, 4368); a.text(1, nic_type); a.end()
     }
 
-    /// `SelectVnicForNicType`, since 4.0. Privilege `Host.Config.Network`. Faults: `HostConfigFault`, `InvalidArgument`.
+    /// Calls `SelectVnicForNicType`, since 4.0. Requires privilege `Host.Config.Network`. Faults: `HostConfigFault`, `InvalidArgument`.
     #[inline]
     pub fn select_vnic_for_nic_type(&self, nic_type: &str, device: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4603); a.text(1, nic_type); a.text(2, device); a.end()
@@ -3854,115 +3854,115 @@ impl<T: IsA<mo::HostVirtualNicManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostVsanHealthSystem>> Ref<T> {
-    /// `VsanGetHclInfo`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanGetHclInfo`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_get_hcl_info(&self, include_vendor_info: Option<bool>, vsan_esa_eligible_disks_only: Option<bool>) -> Call<VsanHostHclInfo> {
         let mut a = Arguments::new(self, 4788); a.arg(1, &include_vendor_info); a.arg(2, &vsan_esa_eligible_disks_only); a.end()
     }
 
-    /// `VsanGetProactiveRebalanceInfo`, since 5.5. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `VsanGetProactiveRebalanceInfo`, since 5.5. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_get_proactive_rebalance_info(&self) -> Call<VsanProactiveRebalanceInfoEx> {
         Arguments::new(self, 4789).end()
     }
 
-    /// `VsanHostCleanupVmdkLoadTest`, since 5.5. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
+    /// Calls `VsanHostCleanupVmdkLoadTest`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_host_cleanup_vmdk_load_test(&self, runname: &str, specs: &[VsanVmdkLoadTestSpec]) -> Call<String> {
         let mut a = Arguments::new(self, 4799); a.text(1, runname); a.list(2, specs); a.end()
     }
 
-    /// `VsanHostClomdLiveness`, since 5.5. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `VsanHostClomdLiveness`, since 5.5. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_host_clomd_liveness(&self) -> Call<bool> {
         Arguments::new(self, 4800).end()
     }
 
-    /// `VsanHostPrepareVmdkLoadTest`, since 5.5. Privilege `System.Read`. Faults: `NotFound`, `FileFault`, `InvalidDatastorePath`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanHostPrepareVmdkLoadTest`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`, `FileFault`, `InvalidDatastorePath`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_host_prepare_vmdk_load_test(&self, runname: &str, specs: &[VsanVmdkLoadTestSpec]) -> Call<String> {
         let mut a = Arguments::new(self, 4801); a.text(1, runname); a.list(2, specs); a.end()
     }
 
-    /// `VsanHostQueryAdvCfg`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanHostQueryAdvCfg`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_adv_cfg(&self, options: &[String], include_all_adv_options: Option<bool>, non_default_only: Option<bool>) -> Call<Vec<Poly<OptionValue>>> {
         let mut a = Arguments::new(self, 4802); a.list(1, options); a.arg(2, &include_all_adv_options); a.arg(3, &non_default_only); a.end()
     }
 
-    /// `VsanHostQueryCheckLimits`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanHostQueryCheckLimits`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_check_limits(&self, spec: Option<&Any>) -> Call<VsanLimitHealthResult> {
         let mut a = Arguments::new(self, 4803); a.opt(1, spec); a.end()
     }
 
-    /// `VsanHostQueryHealthSystemVersion`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanHostQueryHealthSystemVersion`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_health_system_version(&self, display_version: Option<bool>) -> Call<String> {
         let mut a = Arguments::new(self, 4804); a.arg(1, &display_version); a.end()
     }
 
-    /// `VsanHostQueryHostInfoByUuids`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanHostQueryHostInfoByUuids`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_host_info_by_uuids(&self, uuids: &[String]) -> Call<Vec<VsanQueryResultHostInfo>> {
         let mut a = Arguments::new(self, 4805); a.list(1, uuids); a.end()
     }
 
-    /// `VsanHostQueryObjectHealthSummary`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanHostQueryObjectHealthSummary`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_object_health_summary<'a>(&self) -> calls::VsanHostQueryObjectHealthSummary<'a> {
         calls::VsanHostQueryObjectHealthSummary { this: self.upcast(), obj_uuids: &[], include_obj_uuids: None, local_host_only: None, include_non_compliance_obj_detail: None, spec: None, }
     }
 
-    /// `VsanHostQueryPhysicalDiskHealthSummary`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanHostQueryPhysicalDiskHealthSummary`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_physical_disk_health_summary(&self) -> Call<VsanPhysicalDiskHealthSummary> {
         Arguments::new(self, 4807).end()
     }
 
-    /// `VsanHostQueryRunIperfClient`, since 5.5. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
+    /// Calls `VsanHostQueryRunIperfClient`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_host_query_run_iperf_client(&self, multicast: bool, server_ip: &str, duration_sec: Option<i32>, spec: Option<&Any>) -> Call<VsanNetworkLoadTestResult> {
         let mut a = Arguments::new(self, 4808); a.arg(1, &multicast); a.text(2, server_ip); a.arg(3, &duration_sec); a.opt(4, spec); a.end()
     }
 
-    /// `VsanHostQueryRunIperfServer`, since 5.5. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
+    /// Calls `VsanHostQueryRunIperfServer`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_host_query_run_iperf_server(&self, multicast: bool, server_ip: Option<&str>, duration_sec: Option<i32>) -> Call<VsanNetworkLoadTestResult> {
         let mut a = Arguments::new(self, 4809); a.arg(1, &multicast); a.text(2, server_ip); a.arg(3, &duration_sec); a.end()
     }
 
-    /// `VsanHostQueryVerifyNetworkSettings`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanHostQueryVerifyNetworkSettings`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_verify_network_settings<'a>(&self) -> calls::VsanHostQueryVerifyNetworkSettings<'a> {
         calls::VsanHostQueryVerifyNetworkSettings { this: self.upcast(), peers: &[], robo_stretched_cluster_witnesses: &[], vmotion_peers: &[], spec: None, }
     }
 
-    /// `VsanHostRepairImmediateObjects`, since 5.5. Privilege `Host.Config.Storage`. Faults: `NotFound`.
+    /// Calls `VsanHostRepairImmediateObjects`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_repair_immediate_objects(&self, uuids: &[String], repair_type: Option<&str>) -> Call<VsanRepairObjectsResult> {
         let mut a = Arguments::new(self, 4811); a.list(1, uuids); a.text(2, repair_type); a.end()
     }
 
-    /// `VsanHostRunVmdkLoadTest`, since 5.5. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
+    /// Calls `VsanHostRunVmdkLoadTest`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_host_run_vmdk_load_test(&self, runname: &str, duration_sec: i32, specs: &[VsanVmdkLoadTestSpec]) -> Call<Vec<VsanVmdkLoadTestResult>> {
         let mut a = Arguments::new(self, 4812); a.text(1, runname); a.arg(2, &duration_sec); a.list(3, specs); a.end()
     }
 
-    /// `VsanStartProactiveRebalance`, since 5.5. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
+    /// Calls `VsanStartProactiveRebalance`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_start_proactive_rebalance(&self) -> calls::VsanStartProactiveRebalance {
         calls::VsanStartProactiveRebalance { this: self.upcast(), time_span: None, variance_threshold: None, time_threshold: None, rate_threshold: None, }
     }
 
-    /// `VsanStopProactiveRebalance`, since 5.5. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
+    /// Calls `VsanStopProactiveRebalance`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_stop_proactive_rebalance(&self) -> Call<bool> {
         Arguments::new(self, 4849).end()
     }
 
-    /// `VsanWaitForVsanHealthGenerationIdChange`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanWaitForVsanHealthGenerationIdChange`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_wait_for_vsan_health_generation_id_change(&self, timeout: i32) -> Call<bool> {
         let mut a = Arguments::new(self, 4879); a.arg(1, &timeout); a.end()
@@ -3970,91 +3970,91 @@ impl<T: IsA<mo::HostVsanHealthSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostVsanInternalSystem>> Ref<T> {
-    /// `AbdicateDomOwnership`, since 5.5. Privilege `Host.Config.Storage`.
+    /// Calls `AbdicateDomOwnership`, since 5.5. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn abdicate_dom_ownership(&self, uuids: &[String]) -> Call<Vec<String>> {
         let mut a = Arguments::new(self, 3808); a.list(1, uuids); a.end()
     }
 
-    /// `CanProvisionObjects`, since 5.5. Privilege `System.Read`. Faults: `VimFault`.
+    /// Calls `CanProvisionObjects`, since 5.5. Requires privilege `System.Read`. Faults: `VimFault`.
     #[inline]
     pub fn can_provision_objects(&self, npbs: &[VsanNewPolicyBatch], ignore_satisfiability: Option<bool>) -> Call<Vec<VsanPolicySatisfiability>> {
         let mut a = Arguments::new(self, 3863); a.list(1, npbs); a.arg(2, &ignore_satisfiability); a.end()
     }
 
-    /// `DeleteVsanObjects`, since 5.5. Privilege `Host.Config.Storage`. Faults: `VimFault`.
+    /// Calls `DeleteVsanObjects`, since 5.5. Requires privilege `Host.Config.Storage`. Faults: `VimFault`.
     #[inline]
     pub fn delete_vsan_objects(&self, uuids: &[String], force: Option<bool>) -> Call<Vec<HostVsanInternalSystemDeleteVsanObjectsResult>> {
         let mut a = Arguments::new(self, 4018); a.list(1, uuids); a.arg(2, &force); a.end()
     }
 
-    /// `GetVsanObjExtAttrs`, since 5.5. Privilege `System.Read`. Faults: `VimFault`.
+    /// Calls `GetVsanObjExtAttrs`, since 5.5. Requires privilege `System.Read`. Faults: `VimFault`.
     #[inline]
     pub fn get_vsan_obj_ext_attrs(&self, uuids: &[String]) -> Call<String> {
         let mut a = Arguments::new(self, 4140); a.list(1, uuids); a.end()
     }
 
-    /// `QueryCmmds`, since 5.5. Privilege `System.Read`.
+    /// Calls `QueryCmmds`, since 5.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_cmmds(&self, queries: &[HostVsanInternalSystemCmmdsQuery]) -> Call<String> {
         let mut a = Arguments::new(self, 4308); a.list(1, queries); a.end()
     }
 
-    /// `QueryObjectsOnPhysicalVsanDisk`, since 5.5. Privilege `System.Read`.
+    /// Calls `QueryObjectsOnPhysicalVsanDisk`, since 5.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_objects_on_physical_vsan_disk(&self, disks: &[String]) -> Call<String> {
         let mut a = Arguments::new(self, 4371); a.list(1, disks); a.end()
     }
 
-    /// `QueryPhysicalVsanDisks`, since 5.5. Privilege `System.Read`.
+    /// Calls `QueryPhysicalVsanDisks`, since 5.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_physical_vsan_disks(&self, props: &[String]) -> Call<String> {
         let mut a = Arguments::new(self, 4381); a.list(1, props); a.end()
     }
 
-    /// `QuerySyncingVsanObjects`, since 5.5. Privilege `System.Read`.
+    /// Calls `QuerySyncingVsanObjects`, since 5.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_syncing_vsan_objects(&self, uuids: &[String]) -> Call<String> {
         let mut a = Arguments::new(self, 4393); a.list(1, uuids); a.end()
     }
 
-    /// `QueryVsanObjectUuidsByFilter`, since 6.0. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `QueryVsanObjectUuidsByFilter`, since 6.0. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn query_vsan_object_uuids_by_filter<'a>(&self) -> calls::QueryVsanObjectUuidsByFilter<'a> {
         calls::QueryVsanObjectUuidsByFilter { this: self.upcast(), uuids: &[], limit: None, version: None, }
     }
 
-    /// `QueryVsanObjects`, since 5.5. Privilege `System.Read`.
+    /// Calls `QueryVsanObjects`, since 5.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_vsan_objects(&self, uuids: &[String]) -> Call<String> {
         let mut a = Arguments::new(self, 4414); a.list(1, uuids); a.end()
     }
 
-    /// `QueryVsanStatistics`, since 5.5. Privilege `System.Read`.
+    /// Calls `QueryVsanStatistics`, since 5.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_vsan_statistics(&self, labels: &[String]) -> Call<String> {
         let mut a = Arguments::new(self, 4415); a.list(1, labels); a.end()
     }
 
-    /// `ReconfigurationSatisfiable`, since 5.5. Privilege `System.Read`. Faults: `VimFault`.
+    /// Calls `ReconfigurationSatisfiable`, since 5.5. Requires privilege `System.Read`. Faults: `VimFault`.
     #[inline]
     pub fn reconfiguration_satisfiable(&self, pcbs: &[VsanPolicyChangeBatch], ignore_satisfiability: Option<bool>) -> Call<Vec<VsanPolicySatisfiability>> {
         let mut a = Arguments::new(self, 4431); a.list(1, pcbs); a.arg(2, &ignore_satisfiability); a.end()
     }
 
-    /// `ReconfigureDomObject`, since 5.5. Privilege `Host.Config.Storage`.
+    /// Calls `ReconfigureDomObject`, since 5.5. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn reconfigure_dom_object(&self, uuid: &str, policy: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4439); a.text(1, uuid); a.text(2, policy); a.end()
     }
 
-    /// `RunVsanPhysicalDiskDiagnostics`, since 5.5. Privilege `System.Read`.
+    /// Calls `RunVsanPhysicalDiskDiagnostics`, since 5.5. Requires privilege `System.Read`.
     #[inline]
     pub fn run_vsan_physical_disk_diagnostics(&self, disks: &[String]) -> Call<Vec<HostVsanInternalSystemVsanPhysicalDiskDiagnosticsResult>> {
         let mut a = Arguments::new(self, 4595); a.list(1, disks); a.end()
     }
 
-    /// `UpgradeVsanObjects`, since 6.0. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
+    /// Calls `UpgradeVsanObjects`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn upgrade_vsan_objects(&self, uuids: &[String], new_version: i32) -> Call<Vec<HostVsanInternalSystemVsanObjectOperationResult>> {
         let mut a = Arguments::new(self, 4756); a.list(1, uuids); a.arg(2, &new_version); a.end()
@@ -4062,61 +4062,61 @@ impl<T: IsA<mo::HostVsanInternalSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HostVsanSystem>> Ref<T> {
-    /// `AddDisks_Task`, since 5.5. Privilege `Host.Config.Storage`.
+    /// Calls `AddDisks_Task`, since 5.5. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn add_disks(&self, disk: &[HostScsiDisk]) -> Call<TaskOf<Vec<VsanHostDiskMapResult>>> {
         let mut a = Arguments::new(self, 3821); a.list(1, disk); a.end()
     }
 
-    /// `EvacuateVsanNode_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `InvalidState`, `RequestCanceled`, `Timedout`, `VsanFault`.
+    /// Calls `EvacuateVsanNode_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `InvalidState`, `RequestCanceled`, `Timedout`, `VsanFault`.
     #[inline]
     pub fn evacuate_vsan_node(&self, maintenance_spec: &HostMaintenanceSpec, timeout: i32) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4081); a.arg(1, maintenance_spec); a.arg(2, &timeout); a.end()
     }
 
-    /// `InitializeDisks_Task`, since 5.5. Privilege `Host.Config.Storage`.
+    /// Calls `InitializeDisks_Task`, since 5.5. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn initialize_disks(&self, mapping: &[VsanHostDiskMapping]) -> Call<TaskOf<Vec<VsanHostDiskMapResult>>> {
         let mut a = Arguments::new(self, 4197); a.list(1, mapping); a.end()
     }
 
-    /// `QueryDisksForVsan`, since 5.5. Privilege `System.Read`.
+    /// Calls `QueryDisksForVsan`, since 5.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_disks_for_vsan(&self, canonical_name: &[String]) -> Call<Vec<VsanHostDiskResult>> {
         let mut a = Arguments::new(self, 4327); a.list(1, canonical_name); a.end()
     }
 
-    /// `QueryHostStatus`, since 5.5. Privilege `System.Read`.
+    /// Calls `QueryHostStatus`, since 5.5. Requires privilege `System.Read`.
     #[inline]
     pub fn query_host_status(&self) -> Call<VsanHostClusterStatus> {
         Arguments::new(self, 4350).end()
     }
 
-    /// `RecommissionVsanNode_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `InvalidState`, `VsanFault`.
+    /// Calls `RecommissionVsanNode_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `InvalidState`, `VsanFault`.
     #[inline]
     pub fn recommission_vsan_node(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4427).end()
     }
 
-    /// `RemoveDiskMapping_Task`, since 5.5. Privilege `Host.Config.Storage`.
+    /// Calls `RemoveDiskMapping_Task`, since 5.5. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn remove_disk_mapping(&self, mapping: &[VsanHostDiskMapping], maintenance_spec: Option<&HostMaintenanceSpec>, timeout: Option<i32>) -> Call<TaskOf<Vec<VsanHostDiskMapResult>>> {
         let mut a = Arguments::new(self, 4485); a.list(1, mapping); a.opt(2, maintenance_spec); a.arg(3, &timeout); a.end()
     }
 
-    /// `RemoveDisk_Task`, since 5.5. Privilege `Host.Config.Storage`.
+    /// Calls `RemoveDisk_Task`, since 5.5. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn remove_disk(&self, disk: &[HostScsiDisk], maintenance_spec: Option<&HostMaintenanceSpec>, timeout: Option<i32>) -> Call<TaskOf<Vec<VsanHostDiskResult>>> {
         let mut a = Arguments::new(self, 4486); a.list(1, disk); a.opt(2, maintenance_spec); a.arg(3, &timeout); a.end()
     }
 
-    /// `UnmountDiskMapping_Task`, since 6.0. Privilege `Host.Config.Storage`. Faults: `InvalidState`, `VsanFault`.
+    /// Calls `UnmountDiskMapping_Task`, since 6.0. Requires privilege `Host.Config.Storage`. Faults: `InvalidState`, `VsanFault`.
     #[inline]
     pub fn unmount_disk_mapping(&self, mapping: &[VsanHostDiskMapping]) -> Call<TaskOf<Vec<VsanHostDiskMapResult>>> {
         let mut a = Arguments::new(self, 4660); a.list(1, mapping); a.end()
     }
 
-    /// `UpdateVsan_Task`, since 5.5. Privilege `Host.Config.Storage`.
+    /// Calls `UpdateVsan_Task`, since 5.5. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn update_vsan(&self, config: &VsanHostConfigInfo) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4750); a.arg(1, config); a.end()
@@ -4124,43 +4124,43 @@ impl<T: IsA<mo::HostVsanSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::HttpNfcLease>> Ref<T> {
-    /// `HttpNfcLeaseAbort`, since 4.0. Faults: `Timedout`, `InvalidState`.
+    /// Calls `HttpNfcLeaseAbort`, since 4.0. Faults: `Timedout`, `InvalidState`.
     #[inline]
     pub fn http_nfc_lease_abort(&self, fault: Option<&LocalizedMethodFault>) -> Call<()> {
         let mut a = Arguments::new(self, 4182); a.opt(1, fault); a.end()
     }
 
-    /// `HttpNfcLeaseComplete`, since 4.0. Faults: `Timedout`, `InvalidState`.
+    /// Calls `HttpNfcLeaseComplete`, since 4.0. Faults: `Timedout`, `InvalidState`.
     #[inline]
     pub fn http_nfc_lease_complete(&self) -> Call<()> {
         Arguments::new(self, 4183).end()
     }
 
-    /// `HttpNfcLeaseGetManifest`, since 4.1. Faults: `Timedout`, `InvalidState`.
+    /// Calls `HttpNfcLeaseGetManifest`, since 4.1. Faults: `Timedout`, `InvalidState`.
     #[inline]
     pub fn http_nfc_lease_get_manifest(&self) -> Call<Vec<HttpNfcLeaseManifestEntry>> {
         Arguments::new(self, 4184).end()
     }
 
-    /// `HttpNfcLeaseProbeUrls`, since 7.0.2.0. Faults: `InvalidState`.
+    /// Calls `HttpNfcLeaseProbeUrls`, since 7.0.2.0. Faults: `InvalidState`.
     #[inline]
     pub fn http_nfc_lease_probe_urls(&self, files: &[HttpNfcLeaseSourceFile], timeout: Option<i32>) -> Call<Vec<HttpNfcLeaseProbeResult>> {
         let mut a = Arguments::new(self, 4185); a.list(1, files); a.arg(2, &timeout); a.end()
     }
 
-    /// `HttpNfcLeaseProgress`, since 4.0. Faults: `Timedout`.
+    /// Calls `HttpNfcLeaseProgress`, since 4.0. Faults: `Timedout`.
     #[inline]
     pub fn http_nfc_lease_progress(&self, percent: i32) -> Call<()> {
         let mut a = Arguments::new(self, 4186); a.arg(1, &percent); a.end()
     }
 
-    /// `HttpNfcLeasePullFromUrls_Task`, since 6.7. Faults: `InvalidState`, `HttpFault`, `SSLVerifyFault`.
+    /// Calls `HttpNfcLeasePullFromUrls_Task`, since 6.7. Faults: `InvalidState`, `HttpFault`, `SSLVerifyFault`.
     #[inline]
     pub fn http_nfc_lease_pull_from_urls(&self, files: &[HttpNfcLeaseSourceFile]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4187); a.list(1, files); a.end()
     }
 
-    /// `HttpNfcLeaseSetManifestChecksumType`, since 6.7. Faults: `InvalidState`.
+    /// Calls `HttpNfcLeaseSetManifestChecksumType`, since 6.7. Faults: `InvalidState`.
     #[inline]
     pub fn http_nfc_lease_set_manifest_checksum_type(&self, device_urls_to_checksum_types: &[KeyValue]) -> Call<()> {
         let mut a = Arguments::new(self, 4188); a.list(1, device_urls_to_checksum_types); a.end()
@@ -4168,13 +4168,13 @@ impl<T: IsA<mo::HttpNfcLease>> Ref<T> {
 }
 
 impl<T: IsA<mo::InventoryView>> Ref<T> {
-    /// `CloseInventoryViewFolder`, since 2.5.
+    /// Calls `CloseInventoryViewFolder`, since 2.5.
     #[inline]
     pub fn close_inventory_view_folder(&self, entity: &[Ref<mo::ManagedEntity>]) -> Call<Vec<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 3905); a.list(1, entity); a.end()
     }
 
-    /// `OpenInventoryViewFolder`, since 2.5.
+    /// Calls `OpenInventoryViewFolder`, since 2.5.
     #[inline]
     pub fn open_inventory_view_folder(&self, entity: &[Ref<mo::ManagedEntity>]) -> Call<Vec<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4270); a.list(1, entity); a.end()
@@ -4182,55 +4182,55 @@ impl<T: IsA<mo::InventoryView>> Ref<T> {
 }
 
 impl<T: IsA<mo::IoFilterManager>> Ref<T> {
-    /// `InitiateTransitionToVLCM_Task`, since 9.0.0.0. Faults: `InvalidArgument`.
+    /// Calls `InitiateTransitionToVLCM_Task`, since 9.0.0.0. Faults: `InvalidArgument`.
     #[inline]
     pub fn initiate_transition_to_vlcm(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4200); a.reference(1, cluster); a.end()
     }
 
-    /// `InstallIoFilter_Task`, since 6.0. Faults: `AlreadyExists`.
+    /// Calls `InstallIoFilter_Task`, since 6.0. Faults: `AlreadyExists`.
     #[inline]
     pub fn install_io_filter(&self, vib_url: &str, comp_res: &Ref<impl IsA<mo::ComputeResource>>, vib_ssl_trust: Option<&Poly<IoFilterManagerSslTrust>>) -> Call<TaskOf<ClusterIoFilterInfo>> {
         let mut a = Arguments::new(self, 4203); a.text(1, vib_url); a.reference(2, comp_res); a.opt(3, vib_ssl_trust); a.end()
     }
 
-    /// `QueryDisksUsingFilter`, since 6.0. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryDisksUsingFilter`, since 6.0. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_disks_using_filter(&self, filter_id: &str, comp_res: &Ref<impl IsA<mo::ComputeResource>>) -> Call<Vec<VirtualDiskId>> {
         let mut a = Arguments::new(self, 4328); a.text(1, filter_id); a.reference(2, comp_res); a.end()
     }
 
-    /// `QueryIoFilterInfo`, since 6.0. Privilege `System.View`.
+    /// Calls `QueryIoFilterInfo`, since 6.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_io_filter_info(&self, comp_res: &Ref<impl IsA<mo::ComputeResource>>) -> Call<Vec<ClusterIoFilterInfo>> {
         let mut a = Arguments::new(self, 4354); a.reference(1, comp_res); a.end()
     }
 
-    /// `QueryIoFilterIssues`, since 6.0. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryIoFilterIssues`, since 6.0. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_io_filter_issues(&self, filter_id: &str, comp_res: &Ref<impl IsA<mo::ComputeResource>>) -> Call<IoFilterQueryIssueResult> {
         let mut a = Arguments::new(self, 4355); a.text(1, filter_id); a.reference(2, comp_res); a.end()
     }
 
-    /// `ResolveInstallationErrorsOnCluster_Task`, since 6.0. Faults: `NotFound`.
+    /// Calls `ResolveInstallationErrorsOnCluster_Task`, since 6.0. Faults: `NotFound`.
     #[inline]
     pub fn resolve_installation_errors_on_cluster(&self, filter_id: &str, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4540); a.text(1, filter_id); a.reference(2, cluster); a.end()
     }
 
-    /// `ResolveInstallationErrorsOnHost_Task`, since 6.0. Faults: `NotFound`.
+    /// Calls `ResolveInstallationErrorsOnHost_Task`, since 6.0. Faults: `NotFound`.
     #[inline]
     pub fn resolve_installation_errors_on_host(&self, filter_id: &str, host: &Ref<impl IsA<mo::HostSystem>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4541); a.text(1, filter_id); a.reference(2, host); a.end()
     }
 
-    /// `UninstallIoFilter_Task`, since 6.0. Faults: `NotFound`, `FilterInUse`, `InvalidState`.
+    /// Calls `UninstallIoFilter_Task`, since 6.0. Faults: `NotFound`, `FilterInUse`, `InvalidState`.
     #[inline]
     pub fn uninstall_io_filter(&self, filter_id: &str, comp_res: &Ref<impl IsA<mo::ComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4656); a.text(1, filter_id); a.reference(2, comp_res); a.end()
     }
 
-    /// `UpgradeIoFilter_Task`, since 6.0. Faults: `NotFound`, `InvalidState`.
+    /// Calls `UpgradeIoFilter_Task`, since 6.0. Faults: `NotFound`, `InvalidState`.
     #[inline]
     pub fn upgrade_io_filter(&self, filter_id: &str, comp_res: &Ref<impl IsA<mo::ComputeResource>>, vib_url: &str, vib_ssl_trust: Option<&Poly<IoFilterManagerSslTrust>>) -> Call<TaskOf<ClusterIoFilterInfo>> {
         let mut a = Arguments::new(self, 4751); a.text(1, filter_id); a.reference(2, comp_res); a.text(3, vib_url); a.opt(4, vib_ssl_trust); a.end()
@@ -4238,49 +4238,49 @@ impl<T: IsA<mo::IoFilterManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::IpPoolManager>> Ref<T> {
-    /// `AllocateIpv4Address`, since 5.1.
+    /// Calls `AllocateIpv4Address`, since 5.1.
     #[inline]
     pub fn allocate_ipv4_address(&self, dc: &Ref<impl IsA<mo::Datacenter>>, pool_id: i32, allocation_id: &str) -> Call<String> {
         let mut a = Arguments::new(self, 3838); a.reference(1, dc); a.arg(2, &pool_id); a.text(3, allocation_id); a.end()
     }
 
-    /// `AllocateIpv6Address`, since 5.1.
+    /// Calls `AllocateIpv6Address`, since 5.1.
     #[inline]
     pub fn allocate_ipv6_address(&self, dc: &Ref<impl IsA<mo::Datacenter>>, pool_id: i32, allocation_id: &str) -> Call<String> {
         let mut a = Arguments::new(self, 3839); a.reference(1, dc); a.arg(2, &pool_id); a.text(3, allocation_id); a.end()
     }
 
-    /// `CreateIpPool`, since 4.0.
+    /// Calls `CreateIpPool`, since 4.0.
     #[inline]
     pub fn create_ip_pool(&self, dc: &Ref<impl IsA<mo::Datacenter>>, pool: &IpPool) -> Call<i32> {
         let mut a = Arguments::new(self, 3950); a.reference(1, dc); a.arg(2, pool); a.end()
     }
 
-    /// `DestroyIpPool`, since 4.0. Faults: `InvalidState`.
+    /// Calls `DestroyIpPool`, since 4.0. Faults: `InvalidState`.
     #[inline]
     pub fn destroy_ip_pool(&self, dc: &Ref<impl IsA<mo::Datacenter>>, id: i32, force: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4024); a.reference(1, dc); a.arg(2, &id); a.arg(3, &force); a.end()
     }
 
-    /// `QueryIPAllocations`, since 5.1.
+    /// Calls `QueryIPAllocations`, since 5.1.
     #[inline]
     pub fn query_ip_allocations(&self, dc: &Ref<impl IsA<mo::Datacenter>>, pool_id: i32, extension_key: &str) -> Call<Vec<IpPoolManagerIpAllocation>> {
         let mut a = Arguments::new(self, 4353); a.reference(1, dc); a.arg(2, &pool_id); a.text(3, extension_key); a.end()
     }
 
-    /// `QueryIpPools`, since 4.0.
+    /// Calls `QueryIpPools`, since 4.0.
     #[inline]
     pub fn query_ip_pools(&self, dc: &Ref<impl IsA<mo::Datacenter>>) -> Call<Vec<IpPool>> {
         let mut a = Arguments::new(self, 4356); a.reference(1, dc); a.end()
     }
 
-    /// `ReleaseIpAllocation`, since 5.1.
+    /// Calls `ReleaseIpAllocation`, since 5.1.
     #[inline]
     pub fn release_ip_allocation(&self, dc: &Ref<impl IsA<mo::Datacenter>>, pool_id: i32, allocation_id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4473); a.reference(1, dc); a.arg(2, &pool_id); a.text(3, allocation_id); a.end()
     }
 
-    /// `UpdateIpPool`, since 4.0.
+    /// Calls `UpdateIpPool`, since 4.0.
     #[inline]
     pub fn update_ip_pool(&self, dc: &Ref<impl IsA<mo::Datacenter>>, pool: &IpPool) -> Call<()> {
         let mut a = Arguments::new(self, 4706); a.reference(1, dc); a.arg(2, pool); a.end()
@@ -4288,43 +4288,43 @@ impl<T: IsA<mo::IpPoolManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::IscsiManager>> Ref<T> {
-    /// `BindVnic`, since 5.0. Privilege `Host.Config.Storage`. Faults: `IscsiFaultVnicAlreadyBound`, `IscsiFaultVnicHasNoUplinks`, `IscsiFaultVnicHasMultipleUplinks`, `IscsiFaultVnicHasWrongUplink`, `IscsiFaultVnicNotFound`, `IscsiFaultInvalidVnic`, `PlatformConfigFault`, `IscsiFault`, `NotFound`.
+    /// Calls `BindVnic`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `IscsiFaultVnicAlreadyBound`, `IscsiFaultVnicHasNoUplinks`, `IscsiFaultVnicHasMultipleUplinks`, `IscsiFaultVnicHasWrongUplink`, `IscsiFaultVnicNotFound`, `IscsiFaultInvalidVnic`, `PlatformConfigFault`, `IscsiFault`, `NotFound`.
     #[inline]
     pub fn bind_vnic(&self, iscsi_hba_name: &str, vnic_device: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3861); a.text(1, iscsi_hba_name); a.text(2, vnic_device); a.end()
     }
 
-    /// `QueryBoundVnics`, since 5.0. Privilege `Host.Config.Storage`. Faults: `IscsiFault`, `NotFound`.
+    /// Calls `QueryBoundVnics`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `IscsiFault`, `NotFound`.
     #[inline]
     pub fn query_bound_vnics(&self, iscsi_hba_name: &str) -> Call<Vec<IscsiPortInfo>> {
         let mut a = Arguments::new(self, 4304); a.text(1, iscsi_hba_name); a.end()
     }
 
-    /// `QueryCandidateNics`, since 5.0. Privilege `Host.Config.Storage`. Faults: `IscsiFault`, `NotFound`.
+    /// Calls `QueryCandidateNics`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `IscsiFault`, `NotFound`.
     #[inline]
     pub fn query_candidate_nics(&self, iscsi_hba_name: &str) -> Call<Vec<IscsiPortInfo>> {
         let mut a = Arguments::new(self, 4305); a.text(1, iscsi_hba_name); a.end()
     }
 
-    /// `QueryMigrationDependencies`, since 5.0. Privilege `Host.Config.Storage`.
+    /// Calls `QueryMigrationDependencies`, since 5.0. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn query_migration_dependencies(&self, pnic_device: &[String]) -> Call<IscsiMigrationDependency> {
         let mut a = Arguments::new(self, 4364); a.list(1, pnic_device); a.end()
     }
 
-    /// `QueryPnicStatus`, since 5.0. Privilege `Host.Config.Storage`. Faults: `IscsiFault`.
+    /// Calls `QueryPnicStatus`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `IscsiFault`.
     #[inline]
     pub fn query_pnic_status(&self, pnic_device: &str) -> Call<IscsiStatus> {
         let mut a = Arguments::new(self, 4382); a.text(1, pnic_device); a.end()
     }
 
-    /// `QueryVnicStatus`, since 5.0. Privilege `Host.Config.Storage`. Faults: `IscsiFault`.
+    /// Calls `QueryVnicStatus`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `IscsiFault`.
     #[inline]
     pub fn query_vnic_status(&self, vnic_device: &str) -> Call<IscsiStatus> {
         let mut a = Arguments::new(self, 4412); a.text(1, vnic_device); a.end()
     }
 
-    /// `UnbindVnic`, since 5.0. Privilege `Host.Config.Storage`. Faults: `IscsiFaultVnicNotBound`, `IscsiFaultVnicHasActivePaths`, `IscsiFaultVnicIsLastPath`, `PlatformConfigFault`, `IscsiFault`, `NotFound`.
+    /// Calls `UnbindVnic`, since 5.0. Requires privilege `Host.Config.Storage`. Faults: `IscsiFaultVnicNotBound`, `IscsiFaultVnicHasActivePaths`, `IscsiFaultVnicIsLastPath`, `PlatformConfigFault`, `IscsiFault`, `NotFound`.
     #[inline]
     pub fn unbind_vnic(&self, iscsi_hba_name: &str, vnic_device: &str, force: bool) -> Call<()> {
         let mut a = Arguments::new(self, 4654); a.text(1, iscsi_hba_name); a.text(2, vnic_device); a.arg(3, &force); a.end()
@@ -4332,19 +4332,19 @@ impl<T: IsA<mo::IscsiManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::LicenseAssignmentManager>> Ref<T> {
-    /// `QueryAssignedLicenses`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryAssignedLicenses`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_assigned_licenses(&self, entity_id: Option<&str>) -> Call<Vec<LicenseAssignmentManagerLicenseAssignment>> {
         let mut a = Arguments::new(self, 4296); a.text(1, entity_id); a.end()
     }
 
-    /// `RemoveAssignedLicense`, since 4.0. Privilege `Global.Licenses`. Faults: `LicenseEntityNotFound`.
+    /// Calls `RemoveAssignedLicense`, since 4.0. Requires privilege `Global.Licenses`. Faults: `LicenseEntityNotFound`.
     #[inline]
     pub fn remove_assigned_license(&self, entity_id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4480); a.text(1, entity_id); a.end()
     }
 
-    /// `UpdateAssignedLicense`, since 4.0. Privilege `Global.Licenses`. Faults: `LicenseEntityNotFound`.
+    /// Calls `UpdateAssignedLicense`, since 4.0. Requires privilege `Global.Licenses`. Faults: `LicenseEntityNotFound`.
     #[inline]
     pub fn update_assigned_license(&self, entity: &str, license_key: &str, entity_display_name: Option<&str>) -> Call<LicenseManagerLicenseInfo> {
         let mut a = Arguments::new(self, 4674); a.text(1, entity); a.text(2, license_key); a.text(3, entity_display_name); a.end()
@@ -4352,85 +4352,85 @@ impl<T: IsA<mo::LicenseAssignmentManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::LicenseManager>> Ref<T> {
-    /// `AddLicense`, since 4.0. Privilege `Global.Licenses`.
+    /// Calls `AddLicense`, since 4.0. Requires privilege `Global.Licenses`.
     #[inline]
     pub fn add_license(&self, license_key: &str, labels: &[KeyValue]) -> Call<LicenseManagerLicenseInfo> {
         let mut a = Arguments::new(self, 3830); a.text(1, license_key); a.list(2, labels); a.end()
     }
 
-    /// `CheckLicenseFeature`, since 2.0. Privilege `System.Read`. Faults: `InvalidState`.
+    /// Calls `CheckLicenseFeature`, since 2.0. Requires privilege `System.Read`. Faults: `InvalidState`.
     #[inline]
     pub fn check_license_feature(&self, host: Option<&Ref<mo::HostSystem>>, feature_key: &str) -> Call<bool> {
         let mut a = Arguments::new(self, 3890); a.opt(1, host); a.text(2, feature_key); a.end()
     }
 
-    /// `ConfigureLicenseSource`, since 2.0. Privilege `Global.Licenses`. Faults: `CannotAccessLocalSource`, `InvalidLicense`, `LicenseServerUnavailable`.
+    /// Calls `ConfigureLicenseSource`, since 2.0. Requires privilege `Global.Licenses`. Faults: `CannotAccessLocalSource`, `InvalidLicense`, `LicenseServerUnavailable`.
     #[inline]
     pub fn configure_license_source(&self, host: Option<&Ref<mo::HostSystem>>, license_source: &Poly<LicenseSource>) -> Call<()> {
         let mut a = Arguments::new(self, 3916); a.opt(1, host); a.arg(2, license_source); a.end()
     }
 
-    /// `DecodeLicense`, since 4.0. Privilege `Global.Licenses`.
+    /// Calls `DecodeLicense`, since 4.0. Requires privilege `Global.Licenses`.
     #[inline]
     pub fn decode_license(&self, license_key: &str) -> Call<LicenseManagerLicenseInfo> {
         let mut a = Arguments::new(self, 3996); a.text(1, license_key); a.end()
     }
 
-    /// `DisableFeature`, since 2.0. Privilege `Global.Licenses`. Faults: `InvalidState`, `LicenseServerUnavailable`.
+    /// Calls `DisableFeature`, since 2.0. Requires privilege `Global.Licenses`. Faults: `InvalidState`, `LicenseServerUnavailable`.
     #[inline]
     pub fn disable_feature(&self, host: Option<&Ref<mo::HostSystem>>, feature_key: &str) -> Call<bool> {
         let mut a = Arguments::new(self, 4044); a.opt(1, host); a.text(2, feature_key); a.end()
     }
 
-    /// `EnableFeature`, since 2.0. Privilege `Global.Licenses`. Faults: `InvalidState`, `LicenseServerUnavailable`.
+    /// Calls `EnableFeature`, since 2.0. Requires privilege `Global.Licenses`. Faults: `InvalidState`, `LicenseServerUnavailable`.
     #[inline]
     pub fn enable_feature(&self, host: Option<&Ref<mo::HostSystem>>, feature_key: &str) -> Call<bool> {
         let mut a = Arguments::new(self, 4068); a.opt(1, host); a.text(2, feature_key); a.end()
     }
 
-    /// `QueryLicenseSourceAvailability`, since 2.0. Privilege `Global.Licenses`.
+    /// Calls `QueryLicenseSourceAvailability`, since 2.0. Requires privilege `Global.Licenses`.
     #[inline]
     pub fn query_license_source_availability(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<Vec<LicenseAvailabilityInfo>> {
         let mut a = Arguments::new(self, 4357); a.opt(1, host); a.end()
     }
 
-    /// `QueryLicenseUsage`, since 2.0. Privilege `System.Read`.
+    /// Calls `QueryLicenseUsage`, since 2.0. Requires privilege `System.Read`.
     #[inline]
     pub fn query_license_usage(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<LicenseUsageInfo> {
         let mut a = Arguments::new(self, 4358); a.opt(1, host); a.end()
     }
 
-    /// `QuerySupportedFeatures`, since 2.5. Privilege `Global.Licenses`.
+    /// Calls `QuerySupportedFeatures`, since 2.5. Requires privilege `Global.Licenses`.
     #[inline]
     pub fn query_supported_features(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<Vec<LicenseFeatureInfo>> {
         let mut a = Arguments::new(self, 4391); a.opt(1, host); a.end()
     }
 
-    /// `RemoveLicense`, since 4.0. Privilege `Global.Licenses`.
+    /// Calls `RemoveLicense`, since 4.0. Requires privilege `Global.Licenses`.
     #[inline]
     pub fn remove_license(&self, license_key: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4498); a.text(1, license_key); a.end()
     }
 
-    /// `RemoveLicenseLabel`, since 4.0. Privilege `Global.Licenses`.
+    /// Calls `RemoveLicenseLabel`, since 4.0. Requires privilege `Global.Licenses`.
     #[inline]
     pub fn remove_license_label(&self, license_key: &str, label_key: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4499); a.text(1, license_key); a.text(2, label_key); a.end()
     }
 
-    /// `SetLicenseEdition`, since 2.0. Privilege `Global.Licenses`. Faults: `InvalidState`, `LicenseServerUnavailable`.
+    /// Calls `SetLicenseEdition`, since 2.0. Requires privilege `Global.Licenses`. Faults: `InvalidState`, `LicenseServerUnavailable`.
     #[inline]
     pub fn set_license_edition(&self, host: Option<&Ref<mo::HostSystem>>, feature_key: Option<&str>) -> Call<()> {
         let mut a = Arguments::new(self, 4615); a.opt(1, host); a.text(2, feature_key); a.end()
     }
 
-    /// `UpdateLicense`, since 4.0. Privilege `Global.Licenses`.
+    /// Calls `UpdateLicense`, since 4.0. Requires privilege `Global.Licenses`.
     #[inline]
     pub fn update_license(&self, license_key: &str, labels: &[KeyValue]) -> Call<LicenseManagerLicenseInfo> {
         let mut a = Arguments::new(self, 4712); a.text(1, license_key); a.list(2, labels); a.end()
     }
 
-    /// `UpdateLicenseLabel`, since 4.0. Privilege `Global.Licenses`.
+    /// Calls `UpdateLicenseLabel`, since 4.0. Requires privilege `Global.Licenses`.
     #[inline]
     pub fn update_license_label(&self, license_key: &str, label_key: &str, label_value: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4713); a.text(1, license_key); a.text(2, label_key); a.text(3, label_value); a.end()
@@ -4438,19 +4438,19 @@ impl<T: IsA<mo::LicenseManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::ListView>> Ref<T> {
-    /// `ModifyListView`, since 2.5.
+    /// Calls `ModifyListView`, since 2.5.
     #[inline]
     pub fn modify_list_view(&self, add: &[Ref<mo::ManagedObject>], remove: &[Ref<mo::ManagedObject>]) -> Call<Vec<Ref<mo::ManagedObject>>> {
         let mut a = Arguments::new(self, 4255); a.list(1, add); a.list(2, remove); a.end()
     }
 
-    /// `ResetListView`, since 2.5.
+    /// Calls `ResetListView`, since 2.5.
     #[inline]
     pub fn reset_list_view(&self, obj: &[Ref<mo::ManagedObject>]) -> Call<Vec<Ref<mo::ManagedObject>>> {
         let mut a = Arguments::new(self, 4535); a.list(1, obj); a.end()
     }
 
-    /// `ResetListViewFromView`, since 2.5.
+    /// Calls `ResetListViewFromView`, since 2.5.
     #[inline]
     pub fn reset_list_view_from_view(&self, view: &Ref<impl IsA<mo::View>>) -> Call<()> {
         let mut a = Arguments::new(self, 4536); a.reference(1, view); a.end()
@@ -4458,19 +4458,19 @@ impl<T: IsA<mo::ListView>> Ref<T> {
 }
 
 impl<T: IsA<mo::ManagedEntity>> Ref<T> {
-    /// `Destroy_Task`, since 2.0. Faults: `VimFault`.
+    /// Calls `Destroy_Task`, since 2.0. Faults: `VimFault`.
     #[inline]
     pub fn destroy(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4031).end()
     }
 
-    /// `Reload`, since 2.0. Privilege `System.Read`.
+    /// Calls `Reload`, since 2.0. Requires privilege `System.Read`.
     #[inline]
     pub fn reload(&self) -> Call<()> {
         Arguments::new(self, 4475).end()
     }
 
-    /// `Rename_Task`, since 2.0. Faults: `DuplicateName`, `InvalidName`.
+    /// Calls `Rename_Task`, since 2.0. Faults: `DuplicateName`, `InvalidName`.
     #[inline]
     pub fn rename(&self, new_name: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4521); a.text(1, new_name); a.end()
@@ -4478,7 +4478,7 @@ impl<T: IsA<mo::ManagedEntity>> Ref<T> {
 }
 
 impl<T: IsA<mo::Network>> Ref<T> {
-    /// `DestroyNetwork`, since 2.0. Privilege `Network.Delete`. Faults: `ResourceInUse`.
+    /// Calls `DestroyNetwork`, since 2.0. Requires privilege `Network.Delete`. Faults: `ResourceInUse`.
     #[inline]
     pub fn destroy_network(&self) -> Call<()> {
         Arguments::new(self, 4025).end()
@@ -4486,13 +4486,13 @@ impl<T: IsA<mo::Network>> Ref<T> {
 }
 
 impl<T: IsA<mo::OptionManager>> Ref<T> {
-    /// `QueryOptions`, since 2.0. Privilege `System.View`. Faults: `InvalidName`.
+    /// Calls `QueryOptions`, since 2.0. Requires privilege `System.View`. Faults: `InvalidName`.
     #[inline]
     pub fn query_options(&self, name: Option<&str>) -> Call<Vec<Poly<OptionValue>>> {
         let mut a = Arguments::new(self, 4372); a.text(1, name); a.end()
     }
 
-    /// `UpdateOptions`, since 2.0. Faults: `InvalidName`.
+    /// Calls `UpdateOptions`, since 2.0. Faults: `InvalidName`.
     #[inline]
     pub fn update_options(&self, changed_value: &[Poly<OptionValue>]) -> Call<()> {
         let mut a = Arguments::new(self, 4720); a.list(1, changed_value); a.end()
@@ -4500,7 +4500,7 @@ impl<T: IsA<mo::OptionManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::OverheadMemoryManager>> Ref<T> {
-    /// `LookupVmOverheadMemory`, since 6.0. Privilege `Global.VCServer`. Faults: `NotFound`, `InvalidArgument`, `ManagedObjectNotFound`, `InvalidType`.
+    /// Calls `LookupVmOverheadMemory`, since 6.0. Requires privilege `Global.VCServer`. Faults: `NotFound`, `InvalidArgument`, `ManagedObjectNotFound`, `InvalidType`.
     #[inline]
     pub fn lookup_vm_overhead_memory(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, host: &Ref<impl IsA<mo::HostSystem>>) -> Call<i64> {
         let mut a = Arguments::new(self, 4237); a.reference(1, vm); a.reference(2, host); a.end()
@@ -4508,25 +4508,25 @@ impl<T: IsA<mo::OverheadMemoryManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::OvfManager>> Ref<T> {
-    /// `CreateDescriptor`, since 4.0. Privilege `System.View`. Faults: `TaskInProgress`, `VmConfigFault`, `ConcurrentAccess`, `FileFault`, `InvalidState`.
+    /// Calls `CreateDescriptor`, since 4.0. Requires privilege `System.View`. Faults: `TaskInProgress`, `VmConfigFault`, `ConcurrentAccess`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn create_descriptor(&self, obj: &Ref<impl IsA<mo::ManagedEntity>>, cdp: &OvfCreateDescriptorParams) -> Call<OvfCreateDescriptorResult> {
         let mut a = Arguments::new(self, 3940); a.reference(1, obj); a.arg(2, cdp); a.end()
     }
 
-    /// `CreateImportSpec`, since 4.0. Privilege `System.View`. Faults: `TaskInProgress`, `VmConfigFault`, `ConcurrentAccess`, `FileFault`, `InvalidState`, `InvalidDatastore`.
+    /// Calls `CreateImportSpec`, since 4.0. Requires privilege `System.View`. Faults: `TaskInProgress`, `VmConfigFault`, `ConcurrentAccess`, `FileFault`, `InvalidState`, `InvalidDatastore`.
     #[inline]
     pub fn create_import_spec(&self, ovf_descriptor: &str, resource_pool: &Ref<impl IsA<mo::ResourcePool>>, datastore: &Ref<impl IsA<mo::Datastore>>, cisp: &Poly<OvfCreateImportSpecParams>) -> Call<OvfCreateImportSpecResult> {
         let mut a = Arguments::new(self, 3948); a.text(1, ovf_descriptor); a.reference(2, resource_pool); a.reference(3, datastore); a.arg(4, cisp); a.end()
     }
 
-    /// `ParseDescriptor`, since 4.0. Privilege `System.View`. Faults: `TaskInProgress`, `VmConfigFault`, `ConcurrentAccess`, `FileFault`, `InvalidState`.
+    /// Calls `ParseDescriptor`, since 4.0. Requires privilege `System.View`. Faults: `TaskInProgress`, `VmConfigFault`, `ConcurrentAccess`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn parse_descriptor(&self, ovf_descriptor: &str, pdp: &OvfParseDescriptorParams) -> Call<OvfParseDescriptorResult> {
         let mut a = Arguments::new(self, 4272); a.text(1, ovf_descriptor); a.arg(2, pdp); a.end()
     }
 
-    /// `ValidateHost`, since 4.0. Privilege `System.View`. Faults: `TaskInProgress`, `ConcurrentAccess`, `FileFault`, `InvalidState`.
+    /// Calls `ValidateHost`, since 4.0. Requires privilege `System.View`. Faults: `TaskInProgress`, `ConcurrentAccess`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn validate_host(&self, ovf_descriptor: &str, host: &Ref<impl IsA<mo::HostSystem>>, vhp: &OvfValidateHostParams) -> Call<OvfValidateHostResult> {
         let mut a = Arguments::new(self, 4776); a.text(1, ovf_descriptor); a.reference(2, host); a.arg(3, vhp); a.end()
@@ -4534,67 +4534,67 @@ impl<T: IsA<mo::OvfManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::PerformanceManager>> Ref<T> {
-    /// `CreatePerfInterval`, since 2.0. Privilege `Performance.ModifyIntervals`.
+    /// Calls `CreatePerfInterval`, since 2.0. Requires privilege `Performance.ModifyIntervals`.
     #[inline]
     pub fn create_perf_interval(&self, interval_id: &PerfInterval) -> Call<()> {
         let mut a = Arguments::new(self, 3959); a.arg(1, interval_id); a.end()
     }
 
-    /// `QueryAvailablePerfMetric`, since 2.0. Privilege `System.View`.
+    /// Calls `QueryAvailablePerfMetric`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_available_perf_metric(&self, entity: &Ref<impl IsA<mo::ManagedObject>>) -> calls::QueryAvailablePerfMetric {
         calls::QueryAvailablePerfMetric { this: self.upcast(), entity: entity.upcast(), begin_time: None, end_time: None, interval_id: None, }
     }
 
-    /// `QueryPerf`, since 2.0. Privilege `System.View`.
+    /// Calls `QueryPerf`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_perf(&self, query_spec: &[PerfQuerySpec]) -> Call<Vec<Poly<PerfEntityMetricBase>>> {
         let mut a = Arguments::new(self, 4376); a.list(1, query_spec); a.end()
     }
 
-    /// `QueryPerfComposite`, since 2.0. Privilege `System.View`.
+    /// Calls `QueryPerfComposite`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_perf_composite(&self, query_spec: &PerfQuerySpec) -> Call<PerfCompositeMetric> {
         let mut a = Arguments::new(self, 4377); a.arg(1, query_spec); a.end()
     }
 
-    /// `QueryPerfCounter`, since 2.0. Privilege `System.View`.
+    /// Calls `QueryPerfCounter`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_perf_counter(&self, counter_id: &[i32]) -> Call<Vec<PerfCounterInfo>> {
         let mut a = Arguments::new(self, 4378); a.list(1, counter_id); a.end()
     }
 
-    /// `QueryPerfCounterByLevel`, since 2.5. Privilege `System.View`.
+    /// Calls `QueryPerfCounterByLevel`, since 2.5. Requires privilege `System.View`.
     #[inline]
     pub fn query_perf_counter_by_level(&self, level: i32) -> Call<Vec<PerfCounterInfo>> {
         let mut a = Arguments::new(self, 4379); a.arg(1, &level); a.end()
     }
 
-    /// `QueryPerfProviderSummary`, since 2.0. Privilege `System.View`.
+    /// Calls `QueryPerfProviderSummary`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_perf_provider_summary(&self, entity: &Ref<impl IsA<mo::ManagedObject>>) -> Call<PerfProviderSummary> {
         let mut a = Arguments::new(self, 4380); a.reference(1, entity); a.end()
     }
 
-    /// `RemovePerfInterval`, since 2.0. Privilege `Performance.ModifyIntervals`.
+    /// Calls `RemovePerfInterval`, since 2.0. Requires privilege `Performance.ModifyIntervals`.
     #[inline]
     pub fn remove_perf_interval(&self, sample_period: i32) -> Call<()> {
         let mut a = Arguments::new(self, 4503); a.arg(1, &sample_period); a.end()
     }
 
-    /// `ResetCounterLevelMapping`, since 4.1. Privilege `Performance.ModifyIntervals`.
+    /// Calls `ResetCounterLevelMapping`, since 4.1. Requires privilege `Performance.ModifyIntervals`.
     #[inline]
     pub fn reset_counter_level_mapping(&self, counters: &[i32]) -> Call<()> {
         let mut a = Arguments::new(self, 4531); a.list(1, counters); a.end()
     }
 
-    /// `UpdateCounterLevelMapping`, since 4.1. Privilege `Performance.ModifyIntervals`.
+    /// Calls `UpdateCounterLevelMapping`, since 4.1. Requires privilege `Performance.ModifyIntervals`.
     #[inline]
     pub fn update_counter_level_mapping(&self, counter_level_map: &[PerformanceManagerCounterLevelMapping]) -> Call<()> {
         let mut a = Arguments::new(self, 4681); a.list(1, counter_level_map); a.end()
     }
 
-    /// `UpdatePerfInterval`, since 2.0. Privilege `Performance.ModifyIntervals`.
+    /// Calls `UpdatePerfInterval`, since 2.0. Requires privilege `Performance.ModifyIntervals`.
     #[inline]
     pub fn update_perf_interval(&self, interval: &PerfInterval) -> Call<()> {
         let mut a = Arguments::new(self, 4722); a.arg(1, interval); a.end()
@@ -4602,37 +4602,37 @@ impl<T: IsA<mo::PerformanceManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::Profile>> Ref<T> {
-    /// `AssociateProfile`, since 4.0. Privilege `Profile.Edit`.
+    /// Calls `AssociateProfile`, since 4.0. Requires privilege `Profile.Edit`.
     #[inline]
     pub fn associate_profile(&self, entity: &[Ref<mo::ManagedEntity>]) -> Call<()> {
         let mut a = Arguments::new(self, 3849); a.list(1, entity); a.end()
     }
 
-    /// `CheckProfileCompliance_Task`, since 4.0. Privilege `System.View`.
+    /// Calls `CheckProfileCompliance_Task`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn check_profile_compliance(&self, entity: &[Ref<mo::ManagedEntity>]) -> Call<TaskOf<Vec<ComplianceResult>>> {
         let mut a = Arguments::new(self, 3893); a.list(1, entity); a.end()
     }
 
-    /// `DestroyProfile`, since 4.0. Privilege `Profile.Delete`.
+    /// Calls `DestroyProfile`, since 4.0. Requires privilege `Profile.Delete`.
     #[inline]
     pub fn destroy_profile(&self) -> Call<()> {
         Arguments::new(self, 4026).end()
     }
 
-    /// `DissociateProfile`, since 4.0. Privilege `Profile.Edit`.
+    /// Calls `DissociateProfile`, since 4.0. Requires privilege `Profile.Edit`.
     #[inline]
     pub fn dissociate_profile(&self, entity: &[Ref<mo::ManagedEntity>]) -> Call<()> {
         let mut a = Arguments::new(self, 4056); a.list(1, entity); a.end()
     }
 
-    /// `ExportProfile`, since 4.0. Privilege `Profile.Export`.
+    /// Calls `ExportProfile`, since 4.0. Requires privilege `Profile.Export`.
     #[inline]
     pub fn export_profile(&self) -> Call<String> {
         Arguments::new(self, 4090).end()
     }
 
-    /// `RetrieveDescription`, since 5.0. Privilege `System.View`.
+    /// Calls `RetrieveDescription`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn retrieve_description(&self) -> Call<Option<ProfileDescription>> {
         Arguments::new(self, 4557).end()
@@ -4640,25 +4640,25 @@ impl<T: IsA<mo::Profile>> Ref<T> {
 }
 
 impl<T: IsA<mo::ProfileComplianceManager>> Ref<T> {
-    /// `CheckCompliance_Task`, since 4.0. Privilege `System.View`.
+    /// Calls `CheckCompliance_Task`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn check_compliance(&self, profile: &[Ref<mo::Profile>], entity: &[Ref<mo::ManagedEntity>]) -> Call<TaskOf<Vec<ComplianceResult>>> {
         let mut a = Arguments::new(self, 3883); a.list(1, profile); a.list(2, entity); a.end()
     }
 
-    /// `ClearComplianceStatus`, since 4.0. Privilege `Profile.Clear`.
+    /// Calls `ClearComplianceStatus`, since 4.0. Requires privilege `Profile.Clear`.
     #[inline]
     pub fn clear_compliance_status(&self, profile: &[Ref<mo::Profile>], entity: &[Ref<mo::ManagedEntity>]) -> Call<()> {
         let mut a = Arguments::new(self, 3896); a.list(1, profile); a.list(2, entity); a.end()
     }
 
-    /// `QueryComplianceStatus`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryComplianceStatus`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_compliance_status(&self, profile: &[Ref<mo::Profile>], entity: &[Ref<mo::ManagedEntity>]) -> Call<Vec<ComplianceResult>> {
         let mut a = Arguments::new(self, 4312); a.list(1, profile); a.list(2, entity); a.end()
     }
 
-    /// `QueryExpressionMetadata`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryExpressionMetadata`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_expression_metadata(&self, expression_name: &[String], profile: Option<&Ref<mo::Profile>>) -> Call<Vec<ProfileExpressionMetadata>> {
         let mut a = Arguments::new(self, 4335); a.list(1, expression_name); a.opt(2, profile); a.end()
@@ -4666,19 +4666,19 @@ impl<T: IsA<mo::ProfileComplianceManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::ProfileManager>> Ref<T> {
-    /// `CreateProfile`, since 4.0. Privilege `Profile.Create`. Faults: `DuplicateName`.
+    /// Calls `CreateProfile`, since 4.0. Requires privilege `Profile.Create`. Faults: `DuplicateName`.
     #[inline]
     pub fn create_profile(&self, create_spec: &Poly<ProfileCreateSpec>) -> Call<Ref<mo::Profile>> {
         let mut a = Arguments::new(self, 3960); a.arg(1, create_spec); a.end()
     }
 
-    /// `FindAssociatedProfile`, since 4.0. Privilege `System.View`.
+    /// Calls `FindAssociatedProfile`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn find_associated_profile(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>) -> Call<Vec<Ref<mo::Profile>>> {
         let mut a = Arguments::new(self, 4109); a.reference(1, entity); a.end()
     }
 
-    /// `QueryPolicyMetadata`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryPolicyMetadata`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_policy_metadata(&self, policy_name: &[String], profile: Option<&Ref<mo::Profile>>) -> Call<Vec<ProfilePolicyMetadata>> {
         let mut a = Arguments::new(self, 4383); a.list(1, policy_name); a.opt(2, profile); a.end()
@@ -4686,67 +4686,67 @@ impl<T: IsA<mo::ProfileManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::PropertyCollector>> Ref<T> {
-    /// `CancelRetrievePropertiesEx`. Privilege `System.View`. Faults: `InvalidProperty`.
+    /// Calls `CancelRetrievePropertiesEx`. Requires privilege `System.View`. Faults: `InvalidProperty`.
     #[inline]
     pub fn cancel_retrieve_properties_ex(&self, token: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3865); a.text(1, token); a.end()
     }
 
-    /// `CancelWaitForUpdates`. Privilege `System.View`.
+    /// Calls `CancelWaitForUpdates`. Requires privilege `System.View`.
     #[inline]
     pub fn cancel_wait_for_updates(&self) -> Call<()> {
         Arguments::new(self, 3868).end()
     }
 
-    /// `CheckForUpdates`. Privilege `System.View`. Faults: `InvalidCollectorVersion`.
+    /// Calls `CheckForUpdates`. Requires privilege `System.View`. Faults: `InvalidCollectorVersion`.
     #[inline]
     pub fn check_for_updates(&self, version: Option<&str>) -> Call<Option<UpdateSet>> {
         let mut a = Arguments::new(self, 3887); a.text(1, version); a.end()
     }
 
-    /// `ContinueRetrievePropertiesEx`. Privilege `System.View`. Faults: `InvalidProperty`.
+    /// Calls `ContinueRetrievePropertiesEx`. Requires privilege `System.View`. Faults: `InvalidProperty`.
     #[inline]
     pub fn continue_retrieve_properties_ex(&self, token: &str) -> Call<RetrieveResult> {
         let mut a = Arguments::new(self, 3923); a.text(1, token); a.end()
     }
 
-    /// `CreateFilter`. Privilege `System.View`. Faults: `InvalidProperty`.
+    /// Calls `CreateFilter`. Requires privilege `System.View`. Faults: `InvalidProperty`.
     #[inline]
     pub fn create_filter(&self, spec: &PropertyFilterSpec, partial_updates: bool) -> Call<Ref<mo::PropertyFilter>> {
         let mut a = Arguments::new(self, 3945); a.arg(1, spec); a.arg(2, &partial_updates); a.end()
     }
 
-    /// `CreatePropertyCollector`. Privilege `System.View`.
+    /// Calls `CreatePropertyCollector`. Requires privilege `System.View`.
     #[inline]
     pub fn create_property_collector(&self) -> Call<Ref<mo::PropertyCollector>> {
         Arguments::new(self, 3961).end()
     }
 
-    /// `DestroyPropertyCollector`. Privilege `System.View`.
+    /// Calls `DestroyPropertyCollector`. Requires privilege `System.View`.
     #[inline]
     pub fn destroy_property_collector(&self) -> Call<()> {
         Arguments::new(self, 4027).end()
     }
 
-    /// `RetrieveProperties`. Privilege `System.Anonymous`. Faults: `InvalidProperty`.
+    /// Calls `RetrieveProperties`. Requires privilege `System.Anonymous`. Faults: `InvalidProperty`.
     #[inline]
     pub fn retrieve_properties(&self, spec_set: &[PropertyFilterSpec]) -> Call<Vec<ObjectContent>> {
         let mut a = Arguments::new(self, 4572); a.list(1, spec_set); a.end()
     }
 
-    /// `RetrievePropertiesEx`. Privilege `System.Anonymous`. Faults: `InvalidProperty`.
+    /// Calls `RetrievePropertiesEx`. Requires privilege `System.Anonymous`. Faults: `InvalidProperty`.
     #[inline]
     pub fn retrieve_properties_ex(&self, spec_set: &[PropertyFilterSpec], options: &RetrieveOptions) -> Call<Option<RetrieveResult>> {
         let mut a = Arguments::new(self, 4573); a.list(1, spec_set); a.arg(2, options); a.end()
     }
 
-    /// `WaitForUpdates`. Privilege `System.View`. Faults: `InvalidCollectorVersion`.
+    /// Calls `WaitForUpdates`. Requires privilege `System.View`. Faults: `InvalidCollectorVersion`.
     #[inline]
     pub fn wait_for_updates(&self, version: Option<&str>) -> Call<UpdateSet> {
         let mut a = Arguments::new(self, 4881); a.text(1, version); a.end()
     }
 
-    /// `WaitForUpdatesEx`. Privilege `System.View`. Faults: `InvalidCollectorVersion`.
+    /// Calls `WaitForUpdatesEx`. Requires privilege `System.View`. Faults: `InvalidCollectorVersion`.
     #[inline]
     pub fn wait_for_updates_ex(&self, version: Option<&str>, options: Option<&WaitOptions>) -> Call<Option<UpdateSet>> {
         let mut a = Arguments::new(self, 4882); a.text(1, version); a.opt(2, options); a.end()
@@ -4754,7 +4754,7 @@ impl<T: IsA<mo::PropertyCollector>> Ref<T> {
 }
 
 impl<T: IsA<mo::PropertyFilter>> Ref<T> {
-    /// `DestroyPropertyFilter`.
+    /// Calls `DestroyPropertyFilter`.
     #[inline]
     pub fn destroy_property_filter(&self) -> Call<()> {
         Arguments::new(self, 4028).end()
@@ -4762,7 +4762,7 @@ impl<T: IsA<mo::PropertyFilter>> Ref<T> {
 }
 
 impl<T: IsA<mo::ResourcePlanningManager>> Ref<T> {
-    /// `EstimateDatabaseSize`, since 4.0. Privilege `System.Read`.
+    /// Calls `EstimateDatabaseSize`, since 4.0. Requires privilege `System.Read`.
     #[inline]
     pub fn estimate_database_size(&self, db_size_param: &DatabaseSizeParam) -> Call<DatabaseSizeEstimate> {
         let mut a = Arguments::new(self, 4078); a.arg(1, db_size_param); a.end()
@@ -4770,67 +4770,67 @@ impl<T: IsA<mo::ResourcePlanningManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::ResourcePool>> Ref<T> {
-    /// `CreateChildVM_Task`, since 4.0. Privilege `VirtualMachine.Inventory.Create`. Faults: `VmConfigFault`, `FileFault`, `OutOfBounds`, `InvalidName`, `InvalidDatastore`, `InsufficientResourcesFault`.
+    /// Calls `CreateChildVM_Task`, since 4.0. Requires privilege `VirtualMachine.Inventory.Create`. Faults: `VmConfigFault`, `FileFault`, `OutOfBounds`, `InvalidName`, `InvalidDatastore`, `InsufficientResourcesFault`.
     #[inline]
     pub fn create_child_vm(&self, config: &VirtualMachineConfigSpec, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<Ref<mo::VirtualMachine>>> {
         let mut a = Arguments::new(self, 3928); a.arg(1, config); a.opt(2, host); a.end()
     }
 
-    /// `CreateResourcePool`, since 2.0. Privilege `Resource.CreatePool`. Faults: `InvalidName`, `DuplicateName`, `InsufficientResourcesFault`.
+    /// Calls `CreateResourcePool`, since 2.0. Requires privilege `Resource.CreatePool`. Faults: `InvalidName`, `DuplicateName`, `InsufficientResourcesFault`.
     #[inline]
     pub fn create_resource_pool(&self, name: &str, spec: &ResourceConfigSpec) -> Call<Ref<mo::ResourcePool>> {
         let mut a = Arguments::new(self, 3963); a.text(1, name); a.arg(2, spec); a.end()
     }
 
-    /// `CreateVApp`, since 4.0. Privilege `VApp.Create`. Faults: `InvalidName`, `DuplicateName`, `InsufficientResourcesFault`, `InvalidState`, `VmConfigFault`.
+    /// Calls `CreateVApp`, since 4.0. Requires privilege `VApp.Create`. Faults: `InvalidName`, `DuplicateName`, `InsufficientResourcesFault`, `InvalidState`, `VmConfigFault`.
     #[inline]
     pub fn create_vapp(&self, name: &str, res_spec: &ResourceConfigSpec, config_spec: &VAppConfigSpec, vm_folder: Option<&Ref<mo::Folder>>) -> Call<Ref<mo::VirtualApp>> {
         let mut a = Arguments::new(self, 3976); a.text(1, name); a.arg(2, res_spec); a.arg(3, config_spec); a.opt(4, vm_folder); a.end()
     }
 
-    /// `DestroyChildren`, since 2.0.
+    /// Calls `DestroyChildren`, since 2.0.
     #[inline]
     pub fn destroy_children(&self) -> Call<()> {
         Arguments::new(self, 4021).end()
     }
 
-    /// `ImportVApp`, since 4.0. Privilege `VApp.Import`. Faults: `VmConfigFault`, `FileFault`, `OutOfBounds`, `DuplicateName`, `InvalidName`, `InvalidDatastore`, `InsufficientResourcesFault`.
+    /// Calls `ImportVApp`, since 4.0. Requires privilege `VApp.Import`. Faults: `VmConfigFault`, `FileFault`, `OutOfBounds`, `DuplicateName`, `InvalidName`, `InvalidDatastore`, `InsufficientResourcesFault`.
     #[inline]
     pub fn import_vapp(&self, spec: &Poly<ImportSpec>, folder: Option<&Ref<mo::Folder>>, host: Option<&Ref<mo::HostSystem>>) -> Call<Ref<mo::HttpNfcLease>> {
         let mut a = Arguments::new(self, 4192); a.arg(1, spec); a.opt(2, folder); a.opt(3, host); a.end()
     }
 
-    /// `MoveIntoResourcePool`, since 2.0. Faults: `DuplicateName`, `InsufficientResourcesFault`.
+    /// Calls `MoveIntoResourcePool`, since 2.0. Faults: `DuplicateName`, `InsufficientResourcesFault`.
     #[inline]
     pub fn move_into_resource_pool(&self, list: &[Ref<mo::ManagedEntity>]) -> Call<()> {
         let mut a = Arguments::new(self, 4266); a.list(1, list); a.end()
     }
 
-    /// `QueryResourceConfigOption`, since 4.1. Privilege `Resource.EditPool`.
+    /// Calls `QueryResourceConfigOption`, since 4.1. Requires privilege `Resource.EditPool`.
     #[inline]
     pub fn query_resource_config_option(&self) -> Call<ResourceConfigOption> {
         Arguments::new(self, 4388).end()
     }
 
-    /// `RefreshRuntime`, since 4.1. Privilege `System.View`.
+    /// Calls `RefreshRuntime`, since 4.1. Requires privilege `System.View`.
     #[inline]
     pub fn refresh_runtime(&self) -> Call<()> {
         Arguments::new(self, 4459).end()
     }
 
-    /// `RegisterChildVM_Task`, since 4.0. Privilege `VirtualMachine.Inventory.Register`. Faults: `OutOfBounds`, `AlreadyExists`, `InvalidDatastore`, `NotFound`, `InvalidName`, `VmConfigFault`, `InsufficientResourcesFault`, `FileFault`.
+    /// Calls `RegisterChildVM_Task`, since 4.0. Requires privilege `VirtualMachine.Inventory.Register`. Faults: `OutOfBounds`, `AlreadyExists`, `InvalidDatastore`, `NotFound`, `InvalidName`, `VmConfigFault`, `InsufficientResourcesFault`, `FileFault`.
     #[inline]
     pub fn register_child_vm(&self, path: &str, name: Option<&str>, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<Ref<mo::VirtualMachine>>> {
         let mut a = Arguments::new(self, 4465); a.text(1, path); a.text(2, name); a.opt(3, host); a.end()
     }
 
-    /// `UpdateChildResourceConfiguration`, since 2.0. Faults: `InvalidState`, `InsufficientResourcesFault`.
+    /// Calls `UpdateChildResourceConfiguration`, since 2.0. Faults: `InvalidState`, `InsufficientResourcesFault`.
     #[inline]
     pub fn update_child_resource_configuration(&self, spec: &[ResourceConfigSpec]) -> Call<()> {
         let mut a = Arguments::new(self, 4677); a.list(1, spec); a.end()
     }
 
-    /// `UpdateConfig`, since 2.0. Faults: `InvalidName`, `DuplicateName`, `InsufficientResourcesFault`, `ConcurrentAccess`.
+    /// Calls `UpdateConfig`, since 2.0. Faults: `InvalidName`, `DuplicateName`, `InsufficientResourcesFault`, `ConcurrentAccess`.
     #[inline]
     pub fn update_config(&self, name: Option<&str>, config: Option<&ResourceConfigSpec>) -> Call<()> {
         let mut a = Arguments::new(self, 4679); a.text(1, name); a.opt(2, config); a.end()
@@ -4838,19 +4838,19 @@ impl<T: IsA<mo::ResourcePool>> Ref<T> {
 }
 
 impl<T: IsA<mo::ScheduledTask>> Ref<T> {
-    /// `ReconfigureScheduledTask`, since 2.0. Privilege `ScheduledTask.Edit`. Faults: `InvalidState`, `InvalidName`, `DuplicateName`.
+    /// Calls `ReconfigureScheduledTask`, since 2.0. Requires privilege `ScheduledTask.Edit`. Faults: `InvalidState`, `InvalidName`, `DuplicateName`.
     #[inline]
     pub fn reconfigure_scheduled_task(&self, spec: &Poly<ScheduledTaskSpec>) -> Call<()> {
         let mut a = Arguments::new(self, 4442); a.arg(1, spec); a.end()
     }
 
-    /// `RemoveScheduledTask`, since 2.0. Privilege `ScheduledTask.Delete`. Faults: `InvalidState`.
+    /// Calls `RemoveScheduledTask`, since 2.0. Requires privilege `ScheduledTask.Delete`. Faults: `InvalidState`.
     #[inline]
     pub fn remove_scheduled_task(&self) -> Call<()> {
         Arguments::new(self, 4505).end()
     }
 
-    /// `RunScheduledTask`, since 2.0. Privilege `ScheduledTask.Run`. Faults: `InvalidState`.
+    /// Calls `RunScheduledTask`, since 2.0. Requires privilege `ScheduledTask.Run`. Faults: `InvalidState`.
     #[inline]
     pub fn run_scheduled_task(&self) -> Call<()> {
         Arguments::new(self, 4594).end()
@@ -4858,25 +4858,25 @@ impl<T: IsA<mo::ScheduledTask>> Ref<T> {
 }
 
 impl<T: IsA<mo::ScheduledTaskManager>> Ref<T> {
-    /// `CreateObjectScheduledTask`, since 4.0. Faults: `InvalidName`, `DuplicateName`.
+    /// Calls `CreateObjectScheduledTask`, since 4.0. Faults: `InvalidName`, `DuplicateName`.
     #[inline]
     pub fn create_object_scheduled_task(&self, obj: &Ref<impl IsA<mo::ManagedObject>>, spec: &Poly<ScheduledTaskSpec>) -> Call<Ref<mo::ScheduledTask>> {
         let mut a = Arguments::new(self, 3958); a.reference(1, obj); a.arg(2, spec); a.end()
     }
 
-    /// `CreateScheduledTask`, since 2.0. Faults: `InvalidName`, `DuplicateName`.
+    /// Calls `CreateScheduledTask`, since 2.0. Faults: `InvalidName`, `DuplicateName`.
     #[inline]
     pub fn create_scheduled_task(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>, spec: &Poly<ScheduledTaskSpec>) -> Call<Ref<mo::ScheduledTask>> {
         let mut a = Arguments::new(self, 3964); a.reference(1, entity); a.arg(2, spec); a.end()
     }
 
-    /// `RetrieveEntityScheduledTask`, since 2.0. Privilege `System.View`.
+    /// Calls `RetrieveEntityScheduledTask`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn retrieve_entity_scheduled_task(&self, entity: Option<&Ref<mo::ManagedEntity>>) -> Call<Vec<Ref<mo::ScheduledTask>>> {
         let mut a = Arguments::new(self, 4561); a.opt(1, entity); a.end()
     }
 
-    /// `RetrieveObjectScheduledTask`, since 4.0. Privilege `System.View`.
+    /// Calls `RetrieveObjectScheduledTask`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn retrieve_object_scheduled_task(&self, obj: Option<&Ref<mo::ManagedObject>>) -> Call<Vec<Ref<mo::ScheduledTask>>> {
         let mut a = Arguments::new(self, 4570); a.opt(1, obj); a.end()
@@ -4884,67 +4884,67 @@ impl<T: IsA<mo::ScheduledTaskManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::SearchIndex>> Ref<T> {
-    /// `FindAllByDnsName`, since 4.0. Privilege `System.View`.
+    /// Calls `FindAllByDnsName`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn find_all_by_dns_name(&self, datacenter: Option<&Ref<mo::Datacenter>>, dns_name: &str, vm_search: bool) -> Call<Vec<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4106); a.opt(1, datacenter); a.text(2, dns_name); a.arg(3, &vm_search); a.end()
     }
 
-    /// `FindAllByIp`, since 4.0. Privilege `System.View`.
+    /// Calls `FindAllByIp`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn find_all_by_ip(&self, datacenter: Option<&Ref<mo::Datacenter>>, ip: &str, vm_search: bool) -> Call<Vec<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4107); a.opt(1, datacenter); a.text(2, ip); a.arg(3, &vm_search); a.end()
     }
 
-    /// `FindAllByUuid`, since 4.0. Privilege `System.View`.
+    /// Calls `FindAllByUuid`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn find_all_by_uuid(&self, datacenter: Option<&Ref<mo::Datacenter>>, uuid: &str, vm_search: bool, instance_uuid: Option<bool>) -> Call<Vec<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4108); a.opt(1, datacenter); a.text(2, uuid); a.arg(3, &vm_search); a.arg(4, &instance_uuid); a.end()
     }
 
-    /// `FindByDatastorePath`, since 2.0. Privilege `System.View`. Faults: `InvalidDatastore`.
+    /// Calls `FindByDatastorePath`, since 2.0. Requires privilege `System.View`. Faults: `InvalidDatastore`.
     #[inline]
     pub fn find_by_datastore_path(&self, datacenter: &Ref<impl IsA<mo::Datacenter>>, path: &str) -> Call<Option<Ref<mo::VirtualMachine>>> {
         let mut a = Arguments::new(self, 4110); a.reference(1, datacenter); a.text(2, path); a.end()
     }
 
-    /// `FindByDnsName`, since 2.0. Privilege `System.View`.
+    /// Calls `FindByDnsName`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn find_by_dns_name(&self, datacenter: Option<&Ref<mo::Datacenter>>, dns_name: &str, vm_search: bool) -> Call<Option<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4111); a.opt(1, datacenter); a.text(2, dns_name); a.arg(3, &vm_search); a.end()
     }
 
-    /// `FindByInventoryPath`, since 2.0. Privilege `System.View`.
+    /// Calls `FindByInventoryPath`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn find_by_inventory_path(&self, inventory_path: &str) -> Call<Option<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4112); a.text(1, inventory_path); a.end()
     }
 
-    /// `FindByIp`, since 2.0. Privilege `System.View`.
+    /// Calls `FindByIp`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn find_by_ip(&self, datacenter: Option<&Ref<mo::Datacenter>>, ip: &str, vm_search: bool) -> Call<Option<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4113); a.opt(1, datacenter); a.text(2, ip); a.arg(3, &vm_search); a.end()
     }
 
-    /// `FindByUuid`, since 2.0. Privilege `System.View`.
+    /// Calls `FindByUuid`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn find_by_uuid(&self, datacenter: Option<&Ref<mo::Datacenter>>, uuid: &str, vm_search: bool, instance_uuid: Option<bool>) -> Call<Option<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4114); a.opt(1, datacenter); a.text(2, uuid); a.arg(3, &vm_search); a.arg(4, &instance_uuid); a.end()
     }
 
-    /// `FindChild`, since 2.0. Privilege `System.View`.
+    /// Calls `FindChild`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn find_child(&self, entity: &Ref<impl IsA<mo::ManagedEntity>>, name: &str) -> Call<Option<Ref<mo::ManagedEntity>>> {
         let mut a = Arguments::new(self, 4115); a.reference(1, entity); a.text(2, name); a.end()
     }
 
-    /// `Query`, since 9.1.0.0. Privilege `System.View`. Faults: `InvalidArgument`.
+    /// Calls `Query`, since 9.1.0.0. Requires privilege `System.View`. Faults: `InvalidArgument`.
     #[inline]
     pub fn query(&self, query_spec: &SearchIndexQuerySpec) -> Call<SearchIndexResultSet> {
         let mut a = Arguments::new(self, 4294); a.arg(1, query_spec); a.end()
     }
 
-    /// `QueryNext`, since 9.1.0.0. Privilege `System.View`. Faults: `InvalidArgument`.
+    /// Calls `QueryNext`, since 9.1.0.0. Requires privilege `System.View`. Faults: `InvalidArgument`.
     #[inline]
     pub fn query_next(&self, iteration_spec: &SearchIndexIterationSpec) -> Call<SearchIndexResultSet> {
         let mut a = Arguments::new(self, 4370); a.arg(1, iteration_spec); a.end()
@@ -4952,31 +4952,31 @@ impl<T: IsA<mo::SearchIndex>> Ref<T> {
 }
 
 impl<T: IsA<mo::ServiceInstance>> Ref<T> {
-    /// `CurrentTime`, since 2.0. Privilege `System.View`.
+    /// Calls `CurrentTime`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn current_time(&self) -> Call<Timestamp> {
         Arguments::new(self, 3985).end()
     }
 
-    /// `QueryVMotionCompatibility`, since 2.0. Privilege `Resource.QueryVMotion`.
+    /// Calls `QueryVMotionCompatibility`, since 2.0. Requires privilege `Resource.QueryVMotion`.
     #[inline]
     pub fn query_vmotion_compatibility(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, host: &[Ref<mo::HostSystem>], compatibility: &[String]) -> Call<Vec<HostVMotionCompatibility>> {
         let mut a = Arguments::new(self, 4402); a.reference(1, vm); a.list(2, host); a.list(3, compatibility); a.end()
     }
 
-    /// `RetrieveProductComponents`, since 2.5. Privilege `System.Anonymous`.
+    /// Calls `RetrieveProductComponents`, since 2.5. Requires privilege `System.Anonymous`.
     #[inline]
     pub fn retrieve_product_components(&self) -> Call<Vec<ProductComponentInfo>> {
         Arguments::new(self, 4571).end()
     }
 
-    /// `RetrieveServiceContent`, since 2.0. Privilege `System.Anonymous`.
+    /// Calls `RetrieveServiceContent`, since 2.0. Requires privilege `System.Anonymous`.
     #[inline]
     pub fn retrieve_service_content(&self) -> Call<ServiceContent> {
         Arguments::new(self, 4576).end()
     }
 
-    /// `ValidateMigration`, since 2.0. Privilege `System.View`. Faults: `InvalidState`.
+    /// Calls `ValidateMigration`, since 2.0. Requires privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn validate_migration<'a>(&self, vm: &'a [Ref<mo::VirtualMachine>]) -> calls::ValidateMigration<'a> {
         calls::ValidateMigration { this: self.upcast(), vm, state: None, test_type: &[], pool: None, host: None, }
@@ -4984,7 +4984,7 @@ impl<T: IsA<mo::ServiceInstance>> Ref<T> {
 }
 
 impl<T: IsA<mo::ServiceManager>> Ref<T> {
-    /// `QueryServiceList`, since 2.5. Privilege `Global.ServiceManagers`.
+    /// Calls `QueryServiceList`, since 2.5. Requires privilege `Global.ServiceManagers`.
     #[inline]
     pub fn query_service_list(&self, service_name: Option<&str>, location: &[String]) -> Call<Vec<ServiceManagerServiceInfo>> {
         let mut a = Arguments::new(self, 4389); a.text(1, service_name); a.list(2, location); a.end()
@@ -4992,91 +4992,91 @@ impl<T: IsA<mo::ServiceManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::SessionManager>> Ref<T> {
-    /// `AcquireCloneTicket`, since 2.5u2. Privilege `System.View`.
+    /// Calls `AcquireCloneTicket`, since 2.5u2. Requires privilege `System.View`.
     #[inline]
     pub fn acquire_clone_ticket(&self) -> Call<String> {
         Arguments::new(self, 3812).end()
     }
 
-    /// `AcquireGenericServiceTicket`, since 5.0. Privilege `System.Anonymous`.
+    /// Calls `AcquireGenericServiceTicket`, since 5.0. Requires privilege `System.Anonymous`.
     #[inline]
     pub fn acquire_generic_service_ticket(&self, spec: &Poly<SessionManagerServiceRequestSpec>) -> Call<SessionManagerGenericServiceTicket> {
         let mut a = Arguments::new(self, 3814); a.arg(1, spec); a.end()
     }
 
-    /// `AcquireLocalTicket`, since 2.0. Privilege `System.Anonymous`. Faults: `InvalidLogin`.
+    /// Calls `AcquireLocalTicket`, since 2.0. Requires privilege `System.Anonymous`. Faults: `InvalidLogin`.
     #[inline]
     pub fn acquire_local_ticket(&self, user_name: &str) -> Call<SessionManagerLocalTicket> {
         let mut a = Arguments::new(self, 3815); a.text(1, user_name); a.end()
     }
 
-    /// `CloneSession`, since 2.5u2. Privilege `System.Anonymous`. Faults: `InvalidLogin`.
+    /// Calls `CloneSession`, since 2.5u2. Requires privilege `System.Anonymous`. Faults: `InvalidLogin`.
     #[inline]
     pub fn clone_session(&self, clone_ticket: &str) -> Call<UserSession> {
         let mut a = Arguments::new(self, 3901); a.text(1, clone_ticket); a.end()
     }
 
-    /// `ImpersonateUser`, since 2.5. Privilege `Sessions.ImpersonateUser`. Faults: `InvalidLogin`, `InvalidLocale`.
+    /// Calls `ImpersonateUser`, since 2.5. Requires privilege `Sessions.ImpersonateUser`. Faults: `InvalidLogin`, `InvalidLocale`.
     #[inline]
     pub fn impersonate_user(&self, user_name: &str, locale: Option<&str>) -> Call<UserSession> {
         let mut a = Arguments::new(self, 4189); a.text(1, user_name); a.text(2, locale); a.end()
     }
 
-    /// `Login`, since 2.0. Privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`.
+    /// Calls `Login`, since 2.0. Requires privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`.
     #[inline]
     pub fn login(&self, user_name: &str, password: &str, locale: Option<&str>) -> Call<UserSession> {
         let mut a = Arguments::new(self, 4230); a.text(1, user_name); a.text(2, password); a.text(3, locale); a.end()
     }
 
-    /// `LoginBySSPI`, since 2.5. Privilege `System.Anonymous`. Faults: `SSPIChallenge`, `InvalidLogin`, `InvalidLocale`.
+    /// Calls `LoginBySSPI`, since 2.5. Requires privilege `System.Anonymous`. Faults: `SSPIChallenge`, `InvalidLogin`, `InvalidLocale`.
     #[inline]
     pub fn login_by_sspi(&self, base64_token: &str, locale: Option<&str>) -> Call<UserSession> {
         let mut a = Arguments::new(self, 4231); a.text(1, base64_token); a.text(2, locale); a.end()
     }
 
-    /// `LoginByToken`, since 5.1. Privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`.
+    /// Calls `LoginByToken`, since 5.1. Requires privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`.
     #[inline]
     pub fn login_by_token(&self, locale: Option<&str>) -> Call<UserSession> {
         let mut a = Arguments::new(self, 4232); a.text(1, locale); a.end()
     }
 
-    /// `LoginExtensionByCertificate`, since 4.0. Privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`, `NoClientCertificate`.
+    /// Calls `LoginExtensionByCertificate`, since 4.0. Requires privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`, `NoClientCertificate`.
     #[inline]
     pub fn login_extension_by_certificate(&self, extension_key: &str, locale: Option<&str>) -> Call<UserSession> {
         let mut a = Arguments::new(self, 4233); a.text(1, extension_key); a.text(2, locale); a.end()
     }
 
-    /// `LoginExtensionBySubjectName`, since 2.5. Privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`, `NotFound`, `NoClientCertificate`, `NoSubjectName`.
+    /// Calls `LoginExtensionBySubjectName`, since 2.5. Requires privilege `System.Anonymous`. Faults: `InvalidLogin`, `InvalidLocale`, `NotFound`, `NoClientCertificate`, `NoSubjectName`.
     #[inline]
     pub fn login_extension_by_subject_name(&self, extension_key: &str, locale: Option<&str>) -> Call<UserSession> {
         let mut a = Arguments::new(self, 4234); a.text(1, extension_key); a.text(2, locale); a.end()
     }
 
-    /// `Logout`, since 2.0. Privilege `System.View`.
+    /// Calls `Logout`, since 2.0. Requires privilege `System.View`.
     #[inline]
     pub fn logout(&self) -> Call<()> {
         Arguments::new(self, 4235).end()
     }
 
-    /// `SessionIsActive`, since 2.5. Privilege `Sessions.ValidateSession`.
+    /// Calls `SessionIsActive`, since 2.5. Requires privilege `Sessions.ValidateSession`.
     #[inline]
     pub fn session_is_active(&self, session_id: &str, user_name: &str) -> Call<bool> {
         let mut a = Arguments::new(self, 4606); a.text(1, session_id); a.text(2, user_name); a.end()
     }
 
-    /// `SetLocale`, since 2.0. Privilege `System.View`. Faults: `InvalidLocale`.
+    /// Calls `SetLocale`, since 2.0. Requires privilege `System.View`. Faults: `InvalidLocale`.
     #[inline]
     pub fn set_locale(&self, locale: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4616); a.text(1, locale); a.end()
     }
 
-    /// `TerminateSession`, since 2.0. Privilege `Sessions.TerminateSession`. Faults: `NotFound`.
+    /// Calls `TerminateSession`, since 2.0. Requires privilege `Sessions.TerminateSession`. Faults: `NotFound`.
     #[inline]
     pub fn terminate_session(&self, session_id: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4647); a.list(1, session_id); a.end()
     }
 
-    /// `UpdateServiceMessage`, since 2.0. Privilege `Sessions.GlobalMessage`.
+    /// Calls `UpdateServiceMessage`, since 2.0. Requires privilege `Sessions.GlobalMessage`.
     #[inline]
     pub fn update_service_message(&self, message: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4733); a.text(1, message); a.end()
@@ -5084,7 +5084,7 @@ impl<T: IsA<mo::SessionManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::SimpleCommand>> Ref<T> {
-    /// `ExecuteSimpleCommand`, since 2.5. Privilege `Global.ServiceManagers`.
+    /// Calls `ExecuteSimpleCommand`, since 2.5. Requires privilege `Global.ServiceManagers`.
     #[inline]
     pub fn execute_simple_command(&self, arguments: &[String]) -> Call<String> {
         let mut a = Arguments::new(self, 4084); a.list(1, arguments); a.end()
@@ -5092,7 +5092,7 @@ impl<T: IsA<mo::SimpleCommand>> Ref<T> {
 }
 
 impl<T: IsA<mo::SiteInfoManager>> Ref<T> {
-    /// `GetSiteInfo`, since 7.0.0.0. Privilege `System.View`.
+    /// Calls `GetSiteInfo`, since 7.0.0.0. Requires privilege `System.View`.
     #[inline]
     pub fn get_site_info(&self) -> Call<SiteInfo> {
         Arguments::new(self, 4136).end()
@@ -5100,7 +5100,7 @@ impl<T: IsA<mo::SiteInfoManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::StorageQueryManager>> Ref<T> {
-    /// `QueryHostsWithAttachedLun`, since 6.7.2. Privilege `System.Read`.
+    /// Calls `QueryHostsWithAttachedLun`, since 6.7.2. Requires privilege `System.Read`.
     #[inline]
     pub fn query_hosts_with_attached_lun(&self, lun_uuid: &str) -> Call<Vec<Ref<mo::HostSystem>>> {
         let mut a = Arguments::new(self, 4351); a.text(1, lun_uuid); a.end()
@@ -5108,67 +5108,67 @@ impl<T: IsA<mo::StorageQueryManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::StorageResourceManager>> Ref<T> {
-    /// `ApplyStorageDrsRecommendationToPod_Task`, since 5.0. Privilege `System.View`.
+    /// Calls `ApplyStorageDrsRecommendationToPod_Task`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn apply_storage_drs_recommendation_to_pod(&self, pod: &Ref<impl IsA<mo::StoragePod>>, key: &str) -> Call<TaskOf<ApplyStorageRecommendationResult>> {
         let mut a = Arguments::new(self, 3845); a.reference(1, pod); a.text(2, key); a.end()
     }
 
-    /// `ApplyStorageDrsRecommendation_Task`, since 5.0. Privilege `System.View`.
+    /// Calls `ApplyStorageDrsRecommendation_Task`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn apply_storage_drs_recommendation(&self, key: &[String]) -> Call<TaskOf<ApplyStorageRecommendationResult>> {
         let mut a = Arguments::new(self, 3846); a.list(1, key); a.end()
     }
 
-    /// `CancelStorageDrsRecommendation`, since 5.0. Privilege `System.View`.
+    /// Calls `CancelStorageDrsRecommendation`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn cancel_storage_drs_recommendation(&self, key: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 3866); a.list(1, key); a.end()
     }
 
-    /// `ConfigureDatastoreIORM_Task`, since 4.1. Faults: `IORMNotSupportedHostOnDatastore`, `InaccessibleDatastore`.
+    /// Calls `ConfigureDatastoreIORM_Task`, since 4.1. Faults: `IORMNotSupportedHostOnDatastore`, `InaccessibleDatastore`.
     #[inline]
     pub fn configure_datastore_iorm(&self, datastore: &Ref<impl IsA<mo::Datastore>>, spec: &StorageIORMConfigSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3911); a.reference(1, datastore); a.arg(2, spec); a.end()
     }
 
-    /// `ConfigureStorageDrsForPod_Task`, since 5.0.
+    /// Calls `ConfigureStorageDrsForPod_Task`, since 5.0.
     #[inline]
     pub fn configure_storage_drs_for_pod(&self, pod: &Ref<impl IsA<mo::StoragePod>>, spec: &StorageDrsConfigSpec, modify: bool) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3918); a.reference(1, pod); a.arg(2, spec); a.arg(3, &modify); a.end()
     }
 
-    /// `QueryDatastorePerformanceSummary`, since 5.1. Privilege `System.View`. Faults: `NotFound`.
+    /// Calls `QueryDatastorePerformanceSummary`, since 5.1. Requires privilege `System.View`. Faults: `NotFound`.
     #[inline]
     pub fn query_datastore_performance_summary(&self, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<Vec<StoragePerformanceSummary>> {
         let mut a = Arguments::new(self, 4322); a.reference(1, datastore); a.end()
     }
 
-    /// `QueryIORMConfigOption`, since 4.1. Privilege `Datastore.Config`.
+    /// Calls `QueryIORMConfigOption`, since 4.1. Requires privilege `Datastore.Config`.
     #[inline]
     pub fn query_iorm_config_option(&self, host: &Ref<impl IsA<mo::HostSystem>>) -> Call<StorageIORMConfigOption> {
         let mut a = Arguments::new(self, 4352); a.reference(1, host); a.end()
     }
 
-    /// `RecommendDatastores`, since 5.0. Privilege `System.View`.
+    /// Calls `RecommendDatastores`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn recommend_datastores(&self, storage_spec: &StoragePlacementSpec) -> Call<StoragePlacementResult> {
         let mut a = Arguments::new(self, 4425); a.arg(1, storage_spec); a.end()
     }
 
-    /// `RefreshStorageDrsRecommendation`, since 5.0. Privilege `System.View`.
+    /// Calls `RefreshStorageDrsRecommendation`, since 5.0. Requires privilege `System.View`.
     #[inline]
     pub fn refresh_storage_drs_recommendation(&self, pod: &Ref<impl IsA<mo::StoragePod>>) -> Call<()> {
         let mut a = Arguments::new(self, 4461); a.reference(1, pod); a.end()
     }
 
-    /// `RefreshStorageDrsRecommendationsForPod_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidArgument`.
+    /// Calls `RefreshStorageDrsRecommendationsForPod_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidArgument`.
     #[inline]
     pub fn refresh_storage_drs_recommendations_for_pod(&self, pod: &Ref<impl IsA<mo::StoragePod>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4462); a.reference(1, pod); a.end()
     }
 
-    /// `ValidateStoragePodConfig`, since 6.7. Privilege `System.View`.
+    /// Calls `ValidateStoragePodConfig`, since 6.7. Requires privilege `System.View`.
     #[inline]
     pub fn validate_storage_pod_config(&self, pod: &Ref<impl IsA<mo::StoragePod>>, spec: &StorageDrsConfigSpec) -> Call<Option<LocalizedMethodFault>> {
         let mut a = Arguments::new(self, 4779); a.reference(1, pod); a.arg(2, spec); a.end()
@@ -5176,25 +5176,25 @@ impl<T: IsA<mo::StorageResourceManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::Task>> Ref<T> {
-    /// `CancelTask`, since 2.0. Faults: `InvalidState`.
+    /// Calls `CancelTask`, since 2.0. Faults: `InvalidState`.
     #[inline]
     pub fn cancel_task(&self) -> Call<()> {
         Arguments::new(self, 3867).end()
     }
 
-    /// `SetTaskDescription`, since 4.0. Privilege `Task.Update`.
+    /// Calls `SetTaskDescription`, since 4.0. Requires privilege `Task.Update`.
     #[inline]
     pub fn set_task_description(&self, description: &LocalizableMessage) -> Call<()> {
         let mut a = Arguments::new(self, 4624); a.arg(1, description); a.end()
     }
 
-    /// `SetTaskState`, since 2.5. Privilege `Task.Update`. Faults: `InvalidState`.
+    /// Calls `SetTaskState`, since 2.5. Requires privilege `Task.Update`. Faults: `InvalidState`.
     #[inline]
     pub fn set_task_state(&self, state: &TaskInfoState, result: Option<&Any>, fault: Option<&LocalizedMethodFault>) -> Call<()> {
         let mut a = Arguments::new(self, 4625); a.arg(1, state); a.opt(2, result); a.opt(3, fault); a.end()
     }
 
-    /// `UpdateProgress`, since 2.5. Privilege `Task.Update`. Faults: `InvalidState`, `OutOfBounds`.
+    /// Calls `UpdateProgress`, since 2.5. Requires privilege `Task.Update`. Faults: `InvalidState`, `OutOfBounds`.
     #[inline]
     pub fn update_progress(&self, percent_done: i32) -> Call<()> {
         let mut a = Arguments::new(self, 4727); a.arg(1, &percent_done); a.end()
@@ -5202,13 +5202,13 @@ impl<T: IsA<mo::Task>> Ref<T> {
 }
 
 impl<T: IsA<mo::TaskHistoryCollector>> Ref<T> {
-    /// `ReadNextTasks`, since 2.0.
+    /// Calls `ReadNextTasks`, since 2.0.
     #[inline]
     pub fn read_next_tasks(&self, max_count: i32) -> Call<Vec<TaskInfo>> {
         let mut a = Arguments::new(self, 4419); a.arg(1, &max_count); a.end()
     }
 
-    /// `ReadPreviousTasks`, since 2.0.
+    /// Calls `ReadPreviousTasks`, since 2.0.
     #[inline]
     pub fn read_previous_tasks(&self, max_count: i32) -> Call<Vec<TaskInfo>> {
         let mut a = Arguments::new(self, 4422); a.arg(1, &max_count); a.end()
@@ -5216,25 +5216,25 @@ impl<T: IsA<mo::TaskHistoryCollector>> Ref<T> {
 }
 
 impl<T: IsA<mo::TaskManager>> Ref<T> {
-    /// `CreateCollectorForTasks`, since 2.0. Privilege `System.View`. Faults: `InvalidState`.
+    /// Calls `CreateCollectorForTasks`, since 2.0. Requires privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn create_collector_for_tasks(&self, filter: &TaskFilterSpec) -> Call<Ref<mo::TaskHistoryCollector>> {
         let mut a = Arguments::new(self, 3932); a.arg(1, filter); a.end()
     }
 
-    /// `CreateCollectorWithInfoFilterForTasks`, since 8.0.3.0. Privilege `System.View`. Faults: `InvalidState`.
+    /// Calls `CreateCollectorWithInfoFilterForTasks`, since 8.0.3.0. Requires privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn create_collector_with_info_filter_for_tasks(&self, filter: &TaskFilterSpec, info_filter: Option<&TaskInfoFilterSpec>) -> Call<Ref<mo::TaskHistoryCollector>> {
         let mut a = Arguments::new(self, 3933); a.arg(1, filter); a.opt(2, info_filter); a.end()
     }
 
-    /// `CreateTask`, since 2.5. Privilege `Task.Create`.
+    /// Calls `CreateTask`, since 2.5. Requires privilege `Task.Create`.
     #[inline]
     pub fn create_task<'a>(&self, obj: &Ref<impl IsA<mo::ManagedObject>>, task_type_id: &'a str, cancelable: bool) -> calls::CreateTask<'a> {
         calls::CreateTask { this: self.upcast(), obj: obj.upcast(), task_type_id, initiated_by: None, cancelable, parent_task_key: None, activation_id: None, }
     }
 
-    /// `ReadNextTasksByViewSpec`, since 9.0.0.0. Privilege `System.View`.
+    /// Calls `ReadNextTasksByViewSpec`, since 9.0.0.0. Requires privilege `System.View`.
     #[inline]
     pub fn read_next_tasks_by_view_spec(&self, view_spec: &Poly<TaskManagerTaskViewSpec>, filter_spec: &TaskFilterSpec, info_filter_spec: Option<&TaskInfoFilterSpec>) -> Call<Vec<TaskInfo>> {
         let mut a = Arguments::new(self, 4420); a.arg(1, view_spec); a.arg(2, filter_spec); a.opt(3, info_filter_spec); a.end()
@@ -5242,19 +5242,19 @@ impl<T: IsA<mo::TaskManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::TenantTenantManager>> Ref<T> {
-    /// `MarkServiceProviderEntities`, since 6.9.1. Privilege `TenantManager.Update`. Faults: `ManagedObjectNotFound`, `AuthMinimumAdminPermission`.
+    /// Calls `MarkServiceProviderEntities`, since 6.9.1. Requires privilege `TenantManager.Update`. Faults: `ManagedObjectNotFound`, `AuthMinimumAdminPermission`.
     #[inline]
     pub fn mark_service_provider_entities(&self, entity: &[Ref<mo::ManagedEntity>]) -> Call<()> {
         let mut a = Arguments::new(self, 4251); a.list(1, entity); a.end()
     }
 
-    /// `RetrieveServiceProviderEntities`, since 6.9.1. Privilege `TenantManager.Query`.
+    /// Calls `RetrieveServiceProviderEntities`, since 6.9.1. Requires privilege `TenantManager.Query`.
     #[inline]
     pub fn retrieve_service_provider_entities(&self) -> Call<Vec<Ref<mo::ManagedEntity>>> {
         Arguments::new(self, 4577).end()
     }
 
-    /// `UnmarkServiceProviderEntities`, since 6.9.1. Privilege `TenantManager.Update`. Faults: `ManagedObjectNotFound`.
+    /// Calls `UnmarkServiceProviderEntities`, since 6.9.1. Requires privilege `TenantManager.Update`. Faults: `ManagedObjectNotFound`.
     #[inline]
     pub fn unmark_service_provider_entities(&self, entity: &[Ref<mo::ManagedEntity>]) -> Call<()> {
         let mut a = Arguments::new(self, 4659); a.list(1, entity); a.end()
@@ -5262,7 +5262,7 @@ impl<T: IsA<mo::TenantTenantManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::UserDirectory>> Ref<T> {
-    /// `RetrieveUserGroups`, since 2.0. Faults: `NotFound`.
+    /// Calls `RetrieveUserGroups`, since 2.0. Faults: `NotFound`.
     #[inline]
     pub fn retrieve_user_groups<'a>(&self, search_str: &'a str, exact_match: bool, find_users: bool, find_groups: bool) -> calls::RetrieveUserGroups<'a> {
         calls::RetrieveUserGroups { this: self.upcast(), domain: None, search_str, belongs_to_group: None, belongs_to_user: None, exact_match, find_users, find_groups, }
@@ -5270,49 +5270,49 @@ impl<T: IsA<mo::UserDirectory>> Ref<T> {
 }
 
 impl<T: IsA<mo::VStorageObjectManagerBase>> Ref<T> {
-    /// `RenameVStorageObjectEx`, since 8.0.2.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
+    /// Calls `RenameVStorageObjectEx`, since 8.0.2.0. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn rename_vstorage_object_ex(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, name: &str) -> Call<VslmVClockInfo> {
         let mut a = Arguments::new(self, 4520); a.arg(1, id); a.reference(2, datastore); a.text(3, name); a.end()
     }
 
-    /// `RepairVStorageObjectChain_Task`, since 9.1.0.0. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `TaskInProgress`.
+    /// Calls `RepairVStorageObjectChain_Task`, since 9.1.0.0. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `TaskInProgress`.
     #[inline]
     pub fn repair_vstorage_object_chain(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4522); a.arg(1, id); a.reference(2, datastore); a.end()
     }
 
-    /// `RevertVStorageObjectEx_Task`, since 8.0.2.0. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `RevertVStorageObjectEx_Task`, since 8.0.2.0. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn revert_vstorage_object_ex(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &ID) -> Call<TaskOf<VslmVClockInfo>> {
         let mut a = Arguments::new(self, 4591); a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.end()
     }
 
-    /// `UnregisterDisk_Task`, since 9.1.0.0. Faults: `InvalidState`, `InvalidDatastore`, `NotFound`, `TaskInProgress`.
+    /// Calls `UnregisterDisk_Task`, since 9.1.0.0. Faults: `InvalidState`, `InvalidDatastore`, `NotFound`, `TaskInProgress`.
     #[inline]
     pub fn unregister_disk(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<TaskOf<VslmVClockInfo>> {
         let mut a = Arguments::new(self, 4667); a.arg(1, id); a.reference(2, datastore); a.end()
     }
 
-    /// `VStorageObjectCreateSnapshotEx_Task`, since 8.0.2.0. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `VStorageObjectCreateSnapshotEx_Task`, since 8.0.2.0. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn vstorage_object_create_snapshot_ex(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, description: &str, snapshot_id: Option<&ID>) -> Call<TaskOf<VStorageObjectSnapshot>> {
         let mut a = Arguments::new(self, 4769); a.arg(1, id); a.reference(2, datastore); a.text(3, description); a.opt(4, snapshot_id); a.end()
     }
 
-    /// `VStorageObjectDeleteSnapshotEx2_Task`, since 9.0.0.0. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `VStorageObjectDeleteSnapshotEx2_Task`, since 9.0.0.0. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn vstorage_object_delete_snapshot_ex2(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &ID) -> Call<TaskOf<VStorageObjectSnapshot>> {
         let mut a = Arguments::new(self, 4771); a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.end()
     }
 
-    /// `VStorageObjectDeleteSnapshotEx_Task`, since 8.0.2.0. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `VStorageObjectDeleteSnapshotEx_Task`, since 8.0.2.0. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn vstorage_object_delete_snapshot_ex(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &ID) -> Call<TaskOf<VslmVClockInfo>> {
         let mut a = Arguments::new(self, 4772); a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.end()
     }
 
-    /// `VStorageObjectExtendDiskEx_Task`, since 8.0.2.0. Privilege `System.View`. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`.
+    /// Calls `VStorageObjectExtendDiskEx_Task`, since 8.0.2.0. Requires privilege `System.View`. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn vstorage_object_extend_disk_ex(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, new_capacity_in_mb: i64) -> Call<TaskOf<VslmVClockInfo>> {
         let mut a = Arguments::new(self, 4773); a.arg(1, id); a.reference(2, datastore); a.arg(3, &new_capacity_in_mb); a.end()
@@ -5320,217 +5320,217 @@ impl<T: IsA<mo::VStorageObjectManagerBase>> Ref<T> {
 }
 
 impl<T: IsA<mo::VcenterVStorageObjectManager>> Ref<T> {
-    /// `AttachTagToVStorageObject`, since 6.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `AttachTagToVStorageObject`, since 6.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn attach_tag_to_vstorage_object(&self, id: &ID, category: &str, tag: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3853); a.arg(1, id); a.text(2, category); a.text(3, tag); a.end()
     }
 
-    /// `ClearVStorageObjectControlFlags`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
+    /// Calls `ClearVStorageObjectControlFlags`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
     #[inline]
     pub fn clear_vstorage_object_control_flags(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, control_flags: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 3900); a.arg(1, id); a.reference(2, datastore); a.list(3, control_flags); a.end()
     }
 
-    /// `CloneVStorageObject_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
+    /// Calls `CloneVStorageObject_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn clone_vstorage_object(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, spec: &VslmCloneSpec) -> Call<TaskOf<VStorageObject>> {
         let mut a = Arguments::new(self, 3904); a.arg(1, id); a.reference(2, datastore); a.arg(3, spec); a.end()
     }
 
-    /// `CreateDiskFromSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `CreateDiskFromSnapshot_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn create_disk_from_snapshot<'a>(&self, id: &'a ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &'a ID, name: &'a str) -> calls::CreateDiskFromSnapshot<'a> {
         calls::CreateDiskFromSnapshot { this: self.upcast(), id, datastore: datastore.upcast(), snapshot_id, name, profile: &[], crypto: None, path: None, is_linked_clone: None, target_id: None, target_datastore: None, }
     }
 
-    /// `CreateDisk_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `CreateDisk_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn create_disk(&self, spec: &VslmCreateSpec) -> Call<TaskOf<VStorageObject>> {
         let mut a = Arguments::new(self, 3944); a.arg(1, spec); a.end()
     }
 
-    /// `DeleteSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `DeleteSnapshot_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn delete_snapshot(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &ID) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4012); a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.end()
     }
 
-    /// `DeleteVStorageObjectEx_Task`, since 7.0.2.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `TaskInProgress`.
+    /// Calls `DeleteVStorageObjectEx_Task`, since 7.0.2.0. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `TaskInProgress`.
     #[inline]
     pub fn delete_vstorage_object_ex(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<TaskOf<VslmVClockInfo>> {
         let mut a = Arguments::new(self, 4013); a.arg(1, id); a.reference(2, datastore); a.end()
     }
 
-    /// `DeleteVStorageObject_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `TaskInProgress`.
+    /// Calls `DeleteVStorageObject_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `TaskInProgress`.
     #[inline]
     pub fn delete_vstorage_object(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4014); a.arg(1, id); a.reference(2, datastore); a.end()
     }
 
-    /// `DetachTagFromVStorageObject`, since 6.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `DetachTagFromVStorageObject`, since 6.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn detach_tag_from_vstorage_object(&self, id: &ID, category: &str, tag: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4035); a.arg(1, id); a.text(2, category); a.text(3, tag); a.end()
     }
 
-    /// `ExtendDisk_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`.
+    /// Calls `ExtendDisk_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn extend_disk(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, new_capacity_in_mb: i64) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4094); a.arg(1, id); a.reference(2, datastore); a.arg(3, &new_capacity_in_mb); a.end()
     }
 
-    /// `InflateDisk_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`.
+    /// Calls `InflateDisk_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn inflate_disk(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4194); a.arg(1, id); a.reference(2, datastore); a.end()
     }
 
-    /// `ListTagsAttachedToVStorageObject`, since 6.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `ListTagsAttachedToVStorageObject`, since 6.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn list_tags_attached_to_vstorage_object(&self, id: &ID) -> Call<Vec<VslmTagEntry>> {
         let mut a = Arguments::new(self, 4226); a.arg(1, id); a.end()
     }
 
-    /// `ListVStorageObject`, since 6.5. Privilege `System.View`. Faults: `InvalidDatastore`.
+    /// Calls `ListVStorageObject`, since 6.5. Requires privilege `System.View`. Faults: `InvalidDatastore`.
     #[inline]
     pub fn list_vstorage_object(&self, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<Vec<ID>> {
         let mut a = Arguments::new(self, 4227); a.reference(1, datastore); a.end()
     }
 
-    /// `ListVStorageObjectsAttachedToTag`, since 6.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `ListVStorageObjectsAttachedToTag`, since 6.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn list_vstorage_objects_attached_to_tag(&self, category: &str, tag: &str) -> Call<Vec<ID>> {
         let mut a = Arguments::new(self, 4228); a.text(1, category); a.text(2, tag); a.end()
     }
 
-    /// `QueryVirtualDiskUuidEx`, since 8.0.3.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `QueryVirtualDiskUuidEx`, since 8.0.3.0. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn query_virtual_disk_uuid_ex(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<String> {
         let mut a = Arguments::new(self, 4407); a.text(1, name); a.opt(2, datacenter); a.end()
     }
 
-    /// `ReconcileDatastoreInventoryEx_Task`, since 9.0.0.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `InvalidArgument`.
+    /// Calls `ReconcileDatastoreInventoryEx_Task`, since 9.0.0.0. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn reconcile_datastore_inventory_ex(&self, spec: &VStorageObjectReconcileSpec) -> Call<TaskOf<VStorageObjectReconcileResult>> {
         let mut a = Arguments::new(self, 4428); a.arg(1, spec); a.end()
     }
 
-    /// `ReconcileDatastoreInventory_Task`, since 6.5. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`.
+    /// Calls `ReconcileDatastoreInventory_Task`, since 6.5. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn reconcile_datastore_inventory(&self, datastore: &Ref<impl IsA<mo::Datastore>>, deep_cleansing: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4429); a.reference(1, datastore); a.arg(2, &deep_cleansing); a.end()
     }
 
-    /// `RegisterDisk`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `AlreadyExists`.
+    /// Calls `RegisterDisk`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `AlreadyExists`.
     #[inline]
     pub fn register_disk(&self, path: &str, name: Option<&str>, id: Option<&ID>) -> Call<VStorageObject> {
         let mut a = Arguments::new(self, 4466); a.text(1, path); a.text(2, name); a.opt(3, id); a.end()
     }
 
-    /// `RelocateVStorageObject_Task`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`.
+    /// Calls `RelocateVStorageObject_Task`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`.
     #[inline]
     pub fn relocate_vstorage_object(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, spec: &VslmRelocateSpec) -> Call<TaskOf<VStorageObject>> {
         let mut a = Arguments::new(self, 4477); a.arg(1, id); a.reference(2, datastore); a.arg(3, spec); a.end()
     }
 
-    /// `RenameVStorageObject`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
+    /// Calls `RenameVStorageObject`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn rename_vstorage_object(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4519); a.arg(1, id); a.reference(2, datastore); a.text(3, name); a.end()
     }
 
-    /// `RetrieveSnapshotDetails`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `RetrieveSnapshotDetails`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn retrieve_snapshot_details(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &ID) -> Call<VStorageObjectSnapshotDetails> {
         let mut a = Arguments::new(self, 4578); a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.end()
     }
 
-    /// `RetrieveSnapshotInfo`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `RetrieveSnapshotInfo`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn retrieve_snapshot_info(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<VStorageObjectSnapshotInfo> {
         let mut a = Arguments::new(self, 4579); a.arg(1, id); a.reference(2, datastore); a.end()
     }
 
-    /// `RetrieveVStorageInfrastructureObjectPolicy`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `InvalidState`.
+    /// Calls `RetrieveVStorageInfrastructureObjectPolicy`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `InvalidState`.
     #[inline]
     pub fn retrieve_vstorage_infrastructure_object_policy(&self, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<Vec<VslmInfrastructureObjectPolicy>> {
         let mut a = Arguments::new(self, 4582); a.reference(1, datastore); a.end()
     }
 
-    /// `RetrieveVStorageObject`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
+    /// Calls `RetrieveVStorageObject`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn retrieve_vstorage_object(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, disk_info_flags: &[String]) -> Call<VStorageObject> {
         let mut a = Arguments::new(self, 4583); a.arg(1, id); a.reference(2, datastore); a.list(3, disk_info_flags); a.end()
     }
 
-    /// `RetrieveVStorageObjectAssociations`, since 6.7. Privilege `System.View`.
+    /// Calls `RetrieveVStorageObjectAssociations`, since 6.7. Requires privilege `System.View`.
     #[inline]
     pub fn retrieve_vstorage_object_associations(&self, ids: &[RetrieveVStorageObjSpec]) -> Call<Vec<VStorageObjectAssociations>> {
         let mut a = Arguments::new(self, 4584); a.list(1, ids); a.end()
     }
 
-    /// `RetrieveVStorageObjectState`, since 6.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
+    /// Calls `RetrieveVStorageObjectState`, since 6.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn retrieve_vstorage_object_state(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>) -> Call<VStorageObjectStateInfo> {
         let mut a = Arguments::new(self, 4585); a.arg(1, id); a.reference(2, datastore); a.end()
     }
 
-    /// `RevertVStorageObject_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `RevertVStorageObject_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn revert_vstorage_object(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &ID) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4592); a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.end()
     }
 
-    /// `ScheduleReconcileDatastoreInventory`, since 6.5. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`.
+    /// Calls `ScheduleReconcileDatastoreInventory`, since 6.5. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`.
     #[inline]
     pub fn schedule_reconcile_datastore_inventory(&self, datastore: &Ref<impl IsA<mo::Datastore>>, deep_cleansing: Option<bool>) -> Call<()> {
         let mut a = Arguments::new(self, 4598); a.reference(1, datastore); a.arg(2, &deep_cleansing); a.end()
     }
 
-    /// `SetVStorageObjectControlFlags`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
+    /// Calls `SetVStorageObjectControlFlags`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
     #[inline]
     pub fn set_vstorage_object_control_flags(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, control_flags: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4626); a.arg(1, id); a.reference(2, datastore); a.list(3, control_flags); a.end()
     }
 
-    /// `SetVirtualDiskUuidEx_Task`, since 8.0.3.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `SetVirtualDiskUuidEx_Task`, since 8.0.3.0. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn set_virtual_disk_uuid_ex(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, uuid: Option<&str>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4628); a.text(1, name); a.opt(2, datacenter); a.text(3, uuid); a.end()
     }
 
-    /// `UpdateVStorageInfrastructureObjectPolicy_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `InvalidState`, `TaskInProgress`.
+    /// Calls `UpdateVStorageInfrastructureObjectPolicy_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn update_vstorage_infrastructure_object_policy(&self, spec: &VslmInfrastructureObjectPolicySpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4741); a.arg(1, spec); a.end()
     }
 
-    /// `UpdateVStorageObjectCrypto_Task`, since 7.0.0.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `TaskInProgress`.
+    /// Calls `UpdateVStorageObjectCrypto_Task`, since 7.0.0.0. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `TaskInProgress`.
     #[inline]
     pub fn update_vstorage_object_crypto(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, profile: &[Poly<VirtualMachineProfileSpec>], disks_crypto: Option<&DiskCryptoSpec>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4742); a.arg(1, id); a.reference(2, datastore); a.list(3, profile); a.opt(4, disks_crypto); a.end()
     }
 
-    /// `UpdateVStorageObjectPolicy_Task`, since 6.7. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `TaskInProgress`.
+    /// Calls `UpdateVStorageObjectPolicy_Task`, since 6.7. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `TaskInProgress`.
     #[inline]
     pub fn update_vstorage_object_policy(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, profile: &[Poly<VirtualMachineProfileSpec>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4743); a.arg(1, id); a.reference(2, datastore); a.list(3, profile); a.end()
     }
 
-    /// `VCenterUpdateVStorageObjectMetadataEx_Task`, since 7.0.2.0. Privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
+    /// Calls `VCenterUpdateVStorageObjectMetadataEx_Task`, since 7.0.2.0. Requires privilege `System.View`. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`.
     #[inline]
     pub fn vcenter_update_vstorage_object_metadata_ex(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, metadata: &[KeyValue], delete_keys: &[String]) -> Call<TaskOf<VStorageObject>> {
         let mut a = Arguments::new(self, 4759); a.arg(1, id); a.reference(2, datastore); a.list(3, metadata); a.list(4, delete_keys); a.end()
     }
 
-    /// `VStorageObjectCreateSnapshot_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
+    /// Calls `VStorageObjectCreateSnapshot_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn vstorage_object_create_snapshot(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, description: &str) -> Call<TaskOf<ID>> {
         let mut a = Arguments::new(self, 4770); a.arg(1, id); a.reference(2, datastore); a.text(3, description); a.end()
     }
 
-    /// `VstorageObjectVCenterQueryChangedDiskAreas`, since 6.7. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `InvalidArgument`.
+    /// Calls `VstorageObjectVCenterQueryChangedDiskAreas`, since 6.7. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vstorage_object_vcenter_query_changed_disk_areas(&self, id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, snapshot_id: &ID, start_offset: i64, change_id: &str) -> Call<DiskChangeInfo> {
         let mut a = Arguments::new(self, 4880); a.arg(1, id); a.reference(2, datastore); a.arg(3, snapshot_id); a.arg(4, &start_offset); a.text(5, change_id); a.end()
@@ -5538,7 +5538,7 @@ impl<T: IsA<mo::VcenterVStorageObjectManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::View>> Ref<T> {
-    /// `DestroyView`, since 2.5. Privilege `System.View`.
+    /// Calls `DestroyView`, since 2.5. Requires privilege `System.View`.
     #[inline]
     pub fn destroy_view(&self) -> Call<()> {
         Arguments::new(self, 4030).end()
@@ -5546,25 +5546,25 @@ impl<T: IsA<mo::View>> Ref<T> {
 }
 
 impl<T: IsA<mo::ViewManager>> Ref<T> {
-    /// `CreateContainerView`, since 2.5. Privilege `System.View`.
+    /// Calls `CreateContainerView`, since 2.5. Requires privilege `System.View`.
     #[inline]
     pub fn create_container_view(&self, container: &Ref<impl IsA<mo::ManagedEntity>>, type_: &[String], recursive: bool) -> Call<Ref<mo::ContainerView>> {
         let mut a = Arguments::new(self, 3934); a.reference(1, container); a.list(2, type_); a.arg(3, &recursive); a.end()
     }
 
-    /// `CreateInventoryView`, since 2.5. Privilege `System.View`.
+    /// Calls `CreateInventoryView`, since 2.5. Requires privilege `System.View`.
     #[inline]
     pub fn create_inventory_view(&self) -> Call<Ref<mo::InventoryView>> {
         Arguments::new(self, 3949).end()
     }
 
-    /// `CreateListView`, since 2.5. Privilege `System.View`.
+    /// Calls `CreateListView`, since 2.5. Requires privilege `System.View`.
     #[inline]
     pub fn create_list_view(&self, obj: &[Ref<mo::ManagedObject>]) -> Call<Ref<mo::ListView>> {
         let mut a = Arguments::new(self, 3951); a.list(1, obj); a.end()
     }
 
-    /// `CreateListViewFromView`, since 2.5. Privilege `System.View`.
+    /// Calls `CreateListViewFromView`, since 2.5. Requires privilege `System.View`.
     #[inline]
     pub fn create_list_view_from_view(&self, view: &Ref<impl IsA<mo::View>>) -> Call<Ref<mo::ListView>> {
         let mut a = Arguments::new(self, 3952); a.reference(1, view); a.end()
@@ -5572,25 +5572,25 @@ impl<T: IsA<mo::ViewManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::VimClusterVsanVcDiskManagementSystem>> Ref<T> {
-    /// `InitializeDiskMappings`, since 6.0. Faults: `VsanFault`.
+    /// Calls `InitializeDiskMappings`, since 6.0. Faults: `VsanFault`.
     #[inline]
     pub fn initialize_disk_mappings(&self, spec: &VimVsanHostDiskMappingCreationSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4196); a.arg(1, spec); a.end()
     }
 
-    /// `QueryClusterDataEfficiencyCapacityState`, since 6.0. Faults: `VsanFault`.
+    /// Calls `QueryClusterDataEfficiencyCapacityState`, since 6.0. Faults: `VsanFault`.
     #[inline]
     pub fn query_cluster_data_efficiency_capacity_state(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<VimVsanDataEfficiencyCapacityState> {
         let mut a = Arguments::new(self, 4307); a.reference(1, cluster); a.end()
     }
 
-    /// `QueryDiskMappings`, since 6.0. Faults: `VsanFault`.
+    /// Calls `QueryDiskMappings`, since 6.0. Faults: `VsanFault`.
     #[inline]
     pub fn query_disk_mappings(&self, host: &Ref<impl IsA<mo::HostSystem>>) -> Call<Vec<VimVsanHostDiskMapInfoEx>> {
         let mut a = Arguments::new(self, 4326); a.reference(1, host); a.end()
     }
 
-    /// `RetrieveAllFlashCapabilities`, since 6.0. Faults: `VsanFault`.
+    /// Calls `RetrieveAllFlashCapabilities`, since 6.0. Faults: `VsanFault`.
     #[inline]
     pub fn retrieve_all_flash_capabilities(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<Vec<VimVsanHostVsanHostCapability>> {
         let mut a = Arguments::new(self, 4548); a.reference(1, cluster); a.end()
@@ -5598,55 +5598,55 @@ impl<T: IsA<mo::VimClusterVsanVcDiskManagementSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VimClusterVsanVcStretchedClusterSystem>> Ref<T> {
-    /// `VSANIsWitnessVirtualAppliance`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VSANIsWitnessVirtualAppliance`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_is_witness_virtual_appliance(&self, hosts: &[Ref<mo::HostSystem>]) -> Call<Vec<VsanHostVirtualApplianceInfo>> {
         let mut a = Arguments::new(self, 4760); a.list(1, hosts); a.end()
     }
 
-    /// `VSANVcAddWitnessHost`, since 6.0. Faults: `VsanFault`, `InvalidState`, `InvalidArgument`, `NotEnoughLicenses`.
+    /// Calls `VSANVcAddWitnessHost`, since 6.0. Faults: `VsanFault`, `InvalidState`, `InvalidArgument`, `NotEnoughLicenses`.
     #[inline]
     pub fn vsan_vc_add_witness_host<'a>(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, witness_host: &Ref<impl IsA<mo::HostSystem>>, preferred_fd: &'a str) -> calls::VSANVcAddWitnessHost<'a> {
         calls::VSANVcAddWitnessHost { this: self.upcast(), cluster: cluster.upcast(), witness_host: witness_host.upcast(), preferred_fd, disk_mapping: None, metadata_mode: None, storage_pool_spec: None, }
     }
 
-    /// `VSANVcConvertToStretchedCluster`, since 6.0. Faults: `VsanFault`, `InvalidState`, `InvalidArgument`.
+    /// Calls `VSANVcConvertToStretchedCluster`, since 6.0. Faults: `VsanFault`, `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_vc_convert_to_stretched_cluster(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, fault_domain_config: &VimClusterVSANStretchedClusterFaultDomainConfig, witness_host: &Ref<impl IsA<mo::HostSystem>>, preferred_fd: &str, disk_mapping: Option<&VsanHostDiskMapping>, storage_pool_spec: Option<&Any>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4762); a.reference(1, cluster); a.arg(2, fault_domain_config); a.reference(3, witness_host); a.text(4, preferred_fd); a.opt(5, disk_mapping); a.opt(6, storage_pool_spec); a.end()
     }
 
-    /// `VSANVcGetPreferredFaultDomain`, since 6.0. Faults: `VsanFault`, `InvalidState`.
+    /// Calls `VSANVcGetPreferredFaultDomain`, since 6.0. Faults: `VsanFault`, `InvalidState`.
     #[inline]
     pub fn vsan_vc_get_preferred_fault_domain(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<Option<VimClusterVSANPreferredFaultDomainInfo>> {
         let mut a = Arguments::new(self, 4763); a.reference(1, cluster); a.end()
     }
 
-    /// `VSANVcGetWitnessHosts`, since 6.0. Faults: `VsanFault`, `InvalidState`.
+    /// Calls `VSANVcGetWitnessHosts`, since 6.0. Faults: `VsanFault`, `InvalidState`.
     #[inline]
     pub fn vsan_vc_get_witness_hosts(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<Vec<VimClusterVSANWitnessHostInfo>> {
         let mut a = Arguments::new(self, 4764); a.reference(1, cluster); a.end()
     }
 
-    /// `VSANVcIsWitnessHost`, since 6.0. Faults: `VsanFault`.
+    /// Calls `VSANVcIsWitnessHost`, since 6.0. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vc_is_witness_host(&self, host: &Ref<impl IsA<mo::HostSystem>>) -> Call<bool> {
         let mut a = Arguments::new(self, 4765); a.reference(1, host); a.end()
     }
 
-    /// `VSANVcRemoveWitnessHost`, since 6.0. Faults: `VsanFault`, `InvalidState`, `InvalidArgument`.
+    /// Calls `VSANVcRemoveWitnessHost`, since 6.0. Faults: `VsanFault`, `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_vc_remove_witness_host(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, witness_host: Option<&Ref<mo::HostSystem>>, witness_address: Option<&str>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4766); a.reference(1, cluster); a.opt(2, witness_host); a.text(3, witness_address); a.end()
     }
 
-    /// `VSANVcRetrieveStretchedClusterVcCapability`, since 6.0. Faults: `VsanFault`, `InvalidState`.
+    /// Calls `VSANVcRetrieveStretchedClusterVcCapability`, since 6.0. Faults: `VsanFault`, `InvalidState`.
     #[inline]
     pub fn vsan_vc_retrieve_stretched_cluster_vc_capability(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, verify_all_connected: Option<bool>) -> Call<Vec<VimClusterVSANStretchedClusterCapability>> {
         let mut a = Arguments::new(self, 4767); a.reference(1, cluster); a.arg(2, &verify_all_connected); a.end()
     }
 
-    /// `VSANVcSetPreferredFaultDomain`, since 6.0. Faults: `VsanFault`, `InvalidState`.
+    /// Calls `VSANVcSetPreferredFaultDomain`, since 6.0. Faults: `VsanFault`, `InvalidState`.
     #[inline]
     pub fn vsan_vc_set_preferred_fault_domain(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, preferred_fd: &str, witness_host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4768); a.reference(1, cluster); a.text(2, preferred_fd); a.opt(3, witness_host); a.end()
@@ -5654,49 +5654,49 @@ impl<T: IsA<mo::VimClusterVsanVcStretchedClusterSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VirtualApp>> Ref<T> {
-    /// `CloneVApp_Task`, since 4.0. Privilege `VApp.Clone`. Faults: `InvalidState`, `InvalidDatastore`, `TaskInProgress`, `VmConfigFault`, `FileFault`, `MigrationFault`, `InsufficientResourcesFault`.
+    /// Calls `CloneVApp_Task`, since 4.0. Requires privilege `VApp.Clone`. Faults: `InvalidState`, `InvalidDatastore`, `TaskInProgress`, `VmConfigFault`, `FileFault`, `MigrationFault`, `InsufficientResourcesFault`.
     #[inline]
     pub fn clone_vapp(&self, name: &str, target: &Ref<impl IsA<mo::ResourcePool>>, spec: &VAppCloneSpec) -> Call<TaskOf<Ref<mo::VirtualApp>>> {
         let mut a = Arguments::new(self, 3902); a.text(1, name); a.reference(2, target); a.arg(3, spec); a.end()
     }
 
-    /// `ExportVApp`, since 4.0. Privilege `VApp.Export`. Faults: `InvalidPowerState`, `TaskInProgress`, `InvalidState`, `FileFault`.
+    /// Calls `ExportVApp`, since 4.0. Requires privilege `VApp.Export`. Faults: `InvalidPowerState`, `TaskInProgress`, `InvalidState`, `FileFault`.
     #[inline]
     pub fn export_vapp(&self) -> Call<Ref<mo::HttpNfcLease>> {
         Arguments::new(self, 4092).end()
     }
 
-    /// `PowerOffVApp_Task`, since 4.0. Privilege `VApp.PowerOff`. Faults: `TaskInProgress`, `InvalidState`, `VAppConfigFault`.
+    /// Calls `PowerOffVApp_Task`, since 4.0. Requires privilege `VApp.PowerOff`. Faults: `TaskInProgress`, `InvalidState`, `VAppConfigFault`.
     #[inline]
     pub fn power_off_vapp(&self, force: bool) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4284); a.arg(1, &force); a.end()
     }
 
-    /// `PowerOnVApp_Task`, since 4.0. Privilege `VApp.PowerOn`. Faults: `TaskInProgress`, `InvalidState`, `InsufficientResourcesFault`, `VmConfigFault`, `VAppConfigFault`, `FileFault`.
+    /// Calls `PowerOnVApp_Task`, since 4.0. Requires privilege `VApp.PowerOn`. Faults: `TaskInProgress`, `InvalidState`, `InsufficientResourcesFault`, `VmConfigFault`, `VAppConfigFault`, `FileFault`.
     #[inline]
     pub fn power_on_vapp(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4287).end()
     }
 
-    /// `SuspendVApp_Task`, since 4.1. Privilege `VApp.Suspend`. Faults: `TaskInProgress`, `InvalidState`, `VAppConfigFault`.
+    /// Calls `SuspendVApp_Task`, since 4.1. Requires privilege `VApp.Suspend`. Faults: `TaskInProgress`, `InvalidState`, `VAppConfigFault`.
     #[inline]
     pub fn suspend_vapp(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4643).end()
     }
 
-    /// `UpdateLinkedChildren`, since 4.1. Faults: `ConcurrentAccess`.
+    /// Calls `UpdateLinkedChildren`, since 4.1. Faults: `ConcurrentAccess`.
     #[inline]
     pub fn update_linked_children(&self, add_change_set: &[VirtualAppLinkInfo], remove_set: &[Ref<mo::ManagedEntity>]) -> Call<()> {
         let mut a = Arguments::new(self, 4714); a.list(1, add_change_set); a.list(2, remove_set); a.end()
     }
 
-    /// `UpdateVAppConfig`, since 4.0. Faults: `TaskInProgress`, `VmConfigFault`, `ConcurrentAccess`, `FileFault`, `InvalidName`, `DuplicateName`, `InvalidState`, `InsufficientResourcesFault`, `InvalidDatastore`.
+    /// Calls `UpdateVAppConfig`, since 4.0. Faults: `TaskInProgress`, `VmConfigFault`, `ConcurrentAccess`, `FileFault`, `InvalidName`, `DuplicateName`, `InvalidState`, `InsufficientResourcesFault`, `InvalidDatastore`.
     #[inline]
     pub fn update_vapp_config(&self, spec: &VAppConfigSpec) -> Call<()> {
         let mut a = Arguments::new(self, 4740); a.arg(1, spec); a.end()
     }
 
-    /// `unregisterVApp_Task`, since 4.0. Privilege `VApp.Unregister`. Faults: `ConcurrentAccess`, `InvalidState`.
+    /// Calls `unregisterVApp_Task`, since 4.0. Requires privilege `VApp.Unregister`. Faults: `ConcurrentAccess`, `InvalidState`.
     #[inline]
     pub fn unregister_vapp(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4901).end()
@@ -5704,97 +5704,97 @@ impl<T: IsA<mo::VirtualApp>> Ref<T> {
 }
 
 impl<T: IsA<mo::VirtualDiskManager>> Ref<T> {
-    /// `CopyVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDiskFormat`, `InvalidDatastore`.
+    /// Calls `CopyVirtualDisk_Task`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDiskFormat`, `InvalidDatastore`.
     #[inline]
     pub fn copy_virtual_disk<'a>(&self, source_name: &'a str, dest_name: &'a str) -> calls::CopyVirtualDisk<'a> {
         calls::CopyVirtualDisk { this: self.upcast(), source_name, source_datacenter: None, dest_name, dest_datacenter: None, dest_spec: None, force: None, }
     }
 
-    /// `CreateVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `CreateVirtualDisk_Task`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn create_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, spec: &Poly<VirtualDiskSpec>) -> Call<TaskOf<String>> {
         let mut a = Arguments::new(self, 3978); a.text(1, name); a.opt(2, datacenter); a.arg(3, spec); a.end()
     }
 
-    /// `DefragmentVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `DefragmentVirtualDisk_Task`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn defragment_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3998); a.text(1, name); a.opt(2, datacenter); a.end()
     }
 
-    /// `DeleteVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `DeleteVirtualDisk_Task`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn delete_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4016); a.text(1, name); a.opt(2, datacenter); a.end()
     }
 
-    /// `EagerZeroVirtualDisk_Task`, since 4.0. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `EagerZeroVirtualDisk_Task`, since 4.0. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn eager_zero_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4062); a.text(1, name); a.opt(2, datacenter); a.end()
     }
 
-    /// `ExtendVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `ExtendVirtualDisk_Task`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn extend_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, new_capacity_kb: i64, eager_zero: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4097); a.text(1, name); a.opt(2, datacenter); a.arg(3, &new_capacity_kb); a.arg(4, &eager_zero); a.end()
     }
 
-    /// `ImportUnmanagedSnapshot`, since 6.0. Privilege `System.View`. Faults: `NotFound`, `InvalidDatastore`.
+    /// Calls `ImportUnmanagedSnapshot`, since 6.0. Requires privilege `System.View`. Faults: `NotFound`, `InvalidDatastore`.
     #[inline]
     pub fn import_unmanaged_snapshot(&self, vdisk: &str, datacenter: Option<&Ref<mo::Datacenter>>, vvol_id: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4191); a.text(1, vdisk); a.opt(2, datacenter); a.text(3, vvol_id); a.end()
     }
 
-    /// `InflateVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `InflateVirtualDisk_Task`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn inflate_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4195); a.text(1, name); a.opt(2, datacenter); a.end()
     }
 
-    /// `MoveVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `MoveVirtualDisk_Task`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn move_virtual_disk<'a>(&self, source_name: &'a str, dest_name: &'a str) -> calls::MoveVirtualDisk<'a> {
         calls::MoveVirtualDisk { this: self.upcast(), source_name, source_datacenter: None, dest_name, dest_datacenter: None, force: None, profile: &[], }
     }
 
-    /// `QueryVirtualDiskFragmentation`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `QueryVirtualDiskFragmentation`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn query_virtual_disk_fragmentation(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<i32> {
         let mut a = Arguments::new(self, 4404); a.text(1, name); a.opt(2, datacenter); a.end()
     }
 
-    /// `QueryVirtualDiskGeometry`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `QueryVirtualDiskGeometry`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn query_virtual_disk_geometry(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<HostDiskDimensionsChs> {
         let mut a = Arguments::new(self, 4405); a.text(1, name); a.opt(2, datacenter); a.end()
     }
 
-    /// `QueryVirtualDiskUuid`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `QueryVirtualDiskUuid`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn query_virtual_disk_uuid(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<String> {
         let mut a = Arguments::new(self, 4406); a.text(1, name); a.opt(2, datacenter); a.end()
     }
 
-    /// `ReleaseManagedSnapshot`, since 6.5. Privilege `System.View`. Faults: `InvalidDatastore`, `FileNotFound`.
+    /// Calls `ReleaseManagedSnapshot`, since 6.5. Requires privilege `System.View`. Faults: `InvalidDatastore`, `FileNotFound`.
     #[inline]
     pub fn release_managed_snapshot(&self, vdisk: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<()> {
         let mut a = Arguments::new(self, 4474); a.text(1, vdisk); a.opt(2, datacenter); a.end()
     }
 
-    /// `SetVirtualDiskUuid`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `SetVirtualDiskUuid`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn set_virtual_disk_uuid(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, uuid: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4627); a.text(1, name); a.opt(2, datacenter); a.text(3, uuid); a.end()
     }
 
-    /// `ShrinkVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `ShrinkVirtualDisk_Task`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn shrink_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>, copy: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4629); a.text(1, name); a.opt(2, datacenter); a.arg(3, &copy); a.end()
     }
 
-    /// `ZeroFillVirtualDisk_Task`, since 2.5. Privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
+    /// Calls `ZeroFillVirtualDisk_Task`, since 2.5. Requires privilege `System.View`. Faults: `FileFault`, `InvalidDatastore`.
     #[inline]
     pub fn zero_fill_virtual_disk(&self, name: &str, datacenter: Option<&Ref<mo::Datacenter>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4884); a.text(1, name); a.opt(2, datacenter); a.end()
@@ -5802,397 +5802,397 @@ impl<T: IsA<mo::VirtualDiskManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::VirtualMachine>> Ref<T> {
-    /// `AcquireMksTicket`, since 2.0. Privilege `VirtualMachine.Interact.ConsoleInteract`.
+    /// Calls `AcquireMksTicket`, since 2.0. Requires privilege `VirtualMachine.Interact.ConsoleInteract`.
     #[inline]
     pub fn acquire_mks_ticket(&self) -> Call<VirtualMachineMksTicket> {
         Arguments::new(self, 3816).end()
     }
 
-    /// `AcquireTicket`, since 4.1. Faults: `InvalidState`.
+    /// Calls `AcquireTicket`, since 4.1. Faults: `InvalidState`.
     #[inline]
     pub fn acquire_ticket(&self, ticket_type: &str) -> Call<VirtualMachineTicket> {
         let mut a = Arguments::new(self, 3817); a.text(1, ticket_type); a.end()
     }
 
-    /// `AnswerVM`, since 2.0. Privilege `VirtualMachine.Interact.AnswerQuestion`. Faults: `ConcurrentAccess`.
+    /// Calls `AnswerVM`, since 2.0. Requires privilege `VirtualMachine.Interact.AnswerQuestion`. Faults: `ConcurrentAccess`.
     #[inline]
     pub fn answer_vm(&self, question_id: &str, answer_choice: &str) -> Call<()> {
         let mut a = Arguments::new(self, 3840); a.text(1, question_id); a.text(2, answer_choice); a.end()
     }
 
-    /// `ApplyEvcModeVM_Task`, since 6.7. Privilege `VirtualMachine.Config.Settings`. Faults: `InvalidState`.
+    /// Calls `ApplyEvcModeVM_Task`, since 6.7. Requires privilege `VirtualMachine.Config.Settings`. Faults: `InvalidState`.
     #[inline]
     pub fn apply_evc_mode_vm(&self, mask: &[HostFeatureMask], complete_masks: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3842); a.list(1, mask); a.arg(2, &complete_masks); a.end()
     }
 
-    /// `AttachDisk_Task`, since 6.5. Privilege `VirtualMachine.Config.AddExistingDisk`. Faults: `NotFound`, `VmConfigFault`, `FileFault`, `InvalidState`, `InvalidDatastore`, `InvalidController`, `MissingController`, `DeviceUnsupportedForVmVersion`.
+    /// Calls `AttachDisk_Task`, since 6.5. Requires privilege `VirtualMachine.Config.AddExistingDisk`. Faults: `NotFound`, `VmConfigFault`, `FileFault`, `InvalidState`, `InvalidDatastore`, `InvalidController`, `MissingController`, `DeviceUnsupportedForVmVersion`.
     #[inline]
     pub fn attach_disk(&self, disk_id: &ID, datastore: &Ref<impl IsA<mo::Datastore>>, controller_key: Option<i32>, unit_number: Option<i32>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3850); a.arg(1, disk_id); a.reference(2, datastore); a.arg(3, &controller_key); a.arg(4, &unit_number); a.end()
     }
 
-    /// `CheckCustomizationSpec`, since 2.0. Privilege `VirtualMachine.Provisioning.Customize`. Faults: `CustomizationFault`.
+    /// Calls `CheckCustomizationSpec`, since 2.0. Requires privilege `VirtualMachine.Provisioning.Customize`. Faults: `CustomizationFault`.
     #[inline]
     pub fn check_customization_spec(&self, spec: &CustomizationSpec) -> Call<()> {
         let mut a = Arguments::new(self, 3886); a.arg(1, spec); a.end()
     }
 
-    /// `CloneVM_Task`, since 2.0. Faults: `CustomizationFault`, `InvalidState`, `InvalidDatastore`, `TaskInProgress`, `VmConfigFault`, `FileFault`, `MigrationFault`, `InsufficientResourcesFault`.
+    /// Calls `CloneVM_Task`, since 2.0. Faults: `CustomizationFault`, `InvalidState`, `InvalidDatastore`, `TaskInProgress`, `VmConfigFault`, `FileFault`, `MigrationFault`, `InsufficientResourcesFault`.
     #[inline]
     pub fn clone_vm(&self, folder: &Ref<impl IsA<mo::Folder>>, name: &str, spec: &VirtualMachineCloneSpec) -> Call<TaskOf<Ref<mo::VirtualMachine>>> {
         let mut a = Arguments::new(self, 3903); a.reference(1, folder); a.text(2, name); a.arg(3, spec); a.end()
     }
 
-    /// `ConsolidateVMDisks_Task`, since 5.0. Privilege `VirtualMachine.State.RemoveSnapshot`. Faults: `TaskInProgress`, `InvalidState`, `FileFault`, `VmConfigFault`.
+    /// Calls `ConsolidateVMDisks_Task`, since 5.0. Requires privilege `VirtualMachine.State.RemoveSnapshot`. Faults: `TaskInProgress`, `InvalidState`, `FileFault`, `VmConfigFault`.
     #[inline]
     pub fn consolidate_vm_disks(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 3922).end()
     }
 
-    /// `CreateScreenshot_Task`, since 4.0. Privilege `VirtualMachine.Interact.CreateScreenshot`. Faults: `TaskInProgress`, `FileFault`, `InvalidState`.
+    /// Calls `CreateScreenshot_Task`, since 4.0. Requires privilege `VirtualMachine.Interact.CreateScreenshot`. Faults: `TaskInProgress`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn create_screenshot(&self) -> Call<TaskOf<String>> {
         Arguments::new(self, 3965).end()
     }
 
-    /// `CreateSecondaryVMEx_Task`, since 6.0. Privilege `VirtualMachine.Interact.CreateSecondary`. Faults: `TaskInProgress`, `InvalidState`, `InsufficientResourcesFault`, `VmFaultToleranceIssue`, `FileFault`, `VmConfigFault`.
+    /// Calls `CreateSecondaryVMEx_Task`, since 6.0. Requires privilege `VirtualMachine.Interact.CreateSecondary`. Faults: `TaskInProgress`, `InvalidState`, `InsufficientResourcesFault`, `VmFaultToleranceIssue`, `FileFault`, `VmConfigFault`.
     #[inline]
     pub fn create_secondary_vm_ex(&self, host: Option<&Ref<mo::HostSystem>>, spec: Option<&FaultToleranceConfigSpec>) -> Call<TaskOf<FaultToleranceSecondaryOpResult>> {
         let mut a = Arguments::new(self, 3966); a.opt(1, host); a.opt(2, spec); a.end()
     }
 
-    /// `CreateSecondaryVM_Task`, since 4.0. Privilege `VirtualMachine.Interact.CreateSecondary`. Faults: `TaskInProgress`, `InvalidState`, `InsufficientResourcesFault`, `VmFaultToleranceIssue`, `FileFault`, `VmConfigFault`.
+    /// Calls `CreateSecondaryVM_Task`, since 4.0. Requires privilege `VirtualMachine.Interact.CreateSecondary`. Faults: `TaskInProgress`, `InvalidState`, `InsufficientResourcesFault`, `VmFaultToleranceIssue`, `FileFault`, `VmConfigFault`.
     #[inline]
     pub fn create_secondary_vm(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<FaultToleranceSecondaryOpResult>> {
         let mut a = Arguments::new(self, 3967); a.opt(1, host); a.end()
     }
 
-    /// `CreateSnapshotEx_Task`, since 6.5. Privilege `VirtualMachine.State.CreateSnapshot`. Faults: `TaskInProgress`, `SnapshotFault`, `VmConfigFault`, `FileFault`, `InvalidName`, `InvalidState`.
+    /// Calls `CreateSnapshotEx_Task`, since 6.5. Requires privilege `VirtualMachine.State.CreateSnapshot`. Faults: `TaskInProgress`, `SnapshotFault`, `VmConfigFault`, `FileFault`, `InvalidName`, `InvalidState`.
     #[inline]
     pub fn create_snapshot_ex(&self, name: &str, description: Option<&str>, memory: bool, quiesce_spec: Option<&Poly<VirtualMachineGuestQuiesceSpec>>) -> Call<TaskOf<Ref<mo::VirtualMachineSnapshot>>> {
         let mut a = Arguments::new(self, 3968); a.text(1, name); a.text(2, description); a.arg(3, &memory); a.opt(4, quiesce_spec); a.end()
     }
 
-    /// `CreateSnapshot_Task`, since 2.0. Privilege `VirtualMachine.State.CreateSnapshot`. Faults: `TaskInProgress`, `SnapshotFault`, `VmConfigFault`, `FileFault`, `InvalidName`, `InvalidState`.
+    /// Calls `CreateSnapshot_Task`, since 2.0. Requires privilege `VirtualMachine.State.CreateSnapshot`. Faults: `TaskInProgress`, `SnapshotFault`, `VmConfigFault`, `FileFault`, `InvalidName`, `InvalidState`.
     #[inline]
     pub fn create_snapshot(&self, name: &str, description: Option<&str>, memory: bool, quiesce: bool) -> Call<TaskOf<Ref<mo::VirtualMachineSnapshot>>> {
         let mut a = Arguments::new(self, 3969); a.text(1, name); a.text(2, description); a.arg(3, &memory); a.arg(4, &quiesce); a.end()
     }
 
-    /// `CryptoUnlock_Task`, since 6.7. Privilege `Cryptographer.RegisterVM`. Faults: `InvalidState`, `NotSupported`.
+    /// Calls `CryptoUnlock_Task`, since 6.7. Requires privilege `Cryptographer.RegisterVM`. Faults: `InvalidState`, `NotSupported`.
     #[inline]
     pub fn crypto_unlock(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 3984).end()
     }
 
-    /// `CustomizeVM_Task`, since 2.0. Privilege `VirtualMachine.Provisioning.Customize`. Faults: `CustomizationFault`.
+    /// Calls `CustomizeVM_Task`, since 2.0. Requires privilege `VirtualMachine.Provisioning.Customize`. Faults: `CustomizationFault`.
     #[inline]
     pub fn customize_vm(&self, spec: &CustomizationSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3988); a.arg(1, spec); a.end()
     }
 
-    /// `DefragmentAllDisks`, since 2.5. Privilege `VirtualMachine.Interact.DefragmentAllDisks`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`.
+    /// Calls `DefragmentAllDisks`, since 2.5. Requires privilege `VirtualMachine.Interact.DefragmentAllDisks`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`.
     #[inline]
     pub fn defragment_all_disks(&self) -> Call<()> {
         Arguments::new(self, 3997).end()
     }
 
-    /// `DetachDisk_Task`, since 6.5. Privilege `VirtualMachine.Config.RemoveDisk`. Faults: `NotFound`, `VmConfigFault`, `FileFault`, `InvalidState`.
+    /// Calls `DetachDisk_Task`, since 6.5. Requires privilege `VirtualMachine.Config.RemoveDisk`. Faults: `NotFound`, `VmConfigFault`, `FileFault`, `InvalidState`.
     #[inline]
     pub fn detach_disk(&self, disk_id: &ID) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4032); a.arg(1, disk_id); a.end()
     }
 
-    /// `DisableSecondaryVM_Task`, since 4.0. Privilege `VirtualMachine.Interact.DisableSecondary`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`.
+    /// Calls `DisableSecondaryVM_Task`, since 4.0. Requires privilege `VirtualMachine.Interact.DisableSecondary`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`.
     #[inline]
     pub fn disable_secondary_vm(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4049); a.reference(1, vm); a.end()
     }
 
-    /// `DropConnections`, since 7.0.1.0. Privilege `VirtualMachine.Interact.ConsoleInteract`. Faults: `InvalidState`.
+    /// Calls `DropConnections`, since 7.0.1.0. Requires privilege `VirtualMachine.Interact.ConsoleInteract`. Faults: `InvalidState`.
     #[inline]
     pub fn drop_connections(&self, list_of_connections: &[Poly<VirtualMachineConnection>]) -> Call<bool> {
         let mut a = Arguments::new(self, 4059); a.list(1, list_of_connections); a.end()
     }
 
-    /// `EnableSecondaryVM_Task`, since 4.0. Privilege `VirtualMachine.Interact.EnableSecondary`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`, `VmConfigFault`.
+    /// Calls `EnableSecondaryVM_Task`, since 4.0. Requires privilege `VirtualMachine.Interact.EnableSecondary`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`, `VmConfigFault`.
     #[inline]
     pub fn enable_secondary_vm(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<FaultToleranceSecondaryOpResult>> {
         let mut a = Arguments::new(self, 4074); a.reference(1, vm); a.opt(2, host); a.end()
     }
 
-    /// `EstimateStorageForConsolidateSnapshots_Task`, since 5.0. Privilege `VirtualMachine.State.RemoveSnapshot`. Faults: `TaskInProgress`, `InvalidState`, `FileFault`, `VmConfigFault`.
+    /// Calls `EstimateStorageForConsolidateSnapshots_Task`, since 5.0. Requires privilege `VirtualMachine.State.RemoveSnapshot`. Faults: `TaskInProgress`, `InvalidState`, `FileFault`, `VmConfigFault`.
     #[inline]
     pub fn estimate_storage_for_consolidate_snapshots(&self) -> Call<TaskOf<Vec<StorageRequirement>>> {
         Arguments::new(self, 4079).end()
     }
 
-    /// `ExportVm`, since 4.0. Privilege `VApp.Export`. Faults: `InvalidPowerState`, `TaskInProgress`, `InvalidState`, `FileFault`.
+    /// Calls `ExportVm`, since 4.0. Requires privilege `VApp.Export`. Faults: `InvalidPowerState`, `TaskInProgress`, `InvalidState`, `FileFault`.
     #[inline]
     pub fn export_vm(&self) -> Call<Ref<mo::HttpNfcLease>> {
         Arguments::new(self, 4093).end()
     }
 
-    /// `ExtractOvfEnvironment`, since 4.0. Privilege `VApp.ExtractOvfEnvironment`. Faults: `InvalidState`.
+    /// Calls `ExtractOvfEnvironment`, since 4.0. Requires privilege `VApp.ExtractOvfEnvironment`. Faults: `InvalidState`.
     #[inline]
     pub fn extract_ovf_environment(&self) -> Call<String> {
         Arguments::new(self, 4099).end()
     }
 
-    /// `FetchVmGroupForMultiwriterDisks`, since 9.1.0.0. A preview, known from govmomi.
+    /// Calls `FetchVmGroupForMultiwriterDisks`, since 9.1.0.0. A preview, known from govmomi.
     #[inline]
     pub fn fetch_vm_group_for_multiwriter_disks(&self, disk_ids: Option<&Any>) -> Call<Option<SharedDiskVmGroupInfo>> {
         let mut a = Arguments::new(self, 4105); a.opt(1, disk_ids); a.end()
     }
 
-    /// `InstantClone_Task`, since 6.7. Privilege `VirtualMachine.Provisioning.Clone`. Faults: `TaskInProgress`, `InvalidState`, `InvalidDatastore`, `InsufficientResourcesFault`, `DisallowedMigrationDeviceAttached`, `FileFault`.
+    /// Calls `InstantClone_Task`, since 6.7. Requires privilege `VirtualMachine.Provisioning.Clone`. Faults: `TaskInProgress`, `InvalidState`, `InvalidDatastore`, `InsufficientResourcesFault`, `DisallowedMigrationDeviceAttached`, `FileFault`.
     #[inline]
     pub fn instant_clone(&self, spec: &VirtualMachineInstantCloneSpec) -> Call<TaskOf<Ref<mo::VirtualMachine>>> {
         let mut a = Arguments::new(self, 4206); a.arg(1, spec); a.end()
     }
 
-    /// `MakePrimaryVM_Task`, since 4.0. Privilege `VirtualMachine.Interact.MakePrimary`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`.
+    /// Calls `MakePrimaryVM_Task`, since 4.0. Requires privilege `VirtualMachine.Interact.MakePrimary`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`.
     #[inline]
     pub fn make_primary_vm(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4240); a.reference(1, vm); a.end()
     }
 
-    /// `MarkAsTemplate`, since 2.0. Privilege `VirtualMachine.Provisioning.MarkAsTemplate`. Faults: `InvalidState`, `VmConfigFault`, `FileFault`.
+    /// Calls `MarkAsTemplate`, since 2.0. Requires privilege `VirtualMachine.Provisioning.MarkAsTemplate`. Faults: `InvalidState`, `VmConfigFault`, `FileFault`.
     #[inline]
     pub fn mark_as_template(&self) -> Call<()> {
         Arguments::new(self, 4245).end()
     }
 
-    /// `MarkAsVirtualMachine`, since 2.0. Privilege `VirtualMachine.Provisioning.MarkAsVM`. Faults: `InvalidState`, `InvalidDatastore`, `VmConfigFault`, `FileFault`.
+    /// Calls `MarkAsVirtualMachine`, since 2.0. Requires privilege `VirtualMachine.Provisioning.MarkAsVM`. Faults: `InvalidState`, `InvalidDatastore`, `VmConfigFault`, `FileFault`.
     #[inline]
     pub fn mark_as_virtual_machine(&self, pool: &Ref<impl IsA<mo::ResourcePool>>, host: Option<&Ref<mo::HostSystem>>) -> Call<()> {
         let mut a = Arguments::new(self, 4246); a.reference(1, pool); a.opt(2, host); a.end()
     }
 
-    /// `MigrateVM_Task`, since 2.0. Faults: `MigrationFault`, `FileFault`, `Timedout`, `InsufficientResourcesFault`, `InvalidState`, `VmConfigFault`.
+    /// Calls `MigrateVM_Task`, since 2.0. Faults: `MigrationFault`, `FileFault`, `Timedout`, `InsufficientResourcesFault`, `InvalidState`, `VmConfigFault`.
     #[inline]
     pub fn migrate_vm<'a>(&self, priority: &'a VirtualMachineMovePriority) -> calls::MigrateVM<'a> {
         calls::MigrateVM { this: self.upcast(), pool: None, host: None, priority, state: None, }
     }
 
-    /// `MountToolsInstaller`, since 2.0. Privilege `VirtualMachine.Interact.ToolsInstall`. Faults: `InvalidState`, `VmConfigFault`, `VmToolsUpgradeFault`.
+    /// Calls `MountToolsInstaller`, since 2.0. Requires privilege `VirtualMachine.Interact.ToolsInstall`. Faults: `InvalidState`, `VmConfigFault`, `VmToolsUpgradeFault`.
     #[inline]
     pub fn mount_tools_installer(&self) -> Call<()> {
         Arguments::new(self, 4256).end()
     }
 
-    /// `PowerOffVM_Task`, since 2.0. Privilege `VirtualMachine.Interact.PowerOff`. Faults: `TaskInProgress`, `InvalidState`.
+    /// Calls `PowerOffVM_Task`, since 2.0. Requires privilege `VirtualMachine.Interact.PowerOff`. Faults: `TaskInProgress`, `InvalidState`.
     #[inline]
     pub fn power_off_vm(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4285).end()
     }
 
-    /// `PowerOnVM_Task`, since 2.0. Privilege `VirtualMachine.Interact.PowerOn`. Faults: `TaskInProgress`, `InvalidState`, `InsufficientResourcesFault`, `VmConfigFault`, `FileFault`.
+    /// Calls `PowerOnVM_Task`, since 2.0. Requires privilege `VirtualMachine.Interact.PowerOn`. Faults: `TaskInProgress`, `InvalidState`, `InsufficientResourcesFault`, `VmConfigFault`, `FileFault`.
     #[inline]
     pub fn power_on_vm(&self, host: Option<&Ref<mo::HostSystem>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4288); a.opt(1, host); a.end()
     }
 
-    /// `PromoteDisks_Task`, since 4.0. Privilege `VirtualMachine.Provisioning.PromoteDisks`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`.
+    /// Calls `PromoteDisks_Task`, since 4.0. Requires privilege `VirtualMachine.Provisioning.PromoteDisks`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`.
     #[inline]
     pub fn promote_disks(&self, unlink: bool, disks: &[VirtualDisk]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4291); a.arg(1, &unlink); a.list(2, disks); a.end()
     }
 
-    /// `PutUsbScanCodes`, since 6.5. Privilege `VirtualMachine.Interact.PutUsbScanCodes`.
+    /// Calls `PutUsbScanCodes`, since 6.5. Requires privilege `VirtualMachine.Interact.PutUsbScanCodes`.
     #[inline]
     pub fn put_usb_scan_codes(&self, spec: &UsbScanCodeSpec) -> Call<i32> {
         let mut a = Arguments::new(self, 4293); a.arg(1, spec); a.end()
     }
 
-    /// `QueryChangedDiskAreas`, since 4.0. Privilege `VirtualMachine.Provisioning.DiskRandomRead`. Faults: `FileFault`, `NotFound`.
+    /// Calls `QueryChangedDiskAreas`, since 4.0. Requires privilege `VirtualMachine.Provisioning.DiskRandomRead`. Faults: `FileFault`, `NotFound`.
     #[inline]
     pub fn query_changed_disk_areas(&self, snapshot: Option<&Ref<mo::VirtualMachineSnapshot>>, device_key: i32, start_offset: i64, change_id: &str) -> Call<DiskChangeInfo> {
         let mut a = Arguments::new(self, 4306); a.opt(1, snapshot); a.arg(2, &device_key); a.arg(3, &start_offset); a.text(4, change_id); a.end()
     }
 
-    /// `QueryConnections`, since 7.0.1.0. Privilege `VirtualMachine.Interact.ConsoleInteract`. Faults: `InvalidState`, `Timedout`, `VmConfigFault`.
+    /// Calls `QueryConnections`, since 7.0.1.0. Requires privilege `VirtualMachine.Interact.ConsoleInteract`. Faults: `InvalidState`, `Timedout`, `VmConfigFault`.
     #[inline]
     pub fn query_connections(&self) -> Call<Vec<Poly<VirtualMachineConnection>>> {
         Arguments::new(self, 4320).end()
     }
 
-    /// `QueryFaultToleranceCompatibility`, since 4.1. Privilege `VirtualMachine.Config.QueryFTCompatibility`. Faults: `InvalidState`, `VmConfigFault`.
+    /// Calls `QueryFaultToleranceCompatibility`, since 4.1. Requires privilege `VirtualMachine.Config.QueryFTCompatibility`. Faults: `InvalidState`, `VmConfigFault`.
     #[inline]
     pub fn query_fault_tolerance_compatibility(&self) -> Call<Vec<LocalizedMethodFault>> {
         Arguments::new(self, 4337).end()
     }
 
-    /// `QueryFaultToleranceCompatibilityEx`, since 6.0. Privilege `VirtualMachine.Config.QueryFTCompatibility`. Faults: `InvalidState`, `VmConfigFault`.
+    /// Calls `QueryFaultToleranceCompatibilityEx`, since 6.0. Requires privilege `VirtualMachine.Config.QueryFTCompatibility`. Faults: `InvalidState`, `VmConfigFault`.
     #[inline]
     pub fn query_fault_tolerance_compatibility_ex(&self, for_legacy_ft: Option<bool>) -> Call<Vec<LocalizedMethodFault>> {
         let mut a = Arguments::new(self, 4338); a.arg(1, &for_legacy_ft); a.end()
     }
 
-    /// `QueryUnownedFiles`, since 4.0. Privilege `VirtualMachine.Config.QueryUnownedFiles`.
+    /// Calls `QueryUnownedFiles`, since 4.0. Requires privilege `VirtualMachine.Config.QueryUnownedFiles`.
     #[inline]
     pub fn query_unowned_files(&self) -> Call<Vec<String>> {
         Arguments::new(self, 4398).end()
     }
 
-    /// `RebootGuest`, since 2.0. Privilege `VirtualMachine.Interact.Reset`. Faults: `ToolsUnavailable`, `TaskInProgress`, `InvalidState`.
+    /// Calls `RebootGuest`, since 2.0. Requires privilege `VirtualMachine.Interact.Reset`. Faults: `ToolsUnavailable`, `TaskInProgress`, `InvalidState`.
     #[inline]
     pub fn reboot_guest(&self) -> Call<()> {
         Arguments::new(self, 4423).end()
     }
 
-    /// `ReconfigVM_Task`, since 2.0. Faults: `TaskInProgress`, `VmConfigFault`, `ConcurrentAccess`, `FileFault`, `InvalidName`, `DuplicateName`, `InvalidState`, `InsufficientResourcesFault`, `InvalidDatastore`.
+    /// Calls `ReconfigVM_Task`, since 2.0. Faults: `TaskInProgress`, `VmConfigFault`, `ConcurrentAccess`, `FileFault`, `InvalidName`, `DuplicateName`, `InvalidState`, `InsufficientResourcesFault`, `InvalidDatastore`.
     #[inline]
     pub fn reconfig_vm(&self, spec: &VirtualMachineConfigSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4430); a.arg(1, spec); a.end()
     }
 
-    /// `RefreshStorageInfo`, since 4.0. Privilege `System.Read`.
+    /// Calls `RefreshStorageInfo`, since 4.0. Requires privilege `System.Read`.
     #[inline]
     pub fn refresh_storage_info(&self) -> Call<()> {
         Arguments::new(self, 4463).end()
     }
 
-    /// `RelocateVM_Task`, since 2.0. Privilege `Resource.ColdMigrate`. Faults: `InvalidState`, `InvalidDatastore`, `MigrationFault`, `VmConfigFault`, `FileFault`, `Timedout`, `InsufficientResourcesFault`.
+    /// Calls `RelocateVM_Task`, since 2.0. Requires privilege `Resource.ColdMigrate`. Faults: `InvalidState`, `InvalidDatastore`, `MigrationFault`, `VmConfigFault`, `FileFault`, `Timedout`, `InsufficientResourcesFault`.
     #[inline]
     pub fn relocate_vm(&self, spec: &VirtualMachineRelocateSpec, priority: Option<&VirtualMachineMovePriority>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4476); a.arg(1, spec); a.opt(2, priority); a.end()
     }
 
-    /// `RemoveAllSnapshots_Task`, since 2.0. Privilege `VirtualMachine.State.RemoveSnapshot`. Faults: `TaskInProgress`, `InvalidState`, `SnapshotFault`.
+    /// Calls `RemoveAllSnapshots_Task`, since 2.0. Requires privilege `VirtualMachine.State.RemoveSnapshot`. Faults: `TaskInProgress`, `InvalidState`, `SnapshotFault`.
     #[inline]
     pub fn remove_all_snapshots(&self, consolidate: Option<bool>, spec: Option<&SnapshotSelectionSpec>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4479); a.arg(1, &consolidate); a.opt(2, spec); a.end()
     }
 
-    /// `RepairVmDiskChains_Task`, since 9.1.0.0. Faults: `InvalidPowerState`, `VmConfigFault`, `InsufficientResourcesFault`, `FileFault`, `TaskInProgress`, `NotSupported`, `SystemError`.
+    /// Calls `RepairVmDiskChains_Task`, since 9.1.0.0. Faults: `InvalidPowerState`, `VmConfigFault`, `InsufficientResourcesFault`, `FileFault`, `TaskInProgress`, `NotSupported`, `SystemError`.
     #[inline]
     pub fn repair_vm_disk_chains(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4523).end()
     }
 
-    /// `ResetGuestInformation`, since 2.0. Privilege `VirtualMachine.Config.ResetGuestInfo`. Faults: `InvalidState`.
+    /// Calls `ResetGuestInformation`, since 2.0. Requires privilege `VirtualMachine.Config.ResetGuestInfo`. Faults: `InvalidState`.
     #[inline]
     pub fn reset_guest_information(&self) -> Call<()> {
         Arguments::new(self, 4534).end()
     }
 
-    /// `ResetVM_Task`, since 2.0. Privilege `VirtualMachine.Interact.Reset`. Faults: `TaskInProgress`, `InvalidState`.
+    /// Calls `ResetVM_Task`, since 2.0. Requires privilege `VirtualMachine.Interact.Reset`. Faults: `TaskInProgress`, `InvalidState`.
     #[inline]
     pub fn reset_vm(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4538).end()
     }
 
-    /// `RevertToCurrentSnapshot_Task`, since 2.0. Privilege `VirtualMachine.State.RevertToSnapshot`. Faults: `TaskInProgress`, `SnapshotFault`, `InsufficientResourcesFault`, `InvalidState`, `VmConfigFault`, `NotFound`.
+    /// Calls `RevertToCurrentSnapshot_Task`, since 2.0. Requires privilege `VirtualMachine.State.RevertToSnapshot`. Faults: `TaskInProgress`, `SnapshotFault`, `InsufficientResourcesFault`, `InvalidState`, `VmConfigFault`, `NotFound`.
     #[inline]
     pub fn revert_to_current_snapshot(&self, host: Option<&Ref<mo::HostSystem>>, suppress_power_on: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4589); a.opt(1, host); a.arg(2, &suppress_power_on); a.end()
     }
 
-    /// `SendNMI`, since 6.0. Privilege `VirtualMachine.Interact.GuestControl`. Faults: `InvalidState`.
+    /// Calls `SendNMI`, since 6.0. Requires privilege `VirtualMachine.Interact.GuestControl`. Faults: `InvalidState`.
     #[inline]
     pub fn send_nmi(&self) -> Call<()> {
         Arguments::new(self, 4604).end()
     }
 
-    /// `SetDisplayTopology`, since 2.5u2server. Privilege `VirtualMachine.Interact.ConsoleInteract`. Faults: `InvalidState`, `ToolsUnavailable`.
+    /// Calls `SetDisplayTopology`, since 2.5u2server. Requires privilege `VirtualMachine.Interact.ConsoleInteract`. Faults: `InvalidState`, `ToolsUnavailable`.
     #[inline]
     pub fn set_display_topology(&self, displays: &[VirtualMachineDisplayTopology]) -> Call<()> {
         let mut a = Arguments::new(self, 4610); a.list(1, displays); a.end()
     }
 
-    /// `SetScreenResolution`, since 2.0. Privilege `VirtualMachine.Interact.ConsoleInteract`. Faults: `InvalidState`, `ToolsUnavailable`.
+    /// Calls `SetScreenResolution`, since 2.0. Requires privilege `VirtualMachine.Interact.ConsoleInteract`. Faults: `InvalidState`, `ToolsUnavailable`.
     #[inline]
     pub fn set_screen_resolution(&self, width: i32, height: i32) -> Call<()> {
         let mut a = Arguments::new(self, 4622); a.arg(1, &width); a.arg(2, &height); a.end()
     }
 
-    /// `ShutdownGuest`, since 2.0. Privilege `VirtualMachine.Interact.PowerOff`. Faults: `ToolsUnavailable`, `TaskInProgress`, `InvalidState`.
+    /// Calls `ShutdownGuest`, since 2.0. Requires privilege `VirtualMachine.Interact.PowerOff`. Faults: `ToolsUnavailable`, `TaskInProgress`, `InvalidState`.
     #[inline]
     pub fn shutdown_guest(&self) -> Call<()> {
         Arguments::new(self, 4630).end()
     }
 
-    /// `StandbyGuest`, since 2.0. Privilege `VirtualMachine.Interact.Suspend`. Faults: `ToolsUnavailable`, `TaskInProgress`, `InvalidState`.
+    /// Calls `StandbyGuest`, since 2.0. Requires privilege `VirtualMachine.Interact.Suspend`. Faults: `ToolsUnavailable`, `TaskInProgress`, `InvalidState`.
     #[inline]
     pub fn standby_guest(&self) -> Call<()> {
         Arguments::new(self, 4634).end()
     }
 
-    /// `StartRecording_Task`, since 4.0. Privilege `VirtualMachine.Interact.Record`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`, `SnapshotFault`, `VmConfigFault`, `RecordReplayDisabled`, `HostIncompatibleForRecordReplay`, `InvalidName`.
+    /// Calls `StartRecording_Task`, since 4.0. Requires privilege `VirtualMachine.Interact.Record`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`, `SnapshotFault`, `VmConfigFault`, `RecordReplayDisabled`, `HostIncompatibleForRecordReplay`, `InvalidName`.
     #[inline]
     pub fn start_recording(&self, name: &str, description: Option<&str>) -> Call<TaskOf<Ref<mo::VirtualMachineSnapshot>>> {
         let mut a = Arguments::new(self, 4637); a.text(1, name); a.text(2, description); a.end()
     }
 
-    /// `StartReplaying_Task`, since 4.0. Privilege `VirtualMachine.Interact.Replay`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`, `SnapshotFault`, `NotFound`, `VmConfigFault`, `RecordReplayDisabled`, `HostIncompatibleForRecordReplay`.
+    /// Calls `StartReplaying_Task`, since 4.0. Requires privilege `VirtualMachine.Interact.Replay`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`, `SnapshotFault`, `NotFound`, `VmConfigFault`, `RecordReplayDisabled`, `HostIncompatibleForRecordReplay`.
     #[inline]
     pub fn start_replaying(&self, replay_snapshot: &Ref<impl IsA<mo::VirtualMachineSnapshot>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4638); a.reference(1, replay_snapshot); a.end()
     }
 
-    /// `StopRecording_Task`, since 4.0. Privilege `VirtualMachine.Interact.Record`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`, `SnapshotFault`.
+    /// Calls `StopRecording_Task`, since 4.0. Requires privilege `VirtualMachine.Interact.Record`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`, `SnapshotFault`.
     #[inline]
     pub fn stop_recording(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4640).end()
     }
 
-    /// `StopReplaying_Task`, since 4.0. Privilege `VirtualMachine.Interact.Replay`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`, `SnapshotFault`.
+    /// Calls `StopReplaying_Task`, since 4.0. Requires privilege `VirtualMachine.Interact.Replay`. Faults: `InvalidState`, `InvalidPowerState`, `TaskInProgress`, `FileFault`, `SnapshotFault`.
     #[inline]
     pub fn stop_replaying(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4641).end()
     }
 
-    /// `SuspendVM_Task`, since 2.0. Privilege `VirtualMachine.Interact.Suspend`. Faults: `TaskInProgress`, `InvalidState`.
+    /// Calls `SuspendVM_Task`, since 2.0. Requires privilege `VirtualMachine.Interact.Suspend`. Faults: `TaskInProgress`, `InvalidState`.
     #[inline]
     pub fn suspend_vm(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4644).end()
     }
 
-    /// `TerminateFaultTolerantVM_Task`, since 4.0. Privilege `VirtualMachine.Interact.TerminateFaultTolerantVM`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`.
+    /// Calls `TerminateFaultTolerantVM_Task`, since 4.0. Requires privilege `VirtualMachine.Interact.TerminateFaultTolerantVM`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`.
     #[inline]
     pub fn terminate_fault_tolerant_vm(&self, vm: Option<&Ref<mo::VirtualMachine>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4645); a.opt(1, vm); a.end()
     }
 
-    /// `TerminateVM`, since 5.0. Privilege `VirtualMachine.Interact.PowerOff`. Faults: `InvalidState`, `TaskInProgress`.
+    /// Calls `TerminateVM`, since 5.0. Requires privilege `VirtualMachine.Interact.PowerOff`. Faults: `InvalidState`, `TaskInProgress`.
     #[inline]
     pub fn terminate_vm(&self) -> Call<()> {
         Arguments::new(self, 4648).end()
     }
 
-    /// `TurnOffFaultToleranceForVM_Task`, since 4.0. Privilege `VirtualMachine.Interact.TurnOffFaultTolerance`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`.
+    /// Calls `TurnOffFaultToleranceForVM_Task`, since 4.0. Requires privilege `VirtualMachine.Interact.TurnOffFaultTolerance`. Faults: `TaskInProgress`, `VmFaultToleranceIssue`, `InvalidState`.
     #[inline]
     pub fn turn_off_fault_tolerance_for_vm(&self) -> Call<TaskOf<()>> {
         Arguments::new(self, 4652).end()
     }
 
-    /// `UnmountToolsInstaller`, since 2.0. Privilege `VirtualMachine.Interact.ToolsInstall`. Faults: `InvalidState`, `VmConfigFault`.
+    /// Calls `UnmountToolsInstaller`, since 2.0. Requires privilege `VirtualMachine.Interact.ToolsInstall`. Faults: `InvalidState`, `VmConfigFault`.
     #[inline]
     pub fn unmount_tools_installer(&self) -> Call<()> {
         Arguments::new(self, 4662).end()
     }
 
-    /// `UnregisterVM`, since 2.0. Privilege `VirtualMachine.Inventory.Unregister`. Faults: `TaskInProgress`, `InvalidPowerState`.
+    /// Calls `UnregisterVM`, since 2.0. Requires privilege `VirtualMachine.Inventory.Unregister`. Faults: `TaskInProgress`, `InvalidPowerState`.
     #[inline]
     pub fn unregister_vm(&self) -> Call<()> {
         Arguments::new(self, 4671).end()
     }
 
-    /// `UpgradeTools_Task`, since 2.0. Privilege `VirtualMachine.Interact.ToolsInstall`. Faults: `InvalidState`, `TaskInProgress`, `VmToolsUpgradeFault`, `ToolsUnavailable`, `VmConfigFault`.
+    /// Calls `UpgradeTools_Task`, since 2.0. Requires privilege `VirtualMachine.Interact.ToolsInstall`. Faults: `InvalidState`, `TaskInProgress`, `VmToolsUpgradeFault`, `ToolsUnavailable`, `VmConfigFault`.
     #[inline]
     pub fn upgrade_tools(&self, installer_options: Option<&str>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4752); a.text(1, installer_options); a.end()
     }
 
-    /// `UpgradeVM_Task`, since 2.0. Privilege `VirtualMachine.Config.UpgradeVirtualHardware`. Faults: `InvalidState`, `TaskInProgress`, `AlreadyUpgraded`, `NoDiskFound`.
+    /// Calls `UpgradeVM_Task`, since 2.0. Requires privilege `VirtualMachine.Config.UpgradeVirtualHardware`. Faults: `InvalidState`, `TaskInProgress`, `AlreadyUpgraded`, `NoDiskFound`.
     #[inline]
     pub fn upgrade_vm(&self, version: Option<&str>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4753); a.text(1, version); a.end()
     }
 
-    /// `reloadVirtualMachineFromPath_Task`, since 4.1. Privilege `VirtualMachine.Config.ReloadFromPath`. Faults: `InvalidPowerState`, `TaskInProgress`, `FileFault`, `InvalidState`, `VmConfigFault`, `AlreadyExists`.
+    /// Calls `reloadVirtualMachineFromPath_Task`, since 4.1. Requires privilege `VirtualMachine.Config.ReloadFromPath`. Faults: `InvalidPowerState`, `TaskInProgress`, `FileFault`, `InvalidState`, `VmConfigFault`, `AlreadyExists`.
     #[inline]
     pub fn reload_virtual_machine_from_path(&self, configuration_path: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4897); a.text(1, configuration_path); a.end()
@@ -6200,19 +6200,19 @@ impl<T: IsA<mo::VirtualMachine>> Ref<T> {
 }
 
 impl<T: IsA<mo::VirtualMachineCompatibilityChecker>> Ref<T> {
-    /// `CheckCompatibility_Task`, since 4.0. Privilege `System.View`. Faults: `InvalidState`, `InvalidArgument`, `DatacenterMismatch`.
+    /// Calls `CheckCompatibility_Task`, since 4.0. Requires privilege `System.View`. Faults: `InvalidState`, `InvalidArgument`, `DatacenterMismatch`.
     #[inline]
     pub fn check_compatibility<'a>(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>) -> calls::CheckCompatibility<'a> {
         calls::CheckCompatibility { this: self.upcast(), vm: vm.upcast(), host: None, pool: None, test_type: &[], }
     }
 
-    /// `CheckPowerOn_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidArgument`, `DatacenterMismatch`.
+    /// Calls `CheckPowerOn_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidArgument`, `DatacenterMismatch`.
     #[inline]
     pub fn check_power_on<'a>(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>) -> calls::CheckPowerOn<'a> {
         calls::CheckPowerOn { this: self.upcast(), vm: vm.upcast(), host: None, pool: None, test_type: &[], }
     }
 
-    /// `CheckVmConfig_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidArgument`, `DatacenterMismatch`.
+    /// Calls `CheckVmConfig_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidArgument`, `DatacenterMismatch`.
     #[inline]
     pub fn check_vm_config<'a>(&self, spec: &'a VirtualMachineConfigSpec) -> calls::CheckVmConfig<'a> {
         calls::CheckVmConfig { this: self.upcast(), spec, vm: None, host: None, pool: None, test_type: &[], }
@@ -6220,19 +6220,19 @@ impl<T: IsA<mo::VirtualMachineCompatibilityChecker>> Ref<T> {
 }
 
 impl<T: IsA<mo::VirtualMachineGuestCustomizationManager>> Ref<T> {
-    /// `AbortCustomization_Task`, since 6.8.7. Privilege `VirtualMachine.Provisioning.Customize`. Faults: `TaskInProgress`, `InvalidState`, `InvalidGuestLogin`, `GuestPermissionDenied`, `CustomizationFault`.
+    /// Calls `AbortCustomization_Task`, since 6.8.7. Requires privilege `VirtualMachine.Provisioning.Customize`. Faults: `TaskInProgress`, `InvalidState`, `InvalidGuestLogin`, `GuestPermissionDenied`, `CustomizationFault`.
     #[inline]
     pub fn abort_customization(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3809); a.reference(1, vm); a.arg(2, auth); a.end()
     }
 
-    /// `CustomizeGuest_Task`, since 6.8.7. Privilege `VirtualMachine.Provisioning.Customize`. Faults: `TaskInProgress`, `InvalidState`, `InvalidGuestLogin`, `GuestPermissionDenied`, `CustomizationFault`.
+    /// Calls `CustomizeGuest_Task`, since 6.8.7. Requires privilege `VirtualMachine.Provisioning.Customize`. Faults: `TaskInProgress`, `InvalidState`, `InvalidGuestLogin`, `GuestPermissionDenied`, `CustomizationFault`.
     #[inline]
     pub fn customize_guest(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>, spec: &CustomizationSpec, config_params: &[Poly<OptionValue>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 3987); a.reference(1, vm); a.arg(2, auth); a.arg(3, spec); a.list(4, config_params); a.end()
     }
 
-    /// `StartGuestNetwork_Task`, since 6.8.7. Privilege `VirtualMachine.Provisioning.Customize`. Faults: `TaskInProgress`, `InvalidState`, `InvalidGuestLogin`, `GuestPermissionDenied`, `CustomizationFault`.
+    /// Calls `StartGuestNetwork_Task`, since 6.8.7. Requires privilege `VirtualMachine.Provisioning.Customize`. Faults: `TaskInProgress`, `InvalidState`, `InvalidGuestLogin`, `GuestPermissionDenied`, `CustomizationFault`.
     #[inline]
     pub fn start_guest_network(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, auth: &Poly<GuestAuthentication>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4635); a.reference(1, vm); a.arg(2, auth); a.end()
@@ -6240,31 +6240,31 @@ impl<T: IsA<mo::VirtualMachineGuestCustomizationManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::VirtualMachineProvisioningChecker>> Ref<T> {
-    /// `CheckClone_Task`, since 4.0. Privilege `System.View`. Faults: `InvalidState`.
+    /// Calls `CheckClone_Task`, since 4.0. Requires privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn check_clone(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, folder: &Ref<impl IsA<mo::Folder>>, name: &str, spec: &VirtualMachineCloneSpec, test_type: &[String]) -> Call<TaskOf<Vec<CheckResult>>> {
         let mut a = Arguments::new(self, 3881); a.reference(1, vm); a.reference(2, folder); a.text(3, name); a.arg(4, spec); a.list(5, test_type); a.end()
     }
 
-    /// `CheckInstantClone_Task`, since 6.7. Privilege `System.View`. Faults: `InvalidState`.
+    /// Calls `CheckInstantClone_Task`, since 6.7. Requires privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn check_instant_clone(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, spec: &VirtualMachineInstantCloneSpec, test_type: &[String]) -> Call<TaskOf<Vec<CheckResult>>> {
         let mut a = Arguments::new(self, 3889); a.reference(1, vm); a.arg(2, spec); a.list(3, test_type); a.end()
     }
 
-    /// `CheckMigrate_Task`, since 4.0. Privilege `System.View`. Faults: `InvalidState`.
+    /// Calls `CheckMigrate_Task`, since 4.0. Requires privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn check_migrate<'a>(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>) -> calls::CheckMigrate<'a> {
         calls::CheckMigrate { this: self.upcast(), vm: vm.upcast(), host: None, pool: None, state: None, test_type: &[], }
     }
 
-    /// `CheckRelocate_Task`, since 4.0. Privilege `System.View`. Faults: `InvalidState`.
+    /// Calls `CheckRelocate_Task`, since 4.0. Requires privilege `System.View`. Faults: `InvalidState`.
     #[inline]
     pub fn check_relocate(&self, vm: &Ref<impl IsA<mo::VirtualMachine>>, spec: &VirtualMachineRelocateSpec, test_type: &[String]) -> Call<TaskOf<Vec<CheckResult>>> {
         let mut a = Arguments::new(self, 3894); a.reference(1, vm); a.arg(2, spec); a.list(3, test_type); a.end()
     }
 
-    /// `QueryVMotionCompatibilityEx_Task`, since 4.0. Privilege `System.View`.
+    /// Calls `QueryVMotionCompatibilityEx_Task`, since 4.0. Requires privilege `System.View`.
     #[inline]
     pub fn query_vmotion_compatibility_ex(&self, vm: &[Ref<mo::VirtualMachine>], host: &[Ref<mo::HostSystem>]) -> Call<TaskOf<Vec<CheckResult>>> {
         let mut a = Arguments::new(self, 4403); a.list(1, vm); a.list(2, host); a.end()
@@ -6272,25 +6272,25 @@ impl<T: IsA<mo::VirtualMachineProvisioningChecker>> Ref<T> {
 }
 
 impl<T: IsA<mo::VirtualMachineSnapshot>> Ref<T> {
-    /// `ExportSnapshot`, since 5.5. Privilege `VApp.Export`. Faults: `TaskInProgress`, `InvalidState`, `FileFault`.
+    /// Calls `ExportSnapshot`, since 5.5. Requires privilege `VApp.Export`. Faults: `TaskInProgress`, `InvalidState`, `FileFault`.
     #[inline]
     pub fn export_snapshot(&self) -> Call<Ref<mo::HttpNfcLease>> {
         Arguments::new(self, 4091).end()
     }
 
-    /// `RemoveSnapshot_Task`, since 2.0. Privilege `VirtualMachine.State.RemoveSnapshot`. Faults: `TaskInProgress`.
+    /// Calls `RemoveSnapshot_Task`, since 2.0. Requires privilege `VirtualMachine.State.RemoveSnapshot`. Faults: `TaskInProgress`.
     #[inline]
     pub fn remove_snapshot(&self, remove_children: bool, consolidate: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4510); a.arg(1, &remove_children); a.arg(2, &consolidate); a.end()
     }
 
-    /// `RenameSnapshot`, since 2.0. Privilege `VirtualMachine.State.RenameSnapshot`. Faults: `InvalidName`, `TaskInProgress`, `InvalidState`.
+    /// Calls `RenameSnapshot`, since 2.0. Requires privilege `VirtualMachine.State.RenameSnapshot`. Faults: `InvalidName`, `TaskInProgress`, `InvalidState`.
     #[inline]
     pub fn rename_snapshot(&self, name: Option<&str>, description: Option<&str>) -> Call<()> {
         let mut a = Arguments::new(self, 4518); a.text(1, name); a.text(2, description); a.end()
     }
 
-    /// `RevertToSnapshot_Task`, since 2.0. Privilege `VirtualMachine.State.RevertToSnapshot`. Faults: `TaskInProgress`, `InsufficientResourcesFault`, `InvalidState`, `FileFault`, `VmConfigFault`.
+    /// Calls `RevertToSnapshot_Task`, since 2.0. Requires privilege `VirtualMachine.State.RevertToSnapshot`. Faults: `TaskInProgress`, `InsufficientResourcesFault`, `InvalidState`, `FileFault`, `VmConfigFault`.
     #[inline]
     pub fn revert_to_snapshot(&self, host: Option<&Ref<mo::HostSystem>>, suppress_power_on: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4590); a.opt(1, host); a.arg(2, &suppress_power_on); a.end()
@@ -6298,7 +6298,7 @@ impl<T: IsA<mo::VirtualMachineSnapshot>> Ref<T> {
 }
 
 impl<T: IsA<mo::VmwareDistributedVirtualSwitch>> Ref<T> {
-    /// `UpdateDVSLacpGroupConfig_Task`, since 5.5. Privilege `DVSwitch.Modify`. Faults: `DvsFault`.
+    /// Calls `UpdateDVSLacpGroupConfig_Task`, since 5.5. Requires privilege `DVSwitch.Modify`. Faults: `DvsFault`.
     #[inline]
     pub fn update_dvs_lacp_group_config(&self, lacp_group_spec: &[VMwareDvsLacpGroupSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4683); a.list(1, lacp_group_spec); a.end()
@@ -6306,7 +6306,7 @@ impl<T: IsA<mo::VmwareDistributedVirtualSwitch>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanCapabilitySystem>> Ref<T> {
-    /// `VsanGetCapabilities`, since 6.0. Faults: `VsanFault`.
+    /// Calls `VsanGetCapabilities`, since 6.0. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_get_capabilities(&self, targets: &[Ref<mo::ManagedObject>]) -> Call<Vec<VsanCapability>> {
         let mut a = Arguments::new(self, 4787); a.list(1, targets); a.end()
@@ -6314,67 +6314,67 @@ impl<T: IsA<mo::VsanCapabilitySystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanClusterHealthSystem>> Ref<T> {
-    /// `VsanCheckClusterClomdLiveness`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanCheckClusterClomdLiveness`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_check_cluster_clomd_liveness(&self, hosts: &[String], esx_root_password: &str) -> Call<VsanClusterClomdLivenessResult> {
         let mut a = Arguments::new(self, 4783); a.list(1, hosts); a.text(2, esx_root_password); a.end()
     }
 
-    /// `VsanClusterGetHclInfo`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanClusterGetHclInfo`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_cluster_get_hcl_info(&self, hosts: &[String], esx_root_password: &str) -> Call<VsanClusterHclInfo> {
         let mut a = Arguments::new(self, 4785); a.list(1, hosts); a.text(2, esx_root_password); a.end()
     }
 
-    /// `VsanQueryClusterAdvCfgSync`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanQueryClusterAdvCfgSync`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_cluster_adv_cfg_sync(&self, hosts: &[String], esx_root_password: &str, options: &[String]) -> Call<Vec<VsanClusterAdvCfgSyncResult>> {
         let mut a = Arguments::new(self, 4826); a.list(1, hosts); a.text(2, esx_root_password); a.list(3, options); a.end()
     }
 
-    /// `VsanQueryClusterCaptureVsanPcap`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanQueryClusterCaptureVsanPcap`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_cluster_capture_vsan_pcap<'a>(&self, hosts: &'a [String], esx_root_password: &'a str, duration: i32) -> calls::VsanQueryClusterCaptureVsanPcap<'a> {
         calls::VsanQueryClusterCaptureVsanPcap { this: self.upcast(), hosts, esx_root_password, duration, vmknic: &[], include_raw_pcap: None, include_igmp: None, cmmds_msg_type_filter: &[], cmmds_ports: &[], cluster_uuid: None, }
     }
 
-    /// `VsanQueryClusterCheckLimits`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanQueryClusterCheckLimits`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_cluster_check_limits(&self, hosts: &[String], esx_root_password: &str) -> Call<VsanClusterLimitHealthResult> {
         let mut a = Arguments::new(self, 4828); a.list(1, hosts); a.text(2, esx_root_password); a.end()
     }
 
-    /// `VsanQueryClusterCreateVmHealthTest`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanQueryClusterCreateVmHealthTest`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_cluster_create_vm_health_test(&self, hosts: &[String], esx_root_password: &str, timeout: i32) -> Call<VsanClusterCreateVmHealthTestResult> {
         let mut a = Arguments::new(self, 4829); a.list(1, hosts); a.text(2, esx_root_password); a.arg(3, &timeout); a.end()
     }
 
-    /// `VsanQueryClusterHealthSystemVersions`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanQueryClusterHealthSystemVersions`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_cluster_health_system_versions(&self, hosts: &[String], esx_root_password: &str) -> Call<VsanClusterHealthSystemVersionResult> {
         let mut a = Arguments::new(self, 4830); a.list(1, hosts); a.text(2, esx_root_password); a.end()
     }
 
-    /// `VsanQueryClusterNetworkPerfTest`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanQueryClusterNetworkPerfTest`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_cluster_network_perf_test(&self, hosts: &[String], esx_root_password: &str, multicast: bool, duration_sec: Option<i32>) -> Call<VsanClusterNetworkLoadTestResult> {
         let mut a = Arguments::new(self, 4831); a.list(1, hosts); a.text(2, esx_root_password); a.arg(3, &multicast); a.arg(4, &duration_sec); a.end()
     }
 
-    /// `VsanQueryClusterPhysicalDiskHealthSummary`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanQueryClusterPhysicalDiskHealthSummary`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_cluster_physical_disk_health_summary(&self, hosts: &[String], esx_root_password: &str) -> Call<Vec<VsanPhysicalDiskHealthSummary>> {
         let mut a = Arguments::new(self, 4832); a.list(1, hosts); a.text(2, esx_root_password); a.end()
     }
 
-    /// `VsanQueryVerifyClusterNetworkSettings`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanQueryVerifyClusterNetworkSettings`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_verify_cluster_network_settings(&self, hosts: &[String], esx_root_password: &str) -> Call<VsanClusterNetworkHealthResult> {
         let mut a = Arguments::new(self, 4843); a.list(1, hosts); a.text(2, esx_root_password); a.end()
     }
 
-    /// `VsanRepairClusterImmediateObjects`, since 5.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanRepairClusterImmediateObjects`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_repair_cluster_immediate_objects(&self, hosts: &[String], esx_root_password: &str, uuids: &[String]) -> Call<VsanClusterHealthSystemObjectsRepairResult> {
         let mut a = Arguments::new(self, 4847); a.list(1, hosts); a.text(2, esx_root_password); a.list(3, uuids); a.end()
@@ -6382,13 +6382,13 @@ impl<T: IsA<mo::VsanClusterHealthSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanClusterMgmtInternalSystem>> Ref<T> {
-    /// `VsanRemediateVsanCluster`, since 5.5. Faults: `NotFound`.
+    /// Calls `VsanRemediateVsanCluster`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_remediate_vsan_cluster(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4845); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanRemediateVsanHost`, since 5.5. Faults: `NotFound`.
+    /// Calls `VsanRemediateVsanHost`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_remediate_vsan_host(&self, host: &Ref<impl IsA<mo::HostSystem>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4846); a.reference(1, host); a.end()
@@ -6396,133 +6396,133 @@ impl<T: IsA<mo::VsanClusterMgmtInternalSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanIscsiTargetSystem>> Ref<T> {
-    /// `VsanVitAddIscsiInitiatorGroup`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitAddIscsiInitiatorGroup`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_add_iscsi_initiator_group(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, initiator_group_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4857); a.reference(1, cluster); a.text(2, initiator_group_name); a.end()
     }
 
-    /// `VsanVitAddIscsiInitiatorsToGroup`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitAddIscsiInitiatorsToGroup`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_add_iscsi_initiators_to_group(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, initiator_group_name: &str, initiator_names: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4858); a.reference(1, cluster); a.text(2, initiator_group_name); a.list(3, initiator_names); a.end()
     }
 
-    /// `VsanVitAddIscsiInitiatorsToTarget`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitAddIscsiInitiatorsToTarget`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_add_iscsi_initiators_to_target(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_alias: &str, initiator_names: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4859); a.reference(1, cluster); a.text(2, target_alias); a.list(3, initiator_names); a.end()
     }
 
-    /// `VsanVitAddIscsiLUN`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitAddIscsiLUN`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_add_iscsi_lun(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_alias: &str, lun_spec: &VsanIscsiLUNSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4860); a.reference(1, cluster); a.text(2, target_alias); a.arg(3, lun_spec); a.end()
     }
 
-    /// `VsanVitAddIscsiTarget`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitAddIscsiTarget`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_add_iscsi_target(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_spec: &VsanIscsiTargetSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4861); a.reference(1, cluster); a.arg(2, target_spec); a.end()
     }
 
-    /// `VsanVitAddIscsiTargetToGroup`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitAddIscsiTargetToGroup`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_add_iscsi_target_to_group(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, initiator_group_name: &str, target_alias: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4862); a.reference(1, cluster); a.text(2, initiator_group_name); a.text(3, target_alias); a.end()
     }
 
-    /// `VsanVitEditIscsiLUN`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitEditIscsiLUN`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_edit_iscsi_lun(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_alias: &str, lun_spec: &VsanIscsiLUNSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4863); a.reference(1, cluster); a.text(2, target_alias); a.arg(3, lun_spec); a.end()
     }
 
-    /// `VsanVitEditIscsiTarget`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitEditIscsiTarget`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_edit_iscsi_target(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_spec: &VsanIscsiTargetSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4864); a.reference(1, cluster); a.arg(2, target_spec); a.end()
     }
 
-    /// `VsanVitGetHomeObject`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitGetHomeObject`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_get_home_object(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<VsanObjectInformation> {
         let mut a = Arguments::new(self, 4865); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanVitGetIscsiInitiatorGroup`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitGetIscsiInitiatorGroup`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_get_iscsi_initiator_group(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, initiator_group_name: &str) -> Call<Option<VsanIscsiInitiatorGroup>> {
         let mut a = Arguments::new(self, 4866); a.reference(1, cluster); a.text(2, initiator_group_name); a.end()
     }
 
-    /// `VsanVitGetIscsiInitiatorGroups`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitGetIscsiInitiatorGroups`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_get_iscsi_initiator_groups(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<Vec<VsanIscsiInitiatorGroup>> {
         let mut a = Arguments::new(self, 4867); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanVitGetIscsiLUN`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitGetIscsiLUN`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_get_iscsi_lun(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_alias: &str, lun_id: i32) -> Call<Option<VsanIscsiLUN>> {
         let mut a = Arguments::new(self, 4868); a.reference(1, cluster); a.text(2, target_alias); a.arg(3, &lun_id); a.end()
     }
 
-    /// `VsanVitGetIscsiLUNs`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitGetIscsiLUNs`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_get_iscsi_luns(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_aliases: &[String]) -> Call<Vec<VsanIscsiLUN>> {
         let mut a = Arguments::new(self, 4869); a.reference(1, cluster); a.list(2, target_aliases); a.end()
     }
 
-    /// `VsanVitGetIscsiTarget`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitGetIscsiTarget`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_get_iscsi_target(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_alias: &str) -> Call<Option<VsanIscsiTarget>> {
         let mut a = Arguments::new(self, 4870); a.reference(1, cluster); a.text(2, target_alias); a.end()
     }
 
-    /// `VsanVitGetIscsiTargets`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitGetIscsiTargets`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_get_iscsi_targets(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<Vec<VsanIscsiTarget>> {
         let mut a = Arguments::new(self, 4871); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanVitQueryIscsiTargetServiceVersion`, since 6.5. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanVitQueryIscsiTargetServiceVersion`, since 6.5. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_vit_query_iscsi_target_service_version(&self) -> Call<String> {
         Arguments::new(self, 4872).end()
     }
 
-    /// `VsanVitRemoveIscsiInitiatorGroup`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitRemoveIscsiInitiatorGroup`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_remove_iscsi_initiator_group(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, initiator_group_name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4873); a.reference(1, cluster); a.text(2, initiator_group_name); a.end()
     }
 
-    /// `VsanVitRemoveIscsiInitiatorsFromGroup`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitRemoveIscsiInitiatorsFromGroup`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_remove_iscsi_initiators_from_group(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, initiator_group_name: &str, initiator_names: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4874); a.reference(1, cluster); a.text(2, initiator_group_name); a.list(3, initiator_names); a.end()
     }
 
-    /// `VsanVitRemoveIscsiInitiatorsFromTarget`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitRemoveIscsiInitiatorsFromTarget`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_remove_iscsi_initiators_from_target(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_alias: &str, initiator_names: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 4875); a.reference(1, cluster); a.text(2, target_alias); a.list(3, initiator_names); a.end()
     }
 
-    /// `VsanVitRemoveIscsiLUN`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitRemoveIscsiLUN`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_remove_iscsi_lun(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_alias: &str, lun_id: i32) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4876); a.reference(1, cluster); a.text(2, target_alias); a.arg(3, &lun_id); a.end()
     }
 
-    /// `VsanVitRemoveIscsiTarget`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitRemoveIscsiTarget`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_remove_iscsi_target(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_alias: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4877); a.reference(1, cluster); a.text(2, target_alias); a.end()
     }
 
-    /// `VsanVitRemoveIscsiTargetFromGroup`, since 6.5. Faults: `VsanFault`.
+    /// Calls `VsanVitRemoveIscsiTargetFromGroup`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_vit_remove_iscsi_target_from_group(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, initiator_group_name: &str, target_alias: &str) -> Call<()> {
         let mut a = Arguments::new(self, 4878); a.reference(1, cluster); a.text(2, initiator_group_name); a.text(3, target_alias); a.end()
@@ -6530,19 +6530,19 @@ impl<T: IsA<mo::VsanIscsiTargetSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanObjectSystem>> Ref<T> {
-    /// `VosQueryVsanObjectInformation`, since 5.5. Faults: `NotSupported`, `FileNotFound`, `FileNotWritable`, `InvalidArgument`.
+    /// Calls `VosQueryVsanObjectInformation`, since 5.5. Faults: `NotSupported`, `FileNotFound`, `FileNotWritable`, `InvalidArgument`.
     #[inline]
     pub fn vos_query_vsan_object_information(&self, cluster: Option<&Ref<mo::ComputeResource>>, vsan_object_query_specs: &[VsanObjectQuerySpec]) -> Call<Vec<VsanObjectInformation>> {
         let mut a = Arguments::new(self, 4780); a.opt(1, cluster); a.list(2, vsan_object_query_specs); a.end()
     }
 
-    /// `VosSetVsanObjectPolicy`, since 5.5. Faults: `NotSupported`, `InvalidArgument`, `FileNotFound`, `FileNotWritable`.
+    /// Calls `VosSetVsanObjectPolicy`, since 5.5. Faults: `NotSupported`, `InvalidArgument`, `FileNotFound`, `FileNotWritable`.
     #[inline]
     pub fn vos_set_vsan_object_policy(&self, cluster: Option<&Ref<mo::ComputeResource>>, vsan_object_uuid: &str, profile: Option<&Poly<VirtualMachineProfileSpec>>) -> Call<bool> {
         let mut a = Arguments::new(self, 4781); a.opt(1, cluster); a.text(2, vsan_object_uuid); a.opt(3, profile); a.end()
     }
 
-    /// `VsanQueryObjectIdentities`, since 5.5. Faults: `NotSupported`, `VsanFault`.
+    /// Calls `VsanQueryObjectIdentities`, since 5.5. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_query_object_identities<'a>(&self) -> calls::VsanQueryObjectIdentities<'a> {
         calls::VsanQueryObjectIdentities { this: self.upcast(), cluster: None, obj_uuids: &[], obj_types: &[], include_health: None, include_obj_identity: None, include_space_summary: None, extra_query_spec: None, }
@@ -6550,61 +6550,61 @@ impl<T: IsA<mo::VsanObjectSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanPerformanceManager>> Ref<T> {
-    /// `VsanPerfCreateStatsObject`, since 5.5. Faults: `NotSupported`, `VsanFault`, `FileAlreadyExists`, `CannotCreateFile`, `NotFound`.
+    /// Calls `VsanPerfCreateStatsObject`, since 5.5. Faults: `NotSupported`, `VsanFault`, `FileAlreadyExists`, `CannotCreateFile`, `NotFound`.
     #[inline]
     pub fn vsan_perf_create_stats_object(&self, cluster: Option<&Ref<mo::ComputeResource>>, profile: Option<&Poly<VirtualMachineProfileSpec>>) -> Call<String> {
         let mut a = Arguments::new(self, 4813); a.opt(1, cluster); a.opt(2, profile); a.end()
     }
 
-    /// `VsanPerfCreateStatsObjectTask`, since 5.5. Faults: `NotSupported`, `VsanFault`.
+    /// Calls `VsanPerfCreateStatsObjectTask`, since 5.5. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_perf_create_stats_object_task(&self, cluster: Option<&Ref<mo::ComputeResource>>, profile: Option<&Poly<VirtualMachineProfileSpec>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4814); a.opt(1, cluster); a.opt(2, profile); a.end()
     }
 
-    /// `VsanPerfDeleteStatsObject`, since 5.5. Faults: `NotSupported`, `FileNotWritable`, `VsanFault`, `CannotCreateFile`, `VsanNodeNotMaster`, `NotFound`.
+    /// Calls `VsanPerfDeleteStatsObject`, since 5.5. Faults: `NotSupported`, `FileNotWritable`, `VsanFault`, `CannotCreateFile`, `VsanNodeNotMaster`, `NotFound`.
     #[inline]
     pub fn vsan_perf_delete_stats_object(&self, cluster: Option<&Ref<mo::ComputeResource>>) -> Call<bool> {
         let mut a = Arguments::new(self, 4815); a.opt(1, cluster); a.end()
     }
 
-    /// `VsanPerfDeleteStatsObjectTask`, since 5.5. Faults: `NotSupported`, `VsanFault`.
+    /// Calls `VsanPerfDeleteStatsObjectTask`, since 5.5. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_perf_delete_stats_object_task(&self, cluster: Option<&Ref<mo::ComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4816); a.opt(1, cluster); a.end()
     }
 
-    /// `VsanPerfGetSupportedEntityTypes`, since 5.5. Privilege `System.Read`.
+    /// Calls `VsanPerfGetSupportedEntityTypes`, since 5.5. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_perf_get_supported_entity_types(&self, cluster: Option<&Ref<mo::ComputeResource>>) -> Call<Vec<VsanPerfEntityType>> {
         let mut a = Arguments::new(self, 4817); a.opt(1, cluster); a.end()
     }
 
-    /// `VsanPerfQueryClusterHealth`, since 5.5. Faults: `NotFound`.
+    /// Calls `VsanPerfQueryClusterHealth`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_perf_query_cluster_health(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<Vec<VsanClusterHealthGroup>> {
         let mut a = Arguments::new(self, 4818); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanPerfQueryNodeInformation`, since 5.5. Faults: `NotSupported`.
+    /// Calls `VsanPerfQueryNodeInformation`, since 5.5. Faults: `NotSupported`.
     #[inline]
     pub fn vsan_perf_query_node_information(&self, cluster: Option<&Ref<mo::ComputeResource>>) -> Call<Vec<VsanPerfNodeInformation>> {
         let mut a = Arguments::new(self, 4819); a.opt(1, cluster); a.end()
     }
 
-    /// `VsanPerfQueryPerf`, since 5.5. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
+    /// Calls `VsanPerfQueryPerf`, since 5.5. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_query_perf(&self, query_specs: &[VsanPerfQuerySpec], cluster: Option<&Ref<mo::ComputeResource>>) -> Call<Vec<VsanPerfEntityMetricCSV>> {
         let mut a = Arguments::new(self, 4820); a.list(1, query_specs); a.opt(2, cluster); a.end()
     }
 
-    /// `VsanPerfQueryStatsObjectInformation`, since 5.5. Faults: `NotSupported`, `FileNotFound`, `FileNotWritable`, `NotFound`.
+    /// Calls `VsanPerfQueryStatsObjectInformation`, since 5.5. Faults: `NotSupported`, `FileNotFound`, `FileNotWritable`, `NotFound`.
     #[inline]
     pub fn vsan_perf_query_stats_object_information(&self, cluster: Option<&Ref<mo::ComputeResource>>) -> Call<VsanObjectInformation> {
         let mut a = Arguments::new(self, 4821); a.opt(1, cluster); a.end()
     }
 
-    /// `VsanPerfSetStatsObjectPolicy`, since 5.5. Faults: `NotSupported`, `InvalidArgument`, `FileNotFound`, `FileNotWritable`, `VsanFault`, `NotFound`.
+    /// Calls `VsanPerfSetStatsObjectPolicy`, since 5.5. Faults: `NotSupported`, `InvalidArgument`, `FileNotFound`, `FileNotWritable`, `VsanFault`, `NotFound`.
     #[inline]
     pub fn vsan_perf_set_stats_object_policy(&self, cluster: Option<&Ref<mo::ComputeResource>>, profile: Option<&Poly<VirtualMachineProfileSpec>>) -> Call<bool> {
         let mut a = Arguments::new(self, 4822); a.opt(1, cluster); a.opt(2, profile); a.end()
@@ -6612,7 +6612,7 @@ impl<T: IsA<mo::VsanPerformanceManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanSpaceReportSystem>> Ref<T> {
-    /// `VsanQuerySpaceUsage`, since 5.5. Faults: `NotSupported`, `InvalidArgument`.
+    /// Calls `VsanQuerySpaceUsage`, since 5.5. Faults: `NotSupported`, `InvalidArgument`.
     #[inline]
     pub fn vsan_query_space_usage(&self, cluster: &Ref<impl IsA<mo::ComputeResource>>, storage_policies: &[Poly<VirtualMachineProfileSpec>], whatif_capacity_only: Option<bool>) -> Call<VsanSpaceUsage> {
         let mut a = Arguments::new(self, 4834); a.reference(1, cluster); a.list(2, storage_policies); a.arg(3, &whatif_capacity_only); a.end()
@@ -6620,19 +6620,19 @@ impl<T: IsA<mo::VsanSpaceReportSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanUpgradeSystem>> Ref<T> {
-    /// `PerformVsanUpgradePreflightCheck`, since 6.0. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `PerformVsanUpgradePreflightCheck`, since 6.0. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn perform_vsan_upgrade_preflight_check(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, downgrade_format: Option<bool>) -> Call<Poly<VsanUpgradeSystemPreflightCheckResult>> {
         let mut a = Arguments::new(self, 4276); a.reference(1, cluster); a.arg(2, &downgrade_format); a.end()
     }
 
-    /// `PerformVsanUpgrade_Task`, since 6.0. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `PerformVsanUpgrade_Task`, since 6.0. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn perform_vsan_upgrade<'a>(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> calls::PerformVsanUpgrade<'a> {
         calls::PerformVsanUpgrade { this: self.upcast(), cluster: cluster.upcast(), perform_object_upgrade: None, downgrade_format: None, allow_reduced_redundancy: None, exclude_hosts: &[], }
     }
 
-    /// `QueryVsanUpgradeStatus`, since 6.0. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `QueryVsanUpgradeStatus`, since 6.0. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn query_vsan_upgrade_status(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<Poly<VsanUpgradeSystemUpgradeStatus>> {
         let mut a = Arguments::new(self, 4416); a.reference(1, cluster); a.end()
@@ -6640,31 +6640,31 @@ impl<T: IsA<mo::VsanUpgradeSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanUpgradeSystemEx>> Ref<T> {
-    /// `PerformVsanUpgradeEx`, since 6.0. Faults: `VsanFault`.
+    /// Calls `PerformVsanUpgradeEx`, since 6.0. Faults: `VsanFault`.
     #[inline]
     pub fn perform_vsan_upgrade_ex<'a>(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> calls::PerformVsanUpgradeEx<'a> {
         calls::PerformVsanUpgradeEx { this: self.upcast(), cluster: cluster.upcast(), perform_object_upgrade: None, downgrade_format: None, allow_reduced_redundancy: None, exclude_hosts: &[], spec: None, }
     }
 
-    /// `PerformVsanUpgradePreflightAsyncCheck_Task`, since 6.5. Faults: `VsanFault`.
+    /// Calls `PerformVsanUpgradePreflightAsyncCheck_Task`, since 6.5. Faults: `VsanFault`.
     #[inline]
     pub fn perform_vsan_upgrade_preflight_async_check(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, downgrade_format: Option<bool>, spec: Option<&VsanDiskFormatConversionSpec>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4275); a.reference(1, cluster); a.arg(2, &downgrade_format); a.opt(3, spec); a.end()
     }
 
-    /// `PerformVsanUpgradePreflightCheckEx`, since 6.0.
+    /// Calls `PerformVsanUpgradePreflightCheckEx`, since 6.0.
     #[inline]
     pub fn perform_vsan_upgrade_preflight_check_ex(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, downgrade_format: Option<bool>, spec: Option<&VsanDiskFormatConversionSpec>) -> Call<VsanDiskFormatConversionCheckResult> {
         let mut a = Arguments::new(self, 4277); a.reference(1, cluster); a.arg(2, &downgrade_format); a.opt(3, spec); a.end()
     }
 
-    /// `RetrieveSupportedVsanFormatVersion`, since 6.0.
+    /// Calls `RetrieveSupportedVsanFormatVersion`, since 6.0.
     #[inline]
     pub fn retrieve_supported_vsan_format_version(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<i32> {
         let mut a = Arguments::new(self, 4580); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanQueryUpgradeStatusEx`, since 6.5.
+    /// Calls `VsanQueryUpgradeStatusEx`, since 6.5.
     #[inline]
     pub fn vsan_query_upgrade_status_ex(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<VsanUpgradeStatusEx> {
         let mut a = Arguments::new(self, 4835); a.reference(1, cluster); a.end()
@@ -6672,13 +6672,13 @@ impl<T: IsA<mo::VsanUpgradeSystemEx>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanVcClusterConfigSystem>> Ref<T> {
-    /// `VsanClusterGetConfig`, since 6.0. Faults: `VsanFault`, `InvalidState`.
+    /// Calls `VsanClusterGetConfig`, since 6.0. Faults: `VsanFault`, `InvalidState`.
     #[inline]
     pub fn vsan_cluster_get_config(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<VsanConfigInfoEx> {
         let mut a = Arguments::new(self, 4784); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanClusterReconfig`, since 6.0. Faults: `VsanFault`, `InvalidState`.
+    /// Calls `VsanClusterReconfig`, since 6.0. Faults: `VsanFault`, `InvalidState`.
     #[inline]
     pub fn vsan_cluster_reconfig(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, vsan_reconfig_spec: &VimVsanReconfigSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4786); a.reference(1, cluster); a.arg(2, vsan_reconfig_spec); a.end()
@@ -6686,151 +6686,151 @@ impl<T: IsA<mo::VsanVcClusterConfigSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanVcClusterHealthSystem>> Ref<T> {
-    /// `VsanAttachVsanSupportBundleToSr`, since 5.5. Privilege `Global.Diagnostics`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanAttachVsanSupportBundleToSr`, since 5.5. Requires privilege `Global.Diagnostics`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_attach_vsan_support_bundle_to_sr(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, sr_number: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4782); a.reference(1, cluster); a.text(2, sr_number); a.end()
     }
 
-    /// `VsanHealthIsRebalanceRunning`, since 5.5. Faults: `NotFound`.
+    /// Calls `VsanHealthIsRebalanceRunning`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_health_is_rebalance_running(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_hosts: &[Ref<mo::HostSystem>]) -> Call<bool> {
         let mut a = Arguments::new(self, 4790); a.reference(1, cluster); a.list(2, target_hosts); a.end()
     }
 
-    /// `VsanHealthQueryVsanClusterHealthCheckInterval`, since 5.5. Faults: `NotFound`.
+    /// Calls `VsanHealthQueryVsanClusterHealthCheckInterval`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_health_query_vsan_cluster_health_check_interval(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<i32> {
         let mut a = Arguments::new(self, 4791); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanHealthQueryVsanClusterHealthConfig`, since 5.5.
+    /// Calls `VsanHealthQueryVsanClusterHealthConfig`, since 5.5.
     #[inline]
     pub fn vsan_health_query_vsan_cluster_health_config(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<VsanClusterHealthConfigs> {
         let mut a = Arguments::new(self, 4792); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanHealthRepairClusterObjectsImmediate`, since 5.5. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanHealthRepairClusterObjectsImmediate`, since 5.5. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_health_repair_cluster_objects_immediate(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, uuids: &[String]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4793); a.reference(1, cluster); a.list(2, uuids); a.end()
     }
 
-    /// `VsanHealthSendVsanTelemetry`, since 5.5. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanHealthSendVsanTelemetry`, since 5.5. Requires privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_health_send_vsan_telemetry(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<()> {
         let mut a = Arguments::new(self, 4794); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanHealthSetLogLevel`, since 5.5. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanHealthSetLogLevel`, since 5.5. Requires privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_health_set_log_level(&self, level: Option<&str>) -> Call<()> {
         let mut a = Arguments::new(self, 4795); a.text(1, level); a.end()
     }
 
-    /// `VsanHealthSetVsanClusterHealthCheckInterval`, since 5.5. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanHealthSetVsanClusterHealthCheckInterval`, since 5.5. Requires privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_health_set_vsan_cluster_health_check_interval(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, vsan_cluster_health_check_interval: i32) -> Call<()> {
         let mut a = Arguments::new(self, 4796); a.reference(1, cluster); a.arg(2, &vsan_cluster_health_check_interval); a.end()
     }
 
-    /// `VsanHealthSetVsanClusterTelemetryConfig`, since 5.5. Privilege `Global.Settings`.
+    /// Calls `VsanHealthSetVsanClusterTelemetryConfig`, since 5.5. Requires privilege `Global.Settings`.
     #[inline]
     pub fn vsan_health_set_vsan_cluster_telemetry_config(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, vsan_cluster_health_config: &VsanClusterHealthConfigs) -> Call<()> {
         let mut a = Arguments::new(self, 4797); a.reference(1, cluster); a.arg(2, vsan_cluster_health_config); a.end()
     }
 
-    /// `VsanHealthTestVsanClusterTelemetryProxy`, since 5.5. Privilege `Global.Settings`. Faults: `VsanFault`, `NotSupported`.
+    /// Calls `VsanHealthTestVsanClusterTelemetryProxy`, since 5.5. Requires privilege `Global.Settings`. Faults: `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_health_test_vsan_cluster_telemetry_proxy(&self, proxy_config: &VsanClusterTelemetryProxyConfig) -> Call<bool> {
         let mut a = Arguments::new(self, 4798); a.arg(1, proxy_config); a.end()
     }
 
-    /// `VsanQueryAttachToSrHistory`, since 5.5. Faults: `NotFound`.
+    /// Calls `VsanQueryAttachToSrHistory`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_attach_to_sr_history(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, count: Option<i32>, task_id: Option<&str>) -> Call<Vec<VsanAttachToSrOperation>> {
         let mut a = Arguments::new(self, 4825); a.reference(1, cluster); a.arg(2, &count); a.text(3, task_id); a.end()
     }
 
-    /// `VsanQueryVcClusterCreateVmHealthHistoryTest`, since 5.5. Faults: `NotFound`.
+    /// Calls `VsanQueryVcClusterCreateVmHealthHistoryTest`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_vc_cluster_create_vm_health_history_test(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, count: Option<i32>, datastore: Option<&Ref<mo::Datastore>>) -> Call<Vec<VsanClusterCreateVmHealthTestResult>> {
         let mut a = Arguments::new(self, 4836); a.reference(1, cluster); a.arg(2, &count); a.opt(3, datastore); a.end()
     }
 
-    /// `VsanQueryVcClusterCreateVmHealthTest`, since 5.5. Faults: `NotFound`, `InvalidArgument`, `NotSupported`.
+    /// Calls `VsanQueryVcClusterCreateVmHealthTest`, since 5.5. Faults: `NotFound`, `InvalidArgument`, `NotSupported`.
     #[inline]
     pub fn vsan_query_vc_cluster_create_vm_health_test(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, timeout: i32, datastore: Option<&Ref<mo::Datastore>>) -> Call<VsanClusterCreateVmHealthTestResult> {
         let mut a = Arguments::new(self, 4837); a.reference(1, cluster); a.arg(2, &timeout); a.opt(3, datastore); a.end()
     }
 
-    /// `VsanQueryVcClusterHealthSummary`, since 5.5. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanQueryVcClusterHealthSummary`, since 5.5. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_query_vc_cluster_health_summary<'a>(&self) -> calls::VsanQueryVcClusterHealthSummary<'a> {
         calls::VsanQueryVcClusterHealthSummary { this: self.upcast(), cluster: None, vm_create_timeout: None, obj_uuids: &[], include_obj_uuids: None, fields: &[], fetch_from_cache: None, perspective: None, hosts: &[], spec: None, }
     }
 
-    /// `VsanQueryVcClusterNetworkPerfHistoryTest`, since 5.5. Faults: `NotFound`.
+    /// Calls `VsanQueryVcClusterNetworkPerfHistoryTest`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_vc_cluster_network_perf_history_test(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, count: Option<i32>, spec: Option<&Any>) -> Call<Vec<VsanClusterNetworkLoadTestResult>> {
         let mut a = Arguments::new(self, 4839); a.reference(1, cluster); a.arg(2, &count); a.opt(3, spec); a.end()
     }
 
-    /// `VsanQueryVcClusterNetworkPerfTest`, since 5.5. Faults: `NotFound`, `NotSupported`.
+    /// Calls `VsanQueryVcClusterNetworkPerfTest`, since 5.5. Faults: `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_query_vc_cluster_network_perf_test(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, multicast: bool, duration_sec: Option<i32>) -> Call<VsanClusterNetworkLoadTestResult> {
         let mut a = Arguments::new(self, 4840); a.reference(1, cluster); a.arg(2, &multicast); a.arg(3, &duration_sec); a.end()
     }
 
-    /// `VsanQueryVcClusterVmdkLoadHistoryTest`, since 5.5. Faults: `NotFound`, `NotSupported`.
+    /// Calls `VsanQueryVcClusterVmdkLoadHistoryTest`, since 5.5. Faults: `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_query_vc_cluster_vmdk_load_history_test(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, count: Option<i32>, task_id: Option<&str>) -> Call<Vec<VsanClusterVmdkLoadTestResult>> {
         let mut a = Arguments::new(self, 4841); a.reference(1, cluster); a.arg(2, &count); a.text(3, task_id); a.end()
     }
 
-    /// `VsanQueryVcClusterVmdkWorkloadTypes`, since 5.5. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
+    /// Calls `VsanQueryVcClusterVmdkWorkloadTypes`, since 5.5. Requires privilege `System.Read`. Faults: `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_query_vc_cluster_vmdk_workload_types(&self) -> Call<Vec<VsanStorageWorkloadType>> {
         Arguments::new(self, 4842).end()
     }
 
-    /// `VsanRebalanceCluster`, since 5.5. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanRebalanceCluster`, since 5.5. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_rebalance_cluster(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_hosts: &[Ref<mo::HostSystem>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4844); a.reference(1, cluster); a.list(2, target_hosts); a.end()
     }
 
-    /// `VsanStopRebalanceCluster`, since 5.5. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanStopRebalanceCluster`, since 5.5. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_stop_rebalance_cluster(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, target_hosts: &[Ref<mo::HostSystem>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 4850); a.reference(1, cluster); a.list(2, target_hosts); a.end()
     }
 
-    /// `VsanVcClusterGetHclInfo`, since 5.5. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanVcClusterGetHclInfo`, since 5.5. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_vc_cluster_get_hcl_info<'a>(&self) -> calls::VsanVcClusterGetHclInfo<'a> {
         calls::VsanVcClusterGetHclInfo { this: self.upcast(), cluster: None, include_hosts_result: None, include_vendor_info: None, esx_release: None, query_spec: None, }
     }
 
-    /// `VsanVcClusterQueryVerifyHealthSystemVersions`, since 5.5. Faults: `NotFound`.
+    /// Calls `VsanVcClusterQueryVerifyHealthSystemVersions`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_vc_cluster_query_verify_health_system_versions(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>) -> Call<VsanClusterHealthSystemVersionResult> {
         let mut a = Arguments::new(self, 4852); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanVcClusterRunVmdkLoadTest`, since 5.5. Faults: `NotFound`.
+    /// Calls `VsanVcClusterRunVmdkLoadTest`, since 5.5. Faults: `NotFound`.
     #[inline]
     pub fn vsan_vc_cluster_run_vmdk_load_test<'a>(&self, cluster: &Ref<impl IsA<mo::ClusterComputeResource>>, runname: &'a str) -> calls::VsanVcClusterRunVmdkLoadTest<'a> {
         calls::VsanVcClusterRunVmdkLoadTest { this: self.upcast(), cluster: cluster.upcast(), runname, duration_sec: None, specs: &[], action: None, }
     }
 
-    /// `VsanVcUpdateHclDbFromWeb`, since 5.5. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanVcUpdateHclDbFromWeb`, since 5.5. Requires privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_vc_update_hcl_db_from_web(&self, url: Option<&str>) -> Call<bool> {
         let mut a = Arguments::new(self, 4854); a.text(1, url); a.end()
     }
 
-    /// `VsanVcUploadHclDb`, since 5.5. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanVcUploadHclDb`, since 5.5. Requires privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_vc_upload_hcl_db(&self, db: &str) -> Call<bool> {
         let mut a = Arguments::new(self, 4855); a.text(1, db); a.end()
@@ -6838,19 +6838,19 @@ impl<T: IsA<mo::VsanVcClusterHealthSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanVcsaDeployerSystem>> Ref<T> {
-    /// `VsanPostConfigForVcsa`, since 6.5. Privilege `Host.Inventory.EditCluster`. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanPostConfigForVcsa`, since 6.5. Requires privilege `Host.Inventory.EditCluster`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_post_config_for_vcsa(&self, spec: &VsanVcPostDeployConfigSpec) -> Call<Option<String>> {
         let mut a = Arguments::new(self, 4823); a.arg(1, spec); a.end()
     }
 
-    /// `VsanPrepareVsanForVcsa`, since 6.5. Privilege `VirtualMachine.Inventory.Create`. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanPrepareVsanForVcsa`, since 6.5. Requires privilege `VirtualMachine.Inventory.Create`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_prepare_vsan_for_vcsa(&self, spec: &VsanPrepareVsanForVcsaSpec) -> Call<Option<String>> {
         let mut a = Arguments::new(self, 4824); a.arg(1, spec); a.end()
     }
 
-    /// `VsanVcsaGetBootstrapProgress`, since 6.5. Privilege `System.Read`. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanVcsaGetBootstrapProgress`, since 6.5. Requires privilege `System.Read`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_vcsa_get_bootstrap_progress(&self, task_id: &[String]) -> Call<Vec<VsanVcsaDeploymentProgress>> {
         let mut a = Arguments::new(self, 4856); a.list(1, task_id); a.end()

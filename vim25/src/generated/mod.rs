@@ -21,7 +21,7 @@ pub(crate) mod pbm;
 #[cfg(feature = "vslm")]
 pub(crate) mod vslm;
 
-/// What the modules of `props` have in scope.
+/// The names that the modules of `props` have in scope.
 mod prelude {
     pub(super) use super::enums::*;
     pub(super) use super::mo;

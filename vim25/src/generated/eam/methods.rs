@@ -11,73 +11,73 @@ use crate::types::*;
 use crate::{Arguments, Call, IsA, Poly, Ref};
 
 impl<T: IsA<mo::Agency>> Ref<T> {
-    /// `AddIssue`, since eam 2.0. Faults: `InvalidArgument`.
+    /// Calls `AddIssue`, since eam 2.0. Faults: `InvalidArgument`.
     #[inline]
     pub fn add_issue(&self, issue: &Poly<Issue>) -> Call<Poly<Issue>> {
         let mut a = Arguments::new(self, 10421); a.arg(1, issue); a.end()
     }
 
-    /// `AgencyQueryRuntime`, since eam 1.0.
+    /// Calls `AgencyQueryRuntime`, since eam 1.0.
     #[inline]
     pub fn agency_query_runtime(&self) -> Call<Poly<EamObjectRuntimeInfo>> {
         Arguments::new(self, 10422).end()
     }
 
-    /// `Agency_Disable`, since eam 1.0.
+    /// Calls `Agency_Disable`, since eam 1.0.
     #[inline]
     pub fn agency_disable(&self) -> Call<()> {
         Arguments::new(self, 10423).end()
     }
 
-    /// `Agency_Enable`, since eam 1.0.
+    /// Calls `Agency_Enable`, since eam 1.0.
     #[inline]
     pub fn agency_enable(&self) -> Call<()> {
         Arguments::new(self, 10424).end()
     }
 
-    /// `DestroyAgency`, since eam 1.0.
+    /// Calls `DestroyAgency`, since eam 1.0.
     #[inline]
     pub fn destroy_agency(&self) -> Call<()> {
         Arguments::new(self, 10428).end()
     }
 
-    /// `QueryAgent`, since eam 1.0.
+    /// Calls `QueryAgent`, since eam 1.0.
     #[inline]
     pub fn query_agent(&self) -> Call<Vec<Ref<mo::Agent>>> {
         Arguments::new(self, 10432).end()
     }
 
-    /// `QueryConfig`, since eam 1.0.
+    /// Calls `QueryConfig`, since eam 1.0.
     #[inline]
     pub fn query_config(&self) -> Call<AgencyConfigInfo> {
         Arguments::new(self, 10433).end()
     }
 
-    /// `QuerySolutionId`, since eam 1.0.
+    /// Calls `QuerySolutionId`, since eam 1.0.
     #[inline]
     pub fn query_solution_id(&self) -> Call<String> {
         Arguments::new(self, 10435).end()
     }
 
-    /// `RegisterAgentVm`, since eam 2.0. Faults: `ManagedObjectNotFound`.
+    /// Calls `RegisterAgentVm`, since eam 2.0. Faults: `ManagedObjectNotFound`.
     #[inline]
     pub fn register_agent_vm(&self, agent_vm: &Ref<impl IsA<crate::mo::VirtualMachine>>) -> Call<Ref<mo::Agent>> {
         let mut a = Arguments::new(self, 10436); a.reference(1, agent_vm); a.end()
     }
 
-    /// `Uninstall`, since eam 1.0.
+    /// Calls `Uninstall`, since eam 1.0.
     #[inline]
     pub fn uninstall(&self) -> Call<()> {
         Arguments::new(self, 10441).end()
     }
 
-    /// `UnregisterAgentVm`, since eam 2.0.
+    /// Calls `UnregisterAgentVm`, since eam 2.0.
     #[inline]
     pub fn unregister_agent_vm(&self, agent_vm: &Ref<impl IsA<crate::mo::VirtualMachine>>) -> Call<()> {
         let mut a = Arguments::new(self, 10442); a.reference(1, agent_vm); a.end()
     }
 
-    /// `Update`, since eam 1.0. Faults: `InvalidAgentConfiguration`, `InvalidAgencyScope`, `InvalidUrl`.
+    /// Calls `Update`, since eam 1.0. Faults: `InvalidAgentConfiguration`, `InvalidAgencyScope`, `InvalidUrl`.
     #[inline]
     pub fn update(&self, config: &AgencyConfigInfo) -> Call<()> {
         let mut a = Arguments::new(self, 10443); a.arg(1, config); a.end()
@@ -85,19 +85,19 @@ impl<T: IsA<mo::Agency>> Ref<T> {
 }
 
 impl<T: IsA<mo::Agent>> Ref<T> {
-    /// `AgentQueryConfig`, since eam 1.0.
+    /// Calls `AgentQueryConfig`, since eam 1.0.
     #[inline]
     pub fn agent_query_config(&self) -> Call<AgentConfigInfo> {
         Arguments::new(self, 10425).end()
     }
 
-    /// `AgentQueryRuntime`, since eam 1.0.
+    /// Calls `AgentQueryRuntime`, since eam 1.0.
     #[inline]
     pub fn agent_query_runtime(&self) -> Call<AgentRuntimeInfo> {
         Arguments::new(self, 10426).end()
     }
 
-    /// `MarkAsAvailable`, since eam 1.0.
+    /// Calls `MarkAsAvailable`, since eam 1.0.
     #[inline]
     pub fn mark_as_available(&self) -> Call<()> {
         Arguments::new(self, 10430).end()
@@ -105,19 +105,19 @@ impl<T: IsA<mo::Agent>> Ref<T> {
 }
 
 impl<T: IsA<mo::EamObject>> Ref<T> {
-    /// `QueryIssue`, since eam 1.0.
+    /// Calls `QueryIssue`, since eam 1.0.
     #[inline]
     pub fn query_issue(&self, issue_key: &[i32]) -> Call<Vec<Poly<Issue>>> {
         let mut a = Arguments::new(self, 10434); a.list(1, issue_key); a.end()
     }
 
-    /// `Resolve`, since eam 1.0.
+    /// Calls `Resolve`, since eam 1.0.
     #[inline]
     pub fn resolve(&self, issue_key: &[i32]) -> Call<Vec<i32>> {
         let mut a = Arguments::new(self, 10437); a.list(1, issue_key); a.end()
     }
 
-    /// `ResolveAll`, since eam 1.0.
+    /// Calls `ResolveAll`, since eam 1.0.
     #[inline]
     pub fn resolve_all(&self) -> Call<()> {
         Arguments::new(self, 10438).end()
@@ -125,31 +125,31 @@ impl<T: IsA<mo::EamObject>> Ref<T> {
 }
 
 impl<T: IsA<mo::EsxAgentManager>> Ref<T> {
-    /// `CreateAgency`, since eam 1.0. Faults: `InvalidAgentConfiguration`, `InvalidAgencyScope`, `InvalidUrl`.
+    /// Calls `CreateAgency`, since eam 1.0. Faults: `InvalidAgentConfiguration`, `InvalidAgencyScope`, `InvalidUrl`.
     #[inline]
     pub fn create_agency(&self, agency_config_info: &AgencyConfigInfo, initial_goal_state: &str) -> Call<Ref<mo::Agency>> {
         let mut a = Arguments::new(self, 10427); a.arg(1, agency_config_info); a.text(2, initial_goal_state); a.end()
     }
 
-    /// `GetMaintenanceModePolicy`, since eam 7.4.
+    /// Calls `GetMaintenanceModePolicy`, since eam 7.4.
     #[inline]
     pub fn get_maintenance_mode_policy(&self) -> Call<String> {
         Arguments::new(self, 10429).end()
     }
 
-    /// `QueryAgency`, since eam 1.0.
+    /// Calls `QueryAgency`, since eam 1.0.
     #[inline]
     pub fn query_agency(&self) -> Call<Vec<Ref<mo::Agency>>> {
         Arguments::new(self, 10431).end()
     }
 
-    /// `ScanForUnknownAgentVm`, since eam 1.0.
+    /// Calls `ScanForUnknownAgentVm`, since eam 1.0.
     #[inline]
     pub fn scan_for_unknown_agent_vm(&self) -> Call<()> {
         Arguments::new(self, 10439).end()
     }
 
-    /// `SetMaintenanceModePolicy`, since eam 7.4.
+    /// Calls `SetMaintenanceModePolicy`, since eam 7.4.
     #[inline]
     pub fn set_maintenance_mode_policy(&self, policy: &str) -> Call<()> {
         let mut a = Arguments::new(self, 10440); a.text(1, policy); a.end()

@@ -11,31 +11,31 @@ use crate::types::*;
 use crate::{Arguments, Call, IsA, Poly, Ref};
 
 impl<T: IsA<mo::PbmComplianceManager>> Ref<T> {
-    /// `PbmCheckCompliance`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmCheckCompliance`, since pbm 1.0. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_check_compliance(&self, entities: &[PbmServerObjectRef], profile: Option<&PbmProfileId>) -> Call<Vec<PbmComplianceResult>> {
         let mut a = Arguments::new(self, 14444); a.list(1, entities); a.opt(2, profile); a.end()
     }
 
-    /// `PbmCheckRollupCompliance`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmCheckRollupCompliance`, since pbm 1.0. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_check_rollup_compliance(&self, entity: &[PbmServerObjectRef]) -> Call<Vec<PbmRollupComplianceResult>> {
         let mut a = Arguments::new(self, 14446); a.list(1, entity); a.end()
     }
 
-    /// `PbmFetchComplianceResult`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmFetchComplianceResult`, since pbm 1.0. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_fetch_compliance_result(&self, entities: &[PbmServerObjectRef], profile: Option<&PbmProfileId>) -> Call<Vec<PbmComplianceResult>> {
         let mut a = Arguments::new(self, 14451); a.list(1, entities); a.opt(2, profile); a.end()
     }
 
-    /// `PbmFetchRollupComplianceResult`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmFetchRollupComplianceResult`, since pbm 1.0. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_fetch_rollup_compliance_result(&self, entity: &[PbmServerObjectRef]) -> Call<Vec<PbmRollupComplianceResult>> {
         let mut a = Arguments::new(self, 14453); a.list(1, entity); a.end()
     }
 
-    /// `PbmQueryByRollupComplianceStatus`, since pbm 6.5. Privilege `StorageProfile.View`. Faults: `InvalidArgument`, `PbmFault`.
+    /// Calls `PbmQueryByRollupComplianceStatus`, since pbm 6.5. Requires privilege `StorageProfile.View`. Faults: `InvalidArgument`, `PbmFault`.
     #[inline]
     pub fn pbm_query_by_rollup_compliance_status(&self, status: &str) -> Call<Vec<PbmServerObjectRef>> {
         let mut a = Arguments::new(self, 14460); a.text(1, status); a.end()
@@ -43,31 +43,31 @@ impl<T: IsA<mo::PbmComplianceManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::PbmPlacementSolver>> Ref<T> {
-    /// `PbmCheckCompatibility`, since pbm 1.0. Privilege `StorageProfile.View`.
+    /// Calls `PbmCheckCompatibility`, since pbm 1.0. Requires privilege `StorageProfile.View`.
     #[inline]
     pub fn pbm_check_compatibility(&self, hubs_to_search: &[PbmPlacementHub], profile: &PbmProfileId) -> Call<Vec<PbmPlacementCompatibilityResult>> {
         let mut a = Arguments::new(self, 14442); a.list(1, hubs_to_search); a.arg(2, profile); a.end()
     }
 
-    /// `PbmCheckCompatibilityWithSpec`, since pbm 1.0. Privilege `StorageProfile.View`.
+    /// Calls `PbmCheckCompatibilityWithSpec`, since pbm 1.0. Requires privilege `StorageProfile.View`.
     #[inline]
     pub fn pbm_check_compatibility_with_spec(&self, hubs_to_search: &[PbmPlacementHub], profile_spec: &PbmCapabilityProfileCreateSpec) -> Call<Vec<PbmPlacementCompatibilityResult>> {
         let mut a = Arguments::new(self, 14443); a.list(1, hubs_to_search); a.arg(2, profile_spec); a.end()
     }
 
-    /// `PbmCheckRequirements`, since pbm 6.5. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmCheckRequirements`, since pbm 6.5. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_check_requirements<'a>(&self) -> calls::PbmCheckRequirements<'a> {
         calls::PbmCheckRequirements { this: self.upcast(), hubs_to_search: &[], placement_subject_ref: None, placement_subject_requirement: &[], }
     }
 
-    /// `PbmQueryMatchingHub`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmQueryMatchingHub`, since pbm 1.0. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_query_matching_hub(&self, hubs_to_search: &[PbmPlacementHub], profile: &PbmProfileId) -> Call<Vec<PbmPlacementHub>> {
         let mut a = Arguments::new(self, 14463); a.list(1, hubs_to_search); a.arg(2, profile); a.end()
     }
 
-    /// `PbmQueryMatchingHubWithSpec`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmQueryMatchingHubWithSpec`, since pbm 1.0. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_query_matching_hub_with_spec(&self, hubs_to_search: &[PbmPlacementHub], create_spec: &PbmCapabilityProfileCreateSpec) -> Call<Vec<PbmPlacementHub>> {
         let mut a = Arguments::new(self, 14464); a.list(1, hubs_to_search); a.arg(2, create_spec); a.end()
@@ -75,121 +75,121 @@ impl<T: IsA<mo::PbmPlacementSolver>> Ref<T> {
 }
 
 impl<T: IsA<mo::PbmProfileProfileManager>> Ref<T> {
-    /// `PbmAssignDefaultRequirementProfile`, since pbm 2.0. Privilege `StorageProfile.Update`. Faults: `InvalidArgument`, `PbmLegacyHubsNotSupported`, `PbmNonExistentHubs`, `PbmFault`.
+    /// Calls `PbmAssignDefaultRequirementProfile`, since pbm 2.0. Requires privilege `StorageProfile.Update`. Faults: `InvalidArgument`, `PbmLegacyHubsNotSupported`, `PbmNonExistentHubs`, `PbmFault`.
     #[inline]
     pub fn pbm_assign_default_requirement_profile(&self, profile: &PbmProfileId, datastores: &[PbmPlacementHub]) -> Call<()> {
         let mut a = Arguments::new(self, 14441); a.arg(1, profile); a.list(2, datastores); a.end()
     }
 
-    /// `PbmCreate`, since pbm 1.0. Privilege `StorageProfile.Update`. Faults: `InvalidArgument`, `PbmFaultProfileStorageFault`, `PbmDuplicateName`.
+    /// Calls `PbmCreate`, since pbm 1.0. Requires privilege `StorageProfile.Update`. Faults: `InvalidArgument`, `PbmFaultProfileStorageFault`, `PbmDuplicateName`.
     #[inline]
     pub fn pbm_create(&self, create_spec: &PbmCapabilityProfileCreateSpec) -> Call<PbmProfileId> {
         let mut a = Arguments::new(self, 14447); a.arg(1, create_spec); a.end()
     }
 
-    /// `PbmDelete`, since pbm 1.0. Privilege `StorageProfile.Update`.
+    /// Calls `PbmDelete`, since pbm 1.0. Requires privilege `StorageProfile.Update`.
     #[inline]
     pub fn pbm_delete(&self, profile_id: &[PbmProfileId]) -> Call<Vec<PbmProfileOperationOutcome>> {
         let mut a = Arguments::new(self, 14448); a.list(1, profile_id); a.end()
     }
 
-    /// `PbmFetchCapabilityMetadata`, since pbm 1.0. Privilege `StorageProfile.View`.
+    /// Calls `PbmFetchCapabilityMetadata`, since pbm 1.0. Requires privilege `StorageProfile.View`.
     #[inline]
     pub fn pbm_fetch_capability_metadata(&self, resource_type: Option<&PbmProfileResourceType>, vendor_uuid: Option<&str>) -> Call<Vec<PbmCapabilityMetadataPerCategory>> {
         let mut a = Arguments::new(self, 14449); a.opt(1, resource_type); a.text(2, vendor_uuid); a.end()
     }
 
-    /// `PbmFetchCapabilitySchema`, since pbm 6.5. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmFetchCapabilitySchema`, since pbm 6.5. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_fetch_capability_schema(&self, vendor_uuid: Option<&str>, line_of_service: &[String]) -> Call<Vec<PbmCapabilitySchema>> {
         let mut a = Arguments::new(self, 14450); a.text(1, vendor_uuid); a.list(2, line_of_service); a.end()
     }
 
-    /// `PbmFetchResourceType`, since pbm 1.0. Privilege `StorageProfile.View`.
+    /// Calls `PbmFetchResourceType`, since pbm 1.0. Requires privilege `StorageProfile.View`.
     #[inline]
     pub fn pbm_fetch_resource_type(&self) -> Call<Vec<PbmProfileResourceType>> {
         Arguments::new(self, 14452).end()
     }
 
-    /// `PbmFetchVendorInfo`, since pbm 1.0. Privilege `StorageProfile.View`.
+    /// Calls `PbmFetchVendorInfo`, since pbm 1.0. Requires privilege `StorageProfile.View`.
     #[inline]
     pub fn pbm_fetch_vendor_info(&self, resource_type: Option<&PbmProfileResourceType>) -> Call<Vec<PbmCapabilityVendorResourceTypeInfo>> {
         let mut a = Arguments::new(self, 14454); a.opt(1, resource_type); a.end()
     }
 
-    /// `PbmFindApplicableDefaultProfile`, since pbm 2.0. Privilege `StorageProfile.View`. Faults: `PbmLegacyHubsNotSupported`, `PbmNonExistentHubs`, `PbmFault`, `InvalidArgument`.
+    /// Calls `PbmFindApplicableDefaultProfile`, since pbm 2.0. Requires privilege `StorageProfile.View`. Faults: `PbmLegacyHubsNotSupported`, `PbmNonExistentHubs`, `PbmFault`, `InvalidArgument`.
     #[inline]
     pub fn pbm_find_applicable_default_profile(&self, datastores: &[PbmPlacementHub]) -> Call<Vec<Poly<PbmProfile>>> {
         let mut a = Arguments::new(self, 14455); a.list(1, datastores); a.end()
     }
 
-    /// `PbmQueryAssociatedEntities`, since pbm 6.5. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmQueryAssociatedEntities`, since pbm 6.5. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_query_associated_entities(&self, profiles: &[PbmProfileId]) -> Call<Vec<PbmQueryProfileResult>> {
         let mut a = Arguments::new(self, 14456); a.list(1, profiles); a.end()
     }
 
-    /// `PbmQueryAssociatedEntity`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmQueryAssociatedEntity`, since pbm 1.0. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_query_associated_entity(&self, profile: &PbmProfileId, entity_type: Option<&str>) -> Call<Vec<PbmServerObjectRef>> {
         let mut a = Arguments::new(self, 14457); a.arg(1, profile); a.text(2, entity_type); a.end()
     }
 
-    /// `PbmQueryAssociatedProfile`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmQueryAssociatedProfile`, since pbm 1.0. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_query_associated_profile(&self, entity: &PbmServerObjectRef) -> Call<Vec<PbmProfileId>> {
         let mut a = Arguments::new(self, 14458); a.arg(1, entity); a.end()
     }
 
-    /// `PbmQueryAssociatedProfiles`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmQueryAssociatedProfiles`, since pbm 1.0. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_query_associated_profiles(&self, entities: &[PbmServerObjectRef]) -> Call<Vec<PbmQueryProfileResult>> {
         let mut a = Arguments::new(self, 14459); a.list(1, entities); a.end()
     }
 
-    /// `PbmQueryDefaultRequirementProfile`, since pbm 2.0. Privilege `StorageProfile.View`. Faults: `InvalidArgument`, `PbmNonExistentHubs`, `PbmFault`.
+    /// Calls `PbmQueryDefaultRequirementProfile`, since pbm 2.0. Requires privilege `StorageProfile.View`. Faults: `InvalidArgument`, `PbmNonExistentHubs`, `PbmFault`.
     #[inline]
     pub fn pbm_query_default_requirement_profile(&self, hub: &PbmPlacementHub) -> Call<Option<PbmProfileId>> {
         let mut a = Arguments::new(self, 14461); a.arg(1, hub); a.end()
     }
 
-    /// `PbmQueryDefaultRequirementProfiles`, since pbm 2.0. Privilege `StorageProfile.View`. Faults: `InvalidArgument`, `PbmNonExistentHubs`, `PbmFault`.
+    /// Calls `PbmQueryDefaultRequirementProfiles`, since pbm 2.0. Requires privilege `StorageProfile.View`. Faults: `InvalidArgument`, `PbmNonExistentHubs`, `PbmFault`.
     #[inline]
     pub fn pbm_query_default_requirement_profiles(&self, datastores: &[PbmPlacementHub]) -> Call<Vec<PbmDefaultProfileInfo>> {
         let mut a = Arguments::new(self, 14462); a.list(1, datastores); a.end()
     }
 
-    /// `PbmQueryProfile`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `InvalidArgument`.
+    /// Calls `PbmQueryProfile`, since pbm 1.0. Requires privilege `StorageProfile.View`. Faults: `InvalidArgument`.
     #[inline]
     pub fn pbm_query_profile(&self, resource_type: &PbmProfileResourceType, profile_category: Option<&str>) -> Call<Vec<PbmProfileId>> {
         let mut a = Arguments::new(self, 14465); a.arg(1, resource_type); a.text(2, profile_category); a.end()
     }
 
-    /// `PbmQuerySpaceStatsForStorageContainer`, since pbm 2.0. Privilege `StorageProfile.View`. Faults: `InvalidArgument`, `PbmFault`.
+    /// Calls `PbmQuerySpaceStatsForStorageContainer`, since pbm 2.0. Requires privilege `StorageProfile.View`. Faults: `InvalidArgument`, `PbmFault`.
     #[inline]
     pub fn pbm_query_space_stats_for_storage_container(&self, datastore: &PbmServerObjectRef, capability_profile_id: &[PbmProfileId]) -> Call<Vec<PbmDatastoreSpaceStatistics>> {
         let mut a = Arguments::new(self, 14467); a.arg(1, datastore); a.list(2, capability_profile_id); a.end()
     }
 
-    /// `PbmResetDefaultRequirementProfile`, since pbm 1.0. Privilege `StorageProfile.Update`.
+    /// Calls `PbmResetDefaultRequirementProfile`, since pbm 1.0. Requires privilege `StorageProfile.Update`.
     #[inline]
     pub fn pbm_reset_default_requirement_profile(&self, profile: Option<&PbmProfileId>) -> Call<()> {
         let mut a = Arguments::new(self, 14468); a.opt(1, profile); a.end()
     }
 
-    /// `PbmResetVSanDefaultProfile`, since pbm 2.0. Privilege `StorageProfile.Update`.
+    /// Calls `PbmResetVSanDefaultProfile`, since pbm 2.0. Requires privilege `StorageProfile.Update`.
     #[inline]
     pub fn pbm_reset_vsan_default_profile(&self) -> Call<()> {
         Arguments::new(self, 14469).end()
     }
 
-    /// `PbmRetrieveContent`, since pbm 1.0. Privilege `StorageProfile.View`. Faults: `InvalidArgument`.
+    /// Calls `PbmRetrieveContent`, since pbm 1.0. Requires privilege `StorageProfile.View`. Faults: `InvalidArgument`.
     #[inline]
     pub fn pbm_retrieve_content(&self, profile_ids: &[PbmProfileId]) -> Call<Vec<Poly<PbmProfile>>> {
         let mut a = Arguments::new(self, 14470); a.list(1, profile_ids); a.end()
     }
 
-    /// `PbmUpdate`, since pbm 1.0. Privilege `StorageProfile.Update`. Faults: `InvalidArgument`, `PbmFaultProfileStorageFault`.
+    /// Calls `PbmUpdate`, since pbm 1.0. Requires privilege `StorageProfile.Update`. Faults: `InvalidArgument`, `PbmFaultProfileStorageFault`.
     #[inline]
     pub fn pbm_update(&self, profile_id: &PbmProfileId, update_spec: &PbmCapabilityProfileUpdateSpec) -> Call<()> {
         let mut a = Arguments::new(self, 14472); a.arg(1, profile_id); a.arg(2, update_spec); a.end()
@@ -197,7 +197,7 @@ impl<T: IsA<mo::PbmProfileProfileManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::PbmReplicationManager>> Ref<T> {
-    /// `PbmQueryReplicationGroups`, since pbm 6.5. Privilege `StorageProfile.View`. Faults: `PbmFault`.
+    /// Calls `PbmQueryReplicationGroups`, since pbm 6.5. Requires privilege `StorageProfile.View`. Faults: `PbmFault`.
     #[inline]
     pub fn pbm_query_replication_groups(&self, entities: &[PbmServerObjectRef]) -> Call<Vec<PbmQueryReplicationGroupResult>> {
         let mut a = Arguments::new(self, 14466); a.list(1, entities); a.end()
@@ -205,7 +205,7 @@ impl<T: IsA<mo::PbmReplicationManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::PbmServiceInstance>> Ref<T> {
-    /// `PbmRetrieveServiceContent`, since pbm 1.0. Privilege `System.Anonymous`.
+    /// Calls `PbmRetrieveServiceContent`, since pbm 1.0. Requires privilege `System.Anonymous`.
     #[inline]
     pub fn pbm_retrieve_service_content(&self) -> Call<PbmServiceInstanceContent> {
         Arguments::new(self, 14471).end()

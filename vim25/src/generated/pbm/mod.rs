@@ -11,7 +11,7 @@ pub mod props;
 pub(crate) mod tables;
 pub mod types;
 
-/// What the modules of `props` have in scope.
+/// The names that the modules of `props` have in scope.
 mod prelude {
     pub(super) use super::enums::*;
     pub(super) use super::mo;

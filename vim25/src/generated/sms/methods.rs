@@ -11,7 +11,7 @@ use crate::types::*;
 use crate::{Any, Arguments, Call, IsA, Poly, Ref};
 
 impl<T: IsA<mo::SmsProvider>> Ref<T> {
-    /// `QueryProviderInfo`, since sms 2.0. Privilege `StorageViews.View`.
+    /// Calls `QueryProviderInfo`, since sms 2.0. Requires privilege `StorageViews.View`.
     #[inline]
     pub fn query_provider_info(&self) -> Call<Poly<SmsProviderInfo>> {
         Arguments::new(self, 12457).end()
@@ -19,19 +19,19 @@ impl<T: IsA<mo::SmsProvider>> Ref<T> {
 }
 
 impl<T: IsA<mo::SmsServiceInstance>> Ref<T> {
-    /// `QueryAboutInfo`, since sms 2.0. Privilege `StorageViews.View`.
+    /// Calls `QueryAboutInfo`, since sms 2.0. Requires privilege `StorageViews.View`.
     #[inline]
     pub fn query_about_info(&self) -> Call<SmsAboutInfo> {
         Arguments::new(self, 12436).end()
     }
 
-    /// `QuerySessionManager`, since sms 5.0. Privilege `System.Anonymous`.
+    /// Calls `QuerySessionManager`, since sms 5.0. Requires privilege `System.Anonymous`.
     #[inline]
     pub fn query_session_manager(&self) -> Call<Ref<mo::SmsSessionManager>> {
         Arguments::new(self, 12461).end()
     }
 
-    /// `QueryStorageManager`, since sms 2.0. Privilege `StorageViews.View`.
+    /// Calls `QueryStorageManager`, since sms 2.0. Requires privilege `StorageViews.View`.
     #[inline]
     pub fn query_storage_manager(&self) -> Call<Ref<mo::SmsStorageManager>> {
         Arguments::new(self, 12465).end()
@@ -39,151 +39,151 @@ impl<T: IsA<mo::SmsServiceInstance>> Ref<T> {
 }
 
 impl<T: IsA<mo::SmsStorageManager>> Ref<T> {
-    /// `QueryArray`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryArray`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_array(&self, provider_id: &[String]) -> Call<Vec<StorageArray>> {
         let mut a = Arguments::new(self, 12438); a.list(1, provider_id); a.end()
     }
 
-    /// `QueryArrayAssociatedWithLun`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryArrayAssociatedWithLun`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_array_associated_with_lun(&self, canonical_name: &str) -> Call<Option<StorageArray>> {
         let mut a = Arguments::new(self, 12439); a.text(1, canonical_name); a.end()
     }
 
-    /// `QueryAssociatedBackingStoragePool`, since sms 5.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryAssociatedBackingStoragePool`, since sms 5.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_associated_backing_storage_pool(&self, entity_id: Option<&str>, entity_type: Option<&str>) -> Call<Vec<BackingStoragePool>> {
         let mut a = Arguments::new(self, 12440); a.text(1, entity_id); a.text(2, entity_type); a.end()
     }
 
-    /// `QueryDatastoreBackingPoolMapping`, since sms 5.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryDatastoreBackingPoolMapping`, since sms 5.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_datastore_backing_pool_mapping(&self, datastore: &[Ref<crate::mo::Datastore>]) -> Call<Vec<DatastoreBackingPoolMapping>> {
         let mut a = Arguments::new(self, 12441); a.list(1, datastore); a.end()
     }
 
-    /// `QueryDatastoreCapability`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryDatastoreCapability`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_datastore_capability(&self, datastore: &Ref<impl IsA<crate::mo::Datastore>>) -> Call<Option<StorageCapability>> {
         let mut a = Arguments::new(self, 12442); a.reference(1, datastore); a.end()
     }
 
-    /// `QueryDrsMigrationCapabilityForPerformance`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryDrsMigrationCapabilityForPerformance`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_drs_migration_capability_for_performance(&self, src_datastore: &Ref<impl IsA<crate::mo::Datastore>>, dst_datastore: &Ref<impl IsA<crate::mo::Datastore>>) -> Call<bool> {
         let mut a = Arguments::new(self, 12443); a.reference(1, src_datastore); a.reference(2, dst_datastore); a.end()
     }
 
-    /// `QueryDrsMigrationCapabilityForPerformanceEx`, since sms 3.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryDrsMigrationCapabilityForPerformanceEx`, since sms 3.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_drs_migration_capability_for_performance_ex(&self, datastore: &[Ref<crate::mo::Datastore>]) -> Call<DrsMigrationCapabilityResult> {
         let mut a = Arguments::new(self, 12444); a.list(1, datastore); a.end()
     }
 
-    /// `QueryFaultDomain`, since sms 6.5. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryFaultDomain`, since sms 6.5. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_fault_domain(&self, filter: Option<&FaultDomainFilter>) -> Call<Vec<Poly<FaultDomainId>>> {
         let mut a = Arguments::new(self, 12445); a.opt(1, filter); a.end()
     }
 
-    /// `QueryFileSystemAssociatedWithArray`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryFileSystemAssociatedWithArray`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_file_system_associated_with_array(&self, array_id: &str) -> Call<Vec<StorageFileSystem>> {
         let mut a = Arguments::new(self, 12446); a.text(1, array_id); a.end()
     }
 
-    /// `QueryHostAssociatedWithLun`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryHostAssociatedWithLun`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_host_associated_with_lun(&self, scsi3_id: &str, array_id: &str) -> Call<Vec<Ref<crate::mo::HostSystem>>> {
         let mut a = Arguments::new(self, 12447); a.text(1, scsi3_id); a.text(2, array_id); a.end()
     }
 
-    /// `QueryLunAssociatedWithArray`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryLunAssociatedWithArray`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_lun_associated_with_array(&self, array_id: &str) -> Call<Vec<StorageLun>> {
         let mut a = Arguments::new(self, 12448); a.text(1, array_id); a.end()
     }
 
-    /// `QueryLunAssociatedWithPort`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryLunAssociatedWithPort`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_lun_associated_with_port(&self, port_id: &str, array_id: &str) -> Call<Vec<StorageLun>> {
         let mut a = Arguments::new(self, 12449); a.text(1, port_id); a.text(2, array_id); a.end()
     }
 
-    /// `QueryNfsDatastoreAssociatedWithFileSystem`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryNfsDatastoreAssociatedWithFileSystem`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_nfs_datastore_associated_with_file_system(&self, file_system_id: &str, array_id: &str) -> Call<Option<Ref<crate::mo::Datastore>>> {
         let mut a = Arguments::new(self, 12450); a.text(1, file_system_id); a.text(2, array_id); a.end()
     }
 
-    /// `QueryPortAssociatedWithArray`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryPortAssociatedWithArray`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_port_associated_with_array(&self, array_id: &str) -> Call<Vec<Poly<StoragePort>>> {
         let mut a = Arguments::new(self, 12452); a.text(1, array_id); a.end()
     }
 
-    /// `QueryPortAssociatedWithLun`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryPortAssociatedWithLun`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_port_associated_with_lun(&self, scsi3_id: &str, array_id: &str) -> Call<Option<Poly<StoragePort>>> {
         let mut a = Arguments::new(self, 12453); a.text(1, scsi3_id); a.text(2, array_id); a.end()
     }
 
-    /// `QueryPortAssociatedWithProcessor`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryPortAssociatedWithProcessor`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_port_associated_with_processor(&self, processor_id: &str, array_id: &str) -> Call<Vec<Poly<StoragePort>>> {
         let mut a = Arguments::new(self, 12454); a.text(1, processor_id); a.text(2, array_id); a.end()
     }
 
-    /// `QueryProcessorAssociatedWithArray`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryProcessorAssociatedWithArray`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_processor_associated_with_array(&self, array_id: &str) -> Call<Vec<StorageProcessor>> {
         let mut a = Arguments::new(self, 12455); a.text(1, array_id); a.end()
     }
 
-    /// `QueryProvider`, since sms 2.0. Privilege `StorageViews.View`. Faults: `QueryExecutionFault`.
+    /// Calls `QueryProvider`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `QueryExecutionFault`.
     #[inline]
     pub fn query_provider(&self) -> Call<Vec<Ref<mo::SmsProvider>>> {
         Arguments::new(self, 12456).end()
     }
 
-    /// `QueryReplicationGroupInfo`, since sms 6.5. Privilege `StorageViews.View`. Faults: `QueryExecutionFault`.
+    /// Calls `QueryReplicationGroupInfo`, since sms 6.5. Requires privilege `StorageViews.View`. Faults: `QueryExecutionFault`.
     #[inline]
     pub fn query_replication_group_info(&self, rg_filter: &ReplicationGroupFilter) -> Call<Vec<Poly<GroupOperationResult>>> {
         let mut a = Arguments::new(self, 12459); a.arg(1, rg_filter); a.end()
     }
 
-    /// `QueryStorageContainer`, since sms 5.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryStorageContainer`, since sms 5.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_storage_container(&self, container_spec: Option<&StorageContainerSpec>) -> Call<Option<StorageContainerResult>> {
         let mut a = Arguments::new(self, 12464); a.opt(1, container_spec); a.end()
     }
 
-    /// `QueryVmfsDatastoreAssociatedWithLun`, since sms 2.0. Privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
+    /// Calls `QueryVmfsDatastoreAssociatedWithLun`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `NotFound`, `QueryExecutionFault`.
     #[inline]
     pub fn query_vmfs_datastore_associated_with_lun(&self, scsi3_id: &str, array_id: &str) -> Call<Option<Ref<crate::mo::Datastore>>> {
         let mut a = Arguments::new(self, 12466); a.text(1, scsi3_id); a.text(2, array_id); a.end()
     }
 
-    /// `RegisterProvider_Task`, since sms 2.0. Privilege `StorageViews.ConfigureService`. Faults: `AlreadyExists`, `ProviderRegistrationFault`.
+    /// Calls `RegisterProvider_Task`, since sms 2.0. Requires privilege `StorageViews.ConfigureService`. Faults: `AlreadyExists`, `ProviderRegistrationFault`.
     #[inline]
     pub fn register_provider(&self, provider_spec: &Poly<SmsProviderSpec>) -> Call<Ref<mo::SmsTask>> {
         let mut a = Arguments::new(self, 12467); a.arg(1, provider_spec); a.end()
     }
 
-    /// `SmsRefreshCACertificatesAndCRLs_Task`, since sms 5.0. Privilege `StorageViews.ConfigureService`. Faults: `NotFound`, `CertificateRefreshFailed`.
+    /// Calls `SmsRefreshCACertificatesAndCRLs_Task`, since sms 5.0. Requires privilege `StorageViews.ConfigureService`. Faults: `NotFound`, `CertificateRefreshFailed`.
     #[inline]
     pub fn sms_refresh_ca_certificates_and_crls(&self, provider_id: &[String]) -> Call<Ref<mo::SmsTask>> {
         let mut a = Arguments::new(self, 12469); a.list(1, provider_id); a.end()
     }
 
-    /// `UnregisterProvider_Task`, since sms 2.0. Privilege `StorageViews.ConfigureService`. Faults: `NotFound`, `ProviderUnregistrationFault`.
+    /// Calls `UnregisterProvider_Task`, since sms 2.0. Requires privilege `StorageViews.ConfigureService`. Faults: `NotFound`, `ProviderUnregistrationFault`.
     #[inline]
     pub fn unregister_provider(&self, provider_id: &str) -> Call<Ref<mo::SmsTask>> {
         let mut a = Arguments::new(self, 12473); a.text(1, provider_id); a.end()
     }
 
-    /// `UpgradeVASAProvider_Task`, since sms 8.0.1.0. Privilege `StorageViews.ConfigureService`. Faults: `SmsFault`.
+    /// Calls `UpgradeVASAProvider_Task`, since sms 8.0.1.0. Requires privilege `StorageViews.ConfigureService`. Faults: `SmsFault`.
     #[inline]
     pub fn upgrade_vasa_provider(&self, upgrade_spec: &VASAProviderUpgradeSpec) -> Call<Ref<mo::SmsTask>> {
         let mut a = Arguments::new(self, 12474); a.arg(1, upgrade_spec); a.end()
@@ -191,13 +191,13 @@ impl<T: IsA<mo::SmsStorageManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::SmsTask>> Ref<T> {
-    /// `QuerySmsTaskInfo`, since sms 2.0. Privilege `StorageViews.View`.
+    /// Calls `QuerySmsTaskInfo`, since sms 2.0. Requires privilege `StorageViews.View`.
     #[inline]
     pub fn query_sms_task_info(&self) -> Call<SmsTaskInfo> {
         Arguments::new(self, 12462).end()
     }
 
-    /// `QuerySmsTaskResult`, since sms 2.0. Privilege `StorageViews.View`.
+    /// Calls `QuerySmsTaskResult`, since sms 2.0. Requires privilege `StorageViews.View`.
     #[inline]
     pub fn query_sms_task_result(&self) -> Call<Option<Any>> {
         Arguments::new(self, 12463).end()
@@ -205,91 +205,91 @@ impl<T: IsA<mo::SmsTask>> Ref<T> {
 }
 
 impl<T: IsA<mo::VasaProvider>> Ref<T> {
-    /// `FailoverReplicationGroup_Task`, since sms 6.5. Privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`.
+    /// Calls `FailoverReplicationGroup_Task`, since sms 6.5. Requires privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`.
     #[inline]
     pub fn failover_replication_group(&self, failover_param: &Poly<FailoverParam>) -> Call<Option<Ref<mo::SmsTask>>> {
         let mut a = Arguments::new(self, 12433); a.arg(1, failover_param); a.end()
     }
 
-    /// `PrepareFailoverReplicationGroup_Task`, since sms 6.5. Privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`.
+    /// Calls `PrepareFailoverReplicationGroup_Task`, since sms 6.5. Requires privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`.
     #[inline]
     pub fn prepare_failover_replication_group(&self, group_id: &[ReplicationGroupId]) -> Call<Option<Ref<mo::SmsTask>>> {
         let mut a = Arguments::new(self, 12434); a.list(1, group_id); a.end()
     }
 
-    /// `PromoteReplicationGroup_Task`, since sms 6.5. Privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`.
+    /// Calls `PromoteReplicationGroup_Task`, since sms 6.5. Requires privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`.
     #[inline]
     pub fn promote_replication_group(&self, promote_param: &PromoteParam) -> Call<Option<Ref<mo::SmsTask>>> {
         let mut a = Arguments::new(self, 12435); a.arg(1, promote_param); a.end()
     }
 
-    /// `QueryActiveAlarm`, since sms 6.5. Privilege `StorageViews.View`. Faults: `NotFound`, `ProviderBusy`, `InactiveProvider`, `ProviderUnavailable`, `QueryExecutionFault`.
+    /// Calls `QueryActiveAlarm`, since sms 6.5. Requires privilege `StorageViews.View`. Faults: `NotFound`, `ProviderBusy`, `InactiveProvider`, `ProviderUnavailable`, `QueryExecutionFault`.
     #[inline]
     pub fn query_active_alarm(&self, alarm_filter: Option<&AlarmFilter>) -> Call<Option<AlarmResult>> {
         let mut a = Arguments::new(self, 12437); a.opt(1, alarm_filter); a.end()
     }
 
-    /// `QueryPointInTimeReplica`, since sms 6.5. Privilege `StorageViews.View`. Faults: `ProviderUnavailable`, `InactiveProvider`, `ProviderBusy`, `QueryExecutionFault`.
+    /// Calls `QueryPointInTimeReplica`, since sms 6.5. Requires privilege `StorageViews.View`. Faults: `ProviderUnavailable`, `InactiveProvider`, `ProviderBusy`, `QueryExecutionFault`.
     #[inline]
     pub fn query_point_in_time_replica(&self, group_id: &[ReplicationGroupId], query_param: Option<&QueryPointInTimeReplicaParam>) -> Call<Vec<Poly<GroupOperationResult>>> {
         let mut a = Arguments::new(self, 12451); a.list(1, group_id); a.opt(2, query_param); a.end()
     }
 
-    /// `QueryReplicationGroup`, since sms 6.5. Privilege `StorageViews.View`. Faults: `ProviderUnavailable`, `InactiveProvider`, `ProviderBusy`, `QueryExecutionFault`.
+    /// Calls `QueryReplicationGroup`, since sms 6.5. Requires privilege `StorageViews.View`. Faults: `ProviderUnavailable`, `InactiveProvider`, `ProviderBusy`, `QueryExecutionFault`.
     #[inline]
     pub fn query_replication_group(&self, group_id: &[ReplicationGroupId]) -> Call<Vec<Poly<GroupOperationResult>>> {
         let mut a = Arguments::new(self, 12458); a.list(1, group_id); a.end()
     }
 
-    /// `QueryReplicationPeer`, since sms 6.5. Privilege `StorageViews.View`. Faults: `ProviderUnavailable`, `InactiveProvider`, `ProviderBusy`, `QueryExecutionFault`.
+    /// Calls `QueryReplicationPeer`, since sms 6.5. Requires privilege `StorageViews.View`. Faults: `ProviderUnavailable`, `InactiveProvider`, `ProviderBusy`, `QueryExecutionFault`.
     #[inline]
     pub fn query_replication_peer(&self, fault_domain_id: &[Poly<FaultDomainId>]) -> Call<Vec<QueryReplicationPeerResult>> {
         let mut a = Arguments::new(self, 12460); a.list(1, fault_domain_id); a.end()
     }
 
-    /// `ReverseReplicateGroup_Task`, since sms 6.5. Privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`.
+    /// Calls `ReverseReplicateGroup_Task`, since sms 6.5. Requires privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`.
     #[inline]
     pub fn reverse_replicate_group(&self, group_id: &[ReplicationGroupId]) -> Call<Option<Ref<mo::SmsTask>>> {
         let mut a = Arguments::new(self, 12468); a.list(1, group_id); a.end()
     }
 
-    /// `SyncReplicationGroup_Task`, since sms 6.5. Privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `ProviderBusy`, `SmsReplicationFault`, `TooMany`.
+    /// Calls `SyncReplicationGroup_Task`, since sms 6.5. Requires privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `ProviderBusy`, `SmsReplicationFault`, `TooMany`.
     #[inline]
     pub fn sync_replication_group(&self, group_id: &[ReplicationGroupId], pit_name: &str) -> Call<Option<Ref<mo::SmsTask>>> {
         let mut a = Arguments::new(self, 12470); a.list(1, group_id); a.text(2, pit_name); a.end()
     }
 
-    /// `TestFailoverReplicationGroupStart_Task`, since sms 6.5. Privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`.
+    /// Calls `TestFailoverReplicationGroupStart_Task`, since sms 6.5. Requires privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`.
     #[inline]
     pub fn test_failover_replication_group_start(&self, test_failover_param: &TestFailoverParam) -> Call<Ref<mo::SmsTask>> {
         let mut a = Arguments::new(self, 12471); a.arg(1, test_failover_param); a.end()
     }
 
-    /// `TestFailoverReplicationGroupStop_Task`, since sms 6.5. Privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`, `NotSupportedByProvider`.
+    /// Calls `TestFailoverReplicationGroupStop_Task`, since sms 6.5. Requires privilege `StorageViews.ConfigureService`. Faults: `ProviderUnavailable`, `ProviderOutOfResource`, `InactiveProvider`, `TooMany`, `ProviderBusy`, `SmsReplicationFault`, `NotSupportedByProvider`.
     #[inline]
     pub fn test_failover_replication_group_stop(&self, group_id: &[ReplicationGroupId], force: bool) -> Call<Ref<mo::SmsTask>> {
         let mut a = Arguments::new(self, 12472); a.list(1, group_id); a.arg(2, &force); a.end()
     }
 
-    /// `VasaProviderReconnect_Task`, since sms 5.0. Privilege `StorageViews.ConfigureService`. Faults: `InvalidCertificate`, `ProviderConnectionFailed`.
+    /// Calls `VasaProviderReconnect_Task`, since sms 5.0. Requires privilege `StorageViews.ConfigureService`. Faults: `InvalidCertificate`, `ProviderConnectionFailed`.
     #[inline]
     pub fn vasa_provider_reconnect(&self) -> Call<Ref<mo::SmsTask>> {
         Arguments::new(self, 12475).end()
     }
 
-    /// `VasaProviderRefreshCertificate_Task`, since sms 5.0. Privilege `StorageViews.ConfigureService`. Faults: `CertificateRefreshFailed`.
+    /// Calls `VasaProviderRefreshCertificate_Task`, since sms 5.0. Requires privilege `StorageViews.ConfigureService`. Faults: `CertificateRefreshFailed`.
     #[inline]
     pub fn vasa_provider_refresh_certificate(&self) -> Call<Ref<mo::SmsTask>> {
         Arguments::new(self, 12476).end()
     }
 
-    /// `VasaProviderRevokeCertificate_Task`, since sms 5.0. Privilege `StorageViews.ConfigureService`. Faults: `CertificateRevocationFailed`.
+    /// Calls `VasaProviderRevokeCertificate_Task`, since sms 5.0. Requires privilege `StorageViews.ConfigureService`. Faults: `CertificateRevocationFailed`.
     #[inline]
     pub fn vasa_provider_revoke_certificate(&self) -> Call<Ref<mo::SmsTask>> {
         Arguments::new(self, 12477).end()
     }
 
-    /// `VasaProviderSync_Task`, since sms 2.0. Privilege `StorageViews.View`. Faults: `ProviderSyncFailed`.
+    /// Calls `VasaProviderSync_Task`, since sms 2.0. Requires privilege `StorageViews.View`. Faults: `ProviderSyncFailed`.
     #[inline]
     pub fn vasa_provider_sync(&self, array_id: Option<&str>) -> Call<Ref<mo::SmsTask>> {
         let mut a = Arguments::new(self, 12478); a.text(1, array_id); a.end()

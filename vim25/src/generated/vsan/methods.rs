@@ -11,43 +11,43 @@ use crate::types::*;
 use crate::{Arguments, Call, IsA, Poly, Ref, TaskOf};
 
 impl<T: IsA<crate::mo::HostVsanHealthSystem>> Ref<T> {
-    /// `VsanFlashScsiControllerFirmware_Task`, since vSAN 6.6. Privilege `Host.Config.Storage`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanFlashScsiControllerFirmware_Task`, since vSAN 6.6. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_flash_scsi_controller_firmware(&self, spec: &VsanHclFirmwareUpdateSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8843); a.arg(1, spec); a.end()
     }
 
-    /// `VsanGetNetworkDiagnosticsHealthInfo`, since vSAN 7.0U3. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `VsanGetNetworkDiagnosticsHealthInfo`, since vSAN 7.0U3. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_get_network_diagnostics_health_info(&self) -> Call<VsanNetworkDiagnosticsHealthInfo> {
         Arguments::new(self, 8851).end()
     }
 
-    /// `VsanHostCreateVmHealthTest`, since vSAN 6.6. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `VsanHostCreateVmHealthTest`, since vSAN 6.6. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_host_create_vm_health_test(&self, timeout: i32) -> Call<VsanHostCreateVmHealthTestResult> {
         let mut a = Arguments::new(self, 8862); a.arg(1, &timeout); a.end()
     }
 
-    /// `VsanHostQueryEncryptionHealthSummary`, since vSAN 6.6. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanHostQueryEncryptionHealthSummary`, since vSAN 6.6. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_encryption_health_summary(&self) -> Call<VsanEncryptionHealthSummary> {
         Arguments::new(self, 8865).end()
     }
 
-    /// `VsanHostQueryFileServiceHealthSummary`, since vSAN 7.0. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanHostQueryFileServiceHealthSummary`, since vSAN 7.0. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_file_service_health_summary(&self) -> Call<VsanFileServiceHealthSummary> {
         Arguments::new(self, 8866).end()
     }
 
-    /// `VsanHostQuerySmartStats`, since vSAN 6.6. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanHostQuerySmartStats`, since vSAN 6.6. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_host_query_smart_stats(&self, disks: &[String], include_all_disks: Option<bool>) -> Call<VsanSmartStatsHostSummary> {
         let mut a = Arguments::new(self, 8867); a.list(1, disks); a.arg(2, &include_all_disks); a.end()
     }
 
-    /// `VsanQueryHostEMMState`, since vSAN 6.7. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `VsanQueryHostEMMState`, since vSAN 6.7. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_query_host_emm_state(&self) -> Call<VsanHostEMMSummary> {
         Arguments::new(self, 8898).end()
@@ -55,49 +55,49 @@ impl<T: IsA<crate::mo::HostVsanHealthSystem>> Ref<T> {
 }
 
 impl<T: IsA<crate::mo::VimClusterVsanVcDiskManagementSystem>> Ref<T> {
-    /// `QueryVsanManagedDisks`, since vSAN 7.0U1. Faults: `VsanFault`.
+    /// Calls `QueryVsanManagedDisks`, since vSAN 7.0U1. Faults: `VsanFault`.
     #[inline]
     pub fn query_vsan_managed_disks(&self, host: &Ref<impl IsA<crate::mo::HostSystem>>, filter_spec: Option<&VimVsanHostQueryVsanDisksSpec>) -> Call<Option<VimVsanHostVsanManagedDisksInfo>> {
         let mut a = Arguments::new(self, 8799); a.reference(1, host); a.opt(2, filter_spec); a.end()
     }
 
-    /// `RebuildDiskMapping`, since vSAN 6.7U1. Faults: `VsanFault`.
+    /// Calls `RebuildDiskMapping`, since vSAN 6.7U1. Faults: `VsanFault`.
     #[inline]
     pub fn rebuild_disk_mapping(&self, host: &Ref<impl IsA<crate::mo::HostSystem>>, mapping: &VsanHostDiskMapping, maintenance_spec: &HostMaintenanceSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8803); a.reference(1, host); a.arg(2, mapping); a.arg(3, maintenance_spec); a.end()
     }
 
-    /// `RemoveDiskEx`, since vSAN 7.2. Faults: `VsanFault`.
+    /// Calls `RemoveDiskEx`, since vSAN 7.2. Faults: `VsanFault`.
     #[inline]
     pub fn remove_disk_ex(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, disks: &[HostScsiDisk], maintenance_spec: &HostMaintenanceSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8806); a.reference(1, cluster); a.list(2, disks); a.arg(3, maintenance_spec); a.end()
     }
 
-    /// `RemoveDiskMappingEx`, since vSAN 7.2. Faults: `VsanFault`.
+    /// Calls `RemoveDiskMappingEx`, since vSAN 7.2. Faults: `VsanFault`.
     #[inline]
     pub fn remove_disk_mapping_ex(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, mappings: &[VsanHostDiskMapping], maintenance_spec: &HostMaintenanceSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8807); a.reference(1, cluster); a.list(2, mappings); a.arg(3, maintenance_spec); a.end()
     }
 
-    /// `UnmountDiskMappingEx`, since vSAN 7.2. Faults: `VsanFault`.
+    /// Calls `UnmountDiskMappingEx`, since vSAN 7.2. Faults: `VsanFault`.
     #[inline]
     pub fn unmount_disk_mapping_ex(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, mappings: &[VsanHostDiskMapping], maintenance_spec: &HostMaintenanceSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8815); a.reference(1, cluster); a.list(2, mappings); a.arg(3, maintenance_spec); a.end()
     }
 
-    /// `VsanAddStoragePoolDisk`, since vSAN 8.0.0.1. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
+    /// Calls `VsanAddStoragePoolDisk`, since vSAN 8.0.0.1. Requires privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_add_storage_pool_disk(&self, specs: &[VsanAddStoragePoolDiskSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8817); a.list(1, specs); a.end()
     }
 
-    /// `VsanDeleteStoragePoolDisk`, since vSAN 8.0.0.1. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
+    /// Calls `VsanDeleteStoragePoolDisk`, since vSAN 8.0.0.1. Requires privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_delete_storage_pool_disk(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, spec: &VsanDeleteStoragePoolDiskSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8834); a.reference(1, cluster); a.arg(2, spec); a.end()
     }
 
-    /// `VsanUnmountStoragePoolDisks`, since vSAN 8.0.0.1. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
+    /// Calls `VsanUnmountStoragePoolDisks`, since vSAN 8.0.0.1. Requires privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_unmount_storage_pool_disks(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, spec: &VsanDeleteStoragePoolDiskSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8922); a.reference(1, cluster); a.arg(2, spec); a.end()
@@ -105,25 +105,25 @@ impl<T: IsA<crate::mo::VimClusterVsanVcDiskManagementSystem>> Ref<T> {
 }
 
 impl<T: IsA<crate::mo::VimClusterVsanVcStretchedClusterSystem>> Ref<T> {
-    /// `QuerySharedWitnessClusterInfo`, since vSAN 7.0U1. Privilege `System.Read`. Faults: `NotSupported`, `VsanFault`.
+    /// Calls `QuerySharedWitnessClusterInfo`, since vSAN 7.0U1. Requires privilege `System.Read`. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn query_shared_witness_cluster_info(&self, witness_host: &Ref<impl IsA<crate::mo::HostSystem>>, skip_components_count: Option<bool>) -> Call<Vec<ClusterRuntimeInfo>> {
         let mut a = Arguments::new(self, 8795); a.reference(1, witness_host); a.arg(2, &skip_components_count); a.end()
     }
 
-    /// `QuerySharedWitnessCompatibility`, since vSAN 7.0U1. Privilege `System.Read`. Faults: `NotSupported`, `VsanFault`.
+    /// Calls `QuerySharedWitnessCompatibility`, since vSAN 7.0U1. Requires privilege `System.Read`. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn query_shared_witness_compatibility(&self, shared_witness_host: &Ref<impl IsA<crate::mo::HostSystem>>, robo_clusters: &[Ref<crate::mo::ClusterComputeResource>]) -> Call<VSANSharedWitnessCompatibilityResult> {
         let mut a = Arguments::new(self, 8796); a.reference(1, shared_witness_host); a.list(2, robo_clusters); a.end()
     }
 
-    /// `VsanVcAddWitnessHostForClusters`, since vSAN 7.0U1. Faults: `VsanFault`, `InvalidArgument`, `NotSupported`, `NotEnoughLicenses`.
+    /// Calls `VsanVcAddWitnessHostForClusters`, since vSAN 7.0U1. Faults: `VsanFault`, `InvalidArgument`, `NotSupported`, `NotEnoughLicenses`.
     #[inline]
     pub fn vsan_vc_add_witness_host_for_clusters(&self, config_spec: &VsanVcStretchedClusterConfigSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8926); a.arg(1, config_spec); a.end()
     }
 
-    /// `VsanVcReplaceWitnessHostForClusters`, since vSAN 7.0U1. Faults: `VsanFault`, `InvalidArgument`, `NotSupported`, `NotEnoughLicenses`.
+    /// Calls `VsanVcReplaceWitnessHostForClusters`, since vSAN 7.0U1. Faults: `VsanFault`, `InvalidArgument`, `NotSupported`, `NotEnoughLicenses`.
     #[inline]
     pub fn vsan_vc_replace_witness_host_for_clusters(&self, config_spec: &VsanVcStretchedClusterConfigSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8927); a.arg(1, config_spec); a.end()
@@ -131,7 +131,7 @@ impl<T: IsA<crate::mo::VimClusterVsanVcStretchedClusterSystem>> Ref<T> {
 }
 
 impl<T: IsA<crate::mo::VsanIscsiTargetSystem>> Ref<T> {
-    /// `VsanRemediateIscsiLunsRuntimeStatus`, since vSAN 8.0.0.2. Faults: `VsanFault`.
+    /// Calls `VsanRemediateIscsiLunsRuntimeStatus`, since vSAN 8.0.0.2. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_remediate_iscsi_luns_runtime_status(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8915); a.reference(1, cluster); a.end()
@@ -139,31 +139,31 @@ impl<T: IsA<crate::mo::VsanIscsiTargetSystem>> Ref<T> {
 }
 
 impl<T: IsA<crate::mo::VsanObjectSystem>> Ref<T> {
-    /// `QuerySyncingVsanObjectsSummary`, since vSAN 6.8.7. Faults: `NotSupported`.
+    /// Calls `QuerySyncingVsanObjectsSummary`, since vSAN 6.8.7. Faults: `NotSupported`.
     #[inline]
     pub fn query_syncing_vsan_objects_summary(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, syncing_object_filter: Option<&VsanSyncingObjectFilter>) -> Call<VsanHostVsanObjectSyncQueryResult> {
         let mut a = Arguments::new(self, 8797); a.reference(1, cluster); a.opt(2, syncing_object_filter); a.end()
     }
 
-    /// `RelayoutObjects`, since vSAN 7.2. Faults: `VsanFault`.
+    /// Calls `RelayoutObjects`, since vSAN 7.2. Faults: `VsanFault`.
     #[inline]
     pub fn relayout_objects(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8804); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanDeleteObjects_Task`, since vSAN 6.7U1. Faults: `VsanFault`, `InvalidArgument`.
+    /// Calls `VsanDeleteObjects_Task`, since vSAN 6.7U1. Faults: `VsanFault`, `InvalidArgument`.
     #[inline]
     pub fn vsan_delete_objects(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>, obj_uuids: &[String], force: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8833); a.opt(1, cluster); a.list(2, obj_uuids); a.arg(3, &force); a.end()
     }
 
-    /// `VsanQueryInaccessibleVmSwapObjects`, since vSAN 6.7U1. Faults: `NotSupported`.
+    /// Calls `VsanQueryInaccessibleVmSwapObjects`, since vSAN 6.7U1. Faults: `NotSupported`.
     #[inline]
     pub fn vsan_query_inaccessible_vm_swap_objects(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<Vec<String>> {
         let mut a = Arguments::new(self, 8900); a.opt(1, cluster); a.end()
     }
 
-    /// `VsanQueryPhysicalPlacements`, since vSAN 9.1.0.0. Privilege `System.Read`. Faults: `NotSupported`, `VsanFault`.
+    /// Calls `VsanQueryPhysicalPlacements`, since vSAN 9.1.0.0. Requires privilege `System.Read`. Faults: `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_query_physical_placements(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, specs: Option<&VsanQueryPhysicalPlacementSpecs>) -> Call<Vec<VsanObjectPlacement>> {
         let mut a = Arguments::new(self, 8905); a.reference(1, cluster); a.opt(2, specs); a.end()
@@ -171,79 +171,79 @@ impl<T: IsA<crate::mo::VsanObjectSystem>> Ref<T> {
 }
 
 impl<T: IsA<crate::mo::VsanPerformanceManager>> Ref<T> {
-    /// `GetVsanPerfDiagnosisResult`, since vSAN 6.7. Faults: `Timedout`, `VsanFault`, `NotFound`.
+    /// Calls `GetVsanPerfDiagnosisResult`, since vSAN 6.7. Faults: `Timedout`, `VsanFault`, `NotFound`.
     #[inline]
     pub fn get_vsan_perf_diagnosis_result(&self, task: &Ref<impl IsA<crate::mo::Task>>, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<Vec<VsanPerfDiagnosticResult>> {
         let mut a = Arguments::new(self, 8786); a.reference(1, task); a.opt(2, cluster); a.end()
     }
 
-    /// `QueryRemoteServerClusters`, since vSAN 7.0U1. Faults: `InvalidArgument`, `NotFound`.
+    /// Calls `QueryRemoteServerClusters`, since vSAN 7.0U1. Faults: `InvalidArgument`, `NotFound`.
     #[inline]
     pub fn query_remote_server_clusters(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, query_spec: Option<&VsanRemoteClusterQuerySpec>) -> Call<Vec<String>> {
         let mut a = Arguments::new(self, 8794); a.opt(1, cluster); a.opt(2, query_spec); a.end()
     }
 
-    /// `QueryVsanPerfHotspotEntities`, since vSAN 8.0.0.3. Faults: `InvalidArgument`, `Timedout`, `VsanNodeNotMaster`, `NotFound`, `NotSupported`.
+    /// Calls `QueryVsanPerfHotspotEntities`, since vSAN 8.0.0.3. Faults: `InvalidArgument`, `Timedout`, `VsanNodeNotMaster`, `NotFound`, `NotSupported`.
     #[inline]
     pub fn query_vsan_perf_hotspot_entities(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, query_spec: &VsanPerfHotspotQuerySpec) -> Call<Vec<VsanPerfHotspotEntitiesMetrics>> {
         let mut a = Arguments::new(self, 8801); a.opt(1, cluster); a.arg(2, query_spec); a.end()
     }
 
-    /// `QueryVsanPerfTopEntities`, since vSAN 7.0U2. Faults: `InvalidArgument`, `VsanNodeNotMaster`.
+    /// Calls `QueryVsanPerfTopEntities`, since vSAN 7.0U2. Faults: `InvalidArgument`, `VsanNodeNotMaster`.
     #[inline]
     pub fn query_vsan_perf_top_entities(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, query_spec: &VsanPerfTopQuerySpec) -> Call<Vec<VsanPerfEntityMetricCSV>> {
         let mut a = Arguments::new(self, 8802); a.opt(1, cluster); a.arg(2, query_spec); a.end()
     }
 
-    /// `VsanPerfDeleteTimeRange`, since vSAN 6.6. Privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
+    /// Calls `VsanPerfDeleteTimeRange`, since vSAN 6.6. Requires privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_delete_time_range(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 8872); a.opt(1, cluster); a.text(2, name); a.end()
     }
 
-    /// `VsanPerfDiagnose`, since vSAN 6.6. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
+    /// Calls `VsanPerfDiagnose`, since vSAN 6.6. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_diagnose(&self, perf_diagnose_query: &VsanPerfDiagnoseQuerySpec, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<Vec<VsanPerfDiagnosticResult>> {
         let mut a = Arguments::new(self, 8873); a.arg(1, perf_diagnose_query); a.opt(2, cluster); a.end()
     }
 
-    /// `VsanPerfDiagnoseTask`, since vSAN 6.7. Faults: `InvalidArgument`, `VsanNodeNotMaster`, `Timedout`, `NotFound`, `VsanFault`.
+    /// Calls `VsanPerfDiagnoseTask`, since vSAN 6.7. Faults: `InvalidArgument`, `VsanNodeNotMaster`, `Timedout`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_perf_diagnose_task(&self, perf_diagnose_query: &VsanPerfDiagnoseQuerySpec, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8874); a.arg(1, perf_diagnose_query); a.opt(2, cluster); a.end()
     }
 
-    /// `VsanPerfGetAggregatedEntityTypes`, since vSAN 6.7. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanPerfGetAggregatedEntityTypes`, since vSAN 6.7. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_perf_get_aggregated_entity_types(&self) -> Call<Vec<VsanPerfEntityType>> {
         Arguments::new(self, 8875).end()
     }
 
-    /// `VsanPerfGetSupportedDiagnosticExceptions`, since vSAN 6.6. Privilege `System.Read`.
+    /// Calls `VsanPerfGetSupportedDiagnosticExceptions`, since vSAN 6.6. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_perf_get_supported_diagnostic_exceptions(&self) -> Call<Vec<VsanPerfDiagnosticException>> {
         Arguments::new(self, 8876).end()
     }
 
-    /// `VsanPerfGetSupportedHotspotEntityTypes`, since vSAN 9.1.0.0. Privilege `System.Read`.
+    /// Calls `VsanPerfGetSupportedHotspotEntityTypes`, since vSAN 9.1.0.0. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_perf_get_supported_hotspot_entity_types(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<Vec<VsanPerfHotspotEntityType>> {
         let mut a = Arguments::new(self, 8877); a.opt(1, cluster); a.end()
     }
 
-    /// `VsanPerfQueryTimeRanges`, since vSAN 6.6. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
+    /// Calls `VsanPerfQueryTimeRanges`, since vSAN 6.6. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_query_time_ranges(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, query_spec: &VsanPerfTimeRangeQuerySpec) -> Call<Vec<VsanPerfTimeRange>> {
         let mut a = Arguments::new(self, 8878); a.opt(1, cluster); a.arg(2, query_spec); a.end()
     }
 
-    /// `VsanPerfSaveTimeRanges`, since vSAN 6.6. Privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
+    /// Calls `VsanPerfSaveTimeRanges`, since vSAN 6.6. Requires privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_save_time_ranges(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, time_ranges: &[VsanPerfTimeRange]) -> Call<()> {
         let mut a = Arguments::new(self, 8879); a.opt(1, cluster); a.list(2, time_ranges); a.end()
     }
 
-    /// `VsanPerfToggleVerboseMode`, since vSAN 6.6. Privilege `Global.Settings`. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
+    /// Calls `VsanPerfToggleVerboseMode`, since vSAN 6.6. Requires privilege `Global.Settings`. Faults: `InvalidArgument`, `NotSupported`, `VsanNodeNotMaster`, `Timedout`, `NotFound`.
     #[inline]
     pub fn vsan_perf_toggle_verbose_mode(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, verbose_mode: bool) -> Call<()> {
         let mut a = Arguments::new(self, 8880); a.opt(1, cluster); a.arg(2, &verbose_mode); a.end()
@@ -251,13 +251,13 @@ impl<T: IsA<crate::mo::VsanPerformanceManager>> Ref<T> {
 }
 
 impl<T: IsA<crate::mo::VsanSpaceReportSystem>> Ref<T> {
-    /// `QueryVsanManagedStorageSpaceUsage`, since vSAN 7.0U1. Privilege `System.Read`. Faults: `InvalidArgument`.
+    /// Calls `QueryVsanManagedStorageSpaceUsage`, since vSAN 7.0U1. Requires privilege `System.Read`. Faults: `InvalidArgument`.
     #[inline]
     pub fn query_vsan_managed_storage_space_usage(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, query_spec: &QueryVsanManagedStorageSpaceUsageSpec) -> Call<Vec<VsanSpaceUsageWithDatastoreType>> {
         let mut a = Arguments::new(self, 8800); a.reference(1, cluster); a.arg(2, query_spec); a.end()
     }
 
-    /// `VsanQueryEntitySpaceUsage`, since vSAN 7.0. Faults: `NotSupported`, `InvalidArgument`, `VsanFault`.
+    /// Calls `VsanQueryEntitySpaceUsage`, since vSAN 7.0. Faults: `NotSupported`, `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn vsan_query_entity_space_usage(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, query_spec: &VsanSpaceQuerySpec) -> Call<Vec<VsanEntitySpaceUsage>> {
         let mut a = Arguments::new(self, 8892); a.reference(1, cluster); a.arg(2, query_spec); a.end()
@@ -265,61 +265,61 @@ impl<T: IsA<crate::mo::VsanSpaceReportSystem>> Ref<T> {
 }
 
 impl<T: IsA<crate::mo::VsanSystemEx>> Ref<T> {
-    /// `VsanGetAboutInfoEx`, since vSAN 6.6. Privilege `System.Read`.
+    /// Calls `VsanGetAboutInfoEx`, since vSAN 6.6. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_get_about_info_ex(&self) -> Call<VsanHostAboutInfoEx> {
         Arguments::new(self, 8844).end()
     }
 
-    /// `VsanHostAbortWipeDisk`, since vSAN 7.0U1. Privilege `Host.Config.Storage`.
+    /// Calls `VsanHostAbortWipeDisk`, since vSAN 7.0U1. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn vsan_host_abort_wipe_disk(&self, disks: &[String]) -> Call<Vec<VsanHostAbortWipeDiskStatus>> {
         let mut a = Arguments::new(self, 8860); a.list(1, disks); a.end()
     }
 
-    /// `VsanHostGetRuntimeStats`, since vSAN 6.6. Privilege `System.Read`.
+    /// Calls `VsanHostGetRuntimeStats`, since vSAN 6.6. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_host_get_runtime_stats(&self, stats: &[String], cluster_uuid: Option<&str>) -> Call<VsanHostRuntimeStats> {
         let mut a = Arguments::new(self, 8863); a.list(1, stats); a.text(2, cluster_uuid); a.end()
     }
 
-    /// `VsanHostQueryWipeDisk`, since vSAN 7.0U1. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `VsanHostQueryWipeDisk`, since vSAN 7.0U1. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_host_query_wipe_disk(&self, disks: &[String]) -> Call<Vec<VsanHostWipeDiskStatus>> {
         let mut a = Arguments::new(self, 8868); a.list(1, disks); a.end()
     }
 
-    /// `VsanHostWipeDisk`, since vSAN 7.0U1. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
+    /// Calls `VsanHostWipeDisk`, since vSAN 7.0U1. Requires privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_host_wipe_disk(&self, disks: &[String]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8870); a.list(1, disks); a.end()
     }
 
-    /// `VsanQueryHostDrsStats`, since vSAN VMC M5. Privilege `System.Read`.
+    /// Calls `VsanQueryHostDrsStats`, since vSAN VMC M5. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_query_host_drs_stats<'a>(&self) -> calls::VsanQueryHostDrsStats<'a> {
         calls::VsanQueryHostDrsStats { this: self.upcast(), host_uuids: &[], vms: &[], host_index: None, }
     }
 
-    /// `VsanQueryHostStatusEx`, since vSAN 7.0U1. Privilege `System.Read`.
+    /// Calls `VsanQueryHostStatusEx`, since vSAN 7.0U1. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_query_host_status_ex(&self, cluster_uuids: &[String]) -> Call<Vec<VsanHostClusterStatus>> {
         let mut a = Arguments::new(self, 8899); a.list(1, cluster_uuids); a.end()
     }
 
-    /// `VsanQuerySyncingVsanObjects`, since vSAN 6.7. Privilege `System.Read`.
+    /// Calls `VsanQuerySyncingVsanObjects`, since vSAN 6.7. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_query_syncing_vsan_objects<'a>(&self) -> calls::VsanQuerySyncingVsanObjects<'a> {
         calls::VsanQuerySyncingVsanObjects { this: self.upcast(), uuids: &[], start: None, limit: None, include_summary: None, }
     }
 
-    /// `VsanQueryWhatIfEvacuationResult`, since vSAN 6.6. Privilege `System.Read`. Faults: `NotImplemented`, `NotSupported`.
+    /// Calls `VsanQueryWhatIfEvacuationResult`, since vSAN 6.6. Requires privilege `System.Read`. Faults: `NotImplemented`, `NotSupported`.
     #[inline]
     pub fn vsan_query_what_if_evacuation_result(&self, evac_entity_uuid: &str) -> Call<VsanWhatIfEvacResult> {
         let mut a = Arguments::new(self, 8911); a.text(1, evac_entity_uuid); a.end()
     }
 
-    /// `VsanUnmountDiskMappingEx`, since vSAN VMC M5. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
+    /// Calls `VsanUnmountDiskMappingEx`, since vSAN VMC M5. Requires privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_unmount_disk_mapping_ex<'a>(&self, mappings: &'a [VsanHostDiskMapping]) -> calls::VsanUnmountDiskMappingEx<'a> {
         calls::VsanUnmountDiskMappingEx { this: self.upcast(), mappings, maintenance_spec: None, timeout: None, evac_reason: None, }
@@ -327,49 +327,49 @@ impl<T: IsA<crate::mo::VsanSystemEx>> Ref<T> {
 }
 
 impl<T: IsA<crate::mo::VsanVcClusterConfigSystem>> Ref<T> {
-    /// `RunLifecycleCheck`, since vSAN 7.3. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `RunLifecycleCheck`, since vSAN 7.3. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn run_lifecycle_check(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, vsan_lifecycle_check_spec: &VsanVcLifecycleCheckSpec) -> Call<VsanVcLifecycleCheckResult> {
         let mut a = Arguments::new(self, 8810); a.reference(1, cluster); a.arg(2, vsan_lifecycle_check_spec); a.end()
     }
 
-    /// `VsanClusterGetClaimedCapacity`, since vSAN 8.0.0.4. Faults: `InvalidState`, `NotSupported`.
+    /// Calls `VsanClusterGetClaimedCapacity`, since vSAN 8.0.0.4. Faults: `InvalidState`, `NotSupported`.
     #[inline]
     pub fn vsan_cluster_get_claimed_capacity(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<i64> {
         let mut a = Arguments::new(self, 8820); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanClusterGetRuntimeStats`, since vSAN 6.6.
+    /// Calls `VsanClusterGetRuntimeStats`, since vSAN 6.6.
     #[inline]
     pub fn vsan_cluster_get_runtime_stats(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, stats: &[String]) -> Call<Vec<VsanRuntimeStatsHostMap>> {
         let mut a = Arguments::new(self, 8821); a.reference(1, cluster); a.list(2, stats); a.end()
     }
 
-    /// `VsanEncryptedClusterRekey_Task`, since vSAN 6.6. Faults: `VsanFault`, `InvalidState`.
+    /// Calls `VsanEncryptedClusterRekey_Task`, since vSAN 6.6. Faults: `VsanFault`, `InvalidState`.
     #[inline]
     pub fn vsan_encrypted_cluster_rekey(&self, encrypted_cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, deep_rekey: Option<bool>, allow_reduced_redundancy: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8839); a.reference(1, encrypted_cluster); a.arg(2, &deep_rekey); a.arg(3, &allow_reduced_redundancy); a.end()
     }
 
-    /// `VsanGetClusterRAIDInfo`, since vSAN 9.1.0.0. Privilege `System.Read`.
+    /// Calls `VsanGetClusterRAIDInfo`, since vSAN 9.1.0.0. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_get_cluster_raid_info(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Option<VsanAutoRAIDInfo>> {
         let mut a = Arguments::new(self, 8845); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanGetConfigurationLimits`, since vSAN 9.1.0.0. Privilege `System.Read`.
+    /// Calls `VsanGetConfigurationLimits`, since vSAN 9.1.0.0. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_get_configuration_limits(&self) -> Call<Vec<KeyAnyValue>> {
         Arguments::new(self, 8846).end()
     }
 
-    /// `VsanQueryClusterDrsStats`, since vSAN VMC M5.
+    /// Calls `VsanQueryClusterDrsStats`, since vSAN VMC M5.
     #[inline]
     pub fn vsan_query_cluster_drs_stats(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, vms: &[Ref<crate::mo::VirtualMachine>]) -> Call<Vec<VsanHostDrsStats>> {
         let mut a = Arguments::new(self, 8888); a.reference(1, cluster); a.list(2, vms); a.end()
     }
 
-    /// `VsanValidateConfigSpec`, since vSAN 7.0U1.
+    /// Calls `VsanValidateConfigSpec`, since vSAN 7.0U1.
     #[inline]
     pub fn vsan_validate_config_spec(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, vsan_reconfig_spec: &VimVsanReconfigSpec) -> Call<Vec<Poly<ClusterComputeResourceValidationResultBase>>> {
         let mut a = Arguments::new(self, 8925); a.reference(1, cluster); a.arg(2, vsan_reconfig_spec); a.end()
@@ -377,115 +377,115 @@ impl<T: IsA<crate::mo::VsanVcClusterConfigSystem>> Ref<T> {
 }
 
 impl<T: IsA<crate::mo::VsanVcClusterHealthSystem>> Ref<T> {
-    /// `SetVsanVcgMappingForHwDevices`, since vSAN 7.0U3. Privilege `Global.Settings`. Faults: `VsanFault`.
+    /// Calls `SetVsanVcgMappingForHwDevices`, since vSAN 7.0U3. Requires privilege `Global.Settings`. Faults: `VsanFault`.
     #[inline]
     pub fn set_vsan_vcg_mapping_for_hw_devices(&self, spec: &VsanHwToVcgInfoMappingSpec) -> Call<bool> {
         let mut a = Arguments::new(self, 8811); a.arg(1, spec); a.end()
     }
 
-    /// `VsanClusterQueryFileServiceHealthSummary`, since vSAN 7.0. Faults: `InvalidArgument`.
+    /// Calls `VsanClusterQueryFileServiceHealthSummary`, since vSAN 7.0. Faults: `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_query_file_service_health_summary(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, include_file_server_health: Option<bool>, include_file_share_health: Option<bool>) -> Call<Option<VsanClusterFileServiceHealthSummary>> {
         let mut a = Arguments::new(self, 8822); a.reference(1, cluster); a.arg(2, &include_file_server_health); a.arg(3, &include_file_share_health); a.end()
     }
 
-    /// `VsanDownloadAndInstallVendorTool_Task`, since vSAN 6.7U1. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanDownloadAndInstallVendorTool_Task`, since vSAN 6.7U1. Requires privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_download_and_install_vendor_tool(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8836); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanDownloadHclFile_Task`, since vSAN 6.6. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanDownloadHclFile_Task`, since vSAN 6.6. Requires privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_download_hcl_file(&self, sha1sums: &[String]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8838); a.list(1, sha1sums); a.end()
     }
 
-    /// `VsanGetDiskHclConstraints`, since vSAN 7.0U3. Privilege `System.Read`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanGetDiskHclConstraints`, since vSAN 7.0U3. Requires privilege `System.Read`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_get_disk_hcl_constraints(&self, release: Option<&str>, disk_models: &[VsanDiskModelInfo]) -> Call<Vec<VsanHclDiskConstraint>> {
         let mut a = Arguments::new(self, 8847); a.text(1, release); a.list(2, disk_models); a.end()
     }
 
-    /// `VsanGetHclConstraints`, since vSAN 7.0. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanGetHclConstraints`, since vSAN 7.0. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_get_hcl_constraints(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, release: &str) -> Call<VsanHclReleaseConstraint> {
         let mut a = Arguments::new(self, 8849); a.reference(1, cluster); a.text(2, release); a.end()
     }
 
-    /// `VsanGetHclInfoForEligibleDisks`, since vSAN 8.0.0.1. Privilege `System.Read`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanGetHclInfoForEligibleDisks`, since vSAN 8.0.0.1. Requires privilege `System.Read`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_get_hcl_info_for_eligible_disks(&self, query_spec: &VsanHclQuerySpec) -> Call<VsanClusterHclInfo> {
         let mut a = Arguments::new(self, 8850); a.arg(1, query_spec); a.end()
     }
 
-    /// `VsanGetReleaseRecommendation`, since vSAN 7.0. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanGetReleaseRecommendation`, since vSAN 7.0. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_get_release_recommendation(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, minor: &[String], major: &[String]) -> Call<Vec<VsanHclReleaseConstraint>> {
         let mut a = Arguments::new(self, 8852); a.reference(1, cluster); a.list(2, minor); a.list(3, major); a.end()
     }
 
-    /// `VsanHealthGetVsanClusterSilentChecks`, since vSAN 6.6. Faults: `NotFound`, `NotSupported`, `VsanFault`.
+    /// Calls `VsanHealthGetVsanClusterSilentChecks`, since vSAN 6.6. Faults: `NotFound`, `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_health_get_vsan_cluster_silent_checks(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Vec<String>> {
         let mut a = Arguments::new(self, 8856); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanHealthQueryVsanProxyConfig`, since vSAN 7.0. Privilege `System.Read`.
+    /// Calls `VsanHealthQueryVsanProxyConfig`, since vSAN 7.0. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_health_query_vsan_proxy_config(&self) -> Call<VsanClusterTelemetryProxyConfig> {
         Arguments::new(self, 8857).end()
     }
 
-    /// `VsanHealthSetVsanClusterSilentChecks`, since vSAN 6.6. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanHealthSetVsanClusterSilentChecks`, since vSAN 6.6. Requires privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_health_set_vsan_cluster_silent_checks(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, add_silent_checks: &[String], remove_silent_checks: &[String]) -> Call<bool> {
         let mut a = Arguments::new(self, 8858); a.reference(1, cluster); a.list(2, add_silent_checks); a.list(3, remove_silent_checks); a.end()
     }
 
-    /// `VsanHealthUpdateDefaultDSPolicyRecommendation`, since vSAN 8.0.0.3. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanHealthUpdateDefaultDSPolicyRecommendation`, since vSAN 8.0.0.3. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_health_update_default_ds_policy_recommendation(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8859); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanPurgeHclFiles`, since vSAN 6.6. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanPurgeHclFiles`, since vSAN 6.6. Requires privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_purge_hcl_files(&self, sha1sums: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 8886); a.list(1, sha1sums); a.end()
     }
 
-    /// `VsanQueryAllSupportedHealthChecks`, since vSAN 6.6. Privilege `System.Read`. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanQueryAllSupportedHealthChecks`, since vSAN 6.6. Requires privilege `System.Read`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_query_all_supported_health_checks(&self) -> Call<Vec<VsanClusterHealthCheckInfo>> {
         Arguments::new(self, 8887).end()
     }
 
-    /// `VsanQueryClusterHistoricalHealth`, since vSAN 7.0U2. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`, `InvalidArgument`.
+    /// Calls `VsanQueryClusterHistoricalHealth`, since vSAN 7.0U2. Requires privilege `System.Read`. Faults: `NotFound`, `NotSupported`, `InvalidArgument`.
     #[inline]
     pub fn vsan_query_cluster_historical_health(&self, spec: &VsanHistoricalHealthQuerySpec) -> Call<Vec<VsanClusterHealthSummary>> {
         let mut a = Arguments::new(self, 8889); a.arg(1, spec); a.end()
     }
 
-    /// `VsanQueryVcClusterHealthSummaryTask`, since vSAN 6.7U1. Faults: `NotFound`.
+    /// Calls `VsanQueryVcClusterHealthSummaryTask`, since vSAN 6.7U1. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_vc_cluster_health_summary_task<'a>(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> calls::VsanQueryVcClusterHealthSummaryTask<'a> {
         calls::VsanQueryVcClusterHealthSummaryTask { this: self.upcast(), cluster: cluster.upcast(), hosts: &[], include_data_protection_health: None, include_online_health: None, }
     }
 
-    /// `VsanQueryVcClusterNetworkPerfTask`, since vSAN 7.0U1. Faults: `NotFound`, `InvalidArgument`.
+    /// Calls `VsanQueryVcClusterNetworkPerfTask`, since vSAN 7.0U1. Faults: `NotFound`, `InvalidArgument`.
     #[inline]
     pub fn vsan_query_vc_cluster_network_perf_task(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, spec: Option<&VsanClusterNetworkPerfTaskSpec>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8908); a.reference(1, cluster); a.opt(2, spec); a.end()
     }
 
-    /// `VsanQueryVcClusterObjExtAttrs`, since vSAN 6.7. Faults: `NotFound`.
+    /// Calls `VsanQueryVcClusterObjExtAttrs`, since vSAN 6.7. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_vc_cluster_obj_ext_attrs(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, uuids: &[String]) -> Call<Vec<VsanClusterObjectExtAttrs>> {
         let mut a = Arguments::new(self, 8909); a.reference(1, cluster); a.list(2, uuids); a.end()
     }
 
-    /// `VsanQueryVcClusterSmartStatsSummary`, since vSAN 6.6. Faults: `NotFound`.
+    /// Calls `VsanQueryVcClusterSmartStatsSummary`, since vSAN 6.6. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_vc_cluster_smart_stats_summary(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanSmartStatsHostSummary>> {
         let mut a = Arguments::new(self, 8910); a.reference(1, cluster); a.end()
@@ -493,97 +493,97 @@ impl<T: IsA<crate::mo::VsanVcClusterHealthSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::CnsVolumeManager>> Ref<T> {
-    /// `CnsAttachVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `ManagedObjectNotFound`, `ResourceInUse`, `NotFound`, `CnsFault`.
+    /// Calls `CnsAttachVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `ManagedObjectNotFound`, `ResourceInUse`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_attach_volume(&self, attach_specs: &[CnsVolumeAttachDetachSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8765); a.list(1, attach_specs); a.end()
     }
 
-    /// `CnsConfigureVolumeACLs`, since vSAN 7.0U2. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
+    /// Calls `CnsConfigureVolumeACLs`, since vSAN 7.0U2. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_configure_volume_acls(&self, acl_config_specs: &[CnsVolumeACLConfigureSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8766); a.list(1, acl_config_specs); a.end()
     }
 
-    /// `CnsCreateSnapshots`, since vSAN 7.0. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
+    /// Calls `CnsCreateSnapshots`, since vSAN 7.0. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_create_snapshots(&self, snapshot_specs: &[CnsSnapshotCreateSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8767); a.list(1, snapshot_specs); a.end()
     }
 
-    /// `CnsCreateVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
+    /// Calls `CnsCreateVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_create_volume(&self, create_specs: &[CnsVolumeCreateSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8768); a.list(1, create_specs); a.end()
     }
 
-    /// `CnsDeleteSnapshots`, since vSAN 7.0. Faults: `NotFound`, `CnsFault`.
+    /// Calls `CnsDeleteSnapshots`, since vSAN 7.0. Faults: `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_delete_snapshots(&self, snapshot_delete_specs: &[CnsSnapshotDeleteSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8769); a.list(1, snapshot_delete_specs); a.end()
     }
 
-    /// `CnsDeleteVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`, `ResourceInUse`.
+    /// Calls `CnsDeleteVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`, `ResourceInUse`.
     #[inline]
     pub fn cns_delete_volume(&self, volume_ids: &[CnsVolumeId], delete_disk: bool) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8770); a.list(1, volume_ids); a.arg(2, &delete_disk); a.end()
     }
 
-    /// `CnsDetachVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `ManagedObjectNotFound`, `NotFound`, `CnsFault`.
+    /// Calls `CnsDetachVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `ManagedObjectNotFound`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_detach_volume(&self, detach_specs: &[CnsVolumeAttachDetachSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8771); a.list(1, detach_specs); a.end()
     }
 
-    /// `CnsExtendVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
+    /// Calls `CnsExtendVolume`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_extend_volume(&self, extend_specs: &[CnsVolumeExtendSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8772); a.list(1, extend_specs); a.end()
     }
 
-    /// `CnsQueryAsync`, since vSAN 7.0U3. Privilege `Cns.Searchable`. Faults: `InvalidArgument`, `CnsFault`.
+    /// Calls `CnsQueryAsync`, since vSAN 7.0U3. Requires privilege `Cns.Searchable`. Faults: `InvalidArgument`, `CnsFault`.
     #[inline]
     pub fn cns_query_async(&self, filter: &Poly<CnsQueryFilter>, selection: Option<&CnsQuerySelection>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8773); a.arg(1, filter); a.opt(2, selection); a.end()
     }
 
-    /// `CnsQueryVolume`, since vSAN 6.7U3. Privilege `Cns.Searchable`. Faults: `InvalidArgument`, `CnsFault`.
+    /// Calls `CnsQueryVolume`, since vSAN 6.7U3. Requires privilege `Cns.Searchable`. Faults: `InvalidArgument`, `CnsFault`.
     #[inline]
     pub fn cns_query_volume(&self, filter: &Poly<CnsQueryFilter>, selection: Option<&CnsQuerySelection>) -> Call<CnsQueryResult> {
         let mut a = Arguments::new(self, 8774); a.arg(1, filter); a.opt(2, selection); a.end()
     }
 
-    /// `CnsReconfigVolumePolicy`, since vSAN 8.0.0.2. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
+    /// Calls `CnsReconfigVolumePolicy`, since vSAN 8.0.0.2. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_reconfig_volume_policy(&self, volume_policy_reconfig_specs: &[CnsVolumePolicyReconfigSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8775); a.list(1, volume_policy_reconfig_specs); a.end()
     }
 
-    /// `CnsRelocateVolume`, since vSAN 7.4. Faults: `AlreadyExists`, `InvalidArgument`, `NotFound`, `CnsFault`.
+    /// Calls `CnsRelocateVolume`, since vSAN 7.4. Faults: `AlreadyExists`, `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_relocate_volume(&self, relocate_specs: &[Poly<CnsVolumeRelocateSpec>]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8776); a.list(1, relocate_specs); a.end()
     }
 
-    /// `CnsSyncVolume`, since vSAN 9.1.0.0. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
+    /// Calls `CnsSyncVolume`, since vSAN 9.1.0.0. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_sync_volume(&self, sync_specs: &[CnsSyncVolumeSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8777); a.list(1, sync_specs); a.end()
     }
 
-    /// `CnsUnregisterVolume`, since vSAN 9.1.0.0. Faults: `NotFound`, `InvalidState`, `InvalidDatastore`, `TaskInProgress`, `InvalidArgument`, `CnsFault`.
+    /// Calls `CnsUnregisterVolume`, since vSAN 9.1.0.0. Faults: `NotFound`, `InvalidState`, `InvalidDatastore`, `TaskInProgress`, `InvalidArgument`, `CnsFault`.
     #[inline]
     pub fn cns_unregister_volume(&self, unregister_spec: &[CnsUnregisterVolumeSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8778); a.list(1, unregister_spec); a.end()
     }
 
-    /// `CnsUpdateVolumeCrypto`, since vSAN 9.1.0.0. Faults: `InvalidArgument`, `NotFound`, `CnsFault`, `CnsNotRegisteredFault`.
+    /// Calls `CnsUpdateVolumeCrypto`, since vSAN 9.1.0.0. Faults: `InvalidArgument`, `NotFound`, `CnsFault`, `CnsNotRegisteredFault`.
     #[inline]
     pub fn cns_update_volume_crypto(&self, update_specs: &[CnsVolumeCryptoUpdateSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8779); a.list(1, update_specs); a.end()
     }
 
-    /// `CnsUpdateVolumeMetadata`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
+    /// Calls `CnsUpdateVolumeMetadata`, since vSAN 6.7U3. Faults: `InvalidArgument`, `NotFound`, `CnsFault`.
     #[inline]
     pub fn cns_update_volume_metadata(&self, update_specs: &[CnsVolumeMetadataUpdateSpec]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8780); a.list(1, update_specs); a.end()
@@ -591,25 +591,25 @@ impl<T: IsA<mo::CnsVolumeManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::DataProtectionHealthSystem>> Ref<T> {
-    /// `VsanGetDpClusterSilentChecks`, since vSAN 9.1.0.0. Faults: `NotFound`, `NotSupported`, `VsanFault`.
+    /// Calls `VsanGetDpClusterSilentChecks`, since vSAN 9.1.0.0. Faults: `NotFound`, `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_get_dp_cluster_silent_checks(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Vec<String>> {
         let mut a = Arguments::new(self, 8848); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanQueryHealthSummary`, since vSAN 9.1.0.0. Privilege `System.Read`. Faults: `VsanFault`, `NotSupported`.
+    /// Calls `VsanQueryHealthSummary`, since vSAN 9.1.0.0. Requires privilege `System.Read`. Faults: `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_query_health_summary(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<VsanClusterHealthSummary> {
         let mut a = Arguments::new(self, 8895); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanQueryHistoricalHealth`, since vSAN 9.1.0.0. Privilege `System.Read`. Faults: `NotFound`, `NotSupported`, `InvalidArgument`.
+    /// Calls `VsanQueryHistoricalHealth`, since vSAN 9.1.0.0. Requires privilege `System.Read`. Faults: `NotFound`, `NotSupported`, `InvalidArgument`.
     #[inline]
     pub fn vsan_query_historical_health(&self, spec: &VsanHistoricalHealthQuerySpec) -> Call<Vec<VsanClusterHealthSummary>> {
         let mut a = Arguments::new(self, 8896); a.arg(1, spec); a.end()
     }
 
-    /// `VsanSetDpClusterSilentChecks`, since vSAN 9.1.0.0. Privilege `Global.Settings`. Faults: `NotFound`, `NotSupported`, `VsanFault`.
+    /// Calls `VsanSetDpClusterSilentChecks`, since vSAN 9.1.0.0. Requires privilege `Global.Settings`. Faults: `NotFound`, `NotSupported`, `VsanFault`.
     #[inline]
     pub fn vsan_set_dp_cluster_silent_checks(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, add_silent_checks: &[String], remove_silent_checks: &[String]) -> Call<bool> {
         let mut a = Arguments::new(self, 8918); a.reference(1, cluster); a.list(2, add_silent_checks); a.list(3, remove_silent_checks); a.end()
@@ -617,19 +617,19 @@ impl<T: IsA<mo::DataProtectionHealthSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanClusterPowerSystem>> Ref<T> {
-    /// `PerformClusterPowerAction`, since vSAN 7.0U3. Privilege `Host.Config.Power Host.Inventory.EditCluster`. Faults: `InvalidArgument`, `VsanFault`.
+    /// Calls `PerformClusterPowerAction`, since vSAN 7.0U3. Requires privilege `Host.Config.Power Host.Inventory.EditCluster`. Faults: `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn perform_cluster_power_action(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, spec: &PerformClusterPowerActionSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8789); a.reference(1, cluster); a.arg(2, spec); a.end()
     }
 
-    /// `QueryClusterPowerContext`, since vSAN 7.0U3.
+    /// Calls `QueryClusterPowerContext`, since vSAN 7.0U3.
     #[inline]
     pub fn query_cluster_power_context(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>) -> Call<ClusterPowerContext> {
         let mut a = Arguments::new(self, 8790); a.reference(1, cluster); a.end()
     }
 
-    /// `UpdateClusterPowerStatus`, since vSAN 7.0U3. Faults: `VsanFault`.
+    /// Calls `UpdateClusterPowerStatus`, since vSAN 7.0U3. Faults: `VsanFault`.
     #[inline]
     pub fn update_cluster_power_status(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, status: &str) -> Call<bool> {
         let mut a = Arguments::new(self, 8816); a.reference(1, cluster); a.text(2, status); a.end()
@@ -637,67 +637,67 @@ impl<T: IsA<mo::VsanClusterPowerSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanDiagnosticsSystem>> Ref<T> {
-    /// `CreateIOTripAnalyzerRecurrences`, since vSAN 8.0.0.2. Privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `AlreadyExists`, `VsanFault`.
+    /// Calls `CreateIOTripAnalyzerRecurrences`, since vSAN 8.0.0.2. Requires privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `AlreadyExists`, `VsanFault`.
     #[inline]
     pub fn create_io_trip_analyzer_recurrences(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, recurrences: &[VsanIOTripAnalyzerRecurrence]) -> Call<Vec<VsanIOTripAnalyzerRecurrence>> {
         let mut a = Arguments::new(self, 8781); a.reference(1, cluster); a.list(2, recurrences); a.end()
     }
 
-    /// `EditIOTripAnalyzerRecurrences`, since vSAN 8.0.0.2. Privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `NotFound`, `VsanFault`.
+    /// Calls `EditIOTripAnalyzerRecurrences`, since vSAN 8.0.0.2. Requires privilege `Global.Diagnostics`. Faults: `InvalidArgument`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn edit_io_trip_analyzer_recurrences(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, recurrences: &[VsanIOTripAnalyzerRecurrence]) -> Call<Vec<VsanIOTripAnalyzerRecurrence>> {
         let mut a = Arguments::new(self, 8783); a.reference(1, cluster); a.list(2, recurrences); a.end()
     }
 
-    /// `GetIOTripAnalyzerSchedulerConfig`, since vSAN 8.0.0.2. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `GetIOTripAnalyzerSchedulerConfig`, since vSAN 8.0.0.2. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn get_io_trip_analyzer_scheduler_config(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>) -> Call<Option<VsanIOTripAnalyzerConfig>> {
         let mut a = Arguments::new(self, 8785); a.reference(1, cluster); a.end()
     }
 
-    /// `QueryIODiagnosticsInstances`, since vSAN 7.0U3. Faults: `InvalidArgument`, `VsanFault`.
+    /// Calls `QueryIODiagnosticsInstances`, since vSAN 7.0U3. Faults: `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn query_io_diagnostics_instances(&self, query_spec: &VsanIODiagnosticsInstanceQuerySpec, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanIODiagnosticsInstance>> {
         let mut a = Arguments::new(self, 8791); a.arg(1, query_spec); a.opt(2, cluster); a.end()
     }
 
-    /// `QueryIODiagnosticsStats`, since vSAN 7.0U3. Faults: `InvalidArgument`, `VsanFault`.
+    /// Calls `QueryIODiagnosticsStats`, since vSAN 7.0U3. Faults: `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn query_io_diagnostics_stats(&self, instance_name: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanIODiagnosticsTargetStats>> {
         let mut a = Arguments::new(self, 8792); a.text(1, instance_name); a.opt(2, cluster); a.end()
     }
 
-    /// `RemoveIOTripAnalyzerRecurrences`, since vSAN 8.0.0.2. Privilege `Global.Diagnostics`. Faults: `NotFound`, `VsanFault`.
+    /// Calls `RemoveIOTripAnalyzerRecurrences`, since vSAN 8.0.0.2. Requires privilege `Global.Diagnostics`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn remove_io_trip_analyzer_recurrences(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, names: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 8808); a.reference(1, cluster); a.list(2, names); a.end()
     }
 
-    /// `StartIODiagnosticsTask`, since vSAN 7.0U3. Faults: `InvalidArgument`, `NotSupported`, `VsanFault`.
+    /// Calls `StartIODiagnosticsTask`, since vSAN 7.0U3. Faults: `InvalidArgument`, `NotSupported`, `VsanFault`.
     #[inline]
     pub fn start_io_diagnostics_task(&self, targets: &[VsanIODiagnosticsTarget], cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, duration: Option<i64>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8812); a.list(1, targets); a.opt(2, cluster); a.arg(3, &duration); a.end()
     }
 
-    /// `VsanGetThresholds`, since vSAN 7.0U2. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanGetThresholds`, since vSAN 7.0U2. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_get_thresholds(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, entity_type: Option<&str>, metric: Option<&str>) -> Call<Vec<VsanDiagnosticsThreshold>> {
         let mut a = Arguments::new(self, 8855); a.reference(1, cluster); a.text(2, entity_type); a.text(3, metric); a.end()
     }
 
-    /// `VsanQueryNetworkDiagnostics`, since vSAN 7.0U2. Privilege `System.Read`. Faults: `NotFound`.
+    /// Calls `VsanQueryNetworkDiagnostics`, since vSAN 7.0U2. Requires privilege `System.Read`. Faults: `NotFound`.
     #[inline]
     pub fn vsan_query_network_diagnostics(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, host: Option<&Ref<crate::mo::HostSystem>>) -> Call<Vec<VsanNetworkDiagnostics>> {
         let mut a = Arguments::new(self, 8902); a.reference(1, cluster); a.opt(2, host); a.end()
     }
 
-    /// `VsanSetThresholds`, since vSAN 7.0U2. Privilege `Global.Diagnostics`. Faults: `NotFound`, `InvalidArgument`.
+    /// Calls `VsanSetThresholds`, since vSAN 7.0U2. Requires privilege `Global.Diagnostics`. Faults: `NotFound`, `InvalidArgument`.
     #[inline]
     pub fn vsan_set_thresholds(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>, thresholds: &[VsanDiagnosticsThreshold]) -> Call<()> {
         let mut a = Arguments::new(self, 8919); a.reference(1, cluster); a.list(2, thresholds); a.end()
     }
 
-    /// `VsanSetTraceObjectPolicy`, since vSAN 7.0U2. Faults: `VsanFault`.
+    /// Calls `VsanSetTraceObjectPolicy`, since vSAN 7.0U2. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_set_trace_object_policy(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>, trace_object_uuid: &str, profile: Option<&Poly<VirtualMachineProfileSpec>>) -> Call<bool> {
         let mut a = Arguments::new(self, 8920); a.opt(1, cluster); a.text(2, trace_object_uuid); a.opt(3, profile); a.end()
@@ -705,103 +705,103 @@ impl<T: IsA<mo::VsanDiagnosticsSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanFileServiceSystem>> Ref<T> {
-    /// `VsanClusterCreateFsDomain`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
+    /// Calls `VsanClusterCreateFsDomain`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_create_fs_domain(&self, domain_config: &VsanFileServiceDomainConfig, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8818); a.arg(1, domain_config); a.opt(2, cluster); a.end()
     }
 
-    /// `VsanClusterCreateShareSnapshot`, since vSAN 7.0U2. Faults: `InvalidState`, `InvalidArgument`.
+    /// Calls `VsanClusterCreateShareSnapshot`, since vSAN 7.0U2. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_create_share_snapshot(&self, config: &VsanFileShareSnapshotConfig, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8819); a.arg(1, config); a.opt(2, cluster); a.end()
     }
 
-    /// `VsanClusterQueryFileShares`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
+    /// Calls `VsanClusterQueryFileShares`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_query_file_shares(&self, query_spec: &VsanFileShareQuerySpec, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Option<FileShareQueryResult>> {
         let mut a = Arguments::new(self, 8823); a.arg(1, query_spec); a.opt(2, cluster); a.end()
     }
 
-    /// `VsanClusterQueryFsDomains`, since vSAN 7.0. Faults: `InvalidState`.
+    /// Calls `VsanClusterQueryFsDomains`, since vSAN 7.0. Faults: `InvalidState`.
     #[inline]
     pub fn vsan_cluster_query_fs_domains(&self, query_spec: Option<&VsanFileServiceDomainQuerySpec>, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanFileServiceDomain>> {
         let mut a = Arguments::new(self, 8824); a.opt(1, query_spec); a.opt(2, cluster); a.end()
     }
 
-    /// `VsanClusterQueryShareSnapshots`, since vSAN 7.0U2. Faults: `InvalidState`, `InvalidArgument`.
+    /// Calls `VsanClusterQueryShareSnapshots`, since vSAN 7.0U2. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_query_share_snapshots(&self, query_spec: &VsanFileShareSnapshotQuerySpec, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Option<VsanFileShareSnapshotQueryResult>> {
         let mut a = Arguments::new(self, 8825); a.arg(1, query_spec); a.opt(2, cluster); a.end()
     }
 
-    /// `VsanClusterReconfigureFsDomain`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
+    /// Calls `VsanClusterReconfigureFsDomain`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_reconfigure_fs_domain(&self, domain_uuid: &str, domain_config: &VsanFileServiceDomainConfig, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, delete_domain_config_fields: &[String]) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8826); a.text(1, domain_uuid); a.arg(2, domain_config); a.opt(3, cluster); a.list(4, delete_domain_config_fields); a.end()
     }
 
-    /// `VsanClusterRemoveFsDomain`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
+    /// Calls `VsanClusterRemoveFsDomain`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_remove_fs_domain(&self, domain_uuid: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8827); a.text(1, domain_uuid); a.opt(2, cluster); a.end()
     }
 
-    /// `VsanClusterRemoveShare`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
+    /// Calls `VsanClusterRemoveShare`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_remove_share(&self, share_uuid: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>, force: Option<bool>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8828); a.text(1, share_uuid); a.opt(2, cluster); a.arg(3, &force); a.end()
     }
 
-    /// `VsanClusterRemoveShareSnapshot`, since vSAN 7.0U2. Faults: `InvalidState`, `InvalidArgument`.
+    /// Calls `VsanClusterRemoveShareSnapshot`, since vSAN 7.0U2. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_cluster_remove_share_snapshot(&self, share_uuid: &str, snapshot_name: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8829); a.text(1, share_uuid); a.text(2, snapshot_name); a.opt(3, cluster); a.end()
     }
 
-    /// `VsanCreateFileShare`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
+    /// Calls `VsanCreateFileShare`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_create_file_share(&self, config: &VsanFileShareConfig, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8832); a.arg(1, config); a.opt(2, cluster); a.end()
     }
 
-    /// `VsanDownloadFileServiceOvf`, since vSAN 7.0. Privilege `Global.VCServer`. Faults: `InvalidArgument`.
+    /// Calls `VsanDownloadFileServiceOvf`, since vSAN 7.0. Requires privilege `Global.VCServer`. Faults: `InvalidArgument`.
     #[inline]
     pub fn vsan_download_file_service_ovf(&self, download_url: &str) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8837); a.text(1, download_url); a.end()
     }
 
-    /// `VsanFindOvfDownloadUrl`, since vSAN 7.0.
+    /// Calls `VsanFindOvfDownloadUrl`, since vSAN 7.0.
     #[inline]
     pub fn vsan_find_ovf_download_url(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<String> {
         let mut a = Arguments::new(self, 8842); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanPerformFileServiceEnablePreflightCheck`, since vSAN 7.0.
+    /// Calls `VsanPerformFileServiceEnablePreflightCheck`, since vSAN 7.0.
     #[inline]
     pub fn vsan_perform_file_service_enable_preflight_check<'a>(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> calls::VsanPerformFileServiceEnablePreflightCheck<'a> {
         calls::VsanPerformFileServiceEnablePreflightCheck { this: self.upcast(), cluster: cluster.upcast(), domain_config: None, network: None, scope: None, domain_uuid: None, }
     }
 
-    /// `VsanQueryFileServiceOvfs`, since vSAN 7.0. Privilege `Global.VCServer`.
+    /// Calls `VsanQueryFileServiceOvfs`, since vSAN 7.0. Requires privilege `Global.VCServer`.
     #[inline]
     pub fn vsan_query_file_service_ovfs(&self) -> Call<Vec<VsanFileServiceOvfSpec>> {
         Arguments::new(self, 8893).end()
     }
 
-    /// `VsanRebalanceFileService`, since vSAN 7.0U1. Privilege `Host.Config.Storage`.
+    /// Calls `VsanRebalanceFileService`, since vSAN 7.0U1. Requires privilege `Host.Config.Storage`.
     #[inline]
     pub fn vsan_rebalance_file_service(&self, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8913); a.opt(1, cluster); a.end()
     }
 
-    /// `VsanReconfigureFileShare`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
+    /// Calls `VsanReconfigureFileShare`, since vSAN 7.0. Faults: `InvalidState`, `InvalidArgument`.
     #[inline]
     pub fn vsan_reconfigure_file_share<'a>(&self, share_uuid: &'a str, config: &'a VsanFileShareConfig) -> calls::VsanReconfigureFileShare<'a> {
         calls::VsanReconfigureFileShare { this: self.upcast(), share_uuid, config, cluster: None, delete_label_keys: &[], force: None, }
     }
 
-    /// `VsanUpgradeFsvm`, since vSAN 7.0. Faults: `InvalidState`.
+    /// Calls `VsanUpgradeFsvm`, since vSAN 7.0. Faults: `InvalidState`.
     #[inline]
     pub fn vsan_upgrade_fsvm(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8924); a.reference(1, cluster); a.end()
@@ -809,13 +809,13 @@ impl<T: IsA<mo::VsanFileServiceSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanHostVdsSystem>> Ref<T> {
-    /// `VsanCompleteMigrateVmsToVds`, since vSAN 6.6. Privilege `Network.Assign`. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanCompleteMigrateVmsToVds`, since vSAN 6.6. Requires privilege `Network.Assign`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_complete_migrate_vms_to_vds(&self, job_id: &str, new_state: &str) -> Call<()> {
         let mut a = Arguments::new(self, 8830); a.text(1, job_id); a.text(2, new_state); a.end()
     }
 
-    /// `VsanMigrateVmsToVds`, since vSAN 6.6. Privilege `Network.Assign`. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanMigrateVmsToVds`, since vSAN 6.6. Requires privilege `Network.Assign`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_migrate_vms_to_vds(&self, vm_config_specs: &[VsanVmVdsMigrationSpec], vds_uuid: &str, timeout_sec: i64, revert: Option<bool>) -> Call<String> {
         let mut a = Arguments::new(self, 8871); a.list(1, vm_config_specs); a.text(2, vds_uuid); a.arg(3, &timeout_sec); a.arg(4, &revert); a.end()
@@ -823,31 +823,31 @@ impl<T: IsA<mo::VsanHostVdsSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanIoInsightManager>> Ref<T> {
-    /// `DeleteIoInsightInstance`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
+    /// Calls `DeleteIoInsightInstance`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn delete_io_insight_instance(&self, run_name: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<()> {
         let mut a = Arguments::new(self, 8782); a.text(1, run_name); a.opt(2, cluster); a.end()
     }
 
-    /// `QueryIoInsightInstances`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `VsanFault`, `NotFound`.
+    /// Calls `QueryIoInsightInstances`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `VsanFault`, `NotFound`.
     #[inline]
     pub fn query_io_insight_instances(&self, query_spec: &VsanIoInsightInstanceQuerySpec, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanIoInsightInstance>> {
         let mut a = Arguments::new(self, 8793); a.arg(1, query_spec); a.opt(2, cluster); a.end()
     }
 
-    /// `RenameIoInsightInstance`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
+    /// Calls `RenameIoInsightInstance`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn rename_io_insight_instance(&self, old_run_name: &str, new_run_name: &str, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<()> {
         let mut a = Arguments::new(self, 8809); a.text(1, old_run_name); a.text(2, new_run_name); a.opt(3, cluster); a.end()
     }
 
-    /// `StartIoInsight`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
+    /// Calls `StartIoInsight`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn start_io_insight<'a>(&self) -> calls::StartIoInsight<'a> {
         calls::StartIoInsight { this: self.upcast(), cluster: None, run_name: None, duration_sec: None, target_hosts: &[], target_vms: &[], }
     }
 
-    /// `StopIoInsight`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
+    /// Calls `StopIoInsight`, since vSAN 7.2. Faults: `InvalidArgument`, `NotSupported`, `NotFound`, `VsanFault`.
     #[inline]
     pub fn stop_io_insight<'a>(&self) -> calls::StopIoInsight<'a> {
         calls::StopIoInsight { this: self.upcast(), cluster: None, run_name: None, hosts_io_insight_infos: &[], }
@@ -855,7 +855,7 @@ impl<T: IsA<mo::VsanIoInsightManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanMassCollector>> Ref<T> {
-    /// `VsanRetrieveProperties`, since vSAN 6.6. Privilege `Global.Settings`. Faults: `NotFound`, `InvalidArgument`, `InvalidProperty`, `InvalidType`, `ManagedObjectNotFound`.
+    /// Calls `VsanRetrieveProperties`, since vSAN 6.6. Requires privilege `Global.Settings`. Faults: `NotFound`, `InvalidArgument`, `InvalidProperty`, `InvalidType`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_retrieve_properties(&self, mass_collector_specs: &[VsanMassCollectorSpec]) -> Call<Vec<ObjectContent>> {
         let mut a = Arguments::new(self, 8916); a.list(1, mass_collector_specs); a.end()
@@ -863,37 +863,37 @@ impl<T: IsA<mo::VsanMassCollector>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanPhoneHomeSystem>> Ref<T> {
-    /// `QueryVsanCloudHealthStatus`, since vSAN 7.0. Privilege `Global.Diagnostics`. Faults: `NotFound`, `InvalidArgument`, `VsanFault`.
+    /// Calls `QueryVsanCloudHealthStatus`, since vSAN 7.0. Requires privilege `Global.Diagnostics`. Faults: `NotFound`, `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn query_vsan_cloud_health_status(&self) -> Call<Option<VsanCloudHealthStatus>> {
         Arguments::new(self, 8798).end()
     }
 
-    /// `VsanPerformOnlineHealthCheck`, since vSAN 6.6. Faults: `NotFound`, `InvalidArgument`, `VsanFault`.
+    /// Calls `VsanPerformOnlineHealthCheck`, since vSAN 6.6. Faults: `NotFound`, `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn vsan_perform_online_health_check(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8882); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanQueryLSOMwbsize`, since vSAN 8.0.0.4. Faults: `NotFound`, `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
+    /// Calls `VsanQueryLSOMwbsize`, since vSAN 8.0.0.4. Faults: `NotFound`, `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_query_lso_mwbsize(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Option<String>> {
         let mut a = Arguments::new(self, 8901); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanQueryNvmeCriticalWarningStats`, since vSAN 8.0.0.4. Faults: `NotFound`, `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
+    /// Calls `VsanQueryNvmeCriticalWarningStats`, since vSAN 8.0.0.4. Faults: `NotFound`, `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_query_nvme_critical_warning_stats(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Option<String>> {
         let mut a = Arguments::new(self, 8903); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanQueryObjectSnapshotsInfo`, since vSAN 8.0.0.1. Faults: `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
+    /// Calls `VsanQueryObjectSnapshotsInfo`, since vSAN 8.0.0.1. Faults: `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_query_object_snapshots_info(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Option<String>> {
         let mut a = Arguments::new(self, 8904); a.reference(1, cluster); a.end()
     }
 
-    /// `VsanQueryZdomScrubberData`, since vSAN 8.0.0.4. Faults: `NotFound`, `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
+    /// Calls `VsanQueryZdomScrubberData`, since vSAN 8.0.0.4. Faults: `NotFound`, `InvalidArgument`, `InvalidType`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_query_zdom_scrubber_data(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Option<String>> {
         let mut a = Arguments::new(self, 8912); a.reference(1, cluster); a.end()
@@ -901,49 +901,49 @@ impl<T: IsA<mo::VsanPhoneHomeSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanRemoteDatastoreSystem>> Ref<T> {
-    /// `MountPrecheck`, since vSAN 7.0U1.
+    /// Calls `MountPrecheck`, since vSAN 7.0U1.
     #[inline]
     pub fn mount_precheck(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, datastore: &Ref<impl IsA<crate::mo::Datastore>>, server_cluster_info: Option<&VcRemoteVsanServerClusterInfo>) -> Call<Poly<VsanMountPrecheckResult>> {
         let mut a = Arguments::new(self, 8788); a.reference(1, cluster); a.reference(2, datastore); a.opt(3, server_cluster_info); a.end()
     }
 
-    /// `RemoteVcMountPrecheck`, since vSAN 8.0.0.2. Faults: `VsanFault`.
+    /// Calls `RemoteVcMountPrecheck`, since vSAN 8.0.0.2. Faults: `VsanFault`.
     #[inline]
     pub fn remote_vc_mount_precheck(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, xvc_datastore: &VsanXVCDatastoreInfo, server_cluster_info: Option<&VcRemoteVsanServerClusterInfo>) -> Call<Poly<VsanMountPrecheckResult>> {
         let mut a = Arguments::new(self, 8805); a.reference(1, cluster); a.arg(2, xvc_datastore); a.opt(3, server_cluster_info); a.end()
     }
 
-    /// `VsanCreateDatastoreSource`, since vSAN 8.0.0.2. Privilege `Host.Config.Storage`. Faults: `AlreadyExists`, `VsanSslVerifyCertFault`, `VsanFault`.
+    /// Calls `VsanCreateDatastoreSource`, since vSAN 8.0.0.2. Requires privilege `Host.Config.Storage`. Faults: `AlreadyExists`, `VsanSslVerifyCertFault`, `VsanFault`.
     #[inline]
     pub fn vsan_create_datastore_source(&self, datastore_source: &VsanHciMeshDatastoreSource) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8831); a.arg(1, datastore_source); a.end()
     }
 
-    /// `VsanDestroyDatastoreSource`, since vSAN 8.0.0.2. Privilege `Host.Config.Storage`. Faults: `NotFound`, `ResourceInUse`, `VsanFault`.
+    /// Calls `VsanDestroyDatastoreSource`, since vSAN 8.0.0.2. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `ResourceInUse`, `VsanFault`.
     #[inline]
     pub fn vsan_destroy_datastore_source(&self, datastore_source: &VsanHciMeshDatastoreSource) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8835); a.arg(1, datastore_source); a.end()
     }
 
-    /// `VsanPrecheckDatastoreSource`, since vSAN 8.0.0.2. Privilege `Host.Config.Storage`. Faults: `VsanSslVerifyCertFault`, `VsanFault`.
+    /// Calls `VsanPrecheckDatastoreSource`, since vSAN 8.0.0.2. Requires privilege `Host.Config.Storage`. Faults: `VsanSslVerifyCertFault`, `VsanFault`.
     #[inline]
     pub fn vsan_precheck_datastore_source(&self, datastore_source: &VsanHciMeshDatastoreSource, operation: Option<&str>) -> Call<VsanDatastoreSourcePrecheckResult> {
         let mut a = Arguments::new(self, 8885); a.arg(1, datastore_source); a.text(2, operation); a.end()
     }
 
-    /// `VsanQueryDatastoreSource`, since vSAN 8.0.0.2. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `VsanQueryDatastoreSource`, since vSAN 8.0.0.2. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_query_datastore_source(&self, vc_hosts: &[String]) -> Call<Vec<VsanHciMeshDatastoreSource>> {
         let mut a = Arguments::new(self, 8891); a.list(1, vc_hosts); a.end()
     }
 
-    /// `VsanQueryHciMeshDatastores`, since vSAN 8.0.0.2. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `VsanQueryHciMeshDatastores`, since vSAN 8.0.0.2. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_query_hci_mesh_datastores(&self, query_specs: &[VsanXvcQuerySpec], extra_vc_infos: &[Poly<VsanRemoteVcInfo>]) -> Call<Vec<VsanXvcQueryResultSet>> {
         let mut a = Arguments::new(self, 8894); a.list(1, query_specs); a.list(2, extra_vc_infos); a.end()
     }
 
-    /// `VsanUpdateDatastoreSource`, since vSAN 8.0.0.2. Privilege `Host.Config.Storage`. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanUpdateDatastoreSource`, since vSAN 8.0.0.2. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_update_datastore_source(&self, datastore_source: &VsanHciMeshDatastoreSource) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8923); a.arg(1, datastore_source); a.end()
@@ -951,25 +951,25 @@ impl<T: IsA<mo::VsanRemoteDatastoreSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanResourceCheckSystem>> Ref<T> {
-    /// `VsanGetResourceCheckStatus`, since vSAN 6.8.7. Faults: `InvalidArgument`, `VsanFault`.
+    /// Calls `VsanGetResourceCheckStatus`, since vSAN 6.8.7. Faults: `InvalidArgument`, `VsanFault`.
     #[inline]
     pub fn vsan_get_resource_check_status(&self, resource_check_spec: Option<&VsanResourceCheckSpec>, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<VsanResourceCheckStatus> {
         let mut a = Arguments::new(self, 8853); a.opt(1, resource_check_spec); a.opt(2, cluster); a.end()
     }
 
-    /// `VsanHostCancelResourceCheck`, since vSAN 6.8.7. Privilege `System.Read`.
+    /// Calls `VsanHostCancelResourceCheck`, since vSAN 6.8.7. Requires privilege `System.Read`.
     #[inline]
     pub fn vsan_host_cancel_resource_check(&self) -> Call<bool> {
         Arguments::new(self, 8861).end()
     }
 
-    /// `VsanHostPerformResourceCheck`, since vSAN 6.8.7. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `VsanHostPerformResourceCheck`, since vSAN 6.8.7. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_host_perform_resource_check(&self, resource_check_spec: &VsanResourceCheckSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8864); a.arg(1, resource_check_spec); a.end()
     }
 
-    /// `VsanPerformResourceCheck`, since vSAN 6.8.7. Faults: `InvalidState`, `InvalidArgument`, `VsanFault`, `NotFound`, `NotSupported`.
+    /// Calls `VsanPerformResourceCheck`, since vSAN 6.8.7. Faults: `InvalidState`, `InvalidArgument`, `VsanFault`, `NotFound`, `NotSupported`.
     #[inline]
     pub fn vsan_perform_resource_check(&self, resource_check_spec: &VsanResourceCheckSpec, cluster: Option<&Ref<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8883); a.arg(1, resource_check_spec); a.opt(2, cluster); a.end()
@@ -977,31 +977,31 @@ impl<T: IsA<mo::VsanResourceCheckSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanSiteMaintenanceSystem>> Ref<T> {
-    /// `VsanEnterSiteMaintenanceMode`, since vSAN 9.0.0.0. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
+    /// Calls `VsanEnterSiteMaintenanceMode`, since vSAN 9.0.0.0. Requires privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_enter_site_maintenance_mode(&self, fault_domain_name: &str, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8840); a.text(1, fault_domain_name); a.reference(2, cluster); a.end()
     }
 
-    /// `VsanExitSiteMaintenanceMode`, since vSAN 9.0.0.0. Privilege `Host.Config.Storage`. Faults: `VsanFault`.
+    /// Calls `VsanExitSiteMaintenanceMode`, since vSAN 9.0.0.0. Requires privilege `Host.Config.Storage`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_exit_site_maintenance_mode(&self, fault_domain_name: &str, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8841); a.text(1, fault_domain_name); a.reference(2, cluster); a.end()
     }
 
-    /// `VsanGetSiteMaintenancePrecheckStatus`, since vSAN 9.0.0.0. Privilege `System.Read`. Faults: `VsanFault`, `InvalidArgument`, `ManagedObjectNotFound`.
+    /// Calls `VsanGetSiteMaintenancePrecheckStatus`, since vSAN 9.0.0.0. Requires privilege `System.Read`. Faults: `VsanFault`, `InvalidArgument`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_get_site_maintenance_precheck_status(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, fault_domain_name: &str) -> Call<VsanSiteMaintenancePrecheckStatus> {
         let mut a = Arguments::new(self, 8854); a.reference(1, cluster); a.text(2, fault_domain_name); a.end()
     }
 
-    /// `VsanPerformSiteMaintenancePrecheck`, since vSAN 9.0.0.0. Privilege `System.Read`. Faults: `VsanFault`, `InvalidArgument`, `ManagedObjectNotFound`.
+    /// Calls `VsanPerformSiteMaintenancePrecheck`, since vSAN 9.0.0.0. Requires privilege `System.Read`. Faults: `VsanFault`, `InvalidArgument`, `ManagedObjectNotFound`.
     #[inline]
     pub fn vsan_perform_site_maintenance_precheck(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>, spec: &VsanSiteMaintenanceSpec) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8884); a.reference(1, cluster); a.arg(2, spec); a.end()
     }
 
-    /// `VsanQueryClusterSiteMaintenanceState`, since vSAN 9.0.0.0. Privilege `System.Read`. Faults: `VsanFault`.
+    /// Calls `VsanQueryClusterSiteMaintenanceState`, since vSAN 9.0.0.0. Requires privilege `System.Read`. Faults: `VsanFault`.
     #[inline]
     pub fn vsan_query_cluster_site_maintenance_state(&self, cluster: &Ref<impl IsA<crate::mo::ClusterComputeResource>>) -> Call<Vec<VsanSiteMaintenanceInfo>> {
         let mut a = Arguments::new(self, 8890); a.reference(1, cluster); a.end()
@@ -1009,19 +1009,19 @@ impl<T: IsA<mo::VsanSiteMaintenanceSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanUpdateManager>> Ref<T> {
-    /// `VsanVibInstallPreflightCheck`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanVibInstallPreflightCheck`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_vib_install_preflight_check(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>) -> Call<VsanVibInstallPreflightStatus> {
         let mut a = Arguments::new(self, 8931); a.opt(1, cluster); a.end()
     }
 
-    /// `VsanVibInstall_Task`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanVibInstall_Task`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_vib_install<'a>(&self) -> calls::VsanVibInstall<'a> {
         calls::VsanVibInstall { this: self.upcast(), cluster: None, vib_specs: &[], scan_results: &[], firmware_specs: &[], maintenance_spec: None, rolling: None, no_sig_check: None, }
     }
 
-    /// `VsanVibScan`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanVibScan`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_vib_scan(&self, cluster: Option<&Ref<crate::mo::ComputeResource>>, vib_specs: &[VsanVibSpec]) -> Call<Vec<VsanVibScanResult>> {
         let mut a = Arguments::new(self, 8933); a.opt(1, cluster); a.list(2, vib_specs); a.end()
@@ -1029,25 +1029,25 @@ impl<T: IsA<mo::VsanUpdateManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanVdsSystem>> Ref<T> {
-    /// `VsanRollbackVdsToVss`, since vSAN 6.6. Privilege `Host.Config.Storage`. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanRollbackVdsToVss`, since vSAN 6.6. Requires privilege `Host.Config.Storage`. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_rollback_vds_to_vss(&self, task: &Ref<impl IsA<crate::mo::Task>>) -> Call<bool> {
         let mut a = Arguments::new(self, 8917); a.reference(1, task); a.end()
     }
 
-    /// `VsanVdsGetMigrationPlan`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `InvalidArgument`.
+    /// Calls `VsanVdsGetMigrationPlan`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `InvalidArgument`.
     #[inline]
     pub fn vsan_vds_get_migration_plan<'a>(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>) -> calls::VsanVdsGetMigrationPlan<'a> {
         calls::VsanVdsGetMigrationPlan { this: self.upcast(), cluster: cluster.upcast(), vswitch_name: None, vds_name: None, vmnic_devices: &[], infra_vm: &[], vds: None, hosts: &[], }
     }
 
-    /// `VsanVdsMigrateVss`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `InvalidArgument`.
+    /// Calls `VsanVdsMigrateVss`, since vSAN 6.6. Faults: `NotFound`, `VsanFault`, `InvalidArgument`.
     #[inline]
     pub fn vsan_vds_migrate_vss<'a>(&self, cluster: &Ref<impl IsA<crate::mo::ComputeResource>>) -> calls::VsanVdsMigrateVss<'a> {
         calls::VsanVdsMigrateVss { this: self.upcast(), cluster: cluster.upcast(), migration_plan: None, vswitch_name: None, vds_name: None, vmnic_devices: &[], infra_vm: &[], vds: None, hosts: &[], }
     }
 
-    /// `VsanVssMigrateVds`, since vSAN 6.7. Faults: `NotFound`, `VsanFault`.
+    /// Calls `VsanVssMigrateVds`, since vSAN 6.7. Faults: `NotFound`, `VsanFault`.
     #[inline]
     pub fn vsan_vss_migrate_vds<'a>(&self, vds: &Ref<impl IsA<crate::mo::VmwareDistributedVirtualSwitch>>) -> calls::VsanVssMigrateVds<'a> {
         calls::VsanVssMigrateVds { this: self.upcast(), cluster: None, hosts: &[], vds: vds.upcast(), vswitch_name: None, vmnic_devices: &[], infra_vm: &[], }
@@ -1055,25 +1055,25 @@ impl<T: IsA<mo::VsanVdsSystem>> Ref<T> {
 }
 
 impl<T: IsA<mo::VsanVumSystem>> Ref<T> {
-    /// `FetchIsoDepotCookie`, since vSAN 6.6.1. Privilege `Global.Settings`. Faults: `VsanFault`.
+    /// Calls `FetchIsoDepotCookie`, since vSAN 6.6.1. Requires privilege `Global.Settings`. Faults: `VsanFault`.
     #[inline]
     pub fn fetch_iso_depot_cookie(&self, username: &str, password: &str) -> Call<()> {
         let mut a = Arguments::new(self, 8784); a.text(1, username); a.text(2, password); a.end()
     }
 
-    /// `GetVsanVumConfig`, since vSAN 6.6.1. Privilege `System.Read`.
+    /// Calls `GetVsanVumConfig`, since vSAN 6.6.1. Requires privilege `System.Read`.
     #[inline]
     pub fn get_vsan_vum_config(&self) -> Call<VsanVumSystemConfig> {
         Arguments::new(self, 8787).end()
     }
 
-    /// `VsanHostUpdateFirmware`, since vSAN 6.7U1. Faults: `VsanFault`, `NotSupported`.
+    /// Calls `VsanHostUpdateFirmware`, since vSAN 6.7U1. Faults: `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_host_update_firmware(&self, host: &Ref<impl IsA<crate::mo::HostSystem>>) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(self, 8869); a.reference(1, host); a.end()
     }
 
-    /// `VsanVcUploadReleaseDb`, since vSAN 6.7U1. Privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
+    /// Calls `VsanVcUploadReleaseDb`, since vSAN 6.7U1. Requires privilege `Global.Settings`. Faults: `NotFound`, `VsanFault`, `NotSupported`.
     #[inline]
     pub fn vsan_vc_upload_release_db(&self, db: &str) -> Call<()> {
         let mut a = Arguments::new(self, 8928); a.text(1, db); a.end()

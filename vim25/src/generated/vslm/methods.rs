@@ -11,7 +11,7 @@ use crate::types::*;
 use crate::{Any, Arguments, Call, IsA, Poly, Ref};
 
 impl<T: IsA<mo::VslmServiceInstance>> Ref<T> {
-    /// `RetrieveContent`, since vslm 6.7.2. Privilege `System.Anonymous`.
+    /// Calls `RetrieveContent`, since vslm 6.7.2. Requires privilege `System.Anonymous`.
     #[inline]
     pub fn retrieve_content(&self) -> Call<VslmServiceInstanceContent> {
         Arguments::new(self, 16412).end()
@@ -19,13 +19,13 @@ impl<T: IsA<mo::VslmServiceInstance>> Ref<T> {
 }
 
 impl<T: IsA<mo::VslmSessionManager>> Ref<T> {
-    /// `VslmLoginByToken`, since vslm 6.7.2. Privilege `System.Anonymous`. Faults: `InvalidLogin`.
+    /// Calls `VslmLoginByToken`, since vslm 6.7.2. Requires privilege `System.Anonymous`. Faults: `InvalidLogin`.
     #[inline]
     pub fn vslm_login_by_token(&self, delegated_token_xml: &str) -> Call<()> {
         let mut a = Arguments::new(self, 16429); a.text(1, delegated_token_xml); a.end()
     }
 
-    /// `VslmLogout`, since vslm 6.7.2. Privilege `StoragLifecycle.View`.
+    /// Calls `VslmLogout`, since vslm 6.7.2. Requires privilege `StoragLifecycle.View`.
     #[inline]
     pub fn vslm_logout(&self) -> Call<()> {
         Arguments::new(self, 16430).end()
@@ -33,13 +33,13 @@ impl<T: IsA<mo::VslmSessionManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::VslmStorageLifecycleManager>> Ref<T> {
-    /// `VslmQueryDatastoreInfo`, since vslm 6.7.2. Privilege `System.View`. Faults: `NotFound`, `VslmFault`.
+    /// Calls `VslmQueryDatastoreInfo`, since vslm 6.7.2. Requires privilege `System.View`. Faults: `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_query_datastore_info(&self, datastore_url: &str) -> Call<Vec<VslmQueryDatastoreInfoResult>> {
         let mut a = Arguments::new(self, 16432); a.text(1, datastore_url); a.end()
     }
 
-    /// `VslmSyncDatastore`, since vslm 6.7.2. Privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `VslmSyncFault`, `VslmFault`.
+    /// Calls `VslmSyncDatastore`, since vslm 6.7.2. Requires privilege `System.View`. Faults: `InvalidDatastore`, `NotFound`, `VslmSyncFault`, `VslmFault`.
     #[inline]
     pub fn vslm_sync_datastore(&self, datastore_url: &str, full_sync: bool, fcd_id: Option<&ID>) -> Call<()> {
         let mut a = Arguments::new(self, 16453); a.text(1, datastore_url); a.arg(2, &full_sync); a.opt(3, fcd_id); a.end()
@@ -47,19 +47,19 @@ impl<T: IsA<mo::VslmStorageLifecycleManager>> Ref<T> {
 }
 
 impl<T: IsA<mo::VslmTask>> Ref<T> {
-    /// `VslmCancelTask`, since vslm 6.7.2. Faults: `InvalidState`.
+    /// Calls `VslmCancelTask`, since vslm 6.7.2. Faults: `InvalidState`.
     #[inline]
     pub fn vslm_cancel_task(&self) -> Call<()> {
         Arguments::new(self, 16415).end()
     }
 
-    /// `VslmQueryInfo`, since vslm 6.7.2.
+    /// Calls `VslmQueryInfo`, since vslm 6.7.2.
     #[inline]
     pub fn vslm_query_info(&self) -> Call<VslmTaskInfo> {
         Arguments::new(self, 16435).end()
     }
 
-    /// `VslmQueryTaskResult`, since vslm 6.7.2.
+    /// Calls `VslmQueryTaskResult`, since vslm 6.7.2.
     #[inline]
     pub fn vslm_query_task_result(&self) -> Call<Option<Any>> {
         Arguments::new(self, 16436).end()
@@ -67,229 +67,229 @@ impl<T: IsA<mo::VslmTask>> Ref<T> {
 }
 
 impl<T: IsA<mo::VslmVStorageObjectManager>> Ref<T> {
-    /// `VslmAttachDisk_Task`, since vslm 6.7.2. Faults: `NotFound`, `VmConfigFault`, `FileFault`, `InvalidState`, `InvalidDatastore`, `InvalidController`, `MissingController`, `DeviceUnsupportedForVmVersion`, `VslmFault`.
+    /// Calls `VslmAttachDisk_Task`, since vslm 6.7.2. Faults: `NotFound`, `VmConfigFault`, `FileFault`, `InvalidState`, `InvalidDatastore`, `InvalidController`, `MissingController`, `DeviceUnsupportedForVmVersion`, `VslmFault`.
     #[inline]
     pub fn vslm_attach_disk(&self, id: &ID, vm: &Ref<impl IsA<crate::mo::VirtualMachine>>, controller_key: Option<i32>, unit_number: Option<i32>) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16413); a.arg(1, id); a.reference(2, vm); a.arg(3, &controller_key); a.arg(4, &unit_number); a.end()
     }
 
-    /// `VslmAttachTagToVStorageObject`, since vslm 6.7.2. Faults: `NotFound`, `VslmFault`.
+    /// Calls `VslmAttachTagToVStorageObject`, since vslm 6.7.2. Faults: `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_attach_tag_to_vstorage_object(&self, id: &ID, category: &str, tag: &str) -> Call<()> {
         let mut a = Arguments::new(self, 16414); a.arg(1, id); a.text(2, category); a.text(3, tag); a.end()
     }
 
-    /// `VslmClearVStorageObjectControlFlags`, since vslm 6.7.2. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `VslmFault`.
+    /// Calls `VslmClearVStorageObjectControlFlags`, since vslm 6.7.2. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_clear_vstorage_object_control_flags(&self, id: &ID, control_flags: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 16416); a.arg(1, id); a.list(2, control_flags); a.end()
     }
 
-    /// `VslmCloneVStorageObject_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `VslmFault`.
+    /// Calls `VslmCloneVStorageObject_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_clone_vstorage_object(&self, id: &ID, spec: &VslmCloneSpec) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16417); a.arg(1, id); a.arg(2, spec); a.end()
     }
 
-    /// `VslmCreateDiskFromSnapshot_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
+    /// Calls `VslmCreateDiskFromSnapshot_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
     #[inline]
     pub fn vslm_create_disk_from_snapshot<'a>(&self, id: &'a ID, snapshot_id: &'a ID, name: &'a str) -> calls::VslmCreateDiskFromSnapshot<'a> {
         calls::VslmCreateDiskFromSnapshot { this: self.upcast(), id, snapshot_id, name, profile: &[], crypto: None, path: None, }
     }
 
-    /// `VslmCreateDisk_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `VslmFault`.
+    /// Calls `VslmCreateDisk_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `VslmFault`.
     #[inline]
     pub fn vslm_create_disk(&self, spec: &VslmCreateSpec) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16419); a.arg(1, spec); a.end()
     }
 
-    /// `VslmCreateSnapshot_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
+    /// Calls `VslmCreateSnapshot_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
     #[inline]
     pub fn vslm_create_snapshot(&self, id: &ID, description: &str) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16420); a.arg(1, id); a.text(2, description); a.end()
     }
 
-    /// `VslmDeleteSnapshot_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
+    /// Calls `VslmDeleteSnapshot_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
     #[inline]
     pub fn vslm_delete_snapshot(&self, id: &ID, snapshot_id: &ID) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16421); a.arg(1, id); a.arg(2, snapshot_id); a.end()
     }
 
-    /// `VslmDeleteVStorageObject_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `TaskInProgress`, `VslmFault`.
+    /// Calls `VslmDeleteVStorageObject_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `TaskInProgress`, `VslmFault`.
     #[inline]
     pub fn vslm_delete_vstorage_object(&self, id: &ID) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16422); a.arg(1, id); a.end()
     }
 
-    /// `VslmDetachTagFromVStorageObject`, since vslm 6.7.2. Faults: `NotFound`, `VslmFault`.
+    /// Calls `VslmDetachTagFromVStorageObject`, since vslm 6.7.2. Faults: `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_detach_tag_from_vstorage_object(&self, id: &ID, category: &str, tag: &str) -> Call<()> {
         let mut a = Arguments::new(self, 16423); a.arg(1, id); a.text(2, category); a.text(3, tag); a.end()
     }
 
-    /// `VslmExtendDisk_Task`, since vslm 6.7.2. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`, `VslmFault`.
+    /// Calls `VslmExtendDisk_Task`, since vslm 6.7.2. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`, `VslmFault`.
     #[inline]
     pub fn vslm_extend_disk(&self, id: &ID, new_capacity_in_mb: i64) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16424); a.arg(1, id); a.arg(2, &new_capacity_in_mb); a.end()
     }
 
-    /// `VslmInflateDisk_Task`, since vslm 6.7.2. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`, `VslmFault`.
+    /// Calls `VslmInflateDisk_Task`, since vslm 6.7.2. Faults: `FileFault`, `NotFound`, `InvalidDatastore`, `InvalidState`, `TaskInProgress`, `VslmFault`.
     #[inline]
     pub fn vslm_inflate_disk(&self, id: &ID) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16425); a.arg(1, id); a.end()
     }
 
-    /// `VslmListTagsAttachedToVStorageObject`, since vslm 6.7.2. Faults: `NotFound`, `VslmFault`.
+    /// Calls `VslmListTagsAttachedToVStorageObject`, since vslm 6.7.2. Faults: `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_list_tags_attached_to_vstorage_object(&self, id: &ID) -> Call<Vec<VslmTagEntry>> {
         let mut a = Arguments::new(self, 16426); a.arg(1, id); a.end()
     }
 
-    /// `VslmListVStorageObjectForSpec`, since vslm 6.7.2.
+    /// Calls `VslmListVStorageObjectForSpec`, since vslm 6.7.2.
     #[inline]
     pub fn vslm_list_vstorage_object_for_spec(&self, query: &[VslmVsoVStorageObjectQuerySpec], max_result: i32) -> Call<Option<VslmVsoVStorageObjectQueryResult>> {
         let mut a = Arguments::new(self, 16427); a.list(1, query); a.arg(2, &max_result); a.end()
     }
 
-    /// `VslmListVStorageObjectsAttachedToTag`, since vslm 6.7.2. Faults: `NotFound`, `VslmFault`.
+    /// Calls `VslmListVStorageObjectsAttachedToTag`, since vslm 6.7.2. Faults: `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_list_vstorage_objects_attached_to_tag(&self, category: &str, tag: &str) -> Call<Vec<ID>> {
         let mut a = Arguments::new(self, 16428); a.text(1, category); a.text(2, tag); a.end()
     }
 
-    /// `VslmQueryChangedDiskAreas`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `InvalidArgument`, `VslmFault`.
+    /// Calls `VslmQueryChangedDiskAreas`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `InvalidArgument`, `VslmFault`.
     #[inline]
     pub fn vslm_query_changed_disk_areas(&self, id: &ID, snapshot_id: &ID, start_offset: i64, change_id: &str) -> Call<DiskChangeInfo> {
         let mut a = Arguments::new(self, 16431); a.arg(1, id); a.arg(2, snapshot_id); a.arg(3, &start_offset); a.text(4, change_id); a.end()
     }
 
-    /// `VslmQueryGlobalCatalogSyncStatus`, since vslm 6.7.2.
+    /// Calls `VslmQueryGlobalCatalogSyncStatus`, since vslm 6.7.2.
     #[inline]
     pub fn vslm_query_global_catalog_sync_status(&self) -> Call<Vec<VslmDatastoreSyncStatus>> {
         Arguments::new(self, 16433).end()
     }
 
-    /// `VslmQueryGlobalCatalogSyncStatusForDatastore`, since vslm 6.7.2. Faults: `NotFound`, `VslmFault`.
+    /// Calls `VslmQueryGlobalCatalogSyncStatusForDatastore`, since vslm 6.7.2. Faults: `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_query_global_catalog_sync_status_for_datastore(&self, datastore_url: &str) -> Call<Option<VslmDatastoreSyncStatus>> {
         let mut a = Arguments::new(self, 16434); a.text(1, datastore_url); a.end()
     }
 
-    /// `VslmReconcileDatastoreInventory_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `VslmFault`.
+    /// Calls `VslmReconcileDatastoreInventory_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_reconcile_datastore_inventory(&self, datastore: &Ref<impl IsA<crate::mo::Datastore>>) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16437); a.reference(1, datastore); a.end()
     }
 
-    /// `VslmRegisterDisk`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `AlreadyExists`, `VslmSyncFault`, `VslmFault`.
+    /// Calls `VslmRegisterDisk`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `AlreadyExists`, `VslmSyncFault`, `VslmFault`.
     #[inline]
     pub fn vslm_register_disk(&self, path: &str, name: Option<&str>) -> Call<VStorageObject> {
         let mut a = Arguments::new(self, 16438); a.text(1, path); a.text(2, name); a.end()
     }
 
-    /// `VslmRelocateVStorageObject_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `VslmFault`.
+    /// Calls `VslmRelocateVStorageObject_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `InvalidState`, `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_relocate_vstorage_object(&self, id: &ID, spec: &VslmRelocateSpec) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16439); a.arg(1, id); a.arg(2, spec); a.end()
     }
 
-    /// `VslmRenameVStorageObject`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `VslmSyncFault`, `VslmFault`.
+    /// Calls `VslmRenameVStorageObject`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `VslmSyncFault`, `VslmFault`.
     #[inline]
     pub fn vslm_rename_vstorage_object(&self, id: &ID, name: &str) -> Call<()> {
         let mut a = Arguments::new(self, 16440); a.arg(1, id); a.text(2, name); a.end()
     }
 
-    /// `VslmRetrieveSnapshotDetails`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
+    /// Calls `VslmRetrieveSnapshotDetails`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
     #[inline]
     pub fn vslm_retrieve_snapshot_details(&self, id: &ID, snapshot_id: &ID) -> Call<VStorageObjectSnapshotDetails> {
         let mut a = Arguments::new(self, 16441); a.arg(1, id); a.arg(2, snapshot_id); a.end()
     }
 
-    /// `VslmRetrieveSnapshotInfo`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
+    /// Calls `VslmRetrieveSnapshotInfo`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
     #[inline]
     pub fn vslm_retrieve_snapshot_info(&self, id: &ID) -> Call<VStorageObjectSnapshotInfo> {
         let mut a = Arguments::new(self, 16442); a.arg(1, id); a.end()
     }
 
-    /// `VslmRetrieveVStorageInfrastructureObjectPolicy`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `InvalidState`, `VslmFault`.
+    /// Calls `VslmRetrieveVStorageInfrastructureObjectPolicy`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `InvalidState`, `VslmFault`.
     #[inline]
     pub fn vslm_retrieve_vstorage_infrastructure_object_policy(&self, datastore: &Ref<impl IsA<crate::mo::Datastore>>) -> Call<Vec<VslmInfrastructureObjectPolicy>> {
         let mut a = Arguments::new(self, 16443); a.reference(1, datastore); a.end()
     }
 
-    /// `VslmRetrieveVStorageObject`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `VslmFault`.
+    /// Calls `VslmRetrieveVStorageObject`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_retrieve_vstorage_object(&self, id: &ID) -> Call<VStorageObject> {
         let mut a = Arguments::new(self, 16444); a.arg(1, id); a.end()
     }
 
-    /// `VslmRetrieveVStorageObjectAssociations`, since vslm 6.7.2.
+    /// Calls `VslmRetrieveVStorageObjectAssociations`, since vslm 6.7.2.
     #[inline]
     pub fn vslm_retrieve_vstorage_object_associations(&self, ids: &[ID]) -> Call<Vec<VslmVsoVStorageObjectAssociations>> {
         let mut a = Arguments::new(self, 16445); a.list(1, ids); a.end()
     }
 
-    /// `VslmRetrieveVStorageObjectMetadata`, since vslm 6.7.2. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `VslmFault`.
+    /// Calls `VslmRetrieveVStorageObjectMetadata`, since vslm 6.7.2. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_retrieve_vstorage_object_metadata(&self, id: &ID, snapshot_id: Option<&ID>, prefix: Option<&str>) -> Call<Vec<KeyValue>> {
         let mut a = Arguments::new(self, 16446); a.arg(1, id); a.opt(2, snapshot_id); a.text(3, prefix); a.end()
     }
 
-    /// `VslmRetrieveVStorageObjectMetadataValue`, since vslm 6.7.2. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `KeyNotFound`, `VslmFault`.
+    /// Calls `VslmRetrieveVStorageObjectMetadataValue`, since vslm 6.7.2. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `KeyNotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_retrieve_vstorage_object_metadata_value(&self, id: &ID, snapshot_id: Option<&ID>, key: &str) -> Call<String> {
         let mut a = Arguments::new(self, 16447); a.arg(1, id); a.opt(2, snapshot_id); a.text(3, key); a.end()
     }
 
-    /// `VslmRetrieveVStorageObjectState`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `VslmFault`.
+    /// Calls `VslmRetrieveVStorageObjectState`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_retrieve_vstorage_object_state(&self, id: &ID) -> Call<VStorageObjectStateInfo> {
         let mut a = Arguments::new(self, 16448); a.arg(1, id); a.end()
     }
 
-    /// `VslmRetrieveVStorageObjects`, since vslm 6.7.2.
+    /// Calls `VslmRetrieveVStorageObjects`, since vslm 6.7.2.
     #[inline]
     pub fn vslm_retrieve_vstorage_objects(&self, ids: &[ID]) -> Call<Vec<VslmVsoVStorageObjectResult>> {
         let mut a = Arguments::new(self, 16449); a.list(1, ids); a.end()
     }
 
-    /// `VslmRevertVStorageObject_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
+    /// Calls `VslmRevertVStorageObject_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `FileFault`, `InvalidState`, `VslmFault`.
     #[inline]
     pub fn vslm_revert_vstorage_object(&self, id: &ID, snapshot_id: &ID) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16450); a.arg(1, id); a.arg(2, snapshot_id); a.end()
     }
 
-    /// `VslmScheduleReconcileDatastoreInventory`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `VslmFault`.
+    /// Calls `VslmScheduleReconcileDatastoreInventory`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_schedule_reconcile_datastore_inventory(&self, datastore: &Ref<impl IsA<crate::mo::Datastore>>) -> Call<()> {
         let mut a = Arguments::new(self, 16451); a.reference(1, datastore); a.end()
     }
 
-    /// `VslmSetVStorageObjectControlFlags`, since vslm 6.7.2. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `VslmFault`.
+    /// Calls `VslmSetVStorageObjectControlFlags`, since vslm 6.7.2. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_set_vstorage_object_control_flags(&self, id: &ID, control_flags: &[String]) -> Call<()> {
         let mut a = Arguments::new(self, 16452); a.arg(1, id); a.list(2, control_flags); a.end()
     }
 
-    /// `VslmUpdateVStorageInfrastructureObjectPolicy_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `InvalidState`, `TaskInProgress`, `VslmFault`.
+    /// Calls `VslmUpdateVStorageInfrastructureObjectPolicy_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `NotFound`, `InvalidState`, `TaskInProgress`, `VslmFault`.
     #[inline]
     pub fn vslm_update_vstorage_infrastructure_object_policy(&self, spec: &VslmInfrastructureObjectPolicySpec) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16454); a.arg(1, spec); a.end()
     }
 
-    /// `VslmUpdateVStorageObjectMetadata_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `VslmFault`.
+    /// Calls `VslmUpdateVStorageObjectMetadata_Task`, since vslm 6.7.2. Faults: `InvalidDatastore`, `InvalidState`, `NotFound`, `VslmFault`.
     #[inline]
     pub fn vslm_update_vstorage_object_metadata(&self, id: &ID, metadata: &[KeyValue], delete_keys: &[String]) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16455); a.arg(1, id); a.list(2, metadata); a.list(3, delete_keys); a.end()
     }
 
-    /// `VslmUpdateVstorageObjectCrypto_Task`, since vslm 7.0.0.0. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `TaskInProgress`, `VslmFault`.
+    /// Calls `VslmUpdateVstorageObjectCrypto_Task`, since vslm 7.0.0.0. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `TaskInProgress`, `VslmFault`.
     #[inline]
     pub fn vslm_update_vstorage_object_crypto(&self, id: &ID, profile: &[Poly<VirtualMachineProfileSpec>], disks_crypto: Option<&DiskCryptoSpec>) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16456); a.arg(1, id); a.list(2, profile); a.opt(3, disks_crypto); a.end()
     }
 
-    /// `VslmUpdateVstorageObjectPolicy_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `TaskInProgress`, `VslmFault`.
+    /// Calls `VslmUpdateVstorageObjectPolicy_Task`, since vslm 6.7.2. Faults: `FileFault`, `InvalidDatastore`, `NotFound`, `TaskInProgress`, `VslmFault`.
     #[inline]
     pub fn vslm_update_vstorage_object_policy(&self, id: &ID, profile: &[Poly<VirtualMachineProfileSpec>]) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(self, 16457); a.arg(1, id); a.list(2, profile); a.end()
