@@ -11,11 +11,11 @@ use crate::object;
 use crate::slot::{Loading, Slot};
 use crate::table::FieldKind;
 
-/// A value of any type: what the schema calls `anyType`, such as the value of
+/// A value of any type: `anyType` in the schema, such as the value of
 /// a property or of an [`OptionValue`](crate::types::OptionValue).
 ///
-/// It shares the document that it came from: cloning is cheap, and the whole
-/// page stays in memory as long as one value of it lives, unless it is
+/// It shares the document it came from: cloning is cheap, but the whole decoded
+/// message stays in memory as long as one value from it lives, unless the value is
 /// [detached](Self::detach).
 ///
 /// ```
@@ -36,10 +36,10 @@ pub struct Any {
 }
 
 impl Any {
-    /// Holds a typed value.
+    /// Wraps a typed value.
     ///
-    /// What cannot be sent (an unset enum, an empty reference) makes the
-    /// sending fail, with the path; see [`check`](Self::check).
+    /// A value that cannot be sent (an unset enum, an empty reference) makes encoding
+    /// fail with its path; see [`check`](Self::check).
     #[must_use]
     pub fn new<T: Slot>(value: &T) -> Self {
         Self {
@@ -48,7 +48,7 @@ impl Any {
         }
     }
 
-    /// Shares a value of a document.
+    /// Wraps a value of a document, which is shared.
     #[must_use]
     pub fn of(node: Node<'_>) -> Self {
         Self {
@@ -57,15 +57,15 @@ impl Any {
         }
     }
 
-    /// A view of the value.
+    /// Returns a view of the value.
     #[must_use]
     pub fn node(&self) -> Node<'_> {
         Node::new(&self.doc, self.at)
     }
 
-    /// Converts to a typed value: exactly `T` or, for structs, its part of a derived type.
+    /// Converts to a typed value: `T` exactly or, for structs, the `T` part of a derived type.
     ///
-    /// Every call converts again: convert once and keep the result.
+    /// Each call converts again: convert once and keep the result.
     ///
     /// # Errors
     /// [`ConvertError`] when the value is of another type or incomplete.
@@ -73,9 +73,9 @@ impl Any {
         self.node().to()
     }
 
-    /// The value at a property path inside this one, as a property with that
-    /// path would give it: a list field is one list value, also when it is
-    /// empty. `None` where nothing is set. Paths are those of [`Node::path`].
+    /// Returns the value at a property path inside this one, as reading a property with that
+    /// path would return it: a list field is one list value, even when it is
+    /// empty. `None` where nothing is set. The path has the syntax of [`Node::path`].
     ///
     /// ```
     /// use vim25::{Any, types::{OptionValue, VirtualMachineConfigSpec}};
@@ -95,22 +95,22 @@ impl Any {
         crate::path::value(self.node(), path)
     }
 
-    /// The wire name of the type: `string`, `VirtualDisk`, `ArrayOfOptionValue`, …
+    /// Returns the wire name of the type: `string`, `VirtualDisk`, `ArrayOfOptionValue`, …
     #[must_use]
     pub fn type_name(&self) -> String {
         self.node().type_name()
     }
 
-    /// Whether there is no value.
+    /// Returns whether there is no value.
     #[must_use]
     pub fn is_unset(&self) -> bool {
         self.node().is_nil()
     }
 
-    /// Whether the value can be sent.
+    /// Checks whether the value can be sent.
     ///
     /// # Errors
-    /// [`EncodeError`] with the path of the field that cannot.
+    /// [`EncodeError`] with the path of the field that cannot be sent.
     pub fn check(&self) -> Result<(), EncodeError> {
         match &self.doc.problem {
             Some(problem) => Err((**problem).clone()),
@@ -118,7 +118,7 @@ impl Any {
         }
     }
 
-    /// A copy that holds only this value, letting go of the page it came from.
+    /// Returns a copy that holds only this value and releases the message it came from.
     #[must_use]
     pub fn detach(&self) -> Self {
         if self.at == 0 {
@@ -134,7 +134,7 @@ impl Any {
 }
 
 impl Default for Any {
-    /// The unset value; refused on sending.
+    /// Returns the unset value; sending it is an error.
     fn default() -> Self {
         Self {
             doc: Document::unset(),

@@ -1,4 +1,4 @@
-//! Writing values into a document.
+//! Writes values into a document.
 
 use std::collections::HashMap;
 
@@ -10,13 +10,13 @@ use crate::table::{self, FieldKind};
 
 /// Builds a [`Document`] from typed values, subtree by subtree.
 ///
-/// Used through [`Slot`]; what cannot be sent is remembered with its path and
-/// makes the document refuse to be encoded.
+/// Used through [`Slot`]. A value that cannot be sent is recorded with its path and
+/// makes encoding of the document fail.
 #[derive(Debug, Default)]
 pub struct Builder {
     doc: Document,
     open: Vec<u32>,
-    /// Where unknown names of other documents went in this one.
+    /// Maps the unknown names of other documents to those of this one.
     names: HashMap<Box<str>, u16>,
 }
 
@@ -78,7 +78,7 @@ impl Builder {
         }
     }
 
-    /// Writes a field of the open object.
+    /// Writes a field of the object that is open.
     #[inline]
     pub fn slot<T: Slot>(&mut self, field: u16, value: &T) {
         value.store(field, self);
@@ -167,7 +167,7 @@ impl Builder {
         }
     }
 
-    /// Copies a child that the schema does not know, under its name.
+    /// Copies a child that the schema does not know, keeping its name.
     pub(crate) fn copy_unknown(&mut self, parent: Node<'_>, child: Node<'_>) {
         let name = child_name(child.document(), parent.cell(), child.cell()).to_owned();
         let field = UNKNOWN_FIELD | self.name(&name);
@@ -212,7 +212,7 @@ impl Builder {
         self.doc.cells.push(cell);
     }
 
-    /// The number of an unknown name in this document.
+    /// Returns the index of an unknown name in this document, adding it if it is new.
     pub(crate) fn name(&mut self, name: &str) -> u16 {
         if let Some(index) = self.names.get(name) {
             return *index;
@@ -223,7 +223,7 @@ impl Builder {
         index
     }
 
-    /// Remembers why the value cannot be sent. The first reason stays.
+    /// Records why the value cannot be sent. The first reason is kept.
     #[cold]
     pub(crate) fn fail(&mut self, field: u16, problem: EncodeProblem) {
         let place = self.place(field);
@@ -233,7 +233,7 @@ impl Builder {
         self.push(field, Kind::Nil, tag::UNTYPED, 0, 0);
     }
 
-    /// The path of a field of the open object.
+    /// Returns the path of a field of the open object.
     #[cold]
     fn place(&self, field: u16) -> String {
         let mut path = String::new();
@@ -265,7 +265,7 @@ impl Builder {
         path
     }
 
-    /// How many finished children of `parent` have this field, the open one not counted.
+    /// Returns how many finished children of `parent` have this field, not counting the open one.
     fn position(&self, parent: u32, field: u16) -> usize {
         let open_child = self.open.iter().find(|at| **at > parent).copied();
         let end = open_child.unwrap_or(self.doc.cells.len() as u32);

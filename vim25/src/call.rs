@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Begins a call of the method whose request has a type id.
+    /// Starts a call of the method whose request has this type id.
     #[inline]
     pub(crate) fn new<T>(this: &Ref<T>, request: u16) -> Self {
         begin(this.type_name(), this.value(), this.server_guid(), request)
@@ -36,7 +36,7 @@ impl Arguments {
         value.store(field, &mut self.out);
     }
 
-    /// Writes an argument that may be left out.
+    /// Writes an optional argument.
     #[inline]
     pub(crate) fn opt<T: Slot>(&mut self, field: u16, value: Option<&T>) {
         if let Some(value) = value {
@@ -44,7 +44,7 @@ impl Arguments {
         }
     }
 
-    /// Writes a list, an element per item.
+    /// Writes a list argument, one element per item.
     #[inline]
     pub(crate) fn list<T: Slot>(&mut self, field: u16, items: &[T]) {
         for item in items {
@@ -52,7 +52,7 @@ impl Arguments {
         }
     }
 
-    /// Writes text, unless it is left out.
+    /// Writes an optional text argument.
     #[inline]
     pub(crate) fn text<'t>(&mut self, field: u16, text: impl Into<Option<&'t str>>) {
         if let Some(text) = text.into() {
@@ -60,14 +60,14 @@ impl Arguments {
         }
     }
 
-    /// Writes a reference to an object of any type derived from the declared one.
+    /// Writes a reference to an object of the declared type or any type derived from it.
     #[inline]
     pub(crate) fn reference<T>(&mut self, field: u16, value: &Ref<T>) {
         value.store(field, &mut self.out);
     }
 
-    /// The call, all of whose arguments are written. The method's signature says
-    /// what its result is.
+    /// Finishes the call, once all arguments are written. The method's signature fixes
+    /// the result type.
     pub(crate) fn end<R>(self) -> Call<R> {
         Call {
             this: self.this,
@@ -81,7 +81,7 @@ impl Arguments {
 
 /// A call of a method on a managed object: receiver, method and encoded arguments.
 ///
-/// `R` is the type of its result. Made by the methods of [`Ref`]; sent by a client.
+/// `R` is the type of its result. The methods of [`Ref`] create calls; a client sends them.
 ///
 /// ```
 /// use vim25::{Ref, mo};
@@ -94,61 +94,61 @@ impl Arguments {
 pub struct Call<R> {
     this: AnyRef,
     request: u16,
-    /// Another service than that of its namespace.
+    /// The service to send it to, when not that of its namespace.
     at: Option<Service>,
     arguments: Arc<Document>,
     result: PhantomData<fn() -> R>,
 }
 
 impl<R> Call<R> {
-    /// The wire name of the method, such as `PowerOnVM_Task`.
+    /// Returns the wire name of the method, such as `PowerOnVM_Task`.
     #[must_use]
     pub fn method(&self) -> &'static str {
         table::type_name(self.request)
     }
 
-    /// The object that the method is called on.
+    /// Returns the object that the method is called on.
     #[must_use]
     pub const fn this(&self) -> &AnyRef {
         &self.this
     }
 
-    /// The WSDL namespace of the method, such as `urn:vim25`.
+    /// Returns the WSDL namespace of the method, such as `urn:vim25`.
     #[must_use]
     pub fn namespace(&self) -> &'static str {
         table::namespace_uri(self.request)
     }
 
-    /// The service that it is sent to: that of its namespace, or the one that
-    /// [`at`](Self::at) named.
+    /// Returns the service that the call is sent to: that of its namespace, or the one set
+    /// with [`at`](Self::at).
     #[must_use]
     pub fn service(&self) -> Service {
         self.at.unwrap_or_else(|| Service::of(self.namespace()))
     }
 
-    /// The same call, sent to another service: for objects whose type is in a
-    /// namespace that is spoken elsewhere, such as those of vSAN.
+    /// Redirects the call to another service, for objects that are served elsewhere than
+    /// their namespace is, such as those of vSAN.
     #[must_use]
     pub fn at(mut self, service: Service) -> Self {
         self.at = Some(service);
         self
     }
 
-    /// The receiver (`_this`) and the arguments, by their wire names.
+    /// Returns the receiver (`_this`) and the arguments, by their wire names.
     #[must_use]
     pub fn arguments(&self) -> Node<'_> {
         self.arguments.root()
     }
 
-    /// Whether the arguments can be sent.
+    /// Checks whether the arguments can be sent.
     ///
     /// # Errors
-    /// [`EncodeError`] with the path of the argument that cannot.
+    /// [`EncodeError`] with the path of the argument that cannot be sent.
     pub fn check(&self) -> Result<(), EncodeError> {
         Any::of(self.arguments.root()).check()
     }
 
-    /// The same call with its result left as it stands on the wire.
+    /// Returns the same call with its result left unconverted.
     #[must_use]
     pub fn untyped(&self) -> Call<Option<Any>> {
         Call {
@@ -165,7 +165,7 @@ impl<R> Call<R> {
     }
 }
 
-/// The part of [`Arguments::new`] that is the same for all receivers.
+/// The part of [`Arguments::new`] that does not depend on the receiver's type.
 fn begin(type_name: &str, value: &str, guid: Option<&str>, request: u16) -> Arguments {
     let this = AnyRef::from_parts(type_name, value, guid);
     let mut out = Builder::default();
@@ -187,20 +187,20 @@ impl<R> Clone for Call<R> {
 }
 
 impl<R> fmt::Debug for Call<R> {
-    /// Receiver and method. Arguments are left out: they may be secret.
+    /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.this, self.method())
     }
 }
 
-/// A task that ends with a result of type `R`: what `…_Task` methods give.
+/// A task whose result is of type `R`; `…_Task` methods return one.
 pub struct TaskOf<R> {
     task: Ref<mo::Task>,
     result: PhantomData<fn() -> R>,
 }
 
 impl<R> TaskOf<R> {
-    /// The task.
+    /// Returns the reference of the task.
     #[must_use]
     pub const fn task(&self) -> &Ref<mo::Task> {
         &self.task
@@ -256,7 +256,7 @@ impl<R> Slot for TaskOf<R> {
 
 /// The result of a method or task: nothing, or a value.
 pub trait Outcome: Sized {
-    /// Converts the value that came back; the unset value when none did.
+    /// Converts the returned value; it is unset when the method returned none.
     ///
     /// # Errors
     /// [`ConvertError`] when it is of another type, or absent although required.

@@ -1,14 +1,14 @@
-//! Equality of any two values, and the difference between them.
+//! Equality of any two values, and their differences.
 
 use crate::any::Any;
 use crate::document::{Kind, ObjectType, UNKNOWN_FIELD};
 use crate::node::Node;
 use crate::table::FieldKind;
 
-/// Whether two values are equal: the same types and the same content.
+/// Returns whether two values are equal: same types and same content.
 ///
-/// The order of different fields does not matter, the order of the items of a
-/// list does. A scalar is equal to the same scalar of another width.
+/// The order of fields does not matter, the order of list items does. Scalars of
+/// different widths are equal if their values are.
 pub(crate) fn same(a: Node<'_>, b: Node<'_>) -> bool {
     let mut pending = vec![(a, b)];
     while let Some((a, b)) = pending.pop() {
@@ -47,7 +47,7 @@ fn same_field(a: Node<'_>, x: Node<'_>, b: Node<'_>, y: Node<'_>) -> bool {
     }
 }
 
-/// Compares type and scalar content, not children.
+/// Compares type and scalar content, but not children.
 fn same_here(a: Node<'_>, b: Node<'_>) -> bool {
     let (x, y) = (a.cell(), b.cell());
     match (x.kind, y.kind) {
@@ -60,7 +60,7 @@ fn same_here(a: Node<'_>, b: Node<'_>) -> bool {
             same_type && (x.kind == Kind::Object || a.as_str() == b.as_str())
         }
         (Kind::Array, Kind::Array) => {
-            // Only data objects and enums name a type of their items.
+            // Only items that are data objects or enums have a type id.
             let typed = matches!(
                 crate::encode::item_kind(x),
                 FieldKind::Object | FieldKind::Enum
@@ -90,18 +90,18 @@ fn same_here(a: Node<'_>, b: Node<'_>) -> bool {
 pub struct Difference {
     /// Property path, such as `config.hardware.device[2000].capacityInKB`.
     pub path: String,
-    /// The value before; `None` where there was none.
+    /// The value in the first; `None` where it has none.
     pub before: Option<Any>,
-    /// The value after; `None` where there is none.
+    /// The value in the second; `None` where it has none.
     pub after: Option<Any>,
 }
 
-/// The differences between two values, in the order of the second.
+/// Returns the differences between two values, in the order of the second.
 ///
-/// Objects of the same type are compared field by field; a list whose items
-/// have distinct keys (a `key` field) is compared item by item and named
+/// Objects of the same type are compared field by field. A list whose items
+/// have distinct keys (a `key` field) is compared item by item, with paths like
 /// `field[key]`; any other list, and values of different types, are one
-/// difference as a whole. `path` is put in front of every path.
+/// difference as a whole. Every path is prefixed with `path`.
 #[must_use]
 pub fn difference(path: &str, before: Node<'_>, after: Node<'_>) -> Vec<Difference> {
     let mut found = Vec::new();
@@ -184,7 +184,7 @@ fn items(list: Node<'_>) -> Vec<Node<'_>> {
     list.children().collect()
 }
 
-/// The distinct keys of the items, as they stand between brackets.
+/// Returns the distinct keys of the items, as written between brackets.
 fn keys(items: &[Node<'_>]) -> Option<Vec<String>> {
     let mut keys = Vec::with_capacity(items.len());
     for item in items {

@@ -6,12 +6,12 @@ use std::sync::{Arc, LazyLock};
 use crate::error::EncodeError;
 use crate::node::Node;
 
-/// What a cell holds.
+/// The kind of value that a cell holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Kind {
-    /// `a` = text offset, `b` = length; `tag` = the declared scalar. Also the
-    /// text of a number or boolean that could not be read as such.
+    /// `a` = text offset, `b` = length; `tag` = the declared scalar. Also used for the
+    /// text of a number or boolean that did not parse.
     Text,
     /// `a` = 0 or 1
     Bool,
@@ -31,10 +31,10 @@ pub(crate) enum Kind {
     Object,
     /// `tag` = field kind of the items, `a` = their type id; `b` as for `Object`
     Array,
-    /// A scalar whose type is named: an enum value where anything may stand, or
-    /// text of an unknown type. `a`, `b` as for `Object`; the one child is the text.
+    /// A scalar with an explicit type: an enum value in a place that accepts any type, or
+    /// text of an unknown type. `a`, `b` as for `Object`; its only child is the text.
     Typed,
-    /// `xsi:nil`, or a value that was never set.
+    /// `xsi:nil`, or an unset value.
     Nil,
 }
 
@@ -54,7 +54,7 @@ pub(crate) mod tag {
     pub(crate) const URI: u8 = 11;
     pub(crate) const REF: u8 = 12;
 
-    /// The name in `xsi:type`, and of the items of an `ArrayOf…`.
+    /// The name in `xsi:type`, and in the type and element names of an `ArrayOf…`.
     pub(crate) const NAMES: [&str; 13] = [
         "",
         "string",
@@ -88,7 +88,7 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// Number of cells of the subtree, itself included.
+    /// Returns the number of cells in the subtree, itself included.
     #[inline]
     pub(crate) const fn span(self) -> u32 {
         match self.kind {
@@ -114,9 +114,9 @@ pub(crate) enum ObjectType {
     /// A type of the schema.
     Known(u16),
     /// A type that is not in the schema; its name is `Document::names[name]`.
-    /// `declared` is the type that stands in the schema at this place, or `NONE`.
+    /// `declared` is the type that the schema declares at this place, or `NONE`.
     Unknown { name: u16, declared: u16 },
-    /// An element of an unknown field that named no type.
+    /// An element of an unknown field, without a type name.
     Untyped,
 }
 
@@ -149,7 +149,7 @@ impl ObjectType {
         }
     }
 
-    /// The type whose table names the fields of the object.
+    /// Returns the type whose table lists the fields of the object.
     #[inline]
     pub(crate) const fn table(self) -> u16 {
         match self {
@@ -160,8 +160,8 @@ impl ObjectType {
     }
 }
 
-/// The parts of a reference that does not fit a cell: its type is not in the
-/// schema, its value is long, or it names a server.
+/// A reference that does not fit into a cell: its type is not in the schema, its
+/// value is long, or it names a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LongRef {
     pub(crate) type_name: Box<str>,
@@ -171,13 +171,13 @@ pub(crate) struct LongRef {
 
 /// Any vSphere value, with everything below it: an object, a list or a scalar.
 ///
-/// A document is a flat arena of small cells and one text heap, both in
-/// document order. It keeps what the schema does not know (fields, types and
-/// enum values of a newer server), so what was read can be written again.
+/// A document is a flat arena of small cells and one text buffer, both in
+/// document order. It keeps fields, types and enum values that the schema does not
+/// know (those of a newer server), so that a value can be sent back unchanged.
 ///
-/// Documents are made by decoding XML ([`crate::soap`]) or from typed values
-/// ([`Any::new`](crate::Any::new), [`Poly::new`](crate::Poly::new)), and are
-/// immutable and shared from then on.
+/// Documents are created by decoding XML ([`crate::soap`]) or from typed values
+/// ([`Any::new`](crate::Any::new), [`Poly::new`](crate::Poly::new)); after that
+/// they are immutable and shared.
 #[derive(Clone, Default)]
 pub struct Document {
     pub(crate) cells: Vec<Cell>,
@@ -185,7 +185,7 @@ pub struct Document {
     /// Names of fields and types that the schema does not know.
     pub(crate) names: Vec<Box<str>>,
     pub(crate) references: Vec<LongRef>,
-    /// Why the value that this was made from cannot be sent.
+    /// Why this value cannot be encoded, if it cannot.
     pub(crate) problem: Option<Box<EncodeError>>,
 }
 
@@ -204,18 +204,18 @@ static UNSET: LazyLock<Arc<Document>> = LazyLock::new(|| {
 });
 
 impl Document {
-    /// The document that holds nothing: the value of an unset field.
+    /// Returns the document without a value: that of an unset field.
     pub(crate) fn unset() -> Arc<Self> {
         Arc::clone(&UNSET)
     }
 
-    /// The value that the document holds.
+    /// Returns the value that the document holds.
     #[must_use]
     pub fn root(self: &Arc<Self>) -> Node<'_> {
         Node::new(self, 0)
     }
 
-    /// Bytes that the document occupies in memory, for accounting.
+    /// Returns the memory that the document occupies, in bytes, for accounting.
     #[must_use]
     pub fn size(&self) -> usize {
         self.cells.capacity() * size_of::<Cell>()
@@ -249,7 +249,7 @@ impl Document {
         self.names.get(usize::from(index)).map_or("", AsRef::as_ref)
     }
 
-    /// The wire name of the type of an object cell; empty when it has none.
+    /// Returns the wire name of an object cell's type; empty when it has none.
     pub(crate) fn object_type_name(&self, ty: ObjectType) -> &str {
         match ty {
             ObjectType::Known(id) => crate::table::type_name(id),

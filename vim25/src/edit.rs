@@ -1,4 +1,4 @@
-//! Changing a value at a path: a copy in which one part is another.
+//! Changes a value at a path: returns a copy with one part replaced.
 
 use std::sync::Arc;
 
@@ -11,16 +11,15 @@ use crate::path::{Step, has_key, steps};
 use crate::table::{self, NONE};
 
 impl Any {
-    /// The value with the part at a property path replaced, added or, when
-    /// `value` is unset, removed. Everything else is kept as it is.
+    /// Returns a copy with the part at a property path replaced or added, or removed when
+    /// `value` is unset. Everything else is kept.
     ///
-    /// The path is as for [`Node::path`]: `device[2000].connectable`,
-    /// `extraConfig["guestinfo.a"]`. A list field takes a list value as a whole; a key
-    /// in brackets names one item, which is appended when no item has that key.
+    /// The path has the syntax of [`Node::path`]: `device[2000].connectable`,
+    /// `extraConfig["guestinfo.a"]`. A list field takes a whole list value; a key in
+    /// brackets names one item, which is appended when no item has that key.
     ///
     /// # Errors
-    /// [`ConvertError`] when the path leads through something that is not
-    /// there, or is no object.
+    /// [`ConvertError`] when a step of the path does not exist or is not an object.
     ///
     /// ```
     /// use vim25::{Any, types::VirtualHardware};
@@ -113,7 +112,7 @@ fn replace_field(
         }
     };
     let is_it = |child: &Node<'_>| node.name_of(*child) == name;
-    // Fields before the one that changes, itself, and those after it: schema order stays.
+    // Fields before the changed one, the changed one, fields after it: schema order is kept.
     for child in node
         .children()
         .filter(|child| !is_it(child) && child.field() < index)

@@ -1,10 +1,10 @@
-//! Errors, each with the place where it happened.
+//! Errors, each with the path where it occurred.
 
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt;
 
-/// A value cannot be sent: something in it is unset or has no XML form.
+/// An error for a value that cannot be sent: part of it is unset or has no XML form.
 ///
 /// Nothing was sent. [`path`](Self::path) names the field, for example
 /// `deviceChange[0].device.backing`.
@@ -14,17 +14,17 @@ pub struct EncodeError {
     problem: EncodeProblem,
 }
 
-/// What is wrong with a value that cannot be sent.
+/// The reason why a value cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EncodeProblem {
-    /// A required field, or a value in a list, was never set.
+    /// A required field, or an item of a list, is not set.
     Unset,
     /// A reference without a value.
     EmptyReference,
     /// A character that XML 1.0 cannot carry, such as U+0000.
     ForbiddenCharacter(char),
-    /// A field that the schema does not know, under a name that no element can have.
+    /// A field that the schema does not know, with a name that is not a valid element name.
     NotAName(String),
     /// The document would exceed 4 GiB of text or 2^32 values.
     TooLarge,
@@ -35,13 +35,13 @@ impl EncodeError {
         Self { path, problem }
     }
 
-    /// The field at fault, as a property path from the root of the value.
+    /// Returns the field at fault, as a property path from the root of the value.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What is wrong with it.
+    /// Returns what is wrong with it.
     #[must_use]
     pub const fn problem(&self) -> &EncodeProblem {
         &self.problem
@@ -81,7 +81,10 @@ impl fmt::Display for EncodeError {
                 write!(f, "`{path}` contains {c:?}, which XML cannot carry")
             }
             EncodeProblem::NotAName(name) => {
-                write!(f, "`{path}` is called {name:?}, which no element can be")
+                write!(
+                    f,
+                    "`{path}` has the name {name:?}, which is not a valid element name"
+                )
             }
             EncodeProblem::TooLarge => write!(f, "`{path}` makes the document too large"),
         }
@@ -90,10 +93,10 @@ impl fmt::Display for EncodeError {
 
 impl Error for EncodeError {}
 
-/// A value in a document is not what the Rust type asks for.
+/// An error for a value that does not match the requested Rust type.
 ///
-/// The document itself is unharmed: other parts of it can still be read, and
-/// this part too, by [`Node`](crate::Node).
+/// The document itself is intact: other parts of it can still be read, and
+/// this part as well through [`Node`](crate::Node).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConvertError(Box<ConvertErrorInner>);
 
@@ -103,7 +106,7 @@ struct ConvertErrorInner {
     problem: ConvertProblem,
 }
 
-/// What is wrong with a value that cannot be converted.
+/// The reason why a value cannot be converted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ConvertProblem {
@@ -114,16 +117,16 @@ pub enum ConvertProblem {
     },
     /// The value is of another type.
     WrongType {
-        /// The type asked for.
+        /// The requested type.
         expected: Cow<'static, str>,
-        /// The type found.
+        /// The actual type.
         found: String,
     },
-    /// The text is not a value of its type, or out of its range.
+    /// The text is not a value of its type, or out of range.
     Malformed {
-        /// The type asked for.
+        /// The requested type.
         expected: &'static str,
-        /// The beginning of the text.
+        /// The start of the text.
         text: String,
     },
 }
@@ -133,13 +136,13 @@ impl ConvertError {
         Self(Box::new(ConvertErrorInner { path, problem }))
     }
 
-    /// The place, as a property path from the root of the document.
+    /// Returns the location, as a property path from the root of the document.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.0.path
     }
 
-    /// What is wrong there.
+    /// Returns what is wrong there.
     #[must_use]
     pub fn problem(&self) -> &ConvertProblem {
         &self.0.problem
@@ -169,7 +172,7 @@ impl fmt::Display for ConvertError {
 
 impl Error for ConvertError {}
 
-/// Bytes that are not a message of this protocol, or exceed a [limit](crate::Limits).
+/// An error for bytes that are not a message of this protocol, or exceed a [limit](crate::Limits).
 #[derive(Debug)]
 pub struct DecodeError(Box<DecodeErrorInner>);
 
@@ -180,32 +183,32 @@ struct DecodeErrorInner {
     problem: DecodeProblem,
 }
 
-/// What is wrong with bytes that cannot be decoded.
+/// The reason why bytes cannot be decoded.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum DecodeProblem {
-    /// Not well-formed XML.
+    /// The XML is not well-formed.
     Syntax(Box<dyn Error + Send + Sync>),
-    /// Not UTF-8.
+    /// The text is not UTF-8.
     Encoding(std::str::Utf8Error),
     /// A document type declaration; never accepted.
     DocumentType,
     /// A reference to an entity that XML does not define; never followed.
     Entity(String),
-    /// What stands where the name of an element should be.
+    /// An element whose name is not valid; contains that name.
     NotAName(String),
-    /// Elements and text stand side by side.
+    /// An element contains both elements and text.
     MixedContent,
-    /// Not a SOAP 1.1 message of this service; says what was expected.
+    /// Not a SOAP 1.1 message of this service; contains what was expected.
     NotSoap(&'static str),
-    /// The answer belongs to another method.
+    /// The response belongs to another method.
     OtherMethod {
         /// The element that was expected.
         expected: String,
         /// The element that was found.
         found: String,
     },
-    /// A limit was exceeded: which, and its value.
+    /// A limit was exceeded; contains which one, and its value.
     Limit {
         /// The field of [`Limits`](crate::Limits).
         what: &'static str,
@@ -223,19 +226,19 @@ impl DecodeError {
         }))
     }
 
-    /// Byte offset in the input where the problem was seen.
+    /// Returns the byte offset in the input where the problem was detected.
     #[must_use]
     pub fn offset(&self) -> u64 {
         self.0.offset
     }
 
-    /// The elements that were open there, as a property path.
+    /// Returns the elements that were open there, as a property path.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.0.path
     }
 
-    /// What is wrong.
+    /// Returns what is wrong.
     #[must_use]
     pub fn problem(&self) -> &DecodeProblem {
         &self.0.problem
@@ -245,14 +248,14 @@ impl DecodeError {
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0.problem {
-            DecodeProblem::Syntax(_) => write!(f, "the XML is not well formed")?,
+            DecodeProblem::Syntax(_) => write!(f, "the XML is not well-formed")?,
             DecodeProblem::Encoding(_) => write!(f, "the message is not UTF-8")?,
             DecodeProblem::DocumentType => {
                 write!(f, "a document type declaration is not accepted")?;
             }
             DecodeProblem::Entity(name) => write!(f, "the entity `&{name};` is not defined")?,
-            DecodeProblem::NotAName(name) => write!(f, "{name:?} is not the name of an element")?,
-            DecodeProblem::MixedContent => write!(f, "text stands between elements")?,
+            DecodeProblem::NotAName(name) => write!(f, "{name:?} is not a valid element name")?,
+            DecodeProblem::MixedContent => write!(f, "an element contains text and elements")?,
             DecodeProblem::NotSoap(expected) => {
                 write!(f, "not a SOAP message: expected {expected}")?;
             }

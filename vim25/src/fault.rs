@@ -1,4 +1,4 @@
-//! Faults: the errors that a server states.
+//! Faults: errors that a server reports.
 
 use std::error::Error;
 use std::fmt;
@@ -8,7 +8,7 @@ use crate::object::{DataObject, IsA};
 use crate::poly::Poly;
 use crate::types::{LocalizedMethodFault, MethodFault};
 
-/// A fault that a server answered with, or that a task or property ended with.
+/// A fault that a server returned, or that a task or property ended with.
 ///
 /// ```
 /// use vim25::{Fault, types::{InvalidPowerState, InvalidState, VirtualMachinePowerState}};
@@ -29,7 +29,7 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// A fault with a typed detail, as a server makes it.
+    /// Creates a fault with a typed detail, as a server does.
     #[must_use]
     pub fn new<T: DataObject + IsA<MethodFault>>(message: impl Into<String>, detail: T) -> Self {
         Self::from_parts("ServerFaultCode".into(), message.into(), Poly::new(detail))
@@ -47,25 +47,25 @@ impl Fault {
         }
     }
 
-    /// The SOAP fault code, such as `ServerFaultCode`; empty for the fault of a task or property.
+    /// Returns the SOAP fault code, such as `ServerFaultCode`; empty for a task or property.
     #[must_use]
     pub fn code(&self) -> &str {
         &self.code
     }
 
-    /// The server's words.
+    /// Returns the message of the server.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The typed part; unset when the server gave none.
+    /// Returns the typed detail; unset when the server sent none.
     #[must_use]
     pub const fn detail(&self) -> &Poly<MethodFault> {
         &self.detail
     }
 
-    /// The wire name of the detail's type, such as `InvalidPowerState`; empty without a detail.
+    /// Returns the wire name of the detail's type, such as `InvalidPowerState`; may be empty.
     #[must_use]
     pub fn type_name(&self) -> String {
         if self.detail.is_unset() {
@@ -75,13 +75,13 @@ impl Fault {
         }
     }
 
-    /// Whether the detail is a `T` or of a type derived from it.
+    /// Returns whether the detail is a `T` or of a type derived from it.
     #[must_use]
     pub fn is<T: DataObject + IsA<MethodFault>>(&self) -> bool {
         self.detail.is::<T>()
     }
 
-    /// The detail as a `T`, if that is exactly its type.
+    /// Returns the detail as a `T`, if that is exactly its type.
     ///
     /// # Errors
     /// [`ConvertError`] when the detail is a `T` but incomplete.
@@ -89,7 +89,7 @@ impl Fault {
         self.detail.get()
     }
 
-    /// The fault that caused this one, as far as the server tells.
+    /// Returns the fault that caused this one, if the server included it.
     #[must_use]
     pub fn cause(&self) -> Option<Self> {
         let cause = self.detail.node().get("faultCause")?;

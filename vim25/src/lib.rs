@@ -1,50 +1,51 @@
 //! The complete vSphere Web Services API (vim25) as Rust types, with its XML
 //! codec. This crate does no I/O: a client such as `vsphere-client` sends what
-//! it encodes, a server such as `vsphere-simulator` answers with it.
+//! it encodes, and a server such as `vsphere-simulator` answers with it.
 //!
 //! # How it works
 //!
 //! *Everything is a document.* A message is decoded, driven by tables, into a
-//! flat [`Document`]; a struct is written into one by the same builder. What
-//! the schema does not know (fields, types and enum values of a newer server)
-//! stays in the document and is sent back unchanged.
+//! flat [`Document`]; structs are written into one by the same builder. Fields,
+//! types and enum values that the schema does not know (those of a newer server)
+//! stay in the document and are sent back unchanged.
 //!
 //! *Plain structs.* Every data object type is a struct in [`types`], with its
-//! base in the field `base` and `Deref` to it. Where a derived type may stand,
-//! the field is a [`Poly`]; where anything may stand, an [`Any`]. Both keep the
-//! document and convert when asked.
+//! base in the field `base` and `Deref` to it. A field that may hold a derived type
+//! is a [`Poly`], one that may hold any type an [`Any`]. Both keep the document and
+//! convert on demand.
 //!
-//! *References and calls.* A [`Ref`] names a managed object; its methods give a
-//! [`Call`], which names receiver, method and arguments and is sent by a client.
+//! *References and calls.* A [`Ref`] names a managed object. Its methods return a
+//! [`Call`], a value with receiver, method and arguments that a client sends.
 //! [`props`] names every property of every managed object type.
 //!
-//! *Services.* What is here is `urn:vim25`. The features `pbm`, `vslm`, `sms`,
-//! `eam` and `vsan` add a module each with the types, methods and properties of
-//! that namespace, and the [`Service`] that speaks it. A struct of vim25 whose
-//! subtypes are all in another namespace is held in place: converting to it drops
-//! what a subtype adds, and its node keeps that.
+//! *Services.* The main namespace is `urn:vim25`. The features `pbm`, `vslm`, `sms`,
+//! `eam` and `vsan` each add a module with the types, methods and properties of that
+//! namespace, and the [`Service`] that implements it. A vim25 struct whose subtypes
+//! are all in another namespace is a plain field, not a [`Poly`]: converting to it
+//! drops what a subtype adds, and its [`Node`] keeps that.
 //!
-//! *Calls with many options* are built: what may be left out is set by name. Types
-//! whose numbers have no safe default have a `new` that asks for them.
+//! *Builders.* A method with many optional parameters returns a builder from
+//! [`calls`], which sets them by name. A type whose numbers have no safe default has a
+//! `new` that requires them.
 //!
 //! # What it costs
 //!
-//! Two cores, Rust 1.95, all of vim25, no other feature; `cargo xtask cost` and
-//! `cargo xtask bench-peers` measure it again, and the gate holds it to its limits.
+//! Measured on two cores with Rust 1.95, all of vim25 and no other feature.
+//! `cargo xtask cost` and `cargo xtask bench-peers` repeat the measurements.
 //!
 //! | measure | figure |
 //! | --- | --- |
 //! | clean build of this crate, dev / release | 11.6 / 16.0 s |
-//! | memory of rustc at its largest | 1.39 GB |
+//! | peak memory of rustc | 1.39 GB |
 //! | machine code in the library | 280 kB |
 //! | release build of a program that names 20 types and 5 methods | 1.8 s |
-//! | its stripped size beyond a program that says hello | 0.80 MB |
-//! | decode to a document, of the rate of bare `quick-xml` events | 0.60 |
-//! | decode to structs, compared with bare events | 0.51 |
+//! | its stripped size beyond a hello-world program | 0.80 MB |
+//! | decode to a document, relative to the rate of bare `quick-xml` events | 0.60 |
+//! | decode to structs, relative to bare events | 0.51 |
 //! | encode | 990 MB/s |
 //! | allocations for a document | 19, whatever its size |
 //! | allocations for structs | 0.35 per element |
-//! | memory of a document | 0.60 of its XML |
+//! | memory of a document, relative to its XML | 0.60 |
 //!
 //! ```
 //! use vim25::types::{VirtualDevice, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecOperation};
@@ -134,13 +135,13 @@ pub use services::vslm;
 pub use slot::{Loading, Slot};
 pub use version::{ApiVersion, ParseVersionError, parse_service_versions};
 
-/// The data object and enum types, named by their wire names.
+/// The data object and enum types, by wire name.
 pub mod types {
     pub use crate::generated::enums::*;
     pub use crate::generated::types::*;
 }
 
-/// What the traits of this crate mention; not for direct use.
+/// Types that the traits of this crate mention; not for direct use.
 pub mod internals {
     pub use crate::builder::Builder;
     pub use crate::table::FieldKind;

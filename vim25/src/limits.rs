@@ -1,9 +1,9 @@
-//! Bounds on what a peer may make us hold in memory.
+//! Limits on the memory that a peer can make us use.
 
-/// Bounds on one decoded message.
+/// Limits on one decoded message.
 ///
 /// The defaults are far above what any server sends in one page and far below
-/// what would hurt: a page of `RetrievePropertiesEx` is a few MiB.
+/// what would do harm: a page of `RetrievePropertiesEx` is a few MiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {

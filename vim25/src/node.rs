@@ -9,8 +9,8 @@ use crate::table;
 
 /// A view of one value in a [`Document`]: an object, a list or a scalar.
 ///
-/// Views are small and copied freely. They read without converting, by wire
-/// names, and see what the schema does not know as well.
+/// Views are small and `Copy`. They read by wire name without converting, and also
+/// see fields and types that the schema does not know.
 ///
 /// ```
 /// use vim25::{Any, types::{Description, VirtualDisk}};
@@ -55,20 +55,20 @@ impl<'a> Node<'a> {
         self.cell().kind
     }
 
-    /// Flattened field index in the parent's type.
+    /// Returns the flattened index of the field in the parent's type.
     #[inline]
     pub(crate) fn field(self) -> u16 {
         self.cell().field
     }
 
-    /// The type of an object; `None` for anything else.
+    /// Returns the type of an object; `None` for any other value.
     #[inline]
     pub(crate) fn object_type(self) -> Option<ObjectType> {
         let cell = self.cell();
         (cell.kind == Kind::Object).then(|| ObjectType::unpack(cell.a))
     }
 
-    /// Looks through the wrapper of a scalar that names its type.
+    /// Unwraps a scalar that carries its type name.
     #[inline]
     pub(crate) fn scalar(self) -> Self {
         if self.kind() == Kind::Typed {
@@ -81,16 +81,16 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Whether there is no value: `xsi:nil`, or a field that was never set.
+    /// Returns whether there is no value: `xsi:nil`, or an unset field.
     #[must_use]
     pub fn is_nil(self) -> bool {
         self.kind() == Kind::Nil
     }
 
-    /// The wire name of the value's type: `VirtualDisk`, `string`, `ArrayOfOptionValue`, …
+    /// Returns the wire name of the value's type: `VirtualDisk`, `string`, `ArrayOfOptionValue`, …
     ///
-    /// A type of a namespace that was not compiled in has that in braces in front:
-    /// `{urn:other}Disk`.
+    /// For a type of a namespace that was not compiled in, the namespace precedes the name
+    /// in braces: `{urn:other}Disk`.
     #[must_use]
     pub fn type_name(self) -> String {
         let cell = self.cell();
@@ -119,7 +119,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Whether the value is an object of the type with this wire name or of a type derived from it.
+    /// Returns whether the value is an object of the named type or of a type derived from it.
     #[must_use]
     pub fn is_a(self, type_name: &str) -> bool {
         match (self.object_type(), table::value_type(type_name)) {
@@ -131,7 +131,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The fields of an object or the items of a list, in document order.
+    /// Iterates over the fields of an object or the items of a list, in document order.
     #[inline]
     pub fn children(self) -> Children<'a> {
         let cell = self.cell();
@@ -146,14 +146,14 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Where the cells of this value and of what is in it end.
+    /// Returns the index after the last cell of this value and its descendants.
     #[inline]
     pub(crate) fn end(self) -> u32 {
         self.at + self.cell().span().max(1)
     }
 
-    /// How many elements of the same field follow each other from here on, this
-    /// one included, in an object that ends at `end`.
+    /// Returns how many consecutive elements from here on, this one included, are of the same
+    /// field, in an object that ends at `end`.
     #[inline]
     pub(crate) fn run(self, end: u32) -> usize {
         let (mut at, mut count) = (self.end(), 1);
@@ -168,20 +168,20 @@ impl<'a> Node<'a> {
         count
     }
 
-    /// The wire name of a child of this value; for an item of a list, the name
+    /// Returns the wire name of a child of this value; for a list item, the name
     /// of its element.
     #[must_use]
     pub fn name_of(self, child: Self) -> &'a str {
         child_name(self.doc, self.cell(), child.cell())
     }
 
-    /// The first field with a wire name.
+    /// Returns the first field with a wire name.
     #[must_use]
     pub fn get(self, name: &str) -> Option<Self> {
         self.all(name).next()
     }
 
-    /// All values of a list field with a wire name.
+    /// Iterates over all values of a list field with a wire name.
     pub fn all(self, name: &str) -> impl Iterator<Item = Self> + use<'a> {
         let table = self.object_type().map_or(table::NONE, ObjectType::table);
         let known = table::find_field(table, name, &mut 0).map(|(index, _)| index);
@@ -197,18 +197,18 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// Follows a property path such as
+    /// Resolves a property path such as
     /// `hardware.device[2000].backing.fileName` or `extraConfig["guestinfo.a"].value`.
     ///
-    /// A number in brackets picks the item whose `key` is that number, or, in
-    /// lists whose items have no key, the item at that position from 0. A
-    /// quoted string picks the item whose `key` is that string.
+    /// A number in brackets selects the item whose `key` is that number or, in
+    /// lists whose items have no key, the item at that zero-based position. A
+    /// quoted string selects the item whose `key` is that string.
     #[must_use]
     pub fn path(self, path: &str) -> Option<Self> {
         crate::path::follow(self, path)
     }
 
-    /// Text of a string, enum, date, URI, binary value or reference as it stands on the wire.
+    /// Returns the wire text of a string, enum, date, URI, binary value or reference.
     #[must_use]
     pub fn as_str(self) -> Option<&'a str> {
         let this = self.scalar();
@@ -225,7 +225,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A byte, short, int or long.
+    /// Returns the value of a byte, short, int or long.
     #[must_use]
     pub fn as_i64(self) -> Option<i64> {
         let cell = self.cell();
@@ -236,7 +236,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A float or double.
+    /// Returns the value of a float or double.
     #[must_use]
     pub fn as_f64(self) -> Option<f64> {
         let cell = self.cell();
@@ -247,14 +247,14 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// A boolean.
+    /// Returns the value of a boolean.
     #[must_use]
     pub fn as_bool(self) -> Option<bool> {
         let cell = self.cell();
         (cell.kind == Kind::Bool).then_some(cell.a != 0)
     }
 
-    /// Type name and value of a managed object reference.
+    /// Returns type name and value of a managed object reference.
     #[must_use]
     pub fn as_reference(self) -> Option<(&'a str, &'a str)> {
         let cell = self.cell();
@@ -271,7 +271,7 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The GUID of the server that a reference names.
+    /// Returns the GUID of the server that a reference names.
     pub(crate) fn server_guid(self) -> Option<&'a str> {
         let cell = self.cell();
         match cell.kind {
@@ -297,13 +297,13 @@ impl<'a> Node<'a> {
         loading.finish(value)
     }
 
-    /// An error about this value.
+    /// Creates an error about this value.
     #[cold]
     pub(crate) fn error(self, problem: ConvertProblem) -> ConvertError {
         ConvertError::new(crate::path::path_to(self), problem)
     }
 
-    /// An error that says this value is not of the type asked for.
+    /// Creates an error: this value is not of the requested type.
     #[cold]
     pub(crate) fn wrong_type(
         self,
@@ -316,7 +316,7 @@ impl<'a> Node<'a> {
     }
 }
 
-/// The wire name of a child.
+/// Returns the wire name of a child.
 pub(crate) fn child_name(doc: &Document, parent: Cell, child: Cell) -> &str {
     if child.field & UNKNOWN_FIELD != 0 {
         return doc.name(child.field & !UNKNOWN_FIELD);
@@ -343,7 +343,7 @@ impl PartialEq for Node<'_> {
     }
 }
 
-/// The children of a value; see [`Node::children`].
+/// An iterator over the children of a value; see [`Node::children`].
 #[derive(Clone, Debug)]
 pub struct Children<'a> {
     doc: &'a Arc<Document>,

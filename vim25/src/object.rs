@@ -11,8 +11,8 @@ use crate::slot::{Loading, Slot};
 
 /// A data object type of the schema.
 ///
-/// Which are the generated structs. How one is read and written is what [`Slot`]
-/// provides by itself, from `set` and `put`.
+/// Implemented by every generated struct; [`Slot`] supplies reading and writing on top
+/// of its `set` and `put`.
 pub trait DataObject: Slot + Clone + IsA<Self> {
     /// The wire name of the type.
     #[must_use]
@@ -23,20 +23,20 @@ pub trait DataObject: Slot + Clone + IsA<Self> {
 
 impl<T: Slot + Clone + IsA<T>> DataObject for T {}
 
-/// A type or one of its bases, at compile time: `T: IsA<Base>`.
+/// Holds when a type is `Base` or derived from it, at compile time: `T: IsA<Base>`.
 ///
-/// Holds between data object types and between the markers of managed object
-/// types in [`mo`](crate::mo).
+/// Implemented between data object types and between the marker types of
+/// managed objects in [`mo`](crate::mo).
 pub trait IsA<Base> {}
 
-/// The document that holds one typed value.
+/// Creates a document that holds one typed value.
 pub(crate) fn document<T: Slot>(value: &T) -> Arc<Document> {
     let mut out = Builder::default();
     value.store_any(0, &mut out);
     Arc::new(out.finish())
 }
 
-/// Prints a struct through its table: wire names, secrets hidden.
+/// Prints a struct for `Debug` through its document: wire names, secrets redacted.
 pub(crate) fn debug<T: DataObject>(value: &T, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     crate::print::debug(&document(value), 0, f)
 }
@@ -48,9 +48,9 @@ pub(crate) fn same<T: DataObject>(a: &T, b: &T) -> bool {
 
 /// Implements the traits of a generated data object type.
 ///
-/// Thousands of types pass through here, so what the compiler has to hold is
-/// kept small: names come from [`scope`] instead of by their paths, and nothing
-/// is said that a trait provides.
+/// Thousands of types are expanded from this, so it is kept small for the compiler:
+/// names come from [`scope`] instead of full paths, and whatever a trait can
+/// provide is left to the trait.
 macro_rules! data_object {
     ($name:ident, $id:literal, {}) => {
         impl Slot for $name {
@@ -116,7 +116,7 @@ macro_rules! data_object {
 }
 pub(crate) use data_object;
 
-/// What [`data_object!`] has in scope.
+/// The names that [`data_object!`] has in scope.
 pub(crate) mod scope {
     pub(crate) use std::fmt::{self, Debug, Formatter};
     pub(crate) use std::ops::{Deref, DerefMut};
@@ -146,14 +146,14 @@ macro_rules! enumeration {
                 $(#[$vmeta])*
                 $variant,
             )*
-            /// A value of a newer server, kept as its text.
+            /// A value that this version does not know, kept as text.
             Other(Box<str>),
-            /// Not set; refused on sending.
+            /// Not set; sending it is an error.
             #[default]
             Unset,
         }
         impl $name {
-            /// The text on the wire; empty for `Unset`.
+            /// Returns the text on the wire; empty for `Unset`.
             #[inline]
             #[must_use]
             pub fn as_str(&self) -> &str {
@@ -200,7 +200,7 @@ macro_rules! enumeration {
 }
 pub(crate) use enumeration;
 
-/// Defines the marker of a managed object type.
+/// Defines the marker type of a managed object type.
 macro_rules! managed_object {
     ($(#[$meta:meta])* $name:ident, $text:literal, $id:literal) => {
         $(#[$meta])*
@@ -215,7 +215,7 @@ macro_rules! managed_object {
 }
 pub(crate) use managed_object;
 
-/// The text of an enum value.
+/// Returns the text of an enum value.
 pub(crate) fn enum_text<'a>(node: Node<'a>, type_id: u16, cx: &mut Loading) -> &'a str {
     match node.scalar().kind() {
         crate::document::Kind::Text => node.as_str().unwrap_or_default().trim_ascii(),
@@ -226,7 +226,7 @@ pub(crate) fn enum_text<'a>(node: Node<'a>, type_id: u16, cx: &mut Loading) -> &
     }
 }
 
-/// Writes an enum value where the schema says which enum it is.
+/// Writes an enum value in a place whose schema type is that enum.
 pub(crate) fn store_enum(text: &str, field: u16, out: &mut Builder) {
     if text.is_empty() {
         out.fail(field, crate::error::EncodeProblem::Unset);
@@ -235,7 +235,7 @@ pub(crate) fn store_enum(text: &str, field: u16, out: &mut Builder) {
     }
 }
 
-/// Writes an enum value where anything may stand.
+/// Writes an enum value, with its type name, in a place that accepts any type.
 pub(crate) fn store_any_enum(text: &str, type_id: u16, field: u16, out: &mut Builder) {
     out.open_typed(field, ObjectType::Known(type_id));
     store_enum(text, 0, out);

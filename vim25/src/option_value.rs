@@ -1,4 +1,4 @@
-//! Reading and writing the text of option values, of which `extraConfig` is made.
+//! Text of option values, the items of `extraConfig`.
 
 use crate::any::Any;
 use crate::node::Node;
@@ -6,7 +6,7 @@ use crate::poly::Poly;
 use crate::types::OptionValue;
 
 impl OptionValue {
-    /// A key and a text.
+    /// Creates an option from a key and a text value.
     #[must_use]
     pub fn new(key: impl Into<String>, text: impl Into<String>) -> Self {
         Self {
@@ -15,8 +15,8 @@ impl OptionValue {
         }
     }
 
-    /// The value as text, whatever scalar type the server sent it with: numbers
-    /// in decimal, booleans as `true` and `false`. `None` for what has no text.
+    /// Returns the value as text, whatever scalar type the server sent: numbers
+    /// in decimal, booleans as `true` and `false`. `None` for a value without a text form.
     ///
     /// ```
     /// use vim25::{Any, types::OptionValue};
@@ -30,9 +30,9 @@ impl OptionValue {
     }
 }
 
-/// The items of `extraConfig` and of advanced options.
+/// For the items of `extraConfig` and of advanced options.
 impl Poly<OptionValue> {
-    /// The key; empty when the server sent none.
+    /// Returns the key; empty when the server sent none.
     #[must_use]
     pub fn key(&self) -> &str {
         self.node()
@@ -41,7 +41,7 @@ impl Poly<OptionValue> {
             .unwrap_or("")
     }
 
-    /// The value as text, as [`OptionValue::text`] gives it, without converting the whole.
+    /// Returns the value as text like [`OptionValue::text`], without converting the whole object.
     #[must_use]
     pub fn text(&self) -> Option<String> {
         scalar_text(self.node().get("value")?)

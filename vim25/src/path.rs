@@ -1,4 +1,4 @@
-//! Property paths: following one, and naming the place of a value.
+//! Property paths: resolving one, and finding the path of a value.
 
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ pub(crate) enum Step<'p> {
     Key(&'p str),
 }
 
-/// Splits `a.b[2000].c["x.y"]` into steps. `None` if brackets or quotes do not close.
+/// Splits `a.b[2000].c["x.y"]` into steps. `None` if a bracket or quote is not closed.
 pub(crate) fn steps(path: &str) -> Option<Vec<Step<'_>>> {
     let mut steps = Vec::new();
     let mut rest = path;
@@ -46,7 +46,7 @@ pub(crate) fn steps(path: &str) -> Option<Vec<Step<'_>>> {
     Some(steps)
 }
 
-/// Whether an item of a list goes by this key: the value of its field `key`,
+/// Returns whether a list item has this key: the value of its field `key`,
 /// or of the item itself when it is a reference.
 pub(crate) fn has_key(item: Node<'_>, key: &str) -> bool {
     match item.get("key") {
@@ -72,7 +72,7 @@ pub(crate) fn follow<'a>(from: Node<'a>, path: &str) -> Option<Node<'a>> {
     walk(from, &steps(path)?)
 }
 
-/// The value at a path as one that stands alone: a list field is one list value.
+/// Returns the value at a path as a value of its own: a list field is one list value.
 pub(crate) fn value(from: Node<'_>, path: &str) -> Option<Any> {
     let steps = steps(path)?;
     match steps.split_last() {
@@ -85,7 +85,7 @@ pub(crate) fn value(from: Node<'_>, path: &str) -> Option<Any> {
     }
 }
 
-/// The declared type of the items of the list that the last step, a key, leads into.
+/// Returns the declared type of the items of the list that the last step, a key, selects from.
 fn item_type(from: Node<'_>, steps: &[Step<'_>]) -> Option<(FieldKind, u16)> {
     let (_, to_list) = steps.split_last()?;
     if let Some((Step::Field(name), before)) = to_list.split_last()
@@ -103,7 +103,7 @@ fn item_type(from: Node<'_>, steps: &[Step<'_>]) -> Option<(FieldKind, u16)> {
 
 fn walk<'a>(from: Node<'a>, steps: &[Step<'_>]) -> Option<Node<'a>> {
     let mut at = from;
-    // The list field a key applies to: all its repeated elements.
+    // The list field that a key applies to: all its repeated elements.
     let mut list: Option<(Node<'a>, &str)> = None;
     for step in steps {
         match *step {
@@ -126,7 +126,7 @@ fn walk<'a>(from: Node<'a>, steps: &[Step<'_>]) -> Option<Node<'a>> {
     Some(at)
 }
 
-/// The path from the root of the document to a value. Repeated fields get a position.
+/// Returns the path from the root of the document to a value. Repeated fields get a position.
 pub(crate) fn path_to(target: Node<'_>) -> String {
     let doc = target.document();
     let mut path = String::new();

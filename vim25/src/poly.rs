@@ -14,11 +14,11 @@ use crate::table::{self, FieldKind};
 
 /// An object of type `B` or of a type derived from it.
 ///
-/// The object stays what the server sent, until it is asked for a type:
-/// fields and even types that the schema does not know stay with it when it is
-/// sent back. To change one, use [`modify`](Self::modify), which keeps all of
-/// that; [`get`](Self::get) followed by [`new`](Self::new) drops what the
-/// struct cannot hold.
+/// The object is kept as the server sent it until it is converted: fields and
+/// even types that the schema does not know are sent back with it. To change one,
+/// use [`modify`](Self::modify), which keeps all of that;
+/// [`get`](Self::get) followed by [`new`](Self::new) drops what the struct cannot
+/// hold.
 ///
 /// ```
 /// use vim25::{Poly, types::{VirtualDevice, VirtualDisk, VirtualEthernetCard, VirtualVmxnet3}};
@@ -39,9 +39,9 @@ pub struct Poly<B> {
 }
 
 impl<B> Poly<B> {
-    /// Holds a typed value.
+    /// Wraps a typed value.
     ///
-    /// What cannot be sent makes the sending fail, with the path; see
+    /// A value that cannot be sent makes encoding fail with its path; see
     /// [`check`](Self::check).
     #[must_use]
     pub fn new<T: DataObject + IsA<B>>(value: T) -> Self {
@@ -55,25 +55,25 @@ impl<B> Poly<B> {
         }
     }
 
-    /// The value as one of any type.
+    /// Returns the value as an [`Any`].
     #[must_use]
     pub const fn as_any(&self) -> &Any {
         &self.value
     }
 
-    /// A view of the object.
+    /// Returns a view of the object.
     #[must_use]
     pub fn node(&self) -> Node<'_> {
         self.value.node()
     }
 
-    /// The wire name of the actual type.
+    /// Returns the wire name of the actual type.
     #[must_use]
     pub fn type_name(&self) -> String {
         self.value.type_name()
     }
 
-    /// Whether the object is a `T` or of a type derived from it.
+    /// Returns whether the object is a `T` or of a type derived from it.
     #[must_use]
     pub fn is<T: DataObject + IsA<B>>(&self) -> bool {
         match self.node().object_type() {
@@ -82,9 +82,9 @@ impl<B> Poly<B> {
         }
     }
 
-    /// The object as a `T` if that is exactly its type.
+    /// Converts to a `T` if that is exactly the object's type.
     ///
-    /// Every call converts again: convert once and keep the result.
+    /// Each call converts again: convert once and keep the result.
     ///
     /// # Errors
     /// [`ConvertError`] when the object is a `T` but incomplete or malformed.
@@ -97,7 +97,7 @@ impl<B> Poly<B> {
         }
     }
 
-    /// The part of the object that is a `T`, for reading, if its type is `T` or derived from it.
+    /// Returns the `T` part of the object, read-only, if its type is `T` or derived from it.
     ///
     /// # Errors
     /// [`ConvertError`] when that part is incomplete or malformed.
@@ -109,11 +109,11 @@ impl<B> Poly<B> {
         }
     }
 
-    /// Changes the part of the object that is a `T`; everything else in it stays.
+    /// Changes the `T` part of the object; everything else in it is kept.
     ///
     /// Works when the object's type is `T`, derived from it, or unknown to the
     /// schema but allowed at this place (the caller knows better: an unknown
-    /// network card is a `VirtualEthernetCard`). Gives `false`, without calling
+    /// network card is a `VirtualEthernetCard`). Returns `false`, without calling
     /// `change`, when the object is of another type.
     ///
     /// # Errors
@@ -141,27 +141,27 @@ impl<B> Poly<B> {
         Ok(true)
     }
 
-    /// Whether the object can be sent.
+    /// Checks whether the object can be sent.
     ///
     /// # Errors
-    /// [`EncodeError`] with the path of the field that cannot.
+    /// [`EncodeError`] with the path of the field that cannot be sent.
     pub fn check(&self) -> Result<(), EncodeError> {
         self.value.check()
     }
 
-    /// Whether there is no object.
+    /// Returns whether there is no object.
     #[must_use]
     pub fn is_unset(&self) -> bool {
         self.value.is_unset()
     }
 
-    /// A copy that holds only this object, letting go of the page it came from.
+    /// Returns a copy that holds only this object and releases the message it came from.
     #[must_use]
     pub fn detach(&self) -> Self {
         Self::from_any(self.value.detach())
     }
 
-    /// The same object where a base type is asked for.
+    /// Converts to a `Poly` of a base type.
     #[must_use]
     pub fn upcast<C>(&self) -> Poly<C>
     where
@@ -178,7 +178,7 @@ impl<B> Clone for Poly<B> {
 }
 
 impl<B> Default for Poly<B> {
-    /// The unset object; refused on sending.
+    /// Returns the unset object; sending it is an error.
     fn default() -> Self {
         Self::from_any(Any::default())
     }
@@ -219,7 +219,7 @@ impl<B: DataObject> Slot for Poly<B> {
     }
 }
 
-/// The part of an object that is a `T`, read out of an object of a derived type.
+/// The `T` part of an object, read from an object of a derived type.
 ///
 /// It can be read but not sent: sending it would lose the rest.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,4 +1,4 @@
-//! Printing any value for people, secrets left out.
+//! Prints any value for people, with secrets redacted.
 
 use std::fmt::{self, Write};
 
@@ -6,7 +6,7 @@ use crate::document::{Document, Kind, ObjectType, UNKNOWN_FIELD};
 use crate::node::child_name;
 use crate::table;
 
-/// Prints a value in the manner of `Debug`, on one line, with wire names.
+/// Prints a value like `Debug`, on one line, with wire names.
 pub(crate) fn debug(doc: &Document, at: u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     /// A value whose children are being printed.
     struct Open {

@@ -5,8 +5,8 @@ use std::marker::PhantomData;
 
 /// A property of managed objects of type `M`, or a path into one, whose value is a `V`.
 ///
-/// The constants in [`props`](crate::props) name every property of the API;
-/// deeper paths are made with [`Property::new`], whose caller states the type.
+/// The constants in [`props`](crate::props) name every property of the API. For a
+/// path into a property use [`Property::new`], whose caller states the value's type.
 ///
 /// ```
 /// use vim25::{Property, mo, props, types::VirtualMachinePowerState};
@@ -22,7 +22,7 @@ pub struct Property<M, V> {
 }
 
 impl<M, V> Property<M, V> {
-    /// A property by its path, such as `runtime.powerState`.
+    /// Names a property by its path, such as `runtime.powerState`.
     #[must_use]
     pub const fn new(path: &'static str) -> Self {
         Self {
@@ -31,7 +31,7 @@ impl<M, V> Property<M, V> {
         }
     }
 
-    /// The path as it stands on the wire.
+    /// Returns the path as sent on the wire.
     #[must_use]
     pub const fn path(&self) -> &'static str {
         self.path

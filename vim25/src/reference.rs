@@ -13,23 +13,23 @@ use crate::object::IsA;
 use crate::slot::{Loading, Slot};
 use crate::table::{self, FieldKind};
 
-/// A managed object type; implemented by the markers in [`mo`].
+/// A managed object type; implemented by the marker types in [`mo`].
 pub trait ManagedObject: 'static {
     /// The wire name of the type.
     const NAME: &'static str;
-    /// The type id in the tables.
+    /// The type id in the schema tables.
     const TYPE: u16;
 }
 
 /// A reference to a managed object on a server, such as `VirtualMachine:vm-42`.
 ///
-/// `T` is what is known at compile time; the object may be of a type derived
-/// from it ([`type_name`](Self::type_name) says which). Methods of the object
-/// are methods of its reference and give a [`Call`](crate::Call), which a
+/// `T` is the type known at compile time; the object may be of a type derived
+/// from it, which [`type_name`](Self::type_name) returns. The methods of a managed
+/// object are methods of its reference and return a [`Call`](crate::Call), which a
 /// client sends: a reference itself does no I/O.
 ///
-/// Two references are equal when type name and value are; the optional GUID of
-/// the server is left out, because servers give it or not as they please.
+/// Two references are equal when type name and value are equal; the optional GUID
+/// of the server is ignored, because servers send it inconsistently.
 ///
 /// ```
 /// use vim25::{Ref, mo};
@@ -42,7 +42,7 @@ pub trait ManagedObject: 'static {
 /// assert_eq!(entity.downcast::<mo::Folder>(), None);
 /// ```
 pub struct Ref<T> {
-    /// `Type:value`; empty for a reference that was never set.
+    /// `Type:value`; empty for an unset reference.
     text: Arc<str>,
     type_len: u16,
     server_guid: Option<Arc<str>>,
@@ -50,7 +50,7 @@ pub struct Ref<T> {
 }
 
 impl<T> Ref<T> {
-    /// A reference by the value that the server gave, its type being exactly `T`.
+    /// Creates a reference to an object of exactly type `T`, by the id that the server assigned.
     #[must_use]
     pub fn new(value: &str) -> Self
     where
@@ -72,7 +72,7 @@ impl<T> Ref<T> {
         }
     }
 
-    /// The value that names the object on its server, such as `vm-42`.
+    /// Returns the id of the object on its server, such as `vm-42`.
     #[must_use]
     pub fn value(&self) -> &str {
         self.text
@@ -80,32 +80,32 @@ impl<T> Ref<T> {
             .unwrap_or("")
     }
 
-    /// The wire name of the object's actual type.
+    /// Returns the wire name of the object's actual type.
     #[must_use]
     pub fn type_name(&self) -> &str {
         self.text.get(..usize::from(self.type_len)).unwrap_or("")
     }
 
-    /// The GUID of the vCenter server, when it gave one.
+    /// Returns the GUID of the vCenter server, when the reference carries one.
     #[must_use]
     pub fn server_guid(&self) -> Option<&str> {
         self.server_guid.as_deref()
     }
 
-    /// Whether this reference was never set.
+    /// Returns whether this reference was never set.
     #[must_use]
     pub fn is_unset(&self) -> bool {
         self.text.is_empty()
     }
 
-    /// Whether the object is of type `D` or of one derived from it.
+    /// Returns whether the object is of type `D` or of one derived from it.
     #[must_use]
     pub fn is<D: ManagedObject>(&self) -> bool {
         self.type_name() == D::NAME
             || table::managed_type(self.type_name()).is_some_and(|id| table::is_a(id, D::TYPE))
     }
 
-    /// The same reference as one to a base type.
+    /// Converts to a reference to a base type.
     #[must_use]
     pub fn upcast<B>(&self) -> Ref<B>
     where
@@ -114,7 +114,7 @@ impl<T> Ref<T> {
         self.retyped()
     }
 
-    /// The same reference as one to a derived type, if the object is of that type.
+    /// Converts to a reference to a derived type, if the object is of that type.
     #[must_use]
     pub fn downcast<D: ManagedObject + IsA<T>>(&self) -> Option<Ref<D>> {
         self.is::<D>().then(|| self.retyped())
@@ -130,7 +130,7 @@ impl<T> Ref<T> {
     }
 }
 
-/// `Type:value` in one allocation: references are many, and short.
+/// Joins type and value into `Type:value` in one allocation: references are many, and short.
 fn joined(type_name: &str, value: &str) -> Arc<str> {
     let mut space = [0; 96];
     let (name, end) = (type_name.len(), type_name.len() + 1 + value.len());
@@ -152,7 +152,7 @@ impl<T> Clone for Ref<T> {
 }
 
 impl<T> Default for Ref<T> {
-    /// The unset reference; refused on sending.
+    /// Returns the unset reference; sending it is an error.
     fn default() -> Self {
         Self {
             text: "".into(),
@@ -205,11 +205,11 @@ impl<T> fmt::Debug for Ref<T> {
     }
 }
 
-/// A reference whose type is known at run time only.
+/// A reference whose type is known only at run time.
 pub type AnyRef = Ref<mo::ManagedObject>;
 
 impl AnyRef {
-    /// A reference by type name and value, as they stand on the wire.
+    /// Creates a reference from type name and value, as they appear on the wire.
     #[must_use]
     pub fn from_wire(type_name: &str, value: &str) -> Self {
         Self::from_parts(type_name, value, None)

@@ -1,4 +1,4 @@
-//! Scalars that are more than Rust's own: points in time and binary data.
+//! Scalars without a type in Rust's standard library: points in time and binary data.
 
 use std::fmt;
 
@@ -15,9 +15,8 @@ use crate::time;
 
 /// A point in time: `xsd:dateTime`.
 ///
-/// Re-exported from `jiff`. Offsets are read and turned into UTC; fractions
-/// are kept to the nanosecond; a time without an offset is taken as UTC, as
-/// servers mean it.
+/// Re-exported from `jiff`. Offsets are converted to UTC; fractions are kept to
+/// the nanosecond; a time without an offset is UTC, which is what servers mean.
 pub use jiff::Timestamp;
 
 impl Slot for Timestamp {
@@ -43,7 +42,7 @@ impl Slot for Timestamp {
     }
 }
 
-/// Binary data: `xsd:base64Binary`. Lists of `xsd:byte` are `Vec<i8>` instead.
+/// Binary data: `xsd:base64Binary`. A list of `xsd:byte` is a `Vec<i8>` instead.
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Binary(pub Vec<u8>);
 

@@ -1,7 +1,7 @@
-//! The schema at run time: which types and methods there are, and of what.
+//! The schema at run time: all types, fields and methods.
 //!
-//! A generic tool (a printer, a simulator, a proxy) finds here what the typed
-//! API knows at compile time. All of it reads the tables that the codec uses.
+//! Generic tools (a printer, a simulator, a proxy) look up here what the typed
+//! API knows at compile time. It is backed by the tables that the codec uses.
 //!
 //! ```
 //! use vim25::schema::{self, TypeKind};
@@ -18,8 +18,8 @@ use crate::table::{self, FieldRow, OPTIONAL, SECRET};
 
 pub use crate::table::{FieldKind, TypeKind};
 
-/// A data object, enum or managed object type, or the arguments or the result
-/// of a method.
+/// A data object, enum or managed object type, or the arguments or result of a
+/// method.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Type {
     id: u16,
@@ -33,8 +33,8 @@ pub struct Field {
     row: &'static FieldRow,
 }
 
-/// All types of the namespaces that were compiled in, vim25's first, in the
-/// order of [`TypeKind`] and by name within a kind.
+/// Iterates over all types of the compiled namespaces: vim25 first, then in the
+/// order of [`TypeKind`], and by name within a kind.
 pub fn types() -> impl Iterator<Item = Type> {
     table::NAMESPACES
         .iter()
@@ -42,8 +42,8 @@ pub fn types() -> impl Iterator<Item = Type> {
         .map(|id| Type { id })
 }
 
-/// The type of a kind with a wire name; for [`TypeKind::Request`] and
-/// [`TypeKind::Response`] the name of the method.
+/// Finds a type of a kind by wire name; for [`TypeKind::Request`] and
+/// [`TypeKind::Response`] by the name of the method.
 #[must_use]
 pub fn find(kind: TypeKind, name: &str) -> Option<Type> {
     let id = match kind {
@@ -56,51 +56,51 @@ pub fn find(kind: TypeKind, name: &str) -> Option<Type> {
     (found.kind() == kind).then_some(found)
 }
 
-/// The data object or enum type with a wire name in one namespace: two namespaces
-/// besides vim25 have types of the same name.
+/// Finds a data object or enum type by wire name in one namespace. Two of the other
+/// namespaces have types with the same name as one in vim25.
 #[must_use]
 pub fn find_in(namespace: &str, name: &str) -> Option<Type> {
     table::value_type_in(namespace, name).map(|id| Type { id })
 }
 
 impl Type {
-    /// The wire name; of a request or response, the method's.
+    /// Returns the wire name; for a request or response, that of the method.
     #[must_use]
     pub fn name(self) -> &'static str {
         table::type_name(self.id)
     }
 
-    /// What it is.
+    /// Returns the kind of the type.
     #[must_use]
     pub fn kind(self) -> TypeKind {
         table::type_row(self.id).map_or(TypeKind::Data, |row| row.kind)
     }
 
-    /// The namespace it belongs to, for example `urn:vim25`.
+    /// Returns the namespace of the type, for example `urn:vim25`.
     #[must_use]
     pub fn namespace(self) -> &'static str {
         table::namespace_uri(self.id)
     }
 
-    /// The type it is derived from.
+    /// Returns the type it is derived from.
     #[must_use]
     pub fn base(self) -> Option<Self> {
         let base = table::type_row(self.id)?.base;
         (base != table::NONE).then_some(Self { id: base })
     }
 
-    /// Whether it is `base` or derived from it.
+    /// Returns whether it is `base` or derived from it.
     #[must_use]
     pub fn is_a(self, base: Self) -> bool {
         table::is_a(self.id, base.id)
     }
 
-    /// All fields in wire order, inherited ones first.
+    /// Iterates over all fields in wire order, inherited ones first.
     pub fn fields(self) -> impl Iterator<Item = Field> {
         self.range(0)
     }
 
-    /// The fields that its bases do not have.
+    /// Iterates over the fields that are not inherited.
     pub fn own_fields(self) -> impl Iterator<Item = Field> {
         self.range(table::type_row(self.id).map_or(0, |row| row.first()))
     }
@@ -113,44 +113,44 @@ impl Type {
 }
 
 impl Field {
-    /// The wire name.
+    /// Returns the wire name.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.name
     }
 
-    /// What it holds, or what the items of its list are.
+    /// Returns the kind of its value or, for a list, of the items.
     #[must_use]
     pub fn kind(self) -> FieldKind {
         self.row.kind
     }
 
-    /// The declared type, when that is a data object, enum or managed object type
-    /// of a namespace that was compiled in.
+    /// Returns the declared type, when that is a data object, enum or managed object type
+    /// of a compiled namespace.
     #[must_use]
     pub fn declared(self) -> Option<Type> {
         table::type_row(self.row.ty).map(|_| Type { id: self.row.ty })
     }
 
-    /// Whether it is a list.
+    /// Returns whether it is a list.
     #[must_use]
     pub fn is_list(self) -> bool {
         self.row.is_array()
     }
 
-    /// Whether the schema calls it optional.
+    /// Returns whether the schema marks it optional.
     #[must_use]
     pub fn is_optional(self) -> bool {
         self.row.flags & OPTIONAL != 0
     }
 
-    /// Whether an object without it is incomplete. Lists may always be empty.
+    /// Returns whether an object without it is incomplete. Lists may always be empty.
     #[must_use]
     pub fn is_required(self) -> bool {
         self.row.is_required()
     }
 
-    /// Whether the value is a secret and is never printed.
+    /// Returns whether the value is a secret, which is never printed.
     #[must_use]
     pub fn is_secret(self) -> bool {
         self.row.flags & SECRET != 0

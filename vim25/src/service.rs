@@ -1,12 +1,12 @@
-//! The services of a server: where each namespace is spoken.
+//! The services of a server: the path that serves each namespace.
 
 use std::fmt;
 
-/// A service of a vCenter or ESXi server: a namespace and the path at which it
-/// is spoken.
+/// A service of a vCenter or ESXi server: a namespace and the path that serves
+/// it.
 ///
-/// A [`Call`](crate::Call) goes to the service of its namespace, unless
-/// [`at`](crate::Call::at) names another one.
+/// A [`Call`](crate::Call) is sent to the service of its namespace, unless
+/// [`at`](crate::Call::at) selects another one.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Service {
     namespace: &'static str,
@@ -30,7 +30,7 @@ impl Service {
         }
     }
 
-    /// The service that a WSDL namespace such as `urn:pbm` is spoken at; the main
+    /// Returns the service of a WSDL namespace such as `urn:pbm`; the main
     /// one for a namespace that was not compiled in.
     #[must_use]
     pub fn of(namespace: &str) -> Self {
@@ -51,25 +51,25 @@ impl Service {
         found.copied().unwrap_or(Self::VIM25)
     }
 
-    /// The WSDL namespace, such as `urn:pbm`.
+    /// Returns the WSDL namespace, such as `urn:pbm`.
     #[must_use]
     pub const fn namespace(&self) -> &'static str {
         self.namespace
     }
 
-    /// The path on a vCenter.
+    /// Returns the path on a vCenter.
     #[must_use]
     pub const fn vcenter_path(&self) -> &'static str {
         self.vcenter
     }
 
-    /// The path on an ESXi host, where hosts have the service.
+    /// Returns the path on an ESXi host, if hosts have the service.
     #[must_use]
     pub const fn host_path(&self) -> Option<&'static str> {
         self.host
     }
 
-    /// Whether it is the one that every server has.
+    /// Returns whether it is the main service, which every server has.
     #[must_use]
     pub fn is_main(&self) -> bool {
         *self == Self::VIM25

@@ -1,4 +1,4 @@
-//! What every type that can stand in a field does: come out of a document and go into one.
+//! The trait of every type that can be a field: it is read from a document and written to one.
 
 use crate::builder::Builder;
 use crate::document::{Kind, ObjectType, tag};
@@ -10,31 +10,31 @@ use crate::table::{self, FieldKind};
 ///
 /// Implemented for scalars, [`Ref`](crate::Ref), [`Poly`](crate::Poly),
 /// [`Any`](crate::Any), `Option`, `Box`, `Vec` and every generated type. Users
-/// name it only as a bound. `Default` is the value of a field that is not there.
+/// need it only as a bound. `Default` is the value of an absent field.
 ///
-/// What is provided here is right for data objects, which implement
-/// [`set`](Self::set) and [`put`](Self::put); all other types implement
-/// [`load`](Self::load) and [`store`](Self::store) instead. The thousands of
-/// generated types so have two functions where they would have six.
+/// The provided methods are those of data objects, which implement [`set`](Self::set)
+/// and [`put`](Self::put) only; all other types implement [`load`](Self::load) and
+/// [`store`](Self::store) instead. This way each of the thousands of generated types
+/// has two functions instead of six.
 pub trait Slot: Default {
-    /// What the schema calls values of this type.
+    /// The schema's kind for values of this type.
     const KIND: FieldKind = FieldKind::Object;
-    /// The type id of data object and enum types; otherwise "none".
+    /// The type id of a data object or enum type; [`u16::MAX`] for any other.
     const TYPE: u16 = table::NONE;
 
-    /// Takes over one field of a data object, by its number.
+    /// Reads one field of a data object; the node knows the field's number.
     #[inline]
     fn set(&mut self, field: Node<'_>, cx: &mut Loading) {
         let _ = (field, cx);
     }
 
-    /// Writes all fields of a data object into the open object.
+    /// Writes all fields of a data object into the object that is open.
     #[inline]
     fn put(&self, out: &mut Builder) {
         let _ = out;
     }
 
-    /// Takes over the value of a node. Problems go to `cx`; the first one counts.
+    /// Reads the value of a node. Problems are recorded in `cx`; the first one is kept.
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         if cx.enter(node, Self::TYPE) {
@@ -46,13 +46,13 @@ pub trait Slot: Default {
         }
     }
 
-    /// Takes over a value that stands where the schema allows anything: a list is one value there.
+    /// Reads a value where the schema allows any type: a list is a single value there.
     #[inline]
     fn load_any(&mut self, node: Node<'_>, cx: &mut Loading) {
         self.load(node, cx);
     }
 
-    /// Writes the value as field `field` of the open object.
+    /// Writes the value as field `field` of the object that is open.
     #[inline]
     fn store(&self, field: u16, out: &mut Builder) {
         out.open_object(field, ObjectType::Known(Self::TYPE));
@@ -60,13 +60,13 @@ pub trait Slot: Default {
         out.close();
     }
 
-    /// Writes the value where the schema allows anything, so that it names its type.
+    /// Writes the value, with its type name, where the schema allows any type.
     #[inline]
     fn store_any(&self, field: u16, out: &mut Builder) {
         self.store(field, out);
     }
 
-    /// The result of a method that gave nothing back.
+    /// Returns the result of a method that returned no value.
     ///
     /// # Errors
     /// [`ConvertError`] unless the result may be absent.
@@ -76,8 +76,8 @@ pub trait Slot: Default {
     }
 }
 
-/// The state of a conversion from a document: its first problem, and where the
-/// object ends that is being read.
+/// The state of a conversion from a document: the first problem, and the end of the
+/// object that is being read.
 #[derive(Debug, Default)]
 pub struct Loading {
     error: Option<ConvertError>,
@@ -85,13 +85,13 @@ pub struct Loading {
 }
 
 impl Loading {
-    /// Takes over the value of a field: how generated code calls [`Slot::load`].
+    /// Reads the value of a field; generated code calls [`Slot::load`] through this.
     #[inline]
     pub(crate) fn field<T: Slot>(&mut self, slot: &mut T, node: Node<'_>) {
         slot.load(node, self);
     }
 
-    /// Remembers the first problem.
+    /// Records a problem; the first one is kept.
     #[cold]
     pub(crate) fn fail(&mut self, error: ConvertError) {
         self.error.get_or_insert(error);
@@ -116,9 +116,9 @@ impl Loading {
         }
     }
 
-    /// Whether `node` is an object of the type or one derived from it, and complete.
+    /// Returns whether `node` is a complete object of the type or one derived from it.
     pub(crate) fn enter(&mut self, node: Node<'_>, type_id: u16) -> bool {
-        // What follows the first problem is thrown away with it.
+        // Once there is a problem, everything read after it is discarded.
         if self.error.is_some() {
             return false;
         }
@@ -166,16 +166,16 @@ impl Loading {
     }
 }
 
-/// How many items a list makes room for at once. An element of a few bytes may
-/// stand for an item of some thousand: what a peer repeats is not believed at once.
+/// Returns how many items a list reserves memory for at once. A few bytes of input can
+/// announce an item of some thousand bytes, so the count of a peer is not trusted.
 const fn room_for<T>() -> usize {
-    // One more byte, so that items of no size are no special case.
+    // One more byte, so that zero-sized items need no special case.
     let items = (64 << 10) / (size_of::<T>() + 1);
     if items < 4 { 4 } else { items }
 }
 
-/// The place of a value that is read: it is empty, unless an element that may stand
-/// once stands twice, where the last one counts.
+/// Empties the target of a read. It is empty already, unless an element that may occur
+/// once occurs twice; the last one wins.
 #[inline]
 fn emptied<T>(place: &mut Option<T>) -> &mut Option<T> {
     if place.is_some() {
@@ -281,7 +281,7 @@ impl Slot for String {
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         match node.scalar().kind() {
             Kind::Text => self.push_str(node.as_str().unwrap_or_default()),
-            // An element that is declared as anything and named no type.
+            // An element declared as any type that named none.
             _ => cx.wrong_type(node, "string"),
         }
     }
@@ -348,15 +348,15 @@ impl<T: Slot> Slot for Box<T> {
 impl<T: Slot> Slot for Vec<T> {
     const KIND: FieldKind = T::KIND;
     const TYPE: u16 = T::TYPE;
-    /// One element of a repeated field adds one item.
+    /// Appends one item: each element of a repeated field is one.
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         if !node.is_nil() {
             if self.capacity() == 0 {
                 self.reserve_exact(node.run(cx.end).min(room_for::<T>()));
             }
-            // In place: a value that is moved here would need code to drop it
-            // at every step before.
+            // In place: moving the value here would need code to drop it at every
+            // earlier step.
             self.push(T::default());
             if let Some(item) = self.last_mut() {
                 item.load(node, cx);
@@ -364,7 +364,7 @@ impl<T: Slot> Slot for Vec<T> {
         }
     }
 
-    /// A list value adds all of its items.
+    /// Appends all items of a list value.
     #[inline]
     fn load_any(&mut self, node: Node<'_>, cx: &mut Loading) {
         if node.kind() == Kind::Array {

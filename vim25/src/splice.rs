@@ -1,4 +1,4 @@
-//! Replacing a part of a value and keeping the rest: what [`Poly::modify`](crate::Poly::modify) does.
+//! Replaces part of a value and keeps the rest, for [`Poly::modify`](crate::Poly::modify).
 
 use std::sync::Arc;
 
@@ -8,9 +8,9 @@ use crate::document::{Kind, ObjectType, UNKNOWN_FIELD};
 use crate::node::Node;
 use crate::table::{self, FieldKind};
 
-/// The object as one whose fields are named by the table of `type_id`: itself
-/// when its type is derived from that; read again when its type is unknown and
-/// `type_id` may stand at its place. `None` for an object of another type.
+/// Returns the object as one whose fields are those of `type_id`: itself when its
+/// type is derived from that; decoded again when its type is unknown and `type_id`
+/// is allowed in its place. `None` for an object of another type.
 pub(crate) fn as_type(node: Node<'_>, type_id: u16) -> Option<Any> {
     let ty = node.object_type()?;
     if table::is_a(ty.table(), type_id) {
@@ -30,12 +30,12 @@ pub(crate) fn as_type(node: Node<'_>, type_id: u16) -> Option<Any> {
     }
 }
 
-/// `object` with the fields of a base type replaced.
+/// Returns a copy of `object` with the fields of a base type replaced.
 ///
-/// `before` and `after` are that part of it as a struct writes it, before and
-/// after a change. Fields that did not change keep what `object` had, to the
-/// last unknown field; fields that did are taken from `after`, with the unknown
-/// fields of nested objects carried over.
+/// `before` and `after` are that base part as a struct writes it, before and
+/// after a change. Unchanged fields are copied from `object`, including nested
+/// unknown fields; changed ones are taken from `after`, and unknown fields of
+/// nested objects are carried over.
 pub(crate) fn splice(object: Node<'_>, before: Node<'_>, after: Node<'_>) -> Any {
     let Some(ty) = object.object_type() else {
         return Any::of(after);
@@ -87,12 +87,12 @@ pub(crate) fn splice(object: Node<'_>, before: Node<'_>, after: Node<'_>) -> Any
     Any::of(Arc::new(document).root())
 }
 
-/// The children of an object that are values of one of its fields.
+/// Iterates over the children of an object that belong to one of its fields.
 fn children_of<'a>(node: Node<'a>, field: u16) -> impl Iterator<Item = Node<'a>> {
     node.children().filter(move |child| child.field() == field)
 }
 
-/// Writes `new`, with the unknown fields that `old` had at the same places.
+/// Writes `new`, adding the unknown fields that `old` had at the same places.
 fn merge(field: u16, new: Node<'_>, old: Node<'_>, out: &mut Builder) {
     let same_type = match (new.object_type(), old.object_type()) {
         (Some(ObjectType::Known(x)), Some(ObjectType::Known(y))) => x == y,
@@ -139,7 +139,7 @@ fn merge(field: u16, new: Node<'_>, old: Node<'_>, out: &mut Builder) {
     out.close();
 }
 
-/// The repeated elements of a list field as one list value.
+/// Returns the repeated elements of a list field as one list value.
 pub(crate) fn list(parent: Node<'_>, name: &str) -> Any {
     let declared = parent
         .object_type()
@@ -155,8 +155,8 @@ pub(crate) fn list(parent: Node<'_>, name: &str) -> Any {
     Any::of(Arc::new(out.finish()).root())
 }
 
-/// A value as it would be read as a property: a list field becomes one list
-/// value, and an enum value names its type.
+/// Returns a value as a property read would return it: a list field becomes one list
+/// value, and an enum value carries its type name.
 pub(crate) fn value_at(parent: Node<'_>, name: &str) -> Option<Any> {
     let ty = parent.object_type()?.table();
     let row = table::find_field(ty, name, &mut 0).map(|(_, row)| row);
@@ -170,8 +170,8 @@ pub(crate) fn value_at(parent: Node<'_>, name: &str) -> Option<Any> {
     })
 }
 
-/// A value of a field as one that stands alone. Where it was, its declaration told
-/// its type; the text of an enum does not, and is wrapped with its type's name.
+/// Returns a field's value as a value of its own. In the field, its type was declared;
+/// the text of an enum does not contain it, and is wrapped with the type's name.
 pub(crate) fn alone(node: Node<'_>, kind: FieldKind, ty: u16) -> Any {
     let bare = kind == FieldKind::Enum && node.kind() == Kind::Text;
     if !bare || node.document().problem.is_some() {

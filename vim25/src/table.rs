@@ -1,10 +1,10 @@
 //! The schema as tables of integers.
 //!
 //! Every type, field, managed object and method of a namespace is a row of a
-//! few bytes; all names stand in one blob. The tables hold no pointers, so
-//! they need no relocations and cost nothing at start. Generic code over these
-//! rows takes the place of code per type: decoding, encoding, comparison,
-//! printing and paths are each written once.
+//! few bytes; all names are in one string. The tables hold no pointers, so
+//! they need no relocations and cost nothing at startup. Generic code over these
+//! rows replaces code per type: decoding, encoding, comparison, printing and
+//! paths are each written once.
 
 /// The "no type" value of a type id.
 pub(crate) const NONE: u16 = u16::MAX;
@@ -16,7 +16,7 @@ pub(crate) const ARRAY: u8 = 2;
 /// Field flag: the value is a secret and is never printed.
 pub(crate) const SECRET: u8 = 4;
 
-/// What a field, parameter or item is declared to hold.
+/// The declared kind of a field, parameter or item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum FieldKind {
@@ -44,7 +44,7 @@ pub enum FieldKind {
     Uri,
     /// A managed object reference.
     Ref,
-    /// One of a list of words.
+    /// An enum value.
     Enum,
     /// A data object.
     Object,
@@ -52,7 +52,7 @@ pub enum FieldKind {
     Any,
 }
 
-/// What a row of the type table describes.
+/// The kind of a row in the type table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum TypeKind {
@@ -83,7 +83,7 @@ impl FieldRow {
         self.flags & ARRAY != 0
     }
 
-    /// Whether an object without this field is incomplete. Lists may always be empty.
+    /// Returns whether an object without this field is incomplete. Lists may always be empty.
     #[inline]
     pub(crate) const fn is_required(self) -> bool {
         self.flags & (OPTIONAL | ARRAY) == 0
@@ -104,20 +104,20 @@ pub(crate) struct TypeRow {
 }
 
 impl TypeRow {
-    /// Number of own rows.
+    /// Returns the number of own rows.
     #[inline]
     pub(crate) const fn own(self) -> u16 {
         self.own as u16
     }
 
-    /// Number of inherited fields: the flattened index of the first own field.
+    /// Returns the number of inherited fields: the flattened index of the first own field.
     #[inline]
     pub(crate) const fn first(self) -> u16 {
         self.first as u16
     }
 }
 
-/// Field rows from the generated words: name, type id, kind and flags, of 32, 16,
+/// Unpacks field rows from the generated words: name, type id, kind and flags, of 32, 16,
 /// 8 and 8 bits.
 pub(crate) const fn fields<const N: usize>(words: [u64; N]) -> [FieldRow; N] {
     use FieldKind as F;
@@ -158,7 +158,7 @@ pub(crate) const fn fields<const N: usize>(words: [u64; N]) -> [FieldRow; N] {
     rows
 }
 
-/// Type rows from two generated words each: name, base and first field of 32, 16
+/// Unpacks type rows from two generated words each: name, base and first field of 32, 16
 /// and 16 bits; number of own fields, number of inherited ones and kind of 8 each.
 pub(crate) const fn types<const N: usize, const W: usize>(words: [u64; W]) -> [TypeRow; N] {
     use TypeKind as T;
@@ -199,7 +199,7 @@ pub(crate) struct Rows {
 pub(crate) struct Namespace {
     /// For example `urn:vim25`.
     pub(crate) uri: &'static str,
-    /// All names, one after the other.
+    /// All names, concatenated.
     pub(crate) names: &'static str,
     pub(crate) types: &'static [TypeRow],
     pub(crate) fields: &'static [FieldRow],
@@ -212,7 +212,7 @@ pub(crate) struct Namespace {
     pub(crate) responses: Rows,
 }
 
-/// The namespaces that were compiled in, vim25 first.
+/// The compiled namespaces, vim25 first.
 pub(crate) static NAMESPACES: &[&Namespace] = &[
     &crate::generated::tables::VIM25,
     #[cfg(feature = "vsan")]
@@ -256,8 +256,8 @@ pub(crate) const MANY: bool = cfg!(any(
 /// The main namespace.
 pub(crate) const VIM25: &str = "urn:vim25";
 
-/// A WSDL namespace that was compiled in. The names by which the main one went
-/// before, and goes for what is not documented, are it as well.
+/// Returns a compiled WSDL namespace. The old name of the main namespace, and its name for
+/// undocumented types, count as the main one.
 pub(crate) fn known_namespace(uri: &str) -> Option<&'static str> {
     if matches!(uri, "urn:vim2" | "urn:internalvim25") {
         return Some(VIM25);
@@ -278,14 +278,14 @@ fn namespace_of(id: u16) -> Option<&'static Namespace> {
         .copied()
 }
 
-/// The row of a type id.
+/// Returns the row of a type id.
 #[inline]
 pub(crate) fn type_row(id: u16) -> Option<&'static TypeRow> {
     let ns = namespace_of(id)?;
     ns.types.get(usize::from(id - ns.first_id))
 }
 
-/// The wire name of a type id; empty for an id that is none.
+/// Returns the wire name of a type id; empty for an invalid id.
 #[inline]
 pub(crate) fn type_name(id: u16) -> &'static str {
     match namespace_of(id) {
@@ -297,18 +297,18 @@ pub(crate) fn type_name(id: u16) -> &'static str {
     }
 }
 
-/// The WSDL namespace of a type id.
+/// Returns the WSDL namespace of a type id.
 pub(crate) fn namespace_uri(id: u16) -> &'static str {
     namespace_of(id).map_or("", |ns| ns.uri)
 }
 
-/// Number of fields of a type, inherited ones included.
+/// Returns the number of fields of a type, inherited ones included.
 #[inline]
 pub(crate) fn field_count(id: u16) -> u16 {
     type_row(id).map_or(0, |row| row.first() + row.own())
 }
 
-/// The field with a flattened index, and the wire name it goes by.
+/// Returns the field with a flattened index, and its wire name.
 #[inline]
 pub(crate) fn field(mut id: u16, index: u16) -> Option<(&'static FieldRow, &'static str)> {
     loop {
@@ -326,7 +326,7 @@ pub(crate) fn field(mut id: u16, index: u16) -> Option<(&'static FieldRow, &'sta
     }
 }
 
-/// The WSDL namespace of the field with a flattened index: that of the type that
+/// Returns the WSDL namespace of the field with a flattened index: that of the type that
 /// declares it.
 pub(crate) fn field_namespace(mut id: u16, index: u16) -> Option<&'static str> {
     loop {
@@ -343,12 +343,12 @@ pub(crate) fn field_namespace(mut id: u16, index: u16) -> Option<&'static str> {
 ///
 /// `hint` is the flattened index where the search starts: servers write fields
 /// in schema order, so the next field is nearly always at or just after it. It
-/// is moved past the field that was found.
+/// is set to the index after the field that was found.
 #[inline]
 pub(crate) fn find_field(id: u16, name: &str, hint: &mut u16) -> Option<(u16, &'static FieldRow)> {
     let mut at = id;
-    // From the hint to the end of the type that owns it, then its subtypes' part
-    // is found by the full scan below.
+    // Searches from the hint to the end of the type that owns it; the full scan
+    // below covers the rest.
     while let Some(ns) = namespace_of(at) {
         let row = ns.types.get(usize::from(at - ns.first_id))?;
         if *hint >= row.first() {
@@ -395,7 +395,7 @@ fn find_field_anywhere(id: u16, name: &str, hint: &mut u16) -> Option<(u16, &'st
     None
 }
 
-/// Whether `id` is `base` or derived from it.
+/// Returns whether `id` is `base` or derived from it.
 #[inline]
 pub(crate) fn is_a(mut id: u16, base: u16) -> bool {
     loop {
@@ -409,8 +409,8 @@ pub(crate) fn is_a(mut id: u16, base: u16) -> bool {
     }
 }
 
-/// The data object or enum type with a wire name; that of the namespace that comes
-/// first where two have it.
+/// Finds the data object or enum type with a wire name; if several namespaces have it,
+/// the first one wins.
 pub(crate) fn value_type(name: &str) -> Option<u16> {
     NAMESPACES.iter().find_map(|ns| {
         ns.search(ns.data, name)
@@ -418,19 +418,19 @@ pub(crate) fn value_type(name: &str) -> Option<u16> {
     })
 }
 
-/// The data object or enum type with a wire name in one namespace.
+/// Finds the data object or enum type with a wire name in one namespace.
 pub(crate) fn value_type_in(uri: &str, name: &str) -> Option<u16> {
     let ns = NAMESPACES.iter().find(|ns| ns.uri == uri)?;
     ns.search(ns.data, name)
         .or_else(|| ns.search(ns.enums, name))
 }
 
-/// The managed object type with a wire name.
+/// Finds the managed object type with a wire name.
 pub(crate) fn managed_type(name: &str) -> Option<u16> {
     NAMESPACES.iter().find_map(|ns| ns.search(ns.managed, name))
 }
 
-/// The request and response types of a method, by its wire name.
+/// Returns the request and response types of a method, by its wire name.
 pub(crate) fn method(name: &str) -> Option<(u16, u16)> {
     NAMESPACES.iter().find_map(|ns| {
         let request = ns.search(ns.requests, name)?;
@@ -439,7 +439,7 @@ pub(crate) fn method(name: &str) -> Option<(u16, u16)> {
     })
 }
 
-/// The response type that belongs to a request type.
+/// Returns the response type that belongs to a request type.
 pub(crate) fn response_of(request: u16) -> u16 {
     match namespace_of(request) {
         Some(ns) => request - ns.requests.start + ns.responses.start,
@@ -447,7 +447,7 @@ pub(crate) fn response_of(request: u16) -> u16 {
     }
 }
 
-/// Whether the field with this name is a list.
+/// Returns whether the field with this name is a list.
 pub(crate) fn is_list(id: u16, name: &str) -> bool {
     find_field(id, name, &mut 0).is_some_and(|(_, row)| row.is_array())
 }

@@ -1,8 +1,8 @@
-//! The text of `xsd:dateTime`.
+//! Parsing and printing of `xsd:dateTime`.
 //!
-//! The calendar is jiff's; only the letters are ours. Its own parser and printer
-//! know far more than XML does (time zone names, annotations), and a program
-//! that reads one date would carry all of it.
+//! The calendar is jiff's; only the text format is ours. jiff's own parser and printer
+//! support far more than XML does (time zone names, annotations), and a program
+//! that reads a single date would link all of it.
 
 use std::fmt::Write as _;
 
@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use jiff::civil::DateTime;
 use jiff::tz::Offset;
 
-/// Reads a point in time. Fractions are kept to the nanosecond; what has no
-/// offset is UTC, as servers mean it. `None` for any other text, and for a time
-/// that the calendar does not have.
+/// Parses a point in time. Fractions are kept to the nanosecond; a time without an
+/// offset is UTC, which is what servers mean. `None` for any other text, and for a
+/// date that does not exist.
 pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     let mut text = Text(text.trim_ascii().as_bytes());
     let before_christ = text.take(b"-");
@@ -32,7 +32,7 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     if !text.0.is_empty() {
         return None;
     }
-    // XML Schema lets a day end at 24:00:00. A leap second is the one before it.
+    // XML Schema allows 24:00:00. A leap second is mapped to the second before it.
     let ends = hour == 24 && minute == 0 && second == 0 && nanosecond == 0;
     let hour = if ends { 0 } else { hour };
     let second = if second == 60 { 59 } else { second };
@@ -55,7 +55,7 @@ pub(crate) fn parse(text: &str) -> Option<Timestamp> {
     Timestamp::new(day_later, 0).ok()
 }
 
-/// Appends a point in time, in UTC and without needless digits.
+/// Appends a point in time, in UTC and without trailing zeros.
 pub(crate) fn print(time: Timestamp, out: &mut String) {
     let civil = Offset::UTC.to_datetime(time);
     let year = i32::from(civil.year());
@@ -80,11 +80,11 @@ pub(crate) fn print(time: Timestamp, out: &mut String) {
     out.push('Z');
 }
 
-/// What is left to read.
+/// The rest of the text.
 struct Text<'t>(&'t [u8]);
 
 impl Text<'_> {
-    /// Takes one of these bytes, if one is next.
+    /// Consumes the next byte if it is one of these.
     fn take(&mut self, any: &[u8]) -> bool {
         match self.0 {
             [first, rest @ ..] if any.contains(first) => {
@@ -99,7 +99,7 @@ impl Text<'_> {
         self.take(any).then_some(())
     }
 
-    /// A number of exactly so many digits.
+    /// Parses a number with exactly this many digits.
     fn number(&mut self, digits: usize) -> Option<i32> {
         let (number, rest) = self.0.split_at_checked(digits)?;
         self.0 = rest;
@@ -110,7 +110,7 @@ impl Text<'_> {
         number.iter().try_fold(0, digit)
     }
 
-    /// The digits after the point, at least one, as nanoseconds.
+    /// Parses the digits after the decimal point, at least one, as nanoseconds.
     fn fraction(&mut self) -> Option<i32> {
         let length = self.0.iter().take_while(|b| b.is_ascii_digit()).count();
         let (digits, rest) = self.0.split_at_checked(length)?;
@@ -203,7 +203,7 @@ mod tests {
             second in -377_705_116_800_i64..=253_402_207_200,
             nanosecond in 0..1_000_000_000_i32,
         ) {
-            // From the year 0 on, where both write the year with four digits.
+            // From year 0 on, both write the year with four digits.
             let second = second.max(-62_167_219_200);
             let time = Timestamp::new(second, nanosecond).unwrap();
             prop_assert_eq!(printed(time), time.to_string());

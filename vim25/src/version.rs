@@ -1,4 +1,4 @@
-//! API versions and the document that lists which ones a server speaks.
+//! API versions, and the document in which a server lists those it supports.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use quick_xml::events::Event;
 
 use crate::error::{DecodeError, DecodeProblem};
 
-/// A version of the API, such as `8.0.3.0`: up to four numbers, missing ones zero.
+/// A version of the API, such as `8.0.3.0`: up to four numbers, absent ones are zero.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ApiVersion([u16; 4]);
 
@@ -16,7 +16,7 @@ impl ApiVersion {
     /// The version that the schema of this crate describes.
     pub const LATEST: Self = Self([9, 1, 0, 0]);
 
-    /// A version by its numbers.
+    /// Creates a version from its numbers.
     #[must_use]
     pub const fn new(major: u16, minor: u16, update: u16, patch: u16) -> Self {
         Self([major, minor, update, patch])
@@ -24,8 +24,8 @@ impl ApiVersion {
 }
 
 impl fmt::Display for ApiVersion {
-    /// Two numbers for versions before 6.8 (`6.5`), four for later ones (`8.0.3.0`),
-    /// as servers write them.
+    /// Writes two numbers for versions before 6.8 (`6.5`), four for later ones (`8.0.3.0`),
+    /// as servers do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [major, minor, update, patch] = self.0;
         if *self < Self::new(6, 7, 1, 0) && update == 0 && patch == 0 {
@@ -36,7 +36,7 @@ impl fmt::Display for ApiVersion {
     }
 }
 
-/// Text that is not a version.
+/// An error for text that is not a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseVersionError(String);
 
@@ -66,8 +66,8 @@ impl FromStr for ApiVersion {
     }
 }
 
-/// Reads `vimServiceVersions.xml`: the versions that a server speaks for a
-/// namespace, as it writes them, the newest first.
+/// Parses `vimServiceVersions.xml`: returns the versions that a server supports for a
+/// namespace, verbatim, newest first.
 ///
 /// # Errors
 /// [`DecodeError`] when the text is not well-formed XML.

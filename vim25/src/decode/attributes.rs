@@ -1,5 +1,5 @@
-//! The attributes that mean something: `xsi:type`, `xsi:nil`, and the `type`
-//! and `serverGuid` of a reference. All others are ignored.
+//! The attributes that matter: `xsi:type`, `xsi:nil`, and the `type` and
+//! `serverGuid` of a reference. All others are ignored.
 
 use std::borrow::Cow;
 
@@ -11,10 +11,10 @@ use crate::error::{DecodeError, DecodeProblem};
 
 use super::Decoder;
 
-/// What the attributes of an element say.
+/// The relevant attributes of an element.
 #[derive(Debug, Default)]
 pub(crate) struct Attributes<'e> {
-    /// The value of `xsi:type`, prefix and all.
+    /// The value of `xsi:type`, prefix included.
     pub(crate) xsi_type: Option<Cow<'e, str>>,
     /// The managed object type of a reference.
     pub(crate) reference_type: Option<Cow<'e, str>>,
@@ -25,7 +25,7 @@ pub(crate) struct Attributes<'e> {
 }
 
 impl Decoder<'_> {
-    /// Reads the attributes of an element and notes the namespaces it binds.
+    /// Reads the attributes of an element and records the namespaces it binds.
     pub(super) fn attributes<'e>(
         &mut self,
         start: &'e BytesStart<'_>,
@@ -36,13 +36,13 @@ impl Decoder<'_> {
         }
         let (mut found, binds) = self.read_attributes(start)?;
         if binds {
-            // A binding may stand after the attribute that uses it.
+            // A prefix may be bound after the attribute that uses it.
             found = self.read_attributes(start)?.0;
         }
         Ok(found)
     }
 
-    /// One pass over the attributes; says whether any of them binds a prefix.
+    /// Reads the attributes once; returns whether any of them binds a prefix.
     fn read_attributes<'e>(
         &mut self,
         start: &'e BytesStart<'_>,
@@ -81,8 +81,8 @@ impl Decoder<'_> {
         Ok((found, binds))
     }
 
-    /// Binds a prefix. How many are bound is limited: every type that is named looks
-    /// for its prefix among them.
+    /// Binds a prefix. The number of bindings is limited, because every explicit type
+    /// searches them for its prefix.
     fn bind(&mut self, prefix: &str, uri: &str) -> Result<(), DecodeError> {
         self.scope.bind(prefix, uri);
         if self.scope.bound() > self.limits.namespaces {

@@ -15,13 +15,13 @@ pub(crate) struct Leaf<'x> {
     pub(crate) field: u16,
     pub(crate) kind: FieldKind,
     pub(crate) tag: u8,
-    /// The type it names, where that has to be kept next to the text.
+    /// Its explicit type, where that must be kept next to the text.
     pub(crate) typed: Option<ObjectType>,
-    /// What a reference refers to.
+    /// The target of a reference.
     pub(crate) target: Target,
-    /// The text while it is one piece of the input.
+    /// The text, as long as it is one piece of the input.
     single: &'x str,
-    /// The text once it is more; kept between leaves, so that it allocates once.
+    /// The text once it is several pieces; reused for all leaves, so that it allocates once.
     joined: String,
     is_joined: bool,
 }
@@ -31,7 +31,7 @@ pub(crate) struct Leaf<'x> {
 pub(crate) enum Target {
     /// A managed object type of the schema.
     Known(u16),
-    /// Anything else: type name and server.
+    /// Any other target: type name and server.
     Named(Box<(String, Option<String>)>),
 }
 
@@ -61,7 +61,7 @@ impl<'x> Leaf<'x> {
         self.tag = tag;
     }
 
-    /// Takes over the attributes of a reference.
+    /// Copies the attributes of a reference.
     pub(crate) fn refer(&mut self, attributes: &Attributes<'_>) {
         let ty = attributes.reference_type.as_deref().unwrap_or("");
         self.target = match (table::managed_type(ty), &attributes.server_guid) {
@@ -83,7 +83,7 @@ impl<'x> Leaf<'x> {
         self.joined.clear();
     }
 
-    /// Adds a piece of the input: text comes in several around entities, comments and CDATA.
+    /// Appends a piece of the input: entities, comments and CDATA split text into several.
     #[inline]
     pub(crate) fn push(&mut self, piece: Cow<'x, str>) {
         match piece {
@@ -94,7 +94,7 @@ impl<'x> Leaf<'x> {
         }
     }
 
-    /// Adds text that does not stand in the input as such.
+    /// Appends text that is not in the input verbatim.
     pub(crate) fn push_str(&mut self, piece: &str) {
         if !self.is_joined {
             self.is_joined = true;
@@ -121,8 +121,8 @@ impl<'x> Leaf<'x> {
         self.as_str().bytes().all(|b| b.is_ascii_whitespace())
     }
 
-    /// The cell of a number or boolean. `None` for text, and for what does not
-    /// parse or fit: that is kept as text.
+    /// Returns the cell of a number or boolean. `None` for text, and for a value that
+    /// does not parse or fit, which is kept as text.
     #[inline]
     pub(crate) fn number(&self) -> Option<Cell> {
         let cell = |kind, (a, b)| Cell {
@@ -168,13 +168,13 @@ impl<'x> Leaf<'x> {
     }
 }
 
-/// A float as XML Schema spells it: `INF`, `-INF`, `NaN` or a decimal.
+/// Parses a float as XML Schema spells it: `INF`, `-INF`, `NaN` or a decimal.
 pub(crate) fn real(text: &str) -> Option<f64> {
     match text {
         "INF" | "+INF" => Some(f64::INFINITY),
         "-INF" => Some(f64::NEG_INFINITY),
         "NaN" => Some(f64::NAN),
-        // Rust would also take "inf", "infinity" and "nan".
+        // Rust's own parser also accepts "inf", "infinity" and "nan".
         _ if text
             .bytes()
             .all(|b| matches!(b, b'0'..=b'9' | b'+' | b'-' | b'.' | b'e' | b'E')) =>
@@ -185,7 +185,7 @@ pub(crate) fn real(text: &str) -> Option<f64> {
     }
 }
 
-/// The tag of a scalar of this kind.
+/// Returns the tag of a scalar of this kind.
 #[inline]
 pub(crate) const fn tag_of(kind: FieldKind) -> u8 {
     match kind {
@@ -205,7 +205,7 @@ pub(crate) const fn tag_of(kind: FieldKind) -> u8 {
     }
 }
 
-/// The scalar kind that an `xsi:type` names, its prefix taken off.
+/// Returns the scalar kind of an `xsi:type` without its prefix.
 pub(crate) fn scalar(local: &str) -> Option<FieldKind> {
     Some(match local {
         "string" => FieldKind::String,

@@ -1,4 +1,4 @@
-//! Reading XML into a document: one decoder for every type, driven by the tables.
+//! Decodes XML into a document: one decoder for every type, driven by the tables.
 
 mod attributes;
 pub(crate) mod leaf;
@@ -25,26 +25,26 @@ use scope::Scope;
 struct Frame {
     /// Its cell.
     at: u32,
-    /// Declared kind and type of the children of a list; otherwise `None`.
+    /// Declared kind and type of the items of a list; otherwise `None`.
     items: Option<(FieldKind, u16)>,
-    /// The type whose table names the children of an object.
+    /// The type whose table lists the fields of an object.
     table: u16,
-    /// Where in that table the next field is expected.
+    /// The index in that table where the next field is expected.
     hint: u16,
 }
 
-/// Reads one message.
+/// Decodes one message.
 pub(crate) struct Decoder<'x> {
     reader: Reader<&'x [u8]>,
     limits: Limits,
     doc: Document,
     frames: Vec<Frame>,
     scope: Scope,
-    /// Numbers of the names that the schema does not know.
+    /// Indices of the names that the schema does not know.
     names: HashMap<Box<str>, u16>,
-    /// White space in an element of which it is not known yet whether it holds text.
+    /// White space in an element that may still turn out to hold text.
     blank: String,
-    /// Recently seen type names, found without a search.
+    /// Recently used type names, which need no search.
     recent: [u16; 64],
 }
 
@@ -78,7 +78,7 @@ impl<'x> Decoder<'x> {
         })
     }
 
-    /// The next event that matters; comments and processing instructions do not.
+    /// Returns the next relevant event, skipping comments and processing instructions.
     #[inline]
     pub(crate) fn event(&mut self) -> Result<Event<'x>, DecodeError> {
         loop {
@@ -91,18 +91,18 @@ impl<'x> Decoder<'x> {
         }
     }
 
-    /// The namespace of an element's name, prefix and all, when it is not one of ours.
+    /// Returns the namespace of an element's qualified name, when it is not one of ours.
     pub(crate) fn foreign_namespace(&self, name: &str) -> Option<String> {
         self.scope.foreign(name).map(str::to_owned)
     }
 
-    /// Notes the start of an element that is not part of a document: an envelope.
+    /// Records the start of an element outside of the document, such as the envelope.
     pub(crate) fn enter(&mut self, start: &BytesStart<'_>) -> Result<(), DecodeError> {
         self.scope.depth += 1;
         self.attributes(start).map(|_| ())
     }
 
-    /// Notes the end of such an element.
+    /// Records the end of such an element.
     pub(crate) fn leave(&mut self) {
         self.scope.leave();
     }
@@ -117,7 +117,7 @@ impl<'x> Decoder<'x> {
         self.error(DecodeProblem::Limit { what, limit })
     }
 
-    /// The elements that are open, as a property path.
+    /// Returns the open elements as a property path.
     #[cold]
     fn path(&self) -> String {
         let mut path = String::new();
@@ -140,9 +140,8 @@ impl<'x> Decoder<'x> {
         path
     }
 
-    /// Reads the content of the element whose start was just read, as an
-    /// object of the type, up to and including its end. The document's root is
-    /// that object.
+    /// Reads the content of the element whose start was just read, up to and including
+    /// its end, as an object of the type. That object is the document's root.
     pub(crate) fn object(mut self, ty: ObjectType) -> Result<(Document, Self), DecodeError> {
         self.open(0, ty, None)?;
         self.run()?;
@@ -150,7 +149,7 @@ impl<'x> Decoder<'x> {
         Ok((doc, self))
     }
 
-    /// Reads the element whose start is given as a value that names its type.
+    /// Reads the element with this start as a value with an explicit type.
     pub(crate) fn value(
         mut self,
         start: &BytesStart<'x>,
@@ -167,13 +166,13 @@ impl<'x> Decoder<'x> {
         Ok((doc, self))
     }
 
-    /// An object without content.
+    /// Creates an object without content.
     pub(crate) fn empty(mut self, ty: ObjectType) -> Result<Document, DecodeError> {
         self.open(0, ty, None)?;
         Ok(self.doc)
     }
 
-    /// Gives a name that the schema does not know its number.
+    /// Returns the index of a name that the schema does not know, adding it if it is new.
     pub(crate) fn name(&mut self, name: &str) -> Result<u16, DecodeError> {
         if let Some(index) = self.names.get(name) {
             return Ok(*index);
@@ -191,10 +190,10 @@ impl<'x> Decoder<'x> {
         self.continue_with(Leaf::default())
     }
 
-    /// Reads until the outermost open element has ended.
+    /// Reads until the outermost open element ends.
     fn continue_with(&mut self, mut leaf: Leaf<'x>) -> Result<(), DecodeError> {
         while leaf.active || !self.frames.is_empty() {
-            // Not by `event`, which would move every event once more.
+            // Not through `event`, which would move every event once more.
             match self.reader.read_event() {
                 Ok(Event::Start(start)) => self.start(&start, None, &mut leaf)?,
                 Ok(Event::Empty(start)) => {
@@ -283,7 +282,7 @@ impl<'x> Decoder<'x> {
         Ok(())
     }
 
-    /// Which field an element is, and what is declared there.
+    /// Returns which field an element is, and what the schema declares there.
     #[inline]
     fn place(&mut self, name: &str) -> Result<(u16, (FieldKind, u16)), DecodeError> {
         let Some(frame) = self.frames.last_mut() else {
@@ -295,7 +294,7 @@ impl<'x> Decoder<'x> {
         if let Some((index, row)) = table::find_field(frame.table, name, &mut frame.hint) {
             return Ok((index, (row.kind, row.ty)));
         }
-        // A prefix is rare: it is looked for only now.
+        // Prefixes are rare, so they are looked for only now.
         match name.rsplit_once(':') {
             Some((_, local)) => self.place(local),
             None if crate::encode::is_element_name(name) => {
@@ -338,7 +337,7 @@ impl<'x> Decoder<'x> {
         }
     }
 
-    /// An element that is what the schema declares at its place.
+    /// Starts an element that is what the schema declares at its place.
     #[inline]
     fn start_declared(
         &mut self,
@@ -349,7 +348,7 @@ impl<'x> Decoder<'x> {
     ) -> Result<(), DecodeError> {
         match kind {
             FieldKind::Object => self.open(field, ObjectType::Known(ty), None),
-            // Declared in a namespace that is not always compiled in.
+            // Declared in a namespace that may not be compiled in.
             FieldKind::Any if table::type_row(ty).is_some() => {
                 self.open(field, ObjectType::Known(ty), None)
             }
@@ -369,7 +368,7 @@ impl<'x> Decoder<'x> {
         }
     }
 
-    /// A scalar turned out to have an element in it: it is kept as an untyped object.
+    /// Handles an element inside a scalar: the scalar is kept as an untyped object.
     #[cold]
     fn element_in_leaf(&mut self, leaf: &mut Leaf<'x>) -> Result<(), DecodeError> {
         if leaf.nil || leaf.typed.is_some() || !leaf.is_blank() {
@@ -406,7 +405,7 @@ impl<'x> Decoder<'x> {
         Ok(())
     }
 
-    /// An object turned out to hold text: it becomes a scalar of the same type name.
+    /// Handles text inside an object: the object becomes a scalar of the same type name.
     #[cold]
     fn text_in_object(&mut self, piece: Cow<'x, str>, leaf: &mut Leaf<'x>) {
         let Some(cell) = self.frames.pop().and_then(|_| self.doc.cells.pop()) else {
@@ -436,7 +435,7 @@ impl<'x> Decoder<'x> {
             && !self.frames.is_empty()
             && self.doc.cell(frame.at).a == ObjectType::Untyped.pack();
         if untyped_text {
-            // An unknown element without children: empty or blank text.
+            // An unknown element without children: its text is empty or blank.
             let blank = std::mem::take(&mut self.blank);
             let a = self.doc.text.len() as u32;
             self.doc.text.push_str(&blank);
@@ -456,7 +455,7 @@ impl<'x> Decoder<'x> {
         Ok(())
     }
 
-    /// Turns the text of a scalar into a cell.
+    /// Converts the text of a scalar into a cell.
     #[inline]
     fn finish_leaf(&mut self, leaf: &mut Leaf<'x>) -> Result<(), DecodeError> {
         if self.doc.cells.len() + 1 >= self.limits.values {
@@ -539,8 +538,8 @@ impl Decoder<'_> {
     }
 }
 
-/// Reads an element as written by [`crate::encode::element`], a data object of
-/// unknown type whose declared type is `declared`.
+/// Decodes an element written by [`crate::encode::element`]: a data object of
+/// unknown type at a place declared as `declared`.
 pub(crate) fn element(xml: &str, declared: u16) -> Result<Document, DecodeError> {
     let mut decoder = Decoder::new(xml, &Limits::default())?;
     loop {

@@ -1,31 +1,30 @@
-//! What the prefixes of a message stand for.
+//! Namespace prefixes and what they stand for.
 //!
 //! Namespaces matter to this decoder in two places: which attribute is
-//! `xsi:type`, and whether the type that it names is one of ours. Producers bind
-//! namespaces to prefixes of their own, also deep inside a message, so bindings
-//! are kept per depth. They change only at elements that carry an `xmlns`
-//! attribute.
+//! `xsi:type`, and whether the type it names is one of ours. Servers and clients
+//! choose their own prefixes, also deep inside a message, so bindings are kept per
+//! depth. They change only at elements with an `xmlns` attribute.
 
 use crate::soap::{ENCODING_NAMESPACE, ENVELOPE_NAMESPACE, XSD_NAMESPACE, XSI_NAMESPACE};
 use crate::table;
 
-/// The namespaces of SOAP and XML Schema, whose type names are as good as ours.
+/// The namespaces of SOAP and XML Schema, whose type names are treated as ours.
 const COMMON: [&str; 3] = [XSD_NAMESPACE, ENVELOPE_NAMESPACE, ENCODING_NAMESPACE];
 
-/// What a prefix stands for.
+/// The meaning of a prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Meaning {
     /// The XML Schema instance namespace.
     Instance,
-    /// One of SOAP's and XML Schema's, or of those names of ours without tables.
+    /// A namespace of SOAP or XML Schema, or one of ours that has no tables.
     Common,
-    /// A namespace that was compiled in.
+    /// One of our namespaces that was compiled in.
     Ours(&'static str),
-    /// Any other: types of the same name are not ours.
+    /// Any other namespace: its types are not ours, even if they have the same name.
     Foreign(Box<str>),
 }
 
-/// A prefix whose meaning changed; the empty one is the default namespace.
+/// A prefix whose meaning changed; the empty prefix is the default namespace.
 struct Binding {
     depth: usize,
     prefix: Box<str>,
@@ -35,7 +34,7 @@ struct Binding {
 /// The bindings in force.
 #[derive(Default)]
 pub(crate) struct Scope {
-    /// Elements that are open.
+    /// The number of open elements.
     pub(crate) depth: usize,
     bindings: Vec<Binding>,
     /// Whether any binding was to a namespace that is not ours.
@@ -55,7 +54,7 @@ impl Meaning {
         }
     }
 
-    /// What a prefix stands for that nothing binds.
+    /// Returns the meaning of a prefix that is not bound.
     fn unbound(prefix: &str) -> Self {
         match prefix {
             "xsi" => Self::Instance,
@@ -66,7 +65,7 @@ impl Meaning {
 }
 
 impl Scope {
-    /// An element ended.
+    /// Records the end of an element.
     #[inline]
     pub(crate) fn leave(&mut self) {
         self.depth = self.depth.saturating_sub(1);
@@ -79,11 +78,11 @@ impl Scope {
         }
     }
 
-    /// The current element binds a prefix, or with an empty one the default namespace.
+    /// Binds a prefix, or the default namespace if the prefix is empty, for the current element.
     pub(crate) fn bind(&mut self, prefix: &str, uri: &str) {
         let meaning = Meaning::of(uri);
-        // What changes nothing need not be kept: neither a second reading of the
-        // same attribute, nor the conventional prefix.
+        // A binding that changes nothing is not kept, such as a second reading of the
+        // same attribute, or the conventional prefix.
         if meaning != *self.meaning(prefix).unwrap_or(&Meaning::unbound(prefix)) {
             self.foreign |= matches!(meaning, Meaning::Foreign(_));
             self.bindings.push(Binding {
@@ -94,12 +93,12 @@ impl Scope {
         }
     }
 
-    /// How many bindings are in force.
+    /// Returns the number of bindings in force.
     pub(crate) const fn bound(&self) -> usize {
         self.bindings.len()
     }
 
-    /// Whether a prefix stands for the instance namespace. An unbound `xsi` does.
+    /// Returns whether a prefix is the instance namespace; an unbound `xsi` is.
     #[inline]
     pub(crate) fn is_instance(&self, prefix: &str) -> bool {
         match self.meaning(prefix) {
@@ -108,7 +107,7 @@ impl Scope {
         }
     }
 
-    /// The namespace of a type's name, prefix and all, when it is not one of ours.
+    /// Returns the namespace of a qualified type name, when it is not one of ours.
     #[inline]
     pub(crate) fn foreign(&self, name: &str) -> Option<&str> {
         if !self.foreign {
@@ -121,8 +120,8 @@ impl Scope {
         }
     }
 
-    /// The namespace of a type's name, prefix and all, when it is one of ours and
-    /// may matter: names that stand in two of them are few.
+    /// Returns the namespace of a qualified type name, when it is one of ours and can
+    /// matter: few names exist in two of them.
     #[inline]
     pub(crate) fn ours(&self, name: &str) -> Option<&'static str> {
         if !table::MANY {

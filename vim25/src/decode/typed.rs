@@ -1,4 +1,4 @@
-//! Elements that name their type: which type that is.
+//! Elements with an explicit type: resolving `xsi:type`.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,7 @@ use super::attributes::Attributes;
 use super::leaf::{self, Leaf};
 
 impl<'x> Decoder<'x> {
-    /// An element that names its type.
+    /// Starts an element with an explicit type.
     pub(super) fn start_typed(
         &mut self,
         field: u16,
@@ -25,7 +25,7 @@ impl<'x> Decoder<'x> {
             let name = format!("{{{}}}{}", without_braces(uri), without_braces(local));
             return self.open_unknown(field, declared, &name);
         }
-        // Where an object is declared, the name of a scalar is that of an unknown type.
+        // In an object field, the name of a scalar type counts as an unknown type.
         let scalar = leaf::scalar(local).filter(|_| declared.0 != FieldKind::Object);
         if let Some(kind) = scalar {
             // A scalar field keeps its declared kind: `xsd:int` in a long is a long.
@@ -61,8 +61,8 @@ impl<'x> Decoder<'x> {
         self.open_unknown(field, declared, &without_braces(local))
     }
 
-    /// Opens an object of a type that the schema does not know. The name of one in
-    /// a namespace that is not ours begins with that in braces.
+    /// Opens an object of a type that the schema does not know. If its namespace is not
+    /// ours, the recorded name starts with the namespace in braces.
     fn open_unknown(
         &mut self,
         field: u16,
@@ -74,8 +74,8 @@ impl<'x> Decoder<'x> {
         self.open(field, ObjectType::Unknown { name, declared }, None)
     }
 
-    /// The type of the same name in the namespace that the full name is in, where
-    /// there is one.
+    /// Returns the type of the same name in the namespace of the full name, if it
+    /// exists there.
     pub(crate) fn in_namespace(&self, id: u16, name: &str, local: &str) -> u16 {
         match self.scope.ours(name) {
             Some(uri) if uri != table::namespace_uri(id) => {
@@ -85,7 +85,7 @@ impl<'x> Decoder<'x> {
         }
     }
 
-    /// Finds a type by name, the recent ones without a search.
+    /// Finds a type by name; recently used ones need no search.
     fn type_id(&mut self, name: &str) -> Option<u16> {
         let bytes = name.as_bytes();
         let (first, last) = (*bytes.first()?, *bytes.last()?);
@@ -103,8 +103,8 @@ impl<'x> Decoder<'x> {
     }
 }
 
-/// Braces mark the namespace of a type's name; those of its own, which neither a
-/// name nor an address may have, are spelt as addresses spell them.
+/// Escapes braces, which mark the namespace in a type's name, as a URL would: neither a
+/// name nor a namespace can contain them.
 fn without_braces(text: &str) -> Cow<'_, str> {
     if text.contains(['{', '}']) {
         Cow::Owned(text.replace('{', "%7B").replace('}', "%7D"))

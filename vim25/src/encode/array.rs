@@ -1,9 +1,9 @@
-//! How lists are named where anything may stand: `ArrayOf…` and their items.
+//! Names of lists in places that accept any type: `ArrayOf…` and their items.
 
 use crate::document::Cell;
 use crate::table::{self, FieldKind};
 
-/// Names of scalar items, by [`FieldKind`]: in `ArrayOf…` and as element.
+/// Names of scalar items, by [`FieldKind`]: in `ArrayOf…`, and as element.
 const ITEMS: [(&str, &str); 15] = [
     ("String", "string"),
     ("Boolean", "boolean"),
@@ -22,7 +22,7 @@ const ITEMS: [(&str, &str); 15] = [
     ("AnyType", "anyType"),
 ];
 
-/// The field kind that a list cell holds, from its tag.
+/// Returns the field kind of a list cell's items, from its tag.
 pub(crate) fn item_kind(cell: Cell) -> FieldKind {
     const KINDS: [FieldKind; 15] = [
         FieldKind::String,
@@ -47,7 +47,7 @@ pub(crate) fn item_kind(cell: Cell) -> FieldKind {
         .unwrap_or(FieldKind::Any)
 }
 
-/// `X` of the type name `ArrayOfX`.
+/// Returns `X` of the type name `ArrayOfX`.
 pub(crate) fn array_type_suffix(cell: Cell) -> &'static str {
     match item_kind(cell) {
         FieldKind::Object | FieldKind::Enum => table::type_name(cell.a as u16),
@@ -55,7 +55,7 @@ pub(crate) fn array_type_suffix(cell: Cell) -> &'static str {
     }
 }
 
-/// The element name of the items of a list.
+/// Returns the element name of a list's items.
 pub(crate) fn array_item_name(cell: Cell) -> &'static str {
     match item_kind(cell) {
         FieldKind::Object | FieldKind::Enum => table::type_name(cell.a as u16),
@@ -63,7 +63,7 @@ pub(crate) fn array_item_name(cell: Cell) -> &'static str {
     }
 }
 
-/// The item kind and type of `ArrayOf<suffix>`.
+/// Returns the item kind and type of `ArrayOf<suffix>`.
 pub(crate) fn array_items(suffix: &str) -> Option<(FieldKind, u16)> {
     const KINDS: [FieldKind; 13] = [
         FieldKind::String,

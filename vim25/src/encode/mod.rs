@@ -1,4 +1,4 @@
-//! Writing a document as XML.
+//! Encodes a document as XML.
 
 mod array;
 mod text;
@@ -14,8 +14,8 @@ pub(crate) use self::array::{array_item_name, array_items, array_type_suffix, it
 pub(crate) use self::text::{escape, escape_attribute, forbidden_character, is_element_name};
 use self::text::{float, integer, is_special};
 
-/// Appends the text of a cell, unless XML cannot carry it: what was read may
-/// hold raw control characters.
+/// Appends the text of a cell, or fails if XML cannot carry it: decoded text may
+/// contain raw control characters.
 fn text_of(doc: &Arc<Document>, at: u32, out: &mut String) -> Result<(), EncodeError> {
     let cell = doc.cell(at);
     let text = doc.text(cell.a, cell.b);
@@ -34,14 +34,14 @@ fn text_of(doc: &Arc<Document>, at: u32, out: &mut String) -> Result<(), EncodeE
     Ok(())
 }
 
-/// Whether a scalar cell, in a place that is declared as `kind`, must name its type.
+/// Returns the type that a scalar cell must state, if it differs from `kind`.
 fn scalar_type(cell: Cell, kind: FieldKind) -> Option<&'static str> {
     (kind == FieldKind::Any && cell.tag != tag::UNTYPED)
         .then(|| tag::NAMES.get(usize::from(cell.tag)).copied())
         .flatten()
 }
 
-/// `<name`, with the namespace that it is in where that changes.
+/// Writes `<name`, and the namespace where it changes.
 fn open_tag(out: &mut String, name: &str, place: Place) {
     out.push('<');
     out.push_str(name);
@@ -52,13 +52,13 @@ fn open_tag(out: &mut String, name: &str, place: Place) {
     }
 }
 
-/// ` xsi:type="…"` with the type of an object: qualified where it is not in the
+/// Writes ` xsi:type="…"` for an object's type, qualified where it is not in the
 /// namespace of its element.
 fn type_attribute(out: &mut String, name: &str, ty: ObjectType, place: Place) {
     let (uri, local) = match ty {
         ObjectType::Known(id) if table::MANY => (table::namespace_uri(id), name),
         ObjectType::Known(_) => (place.namespace, name),
-        // A type of a foreign namespace has that in its name.
+        // The name of a foreign type contains its namespace.
         _ => match name.strip_prefix('{').and_then(|rest| rest.split_once('}')) {
             Some((uri, local)) => (uri, local),
             None => (place.namespace, name),
@@ -86,23 +86,23 @@ struct Open<'d> {
     end: u32,
     name: &'d str,
     cell: Cell,
-    /// The namespace that it and what is not qualified in it is in.
+    /// The namespace of the element and of unqualified names in it.
     namespace: &'static str,
 }
 
-/// Where a value is written.
+/// The place where a value is written.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
-    /// What the schema declares there.
+    /// The kind that the schema declares there.
     pub(crate) kind: FieldKind,
     pub(crate) ty: u16,
-    /// The namespace of the element, and the one around it.
+    /// The namespace of the element, and the one of the element around it.
     pub(crate) namespace: &'static str,
     pub(crate) around: &'static str,
 }
 
 impl Place {
-    /// A place in a namespace that is that around it.
+    /// A place in the same namespace as the element around it.
     pub(crate) const fn new(kind: FieldKind, ty: u16, namespace: &'static str) -> Self {
         Self {
             kind,
@@ -117,10 +117,10 @@ impl Place {
 }
 
 /// Writes the children of an object or list, in document order, into an element
-/// whose namespace is given.
+/// of the given namespace.
 ///
 /// # Errors
-/// The reason why the value that the document was made from cannot be sent.
+/// The recorded reason why the value in the document cannot be sent.
 pub(crate) fn children(
     node: Node<'_>,
     namespace: &'static str,
@@ -168,7 +168,7 @@ pub(crate) fn children(
     }
 }
 
-/// The place of a child.
+/// Returns the place of a child.
 fn place(parent: &Open<'_>, child: Cell) -> Place {
     let around = parent.namespace;
     let mut place = Place::new(FieldKind::Any, table::NONE, around);
@@ -246,7 +246,7 @@ fn element_at<'d>(
             return Ok(Some(open()));
         }
         Kind::Text if name.is_empty() => {
-            // The text inside a wrapper that has written the element already.
+            // Text inside a wrapper that already wrote the element.
             text_of(doc, at, out)?;
             return Ok(None);
         }
@@ -300,7 +300,7 @@ fn element_at<'d>(
     Ok(None)
 }
 
-/// The start of a scalar, which names its type where the place allows anything.
+/// Opens a scalar element, with its type where the place accepts any.
 fn open_scalar(out: &mut String, name: &str, cell: Cell, place: Place) {
     open_tag(out, name, place);
     if let Some(ty) = scalar_type(cell, place.kind) {
@@ -338,7 +338,7 @@ fn reference(
     escape(out, value);
 }
 
-/// One value as an element `<value>` that names its type and the prefixes it uses.
+/// Encodes one value as an element `<value>` that declares its type and its prefixes.
 ///
 /// # Errors
 /// [`EncodeError`] when the value cannot be sent.
@@ -349,7 +349,7 @@ pub(crate) fn element(node: Node<'_>) -> Result<String, EncodeError> {
         return Err((**problem).clone());
     }
     named(node, "value", Place::ANY, &mut out)?;
-    // The namespaces belong on the element that was written.
+    // The namespaces are declared on the element that was written.
     let declarations = format!(
         " xmlns:xsd=\"{}\" xmlns:xsi=\"{}\"",
         crate::soap::XSD_NAMESPACE,
@@ -359,7 +359,7 @@ pub(crate) fn element(node: Node<'_>) -> Result<String, EncodeError> {
     Ok(out)
 }
 
-/// One value under a name, in a place.
+/// Encodes one value under a name, in a place.
 pub(crate) fn named(
     node: Node<'_>,
     name: &str,

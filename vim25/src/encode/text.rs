@@ -1,8 +1,8 @@
-//! Text and numbers as XML spells them.
+//! Text and numbers in XML's spelling.
 
-/// The first character of a text that XML 1.0 cannot carry.
+/// Returns the first character of a text that XML 1.0 cannot carry.
 pub(crate) fn forbidden_character(text: &str) -> Option<char> {
-    // Bytes first: the common case has none of them.
+    // Bytes first: the usual text has no such byte.
     let suspicious = |b: &u8| (*b < 0x20 && !matches!(b, b'\t' | b'\n' | b'\r')) || *b == 0xEF;
     if !text.as_bytes().iter().any(suspicious) {
         return None;
@@ -12,8 +12,8 @@ pub(crate) fn forbidden_character(text: &str) -> Option<char> {
     })
 }
 
-/// Whether an element can have this local name (XML 1.0, `NCName`; of the letters
-/// beyond ASCII all are taken).
+/// Returns whether a text is a valid local element name (XML 1.0, `NCName`; every
+/// letter beyond ASCII is accepted).
 pub(crate) fn is_element_name(name: &str) -> bool {
     let letter = |c: char| c.is_ascii_alphabetic() || c == '_' || is_letter_beyond_ascii(c);
     let mut chars = name.chars();
@@ -29,7 +29,7 @@ fn is_letter_beyond_ascii(c: char) -> bool {
 
 /// Appends text with `&`, `<`, `>` and carriage returns escaped.
 pub(crate) fn escape(out: &mut String, text: &str) {
-    // A question about all bytes is answered many at a time; most texts need no more.
+    // One test over all bytes is vectorized; most texts need nothing more.
     if !text
         .bytes()
         .fold(false, |found, byte| found | is_special(byte))
@@ -53,13 +53,13 @@ pub(crate) fn escape(out: &mut String, text: &str) {
     out.push_str(&text[from..]);
 }
 
-/// Bytes that text can hold only escaped, or not at all; and the first byte of
-/// characters of which two are forbidden.
+/// Returns whether a byte must be escaped in text, is not allowed in it, or is the first
+/// byte of characters of which two are forbidden.
 pub(super) const fn is_special(byte: u8) -> bool {
     byte < b' ' || byte == b'&' || byte == b'<' || byte == b'>' || byte == 0xef
 }
 
-/// Appends an attribute value, quotes and white space escaped too.
+/// Appends an attribute value, with quotes and white space escaped too.
 pub(crate) fn escape_attribute(out: &mut String, text: &str) {
     for c in text.chars() {
         match c {
@@ -75,7 +75,7 @@ pub(crate) fn escape_attribute(out: &mut String, text: &str) {
     }
 }
 
-/// Appends the digits of a number.
+/// Appends the decimal digits of a number.
 pub(super) fn integer(out: &mut String, value: i64) {
     let mut digits = [0u8; 20];
     let mut at = digits.len();
@@ -94,7 +94,7 @@ pub(super) fn integer(out: &mut String, value: i64) {
     out.extend(digits[at..].iter().map(|digit| char::from(*digit)));
 }
 
-/// XML Schema spells the special values `INF`, `-INF` and `NaN`.
+/// Appends a float; XML Schema spells the special values `INF`, `-INF` and `NaN`.
 pub(super) fn float(out: &mut String, value: f64, shortest: std::fmt::Arguments<'_>) {
     match value {
         value if value.is_nan() => out.push_str("NaN"),

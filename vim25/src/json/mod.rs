@@ -1,12 +1,12 @@
-//! JSON, in the shape that the server's JSON protocol uses.
+//! Values as JSON, in the format of the server's own JSON protocol.
 //!
-//! An object carries its type in `_typeName`; a scalar or list that stands
-//! where anything may, or whose type is unknown, is an object of `_typeName`
-//! and `_value`. A reference is an object with `type` and `value`. Everything
-//! else is plain JSON: dates as RFC 3339 text, binary data as base64 text.
-//! What the schema does not know is kept, in and out.
+//! An object carries its type name in `_typeName`. A scalar or list in a place
+//! that accepts any type, or whose type is unknown, is wrapped in an object with
+//! `_typeName` and `_value`. A reference is an object with `type` and `value`.
+//! Everything else is plain JSON: dates are RFC 3339 text, binary data is base64
+//! text. Fields and types that the schema does not know are kept in both directions.
 //!
-//! JSON holds the whole value, **secrets included**; `Debug` hides them.
+//! The JSON contains the whole value, **secrets included**; `Debug` redacts them.
 
 #[cfg(feature = "json")]
 mod read;
@@ -17,5 +17,5 @@ pub use read::JsonError;
 
 /// The member that names the type of an object.
 const TYPE_NAME: &str = "_typeName";
-/// The member that holds a scalar or list whose type has to be named.
+/// The member that holds a scalar or list whose type must be named.
 const VALUE: &str = "_value";

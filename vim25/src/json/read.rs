@@ -14,7 +14,7 @@ use crate::table::{self, FieldKind, NONE, TypeKind};
 
 use super::{TYPE_NAME, VALUE};
 
-/// JSON text that is no value of this API.
+/// An error for JSON text that is not a value of this API.
 #[derive(Debug)]
 pub struct JsonError {
     path: String,
@@ -23,7 +23,7 @@ pub struct JsonError {
 }
 
 impl JsonError {
-    /// The place, as members from the root.
+    /// Returns the path of the value at fault, from the root, by member names.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
@@ -49,10 +49,10 @@ impl Error for JsonError {
 }
 
 impl Any {
-    /// Reads a value from JSON text in the shape that [`to_json`](Self::to_json) writes.
+    /// Parses a value from JSON text in the format that [`to_json`](Self::to_json) writes.
     ///
     /// # Errors
-    /// [`JsonError`] with the place of what is not JSON, or not of its declared type.
+    /// [`JsonError`] with the path of a value that is malformed or not of its declared type.
     ///
     /// ```
     /// use vim25::{Any, types::OptionValue};
@@ -90,7 +90,7 @@ impl Reader {
         }
     }
 
-    /// Writes a JSON value as a field with this declaration.
+    /// Writes a JSON value as a field of this declared type.
     fn value(
         &mut self,
         field: u16,
@@ -107,7 +107,7 @@ impl Reader {
             }
             plain => {
                 let kind = match declared.0 {
-                    // Text of an element that names no type.
+                    // Text of an element without a type name.
                     FieldKind::Any => FieldKind::Enum,
                     kind => kind,
                 };
@@ -169,7 +169,7 @@ impl Reader {
         }
     }
 
-    /// A scalar whose type is named next to it.
+    /// Writes a scalar whose type name is next to it in the JSON.
     fn typed(&mut self, field: u16, ty: ObjectType, value: &Value) -> Result<(), JsonError> {
         self.out.open_typed(field, ty);
         let result = self.scalar(0, FieldKind::Enum, value);
@@ -199,7 +199,7 @@ impl Reader {
                 },
             )
             .collect();
-        // Members come in any order, elements go in that of the schema.
+        // JSON members come in any order; elements are written in schema order.
         fields.sort_by_key(|(index, ..)| (*index).min(UNKNOWN_FIELD));
         for (index, declared, name, value) in fields {
             self.path.push(name.clone());
@@ -259,7 +259,7 @@ impl Reader {
     }
 }
 
-/// A number, or one of the words that JSON has no number for.
+/// Parses a number, or one of the words for values that JSON cannot write as numbers.
 fn real(value: &Value) -> Option<f64> {
     match value {
         Value::Number(number) => number.as_f64(),

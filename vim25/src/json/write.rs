@@ -1,4 +1,4 @@
-//! Writing a value as JSON.
+//! Serializes a value as JSON.
 
 use std::fmt::Write;
 
@@ -10,9 +10,9 @@ use crate::table::{self, FieldKind};
 use super::{TYPE_NAME, VALUE};
 
 impl Node<'_> {
-    /// The value as JSON text, on one line; see the module's words on its shape.
+    /// Serializes the value as JSON on one line; [`json`](crate::json) describes the format.
     ///
-    /// **Secrets are included.** For logs and people there is `Debug`.
+    /// **Secrets are included.** Use `Debug` for logs: it redacts them.
     ///
     /// ```
     /// use vim25::{Any, types::OptionValue};
@@ -32,14 +32,14 @@ impl Node<'_> {
 }
 
 impl Any {
-    /// The value as JSON text; see [`Node::to_json`].
+    /// Serializes the value as JSON; see [`Node::to_json`].
     #[must_use]
     pub fn to_json(&self) -> String {
         self.node().to_json()
     }
 }
 
-/// Writes a value that stands where `declared` is.
+/// Writes a value in a place whose declared type is `declared`.
 fn value(node: Node<'_>, declared: FieldKind, out: &mut String) {
     let cell = node.cell();
     match cell.kind {
@@ -154,7 +154,7 @@ fn scalar(node: Node<'_>, out: &mut String) {
     } else if let Some(flag) = node.as_bool() {
         out.push_str(if flag { "true" } else { "false" });
     } else if let Some(number) = node.as_f64() {
-        // JSON has no words for these; XML Schema has.
+        // JSON has no numbers for these; XML Schema has words.
         match number {
             n if n.is_nan() => out.push_str("\"NaN\""),
             f64::INFINITY => out.push_str("\"INF\""),

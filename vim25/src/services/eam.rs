@@ -1,6 +1,6 @@
-//! The ESX agent manager: agent machines on every host of a cluster (`urn:eam`, at `/eam/sdk` of a vCenter).
+//! The ESX agent manager: agent VMs on every host of a cluster (`urn:eam`, at `/eam/sdk`).
 //!
-//! It knows the session by its cookie, as the main service does.
+//! It identifies the session by the HTTP cookie, as the main service does.
 
 use crate::{Ref, Service};
 
@@ -12,10 +12,10 @@ pub mod types {
     pub use crate::generated::eam::types::*;
 }
 
-/// Where `urn:eam` is spoken.
+/// The service that implements `urn:eam`.
 pub const SERVICE: Service = Service::new("urn:eam", "/eam/sdk", None);
 
-/// The object that everything else is found from.
+/// The entry point of the service, from which all other objects are found.
 #[must_use]
 pub fn esx_agent_manager() -> Ref<mo::EsxAgentManager> {
     Ref::new("EsxAgentManager")

@@ -1,6 +1,6 @@
 //! Storage policies (`urn:pbm`, at `/pbm` of a vCenter).
 //!
-//! It wants the session in the header: a client takes care of that.
+//! It needs the session cookie in the SOAP header; a client takes care of that.
 
 use crate::{Ref, Service};
 
@@ -12,10 +12,10 @@ pub mod types {
     pub use crate::generated::pbm::types::*;
 }
 
-/// Where `urn:pbm` is spoken.
+/// The service that implements `urn:pbm`.
 pub const SERVICE: Service = Service::new("urn:pbm", "/pbm", None);
 
-/// The object that everything else is found from, with `pbm_retrieve_service_content`.
+/// The entry point of the service: `pbm_retrieve_service_content` returns its other objects.
 #[must_use]
 pub fn service_instance() -> Ref<mo::PbmServiceInstance> {
     Ref::new("ServiceInstance")

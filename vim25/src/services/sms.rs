@@ -1,6 +1,6 @@
-//! Storage monitoring: VASA providers and what they tell (`urn:sms`, at `/sms/sdk` of a vCenter).
+//! Storage monitoring: VASA providers and what they report (`urn:sms`, at `/sms/sdk` of a vCenter).
 //!
-//! It wants the session in the header: a client takes care of that.
+//! It needs the session cookie in the SOAP header; a client takes care of that.
 
 use crate::{Ref, Service};
 
@@ -12,11 +12,11 @@ pub mod types {
     pub use crate::generated::sms::types::*;
 }
 
-/// Where `urn:sms` is spoken.
+/// The service that implements `urn:sms`.
 pub const SERVICE: Service = Service::new("urn:sms", "/sms/sdk", None);
 
-/// The object that everything else is found from, with `query_storage_manager`
-/// and `query_session_manager`.
+/// The entry point of the service: `query_storage_manager` and `query_session_manager`
+/// return its other objects.
 #[must_use]
 pub fn service_instance() -> Ref<mo::SmsServiceInstance> {
     Ref::new("ServiceInstance")

@@ -1,6 +1,6 @@
 //! First class disks across all datastores of a vCenter (`urn:vslm`, at `/vslm/sdk` of a vCenter).
 //!
-//! It wants the session in the header: a client takes care of that.
+//! It needs the session cookie in the SOAP header; a client takes care of that.
 
 use crate::{Ref, Service};
 
@@ -12,10 +12,10 @@ pub mod types {
     pub use crate::generated::vslm::types::*;
 }
 
-/// Where `urn:vslm` is spoken.
+/// The service that implements `urn:vslm`.
 pub const SERVICE: Service = Service::new("urn:vslm", "/vslm/sdk", None);
 
-/// The object that everything else is found from, with `retrieve_content`.
+/// The entry point of the service: `retrieve_content` returns its other objects.
 #[must_use]
 pub fn service_instance() -> Ref<mo::VslmServiceInstance> {
     Ref::new("ServiceInstance")

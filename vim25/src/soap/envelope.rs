@@ -7,7 +7,7 @@ use crate::error::{DecodeError, DecodeProblem};
 
 use super::{ENVELOPE_NAMESPACE, XSD_NAMESPACE, XSI_NAMESPACE};
 
-/// Writes an envelope. `header` and `body` append what stands in them.
+/// Writes an envelope; `header` and `body` append their contents.
 pub(super) fn write<E>(
     header: impl FnOnce(&mut String),
     body: impl FnOnce(&mut String) -> Result<(), E>,
@@ -35,7 +35,7 @@ pub(super) fn write<E>(
     Ok(out)
 }
 
-/// The text of a message.
+/// Checks that a message is UTF-8.
 pub(super) fn utf8(xml: &[u8]) -> Result<&str, DecodeError> {
     std::str::from_utf8(xml).map_err(|error| {
         let problem = DecodeProblem::Encoding(error);
@@ -43,7 +43,7 @@ pub(super) fn utf8(xml: &[u8]) -> Result<&str, DecodeError> {
     })
 }
 
-/// Skips to the next start of an element. `None` at the end of the enclosing one.
+/// Skips to the next start tag. `None` at the end of the enclosing element.
 pub(super) fn next_element<'x>(
     decoder: &mut Decoder<'x>,
 ) -> Result<Option<(BytesStart<'x>, bool)>, DecodeError> {
@@ -58,7 +58,7 @@ pub(super) fn next_element<'x>(
     }
 }
 
-/// Text content of the element that was just opened, up to its end.
+/// Returns the text content of the element that was just opened, up to its end.
 pub(super) fn text(decoder: &mut Decoder<'_>) -> Result<String, DecodeError> {
     let mut text = String::new();
     let mut depth = 0usize;
@@ -78,7 +78,7 @@ pub(super) fn text(decoder: &mut Decoder<'_>) -> Result<String, DecodeError> {
     }
 }
 
-/// Enters the envelope and its body; header elements go to `header` with their text.
+/// Enters the envelope and its body; each header element is passed to `header` with its text.
 pub(super) fn open_body(
     decoder: &mut Decoder<'_>,
     mut header: impl FnMut(&str, String),

@@ -1,4 +1,4 @@
-//! Requests: written by clients, read by servers.
+//! Requests: encoded by clients, decoded by servers.
 
 use std::sync::Arc;
 
@@ -14,11 +14,11 @@ use crate::table;
 
 use super::envelope;
 
-/// What may stand in the header of a request.
+/// The SOAP header of a request.
 #[derive(Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Header {
-    /// `operationID`: a name for the call that servers repeat in their logs.
+    /// `operationID`: an id for the call that servers write to their logs.
     pub operation_id: Option<String>,
     /// `vcSessionCookie`: the session, on endpoints other than the main one. A secret.
     pub session_cookie: Option<String>,
@@ -36,7 +36,7 @@ impl std::fmt::Debug for Header {
     }
 }
 
-/// Writes a call as a message.
+/// Encodes a call as a message.
 ///
 /// # Errors
 /// [`EncodeError`] with the path of an argument that cannot be sent.
@@ -66,15 +66,15 @@ pub fn encode_request<R>(call: &Call<R>, header: &Header) -> Result<String, Enco
     })
 }
 
-/// A call as a server reads it.
+/// A call as a server receives it.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Request {
-    /// What stood in the header.
+    /// The SOAP header.
     pub header: Header,
-    /// The wire name of the method, also one that the schema does not know.
+    /// The wire name of the method, which the schema may not know.
     pub method: String,
-    /// The namespace of the method when it is not one that was compiled in. A server of
+    /// The namespace of the method, if it was not compiled in. A server of
     /// another API version or of another service would refuse the call.
     pub foreign_namespace: Option<String>,
     /// The object that the method is called on; absent in a malformed request.
@@ -83,13 +83,13 @@ pub struct Request {
 }
 
 impl Request {
-    /// `_this` and the arguments by their wire names.
+    /// Returns `_this` and the arguments by their wire names.
     #[must_use]
     pub const fn arguments(&self) -> &Any {
         &self.arguments
     }
 
-    /// One argument. A parameter that may be left out is asked for as an `Option` or `Vec`.
+    /// Returns one argument; for an optional parameter, `T` is an `Option` or `Vec`.
     ///
     /// # Errors
     /// [`ConvertError`] when the argument is absent although required, or not a `T`.
@@ -112,10 +112,10 @@ impl Request {
     }
 }
 
-/// Reads a request.
+/// Decodes a request.
 ///
-/// A method that the schema does not know is read too, its arguments as they
-/// stand on the wire: clients use some that are not documented.
+/// A method that the schema does not know is accepted, with its arguments
+/// unconverted: clients use some undocumented methods.
 ///
 /// # Errors
 /// [`DecodeError`] when the bytes are not a request within the limits.

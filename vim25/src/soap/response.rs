@@ -1,4 +1,4 @@
-//! Responses and faults: written by servers, read by clients.
+//! Responses and faults: encoded by servers, decoded by clients.
 
 use std::sync::Arc;
 
@@ -15,19 +15,19 @@ use crate::table::{self, FieldKind};
 
 use super::envelope;
 
-/// What a server answered.
+/// The response to a call.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Response {
-    /// The result; unset when the method gave none. A list of results is one list value.
+    /// The result; unset when the method returned none. A list of results is one list value.
     Value(Any),
-    /// The reason why there is no result.
+    /// The fault that the server returned instead of a result.
     Fault(Fault),
 }
 
-/// Reads the answer to a call.
+/// Decodes the response to a call.
 ///
 /// # Errors
-/// [`DecodeError`] when the bytes are not an answer to this call within the limits.
+/// [`DecodeError`] when the bytes are not a response to this call within the limits.
 pub fn decode_response<R>(
     call: &Call<R>,
     xml: &[u8],
@@ -89,7 +89,7 @@ fn fault(mut decoder: Decoder<'_>) -> Result<Fault, DecodeError> {
     Ok(Fault::from_parts(code, message, Poly::default()))
 }
 
-/// Reads the detail; its type is named by `xsi:type`, or else by its element.
+/// Reads the detail; its type is that of `xsi:type`, or else the name of its element.
 fn fault_detail(
     decoder: Decoder<'_>,
     start: &quick_xml::events::BytesStart<'_>,
@@ -103,14 +103,14 @@ fn fault_detail(
         .unwrap_or(<crate::types::MethodFault as crate::slot::Slot>::TYPE);
     let (document, _) = decoder.value(start, (FieldKind::Object, from_element), empty)?;
     let detail = Any::of(Arc::new(document).root());
-    // A detail that is not a fault is kept out of the typed place.
+    // A detail that is not a fault cannot be the typed detail.
     Ok(detail.get().unwrap_or_default())
 }
 
-/// Writes the result of a method.
+/// Encodes the result of a method.
 ///
-/// `value` is what the method gives: unset for nothing, a list value for a
-/// list. For a method that the schema does not know the value names its type.
+/// `value` is what the method returns: unset for nothing, a list value for a
+/// list. For a method that the schema does not know, the value states its type.
 ///
 /// # Errors
 /// [`EncodeError`] with the path of a value that cannot be sent.
@@ -145,7 +145,7 @@ pub fn encode_response(method: &str, value: &Any) -> Result<String, EncodeError>
     )
 }
 
-/// Writes a fault.
+/// Encodes a fault.
 ///
 /// # Errors
 /// [`EncodeError`] when the detail cannot be sent.

@@ -1,4 +1,4 @@
-//! Where a struct would contain itself.
+//! Finds fields that must be boxed.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -8,10 +8,10 @@ use super::declared::Kind;
 use super::model::Model;
 
 impl<'s> Model<'s> {
-    /// The fields that must be boxed, as (type, field): without the box the type
+    /// Returns the fields that must be boxed, as (type, field): without the box, the type
     /// would contain itself.
     pub(crate) fn boxed(&self) -> Result<BTreeSet<(&'s str, &'s str)>> {
-        // What each type holds in place: its base and its required single objects.
+        // What each type stores inline: its base and its required single objects.
         let mut holds: HashMap<&str, Vec<(&'s str, Option<&'s str>)>> = HashMap::new();
         for data in &self.namespace.data {
             let mut parts = Vec::new();
@@ -40,7 +40,7 @@ impl<'s> Model<'s> {
     }
 }
 
-/// Whether `from` holds `to` in place, at any depth, or is it.
+/// Returns whether `from` stores `to` inline, at any depth, or is it.
 fn reaches(holds: &HashMap<&str, Vec<(&str, Option<&str>)>>, from: &str, to: &str) -> bool {
     let mut seen = BTreeSet::new();
     let mut open = vec![from];

@@ -6,14 +6,14 @@ use super::declared::{Kind, Type};
 use super::model::{Called, Model};
 use super::{docs, methods, names, spelling};
 
-/// From how many parameters that may be left out a method gives a builder: more
-/// than two `None` in a row say nothing to who reads them.
+/// The number of optional parameters from which on a method returns a builder: more
+/// than two `None` in a row tell the reader nothing.
 const MANY: usize = 3;
 
-/// What a builder's setters may not be called.
+/// Names that a builder's setters cannot have.
 const TAKEN: [&str; 3] = ["build", "clone", "fmt"];
 
-/// What the file may name of the crate.
+/// The names of the crate that the file may use.
 const NAMES: [&str; 9] = [
     "Any",
     "Arguments",
@@ -26,26 +26,26 @@ const NAMES: [&str; 9] = [
     "Timestamp",
 ];
 
-/// Whether a method gives a builder instead of the call.
+/// Returns whether a method returns a builder instead of the call.
 pub(crate) fn has_builder(called: &Called<'_>) -> bool {
     let parameters = &called.method.parameters;
     parameters.iter().filter(|p| p.ty.optional).count() >= MANY
 }
 
-/// The name of a method's builder.
+/// Returns the name of a method's builder.
 pub(crate) fn builder(called: &Called<'_>) -> String {
     let name = &called.method.name;
     names::type_name(name.strip_suffix("_Task").unwrap_or(name))
 }
 
-/// Whether a method's builder borrows from its arguments.
+/// Returns whether a method's builder borrows from its arguments.
 pub(crate) fn borrows(model: &Model<'_>, called: &Called<'_>) -> Result<bool> {
     Ok(arguments(model, called)?
         .iter()
         .any(|a| a.held.contains("'a")))
 }
 
-/// The parameters that the method itself takes, and what it puts into the builder.
+/// Returns the parameters of the method itself, and the builder's fields set from them.
 pub(crate) fn required(model: &Model<'_>, called: &Called<'_>) -> Result<(String, String)> {
     let (mut parameters, mut fields) = (String::new(), String::new());
     for Argument {
@@ -70,10 +70,10 @@ pub(crate) fn required(model: &Model<'_>, called: &Called<'_>) -> Result<(String
     Ok((parameters, fields))
 }
 
-/// The file's text.
+/// Returns the text of the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
-        "//! The calls of methods with many options: what may be left out is set by name.\n\
+        "//! Builders for calls with many options: optional parameters are set by name.\n\
          \n\
          use super::enums::*;\n\
          use super::mo;\n\
@@ -95,10 +95,10 @@ struct Argument {
     name: String,
     ty: Type,
     doc: String,
-    /// The type that is given, and the one that is held where it must be there.
+    /// The type of the parameter, and that of the builder's field for a required argument.
     given: String,
     held: String,
-    /// How what was given becomes what is held.
+    /// The expression that converts the parameter to the field.
     take: &'static str,
     write: String,
 }
@@ -136,7 +136,7 @@ fn arguments(model: &Model<'_>, called: &Called<'_>) -> Result<Vec<Argument>> {
     members.map(argument).collect()
 }
 
-/// The statement that writes an argument as field `index` of the request.
+/// Returns the statement that writes an argument as field `index` of the request.
 fn write_of(ty: &Type, name: &str, index: usize) -> String {
     if ty.kind == Kind::Ref && !ty.array {
         return if ty.optional {
@@ -197,14 +197,14 @@ fn one(model: &Model<'_>, called: &Called<'_>) -> Result<String> {
     let result = methods::result(model, called.method)?;
     let summary = docs::method(model, called.method);
     Ok(format!(
-        "\n/// {summary}\n#[derive(Clone)]\n#[must_use = \"a builder does nothing until its call is built\"]\n\
+        "\n/// A call of {summary}\n#[derive(Clone)]\n#[must_use = \"a builder does nothing until its call is built\"]\n\
          pub struct {name}{lifetime} {{\n    pub(super) this: Ref<{owner}>,\n{fields}}}\n\n\
          impl{lifetime} {name}{lifetime} {{\n{setters}    \
-         /// The call, with what was set.\n    #[inline]\n    #[must_use]\n    \
+         /// Builds the call.\n    #[inline]\n    #[must_use]\n    \
          pub fn build(&self) -> Call<{result}> {{\n        \
          let mut a = Arguments::new(&self.this, {id});{writes} a.end()\n    }}\n}}\n\n\
          impl std::fmt::Debug for {name}{elided} {{\n    \
-         /// Receiver and method. Arguments are left out: they may be secret.\n    \
+         /// Prints receiver and method. Arguments are omitted: they may be secret.\n    \
          fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{\n        \
          std::fmt::Debug::fmt(&self.build(), f)\n    }}\n}}\n"
     ))

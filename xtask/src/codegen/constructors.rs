@@ -1,6 +1,6 @@
-//! `new` for the types that have a number without a safe value: nought kilobytes
-//! and device 0 are values like any other, so that leaving one out by accident
-//! could not be told from meaning it.
+//! Generates `new` for types with numbers that have no safe default: zero kilobytes
+//! and device 0 are valid values, so a number that was forgotten could not be
+//! distinguished from one that was meant.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,10 +12,10 @@ use super::names;
 use super::schema::{Data, Member};
 use super::spelling;
 
-/// Types that only servers make, by the base that they have in common.
+/// The bases of types that only servers create.
 const SERVED: [&str; 2] = ["Event", "MethodFault"];
 
-/// The constructor of a type that is sent and has such a number.
+/// Returns the constructor of a type that clients send and that has such a number.
 pub(crate) fn write(
     model: &Model<'_>,
     data: &Data,
@@ -64,7 +64,7 @@ pub(crate) fn write(
     }
     let name = names::type_name(&data.name);
     Ok(Some(format!(
-        "impl {name} {{\n    /// One with all that must be there.\n    #[inline]\n    #[must_use]\n    \
+        "impl {name} {{\n    /// Creates a value from its required fields.\n    #[inline]\n    #[must_use]\n    \
          pub fn new({}) -> Self {{\n        let mut made = Self::default();\n{sets}        made\n    }}\n}}\n",
         parameters.join(", ")
     )))
@@ -78,8 +78,8 @@ const fn is_number(kind: Kind) -> bool {
 }
 
 impl Model<'_> {
-    /// The data types that arguments are made of: those of parameters, what they
-    /// hold, and what derives from either.
+    /// Returns the data types that arguments consist of: those of parameters, of their
+    /// fields, and all types derived from either.
     pub(crate) fn sent(&self) -> Result<BTreeSet<&str>> {
         let mut derived: BTreeMap<&str, Vec<&Data>> = BTreeMap::new();
         for data in &self.namespace.data {

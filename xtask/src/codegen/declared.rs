@@ -1,6 +1,6 @@
-//! What the schema declares at a place: the kind, and the type that it names.
+//! Declared types: the kind, and the named type.
 
-/// What a field, parameter or result is declared to hold.
+/// The declared kind of a field, parameter or result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     String,
@@ -24,15 +24,15 @@ pub(crate) enum Kind {
 #[derive(Clone, Debug)]
 pub(crate) struct Type {
     pub(crate) kind: Kind,
-    /// Type id and Rust path of the declared type, for references, enums and objects.
+    /// Type id and Rust path of a reference, enum or object type.
     pub(crate) named: Option<(u16, String)>,
-    /// An object whose declared type has subtypes.
+    /// Whether it is an object whose declared type has subtypes.
     pub(crate) poly: bool,
     pub(crate) array: bool,
     pub(crate) optional: bool,
 }
 
-/// The kind of a type that is built in.
+/// Returns the kind of a built-in type.
 pub(crate) fn builtin(name: &str) -> Option<Kind> {
     Some(match name {
         "string" | "propertyPath" | "typeName" | "methodName" => Kind::String,

@@ -1,21 +1,21 @@
-//! The documentation lines of generated items: facts of the schema, one short
-//! line each, no prose of anybody.
+//! The documentation of generated items: one short line each, with facts from the schema
+//! and none of VMware's prose.
 
 use super::model::Model;
 use super::schema::{Member, Method};
 
-/// What marks an item that the registry does not have.
+/// The suffix of items that are not in the registry.
 const PREVIEW: &str = " A preview, known from govmomi.";
 
 fn preview(is_one: bool) -> &'static str {
     if is_one { PREVIEW } else { "" }
 }
 
-/// Where the API reference has a page per dotted name of vim25.
+/// The URL of the API reference, which has a page per dotted name of vim25.
 const REFERENCE: &str = "https://developer.broadcom.com/xapis/vsphere-web-services-api/latest";
 
-/// `` `VirtualDisk` (`vim.vm.device.VirtualDisk`), since vSphere API 2.0.``, the
-/// dotted name being a link.
+/// Returns `` `VirtualDisk` (`vim.vm.device.VirtualDisk`), since vSphere API 2.0.``, where the
+/// dotted name is a link.
 pub(crate) fn item(model: &Model<'_>, name: &str, vmodl: &str, since: &str, new: bool) -> String {
     let dotted = if vmodl == name {
         String::new()
@@ -32,7 +32,7 @@ pub(crate) fn item(model: &Model<'_>, name: &str, vmodl: &str, since: &str, new:
     format!("`{name}`{dotted}{since}.{}", preview(new))
 }
 
-/// `` `capacityInBytes`, since 5.5.``
+/// Returns `` `capacityInBytes`, since 5.5.``
 pub(crate) fn member(model: &Model<'_>, member: &Member) -> String {
     let mut line = format!("`{}`", member.name);
     let declared = &member.ty.name;
@@ -49,7 +49,7 @@ pub(crate) fn member(model: &Model<'_>, member: &Member) -> String {
         line.push_str(&format!(", since {version}"));
     }
     if let Some(privilege) = &member.privilege {
-        line.push_str(&format!(", privilege `{privilege}`"));
+        line.push_str(&format!(", requires privilege `{privilege}`"));
     }
     if member.secret {
         line.push_str(", a secret");
@@ -59,7 +59,7 @@ pub(crate) fn member(model: &Model<'_>, member: &Member) -> String {
     line
 }
 
-/// Wire name, version, privilege and faults of a method.
+/// Returns wire name, version, privilege and faults of a method.
 pub(crate) fn method(model: &Model<'_>, method: &Method) -> String {
     let mut line = format!("`{}`", method.name);
     if let Some(version) = short_version(model, &method.since) {
@@ -67,7 +67,7 @@ pub(crate) fn method(model: &Model<'_>, method: &Method) -> String {
     }
     line.push('.');
     if let Some(privilege) = &method.privilege {
-        line.push_str(&format!(" Privilege `{privilege}`."));
+        line.push_str(&format!(" Requires privilege `{privilege}`."));
     }
     if !method.faults.is_empty() {
         let faults: Vec<String> = method.faults.iter().map(|f| format!("`{f}`")).collect();
@@ -77,7 +77,7 @@ pub(crate) fn method(model: &Model<'_>, method: &Method) -> String {
     line
 }
 
-/// The number of a vSphere API version; any other with its product.
+/// Returns the number of a vSphere API version, or product and number of any other version.
 fn short_version(model: &Model<'_>, id: &str) -> Option<String> {
     version(model, id).map(|(family, number)| match family {
         "vSphere API" => number.to_owned(),
@@ -85,7 +85,7 @@ fn short_version(model: &Model<'_>, id: &str) -> Option<String> {
     })
 }
 
-/// The product and the number of a version, when it has a number.
+/// Returns the product and the number of a version, if it has a number.
 fn version<'a>(model: &Model<'a>, id: &'a str) -> Option<(&'a str, &'a str)> {
     let number = model.versions.get(id).filter(|number| !number.is_empty())?;
     let family = match id.split('.').next()? {

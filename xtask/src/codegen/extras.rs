@@ -1,4 +1,4 @@
-//! What govmomi has and the registry has not: `vim25/schema/extras.json`, kept
+//! What only govmomi has: `vim25/schema/extras.json`, which is maintained
 //! by hand. Each item is marked, and its documentation says so.
 
 use std::path::Path;
@@ -15,10 +15,10 @@ struct Extras {
     enums: Vec<Enum>,
     methods: Vec<Of<Method>>,
     fields: Vec<Of<Member>>,
-    /// Values that an enum of the registry lacks.
+    /// Values missing from enums of the registry.
     #[serde(default)]
     values: Vec<Of<Values>>,
-    /// Fields that hold a secret and that the registry does not mark.
+    /// Secret fields that the registry does not mark.
     #[serde(default)]
     secrets: Vec<Of<Secret>>,
 }
@@ -33,7 +33,7 @@ struct Secret {
     field: String,
 }
 
-/// Part of a type that the registry has.
+/// An addition to a type of the registry.
 #[derive(Deserialize)]
 struct Of<T> {
     owner: String,
@@ -72,7 +72,7 @@ fn merge(schema: &mut Schema, extras: Extras) -> Result<()> {
             .find(|managed| managed.name == owner);
         let managed = managed.with_context(|| format!("no managed type is called {owner}"))?;
         item.preview = true;
-        // That it is new is seen by the model, which refuses a name that stands twice.
+        // The model refuses duplicate names, so that is not checked here.
         managed.methods.push(item);
     }
     for mut item in extras.data {

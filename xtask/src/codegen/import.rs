@@ -1,10 +1,10 @@
-//! From the dump of the vSphere registry to the schema file that the crate
-//! keeps.
+//! Converts a dump of the vSphere registry to the schema file in the
+//! crate.
 //!
 //! The dump is one JSON object with the lists `data`, `enums` and `managed` and
 //! the map `versions`, extracted from the type registry of the pyvmomi package:
-//! names, types, flags and versions, no prose. What the registry says
-//! differently from the wire is put right here and nowhere else.
+//! names, types, flags and versions, no prose. All differences between the registry and the
+//! wire format are corrected here and nowhere else.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
@@ -26,15 +26,15 @@ const NAMESPACES: [(&str, &str); 6] = [
     ("vslm", "urn:vslm"),
 ];
 
-/// Roots of the type tree. They carry nothing on the wire, so no type has them as its base.
+/// The roots of the type tree. They have no fields on the wire, so no type has them as its base.
 const ROOTS: [&str; 2] = ["DataObject", "DynamicData"];
 
-/// The base of all faults, and what carries one where a value stands.
+/// The base of all faults, and the type that wraps one used as a value.
 const FAULT: &str = "MethodFault";
 const LOCALIZED_FAULT: &str = "LocalizedMethodFault";
 
 /// Secrets that the registry does not mark: (type or method, field or parameter).
-/// `*` stands for every method.
+/// `*` matches every method.
 const MORE_SECRETS: [(&str, &str); 9] = [
     ("*", "esxRootPassword"),
     ("GatewayToHostTrustVerifyFault", "verificationToken"),
@@ -123,9 +123,9 @@ struct DumpMember {
 
 #[derive(Deserialize)]
 struct DumpType {
-    /// Wire name of the declared type.
+    /// The wire name of the declared type.
     t: String,
-    /// Its dotted name, where the dump has it.
+    /// Its dotted name, if the dump has it.
     q: Option<String>,
     #[serde(default)]
     a: u8,
@@ -146,7 +146,7 @@ struct DumpMethod {
     faults: Vec<String>,
 }
 
-/// Reads a dump and makes the schema of it.
+/// Reads a dump and converts it to the schema.
 pub(crate) fn import(file: &Path) -> Result<Schema> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("read the dump {}", file.display()))?;
@@ -262,7 +262,7 @@ fn position(uri: &str) -> Result<usize> {
         .with_context(|| format!("the dump has a namespace {uri} that has no short name here"))
 }
 
-/// The number of a version: what the registry says, or what the id spells where
+/// Returns the number of a version: that of the registry, or the one in the id if
 /// the registry has a hash (`m5CA1EF4D`).
 fn number(id: &str, number: &str) -> String {
     let hash = number
@@ -275,11 +275,11 @@ fn number(id: &str, number: &str) -> String {
     number.replace('_', ".")
 }
 
-/// Which names stand where.
+/// The names of all types.
 struct Index {
-    /// Dotted name to (namespace, wire name).
+    /// Maps dotted names to (namespace, wire name).
     dotted: HashMap<String, (usize, String)>,
-    /// Wire names per namespace.
+    /// The wire names per namespace.
     wire: Vec<BTreeSet<String>>,
 }
 
@@ -300,7 +300,7 @@ impl Index {
         Ok(index)
     }
 
-    /// A dotted name as seen from a namespace; nothing for the roots.
+    /// Resolves a dotted name from within a namespace; `None` for the roots.
     fn dotted(&self, vmodl: &str, home: usize) -> Result<Option<Name>> {
         let (at, wire) = self
             .dotted
@@ -309,7 +309,7 @@ impl Index {
         Ok((!ROOTS.contains(&wire.as_str())).then(|| qualified(*at, wire, home)))
     }
 
-    /// A wire name as seen from a namespace: its own types come first, then vim25's.
+    /// Resolves a wire name from within a namespace: first its own types, then vim25's.
     fn name(&self, wire: &str, vmodl: Option<&str>, home: usize) -> Result<Name> {
         if let Some(vmodl) = vmodl
             && let Some((at, wire)) = self.dotted.get(vmodl)
@@ -338,7 +338,7 @@ impl Index {
             },
             None => self.name(&ty.t, ty.q.as_deref(), home)?,
         };
-        // The registry's own codec wraps every fault that stands as a value.
+        // The registry's own codec wraps every fault that is used as a value.
         if name.name == FAULT {
             LOCALIZED_FAULT.clone_into(&mut name.name);
         }
@@ -420,7 +420,7 @@ fn qualified(at: usize, wire: &str, home: usize) -> Name {
     }
 }
 
-/// The schema's name of a type that is built in.
+/// Returns the schema's name of a built-in type.
 fn primitive(name: &str) -> Option<&'static str> {
     Some(match name {
         "string" => "string",

@@ -1,11 +1,11 @@
-//! `mo.rs`: a marker per managed object type.
+//! `mo.rs`: a marker type per managed object type.
 
 use anyhow::Result;
 
 use super::model::Model;
 use super::{docs, names};
 
-/// The file's text.
+/// Returns the text of the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
         "//! The managed object types of the vSphere API: the type parameters of\n\

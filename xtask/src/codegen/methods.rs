@@ -8,7 +8,7 @@ use super::model::{Called, Model, VIM25};
 use super::schema::{Method, TypeExpr};
 use super::{calls, docs, names, spelling};
 
-/// What `Ref` has of its own: a method of that name could not be called.
+/// The own methods of `Ref`: a generated method with such a name could not be called.
 const TAKEN: [&str; 17] = [
     "clone",
     "cmp",
@@ -29,7 +29,7 @@ const TAKEN: [&str; 17] = [
     "value",
 ];
 
-/// What a signature may name of the crate.
+/// The names of the crate that a signature may use.
 const NAMES: [&str; 9] = [
     "Any",
     "Arguments",
@@ -42,7 +42,7 @@ const NAMES: [&str; 9] = [
     "Timestamp",
 ];
 
-/// The file's text.
+/// Returns the text of the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
         "//! The methods of managed objects, in wire order of their parameters. Each\n\
@@ -117,12 +117,12 @@ fn one(model: &Model<'_>, called: &Called<'_>, name: &str) -> Result<String> {
     let result = result(model, method)?;
     let summary = docs::method(model, method);
     Ok(format!(
-        "    /// {summary}\n    #[inline]\n    pub fn {name}(&self{parameters}) -> Call<{result}> {{\n        \
+        "    /// Calls {summary}\n    #[inline]\n    pub fn {name}(&self{parameters}) -> Call<{result}> {{\n        \
          {body}\n    }}\n"
     ))
 }
 
-/// A method with many options: it takes what must be there.
+/// Generates a method with many options, which takes only the required parameters.
 fn begin(model: &Model<'_>, called: &Called<'_>, name: &str) -> Result<String> {
     let (parameters, fields) = calls::required(model, called)?;
     let builder = calls::builder(called);
@@ -133,12 +133,12 @@ fn begin(model: &Model<'_>, called: &Called<'_>, name: &str) -> Result<String> {
     };
     let summary = docs::method(model, called.method);
     Ok(format!(
-        "    /// {summary}\n    #[inline]\n    pub fn {name}{generic}(&self{parameters}) -> calls::{builder}{lifetime} {{\n        \
+        "    /// Calls {summary}\n    #[inline]\n    pub fn {name}{generic}(&self{parameters}) -> calls::{builder}{lifetime} {{\n        \
          calls::{builder} {{ this: self.upcast(),{fields} }}\n    }}\n"
     ))
 }
 
-/// Whether a method gives a task of vim25: those of other namespaces are objects
+/// Returns whether a method returns a task of vim25: tasks of other namespaces are objects
 /// of their own kind.
 fn is_task(model: &Model<'_>, returns: &TypeExpr) -> bool {
     let of_vim25 = match &returns.name.namespace {
@@ -148,7 +148,7 @@ fn is_task(model: &Model<'_>, returns: &TypeExpr) -> bool {
     of_vim25 && returns.name.name == "Task" && !returns.array
 }
 
-/// What a call gives: for a method that starts a task, what the task gives.
+/// Returns the result type of a call; for a method that starts a task, that of the task.
 pub(super) fn result(model: &Model<'_>, method: &Method) -> Result<String> {
     let Some(returns) = &method.returns else {
         return Ok("()".to_owned());

@@ -1,9 +1,9 @@
-//! `cargo xtask codegen`: from the schema in `vim25/schema` to the Rust source
-//! in `vim25/src/generated`; and `cargo xtask schema-import`, which makes that
-//! schema of a dump of the registry.
+//! `cargo xtask codegen` generates the Rust source in `vim25/src/generated` from the
+//! schema in `vim25/schema`; `cargo xtask schema-import` creates that schema from
+//! a dump of the registry.
 //!
-//! The generated files hold tables of integers, plain structs and thin
-//! wrappers. What they have in common stands once, in macros of the runtime:
+//! The generated files contain tables of integers, plain structs and thin
+//! wrappers. Their common parts are written once, in macros of the runtime:
 //! `data_object!`, `enumeration!`, `managed_object!` and `is_a!` in
 //! `vim25/src/object.rs`.
 
@@ -36,7 +36,7 @@ use self::output::Files;
 use self::schema::Schema;
 use crate::workspace;
 
-/// What is said of a namespace's generated modules.
+/// The start of a namespace's root module.
 const HEAD: &str = "//! The vSphere API, generated from the schema: see each module.
 #![allow(clippy::wildcard_imports, reason = \"generated modules use each other's types freely\")]
 #![allow(unused_imports, reason = \"not every namespace has all kinds of items\")]
@@ -52,13 +52,13 @@ pub mod types;
 
 /// The end of the root module.
 const PRELUDE: &str = "
-/// What the modules of `props` have in scope.
+/// The names that the modules of `props` have in scope.
 mod prelude {
     pub(super) use super::enums::*;
     pub(super) use super::mo;
     pub(super) use super::types::*;
 ";
-/// Generates the sources, or with `check` only says whether they are current.
+/// Generates the sources, or with `check` only verifies that they are current.
 pub(crate) fn run(check: bool) -> Result<()> {
     let mut schema = Schema::load(&schema_folder())?;
     extras::add(&mut schema, &schema_folder())?;
@@ -83,7 +83,7 @@ pub(crate) fn run(check: bool) -> Result<()> {
     tests.settle(check)
 }
 
-/// Adds the files of one namespace; the root module also names the others.
+/// Adds the files of one namespace; the root module also declares the others.
 fn add(files: &mut Files, folder: &str, model: &Model<'_>, others: &[Model<'_>]) -> Result<()> {
     let mut root = HEAD.to_owned();
     for other in others {
@@ -110,7 +110,7 @@ fn add(files: &mut Files, folder: &str, model: &Model<'_>, others: &[Model<'_>])
     Ok(())
 }
 
-/// Makes the schema in `vim25/schema`, and its lock, of a dump of the registry.
+/// Creates the schema in `vim25/schema`, and its lock, from a dump of the registry.
 pub(crate) fn import(dump: &Path) -> Result<()> {
     let text = import::import(dump)?.to_text()?;
     let folder = schema_folder();

@@ -1,7 +1,6 @@
-//! One namespace, resolved: ids, what each declared type is, and who derives
-//! from whom.
+//! One namespace, resolved: ids, declared types, and inheritance.
 //!
-//! A namespace may name types of its own and of vim25, which is always compiled in.
+//! A namespace may refer to its own types and to those of vim25, which is always compiled in.
 //!
 //! Type ids are `first_id` plus the row in the namespace's type table. The rows
 //! are the data types by wire name, the enums, the managed object types, one
@@ -18,7 +17,7 @@ use super::schema::{Data, Managed, Member, Method, Name, Namespace, Schema, Type
 /// The namespace that all others may refer to.
 pub(crate) const VIM25: &str = "vim25";
 
-/// The first type id of each namespace, far enough apart to grow.
+/// The first type id of each namespace, with room to grow.
 const FIRST_IDS: [(&str, u16); 6] = [
     ("vim25", 0),
     ("vsan", 0x2000),
@@ -39,7 +38,7 @@ pub(crate) struct Called<'s> {
 pub(crate) struct Found<'s, T> {
     pub(crate) item: &'s T,
     pub(crate) id: u16,
-    /// It is one of vim25, seen from another namespace.
+    /// Whether it is a type of vim25, seen from another namespace.
     pub(crate) foreign: bool,
 }
 
@@ -52,24 +51,24 @@ impl<T> Clone for Found<'_, T> {
 impl<T> Copy for Found<'_, T> {}
 
 impl<T> Found<'_, T> {
-    /// The module of the markers that a managed object type is in.
+    /// Returns the module with the marker of this managed object type.
     pub(crate) const fn markers(self) -> &'static str {
         markers(self.foreign)
     }
 }
 
-/// Data types are in scope by name wherever they are used; the markers of managed
-/// object types are in a module of their own.
+/// Returns the module of markers. Data types are in scope by name wherever they are used; the
+/// markers of managed object types are in a separate module.
 const fn markers(foreign: bool) -> &'static str {
     if foreign { "crate::mo" } else { "mo" }
 }
 
-/// One namespace, ready to be printed.
+/// One namespace, ready for generation.
 pub(crate) struct Model<'s> {
     pub(crate) namespace: &'s Namespace,
     pub(crate) first_id: u16,
     pub(crate) versions: &'s BTreeMap<String, String>,
-    /// By wire name, as the request rows stand.
+    /// The methods by wire name, in the order of the request rows.
     pub(crate) methods: Vec<Called<'s>>,
     data: HashMap<&'s str, u16>,
     enums: HashMap<&'s str, u16>,
@@ -78,12 +77,12 @@ pub(crate) struct Model<'s> {
     /// subtypes here.
     bases: BTreeSet<&'s str>,
     schema: &'s Schema,
-    /// The model of vim25, unless this is it.
+    /// The model of vim25; `None` if this is it.
     vim25: Option<&'s Self>,
 }
 
 impl<'s> Model<'s> {
-    /// Resolves one namespace of the schema; any but vim25 needs the model of that.
+    /// Resolves one namespace of the schema; any but vim25 needs vim25's model.
     pub(crate) fn of(schema: &'s Schema, name: &str, vim25: Option<&'s Self>) -> Result<Self> {
         let find = |ns: &&Namespace| ns.name == name;
         let namespace = schema
@@ -185,12 +184,12 @@ impl<'s> Model<'s> {
         Ok(())
     }
 
-    /// Whether this is the namespace that is always compiled in.
+    /// Returns whether this is the namespace that is always compiled in.
     pub(crate) const fn is_vim25(&self) -> bool {
         self.vim25.is_none()
     }
 
-    /// What brings the data types of vim25 into scope, where they are not its own.
+    /// Returns the imports of vim25's data types, if they are not its own.
     pub(crate) const fn scope(&self) -> &'static str {
         if self.is_vim25() {
             ""
@@ -199,7 +198,7 @@ impl<'s> Model<'s> {
         }
     }
 
-    /// Type id of a data type of this namespace.
+    /// Returns the type id of a data type of this namespace.
     pub(crate) fn data_id(&self, name: &str) -> Result<u16> {
         self.data
             .get(name)
@@ -207,7 +206,7 @@ impl<'s> Model<'s> {
             .with_context(|| format!("no data type is called {name}"))
     }
 
-    /// Type id of an enum of this namespace.
+    /// Returns the type id of an enum of this namespace.
     pub(crate) fn enum_id(&self, name: &str) -> Result<u16> {
         self.enums
             .get(name)
@@ -215,7 +214,7 @@ impl<'s> Model<'s> {
             .with_context(|| format!("no enum is called {name}"))
     }
 
-    /// Type id of a managed object type of this namespace.
+    /// Returns the type id of a managed object type of this namespace.
     pub(crate) fn managed_id(&self, name: &str) -> Result<u16> {
         self.managed
             .get(name)
@@ -223,8 +222,8 @@ impl<'s> Model<'s> {
             .with_context(|| format!("no managed object type is called {name}"))
     }
 
-    /// The model that a name is to be looked up in, and whether that is another
-    /// one; none for a namespace that may not be compiled in.
+    /// Returns the model in which to look up a name, and whether it is another
+    /// one; `None` for a namespace that may not be compiled in.
     fn home(&self, name: &Name) -> Option<(&Self, bool)> {
         match &name.namespace {
             None => Some((self, false)),
@@ -233,13 +232,13 @@ impl<'s> Model<'s> {
         }
     }
 
-    /// The model that a base is to be looked up in, which must be there.
+    /// Returns the model in which to look up a base, which must exist.
     fn home_of_base(&self, name: &Name) -> Result<(&Self, bool)> {
         self.home(name)
             .with_context(|| format!("the base {name} may not be compiled in"))
     }
 
-    /// The proper ancestors of a data type, nearest first.
+    /// Returns the proper ancestors of a data type, nearest first.
     pub(crate) fn ancestors(&self, data: &Data) -> Result<Vec<Found<'s, Data>>> {
         let mut chain: Vec<Found<'s, Data>> = Vec::new();
         let (mut model, mut base, mut foreign) = (self, data.base.as_ref(), false);
@@ -258,7 +257,7 @@ impl<'s> Model<'s> {
         Ok(chain)
     }
 
-    /// The proper ancestors of a managed object type, nearest first.
+    /// Returns the proper ancestors of a managed object type, nearest first.
     pub(crate) fn managed_ancestors(&self, managed: &Managed) -> Result<Vec<Found<'s, Managed>>> {
         let mut chain: Vec<Found<'s, Managed>> = Vec::new();
         let (mut model, mut base, mut foreign) = (self, managed.base.as_ref(), false);
@@ -278,7 +277,7 @@ impl<'s> Model<'s> {
         Ok(chain)
     }
 
-    /// What a member holds. The wire carries a link as the key of the object, a string.
+    /// Returns the type of a member. The wire has the key of a linked object, a string.
     pub(crate) fn member(&self, member: &Member) -> Result<Type> {
         let mut ty = self
             .ty(&member.ty)
@@ -291,7 +290,7 @@ impl<'s> Model<'s> {
         Ok(ty)
     }
 
-    /// What a member of a base holds, which may be one of vim25's.
+    /// Returns the type of a member of a base, which may be one of vim25's.
     pub(crate) fn inherited(&self, member: &Member, foreign: bool) -> Result<Type> {
         let Some(vim25) = self.vim25.filter(|_| foreign) else {
             return self.member(member);
@@ -303,8 +302,8 @@ impl<'s> Model<'s> {
         Ok(ty)
     }
 
-    /// Resolves a declared type. What stands in a namespace that may not be
-    /// compiled in is `Any`, with the id that it has if it is.
+    /// Resolves a declared type. A type of a namespace that may not be
+    /// compiled in becomes `Any`, with the id that it has if it is.
     pub(crate) fn ty(&self, expr: &TypeExpr) -> Result<Type> {
         let Some((home, foreign)) = self.home(&expr.name) else {
             let id = data_id_elsewhere(self.schema, &expr.name)?;
@@ -345,7 +344,7 @@ fn first_id(namespace: &str) -> Result<u16> {
         .with_context(|| format!("the namespace {namespace} has no range of type ids"))
 }
 
-/// The id of a data type that is named with its namespace: data types come first there.
+/// Returns the id of a data type named with its namespace, in which data types come first.
 fn data_id_elsewhere(schema: &Schema, name: &Name) -> Result<u16> {
     let short = name.namespace.as_deref().unwrap_or(VIM25);
     let namespace = schema.namespaces.iter().find(|ns| ns.name == short);

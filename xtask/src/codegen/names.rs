@@ -1,12 +1,12 @@
-//! From wire names to Rust names.
+//! Converts wire names to Rust names.
 //!
-//! A wire name is cut into words, then put together again in Rust's spelling.
+//! A wire name is split into words, which are joined again in Rust's spelling.
 //! Acronyms stay whole (`numCPUs` is `num_cpus`), as do the names of products
-//! and units whose inner capitals are no word boundaries (`NVMe`, `MBps`), and
-//! a single letter before a word belongs to it where vSphere reads them as one
+//! and units whose inner capitals are not word boundaries (`NVMe`, `MBps`), and
+//! a single letter before a word belongs to it where vSphere treats them as one
 //! (`vApp`, `iScsi`, `PMem`).
 
-/// Words whose capitals are no boundaries, as they stand on the wire.
+/// Words whose capitals are not word boundaries, in the wire's spelling.
 const WHOLE: [&str; 44] = [
     "3D", "3d", "ESXi", "GBps", "GHz", "Gbps", "GiB", "HWv", "HyperV", "ICH7M", "IOps", "IPV4",
     "IPV6", "IPv4", "IPv6", "IpV4", "IpV6", "Ipv4", "Ipv6", "KBps", "KHz", "Kbps", "KiB", "MACs",
@@ -14,8 +14,8 @@ const WHOLE: [&str; 44] = [
     "VMware", "VSAN", "hB", "iPv4", "iPv6", "iSCSI", "ipV4", "ipV6", "vSAN",
 ];
 
-/// Single letters that belong to the word behind them; with `Some`, only to a
-/// word that begins so.
+/// Single letters that belong to the word after them; with `Some`, only to a
+/// word that starts like this.
 const PREFIXES: [(&str, Option<&str>); 5] = [
     ("i", None),
     ("n", Some("connect")),
@@ -33,7 +33,7 @@ const RESERVED: [&str; 53] = [
     "type", "typeof", "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
-/// `capacityInKB` to `capacity_in_kb`: fields, parameters, modules.
+/// Converts `capacityInKB` to `capacity_in_kb`: fields, parameters, modules.
 pub(crate) fn snake(wire: &str) -> String {
     let name = legal(words(wire).join("_"));
     if RESERVED.contains(&name.as_str()) {
@@ -43,17 +43,17 @@ pub(crate) fn snake(wire: &str) -> String {
     }
 }
 
-/// `ReconfigVM_Task` to `reconfig_vm`.
+/// Converts `ReconfigVM_Task` to `reconfig_vm`.
 pub(crate) fn method(wire: &str) -> String {
     snake(wire.strip_suffix("_Task").unwrap_or(wire))
 }
 
-/// `capacityInKB` to `CAPACITY_IN_KB`: constants.
+/// Converts `capacityInKB` to `CAPACITY_IN_KB`: constants.
 pub(crate) fn constant(wire: &str) -> String {
     legal(words(wire).join("_").to_uppercase())
 }
 
-/// A type's name: the wire name, first letter upper-cased, without what no identifier may hold.
+/// Returns the wire name with its first letter in upper case, without invalid characters.
 pub(crate) fn type_name(wire: &str) -> String {
     legal(capitalised(
         &wire
@@ -63,7 +63,7 @@ pub(crate) fn type_name(wire: &str) -> String {
     ))
 }
 
-/// The variants for an enum's values, in order, each name once.
+/// Returns the variants for an enum's values, in order, each name once.
 pub(crate) fn variants(values: &[String]) -> Vec<String> {
     let mut names: Vec<String> = Vec::with_capacity(values.len());
     for value in values {
@@ -76,8 +76,8 @@ pub(crate) fn variants(values: &[String]) -> Vec<String> {
     names
 }
 
-/// `poweredOn` to `PoweredOn`. Between two digits that stand in different words
-/// an underscore keeps `windows7_64Guest` apart from `windows76_4Guest`.
+/// Converts `poweredOn` to `PoweredOn`. An underscore between digits of different words
+/// distinguishes `windows7_64Guest` from `windows76_4Guest`.
 fn variant(value: &str) -> String {
     let mut name = String::new();
     for word in words(value) {
@@ -104,7 +104,7 @@ fn capitalised(word: &str) -> String {
     }
 }
 
-/// An identifier must not be empty nor begin with a digit.
+/// Makes an identifier valid: it must not be empty or start with a digit.
 fn legal(name: String) -> String {
     if name.is_empty() || name.starts_with(|c: char| c.is_ascii_digit()) {
         return format!("_{name}");
@@ -112,10 +112,10 @@ fn legal(name: String) -> String {
     name
 }
 
-/// The words of a name, in lower case.
+/// Splits a name into words, in lower case.
 fn words(name: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
-    // A single letter waits for the word behind it.
+    // A single letter is held back for the word after it.
     let mut letter: Option<String> = None;
     let mut rest = name;
     while let Some(first) = rest.chars().next() {
@@ -147,7 +147,7 @@ fn words(name: &str) -> Vec<String> {
     words
 }
 
-/// Length of the word at the start of a text that begins with a letter or digit.
+/// Returns the length of the first word in a text that starts with a letter or digit.
 fn first_word(text: &str) -> usize {
     if let Some(len) = whole(text) {
         return len;
@@ -168,9 +168,9 @@ fn first_word(text: &str) -> usize {
     }
 }
 
-/// The length of the longest of [`WHOLE`] that the text begins with. A small
-/// letter behind it says that it is a part of something else, unless the next
-/// of them begins there.
+/// Returns the length of the longest of [`WHOLE`] that the text starts with. It does not
+/// count if a lower-case letter follows, unless another of them starts there:
+/// then it is part of a different word.
 fn whole(text: &str) -> Option<usize> {
     let ends = |word: &&&str| {
         text.strip_prefix(**word).is_some_and(|rest| {
@@ -180,7 +180,7 @@ fn whole(text: &str) -> Option<usize> {
     WHOLE.iter().filter(ends).map(|word| word.len()).max()
 }
 
-/// End of the lower-case letters and digits from `start`; `3d` is a word of its own.
+/// Returns the end of the lower-case letters and digits from `start`; `3d` is a word of its own.
 fn lower_run(text: &str, start: usize) -> usize {
     let bytes = text.as_bytes();
     let mut end = start;

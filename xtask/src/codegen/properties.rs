@@ -5,11 +5,11 @@ use anyhow::{Result, ensure};
 use super::model::Model;
 use super::{docs, names, spelling};
 
-/// The file's text.
+/// Returns the text of the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
-        "//! The properties of managed objects: a module per managed object type, with\n\
-         //! inherited properties in it again as properties of that type.\n",
+        "//! The properties of managed objects: a module per managed object type, with its\n\
+         //! own and its inherited properties.\n",
     );
     for managed in &model.namespace.managed {
         let mut chain = model.managed_ancestors(managed)?;

@@ -1,5 +1,5 @@
-//! The schema file that the crate keeps: what it says, how it is read, and how
-//! it is written so that a change of one field is a change of one line.
+//! The schema file in the crate: its content, how it is read, and how
+//! it is written so that changing one field changes one line.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,18 +13,18 @@ use sha2::{Digest, Sha256};
 #[derive(Debug, Deserialize)]
 pub(crate) struct Schema {
     pub(crate) header: Header,
-    /// Version id to the number that people know it by; empty when it has none.
+    /// Maps version ids to version numbers; empty if there is none.
     pub(crate) versions: BTreeMap<String, String>,
     pub(crate) namespaces: Vec<Namespace>,
 }
 
-/// Where the facts come from.
+/// The origin of the facts.
 #[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Header {
-    /// What the file is, in a sentence.
+    /// A sentence about what the file is.
     pub(crate) about: String,
     pub(crate) sources: Vec<Source>,
-    /// What differs from the sources on purpose, a sentence each.
+    /// The deliberate differences from the sources, a sentence each.
     pub(crate) corrections: Vec<String>,
 }
 
@@ -52,7 +52,7 @@ pub(crate) struct Namespace {
 pub(crate) struct Data {
     /// Wire name.
     pub(crate) name: String,
-    /// Dotted name, as the API reference files it.
+    /// The dotted name, as in the API reference.
     pub(crate) vmodl: String,
     /// Version id.
     pub(crate) since: String,
@@ -61,7 +61,7 @@ pub(crate) struct Data {
     /// Own fields in wire order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) fields: Vec<Member>,
-    /// Not of the registry: see `extras`.
+    /// Whether it is not in the registry: see `extras`.
     #[serde(skip)]
     pub(crate) preview: bool,
 }
@@ -74,7 +74,7 @@ pub(crate) struct Enum {
     pub(crate) since: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) values: Vec<String>,
-    /// Not of the registry: see `extras`.
+    /// Whether it is not in the registry: see `extras`.
     #[serde(skip)]
     pub(crate) preview: bool,
 }
@@ -99,19 +99,19 @@ pub(crate) struct Member {
     pub(crate) name: String,
     #[serde(rename = "type")]
     pub(crate) ty: TypeExpr,
-    /// Version id, when it is not that of the type or method it belongs to.
+    /// The version id, if it differs from that of the type or method it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) since: Option<String>,
-    /// The wire carries the key of the object, a string, in its place.
+    /// Whether the wire has the key of the object, a string, instead.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) link: bool,
-    /// Never to be printed.
+    /// Whether it must never be printed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) secret: bool,
-    /// Privilege needed on this property or parameter.
+    /// The privilege required for this property or parameter.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) privilege: Option<String>,
-    /// Not of the registry: see `extras`.
+    /// Whether it is not in the registry: see `extras`.
     #[serde(skip)]
     pub(crate) preview: bool,
 }
@@ -121,27 +121,27 @@ pub(crate) struct Member {
 pub(crate) struct Method {
     /// Wire name, unique in its namespace.
     pub(crate) name: String,
-    /// The namespace it is called in, when it is not that of its managed object type.
+    /// The namespace it is called in, if not that of its managed object type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) namespace: Option<String>,
     pub(crate) since: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) parameters: Vec<Member>,
-    /// Absent when the method gives nothing back.
+    /// Absent if the method returns nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) returns: Option<TypeExpr>,
-    /// The result is never to be printed.
+    /// Whether the result must never be printed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(crate) secret: bool,
-    /// What the task that it returns gives in the end, when that is declared; `void` for nothing.
+    /// The result of the task that it returns, if it is declared; `void` for nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) result: Option<TypeExpr>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) privilege: Option<String>,
-    /// Wire names of the declared faults.
+    /// The wire names of the declared faults.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) faults: Vec<String>,
-    /// Not of the registry: see `extras`.
+    /// Whether it is not in the registry: see `extras`.
     #[serde(skip)]
     pub(crate) preview: bool,
 }
@@ -150,12 +150,12 @@ pub(crate) struct Method {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct Name {
-    /// Short name of the namespace when it is another one.
+    /// The short name of the namespace, if it is another one.
     pub(crate) namespace: Option<String>,
     pub(crate) name: String,
 }
 
-/// A declared type: a name, `[]` for a list, `?` for what may be absent.
+/// A declared type: a name, `[]` for a list, `?` if it is optional.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(try_from = "String", into = "String")]
 pub(crate) struct TypeExpr {
@@ -230,7 +230,7 @@ impl TryFrom<String> for TypeExpr {
 }
 
 impl Schema {
-    /// Reads `vsphere-api.json` in `folder`, after comparing it with the lock next to it.
+    /// Reads `vsphere-api.json` in `folder`, after comparing it with its lock.
     pub(crate) fn load(folder: &Path) -> Result<Self> {
         let (file, lock) = (folder.join("vsphere-api.json"), folder.join("schema.lock"));
         let text = std::fs::read_to_string(&file)
@@ -248,7 +248,7 @@ impl Schema {
         serde_json::from_str(&text).with_context(|| format!("parse the schema {}", file.display()))
     }
 
-    /// The file's text: one line per item.
+    /// Returns the text of the file: one line per item.
     pub(crate) fn to_text(&self) -> Result<String> {
         let mut out = String::from("{\n\"header\":");
         out.push_str(&serde_json::to_string_pretty(&self.header)?);
@@ -264,7 +264,7 @@ impl Schema {
     }
 }
 
-/// The text of the lock that belongs to a schema file.
+/// Returns the text of the lock for a schema file.
 pub(crate) fn lock_of(schema: &str) -> String {
     let mut lock = String::new();
     for byte in Sha256::digest(schema.as_bytes()) {
@@ -308,7 +308,7 @@ fn begin(out: &mut String, index: usize, head: &str) {
     out.push_str(head);
 }
 
-/// An item without its lists and without its closing brace.
+/// Serializes an item without its lists and without its closing brace.
 fn head<T: Serialize>(item: &T, lists: &[&str]) -> Result<String> {
     let text = serde_json::to_string(item)?;
     let end = lists
@@ -318,7 +318,7 @@ fn head<T: Serialize>(item: &T, lists: &[&str]) -> Result<String> {
     Ok(text[..end.unwrap_or(text.len() - 1)].to_owned())
 }
 
-/// A list with one line per member; nothing when it is empty.
+/// Writes a list with one line per member; nothing if it is empty.
 fn list<T: Serialize>(out: &mut String, key: &str, members: &[T]) -> Result<()> {
     for (i, member) in members.iter().enumerate() {
         if i == 0 {

@@ -1,8 +1,8 @@
-//! How a declared type is spelt in Rust, by where it stands.
+//! The Rust spelling of declared types, by where they are used.
 
 use super::declared::{Kind, Type};
 
-/// The type of one value: an item of a list, the inside of an option.
+/// Returns the type of one value: an item of a list, or the inside of an option.
 fn value(ty: &Type) -> String {
     let name = ty.named.as_ref().map_or("", |(_, name)| name.as_str());
     match ty.kind {
@@ -24,7 +24,7 @@ fn value(ty: &Type) -> String {
     }
 }
 
-/// The type of a struct's field.
+/// Returns the type of a struct's field.
 pub(crate) fn field(ty: &Type, boxed: bool) -> String {
     let inner = value(ty);
     let plain_object = ty.kind == Kind::Object && !ty.poly;
@@ -37,7 +37,7 @@ pub(crate) fn field(ty: &Type, boxed: bool) -> String {
     }
 }
 
-/// The type of a property's value, which is never optional: what is read is there.
+/// Returns the type of a property's value; never optional, since clients handle absence.
 pub(crate) fn property(ty: &Type) -> String {
     let inner = value(ty);
     if ty.array {
@@ -47,7 +47,7 @@ pub(crate) fn property(ty: &Type) -> String {
     }
 }
 
-/// The type of a method's result.
+/// Returns the type of a method's result.
 pub(crate) fn result(ty: &Type) -> String {
     let inner = value(ty);
     match (ty.array, ty.optional) {
@@ -57,7 +57,7 @@ pub(crate) fn result(ty: &Type) -> String {
     }
 }
 
-/// The type of a parameter and the statement that writes it as field `index` of the request.
+/// Returns the type of a parameter, and the statement that writes it as field `index`.
 pub(crate) fn parameter(ty: &Type, name: &str, index: usize) -> (String, String) {
     let inner = value(ty);
     let copied = matches!(

@@ -1,6 +1,6 @@
-//! `tables.rs`: the schema as rows of integers over one blob of names. The rows are
-//! words, which `fields` and `types` of the runtime's `table.rs` take apart: calls
-//! in their place would cost the compiler more than the rows do.
+//! `tables.rs`: the schema as rows of integers over one string of names. The rows are
+//! integers that `fields` and `types` in the runtime's `table.rs` unpack: constructor calls
+//! would cost the compiler more than the rows do.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -11,28 +11,28 @@ use super::model::Model;
 use super::output;
 use super::schema::Member;
 
-/// The value of a type id that is none.
+/// The type id that means "no type".
 const NONE: u16 = u16::MAX;
 
 /// The rows of one namespace while they are written.
 struct Tables {
     names: Names,
     fields: Vec<u64>,
-    /// Where in `fields` each row stands.
+    /// The positions of rows in `fields`.
     places: HashMap<u64, Vec<usize>>,
     types: Vec<String>,
 }
 
-/// A type row in the making.
+/// A type row before it is packed.
 struct Row<'a> {
     name: &'a str,
     base: u16,
-    /// Number of inherited fields.
+    /// The number of inherited fields.
     first: usize,
     kind: RowKind,
 }
 
-/// What a type row describes, in the order of `TypeKind`.
+/// The kind of a type row, in the order of `TypeKind`.
 #[derive(Clone, Copy)]
 enum RowKind {
     Data,
@@ -42,7 +42,7 @@ enum RowKind {
     Response,
 }
 
-/// The file's text.
+/// Returns the text of the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut tables = Tables {
         names: Names::of(&all_names(model)),
@@ -157,8 +157,8 @@ impl Tables {
         Ok(())
     }
 
-    /// Where these rows stand one after the other: hundreds of methods take, and
-    /// give, the same.
+    /// Returns where these rows are consecutive in the table: hundreds of methods have the same
+    /// parameters or results, and share rows.
     fn place(&mut self, rows: &[u64]) -> usize {
         let Some(first) = rows.first() else { return 0 };
         let starts = self.places.get(first).into_iter().flatten();
@@ -178,7 +178,7 @@ impl Tables {
     fn text(&self, model: &Model<'_>, ends: &[usize]) -> String {
         let constant = model.namespace.name.to_uppercase();
         let mut out = format!(
-            "//! The tables of `{}`: types, fields and names; see `table` for their meaning.\n\
+            "//! The tables of `{}`: types, fields and names; `table` documents them.\n\
              \n\
              use crate::table::{{FieldRow, Namespace, Rows, TypeRow, fields, types}};\n\
              \n\
@@ -220,7 +220,7 @@ impl Tables {
     }
 }
 
-/// All names of a namespace.
+/// Returns all names of a namespace.
 fn all_names<'m>(model: &'m Model<'_>) -> BTreeSet<&'m str> {
     let namespace = model.namespace;
     let mut names = BTreeSet::from(["_this", "returnval"]);
@@ -240,7 +240,7 @@ fn all_names<'m>(model: &'m Model<'_>) -> BTreeSet<&'m str> {
     names
 }
 
-/// Names in one blob, a name that is part of another one in that.
+/// Names in one string; a name that is part of another one shares its text.
 struct Names {
     blob: String,
     offsets: HashMap<String, usize>,
@@ -261,7 +261,7 @@ impl Names {
         Self { blob, offsets }
     }
 
-    /// The offset of a name shifted left by 8, plus its length.
+    /// Returns the offset of a name shifted left by 8, plus its length.
     fn packed(&self, name: &str) -> Result<u32> {
         let offset = self
             .offsets

@@ -3,7 +3,7 @@
 use super::model::Model;
 use super::{names, output};
 
-/// The file's text: one list per namespace, for a macro of the test.
+/// Returns the text of the file: one list per namespace, for a macro of the test.
 pub(crate) fn write(vim25: &Model<'_>, others: &[Model<'_>]) -> String {
     let mut out = String::from("// The data types of each namespace.\n");
     for model in [vim25].into_iter().chain(others) {

@@ -5,7 +5,7 @@ use anyhow::{Result, ensure};
 use super::model::Model;
 use super::{constructors, docs, names, spelling};
 
-/// Names that the generated code uses and no type may take.
+/// Names that the generated code uses and no type may have.
 const TAKEN: [&str; 24] = [
     "Any",
     "Binary",
@@ -33,15 +33,15 @@ const TAKEN: [&str; 24] = [
     "Vec",
 ];
 
-/// The file's text.
+/// Returns the text of the file.
 pub(crate) fn write(model: &Model<'_>) -> Result<String> {
     let mut out = String::from(
         "//! The data object types of the vSphere API, by wire name.\n\
          //!\n\
-         //! Each is named by its wire name, followed by its dotted name where the API\n\
-         //! reference files it. A derived type holds its base in the field `base` and\n\
+         //! The documentation of a type has its wire name, and the dotted name under which\n\
+         //! the API reference lists it. A derived type holds its base in the field `base` and\n\
          //! derefs to it. A field without a version is as old as its type.\n\
-         #![allow(clippy::too_many_arguments, reason = \"what must be there must be given\")]\n\
+         #![allow(clippy::too_many_arguments, reason = \"required fields are parameters\")]\n\
          #![allow(clippy::field_reassign_with_default, reason = \"inherited fields are set like own ones\")]\n\
          \n\
          use super::enums::*;\n\
