@@ -5,7 +5,7 @@
 //! convert all of it to structs (target: at most 0.5 per XML element) and the
 //! memory of the document against its XML (target: at most 0.65).
 //!
-//! `allocations measure FILE` prints the same of a payload of `cargo xtask
+//! `allocations measure FILE` prints the same for a payload of `cargo xtask
 //! bench-peers`, as lines of `name=value`.
 #![allow(clippy::print_stdout, reason = "a bench prints its result")]
 
@@ -15,7 +15,7 @@ mod whole;
 #[global_allocator]
 static ALLOCATOR: dhat::Alloc = dhat::Alloc;
 
-/// What was counted.
+/// The counts.
 struct Counted {
     elements: usize,
     disks: usize,
@@ -25,7 +25,7 @@ struct Counted {
     memory: usize,
     /// Allocations to convert the document to structs.
     structs: u64,
-    /// The same with nothing left as a document.
+    /// Allocations to convert it completely, without lazy parts.
     whole: u64,
 }
 

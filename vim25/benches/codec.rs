@@ -18,9 +18,9 @@ use criterion::{
 };
 use vim25::soap;
 
-/// Takes the time of `work` without that of dropping what it gives, and drops it
-/// at once: ten pages of 10,000 machines would be gigabytes that no program
-/// holds, and the time would be that of the system giving them.
+/// Measures `work` without dropping its result, and drops that
+/// immediately: ten pages of 10,000 machines would be gigabytes that no program
+/// holds, and the measurement would be that of the system allocating them.
 fn each<T>(b: &mut Bencher<'_>, mut work: impl FnMut() -> T) {
     b.iter_batched(|| (), |()| work(), BatchSize::PerIteration);
 }

@@ -1,9 +1,9 @@
-//! Our side of `cargo xtask bench-peers`, which runs other people's programs on
+//! Our part of `cargo xtask bench-peers`, which runs third-party programs on
 //! the same payload.
 //!
 //! `peers payload MACHINES FILE` writes the payload; `peers measure FILE`
-//! prints, as lines of `name=value`, the best of five of everything that takes
-//! time, one after the other in every turn.
+//! prints, as lines of `name=value`, the best of five rounds of each
+//! measurement; each round runs all of them.
 #![allow(clippy::print_stdout, reason = "a bench prints its result")]
 
 mod events;

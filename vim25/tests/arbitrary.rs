@@ -1,5 +1,5 @@
-//! Arbitrary values of arbitrary types: as XML, as JSON, as structs and back,
-//! always equal.
+//! Arbitrary values of arbitrary types, converted to XML, JSON and structs and back,
+//! are always equal.
 #![cfg(feature = "json")]
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
@@ -19,13 +19,13 @@ use vim25::{Any, DataObject, Limits, Ref, Timestamp, mo};
 
 static DATA: LazyLock<Vec<Type>> = LazyLock::new(|| {
     let types = schema::types().filter(|ty| ty.kind() == TypeKind::Data);
-    // Two names stand in more than one namespace; JSON knows only the first.
+    // Two names exist in several namespaces; JSON uses only the first.
     types
         .filter(|ty| schema::find(TypeKind::Data, ty.name()) == Some(*ty))
         .collect()
 });
 
-/// Each type with itself and all that derive from it.
+/// Maps each type to itself and all types derived from it.
 static FAMILIES: LazyLock<BTreeMap<&str, Vec<Type>>> = LazyLock::new(|| {
     let mut families: BTreeMap<&str, Vec<Type>> = BTreeMap::new();
     for ty in &*DATA {
@@ -38,7 +38,7 @@ static FAMILIES: LazyLock<BTreeMap<&str, Vec<Type>>> = LazyLock::new(|| {
     families
 });
 
-/// All characters that XML can carry, the awkward ones often.
+/// Any characters that XML can carry, with unusual ones preferred.
 fn text() -> BoxedStrategy<String> {
     prop_oneof![
         "[ -~]{0,12}",
@@ -55,7 +55,7 @@ fn scalar(kind: FieldKind) -> BoxedStrategy<Value> {
         FieldKind::Short => any::<i16>().prop_map(Value::from).boxed(),
         FieldKind::Int => any::<i32>().prop_map(Value::from).boxed(),
         FieldKind::Long => any::<i64>().prop_map(Value::from).boxed(),
-        // Not those that equal nothing, themselves included.
+        // Except for values that equal nothing, not even themselves.
         FieldKind::Float => (-1.0e30f32..1.0e30).prop_map(|f| json!(f)).boxed(),
         FieldKind::Double => (-1.0e300f64..1.0e300).prop_map(|f| json!(f)).boxed(),
         FieldKind::DateTime => (-62_135_596_800_i64..253_402_207_200, 0..1_000_000_000_i32)
@@ -93,9 +93,9 @@ fn one(field: Field, depth: u32, any_namespace: bool) -> BoxedStrategy<Value> {
     }
 }
 
-/// An object of the type: what must be there, and some of the rest while there is
-/// depth. A struct of vim25 holds in place what has subtypes in other namespaces
-/// only, so that those are left out where structs are made.
+/// Returns an object of the type: its required fields, and some others while there is
+/// depth left. vim25 structs store a field inline whose subtypes are only in other
+/// namespaces, so those subtypes are omitted where structs are created.
 fn object(ty: Type, depth: u32, any_namespace: bool) -> BoxedStrategy<Value> {
     let fields: Vec<Field> = ty.fields().collect();
     let chance = if depth == 0 { 0.0 } else { 0.3 };
@@ -126,7 +126,7 @@ fn object(ty: Type, depth: u32, any_namespace: bool) -> BoxedStrategy<Value> {
     members.prop_map(name).boxed()
 }
 
-/// The value after a trip as the result of a method.
+/// Returns the value after encoding and decoding it as the result of a method.
 fn through_xml(value: &Any) -> Any {
     let call = Ref::<mo::PropertyCollector>::new("c").check_for_updates(None);
     let xml = soap::encode_response(call.method(), value).unwrap();

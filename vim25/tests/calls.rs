@@ -1,4 +1,4 @@
-//! Calls of methods with many options, and values with what must be there.
+//! Builders of calls with many options, and constructors with required fields.
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use vim25::soap::{self, Header};

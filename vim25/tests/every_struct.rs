@@ -12,7 +12,7 @@ fn survives<T: DataObject>(uri: &str) {
     let ty = schema::find_in(uri, T::type_name()).unwrap();
     let mut value = Any::from_json(&object(ty, 2).to_string()).unwrap();
     if value.get::<T>().is_err() {
-        // The name alone says another type: two namespaces have it.
+        // The name alone is ambiguous: two namespaces have it.
         value = Any::new(&T::default());
     }
     let typed: T = value

@@ -15,7 +15,7 @@ fn data_types() -> impl Iterator<Item = Type> {
     schema::types().filter(|ty| ty.kind() == TypeKind::Data)
 }
 
-/// The value after a trip as XML, as the value of a property.
+/// Returns the value after encoding and decoding it as XML, as the value of a property.
 fn through_xml(value: &Any) -> Any {
     all_through_xml(std::slice::from_ref(value)).remove(0)
 }
@@ -112,7 +112,7 @@ fn a_value_at_any_path_keeps_its_type() {
     }
 }
 
-/// The name of a field's type where the place does not tell it.
+/// Returns the name of a field's type where the place does not determine it.
 fn declared(field: Field) -> &'static str {
     match field.kind() {
         FieldKind::String => "string",
@@ -175,7 +175,7 @@ fn what_is_no_value_is_refused_with_its_place() {
     }
 }
 
-/// A name in JSON may be anything; as an element it must not open another one.
+/// A name in JSON can be any text; as an element it must not open another one.
 #[test]
 fn a_name_that_is_no_element_is_not_written() {
     for name in ["a><b", "a b", "", "/a"] {

@@ -1,4 +1,4 @@
-//! What a newer server knows and we do not is kept: fields, types, enum values.
+//! Fields, types and enum values that only a newer server knows are kept.
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use vim25::soap::{self, Response};
@@ -8,7 +8,7 @@ use vim25::types::{
 };
 use vim25::{Any, ConvertProblem, Limits, Poly, Ref, mo};
 
-/// A page whose one object has this property value.
+/// Returns a page with one object that has this property value.
 fn page(value: &str) -> Any {
     let xml = format!(
         r#"<s:Envelope xmlns:s="http://schemas.xmlsoap.org/soap/envelope/"
@@ -163,7 +163,7 @@ fn unknown_enum_values_and_simple_types_survive() {
 #[test]
 fn one_bad_property_does_not_cost_the_page() {
     // A number out of range, an object without a required field, an object where
-    // a string is declared: all are read, and each is an error only when asked for.
+    // a string is declared: all are decoded, and each is an error only when it is converted.
     let page = page(
         r#"<val i:type="VirtualHardware"><numCPU>4294967296</numCPU><memoryMB>x</memoryMB>
            <device i:type="VirtualDisk"><capacityInKB>1</capacityInKB></device></val></propSet>
@@ -184,8 +184,8 @@ fn one_bad_property_does_not_cost_the_page() {
 
 #[test]
 fn prefixes_are_resolved_and_never_assumed() {
-    // govmomi binds a prefix of its own, after using it; the conventional one
-    // may even be bound to something else.
+    // govmomi binds its own prefix, after using it; the conventional one
+    // may even be bound to another namespace.
     let page = page(
         r#"<val _X:type="xsd:int" xmlns:_X="http://www.w3.org/2001/XMLSchema-instance">5</val></propSet>
            <propSet><name>q</name><val xmlns:xsi="urn:other" xsi:type="ignored" i:type="anything:string">6</val>"#,

@@ -1,4 +1,4 @@
-//! What is refused: values that cannot be sent, and bytes that are no message.
+//! Refused input: values that cannot be sent, and bytes that are not a message.
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use proptest::prelude::*;
@@ -133,7 +133,7 @@ fn limits_name_themselves_and_the_path() {
     let error = problem(&request(&wide), &Limits::default());
     assert!(error.contains("limit on attributes"), "{error}");
 
-    // Each element would be looked up among all of them.
+    // Each explicit type searches all of them for its prefix.
     let prefixes: String = (0..300).map(|n| format!(" xmlns:p{n}='urn:{n}'")).collect();
     let error = problem(&request(&format!("<Login{prefixes}/>")), &Limits::default());
     assert!(error.contains("limit on namespaces (256)"), "{error}");

@@ -31,7 +31,7 @@ fn a_page_decodes_encodes_and_decodes_equal() {
     let page = decode(PAGE);
     let again = soap::encode_response("RetrievePropertiesEx", &page).unwrap();
     assert_eq!(decode(again.as_bytes()), page);
-    // What is written again is a fixed point, byte for byte.
+    // Encoding again is a fixed point, byte for byte.
     let third = soap::encode_response("RetrievePropertiesEx", &decode(again.as_bytes())).unwrap();
     assert_eq!(third, again);
 }

@@ -1,5 +1,5 @@
-//! Nothing of the schema is missing: the tables that were compiled in are
-//! counted and compared by name against the schema file.
+//! The compiled tables are complete: they are counted and compared by name with the
+//! schema file.
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 use vim25::schema::{self, Type, TypeKind};
 
-/// The schema file, with only those namespaces that were compiled in.
+/// Reads the schema file, with only those namespaces that were compiled in.
 fn schema() -> Vec<Value> {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/vsphere-api.json");
     let mut schema: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
@@ -22,7 +22,7 @@ fn schema() -> Vec<Value> {
     namespaces
 }
 
-/// What govmomi has and the registry has not.
+/// Reads what only govmomi has.
 fn previews() -> Value {
     let file = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/extras.json");
     serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
@@ -72,7 +72,7 @@ fn names<'a>(values: impl IntoIterator<Item = &'a Value>) -> BTreeSet<&'a str> {
         .collect()
 }
 
-/// The methods that are called in a namespace: its own, and those that objects of
+/// Returns the methods of a namespace: its own, and those that objects of
 /// vim25 have there.
 fn methods<'a>(schema: &'a [Value], namespace: &'a Value) -> Vec<&'a Value> {
     let short = namespace["name"].as_str().unwrap();
@@ -94,7 +94,7 @@ fn tables(uri: &str, kind: TypeKind) -> Vec<Type> {
         .collect()
 }
 
-/// The name of a type without the namespace that it is given from outside.
+/// Returns the name of a type without the namespace prefix for outside use.
 fn local(name: &str) -> &str {
     name.rsplit(':').next().unwrap_or(name)
 }
@@ -144,7 +144,7 @@ fn the_counts_of_the_other_services_are_those_of_the_whole_api() {
 #[test]
 fn the_counts_are_those_of_the_whole_api() {
     let count = |kind| tables("urn:vim25", kind).len();
-    // Those of the registry, and the previews that govmomi knows.
+    // Those of the registry, and the previews from govmomi.
     assert_eq!(count(TypeKind::Data), 3167 + 14);
     assert_eq!(count(TypeKind::Enum), 465 + 5);
     assert_eq!(count(TypeKind::Managed), 156);

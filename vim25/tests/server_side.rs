@@ -1,4 +1,4 @@
-//! Requests as other clients write them, and the answers they expect.
+//! Requests as other clients write them, and the responses they expect.
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
 
 use vim25::soap::{self, Header, Response};

@@ -64,7 +64,7 @@ fn a_type_of_another_namespace_is_qualified_and_so_are_its_fields() {
         ),
         "{xml}"
     );
-    // What anything may stand for says whose type it is.
+    // In a place that accepts any type, the type name includes its namespace.
     let value = Any::new(&PbmCapabilityMetadataUniqueId {
         namespace: "com.example".into(),
         id: "speed".into(),
@@ -162,7 +162,7 @@ fn prefixes_of_any_spelling_name_types_by_their_namespace() {
         "PbmServerObjectRef"
     );
 
-    // The same name in a namespace that is not ours is another type, and stays it.
+    // The same name in a foreign namespace is another type, and is not converted.
     let other =
         read("<r:new xmlns:o=\"urn:other\" i:type=\"o:PbmServerObjectRef\"><key>a</key></r:new>");
     let node = other.node().get("new").unwrap();

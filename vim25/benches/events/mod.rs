@@ -1,4 +1,4 @@
-//! The reference that the codec is compared with in the same run.
+//! The baseline that the codec is compared with in the same run.
 
 use std::hint::black_box;
 

@@ -13,7 +13,7 @@ use vim25::{Any, Call, Limits, Ref, mo, soap};
 
 const PAGE: &str = include_str!("../../tests/data/retrieve-3-vms.xml");
 
-/// A reply with this many machines.
+/// Returns a response with this many machines.
 pub(crate) fn reply(machines: usize) -> String {
     let start = PAGE.find("<objects>").expect("the fixture has objects");
     let end = PAGE.rfind("</objects>").expect("the fixture has objects") + "</objects>".len();
@@ -43,13 +43,13 @@ pub(crate) fn reply(machines: usize) -> String {
     xml
 }
 
-/// The call that such a reply answers.
+/// Returns the call that such a response answers.
 pub(crate) fn call() -> Call<Option<RetrieveResult>> {
     let collector: Ref<mo::PropertyCollector> = Ref::new("propertyCollector");
     collector.retrieve_properties_ex(&[], &RetrieveOptions::default())
 }
 
-/// Decodes a reply to a document.
+/// Decodes a response to a document.
 pub(crate) fn document(call: &Call<Option<RetrieveResult>>, xml: &str) -> Any {
     match soap::decode_response(call, xml.as_bytes(), &Limits::default()) {
         Ok(soap::Response::Value(value)) => value,
@@ -57,8 +57,8 @@ pub(crate) fn document(call: &Call<Option<RetrieveResult>>, xml: &str) -> Any {
     }
 }
 
-/// Converts all of a page to structs: every property, and every disk in it.
-/// Gives the number of disks.
+/// Converts a whole page to structs: every property, and every disk in it.
+/// Returns the number of disks.
 pub(crate) fn structs(page: &Any) -> usize {
     let result: RetrieveResult = page.get().expect("a page");
     let mut disks = 0;

@@ -1,8 +1,8 @@
-//! Conversion of a page with nothing left as a document.
+//! Conversion of a page without lazy parts.
 //!
-//! A struct keeps a polymorphic field as a part of the document until it is asked
-//! for. Decoders of others have no such choice; to be fair to them, this asks for
-//! all of it: each device, its backing and each option to its exact struct.
+//! A struct keeps a polymorphic field as part of the document until it is requested.
+//! Other decoders have no such choice; for a fair comparison, this converts
+//! everything: each device, its backing and each option to its exact struct.
 
 use std::hint::black_box;
 
@@ -20,8 +20,8 @@ use vim25::types::{
 };
 use vim25::{Any, Poly};
 
-/// Converts to the exact struct, which must be one of those listed, and lets
-/// `then` look into it.
+/// Converts to the exact struct, which must be one of those listed, and passes it
+/// to `then`.
 macro_rules! exact {
     ($value:expr, $($ty:ident)*) => {{
         $( if let Some(value) = $value.get::<$ty>().expect("converts") {
@@ -32,7 +32,7 @@ macro_rules! exact {
     }};
 }
 
-/// The polymorphic values in a device; gives how many they are.
+/// Converts the polymorphic values in a device; returns their number.
 macro_rules! inside {
     (VirtualDisk $disk:ident) => {
         1 + backing(&$disk.backing)
@@ -54,7 +54,7 @@ macro_rules! inside {
     };
 }
 
-/// Converts all of a page; gives the number of polymorphic values in it.
+/// Converts a whole page; returns the number of polymorphic values in it.
 pub(crate) fn convert(page: &Any) -> usize {
     let result: RetrieveResult = page.get().expect("a page");
     let mut converted = 0;

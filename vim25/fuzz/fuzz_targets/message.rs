@@ -1,5 +1,5 @@
-//! Any bytes are read as a request and as an answer without a panic, within the
-//! limits; what was read is written, read again and is equal; as JSON too.
+//! Any bytes are decoded as a request and as a response without a panic, within the
+//! limits; decoded messages are equal after another encoding and decoding, also as JSON.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -25,8 +25,8 @@ fuzz_target!(|xml: &[u8]| {
         return;
     };
     look(page.node());
-    // Characters that XML cannot carry may stand in what was read, raw; they
-    // are refused on writing.
+    // Decoded text may contain raw characters that XML cannot carry; they
+    // are refused when encoding.
     let Ok(again) = soap::encode_response("RetrievePropertiesEx", &page) else {
         return;
     };
@@ -50,7 +50,7 @@ fuzz_target!(|xml: &[u8]| {
     }
 });
 
-/// Everything that only reads.
+/// Runs everything that only reads.
 fn look(node: Node<'_>) {
     assert!(node == node);
     assert!(vim25::difference("", node, node).is_empty());

@@ -1,6 +1,6 @@
-//! A message as a list of lines in which only what means something is left:
-//! prefixes are resolved, and an `xsi:type` that says what the schema says
-//! anyway is gone.
+//! A message as a list of lines that contain only the significant parts:
+//! prefixes are resolved, and an `xsi:type` that repeats the schema's type is
+//! removed.
 
 use vim25::schema::{self, Field, FieldKind, Type, TypeKind};
 
@@ -9,18 +9,18 @@ use crate::xml::{Element, INSTANCE, Name, SCHEMA};
 /// The namespace of the API.
 const API: &str = "urn:vim25";
 
-/// What may stand at a place.
+/// The declaration at a place.
 #[derive(Clone, Copy)]
 pub(crate) struct Place {
     kind: FieldKind,
     declared: Option<Type>,
 }
 
-/// What stands there.
+/// The content of a place.
 enum Actual {
     /// An object of this type; its fields are looked up there.
     Object(Type),
-    /// A list in a place for anything; what its items are declared to be.
+    /// A list in a place that accepts any type; contains the declaration of its items.
     List(Place),
     /// Text, or a type that the schema does not know.
     Other,
@@ -39,13 +39,13 @@ impl Place {
         }
     }
 
-    /// The place for the result of a method.
+    /// Returns the place of a method's result.
     pub(crate) fn result(method: &str) -> Self {
         let response = schema::find(TypeKind::Response, method).unwrap();
         Self::of(response.fields().next().unwrap())
     }
 
-    /// The place for an item of the list type `ArrayOf<suffix>`.
+    /// Returns the place of an item of the list type `ArrayOf<suffix>`.
     fn item(suffix: &str) -> Self {
         let kind = match suffix {
             "String" => FieldKind::String,
@@ -81,7 +81,7 @@ impl Place {
         }
     }
 
-    /// The type that an element here has when it names none.
+    /// Returns the type that an element here has by default.
     fn type_name(self) -> Option<Name> {
         let (namespace, local) = match self.kind {
             FieldKind::String => (SCHEMA, "string"),
@@ -108,7 +108,7 @@ impl Place {
         })
     }
 
-    /// What an element is that stands here.
+    /// Returns what an element at this place is.
     fn actual(self, xsi_type: Option<&Name>) -> Actual {
         let Some(name) = xsi_type else {
             return match (self.kind, self.declared) {
@@ -129,7 +129,7 @@ impl Place {
     }
 }
 
-/// The lines of an element that stands at a place.
+/// Returns the lines of an element at a place.
 pub(crate) fn lines(element: &Element, place: Place) -> Vec<String> {
     let mut lines = Vec::new();
     write(element, place, &element.name.local, &mut lines);
@@ -166,13 +166,13 @@ fn write(element: &Element, place: Place, path: &str, lines: &mut Vec<String>) {
     }
 }
 
-/// The comparison is worth something only if it sees differences.
+/// The comparison is only useful if it detects differences.
 #[cfg(test)]
 mod tests {
     use super::{Place, lines};
     use crate::xml::Element;
 
-    /// The lines of a page with one property, `value` and its attributes.
+    /// Returns the lines of a page with one property, `value` and its attributes.
     fn page(value: &str) -> Vec<String> {
         let xml = format!(
             r#"<returnval xmlns="urn:vim25" xmlns:x="http://www.w3.org/2001/XMLSchema-instance"

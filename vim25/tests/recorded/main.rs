@@ -1,8 +1,8 @@
-//! Replies recorded from vcsim, one for every managed object type of which it
-//! has an object: they decode, and re-encode equal up to redundant `xsi:type`.
+//! Responses recorded from vcsim, one for every managed object type of which it
+//! has an object: they decode, and re-encode equal except for redundant `xsi:type`.
 //!
-//! `cargo xtask record` records again. What vcsim leaves out although the schema
-//! requires it, and which types it has no object of, stand in files that are
+//! `cargo xtask record` records them again. Fields that vcsim omits although the schema
+//! requires them, and types of which it has no object, are listed in files that are
 //! compared exactly; `RECORDED=write cargo test -p vim25 --test recorded`
 //! writes them.
 #![allow(clippy::unwrap_used, reason = "a test fails where it unwraps")]
@@ -31,7 +31,7 @@ fn folder() -> PathBuf {
         .collect()
 }
 
-/// The types that were recorded, each with its reply.
+/// Returns the recorded types, each with its response.
 fn recordings() -> Vec<(String, String)> {
     let mut recordings: Vec<_> = fs::read_dir(folder())
         .unwrap()
@@ -55,14 +55,14 @@ fn decode(xml: &str) -> Any {
     }
 }
 
-/// The result in a message, in the canonical form.
+/// Returns the result in a message, in canonical form.
 fn result(message: &str) -> Vec<String> {
     let envelope = Element::read(message);
     let response = envelope.child("Body").child(&format!("{METHOD}Response"));
     canonical::lines(response.child("returnval"), Place::result(METHOD))
 }
 
-/// Compares lines with a file of the recordings, or writes it when told to.
+/// Compares lines with a file of the recordings, or writes it on request.
 fn same_as_file(name: &str, head: &str, lines: &BTreeSet<String>) {
     let path = folder().join(name);
     let mut text = head.to_owned();
@@ -122,7 +122,7 @@ fn what_vcsim_leaves_out_although_required_is_listed() {
     same_as_file("omitted.txt", head, &omitted);
 }
 
-/// Conversion finds what the tables say is left out, and nothing else amiss.
+/// Conversion reports exactly what the tables say is missing.
 #[test]
 fn every_object_converts_to_its_struct_or_misses_what_is_listed() {
     let (mut converted, mut incomplete) = (0, 0);

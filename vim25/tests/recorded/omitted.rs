@@ -1,4 +1,4 @@
-//! What a server leaves out although the schema requires it, read off the
+//! Finds what a server omits although the schema requires it, using the
 //! document and the tables.
 
 use std::collections::BTreeSet;
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use vim25::Node;
 use vim25::schema::{self, TypeKind};
 
-/// Adds what is left out below `value`, which is the value of `property`:
+/// Adds what is missing below `value`, which is the value of `property`:
 /// `HostSystem.summary: HostListSummary.rebootRequired`.
 pub(crate) fn below(value: Node<'_>, property: &str, omitted: &mut BTreeSet<String>) {
     every_object(value, &mut |object, type_name| {
@@ -16,7 +16,7 @@ pub(crate) fn below(value: Node<'_>, property: &str, omitted: &mut BTreeSet<Stri
     });
 }
 
-/// The required fields that an object of a type does not have.
+/// Returns the required fields that an object of a type does not have.
 pub(crate) fn of(object: Node<'_>, type_name: &str) -> Vec<&'static str> {
     let Some(ty) = schema::find(TypeKind::Data, type_name) else {
         return Vec::new();

@@ -1,4 +1,4 @@
-//! The structs of the types that are in the recordings.
+//! The structs of the types in the recordings.
 
 use vim25::{ConvertError, DataObject, Node, types};
 

@@ -1,4 +1,4 @@
-//! A reader of XML of its own, so that the codec is not compared with itself.
+//! An independent XML reader, so that the codec is not compared with itself.
 
 use quick_xml::events::{BytesStart, Event};
 use quick_xml::name::ResolveResult;
@@ -7,7 +7,7 @@ use quick_xml::{NsReader, XmlVersion};
 pub(crate) const INSTANCE: &str = "http://www.w3.org/2001/XMLSchema-instance";
 pub(crate) const SCHEMA: &str = "http://www.w3.org/2001/XMLSchema";
 
-/// A name with the namespace that its prefix stands for.
+/// A name with the namespace of its prefix.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Name {
     pub(crate) namespace: String,
@@ -18,12 +18,12 @@ pub(crate) struct Name {
 #[derive(Debug)]
 pub(crate) struct Element {
     pub(crate) name: Name,
-    /// The value of `xsi:type`, its prefix resolved.
+    /// The value of `xsi:type`, with its prefix resolved.
     pub(crate) xsi_type: Option<Name>,
-    /// All other attributes, sorted; without the bindings of prefixes.
+    /// All other attributes, sorted, except for namespace declarations.
     pub(crate) attributes: Vec<(Name, String)>,
     pub(crate) children: Vec<Self>,
-    /// The text, with entities resolved; where there are children, what of it
+    /// The text, with entities resolved; if there are children, only the part that
     /// is not white space.
     pub(crate) text: String,
 }
@@ -113,7 +113,7 @@ impl Element {
         element
     }
 
-    /// The only child with this name.
+    /// Returns the only child with this name.
     pub(crate) fn child(&self, local: &str) -> &Self {
         let mut found = self.children.iter().filter(|c| c.name.local == local);
         let child = found.next().unwrap_or_else(|| panic!("no {local}"));
@@ -122,7 +122,7 @@ impl Element {
     }
 }
 
-/// A type's name as `xsi:type` has it: also without a prefix it is in a namespace.
+/// Resolves a type name in `xsi:type`: even without a prefix, it is in a namespace.
 fn type_name(reader: &NsReader<&[u8]>, value: &str) -> Name {
     let name = quick_xml::name::QName(value);
     let namespace = reader.resolver().resolve_prefix(name.prefix(), true);

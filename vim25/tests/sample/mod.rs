@@ -1,9 +1,9 @@
-//! Values with every field set, made from the schema, as JSON.
+//! Values with every field set, generated from the schema, as JSON.
 
 use serde_json::{Map, Value, json};
 use vim25::schema::{Field, FieldKind, Type};
 
-/// A JSON value for a field; objects are filled down to `depth`.
+/// Returns a JSON value for a field; objects are filled down to `depth`.
 fn sample(field: Field, depth: usize) -> Value {
     let one = match field.kind() {
         FieldKind::String => json!(format!("{} <&> \u{e9}", field.name())),
@@ -32,12 +32,12 @@ fn sample(field: Field, depth: usize) -> Value {
     }
 }
 
-/// An object of the type as JSON.
+/// Returns an object of the type as JSON.
 pub(crate) fn object(ty: Type, depth: usize) -> Value {
     let mut members = Map::new();
     members.insert("_typeName".into(), json!(ty.name()));
     for field in ty.fields() {
-        // Deeper down, and where a type contains itself, only what must be there.
+        // Below that, and where a type contains itself, only required fields.
         if depth > 0 || field.is_required() {
             members.insert(field.name().into(), sample(field, depth.saturating_sub(1)));
         }
