@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use guest_io::Stream;
 use guest_io::log::{Decoder, Format, Item};
 use guestinfo::rpc::{GuestRpc, Memory, RpcError};
-use guestinfo::vic::{Command, ExecutorConfig, Redacted, SessionConfig, Started};
+use guestinfo::vic::{Command, ExecutorConfig, SessionConfig, Started};
 use guestinfo::{Dialect, decode, encode};
 use tether::sys::Launch;
 use tether::{Agent, Line, Lines, Output, Platform, PlatformError, Prepared, Process, Supervisor};
@@ -248,7 +248,7 @@ async fn a_client_on_the_line_sees_the_first_byte_and_the_exit() {
     let (host_key, client_key) = (PrivateKey::generate(), PrivateKey::generate());
     let (host_key, client_key) = (host_key.expect("a key"), client_key.expect("a key"));
     let mut config = container("echo first; read line; echo got $line; exit 9");
-    config.key = Redacted(host_key.to_openssh().expect("text").into_bytes());
+    config.key = guestinfo::vic::Redacted(host_key.to_openssh().expect("text").into_bytes());
     let session = config.sessions.get_mut("main").expect("it");
     (session.open_stdin, session.run_block) = (true, true);
     let keys = Keys::new(&config, Dialect::Vic1);
