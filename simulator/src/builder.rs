@@ -177,10 +177,10 @@ impl Builder {
         self
     }
 
-    /// What there is in the inventory. Default: [`Topology::esx`].
+    /// Sets the initial inventory. Default: [`Topology::esx`].
     ///
     /// A restart on the directory of a previous simulator restores that host instead. The
-    /// inventory of a vCenter does not survive a restart, only its files do.
+    /// inventory of a vCenter does not survive a restart, but its files do.
     pub fn topology(mut self, topology: Topology) -> Self {
         let names = ["datastore1", "LocalDS_0"];
         if names.contains(&&*self.settings.datastore) {
@@ -191,7 +191,7 @@ impl Builder {
         self
     }
 
-    /// How the platform behaves where nobody knows for sure.
+    /// Sets undocumented platform behaviour.
     pub fn platform(mut self, platform: Platform) -> Self {
         self.settings.platform = platform;
         self
@@ -230,21 +230,21 @@ impl Builder {
 
     /// Sets the maximum number of connections. Default 256.
     ///
-    /// At the limit, a new connection takes the place of the one that was idle for the
-    /// longest. If all are in use it waits for 5 seconds, or for
+    /// At the limit, a new connection replaces the one that was idle for the
+    /// longest. If all are in use, it waits for 5 seconds, or for
     /// [`read_timeout`](Self::read_timeout) if that is less, and is answered with status 503.
     pub fn connection_limit(mut self, connections: usize) -> Self {
         self.settings.connections = connections.max(1);
         self
     }
 
-    /// Time after which a connection without requests is closed. Default 5 minutes.
+    /// Sets the time after which a connection without requests is closed. Default 5 minutes.
     pub fn idle_timeout(mut self, time: Duration) -> Self {
         self.settings.idle = time;
         self
     }
 
-    /// Time that a client may take for the header of a request, and for each pause in
+    /// Sets the time that a client may take for the header of a request, and for each pause in
     /// its body; a whole SOAP request may take four times as long. Default 30 seconds.
     pub fn read_timeout(mut self, time: Duration) -> Self {
         self.settings.read = time;

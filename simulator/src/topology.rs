@@ -1,7 +1,7 @@
-//! What there is in the inventory when a simulator starts.
+//! The initial inventory of a simulator.
 
-/// The inventory that a simulator starts with, named as vcsim names it, so that a suite
-/// which was written for that finds what it looks for.
+/// The initial inventory of a simulator, with vcsim's names, so that a test suite
+/// for vcsim finds what it expects.
 ///
 /// ```
 /// use simulator::{Simulator, Topology};
@@ -28,7 +28,7 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// One ESXi host without machines.
+    /// Creates the topology of an ESXi host without machines.
     pub const fn esx() -> Self {
         Self {
             vcenter: false,
@@ -44,9 +44,9 @@ impl Topology {
         }
     }
 
-    /// A vCenter with a datacenter `DC0`: a cluster `DC0_C0` of three hosts with DRS, a
-    /// host `DC0_H0` of its own, a datastore that all of them have, the standard network
-    /// `VM Network` and the distributed port group `DC0_DVPG0`. No machines.
+    /// Creates the topology of a vCenter with a datacenter `DC0`: a cluster `DC0_C0` of three hosts
+    /// with DRS, a standalone host `DC0_H0`, a datastore shared by all hosts, the standard network
+    /// `VM Network` and the distributed port group `DC0_DVPG0`. There are no machines.
     pub const fn vcenter() -> Self {
         Self {
             vcenter: true,
@@ -62,57 +62,57 @@ impl Topology {
         }
     }
 
-    /// Clusters, `DC0_C0` and so on. A host has none.
+    /// Sets the number of clusters, `DC0_C0` and so on. A host has none.
     pub const fn clusters(mut self, number: usize) -> Self {
         self.clusters = number;
         self
     }
 
-    /// Hosts of each cluster, `DC0_C0_H0` and so on.
+    /// Sets the number of hosts per cluster, `DC0_C0_H0` and so on.
     pub const fn cluster_hosts(mut self, number: usize) -> Self {
         self.cluster_hosts = number;
         self
     }
 
-    /// Hosts that are in no cluster, `DC0_H0` and so on.
+    /// Sets the number of hosts outside of clusters, `DC0_H0` and so on.
     pub const fn standalone_hosts(mut self, number: usize) -> Self {
         self.standalone_hosts = number;
         self
     }
 
-    /// Resource pools of each cluster besides its root, `DC0_C0_RP1` and so on.
+    /// Sets the number of resource pools per cluster besides its root, `DC0_C0_RP1` and so on.
     pub const fn pools(mut self, number: usize) -> Self {
         self.pools = number;
         self
     }
 
-    /// Folders for machines, `F0` and so on. A host has none.
+    /// Sets the number of folders for machines, `F0` and so on. A host has none.
     pub const fn folders(mut self, number: usize) -> Self {
         self.folders = number;
         self
     }
 
-    /// Distributed port groups, `DC0_DVPG0` and so on. A host has none.
+    /// Sets the number of distributed port groups, `DC0_DVPG0` and so on. A host has none.
     pub const fn port_groups(mut self, number: usize) -> Self {
         self.port_groups = number;
         self
     }
 
-    /// Machines of each host outside clusters and of each pool, with a disk and a network
-    /// card: `DC0_H0_VM0`, `DC0_C0_RP0_VM0`, on a host `ha-host_VM0`, and so on.
+    /// Sets the number of machines per host outside of clusters and per pool, with a disk and a
+    /// network card: `DC0_H0_VM0`, `DC0_C0_RP0_VM0`, on a host `ha-host_VM0`, and so on.
     pub const fn machines(mut self, number: usize) -> Self {
         self.machines = number;
         self
     }
 
-    /// Whether the machines are on.
+    /// Sets whether the machines are on.
     pub const fn autostart(mut self, on: bool) -> Self {
         self.autostart = on;
         self
     }
 
-    /// Whether clusters place machines by themselves. Without DRS a machine is created on
-    /// the host that the call names, and `PowerOnMultiVM_Task` starts it where it is.
+    /// Sets whether clusters place machines themselves. Without DRS, a machine is created on
+    /// the host named in the call, and `PowerOnMultiVM_Task` starts it there.
     pub const fn drs(mut self, on: bool) -> Self {
         self.drs = on;
         self

@@ -1,4 +1,4 @@
-//! How containers are reached.
+//! Connections to ports of containers.
 
 use std::fmt;
 use std::io;
@@ -8,44 +8,44 @@ use async_trait::async_trait;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UdpSocket};
 
-/// A stream of bytes in both directions.
+/// A bidirectional stream of bytes.
 pub trait Connection: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Connection for T {}
 
-/// Datagrams to and from one port of a container.
+/// A socket for datagrams to and from one port of a container.
 #[async_trait]
 pub trait Datagrams: Send + Sync {
     /// Sends one datagram.
     ///
     /// # Errors
-    /// Those of the network.
+    /// The errors of the network.
     async fn send(&self, datagram: &[u8]) -> io::Result<()>;
 
     /// Waits for the next datagram and returns its length. Cancel safe.
     ///
     /// # Errors
-    /// Those of the network.
+    /// The errors of the network.
     async fn receive(&self, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
-/// Reaches ports of containers.
+/// Connects to ports of containers.
 #[async_trait]
 pub trait Dialer: fmt::Debug + Send + Sync + 'static {
-    /// Connects to a TCP port. Dropping the future gives up.
+    /// Connects to a TCP port. Dropping the future cancels it.
     ///
     /// # Errors
-    /// Those of the network.
+    /// The errors of the network.
     async fn connect(&self, to: SocketAddr) -> io::Result<Box<dyn Connection>>;
 
-    /// Prepares to exchange datagrams with a UDP port.
+    /// Opens a socket for datagrams to and from a UDP port.
     ///
     /// # Errors
-    /// Those of the network.
+    /// The errors of the network.
     async fn datagrams(&self, to: SocketAddr) -> io::Result<Box<dyn Datagrams>>;
 }
 
-/// Reaches containers through the kernel of this machine, which must have a route to them.
+/// Connects to containers through the local kernel, which must have a route to them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct KernelDialer;
 

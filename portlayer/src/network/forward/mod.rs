@@ -1,9 +1,9 @@
-//! Publishing ports of containers at addresses of the host, in user space: no privileges and no
-//! firewall rules are needed, and nothing is left behind by a program that ended.
+//! Publishing ports of containers at addresses of the host, in user space: this needs no privileges
+//! and no firewall rules, and a program that ended leaves nothing behind.
 //!
-//! Who owns the host's address publishes: a [`Publisher`]. The [`Forwarder`] is one that listens
-//! with the sockets of its own process and reaches containers through a [`Dialer`], which on an
-//! appliance is its [kernel](KernelDialer).
+//! The owner of the host's address publishes ports, as a [`Publisher`]. A [`Forwarder`] is one that
+//! listens on sockets of its own process and connects to containers through a [`Dialer`], which on
+//! an appliance is its [kernel](KernelDialer).
 //!
 //! ```
 //! use std::net::{IpAddr, Ipv4Addr};
@@ -43,12 +43,12 @@ use crate::{ContainerId, Error, Resource, ResourceKind, Result};
 /// Publishes ports of containers at addresses that it owns.
 #[async_trait]
 pub trait Publisher: fmt::Debug + Send + Sync + 'static {
-    /// Makes these ports of the container with this address reachable, all of them or none.
-    /// Returns them in the same order with the host's ports that were chosen where none was named.
-    /// Dropping the future publishes nothing.
+    /// Publishes these ports of the container with this address, all of them or none.
+    /// Returns them in the same order, with the chosen host ports where none was requested.
+    /// If the future is dropped, nothing is published.
     ///
     /// # Errors
-    /// - [`InUse`](crate::ErrorKind::InUse) naming who has a port.
+    /// - [`InUse`](crate::ErrorKind::InUse) with the owner of a port.
     /// - [`PermissionDenied`](crate::ErrorKind::PermissionDenied) for a port that this process may
     ///   not listen on.
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for a host address that is not the
@@ -60,22 +60,23 @@ pub trait Publisher: fmt::Debug + Send + Sync + 'static {
         ports: &[PortMapping],
     ) -> Result<Vec<PortMapping>>;
 
-    /// Ends all that is published for a container, with the connections that are open. The ports
-    /// are free when this returns. Nothing published counts as success.
+    /// Withdraws all published ports of a container and closes their connections. The ports
+    /// are free when this returns. If nothing is published, this is a no-op.
     async fn withdraw(&self, container: &ContainerId);
 }
 
-/// How much a [`Forwarder`] does at once.
+/// Limits of a [`Forwarder`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Connections of all ports together; further ones wait in the kernel's queue. Default: 4096.
+    /// The maximum number of connections on all ports; more wait in the kernel's queue. Default:
+    /// 4096.
     pub connections: usize,
-    /// UDP clients of one port; datagrams of further ones are dropped. Default: 1024.
+    /// The maximum number of UDP clients per port; datagrams of others are dropped. Default: 1024.
     pub udp_clients: usize,
     /// How long a container may take to accept a connection. Default: 10 seconds.
     pub dial_timeout: Duration,
-    /// After which silence a UDP client is forgotten. Default: 60 seconds.
+    /// How long a UDP client may be silent before it is forgotten. Default: 60 seconds.
     pub udp_idle: Duration,
 }
 
@@ -91,28 +92,28 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// At most this many connections of all ports together.
+    /// Sets the maximum number of connections on all ports.
     #[must_use]
     pub const fn connections(mut self, connections: usize) -> Self {
         self.connections = connections;
         self
     }
 
-    /// At most this many UDP clients of one port.
+    /// Sets the maximum number of UDP clients per port.
     #[must_use]
     pub const fn udp_clients(mut self, clients: usize) -> Self {
         self.udp_clients = clients;
         self
     }
 
-    /// How long a container may take to accept a connection.
+    /// Sets how long a container may take to accept a connection.
     #[must_use]
     pub const fn dial_timeout(mut self, timeout: Duration) -> Self {
         self.dial_timeout = timeout;
         self
     }
 
-    /// After which silence a UDP client is forgotten.
+    /// Sets how long a UDP client may be silent before it is forgotten.
     #[must_use]
     pub const fn udp_idle(mut self, idle: Duration) -> Self {
         self.udp_idle = idle;
@@ -120,7 +121,7 @@ impl Limits {
     }
 }
 
-/// Forwards TCP and UDP with sockets of this process. Dropping it ends everything that it
+/// Forwards TCP and UDP through sockets of this process. Dropping it withdraws everything that it
 /// published. Its methods must run within a Tokio runtime with I/O and time enabled.
 pub struct Forwarder {
     shared: Arc<Shared>,
@@ -160,12 +161,12 @@ enum Listener {
 }
 
 impl Forwarder {
-    /// A forwarder that reaches containers through this dialer.
+    /// Creates a forwarder that connects to containers through this dialer.
     pub fn new(dialer: impl Dialer) -> Self {
         Self::with_limits(dialer, Limits::default())
     }
 
-    /// The same with other limits.
+    /// Creates a forwarder with these limits.
     pub fn with_limits(dialer: impl Dialer, limits: Limits) -> Self {
         let connections = limits.connections.min(Semaphore::MAX_PERMITS);
         Self {
@@ -184,7 +185,7 @@ impl Forwarder {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The container that has this port here, if one has.
+    /// Returns the container that has published this port here, if one has.
     fn owner(&self, port: &PortMapping) -> Option<ContainerId> {
         let published = self.published();
         let has = |ports: &Vec<Published>| ports.iter().any(|p| p.port.conflicts_with(port));

@@ -12,21 +12,22 @@ use tokio::time::{sleep, timeout};
 
 use super::Shared;
 
-/// What one connection buffers in each direction, bytes.
+/// The buffer size of one connection per direction, in bytes.
 const BUFFER: usize = 16 * 1024;
-/// How long a listener that cannot accept, for want of descriptors for instance, waits.
+/// The pause of a listener that cannot accept, for example without file descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Forwards connections until the task is aborted; those that are open end with it.
+/// Forwards connections until the task is aborted; open connections are then closed.
 pub(super) async fn forward(shared: Arc<Shared>, listener: TcpListener, to: SocketAddr) {
     let mut open = JoinSet::new();
     loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((client, _)) => {
-                    // Without a place it waits, and those after it wait in the kernel's queue.
+                    // Without a permit it waits, and further connections wait in the kernel's
+                    // queue.
                     let place = Arc::clone(&shared.connections).acquire_owned().await;
-                    // Nobody closes the semaphore.
+                    // The semaphore is never closed.
                     let Ok(place) = place else { return };
                     let shared = Arc::clone(&shared);
                     open.spawn(async move {

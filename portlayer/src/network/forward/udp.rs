@@ -12,13 +12,13 @@ use tokio::time::timeout;
 
 use super::Shared;
 
-/// The largest datagram, bytes.
+/// The maximum size of a datagram, in bytes.
 const DATAGRAM: usize = 65_536;
-/// Datagrams of one client that wait to be sent; further ones are dropped, as a network would.
+/// How many datagrams of one client may be queued; more are dropped, as in a network.
 const WAITING: usize = 64;
 
-/// Forwards datagrams until the task is aborted. Each client has a socket of its own towards the
-/// container, so that answers find their way back.
+/// Forwards datagrams until the task is aborted. Each client has its own socket to the
+/// container, so that responses can be assigned to it.
 pub(super) async fn forward(shared: Arc<Shared>, socket: UdpSocket, to: SocketAddr) {
     let socket = Arc::new(socket);
     let mut clients: HashMap<SocketAddr, (mpsc::Sender<Vec<u8>>, AbortHandle)> = HashMap::new();

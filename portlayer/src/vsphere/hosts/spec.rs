@@ -36,7 +36,7 @@ pub struct HostSpec {
     pub datastore: Option<String>,
     /// The network of its containers, by name. `None`: the only one there is.
     pub bridge_network: Option<String>,
-    /// The range that its bridge scopes take their subnets from. Choose one that is not in use on
+    /// The range from which its bridge scopes get their subnets. Choose one that is not in use on
     /// the networks that containers have to reach.
     pub bridge_range: BridgeRange,
     /// The network that connects its appliance to the outside, by name. `None`: the bridge network.
@@ -103,7 +103,7 @@ impl HostSpec {
         self
     }
 
-    /// The range that its bridge scopes take their subnets from.
+    /// Sets the range from which its bridge scopes get their subnets.
     #[must_use]
     pub fn bridge_range(mut self, range: BridgeRange) -> Self {
         self.bridge_range = range;

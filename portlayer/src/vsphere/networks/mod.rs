@@ -1,10 +1,10 @@
 //! Scopes and addresses on vSphere.
 //!
-//! Each address is in its container's machine, in keys that the guest does not see. A table of
-//! them is rebuilt from the machines when a host is opened, and brought up to date from the list
-//! of machines that every create reads anyway; so nothing is lost with the program, and a machine
-//! that others made, copied or destroyed is noticed. Scopes that users made are kept with the
-//! keys of the host's appliance, which carry a change version: a concurrent change of them is not
+//! Each address is stored in its container's machine, in keys that the guest cannot see. A table of
+//! them is rebuilt from the machines when a host is opened, and updated from the list
+//! of machines that every create reads anyway. So nothing is lost with the program, and machines
+//! that others created, copied or destroyed are noticed. Scopes created by users are stored in the
+//! keys of the host's appliance, which have a change version: a concurrent change of them is not
 //! overwritten.
 
 mod cards;
@@ -27,14 +27,14 @@ use super::exec::VsphereExec;
 use crate::network::{EndpointInfo, EndpointSpec, Networks, ScopeInfo, ScopeSpec, later};
 use crate::{ContainerId, Exec, Result};
 
-/// How many machines one name is looked up in, where DHCP assigned the addresses.
+/// The maximum number of machines to look up a name in, where DHCP assigned the addresses.
 const LOOKED_UP: usize = 32;
 
 /// The scopes of one virtual container host on ESXi or vCenter.
 ///
-/// All bridge scopes share the host's bridge network, and a container has one card there; each
-/// network of an external scope gives it one more. The default route leads through the first
-/// external scope of the container, else through its first scope that is not internal.
+/// All bridge scopes share the host's bridge network, on which a container has one card; each
+/// network of an external scope adds one. The default route leads through the first
+/// external scope of the container, or else through its first scope that is not internal.
 #[derive(Clone, Debug)]
 pub struct VsphereNetworks {
     exec: VsphereExec,
