@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{ContainerId, ExitStatus, Resource, Result};
 
-/// The source of events on one virtual container host, whoever caused them.
+/// The source of events on one virtual container host, whatever their cause.
 #[async_trait]
 pub trait Events: std::fmt::Debug + Send + Sync + 'static {
     /// Subscribes to the events from now on.

@@ -48,7 +48,7 @@ pub(crate) enum Effect {
     Rewire(Ports, Devices),
     /// Starts a long-running job.
     Then(Later),
-    /// Those who wait are told to look again.
+    /// Waiters are notified to check again.
     Wake(Arc<Notify>),
     /// Something that runs is asked to end.
     Stop(CancellationToken),

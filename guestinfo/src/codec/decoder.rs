@@ -313,8 +313,8 @@ impl<'a> Decoder<'a> {
         result
     }
 
-    /// Reads the elements of the list or map at hand, at the cost of whoever can
-    /// write it.
+    /// Reads the elements of the current list or map, and accounts them to the party
+    /// that can write it.
     pub(crate) fn collection<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> R {
         let outer = self.guest;
         self.guest = outer || self.cursor.with_key(guest_may_write);

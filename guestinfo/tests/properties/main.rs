@@ -159,7 +159,7 @@ proptest! {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
 
-    /// From any damaged state: one update repairs it, and whoever changes nothing
+    /// From any damaged state: one update repairs it, and an update without changes
     /// loses nothing.
     #[test]
     fn one_update_repairs_any_damage(

@@ -143,7 +143,7 @@ pub(super) fn create_filter(inv: &mut Invocation<'_, '_>) -> Answer {
     collector(inv.tx, &key, &this)?
         .filters
         .insert(reference.value().into(), filter);
-    // Whoever waits on the collector sees the new filter's objects.
+    // Waiters on the collector see the new filter's objects.
     inv.tx.after(Effect::Wake(news));
     inv.tx.insert(object);
     value(&reference)

@@ -24,7 +24,7 @@ pub(super) fn mark(inv: &mut Invocation<'_, '_>, vm: &Ref<mo::VirtualMachine>) -
     nothing()
 }
 
-/// Makes a machine that is off a template. Again is as good.
+/// Turns a machine that is off into a template. A template already counts as success.
 pub(crate) fn mark_as_template(
     tx: &mut Transaction<'_>,
     vm: &Ref<mo::VirtualMachine>,
