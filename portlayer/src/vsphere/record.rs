@@ -211,7 +211,8 @@ impl Record {
                 reason: reason.to_owned(),
             })
         };
-        let mut container = decode::<ExecutorConfig>(keys).value;
+        let decoded = decode::<ExecutorConfig>(keys);
+        let mut container = decoded.value;
         if container.common.id.is_empty() && container.sessions.is_empty() {
             return refuse(None, "its configuration holds no keys of a container");
         }
@@ -219,6 +220,9 @@ impl Record {
             Ok(id) => id,
             Err(error) => return refuse(None, &format!("its id cannot be read: {error}")),
         };
+        if let Some(issue) = decoded.report.host_damage().next() {
+            return refuse(Some(id), &format!("its configuration is damaged: {issue}"));
+        }
         let Some(session) = container.sessions.remove(&container.common.id) else {
             return refuse(Some(id), "it does not say what runs in it");
         };
@@ -675,6 +679,40 @@ mod tests {
             keys.retain(|key, _| !key.ends_with("common/id"));
             keys.insert(format!("{}/common/id", dialect.base()), "not an id".into());
             assert_eq!(Record::read(&keys).unwrap_err().id, None);
+        }
+    }
+
+    #[test]
+    fn damage_to_what_only_the_host_writes_is_refused_and_what_a_guest_does_is_not() {
+        for dialect in Dialect::ALL {
+            let record = record(Command::new("/bin/sh").args(["-c", "run", "--no-privileges"]));
+            let id = record.spec.id;
+            let keys = record.keys(dialect).unwrap();
+            let base = dialect.base();
+            let with = |key: String, text: &str| {
+                let mut keys = keys.clone();
+                keys.insert(key, text.to_owned());
+                Record::read(&keys)
+            };
+
+            let args = format!("{base}/sessions|{id}/cmd/Args");
+            let error = with(args.clone(), "7").unwrap_err();
+            assert_eq!(error.id, Some(id));
+            assert!(error.to_string().contains("cmd/Args~"), "{error}");
+            assert!(with(format!("{base}/sessions|{id}/tty"), "perhaps").is_err());
+            assert!(with(format!("{base}/networks"), &"a|".repeat(20_000)).is_err());
+
+            for leaf in [
+                "started",
+                "status",
+                "detail.stoptime",
+                "diagnostics.exitlogs",
+            ] {
+                let key = format!("{base}.sessions|{id}.{leaf}");
+                assert_eq!(with(key, "99999999999").unwrap(), record);
+            }
+            let exits = format!("{base}.diagnostics.exitlogs");
+            assert_eq!(with(exits, "99999").unwrap(), record);
         }
     }
 
