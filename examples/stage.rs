@@ -119,7 +119,9 @@ impl Stage {
 /// Lets machines run real processes if this system can; otherwise the simulator's
 /// scripted guest imitates a few programs.
 #[cfg(target_os = "linux")]
-async fn with_guests(builder: simulator::Builder) -> (simulator::Builder, String) {
+async fn with_guests(
+    builder: simulator::SimulatorBuilder,
+) -> (simulator::SimulatorBuilder, String) {
     match simulator_guests::ProcessGuest::builder().start().await {
         Ok(guest) => (
             builder.guest(guest),
@@ -131,6 +133,8 @@ async fn with_guests(builder: simulator::Builder) -> (simulator::Builder, String
 
 /// Other systems have no namespaces: the simulator's scripted guest imitates a few programs.
 #[cfg(not(target_os = "linux"))]
-async fn with_guests(builder: simulator::Builder) -> (simulator::Builder, String) {
+async fn with_guests(
+    builder: simulator::SimulatorBuilder,
+) -> (simulator::SimulatorBuilder, String) {
     (builder, "scripted, because this is not Linux".to_owned())
 }

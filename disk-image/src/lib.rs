@@ -68,8 +68,8 @@
 //! | file as the root, with a trailing slash in its name | treated as the directory | refused |
 //! | link as the root | refused | refused |
 //! | truncated, wrong checksum, sizes of 2^62 and more | refused | refused |
-//! | time that is not a number | the header's time, with a [`Note`] | refused |
-//! | attribute of an unknown namespace | skipped with a [`Note`] | skipped |
+//! | time that is not a number | the header's time, with a [`MergeNote`] | refused |
+//! | attribute of an unknown namespace | skipped with a [`MergeNote`] | skipped |
 //! | attribute of 60,000 bytes | an error when planning a disk | refused by the file system |
 //! | sparse map that overlaps, GNU.sparse of an unknown version | refused | refused (the first) |
 //! | entry of an unknown type | refused | refused |
@@ -107,11 +107,11 @@ pub use error::{Error, LayerError, LayerProblem};
 pub use ext4::{FsOptions, Plan};
 pub use layer::{FileLayer, LayerDigests, LayerSource};
 pub use limits::{LimitKind, Limits};
-pub use merge::{LayerSummary, Merge, Note};
+pub use merge::{LayerSummary, Merge, MergeNote};
 pub use monitor::Monitor;
 pub use sink::{RawFile, Sink};
 pub use time::Timestamp;
 pub use tree::Xattr;
 #[cfg(unix)]
 pub use unpack::{Refused, RefusedKind, UnpackOptions, Unpacked};
-pub use vmdk::{Level, StreamOptions};
+pub use vmdk::{CompressionLevel, StreamOptions};

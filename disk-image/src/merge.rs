@@ -36,7 +36,7 @@ use crate::{Digest, Error, Monitor};
 /// ```
 pub struct Merge {
     content: Arc<Content>,
-    notes: Vec<Note>,
+    notes: Vec<MergeNote>,
     dropped_notes: u64,
     unpacked: u64,
 }
@@ -73,7 +73,7 @@ pub struct LayerSummary {
 /// A part of a layer that was skipped or changed without stopping the merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Note {
+pub struct MergeNote {
     /// The position of the layer.
     pub layer: usize,
     /// The verbatim path of the entry.
@@ -133,7 +133,7 @@ impl Merge {
                     self.dropped_notes += 1;
                 } else {
                     let entry = entry.path.clone().into_boxed_slice();
-                    self.notes.push(Note {
+                    self.notes.push(MergeNote {
                         layer: index,
                         entry,
                         what,
@@ -185,7 +185,7 @@ impl Merge {
     }
 
     /// Returns what was skipped or changed so far, at most the first 1,000 notes.
-    pub fn notes(&self) -> &[Note] {
+    pub fn notes(&self) -> &[MergeNote] {
         &self.notes
     }
 

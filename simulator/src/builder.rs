@@ -66,7 +66,7 @@ impl std::fmt::Debug for Secret {
 /// default.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is started"]
-pub struct Builder {
+pub struct SimulatorBuilder {
     settings: Settings,
     port: u16,
     seed: u64,
@@ -106,7 +106,7 @@ pub enum StartError {
     Inventory(#[source] Box<vim25::Fault>),
 }
 
-impl Builder {
+impl SimulatorBuilder {
     pub(crate) fn new() -> Self {
         Self {
             settings: Settings {

@@ -52,7 +52,7 @@ mod topology;
 mod view;
 mod world;
 
-pub use builder::{Builder, StartError};
+pub use builder::{SimulatorBuilder, StartError};
 pub use guest::{
     DiskMode, Guest, GuestAddress, GuestDisk, GuestError, GuestHardware, GuestMachine, GuestNic,
     GuestNicAddresses, GuestProgram, GuestProgramRefusal, Process, Program, SerialPort, Tether,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::builder::Builder;
+use crate::builder::SimulatorBuilder;
 use crate::core::Core;
 use crate::script::Script;
 use crate::topology::Topology;
@@ -24,20 +24,20 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// A simulator to be configured and started: an ESXi host unless its
-    /// [`topology`](Builder::topology) says otherwise.
-    pub fn builder() -> Builder {
-        Builder::new()
+    /// Creates a builder, which configures and starts a simulator: of an ESXi host unless
+    /// [`topology`](SimulatorBuilder::topology) is set.
+    pub fn builder() -> SimulatorBuilder {
+        SimulatorBuilder::new()
     }
 
-    /// An ESXi host to be configured and started.
-    pub fn esx() -> Builder {
-        Builder::new()
+    /// Creates a builder for an ESXi host.
+    pub fn esx() -> SimulatorBuilder {
+        SimulatorBuilder::new()
     }
 
-    /// A vCenter to be configured and started: that of [`Topology::vcenter`].
-    pub fn vcenter() -> Builder {
-        Builder::new().topology(Topology::vcenter())
+    /// Creates a builder for the vCenter of [`Topology::vcenter`].
+    pub fn vcenter() -> SimulatorBuilder {
+        SimulatorBuilder::new().topology(Topology::vcenter())
     }
 
     pub(crate) fn new(

@@ -51,7 +51,7 @@ pub use tether_sys as sys;
 pub use agent::{Agent, AgentError};
 pub use lines::{Line, Lines};
 pub use platform::{Platform, PlatformError, Prepared};
-pub use process::{Input, Outlet, Process};
+pub use process::{Process, ProcessInput, ProcessOutput};
 pub use session::{Attachment, Output, Session, SessionError, Sessions};
 pub use signal::signal_number;
 pub use supervisor::{Supervisor, SupervisorError};

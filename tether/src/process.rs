@@ -19,11 +19,11 @@ pub struct Process {
     /// The process id, for [`Platform::signal`](crate::Platform::signal).
     pub pid: i32,
     /// Standard input, or the terminal; `None` if there is neither.
-    pub stdin: Option<Input>,
+    pub stdin: Option<ProcessInput>,
     /// Standard output, or the terminal.
-    pub stdout: Outlet,
+    pub stdout: ProcessOutput,
     /// Standard error; `None` with a terminal.
-    pub stderr: Option<Outlet>,
+    pub stderr: Option<ProcessOutput>,
     exit: oneshot::Receiver<Exit>,
 }
 
@@ -32,9 +32,9 @@ impl Process {
     #[must_use]
     pub const fn new(
         pid: i32,
-        stdin: Option<Input>,
-        stdout: Outlet,
-        stderr: Option<Outlet>,
+        stdin: Option<ProcessInput>,
+        stdout: ProcessOutput,
+        stderr: Option<ProcessOutput>,
         exit: oneshot::Receiver<Exit>,
     ) -> Self {
         Self {
@@ -71,8 +71,14 @@ impl Process {
         let stderr = match files.len() {
             1 => {
                 let terminal = Arc::new(Pollable::new(files.remove(0))?);
-                let input = Input(Arc::clone(&terminal), true);
-                return Ok(Self::new(pid, Some(input), Outlet(terminal), None, exit));
+                let input = ProcessInput(Arc::clone(&terminal), true);
+                return Ok(Self::new(
+                    pid,
+                    Some(input),
+                    ProcessOutput(terminal),
+                    None,
+                    exit,
+                ));
             }
             2 | 3 => files.pop(),
             _ => None,
@@ -82,11 +88,11 @@ impl Process {
             let text = "a process came without streams";
             return Err(io::Error::new(io::ErrorKind::InvalidData, text));
         };
-        let outlet = |file| Pollable::new(file).map(|file| Outlet(Arc::new(file)));
+        let outlet = |file| Pollable::new(file).map(|file| ProcessOutput(Arc::new(file)));
         let stdin = files.pop().map(Pollable::new).transpose()?;
         Ok(Self::new(
             pid,
-            stdin.map(|file| Input(Arc::new(file), false)),
+            stdin.map(|file| ProcessInput(Arc::new(file), false)),
             outlet(stdout)?,
             Some(outlet(stderr)?),
             exit,
@@ -97,9 +103,9 @@ impl Process {
 /// The streams of a [`Process`].
 #[derive(Debug)]
 pub(crate) struct Streams {
-    pub(crate) stdin: Option<Input>,
-    pub(crate) stdout: Outlet,
-    pub(crate) stderr: Option<Outlet>,
+    pub(crate) stdin: Option<ProcessInput>,
+    pub(crate) stdout: ProcessOutput,
+    pub(crate) stderr: Option<ProcessOutput>,
 }
 
 #[derive(Debug)]
@@ -118,9 +124,9 @@ impl Pollable {
 
 /// The input of a process: a pipe, or its terminal. Dropping it closes a pipe.
 #[derive(Debug)]
-pub struct Input(Arc<Pollable>, bool);
+pub struct ProcessInput(Arc<Pollable>, bool);
 
-impl Input {
+impl ProcessInput {
     /// Returns whether it is a terminal.
     #[must_use]
     pub const fn is_terminal(&self) -> bool {
@@ -145,9 +151,9 @@ impl Terminal {
 
 /// The output of a process: a pipe, or its terminal.
 #[derive(Debug)]
-pub struct Outlet(Arc<Pollable>);
+pub struct ProcessOutput(Arc<Pollable>);
 
-impl AsyncRead for Outlet {
+impl AsyncRead for ProcessOutput {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -172,7 +178,7 @@ impl AsyncRead for Outlet {
     }
 }
 
-impl AsyncWrite for Input {
+impl AsyncWrite for ProcessInput {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::log::Log;
 use crate::platform::Platform;
-use crate::process::{Input, Outlet, Process};
+use crate::process::{Process, ProcessInput, ProcessOutput};
 use crate::session::{InputPiece, Session};
 
 const KILL: i32 = 9;
@@ -116,7 +116,7 @@ impl Run {
         launch.open_stdin = self.session.settings().open_stdin;
         let process = self.platform.launch(launch).await;
         let process = process.map_err(|error| error.to_string())?;
-        let terminal = process.stdin.as_ref().and_then(Input::terminal);
+        let terminal = process.stdin.as_ref().and_then(ProcessInput::terminal);
         self.session.begin(process.pid, terminal);
         let id = self.id();
         self.report(Report::Started { id }).await;
@@ -188,7 +188,7 @@ impl Run {
 }
 
 /// Writes what clients send to a process, until one of both ends.
-async fn feed(pieces: &mut mpsc::Receiver<InputPiece>, to: Option<Input>) {
+async fn feed(pieces: &mut mpsc::Receiver<InputPiece>, to: Option<ProcessInput>) {
     let Some(mut to) = to else { return };
     while let Some(piece) = pieces.recv().await {
         match piece {
@@ -204,7 +204,7 @@ async fn feed(pieces: &mut mpsc::Receiver<InputPiece>, to: Option<Input>) {
 }
 
 /// Reads what a process writes, for the log and for who is attached.
-async fn pump(session: &Session, log: &Log, stream: Stream, from: Option<Outlet>) {
+async fn pump(session: &Session, log: &Log, stream: Stream, from: Option<ProcessOutput>) {
     let Some(mut from) = from else { return };
     let mut buffer = BytesMut::new();
     loop {

@@ -66,7 +66,7 @@ pub use error::{
     EntityKind, Error, LoginProblem, Operation, RequestPhase, Result, SearchScope, TlsProblem,
     TransportProblem, UntrustedCertificate,
 };
-pub use inventory::{Datacenter, Datastore, Defaults, Inventory};
+pub use inventory::{Datacenter, Datastore, Inventory, InventoryDefaults};
 pub use property::{Item, Items, ObjectProperties, PropertySet, PropertyState, Query};
 pub use retry::RetryPolicy;
 pub use task::{Run, TaskProgress};

@@ -11,8 +11,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 use disk_image::ext4::{ChangeKind, Changes, FileKind, Reader};
 use disk_image::vmdk::{CreateType, Disk, FlatDisk, SparseDisk, StreamReader, StreamWriter};
 use disk_image::{
-    BlockRead, FileLayer, FsOptions, LayerDigests, Level, Limits, Merge, Monitor, RawDisk, Sink,
-    StreamOptions,
+    BlockRead, CompressionLevel, FileLayer, FsOptions, LayerDigests, Limits, Merge, Monitor,
+    RawDisk, Sink, StreamOptions,
 };
 
 #[derive(Parser)]
@@ -219,9 +219,9 @@ impl Output {
         match self.form {
             Form::Stream => {
                 let level = if self.small {
-                    Level::Small
+                    CompressionLevel::Small
                 } else {
-                    Level::Fast
+                    CompressionLevel::Fast
                 };
                 let mut options = StreamOptions::new().level(level).cid(self.cid);
                 if let Some(threads) = self.threads {

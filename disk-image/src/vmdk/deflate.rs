@@ -12,15 +12,15 @@ use super::GRAIN;
 /// The compression level.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
-pub enum Level {
-    /// zlib's level 1: three times as fast as [`Level::Small`], output a fifth larger.
+pub enum CompressionLevel {
+    /// zlib's level 1: three times as fast as [`CompressionLevel::Small`], output a fifth larger.
     #[default]
     Fast,
     /// zlib's level 6, as used by qemu-img.
     Small,
 }
 
-impl Level {
+impl CompressionLevel {
     fn compression(self) -> Compression {
         Compression::new(match self {
             Self::Fast => 1,
@@ -62,7 +62,7 @@ pub(super) struct Pool {
 }
 
 impl Pool {
-    pub(super) fn new(level: Level, threads: usize) -> io::Result<Self> {
+    pub(super) fn new(level: CompressionLevel, threads: usize) -> io::Result<Self> {
         let mut pool = Self {
             workers: Vec::new(),
             in_flight: VecDeque::new(),
@@ -173,7 +173,7 @@ struct Packer {
 }
 
 impl Packer {
-    fn new(level: Level) -> Self {
+    fn new(level: CompressionLevel) -> Self {
         Self {
             compress: Compress::new(level.compression(), true),
             stored: Compress::new(Compression::none(), true),

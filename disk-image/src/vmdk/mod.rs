@@ -13,7 +13,7 @@ mod sparse_disk;
 mod stream_reader;
 mod stream_writer;
 
-pub use deflate::Level;
+pub use deflate::CompressionLevel;
 pub use descriptor::{Access, CreateType, Descriptor, Extent, ExtentKind};
 pub use disk::{Disk, read_descriptor};
 pub use error::Error;

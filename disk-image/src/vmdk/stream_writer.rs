@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io::Write;
 
-use super::deflate::{Level, Packed, Pool};
+use super::deflate::{CompressionLevel, Packed, Pool};
 use super::descriptor::{CreateType, Descriptor};
 use super::header::{Header, marker};
 use super::{GRAIN, SECTOR, TABLE_ENTRIES};
@@ -22,8 +22,8 @@ const OVERHEAD: u64 = 128;
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StreamOptions {
-    /// The compression level. Default: [`Level::Fast`].
-    pub level: Level,
+    /// The compression level. Default: [`CompressionLevel::Fast`].
+    pub level: CompressionLevel,
     /// The number of compression threads; 0: the caller's thread. Default: one per
     /// processor, at most 8.
     pub threads: usize,
@@ -39,7 +39,7 @@ impl StreamOptions {
     pub fn new() -> Self {
         let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         Self {
-            level: Level::default(),
+            level: CompressionLevel::default(),
             threads: threads.min(8),
             cid: 0xffff_fffe,
             adapter: "lsilogic".to_owned(),
@@ -48,7 +48,7 @@ impl StreamOptions {
 
     /// Sets the compression level.
     #[must_use]
-    pub fn level(mut self, level: Level) -> Self {
+    pub fn level(mut self, level: CompressionLevel) -> Self {
         self.level = level;
         self
     }

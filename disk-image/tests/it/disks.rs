@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use disk_image::vmdk::{self, ChildForm, CreateType, Disk, FlatDisk, SparseDisk, StreamReader};
-use disk_image::{BlockRead, Error, Level, Monitor, Plan, Sink, StreamOptions, copy};
+use disk_image::{BlockRead, CompressionLevel, Error, Monitor, Plan, Sink, StreamOptions, copy};
 use tempfile::tempdir;
 
 use crate::support::{Tar, merge, options, raw};
@@ -41,7 +41,7 @@ fn content(disk: &dyn BlockRead) -> Vec<u8> {
 fn streams_are_the_same_for_any_number_of_threads_and_their_length_is_known() {
     let plan = plan();
     let monitor = Monitor::new();
-    for level in [Level::Fast, Level::Small] {
+    for level in [CompressionLevel::Fast, CompressionLevel::Small] {
         let options = StreamOptions::new().level(level);
         let inline = stream(&plan, &options.clone().threads(0));
         for threads in [1, 2, 8] {

@@ -14,7 +14,7 @@ use crate::work::WorkDir;
 /// Settings of a [`ProcessGuest`].
 #[derive(Clone, Debug, Default)]
 #[must_use]
-pub struct Builder {
+pub struct ProcessGuestBuilder {
     work_dir: Option<PathBuf>,
     helper: Option<PathBuf>,
     image_directory: Option<PathBuf>,
@@ -46,7 +46,7 @@ fn list(refusals: &Refusals) -> String {
     lines.collect::<Vec<_>>().join("; ")
 }
 
-impl Builder {
+impl ProcessGuestBuilder {
     /// Stores files in this directory, so that what containers wrote survives a restart of the
     /// simulator on the same datastore. Its file system must support being the upper layer of an
     /// overlay, which another overlay, for example, does not. By default, files are in the system's

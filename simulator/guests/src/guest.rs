@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use simulator::{Guest, GuestDisk, GuestMachine};
 use tether::Agent;
 
-use crate::builder::Builder;
+use crate::builder::ProcessGuestBuilder;
 use crate::command::obey;
 use crate::container::Containers;
 use crate::dial::Dialer;
@@ -49,8 +49,8 @@ pub(crate) struct Shared {
 
 impl ProcessGuest {
     /// Creates a builder for the settings of a guest.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> ProcessGuestBuilder {
+        ProcessGuestBuilder::default()
     }
 
     /// Returns how it creates the root file systems of containers, as determined at start.

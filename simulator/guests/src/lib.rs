@@ -37,7 +37,7 @@ mod rights;
 mod tree;
 mod work;
 
-pub use builder::{Builder, StartError};
+pub use builder::{ProcessGuestBuilder, StartError};
 pub use dial::{DialError, Dialer};
 pub use guest::ProcessGuest;
 pub use helper::init;

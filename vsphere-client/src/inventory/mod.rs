@@ -32,7 +32,7 @@ impl Client {
 /// [`Inventory::defaults`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Defaults {
+pub struct InventoryDefaults {
     /// The datacenter.
     pub datacenter: Datacenter,
     /// Its datastore.
@@ -102,7 +102,7 @@ impl Inventory<'_> {
     /// # Errors
     /// [`Error::Ambiguous`] lists the candidates of a kind with several objects: look
     /// that one up by name. [`Error::NotFound`] when there is none.
-    pub async fn defaults(&self) -> Result<Defaults> {
+    pub async fn defaults(&self) -> Result<InventoryDefaults> {
         let datacenter = self.datacenter(None).await?;
         let (datastore, resource_pool, network) = futures_util::future::try_join3(
             self.datastore(&datacenter, None),
@@ -110,7 +110,7 @@ impl Inventory<'_> {
             self.network(&datacenter, None),
         )
         .await?;
-        Ok(Defaults {
+        Ok(InventoryDefaults {
             datacenter,
             datastore,
             resource_pool,

@@ -5,7 +5,8 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::sync::Arc;
 
 use disk_image::{
-    FsOptions, LayerDigests, LayerSource, Level, Limits, Merge, Monitor, Plan, StreamOptions,
+    CompressionLevel, FsOptions, LayerDigests, LayerSource, Limits, Merge, Monitor, Plan,
+    StreamOptions,
 };
 use uuid::Uuid;
 
@@ -124,7 +125,7 @@ impl Laid {
             Error::exhausted(resource.clone(), what).with_source(error)
         };
         let file = tempfile::tempfile().map_err(unusable)?;
-        let stream = StreamOptions::new().level(Level::Fast);
+        let stream = StreamOptions::new().level(CompressionLevel::Fast);
         let out = io::BufWriter::with_capacity(256 << 10, file);
         let out = self
             .plan
