@@ -6,7 +6,7 @@ mod disk;
 mod kind;
 mod network;
 mod place;
-pub(crate) mod setting;
+pub(crate) mod vmx_settings;
 
 pub(crate) use board::board;
 pub(crate) use change::{apply, undo};

@@ -13,7 +13,7 @@ use super::program_request::GuestProgram;
 use super::programs::Programs;
 use super::serial::SerialPort;
 use crate::core::Core;
-use crate::machine::{self, Cycle, Machine, show};
+use crate::machine::{self, Cycle, Machine, properties};
 use crate::model::virtual_machine;
 use crate::serial::Ports;
 use crate::world::Transaction;
@@ -152,8 +152,8 @@ impl GuestMachine {
             if let Some(cycle) = &mut Machine::edit(object)?.cycle {
                 cycle.tools = running;
             }
-            object.modify("guest", |guest| show::set_tools(guest, running))?;
-            show::refresh(tx, &self.vm)
+            object.modify("guest", |guest| properties::set_tools(guest, running))?;
+            properties::refresh(tx, &self.vm)
         });
         drop(done);
     }
@@ -183,7 +183,7 @@ impl GuestMachine {
     fn change_guest(&self, change: impl FnOnce(&mut GuestInfo)) {
         let done = self.transact(|tx| {
             tx.edit(&self.vm)?.modify("guest", change)?;
-            show::refresh(tx, &self.vm)
+            properties::refresh(tx, &self.vm)
         });
         if let Err(fault) = done {
             tracing::debug!(vm = %self.vm, %fault, "a guest reported to a machine that is off");

@@ -5,7 +5,7 @@ use vim25::types::VirtualMachineConfigInfo;
 use vmx::{Document, ExtraConfig};
 
 use crate::datastore::path::DatastorePath;
-use crate::device::setting::{self, Settings};
+use crate::device::vmx_settings::{self, Settings};
 use crate::fault;
 
 /// Updates the file to match the configuration. Unchanged settings keep their lines.
@@ -17,7 +17,7 @@ pub(crate) fn update(
     volume: &str,
 ) -> Result<(), Fault> {
     let mut settings = whole(config);
-    settings.extend(setting::of(&config.hardware.device, home, volume));
+    settings.extend(vmx_settings::of(&config.hardware.device, home, volume));
     let is_ours = |name: &str| {
         settings
             .iter()

@@ -2,8 +2,8 @@
 
 pub(crate) mod config;
 pub(crate) mod file;
+pub(crate) mod properties;
 pub(crate) mod read;
-pub(crate) mod show;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -118,6 +118,6 @@ pub(crate) fn store(
     let (path, content) = (machine.vmx.clone(), machine.document.to_bytes());
     object.put("config", config);
     object.put("name", &config.name);
-    show::refresh(tx, vm)?;
+    properties::refresh(tx, vm)?;
     tx.core().store.write(&path, &content)
 }

@@ -1,13 +1,13 @@
 //! Typed, paged reading of properties, with a separate result for each property.
 
 mod content;
+mod property_set;
 mod query;
-mod set;
 mod source;
 
 pub use content::{ObjectProperties, PropertyState};
+pub use property_set::PropertySet;
 pub use query::{Item, Items, Query};
-pub use set::PropertySet;
 
 pub(crate) use query::is_missing;
 

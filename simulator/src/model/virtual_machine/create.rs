@@ -12,7 +12,7 @@ use crate::datastore::path::DatastorePath;
 use crate::device;
 use crate::fault;
 use crate::invocation::{Answer, value};
-use crate::machine::{self, Machine, config, show};
+use crate::machine::{self, Machine, config, properties};
 use crate::model::{datastore, entity};
 use crate::object::Hidden;
 use crate::world::Transaction;
@@ -91,7 +91,7 @@ fn add(
     let folder = entity::any(&place.folder);
     let environment = place.environment(tx)?;
     let mut object = entity::new::<mo::VirtualMachine>(vm.value(), &info.name, Some(folder));
-    show::begin(
+    properties::begin(
         &mut object,
         &datastore::reference(tx),
         &place.host,

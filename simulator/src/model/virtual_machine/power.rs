@@ -15,7 +15,7 @@ use crate::device;
 use crate::fault;
 use crate::guest::{self, Programs, Turn};
 use crate::invocation::{Answer, Invocation, nothing};
-use crate::machine::{self, Cycle, Machine, show};
+use crate::machine::{self, Cycle, Machine, properties};
 use crate::object::Retype;
 use crate::serial::Ports;
 use crate::task;
@@ -99,7 +99,7 @@ pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
         runtime.suspend_time = None;
         runtime.clean_power_off = None;
     })?;
-    object.put("guest", &show::guest(true, &info.guest_id, false));
+    object.put("guest", &properties::guest(true, &info.guest_id, false));
     let moves = tx
         .core()
         .settings
@@ -177,7 +177,7 @@ fn end(tx: &mut Transaction<'_>, vm: &Vm, state: VirtualMachinePowerState) -> Re
         runtime.boot_time = None;
         runtime.power_state = state;
     })?;
-    object.put("guest", &show::guest(false, &info.guest_id, false));
+    object.put("guest", &properties::guest(false, &info.guest_id, false));
     machine::store(
         tx,
         vm,
