@@ -109,7 +109,6 @@ impl HostRecord {
                 container_networks: [(BRIDGE.to_owned(), bridge)].into(),
                 bridge_ip_range: Some(self.bridge_range.range().into()),
                 bridge_net_width: self.bridge_range.mask().octets().to_vec(),
-                ..HostNetworks::default()
             },
             containers: Containers {
                 compute_resources: vec![ComputeResource {
