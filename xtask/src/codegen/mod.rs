@@ -58,6 +58,14 @@ mod prelude {
     pub(super) use super::mo;
     pub(super) use super::types::*;
 ";
+
+/// Whether a feature of the bindings is a generated namespace. Each is made of
+/// its own part of the schema and of the main one, so it compiles with all of
+/// the others exactly when it compiles alone.
+pub(crate) fn is_namespace(feature: &str) -> bool {
+    model::FIRST_IDS.iter().any(|(name, _)| *name == feature)
+}
+
 /// Generates the sources, or with `check` only verifies that they are current.
 pub(crate) fn run(check: bool) -> Result<()> {
     let mut schema = Schema::load(&schema_folder())?;

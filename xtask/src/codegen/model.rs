@@ -18,7 +18,7 @@ use super::schema::{Data, Managed, Member, Method, Name, Namespace, Schema, Type
 pub(crate) const VIM25: &str = "vim25";
 
 /// The first type id of each namespace, with room to grow.
-const FIRST_IDS: [(&str, u16); 6] = [
+pub(super) const FIRST_IDS: [(&str, u16); 6] = [
     ("vim25", 0),
     ("vsan", 0x2000),
     ("eam", 0x2800),

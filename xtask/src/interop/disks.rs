@@ -5,8 +5,9 @@ use std::process::{Command, Stdio};
 
 use anyhow::Result;
 
+use super::built::Built;
 use super::report::Report;
-use crate::process::{cargo, run};
+use crate::process::run;
 
 /// The tests, and the programs that each needs.
 const CHECKS: &[(&str, &[&str])] = &[
@@ -28,7 +29,7 @@ const PACKAGES: &[(&str, &str)] = &[
 ];
 
 /// Runs every check whose programs are installed.
-pub(super) fn checks(report: &mut Report) {
+pub(super) fn checks(report: &mut Report, built: &Built) {
     install_missing();
     for (test, programs) in CHECKS {
         let name = format!("disk-image: {}", test.replace('_', " "));
@@ -41,25 +42,15 @@ pub(super) fn checks(report: &mut Report) {
                     "only root can make the owners and devices to compare",
                 );
             }
-            None => report.check(&name, || run_test(test)),
+            None => report.check(&name, || run_test(built, test)),
         }
     }
 }
 
-fn run_test(test: &str) -> Result<()> {
+fn run_test(built: &Built, test: &str) -> Result<()> {
     let name = format!("peers::{test}");
-    run(&mut cargo([
-        "test",
-        "--locked",
-        "--package",
-        "disk-image",
-        "--test",
-        "it",
-        "--",
-        "--ignored",
-        "--exact",
-        &name,
-    ]))
+    let mut command = built.test("disk-image", "it")?;
+    run(command.args(["--ignored", "--exact", &name]))
 }
 
 /// Installs missing programs, but only as root in a disposable container, which `CI` in

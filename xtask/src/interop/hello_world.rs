@@ -9,7 +9,6 @@ use anyhow::{Context, Result, bail, ensure};
 use super::endpoint::Endpoint;
 use super::govc::Govc;
 use crate::process::{capture, cargo, run};
-use crate::workspace;
 
 /// How `hello_world` verifies the endpoint's certificate.
 #[derive(Debug, Clone, Copy)]
@@ -20,14 +19,11 @@ pub(super) enum Trust<'a> {
     KnownHosts(&'a Path),
 }
 
-/// Builds `hello_world` and returns its path, or `None` when the example does not exist.
+/// Builds `hello_world` and returns its path.
 ///
 /// # Errors
 /// Fails when it does not build.
-pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
-    if !workspace::root().join("examples/hello_world.rs").is_file() {
-        return Ok(None);
-    }
+pub(super) fn build(target: &Path) -> Result<PathBuf> {
     println!("$ cargo build --release --example hello_world");
     run(&mut cargo([
         "build",
@@ -36,7 +32,7 @@ pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
         "--example",
         "hello_world",
     ]))?;
-    Ok(Some(target.join("release/examples/hello_world")))
+    Ok(target.join("release/examples/hello_world"))
 }
 
 /// Returns the command, with the endpoint in its environment.

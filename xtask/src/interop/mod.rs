@@ -4,6 +4,7 @@
 //! A peer that is not available here is named, and its checks are printed as NOT
 //! RUN; the checks of an available peer must pass.
 
+mod built;
 mod disks;
 mod docker;
 mod endpoint;
@@ -20,6 +21,7 @@ use anyhow::{Context, Result};
 
 use crate::peers::{self, Lock, Peer, go, python};
 use crate::workspace;
+use built::Built;
 use endpoint::Endpoint;
 use govc::Govc;
 use hello_world::Trust;
@@ -68,25 +70,24 @@ pub(crate) fn start(args: &Args) -> Result<()> {
         return Ok(());
     }
     let wanted = |part| args.parts.is_empty() || args.parts.contains(&part);
+    let built = Built::build()?;
     let mut report = Report::default();
-    let job = if wanted(Part::Vcsim) || wanted(Part::Simulator) {
-        hello_world::build(&target)?
-    } else {
-        None
-    };
-    if wanted(Part::Vcsim) {
-        on_vcsim(&mut report, &peers, job.as_deref(), &folder);
-        suites::on_vcsim(&mut report, &peers.vcsim);
+    if wanted(Part::Vcsim) || wanted(Part::Simulator) {
+        let job = hello_world::build(&target)?;
+        if wanted(Part::Vcsim) {
+            on_vcsim(&mut report, &peers, &job, &folder);
+            suites::on_vcsim(&mut report, &built, &peers.vcsim);
+        }
+        if wanted(Part::Simulator) {
+            let simulator = built.command("vsphere-simulator")?;
+            ours::checks(&mut report, &peers, simulator, &job);
+        }
     }
     if wanted(Part::Disks) {
-        disks::checks(&mut report);
-    }
-    if wanted(Part::Simulator) {
-        let simulator = ours::build(&target)?;
-        ours::checks(&mut report, &peers, simulator.as_deref(), job.as_deref());
+        disks::checks(&mut report, &built);
     }
     if wanted(Part::Docker) {
-        docker::checks(&mut report, &target)?;
+        docker::checks(&mut report, built.command("docker")?)?;
     }
     report.finish()
 }
@@ -113,19 +114,15 @@ fn get(folder: &Path) -> Result<Peers> {
 }
 
 /// Runs `hello_world` on a third-party server.
-fn on_vcsim(report: &mut Report, peers: &Peers, job: Option<&Path>, folder: &Path) {
+fn on_vcsim(report: &mut Report, peers: &Peers, job: &Path, folder: &Path) {
     for (esx, model) in [(true, "ESX"), (false, "vCenter")] {
         let name = format!("hello_world on vcsim, {model}");
-        let (program, job) = match (&peers.vcsim, job) {
-            (Peer::Missing { reason }, _) => {
+        let program = match &peers.vcsim {
+            Peer::Missing { reason } => {
                 report.not_run(&name, reason);
                 continue;
             }
-            (_, None) => {
-                report.not_run(&name, "examples/hello_world.rs does not exist");
-                continue;
-            }
-            (Peer::Had { program, .. }, Some(job)) => (program, job),
+            Peer::Had { program, .. } => program,
         };
         report.check(&name, || {
             let endpoint = Endpoint::vcsim(program, esx)?;

@@ -1,6 +1,6 @@
 //! Third-party clients on our server, while a container exists there.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use super::govc::Govc;
 use super::hello_world::{self, Trust};
 use super::report::Report;
 use crate::peers::Peer;
-use crate::process::{Background, capture, cargo, run};
+use crate::process::{Background, capture};
 use crate::workspace;
 
 /// How long `hello_world` may take to start its container, and to remove it
@@ -31,46 +31,8 @@ const NAMES: &[&str] = &[
     "pyvmomi inventory walk",
 ];
 
-/// Builds our simulator's command and returns its path.
-///
-/// # Errors
-/// Fails when it does not build.
-pub(super) fn build(target: &Path) -> Result<Option<PathBuf>> {
-    if !workspace::root()
-        .join("simulator/src/bin/vsphere-simulator.rs")
-        .is_file()
-    {
-        return Ok(None);
-    }
-    println!("$ cargo build --release --package vsphere-simulator --features cli");
-    run(&mut cargo([
-        "build",
-        "--locked",
-        "--release",
-        "--package",
-        "vsphere-simulator",
-        "--features",
-        "cli",
-    ]))?;
-    Ok(Some(target.join("release/vsphere-simulator")))
-}
-
 /// Runs all checks on our simulator.
-pub(super) fn checks(
-    report: &mut Report,
-    peers: &Peers,
-    simulator: Option<&Path>,
-    job: Option<&Path>,
-) {
-    let (Some(simulator), Some(job)) = (simulator, job) else {
-        for name in NAMES {
-            report.not_run(
-                name,
-                "our simulator's command or hello_world does not exist",
-            );
-        }
-        return;
-    };
+pub(super) fn checks(report: &mut Report, peers: &Peers, simulator: &Path, job: &Path) {
     let mut scene = None;
     report.check("hello_world up on our simulator's command", || {
         scene = Some(Scene::set(simulator, job)?);

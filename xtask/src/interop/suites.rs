@@ -4,13 +4,14 @@ use std::path::Path;
 
 use anyhow::Result;
 
+use super::built::Built;
 use super::endpoint::Endpoint;
 use super::report::Report;
 use crate::peers::Peer;
-use crate::process::{cargo, run};
+use crate::process::run;
 
 /// Runs the client's tests and the port layer's conformance suite on vcsim.
-pub(super) fn on_vcsim(report: &mut Report, vcsim: &Peer) {
+pub(super) fn on_vcsim(report: &mut Report, built: &Built, vcsim: &Peer) {
     let client = [
         "the client's tests on vcsim, ESX",
         "the client's tests on vcsim, vCenter",
@@ -24,35 +25,20 @@ pub(super) fn on_vcsim(report: &mut Report, vcsim: &Peer) {
         }
         Peer::Had { program, .. } => {
             for (name, esx) in client.into_iter().zip([true, false]) {
-                report.check(name, || client_tests(program, esx));
+                report.check(name, || client_tests(built, program, esx));
             }
-            report.check(conformance, || conformance_tests(program));
+            report.check(conformance, || conformance_tests(built, program));
         }
     }
 }
 
-fn client_tests(vcsim: &Path, esx: bool) -> Result<()> {
+fn client_tests(built: &Built, vcsim: &Path, esx: bool) -> Result<()> {
     let endpoint = Endpoint::vcsim(vcsim, esx)?;
-    let mut command = cargo([
-        "test",
-        "--locked",
-        "--package",
-        "vsphere-client",
-        "--test",
-        "vcsim",
-    ]);
+    let mut command = built.test("vsphere-client", "vcsim")?;
     run(command.env("VCSIM_URL", endpoint.with_user()))
 }
 
-fn conformance_tests(vcsim: &Path) -> Result<()> {
-    let mut command = cargo([
-        "test",
-        "--locked",
-        "--package",
-        "portlayer",
-        "--features",
-        "conformance",
-    ]);
-    command.args(["--test", "vcsim", "--", "--ignored"]);
-    run(command.env("VCSIM", vcsim))
+fn conformance_tests(built: &Built, vcsim: &Path) -> Result<()> {
+    let mut command = built.test("portlayer", "vcsim")?;
+    run(command.arg("--ignored").env("VCSIM", vcsim))
 }

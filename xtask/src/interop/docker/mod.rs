@@ -7,7 +7,7 @@ mod command;
 mod registry;
 mod session;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Result, ensure};
@@ -15,14 +15,13 @@ use anyhow::{Result, ensure};
 use self::command::{Docker, FrontEnd};
 use self::registry::Registry;
 use super::report::Report;
-use crate::process::{cargo, on_path, run};
+use crate::process::{on_path, run};
 
 /// Runs all checks with the docker command.
 ///
 /// # Errors
-/// Fails when the front end does not build.
-pub(super) fn checks(report: &mut Report, target: &Path) -> Result<()> {
-    let program = build(target)?;
+/// Fails when the front end does not start.
+pub(super) fn checks(report: &mut Report, program: &Path) -> Result<()> {
     if !on_path("docker") {
         for (name, _) in CHECKS {
             report.not_run(name, "there is no docker command");
@@ -32,7 +31,7 @@ pub(super) fn checks(report: &mut Report, target: &Path) -> Result<()> {
         }
         return Ok(());
     }
-    let front_end = FrontEnd::scripted(&program)?;
+    let front_end = FrontEnd::scripted(program)?;
     let docker = front_end.docker();
     for (name, check) in CHECKS {
         report.check(name, || check(&docker));
@@ -41,14 +40,8 @@ pub(super) fn checks(report: &mut Report, target: &Path) -> Result<()> {
         Some(reason) => report.not_run(PULL, &reason),
         None => report.check(PULL, || pull(&docker)),
     }
-    session::check(report, &program);
+    session::check(report, program);
     Ok(())
-}
-
-fn build(target: &Path) -> Result<PathBuf> {
-    println!("$ cargo build --package docker");
-    run(&mut cargo(["build", "--locked", "--package", "docker"]))?;
-    Ok(target.join("debug/docker"))
 }
 
 type Check = fn(&Docker) -> Result<()>;
