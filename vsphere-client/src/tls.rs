@@ -129,7 +129,7 @@ pub(crate) struct Trust {
 impl Trust {
     /// Returns the TLS configuration of a client with this trust.
     pub(crate) fn client_config(&self) -> Result<ClientConfig> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let check = match (&self.pin, self.anything) {
             (_, true) => Check::Nothing,
             (Some(pin), _) => Check::Pin(pin.clone()),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use portlayer::image::Digest;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureScheme};
 
@@ -43,10 +44,6 @@ impl Transport {
     }
 
     pub(super) fn client(&self, authorities: &[Vec<u8>]) -> Result<reqwest::Client> {
-        let unusable = |what: &str, source| Error::Configuration {
-            what: what.to_owned(),
-            source,
-        };
         let plain = *self == Self::PlainHttp;
         let redirects = reqwest::redirect::Policy::custom(move |attempt| {
             if attempt.previous().len() > REDIRECTS_MAX {
@@ -57,42 +54,55 @@ impl Transport {
                 attempt.follow()
             }
         });
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("image-source/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(READ_TIMEOUT)
-            .redirect(redirects);
-        match self {
-            Self::Https => {
-                let mut extra = Vec::new();
-                for pem in authorities {
-                    let bundle = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| {
-                        unusable("a certificate authority; give it in PEM form", error.into())
-                    })?;
-                    extra.extend(bundle);
-                }
-                if !extra.is_empty() {
-                    builder = builder.tls_certs_merge(extra);
-                }
-            }
+        let config = match self {
+            Self::Https => verified(authorities)?,
             Self::Pinned(thumbprint) => {
-                let config = pinned(*thumbprint)
-                    .map_err(|error| unusable("the TLS settings", error.into()))?;
-                builder = builder.tls_backend_preconfigured(config);
+                unverified(Some(*thumbprint)).map_err(|error| unusable(SETTINGS, error.into()))?
             }
             // Without verification, no authorities are needed or loaded.
             Self::DangerAcceptInvalidCerts | Self::PlainHttp => {
-                builder = builder.tls_danger_accept_invalid_certs(true);
+                unverified(None).map_err(|error| unusable(SETTINGS, error.into()))?
             }
-        }
-        builder
+        };
+        reqwest::Client::builder()
+            .user_agent(concat!("image-source/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_TIMEOUT)
+            .read_timeout(READ_TIMEOUT)
+            .redirect(redirects)
+            .tls_backend_preconfigured(config)
             .build()
             .map_err(|error| unusable("the HTTP client's settings", error.into()))
     }
 }
 
-fn pinned(thumbprint: [u8; 32]) -> Result<ClientConfig, rustls::Error> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+/// Accepts what the system's authorities and `extra` ones, in PEM form, sign.
+fn verified(extra: &[Vec<u8>]) -> Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut roots = Vec::new();
+    for pem in extra {
+        let before = roots.len();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            roots.push(certificate.map_err(|error| unusable(AUTHORITY, error.into()))?);
+        }
+        if roots.len() == before {
+            return Err(unusable(AUTHORITY, "no certificate in it".into()));
+        }
+    }
+    let settings = |error: rustls::Error| unusable(SETTINGS, error.into());
+    let verifier =
+        rustls_platform_verifier::Verifier::new_with_extra_roots(roots, Arc::clone(&provider))
+            .map_err(settings)?;
+    Ok(ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(settings)?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth())
+}
+
+/// Accepts one certificate, or any.
+fn unverified(thumbprint: Option<[u8; 32]>) -> Result<ClientConfig, rustls::Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Pin {
         thumbprint,
         provider: Arc::clone(&provider),
@@ -104,10 +114,20 @@ fn pinned(thumbprint: [u8; 32]) -> Result<ClientConfig, rustls::Error> {
         .with_no_client_auth())
 }
 
-/// Accepts one certificate.
+const AUTHORITY: &str = "a certificate authority; give it in PEM form";
+const SETTINGS: &str = "the TLS settings";
+
+fn unusable(what: &str, source: Box<dyn std::error::Error + Send + Sync>) -> Error {
+    Error::Configuration {
+        what: what.to_owned(),
+        source,
+    }
+}
+
+/// Accepts one certificate, or any when there is none.
 #[derive(Debug)]
 struct Pin {
-    thumbprint: [u8; 32],
+    thumbprint: Option<[u8; 32]>,
     provider: Arc<CryptoProvider>,
 }
 
@@ -120,7 +140,10 @@ impl ServerCertVerifier for Pin {
         _: &[u8],
         _: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
-        if *Digest::of(certificate).as_bytes() == self.thumbprint {
+        if self
+            .thumbprint
+            .is_none_or(|pin| *Digest::of(certificate).as_bytes() == pin)
+        {
             Ok(ServerCertVerified::assertion())
         } else {
             Err(CertificateError::ApplicationVerificationFailure.into())

@@ -205,7 +205,7 @@ async fn a_self_signed_registry_is_refused_with_a_hint_and_accepted_by_its_thumb
     let signed = parameters.self_signed(&key).unwrap();
     let certificate = signed.der().clone();
     let key = rustls::pki_types::PrivatePkcs8KeyDer::from(key.serialize_der());
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()

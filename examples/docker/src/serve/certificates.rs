@@ -79,7 +79,7 @@ impl Certificates {
 
     /// The server's side of TLS; with `verify` only for clients that hold the client's key.
     pub(crate) fn acceptor(&self, verify: bool) -> Result<TlsAcceptor> {
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
         let read = |name: &str| {
             CertificateDer::pem_file_iter(self.path(name))
                 .and_then(Iterator::collect::<Result<Vec<_>, _>>)

@@ -40,6 +40,8 @@ impl Failure {
 impl Client {
     /// A client without a session.
     pub(crate) async fn stranger(simulator: &Simulator) -> Self {
+        // Nobody else in the process may have chosen; a second choice changes nothing.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let certificate =
             reqwest::Certificate::from_pem(simulator.certificate_pem().as_bytes()).unwrap();
         let http = reqwest::Client::builder()
