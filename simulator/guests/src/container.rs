@@ -12,6 +12,7 @@ use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 use crate::copy::copy;
 use crate::probe::RootMethod;
 use crate::work::{CONTAINERS, WorkDir, remove};
+use crate::write_back;
 
 /// The differences from the image: the upper layer of an overlay, or a modified copy.
 const UPPER: &str = "upper";
@@ -23,6 +24,8 @@ const ROOT: &str = "root";
 const STAGE: &str = "stage";
 /// Says which tree the upper directory belongs to.
 const BASE: &str = "base";
+/// What is being written back to the disk.
+const SPOOL: &str = "spool";
 
 /// The directories of all containers.
 #[derive(Debug)]
@@ -115,6 +118,34 @@ impl Container {
         };
         fs::write(&base, tree_name.as_bytes())?;
         Ok(root)
+    }
+
+    /// Writes what was kept to the disk with these files, and deletes it. A no-op
+    /// when nothing was kept.
+    pub(crate) fn write_back(&self, chain: &[PathBuf], method: RootMethod) -> io::Result<()> {
+        let (upper, spool) = (self.path.join(UPPER), self.path.join(SPOOL));
+        if !spool.try_exists()? {
+            if !upper.try_exists()? {
+                return Ok(());
+            }
+            write_back::collect(&spool, &upper, method, chain)?;
+        }
+        self.resume_write_back(chain)
+    }
+
+    /// Ends a [`write_back`](Self::write_back) that was interrupted while it wrote to the
+    /// disk, which cannot be read before. A no-op otherwise.
+    pub(crate) fn resume_write_back(&self, chain: &[PathBuf]) -> io::Result<()> {
+        let spool = self.path.join(SPOOL);
+        if !spool.try_exists()? {
+            return Ok(());
+        }
+        write_back::write(&spool, chain)?;
+        // What was kept goes first: without the spool it would be written twice.
+        for name in [UPPER, SPOOL] {
+            remove(&self.path.join(name))?;
+        }
+        self.forget()
     }
 
     /// Where the root is to be mounted, and where `/dev` is to be prepared.

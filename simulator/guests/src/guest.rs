@@ -23,9 +23,11 @@ use crate::work::WorkDir;
 ///
 /// A machine whose keys contain sessions is a container. Its root file system is
 /// that of its first disk: the base of the disk's chain is unpacked once and shared,
-/// and the container's changes are kept next to it until the disk is read. A machine
-/// without sessions, such as an appliance, stays on and reports running tools. When a
-/// machine is switched off, or the simulator ends, all processes in its container are killed.
+/// and the container's changes are kept next to it until the disk is read. Then they
+/// are merged with the disk's content, and the grains that differ from the parent are
+/// written. A machine without sessions, such as an appliance, stays on and reports
+/// running tools. When a machine is switched off, or the simulator ends, all processes
+/// in its container are killed.
 ///
 /// Containers have no network except for their loopback device, which has their addresses;
 /// [`Dialer`] connects to servers in them.
@@ -115,8 +117,12 @@ impl Guest for ProcessGuest {
     }
 
     async fn flush(&self, disk: &GuestDisk) -> io::Result<()> {
-        let _ = disk;
-        Ok(())
+        let Some(path) = disk.chain.first().filter(|_| !disk.mode.is_discarded()) else {
+            return Ok(());
+        };
+        let container = self.0.containers.hold(path).await;
+        let (chain, method) = (disk.chain.clone(), self.0.method);
+        tokio::task::spawn_blocking(move || container.write_back(&chain, method)).await?
     }
 
     async fn forget(&self, disk: &GuestDisk) {

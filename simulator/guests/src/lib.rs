@@ -24,6 +24,7 @@
 #![cfg(target_os = "linux")]
 
 mod builder;
+mod changes;
 mod command;
 mod container;
 mod copy;
@@ -36,6 +37,7 @@ mod probe;
 mod rights;
 mod tree;
 mod work;
+mod write_back;
 
 pub use builder::{ProcessGuestBuilder, StartError};
 pub use dial::{DialError, Dialer};

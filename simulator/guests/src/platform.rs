@@ -12,6 +12,7 @@ use tether::guestinfo::vic::ExecutorConfig;
 use tether::sys::{ContainerSetup, Isolation, Launch};
 use tether::{Platform, PlatformError, Prepared, Process, Supervisor, SupervisorError};
 
+use crate::container::Container;
 use crate::guest::Shared;
 use crate::probe::RootMethod;
 
@@ -51,9 +52,9 @@ impl MachinePlatform {
         self.machine.hardware().uuid.eq_ignore_ascii_case(machine) || self.machine.name() == machine
     }
 
-    /// The tree that the container's root is made of, and the file that its own
-    /// changes are known by.
-    async fn image(&self) -> Result<(PathBuf, PathBuf, bool), PlatformError> {
+    /// The tree that the container's root is made of, the directory that keeps its
+    /// changes, and whether they are to be forgotten first.
+    async fn image(&self) -> Result<(PathBuf, Container, bool), PlatformError> {
         let hardware = self.machine.hardware();
         let disk = hardware.disks.first().filter(|disk| !disk.chain.is_empty());
         // A disk without a parent is not made of an image: it is empty.
@@ -61,7 +62,8 @@ impl MachinePlatform {
         let directory = directory.filter(|_| disk.is_none_or(|disk| disk.chain.len() == 1));
         if let Some(directory) = directory {
             let key = PathBuf::from(format!("machine {}", hardware.uuid));
-            return Ok((directory.clone(), key, false));
+            let container = self.shared.containers.hold(&key).await;
+            return Ok((directory.clone(), container, false));
         }
         let Some(disk) = disk else {
             return Err(PlatformError::new(
@@ -69,16 +71,27 @@ impl MachinePlatform {
             ));
         };
         let fresh = disk.mode.is_discarded();
-        let own = disk.chain[0].clone();
-        let tree = self.shared.trees.get(&disk.chain).await.map_err(|error| {
+        let own = &disk.chain[0];
+        let failed = |error: io::Error| {
             PlatformError::new(format!(
                 "the image on the disk {} cannot be unpacked: {}",
                 own.display(),
                 causes(&error)
             ))
             .caused_by(error)
-        })?;
-        Ok((tree, own, fresh))
+        };
+        let container = self.shared.containers.hold(own).await;
+        let chain = disk.chain.clone();
+        let container = tokio::task::spawn_blocking(move || {
+            container.resume_write_back(&chain).map(|()| container)
+        });
+        let container = container
+            .await
+            .map_err(io::Error::other)
+            .and_then(|done| done)
+            .map_err(failed)?;
+        let tree = self.shared.trees.get(&disk.chain).await.map_err(failed)?;
+        Ok((tree, container, fresh))
     }
 
     /// Makes the container; returns what it does without.
@@ -86,8 +99,7 @@ impl MachinePlatform {
         &self,
         config: &ExecutorConfig,
     ) -> Result<(Supervisor, Vec<String>), PlatformError> {
-        let (tree, key, fresh) = self.image().await?;
-        let container = self.shared.containers.hold(&key).await;
+        let (tree, container, fresh) = self.image().await?;
         let (work, method) = (Arc::clone(&self.shared.work), self.shared.method);
         let prepared = tokio::task::spawn_blocking(move || {
             let root = container.prepare(work.path(), &tree, method, fresh);

@@ -1,0 +1,269 @@
+//! What a container wrote goes into its disk.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Instant;
+
+use disk_image::ext4::Reader;
+use disk_image::vmdk::{Disk, SparseDisk};
+use disk_image::{FileLayer, FsOptions, LayerDigests, Limits, Merge, Monitor};
+use uuid::Uuid;
+
+use crate::changes::write_layer;
+use crate::probe::RootMethod;
+use crate::rights;
+use crate::work::remove;
+
+/// What the disk holds so far, as a tar archive.
+const BASE: &str = "base.tar";
+/// What the container changed.
+const CHANGES: &str = "changes.tar";
+/// Identifier and label of the file system.
+const IDENTITY: &str = "file-system";
+
+/// Collects in the directory `spool` all that the new content of a disk is made of.
+/// Nothing is written to the disk. The directory is there only when it is complete.
+///
+/// # Errors
+/// When the disk or the directory `upper` cannot be read, or there is no space.
+pub(crate) fn collect(
+    spool: &Path,
+    upper: &Path,
+    method: RootMethod,
+    chain: &[PathBuf],
+) -> io::Result<()> {
+    let disk = chain.first().ok_or(io::ErrorKind::NotFound)?;
+    let part = spool.with_extension("part");
+    remove(&part)?;
+    fs::create_dir(&part)?;
+    let reader = Disk::open(disk)
+        .and_then(Reader::open)
+        .map_err(io::Error::other)?;
+    let label = String::from_utf8_lossy(reader.label()).into_owned();
+    fs::write(
+        part.join(IDENTITY),
+        format!("{}\n{label}\n", reader.uuid().as_hyphenated()),
+    )?;
+    // An overlay keeps what differs from the disk; a copy holds everything.
+    if method == RootMethod::Overlay {
+        let root = reader.root().map_err(io::Error::other)?;
+        let base = reader
+            .write_tar(
+                &root,
+                new_file(&part.join(BASE))?,
+                |_| true,
+                &Monitor::new(),
+            )
+            .map_err(io::Error::other)?;
+        base.sync_all()?;
+    }
+    let changes = new_file(&part.join(CHANGES))?;
+    write_layer(upper, rights::is_root(), changes)?.sync_all()?;
+    fs::rename(&part, spool)
+}
+
+/// Makes the disk hold what was collected in `spool`. Can be repeated after it
+/// was interrupted, and has to be before the disk is read.
+///
+/// # Errors
+/// When the disk cannot be written, has no parent, or is too small for the content.
+pub(crate) fn write(spool: &Path, chain: &[PathBuf]) -> io::Result<()> {
+    let begun = Instant::now();
+    let disk = chain.first().ok_or(io::ErrorKind::NotFound)?;
+    let identity = fs::read_to_string(spool.join(IDENTITY))?;
+    let mut identity = identity.lines();
+    let uuid: Uuid = identity
+        .next()
+        .unwrap_or_default()
+        .parse()
+        .map_err(io::Error::other)?;
+    let label = identity.next().unwrap_or_default();
+
+    let monitor = Monitor::new();
+    let mut merge = Merge::new(Limits::default());
+    for layer in [BASE, CHANGES].map(|name| spool.join(name)) {
+        if layer.try_exists()? {
+            merge
+                .layer(
+                    Arc::new(FileLayer::new(layer)),
+                    LayerDigests::none(),
+                    &monitor,
+                )
+                .map_err(io::Error::other)?;
+        }
+    }
+    let mut target = SparseDisk::open(disk).map_err(io::Error::other)?;
+    let options = FsOptions::new(target.capacity(), uuid).label(label);
+    let plan = merge.plan(&options).map_err(io::Error::other)?;
+    let mut content = target.replace();
+    plan.write(&mut content, &monitor)
+        .and_then(|()| content.finish())
+        .and_then(|()| target.sync())
+        .map_err(io::Error::other)?;
+    tracing::info!(disk = %disk.display(), took = ?begun.elapsed(), "wrote the changes of a container to its disk");
+    Ok(())
+}
+
+fn new_file(path: &Path) -> io::Result<File> {
+    File::options().write(true).create_new(true).open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use disk_image::vmdk::{ChildForm, CreateType, FlatDisk};
+
+    use super::*;
+    use crate::container::Containers;
+    use crate::work::WorkDir;
+
+    const SIZE: u64 = 64 << 20;
+
+    /// An image's disk with a few files, and an empty child of it.
+    fn disks(folder: &Path) -> Vec<PathBuf> {
+        let mut tar = tar::Builder::new(Vec::new());
+        for (name, content) in [
+            ("etc/kept", "as it was"),
+            ("etc/changed", "before"),
+            ("old/hidden", "below an opaque directory"),
+        ] {
+            let mut header = tar::Header::new_gnu();
+            header.set_size(content.len() as u64);
+            header.set_mode(0o640);
+            header.set_uid(1_000);
+            tar.append_data(&mut header, name, content.as_bytes())
+                .unwrap();
+        }
+        let layer: Arc<[u8]> = tar.into_inner().unwrap().into();
+        let monitor = Monitor::new();
+        let mut merge = Merge::new(Limits::default());
+        merge
+            .layer(Arc::new(layer), LayerDigests::none(), &monitor)
+            .unwrap();
+        let options = FsOptions::new(SIZE, Uuid::from_u128(7)).label("container");
+        let parent = folder.join("image.vmdk");
+        let mut disk = FlatDisk::create(&parent, CreateType::Vmfs, SIZE, 1).unwrap();
+        merge
+            .plan(&options)
+            .unwrap()
+            .write(&mut disk, &monitor)
+            .unwrap();
+        let child = folder.join("child.vmdk");
+        let open = Disk::open(&parent).unwrap();
+        SparseDisk::create_child(&child, open, "image.vmdk", 2, ChildForm::Delta).unwrap();
+        vec![child, parent]
+    }
+
+    fn read(disk: &Path, path: &str) -> Option<String> {
+        let reader = Reader::open(Disk::open(disk).unwrap()).unwrap();
+        let inode = reader.lookup(path.as_bytes()).ok()?;
+        let mut text = String::new();
+        io::Read::read_to_string(&mut reader.file(&inode).unwrap(), &mut text).unwrap();
+        Some(text)
+    }
+
+    /// What an overlay leaves behind.
+    fn upper(upper: &Path) {
+        fs::create_dir_all(upper.join("etc")).unwrap();
+        fs::write(upper.join("etc/changed"), "after").unwrap();
+        fs::write(upper.join("new"), "made by the container").unwrap();
+        fs::set_permissions(upper.join("new"), fs::Permissions::from_mode(0o4755)).unwrap();
+        symlink("new", upper.join("link")).unwrap();
+        fs::hard_link(upper.join("new"), upper.join("second")).unwrap();
+        fs::create_dir(upper.join("old")).unwrap();
+        let value = b"y";
+        let flags = rustix::fs::XattrFlags::empty();
+        // A file system without these attributes cannot be an upper directory either.
+        rustix::fs::setxattr(upper.join("old"), "user.overlay.opaque", value, flags).unwrap();
+    }
+
+    async fn hold(work: &Arc<WorkDir>, disk: &Path) -> crate::container::Container {
+        Containers::new(Arc::clone(work)).hold(disk).await
+    }
+
+    #[tokio::test]
+    async fn the_disk_holds_what_the_container_wrote_and_its_parent_does_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let chain = disks(folder.path());
+        let parent = fs::read(folder.path().join("image-flat.vmdk")).unwrap();
+        let work = Arc::new(WorkDir::open(None).unwrap());
+        let place = work
+            .path()
+            .join("containers")
+            .join(WorkDir::container_name(&chain[0]));
+        upper(&place.join("upper"));
+
+        let container = hold(&work, &chain[0]).await;
+        container.write_back(&chain, RootMethod::Overlay).unwrap();
+
+        assert_eq!(read(&chain[0], "etc/kept").unwrap(), "as it was");
+        assert_eq!(read(&chain[0], "etc/changed").unwrap(), "after");
+        assert_eq!(read(&chain[0], "new").unwrap(), "made by the container");
+        assert_eq!(read(&chain[0], "old/hidden"), None);
+        let reader = Reader::open(Disk::open(&chain[0]).unwrap()).unwrap();
+        let inode = |path: &str| reader.lookup(path.as_bytes()).unwrap();
+        assert_eq!(inode("new").number(), inode("second").number());
+        assert_eq!(inode("new").permissions(), 0o4755);
+        assert_eq!(inode("etc/kept").uid(), 1_000);
+        assert_eq!(reader.read_link(&inode("link")).unwrap(), b"new");
+        assert_eq!(reader.uuid(), Uuid::from_u128(7));
+        assert!(reader.xattrs(&inode("old")).unwrap().is_empty());
+
+        assert!(!place.exists(), "it is all in the disk now");
+        assert!(parent == fs::read(folder.path().join("image-flat.vmdk")).unwrap());
+        let written = fs::metadata(folder.path().join("child-delta.vmdk")).unwrap();
+        assert!(
+            written.len() < SIZE / 4,
+            "only what differs: {}",
+            written.len()
+        );
+        container.write_back(&chain, RootMethod::Overlay).unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_interrupted_write_is_ended_from_what_was_collected() {
+        let folder = tempfile::tempdir().unwrap();
+        let chain = disks(folder.path());
+        let work = Arc::new(WorkDir::open(None).unwrap());
+        let place = work
+            .path()
+            .join("containers")
+            .join(WorkDir::container_name(&chain[0]));
+        upper(&place.join("upper"));
+        let spool = place.join("spool");
+        collect(&spool, &place.join("upper"), RootMethod::Overlay, &chain).unwrap();
+        // The superblock and the groups' descriptors are gone when it is taken up again.
+        let mut half = SparseDisk::open(&chain[0]).unwrap();
+        half.write_at(0, &[0xA5; 1 << 20]).unwrap();
+        drop(half);
+
+        let container = hold(&work, &chain[0]).await;
+        container.resume_write_back(&chain).unwrap();
+        assert_eq!(read(&chain[0], "etc/changed").unwrap(), "after");
+        assert_eq!(read(&chain[0], "etc/kept").unwrap(), "as it was");
+        assert!(!place.exists());
+    }
+
+    #[tokio::test]
+    async fn a_copy_holds_everything_there_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let chain = disks(folder.path());
+        let work = Arc::new(WorkDir::open(None).unwrap());
+        let place = work
+            .path()
+            .join("containers")
+            .join(WorkDir::container_name(&chain[0]));
+        fs::create_dir_all(place.join("upper/etc")).unwrap();
+        fs::write(place.join("upper/etc/changed"), "after").unwrap();
+
+        let container = hold(&work, &chain[0]).await;
+        container.write_back(&chain, RootMethod::Copy).unwrap();
+        assert_eq!(read(&chain[0], "etc/changed").unwrap(), "after");
+        assert_eq!(read(&chain[0], "etc/kept"), None);
+    }
+}
