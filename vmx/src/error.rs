@@ -88,10 +88,15 @@ pub enum ParseErrorKind {
     #[error("the declared character encoding cannot be followed")]
     Encoding(#[source] EncodingError),
     /// A value is not valid in the charset of the file.
-    #[error("the value is not valid in {encoding}")]
+    #[error("the value is not valid in {encoding}{}", if *declared { "" } else {
+        ", and the file declares no encoding: how it is read depends on the host's own"
+    })]
     Undecodable {
-        /// The charset of the file.
+        /// The charset of the file, or the one that was assumed.
         encoding: Encoding,
+        /// Whether the file declares the charset. If not, a host with another one of
+        /// its own may read the value.
+        declared: bool,
         /// The value's bytes, escapes read.
         bytes: Box<[u8]>,
     },
@@ -162,6 +167,18 @@ impl ParseError {
 
     pub(crate) fn too_large() -> Self {
         Self::new(ParseErrorKind::TooLarge, 1, 0, &[], (0, 0), None)
+    }
+
+    /// Whether VMware refuses it on some hosts only: a value without a declared charset.
+    #[must_use]
+    pub fn depends_on_host(&self) -> bool {
+        matches!(
+            self.0.kind,
+            ParseErrorKind::Undecodable {
+                declared: false,
+                ..
+            }
+        )
     }
 
     /// What is wrong.
@@ -321,6 +338,20 @@ pub enum EditError {
         /// Why not.
         #[source]
         source: EncodingError,
+    },
+    /// The file declares no charset, and holds values that are not valid in the one that
+    /// would have to be declared: VMware would refuse what it may read now.
+    #[error(
+        "value of `{name}` is not ASCII, so the file must declare {encoding}, in which `{other}` is \
+         not valid; say in which encoding the file is, or transcode it"
+    )]
+    Undeclared {
+        /// The entry to set.
+        name: String,
+        /// The charset that would be declared.
+        encoding: Encoding,
+        /// An entry that is not valid in it.
+        other: String,
     },
     /// `.encoding` was set to a charset that is not known.
     #[error("`.encoding` cannot be set")]

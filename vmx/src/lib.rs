@@ -7,8 +7,9 @@
 //! * [`ExtraConfig`] is the vSphere API's view of the settings without a property
 //!   of their own, with the server's merge rules.
 //! * [`view::VirtualMachineFile`] reads and edits the settings as Rust types.
-//! * [`Document::check`] tells what VMware, libvirt and others would make of a file,
-//!   [`Document::diff`] what differs between two.
+//! * [`Document::check`] tells whether VMware opens a file and powers its machine on, and
+//!   what libvirt and others would make of it; [`Document::made_worse`] what an edit broke;
+//!   [`Document::diff`] what differs between two files.
 //! * [`FileKind`] tells a `.vmx` from its neighbours, [`Snapshots`] reads a `.vmsd`.
 //! * [`Encoding`] knows the charset names of `.encoding`.
 //!

@@ -1,6 +1,8 @@
 //! The command, as a user meets it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+#[path = "command/refusing.rs"]
+mod refusing;
 #[path = "command/replacing.rs"]
 mod replacing;
 
@@ -177,7 +179,7 @@ fn set_repairs_duplicates() {
         "{errors}"
     );
     assert!(text.contains("msg.autoanswer") && !text.contains("msg.autoAnswer"));
-    assert_eq!(run(&["check"], text.as_bytes()).2, 0);
+    assert_eq!(run(&["check"], text.as_bytes()).2, 0, "{text}");
 }
 
 #[test]
@@ -204,21 +206,85 @@ fn check_explains_with_a_caret() {
         "{text}"
     );
     assert!(text.contains("--> prose.vmx:4:6"), "{text}");
-    assert!(text.contains("libvirt"), "{text}");
+    assert!(!text.contains("libvirt"), "{text}");
 
-    let (json, _, code) = run(&["check", "--json", "container.vmx"], b"");
-    assert_eq!(code, 0);
+    let (json, _, code) = run(
+        &["check", "--json", "--for", "libvirt", "container.vmx"],
+        b"",
+    );
+    assert_eq!(code, 0, "{json}");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["findings"][0]["reader"], "libvirt");
     assert_eq!(json["findings"][0]["effect"], "refuses");
     let remedy = json["findings"][0]["remedy"].as_str().unwrap();
     assert_eq!(remedy, "keep such names out of files that libvirt reads");
 
-    let (text, _, _) = run(&["check"], b"a = x\na = 2\n");
+    let (text, _, _) = run(&["check", "--for", "all"], b"a = x\na = 2\n");
     let (findings, remedies) = text.split_once("TO MEND").unwrap();
     assert_eq!(findings.matches("a value without quotes").count(), 3);
     assert_eq!(remedies.matches("put the value in quotes").count(), 1);
     assert!(remedies.contains("set --remove-duplicates"), "{text}");
+}
+
+#[test]
+fn check_says_whether_a_machine_opens_and_powers_on() {
+    for (file, expected) in [
+        (&b""[..], 1),
+        (b"\n\n", 1),
+        (b"\0\0\0\0", 1),
+        (b"displayName = \"x\"\n", 1),
+        (b"encryption.data = \"AAAA\"\n", 1),
+        (b"encryption.keySafe = \"x\"\nencryption.data = \"AAAA\"\n", 0),
+        (
+            b"config.version = \"8\"\nvirtualHW.version = \"20\"\nguestOS = \"dos 397\"\n",
+            1,
+        ),
+        (
+            b"config.version = \"8\"\nvirtualHW.version = \"20\"\nguestOS = \"dos\"\n",
+            0,
+        ),
+        (
+            b"config.version = \"8\"\nvirtualHW.version = \"20\"\nguestOS = \"dos\"\na = \"\xE9\"\n",
+            0,
+        ),
+    ] {
+        let (text, errors, code) = run(&["check"], file);
+        assert_eq!((code, &*errors), (expected, ""), "{file:?}: {text}");
+    }
+}
+
+#[test]
+fn check_takes_several_files() {
+    let (text, errors, code) = run(&["check", "container.vmx", "prose.vmx", "none.vmx"], b"");
+    assert_eq!(code, 2);
+    assert!(errors.contains("cannot read none.vmx"), "{errors}");
+    assert!(text.starts_with("container.vmx:\n"), "{text}");
+    assert!(text.contains("\nprose.vmx:\n"), "{text}");
+    assert_eq!(run(&["check", "container.vmx", "prose.vmx"], b"").2, 1);
+    let (json, _, code) = run(&["check", "--json", "container.vmx", "gbk.vmx"], b"");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json[0]["file"], "container.vmx");
+    assert_eq!((json.as_array().unwrap().len(), code), (2, 0));
+}
+
+#[test]
+fn check_tells_of_other_programs_on_request_and_of_files_that_they_read() {
+    let (text, _, _) = run(&["check", "hand-made.vmx"], b"");
+    assert!(!text.contains("Packer"), "{text}");
+    let (text, _, _) = run(&["check", "hand-made.vmx", "--for", "packer"], b"");
+    assert!(
+        text.contains("Packer") && !text.contains("Vagrant"),
+        "{text}"
+    );
+    let (text, _, _) = run(&["check", "hand-made.vmx", "--for", "xen-orchestra"], b"");
+    assert!(text.contains("Xen Orchestra"), "{text}");
+    let (text, _, code) = run(&["check", "one-snapshot.vmsd", "--for", "all"], b"");
+    assert!(!text.contains("Packer") && code == 0, "{text}");
+    assert_eq!(run(&["check", "--for", "emacs"], b"").2, 2);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.vmsd");
+    fs::write(&path, "").unwrap();
+    assert_eq!(run(&["check", path.to_str().unwrap()], b"").2, 0);
 }
 
 #[test]

@@ -73,8 +73,8 @@ const TABLE: &[(&str, Read, &str)] = &[
     ("#a = \"x\"\n", &[],                                 "= = = x = = = x x x"),
     ("  #a = \"x\"\n", &[],                               "= = = x x x = x x x"),
     ("a\t=\t\"x\"\n", &[("a", "x")],                      "= = = = = = x x = x"),
-    ("guestOS = \"x\"\nguestOS.detailed.data = \"y\"\n",
-        &[("guestOS", "x"), ("guestOS.detailed.data", "y")], "= = s = = = = = = s"),
+    ("guestOS = \"dos\"\nguestOS.detailed.data = \"y\"\n",
+        &[("guestOS", "dos"), ("guestOS.detailed.data", "y")], "= = s = = = = = = s"),
     (".foo = \"x\"\n", &[(".foo", "x")],                  "s = = = = = = = = s"),
 ];
 

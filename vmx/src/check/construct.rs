@@ -4,7 +4,7 @@
 
 use std::fmt;
 
-use super::reader::Effect::{self, Misreads, Notes, Refuses, Skips};
+use super::reader::Effect::{self, FailsAtPowerOn, Misreads, Notes, Refuses, Skips};
 use super::reader::Reader::{
     self, Dissect, Gns3, Govmx, Guest, Libvirt, Packer, Proxmox, Vagrant, Veeam, VirtV2v, Vmware,
     XenOrchestra,
@@ -98,6 +98,10 @@ constructs! {
     /// Bytes that are not in the charset.
     Undecodable "a value that is not valid in the encoding of the file" => "declare the encoding that the file is in, or write the value again" [
         Vmware Refuses, Libvirt Refuses,
+    ]
+    /// Bytes that are not UTF-8, and no `.encoding`.
+    HostText "a value that is not UTF-8 and no .encoding: how it is read depends on the host's own encoding" => "give the encoding that the file is in: `set --encoding NAME --transcode UTF-8`" [
+        Libvirt Refuses, Vmware Notes,
     ]
     /// `a = x`.
     BareValue "a value without quotes" => "put the value in quotes" [
@@ -239,8 +243,32 @@ constructs! {
         Libvirt Refuses,
     ]
     /// `guestOS` is missing.
-    NoGuestOs "no guestOS: the machine does not power on" => "set guestOS" [
-        Vmware Misreads,
+    NoGuestOs "no guestOS" => "set guestOS" [
+        Vmware FailsAtPowerOn,
+    ]
+    /// `guestOS = "dos 397"`.
+    UnknownGuestOs "a guestOS that VMware does not know" => "set guestOS to a name that VMware knows, such as other-64" [
+        Vmware FailsAtPowerOn,
+    ]
+    /// `memSize = "0"`.
+    MemoryOutOfRange "a memSize out of range" => "set 4 to 25165824, in MB" [
+        Vmware FailsAtPowerOn,
+    ]
+    /// `numvcpus = "0"`.
+    CpusOutOfRange "processors out of range, or not a multiple of cpuid.coresPerSocket" => "set numvcpus to a multiple of cpuid.coresPerSocket, at most 768" [
+        Vmware FailsAtPowerOn,
+    ]
+    /// `scsi0:0.fileName = ""`, `scsi0:0.fileName = "a.iso"`.
+    ImpossibleFile "a disk or CD image whose file cannot have this name" => "name a .vmdk for a disk and an image for a CD, or set `present` to FALSE" [
+        Vmware FailsAtPowerOn,
+    ]
+    /// `ethernet0.address = "00:0c:29:00:00:01"` with `addressType = "static"`.
+    StaticAddressOutOfRange "a static address outside 00:50:56:00:00:00 to 00:50:56:3f:ff:ff" => "choose one in that range, or set checkMACAddress to FALSE" [
+        Vmware FailsAtPowerOn,
+    ]
+    /// `encryption.data` without `encryption.keySafe`.
+    NoKeySafe "encrypted settings without encryption.keySafe, which holds their key" => "restore encryption.keySafe from a copy of the file" [
+        Vmware Refuses,
     ]
     /// `memSize` not a multiple of 4.
     OddMemory "a memSize that is no multiple of 4" => "set a multiple of 4" [

@@ -2,9 +2,10 @@
 
 mod construct;
 mod lines;
+mod power;
 mod reader;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use crate::document::{Document, Line, LineKind};
@@ -61,6 +62,15 @@ impl Document {
     /// ```
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
+        self.check_as(self.kind())
+    }
+
+    /// The same for a file of which the kind is known, for instance by its name: an empty
+    /// `.vmx` is no machine that opens, an empty `.vmsd` is the usual one.
+    ///
+    /// Of files that only VMware reads, such as `.vmsd`, nothing is said of other programs.
+    #[must_use]
+    pub fn check_as(&self, kind: FileKind) -> Vec<Finding> {
         let mut found = Found::default();
         let mut names = Names::default();
         let lines: Vec<Line<'_>> = self.lines().collect();
@@ -73,12 +83,77 @@ impl Document {
             found.add(construct_of(&problem, lines.get(number - 1)), number);
         }
         names.report(&mut found);
-        self.check_file(&mut found, &names);
-        found.into_findings()
+        self.check_file(&mut found, &names, kind);
+        let mut findings = found.into_findings();
+        if !matches!(kind, FileKind::Machine | FileKind::Dictionary) {
+            findings.retain(|finding| finding.reader == Reader::Vmware);
+        }
+        findings
+    }
+
+    /// What VMware would refuse or misread in this document, or not power on, that it does
+    /// not in `before`: what an edit made worse.
+    ///
+    /// ```
+    /// use vmx::{Construct, Document};
+    ///
+    /// let before = Document::parse(&b"memSize = \"64\"\nnumvcpus = \"x\"\n"[..])?;
+    /// let mut after = before.clone();
+    /// after.set("memSize", "abc")?;
+    /// let worse = after.made_worse(&before);
+    /// assert_eq!(worse.len(), 1);
+    /// assert_eq!(worse[0].construct, Construct::WrongType);
+    /// assert_eq!(worse[0].lines, [1]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn made_worse(&self, before: &Self) -> Vec<Finding> {
+        let kind = match self.kind() {
+            FileKind::Dictionary => before.kind(),
+            kind => kind,
+        };
+        let serious = |finding: &Finding| {
+            finding.reader == Reader::Vmware
+                && matches!(
+                    finding.effect,
+                    Effect::Refuses | Effect::FailsAtPowerOn | Effect::Misreads
+                )
+        };
+        let mut old: HashMap<Construct, HashSet<Vec<u8>>> = HashMap::new();
+        let lines: Vec<_> = before.lines().map(subject).collect();
+        // Damage that was there counts as what the document is compared with, also if
+        // it only shows once it is taken for a machine.
+        for finding in before.check_as(kind) {
+            let known = old.entry(finding.construct).or_default();
+            known.extend(
+                finding
+                    .lines
+                    .iter()
+                    .filter_map(|line| lines.get(line - 1).cloned()),
+            );
+        }
+        let lines: Vec<_> = self.lines().map(subject).collect();
+        let mut worse = self.check_as(kind);
+        worse.retain_mut(|finding| {
+            if !serious(finding) {
+                return false;
+            }
+            let Some(known) = old.get(&finding.construct) else {
+                return true;
+            };
+            let had_lines = !finding.lines.is_empty();
+            finding.lines.retain(|line| {
+                lines
+                    .get(line - 1)
+                    .is_some_and(|subject| !known.contains(subject))
+            });
+            had_lines && !finding.lines.is_empty()
+        });
+        worse
     }
 
     /// Constructs of the file as a whole.
-    fn check_file(&self, found: &mut Found, names: &Names) {
+    fn check_file(&self, found: &mut Found, names: &Names, kind: FileKind) {
         let whole = |found: &mut Found, condition: bool, construct| {
             if condition {
                 found.0.entry(construct).or_default();
@@ -109,7 +184,7 @@ impl Document {
             _ => false,
         });
         whole(found, rewritten, Construct::Rewritten);
-        if self.kind() == FileKind::Machine {
+        if kind == FileKind::Machine {
             self.check_machine(found, names);
         }
     }
@@ -135,6 +210,11 @@ impl Document {
             if missing(&"guestOS") {
                 found.0.entry(Construct::NoGuestOs).or_default();
             }
+            power::constructs(&machine, self, |construct, name| {
+                found.add_at(construct, names, name);
+            });
+        } else if !self.contains("encryption.keySafe") {
+            found.add_at(Construct::NoKeySafe, names, "encryption.data");
         }
         if machine
             .config_version()
@@ -187,6 +267,14 @@ impl Document {
                 found.add(Construct::Inert, index + 1);
             }
         }
+    }
+}
+
+/// What a line is about: the name of its entry, or all of it.
+fn subject(line: Line<'_>) -> Vec<u8> {
+    match line.kind() {
+        LineKind::Entry(entry) => entry.name().folded().into_owned(),
+        _ => line.content().to_vec(),
     }
 }
 
@@ -244,7 +332,8 @@ fn construct_of(problem: &ParseError, line: Option<&Line<'_>>) -> Construct {
         }
         ParseErrorKind::Duplicate { .. } => Construct::Duplicate,
         ParseErrorKind::Encoding(_) => Construct::BadEncoding,
-        ParseErrorKind::Undecodable { .. } => Construct::Undecodable,
+        ParseErrorKind::Undecodable { declared: true, .. } => Construct::Undecodable,
+        ParseErrorKind::Undecodable { .. } => Construct::HostText,
         ParseErrorKind::TooLarge => Construct::TooLarge,
     }
 }

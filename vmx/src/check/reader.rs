@@ -37,6 +37,24 @@ pub enum Reader {
     Veeam,
 }
 
+impl Reader {
+    /// All of them, VMware first.
+    pub const ALL: [Self; 12] = [
+        Self::Vmware,
+        Self::Guest,
+        Self::Libvirt,
+        Self::VirtV2v,
+        Self::Packer,
+        Self::Govmx,
+        Self::Vagrant,
+        Self::Dissect,
+        Self::Gns3,
+        Self::Proxmox,
+        Self::XenOrchestra,
+        Self::Veeam,
+    ];
+}
+
 impl fmt::Display for Reader {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -63,6 +81,8 @@ impl fmt::Display for Reader {
 pub enum Effect {
     /// It does not take the file at all.
     Refuses,
+    /// It takes the file and does not power the machine on.
+    FailsAtPowerOn,
     /// It leaves out the line.
     Skips,
     /// It reads something else than VMware, or than was meant.
@@ -75,6 +95,7 @@ impl fmt::Display for Effect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Refuses => "refuses the file",
+            Self::FailsAtPowerOn => "does not power the machine on",
             Self::Skips => "skips the line",
             Self::Misreads => "misreads",
             Self::Notes => "note",

@@ -120,6 +120,13 @@ impl<'d> Edit<'d> {
         match encoding.encode(value) {
             Ok(bytes) => {
                 if !self.document.byte_order_mark && !self.document.declares_encoding() {
+                    if let Some(other) = self.document.first_undecodable() {
+                        return Err(EditError::Undeclared {
+                            name: name.to_string(),
+                            encoding,
+                            other,
+                        });
+                    }
                     self.declare(encoding)?;
                 }
                 Ok(bytes.into_owned())

@@ -28,6 +28,7 @@ impl Document {
             .filter(|&line| !self.is_metavariable(line as usize))
             .collect();
         let declared = self.declared();
+        let is_declared = self.byte_order_mark || self.declares_encoding();
         let mut first_declaration = true;
         let mut problems = Vec::new();
         let mut number = 0;
@@ -95,7 +96,8 @@ impl Document {
                             report(ParseErrorKind::Encoding(error), span, None);
                         }
                     } else if let Ok(encoding) = declared
-                        && let Some(kind) = undecodable(parts.value(content), *encoding)
+                        && let Some(kind) =
+                            undecodable(parts.value(content), *encoding, is_declared)
                     {
                         report(kind, (start, end - start), secret());
                     }
@@ -105,6 +107,14 @@ impl Document {
             offset += line.text(&self.source).len();
         }
         problems
+    }
+
+    /// The name of the first entry whose value is not valid in the charset.
+    pub(super) fn first_undecodable(&self) -> Option<String> {
+        let entry = self
+            .entries()
+            .find(|entry| matches!(entry.value().text(), Err(ValueError::Undecodable { .. })))?;
+        Some(entry.name().to_string())
     }
 
     fn is_metavariable(&self, line: usize) -> bool {
@@ -122,15 +132,17 @@ fn kind_of(reason: Malformed) -> ParseErrorKind {
     }
 }
 
-fn undecodable(raw: &[u8], encoding: Encoding) -> Option<ParseErrorKind> {
+fn undecodable(raw: &[u8], encoding: Encoding, declared: bool) -> Option<ParseErrorKind> {
     // An escape can make a byte that is not ASCII; most values have neither.
     if raw.is_ascii() && !raw.contains(&b'|') {
         return None;
     }
     match Value::new(raw, Some(encoding)).text() {
-        Err(ValueError::Undecodable { bytes, .. }) => {
-            Some(ParseErrorKind::Undecodable { encoding, bytes })
-        }
+        Err(ValueError::Undecodable { bytes, .. }) => Some(ParseErrorKind::Undecodable {
+            encoding,
+            declared,
+            bytes,
+        }),
         _ => None,
     }
 }

@@ -219,8 +219,8 @@ settings! { VirtualMachineFile {
     max_consoles set_max_consoles: i32 = "RemoteDisplay.maxConnections";
     /// An identity for policies of hosted products. The API does not show it.
     managed_id set_managed_id: String = "policy.vm.mvmtid";
-    /// Whether to add a TPM by itself; hosted products.
-    auto_add_tpm set_auto_add_tpm: bool = "managedVM.autoAddVTPM";
+    /// Which TPM hosted products add by themselves: `software`, or a boolean.
+    auto_add_tpm set_auto_add_tpm: String = "managedVM.autoAddVTPM";
     /// Whether the guest may not copy to the console; part of extraConfig, TRUE on ESXi.
     isolate_copy set_isolate_copy: bool = "isolation.tools.copy.disable";
     /// Whether the guest may not paste from the console; part of extraConfig, TRUE on

@@ -166,7 +166,7 @@ settings! {
         set_vnc_password vnc_password: String,
         set_max_consoles max_consoles: i32,
         set_managed_id managed_id: String,
-        set_auto_add_tpm auto_add_tpm: bool,
+        set_auto_add_tpm auto_add_tpm: String,
         set_isolate_copy isolate_copy: bool,
         set_isolate_paste isolate_paste: bool,
         set_isolate_drag_and_drop isolate_drag_and_drop: bool,

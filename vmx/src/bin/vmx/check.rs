@@ -1,28 +1,53 @@
-//! `vmx check`: what VMware, libvirt and others would make of a file.
+//! `vmx check`: whether VMware opens a file and powers its machine on, and on request what
+//! other programs make of it.
 
 use std::collections::BTreeSet;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Result;
 use serde::Serialize;
-use vmx::{Effect, Finding, Position, Reader};
+use vmx::{Document, Effect, FileKind, Finding, ParseError, Position, Reader};
 
 use crate::file;
-use crate::output::Output;
+use crate::output::{Output, complain};
 
-/// Explain what VMware, libvirt and others would make of a file. Exits with 1 if
-/// VMware refuses it.
+/// Tell whether VMware opens files and powers their machines on. Exits with 1 if it does
+/// not.
+///
+/// What the host has is not looked at: whether disks are there, or networks.
 #[derive(clap::Args)]
 pub(crate) struct Check {
-    /// The file, `-` for standard input.
+    /// The files, `-` for standard input.
     #[arg(default_value = "-")]
-    file: PathBuf,
+    files: Vec<PathBuf>,
+    /// Also tell what another program would make of the file: `all`, or its name.
+    #[arg(long = "for", value_name = "PROGRAM", value_parser = readers)]
+    readers: Vec<Readers>,
+}
+
+/// The programs that one word of the command line means.
+#[derive(Clone)]
+struct Readers(Vec<Reader>);
+
+fn readers(text: &str) -> Result<Readers, String> {
+    let plain = |text: &str| text.to_lowercase().replace([' ', '-'], "");
+    if text == "all" {
+        return Ok(Readers(Reader::ALL.to_vec()));
+    }
+    let found = Reader::ALL
+        .into_iter()
+        .find(|reader| plain(&reader.to_string()) == plain(text));
+    found.map(|reader| Readers(vec![reader])).ok_or_else(|| {
+        let names: Vec<_> = Reader::ALL.iter().map(ToString::to_string).collect();
+        format!("expected all, {}", names.join(", "))
+    })
 }
 
 #[derive(Serialize)]
 struct Report {
+    file: String,
     problems: Vec<Problem>,
     findings: Vec<Row>,
 }
@@ -44,58 +69,120 @@ struct Row {
 
 impl Check {
     pub(crate) fn run(&self, output: &mut Output<impl Write>) -> Result<ExitCode> {
-        let document = file::read_quietly(&self.file, output.encoding)?;
-        let (problems, findings) = (document.problems(), document.check());
-        let refused = findings
-            .iter()
-            .any(|finding| finding.reader == Reader::Vmware && finding.effect == Effect::Refuses);
-        if output.json {
-            let row = |finding: Finding| Row {
-                message: finding.to_string(),
-                remedy: finding.construct.remedy(),
-                finding,
+        let (mut refused, mut unread) = (false, false);
+        let mut reports = Vec::new();
+        for (at, path) in self.files.iter().enumerate() {
+            let document = match file::read_quietly(path, output.encoding) {
+                Ok(document) => document,
+                Err(error) if self.files.len() > 1 => {
+                    complain(format_args!("error: {error:#}"));
+                    unread = true;
+                    continue;
+                }
+                Err(error) => return Err(error),
             };
-            output.json(&Report {
-                problems: problems
-                    .iter()
-                    .map(|problem| Problem {
-                        position: problem.position(),
-                        message: problem.kind().to_string(),
-                    })
-                    .collect(),
-                findings: findings.into_iter().map(row).collect(),
-            })?;
-        } else {
-            for problem in problems.iter().take(file::SHOWN_PROBLEMS) {
-                output.line(problem.render(&file::shown(&self.file)))?;
-                output.line("")?;
-            }
-            if let Some(more) = file::more(problems.len()) {
-                output.line(format_args!("{more}\n"))?;
-            }
-            let rows = findings.iter().map(|finding| {
-                let Finding {
-                    reader,
-                    effect,
-                    construct,
-                    lines,
-                    ..
-                } = finding;
-                format!("{reader}\t{effect}\t{construct}\t{}", places(lines))
+            let findings = self.findings(path, &document);
+            refused |= findings.iter().any(|finding| {
+                finding.reader == Reader::Vmware
+                    && matches!(finding.effect, Effect::Refuses | Effect::FailsAtPowerOn)
             });
-            if findings.is_empty() {
-                output.line("nothing that a known reader stumbles over")?;
-                return Ok(ExitCode::SUCCESS);
+            if output.json {
+                reports.push(report(path, &document, findings));
+                continue;
             }
-            output.table("READER\tEFFECT\tWITH\tLINES", rows)?;
-            remedies(&findings, output)?;
+            if self.files.len() > 1 {
+                let gap = if at > 0 { "\n" } else { "" };
+                output.line(format_args!("{gap}{}:", file::shown(path)))?;
+            }
+            print(path, &document, &findings, output)?;
         }
-        Ok(if refused {
-            ExitCode::FAILURE
-        } else {
-            ExitCode::SUCCESS
-        })
+        match &reports[..] {
+            [] => {}
+            [report] if self.files.len() == 1 => output.json(report)?,
+            reports => output.json(&reports)?,
+        }
+        Ok(ExitCode::from(match (unread, refused) {
+            (true, _) => 2,
+            (false, true) => 1,
+            (false, false) => 0,
+        }))
     }
+
+    /// What VMware and the guest make of a file, and the programs that were asked for.
+    fn findings(&self, path: &Path, document: &Document) -> Vec<Finding> {
+        let mut findings = document.check_as(kind(path, document));
+        findings.retain(|finding| {
+            matches!(finding.reader, Reader::Vmware | Reader::Guest)
+                || self
+                    .readers
+                    .iter()
+                    .any(|readers| readers.0.contains(&finding.reader))
+        });
+        findings
+    }
+}
+
+/// What a file is: what its names say, else what its own name says. A dictionary with
+/// another ending, or from standard input, was meant to be a machine.
+fn kind(path: &Path, document: &Document) -> FileKind {
+    match document.kind() {
+        FileKind::Dictionary => {}
+        kind => return kind,
+    }
+    let ending = path.extension().map(|ending| ending.to_ascii_lowercase());
+    match ending.as_ref().and_then(|ending| ending.to_str()) {
+        Some("vmsd") => FileKind::Snapshots,
+        Some("vmx" | "vmtx") | None => FileKind::Machine,
+        Some(_) => FileKind::Dictionary,
+    }
+}
+
+fn report(path: &Path, document: &Document, findings: Vec<Finding>) -> Report {
+    let row = |finding: Finding| Row {
+        message: finding.to_string(),
+        remedy: finding.construct.remedy(),
+        finding,
+    };
+    let problem = |problem: &ParseError| Problem {
+        position: problem.position(),
+        message: problem.kind().to_string(),
+    };
+    Report {
+        file: file::shown(path),
+        problems: document.problems().iter().map(problem).collect(),
+        findings: findings.into_iter().map(row).collect(),
+    }
+}
+
+fn print(
+    path: &Path,
+    document: &Document,
+    findings: &[Finding],
+    output: &mut Output<impl Write>,
+) -> Result<()> {
+    let problems = document.problems();
+    for problem in problems.iter().take(file::SHOWN_PROBLEMS) {
+        output.line(problem.render(&file::shown(path)))?;
+        output.line("")?;
+    }
+    if let Some(more) = file::more(problems.len()) {
+        output.line(format_args!("{more}\n"))?;
+    }
+    if findings.is_empty() {
+        return output.line("nothing found");
+    }
+    let rows = findings.iter().map(|finding| {
+        let Finding {
+            reader,
+            effect,
+            construct,
+            lines,
+            ..
+        } = finding;
+        format!("{reader}\t{effect}\t{construct}\t{}", places(lines))
+    });
+    output.table("READER\tEFFECT\tWITH\tLINES", rows)?;
+    remedies(findings, output)
 }
 
 /// What to do about each construct, in the order of the findings.

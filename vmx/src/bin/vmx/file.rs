@@ -42,9 +42,15 @@ pub(crate) fn read(path: &Path, encoding: Encoding) -> Result<Document> {
     if let Some(more) = more(problems.len()) {
         complain(format_args!("{}: {more}", shown(path)));
     }
-    if !problems.is_empty() {
+    if problems.iter().any(|problem| !problem.depends_on_host()) {
         complain(format_args!(
             "{}: VMware does not open this file",
+            shown(path)
+        ));
+    } else if !problems.is_empty() {
+        complain(format_args!(
+            "{}: whether VMware opens this file depends on the host's own encoding; give it with \
+             --encoding",
             shown(path)
         ));
     }

@@ -5,6 +5,7 @@ mod devices;
 mod diff;
 mod file;
 mod get;
+mod lock;
 mod output;
 mod replace;
 mod set;

@@ -5,16 +5,20 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use vmx::{Document, Encoding, Unencodable};
 
 use crate::output::Output;
-use crate::{diff, file, replace};
+use crate::{diff, file, lock, replace};
 
 /// Edit a file in place; standard input goes to standard output.
 ///
 /// Lines that are not edited stay as they are, to the byte. Edit the file of a
 /// machine only while it is powered off: its process writes the file again.
+///
+/// An edit is refused, and nothing written, if VMware would refuse or misread the file
+/// after it and does not now, if it removes or renames what is not there, if it sets
+/// entries outside the encrypted settings, and if VMware has the file locked.
 ///
 /// The file is replaced in one step and keeps its mode, owner and group. Access lists
 /// and extended attributes are not kept, and other hard links keep the old content. Stopped on
@@ -41,6 +45,9 @@ pub(crate) struct Set {
     /// Make the file UTF-8 if its encoding cannot hold a value.
     #[arg(long)]
     upgrade: bool,
+    /// Write even if the file is locked, or would be worse than it was.
+    #[arg(long)]
+    force: bool,
     /// Write nothing; print what would change to VMware, as `diff` does.
     #[arg(long)]
     dry_run: bool,
@@ -59,11 +66,17 @@ impl Set {
         let before = file::read(&self.file, output.encoding)?;
         let mut document = before.clone();
         self.edit(&mut document)?;
+        if !self.force {
+            self.refuse_worse(&before, &document)?;
+        }
         if self.dry_run {
             diff::print(&before, &document, output)?;
             return Ok(ExitCode::SUCCESS);
         }
         let (was, bytes) = (before.to_bytes(), document.to_bytes());
+        if !self.force && bytes != was {
+            lock::refuse(self.output.as_deref().unwrap_or(&self.file))?;
+        }
         match &self.output {
             Some(target) if !file::is_standard_input(target) => replace::output(target, &bytes)?,
             None if !file::is_standard_input(&self.file) => {
@@ -93,6 +106,11 @@ impl Set {
                 !name.eq_ignore_ascii_case(".encoding"),
                 "`.encoding` says how all values are read; change it with --transcode"
             );
+            ensure!(
+                self.force || document.contains(name.as_encoded_bytes()),
+                "no entry `{}` to remove; nothing was written",
+                name.display()
+            );
             document.remove(name.as_encoded_bytes());
         }
         for (old, new) in &self.rename {
@@ -106,5 +124,34 @@ impl Set {
                 .with_context(|| format!("cannot set `{name}`"))?;
         }
         Ok(())
+    }
+
+    /// Compares what VMware makes of the file before and after.
+    fn refuse_worse(&self, before: &Document, after: &Document) -> Result<()> {
+        if before.is_encrypted() && after.is_encrypted() {
+            let names = self.entries.iter().map(|(name, _)| name);
+            let mut names = names.chain(self.rename.iter().map(|(_, new)| new));
+            if let Some(name) = names.find(|name| !before.contains(name)) {
+                bail!(
+                    "cannot set `{name}`: the settings are encrypted, and an entry outside does \
+                     not count; remove the encryption in the product first, or give --force"
+                );
+            }
+        }
+        let worse = after.made_worse(before);
+        if worse.is_empty() {
+            return Ok(());
+        }
+        let mut message = String::from("the file would be worse than it is; nothing was written");
+        for finding in &worse {
+            message.push_str(&format!("\n  {finding}"));
+            if let [first, ..] = finding.lines[..] {
+                message.push_str(&format!(", line {first}"));
+            }
+            if let Some(remedy) = finding.construct.remedy() {
+                message.push_str(&format!("; {remedy}"));
+            }
+        }
+        bail!("{message}\n  or give --force")
     }
 }
