@@ -335,8 +335,11 @@ fn status(session: &SessionConfig) -> String {
     match &session.started {
         Started::No => "Created".into(),
         Started::Failed(reason) => format!("Failed: {reason}"),
-        _ if session.detail.stop_time != 0 => format!("Exited ({})", session.exit_status),
-        _ => format!("Started (last exit {})", session.exit_status),
+        Started::Yes => match session.exit_status {
+            Some(exit) if session.detail.stop_time != 0 => format!("Exited ({exit})"),
+            Some(exit) => format!("Started (last exit {exit})"),
+            None => "Started".into(),
+        },
     }
 }
 

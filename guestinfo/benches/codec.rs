@@ -12,7 +12,7 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use guestinfo::vic::{
     Command, Common, ContainerNetwork, ExecutorConfig, Identity, MountSpec, NetworkEndpoint,
-    Redacted, SessionConfig, Started,
+    NicAddress, Redacted, SessionConfig, Started,
 };
 use guestinfo::{Decode, Dialect, GuestInfo, decode, encode, update};
 
@@ -48,8 +48,8 @@ fn container() -> ExecutorConfig {
             name: "eth0".into(),
             ..Common::default()
         },
-        address: "172.16.0.2/16".parse().ok(),
-        assigned: "172.16.0.2/16".parse().ok(),
+        address: "172.16.0.2/16".parse().ok().map(NicAddress::Net),
+        assigned: "172.16.0.2/16".parse().ok().map(NicAddress::Net),
         network: ContainerNetwork {
             common: Common {
                 name: name.into(),

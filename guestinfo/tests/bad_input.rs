@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
+use guestinfo::vic::NicAddress;
 use guestinfo::{Decode, Decoded, Dialect, GoUrl, GuestInfo, IssueKind};
 use ipnet::IpNet;
 use jiff::Timestamp;
@@ -205,6 +206,24 @@ fn malformed_bytes_and_addresses() {
         &[(Malformed, "k")],
     );
     net(&[("k/IP", "<nil>"), ("k/Mask", "<nil>")], &[]);
+    // Of a network card VIC stores the address alone.
+    let nic = |address: &str| Some(NicAddress::Bare(address.parse().unwrap()));
+    check(&[("k/IP", "AAAAAAAAAAAAAP//AAAAAA==")], nic("0.0.0.0"), &[]);
+    check(
+        &[("k/IP", "rBAAAg=="), ("k/Mask", "<nil>")],
+        nic("172.16.0.2"),
+        &[],
+    );
+    check(
+        &[("k/IP", "rBAAAg=="), ("k/Mask", "!")],
+        None::<NicAddress>,
+        &[(Malformed, "k/Mask")],
+    );
+    check(
+        &[("k/Mask", "//8AAA==")],
+        None::<NicAddress>,
+        &[(Malformed, "k")],
+    );
 }
 
 #[test]

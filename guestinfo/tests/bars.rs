@@ -23,7 +23,7 @@ struct Deep {
     map: BTreeMap<String, Leaf>,
 }
 
-#[derive(Debug, Default, PartialEq, GuestInfo)]
+#[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
 struct Leaf {
     #[guestinfo(scope = "read-only")]
     ro: u8,
@@ -165,6 +165,85 @@ fn map_keys_with_separators_survive() {
         let decoded = Decode::new().dialect(Dialect::Vic1).strict::<Deep>(&keys);
         assert_eq!(decoded.unwrap(), value, "{name:?}");
     }
+}
+
+/// VIC 1.x takes what follows the first `@` of a key for suffixes: it cuts it off
+/// above a field, and moves it behind what it appends.
+#[test]
+fn map_keys_with_an_at_sign_are_spelled_as_vic_spells_them() {
+    #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
+    struct State {
+        #[guestinfo(key = "mounts", scope = "read-only")]
+        mounts: BTreeMap<String, Leaf>,
+        #[guestinfo(key = "lists", scope = "read-only")]
+        lists: BTreeMap<String, Vec<String>>,
+        #[guestinfo(key = "texts", scope = "read-only")]
+        texts: BTreeMap<String, String>,
+    }
+    let leaf = Leaf {
+        ro: 1,
+        rw: 2,
+        hidden: 3,
+    };
+    let name = "a@b".to_owned();
+    let value = State {
+        mounts: [(name.clone(), leaf), ("c@d@e".into(), Leaf::default())].into(),
+        lists: [(name.clone(), vec!["x".into(), "y|z".into()])].into(),
+        texts: [(name, "t".into())].into(),
+    };
+    let keys = encode(&value, Dialect::Vic1).unwrap();
+    for (key, text) in [
+        ("guestinfo.vice./mounts", "a@b|c@d@e"),
+        ("guestinfo.vice./mounts|a/ro", "1"),
+        ("guestinfo.vice..mounts|a.rw", "2"),
+        ("mounts|a/hidden", "3"),
+        ("guestinfo.vice./mounts|c/ro", "0"),
+        ("guestinfo.vice./lists|a@b", "1"),
+        ("guestinfo.vice./lists|a~@b", "x|y|z"),
+        ("guestinfo.vice./lists|a|1@b", "y|z"),
+        ("guestinfo.vice./texts|a@b", "t"),
+    ] {
+        assert_eq!(keys.get(key).map(String::as_str), Some(text), "{key}");
+    }
+    assert!(update(&keys, &value).unwrap().is_empty());
+    let decoded = Decode::new().strict::<State>(&keys).unwrap();
+    assert_eq!(decoded, value);
+    let mut fewer = value.clone();
+    fewer.mounts.remove("a@b");
+    fewer.lists.clear();
+    let mut changed = keys;
+    for change in update(&changed.clone(), &fewer).unwrap().changes() {
+        match change.value() {
+            Some(text) => changed.insert(change.key().into(), text.into()),
+            None => changed.remove(change.key()),
+        };
+    }
+    assert_eq!(changed, encode(&fewer, Dialect::Vic1).unwrap());
+
+    // A name that VIC cuts to nothing leaves nothing behind, either.
+    let only = |name: &str| State {
+        mounts: [(name.to_owned(), Leaf::default())].into(),
+        ..State::default()
+    };
+    let mut changed = encode(&only("@"), Dialect::Vic1).unwrap();
+    for change in update(&changed.clone(), &only("|@")).unwrap().changes() {
+        match change.value() {
+            Some(text) => changed.insert(change.key().into(), text.into()),
+            None => changed.remove(change.key()),
+        };
+    }
+    assert_eq!(changed, encode(&only("|@"), Dialect::Vic1).unwrap());
+
+    // 0.4 has no suffixes.
+    let keys = encode(&value, Dialect::Vic04).unwrap();
+    assert_eq!(keys["guestinfo./mounts|a@b/ro"], "1");
+    assert_eq!(Decode::new().strict::<State>(&keys).unwrap(), value);
+
+    // What VIC cannot tell apart is refused instead of lost.
+    let mut two = value;
+    two.mounts.insert("a".into(), Leaf::default());
+    assert!(encode(&two, Dialect::Vic1).is_err());
+    assert!(encode(&two, Dialect::Vic04).is_ok());
 }
 
 #[test]

@@ -209,7 +209,7 @@ fn a_guest_finds_its_dialect_reads_and_writes_back() {
 
         let session = state.sessions.get_mut("4e01").unwrap();
         session.started = Started::Failed("no such file".into());
-        session.exit_status = 127;
+        session.exit_status = Some(127);
         assert!(guest.write(&state).unwrap().is_empty());
 
         let after = guest.rpc().keys();
@@ -221,7 +221,7 @@ fn a_guest_finds_its_dialect_reads_and_writes_back() {
         assert_eq!(changed, [("started", "no such file"), ("status", "127")]);
         // The host reads what the guest wrote.
         let host = guestinfo::decode::<ExecutorConfig>(after).value;
-        assert_eq!(host.sessions["4e01"].exit_status, 127);
+        assert_eq!(host.sessions["4e01"].exit_status, Some(127));
         // Nothing more is to be written.
         let keys = guest.rpc().keys().clone();
         assert!(guest.write(&state).unwrap().is_empty());

@@ -160,3 +160,39 @@ fn passwords_are_not_printed() {
     let changes = codec.update(&BTreeMap::<String, String>::new(), &connection);
     assert!(!format!("{:?}", changes.unwrap()).contains("hunter2"));
 }
+
+/// Sealed text needs no word for emptiness, so nothing in it is taken for that word.
+#[test]
+fn sealed_text_is_what_it_says() {
+    #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
+    struct Texts {
+        #[guestinfo(secret)]
+        empty: String,
+        #[guestinfo(secret)]
+        nil: String,
+        #[guestinfo(secret)]
+        control: String,
+        #[guestinfo(secret)]
+        list: Vec<String>,
+        #[guestinfo(secret)]
+        map: Option<BTreeMap<String, String>>,
+    }
+    let value = Texts {
+        empty: String::new(),
+        nil: "<nil>".into(),
+        control: "\u{1}\u{ffff}".into(),
+        list: vec!["<nil>".into()],
+        map: Some(BTreeMap::new()),
+    };
+    let key = SecretKey::generate();
+    let codec = Encode::new(Dialect::Vic1).secret_key(&key);
+    let keys = codec.run(&value).unwrap();
+    assert_eq!(key.open(&keys["guestinfo.vice./empty@secret"]).unwrap(), "");
+    assert_eq!(
+        key.open(&keys["guestinfo.vice./nil@secret"]).unwrap(),
+        "<nil>"
+    );
+    let decoded = Decode::new().secret_key(&key).strict::<Texts>(&keys);
+    assert_eq!(decoded.unwrap(), value);
+    assert!(codec.update(&keys, &value).unwrap().is_empty());
+}

@@ -1,12 +1,15 @@
 //! The appliance's configuration in both dialects.
-#![allow(missing_docs, clippy::unwrap_used, reason = "a test")]
+#![allow(missing_docs, unreachable_pub, dead_code, reason = "a test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test")]
+
+mod vector_file;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use guestinfo::vic::{
     Certificates, ComputeResource, Connection, ContainerNetwork, Containers, ExecutorConfig,
-    HostNetworks, RawCertificate, Redacted, Registries, SessionConfig, Storage, Target,
+    HostNetworks, NicAddress, RawCertificate, Redacted, Registries, SessionConfig, Storage, Target,
     VirtualContainerHostConfig,
 };
 use guestinfo::{Decode, Dialect, Encode, GoUrl, IssueKind, SecretKey, decode};
@@ -148,4 +151,48 @@ fn zero_four_has_no_groups_and_no_secrets() {
     assert!(decoded.report.is_empty(), "{}", decoded.report);
     assert_eq!(decoded.value.connection.target, host().connection.target);
     assert_eq!(decoded.value.certificates, host().certificates);
+}
+
+/// A whole appliance as an installer of each dialect stored it. The address of its
+/// bridge card has no mask.
+#[test]
+fn whole_appliances_are_read_and_written_back() {
+    for (file, dialect) in [
+        (include_str!("vectors/host-vic04.txt"), Dialect::Vic04),
+        (include_str!("vectors/host-vic1.txt"), Dialect::Vic1),
+    ] {
+        let stored = vector_file::listing(file);
+        let secret = SecretKey::from_base64(&stored["guestinfo.ovfEnv"]).unwrap();
+        let decoded = Decode::new()
+            .secret_key(&secret)
+            .run::<VirtualContainerHostConfig>(&stored);
+        assert_eq!(decoded.dialect, dialect);
+        assert!(decoded.report.is_empty(), "{}", decoded.report);
+        let networks = &decoded.value.executor.networks;
+        let bridge = &networks["bridge"];
+        assert_eq!(bridge.address, Some(NicAddress::MANAGED_ELSEWHERE));
+        assert_eq!(bridge.is_static, dialect == Dialect::Vic1);
+        let client = networks["client"].address.unwrap();
+        assert_eq!(client.to_string(), "10.17.0.5/24");
+        assert_eq!(networks["management"].address, None);
+
+        let codec = Encode::new(dialect).secret_key(&secret);
+        assert!(codec.update(&stored, &decoded.value).unwrap().is_empty());
+        let written = codec.run(&decoded.value).unwrap();
+        let again = Decode::new()
+            .secret_key(&secret)
+            .strict::<VirtualContainerHostConfig>(&written)
+            .unwrap();
+        assert_eq!(again, decoded.value);
+        for (key, text) in stored {
+            let other_form = key.contains("gateway/IP") || key.ends_with("@secret");
+            if dialect == Dialect::detect([&key]).unwrap_or(dialect) && !other_form {
+                let ours = written.get(&key);
+                assert!(
+                    ours == Some(&text) || key == "guestinfo.ovfEnv",
+                    "{key}: {ours:?}"
+                );
+            }
+        }
+    }
 }

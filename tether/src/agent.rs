@@ -109,7 +109,7 @@ impl<R: GuestRpc + Send> Agent<R> {
             Ok(prepared) => {
                 for (network, address) in prepared.addresses {
                     if let Some(endpoint) = container.networks.get_mut(&network) {
-                        endpoint.assigned = Some(address);
+                        endpoint.assigned = Some(address.into());
                     }
                 }
                 for note in prepared.notes {
@@ -123,7 +123,7 @@ impl<R: GuestRpc + Send> Agent<R> {
             }
             Err(error) => {
                 for session in container.sessions.values_mut() {
-                    session.started = Started::Failed(error.to_string());
+                    session.started = Started::failed(error.to_string());
                 }
                 return self.write(&container);
             }
@@ -330,12 +330,12 @@ fn apply(container: &mut ExecutorConfig, report: Report) {
         ),
         Report::Failed { id, reason } => (
             id,
-            Box::new(|session| session.started = Started::Failed(reason)),
+            Box::new(|session| session.started = Started::failed(reason)),
         ),
         Report::Ended { id, status } => (
             id,
             Box::new(move |session| {
-                session.exit_status = status;
+                session.exit_status = Some(status);
                 session.detail.stop_time = Timestamp::now().as_second();
             }),
         ),

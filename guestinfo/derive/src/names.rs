@@ -20,6 +20,7 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream
     let mut push = TokenStream::new();
     let mut parse = TokenStream::new();
     let mut other = None;
+    let mut named = Vec::new();
     let mut texts = HashMap::new();
     for variant in &data.variants {
         let ident = &variant.ident;
@@ -52,10 +53,22 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream
             return Err(Error::new(text.span(), "another variant has this text"));
         }
         push.extend(quote!(Self::#ident => #text,));
+        named.push(text.clone());
         parse.extend(quote!(#text => ::core::option::Option::Some(Self::#ident),));
     }
     if let Some(other) = other {
-        push.extend(quote!(Self::#other(text) => text,));
+        push.extend(quote! {
+            Self::#other(text) => {
+                let text: &str = text;
+                if [#(#named),*].contains(&text) {
+                    return ::core::result::Result::Err(
+                        "the text of this variant is that of another one, as which it would be \
+                         read back",
+                    );
+                }
+                text
+            }
+        });
         parse.extend(quote! {
             text => ::core::option::Option::Some(Self::#other(::core::convert::From::from(text))),
         });
@@ -71,8 +84,11 @@ pub(crate) fn expand(input: &DeriveInput, data: &DataEnum) -> Result<TokenStream
             const SHAPE: ::guestinfo::Shape = ::guestinfo::Shape::Text;
 
             fn encode(&self, encoder: &mut ::guestinfo::Encoder) {
-                let text: &str = match self { #push };
-                encoder.text(text);
+                let mut text = ::std::string::String::new();
+                match Self::push_text(self, &mut text) {
+                    ::core::result::Result::Ok(()) => encoder.text(text),
+                    ::core::result::Result::Err(reason) => encoder.unstorable(reason),
+                }
             }
 
             fn decode(decoder: &mut ::guestinfo::Decoder<'_>) -> ::core::option::Option<Self> {

@@ -188,9 +188,12 @@ impl Body {
         let (name, ty) = (&field.ident, &field.ty);
         let optional = option_argument(ty);
         let write = quote! {
-            encoder.field_with(&#constant, |encoder| match #with::to_text(value) {
-                ::core::result::Result::Ok(text) => encoder.text(text),
-                ::core::result::Result::Err(reason) => encoder.unstorable(reason),
+            encoder.field_with(&#constant, |encoder| {
+                let text = #with::to_text(value);
+                match ::guestinfo::with::StoredText::into_stored_text(text) {
+                    ::core::result::Result::Ok(text) => encoder.text(text),
+                    ::core::result::Result::Err(reason) => encoder.unstorable(reason),
+                }
             });
         };
         let parse = quote!(decoder.parse("the text is not of the field's type", #with::from_text));
@@ -232,6 +235,14 @@ pub(crate) fn transparent(input: &DeriveInput, field: &Field) -> Result<TokenStr
     }
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
     let inner = quote_spanned!(ty.span()=> <#ty as ::guestinfo::GuestInfo>);
+    // It can be the key of a map if its field can. The lifetime keeps the compiler from
+    // refusing the bound where it does not hold.
+    let mut key_generics = generics.clone();
+    key_generics
+        .make_where_clause()
+        .predicates
+        .push(parse_quote!(for<'__field> #ty: ::guestinfo::MapKey));
+    let (_, _, map_key_clause) = key_generics.split_for_impl();
     Ok(quote! {
         #[automatically_derived]
         impl #impl_generics ::guestinfo::GuestInfo for #name #type_generics #where_clause {
@@ -276,6 +287,9 @@ pub(crate) fn transparent(input: &DeriveInput, field: &Field) -> Result<TokenStr
                 #inner::from_byte(byte).map(Self)
             }
         }
+
+        #[automatically_derived]
+        impl #impl_generics ::guestinfo::MapKey for #name #type_generics #map_key_clause {}
     })
 }
 

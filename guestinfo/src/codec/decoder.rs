@@ -211,28 +211,23 @@ impl<'a> Decoder<'a> {
         let source = &mut self.source;
         let stored = self.cursor.with_key(|key| source.read(key))?;
         self.hits += 1;
-        let plain = if self.cursor.scope().secret {
-            match open(self.secret_key, stored) {
-                Ok(plain) => Cow::Owned(plain),
-                Err(reason) => {
-                    self.unusable += 1;
-                    self.issues.push(Issue {
-                        key: self.cursor.key(),
-                        kind: IssueKind::Sealed,
-                        detail: reason.into(),
-                    });
-                    self.note(NoteKind::Keep);
-                    return None;
-                }
+        if !self.cursor.scope().secret {
+            return Some(Cow::Borrowed(if stored == NIL { "" } else { stored }));
+        }
+        // Sealed text is what it says, `<nil>` included.
+        match open(self.secret_key, stored) {
+            Ok(plain) => Some(Cow::Owned(plain)),
+            Err(reason) => {
+                self.unusable += 1;
+                self.issues.push(Issue {
+                    key: self.cursor.key(),
+                    kind: IssueKind::Sealed,
+                    detail: reason.into(),
+                });
+                self.note(NoteKind::Keep);
+                None
             }
-        } else {
-            Cow::Borrowed(stored)
-        };
-        Some(if plain == NIL {
-            Cow::Borrowed("")
-        } else {
-            plain
-        })
+        }
     }
 
     /// Reads the text at hand as a value; reports text that is none.

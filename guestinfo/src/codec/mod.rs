@@ -63,13 +63,13 @@ pub enum Shape {
 /// | --- | --- |
 /// | `key = "id"` | the leaf of the key; else the field's name |
 /// | `scope = "read-only"` | `"hidden"`, `"read-only"` or `"read-write"`; else as the parent, hidden at the top |
-/// | `secret` | sealed; with no `scope` of its own, read-only |
+/// | `secret` | sealed; with no `scope` of its own, read-only. All that is below a secret field is sealed, also where VIC would store it in the clear: VIC seals only fields that are marked themselves |
 /// | `non_persistent` | lives as long as the power cycle |
 /// | `skip` | not stored; has its default when read |
 /// | `flatten` | the fields of the value stand at the parent's key |
 /// | `default`, `default = expr` | may be missing without being reported |
 /// | `with = "json"` | a `serde` type, stored as JSON text (feature `json`) |
-/// | `with = "path"` | a module with `to_text(&T) -> String` and `from_text(&str) -> Option<T>` |
+/// | `with = "path"` | a module with `to_text(&T) -> String` (or `Result<String, &'static str>`) and `from_text(&str) -> Option<T>`; see [`with`](crate::with) |
 /// | `chunks` | may be longer than [`MAX_VALUE_BYTES`] |
 /// | `vic04(...)`, `vic1(...)` | `key`, `scope`, `secret`, `non_persistent` in that dialect only; a dialect that is not named then does not have the field |
 ///

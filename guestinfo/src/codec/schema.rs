@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Field, GuestInfo};
 use crate::dialect::Dialect;
-use crate::key::Cursor;
+use crate::key::{Cursor, NON_PERSISTENT_SUFFIX, SECRET_SUFFIX};
 
 /// Stands for the name of any entry.
 const ANY: &str = "\u{1}";
@@ -110,28 +110,41 @@ impl Schema {
     /// Whether a value of the type could have been stored at this key.
     pub(crate) fn owns(&self, key: &str) -> bool {
         let key = key.to_ascii_lowercase();
-        self.exact.contains(&key) || self.globs.iter().any(|glob| matches(glob, &key))
+        let owns = |key: &str| {
+            self.exact.contains(key) || self.globs.iter().any(|glob| matches(glob, key))
+        };
+        if owns(&key) {
+            return true;
+        }
+        // The name of a map's entry holds an `@`, and VIC 1.x moved the rest of it
+        // behind what follows.
+        let (head, tail) = key.split_once('@').unwrap_or((&key, ""));
+        let suffix = [
+            "@secret@non-persistent",
+            SECRET_SUFFIX,
+            NON_PERSISTENT_SUFFIX,
+        ]
+        .into_iter()
+        .find(|suffix| key.ends_with(suffix))
+        .unwrap_or_default();
+        !tail.is_empty() && owns(&format!("{head}{suffix}"))
     }
 }
 
-/// Whether `key` is `glob` with each [`ANY`] replaced by some text.
+/// Whether `key` is `glob` with each [`ANY`] replaced by any text.
 fn matches(glob: &str, key: &str) -> bool {
     let mut parts = glob.split(ANY);
     let Some(mut rest) = parts.next().and_then(|head| key.strip_prefix(head)) else {
         return false;
     };
     let mut parts = parts.peekable();
+    // A star may stand for nothing: VIC 1.x cuts the name `@x` to that.
     while let Some(part) = parts.next() {
-        // Every star stands for at least one character.
-        let Some(first) = rest.chars().next() else {
-            return false;
-        };
-        let from = first.len_utf8();
         if parts.peek().is_none() {
-            return rest[from..].ends_with(part);
+            return rest.ends_with(part);
         }
-        match rest[from..].find(part) {
-            Some(at) => rest = &rest[from + at + part.len()..],
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
             None => return false,
         }
     }

@@ -11,7 +11,7 @@ use super::schema::Describer;
 use super::{Decode, Encode, GuestInfo};
 use crate::dialect::Dialect;
 use crate::error::EncodeError;
-use crate::key::{guest_may_write, place_of, places_around, scope_of};
+use crate::key::{guest_may_write, place_of, place_of_name, places_around, scope_of};
 use crate::scope::{Access, Scope};
 
 /// Finds what to write so that the stored keys become those of `new`, in the
@@ -251,12 +251,6 @@ impl Moved {
             .cloned()
             .collect()
     }
-}
-
-/// A map's key as it looks in a [place](place_of).
-fn place_of_name(name: &str) -> String {
-    let name = name.split('@').next().unwrap_or_default();
-    name.to_ascii_lowercase().replace('.', "/")
 }
 
 /// Whether the machine runs.

@@ -22,6 +22,8 @@ pub(crate) struct Cursor {
     scope: Scope,
     /// A map's key brought separators that are not of this form.
     mixed: bool,
+    /// A map's key brought an `@`, which VIC 1.x takes for the start of a suffix.
+    at_sign: bool,
     spare: Vec<String>,
 }
 
@@ -33,6 +35,7 @@ pub(crate) struct Mark {
     replaced: Option<String>,
     scope: Scope,
     mixed: bool,
+    at_sign: bool,
 }
 
 impl Cursor {
@@ -45,6 +48,7 @@ impl Cursor {
             text,
             scope: Scope::HIDDEN,
             mixed: false,
+            at_sign: false,
             spare: Vec::new(),
         }
     }
@@ -83,15 +87,19 @@ impl Cursor {
             replaced: None,
             scope: from,
             mixed: self.mixed,
+            at_sign: self.at_sign,
         };
         let separator = to.access.separator();
-        if from.access == to.access && !self.mixed && !self.text.is_empty() {
+        if from.access == to.access && !self.mixed && !self.at_sign && !self.text.is_empty() {
             self.text.push(separator);
             push_rewritten(&mut self.text, leaf, to.access);
         } else {
             let mut text = self.spare.pop().unwrap_or_default();
             text.clear();
-            let path = self.path();
+            let mut path = self.path();
+            if self.at_sign {
+                path = path.split('@').next().unwrap_or(path);
+            }
             if to.access.is_visible() {
                 text.push_str(self.dialect.base());
                 text.push(separator);
@@ -105,6 +113,7 @@ impl Cursor {
             push_rewritten(&mut text, leaf, to.access);
             mark.replaced = Some(std::mem::replace(&mut self.text, text));
             self.mixed = false;
+            self.at_sign = false;
         }
         self.scope = to;
         mark
@@ -112,19 +121,39 @@ impl Cursor {
 
     /// Goes to an entry of a map or an element of a list.
     pub(crate) fn entry(&mut self, name: &str) -> Mark {
-        let mark = self.mark();
-        self.text.push('|');
-        self.text.push_str(name);
+        let mut mark = self.mark();
+        if self.at_sign {
+            mark.replaced = Some(self.insert_before_at_sign(&format!("|{name}")));
+        } else {
+            self.text.push('|');
+            self.text.push_str(name);
+        }
         let access = self.scope.access;
         self.mixed |= access.is_visible() && name.contains(access.other_separator());
+        self.at_sign |= self.dialect == Dialect::Vic1 && name.contains('@');
         mark
     }
 
     /// Goes to the joined elements of a list.
     pub(crate) fn joined(&mut self) -> Mark {
-        let mark = self.mark();
-        self.text.push('~');
+        let mut mark = self.mark();
+        if self.at_sign {
+            mark.replaced = Some(self.insert_before_at_sign("~"));
+        } else {
+            self.text.push('~');
+        }
         mark
+    }
+
+    /// Puts a piece where VIC 1.x puts it, and returns the text before.
+    fn insert_before_at_sign(&mut self, piece: &str) -> String {
+        let at = self.text.find('@').unwrap_or(self.text.len());
+        let mut text = self.spare.pop().unwrap_or_default();
+        text.clear();
+        text.push_str(&self.text[..at]);
+        text.push_str(piece);
+        text.push_str(&self.text[at..]);
+        std::mem::replace(&mut self.text, text)
     }
 
     pub(crate) fn leave(&mut self, mark: Mark) {
@@ -134,6 +163,7 @@ impl Cursor {
         }
         self.scope = mark.scope;
         self.mixed = mark.mixed;
+        self.at_sign = mark.at_sign;
     }
 
     /// The finished key.
@@ -164,6 +194,7 @@ impl Cursor {
             replaced: None,
             scope: self.scope,
             mixed: self.mixed,
+            at_sign: self.at_sign,
         }
     }
 

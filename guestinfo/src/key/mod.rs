@@ -280,6 +280,12 @@ pub(crate) fn place_of(text: &str) -> String {
     path.to_ascii_lowercase().replace('.', "/")
 }
 
+/// The name of a map's entry as it looks in a [place](place_of).
+pub(crate) fn place_of_name(name: &str) -> String {
+    let name = name.split('@').next().unwrap_or_default();
+    name.to_ascii_lowercase().replace('.', "/")
+}
+
 /// The places around a place, itself last: those that end before a separator.
 pub(crate) fn places_around(place: &str) -> impl Iterator<Item = &str> {
     place

@@ -14,6 +14,8 @@
 //! joined, equal `k~` exactly. So an older writer who changes the list, and
 //! knows nothing of the indexed form, wins.
 
+use std::borrow::Borrow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
@@ -22,11 +24,11 @@ use crate::dialect::Dialect;
 
 impl<T: GuestInfo> GuestInfo for Vec<T> {
     fn encode(&self, encoder: &mut Encoder) {
-        encode(encoder, self);
+        encode::<T, T>(encoder, self);
     }
 
     fn encode_some(&self, encoder: &mut Encoder) {
-        encode_some(encoder, self);
+        encode_some::<T, T>(encoder, self);
     }
 
     fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
@@ -44,11 +46,11 @@ impl<T: GuestInfo> GuestInfo for Vec<T> {
 
 impl<T: GuestInfo, const N: usize> GuestInfo for [T; N] {
     fn encode(&self, encoder: &mut Encoder) {
-        encode(encoder, self);
+        encode::<T, T>(encoder, self);
     }
 
     fn encode_some(&self, encoder: &mut Encoder) {
-        encode_some(encoder, self);
+        encode_some::<T, T>(encoder, self);
     }
 
     fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
@@ -70,19 +72,19 @@ impl<T: GuestInfo, const N: usize> GuestInfo for [T; N] {
     }
 }
 
-fn encode<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
+pub(super) fn encode<T: GuestInfo, E: Borrow<T>>(encoder: &mut Encoder, elements: &[E]) {
     let Some(last) = elements.len().checked_sub(1) else {
         return;
     };
     match T::SHAPE {
         Shape::Byte => {
-            let bytes: Vec<u8> = elements.iter().map(T::to_byte).collect();
+            let bytes: Vec<u8> = elements.iter().map(|e| e.borrow().to_byte()).collect();
             encoder.text(STANDARD.encode(bytes));
         }
         Shape::Text => {
             if encoder.count(elements.len()) {
                 encoder.text(last.to_string());
-                encode_joined(encoder, elements);
+                encode_joined::<T, E>(encoder, elements);
             }
         }
         Shape::Keyed => {
@@ -91,7 +93,7 @@ fn encode<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
                 encoder.members(|| (0..elements.len()).map(|at| at.to_string()).collect());
                 encoder.collection(|encoder| {
                     for (at, element) in elements.iter().enumerate() {
-                        encoder.entry(&at.to_string(), element);
+                        encoder.entry(&at.to_string(), element.borrow());
                     }
                 });
             }
@@ -100,9 +102,9 @@ fn encode<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
 }
 
 /// Writes a list that is there even when it is empty.
-fn encode_some<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
+pub(super) fn encode_some<T: GuestInfo, E: Borrow<T>>(encoder: &mut Encoder, elements: &[E]) {
     if !elements.is_empty() {
-        return encode(encoder, elements);
+        return encode::<T, E>(encoder, elements);
     }
     match T::SHAPE {
         Shape::Byte => encoder.text(""),
@@ -111,7 +113,7 @@ fn encode_some<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
     }
 }
 
-fn encode_joined<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
+fn encode_joined<T: GuestInfo, E: Borrow<T>>(encoder: &mut Encoder, elements: &[E]) {
     let mut joined = String::new();
     let mut bars = 0;
     for (at, element) in elements.iter().enumerate() {
@@ -119,7 +121,7 @@ fn encode_joined<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
             joined.push('|');
         }
         let start = joined.len();
-        if let Err(reason) = element.push_text(&mut joined) {
+        if let Err(reason) = element.borrow().push_text(&mut joined) {
             return encoder.unstorable(reason);
         }
         bars += joined[start..].matches('|').count();
@@ -129,13 +131,13 @@ fn encode_joined<T: GuestInfo>(encoder: &mut Encoder, elements: &[T]) {
         for (at, element) in elements.iter().enumerate() {
             // Its text has just been joined, so there is one.
             let mut text = String::new();
-            let _ = element.push_text(&mut text);
+            let _ = element.borrow().push_text(&mut text);
             encoder.entry_text(&at.to_string(), &text);
         }
     }
 }
 
-fn decode<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
+pub(super) fn decode<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
     match T::SHAPE {
         Shape::Byte => {
             let text = decoder.text()?;
@@ -366,7 +368,7 @@ fn decode_keyed<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
     Some(elements)
 }
 
-fn describe<T: GuestInfo>(describer: &mut Describer) {
+pub(super) fn describe<T: GuestInfo>(describer: &mut Describer) {
     describer.text();
     match T::SHAPE {
         Shape::Byte => (),

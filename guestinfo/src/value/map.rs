@@ -17,12 +17,14 @@ use std::hash::{BuildHasher, Hash};
 
 use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind, NoteKind};
 use crate::dialect::Dialect;
+use crate::key::place_of_name;
 
 /// A type whose values can be keys of a stored map: text, whole numbers,
-/// `bool`, and enums of names.
+/// `bool`, paths, socket addresses, enums of names, and structs of one unnamed field that
+/// is one of these.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the key of a stored map",
-    note = "keys of stored maps are `String`, whole numbers, `bool` and derived enums of names"
+    note = "keys of stored maps are `String`, whole numbers, `bool`, `PathBuf`, `SocketAddr`, derived enums of names, and derived structs of one unnamed field of these"
 )]
 pub trait MapKey: GuestInfo {}
 
@@ -30,7 +32,22 @@ macro_rules! map_keys {
     ($($type:ty),*) => { $(impl MapKey for $type {})* };
 }
 map_keys!(
-    String, bool, i8, i16, i32, i64, i128, isize, u8, u16, u32, u64, u128, usize
+    String,
+    bool,
+    i8,
+    i16,
+    i32,
+    i64,
+    i128,
+    isize,
+    u8,
+    u16,
+    u32,
+    u64,
+    u128,
+    usize,
+    std::path::PathBuf,
+    std::net::SocketAddr
 );
 
 impl<K: MapKey + Ord, V: GuestInfo> GuestInfo for BTreeMap<K, V> {
@@ -219,11 +236,12 @@ fn decode_names<V: GuestInfo>(decoder: &mut Decoder<'_>, joined: &str) -> Option
         return None;
     }
     if agrees {
-        // An entry behind a piece that is no name: an older writer's.
-        let exact: HashSet<&str> = names.iter().map(String::as_str).collect();
+        // An entry behind a piece that is no name: an older writer's. A piece that the
+        // platform takes for one of the names is at that one's keys.
+        let exact: HashSet<String> = names.iter().map(|name| place_of_name(name)).collect();
         let others: BTreeSet<&str> = joined
             .split('|')
-            .filter(|piece| !piece.is_empty() && !exact.contains(piece))
+            .filter(|piece| !piece.is_empty() && !exact.contains(&place_of_name(piece)))
             .collect();
         agrees = !others.into_iter().any(|piece| {
             // Looking has its bound, too, lest a guest make it endless.

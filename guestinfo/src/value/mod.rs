@@ -14,20 +14,28 @@
 //! | list of texts | `key` = last index, `key~` = elements joined with a bar | `list` |
 //! | list of others | `key` = last index, `key\|N` each | `list` |
 //! | map | `key` = sorted names joined with a bar, `key\|name` each | `map` |
+//! | set | as a list, in order | `set` |
+//! | tuple | `key/0`, `key/1` each | `tuple` |
+//! | `Box` | what is in it | `boxed` |
+//! | `NonZero*`, `PathBuf`, `SocketAddr` | as text | `text` |
 //! | `Option` | nothing for `None` | `option` |
 
+mod boxed;
 pub(crate) mod chunk;
 mod float;
 mod list;
 mod map;
 mod net;
 mod option;
+mod set;
 pub(crate) mod text;
 mod time;
+mod tuple;
 mod url;
 #[cfg(feature = "url")]
 mod web_url;
 pub mod with;
 
 pub use map::MapKey;
+pub use net::NicAddress;
 pub use url::GoUrl;

@@ -1,5 +1,6 @@
 //! Addresses and networks: base64 of their bytes.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use base64::Engine as _;
@@ -32,6 +33,45 @@ impl GuestInfo for IpAddr {
     }
 }
 
+/// Stored as the [`IpAddr`] that it is.
+impl GuestInfo for Ipv4Addr {
+    fn encode(&self, encoder: &mut Encoder) {
+        IpAddr::V4(*self).encode(encoder);
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
+        match decode_address(decoder)? {
+            IpAddr::V4(v4) => Some(v4),
+            IpAddr::V6(_) => {
+                decoder.malformed("expected an IPv4 address");
+                None
+            }
+        }
+    }
+
+    fn describe(describer: &mut Describer) {
+        describer.text();
+    }
+}
+
+/// Stored in 16 bytes. An IPv4 address is read as the one that is mapped into IPv6.
+impl GuestInfo for Ipv6Addr {
+    fn encode(&self, encoder: &mut Encoder) {
+        encoder.text(STANDARD.encode(self.octets()));
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
+        Some(match decode_address(decoder)? {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        })
+    }
+
+    fn describe(describer: &mut Describer) {
+        describer.text();
+    }
+}
+
 /// Stored in 4 bytes (IPv4) or 16, host bits included, as Go parses networks.
 impl GuestInfo for IpNet {
     fn encode(&self, encoder: &mut Encoder) {
@@ -40,37 +80,117 @@ impl GuestInfo for IpNet {
     }
 
     fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
-        let unusable = decoder.unusable();
-        let address = decoder.optional_field(&IP, || None::<IpAddr>);
-        let mask = decoder.optional_field(&MASK, || None::<Mask>);
-        let (address, mask) = match (address, mask) {
-            (Some(address), Some(mask)) => (address, mask),
-            (None, None) => return None,
-            _ if decoder.unusable() > unusable => return None,
-            _ => {
+        match NicAddress::decode(decoder)? {
+            NicAddress::Net(net) => Some(net),
+            NicAddress::Bare(_) => {
                 decoder.malformed("expected both an address and a mask");
-                return None;
+                None
             }
-        };
-        let net = match address {
-            IpAddr::V4(v4) => mask
-                .prefix_v4()
-                .and_then(|len| Ipv4Net::new(v4, len).ok())
-                .map(Self::V4),
-            IpAddr::V6(v6) => mask
-                .prefix_v6()
-                .and_then(|len| Ipv6Net::new(v6, len).ok())
-                .map(Self::V6),
-        };
-        if net.is_none() {
-            decoder.malformed(MASK_MISMATCH);
         }
-        net
     }
 
     fn describe(describer: &mut Describer) {
         describer.field::<IpAddr>(&IP);
         describer.field::<Mask>(&MASK);
+    }
+}
+
+/// An address of a network card, with its network's prefix where that is known.
+///
+/// VIC stores the bridge card of its appliance as [`NicAddress::MANAGED_ELSEWHERE`].
+///
+/// ```
+/// use guestinfo::vic::NicAddress;
+///
+/// let address = NicAddress::Net("172.16.0.2/16".parse().unwrap());
+/// assert_eq!(address.to_string(), "172.16.0.2/16");
+/// assert_eq!(address.net().unwrap().prefix_len(), 16);
+/// assert_eq!(NicAddress::MANAGED_ELSEWHERE.to_string(), "0.0.0.0");
+/// assert_eq!(NicAddress::MANAGED_ELSEWHERE.net(), None);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum NicAddress {
+    /// An address and the prefix of its network.
+    Net(IpNet),
+    /// An address alone; no mask is stored.
+    Bare(IpAddr),
+}
+
+impl NicAddress {
+    /// The address is static, and somebody else assigns it: 0.0.0.0 without a mask.
+    pub const MANAGED_ELSEWHERE: Self = Self::Bare(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+
+    /// The address without its prefix.
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        match self {
+            Self::Net(net) => net.addr(),
+            Self::Bare(ip) => *ip,
+        }
+    }
+
+    /// The address with its prefix; `None` if no mask is stored.
+    #[must_use]
+    pub fn net(&self) -> Option<IpNet> {
+        match self {
+            Self::Net(net) => Some(*net),
+            Self::Bare(_) => None,
+        }
+    }
+}
+
+impl From<IpNet> for NicAddress {
+    fn from(net: IpNet) -> Self {
+        Self::Net(net)
+    }
+}
+
+impl fmt::Display for NicAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Net(net) => net.fmt(f),
+            Self::Bare(ip) => ip.fmt(f),
+        }
+    }
+}
+
+impl GuestInfo for NicAddress {
+    fn encode(&self, encoder: &mut Encoder) {
+        match self {
+            Self::Net(net) => net.encode(encoder),
+            Self::Bare(ip) => encoder.field(&IP, ip),
+        }
+    }
+
+    fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
+        let unusable = decoder.unusable();
+        let address = decoder.optional_field(&IP, || None::<IpAddr>);
+        let mask = decoder.optional_field(&MASK, || None::<Mask>);
+        let net = match (address, mask) {
+            _ if decoder.unusable() > unusable => return None,
+            (None, None) => return None,
+            (Some(address), None) => return Some(Self::Bare(address)),
+            (None, Some(_)) => {
+                decoder.malformed("expected an address with the mask");
+                return None;
+            }
+            (Some(IpAddr::V4(v4)), Some(mask)) => mask
+                .prefix_v4()
+                .and_then(|len| Ipv4Net::new(v4, len).ok())
+                .map(IpNet::V4),
+            (Some(IpAddr::V6(v6)), Some(mask)) => mask
+                .prefix_v6()
+                .and_then(|len| Ipv6Net::new(v6, len).ok())
+                .map(IpNet::V6),
+        };
+        if net.is_none() {
+            decoder.malformed(MASK_MISMATCH);
+        }
+        net.map(Self::Net)
+    }
+
+    fn describe(describer: &mut Describer) {
+        IpNet::describe(describer);
     }
 }
 

@@ -5,11 +5,19 @@ use crate::dialect::Dialect;
 
 /// `None` has no key. `Some` of an empty list is written with a length of -1
 /// and `Some` of an empty map with an empty list of names, so both come back.
-/// A struct of which no field is stored comes back as `None`.
+/// A struct of which no field is stored comes back as `None`. `Some(None)` is an error
+/// when written.
 impl<T: GuestInfo> GuestInfo for Option<T> {
     fn encode(&self, encoder: &mut Encoder) {
         if let Some(value) = self {
             value.encode_some(encoder);
+        }
+    }
+
+    fn encode_some(&self, encoder: &mut Encoder) {
+        match self {
+            Some(value) => value.encode_some(encoder),
+            None => encoder.unstorable("`Some(None)` would be read back as `None`"),
         }
     }
 

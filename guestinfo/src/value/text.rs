@@ -123,6 +123,48 @@ text_value!(
     |text| text.parse().ok()
 );
 
+macro_rules! non_zero {
+    ($($type:ident),*) => {$(
+        text_value!(
+            std::num::$type,
+            "a whole number that fits the field and is not 0",
+            Shape::Text,
+            |value, out| out.push_str(&value.to_string()),
+            |text| text.parse().ok()
+        );
+    )*};
+}
+non_zero!(
+    NonZeroI8,
+    NonZeroI16,
+    NonZeroI32,
+    NonZeroI64,
+    NonZeroI128,
+    NonZeroIsize,
+    NonZeroU8,
+    NonZeroU16,
+    NonZeroU32,
+    NonZeroU64,
+    NonZeroU128,
+    NonZeroUsize
+);
+
+text_value!(
+    std::path::PathBuf,
+    "a path",
+    Shape::Text,
+    |value, out| out.push_str(value.to_str().ok_or("a path that is not UTF-8")?),
+    |text| Some(Self::from(text))
+);
+
+text_value!(
+    std::net::SocketAddr,
+    "an address and a port, such as `10.0.0.1:80` or `[fe80::1]:80`",
+    Shape::Text,
+    |value, out| out.push_str(&value.to_string()),
+    |text| text.parse().ok()
+);
+
 fn push_integer(out: &mut String, value: i128) {
     use std::fmt::Write as _;
     // Writing to a string cannot fail.

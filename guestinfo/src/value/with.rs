@@ -1,4 +1,54 @@
-//! Modules for the attribute `with`.
+//! What the attribute `with` takes.
+//!
+//! `with = "path"` names a module with two functions:
+//!
+//! ```
+//! mod hexadecimal {
+//!     pub fn to_text(value: &u32) -> String {
+//!         format!("{value:x}")
+//!     }
+//!
+//!     pub fn from_text(text: &str) -> Option<u32> {
+//!         u32::from_str_radix(text, 16).ok()
+//!     }
+//! }
+//!
+//! #[derive(guestinfo::GuestInfo)]
+//! struct Machine {
+//!     #[guestinfo(with = "hexadecimal")]
+//!     mask: u32,
+//! }
+//! let keys = guestinfo::encode(&Machine { mask: 255 }, guestinfo::Dialect::Vic1)?;
+//! assert_eq!(keys["mask"], "ff");
+//! # Ok::<(), guestinfo::EncodeError>(())
+//! ```
+//!
+//! `to_text` may return `Result<String, &'static str>` if some values have no stored form.
+
+/// What a function `to_text` returns: text, or why there is none.
+#[diagnostic::on_unimplemented(
+    message = "`to_text` returns `{Self}` instead of text",
+    note = "the module of `with` has `to_text(&T) -> String`, or `-> Result<String, &'static str>`, and `from_text(&str) -> Option<T>`"
+)]
+pub trait StoredText {
+    /// The text, or why there is none.
+    ///
+    /// # Errors
+    /// When the value has no stored form.
+    fn into_stored_text(self) -> Result<String, &'static str>;
+}
+
+impl StoredText for String {
+    fn into_stored_text(self) -> Result<String, &'static str> {
+        Ok(self)
+    }
+}
+
+impl StoredText for Result<String, &'static str> {
+    fn into_stored_text(self) -> Result<String, &'static str> {
+        self
+    }
+}
 
 /// `with = "json"`: a `serde` type as JSON text.
 #[cfg(feature = "json")]

@@ -61,7 +61,7 @@
 //! let container = decode::<ExecutorConfig>(&keys).value;
 //! let session = &container.sessions["4e01c2"];
 //! assert_eq!(session.started, Started::Yes);
-//! assert_eq!(session.exit_status, 0);
+//! assert_eq!(session.exit_status, Some(0));
 //! ```
 //!
 //! # In the guest
@@ -79,7 +79,7 @@
 //! let mut seen: ExecutorConfig = Decode::new().view(View::Guest).strict(visible)?;
 //! let session = seen.sessions.get_mut("4e01c2").expect("the host named it");
 //! session.started = Started::Yes;
-//! session.exit_status = 3;
+//! session.exit_status = Some(3);
 //!
 //! let writes: Vec<_> = encode(&seen, Dialect::Vic1)?
 //!     .into_iter()
@@ -103,6 +103,7 @@ mod network;
 mod redacted;
 mod session;
 
+pub use crate::value::NicAddress;
 pub use container::{Build, CopyMode, CreateTime, ExecutorConfig, Identity, MountSpec};
 pub use host::{
     Certificates, ComputeResource, Connection, Containers, HostNetworks, RawCertificate,

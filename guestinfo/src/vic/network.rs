@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::session::Common;
 use crate::GuestInfo;
+use crate::value::NicAddress;
 
 /// One NIC of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
@@ -17,18 +18,18 @@ pub struct NetworkEndpoint {
     /// [`address`](Self::address) is always static.
     #[guestinfo(vic1(key = "static", scope = "read-only"), default)]
     pub is_static: bool,
-    /// The address to take, with its prefix; `None` for DHCP.
+    /// The address to take; `None` for DHCP.
     #[guestinfo(
         vic04(key = "staticip", scope = "read-only"),
         vic1(key = "ip", scope = "read-only")
     )]
-    pub address: Option<IpNet>,
+    pub address: Option<NicAddress>,
     /// The address that was taken. Written by the guest.
     #[guestinfo(
         vic04(key = "ip", scope = "read-write"),
         vic1(key = "assigned", scope = "read-write")
     )]
-    pub assigned: Option<IpNet>,
+    pub assigned: Option<NicAddress>,
     /// The network it is on.
     #[guestinfo(key = "network", scope = "read-only")]
     pub network: ContainerNetwork,

@@ -53,9 +53,31 @@ pub enum Started {
     /// The process was started.
     #[guestinfo(text = "true")]
     Yes,
-    /// It could not be started, for this reason. Written by the guest.
+    /// It could not be started, for this reason. Written by the guest. An empty reason
+    /// and `true` are errors when written; see [`Started::failed`].
     #[guestinfo(other)]
     Failed(String),
+}
+
+impl Started {
+    /// It could not be started, for a reason that may be any text.
+    ///
+    /// ```
+    /// use guestinfo::vic::Started;
+    ///
+    /// assert_eq!(Started::failed("no such file"), Started::Failed("no such file".into()));
+    /// assert_eq!(Started::failed(""), Started::Failed("unknown error".into()));
+    /// assert_eq!(Started::failed("true"), Started::Failed("error: true".into()));
+    /// ```
+    #[must_use]
+    pub fn failed(reason: impl Into<String>) -> Self {
+        let reason = reason.into();
+        Self::Failed(match reason.as_str() {
+            "" => "unknown error".into(),
+            "true" | "<nil>" => format!("error: {reason}"),
+            _ => reason,
+        })
+    }
 }
 
 /// One process of a container.
@@ -82,9 +104,10 @@ pub struct SessionConfig {
     /// It has a terminal.
     #[guestinfo(key = "tty", scope = "read-only")]
     pub tty: bool,
-    /// How it ended. Written by the guest.
-    #[guestinfo(key = "status", scope = "read-write", default)]
-    pub exit_status: i32,
+    /// How it ended; `None` if nobody has written a status. Written by the guest, and by
+    /// VIC as 0 from the beginning.
+    #[guestinfo(key = "status", scope = "read-write")]
+    pub exit_status: Option<i32>,
     /// Whether it was started. Written by the guest.
     #[guestinfo(key = "started", scope = "read-write", default)]
     pub started: Started,

@@ -2,7 +2,7 @@
 
 use guestinfo::vic::{
     AssignedNetwork, Build, Command, Common, ContainerNetwork, CopyMode, CreateTime, Diagnostics,
-    ExecutorConfig, ExitLog, Identity, IpRange, MountSpec, NetworkEndpoint, Redacted,
+    ExecutorConfig, ExitLog, Identity, IpRange, MountSpec, NetworkEndpoint, NicAddress, Redacted,
     SessionConfig, SessionDetail, Started, SyslogConfig, TrustLevel,
 };
 use jiff::Timestamp;
@@ -45,7 +45,7 @@ fn session() -> impl Strategy<Value = SessionConfig> + Clone {
         common(),
         command,
         any::<[bool; 6]>(),
-        any::<i32>(),
+        option::of(any::<i32>()),
         started,
         (vec(log, 0..3), option::of(syslog), any::<i32>()),
         text(),
@@ -144,8 +144,8 @@ fn endpoint() -> impl Strategy<Value = NetworkEndpoint> + Clone {
             |(common, is_static, address, assigned, network, ports)| NetworkEndpoint {
                 common,
                 is_static,
-                address,
-                assigned,
+                address: address.map(NicAddress::Net),
+                assigned: assigned.map(NicAddress::Net),
                 network,
                 ports,
                 internal: false,

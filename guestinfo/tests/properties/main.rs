@@ -62,7 +62,7 @@ where
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(96))]
+    #![proptest_config(ProptestConfig::with_cases(48))]
 
     #[test]
     fn everything_comes_back(value in everything()) {

@@ -159,7 +159,7 @@ impl Platform for MachinePlatform {
         let mut prepared = Prepared::default();
         prepared.notes = notes;
         for (name, endpoint) in &config.networks {
-            if let Some(address) = endpoint.address {
+            if let Some(address) = endpoint.address.and_then(|address| address.net()) {
                 prepared.addresses.insert(name.clone(), address);
             }
         }
@@ -237,7 +237,7 @@ fn host_name(config: &ExecutorConfig) -> String {
 fn addresses(config: &ExecutorConfig) -> impl Iterator<Item = (&str, IpAddr, u8)> {
     let endpoints = config.networks.iter();
     endpoints.filter_map(|(name, endpoint)| {
-        let address = endpoint.address?;
+        let address = endpoint.address?.net()?;
         Some((name.as_str(), address.addr(), address.prefix_len()))
     })
 }
@@ -276,7 +276,7 @@ fn nics(
 ) -> impl Iterator<Item = GuestNicAddresses> {
     let nics = &machine.hardware().nics;
     config.networks.values().filter_map(move |endpoint| {
-        let address = endpoint.address?;
+        let address = endpoint.address?.net()?;
         let slot = endpoint.common.id.parse().ok();
         let nic = nics
             .iter()

@@ -94,7 +94,7 @@ impl Tether {
                     session.detail.start_time = Timestamp::now().as_second();
                     running.push(process);
                 }
-                Err(reason) => session.started = Started::Failed(reason),
+                Err(reason) => session.started = Started::failed(reason),
             }
         }
         store.write(&container)?;
@@ -208,7 +208,7 @@ fn number(text: &str) -> Option<i32> {
 /// Notes how a session ended.
 fn end(container: &mut ExecutorConfig, id: &str, status: i32) {
     if let Some(session) = container.sessions.get_mut(id) {
-        session.exit_status = status;
+        session.exit_status = Some(status);
         session.detail.stop_time = Timestamp::now().as_second();
     }
 }

@@ -138,7 +138,10 @@ async fn a_session_is_started_logged_and_its_end_is_reported() {
         agent.run().await.expect("a life");
         assert!(*machine.off.borrow());
         let session = keys.session("main");
-        assert_eq!((session.started, session.exit_status), (Started::Yes, 4));
+        assert_eq!(
+            (session.started, session.exit_status),
+            (Started::Yes, Some(4))
+        );
         let mut bytes = Vec::new();
         written.read_to_end(&mut bytes).await.expect("the log");
         if dialect == Dialect::Vic04 {
@@ -196,7 +199,7 @@ async fn a_shutdown_sends_the_signal_that_the_session_wants() {
     written.read_exact(&mut ready).await.expect("a record");
     machine.shutdown.notify_one();
     life.await.expect("a task").expect("a life");
-    assert_eq!(keys.session("main").exit_status, 5);
+    assert_eq!(keys.session("main").exit_status, Some(5));
 }
 
 #[tokio::test]
@@ -284,5 +287,5 @@ async fn a_client_on_the_line_sees_the_first_byte_and_the_exit() {
     drop(attached);
     life.await.expect("a task").expect("a life");
     assert!(!keys.session("main").run_block);
-    assert_eq!(keys.session("main").exit_status, 9);
+    assert_eq!(keys.session("main").exit_status, Some(9));
 }
