@@ -148,6 +148,12 @@ impl ScopeSpec {
         self
     }
 
+    /// Adds all addresses of a network to those that are assigned.
+    #[must_use]
+    pub fn pool_of(self, network: IpNet) -> Self {
+        self.pool(network.network(), network.broadcast())
+    }
+
     /// Adds a name server.
     #[must_use]
     pub fn dns(mut self, server: IpAddr) -> Self {

@@ -170,7 +170,7 @@ impl HostRecord {
             bridge_range: bridge_range
                 .and_then(|text| serde_json::from_str(&text).ok())
                 .or_else(|| range_of(&config.networks))
-                .unwrap_or_default(),
+                .unwrap_or_else(range_of_vic_0_4),
             bridge_network: config.networks.bridge_network,
             client_key,
         })
@@ -185,6 +185,12 @@ fn range_of(networks: &HostNetworks) -> Option<BridgeRange> {
     let mask: [u8; 4] = networks.bridge_net_width.as_slice().try_into().ok()?;
     let prefix_len = ipnet::ipv4_mask_to_prefix(mask.into()).ok()?;
     BridgeRange::new(range, prefix_len).ok()
+}
+
+/// The range of hosts that VIC 0.4 made, which stored none.
+fn range_of_vic_0_4() -> BridgeRange {
+    let range = BridgeRange::default().range();
+    BridgeRange::new(range, 16).unwrap_or_default()
 }
 
 fn executor(name: &str, id: &str, created: Timestamp) -> ExecutorConfig {
@@ -235,6 +241,16 @@ mod tests {
             assert_eq!(HostRecord::read(&keys), Some(record()));
             let keys = HostRecord::creating("vch-1", dialect).unwrap();
             assert_eq!(HostRecord::read(&keys).unwrap().appliance, None);
+        }
+    }
+
+    #[test]
+    fn a_host_without_a_range_has_that_of_vic() {
+        for dialect in Dialect::ALL {
+            let mut keys = record().keys(&particulars(), dialect).unwrap();
+            keys.retain(|key, _| !key.contains("bridge-") && !key.contains("bridgerange"));
+            let range = HostRecord::read(&keys).unwrap().bridge_range;
+            assert_eq!(range.to_string(), "172.16.0.0/12 in subnets of /16");
         }
     }
 

@@ -22,6 +22,7 @@ use jiff::Timestamp;
 
 #[cfg(any(test, feature = "vsphere"))]
 pub(crate) use self::assign::Assignment;
+#[cfg(feature = "vsphere")]
 pub(crate) use self::scope::Segment;
 use self::scope::{Phase, Scope};
 use super::{BridgeRange, EndpointInfo, MacAddress, PortMapping, ScopeInfo, ScopeKind, ScopeSpec};
