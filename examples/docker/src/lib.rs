@@ -12,6 +12,7 @@
 mod attach;
 mod catalog;
 mod changes;
+mod connections;
 mod detach;
 mod error;
 mod events;

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use portlayer::ContainerId;
 use portlayer::exec::{Command, ContainerSpec, Resources, RootFs, Signal};
 use portlayer::image::ImageInfo;
-use portlayer::network::EndpointSpec;
 
+use crate::connections;
 use crate::error::{ApiError, Result};
 use crate::options::{CreateBody, HostConfig, PortBinding, Words};
 use crate::view::{ANNOTATION, Extras};
@@ -109,9 +109,7 @@ pub(crate) fn request(
     if !port_bindings.is_empty() {
         return Err(ApiError::not_supported("The option --publish"));
     }
-    if host.links.as_ref().is_some_and(|links| !links.is_empty()) {
-        return Err(ApiError::not_supported("The option --link"));
-    }
+    let endpoints = connections::endpoints(&host, body.networking_config)?;
     let mut resources = Resources::new();
     if let Some(memory) = memory(host.memory)? {
         resources = resources.memory_mib(memory);
@@ -138,9 +136,7 @@ pub(crate) fn request(
     if let Some(name) = host_name {
         spec = spec.host_name(name);
     }
-    if let Some(network) = network(host.network_mode.as_deref())? {
-        spec = spec.endpoint(EndpointSpec::new(network));
-    }
+    spec.endpoints = endpoints;
     spec.labels = labels;
     Ok(spec)
 }
@@ -195,17 +191,6 @@ fn bindings(host: &HostConfig, exposed: &[String]) -> BTreeMap<String, Vec<PortB
         }
     }
     bindings
-}
-
-/// The network's name; `None`: the default one.
-fn network(mode: Option<&str>) -> Result<Option<String>> {
-    match mode.unwrap_or_default() {
-        "" | "default" | "bridge" => Ok(None),
-        mode if mode == "host" || mode == "none" || mode.starts_with("container:") => {
-            Err(ApiError::not_supported(&format!("The network mode {mode}")))
-        }
-        name => Ok(Some(name.to_owned())),
-    }
 }
 
 /// Memory in MiB, rounded up to what machines can have.

@@ -2,12 +2,13 @@
 
 use hyper::StatusCode;
 use portlayer::image::Digest;
-use portlayer::network::{EndpointSpec, ScopeInfo, ScopeKind, ScopeSpec};
+use portlayer::network::{ScopeInfo, ScopeKind, ScopeSpec};
 use portlayer::{Capability, ErrorKind};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::FrontEnd;
+use crate::connections;
 use crate::error::{ApiError, Result};
 use crate::options::EndpointConfig;
 use crate::reply::{self, Reply};
@@ -159,7 +160,8 @@ pub(crate) async fn create(front_end: &FrontEnd, call: Call) -> Result<Reply> {
         let invalid =
             |what: &str, text: &str| ApiError::bad_request(format!("invalid {what}: {text}"));
         if !pool.ip_range.is_empty() {
-            return Err(ApiError::not_supported("The option --ip-range"));
+            let range = pool.ip_range.parse();
+            spec = spec.pool_of(range.map_err(|_| invalid("IP range", &pool.ip_range))?);
         }
         if !pool.subnet.is_empty() {
             let subnet = pool.subnet.parse();
@@ -245,17 +247,8 @@ pub(crate) async fn connect(front_end: &FrontEnd, name: &str, call: Call) -> Res
     let body: ConnectBody = call.json().await?;
     let container = front_end.container(&body.container).await?;
     let scope = scope(front_end, name).await?;
-    let mut endpoint = EndpointSpec::new(&scope.spec.name);
     let config = body.endpoint_config.unwrap_or_default();
-    for alias in config.aliases.unwrap_or_default() {
-        endpoint = endpoint.alias(alias);
-    }
-    if let Some(address) = config.ipam_config.and_then(|ipam| ipam.ipv4_address) {
-        let parsed = address.parse();
-        endpoint = endpoint.address(
-            parsed.map_err(|_| ApiError::bad_request(format!("invalid address: {address}")))?,
-        );
-    }
+    let endpoint = connections::endpoint(&scope.spec.name, config)?;
     let networks = front_end.layer().networks();
     networks.connect(&container.id, endpoint).await?;
     Ok(reply::empty(StatusCode::OK))

@@ -33,6 +33,7 @@ use streams::ScriptedStreams;
 #[must_use]
 pub fn port_layer() -> PortLayer {
     let exec = MemoryExec::new(|spec: &ContainerSpec| Script::of(spec).behaviour());
+    let networks = Arc::new(exec.networks());
     let streams = Arc::new(ScriptedStreams::new(exec.clone()));
     let exec = ScriptedExec {
         exec,
@@ -40,6 +41,7 @@ pub fn port_layer() -> PortLayer {
     };
     PortLayer::new(exec)
         .with_streams(streams)
+        .with_networks(networks)
         .with_images(Arc::new(ScriptedImages::default()))
 }
 

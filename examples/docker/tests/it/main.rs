@@ -7,4 +7,5 @@
 mod bad_input;
 mod client;
 mod life;
+mod networks;
 mod restart;
