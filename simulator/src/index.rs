@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use vim25::AnyRef;
+use vim25::schema::Type;
 
 use crate::object::{Found, Hidden, Object};
 
@@ -27,7 +28,7 @@ type Values = BTreeSet<Box<str>>;
 /// The indexes, kept up to date by every commit.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
-    kinds: BTreeMap<&'static str, Values>,
+    kinds: BTreeMap<&'static str, (Type, Values)>,
     /// By parent and name.
     names: HashMap<Box<str>, HashMap<Box<str>, Values>>,
     members: HashMap<List, BTreeSet<Key>>,
@@ -43,7 +44,9 @@ impl Index {
         after: Option<&Arc<Object>>,
     ) -> Vec<List> {
         if let (Some(object), None) | (None, Some(object)) = (before, after) {
-            let values = self.kinds.entry(object.ty().name()).or_default();
+            let ty = object.ty();
+            let kind = self.kinds.entry(ty.name());
+            let (_, values) = kind.or_insert_with(|| (ty, Values::new()));
             if after.is_some() {
                 values.insert(value.into());
             } else {
@@ -139,18 +142,11 @@ impl Index {
         }
     }
 
-    /// The values of all objects of exactly this type.
-    pub(crate) fn of_kind(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.kinds
-            .get(name)
-            .into_iter()
-            .flatten()
-            .map(|value| &**value)
-    }
-
-    /// The types that there are objects of.
-    pub(crate) fn kinds(&self) -> impl Iterator<Item = &'static str> {
-        self.kinds.keys().copied()
+    /// The values of all objects of a type or of one derived from it.
+    pub(crate) fn of_type(&self, base: Type) -> impl Iterator<Item = &str> {
+        let kinds = self.kinds.values();
+        let kinds = kinds.filter(move |(ty, _)| ty.is_a(base));
+        kinds.flat_map(|(_, values)| values.iter().map(|value| &**value))
     }
 
     /// The values of the children of an object with a name.
@@ -166,6 +162,11 @@ impl Index {
             .into_iter()
             .flatten()
             .map(|key| &*key.1)
+    }
+
+    /// Number of members of a list.
+    pub(crate) fn count(&self, list: &List) -> usize {
+        self.members.get(list).map_or(0, BTreeSet::len)
     }
 
     /// The values of the machines that have a file in the chain of one of their disks.

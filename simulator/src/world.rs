@@ -223,11 +223,7 @@ impl<'c> Transaction<'c> {
     pub(crate) fn all(&self, type_name: &'static str) -> impl Iterator<Item = &Arc<Object>> {
         let base = schema::find(TypeKind::Managed, type_name);
         let index = &self.world.index;
-        let kinds = index.kinds().filter(move |kind| {
-            let kind = schema::find(TypeKind::Managed, kind);
-            matches!((kind, base), (Some(kind), Some(base)) if kind.is_a(base))
-        });
-        let values = kinds.flat_map(|kind| index.of_kind(kind));
+        let values = base.into_iter().flat_map(|base| index.of_type(base));
         let changed = self.changed.values().flatten();
         self.unchanged(values)
             .chain(changed.filter(move |object| object.is_a(type_name)))
@@ -257,6 +253,11 @@ impl<'c> Transaction<'c> {
             .chain(changed)
             .map(|object| object.reference().clone())
             .collect()
+    }
+
+    /// Number of machines in a list of an object before this transaction.
+    pub(crate) fn population(&self, holder: &str, property: &'static str) -> usize {
+        self.world.index.count(&(holder.into(), property))
     }
 
     /// The machines that have a file in the chain of one of their disks.

@@ -28,7 +28,7 @@ pub(super) fn build(
     tx: &mut Transaction<'_>,
     thumbprint: &str,
     saved: Option<&Saved>,
-) -> Result<(), Fault> {
+) -> Result<Vec<Machine>, Fault> {
     let topology = tx.core().settings.topology.clone();
     let mut numbers = 20;
     let made = if topology.vcenter {
@@ -44,7 +44,8 @@ pub(super) fn build(
     let hosts: Vec<HostLayout> = made.iter().flat_map(|made| made.hosts.clone()).collect();
     datastore::build(tx, saved.map(|saved| &*saved.datastore), &hosts);
     if let Some(saved) = saved {
-        return restore::restore(tx, saved);
+        restore::restore(tx, saved)?;
+        return Ok(Vec::new());
     }
     for host in &hosts {
         host_network::make_switch(tx, host, "vSwitch0", &HostVirtualSwitchSpec::default())?;
@@ -62,10 +63,10 @@ pub(super) fn build(
             folder::make(tx, &parent, &format!("F{number}"), id)?;
         }
     }
-    for made in &made {
-        made.populate(tx, &topology, &card)?;
-    }
-    Ok(())
+    Ok(made
+        .iter()
+        .flat_map(|made| made.machines(&topology, &card))
+        .collect())
 }
 
 /// A compute resource that was made.
@@ -193,14 +194,9 @@ fn make(
 }
 
 impl Made {
-    /// Makes the machines of a topology.
-    fn populate(
-        &self,
-        tx: &mut Transaction<'_>,
-        topology: &Topology,
-        network: &str,
-    ) -> Result<(), Fault> {
-        let folder = tx.layout().vm_folder();
+    /// Lists the machines of a topology in this compute resource.
+    fn machines(&self, topology: &Topology, network: &str) -> Vec<Machine> {
+        let mut machines = Vec::new();
         for (pool_number, pool) in &self.pools {
             for number in 0..topology.machines {
                 let name = match pool_number {
@@ -209,16 +205,38 @@ impl Made {
                 };
                 // Without DRS nobody chooses a host: each gets its share.
                 let host = self.hosts.get(number % self.hosts.len().max(1));
-                let host = host.map(HostLayout::host);
-                let place = Place::new(tx, &folder, pool, host.as_ref())?;
-                let spec = machine(tx, &name, network);
-                let vm = virtual_machine::create(tx, &spec, &place)?;
-                if topology.autostart {
-                    let vm: Ref<mo::VirtualMachine> =
-                        vm.get().map_err(|_| fault::invalid_state())?;
-                    virtual_machine::power_on(tx, &vm)?;
-                }
+                machines.push(Machine {
+                    name,
+                    pool: pool.clone(),
+                    host: host.map(HostLayout::host),
+                    network: network.to_owned(),
+                    on: topology.autostart,
+                });
             }
+        }
+        machines
+    }
+}
+
+/// A machine to be created at the start.
+pub(super) struct Machine {
+    name: String,
+    pool: Ref<mo::ResourcePool>,
+    host: Option<Ref<mo::HostSystem>>,
+    network: String,
+    on: bool,
+}
+
+impl Machine {
+    /// Creates the machine, and switches it on if its topology says so.
+    pub(super) fn make(&self, tx: &mut Transaction<'_>) -> Result<(), Fault> {
+        let folder = tx.layout().vm_folder();
+        let place = Place::new(tx, &folder, &self.pool, self.host.as_ref())?;
+        let spec = machine(tx, &self.name, &self.network);
+        let vm = virtual_machine::create(tx, &spec, &place)?;
+        if self.on {
+            let vm: Ref<mo::VirtualMachine> = vm.get().map_err(|_| fault::invalid_state())?;
+            virtual_machine::power_on(tx, &vm)?;
         }
         Ok(())
     }

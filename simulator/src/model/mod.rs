@@ -59,8 +59,14 @@ pub(crate) fn build(
     guest_operations::build(&mut tx);
     folder::build(&mut tx);
     datacenter::build(&mut tx);
-    inventory::build(&mut tx, thumbprint, saved)?;
+    let machines = inventory::build(&mut tx, thumbprint, saved)?;
     tx.commit();
+    // Each in a transaction of its own: what one sees is in the indexes.
+    for machine in &machines {
+        let mut tx = Transaction::begin(core)?;
+        machine.make(&mut tx)?;
+        tx.commit();
+    }
     Ok(())
 }
 

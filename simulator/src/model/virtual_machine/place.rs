@@ -45,7 +45,7 @@ impl Place {
                     return Err(fault::invalid_argument("host"));
                 }
                 let fit = hosts.iter().filter(|host| is_fit(tx, host));
-                let fewest = fit.min_by_key(|host| tx.members(host.value(), "vm").len());
+                let fewest = fit.min_by_key(|host| tx.population(host.value(), "vm"));
                 fewest.ok_or_else(fault::no_compatible_host)?
             }
         };
