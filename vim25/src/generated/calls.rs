@@ -41,7 +41,6 @@ impl<'a> AddCustomFieldDef<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<CustomFieldDef> {
         let mut a = Arguments::new(&self.this, 3819); a.text(1, self.name); a.text(2, self.mo_type); a.opt(3, self.field_def_policy); a.opt(4, self.field_policy); a.end()
     }
@@ -51,6 +50,13 @@ impl std::fmt::Debug for AddCustomFieldDef<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<AddCustomFieldDef<'_>> for Call<CustomFieldDef> {
+    #[inline]
+    fn from(builder: AddCustomFieldDef<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -97,7 +103,6 @@ impl<'a> BatchAddHostsToCluster<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<FolderBatchAddHostsToClusterResult>> {
         let mut a = Arguments::new(&self.this, 3858); a.reference(1, &self.cluster); a.list(2, self.new_hosts); a.list(3, self.existing_hosts); a.opt(4, self.comp_res_spec); a.text(5, self.desired_state); a.end()
     }
@@ -107,6 +112,13 @@ impl std::fmt::Debug for BatchAddHostsToCluster<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<BatchAddHostsToCluster<'_>> for Call<TaskOf<FolderBatchAddHostsToClusterResult>> {
+    #[inline]
+    fn from(builder: BatchAddHostsToCluster<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -145,7 +157,6 @@ impl<'a> BrowseDiagnosticLog<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<DiagnosticManagerLogHeader> {
         let mut a = Arguments::new(&self.this, 3862); a.opt(1, self.host.as_ref()); a.text(2, self.key); a.arg(3, &self.start); a.arg(4, &self.lines); a.end()
     }
@@ -155,6 +166,13 @@ impl std::fmt::Debug for BrowseDiagnosticLog<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<BrowseDiagnosticLog<'_>> for Call<DiagnosticManagerLogHeader> {
+    #[inline]
+    fn from(builder: BrowseDiagnosticLog<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -193,7 +211,6 @@ impl<'a> CheckCompatibility<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<Vec<CheckResult>>> {
         let mut a = Arguments::new(&self.this, 3882); a.reference(1, &self.vm); a.opt(2, self.host.as_ref()); a.opt(3, self.pool.as_ref()); a.list(4, self.test_type); a.end()
     }
@@ -203,6 +220,13 @@ impl std::fmt::Debug for CheckCompatibility<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<CheckCompatibility<'_>> for Call<TaskOf<Vec<CheckResult>>> {
+    #[inline]
+    fn from(builder: CheckCompatibility<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -240,7 +264,6 @@ impl<'a> CheckHostPatch<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<HostPatchManagerResult>> {
         let mut a = Arguments::new(&self.this, 3888); a.list(1, self.meta_urls); a.list(2, self.bundle_urls); a.opt(3, self.spec); a.end()
     }
@@ -250,6 +273,13 @@ impl std::fmt::Debug for CheckHostPatch<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<CheckHostPatch<'_>> for Call<TaskOf<HostPatchManagerResult>> {
+    #[inline]
+    fn from(builder: CheckHostPatch<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -296,7 +326,6 @@ impl<'a> CheckMigrate<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<Vec<CheckResult>>> {
         let mut a = Arguments::new(&self.this, 3891); a.reference(1, &self.vm); a.opt(2, self.host.as_ref()); a.opt(3, self.pool.as_ref()); a.opt(4, self.state); a.list(5, self.test_type); a.end()
     }
@@ -306,6 +335,13 @@ impl std::fmt::Debug for CheckMigrate<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<CheckMigrate<'_>> for Call<TaskOf<Vec<CheckResult>>> {
+    #[inline]
+    fn from(builder: CheckMigrate<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -344,7 +380,6 @@ impl<'a> CheckPowerOn<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<Vec<CheckResult>>> {
         let mut a = Arguments::new(&self.this, 3892); a.reference(1, &self.vm); a.opt(2, self.host.as_ref()); a.opt(3, self.pool.as_ref()); a.list(4, self.test_type); a.end()
     }
@@ -354,6 +389,13 @@ impl std::fmt::Debug for CheckPowerOn<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<CheckPowerOn<'_>> for Call<TaskOf<Vec<CheckResult>>> {
+    #[inline]
+    fn from(builder: CheckPowerOn<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -400,7 +442,6 @@ impl<'a> CheckVmConfig<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<Vec<CheckResult>>> {
         let mut a = Arguments::new(&self.this, 3895); a.arg(1, self.spec); a.opt(2, self.vm.as_ref()); a.opt(3, self.host.as_ref()); a.opt(4, self.pool.as_ref()); a.list(5, self.test_type); a.end()
     }
@@ -410,6 +451,13 @@ impl std::fmt::Debug for CheckVmConfig<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<CheckVmConfig<'_>> for Call<TaskOf<Vec<CheckResult>>> {
+    #[inline]
+    fn from(builder: CheckVmConfig<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -464,7 +512,6 @@ impl<'a> CompositeHostProfile<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<HostProfileManagerCompositionResult>> {
         let mut a = Arguments::new(&self.this, 3907); a.reference(1, &self.source); a.list(2, self.targets); a.opt(3, self.to_be_merged); a.opt(4, self.to_be_replaced_with); a.opt(5, self.to_be_deleted); a.opt(6, self.enable_status_to_be_copied); a.end()
     }
@@ -474,6 +521,13 @@ impl std::fmt::Debug for CompositeHostProfile<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<CompositeHostProfile<'_>> for Call<TaskOf<HostProfileManagerCompositionResult>> {
+    #[inline]
+    fn from(builder: CompositeHostProfile<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -513,7 +567,6 @@ impl<'a> CopyDatastoreFile<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 3925); a.text(1, self.source_name); a.opt(2, self.source_datacenter.as_ref()); a.text(3, self.destination_name); a.opt(4, self.destination_datacenter.as_ref()); a.arg(5, &self.force); a.end()
     }
@@ -523,6 +576,13 @@ impl std::fmt::Debug for CopyDatastoreFile<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<CopyDatastoreFile<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: CopyDatastoreFile<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -570,7 +630,6 @@ impl<'a> CopyVirtualDisk<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<String>> {
         let mut a = Arguments::new(&self.this, 3926); a.text(1, self.source_name); a.opt(2, self.source_datacenter.as_ref()); a.text(3, self.dest_name); a.opt(4, self.dest_datacenter.as_ref()); a.opt(5, self.dest_spec); a.arg(6, &self.force); a.end()
     }
@@ -580,6 +639,13 @@ impl std::fmt::Debug for CopyVirtualDisk<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<CopyVirtualDisk<'_>> for Call<TaskOf<String>> {
+    #[inline]
+    fn from(builder: CopyVirtualDisk<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -618,7 +684,6 @@ impl<'a> CreateDirectory<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<String> {
         let mut a = Arguments::new(&self.this, 3942); a.reference(1, &self.datastore); a.text(2, self.display_name); a.text(3, self.policy); a.arg(4, &self.size); a.end()
     }
@@ -628,6 +693,13 @@ impl std::fmt::Debug for CreateDirectory<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<CreateDirectory<'_>> for Call<String> {
+    #[inline]
+    fn from(builder: CreateDirectory<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -693,7 +765,6 @@ impl<'a> CreateDiskFromSnapshot<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<VStorageObject>> {
         let mut a = Arguments::new(&self.this, 3943); a.arg(1, self.id); a.reference(2, &self.datastore); a.arg(3, self.snapshot_id); a.text(4, self.name); a.list(5, self.profile); a.opt(6, self.crypto); a.text(7, self.path); a.arg(8, &self.is_linked_clone); a.opt(9, self.target_id); a.opt(10, self.target_datastore.as_ref()); a.end()
     }
@@ -703,6 +774,13 @@ impl std::fmt::Debug for CreateDiskFromSnapshot<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<CreateDiskFromSnapshot<'_>> for Call<TaskOf<VStorageObject>> {
+    #[inline]
+    fn from(builder: CreateDiskFromSnapshot<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -743,7 +821,6 @@ impl<'a> CreateTask<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskInfo> {
         let mut a = Arguments::new(&self.this, 3972); a.reference(1, &self.obj); a.text(2, self.task_type_id); a.text(3, self.initiated_by); a.arg(4, &self.cancelable); a.text(5, self.parent_task_key); a.text(6, self.activation_id); a.end()
     }
@@ -753,6 +830,13 @@ impl std::fmt::Debug for CreateTask<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<CreateTask<'_>> for Call<TaskInfo> {
+    #[inline]
+    fn from(builder: CreateTask<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -790,7 +874,6 @@ impl<'a> GenerateKey<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<CryptoKeyResult> {
         let mut a = Arguments::new(&self.this, 4126); a.opt(1, self.key_provider); a.opt(2, self.spec); a.opt(3, self.key_spec); a.end()
     }
@@ -800,6 +883,13 @@ impl std::fmt::Debug for GenerateKey<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<GenerateKey<'_>> for Call<CryptoKeyResult> {
+    #[inline]
+    fn from(builder: GenerateKey<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -838,7 +928,6 @@ impl<'a> HostRegisterDisk<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<VStorageObject> {
         let mut a = Arguments::new(&self.this, 4162); a.text(1, self.path); a.text(2, self.name); a.arg(3, &self.modify_control_flags); a.opt(4, self.id); a.end()
     }
@@ -848,6 +937,13 @@ impl std::fmt::Debug for HostRegisterDisk<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<HostRegisterDisk<'_>> for Call<VStorageObject> {
+    #[inline]
+    fn from(builder: HostRegisterDisk<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -921,7 +1017,6 @@ impl<'a> HostVStorageObjectCreateDiskFromSnapshot<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<VStorageObject>> {
         let mut a = Arguments::new(&self.this, 4177); a.arg(1, self.id); a.reference(2, &self.datastore); a.arg(3, self.snapshot_id); a.text(4, self.name); a.list(5, self.profile); a.opt(6, self.crypto); a.text(7, self.path); a.text(8, self.provisioning_type); a.arg(9, &self.is_linked_clone); a.opt(10, self.target_id); a.opt(11, self.target_datastore.as_ref()); a.end()
     }
@@ -931,6 +1026,13 @@ impl std::fmt::Debug for HostVStorageObjectCreateDiskFromSnapshot<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<HostVStorageObjectCreateDiskFromSnapshot<'_>> for Call<TaskOf<VStorageObject>> {
+    #[inline]
+    fn from(builder: HostVStorageObjectCreateDiskFromSnapshot<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -976,7 +1078,6 @@ impl<'a> InstallHostPatchV2<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<HostPatchManagerResult>> {
         let mut a = Arguments::new(&self.this, 4201); a.list(1, self.meta_urls); a.list(2, self.bundle_urls); a.list(3, self.vib_urls); a.opt(4, self.spec); a.end()
     }
@@ -986,6 +1087,13 @@ impl std::fmt::Debug for InstallHostPatchV2<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<InstallHostPatchV2<'_>> for Call<TaskOf<HostPatchManagerResult>> {
+    #[inline]
+    fn from(builder: InstallHostPatchV2<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1026,7 +1134,6 @@ impl<'a> ListFilesInGuest<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<GuestListFileInfo> {
         let mut a = Arguments::new(&self.this, 4216); a.reference(1, &self.vm); a.arg(2, self.auth); a.text(3, self.file_path); a.arg(4, &self.index); a.arg(5, &self.max_results); a.text(6, self.match_pattern); a.end()
     }
@@ -1036,6 +1143,13 @@ impl std::fmt::Debug for ListFilesInGuest<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<ListFilesInGuest<'_>> for Call<GuestListFileInfo> {
+    #[inline]
+    fn from(builder: ListFilesInGuest<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1073,7 +1187,6 @@ impl ListKmsClusters {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<Vec<KmipClusterInfo>> {
         let mut a = Arguments::new(&self.this, 4221); a.arg(1, &self.include_kms_servers); a.arg(2, &self.management_type_filter); a.arg(3, &self.status_filter); a.end()
     }
@@ -1083,6 +1196,13 @@ impl std::fmt::Debug for ListKmsClusters {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<ListKmsClusters> for Call<Vec<KmipClusterInfo>> {
+    #[inline]
+    fn from(builder: ListKmsClusters) -> Self {
+        builder.build()
     }
 }
 
@@ -1121,7 +1241,6 @@ impl<'a> MigrateVM<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 4254); a.opt(1, self.pool.as_ref()); a.opt(2, self.host.as_ref()); a.arg(3, self.priority); a.opt(4, self.state); a.end()
     }
@@ -1131,6 +1250,13 @@ impl std::fmt::Debug for MigrateVM<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<MigrateVM<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: MigrateVM<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1170,7 +1296,6 @@ impl<'a> MoveDatastoreFile<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 4261); a.text(1, self.source_name); a.opt(2, self.source_datacenter.as_ref()); a.text(3, self.destination_name); a.opt(4, self.destination_datacenter.as_ref()); a.arg(5, &self.force); a.end()
     }
@@ -1180,6 +1305,13 @@ impl std::fmt::Debug for MoveDatastoreFile<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<MoveDatastoreFile<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: MoveDatastoreFile<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1227,7 +1359,6 @@ impl<'a> MoveVirtualDisk<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<String>> {
         let mut a = Arguments::new(&self.this, 4268); a.text(1, self.source_name); a.opt(2, self.source_datacenter.as_ref()); a.text(3, self.dest_name); a.opt(4, self.dest_datacenter.as_ref()); a.arg(5, &self.force); a.list(6, self.profile); a.end()
     }
@@ -1237,6 +1368,13 @@ impl std::fmt::Debug for MoveVirtualDisk<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<MoveVirtualDisk<'_>> for Call<TaskOf<String>> {
+    #[inline]
+    fn from(builder: MoveVirtualDisk<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1291,7 +1429,6 @@ impl<'a> PerformVsanUpgradeEx<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 4274); a.reference(1, &self.cluster); a.arg(2, &self.perform_object_upgrade); a.arg(3, &self.downgrade_format); a.arg(4, &self.allow_reduced_redundancy); a.list(5, self.exclude_hosts); a.opt(6, self.spec); a.end()
     }
@@ -1301,6 +1438,13 @@ impl std::fmt::Debug for PerformVsanUpgradeEx<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<PerformVsanUpgradeEx<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: PerformVsanUpgradeEx<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1347,7 +1491,6 @@ impl<'a> PerformVsanUpgrade<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<Poly<VsanUpgradeSystemUpgradeStatus>>> {
         let mut a = Arguments::new(&self.this, 4278); a.reference(1, &self.cluster); a.arg(2, &self.perform_object_upgrade); a.arg(3, &self.downgrade_format); a.arg(4, &self.allow_reduced_redundancy); a.list(5, self.exclude_hosts); a.end()
     }
@@ -1357,6 +1500,13 @@ impl std::fmt::Debug for PerformVsanUpgrade<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<PerformVsanUpgrade<'_>> for Call<TaskOf<Poly<VsanUpgradeSystemUpgradeStatus>>> {
+    #[inline]
+    fn from(builder: PerformVsanUpgrade<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1395,7 +1545,6 @@ impl QueryAvailablePerfMetric {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<Vec<PerfMetricId>> {
         let mut a = Arguments::new(&self.this, 4300); a.reference(1, &self.entity); a.arg(2, &self.begin_time); a.arg(3, &self.end_time); a.arg(4, &self.interval_id); a.end()
     }
@@ -1405,6 +1554,13 @@ impl std::fmt::Debug for QueryAvailablePerfMetric {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<QueryAvailablePerfMetric> for Call<Vec<PerfMetricId>> {
+    #[inline]
+    fn from(builder: QueryAvailablePerfMetric) -> Self {
+        builder.build()
     }
 }
 
@@ -1442,7 +1598,6 @@ impl<'a> QueryVsanObjectUuidsByFilter<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<Vec<String>> {
         let mut a = Arguments::new(&self.this, 4413); a.list(1, self.uuids); a.arg(2, &self.limit); a.arg(3, &self.version); a.end()
     }
@@ -1452,6 +1607,13 @@ impl std::fmt::Debug for QueryVsanObjectUuidsByFilter<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<QueryVsanObjectUuidsByFilter<'_>> for Call<Vec<String>> {
+    #[inline]
+    fn from(builder: QueryVsanObjectUuidsByFilter<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1491,7 +1653,6 @@ impl<'a> RegisterVM<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<Ref<mo::VirtualMachine>>> {
         let mut a = Arguments::new(&self.this, 4471); a.text(1, self.path); a.text(2, self.name); a.arg(3, &self.as_template); a.opt(4, self.pool.as_ref()); a.opt(5, self.host.as_ref()); a.end()
     }
@@ -1501,6 +1662,13 @@ impl std::fmt::Debug for RegisterVM<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<RegisterVM<'_>> for Call<TaskOf<Ref<mo::VirtualMachine>>> {
+    #[inline]
+    fn from(builder: RegisterVM<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1539,7 +1707,6 @@ impl<'a> ResolveNfsServerHostName<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<()> {
         let mut a = Arguments::new(&self.this, 4544); a.text(1, self.host_name); a.text(2, self.volume_name); a.arg(3, &self.force); a.arg(4, &self.is_nfs41); a.end()
     }
@@ -1549,6 +1716,13 @@ impl std::fmt::Debug for ResolveNfsServerHostName<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<ResolveNfsServerHostName<'_>> for Call<()> {
+    #[inline]
+    fn from(builder: ResolveNfsServerHostName<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1590,7 +1764,6 @@ impl<'a> RetrieveUserGroups<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<Vec<Poly<UserSearchResult>>> {
         let mut a = Arguments::new(&self.this, 4581); a.text(1, self.domain); a.text(2, self.search_str); a.text(3, self.belongs_to_group); a.text(4, self.belongs_to_user); a.arg(5, &self.exact_match); a.arg(6, &self.find_users); a.arg(7, &self.find_groups); a.end()
     }
@@ -1600,6 +1773,13 @@ impl std::fmt::Debug for RetrieveUserGroups<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<RetrieveUserGroups<'_>> for Call<Vec<Poly<UserSearchResult>>> {
+    #[inline]
+    fn from(builder: RetrieveUserGroups<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1637,7 +1817,6 @@ impl<'a> ScanHostPatchV2<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<HostPatchManagerResult>> {
         let mut a = Arguments::new(&self.this, 4596); a.list(1, self.meta_urls); a.list(2, self.bundle_urls); a.opt(3, self.spec); a.end()
     }
@@ -1647,6 +1826,13 @@ impl std::fmt::Debug for ScanHostPatchV2<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<ScanHostPatchV2<'_>> for Call<TaskOf<HostPatchManagerResult>> {
+    #[inline]
+    fn from(builder: ScanHostPatchV2<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1692,7 +1878,6 @@ impl<'a> StageHostPatch<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<HostPatchManagerResult>> {
         let mut a = Arguments::new(&self.this, 4632); a.list(1, self.meta_urls); a.list(2, self.bundle_urls); a.list(3, self.vib_urls); a.opt(4, self.spec); a.end()
     }
@@ -1702,6 +1887,13 @@ impl std::fmt::Debug for StageHostPatch<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<StageHostPatch<'_>> for Call<TaskOf<HostPatchManagerResult>> {
+    #[inline]
+    fn from(builder: StageHostPatch<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1742,7 +1934,6 @@ impl<'a> VSANVcAddWitnessHost<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 4761); a.reference(1, &self.cluster); a.reference(2, &self.witness_host); a.text(3, self.preferred_fd); a.opt(4, self.disk_mapping); a.arg(5, &self.metadata_mode); a.opt(6, self.storage_pool_spec); a.end()
     }
@@ -1752,6 +1943,13 @@ impl std::fmt::Debug for VSANVcAddWitnessHost<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VSANVcAddWitnessHost<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: VSANVcAddWitnessHost<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1814,7 +2012,6 @@ impl<'a> ValidateHostProfileComposition<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<HostProfileManagerCompositionValidationResult>> {
         let mut a = Arguments::new(&self.this, 4777); a.reference(1, &self.source); a.list(2, self.targets); a.opt(3, self.to_be_merged); a.opt(4, self.to_replace_with); a.opt(5, self.to_be_deleted); a.opt(6, self.enable_status_to_be_copied); a.arg(7, &self.error_only); a.end()
     }
@@ -1824,6 +2021,13 @@ impl std::fmt::Debug for ValidateHostProfileComposition<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<ValidateHostProfileComposition<'_>> for Call<TaskOf<HostProfileManagerCompositionValidationResult>> {
+    #[inline]
+    fn from(builder: ValidateHostProfileComposition<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1870,7 +2074,6 @@ impl<'a> ValidateMigration<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<Vec<Poly<Event>>> {
         let mut a = Arguments::new(&self.this, 4778); a.list(1, self.vm); a.opt(2, self.state); a.list(3, self.test_type); a.opt(4, self.pool.as_ref()); a.opt(5, self.host.as_ref()); a.end()
     }
@@ -1880,6 +2083,13 @@ impl std::fmt::Debug for ValidateMigration<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<ValidateMigration<'_>> for Call<Vec<Poly<Event>>> {
+    #[inline]
+    fn from(builder: ValidateMigration<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1933,7 +2143,6 @@ impl<'a> VsanHostQueryObjectHealthSummary<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<VsanObjectOverallHealth> {
         let mut a = Arguments::new(&self.this, 4806); a.list(1, self.obj_uuids); a.arg(2, &self.include_obj_uuids); a.arg(3, &self.local_host_only); a.arg(4, &self.include_non_compliance_obj_detail); a.opt(5, self.spec); a.end()
     }
@@ -1943,6 +2152,13 @@ impl std::fmt::Debug for VsanHostQueryObjectHealthSummary<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanHostQueryObjectHealthSummary<'_>> for Call<VsanObjectOverallHealth> {
+    #[inline]
+    fn from(builder: VsanHostQueryObjectHealthSummary<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -1988,7 +2204,6 @@ impl<'a> VsanHostQueryVerifyNetworkSettings<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<VsanNetworkHealthResult> {
         let mut a = Arguments::new(&self.this, 4810); a.list(1, self.peers); a.list(2, self.robo_stretched_cluster_witnesses); a.list(3, self.vmotion_peers); a.opt(4, self.spec); a.end()
     }
@@ -1998,6 +2213,13 @@ impl std::fmt::Debug for VsanHostQueryVerifyNetworkSettings<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanHostQueryVerifyNetworkSettings<'_>> for Call<VsanNetworkHealthResult> {
+    #[inline]
+    fn from(builder: VsanHostQueryVerifyNetworkSettings<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -2062,7 +2284,6 @@ impl<'a> VsanQueryClusterCaptureVsanPcap<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<VsanVsanClusterPcapResult> {
         let mut a = Arguments::new(&self.this, 4827); a.list(1, self.hosts); a.text(2, self.esx_root_password); a.arg(3, &self.duration); a.list(4, self.vmknic); a.arg(5, &self.include_raw_pcap); a.arg(6, &self.include_igmp); a.list(7, self.cmmds_msg_type_filter); a.list(8, self.cmmds_ports); a.text(9, self.cluster_uuid); a.end()
     }
@@ -2072,6 +2293,13 @@ impl std::fmt::Debug for VsanQueryClusterCaptureVsanPcap<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanQueryClusterCaptureVsanPcap<'_>> for Call<VsanVsanClusterPcapResult> {
+    #[inline]
+    fn from(builder: VsanQueryClusterCaptureVsanPcap<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -2141,7 +2369,6 @@ impl<'a> VsanQueryObjectIdentities<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<Option<VsanObjectIdentityAndHealth>> {
         let mut a = Arguments::new(&self.this, 4833); a.opt(1, self.cluster.as_ref()); a.list(2, self.obj_uuids); a.list(3, self.obj_types); a.arg(4, &self.include_health); a.arg(5, &self.include_obj_identity); a.arg(6, &self.include_space_summary); a.opt(7, self.extra_query_spec); a.end()
     }
@@ -2151,6 +2378,13 @@ impl std::fmt::Debug for VsanQueryObjectIdentities<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanQueryObjectIdentities<'_>> for Call<Option<VsanObjectIdentityAndHealth>> {
+    #[inline]
+    fn from(builder: VsanQueryObjectIdentities<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -2236,7 +2470,6 @@ impl<'a> VsanQueryVcClusterHealthSummary<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<VsanClusterHealthSummary> {
         let mut a = Arguments::new(&self.this, 4838); a.opt(1, self.cluster.as_ref()); a.arg(2, &self.vm_create_timeout); a.list(3, self.obj_uuids); a.arg(4, &self.include_obj_uuids); a.list(5, self.fields); a.arg(6, &self.fetch_from_cache); a.text(7, self.perspective); a.list(8, self.hosts); a.opt(9, self.spec); a.end()
     }
@@ -2246,6 +2479,13 @@ impl std::fmt::Debug for VsanQueryVcClusterHealthSummary<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanQueryVcClusterHealthSummary<'_>> for Call<VsanClusterHealthSummary> {
+    #[inline]
+    fn from(builder: VsanQueryVcClusterHealthSummary<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -2291,7 +2531,6 @@ impl VsanStartProactiveRebalance {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<bool> {
         let mut a = Arguments::new(&self.this, 4848); a.arg(1, &self.time_span); a.arg(2, &self.variance_threshold); a.arg(3, &self.time_threshold); a.arg(4, &self.rate_threshold); a.end()
     }
@@ -2301,6 +2540,13 @@ impl std::fmt::Debug for VsanStartProactiveRebalance {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanStartProactiveRebalance> for Call<bool> {
+    #[inline]
+    fn from(builder: VsanStartProactiveRebalance) -> Self {
+        builder.build()
     }
 }
 
@@ -2354,7 +2600,6 @@ impl<'a> VsanVcClusterGetHclInfo<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<VsanClusterHclInfo> {
         let mut a = Arguments::new(&self.this, 4851); a.opt(1, self.cluster.as_ref()); a.arg(2, &self.include_hosts_result); a.arg(3, &self.include_vendor_info); a.text(4, self.esx_release); a.opt(5, self.query_spec); a.end()
     }
@@ -2364,6 +2609,13 @@ impl std::fmt::Debug for VsanVcClusterGetHclInfo<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanVcClusterGetHclInfo<'_>> for Call<VsanClusterHclInfo> {
+    #[inline]
+    fn from(builder: VsanVcClusterGetHclInfo<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -2403,7 +2655,6 @@ impl<'a> VsanVcClusterRunVmdkLoadTest<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 4853); a.reference(1, &self.cluster); a.text(2, self.runname); a.arg(3, &self.duration_sec); a.list(4, self.specs); a.text(5, self.action); a.end()
     }
@@ -2413,5 +2664,12 @@ impl std::fmt::Debug for VsanVcClusterRunVmdkLoadTest<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanVcClusterRunVmdkLoadTest<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: VsanVcClusterRunVmdkLoadTest<'_>) -> Self {
+        builder.build()
     }
 }

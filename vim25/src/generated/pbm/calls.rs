@@ -41,7 +41,6 @@ impl<'a> PbmCheckRequirements<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<Vec<PbmPlacementCompatibilityResult>> {
         let mut a = Arguments::new(&self.this, 14445); a.list(1, self.hubs_to_search); a.opt(2, self.placement_subject_ref); a.list(3, self.placement_subject_requirement); a.end()
     }
@@ -51,5 +50,12 @@ impl std::fmt::Debug for PbmCheckRequirements<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<PbmCheckRequirements<'_>> for Call<Vec<PbmPlacementCompatibilityResult>> {
+    #[inline]
+    fn from(builder: PbmCheckRequirements<'_>) -> Self {
+        builder.build()
     }
 }

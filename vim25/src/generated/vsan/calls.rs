@@ -57,7 +57,6 @@ impl<'a> StartIoInsight<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 8813); a.opt(1, self.cluster.as_ref()); a.text(2, self.run_name); a.arg(3, &self.duration_sec); a.list(4, self.target_hosts); a.list(5, self.target_vms); a.end()
     }
@@ -67,6 +66,13 @@ impl std::fmt::Debug for StartIoInsight<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<StartIoInsight<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: StartIoInsight<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -104,7 +110,6 @@ impl<'a> StopIoInsight<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 8814); a.opt(1, self.cluster.as_ref()); a.text(2, self.run_name); a.list(3, self.hosts_io_insight_infos); a.end()
     }
@@ -114,6 +119,13 @@ impl std::fmt::Debug for StopIoInsight<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<StopIoInsight<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: StopIoInsight<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -160,7 +172,6 @@ impl<'a> VsanPerformFileServiceEnablePreflightCheck<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<VsanFileServicePreflightCheckResult> {
         let mut a = Arguments::new(&self.this, 8881); a.reference(1, &self.cluster); a.opt(2, self.domain_config); a.opt(3, self.network.as_ref()); a.text(4, self.scope); a.text(5, self.domain_uuid); a.end()
     }
@@ -170,6 +181,13 @@ impl std::fmt::Debug for VsanPerformFileServiceEnablePreflightCheck<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanPerformFileServiceEnablePreflightCheck<'_>> for Call<VsanFileServicePreflightCheckResult> {
+    #[inline]
+    fn from(builder: VsanPerformFileServiceEnablePreflightCheck<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -207,7 +225,6 @@ impl<'a> VsanQueryHostDrsStats<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<VsanHostDrsStats> {
         let mut a = Arguments::new(&self.this, 8897); a.list(1, self.host_uuids); a.list(2, self.vms); a.arg(3, &self.host_index); a.end()
     }
@@ -217,6 +234,13 @@ impl std::fmt::Debug for VsanQueryHostDrsStats<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanQueryHostDrsStats<'_>> for Call<VsanHostDrsStats> {
+    #[inline]
+    fn from(builder: VsanQueryHostDrsStats<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -262,7 +286,6 @@ impl<'a> VsanQuerySyncingVsanObjects<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<VsanHostVsanObjectSyncQueryResult> {
         let mut a = Arguments::new(&self.this, 8906); a.list(1, self.uuids); a.arg(2, &self.start); a.arg(3, &self.limit); a.arg(4, &self.include_summary); a.end()
     }
@@ -272,6 +295,13 @@ impl std::fmt::Debug for VsanQuerySyncingVsanObjects<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanQuerySyncingVsanObjects<'_>> for Call<VsanHostVsanObjectSyncQueryResult> {
+    #[inline]
+    fn from(builder: VsanQuerySyncingVsanObjects<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -310,7 +340,6 @@ impl<'a> VsanQueryVcClusterHealthSummaryTask<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 8907); a.reference(1, &self.cluster); a.list(2, self.hosts); a.arg(3, &self.include_data_protection_health); a.arg(4, &self.include_online_health); a.end()
     }
@@ -320,6 +349,13 @@ impl std::fmt::Debug for VsanQueryVcClusterHealthSummaryTask<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanQueryVcClusterHealthSummaryTask<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: VsanQueryVcClusterHealthSummaryTask<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -359,7 +395,6 @@ impl<'a> VsanReconfigureFileShare<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 8914); a.text(1, self.share_uuid); a.arg(2, self.config); a.opt(3, self.cluster.as_ref()); a.list(4, self.delete_label_keys); a.arg(5, &self.force); a.end()
     }
@@ -369,6 +404,13 @@ impl std::fmt::Debug for VsanReconfigureFileShare<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanReconfigureFileShare<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: VsanReconfigureFileShare<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -407,7 +449,6 @@ impl<'a> VsanUnmountDiskMappingEx<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 8921); a.list(1, self.mappings); a.opt(2, self.maintenance_spec); a.arg(3, &self.timeout); a.text(4, self.evac_reason); a.end()
     }
@@ -417,6 +458,13 @@ impl std::fmt::Debug for VsanUnmountDiskMappingEx<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanUnmountDiskMappingEx<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: VsanUnmountDiskMappingEx<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -479,7 +527,6 @@ impl<'a> VsanVdsGetMigrationPlan<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<VsanVdsMigrationPlan> {
         let mut a = Arguments::new(&self.this, 8929); a.reference(1, &self.cluster); a.text(2, self.vswitch_name); a.text(3, self.vds_name); a.list(4, self.vmnic_devices); a.list(5, self.infra_vm); a.opt(6, self.vds.as_ref()); a.list(7, self.hosts); a.end()
     }
@@ -489,6 +536,13 @@ impl std::fmt::Debug for VsanVdsGetMigrationPlan<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanVdsGetMigrationPlan<'_>> for Call<VsanVdsMigrationPlan> {
+    #[inline]
+    fn from(builder: VsanVdsGetMigrationPlan<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -559,7 +613,6 @@ impl<'a> VsanVdsMigrateVss<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 8930); a.reference(1, &self.cluster); a.opt(2, self.migration_plan); a.text(3, self.vswitch_name); a.text(4, self.vds_name); a.list(5, self.vmnic_devices); a.list(6, self.infra_vm); a.opt(7, self.vds.as_ref()); a.list(8, self.hosts); a.end()
     }
@@ -569,6 +622,13 @@ impl std::fmt::Debug for VsanVdsMigrateVss<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanVdsMigrateVss<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: VsanVdsMigrateVss<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -638,7 +698,6 @@ impl<'a> VsanVibInstall<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 8932); a.opt(1, self.cluster.as_ref()); a.list(2, self.vib_specs); a.list(3, self.scan_results); a.list(4, self.firmware_specs); a.opt(5, self.maintenance_spec); a.arg(6, &self.rolling); a.arg(7, &self.no_sig_check); a.end()
     }
@@ -648,6 +707,13 @@ impl std::fmt::Debug for VsanVibInstall<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanVibInstall<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: VsanVibInstall<'_>) -> Self {
+        builder.build()
     }
 }
 
@@ -702,7 +768,6 @@ impl<'a> VsanVssMigrateVds<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<TaskOf<()>> {
         let mut a = Arguments::new(&self.this, 8934); a.opt(1, self.cluster.as_ref()); a.list(2, self.hosts); a.reference(3, &self.vds); a.text(4, self.vswitch_name); a.list(5, self.vmnic_devices); a.list(6, self.infra_vm); a.end()
     }
@@ -712,5 +777,12 @@ impl std::fmt::Debug for VsanVssMigrateVds<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VsanVssMigrateVds<'_>> for Call<TaskOf<()>> {
+    #[inline]
+    fn from(builder: VsanVssMigrateVds<'_>) -> Self {
+        builder.build()
     }
 }

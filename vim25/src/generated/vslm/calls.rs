@@ -44,7 +44,6 @@ impl<'a> VslmCreateDiskFromSnapshot<'a> {
 
     /// Builds the call.
     #[inline]
-    #[must_use]
     pub fn build(&self) -> Call<Ref<mo::VslmTask>> {
         let mut a = Arguments::new(&self.this, 16418); a.arg(1, self.id); a.arg(2, self.snapshot_id); a.text(3, self.name); a.list(4, self.profile); a.opt(5, self.crypto); a.text(6, self.path); a.end()
     }
@@ -54,5 +53,12 @@ impl std::fmt::Debug for VslmCreateDiskFromSnapshot<'_> {
     /// Prints receiver and method. Arguments are omitted: they may be secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         std::fmt::Debug::fmt(&self.build(), f)
+    }
+}
+
+impl From<VslmCreateDiskFromSnapshot<'_>> for Call<Ref<mo::VslmTask>> {
+    #[inline]
+    fn from(builder: VslmCreateDiskFromSnapshot<'_>) -> Self {
+        builder.build()
     }
 }
