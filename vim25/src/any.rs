@@ -8,7 +8,7 @@ use crate::document::Document;
 use crate::error::{ConvertError, EncodeError};
 use crate::node::Node;
 use crate::object;
-use crate::slot::{Loading, Slot};
+use crate::slot::{Lenient, Loading, Slot};
 use crate::table::FieldKind;
 
 /// A value of any type: `anyType` in the schema, such as the value of
@@ -63,7 +63,8 @@ impl Any {
         Node::new(&self.doc, self.at)
     }
 
-    /// Converts to a typed value: `T` exactly or, for structs, the `T` part of a derived type.
+    /// Converts to a typed value: `T` exactly or, for structs, the `T` part of a derived type. All
+    /// of it must be complete; see [`get_lenient`](Self::get_lenient).
     ///
     /// Each call converts again: convert once and keep the result.
     ///
@@ -71,6 +72,29 @@ impl Any {
     /// [`ConvertError`] when the value is of another type or incomplete.
     pub fn get<T: Slot>(&self) -> Result<T, ConvertError> {
         self.node().to()
+    }
+
+    /// Converts to a typed value, leaving out incomplete values inside it: list items
+    /// and optional fields that lack a required field, as some servers omit them. The
+    /// document still contains them.
+    ///
+    /// ```
+    /// use vim25::{Any, types::OptionDef};
+    /// # #[cfg(feature = "json")] {
+    /// let options = Any::from_json(
+    ///     r#"{"_typeName":"ArrayOfOptionDef","_value":[{"key":"a","label":"A","summary":""}]}"#,
+    /// ).unwrap();
+    /// assert!(options.get::<Vec<OptionDef>>().is_err());
+    /// let options = options.get_lenient::<Vec<OptionDef>>().unwrap();
+    /// assert!(options.value.is_empty());
+    /// assert_eq!(options.left_out[0].to_string(), "`[0]` lacks the required field `optionType`");
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ConvertError`] when the value is of another type, or incomplete itself.
+    pub fn get_lenient<T: Slot>(&self) -> Result<Lenient<T>, ConvertError> {
+        self.node().to_lenient()
     }
 
     /// Returns the value at a property path inside this one, as reading a property with that

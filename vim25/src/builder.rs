@@ -120,6 +120,34 @@ impl Builder {
         self.push(field, Kind::Double, tag::DOUBLE, a, b);
     }
 
+    /// Opens a list that the schema does not know.
+    #[cfg(feature = "json")]
+    pub(crate) fn open_untyped_list(&mut self, field: u16) {
+        self.open.push(self.doc.cells.len() as u32);
+        let none = u32::from(table::NONE);
+        self.push(field, Kind::Array, tag::UNTYPED_LIST, none, 1);
+    }
+
+    /// Writes a boolean whose type nothing names.
+    #[cfg(feature = "json")]
+    pub(crate) fn untyped_bool(&mut self, field: u16, value: bool) {
+        self.push(field, Kind::Bool, tag::UNTYPED, u32::from(value), 0);
+    }
+
+    /// Writes a whole number whose type nothing names.
+    #[cfg(feature = "json")]
+    pub(crate) fn untyped_long(&mut self, field: u16, value: i64) {
+        let (a, b) = Cell::split(value as u64);
+        self.push(field, Kind::Long, tag::UNTYPED, a, b);
+    }
+
+    /// Writes a real number whose type nothing names.
+    #[cfg(feature = "json")]
+    pub(crate) fn untyped_double(&mut self, field: u16, value: f64) {
+        let (a, b) = Cell::split(value.to_bits());
+        self.push(field, Kind::Double, tag::UNTYPED, a, b);
+    }
+
     #[cfg(feature = "json")]
     pub(crate) fn nil(&mut self, field: u16) {
         self.push(field, Kind::Nil, tag::UNTYPED, 0, 0);

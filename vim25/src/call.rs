@@ -13,7 +13,7 @@ use crate::mo;
 use crate::node::Node;
 use crate::reference::{AnyRef, Ref};
 use crate::service::Service;
-use crate::slot::{Loading, Slot};
+use crate::slot::{Lenient, Loading, Slot};
 use crate::table::{self, FieldKind};
 
 /// A call whose arguments are being written, in wire order.
@@ -91,6 +91,17 @@ impl Arguments {
 /// assert_eq!(call.method(), "PowerOnVM_Task");
 /// assert_eq!(call.this().to_string(), "VirtualMachine:vm-42");
 /// ```
+///
+/// The compiler warns about one that nobody sends:
+///
+/// ```compile_fail
+/// #![deny(unused_must_use)]
+/// use vim25::{Ref, mo};
+///
+/// let vm: Ref<mo::VirtualMachine> = Ref::new("vm-42");
+/// vm.power_on_vm(None);
+/// ```
+#[must_use = "a call does nothing until a client sends it"]
 pub struct Call<R> {
     this: AnyRef,
     request: u16,
@@ -128,7 +139,6 @@ impl<R> Call<R> {
 
     /// Redirects the call to another service, for objects that are served elsewhere than
     /// their namespace is, such as those of vSAN.
-    #[must_use]
     pub fn at(mut self, service: Service) -> Self {
         self.at = Some(service);
         self
@@ -149,7 +159,6 @@ impl<R> Call<R> {
     }
 
     /// Returns the same call with its result left unconverted.
-    #[must_use]
     pub fn untyped(&self) -> Call<Option<Any>> {
         Call {
             this: self.this.clone(),
@@ -194,6 +203,7 @@ impl<R> fmt::Debug for Call<R> {
 }
 
 /// A task whose result is of type `R`; `…_Task` methods return one.
+#[must_use = "the task may still fail: wait for it, or discard it with `let _`"]
 pub struct TaskOf<R> {
     task: Ref<mo::Task>,
     result: PhantomData<fn() -> R>,
@@ -256,16 +266,30 @@ impl<R> Slot for TaskOf<R> {
 
 /// The result of a method or task: nothing, or a value.
 pub trait Outcome: Sized {
-    /// Converts the returned value; it is unset when the method returned none.
+    /// Converts the returned value; it is unset when the method returned none. All of
+    /// it must be complete.
     ///
     /// # Errors
-    /// [`ConvertError`] when it is of another type, or absent although required.
+    /// [`ConvertError`] when it is of another type, incomplete, or absent although
+    /// required.
     fn from_value(value: &Any) -> Result<Self, ConvertError>;
+
+    /// Converts the value that came back, leaving out what is incomplete inside of
+    /// it; see [`Any::get_lenient`].
+    ///
+    /// # Errors
+    /// [`ConvertError`] when it is of another type, incomplete itself, or absent
+    /// although required.
+    fn from_value_lenient(value: &Any) -> Result<Lenient<Self>, ConvertError>;
 }
 
 impl Outcome for () {
     fn from_value(_: &Any) -> Result<Self, ConvertError> {
         Ok(())
+    }
+
+    fn from_value_lenient(_: &Any) -> Result<Lenient<Self>, ConvertError> {
+        Ok(Lenient::complete(()))
     }
 }
 
@@ -275,6 +299,14 @@ impl<T: Slot> Outcome for T {
             T::absent()
         } else {
             value.get()
+        }
+    }
+
+    fn from_value_lenient(value: &Any) -> Result<Lenient<Self>, ConvertError> {
+        if value.is_unset() {
+            T::absent().map(Lenient::complete)
+        } else {
+            value.get_lenient()
         }
     }
 }

@@ -29,7 +29,8 @@ pub(crate) enum Kind {
     LongRef,
     /// `a` = type, see [`ObjectType`]; `b` = number of cells of the subtree, itself included
     Object,
-    /// `tag` = field kind of the items, `a` = their type id; `b` as for `Object`
+    /// `tag` = field kind of the items or [`tag::UNTYPED_LIST`], `a` = their type id;
+    /// `b` as for `Object`
     Array,
     /// A scalar with an explicit type: an enum value in a place that accepts any type, or
     /// text of an unknown type. `a`, `b` as for `Object`; its only child is the text.
@@ -53,6 +54,9 @@ pub(crate) mod tag {
     pub(crate) const BINARY: u8 = 10;
     pub(crate) const URI: u8 = 11;
     pub(crate) const REF: u8 = 12;
+    /// Of a list, in place of the kind of its items: the schema does not know it,
+    /// and what it holds are repeated elements of its own name.
+    pub(crate) const UNTYPED_LIST: u8 = u8::MAX;
 
     /// The name in `xsi:type`, and in the type and element names of an `ArrayOf…`.
     pub(crate) const NAMES: [&str; 13] = [

@@ -132,7 +132,7 @@ pub use services::sms;
 pub use services::vsan;
 #[cfg(feature = "vslm")]
 pub use services::vslm;
-pub use slot::{Loading, Slot};
+pub use slot::{Lenient, Loading, Slot};
 pub use version::{ApiVersion, ParseVersionError, parse_service_versions};
 
 /// The data object and enum types, by wire name.

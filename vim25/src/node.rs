@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::document::{Cell, Document, Kind, ObjectType, UNKNOWN_FIELD, tag};
 use crate::error::{ConvertError, ConvertProblem};
-use crate::slot::{Loading, Slot};
+use crate::slot::{Lenient, Loading, Slot};
 use crate::table;
 
 /// A view of one value in a [`Document`]: an object, a list or a scalar.
@@ -285,7 +285,8 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// Converts to a typed value.
+    /// Converts to a typed value, all of which must be complete; see
+    /// [`to_lenient`](Self::to_lenient).
     ///
     /// # Errors
     /// [`ConvertError`] when the value is of another type, a required field is
@@ -295,6 +296,19 @@ impl<'a> Node<'a> {
         let mut value = T::default();
         value.load_any(self, &mut loading);
         loading.finish(value)
+    }
+
+    /// Converts to a typed value, leaving out incomplete values inside it: list items
+    /// and optional fields that lack a required field. No value is invented.
+    ///
+    /// # Errors
+    /// [`ConvertError`] when the value itself, or what it cannot be without, lacks a
+    /// required field, or when anything is of another type or does not parse.
+    pub fn to_lenient<T: Slot>(self) -> Result<Lenient<T>, ConvertError> {
+        let mut loading = Loading::lenient();
+        let mut value = T::default();
+        value.load_any(self, &mut loading);
+        loading.finish_lenient(value)
     }
 
     /// Creates an error about this value.

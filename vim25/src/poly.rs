@@ -109,6 +109,23 @@ impl<B> Poly<B> {
         }
     }
 
+    /// Returns the part of the object that is a `T`, for reading; `None` if the object is
+    /// not a `T` or cannot be read, which [`base`](Self::base) distinguishes. Incomplete
+    /// values inside are left out; see [`Any::get_lenient`].
+    ///
+    /// ```
+    /// use vim25::{Poly, types::{VirtualDevice, VirtualDisk, VirtualEthernetCard, VirtualVmxnet3}};
+    ///
+    /// let device: Poly<VirtualDevice> = VirtualVmxnet3::default().into();
+    /// assert!(device.view::<VirtualEthernetCard>().is_some());
+    /// assert!(device.view::<VirtualDisk>().is_none());
+    /// ```
+    #[must_use]
+    pub fn view<T: DataObject + IsA<B>>(&self) -> Option<Base<T>> {
+        let value = self.is::<T>().then(|| self.node().to_lenient())?;
+        value.ok().map(|lenient| Base(lenient.value))
+    }
+
     /// Changes the `T` part of the object; everything else in it is kept.
     ///
     /// Works when the object's type is `T`, derived from it, or unknown to the

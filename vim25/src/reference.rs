@@ -14,7 +14,7 @@ use crate::slot::{Loading, Slot};
 use crate::table::{self, FieldKind};
 
 /// A managed object type; implemented by the marker types in [`mo`].
-pub trait ManagedObject: 'static {
+pub trait ManagedObject: IsA<mo::ManagedObject> + 'static {
     /// The wire name of the type.
     const NAME: &'static str;
     /// The type id in the schema tables.

@@ -21,6 +21,9 @@ pub trait Slot: Default {
     const KIND: FieldKind = FieldKind::Object;
     /// The type id of a data object or enum type; [`u16::MAX`] for any other.
     const TYPE: u16 = table::NONE;
+    /// Whether the type is a list.
+    #[doc(hidden)]
+    const LIST: bool = false;
 
     /// Reads one field of a data object; the node knows the field's number.
     #[inline]
@@ -81,8 +84,14 @@ pub trait Slot: Default {
 #[derive(Debug, Default)]
 pub struct Loading {
     error: Option<ConvertError>,
+    /// The end of the current object or list; zero outside.
     end: u32,
+    /// The incomplete values that were left out; `None` in a strict conversion.
+    left_out: Option<Vec<ConvertError>>,
 }
+
+/// The maximum number of left out values to report.
+const REMEMBERED: usize = 64;
 
 impl Loading {
     /// Reads the value of a field; generated code calls [`Slot::load`] through this.
@@ -109,11 +118,53 @@ impl Loading {
         self.fail(error);
     }
 
+    /// Returns a conversion that leaves out incomplete values where possible.
+    pub(crate) fn lenient() -> Self {
+        Self {
+            left_out: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
     pub(crate) fn finish<T>(self, value: T) -> Result<T, ConvertError> {
         match self.error {
             None => Ok(value),
             Some(error) => Err(error),
         }
+    }
+
+    pub(crate) fn finish_lenient<T>(self, value: T) -> Result<Lenient<T>, ConvertError> {
+        match self.error {
+            None => Ok(Lenient {
+                value,
+                left_out: self.left_out.unwrap_or_default(),
+            }),
+            Some(error) => Err(error),
+        }
+    }
+
+    /// Returns whether the value just read is incomplete and must be left out.
+    #[inline]
+    fn leaves_out(&mut self) -> bool {
+        self.error.is_some() && self.forgive()
+    }
+
+    #[cold]
+    fn forgive(&mut self) -> bool {
+        let is_inside = self.end != 0;
+        let Some(left_out) = self.left_out.as_mut().filter(|_| is_inside) else {
+            return false;
+        };
+        let missing =
+            |error: &ConvertError| matches!(error.problem(), ConvertProblem::Missing { .. });
+        if !self.error.as_ref().is_some_and(missing) {
+            return false;
+        }
+        let error = self.error.take();
+        if left_out.len() < REMEMBERED {
+            left_out.extend(error);
+        }
+        true
     }
 
     /// Returns whether `node` is a complete object of the type or one derived from it.
@@ -166,6 +217,25 @@ impl Loading {
     }
 }
 
+/// The result of a lenient conversion.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Lenient<T> {
+    /// The value. Incomplete list items and optional fields are absent from it.
+    pub value: T,
+    /// The first 64 values that were left out, each with the required field it lacks.
+    pub left_out: Vec<ConvertError>,
+}
+
+impl<T> Lenient<T> {
+    pub(crate) const fn complete(value: T) -> Self {
+        Self {
+            value,
+            left_out: Vec::new(),
+        }
+    }
+}
+
 /// Returns how many items a list reserves memory for at once. A few bytes of input can
 /// announce an item of some thousand bytes, so the count of a peer is not trusted.
 const fn room_for<T>() -> usize {
@@ -188,6 +258,12 @@ fn emptied<T>(place: &mut Option<T>) -> &mut Option<T> {
 #[inline(never)]
 fn empty<T>(place: &mut Option<T>) {
     *place = None;
+}
+
+#[cold]
+#[inline(never)]
+fn drop_last<T>(list: &mut Vec<T>) {
+    list.pop();
 }
 
 macro_rules! integer {
@@ -295,10 +371,15 @@ impl Slot for String {
 impl<T: Slot> Slot for Option<T> {
     const KIND: FieldKind = T::KIND;
     const TYPE: u16 = T::TYPE;
+    const LIST: bool = T::LIST;
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         if !node.is_nil() {
             emptied(self).get_or_insert_default().load(node, cx);
+            // Only objects can be incomplete.
+            if matches!(T::KIND, FieldKind::Object) && cx.leaves_out() {
+                empty(self);
+            }
         }
     }
     #[inline]
@@ -330,6 +411,7 @@ impl<T: Slot> Slot for Option<T> {
 impl<T: Slot> Slot for Box<T> {
     const KIND: FieldKind = T::KIND;
     const TYPE: u16 = T::TYPE;
+    const LIST: bool = T::LIST;
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
         (**self).load(node, cx);
@@ -348,6 +430,7 @@ impl<T: Slot> Slot for Box<T> {
 impl<T: Slot> Slot for Vec<T> {
     const KIND: FieldKind = T::KIND;
     const TYPE: u16 = T::TYPE;
+    const LIST: bool = true;
     /// Appends one item: each element of a repeated field is one.
     #[inline]
     fn load(&mut self, node: Node<'_>, cx: &mut Loading) {
@@ -360,6 +443,9 @@ impl<T: Slot> Slot for Vec<T> {
             self.push(T::default());
             if let Some(item) = self.last_mut() {
                 item.load(node, cx);
+            }
+            if matches!(T::KIND, FieldKind::Object) && cx.leaves_out() {
+                drop_last(self);
             }
         }
     }

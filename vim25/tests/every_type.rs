@@ -153,6 +153,43 @@ fn what_the_schema_does_not_know_survives_json() {
     );
 }
 
+/// Numbers, booleans and lists without a type next to them were an error, or came back
+/// as something else.
+#[test]
+fn unknown_numbers_booleans_and_lists_survive_json() {
+    for member in [
+        "5",
+        "-9223372036854775808",
+        "1.5",
+        "true",
+        "false",
+        "null",
+        r#""a""#,
+        "[]",
+        r#"["a"]"#,
+        "[1,2]",
+        "[[]]",
+        r#"[["a","b"],["c"]]"#,
+        r#"{"deep":[true],"none":[]}"#,
+        r#"{"_typeName":"WarpCount","_value":5}"#,
+        r#"{"_typeName":"ArrayOfWarp","_value":[1]}"#,
+    ] {
+        let text = format!(r#"{{"_typeName":"VirtualHardware","numCPU":2,"warp":{member}}}"#);
+        let value = Any::from_json(&text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        assert_eq!(value.to_json(), text);
+    }
+}
+
+/// As elements they have no type, as those of a newer server have none.
+#[test]
+fn unknown_numbers_booleans_and_lists_are_elements_in_xml() {
+    let text = r#"{"_typeName":"VirtualHardware","a":5,"b":true,"c":["x"],"d":[],"e":[[1,2],[3]],"f":{"_typeName":"WarpCount","_value":5}}"#;
+    let xml = soap::encode_response("QueryOptions", &Any::from_json(text).unwrap()).unwrap();
+    let inner =
+        r#"<a>5</a><b>true</b><c>x</c><e>1</e><e>2</e><e>3</e><f xsi:type="WarpCount">5</f>"#;
+    assert!(xml.contains(inner), "{xml}");
+}
+
 #[test]
 fn what_is_no_value_is_refused_with_its_place() {
     for (text, place) in [

@@ -3,8 +3,9 @@
 
 use vim25::soap::{self, Response};
 use vim25::types::{
-    ObjectContent, VirtualDevice, VirtualDeviceConnectInfo, VirtualDisk, VirtualEthernetCard,
-    VirtualHardware, VirtualMachinePowerState,
+    ObjectContent, OptionDef, VirtualDevice, VirtualDeviceConnectInfo, VirtualDisk,
+    VirtualEthernetCard, VirtualHardware, VirtualMachineConfigOption, VirtualMachinePowerState,
+    VirtualMachineRuntimeInfo,
 };
 use vim25::{Any, ConvertProblem, Limits, Poly, Ref, mo};
 
@@ -218,4 +219,60 @@ fn text_comes_in_pieces() {
         "<val i:type='xsd:string'> a<!-- no -->b&amp;<![CDATA[<c>]]>&#x263A;<?pi?>\r\nd </val>",
     );
     assert_eq!(value(&page).get::<String>().unwrap(), " ab&<c>\u{263A}\nd ");
+}
+
+/// One option without its required type cost the whole configuration of a host.
+#[test]
+fn an_incomplete_value_inside_is_left_out_and_the_rest_stands() {
+    let page = page(
+        r#"<val i:type="VirtualMachineConfigOption"><version>vmx-21</version>
+           <description>d</description>
+           <guestOSDescriptor><id>otherGuest</id></guestOSDescriptor></val></propSet>
+           <propSet><name>option</name>
+           <val i:type="ArrayOfOptionDef"><OptionDef><key>a</key><label>A</label><summary/>
+           <optionType i:type="StringOption"><valueIsReadonly>false</valueIsReadonly><defaultValue/></optionType></OptionDef>
+           <OptionDef><key>b</key><label>B</label><summary/></OptionDef></val>"#,
+    );
+    let options = page.node().path("[0].propSet[1].val").unwrap();
+    assert!(options.to::<Vec<OptionDef>>().is_err());
+    let read = options.to_lenient::<Vec<OptionDef>>().unwrap();
+    assert_eq!(read.value.len(), 1);
+    assert_eq!(read.value[0].key, "a");
+    assert_eq!(read.left_out.len(), 1);
+    assert_eq!(
+        read.left_out[0].to_string(),
+        "`[0].propSet[1].val[1]` lacks the required field `optionType`"
+    );
+    // What was asked for is not made up, neither whole nor behind an `Option`.
+    let config = page.node().path("[0].propSet[0].val").unwrap();
+    assert!(config.to_lenient::<VirtualMachineConfigOption>().is_err());
+    assert!(
+        config
+            .to_lenient::<Option<VirtualMachineConfigOption>>()
+            .is_err()
+    );
+}
+
+/// A field that may be absent is absent where its value is incomplete.
+#[test]
+fn an_incomplete_value_of_an_optional_field_is_left_out() {
+    let page = page(
+        r#"<val i:type="VirtualMachineRuntimeInfo"><connectionState>connected</connectionState>
+           <powerState>poweredOn</powerState>
+           <faultToleranceState>notConfigured</faultToleranceState>
+           <toolsInstallerMounted>false</toolsInstallerMounted>
+           <question><id>1</id></question><maxCpuUsage>3</maxCpuUsage>
+           <numMksConnections>0</numMksConnections>
+           <recordReplayState>inactive</recordReplayState>
+           <onlineStandby>false</onlineStandby>
+           <consolidationNeeded>false</consolidationNeeded>
+           <featureRequirement><key>k</key></featureRequirement></val>"#,
+    );
+    let runtime = page.node().path("[0].propSet[0].val").unwrap();
+    assert!(runtime.to::<VirtualMachineRuntimeInfo>().is_err());
+    let read = runtime.to_lenient::<VirtualMachineRuntimeInfo>().unwrap();
+    assert!(read.value.question.is_none());
+    assert!(read.value.feature_requirement.is_empty());
+    assert_eq!(read.value.max_cpu_usage, Some(3));
+    assert_eq!(read.left_out.len(), 2);
 }

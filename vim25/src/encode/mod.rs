@@ -41,8 +41,12 @@ fn scalar_type(cell: Cell, kind: FieldKind) -> Option<&'static str> {
         .flatten()
 }
 
-/// Writes `<name`, and the namespace where it changes.
+/// Writes `<name`, and the namespace where it changes. Writes nothing
+/// without a name: the scalar inside a wrapper has none.
 fn open_tag(out: &mut String, name: &str, place: Place) {
+    if name.is_empty() {
+        return;
+    }
     out.push('<');
     out.push_str(name);
     if table::MANY && place.namespace != place.around {
@@ -76,6 +80,9 @@ fn type_attribute(out: &mut String, name: &str, ty: ObjectType, place: Place) {
 }
 
 fn close_tag(out: &mut String, name: &str) {
+    if name.is_empty() {
+        return;
+    }
     out.push_str("</");
     out.push_str(name);
     out.push('>');
@@ -85,6 +92,9 @@ fn close_tag(out: &mut String, name: &str) {
 struct Open<'d> {
     end: u32,
     name: &'d str,
+    /// The name of the elements in a list that the schema does not know, which is
+    /// its own.
+    items: Option<&'d str>,
     cell: Cell,
     /// The namespace of the element and of unqualified names in it.
     namespace: &'static str,
@@ -135,6 +145,7 @@ pub(crate) fn children(
     let mut open = vec![Open {
         end: last,
         name: "",
+        items: None,
         cell: root,
         namespace,
     }];
@@ -154,7 +165,10 @@ pub(crate) fn children(
             return Ok(());
         };
         let cell = doc.cell(at);
-        let name = child_name(doc, parent.cell, cell);
+        let name = match parent.items {
+            Some(name) => name,
+            None => child_name(doc, parent.cell, cell),
+        };
         if cell.field & crate::document::UNKNOWN_FIELD != 0 && !is_element_name(name) {
             let path = crate::path::path_to(Node::new(doc, at));
             let name = name.chars().take(64).collect();
@@ -208,6 +222,7 @@ fn element_at<'d>(
     let open = || Open {
         end: at + cell.b,
         name,
+        items: None,
         cell,
         namespace: place.namespace,
     };
@@ -228,6 +243,13 @@ fn element_at<'d>(
             out.push('>');
             return Ok(Some(open()));
         }
+        Kind::Array if cell.tag == tag::UNTYPED_LIST => {
+            return Ok(Some(Open {
+                name: "",
+                items: Some(name),
+                ..open()
+            }));
+        }
         Kind::Array => {
             open_tag(out, name, place);
             let mut namespace = place.namespace;
@@ -244,11 +266,6 @@ fn element_at<'d>(
             out.push_str(array_type_suffix(cell));
             out.push_str("\">");
             return Ok(Some(open()));
-        }
-        Kind::Text if name.is_empty() => {
-            // Text inside a wrapper that already wrote the element.
-            text_of(doc, at, out)?;
-            return Ok(None);
         }
         Kind::Text => {
             open_scalar(out, name, cell, place);
@@ -302,6 +319,9 @@ fn element_at<'d>(
 
 /// Opens a scalar element, with its type where the place accepts any.
 fn open_scalar(out: &mut String, name: &str, cell: Cell, place: Place) {
+    if name.is_empty() {
+        return;
+    }
     open_tag(out, name, place);
     if let Some(ty) = scalar_type(cell, place.kind) {
         out.push_str(" xsi:type=\"xsd:");
@@ -369,7 +389,7 @@ pub(crate) fn named(
     let doc = node.document();
     if let Some(opened) = element_at(doc, node.index(), name, place, out)? {
         if node.kind() == Kind::Typed {
-            text_of(doc, node.index() + 1, out)?;
+            element_at(doc, node.index() + 1, "", place, out)?;
         } else {
             children(node, place.namespace, out)?;
         }

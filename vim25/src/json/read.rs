@@ -71,10 +71,13 @@ impl Any {
             out: Builder::default(),
             path: Vec::new(),
         };
-        reader.value(0, (FieldKind::Any, NONE), &value)?;
+        reader.value(0, Some((FieldKind::Any, NONE)), &value)?;
         Ok(Self::of(Arc::new(reader.out.finish()).root()))
     }
 }
+
+/// The declaration of a value in the schema; `None` if it is unknown.
+type Declared = Option<(FieldKind, u16)>;
 
 struct Reader {
     out: Builder,
@@ -90,29 +93,54 @@ impl Reader {
         }
     }
 
-    /// Writes a JSON value as a field of this declared type.
-    fn value(
-        &mut self,
-        field: u16,
-        declared: (FieldKind, u16),
-        value: &Value,
-    ) -> Result<(), JsonError> {
-        match value {
-            Value::Null => self.out.nil(field),
-            Value::Object(members) => return self.object(field, declared, members),
-            Value::Array(items) => {
+    /// Writes a JSON value as a field with this declaration.
+    fn value(&mut self, field: u16, declared: Declared, value: &Value) -> Result<(), JsonError> {
+        match (value, declared) {
+            (Value::Null, _) => self.out.nil(field),
+            (Value::Object(members), _) => return self.object(field, declared, members),
+            (Value::Array(items), Some(_)) => {
                 for item in items {
                     self.value(field, declared, item)?;
                 }
             }
-            plain => {
-                let kind = match declared.0 {
-                    // Text of an element without a type name.
-                    FieldKind::Any => FieldKind::Enum,
-                    kind => kind,
-                };
-                self.scalar(field, kind, plain)?;
+            (Value::Array(items), None) => return self.unknown_list(field, items),
+            (plain, Some((FieldKind::Any, _))) => {
+                // Text of an element without a type name.
+                self.scalar(field, FieldKind::Enum, plain)?;
             }
+            (plain, Some((kind, _))) => self.scalar(field, kind, plain)?,
+            (plain, None) => self.unknown_scalar(field, plain)?,
+        }
+        Ok(())
+    }
+
+    /// Writes a list that the schema does not know. Several items become repeated
+    /// elements, as in XML; a shorter list is kept as a list, because a single element
+    /// does not show that it is one.
+    fn unknown_list(&mut self, field: u16, items: &[Value]) -> Result<(), JsonError> {
+        let repeated = items.len() > 1 && !items.iter().any(Value::is_array);
+        if repeated && field & UNKNOWN_FIELD != 0 {
+            return items
+                .iter()
+                .try_for_each(|item| self.value(field, None, item));
+        }
+        self.out.open_untyped_list(field);
+        let result = items.iter().try_for_each(|item| self.value(0, None, item));
+        self.out.close();
+        result
+    }
+
+    /// Writes a scalar that the schema does not know, with its JSON type.
+    fn unknown_scalar(&mut self, field: u16, value: &Value) -> Result<(), JsonError> {
+        match value {
+            Value::Bool(flag) => self.out.untyped_bool(field, *flag),
+            Value::Number(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(number), _) => self.out.untyped_long(field, number),
+                (None, Some(real)) if number.is_f64() => self.out.untyped_double(field, real),
+                // Larger than the API's numbers: the digits.
+                _ => self.out.text(field, tag::UNTYPED, &number.to_string()),
+            },
+            other => self.scalar(field, FieldKind::Enum, other)?,
         }
         Ok(())
     }
@@ -120,9 +148,10 @@ impl Reader {
     fn object(
         &mut self,
         field: u16,
-        (kind, ty): (FieldKind, u16),
+        declared: Declared,
         members: &Map<String, Value>,
     ) -> Result<(), JsonError> {
+        let (kind, ty) = declared.unwrap_or((FieldKind::Any, NONE));
         let name = match members.get(TYPE_NAME) {
             Some(Value::String(name)) => Some(name.as_str()),
             Some(_) => return Err(self.error("`_typeName` is not a string")),
@@ -154,7 +183,7 @@ impl Reader {
                     self.out.open_array(field, kind, ty);
                     let result = values
                         .iter()
-                        .try_for_each(|item| self.value(0, (kind, ty), item));
+                        .try_for_each(|item| self.value(0, Some((kind, ty)), item));
                     self.out.close();
                     return result;
                 }
@@ -162,8 +191,10 @@ impl Reader {
                 let declared = if kind == FieldKind::Object { ty } else { NONE };
                 let unknown = ObjectType::Unknown { name, declared };
                 match inner {
-                    Some(inner) => self.typed(field, unknown, inner),
-                    None => self.members(field, unknown, members),
+                    Some(inner) if !inner.is_array() && !inner.is_object() => {
+                        self.typed(field, unknown, inner)
+                    }
+                    _ => self.members(field, unknown, members),
                 }
             }
         }
@@ -172,7 +203,10 @@ impl Reader {
     /// Writes a scalar whose type name is next to it in the JSON.
     fn typed(&mut self, field: u16, ty: ObjectType, value: &Value) -> Result<(), JsonError> {
         self.out.open_typed(field, ty);
-        let result = self.scalar(0, FieldKind::Enum, value);
+        let result = match ty {
+            ObjectType::Known(_) => self.scalar(0, FieldKind::Enum, value),
+            _ => self.unknown_scalar(0, value),
+        };
         self.out.close();
         result
     }
@@ -189,13 +223,8 @@ impl Reader {
             .filter(|(name, _)| *name != TYPE_NAME)
             .map(
                 |(name, value)| match table::find_field(ty.table(), name, &mut 0) {
-                    Some((index, row)) => (index, (row.kind, row.ty), name, value),
-                    None => (
-                        UNKNOWN_FIELD | self.out.name(name),
-                        (FieldKind::Any, NONE),
-                        name,
-                        value,
-                    ),
+                    Some((index, row)) => (index, Some((row.kind, row.ty)), name, value),
+                    None => (UNKNOWN_FIELD | self.out.name(name), None, name, value),
                 },
             )
             .collect();

@@ -45,17 +45,20 @@ fn value(node: Node<'_>, declared: FieldKind, out: &mut String) {
     match cell.kind {
         Kind::Object => object(node, out),
         Kind::Array => {
-            open_typed(&node.type_name(), out);
+            let typed = cell.tag != tag::UNTYPED_LIST;
+            if typed {
+                open_typed(&node.type_name(), out);
+            }
             out.push('[');
             for (position, item) in node.children().enumerate() {
                 separate(position, out);
                 value(item, crate::encode::item_kind(cell), out);
             }
-            out.push_str("]}");
+            out.push_str(if typed { "]}" } else { "]" });
         }
         Kind::Typed => {
             open_typed(&node.type_name(), out);
-            string(node.as_str().unwrap_or_default(), out);
+            scalar(node.scalar(), out);
             out.push('}');
         }
         Kind::Ref | Kind::LongRef => reference(node, out),

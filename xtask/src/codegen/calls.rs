@@ -200,12 +200,14 @@ fn one(model: &Model<'_>, called: &Called<'_>) -> Result<String> {
         "\n/// A call of {summary}\n#[derive(Clone)]\n#[must_use = \"a builder does nothing until its call is built\"]\n\
          pub struct {name}{lifetime} {{\n    pub(super) this: Ref<{owner}>,\n{fields}}}\n\n\
          impl{lifetime} {name}{lifetime} {{\n{setters}    \
-         /// Builds the call.\n    #[inline]\n    #[must_use]\n    \
+         /// Builds the call.\n    #[inline]\n    \
          pub fn build(&self) -> Call<{result}> {{\n        \
          let mut a = Arguments::new(&self.this, {id});{writes} a.end()\n    }}\n}}\n\n\
          impl std::fmt::Debug for {name}{elided} {{\n    \
          /// Prints receiver and method. Arguments are omitted: they may be secret.\n    \
          fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {{\n        \
-         std::fmt::Debug::fmt(&self.build(), f)\n    }}\n}}\n"
+         std::fmt::Debug::fmt(&self.build(), f)\n    }}\n}}\n\n\
+         impl From<{name}{elided}> for Call<{result}> {{\n    #[inline]\n    \
+         fn from(builder: {name}{elided}) -> Self {{\n        builder.build()\n    }}\n}}\n"
     ))
 }
