@@ -292,7 +292,7 @@ impl Client {
             match inner.answer(request, Some(ticket.generation), limit).await {
                 Ok((200, bytes)) => return Ok(choose(&String::from_utf8_lossy(&bytes))),
                 Ok(_) => return Ok(OLDEST.into()),
-                Err(Failure::Status(400..=499)) => return Ok(OLDEST.into()),
+                Err(Failure::Status(400..=499, _)) => return Ok(OLDEST.into()),
                 Err(failure) => {
                     if failure.is_passing() && backoff.again().await {
                         continue;

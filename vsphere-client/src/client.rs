@@ -127,14 +127,34 @@ impl Client {
         ClientBuilder::new(url.into())
     }
 
-    /// Sends a call and returns its result. A method that starts a task returns
-    /// the task; [`run`](Self::run) also waits for its end.
+    /// Sends a call, or the call of a builder, and returns its result. A method that
+    /// starts a task returns the task; [`run`](Self::run) also waits for its end.
+    ///
+    /// Incomplete values inside the result, as some servers omit required fields, are
+    /// left out of it; see [`Any::get_lenient`]. To have all or nothing, send
+    /// [`Call::untyped`] and convert with [`Any::get`].
     ///
     /// Dropping the future does not cancel a call that was already sent.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn call<R: Outcome>(&self, call: Call<R>) -> Result<R> {
+    pub async fn call<R: Outcome>(&self, call: impl Into<Call<R>> + Send) -> Result<R> {
+        let call = call.into();
+        let value = self.call_any(call.untyped()).await?;
+        let operation = self.operation(call.method(), Some(call.this()));
+        match R::from_value_lenient(&value) {
+            Ok(read) => {
+                for error in &read.left_out {
+                    tracing::debug!(%operation, %error, "an incomplete value is left out");
+                }
+                Ok(read.value)
+            }
+            Err(error) => Err(Error::unconvertible(&operation, error)),
+        }
+    }
+
+    /// Sends a call whose result must be complete, for internal use.
+    pub(crate) async fn call_strict<R: Outcome>(&self, call: Call<R>) -> Result<R> {
         let value = self.call_any(call.untyped()).await?;
         R::from_value(&value).map_err(|error| {
             Error::unconvertible(&self.operation(call.method(), Some(call.this())), error)

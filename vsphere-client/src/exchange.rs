@@ -26,7 +26,8 @@ use crate::transport::{Body, FailureKind, Gunzip, Request, Response, TransportEr
 #[derive(Debug)]
 pub(crate) enum Failure {
     Transport(TransportError),
-    Status(u16),
+    /// An HTTP status, and the `Retry-After` of the response.
+    Status(u16, Option<Duration>),
     TooLong(u64),
 }
 
@@ -41,7 +42,7 @@ impl Failure {
                     | FailureKind::Tls
                     | FailureKind::Timeout(RequestPhase::Connect)
             ),
-            Self::Status(_) | Self::TooLong(_) => false,
+            Self::Status(..) | Self::TooLong(_) => false,
         }
     }
 
@@ -54,14 +55,14 @@ impl Failure {
                     | FailureKind::NoAnswer
                     | FailureKind::Timeout(RequestPhase::Connect)
             ),
-            Self::Status(status) => matches!(status, 502..=504),
+            Self::Status(status, _) => matches!(status, 502..=504),
             Self::TooLong(_) => false,
         }
     }
 
     /// Returns whether the server refused the call without looking at it.
     pub(crate) const fn is_refusal(&self) -> bool {
-        matches!(self, Self::Status(status) if !matches!(status, 200..=299 | 500..=599))
+        matches!(self, Self::Status(status, _) if !matches!(status, 200..=299 | 500..=599))
     }
 }
 
@@ -137,7 +138,11 @@ impl Client {
             };
             let repeatable =
                 failure.never_sent() || class.is_repeatable() && call.method() != "Logout";
-            if failure.is_passing() && repeatable && backoff.again().await {
+            let pause = match failure {
+                Failure::Status(_, after) => after.unwrap_or_default(),
+                _ => Duration::ZERO,
+            };
+            if failure.is_passing() && repeatable && backoff.again_after(pause).await {
                 continue;
             }
             let known = repeatable || failure.is_refusal() || call.method() == "Logout";
@@ -238,7 +243,7 @@ fn summary(answer: &Result<(u16, bytes::Bytes), Failure>) -> String {
     match answer {
         Ok((status, bytes)) => format!("status {status}, {} bytes", bytes.len()),
         Err(Failure::Transport(error)) => format!("{:?}", error.kind),
-        Err(Failure::Status(status)) => format!("status {status}"),
+        Err(Failure::Status(status, _)) => format!("status {status}"),
         Err(Failure::TooLong(limit)) => format!("longer than {limit} bytes"),
     }
 }
@@ -296,7 +301,7 @@ impl Inner {
                 self.session.absorb(generation, &response.cookies);
             }
             if !matches!(response.status, 200 | 500) {
-                return Err(Failure::Status(response.status));
+                return Err(Failure::Status(response.status, response.retry_after));
             }
             let status = response.status;
             Ok((status, self.read(response).await?))
@@ -355,7 +360,7 @@ impl Inner {
         if !known && !failure.never_sent() {
             let source = match failure {
                 Failure::Transport(error) => error.source,
-                Failure::Status(status) => TransportProblem::Status(status).to_string().into(),
+                Failure::Status(status, _) => TransportProblem::Status(status).to_string().into(),
                 Failure::TooLong(limit) => TransportProblem::TooLong { limit }.to_string().into(),
             };
             return Error::OutcomeUnknown {
@@ -366,7 +371,7 @@ impl Inner {
         }
         let error = match failure {
             Failure::Transport(error) => error,
-            Failure::Status(status) => {
+            Failure::Status(status, _) => {
                 return Error::Transport {
                     operation,
                     problem: TransportProblem::Status(status),

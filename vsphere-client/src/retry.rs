@@ -69,6 +69,11 @@ impl Backoff {
 
     /// Pauses before the next attempt; returns `false` when there is none.
     pub(crate) async fn again(&mut self) -> bool {
+        self.again_after(Duration::ZERO).await
+    }
+
+    /// Like [`again`](Self::again), but pauses at least this long, within the budget.
+    pub(crate) async fn again_after(&mut self, least: Duration) -> bool {
         if self.made >= self.policy.attempts {
             return false;
         }
@@ -78,7 +83,8 @@ impl Backoff {
             .saturating_mul(1 << (self.made - 1).min(16));
         let pause = doubled
             .min(self.policy.longest_pause)
-            .mul_f64(0.5 + 0.5 * fraction());
+            .mul_f64(0.5 + 0.5 * fraction())
+            .max(least);
         let left = self.deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return false;

@@ -33,10 +33,10 @@ impl Client {
     /// Awaiting it fails with [`Error::Fault`] and the task's typed fault when
     /// the call is refused or the task fails, and with
     /// [`Error::OutcomeUnknown`] when the result of a started task cannot be read.
-    pub fn run<R: Outcome>(&self, call: Call<TaskOf<R>>) -> Run<'static, R> {
+    pub fn run<R: Outcome>(&self, call: impl Into<Call<TaskOf<R>>>) -> Run<'static, R> {
         Run {
             client: self.clone(),
-            start: Start::Call(call),
+            start: Start::Call(call.into()),
             progress: None,
         }
     }
@@ -119,7 +119,12 @@ impl<'l, R: Outcome + 'static> IntoFuture for Run<'l, R> {
                 }
             };
             let result = finish(&client, &operation, &task, self.progress).await?;
-            R::from_value(&result).map_err(|error| Error::unconvertible(&operation, error))
+            let read = R::from_value_lenient(&result);
+            let read = read.map_err(|error| Error::unconvertible(&operation, error))?;
+            for error in &read.left_out {
+                tracing::debug!(%operation, %error, "an incomplete value is left out");
+            }
+            Ok(read.value)
         })
     }
 }

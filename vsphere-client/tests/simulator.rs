@@ -27,6 +27,12 @@ flows! {
     a_session_that_was_ended_is_opened_again
     a_task_that_is_over_still_gives_its_result
     things_are_found_by_name_and_by_path
+    things_are_found_by_patterns
+    files_are_copied_and_moved
+    a_file_goes_from_path_to_path
+    virtual_disks_are_files_of_their_own
+    power_that_is_there_already_is_success
+    devices_are_added_edited_and_removed
     a_file_is_written_listed_read_and_deleted
     other_services_answer_or_are_said_to_be_missing
     a_machine_is_imported_under_a_lease

@@ -95,7 +95,7 @@ impl Files<'_> {
         };
         let entry = |file: &vim25::Poly<vim25::types::FileInfo>| {
             let is_directory = file.is::<FolderFileInfo>();
-            let file = file.base::<vim25::types::FileInfo>().ok().flatten()?;
+            let file = file.view::<vim25::types::FileInfo>()?;
             Some(FileEntry {
                 name: file.path.clone(),
                 is_directory,
@@ -106,19 +106,87 @@ impl Files<'_> {
         Ok(found.file.iter().filter_map(entry).collect())
     }
 
+    /// Returns the directory entry of a file or directory.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none; otherwise see [`Error`].
+    pub async fn stat(&self, path: &str) -> Result<FileEntry> {
+        let place = self.datastore.path(path);
+        if place.file_name().is_empty() {
+            return Ok(FileEntry {
+                name: String::new(),
+                is_directory: true,
+                size: None,
+                modified: None,
+            });
+        }
+        // Brackets have a meaning in patterns.
+        let pattern = place.file_name().replace(['[', ']'], "?");
+        let found = match self.search(place.parent().path(), &pattern).await {
+            Err(Error::NotFound { .. }) => Vec::new(),
+            other => other?,
+        };
+        found
+            .into_iter()
+            .find(|entry| entry.name == place.file_name())
+            .ok_or_else(|| not_found(EntityKind::FileOrDirectory, &place))
+    }
+
     /// Returns whether a file or directory with this path exists.
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn exists(&self, path: &str) -> Result<bool> {
-        let place = self.datastore.path(path);
-        if place.file_name().is_empty() {
-            return Ok(true);
-        }
-        match self.search(place.parent().path(), place.file_name()).await {
-            Ok(found) => Ok(found.iter().any(|entry| entry.name == place.file_name())),
+        match self.stat(path).await {
+            Ok(_) => Ok(true),
             Err(Error::NotFound { .. }) => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+
+    /// Copies a file or directory on the server, also to another datastore. A virtual
+    /// disk is copied by [`Client::virtual_disks`]: this copies only its descriptor.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] when there is none; [`FileAlreadyExists`] when the
+    /// destination exists and `overwrite` is false; otherwise
+    /// see [`Error`].
+    pub async fn copy(&self, from: &str, to: &DatastorePath, overwrite: bool) -> Result<()> {
+        let place = self.datastore.path(from);
+        let datacenter = self.datastore.datacenter().reference();
+        let (source, target) = (place.to_string(), to.to_string());
+        let call = self
+            .manager()?
+            .copy_datastore_file(&source, &target)
+            .source_datacenter(datacenter)
+            .destination_datacenter(datacenter)
+            .force(overwrite);
+        self.moved(self.client.run(call).await, &place)
+    }
+
+    /// Moves or renames a file or directory on the server, also to another datastore.
+    ///
+    /// # Errors
+    /// As for [`copy`](Self::copy).
+    pub async fn rename(&self, from: &str, to: &DatastorePath, overwrite: bool) -> Result<()> {
+        let place = self.datastore.path(from);
+        let datacenter = self.datastore.datacenter().reference();
+        let (source, target) = (place.to_string(), to.to_string());
+        let call = self
+            .manager()?
+            .move_datastore_file(&source, &target)
+            .source_datacenter(datacenter)
+            .destination_datacenter(datacenter)
+            .force(overwrite);
+        self.moved(self.client.run(call).await, &place)
+    }
+
+    fn moved(&self, outcome: Result<()>, place: &DatastorePath) -> Result<()> {
+        match outcome {
+            Err(error) if error.is_fault::<FileNotFound>() => {
+                Err(not_found(EntityKind::FileOrDirectory, place))
+            }
+            other => other,
         }
     }
 

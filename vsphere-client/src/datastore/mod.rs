@@ -1,10 +1,14 @@
 //! Files on datastores: managing and transferring them.
 
+mod disks;
 mod files;
+mod local;
 mod path;
 mod transfer;
 
+pub use disks::{DiskFormat, VirtualDisks};
 pub use files::{FileEntry, Files};
+pub use local::{FromLocal, ToLocal, Transferred};
 pub use path::DatastorePath;
 pub(crate) use transfer::{Counted, OnProgress, stalled};
 pub use transfer::{Download, FilePart, TransferProgress, Upload};

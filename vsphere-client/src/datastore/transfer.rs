@@ -71,7 +71,7 @@ impl Files<'_> {
         self.upload_stream(path, futures_util::stream::iter(pieces).boxed(), length)
     }
 
-    fn upload_stream(
+    pub(super) fn upload_stream(
         &self,
         path: &str,
         content: BoxStream<'static, std::io::Result<Bytes>>,
@@ -93,15 +93,26 @@ impl Files<'_> {
     /// # Errors
     /// [`Error::NotFound`] when there is no such file; otherwise see [`Error`].
     pub async fn download(&self, path: &str) -> Result<Download> {
+        self.download_from(path, 0).await
+    }
+
+    /// The same from an offset on, which has to be within the file.
+    pub(super) async fn download_from(&self, path: &str, offset: u64) -> Result<Download> {
         let client = self.client;
         let place = self.datastore.path(path);
         let url = folder_url(client, self.datastore, path)?;
         let operation = client.operation(&format!("GET {place}"), None);
         ensure_session(client, self.datastore).await?;
         let limit = client.inner.options.request_timeout;
-        let request = request(client, Method::GET, url, Body::Empty, Some(limit));
+        let mut request = request(client, Method::GET, url, Body::Empty, Some(limit));
+        if offset > 0 {
+            request.headers.push(("range", format!("bytes={offset}-")));
+        }
         let response = client.inner.transport.send(request).await;
         let response = judge(client, &operation, &place, response, limit, true)?;
+        if offset > 0 && response.status != 206 {
+            return Err(no_parts(operation, response.status));
+        }
         Ok(Download::new(client, operation, response))
     }
 }
@@ -153,11 +164,7 @@ impl Files<'_> {
             // A server without support for ranges sends everything: too much to request often.
             _ if !partial && offset == 0 => response.length.unwrap_or(0),
             _ => {
-                return Err(Error::Transport {
-                    operation,
-                    problem: TransportProblem::Status(response.status),
-                    source: Some("the server does not send parts of files".into()),
-                });
+                return Err(no_parts(operation, response.status));
             }
         };
         let download = Download::new(client, operation, response);
@@ -174,6 +181,14 @@ impl Files<'_> {
             bytes: bytes.freeze(),
             total,
         })
+    }
+}
+
+fn no_parts(operation: Operation, status: u16) -> Error {
+    Error::Transport {
+        operation,
+        problem: TransportProblem::Status(status),
+        source: Some("the server does not send parts of files".into()),
     }
 }
 
@@ -494,7 +509,7 @@ fn judge(
             404 => Err(not_found(EntityKind::FileOrDirectory, place)),
             401 | 403 => Err(client.not_authenticated(operation, LoginProblem::NotPermitted, None)),
             status => {
-                let failure = Failure::Status(status);
+                let failure = Failure::Status(status, response.retry_after);
                 let known = reads || failure.is_refusal();
                 Err(client
                     .inner

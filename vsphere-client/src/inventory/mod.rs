@@ -1,15 +1,19 @@
 //! Finding objects by name.
 
 mod datacenter;
+mod pattern;
+mod search;
 mod walk;
 
 pub use datacenter::{Datacenter, Datastore};
+pub use search::Found;
 
 use vim25::{AnyRef, IsA, ManagedObject, Ref, mo, props};
 
 use crate::client::Client;
 use crate::error::{EntityKind, Error, Result, SearchScope};
 use crate::escape::unescape_name;
+use pattern::Pattern;
 
 impl Client {
     /// Returns the inventory, which finds objects by name.
@@ -25,6 +29,15 @@ impl Client {
     #[must_use]
     pub const fn inventory(&self) -> Inventory<'_> {
         Inventory { client: self }
+    }
+
+    /// Returns what a new machine needs, if there is only one of each; see
+    /// [`Inventory::defaults`].
+    ///
+    /// # Errors
+    /// As for [`Inventory::defaults`].
+    pub async fn defaults(&self) -> Result<InventoryDefaults> {
+        self.inventory().defaults().await
     }
 }
 
@@ -60,13 +73,85 @@ pub struct Inventory<'c> {
 }
 
 impl Inventory<'_> {
-    /// Finds the object at a path.
+    /// Finds the object at a path, usually with one call.
     ///
     /// # Errors
     /// [`Error::NotFound`] with the component that does not exist, and what exists
     /// instead; otherwise see [`Error`].
     pub async fn find(&self, path: &str) -> Result<AnyRef> {
+        if let Some(index) = self.client.service_content().search_index.as_ref() {
+            let call = index.find_by_inventory_path(path.trim_start_matches('/'));
+            // Servers differ in what the index contains, and in how they report a miss.
+            match self.client.call(call).await {
+                Ok(Some(found)) => return Ok(found.upcast()),
+                Ok(None) | Err(Error::Fault { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
         walk::find(self.client, path).await
+    }
+
+    /// Finds all objects of type `T` or of its subtypes whose paths match a pattern,
+    /// sorted by path. The result may be empty.
+    ///
+    /// In a segment of a pattern, `*` matches any text, `?` one character, and a
+    /// backslash escapes either; the segment `...` matches any number of segments. A
+    /// pattern without a leading slash matches the end of a path: `web-*` finds such
+    /// names anywhere, `vm/web-*` those directly in a `vm` folder. The part of the
+    /// inventory that may contain a `T` is read with one query, or with two for types
+    /// that may be anywhere.
+    ///
+    /// ```no_run
+    /// # use vim25::mo;
+    /// # async fn example(client: &vsphere_client::Client) -> vsphere_client::Result<()> {
+    /// let inventory = client.inventory();
+    /// for found in inventory.find_all::<mo::VirtualMachine>("/DC0/vm/.../web-*").await? {
+    ///     println!("{} {}", found.path, found.object);
+    /// }
+    /// let cluster = inventory.find_one::<mo::ClusterComputeResource>("C0").await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn find_all<T>(&self, pattern: &str) -> Result<Vec<Found<T>>>
+    where
+        T: ManagedObject + IsA<mo::ManagedEntity>,
+    {
+        let wanted = Pattern::new(pattern);
+        let mut all = search::everything::<T>(self.client).await?;
+        all.retain(|found| found.fits(&wanted));
+        Ok(all)
+    }
+
+    /// Finds the only object of type `T` or of its subtypes whose path matches a pattern
+    /// of [`find_all`](Self::find_all). An absolute path without wildcards costs one call.
+    ///
+    /// # Errors
+    /// [`Error::Ambiguous`] with the matching paths, and [`Error::NotFound`] with the
+    /// existing ones; otherwise see [`Error`].
+    pub async fn find_one<T>(&self, pattern: &str) -> Result<Found<T>>
+    where
+        T: ManagedObject + IsA<mo::ManagedEntity>,
+    {
+        let kind = EntityKind::of(T::NAME);
+        let wanted = Pattern::new(pattern);
+        if let Some(path) = wanted.literal() {
+            let object = self.find_as(&path).await?;
+            return Ok(Found { path, object });
+        }
+        let mut all = search::everything::<T>(self.client).await?;
+        let paths = |all: &[Found<T>]| all.iter().map(|found| found.path.clone()).collect();
+        let there = SearchScope::new(self.client.server(), paths(&all));
+        all.retain(|found| found.fits(&wanted));
+        match all.len() {
+            0 => Err(Error::not_found(kind, pattern, there)),
+            1 => Ok(all.swap_remove(0)),
+            _ => Err(Error::Ambiguous {
+                kind,
+                place: SearchScope::new(self.client.server(), paths(&all)),
+            }),
+        }
     }
 
     /// Finds the object at a path, which must be of type `T`.
@@ -75,7 +160,7 @@ impl Inventory<'_> {
     /// [`Error::WrongType`] when it is of another type; otherwise as for [`find`](Self::find).
     pub async fn find_as<T>(&self, path: &str) -> Result<Ref<T>>
     where
-        T: ManagedObject + IsA<mo::ManagedObject>,
+        T: ManagedObject,
     {
         let found = self.find(path).await?;
         found.downcast().ok_or_else(|| Error::WrongType {
@@ -91,7 +176,7 @@ impl Inventory<'_> {
     /// See [`Error`].
     pub async fn path_of<T>(&self, object: &Ref<T>) -> Result<String>
     where
-        T: IsA<mo::ManagedEntity> + IsA<mo::ManagedObject>,
+        T: ManagedObject + IsA<mo::ManagedEntity>,
     {
         walk::path_of(self.client, object.upcast()).await
     }
@@ -332,7 +417,7 @@ impl Inventory<'_> {
         path: impl FnOnce(&str) -> String,
     ) -> Result<Ref<T>>
     where
-        T: ManagedObject + IsA<mo::ManagedObject>,
+        T: ManagedObject,
     {
         let Some(name) = name.filter(|name| name.contains('/')) else {
             return Err(error);

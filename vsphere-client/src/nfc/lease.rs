@@ -256,7 +256,7 @@ impl Lease {
         );
         let failure = match response {
             Ok(response) if (200..300).contains(&response.status) => return Ok(response),
-            Ok(response) => Failure::Status(response.status),
+            Ok(response) => Failure::Status(response.status, response.retry_after),
             Err(error) => Failure::Transport(error),
         };
         if let Some(error) = keeper::failure(&self.client, &self.lease, operation).await {

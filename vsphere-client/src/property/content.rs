@@ -15,7 +15,8 @@ pub enum PropertyState<V> {
     /// The server refused to return it, for this reason: a missing permission, a
     /// property that the object does not have, …
     Missing(Fault),
-    /// The value cannot be converted to the property's type.
+    /// The value cannot be converted to the property's type, or lacks a required field.
+    /// Incomplete values further inside are left out instead; see [`Any::get_lenient`].
     Invalid(ConvertError),
 }
 
@@ -87,7 +88,7 @@ impl ObjectProperties<mo::ManagedObject> {
 
     pub(crate) fn typed<T>(self) -> ObjectProperties<T>
     where
-        T: ManagedObject + IsA<mo::ManagedObject>,
+        T: ManagedObject,
     {
         ObjectProperties {
             // A type that is newer than our schema counts as the requested type.
@@ -131,8 +132,13 @@ impl<T> ObjectProperties<T> {
     #[must_use]
     pub fn at<V: Slot>(&self, path: &str) -> PropertyState<V> {
         if let Some((_, value)) = self.values.iter().find(|(name, _)| name == path) {
-            return match value.get() {
-                Ok(value) => PropertyState::Value(value),
+            return match value.get_lenient() {
+                Ok(read) => {
+                    for error in &read.left_out {
+                        tracing::debug!(object = %self.object, path, %error, "an incomplete value is left out");
+                    }
+                    PropertyState::Value(read.value)
+                }
                 Err(error) => PropertyState::Invalid(error),
             };
         }
@@ -142,7 +148,8 @@ impl<T> ObjectProperties<T> {
         }
     }
 
-    /// Iterates over all values, unconverted, with their paths.
+    /// Iterates over all values, unconverted, with their paths. [`Any::get`]
+    /// converts one only if all of it is complete.
     pub fn values(&self) -> impl Iterator<Item = (&str, &Any)> {
         self.values
             .iter()

@@ -12,7 +12,7 @@ pub use query::{Item, Items, Query};
 pub(crate) use query::is_missing;
 
 use vim25::types::{ObjectContent, ObjectSpec, PropertyFilterSpec, PropertySpec, RetrieveOptions};
-use vim25::{AnyRef, IsA, Property, Ref, Slot, mo};
+use vim25::{AnyRef, IsA, ManagedObject, Property, Ref, Slot, mo};
 
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -35,7 +35,7 @@ impl Client {
     /// returns `None` then. Otherwise see [`Error`].
     pub async fn get<T, M, V>(&self, object: &Ref<T>, property: Property<M, V>) -> Result<V>
     where
-        T: IsA<M> + IsA<mo::ManagedObject>,
+        T: ManagedObject + IsA<M>,
         V: Slot,
     {
         self.try_get(object, property)
@@ -61,7 +61,7 @@ impl Client {
     /// The server's fault when one of the properties cannot be read; otherwise see [`Error`].
     pub async fn try_get<T, M, P>(&self, object: &Ref<T>, properties: P) -> Result<P::Values>
     where
-        T: IsA<M> + IsA<mo::ManagedObject>,
+        T: ManagedObject + IsA<M>,
         P: PropertySet<M>,
     {
         let object: AnyRef = object.upcast();
@@ -91,7 +91,7 @@ impl Client {
         let call = self
             .property_collector()
             .retrieve_properties_ex(&[spec], &RetrieveOptions::default());
-        let page = self.call(call).await?.unwrap_or_default();
+        let page = self.call_strict(call).await?.unwrap_or_default();
         let found = page
             .objects
             .into_iter()

@@ -42,7 +42,7 @@ impl Client {
     /// ```
     pub fn retrieve<T>(&self) -> Query<T>
     where
-        T: ManagedObject + IsA<mo::ManagedObject>,
+        T: ManagedObject,
     {
         Query {
             client: self.clone(),
@@ -67,7 +67,7 @@ pub struct Query<T> {
 
 impl<T> Query<T>
 where
-    T: ManagedObject + IsA<mo::ManagedObject>,
+    T: ManagedObject,
 {
     /// Adds a property to read; repeatable.
     pub fn property<M, V>(self, property: Property<M, V>) -> Self
@@ -94,7 +94,7 @@ where
     /// compute resource, resource pool or host.
     pub fn within<C>(mut self, container: &Ref<C>) -> Self
     where
-        C: IsA<mo::ManagedEntity> + IsA<mo::ManagedObject>,
+        C: ManagedObject + IsA<mo::ManagedEntity>,
     {
         self.source = Source::Within(container.upcast());
         self
@@ -104,7 +104,7 @@ where
     /// virtual machines of a resource pool.
     pub fn along<O, M, X>(mut self, start: &Ref<O>, property: Property<M, Vec<Ref<X>>>) -> Self
     where
-        O: IsA<M> + IsA<mo::ManagedObject>,
+        O: ManagedObject + IsA<M>,
         T: IsA<X>,
     {
         self.source = Source::Along(start.upcast(), vec![property.path()]);
@@ -201,7 +201,7 @@ enum AnyItem {
 }
 
 impl AnyItem {
-    fn typed<T: ManagedObject + IsA<mo::ManagedObject>>(self) -> Item<T> {
+    fn typed<T: ManagedObject>(self) -> Item<T> {
         match self {
             Self::Object(object) => Item::Object(object.typed()),
             Self::Vanished(object) => Item::Vanished(
@@ -306,15 +306,7 @@ impl Cursor {
     }
 
     async fn next_page(&mut self, token: String) -> Result<()> {
-        // Until it is used up, the token is freed when this is dropped.
-        let guard = TokenGuard::new(&self.client, token);
-        let call = self
-            .client
-            .property_collector()
-            .continue_retrieve_properties_ex(&guard.token);
-        let answer = self.client.call(call).await;
-        guard.used();
-        match answer {
+        match self.client.next_page(token).await {
             Ok(page) => self.take_page(page),
             Err(error) if self.restart(&error) => {}
             Err(error) => return Err(error),
@@ -325,9 +317,7 @@ impl Cursor {
     /// Restarts the query after the session was lost, with its token and view. Objects that
     /// were already returned are skipped. Returns whether a lost session is why the request failed.
     fn restart(&mut self, error: &Error) -> bool {
-        let token = error
-            .fault::<InvalidProperty>()
-            .is_some_and(|fault| fault.name == "token");
+        let token = error.is_lost_token();
         let view = error
             .fault::<ManagedObjectNotFound>()
             .zip(self.view.as_ref())
@@ -404,7 +394,7 @@ impl Cursor {
             .client
             .property_collector()
             .retrieve_properties_ex(&[spec], &options);
-        Ok(self.client.call(call).await?.unwrap_or_default())
+        Ok(self.client.call_strict(call).await?.unwrap_or_default())
     }
 
     fn take_page(&mut self, page: RetrieveResult) {
@@ -438,6 +428,27 @@ impl Drop for Cursor {
         if let Some(view) = self.view.take() {
             self.client.call_later(&view.destroy_view());
         }
+    }
+}
+
+impl Client {
+    /// Requests the next page of a retrieval. Dropping the future frees the token.
+    pub(crate) async fn next_page(&self, token: String) -> Result<RetrieveResult> {
+        let guard = TokenGuard::new(self, token);
+        let call = self
+            .property_collector()
+            .continue_retrieve_properties_ex(&guard.token);
+        let answer = self.call_strict(call).await;
+        guard.used();
+        answer
+    }
+}
+
+impl Error {
+    /// Returns whether the token of a page was lost with its session.
+    pub(crate) fn is_lost_token(&self) -> bool {
+        self.fault::<InvalidProperty>()
+            .is_some_and(|fault| fault.name == "token")
     }
 }
 

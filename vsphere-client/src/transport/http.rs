@@ -7,7 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use reqwest::header::{
-    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, COOKIE, HeaderName, HeaderValue, SET_COOKIE,
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_RANGE, COOKIE, HeaderName, HeaderValue, RETRY_AFTER,
+    SET_COOKIE,
 };
 use secrecy::ExposeSecret;
 
@@ -117,6 +118,11 @@ impl Transport for Http {
                 .map(Into::into)
                 .collect(),
             length: answer.content_length(),
+            retry_after: answer
+                .headers()
+                .get(RETRY_AFTER)
+                .and_then(|value| value.to_str().ok()?.trim().parse().ok())
+                .map(Duration::from_secs),
             encoding: answer
                 .headers()
                 .get(CONTENT_ENCODING)

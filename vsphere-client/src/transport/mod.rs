@@ -70,6 +70,8 @@ pub(crate) struct Response {
     /// The values of `Set-Cookie`.
     pub cookies: Vec<SecretString>,
     pub length: Option<u64>,
+    /// The value of `Retry-After`, where it is a number of seconds.
+    pub retry_after: Option<Duration>,
     /// The value of `Content-Encoding`.
     pub encoding: Option<String>,
     pub body: BoxStream<'static, Result<Bytes, TransportError>>,

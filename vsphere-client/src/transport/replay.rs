@@ -36,6 +36,8 @@ pub(crate) enum Reply {
     Cookie(&'static str, &'static str),
     /// Answers with HTTP status and text.
     Status(u16, String),
+    /// Answers with 503 and `Retry-After`, in seconds.
+    Busy(u64),
     /// Fails.
     Fail(FailureKind),
     /// Never answers.
@@ -178,6 +180,10 @@ impl Transport for Replay {
             (status, enveloped(body), Vec::new())
         };
         let is_gzip = matches!(reply, Reply::Gzip(_));
+        let retry_after = match reply {
+            Reply::Busy(seconds) => Some(std::time::Duration::from_secs(seconds)),
+            _ => None,
+        };
         let (status, text, cookies) = match reply {
             Reply::Body(text) => body(text),
             Reply::Owned(text) | Reply::Gzip(text) => body(&text),
@@ -195,6 +201,7 @@ impl Transport for Replay {
             }
             Reply::Cookie(text, cookie) => (200, enveloped(text), vec![cookie.into()]),
             Reply::Status(status, text) => (status, text, Vec::new()),
+            Reply::Busy(_) => (503, String::new(), Vec::new()),
             Reply::Fail(kind) => {
                 return Err(TransportError {
                     kind,
@@ -223,6 +230,7 @@ impl Transport for Replay {
             status,
             cookies,
             length: None,
+            retry_after,
             encoding: is_gzip.then(|| "gzip".to_owned()),
             body: futures_util::stream::iter(pieces).boxed(),
         })

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use futures_core::Stream;
 use futures_core::stream::BoxStream;
 use futures_util::{StreamExt, TryStreamExt};
-use vim25::{IsA, ManagedObject, Ref, mo};
+use vim25::{ManagedObject, Ref};
 
 use super::slot::{Content, News};
 use super::subscription::Subscription;
@@ -55,7 +55,7 @@ pub struct Changes<T> {
 
 impl<T> Changes<T>
 where
-    T: ManagedObject + IsA<mo::ManagedObject>,
+    T: ManagedObject,
 {
     pub(crate) fn new(client: Client, type_name: &str, paths: Vec<String>, source: Source) -> Self {
         let subscription = Subscription::new(client, type_name, paths, source);
@@ -85,7 +85,7 @@ impl<T> fmt::Debug for Changes<T> {
 
 fn typed<T>(news: News) -> Change<T>
 where
-    T: ManagedObject + IsA<mo::ManagedObject>,
+    T: ManagedObject,
 {
     let object = |content: Content| Arc::unwrap_or_clone(content).typed();
     match news {

@@ -13,7 +13,7 @@ mod subscription;
 pub use changes::{Change, Changes};
 
 use vim25::types::ManagedObjectNotFound;
-use vim25::{AnyRef, Fault, IsA, Ref, mo};
+use vim25::{AnyRef, Fault, IsA, ManagedObject, Ref};
 
 use crate::client::Client;
 use crate::error::{Error, Result};
@@ -60,7 +60,7 @@ impl Client {
         mut condition: impl FnMut(&P::Values) -> bool,
     ) -> Result<P::Values>
     where
-        T: IsA<M> + IsA<mo::ManagedObject>,
+        T: ManagedObject + IsA<M>,
         P: PropertySet<M>,
     {
         let object: AnyRef = object.upcast();

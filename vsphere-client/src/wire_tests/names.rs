@@ -20,6 +20,10 @@ fn peer() -> Arc<Replay> {
         "CreateContainerView" => Reply::Body(
             "<CreateContainerViewResponse xmlns=\"urn:vim25\"><returnval type=\"ContainerView\">session[52]9</returnval></CreateContainerViewResponse>",
         ),
+        // The index knows paths only.
+        "FindByInventoryPath" => Reply::Body(
+            "<FindByInventoryPathResponse xmlns=\"urn:vim25\"></FindByInventoryPathResponse>",
+        ),
         "DestroyView" => {
             Reply::Body("<DestroyViewResponse xmlns=\"urn:vim25\"></DestroyViewResponse>")
         }

@@ -1,10 +1,10 @@
 //! Pages of properties.
 
 use futures_util::StreamExt;
-use vim25::types::{InvalidProperty, PropertyFilterSpec, VirtualMachinePowerState};
+use vim25::types::{GuestNicInfo, InvalidProperty, PropertyFilterSpec, VirtualMachinePowerState};
 use vim25::{Property, mo, props};
 
-use super::connect;
+use super::{connect, vm};
 use crate::transport::replay::{Replay, Reply, welcome};
 use crate::{Item, PropertyState, Query};
 
@@ -195,6 +195,38 @@ async fn an_object_that_a_server_fails_for_is_found_by_halves() {
     assert!(replay.methods().len() < 30, "{}", replay.methods().len());
 }
 
+/// One incomplete value inside cost the whole property.
+#[tokio::test]
+async fn an_incomplete_value_inside_a_property_is_left_out_of_it() {
+    let replay = Replay::new(|seen| match seen.method() {
+        "RetrievePropertiesEx" => Reply::Body(
+            "<RetrievePropertiesExResponse xmlns=\"urn:vim25\"><returnval><objects><obj type=\"VirtualMachine\">vm-62</obj>\
+             <propSet><name>guest.net</name><val xsi:type=\"ArrayOfGuestNicInfo\">\
+             <GuestNicInfo><connected>true</connected><deviceConfigId>4000</deviceConfigId></GuestNicInfo>\
+             <GuestNicInfo><connected>true</connected></GuestNicInfo></val></propSet>\
+             </objects></returnval></RetrievePropertiesExResponse>",
+        ),
+        _ => welcome(seen).unwrap(),
+    });
+    let client = connect(&replay).await;
+    let cards: Property<mo::VirtualMachine, Vec<GuestNicInfo>> =
+        vim25::path!(VirtualMachine, guest.net);
+    let read = client.get(&vm(), cards).await.unwrap();
+    let keys: Vec<_> = read.iter().map(|card| card.device_config_id).collect();
+    assert_eq!(keys, [4000]);
+    // By choice, all or nothing.
+    let all = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(cards)
+        .objects([vm()])
+        .collect()
+        .await
+        .unwrap();
+    let (_, value) = all[0].values().next().unwrap();
+    let error = value.get::<Vec<GuestNicInfo>>().unwrap_err();
+    assert!(error.to_string().contains("deviceConfigId"), "{error}");
+}
+
 #[tokio::test]
 async fn an_unknown_property_is_named() {
     let replay = Replay::new(move |seen| match seen.method() {
@@ -204,6 +236,6 @@ async fn an_unknown_property_is_named() {
         _ => welcome(seen).unwrap(),
     });
     let client = connect(&replay).await;
-    let error = client.get(&super::vm(), NOSUCH).await.unwrap_err();
+    let error = client.get(&vm(), NOSUCH).await.unwrap_err();
     assert!(error.to_string().contains("\"runtime.nosuch\""), "{error}");
 }

@@ -29,6 +29,28 @@ async fn a_read_is_sent_again_after_what_passes() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_server_that_says_when_to_come_again_is_not_asked_before() {
+    let replay = Replay::script(vec![
+        (READ, Reply::Busy(7)),
+        (READ, Reply::Busy(0)),
+        (READ, Reply::Body(NAME_IS_A)),
+    ]);
+    let client = connect(&replay).await;
+    let start = tokio::time::Instant::now();
+    assert_eq!(client.get(&vm(), NAME).await.unwrap(), "a");
+    let waited = start.elapsed();
+    assert!((7..9).contains(&waited.as_secs()), "{waited:?}");
+
+    // Not longer than the budget.
+    let replay = Replay::new(|seen| welcome(seen).unwrap_or(Reply::Busy(3_600)));
+    let client = connect(&replay).await;
+    let start = tokio::time::Instant::now();
+    let error = client.get(&vm(), NAME).await.unwrap_err();
+    assert!(matches!(error, Error::Transport { .. }), "{error}");
+    assert_eq!(start.elapsed().as_secs(), 30);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_read_is_given_up_in_the_end() {
     let replay = Replay::new(|seen| welcome(seen).unwrap_or(Reply::Fail(FailureKind::Connect)));
     let client = connect(&replay).await;
@@ -85,6 +107,21 @@ async fn a_change_without_an_answer_is_an_unknown_outcome() {
                 .to_string()
                 .starts_with("PowerOnVM_Task of VirtualMachine:vm-62 on vc")
         );
+    }
+}
+
+/// Something in front of the server refused it: the answer was not lost.
+#[tokio::test(start_paused = true)]
+async fn a_change_that_is_refused_without_a_fault_was_not_carried_out() {
+    for status in [400, 403, 404, 413, 429] {
+        let refusal = Reply::Status(status, "<html>no</html>".into());
+        let replay = Replay::script(vec![(POWER_ON, refusal)]);
+        let client = connect(&replay).await;
+        let error = client.call(vm().power_on_vm(None)).await.unwrap_err();
+        let Error::Transport { problem, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!(*problem, TransportProblem::Status(status));
     }
 }
 

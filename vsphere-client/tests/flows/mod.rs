@@ -3,6 +3,9 @@
 
 #![allow(dead_code, unused_imports, reason = "not every test needs all of it")]
 
+mod contents;
+mod finder;
+mod machine;
 mod nfc;
 mod services;
 
@@ -16,6 +19,14 @@ use vim25::types::{
 use vim25::{Poly, Property, Ref, mo, props};
 use vsphere_client::{Change, Client, Credentials, Error, Item, LoginProblem, PropertyState};
 
+pub(crate) use contents::{
+    a_file_goes_from_path_to_path, files_are_copied_and_moved, virtual_disks_are_files_of_their_own,
+};
+pub(crate) use finder::things_are_found_by_patterns;
+pub(crate) use machine::{
+    devices_are_added_edited_and_removed, power_that_is_there_already_is_success,
+    snapshots_are_found_and_gone_back_to, the_address_of_a_guest_is_waited_for,
+};
 pub(crate) use nfc::{
     a_lease_that_never_becomes_ready_says_why, a_machine_is_imported_under_a_lease,
     an_import_that_fails_leaves_no_lease,

@@ -1,0 +1,314 @@
+//! Errors: what was attempted, on what, and what to do.
+
+mod operation;
+mod problem;
+mod search;
+mod shared;
+
+pub use operation::{Operation, RequestPhase};
+pub use problem::{LoginProblem, TlsProblem, TransportProblem, UntrustedCertificate};
+pub use search::{EntityKind, SearchScope};
+
+use std::error::Error as StdError;
+use std::time::Duration;
+
+use vim25::types::{InvalidProperty, MethodFault};
+use vim25::{AnyRef, ConvertError, DataObject, DecodeError, EncodeError, Fault, IsA, Ref, mo};
+
+/// The result type of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+pub(crate) type Source = Box<dyn StdError + Send + Sync>;
+
+/// The reason why a request to a server failed.
+///
+/// Each variant calls for a different reaction; mere information is in the
+/// text and in the chain of sources. No text contains a password or a session.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The server was too slow. Nothing was changed: a change that timed out is
+    /// [`OutcomeUnknown`](Self::OutcomeUnknown).
+    #[error(
+        "{operation}: {phase} took longer than {limit:?}; is the server overloaded or the network cut?"
+    )]
+    Timeout {
+        /// What was attempted.
+        operation: Operation,
+        /// What took too long.
+        phase: RequestPhase,
+        /// The timeout.
+        limit: Duration,
+    },
+
+    /// The server could not be reached, or the connection broke, on every attempt.
+    #[error("{operation}: {problem}")]
+    Transport {
+        /// What was attempted.
+        operation: Operation,
+        /// What went wrong, and what to check.
+        problem: TransportProblem,
+        /// The cause.
+        source: Option<Source>,
+    },
+
+    /// The connection could not be secured; see [`untrusted`](Self::untrusted).
+    #[error("{operation}: {problem}")]
+    Tls {
+        /// What was attempted.
+        operation: Operation,
+        /// What went wrong, and what to do.
+        problem: Box<TlsProblem>,
+    },
+
+    /// The server requires a login that it did not get, or refuses it.
+    #[error("{operation}: {problem}")]
+    NotAuthenticated {
+        /// What was attempted.
+        operation: Operation,
+        /// The reason why there is no session.
+        problem: LoginProblem,
+        /// The fault of the server.
+        source: Option<Box<Fault>>,
+    },
+
+    /// The server returned a fault, immediately or at the end of a task.
+    #[error("{operation} failed{}", unknown_property(source))]
+    Fault {
+        /// What was attempted.
+        operation: Operation,
+        /// The task that ended with the fault, if it was a task.
+        task: Option<Box<Ref<mo::Task>>>,
+        /// The fault of the server.
+        source: Box<Fault>,
+    },
+
+    /// A change was sent, and it is not known whether it was carried out; the source
+    /// has the reason. Check the object before repeating the call.
+    #[error("{operation}: it may or may not have been carried out; check before repeating it")]
+    OutcomeUnknown {
+        /// What was attempted.
+        operation: Operation,
+        /// The task whose end is unknown, if the server had started one.
+        task: Option<Box<Ref<mo::Task>>>,
+        /// The reason: the response was lost or came from something in front of the
+        /// server, or the task cannot be followed.
+        source: Source,
+    },
+
+    /// The response of the server could not be decoded.
+    #[error("{operation}: the answer cannot be read")]
+    Decode {
+        /// What was attempted.
+        operation: Operation,
+        /// Where and why.
+        source: Source,
+    },
+
+    /// Nothing was sent, because the request itself is invalid.
+    #[error("{what}")]
+    Config {
+        /// What is wrong, and how to fix it.
+        what: Box<str>,
+        /// The cause.
+        source: Option<Source>,
+    },
+
+    /// The server, or this version of it, does not offer what was requested.
+    #[error("{server} does not offer {what}")]
+    Unsupported {
+        /// What it does not offer: a service, a manager, views, …
+        what: Box<str>,
+        /// The server, as `host:port`.
+        server: Box<str>,
+    },
+
+    /// A required property currently has no value.
+    #[error("{object} has no value for {property}")]
+    Unset {
+        /// The object.
+        object: Box<AnyRef>,
+        /// The path of the property.
+        property: Box<str>,
+    },
+
+    /// An object exists, but is not of the requested type.
+    #[error("{name} is a {found}, not a {expected}")]
+    WrongType {
+        /// The name or path.
+        name: Box<str>,
+        /// The wire name of the actual type.
+        found: Box<str>,
+        /// The requested type.
+        expected: &'static str,
+    },
+
+    /// There is no object with the given name.
+    #[error("no {kind} {name:?} in {place}")]
+    NotFound {
+        /// The kind of object that was looked for.
+        kind: EntityKind,
+        /// The name that was not found.
+        name: Box<str>,
+        /// Where it was looked for, and what exists there.
+        place: SearchScope,
+    },
+
+    /// Several objects match where one is needed.
+    #[error("more than one {kind} fits in {place}; name one")]
+    Ambiguous {
+        /// The kind of object that was looked for.
+        kind: EntityKind,
+        /// Where it was looked for, and what exists there.
+        place: SearchScope,
+    },
+}
+
+impl Error {
+    pub(crate) fn config(what: impl Into<Box<str>>) -> Self {
+        Self::Config {
+            what: what.into(),
+            source: None,
+        }
+    }
+
+    pub(crate) fn unsupported(what: &str, server: &str) -> Self {
+        Self::Unsupported {
+            what: what.into(),
+            server: server.into(),
+        }
+    }
+
+    pub(crate) fn not_found(
+        kind: EntityKind,
+        name: impl Into<Box<str>>,
+        place: SearchScope,
+    ) -> Self {
+        Self::NotFound {
+            kind,
+            name: name.into(),
+            place,
+        }
+    }
+
+    pub(crate) fn unencodable(operation: &Operation, error: EncodeError) -> Self {
+        Self::Config {
+            what: format!("{operation}: an argument cannot be sent").into(),
+            source: Some(error.into()),
+        }
+    }
+
+    pub(crate) fn undecodable(operation: &Operation, error: DecodeError) -> Self {
+        Self::Decode {
+            operation: operation.clone(),
+            source: error.into(),
+        }
+    }
+
+    pub(crate) fn unconvertible(operation: &Operation, error: ConvertError) -> Self {
+        Self::Decode {
+            operation: operation.clone(),
+            source: error.into(),
+        }
+    }
+
+    pub(crate) fn fault_of(operation: &Operation, fault: Fault) -> Self {
+        Self::Fault {
+            operation: operation.clone(),
+            task: None,
+            source: Box::new(fault),
+        }
+    }
+
+    /// Returns the fault of the server, if it sent one.
+    #[must_use]
+    pub fn server_fault(&self) -> Option<&Fault> {
+        match self {
+            Self::Fault { source, .. } => Some(source),
+            Self::NotAuthenticated { source, .. } => source.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Returns the detail of the server's fault, if it is exactly a `T`.
+    ///
+    /// ```
+    /// use vim25::types::{InvalidPowerState, VirtualMachinePowerState};
+    ///
+    /// fn was_on_already(error: &vsphere_client::Error) -> bool {
+    ///     error.fault::<InvalidPowerState>().is_some_and(|detail| {
+    ///         detail.existing_state == VirtualMachinePowerState::PoweredOn
+    ///     })
+    /// }
+    /// ```
+    #[must_use]
+    pub fn fault<T: DataObject + IsA<MethodFault>>(&self) -> Option<T> {
+        self.server_fault()?.get().ok().flatten()
+    }
+
+    /// Returns whether the detail of the server's fault is a `T` or of a type derived from it.
+    #[must_use]
+    pub fn is_fault<T: DataObject + IsA<MethodFault>>(&self) -> bool {
+        self.server_fault().is_some_and(Fault::is::<T>)
+    }
+
+    /// Returns the task of a failed or lost call, if the call started one.
+    #[must_use]
+    pub fn task(&self) -> Option<&Ref<mo::Task>> {
+        match self {
+            Self::Fault { task, .. } | Self::OutcomeUnknown { task, .. } => task.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Returns the certificate that was not trusted, if that is the reason.
+    #[must_use]
+    pub fn untrusted(&self) -> Option<&UntrustedCertificate> {
+        match self {
+            Self::Tls { problem, .. } => match &**problem {
+                TlsProblem::Untrusted(certificate) => Some(certificate),
+                TlsProblem::Other(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Returns whether the object of the request does not exist (any more).
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.is_fault::<vim25::types::ManagedObjectNotFound>()
+    }
+}
+
+/// Formats the property that the server does not know, if that is its reason: the
+/// server's own message is often empty.
+fn unknown_property(fault: &Fault) -> String {
+    match fault.get::<InvalidProperty>() {
+        Ok(Some(detail)) => format!(": the server knows no property {:?}", detail.name),
+        _ => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_fits_into_a_cache_line() {
+        assert!(size_of::<Error>() <= 64, "{}", size_of::<Error>());
+    }
+
+    #[test]
+    fn not_found_says_what_is_there() {
+        let there = vec!["ds1".into(), "ds2".into()];
+        let error = Error::not_found(
+            EntityKind::Datastore,
+            "nfs",
+            SearchScope::new("/ha-datacenter", there),
+        );
+        assert_eq!(
+            error.to_string(),
+            "no datastore \"nfs\" in /ha-datacenter; there is ds1, ds2"
+        );
+    }
+}

@@ -1,0 +1,82 @@
+//! The operation that failed.
+
+use std::fmt;
+
+use vim25::AnyRef;
+
+/// The operation that was attempted, its object and its server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Operation(Box<OperationParts>);
+
+#[derive(Clone, PartialEq, Eq)]
+struct OperationParts {
+    operation: Box<str>,
+    object: Option<AnyRef>,
+    server: Box<str>,
+}
+
+impl Operation {
+    pub(crate) fn new(operation: &str, object: Option<&AnyRef>, server: &str) -> Self {
+        Self(Box::new(OperationParts {
+            operation: operation.into(),
+            object: object.cloned(),
+            server: server.into(),
+        }))
+    }
+
+    /// Returns the method of the API, or another operation such as `GET /folder/iso/boot.iso`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.operation
+    }
+
+    /// Returns the object of the operation.
+    #[must_use]
+    pub fn object(&self) -> Option<&AnyRef> {
+        self.0.object.as_ref()
+    }
+
+    /// Returns the server as `host:port`.
+    #[must_use]
+    pub fn server(&self) -> &str {
+        &self.0.server
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())?;
+        if let Some(object) = self.object() {
+            write!(f, " of {object}")?;
+        }
+        write!(f, " on {}", self.server())
+    }
+}
+
+impl fmt::Debug for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The phase of a request that took too long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestPhase {
+    /// Resolving the name, connecting and the TLS handshake.
+    Connect,
+    /// From sending the request to the end of the response.
+    Request,
+    /// A pause between two pieces of a transfer.
+    Idle,
+}
+
+impl fmt::Display for RequestPhase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Connect => "connecting",
+            Self::Request => "the answer",
+            Self::Idle => "a pause in the transfer",
+        })
+    }
+}

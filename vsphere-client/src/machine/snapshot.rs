@@ -1,0 +1,206 @@
+//! Snapshots: listing, taking, reverting and removing them.
+
+use vim25::types::{VirtualMachinePowerState, VirtualMachineSnapshotTree};
+use vim25::{Ref, Timestamp, mo, props};
+
+use super::Machine;
+use crate::error::{EntityKind, Error, Result, SearchScope};
+use crate::escape::{escape_name, unescape_name};
+
+/// A snapshot of a virtual machine.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct Snapshot {
+    /// The snapshot object.
+    pub reference: Ref<mo::VirtualMachineSnapshot>,
+    /// The name; not unique.
+    pub name: String,
+    /// The names from the root snapshot to this one, such as `installed/updated`;
+    /// a slash within a name is `%2f`.
+    pub path: String,
+    /// The description given when it was taken.
+    pub description: String,
+    /// The time when it was taken.
+    pub created: Timestamp,
+    /// The power state that it holds.
+    pub state: VirtualMachinePowerState,
+    /// Whether the machine's current state is based on it.
+    pub is_current: bool,
+}
+
+impl Machine<'_> {
+    /// Lists the snapshots, parents before their children.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn snapshots(&self) -> Result<Vec<Snapshot>> {
+        let info = self
+            .client
+            .try_get(self.vm, props::virtual_machine::SNAPSHOT)
+            .await?;
+        let Some(info) = info else {
+            return Ok(Vec::new());
+        };
+        Ok(flat(
+            &info.root_snapshot_list,
+            info.current_snapshot.as_ref(),
+        ))
+    }
+
+    /// Finds a snapshot by its name, or by the end of a path such as
+    /// `installed/updated`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] with the existing paths; [`Error::Ambiguous`] with the
+    /// matching ones; otherwise see [`Error`].
+    pub async fn find_snapshot(&self, name: &str) -> Result<Snapshot> {
+        let all = self.snapshots().await?;
+        pick(all, name, &self.vm.to_string())
+    }
+
+    /// Takes a snapshot. With `memory`, it includes the memory of a running machine,
+    /// which then resumes when reverted.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn take_snapshot(
+        &self,
+        name: &str,
+        description: &str,
+        memory: bool,
+    ) -> Result<Ref<mo::VirtualMachineSnapshot>> {
+        let call = self
+            .vm
+            .create_snapshot(name, Some(description), memory, false);
+        self.client.run(call).await
+    }
+
+    /// Reverts to a snapshot. Changes since the last snapshot are lost.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn revert_to(&self, snapshot: &Snapshot) -> Result<()> {
+        let call = snapshot.reference.revert_to_snapshot(None, None);
+        self.client.run(call).await
+    }
+
+    /// Removes a snapshot, with `children` also its descendants. The state of the
+    /// machine does not change.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn remove_snapshot(&self, snapshot: &Snapshot, children: bool) -> Result<()> {
+        let call = snapshot.reference.remove_snapshot(children, Some(true));
+        self.client.run(call).await
+    }
+}
+
+/// Flattens the trees without recursion: the server decides how deep they are.
+fn flat(
+    roots: &[VirtualMachineSnapshotTree],
+    current: Option<&Ref<mo::VirtualMachineSnapshot>>,
+) -> Vec<Snapshot> {
+    let mut found = Vec::new();
+    let mut open: Vec<(String, &VirtualMachineSnapshotTree)> = roots
+        .iter()
+        .rev()
+        .map(|tree| (String::new(), tree))
+        .collect();
+    while let Some((above, tree)) = open.pop() {
+        let name = unescape_name(&tree.name).into_owned();
+        let path = format!("{above}{}", escape_name(&name));
+        for child in tree.child_snapshot_list.iter().rev() {
+            open.push((format!("{path}/"), child));
+        }
+        found.push(Snapshot {
+            reference: tree.snapshot.clone(),
+            name,
+            path,
+            description: tree.description.clone(),
+            created: tree.create_time.clone(),
+            state: tree.state.clone(),
+            is_current: current == Some(&tree.snapshot),
+        });
+    }
+    found
+}
+
+fn pick(all: Vec<Snapshot>, name: &str, machine: &str) -> Result<Snapshot> {
+    let paths = |snapshots: &[Snapshot]| snapshots.iter().map(|one| one.path.clone()).collect();
+    let there = paths(&all);
+    let end = format!("/{name}");
+    let mut fitting: Vec<_> = all
+        .into_iter()
+        .filter(|one| one.name == name || one.path == name || one.path.ends_with(&end))
+        .collect();
+    match fitting.len() {
+        1 => Ok(fitting.swap_remove(0)),
+        0 => Err(Error::not_found(
+            EntityKind::Snapshot,
+            name,
+            SearchScope::new(machine, there),
+        )),
+        _ => Err(Error::Ambiguous {
+            kind: EntityKind::Snapshot,
+            place: SearchScope::new(machine, paths(&fitting)),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
+    use super::*;
+
+    fn tree(
+        id: i32,
+        name: &str,
+        children: Vec<VirtualMachineSnapshotTree>,
+    ) -> VirtualMachineSnapshotTree {
+        VirtualMachineSnapshotTree {
+            snapshot: Ref::new(&format!("snapshot-{id}")),
+            name: name.to_owned(),
+            child_snapshot_list: children,
+            id,
+            ..VirtualMachineSnapshotTree::default()
+        }
+    }
+
+    #[test]
+    fn a_snapshot_is_found_by_its_name_or_the_end_of_its_path() {
+        let roots = [tree(
+            1,
+            "installed",
+            vec![
+                tree(2, "updated", vec![]),
+                tree(3, "a/b", vec![tree(4, "updated", vec![])]),
+            ],
+        )];
+        let current = Ref::new("snapshot-3");
+        let all = flat(&roots, Some(&current));
+        let paths: Vec<_> = all.iter().map(|one| one.path.as_str()).collect();
+        assert_eq!(
+            paths,
+            [
+                "installed",
+                "installed/updated",
+                "installed/a%2fb",
+                "installed/a%2fb/updated"
+            ]
+        );
+        assert_eq!(all.iter().position(|one| one.is_current), Some(2));
+        for (name, id) in [
+            ("installed", "snapshot-1"),
+            ("installed/updated", "snapshot-2"),
+            ("a/b", "snapshot-3"),
+            ("a%2fb/updated", "snapshot-4"),
+        ] {
+            let found = pick(all.clone(), name, "vm").unwrap();
+            assert_eq!(found.reference.value(), id, "{name}");
+        }
+        let error = pick(all.clone(), "updated", "vm").unwrap_err();
+        assert!(matches!(error, Error::Ambiguous { .. }), "{error}");
+        let error = pick(all, "nothing", "vm").unwrap_err();
+        assert!(error.to_string().contains("installed/updated"), "{error}");
+    }
+}

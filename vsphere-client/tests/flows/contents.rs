@@ -1,0 +1,152 @@
+//! Files and disks.
+
+use std::sync::{Arc, Mutex};
+
+use sha2::{Digest, Sha256};
+use vsphere_client::{Client, Datastore, DiskFormat, Error};
+
+async fn place(url: &str) -> (Client, Datastore) {
+    let client = super::client(url).await;
+    let inventory = client.inventory();
+    let datacenter = inventory.datacenter(None).await.unwrap();
+    let datastore = inventory.datastore(&datacenter, None).await.unwrap();
+    (client, datastore)
+}
+
+pub(crate) async fn files_are_copied_and_moved(url: &str) {
+    let (client, datastore) = place(url).await;
+    let files = client.files(&datastore);
+    files.make_directory("copies", true).await.unwrap();
+    files.upload_bytes("copies/a b.txt", "one").await.unwrap();
+
+    let entry = files.stat("copies/a b.txt").await.unwrap();
+    assert_eq!((entry.name.as_str(), entry.size), ("a b.txt", Some(3)));
+    assert!(files.stat("copies").await.unwrap().is_directory);
+    assert!(files.stat("").await.unwrap().is_directory);
+
+    let second = datastore.path("copies/b.txt");
+    files.copy("copies/a b.txt", &second, false).await.unwrap();
+    assert!(files.exists("copies/a b.txt").await.unwrap());
+    let refused = files.copy("copies/a b.txt", &second, false).await;
+    let refused = refused.unwrap_err();
+    assert!(
+        refused.is_fault::<vim25::types::FileAlreadyExists>(),
+        "{refused}"
+    );
+    files.copy("copies/a b.txt", &second, true).await.unwrap();
+    let third = datastore.path("copies/c.txt");
+    files.rename("copies/b.txt", &third, false).await.unwrap();
+    assert!(!files.exists("copies/b.txt").await.unwrap());
+    let read = files.download("copies/c.txt").await.unwrap();
+    assert_eq!(read.read_to_end(10).await.unwrap(), "one");
+
+    for missing in [
+        files.stat("copies/nothing").await.map(drop),
+        files.stat("nowhere/nothing").await.map(drop),
+        files.copy("copies/nothing", &second, false).await,
+        files.rename("copies/nothing", &second, false).await,
+    ] {
+        let missing = missing.unwrap_err();
+        assert!(matches!(missing, Error::NotFound { .. }), "{missing}");
+    }
+    files.delete("copies").await.unwrap();
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn a_file_goes_from_path_to_path(url: &str) {
+    let (client, datastore) = place(url).await;
+    let files = client.files(&datastore);
+    files.make_directory("paths", true).await.unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let content: Vec<u8> = (0..300_000_u32).map(|n| (n % 249) as u8).collect();
+    let sum: [u8; 32] = Sha256::digest(&content).into();
+    let source = folder.path().join("source");
+    std::fs::write(&source, &content).unwrap();
+
+    let seen = Arc::new(Mutex::new(Vec::new()));
+    let listener = Arc::clone(&seen);
+    let sent = files
+        .upload_file(&source, "paths/a.iso")
+        .on_progress(move |progress| listener.lock().unwrap().push(progress.bytes))
+        .await
+        .unwrap();
+    assert_eq!((sent.bytes, sent.sha256), (300_000, sum));
+    assert_eq!(seen.lock().unwrap().last(), Some(&300_000));
+
+    // Whole; from where an earlier one ended; with nothing left; over something else.
+    let target = folder.path().join("target");
+    for (before, resume) in [
+        (None, false),
+        (Some(&content[..100_000]), true),
+        (Some(&content[..]), true),
+        (Some(&[7_u8; 400_000][..]), true),
+        (Some(&[7_u8; 10][..]), false),
+    ] {
+        match before {
+            Some(before) => std::fs::write(&target, before).unwrap(),
+            None => assert!(!target.exists()),
+        }
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let listener = Arc::clone(&seen);
+        let mut download = files
+            .download_file("paths/a.iso", &target)
+            .sha256(sum)
+            .on_progress(move |progress| listener.lock().unwrap().push(progress));
+        if resume {
+            download = download.resume();
+        }
+        let received = download.await.unwrap();
+        assert_eq!(received, sent);
+        assert!(std::fs::read(&target).unwrap() == content);
+        let seen = seen.lock().unwrap();
+        if let Some(last) = seen.last() {
+            assert_eq!((last.bytes, last.total), (300_000, Some(300_000)));
+        }
+    }
+
+    // The beginning of another file is found out.
+    std::fs::write(&target, [7; 10]).unwrap();
+    let wrong = files
+        .download_file("paths/a.iso", &target)
+        .resume()
+        .sha256(sum)
+        .await
+        .unwrap_err();
+    assert!(matches!(wrong, Error::Decode { .. }), "{wrong}");
+    let missing = folder.path().join("nothing");
+    let wrong = files.upload_file(&missing, "paths/b").await.unwrap_err();
+    assert!(wrong.to_string().contains("nothing"), "{wrong}");
+    let wrong = files
+        .download_file("paths/nothing", &target)
+        .await
+        .unwrap_err();
+    assert!(matches!(wrong, Error::NotFound { .. }), "{wrong}");
+    files.delete("paths").await.unwrap();
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn virtual_disks_are_files_of_their_own(url: &str) {
+    let (client, datastore) = place(url).await;
+    let files = client.files(&datastore);
+    files.make_directory("disks", true).await.unwrap();
+    let disks = client.virtual_disks(datastore.datacenter());
+    let first = datastore.path("disks/a.vmdk");
+    let second = datastore.path("disks/b.vmdk");
+    disks
+        .create(&first, 1 << 20, DiskFormat::Thin)
+        .await
+        .unwrap();
+    assert!(files.exists("disks/a.vmdk").await.unwrap());
+    assert!(!disks.uuid(&first).await.unwrap().is_empty());
+    disks.extend(&first, 2 << 20, false).await.unwrap();
+    disks.copy(&first, &second, false).await.unwrap();
+    disks.delete(&first).await.unwrap();
+    disks.rename(&second, &first, false).await.unwrap();
+    assert!(!files.exists("disks/b.vmdk").await.unwrap());
+    disks.delete(&first).await.unwrap();
+    assert!(!files.exists("disks/a.vmdk").await.unwrap());
+    let missing = disks.delete(&first).await.unwrap_err();
+    assert!(matches!(missing, Error::NotFound { .. }), "{missing}");
+    files.delete("disks").await.unwrap();
+    client.close().await.unwrap();
+}

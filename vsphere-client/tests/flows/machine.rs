@@ -1,0 +1,154 @@
+//! What is done with machines every day.
+
+use std::time::Duration;
+
+use vim25::types::{VirtualCdrom, VirtualDevice, VirtualDisk, VirtualMachinePowerState};
+use vsphere_client::device::{Files, NewDisk, cdrom};
+use vsphere_client::{EntityKind, Error};
+
+pub(crate) async fn power_that_is_there_already_is_success(url: &str) {
+    let client = super::client(url).await;
+    let vm = super::create(&client, "power-test").await;
+    let machine = client.machine(&vm);
+    machine.power_off().await.unwrap();
+    assert!(machine.shut_down(Duration::from_secs(1)).await.unwrap());
+    for _ in 0..2 {
+        machine.power_on().await.unwrap();
+    }
+    assert_eq!(
+        machine.power_state().await.unwrap(),
+        VirtualMachinePowerState::PoweredOn
+    );
+    machine.reset().await.unwrap();
+    for _ in 0..2 {
+        machine.suspend().await.unwrap();
+    }
+    machine.power_on().await.unwrap();
+    let off = machine.wait_for_power(VirtualMachinePowerState::PoweredOff);
+    let (waited, off) = tokio::join!(off, machine.power_off());
+    off.unwrap();
+    waited.unwrap();
+    client.run(vm.destroy()).await.unwrap();
+    assert!(machine.power_on().await.unwrap_err().is_gone());
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn devices_are_added_edited_and_removed(url: &str) {
+    let client = super::client(url).await;
+    let vm = super::create(&client, "device-test").await;
+    let machine = client.machine(&vm);
+    let before = machine.devices().await.unwrap().iter().count();
+    machine
+        .edit_devices(|devices| {
+            devices.add_disk(NewDisk::new(1 << 20))?;
+            devices.add_disk(NewDisk::new(2 << 20)).map(drop)
+        })
+        .await
+        .unwrap();
+
+    let devices = machine.devices().await.unwrap();
+    let disks: Vec<_> = devices.of_type::<VirtualDisk>().collect();
+    let sizes: Vec<_> = disks.iter().map(|disk| disk.capacity_in_kb).collect();
+    assert_eq!(sizes, [1024, 2048]);
+    assert_eq!(disks[0].controller_key, disks[1].controller_key);
+    assert_ne!(disks[0].unit_number, disks[1].unit_number);
+    assert!(disks[0].key > 0, "the server gives keys");
+    let (first, second) = (disks[0].key, disks[1].key);
+
+    machine
+        .edit_devices(|devices| {
+            devices.edit::<VirtualDisk>(first, |disk| disk.capacity_in_kb = 4096)?;
+            devices.remove(second, Files::Delete)
+        })
+        .await
+        .unwrap();
+    let devices = machine.devices().await.unwrap();
+    let disks: Vec<_> = devices.of_type::<VirtualDisk>().collect();
+    let [disk] = disks.as_slice() else {
+        panic!("{disks:?}");
+    };
+    assert_eq!((disk.key, disk.capacity_in_kb), (first, 4096));
+    assert!(devices.by_key(first).is_some() && devices.by_key(second).is_none());
+    assert!(devices.iter().count() > before);
+
+    // Nothing to do, nothing that can be done.
+    machine.edit_devices(|_| Ok(())).await.unwrap();
+    let error = machine
+        .edit_devices(|devices| devices.edit::<VirtualCdrom>(first, |_| {}))
+        .await
+        .unwrap_err();
+    assert!(matches!(error, Error::WrongType { .. }), "{error}");
+    let error = machine
+        .edit_devices(|devices| devices.remove(second, Files::Keep))
+        .await
+        .unwrap_err();
+    let Error::NotFound { kind, .. } = &error else {
+        panic!("{error}");
+    };
+    assert_eq!(*kind, EntityKind::Device);
+    let label = devices
+        .by_key(first)
+        .and_then(|disk| disk.node().path("deviceInfo.label")?.as_str())
+        .unwrap()
+        .to_owned();
+    assert_eq!(
+        devices
+            .by_label(&label)
+            .unwrap()
+            .view::<VirtualDevice>()
+            .unwrap()
+            .key,
+        first
+    );
+    let _ = cdrom("[ds] a.iso");
+    client.run(vm.destroy()).await.unwrap();
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn snapshots_are_found_and_gone_back_to(url: &str) {
+    let client = super::client(url).await;
+    let vm = super::create(&client, "snapshot-test").await;
+    let machine = client.machine(&vm);
+    assert!(machine.snapshots().await.unwrap().is_empty());
+    for name in ["installed", "updated"] {
+        machine.take_snapshot(name, "why", false).await.unwrap();
+    }
+    let all = machine.snapshots().await.unwrap();
+    let paths: Vec<_> = all.iter().map(|one| one.path.as_str()).collect();
+    assert_eq!(paths, ["installed", "installed/updated"]);
+    assert_eq!(all.iter().position(|one| one.is_current), Some(1));
+    let found = machine.find_snapshot("installed/updated").await.unwrap();
+    assert_eq!(found.description, "why");
+    let first = machine.find_snapshot("installed").await.unwrap();
+    machine.revert_to(&first).await.unwrap();
+    assert!(machine.find_snapshot("installed").await.unwrap().is_current);
+    machine.remove_snapshot(&first, true).await.unwrap();
+    assert!(machine.snapshots().await.unwrap().is_empty());
+    let error = machine.find_snapshot("installed").await.unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    client.run(vm.destroy()).await.unwrap();
+    client.close().await.unwrap();
+}
+
+/// Vcsim takes the address from a key of its own.
+pub(crate) async fn the_address_of_a_guest_is_waited_for(url: &str) {
+    let client = super::client(url).await;
+    let vm = super::create(&client, "address-test").await;
+    let machine = client.machine(&vm);
+    let waiting = machine.wait_for_ip();
+    let telling = async {
+        machine.power_on().await?;
+        machine
+            .set_extra_config([("SET.guest.ipAddress", "192.0.2.7")], None)
+            .await
+    };
+    let both = async { tokio::join!(waiting, telling) };
+    let (address, told) = tokio::time::timeout(Duration::from_secs(30), both)
+        .await
+        .unwrap();
+    told.unwrap();
+    assert_eq!(address.unwrap().to_string(), "192.0.2.7");
+    machine.power_off().await.unwrap();
+    client.run(vm.destroy()).await.unwrap();
+    client.close().await.unwrap();
+}
