@@ -74,13 +74,13 @@ pub(super) fn cdrom_for(
     let mut controllers: Vec<_> = devices
         .iter()
         .filter(|device| device.is::<VirtualIDEController>())
-        .filter_map(|device| device.base::<VirtualController>().ok().flatten())
+        .filter_map(|device| device.view::<VirtualController>())
         .collect();
     controllers.sort_by_key(|controller| controller.bus_number);
     let is_free = |key: i32, unit: i32| {
         !devices
             .iter()
-            .filter_map(|device| device.base::<VirtualDevice>().ok().flatten())
+            .filter_map(|device| device.view::<VirtualDevice>())
             .any(|device| device.controller_key == Some(key) && device.unit_number == Some(unit))
     };
     let (key, unit) = controllers

@@ -67,9 +67,7 @@ fn apply_all(
     let mut specs = Vec::with_capacity(changes.len());
     for (index, change) in changes.iter().enumerate() {
         let spec = change
-            .base::<VirtualDeviceConfigSpec>()
-            .ok()
-            .flatten()
+            .view::<VirtualDeviceConfigSpec>()
             .ok_or_else(|| fault::invalid_device(index, "the change is incomplete"))?;
         specs.push((index, (*spec).clone()));
     }
@@ -214,9 +212,7 @@ fn edit(
     }
     check_iso(tx, index, &device)?;
     let kept: VirtualDevice = old
-        .base::<VirtualDevice>()
-        .ok()
-        .flatten()
+        .view::<VirtualDevice>()
         .map(|device| (*device).clone())
         .unwrap_or_default();
     device

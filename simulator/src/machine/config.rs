@@ -368,7 +368,7 @@ pub(crate) fn merge_extra(
 ) -> Result<Vec<String>, Fault> {
     let mut pairs = Vec::with_capacity(changes.len());
     for change in changes {
-        let option = change.base::<OptionValue>().ok().flatten();
+        let option = change.view::<OptionValue>();
         let option = option.ok_or_else(|| fault::invalid_argument("configSpec.extraConfig"))?;
         let text = match &option.value {
             None => String::new(),

@@ -74,9 +74,9 @@ fn ask(core: &Arc<Core>, caller: &Caller, request: &Request) -> Result<Asking, F
     let vm: Ref<mo::VirtualMachine> = request.argument("vm").map_err(wrong("vm"))?;
     let auth: Poly<GuestAuthentication> = request.argument("auth").map_err(wrong("auth"))?;
     let spec: Poly<GuestProgramSpec> = request.argument("spec").map_err(wrong("spec"))?;
-    let login = auth.base::<NamePasswordAuthentication>().ok().flatten();
+    let login = auth.view::<NamePasswordAuthentication>();
     let login = login.ok_or_else(invalid_login)?;
-    let spec = spec.base::<GuestProgramSpec>().ok().flatten();
+    let spec = spec.view::<GuestProgramSpec>();
     let spec = spec.ok_or_else(|| fault::invalid_argument("spec"))?;
     let object = tx.object(&vm)?;
     let state = machine::power_state(object)?;

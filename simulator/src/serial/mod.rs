@@ -121,7 +121,7 @@ impl Backing {
         if connected.and_then(|flag| flag.as_bool()) == Some(false) {
             return Self::Nothing;
         }
-        let port = device.base::<VirtualSerialPort>().ok().flatten();
+        let port = device.view::<VirtualSerialPort>();
         let Some(backing) = port.as_ref().and_then(|port| port.backing.as_ref()) else {
             return Self::Nothing;
         };

@@ -154,7 +154,7 @@ fn allocation(info: Option<ResourceAllocationInfo>) -> Allocation {
 fn keys(options: Vec<Poly<OptionValue>>) -> Keys {
     options
         .iter()
-        .filter_map(|option| option.base::<OptionValue>().ok().flatten())
+        .filter_map(|option| option.view::<OptionValue>())
         .filter_map(|option| Some((option.key.clone(), option.text()?)))
         .collect()
 }
