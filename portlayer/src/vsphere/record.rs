@@ -107,7 +107,11 @@ impl Record {
             let Some(network) = self.networks.get(&endpoint.spec.scope) else {
                 continue;
             };
-            endpoint.address = network.assigned.filter(|net| !net.addr().is_unspecified());
+            endpoint.address = network
+                .assigned
+                .as_ref()
+                .and_then(|address| address.net())
+                .filter(|net| !net.addr().is_unspecified());
             let gateway = network.network.assigned.as_ref().and_then(|a| a.gateway);
             endpoint.gateway = endpoint.gateway.or(gateway.map(|net| net.addr()));
         }
@@ -268,9 +272,11 @@ fn endpoints(
     }
     let of_vic = |(scope, network): (&String, &NetworkEndpoint)| {
         let mut spec = EndpointSpec::new(scope);
-        let address = network.address.or(network.assigned);
+        let fixed = network.address.as_ref().and_then(|a| a.net());
+        let assigned = network.assigned.as_ref().and_then(|a| a.net());
+        let address = fixed.or(assigned);
         if network.is_static {
-            spec.address = network.address.map(|net| net.addr());
+            spec.address = fixed.map(|net| net.addr());
         }
         let mut endpoint = EndpointInfo::new(spec);
         endpoint.address = address.filter(|net| !net.addr().is_unspecified());

@@ -81,7 +81,7 @@ fn entry(
     network.common.name.clone_from(&scope.name);
     NetworkEndpoint {
         is_static: spec.address.is_some(),
-        address: endpoint.address,
+        address: endpoint.address.map(Into::into),
         network,
         ports: spec
             .ports
