@@ -2,6 +2,8 @@
 #![cfg(feature = "attach")]
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
+mod without_runblock;
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,7 @@ use guestinfo::rpc::GuestStore;
 use guestinfo::vic::ExecutorConfig;
 use portlayer::exec::{Command, ContainerSpec, StartOptions};
 use portlayer::stream::{AttachOptions, LogOptions, StdStream, WindowSize};
-use portlayer::vsphere::{HostSpec, Hosts, Iso, LineServer, Options, Progress};
+use portlayer::vsphere::{Dialect, HostSpec, Hosts, Iso, LineServer, Options, Progress};
 use portlayer::{Capability, ContainerId, ErrorKind, ExitStatus, PortLayer};
 use simulator::{Guest, GuestMachine, Simulator};
 use tokio::io::AsyncWriteExt;
@@ -170,7 +172,11 @@ struct Endpoint {
 
 impl Endpoint {
     async fn start() -> Self {
-        let simulator = Simulator::builder().guest(Agent).start().await.unwrap();
+        Self::with(Agent, Dialect::Vic1).await
+    }
+
+    async fn with(guest: impl Guest, dialect: Dialect) -> Self {
+        let simulator = Simulator::builder().guest(guest).start().await.unwrap();
         let credentials = Credentials::password(simulator.user(), simulator.password());
         let client = Client::builder(simulator.url())
             .credentials(credentials)
@@ -178,7 +184,11 @@ impl Endpoint {
             .connect()
             .await
             .unwrap();
-        let hosts = Hosts::new(client, Options::default());
+        let options = Options {
+            dialect,
+            ..Options::default()
+        };
+        let hosts = Hosts::new(client, options);
         let lines = LineServer::bind("127.0.0.1:0").await.unwrap();
         let address = lines.local_addr().unwrap();
         let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));

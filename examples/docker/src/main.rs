@@ -39,8 +39,8 @@ struct Options {
     /// exist.
     #[arg(long, default_value = "vch")]
     host: String,
-    /// Uses the dialect of VIC 0.4. It cannot let a process wait for its client: `docker run` never
-    /// returns if the process exits before it is attached.
+    /// Uses the dialect of VIC 0.4. It cannot let a process wait for its client, so `docker run`
+    /// shows the process's output from its log, which does not tell the two outputs apart.
     #[arg(long)]
     vic04: bool,
     /// Serves imitated containers instead, without running processes.

@@ -14,8 +14,11 @@ use crate::{ContainerId, Result};
 ///
 /// # Guarantees
 /// - **Nothing is lost from the first byte to the last.** If a caller attached to a container
-///   before its start, the process does not run before its streams are connected; the output ends
-///   only after the process's last byte.
+///   before its start, the process does not run before its streams are connected, or its output is
+///   taken from its log from the first byte on; the output ends only after the process's last
+///   byte.
+/// - **The end is seen.** The output ends in bounded time after the container has stopped or was
+///   removed, even if its streams were never connected.
 /// - **Several readers, one writer.** Any number of callers may read one container's output; one
 ///   at a time holds its input.
 /// - **Back-pressure.** A slow reader slows the process down once a bounded amount

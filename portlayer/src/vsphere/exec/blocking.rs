@@ -3,39 +3,72 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::watch;
+
 use crate::ContainerId;
 
 /// Callers that wait for the streams of a container. Shared by the containers and their streams.
 #[derive(Debug, Default)]
 pub(in crate::vsphere) struct Blocking {
-    /// Whether a run that waits was begun.
-    waiting: Mutex<HashMap<ContainerId, bool>>,
+    /// How far the run is that waits.
+    waiting: Mutex<HashMap<ContainerId, watch::Sender<Run>>>,
+}
+
+/// How far the next run of a container is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Run {
+    #[default]
+    NotBegun,
+    /// It is about to begin: the container's machine may still show the last one.
+    Begins,
+    /// The machine shows it.
+    Begun,
 }
 
 #[cfg_attr(not(feature = "attach"), expect(dead_code, reason = "nobody attaches"))]
 impl Blocking {
     /// Makes the next run wait for a client.
     pub(in crate::vsphere) fn request(&self, id: ContainerId) {
-        self.lock().entry(id).or_insert(false);
+        self.lock().entry(id).or_default();
     }
 
     /// Whether the run that begins now waits.
     pub(super) fn begin(&self, id: &ContainerId) -> bool {
-        match self.lock().get_mut(id) {
-            Some(begun) => {
-                *begun = true;
+        match self.lock().get(id) {
+            Some(run) => {
+                run.send_replace(Run::Begins);
                 true
             }
             None => false,
         }
     }
 
-    /// Nobody waits any more. Returns whether there is a run that does.
-    pub(in crate::vsphere) fn release(&self, id: &ContainerId) -> bool {
-        self.lock().remove(id).unwrap_or(false)
+    /// The machine shows the run that begins.
+    pub(super) fn written(&self, id: &ContainerId) {
+        if let Some(run) = self.lock().get(id) {
+            run.send_replace(Run::Begun);
+        }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<ContainerId, bool>> {
+    /// Waits until this process begins a run that waits. It never ends if none was requested, or
+    /// nobody waits any more.
+    pub(super) async fn begun(&self, id: &ContainerId) {
+        let run = self.lock().get(id).map(watch::Sender::subscribe);
+        let Some(mut run) = run else {
+            return std::future::pending().await;
+        };
+        if run.wait_for(|run| *run == Run::Begun).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Nobody waits any more. Returns whether there is a run that does.
+    pub(in crate::vsphere) fn release(&self, id: &ContainerId) -> bool {
+        let waiting = self.lock().remove(id);
+        waiting.is_some_and(|run| *run.borrow() != Run::NotBegun)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ContainerId, watch::Sender<Run>>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,10 +1,13 @@
 //! Containers on vSphere.
 
+#[cfg(feature = "attach")]
+mod begun;
 mod blocking;
 mod create;
 mod edit;
 mod heard_exits;
 mod in_progress;
+mod log_readers;
 mod members;
 mod remove;
 mod start;
@@ -21,6 +24,9 @@ use bytes::Bytes;
 pub(in crate::vsphere) use self::blocking::Blocking;
 use self::heard_exits::HeardExits;
 use self::in_progress::InProgress;
+pub(in crate::vsphere) use self::log_readers::LogReaders;
+#[cfg(feature = "attach")]
+pub(in crate::vsphere) use self::log_readers::Reading;
 use self::members::Members;
 use super::derive_state::{Observed, Power, without_guest};
 use super::endpoint::{Endpoint, Machine};
@@ -78,6 +84,7 @@ struct Shared {
     members: Members,
     heard_exits: HeardExits,
     blocking: Arc<Blocking>,
+    log_readers: Arc<LogReaders>,
     in_progress: InProgress,
     ids: Queues<ContainerId>,
     names: Queues<String>,
@@ -115,6 +122,7 @@ impl VsphereExec {
                 members: Members::default(),
                 heard_exits: HeardExits::default(),
                 blocking: Arc::default(),
+                log_readers: Arc::default(),
                 in_progress: InProgress::default(),
                 ids: Queues::default(),
                 names: Queues::default(),
@@ -154,10 +162,26 @@ impl VsphereExec {
         self.shared.machines().await
     }
 
+    /// Waits until a run begins after the one that `before` shows. Cancel safe.
+    #[cfg(feature = "attach")]
+    pub(in crate::vsphere) async fn begun(
+        &self,
+        id: &ContainerId,
+        before: &RunState,
+    ) -> Result<()> {
+        self.shared.begun(id, before).await
+    }
+
     /// Callers that wait for the streams of a container.
     #[cfg(feature = "attach")]
     pub(in crate::vsphere) fn blocking(&self) -> Arc<Blocking> {
         Arc::clone(&self.shared.blocking)
+    }
+
+    /// Who reads the logs of which containers.
+    #[cfg(feature = "attach")]
+    pub(in crate::vsphere) fn log_readers(&self) -> &Arc<LogReaders> {
+        &self.shared.log_readers
     }
 
     pub(in crate::vsphere) fn endpoint(&self) -> &Endpoint {

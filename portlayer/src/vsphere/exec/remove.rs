@@ -36,6 +36,7 @@ impl Shared {
                 Err(error) => return Err(error),
             }
         };
+        self.log_readers.done(id).await;
         self.endpoint.destroy(&machine.vm, &resource).await?;
         self.networks.removed(id, &machine.vm);
         self.members.forget(id);

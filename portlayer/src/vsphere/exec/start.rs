@@ -21,6 +21,7 @@ impl Shared {
             let _ports = self.refuse_taken_ports(id).await?;
             let _starting = self.in_progress.mark(*id, StateKind::Starting);
             let sight = self.begin_run(id, options).await?;
+            self.blocking.written(id);
             self.endpoint.power_on(&sight.machine.vm, &resource).await?;
             sight
         };

@@ -23,26 +23,47 @@ enum Seen {
     Silent,
 }
 
+/// Waits for something as long as the endpoint does not answer.
+pub(super) struct Outage {
+    delay: Duration,
+}
+
+impl Default for Outage {
+    fn default() -> Self {
+        Self { delay: RETRY_FIRST }
+    }
+}
+
+impl Outage {
+    /// Returns when it is time to try again.
+    ///
+    /// # Errors
+    /// An error that says more than that the endpoint does not answer.
+    pub(super) async fn wait_out(&mut self, id: &ContainerId, error: Error) -> Result<()> {
+        if !matches!(
+            error.kind,
+            ErrorKind::Unavailable { .. }
+                | ErrorKind::Timeout { .. }
+                | ErrorKind::OutcomeUnknown { .. }
+        ) {
+            return Err(error);
+        }
+        tracing::debug!(container = %id, %error, "the wait is interrupted");
+        tokio::time::sleep(self.delay).await;
+        self.delay = (self.delay * 2).min(RETRY_MAX);
+        Ok(())
+    }
+}
+
 impl Shared {
     /// An endpoint that does not answer says nothing about the container: the wait goes on when it
     /// answers again.
     pub(super) async fn wait(&self, id: &ContainerId) -> Result<ExitStatus> {
-        let mut delay = RETRY_FIRST;
+        let mut outage = Outage::default();
         loop {
             match self.wait_while_available(id).await {
-                Err(error)
-                    if matches!(
-                        error.kind,
-                        ErrorKind::Unavailable { .. }
-                            | ErrorKind::Timeout { .. }
-                            | ErrorKind::OutcomeUnknown { .. }
-                    ) =>
-                {
-                    tracing::debug!(container = %id, %error, "the wait is interrupted");
-                    tokio::time::sleep(delay).await;
-                    delay = (delay * 2).min(RETRY_MAX);
-                }
-                ended => return ended,
+                Ok(exit) => return Ok(exit),
+                Err(error) => outage.wait_out(id, error).await?,
             }
         }
     }

@@ -9,17 +9,21 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use guest_io::ssh::Window;
+use guestinfo::Dialect;
 use tokio::io::{AsyncWrite, DuplexStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::VsphereStreams;
-use super::hub::{Hub, Member, Source};
+use super::hub::Hub;
 use super::lines::{Line, Registry};
+use super::member::{Member, Source};
+use super::run_log::RunLog;
 use crate::stream::{AttachOptions, Attached, WindowSize};
 use crate::vsphere::derive_state::Power;
+use crate::vsphere::endpoint::Machine;
 use crate::vsphere::line_keys;
-use crate::vsphere::record::Record;
+use crate::vsphere::record::{Record, RunState};
 use crate::{Capability, ContainerId, Error, Resource, Result, StateKind};
 
 /// How long the line of a container that is on may take to connect, as in VIC.
@@ -34,9 +38,22 @@ const OUTPUT: usize = 8;
 /// The information about a container that attaching needs.
 struct Target {
     hub: Arc<Hub>,
-    on: bool,
+    machine: Machine,
+    run: RunState,
+    /// Its process can wait until somebody is attached.
+    blocks: bool,
     terminal: bool,
     takes_input: bool,
+}
+
+impl Target {
+    fn is_on(&self) -> bool {
+        self.machine.power == Power::On
+    }
+
+    fn before(&self) -> Option<RunState> {
+        (!self.is_on()).then(|| self.run.clone())
+    }
 }
 
 impl VsphereStreams {
@@ -47,12 +64,19 @@ impl VsphereStreams {
     ) -> Result<Attached> {
         let resource = Resource::container(id);
         let target = self.target(id, &resource).await?;
+        let wants_output = options.stdout || options.stderr;
+        let log = match wants_output {
+            true => self.log_of(&target, &options).await?,
+            false => None,
+        };
         let (presence, present) = mpsc::channel(1);
         let mut member = Member {
             stdout: options.stdout,
             stderr: options.stderr,
             output: None,
+            reads_log: !target.is_on() && log.is_some(),
             input: None,
+            before: target.before(),
             present,
         };
         let mut input = None;
@@ -73,20 +97,31 @@ impl VsphereStreams {
             }) as crate::stream::Input);
         }
         let mut output = stream::empty().boxed();
-        if options.stdout || options.stderr {
+        if wants_output {
             let (sender, receiver) = mpsc::channel(OUTPUT);
             member.output = Some(sender);
-            let chunks = stream::unfold((receiver, presence), |(mut receiver, presence)| async {
-                let chunk = receiver.recv().await?;
-                Some((chunk, (receiver, presence)))
-            });
-            output = chunks.boxed();
+            output = super::output::output(receiver, presence, log);
         }
-        target.hub.join(member, !target.on);
-        if target.on {
-            connected(&target.hub, &resource).await?;
+        let over = target.hub.over();
+        target.hub.join(member, !target.is_on());
+        if target.is_on() {
+            connected(&target.hub, &resource, over).await?;
         }
         Ok(Attached::new(input, output))
+    }
+
+    /// The log, where the line may come too late for the output: in a container that is on without
+    /// a connected line, and in one whose process does not wait for the line when it is started.
+    async fn log_of(&self, target: &Target, options: &AttachOptions) -> Result<Option<RunLog>> {
+        if target.is_on() && target.hub.is_connected() || !target.is_on() && target.blocks {
+            return Ok(None);
+        }
+        let (machine, resource) = (&target.machine, Resource::container(target.hub.id()));
+        let Some(source) = self.log_source(machine, &resource).await? else {
+            return Ok(None);
+        };
+        let (stdout, stderr) = (options.stdout, options.stderr);
+        RunLog::from_now(source, stdout, stderr).await.map(Some)
     }
 
     pub(super) async fn resize_terminal(&self, id: &ContainerId, size: WindowSize) -> Result<()> {
@@ -98,10 +133,10 @@ impl VsphereStreams {
         }
         let window = Window::new(size.columns.into(), size.rows.into());
         target.hub.resize(window);
-        if !target.on {
+        if !target.is_on() {
             return Ok(());
         }
-        let session = connected(&target.hub, &resource).await?;
+        let session = connected(&target.hub, &resource, target.hub.over()).await?;
         if let Some(session) = session
             && !target.hub.is_attached()
         {
@@ -121,9 +156,10 @@ impl VsphereStreams {
     async fn target(&self, id: &ContainerId, resource: &Resource) -> Result<Target> {
         let unsupported = || Error::unsupported(resource.clone(), Capability::Attach);
         let machine = self.exec.machine(id).await?;
-        if let Some(reason) = machine.unusable {
+        if let Some(reason) = &machine.unusable {
             return Err(
-                Error::invalid_state(resource.clone(), StateKind::Broken, &[]).with_source(reason),
+                Error::invalid_state(resource.clone(), StateKind::Broken, &[])
+                    .with_source(reason.clone()),
             );
         }
         let registry: &Arc<Registry> = &self.lines.as_ref().ok_or_else(unsupported)?.registry;
@@ -136,28 +172,40 @@ impl VsphereStreams {
         })?;
         Ok(Target {
             hub: registry.hub(*id),
-            on: machine.power == Power::On,
+            run: RunState::read(&machine.keys),
+            // VIC 0.4 has no key that makes a process wait.
+            blocks: Dialect::detect(machine.keys.keys()) != Some(Dialect::Vic04),
             terminal: record.spec.command.tty,
             takes_input: record.spec.command.open_stdin,
+            machine,
         })
     }
 }
 
-/// Waits for the line of a container that is on.
+/// Waits for the line of a container that is on. `None` when `over` says that the run is.
 async fn connected(
     hub: &Hub,
     resource: &Resource,
+    mut over: watch::Receiver<u64>,
 ) -> Result<Option<guest_io::ssh::client::Session>> {
     let mut line = hub.line();
-    let there = line.wait_for(|line| !matches!(line, Line::Absent));
+    let there = async {
+        tokio::select! {
+            biased;
+            there = line.wait_for(|line| !matches!(line, Line::Absent)) => {
+                there.map(|line| line.clone()).unwrap_or_default()
+            }
+            _ = over.changed() => Line::Absent,
+        }
+    };
     let there = timeout(CONNECT, there)
         .await
         .map_err(|_elapsed| Error::timeout(resource.clone(), "the line to the guest"))?;
-    match there.as_deref() {
-        Ok(Line::Connected(session)) => Ok(Some(session.clone())),
-        Ok(Line::Barred) => Err(Error::permission_denied(resource.clone())
+    match there {
+        Line::Connected(session) => Ok(Some(session)),
+        Line::Barred => Err(Error::permission_denied(resource.clone())
             .with_source("another machine has the key of its line")),
-        Ok(Line::Absent) | Err(_) => Ok(None),
+        Line::Absent => Ok(None),
     }
 }
 

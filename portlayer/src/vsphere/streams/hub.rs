@@ -1,52 +1,39 @@
 //! One container's streams, shared by all who are attached to them.
 
-use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use guest_io::Stream;
+use bytes::BytesMut;
 use guest_io::ssh::Window;
 use guest_io::ssh::client::{Attach, Event, Input, Session, SessionError};
-use tokio::io::{AsyncReadExt, DuplexStream};
+use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, watch};
+use tokio::time::{Instant, sleep_until};
 
+use super::course::{Course, Event as RunEvent};
 use super::lines::{Line, LineWatch};
-use crate::stream::{Chunk, StdStream};
-use crate::vsphere::exec::Blocking;
-use crate::{ContainerId, Error, Resource, Result};
+use super::member::{Member, Members, Source};
+use crate::vsphere::exec::{Blocking, VsphereExec};
+use crate::{ContainerId, Error, Resource};
+
+/// How long the line of a machine that is off may take to deliver the rest.
+const REST: Duration = Duration::from_secs(5);
 
 /// The streams of a container.
 #[derive(Debug)]
 pub(super) struct Hub {
     id: ContainerId,
+    exec: VsphereExec,
     line: LineWatch,
     blocking: Arc<Blocking>,
+    /// How many runs, or attempts to be attached to one, are over.
+    over: watch::Sender<u64>,
     /// The task that moves data, while there is one.
     joins: Mutex<Option<mpsc::UnboundedSender<Member>>>,
     window: watch::Sender<Option<Window>>,
     /// Somebody holds the input.
     pub(super) input_held: Arc<AtomicBool>,
-}
-
-/// One who is attached.
-#[derive(Debug)]
-pub(super) struct Member {
-    pub(super) stdout: bool,
-    pub(super) stderr: bool,
-    /// The destination of output; `None` when nobody reads it.
-    pub(super) output: Option<mpsc::Sender<Result<Chunk>>>,
-    pub(super) input: Option<Source>,
-    /// Ends when all of the member's ends are dropped.
-    pub(super) present: mpsc::Receiver<Infallible>,
-}
-
-/// Where a member's input comes from.
-#[derive(Debug)]
-pub(super) struct Source {
-    pub(super) data: DuplexStream,
-    /// Its end is the end of the process's input.
-    pub(super) closes: Arc<AtomicBool>,
 }
 
 /// How the connection to a session ended.
@@ -57,20 +44,40 @@ enum End {
     Lost,
 }
 
+/// What ends a wait for the line.
+enum News {
+    Joined(Member),
+    Line(Line),
+    Run(RunEvent),
+    /// One who was attached has gone.
+    Gone,
+}
+
 impl Hub {
-    pub(super) fn new(id: ContainerId, blocking: Arc<Blocking>) -> Self {
+    pub(super) fn new(id: ContainerId, exec: VsphereExec) -> Self {
         Self {
             id,
             line: watch::Sender::new(Line::Absent),
-            blocking,
+            blocking: exec.blocking(),
+            exec,
+            over: watch::Sender::new(0),
             joins: Mutex::default(),
             window: watch::Sender::new(None),
             input_held: Arc::default(),
         }
     }
 
+    pub(super) fn id(&self) -> &ContainerId {
+        &self.id
+    }
+
     pub(super) fn line(&self) -> watch::Receiver<Line> {
         self.line.subscribe()
+    }
+
+    /// Changes when those who are attached have nothing to wait for any more.
+    pub(super) fn over(&self) -> watch::Receiver<u64> {
+        self.over.subscribe()
     }
 
     pub(super) fn set_line(&self, line: Line) {
@@ -136,80 +143,88 @@ impl Hub {
 
     /// Moves data as long as anybody is attached.
     async fn run(&self, mut joins: mpsc::UnboundedReceiver<Member>) {
-        let mut members = Members::default();
         loop {
+            let mut members = Members::new(self.id, Arc::clone(self.exec.log_readers()));
+            while let Ok(member) = joins.try_recv() {
+                members.add(member);
+            }
             self.run_once(&mut joins, &mut members).await;
-            members = Members::default();
+            self.over.send_modify(|runs| *runs += 1);
+            drop(members);
             let mut current = self.lock();
-            match joins.try_recv() {
-                // Somebody came at the last moment.
-                Ok(member) => members.add(member),
-                Err(_) => {
-                    *current = None;
-                    return;
-                }
+            // Somebody may have come at the last moment.
+            if joins.is_empty() {
+                *current = None;
+                return;
             }
         }
     }
 
     async fn run_once(&self, joins: &mut mpsc::UnboundedReceiver<Member>, members: &mut Members) {
-        let Some((session, attach)) = self.connect(joins, members).await else {
-            return;
-        };
-        while let Ok(member) = joins.try_recv() {
-            members.add(member);
+        let before = members.before();
+        if before.is_none() {
+            members.begin();
         }
-        let window = *self.window.borrow();
-        if let Some(window) = window {
-            let _ = attach.control.resize(window);
+        let mut course = Course::new(self.exec.clone(), self.id, before);
+        if let Some((session, attach)) = self.connect(joins, members, &mut course).await {
+            while let Ok(member) = joins.try_recv() {
+                members.add(member);
+            }
+            let window = *self.window.borrow();
+            if let Some(window) = window {
+                let _ = attach.control.resize(window);
+            }
+            self.blocking.release(&self.id);
+            let _ = attach.control.unblock();
+            match self.carry(attach, joins, members, &mut course).await {
+                End::Done => members.end_line().await,
+                End::Lost => {
+                    tracing::debug!(container = %self.id, "its line was lost while attached");
+                    let lost = || {
+                        Error::unavailable(self.resource(), None)
+                            .with_source("the line to the guest was lost: output may be missing")
+                    };
+                    members.fail(lost).await;
+                }
+            }
+            drop(session);
         }
-        self.blocking.release(&self.id);
-        let _ = attach.control.unblock();
-        match self.carry(attach, joins, members).await {
-            End::Done => {}
-            End::Lost => {
-                tracing::debug!(container = %self.id, "its line was lost while attached");
-                let lost = || {
-                    Error::unavailable(self.resource(), None)
-                        .with_source("the line to the guest was lost: output may be missing")
-                };
-                members.fail(lost).await;
+        // The log may still grow until the machine is off.
+        while members.read_log() {
+            tokio::select! {
+                event = course.next() => match event {
+                    RunEvent::Begun => members.begin(),
+                    RunEvent::Ended | RunEvent::Failed(_) => return,
+                },
+                () = members.gone(), if !members.is_empty() => {}
             }
         }
-        drop(session);
     }
 
-    /// Waits for a line, and attaches over it. `None` when nobody is there any more, or nobody can
-    /// be served.
+    /// Waits for a line, and attaches over it. `None` when nobody is there any more, nobody can
+    /// be served, or the run is over.
     async fn connect(
         &self,
         joins: &mut mpsc::UnboundedReceiver<Member>,
         members: &mut Members,
+        course: &mut Course,
     ) -> Option<(Session, Attach)> {
         let mut line = self.line();
         // A run that was begun to wait must be let go, even if nobody is left.
         let mut must_unblock = false;
         loop {
-            let now = tokio::select! {
-                Some(member) = joins.recv() => {
-                    members.add(member);
-                    continue;
+            let news = tokio::select! {
+                Some(member) = joins.recv() => News::Joined(member),
+                now = line.wait_for(|line| !matches!(line, Line::Absent)) => {
+                    News::Line(now.ok()?.clone())
                 }
-                now = line.wait_for(|line| !matches!(line, Line::Absent)) => now.ok()?.clone(),
-                () = members.gone(), if !members.is_empty() => {
-                    if members.is_empty() {
-                        must_unblock |= self.blocking.release(&self.id);
-                        if !must_unblock {
-                            return None;
-                        }
-                    }
-                    continue;
-                }
+                event = course.next() => News::Run(event),
+                () = members.gone(), if !members.is_empty() => News::Gone,
             };
-            let session = match now {
-                Line::Connected(session) => session,
-                Line::Absent => continue,
-                Line::Barred => {
+            let session = match news {
+                News::Line(Line::Connected(session)) => session,
+                News::Line(Line::Absent) => continue,
+                News::Line(Line::Barred) => {
                     self.blocking.release(&self.id);
                     let barred = || {
                         Error::permission_denied(self.resource())
@@ -217,6 +232,37 @@ impl Hub {
                     };
                     members.fail(barred).await;
                     return None;
+                }
+                News::Joined(member) => {
+                    members.add(member);
+                    continue;
+                }
+                News::Run(RunEvent::Begun) => {
+                    members.begin();
+                    continue;
+                }
+                News::Run(RunEvent::Ended) => {
+                    self.blocking.release(&self.id);
+                    members.end().await;
+                    return None;
+                }
+                News::Run(RunEvent::Failed(error)) => {
+                    self.blocking.release(&self.id);
+                    let failed = || {
+                        Error::new(error.kind.clone(), self.resource())
+                            .with_source(error.to_string())
+                    };
+                    members.fail(failed).await;
+                    return None;
+                }
+                News::Gone => {
+                    if members.is_empty() {
+                        must_unblock |= self.blocking.release(&self.id);
+                        if !must_unblock {
+                            return None;
+                        }
+                    }
+                    continue;
                 }
             };
             match session.attach(&self.id.to_string()).await {
@@ -243,6 +289,7 @@ impl Hub {
         attach: Attach,
         joins: &mut mpsc::UnboundedReceiver<Member>,
         members: &mut Members,
+        course: &mut Course,
     ) -> End {
         let (sources, inputs) = mpsc::unbounded_channel();
         members.feed(&sources);
@@ -251,10 +298,15 @@ impl Hub {
         let mut output = attach.output;
         let control = attach.control;
         let mut window = self.window.subscribe();
-        if members.is_empty() {
-            return End::Done;
-        }
-        loop {
+        // When to give up: the machine is off, and its line should end too.
+        let mut deadline: Option<Instant> = None;
+        while !members.is_empty() {
+            let expired = async {
+                match deadline {
+                    Some(deadline) => sleep_until(deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
             tokio::select! {
                 Ok(()) = window.changed() => {
                     if let Some(window) = *window.borrow_and_update() {
@@ -267,85 +319,22 @@ impl Hub {
                     Some(_) => {}
                     None => return End::Lost,
                 },
+                event = course.next() => match event {
+                    RunEvent::Begun => members.begin(),
+                    RunEvent::Ended => deadline = Some(Instant::now() + REST),
+                    RunEvent::Failed(error) => {
+                        tracing::debug!(container = %self.id, %error, "its end is not seen");
+                    }
+                },
                 Some(member) = joins.recv() => {
                     members.add(member);
                     members.feed(&sources);
                 }
-                () = members.gone(), if !members.is_empty() => {
-                    if members.is_empty() {
-                        return End::Done;
-                    }
-                }
-            }
-            if members.is_empty() {
-                return End::Done;
+                () = members.gone() => {}
+                () = expired => return End::Lost,
             }
         }
-    }
-}
-
-/// All who are attached to a container.
-#[derive(Debug, Default)]
-struct Members(Vec<Member>);
-
-impl Members {
-    fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    fn add(&mut self, member: Member) {
-        self.0.push(member);
-    }
-
-    /// Waits until one has gone, and forgets all who have. Cancel safe.
-    async fn gone(&mut self) {
-        std::future::poll_fn(|cx| {
-            let before = self.0.len();
-            self.0
-                .retain_mut(|member| member.present.poll_recv(cx).is_pending());
-            if self.0.len() < before {
-                std::task::Poll::Ready(())
-            } else {
-                std::task::Poll::Pending
-            }
-        })
-        .await;
-    }
-
-    /// Waits for each: the slowest reader sets the pace.
-    async fn deliver(&mut self, stream: Stream, bytes: &Bytes) {
-        for member in &mut self.0 {
-            let (wanted, stream) = match stream {
-                Stream::Stdout => (member.stdout, StdStream::Stdout),
-                Stream::Stderr => (member.stderr, StdStream::Stderr),
-            };
-            if let (true, Some(output)) = (wanted, &member.output) {
-                let chunk = Chunk {
-                    stream,
-                    bytes: bytes.clone(),
-                };
-                if output.send(Ok(chunk)).await.is_err() {
-                    member.output = None;
-                }
-            }
-        }
-    }
-
-    async fn fail(&mut self, error: impl Fn() -> Error) {
-        for member in &mut self.0 {
-            if let Some(output) = member.output.take() {
-                let _ = output.send(Err(error())).await;
-            }
-        }
-    }
-
-    /// Hands over the inputs of those who came.
-    fn feed(&mut self, sources: &mpsc::UnboundedSender<Source>) {
-        for member in &mut self.0 {
-            if let Some(source) = member.input.take() {
-                let _ = sources.send(source);
-            }
-        }
+        End::Done
     }
 }
 

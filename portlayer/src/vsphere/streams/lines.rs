@@ -143,7 +143,7 @@ impl Registry {
         }
         let hub = containers
             .entry(id)
-            .or_insert_with(|| Arc::new(Hub::new(id, self.exec.blocking())));
+            .or_insert_with(|| Arc::new(Hub::new(id, self.exec.clone())));
         Arc::clone(hub)
     }
 

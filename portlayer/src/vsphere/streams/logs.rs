@@ -15,6 +15,7 @@ use super::log_source::LogSource;
 use super::tailer::Following;
 use crate::stream::{LogOptions, LogRecord, LogStream, LogTail, StdStream};
 use crate::vsphere::derive_state::Power;
+use crate::vsphere::endpoint::Machine;
 use crate::vsphere::hardware;
 use crate::{Capability, ContainerId, Error, Resource, Result};
 
@@ -26,27 +27,10 @@ impl VsphereStreams {
     ) -> Result<LogStream> {
         let resource = Resource::container(id);
         let machine = self.exec.machine(id).await?;
-        let endpoint = self.exec.endpoint();
-        // Read back, not computed: the machine may have been moved.
-        let devices = endpoint.devices(&machine.vm, &resource).await?;
-        let path = hardware::log_file(&devices)
-            .ok_or_else(|| Error::unsupported(resource.clone(), Capability::Logs))?;
-        let place = self.exec.place();
-        let parsed: DatastorePath = path
-            .parse()
-            .map_err(|error| Error::internal(resource.clone(), error))?;
-        let datastore = if parsed.datastore() == place.datastore.name() {
-            place.datastore.clone()
-        } else {
-            let name = Some(parsed.datastore());
-            endpoint.datastore(&place.datacenter, name).await?
-        };
-        let source = LogSource {
-            endpoint: endpoint.clone(),
-            datastore,
-            path,
-            container: resource,
-        };
+        let source = self
+            .log_source(&machine, &resource)
+            .await?
+            .ok_or_else(|| Error::unsupported(resource, Capability::Logs))?;
         let follow = options.follow && machine.power == Power::On;
         let following = follow.then(|| self.tailers.follow(&source, machine.vm));
         let reader = Reader {
@@ -69,6 +53,36 @@ impl VsphereStreams {
             Some((record, reader))
         });
         Ok(records.boxed())
+    }
+
+    /// The log of a machine, if it has one.
+    pub(super) async fn log_source(
+        &self,
+        machine: &Machine,
+        container: &Resource,
+    ) -> Result<Option<LogSource>> {
+        let endpoint = self.exec.endpoint();
+        // Read back, not computed: the machine may have been moved.
+        let devices = endpoint.devices(&machine.vm, container).await?;
+        let Some(path) = hardware::log_file(&devices) else {
+            return Ok(None);
+        };
+        let place = self.exec.place();
+        let parsed: DatastorePath = path
+            .parse()
+            .map_err(|error| Error::internal(container.clone(), error))?;
+        let datastore = if parsed.datastore() == place.datastore.name() {
+            place.datastore.clone()
+        } else {
+            let name = Some(parsed.datastore());
+            endpoint.datastore(&place.datacenter, name).await?
+        };
+        Ok(Some(LogSource {
+            endpoint: endpoint.clone(),
+            datastore,
+            path,
+            container: container.clone(),
+        }))
     }
 }
 
@@ -224,15 +238,19 @@ impl Reader {
         if bytes.is_empty() {
             return None;
         }
-        let stream = match record.stream {
-            Stream::Stdout => StdStream::Stdout,
-            Stream::Stderr => StdStream::Stderr,
-        };
+        let stream = std_stream(record.stream);
         let time = record
             .time
             .and_then(|time| Timestamp::from_nanosecond(time.into()).ok())
             .unwrap_or(Timestamp::UNIX_EPOCH);
         Some(LogRecord::new(stream, time, bytes))
+    }
+}
+
+pub(super) fn std_stream(stream: Stream) -> StdStream {
+    match stream {
+        Stream::Stdout => StdStream::Stdout,
+        Stream::Stderr => StdStream::Stderr,
     }
 }
 

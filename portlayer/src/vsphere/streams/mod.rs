@@ -3,15 +3,27 @@
 //! The output of processes is in the log of their machine, `serial1`, and is read from the
 //! datastore. Attaching uses `serial0`, which connects to the [`LineServer`]; it needs the feature
 //! `attach`.
+//!
+//! The line may come too late. VIC 0.4 has no key that makes a process wait for it, so callers that
+//! attach to such a container before its start receive its output from the log as it grows. A
+//! caller that waits for the line when the machine goes off receives what was logged since then.
 
 #[cfg(feature = "attach")]
 mod attach;
+#[cfg(feature = "attach")]
+mod course;
 #[cfg(feature = "attach")]
 mod hub;
 #[cfg(feature = "attach")]
 mod lines;
 mod log_source;
 mod logs;
+#[cfg(feature = "attach")]
+mod member;
+#[cfg(feature = "attach")]
+mod output;
+#[cfg(feature = "attach")]
+mod run_log;
 mod tailer;
 
 use std::sync::Arc;

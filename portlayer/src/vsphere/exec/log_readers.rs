@@ -1,0 +1,70 @@
+//! Who reads the rest of a log that goes away with its container.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use crate::ContainerId;
+
+/// How long a removal waits for readers.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Counts, per container, those who take a run's output from the log. A front end that removes a
+/// container as soon as its process has ended must not remove what its clients are about to read.
+#[derive(Debug, Default)]
+pub(in crate::vsphere) struct LogReaders {
+    counts: Mutex<HashMap<ContainerId, watch::Sender<usize>>>,
+}
+
+/// Somebody reads, until it is dropped.
+#[derive(Debug)]
+pub(in crate::vsphere) struct Reading {
+    readers: Arc<LogReaders>,
+    id: ContainerId,
+}
+
+impl LogReaders {
+    /// Says that somebody reads.
+    #[cfg_attr(not(feature = "attach"), expect(dead_code, reason = "nobody attaches"))]
+    pub(in crate::vsphere) fn read(self: &Arc<Self>, id: ContainerId) -> Reading {
+        let mut counts = self.lock();
+        counts
+            .entry(id)
+            .or_default()
+            .send_modify(|count| *count += 1);
+        Reading {
+            readers: Arc::clone(self),
+            id,
+        }
+    }
+
+    /// Waits until nobody reads any more, in bounded time.
+    pub(super) async fn done(&self, id: &ContainerId) {
+        let count = self.lock().get(id).map(watch::Sender::subscribe);
+        if let Some(mut count) = count {
+            let done = timeout(PATIENCE, count.wait_for(|count| *count == 0)).await;
+            if done.is_err() {
+                tracing::debug!(container = %id, "its log is removed while it is read");
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<ContainerId, watch::Sender<usize>>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Reading {
+    fn drop(&mut self) {
+        let mut counts = self.readers.lock();
+        if let Some(count) = counts.get(&self.id) {
+            count.send_modify(|count| *count -= 1);
+            if *count.borrow() == 0 {
+                counts.remove(&self.id);
+            }
+        }
+    }
+}

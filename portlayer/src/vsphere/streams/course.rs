@@ -1,0 +1,64 @@
+//! The begin and the end of a run, as its machine shows them.
+
+use futures_util::future::BoxFuture;
+
+use crate::vsphere::exec::VsphereExec;
+use crate::vsphere::record::RunState;
+use crate::{ContainerId, Error, ErrorKind, Result};
+
+/// What happens to a run.
+#[derive(Debug)]
+pub(super) enum Event {
+    Begun,
+    /// Its machine is off or gone.
+    Ended,
+    /// Nobody can tell any more.
+    Failed(Error),
+}
+
+/// Waits for the events of one run.
+pub(super) struct Course {
+    id: ContainerId,
+    exec: VsphereExec,
+    next: BoxFuture<'static, Result<()>>,
+    begun: bool,
+}
+
+impl Course {
+    /// Of the run after the one that `before` shows, or of the one that goes on.
+    pub(super) fn new(exec: VsphereExec, id: ContainerId, before: Option<RunState>) -> Self {
+        let begun = before.is_none();
+        let next = match before {
+            Some(before) => {
+                let exec = exec.clone();
+                Box::pin(async move { exec.begun(&id, &before).await }) as BoxFuture<'static, _>
+            }
+            None => ended(exec.clone(), id),
+        };
+        Self {
+            id,
+            exec,
+            next,
+            begun,
+        }
+    }
+
+    /// The next event. Cancel safe. There is none after the run ended or could not be watched.
+    pub(super) async fn next(&mut self) -> Event {
+        let result = (&mut self.next).await;
+        let is_begin = !std::mem::replace(&mut self.begun, true);
+        self.next = match &result {
+            Ok(()) if is_begin => ended(self.exec.clone(), self.id),
+            _ => Box::pin(std::future::pending()),
+        };
+        match result {
+            Ok(()) if is_begin => Event::Begun,
+            Err(error) if error.kind != ErrorKind::NotFound => Event::Failed(error),
+            _ => Event::Ended,
+        }
+    }
+}
+
+fn ended(exec: VsphereExec, id: ContainerId) -> BoxFuture<'static, Result<()>> {
+    Box::pin(async move { crate::Exec::wait(&exec, &id).await.map(drop) })
+}
