@@ -1,14 +1,20 @@
 //! Where things are: datacenters, pools, datastores.
 
+use std::collections::BTreeSet;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
 use vim25::types::ResourceConfigSpec;
 use vim25::types::{ResourceAllocationInfo, SharesInfo, SharesLevel};
 use vim25::{Ref, mo, props};
-use vsphere_client::{Datacenter, Datastore};
+use vsphere_client::{Datacenter, Datastore, ObjectProperties};
 
 use super::Endpoint;
 use crate::vsphere::fault;
 use crate::vsphere::kind;
 use crate::{Error, Resource, Result};
+
+/// How many look-ups by name are on their way at a time.
+const AT_A_TIME: usize = 8;
 
 /// Folders within folders deeper than this are not ours.
 const MAX_DEPTH: usize = 64;
@@ -76,13 +82,70 @@ impl Endpoint {
             .collect()
             .await
             .map_err(|error| fault::error(resource, error))?;
-        let is_named = |pool: &&vsphere_client::ObjectProperties<mo::ResourcePool>| {
+        let is_named = |pool: &&ObjectProperties<mo::ResourcePool>| {
             pool.value(props::resource_pool::NAME).as_deref() == Some(name)
         };
         Ok(pools
             .iter()
             .find(is_named)
             .map(|pool| pool.object().clone()))
+    }
+
+    /// The names of all pools, each once.
+    pub(in crate::vsphere) async fn pool_names(&self) -> Result<BTreeSet<String>> {
+        let pools = self
+            .client
+            .retrieve::<mo::ResourcePool>()
+            .property(props::resource_pool::NAME)
+            .within(self.root())
+            .collect()
+            .await
+            .map_err(|error| fault::error(&self.resource(), error))?;
+        let name = |pool: &ObjectProperties<_>| pool.value(props::resource_pool::NAME);
+        Ok(pools.iter().filter_map(name).collect())
+    }
+
+    /// The folders that machines can be in.
+    pub(in crate::vsphere) async fn machine_folders(&self) -> Result<Vec<Ref<mo::Folder>>> {
+        let folders = self
+            .client
+            .retrieve::<mo::Folder>()
+            .property(props::folder::CHILD_TYPE)
+            .within(self.root())
+            .collect()
+            .await
+            .map_err(|error| fault::error(&self.resource(), error))?;
+        let holds_machines = |folder: &&ObjectProperties<mo::Folder>| {
+            let types = folder.value(props::folder::CHILD_TYPE).unwrap_or_default();
+            types.iter().any(|name| name == "VirtualMachine")
+        };
+        Ok(folders
+            .iter()
+            .filter(holds_machines)
+            .map(|folder| folder.object().clone())
+            .collect())
+    }
+
+    /// The machines of this name in these folders: at most one in each, looked up by the endpoint.
+    pub(in crate::vsphere) async fn machines_named(
+        &self,
+        folders: &[Ref<mo::Folder>],
+        name: &str,
+        resource: &Resource,
+    ) -> Result<Vec<Ref<mo::VirtualMachine>>> {
+        let Some(index) = &self.client.service_content().search_index else {
+            return Err(Error::internal(resource.clone(), "it has no search index"));
+        };
+        let calls: Vec<_> = folders
+            .iter()
+            .map(|folder| self.call(index.find_child(folder, name), resource))
+            .collect();
+        let found: Vec<_> = stream::iter(calls)
+            .buffer_unordered(AT_A_TIME)
+            .try_collect()
+            .await?;
+        let machine = |entity: Ref<mo::ManagedEntity>| entity.downcast::<mo::VirtualMachine>();
+        Ok(found.into_iter().flatten().filter_map(machine).collect())
     }
 
     pub(in crate::vsphere) async fn is_empty_pool(

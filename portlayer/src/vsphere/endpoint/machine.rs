@@ -243,27 +243,6 @@ impl Endpoint {
         Ok(found.iter().map(Member::read).collect())
     }
 
-    /// All machines of the endpoint, with the same properties.
-    pub(in crate::vsphere) async fn inventory(&self, resource: &Resource) -> Result<Vec<Member>> {
-        let retrieval = self.client.retrieve().within(self.root());
-        let found = retrieval.property(NAME).property(UUID).collect().await;
-        let found = found.map_err(|error| fault::error(resource, error))?;
-        Ok(found.iter().map(Member::read).collect())
-    }
-
-    /// All machines of the endpoint.
-    pub(in crate::vsphere) async fn all_machines(&self) -> Result<Vec<Machine>> {
-        let retrieval = self.client.retrieve().within(self.root());
-        let found = PATHS
-            .into_iter()
-            .fold(retrieval, |retrieval, path| retrieval.path(path));
-        let found = found
-            .collect()
-            .await
-            .map_err(|error| fault::error(&self.resource(), error))?;
-        Ok(found.iter().map(Machine::read).collect())
-    }
-
     pub(in crate::vsphere) async fn devices(
         &self,
         vm: &Ref<mo::VirtualMachine>,

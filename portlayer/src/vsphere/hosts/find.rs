@@ -1,6 +1,7 @@
 //! Finding hosts by the keys of their appliances.
 
-use vim25::Poly;
+use futures_util::{StreamExt, TryStreamExt, stream};
+use vim25::{Poly, Ref, mo};
 
 use super::Shared;
 use super::{HostInfo, HostState};
@@ -16,6 +17,9 @@ use crate::{Error, Result, StateKind};
 pub(super) const APPLIANCE_ISO: &str = "appliance.iso";
 /// The file of the image that containers boot, in the host's directory.
 pub(super) const BOOTSTRAP_ISO: &str = "bootstrap.iso";
+
+/// How many hosts are looked up at a time.
+const AT_A_TIME: usize = 8;
 
 /// A host that was found.
 #[derive(Debug)]
@@ -59,28 +63,41 @@ pub(super) fn split(path: &str) -> (&str, &str) {
 impl Shared {
     /// The host whose appliance is the machine of this name.
     pub(super) async fn find(&self, name: &str) -> Result<Found> {
-        let host = kind::host(name);
-        for member in self.endpoint.inventory(&host).await? {
-            if member.name != name {
-                continue;
-            }
-            let machine = self.endpoint.machine(&member.vm, &host).await?;
-            if let Some(found) = Found::read(machine) {
-                return Ok(found);
-            }
-        }
-        Err(Error::not_found(host))
+        let folders = self.endpoint.machine_folders().await?;
+        let found = self.find_in(&folders, name).await?;
+        found.ok_or_else(|| Error::not_found(kind::host(name)))
     }
 
+    async fn find_in(&self, folders: &[Ref<mo::Folder>], name: &str) -> Result<Option<Found>> {
+        let host = kind::host(name);
+        for vm in self.endpoint.machines_named(folders, name, &host).await? {
+            match self.endpoint.machine(&vm, &host).await {
+                // Removed since.
+                Err(error) if error.is_not_found() => {}
+                machine => {
+                    if let Some(found) = Found::read(machine?) {
+                        return Ok(Some(found));
+                    }
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    /// A host's pool and its appliance have its name. So the names of pools are enough to find all
+    /// appliances, however many machines there are.
     pub(super) async fn list(&self) -> Result<Vec<HostInfo>> {
-        let machines = self.endpoint.all_machines().await?;
-        let mut hosts: Vec<_> = machines
-            .into_iter()
-            .filter_map(Found::read)
-            .map(|f| f.info())
+        let (names, folders) =
+            tokio::try_join!(self.endpoint.pool_names(), self.endpoint.machine_folders())?;
+        let lookups: Vec<_> = names
+            .iter()
+            .map(|name| self.find_in(&folders, name))
             .collect();
-        hosts.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(hosts)
+        let found: Vec<_> = stream::iter(lookups)
+            .buffered(AT_A_TIME)
+            .try_collect()
+            .await?;
+        Ok(found.iter().flatten().map(Found::info).collect())
     }
 
     /// Where the containers of the host of this name are.

@@ -148,17 +148,17 @@ impl Shared {
             }
             _ => None,
         };
-        for member in self.endpoint.inventory(&host).await? {
-            if member.name == spec.name {
-                return Err(match self.find(&spec.name).await {
-                    Ok(_) => Error::already_exists(host),
-                    Err(Error {
-                        kind: ErrorKind::NotFound,
-                        ..
-                    }) => Error::already_exists(Resource::new(kind::VIRTUAL_MACHINE, &spec.name)),
-                    Err(error) => error,
-                });
-            }
+        let folders = self.endpoint.machine_folders().await?;
+        let named = self.endpoint.machines_named(&folders, &spec.name, &host);
+        if !named.await?.is_empty() {
+            return Err(match self.find(&spec.name).await {
+                Ok(_) => Error::already_exists(host),
+                Err(Error {
+                    kind: ErrorKind::NotFound,
+                    ..
+                }) => Error::already_exists(Resource::new(kind::VIRTUAL_MACHINE, &spec.name)),
+                Err(error) => error,
+            });
         }
         Ok(Plan {
             spec,

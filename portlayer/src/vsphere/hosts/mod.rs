@@ -111,7 +111,8 @@ impl Hosts {
         Ok(self.shared.find(name).await?.info())
     }
 
-    /// Returns all hosts on the endpoint, sorted by name.
+    /// Returns all hosts on the endpoint that have a resource pool, sorted by name. A host whose
+    /// deletion was interrupted after its pool was destroyed is found only by name.
     ///
     /// # Errors
     /// Only errors that affect the whole endpoint.
