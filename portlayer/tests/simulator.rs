@@ -6,6 +6,7 @@
 mod flows;
 mod images;
 mod networks;
+mod signals;
 
 use std::sync::Arc;
 use std::time::Duration;
