@@ -18,7 +18,7 @@ use vim25::types::{ConcurrentAccess, NoDiskSpace};
 use super::Endpoint;
 
 /// A capacity that keeps what tests look at small.
-const CAPACITY: u64 = 64 << 20;
+const CAPACITY: u64 = 16 << 20;
 
 /// A layer with one file.
 fn layer(path: &str, content: &[u8]) -> (Digest, Arc<[u8]>) {
@@ -269,77 +269,85 @@ fn full() -> Fault {
     Fault::new("the datastore is full", NoDiskSpace::default())
 }
 
-/// What goes wrong, and whether the image is there nevertheless.
-async fn fails(method: &str, nth: usize, reaction: Reaction) {
-    let what = format!("{method} {nth} {reaction:?}");
+/// One thing that goes wrong with a call.
+type Trouble = (&'static str, Reaction);
+
+/// Imports on one endpoint, each with another trouble: an image is there afterwards or nothing is.
+async fn fail(troubles: Vec<Trouble>) {
     let (endpoint, layer_, before) = start().await;
-    let image = image(&[layer("hello", &[7; 300_000])], "/hello");
-    endpoint.simulator.script().nth(method, nth, reaction);
-    let imported = layer_.images().import(image.clone(), options()).await;
-    assert_eq!(
-        endpoint.simulator.script().pending(),
-        0,
-        "{what}: never met"
-    );
-    endpoint.simulator.script().clear();
-    let listed = layer_.images().list().await.unwrap();
-    if imported.is_ok() {
-        assert_eq!(listed.images.len(), 1, "{what}");
-    }
-    if listed.images.is_empty() {
-        // Either it is gone, at once or soon, or it is found and removed.
-        let other = another(&endpoint).await;
-        let gone = async {
-            loop {
-                other.images().prune().await.unwrap();
-                if files(&endpoint) == before {
-                    return;
-                }
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let gone = tokio::time::timeout(Duration::from_secs(20), gone).await;
-        gone.unwrap_or_else(|_| panic!("{what}: left {:?}", files(&endpoint)));
-    }
-    // And in any case the image can be had.
     let other = another(&endpoint).await;
-    other
-        .images()
-        .import(image.clone(), options())
-        .await
-        .unwrap();
-    assert_eq!(
-        other.images().list().await.unwrap().images.len(),
-        1,
-        "{what}"
-    );
+    for (n, (method, reaction)) in (1..).zip(troubles) {
+        let what = format!("{method} {reaction:?}");
+        let image = image(&[layer("hello", &[n; 10_000])], "/hello");
+        endpoint.simulator.script().next(method, reaction);
+        let imported = layer_.images().import(image.clone(), options()).await;
+        let pending = endpoint.simulator.script().pending();
+        assert_eq!(pending, 0, "{what}: never met");
+        endpoint.simulator.script().clear();
+        let listed = layer_.images().list().await.unwrap();
+        if imported.is_ok() {
+            assert_eq!(listed.images.len(), 1, "{what}");
+        }
+        if listed.images.is_empty() {
+            // Either it is gone, at once or soon, or it is found and removed.
+            cleared(&endpoint, &other, &before, &what).await;
+        }
+        // And in any case the image can be had.
+        let image = other.images().import(image, options()).await.unwrap();
+        let listed = other.images().list().await.unwrap();
+        assert_eq!(listed.images.len(), 1, "{what}");
+        other.images().remove(&image.id).await.unwrap();
+        cleared(&endpoint, &other, &before, &what).await;
+    }
     endpoint.simulator.shutdown().await;
 }
 
-#[tokio::test]
-async fn an_import_that_fails_anywhere_leaves_nothing_or_an_image() {
-    let changed = || Fault::new("changed", ConcurrentAccess::default());
-    for reaction in [
-        || Reaction::Disconnect,
-        || Reaction::LoseAnswer,
-        || Reaction::LoseSession,
-        || Reaction::HttpStatus(503),
-        || Reaction::Fault(full()),
-    ] {
-        for method in ["ImportVApp", "HttpNfcLeaseComplete", "ReconfigVM_Task"] {
-            fails(method, 1, reaction()).await;
+/// Waits until no more files are there than before.
+async fn cleared(endpoint: &Endpoint, layer: &PortLayer, before: &[PathBuf], what: &str) {
+    let gone = async {
+        loop {
+            layer.images().prune().await.unwrap();
+            if files(endpoint) == before {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    };
+    let gone = tokio::time::timeout(Duration::from_secs(20), gone).await;
+    gone.unwrap_or_else(|_| panic!("{what}: left {:?}", files(endpoint)));
+}
+
+/// Most of the time goes by in pauses before calls are repeated, so they all run at the same time.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_that_fails_anywhere_leaves_nothing_or_an_image() {
+    let changed = Fault::new("changed", ConcurrentAccess::default());
+    let of_each = |reaction: fn() -> Reaction| -> Vec<Trouble> {
+        ["ImportVApp", "HttpNfcLeaseComplete", "ReconfigVM_Task"]
+            .map(|method| (method, reaction()))
+            .into()
+    };
+    let mut troubles = [
+        of_each(|| Reaction::Disconnect),
+        of_each(|| Reaction::LoseAnswer),
+        of_each(|| Reaction::LoseSession),
+        of_each(|| Reaction::HttpStatus(503)),
+        of_each(|| Reaction::Fault(full())),
+        vec![
+            ("ImportVApp", Reaction::TaskFault(full())),
+            ("ReconfigVM_Task", Reaction::TaskFault(changed)),
+            ("ReconfigVM_Task", Reaction::TaskFault(full())),
+        ],
+    ];
+    troubles[0].push(("POST /nfc", Reaction::Disconnect));
+    troubles[1].push(("POST /nfc", Reaction::LoseAnswer));
+    troubles[5].push(("POST /nfc", Reaction::HttpStatus(500)));
+    let running: Vec<_> = troubles
+        .into_iter()
+        .map(|troubles| tokio::spawn(fail(troubles)))
+        .collect();
+    for running in running {
+        running.await.unwrap();
     }
-    fails("ImportVApp", 1, Reaction::TaskFault(full())).await;
-    for reaction in [
-        Reaction::Disconnect,
-        Reaction::LoseAnswer,
-        Reaction::HttpStatus(500),
-    ] {
-        fails("POST /nfc", 1, reaction).await;
-    }
-    fails("ReconfigVM_Task", 1, Reaction::TaskFault(changed())).await;
-    fails("ReconfigVM_Task", 1, Reaction::TaskFault(full())).await;
 }
 
 #[tokio::test]
