@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Error, Resource, ResourceKind, Result};
 
 /// The revision of a stored value. Only equality is meaningful.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,6 +35,51 @@ pub enum Expect {
     /// The stored value has this revision.
     Revision(Revision),
 }
+
+impl Expect {
+    /// Checks the precondition of a change of this key, whose value is `stored`.
+    pub(crate) fn check(self, key: &str, stored: Option<&Versioned>) -> Result<()> {
+        let holds = match self {
+            Self::Any => true,
+            Self::Absent => stored.is_none(),
+            Self::Revision(expected) => stored.is_some_and(|stored| stored.revision == expected),
+        };
+        if holds {
+            return Ok(());
+        }
+        let resource = Resource::new(ResourceKind::StoredValue, key);
+        Err(Error::conflict(resource, [key.to_owned()]))
+    }
+}
+
+/// Fails for a key that no value can have.
+pub(crate) fn check_key(key: &str) -> Result<()> {
+    let is_printable = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    if (1..=MAX_KEY).contains(&key.len()) && key.bytes().all(is_printable) {
+        return Ok(());
+    }
+    let resource = Resource::new(ResourceKind::StoredValue, key.escape_default());
+    let reason = format!("a key has 1 to {MAX_KEY} printable ASCII characters");
+    Err(Error::invalid_argument(resource, "key", reason))
+}
+
+/// Fails for a value that is too long.
+pub(crate) fn check_value(key: &str, value: &[u8]) -> Result<()> {
+    if value.len() <= MAX_VALUE {
+        return Ok(());
+    }
+    let resource = Resource::new(ResourceKind::StoredValue, key);
+    let reason = format!(
+        "it has {} bytes, at most {MAX_VALUE} are stored",
+        value.len()
+    );
+    Err(Error::invalid_argument(resource, "value", reason))
+}
+
+/// The most characters of a key.
+const MAX_KEY: usize = 200;
+/// The most bytes of a value.
+const MAX_VALUE: usize = 48 * 1024;
 
 /// A stored value and its revision.
 #[derive(Clone, Debug, PartialEq, Eq)]

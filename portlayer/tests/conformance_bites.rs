@@ -3,6 +3,8 @@
 
 #[path = "conformance_bites/networks.rs"]
 mod networks;
+#[path = "conformance_bites/store.rs"]
+mod store;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::Command;
-use portlayer::memory::{MemoryExec, MemoryImages};
+use portlayer::memory::{MemoryExec, MemoryImages, MemoryStore};
 use portlayer::{PortLayer, Result};
 
-struct Memory(MemoryExec, MemoryImages);
+struct Memory(MemoryExec, MemoryImages, MemoryStore);
 
 #[async_trait]
 impl Fixture for Memory {
@@ -17,7 +17,9 @@ impl Fixture for Memory {
         let images = Arc::new(self.1.clone());
         let networks = Arc::new(self.0.networks());
         let layer = PortLayer::new(self.0.clone()).with_images(images);
-        Ok(layer.with_networks(networks))
+        Ok(layer
+            .with_networks(networks)
+            .with_store(Arc::new(self.2.clone())))
     }
 
     fn command(&self, process: Process) -> Command {
@@ -28,7 +30,12 @@ impl Fixture for Memory {
 #[tokio::test]
 async fn memory_passes_without_a_skip() {
     let exec = MemoryExec::new(conformance::memory::behaviour);
-    let report = conformance::run(&Memory(exec.clone(), MemoryImages::of(exec))).await;
+    let report = conformance::run(&Memory(
+        exec.clone(),
+        MemoryImages::of(exec),
+        MemoryStore::new(),
+    ))
+    .await;
     assert!(report.is_success(), "{report}");
     assert_eq!(report.skipped().collect::<Vec<_>>(), []);
     assert_eq!(report.outcomes().len(), conformance::cases().len());

@@ -100,7 +100,7 @@ impl Endpoint {
         assert!(
             report
                 .skipped()
-                .all(|(_, missing)| missing == Capability::Signals),
+                .all(|(_, missing)| matches!(missing, Capability::Signals | Capability::Store)),
             "{report}"
         );
         let flow = Flow {

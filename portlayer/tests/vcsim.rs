@@ -167,7 +167,11 @@ async fn conform(esx: bool, dialect: Dialect) {
     let report = conformance::run(&endpoint).await;
     eprintln!("{report}");
     assert!(report.is_success(), "{report}");
-    let allowed = [Capability::GuestKeys, Capability::Signals];
+    let allowed = [
+        Capability::GuestKeys,
+        Capability::Signals,
+        Capability::Store,
+    ];
     assert!(
         report
             .skipped()

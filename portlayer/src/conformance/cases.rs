@@ -6,12 +6,13 @@ mod life;
 mod networks;
 mod parallel;
 mod signals;
+mod store;
 
 use std::pin::Pin;
 
 use super::Case;
 use super::check::{Bench, Check};
-use crate::Capability::{GuestKeys, Images, LaterConnect, Networks, Signals, Suspend};
+use crate::Capability::{GuestKeys, Images, LaterConnect, Networks, Signals, Store, Suspend};
 
 pub(super) type Run = for<'a> fn(Bench<'a>) -> Pin<Box<dyn Future<Output = Check> + Send + 'a>>;
 
@@ -85,4 +86,9 @@ pub(super) static ALL: &[Case] = &[
     case!(networks::an_external_scope_without_pools_assigns_nothing, needs Networks),
     case!(networks::a_port_is_published_once, needs Networks),
     case!(networks::a_stopped_container_is_connected_and_disconnected, needs Networks, LaterConnect),
+    case!(store::a_value_is_read_back_listed_and_deleted, needs Store),
+    case!(store::a_precondition_that_fails_changes_nothing, needs Store),
+    case!(store::of_many_changes_of_one_revision_one_wins, needs Store),
+    case!(store::a_bad_key_or_value_is_refused, needs Store),
+    case!(store::values_stay_with_the_host, needs Store),
 ];

@@ -8,6 +8,7 @@ use super::{Fixture, Process};
 use crate::exec::{Command, ContainerInfo, ContainerSpec, ExecExt};
 use crate::image::Images;
 use crate::network::Networks;
+use crate::store::Store;
 use crate::{Capability, ContainerId, Error, ErrorKind, Exec, PortLayer, Result, State};
 
 /// The reason why a case failed.
@@ -104,6 +105,10 @@ impl<'a> Bench<'a> {
 
     pub(super) fn networks(&self) -> &dyn Networks {
         self.layer.networks()
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        self.layer.store()
     }
 
     pub(super) fn has_networks(&self) -> bool {

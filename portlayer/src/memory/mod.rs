@@ -5,8 +5,10 @@ mod exec;
 mod images;
 mod networks;
 mod store;
+mod values;
 
 pub use behaviour::{Behaviour, Program};
 pub use exec::MemoryExec;
 pub use images::MemoryImages;
 pub use networks::MemoryNetworks;
+pub use values::MemoryStore;
