@@ -1,6 +1,8 @@
 //! The suite itself is right: for each way of breaking a promise there is a case that notices.
 #![cfg(feature = "conformance")]
 
+#[path = "conformance_bites/events.rs"]
+mod events;
 #[path = "conformance_bites/networks.rs"]
 mod networks;
 #[path = "conformance_bites/store.rs"]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::Command;
-use portlayer::memory::{MemoryExec, MemoryImages, MemoryStore};
+use portlayer::memory::{MemoryEvents, MemoryExec, MemoryImages, MemoryStore};
 use portlayer::{PortLayer, Result};
 
 struct Memory(MemoryExec, MemoryImages, MemoryStore);
@@ -16,7 +16,10 @@ impl Fixture for Memory {
     async fn open(&self) -> Result<PortLayer> {
         let images = Arc::new(self.1.clone());
         let networks = Arc::new(self.0.networks());
-        let layer = PortLayer::new(self.0.clone()).with_images(images);
+        let events = Arc::new(MemoryEvents::of(self.0.clone()));
+        let layer = PortLayer::new(self.0.clone())
+            .with_images(images)
+            .with_events(events);
         Ok(layer
             .with_networks(networks)
             .with_store(Arc::new(self.2.clone())))

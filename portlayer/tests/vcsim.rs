@@ -171,6 +171,7 @@ async fn conform(esx: bool, dialect: Dialect) {
         Capability::GuestKeys,
         Capability::Signals,
         Capability::Store,
+        Capability::Events,
     ];
     assert!(
         report

@@ -1,5 +1,6 @@
 //! The list, and what the cases are about.
 
+mod events;
 mod identity;
 mod images;
 mod life;
@@ -12,7 +13,9 @@ use std::pin::Pin;
 
 use super::Case;
 use super::check::{Bench, Check};
-use crate::Capability::{GuestKeys, Images, LaterConnect, Networks, Signals, Store, Suspend};
+use crate::Capability::{
+    Events, GuestKeys, Images, LaterConnect, Networks, Signals, Store, Suspend,
+};
 
 pub(super) type Run = for<'a> fn(Bench<'a>) -> Pin<Box<dyn Future<Output = Check> + Send + 'a>>;
 
@@ -91,4 +94,6 @@ pub(super) static ALL: &[Case] = &[
     case!(store::of_many_changes_of_one_revision_one_wins, needs Store),
     case!(store::a_bad_key_or_value_is_refused, needs Store),
     case!(store::values_stay_with_the_host, needs Store),
+    case!(events::a_life_is_told_in_order, needs Events),
+    case!(events::an_end_is_told_with_its_exit, needs Events, GuestKeys),
 ];

@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use super::{Fixture, Process};
+use crate::event::Events;
 use crate::exec::{Command, ContainerInfo, ContainerSpec, ExecExt};
 use crate::image::Images;
 use crate::network::Networks;
@@ -105,6 +106,10 @@ impl<'a> Bench<'a> {
 
     pub(super) fn networks(&self) -> &dyn Networks {
         self.layer.networks()
+    }
+
+    pub(super) fn events(&self) -> &dyn Events {
+        self.layer.events()
     }
 
     pub(super) fn store(&self) -> &dyn Store {

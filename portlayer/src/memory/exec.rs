@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::events::News;
 use super::store::{Container, Store};
 use super::{MemoryNetworks, Program};
 use crate::exec::{ContainerInfo, ContainerSpec, Edit, Listing, Signal, StartOptions, StopOptions};
@@ -76,6 +77,11 @@ impl MemoryExec {
         Ok(())
     }
 
+    /// Where events are published.
+    pub(super) fn news(&self) -> &News {
+        self.shared.store.news()
+    }
+
     /// All containers.
     pub(super) fn all(&self) -> Vec<ContainerInfo> {
         self.shared.store.all()
@@ -126,7 +132,8 @@ impl Exec for MemoryExec {
         let mut table = self.table();
         let now = Instant::now().into_std();
         let assigned = table.assign_new(id, &spec.name, created, &spec.endpoints, now)?;
-        let container = Container::new(spec, assigned.endpoints.clone(), created);
+        let news = self.news().clone();
+        let container = Container::new(spec, assigned.endpoints.clone(), created, news);
         match self.shared.store.insert(container) {
             Ok(()) => table.commit(&assigned, now),
             Err(error) => {

@@ -1,6 +1,7 @@
 //! The traits in memory, for tests of front ends: the same rules without endpoint and machines.
 
 mod behaviour;
+mod events;
 mod exec;
 mod images;
 mod networks;
@@ -8,6 +9,7 @@ mod store;
 mod values;
 
 pub use behaviour::{Behaviour, Program};
+pub use events::MemoryEvents;
 pub use exec::MemoryExec;
 pub use images::MemoryImages;
 pub use networks::MemoryNetworks;

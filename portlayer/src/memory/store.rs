@@ -8,6 +8,8 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 use super::Behaviour;
+use super::events::News;
+use crate::event::EventKind;
 use crate::exec::{ContainerInfo, ContainerSpec, Edit, Signal};
 use crate::network::{EndpointInfo, EndpointSpec};
 use crate::{ContainerId, Error, ExitStatus, Resource, Result, State, StateKind};
@@ -15,9 +17,14 @@ use crate::{ContainerId, Error, ExitStatus, Resource, Result, State, StateKind};
 #[derive(Debug, Default)]
 pub(super) struct Store {
     containers: Mutex<BTreeMap<ContainerId, Container>>,
+    news: News,
 }
 
 impl Store {
+    pub(super) fn news(&self) -> &News {
+        &self.news
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<ContainerId, Container>> {
         self.containers
             .lock()
@@ -36,7 +43,9 @@ impl Store {
         {
             return Err(Error::already_exists(Resource::container(&spec.name)));
         }
-        containers.insert(spec.id, container);
+        let id = spec.id;
+        containers.insert(id, container);
+        self.news.publish(EventKind::Created { container: id });
         Ok(())
     }
 
@@ -77,6 +86,7 @@ impl Store {
             if let Some(endpoints) = endpoints {
                 container.endpoints = endpoints;
             }
+            self.news.publish(EventKind::Updated { container: *id });
         }
         Ok(())
     }
@@ -89,6 +99,7 @@ impl Store {
         let removed = self.lock().remove(id);
         let container = removed.ok_or_else(|| Error::not_found(Resource::container(id)))?;
         container.set(State::Removing);
+        self.news.publish(EventKind::Removed { container: *id });
         Ok(())
     }
 }
@@ -112,6 +123,8 @@ struct Times {
 /// The state, shared with the timers that end processes.
 #[derive(Debug)]
 struct Run {
+    id: ContainerId,
+    news: News,
     state: watch::Sender<State>,
     finished: Mutex<Option<Timestamp>>,
     /// The number of the start: a timer of an earlier run must not end a later one.
@@ -126,6 +139,8 @@ impl Run {
             if on {
                 *state = State::Stopped { exit };
                 *lock(&self.finished) = Some(Timestamp::now());
+                let container = self.id;
+                self.news.publish(EventKind::Stopped { container, exit });
             }
             on
         });
@@ -157,8 +172,11 @@ impl Container {
         spec: ContainerSpec,
         endpoints: Vec<EndpointInfo>,
         created: Timestamp,
+        news: News,
     ) -> Self {
         let run = Run {
+            id: spec.id,
+            news,
             state: watch::Sender::new(State::Created),
             number: AtomicU64::new(0),
             finished: Mutex::default(),
@@ -224,13 +242,16 @@ impl Container {
         let started = (!refused).then(Timestamp::now);
         *lock(&self.times) = Times { started };
         *lock(&self.run.finished) = None;
-        self.set(if refused {
-            State::Stopped {
-                exit: ExitStatus::NotLaunched,
-            }
+        let container = self.spec.id;
+        let (state, event) = if refused {
+            let exit = ExitStatus::NotLaunched;
+            let event = EventKind::Stopped { container, exit };
+            (State::Stopped { exit }, event)
         } else {
-            State::Running
-        });
+            (State::Running, EventKind::Started { container })
+        };
+        self.set(state);
+        self.run.news.publish(event);
     }
 
     /// Ends the process if there is one.
