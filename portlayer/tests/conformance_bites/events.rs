@@ -13,15 +13,15 @@ use portlayer::{Exec, ExitStatus, PortLayer, Result};
 
 #[derive(Clone, Copy, Debug)]
 enum Broken {
-    /// Nothing is told.
+    /// No event is reported.
     TellsNothing,
-    /// What is there already is told as new.
+    /// Existing containers are reported as new.
     TellsThePast,
-    /// Changes of settings are not told.
+    /// Changes of settings are not reported.
     HidesUpdates,
-    /// How a process ended is not told.
+    /// The exit status is not reported.
     LosesExits,
-    /// The start is told again at the end.
+    /// The start is reported again at the end.
     StartsTwice,
 }
 
@@ -47,7 +47,7 @@ impl Events for Breaking {
         let mut past = Vec::new();
         if matches!(broken, Broken::TellsThePast) {
             for info in self.exec.list().await?.containers {
-                let container = info.spec.id;
+                let container = info.id;
                 let time = info.created.unwrap_or_default();
                 past.push(Event::new(time, EventKind::Created { container }));
             }
