@@ -37,7 +37,7 @@ impl Machine<'_> {
     /// # Errors
     /// See [`Error`](crate::Error).
     pub async fn power_on(&self) -> Result<()> {
-        self.to_state(
+        self.reach(
             self.vm.power_on_vm(None),
             VirtualMachinePowerState::PoweredOn,
         )
@@ -49,7 +49,7 @@ impl Machine<'_> {
     /// # Errors
     /// See [`Error`](crate::Error).
     pub async fn power_off(&self) -> Result<()> {
-        self.to_state(self.vm.power_off_vm(), VirtualMachinePowerState::PoweredOff)
+        self.reach(self.vm.power_off_vm(), VirtualMachinePowerState::PoweredOff)
             .await
     }
 
@@ -58,7 +58,7 @@ impl Machine<'_> {
     /// # Errors
     /// See [`Error`](crate::Error).
     pub async fn suspend(&self) -> Result<()> {
-        self.to_state(self.vm.suspend_vm(), VirtualMachinePowerState::Suspended)
+        self.reach(self.vm.suspend_vm(), VirtualMachinePowerState::Suspended)
             .await
     }
 
@@ -88,11 +88,7 @@ impl Machine<'_> {
         }
     }
 
-    async fn to_state(
-        &self,
-        call: Call<TaskOf<()>>,
-        state: VirtualMachinePowerState,
-    ) -> Result<()> {
+    async fn reach(&self, call: Call<TaskOf<()>>, state: VirtualMachinePowerState) -> Result<()> {
         match self.client.run(call).await {
             Err(error) if is_in(&error, &state) => Ok(()),
             outcome => outcome,

@@ -117,7 +117,7 @@ fn flat(
             name,
             path,
             description: tree.description.clone(),
-            created: tree.create_time.clone(),
+            created: tree.create_time,
             state: tree.state.clone(),
             is_current: current == Some(&tree.snapshot),
         });

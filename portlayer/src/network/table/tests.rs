@@ -100,7 +100,7 @@ fn addresses_that_cannot_be_had_are_refused_and_nothing_is_changed() {
     let spec = ScopeSpec::bridge("small").subnet("10.0.0.0/29".parse().unwrap());
     scope(&mut table, spec);
     let taken = EndpointSpec::new("small").address(ip("10.0.0.2"));
-    create(&mut table, 1, &[taken.clone()]);
+    create(&mut table, 1, std::slice::from_ref(&taken));
     let before = table.list();
     let (now, when) = (Instant::now(), made(9));
     let mut refused = |last: EndpointSpec| {
@@ -240,7 +240,7 @@ fn names_are_resolved_within_a_scope() {
     let mut table = table();
     scope(&mut table, ScopeSpec::bridge("a"));
     let db = EndpointSpec::new("a").alias("db").alias("data.base");
-    let one = create(&mut table, 1, &[db.clone()])[0]
+    let one = create(&mut table, 1, std::slice::from_ref(&db))[0]
         .address
         .unwrap()
         .addr();

@@ -141,8 +141,8 @@ fn a_card_depends_on_the_container_alone_7493() {
 fn ports_are_free_after_a_reset_7117() {
     let mut table = table();
     let publishing = EndpointSpec::new("bridge").port(PortMapping::new(80).host_port(8080));
-    create(&mut table, 1, &[publishing.clone()]);
-    create(&mut table, 2, &[publishing.clone()]);
+    create(&mut table, 1, std::slice::from_ref(&publishing));
+    create(&mut table, 2, std::slice::from_ref(&publishing));
     let table = restarted(&table, &[]);
     // Both are off, and each names the other as the one that must not be on.
     let rivals: Vec<_> = table.port_rivals(&id(1)).into_iter().map(|r| r.0).collect();
