@@ -337,3 +337,12 @@ fn missing_keys() {
     new.usual = 1;
     assert_eq!(guestinfo::update(&stored, &new).unwrap().changes().len(), 1);
 }
+
+#[test]
+fn a_name_that_is_only_listed_and_cannot_be_written_is_dropped() {
+    for name in ["~", "c~", "a b", "x@secret"] {
+        let read = decode::<Field<BTreeMap<String, Item>>>(&keys(&[("k", name)])).value;
+        assert!(read.value.is_empty(), "{name}: {read:?}");
+        repairs::<BTreeMap<String, Item>>(&[("k", name)], None, &[]);
+    }
+}

@@ -21,8 +21,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// use portlayer::{Error, ErrorKind, Resource};
 ///
 /// let result: portlayer::Result<()> = Err(Error::not_found(Resource::container("jovial_ride")));
-/// match result { Err(Error { kind: ErrorKind::NotFound, .. }) => {} // 404 Err(Error { kind:
-/// ErrorKind::InvalidState { .. } | ErrorKind::InUse { .. }, .. }) => {} // 409 _ => {} }
+/// match result {
+///     Err(Error { kind: ErrorKind::NotFound, .. }) => {} // 404
+///     Err(Error { kind: ErrorKind::InvalidState { .. } | ErrorKind::InUse { .. }, .. }) => {} // 409
+///     _ => {}
+/// }
 /// ```
 #[derive(Debug)]
 #[non_exhaustive]

@@ -158,7 +158,7 @@ fn what_is_not_soap_says_so() {
         ),
         (
             "<Envelope><Body><Login>text<userName/></Login></Body></Envelope>",
-            "text stands between",
+            "an element contains text and elements",
         ),
     ] {
         let error = problem(xml, &Limits::default());

@@ -201,18 +201,12 @@ impl Encoder {
         true
     }
 
-    /// Why a name cannot be the key of a map's entry, if it cannot.
+    /// Records that a name cannot be the key of a map's entry, if that is so.
     pub(crate) fn map_key_fault(&mut self, name: &str) -> Option<usize> {
         let reason = if name.is_empty() {
             "it is empty"
-        } else if name.contains(is_forbidden) {
-            "spaces, `#`, `=`, `\"` and control characters cannot stand in a VMX key"
-        } else if name.ends_with(SECRET_SUFFIX) || name.ends_with(NON_PERSISTENT_SUFFIX) {
-            "it ends like a suffix of the format"
-        } else if name.ends_with('~') {
-            "`~` at its end marks the elements of a list"
         } else {
-            return None;
+            unwritable_name(name)?
         };
         let key = self.cursor.key();
         Some(self.fault(EncodeError::MapKey {
@@ -320,5 +314,18 @@ impl Encoder {
             }
         }
         encoded
+    }
+}
+
+/// Why no key can be written below this name of a map's entry, if that is so.
+pub(crate) fn unwritable_name(name: &str) -> Option<&'static str> {
+    if name.contains(is_forbidden) {
+        Some("spaces, `#`, `=`, `\"` and control characters cannot stand in a VMX key")
+    } else if name.ends_with(SECRET_SUFFIX) || name.ends_with(NON_PERSISTENT_SUFFIX) {
+        Some("it ends like a suffix of the format")
+    } else if name.ends_with('~') {
+        Some("`~` at its end marks the elements of a list")
+    } else {
+        None
     }
 }

@@ -27,6 +27,7 @@ mod update;
 pub use decode::{Decode, Decoded, View, decode};
 pub use decoder::{Checkpoint, Decoder};
 pub use encode::{Encode, encode};
+pub(crate) use encoder::unwritable_name;
 pub use encoder::{Encoder, MAX_VALUE_BYTES};
 pub use field::{Field, Place};
 pub(crate) use report::NoteKind;

@@ -15,7 +15,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
-use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind, NoteKind};
+use crate::codec::{
+    Decoder, Describer, Encoder, GuestInfo, IssueKind, NoteKind, unwritable_name,
+};
 use crate::dialect::Dialect;
 use crate::key::place_of_name;
 
@@ -173,7 +175,14 @@ fn decode<K: MapKey, V: GuestInfo>(
                 break;
             }
             let key = K::parse_text(name).filter(|_| !name.is_empty());
-            let value = if key.is_some() {
+            // A name that is only listed, and that no key can be written for, would keep an
+            // update from giving the entry what it lacks.
+            let is_only_listed = unwritable_name(name).is_some()
+                && !decoder.entry(name, |decoder| decoder.probe::<V>());
+            let value = if is_only_listed {
+                decoder.malformed("the name of an entry that has no keys cannot be written");
+                None
+            } else if key.is_some() {
                 decoder.entry(name, |decoder| decoder.value())
             } else {
                 decoder.malformed("the name of an entry is not of the map's key type");

@@ -18,6 +18,8 @@ pub use ext::ExecExt;
 pub use info::{ContainerInfo, Listing, Quarantined};
 pub use options::{StartOptions, StopOptions};
 pub use resources::{Allocation, Resources, Shares};
+#[cfg(feature = "vsphere")]
+pub(crate) use resources::{refused_cpus, refused_memory};
 pub use root::RootFs;
 pub use signal::{ParseSignalError, Signal};
 pub use spec::ContainerSpec;

@@ -26,6 +26,17 @@ pub struct Resources {
     pub memory: Allocation,
 }
 
+/// Why no machine has this number of virtual processors, if that is so.
+pub(crate) fn refused_cpus(cpus: u32) -> Option<&'static str> {
+    (cpus == 0 || cpus > 768).then_some("there must be 1 to 768")
+}
+
+/// Why no machine has this much memory, if that is so.
+pub(crate) fn refused_memory(mib: u64) -> Option<&'static str> {
+    (mib == 0 || !mib.is_multiple_of(4) || mib > 24 << 20)
+        .then_some("it must be a multiple of 4, not 0, and at most 24 TiB")
+}
+
 /// A share of a physical resource, in MHz for processors and MiB for memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -106,19 +117,11 @@ impl Resources {
 
     /// Returns the first field that no endpoint accepts, with the reason.
     pub(super) fn refusal(&self) -> Option<(&'static str, &'static str)> {
-        const CPUS_MAX: u32 = 768;
-        const MEMORY_MAX: u64 = 24 << 20;
-        if self.cpus == 0 || self.cpus > CPUS_MAX {
-            return Some(("resources.cpus", "there must be 1 to 768"));
+        if let Some(reason) = refused_cpus(self.cpus) {
+            return Some(("resources.cpus", reason));
         }
-        if self.memory_mib == 0
-            || !self.memory_mib.is_multiple_of(4)
-            || self.memory_mib > MEMORY_MAX
-        {
-            return Some((
-                "resources.memory_mib",
-                "it must be a multiple of 4, not 0, and at most 24 TiB",
-            ));
+        if let Some(reason) = refused_memory(self.memory_mib) {
+            return Some(("resources.memory_mib", reason));
         }
         if self.memory.reservation > self.memory_mib {
             return Some((

@@ -6,7 +6,7 @@ use vim25::types::{
     VirtualMachineConnectionState, VirtualMachinePowerState,
 };
 use vim25::{Poly, Property, Ref, mo, props};
-use vsphere_client::ObjectProperties;
+use vsphere_client::{DatastorePath, ObjectProperties};
 
 use super::Endpoint;
 use crate::exec::{Allocation, Resources, Shares};
@@ -114,14 +114,8 @@ impl Machine {
 
     /// The directory of its files: `[datastore] path`.
     pub(in crate::vsphere) fn directory(&self) -> String {
-        match self.path.rsplit_once('/') {
-            Some((directory, _)) => directory.to_owned(),
-            // In the datastore's root.
-            None => match self.path.split_once(']') {
-                Some((datastore, _)) => format!("{datastore}]"),
-                None => String::new(),
-            },
-        }
+        let file = self.path.parse::<DatastorePath>();
+        file.map_or_else(|_| String::new(), |file| file.parent().to_string())
     }
 }
 

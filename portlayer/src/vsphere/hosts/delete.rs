@@ -4,7 +4,7 @@ use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::Containers;
 use super::Shared;
-use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, split};
+use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, datastore_path};
 use crate::exec::ExecExt;
 use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::kind;
@@ -25,7 +25,10 @@ impl Shared {
         let directory = found.machine.directory();
         let datastore = self
             .endpoint
-            .datastore(&home.datacenter, Some(split(&directory).0))
+            .datastore(
+                &home.datacenter,
+                Some(datastore_path(&directory).datastore()),
+            )
             .await?;
         // Without a pool of its own there is nothing that is surely this host's: an earlier
         // delete has removed the pool, and with it the last container.
@@ -56,7 +59,7 @@ impl Shared {
             self.endpoint.destroy_pool(&pool, &host).await?;
         }
         self.endpoint.destroy(vm, &host).await?;
-        if split(&directory).1 == name {
+        if datastore_path(&directory).path() == name {
             self.endpoint
                 .delete_file(&datastore, &directory, &host)
                 .await?;

@@ -2,6 +2,7 @@
 
 use futures_util::{StreamExt, TryStreamExt, stream};
 use vim25::{Poly, Ref, mo};
+use vsphere_client::DatastorePath;
 
 use super::Shared;
 use super::{HostInfo, HostState};
@@ -36,7 +37,7 @@ impl Found {
 
     pub(super) fn info(&self) -> HostInfo {
         let directory = self.machine.directory();
-        let (datastore, path) = split(&directory);
+        let directory = datastore_path(&directory);
         HostInfo {
             name: self.machine.name.clone(),
             state: match (&self.record.appliance, self.machine.power) {
@@ -44,20 +45,18 @@ impl Found {
                 (Some(_), Power::On) => HostState::Running,
                 (Some(_), Power::Off | Power::Suspended | Power::Unknown) => HostState::Off,
             },
-            datastore: datastore.to_owned(),
-            directory: path.to_owned(),
+            datastore: directory.datastore().to_owned(),
+            directory: directory.path().to_owned(),
             bridge_network: self.record.bridge_network.clone(),
             address: self.record.address.clone(),
         }
     }
 }
 
-/// `[datastore] path` as its two parts.
-pub(super) fn split(path: &str) -> (&str, &str) {
-    match path.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
-        Some((datastore, path)) => (datastore, path.trim_start()),
-        None => ("", path),
-    }
+/// Parses `[datastore] path`; other text is a path without a datastore.
+pub(super) fn datastore_path(text: &str) -> DatastorePath {
+    text.parse()
+        .unwrap_or_else(|_| DatastorePath::new("", text))
 }
 
 impl Shared {
@@ -125,10 +124,12 @@ impl Shared {
     pub(super) async fn place_of(&self, found: &Found, home: Home) -> Result<Place> {
         let host = kind::host(&found.machine.name);
         let directory = found.machine.directory();
-        let (datastore_name, _) = split(&directory);
         let datastore = self
             .endpoint
-            .datastore(&home.datacenter, Some(datastore_name))
+            .datastore(
+                &home.datacenter,
+                Some(datastore_path(&directory).datastore()),
+            )
             .await?;
         let namespace = found.machine.uuid.ok_or_else(|| {
             Error::internal(host, "the endpoint does not give the UUID of its appliance")

@@ -6,7 +6,7 @@ use vim25::{Poly, Ref, mo};
 use vsphere_client::{Datacenter, Datastore};
 
 use super::Shared;
-use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, split};
+use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, datastore_path};
 use super::{HostInfo, HostSpec, InstallError, Iso, Observe, Progress, Step, StepStatus};
 use crate::exec::Resources;
 use crate::vsphere::hardware;
@@ -265,7 +265,7 @@ impl Shared {
         let particulars = Particulars {
             target: self.endpoint.url(),
             datastore: plan.datastore.name().to_owned(),
-            directory: split(&directory).1.to_owned(),
+            directory: datastore_path(&directory).path().to_owned(),
             pool: pool.value().to_owned(),
             bootstrap_iso: format!("{directory}/{BOOTSTRAP_ISO}"),
             created: Timestamp::now(),
@@ -309,7 +309,7 @@ impl Shared {
             let machine = Resource::new(kind::VIRTUAL_MACHINE, &host.id);
             let destroyed = undo.note(Step::Appliance, machine, result);
             // The directory was made for the appliance, if it has its name.
-            let is_own = split(directory).1 == &*host.id;
+            let is_own = datastore_path(directory).path() == &*host.id;
             if let (Some(datastore), true) = (&made.datastore, destroyed && is_own) {
                 let result = self.endpoint.delete_file(datastore, directory, host).await;
                 undo.left(Resource::new(kind::FILE, directory), result);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
+use crate::exec::{refused_cpus, refused_memory};
 use crate::network::BridgeRange;
 use crate::vsphere::kind;
 use crate::{Error, Result};
@@ -179,14 +180,11 @@ impl HostSpec {
                 return refuse(field, "it is empty or holds a control character");
             }
         }
-        if self.cpus == 0 || self.cpus > i32::MAX as u32 {
-            return refuse("cpus", "there must be at least 1");
+        if let Some(reason) = refused_cpus(self.cpus) {
+            return refuse("cpus", reason);
         }
-        if self.memory_mib == 0
-            || !self.memory_mib.is_multiple_of(4)
-            || self.memory_mib > i32::MAX as u64
-        {
-            return refuse("memory_mib", "it must be a multiple of 4, and not 0");
+        if let Some(reason) = refused_memory(self.memory_mib) {
+            return refuse("memory_mib", reason);
         }
         Ok(())
     }
