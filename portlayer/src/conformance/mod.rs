@@ -15,7 +15,8 @@
 //! #[async_trait::async_trait]
 //! impl Fixture for Memory {
 //!     async fn open(&self) -> portlayer::Result<PortLayer> {
-//!         Ok(PortLayer::new(self.0.clone()).with_networks(self.0.networks()))
+//!         let networks = std::sync::Arc::new(self.0.networks());
+//!         Ok(PortLayer::new(self.0.clone()).with_networks(networks))
 //!     }
 //!     fn command(&self, process: Process) -> Command {
 //!         conformance::memory::command(process)
