@@ -15,9 +15,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, Hash};
 
-use crate::codec::{
-    Decoder, Describer, Encoder, GuestInfo, IssueKind, NoteKind, unwritable_name,
-};
+use crate::codec::{Decoder, Describer, Encoder, GuestInfo, IssueKind, NoteKind, unwritable_name};
 use crate::dialect::Dialect;
 use crate::key::place_of_name;
 
