@@ -266,12 +266,20 @@ fn follow(output: impl Read + Send + 'static) -> Receiver<String> {
     receiver
 }
 
-/// Returns a command that runs cargo: the cargo that started us, if one did.
+/// Returns a command that runs cargo: the cargo that started us, if one did. What that
+/// cargo says of our own package is not passed on: build scripts that read it would
+/// run again, and their dependents be built again, after each cargo of a person.
 pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command
         .args(arguments)
         .current_dir(crate::workspace::root());
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
+    }
     command
 }
 
