@@ -74,6 +74,10 @@ impl Endpoint {
                 }
             }
         };
+        // The end of a short upload may come before its last progress was seen.
+        if let Some(so_far) = *told.borrow() {
+            progress(so_far.bytes, so_far.total);
+        }
         sent.map_err(|error| fault::error(&resource, error))
     }
 
