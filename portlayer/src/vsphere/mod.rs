@@ -60,6 +60,7 @@ mod options;
 mod place;
 mod probe;
 mod record;
+mod run_state;
 mod streams;
 
 pub use exec::VsphereExec;

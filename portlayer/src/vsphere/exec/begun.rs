@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::Shared;
 use super::wait::Outage;
 use crate::vsphere::derive_state::Power;
-use crate::vsphere::record::RunState;
+use crate::vsphere::run_state::RunState;
 use crate::{ContainerId, Resource, Result};
 
 impl Shared {

@@ -34,7 +34,8 @@ use super::images::VsphereImages;
 use super::networks::{HostNetworks, VsphereNetworks};
 use super::options::Options;
 use super::place::Place;
-use super::record::{NotAContainer, Record, RunState};
+use super::record::{NotAContainer, Record};
+use super::run_state::RunState;
 use crate::exec::{
     ContainerInfo, ContainerSpec, Edit, Listing, Quarantined, Signal, StartOptions, StopOptions,
 };

@@ -9,7 +9,7 @@ use super::{Shared, Snapshot};
 use crate::exec::StartOptions;
 use crate::network::table::port_in_use;
 use crate::vsphere::machine_spec::options as key_changes;
-use crate::vsphere::record::RunState;
+use crate::vsphere::run_state::RunState;
 use crate::{Capability, ContainerId, Error, Resource, Result, State, StateKind};
 
 impl Shared {

@@ -23,7 +23,8 @@ use crate::stream::{AttachOptions, Attached, WindowSize};
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::Machine;
 use crate::vsphere::line_keys;
-use crate::vsphere::record::{Record, RunState};
+use crate::vsphere::record::Record;
+use crate::vsphere::run_state::RunState;
 use crate::{Capability, ContainerId, Error, Resource, Result, StateKind};
 
 /// How long the line of a container that is on may take to connect, as in VIC.

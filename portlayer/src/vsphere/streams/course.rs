@@ -3,7 +3,7 @@
 use futures_util::future::BoxFuture;
 
 use crate::vsphere::exec::VsphereExec;
-use crate::vsphere::record::RunState;
+use crate::vsphere::run_state::RunState;
 use crate::{ContainerId, Error, ErrorKind, Result};
 
 /// What happens to a run.

@@ -14,7 +14,7 @@ use super::logs::std_stream;
 use super::output::Piece;
 use crate::stream::{Chunk, StdStream};
 use crate::vsphere::exec::LogReaders;
-use crate::vsphere::record::RunState;
+use crate::vsphere::run_state::RunState;
 use crate::{ContainerId, Error};
 
 /// One who is attached.

@@ -1,0 +1,294 @@
+//! How a container's runs began and ended, as its machine's keys have it.
+
+use std::collections::BTreeMap;
+
+use guestinfo::vic::Started;
+use guestinfo::{Dialect, EncodeError, GuestInfo, decode, encode};
+use jiff::Timestamp;
+
+use super::record::{Keys, difference};
+use crate::{ContainerId, ExitStatus};
+
+/// What changes while a container lives. It reads and writes the same keys as the schema of VIC,
+/// but tells a missing exit status from zero.
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+pub(super) struct RunState {
+    #[guestinfo(key = "sessions", scope = "read-only")]
+    sessions: BTreeMap<String, Session>,
+    /// State that the guest can neither see nor write.
+    #[guestinfo(key = "portlayer", scope = "hidden")]
+    host: HostOnly,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+struct Session {
+    #[guestinfo(key = "started", scope = "read-write", default)]
+    started: Started,
+    #[guestinfo(key = "status", scope = "read-write")]
+    status: Option<i32>,
+    /// Whether the process waits for a client to attach.
+    #[guestinfo(vic1(key = "runblock", scope = "read-write"))]
+    run_block: Option<bool>,
+    #[guestinfo(vic1(key = "detail", scope = "read-write"))]
+    detail: Detail,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+struct Detail {
+    /// When the process started, in seconds since 1970; 0 until then.
+    #[guestinfo(vic1(key = "starttime", scope = "read-write"))]
+    start_time: Option<i64>,
+    /// When the process ended, in seconds since 1970; 0 until then.
+    #[guestinfo(vic1(key = "stoptime", scope = "read-write"))]
+    stop_time: Option<i64>,
+}
+
+/// What stands in place of an exit status while there is none. A guest may write the status it
+/// read, or zero, together with `started`: so its presence alone says nothing. In 1.x the time of
+/// the end tells; 0.4 has no such key, and there the status begins with a number that no process
+/// ends with.
+const NOT_ENDED: i32 = i32::MIN;
+
+impl Session {
+    /// As VIC has it from the beginning.
+    fn ended() -> Self {
+        Self {
+            status: Some(0),
+            ..Self::default()
+        }
+    }
+
+    /// As a run begins.
+    fn begun(dialect: Dialect) -> Self {
+        Self {
+            started: Started::No,
+            status: (dialect == Dialect::Vic04).then_some(NOT_ENDED),
+            run_block: Some(false),
+            detail: Detail {
+                start_time: None,
+                stop_time: Some(0),
+            },
+        }
+    }
+
+    fn end(&self) -> Option<i32> {
+        if self.detail.stop_time == Some(0) {
+            return None;
+        }
+        self.status.filter(|status| *status != NOT_ENDED)
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
+struct HostOnly {
+    /// How often the container was started.
+    #[guestinfo(key = "starts", scope = "hidden")]
+    starts: Option<i64>,
+    /// How the last run ended.
+    #[guestinfo(key = "exit", scope = "hidden")]
+    exit: Option<String>,
+}
+
+impl RunState {
+    pub(super) fn read(keys: &Keys) -> Self {
+        decode::<Self>(keys).value
+    }
+
+    /// The keys that VIC writes for a session and that say how its process ended.
+    pub(super) fn keys_of_an_end(id: &str, dialect: Dialect) -> Result<Vec<String>, EncodeError> {
+        let at_rest = |session| Self {
+            sessions: [(id.to_owned(), session)].into(),
+            host: HostOnly::default(),
+        };
+        let (new, ended) = (at_rest(Session::default()), at_rest(Session::ended()));
+        Ok(new.changes(&ended, dialect)?.into_keys().collect())
+    }
+
+    /// The guest's word on the launch of the process: empty, `true`, or why it failed.
+    pub(super) fn started(&self, id: &ContainerId) -> String {
+        match self.session(id).map(|session| &session.started) {
+            None | Some(Started::No) => String::new(),
+            Some(Started::Yes) => "true".to_owned(),
+            Some(Started::Failed(reason)) => reason.clone(),
+        }
+    }
+
+    /// The guest's word on the end of the process.
+    pub(super) fn status(&self, id: &ContainerId) -> Option<i32> {
+        self.session(id)?.end()
+    }
+
+    /// The guest's report of when the process of the last run started and ended.
+    pub(super) fn times(&self, id: &ContainerId) -> (Option<Timestamp>, Option<Timestamp>) {
+        let detail = self.session(id).map(|session| &session.detail);
+        let time = |seconds: Option<i64>| {
+            let seconds = seconds.filter(|seconds| *seconds > 0)?;
+            Timestamp::from_second(seconds).ok()
+        };
+        (
+            time(detail.and_then(|detail| detail.start_time)),
+            time(detail.and_then(|detail| detail.stop_time)),
+        )
+    }
+
+    /// How often it was started.
+    pub(super) fn starts(&self) -> i64 {
+        self.host.starts.unwrap_or(0)
+    }
+
+    /// How the last run ended, as the host wrote it down.
+    pub(super) fn exit(&self) -> Option<ExitStatus> {
+        exit_from_text(self.host.exit.as_deref()?)
+    }
+
+    /// The state with which a new run begins.
+    pub(super) fn restarted(&self, dialect: Dialect) -> Self {
+        let begun = |id: &String| (id.clone(), Session::begun(dialect));
+        let host = HostOnly {
+            starts: Some(self.starts().saturating_add(1)),
+            exit: None,
+        };
+        Self {
+            sessions: self.sessions.keys().map(begun).collect(),
+            host,
+        }
+    }
+
+    /// Returns the record with processes that wait for a client to attach, or do not.
+    pub(super) fn blocked(mut self, blocked: bool) -> Self {
+        for session in self.sessions.values_mut() {
+            session.run_block = Some(blocked);
+        }
+        self
+    }
+
+    /// The state with the end of the run written down.
+    pub(super) fn ended(&self, exit: ExitStatus) -> Self {
+        let host = HostOnly {
+            exit: Some(exit_to_text(exit)),
+            ..self.host.clone()
+        };
+        Self {
+            host,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the changes from the keys of `old` to those of `self`: an empty text deletes.
+    pub(super) fn changes(&self, old: &Self, dialect: Dialect) -> Result<Keys, EncodeError> {
+        Ok(difference(&encode(old, dialect)?, encode(self, dialect)?))
+    }
+
+    fn session(&self, id: &ContainerId) -> Option<&Session> {
+        self.sessions.get(&id.to_string())
+    }
+}
+
+fn exit_to_text(exit: ExitStatus) -> String {
+    match exit {
+        ExitStatus::Code(code) => format!("code {code}"),
+        ExitStatus::Signal(Some(signal)) => format!("signal {}", signal.number()),
+        ExitStatus::Signal(None) => "signal 0".to_owned(),
+        ExitStatus::NotLaunched => "not launched".to_owned(),
+        ExitStatus::NeverOn => "never on".to_owned(),
+        ExitStatus::Lost => "lost".to_owned(),
+    }
+}
+
+fn exit_from_text(text: &str) -> Option<ExitStatus> {
+    match text.split_once(' ') {
+        None => (text == "lost").then_some(ExitStatus::Lost),
+        Some(("code", code)) => code.parse().ok().map(ExitStatus::Code),
+        Some(("signal", "0")) => Some(ExitStatus::Signal(None)),
+        Some(("signal", signal)) => signal
+            .parse()
+            .ok()
+            .map(|signal| ExitStatus::Signal(Some(signal))),
+        Some(("not", "launched")) => Some(ExitStatus::NotLaunched),
+        Some(("never", "on")) => Some(ExitStatus::NeverOn),
+        Some(_) => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use super::*;
+    use crate::exec::{Command, ContainerSpec};
+    use crate::vsphere::record::Record;
+
+    #[test]
+    fn a_start_clears_what_the_guest_said_and_counts() {
+        for dialect in Dialect::ALL {
+            let spec = ContainerSpec::new("jovial_ride", Command::new("/hello"));
+            let record = Record::new(&spec, Timestamp::from_second(1_467_000_000).unwrap());
+            let id = record.spec.id;
+            let mut keys = record.keys(dialect).unwrap();
+            let key = |leaf: &str| format!("{}.sessions|{id}.{leaf}", dialect.base());
+            let fresh = RunState::read(&keys);
+            assert_eq!((fresh.starts(), fresh.status(&id)), (0, None));
+            let begun = fresh.restarted(dialect);
+            keys.extend(begun.changes(&fresh, dialect).unwrap());
+            let begun = RunState::read(&keys);
+            assert_eq!((begun.starts(), begun.started(&id).as_str()), (1, ""));
+            assert_eq!(begun.status(&id), None);
+
+            // A guest may write all that it has when it starts the process.
+            keys.insert(key("started"), "true".into());
+            if dialect == Dialect::Vic1 {
+                keys.insert(key("status"), "0".into());
+                keys.insert(key("detail.stoptime"), "0".into());
+            }
+            let running = RunState::read(&keys);
+            assert_eq!(
+                (running.started(&id).as_str(), running.status(&id)),
+                ("true", None)
+            );
+
+            keys.insert(key("status"), "3".into());
+            if dialect == Dialect::Vic1 {
+                keys.insert(key("detail.stoptime"), "1467000001".into());
+            }
+            let ran = RunState::read(&keys);
+            assert_eq!(ran.status(&id), Some(3));
+            let ended = ran.ended(ExitStatus::Code(3));
+            assert_eq!(
+                ended.changes(&ran, dialect).unwrap(),
+                [("portlayer/exit".to_owned(), "code 3".to_owned())].into()
+            );
+            let changes = ended.restarted(dialect).changes(&ended, dialect).unwrap();
+            let mut expected: Keys = [
+                ("portlayer/starts".to_owned(), "2".to_owned()),
+                ("portlayer/exit".to_owned(), String::new()),
+                (key("started"), "<nil>".to_owned()),
+            ]
+            .into();
+            expected.extend(match dialect {
+                Dialect::Vic04 => vec![(key("status"), NOT_ENDED.to_string())],
+                Dialect::Vic1 => {
+                    vec![
+                        (key("status"), String::new()),
+                        (key("detail.stoptime"), "0".into()),
+                    ]
+                }
+            });
+            assert_eq!(changes, expected);
+        }
+    }
+
+    #[test]
+    fn exits_are_written_down_and_read() {
+        for exit in [
+            ExitStatus::Code(-3),
+            ExitStatus::KILLED,
+            ExitStatus::Signal(None),
+            ExitStatus::NotLaunched,
+            ExitStatus::NeverOn,
+            ExitStatus::Lost,
+        ] {
+            assert_eq!(RunState::default().ended(exit).exit(), Some(exit));
+        }
+        assert_eq!(exit_from_text("whatever"), None);
+    }
+}
