@@ -110,7 +110,8 @@ impl Files<'_> {
         }
         let response = client.inner.transport.send(request).await;
         let response = judge(client, &operation, &place, response, limit, true)?;
-        if offset > 0 && response.status != 206 {
+        let is_rest = response.status == 206 && begins_at(response.range.as_deref(), offset);
+        if offset > 0 && !is_rest {
             return Err(no_parts(operation, response.status));
         }
         Ok(Download::new(client, operation, response))
@@ -158,11 +159,11 @@ impl Files<'_> {
             });
         }
         let response = judge(client, &operation, &place, response, limit, true)?;
-        let partial = response.status == 206;
+        let partial = response.status == 206 && begins_at(response.range.as_deref(), offset);
         let total = match response.range.as_deref().and_then(total) {
             Some(total) if partial => total,
             // A server without support for ranges sends everything: too much to request often.
-            _ if !partial && offset == 0 => response.length.unwrap_or(0),
+            _ if response.status != 206 && offset == 0 => response.length.unwrap_or(0),
             _ => {
                 return Err(no_parts(operation, response.status));
             }
@@ -188,8 +189,18 @@ fn no_parts(operation: Operation, status: u16) -> Error {
     Error::Transport {
         operation,
         problem: TransportProblem::Status(status),
-        source: Some("the server does not send parts of files".into()),
+        source: Some("the server did not send the part of the file that was requested".into()),
     }
+}
+
+/// Whether a `Content-Range` (RFC 9110, section 14.4) is that of a part which begins at
+/// `offset`. Bytes of another place would be written into the middle of a file.
+fn begins_at(range: Option<&str>, offset: u64) -> bool {
+    let first = range
+        .and_then(|range| range.trim().strip_prefix("bytes "))
+        .and_then(|range| range.split_once('-'))
+        .and_then(|(first, _)| first.trim().parse().ok());
+    first == Some(offset)
 }
 
 /// Returns the length of the whole file from a `Content-Range`.
@@ -550,4 +561,26 @@ fn folder_url(client: &Client, datastore: &Datastore, path: &str) -> Result<Url>
     url.set_path(&segments);
     url.set_query(Some(&query));
     Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_part_that_was_requested_is_taken() {
+        assert!(begins_at(Some("bytes 100-199/300"), 100));
+        assert!(begins_at(Some("bytes 100-199/*"), 100));
+        for range in [
+            None,
+            Some(""),
+            Some("bytes 0-199/300"),
+            Some("bytes */300"),
+            Some("bytes -100-199/300"),
+            Some("bytes 99999999999999999999-1/2"),
+            Some("items 100-199/300"),
+        ] {
+            assert!(!begins_at(range, 100), "{range:?}");
+        }
+    }
 }
