@@ -159,6 +159,30 @@ mod tests {
         vec![child, parent]
     }
 
+    /// The disks of a container, and the place of what it keeps.
+    struct Scene {
+        folder: tempfile::TempDir,
+        chain: Vec<PathBuf>,
+        work: Arc<WorkDir>,
+        place: PathBuf,
+    }
+
+    impl Scene {
+        fn set() -> Self {
+            let folder = tempfile::tempdir().unwrap();
+            let chain = disks(folder.path());
+            let work = Arc::new(WorkDir::open(None).unwrap());
+            let name = WorkDir::container_name(&chain[0]);
+            let place = work.path().join("containers").join(name);
+            Self {
+                folder,
+                chain,
+                work,
+                place,
+            }
+        }
+    }
+
     fn read(disk: &Path, path: &str) -> Option<String> {
         let reader = Reader::open(Disk::open(disk).unwrap()).unwrap();
         let inode = reader.lookup(path.as_bytes()).ok()?;
@@ -188,14 +212,13 @@ mod tests {
 
     #[tokio::test]
     async fn the_disk_holds_what_the_container_wrote_and_its_parent_does_not() {
-        let folder = tempfile::tempdir().unwrap();
-        let chain = disks(folder.path());
+        let Scene {
+            folder,
+            chain,
+            work,
+            place,
+        } = Scene::set();
         let parent = fs::read(folder.path().join("image-flat.vmdk")).unwrap();
-        let work = Arc::new(WorkDir::open(None).unwrap());
-        let place = work
-            .path()
-            .join("containers")
-            .join(WorkDir::container_name(&chain[0]));
         upper(&place.join("upper"));
 
         let container = hold(&work, &chain[0]).await;
@@ -227,13 +250,12 @@ mod tests {
 
     #[tokio::test]
     async fn an_interrupted_write_is_ended_from_what_was_collected() {
-        let folder = tempfile::tempdir().unwrap();
-        let chain = disks(folder.path());
-        let work = Arc::new(WorkDir::open(None).unwrap());
-        let place = work
-            .path()
-            .join("containers")
-            .join(WorkDir::container_name(&chain[0]));
+        let Scene {
+            folder: _folder,
+            chain,
+            work,
+            place,
+        } = Scene::set();
         upper(&place.join("upper"));
         let spool = place.join("spool");
         collect(&spool, &place.join("upper"), RootMethod::Overlay, &chain).unwrap();
@@ -251,13 +273,12 @@ mod tests {
 
     #[tokio::test]
     async fn a_copy_holds_everything_there_is() {
-        let folder = tempfile::tempdir().unwrap();
-        let chain = disks(folder.path());
-        let work = Arc::new(WorkDir::open(None).unwrap());
-        let place = work
-            .path()
-            .join("containers")
-            .join(WorkDir::container_name(&chain[0]));
+        let Scene {
+            folder: _folder,
+            chain,
+            work,
+            place,
+        } = Scene::set();
         fs::create_dir_all(place.join("upper/etc")).unwrap();
         fs::write(place.join("upper/etc/changed"), "after").unwrap();
 
