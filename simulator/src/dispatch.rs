@@ -25,7 +25,7 @@ const OPEN: [&str; 4] = [
 /// Methods that vCenter has and a host answers with `NotImplemented`.
 const ONLY_VCENTER: [&str; 2] = ["SessionIsActive", "QueryEvents"];
 
-/// Carries out a call in one transaction: a fault leaves nothing behind.
+/// Carries out a call in one transaction: a fault rolls everything back.
 pub(crate) fn call(
     core: &Arc<Core>,
     caller: &Caller,

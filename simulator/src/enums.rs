@@ -1,4 +1,4 @@
-//! Enum values of requests that the API does not have.
+//! Refuses requests with enum values that the API does not define.
 
 use vim25::types::{
     LatencySensitivitySensitivityLevel, SharesLevel, VirtualDeviceConfigSpecFileOperation,
@@ -9,7 +9,7 @@ use vim25::{Fault, Node};
 
 use crate::fault;
 
-/// A field with the type that it is in, its enum, and whether that has a value.
+/// Type, field, enum, and a function that returns whether the enum defines a value.
 type Known = (&'static str, &'static str, &'static str, fn(&str) -> bool);
 
 macro_rules! known {
@@ -18,7 +18,7 @@ macro_rules! known {
     };
 }
 
-/// The enums that methods here read. A value that is not among theirs must not be kept.
+/// The enum fields that the simulator's methods store.
 const KNOWN: [Known; 6] = [
     (
         "operation",
@@ -53,8 +53,8 @@ const KNOWN: [Known; 6] = [
     ),
 ];
 
-/// Refuses a request that holds a value which its enum does not have, as a server
-/// does that cannot read it.
+/// Refuses a request with a value that its enum does not define, like a server
+/// that cannot parse it.
 pub(crate) fn check(arguments: Node<'_>) -> Result<(), Fault> {
     // The only arguments that are enums themselves.
     let priority: fn(&str) -> bool = known!(VirtualMachineMovePriority);

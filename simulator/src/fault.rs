@@ -71,7 +71,7 @@ pub(crate) fn runtime(message: impl Into<String>) -> Fault {
     Fault::new(message, RuntimeFault::default())
 }
 
-/// No host takes a machine.
+/// No host is compatible with a machine.
 pub(crate) fn no_compatible_host() -> Fault {
     Fault::new(
         "No host is compatible with the virtual machine.",
@@ -176,19 +176,19 @@ pub(crate) fn file_exists(path: &str) -> Fault {
     )
 }
 
-/// The name of the datastore in a path.
+/// Returns the name of the datastore in a path.
 fn datastore_of(path: &str) -> String {
     let name = path.strip_prefix('[').and_then(|path| path.split_once(']'));
     name.map_or("", |(name, _)| name).to_owned()
 }
 
-/// An error of the file system in the API's words: what the simulator's own host says
-/// of it goes to the log only.
+/// Converts an error of the file system to a fault. The original text is only logged,
+/// because it may contain paths of the simulator's own host.
 pub(crate) fn file_fault(path: &str, error: &std::io::Error) -> Fault {
     use std::io::ErrorKind as Kind;
     tracing::debug!(path, %error, "a file cannot be used");
     match error.kind() {
-        // A path through a file, or of a file where a folder was asked for.
+        // A component of the path is a file, or a file was given instead of a folder.
         Kind::NotFound | Kind::NotADirectory => file_not_found(path),
         Kind::AlreadyExists | Kind::DirectoryNotEmpty => file_exists(path),
         Kind::InvalidFilename => invalid_datastore_path(path),
@@ -221,7 +221,7 @@ pub(crate) fn cannot_delete(path: &str) -> Fault {
     Fault::new(format!("Cannot delete file {path}"), detail)
 }
 
-/// A disk whose files are not what they should be.
+/// A disk with invalid files.
 pub(crate) fn invalid_disk(path: &str, words: &str) -> Fault {
     Fault::new(
         format!("The disk {path} cannot be used: {words}"),
@@ -229,7 +229,7 @@ pub(crate) fn invalid_disk(path: &str, words: &str) -> Fault {
     )
 }
 
-/// A disk that a machine which is on has open.
+/// A disk that a powered-on machine has open.
 pub(crate) fn file_locked(path: &str) -> Fault {
     let mut detail = vim25::types::FileLocked::default();
     path.clone_into(&mut detail.file);

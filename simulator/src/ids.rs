@@ -31,13 +31,13 @@ impl Ids {
         self.drawn = drawn;
     }
 
-    /// The next number, from 1.
+    /// Returns the next number, starting at 1.
     pub(crate) const fn number(&mut self) -> u64 {
         self.numbers += 1;
         self.numbers
     }
 
-    /// The next bytes, without visible pattern. Not for secrets.
+    /// Returns the next pseudo-random bytes. Not for secrets.
     pub(crate) fn bytes(&mut self) -> [u8; 16] {
         self.drawn += 1;
         let mut digest = Sha256::new();

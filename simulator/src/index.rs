@@ -1,5 +1,5 @@
-//! Finding objects by what they are, what they are called, where they are, and what
-//! disks they have, without looking at all of them.
+//! Indexes of the inventory by type, name, parent and disk, so that no look-up scans
+//! all objects.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
@@ -19,7 +19,7 @@ impl Key {
     }
 }
 
-/// A list of an object, such as `vm` of a host, that its members make up.
+/// A list property that is derived from its members, such as `vm` of a host.
 pub(crate) type List = (Box<str>, &'static str);
 
 /// The values of objects.
@@ -36,7 +36,7 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    /// Takes a change of one object in; gives the lists of others that it changes.
+    /// Applies a change of one object; returns the lists of other objects that it changes.
     pub(crate) fn update(
         &mut self,
         value: &str,

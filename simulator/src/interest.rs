@@ -1,12 +1,11 @@
-//! Who is to hear of a change: interest by object.
+//! Maps each object to the property filters that have to be notified of its changes.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-/// The filters that have an interest in objects. A change reaches only those that
-/// are interested in what was changed.
+/// The filters that observe each object. A change notifies only these.
 #[derive(Debug, Default)]
 pub(crate) struct Interest {
     filters: HashMap<u64, Watch>,
@@ -14,7 +13,7 @@ pub(crate) struct Interest {
     next: u64,
 }
 
-/// What a filter has to look at.
+/// The objects of one filter that have changed.
 #[derive(Debug)]
 struct Watch {
     objects: HashSet<Box<str>>,
@@ -23,7 +22,7 @@ struct Watch {
 }
 
 impl Interest {
-    /// A filter that is interested in nothing yet. `news` is notified of its changes.
+    /// Adds a filter without objects. `news` is notified of changes to its objects.
     pub(crate) fn open(&mut self, news: Arc<Notify>) -> u64 {
         self.next += 1;
         let watch = Watch {
@@ -52,7 +51,7 @@ impl Interest {
         }
     }
 
-    /// Replaces what a filter is interested in.
+    /// Replaces the objects of a filter.
     pub(crate) fn set(&mut self, filter: u64, objects: HashSet<Box<str>>) {
         let Some(watch) = self.filters.get_mut(&filter) else {
             return;
@@ -72,7 +71,7 @@ impl Interest {
         }
     }
 
-    /// Notes that an object has changed.
+    /// Records a change of an object and notifies its filters.
     pub(crate) fn changed(&mut self, object: &str) {
         for filter in self.by_object.get(object).into_iter().flatten() {
             if let Some(watch) = self.filters.get_mut(filter) {
@@ -82,7 +81,7 @@ impl Interest {
         }
     }
 
-    /// What has changed of a filter's objects since this was asked last.
+    /// Takes the objects of a filter that changed since the last call.
     pub(crate) fn take_dirty(&mut self, filter: u64) -> HashSet<Box<str>> {
         let watch = self.filters.get_mut(&filter);
         watch

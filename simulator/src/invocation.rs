@@ -7,10 +7,10 @@ use crate::fault;
 use crate::object::{Object, Retype, SessionKey};
 use crate::world::Transaction;
 
-/// The result of a method: a value, unset for nothing, or a fault.
+/// The result of a method: a value, unset if the method returns none, or a fault.
 pub(crate) type Answer = Result<Any, Fault>;
 
-/// A call: the world to carry it out in, and its arguments.
+/// A call: its transaction, caller and arguments.
 #[derive(Debug)]
 pub(crate) struct Invocation<'a, 'c> {
     pub(crate) tx: &'a mut Transaction<'c>,
@@ -25,12 +25,12 @@ pub(crate) struct Caller {
     pub(crate) session: Option<SessionKey>,
     pub(crate) address: std::net::IpAddr,
     pub(crate) agent: String,
-    /// The cookie of a session that the call began.
+    /// The cookie of a session that the call opened.
     pub(crate) cookie: std::sync::Arc<std::sync::Mutex<Option<String>>>,
 }
 
 impl Caller {
-    /// The session; calls without one do not come so far.
+    /// Returns the session; calls without one are refused before.
     pub(crate) fn session(&self) -> Result<&SessionKey, Fault> {
         self.session
             .as_ref()
@@ -47,7 +47,7 @@ impl Invocation<'_, '_> {
         })
     }
 
-    /// An argument that names an object which the caller may see.
+    /// Returns an argument that refers to an object which is visible to the caller.
     pub(crate) fn object_arg<T: vim25::ManagedObject>(
         &self,
         name: &'static str,
@@ -61,19 +61,19 @@ impl Invocation<'_, '_> {
         }
     }
 
-    /// The name of the user who calls.
+    /// Returns the name of the caller's user.
     pub(crate) fn user(&mut self) -> String {
         let session = self.caller.session.as_ref();
         let user = session.and_then(|session| self.tx.sessions().user(session));
         user.map_or_else(|| "root".to_owned(), |user| user.user_name)
     }
 
-    /// The receiver.
+    /// Returns the receiver.
     pub(crate) fn this(&self) -> Result<&Object, Fault> {
         self.tx.object(&self.this).map(|object| &**object)
     }
 
-    /// The receiver, for change.
+    /// Returns the receiver for modification.
     pub(crate) fn edit_this(&mut self) -> Result<&mut Object, Fault> {
         let this = self.this.clone();
         self.tx.edit(&this)

@@ -1,11 +1,11 @@
-//! Which objects a server has, by the references that servers of its kind give them.
+//! References of the objects that exist once per server or host, as real servers name them.
 
 use vim25::{Ref, mo};
 
-/// The references of the objects that there is one of.
+/// References of the objects that exist once per server.
 #[derive(Debug)]
 pub(crate) struct Layout {
-    /// Whether it is a vCenter, with hosts in its inventory, or a host itself.
+    /// Returns whether the server is a vCenter rather than a host.
     pub(crate) is_vcenter: bool,
     root: &'static str,
     datacenter: &'static str,
@@ -91,7 +91,7 @@ impl Layout {
 /// A host and the objects that belong to it.
 #[derive(Clone, Debug)]
 pub(crate) struct HostLayout {
-    /// What the values of its systems end in: empty on ESXi, `-20` in a vCenter.
+    /// Suffix of the ids of its managers: empty on ESXi, such as `-20` in a vCenter.
     suffix: String,
 }
 
@@ -110,7 +110,7 @@ impl HostLayout {
         }
     }
 
-    /// The host that a system belongs to, from the value of the system and how it begins.
+    /// Returns the host of one of its managers, from the manager's id and the id's prefix.
     pub(crate) fn of_system(value: &str, base: &str) -> Option<Self> {
         let suffix = value.strip_prefix(base)?.to_owned();
         Some(Self { suffix })
@@ -149,7 +149,7 @@ impl HostLayout {
         }))
     }
 
-    /// The value of one of its systems.
+    /// Returns the id of one of its managers.
     pub(crate) fn id(&self, base: &str) -> String {
         format!("{base}{}", self.suffix)
     }

@@ -20,9 +20,9 @@ pub(crate) struct Object {
     reference: AnyRef,
     ty: Type,
     properties: BTreeMap<&'static str, Any>,
-    /// The version of the inventory that changed it last.
+    /// The inventory version of its last change.
     pub(crate) version: u64,
-    /// The session that it lives and dies with; other sessions do not see it.
+    /// The session that owns it: it ends with the session, and other sessions do not see it.
     pub(crate) owner: Option<SessionKey>,
     /// Internal state that the API does not show.
     pub(crate) hidden: Hidden,
@@ -80,18 +80,18 @@ impl Object {
         self.ty
     }
 
-    /// Whether it is of the type with a wire name, or of one derived from it.
+    /// Returns whether its type is, or is derived from, the one with this wire name.
     pub(crate) fn is_a(&self, type_name: &str) -> bool {
         type_name == "ManagedObject"
             || schema::find(TypeKind::Managed, type_name).is_some_and(|base| self.ty.is_a(base))
     }
 
-    /// The names of the properties that are set.
+    /// Iterates over the names of the properties that are set.
     pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
         self.properties.keys().copied()
     }
 
-    /// The value at a property path.
+    /// Returns the value at a property path.
     pub(crate) fn find(&self, path: &str) -> Found {
         let (name, rest) = path::split(path);
         match self.properties.get(name).and_then(|value| value.at(rest)) {
@@ -101,7 +101,7 @@ impl Object {
         }
     }
 
-    /// A value that the simulator itself put there.
+    /// Returns a value that only the simulator itself writes.
     pub(crate) fn read<T: Slot>(&self, path: &str) -> Result<T, Fault> {
         let value = match self.find(path) {
             Found::Value(value) => value,
@@ -112,7 +112,7 @@ impl Object {
             .map_err(|error| fault::internal(format!("{} {path}: {error}", self.reference)))
     }
 
-    /// A list of the object; empty when it is not set.
+    /// Returns a property that is a list of references; empty if it is not set.
     pub(crate) fn list<T: Slot>(&self, path: &str) -> Result<Vec<T>, Fault> {
         match self.find(path) {
             Found::Value(value) => value
@@ -122,7 +122,7 @@ impl Object {
         }
     }
 
-    /// The entity's name.
+    /// Returns the entity's name.
     pub(crate) fn name(&self) -> &str {
         self.properties
             .get("name")
@@ -179,7 +179,7 @@ impl Object {
         Ok(())
     }
 
-    /// Adds an item to, or takes one from, a property that is a list of references.
+    /// Adds an item to, or removes one from, a property that is a list of references.
     pub(crate) fn edit_list(
         &mut self,
         name: &'static str,
@@ -192,7 +192,7 @@ impl Object {
     }
 }
 
-/// A reference without its compile-time type.
+/// Erases the compile-time type of a reference.
 pub(crate) trait Retype {
     fn retype<T: ManagedObject>(&self) -> Ref<T>;
 }

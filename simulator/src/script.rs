@@ -30,9 +30,9 @@ pub enum Reaction {
 #[derive(Debug)]
 struct Rule {
     method: String,
-    /// Calls that still pass by.
+    /// Matching calls to skip first.
     skip: usize,
-    /// Calls that are still met.
+    /// Matching calls that the rule still applies to.
     count: usize,
     reaction: Reaction,
 }
@@ -95,7 +95,7 @@ impl Script {
         self.rules.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The reactions to one call.
+    /// Returns the reactions to one call.
     pub(crate) fn react(&self, method: &str) -> Vec<Reaction> {
         let mut met = Vec::new();
         self.lock().retain_mut(|rule| {

@@ -34,7 +34,7 @@ pub(crate) struct Session {
     used: Instant,
     /// Property collectors by their values; the shared one is made when it is used.
     pub(crate) collectors: BTreeMap<Box<str>, Collector>,
-    /// Pages of results that were not requested yet, oldest first.
+    /// Results with pages that have not been requested yet, oldest first.
     pub(crate) pages: VecDeque<Page>,
 }
 
@@ -94,7 +94,7 @@ impl Sessions {
         Ok((key, cookie))
     }
 
-    /// The session of a cookie; its idle time starts again.
+    /// Returns the session of a cookie and restarts its idle time.
     pub(crate) fn authenticate(&mut self, cookie: &str) -> Option<SessionKey> {
         let (key, session) = self
             .by_key
@@ -127,8 +127,8 @@ impl Sessions {
         self.by_key.contains_key(key)
     }
 
-    /// Ends a session; gives the numbers of its filters among those who are interested
-    /// in changes.
+    /// Ends a session; returns the numbers of its filters in
+    /// [`interest`](crate::interest).
     pub(crate) fn close(&mut self, key: &SessionKey) -> Option<Vec<u64>> {
         let session = self.by_key.remove(key)?;
         let collectors = session.collectors.values();
@@ -148,8 +148,8 @@ impl Sessions {
     }
 }
 
-/// The session cookie in a `Cookie` header. Lenient, as clients are: quotes
-/// and attributes that do not belong there are passed over.
+/// Returns the session cookie of a `Cookie` header. Ignores quotes and attributes that
+/// some clients add.
 pub(crate) fn cookie(header: &str) -> Option<&str> {
     header.split(';').find_map(|part| {
         let (name, value) = part.trim().split_once('=')?;

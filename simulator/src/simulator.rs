@@ -127,7 +127,7 @@ impl Drop for Simulator {
         self.core.stop.cancel();
         self.core.tracker.close();
         self.core.saver.save(&self.core);
-        // From here on nothing writes files any more.
+        // Nothing writes files after this.
         self.core.registry.close();
         self.core.store.remove_temporary();
     }

@@ -18,9 +18,9 @@ use crate::object::{Object, Retype};
 use crate::script::Reaction;
 use crate::world::Transaction;
 
-/// Finished tasks that are kept for clients to look at.
+/// Number of finished tasks that are kept.
 const KEPT: usize = 200;
-/// Tasks that an entity names as recent.
+/// Maximum length of `recentTask` of an entity.
 const RECENT: usize = 5;
 
 /// The work of a task.
@@ -46,9 +46,10 @@ impl fmt::Debug for Job {
     }
 }
 
-/// Begins a task on an entity; `description` is such as `VirtualMachine.powerOn`.
+/// Starts a task on an entity; `description` is its `descriptionId`, such as
+    /// `VirtualMachine.powerOn`.
 ///
-/// A machine does one thing at a time: while another task is at it, the fault
+/// A machine has one task at a time: while another one is running, the fault
 /// is `TaskInProgress`.
 pub(crate) fn begin(
     inv: &mut Invocation<'_, '_>,
@@ -59,7 +60,7 @@ pub(crate) fn begin(
     start(inv, entity, description, Body::Short(Box::new(body)))
 }
 
-/// Begins a task whose body does I/O: it runs without holding the inventory lock
+/// Starts a task whose body does I/O: it runs without holding the inventory lock
 /// and uses [`Transaction::run`]. It has to undo its effects before it returns a fault.
 pub(crate) fn begin_long<F>(
     inv: &mut Invocation<'_, '_>,
@@ -74,7 +75,7 @@ where
     start(inv, entity, description, Body::Long(body))
 }
 
-/// Begins a task for a user, from within another one.
+/// Starts a task for a user, from within another task.
 pub(crate) fn begin_as(
     tx: &mut Transaction<'_>,
     user: &str,
@@ -167,7 +168,7 @@ pub(crate) fn open_as(
     Ok(task)
 }
 
-/// A task of the object that has not ended.
+/// Returns an unfinished task of the object.
 fn unfinished(tx: &Transaction<'_>, object: &Object) -> Option<Ref<mo::Task>> {
     let tasks: Vec<Ref<mo::Task>> = object.list("recentTask").ok()?;
     tasks.into_iter().find(|task| {
@@ -176,7 +177,7 @@ fn unfinished(tx: &Transaction<'_>, object: &Object) -> Option<Ref<mo::Task>> {
     })
 }
 
-/// Names the task as recent, and forgets old ones.
+/// Adds the task to `recentTask`, and removes old tasks.
 fn remember(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, entity: &AnyRef) -> Result<(), Fault> {
     let mut forgotten = Vec::new();
     let manager = tx.layout().task_manager();
@@ -201,7 +202,7 @@ fn remember(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, entity: &AnyRef) -> 
     Ok(())
 }
 
-/// Carries a task out to its end.
+/// Runs a task to completion.
 pub(crate) async fn run(core: Arc<Core>, job: Job) {
     let Job {
         task,

@@ -16,11 +16,11 @@ pub(crate) enum View {
         types: Vec<Type>,
         recursive: bool,
     },
-    /// The objects that its owner added.
+    /// The objects that the client added.
     List(Vec<AnyRef>),
 }
 
-/// The properties that lead from a container to what it holds.
+/// The properties that lead from a container to its content.
 const CHILDREN: [(&str, &[&str]); 5] = [
     ("Folder", &["childEntity"]),
     (
@@ -45,7 +45,7 @@ impl View {
         })
     }
 
-    /// The objects that it shows now.
+    /// Returns the current objects of the view.
     pub(crate) fn members(&self, tx: &Transaction<'_>) -> Vec<AnyRef> {
         match self {
             Self::List(list) => list
@@ -61,7 +61,7 @@ impl View {
         }
     }
 
-    /// The objects whose changes may change what it shows.
+    /// Returns the objects whose changes may change the content of the view.
     pub(crate) fn holders(&self, tx: &Transaction<'_>) -> HashSet<Box<str>> {
         let mut holders = HashSet::new();
         match self {

@@ -27,15 +27,15 @@ pub(crate) struct World {
     pub(crate) sessions: Sessions,
     pub(crate) ids: Ids,
     version: u64,
-    /// Set when the simulator has gone: nothing changes any more.
+    /// Set at shutdown: every later transaction is refused.
     closed: bool,
 }
 
-/// The world behind its lock, and the news of its changes.
+/// The world behind its lock, and the notifications of its changes.
 #[derive(Debug)]
 pub(crate) struct Registry {
     world: Mutex<World>,
-    /// Counts what every waiting client has to look at.
+    /// Counts the events that concern every waiting client.
     alarms: watch::Sender<u64>,
 }
 
@@ -55,7 +55,7 @@ impl Registry {
         }
     }
 
-    /// A panic inside a transaction leaves the world as it was: nothing of it was committed.
+    /// A panic inside a transaction rolls it back, so a poisoned lock can be used.
     fn lock(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -72,7 +72,7 @@ impl Registry {
     }
 }
 
-/// A transaction: a changeable view of the world, without effect unless it is committed.
+/// A transaction: changes to the world that take effect when it is committed.
 ///
 /// Sessions are the exception: they change at once.
 #[derive(Debug)]
@@ -127,7 +127,7 @@ impl<'c> Transaction<'c> {
         self.core
     }
 
-    /// The references of the objects that there is one of.
+    /// Returns the references of the objects that exist once.
     pub(crate) fn layout(&self) -> &'static Layout {
         self.core.settings.layout()
     }
@@ -136,7 +136,7 @@ impl<'c> Transaction<'c> {
         &mut self.world.sessions
     }
 
-    /// Who hears of which changes. Like sessions, it changes at once.
+    /// Returns the filters to notify of changes. Like sessions, they change immediately.
     pub(crate) fn interest(&mut self) -> &mut Interest {
         &mut self.world.interest
     }
@@ -152,7 +152,7 @@ impl<'c> Transaction<'c> {
         }
     }
 
-    /// An object that a reference names.
+    /// Returns the object of a reference.
     pub(crate) fn object<T>(&self, reference: &Ref<T>) -> Result<&Arc<Object>, Fault> {
         self.get(reference.value())
             .filter(|object| object.is_a(reference.type_name()))
@@ -161,7 +161,7 @@ impl<'c> Transaction<'c> {
             })
     }
 
-    /// An object that a session may see.
+    /// Returns an object if it is visible to a session.
     pub(crate) fn visible<T>(
         &self,
         reference: &Ref<T>,
@@ -176,7 +176,7 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// An object, for change.
+    /// Returns an object for modification.
     pub(crate) fn edit<T>(&mut self, reference: &Ref<T>) -> Result<&mut Object, Fault> {
         let object = Arc::clone(self.object(reference)?);
         let slot = self
@@ -198,7 +198,7 @@ impl<'c> Transaction<'c> {
         self.changed.insert(reference.value().into(), None);
     }
 
-    /// All objects as they would be after this transaction.
+    /// Iterates over all objects, with the changes of this transaction.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
         let unchanged = self
             .world

@@ -109,7 +109,7 @@ fn refused(path: &DatastorePath, error: disk_image::Error) -> Fault {
                 Some(&error as &(dyn std::error::Error + 'static)),
                 |error| error.source(),
             );
-            // What the host's file system says is not for clients.
+            // Errors of the host's file system are logged, not sent to clients.
             if let Some(host) = causes
                 .clone()
                 .find_map(|cause| cause.downcast_ref::<io::Error>())

@@ -21,7 +21,7 @@ pub(crate) struct Store {
     temporary: Mutex<Option<tempfile::TempDir>>,
 }
 
-/// A file or directory that clients do not see any more.
+/// A deleted file or directory: renamed out of clients' sight, its content still on disk.
 #[derive(Debug)]
 pub(crate) struct Aside {
     path: DatastorePath,
@@ -29,7 +29,7 @@ pub(crate) struct Aside {
 }
 
 impl Aside {
-    /// Deletes it.
+    /// Deletes the content.
     pub(crate) fn remove(self) -> Result<(), Fault> {
         let removed = if self.file.is_dir() {
             std::fs::remove_dir_all(&self.file)
@@ -41,7 +41,7 @@ impl Aside {
 }
 
 impl Store {
-    /// A datastore in a directory of its own, which goes with the simulator.
+    /// Creates a datastore in a temporary directory, which is removed with the simulator.
     pub(crate) fn temporary(name: &str) -> Result<Self, (PathBuf, io::Error)> {
         let directory = tempfile::Builder::new()
             .prefix("vsphere-simulator-")
@@ -95,12 +95,12 @@ impl Store {
         }
     }
 
-    /// The path of a file by its place in the datastore.
+    /// Returns the datastore path of a file, given its path relative to the datastore.
     pub(crate) fn path(&self, relative: &str) -> Result<DatastorePath, Fault> {
         self.parse(&format!("[{}] {relative}", self.name))
     }
 
-    /// Where a file is, on disk.
+    /// Returns the path of a file in the file system of the simulator's own host.
     pub(crate) fn file(&self, path: &DatastorePath) -> PathBuf {
         let mut file = self.directory.clone();
         file.extend(path.parts());
@@ -136,7 +136,7 @@ impl Store {
         write().map_err(|error: io::Error| fault::file_fault(&path.to_string(), &error))
     }
 
-    /// Makes a directory; its parent must be there unless `parents` is set.
+    /// Creates a directory; its parent must exist unless `parents` is set.
     pub(crate) fn make_directory(&self, path: &DatastorePath, parents: bool) -> Result<(), Fault> {
         let directory = self.file(path);
         let made = if parents {
@@ -147,7 +147,8 @@ impl Store {
         made.map_err(|error| fault::file_fault(&path.to_string(), &error))
     }
 
-    /// Takes a file or directory away at once, for its content to be deleted afterwards.
+    /// Moves a file or directory out of clients' sight immediately; its content is deleted
+    /// later, outside of the transaction.
     pub(crate) fn put_aside(&self, path: &DatastorePath) -> Result<Aside, Fault> {
         if path.is_root() {
             return Err(fault::invalid_datastore_path(&path.to_string()));

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A path in a datastore, `[datastore1] a/b.vmx`, without any way out of it.
+/// A path in a datastore, `[datastore1] a/b.vmx`. It never refers to a file outside.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DatastorePath {
     datastore: String,
@@ -29,7 +29,7 @@ impl DatastorePath {
         &self.parts
     }
 
-    /// The path inside the datastore.
+    /// Returns the path relative to the root of the datastore.
     pub(crate) fn relative(&self) -> String {
         self.parts.join("/")
     }
@@ -38,26 +38,26 @@ impl DatastorePath {
         self.parts.is_empty()
     }
 
-    /// The last part.
+    /// Returns the last component.
     pub(crate) fn file_name(&self) -> &str {
         self.parts.last().map_or("", String::as_str)
     }
 
-    /// The directory it is in.
+    /// Returns the directory that contains it.
     pub(crate) fn parent(&self) -> Self {
         let mut parent = self.clone();
         parent.parts.pop();
         parent
     }
 
-    /// Something in this directory. `name` is one part.
+    /// Returns the path of an entry of this directory. `name` is one component.
     pub(crate) fn join(&self, name: &str) -> Self {
         let mut path = self.clone();
         path.parts.push(name.to_owned());
         path
     }
 
-    /// The same directory and another last part.
+    /// Returns this path with its last component replaced.
     pub(crate) fn sibling(&self, name: &str) -> Self {
         self.parent().join(name)
     }
@@ -73,7 +73,7 @@ impl fmt::Display for DatastorePath {
     }
 }
 
-/// The parts of a relative path; `None` when one of them would lead elsewhere.
+/// Splits a relative path into components; `None` if one of them leads out of the datastore.
 fn parts(relative: &str) -> Option<Vec<String>> {
     let mut parts = Vec::new();
     for part in relative.split('/') {

@@ -16,18 +16,18 @@ use crate::datastore::path::DatastorePath;
 use crate::fault;
 use crate::world::Transaction;
 
-/// The effects of a list of changes besides those on the list of devices.
+/// The side effects of a list of device changes on the files of disks.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Disks that were made: to be deleted should the rest of the change fail.
+    /// Disks that were created: deleted if the rest of the change fails.
     pub(crate) made: Vec<DatastorePath>,
-    /// Disks that were made larger, and the bytes they had.
+    /// Disks that were grown, with their previous size in bytes.
     grown: Vec<(DatastorePath, u64)>,
-    /// Disks to be deleted once the change is certain.
+    /// Disks to delete once the change is committed.
     pub(crate) doomed: Vec<String>,
 }
 
-/// Applies changes in their order. On a fault the disks that were made are deleted.
+/// Applies changes in order. On a fault, the disks that were created are deleted.
 pub(crate) fn apply(
     tx: &mut Transaction<'_>,
     devices: &mut Devices,
@@ -45,7 +45,7 @@ pub(crate) fn apply(
     Ok(outcome)
 }
 
-/// Deletes the disks that a change made, and takes from others what it added.
+/// Deletes the disks that a change created, and shrinks those that it grew.
 pub(crate) fn undo(tx: &Transaction<'_>, outcome: &Outcome) {
     let files: Vec<String> = outcome.made.iter().map(ToString::to_string).collect();
     destroy_files(tx, &files);
@@ -118,7 +118,7 @@ fn add(
     }
     let asked = key(&device);
     if matches!(kind, Kind::Ide | Kind::Pci | Kind::Sio | Kind::Ps2) {
-        // The board has all such controllers. A client that adds one, as govc does before it adds
+        // Every machine has all controllers of this kind. A client that adds one, as govc does before it adds
         // a CD drive, means the one that is there.
         let bus = int(&device, "busNumber").unwrap_or(0);
         let own = devices
@@ -217,7 +217,7 @@ fn edit(
         .unwrap_or_default();
     device
         .modify::<VirtualDevice>(|device| {
-            // What an editor leaves out stays.
+            // Values that the edit leaves out stay.
             device.device_info = kept.device_info;
             device.backing = device.backing.take().or(kept.backing);
             device.connectable = device.connectable.take().or(kept.connectable);
@@ -230,7 +230,7 @@ fn edit(
     Ok(())
 }
 
-/// Brings the summary of an edited device up to date; its label stays.
+/// Updates the summary of an edited device; its label stays.
 fn describe(device: &mut Poly<VirtualDevice>, kind: Kind) {
     let words = summary(device, kind);
     let _ = device.modify::<VirtualDevice>(|device| {
@@ -302,7 +302,7 @@ fn connectable(index: usize, device: &mut Poly<VirtualDevice>) -> Result<(), Fau
         .map_err(|_| fault::invalid_device(index, "the device is incomplete"))
 }
 
-/// An image that a drive names must be there.
+/// Checks that the image of a CD drive exists.
 fn check_iso(
     tx: &Transaction<'_>,
     index: usize,
@@ -348,7 +348,7 @@ fn summary(device: &Poly<VirtualDevice>, kind: Kind) -> String {
     }
 }
 
-/// A number with a comma after every third digit.
+/// Formats a number with a comma after every third digit.
 fn grouped(number: i64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -361,7 +361,7 @@ fn grouped(number: i64) -> String {
     text
 }
 
-/// Tells every controller which devices hang on it.
+/// Updates the list of attached devices of every controller.
 fn link(devices: &mut Devices) {
     let places: Vec<(i32, i32)> = devices
         .iter()

@@ -15,12 +15,12 @@ use crate::fault;
 use crate::model::datastore;
 use crate::world::Transaction;
 
-/// Parents that a disk may have, one above the other.
+/// Maximum length of a chain of parents.
 const CHAIN: usize = 255;
 
-/// Checks and completes a disk that is added; makes its files when asked to.
+/// Checks and completes a disk to be added; creates its files if the request says so.
 ///
-/// Gives the files that were made, for the case that a later step fails.
+/// Returns the files that it created, to be deleted if a later step fails.
 pub(super) fn prepare(
     tx: &mut Transaction<'_>,
     index: usize,
@@ -109,8 +109,8 @@ pub(super) fn prepare(
     Ok(made)
 }
 
-/// Checks an edited disk against the one it was, and makes it larger if that is asked:
-/// then gives its path and the bytes it had.
+/// Checks an edited disk against its previous state, and grows it on request: then it
+/// returns the disk's path and its previous size in bytes.
 pub(super) fn edit(
     tx: &Transaction<'_>,
     index: usize,
@@ -153,7 +153,7 @@ pub(super) fn edit(
     Ok(grown)
 }
 
-/// Where a disk goes that was not, or not fully, given a place.
+/// Returns the path of a new disk, completing one that names only a datastore or a directory.
 fn place(tx: &Transaction<'_>, given: &str, home: &DatastorePath) -> Result<DatastorePath, Fault> {
     let store = &tx.core().store;
     if !given.trim().is_empty() {
@@ -302,7 +302,7 @@ pub(crate) fn destroy_files(tx: &Transaction<'_>, files: &[String]) {
     }
 }
 
-/// Bytes as a descriptor writes them.
+/// Formats bytes as in a disk descriptor.
 fn spaced(bytes: [u8; 16]) -> String {
     let mut text = String::new();
     for (at, byte) in bytes.iter().enumerate() {
@@ -316,7 +316,7 @@ fn spaced(bytes: [u8; 16]) -> String {
     text
 }
 
-/// The same bytes as the API writes them.
+/// Converts the form of a descriptor to that of the API.
 fn dashed(spaced: &str) -> String {
     let hex: String = spaced.chars().filter(char::is_ascii_hexdigit).collect();
     uuid::Uuid::parse_str(&hex).map_or_else(|_| String::new(), |uuid| uuid.to_string())

@@ -66,7 +66,7 @@ impl Kind {
         }
     }
 
-    /// Whether other devices hang on it.
+    /// Returns whether other devices can be attached to it.
     pub(crate) const fn is_controller(self) -> bool {
         matches!(
             self,
@@ -82,7 +82,7 @@ impl Kind {
         )
     }
 
-    /// How many controllers of the kind there may be.
+    /// Returns the maximum number of controllers of this kind per machine.
     pub(crate) const fn buses(self) -> i32 {
         match self {
             Self::Ide => 2,
@@ -135,7 +135,7 @@ impl Kind {
         }
     }
 
-    /// Whether a device of this kind may hang on a controller of that kind.
+    /// Returns whether a device of this kind can be attached to a controller of that kind.
     pub(crate) const fn fits(self, controller: Self) -> bool {
         match self {
             Self::Disk => matches!(controller, Self::Ide | Self::Scsi | Self::Sata | Self::Nvme),
@@ -159,7 +159,7 @@ impl Kind {
         }
     }
 
-    /// The places on a controller of the kind.
+    /// Iterates over the unit numbers of a controller of this kind.
     pub(crate) fn units(self) -> impl Iterator<Item = i32> {
         let (count, own) = match self {
             Self::Ide => (2, None),
@@ -173,7 +173,7 @@ impl Kind {
         (0..count).filter(move |unit| Some(*unit) != own)
     }
 
-    /// The first place that devices of this kind take on a controller.
+    /// Returns the first unit number that devices of this kind use on their controller.
     pub(crate) const fn first_unit(self) -> i32 {
         match self {
             Self::Network => 7,
@@ -184,7 +184,7 @@ impl Kind {
         }
     }
 
-    /// Whether it may be plugged and unplugged while the machine is on.
+    /// Returns whether it can be added and removed while the machine is on.
     pub(crate) const fn is_hot(self) -> bool {
         matches!(
             self,

@@ -16,15 +16,15 @@ pub(crate) use kind::Kind;
 use vim25::types::VirtualDevice;
 use vim25::{Any, Poly};
 
-/// The devices of a machine, in the order of their keys being given out.
+/// The devices of a machine, in the order in which they were added.
 pub(crate) type Devices = Vec<Poly<VirtualDevice>>;
 
-/// The key of a device.
+/// Returns the key of a device.
 pub(crate) fn key(device: &Poly<VirtualDevice>) -> i32 {
     int(device, "key").unwrap_or(0)
 }
 
-/// A number of a device.
+/// Returns the integer at a property path of a device.
 pub(crate) fn int(device: &Poly<VirtualDevice>, path: &str) -> Option<i32> {
     device
         .node()
@@ -33,13 +33,13 @@ pub(crate) fn int(device: &Poly<VirtualDevice>, path: &str) -> Option<i32> {
         .and_then(|number| i32::try_from(number).ok())
 }
 
-/// A text of a device.
+/// Returns the text at a property path of a device.
 pub(crate) fn text(device: &Poly<VirtualDevice>, path: &str) -> Option<String> {
     let node = device.node().path(path)?;
     node.as_str().map(str::to_owned)
 }
 
-/// A reference of a device.
+/// Returns the reference at a property path of a device.
 pub(crate) fn reference(device: &Poly<VirtualDevice>, path: &str) -> Option<vim25::AnyRef> {
     let value: Any = device.as_any().at(path)?;
     value.get().ok()

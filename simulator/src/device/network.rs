@@ -54,7 +54,7 @@ pub(super) fn prepare(
     Ok(())
 }
 
-/// Completes a backing, and checks that its network is there.
+/// Completes a backing, and checks that its network exists.
 fn resolve(
     tx: &Transaction<'_>,
     index: usize,

@@ -9,7 +9,7 @@ use super::kind::Kind;
 use super::{Devices, int, key};
 use crate::fault;
 
-/// Gives a controller its bus, or checks the one that it asks for.
+/// Assigns a bus number to a controller, or checks the requested one.
 pub(super) fn set_bus(
     devices: &Devices,
     index: usize,
@@ -46,7 +46,7 @@ pub(super) fn set_bus(
     Ok(())
 }
 
-/// The controller and unit that a device gets.
+/// Returns the controller key and unit number for a device.
 pub(super) fn seat(
     devices: &Devices,
     index: usize,

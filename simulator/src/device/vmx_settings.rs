@@ -7,12 +7,12 @@ use super::kind::Kind;
 use super::{Devices, int, key, text};
 use crate::datastore::path::DatastorePath;
 
-/// Names and values, in the order they are written.
+/// Names and values, in the order in which they are written.
 pub(crate) type Settings = Vec<(String, String)>;
 
 /// The settings of all devices. `home` is the machine's `.vmx` file.
 ///
-/// `volume` is how the host's file system calls the datastore.
+/// `volume` is the path at which the host's file system mounts the datastore.
 pub(crate) fn of(devices: &Devices, home: &DatastorePath, volume: &str) -> Settings {
     let place = Place { home, volume };
     let mut settings = Settings::new();
@@ -33,7 +33,7 @@ pub(crate) fn of(devices: &Devices, home: &DatastorePath, volume: &str) -> Setti
     settings
 }
 
-/// Adds settings of one group; empty values are left out.
+/// Adds settings of one group, without empty values.
 fn group(settings: &mut Settings, name: &str, values: &[(&str, String)]) {
     for (key, value) in values {
         if !value.is_empty() {
@@ -243,7 +243,7 @@ fn port(settings: &mut Settings, device: &Poly<VirtualDevice>, place: Place<'_>)
     );
 }
 
-/// Where a `.vmx` file is.
+/// The location of a `.vmx` file.
 #[derive(Clone, Copy)]
 struct Place<'p> {
     home: &'p DatastorePath,
@@ -251,7 +251,7 @@ struct Place<'p> {
 }
 
 impl Place<'_> {
-    /// A file as the `.vmx` names it: in its own directory by name, elsewhere by its full path.
+    /// Returns how the `.vmx` refers to a file: by name in its own directory, otherwise by full path.
     fn relative(self, file: &str) -> String {
         match DatastorePath::parse(file) {
             Some(path) if path.parent() == self.home.parent() => path.file_name().to_owned(),

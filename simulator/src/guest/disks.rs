@@ -16,7 +16,7 @@ use crate::machine::Machine;
 use crate::object::Object;
 use crate::world::Transaction;
 
-/// A disk, and the end of the guest that used it last.
+/// A disk, and a token that is cancelled when the guest that used it last has ended.
 #[derive(Debug)]
 struct Held {
     disk: GuestDisk,
@@ -121,7 +121,7 @@ pub(crate) fn check_free(tx: &Transaction<'_>, machine: &Machine) -> Result<(), 
             let machines = tx.with_disk(file).into_iter();
             let mut on = machines.filter(|(_, other)| other.cycle.is_some());
             let taken = on.any(|(_, other)| {
-                // What one writes nobody else may have; what both read both may have.
+                // A disk may have one writer, or any number of readers.
                 let mut written = other.chains.iter().filter_map(|chain| chain.first());
                 at == 0 || written.any(|taken| taken == file)
             });

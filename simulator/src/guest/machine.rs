@@ -37,7 +37,7 @@ pub struct GuestMachine {
     programs: Programs,
 }
 
-/// The reason why the host refused a request of a guest, in the host's words.
+/// The reason why the host refused a request of a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct GuestError {
@@ -49,7 +49,8 @@ const fn refuse(reason: &'static str) -> GuestError {
 }
 
 impl GuestMachine {
-    /// The machine, and what ends its guest; `None` when it is not on any more.
+    /// Creates the guest's view and the token that ends the guest; `None` if the machine is
+    /// no longer on.
     pub(super) fn new(
         core: &Arc<Core>,
         vm: &Ref<mo::VirtualMachine>,
@@ -219,7 +220,7 @@ impl GuestMachine {
         }
     }
 
-    /// Changes keys; the machine shows and writes them.
+    /// Changes keys, in the API and in the file.
     fn change(
         &self,
         change: impl FnOnce(&mut Machine, &mut Cycle) -> Result<(), GuestError>,
@@ -248,7 +249,7 @@ impl GuestMachine {
         }
     }
 
-    /// Runs a transaction while the machine is on, in this guest's cycle.
+    /// Runs a transaction if the machine is still in the power cycle of this guest.
     fn transact(
         &self,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<(), Fault>,
@@ -264,7 +265,7 @@ impl GuestMachine {
     }
 }
 
-/// Whether a guest sees a key at all.
+/// Returns whether a guest can read a key.
 fn is_visible(key: &str) -> bool {
     const PREFIX: &str = "guestinfo.";
     key.get(..PREFIX.len())

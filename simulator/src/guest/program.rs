@@ -8,7 +8,7 @@ use futures_util::future::BoxFuture;
 
 use super::GuestMachine;
 
-/// The signal that nothing withstands.
+/// `SIGKILL`, which no program can ignore.
 pub(super) const KILL: i32 = 9;
 
 /// A program of a container: what happens when it is run.

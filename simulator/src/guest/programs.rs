@@ -32,7 +32,7 @@ impl Programs {
     pub(super) async fn next(&self) -> GuestProgram {
         match self.receiver.lock().await.recv().await {
             Some(program) => program,
-            // Cannot be: this is a sender too.
+            // Unreachable: `self` holds a sender, so the channel is open.
             None => std::future::pending().await,
         }
     }

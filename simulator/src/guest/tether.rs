@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use super::program::{KILL, Process, Program};
 use super::{Guest, GuestMachine, GuestProgram, GuestProgramRefusal};
 
-/// The status of a process that a signal ended, without the signal's number.
+/// Exit status of a process that was ended by a signal, before the signal's number is added.
 const SIGNALLED: i32 = 128;
-/// The status of a process that was asked to end by `SIGTERM`.
+/// Exit status of a process that was ended by `SIGTERM`.
 const TERMINATED: i32 = SIGNALLED + 15;
 
 /// Imitates VIC's agent, in either of its dialects.
@@ -72,7 +72,7 @@ impl Tether {
         let mut store = GuestStore::new(machine.clone());
         let mut container: ExecutorConfig = store.read()?.value;
         if container.sessions.is_empty() {
-            // Nothing runs there, so that nothing answers the host either.
+            // Nothing runs there, so nothing responds to the host either.
             return std::future::pending().await;
         }
         machine.set_tools_running(true);
@@ -81,7 +81,7 @@ impl Tether {
                 .into_iter()
                 .filter(|key| machine.get(key).is_ok_and(|value| value.is_some())),
         );
-        // Sessions that are not bound wait; the older dialect does not know of that.
+        // Sessions with `runblock` wait for a client; the older dialect has no such key.
         let bound = dialect.is_some() && container.sessions.values().any(|s| s.active);
         let mut running: Vec<Running> = Vec::new();
         for (id, session) in &mut container.sessions {
@@ -121,7 +121,7 @@ impl Tether {
         Ok(())
     }
 
-    /// Starts the program of a session, or says why not.
+    /// Starts the program of a session, or returns the reason why it cannot be started.
     fn start(
         &self,
         id: &str,
@@ -153,9 +153,9 @@ struct Running {
     program: Program,
 }
 
-/// Carries out a command of the agent: `kill`, which meets the process of the
-/// session that the user names, or `group-kill`, which meets all. Gives what
-/// ended, and by which signal.
+/// Carries out a command of the agent: `kill` signals the process of the session
+/// that the request's user name stands for, `group-kill` all of them. Returns the
+/// sessions that ended, and the signal.
 fn signal(running: &mut Vec<Running>, command: GuestProgram) -> Vec<(String, i32)> {
     let all = match &*command.path {
         "kill" => false,
@@ -170,7 +170,7 @@ fn signal(running: &mut Vec<Running>, command: GuestProgram) -> Vec<(String, i32
         return Vec::new();
     };
     let user = command.user.clone();
-    // An id of no session is that of the container, whose main process is the first.
+    // Any other id is that of the container: its main process is in the first session.
     let named = running.iter().position(|running| running.id == user);
     let first = named.unwrap_or(0);
     command.started(1);
@@ -183,7 +183,7 @@ fn signal(running: &mut Vec<Running>, command: GuestProgram) -> Vec<(String, i32
     ended.map(|running| (running.id, signal)).collect()
 }
 
-/// The number of a signal: `TERM`, `SIGTERM`, `-TERM` or `15`.
+/// Parses a signal: `TERM`, `SIGTERM`, `-TERM` or `15`.
 fn number(text: &str) -> Option<i32> {
     const NAMES: [(&str, i32); 10] = [
         ("HUP", 1),
@@ -205,7 +205,7 @@ fn number(text: &str) -> Option<i32> {
     }
 }
 
-/// Notes how a session ended.
+/// Writes the exit status of a session.
 fn end(container: &mut ExecutorConfig, id: &str, status: i32) {
     if let Some(session) = container.sessions.get_mut(id) {
         session.exit_status = Some(status);

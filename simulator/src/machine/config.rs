@@ -17,7 +17,7 @@ use crate::fault;
 use crate::model::datastore;
 use crate::world::Transaction;
 
-/// Guests that have a name in plain words: API id, words, and the id in the file.
+/// Guest operating systems: API id, display name, and the id in the file.
 const GUESTS: [(&str, &str, &str); 10] = [
     ("otherGuest", "Other (32-bit)", "other"),
     ("otherGuest64", "Other (64-bit)", "other-64"),
@@ -51,7 +51,7 @@ const GUESTS: [(&str, &str, &str); 10] = [
     ),
 ];
 
-/// The guest's id in the `.vmx` file.
+/// Returns the guest's id in the `.vmx` file.
 pub(super) fn guest_os(id: &str) -> String {
     match GUESTS.iter().find(|(known, _, _)| *known == id) {
         Some((_, _, file)) => (*file).to_owned(),
@@ -62,7 +62,7 @@ pub(super) fn guest_os(id: &str) -> String {
     }
 }
 
-/// The API's id of a guest, from that in the file.
+/// Converts a guest's id in the `.vmx` file to that of the API.
 pub(crate) fn guest_id(os: &str) -> String {
     match GUESTS.iter().find(|(_, _, file)| *file == os) {
         Some((id, _, _)) => (*id).to_owned(),
@@ -73,7 +73,7 @@ pub(crate) fn guest_id(os: &str) -> String {
     }
 }
 
-/// Whether the API has a guest with an id.
+/// Returns whether the API defines a guest id.
 pub(super) fn is_guest(id: &str) -> bool {
     !matches!(
         VirtualMachineGuestOsIdentifier::from(id),
@@ -86,7 +86,7 @@ fn guest_words(id: &str) -> String {
     known.map_or(id, |(_, words, _)| words).to_owned()
 }
 
-/// A machine as it is when nothing is asked of it.
+/// The configuration of a machine whose specification is empty.
 pub(crate) fn new(
     tx: &mut Transaction<'_>,
     name: &str,
@@ -181,7 +181,7 @@ pub(crate) fn new(
     }
 }
 
-/// Takes over what a change names, devices and extraConfig left out.
+/// Applies the values of a specification, except devices and extraConfig.
 pub(crate) fn apply(
     config: &mut VirtualMachineConfigInfo,
     spec: &VirtualMachineConfigSpec,
@@ -286,7 +286,7 @@ fn merge_flags(to: &mut VirtualMachineFlagInfo, from: &VirtualMachineFlagInfo) {
     }
 }
 
-/// Whether the values are possible, and possible now.
+/// Checks that the values are valid, and may change in the current power state.
 fn check(
     config: &VirtualMachineConfigInfo,
     spec: &VirtualMachineConfigSpec,
@@ -385,7 +385,7 @@ pub(crate) fn merge_extra(
     Ok(applied.changed)
 }
 
-/// The keys that the API shows.
+/// Returns the keys that the API shows.
 pub(super) fn visible(extra: &ExtraConfig) -> Vec<Poly<OptionValue>> {
     extra
         .visible()

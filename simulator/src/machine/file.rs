@@ -23,7 +23,7 @@ pub(crate) fn update(
             .iter()
             .any(|(key, _)| key.eq_ignore_ascii_case(name))
     };
-    // Settings of devices that are gone.
+    // Remove the settings of removed devices.
     document.remove_where(|name| {
         name.as_str()
             .is_some_and(|name| vmx::has_own_field(name) && is_of_device(name) && !is_ours(name))
@@ -36,7 +36,7 @@ pub(crate) fn update(
     Ok(())
 }
 
-/// Whether a setting belongs to a device that may come and go.
+/// Returns whether a setting belongs to a removable device.
 fn is_of_device(name: &str) -> bool {
     let classes = ["scsi", "sata", "nvme", "ide", "ethernet", "serial"];
     let folded = name.to_ascii_lowercase();
@@ -123,7 +123,7 @@ fn whole(config: &VirtualMachineConfigInfo) -> Settings {
     settings
 }
 
-/// A UUID as the file writes it: `xx xx .. xx-xx .. xx`.
+/// Formats a UUID as in the file: `xx xx .. xx-xx .. xx`.
 fn spaced(uuid: &str) -> String {
     let hex: Vec<char> = uuid.chars().filter(char::is_ascii_hexdigit).collect();
     let mut text = String::new();
@@ -138,7 +138,7 @@ fn spaced(uuid: &str) -> String {
     text
 }
 
-/// The text of a setting.
+/// Returns the value of a setting as text.
 pub(crate) fn text(document: &Document, name: &str) -> Option<String> {
     let text = document.get(name)?.text().ok()?;
     (!text.is_empty()).then(|| text.into_owned())

@@ -28,13 +28,13 @@ use crate::world::Transaction;
 pub(crate) struct Machine {
     /// Its `.vmx` file.
     pub(crate) vmx: DatastorePath,
-    /// The text that was last written there.
+    /// Content of the file as last written.
     pub(crate) document: Document,
     /// All keys without a field of their own, also those that the API hides.
     pub(crate) extra: ExtraConfig,
     /// For each disk, its descriptor followed by those of its parents.
     pub(crate) chains: Vec<Vec<String>>,
-    /// Since it was powered on.
+    /// The current power cycle, while it is on.
     pub(crate) cycle: Option<Cycle>,
     /// Cancelled when its most recent guest has ended.
     pub(crate) ended: Option<CancellationToken>,
@@ -43,11 +43,11 @@ pub(crate) struct Machine {
 /// The time between power-on and power-off.
 #[derive(Clone, Debug)]
 pub(crate) struct Cycle {
-    /// Tells one cycle from the next.
+    /// Identifies the cycle.
     pub(crate) number: u64,
     /// Ends the guest.
     pub(crate) stop: CancellationToken,
-    /// Asks the guest to end.
+    /// Requests a shutdown from the guest.
     pub(crate) shutdown: CancellationToken,
     /// The keys as they were at power-on.
     pub(crate) before: ExtraConfig,
@@ -55,7 +55,7 @@ pub(crate) struct Cycle {
     pub(crate) by_guest: BTreeSet<String>,
     /// Folded keys that were written through the API.
     pub(crate) by_api: BTreeSet<String>,
-    /// Whether the guest's tools answer.
+    /// Whether the guest's tools are running.
     pub(crate) tools: bool,
     /// Its serial ports.
     pub(crate) ports: Ports,
@@ -71,7 +71,7 @@ impl Machine {
         }
     }
 
-    /// The machine of an object, for change.
+    /// Returns the machine of an object for modification.
     pub(crate) fn edit(object: &mut Object) -> Result<&mut Self, Fault> {
         let reference = object.reference().clone();
         match &mut object.hidden {
@@ -85,7 +85,7 @@ pub(crate) fn power_state(object: &Object) -> Result<VirtualMachinePowerState, F
     object.read("runtime.powerState")
 }
 
-/// A version after `last`: the time, as hosts have it, and never the same again.
+/// Returns a change version later than `last`: the time, as on real hosts, but unique.
 pub(crate) fn next_version(last: &str) -> String {
     let now = Timestamp::now();
     let next = match last.parse::<Timestamp>() {
@@ -95,9 +95,9 @@ pub(crate) fn next_version(last: &str) -> String {
     format!("{next:.6}")
 }
 
-/// Makes a changed configuration that of the machine: properties and file.
+/// Applies a changed configuration to the machine's properties and file.
 ///
-/// `extra` is to be in the machine already.
+/// The machine must already contain `extra`.
 pub(crate) fn store(
     tx: &mut Transaction<'_>,
     vm: &Ref<mo::VirtualMachine>,

@@ -16,7 +16,7 @@ use crate::device;
 use crate::object::{Object, Retype};
 use crate::world::Transaction;
 
-/// Sets what never changes, and the state of a machine that is off.
+/// Sets the constant properties, and the state of a machine that is off.
 pub(crate) fn begin(
     object: &mut Object,
     store: &Ref<mo::Datastore>,
@@ -53,7 +53,7 @@ pub(crate) fn begin(
     object.put("guest", &guest(false, "otherGuest", false));
 }
 
-/// The known state of the guest.
+/// Returns `guest` for a state of its tools.
 pub(crate) fn guest(on: bool, id: &str, tools: bool) -> GuestInfo {
     let mut info = GuestInfo {
         tools_version: Some("0".into()),
@@ -87,7 +87,7 @@ pub(crate) fn set_tools(info: &mut GuestInfo, tools: bool) {
     info.tools_running_status = Some(running.into());
 }
 
-/// Brings everything that is derived up to date.
+/// Updates all derived properties.
 pub(crate) fn refresh(tx: &mut Transaction<'_>, vm: &Ref<mo::VirtualMachine>) -> Result<(), Fault> {
     let object = tx.object(vm)?.clone();
     let config: VirtualMachineConfigInfo = object.read("config")?;

@@ -17,11 +17,11 @@ use super::config::{guest_id, is_guest};
 use super::file::text;
 use crate::datastore::path::DatastorePath;
 
-/// The file as a specification from which a machine can be created.
+/// Converts the file to a specification from which a machine can be created.
 pub(crate) fn spec(document: &Document, vmx: &DatastorePath) -> VirtualMachineConfigSpec {
     let number = |name| text(document, name).and_then(|text| text.parse().ok());
     let mut spec = VirtualMachineConfigSpec {
-        // A file may name a guest that this version does not know.
+        // The file may contain a guest id that this version does not define.
         guest_id: text(document, "guestOS")
             .map(|os| guest_id(&os))
             .filter(|id| is_guest(id)),
@@ -62,7 +62,7 @@ fn truth(document: &Document, name: &str) -> Option<bool> {
     Some(text(document, name)?.eq_ignore_ascii_case("true"))
 }
 
-/// How a device of a group is connected, when the file says.
+/// Returns the connection settings of a device, if the file has any.
 fn connectable(document: &Document, group: &str) -> Option<Box<VirtualDeviceConnectInfo>> {
     let start = truth(document, &format!("{group}.startConnected"));
     let control = truth(document, &format!("{group}.allowGuestConnectionControl"));
@@ -75,7 +75,7 @@ fn connectable(document: &Document, group: &str) -> Option<Box<VirtualDeviceConn
     })
 }
 
-/// The slot of a device on the PCI bus.
+/// Returns the PCI slot of a device.
 fn slot(document: &Document, group: &str) -> Option<Poly<VirtualDeviceBusSlotInfo>> {
     let number = text(document, &format!("{group}.pciSlotNumber"))?;
     let mut slot = VirtualDevicePciBusSlotInfo::default();
@@ -245,11 +245,11 @@ fn ports(document: &Document, vmx: &DatastorePath, add: &mut impl FnMut(Poly<Vir
     }
 }
 
-/// A file as the datastore names it.
+/// Returns the datastore path of a file that the `.vmx` refers to.
 fn absolute(file: &str, vmx: &DatastorePath) -> String {
     match file.strip_prefix("/vmfs/volumes/") {
         Some(rest) => match rest.split_once('/') {
-            // There is one datastore, by its name or its UUID.
+            // The full path contains the name or the UUID of the only datastore.
             Some((_, path)) => format!("[{}] {path}", vmx.datastore()),
             None => String::new(),
         },

@@ -11,7 +11,7 @@ use crate::layout::HostLayout;
 use crate::object::Object;
 use crate::world::Transaction;
 
-/// A compute resource to be made.
+/// Parameters of a new compute resource.
 pub(super) struct Compute<'c> {
     pub(super) value: &'c str,
     pub(super) name: &'c str,
@@ -19,7 +19,7 @@ pub(super) struct Compute<'c> {
     pub(super) pool: &'c str,
     pub(super) browser: &'c str,
     pub(super) hosts: &'c [HostLayout],
-    /// Whether it is a cluster, and then whether it places machines.
+    /// `None` for a standalone host; for a cluster, whether DRS is on.
     pub(super) cluster: Option<bool>,
 }
 

@@ -40,7 +40,7 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
         "PowerOnMultiVM_Task" if inv.tx.layout().is_vcenter => power_on(inv),
-        // Only vCenter places machines; on a host the task fails.
+        // Only a vCenter has this method; on a host the task fails.
         "PowerOnMultiVM_Task" => {
             let this = inv.this.clone();
             task::begin(inv, &this, "Datacenter.powerOnMultiVm", |_| {
@@ -51,7 +51,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     })
 }
 
-/// Starts machines, each by a task of its own where their pool has DRS or not.
+/// Powers on machines, each in a task of its own, with or without DRS.
 fn power_on(inv: &mut Invocation<'_, '_>) -> Answer {
     let machines: Vec<Ref<mo::VirtualMachine>> = inv.arg("vm")?;
     for vm in &machines {

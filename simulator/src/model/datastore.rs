@@ -20,12 +20,12 @@ use crate::saved;
 use crate::task;
 use crate::world::Transaction;
 
-/// Bytes that the datastore claims to hold.
+/// Reported capacity in bytes.
 const CAPACITY: i64 = 1 << 40;
-/// Results of one search.
+/// Maximum number of results of one search.
 const MATCHES: usize = 100_000;
 
-/// Makes the datastore, which all hosts have.
+/// Creates the datastore, which all hosts share.
 pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>, hosts: &[HostLayout]) {
     let uuid = match uuid {
         Some(uuid) => uuid.to_owned(),
@@ -135,7 +135,7 @@ pub(crate) fn reference(tx: &Transaction<'_>) -> Ref<mo::Datastore> {
         .unwrap_or_default()
 }
 
-/// How the file systems of hosts call the datastore.
+/// Returns the path at which hosts mount the datastore.
 pub(crate) fn volume(tx: &Transaction<'_>) -> String {
     let url = tx
         .object(&reference(tx))
@@ -176,7 +176,7 @@ fn search(inv: &mut Invocation<'_, '_>, below: bool) -> Answer {
     })
 }
 
-/// Lists a folder and, when it is asked, those below it.
+/// Lists a folder and, on request, its subfolders.
 fn walk(
     store: &Store,
     path: DatastorePath,
@@ -202,7 +202,7 @@ fn walk(
     }
 }
 
-/// The files of one folder that match, and its folders.
+/// Returns the matching files of one folder, and its subfolders.
 fn list(
     store: &Store,
     folder: &DatastorePath,
@@ -248,7 +248,7 @@ fn list(
     Ok((results, folders))
 }
 
-/// Whether a query asks for such files; all are meant when there is none.
+/// Returns whether a query matches files of this kind; without queries, all match.
 fn asked(queries: &[Poly<FileQuery>], name: &str, folder: bool) -> bool {
     let all = queries.is_empty() || queries.iter().any(|q| q.type_name() == "FileQuery");
     let suffixes: [(&str, &str); 5] = [
@@ -304,7 +304,7 @@ fn info(
     }
 }
 
-/// Whether a name matches a pattern of `*` and `?`.
+/// Returns whether a name matches a pattern with `*` and `?`.
 fn matches(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();

@@ -24,7 +24,7 @@ pub(super) fn group_name(number: usize) -> String {
     format!("{}_DVPG{number}", super::DATACENTER)
 }
 
-/// Makes a switch that all hosts are members of, with port groups.
+/// Creates a switch with port groups that all hosts are members of.
 pub(super) fn build(
     tx: &mut Transaction<'_>,
     groups: usize,
@@ -174,7 +174,7 @@ fn group(
     Ok(())
 }
 
-/// How a network card names a port group; `None` for any other network.
+/// Returns the backing that refers to a port group; `None` for any other network.
 pub(crate) fn backing(
     tx: &Transaction<'_>,
     group: &AnyRef,
@@ -190,7 +190,7 @@ pub(crate) fn backing(
     Some(backing)
 }
 
-/// The port group that a network card names, if its switch is the one it names too.
+/// Returns the port group that a backing refers to, if the backing's switch is correct.
 pub(crate) fn group_of<'t>(
     tx: &'t Transaction<'_>,
     port: &DistributedVirtualSwitchPortConnection,

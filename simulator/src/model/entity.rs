@@ -7,7 +7,7 @@ use crate::fault;
 use crate::object::{Object, Retype};
 use crate::world::Transaction;
 
-/// The longest name, in bytes as they are escaped.
+/// Maximum length of a name in bytes, escaped.
 const NAME_LIMIT: usize = 80;
 
 /// An entity with the properties that all have.
@@ -48,13 +48,13 @@ pub(crate) fn name(name: &str) -> Result<String, Fault> {
     Ok(kept)
 }
 
-/// The child of a folder, pool or other entity with a name.
+/// Returns the child of an entity by name.
 pub(super) fn child<T>(tx: &Transaction<'_>, parent: &Ref<T>, name: &str) -> Option<AnyRef> {
     tx.named(parent, name)
         .map(|child| child.reference().clone())
 }
 
-/// Changes an entity's name, which no sibling may have.
+/// Renames an entity; the name must be unique among its siblings.
 pub(super) fn rename<T>(tx: &mut Transaction<'_>, entity: &Ref<T>, new: &str) -> Result<(), Fault> {
     let new = name(new)?;
     let object = tx.object(entity)?.clone();
@@ -70,7 +70,7 @@ pub(super) fn rename<T>(tx: &mut Transaction<'_>, entity: &Ref<T>, new: &str) ->
     Ok(())
 }
 
-/// A list of references of one kind as one of any kind.
+/// Erases the type of references.
 pub(super) fn any<T: ManagedObject>(reference: &Ref<T>) -> AnyRef {
     reference.retype::<mo::ManagedObject>()
 }

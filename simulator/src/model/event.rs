@@ -1,4 +1,4 @@
-//! Events: only as much as clients need to find that there are none.
+//! Events: an empty history, which keeps clients from failing.
 
 use vim25::mo;
 use vim25::types::EventDescription;

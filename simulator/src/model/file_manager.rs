@@ -53,7 +53,7 @@ fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
             tx.core().store.put_aside(&path)
         })
         .await?;
-        // What is in a folder is deleted without holding anybody up.
+        // The content of a folder is deleted outside of the transaction.
         let removing = tokio::task::spawn_blocking(move || aside.remove());
         removing
             .await

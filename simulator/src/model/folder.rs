@@ -13,7 +13,7 @@ use crate::object::Retype;
 use crate::task;
 use crate::world::Transaction;
 
-/// A folder: reference, name, parent, the types it takes, and its children.
+/// Creates a folder from its reference, name, parent, child types and children.
 type Layout = (
     Ref<mo::Folder>,
     &'static str,
@@ -99,7 +99,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
         "CreateVM_Task" => create_vm(inv),
         "RegisterVM_Task" => register_vm(inv),
-        // A host has no folders of its users' making.
+        // A host has only its fixed folders.
         _ if !inv.tx.layout().is_vcenter => match inv.request.method.as_str() {
             "CreateFolder" | "CreateDatacenter" | "CreateCluster" => Err(fault::not_supported()),
             _ => return None,
@@ -144,7 +144,7 @@ fn register_vm(inv: &mut Invocation<'_, '_>) -> Answer {
     }
     let pool = match pool {
         Some(pool) => inv.tx.object(&pool)?.reference().retype(),
-        // A template is in no pool, and a host has one root pool.
+        // A template has no pool; an ESXi host has only one root pool.
         None if template || !inv.tx.layout().is_vcenter => Place::any(inv.tx)?.pool,
         None => return Err(fault::invalid_argument("pool")),
     };
@@ -160,7 +160,7 @@ fn register_vm(inv: &mut Invocation<'_, '_>) -> Answer {
     })
 }
 
-/// Where a machine goes that a call on a folder makes.
+/// Returns the folder, pool and host of a machine created in this folder.
 fn place(
     inv: &Invocation<'_, '_>,
     pool: &Ref<mo::ResourcePool>,
@@ -173,7 +173,7 @@ fn place(
     Place::new(inv.tx, &inv.this.retype(), pool, host)
 }
 
-/// Makes a folder in the one that is called, for the same types.
+/// Creates a folder in the receiver, with the same child types.
 fn create_folder(inv: &mut Invocation<'_, '_>) -> Answer {
     let name: String = inv.arg("name")?;
     let number = inv.tx.ids().number();

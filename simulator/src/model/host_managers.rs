@@ -1,4 +1,4 @@
-//! The systems of a host that every ESXi has, as `configManager` names them.
+//! The managers of a host that `configManager` refers to.
 
 use jiff::Timestamp;
 use vim25::types::{
@@ -29,7 +29,7 @@ fn at<T: ManagedObject>(value: &str) -> Option<Ref<T>> {
     Some(Ref::new(value))
 }
 
-/// The references of the systems. What ESXi 8.0 leaves unset is unset here too.
+/// Returns the references of the managers. Those that ESXi 8.0 leaves unset are unset here too.
 pub(super) fn references(layout: &HostLayout) -> HostConfigManager {
     let own = layout.is_own();
     let mut managers = HostConfigManager {
@@ -74,7 +74,7 @@ pub(super) fn references(layout: &HostLayout) -> HostConfigManager {
     managers
 }
 
-/// Makes the objects that [`references`] names and no other file makes.
+/// Creates those objects of [`references`] that no other file creates.
 pub(super) fn build(tx: &mut Transaction<'_>, layout: &HostLayout) {
     let plain = [
         Object::new::<mo::HostCpuSchedulerSystem>(&layout.id("cpuSchedulerSystem")),

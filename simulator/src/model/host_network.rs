@@ -12,7 +12,7 @@ use crate::layout::HostLayout;
 use crate::object::Object;
 use crate::world::Transaction;
 
-/// Ports of a switch whose maker named no number.
+/// Default number of ports of a switch.
 const PORTS: i32 = 1_536;
 
 pub(super) fn build(tx: &mut Transaction<'_>, layout: &HostLayout) {
@@ -161,7 +161,7 @@ pub(super) fn attach(
     })
 }
 
-/// Takes a port group from its switch.
+/// Removes a port group from its switch.
 pub(super) fn detach(
     tx: &mut Transaction<'_>,
     layout: &HostLayout,
@@ -181,7 +181,7 @@ pub(super) fn detach(
     })
 }
 
-/// The host whose network system is called.
+/// Returns the host of the receiver.
 fn layout(inv: &Invocation<'_, '_>) -> Result<HostLayout, Fault> {
     HostLayout::of_system(inv.this.value(), "networkSystem").ok_or_else(fault::not_supported)
 }

@@ -37,7 +37,7 @@ pub(super) fn build(
         esx(tx, thumbprint, saved)?
     };
     if topology.vcenter {
-        // What is made later has numbers of its own.
+        // Objects created later have ids of another range.
         let (_, drawn) = tx.ids().position();
         tx.ids().resume(numbers + 1_000, drawn);
     }
@@ -69,9 +69,9 @@ pub(super) fn build(
         .collect())
 }
 
-/// A compute resource that was made.
+/// A created compute resource.
 struct Made {
-    /// How the names of its machines begin, without their pool.
+    /// Prefix of the names of its machines, without the pool.
     name: String,
     hosts: Vec<HostLayout>,
     pools: Vec<(Option<usize>, Ref<mo::ResourcePool>)>,
@@ -171,7 +171,7 @@ fn vcenter(
     Ok(made)
 }
 
-/// Makes a compute resource with its hosts and its root pool.
+/// Creates a compute resource with its hosts and its root pool.
 fn make(
     tx: &mut Transaction<'_>,
     compute: &Compute<'_>,
@@ -203,7 +203,7 @@ impl Made {
                     Some(pool) => format!("{}_RP{pool}_VM{number}", self.name),
                     None => format!("{}_VM{number}", self.name),
                 };
-                // Without DRS nobody chooses a host: each gets its share.
+                // Without DRS, machines are distributed evenly.
                 let host = self.hosts.get(number % self.hosts.len().max(1));
                 machines.push(Machine {
                     name,
@@ -228,7 +228,7 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Creates the machine, and switches it on if its topology says so.
+    /// Creates the machine, and powers it on if the topology says so.
     pub(super) fn make(&self, tx: &mut Transaction<'_>) -> Result<(), Fault> {
         let folder = tx.layout().vm_folder();
         let place = Place::new(tx, &folder, &self.pool, self.host.as_ref())?;
@@ -242,7 +242,7 @@ impl Machine {
     }
 }
 
-/// A machine with a disk of 10 GiB and a network card.
+/// Returns the specification of a machine with a disk of 10 GiB and a network card.
 fn machine(tx: &Transaction<'_>, name: &str, network: &str) -> VirtualMachineConfigSpec {
     let mut scsi = ParaVirtualSCSIController::default();
     scsi.key = -1;

@@ -1,5 +1,5 @@
-//! Managers of the whole server that every ESXi host has: as much of them as keeps a
-//! client from stumbling over an object that is not there.
+//! Managers of the whole server that every ESXi host has. They exist so that clients
+//! can read them; most of their methods are not supported.
 
 use vim25::types::{
     AuthorizationDescription, AuthorizationRole, Description, EvaluationLicenseSource,
@@ -19,7 +19,7 @@ fn at<T: ManagedObject>(value: &str) -> Option<Ref<T>> {
     Some(Ref::new(value))
 }
 
-/// Names the managers in the content of the service instance.
+/// Adds the managers to the content of the service instance.
 pub(super) fn name(content: &mut ServiceContent) {
     content.user_directory = at(super::host_managers::USERS);
     content.authorization_manager = at("ha-authmgr");
@@ -115,7 +115,7 @@ fn licenses(value: &str) -> Object {
     manager
 }
 
-/// The methods that have an answer although there is little behind them.
+/// Methods with a fixed result.
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     let none: Vec<AnyRef> = Vec::new();
     Some(match inv.request.method.as_str() {

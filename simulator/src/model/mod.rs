@@ -38,7 +38,7 @@ use crate::world::Transaction;
 
 pub(crate) use datacenter::NAME as DATACENTER;
 
-/// The root pool of a host that is the server itself.
+/// Returns the root pool of an ESXi host.
 pub(crate) const ROOT_POOL: &str = "ha-root-pool";
 
 /// Makes the inventory of a topology.
@@ -61,7 +61,7 @@ pub(crate) fn build(
     datacenter::build(&mut tx);
     let machines = inventory::build(&mut tx, thumbprint, saved)?;
     tx.commit();
-    // Each in a transaction of its own: what one sees is in the indexes.
+    // One transaction each, so that the indexes contain the objects of the one before.
     for machine in &machines {
         let mut tx = Transaction::begin(core)?;
         machine.make(&mut tx)?;
@@ -70,7 +70,7 @@ pub(crate) fn build(
     Ok(())
 }
 
-/// Carries out a method of an object; `None` when it is not provided.
+/// Carries out a method of an object; `None` if the simulator does not provide it.
 pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answer> {
     match object.reference().type_name() {
         "ServiceInstance" => service_instance::call(inv),

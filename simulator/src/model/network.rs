@@ -9,8 +9,8 @@ use crate::layout::HostLayout;
 use crate::object::Retype;
 use crate::world::Transaction;
 
-/// Makes a port group on a host, and the network that machines see of it. Port groups
-/// of one name on several hosts are one network.
+/// Creates a port group on a host, and its network. Port groups with the same name on
+/// several hosts share one network.
 pub(super) fn build(
     tx: &mut Transaction<'_>,
     layout: &HostLayout,
@@ -50,7 +50,7 @@ pub(super) fn build(
     list(tx, &network, &layout.host(), true)
 }
 
-/// Puts a new network into the lists of the datacenter.
+/// Adds a new network to the lists of the datacenter.
 pub(super) fn register(tx: &mut Transaction<'_>, network: &AnyRef) -> Result<(), Fault> {
     let (folder, datacenter) = (tx.layout().network_folder(), tx.layout().datacenter());
     let add = |list: &mut Vec<AnyRef>| list.push(network.clone());
@@ -85,7 +85,7 @@ pub(super) fn remove(
     Ok(())
 }
 
-/// The network with a name.
+/// Returns the network with a name.
 pub(crate) fn named(tx: &Transaction<'_>, name: &str) -> Option<Ref<mo::Network>> {
     let found = tx.named(&tx.layout().network_folder(), name)?;
     let is_one = found.is_a("Network");

@@ -14,7 +14,7 @@ use crate::object::{Object, Retype};
 use crate::task;
 use crate::world::Transaction;
 
-/// Makes the root pool of a compute resource with a number of hosts.
+/// Creates the root pool of a compute resource with a number of hosts.
 pub(super) fn build(tx: &mut Transaction<'_>, value: &str, compute: &AnyRef, hosts: usize) {
     let hosts = i64::try_from(hosts).unwrap_or(1);
     let unlimited = |reservation| ResourceAllocationInfo {
@@ -56,7 +56,7 @@ fn new(
     pool
 }
 
-/// Shows a configuration in all properties that are made from it.
+/// Updates all properties that are derived from a configuration.
 fn show(pool: &mut Object, config: &ResourceConfigSpec) {
     let usage = |allocation: &ResourceAllocationInfo| {
         let most = allocation.limit.filter(|limit| *limit >= 0);
@@ -139,7 +139,7 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
     value(&reference)
 }
 
-/// Puts a pool into its parent.
+/// Adds a pool to its parent.
 pub(super) fn put(
     tx: &mut Transaction<'_>,
     id: &str,
@@ -154,7 +154,7 @@ pub(super) fn put(
         .edit_list("resourcePool", |pools| pools.push(entity::any(&reference)))
 }
 
-/// The allocation of a pool that nobody gave one.
+/// Returns the default allocation of a pool.
 pub(super) fn defaults(shares: i32) -> ResourceAllocationInfo {
     ResourceAllocationInfo {
         reservation: Some(0),
@@ -180,7 +180,7 @@ fn check(allocation: &ResourceAllocationInfo, at: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Takes over what a change names.
+/// Applies the values that a change sets.
 fn merge(to: &mut ResourceAllocationInfo, from: &ResourceAllocationInfo) {
     let from = from.clone();
     to.reservation = from.reservation.or(to.reservation);
@@ -237,7 +237,7 @@ fn destroy(inv: &mut Invocation<'_, '_>) -> Answer {
     })
 }
 
-/// Whether a pool is in another one, and not the root.
+/// Returns whether a pool is not the root pool.
 fn is_inner(pool: &Object) -> bool {
     let parent = pool.parent();
     parent.is_some_and(|parent| !parent.type_name().ends_with("ComputeResource"))

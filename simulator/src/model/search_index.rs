@@ -1,4 +1,4 @@
-//! Finding an object by one of its attributes.
+//! Looks up objects by path, UUID, address or name.
 
 use vim25::{Any, AnyRef};
 
@@ -37,7 +37,7 @@ fn child(inv: &mut Invocation<'_, '_>) -> Answer {
     child_named(inv, &entity, &name).map_or_else(nothing, |child| value(&child))
 }
 
-/// A child by its name, wherever its parent keeps its children.
+/// Returns a child by name, from any of the parent's lists.
 fn child_named(inv: &Invocation<'_, '_>, parent: &AnyRef, name: &str) -> Option<AnyRef> {
     entity::child(inv.tx, parent, name)
 }

@@ -10,7 +10,7 @@ use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::{Object, SessionKey};
 use crate::world::Transaction;
 
-/// The longest name of a user and a session that is kept.
+/// Maximum length of user names and user agents that are stored.
 const TEXT_LIMIT: usize = 256;
 
 pub(super) fn build(tx: &mut Transaction<'_>) {
@@ -70,7 +70,7 @@ fn terminate(inv: &mut Invocation<'_, '_>) -> Answer {
     let own = inv.caller.session()?.clone();
     let keys: Vec<String> = inv.arg("sessionId")?;
     let keys: Vec<SessionKey> = keys.into_iter().map(Into::into).collect();
-    // Sessions end at once: everything is checked before the first does.
+    // Sessions are not part of the transaction: check all before ending the first.
     for key in &keys {
         if *key == own {
             return Err(fault::invalid_argument("sessionId"));
@@ -85,7 +85,7 @@ fn terminate(inv: &mut Invocation<'_, '_>) -> Answer {
     nothing()
 }
 
-/// Ends a session with all that is its own. Who waits in it is woken.
+/// Ends a session with all its objects, and wakes its waiters.
 fn forget(tx: &mut Transaction<'_>, key: &SessionKey) {
     let Some(watches) = tx.sessions().close(key) else {
         return;

@@ -16,13 +16,13 @@ use crate::property::spec::Spec;
 use crate::property::update::{Step, Told};
 use crate::world::Transaction;
 
-/// The filters of one session on one collector, and what their owner was told.
+/// The filters of one session on one collector, and the state its client has received.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(super) filters: BTreeMap<Box<str>, Filter>,
-    /// What the last versions told, the oldest first.
+    /// The changes that the last versions reported, oldest first.
     pub(super) history: VecDeque<(u64, Step)>,
-    /// Notified when something changes that one of the filters is interested in.
+    /// Notified when an object of one of the filters changes.
     pub(super) news: Arc<Notify>,
     pub(super) version: u64,
     /// How many times waiting was cancelled.
@@ -35,18 +35,18 @@ pub(crate) struct Collector {
 pub(crate) struct Filter {
     pub(super) spec: Arc<Spec>,
     pub(super) partial: bool,
-    /// Its number among those who are interested in changes.
+    /// Its number in [`interest`](crate::interest).
     pub(super) watch: u64,
     pub(super) told: Told,
 }
 
 impl Collector {
-    /// The numbers of its filters among those who are interested in changes.
+    /// The numbers of its filters in [`interest`](crate::interest).
     pub(crate) fn watches(&self) -> impl Iterator<Item = u64> {
         self.filters.values().map(|filter| filter.watch)
     }
 
-    /// Whether someone waits for updates.
+    /// Whether a client is waiting for updates.
     pub(crate) const fn is_waiting(&self) -> bool {
         self.waiting > 0
     }
@@ -175,7 +175,7 @@ pub(super) fn cancel_wait(inv: &mut Invocation<'_, '_>) -> Answer {
     nothing()
 }
 
-/// The name of an object that belongs to a session, as servers form it.
+/// Returns the id of an object that belongs to a session, in the form real servers use.
 fn name(inv: &mut Invocation<'_, '_>, key: &SessionKey) -> String {
     format!("session[{key}]{}", inv.tx.ids().uuid())
 }

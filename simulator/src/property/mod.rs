@@ -35,8 +35,8 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     })
 }
 
-/// `Fetch`: one property of any object; what the documented methods do not say
-/// but old clients use for every read.
+/// `Fetch`: reads one property of any object. It is undocumented, but old clients use it
+/// for every read.
 pub(crate) fn fetch(inv: &mut Invocation<'_, '_>) -> Answer {
     let path: String = inv.arg("prop")?;
     let session = inv.caller.session.as_ref();
@@ -48,7 +48,7 @@ pub(crate) fn fetch(inv: &mut Invocation<'_, '_>) -> Answer {
     }
 }
 
-/// A bound that a caller gave: `None` when there is none.
+/// Converts a limit from a request; `None` if there is none.
 fn bound(name: &str, number: Option<i32>) -> Result<Option<usize>, Fault> {
     match number {
         None => Ok(None),

@@ -6,14 +6,14 @@ use vim25::AnyRef;
 
 use crate::property::spec::Spec;
 
-/// The rest of a result.
+/// The remainder of a result.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(super) token: String,
-    /// The collector that was asked.
+    /// The collector that received the request.
     pub(super) collector: Box<str>,
     pub(super) spec: Arc<Vec<Spec>>,
-    /// The objects to come, each with the specification that selected it.
+    /// The remaining objects, each with the specification that selected it.
     pub(super) rest: Vec<(AnyRef, usize)>,
     pub(super) size: usize,
 }

@@ -2,7 +2,7 @@
 
 use vim25::schema::{self, Field, FieldKind, Type, TypeKind};
 
-/// The property that a path begins with, and the path inside its value.
+/// Splits a path into the property and the path inside its value.
 pub(crate) fn split(path: &str) -> (&str, &str) {
     match path.find(['.', '[']) {
         Some(at) if path.as_bytes().get(at) == Some(&b'.') => (&path[..at], &path[at + 1..]),
@@ -11,11 +11,11 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
     }
 }
 
-/// Whether an object of the type can have something at the path.
+/// Returns whether a path is valid for a type.
 ///
-/// A name leads into an object, a key in brackets to one item of a list: a number
-/// or, where the items' keys are text, a text in quotes. Nothing leads through a
-/// list as a whole, and nothing into a scalar.
+/// A name selects a field of an object, a key in brackets one item of a list: a number
+/// or, if the items' keys are text, a quoted text. No path continues after a
+/// whole list or a scalar.
 pub(crate) fn is_valid(ty: Type, path: &str) -> bool {
     let mut owner = ty;
     let mut rest = path;
@@ -41,14 +41,14 @@ pub(crate) fn is_valid(ty: Type, path: &str) -> bool {
         };
         match (field.kind(), field.declared()) {
             (FieldKind::Object, Some(declared)) => (owner, rest) = (declared, inside),
-            // A value that may be anything has an inside that the schema does not know.
+            // The schema does not say what is inside a value of type `anyType`.
             (FieldKind::Any, _) => return inside.split('.').all(|name| !name.is_empty()),
             _ => return false,
         }
     }
 }
 
-/// What follows a key in brackets; `None` if the items of the list have no such keys.
+/// Returns what follows a key in brackets; `None` if the items of the list have no such keys.
 fn key(list: Field, inner: &str) -> Option<&str> {
     let key = list.declared().and_then(|item| find(item, "key"));
     let key = key.map(Field::kind);
@@ -70,7 +70,7 @@ fn key(list: Field, inner: &str) -> Option<&str> {
     }
 }
 
-/// A field of the type, or of one that may stand in its place.
+/// Returns a field of the type or of one of its subtypes.
 fn find(owner: Type, name: &str) -> Option<Field> {
     let named = |ty: Type| ty.fields().find(|field| field.name() == name);
     named(owner).or_else(|| {

@@ -9,7 +9,7 @@ use crate::object::{Found, Hidden, Object, SessionKey};
 use crate::property::path;
 use crate::world::Transaction;
 
-/// The value of an object at a property path, as a session sees it.
+/// Returns the value of an object at a property path, as a session sees it.
 pub(crate) fn find(
     tx: &mut Transaction<'_>,
     session: Option<&SessionKey>,
@@ -27,7 +27,7 @@ pub(crate) fn find(
     }
 }
 
-/// The names of the properties that an object has for a session.
+/// Returns the names of the properties of an object that a session can read.
 pub(super) fn names(object: &Object) -> Vec<&'static str> {
     let mut names: Vec<_> = object.names().collect();
     match object.reference().type_name() {
@@ -57,7 +57,7 @@ fn computed(
             Hidden::View(view) => Some(Any::new(&view.members(tx))),
             _ => return None,
         },
-        // Lists that machines make up, and what is kept besides.
+        // Lists that are derived from machines, and the other members, which are stored.
         (_, list @ ("vm" | "childEntity")) => {
             let list = if list == "vm" { "vm" } else { "childEntity" };
             let members = tx.members(object.value(), list);

@@ -14,14 +14,14 @@ use crate::property::page::Page;
 use crate::property::select::{content, select};
 use crate::property::spec::Spec;
 
-/// The number of unfinished results per session; the oldest is dropped.
+/// Maximum number of unfinished results per session; the oldest is dropped.
 const OPEN_PAGES: usize = 64;
 
-/// A result: objects in the order they are given.
+/// A result: the objects in order.
 struct Found {
     specs: Arc<Vec<Spec>>,
     objects: Vec<(AnyRef, usize)>,
-    /// Requested objects that do not exist, if they have to be reported.
+    /// Requested objects that do not exist, if missing objects are an error.
     missing: Vec<AnyRef>,
 }
 
@@ -86,7 +86,7 @@ fn search(inv: &mut Invocation<'_, '_>) -> Result<Found, Fault> {
     })
 }
 
-/// The first of the objects, and a token for the rest.
+/// Returns the first page, with a token for the rest.
 fn page(
     inv: &mut Invocation<'_, '_>,
     specs: Arc<Vec<Spec>>,
@@ -119,7 +119,7 @@ fn page(
     Ok(result)
 }
 
-/// The rest of a result, by its token: a token is used once, by its session and collector.
+/// Returns the next page of a result. A token is valid once, for its session and collector.
 fn take_page(inv: &mut Invocation<'_, '_>) -> Result<Page, Fault> {
     let token: String = inv.arg("token")?;
     let key = inv.caller.session()?;
@@ -134,7 +134,7 @@ fn take_page(inv: &mut Invocation<'_, '_>) -> Result<Page, Fault> {
         .ok_or_else(|| fault::invalid_property("token"))
 }
 
-/// The requested properties of each object. Objects that vanished in between are skipped.
+/// Reads the requested properties of each object. Objects that were deleted since are skipped.
 fn read(
     inv: &mut Invocation<'_, '_>,
     specs: &[Spec],

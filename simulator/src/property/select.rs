@@ -15,9 +15,9 @@ use crate::world::Transaction;
 #[derive(Debug, Default)]
 pub(super) struct Selected {
     pub(super) objects: Vec<Arc<Object>>,
-    /// Objects to begin at that are not there.
+    /// Start objects that do not exist.
     pub(super) missing: Vec<AnyRef>,
-    /// Objects whose changes may change what is selected, besides their leaving.
+    /// Objects whose changes may change the selection.
     pub(super) walked: HashSet<Box<str>>,
 }
 
@@ -81,7 +81,7 @@ pub(super) fn select(
     selected
 }
 
-/// Notes an object that a step was taken from, and what the step depends on.
+/// Records an object that the traversal went through, and the properties the step depends on.
 fn note(tx: &Transaction<'_>, object: &Object, walked: &mut HashSet<Box<str>>) {
     if let Hidden::View(view) = &object.hidden {
         walked.extend(view.holders(tx));

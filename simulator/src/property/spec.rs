@@ -28,7 +28,7 @@ struct TypeSpec {
     paths: Vec<String>,
 }
 
-/// An object to begin at.
+/// A start object.
 #[derive(Debug)]
 pub(super) struct Root {
     pub(super) object: AnyRef,
@@ -36,7 +36,7 @@ pub(super) struct Root {
     pub(super) select: Vec<Select>,
 }
 
-/// Where to go from an object.
+/// The traversals from an object.
 #[derive(Clone, Debug)]
 pub(super) enum Select {
     Traverse(Arc<Traversal>),
@@ -113,7 +113,7 @@ impl Spec {
         }
     }
 
-    /// Whether anything is asked of objects like this one.
+    /// Returns whether objects of this type are reported.
     pub(super) fn concerns(&self, object: &Object) -> bool {
         self.types.iter().any(|spec| object.ty().is_a(spec.ty))
     }
@@ -140,13 +140,13 @@ impl Spec {
 }
 
 impl Traversal {
-    /// Whether the step can be taken from objects like this one.
+    /// Returns whether the step applies to objects of this type.
     pub(super) fn applies(&self, object: &Object) -> bool {
         object.ty().is_a(self.ty)
     }
 }
 
-/// A managed object type by its wire name.
+/// Returns a managed object type by its wire name.
 fn managed(name: &str) -> Result<Type, Fault> {
     schema::find(TypeKind::Managed, name).ok_or_else(|| fault::invalid_type(name))
 }

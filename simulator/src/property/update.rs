@@ -18,7 +18,7 @@ use crate::world::Transaction;
 /// How many earlier states are kept, so that a client that lost a reply can ask again.
 const KEPT: usize = 3;
 
-/// What a client was told of one object.
+/// The last reported state of one object.
 #[derive(Debug)]
 pub(crate) struct Reported {
     object: AnyRef,
@@ -26,30 +26,30 @@ pub(crate) struct Reported {
     missing: Vec<String>,
 }
 
-/// What a client was told of the objects of one filter, and what it has to be told.
+/// The reported state of the objects of one filter, and the changes to report.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     known: BTreeMap<Box<str>, Arc<Reported>>,
-    /// Objects that are selected now.
+    /// Objects that are currently selected.
     selected: HashSet<Box<str>>,
     /// Objects whose changes may change the selection.
     walked: HashSet<Box<str>>,
-    /// Objects that may differ from what is known of them.
+    /// Objects that may differ from their reported state.
     stale: BTreeSet<Box<str>>,
-    /// Whether there was a selection at all.
+    /// Whether the filter has been evaluated.
     begun: bool,
-    /// The version that told which objects are missing.
+    /// The version that reported the missing objects.
     told_missing: Option<u64>,
 }
 
-/// What a version changed: of which filter and object, and what was known before.
+/// One change that a version reported: filter, object, and the reported state before it.
 pub(crate) type Step = Vec<(Box<str>, Box<str>, Option<Arc<Reported>>)>;
 
-/// What changed since `version`: `None` when nothing did.
+/// Returns the changes since `version`; `None` if there are none.
 ///
-/// What a client knows is exactly what it was sent: each version can be taken back, so
-/// a reply that is cut short, lost or asked for again needs no care elsewhere. A look
-/// costs what has changed, not what is selected.
+/// The reported state is exactly what was sent. Each version can be rolled back, which
+/// covers replies that are truncated, lost or requested again. The cost is proportional
+/// to the number of changed objects, not of selected ones.
 pub(super) fn since(
     tx: &mut Transaction<'_>,
     session: &SessionKey,
@@ -103,7 +103,7 @@ pub(super) fn since(
     Ok(Some(set))
 }
 
-/// Takes back what the versions after `number` told.
+/// Rolls the reported state back to the version `number`.
 fn take_back(collector: &mut Collector, number: u64) {
     while let Some((last, _)) = collector.history.back() {
         if *last == number {
@@ -129,7 +129,7 @@ fn take_back(collector: &mut Collector, number: u64) {
 }
 
 impl Told {
-    /// Forgets what was told.
+    /// Resets the reported state.
     fn begin_again(&mut self) {
         self.known.clear();
         self.stale.extend(self.selected.iter().cloned());
@@ -138,7 +138,7 @@ impl Told {
 }
 
 impl Filter {
-    /// Finds out what may have changed since the last look.
+    /// Collects the objects that may have changed since the last call.
     fn look(&mut self, tx: &mut Transaction<'_>, session: &SessionKey) {
         let dirty = tx.interest().take_dirty(self.watch);
         let told = &mut self.told;
@@ -169,7 +169,7 @@ impl Filter {
     }
 }
 
-/// The changes of one filter, and whether there was no room for all of them.
+/// Returns the changes of one filter, and whether the reply was too small for all of them.
 fn of_filter(
     tx: &mut Transaction<'_>,
     session: &SessionKey,
@@ -243,7 +243,7 @@ fn entered(object: &Object, content: &Content) -> ObjectUpdate {
     }
 }
 
-/// The changes of an object that was reported before, if there are any.
+/// Returns the changes of an object that was reported before, if there are any.
 fn modified(
     object: &Object,
     before: &Reported,
@@ -287,7 +287,7 @@ fn modified(
     (!update.change_set.is_empty() || !update.missing_set.is_empty()).then_some(update)
 }
 
-/// Only what differs inside a value.
+/// Returns only the differences inside a value.
 fn partial_changes(path: &str, old: &Any, new: &Any) -> Vec<PropertyChange> {
     difference(path, old.node(), new.node())
         .into_iter()

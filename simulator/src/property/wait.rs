@@ -16,7 +16,7 @@ use crate::object::SessionKey;
 use crate::property::{collector, update};
 use crate::world::Transaction;
 
-/// Updates that one reply carries, as vCenter does it.
+/// Maximum number of updates per reply, as in vCenter.
 const OBJECTS_PER_REPLY: usize = 100;
 
 /// `CheckForUpdates`: what changed, without waiting.
@@ -90,12 +90,12 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// Someone waits on a collector.
+/// A client's wait on a collector.
 struct Waiting<'a> {
     core: &'a Arc<Core>,
     session: &'a SessionKey,
     collector: &'a str,
-    /// How often waiting had been cancelled when this one began.
+    /// The cancellation count when the wait began.
     cancelled: u64,
     news: Arc<Notify>,
 }

@@ -20,11 +20,11 @@ use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 use super::seats::{Activity, QUEUE, Seat, Seats};
 use crate::core::Core;
 
-/// A handshake that takes longer is given up.
+/// Timeout of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
-/// A client that does not take an answer for so long is given up.
+/// Timeout of one write to a client.
 const STALLED: Duration = Duration::from_secs(120);
-/// Connections over the limit that may wait for room at a time.
+/// Maximum number of connections over the limit that wait for a place at a time.
 const WAITING: usize = 1_024;
 
 /// Connections whose handshake is done.
@@ -41,8 +41,8 @@ pub(super) struct Peer {
     pub(super) activity: Option<Arc<Activity>>,
 }
 
-/// One connection. It ends when it is hung up on, when it is idle for too long, and
-/// when a request on it does not come to its end.
+/// One connection. It ends when its token is cancelled, when it is idle for too long, or
+/// when a request is not complete in time.
 pub(super) struct Connection {
     stream: Box<TlsStream<TcpStream>>,
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
@@ -57,7 +57,7 @@ pub(super) struct Connection {
 /// How long a client may take.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Without a request.
+    /// Between requests.
     idle: Duration,
     /// From the first byte of a request to the end of its header.
     header: Duration,
@@ -83,7 +83,7 @@ impl Connections {
                         continue;
                     }
                 };
-                // Nobody is kept waiting for another one's handshake or place.
+                // A separate task: accepting does not wait for a handshake or a place.
                 let Ok(queued) = Arc::clone(&waiting).try_acquire_owned() else {
                     tracing::warn!(%address, "too many connections are waiting");
                     continue;
@@ -123,7 +123,7 @@ struct Arrival {
 }
 
 impl Arrival {
-    /// Finds a place for it, or refuses it if there is none.
+    /// Finds a place for the connection, or refuses it if there is none.
     async fn admit(self, stream: TcpStream) -> Option<(Connection, Peer)> {
         let seat = self.seats.take(&self.hang_up).await;
         let handshake = tokio::time::timeout(HANDSHAKE, self.acceptor.accept(stream));
@@ -160,7 +160,7 @@ impl Arrival {
     }
 }
 
-/// Tells a client over the limit that there is no place for it.
+/// Responds to a client over the limit with status 503.
 async fn refuse(mut stream: TlsStream<TcpStream>) {
     const ANSWER: &str = "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\n\
         Connection: close\r\nContent-Type: text/plain\r\nContent-Length: 45\r\n\r\n\
@@ -168,7 +168,7 @@ async fn refuse(mut stream: TlsStream<TcpStream>) {
     let told = async {
         stream.write_all(ANSWER.as_bytes()).await?;
         stream.shutdown().await?;
-        // What was sent is read, lest the answer is lost with the connection.
+        // Read what the client sent: closing with unread data could discard the response.
         let mut request = (&mut stream).take(1 << 20);
         tokio::io::copy(&mut request, &mut tokio::io::sink()).await
     };
@@ -202,7 +202,7 @@ impl Connected<IncomingStream<'_, Connections>> for Peer {
 }
 
 impl Connection {
-    /// Fails once the connection is to end.
+    /// Fails if the connection has to end.
     fn poll_alive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.ended.as_mut().poll(cx) {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -213,7 +213,7 @@ impl Connection {
     /// Fails once the next request is overdue.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(idle) = self.seat.activity.idle_since() else {
-            // What comes now belongs to a request, whose handler bounds it.
+            // These bytes belong to a request body, which has its own timeouts.
             (self.started, self.reading) = (None, None);
             return Ok(());
         };

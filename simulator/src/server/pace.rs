@@ -1,4 +1,4 @@
-//! Bounds on how slowly a request may come, and notes of which are in progress.
+//! Timeouts of request bodies, and counting of requests in progress.
 
 use std::io;
 use std::sync::Arc;
@@ -15,11 +15,11 @@ use tokio::time::Instant;
 use super::connection::Peer;
 use crate::core::Core;
 
-/// The whole of a SOAP request may take so many times what one pause may.
+/// Timeout of a whole SOAP request, as a multiple of the timeout of one pause.
 const WHOLE: u32 = 4;
 
-/// Carries a request out as one that its connection is busy with until its answer is
-/// sent; a body that does not come is an error to who reads it.
+/// Marks the connection as busy until the response to the request is sent. Reading a
+/// body that is too slow fails.
 pub(super) async fn watch(
     State(core): State<Arc<Core>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -46,7 +46,7 @@ pub(super) async fn watch(
     Response::from_parts(parts, Body::from_stream(stream))
 }
 
-/// A body that fails when nothing of it comes for `pause`, or not all of it until `end`.
+/// A body that fails if nothing arrives for `pause`, or if it is not complete at `end`.
 fn paced(body: Body, pause: Duration, end: Option<Instant>) -> Body {
     if body.is_end_stream() {
         return body;

@@ -1,4 +1,4 @@
-//! The limit on connections, and which connection makes room for another.
+//! The limit on connections: at the limit, an idle connection is closed for a new one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,11 +9,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// How long a connection over the limit waits for room at most.
+/// Maximum time that a connection over the limit waits for a place.
 pub(super) const QUEUE: Duration = Duration::from_secs(5);
-/// How often it looks for a connection that can be closed in its favour.
+/// Interval at which it looks for an idle connection.
 const LOOK: Duration = Duration::from_millis(100);
-/// A connection that was idle for less is not closed in favour of another.
+/// Minimum idle time of a connection before it may be closed for another.
 const IDLE: Duration = Duration::from_secs(1);
 
 /// The connections that are open. At the limit the one that was idle for the longest
@@ -21,7 +21,7 @@ const IDLE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Seats {
     permits: Arc<Semaphore>,
-    /// How long a connection over the limit waits for room.
+    /// Time that a connection over the limit waits for a place.
     queue: Duration,
     taken: Mutex<HashMap<u64, Taken>>,
     next: AtomicU64,
@@ -151,7 +151,7 @@ impl Seats {
         }
     }
 
-    /// Hangs up on the connection that has been idle for the longest.
+    /// Closes the connection that has been idle for the longest.
     fn make_room(&self) {
         let taken = self.lock();
         let idle = taken.values().filter(|taken| !taken.hang_up.is_cancelled());

@@ -106,10 +106,10 @@ pub(super) async fn serve(
     response
 }
 
-/// The namespace of methods that the API does not document.
+/// Namespace of undocumented methods.
 const INTERNAL: &str = "urn:internalvim25";
 
-/// The character set that a content type names, unless its text is UTF-8.
+/// Returns the character set of a content type, unless it is UTF-8.
 fn foreign_charset(content_type: &str) -> Option<&str> {
     let mut parameters = content_type.split(';').skip(1);
     let charset = parameters.find_map(|parameter| {
@@ -136,7 +136,7 @@ fn unsupported(namespace: &str) -> Response {
     (status, [(CONTENT_TYPE, XML)], xml).into_response()
 }
 
-/// Carries a call out. A panic is a fault to the client and an error in the log.
+/// Carries out a call. A panic is logged, and the client receives a fault.
 async fn answer(
     core: &Arc<Core>,
     caller: Caller,
@@ -151,7 +151,7 @@ async fn answer(
             .await
             .map_err(|_| ())
     } else if method == "StartProgramInGuest" {
-        // The guest may take its time.
+        // Waits for the guest, so it cannot run in a transaction.
         AssertUnwindSafe(model::guest_operations::start_program(
             core, &caller, &request,
         ))
@@ -160,7 +160,7 @@ async fn answer(
         .map_err(|_| ())
     } else {
         let core = Arc::clone(core);
-        // Methods touch files: not on the threads that serve.
+        // Methods access files: run them on the blocking thread pool.
         tokio::task::spawn_blocking(move || dispatch::call(&core, &caller, &request, &reactions))
             .await
             .map_err(|_| ())
@@ -205,7 +205,7 @@ async fn hang_up(peer: &Peer) -> Response {
     std::future::pending().await
 }
 
-/// The session of a request's cookie.
+/// Returns the session of a request's cookie.
 pub(super) fn authenticate(core: &Arc<Core>, headers: &HeaderMap) -> Option<SessionKey> {
     model::session_manager::expire(core);
     let mut tx = Transaction::begin(core).ok()?;
@@ -219,7 +219,7 @@ pub(super) fn text<'h>(headers: &'h HeaderMap, name: &axum::http::HeaderName) ->
     headers.get(name)?.to_str().ok()
 }
 
-/// A fault as an answer.
+/// Converts a fault to a response.
 trait IntoAnswer {
     fn into_answer(self) -> Answer;
 }

@@ -12,8 +12,8 @@ use crate::property::ObjectProperties;
 /// the whole property.
 const MAX_FINE: usize = 64;
 
-/// A change to only a part of a watched property: the object must be
-/// read as a whole.
+/// A change of only a part of a watched property: the whole object has to be
+/// read again.
 #[derive(Debug)]
 pub(super) struct Partial;
 

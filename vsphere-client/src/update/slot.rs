@@ -19,11 +19,11 @@ const MAX_PATHS: usize = 128;
 /// One report for a subscriber.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// The object is in the set, with these properties.
+    /// The object entered the set, with these properties.
     Entered(Content),
     /// These paths of the object changed.
     Changed(Content, Vec<String>),
-    /// The object is not in the set any more.
+    /// The object left the set.
     Left(AnyRef),
     /// Every object of the set has been reported.
     Complete,
@@ -115,7 +115,7 @@ impl Slot {
         if unseen.known.contains(object) {
             unseen.put(object, Pending::Left);
         } else {
-            // It came and went unseen.
+            // The object entered and left before the subscriber looked.
             unseen.take(object);
         }
         drop(unseen);

@@ -30,7 +30,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "HttpNfcLeaseComplete" => complete(inv),
         "HttpNfcLeaseAbort" => abort(inv),
         "HttpNfcLeaseGetManifest" => manifest(inv),
-        // Both digests are made anyway.
+        // Both digests are computed anyway.
         "HttpNfcLeaseSetManifestChecksumType" => nothing(),
         _ => return None,
     })

@@ -45,7 +45,7 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
     let malformed = |_| fault::invalid_argument("spec");
     let machine = spec.base::<VirtualMachineImportSpec>().map_err(malformed)?;
     let Some(machine) = machine else {
-        // A vApp: hosts have none.
+        // vApps are not supported.
         return Err(fault::not_supported());
     };
     let folder = match folder {

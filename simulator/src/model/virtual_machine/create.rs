@@ -17,7 +17,7 @@ use crate::model::{datastore, entity};
 use crate::object::Hidden;
 use crate::world::Transaction;
 
-/// Makes a machine with its files. On a fault no file of it is left.
+/// Creates a machine with its files. On a fault, its files are deleted.
 pub(crate) fn create(
     tx: &mut Transaction<'_>,
     spec: &VirtualMachineConfigSpec,
@@ -77,7 +77,7 @@ fn build(
     value(&added?)
 }
 
-/// Puts a machine into the inventory and writes its file.
+/// Adds a machine to the inventory and writes its file.
 fn add(
     tx: &mut Transaction<'_>,
     id: &str,
@@ -112,7 +112,7 @@ fn add(
     Ok(vm)
 }
 
-/// Checks a machine's name, which no other may have.
+/// Checks that a machine's name is valid and unique.
 fn free_name(tx: &Transaction<'_>, folder: &Ref<mo::Folder>, name: &str) -> Result<String, Fault> {
     let name = entity::name(name)?;
     match tx.named(folder, &name) {
@@ -121,7 +121,8 @@ fn free_name(tx: &Transaction<'_>, folder: &Ref<mo::Folder>, name: &str) -> Resu
     }
 }
 
-/// Where the `.vmx` goes: as asked, or in a new directory of the machine's name.
+/// Returns the path of the `.vmx`: the requested one, or one in a new directory with the
+/// machine's name.
 fn vmx_path(tx: &Transaction<'_>, asked: &str, name: &str) -> Result<DatastorePath, Fault> {
     let store = &tx.core().store;
     let path = store.parse(asked)?;
@@ -147,7 +148,7 @@ fn vmx_path(tx: &Transaction<'_>, asked: &str, name: &str) -> Result<DatastorePa
     Ok(directory.join(&file))
 }
 
-/// Takes over a machine by its `.vmx` file.
+/// Registers a machine by its `.vmx` file.
 pub(crate) fn register(
     tx: &mut Transaction<'_>,
     path: &str,

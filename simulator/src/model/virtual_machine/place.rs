@@ -1,4 +1,4 @@
-//! Where a machine goes: its folder, its pool and its host.
+//! Placement of a machine: its folder, pool and host.
 
 use vim25::types::{ClusterConfigInfo, HostSystemConnectionState};
 use vim25::{AnyRef, Fault, Ref, mo};
@@ -16,11 +16,11 @@ pub(crate) struct Place {
 }
 
 impl Place {
-    /// A place in a pool, on the host that is asked for or on the one with the fewest
+    /// Returns a place in a pool, on the requested host or on the one with the fewest
     /// machines.
     ///
     /// # Errors
-    /// A host that the pool does not have, or none named for a cluster without DRS.
+    /// The host is not the pool's, or none was requested for a cluster without DRS.
     pub(crate) fn new(
         tx: &Transaction<'_>,
         folder: &Ref<mo::Folder>,
@@ -41,7 +41,7 @@ impl Place {
                     .read("configuration")
                     .map(|config: ClusterConfigInfo| config.drs_config.enabled.unwrap_or(false));
                 if hosts.len() > 1 && drs == Ok(false) {
-                    // Nobody chooses one.
+                    // Without DRS the caller has to choose the host.
                     return Err(fault::invalid_argument("host"));
                 }
                 let fit = hosts.iter().filter(|host| is_fit(tx, host));
@@ -56,7 +56,7 @@ impl Place {
         })
     }
 
-    /// The first pool that there is, and the folder for machines.
+    /// Returns the first pool and the folder for machines.
     pub(crate) fn any(tx: &Transaction<'_>) -> Result<Self, Fault> {
         let compute = tx.all("ComputeResource").next();
         let compute = compute.ok_or_else(fault::no_compatible_host)?;
@@ -64,7 +64,7 @@ impl Place {
         Self::new(tx, &tx.layout().vm_folder(), &pool, None)
     }
 
-    /// The environment browser of the compute resource.
+    /// Returns the environment browser of the compute resource.
     pub(crate) fn environment(
         &self,
         tx: &Transaction<'_>,
@@ -74,7 +74,7 @@ impl Place {
     }
 }
 
-/// Whether a host takes machines.
+/// Returns whether a host accepts machines.
 fn is_fit(tx: &Transaction<'_>, host: &Ref<mo::HostSystem>) -> bool {
     tx.object(host).is_ok_and(|host| {
         host.read("runtime.inMaintenanceMode") == Ok(false)

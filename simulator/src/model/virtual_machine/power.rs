@@ -1,4 +1,4 @@
-//! Power.
+//! Power operations: on, off, suspend, reset, and shutdown of the guest.
 
 use std::collections::BTreeSet;
 
@@ -30,7 +30,7 @@ pub(super) fn on(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
     })
 }
 
-/// Starts a machine by a task for a user.
+/// Powers on a machine in a task of a user.
 pub(crate) fn start(tx: &mut Transaction<'_>, user: &str, vm: &Vm) -> Result<Ref<mo::Task>, Fault> {
     let own = vm.clone();
     task::begin_as(
@@ -57,7 +57,7 @@ pub(crate) fn check_off(tx: &Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Switches a machine on.
+/// Powers on a machine.
 pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     check_off(tx, vm)?;
     if super::template::is_one(tx, vm) {
@@ -133,7 +133,7 @@ pub(super) fn off(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
     })
 }
 
-/// Powers a machine off, no matter on whose behalf.
+/// Powers off a machine, at the request of a client or of its guest.
 pub(crate) fn power_off(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     let object = tx.object(vm)?.clone();
     let state = machine::power_state(&object)?;
@@ -155,7 +155,7 @@ fn end(tx: &mut Transaction<'_>, vm: &Vm, state: VirtualMachinePowerState) -> Re
     let machine = Machine::edit(object)?;
     let mut stopped = Vec::new();
     if let Some(cycle) = machine.cycle.take() {
-        // The guest first: what it has written is still carried away.
+        // The guest ends first, so that what it wrote to its lines is still delivered.
         stopped.extend([cycle.stop.clone(), cycle.ports.off().clone()]);
         if off {
             let mut lost = BTreeSet::new();
@@ -191,7 +191,7 @@ fn end(tx: &mut Transaction<'_>, vm: &Vm, state: VirtualMachinePowerState) -> Re
     Ok(())
 }
 
-/// Keys as they are, those that are lost as they were before.
+/// Returns the keys after power-off: those that do not survive it have their old values.
 fn restore(now: &ExtraConfig, before: &ExtraConfig, lost: &BTreeSet<String>) -> ExtraConfig {
     let is_lost = |key: &str| lost.contains(&key.to_ascii_lowercase());
     let kept = now.iter().filter_map(|(key, value)| match before.get(key) {
@@ -213,7 +213,7 @@ pub(super) fn reset(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
     })
 }
 
-/// The guest starts again; the machine stays on, and its keys as they are.
+/// Restarts the guest. The machine stays on and keeps its keys.
 fn restart(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     let number = tx.ids().number();
     let stop = tx.core().stop.child_token();
@@ -275,7 +275,7 @@ pub(super) fn reboot_guest(inv: &mut Invocation<'_, '_>, vm: &Vm) -> Answer {
     nothing()
 }
 
-/// Adds a line to the machine's log; a log that cannot be written does not matter.
+/// Appends a line to the machine's log. Best effort.
 fn log(tx: &Transaction<'_>, vm: &Vm, event: &str) {
     use std::io::Write;
     let Ok(machine) = tx.object(vm).and_then(|object| Machine::of(object)) else {

@@ -1,4 +1,4 @@
-//! Changing a machine.
+//! `ReconfigVM_Task`: changing the configuration of a machine.
 
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachinePowerState};
 use vim25::{Fault, Ref, mo};

@@ -51,7 +51,7 @@ impl Gone {
     }
 }
 
-/// Whether a disk is deleted with its machine.
+/// Returns whether a disk is deleted with its machine.
 fn is_deletable(core: &Core, file: &str) -> bool {
     let store = &core.store;
     let says = |file| disk::read(store, &store.parse(file)?).map(|disk| disk.deletable);
@@ -90,7 +90,7 @@ pub(crate) fn destroy_now(
             }
         }
     }
-    // What is the machine's own goes; a directory with other things in it stays.
+    // Deletes the machine's own files; a directory that contains other files stays.
     let store = &core.store;
     let stem = vmx.file_name().trim_end_matches(".vmx").to_owned();
     let own = ["vmx", "nvram", "vmsd", "vmxf"];

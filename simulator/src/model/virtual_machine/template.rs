@@ -1,4 +1,4 @@
-//! Templates: machines that are in no pool and cannot be switched on.
+//! Templates: machines without a pool, which cannot be powered on.
 
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachinePowerState};
 use vim25::{Fault, Ref, mo};
@@ -10,7 +10,7 @@ use crate::machine;
 use crate::object::Retype;
 use crate::world::Transaction;
 
-/// Whether a machine is a template.
+/// Returns whether a machine is a template.
 pub(super) fn is_one(tx: &Transaction<'_>, vm: &Ref<mo::VirtualMachine>) -> bool {
     tx.object(vm)
         .is_ok_and(|vm| vm.read("config.template") == Ok(true))

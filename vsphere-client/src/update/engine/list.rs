@@ -26,13 +26,13 @@ pub(super) struct List {
     pub(super) fence: Fence,
 }
 
-/// An object that is put into the view and taken out of it again, because that
-/// shows in the next answer: whatever else is in the answer is as new as that.
+/// An object that is added to the view or removed from it only to make the server
+/// respond: the response shows that change, so everything in it is at least as new.
 #[derive(Debug)]
 pub(super) struct Fence {
     pub(super) object: AnyRef,
     pub(super) is_inside: bool,
-    /// When it was moved last, until an answer shows it.
+    /// When it was last added or removed, until a response shows it.
     pub(super) moved: Option<u64>,
 }
 
@@ -111,10 +111,10 @@ impl List {
             .all(|member| member.subscribers.is_empty())
     }
 
-    /// Takes what is to be added to the view and removed from it, and notes
-    /// that this happens at `now`.
+    /// Takes the objects to add to the view and to remove from it, and records
+    /// `now` as the time of the change.
     pub(super) fn take_changes(&mut self, now: u64, most: usize) -> (Vec<AnyRef>, Vec<AnyRef>) {
-        // What is to be removed first is added by the next change.
+        // An object that still has to be removed is added with the next change.
         let ready = self
             .absent
             .iter()

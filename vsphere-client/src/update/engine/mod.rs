@@ -15,7 +15,7 @@
 //! that is new in a list is reported by the server because it is new. For one
 //! that is in the list already, the engine needs an answer that was made later:
 //! from a poll that was sent later or, if a poll is open, one that shows a
-//! change of the list that was sent later, if need be one made for the purpose
+//! change of the list that was sent later. If none is due, the engine makes one
 //! (see [`list::Fence`]). An object that the server does not report within a moment is
 //! read: ESXi does not report tasks that ended before they were added, and
 //! other servers evaluate new filters only when something changes.
@@ -97,8 +97,8 @@ impl Handle {
 }
 
 impl Client {
-    /// Tells the engine, which is started if it does not run; `false` where
-    /// there is no runtime to run it.
+    /// Sends a command to the engine, starting it if necessary. `false` without a
+    /// runtime.
     pub(crate) fn tell_engine(&self, command: Command) -> bool {
         let handle = &self.inner.engine;
         let mut commands = handle
@@ -158,7 +158,7 @@ type Pending<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 struct Engine {
     client: Client,
     commands: mpsc::UnboundedReceiver<Command>,
-    /// Counts what happens, so that it is known what came first.
+    /// A logical clock: orders requests, responses and subscriptions.
     clock: u64,
     /// Counts how often everything on the server was lost.
     era: u64,
@@ -170,13 +170,13 @@ struct Engine {
     subscribers: HashMap<u64, Subscriber>,
     /// By the value of the filter's reference.
     filters: HashMap<String, Set>,
-    /// Updates of filters whose making has not been answered yet.
+    /// Updates of filters whose creation has not been confirmed yet.
     early: Vec<PropertyFilterUpdate>,
-    /// Whether a filter is being made.
+    /// Whether a filter is being created.
     opening: bool,
     /// Objects of lists that have not been reported to some subscriber.
     joining: HashSet<(u32, AnyRef)>,
-    /// Objects that have to be read, because the server does not report them as it should.
+    /// Objects that have to be read because the server did not report them in time.
     reads: HashSet<(Set, AnyRef)>,
     garbage: Vec<Garbage>,
     /// When the poll in flight was sent.
@@ -184,12 +184,12 @@ struct Engine {
     abandon_poll: bool,
     /// Subscribers that joined before this will be notified by a pending response.
     expected: u64,
-    /// How many steps were taken since the last poll was sent.
+    /// Number of steps since the last poll was sent.
     steps: u32,
     cancelled: bool,
     trouble: trouble::Trouble,
     pace: poll::Pace,
-    /// Until when additions are collected.
+    /// The end of the delay that combines additions into one call.
     hold: Option<Instant>,
     closing: Option<tokio::sync::oneshot::Sender<()>>,
 }
@@ -269,7 +269,7 @@ impl Engine {
         if let Some(step) = step
             && !self.client.inner.session.is_closed()
         {
-            // What it makes has to be freed.
+            // A step in flight may create objects, which have to be freed.
             let done = step.await;
             self.done(done);
         }
@@ -336,7 +336,7 @@ impl Engine {
         self.subscribers.insert(id, subscriber);
     }
 
-    /// The list for a target, which is made if there is none.
+    /// Returns the list for a target, creating it if necessary.
     fn list(&mut self, target: &Target, objects: &[AnyRef]) -> u32 {
         let fits = |list: &List| {
             list.type_name == target.type_name
@@ -401,7 +401,7 @@ impl Engine {
         }
     }
 
-    /// Tells the subscribers of an object that joined before `proven`.
+    /// Notifies the subscribers of an object that joined before `proven`.
     fn release(&mut self, list_id: u32, object: &AnyRef, proven: u64) {
         let Some(list) = self.lists.get_mut(&list_id) else {
             return;
@@ -430,8 +430,8 @@ impl Engine {
         }
     }
 
-    /// Takes over a new state of an object of a list, and tells those who know
-    /// the last one what changed.
+    /// Stores the new state of an object of a list, and sends the changes to the
+    /// subscribers that have received the previous one.
     fn renew(&mut self, list_id: u32, content: Content, paths: &[String]) {
         let Some(member) = self
             .lists
@@ -450,7 +450,7 @@ impl Engine {
         member.content = Some(content);
     }
 
-    /// Tells that an object does not exist.
+    /// Notifies subscribers that an object does not exist.
     fn gone(&mut self, list_id: u32, object: &AnyRef) {
         self.joining.remove(&(list_id, object.clone()));
         let Some(list) = self.lists.get_mut(&list_id) else {
@@ -473,7 +473,7 @@ impl Engine {
         }
     }
 
-    /// When there is something to do though nothing happens.
+    /// Returns when the engine has to act next if no event arrives.
     fn next_wake(&self) -> Option<Instant> {
         let overdue = self.joining.iter().filter_map(|(list, object)| {
             let member = self.lists.get(list)?.members.get(object)?;
@@ -483,7 +483,7 @@ impl Engine {
         let now = Instant::now();
         let nudge = self.nudge_at();
         [
-            // What is overdue is being read: the end of that wakes.
+            // Overdue objects are being read; the result wakes the engine.
             overdue.filter(|at| *at > now).min(),
             self.hold,
             self.pace.wake(),

@@ -16,26 +16,26 @@ use crate::update::content::apply;
 /// considers the connection dead.
 const POLL: Duration = Duration::from_secs(30);
 
-/// How long a new selection may stay unreported by an open poll before that is
-/// ended: it may be empty, or the server looks at it only when something changes.
+/// How long a new selection may stay unreported before the open poll is cancelled: the
+/// selection may be empty, or the server evaluates it only when something changes.
 const NUDGE: Duration = Duration::from_millis(200);
 
 /// Polls that may follow each other without a pause, and the pause after that.
-/// A server that has something to say all the time says it in fewer answers.
+/// A server with constant changes then combines them into fewer responses.
 const BURST: u32 = 16;
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// The most updates of filters that are kept until the filter is known.
+/// Maximum number of updates that are kept for filters whose creation is not confirmed.
 const EARLY: usize = 64;
 
-/// The answer to a poll.
+/// The response to a poll.
 pub(super) struct Polled {
     era: u64,
     sent: u64,
     result: Result<Option<UpdateSet>>,
 }
 
-/// How fast polls follow each other.
+/// Limits the rate of polls.
 #[derive(Debug)]
 pub(super) struct Pace {
     left: u32,
@@ -54,7 +54,7 @@ impl Default for Pace {
 }
 
 impl Pace {
-    /// Whether a poll may be sent now; if not, [`wake`](Self::wake) says when.
+    /// Returns whether a poll may be sent now; if not, [`wake`](Self::wake) returns when.
     fn allows(&mut self) -> bool {
         let now = Instant::now();
         let earned = now.duration_since(self.counted).as_millis() / PAUSE.as_millis();
@@ -78,7 +78,7 @@ impl Pace {
 }
 
 impl Engine {
-    /// The next poll, if there is something to wait for.
+    /// Returns the next poll, if there is something to wait for.
     ///
     /// Additions go first: the poll then reports them immediately.
     pub(super) fn next_poll(&mut self, stepping: bool) -> Option<Pending<Polled>> {
@@ -90,7 +90,7 @@ impl Engine {
         if !self.pace.allows() {
             return None;
         }
-        // The server says at once that there is nothing to say.
+        // A poll that does not wait: the server responds immediately, even without changes.
         let wait = if self.awaits_silence() {
             Duration::ZERO
         } else {
@@ -118,7 +118,7 @@ impl Engine {
         }))
     }
 
-    /// Whether a subscriber waits for an answer that may have nothing to report.
+    /// Returns whether a subscriber needs a response even if there are no changes.
     fn awaits_silence(&self) -> bool {
         let unsure =
             |selection: &super::Selection| selection.filter.is_some() && !selection.is_complete;
@@ -129,7 +129,7 @@ impl Engine {
         self.selections.values().any(unsure) || self.joining.iter().any(|key| known(key).is_some())
     }
 
-    /// When the open poll is ended for the sake of a new selection.
+    /// Returns when the open poll has to be cancelled because of a new selection.
     pub(super) fn nudge_at(&self) -> Option<Instant> {
         let polling = self.polling.filter(|_| !self.cancelled)?;
         let waiting = self.selections.values().filter(|selection| {
@@ -168,8 +168,8 @@ impl Engine {
         }
     }
 
-    /// Tells subscribers what one filter reports. Returns when the latest
-    /// change was made that this shows.
+    /// Distributes the report of one filter. Returns the time of the latest change
+    /// of a list that the report includes.
     pub(super) fn route(&mut self, update: PropertyFilterUpdate) -> u64 {
         let Some(set) = self.filters.get(update.filter.value()).copied() else {
             if self.opening && self.early.len() < EARLY {
@@ -216,7 +216,7 @@ impl Engine {
             return shows;
         }
         if update.kind == ObjectUpdateKind::Leave {
-            // It seems to be deleted: reading it shows whether it is.
+            // It may have been deleted: read it to find out.
             member.in_view = false;
             member.entered = false;
             self.reads.insert((Set::List(list_id), object));
@@ -230,7 +230,7 @@ impl Engine {
         match apply(member.content.as_ref(), update, &list.paths) {
             Ok((content, paths)) => {
                 self.renew(list_id, content, &paths);
-                // It was added for those who joined before.
+                // It was added for the subscribers that joined before.
                 self.release(list_id, &object, added);
             }
             Err(_partial) => {
@@ -270,7 +270,7 @@ impl Engine {
         }
     }
 
-    /// An answer is complete and shows everything that happened before `proven`.
+    /// Processes the end of a response that includes everything that happened before `proven`.
     fn prove(&mut self, proven: u64) {
         let joining: Vec<_> = self.joining.iter().cloned().collect();
         for (list, object) in joining {

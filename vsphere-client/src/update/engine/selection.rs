@@ -19,9 +19,9 @@ pub(super) struct Selection {
     pub(super) asked: u64,
     pub(super) opened: Option<Instant>,
     pub(super) content: HashMap<AnyRef, Content>,
-    /// After a resync: objects that were there before and have not been reported again.
+    /// After a resync: known objects that have not been reported again.
     pub(super) unconfirmed: HashSet<AnyRef>,
-    /// Whether everything that there was at first has been reported.
+    /// Whether all initial objects have been reported.
     pub(super) is_complete: bool,
 }
 

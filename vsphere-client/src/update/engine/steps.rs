@@ -15,18 +15,18 @@ use crate::error::{Error, Result};
 use crate::property::{ObjectProperties, is_missing};
 use crate::update::content::changed;
 
-/// The most objects that one request names.
+/// Maximum number of objects per request.
 const BATCH: usize = 1_000;
 
-/// Additions of this many objects are a crowd: more are likely to follow, and
-/// are collected for a moment.
+/// From this many additions on, more are likely to follow, so that they are
+/// collected for a moment.
 const CROWD: usize = 8;
 const HOLD: Duration = Duration::from_millis(50);
 
-/// How many lists are kept even if some are unused.
+/// Number of lists up to which unused ones are kept.
 const LISTS: usize = 16;
 
-/// How many objects that nobody watches may stay in a view.
+/// Maximum number of unwatched objects that stay in a view.
 const IDLE: usize = 256;
 
 /// The result of a step, and the era in which it was taken.
@@ -130,7 +130,7 @@ impl Engine {
         }))
     }
 
-    /// Adds what has to be added to a list, and removes what rides along.
+    /// Adds the pending objects to a list, and removes idle ones in the same call.
     fn change_list(&mut self, collector: &Ref<mo::PropertyCollector>) -> Option<Pending<What>> {
         let now = Instant::now();
         let held = self.hold.is_some_and(|until| until > now);
@@ -177,8 +177,8 @@ impl Engine {
         }))
     }
 
-    /// The list that has a subscriber whom no answer to come would tell: an
-    /// open poll was sent before it joined, and nothing changed in a list since.
+    /// Returns a list with a subscriber that no pending response will notify: the open
+    /// poll was sent before it joined, and no list has changed since.
     fn needs_fence(&self) -> Option<u32> {
         let polling = self.polling?;
         let waits = |(list, object): &&(u32, AnyRef)| {
@@ -197,7 +197,7 @@ impl Engine {
         self.joining.iter().find(waits).map(|(list, _)| *list)
     }
 
-    /// Reads what the server does not report as it should.
+    /// Reads objects that the server did not report in time.
     fn read(&mut self) -> Option<Pending<What>> {
         let now = Instant::now();
         let lists = &self.lists;
@@ -267,7 +267,7 @@ impl Engine {
     pub(super) fn done(&mut self, done: Done) {
         self.opening = false;
         if done.era != self.era {
-            // Everything was lost since; free what was made of it.
+            // The server's objects were lost since then; free what this step created.
             match done.what {
                 What::ListOpened {
                     result: Ok(opened), ..
@@ -309,7 +309,7 @@ impl Engine {
                             selection.view = view;
                             selection.filter = Some(filter);
                         }
-                        // Nobody wants it any more.
+                        // Its subscribers have gone.
                         None => {
                             self.filters.remove(filter.value());
                             self.garbage.push(Garbage::Filter(filter));
@@ -329,7 +329,7 @@ impl Engine {
                 Ok(found) => self.have_read(set, objects, asked, found),
                 Err(error) => self.read_failed(set, objects, error),
             },
-            // What cannot be freed is freed with the session.
+            // Ignored: the objects end with the session.
             What::Freed(Ok(())) | What::Cancelled(Ok(())) => {}
             What::Freed(Err(error)) | What::Cancelled(Err(error)) => {
                 tracing::debug!(%error, "tidying up on the server failed");
@@ -337,7 +337,7 @@ impl Engine {
         }
     }
 
-    /// A filter was made: it may have been reported on already.
+    /// Registers a new filter. The server may already have reported updates of it.
     fn opened(&mut self, set: Set, filter: &str) {
         self.trouble.step_worked();
         self.filters.insert(filter.to_owned(), set);
@@ -347,7 +347,7 @@ impl Engine {
         }
     }
 
-    /// A view did not find these: they are gone, unless reading shows otherwise.
+    /// Handles objects that could not be added to a view: deleted, unless reading them succeeds.
     fn unresolved(&mut self, list: u32, objects: Vec<AnyRef>) {
         self.trouble.step_worked();
         for object in objects {
@@ -437,7 +437,7 @@ impl Engine {
         }
     }
 
-    /// Frees everything on the server, as far as the session lasts.
+    /// Frees everything on the server, if the session still exists.
     pub(super) async fn free_all(&mut self) {
         if self.client.inner.session.is_closed() {
             return;
@@ -499,7 +499,7 @@ async fn open_selection(
         object_set: objects,
         ..PropertyFilterSpec::default()
     };
-    // Changes within a property are to come as the whole property.
+    // Report the whole property if a part of it changes.
     match client.call(collector.create_filter(&spec, false)).await {
         Ok(filter) => Ok((view, filter)),
         Err(error) => {
@@ -511,7 +511,7 @@ async fn open_selection(
     }
 }
 
-/// Makes the view and the filter of a list, with its first objects.
+/// Creates the view and the filter of a list, with its first objects.
 async fn open_list(
     client: &Client,
     collector: &Ref<mo::PropertyCollector>,
@@ -535,7 +535,7 @@ async fn open_list(
                 };
                 unresolved.push(adds.swap_remove(at));
                 if unresolved.len() > 3 {
-                    // There may be many more: adding reports all of them at once.
+                    // If there are more, the next addition reports them together.
                     unresolved.append(&mut adds);
                 }
             }
@@ -608,7 +608,7 @@ async fn read(
         match read_once(client, &type_name, &paths, &objects).await {
             Ok(mut page) => found.append(&mut page),
             Err(error) if error.is_fault::<ManagedObjectNotFound>() => {
-                // A server that does not leave them out by itself.
+                // Some servers return a fault instead of leaving them out.
                 if objects.len() > 1 {
                     let (first, second) = objects.split_at(objects.len() / 2);
                     pending.extend([first.to_vec(), second.to_vec()]);

@@ -16,13 +16,13 @@ use crate::property::Source;
 /// are notified: this many times the retry budget.
 const ENDURANCE: u32 = 10;
 
-/// How often in a row everything on the server may be lost.
+/// How many times in a row the server's objects may be lost.
 const LOSSES: u32 = 8;
 
 const PAUSE: Duration = Duration::from_millis(100);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// An outage, and the pause that the engine makes because of it.
+/// An outage, and the resulting backoff.
 #[derive(Debug, Default)]
 pub(super) struct Trouble {
     since: Option<Instant>,
@@ -40,14 +40,14 @@ impl Trouble {
         self.until
     }
 
-    /// A step worked, so the server is there.
+    /// Records a successful step: the server is reachable.
     pub(super) const fn step_worked(&mut self) {
         self.since = None;
         self.until = None;
         self.tries = 0;
     }
 
-    /// A poll worked, so everything is as it should be.
+    /// Records a successful poll, which ends the outage.
     pub(super) const fn is_over(&mut self) {
         self.step_worked();
         self.losses = 0;
@@ -95,12 +95,12 @@ impl Engine {
         if self.trouble.pause() > self.client.inner.options.retry.budget * ENDURANCE {
             self.fail_all(error);
         } else if matches!(error, Error::OutcomeUnknown { .. }) {
-            // Nobody knows what there is on the server now.
+            // The state on the server is unknown.
             self.reset(true);
         }
     }
 
-    /// Whether what the engine had on the server is lost, with its session or otherwise.
+    /// Returns whether the engine's objects on the server are lost, with its session or otherwise.
     pub(super) fn is_lost(&self, error: &Error) -> bool {
         if error.is_fault::<InvalidCollectorVersion>() {
             return true;
@@ -121,7 +121,7 @@ impl Engine {
             })
     }
 
-    /// Whether trying again later may help.
+    /// Returns whether a retry may help.
     pub(super) fn is_passing(&self, error: &Error) -> bool {
         match error {
             Error::Timeout { .. } | Error::OutcomeUnknown { .. } => true,
@@ -135,8 +135,7 @@ impl Engine {
         }
     }
 
-    /// A server may fail every poll because of one deleted object in a view:
-    /// takes it out.
+    /// Removes a deleted object from its view: some servers fail every poll because of it.
     fn expel(&mut self, object: &AnyRef) -> bool {
         let mut found = false;
         for (id, list) in &mut self.lists {
@@ -170,7 +169,7 @@ impl Engine {
         !ids.is_empty()
     }
 
-    /// Starts again with nothing on the server. Every subscriber is notified.
+    /// Starts over with nothing on the server, and notifies every subscriber.
     pub(super) fn reset(&mut self, destroy: bool) {
         self.forget(destroy);
         let now = self.tick();
@@ -197,7 +196,7 @@ impl Engine {
         }
     }
 
-    /// Forgets what there is on the server, and frees it if it is still there.
+    /// Forgets the objects on the server, and frees those that still exist.
     fn forget(&mut self, destroy: bool) {
         self.era += 1;
         self.version = None;
@@ -223,7 +222,7 @@ impl Engine {
             .filter_map(|selection| selection.view.as_ref().map(vim25::Ref::upcast));
         self.garbage
             .extend(views.chain(selected).map(Garbage::View));
-        // With its filters.
+        // This also destroys its filters.
         self.garbage.extend(collector.map(Garbage::Collector));
     }
 
@@ -240,13 +239,13 @@ impl Engine {
         }
     }
 
-    /// A step for one list failed.
+    /// Handles a failed step of one list.
     pub(super) fn list_failed(&mut self, id: u32, error: Error) {
         if self.is_lost(&error) || matches!(error, Error::NotAuthenticated { .. }) {
             self.stumble(error);
             return;
         }
-        // Something to be removed may be gone already; without it, all is well.
+        // An object to remove may have been deleted already: retry without removals.
         let is_gone = error.is_gone();
         if self.is_passing(&error) || is_gone {
             self.trouble.losses += u32::from(is_gone);
@@ -255,7 +254,7 @@ impl Engine {
             if outage > endurance || self.trouble.losses > LOSSES {
                 self.fail_all(error);
             } else {
-                // What was to be added is to be added again.
+                // Queue the additions again.
                 self.reset(true);
             }
             return;
@@ -297,7 +296,7 @@ impl Engine {
         }
     }
 
-    /// A step for one selection failed.
+    /// Handles a failed step of one selection.
     pub(super) fn selection_failed(&mut self, id: u64, error: Error) {
         let is_general = matches!(error, Error::NotAuthenticated { .. });
         if self.is_lost(&error) || self.is_passing(&error) || is_general {
@@ -314,7 +313,8 @@ impl Engine {
     }
 }
 
-/// Why there will be no more news although nothing failed.
+/// The error of subscriptions that end because the client, or the runtime of the
+/// engine, has ended.
 pub(super) fn ended(client: &Client) -> Error {
     if client.inner.session.is_closed() || client.inner.stop.is_cancelled() {
         let operation = client.operation("watching properties", None);
