@@ -1,6 +1,7 @@
 //! Fault injection: faults, delays and lost connections on demand.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use vim25::Fault;
@@ -47,12 +48,26 @@ struct Rule {
 #[derive(Debug)]
 pub struct Script {
     rules: Mutex<Vec<Rule>>,
+    counters: Mutex<Vec<(String, Weak<AtomicUsize>)>>,
+}
+
+/// Counts the answered calls of one method; returned by [`Script::count`].
+#[derive(Debug)]
+pub struct CallCounter(Arc<AtomicUsize>);
+
+impl CallCounter {
+    /// Returns how many calls have been answered since the counter was created.
+    #[must_use]
+    pub fn answered(&self) -> usize {
+        self.0.load(Ordering::Acquire)
+    }
 }
 
 impl Script {
     pub(crate) const fn new() -> Self {
         Self {
             rules: Mutex::new(Vec::new()),
+            counters: Mutex::new(Vec::new()),
         }
     }
 
@@ -80,6 +95,32 @@ impl Script {
     #[must_use]
     pub fn pending(&self) -> usize {
         self.lock().len()
+    }
+
+    /// Counts the calls of a method from now on, for as long as the counter exists.
+    ///
+    /// A call counts once its response has been determined, which may be before the client
+    /// receives it. Calls whose connection a rule closes do not count.
+    #[must_use]
+    pub fn count(&self, method: &str) -> CallCounter {
+        let counter = Arc::new(AtomicUsize::new(0));
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.push((method.to_owned(), Arc::downgrade(&counter)));
+        CallCounter(counter)
+    }
+
+    /// Records that a call has been answered.
+    pub(crate) fn answered(&self, method: &str) {
+        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
+        counters.retain(|(counted, counter)| {
+            let Some(counter) = counter.upgrade() else {
+                return false;
+            };
+            if counted == method {
+                counter.fetch_add(1, Ordering::Release);
+            }
+            true
+        });
     }
 
     fn add(&self, method: &str, skip: usize, count: usize, reaction: Reaction) {
@@ -119,6 +160,18 @@ impl Script {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_are_counted_while_their_counter_exists() {
+        let script = Script::new();
+        let counter = script.count("A");
+        script.answered("A");
+        script.answered("B");
+        assert_eq!(counter.answered(), 1);
+        drop(counter);
+        script.answered("A");
+        assert!(script.counters.lock().unwrap().is_empty());
+    }
 
     #[test]
     fn rules_meet_the_calls_they_count() {

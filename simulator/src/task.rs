@@ -47,7 +47,7 @@ impl fmt::Debug for Job {
 }
 
 /// Starts a task on an entity; `description` is its `descriptionId`, such as
-    /// `VirtualMachine.powerOn`.
+/// `VirtualMachine.powerOn`.
 ///
 /// A machine has one task at a time: while another one is running, the fault
 /// is `TaskInProgress`.

@@ -161,10 +161,9 @@ async fn a_container_that_goes_off_while_its_line_is_awaited_is_heard() {
     let started = endpoint.layer.exec().start(&id, StartOptions::default());
     started.await.unwrap();
     // An `attach` that comes too late for the beginning looks how long the log is.
-    let script = endpoint.simulator.script();
-    script.next("GET /folder", simulator::Reaction::Delay(Duration::ZERO));
+    let looks = endpoint.simulator.script().count("GET /folder");
     let end = async {
-        while script.pending() > 0 {
+        while looks.answered() == 0 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         guest.go_on.notify_one();

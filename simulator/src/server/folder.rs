@@ -48,7 +48,8 @@ pub(super) async fn serve(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    for reaction in core.script.react(&format!("{method} /folder")) {
+    let name = format!("{method} /folder");
+    for reaction in core.script.react(&name) {
         match reaction {
             Reaction::Delay(time) => tokio::time::sleep(time).await,
             Reaction::Disconnect | Reaction::LoseAnswer => {
@@ -64,7 +65,20 @@ pub(super) async fn serve(
             _ => {}
         }
     }
-    if !may(&core, &headers) {
+    let response = respond(&core, &path, &place, &method, &headers, body).await;
+    core.script.answered(&name);
+    response
+}
+
+async fn respond(
+    core: &Arc<Core>,
+    path: &str,
+    place: &Place,
+    method: &Method,
+    headers: &HeaderMap,
+    body: Body,
+) -> Response {
+    if !may(core, headers) {
         return unauthorized();
     }
     let own = if core.settings.topology.vcenter {
@@ -77,16 +91,16 @@ pub(super) async fn serve(
     if datacenter.trim_matches('/') != own || datastore != core.settings.datastore {
         return (StatusCode::NOT_FOUND, "no such datastore").into_response();
     }
-    let Ok(path) = core.store.path(&path) else {
+    let Ok(path) = core.store.path(path) else {
         return (StatusCode::BAD_REQUEST, "a path that leads elsewhere").into_response();
     };
     if path.is_root() {
         return StatusCode::FORBIDDEN.into_response();
     }
-    let result = match method {
-        Method::GET | Method::HEAD => get(&core, &path, &method, &headers).await,
-        Method::PUT | Method::POST => put(&core, &path, body).await,
-        Method::DELETE => delete(&core, &path).await,
+    let result = match *method {
+        Method::GET | Method::HEAD => get(core, &path, method, headers).await,
+        Method::PUT | Method::POST => put(core, &path, body).await,
+        Method::DELETE => delete(core, &path).await,
         _ => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
     };
     result.unwrap_or_else(|error| {

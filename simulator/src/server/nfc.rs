@@ -31,7 +31,8 @@ pub(super) async fn serve(
     body: Body,
 ) -> Response {
     let mut lose_answer = false;
-    for reaction in core.script.react(&format!("{method} /nfc")) {
+    let name = format!("{method} /nfc");
+    for reaction in core.script.react(&name) {
         match reaction {
             Reaction::Delay(time) => tokio::time::sleep(time).await,
             Reaction::Disconnect => {
@@ -63,6 +64,7 @@ pub(super) async fn serve(
         peer.hang_up.cancel();
         return std::future::pending().await;
     }
+    core.script.answered(&name);
     response
 }
 

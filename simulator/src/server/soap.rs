@@ -91,6 +91,7 @@ pub(super) async fn serve(
     if lose_answer {
         return hang_up(&peer).await;
     }
+    core.script.answered(&method);
     let mut response = respond(&answer, &method);
     let cookie = caller
         .cookie
