@@ -92,5 +92,13 @@ pub use scope::{Access, Scope};
 pub use secret::{SECRET_KEY_KEY, SecretError, SecretKey};
 pub use value::{GoUrl, MapKey, with};
 
+/// For the derive macro alone.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::codec::{
+        Codec, DefaultOf, FieldDefault, StoredField, WithDefault, WithoutDefault, WithoutForm,
+    };
+}
+
 #[doc = include_str!("../FORMAT.md")]
 pub mod format {}

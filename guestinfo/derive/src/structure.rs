@@ -63,7 +63,10 @@ pub(crate) fn named(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenSt
     let locals = (0..fields.named.len()).map(local);
     Ok(quote! {
         const _: () = {
-            #constants
+            #[automatically_derived]
+            impl #impl_generics #name #type_generics #where_clause {
+                #constants
+            }
 
             #[automatically_derived]
             impl #impl_generics ::guestinfo::GuestInfo for #name #type_generics #where_clause {
@@ -103,63 +106,27 @@ fn local(at: usize) -> syn::Ident {
 
 impl Body {
     fn push(&mut self, at: usize, field: &Field, attribute: &FieldAttribute, input: &DeriveInput) {
-        let name = &field.ident;
-        let local = local(at);
-        let ty = &field.ty;
-        let span = ty.span();
-        let default = match &attribute.default {
-            Some(Some(default)) => quote!((|| #default)),
-            _ => quote_spanned!(span=> <#ty as ::core::default::Default>::default),
-        };
+        let (name, ty) = (&field.ident, &field.ty);
         let required = attribute.default.is_none();
         match &attribute.kind {
             Kind::Skip => {
+                let local = local(at);
+                let default = default_function(ty, attribute);
                 self.decode.extend(quote!(let #local: #ty = #default();));
                 self.absent.extend(quote!(#name: #default(),));
             }
             Kind::Flatten => {
-                let trait_ = quote_spanned!(span=> <#ty as ::guestinfo::GuestInfo>);
-                self.encode
-                    .extend(quote!(#trait_::encode(&self.#name, encoder);));
-                self.decode
-                    .extend(quote!(let #local: #ty = decoder.flatten(#default);));
-                self.describe.extend(quote!(#trait_::describe(describer);));
-                self.absent
-                    .extend(quote!(#name: #trait_::absent(dialect)?,));
+                let place = quote!(::core::option::Option::None);
+                self.push_stored(at, field, &place, true, attribute);
             }
             Kind::Stored(stored) => {
-                let constant = format_ident!("FIELD_{at}");
-                let tokens = stored.tokens();
-                self.constants
-                    .extend(quote!(const #constant: ::guestinfo::Field = #tokens;));
-                let here = if let Some(with) = &stored.with {
-                    self.push_with(field, &local, &constant, with, required, &default);
-                    match option_argument(ty) {
-                        Some(_) => quote!(::core::option::Option::None),
-                        None => quote!(return ::core::option::Option::None),
-                    }
+                let place = stored.tokens();
+                if let Some(with) = &stored.with {
+                    self.push_with(at, field, &place, with, attribute);
                 } else {
-                    let method = if required {
-                        quote_spanned!(span=> field)
-                    } else {
-                        quote_spanned!(span=> optional_field)
-                    };
-                    self.encode.extend(
-                        quote_spanned!(span=> encoder.field::<#ty>(&#constant, &self.#name);),
-                    );
-                    self.decode.extend(quote_spanned!(span=>
-                        let #local: #ty = decoder.#method::<#ty>(&#constant, #default);
-                    ));
-                    self.describe
-                        .extend(quote_spanned!(span=> describer.field::<#ty>(&#constant);));
-                    quote_spanned!(span=> <#ty as ::guestinfo::GuestInfo>::absent(dialect)?)
-                };
-                let value = if required {
-                    quote!(if #constant.exists(dialect) { #here } else { #default() })
-                } else {
-                    quote!(#default())
-                };
-                self.absent.extend(quote!(#name: #value,));
+                    let place = quote!(::core::option::Option::Some(#place));
+                    self.push_stored(at, field, &place, required, attribute);
+                }
             }
         }
 
@@ -175,29 +142,78 @@ impl Body {
         }
     }
 
+    /// A field that its type reads and writes. Only the constant names the type's bounds: a
+    /// type that lacks them is one error, not one for each method.
+    fn push_stored(
+        &mut self,
+        at: usize,
+        field: &Field,
+        place: &TokenStream,
+        required: bool,
+        attribute: &FieldAttribute,
+    ) {
+        let (name, ty) = (&field.ident, &field.ty);
+        let span = ty.span();
+        let local = local(at);
+        let constant = format_ident!("__GUESTINFO_{at}");
+        let default = match &attribute.default {
+            Some(Some(default)) => quote!(|| #default),
+            _ => quote_spanned! {span=>
+                || {
+                    #[allow(unused_imports)]
+                    use ::guestinfo::__private::{WithDefault, WithoutDefault, WithoutForm};
+                    (&&&::guestinfo::__private::DefaultOf::<#ty>::new()).make()
+                }
+            },
+        };
+        self.constants.extend(quote_spanned! {span=>
+            const #constant: ::guestinfo::__private::StoredField<#ty> =
+                ::guestinfo::__private::StoredField::<#ty>::new(#place, #required, #default);
+        });
+        self.encode
+            .extend(quote!(Self::#constant.encode(&self.#name, encoder);));
+        self.decode
+            .extend(quote!(let #local: #ty = Self::#constant.decode(decoder);));
+        self.describe
+            .extend(quote!(Self::#constant.describe(describer);));
+        self.absent
+            .extend(quote!(#name: Self::#constant.absent(dialect)?,));
+    }
+
     /// A field that a module turns into text.
     fn push_with(
         &mut self,
+        at: usize,
         field: &Field,
-        local: &syn::Ident,
-        constant: &syn::Ident,
+        place: &TokenStream,
         with: &syn::Path,
-        required: bool,
-        default: &TokenStream,
+        attribute: &FieldAttribute,
     ) {
         let (name, ty) = (&field.ident, &field.ty);
+        let local = local(at);
+        let constant = format_ident!("__GUESTINFO_{at}");
+        self.constants
+            .extend(quote!(const #constant: ::guestinfo::Field = #place;));
+        let default = default_function(ty, attribute);
         let optional = option_argument(ty);
+        let required = attribute.default.is_none();
+        let span = with.span();
+        let to_text = quote_spanned! {span=>
+            ::guestinfo::with::StoredText::into_stored_text(#with::to_text(value))
+        };
+        let from_text = quote_spanned! {span=>
+            |text: &str| ::guestinfo::with::ReadText::into_read_value(#with::from_text(text))
+        };
         let write = quote! {
-            encoder.field_with(&#constant, |encoder| {
-                let text = #with::to_text(value);
-                match ::guestinfo::with::StoredText::into_stored_text(text) {
+            encoder.field_with(&Self::#constant, |encoder| {
+                match #to_text {
                     ::core::result::Result::Ok(text) => encoder.text(text),
                     ::core::result::Result::Err(reason) => encoder.unstorable(reason),
                 }
             });
         };
-        let parse = quote!(decoder.parse("the text is not of the field's type", #with::from_text));
-        let (encode, parse, required) = match optional {
+        let parse = quote!(decoder.parse("the text is not of the field's type", #from_text));
+        let (encode, parse, reported) = match optional {
             Some(inner) => (
                 quote!(if let ::core::option::Option::Some(value) = &self.#name { #write }),
                 quote!({
@@ -210,10 +226,37 @@ impl Body {
         };
         self.encode.extend(encode);
         self.decode.extend(quote! {
-            let #local: #ty = decoder.field_with(&#constant, #required, |decoder| #parse, #default);
+            let #local: #ty =
+                decoder.field_with(&Self::#constant, #reported, |decoder| #parse, #default);
         });
         self.describe
-            .extend(quote!(describer.field_with(&#constant, ::guestinfo::Describer::text);));
+            .extend(quote!(describer.field_with(&Self::#constant, ::guestinfo::Describer::text);));
+        let absent = match (required, optional) {
+            (false, _) => quote!(#default()),
+            (true, Some(_)) => quote! {
+                if Self::#constant.exists(dialect) {
+                    ::core::option::Option::None
+                } else {
+                    #default()
+                }
+            },
+            (true, None) => quote! {
+                if Self::#constant.exists(dialect) {
+                    return ::core::option::Option::None
+                } else {
+                    #default()
+                }
+            },
+        };
+        self.absent.extend(quote!(#name: #absent,));
+    }
+}
+
+/// What makes a field's default value, for a field whose type need not be storable.
+fn default_function(ty: &Type, attribute: &FieldAttribute) -> TokenStream {
+    match &attribute.default {
+        Some(Some(default)) => quote!((|| #default)),
+        _ => quote_spanned!(ty.span()=> <#ty as ::core::default::Default>::default),
     }
 }
 
@@ -234,7 +277,11 @@ pub(crate) fn transparent(input: &DeriveInput, field: &Field) -> Result<TokenStr
         generics.make_where_clause().predicates.push(bound);
     }
     let (impl_generics, type_generics, where_clause) = generics.split_for_impl();
-    let inner = quote_spanned!(ty.span()=> <#ty as ::guestinfo::GuestInfo>);
+    // Only this names the bound of the field's type: one error if it does not hold.
+    let codec = quote_spanned! {ty.span()=>
+        const __GUESTINFO: ::guestinfo::__private::Codec<#ty> =
+            ::guestinfo::__private::Codec::<#ty>::new();
+    };
     // It can be the key of a map if its field can. The lifetime keeps the compiler from
     // refusing the bound where it does not hold.
     let mut key_generics = generics.clone();
@@ -245,46 +292,51 @@ pub(crate) fn transparent(input: &DeriveInput, field: &Field) -> Result<TokenStr
     let (_, _, map_key_clause) = key_generics.split_for_impl();
     Ok(quote! {
         #[automatically_derived]
+        impl #impl_generics #name #type_generics #where_clause {
+            #codec
+        }
+
+        #[automatically_derived]
         impl #impl_generics ::guestinfo::GuestInfo for #name #type_generics #where_clause {
-            const SHAPE: ::guestinfo::Shape = #inner::SHAPE;
+            const SHAPE: ::guestinfo::Shape = Self::__GUESTINFO.shape;
 
             fn encode(&self, encoder: &mut ::guestinfo::Encoder) {
-                #inner::encode(&self.0, encoder);
+                (Self::__GUESTINFO.encode)(&self.0, encoder);
             }
 
             fn encode_some(&self, encoder: &mut ::guestinfo::Encoder) {
-                #inner::encode_some(&self.0, encoder);
+                (Self::__GUESTINFO.encode_some)(&self.0, encoder);
             }
 
             fn decode(decoder: &mut ::guestinfo::Decoder<'_>) -> ::core::option::Option<Self> {
-                #inner::decode(decoder).map(Self)
+                (Self::__GUESTINFO.decode)(decoder).map(Self)
             }
 
             fn describe(describer: &mut ::guestinfo::Describer) {
-                #inner::describe(describer);
+                (Self::__GUESTINFO.describe)(describer);
             }
 
             fn absent(dialect: ::guestinfo::Dialect) -> ::core::option::Option<Self> {
-                #inner::absent(dialect).map(Self)
+                (Self::__GUESTINFO.absent)(dialect).map(Self)
             }
 
             fn push_text(
                 &self,
                 text: &mut ::std::string::String,
             ) -> ::core::result::Result<(), &'static str> {
-                #inner::push_text(&self.0, text)
+                (Self::__GUESTINFO.push_text)(&self.0, text)
             }
 
             fn parse_text(text: &str) -> ::core::option::Option<Self> {
-                #inner::parse_text(text).map(Self)
+                (Self::__GUESTINFO.parse_text)(text).map(Self)
             }
 
             fn to_byte(&self) -> u8 {
-                #inner::to_byte(&self.0)
+                (Self::__GUESTINFO.to_byte)(&self.0)
             }
 
             fn from_byte(byte: u8) -> ::core::option::Option<Self> {
-                #inner::from_byte(byte).map(Self)
+                (Self::__GUESTINFO.from_byte)(byte).map(Self)
             }
         }
 

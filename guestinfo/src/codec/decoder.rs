@@ -155,7 +155,16 @@ impl<'a> Decoder<'a> {
     /// The value at hand, or its form without any key; reports its lack.
     pub(crate) fn value<T: GuestInfo>(&mut self) -> Option<T> {
         let absent = T::absent(self.dialect());
-        self.required(true, absent, T::decode)
+        self.value_or(absent, T::decode)
+    }
+
+    /// What a function reads, or else `absent`; reports the lack of both.
+    pub(crate) fn value_or<T>(
+        &mut self,
+        absent: Option<T>,
+        read: impl FnOnce(&mut Self) -> Option<T>,
+    ) -> Option<T> {
+        self.required(true, absent, read)
     }
 
     fn required<T>(

@@ -10,6 +10,7 @@
 //! | `update` | from one state to another |
 //! | `regions` | what an update leaves alone or repairs |
 //! | `field` | where a field is stored |
+//! | `stored` | how the derive macro reaches a field's type |
 //! | `index` | lookup as the platform does it |
 
 mod decode;
@@ -22,6 +23,7 @@ mod regions;
 mod report;
 mod rounds;
 mod schema;
+mod stored;
 mod update;
 
 pub use decode::{Decode, Decoded, View, decode};
@@ -34,6 +36,9 @@ pub(crate) use report::NoteKind;
 pub use report::{Issue, IssueKind, Report};
 pub use rounds::Rounds;
 pub use schema::Describer;
+pub use stored::{
+    Codec, DefaultOf, FieldDefault, StoredField, WithDefault, WithoutDefault, WithoutForm,
+};
 pub use update::{Change, PowerState, Refusal, Refused, Update, update};
 
 use crate::dialect::Dialect;
@@ -73,6 +78,18 @@ pub enum Shape {
 /// | `with = "path"` | a module with `to_text(&T) -> String` (or `Result<String, &'static str>`) and `from_text(&str) -> Option<T>`; see [`with`](crate::with) |
 /// | `chunks` | may be longer than [`MAX_VALUE_BYTES`] |
 /// | `vic04(...)`, `vic1(...)` | `key`, `scope`, `secret`, `non_persistent` in that dialect only; a dialect that is not named then does not have the field |
+///
+/// These types are stored without further ado:
+///
+/// | types | stored as |
+/// | --- | --- |
+/// | `String`, `PathBuf`, `bool`, whole numbers, `NonZero*`, `f32`, `f64`, `SocketAddr`, `std::time::Duration`, `jiff::SignedDuration` | one text |
+/// | `IpAddr`, `Ipv4Addr`, `Ipv6Addr` | one text, the bytes in base64 |
+/// | `ipnet::IpNet`, `jiff::Timestamp`, [`GoUrl`](crate::GoUrl), `url::Url` (feature `url`) | as VIC stores them: [`format`](mod@crate::format) |
+/// | `Vec`, arrays, `BTreeSet`, `HashSet` | the elements and their number |
+/// | `BTreeMap`, `HashMap` | the entries and their names; for keys see [`MapKey`](crate::MapKey) |
+/// | tuples of up to 6 | as a struct with the fields `0`, `1` and so on |
+/// | `Option`, `Box` | as what is inside |
 ///
 /// Enums have `text = "..."` on a variant, else the variant's name is its text,
 /// and `other` on a variant with one `String` for all other texts.
@@ -126,7 +143,8 @@ pub enum Shape {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be stored as guestinfo keys",
     label = "no stored form",
-    note = "derive `GuestInfo` for it, or mark the field `with = \"json\"`, `with = \"<module>\"` or `skip`"
+    note = "derive `GuestInfo` for it, or mark the field `with = \"json\"`, `with = \"<module>\"` or `skip`",
+    note = "stored types are `String`, `bool`, numbers, `NonZero*`, `PathBuf`, addresses of `std::net` and `ipnet`, times of `jiff`, and `Option`, `Box`, `Vec`, arrays, sets, maps and tuples (up to 6) of stored types"
 )]
 pub trait GuestInfo: Sized {
     /// How it is stored as the element of a list.

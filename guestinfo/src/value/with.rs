@@ -50,6 +50,23 @@ impl StoredText for Result<String, &'static str> {
     }
 }
 
+/// What a function `from_text` returns: the value, or nothing when the text is of no
+/// use.
+#[diagnostic::on_unimplemented(
+    message = "`from_text` returns `{Self}` instead of `Option<{T}>`",
+    note = "the module of `with` has `to_text(&T) -> String`, or `-> Result<String, &'static str>`, and `from_text(&str) -> Option<T>`"
+)]
+pub trait ReadText<T> {
+    /// The value, if the text has one.
+    fn into_read_value(self) -> Option<T>;
+}
+
+impl<T> ReadText<T> for Option<T> {
+    fn into_read_value(self) -> Self {
+        self
+    }
+}
+
 /// `with = "json"`: a `serde` type as JSON text.
 #[cfg(feature = "json")]
 pub mod json {

@@ -11,6 +11,26 @@ struct NoStoredForm {
 }
 
 #[derive(GuestInfo)]
+struct NeitherFormNorDefault {
+    a: Opaque,
+}
+
+#[derive(GuestInfo)]
+struct InAList {
+    #[guestinfo(default)]
+    a: Vec<Opaque>,
+}
+
+#[derive(GuestInfo)]
+struct Flattened {
+    #[guestinfo(flatten)]
+    a: Opaque,
+}
+
+#[derive(GuestInfo)]
+struct Transparent(Opaque);
+
+#[derive(GuestInfo)]
 struct NoDefault {
     a: IpAddr,
 }
