@@ -253,6 +253,7 @@ fn what_depends_on_the_host_is_said_to() {
     };
     assert_eq!(of_vmware(Construct::HostText), Some(Effect::Notes));
     assert_eq!(of_vmware(Construct::Undecodable), None);
+    assert_eq!(of_vmware(Construct::WrongType), None);
 
     let error = document.set("annotation", "\u{fc}").unwrap_err();
     assert!(matches!(&error, EditError::Undeclared { other, .. } if other == "displayName"));

@@ -79,7 +79,7 @@ pub enum Shape {
 /// | `chunks` | may be longer than [`MAX_VALUE_BYTES`] |
 /// | `vic04(...)`, `vic1(...)` | `key`, `scope`, `secret`, `non_persistent` in that dialect only; a dialect that is not named then does not have the field |
 ///
-/// These types are stored without further ado:
+/// Fields of these types need no `with`:
 ///
 /// | types | stored as |
 /// | --- | --- |

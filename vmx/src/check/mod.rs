@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 
 use crate::document::{Document, Line, LineKind};
-use crate::error::{ParseError, ParseErrorKind};
+use crate::error::{ParseError, ParseErrorKind, ValueError};
 use crate::kind::FileKind;
 use crate::view::{Class, DriveType, Firmware, Place, Presence, VirtualMachineFile};
 
@@ -200,6 +200,10 @@ impl Document {
             found.0.entry(Construct::TooLarge).or_default();
         }
         for fault in machine.faults() {
+            // Text in another charset is of the right type; a finding of its own says so.
+            if matches!(fault.reason(), ValueError::Undecodable { .. }) {
+                continue;
+            }
             found.add_at(Construct::WrongType, names, fault.name());
         }
         if !self.is_encrypted() {
