@@ -97,6 +97,7 @@ pub use value::{GoUrl, MapKey, with};
 pub mod __private {
     pub use crate::codec::{
         Codec, DefaultOf, FieldDefault, StoredField, WithDefault, WithoutDefault, WithoutForm,
+        encode_some,
     };
 }
 

@@ -63,6 +63,64 @@ fn nested_options_are_refused_where_they_would_collapse() {
     round_trips(vec![Some(1_u8), None]);
 }
 
+/// A struct without a single key, inside an `Option`.
+#[test]
+fn empty_structs_in_options_are_carried_or_refused() {
+    #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
+    struct Lists {
+        maybe: Option<u8>,
+        bytes: Vec<u8>,
+        list: Vec<String>,
+    }
+    #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
+    struct Outer {
+        #[guestinfo(flatten)]
+        flat: Nothing,
+        maybe: Option<u8>,
+        inner: Lists,
+        map: BTreeMap<String, Leaf>,
+    }
+    #[derive(Clone, Debug, Default, PartialEq, GuestInfo)]
+    struct Nothing {
+        #[guestinfo(vic1)]
+        maybe: Option<Leaf>,
+    }
+    round_trips(Some(Lists::default()));
+    round_trips(Some(Box::new(Lists::default())));
+    round_trips(Some(Outer::default()));
+    round_trips(vec![Some(Outer::default()), None]);
+    round_trips(Some((None::<u8>, Vec::<u8>::new())));
+    round_trips(Some((Lists::default(),)));
+    round_trips(BTreeMap::from([("a".to_owned(), Some(Lists::default()))]));
+    refused(Some(Nothing::default()));
+    refused(Some((None::<u8>, Nothing::default())));
+    // Of no fields at all, nothing is lost.
+    let value = Field {
+        value: Some(Nothing::default()),
+    };
+    assert!(encode(&value, Dialect::Vic04).unwrap().is_empty());
+
+    // Read from damaged keys, it is left to be repaired.
+    let mut keys = BTreeMap::from([(
+        "guestinfo.vice./k/bytes".to_owned(),
+        "Y2VydA==guestinfo".to_owned(),
+    )]);
+    let new = decode::<Field<Option<Lists>>>(&keys).value;
+    assert_eq!(new.value, Some(Lists::default()));
+    for change in update(&keys.clone(), &new).unwrap().changes() {
+        match change.value() {
+            Some(value) => keys.insert(change.key().into(), value.into()),
+            None => keys.remove(change.key()),
+        };
+    }
+    assert_eq!(decode::<Field<Option<Lists>>>(&keys).value, new);
+    assert!(update(&keys, &new).unwrap().is_empty());
+    // Damaged keys of a struct that could not be written again hinder no update.
+    keys = BTreeMap::from([("guestinfo.vice./k/maybe/f".to_owned(), "x".to_owned())]);
+    let new = decode::<Field<Option<Nothing>>>(&keys).value;
+    assert!(update(&keys, &new).is_ok());
+}
+
 #[test]
 fn texts_of_another_variant_are_refused() {
     for text in ["true", ""] {

@@ -17,6 +17,7 @@ use crate::attribute::{FieldAttribute, Kind, ours};
 struct Body {
     constants: TokenStream,
     encode: TokenStream,
+    encode_some: TokenStream,
     decode: TokenStream,
     describe: TokenStream,
     absent: TokenStream,
@@ -48,6 +49,7 @@ pub(crate) fn named(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenSt
     let Body {
         constants,
         encode,
+        encode_some,
         decode,
         describe,
         absent,
@@ -72,6 +74,10 @@ pub(crate) fn named(input: &DeriveInput, fields: &FieldsNamed) -> Result<TokenSt
             impl #impl_generics ::guestinfo::GuestInfo for #name #type_generics #where_clause {
                 fn encode(&self, encoder: &mut ::guestinfo::Encoder) {
                     #encode
+                }
+
+                fn encode_some(&self, encoder: &mut ::guestinfo::Encoder) {
+                    ::guestinfo::__private::encode_some(self, encoder, &[#encode_some]);
                 }
 
                 fn decode(
@@ -162,7 +168,7 @@ impl Body {
                 || {
                     #[allow(unused_imports)]
                     use ::guestinfo::__private::{WithDefault, WithoutDefault, WithoutForm};
-                    (&&&::guestinfo::__private::DefaultOf::<#ty>::new()).make()
+                    (&&&::guestinfo::__private::DefaultOf::<#ty>::of()).make()
                 }
             },
         };
@@ -172,6 +178,8 @@ impl Body {
         });
         self.encode
             .extend(quote!(Self::#constant.encode(&self.#name, encoder);));
+        self.encode_some
+            .extend(quote!(&|encoder| Self::#constant.encode_some(&self.#name, encoder),));
         self.decode
             .extend(quote!(let #local: #ty = Self::#constant.decode(decoder);));
         self.describe
@@ -280,7 +288,7 @@ pub(crate) fn transparent(input: &DeriveInput, field: &Field) -> Result<TokenStr
     // Only this names the bound of the field's type: one error if it does not hold.
     let codec = quote_spanned! {ty.span()=>
         const __GUESTINFO: ::guestinfo::__private::Codec<#ty> =
-            ::guestinfo::__private::Codec::<#ty>::new();
+            ::guestinfo::__private::Codec::<#ty>::of();
     };
     // It can be the key of a map if its field can. The lifetime keeps the compiler from
     // refusing the bound where it does not hold.

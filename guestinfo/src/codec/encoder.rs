@@ -224,6 +224,33 @@ impl Encoder {
         self.entry_fault = outer;
     }
 
+    /// Writes a value of several fields that is inside an `Option`: at least one key,
+    /// so that it is not read back as `None`. `write` writes it as usual. If that
+    /// leaves no key, the first field that can be written although it is empty is.
+    pub(crate) fn some(&mut self, write: impl FnOnce(&mut Self), fields: &[&dyn Fn(&mut Self)]) {
+        let entries = self.encoded.entries.len();
+        let faults = self.encoded.faults.len();
+        let incomplete = self.encoded.incomplete;
+        write(self);
+        let mut refused = false;
+        for field in fields {
+            if self.encoded.entries.len() > entries || self.encoded.faults.len() > faults {
+                return;
+            }
+            field(self);
+            if self.encoded.faults.len() > faults {
+                refused = true;
+                self.encoded.entries.truncate(entries);
+                self.encoded.faults.truncate(faults);
+                self.encoded.incomplete = incomplete;
+            }
+        }
+        if refused && self.encoded.entries.len() == entries {
+            let reason = "none of its fields has a value, so it would be read back as `None`";
+            self.unstorable_value(reason, String::new());
+        }
+    }
+
     /// Records that the value at hand has no stored form.
     pub fn unstorable(&mut self, reason: &'static str) {
         let key = self.cursor.key();

@@ -38,6 +38,7 @@ pub use rounds::Rounds;
 pub use schema::Describer;
 pub use stored::{
     Codec, DefaultOf, FieldDefault, StoredField, WithDefault, WithoutDefault, WithoutForm,
+    encode_some,
 };
 pub use update::{Change, PowerState, Refusal, Refused, Update, update};
 

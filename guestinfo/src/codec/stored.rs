@@ -28,7 +28,7 @@ pub struct Codec<T> {
 impl<T> Codec<T> {
     // The bound is the function's: a bound of the whole block has worse errors.
     #[must_use]
-    pub const fn new() -> Self
+    pub const fn of() -> Self
     where
         T: GuestInfo,
     {
@@ -65,7 +65,7 @@ impl<T> StoredField<T> {
         T: GuestInfo,
     {
         Self {
-            codec: Codec::new(),
+            codec: Codec::of(),
             field,
             required,
             default,
@@ -76,6 +76,15 @@ impl<T> StoredField<T> {
         match &self.field {
             Some(field) => encoder.field_with(field, |encoder| (self.codec.encode)(value, encoder)),
             None => (self.codec.encode)(value, encoder),
+        }
+    }
+
+    /// Writes a field of a struct that would have no key otherwise.
+    pub fn encode_some(&self, value: &T, encoder: &mut Encoder) {
+        let write = self.codec.encode_some;
+        match &self.field {
+            Some(field) => encoder.field_with(field, |encoder| write(value, encoder)),
+            None => write(value, encoder),
         }
     }
 
@@ -115,7 +124,16 @@ impl<T> StoredField<T> {
     }
 }
 
-/// Finds the default of a field. `(&&&DefaultOf::new()).make()` takes the first of
+/// Writes a struct inside an `Option`.
+pub fn encode_some<T: GuestInfo>(
+    value: &T,
+    encoder: &mut Encoder,
+    fields: &[&dyn Fn(&mut Encoder)],
+) {
+    encoder.some(|encoder| value.encode(encoder), fields);
+}
+
+/// Finds the default of a field. `(&&&DefaultOf::of()).make()` takes the first of
 /// the implementations below that fits, so that a type without a stored form is not
 /// blamed for having no default as well.
 #[derive(Debug)]
@@ -123,7 +141,7 @@ pub struct DefaultOf<T>(PhantomData<T>);
 
 impl<T> DefaultOf<T> {
     #[must_use]
-    pub const fn new() -> Self {
+    pub const fn of() -> Self {
         Self(PhantomData)
     }
 }

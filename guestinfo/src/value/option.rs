@@ -5,8 +5,9 @@ use crate::dialect::Dialect;
 
 /// `None` has no key. `Some` of an empty list is written with a length of -1
 /// and `Some` of an empty map with an empty list of names, so both come back.
-/// A struct of which no field is stored comes back as `None`. `Some(None)` is an error
-/// when written.
+/// So does `Some` of a struct whose lists and maps are all empty: one of them is written
+/// that way. `Some(None)`, and `Some` of a struct of which every field is `None`, are an
+/// error when written.
 impl<T: GuestInfo> GuestInfo for Option<T> {
     fn encode(&self, encoder: &mut Encoder) {
         if let Some(value) = self {

@@ -10,6 +10,17 @@ macro_rules! tuples {
                 $(encoder.field(&Field::new(stringify!($at), None), &self.$at);)+
             }
 
+            fn encode_some(&self, encoder: &mut Encoder) {
+                encoder.some(
+                    |encoder| self.encode(encoder),
+                    &[$(&|encoder| {
+                        encoder.field_with(&Field::new(stringify!($at), None), |encoder| {
+                            self.$at.encode_some(encoder);
+                        });
+                    }),+],
+                );
+            }
+
             fn decode(decoder: &mut Decoder<'_>) -> Option<Self> {
                 let checkpoint = decoder.checkpoint();
                 let fields = ($(
