@@ -1,7 +1,7 @@
 //! The client against our simulator, a fresh one for each test.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
-use simulator::Simulator;
+use simulator::{Simulator, Topology};
 
 mod flows;
 
@@ -38,4 +38,15 @@ flows! {
     a_machine_is_imported_under_a_lease
     a_lease_that_never_becomes_ready_says_why
     an_import_that_fails_leaves_no_lease
+}
+
+#[tokio::test]
+async fn a_machine_is_cloned_and_relocated() {
+    let topology = Topology::vcenter().clusters(1).machines(1);
+    let builder = Simulator::builder().topology(topology);
+    let builder = builder.user("root").password("secret");
+    let simulator = builder.start().await.unwrap();
+    let url = simulator.url().replace("://", "://root:secret@");
+    flows::a_machine_is_cloned_and_relocated(&url).await;
+    simulator.shutdown().await;
 }

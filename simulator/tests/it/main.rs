@@ -6,6 +6,7 @@
 )]
 
 mod client;
+mod cloning;
 mod connecting;
 mod connections;
 mod consistency;

@@ -11,7 +11,7 @@ use vim25::types::{
 };
 use vim25::{AnyRef, Poly, Ref, mo};
 
-fn bare(name: &str) -> VirtualMachineConfigSpec {
+pub(crate) fn bare(name: &str) -> VirtualMachineConfigSpec {
     VirtualMachineConfigSpec {
         name: Some(name.into()),
         files: Some(Box::new(VirtualMachineFileInfo {
@@ -29,7 +29,7 @@ async fn at(client: &Client, path: &str) -> AnyRef {
     AnyRef::from_wire(found.type_name(), found.value())
 }
 
-async fn typed<T: vim25::ManagedObject>(client: &Client, path: &str) -> Ref<T> {
+pub(crate) async fn typed<T: vim25::ManagedObject>(client: &Client, path: &str) -> Ref<T> {
     Ref::new(at(client, path).await.value())
 }
 

@@ -2,9 +2,14 @@
 
 use std::time::Duration;
 
-use vim25::types::{VirtualCdrom, VirtualDevice, VirtualDisk, VirtualMachinePowerState};
-use vsphere_client::device::{Files, NewDisk, cdrom};
+use vim25::types::{
+    VirtualCdrom, VirtualDevice, VirtualDisk, VirtualMachinePowerState, VirtualMachineRelocateSpec,
+};
+use vim25::{Property, Ref, mo};
+use vsphere_client::device::{DeviceList, Files, NewDisk, cdrom};
 use vsphere_client::{EntityKind, Error};
+
+const HOST: Property<mo::VirtualMachine, Ref<mo::HostSystem>> = Property::new("runtime.host");
 
 pub(crate) async fn power_that_is_there_already_is_success(url: &str) {
     let client = super::client(url).await;
@@ -150,5 +155,39 @@ pub(crate) async fn the_address_of_a_guest_is_waited_for(url: &str) {
     assert_eq!(address.unwrap().to_string(), "192.0.2.7");
     machine.power_off().await.unwrap();
     client.run(vm.destroy()).await.unwrap();
+    client.close().await.unwrap();
+}
+
+/// Needs a vCenter with vcsim's inventory.
+pub(crate) async fn a_machine_is_cloned_and_relocated(url: &str) {
+    let client = super::client(url).await;
+    let inventory = client.inventory();
+    let datacenter = inventory.datacenter(None).await.unwrap();
+    let source = super::machines(&client).await.remove(0);
+    let machine = client.machine(&source);
+    machine.power_off().await.unwrap();
+    let clone = machine
+        .clone_to(datacenter.vm_folder(), "copy", &Default::default())
+        .await
+        .unwrap();
+    let copied = client.machine(&clone).devices().await.unwrap();
+    let disks = |devices: &DeviceList| {
+        let disks = devices.of_type::<VirtualDisk>();
+        disks.map(|disk| disk.capacity_in_kb).collect::<Vec<_>>()
+    };
+    assert_eq!(disks(&copied), disks(&machine.devices().await.unwrap()));
+
+    let host = inventory
+        .find_one::<mo::HostSystem>("/DC0/host/DC0_H0/DC0_H0")
+        .await
+        .unwrap()
+        .object;
+    let spec = VirtualMachineRelocateSpec {
+        host: Some(host.clone()),
+        ..Default::default()
+    };
+    client.machine(&clone).relocate(&spec).await.unwrap();
+    let now = client.get(&clone, HOST).await.unwrap();
+    assert_eq!(now.value(), host.value());
     client.close().await.unwrap();
 }

@@ -78,7 +78,7 @@ fn build(
 }
 
 /// Adds a machine to the inventory and writes its file.
-fn add(
+pub(super) fn add(
     tx: &mut Transaction<'_>,
     id: &str,
     mut info: VirtualMachineConfigInfo,
@@ -113,7 +113,11 @@ fn add(
 }
 
 /// Checks that a machine's name is valid and unique.
-fn free_name(tx: &Transaction<'_>, folder: &Ref<mo::Folder>, name: &str) -> Result<String, Fault> {
+pub(super) fn free_name(
+    tx: &Transaction<'_>,
+    folder: &Ref<mo::Folder>,
+    name: &str,
+) -> Result<String, Fault> {
     let name = entity::name(name)?;
     match tx.named(folder, &name) {
         Some(other) => Err(fault::duplicate_name(&name, other.reference())),
@@ -123,7 +127,11 @@ fn free_name(tx: &Transaction<'_>, folder: &Ref<mo::Folder>, name: &str) -> Resu
 
 /// Returns the path of the `.vmx`: the requested one, or one in a new directory with the
 /// machine's name.
-fn vmx_path(tx: &Transaction<'_>, asked: &str, name: &str) -> Result<DatastorePath, Fault> {
+pub(super) fn vmx_path(
+    tx: &Transaction<'_>,
+    asked: &str,
+    name: &str,
+) -> Result<DatastorePath, Fault> {
     let store = &tx.core().store;
     let path = store.parse(asked)?;
     if path.file_name().ends_with(".vmx") && !path.parent().is_root() {

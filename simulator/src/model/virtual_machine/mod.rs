@@ -1,9 +1,11 @@
 //! Virtual machines.
 
+mod clone;
 mod create;
 mod place;
 mod power;
 mod reconfigure;
+mod relocate;
 mod remove;
 mod template;
 
@@ -29,6 +31,9 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "SuspendVM_Task" => power::suspend(inv, vm),
         "ShutdownGuest" => power::shutdown_guest(inv, &vm),
         "RebootGuest" => power::reboot_guest(inv, &vm),
+        "CloneVM_Task" => clone::call(inv, vm),
+        "RelocateVM_Task" => relocate::relocate(inv, vm),
+        "MigrateVM_Task" => relocate::migrate(inv, vm),
         "Destroy_Task" => remove::destroy(inv, vm),
         "ExportVm" => super::lease::export(inv, vm),
         "MarkAsTemplate" => template::mark(inv, &vm),

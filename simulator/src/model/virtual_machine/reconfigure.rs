@@ -31,7 +31,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) ->
     })
 }
 
-fn reconfigure(
+pub(super) fn reconfigure(
     tx: &mut Transaction<'_>,
     vm: &Ref<mo::VirtualMachine>,
     spec: &VirtualMachineConfigSpec,

@@ -1,0 +1,148 @@
+//! Moving a machine to another host, pool or folder.
+//!
+//! There is one datastore, so no file ever moves.
+
+use vim25::types::{VirtualMachineConfigSpec, VirtualMachineRelocateSpec};
+use vim25::{AnyRef, Fault, Ref, mo};
+
+use super::Place;
+use crate::fault;
+use crate::invocation::{Answer, Invocation, nothing};
+use crate::machine::properties;
+use crate::model::{datastore, entity};
+use crate::object::Retype;
+use crate::task;
+use crate::world::Transaction;
+
+pub(super) fn relocate(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
+    let spec: VirtualMachineRelocateSpec = inv.arg("spec")?;
+    start(inv, vm, "VirtualMachine.relocate", spec)
+}
+
+/// `MigrateVM_Task`, the older form of `RelocateVM_Task`.
+pub(super) fn migrate(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
+    let spec = VirtualMachineRelocateSpec {
+        pool: inv.arg("pool")?,
+        host: inv.arg("host")?,
+        ..Default::default()
+    };
+    start(inv, vm, "VirtualMachine.migrate", spec)
+}
+
+fn start(
+    inv: &mut Invocation<'_, '_>,
+    vm: Ref<mo::VirtualMachine>,
+    description: &str,
+    spec: VirtualMachineRelocateSpec,
+) -> Answer {
+    check(inv.tx, &spec)?;
+    task::begin(inv, &vm.retype(), description, move |tx| {
+        move_to(tx, &vm, &spec)?;
+        nothing()
+    })
+}
+
+/// Checks the parts of a specification that do not depend on the machine.
+pub(super) fn check(tx: &Transaction<'_>, spec: &VirtualMachineRelocateSpec) -> Result<(), Fault> {
+    if !tx.layout().is_vcenter {
+        return Err(fault::not_supported());
+    }
+    let own = datastore::reference(tx);
+    let named = spec.datastore.iter();
+    for store in named.chain(spec.disk.iter().map(|disk| &disk.datastore)) {
+        if store.value() != own.value() {
+            return Err(fault::not_found(&store.retype()));
+        }
+    }
+    if spec.service.is_some() {
+        return Err(fault::not_supported());
+    }
+    Ok(())
+}
+
+/// Returns the place that a specification describes for a machine: what it leaves out stays.
+///
+/// # Errors
+/// A host or pool does not exist, the host is not the pool's, or nothing says in which pool the
+/// copy of a template goes.
+pub(super) fn place(
+    tx: &Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+    spec: &VirtualMachineRelocateSpec,
+) -> Result<Place, Fault> {
+    let object = tx.object(vm)?;
+    let folder = match &spec.folder {
+        Some(folder) => tx.object(folder)?.reference().clone(),
+        None => object.parent().unwrap_or_default(),
+    };
+    let current: Option<Ref<mo::ResourcePool>> = object.read("resourcePool").ok();
+    let pool = match (&spec.pool, &spec.host) {
+        (Some(pool), _) => tx.object(pool)?.reference().retype(),
+        (None, Some(host)) => pool_for(tx, host, current)?,
+        (None, None) => current.ok_or_else(|| fault::invalid_argument("spec.pool"))?,
+    };
+    let host = match &spec.host {
+        Some(host) => Some(host.clone()),
+        None => object
+            .read("runtime.host")
+            .ok()
+            .filter(|host: &Ref<mo::HostSystem>| hosts_of(tx, &pool).contains(host)),
+    };
+    Place::new(tx, &folder.retype(), &pool, host.as_ref())
+}
+
+/// Returns the current pool if the host is one of its hosts, or else the root pool of the host.
+fn pool_for(
+    tx: &Transaction<'_>,
+    host: &Ref<mo::HostSystem>,
+    current: Option<Ref<mo::ResourcePool>>,
+) -> Result<Ref<mo::ResourcePool>, Fault> {
+    if let Some(pool) = current.filter(|pool| hosts_of(tx, pool).contains(host)) {
+        return Ok(pool);
+    }
+    let compute = tx.object(host)?.parent().unwrap_or_default();
+    tx.object(&compute)?.read("resourcePool")
+}
+
+fn hosts_of(tx: &Transaction<'_>, pool: &Ref<mo::ResourcePool>) -> Vec<Ref<mo::HostSystem>> {
+    let owner = tx
+        .object(pool)
+        .and_then(|pool| pool.read::<AnyRef>("owner"));
+    owner
+        .and_then(|owner| tx.object(&owner)?.list("host"))
+        .unwrap_or_default()
+}
+
+fn move_to(
+    tx: &mut Transaction<'_>,
+    vm: &Ref<mo::VirtualMachine>,
+    spec: &VirtualMachineRelocateSpec,
+) -> Result<(), Fault> {
+    if super::template::is_one(tx, vm) && spec.pool.is_some() {
+        return Err(fault::not_supported());
+    }
+    let place = place(tx, vm, spec)?;
+    let name = tx.object(vm)?.name().to_owned();
+    let own = entity::any(vm);
+    if let Some(other) = entity::child(tx, &place.folder, &name).filter(|other| *other != own) {
+        return Err(fault::duplicate_name(&name, &other));
+    }
+    let environment = place.environment(tx)?;
+    let is_template = super::template::is_one(tx, vm);
+    let object = tx.edit(vm)?;
+    object.put("parent", &entity::any(&place.folder));
+    object.put("environmentBrowser", &environment);
+    if !is_template {
+        object.put("resourcePool", &place.pool);
+    }
+    object.set("runtime.host", &place.host)?;
+    properties::refresh(tx, vm)?;
+    if spec.device_change.is_empty() {
+        return Ok(());
+    }
+    let changes = VirtualMachineConfigSpec {
+        device_change: spec.device_change.clone(),
+        ..Default::default()
+    };
+    super::reconfigure::reconfigure(tx, vm, &changes)
+}
