@@ -54,4 +54,4 @@ pub use platform::{Platform, PlatformError, Prepared};
 pub use process::{Process, ProcessInput, ProcessOutput};
 pub use session::{Attachment, Output, Session, SessionError, Sessions};
 pub use signal::signal_number;
-pub use supervisor::{Supervisor, SupervisorError};
+pub use supervisor::{Dialing, Supervisor, SupervisorError};

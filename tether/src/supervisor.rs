@@ -6,9 +6,11 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tether_sys::{ContainerSetup, Event, Exit, Launch, Request, receive_event, send_request};
+use tether_sys::{
+    ContainerSetup, Event, Exit, Launch, Request, Transport, receive_event, send_request,
+};
 use tokio::io::Interest;
-use tokio::net::{TcpStream, UnixStream};
+use tokio::net::{TcpStream, UdpSocket, UnixStream};
 use tokio::sync::{oneshot, watch};
 
 use crate::process::Process;
@@ -121,25 +123,41 @@ impl Supervisor {
         self.ask(order, None).await.map(drop)
     }
 
-    /// Connects to an address from inside of the container.
+    /// Starts a TCP connection to an address from inside of the container.
     ///
     /// # Errors
-    /// Fails when nothing listens there.
-    pub async fn dial(&self, address: SocketAddr) -> Result<TcpStream, SupervisorError> {
-        let answer = self.ask(|id| Request::Dial { id, address }, None).await?;
-        let Answer::Done(mut files) = answer else {
-            return Err(SupervisorError::Gone);
-        };
-        let refused =
-            |error: io::Error| SupervisorError::Refused(format!("connect to {address}: {error}"));
-        let file = files.pop().ok_or(SupervisorError::Gone)?;
+    /// Fails when the system refuses it at once.
+    pub async fn dial(&self, address: SocketAddr) -> Result<Dialing, SupervisorError> {
+        let file = self.connect(Transport::Tcp, address).await?;
         let stream = TcpStream::from_std(std::net::TcpStream::from(file));
         let stream = stream.map_err(SupervisorError::Answer)?;
-        stream.writable().await.map_err(refused)?;
-        match stream.take_error().map_err(refused)? {
-            Some(error) => Err(refused(error)),
-            None => Ok(stream),
-        }
+        Ok(Dialing { stream, address })
+    }
+
+    /// Opens a UDP socket inside of the container that sends to an address and receives from it.
+    /// That nothing listens there shows when it is used, if at all.
+    ///
+    /// # Errors
+    /// The error of the system.
+    pub async fn dial_udp(&self, address: SocketAddr) -> Result<UdpSocket, SupervisorError> {
+        let file = self.connect(Transport::Udp, address).await?;
+        UdpSocket::from_std(std::net::UdpSocket::from(file)).map_err(SupervisorError::Answer)
+    }
+
+    async fn connect(
+        &self,
+        transport: Transport,
+        address: SocketAddr,
+    ) -> Result<OwnedFd, SupervisorError> {
+        let order = |id| Request::Dial {
+            id,
+            transport,
+            address,
+        };
+        let Answer::Done(mut files) = self.ask(order, None).await? else {
+            return Err(SupervisorError::Gone);
+        };
+        files.pop().ok_or(SupervisorError::Gone)
     }
 
     /// Waits until the supervisor has ended. Cancel-safe.
@@ -184,6 +202,30 @@ impl Supervisor {
             Ok(Answer::Failed(error)) => Err(error),
             Ok(answer) => Ok(answer),
             Err(_dropped) => Err(SupervisorError::Gone),
+        }
+    }
+}
+
+/// A connection that is being established. It does not keep the container alive.
+#[derive(Debug)]
+pub struct Dialing {
+    stream: TcpStream,
+    address: SocketAddr,
+}
+
+impl Dialing {
+    /// Waits until the connection is established.
+    ///
+    /// # Errors
+    /// Fails when nothing listens at the address.
+    pub async fn connected(self) -> Result<TcpStream, SupervisorError> {
+        let Self { stream, address } = self;
+        let refused =
+            |error: io::Error| SupervisorError::Refused(format!("connect to {address}: {error}"));
+        stream.writable().await.map_err(refused)?;
+        match stream.take_error().map_err(refused)? {
+            Some(error) => Err(refused(error)),
+            None => Ok(stream),
         }
     }
 }

@@ -1,14 +1,15 @@
 //! Connections to servers in containers.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tether::SupervisorError;
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UdpSocket};
 
 use crate::guest::Shared;
 
-/// Connects to servers in containers, for front ends that publish ports.
+/// Connects to servers in containers by the containers' addresses, for front ends that publish
+/// ports. In the container a connection comes from itself.
 #[derive(Clone, Debug)]
 pub struct Dialer(pub(crate) Arc<Shared>);
 
@@ -16,19 +17,17 @@ pub struct Dialer(pub(crate) Arc<Shared>);
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum DialError {
-    /// No machine with this name or UUID runs a container.
-    #[error("no container runs in a machine {machine:?}")]
+    /// No running container has this address.
+    #[error("no running container has the address {address}")]
     NoContainer {
-        /// The name or UUID.
-        machine: String,
+        /// The address.
+        address: IpAddr,
     },
     /// The connection failed.
-    #[error("no connection to port {port} in the machine {machine:?}")]
+    #[error("no connection to {address} in its container")]
     Failed {
-        /// The machine's name or UUID.
-        machine: String,
-        /// The port.
-        port: u16,
+        /// The address and port.
+        address: SocketAddr,
         /// The cause.
         #[source]
         source: SupervisorError,
@@ -36,24 +35,38 @@ pub enum DialError {
 }
 
 impl Dialer {
-    /// Connects to a TCP port of the container in a machine, by the machine's
-    /// name or BIOS UUID. In the container the connection comes from itself, to its first
-    /// address, or to its loopback address if it has none.
+    /// Connects to a TCP port of the running container that has this address.
     ///
     /// # Errors
-    /// Fails when no container runs in the machine or nothing listens on the port.
-    pub async fn dial(&self, machine: &str, port: u16) -> Result<TcpStream, DialError> {
-        let nobody = || DialError::NoContainer {
-            machine: machine.to_owned(),
+    /// Fails when no running container has the address or nothing listens on the port.
+    pub async fn connect(&self, to: SocketAddr) -> Result<TcpStream, DialError> {
+        // Not held while it waits: it would keep a container alive that is switched off.
+        let dialing = {
+            let platform = self.0.at(to.ip()).ok_or_else(|| nobody(to))?;
+            let supervisor = platform.supervisor().ok_or_else(|| nobody(to))?;
+            supervisor.dial(to).await
         };
-        let platform = self.0.machine(machine).ok_or_else(nobody)?;
-        let (supervisor, address) = platform.inside().ok_or_else(nobody)?;
-        let address = address.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let stream = supervisor.dial(SocketAddr::new(address, port)).await;
-        stream.map_err(|source| DialError::Failed {
-            machine: machine.to_owned(),
-            port,
-            source,
-        })
+        let failed = |error| failed(to, error);
+        dialing.map_err(failed)?.connected().await.map_err(failed)
     }
+
+    /// Opens a socket for datagrams to and from a UDP port of the running container that has this
+    /// address.
+    ///
+    /// # Errors
+    /// Fails when no running container has the address.
+    pub async fn datagrams(&self, to: SocketAddr) -> Result<UdpSocket, DialError> {
+        let platform = self.0.at(to.ip()).ok_or_else(|| nobody(to))?;
+        let supervisor = platform.supervisor().ok_or_else(|| nobody(to))?;
+        let socket = supervisor.dial_udp(to).await;
+        socket.map_err(|error| failed(to, error))
+    }
+}
+
+fn nobody(to: SocketAddr) -> DialError {
+    DialError::NoContainer { address: to.ip() }
+}
+
+fn failed(address: SocketAddr, source: SupervisorError) -> DialError {
+    DialError::Failed { address, source }
 }

@@ -1,6 +1,7 @@
 //! The process guest.
 
 use std::io;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -69,14 +70,11 @@ impl ProcessGuest {
 }
 
 impl Shared {
-    pub(crate) fn machine(&self, name: &str) -> Option<Arc<MachinePlatform>> {
-        let machines = self
-            .machines
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+    /// The running container that has this address.
+    pub(crate) fn at(&self, address: IpAddr) -> Option<Arc<MachinePlatform>> {
+        let machines = self.machines.lock().unwrap_or_else(PoisonError::into_inner);
         let mut machines = machines.iter().filter_map(Weak::upgrade);
-        machines.find(|machine| machine.is(name))
+        machines.find(|machine| machine.has(address))
     }
 
     fn enter(&self, machine: &Arc<MachinePlatform>) {

@@ -30,7 +30,7 @@ pub(crate) struct MachinePlatform {
 #[derive(Debug)]
 struct Running {
     supervisor: Supervisor,
-    address: Option<IpAddr>,
+    addresses: Vec<IpAddr>,
 }
 
 impl MachinePlatform {
@@ -42,14 +42,15 @@ impl MachinePlatform {
         }
     }
 
-    /// The supervisor and the container's address, once it runs.
-    pub(crate) fn inside(&self) -> Option<(&Supervisor, Option<IpAddr>)> {
-        let running = self.running.get()?;
-        Some((&running.supervisor, running.address))
+    /// The supervisor, once the container runs.
+    pub(crate) fn supervisor(&self) -> Option<&Supervisor> {
+        Some(&self.running.get()?.supervisor)
     }
 
-    pub(crate) fn is(&self, machine: &str) -> bool {
-        self.machine.hardware().uuid.eq_ignore_ascii_case(machine) || self.machine.name() == machine
+    /// Whether the container runs and has this address.
+    pub(crate) fn has(&self, address: IpAddr) -> bool {
+        let running = self.running.get();
+        running.is_some_and(|running| running.addresses.contains(&address))
     }
 
     /// The tree that the container's root is made of, the directory that keeps its
@@ -165,7 +166,7 @@ impl Platform for MachinePlatform {
         }
         let running = Running {
             supervisor,
-            address: addresses(config).map(|(_, ip, _)| ip).next(),
+            addresses: addresses(config).map(|(_, ip, _)| ip).collect(),
         };
         if self.running.set(running).is_err() {
             return Err(PlatformError::new("the container is there already"));

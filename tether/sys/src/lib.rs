@@ -35,7 +35,7 @@ mod wire;
 pub use container::run_container;
 pub use error::SysError;
 pub use launch::Launch;
-pub use message::{Event, Exit, Request, TerminalSize};
+pub use message::{Event, Exit, Request, TerminalSize, Transport};
 pub use setup::{Bind, ContainerSetup, Isolation, RootDirectory};
 pub use socket::{hang_up, pair, receive_event, send_request, set_nonblocking};
 pub use terminal::set_terminal_size;

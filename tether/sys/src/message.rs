@@ -48,6 +48,16 @@ impl Exit {
     }
 }
 
+/// The transport of a connection from inside the container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Transport {
+    /// A TCP connection.
+    Tcp,
+    /// A UDP socket that sends to one address, and receives from it.
+    Udp,
+}
+
 /// A request of the agent. `id` is returned in the response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -72,10 +82,12 @@ pub enum Request {
         /// The Linux number of the signal.
         signal: i32,
     },
-    /// Connects to a TCP address from inside the container.
+    /// Connects to an address from inside the container.
     Dial {
         /// The id of the request, chosen by the agent.
         id: u32,
+        /// The transport.
+        transport: Transport,
         /// The address.
         address: SocketAddr,
     },
@@ -135,8 +147,17 @@ impl Request {
             Self::Signal { id, pid, signal } => {
                 to.u8(2).u32(*id).i32(*pid).i32(*signal);
             }
-            Self::Dial { id, address } => {
-                to.u8(3).u32(*id).text(&address.to_string());
+            Self::Dial {
+                id,
+                transport,
+                address,
+            } => {
+                let transport = match transport {
+                    Transport::Tcp => 0,
+                    Transport::Udp => 1,
+                };
+                to.u8(3).u32(*id).u8(transport);
+                to.text(&address.to_string());
             }
         }
         to.0
@@ -157,6 +178,11 @@ impl Request {
             },
             3 => Self::Dial {
                 id: from.u32()?,
+                transport: match from.u8()? {
+                    0 => Transport::Tcp,
+                    1 => Transport::Udp,
+                    _ => return None,
+                },
                 address: from.socket_address()?,
             },
             _ => return None,

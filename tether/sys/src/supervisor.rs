@@ -18,7 +18,7 @@ use nix::unistd::Pid;
 use crate::error::reason;
 use crate::fork::SingleThreaded;
 use crate::launch::Launch;
-use crate::message::{Event, Exit, Request};
+use crate::message::{Event, Exit, Request, Transport};
 use crate::socket::{receive_request, send_event};
 
 /// The processes that the supervisor may signal.
@@ -110,8 +110,12 @@ impl Supervisor<'_> {
                 Ok(()) => (Event::Done { id }, Vec::new()),
                 Err(error) => failed(id, format!("signal {signal}: {}", reason(&error.into()))),
             },
-            Request::Dial { id, address } => match dial(address) {
-                Ok(stream) => (Event::Done { id }, vec![stream]),
+            Request::Dial {
+                id,
+                transport,
+                address,
+            } => match dial(transport, address) {
+                Ok(socket) => (Event::Done { id }, vec![socket]),
                 Err(error) => failed(id, format!("connect to {address}: {}", reason(&error))),
             },
         };
@@ -163,15 +167,19 @@ fn raw_kill(pid: i32, signal: i32) -> nix::Result<()> {
 }
 
 /// Begins a connection; the caller waits for it.
-fn dial(address: SocketAddr) -> io::Result<OwnedFd> {
+fn dial(transport: Transport, address: SocketAddr) -> io::Result<OwnedFd> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::Inet,
         SocketAddr::V6(_) => AddressFamily::Inet6,
     };
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let stream = open_socket(family, SockType::Stream, flags, None)?;
-    match connect(stream.as_raw_fd(), &SockaddrStorage::from(address)) {
-        Ok(()) | Err(Errno::EINPROGRESS) => Ok(stream),
+    let kind = match transport {
+        Transport::Tcp => SockType::Stream,
+        Transport::Udp => SockType::Datagram,
+    };
+    let socket = open_socket(family, kind, flags, None)?;
+    match connect(socket.as_raw_fd(), &SockaddrStorage::from(address)) {
+        Ok(()) | Err(Errno::EINPROGRESS) => Ok(socket),
         Err(error) => Err(error.into()),
     }
 }

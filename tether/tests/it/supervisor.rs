@@ -5,6 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::symlink;
 use std::time::Duration;
 
+use tether::SupervisorError;
 use tether::sys::{Exit, Launch, TerminalSize};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -256,6 +257,10 @@ async fn links_of_an_image_do_not_lead_out_of_it() {
     assert_eq!(fs::read_dir(&outside).expect("the directory").count(), 0);
 }
 
+async fn dial(running: &Running, at: SocketAddr) -> Result<TcpStream, SupervisorError> {
+    running.supervisor.dial(at).await?.connected().await
+}
+
 #[tokio::test]
 async fn who_listens_inside_is_reached() {
     let place = Place::new();
@@ -263,10 +268,7 @@ async fn who_listens_inside_is_reached() {
         return;
     };
     let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
-    assert!(
-        running.supervisor.dial(at).await.is_err(),
-        "nobody listens yet"
-    );
+    assert!(dial(&running, at).await.is_err(), "nobody listens yet");
     let server = "import socket; s = socket.create_server(('', 8080)); print('up', flush=True); \
                   c, _ = s.accept(); c.sendall(b'<' + c.recv(100) + b'>')";
     let launch = Launch::new("/usr/bin/python3", ["-c".to_owned(), server.to_owned()]);
@@ -279,10 +281,38 @@ async fn who_listens_inside_is_reached() {
     };
     let mut up = [0; 3];
     process.stdout.read_exact(&mut up).await.expect("output");
-    let mut stream: TcpStream = running.supervisor.dial(at).await.expect("a connection");
+    let mut stream = dial(&running, at).await.expect("a connection");
     stream.write_all(b"words").await.expect("a write");
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.expect("an answer");
     assert_eq!(answer, "<words>");
+    end(running);
+}
+
+#[tokio::test]
+async fn datagrams_reach_who_listens_inside() {
+    let place = Place::new();
+    let Some(running) = start(place.setup_with_programs()).await else {
+        return;
+    };
+    let server = "import socket; s = socket.socket(type=socket.SOCK_DGRAM); \
+                  s.bind(('127.0.0.1', 8080)); print('up', flush=True); \
+                  d, a = s.recvfrom(100); s.sendto(b'<' + d + b'>', a)";
+    let launch = Launch::new("/usr/bin/python3", ["-c".to_owned(), server.to_owned()]);
+    let mut process = match running.supervisor.launch(launch).await {
+        Ok(process) => process,
+        Err(error) => {
+            eprintln!("SKIPPED: no program that listens: {error}");
+            return end(running);
+        }
+    };
+    let mut up = [0; 3];
+    process.stdout.read_exact(&mut up).await.expect("output");
+    let at = SocketAddr::from((Ipv4Addr::LOCALHOST, 8080));
+    let socket = running.supervisor.dial_udp(at).await.expect("a socket");
+    socket.send(b"words").await.expect("a datagram");
+    let mut answer = [0; 100];
+    let length = socket.recv(&mut answer).await.expect("an answer");
+    assert_eq!(&answer[..length], b"<words>");
     end(running);
 }

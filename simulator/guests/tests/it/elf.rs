@@ -103,3 +103,72 @@ pub(crate) fn waits() -> Vec<u8> {
     code.extend([0xeb, 0xf7]); // jmp to the beginning
     file(62, code, "")
 }
+
+/// The address on which the servers listen: all of IPv4, port 8080.
+const ANY_8080: [u8; 16] = [2, 0, 0x1f, 0x90, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// A server on TCP port 8080 that returns what it receives, one client after the other. Only
+/// x86-64.
+pub(crate) fn echoes_tcp() -> Vec<u8> {
+    let mut code = vec![0xbf, 2, 0, 0, 0]; // mov edi, 2 (AF_INET)
+    code.extend([0xbe, 1, 0, 0, 0]); // mov esi, 1 (SOCK_STREAM)
+    code.extend([0x31, 0xd2]); // xor edx, edx
+    code.extend([0xb8, 41, 0, 0, 0, 0x0f, 0x05]); // socket
+    code.extend([0x41, 0x89, 0xc4]); // mov r12d, eax
+    code.extend([0x89, 0xc7]); // mov edi, eax
+    code.extend([0x48, 0x8d, 0x35, 0x5b, 0, 0, 0]); // lea rsi, [the address]
+    code.extend([0xba, 16, 0, 0, 0]); // mov edx, 16
+    code.extend([0xb8, 49, 0, 0, 0, 0x0f, 0x05]); // bind
+    code.extend([0x44, 0x89, 0xe7]); // mov edi, r12d
+    code.extend([0xbe, 16, 0, 0, 0]); // mov esi, 16
+    code.extend([0xb8, 50, 0, 0, 0, 0x0f, 0x05]); // listen
+    code.extend([0x44, 0x89, 0xe7]); // next: mov edi, r12d
+    code.extend([0x31, 0xf6, 0x31, 0xd2]); // xor esi, esi; xor edx, edx
+    code.extend([0xb8, 43, 0, 0, 0, 0x0f, 0x05]); // accept
+    code.extend([0x41, 0x89, 0xc5]); // mov r13d, eax
+    code.extend([0x44, 0x89, 0xef]); // echo: mov edi, r13d
+    code.extend([0x48, 0x8d, 0xb4, 0x24, 0, 0xf0, 0xff, 0xff]); // lea rsi, [rsp - 4096]
+    code.extend([0xba, 0, 0x10, 0, 0]); // mov edx, 4096
+    code.extend([0x31, 0xc0, 0x0f, 0x05]); // read
+    code.extend([0x44, 0x89, 0xef]); // mov edi, r13d
+    code.extend([0x85, 0xc0, 0x7e, 0x0b]); // test eax, eax; jle done
+    code.extend([0x89, 0xc2]); // mov edx, eax
+    code.extend([0xb8, 1, 0, 0, 0, 0x0f, 0x05]); // write
+    code.extend([0xeb, 0xda]); // jmp echo
+    code.extend([0xb8, 3, 0, 0, 0, 0x0f, 0x05]); // done: close
+    code.extend([0xeb, 0xc0]); // jmp next
+    code.extend(ANY_8080);
+    file(62, code, "")
+}
+
+/// The same on UDP port 8080. Only x86-64.
+pub(crate) fn echoes_udp() -> Vec<u8> {
+    let mut code = vec![0xbf, 2, 0, 0, 0]; // mov edi, 2 (AF_INET)
+    code.extend([0xbe, 2, 0, 0, 0]); // mov esi, 2 (SOCK_DGRAM)
+    code.extend([0x31, 0xd2]); // xor edx, edx
+    code.extend([0xb8, 41, 0, 0, 0, 0x0f, 0x05]); // socket
+    code.extend([0x41, 0x89, 0xc4]); // mov r12d, eax
+    code.extend([0x89, 0xc7]); // mov edi, eax
+    code.extend([0x48, 0x8d, 0x35, 0x5c, 0, 0, 0]); // lea rsi, [the address]
+    code.extend([0xba, 16, 0, 0, 0]); // mov edx, 16
+    code.extend([0xb8, 49, 0, 0, 0, 0x0f, 0x05]); // bind
+    code.extend([0x48, 0x83, 0xec, 0x20]); // sub rsp, 32 (the sender's address, its length)
+    code.extend([0xc7, 0x44, 0x24, 0x10, 16, 0, 0, 0]); // next: mov dword [rsp + 16], 16
+    code.extend([0x44, 0x89, 0xe7]); // mov edi, r12d
+    code.extend([0x48, 0x8d, 0xb4, 0x24, 0, 0xf0, 0xff, 0xff]); // lea rsi, [rsp - 4096]
+    code.extend([0xba, 0, 0x10, 0, 0]); // mov edx, 4096
+    code.extend([0x45, 0x31, 0xd2]); // xor r10d, r10d
+    code.extend([0x49, 0x89, 0xe0]); // mov r8, rsp
+    code.extend([0x4c, 0x8d, 0x4c, 0x24, 0x10]); // lea r9, [rsp + 16]
+    code.extend([0xb8, 45, 0, 0, 0, 0x0f, 0x05]); // recvfrom
+    code.extend([0x44, 0x89, 0xe7]); // mov edi, r12d
+    code.extend([0x48, 0x8d, 0xb4, 0x24, 0, 0xf0, 0xff, 0xff]); // lea rsi, [rsp - 4096]
+    code.extend([0x89, 0xc2]); // mov edx, eax
+    code.extend([0x45, 0x31, 0xd2]); // xor r10d, r10d
+    code.extend([0x49, 0x89, 0xe0]); // mov r8, rsp
+    code.extend([0x41, 0xb9, 16, 0, 0, 0]); // mov r9d, 16
+    code.extend([0xb8, 44, 0, 0, 0, 0x0f, 0x05]); // sendto
+    code.extend([0xeb, 0xb4]); // jmp next
+    code.extend(ANY_8080);
+    file(62, code, "")
+}

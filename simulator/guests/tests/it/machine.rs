@@ -19,10 +19,10 @@ use vsphere_client::{Client, Credentials};
 use crate::elf;
 
 /// A simulator whose containers are processes, with a host called `vch`.
-struct Endpoint {
-    simulator: Simulator,
-    hosts: Hosts,
-    guest: ProcessGuest,
+pub(crate) struct Endpoint {
+    pub(crate) simulator: Simulator,
+    pub(crate) hosts: Hosts,
+    pub(crate) guest: ProcessGuest,
     _image: TempDir,
 }
 
@@ -36,6 +36,8 @@ fn image() -> TempDir {
     program("hello", elf::program("Hello from a container\n", 0));
     program("exit", elf::exits_with_argument());
     program("run", elf::waits());
+    program("tcp", elf::echoes_tcp());
+    program("udp", elf::echoes_udp());
     image
 }
 
@@ -55,7 +57,7 @@ async fn guest(image: &Path) -> Option<ProcessGuest> {
 }
 
 impl Endpoint {
-    async fn start(dialect: Dialect) -> Option<Self> {
+    pub(crate) async fn start(dialect: Dialect) -> Option<Self> {
         let image = image();
         let guest = guest(image.path()).await?;
         let simulator = Simulator::builder().guest(guest.clone()).start().await;

@@ -5,5 +5,6 @@
     reason = "a test that is skipped says so where people look"
 )]
 
+mod dialer;
 mod elf;
 mod machine;
