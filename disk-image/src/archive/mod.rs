@@ -290,19 +290,26 @@ impl<R: Read> Archive<R> {
         self.padding = (BLOCK as u64 - size % BLOCK as u64) % BLOCK as u64;
     }
 
+    /// Skips the rest of the data and its padding. The last entry may have no padding: umoci's
+    /// layers end so, and Go's reader accepts it.
     fn skip_rest(&mut self) -> Result<(), LayerProblem> {
         let mut scratch = [0; 16 << 10];
         while self.left + self.padding > 0 {
-            let from = if self.left > 0 {
-                &mut self.left
-            } else {
+            let is_padding = self.left == 0;
+            let from = if is_padding {
                 &mut self.padding
+            } else {
+                &mut self.left
             };
             let want = (*from).min(scratch.len() as u64);
             *from -= want;
             let mut want = want as usize;
             while want > 0 {
                 match self.read_some(&mut scratch[..want])? {
+                    0 if is_padding => {
+                        self.padding = 0;
+                        return Ok(());
+                    }
                     0 => return Err(LayerProblem::Truncated),
                     n => want -= n,
                 }

@@ -212,3 +212,14 @@ fn every_form_of_sparse_file_is_expanded() {
         );
     }
 }
+
+#[test]
+fn the_last_entry_may_end_without_its_padding() {
+    for padding in [0, 1, 500] {
+        let mut layer = Tar::new().dir("d").file("d/x", b"12345").unfinished();
+        layer.truncate(3 * 512);
+        layer.truncate(2 * 512 + 5 + padding);
+        let expected = expect(&[("d", "d"), ("d/x", "f:12345")]);
+        assert_eq!(merged([layer]), expected, "{padding} bytes of padding");
+    }
+}
