@@ -110,7 +110,7 @@ pub enum Error {
     Denied {
         /// The registry, `host` or `host:port`.
         registry: String,
-        /// The repository.
+        /// The repository, or "its API" of a login.
         repository: String,
         /// The message of the registry.
         message: String,

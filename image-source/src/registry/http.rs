@@ -56,13 +56,26 @@ impl Http {
 }
 
 impl Access {
-    fn url(&self, kind: &str, version: &str) -> String {
+    /// The address of the API.
+    fn base(&self) -> String {
         let host = match self.registry.as_str() {
             "docker.io" => HUB_HOST,
             other => other,
         };
-        let scheme = self.transport.scheme();
-        format!("{scheme}://{host}/v2/{}/{kind}/{version}", self.repository)
+        format!("{}://{host}/v2/", self.transport.scheme())
+    }
+
+    fn url(&self, kind: &str, version: &str) -> String {
+        format!("{}{}/{kind}/{version}", self.base(), self.repository)
+    }
+
+    /// Whether the account may use the API at all.
+    pub(super) async fn check(&self) -> Result<()> {
+        let url = self.base();
+        let response = self.send(|client| client.get(&url)).await?;
+        self.successful(response, "the API's version", "2")
+            .await
+            .map(drop)
     }
 
     /// A manifest or index by tag or digest, with its media type.
@@ -133,9 +146,13 @@ impl Access {
     }
 
     pub(super) fn denied(&self, message: String) -> Error {
+        let repository = match self.repository.as_str() {
+            "" => "its API".to_owned(),
+            repository => repository.to_owned(),
+        };
         Error::Denied {
             registry: self.registry.clone(),
-            repository: self.repository.clone(),
+            repository,
             message,
         }
     }

@@ -165,6 +165,28 @@ impl Registries {
             .await
     }
 
+    /// Checks that a registry, `host` or `host:port`, accepts these credentials, as `docker login`
+    /// does. A registry that does not ask for credentials accepts all.
+    ///
+    /// # Errors
+    /// [`Error::Denied`], or an error of the connection.
+    #[tracing::instrument(skip_all, fields(registry))]
+    pub async fn login(&self, registry: &str, credentials: Credentials) -> Result<()> {
+        self.access(registry, "", credentials)?.check().await
+    }
+
+    fn access(&self, registry: &str, repository: &str, credentials: Credentials) -> Result<Access> {
+        let options = &self.inner.options;
+        let transport = options.transports.get(registry).cloned();
+        self.inner.http.access(
+            registry,
+            repository,
+            transport.unwrap_or_default(),
+            credentials,
+            &options.authorities,
+        )
+    }
+
     async fn try_at(
         &self,
         registry: &str,
@@ -173,18 +195,7 @@ impl Registries {
     ) -> Result<ResolvedImage> {
         let options = &self.inner.options;
         let limits = &options.limits;
-        let transport = options
-            .transports
-            .get(registry)
-            .cloned()
-            .unwrap_or_default();
-        let access = self.inner.http.access(
-            registry,
-            reference.repository(),
-            transport,
-            credentials,
-            &options.authorities,
-        )?;
+        let access = self.access(registry, reference.repository(), credentials)?;
         let (bytes, media_type) = access
             .manifest(&reference.version(), limits.document_bytes)
             .await?;

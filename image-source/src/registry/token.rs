@@ -150,10 +150,11 @@ impl Access {
                 service,
                 scope,
             } => {
-                let scope = scope
-                    .clone()
-                    .unwrap_or_else(|| format!("repository:{}:pull", self.repository));
-                self.fetch_token(realm, service.as_deref(), &scope)
+                let pull = || format!("repository:{}:pull", self.repository);
+                // Without a repository only the account is checked.
+                let scope = scope.clone();
+                let scope = scope.or_else(|| (!self.repository.is_empty()).then(pull));
+                self.fetch_token(realm, service.as_deref(), scope.as_deref())
                     .await
                     .map(Some)
             }
@@ -169,7 +170,12 @@ impl Access {
         Some(format!("Basic {encoded}").into())
     }
 
-    async fn fetch_token(&self, realm: &str, service: Option<&str>, scope: &str) -> Result<Token> {
+    async fn fetch_token(
+        &self,
+        realm: &str,
+        service: Option<&str>,
+        scope: Option<&str>,
+    ) -> Result<Token> {
         #[derive(Deserialize)]
         struct Answer {
             token: Option<SecretString>,
@@ -183,12 +189,13 @@ impl Access {
             return Err(self.denied(format!("its token service {realm:?} is not HTTPS")));
         }
         let service = service.map(|service| ("service", service));
+        let scope = scope.map(|scope| ("scope", scope));
         let request = if let Credentials::IdentityToken(token) = &self.credentials {
             let body = url::form_urlencoded::Serializer::new(String::new())
                 .append_pair("grant_type", "refresh_token")
                 .append_pair("client_id", CLIENT_ID)
-                .append_pair("scope", scope)
                 .append_pair("refresh_token", token.expose_secret())
+                .extend_pairs(scope)
                 .extend_pairs(service)
                 .finish();
             self.client
@@ -200,7 +207,7 @@ impl Access {
                 .body(body)
         } else {
             url.query_pairs_mut()
-                .append_pair("scope", scope)
+                .extend_pairs(scope)
                 .extend_pairs(service);
             let mut request = self.client.get(url);
             if let Some(value) = self

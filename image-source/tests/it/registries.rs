@@ -69,9 +69,12 @@ async fn each_way_to_authenticate_works_and_a_refusal_is_told() {
         let wanted = reference(&name, "latest");
         let client = plain(&name);
         let credentials = Credentials::basic("me", "word");
+        client.login(&name, credentials.clone()).await.unwrap();
         let found = client.resolve_as(&wanted, credentials).await.unwrap();
         found.fetch(&Spool::temporary().unwrap(), ()).await.unwrap();
         for wrong in [Credentials::Anonymous, Credentials::basic("me", "guess")] {
+            let error = client.login(&name, wrong.clone()).await.unwrap_err();
+            assert!(matches!(error, Error::Denied { .. }), "{auth:?}: {error}");
             let error = client.resolve_as(&wanted, wrong).await.unwrap_err();
             assert!(matches!(error, Error::Denied { .. }), "{auth:?}: {error}");
         }
