@@ -1,9 +1,17 @@
 //! A client's connection to a process.
 
+use std::io::{self, Cursor};
+use std::os::fd::AsFd as _;
+use std::time::Duration;
+
+use bytes::Bytes;
 use futures_util::StreamExt as _;
+use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use portlayer::stream::{Attached, Input, Output};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, Interest};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
 
 use crate::detach::DetachKeys;
 use crate::multiplex::frame;
@@ -23,41 +31,116 @@ pub(crate) struct Manner {
     pub(crate) stdin_once: bool,
 }
 
+/// A connection whose end is noticed without writing to it.
+trait Connection: AsyncRead + AsyncWrite + Unpin {
+    /// Opens the socket once more, to watch it.
+    fn watch(&self) -> io::Result<Socket>;
+}
+
+/// A socket that is only watched.
+enum Socket {
+    Unix(UnixStream),
+    Tcp(TcpStream),
+}
+
+impl Connection for UnixStream {
+    fn watch(&self) -> io::Result<Socket> {
+        let socket = self.as_fd().try_clone_to_owned()?;
+        Self::from_std(socket.into()).map(Socket::Unix)
+    }
+}
+
+impl Connection for TcpStream {
+    fn watch(&self) -> io::Result<Socket> {
+        let socket = self.as_fd().try_clone_to_owned()?;
+        Self::from_std(socket.into()).map(Socket::Tcp)
+    }
+}
+
+impl Connection for TlsStream<TcpStream> {
+    fn watch(&self) -> io::Result<Socket> {
+        self.get_ref().0.watch()
+    }
+}
+
+impl Socket {
+    /// Waits until both directions are closed: a client that has only ended its input still wants
+    /// the output. On TCP only the answer to a keepalive probe tells.
+    async fn closed(&self) {
+        /// Nothing wakes a task for that alone.
+        const PERIOD: Duration = Duration::from_millis(500);
+        loop {
+            let ready = match self {
+                Self::Unix(socket) => socket.ready(Interest::WRITABLE).await,
+                Self::Tcp(socket) => socket.ready(Interest::WRITABLE).await,
+            };
+            match ready {
+                Ok(ready) if !ready.is_write_closed() => tokio::time::sleep(PERIOD).await,
+                _ => return,
+            }
+        }
+    }
+}
+
 /// Carries bytes between a client's connection, once it has switched protocols, and a process,
 /// until the process's output ends, the client leaves, or it types the detach keys.
-pub(crate) async fn serve(
-    connection: hyper::upgrade::OnUpgrade,
-    attached: Attached,
-    manner: Manner,
-) {
+pub(crate) async fn serve(connection: OnUpgrade, attached: Attached, manner: Manner) {
+    let connection = match connection.await {
+        Ok(connection) => connection,
+        Err(error) => {
+            tracing::debug!(%error, "a client left before it was attached");
+            return;
+        }
+    };
+    let connection = match connection.downcast::<TokioIo<UnixStream>>() {
+        Ok(parts) => return carry(parts.io.into_inner(), parts.read_buf, attached, manner).await,
+        Err(connection) => connection,
+    };
+    let connection = match connection.downcast::<TokioIo<TcpStream>>() {
+        Ok(parts) => return carry(parts.io.into_inner(), parts.read_buf, attached, manner).await,
+        Err(connection) => connection,
+    };
+    match connection.downcast::<TokioIo<TlsStream<TcpStream>>>() {
+        Ok(parts) => carry(parts.io.into_inner(), parts.read_buf, attached, manner).await,
+        Err(_) => tracing::warn!("a client's connection is of no known kind"),
+    }
+}
+
+/// `before` is what was read from the connection with the request.
+async fn carry(connection: impl Connection, before: Bytes, attached: Attached, manner: Manner) {
     let Manner {
         first,
         tty,
         keys,
         stdin_once,
     } = manner;
-    let connection = match connection.await {
-        Ok(connection) => TokioIo::new(connection),
-        Err(error) => {
-            tracing::debug!(%error, "a client left before it was attached");
-            return;
+    let socket = connection.watch();
+    let (reader, to_client) = tokio::io::split(connection);
+    let mut client = Cursor::new(before).chain(reader);
+    let output = send(to_client, first, attached.output, tty);
+    tokio::pin!(output);
+    let over = tokio::select! {
+        () = &mut output => true,
+        over = async {
+            match attached.input {
+                Some(input) => receive(&mut client, input, keys, stdin_once).await,
+                None => ignore(&mut client).await,
+            }
+        } => over,
+    };
+    if over {
+        return;
+    }
+    // The end of the input is not the end of the connection: `echo x | docker run -i`.
+    let closed = async {
+        match &socket {
+            Ok(socket) => socket.closed().await,
+            Err(_) => std::future::pending().await,
         }
     };
-    let (from_client, to_client) = tokio::io::split(connection);
-    let output = send(to_client, first, attached.output, tty);
-    let Some(input) = attached.input else {
-        output.await;
-        return;
-    };
-    tokio::pin!(output);
     tokio::select! {
         () = &mut output => {}
-        // The end of the input is not the end of the connection: `echo x | docker run -i`.
-        detached = receive(from_client, input, keys, stdin_once) => {
-            if !detached {
-                output.await;
-            }
-        }
+        () = closed => tracing::debug!("an attached client left"),
     }
 }
 
@@ -95,10 +178,17 @@ async fn send_all(client: &mut (impl AsyncWrite + Unpin), output: &mut Output, t
     true
 }
 
-/// Returns whether the client typed the detach keys. The end of what it sends closes the process's
+/// Reads what nobody wants. Returns whether the connection broke; if not, the input has ended.
+async fn ignore(client: &mut (impl AsyncRead + Unpin)) -> bool {
+    tokio::io::copy(client, &mut tokio::io::sink())
+        .await
+        .is_err()
+}
+
+/// Returns whether the client typed the detach keys or the connection broke. The end of what it sends closes the process's
 /// input if that belongs to one client only.
 async fn receive(
-    mut client: impl AsyncRead + Unpin,
+    client: &mut (impl AsyncRead + Unpin),
     mut input: Input,
     mut keys: Option<DetachKeys>,
     stdin_once: bool,

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
-use portlayer::network::EndpointSpec;
+use portlayer::network::{EndpointSpec, PortMapping};
 
 use crate::error::{ApiError, Result};
 use crate::options::{EndpointConfig, HostConfig, NetworkingConfig};
@@ -12,10 +12,11 @@ use crate::options::{EndpointConfig, HostConfig, NetworkingConfig};
 const BRIDGE: &str = "bridge";
 
 /// Returns the connections of a new container: the network of its network mode first, as docker
-/// has it. Empty for the default network without any setting.
+/// has it, with the published ports. Empty for the default network without any setting.
 pub(crate) fn endpoints(
     host: &HostConfig,
     networking: Option<NetworkingConfig>,
+    ports: Vec<PortMapping>,
 ) -> Result<Vec<EndpointSpec>> {
     let mode = network(host.network_mode.as_deref())?;
     let configs = networking.and_then(|networking| networking.endpoints_config);
@@ -32,6 +33,7 @@ pub(crate) fn endpoints(
     }
     let mut first = endpoint(&mode, first)?;
     first.links.extend(links(host.links.as_deref()));
+    first.ports = ports;
     if others.is_empty() && first == EndpointSpec::new(BRIDGE) {
         return Ok(Vec::new());
     }
@@ -88,7 +90,11 @@ mod tests {
 
     fn endpoints_of(host: Value, networking: Value) -> Result<Vec<EndpointSpec>> {
         let host = serde_json::from_value(host).unwrap();
-        endpoints(&host, serde_json::from_value(networking).unwrap())
+        endpoints(
+            &host,
+            serde_json::from_value(networking).unwrap(),
+            Vec::new(),
+        )
     }
 
     #[test]

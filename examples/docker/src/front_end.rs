@@ -2,16 +2,18 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use image_source::{Reference, Registries, RegistryOptions, Spool, Transport};
+use image_source::{Registries, RegistryOptions, Spool, Transport};
 use portlayer::image::ImageId;
+use portlayer::network::forward::Publisher;
 use portlayer::{ContainerId, ExecExt as _, ExitStatus, PortLayer};
 
 use crate::catalog::Catalog;
 use crate::error::{ApiError, Result};
 use crate::events::Bus;
+use crate::ports::Ports;
 use crate::view::{View, exit_code};
 
 /// How long the exit code of a container is kept that was removed.
@@ -39,6 +41,8 @@ pub struct Settings {
     pub insecure_registries: Vec<String>,
     /// Certificate authorities of registries, in PEM form.
     pub registry_authorities: Vec<Vec<u8>>,
+    /// Who publishes ports of containers. `None`: `docker run -p` is refused.
+    pub publisher: Option<Arc<dyn Publisher>>,
 }
 
 impl Settings {
@@ -65,6 +69,7 @@ struct Inner {
     catalog: Catalog,
     spool: Spool,
     bus: Bus,
+    ports: Ports,
     /// Exits of containers that were removed, for those who wait for the removal.
     exits: Mutex<HashMap<ContainerId, i32>>,
 }
@@ -82,6 +87,7 @@ impl FrontEnd {
                 catalog,
                 spool: Spool::temporary()?,
                 bus: Bus::default(),
+                ports: Ports::new(settings.publisher.clone()),
                 exits: Mutex::default(),
                 layer,
                 settings,
@@ -90,7 +96,9 @@ impl FrontEnd {
         for container in front_end.inner.layer.exec().list().await?.containers {
             let view = View::from(container);
             if view.is_running() {
-                front_end.watch(view);
+                front_end.reopen_ports(&view).await;
+                let run = front_end.ports().run(&view.id);
+                front_end.watch(view, run);
             }
         }
         Ok(front_end)
@@ -116,12 +124,17 @@ impl FrontEnd {
         &self.inner.bus
     }
 
+    pub(crate) fn ports(&self) -> &Ports {
+        &self.inner.ports
+    }
+
+    /// A handle that does not keep the front end alive.
+    pub(crate) fn downgrade(&self) -> WeakFrontEnd {
+        WeakFrontEnd(Arc::downgrade(&self.inner))
+    }
+
     /// A client of the registry of a name. Loopback is reached by plain HTTP, as docker does.
-    pub(crate) fn registries(
-        &self,
-        platform: Option<&str>,
-        reference: &Reference,
-    ) -> Result<Registries> {
+    pub(crate) fn registries(&self, platform: Option<&str>, registry: &str) -> Result<Registries> {
         let mut options = RegistryOptions::new();
         if let Some(text) = platform {
             let parsed = serde_json::from_str(text)
@@ -136,7 +149,6 @@ impl FrontEnd {
         for pem in &settings.registry_authorities {
             options = options.authority(pem.clone());
         }
-        let registry = reference.registry();
         let insecure = settings.insecure_registries.iter().any(|r| r == registry);
         if insecure || is_loopback(registry) {
             options = options.transport(registry, Transport::PlainHttp);
@@ -221,16 +233,27 @@ impl FrontEnd {
         self.exits().get(id).copied()
     }
 
-    /// Tells clients of events that a container is removed.
-    pub(crate) fn removed(&self, container: &View) {
-        self.publish(container, "destroy");
+    /// Closes the ports of a container that is removed, and tells clients of events.
+    pub(crate) async fn removed(&self, container: &View) {
         let id = container.id;
+        self.close_ports(&id, self.ports().run(&id)).await;
+        self.publish(container, "destroy");
         // A client that waits for the removal asks for the exit code after it.
         let front_end = self.clone();
         tokio::spawn(async move {
             tokio::time::sleep(EXIT_KEPT).await;
             front_end.exits().remove(&id);
         });
+    }
+}
+
+/// A front end that may be gone.
+#[derive(Clone, Debug)]
+pub(crate) struct WeakFrontEnd(Weak<Inner>);
+
+impl WeakFrontEnd {
+    pub(crate) fn upgrade(&self) -> Option<FrontEnd> {
+        self.0.upgrade().map(|inner| FrontEnd { inner })
     }
 }
 

@@ -21,6 +21,7 @@ mod launch;
 mod multiplex;
 mod names;
 mod options;
+mod ports;
 mod progress;
 mod reply;
 mod request;
@@ -30,6 +31,7 @@ pub mod scripted;
 mod server;
 mod spec;
 mod time;
+mod times;
 mod view;
 mod words;
 

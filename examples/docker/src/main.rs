@@ -17,10 +17,12 @@ mod serve;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use docker_front_end::FrontEnd;
+use portlayer::network::forward::{Forwarder, KernelDialer};
 use portlayer::vsphere::{Dialect, LineServer};
 use tokio::net::{TcpListener, UnixListener};
 use vsphere_client::{Client, Credentials};
@@ -39,10 +41,11 @@ struct Options {
     /// exist.
     #[arg(long, default_value = "vch")]
     host: String,
-    /// Uses the dialect of VIC 0.4. It cannot let a process wait for its client, so `docker run`
-    /// shows the process's output from its log, which does not tell the two outputs apart.
-    #[arg(long)]
-    vic04: bool,
+    /// The VIC version whose keys describe containers. 0.4 cannot let a process wait for its
+    /// client, so `docker run` shows the process's output from its log, which does not tell the
+    /// two outputs apart.
+    #[arg(long, value_enum, default_value = "1.x")]
+    dialect: VicVersion,
     /// Serves imitated containers instead, without running processes.
     #[arg(long)]
     scripted: bool,
@@ -64,12 +67,33 @@ struct Options {
     /// host was installed with. Without it, attaching to containers is not possible.
     #[arg(long)]
     lines: Option<SocketAddr>,
+    /// With `VSPHERE_URL`: publishes ports of containers at addresses of this machine, which must
+    /// have a route to the containers' networks. On the simulator ports are always published.
+    #[arg(long)]
+    forward: bool,
     /// A registry, `host` or `host:port`, to connect to by plain HTTP.
     #[arg(long = "insecure-registry")]
     insecure_registries: Vec<String>,
     /// A file with the certificates of registries' certificate authorities.
     #[arg(long = "registry-ca")]
     registry_authorities: Vec<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum VicVersion {
+    #[value(name = "0.4")]
+    Vic04,
+    #[value(name = "1.x")]
+    Vic1,
+}
+
+impl From<VicVersion> for Dialect {
+    fn from(version: VicVersion) -> Self {
+        match version {
+            VicVersion::Vic04 => Self::Vic04,
+            VicVersion::Vic1 => Self::Vic1,
+        }
+    }
 }
 
 fn main() -> Result<()> {
@@ -89,6 +113,9 @@ async fn run(options: Options) -> Result<()> {
         .with_context(|| format!("cannot make {}", options.directory.display()))?;
     let mut backend = backend(&options).await?;
     let settings = &mut backend.settings;
+    if options.forward && settings.publisher.is_none() {
+        settings.publisher = Some(Arc::new(Forwarder::new(KernelDialer)));
+    }
     settings.directory = Some(options.directory.clone());
     settings
         .insecure_registries
@@ -104,10 +131,7 @@ async fn run(options: Options) -> Result<()> {
 }
 
 async fn backend(options: &Options) -> Result<Backend> {
-    let dialect = match options.vic04 {
-        true => Dialect::Vic04,
-        false => Dialect::Vic1,
-    };
+    let dialect = options.dialect.into();
     if options.scripted {
         return Ok(Backend::scripted());
     }

@@ -23,6 +23,7 @@ pub(crate) async fn route(front_end: &FrontEnd, call: Call) -> Result<Reply> {
         (GET, ["info"]) => system::info(front_end).await,
         (GET, ["events"]) => system::events(front_end, &call.query),
         (GET, ["system", "df"]) => system::usage(front_end).await,
+        (POST, ["build", "prune"]) => Ok(system::prune_builds()),
         (POST, ["auth"]) => system::auth(front_end, call).await,
 
         (GET, ["images", "json"]) => images::list(front_end, &call.query).await,

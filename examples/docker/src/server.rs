@@ -10,6 +10,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, header::HeaderValue};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 #[cfg(unix)]
@@ -22,6 +23,11 @@ use crate::{FrontEnd, reply, router};
 
 /// Connections that are served at once; more wait.
 const CONNECTIONS_MAX: usize = 2048;
+/// A client that is gone is noticed after about a minute and a half: its system still answers for a
+/// minute.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(15));
 /// A client has so long for a request's headers, and for a TLS handshake.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -71,6 +77,7 @@ impl FrontEnd {
                 }
             };
             let _ = client.set_nodelay(true);
+            let _ = SockRef::from(&client).set_tcp_keepalive(&KEEPALIVE);
             let (front_end, tls) = (self.clone(), tls.clone());
             tokio::spawn(async move {
                 match tls {

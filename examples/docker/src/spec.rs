@@ -6,10 +6,10 @@ use portlayer::ContainerId;
 use portlayer::exec::{Command, ContainerSpec, Resources, RootFs, Signal};
 use portlayer::image::ImageInfo;
 
-use crate::connections;
 use crate::error::{ApiError, Result};
 use crate::options::{CreateBody, HostConfig, PortBinding, Words};
 use crate::view::{ANNOTATION, Extras};
+use crate::{connections, ports};
 
 const MIB: i64 = 1 << 20;
 /// The engine refuses less memory, in bytes.
@@ -106,10 +106,12 @@ pub(crate) fn request(
     exposed.sort();
     exposed.dedup();
     let port_bindings = bindings(&host, &exposed);
-    if !port_bindings.is_empty() {
-        return Err(ApiError::not_supported("The option --publish"));
-    }
-    let endpoints = connections::endpoints(&host, body.networking_config)?;
+    // A published port is exposed, too.
+    exposed.extend(port_bindings.keys().cloned());
+    exposed.sort();
+    exposed.dedup();
+    let ports = ports::mappings(&port_bindings)?;
+    let endpoints = connections::endpoints(&host, body.networking_config, ports)?;
     let mut resources = Resources::new();
     if let Some(memory) = memory(host.memory)? {
         resources = resources.memory_mib(memory);

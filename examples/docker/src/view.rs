@@ -8,7 +8,7 @@ use portlayer::{ContainerId, ExitStatus, State};
 use serde::{Deserialize, Serialize};
 
 use crate::options::PortBinding;
-use crate::words;
+use crate::{times, words};
 
 /// The annotation that holds the [`Extras`] of a container.
 pub(crate) const ANNOTATION: &str = "docker";
@@ -72,7 +72,8 @@ pub(crate) struct View {
 }
 
 impl From<ContainerInfo> for View {
-    fn from(info: ContainerInfo) -> Self {
+    fn from(mut info: ContainerInfo) -> Self {
+        times::complete(&mut info);
         // A container that another front end made has no extras.
         let extras = info
             .annotations

@@ -44,6 +44,10 @@ pub(crate) async fn create(front_end: &FrontEnd, call: Call) -> Result<Reply> {
     let id = ContainerId::generate();
     let name = wanted.clone().unwrap_or_else(|| names::generate(&id, 0));
     let mut spec = spec::request(id, name, &image, body, host)?;
+    let publishes = spec.endpoints.iter().any(|e| !e.ports.is_empty());
+    if publishes && !front_end.ports().is_supported() {
+        return Err(ApiError::not_supported("The option --publish"));
+    }
     let mut attempt = 0;
     loop {
         match front_end.layer().exec().create(spec.clone()).await {

@@ -11,6 +11,7 @@ use serde_json::json;
 
 use crate::FrontEnd;
 use crate::error::{ApiError, Result};
+use crate::ports::{Run, port_refused};
 use crate::reply::{self, Reply};
 use crate::request::Query;
 use crate::view::{Phase, View};
@@ -29,42 +30,53 @@ pub(crate) async fn start(front_end: &FrontEnd, name: &str) -> Result<Reply> {
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
-/// Starts a container and watches it. The client may leave: the start goes on.
+/// Starts a container and watches it, unless somebody else started it before. The client may leave:
+/// the start goes on.
 async fn start_container(front_end: &FrontEnd, container: &View) -> Result<()> {
-    let (front_end, id) = (front_end.clone(), container.id);
-    let program = container.info.command.path.clone();
-    let auto_remove = container.extras.auto_remove;
-    let view = container.clone();
+    let (front_end, view) = (front_end.clone(), container.clone());
     let work = tokio::spawn(async move {
-        let options = StartOptions::new();
-        let started = front_end.layer().exec().start(&id, options).await;
-        match started {
-            Ok(_) => {
-                front_end.publish(&view, "start");
-                front_end.watch(view);
-                Ok(())
-            }
-            Err(error) => {
-                let failed = match error.kind() {
-                    ErrorKind::GuestFailed { reason } => {
-                        ApiError::bad_request(crate::launch::message(&program, reason))
-                    }
-                    _ => error.into(),
-                };
-                if auto_remove {
-                    let removed = front_end.layer().exec().remove_forced(&id).await;
-                    if let Err(error) = removed {
-                        tracing::warn!(%id, %error, "a container that did not start stays");
-                    } else {
-                        front_end.removed(&view);
-                    }
-                }
-                Err(failed)
+        let turn = front_end.ports().turn(&view.id);
+        let turn = turn.lock().await;
+        let seen = front_end.layer().exec().inspect(&view.id).await?;
+        if View::from(seen).is_running() {
+            return Ok(());
+        }
+        let failed = match start_stopped(&front_end, &view).await {
+            Ok(()) => return Ok(()),
+            Err(failed) => failed,
+        };
+        drop(turn);
+        if view.extras.auto_remove {
+            let removed = front_end.layer().exec().remove_forced(&view.id).await;
+            if let Err(error) = removed {
+                tracing::warn!(id = %view.id, %error, "a container that did not start stays");
+            } else {
+                front_end.removed(&view).await;
             }
         }
+        Err(failed)
     });
     work.await
         .unwrap_or_else(|error| Err(ApiError::internal(error.to_string())))
+}
+
+/// Opens the ports of a container that does not run, and starts it. The caller has its turn.
+async fn start_stopped(front_end: &FrontEnd, view: &View) -> Result<()> {
+    let (exec, id) = (front_end.layer().exec(), &view.id);
+    let run = front_end.open_ports(view).await?;
+    if let Err(error) = exec.start(id, StartOptions::new()).await {
+        front_end.ports().close(id, run).await;
+        return Err(match error.kind() {
+            ErrorKind::GuestFailed { reason } => {
+                ApiError::bad_request(crate::launch::message(&view.info.command.path, reason))
+            }
+            _ => port_refused(view, error, true),
+        });
+    }
+    front_end.note_start(id).await;
+    front_end.publish(view, "start");
+    front_end.watch(view.clone(), run);
+    Ok(())
 }
 
 fn grace(query: &Query, container: &View) -> Result<Duration> {
@@ -90,8 +102,11 @@ async fn stop_container(front_end: &FrontEnd, container: &View, query: &Query) -
     if let Some(wanted) = query.get("signal") {
         options = options.signal(signal(wanted)?);
     }
-    let exec = front_end.layer().exec();
-    exec.stop(&container.id, options).await?;
+    let (exec, id) = (front_end.layer().exec(), &container.id);
+    let run = front_end.ports().run(id);
+    exec.stop(id, options).await?;
+    front_end.close_ports(id, run).await;
+    front_end.note_end(id).await;
     front_end.publish(container, "stop");
     Ok(())
 }
@@ -159,6 +174,19 @@ pub(crate) async fn pause(front_end: &FrontEnd, name: &str, pause: bool) -> Resu
     let container = front_end.container(name).await?;
     let exec = front_end.layer().exec();
     let (id, shown) = (&container.id, container.id);
+    // The port layer counts that as done.
+    match (pause, container.phase()) {
+        (true, Phase::Paused) => {
+            let reason = format!("container {shown} is already paused");
+            return Err(ApiError::conflict(reason));
+        }
+        (false, phase) if phase != Phase::Paused => {
+            return Err(ApiError::conflict(format!(
+                "Container {shown} is not paused"
+            )));
+        }
+        _ => {}
+    }
     let done = if pause {
         exec.pause(id).await
     } else {
@@ -234,7 +262,10 @@ enum Condition {
 
 async fn exit(front_end: &FrontEnd, id: &ContainerId) -> Result<i32, String> {
     match front_end.layer().exec().wait(id).await {
-        Ok(exit) => Ok(front_end.exit_code(id, exit).await),
+        Ok(exit) => {
+            front_end.note_end(id).await;
+            Ok(front_end.exit_code(id, exit).await)
+        }
         // It was removed, and its exit went with it.
         Err(error) if *error.kind() == ErrorKind::NotFound => {
             Ok(front_end.last_exit(id).unwrap_or(0))
@@ -288,7 +319,7 @@ pub(crate) async fn remove(front_end: &FrontEnd, name: &str, query: &Query) -> R
     } else {
         exec.remove(&container.id).await?;
     }
-    front_end.removed(&container);
+    front_end.removed(&container).await;
     Ok(reply::empty(StatusCode::NO_CONTENT))
 }
 
@@ -316,7 +347,7 @@ pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> 
             }
             Err(error) => return Err(error.into()),
         }
-        front_end.removed(&container);
+        front_end.removed(&container).await;
         done.push(container.id);
     }
     Ok(reply::json(
@@ -325,22 +356,31 @@ pub(crate) async fn prune(front_end: &FrontEnd, query: &Query) -> Result<Reply> 
 }
 
 impl FrontEnd {
-    /// Watches a container that runs: reports its end, and removes it if that was asked for.
-    pub(crate) fn watch(&self, container: View) {
-        let front_end = self.clone();
+    /// Watches a container that runs: closes its ports and reports its end, and removes it if that
+    /// was asked for.
+    pub(crate) fn watch(&self, container: View, run: Option<Run>) {
+        let (layer, front_end) = (self.layer().clone(), self.downgrade());
         let id = container.id;
         tokio::spawn(async move {
-            let exit = match front_end.layer().exec().wait(&id).await {
+            let exit = match layer.exec().wait(&id).await {
                 Ok(exit) => exit,
                 Err(error) => {
                     tracing::debug!(%id, %error, "a container is not watched any more");
+                    if let (true, Some(front_end)) = (error.is_not_found(), front_end.upgrade()) {
+                        front_end.close_ports(&id, run).await;
+                    }
                     return;
                 }
             };
+            let Some(front_end) = front_end.upgrade() else {
+                return;
+            };
+            front_end.close_ports(&id, run).await;
+            front_end.note_end(&id).await;
             front_end.ended(&container, exit).await;
             if container.extras.auto_remove {
                 match front_end.layer().exec().remove(&id).await {
-                    Ok(()) => front_end.removed(&container),
+                    Ok(()) => front_end.removed(&container).await,
                     Err(error) if *error.kind() == ErrorKind::NotFound => {}
                     Err(error) => tracing::warn!(%id, %error, "a container with --rm stays"),
                 }

@@ -1,10 +1,12 @@
 //! Containers as they are: `ps` and `inspect`.
 
 use jiff::Timestamp;
+use portlayer::network::PortMapping;
 use serde_json::{Value, json};
 
 use crate::FrontEnd;
 use crate::error::{ApiError, Result};
+use crate::ports;
 use crate::reply::{self, Reply};
 use crate::request::{Filters, Query};
 use crate::view::{Phase, View};
@@ -18,12 +20,13 @@ const FILTERS: [&str; 12] = [
 pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     let filters = query.filters()?;
     filters.only(&FILTERS)?;
-    for later in ["expose", "publish", "volume"] {
-        if !filters.values(later).is_empty() {
-            return Err(ApiError::not_supported(&format!("The filter {later}")));
-        }
+    if !filters.values("volume").is_empty() {
+        return Err(ApiError::not_supported("The filter volume"));
     }
-    let limit = query.number::<usize>("limit")?.filter(|limit| *limit > 0);
+    // Clients send 0 or -1 for "no limit".
+    let limit = query.number::<i64>("limit")?;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok());
+    let limit = limit.filter(|limit| *limit > 0);
     // A filter by state, or a limit, looks at those that do not run, too.
     let all = query.flag("all")
         || limit.is_some()
@@ -33,18 +36,41 @@ pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     containers.sort_by_key(|container| std::cmp::Reverse(container.info.created));
     let bounds = Bounds::new(&filters, &containers)?;
     let ancestors = ancestors(front_end, &filters).await?;
+    let open = front_end.ports();
     containers.retain(|container| {
         (all || container.is_running())
             && fits(container, &filters)
+            && fits_ports(
+                &ports::summary(container, &open.of(&container.id)),
+                &filters,
+            )
             && bounds.fit(container)
             && ancestors
                 .as_ref()
                 .is_none_or(|images| images.contains(&container.image_id()))
     });
     containers.truncate(limit.unwrap_or(usize::MAX));
-    Ok(reply::json(
-        &containers.iter().map(summary).collect::<Vec<_>>(),
-    ))
+    let summaries = containers
+        .iter()
+        .map(|container| summary(container, &open.of(&container.id)));
+    Ok(reply::json(&summaries.collect::<Vec<_>>()))
+}
+
+/// Whether a container's ports, as they are shown, fit the `publish` and `expose` filters. As in
+/// the engine, one of all wanted ports is enough.
+fn fits_ports(ports: &[Value], filters: &Filters) -> bool {
+    let (published, exposed) = (filters.values("publish"), filters.values("expose"));
+    if published.is_empty() && exposed.is_empty() {
+        return true;
+    }
+    let has = |port: &Value, name: &str, wanted: &[String]| {
+        let number = port[name].as_u64().and_then(|port| port.try_into().ok());
+        let protocol = port["Type"].as_str().unwrap_or_default();
+        number.is_some_and(|n| wanted.iter().any(|wanted| ports::fits(wanted, n, protocol)))
+    };
+    ports
+        .iter()
+        .any(|port| has(port, "PublicPort", published) || has(port, "PrivatePort", exposed))
 }
 
 fn fits(container: &View, filters: &Filters) -> bool {
@@ -107,7 +133,7 @@ async fn ancestors(front_end: &FrontEnd, filters: &Filters) -> Result<Option<Vec
     Ok(Some(images))
 }
 
-fn summary(container: &View) -> Value {
+fn summary(container: &View, open: &[PortMapping]) -> Value {
     json!({
         "Id": container.id,
         "Names": [format!("/{}", container.info.name)],
@@ -115,7 +141,7 @@ fn summary(container: &View) -> Value {
         "ImageID": container.image_id(),
         "Command": container.command_line(),
         "Created": container.info.created.map_or(0, Timestamp::as_second),
-        "Ports": [],
+        "Ports": ports::summary(container, open),
         "Labels": container.info.labels,
         "State": container.phase().name(),
         "Status": container.status(),
@@ -228,12 +254,13 @@ pub(crate) async fn inspect(front_end: &FrontEnd, name: &str, query: &Query) -> 
             "Volumes": null,
             "WorkingDir": info.command.working_dir.clone().unwrap_or_default(),
             "Entrypoint": if entrypoint.is_empty() { Value::Null } else { json!(entrypoint) },
-                        "Labels": info.labels,
+            "Labels": info.labels,
             "StopSignal": info.command.stop_signal.map(|signal| format!("SIG{signal}")),
             "StopTimeout": extras.stop_timeout,
         },
         "NetworkSettings": {
-            "Bridge": "", "SandboxID": "", "SandboxKey": "", "Ports": {}, "EndpointID": "",
+            "Bridge": "", "SandboxID": "", "SandboxKey": "", "EndpointID": "",
+            "Ports": ports::inspected(&container, &front_end.ports().of(&container.id)),
             "Gateway": "", "IPAddress": "", "IPPrefixLen": 0, "MacAddress": "",
             "Networks": networks(&container),
         },

@@ -201,17 +201,17 @@ pub(crate) async fn remove(front_end: &FrontEnd, name: &str) -> Result<Reply> {
             ),
         ));
     }
-    match front_end.layer().networks().remove(&scope.spec.name).await {
-        Err(error) if matches!(error.kind(), ErrorKind::InUse { .. }) => {
-            return Err(ApiError::new(
-                StatusCode::FORBIDDEN,
-                format!(
-                    "error while removing network: network {} has active endpoints",
-                    scope.spec.name
-                ),
-            ));
-        }
-        other => other?,
+    if let Err(error) = front_end.layer().networks().remove(&scope.spec.name).await {
+        let ErrorKind::InUse { by } = error.kind() else {
+            return Err(error.into());
+        };
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            format!(
+                "error while removing network: network {} has active endpoints ({by})",
+                scope.spec.name
+            ),
+        ));
     }
     let name = ("name".to_owned(), scope.spec.name.clone());
     let bus = front_end.bus();

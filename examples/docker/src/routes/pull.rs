@@ -60,7 +60,7 @@ pub(crate) async fn create(front_end: &FrontEnd, call: Call) -> Result<Reply> {
         .unwrap_or_default();
     let credentials = Credentials::from_registry_auth_header(header)
         .map_err(|error| ApiError::bad_request(crate::error::chain(&error)))?;
-    let registries = front_end.registries(call.query.get("platform"), &reference)?;
+    let registries = front_end.registries(call.query.get("platform"), reference.registry())?;
     let found = registries
         .resolve_as(&reference, credentials)
         .await

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, HeaderValue};
+use image_source::Credentials;
 use jiff::Timestamp;
 use serde_json::json;
 use tokio::sync::broadcast::error::RecvError;
@@ -177,20 +178,58 @@ pub(crate) async fn usage(front_end: &FrontEnd) -> Result<Reply> {
     })))
 }
 
-/// `docker login`: tries the credentials where they are meant for.
+/// `docker login`: tries the credentials where they are meant for. The command keeps them, and sends
+/// them with each pull.
 pub(crate) async fn auth(front_end: &FrontEnd, call: Call) -> Result<Reply> {
     #[derive(serde::Deserialize)]
     struct Login {
         #[serde(default)]
         username: String,
         #[serde(default)]
+        password: String,
+        #[serde(default)]
         serveraddress: String,
     }
-    let _ = front_end;
     let login: Login = call.json().await?;
-    Err(ApiError::not_supported(&format!(
-        "docker login (as {} at {}); credentials of config.json are used, which `docker --config` \
-         and credential helpers can write, but logging in",
-        login.username, login.serveraddress
-    )))
+    let registry = registry(&login.serveraddress);
+    let credentials = Credentials::basic(login.username, login.password);
+    let registries = front_end.registries(None, registry)?;
+    match registries.login(registry, credentials).await {
+        Ok(()) => Ok(reply::json(
+            &json!({ "Status": "Login Succeeded", "IdentityToken": "" }),
+        )),
+        Err(error @ image_source::Error::Denied { .. }) => Err(ApiError::new(
+            StatusCode::UNAUTHORIZED,
+            format!("Get \"{registry}/v2/\": unauthorized: {error}"),
+        )),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The registry's name in the address that `docker login` sends: `host`, or an URL. Docker's own is
+/// the default.
+fn registry(address: &str) -> &str {
+    let bare = address.split_once("://").map_or(address, |(_, rest)| rest);
+    match bare.split('/').next().unwrap_or_default() {
+        "" | "index.docker.io" | "registry-1.docker.io" => "docker.io",
+        host => host,
+    }
+}
+
+/// There is no build cache: `docker system prune` finds nothing in it.
+pub(crate) fn prune_builds() -> Reply {
+    reply::json(&json!({ "CachesDeleted": [], "SpaceReclaimed": 0 }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::registry;
+
+    #[test]
+    fn a_registry_is_named_by_its_host() {
+        assert_eq!(registry("https://index.docker.io/v1/"), "docker.io");
+        assert_eq!(registry(""), "docker.io");
+        assert_eq!(registry("127.0.0.1:5000"), "127.0.0.1:5000");
+        assert_eq!(registry("https://r.example/v2/"), "r.example");
+    }
 }

@@ -13,8 +13,11 @@
 //! | `sleep` | runs until a signal ends it |
 //! | `stubborn` | the same, and only `KILL` ends it |
 //! | anything else | cannot be launched |
+//!
+//! All ports of all containers return what they receive.
 
 mod images;
+mod ports;
 mod streams;
 
 use std::sync::Arc;
@@ -27,6 +30,7 @@ use portlayer::memory::{Behaviour, MemoryExec};
 use portlayer::{Capabilities, ContainerId, ExitStatus, PortLayer, Result, State};
 
 use images::ScriptedImages;
+pub use ports::EchoDialer;
 use streams::ScriptedStreams;
 
 /// A port layer whose containers are scripted.

@@ -1,10 +1,12 @@
 //! The host behind the front end: on a simulator in this process, or on a real endpoint.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
 use docker_front_end::{PortLayer, Settings, scripted};
 use portlayer::ErrorKind;
+use portlayer::network::forward::{Forwarder, Publisher};
 use portlayer::vsphere::{Dialect, HostSpec, Hosts, Iso, LineServer, Options, Progress};
 use simulator::Simulator;
 use vsphere_client::{Client, Credentials};
@@ -26,6 +28,7 @@ impl Backend {
     pub(crate) fn scripted() -> Self {
         let mut settings = Settings::new("scripted");
         settings.operating_system = "scripted containers".into();
+        settings.publisher = Some(Arc::new(Forwarder::new(scripted::EchoDialer)));
         Self {
             layer: scripted::port_layer(),
             settings,
@@ -37,7 +40,7 @@ impl Backend {
     /// A host of this name on a simulator that keeps everything in this directory; installed if
     /// the directory has none.
     pub(crate) async fn simulated(directory: &Path, name: &str, dialect: Dialect) -> Result<Self> {
-        let simulator = start(directory).await?;
+        let (simulator, publisher) = start(directory).await?;
         let client = Client::builder(simulator.url())
             .credentials(Credentials::password(
                 simulator.user(),
@@ -53,6 +56,7 @@ impl Backend {
             .settings
             .status
             .push(("Datastore".into(), datastore));
+        backend.settings.publisher = publisher;
         backend.simulator = Some(simulator);
         Ok(backend)
     }
@@ -117,22 +121,26 @@ impl Backend {
 }
 
 /// Starts the simulator with guests that run real processes; where that is not possible, with
-/// scripted ones.
-async fn start(directory: &Path) -> Result<Simulator> {
-    let builder = Simulator::builder().datastore_directory(directory.join("datastore"));
+/// scripted ones, which have no ports to publish.
+async fn start(directory: &Path) -> Result<(Simulator, Option<Arc<dyn Publisher>>)> {
+    let mut builder = Simulator::builder().datastore_directory(directory.join("datastore"));
+    #[allow(unused_mut, reason = "assigned only where guests run processes")]
+    let mut publisher: Option<Arc<dyn Publisher>> = None;
     #[cfg(target_os = "linux")]
-    let builder = match simulator_guests::ProcessGuest::builder()
+    match simulator_guests::ProcessGuest::builder()
         .work_dir(directory.join("guests"))
         .start()
         .await
     {
-        Ok(guest) => builder.guest(guest),
-        Err(error) => {
-            tracing::warn!(%error, "containers run no processes on this host");
-            builder
+        Ok(guest) => {
+            let dialer = super::dialer::GuestDialer(guest.dialer());
+            publisher = Some(Arc::new(Forwarder::new(dialer)));
+            builder = builder.guest(guest);
         }
-    };
-    builder.start().await.context("cannot start the simulator")
+        Err(error) => tracing::warn!(%error, "containers run no processes on this host"),
+    }
+    let simulator = builder.start().await;
+    Ok((simulator.context("cannot start the simulator")?, publisher))
 }
 
 /// Listens for the containers' serial lines, where the host was told that they arrive: at the same

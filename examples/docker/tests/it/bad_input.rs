@@ -1,7 +1,9 @@
 //! What clients should not send.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::client::Server;
 
@@ -89,4 +91,91 @@ async fn a_client_that_sends_half_a_request_holds_nothing_up() {
     assert_eq!(&answer, b"HTTP/1.1 200");
     let (status, _) = server.get("/version").await;
     assert_eq!(status, 200);
+}
+
+/// The tasks of the front end and of everything else in this test.
+pub(crate) fn tasks() -> usize {
+    tokio::runtime::Handle::current()
+        .metrics()
+        .num_alive_tasks()
+}
+
+/// Waits until no more tasks are left than before.
+pub(crate) async fn nothing_is_left(before: usize) {
+    let over = async {
+        while tasks() > before {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), over).await;
+    assert!(waited.is_ok(), "{} tasks, and {before} before", tasks());
+}
+
+#[tokio::test]
+async fn clients_that_leave_a_silent_container_leave_nothing_behind() {
+    let server = Server::start().await;
+    let id = server.create("silent", &["sleep"]).await;
+    let start = format!("/containers/{id}/start");
+    assert_eq!(server.post(&start, &Value::Null).await.0, 204);
+    let before = tasks();
+    let mut clients = Vec::new();
+    for _ in 0..100 {
+        clients.push(server.attach(&id).await);
+        let logs = format!("GET /containers/{id}/logs?stdout=1&follow=1 HTTP/1.1");
+        clients.push(server.open(&logs, b"").await);
+        clients.push(server.open("GET /events HTTP/1.1", b"").await);
+        let wait = format!("POST /containers/{id}/wait HTTP/1.1");
+        clients.push(server.open(&wait, b"").await);
+    }
+    assert!(tasks() >= before + 100, "they are served");
+    // A client that only ended its input stays.
+    clients[0].shutdown().await.unwrap();
+    let stays = clients.swap_remove(0);
+    drop(clients);
+    nothing_is_left(before + 2).await;
+    let (_, state) = server.get(&format!("/containers/{id}/json")).await;
+    assert_eq!(state["State"]["Running"], true);
+    let kill = format!("/containers/{id}/kill");
+    assert_eq!(server.post(&kill, &Value::Null).await.0, 204);
+    let mut stays = stays;
+    assert_eq!(stays.read_to_end(&mut Vec::new()).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_input_belongs_to_one_client_until_it_leaves() {
+    let server = Server::start().await;
+    let id = server.create("shared", &["cat"]).await;
+    let start = format!("/containers/{id}/start");
+    assert_eq!(server.post(&start, &Value::Null).await.0, 204);
+    let head = format!(
+        "POST /containers/{id}/attach?stream=1&stdin=1&stdout=1 HTTP/1.1\r\nConnection: \
+         Upgrade\r\nUpgrade: tcp"
+    );
+    let mut first = server.open(&head, b"").await;
+    let mut watching = server.attach(&id).await;
+    first.write_all(b"words").await.unwrap();
+    for client in [&mut first, &mut watching] {
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"words") {
+            seen.push(client.read_u8().await.unwrap());
+        }
+    }
+    let mut second = server.open(&head, b"").await;
+    let mut status = [0; 12];
+    second.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 409");
+    drop((first, second));
+    // The first one's leaving is noticed, and the input is free.
+    let free = async {
+        loop {
+            let mut third = server.open(&head, b"").await;
+            third.read_exact(&mut status).await.unwrap();
+            if &status == b"HTTP/1.1 101" {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), free).await;
+    assert!(waited.is_ok(), "the input is still held");
 }

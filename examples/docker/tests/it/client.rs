@@ -1,9 +1,11 @@
 //! A client that sees every byte.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use docker_front_end::{FrontEnd, PortLayer, Settings, scripted};
+use portlayer::network::forward::Forwarder;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{UnixListener, UnixStream};
@@ -42,6 +44,7 @@ impl Server {
     /// On containers that are there already.
     pub(crate) async fn on(layer: PortLayer, directory: tempfile::TempDir) -> Self {
         let mut settings = Settings::new("test");
+        settings.publisher = Some(Arc::new(Forwarder::new(scripted::EchoDialer)));
         settings.directory = Some(directory.path().to_owned());
         let front_end = FrontEnd::new(layer.clone(), settings).await.unwrap();
         let path = directory.path().join("docker.sock");
@@ -60,6 +63,7 @@ impl Server {
     /// Ends the front end, and starts another one on what is left.
     pub(crate) async fn restart(mut self) -> Self {
         self.serving.abort();
+        let _aborted = (&mut self.serving).await;
         let directory = std::mem::replace(&mut self.directory, tempfile::tempdir().unwrap());
         Self::on(self.layer.clone(), directory).await
     }

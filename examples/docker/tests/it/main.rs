@@ -8,4 +8,6 @@ mod bad_input;
 mod client;
 mod life;
 mod networks;
+mod ports;
+mod pull;
 mod restart;

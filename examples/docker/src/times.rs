@@ -1,0 +1,70 @@
+//! When runs began and ended, where the port layer does not say: the keys of VIC 0.4 have no place
+//! for that. The front end keeps the times with the container, as annotations.
+
+use jiff::Timestamp;
+use portlayer::ContainerId;
+use portlayer::exec::{ContainerInfo, Edit};
+
+use crate::FrontEnd;
+use crate::error::chain;
+use crate::view::View;
+
+const STARTED: &str = "docker.started";
+const FINISHED: &str = "docker.finished";
+
+/// Completes the times of a container by those that the front end kept.
+pub(crate) fn complete(info: &mut ContainerInfo) {
+    if info.started.is_none() {
+        info.started = kept(info, STARTED);
+    }
+    if info.finished.is_none() {
+        info.finished = kept(info, FINISHED);
+    }
+}
+
+fn kept(info: &ContainerInfo, name: &str) -> Option<Timestamp> {
+    info.annotations.get(name)?.parse().ok()
+}
+
+impl FrontEnd {
+    /// Keeps the time of a start, if the port layer does not. The caller has the container's turn.
+    pub(crate) async fn note_start(&self, id: &ContainerId) {
+        let Some(info) = self.lasting(id).await else {
+            return;
+        };
+        if info.started.is_none() {
+            self.note(id, STARTED).await;
+        }
+    }
+
+    /// Keeps the time of the end of the last run, if the port layer does not and nobody did.
+    pub(crate) async fn note_end(&self, id: &ContainerId) {
+        let turn = self.ports().turn(id);
+        let _turn = turn.lock().await;
+        let Some(info) = self.lasting(id).await else {
+            return;
+        };
+        let is_noted = info.finished.is_some() || kept(&info, FINISHED) > kept(&info, STARTED);
+        if !is_noted && info.state.exit().is_some() {
+            self.note(id, FINISHED).await;
+        }
+    }
+
+    /// The container, unless it is gone or removed at its end: nobody will ask for its times.
+    async fn lasting(&self, id: &ContainerId) -> Option<ContainerInfo> {
+        let info = self.layer().exec().inspect(id).await.ok()?;
+        let lasts = !View::from(info.clone()).extras.auto_remove;
+        lasts.then_some(info)
+    }
+
+    async fn note(&self, id: &ContainerId, name: &str) {
+        let edit = Edit::new().annotation(name, Timestamp::now().to_string());
+        match self.layer().exec().update(id, edit).await {
+            Err(error) if !error.is_not_found() => {
+                let error = chain(&error);
+                tracing::warn!(%id, %error, "the time of a container's run is not kept");
+            }
+            _ => {}
+        }
+    }
+}
