@@ -55,7 +55,8 @@ enum Part {
 struct Peers {
     vcsim: Peer,
     govc: Peer,
-    pyvmomi: Peer,
+    /// A Python with pyvmomi and docker's SDK.
+    python: Peer,
 }
 
 /// Runs the suite.
@@ -87,7 +88,7 @@ pub(crate) fn start(args: &Args) -> Result<()> {
         disks::checks(&mut report, &built);
     }
     if wanted(Part::Docker) {
-        docker::checks(&mut report, built.command("docker")?)?;
+        docker::checks(&mut report, built.command("docker")?, &peers.python)?;
     }
     report.finish()
 }
@@ -101,12 +102,12 @@ fn get(folder: &Path) -> Result<Peers> {
     let peers = Peers {
         vcsim: go.vcsim,
         govc: go.govc,
-        pyvmomi: python::get(&lock, folder)?,
+        python: python::get(&lock, folder)?,
     };
     for (name, peer) in [
         ("vcsim", &peers.vcsim),
         ("govc", &peers.govc),
-        ("pyvmomi", &peers.pyvmomi),
+        ("python", &peers.python),
     ] {
         println!("peer {name:<8} {}", peer.describe());
     }

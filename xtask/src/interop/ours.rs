@@ -53,7 +53,7 @@ pub(super) fn checks(report: &mut Report, peers: &Peers, simulator: &Path, job: 
             report.check("govc datastore.ls", || datastore_ls(govc));
         }
     }
-    match &peers.pyvmomi {
+    match &peers.python {
         Peer::Missing { reason } => report.not_run("pyvmomi inventory walk", reason),
         Peer::Had { program, .. } => report.check("pyvmomi inventory walk", || {
             inventory(program, &scene.endpoint)

@@ -53,14 +53,18 @@ impl Lock {
         Ok(Self(pins))
     }
 
-    /// Returns the only pin of `ecosystem`.
+    /// Returns all pins of `ecosystem`.
+    pub(crate) fn pins<'a>(&'a self, ecosystem: &'a str) -> impl Iterator<Item = &'a Pin> {
+        self.0.iter().filter(move |pin| pin.ecosystem == ecosystem)
+    }
+
+    /// Returns the first pin of `ecosystem`.
     ///
     /// # Errors
     /// Fails when there is none.
-    pub(crate) fn pin(&self, ecosystem: &str) -> Result<&Pin> {
-        self.0
-            .iter()
-            .find(|pin| pin.ecosystem == ecosystem)
+    pub(crate) fn pin<'a>(&'a self, ecosystem: &'a str) -> Result<&'a Pin> {
+        self.pins(ecosystem)
+            .next()
             .with_context(|| format!("peers.lock pins nothing of `{ecosystem}`"))
     }
 }

@@ -1,25 +1,29 @@
-//! Installs pyvmomi into a virtual environment of its own.
+//! Installs the pinned Python packages into a virtual environment of its own.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use super::lock::Lock;
+use super::lock::{Lock, Pin};
 use super::peer::Peer;
 use crate::process::{on_path, output};
 
-/// Installs the pinned pyvmomi below `folder` and returns its Python.
+/// Installs the pinned packages below `folder` and returns their Python.
 ///
 /// # Errors
 /// Fails when files cannot be written below `folder`.
 pub(crate) fn get(lock: &Lock, folder: &Path) -> Result<Peer> {
-    let pin = lock.pin("pypi")?;
-    let what = format!("{} {}", pin.name, pin.version);
+    let pins: Vec<&Pin> = lock.pins("pypi").collect();
+    let names = pins
+        .iter()
+        .map(|pin| format!("{} {}", pin.name, pin.version));
+    let what = names.collect::<Vec<_>>().join(", ");
     let environment = folder.join("venv");
     let python = environment.join("bin/python");
-    if version(&python, &pin.name) == Some(pin.version.clone()) {
+    if has(&python, &pins) {
         return Ok(Peer::had(python, what));
     }
     if !on_path("python3") {
@@ -44,16 +48,14 @@ pub(crate) fn get(lock: &Lock, folder: &Path) -> Result<Peer> {
 
     // Only a requirements file can give pip a checksum.
     let requirements = folder.join("requirements.txt");
-    let checksum = pin
-        .checksum
-        .as_deref()
-        .context("pypi peers are pinned with a checksum")?;
-    fs::write(
-        &requirements,
-        format!("{}=={} --hash={checksum}\n", pin.name, pin.version),
-    )
-    .with_context(|| format!("write {}", requirements.display()))?;
-    println!("$ pip install {}=={}", pin.name, pin.version);
+    let mut lines = String::new();
+    for pin in pins {
+        let checksum = pin.checksum.as_deref();
+        let checksum = checksum.context("pypi peers are pinned with a checksum")?;
+        writeln!(lines, "{}=={} --hash={checksum}", pin.name, pin.version)?;
+    }
+    fs::write(&requirements, lines).with_context(|| format!("write {}", requirements.display()))?;
+    println!("$ pip install {what}");
     let mut install = Command::new(&python);
     install.args([
         "-m",
@@ -73,15 +75,14 @@ pub(crate) fn get(lock: &Lock, folder: &Path) -> Result<Peer> {
     Ok(Peer::had(python, what))
 }
 
-/// Returns the version of `package` that `python` imports.
-fn version(python: &Path, package: &str) -> Option<String> {
+/// Returns whether `python` imports exactly these packages.
+fn has(python: &Path, pins: &[&Pin]) -> bool {
     if !python.is_file() {
-        return None;
+        return false;
     }
-    let script = format!("import importlib.metadata as m; print(m.version('{package}'))");
-    let output = output(Command::new(python).args(["-c", &script])).ok()?;
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    let mut script = "import importlib.metadata as m".to_owned();
+    for Pin { name, version, .. } in pins {
+        let _ = write!(script, "; assert m.version('{name}') == '{version}'");
+    }
+    output(Command::new(python).args(["-c", &script])).is_ok_and(|done| done.status.success())
 }

@@ -4,7 +4,12 @@
 //! milliseconds. A session with the simulator is a check of its own.
 
 mod command;
+mod image;
+mod networks;
+mod ports;
+mod refused;
 mod registry;
+mod sdk;
 mod session;
 
 use std::path::Path;
@@ -15,18 +20,21 @@ use anyhow::{Result, ensure};
 use self::command::{Docker, FrontEnd};
 use self::registry::Registry;
 use super::report::Report;
+use crate::peers::Peer;
 use crate::process::{on_path, run};
 
 /// Runs all checks with the docker command.
 ///
 /// # Errors
 /// Fails when the front end does not start.
-pub(super) fn checks(report: &mut Report, program: &Path) -> Result<()> {
+pub(super) fn checks(report: &mut Report, program: &Path, python: &Peer) -> Result<()> {
+    sdk::check(report, program, python);
     if !on_path("docker") {
         for (name, _) in CHECKS {
             report.not_run(name, "there is no docker command");
         }
-        for name in [PULL, session::NAME] {
+        let dialects = session::NAMES.map(|(_, name)| name);
+        for name in [PULL, ports::NAME].into_iter().chain(dialects) {
             report.not_run(name, "there is no docker command");
         }
         return Ok(());
@@ -41,12 +49,13 @@ pub(super) fn checks(report: &mut Report, program: &Path) -> Result<()> {
         None => report.check(PULL, || pull(&docker)),
     }
     session::check(report, program);
+    ports::check(report, program);
     Ok(())
 }
 
 type Check = fn(&Docker) -> Result<()>;
 
-const PULL: &str = "docker pull, from a registry on loopback";
+const PULL: &str = "docker pull, load, login, from a registry on loopback";
 
 /// The checks in order: later ones use the image of the first.
 const CHECKS: &[(&str, Check)] = &[
@@ -59,9 +68,18 @@ const CHECKS: &[(&str, Check)] = &[
     ("docker logs", logs),
     ("docker rm, --rm, and container prune", remove),
     ("docker events", events),
-    ("docker network ls and inspect", networks),
+    ("docker pause, unpause, rename, inspect", paused),
+    ("docker attach with input, and by two clients", attached),
+    ("docker port, and ps of published ports", published),
+    (
+        "docker network create, connect, disconnect, rm, prune",
+        networks::checks,
+    ),
+    ("docker system df and prune, image prune", prune),
     ("docker's errors, word for word", errors),
-    ("what is refused, by name", refused),
+    ("what is refused, by name", refused::commands),
+    ("options that are refused, by name", refused::options),
+    ("options without effect, with a warning", refused::warnings),
 ];
 
 fn about(docker: &Docker) -> Result<()> {
@@ -326,18 +344,121 @@ fn events(docker: &Docker) -> Result<()> {
     docker.ok(["rmi", "event:1"])?.lines(1)
 }
 
-fn networks(docker: &Docker) -> Result<()> {
+fn paused(docker: &Docker) -> Result<()> {
     docker
-        .ok(["network", "ls", "--format", "{{.Name}} {{.Driver}}"])?
-        .is("bridge bridge\n")?;
+        .ok(["run", "-d", "--name", "live", "hello-world", "sleep"])?
+        .lines(1)?;
+    let status = ["ps", "--filter", "name=live", "--format", "{{.Status}}"];
+    docker.ok(["pause", "live"])?.is("live\n")?;
+    docker.ok(status)?.has("(Paused)")?;
     docker
-        .ok(["network", "inspect", "--format", "{{.Scope}}", "bridge"])?
-        .is("local\n")?;
-    docker
-        .run(["network", "rm", "bridge"])?
+        .run(["pause", "live"])?
         .code(1)?
-        .has("bridge is a pre-defined network and cannot be removed")?;
-    Ok(())
+        .has("is already paused")?;
+    docker.ok(["unpause", "live"])?.is("live\n")?;
+    let after = docker.ok(status)?;
+    ensure!(!after.out.contains("Paused"), "{after:?}");
+    docker
+        .run(["unpause", "live"])?
+        .code(1)?
+        .has("is not paused")?;
+    docker.ok(["rename", "live", "renamed"])?.is("")?;
+    docker.run(["inspect", "live"])?.code(1)?;
+    let format = "{{.Name}} {{.Config.Image}} {{.State.Status}} {{.HostConfig.NetworkMode}}";
+    docker
+        .ok(["inspect", "--format", format, "renamed"])?
+        .is("/renamed hello-world running bridge\n")?;
+    docker.ok(["rm", "-f", "renamed"])?.is("renamed\n")
+}
+
+fn attached(docker: &Docker) -> Result<()> {
+    docker
+        .ok(["run", "-d", "-i", "--name", "two", "hello-world", "cat"])?
+        .lines(1)?;
+    let patience = std::time::Duration::from_secs(20);
+    let mut first = docker.background(["attach", "two"])?;
+    let mut second = docker.background(["attach", "--no-stdin", "two"])?;
+    let echoed = |line: &str| (line == "to and fro").then_some(());
+    first.say("to and fro")?;
+    first.wait_for_line(patience, echoed)?;
+    // Nothing tells when the second one is attached: say it until it hears.
+    let heard = (0..100).any(|_| {
+        first.say("to and fro").is_ok()
+            && second
+                .wait_for_line(std::time::Duration::from_millis(200), echoed)
+                .is_ok()
+    });
+    ensure!(heard, "the second client gets no output");
+    docker
+        .ok(["logs", "--tail", "1", "two"])?
+        .is("to and fro\n")?;
+    docker.ok(["kill", "two"])?.is("two\n")?;
+    docker.ok(["wait", "two"])?.is("137\n")?;
+    docker.ok(["rm", "two"])?.is("two\n")
+}
+
+fn published(docker: &Docker) -> Result<()> {
+    let run = [
+        "run",
+        "-d",
+        "--name",
+        "web",
+        "--expose",
+        "81",
+        "-p",
+        "127.0.0.1::80",
+    ];
+    docker
+        .ok(run.iter().chain(&["hello-world", "sleep"]))?
+        .lines(1)?;
+    let printed = docker.ok(["port", "web"])?.out;
+    let at = printed
+        .strip_prefix("80/tcp -> 127.0.0.1:")
+        .unwrap_or_default();
+    let at = at.trim_end();
+    ensure!(at.parse::<u16>().is_ok(), "{printed:?}");
+    docker
+        .ok(["port", "web", "80"])?
+        .is(&format!("127.0.0.1:{at}\n"))?;
+    docker
+        .run(["port", "web", "81"])?
+        .code(1)?
+        .has("No public port '81' published for web")?;
+    docker
+        .ok(["ps", "--format", "{{.Ports}}"])?
+        .is(&format!("81/tcp, 127.0.0.1:{at}->80/tcp\n"))?;
+    docker
+        .run([
+            "run",
+            "--name",
+            "other",
+            "-p",
+            &format!("127.0.0.1:{at}:80"),
+            "hello-world",
+        ])?
+        .code(125)?
+        .has(&format!(
+            "Bind for 127.0.0.1:{at} failed: port is already allocated"
+        ))?;
+    docker.ok(["stop", "web"])?.is("web\n")?;
+    docker.ok(["port", "web"])?.is("")?;
+    docker.ok(["rm", "web", "other"])?.lines(2)
+}
+
+fn prune(docker: &Docker) -> Result<()> {
+    docker.ok(["system", "df"])?.has("Images")?;
+    docker
+        .ok(["create", "--name", "left", "hello-world"])?
+        .lines(1)?;
+    docker
+        .ok(["system", "prune", "-f"])?
+        .has("Deleted Containers:")?
+        .has("Total reclaimed space:")?;
+    docker.ok(["ps", "-aq"])?.is("")?;
+    docker
+        .ok(["image", "prune", "-f"])?
+        .has("Total reclaimed space: 0B")?;
+    docker.ok(["images", "-q"])?.lines(1)
 }
 
 fn errors(docker: &Docker) -> Result<()> {
@@ -393,45 +514,9 @@ fn errors(docker: &Docker) -> Result<()> {
     docker.ok(["rm", "taken"])?.is("taken\n")
 }
 
-fn refused(docker: &Docker) -> Result<()> {
-    docker
-        .ok(["create", "--name", "here", "hello-world"])?
-        .lines(1)?;
-    let cases: &[(&[&str], &str)] = &[
-        (&["exec", "here", "ls"], "docker exec"),
-        (&["cp", "here:/a", "-"], "docker cp"),
-        (&["diff", "here"], "docker diff"),
-        (&["export", "here"], "docker export"),
-        (&["commit", "here"], "docker commit"),
-        (&["top", "here"], "docker top"),
-        (&["update", "-m", "1g", "here"], "docker update"),
-        (&["save", "hello-world"], "docker save"),
-        (&["search", "a"], "docker search"),
-        (&["volume", "ls"], "docker volume"),
-        (&["swarm", "init"], "docker swarm"),
-        (&["plugin", "ls"], "docker plugin"),
-        (&["run", "--restart", "always", "hello-world"], "--restart"),
-        (&["run", "-v", "/a:/b", "hello-world"], "--volume"),
-        (
-            &["run", "--network", "host", "hello-world"],
-            "The network mode host",
-        ),
-    ];
-    for (arguments, what) in cases {
-        let answer = docker.run(arguments.iter().copied())?;
-        ensure!(
-            answer.status != 0,
-            "`docker {}` was done",
-            arguments.join(" ")
-        );
-        answer.has(&format!("{what} is not supported by this host"))?;
-    }
-    docker.ok(["rm", "here"])?.is("here\n")
-}
-
 fn pull(docker: &Docker) -> Result<()> {
     let registry = Registry::start()?;
-    let name = registry.fill()?;
+    let name = registry.fill("hello:1", b"not read by scripted containers\n")?;
     docker
         .ok(["pull", &name])?
         .has("Pulling from hello\n")?
@@ -455,6 +540,21 @@ fn pull(docker: &Docker) -> Result<()> {
         .is("1\n")?;
     docker.ok(["rmi", &name])?.has("Deleted: sha256:")?;
     let missing = name.replace("hello:1", "nosuch:1");
+    let archive = registry.archive(&name, "loaded:1")?;
+    docker
+        .ok(["load".as_ref(), "-i".as_ref(), archive.as_os_str()])?
+        .has("Loaded image: loaded:1")?;
+    docker
+        .ok(["run", "--rm", "loaded:1"])?
+        .has("Hello from a scripted container!")?;
+    docker.ok(["rmi", "loaded:1"])?.has("Untagged: loaded:1")?;
+    let host = registry.address();
+    docker
+        .ok(["login", "-u", "me", "-p", "word", host])?
+        .has("Login Succeeded")?;
+    docker
+        .ok(["logout", host])?
+        .has("Removing login credentials")?;
     docker
         .run(["run", "--rm", &missing])?
         .code(125)?
@@ -465,4 +565,38 @@ fn pull(docker: &Docker) -> Result<()> {
         .code(1)?
         .has("cannot reach 127.0.0.1:1")?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a test that cannot run should stop")]
+
+    use super::*;
+
+    #[test]
+    fn the_table_of_the_front_end_names_each_check() {
+        let readme = crate::workspace::root().join("examples/docker/README.md");
+        let readme = std::fs::read_to_string(readme).unwrap();
+        let rows = readme
+            .lines()
+            .skip_while(|line| *line != "| command | | check |");
+        let rows = rows.skip(2).take_while(|line| line.starts_with('|'));
+        let named: Vec<&str> = rows
+            .filter_map(|row| row.trim_end_matches('|').rsplit('|').next())
+            .map(str::trim)
+            .collect();
+        let checks = CHECKS.iter().map(|(name, _)| *name);
+        let others = [PULL, ports::NAME, sdk::NAME, session::TLS];
+        let sessions = session::NAMES.map(|(_, name)| name);
+        let all: Vec<&str> = checks.chain(others).chain(sessions).collect();
+        for name in &named {
+            assert!(all.contains(name), "no check has the name {name:?}");
+        }
+        // These are not about one row.
+        let beyond = ["docker's errors, word for word", session::NAMES[1].1];
+        for name in all {
+            let is_named = named.contains(&name) || beyond.contains(&name);
+            assert!(is_named, "no row of the table names {name:?}");
+        }
+    }
 }

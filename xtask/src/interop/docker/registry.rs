@@ -1,10 +1,13 @@
 //! Debian's registry on loopback, filled by skopeo.
 
 use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+
+use super::image;
 
 use crate::process::{Background, on_path, run};
 
@@ -60,8 +63,9 @@ impl Registry {
         })
     }
 
-    /// Pushes an image of two layers whose command is `/hello`, and returns its name.
-    pub(super) fn fill(&self) -> Result<String> {
+    /// Pushes an image of two layers whose command is `/hello`, this program, by this name and
+    /// tag, and returns its full name.
+    pub(super) fn fill(&self, name: &str, program: &[u8]) -> Result<String> {
         let layout = self.directory.path().join("layout");
         let image = format!("{}:1", layout.display());
         let files = self.directory.path().join("files");
@@ -71,9 +75,9 @@ impl Registry {
         };
         umoci(&["init", "--layout", &layout.display().to_string()])?;
         umoci(&["new", "--image", &image])?;
-        for name in ["hello", "data"] {
-            let file = files.join(name);
-            std::fs::write(&file, name.repeat(10_000))?;
+        let data = b"data".repeat(10_000);
+        for (name, content) in [("hello", program), ("data", &data)] {
+            let file = image::write(files.join(name), content)?;
             let target = format!("/{name}");
             umoci(&[
                 "insert",
@@ -94,7 +98,7 @@ impl Registry {
             "--architecture",
             "amd64",
         ])?;
-        let name = format!("{}/hello:1", self.address);
+        let name = format!("{}/{name}", self.address);
         run(Command::new("skopeo").args([
             "copy",
             "--quiet",
@@ -104,5 +108,23 @@ impl Registry {
             &format!("docker://{name}"),
         ]))?;
         Ok(name)
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Copies an image of this registry to an archive as `docker save` makes it, by another name.
+    pub(super) fn archive(&self, name: &str, new_name: &str) -> Result<PathBuf> {
+        let path = self.directory.path().join("archive.tar");
+        run(Command::new("skopeo").args([
+            "copy",
+            "--quiet",
+            "--insecure-policy",
+            "--src-tls-verify=false",
+            &format!("docker://{name}"),
+            &format!("docker-archive:{}:{new_name}", path.display()),
+        ]))?;
+        Ok(path)
     }
 }

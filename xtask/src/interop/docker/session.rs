@@ -2,25 +2,37 @@
 //! `docker --tls info`, run a container from a real image and see its output, run `ps -a`, and
 //! find the same facts in the `.vmx`.
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::command::FrontEnd;
+use super::command::{Docker, FrontEnd};
+use super::image;
+use super::registry::Registry;
 use crate::interop::report::Report;
-use crate::process::run;
 
-pub(super) const NAME: &str = "the first session: info by TLS, run -it, ps -a, the .vmx";
+/// The session in each dialect of the keys.
+pub(super) const NAMES: [(&str, &str); 2] = [
+    (
+        "0.4",
+        "the first session in dialect 0.4: info by TLS, run -it, ps -a, the .vmx",
+    ),
+    (
+        "1.x",
+        "the first session in dialect 1.x: info by TLS, run -it, ps -a, the .vmx",
+    ),
+];
+pub(super) const TLS: &str = "docker by TLS, with and without a client's certificate";
 const TEXT: &str = "\nHello from a machine!\n\n";
 
 pub(super) fn check(report: &mut Report, program: &Path) {
-    let name = "docker by TLS, with and without a client's certificate";
-    report.check(name, || tls(program));
-    if cfg!(all(target_os = "linux", target_arch = "x86_64")) {
-        report.check(NAME, || session(program));
-    } else {
-        report.not_run(NAME, "its program is one for Linux on x86-64");
+    report.check(TLS, || tls(program));
+    for (dialect, name) in NAMES {
+        if image::RUNS_HERE {
+            report.check(name, || session(program, dialect));
+        } else {
+            report.not_run(name, image::ELSEWHERE);
+        }
     }
 }
 
@@ -58,24 +70,33 @@ fn tls(program: &Path) -> Result<()> {
         docker.run(["info"])?.status != 0,
         "answered without a certificate"
     );
-    let certificates = front_end.directory().join("certs");
-    let file = |name: &str| certificates.join(name).display().to_string();
-    let (ca, cert, key) = (file("ca.pem"), file("cert.pem"), file("key.pem"));
-    let options = [
-        "-H",
-        mutual,
-        "--tlsverify",
-        "--tlscacert",
-        &ca,
-        "--tlscert",
-        &cert,
-        "--tlskey",
-        &key,
-    ];
-    front_end
-        .docker_with(&options)
-        .ok(["info"])?
+    // The certificate of another front end's authority, for the client and for the server.
+    let other = FrontEnd::start(program, tempfile::tempdir()?, &arguments, 3)?;
+    let with = |authority: &FrontEnd, client: &FrontEnd| {
+        let file = |of: &FrontEnd, name: &str| {
+            let path = of.directory().join("certs").join(name);
+            path.display().to_string()
+        };
+        let (ca, cert) = (file(authority, "ca.pem"), file(client, "cert.pem"));
+        let key = file(client, "key.pem");
+        let options = [
+            "-H",
+            mutual,
+            "--tlsverify",
+            "--tlscacert",
+            &ca,
+            "--tlscert",
+            &cert,
+            "--tlskey",
+            &key,
+        ];
+        front_end.docker_with(&options).run(["info"])
+    };
+    with(&front_end, &front_end)?
+        .code(0)?
         .has("Server Version:")?;
+    with(&front_end, &other)?.code(1)?.has("tls: ")?;
+    with(&other, &front_end)?.code(1)?.has("x509: ")?;
     Ok(())
 }
 
@@ -86,48 +107,130 @@ fn address(front_end: &FrontEnd, line: usize) -> Result<&str> {
     words.split(' ').next().context("an address")
 }
 
-fn session(program: &Path) -> Result<()> {
-    let directory = tempfile::tempdir()?;
-    let tar = image(directory.path())?;
-    let arguments = ["--tls", "127.0.0.1:0", "--host", "vch"];
+fn session(program: &Path, dialect: &str) -> Result<()> {
+    let arguments = [
+        "--tls",
+        "127.0.0.1:0",
+        "--host",
+        "vch",
+        "--dialect",
+        dialect,
+    ];
     let front_end = FrontEnd::start(program, tempfile::tempdir()?, &arguments, 2)?;
     trust(&front_end)?;
     let docker = front_end.docker_with(&["-H", address(&front_end, 1)?, "--tls"]);
     docker.ok(["info"])?.has("Name: vch")?;
-    docker.ok([
-        "import".as_ref(),
-        "--change".as_ref(),
-        r#"CMD ["/hello"]"#.as_ref(),
-        tar.as_os_str(),
-        "hello-world".as_ref(),
-    ])?;
-    docker
-        .terminal("run -it --name jovial_ride hello-world", "")?
-        .has(&TEXT.replace('\n', "\r\n"))?;
-    docker.ok(["run", "--rm", "hello-world"])?.is(TEXT)?;
-    docker
-        .ok([
-            "ps",
-            "-a",
-            "--format",
-            "{{.Image}}|{{.Command}}|{{.Status}}|{{.Names}}",
-        ])?
-        .has("hello-world|\"/hello\"|Exited (0) ")?
-        .has("|jovial_ride\n")?;
+    let greeting = TEXT.replace('\n', "\r\n");
+    // The first run takes the image from a registry, if there can be one.
+    let registry = match Registry::missing() {
+        Some(_) => None,
+        None => Some(Registry::start()?),
+    };
+    let image = match &registry {
+        None => {
+            image::import(&docker, "hello-world", &image::prints(TEXT))?;
+            "hello-world".to_owned()
+        }
+        Some(registry) => registry.fill("hello-world:latest", &image::prints(TEXT))?,
+    };
+    let image = image.trim_end_matches(":latest");
+    let ran = docker
+        .terminal(&format!("run -it --name jovial_ride {image}"), "")?
+        .code(0)?
+        .has(&greeting)?;
+    if registry.is_some() {
+        ran.has(&format!("Unable to find image '{image}:latest' locally"))?
+            .has("latest: Pulling from hello-world")?
+            .has("Pull complete")?
+            .has("Digest: sha256:")?
+            .has(&format!(
+                "Status: Downloaded newer image for {image}:latest"
+            ))?;
+    }
+    docker.ok(["run", "--rm", image])?.is(TEXT)?;
+    let id = docker.ok(["ps", "-aq", "--no-trunc"])?.out;
+    let id = id.trim();
+    row(&docker, id, image)?;
     docker
         .ok(["logs", "jovial_ride"])?
         .has("Hello from a machine!")?;
-    let id = docker.ok(["ps", "-aq", "--no-trunc"])?.out;
-    let vmx = find(front_end.directory(), id.trim())?;
-    for words in [id.trim(), "jovial_ride", "hello-world", "/hello"] {
+    let vmx = find(front_end.directory(), id)?;
+    if dialect == "0.4" {
+        for (key, value) in [
+            ("common/id".to_owned(), id),
+            ("common/name".to_owned(), "jovial_ride"),
+            ("repo".to_owned(), image),
+            (format!("sessions|{id}/cmd/Path"), "/hello"),
+        ] {
+            let line = format!("guestinfo./{key} = \"{value}\"");
+            ensure!(
+                vmx.lines().any(|written| written == line),
+                "the .vmx does not contain the line {line}:\n{vmx}"
+            );
+        }
+    }
+    for words in [id, "jovial_ride", image, "/hello"] {
         ensure!(
             vmx.contains(words),
-            "the .vmx does not hold {words:?}:\n{vmx}"
+            "the .vmx does not contain {words:?}:\n{vmx}"
         );
     }
     docker.ok(["rm", "jovial_ride"])?.is("jovial_ride\n")?;
-    docker.ok(["rmi", "hello-world"])?.has("Deleted: sha256:")?;
+    docker.ok(["rmi", image])?.has("Deleted: sha256:")?;
     Ok(())
+}
+
+/// Checks the container's row in `docker ps -a`, as a user sees it.
+fn row(docker: &Docker, id: &str, image: &str) -> Result<()> {
+    let printed = docker.ok(["ps", "-a"])?.out;
+    let (titles, row) = printed.trim_end().split_once('\n').context("two lines")?;
+    let columns: Vec<&str> = titles
+        .split("  ")
+        .map(str::trim)
+        .filter(|c| !c.is_empty())
+        .collect();
+    let expected = [
+        "CONTAINER ID",
+        "IMAGE",
+        "COMMAND",
+        "CREATED",
+        "STATUS",
+        "PORTS",
+        "NAMES",
+    ];
+    ensure!(columns == expected, "the columns are {columns:?}");
+    let cells: Vec<&str> = row
+        .split("   ")
+        .map(str::trim)
+        .filter(|c| !c.is_empty())
+        .collect();
+    let [short, from, command, created, status, name] = cells[..] else {
+        anyhow::bail!("the row is {cells:?}");
+    };
+    ensure!(
+        id.starts_with(short) && short.len() == 12 && from == image,
+        "the row is {cells:?}"
+    );
+    ensure!(
+        command == "\"/hello\"" && name == "jovial_ride",
+        "the row is {cells:?}"
+    );
+    let ended = status.strip_prefix("Exited (0) ").unwrap_or_default();
+    for ago in [created, ended] {
+        ensure!(is_a_while_ago(ago), "{ago:?} is no time in {row:?}");
+    }
+    Ok(())
+}
+
+/// Returns whether this is how docker words a time that passed seconds ago.
+fn is_a_while_ago(text: &str) -> bool {
+    let Some(time) = text.strip_suffix(" ago") else {
+        return false;
+    };
+    match time.split_once(' ') {
+        Some((number, "seconds")) => number.parse::<u32>().is_ok(),
+        _ => matches!(time, "Less than a second" | "1 second" | "About a minute"),
+    }
 }
 
 /// Returns the text of the `.vmx` below this directory that contains a container's id.
@@ -147,73 +250,4 @@ fn find(directory: &Path, id: &str) -> Result<String> {
         }
     }
     anyhow::bail!("no .vmx below {} holds {id}", directory.display())
-}
-
-/// Writes the tar of a root file system whose only file is a program that prints its text.
-fn image(directory: &Path) -> Result<PathBuf> {
-    let hello = directory.join("hello");
-    std::fs::write(&hello, program(TEXT))?;
-    run(Command::new("chmod").arg("755").arg(&hello))?;
-    let tar = directory.join("root.tar");
-    run(Command::new("tar")
-        .arg("cf")
-        .arg(&tar)
-        .arg("-C")
-        .arg(directory)
-        .arg("hello"))?;
-    Ok(tar)
-}
-
-/// Returns an executable for Linux on x86-64 that writes a text and exits with 0: an ELF
-/// header, one program header, 37 bytes of code, and the text.
-fn program(text: &str) -> Vec<u8> {
-    const BASE: u64 = 0x40_0000;
-    const HEADERS: u64 = 64 + 56;
-    /// Loads the registers for `write` and `exit`; the text follows the code.
-    const CODE: [u8; 37] = [
-        0xb8, 1, 0, 0, 0, // mov eax, 1 (write)
-        0xbf, 1, 0, 0, 0, // mov edi, 1
-        0x48, 0x8d, 0x35, 20, 0, 0, 0, // lea rsi, [rip + 20]
-        0xba, 0, 0, 0, 0, // mov edx, length
-        0x0f, 0x05, // syscall
-        0xb8, 60, 0, 0, 0, // mov eax, 60 (exit)
-        0x31, 0xff, // xor edi, edi
-        0x0f, 0x05, // syscall
-        0x90, 0x90, 0x90, 0x90, // padding up to the text
-    ];
-    let length = u32::try_from(text.len()).unwrap_or_default();
-    let size = HEADERS + CODE.len() as u64 + u64::from(length);
-    let mut bytes = Vec::new();
-    bytes.extend(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0");
-    bytes.extend([2, 0, 62, 0, 1, 0, 0, 0]); // executable, x86-64, version 1
-    bytes.extend((BASE + HEADERS).to_le_bytes()); // entry
-    bytes.extend(64u64.to_le_bytes()); // program headers
-    bytes.extend([0; 12]); // no section headers, no flags
-    bytes.extend([64, 0, 56, 0, 1, 0, 0, 0, 0, 0, 0, 0]);
-    bytes.extend([1, 0, 0, 0, 5, 0, 0, 0]); // load, readable and executable
-    bytes.extend(0u64.to_le_bytes());
-    bytes.extend(BASE.to_le_bytes());
-    bytes.extend(BASE.to_le_bytes());
-    bytes.extend(size.to_le_bytes());
-    bytes.extend(size.to_le_bytes());
-    bytes.extend(0x1000u64.to_le_bytes());
-    bytes.extend(CODE);
-    bytes.extend(text.as_bytes());
-    let edx = HEADERS as usize + 18;
-    bytes[edx..edx + 4].copy_from_slice(&length.to_le_bytes());
-    bytes
-}
-
-#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_program_prints_its_text() -> Result<()> {
-        let directory = tempfile::tempdir()?;
-        image(directory.path())?;
-        let printed = crate::process::capture(&mut Command::new(directory.path().join("hello")))?;
-        ensure!(printed == TEXT, "{printed:?}");
-        Ok(())
-    }
 }
