@@ -143,11 +143,13 @@ impl Docker {
             .spawn()
             .context("start script")?;
         if let Some(mut input) = child.stdin.take() {
-            #[expect(
-                clippy::disallowed_methods,
-                reason = "a person waits for the prompt before typing"
-            )]
-            std::thread::sleep(BEFORE_TYPING);
+            if !keys.is_empty() {
+                #[expect(
+                    clippy::disallowed_methods,
+                    reason = "a person waits for the prompt before typing"
+                )]
+                std::thread::sleep(BEFORE_TYPING);
+            }
             for key in keys.chars() {
                 let _ = write!(input, "{key}");
                 let _ = input.flush();

@@ -14,6 +14,7 @@ mod session;
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::{Result, ensure};
 
@@ -318,9 +319,10 @@ fn events(docker: &Docker) -> Result<()> {
     let mut seen = docker.background(["events", "--format", "{{.Type}} {{.Action}}"])?;
     // The subscription exists once an event arrives: cause events until then.
     let patience = std::time::Duration::from_secs(20);
+    let is_seen = AtomicBool::new(false);
     let tagged = std::thread::scope(|scope| {
-        let asking = scope.spawn(|| {
-            for _ in 0..100 {
+        scope.spawn(|| {
+            while !is_seen.load(Ordering::Relaxed) {
                 let _ = docker.run(["tag", "hello-world", "event:1"]);
                 #[expect(
                     clippy::disallowed_methods,
@@ -332,7 +334,7 @@ fn events(docker: &Docker) -> Result<()> {
         let line = seen.wait_for_line(patience, |line| {
             (line == "image tag").then(|| line.to_owned())
         });
-        drop(asking);
+        is_seen.store(true, Ordering::Relaxed);
         line
     });
     tagged?;
