@@ -121,10 +121,10 @@ fn session(program: &Path, dialect: &str) -> Result<()> {
     let docker = front_end.docker_with(&["-H", address(&front_end, 1)?, "--tls"]);
     docker.ok(["info"])?.has("Name: vch")?;
     let greeting = TEXT.replace('\n', "\r\n");
-    // The first run takes the image from a registry, if there can be one.
+    // One session takes the image from a registry, if there can be one.
     let registry = match Registry::missing() {
-        Some(_) => None,
-        None => Some(Registry::start()?),
+        None if dialect == "0.4" => Some(Registry::start()?),
+        _ => None,
     };
     let image = match &registry {
         None => {
