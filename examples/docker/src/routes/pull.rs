@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http_body_util::BodyExt as _;
 use image_source::{Credentials, LoadOptions, Reference, RootFsOptions};
 use portlayer::ErrorKind;
-use portlayer::image::{Image, ImageId, ImportOptions};
+use portlayer::image::{Digest, Image, ImageId, ImportOptions};
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 
@@ -22,7 +22,7 @@ impl FrontEnd {
         &self,
         reference: &Reference,
         image: ImageId,
-        digest: Option<portlayer::image::Digest>,
+        digest: Option<Digest>,
     ) -> Result<()> {
         let tag = Tag {
             reference: reference.to_string(),
@@ -117,8 +117,8 @@ async fn pull(
     let named = front_end.catalog().get(&reference);
     let up_to_date = known && named.is_some_and(|tag| tag.image == id);
     if !known {
-        let shown = LayerLines::new(lines.clone(), found.layers().map(|(digest, _)| digest));
-        let shown = Arc::new(shown);
+        let layers: Vec<Digest> = found.layers().map(|(digest, _)| digest).collect();
+        let shown = Arc::new(LayerLines::new(lines.clone(), layers.iter().copied()));
         let observer = Arc::clone(&shown);
         let image = found
             .fetch(front_end.spool(), move |progress| {
@@ -126,6 +126,13 @@ async fn pull(
             })
             .await?;
         import_image(front_end, image, &reference.familiar(), Some(&shown)).await?;
+        // A pull that did not come so far continues where it stopped; this one is over. Pulls of
+        // other images that have the same layers hold their files open.
+        for layer in &layers {
+            if let Err(error) = front_end.spool().remove(layer) {
+                tracing::warn!(%error, "a layer stays in the spool");
+            }
+        }
         shown.complete().await;
     }
     front_end.name_image(&reference, id, Some(digest)).await?;
