@@ -16,7 +16,8 @@
 //! # Ok(())
 //! # }
 //! ```
-
+//!
+#![doc = include_str!("../VCSIM.md")]
 #![allow(
     clippy::field_reassign_with_default,
     reason = "fields of a base type are set through `Deref`, which no literal can do"

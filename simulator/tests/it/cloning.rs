@@ -75,7 +75,7 @@ impl Bench {
     }
 
     fn first_bytes(&self, file: &str) -> Vec<u8> {
-        let disk = Disk::open(&self.simulator.datastore_directory().join(file)).unwrap();
+        let disk = Disk::open(self.simulator.datastore_directory().join(file)).unwrap();
         let mut bytes = vec![0; 16];
         disk.read_exact_at(&mut bytes, 0).unwrap();
         bytes
@@ -87,7 +87,7 @@ async fn a_clone_has_the_content_and_not_the_identity() {
     let bench = bench().await;
     let (client, source) = (&bench.client, bench.source().await);
     let directory = bench.simulator.datastore_directory();
-    let mut written = SparseDisk::open(&directory.join("child/child.vmdk")).unwrap();
+    let mut written = SparseDisk::open(directory.join("child/child.vmdk")).unwrap();
     written.write_at(8, b"grandson").unwrap();
     drop(written);
 

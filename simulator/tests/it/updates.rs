@@ -1,6 +1,7 @@
 //! Waiting for updates: versions, truncation, cancelling, and changes that are pushed.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::client::Client;
 use simulator::Simulator;
@@ -168,4 +169,29 @@ async fn a_wait_ends_when_it_is_cancelled_or_the_server_stops() {
     tokio::task::yield_now().await;
     simulator.shutdown().await;
     assert!(waiting.await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_filter_that_is_created_during_a_wait_is_reported_by_it() {
+    let simulator = Simulator::builder().start().await.unwrap();
+    let client = Arc::new(Client::login(&simulator).await);
+    let root: Ref<mo::ResourcePool> = Ref::new("ha-root-pool");
+    client
+        .call(root.create_resource_pool("a", &spec()))
+        .await
+        .unwrap();
+    let collector = client.content.property_collector.clone();
+    let waiting = {
+        let (client, collector) = (Arc::clone(&client), collector.clone());
+        let call = async move { client.call(collector.wait_for_updates_ex(None, None)).await };
+        tokio::spawn(call)
+    };
+    client
+        .call(collector.create_filter(&pools(), true))
+        .await
+        .unwrap();
+    let reported = tokio::time::timeout(Duration::from_secs(30), waiting);
+    let reported = reported.await.unwrap().unwrap().unwrap().unwrap();
+    assert_eq!(kinds(&reported), [ObjectUpdateKind::Enter]);
+    simulator.shutdown().await;
 }
