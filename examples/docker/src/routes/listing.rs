@@ -40,10 +40,7 @@ pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
     containers.retain(|container| {
         (all || container.is_running())
             && fits(container, &filters)
-            && fits_ports(
-                &ports::summary(container, &open.of(&container.id)),
-                &filters,
-            )
+            && fits_ports(container, &open.of(&container.id), &filters)
             && bounds.fit(container)
             && ancestors
                 .as_ref()
@@ -58,7 +55,7 @@ pub(crate) async fn list(front_end: &FrontEnd, query: &Query) -> Result<Reply> {
 
 /// Whether a container's ports, as they are shown, fit the `publish` and `expose` filters. As in
 /// the engine, one of all wanted ports is enough.
-fn fits_ports(ports: &[Value], filters: &Filters) -> bool {
+fn fits_ports(container: &View, open: &[PortMapping], filters: &Filters) -> bool {
     let (published, exposed) = (filters.values("publish"), filters.values("expose"));
     if published.is_empty() && exposed.is_empty() {
         return true;
@@ -68,7 +65,7 @@ fn fits_ports(ports: &[Value], filters: &Filters) -> bool {
         let protocol = port["Type"].as_str().unwrap_or_default();
         number.is_some_and(|n| wanted.iter().any(|wanted| ports::fits(wanted, n, protocol)))
     };
-    ports
+    ports::summary(container, open)
         .iter()
         .any(|port| has(port, "PublicPort", published) || has(port, "PrivatePort", exposed))
 }
