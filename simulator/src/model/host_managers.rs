@@ -5,7 +5,8 @@ use vim25::types::{
     HealthSystemRuntime, HostAuthenticationManagerInfo, HostAuthenticationStoreInfo,
     HostAutoStartManagerConfig, HostCertificateManagerCertificateInfo, HostConfigManager,
     HostDatastoreSystemCapabilities, HostDateTimeInfo, HostDateTimeSystemTimeZone,
-    HostFileSystemVolumeInfo, HostFirewallDefaultPolicy, HostFirewallInfo, HostFirewallRuleset,
+    HostFileSystemVolumeInfo, HostFirewallDefaultPolicy, HostFirewallInfo, HostFirewallRule,
+    HostFirewallRuleDirection, HostFirewallRulePortType, HostFirewallRuleset,
     HostFirewallRulesetIpList, HostLockdownMode, HostPciPassthruInfo, HostPowerPolicy, HostService,
     HostServiceInfo, HostSnmpAgentCapability, HostSnmpConfigSpec, HostSnmpSystemAgentLimits,
     HostVirtualNicManagerInfo, OptionValue, PowerSystemCapability, PowerSystemInfo,
@@ -127,6 +128,17 @@ fn storage(tx: &mut Transaction<'_>, layout: &HostLayout) {
     tx.insert(vsan);
 }
 
+/// A rule that lets TCP out to a port, or to a range of ports.
+fn outbound((port, end_port): (i32, Option<i32>)) -> HostFirewallRule {
+    HostFirewallRule {
+        port,
+        end_port,
+        direction: HostFirewallRuleDirection::Outbound,
+        port_type: Some(HostFirewallRulePortType::Dst),
+        protocol: "tcp".into(),
+    }
+}
+
 fn security(tx: &mut Transaction<'_>, layout: &HostLayout) {
     let mut firewall = Object::new::<mo::HostFirewallSystem>(&layout.id(FIREWALL));
     let ruleset = |key: &str, label: &str, required, enabled| HostFirewallRuleset {
@@ -150,13 +162,19 @@ fn security(tx: &mut Transaction<'_>, layout: &HostLayout) {
             ruleset: vec![
                 ruleset("sshServer", "SSH Server", false, false),
                 ruleset("vSphereClient", "vSphere Web Access", true, true),
-                ruleset(
-                    "remoteSerialPort",
-                    "VM serial port connected over network",
-                    false,
-                    true,
-                ),
-                ruleset("vSPC", "VM serial port connected to vSPC", false, true),
+                HostFirewallRuleset {
+                    rule: [(23, None), (1_024, Some(65_535))].map(outbound).to_vec(),
+                    ..ruleset(
+                        "remoteSerialPort",
+                        "VM serial port connected over network",
+                        false,
+                        true,
+                    )
+                },
+                HostFirewallRuleset {
+                    rule: vec![outbound((0, Some(65_535)))],
+                    ..ruleset("vSPC", "VM serial port connected to vSPC", false, true)
+                },
             ],
         },
     );
