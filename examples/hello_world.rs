@@ -37,7 +37,7 @@ use futures_util::TryStreamExt as _;
 use portlayer::exec::{Command, ContainerSpec, ExecExt, RootFs, StartOptions};
 use portlayer::image::{Image, ImportOptions};
 use portlayer::stream::LogOptions;
-use portlayer::vsphere::{Containers, Dialect, HostSpec, Hosts, Iso, Options, kind};
+use portlayer::vsphere::{ContainerPolicy, Dialect, HostSpec, Hosts, Iso, Options, kind};
 use portlayer::{Capability, ContainerId, ErrorKind, PortLayer, ResourceKind, State};
 use tokio::sync::oneshot;
 
@@ -337,7 +337,7 @@ impl Job<'_> {
         self.to_its_end(layer.images().remove(&self.image.id()))
             .await?;
         println!("  image {} removed", self.image.id().short());
-        self.to_its_end(self.hosts.delete(&self.args.vch, Containers::Refuse))
+        self.to_its_end(self.hosts.delete(&self.args.vch, ContainerPolicy::Refuse))
             .await?;
         println!("  virtual container host {} deleted", self.args.vch);
         let left = footprint
@@ -362,10 +362,10 @@ impl Job<'_> {
         let vch = &self.args.vch;
         eprintln!("hello_world: taking back virtual container host {vch:?}");
         match self
-            .unless_interrupted(self.hosts.delete(vch, Containers::Remove))
+            .unless_interrupted(self.hosts.delete(vch, ContainerPolicy::Remove))
             .await
         {
-            Ok(()) => eprintln!("hello_world: it is deleted, nothing is left"),
+            Ok(_) => eprintln!("hello_world: it is deleted, nothing is left"),
             Err(failed)
                 if matches!(
                     failed.downcast_ref(),
@@ -405,7 +405,7 @@ impl Job<'_> {
 
     /// Deletes what another run left behind.
     async fn clean(&self) -> Result<()> {
-        self.to_its_end(self.hosts.delete(&self.args.vch, Containers::Remove))
+        self.to_its_end(self.hosts.delete(&self.args.vch, ContainerPolicy::Remove))
             .await?;
         println!(
             "Virtual container host {} and its containers deleted",

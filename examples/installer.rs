@@ -5,7 +5,7 @@ use std::io::Write;
 use std::sync::Mutex;
 use std::time::Instant;
 
-use portlayer::vsphere::{Observe, Progress, Step, StepStatus};
+use portlayer::vsphere::{InstallProgress, InstallStatus, InstallStep, ObserveInstall};
 
 /// Prints a line per step of an installation.
 ///
@@ -19,7 +19,7 @@ pub struct Installer<W> {
 #[derive(Debug)]
 struct State<W> {
     out: W,
-    begun: Option<(Step, Instant)>,
+    begun: Option<(InstallStep, Instant)>,
     transferred: u64,
     begun_making: bool,
 }
@@ -44,8 +44,8 @@ impl<W: Write + Send> Installer<W> {
     }
 }
 
-impl<W: Write + Send> Observe for Installer<W> {
-    fn observe(&self, progress: Progress) {
+impl<W: Write + Send> ObserveInstall for Installer<W> {
+    fn observe(&self, progress: InstallProgress) {
         let Ok(mut state) = self.state.lock() else {
             return;
         };
@@ -55,16 +55,16 @@ impl<W: Write + Send> Observe for Installer<W> {
 }
 
 impl<W: Write> State<W> {
-    fn show(&mut self, Progress { step, status }: Progress) -> std::io::Result<()> {
+    fn show(&mut self, InstallProgress { step, status }: InstallProgress) -> std::io::Result<()> {
         match status {
-            StepStatus::Started => {
+            InstallStatus::Started => {
                 self.begun = Some((step, Instant::now()));
                 self.transferred = 0;
-                self.begun_making |= step != Step::Validate;
+                self.begun_making |= step != InstallStep::Validate;
                 write!(self.out, "  {:.<30} ", format!("{step} "))?;
             }
-            StepStatus::Transferred { done, .. } => self.transferred = done,
-            StepStatus::Finished => {
+            InstallStatus::Transferred { done, .. } => self.transferred = done,
+            InstallStatus::Finished => {
                 let mut line = "done".to_owned();
                 if self.transferred > 0 {
                     let _ = write!(line, ", {}", size(self.transferred));
@@ -74,9 +74,9 @@ impl<W: Write> State<W> {
                 }
                 writeln!(self.out, "{line}")?;
             }
-            StepStatus::Failed => writeln!(self.out, "FAILED")?,
-            StepStatus::Undone => writeln!(self.out, "  {:.<30} undone", format!("{step} "))?,
-            StepStatus::LeftBehind => {
+            InstallStatus::Failed => writeln!(self.out, "FAILED")?,
+            InstallStatus::Undone => writeln!(self.out, "  {:.<30} undone", format!("{step} "))?,
+            InstallStatus::LeftBehind => {
                 writeln!(self.out, "  {:.<30} LEFT BEHIND", format!("{step} "))?;
             }
             _ => {}
@@ -99,11 +99,11 @@ fn size(bytes: u64) -> String {
 mod tests {
     use super::*;
 
-    fn shown(reports: &[(Step, StepStatus)]) -> (String, bool) {
+    fn shown(reports: &[(InstallStep, InstallStatus)]) -> (String, bool) {
         let mut text = Vec::new();
         let installer = Installer::new(&mut text);
         for (step, status) in reports {
-            installer.observe(Progress {
+            installer.observe(InstallProgress {
                 step: *step,
                 status: *status,
             });
@@ -115,22 +115,22 @@ mod tests {
     #[test]
     fn a_step_is_one_line_with_what_was_sent() {
         let (text, making) = shown(&[
-            (Step::ApplianceIso, StepStatus::Started),
+            (InstallStep::ApplianceIso, InstallStatus::Started),
             (
-                Step::ApplianceIso,
-                StepStatus::Transferred {
+                InstallStep::ApplianceIso,
+                InstallStatus::Transferred {
                     done: 1,
                     total: None,
                 },
             ),
             (
-                Step::ApplianceIso,
-                StepStatus::Transferred {
+                InstallStep::ApplianceIso,
+                InstallStatus::Transferred {
                     done: 65_536,
                     total: Some(65_536),
                 },
             ),
-            (Step::ApplianceIso, StepStatus::Finished),
+            (InstallStep::ApplianceIso, InstallStatus::Finished),
         ]);
         assert!(
             text.starts_with("  upload the appliance image ... done, 64 KiB, "),
@@ -143,8 +143,8 @@ mod tests {
     #[test]
     fn looking_things_up_makes_nothing() {
         let (text, making) = shown(&[
-            (Step::Validate, StepStatus::Started),
-            (Step::Validate, StepStatus::Failed),
+            (InstallStep::Validate, InstallStatus::Started),
+            (InstallStep::Validate, InstallStatus::Failed),
         ]);
         assert!(text.ends_with("FAILED\n"), "{text}");
         assert!(!making);

@@ -16,7 +16,7 @@ use flows::Flow;
 use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::{Command, ContainerSpec, Exec, Signal, StartOptions, StopOptions};
 use portlayer::vsphere::{
-    Containers, Dialect, HostSpec, Hosts, Iso, Options, Progress, Step, kind,
+    ContainerPolicy, Dialect, HostSpec, Hosts, InstallProgress, InstallStep, Iso, Options, kind,
 };
 use portlayer::{Capability, Error, ErrorKind, ExitStatus, PortLayer, Result, State};
 use simulator::{Guest, GuestMachine, Platform, Program, Reaction, Simulator, Tether};
@@ -76,7 +76,10 @@ impl Endpoint {
                 ..Options::default()
             },
         );
-        hosts.install(spec("vch"), &|_: Progress| {}).await.unwrap();
+        hosts
+            .install(spec("vch"), &|_: InstallProgress| {})
+            .await
+            .unwrap();
         Self {
             dialect,
             simulator,
@@ -282,10 +285,10 @@ async fn what_an_installation_cannot_remove_is_named() {
     script.next("PowerOnVM_Task", Reaction::TaskFault(full()));
     let failed = endpoint
         .hosts
-        .install(spec("full"), &|_: Progress| {})
+        .install(spec("full"), &|_: InstallProgress| {})
         .await
         .unwrap_err();
-    assert_eq!(failed.step(), Step::PowerOn);
+    assert_eq!(failed.step(), InstallStep::PowerOn);
     assert!(
         matches!(
             failed.error(),
@@ -309,7 +312,7 @@ async fn what_an_installation_cannot_remove_is_named() {
     script.next("Destroy_Task", Reaction::TaskFault(full()));
     let failed = endpoint
         .hosts
-        .install(spec("stuck"), &|_: Progress| {})
+        .install(spec("stuck"), &|_: InstallProgress| {})
         .await
         .unwrap_err();
     let kinds: Vec<_> = failed.left_behind().iter().map(|left| left.kind).collect();
@@ -327,7 +330,7 @@ async fn what_an_installation_cannot_remove_is_named() {
     assert_eq!(endpoint.hosts.find("stuck").await.unwrap().name, "stuck");
     endpoint
         .hosts
-        .delete("stuck", Containers::Remove)
+        .delete("stuck", ContainerPolicy::Remove)
         .await
         .unwrap();
     assert!(matches!(
@@ -341,7 +344,7 @@ async fn what_an_installation_cannot_remove_is_named() {
     script.next("CreateVM_Task", Reaction::LoseAnswer);
     let failed = endpoint
         .hosts
-        .install(spec("unknown"), &|_: Progress| {})
+        .install(spec("unknown"), &|_: InstallProgress| {})
         .await
         .unwrap_err();
     assert!(

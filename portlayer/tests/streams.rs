@@ -18,7 +18,7 @@ use guestinfo::rpc::GuestStore;
 use guestinfo::vic::ExecutorConfig;
 use portlayer::exec::{Command, ContainerSpec, StartOptions};
 use portlayer::stream::{AttachOptions, LogOptions, StdStream, WindowSize};
-use portlayer::vsphere::{Dialect, HostSpec, Hosts, Iso, LineServer, Options, Progress};
+use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, Iso, LineServer, Options};
 use portlayer::{Capability, ContainerId, ErrorKind, ExitStatus, PortLayer};
 use simulator::{Guest, GuestMachine, Simulator};
 use tokio::io::AsyncWriteExt;
@@ -193,7 +193,7 @@ impl Endpoint {
         let address = lines.local_addr().unwrap();
         let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
         hosts
-            .install(spec.address(address.to_string()), &|_: Progress| {})
+            .install(spec.address(address.to_string()), &|_: InstallProgress| {})
             .await
             .unwrap();
         let layer = hosts.open_with_lines("vch", lines).await.unwrap();

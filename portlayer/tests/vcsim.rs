@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use flows::Flow;
 use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::Command;
-use portlayer::vsphere::{Dialect, HostSpec, Hosts, Iso, Options, Progress};
+use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, Iso, Options};
 use portlayer::{Capability, PortLayer, Result};
 use vsphere_client::{Client, Credentials};
 
@@ -132,7 +132,7 @@ async fn conform(esx: bool, dialect: Dialect) {
     let spec = endpoint.vcsim.spec("vch");
     endpoint
         .hosts
-        .install(spec, &|_: Progress| {})
+        .install(spec, &|_: InstallProgress| {})
         .await
         .unwrap();
     let missing: Vec<_> = endpoint

@@ -20,7 +20,7 @@ use image_source::{DockerConfig, LoadOptions, Reference, Registries, RegistryOpt
 use portlayer::exec::{Command, ContainerSpec, RootFs, StartOptions};
 use portlayer::image::{Image, ImageConfig, ImportOptions};
 use portlayer::stream::{AttachOptions, StdStream};
-use portlayer::vsphere::{HostSpec, Hosts, Iso, LineServer, Options, Progress};
+use portlayer::vsphere::{HostSpec, Hosts, InstallProgress, Iso, LineServer, Options};
 use portlayer::{ContainerId, ExecExt as _, PortLayer};
 use simulator::Simulator;
 use simulator_guests::ProcessGuest;
@@ -59,7 +59,7 @@ async fn run(args: &Args) -> Result<ExitCode> {
     let lines = LineServer::bind("127.0.0.1:0").await?;
     let spec = HostSpec::new("job", Iso::bytes(STAND_IN), Iso::bytes(STAND_IN))
         .address(lines.local_addr()?.to_string());
-    hosts.install(spec, &|_: Progress| {}).await?;
+    hosts.install(spec, &|_: InstallProgress| {}).await?;
     let layer = hosts.open_with_lines("job", lines).await?;
     let outcome = job(&layer, args).await;
     client.close().await?;

@@ -15,6 +15,9 @@ use crate::network::BridgeRange;
 /// reference.
 const CREATING: &str = "CreatingVCH";
 
+/// The text of the key of an unfinished installation.
+const INSTALLING: &str = "yes";
+
 /// The network of all containers that name no other.
 const BRIDGE: &str = "bridge";
 
@@ -24,6 +27,10 @@ pub(super) struct HostRecord {
     pub(super) name: String,
     /// The appliance's reference, once the host is complete.
     pub(super) appliance: Option<String>,
+    /// Its installation has not come to its end, although it has its configuration.
+    pub(super) unfinished: bool,
+    /// Its installation made the bridge network, and its deletion removes it.
+    pub(super) created_bridge: bool,
     /// The bridge network, by name.
     pub(super) bridge_network: String,
     /// The range that bridge scopes take their subnets from.
@@ -67,16 +74,29 @@ struct HostOnly {
     client_key: Option<Redacted<Vec<u8>>>,
     #[guestinfo(key = "probed", scope = "hidden")]
     probed: Option<String>,
+    /// Set by the configuration, empty at the end of the installation.
+    #[guestinfo(key = "installing", scope = "hidden")]
+    installing: Option<String>,
     /// The range of bridge scopes, as JSON. VIC 0.4 had no key for it.
     #[guestinfo(vic04(key = "bridgerange", scope = "hidden"))]
     bridge_range: Option<String>,
 }
 
 impl HostRecord {
-    /// The keys of an appliance that is being made: enough to find it again.
-    pub(super) fn creating(name: &str, dialect: Dialect) -> Result<Keys, EncodeError> {
+    /// The keys of an appliance that is being made: enough to find it again, and the bridge network
+    /// that will be created for it.
+    pub(super) fn creating(
+        name: &str,
+        creates_bridge: Option<&str>,
+        dialect: Dialect,
+    ) -> Result<Keys, EncodeError> {
         let config = VirtualContainerHostConfig {
             executor: executor(name, CREATING, Timestamp::default()),
+            create_bridge_network: creates_bridge.is_some(),
+            networks: HostNetworks {
+                bridge_network: creates_bridge.unwrap_or_default().to_owned(),
+                ..HostNetworks::default()
+            },
             ..VirtualContainerHostConfig::default()
         };
         encode(&config, dialect)
@@ -119,6 +139,7 @@ impl HostRecord {
                 name_convention: "{name}-{id}".into(),
                 ..Containers::default()
             },
+            create_bridge_network: self.created_bridge,
             ..VirtualContainerHostConfig::default()
         };
         let mut keys = encode(&config, dialect)?;
@@ -127,10 +148,23 @@ impl HostRecord {
                 address: self.address.clone(),
                 client_key: self.client_key.clone(),
                 probed: self.probed.clone(),
+                installing: self.unfinished.then(|| INSTALLING.to_owned()),
                 bridge_range: serde_json::to_string(&self.bridge_range).ok(),
             },
         };
         keys.extend(encode(&extra, dialect)?);
+        Ok(keys)
+    }
+
+    /// The key that ends an installation.
+    pub(super) fn finished_key(dialect: Dialect) -> Result<Keys, EncodeError> {
+        let host = HostOnly {
+            installing: Some(INSTALLING.into()),
+            ..HostOnly::default()
+        };
+        let mut keys = encode(&Extra { host }, dialect)?;
+        keys.retain(|key, _| key.ends_with("/installing"));
+        keys.values_mut().for_each(String::clear);
         Ok(keys)
     }
 
@@ -156,9 +190,12 @@ impl HostRecord {
             address,
             client_key,
             probed,
+            installing,
             bridge_range,
         } = decode::<Extra>(keys).value.host;
         Some(Self {
+            unfinished: installing.as_deref() == Some(INSTALLING),
+            created_bridge: config.create_bridge_network,
             probed,
             address: if address.is_empty() {
                 identity.name.clone()
@@ -215,6 +252,8 @@ mod tests {
         HostRecord {
             name: "vch-1".into(),
             appliance: Some("vm-7".into()),
+            unfinished: false,
+            created_bridge: true,
             bridge_network: "VM Network".into(),
             bridge_range: BridgeRange::new("10.64.0.0/16".parse().unwrap(), 24).unwrap(),
             address: "10.0.0.7".into(),
@@ -239,7 +278,7 @@ mod tests {
         for dialect in Dialect::ALL {
             let keys = record().keys(&particulars(), dialect).unwrap();
             assert_eq!(HostRecord::read(&keys), Some(record()));
-            let keys = HostRecord::creating("vch-1", dialect).unwrap();
+            let keys = HostRecord::creating("vch-1", None, dialect).unwrap();
             assert_eq!(HostRecord::read(&keys).unwrap().appliance, None);
         }
     }

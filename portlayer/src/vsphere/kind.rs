@@ -16,6 +16,10 @@ pub const RESOURCE_POOL: ResourceKind = ResourceKind::Other("resource pool");
 pub const DATASTORE: ResourceKind = ResourceKind::Other("datastore");
 /// A virtual machine that is not, or not yet known as, a container.
 pub const VIRTUAL_MACHINE: ResourceKind = ResourceKind::Other("virtual machine");
+/// A standard switch of a host, by its name.
+pub const VIRTUAL_SWITCH: ResourceKind = ResourceKind::Other("virtual switch");
+/// An ESXi host, by its name.
+pub const HOST_SYSTEM: ResourceKind = ResourceKind::Other("ESXi host");
 /// A file, by its path.
 pub const FILE: ResourceKind = ResourceKind::Other("file");
 

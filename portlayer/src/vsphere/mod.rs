@@ -66,8 +66,8 @@ mod streams;
 pub use exec::VsphereExec;
 pub use guestinfo::Dialect;
 pub use hosts::{
-    Containers, HostInfo, HostSpec, HostState, Hosts, InstallError, Iso, Observe, Progress, Step,
-    StepStatus,
+    ContainerPolicy, Deletion, Finding, HostInfo, HostSpec, HostState, Hosts, InstallError,
+    InstallProgress, InstallStatus, InstallStep, Iso, ObserveInstall, Plan, PlannedStep, Severity,
 };
 pub use images::VsphereImages;
 pub use networks::VsphereNetworks;

@@ -4,7 +4,7 @@
 pub(crate) mod hosts;
 
 use portlayer::exec::{Command, ContainerSpec, Exec};
-use portlayer::vsphere::{HostSpec, Hosts, Iso, Progress, Step, StepStatus};
+use portlayer::vsphere::{HostSpec, Hosts, InstallProgress, InstallStatus, InstallStep, Iso};
 use portlayer::{Capability, ContainerId, Error, ErrorKind};
 use vim25::types::{
     OptionValue, ParaVirtualSCSIController, VirtualCdrom, VirtualController, VirtualDevice,
@@ -282,15 +282,17 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
     let told = std::sync::Mutex::new(Vec::new());
     let failed = flow
         .hosts
-        .install(spec.clone(), &|progress: Progress| {
-            if (progress.step, progress.status) == (Step::ApplianceIso, StepStatus::Finished) {
+        .install(spec.clone(), &|progress: InstallProgress| {
+            if (progress.step, progress.status)
+                == (InstallStep::ApplianceIso, InstallStatus::Finished)
+            {
                 std::fs::remove_file(&image).unwrap();
             }
             told.lock().unwrap().push((progress.step, progress.status));
         })
         .await
         .unwrap_err();
-    assert_eq!(failed.step(), Step::BootstrapIso, "{failed:?}");
+    assert_eq!(failed.step(), InstallStep::BootstrapIso, "{failed:?}");
     assert!(
         matches!(
             failed.error(),
@@ -303,8 +305,12 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
     );
     assert!(failed.left_behind().is_empty(), "{failed:?}");
     let told = told.into_inner().unwrap();
-    for step in [Step::ApplianceIso, Step::Appliance, Step::ResourcePool] {
-        assert!(told.contains(&(step, StepStatus::Undone)), "{told:?}");
+    for step in [
+        InstallStep::ApplianceIso,
+        InstallStep::Appliance,
+        InstallStep::ResourcePool,
+    ] {
+        assert!(told.contains(&(step, InstallStatus::Undone)), "{told:?}");
     }
     assert!(matches!(
         flow.hosts.find("doomed").await,
@@ -326,7 +332,10 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
     );
 
     std::fs::write(&image, "bootstrap").unwrap();
-    flow.hosts.install(spec, &|_: Progress| {}).await.unwrap();
+    flow.hosts
+        .install(spec, &|_: InstallProgress| {})
+        .await
+        .unwrap();
     assert!(
         flow.client
             .files(&datastore)
@@ -335,7 +344,7 @@ pub(crate) async fn a_failed_installation_leaves_nothing(flow: &Flow<'_>) {
             .unwrap()
     );
     flow.hosts
-        .delete("doomed", portlayer::vsphere::Containers::Refuse)
+        .delete("doomed", portlayer::vsphere::ContainerPolicy::Refuse)
         .await
         .unwrap();
     assert!(flow.machines(|name| name == "doomed").await.is_empty());

@@ -9,7 +9,7 @@ use portlayer::exec::{Command, ContainerSpec, RootFs, StartOptions};
 use portlayer::image::{
     Digest, Image, ImageConfig, ImportOptions, ImportPhase, ImportProgress, Layer,
 };
-use portlayer::vsphere::{Containers, Dialect, Hosts, Options};
+use portlayer::vsphere::{ContainerPolicy, Dialect, Hosts, Options};
 use portlayer::{ErrorKind, PortLayer};
 use simulator::{Platform, Reaction};
 use vim25::Fault;
@@ -427,7 +427,7 @@ async fn everything_goes_with_the_host() {
     layer_.images().import(image, options()).await.unwrap();
     endpoint
         .hosts
-        .delete("vch", Containers::Refuse)
+        .delete("vch", ContainerPolicy::Refuse)
         .await
         .unwrap();
     let left = files(&endpoint);

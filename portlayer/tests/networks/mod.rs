@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use portlayer::exec::{Command, ContainerSpec, Edit, StartOptions};
 use portlayer::network::{BridgeRange, EndpointSpec, ScopeSpec};
-use portlayer::vsphere::{Dialect, Hosts, Options, Progress};
+use portlayer::vsphere::{Dialect, Hosts, InstallProgress, Options};
 use portlayer::{ContainerId, Error, ErrorKind, PortLayer, Resource};
 use simulator::{Platform, Reaction};
 use vim25::types::{
@@ -172,7 +172,7 @@ async fn a_hosts_range_is_its_own_and_kept() {
         let other = spec("other").bridge_range(range);
         endpoint
             .hosts
-            .install(other, &|_: Progress| {})
+            .install(other, &|_: InstallProgress| {})
             .await
             .unwrap();
         let options = Options {

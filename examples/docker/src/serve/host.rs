@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use docker_front_end::{PortLayer, Settings, scripted};
 use portlayer::ErrorKind;
 use portlayer::network::forward::{Forwarder, Publisher};
-use portlayer::vsphere::{Dialect, HostSpec, Hosts, Iso, LineServer, Options, Progress};
+use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, Iso, LineServer, Options};
 use simulator::Simulator;
 use vsphere_client::{Client, Credentials};
 
@@ -82,7 +82,7 @@ impl Backend {
                 if let Some(lines) = &lines {
                     spec = spec.address(lines.local_addr()?.to_string());
                 }
-                let observer = |progress: Progress| tracing::info!(?progress, "installing");
+                let observer = |progress: InstallProgress| tracing::info!(?progress, "installing");
                 hosts
                     .install(spec, &observer)
                     .await

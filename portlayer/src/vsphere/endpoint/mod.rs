@@ -5,9 +5,12 @@ mod files;
 mod guest;
 mod inventory;
 mod lease;
+mod leftovers;
 mod machine;
 mod network;
 mod power;
+mod survey;
+mod switch;
 mod watch;
 
 use std::time::Duration;
@@ -17,6 +20,10 @@ use vsphere_client::Client;
 
 pub(super) use inventory::Home;
 pub(super) use machine::{Machine, Member};
+#[cfg(test)]
+pub(super) use survey::Licence;
+pub(super) use survey::{ComputeFacts, DatastoreFacts, HostFacts, NetworkFacts, TargetFacts};
+pub(super) use switch::Switches;
 
 use super::fault;
 use crate::{Error, Resource, ResourceKind, Result};

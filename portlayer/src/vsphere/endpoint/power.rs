@@ -1,11 +1,17 @@
 //! Switching machines on and off.
 
-use vim25::types::{InvalidPowerState, TaskInfoState, VirtualMachinePowerState};
-use vim25::{Ref, mo, props};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vim25::types::{GuestNicInfo, InvalidPowerState, TaskInfoState, VirtualMachinePowerState};
+use vim25::{Property, Ref, mo, props};
 
 use super::Endpoint;
 use crate::vsphere::fault;
-use crate::{Resource, Result};
+use crate::{Error, Resource, Result};
+
+const ADDRESS: Property<mo::VirtualMachine, String> = Property::new("guest.ipAddress");
+const CARDS: Property<mo::VirtualMachine, Vec<GuestNicInfo>> = Property::new("guest.net");
 
 impl Endpoint {
     pub(in crate::vsphere) async fn power_on(
@@ -14,6 +20,43 @@ impl Endpoint {
         resource: &Resource,
     ) -> Result<()> {
         self.run(vm.power_on_vm(None), resource).await
+    }
+
+    /// Waits until the guest reports a routable address, at most as long as given.
+    pub(in crate::vsphere) async fn wait_for_address(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        limit: Duration,
+        resource: &Resource,
+    ) -> Result<IpAddr> {
+        let machine = self.client.machine(vm);
+        tokio::time::timeout(limit, machine.wait_for_ip())
+            .await
+            .map_err(|_elapsed| {
+                Error::timeout(resource.clone(), "the wait for its appliance's address")
+            })?
+            .map_err(|error| fault::error(resource, error))
+    }
+
+    /// The addresses that the guest reports now.
+    pub(in crate::vsphere) async fn addresses(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<Vec<IpAddr>> {
+        let read = self.client.try_get(vm, (ADDRESS, CARDS)).await;
+        let (first, cards) = read.map_err(|error| fault::error(resource, error))?;
+        let cards = cards.unwrap_or_default();
+        let all = cards.iter().flat_map(|card| &card.ip_address);
+        let mut addresses: Vec<IpAddr> = Vec::new();
+        for text in first.iter().chain(all) {
+            if let Ok(address) = text.parse()
+                && !addresses.contains(&address)
+            {
+                addresses.push(address);
+            }
+        }
+        Ok(addresses)
     }
 
     /// Suspends a machine that is on.

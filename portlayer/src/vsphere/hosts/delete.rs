@@ -1,8 +1,10 @@
 //! Removing a host.
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use vsphere_client::Datastore;
 
-use super::Containers;
+use super::ContainerPolicy;
+use super::Deletion;
 use super::Shared;
 use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, datastore_path};
 use crate::exec::ExecExt;
@@ -17,10 +19,13 @@ const AT_A_TIME: usize = 8;
 impl Shared {
     /// The appliance goes last, because it is what the host is found by: whatever happens before,
     /// asking again goes on.
-    pub(super) async fn delete(&self, name: &str, containers: Containers) -> Result<()> {
+    pub(super) async fn delete(&self, name: &str, containers: ContainerPolicy) -> Result<Deletion> {
         let _turn = self.names.turn(name.to_owned()).await;
         let host = kind::host(name);
-        let found = self.find(name).await?;
+        let found = match self.find(name).await {
+            Err(error) if error.is_not_found() => return self.delete_empty_pool(name, error).await,
+            found => found?,
+        };
         let home = self.endpoint.home(&found.machine.vm, &host).await?;
         let directory = found.machine.directory();
         let datastore = self
@@ -32,6 +37,7 @@ impl Shared {
             .await?;
         // Without a pool of its own there is nothing that is surely this host's: an earlier
         // delete has removed the pool, and with it the last container.
+        let pool = home.pool.clone();
         let own_pool = (home.pool_name == name).then(|| home.pool.clone());
         if own_pool.is_some() {
             let place = self.place_of(&found, home).await?;
@@ -54,6 +60,11 @@ impl Shared {
                 .delete_file(&datastore, &format!("{directory}/{file}"), &host)
                 .await?;
         }
+        // Only while the appliance is there is it known whose network this is.
+        let bridge = &found.record.bridge_network;
+        if found.record.created_bridge {
+            self.remove_bridge(bridge, &pool, vm, &host).await?;
+        }
         if let Some(pool) = own_pool {
             // The appliance moves to the pool's parent.
             self.endpoint.destroy_pool(&pool, &host).await?;
@@ -64,19 +75,70 @@ impl Shared {
                 .delete_file(&datastore, &directory, &host)
                 .await?;
         }
-        Ok(())
+        let left = self.left_of(name, &datastore, &directory).await?;
+        let kept_network = (!found.record.created_bridge).then(|| bridge.clone());
+        Ok(Deletion { kept_network, left })
+    }
+
+    /// An installation that was interrupted at its beginning leaves an empty pool and no host.
+    async fn delete_empty_pool(&self, name: &str, not_found: Error) -> Result<Deletion> {
+        let resource = Resource::new(kind::RESOURCE_POOL, name);
+        let mut is_gone = false;
+        for pool in self.endpoint.pools_named(name).await? {
+            if self.endpoint.is_empty_pool(&pool, &resource).await? {
+                self.endpoint.destroy_pool(&pool, &resource).await?;
+                is_gone = true;
+            }
+        }
+        if is_gone {
+            Ok(Deletion::default())
+        } else {
+            Err(not_found)
+        }
+    }
+
+    /// Looks by name and path for what should be gone.
+    async fn left_of(
+        &self,
+        name: &str,
+        datastore: &Datastore,
+        directory: &str,
+    ) -> Result<Vec<Resource>> {
+        let mut left = Vec::new();
+        let host = kind::host(name);
+        let folders = self.endpoint.machine_folders().await?;
+        let machines = self.endpoint.machines_named(&folders, name, &host).await?;
+        left.extend(
+            machines
+                .iter()
+                .map(|_| Resource::new(kind::VIRTUAL_MACHINE, name)),
+        );
+        let pools = self.endpoint.pools_named(name).await?;
+        left.extend(
+            pools
+                .iter()
+                .map(|_| Resource::new(kind::RESOURCE_POOL, name)),
+        );
+        if self.endpoint.has_file(datastore, directory).await? {
+            left.push(Resource::new(kind::FILE, directory));
+        }
+        Ok(left)
     }
 }
 
-async fn remove_all(exec: &VsphereExec, host: &Resource, containers: Containers) -> Result<()> {
+async fn remove_all(
+    exec: &VsphereExec,
+    host: &Resource,
+    containers: ContainerPolicy,
+) -> Result<()> {
     let listing = exec.list().await?;
     let mut in_the_way: Vec<_> = listing
         .quarantined
         .iter()
-        .filter(|broken| broken.id.is_none() || containers == Containers::Refuse)
+        .filter(|broken| broken.id.is_none() || containers == ContainerPolicy::Refuse)
         .map(|broken| broken.label.clone())
         .collect();
-    if containers == Containers::Refuse {
+    if containers == ContainerPolicy::Refuse {
         in_the_way.extend(
             listing
                 .containers

@@ -35,15 +35,19 @@ impl Found {
         Some(Self { record, machine })
     }
 
+    fn is_finished(&self) -> bool {
+        self.record.appliance.is_some() && !self.record.unfinished
+    }
+
     pub(super) fn info(&self) -> HostInfo {
         let directory = self.machine.directory();
         let directory = datastore_path(&directory);
         HostInfo {
             name: self.machine.name.clone(),
-            state: match (&self.record.appliance, self.machine.power) {
-                (None, _) => HostState::Unfinished,
-                (Some(_), Power::On) => HostState::Running,
-                (Some(_), Power::Off | Power::Suspended | Power::Unknown) => HostState::Off,
+            state: match self.machine.power {
+                _ if !self.is_finished() => HostState::Unfinished,
+                Power::On => HostState::Running,
+                Power::Off | Power::Suspended | Power::Unknown => HostState::Off,
             },
             datastore: directory.datastore().to_owned(),
             directory: directory.path().to_owned(),
@@ -102,10 +106,10 @@ impl Shared {
     /// Where the containers of the host of this name are.
     pub(super) async fn place(&self, name: &str) -> Result<(Found, Place)> {
         let found = self.find(name).await?;
-        if found.record.appliance.is_none() {
+        if !found.is_finished() {
             return Err(
                 Error::invalid_state(kind::host(name), StateKind::Broken, &[]).with_source(
-                    "its installation was not finished: delete it and install it again",
+                    "its installation was not finished: install it again to resume, or delete it",
                 ),
             );
         }

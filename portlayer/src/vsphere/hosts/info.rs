@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::Resource;
+
 /// The description of a virtual container host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -25,7 +27,7 @@ pub struct HostInfo {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum HostState {
-    /// Its installation was not finished: delete the host and install it again.
+    /// Its installation was not finished: install it again to resume, or delete the host.
     Unfinished,
     /// Its appliance is off.
     Off,
@@ -33,9 +35,19 @@ pub enum HostState {
     Running,
 }
 
+/// What became of a deleted host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Deletion {
+    /// The bridge network, which stays if the installation did not create it.
+    pub kept_network: Option<String>,
+    /// What should be gone and is still there, found by name and path. Empty if nothing is left.
+    pub left: Vec<Resource>,
+}
+
 /// How [`Hosts::delete`](super::Hosts::delete) treats a host's containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Containers {
+pub enum ContainerPolicy {
     /// Deletes nothing if there is a container.
     Refuse,
     /// Stops and removes them first.

@@ -1,14 +1,21 @@
 //! Making a host.
 
 use jiff::Timestamp;
-use vim25::types::{VirtualDeviceBackingInfo, VirtualMachineConfigSpec};
-use vim25::{Poly, Ref, mo};
-use vsphere_client::{Datacenter, Datastore};
+use vim25::types::VirtualMachineConfigSpec;
+use vim25::{Ref, mo};
 
 use super::Shared;
 use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, datastore_path};
-use super::{HostInfo, HostSpec, InstallError, Iso, Observe, Progress, Step, StepStatus};
+use super::finding::Severity;
+use super::plan::{Bridge, Plan, Resolved};
+use super::undo::Made;
+use super::{
+    HostInfo, HostSpec, InstallError, InstallProgress, InstallStatus, InstallStep, Iso,
+    ObserveInstall,
+};
 use crate::exec::Resources;
+use crate::vsphere::derive_state::Power;
+use crate::vsphere::endpoint::Switches;
 use crate::vsphere::hardware;
 use crate::vsphere::host_record::{HostRecord, Particulars};
 use crate::vsphere::kind;
@@ -16,181 +23,216 @@ use crate::vsphere::line_keys;
 use crate::vsphere::machine_spec::{appliance, options};
 use crate::{Error, ErrorKind, Resource, Result};
 
-/// Everything that the specification names, looked up.
-struct Plan<'a> {
-    spec: &'a HostSpec,
-    host: Resource,
-    datacenter: Datacenter,
-    parent: Ref<mo::ResourcePool>,
-    datastore: Datastore,
-    bridge: (String, Poly<VirtualDeviceBackingInfo>),
-    public: Option<Poly<VirtualDeviceBackingInfo>>,
-}
+/// How often an upload is tried. VIC's installer tried as often.
+const UPLOADS: u32 = 5;
 
-/// The objects created so far, to be removed in reverse order.
-#[derive(Default)]
-struct Made {
-    datastore: Option<Datastore>,
-    pool: Option<Ref<mo::ResourcePool>>,
-    appliance: Option<(Ref<mo::VirtualMachine>, String)>,
-    files: Vec<(Step, String)>,
-    /// Objects that may have been created although the response was lost.
-    unknown: Vec<Resource>,
-}
-
-struct Reporter<'a>(&'a dyn Observe);
+pub(super) struct Reporter<'a>(pub(super) &'a dyn ObserveInstall);
 
 impl Reporter<'_> {
-    fn tell(&self, step: Step, status: StepStatus) {
-        self.0.observe(Progress { step, status });
+    pub(super) fn tell(&self, step: InstallStep, status: InstallStatus) {
+        self.0.observe(InstallProgress { step, status });
     }
 
     async fn step<T>(
         &self,
-        step: Step,
+        step: InstallStep,
         work: impl Future<Output = Result<T>>,
-    ) -> Result<T, (Step, Error)> {
-        self.tell(step, StepStatus::Started);
+    ) -> Result<T, (InstallStep, Error)> {
+        self.tell(step, InstallStatus::Started);
         match work.await {
             Ok(done) => {
-                self.tell(step, StepStatus::Finished);
+                self.tell(step, InstallStatus::Finished);
                 Ok(done)
             }
             Err(error) => {
-                self.tell(step, StepStatus::Failed);
+                self.tell(step, InstallStatus::Failed);
                 Err((step, error))
             }
         }
     }
 }
 
+/// What the steps work on.
+struct Job<'a> {
+    spec: &'a HostSpec,
+    host: Resource,
+    resolved: &'a Resolved,
+}
+
 impl Shared {
     pub(super) async fn install(
         &self,
-        spec: &HostSpec,
-        observer: &dyn Observe,
+        spec: HostSpec,
+        observer: &dyn ObserveInstall,
     ) -> Result<HostInfo, InstallError> {
         let _turn = self.names.turn(spec.name.clone()).await;
         let report = Reporter(observer);
+        let name = spec.name.clone();
+        let step = InstallStep::Validate;
+        report.tell(step, InstallStatus::Started);
+        let refused = match self.plan(spec).await {
+            Ok(mut plan) => match plan.refusal() {
+                None => {
+                    report.tell(step, InstallStatus::Finished);
+                    return self.carry_out(plan, &report).await;
+                }
+                Some(error) => refused(plan, error),
+            },
+            Err(error) => InstallError::new(&name, step, error, Vec::new()),
+        };
+        report.tell(step, InstallStatus::Failed);
+        Err(refused)
+    }
+
+    pub(super) async fn apply(
+        &self,
+        mut plan: Plan,
+        observer: &dyn ObserveInstall,
+    ) -> Result<HostInfo, InstallError> {
+        let _turn = self.names.turn(plan.spec.name.clone()).await;
+        if let Some(error) = plan.refusal() {
+            return Err(refused(plan, error));
+        }
+        self.carry_out(plan, &Reporter(observer)).await
+    }
+
+    async fn carry_out(&self, plan: Plan, report: &Reporter<'_>) -> Result<HostInfo, InstallError> {
+        let name = plan.spec.name.clone();
+        let Some(resolved) = &plan.resolved else {
+            let error = Error::internal(kind::host(&name), "its plan is incomplete");
+            return Err(InstallError::new(
+                &name,
+                InstallStep::Validate,
+                error,
+                Vec::new(),
+            ));
+        };
+        let job = Job {
+            spec: &plan.spec,
+            host: kind::host(&name),
+            resolved,
+        };
         let mut made = Made::default();
-        match self.build(spec, &report, &mut made).await {
+        match Box::pin(self.build(&job, report, &mut made)).await {
             Ok(info) => Ok(info),
+            // The host is complete; its log says why there is no address.
+            Err((step @ InstallStep::Address, error)) => {
+                Err(InstallError::new(&name, step, error, vec![job.host]))
+            }
             Err((step, error)) => {
-                let left = self.undo(made, &kind::host(&spec.name), &report).await;
-                Err(InstallError::new(&spec.name, step, error, left))
+                let left = self.undo(made, &job.host, report).await;
+                Err(InstallError::new(&name, step, error, left))
             }
         }
     }
 
     async fn build(
         &self,
-        spec: &HostSpec,
+        job: &Job<'_>,
         report: &Reporter<'_>,
         made: &mut Made,
-    ) -> Result<HostInfo, (Step, Error)> {
-        let plan = report.step(Step::Validate, self.plan(spec)).await?;
-        made.datastore = Some(plan.datastore.clone());
-        let pool = report
-            .step(Step::ResourcePool, self.make_pool(&plan, made))
-            .await?;
-        let vm = report
-            .step(Step::Appliance, self.make_appliance(&plan, &pool, made))
-            .await?;
-        for (step, file, iso) in [
-            (Step::ApplianceIso, APPLIANCE_ISO, &spec.appliance_iso),
-            (Step::BootstrapIso, BOOTSTRAP_ISO, &spec.bootstrap_iso),
-        ] {
+    ) -> Result<HostInfo, (InstallStep, Error)> {
+        let Job {
+            spec,
+            host,
+            resolved,
+        } = job;
+        made.datastore = Some(resolved.datastore.clone());
+        let mut is_configured = false;
+        let (pool, vm) = if let Some(unfinished) = &resolved.unfinished {
+            made.resumed = Some(host.clone());
+            made.appliance = Some((
+                unfinished.machine.vm.clone(),
+                unfinished.machine.directory(),
+            ));
+            is_configured = unfinished.record.appliance.is_some();
+            let vm = unfinished.machine.vm.clone();
+            let home = self.endpoint.home(&vm, host).await;
+            let home = home.map_err(|error| (InstallStep::ResourcePool, error))?;
+            (home.pool, vm)
+        } else {
+            let pool = report
+                .step(InstallStep::ResourcePool, self.make_pool(job, made))
+                .await?;
+            let vm = report
+                .step(
+                    InstallStep::Appliance,
+                    self.make_appliance(job, &pool, made),
+                )
+                .await?;
+            (pool, vm)
+        };
+        if let Bridge::Missing(switches) = &resolved.bridge {
             report
-                .step(step, self.upload(&plan, (step, file, iso), report, made))
+                .step(
+                    InstallStep::BridgeNetwork,
+                    self.make_bridge(job, switches, &vm, made),
+                )
                 .await?;
         }
+        if !is_configured {
+            for (step, file, iso) in [
+                (
+                    InstallStep::ApplianceIso,
+                    APPLIANCE_ISO,
+                    &spec.appliance_iso,
+                ),
+                (
+                    InstallStep::BootstrapIso,
+                    BOOTSTRAP_ISO,
+                    &spec.bootstrap_iso,
+                ),
+            ] {
+                report
+                    .step(step, self.upload(job, (step, file, iso), report, made))
+                    .await?;
+            }
+            report
+                .step(
+                    InstallStep::Configure,
+                    self.configure(job, &pool, &vm, made),
+                )
+                .await?;
+        }
+        let waits = spec.address_timeout.is_some();
         report
-            .step(Step::Configure, self.configure(&plan, &pool, &vm, made))
+            .step(InstallStep::PowerOn, async {
+                self.switch_on(&vm, host).await?;
+                if waits {
+                    Ok(())
+                } else {
+                    self.finish(&vm, host).await
+                }
+            })
             .await?;
-        report
-            .step(Step::PowerOn, self.endpoint.power_on(&vm, &plan.host))
-            .await?;
+        if let Some(limit) = spec.address_timeout {
+            report
+                .step(InstallStep::Address, async {
+                    self.endpoint.wait_for_address(&vm, limit, host).await?;
+                    self.finish(&vm, host).await
+                })
+                .await?;
+        }
         let found = self
             .find(&spec.name)
             .await
-            .map_err(|error| (Step::PowerOn, error))?;
+            .map_err(|error| (InstallStep::PowerOn, error))?;
         Ok(found.info())
-    }
-
-    async fn plan<'a>(&self, spec: &'a HostSpec) -> Result<Plan<'a>> {
-        spec.validate()?;
-        for (field, iso) in [
-            ("appliance_iso", &spec.appliance_iso),
-            ("bootstrap_iso", &spec.bootstrap_iso),
-        ] {
-            self.endpoint
-                .can_read(iso)
-                .await
-                .map_err(|error| Error::invalid_argument(kind::host(&spec.name), field, error))?;
-        }
-        let host = kind::host(&spec.name);
-        let datacenter = self.endpoint.datacenter(spec.datacenter.as_deref()).await?;
-        let parent = self
-            .endpoint
-            .parent_pool(&datacenter, spec.compute.as_deref())
-            .await?;
-        let datastore = self
-            .endpoint
-            .datastore(&datacenter, spec.datastore.as_deref())
-            .await?;
-        let bridge = self
-            .endpoint
-            .network_or_only(&datacenter, spec.bridge_network.as_deref())
-            .await?;
-        let public = match &spec.public_network {
-            Some(name) if *name != bridge.0 => {
-                Some(self.endpoint.network(&datacenter, name).await?)
-            }
-            _ => None,
-        };
-        let folders = self.endpoint.machine_folders().await?;
-        let named = self.endpoint.machines_named(&folders, &spec.name, &host);
-        if !named.await?.is_empty() {
-            return Err(match self.find(&spec.name).await {
-                Ok(_) => Error::already_exists(host),
-                Err(Error {
-                    kind: ErrorKind::NotFound,
-                    ..
-                }) => Error::already_exists(Resource::new(kind::VIRTUAL_MACHINE, &spec.name)),
-                Err(error) => error,
-            });
-        }
-        Ok(Plan {
-            spec,
-            host,
-            datacenter,
-            parent,
-            datastore,
-            bridge,
-            public,
-        })
     }
 
     /// An empty pool of that name, which an installation that was cut short may have left, is
     /// taken over. It is not undone: it was there before.
-    async fn make_pool(&self, plan: &Plan<'_>, made: &mut Made) -> Result<Ref<mo::ResourcePool>> {
-        let name = &plan.spec.name;
+    async fn make_pool(&self, job: &Job<'_>, made: &mut Made) -> Result<Ref<mo::ResourcePool>> {
+        let name = &job.spec.name;
+        let parent = &job.resolved.parent;
         let resource = Resource::new(kind::RESOURCE_POOL, name);
-        if let Some(pool) = self
-            .endpoint
-            .child_pool(&plan.parent, name, &resource)
-            .await?
-        {
+        if let Some(pool) = self.endpoint.child_pool(parent, name, &resource).await? {
             if !self.endpoint.is_empty_pool(&pool, &resource).await? {
                 return Err(Error::already_exists(resource));
             }
             return Ok(pool);
         }
-        match self
-            .endpoint
-            .create_pool(&plan.parent, name, &resource)
-            .await
-        {
+        match self.endpoint.create_pool(parent, name, &resource).await {
             Ok(pool) => {
                 made.pool = Some(pool.clone());
                 Ok(pool)
@@ -201,70 +243,113 @@ impl Shared {
 
     async fn make_appliance(
         &self,
-        plan: &Plan<'_>,
+        job: &Job<'_>,
         pool: &Ref<mo::ResourcePool>,
         made: &mut Made,
     ) -> Result<Ref<mo::VirtualMachine>> {
-        let spec = plan.spec;
-        let keys = HostRecord::creating(&spec.name, self.options.dialect)
-            .map_err(|error| Error::internal(plan.host.clone(), error))?;
-        let networks = std::iter::once(plan.bridge.1.clone()).chain(plan.public.clone());
+        let (spec, resolved) = (job.spec, job.resolved);
+        // A bridge network that is still to be made is recorded first, so that it never is
+        // nobody's.
+        let (bridge, creates) = match &resolved.bridge {
+            Bridge::Exists(backing) => (Some(backing.clone()), None),
+            Bridge::Missing(_) => (None, Some(resolved.bridge_name.as_str())),
+        };
+        let keys = HostRecord::creating(&spec.name, creates, self.options.dialect)
+            .map_err(|error| Error::internal(job.host.clone(), error))?;
+        let networks = bridge.into_iter().chain(resolved.others.iter().cloned());
         let size = Resources::new().cpus(spec.cpus).memory_mib(spec.memory_mib);
-        let config = appliance(&spec.name, plan.datastore.name(), size, networks, keys);
+        let config = appliance(&spec.name, resolved.datastore.name(), size, networks, keys);
         let resource = Resource::new(kind::VIRTUAL_MACHINE, &spec.name);
-        let folder = plan.datacenter.vm_folder();
-        let vm = match self
-            .endpoint
-            .create(folder, pool, &config, &plan.host)
-            .await
-        {
+        let folder = resolved.datacenter.vm_folder();
+        let vm = match self.endpoint.create(folder, pool, &config, &job.host).await {
             Ok(vm) => vm,
             Err(error) => return Err(made.note(resource, error)),
         };
         made.appliance = Some((vm.clone(), String::new()));
         // The server may have chosen another directory than was asked for.
-        let directory = self.endpoint.machine(&vm, &plan.host).await?.directory();
+        let directory = self.endpoint.machine(&vm, &job.host).await?.directory();
         made.appliance = Some((vm.clone(), directory));
         Ok(vm)
     }
 
+    async fn make_bridge(
+        &self,
+        job: &Job<'_>,
+        switches: &Switches,
+        vm: &Ref<mo::VirtualMachine>,
+        made: &mut Made,
+    ) -> Result<()> {
+        let name = job.resolved.bridge_name.as_str();
+        if let Some(unfinished) = &job.resolved.unfinished
+            && !unfinished.record.created_bridge
+        {
+            let keys = HostRecord::creating(&job.spec.name, Some(name), self.options.dialect)
+                .map_err(|error| Error::internal(job.host.clone(), error))?;
+            self.write_keys(vm, keys, &job.host).await?;
+        }
+        made.bridge = Some((name.to_owned(), job.resolved.parent.clone()));
+        if !switches.has_switch(name) {
+            self.endpoint.add_switch(switches, name).await?;
+        }
+        self.endpoint.add_port_group(switches, (name, name)).await
+    }
+
     async fn upload(
         &self,
-        plan: &Plan<'_>,
-        (step, file, iso): (Step, &str, &Iso),
+        job: &Job<'_>,
+        (step, file, iso): (InstallStep, &str, &Iso),
         report: &Reporter<'_>,
         made: &mut Made,
     ) -> Result<()> {
         let path = format!("{}/{file}", made.directory());
         // From here on there may be a file, or a part of one.
         made.files.push((step, path.clone()));
-        let progress = |done, total| report.tell(step, StepStatus::Transferred { done, total });
-        self.endpoint
-            .upload(&plan.datastore, &path, iso, &progress)
-            .await
+        let progress = |done, total| report.tell(step, InstallStatus::Transferred { done, total });
+        let datastore = &job.resolved.datastore;
+        for _ in 1..UPLOADS {
+            match self.endpoint.upload(datastore, &path, iso, &progress).await {
+                Err(error)
+                    if matches!(
+                        error.kind,
+                        ErrorKind::Unavailable { .. } | ErrorKind::Timeout { .. }
+                    ) =>
+                {
+                    tracing::warn!(path, %error, "the upload is retried");
+                }
+                uploaded => return uploaded,
+            }
+        }
+        self.endpoint.upload(datastore, &path, iso, &progress).await
     }
 
     async fn configure(
         &self,
-        plan: &Plan<'_>,
+        job: &Job<'_>,
         pool: &Ref<mo::ResourcePool>,
         vm: &Ref<mo::VirtualMachine>,
         made: &Made,
     ) -> Result<()> {
-        let spec = plan.spec;
+        let (spec, resolved) = (job.spec, job.resolved);
         let directory = made.directory();
+        let created_bridge = matches!(resolved.bridge, Bridge::Missing(_))
+            || resolved
+                .unfinished
+                .as_ref()
+                .is_some_and(|host| host.record.created_bridge);
         let record = HostRecord {
             name: spec.name.clone(),
             appliance: Some(vm.value().to_owned()),
-            bridge_network: plan.bridge.0.clone(),
-            bridge_range: plan.spec.bridge_range,
+            unfinished: true,
+            created_bridge,
+            bridge_network: resolved.bridge_name.clone(),
+            bridge_range: spec.bridge_range,
             address: spec.address.clone().unwrap_or_else(|| spec.name.clone()),
-            client_key: line_keys::client_key(&plan.host)?,
+            client_key: line_keys::client_key(&job.host)?,
             probed: None,
         };
         let particulars = Particulars {
             target: self.endpoint.url(),
-            datastore: plan.datastore.name().to_owned(),
+            datastore: resolved.datastore.name().to_owned(),
             directory: datastore_path(&directory).path().to_owned(),
             pool: pool.value().to_owned(),
             bootstrap_iso: format!("{directory}/{BOOTSTRAP_ISO}"),
@@ -272,118 +357,65 @@ impl Shared {
         };
         let keys = record
             .keys(&particulars, self.options.dialect)
-            .map_err(|error| Error::internal(plan.host.clone(), error))?;
-        let machine = self.endpoint.machine(vm, &plan.host).await?;
-        let devices = self.endpoint.devices(vm, &plan.host).await?;
+            .map_err(|error| Error::internal(job.host.clone(), error))?;
+        let machine = self.endpoint.machine(vm, &job.host).await?;
+        let devices = self.endpoint.devices(vm, &job.host).await?;
         let image = format!("{directory}/{APPLIANCE_ISO}");
-        let drive =
-            hardware::cdrom_for(&devices, &image, plan.datastore.reference()).ok_or_else(|| {
-                Error::internal(plan.host.clone(), "its machine has no IDE controller")
-            })?;
+        let datastore = resolved.datastore.reference();
+        let drive = hardware::cdrom_for(&devices, &image, datastore).ok_or_else(|| {
+            Error::internal(job.host.clone(), "its machine has no IDE controller")
+        })?;
+        let mut device_change = vec![drive];
+        if created_bridge {
+            // The machine was created before its network was.
+            let bridge = self
+                .endpoint
+                .network(&resolved.datacenter, &resolved.bridge_name)
+                .await?;
+            device_change.push(hardware::appliance_nic(0, bridge));
+        }
         let change = VirtualMachineConfigSpec {
             change_version: machine.change_version,
-            device_change: vec![drive],
+            device_change,
             extra_config: options(keys),
             ..VirtualMachineConfigSpec::default()
         };
-        self.endpoint.reconfigure(vm, &change, &plan.host).await
+        self.endpoint.reconfigure(vm, &change, &job.host).await
     }
 
-    /// Removes what was created, in reverse order; returns what could not be removed.
-    async fn undo(&self, made: Made, host: &Resource, report: &Reporter<'_>) -> Vec<Resource> {
-        let mut undo = Undo {
-            report,
-            left: made.unknown,
+    /// Already on counts as success: an earlier installation may have done it.
+    async fn switch_on(&self, vm: &Ref<mo::VirtualMachine>, host: &Resource) -> Result<()> {
+        if self.endpoint.machine(vm, host).await?.power == Power::On {
+            return Ok(());
+        }
+        self.endpoint.power_on(vm, host).await
+    }
+
+    /// Records that the installation is complete.
+    async fn finish(&self, vm: &Ref<mo::VirtualMachine>, host: &Resource) -> Result<()> {
+        let keys = HostRecord::finished_key(self.options.dialect)
+            .map_err(|error| Error::internal(host.clone(), error))?;
+        self.write_keys(vm, keys, host).await
+    }
+
+    async fn write_keys(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        keys: impl IntoIterator<Item = (String, String)>,
+        host: &Resource,
+    ) -> Result<()> {
+        let change = VirtualMachineConfigSpec {
+            extra_config: options(keys),
+            ..VirtualMachineConfigSpec::default()
         };
-        if let Some((vm, directory)) = &made.appliance {
-            if let Err(error) = self.endpoint.power_off(vm, host).await {
-                tracing::warn!(%error, "the appliance of a failed installation stays on");
-            }
-            if let Some(datastore) = &made.datastore {
-                for (step, path) in made.files.iter().rev() {
-                    let result = self.endpoint.delete_file(datastore, path, host).await;
-                    undo.note(*step, Resource::new(kind::FILE, path), result);
-                }
-            }
-            let result = self.endpoint.destroy(vm, host).await;
-            let machine = Resource::new(kind::VIRTUAL_MACHINE, &host.id);
-            let destroyed = undo.note(Step::Appliance, machine, result);
-            // The directory was made for the appliance, if it has its name.
-            let is_own = datastore_path(directory).path() == &*host.id;
-            if let (Some(datastore), true) = (&made.datastore, destroyed && is_own) {
-                let result = self.endpoint.delete_file(datastore, directory, host).await;
-                undo.left(Resource::new(kind::FILE, directory), result);
-            }
-        }
-        if let Some(pool) = &made.pool {
-            let result = self.endpoint.destroy_pool(pool, host).await;
-            let pool = Resource::new(kind::RESOURCE_POOL, &host.id);
-            undo.note(Step::ResourcePool, pool, result);
-        }
-        undo.left
+        self.endpoint.reconfigure(vm, &change, host).await
     }
 }
 
-/// How the undoing goes.
-struct Undo<'a> {
-    report: &'a Reporter<'a>,
-    left: Vec<Resource>,
-}
-
-impl Undo<'_> {
-    /// Tells what became of a step's work. Gives whether it is gone.
-    fn note(&mut self, step: Step, resource: Resource, result: Result<()>) -> bool {
-        let gone = self.left(resource, result);
-        self.report.tell(
-            step,
-            if gone {
-                StepStatus::Undone
-            } else {
-                StepStatus::LeftBehind
-            },
-        );
-        gone
-    }
-
-    /// Keeps the objects that still exist. Returns whether none does.
-    fn left(&mut self, resource: Resource, result: Result<()>) -> bool {
-        match result {
-            Ok(())
-            | Err(Error {
-                kind: ErrorKind::NotFound,
-                ..
-            }) => true,
-            Err(error) => {
-                tracing::warn!(%resource, %error, "left behind by a failed installation");
-                self.left.push(resource);
-                false
-            }
-        }
-    }
-}
-
-impl Made {
-    /// The directory of the appliance: `[datastore] path`.
-    fn directory(&self) -> String {
-        self.appliance
-            .as_ref()
-            .map(|(_, directory)| directory.clone())
-            .unwrap_or_default()
-    }
-
-    /// Records objects that may have been created without a confirmation.
-    fn note(&mut self, resource: Resource, error: Error) -> Error {
-        if let Error {
-            kind: ErrorKind::OutcomeUnknown { .. },
-            ..
-        }
-        | Error {
-            kind: ErrorKind::Timeout { .. },
-            ..
-        } = error
-        {
-            self.unknown.push(resource);
-        }
-        error
-    }
+/// The error of a refused plan, with its other findings.
+fn refused(plan: Plan, error: Error) -> InstallError {
+    let name = plan.name().to_owned();
+    let mut findings = plan.into_findings();
+    findings.retain(|finding| finding.severity >= Severity::Error);
+    InstallError::new(&name, InstallStep::Validate, error, Vec::new()).with_findings(findings)
 }

@@ -1,13 +1,18 @@
 //! Virtual container hosts, on which containers run.
 
+mod checks;
 mod delete;
 mod find;
+mod finding;
 mod info;
 mod install;
+mod plan;
 mod progress;
 mod spec;
+mod undo;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use guestinfo::Dialect;
@@ -16,14 +21,17 @@ use vim25::types::VirtualMachineConfigSpec;
 use vim25::{Ref, mo};
 use vsphere_client::Client;
 
-pub use info::{Containers, HostInfo, HostState};
-pub use progress::{InstallError, Observe, Progress, Step, StepStatus};
+pub use finding::{Finding, Severity};
+pub use info::{ContainerPolicy, Deletion, HostInfo, HostState};
+pub use plan::{Plan, PlannedStep};
+pub use progress::{InstallError, InstallProgress, InstallStatus, InstallStep, ObserveInstall};
 pub use spec::{HostSpec, Iso};
 
 use self::find::Found;
 use super::endpoint::Endpoint;
 use super::exec::{VsphereExec, WeakExec};
 use super::host_record::HostRecord;
+use super::kind;
 use super::machine_spec::options;
 use super::options::Options;
 use super::place::Place;
@@ -86,8 +94,8 @@ impl Hosts {
     /// configuration, and powers the appliance on. Each step is reported to `observer`.
     ///
     /// Dropping the future is safe; operations that have begun continue on the endpoint. An
-    /// interrupted installation leaves an unfinished host that [`find`](Self::find) finds and
-    /// [`delete`](Self::delete) removes.
+    /// interrupted installation leaves an unfinished host that [`find`](Self::find) finds,
+    /// [`delete`](Self::delete) removes, and another call with the same specification finishes.
     ///
     /// # Errors
     /// Everything created so far is removed again; what could not be removed is
@@ -98,9 +106,38 @@ impl Hosts {
     pub async fn install(
         &self,
         spec: HostSpec,
-        observer: &dyn Observe,
+        observer: &dyn ObserveInstall,
     ) -> Result<HostInfo, InstallError> {
-        self.shared.install(&spec, observer).await
+        self.shared.install(spec, observer).await
+    }
+
+    /// Plans an installation without changing anything: looks everything up, makes all checks, and
+    /// lists every step with what it creates.
+    ///
+    /// What is wrong with the specification is a [`Finding`] of the plan. An interrupted
+    /// installation of the same name is recognised; the plan then continues it.
+    ///
+    /// # Errors
+    /// Only errors that affect the whole endpoint.
+    pub async fn plan(&self, spec: HostSpec) -> Result<Plan> {
+        self.shared.plan(spec).await
+    }
+
+    /// Carries out a plan; each step is reported to `observer`. Something that appeared on the
+    /// endpoint after the planning is not overwritten.
+    ///
+    /// Dropping the future is as safe as with [`Hosts::install`].
+    ///
+    /// # Errors
+    /// Those of [`Hosts::install`]. What an earlier installation had made is not removed, but
+    /// [listed](InstallError::left_behind), to be resumed or deleted. So is a host whose appliance
+    /// did not report an address in time.
+    pub async fn apply(
+        &self,
+        plan: Plan,
+        observer: &dyn ObserveInstall,
+    ) -> Result<HostInfo, InstallError> {
+        self.shared.apply(plan, observer).await
     }
 
     /// Finds the host with this name.
@@ -109,6 +146,19 @@ impl Hosts {
     /// [`NotFound`](crate::ErrorKind::NotFound).
     pub async fn find(&self, name: &str) -> Result<HostInfo> {
         Ok(self.shared.find(name).await?.info())
+    }
+
+    /// Returns the addresses that the guest of the host's appliance reports now.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound).
+    pub async fn addresses(&self, name: &str) -> Result<Vec<IpAddr>> {
+        let found = self.shared.find(name).await?;
+        let host = kind::host(name);
+        self.shared
+            .endpoint
+            .addresses(&found.machine.vm, &host)
+            .await
     }
 
     /// Returns all hosts on the endpoint that have a resource pool, sorted by name. A host whose
@@ -148,14 +198,18 @@ impl Hosts {
         Ok(layer(exec, streams).with_capability(crate::Capability::Attach))
     }
 
-    /// Deletes a host with its boot images, its appliance and its pool, leaving nothing.
-    /// After a failure, another call continues where it stopped.
+    /// Deletes a host with its images, its appliance, its pool and the bridge network if the
+    /// installation created it, leaving nothing. After a failure, another call continues where it
+    /// stopped. At the end it looks for [leftovers](Deletion::left).
+    ///
+    /// Without a host of this name, empty resource pools of this name are deleted: an installation
+    /// that was interrupted at its beginning leaves one.
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound).
     /// - [`InUse`](crate::ErrorKind::InUse) naming the containers, with
-    ///   [`Containers::Refuse`].
-    pub async fn delete(&self, name: &str, containers: Containers) -> Result<()> {
+    ///   [`ContainerPolicy::Refuse`].
+    pub async fn delete(&self, name: &str, containers: ContainerPolicy) -> Result<Deletion> {
         self.shared.delete(name, containers).await
     }
 

@@ -4,19 +4,23 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::Finding;
 use crate::{Error, Resource};
 
 /// A step of an installation, in execution order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
-pub enum Step {
+pub enum InstallStep {
     /// Looks up everything named in the specification. Changes nothing.
     Validate,
     /// Creates the resource pool.
     ResourcePool,
     /// Creates the appliance's machine.
     Appliance,
+    /// Creates a virtual switch and a port group for containers. Only on ESXi, and only
+    /// [if asked for](super::HostSpec::create_bridge).
+    BridgeNetwork,
     /// Uploads the image that the appliance boots.
     ApplianceIso,
     /// Uploads the image that containers boot.
@@ -25,31 +29,37 @@ pub enum Step {
     Configure,
     /// Switches the appliance on.
     PowerOn,
+    /// Waits for the appliance's address. Only [if asked for](super::HostSpec::address_timeout).
+    Address,
 }
 
-impl Step {
+impl InstallStep {
     /// All steps, in order.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::Validate,
         Self::ResourcePool,
         Self::Appliance,
+        Self::BridgeNetwork,
         Self::ApplianceIso,
         Self::BootstrapIso,
         Self::Configure,
         Self::PowerOn,
+        Self::Address,
     ];
 }
 
-impl fmt::Display for Step {
+impl fmt::Display for InstallStep {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Validate => "validate",
             Self::ResourcePool => "create the resource pool",
             Self::Appliance => "create the appliance",
+            Self::BridgeNetwork => "create the bridge network",
             Self::ApplianceIso => "upload the appliance image",
             Self::BootstrapIso => "upload the bootstrap image",
             Self::Configure => "write the configuration",
             Self::PowerOn => "power on the appliance",
+            Self::Address => "wait for the address",
         })
     }
 }
@@ -57,7 +67,7 @@ impl fmt::Display for Step {
 /// The status of a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum StepStatus {
+pub enum InstallStatus {
     /// The step started.
     Started,
     /// The step transferred this many of `total` bytes; the total may be unknown.
@@ -79,22 +89,22 @@ pub enum StepStatus {
 
 /// One progress report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct InstallProgress {
     /// The step.
-    pub step: Step,
+    pub step: InstallStep,
     /// The status of the step.
-    pub status: StepStatus,
+    pub status: InstallStatus,
 }
 
-/// A receiver of progress reports, implemented by every `Fn(Progress) + Send + Sync`. It should
+/// A receiver of progress reports, implemented by every `Fn(InstallProgress) + Send + Sync`. It should
 /// return quickly.
-pub trait Observe: Send + Sync {
+pub trait ObserveInstall: Send + Sync {
     /// Receives one report.
-    fn observe(&self, progress: Progress);
+    fn observe(&self, progress: InstallProgress);
 }
 
-impl<F: Fn(Progress) + Send + Sync> Observe for F {
-    fn observe(&self, progress: Progress) {
+impl<F: Fn(InstallProgress) + Send + Sync> ObserveInstall for F {
+    fn observe(&self, progress: InstallProgress) {
         self(progress);
     }
 }
@@ -105,27 +115,42 @@ impl<F: Fn(Progress) + Send + Sync> Observe for F {
 #[derive(Debug)]
 pub struct InstallError {
     host: Box<str>,
-    step: Step,
+    step: InstallStep,
     error: Error,
     left_behind: Vec<Resource>,
+    findings: Vec<Finding>,
 }
 
 impl InstallError {
     /// Creates the error of a failed installation of `host`, from the failed step, its error and
     /// what could not be removed again.
     #[must_use]
-    pub fn new(host: &str, step: Step, error: Error, left_behind: Vec<Resource>) -> Self {
+    pub fn new(host: &str, step: InstallStep, error: Error, left_behind: Vec<Resource>) -> Self {
         Self {
             host: host.into(),
             step,
             error,
             left_behind,
+            findings: Vec::new(),
         }
+    }
+
+    /// Returns the error with further findings that refused the installation.
+    pub(super) fn with_findings(mut self, findings: Vec<Finding>) -> Self {
+        self.findings = findings;
+        self
+    }
+
+    /// Returns the other findings that refused the installation, besides the
+    /// [error](Self::error); empty if it failed later.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
     }
 
     /// Returns the step that failed.
     #[must_use]
-    pub fn step(&self) -> Step {
+    pub fn step(&self) -> InstallStep {
         self.step
     }
 
@@ -156,6 +181,9 @@ impl fmt::Display for InstallError {
                 ", "
             })?;
             left.fmt(f)?;
+        }
+        for finding in &self.findings {
+            write!(f, "; also: {finding}")?;
         }
         Ok(())
     }

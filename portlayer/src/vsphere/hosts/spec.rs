@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -42,6 +43,17 @@ pub struct HostSpec {
     pub bridge_range: BridgeRange,
     /// The network that connects its appliance to the outside, by name. `None`: the bridge network.
     pub public_network: Option<String>,
+    /// The network of the appliance's clients, by name. `None`: the public network.
+    pub client_network: Option<String>,
+    /// The network on which the appliance reaches the endpoint, by name. `None`: the public network.
+    pub management_network: Option<String>,
+    /// Creates the bridge network if there is none of its name: a virtual switch without uplinks
+    /// and a port group, both of this name; without a [`bridge_network`](Self::bridge_network),
+    /// the host's name. Only on a single ESXi host. Deleting the host removes them again.
+    pub create_bridge: bool,
+    /// How long to wait for the appliance to report an address. `None`: the installation ends when
+    /// it is on.
+    pub address_timeout: Option<Duration>,
     /// The address at which the containers' serial lines reach the line server: a host name or an
     /// IP address, with or without a port (`10.0.0.7:2377`, `[fd00::7]:2377`); the default port is
     /// 8080. `None`: the host's name, to be resolved by the endpoint's hosts.
@@ -68,6 +80,10 @@ impl HostSpec {
             bridge_network: None,
             bridge_range: BridgeRange::default(),
             public_network: None,
+            client_network: None,
+            management_network: None,
+            create_bridge: false,
+            address_timeout: None,
             address: None,
             appliance_iso,
             bootstrap_iso,
@@ -118,6 +134,34 @@ impl HostSpec {
         self
     }
 
+    /// Sets the network of the appliance's clients, by name.
+    #[must_use]
+    pub fn client_network(mut self, client_network: impl Into<String>) -> Self {
+        self.client_network = Some(client_network.into());
+        self
+    }
+
+    /// Sets the network on which the appliance reaches the endpoint, by name.
+    #[must_use]
+    pub fn management_network(mut self, management_network: impl Into<String>) -> Self {
+        self.management_network = Some(management_network.into());
+        self
+    }
+
+    /// Sets whether a missing bridge network is created.
+    #[must_use]
+    pub fn create_bridge(mut self, create_bridge: bool) -> Self {
+        self.create_bridge = create_bridge;
+        self
+    }
+
+    /// Sets how long to wait for the appliance to report an address.
+    #[must_use]
+    pub fn address_timeout(mut self, address_timeout: Duration) -> Self {
+        self.address_timeout = Some(address_timeout);
+        self
+    }
+
     /// Sets the address at which the containers' serial lines reach the line server: a host name or
     /// an IP address, with or without a port.
     #[must_use]
@@ -145,12 +189,35 @@ impl HostSpec {
     /// # Errors
     /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) with the first invalid field.
     pub fn validate(&self) -> Result<()> {
-        let refuse = |field, reason: &str| {
-            Err(Error::invalid_argument(
+        self.problems().into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// Returns the name of the bridge network that will be created if it is missing.
+    pub(super) fn bridge_name(&self) -> Option<&str> {
+        self.create_bridge
+            .then(|| self.bridge_network.as_deref().unwrap_or(&self.name))
+    }
+
+    /// Returns the named networks of the appliance except for the bridge network, with their roles.
+    pub(super) fn roles(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        [
+            ("public", &self.public_network),
+            ("client", &self.client_network),
+            ("management", &self.management_network),
+        ]
+        .into_iter()
+        .filter_map(|(role, name)| Some((role, name.as_deref()?)))
+    }
+
+    /// Returns everything that is wrong and can be seen without an endpoint.
+    pub(super) fn problems(&self) -> Vec<Error> {
+        let mut problems = Vec::new();
+        let mut refuse = |field, reason: &str| {
+            problems.push(Error::invalid_argument(
                 kind::host(&self.name),
                 field,
                 reason,
-            ))
+            ));
         };
         let mut letters = self.name.bytes();
         if self.name.len() > NAME_MAX
@@ -159,7 +226,7 @@ impl HostSpec {
                 .is_some_and(|first| first.is_ascii_alphanumeric())
             || !letters.all(|b| b.is_ascii_alphanumeric() || b == b'-')
         {
-            return refuse(
+            refuse(
                 "name",
                 "a name has 1 to 31 letters, digits and '-' and begins with a letter or a digit",
             );
@@ -170,6 +237,8 @@ impl HostSpec {
             ("datastore", &self.datastore),
             ("bridge_network", &self.bridge_network),
             ("public_network", &self.public_network),
+            ("client_network", &self.client_network),
+            ("management_network", &self.management_network),
             ("address", &self.address),
         ];
         for (field, name) in named {
@@ -177,16 +246,16 @@ impl HostSpec {
                 .as_deref()
                 .is_some_and(|n| n.is_empty() || n.chars().any(char::is_control))
             {
-                return refuse(field, "it is empty or holds a control character");
+                refuse(field, "it is empty or holds a control character");
             }
         }
         if let Some(reason) = refused_cpus(self.cpus) {
-            return refuse("cpus", reason);
+            refuse("cpus", reason);
         }
         if let Some(reason) = refused_memory(self.memory_mib) {
-            return refuse("memory_mib", reason);
+            refuse("memory_mib", reason);
         }
-        Ok(())
+        problems
     }
 }
 

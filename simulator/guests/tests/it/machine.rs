@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use async_trait::async_trait;
 use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::{Command, ContainerSpec, Exec as _, StartOptions, StopOptions};
-use portlayer::vsphere::{Dialect, HostSpec, Hosts, Iso, Options, Progress};
+use portlayer::vsphere::{Dialect, HostSpec, Hosts, InstallProgress, Iso, Options};
 use portlayer::{Capability, ErrorKind, ExitStatus, PortLayer, Result, State};
 use simulator::Simulator;
 use simulator_guests::ProcessGuest;
@@ -76,7 +76,7 @@ impl Endpoint {
         let hosts = Hosts::new(client, options);
         let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
         hosts
-            .install(spec, &|_: Progress| {})
+            .install(spec, &|_: InstallProgress| {})
             .await
             .expect("a host");
         Some(Self {

@@ -1,0 +1,119 @@
+//! What the checks before an installation found.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, ErrorKind, Resource};
+
+/// How much a [`Finding`] matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Severity {
+    /// A check that passed, or could not be made.
+    Info,
+    /// The installation works; something may not work later.
+    Warning,
+    /// The installation is refused.
+    Error,
+}
+
+/// One result of the checks of a [`Plan`](super::Plan).
+#[derive(Debug, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// How much it matters.
+    pub severity: Severity,
+    /// The object that was checked.
+    pub object: Resource,
+    /// What was found.
+    pub message: String,
+    /// What to do about it; empty if there is nothing to do.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
+    /// The error, where the check ended with one.
+    #[serde(skip)]
+    error: Option<Error>,
+}
+
+impl Finding {
+    /// Creates a finding that needs no attention.
+    pub fn info(object: Resource, message: impl Into<String>) -> Self {
+        Self::new(Severity::Info, object, message.into(), String::new())
+    }
+
+    /// Creates a warning, with a remedy.
+    pub fn warning(
+        object: Resource,
+        message: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self::new(Severity::Warning, object, message.into(), remedy.into())
+    }
+
+    /// Creates a finding that refuses the installation, with a remedy.
+    pub fn refusal(error: Error, remedy: impl Into<String>) -> Self {
+        let object = error.resource().clone();
+        let mut message = error.to_string();
+        let mut cause = std::error::Error::source(&error);
+        while let Some(source) = cause {
+            let text = source.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = source.source();
+        }
+        Self {
+            error: Some(error),
+            ..Self::new(Severity::Error, object, message, remedy.into())
+        }
+    }
+
+    fn new(severity: Severity, object: Resource, message: String, remedy: String) -> Self {
+        Self {
+            severity,
+            object,
+            message,
+            remedy,
+            error: None,
+        }
+    }
+
+    /// Returns the error of a refused installation.
+    pub(super) fn into_error(self) -> Error {
+        self.error.unwrap_or_else(|| {
+            Error::new(ErrorKind::Internal, self.object).with_source(self.message)
+        })
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_its_causes_and_the_remedy() {
+        let error = Error::invalid_argument(Resource::network("lan"), "bridge", "it is taken");
+        let finding = Finding::refusal(error, "name another");
+        assert_eq!(
+            finding.to_string(),
+            "invalid value for bridge of network \"lan\": it is taken; name another"
+        );
+        assert_eq!(finding.severity, Severity::Error);
+        assert!(matches!(
+            finding.into_error().kind,
+            ErrorKind::InvalidArgument { field: "bridge" }
+        ));
+    }
+}

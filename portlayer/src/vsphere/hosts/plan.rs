@@ -1,0 +1,503 @@
+//! The plan of an installation: what was found, and what will be created.
+
+use std::fmt;
+
+use serde::Serialize;
+use vim25::types::VirtualDeviceBackingInfo;
+use vim25::{Poly, Ref, mo};
+use vsphere_client::{Datacenter, Datastore};
+
+use super::checks::Survey;
+use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
+use super::finding::{Finding, Severity};
+use super::{HostSpec, HostState, InstallStep, Iso, Shared};
+use crate::vsphere::endpoint::{NetworkFacts, Switches};
+use crate::vsphere::kind;
+use crate::{Error, ErrorKind, Resource, Result};
+
+/// The plan of an installation, made without changing anything.
+///
+/// It lists [every finding](Self::findings) of the checks and [every step](Self::steps) with what
+/// it creates. `Display` prints both, as a dry run does.
+#[derive(Debug, Serialize)]
+#[must_use = "a plan changes nothing until it is applied"]
+pub struct Plan {
+    name: String,
+    steps: Vec<PlannedStep>,
+    findings: Vec<Finding>,
+    resumes: bool,
+    #[serde(skip)]
+    pub(super) spec: HostSpec,
+    #[serde(skip)]
+    pub(super) resolved: Option<Resolved>,
+}
+
+/// One step of a [`Plan`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct PlannedStep {
+    /// The step.
+    pub step: InstallStep,
+    /// What it does, or creates.
+    pub description: String,
+    /// An earlier installation has done it.
+    pub done: bool,
+}
+
+/// Everything that the specification names, looked up.
+#[derive(Debug)]
+pub(super) struct Resolved {
+    pub(super) datacenter: Datacenter,
+    pub(super) parent: Ref<mo::ResourcePool>,
+    pub(super) datastore: Datastore,
+    pub(super) bridge_name: String,
+    pub(super) bridge: Bridge,
+    /// The distinct other networks of the appliance.
+    pub(super) others: Vec<Poly<VirtualDeviceBackingInfo>>,
+    pub(super) unfinished: Option<Found>,
+}
+
+/// The bridge network.
+#[derive(Debug)]
+pub(super) enum Bridge {
+    Exists(Poly<VirtualDeviceBackingInfo>),
+    /// A switch and a port group are to be created.
+    Missing(Switches),
+}
+
+impl Plan {
+    /// Returns the name of the host.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Returns the steps in execution order.
+    #[must_use]
+    pub fn steps(&self) -> &[PlannedStep] {
+        &self.steps
+    }
+
+    /// Returns all findings.
+    #[must_use]
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// Returns whether the plan continues an installation that was interrupted.
+    #[must_use]
+    pub fn resumes(&self) -> bool {
+        self.resumes
+    }
+
+    /// Returns whether no finding refuses the installation.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let refuses = |finding: &Finding| finding.severity >= Severity::Error;
+        self.resolved.is_some() && !self.findings.iter().any(refuses)
+    }
+
+    /// Returns the first error, if the plan is refused.
+    pub(super) fn refusal(&mut self) -> Option<Error> {
+        if self.is_ready() {
+            return None;
+        }
+        let refuses = |finding: &Finding| finding.severity >= Severity::Error;
+        let first = self.findings.iter().position(refuses)?;
+        Some(self.findings.remove(first).into_error())
+    }
+
+    pub(super) fn into_findings(self) -> Vec<Finding> {
+        self.findings
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let action = if self.resumes { "resume" } else { "begin" };
+        writeln!(f, "Plan to {action} the installation of {:?}", self.name)?;
+        for (position, planned) in (1..).zip(&self.steps) {
+            let done = if planned.done { " (done)" } else { "" };
+            let step = planned.step;
+            writeln!(f, "{position:>3}. {step}: {}{done}", planned.description)?;
+        }
+        for finding in &self.findings {
+            let severity = match finding.severity {
+                Severity::Info => "info",
+                Severity::Warning => "WARNING",
+                Severity::Error => "ERROR",
+            };
+            writeln!(f, "  {severity}: {finding}")?;
+        }
+        Ok(())
+    }
+}
+
+/// Collects findings. Errors that concern the endpoint as a whole end the planning.
+#[derive(Debug, Default)]
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    /// The value, or a finding that names what to do.
+    fn keep<T>(&mut self, looked_up: Result<T>, remedy: &str) -> Result<Option<T>> {
+        match looked_up {
+            Ok(value) => Ok(Some(value)),
+            Err(error) => match error.kind {
+                ErrorKind::NotFound
+                | ErrorKind::AlreadyExists
+                | ErrorKind::InvalidArgument { .. }
+                | ErrorKind::InvalidState { .. }
+                | ErrorKind::InUse { .. }
+                | ErrorKind::PermissionDenied => {
+                    self.0.push(Finding::refusal(error, remedy));
+                    Ok(None)
+                }
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+impl Shared {
+    /// Looks everything up and checks it. Changes nothing.
+    pub(super) async fn plan(&self, spec: HostSpec) -> Result<Plan> {
+        let mut found = Findings::default();
+        for error in spec.problems() {
+            found.0.push(Finding::refusal(error, ""));
+        }
+        let sizes = self.image_sizes(&spec, &mut found).await;
+        let unfinished = self.name_in_use(&spec, &mut found).await?;
+        let mut survey = Survey {
+            target: self.endpoint.target_facts(),
+            images: sizes.iter().sum(),
+            ..Survey::default()
+        };
+        let resolved = self
+            .resolve(&spec, unfinished, &mut survey, &mut found)
+            .await?;
+        found.0.extend(survey.check(&spec));
+        let steps = steps(&spec, &survey, resolved.as_ref(), &sizes);
+        Ok(Plan {
+            name: spec.name.clone(),
+            steps,
+            findings: found.0,
+            resumes: resolved
+                .as_ref()
+                .is_some_and(|resolved| resolved.unfinished.is_some()),
+            spec,
+            resolved,
+        })
+    }
+
+    async fn image_sizes(&self, spec: &HostSpec, found: &mut Findings) -> Vec<u64> {
+        let mut sizes = Vec::new();
+        for (field, iso) in [
+            ("appliance_iso", &spec.appliance_iso),
+            ("bootstrap_iso", &spec.bootstrap_iso),
+        ] {
+            let size = match (self.endpoint.can_read(iso).await, iso) {
+                (Ok(()), Iso::Bytes(content)) => Ok(content.len().try_into().unwrap_or(u64::MAX)),
+                (Ok(()), Iso::File(path)) => tokio::fs::metadata(path).await.map(|file| file.len()),
+                (Err(error), _) => Err(error),
+            };
+            match size {
+                Ok(size) => sizes.push(size),
+                Err(error) => {
+                    let error = Error::invalid_argument(kind::host(&spec.name), field, error);
+                    found
+                        .0
+                        .push(Finding::refusal(error, "name a readable file"));
+                    sizes.push(0);
+                }
+            }
+        }
+        sizes
+    }
+
+    /// Returns the unfinished host of this name. Another machine of this name is a finding.
+    async fn name_in_use(&self, spec: &HostSpec, found: &mut Findings) -> Result<Option<Found>> {
+        let host = kind::host(&spec.name);
+        let folders = self.endpoint.machine_folders().await?;
+        let named = self.endpoint.machines_named(&folders, &spec.name, &host);
+        if named.await?.is_empty() {
+            return Ok(None);
+        }
+        let (error, remedy) = match self.find(&spec.name).await {
+            Ok(host) if host.info().state == HostState::Unfinished => {
+                found.0.push(Finding::warning(
+                    kind::host(&spec.name),
+                    format!("the installation of {:?} was not finished", spec.name),
+                    "it will be resumed; to start over, delete it first",
+                ));
+                return Ok(Some(host));
+            }
+            Ok(_) => (
+                Error::already_exists(host),
+                "delete it first, or choose another name",
+            ),
+            Err(error) if error.is_not_found() => (
+                Error::already_exists(Resource::new(kind::VIRTUAL_MACHINE, &spec.name)),
+                "choose another name",
+            ),
+            Err(error) => return Err(error),
+        };
+        found.0.push(Finding::refusal(error, remedy));
+        Ok(None)
+    }
+
+    async fn resolve(
+        &self,
+        spec: &HostSpec,
+        unfinished: Option<Found>,
+        survey: &mut Survey,
+        found: &mut Findings,
+    ) -> Result<Option<Resolved>> {
+        let datacenter = self.endpoint.datacenter(spec.datacenter.as_deref()).await;
+        let Some(datacenter) = found.keep(datacenter, "name a datacenter of the target")? else {
+            return Ok(None);
+        };
+        let parent = self
+            .endpoint
+            .parent_pool(&datacenter, spec.compute.as_deref())
+            .await;
+        let remedy = "name a host, cluster or resource pool with --compute-resource";
+        let parent = found.keep(parent, remedy)?;
+        let datastore = self
+            .endpoint
+            .datastore(&datacenter, spec.datastore.as_deref())
+            .await;
+        let remedy = "name a datastore with --image-store";
+        let datastore = found.keep(datastore, remedy)?;
+        if let Some(parent) = &parent {
+            survey.compute = Some(self.endpoint.compute_facts(parent).await?);
+        }
+        if let Some(datastore) = &datastore {
+            survey.datastore = Some(self.endpoint.datastore_facts(datastore).await?);
+        }
+        let bridge = self
+            .bridge(
+                spec,
+                &datacenter,
+                (parent.as_ref(), &unfinished),
+                survey,
+                found,
+            )
+            .await?;
+        let others = self.others(spec, &datacenter, survey, found).await?;
+        let (Some(parent), Some(datastore), Some((bridge_name, bridge))) =
+            (parent, datastore, bridge)
+        else {
+            return Ok(None);
+        };
+        if !self
+            .fits(spec, &parent, &datastore, unfinished.as_ref(), found)
+            .await?
+        {
+            return Ok(None);
+        }
+        Ok(Some(Resolved {
+            datacenter,
+            parent,
+            datastore,
+            bridge_name,
+            bridge,
+            others,
+            unfinished,
+        }))
+    }
+
+    async fn bridge(
+        &self,
+        spec: &HostSpec,
+        datacenter: &Datacenter,
+        (parent, unfinished): (Option<&Ref<mo::ResourcePool>>, &Option<Found>),
+        survey: &mut Survey,
+        found: &mut Findings,
+    ) -> Result<Option<(String, Bridge)>> {
+        let remedy = "name an existing network with --bridge-network";
+        let own = spec.bridge_name();
+        let name = spec.bridge_network.as_deref().or(own);
+        let facts = self.endpoint.network_facts(datacenter, name).await;
+        if let (Err(error), Some(name), Some(parent)) = (&facts, own, parent)
+            && error.is_not_found()
+        {
+            let Some(switches) = found.keep(self.endpoint.switches(parent).await, remedy)? else {
+                return Ok(None);
+            };
+            let is_ours = unfinished
+                .as_ref()
+                .is_some_and(|host| host.record.created_bridge);
+            if switches.has_switch(name) && !is_ours {
+                let switch = Resource::new(kind::VIRTUAL_SWITCH, name);
+                let error = Error::already_exists(switch);
+                let remedy = "remove it, or name an existing network with --bridge-network";
+                found.0.push(Finding::refusal(error, remedy));
+                return Ok(None);
+            }
+            return Ok(Some((name.to_owned(), Bridge::Missing(switches))));
+        }
+        let Some(facts) = found.keep(facts, remedy)? else {
+            return Ok(None);
+        };
+        let name = facts.name.clone();
+        survey.bridge = Some(facts);
+        let backing = self.endpoint.network(datacenter, &name).await;
+        let backing = found.keep(backing, remedy)?;
+        Ok(backing.map(|backing| (name, Bridge::Exists(backing))))
+    }
+
+    /// The distinct networks of the other roles.
+    async fn others(
+        &self,
+        spec: &HostSpec,
+        datacenter: &Datacenter,
+        survey: &mut Survey,
+        found: &mut Findings,
+    ) -> Result<Vec<Poly<VirtualDeviceBackingInfo>>> {
+        let mut backings = Vec::new();
+        for (role, name) in spec.roles() {
+            let remedy = format!("name an existing network with --{role}-network");
+            let facts = self.endpoint.network_facts(datacenter, Some(name)).await;
+            let Some(facts) = found.keep(facts, &remedy)? else {
+                continue;
+            };
+            let is_known = |(_, known): &(&str, NetworkFacts)| known.name == facts.name;
+            let is_bridge = survey
+                .bridge
+                .as_ref()
+                .is_some_and(|bridge| bridge.name == facts.name);
+            if !is_bridge && !survey.others.iter().any(is_known) {
+                let backing = self.endpoint.network(datacenter, name).await;
+                backings.extend(found.keep(backing, &remedy)?);
+            }
+            survey.others.push((role, facts));
+        }
+        Ok(backings)
+    }
+
+    /// Whether nothing is in the way of the pool, and an unfinished host is where this one shall
+    /// be.
+    async fn fits(
+        &self,
+        spec: &HostSpec,
+        parent: &Ref<mo::ResourcePool>,
+        datastore: &Datastore,
+        unfinished: Option<&Found>,
+        found: &mut Findings,
+    ) -> Result<bool> {
+        let resource = Resource::new(kind::RESOURCE_POOL, &spec.name);
+        let pool = self
+            .endpoint
+            .child_pool(parent, &spec.name, &resource)
+            .await?;
+        let Some(unfinished) = unfinished else {
+            if let Some(pool) = pool
+                && !self.endpoint.is_empty_pool(&pool, &resource).await?
+            {
+                let error = Error::already_exists(resource);
+                let remedy = "empty it, or choose another name";
+                found.0.push(Finding::refusal(error, remedy));
+                return Ok(false);
+            }
+            return Ok(true);
+        };
+        let host = kind::host(&spec.name);
+        let home = self.endpoint.home(&unfinished.machine.vm, &host).await?;
+        let directory = unfinished.machine.directory();
+        let elsewhere = if pool.as_ref() != Some(&home.pool) {
+            Some(("compute", home.pool_name))
+        } else if datastore_path(&directory).datastore() != datastore.name() {
+            Some(("datastore", directory))
+        } else {
+            None
+        };
+        let Some((field, place)) = elsewhere else {
+            return Ok(true);
+        };
+        let error = Error::invalid_argument(
+            host,
+            field,
+            format!("its unfinished installation is in {place}"),
+        );
+        let remedy = "resume it there, or delete it first";
+        found.0.push(Finding::refusal(error, remedy));
+        Ok(false)
+    }
+}
+
+/// The steps of an installation, with what each creates.
+fn steps(
+    spec: &HostSpec,
+    survey: &Survey,
+    resolved: Option<&Resolved>,
+    sizes: &[u64],
+) -> Vec<PlannedStep> {
+    let name = &spec.name;
+    let compute = survey.compute.as_ref().map_or("", |compute| &compute.name);
+    let datastore = survey.datastore.as_ref().map_or("", |store| &store.name);
+    let unfinished = resolved.and_then(|resolved| resolved.unfinished.as_ref());
+    let is_made = unfinished.is_some();
+    let is_configured = unfinished.is_some_and(|host| host.record.appliance.is_some());
+    let file = |file: &str, size: Option<&u64>| {
+        let size = size.copied().unwrap_or_default();
+        format!("file \"[{datastore}] {name}/{file}\", {size} bytes")
+    };
+    let mut steps = vec![
+        (
+            InstallStep::ResourcePool,
+            format!("resource pool {name:?} in {compute:?}"),
+            is_made,
+        ),
+        (
+            InstallStep::Appliance,
+            format!(
+                "virtual machine {name:?} on datastore {datastore:?}, {} processors, {} MiB",
+                spec.cpus, spec.memory_mib
+            ),
+            is_made,
+        ),
+    ];
+    if let Some(Resolved {
+        bridge: Bridge::Missing(_),
+        bridge_name,
+        ..
+    }) = resolved
+    {
+        let text = format!("virtual switch {bridge_name:?} with port group {bridge_name:?}");
+        steps.push((InstallStep::BridgeNetwork, text, false));
+    }
+    steps.extend([
+        (
+            InstallStep::ApplianceIso,
+            file(APPLIANCE_ISO, sizes.first()),
+            is_configured,
+        ),
+        (
+            InstallStep::BootstrapIso,
+            file(BOOTSTRAP_ISO, sizes.get(1)),
+            is_configured,
+        ),
+        (
+            InstallStep::Configure,
+            "keys of the host, boot image inserted".to_owned(),
+            is_configured,
+        ),
+        (
+            InstallStep::PowerOn,
+            format!("virtual machine {name:?}"),
+            false,
+        ),
+    ]);
+    if let Some(limit) = spec.address_timeout {
+        let text = format!("reported by the appliance within {} s", limit.as_secs());
+        steps.push((InstallStep::Address, text, false));
+    }
+    steps
+        .into_iter()
+        .map(|(step, description, done)| PlannedStep {
+            step,
+            description,
+            done,
+        })
+        .collect()
+}

@@ -1,0 +1,183 @@
+//! Removing what a failed installation created.
+
+use vim25::{Ref, mo};
+use vsphere_client::Datastore;
+
+use super::Shared;
+use super::find::datastore_path;
+use super::install::Reporter;
+use super::{InstallStatus, InstallStep};
+use crate::vsphere::hardware;
+use crate::vsphere::kind;
+use crate::{Error, ErrorKind, Resource, Result};
+
+/// The objects created so far, to be removed in reverse order.
+#[derive(Default)]
+pub(super) struct Made {
+    pub(super) datastore: Option<Datastore>,
+    pub(super) pool: Option<Ref<mo::ResourcePool>>,
+    pub(super) appliance: Option<(Ref<mo::VirtualMachine>, String)>,
+    /// The host, if an earlier installation has made a part of it, which stays.
+    pub(super) resumed: Option<Resource>,
+    /// The name of switch and port group, and the parent pool of their host.
+    pub(super) bridge: Option<(String, Ref<mo::ResourcePool>)>,
+    pub(super) files: Vec<(InstallStep, String)>,
+    /// Objects that may have been created although the response was lost.
+    pub(super) unknown: Vec<Resource>,
+}
+
+impl Made {
+    /// The directory of the appliance: `[datastore] path`.
+    pub(super) fn directory(&self) -> String {
+        self.appliance
+            .as_ref()
+            .map(|(_, directory)| directory.clone())
+            .unwrap_or_default()
+    }
+
+    /// Records objects that may have been created without a confirmation.
+    pub(super) fn note(&mut self, resource: Resource, error: Error) -> Error {
+        if let Error {
+            kind: ErrorKind::OutcomeUnknown { .. },
+            ..
+        }
+        | Error {
+            kind: ErrorKind::Timeout { .. },
+            ..
+        } = error
+        {
+            self.unknown.push(resource);
+        }
+        error
+    }
+}
+
+impl Shared {
+    /// Removes what was created, in reverse order; returns what could not be removed. What an
+    /// earlier installation has made stays, to be resumed or deleted.
+    pub(super) async fn undo(
+        &self,
+        made: Made,
+        host: &Resource,
+        report: &Reporter<'_>,
+    ) -> Vec<Resource> {
+        let mut undo = Undo {
+            report,
+            left: made.unknown,
+        };
+        if let Some(host) = made.resumed {
+            undo.left.push(host);
+            return undo.left;
+        }
+        if let Some((vm, directory)) = &made.appliance {
+            if let Err(error) = self.endpoint.power_off(vm, host).await {
+                tracing::warn!(%error, "the appliance of a failed installation stays on");
+            }
+            if let Some(datastore) = &made.datastore {
+                for (step, path) in made.files.iter().rev() {
+                    let result = self.endpoint.delete_file(datastore, path, host).await;
+                    undo.note(*step, Resource::new(kind::FILE, path), result);
+                }
+            }
+            if let Some((name, parent)) = &made.bridge {
+                let result = self.remove_bridge(name, parent, vm, host).await;
+                undo.note(InstallStep::BridgeNetwork, Resource::network(name), result);
+            }
+            let result = self.endpoint.destroy(vm, host).await;
+            let machine = Resource::new(kind::VIRTUAL_MACHINE, &host.id);
+            let destroyed = undo.note(InstallStep::Appliance, machine, result);
+            // The directory was made for the appliance, if it has its name.
+            let is_own = datastore_path(directory).path() == &*host.id;
+            if let (Some(datastore), true) = (&made.datastore, destroyed && is_own) {
+                let result = self.endpoint.delete_file(datastore, directory, host).await;
+                undo.left(Resource::new(kind::FILE, directory), result);
+            }
+        }
+        if let Some(pool) = &made.pool {
+            let result = self.endpoint.destroy_pool(pool, host).await;
+            let pool = Resource::new(kind::RESOURCE_POOL, &host.id);
+            undo.note(InstallStep::ResourcePool, pool, result);
+        }
+        undo.left
+    }
+
+    /// Removes the switch and the port group that the installation made, both of this name, from
+    /// the appliance and from the host. Absent ones count as success.
+    pub(super) async fn remove_bridge(
+        &self,
+        name: &str,
+        pool: &Ref<mo::ResourcePool>,
+        vm: &Ref<mo::VirtualMachine>,
+        host: &Resource,
+    ) -> Result<()> {
+        let switches = self.endpoint.switches(pool).await?;
+        let foreign: Vec<_> = switches
+            .port_groups_of(name)
+            .into_iter()
+            .filter(|group| *group != name)
+            .collect();
+        if !foreign.is_empty() {
+            let switch = Resource::new(kind::VIRTUAL_SWITCH, name);
+            return Err(Error::in_use(switch, foreign.join(", ")));
+        }
+        self.remove_cards(vm, host).await?;
+        self.endpoint.remove_port_group(&switches, name).await?;
+        self.endpoint.remove_switch(&switches, name).await
+    }
+
+    /// Removes the network cards of an appliance that will be destroyed.
+    async fn remove_cards(&self, vm: &Ref<mo::VirtualMachine>, host: &Resource) -> Result<()> {
+        let devices = self.endpoint.devices(vm, host).await?;
+        let cards: Vec<_> = devices
+            .iter()
+            .filter(|device| device.view::<vim25::types::VirtualEthernetCard>().is_some())
+            .map(hardware::detach)
+            .collect();
+        if cards.is_empty() {
+            return Ok(());
+        }
+        let change = vim25::types::VirtualMachineConfigSpec {
+            device_change: cards,
+            ..Default::default()
+        };
+        self.endpoint.reconfigure(vm, &change, host).await
+    }
+}
+
+/// How the undoing goes.
+struct Undo<'a> {
+    report: &'a Reporter<'a>,
+    left: Vec<Resource>,
+}
+
+impl Undo<'_> {
+    /// Reports what became of a step's work. Returns whether it is gone.
+    fn note(&mut self, step: InstallStep, resource: Resource, result: Result<()>) -> bool {
+        let gone = self.left(resource, result);
+        self.report.tell(
+            step,
+            if gone {
+                InstallStatus::Undone
+            } else {
+                InstallStatus::LeftBehind
+            },
+        );
+        gone
+    }
+
+    /// Keeps the objects that still exist. Returns whether none does.
+    fn left(&mut self, resource: Resource, result: Result<()>) -> bool {
+        match result {
+            Ok(())
+            | Err(Error {
+                kind: ErrorKind::NotFound,
+                ..
+            }) => true,
+            Err(error) => {
+                tracing::warn!(%resource, %error, "left behind by a failed installation");
+                self.left.push(resource);
+                false
+            }
+        }
+    }
+}
