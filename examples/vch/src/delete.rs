@@ -1,0 +1,32 @@
+//! `vch delete`.
+
+use anyhow::{Result, bail};
+use portlayer::vsphere::ContainerPolicy;
+
+use crate::Context;
+
+pub(crate) async fn delete(context: &Context<'_>, name: &str, force: bool) -> Result<()> {
+    let log = &context.log;
+    log.info("### Removing VCH ####");
+    let policy = if force {
+        ContainerPolicy::Remove
+    } else {
+        ContainerPolicy::Refuse
+    };
+    log.info("Removing VMs");
+    log.info("Removing images");
+    let deletion = context.hosts.delete(name, policy).await?;
+    if deletion.kept_network.is_some() {
+        log.info("Bridge network was not created during VCH deployment, leaving it there");
+    }
+    log.info(&format!("Removing Resource Pool {name:?}"));
+    if context.json {
+        println!("{}", serde_json::to_string_pretty(&deletion)?);
+    }
+    if !deletion.left.is_empty() {
+        let left: Vec<_> = deletion.left.iter().map(ToString::to_string).collect();
+        bail!("still there: {}; remove by hand", left.join(", "));
+    }
+    log.info("Completed successfully");
+    Ok(())
+}

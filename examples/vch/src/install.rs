@@ -1,0 +1,221 @@
+//! Both forms of installation.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use portlayer::ErrorKind;
+use portlayer::vsphere::{ContainerPolicy, HostInfo, HostSpec, InstallStep, Iso, Plan};
+
+use crate::Context;
+use crate::certificates::{self, Certificates};
+use crate::finish;
+use crate::log::InstallLog;
+use crate::options::{Create, DEFAULT_NETWORK, Install, image};
+
+/// `vch install`, as the script of VIC 0.1.
+pub(crate) async fn script(context: &Context<'_>, install: &Install) -> Result<()> {
+    let log = &context.log;
+    let files = if install.generate && !install.dry_run {
+        let (files, generated) = certificates::single(&install.name)?;
+        if generated {
+            let key = files.key.display();
+            log.info(&format!(
+                "Generating certificate/key pair - private key in {key}"
+            ));
+        }
+        Some(files)
+    } else {
+        given(install.certificate.as_deref(), install.key.as_deref())?
+    };
+    let mut spec = spec(
+        context,
+        &install.name,
+        (
+            install.appliance_iso.as_ref(),
+            install.bootstrap_iso.as_ref(),
+        ),
+    )?;
+    let place = &context.endpoint.place;
+    spec.compute = install.compute_resource.clone().or(place.compute.clone());
+    spec.datastore = install.image_store.clone().or(place.datastore.clone());
+    spec.bridge_network = install.bridge_network.clone();
+    spec.create_bridge = !context.client.is_vcenter();
+    spec.public_network = public(&install.external_network, spec.bridge_network.as_deref());
+    spec.management_network = install.management_network.clone();
+    spec.address_timeout = waits(install.timeout);
+    if install.force && !install.dry_run {
+        log.info("Cleaning up prior VM if needed");
+        let policy = ContainerPolicy::Remove;
+        match context.hosts.delete(&install.name, policy).await {
+            Err(error) if error.kind == ErrorKind::NotFound => {}
+            deleted => {
+                deleted.context("cannot delete the host of this name")?;
+            }
+        }
+    }
+    let Some(host) = carry_out(context, spec, "external", install.dry_run).await? else {
+        return Ok(());
+    };
+    if files.is_some() {
+        log.info("Configuring TLS server");
+    }
+    finish::script(context, &host, files.as_ref()).await
+}
+
+/// `vch create`, as vic-machine.
+pub(crate) async fn machine(context: &Context<'_>, create: &Create) -> Result<()> {
+    let log = &context.log;
+    let name = create.named.name();
+    log.info("### Installing VCH ####");
+    let (files, directory) = if create.no_tls || create.dry_run {
+        (None, None)
+    } else if create.tls_server_cert.is_some() {
+        let files = given(
+            create.tls_server_cert.as_deref(),
+            create.tls_server_key.as_deref(),
+        )?;
+        (files, None)
+    } else {
+        let directory = create
+            .tls_cert_path
+            .clone()
+            .unwrap_or_else(|| PathBuf::from(name));
+        let cname = create.tls_cname.as_deref().unwrap_or(name);
+        let (mut files, generated) = certificates::directory(&directory, cname)?;
+        if generated {
+            let key = directory.join("server-key.pem");
+            log.info(&format!(
+                "Generating certificate/key pair - private key in {}",
+                key.display()
+            ));
+        } else {
+            log.info(&format!("Loaded certificates of {}", directory.display()));
+        }
+        if create.no_tls_verify {
+            files.authority = None;
+        }
+        (Some(files), Some(directory))
+    };
+    let mut spec = spec(
+        context,
+        name,
+        (create.appliance_iso.as_ref(), create.bootstrap_iso.as_ref()),
+    )?;
+    let place = &context.endpoint.place;
+    spec.compute = create.compute_resource.clone().or(place.compute.clone());
+    spec.datastore = create.image_store.clone().or(place.datastore.clone());
+    spec.bridge_network = create.bridge_network.clone().or(place.network.clone());
+    spec.create_bridge = !context.client.is_vcenter();
+    spec.public_network = public(&create.public_network, spec.bridge_network.as_deref());
+    spec.client_network = create.client_network.clone();
+    spec.management_network = create.management_network.clone();
+    spec.address = create.line_address.clone();
+    spec.cpus = create.appliance_cpu;
+    spec.memory_mib = create.appliance_memory;
+    spec.address_timeout = waits(create.timeout);
+    log.info("Validating supplied configuration");
+    let Some(host) = carry_out(context, spec, "public", create.dry_run).await? else {
+        return Ok(());
+    };
+    log.info("Initialization of appliance successful");
+    finish::machine(context, &host, files.as_ref(), directory.as_deref()).await
+}
+
+/// The default network, unless the containers are on it.
+fn public(name: &str, bridge: Option<&str>) -> Option<String> {
+    let is_default = name == DEFAULT_NETWORK && bridge == Some(name);
+    (!is_default).then(|| name.to_owned())
+}
+
+fn waits(timeout: Duration) -> Option<Duration> {
+    (!timeout.is_zero()).then_some(timeout)
+}
+
+fn given(certificate: Option<&Path>, key: Option<&Path>) -> Result<Option<Certificates>> {
+    let (Some(certificate), Some(key)) = (certificate, key) else {
+        return Ok(None);
+    };
+    certificates::check(certificate, key)?;
+    Ok(Some(Certificates {
+        authority: None,
+        certificate: certificate.into(),
+        key: key.into(),
+    }))
+}
+
+fn spec(
+    context: &Context<'_>,
+    name: &str,
+    (appliance, bootstrap): (Option<&PathBuf>, Option<&PathBuf>),
+) -> Result<HostSpec> {
+    let appliance = image(appliance, "appliance.iso")?;
+    let bootstrap = image(bootstrap, "bootstrap.iso")?;
+    let mut spec = HostSpec::new(name, Iso::file(appliance), Iso::file(bootstrap));
+    spec.datacenter = context.endpoint.place.datacenter.clone();
+    Ok(spec)
+}
+
+/// Plans and applies; `None` after a dry run.
+async fn carry_out(
+    context: &Context<'_>,
+    spec: HostSpec,
+    outside: &str,
+    dry_run: bool,
+) -> Result<Option<HostInfo>> {
+    let log = &context.log;
+    let name = spec.name.clone();
+    let sharing = sharing(&spec, outside);
+    let plan = context.hosts.plan(spec).await.context("cannot plan")?;
+    if dry_run {
+        print_plan(context, &plan)?;
+        if !plan.is_ready() {
+            bail!("{name} cannot be installed like this");
+        }
+        return Ok(None);
+    }
+    log.findings(&plan);
+    if !plan.is_ready() {
+        bail!("{name} cannot be installed like this; nothing was changed");
+    }
+    let observer = InstallLog {
+        log,
+        name: name.clone(),
+        sharing,
+    };
+    match context.hosts.apply(plan, &observer).await {
+        Ok(host) => Ok(Some(host)),
+        Err(error) => {
+            if error.step() == InstallStep::Address {
+                log.error(&format!(
+                    "the appliance reported no address in time; {name} stays as it is: the same \
+                     command waits again, `vch delete {name}` removes it"
+                ));
+            }
+            Err(error.into())
+        }
+    }
+}
+
+fn print_plan(context: &Context<'_>, plan: &Plan) -> Result<()> {
+    if context.json {
+        println!("{}", serde_json::to_string_pretty(plan)?);
+    } else {
+        print!("{plan}");
+    }
+    Ok(())
+}
+
+/// The roles that have no card of their own.
+fn sharing(spec: &HostSpec, outside: &str) -> Vec<String> {
+    let public = spec.public_network.as_deref();
+    let roles = [
+        ("client", spec.client_network.as_deref()),
+        ("management", spec.management_network.as_deref()),
+    ];
+    roles
+        .into_iter()
+        .filter(|(_, name)| name.is_none() || *name == public)
+        .map(|(role, _)| format!("Network role {role} is sharing NIC with {outside}"))
+        .collect()
+}

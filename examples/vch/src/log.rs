@@ -1,0 +1,181 @@
+//! The log: lines of the script of VIC 0.1, or of vic-machine.
+
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, PoisonError};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use portlayer::vsphere::{
+    InstallProgress, InstallStatus, InstallStep, ObserveInstall, Plan, Severity,
+};
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `# text`, as the script of 0.1 wrote.
+    Script,
+    /// `INFO[2016-07-08T19:04:37Z] text`, as vic-machine wrote.
+    Machine,
+}
+
+/// A log on standard output, or on standard error if the output is for machines.
+#[derive(Debug)]
+pub(crate) struct Log {
+    style: Style,
+    to_stderr: bool,
+    bar: Mutex<Option<ProgressBar>>,
+}
+
+impl Log {
+    pub(crate) fn new(style: Style, to_stderr: bool) -> Self {
+        Self {
+            style,
+            to_stderr,
+            bar: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn info(&self, text: &str) {
+        self.line("INFO", text);
+    }
+
+    pub(crate) fn warn(&self, text: &str) {
+        self.line("WARN", text);
+    }
+
+    pub(crate) fn error(&self, text: &str) {
+        self.line("ERRO", text);
+    }
+
+    /// A line without any decoration.
+    pub(crate) fn bare(&self, text: &str) {
+        self.write(text);
+    }
+
+    fn line(&self, level: &str, text: &str) {
+        match self.style {
+            Style::Script if level == "INFO" && text.is_empty() => self.write("#"),
+            Style::Script if level == "INFO" => self.write(&format!("# {text}")),
+            Style::Script => self.write(&format!("# {level}: {text}")),
+            Style::Machine => {
+                let now = Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ");
+                self.write(format!("{level}[{now}] {text}").trim_end());
+            }
+        }
+    }
+
+    fn write(&self, text: &str) {
+        // A log that cannot be written must not stop an installation.
+        let _ = if self.to_stderr {
+            writeln!(std::io::stderr(), "{text}")
+        } else {
+            writeln!(std::io::stdout(), "{text}")
+        };
+    }
+
+    /// The findings of a plan, as vic-machine listed them.
+    pub(crate) fn findings(&self, plan: &Plan) {
+        for finding in plan.findings() {
+            let text = finding.to_string();
+            match finding.severity {
+                Severity::Error => self.error(&text),
+                Severity::Warning => self.warn(&text),
+                _ if self.style == Style::Machine => self.info(&text),
+                _ => {}
+            }
+        }
+    }
+
+    fn is_on_terminal(&self) -> bool {
+        if self.to_stderr {
+            std::io::stderr().is_terminal()
+        } else {
+            std::io::stdout().is_terminal()
+        }
+    }
+
+    fn transferred(&self, done: u64, total: Option<u64>) {
+        if !self.is_on_terminal() {
+            return;
+        }
+        let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        let bar = bar.get_or_insert_with(|| {
+            let template = "{wide_bar} {bytes}/{total_bytes}";
+            let style = ProgressStyle::with_template(template);
+            ProgressBar::new(total.unwrap_or_default())
+                .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+        });
+        bar.set_position(done);
+    }
+
+    fn end_of_step(&self) {
+        let mut bar = self.bar.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(bar) = bar.take() {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+/// The log of the installation of one host.
+#[derive(Debug)]
+pub(crate) struct InstallLog<'l> {
+    pub(crate) log: &'l Log,
+    pub(crate) name: String,
+    /// Lines on roles of networks that share a card.
+    pub(crate) sharing: Vec<String>,
+}
+
+impl ObserveInstall for InstallLog<'_> {
+    fn observe(&self, progress: InstallProgress) {
+        let log = self.log;
+        match progress.status {
+            InstallStatus::Started => self.started(progress.step),
+            InstallStatus::Transferred { done, total } => log.transferred(done, total),
+            InstallStatus::Undone => log.info(&format!("Undone: {}", progress.step)),
+            InstallStatus::LeftBehind => log.warn(&format!("Left behind: {}", progress.step)),
+            _ => log.end_of_step(),
+        }
+    }
+}
+
+impl InstallLog<'_> {
+    fn started(&self, step: InstallStep) {
+        let log = self.log;
+        let is_script = log.style == Style::Script;
+        match step {
+            InstallStep::ResourcePool if !is_script => {
+                log.info(&format!("Creating Resource Pool {:?}", self.name));
+            }
+            InstallStep::Appliance if is_script => {
+                log.info("Creating the Virtual Container Host appliance");
+                log.info("Adding network interfaces");
+            }
+            InstallStep::Appliance => {
+                log.info("Creating appliance on target");
+                for line in &self.sharing {
+                    log.info(line);
+                }
+            }
+            InstallStep::BridgeNetwork if is_script => {
+                log.info("Creating vSwitch");
+                log.info("Creating Portgroup");
+            }
+            InstallStep::BridgeNetwork => {
+                log.info("Creating VirtualSwitch");
+                log.info("Creating Portgroup");
+            }
+            InstallStep::ApplianceIso if is_script => log.info("Uploading ISOs"),
+            InstallStep::ApplianceIso => {
+                log.info("Uploading images for container");
+                log.info("\t\"appliance.iso\"");
+            }
+            InstallStep::BootstrapIso if !is_script => log.info("\t\"bootstrap.iso\""),
+            InstallStep::Configure if is_script => log.info("Setting component configuration"),
+            InstallStep::PowerOn if is_script => {
+                log.info("Powering on the Virtual Container Host");
+            }
+            InstallStep::Address => log.info("Waiting for IP information"),
+            _ => {}
+        }
+    }
+}

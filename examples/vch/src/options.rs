@@ -1,0 +1,372 @@
+//! The options, named as those of vic-machine and of the script that came with VIC 0.1.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+/// Installs, lists, inspects and deletes virtual container hosts.
+#[derive(Debug, Parser)]
+#[command(name = "vch", version)]
+pub(crate) struct Options {
+    /// The endpoint: `[USER[:PASSWORD]@]HOST[:PORT]` or an https address, with a datacenter as its
+    /// path. Default: VSPHERE_URL.
+    #[arg(long, short, global = true)]
+    pub(crate) target: Option<String>,
+    /// The user. Default: GOVC_USERNAME.
+    #[arg(long, short, global = true)]
+    pub(crate) user: Option<String>,
+    /// The password. Everybody on this machine can read it here: leave it out to be asked, or set
+    /// GOVC_PASSWORD.
+    #[arg(long, short, global = true, hide = true)]
+    pub(crate) password: Option<String>,
+    /// The thumbprint of the endpoint's certificate, as `govc about.cert -thumbprint` prints it.
+    #[arg(long, global = true)]
+    pub(crate) thumbprint: Option<String>,
+    /// Print JSON on standard output, and the log on standard error.
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    #[command(subcommand)]
+    pub(crate) job: Job,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Job {
+    /// Installs a host, as the script of VIC 0.1 did.
+    Install(Box<Install>),
+    /// Installs a host.
+    Create(Box<Create>),
+    /// Lists the hosts of the endpoint.
+    Ls,
+    /// Shows one host, and the command that would create it.
+    Inspect(Named),
+    /// Deletes a host with its images.
+    Delete(Delete),
+    /// Changes the endpoint for hosts.
+    Update {
+        #[command(subcommand)]
+        part: Update,
+    },
+    /// Not there: the appliance has no shell.
+    Debug {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+        _rest: Vec<String>,
+    },
+}
+
+/// The name of a host, as an argument or as vic-machine's option.
+#[derive(Debug, Args)]
+pub(crate) struct Named {
+    /// The name of the host.
+    #[arg(value_name = "NAME", required_unless_present = "named")]
+    name: Option<String>,
+    /// The name of the host.
+    #[arg(
+        long = "name",
+        short = 'n',
+        value_name = "NAME",
+        conflicts_with = "name"
+    )]
+    named: Option<String>,
+}
+
+impl Named {
+    pub(crate) fn name(&self) -> &str {
+        let name = self.name.as_deref().or(self.named.as_deref());
+        name.unwrap_or_default()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Update {
+    /// Opens or closes the hosts' firewalls for the serial lines of containers.
+    Firewall(Firewall),
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Firewall {
+    /// Permit what is needed.
+    #[arg(long)]
+    pub(crate) allow: bool,
+    /// Forbid it again.
+    #[arg(long)]
+    pub(crate) deny: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// Also delete its containers.
+    #[arg(long, short)]
+    pub(crate) force: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Install {
+    /// The name of the host: 1 to 31 letters, digits and `-`.
+    pub(crate) name: String,
+    /// Generate a certificate and a key: NAME-cert.pem and NAME-key.pem.
+    #[arg(short)]
+    pub(crate) generate: bool,
+    /// The datastore of its files. Default: the only one.
+    #[arg(short, value_name = "DATASTORE")]
+    pub(crate) image_store: Option<String>,
+    /// The host, cluster or resource pool to run on. Default: the only one.
+    #[arg(short = 'r', value_name = "COMPUTE")]
+    pub(crate) compute_resource: Option<String>,
+    /// The network that connects its appliance to the outside.
+    #[arg(short, value_name = "NETWORK", default_value = DEFAULT_NETWORK)]
+    pub(crate) external_network: String,
+    /// The network on which the appliance reaches the endpoint. Default: the external network.
+    #[arg(short, value_name = "NETWORK")]
+    pub(crate) management_network: Option<String>,
+    /// The network of its containers. Default: one of the host's name, created if it is missing.
+    #[arg(short, value_name = "NETWORK")]
+    pub(crate) bridge_network: Option<String>,
+    /// The image that the appliance boots. Default: appliance.iso, here or next to this command.
+    #[arg(short, value_name = "FILE")]
+    pub(crate) appliance_iso: Option<PathBuf>,
+    /// The image that containers boot. Default: bootstrap.iso, here or next to this command.
+    #[arg(short = 'c', value_name = "FILE")]
+    pub(crate) bootstrap_iso: Option<PathBuf>,
+    /// An existing certificate.
+    #[arg(
+        short = 'x',
+        value_name = "FILE",
+        requires = "key",
+        conflicts_with = "generate"
+    )]
+    pub(crate) certificate: Option<PathBuf>,
+    /// The key of that certificate.
+    #[arg(short = 'y', value_name = "FILE", requires = "certificate")]
+    pub(crate) key: Option<PathBuf>,
+    /// Delete a host of this name first, with its containers.
+    #[arg(short)]
+    pub(crate) force: bool,
+    /// How long to wait for the appliance's address, such as `3m`; 0 does not wait.
+    #[arg(long, default_value = "3m", value_parser = time)]
+    pub(crate) timeout: Duration,
+    /// Print the plan and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+/// The network of VIC's defaults.
+pub(crate) const DEFAULT_NETWORK: &str = "VM Network";
+
+#[derive(Debug, Args)]
+pub(crate) struct Create {
+    #[command(flatten)]
+    pub(crate) named: Named,
+    /// The host, cluster or resource pool to run on. Default: the only one.
+    #[arg(long, short = 'r')]
+    pub(crate) compute_resource: Option<String>,
+    /// The datastore of its files. Default: the only one.
+    #[arg(long, short, alias = "image-datastore")]
+    pub(crate) image_store: Option<String>,
+    /// The network of its containers. Default on ESXi: one of the host's name, created if it is
+    /// missing.
+    #[arg(long, short = 'b')]
+    pub(crate) bridge_network: Option<String>,
+    /// The network that connects its appliance to the outside.
+    #[arg(long, visible_alias = "external-network", default_value = DEFAULT_NETWORK)]
+    pub(crate) public_network: String,
+    /// The network of the appliance's clients. Default: the public network.
+    #[arg(long)]
+    pub(crate) client_network: Option<String>,
+    /// The network on which the appliance reaches the endpoint. Default: the public network.
+    #[arg(long)]
+    pub(crate) management_network: Option<String>,
+    /// The address that the containers' serial lines connect to: `HOST[:PORT]`. Default: the host's
+    /// name.
+    #[arg(long)]
+    pub(crate) line_address: Option<String>,
+    /// The image that the appliance boots. Default: appliance.iso, here or next to this command.
+    #[arg(long, visible_alias = "ai", value_name = "FILE")]
+    pub(crate) appliance_iso: Option<PathBuf>,
+    /// The image that containers boot. Default: bootstrap.iso, here or next to this command.
+    #[arg(long, visible_alias = "bi", value_name = "FILE")]
+    pub(crate) bootstrap_iso: Option<PathBuf>,
+    /// Processors of the appliance.
+    #[arg(long, visible_alias = "endpoint-cpu", default_value_t = 1)]
+    pub(crate) appliance_cpu: u32,
+    /// Memory of the appliance in MiB.
+    #[arg(long, visible_alias = "endpoint-memory", default_value_t = 2048)]
+    pub(crate) appliance_memory: u64,
+    /// The name or address in the generated server certificate. Default: the host's name.
+    #[arg(long)]
+    pub(crate) tls_cname: Option<String>,
+    /// The directory of certificates: existing ones are used, missing ones generated. Default: the
+    /// host's name.
+    #[arg(long, visible_alias = "cert-path", value_name = "DIRECTORY")]
+    pub(crate) tls_cert_path: Option<PathBuf>,
+    /// An existing server certificate.
+    #[arg(
+        long,
+        visible_alias = "cert",
+        value_name = "FILE",
+        requires = "tls_server_key"
+    )]
+    pub(crate) tls_server_cert: Option<PathBuf>,
+    /// The key of that certificate.
+    #[arg(
+        long,
+        visible_alias = "key",
+        value_name = "FILE",
+        requires = "tls_server_cert"
+    )]
+    pub(crate) tls_server_key: Option<PathBuf>,
+    /// Without certificates.
+    #[arg(long, conflicts_with_all = ["tls_server_cert", "tls_server_key", "tls_cname"])]
+    pub(crate) no_tls: bool,
+    /// Without certificates for clients.
+    #[arg(long, visible_alias = "no-tlsverify")]
+    pub(crate) no_tls_verify: bool,
+    /// How long to wait for the appliance's address, such as `3m`; 0 does not wait.
+    #[arg(long, default_value = "3m", value_parser = time)]
+    pub(crate) timeout: Duration,
+    /// Print the plan and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+}
+
+fn time(text: &str) -> Result<Duration, String> {
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let parsed: Result<jiff::SignedDuration, _> = text.parse();
+    let is_wrong = || format!("{text:?} is no time: write 180s, 3m or 1m30s");
+    let span = parsed.map_err(|_unparsable| is_wrong())?;
+    Duration::try_from(span).map_err(|_negative| is_wrong())
+}
+
+/// Options of vic-machine that this command does not have.
+const REFUSED: &[&str] = &[
+    "--affinity-vm-group",
+    "--base-image-size",
+    "--container-name-convention",
+    "--container-network",
+    "--cpu",
+    "--cpu-reservation",
+    "--cpu-shares",
+    "--dns-server",
+    "--http-proxy",
+    "--https-proxy",
+    "--insecure-registry",
+    "--memory",
+    "--memory-reservation",
+    "--memory-shares",
+    "--ops-grant-perms",
+    "--ops-user",
+    "--public-network-ip",
+    "--public-network-gateway",
+    "--registry-ca",
+    "--syslog-address",
+    "--tls-ca",
+    "--volume-store",
+    "--whitelist-registry",
+];
+
+/// Refuses options of vic-machine by name: that they were overlooked would be worse.
+///
+/// # Errors
+/// Fails with the first such option.
+pub(crate) fn refuse_unknown(arguments: &[String]) -> Result<()> {
+    for argument in arguments {
+        let option = argument.split('=').next().unwrap_or_default();
+        if REFUSED.contains(&option) {
+            bail!("{option} of vic-machine is not supported");
+        }
+    }
+    Ok(())
+}
+
+/// Finds an image: the given file, or the default here or next to this command.
+///
+/// # Errors
+/// Fails when there is none.
+pub(crate) fn image(given: Option<&PathBuf>, name: &str) -> Result<PathBuf> {
+    if let Some(file) = given {
+        return Ok(file.clone());
+    }
+    let command = std::env::current_exe().unwrap_or_default();
+    [PathBuf::from(name), command.with_file_name(name)]
+        .into_iter()
+        .find(|file| file.is_file())
+        .with_context(|| {
+            let option = name.replace('.', "-");
+            format!("there is no {name} here: name one with --{option}")
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use super::*;
+
+    fn create(arguments: &[&str]) -> Create {
+        let all = ["vch", "create"].iter().chain(arguments);
+        match Options::try_parse_from(all).unwrap().job {
+            Job::Create(create) => *create,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn both_spellings_of_the_public_network_are_known() {
+        for option in ["--public-network", "--external-network"] {
+            assert_eq!(create(&["vch-1", option, "lan"]).public_network, "lan");
+        }
+        assert_eq!(create(&["--name", "vch-1"]).public_network, DEFAULT_NETWORK);
+    }
+
+    #[test]
+    fn the_name_is_an_argument_or_an_option() {
+        assert_eq!(create(&["vch-1"]).named.name(), "vch-1");
+        assert_eq!(create(&["--name", "vch-1"]).named.name(), "vch-1");
+        assert!(Options::try_parse_from(["vch", "create"]).is_err());
+    }
+
+    #[test]
+    fn the_script_of_0_1_is_understood() {
+        let line = [
+            "vch",
+            "install",
+            "-g",
+            "-t",
+            "root:x@esx",
+            "-i",
+            "ds",
+            "vch-1",
+        ];
+        let options = Options::try_parse_from(line).unwrap();
+        assert_eq!(options.target.as_deref(), Some("root:x@esx"));
+        let Job::Install(install) = options.job else {
+            panic!("{options:?}")
+        };
+        assert!(install.generate);
+        assert_eq!(install.image_store.as_deref(), Some("ds"));
+    }
+
+    #[test]
+    fn times_are_read_as_vic_machine_writes_them() {
+        assert_eq!(time("3m0s"), Ok(Duration::from_secs(180)));
+        assert_eq!(time("0"), Ok(Duration::ZERO));
+        assert!(time("soon").unwrap_err().contains("\"soon\""));
+        assert!(time("-3m").is_err());
+    }
+
+    #[test]
+    fn what_is_not_supported_is_refused_by_name() {
+        let refused = refuse_unknown(&["--ops-user=ada".into()]).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "--ops-user of vic-machine is not supported"
+        );
+        assert!(refuse_unknown(&["--force".into(), "vch".into()]).is_ok());
+    }
+}

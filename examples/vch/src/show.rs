@@ -1,0 +1,110 @@
+//! `vch ls` and `vch inspect`.
+
+use std::io::Write as _;
+
+use anyhow::Result;
+use portlayer::vsphere::HostInfo;
+use serde_json::json;
+use tabwriter::TabWriter;
+
+use crate::Context;
+
+pub(crate) async fn list(context: &Context<'_>) -> Result<()> {
+    let hosts = context.hosts.list().await?;
+    if context.json {
+        println!("{}", serde_json::to_string_pretty(&hosts)?);
+        return Ok(());
+    }
+    let mut table = TabWriter::new(std::io::stdout());
+    writeln!(table, "NAME\tSTATE\tDATASTORE\tBRIDGE NETWORK\tLINES TO")?;
+    for host in &hosts {
+        writeln!(
+            table,
+            "{}\t{}\t[{}] {}\t{}\t{}",
+            host.name,
+            state(host),
+            host.datastore,
+            host.directory,
+            host.bridge_network,
+            host.address
+        )?;
+    }
+    table.flush()?;
+    Ok(())
+}
+
+pub(crate) async fn inspect(context: &Context<'_>, name: &str) -> Result<()> {
+    let host = context.hosts.find(name).await?;
+    let addresses = context.hosts.addresses(name).await?;
+    let command = command(context, &host);
+    if context.json {
+        let mut shown = serde_json::to_value(&host)?;
+        shown["addresses"] = json!(addresses);
+        shown["command"] = json!(command);
+        println!("{}", serde_json::to_string_pretty(&shown)?);
+        return Ok(());
+    }
+    let mut table = TabWriter::new(std::io::stdout());
+    writeln!(table, "Name:\t{}", host.name)?;
+    writeln!(table, "State:\t{}", state(&host))?;
+    writeln!(table, "Files:\t[{}] {}", host.datastore, host.directory)?;
+    writeln!(table, "Bridge network:\t{}", host.bridge_network)?;
+    writeln!(table, "Lines to:\t{}", host.address)?;
+    let shown: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+    let shown = if shown.is_empty() {
+        "not reported".to_owned()
+    } else {
+        shown.join(", ")
+    };
+    writeln!(table, "Addresses:\t{shown}")?;
+    writeln!(table, "Created by:\t{command}")?;
+    table.flush()?;
+    Ok(())
+}
+
+fn state(host: &HostInfo) -> String {
+    format!("{:?}", host.state).to_lowercase()
+}
+
+/// The command that would create the host, as far as its record tells.
+fn command(context: &Context<'_>, host: &HostInfo) -> String {
+    let url = &context.endpoint.url;
+    let mut target = url.host_str().unwrap_or_default().to_owned();
+    if let Some(port) = url.port() {
+        target = format!("{target}:{port}");
+    }
+    let mut words = vec!["vch".to_owned(), "create".to_owned()];
+    let mut option = |name: &str, value: &str| {
+        words.push(format!("--{name}"));
+        words.push(quoted(value));
+    };
+    option("target", &target);
+    option("image-store", &host.datastore);
+    option("bridge-network", &host.bridge_network);
+    if host.address != host.name {
+        option("line-address", &host.address);
+    }
+    words.push(quoted(&host.name));
+    words.join(" ")
+}
+
+/// A word of a shell command.
+fn quoted(text: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"-_./:@".contains(&b);
+    if !text.is_empty() && text.bytes().all(is_plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_a_shell() {
+        assert_eq!(quoted("vch-1"), "vch-1");
+        assert_eq!(quoted("VM Network"), "'VM Network'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+}

@@ -1,0 +1,164 @@
+//! The sessions on an ESXi host.
+
+use vim25::types::{HostNetworkPolicy, HostPortGroupSpec};
+use vim25::{Property, Ref, mo};
+
+use crate::scene::Scene;
+
+/// The session of VIC 0.1: keys are generated, a switch and a port group are made.
+#[tokio::test]
+async fn the_script_of_0_1_installs_with_generated_keys_and_its_own_network() {
+    let scene = Scene::esxi().await;
+    let before = scene.inventory().await;
+    let target = format!(
+        "{}:{}@{}",
+        scene.simulator.user(),
+        scene.simulator.password(),
+        scene.server()
+    );
+    let install = ["install", "-g", "-t", &target, "-i", "datastore1", "vch-1"];
+    let said = scene.vch(&install).await.ok();
+    said.has(&[
+        "# Logging into the target",
+        "# Generating certificate/key pair - private key in vch-1-key.pem",
+        "# Creating the Virtual Container Host appliance",
+        "# Adding network interfaces",
+        "# Creating vSwitch",
+        "# Creating Portgroup",
+        "# Uploading ISOs",
+        "# Setting component configuration",
+        "# Powering on the Virtual Container Host",
+        "# Waiting for IP information",
+        "# Configuring TLS server",
+        "#",
+        "# SSH to appliance: it has no SSH server",
+        "# Connect to docker:",
+        "# docker -H 192.168.1.144:2376 --tls --tlscert='vch-1-cert.pem' --tlskey='vch-1-key.pem'",
+        "DOCKER_OPTS=\"--tls --tlscert='vch-1-cert.pem' --tlskey='vch-1-key.pem'\"",
+        "DOCKER_HOST=192.168.1.144:2376",
+    ]);
+    assert!(!said.stdout.contains(scene.simulator.password()));
+    let key = scene.directory.path().join("vch-1-key.pem");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = std::fs::metadata(&key).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    assert!(key.exists());
+    let made = scene.inventory().await;
+    assert!(made.iter().any(|object| object.ends_with("switch vch-1")));
+
+    let said = scene.vch(&["delete", "vch-1"]).await.ok();
+    assert!(!said.stdout.contains("leaving it there"), "{said:#?}");
+    assert_eq!(scene.inventory().await, before);
+}
+
+/// The session of VIC 0.4: the bridge network exists, and outlives the host.
+#[tokio::test]
+async fn create_and_delete_leave_a_bridge_network_that_they_did_not_make() {
+    let scene = Scene::esxi().await;
+    port_group(&scene, "bridge").await;
+    let before = scene.inventory().await;
+    let create = [
+        "create",
+        "--image-store",
+        "datastore1",
+        "--bridge-network",
+        "bridge",
+        "--external-network",
+        "VM Network",
+        "--name",
+        "vch-1",
+    ];
+    let said = scene.vch(&create).await.ok();
+    said.has(&[
+        "### Installing VCH ####",
+        "Generating certificate/key pair - private key in vch-1/server-key.pem",
+        "Validating supplied configuration",
+        "Firewall status: ENABLED on \"localhost.localdomain\"",
+        "DRS check SKIPPED - target is standalone host",
+        "Creating Resource Pool \"vch-1\"",
+        "Creating appliance on target",
+        "Network role client is sharing NIC with public",
+        "Network role management is sharing NIC with public",
+        "Uploading images for container",
+        "\"appliance.iso\"",
+        "\"bootstrap.iso\"",
+        "Waiting for IP information",
+        "Initialization of appliance successful",
+        "DOCKER_HOST=192.168.1.144:2376",
+        "Connect to docker:",
+        "Installer completed successfully",
+    ]);
+    let environment = scene.directory.path().join("vch-1/vch-1.env");
+    let environment = std::fs::read_to_string(environment).unwrap();
+    assert!(
+        environment.contains("DOCKER_TLS_VERIFY=1\n"),
+        "{environment}"
+    );
+
+    // A second one of the name is refused, and nothing is changed.
+    let made = scene.inventory().await;
+    let said = scene.vch(&create).await.failed();
+    said.has(&[
+        "virtual container host \"vch-1\" already exists; delete it first, or choose another name",
+    ]);
+    assert_eq!(scene.inventory().await, made);
+
+    let said = scene.vch(&["delete", "vch-1"]).await.ok();
+    said.has(&[
+        "### Removing VCH ####",
+        "Bridge network was not created during VCH deployment, leaving it there",
+        "Completed successfully",
+    ]);
+    assert_eq!(scene.inventory().await, before);
+    let said = scene.vch(&["delete", "vch-1"]).await.failed();
+    assert!(said.stderr.contains("was not found"), "{said:#?}");
+}
+
+#[tokio::test]
+async fn an_appliance_without_an_address_is_waited_for_again() {
+    let scene = Scene::start(simulator::Topology::esx(), None).await;
+    let before = scene.inventory().await;
+    let create = ["create", "--no-tls", "--timeout", "1s", "vch-1"];
+    let said = scene.vch(&create).await.failed();
+    assert!(
+        said.stderr.contains("wait for the address failed"),
+        "{said:#?}"
+    );
+    said.has(&["`vch delete vch-1` removes it"]);
+    let said = scene.vch(&["ls"]).await.ok();
+    assert!(said.stdout.contains("unfinished"), "{said:#?}");
+    // The same again finishes what is there.
+    let said = scene
+        .vch(&["create", "--no-tls", "--timeout", "0", "vch-1"])
+        .await
+        .ok();
+    said.has(&["it will be resumed; to start over, delete it first"]);
+    let said = scene.vch(&["ls", "--json"]).await.ok();
+    assert!(said.stdout.contains("\"running\""), "{said:#?}");
+    scene.vch(&["delete", "-n", "vch-1"]).await.ok();
+    assert_eq!(scene.inventory().await, before);
+}
+
+async fn port_group(scene: &Scene, name: &str) {
+    const SYSTEM: Property<mo::HostSystem, Ref<mo::HostNetworkSystem>> =
+        Property::new("configManager.networkSystem");
+    let system = scene
+        .client
+        .get(&Ref::<mo::HostSystem>::new("ha-host"), SYSTEM)
+        .await
+        .unwrap();
+    let spec = HostPortGroupSpec {
+        name: name.into(),
+        vlan_id: 0,
+        vswitch_name: "vSwitch0".into(),
+        policy: HostNetworkPolicy::default(),
+    };
+    scene
+        .client
+        .call(system.add_port_group(&spec))
+        .await
+        .unwrap();
+}

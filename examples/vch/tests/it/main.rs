@@ -1,0 +1,7 @@
+//! The command against the simulator: as ESXi, and as a vCenter with a cluster.
+#![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+mod esxi;
+mod refusals;
+mod scene;
+mod vcenter;

@@ -1,0 +1,186 @@
+//! A simulator, a directory to work in, and the command.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use simulator::{Guest, GuestAddress, GuestMachine, GuestNicAddresses, Simulator, Topology};
+use tempfile::TempDir;
+use tokio::process::Command;
+use vim25::{mo, props};
+use vsphere_client::{Client, Credentials};
+
+/// An appliance that reports an address.
+#[derive(Debug)]
+struct Appliance {
+    address: Option<[u8; 4]>,
+}
+
+#[async_trait::async_trait]
+impl Guest for Appliance {
+    async fn run(&self, machine: GuestMachine) {
+        let card = machine.hardware().nics.first().map(|card| card.mac.clone());
+        if let (Some(mac), Some(address)) = (card, self.address) {
+            let address = GuestAddress::new(address.into(), 24);
+            machine.set_network_info(&[GuestNicAddresses::new(mac).address(address)]);
+        }
+        std::future::pending().await
+    }
+}
+
+pub(crate) struct Scene {
+    pub(crate) simulator: Simulator,
+    pub(crate) directory: TempDir,
+    pub(crate) client: Client,
+}
+
+/// What a run of the command said.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) success: bool,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Scene {
+    pub(crate) async fn esxi() -> Self {
+        Self::start(Topology::esx(), Some([192, 168, 1, 144])).await
+    }
+
+    pub(crate) async fn vcenter(drs: bool) -> Self {
+        let topology = Topology::vcenter().drs(drs).standalone_hosts(0);
+        Self::start(topology, Some([192, 168, 1, 144])).await
+    }
+
+    pub(crate) async fn start(topology: Topology, address: Option<[u8; 4]>) -> Self {
+        let simulator = Simulator::builder()
+            .topology(topology)
+            .guest(Appliance { address })
+            .start()
+            .await
+            .unwrap();
+        let directory = tempfile::tempdir().unwrap();
+        for image in ["appliance.iso", "bootstrap.iso"] {
+            std::fs::write(directory.path().join(image), image).unwrap();
+        }
+        let credentials = Credentials::password(simulator.user(), simulator.password());
+        let client = Client::builder(simulator.url())
+            .credentials(credentials)
+            .thumbprint(simulator.thumbprint().parse().unwrap())
+            .connect()
+            .await
+            .unwrap();
+        Self {
+            simulator,
+            directory,
+            client,
+        }
+    }
+
+    /// `host:port` of the simulator.
+    pub(crate) fn server(&self) -> String {
+        let url = self.simulator.url();
+        let place = url.trim_start_matches("https://");
+        place.split('/').next().unwrap().to_owned()
+    }
+
+    /// Runs the command, with target, user, password and thumbprint given.
+    pub(crate) async fn vch(&self, arguments: &[&str]) -> Said {
+        let server = self.server();
+        let thumbprint = self.simulator.thumbprint();
+        let mut all = arguments.to_vec();
+        if !all.contains(&"-t") {
+            all.extend(["--target", &server]);
+        }
+        all.extend(["--thumbprint", thumbprint]);
+        let user = ("GOVC_USERNAME", self.simulator.user());
+        let password = ("GOVC_PASSWORD", self.simulator.password());
+        self.bare(&all, &[user, password]).await
+    }
+
+    /// Runs the command with nothing but these arguments and variables.
+    pub(crate) async fn bare(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Said {
+        let output = Command::new(env!("CARGO_BIN_EXE_vch"))
+            .args(arguments)
+            .current_dir(self.directory.path())
+            .env_clear()
+            .envs(variables.iter().copied())
+            .stdin(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .output()
+            .await
+            .unwrap();
+        Said {
+            success: output.status.success(),
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+
+    /// Everything on the endpoint, found without the port layer: entities by type and name,
+    /// switches, and files of the datastore.
+    pub(crate) async fn inventory(&self) -> BTreeSet<String> {
+        let root = &self.client.service_content().root_folder;
+        let mut all = BTreeSet::new();
+        let entities = self
+            .client
+            .retrieve::<mo::ManagedEntity>()
+            .property(props::managed_entity::NAME)
+            .within(root)
+            .collect()
+            .await
+            .unwrap();
+        for entity in &entities {
+            let name = entity.value(props::managed_entity::NAME).unwrap();
+            all.insert(format!("{:?} {name}", entity.object()));
+        }
+        let hosts = self
+            .client
+            .retrieve::<mo::HostSystem>()
+            .property(props::host_system::CONFIG)
+            .within(root)
+            .collect()
+            .await
+            .unwrap();
+        for host in &hosts {
+            let config = host.value(props::host_system::CONFIG).unwrap();
+            for switch in &config.network.unwrap().vswitch {
+                all.insert(format!("{:?} switch {}", host.object(), switch.name));
+            }
+        }
+        files(self.simulator.datastore_directory().as_ref(), &mut all);
+        all
+    }
+}
+
+fn files(directory: &Path, all: &mut BTreeSet<String>) {
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        all.insert(path.display().to_string());
+        if path.is_dir() {
+            files(&path, all);
+        }
+    }
+}
+
+impl Said {
+    /// Fails unless the command succeeded.
+    pub(crate) fn ok(self) -> Self {
+        assert!(self.success, "{self:#?}");
+        self
+    }
+
+    /// Fails unless the command failed.
+    pub(crate) fn failed(self) -> Self {
+        assert!(!self.success, "{self:#?}");
+        self
+    }
+
+    /// Fails unless the log has these lines, in this order, each after its decoration.
+    pub(crate) fn has(&self, lines: &[&str]) {
+        let mut log = self.stdout.lines();
+        for line in lines {
+            let found = log.any(|logged| logged.ends_with(line));
+            assert!(found, "{line:?} is not there, or not in order: {self:#?}");
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The sessions on a vCenter with a cluster.
+
+use crate::scene::Scene;
+
+#[tokio::test]
+async fn create_ls_inspect_and_delete_on_a_cluster() {
+    let scene = Scene::vcenter(true).await;
+    let before = scene.inventory().await;
+    let create = [
+        "create",
+        "--compute-resource",
+        "DC0_C0",
+        "--image-store",
+        "LocalDS_0",
+        "-b",
+        "DC0_DVPG0",
+        "--public-network",
+        "VM Network",
+        "vch-1",
+    ];
+    let mut dry = create.to_vec();
+    dry.push("--dry-run");
+    let said = scene.vch(&dry).await.ok();
+    said.has(&[
+        "Plan to begin the installation of \"vch-1\"",
+        "  1. create the resource pool: resource pool \"vch-1\" in \"DC0_C0\"",
+    ]);
+    assert_eq!(
+        scene.inventory().await,
+        before,
+        "a dry run changed something"
+    );
+
+    let said = scene.vch(&create).await.ok();
+    said.has(&[
+        "Firewall status: ENABLED on \"DC0_C0_H0\"",
+        "Firewall status: ENABLED on \"DC0_C0_H2\"",
+        "DRS check OK on \"DC0_C0\"",
+        "Installer completed successfully",
+    ]);
+    let said = scene.vch(&["ls"]).await.ok();
+    let line = said.stdout.lines().nth(1).unwrap_or_default();
+    assert!(line.starts_with("vch-1  running"), "{said:#?}");
+    let said = scene.vch(&["inspect", "vch-1"]).await.ok();
+    assert!(said.stdout.contains("192.168.1.144"), "{said:#?}");
+    assert!(
+        said.stdout
+            .contains("--image-store LocalDS_0 --bridge-network DC0_DVPG0 vch-1"),
+        "{said:#?}"
+    );
+    let said = scene.vch(&["inspect", "vch-1", "--json"]).await.ok();
+    assert!(said.stdout.contains("\"addresses\""), "{said:#?}");
+    let said = scene.vch(&["delete", "vch-1"]).await.ok();
+    said.has(&["leaving it there", "Completed successfully"]);
+    assert_eq!(scene.inventory().await, before);
+}
+
+#[tokio::test]
+async fn a_cluster_without_drs_is_refused_with_all_other_findings() {
+    let scene = Scene::vcenter(false).await;
+    let before = scene.inventory().await;
+    let said = scene
+        .vch(&[
+            "create",
+            "--no-tls",
+            "--image-store",
+            "no-such-store",
+            "-b",
+            "no-such-network",
+            "vch-1",
+        ])
+        .await
+        .failed();
+    said.has(&["name a datastore with --image-store"]);
+    said.has(&["name an existing network with --bridge-network"]);
+    said.has(&["enable DRS on the cluster, or name a standalone host"]);
+    assert_eq!(scene.inventory().await, before);
+}
+
+#[tokio::test]
+async fn a_bridge_network_with_another_role_is_refused() {
+    let scene = Scene::vcenter(true).await;
+    let said = scene
+        .vch(&[
+            "create",
+            "--no-tls",
+            "-b",
+            "DC0_DVPG0",
+            "--public-network",
+            "DC0_DVPG0",
+            "vch-1",
+        ])
+        .await
+        .failed();
+    said.has(&["it is also the public network; containers need a bridge network that nothing else is on: choose another"]);
+}
