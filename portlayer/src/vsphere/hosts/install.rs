@@ -1,5 +1,6 @@
 //! Making a host.
 
+use guestinfo::Dialect;
 use jiff::Timestamp;
 use vim25::types::VirtualMachineConfigSpec;
 use vim25::{Ref, mo};
@@ -21,6 +22,7 @@ use crate::vsphere::host_record::{HostRecord, Particulars};
 use crate::vsphere::kind;
 use crate::vsphere::line_keys;
 use crate::vsphere::machine_spec::{appliance, options};
+use crate::vsphere::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result};
 
 /// How often an upload is tried. VIC's installer tried as often.
@@ -287,10 +289,13 @@ impl Shared {
                 .map_err(|error| Error::internal(job.host.clone(), error))?;
             self.write_keys(vm, keys, &job.host).await?;
         }
-        made.bridge = Some((name.to_owned(), job.resolved.parent.clone()));
         if !switches.has_switch(name) {
-            self.endpoint.add_switch(switches, name).await?;
+            let switch = Resource::new(kind::VIRTUAL_SWITCH, name);
+            let added = self.endpoint.add_switch(switches, name).await;
+            added.map_err(|error| made.note(switch, error))?;
         }
+        // From here on the switch is ours.
+        made.bridge = Some((name.to_owned(), job.resolved.parent.clone()));
         self.endpoint.add_port_group(switches, (name, name)).await
     }
 
@@ -393,9 +398,14 @@ impl Shared {
 
     /// Records that the installation is complete.
     async fn finish(&self, vm: &Ref<mo::VirtualMachine>, host: &Resource) -> Result<()> {
-        let keys = HostRecord::finished_key(self.options.dialect)
-            .map_err(|error| Error::internal(host.clone(), error))?;
-        self.write_keys(vm, keys, host).await
+        // An earlier installation may have used the other dialect; an absent key stays absent.
+        let mut all = Keys::new();
+        for dialect in Dialect::ALL {
+            let keys = HostRecord::finished_key(dialect)
+                .map_err(|error| Error::internal(host.clone(), error))?;
+            all.extend(keys);
+        }
+        self.write_keys(vm, all, host).await
     }
 
     async fn write_keys(

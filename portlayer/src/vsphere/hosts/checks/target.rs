@@ -1,10 +1,12 @@
 //! The target: its version, and whether somebody else manages it.
 
+use std::net::IpAddr;
+
 use super::Survey;
 use crate::vsphere::hosts::HostSpec;
 use crate::vsphere::hosts::finding::Finding;
 use crate::vsphere::kind;
-use crate::{Error, Resource, ResourceKind, StateKind};
+use crate::{Error, Resource, ResourceKind};
 
 /// The oldest API version that VIC's last installer worked with.
 const OLDEST: u32 = 6;
@@ -28,9 +30,12 @@ pub(super) fn check(survey: &Survey, _spec: &HostSpec) -> Vec<Finding> {
     let hosts = survey.compute.iter().flat_map(|compute| &compute.hosts);
     findings.extend(hosts.filter_map(|host| {
         let vcenter = host.managed_by.as_deref()?;
+        // No vCenter is at a loopback address: vcsim's host names one and is on its own.
+        if vcenter.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback()) {
+            return None;
+        }
         let object = Resource::new(kind::HOST_SYSTEM, &host.name);
-        let error = Error::invalid_state(object, StateKind::Running, &[])
-            .with_source(format!("it is managed by the vCenter at {vcenter}"));
+        let error = Error::in_use(object, format!("the vCenter at {vcenter}"));
         Some(Finding::refusal(
             error,
             format!("install through that vCenter: --target {vcenter}"),
@@ -58,6 +63,10 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].0, Severity::Error);
         assert!(found[0].1.contains("--target 10.0.0.1"), "{found:?}");
+        if let Some(compute) = &mut survey.compute {
+            compute.hosts[0].managed_by = Some("127.0.0.1".into());
+        }
+        assert_eq!(scene::worse(&check(&survey, &scene::spec())), []);
     }
 
     #[test]
