@@ -5,6 +5,7 @@
 
 mod flows;
 mod images;
+mod interrupted;
 mod networks;
 mod signals;
 
