@@ -77,8 +77,8 @@ async fn run(options: &Options) -> Result<()> {
     };
     let log = Log::new(style, options.json);
     let mut endpoint = target::endpoint(options)?;
-    if options.password.is_some() {
-        log.warn("everybody on this machine can read --password: set GOVC_PASSWORD instead");
+    if target::shows_password(options) {
+        log.warn("everybody on this machine can read a password in an argument: set GOVC_PASSWORD");
     }
     if let Job::Install(_) = options.job {
         log.info("Logging into the target");

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use clap::{Args, Parser, Subcommand};
 
 /// Installs, lists, inspects and deletes virtual container hosts.
-#[derive(Debug, Parser)]
+#[derive(Parser)]
 #[command(name = "vch", version)]
 pub(crate) struct Options {
     /// The endpoint: `[USER[:PASSWORD]@]HOST[:PORT]` or an https address, with a datacenter as its
@@ -29,6 +29,15 @@ pub(crate) struct Options {
     pub(crate) json: bool,
     #[command(subcommand)]
     pub(crate) job: Job,
+}
+
+impl std::fmt::Debug for Options {
+    // Target and password are secrets.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("job", &self.job)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Debug, Subcommand)]

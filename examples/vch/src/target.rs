@@ -17,6 +17,16 @@ pub(crate) fn endpoint(options: &Options) -> Result<Endpoint> {
     })
 }
 
+/// Returns whether a password is among the arguments.
+pub(crate) fn shows_password(options: &Options) -> bool {
+    options.password.is_some() || options.target.as_deref().is_some_and(holds_password)
+}
+
+fn holds_password(target: &str) -> bool {
+    let user = target.rsplit_once('@').map(|(user, _)| user);
+    user.is_some_and(|user| user.trim_start_matches("https://").contains(':'))
+}
+
 fn endpoint_in(
     options: &Options,
     environment: impl Fn(&'static str) -> Option<String>,
@@ -26,9 +36,7 @@ fn endpoint_in(
     let url = url.context("no endpoint is named: give --target, or set VSPHERE_URL")?;
     let has_password = options.password.is_some()
         || environment("GOVC_PASSWORD").is_some()
-        || url
-            .rsplit_once('@')
-            .is_some_and(|(user, _)| user.trim_start_matches("https://").contains(':'));
+        || holds_password(&url);
     let user = options
         .user
         .clone()

@@ -19,6 +19,7 @@ async fn the_script_of_0_1_installs_with_generated_keys_and_its_own_network() {
     let install = ["install", "-g", "-t", &target, "-i", "datastore1", "vch-1"];
     let said = scene.vch(&install).await.ok();
     said.has(&[
+        "# WARN: everybody on this machine can read a password in an argument: set GOVC_PASSWORD",
         "# Logging into the target",
         "# Generating certificate/key pair - private key in vch-1-key.pem",
         "# Creating the Virtual Container Host appliance",

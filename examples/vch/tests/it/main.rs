@@ -5,3 +5,4 @@ mod esxi;
 mod refusals;
 mod scene;
 mod vcenter;
+mod vcsim;

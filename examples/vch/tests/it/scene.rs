@@ -23,7 +23,7 @@ impl Guest for Appliance {
             let address = GuestAddress::new(address.into(), 24);
             machine.set_network_info(&[GuestNicAddresses::new(mac).address(address)]);
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }
 
@@ -147,7 +147,7 @@ impl Scene {
                 all.insert(format!("{:?} switch {}", host.object(), switch.name));
             }
         }
-        files(self.simulator.datastore_directory().as_ref(), &mut all);
+        files(self.simulator.datastore_directory(), &mut all);
         all
     }
 }
