@@ -10,16 +10,17 @@ use super::report::Report;
 use crate::peers::Peer;
 use crate::process::run;
 
-/// Runs the client's tests and the port layer's conformance suite on vcsim.
+/// Runs the client's tests, the port layer's conformance suite and the installer on vcsim.
 pub(super) fn on_vcsim(report: &mut Report, built: &Built, vcsim: &Peer) {
     let client = [
         "the client's tests on vcsim, ESX",
         "the client's tests on vcsim, vCenter",
     ];
     let conformance = "the port layer's conformance suite on vcsim";
+    let installer = "vch create, ls, inspect and delete on vcsim";
     match vcsim {
         Peer::Missing { reason } => {
-            for name in client.into_iter().chain([conformance]) {
+            for name in client.into_iter().chain([conformance, installer]) {
                 report.not_run(name, reason);
             }
         }
@@ -28,6 +29,7 @@ pub(super) fn on_vcsim(report: &mut Report, built: &Built, vcsim: &Peer) {
                 report.check(name, || client_tests(built, program, esx));
             }
             report.check(conformance, || conformance_tests(built, program));
+            report.check(installer, || installer_tests(built, program));
         }
     }
 }
@@ -38,6 +40,11 @@ fn client_tests(built: &Built, vcsim: &Path, esx: bool) -> Result<()> {
     run(command
         .arg("--ignored")
         .env("VCSIM_URL", endpoint.with_user()))
+}
+
+fn installer_tests(built: &Built, vcsim: &Path) -> Result<()> {
+    let mut command = built.test("vch", "it")?;
+    run(command.args(["--ignored", "vcsim"]).env("VCSIM", vcsim))
 }
 
 fn conformance_tests(built: &Built, vcsim: &Path) -> Result<()> {
