@@ -105,6 +105,7 @@ async fn create_and_delete_leave_a_bridge_network_that_they_did_not_make() {
     said.has(&[
         "virtual container host \"vch-1\" already exists; delete it first, or choose another name",
     ]);
+    assert_eq!(said.stdout.matches("ERRO").count(), 1, "{said:#?}");
     assert_eq!(scene.inventory().await, made);
 
     let said = scene.vch(&["delete", "vch-1"]).await.ok();

@@ -391,7 +391,10 @@ impl Shared {
             .child_pool(parent, &spec.name, &resource)
             .await?;
         let Some(unfinished) = unfinished else {
+            // The pool of a host that is there is no finding of its own.
+            let is_host = |finding: &Finding| finding.object == kind::host(&spec.name);
             if let Some(pool) = pool
+                && !found.0.iter().any(is_host)
                 && !self.endpoint.is_empty_pool(&pool, &resource).await?
             {
                 let error = Error::already_exists(resource);
