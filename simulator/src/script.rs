@@ -1,5 +1,6 @@
 //! Fault injection: faults, delays and lost connections on demand.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -49,7 +50,12 @@ struct Rule {
 pub struct Script {
     rules: Mutex<Vec<Rule>>,
     counters: Mutex<Vec<(String, Weak<AtomicUsize>)>>,
+    calls: Mutex<BTreeMap<String, u64>>,
 }
+
+/// The maximum number of methods whose calls are counted without a counter: any client can send
+/// any name.
+const MAX_METHODS: usize = 4096;
 
 /// Counts the answered calls of one method; returned by [`Script::count`].
 #[derive(Debug)]
@@ -68,6 +74,7 @@ impl Script {
         Self {
             rules: Mutex::new(Vec::new()),
             counters: Mutex::new(Vec::new()),
+            calls: Mutex::new(BTreeMap::new()),
         }
     }
 
@@ -109,8 +116,24 @@ impl Script {
         CallCounter(counter)
     }
 
+    /// Returns how many calls of each method were answered since the start, by the names that
+    /// rules use. Which calls count is as for [`count`](Self::count).
+    #[must_use]
+    pub fn calls(&self) -> BTreeMap<String, u64> {
+        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        calls.clone()
+    }
+
     /// Records that a call has been answered.
     pub(crate) fn answered(&self, method: &str) {
+        {
+            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(count) = calls.get_mut(method) {
+                *count += 1;
+            } else if calls.len() < MAX_METHODS {
+                calls.insert(method.to_owned(), 1);
+            }
+        }
         let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
         counters.retain(|(counted, counter)| {
             let Some(counter) = counter.upgrade() else {
