@@ -5,9 +5,13 @@
 
 mod flows;
 mod images;
+mod index;
 mod interrupted;
 mod networks;
+mod recovery;
 mod signals;
+mod sole_writer;
+mod starting;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -99,6 +103,7 @@ impl Endpoint {
         ] {
             assert!(exec.capabilities().contains(needed), "{needed}");
         }
+        drop(exec);
         let report = conformance::run(&self).await;
         assert!(report.is_success(), "{report}");
         assert!(

@@ -32,7 +32,8 @@ use crate::{Capabilities, ContainerId, ExitStatus, Result, State};
 /// # Guarantees
 /// The `conformance` module (feature `conformance`) tests these on each implementation.
 /// - **State lives in the back end.** Nothing is stored only in this object: another one on the
-///   same host, or the same program after a restart, sees the same containers.
+///   same host, or the same program after a restart, sees the same containers. What was done with
+///   this object, or was returned by it, shows in it at once; what others do may take a moment.
 /// - **One at a time per container.** Operations on one container queue; operations on different
 ///   containers run in parallel. `inspect`, `list` and `wait` never queue.
 /// - **During power-on a container is [`Starting`](State::Starting) for every observer**, not only

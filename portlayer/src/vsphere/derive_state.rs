@@ -20,7 +20,7 @@ pub(crate) struct Observed {
     pub(crate) power: Power,
     /// Why the endpoint cannot work with the machine, if it cannot.
     pub(crate) unusable: Option<String>,
-    /// Host only: it was started at least once.
+    /// Host only: a start was recorded. That of the first run need not be.
     pub(crate) begun: bool,
     /// Host only: the exit of the last run, written down when the machine was seen to be off.
     pub(crate) recorded: Option<ExitStatus>,
@@ -50,7 +50,7 @@ impl Observed {
             Power::On if self.started == STARTED => State::Running,
             Power::On => State::Starting,
             // A machine that an operator switched on has the guest's word only.
-            Power::Off if self.begun || !self.started.is_empty() => {
+            Power::Off if self.begun || self.recorded.is_some() || !self.started.is_empty() => {
                 State::Stopped { exit: self.exit() }
             }
             Power::Off => State::Created,

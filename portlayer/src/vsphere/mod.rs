@@ -29,6 +29,38 @@
 //! from the ids of host and container, and containers are found by it. Names are unique as seen by
 //! one port layer; two programs that create the same name at the same instant may both succeed.
 //!
+//! # The index
+//! The first question to an opened host starts one watch of its resource pool, which all handles of
+//! the host share and which ends with the last of them. Lists, look-ups and questions about use are
+//! answered from what it reports, without asking the endpoint. What this process did, or was told,
+//! shows at once; what other programs do shows when the endpoint reports it, usually within
+//! milliseconds. After a lost session everything is reported again. While the endpoint does not
+//! answer, the last reports stand, for as long as the client tries to reach it.
+//!
+//! Calls, counted by a test on the simulator, besides the poll that all watches of a client share:
+//!
+//! | operation | calls |
+//! | --- | --- |
+//! | `create` and the first `start` | 4: `CreateVM_Task`, `PowerOnVM_Task`, and one change of the view of tasks for each |
+//! | a later `start` | 5 more: the machine is read, its run is recorded |
+//! | `list`, `inspect` | 0, once the index is filled |
+//!
+//! # The only writer
+//! With [`Options::sole_writer`], the program that opens a host is the only one that changes it. Its
+//! name and an epoch are stored in keys of the host's appliance that the appliance's guest cannot
+//! see. Another program that wants to write stores a claim there and waits for an answer:
+//!
+//! - The writer answers at once, and the claim is refused with
+//!   [`InUse`](crate::ErrorKind::InUse).
+//! - A writer that ends gives the host up.
+//! - A claim that is not answered within [`Options::takeover_timeout`] takes the host over, with the
+//!   next epoch. The former writer, if it was only frozen or cut off, refuses every change with
+//!   [`InUse`](crate::ErrorKind::InUse) as soon as it sees that; it has to open the host again. What
+//!   it sent before, it sent: a change in flight at that moment may still happen.
+//!
+//! Programs that open the host without the option are not bound by any of this, and readers need
+//! not be.
+//!
 //! # What endpoints may lack
 //! When a host is opened for the first time, a machine is created, inspected and destroyed, without
 //! being switched on:
@@ -52,6 +84,7 @@ mod hardware;
 mod host_record;
 mod hosts;
 mod images;
+mod index;
 pub mod kind;
 mod line_keys;
 mod machine_spec;
@@ -61,9 +94,10 @@ mod place;
 mod probe;
 mod record;
 mod run_state;
+mod sole_writer;
 mod streams;
 
-pub use exec::VsphereExec;
+pub use exec::{Inconsistency, Problem, Repaired, VsphereExec};
 pub use guestinfo::Dialect;
 pub use hosts::{
     ContainerPolicy, Deletion, Finding, HostInfo, HostSpec, HostState, Hosts, InstallError,

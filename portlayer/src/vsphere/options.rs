@@ -22,7 +22,7 @@ pub struct Options {
     /// accepted nor refused by then counts as possibly delivered. Default: 10 seconds.
     pub guest_timeout: Duration,
     /// How long a machine whose start is recorded must stay off, without a task that switches it
-    /// on, for a wait to end with [`NeverOn`](crate::ExitStatus::NeverOn). Default: 5 seconds.
+    /// on, for a wait or a stop to end with [`NeverOn`](crate::ExitStatus::NeverOn). Default: 5 seconds.
     pub settle_timeout: Duration,
     /// How often a change is retried when the machine was changed concurrently. Default: 3 times.
     pub conflict_retries: u32,
@@ -30,6 +30,19 @@ pub struct Options {
     /// imported again. Default: 20 seconds. If the endpoint does not protect a machine whose disk
     /// is being uploaded, this has to be longer than any transfer, unless there is only one writer.
     pub import_patience: Duration,
+    /// How long a directory of a container's files without a machine must not have changed before
+    /// [`check`](super::VsphereExec::check) reports it: the endpoint makes the directory of a new
+    /// machine first. Default: one hour.
+    pub left_behind_after: Duration,
+    /// Whether hosts are opened as their only writer. Opening fails with
+    /// [`InUse`](crate::ErrorKind::InUse) while another program that was opened so is alive, and
+    /// takes the host over from one that does not answer for the
+    /// [`takeover_timeout`](Self::takeover_timeout); see
+    /// [the rule](super#the-only-writer). Default: `false`.
+    pub sole_writer: bool,
+    /// How long the writer of a host may take to answer a program that wants to take the host over.
+    /// Default: 30 seconds.
+    pub takeover_timeout: Duration,
     /// The capabilities of the endpoint. `None`, the default: they are
     /// [probed](super#what-endpoints-may-lack) once, when the first host is opened.
     pub capabilities: Option<Capabilities>,
@@ -45,6 +58,9 @@ impl Default for Options {
             settle_timeout: Duration::from_secs(5),
             conflict_retries: 3,
             import_patience: Duration::from_secs(20),
+            left_behind_after: Duration::from_secs(3600),
+            sole_writer: false,
+            takeover_timeout: Duration::from_secs(30),
             capabilities: None,
         }
     }

@@ -70,6 +70,16 @@ pub(super) struct NotAContainer {
     reason: String,
 }
 
+impl NotAContainer {
+    /// Of a machine that is the record of an image.
+    pub(super) fn image() -> Self {
+        Self {
+            id: None,
+            reason: "its machine is that of an image".to_owned(),
+        }
+    }
+}
+
 impl Record {
     /// The record of a container as it is asked for now.
     pub(super) fn new(spec: &ContainerSpec, created: Timestamp) -> Self {
@@ -117,13 +127,22 @@ impl Record {
         endpoints
     }
 
-    /// All keys of a new container. Its process has no exit status, so that a machine that goes
-    /// off before its guest reported anything is distinguished from one whose process ended well.
+    /// All keys of a new container, with which its first run begins. Its process has no exit
+    /// status, so that a machine that goes off before its guest reported anything is distinguished
+    /// from one whose process ended well.
     pub(super) fn keys(&self, dialect: Dialect) -> Result<Keys, EncodeError> {
         let id = self.spec.id.to_string();
         let mut keys = self.lasting_keys(dialect)?;
         for status in RunState::keys_of_an_end(&id, dialect)? {
             keys.remove(&status);
+        }
+        let new = RunState::read(&keys);
+        for (key, text) in new.first(dialect).changes(&new, dialect)? {
+            if text.is_empty() {
+                keys.remove(&key);
+            } else {
+                keys.insert(key, text);
+            }
         }
         Ok(keys)
     }

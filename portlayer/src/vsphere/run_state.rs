@@ -81,7 +81,8 @@ impl Session {
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 struct HostOnly {
-    /// How often the container was started.
+    /// The number of the run that the other keys belong to: 1 from creation, and one more for each
+    /// recorded start. The first start of a container needs no record: it changes no key.
     #[guestinfo(key = "starts", scope = "hidden")]
     starts: Option<i64>,
     /// How the last run ended.
@@ -131,9 +132,26 @@ impl RunState {
         )
     }
 
-    /// How often it was started.
+    /// The number of the run that the guest's reports belong to; 0 if the port layer did not make
+    /// the container and never started it.
     pub(super) fn starts(&self) -> i64 {
         self.host.starts.unwrap_or(0)
+    }
+
+    /// Whether a start was recorded.
+    pub(super) fn begun(&self) -> bool {
+        self.starts() > 1
+    }
+
+    /// The state that a new container has, with which its first run begins.
+    pub(super) fn first(&self, dialect: Dialect) -> Self {
+        self.numbered(1, dialect)
+    }
+
+    /// Whether a run that does not wait for a client can begin without a change of the keys.
+    pub(super) fn is_first(&self, dialect: Dialect) -> bool {
+        let changes = self.first(dialect).changes(self, dialect);
+        changes.is_ok_and(|changes| changes.is_empty())
     }
 
     /// How the last run ended, as the host wrote it down.
@@ -141,11 +159,15 @@ impl RunState {
         exit_from_text(self.host.exit.as_deref()?)
     }
 
-    /// The state with which a new run begins.
+    /// The state with which a recorded run begins.
     pub(super) fn restarted(&self, dialect: Dialect) -> Self {
+        self.numbered(self.starts().max(1).saturating_add(1), dialect)
+    }
+
+    fn numbered(&self, starts: i64, dialect: Dialect) -> Self {
         let begun = |id: &String| (id.clone(), Session::begun(dialect));
         let host = HostOnly {
-            starts: Some(self.starts().saturating_add(1)),
+            starts: Some(starts),
             exit: None,
         };
         Self {
@@ -227,12 +249,13 @@ mod tests {
             let mut keys = record.keys(dialect).unwrap();
             let key = |leaf: &str| format!("{}.sessions|{id}.{leaf}", dialect.base());
             let fresh = RunState::read(&keys);
-            assert_eq!((fresh.starts(), fresh.status(&id)), (0, None));
-            let begun = fresh.restarted(dialect);
-            keys.extend(begun.changes(&fresh, dialect).unwrap());
-            let begun = RunState::read(&keys);
-            assert_eq!((begun.starts(), begun.started(&id).as_str()), (1, ""));
-            assert_eq!(begun.status(&id), None);
+            assert_eq!((fresh.starts(), fresh.started(&id).as_str()), (1, ""));
+            assert_eq!((fresh.begun(), fresh.status(&id)), (false, None));
+            // So the first start writes nothing.
+            assert!(fresh.is_first(dialect));
+            // VIC 0.4 has no key that makes a process wait.
+            let waits = fresh.clone().blocked(true);
+            assert_eq!(waits.is_first(dialect), dialect == Dialect::Vic04);
 
             // A guest may write all that it has when it starts the process.
             keys.insert(key("started"), "true".into());

@@ -21,7 +21,7 @@ use super::Endpoint;
 const CAPACITY: u64 = 16 << 20;
 
 /// A layer with one file.
-fn layer(path: &str, content: &[u8]) -> (Digest, Arc<[u8]>) {
+pub(crate) fn layer(path: &str, content: &[u8]) -> (Digest, Arc<[u8]>) {
     let mut tar = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
     header.set_size(content.len() as u64);
@@ -32,7 +32,7 @@ fn layer(path: &str, content: &[u8]) -> (Digest, Arc<[u8]>) {
 }
 
 /// An image of such layers that runs this command.
-fn image(layers: &[(Digest, Arc<[u8]>)], command: &str) -> Image {
+pub(crate) fn image(layers: &[(Digest, Arc<[u8]>)], command: &str) -> Image {
     let diff_ids: Vec<_> = layers
         .iter()
         .map(|(diff_id, _)| diff_id.to_string())
@@ -52,12 +52,12 @@ fn image(layers: &[(Digest, Arc<[u8]>)], command: &str) -> Image {
     Image::new(config, layers)
 }
 
-fn options() -> ImportOptions {
+pub(crate) fn options() -> ImportOptions {
     ImportOptions::new().capacity(CAPACITY)
 }
 
 /// All files on the datastore.
-fn files(endpoint: &Endpoint) -> Vec<PathBuf> {
+pub(crate) fn files(endpoint: &Endpoint) -> Vec<PathBuf> {
     fn walk(directory: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();

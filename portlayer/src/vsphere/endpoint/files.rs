@@ -1,10 +1,13 @@
 //! Files on datastores.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use tokio::sync::watch;
 use vim25::types::{FileNotFound, NotFound};
+use vim25::{Ref, mo};
 use vsphere_client::{
-    Datacenter, Datastore, DatastorePath, Error as ClientError, TransferProgress,
+    Datacenter, Datastore, DatastorePath, Error as ClientError, FileEntry, TransferProgress,
 };
 
 use super::Endpoint;
@@ -122,11 +125,57 @@ impl Endpoint {
         path: &str,
         resource: &Resource,
     ) -> Result<()> {
+        self.fence.check(resource)?;
         let path = on(datastore, path, resource)?;
         match self.client.files(datastore).delete(path.path()).await {
             Err(ClientError::NotFound { .. }) => Ok(()),
             deleted => deleted.map_err(|error| fault::error(resource, error)),
         }
+    }
+
+    /// The names of the directories at the top of a datastore.
+    pub(in crate::vsphere) async fn directories(
+        &self,
+        datastore: &Datastore,
+        resource: &Resource,
+    ) -> Result<Vec<String>> {
+        let entries = self.client.files(datastore).list("").await;
+        let entries = entries.map_err(|error| fault::error(resource, error))?;
+        let directories = entries.into_iter().filter(|entry| entry.is_directory);
+        Ok(directories.map(|entry| entry.name).collect())
+    }
+
+    /// Whether there is no machine in the directory, and nothing in it changed for this long by the
+    /// endpoint's clock. What cannot be told is not abandoned.
+    pub(in crate::vsphere) async fn is_abandoned(
+        &self,
+        datastore: &Datastore,
+        directory: &str,
+        since: Duration,
+        resource: &Resource,
+    ) -> Result<bool> {
+        let files = self.client.files(datastore);
+        let wrap = |error| fault::error(resource, error);
+        let (itself, entries) = match tokio::try_join!(files.stat(directory), files.list(directory))
+        {
+            Err(ClientError::NotFound { .. }) => return Ok(false),
+            found => found.map_err(wrap)?,
+        };
+        if entries.iter().any(|entry| entry.name.ends_with(".vmx")) {
+            return Ok(false);
+        }
+        let service: Ref<mo::ServiceInstance> = Ref::new("ServiceInstance");
+        let now = self.call(service.current_time(), resource).await?;
+        let is_old = |entry: &FileEntry| {
+            entry.modified.is_some_and(|modified| {
+                let age = now.duration_since(modified);
+                Duration::try_from(age).is_ok_and(|age| age >= since)
+            })
+        };
+        // Not every endpoint says when a directory changed.
+        let is_itself_old = itself.modified.is_none() || is_old(&itself);
+        let is_known = itself.modified.is_some() || !entries.is_empty();
+        Ok(is_known && is_itself_old && entries.iter().all(is_old))
     }
 
     /// Deletes one disk, and not its parents. Already absent counts as success.

@@ -22,6 +22,7 @@ impl Endpoint {
         vm: &Ref<mo::VirtualMachine>,
         resource: &Resource,
     ) -> Result<()> {
+        self.fence.check(resource)?;
         self.call(vm.shutdown_guest(), resource).await
     }
 
@@ -35,6 +36,7 @@ impl Endpoint {
         arguments: &str,
         resource: &Resource,
     ) -> Result<()> {
+        self.fence.check(resource)?;
         let manager = self
             .client
             .service_content()

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use futures_util::{StreamExt, TryStreamExt, stream};
+use uuid::Uuid;
 use vim25::types::ResourceConfigSpec;
 use vim25::types::{ResourceAllocationInfo, SharesInfo, SharesLevel};
 use vim25::{Ref, mo, props};
@@ -11,6 +12,7 @@ use vsphere_client::{Datacenter, Datastore, ObjectProperties};
 use super::Endpoint;
 use crate::vsphere::fault;
 use crate::vsphere::kind;
+use crate::vsphere::place::Place;
 use crate::{Error, Resource, Result};
 
 /// How many look-ups by name are on their way at a time.
@@ -146,6 +148,32 @@ impl Endpoint {
             .await?;
         let machine = |entity: Ref<mo::ManagedEntity>| entity.downcast::<mo::VirtualMachine>();
         Ok(found.into_iter().flatten().filter_map(machine).collect())
+    }
+
+    /// The machine with this BIOS UUID in the host's pool, looked up by the endpoint.
+    pub(in crate::vsphere) async fn find_machine(
+        &self,
+        place: &Place,
+        uuid: Uuid,
+        resource: &Resource,
+    ) -> Result<Option<Ref<mo::VirtualMachine>>> {
+        let Some(index) = &self.client.service_content().search_index else {
+            return Err(Error::internal(resource.clone(), "it has no search index"));
+        };
+        let datacenter = place.datacenter.reference();
+        let call = index.find_by_uuid(Some(datacenter), &uuid.to_string(), true, Some(false));
+        let found = self.call(call, resource).await?;
+        let Some(vm) = found.and_then(|entity| entity.downcast::<mo::VirtualMachine>()) else {
+            return Ok(None);
+        };
+        let pool = self
+            .client
+            .try_get(&vm, props::virtual_machine::RESOURCE_POOL);
+        match pool.await {
+            Ok(pool) => Ok((pool.as_ref() == Some(&place.pool)).then_some(vm)),
+            Err(error) if error.is_gone() => Ok(None),
+            Err(error) => Err(fault::error(resource, error)),
+        }
     }
 
     pub(in crate::vsphere) async fn is_empty_pool(

@@ -23,6 +23,7 @@ impl Endpoint {
         spec: &Poly<ImportSpec>,
         resource: &Resource,
     ) -> Result<Lease> {
+        self.fence.check(resource)?;
         let lease = self
             .client
             .lease(pool.import_vapp(spec, Some(folder), None));

@@ -29,10 +29,11 @@ const CPUS: Vm<i32> = Property::new("config.hardware.numCPU");
 const MEMORY: Vm<i32> = Property::new("config.hardware.memoryMB");
 const CPU_ALLOCATION: Vm<ResourceAllocationInfo> = Property::new("config.cpuAllocation");
 const MEMORY_ALLOCATION: Vm<ResourceAllocationInfo> = Property::new("config.memoryAllocation");
+const TASKS: Vm<Vec<Ref<mo::Task>>> = Property::new("recentTask");
 pub(super) const DEVICES: Vm<Vec<Poly<VirtualDevice>>> = Property::new("config.hardware.device");
 
 /// The properties to read of each machine.
-pub(super) const PATHS: [&str; 11] = [
+pub(super) const PATHS: [&str; 12] = [
     NAME.path(),
     POWER.path(),
     CONNECTION.path(),
@@ -44,10 +45,11 @@ pub(super) const PATHS: [&str; 11] = [
     MEMORY.path(),
     CPU_ALLOCATION.path(),
     MEMORY_ALLOCATION.path(),
+    TASKS.path(),
 ];
 
 /// A machine as one read shows it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::vsphere) struct Machine {
     pub(in crate::vsphere) vm: Ref<mo::VirtualMachine>,
     pub(in crate::vsphere) name: String,
@@ -60,12 +62,14 @@ pub(in crate::vsphere) struct Machine {
     /// Its configuration file: `[datastore] path`.
     pub(in crate::vsphere) path: String,
     pub(in crate::vsphere) resources: Resources,
+    /// The tasks that work on it, or did until a moment ago.
+    pub(in crate::vsphere) tasks: Vec<Ref<mo::Task>>,
 }
 
 impl Machine {
     /// The machine whose properties at [`PATHS`] these are. What cannot be read is empty: a caller
     /// that needs it says so.
-    pub(super) fn read(properties: &ObjectProperties<mo::VirtualMachine>) -> Self {
+    pub(in crate::vsphere) fn read(properties: &ObjectProperties<mo::VirtualMachine>) -> Self {
         let connection = properties.value(CONNECTION);
         Self {
             vm: properties.object().clone(),
@@ -109,6 +113,7 @@ impl Machine {
                 )
                 .cpu(allocation(properties.value(CPU_ALLOCATION)))
                 .memory(allocation(properties.value(MEMORY_ALLOCATION))),
+            tasks: properties.value(TASKS).unwrap_or_default(),
         }
     }
 
@@ -158,7 +163,6 @@ fn keys(options: Vec<Poly<OptionValue>>) -> Keys {
 pub(in crate::vsphere) struct Member {
     pub(in crate::vsphere) vm: Ref<mo::VirtualMachine>,
     pub(in crate::vsphere) name: String,
-    pub(in crate::vsphere) uuid: Option<Uuid>,
 }
 
 impl Member {
@@ -166,7 +170,6 @@ impl Member {
         Self {
             vm: properties.object().clone(),
             name: properties.value(NAME).unwrap_or_default(),
-            uuid: properties.value(UUID).and_then(|uuid| uuid.parse().ok()),
         }
     }
 }
@@ -232,7 +235,7 @@ impl Endpoint {
         resource: &Resource,
     ) -> Result<Vec<Member>> {
         let retrieval = self.client.retrieve().along(pool, props::resource_pool::VM);
-        let found = retrieval.property(NAME).property(UUID).collect().await;
+        let found = retrieval.property(NAME).collect().await;
         let found = found.map_err(|error| fault::error(resource, error))?;
         Ok(found.iter().map(Member::read).collect())
     }

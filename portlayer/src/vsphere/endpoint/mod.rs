@@ -1,6 +1,7 @@
 //! The endpoint in the words of this implementation: each method is one thing that a plan does,
 //! and gives the errors of the traits.
 
+mod fence;
 mod files;
 mod guest;
 mod inventory;
@@ -18,8 +19,9 @@ use std::time::Duration;
 use vim25::{Call, Outcome, TaskOf};
 use vsphere_client::Client;
 
+pub(super) use fence::Fence;
 pub(super) use inventory::Home;
-pub(super) use machine::{Machine, Member};
+pub(super) use machine::Machine;
 #[cfg(test)]
 pub(super) use survey::Licence;
 pub(super) use survey::{ComputeFacts, DatastoreFacts, HostFacts, NetworkFacts, TargetFacts};
@@ -33,6 +35,7 @@ use crate::{Error, Resource, ResourceKind, Result};
 pub(super) struct Endpoint {
     client: Client,
     task_timeout: Duration,
+    fence: Fence,
 }
 
 impl Endpoint {
@@ -40,6 +43,15 @@ impl Endpoint {
         Self {
             client,
             task_timeout,
+            fence: Fence::default(),
+        }
+    }
+
+    /// The same endpoint, whose changes are refused once the fence is closed.
+    pub(super) fn fenced(&self, fence: Fence) -> Self {
+        Self {
+            fence,
+            ..self.clone()
         }
     }
 
@@ -83,6 +95,7 @@ impl Endpoint {
         call: Call<TaskOf<R>>,
         resource: &Resource,
     ) -> Result<vsphere_client::Result<R>> {
+        self.fence.check(resource)?;
         let run = self.client.run(call);
         tokio::time::timeout(self.task_timeout, run)
             .await

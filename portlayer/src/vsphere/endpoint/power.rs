@@ -82,36 +82,39 @@ impl Endpoint {
         }
     }
 
-    /// Whether a task is switching the machine on, no matter who started it.
-    pub(in crate::vsphere) async fn is_powering_on(
+    /// Looks at these tasks: which of them have not ended, and whether one of those switches a
+    /// machine on, no matter who started it.
+    pub(in crate::vsphere) async fn tasks(
         &self,
-        vm: &Ref<mo::VirtualMachine>,
+        tasks: Vec<Ref<mo::Task>>,
         resource: &Resource,
-    ) -> Result<bool> {
-        let wrap = |error| fault::error(resource, error);
-        let tasks = self
-            .client
-            .try_get(vm, props::managed_entity::RECENT_TASK)
-            .await
-            .map_err(wrap)?
-            .unwrap_or_default();
-        if tasks.is_empty() {
-            return Ok(false);
-        }
+    ) -> Result<Tasks> {
         let found = self.client.retrieve::<mo::Task>().objects(tasks);
         let found = found
             .property(props::task::INFO)
             .collect()
             .await
-            .map_err(wrap)?;
-        Ok(found
-            .iter()
-            .filter_map(|task| task.value(props::task::INFO))
-            .any(|info| {
-                matches!(info.state, TaskInfoState::Queued | TaskInfoState::Running)
-                    && POWER_ON.contains(&info.description_id.as_str())
-            }))
+            .map_err(|error| fault::error(resource, error))?;
+        let mut tasks = Tasks::default();
+        for task in found {
+            let Some(info) = task.value(props::task::INFO) else {
+                continue;
+            };
+            if matches!(info.state, TaskInfoState::Queued | TaskInfoState::Running) {
+                tasks.power_on |= POWER_ON.contains(&info.description_id.as_str());
+                tasks.running.push(task.object().clone());
+            }
+        }
+        Ok(tasks)
     }
+}
+
+/// Tasks of a machine that have not ended.
+#[derive(Debug, Default)]
+pub(in crate::vsphere) struct Tasks {
+    pub(in crate::vsphere) running: Vec<Ref<mo::Task>>,
+    /// Whether one of them switches the machine on.
+    pub(in crate::vsphere) power_on: bool,
 }
 
 /// The descriptions of tasks that switch machines on.

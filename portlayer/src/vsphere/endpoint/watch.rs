@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use futures_util::StreamExt;
-use vim25::{Ref, mo};
-use vsphere_client::Change;
+use vim25::{Ref, mo, props};
+use vsphere_client::{Change, Changes};
 
 use super::machine::PATHS;
 use super::{Endpoint, Machine};
@@ -12,6 +12,18 @@ use crate::vsphere::fault;
 use crate::{Error, Resource, Result};
 
 impl Endpoint {
+    /// Reports the machines of a pool, and then every change of them.
+    pub(in crate::vsphere) fn watch_pool(
+        &self,
+        pool: &Ref<mo::ResourcePool>,
+    ) -> Changes<mo::VirtualMachine> {
+        let retrieval = self.client.retrieve().along(pool, props::resource_pool::VM);
+        let retrieval = PATHS
+            .into_iter()
+            .fold(retrieval, |retrieval, path| retrieval.path(path));
+        retrieval.watch()
+    }
+
     /// Gives each state of the machine, beginning with the one it is in, to `judge`, until that
     /// breaks. States in quick succession may be seen as one.
     ///

@@ -35,11 +35,11 @@ impl Shared {
     }
 
     async fn begun_at_machine(&self, id: &ContainerId, before: &RunState) -> Result<()> {
-        let vm = self.machine(id).await?.vm;
+        let vm = self.indexed(id).await?.vm.clone();
         let resource = Resource::container(id);
-        self.endpoint
+        self.index
             .watch(&vm, &resource, |machine| {
-                if machine.power == Power::Off && RunState::read(&machine.keys) == *before {
+                if machine.power == Power::Off && machine.run() == before {
                     ControlFlow::Continue(())
                 } else {
                     ControlFlow::Break(())

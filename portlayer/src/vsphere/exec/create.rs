@@ -6,7 +6,6 @@ use super::Shared;
 use crate::exec::ContainerSpec;
 use crate::volume::MountSource;
 use crate::vsphere::line_keys;
-use crate::vsphere::machine_spec::container_name_in;
 use crate::vsphere::record::Record;
 use crate::{Capability, ContainerId, Error, Resource, Result};
 
@@ -23,12 +22,10 @@ impl Shared {
         self.refuse_mounts(&spec)?;
         let uuid = self.place.defaults.uuid(&id);
         self.networks.load().await?;
-        let moment = self.networks.moment();
-        let roster = self.roster().await?;
-        if roster.iter().any(|m| m.uuid == Some(uuid)) {
+        self.networks.sync().await?;
+        if self.index.by_uuid(uuid).await?.is_some() {
             return Err(Error::already_exists(resource));
         }
-        self.networks.see_members(moment, &roster).await?;
         self.refuse_taken_name(&id, &spec.name).await?;
         let created = Timestamp::now();
         let mut pending = self.networks.assign_new(&spec, created).await?;
@@ -70,9 +67,9 @@ impl Shared {
                 return Err(error);
             }
         };
+        self.shown(&vm, &resource, |_| true).await;
         pending.commit(Some(vm.clone()));
         tracing::debug!(container = %id, machine = %vm, "created");
-        self.members.insert(id, vm);
         if let Some((image, root)) = &root
             && let Err(error) = self.images.confirm(image, root).await
         {
@@ -85,28 +82,12 @@ impl Shared {
         Ok(id)
     }
 
-    /// Fails if another container has this name. The names of machines tell, except where the
-    /// dialect calls machines by their ids: there the keys do.
+    /// Fails if another container has this name.
     pub(super) async fn refuse_taken_name(&self, id: &ContainerId, name: &str) -> Result<()> {
         let own = self.place.defaults.uuid(id);
-        let taken = || Err(Error::already_exists(Resource::container(name)));
-        let mut by_id = false;
-        for member in self.roster().await? {
-            if member.uuid == Some(own) {
-                continue;
-            }
-            if container_name_in(&member.name) == Some(name) {
-                return taken();
-            }
-            by_id |= member.name.parse::<ContainerId>().is_ok();
-        }
-        if by_id {
-            for machine in self.machines().await? {
-                let is_other = machine.uuid != Some(own);
-                if is_other && Record::read(&machine.keys).is_ok_and(|r| r.spec.name == name) {
-                    return taken();
-                }
-            }
+        let mut named = self.index.named(name).await?.into_iter();
+        if named.any(|other| other.uuid != Some(own)) {
+            return Err(Error::already_exists(Resource::container(name)));
         }
         Ok(())
     }

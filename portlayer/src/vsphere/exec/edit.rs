@@ -1,12 +1,14 @@
 //! Guarded changes of a container's machine.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use vim25::types::VirtualMachineConfigSpec;
 
 use super::{Shared, Snapshot};
+use crate::vsphere::index::Seen;
 use crate::vsphere::record::Keys;
-use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
+use crate::{Capability, ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 
 impl Shared {
     /// Changes a container's machine, if the container is in one of these states. The change is
@@ -25,7 +27,7 @@ impl Shared {
         change: impl Fn(&Snapshot) -> Result<Option<VirtualMachineConfigSpec>>,
     ) -> Result<Snapshot> {
         let resource = Resource::container(id);
-        let mut first: Option<Keys> = None;
+        let mut first: Option<Arc<Seen>> = None;
         let mut tries = 0;
         loop {
             let sight = self.look_for_edit(id).await?;
@@ -39,27 +41,46 @@ impl Shared {
                 .reconfigure(&sight.machine.vm, &change, &resource)
                 .await
             {
-                Ok(()) => return Ok(sight),
+                Ok(()) => {
+                    self.edited(&sight, &resource).await;
+                    return Ok(sight);
+                }
                 Err(error) if !error.is_conflict() => return Err(error),
                 Err(error) if tries >= self.options.conflict_retries => {
-                    let now = self.machine(id).await?.keys;
-                    let changed = changed_keys(first.as_ref().unwrap_or(&sight.machine.keys), &now);
+                    let now = self.machine(id).await?;
+                    let first = first.as_ref().unwrap_or(&sight.machine);
+                    let changed = changed_keys(&first.keys, &now.keys);
                     return Err(
                         Error::new(ErrorKind::Conflict { changed }, resource).with_source(error)
                     );
                 }
                 Err(_conflict) => {
                     tries += 1;
-                    first.get_or_insert(sight.machine.keys);
+                    first.get_or_insert(sight.machine);
                 }
             }
         }
     }
 
+    /// Waits until the index shows what was changed since `before`.
+    async fn edited(&self, before: &Snapshot, resource: &Resource) {
+        let (vm, version) = (&before.machine.vm, &before.machine.change_version);
+        let has_versions = self
+            .capabilities
+            .contains(Capability::StaleChangeVersionRefused);
+        if has_versions && version.is_some() {
+            let shows = |machine: &Seen| machine.change_version != *version;
+            self.shown(vm, resource, shows).await;
+        } else if let Err(error) = self.index.read(vm, resource).await {
+            // Its reports say less too: vcsim's leave out the hardware.
+            tracing::debug!(%resource, %error, "a change is not seen");
+        }
+    }
+
     /// As [`look`](Self::look), without the mark of the operation that is about to edit.
-    async fn look_for_edit(&self, id: &ContainerId) -> Result<Snapshot> {
+    pub(super) async fn look_for_edit(&self, id: &ContainerId) -> Result<Snapshot> {
         let machine = self.machine(id).await?;
-        let mut sight = self.sight_unmarked(id, machine);
+        let mut sight = self.sight_unmarked(id, &machine);
         self.see_power_on(id, &mut sight).await?;
         Ok(sight)
     }

@@ -10,6 +10,8 @@ use crate::{ContainerId, ExitStatus};
 #[derive(Debug, Default)]
 pub(super) struct HeardExits {
     heard: Mutex<HashMap<ContainerId, (i64, ExitStatus)>>,
+    /// The runs of which the machines were seen to be on.
+    on: Mutex<HashMap<ContainerId, i64>>,
 }
 
 impl HeardExits {
@@ -27,6 +29,19 @@ impl HeardExits {
         }
     }
 
+    /// The machine was on in the container's nth run. The keys do not say that of a first run whose
+    /// guest did not report anything.
+    pub(super) fn see_on(&self, id: ContainerId, run: i64) {
+        let mut on = self.on.lock().unwrap_or_else(PoisonError::into_inner);
+        on.insert(id, run);
+    }
+
+    /// Whether it was.
+    pub(super) fn was_on(&self, id: &ContainerId, run: i64) -> bool {
+        let on = self.on.lock().unwrap_or_else(PoisonError::into_inner);
+        on.get(id) == Some(&run)
+    }
+
     /// How the process of that run ended.
     pub(super) fn recall(&self, id: &ContainerId, run: i64) -> Option<ExitStatus> {
         self.lock()
@@ -37,6 +52,13 @@ impl HeardExits {
 
     pub(super) fn forget(&self, id: &ContainerId) {
         self.lock().remove(id);
+    }
+
+    /// The container is removed.
+    pub(super) fn forget_all(&self, id: &ContainerId) {
+        self.forget(id);
+        let mut on = self.on.lock().unwrap_or_else(PoisonError::into_inner);
+        on.remove(id);
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<ContainerId, (i64, ExitStatus)>> {

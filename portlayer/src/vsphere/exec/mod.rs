@@ -5,10 +5,12 @@ mod begun;
 mod blocking;
 mod create;
 mod edit;
+mod ended_tasks;
 mod heard_exits;
 mod in_progress;
 mod log_readers;
-mod members;
+mod machines;
+mod recover;
 mod remove;
 mod start;
 mod stop;
@@ -22,20 +24,24 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 pub(in crate::vsphere) use self::blocking::Blocking;
+use self::ended_tasks::EndedTasks;
 use self::heard_exits::HeardExits;
 use self::in_progress::InProgress;
 pub(in crate::vsphere) use self::log_readers::LogReaders;
 #[cfg(feature = "attach")]
 pub(in crate::vsphere) use self::log_readers::Reading;
-use self::members::Members;
+use self::recover::is_half_removed;
+pub use self::recover::{Inconsistency, Problem, Repaired};
 use super::derive_state::{Observed, Power, without_guest};
-use super::endpoint::{Endpoint, Machine};
+use super::endpoint::Endpoint;
 use super::images::VsphereImages;
+use super::index::{Index, Seen};
 use super::networks::{HostNetworks, VsphereNetworks};
 use super::options::Options;
 use super::place::Place;
-use super::record::{NotAContainer, Record};
+use super::record::NotAContainer;
 use super::run_state::RunState;
+use super::sole_writer::SoleWriter;
 use crate::exec::{
     ContainerInfo, ContainerSpec, Edit, Listing, Quarantined, Signal, StartOptions, StopOptions,
 };
@@ -49,7 +55,7 @@ use crate::{
 ///
 /// Each container is one machine in the host's resource pool. The keys of that machine hold the
 /// container's configuration and exit status; keys and power state are the only source of truth.
-/// This object only caches where machines are.
+/// This object only caches what the endpoint reports of them.
 ///
 /// # What continues on the server when a future is dropped
 /// | method | may still happen |
@@ -57,7 +63,7 @@ use crate::{
 /// | `create` | the machine is created; retrying with the same spec then returns `AlreadyExists` |
 /// | `start` | the start is recorded, the machine is switched on |
 /// | `stop`, `signal` | the signal is delivered, the machine is switched off |
-/// | `remove` | disks are detached, the machine is destroyed; another `remove` continues from there |
+/// | `remove` | disks are detached, the machine is destroyed; another `remove` continues from there, and so does the next program that opens the host |
 #[derive(Clone, Debug)]
 pub struct VsphereExec {
     shared: Arc<Shared>,
@@ -82,25 +88,28 @@ struct Shared {
     capabilities: Capabilities,
     images: VsphereImages,
     networks: HostNetworks,
-    members: Members,
+    index: Index,
+    ended_tasks: EndedTasks,
     heard_exits: HeardExits,
     blocking: Arc<Blocking>,
     log_readers: Arc<LogReaders>,
     in_progress: InProgress,
+    /// Keeps the host for this process.
+    _writer: Option<SoleWriter>,
     ids: Queues<ContainerId>,
     names: Queues<String>,
 }
 
 /// A container's machine as one read shows it, understood.
 struct Snapshot {
-    machine: Machine,
+    machine: Arc<Seen>,
     run: RunState,
     state: State,
     failure: Option<String>,
     /// The end of the run, where the machine does not show it any more.
     unwritten: Option<ExitStatus>,
-    /// A start is recorded, the machine is off, and its guest has not reported anything.
-    never_on: bool,
+    /// The machine is off and nothing is known of how this run ended, nor that it began.
+    is_silent: bool,
 }
 
 impl VsphereExec {
@@ -109,9 +118,20 @@ impl VsphereExec {
         place: Place,
         options: Options,
         capabilities: Capabilities,
+        writer: Option<SoleWriter>,
     ) -> Self {
+        let endpoint = match &writer {
+            Some(writer) => endpoint.fenced(writer.fence()),
+            None => endpoint,
+        };
+        let index = Index::new(endpoint.clone(), &place, options.task_timeout);
         let images = VsphereImages::new(endpoint.clone(), place.clone(), options.clone());
-        let networks = HostNetworks::new(endpoint.clone(), place.clone(), options.task_timeout);
+        let networks = HostNetworks::new(
+            endpoint.clone(),
+            place.clone(),
+            index.clone(),
+            options.task_timeout,
+        );
         Self {
             shared: Arc::new(Shared {
                 images,
@@ -120,11 +140,13 @@ impl VsphereExec {
                 place,
                 options,
                 capabilities,
-                members: Members::default(),
+                index,
+                ended_tasks: EndedTasks::default(),
                 heard_exits: HeardExits::default(),
                 blocking: Arc::default(),
                 log_readers: Arc::default(),
                 in_progress: InProgress::default(),
+                _writer: writer,
                 ids: Queues::default(),
                 names: Queues::default(),
             }),
@@ -153,14 +175,14 @@ impl VsphereExec {
     }
 
     /// Returns a current snapshot of a container's machine.
-    pub(in crate::vsphere) async fn machine(&self, id: &ContainerId) -> Result<Machine> {
+    pub(in crate::vsphere) async fn machine(&self, id: &ContainerId) -> Result<Arc<Seen>> {
         self.shared.machine(id).await
     }
 
-    /// Returns current snapshots of all containers' machines.
+    /// Returns the machines of all containers as the index has them.
     #[cfg(feature = "attach")]
-    pub(in crate::vsphere) async fn machines(&self) -> Result<Vec<Machine>> {
-        self.shared.machines().await
+    pub(in crate::vsphere) async fn containers(&self) -> Result<Vec<Arc<Seen>>> {
+        self.shared.containers().await
     }
 
     /// Waits until a run begins after the one that `before` shows. Cancel safe.
@@ -214,23 +236,24 @@ impl VsphereExec {
 impl Shared {
     /// Reads a container's machine.
     async fn look(&self, id: &ContainerId) -> Result<Snapshot> {
-        let mut sight = self.sight(id, self.machine(id).await?);
+        let mut sight = self.sight(id, &self.machine(id).await?);
         self.see_power_on(id, &mut sight).await?;
         Ok(sight)
     }
 
-    /// A machine that is off after a recorded start may be starting: only its tasks show that.
+    /// A machine that is off and has not reported anything may be starting: only its tasks show
+    /// that.
     async fn see_power_on(&self, id: &ContainerId, sight: &mut Snapshot) -> Result<()> {
-        if sight.never_on && matches!(sight.state, State::Stopped { .. }) {
-            let (vm, resource) = (&sight.machine.vm, Resource::container(id));
-            if self.endpoint.is_powering_on(vm, &resource).await? {
-                sight.state = State::Starting;
-            }
+        if sight.is_silent
+            && matches!(sight.state, State::Created | State::Stopped { .. })
+            && self.is_powering_on(id, &sight.machine).await?
+        {
+            sight.state = State::Starting;
         }
         Ok(())
     }
 
-    fn sight(&self, id: &ContainerId, machine: Machine) -> Snapshot {
+    fn sight(&self, id: &ContainerId, machine: &Arc<Seen>) -> Snapshot {
         let mut sight = self.sight_unmarked(id, machine);
         let reported = !sight.run.started(id).is_empty();
         sight.state = self.in_progress.apply(id, sight.state, reported);
@@ -238,31 +261,39 @@ impl Shared {
     }
 
     /// Returns a snapshot of the machine, ignoring operations of this process in progress.
-    fn sight_unmarked(&self, id: &ContainerId, machine: Machine) -> Snapshot {
-        let run = RunState::read(&machine.keys);
-        let mut observed = observed(id, &machine, &run);
+    fn sight_unmarked(&self, id: &ContainerId, machine: &Arc<Seen>) -> Snapshot {
+        let run = machine.run().clone();
+        let mut observed = observed(id, machine, &run);
+        let is_silent = observed.power == Power::Off
+            && observed.recorded.is_none()
+            && observed.started.is_empty();
         let unwritten = match observed.power {
             Power::Off if observed.recorded.is_none() && observed.ended().is_none() => {
-                self.heard_exits.recall(id, run.starts())
+                let was_on = is_silent && self.heard_exits.was_on(id, run.starts());
+                let heard = self.heard_exits.recall(id, run.starts());
+                heard.or((was_on && !run.begun()).then_some(ExitStatus::NeverOn))
             }
             _ => None,
         };
-        if let (Power::On, Some(exit)) = (observed.power, observed.ended()) {
-            self.heard_exits.hear(*id, run.starts(), exit);
+        if observed.power == Power::On {
+            if let Some(exit) = observed.ended() {
+                self.heard_exits.hear(*id, run.starts(), exit);
+            }
+            self.heard_exits.see_on(*id, run.starts());
         }
         observed.recorded = observed.recorded.or(unwritten);
-        let never_on = observed.state()
-            == State::Stopped {
-                exit: ExitStatus::NeverOn,
-            };
-        let state = without_guest(observed.state(), self.capabilities);
+        let is_silent = is_silent && unwritten.is_none();
+        let state = match without_guest(observed.state(), self.capabilities) {
+            State::Created | State::Stopped { .. } if is_half_removed(machine) => State::Removing,
+            state => state,
+        };
         Snapshot {
-            machine,
+            machine: Arc::clone(machine),
             run,
             state,
             failure: observed.failure().map(str::to_owned),
             unwritten,
-            never_on,
+            is_silent,
         }
     }
 
@@ -283,38 +314,39 @@ impl Shared {
         })
     }
 
-    async fn info(&self, machine: Machine) -> Result<Result<ContainerInfo, NotAContainer>> {
-        let record = match Record::read(&machine.keys) {
-            Ok(record) => record,
-            Err(broken) => return Ok(Err(broken)),
+    /// Describes the container of a machine that is no image.
+    async fn info(&self, machine: &Arc<Seen>) -> Result<Result<ContainerInfo, NotAContainer>> {
+        let record = match machine.record() {
+            Some(Ok(record)) => record,
+            Some(Err(broken)) => return Ok(Err(broken.clone())),
+            None => return Ok(Err(NotAContainer::image())),
         };
         let id = record.spec.id;
-        let endpoints = record.endpoints_seen();
         let mut sight = self.sight(&id, machine);
         match self.see_power_on(&id, &mut sight).await {
             // Removed since it was read: what was read is still the answer.
             Err(error) if !error.is_not_found() => return Err(error),
             _ => {}
         }
-        let mut info = ContainerInfo::new(record.spec);
+        let mut info = ContainerInfo::new(record.spec.clone());
         info.failure = match sight.state {
             State::Stopped { .. } | State::Starting => sight.failure,
             _ => None,
         };
         info.state = sight.state;
         info.created = record.created;
-        info.endpoints = endpoints;
+        info.endpoints = record.endpoints_seen();
         (info.started, info.finished) = sight.run.times(&id);
-        info.resources = sight.machine.resources;
+        info.resources = machine.resources;
         Ok(Ok(info))
     }
 }
 
-fn observed(id: &ContainerId, machine: &Machine, run: &RunState) -> Observed {
+fn observed(id: &ContainerId, machine: &Seen, run: &RunState) -> Observed {
     Observed {
         power: machine.power,
         unusable: machine.unusable.clone(),
-        begun: run.starts() > 0,
+        begun: run.begun(),
         recorded: run.exit(),
         started: run.started(id),
         status: run.status(id),
@@ -336,8 +368,8 @@ impl Exec for VsphereExec {
     }
 
     async fn inspect(&self, id: &ContainerId) -> Result<ContainerInfo> {
-        let machine = self.shared.machine(id).await?;
-        self.shared.info(machine).await?.map_err(|broken| {
+        let machine = self.shared.indexed(id).await?;
+        self.shared.info(&machine).await?.map_err(|broken| {
             Error::invalid_state(Resource::container(id), StateKind::Broken, &[])
                 .with_source(broken)
         })
@@ -347,12 +379,11 @@ impl Exec for VsphereExec {
         let (mut containers, mut quarantined) = (Vec::new(), Vec::new());
         let networks = &self.shared.networks;
         networks.load().await?;
-        let moment = networks.moment();
-        let machines = self.shared.machines().await?;
-        networks.see_machines(moment, &machines);
+        networks.sync().await?;
+        let machines = self.shared.containers().await?;
         for machine in machines {
-            let label = machine.name.clone();
-            match self.shared.info(machine).await? {
+            let label = machine.machine.name.clone();
+            match self.shared.info(&machine).await? {
                 Ok(info) => match networks.table().conflict(&info.id) {
                     Some(reason) => {
                         quarantined.push(Quarantined::new(Some(info.id), label, reason));

@@ -2,9 +2,11 @@
 
 use vim25::types::VirtualMachineConfigSpec;
 
+use super::recover::REMOVING;
 use super::{Shared, Snapshot};
 use crate::vsphere::disks::disks;
 use crate::vsphere::hardware::detach;
+use crate::vsphere::machine_spec::options;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result, StateKind};
 
 impl Shared {
@@ -23,7 +25,7 @@ impl Shared {
         let mut own = Vec::new();
         let mut tries = 0;
         let machine = loop {
-            let sight = self.look(id).await?;
+            let sight = self.look_for_edit(id).await?;
             self.require(id, &sight, StateKind::REMOVABLE)?;
             match self.detach_shared(&sight, &resource, &mut own).await {
                 Ok(true) => break sight.machine,
@@ -37,10 +39,15 @@ impl Shared {
             }
         };
         self.log_readers.done(id).await;
-        self.endpoint.destroy(&machine.vm, &resource).await?;
+        match self.endpoint.destroy(&machine.vm, &resource).await {
+            // Another program finished what this one began.
+            Err(error) if error.is_not_found() => {}
+            destroyed => destroyed?,
+        }
+        self.index.destroyed(&machine.vm);
         self.networks.removed(id, &machine.vm);
-        self.members.forget(id);
-        self.heard_exits.forget(id);
+        self.ended_tasks.forget(id);
+        self.heard_exits.forget_all(id);
         for disk in own {
             self.endpoint
                 .delete_disk(&self.place.datacenter, &disk, &resource)
@@ -78,6 +85,7 @@ impl Shared {
         let change = VirtualMachineConfigSpec {
             change_version: sight.machine.change_version.clone(),
             device_change: shared.iter().map(|disk| detach(disk.device)).collect(),
+            extra_config: options([(REMOVING.to_owned(), "true".to_owned())]),
             ..VirtualMachineConfigSpec::default()
         };
         self.endpoint.reconfigure(vm, &change, resource).await?;

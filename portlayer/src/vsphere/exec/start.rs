@@ -8,49 +8,47 @@ use vim25::types::VirtualMachineConfigSpec;
 use super::{Shared, Snapshot};
 use crate::exec::StartOptions;
 use crate::network::table::port_in_use;
+use crate::vsphere::derive_state::Power;
+use crate::vsphere::index::Seen;
 use crate::vsphere::machine_spec::options as key_changes;
 use crate::vsphere::run_state::RunState;
-use crate::{Capability, ContainerId, Error, Resource, Result, State, StateKind};
+use crate::{Capability, ContainerId, Error, ErrorKind, Resource, Result, State, StateKind};
 
 impl Shared {
     pub(super) async fn start(&self, id: &ContainerId, options: StartOptions) -> Result<State> {
         let resource = Resource::container(id);
-        let sight = {
+        let vm = {
             let _turn = self.ids.turn(*id).await;
             self.networks.refuse_conflict(id).await?;
             let _ports = self.refuse_taken_ports(id).await?;
             let _starting = self.in_progress.mark(*id, StateKind::Starting);
             let sight = self.begin_run(id, options).await?;
             self.blocking.written(id);
-            self.endpoint.power_on(&sight.machine.vm, &resource).await?;
-            sight
+            self.switch_on(id, &sight, options).await?;
+            sight.machine.vm.clone()
         };
         if !self.capabilities.contains(Capability::GuestKeys) {
             return Ok(State::Starting);
         }
         // Others may stop it concurrently: the turn is over.
-        let report = self
-            .endpoint
-            .watch(&sight.machine.vm, &resource, |machine| {
-                let sight = self.sight(id, machine);
-                match (sight.failure, sight.state) {
-                    (Some(reason), _) => {
-                        ControlFlow::Break(Err(Error::guest_failed(resource.clone(), reason)))
-                    }
-                    (None, state @ (State::Running | State::Stopped { .. })) => {
-                        ControlFlow::Break(Ok(state))
-                    }
-                    (None, State::Broken { reason }) => {
-                        ControlFlow::Break(Err(Error::invalid_state(
-                            resource.clone(),
-                            StateKind::Broken,
-                            StateKind::STARTABLE,
-                        )
-                        .with_source(reason)))
-                    }
-                    (None, _) => ControlFlow::Continue(()),
+        let report = self.index.watch(&vm, &resource, |machine| {
+            let sight = self.sight(id, machine);
+            match (sight.failure, sight.state) {
+                (Some(reason), _) => {
+                    ControlFlow::Break(Err(Error::guest_failed(resource.clone(), reason)))
                 }
-            });
+                (None, state @ (State::Running | State::Stopped { .. })) => {
+                    ControlFlow::Break(Ok(state))
+                }
+                (None, State::Broken { reason }) => ControlFlow::Break(Err(Error::invalid_state(
+                    resource.clone(),
+                    StateKind::Broken,
+                    StateKind::STARTABLE,
+                )
+                .with_source(reason))),
+                (None, _) => ControlFlow::Continue(()),
+            }
+        });
         match tokio::time::timeout(self.options.start_timeout, report).await {
             Ok(report) => {
                 let state = report??;
@@ -92,13 +90,51 @@ impl Shared {
     /// Records that a run begins and clears what the guest reported about the last one, while the
     /// machine is off: such keys written to a machine that is on do not last. Returns the view of
     /// the machine before.
+    ///
+    /// A container that was never started has the keys of its first run since it was created, so
+    /// nothing is sent, unless the caller needs the proof that it was not started before.
     async fn begin_run(&self, id: &ContainerId, options: StartOptions) -> Result<Snapshot> {
+        let blocked = self.blocking.begin(id);
+        if !blocked && !options.only_if_never_started {
+            let sight = self.sight_unmarked(id, &self.indexed(id).await?);
+            if sight.state == State::Created && sight.run.is_first(self.dialect(&sight)) {
+                return Ok(sight);
+            }
+        }
         self.edit(id, options.allowed(), |sight| {
             let run = sight.run.restarted(self.dialect(sight));
-            let run = run.blocked(self.blocking.begin(id));
+            let run = run.blocked(blocked);
             self.run_change(id, sight, &run).map(Some)
         })
         .await
+    }
+
+    /// Switches the machine on, and waits until that shows.
+    async fn switch_on(
+        &self,
+        id: &ContainerId,
+        before: &Snapshot,
+        options: StartOptions,
+    ) -> Result<()> {
+        let resource = Resource::container(id);
+        let vm = &before.machine.vm;
+        if let Err(error) = self.endpoint.power_on(vm, &resource).await {
+            if matches!(
+                error.kind,
+                ErrorKind::InvalidState { .. } | ErrorKind::Conflict { .. } | ErrorKind::NotFound
+            ) {
+                // Somebody else was faster.
+                let sight = self.look_for_edit(id).await?;
+                self.require(id, &sight, options.allowed())?;
+            }
+            return Err(error);
+        }
+        let is_shown =
+            |machine: &Seen| machine.power != Power::Off || !machine.run().started(id).is_empty();
+        if let Some(on) = self.shown(vm, &resource, is_shown).await {
+            self.heard_exits.see_on(*id, on.run().starts());
+        }
+        Ok(())
     }
 
     /// The change of a machine's keys from those of `sight` to `run`.

@@ -117,14 +117,31 @@ impl Shared {
         const LOOK_AGAIN: Duration = Duration::from_millis(500);
         let resource = Resource::container(id);
         let settle = async {
+            let mut is_patient = true;
             loop {
                 let sight = self.look(id).await?;
+                // Another program may have recorded a start and be about to switch it on.
+                let is_recorded = sight.is_silent && sight.state.kind() == StateKind::Stopped;
+                if is_recorded && std::mem::take(&mut is_patient) {
+                    let moved = self.index.watch(&sight.machine.vm, &resource, |machine| {
+                        if machine.power == Power::Off && machine.run() == &sight.run {
+                            ControlFlow::Continue(())
+                        } else {
+                            ControlFlow::Break(())
+                        }
+                    });
+                    if let Ok(moved) =
+                        tokio::time::timeout(self.options.settle_timeout, moved).await
+                    {
+                        moved?;
+                    }
+                    continue;
+                }
                 if sight.state != State::Starting || sight.machine.power != Power::Off {
                     return Ok(sight);
                 }
-                let moved = self
-                    .endpoint
-                    .watch(&sight.machine.vm, &resource, |machine| {
+                let moved =
+                    self.index.watch(&sight.machine.vm, &resource, |machine| {
                         match machine.power {
                             Power::Off => ControlFlow::Continue(()),
                             _ => ControlFlow::Break(()),
@@ -205,6 +222,8 @@ impl Shared {
         // First, so that a reader that sees the machine off knows why.
         self.heard_exits.hear_kill(*id, sight.run.starts());
         self.endpoint.power_off(vm, &resource).await?;
+        self.shown(vm, &resource, |machine| machine.power == Power::Off)
+            .await;
         Ok(())
     }
 }

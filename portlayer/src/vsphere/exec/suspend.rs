@@ -1,6 +1,8 @@
 //! Pausing a container: its machine is suspended.
 
 use super::Shared;
+use crate::vsphere::derive_state::Power;
+use crate::vsphere::index::Seen;
 use crate::{Capability, ContainerId, Error, Resource, Result, State, StateKind};
 
 impl Shared {
@@ -12,7 +14,11 @@ impl Shared {
         if sight.state == State::Suspended {
             return Ok(());
         }
-        self.endpoint.suspend(&sight.machine.vm, &resource).await
+        let vm = &sight.machine.vm;
+        self.endpoint.suspend(vm, &resource).await?;
+        let is_suspended = |machine: &Seen| machine.power == Power::Suspended;
+        self.shown(vm, &resource, is_suspended).await;
+        Ok(())
     }
 
     pub(super) async fn resume(&self, id: &ContainerId) -> Result<()> {
@@ -20,7 +26,11 @@ impl Shared {
         let _turn = self.ids.turn(*id).await;
         let sight = self.look(id).await?;
         self.require(id, &sight, StateKind::RESUMABLE)?;
-        self.endpoint.power_on(&sight.machine.vm, &resource).await
+        let vm = &sight.machine.vm;
+        self.endpoint.power_on(vm, &resource).await?;
+        let is_resumed = |machine: &Seen| machine.power != Power::Suspended;
+        self.shown(vm, &resource, is_resumed).await;
+        Ok(())
     }
 
     fn can_suspend(&self, id: &ContainerId) -> Result<Resource> {

@@ -89,7 +89,7 @@ impl Shared {
         };
         Ok(Connections {
             pending,
-            version: sight.machine.change_version,
+            version: sight.machine.change_version.clone(),
             changes,
             networks,
         })

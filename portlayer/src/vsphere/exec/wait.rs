@@ -70,9 +70,9 @@ impl Shared {
 
     async fn wait_while_available(&self, id: &ContainerId) -> Result<ExitStatus> {
         loop {
-            let vm = self.machine(id).await?.vm;
+            let vm = self.indexed(id).await?.vm.clone();
             let resource = Resource::container(id);
-            let seen = self.endpoint.watch(&vm, &resource, |machine| {
+            let seen = self.index.watch(&vm, &resource, |machine| {
                 let sight = self.sight(id, machine);
                 self.end(id, &sight)
                     .map_or(ControlFlow::Continue(()), ControlFlow::Break)
@@ -86,7 +86,7 @@ impl Shared {
                     return Ok(exit);
                 }
                 Ok(Seen::Silent) => {
-                    let woken = self.endpoint.watch(&vm, &resource, |machine| {
+                    let woken = self.index.watch(&vm, &resource, |machine| {
                         let sight = self.sight(id, machine);
                         match self.end(id, &sight) {
                             Some(Ok(Seen::Silent)) => ControlFlow::Continue(()),
@@ -155,7 +155,7 @@ impl Shared {
     /// Waits until the machine is off, no matter who switches it off.
     pub(super) async fn off(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
-        self.endpoint
+        self.index
             .watch(&sight.machine.vm, &resource, |machine| {
                 match machine.power {
                     Power::Off => ControlFlow::Break(()),

@@ -49,7 +49,7 @@ impl Shared {
                 .unwrap_or(Capabilities::none());
             probe::sweep(&self.endpoint, &place).await?;
             let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
-            let exec = VsphereExec::new(endpoint, place, options, capabilities);
+            let exec = VsphereExec::new(endpoint, place, options, capabilities, None);
             remove_all(&exec, &host, containers).await?;
             exec.images().remove_all().await?;
         }

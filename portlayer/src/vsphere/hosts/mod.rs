@@ -36,6 +36,7 @@ use super::machine_spec::options;
 use super::options::Options;
 use super::place::Place;
 use super::probe;
+use super::sole_writer::claim;
 use super::streams::VsphereStreams;
 use crate::queue::Queues;
 use crate::{Capabilities, PortLayer, Result};
@@ -174,7 +175,8 @@ impl Hosts {
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound); [`InvalidState`](crate::ErrorKind::InvalidState)
-    /// if its installation was not finished.
+    /// if its installation was not finished; [`InUse`](crate::ErrorKind::InUse) if it was to be
+    /// opened as its [only writer](Options::sole_writer) and another one is alive.
     pub async fn open(&self, name: &str) -> Result<PortLayer> {
         let exec = self.exec(name).await?;
         let streams = VsphereStreams::new(exec.clone());
@@ -247,10 +249,15 @@ impl Shared {
             .get_or_try_init(|| self.probe(&found, &place))
             .await?;
         let (endpoint, options) = (self.endpoint.clone(), self.options.clone());
-        let exec = VsphereExec::new(endpoint, place, options, capabilities);
+        let writer = match options.sole_writer {
+            true => Some(claim(&endpoint, &place, options.takeover_timeout).await?),
+            false => None,
+        };
+        let exec = VsphereExec::new(endpoint, place, options, capabilities, writer);
         let mut opened = self.opened();
         opened.retain(|_, exec| exec.upgrade().is_some());
         opened.insert(appliance, exec.downgrade());
+        exec.recover();
         Ok(exec)
     }
 

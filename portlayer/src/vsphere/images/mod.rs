@@ -95,6 +95,13 @@ impl VsphereImages {
         self.shared.confirm(id, root).await
     }
 
+    /// For people: the images that are not complete.
+    pub(super) async fn unfinished(&self) -> Result<Vec<String>> {
+        let found = self.shared.machines().await?.into_iter().flatten();
+        let unfinished = found.filter(|found| !found.is_done());
+        Ok(unfinished.map(|found| found.label()).collect())
+    }
+
     /// Removes every image of a host that has no containers any more.
     pub(super) async fn remove_all(&self) -> Result<()> {
         self.shared.remove_all().await

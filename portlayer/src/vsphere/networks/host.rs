@@ -16,6 +16,7 @@ use super::known::Known;
 use crate::network::EndpointInfo;
 use crate::network::table::{REST, Segment, Table};
 use crate::vsphere::endpoint::Endpoint;
+use crate::vsphere::index::Index;
 use crate::vsphere::place::Place;
 use crate::{ContainerId, Error, Resource, Result, StateKind};
 
@@ -35,6 +36,7 @@ const BRIDGE: &str = "bridge";
 pub(in crate::vsphere) struct HostNetworks {
     pub(super) endpoint: Endpoint,
     pub(super) place: Place,
+    pub(super) index: Index,
     /// How long the endpoint may take for a task.
     pub(super) task_timeout: Duration,
     /// Locked before `known`.
@@ -52,6 +54,7 @@ impl HostNetworks {
     pub(in crate::vsphere) fn new(
         endpoint: Endpoint,
         place: Place,
+        index: Index,
         task_timeout: Duration,
     ) -> Self {
         let seed = place.defaults.namespace;
@@ -59,6 +62,7 @@ impl HostNetworks {
         Self {
             endpoint,
             place,
+            index,
             task_timeout,
             table: Mutex::new(table),
             known: Mutex::default(),

@@ -17,6 +17,9 @@ pub(super) struct Known {
     /// Counts what happened, so that a list is not believed about what happened since it was asked
     /// for.
     clock: u64,
+    /// The revision of the index that was taken into account last.
+    synced: Option<u64>,
+    resets: u64,
     /// What containers were assigned by operations whose outcome is not known, and since when.
     pub(super) unsettled: HashMap<ContainerId, (Assignment, Instant)>,
 }
@@ -30,9 +33,29 @@ struct Entry {
 
 /// The moment when a list of machines was asked for.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::vsphere) struct Moment(u64);
+pub(super) struct Moment(u64);
 
 impl Known {
+    /// Whether a list of this revision is taken into account.
+    pub(super) fn is_synced(&self, revision: u64) -> bool {
+        self.synced == Some(revision) && self.unsettled.is_empty()
+    }
+
+    /// How often something happened that a list must be looked at again for.
+    pub(super) const fn resets(&self) -> u64 {
+        self.resets
+    }
+
+    /// A list of this revision was taken into account, which began after so many resets.
+    pub(super) fn sync(&mut self, revision: u64, resets: u64) {
+        self.synced = (self.resets == resets).then_some(revision);
+    }
+
+    fn unsync(&mut self) {
+        self.synced = None;
+        self.resets += 1;
+    }
+
     pub(super) fn moment(&mut self) -> Moment {
         self.clock += 1;
         Moment(self.clock)
@@ -46,11 +69,13 @@ impl Known {
 
     /// The machine is read again when it is next seen.
     pub(super) fn forget(&mut self, id: &ContainerId) {
+        self.unsync();
         self.machines.retain(|_, entry| entry.id != Some(*id));
     }
 
     pub(super) fn destroyed(&mut self, vm: Ref<mo::VirtualMachine>) {
         self.clock += 1;
+        self.unsync();
         self.machines.remove(&vm);
         self.destroyed.insert(vm, self.clock);
     }

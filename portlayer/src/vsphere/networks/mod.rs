@@ -1,8 +1,8 @@
 //! Scopes and addresses on vSphere.
 //!
 //! Each address is stored in its container's machine, in keys that the guest cannot see. A table of
-//! them is rebuilt from the machines when a host is opened, and updated from the list
-//! of machines that every create reads anyway. So nothing is lost with the program, and machines
+//! them is rebuilt from the host's index when it is first needed, and brought up to date with
+//! it by every create. So nothing is lost with the program, and machines
 //! that others created, copied or destroyed are noticed. Scopes created by users are stored in the
 //! keys of the host's appliance, which have a change version: a concurrent change of them is not
 //! overwritten.

@@ -1,5 +1,8 @@
 //! Bringing the table up to date with the machines.
 
+use std::collections::HashSet;
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use tokio::time::Instant;
 use vim25::{Ref, mo};
@@ -8,9 +11,7 @@ use super::known::Moment;
 use super::{HostNetworks, Pending};
 use crate::exec::ContainerSpec;
 use crate::network::EndpointSpec;
-use crate::vsphere::endpoint::{Machine, Member};
-use crate::vsphere::images::is_image;
-use crate::vsphere::record::Record;
+use crate::vsphere::index::Seen;
 use crate::{ContainerId, Result};
 
 impl HostNetworks {
@@ -26,69 +27,49 @@ impl HostNetworks {
             let _turn = self.scopes.lock().await;
             self.read_scopes().await?;
         }
-        let (moment, host) = (self.moment(), self.place.host());
-        let mut members = self.endpoint.members(&self.place.pool, &host).await?;
-        members.retain(|member| member.vm != self.place.appliance);
-        self.see_members(moment, &members).await
+        self.sync().await
     }
 
-    /// Taken before a list of machines is asked for.
-    pub(in crate::vsphere) fn moment(&self) -> Moment {
-        self.known().moment()
-    }
-
-    /// Takes a complete list of the host's machines, without the appliance, into account. Only
-    /// those that were not seen before are read.
-    pub(in crate::vsphere) async fn see_members(
-        &self,
-        moment: Moment,
-        members: &[Member],
-    ) -> Result<()> {
-        let new: Vec<_> = {
-            let known = self.known();
-            let vms = members.iter().map(|member| &member.vm);
-            vms.filter(|vm| known.is_new(vm, moment)).cloned().collect()
+    /// Takes the host's machines into account. Only those that were not seen before are looked at.
+    pub(in crate::vsphere) async fn sync(&self) -> Result<()> {
+        self.index.ready().await?;
+        let revision = self.index.revision();
+        let (moment, resets) = {
+            let mut known = self.known();
+            if known.is_synced(revision) {
+                return Ok(());
+            }
+            (known.moment(), known.resets())
         };
-        let machines = match new.as_slice() {
-            [] => Vec::new(),
-            new => self.endpoint.machines_of(new, &self.place.host()).await?,
-        };
+        let machines = self.index.all().await?;
         self.see(moment, &machines);
-        self.drop_missing(moment, |vm| members.iter().any(|member| member.vm == *vm));
+        let listed: HashSet<_> = machines.iter().map(|machine| &machine.vm).collect();
+        self.drop_missing(moment, |vm| listed.contains(vm));
+        self.known().sync(revision, resets);
         Ok(())
     }
 
-    /// Takes a complete list of the host's machines, without the appliance and images, into
-    /// account.
-    pub(in crate::vsphere) fn see_machines(&self, moment: Moment, machines: &[Machine]) {
-        self.see(moment, machines);
-    }
-
-    fn see(&self, moment: Moment, machines: &[Machine]) {
-        let mut found: Vec<(Ref<mo::VirtualMachine>, Option<Record>)> = {
+    fn see(&self, moment: Moment, machines: &[Arc<Seen>]) {
+        let mut found: Vec<_> = {
             let known = self.known();
             let new = machines
                 .iter()
                 .filter(|machine| known.is_new(&machine.vm, moment));
-            let record = |machine: &Machine| match is_image(&machine.keys) {
-                true => None,
-                false => Record::read(&machine.keys).ok(),
-            };
-            new.map(|machine| (machine.vm.clone(), record(machine)))
+            new.map(|machine| (&machine.vm, machine.record().and_then(Result::ok)))
                 .collect()
         };
-        found.sort_by_key(|(_, record)| record.as_ref().and_then(|record| record.created));
+        found.sort_by_key(|(_, record)| record.and_then(|record| record.created));
         for (vm, record) in found {
             let mut table = self.table();
             let mut known = self.known();
-            let id = record.as_ref().map(|record| record.spec.id);
-            known.insert(vm, id);
+            let id = record.map(|record| record.spec.id);
+            known.insert(vm.clone(), id);
             let Some(record) = record else { continue };
             if let Some((assignment, _)) = known.unsettled.remove(&record.spec.id) {
                 table.abandon(&assignment);
             }
             let (id, name) = (record.spec.id, &record.spec.name);
-            table.adopt(id, name, record.created, record.endpoints);
+            table.adopt(id, name, record.created, record.endpoints.clone());
         }
     }
 

@@ -178,7 +178,7 @@ impl VsphereStreams {
             blocks: Dialect::detect(machine.keys.keys()) != Some(Dialect::Vic04),
             terminal: record.spec.command.tty,
             takes_input: record.spec.command.open_stdin,
-            machine,
+            machine: machine.machine.clone(),
         })
     }
 }

@@ -17,7 +17,6 @@ use vim25::{Ref, mo};
 use super::hub::Hub;
 use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::line_keys;
-use crate::vsphere::record::Record;
 use crate::{ContainerId, Error, Result};
 
 /// How long a guest whose key nobody knows may be that of a container being made.
@@ -163,15 +162,15 @@ impl Registry {
         }
         let started = Instant::now();
         let mut known: HashMap<_, Vec<_>> = HashMap::new();
-        for machine in self.exec.machines().await? {
+        for machine in self.exec.containers().await? {
             let Some(fingerprint) = line_keys::fingerprint(&machine.keys) else {
                 continue;
             };
-            if let Ok(record) = Record::read(&machine.keys) {
+            if let Some(Ok(record)) = machine.record() {
                 known
                     .entry(fingerprint)
                     .or_default()
-                    .push((machine.vm, record.spec.id));
+                    .push((machine.vm.clone(), record.spec.id));
             }
         }
         *lock(&self.known) = known;

@@ -32,7 +32,7 @@ impl VsphereStreams {
             .await?
             .ok_or_else(|| Error::unsupported(resource, Capability::Logs))?;
         let follow = options.follow && machine.power == Power::On;
-        let following = follow.then(|| self.tailers.follow(&source, machine.vm));
+        let following = follow.then(|| self.tailers.follow(&source, machine.vm.clone()));
         let reader = Reader {
             source,
             options,

@@ -1,0 +1,27 @@
+//! Stops the changes of a writer that was replaced.
+
+use std::sync::{Arc, OnceLock};
+
+use crate::{Error, ErrorKind, Resource, Result};
+
+/// Whether this process may change what belongs to a host. Open until it is closed, for good.
+#[derive(Clone, Debug, Default)]
+pub(in crate::vsphere) struct Fence {
+    closed: Arc<OnceLock<Box<str>>>,
+}
+
+impl Fence {
+    /// Refuses all changes from now on: the host belongs to this other writer.
+    pub(in crate::vsphere) fn close(&self, by: impl Into<Box<str>>) {
+        // The first one that took over is as good a name as the second.
+        let _ = self.closed.set(by.into());
+    }
+
+    pub(super) fn check(&self, resource: &Resource) -> Result<()> {
+        let Some(by) = self.closed.get() else {
+            return Ok(());
+        };
+        let error = Error::new(ErrorKind::InUse { by: by.clone() }, resource.clone());
+        Err(error.with_source("another program took the host over: open it again to write"))
+    }
+}

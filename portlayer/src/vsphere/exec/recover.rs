@@ -1,0 +1,266 @@
+//! Operations that were interrupted: finding and finishing them.
+
+use std::fmt;
+
+use futures_util::{StreamExt, stream};
+
+use super::{Shared, VsphereExec};
+use crate::vsphere::endpoint::Machine;
+use crate::{ContainerId, Error, Resource, Result};
+
+/// A key that the guest can neither see nor write: the removal of the container began. Its disks
+/// are detached by the same change, so it cannot be started any more.
+pub(super) const REMOVING: &str = "portlayer/removing";
+
+/// How many containers are recovered at a time.
+const AT_A_TIME: usize = 4;
+
+/// An inconsistency that [`VsphereExec::check`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Inconsistency {
+    /// What is wrong.
+    pub problem: Problem,
+    /// The endpoint's name for the object, to find it there.
+    pub label: String,
+}
+
+/// The kinds of inconsistencies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Problem {
+    /// The removal of this container was interrupted. Repair finishes it; opening the host does so
+    /// too.
+    HalfRemoved(ContainerId),
+    /// An image is not complete: its import or its removal was interrupted, or goes on in another
+    /// program. Repair removes it, unless it belongs to an import of this program.
+    UnfinishedImage,
+    /// A directory of a container's files without a machine, unchanged for
+    /// [a while](crate::vsphere::Options::left_behind_after): what an interrupted removal or
+    /// creation left. Repair deletes it.
+    LeftBehind,
+    /// A machine among the containers cannot be read as one. Repair leaves it: remove it by its id,
+    /// or repair its configuration.
+    Unreadable(String),
+    /// The container holds an address that another one has too. Repair leaves it: remove one of the
+    /// two.
+    AddressConflict(ContainerId, String),
+}
+
+impl Inconsistency {
+    /// Returns whether [`VsphereExec::repair`] does something about it.
+    #[must_use]
+    pub const fn is_repairable(&self) -> bool {
+        matches!(
+            self.problem,
+            Problem::HalfRemoved(_) | Problem::UnfinishedImage | Problem::LeftBehind
+        )
+    }
+}
+
+impl fmt::Display for Inconsistency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let label = &self.label;
+        match &self.problem {
+            Problem::HalfRemoved(id) => {
+                write!(
+                    f,
+                    "the removal of container {id} ({label}) was interrupted: repair finishes it"
+                )
+            }
+            Problem::UnfinishedImage => {
+                write!(f, "image {label} is not complete: repair removes it")
+            }
+            Problem::LeftBehind => {
+                write!(f, "directory {label} has no machine: repair deletes it")
+            }
+            Problem::Unreadable(reason) => {
+                write!(f, "machine {label} cannot be read as a container: {reason}")
+            }
+            Problem::AddressConflict(id, reason) => {
+                write!(f, "container {id} ({label}) cannot be started: {reason}")
+            }
+        }
+    }
+}
+
+/// The result of [`VsphereExec::repair`].
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Repaired {
+    /// What is in order now.
+    pub repaired: Vec<Inconsistency>,
+    /// What could not be repaired, and why.
+    pub failed: Vec<(Inconsistency, Error)>,
+}
+
+impl VsphereExec {
+    /// Finds what is inconsistent on this host: what interrupted operations left, and what cannot
+    /// be used. Changes nothing.
+    ///
+    /// # Errors
+    /// Only errors that affect the whole endpoint.
+    pub async fn check(&self) -> Result<Vec<Inconsistency>> {
+        self.shared.check().await
+    }
+
+    /// Repairs what [`check`](Self::check) finds, as far as each [`Problem`] says. One that cannot
+    /// be repaired does not stop the others. Dropping the future is safe: what was not repaired is
+    /// found again.
+    ///
+    /// # Errors
+    /// Only errors that affect the whole endpoint.
+    pub async fn repair(&self) -> Result<Repaired> {
+        self.shared.repair().await
+    }
+
+    /// Finishes interrupted removals in the background, for as long as the host is open. Readers
+    /// are not blocked, and a container that cannot be removed stops nothing.
+    pub(in crate::vsphere) fn recover(&self) {
+        let exec = self.downgrade();
+        tokio::spawn(async move {
+            let Some(Self { shared }) = exec.upgrade() else {
+                return;
+            };
+            let found = shared.half_removed().await;
+            drop(shared);
+            let ids = match found {
+                Ok(found) => found,
+                Err(error) => {
+                    tracing::debug!(%error, "interrupted operations are not looked for");
+                    return;
+                }
+            };
+            let remove = async |(id, _): (ContainerId, String)| {
+                let Some(Self { shared }) = exec.upgrade() else {
+                    return;
+                };
+                match shared.remove(&id).await {
+                    Ok(()) => tracing::info!(container = %id, "an interrupted removal is finished"),
+                    Err(error) => {
+                        tracing::warn!(container = %id, %error, "an interrupted removal stays");
+                    }
+                }
+            };
+            stream::iter(ids)
+                .for_each_concurrent(AT_A_TIME, remove)
+                .await;
+        });
+    }
+}
+
+/// Whether the removal of this container began.
+pub(super) fn is_half_removed(machine: &Machine) -> bool {
+    machine
+        .keys
+        .get(REMOVING)
+        .is_some_and(|text| !text.is_empty())
+}
+
+impl Shared {
+    async fn half_removed(&self) -> Result<Vec<(ContainerId, String)>> {
+        let containers = self.containers().await?;
+        let begun = containers.iter().filter(|machine| is_half_removed(machine));
+        Ok(begun
+            .filter_map(|machine| Some((machine.id()?, machine.machine.name.clone())))
+            .collect())
+    }
+
+    pub(super) async fn check(&self) -> Result<Vec<Inconsistency>> {
+        let finding = |problem, label: &str| Inconsistency {
+            problem,
+            label: label.to_owned(),
+        };
+        let mut findings = Vec::new();
+        self.networks.load().await?;
+        self.networks.sync().await?;
+        for machine in self.containers().await? {
+            let label = &machine.machine.name;
+            match (machine.id(), machine.record()) {
+                (Some(id), _) if is_half_removed(&machine) => {
+                    findings.push(finding(Problem::HalfRemoved(id), label));
+                }
+                (_, Some(Err(broken))) => {
+                    findings.push(finding(Problem::Unreadable(broken.to_string()), label));
+                }
+                (Some(id), _) => {
+                    if let Some(reason) = self.networks.table().conflict(&id) {
+                        let problem = Problem::AddressConflict(id, reason.to_owned());
+                        findings.push(finding(problem, label));
+                    }
+                }
+                _ => {}
+            }
+        }
+        for label in self.images.unfinished().await? {
+            findings.push(finding(Problem::UnfinishedImage, &label));
+        }
+        for directory in self.left_behind().await? {
+            findings.push(finding(Problem::LeftBehind, &directory));
+        }
+        Ok(findings)
+    }
+
+    pub(super) async fn repair(&self) -> Result<Repaired> {
+        let mut done = Repaired::default();
+        let findings = self.check().await?;
+        let is_image = |finding: &&Inconsistency| finding.problem == Problem::UnfinishedImage;
+        let images = findings.iter().filter(is_image).count();
+        let pruned = match images {
+            0 => Vec::new(),
+            _ => crate::image::Images::prune(&self.images).await?,
+        };
+        for finding in findings {
+            let repaired = match &finding.problem {
+                Problem::HalfRemoved(id) => self.remove(id).await,
+                Problem::LeftBehind => {
+                    let resource = Resource::new(crate::vsphere::kind::FILE, &finding.label);
+                    let datastore = &self.place.datastore;
+                    let deleted = self
+                        .endpoint
+                        .delete_file(datastore, &finding.label, &resource);
+                    deleted.await
+                }
+                Problem::UnfinishedImage if pruned.iter().any(|p| p.ends_with(&finding.label)) => {
+                    Ok(())
+                }
+                // It is being imported, by this program or by another one that is faster.
+                Problem::UnfinishedImage
+                | Problem::Unreadable(_)
+                | Problem::AddressConflict(..) => continue,
+            };
+            match repaired {
+                Ok(()) => done.repaired.push(finding),
+                // Another program removed it.
+                Err(error) if error.is_not_found() => done.repaired.push(finding),
+                Err(error) => done.failed.push((finding, error)),
+            }
+        }
+        Ok(done)
+    }
+
+    /// Directories named like those of containers, in which there is no machine, and that did not
+    /// change for a while: `[datastore] path` each.
+    async fn left_behind(&self) -> Result<Vec<String>> {
+        let (host, after) = (self.place.host(), self.options.left_behind_after);
+        let datastore = &self.place.datastore;
+        let known = self.containers().await?;
+        let is_known = |directory: &str| known.iter().any(|seen| seen.directory() == directory);
+        let mut found = Vec::new();
+        for name in self.endpoint.directories(datastore, &host).await? {
+            let Ok(id) = name.parse::<ContainerId>() else {
+                continue;
+            };
+            let directory = self.place.defaults.directory(&id);
+            if !is_known(&directory)
+                && self
+                    .endpoint
+                    .is_abandoned(datastore, &name, after, &host)
+                    .await?
+            {
+                found.push(directory);
+            }
+        }
+        Ok(found)
+    }
+}

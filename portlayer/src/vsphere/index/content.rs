@@ -1,0 +1,237 @@
+//! The machines that the index knows, and what they can be found by. No I/O.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+use uuid::Uuid;
+use vim25::{Ref, mo};
+
+use super::entry::Seen;
+use crate::vsphere::endpoint::Machine;
+
+type Vm = Ref<mo::VirtualMachine>;
+
+/// How long a report of a machine that was destroyed may take.
+const REPORTED_WITHIN: Duration = Duration::from_secs(60);
+
+/// The machines of one host by reference, UUID and name.
+///
+/// There are two sources: reports of the endpoint, in order but late, and single reads, which are
+/// current but not ordered with the reports. After a read, a report of the same machine may be
+/// older than what was read, so it is not believed: the machine is read again instead, until a
+/// report agrees with a read. Without this, a caller could see a container stopped, and running a
+/// moment later.
+#[derive(Debug, Default)]
+pub(super) struct Content {
+    entries: HashMap<Vm, watch::Sender<Arc<Seen>>>,
+    /// Machines that were read and whose reports did not agree with that since, with the time of
+    /// the last read.
+    unconfirmed: HashMap<Vm, Instant>,
+    uuids: HashMap<Uuid, Vm>,
+    names: HashMap<String, BTreeSet<Vm>>,
+    /// Machines that were destroyed by this process and not reported as gone yet.
+    destroyed: HashMap<Vm, Instant>,
+    /// Counts changes of the set of machines and of their keys.
+    revision: u64,
+}
+
+/// What to do about a report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Taken,
+    /// It may be older than what is known: the machine has to be read.
+    Doubtful,
+}
+
+impl Content {
+    pub(super) fn revision(&self) -> u64 {
+        self.revision
+    }
+
+    pub(super) fn get(&self, vm: &Vm) -> Option<Arc<Seen>> {
+        Some(Arc::clone(&self.entries.get(vm)?.borrow()))
+    }
+
+    pub(super) fn subscribe(&self, vm: &Vm) -> Option<watch::Receiver<Arc<Seen>>> {
+        Some(self.entries.get(vm)?.subscribe())
+    }
+
+    pub(super) fn by_uuid(&self, uuid: Uuid) -> Option<Arc<Seen>> {
+        self.get(self.uuids.get(&uuid)?)
+    }
+
+    /// The machines whose containers have this name.
+    pub(super) fn named(&self, name: &str) -> Vec<Arc<Seen>> {
+        let vms = self.names.get(name).into_iter().flatten();
+        vms.filter_map(|vm| self.get(vm)).collect()
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Seen>> {
+        let entries = self.entries.values();
+        entries.map(|entry| Arc::clone(&entry.borrow())).collect()
+    }
+
+    /// Takes a report of the endpoint into account.
+    pub(super) fn report(&mut self, machine: Machine) -> Verdict {
+        if self.destroyed.contains_key(&machine.vm) {
+            return Verdict::Taken;
+        }
+        if self.unconfirmed.contains_key(&machine.vm) {
+            if !self.is_known(&machine) {
+                return Verdict::Doubtful;
+            }
+            self.unconfirmed.remove(&machine.vm);
+            return Verdict::Taken;
+        }
+        self.insert(machine);
+        Verdict::Taken
+    }
+
+    /// Takes a read that was sent at `asked` into account: it is newer than all reports that came
+    /// before. Returns the machine as it is known now.
+    pub(super) fn read(&mut self, machine: Machine, asked: Instant) -> Arc<Seen> {
+        let vm = machine.vm.clone();
+        let last = self.unconfirmed.get(&vm).copied();
+        // Of two reads at the same time, the one that was sent later wins.
+        let is_late = last.is_some_and(|last| last > asked);
+        if is_late || self.destroyed.contains_key(&vm) {
+            // Still an answer to whoever asked.
+            return Arc::new(Seen::new(machine, None));
+        }
+        if self.is_known(&machine)
+            && let Some(seen) = self.get(&vm)
+        {
+            if let Some(last) = self.unconfirmed.get_mut(&vm) {
+                *last = asked;
+            }
+            return seen;
+        }
+        self.unconfirmed.insert(vm, asked);
+        self.insert(machine)
+    }
+
+    /// Takes a read into account that was made because no report came since the last one: reports
+    /// are believed again.
+    pub(super) fn read_again(&mut self, machine: Machine, asked: Instant) {
+        let vm = machine.vm.clone();
+        if self.is_known(&machine) && self.unconfirmed.get(&vm).is_some_and(|at| *at < asked) {
+            self.unconfirmed.remove(&vm);
+        } else {
+            self.read(machine, asked);
+        }
+    }
+
+    /// The machine is not there any more, as the endpoint reports.
+    pub(super) fn left(&mut self, vm: &Vm) {
+        self.destroyed.remove(vm);
+        self.remove(vm);
+    }
+
+    /// This process destroyed the machine: reports of it that are on their way are not believed.
+    pub(super) fn destroyed(&mut self, vm: &Vm, now: Instant) {
+        self.remove(vm);
+        self.destroyed
+            .retain(|_, since| now.duration_since(*since) < REPORTED_WITHIN);
+        self.destroyed.insert(vm.clone(), now);
+    }
+
+    /// Drops the machines that were not reported, after everything was reported again.
+    pub(super) fn retain(&mut self, is_reported: impl Fn(&Vm) -> bool) {
+        let is_gone = |vm: &&Vm| !is_reported(vm) && !self.unconfirmed.contains_key(*vm);
+        let gone: Vec<_> = self.entries.keys().filter(is_gone).cloned().collect();
+        for vm in gone {
+            self.remove(&vm);
+        }
+        self.destroyed.retain(|vm, _| is_reported(vm));
+    }
+
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        *self = Self {
+            revision: self.revision + 1,
+            ..Self::default()
+        };
+    }
+
+    /// The machines that no report agreed with since their last read, at `before` or earlier.
+    pub(super) fn unconfirmed(&self, before: Instant) -> Vec<Vm> {
+        let mut due = self.unconfirmed.iter();
+        due.by_ref()
+            .filter(|(_, at)| **at <= before)
+            .map(|(vm, _)| vm.clone())
+            .collect()
+    }
+
+    /// When the first of them was read.
+    pub(super) fn first_unconfirmed(&self) -> Option<Instant> {
+        self.unconfirmed.values().min().copied()
+    }
+
+    fn is_known(&self, machine: &Machine) -> bool {
+        let known = self.entries.get(&machine.vm);
+        known.is_some_and(|seen| seen.borrow().machine == *machine)
+    }
+
+    fn insert(&mut self, machine: Machine) -> Arc<Seen> {
+        let vm = machine.vm.clone();
+        let before = self.get(&vm);
+        let seen = Arc::new(Seen::new(machine, before.as_deref()));
+        if !before
+            .as_ref()
+            .is_some_and(|before| before.has_keys_of(&seen))
+        {
+            self.revision += 1;
+        }
+        if let Some(before) = &before {
+            self.unlist(before, &vm);
+        }
+        if let Some(uuid) = seen.machine.uuid {
+            self.uuids.entry(uuid).or_insert_with(|| vm.clone());
+        }
+        if !seen.is_image() {
+            self.names
+                .entry(seen.name().to_owned())
+                .or_default()
+                .insert(vm.clone());
+        }
+        match self.entries.get(&vm) {
+            Some(entry) => {
+                entry.send_replace(Arc::clone(&seen));
+            }
+            None => {
+                self.entries
+                    .insert(vm, watch::Sender::new(Arc::clone(&seen)));
+            }
+        }
+        seen
+    }
+
+    fn remove(&mut self, vm: &Vm) {
+        self.unconfirmed.remove(vm);
+        if let Some(entry) = self.entries.remove(vm) {
+            let seen = Arc::clone(&entry.borrow());
+            self.unlist(&seen, vm);
+            self.revision += 1;
+        }
+    }
+
+    fn unlist(&mut self, seen: &Seen, vm: &Vm) {
+        if let Some(uuid) = seen.machine.uuid
+            && self.uuids.get(&uuid) == Some(vm)
+        {
+            self.uuids.remove(&uuid);
+        }
+        if let Some(vms) = self.names.get_mut(seen.name()) {
+            vms.remove(vm);
+            if vms.is_empty() {
+                self.names.remove(seen.name());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+#![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+use super::*;
+use crate::exec::Resources;
+use crate::vsphere::derive_state::Power;
+
+fn vm(name: &str) -> Vm {
+    Ref::new(name)
+}
+
+/// A machine in the nth of its states.
+fn machine(name: &str, nth: usize) -> Machine {
+    Machine {
+        vm: vm(name),
+        name: format!("name of {name}"),
+        power: Power::Off,
+        unusable: None,
+        keys: [("state".to_owned(), nth.to_string())].into(),
+        change_version: Some(nth.to_string()),
+        uuid: Some(Uuid::new_v5(&Uuid::nil(), name.as_bytes())),
+        path: String::new(),
+        resources: Resources::new(),
+        tasks: Vec::new(),
+    }
+}
+
+fn state(content: &Content, name: &str) -> Option<usize> {
+    let seen = content.get(&vm(name))?;
+    seen.keys.get("state")?.parse().ok()
+}
+
+#[test]
+fn machines_are_found_by_uuid_and_name_until_they_leave() {
+    let mut content = Content::default();
+    content.report(machine("a", 1));
+    content.report(machine("b", 1));
+    let uuid = machine("a", 1).uuid.unwrap();
+    assert_eq!(content.by_uuid(uuid).unwrap().vm, vm("a"));
+    let mut renamed = machine("a", 2);
+    renamed.name = "another".to_owned();
+    content.report(renamed);
+    assert!(content.named("name of a").is_empty());
+    assert_eq!(content.named("another").len(), 1);
+    content.left(&vm("a"));
+    assert!(content.by_uuid(uuid).is_none());
+    assert!(content.named("another").is_empty());
+    assert_eq!(content.all().len(), 1);
+}
+
+#[test]
+fn a_report_that_may_be_older_than_a_read_is_not_believed() {
+    let mut content = Content::default();
+    let start = Instant::now();
+    content.report(machine("a", 1));
+    content.read(machine("a", 3), start);
+    // The endpoint sent this before the read.
+    assert_eq!(content.report(machine("a", 2)), Verdict::Doubtful);
+    assert_eq!(state(&content, "a"), Some(3));
+    assert_eq!(content.report(machine("a", 3)), Verdict::Taken);
+    // From here on reports are newer again.
+    assert_eq!(content.report(machine("a", 4)), Verdict::Taken);
+    assert_eq!(state(&content, "a"), Some(4));
+}
+
+#[test]
+fn a_read_that_shows_what_is_known_needs_no_confirmation() {
+    let mut content = Content::default();
+    content.report(machine("a", 1));
+    content.read(machine("a", 1), Instant::now());
+    assert_eq!(content.first_unconfirmed(), None);
+    assert_eq!(content.report(machine("a", 2)), Verdict::Taken);
+}
+
+#[test]
+fn of_two_reads_the_one_sent_later_wins() {
+    let mut content = Content::default();
+    let first = Instant::now();
+    let second = first + Duration::from_millis(1);
+    content.read(machine("a", 2), second);
+    content.read(machine("a", 1), first);
+    assert_eq!(state(&content, "a"), Some(2));
+}
+
+#[test]
+fn a_machine_that_is_not_reported_again_is_read_again() {
+    let mut content = Content::default();
+    let first = Instant::now();
+    let later = first + Duration::from_secs(1);
+    content.read(machine("a", 1), first);
+    assert_eq!(content.unconfirmed(later), [vm("a")]);
+    content.read_again(machine("a", 1), later);
+    assert_eq!(content.first_unconfirmed(), None);
+    // One that moved on in between stays unconfirmed.
+    content.read(machine("b", 1), first);
+    content.read_again(machine("b", 2), later);
+    assert_eq!(state(&content, "b"), Some(2));
+    assert_eq!(content.first_unconfirmed(), Some(later));
+}
+
+#[test]
+fn a_destroyed_machine_does_not_come_back() {
+    let mut content = Content::default();
+    content.report(machine("a", 1));
+    content.destroyed(&vm("a"), Instant::now());
+    content.report(machine("a", 2));
+    content.read(machine("a", 2), Instant::now());
+    assert_eq!(state(&content, "a"), None);
+    content.left(&vm("a"));
+    assert!(content.destroyed.is_empty());
+    // One whose end is never reported is forgotten in the end.
+    let now = Instant::now();
+    content.destroyed(&vm("b"), now);
+    content.destroyed(&vm("c"), now + REPORTED_WITHIN);
+    assert_eq!(content.destroyed.len(), 1);
+}
+
+#[test]
+fn what_is_not_reported_after_a_lost_session_is_gone() {
+    let mut content = Content::default();
+    for name in ["a", "b"] {
+        content.report(machine(name, 1));
+    }
+    let watched = content.subscribe(&vm("b")).unwrap();
+    // Read after the reports were collected.
+    content.read(machine("new", 1), Instant::now());
+    content.retain(|reported| *reported == vm("a"));
+    assert_eq!(state(&content, "b"), None);
+    assert!(watched.has_changed().is_err());
+    assert!(state(&content, "a").is_some() && state(&content, "new").is_some());
+}
+
+#[test]
+fn only_a_change_of_keys_is_a_revision() {
+    let mut content = Content::default();
+    content.report(machine("a", 1));
+    let before = content.revision();
+    let mut on = machine("a", 1);
+    on.power = Power::On;
+    content.report(on);
+    assert_eq!(content.revision(), before);
+    content.report(machine("a", 2));
+    let changed = content.revision();
+    assert_ne!(changed, before);
+    content.left(&vm("a"));
+    assert_ne!(content.revision(), changed);
+}

@@ -1,0 +1,152 @@
+//! The task that keeps the index up to date.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::time::{Instant, sleep_until};
+use vim25::{Ref, mo};
+use vsphere_client::Change;
+
+use super::content::Verdict;
+use super::{Phase, Source, State};
+use crate::vsphere::endpoint::Machine;
+use crate::vsphere::fault;
+use crate::{Error, Result};
+
+/// How long a report may take to follow a read of the same machine before that is read again.
+const CONFIRMED_WITHIN: Duration = Duration::from_secs(1);
+
+/// Says that the index is not fed any more, however the task ends.
+struct End(Option<Arc<State>>);
+
+impl End {
+    fn with(mut self, error: Error) {
+        if let Some(state) = self.0.take() {
+            state.end(Some(error));
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if let Some(state) = self.0.take() {
+            state.end(None);
+        }
+    }
+}
+
+/// Feeds the index until the endpoint refuses, or does not answer for minutes. The client survives
+/// lost sessions and outages that are shorter.
+pub(super) async fn feed(source: Source, state: Arc<State>) {
+    let end = End(Some(Arc::clone(&state)));
+    if let Err(error) = follow(&source, &state).await {
+        tracing::debug!(host = %source.host, %error, "the index of the host's machines is not fed");
+        end.with(error);
+    }
+}
+
+async fn follow(source: &Source, state: &State) -> Result<()> {
+    let mut changes = source.endpoint.watch_pool(&source.pool);
+    let mut reported = HashSet::new();
+    loop {
+        let due = state.content().first_unconfirmed();
+        let change = tokio::select! {
+            change = changes.next() => change,
+            () = at(due) => {
+                confirm(source, state).await;
+                continue;
+            }
+            () = state.read_happened() => continue,
+        };
+        let Some(change) = change else {
+            let reason = "the endpoint stopped reporting changes";
+            return Err(Error::internal(source.host.clone(), reason));
+        };
+        match change.map_err(|error| fault::error(&source.host, error))? {
+            Change::Entered(properties)
+            | Change::Changed {
+                object: properties, ..
+            } => {
+                let vm = properties.object().clone();
+                if vm == source.appliance {
+                    continue;
+                }
+                let verdict = state.content().report(Machine::read(&properties));
+                if reported.insert(vm.clone()) {
+                    state.arrived.notify_waiters();
+                }
+                if verdict == Verdict::Doubtful {
+                    reread(source, state, &[vm]).await;
+                }
+            }
+            Change::Left(vm) => {
+                reported.remove(&vm);
+                state.content().left(&vm);
+            }
+            Change::Resync => {
+                tracing::debug!(host = %source.host, "the index is filled again");
+                reported.clear();
+            }
+            Change::Complete => {
+                state.content().retain(|vm| reported.contains(vm));
+                state.enter(Phase::Current);
+            }
+            _ => {}
+        }
+    }
+}
+
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(read) => sleep_until(read + CONFIRMED_WITHIN).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads the machines again that were read, and not reported since.
+async fn confirm(source: &Source, state: &State) {
+    let due = {
+        let now = Instant::now();
+        let before = now.checked_sub(CONFIRMED_WITHIN).unwrap_or(now);
+        state.content().unconfirmed(before)
+    };
+    if due.is_empty() {
+        return;
+    }
+    let asked = Instant::now();
+    let found = source.endpoint.machines_of(&due, &source.host).await;
+    match found {
+        Ok(machines) => {
+            let mut content = state.content();
+            let there: HashSet<_> = machines.iter().map(|m| m.vm.clone()).collect();
+            for vm in due.iter().filter(|vm| !there.contains(*vm)) {
+                content.left(vm);
+            }
+            for machine in machines {
+                content.read_again(machine, asked);
+            }
+        }
+        Err(error) => {
+            tracing::debug!(host = %source.host, %error, "machines are not read again");
+            tokio::time::sleep(CONFIRMED_WITHIN).await;
+        }
+    }
+}
+
+/// Reads machines whose reports may be older than what is known.
+async fn reread(source: &Source, state: &State, vms: &[Ref<mo::VirtualMachine>]) {
+    let asked = Instant::now();
+    match source.endpoint.machines_of(vms, &source.host).await {
+        Ok(machines) => {
+            for machine in machines {
+                state.content().read(machine, asked);
+            }
+        }
+        // It stays unconfirmed, and is read again later.
+        Err(error) => {
+            tracing::debug!(host = %source.host, %error, "a machine is not read again");
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! The index of a host: its machines as the endpoint reports them, without asking for each.
+//!
+//! One watch of the host's resource pool feeds it, which starts with the first question and ends
+//! with the last handle of the host. Lists, look-ups by name, and questions like who uses an image
+//! are answered from memory.
+//!
+//! Reports come in order, but late. What this process wrote or was told is never missing:
+//! after a write it [waits](Index::written) for the report of it, and what it read besides
+//! is [added](Index::read). A change by another program is seen as soon as the endpoint reports it,
+//! usually within milliseconds. Whoever decides on a state that a late report may show wrongly
+//! reads that one machine.
+
+mod content;
+mod entry;
+mod feed;
+
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout};
+use uuid::Uuid;
+use vim25::{Ref, mo};
+
+use self::content::Content;
+pub(in crate::vsphere) use self::entry::Seen;
+use super::endpoint::Endpoint;
+use super::place::Place;
+use crate::{Error, Resource, Result};
+
+/// How long the report of a write of this process may take before the machine is read instead.
+const REPORTED_WITHIN: Duration = Duration::from_millis(500);
+
+/// The machines of one host, without its appliance. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(in crate::vsphere) struct Index {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    source: Source,
+    state: Arc<State>,
+    feed: Mutex<Option<Feed>>,
+}
+
+/// Where the reports come from.
+#[derive(Clone, Debug)]
+struct Source {
+    endpoint: Endpoint,
+    pool: Ref<mo::ResourcePool>,
+    appliance: Ref<mo::VirtualMachine>,
+    host: Resource,
+    /// How long filling the index may take.
+    patience: Duration,
+}
+
+/// The task that feeds the index; ends when this is dropped.
+#[derive(Debug)]
+struct Feed(JoinHandle<()>);
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// What the task and the index share.
+#[derive(Debug)]
+struct State {
+    content: Mutex<Content>,
+    phase: watch::Sender<Phase>,
+    /// A machine was read, and is to be confirmed.
+    read: Notify,
+    /// A machine was added.
+    arrived: Notify,
+}
+
+/// How far the index is.
+#[derive(Clone, Debug, Default)]
+enum Phase {
+    /// Nothing feeds it.
+    #[default]
+    Idle,
+    /// The machines that there are have not all been reported.
+    Filling,
+    Current,
+    /// It could not be fed.
+    Failed(Arc<Error>),
+}
+
+impl State {
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enter(&self, phase: Phase) {
+        self.phase.send_replace(phase);
+    }
+
+    /// The task ends. What is known gets old from now on, so it is forgotten.
+    fn end(&self, error: Option<Error>) {
+        self.content().clear();
+        self.enter(error.map_or(Phase::Idle, |error| Phase::Failed(Arc::new(error))));
+    }
+
+    async fn read_happened(&self) {
+        self.read.notified().await;
+    }
+}
+
+impl Index {
+    pub(in crate::vsphere) fn new(endpoint: Endpoint, place: &Place, patience: Duration) -> Self {
+        let source = Source {
+            endpoint,
+            pool: place.pool.clone(),
+            appliance: place.appliance.clone(),
+            host: place.host(),
+            patience,
+        };
+        let state = State {
+            content: Mutex::default(),
+            phase: watch::Sender::default(),
+            read: Notify::new(),
+            arrived: Notify::new(),
+        };
+        Self {
+            inner: Arc::new(Inner {
+                source,
+                state: Arc::new(state),
+                feed: Mutex::default(),
+            }),
+        }
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.inner.state.content()
+    }
+
+    /// Waits until all machines are known, and starts the watch if it does not run.
+    ///
+    /// # Errors
+    /// Those of the watch. The next call tries again.
+    pub(in crate::vsphere) async fn ready(&self) -> Result<()> {
+        let mut phase = self.start();
+        let host = &self.inner.source.host;
+        let filled = phase.wait_for(|phase| !matches!(phase, Phase::Filling));
+        let Ok(filled) = timeout(self.inner.source.patience, filled).await else {
+            return Err(Error::timeout(host.clone(), "the list of its machines"));
+        };
+        match filled.as_deref() {
+            Ok(Phase::Current) => Ok(()),
+            Ok(Phase::Failed(error)) => {
+                let error = Arc::clone(error);
+                Err(Error::new(error.kind.clone(), host.clone()).with_source(Shared(error)))
+            }
+            _ => Err(Error::unavailable(host.clone(), None)),
+        }
+    }
+
+    fn start(&self) -> watch::Receiver<Phase> {
+        let state = &self.inner.state;
+        let mut feed = self
+            .inner
+            .feed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let runs = matches!(*state.phase.borrow(), Phase::Filling | Phase::Current);
+        if !runs {
+            state.enter(Phase::Filling);
+            let source = self.inner.source.clone();
+            *feed = Some(Feed(tokio::spawn(feed::feed(source, Arc::clone(state)))));
+        }
+        state.phase.subscribe()
+    }
+
+    /// All machines but the appliance: containers, images, and what cannot be read.
+    pub(in crate::vsphere) async fn all(&self) -> Result<Vec<Arc<Seen>>> {
+        self.ready().await?;
+        Ok(self.content().all())
+    }
+
+    /// The machine with this BIOS UUID, if the index has it.
+    pub(in crate::vsphere) async fn by_uuid(&self, uuid: Uuid) -> Result<Option<Arc<Seen>>> {
+        self.ready().await?;
+        Ok(self.content().by_uuid(uuid))
+    }
+
+    /// The machines whose containers have this name.
+    pub(in crate::vsphere) async fn named(&self, name: &str) -> Result<Vec<Arc<Seen>>> {
+        self.ready().await?;
+        Ok(self.content().named(name))
+    }
+
+    /// Counts changes of the set of machines and of their keys.
+    pub(in crate::vsphere) fn revision(&self) -> u64 {
+        self.content().revision()
+    }
+
+    /// Reads one machine, and adds what it shows.
+    pub(in crate::vsphere) async fn read(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+    ) -> Result<Arc<Seen>> {
+        let asked = Instant::now();
+        let machine = self.inner.source.endpoint.machine(vm, resource).await;
+        match machine {
+            Ok(machine) => {
+                let seen = self.content().read(machine, asked);
+                self.inner.state.read.notify_one();
+                Ok(seen)
+            }
+            Err(error) => {
+                if error.is_not_found() {
+                    self.content().left(vm);
+                }
+                Err(error)
+            }
+        }
+    }
+
+    /// Waits until a write of this process shows: until the machine satisfies the condition, which
+    /// it did not before. If no report says so, the machine is read.
+    pub(in crate::vsphere) async fn written(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+        shows: impl Fn(&Seen) -> bool + Send + Sync,
+    ) -> Result<Arc<Seen>> {
+        self.ready().await?;
+        let reported = async {
+            loop {
+                let arrived = self.inner.state.arrived.notified();
+                // One that is new may not be there yet.
+                let Some(mut seen) = self.content().subscribe(vm) else {
+                    arrived.await;
+                    continue;
+                };
+                let shown = seen.wait_for(|seen| shows(seen)).await;
+                if let Ok(shown) = shown {
+                    return Arc::clone(&shown);
+                }
+            }
+        };
+        match timeout(REPORTED_WITHIN, reported).await {
+            Ok(seen) => Ok(seen),
+            Err(_elapsed) => self.read(vm, resource).await,
+        }
+    }
+
+    /// This process destroyed the machine.
+    pub(in crate::vsphere) fn destroyed(&self, vm: &Ref<mo::VirtualMachine>) {
+        self.content().destroyed(vm, Instant::now());
+    }
+
+    /// Gives each state of the machine, beginning with the one that is known, to `judge`, until
+    /// that breaks. States in quick succession may be seen as one, and the first may be older than
+    /// this call.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) once the machine is gone; those of [`ready`](Self::ready).
+    pub(in crate::vsphere) async fn watch<T>(
+        &self,
+        vm: &Ref<mo::VirtualMachine>,
+        resource: &Resource,
+        mut judge: impl FnMut(&Arc<Seen>) -> ControlFlow<T> + Send,
+    ) -> Result<T> {
+        loop {
+            self.ready().await?;
+            let Some(mut seen) = self.content().subscribe(vm) else {
+                return Err(Error::not_found(resource.clone()));
+            };
+            loop {
+                let now = Arc::clone(&seen.borrow_and_update());
+                if let ControlFlow::Break(found) = judge(&now) {
+                    return Ok(found);
+                }
+                if seen.changed().await.is_err() {
+                    break;
+                }
+            }
+            // It is gone, or the index was forgotten and has to be filled again.
+        }
+    }
+}
+
+/// An error that several callers get.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct Shared(#[source] Arc<Error>);

@@ -1,0 +1,205 @@
+//! The index of a host: what it answers, and what it asks the endpoint for.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use portlayer::exec::{Command, ContainerSpec, Edit, Exec, StartOptions, StopOptions};
+use portlayer::vsphere::{Dialect, Hosts, Options, VsphereExec};
+use portlayer::{Capability, ContainerId, State, StateKind};
+use simulator::Platform;
+
+use crate::Endpoint;
+
+/// Calls of the poll that all watches of a client share.
+const POLL: [&str; 2] = ["WaitForUpdatesEx", "CancelWaitForUpdates"];
+
+type Calls = BTreeMap<String, u64>;
+
+/// The calls since `before`, without those of the shared poll.
+fn calls_since(endpoint: &Endpoint, before: &Calls) -> Calls {
+    let mut calls = endpoint.simulator.script().calls();
+    calls.retain(|method, _| !POLL.contains(&method.as_str()));
+    for (method, count) in &mut calls {
+        *count -= before.get(method).copied().unwrap_or(0);
+    }
+    calls.retain(|_, count| *count > 0);
+    calls
+}
+
+fn calls(of: &[(&str, u64)]) -> Calls {
+    let calls = of.iter();
+    calls.map(|(name, n)| ((*name).to_owned(), *n)).collect()
+}
+
+fn run(name: &str) -> ContainerSpec {
+    ContainerSpec::new(name, Command::new("/run"))
+}
+
+/// As another program would open it: with queues and an index of its own.
+async fn other(endpoint: &Endpoint) -> VsphereExec {
+    let options = Options {
+        dialect: endpoint.dialect,
+        ..Options::default()
+    };
+    let hosts = Hosts::new(endpoint.client.clone(), options);
+    hosts.exec("vch").await.unwrap()
+}
+
+async fn ids(exec: &VsphereExec) -> Vec<ContainerId> {
+    let containers = exec.list().await.unwrap().containers;
+    containers.iter().map(|container| container.id).collect()
+}
+
+async fn state(exec: &VsphereExec, id: &ContainerId) -> State {
+    exec.inspect(id).await.unwrap().state
+}
+
+/// Lists until the condition holds: changes of other programs are seen when they are reported.
+async fn eventually(exec: &VsphereExec, condition: impl Fn(&[ContainerId]) -> bool + Send + Sync) {
+    let seen = async {
+        while !condition(&ids(exec).await) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let seen = tokio::time::timeout(Duration::from_secs(10), seen).await;
+    assert!(seen.is_ok(), "the list does not show it");
+}
+
+#[tokio::test]
+async fn a_first_start_writes_nothing() {
+    for dialect in Dialect::ALL {
+        let endpoint = Endpoint::start(dialect, Platform::default()).await;
+        let exec = endpoint.hosts.exec("vch").await.unwrap();
+        // What is read once, is.
+        let warm = exec.create(run("warm")).await.unwrap();
+        exec.start(&warm, StartOptions::new()).await.unwrap();
+
+        let before = endpoint.simulator.script().calls();
+        let id = exec.create(run("counted")).await.unwrap();
+        assert_eq!(
+            exec.start(&id, StartOptions::new()).await.unwrap(),
+            State::Running
+        );
+        // The view of tasks gets each of the two tasks, and loses the one before.
+        let expected = calls(&[
+            ("CreateVM_Task", 1),
+            ("PowerOnVM_Task", 1),
+            ("ModifyListView", 2),
+        ]);
+        assert_eq!(calls_since(&endpoint, &before), expected);
+
+        exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+        let before = endpoint.simulator.script().calls();
+        exec.start(&id, StartOptions::new()).await.unwrap();
+        let calls = calls_since(&endpoint, &before);
+        assert_eq!(calls.get("ReconfigVM_Task"), Some(&1), "{calls:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_warm_index_answers_without_the_endpoint() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    for name in ["a", "b", "c"] {
+        exec.create(run(name)).await.unwrap();
+    }
+    let listed = ids(&exec).await;
+    let before = endpoint.simulator.script().calls();
+    for _ in 0..3 {
+        assert_eq!(ids(&exec).await, listed);
+        for id in &listed {
+            assert_eq!(state(&exec, id).await, State::Created);
+        }
+    }
+    assert_eq!(calls_since(&endpoint, &before), calls(&[]));
+}
+
+#[tokio::test]
+async fn what_this_program_did_shows_at_once() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    for round in 0..5 {
+        let id = exec.create(run(&format!("n{round}"))).await.unwrap();
+        assert_eq!(ids(&exec).await, [id]);
+        let name = format!("renamed{round}");
+        exec.update(&id, Edit::new().name(&name)).await.unwrap();
+        assert_eq!(exec.inspect(&id).await.unwrap().name, name);
+        let started = exec.start(&id, StartOptions::new()).await.unwrap();
+        assert_eq!(state(&exec, &id).await, started);
+        if exec.capabilities().contains(Capability::Suspend) {
+            exec.pause(&id).await.unwrap();
+            assert_eq!(state(&exec, &id).await, State::Suspended);
+            exec.resume(&id).await.unwrap();
+            assert_eq!(state(&exec, &id).await.kind(), StateKind::Running);
+        }
+        let exit = exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+        assert_eq!(state(&exec, &id).await, State::Stopped { exit });
+        exec.remove(&id).await.unwrap();
+        assert_eq!(ids(&exec).await, []);
+    }
+}
+
+#[tokio::test]
+async fn what_others_do_is_reported() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    assert_eq!(ids(&exec).await, []);
+    let other = other(&endpoint).await;
+    let id = other.create(run("theirs")).await.unwrap();
+    // One that is named is found, reported or not.
+    assert_eq!(state(&exec, &id).await, State::Created);
+    eventually(&exec, |ids| ids == [id]).await;
+    other.remove(&id).await.unwrap();
+    eventually(&exec, <[_]>::is_empty).await;
+}
+
+#[tokio::test]
+async fn a_lost_session_is_made_up_for() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    let gone = exec.create(run("gone")).await.unwrap();
+    let kept = exec.create(run("kept")).await.unwrap();
+    assert_eq!(ids(&exec).await.len(), 2);
+    let other = other(&endpoint).await;
+    endpoint.simulator.drop_sessions();
+    other.remove(&gone).await.unwrap();
+    let new = other.create(run("new")).await.unwrap();
+    eventually(&exec, |ids| {
+        ids.len() == 2 && ids.contains(&kept) && ids.contains(&new)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn handles_of_a_host_share_one_watch_that_ends_with_them() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let filters = |endpoint: &Endpoint| {
+        let calls = endpoint.simulator.script().calls();
+        let count = |method: &str| calls.get(method).copied().unwrap_or(0);
+        (count("CreateFilter"), count("DestroyPropertyFilter"))
+    };
+    let before = filters(&endpoint);
+    let exec = endpoint.hosts.exec("vch").await.unwrap();
+    let again = endpoint.hosts.exec("vch").await.unwrap();
+    let clone = exec.clone();
+    for exec in [&exec, &again, &clone] {
+        ids(exec).await;
+    }
+    assert_eq!(filters(&endpoint).0 - before.0, 1);
+    drop((exec, again, clone));
+    for _ in 0..3 {
+        let exec = endpoint.hosts.exec("vch").await.unwrap();
+        ids(&exec).await;
+    }
+    let ended = async {
+        loop {
+            let now = filters(&endpoint);
+            if now.0 - before.0 == now.1 - before.1 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let ended = tokio::time::timeout(Duration::from_secs(10), ended).await;
+    assert!(ended.is_ok(), "{:?}", filters(&endpoint));
+}

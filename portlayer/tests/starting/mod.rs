@@ -1,0 +1,166 @@
+//! A container that is being switched on, as everybody sees it.
+
+use std::time::Duration;
+
+use portlayer::exec::{Command, ContainerSpec, Exec, ExecExt, StartOptions, StopOptions};
+use portlayer::vsphere::{Dialect, Hosts, Options, VsphereExec};
+use portlayer::{ContainerId, Error, ErrorKind, ExitStatus, State, StateKind};
+use simulator::{Platform, Reaction};
+
+use crate::{Endpoint, full};
+
+/// How long a power-on takes here.
+const SLOW: Duration = Duration::from_millis(800);
+
+async fn open(endpoint: &Endpoint) -> VsphereExec {
+    let options = Options {
+        settle_timeout: Duration::from_millis(100),
+        ..Options::default()
+    };
+    let hosts = Hosts::new(endpoint.client.clone(), options);
+    hosts.exec("vch").await.unwrap()
+}
+
+async fn state(exec: &VsphereExec, id: &ContainerId) -> State {
+    exec.inspect(id).await.unwrap().state
+}
+
+/// Returns once the power-on that is under way is seen, and nothing false was seen before.
+async fn starting(exec: &VsphereExec, id: &ContainerId) {
+    let seen = async {
+        loop {
+            match state(exec, id).await {
+                State::Starting => return,
+                // Not reported yet.
+                State::Created
+                | State::Stopped {
+                    exit: ExitStatus::NeverOn | ExitStatus::Signal(_),
+                } => {}
+                other => panic!("{other}"),
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(SLOW, seen).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_power_on_under_way_is_starting_for_everybody() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let (exec, other) = (open(&endpoint).await, open(&endpoint).await);
+    let spec = ContainerSpec::new("slow", Command::new("/run"));
+    let id = exec.create(spec).await.unwrap();
+    // The first start, which records nothing, and a later one, which does.
+    for _ in 0..2 {
+        let script = endpoint.simulator.script();
+        script.next("PowerOnVM_Task", Reaction::SlowTask(SLOW));
+        let start = exec.start(&id, StartOptions::new());
+        let others = async {
+            starting(&other, &id).await;
+            let listed = other.list().await.unwrap().containers;
+            assert_eq!(listed[0].state, State::Starting);
+            let removed = other.remove(&id).await;
+            assert!(
+                matches!(
+                    removed,
+                    Err(Error {
+                        kind: ErrorKind::InvalidState {
+                            actual: StateKind::Starting,
+                            ..
+                        },
+                        ..
+                    })
+                ),
+                "{removed:?}"
+            );
+            let again = other.start(&id, StartOptions::new()).await;
+            assert!(
+                matches!(
+                    again,
+                    Err(Error {
+                        kind: ErrorKind::InvalidState { .. } | ErrorKind::Conflict { .. },
+                        ..
+                    })
+                ),
+                "{again:?}"
+            );
+            // Stopped as soon as it is on.
+            let exit = other.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+            assert_eq!(exit, ExitStatus::KILLED);
+        };
+        let (started, ()) = tokio::join!(start, others);
+        // Whether it was seen to run before it was stopped is a race.
+        assert!(started.is_ok(), "{started:?}");
+        let killed = State::Stopped {
+            exit: ExitStatus::KILLED,
+        };
+        assert_eq!(state(&other, &id).await, killed);
+    }
+}
+
+#[tokio::test]
+async fn kill_and_wait_hold_out_for_a_power_on() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let (exec, other) = (open(&endpoint).await, open(&endpoint).await);
+    let spec = ContainerSpec::new("slow", Command::new("/run"));
+    let id = exec.create(spec).await.unwrap();
+    let script = endpoint.simulator.script();
+    script.next("PowerOnVM_Task", Reaction::SlowTask(SLOW));
+    let start = exec.start(&id, StartOptions::new());
+    let killed = async {
+        starting(&other, &id).await;
+        other.kill(&id).await.unwrap();
+    };
+    let (started, (), exit) = tokio::join!(start, killed, other.wait(&id));
+    assert!(started.is_ok(), "{started:?}");
+    assert_eq!(exit.unwrap(), ExitStatus::KILLED);
+}
+
+#[tokio::test]
+async fn a_power_on_that_fails_is_no_run() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let exec = open(&endpoint).await;
+    let spec = ContainerSpec::new("full", Command::new("/run"));
+    let id = exec.create(spec).await.unwrap();
+    let script = endpoint.simulator.script();
+    script.next("PowerOnVM_Task", Reaction::TaskFault(full()));
+    exec.start(&id, StartOptions::new()).await.unwrap_err();
+    assert_eq!(state(&exec, &id).await, State::Created);
+    assert_eq!(
+        exec.start(&id, StartOptions::new()).await.unwrap(),
+        State::Running
+    );
+    exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+    script.next("PowerOnVM_Task", Reaction::TaskFault(full()));
+    exec.start(&id, StartOptions::new()).await.unwrap_err();
+    // That start is recorded, and nothing else is known of it.
+    let exit = ExitStatus::NeverOn;
+    assert_eq!(state(&exec, &id).await, State::Stopped { exit });
+    let stopped = exec.stop(&id, StopOptions::AT_ONCE).await.unwrap();
+    assert_eq!(stopped, exit);
+    assert_eq!(exec.wait(&id).await.unwrap(), exit);
+}
+
+#[tokio::test]
+async fn only_one_first_start_even_if_its_answer_is_lost() {
+    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+    let exec = open(&endpoint).await;
+    let spec = ContainerSpec::new("once", Command::new("/exit").arg("3"));
+    let id = exec.create(spec).await.unwrap();
+    let first = StartOptions::new().only_if_never_started();
+    let script = endpoint.simulator.script();
+    script.next("PowerOnVM_Task", Reaction::LoseAnswer);
+    exec.start(&id, first).await.unwrap_err();
+    let again = open(&endpoint).await.start(&id, first).await;
+    assert!(
+        matches!(
+            again,
+            Err(Error {
+                kind: ErrorKind::InvalidState { .. },
+                ..
+            })
+        ),
+        "{again:?}"
+    );
+    assert_eq!(exec.wait(&id).await.unwrap(), ExitStatus::Code(3));
+}
