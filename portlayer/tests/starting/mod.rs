@@ -10,7 +10,7 @@ use simulator::{Platform, Reaction};
 use crate::{Endpoint, full};
 
 /// How long a power-on takes here.
-const SLOW: Duration = Duration::from_millis(800);
+const SLOW: Duration = Duration::from_millis(1500);
 
 async fn open(endpoint: &Endpoint) -> VsphereExec {
     let options = Options {
@@ -50,6 +50,7 @@ async fn a_power_on_under_way_is_starting_for_everybody() {
     let (exec, other) = (open(&endpoint).await, open(&endpoint).await);
     let spec = ContainerSpec::new("slow", Command::new("/run"));
     let id = exec.create(spec).await.unwrap();
+    assert_eq!(state(&other, &id).await, State::Created);
     // The first start, which records nothing, and a later one, which does.
     for _ in 0..2 {
         let script = endpoint.simulator.script();
@@ -104,6 +105,7 @@ async fn kill_and_wait_hold_out_for_a_power_on() {
     let (exec, other) = (open(&endpoint).await, open(&endpoint).await);
     let spec = ContainerSpec::new("slow", Command::new("/run"));
     let id = exec.create(spec).await.unwrap();
+    assert_eq!(state(&other, &id).await, State::Created);
     let script = endpoint.simulator.script();
     script.next("PowerOnVM_Task", Reaction::SlowTask(SLOW));
     let start = exec.start(&id, StartOptions::new());
