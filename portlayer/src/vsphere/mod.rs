@@ -24,15 +24,22 @@
 //! machine was changed concurrently. So an exit status never belongs to a different run, and a
 //! machine that was switched off without a report is [`Lost`](crate::ExitStatus::Lost).
 //!
+//! The first start records nothing, because a new container has the keys of its first run. If its
+//! machine then goes off before the guest reported anything, and no port layer saw it on, the
+//! container still looks created. A caller whose process must run at most once starts it with
+//! [`only_if_never_started`](crate::exec::StartOptions::only_if_never_started), which records the
+//! start before the machine is switched on.
+//!
 //! # Names
 //! A machine is named `<container's name>-<first 12 digits of the id>`. Its BIOS UUID is derived
 //! from the ids of host and container, and containers are found by it. Names are unique as seen by
 //! one port layer; two programs that create the same name at the same instant may both succeed.
 //!
 //! # The index
-//! The first question to an opened host starts one watch of its resource pool, which all handles of
-//! the host share and which ends with the last of them. Lists, look-ups and questions about use are
-//! answered from what it reports, without asking the endpoint. What this process did, or was told,
+//! Opening a host starts one watch of its resource pool, which all handles of the host share and
+//! which ends with the last of them. Lists and inspections of containers, names, states and the
+//! addresses of networks are answered from what it reports, without asking the endpoint. Images are
+//! still looked up in the pool. What this process did, or was told,
 //! shows at once; what other programs do shows when the endpoint reports it, usually within
 //! milliseconds. After a lost session everything is reported again. While the endpoint does not
 //! answer, the last reports stand, for as long as the client tries to reach it.
@@ -42,7 +49,7 @@
 //! | operation | calls |
 //! | --- | --- |
 //! | `create` and the first `start` | 4: `CreateVM_Task`, `PowerOnVM_Task`, and one change of the view of tasks for each |
-//! | a later `start` | 5 more: the machine is read, its run is recorded |
+//! | a later `start` | also a read of the machine and a change that records the run |
 //! | `list`, `inspect` | 0, once the index is filled |
 //!
 //! # The only writer

@@ -1,8 +1,8 @@
 //! The index of a host: its machines as the endpoint reports them, without asking for each.
 //!
 //! One watch of the host's resource pool feeds it, which starts with the first question and ends
-//! with the last handle of the host. Lists, look-ups by name, and questions like who uses an image
-//! are answered from memory.
+//! with the last handle of the host. Lists, look-ups by name, and addresses are answered from
+//! memory.
 //!
 //! Reports come in order, but late. What this process wrote or was told is never missing:
 //! after a write it [waits](Index::written) for the report of it, and what it read besides
