@@ -7,11 +7,12 @@
 //! * [`ExtraConfig`] is the vSphere API's view of the settings without a property
 //!   of their own, with the server's merge rules.
 //! * [`view::VirtualMachineFile`] reads and edits the settings as Rust types.
-//! * [`Document::check`] tells whether VMware opens a file and powers its machine on, and
-//!   what libvirt and others would make of it; [`Document::made_worse`] what an edit broke;
-//!   [`Document::diff`] what differs between two files.
-//! * [`FileKind`] tells a `.vmx` from its neighbours, [`Snapshots`] reads a `.vmsd`.
-//! * [`Encoding`] knows the charset names of `.encoding`.
+//! * [`Document::check`] reports whether VMware opens a file and powers its machine on, and
+//!   what libvirt and others would make of it; [`Document::made_worse`] reports what an edit
+//!   broke, [`Document::diff`] the differences between two files.
+//! * [`FileKind`] distinguishes a `.vmx` from the other files of a machine, [`Snapshots`]
+//!   reads a `.vmsd`.
+//! * [`Encoding`] is a charset by its name in `.encoding`.
 //!
 //! # The grammar in short
 //!
@@ -83,12 +84,12 @@
 //!
 //! # Where this departs from VMware
 //!
-//! VMware's reader is the measure; it is known from open-vm-tools (one line) and from
-//! the dictionary class that VMware published in 2010 (files). On purpose:
+//! The reference is VMware's own reader, as published in open-vm-tools (single lines)
+//! and in a dictionary class of 2010 (whole files). These differences are deliberate:
 //!
 //! * Lenient parsing opens what VMware refuses, and keeps it.
-//! * VMware drops names that begin with `.` and that it does not know. Here they are
-//!   kept and [`Document::check`] tells of them; none can be written.
+//! * VMware drops unknown names that begin with `.`. Here they are kept, and
+//!   [`Document::check`] reports them; they cannot be written.
 //! * VMware writes `.encoding` into every file it saves. Here an edit adds it only if
 //!   a value needs it, so that no other line changes.
 //! * VMware rewrites all values when the charset changes. Here values that are

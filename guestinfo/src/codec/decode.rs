@@ -66,7 +66,7 @@ pub enum View {
     Guest,
 }
 
-/// How to read: [`decode`] with more to say.
+/// [`decode`] with options: dialect, view, path and secret key.
 ///
 /// ```
 /// use std::collections::BTreeMap;

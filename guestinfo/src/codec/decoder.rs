@@ -17,7 +17,7 @@ use crate::value::text::NIL;
 
 /// Where keys come from.
 pub(super) enum Source<'a> {
-    /// All keys are at hand.
+    /// All keys are known.
     Index(&'a Index<'a>),
     /// A reader without listing: keys that are not known yet are noted.
     Rounds {
@@ -152,7 +152,7 @@ impl<'a> Decoder<'a> {
         value.unwrap_or_else(default)
     }
 
-    /// The value at hand, or its form without any key; reports its lack.
+    /// The value at the current key, or its form without any key; reports if both are missing.
     pub(crate) fn value<T: GuestInfo>(&mut self) -> Option<T> {
         let absent = T::absent(self.dialect());
         self.value_or(absent, T::decode)
@@ -191,7 +191,7 @@ impl<'a> Decoder<'a> {
         self.value().unwrap_or_else(default)
     }
 
-    /// The text at hand: empty for `<nil>`, opened if it is secret, put
+    /// The text at the current key: empty for `<nil>`, opened if it is secret, put
     /// together if it is in chunks.
     pub fn text(&mut self) -> Option<Cow<'a, str>> {
         if !self.chunks {
@@ -239,7 +239,7 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Reads the text at hand as a value; reports text that is none.
+    /// Parses the text at the current key; reports text that cannot be parsed.
     pub fn parse<T>(
         &mut self,
         expected: &'static str,
@@ -252,14 +252,14 @@ impl<'a> Decoder<'a> {
         value
     }
 
-    /// Reports that the text at hand is of no use.
+    /// Reports that the text at the current key is malformed.
     pub fn malformed(&mut self, expected: &'static str) {
         self.unusable += 1;
         self.note(NoteKind::RewriteKey);
         self.report(IssueKind::Malformed, expected);
     }
 
-    /// Notes for an update how the stored form at hand differs from what was
+    /// Notes for an update how the stored form at the current key differs from what was
     /// read.
     pub(crate) fn note(&mut self, kind: NoteKind) {
         let key = self.cursor.key();
@@ -354,7 +354,7 @@ impl<'a> Decoder<'a> {
         left.is_some()
     }
 
-    /// Reports that the list or map at hand was not read to its end.
+    /// Reports that the list or map at the current key was not read to its end.
     pub(crate) fn too_many(&mut self) {
         self.note(NoteKind::TooMany);
         self.report(
@@ -376,7 +376,7 @@ impl<'a> Decoder<'a> {
         matches!(self.source, Source::Index(_))
     }
 
-    /// Whether there is a key at hand, without reading it.
+    /// Whether the current key is stored, without reading it.
     pub(crate) fn is_stored(&mut self) -> bool {
         !self.is_known_absent()
     }

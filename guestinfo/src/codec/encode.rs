@@ -43,7 +43,7 @@ pub fn encode<T: GuestInfo>(
     Encode::new(dialect).run(value)
 }
 
-/// How to write: [`encode`] with more to say.
+/// [`encode`] with options: the dialect, a path for all keys, and a secret key.
 ///
 /// ```
 /// use guestinfo::{Dialect, Encode};

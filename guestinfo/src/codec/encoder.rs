@@ -106,7 +106,7 @@ impl Encoder {
         self.cursor.leave(mark);
     }
 
-    /// Writes the text of the value at hand.
+    /// Writes the text of the value at the current key.
     pub fn text(&mut self, text: impl Into<String>) {
         let text = text.into();
         if self.cursor.is_root() {
@@ -177,7 +177,7 @@ impl Encoder {
         self.chunks = chunks;
     }
 
-    /// Writes the elements of the list or map at hand.
+    /// Writes the elements of the list or map at the current key.
     pub(crate) fn collection(&mut self, write: impl FnOnce(&mut Self)) {
         let outer = self.guest;
         self.guest = outer || self.cursor.with_key(guest_may_write);
@@ -251,13 +251,13 @@ impl Encoder {
         }
     }
 
-    /// Records that the value at hand has no stored form.
+    /// Records that the value at the current key has no stored form.
     pub fn unstorable(&mut self, reason: &'static str) {
         let key = self.cursor.key();
         self.fail(EncodeError::Unstorable { key, reason });
     }
 
-    /// Records that the value at hand has no stored form, and a text that tells
+    /// Records that the value at the current key has no stored form, and a text that tells
     /// it apart from other values, so that an update can see that it did not
     /// change.
     pub(crate) fn unstorable_value(&mut self, reason: &'static str, text: String) {

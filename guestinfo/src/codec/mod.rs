@@ -95,8 +95,8 @@ pub enum Shape {
 /// Enums have `text = "..."` on a variant, else the variant's name is its text,
 /// and `other` on a variant with one `String` for all other texts.
 ///
-/// A field whose keys may be missing as a matter of course is an `Option`. All
-/// other types of fields have a `Default`, which stands in for what is missing.
+/// Make a field an `Option` if its keys are often missing. All other fields need a
+/// default, from `Default` or the attribute, which is their value when keys are missing.
 ///
 /// ```
 /// use std::collections::BTreeMap;
@@ -151,11 +151,11 @@ pub trait GuestInfo: Sized {
     /// How it is stored as the element of a list.
     const SHAPE: Shape = Shape::Keyed;
 
-    /// Writes the value at the key at hand.
+    /// Writes the value at the current key.
     fn encode(&self, encoder: &mut Encoder);
 
-    /// Reads the value at the key at hand. `None` when nothing is stored, or
-    /// nothing of use, which has been reported then.
+    /// Reads the value at the current key. Returns `None` if nothing is stored there, or
+    /// only malformed text, which it reports.
     fn decode(decoder: &mut Decoder<'_>) -> Option<Self>;
 
     /// Names the keys that a value of this type can have.

@@ -67,7 +67,7 @@ impl Describer {
         self.cursor.leave(mark);
     }
 
-    /// A text at the key at hand.
+    /// A text at the current key.
     pub fn text(&mut self) {
         let key = self.cursor.key().to_ascii_lowercase();
         if key.contains(ANY) {

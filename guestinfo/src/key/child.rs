@@ -70,7 +70,7 @@ impl Cursor {
         self.text.len() > MAX_KEY_BYTES
     }
 
-    /// Where a field stands below the key at hand, if the dialect has it there.
+    /// Where a field stands below the current key, if the dialect has it there.
     pub(crate) fn place(&self, field: &Field) -> Option<Place> {
         field.place_below(self.dialect, self.scope)
     }

@@ -165,7 +165,7 @@ impl<R: GuestRpc> GuestStore<R> {
     }
 
     /// Writes what differs from the last read, as far as a guest can: sets of
-    /// visible keys without a `/`. Gives back the changes that it cannot make.
+    /// visible keys without a `/`. Returns the changes that a guest cannot make.
     ///
     /// Keys that name others, such as the length of a list, are written last,
     /// so that a reader never finds a name without what it stands for.

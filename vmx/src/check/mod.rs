@@ -23,13 +23,13 @@ pub use self::reader::{Effect, Reader};
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Finding {
-    /// What it does.
+    /// What the reader does.
     pub effect: Effect,
-    /// Who does it.
+    /// The program that reads the file.
     pub reader: Reader,
-    /// With what.
+    /// The construct in the file.
     pub construct: Construct,
-    /// Where, lines from 1; empty if it is about the file as a whole.
+    /// The lines, counted from 1; empty if the finding concerns the whole file.
     pub lines: Vec<usize>,
 }
 
@@ -43,11 +43,12 @@ impl fmt::Display for Finding {
 }
 
 impl Document {
-    /// What VMware, libvirt and others would make of the file, the worst first.
+    /// Returns what VMware, libvirt and others would refuse, misread or ignore in the file,
+    /// the worst first.
     ///
-    /// The list is for files that are exchanged with other programs, and before a
-    /// machine is powered on; [`problems`](Self::problems) is what VMware itself
-    /// refuses, with the places. Sizes are findings here and never errors.
+    /// Use it before a machine is powered on or its file is given to another program;
+    /// [`problems`](Self::problems) has only what VMware refuses to read, with the exact
+    /// positions. A file that is too large is a finding, never an error.
     ///
     /// ```
     /// use vmx::{Document, Effect, Reader};
@@ -65,10 +66,11 @@ impl Document {
         self.check_as(self.kind())
     }
 
-    /// The same for a file of which the kind is known, for instance by its name: an empty
-    /// `.vmx` is no machine that opens, an empty `.vmsd` is the usual one.
+    /// Returns the findings of [`check`](Self::check) for a file whose kind is known, for
+    /// instance by its name: VMware does not open an empty `.vmx`, but an empty `.vmsd` is
+    /// common.
     ///
-    /// Of files that only VMware reads, such as `.vmsd`, nothing is said of other programs.
+    /// For files that only VMware reads, such as `.vmsd`, other programs are left out.
     #[must_use]
     pub fn check_as(&self, kind: FileKind) -> Vec<Finding> {
         let mut found = Found::default();
@@ -91,8 +93,8 @@ impl Document {
         findings
     }
 
-    /// What VMware would refuse or misread in this document, or not power on, that it does
-    /// not in `before`: what an edit made worse.
+    /// Returns what an edit made worse: what VMware would refuse, misread or not power on in
+    /// this document, unless it does so in `before`, too.
     ///
     /// ```
     /// use vmx::{Construct, Document};
