@@ -13,10 +13,10 @@ use crate::exec::Signal;
 pub enum ExitStatus {
     /// The process exited with this code.
     Code(i32),
-    /// The process was ended by this signal; `None` if the guest did not name it. A guest that
-    /// reports a single number, as VIC's does, cannot distinguish a signal from the exit code 128
-    /// plus its number, which counts as the signal. A machine switched off by the port layer ends
-    /// with `KILL`.
+    /// The process was ended by this signal; `None` if the guest did not name it. The project's
+    /// agent reports signals and exit codes separately. A guest that reports a single number, as
+    /// VIC's does, cannot distinguish a signal from the exit code 128 plus its number, which
+    /// counts as the signal. A machine switched off by the port layer ends with `KILL`.
     Signal(Option<Signal>),
     /// The guest could not launch the process. The reason is in
     /// [`ContainerInfo::failure`](crate::exec::ContainerInfo::failure).

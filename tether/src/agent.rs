@@ -9,7 +9,7 @@ use guestinfo::Dialect;
 use guestinfo::rpc::{GuestRpc, GuestStore, RpcError};
 use guestinfo::vic::{ExecutorConfig, ExitLog, SessionConfig, Started};
 use jiff::Timestamp;
-use tether_sys::Launch;
+use tether_sys::{Exit, Launch};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -136,7 +136,7 @@ impl<R: GuestRpc + Send> Agent<R> {
         self.start_all(&mut running, &container, dialect, &log, &reports);
         drop((log, reports));
         self.serve(&mut lines, &container, dialect)?;
-        self.follow(&mut container, &mut incoming).await?;
+        self.follow(&mut container, dialect, &mut incoming).await?;
         drop(tokio::time::timeout(LAST_WORDS, self.sessions.drained()).await);
         let flushed = async {
             while !logging.is_finished() {
@@ -239,6 +239,7 @@ impl<R: GuestRpc + Send> Agent<R> {
     async fn follow(
         &mut self,
         container: &mut ExecutorConfig,
+        dialect: Dialect,
         incoming: &mut mpsc::Receiver<Report>,
     ) -> Result<(), AgentError> {
         let platform = Arc::clone(&self.platform);
@@ -253,13 +254,32 @@ impl<R: GuestRpc + Send> Agent<R> {
                 }
             };
             let Some(report) = report else { return Ok(()) };
+            self.write_signal(&report, dialect)?;
             apply(container, report);
             // What is there already goes in one write.
             while let Ok(report) = incoming.try_recv() {
+                self.write_signal(&report, dialect)?;
                 apply(container, report);
             }
             self.write(container)?;
         }
+    }
+
+    /// Writes which signal ended a process, 0 for none. The status alone does not tell an
+    /// exit with 143 from an end by `TERM`. VIC has no such key. It is written before the
+    /// status, so that who reads the status has it.
+    fn write_signal(&mut self, report: &Report, dialect: Dialect) -> Result<(), AgentError> {
+        let Report::Ended { id, exit } = report else {
+            return Ok(());
+        };
+        let signal = match exit {
+            Exit::Code(_) => 0,
+            Exit::Signal(signal) => *signal,
+        };
+        let key = format!("{}.sessions|{id}.signal", dialect.base());
+        let rpc = self.store.rpc_mut();
+        rpc.set(&key, &signal.to_string())
+            .map_err(AgentError::Write)
     }
 
     fn write(&mut self, container: &ExecutorConfig) -> Result<(), AgentError> {
@@ -332,10 +352,10 @@ fn apply(container: &mut ExecutorConfig, report: Report) {
             id,
             Box::new(|session| session.started = Started::failed(reason)),
         ),
-        Report::Ended { id, status } => (
+        Report::Ended { id, exit } => (
             id,
             Box::new(move |session| {
-                session.exit_status = Some(status);
+                session.exit_status = Some(exit.status());
                 session.detail.stop_time = Timestamp::now().as_second();
             }),
         ),

@@ -23,6 +23,12 @@
 //! | --- | --- |
 //! | `ssh` | clients attach to the processes over the control line |
 //!
+//! # How a process ended
+//!
+//! The key `status` of a session has the exit code, or 128 plus the number of the signal
+//! that ended the process, as with VIC. The key `signal` next to it, which VIC does not
+//! have, is the number of that signal, or 0 if the process exited by itself.
+//!
 //! # Keys of the control line
 //!
 //! Clients attach over SSH. The machine's private key is in the read-only key `key`, the

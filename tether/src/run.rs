@@ -38,7 +38,7 @@ pub(crate) enum Report {
     /// It could not be started.
     Failed { id: String, reason: String },
     /// It ended, and its output is complete.
-    Ended { id: String, status: i32 },
+    Ended { id: String, exit: Exit },
 }
 
 /// A session to be run.
@@ -76,14 +76,13 @@ impl Run {
             };
             let again = self.restart && !self.session.is_stopping();
             let exit = self.accompany(process, again).await;
-            let status = exit.status();
             let id = self.id();
             if !again {
                 // A client that reads nothing must not keep the machine on.
                 drop(tokio::time::timeout(DRAIN, self.session.end(exit)).await);
-                return self.report(Report::Ended { id, status }).await;
+                return self.report(Report::Ended { id, exit }).await;
             }
-            self.report(Report::Ended { id, status }).await;
+            self.report(Report::Ended { id, exit }).await;
             tokio::select! {
                 () = tokio::time::sleep(RESTART) => {}
                 () = self.session.stopping() => {

@@ -27,7 +27,7 @@ pub(crate) struct Observed {
     /// The guest's word on the launch: empty before it, `true` after it, else why it failed.
     pub(crate) started: String,
     /// The guest's word on the end.
-    pub(crate) status: Option<i32>,
+    pub(crate) status: Option<ExitStatus>,
 }
 
 /// The guest's text in place of a reason when the process started.
@@ -64,7 +64,7 @@ impl Observed {
 
     /// How the process ended, if the guest reported it; the machine goes off next.
     pub(crate) fn ended(&self) -> Option<ExitStatus> {
-        self.status.filter(|_| self.started == STARTED).map(exit_of)
+        self.status.filter(|_| self.started == STARTED)
     }
 
     fn exit(&self) -> ExitStatus {
@@ -78,10 +78,15 @@ impl Observed {
     }
 }
 
-/// The exit that a guest means by a status. There is one number for two things: as shells have it,
-/// 128 and the signal's number for a signal. `-1` is what VIC's guest writes for any signal; it
-/// does not say which.
-pub(crate) fn exit_of(status: i32) -> ExitStatus {
+/// The exit that a guest means by a status and the number of a signal, 0 for none. A guest that
+/// does not write the latter has one number for two things: as shells have it, 128 and the signal's
+/// number for a signal. `-1` is what VIC's guest writes for any signal; it does not say which.
+pub(crate) fn exit_of(status: i32, signal: Option<i32>) -> ExitStatus {
+    match signal.map(u8::try_from) {
+        Some(Ok(0)) => return ExitStatus::Code(status),
+        Some(Ok(number)) => return ExitStatus::Signal(Signal::new(number).ok()),
+        Some(Err(_)) | None => {}
+    }
     match u8::try_from(status) {
         Ok(status @ 129..=192) => ExitStatus::Signal(Signal::new(status - 128).ok()),
         Err(_) if status == -1 => ExitStatus::Signal(None),
@@ -115,7 +120,7 @@ mod tests {
             begun: !started.is_empty(),
             recorded: None,
             started: started.into(),
-            status,
+            status: status.map(|status| exit_of(status, None)),
         }
     }
 
@@ -156,6 +161,22 @@ mod tests {
                 expected,
                 "{started} {status:?}"
             );
+        }
+    }
+
+    #[test]
+    fn a_guest_that_names_the_signal_is_not_guessed_at() {
+        for (status, signal, expected) in [
+            (143, Some(0), ExitStatus::Code(143)),
+            (143, None, ExitStatus::Signal(Some(Signal::TERM))),
+            (143, Some(9), ExitStatus::KILLED),
+            (0, Some(15), ExitStatus::Signal(Some(Signal::TERM))),
+            (255, Some(250), ExitStatus::Signal(None)),
+            // No number of a signal.
+            (3, Some(-1), ExitStatus::Code(3)),
+            (137, Some(1 << 20), ExitStatus::KILLED),
+        ] {
+            assert_eq!(exit_of(status, signal), expected, "{status} {signal:?}");
         }
     }
 

@@ -6,6 +6,7 @@ use guestinfo::vic::Started;
 use guestinfo::{Dialect, EncodeError, GuestInfo, decode, encode};
 use jiff::Timestamp;
 
+use super::derive_state::exit_of;
 use super::record::{Keys, difference};
 use crate::{ContainerId, ExitStatus};
 
@@ -26,6 +27,9 @@ struct Session {
     started: Started,
     #[guestinfo(key = "status", scope = "read-write")]
     status: Option<i32>,
+    /// The signal that ended the process, 0 for none. VIC's guest does not write it.
+    #[guestinfo(key = "signal", scope = "read-write")]
+    signal: Option<i32>,
     /// Whether the process waits for a client to attach.
     #[guestinfo(vic1(key = "runblock", scope = "read-write"))]
     run_block: Option<bool>,
@@ -63,6 +67,7 @@ impl Session {
         Self {
             started: Started::No,
             status: (dialect == Dialect::Vic04).then_some(NOT_ENDED),
+            signal: None,
             run_block: Some(false),
             detail: Detail {
                 start_time: None,
@@ -71,11 +76,12 @@ impl Session {
         }
     }
 
-    fn end(&self) -> Option<i32> {
+    fn end(&self) -> Option<ExitStatus> {
         if self.detail.stop_time == Some(0) {
             return None;
         }
-        self.status.filter(|status| *status != NOT_ENDED)
+        let status = self.status.filter(|status| *status != NOT_ENDED)?;
+        Some(exit_of(status, self.signal))
     }
 }
 
@@ -115,7 +121,7 @@ impl RunState {
     }
 
     /// The guest's word on the end of the process.
-    pub(super) fn status(&self, id: &ContainerId) -> Option<i32> {
+    pub(super) fn status(&self, id: &ContainerId) -> Option<ExitStatus> {
         self.session(id)?.end()
     }
 
@@ -237,7 +243,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
     use super::*;
-    use crate::exec::{Command, ContainerSpec};
+    use crate::exec::{Command, ContainerSpec, Signal};
     use crate::vsphere::record::Record;
 
     #[test]
@@ -274,7 +280,12 @@ mod tests {
                 keys.insert(key("detail.stoptime"), "1467000001".into());
             }
             let ran = RunState::read(&keys);
-            assert_eq!(ran.status(&id), Some(3));
+            assert_eq!(ran.status(&id), Some(ExitStatus::Code(3)));
+            keys.insert(key("signal"), "15".into());
+            let ended = RunState::read(&keys).status(&id);
+            assert_eq!(ended, Some(ExitStatus::Signal(Some(Signal::TERM))));
+            keys.insert(key("signal"), "0".into());
+            let ran = RunState::read(&keys);
             let ended = ran.ended(ExitStatus::Code(3));
             assert_eq!(
                 ended.changes(&ran, dialect).unwrap(),
@@ -285,6 +296,7 @@ mod tests {
                 ("portlayer/starts".to_owned(), "2".to_owned()),
                 ("portlayer/exit".to_owned(), String::new()),
                 (key("started"), "<nil>".to_owned()),
+                (key("signal"), String::new()),
             ]
             .into();
             expected.extend(match dialect {

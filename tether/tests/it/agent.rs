@@ -167,6 +167,28 @@ async fn a_session_is_started_logged_and_its_end_is_reported() {
 }
 
 #[tokio::test]
+async fn a_signal_is_told_apart_from_an_exit_code() {
+    for dialect in Dialect::ALL {
+        for (script, status, signal) in [
+            ("exit 143", 143, "0"),
+            ("kill -TERM $$; while :; do :; done", 143, "15"),
+            ("kill -KILL $$", 137, "9"),
+        ] {
+            let Some((_place, machine)) = machine().await else {
+                return;
+            };
+            let keys = Keys::new(&container(script), dialect);
+            let agent = Agent::new(machine.clone(), Arc::new(Wires::default()), keys.clone());
+            agent.run().await.expect("a life");
+            assert_eq!(keys.session("main").exit_status, Some(status), "{script}");
+            let key = format!("{}.sessions|main.signal", dialect.base());
+            let written = keys.0.lock().expect("keys").keys().get(&key).cloned();
+            assert_eq!(written.as_deref(), Some(signal), "{script}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_program_that_is_not_there_is_reported() {
     let Some((_place, machine)) = machine().await else {
         return;

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
 use super::*;
+use crate::ExitStatus;
 use crate::exec::Signal;
 use crate::image::Digest;
 use proptest::prelude::*;
@@ -121,7 +122,7 @@ fn a_container_that_vic_0_4_made_is_read() {
     let state = RunState::read(&keys);
     assert_eq!(
         (state.started(&id).as_str(), state.status(&id)),
-        ("true", Some(3))
+        ("true", Some(ExitStatus::Code(3)))
     );
 }
 
