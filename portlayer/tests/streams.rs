@@ -2,6 +2,7 @@
 #![cfg(feature = "attach")]
 #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
 
+mod copied_machine;
 mod without_runblock;
 
 use std::net::SocketAddr;
@@ -166,6 +167,7 @@ async fn run(
 
 struct Endpoint {
     simulator: Simulator,
+    client: Client,
     lines: SocketAddr,
     layer: PortLayer,
 }
@@ -188,7 +190,7 @@ impl Endpoint {
             dialect,
             ..Options::default()
         };
-        let hosts = Hosts::new(client, options);
+        let hosts = Hosts::new(client.clone(), options);
         let lines = LineServer::bind("127.0.0.1:0").await.unwrap();
         let address = lines.local_addr().unwrap();
         let spec = HostSpec::new("vch", Iso::bytes("appliance"), Iso::bytes("bootstrap"));
@@ -199,6 +201,7 @@ impl Endpoint {
         let layer = hosts.open_with_lines("vch", lines).await.unwrap();
         Self {
             simulator,
+            client,
             lines: address,
             layer,
         }
