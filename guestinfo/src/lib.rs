@@ -57,6 +57,13 @@
 //! | to watch some keys | [`Key`], [`Pattern`] |
 //! | to know every byte | [`format`](mod@format) |
 //!
+//! # Keys from strangers
+//!
+//! Decoding and updating take any keys: no panic, no overflow, bounded work. The fuzz targets
+//! in `fuzz/` ran with overflow checks on 2026-11-26, next to another on two busy cores:
+//! `key` for an hour, 5,109,384 executions; `decode` for 45 minutes, 15,158 executions.
+//! Before, `decode` had found that an empty struct in an `Option` was read back as `None`.
+//!
 //! # Features
 //!
 //! | feature | adds |

@@ -102,8 +102,9 @@
 //! about 40 bytes a line above the file itself. The index is keyed against chosen
 //! names. Errors and `Debug` show no value whose name suggests a secret, and no
 //! control character. There is no `unsafe` code. The fuzz target in `fuzz/`,
-//! which uses every reader and every editor of documents and views, ran for an hour,
-//! 5,944,147 executions, and found nothing.
+//! which uses every reader and every editor of documents and views, ran with overflow checks
+//! for an hour on 2026-11-26, next to two others on two busy cores: 64,574 executions,
+//! and found nothing. An earlier hour had 5,944,147.
 //!
 //! # Speed
 //!
