@@ -13,8 +13,8 @@ pub(crate) enum Power {
     Unknown,
 }
 
-/// What the machine shows. The power state and the keys that only the host can write are the
-/// endpoint's word, the rest is the guest's.
+/// A snapshot of a machine. The power state and the keys that only the host can write are
+/// trusted; everything else is reported by the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Observed {
     pub(crate) power: Power,
@@ -22,15 +22,15 @@ pub(crate) struct Observed {
     pub(crate) unusable: Option<String>,
     /// Host only: a start was recorded. That of the first run need not be.
     pub(crate) begun: bool,
-    /// Host only: the exit of the last run, written down when the machine was seen to be off.
+    /// Host only: the exit status of the last run, persisted when the machine was seen off.
     pub(crate) recorded: Option<ExitStatus>,
-    /// The guest's word on the launch: empty before it, `true` after it, else why it failed.
+    /// The guest's report of the launch: empty before it, `true` after it, else why it failed.
     pub(crate) started: String,
-    /// The guest's word on the end.
+    /// The guest's report of the exit status.
     pub(crate) status: Option<ExitStatus>,
 }
 
-/// The guest's text in place of a reason when the process started.
+/// The value of `started` after a successful launch.
 const STARTED: &str = "true";
 
 impl Observed {
@@ -49,7 +49,7 @@ impl Observed {
             Power::Suspended => State::Suspended,
             Power::On if self.started == STARTED => State::Running,
             Power::On => State::Starting,
-            // A machine that an operator switched on has the guest's word only.
+            // A machine that an operator powered on has only the guest's report.
             Power::Off if self.begun || self.recorded.is_some() || !self.started.is_empty() => {
                 State::Stopped { exit: self.exit() }
             }
@@ -57,12 +57,12 @@ impl Observed {
         }
     }
 
-    /// Why the process was not launched, in the guest's words.
+    /// Returns why the process was not launched, as the guest reported it.
     pub(crate) fn failure(&self) -> Option<&str> {
         (!self.started.is_empty() && self.started != STARTED).then_some(&*self.started)
     }
 
-    /// How the process ended, if the guest reported it; the machine goes off next.
+    /// Returns the exit status that the guest reported, if any; the machine powers off next.
     pub(crate) fn ended(&self) -> Option<ExitStatus> {
         self.status.filter(|_| self.started == STARTED)
     }
@@ -94,8 +94,8 @@ pub(crate) fn exit_of(status: i32, signal: Option<i32>) -> ExitStatus {
     }
 }
 
-/// Without a guest that reports nothing is ever `Running`, and no exit is known: keys that look
-/// otherwise were written by somebody else.
+/// Adjusts a state for endpoints without guests that report: nothing is ever `Running`, and no
+/// exit status is known. Keys that claim otherwise were written by another program.
 pub(crate) fn without_guest(state: State, capabilities: Capabilities) -> State {
     if capabilities.contains(Capability::GuestKeys) {
         return state;

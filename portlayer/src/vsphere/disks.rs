@@ -1,4 +1,4 @@
-//! Finds the disks of a machine that it shares with others.
+//! The disks of a machine, and which of them must survive its removal.
 
 use vim25::Poly;
 use vim25::types::{VirtualDevice, VirtualDisk};
@@ -6,17 +6,17 @@ use vim25::types::{VirtualDevice, VirtualDisk};
 /// A disk of a machine, as far as removing it is concerned.
 #[derive(Debug)]
 pub(super) struct Disk<'a> {
-    /// The device, as it was read.
+    /// The device, unmodified.
     pub(super) device: &'a Poly<VirtualDevice>,
-    /// `[datastore] path`; empty for a disk that is no file.
+    /// `[datastore] path`; empty for a disk that is not a file.
     pub(super) file: String,
-    /// Whether it is the child of another disk. The server removes the parents with the machine
-    /// (<https://github.com/vmware/vic/issues/2928>), and others may live on them.
+    /// Whether it is the child of another disk. The server deletes the parents with the machine
+    /// (<https://github.com/vmware/vic/issues/2928>), even if other machines use them.
     pub(super) has_parent: bool,
 }
 
-/// The disks among the devices. It reads nodes and no structs, so that a backing of a kind that
-/// the schema does not know is seen as well.
+/// Returns the disks among the devices. It reads untyped nodes, so that backings that the schema
+/// does not know are included.
 pub(super) fn disks(devices: &[Poly<VirtualDevice>]) -> Vec<Disk<'_>> {
     devices
         .iter()
@@ -35,7 +35,7 @@ pub(super) fn disks(devices: &[Poly<VirtualDevice>]) -> Vec<Disk<'_>> {
         .collect()
 }
 
-/// The files of the disks that a device's disk is a descendant of, the nearest first.
+/// Returns the files of a disk's parents, the direct parent first.
 pub(super) fn parents(device: &Poly<VirtualDevice>) -> Vec<String> {
     let mut parents = Vec::new();
     let mut backing = device.node().get("backing");
@@ -48,7 +48,7 @@ pub(super) fn parents(device: &Poly<VirtualDevice>) -> Vec<String> {
 }
 
 impl Disk<'_> {
-    /// The capacity of the disk.
+    /// Returns the capacity of the disk.
     pub(super) fn capacity_kib(&self) -> Option<i64> {
         self.device
             .node()
@@ -56,13 +56,13 @@ impl Disk<'_> {
             .and_then(|capacity| capacity.as_i64())
     }
 
-    /// Whether it has to stay when the machine, whose files are in `directory`
-    /// (`[datastore] path`), is destroyed: it has a parent, or lives elsewhere.
+    /// Returns whether it has to be detached before the machine, whose files are in `directory`
+    /// (`[datastore] path`), is destroyed: it has a parent, or is in another directory.
     pub(super) fn must_be_detached(&self, directory: &str) -> bool {
         self.has_parent || !self.is_in(directory)
     }
 
-    /// Whether its file is in this directory.
+    /// Returns whether its file is in this directory.
     pub(super) fn is_in(&self, directory: &str) -> bool {
         self.file.strip_prefix(directory).is_some_and(|rest| {
             rest.strip_prefix('/')

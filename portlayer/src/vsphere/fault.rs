@@ -1,4 +1,4 @@
-//! The endpoint's faults as the errors of the traits. This is the only place that judges them.
+//! Converts the endpoint's faults to the errors of the traits; nothing else interprets them.
 
 use vim25::types::{
     AlreadyExists, ConcurrentAccess, DuplicateName, FileAlreadyExists, HostCommunication,
@@ -11,7 +11,7 @@ use vsphere_client::{EntityKind, Error as ClientError};
 use super::kind;
 use crate::{Error, ErrorKind, Resource, ResourceKind, StateKind};
 
-/// The client's error as an error about `resource`.
+/// Converts an error of the client to one about `resource`.
 pub(super) fn error(resource: &Resource, error: ClientError) -> Error {
     let resource = resource.clone();
     let judged = match &error {
@@ -79,7 +79,7 @@ fn fault(error: &ClientError) -> ErrorKind {
     } else if is_power_state(VirtualMachinePowerState::PoweredOff) {
         invalid_state(StateKind::Stopped)
     } else if error.is_fault::<InvalidState>() {
-        // The machine moved between looking and acting.
+        // The machine changed its state after it was read.
         conflict()
     } else if error.is_fault::<InvalidArgument>() || error.is_fault::<OutOfBounds>() {
         ErrorKind::InvalidArgument {
@@ -90,13 +90,13 @@ fn fault(error: &ClientError) -> ErrorKind {
     }
 }
 
-/// The resource that the client names in its own words.
+/// Converts the client's kind of object to a resource.
 fn named(kind: EntityKind, name: &str) -> Option<Resource> {
     let kind = match kind {
         EntityKind::Datacenter => kind::DATACENTER,
         EntityKind::Datastore => kind::DATASTORE,
         EntityKind::Network => ResourceKind::Network,
-        // Pools are looked up only as the place of a new host.
+        // Pools are only looked up to install a host there.
         EntityKind::ResourcePool => kind::COMPUTE_RESOURCE,
         EntityKind::File => kind::FILE,
         _ => return None,

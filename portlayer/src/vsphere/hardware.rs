@@ -1,7 +1,7 @@
-//! Devices of new machines, as changes of a specification.
+//! Device changes in the specifications of machines.
 //!
-//! New devices have negative keys, which the server replaces; a device names its controller by
-//! that key within one specification.
+//! New devices have negative keys, which the server replaces; a device refers to its controller
+//! by that key within one specification.
 
 use vim25::types::{
     ParaVirtualSCSIController, VirtualCdrom, VirtualCdromIsoBackingInfo, VirtualController,
@@ -29,7 +29,7 @@ const SCSI: i32 = -204;
 const DISK: i32 = -205;
 const LOG: i32 = -206;
 
-/// `ide0` and, at its first place, a CD drive with this image: `[datastore] path`.
+/// Adds `ide0` and, on its first unit, a CD drive with this image: `[datastore] path`.
 pub(super) fn cdrom(
     image: &str,
     datastore: &Ref<mo::Datastore>,
@@ -40,14 +40,14 @@ pub(super) fn cdrom(
     ]
 }
 
-/// `ide0`, empty.
+/// Returns `ide0` without devices.
 pub(super) fn ide_controller() -> VirtualIDEController {
     VirtualIDEController {
         base: controller(IDE),
     }
 }
 
-/// A CD drive at the first place of the IDE controller with this key.
+/// Returns a CD drive on the first unit of the IDE controller with this key.
 pub(super) fn cdrom_drive(
     controller: i32,
     image: &str,
@@ -65,7 +65,7 @@ pub(super) fn cdrom_drive(
     }
 }
 
-/// A CD drive with this image on the first free place of the IDE controllers among the devices.
+/// Returns a CD drive with this image on the first free unit of the existing IDE controllers.
 pub(super) fn cdrom_for(
     devices: &[Poly<VirtualDevice>],
     image: &str,
@@ -92,7 +92,7 @@ pub(super) fn cdrom_for(
     Some(add(drive))
 }
 
-/// `serial0`, which calls this URI.
+/// Adds `serial0`, which connects to this URI.
 pub(super) fn serial(uri: &str) -> Poly<VirtualDeviceConfigSpec> {
     let backing = VirtualSerialPortURIBackingInfo {
         base: VirtualDeviceURIBackingInfo {
@@ -104,18 +104,18 @@ pub(super) fn serial(uri: &str) -> Poly<VirtualDeviceConfigSpec> {
         },
     };
     let mut base = connected(SERIAL, Poly::new(backing));
-    // The guest must not cut its own line.
+    // The guest must not be able to disconnect its line.
     if let Some(connectable) = &mut base.connectable {
         connectable.allow_guest_control = false;
     }
     add(VirtualSerialPort {
         base,
-        // The guest polls the port: without this it takes a whole processor.
+        // The guest polls the port; without this it would use a whole CPU.
         yield_on_poll: true,
     })
 }
 
-/// `serial1`, which appends to this file: `[datastore] path`.
+/// Adds `serial1`, which appends to this file: `[datastore] path`.
 pub(super) fn log(path: &str, datastore: &Ref<mo::Datastore>) -> Poly<VirtualDeviceConfigSpec> {
     let backing = VirtualSerialPortFileBackingInfo {
         base: file(path, datastore),
@@ -126,7 +126,7 @@ pub(super) fn log(path: &str, datastore: &Ref<mo::Datastore>) -> Poly<VirtualDev
     })
 }
 
-/// The file that a machine's processes write their output to: `[datastore] path`.
+/// Returns the log file of a machine: `[datastore] path`.
 pub(super) fn log_file(devices: &[Poly<VirtualDevice>]) -> Option<String> {
     devices.iter().find_map(|device| {
         let port = device.get::<VirtualSerialPort>().ok().flatten()?;
@@ -139,8 +139,7 @@ pub(super) fn log_file(devices: &[Poly<VirtualDevice>]) -> Option<String> {
     })
 }
 
-/// The `position`th card that a specification adds, on the network behind this backing, wherever
-/// the endpoint puts it.
+/// Adds a specification's `position`th card, on the network of this backing, in any PCI slot.
 pub(super) fn appliance_nic(
     position: i32,
     backing: Poly<VirtualDeviceBackingInfo>,
@@ -148,7 +147,7 @@ pub(super) fn appliance_nic(
     add_card(position, connected(0, backing), None)
 }
 
-/// The `position`th card of a container that a specification adds.
+/// Adds a specification's `position`th card of a container.
 pub(super) fn nic(position: i32, card: &Card) -> Poly<VirtualDeviceConfigSpec> {
     let mut base = connected(0, card.backing.clone());
     base.slot_info = Some(Poly::new(VirtualDevicePciBusSlotInfo {
@@ -163,7 +162,7 @@ fn add_card(
     mut base: VirtualDevice,
     mac: Option<MacAddress>,
 ) -> Poly<VirtualDeviceConfigSpec> {
-    // Clear of the other keys: a machine has at most ten cards.
+    // Does not collide with the other keys: a machine has at most ten cards.
     base.key = if position == 0 {
         NIC
     } else {
@@ -171,7 +170,7 @@ fn add_card(
     };
     let card = VirtualEthernetCard {
         base,
-        // An address that the endpoint makes may change when a machine is moved or registered
+        // An address that the endpoint generates may change when a machine is moved or registered
         // again.
         address_type: mac.map(|_| VirtualEthernetCardMacType::Manual.as_str().to_owned()),
         mac_address: mac.map(|mac| mac.to_string()),
@@ -184,9 +183,8 @@ fn add_card(
     })
 }
 
-/// `scsi0`, and at its first place a new disk in the machine's directory, which takes space as it
-/// is written to. Without a parent it is empty; with one it is a child of that disk and has to
-/// have the same capacity.
+/// Adds `scsi0` and, on its first unit, a new thin disk in the machine's directory. Without a
+/// parent it is empty; with one it is a child of that disk and must have the same capacity.
 pub(super) fn disk(
     datastore: &Ref<mo::Datastore>,
     capacity_kib: i64,
@@ -201,7 +199,7 @@ pub(super) fn disk(
         },
     };
     let backing = VirtualDiskFlatVer2BackingInfo {
-        // The server names a disk without a name after its machine.
+        // Without a file name, the server names the disk after the machine.
         base: file("", datastore),
         disk_mode: mode.as_str().to_owned(),
         thin_provisioned: Some(true),
@@ -246,7 +244,7 @@ where
     })
 }
 
-/// Takes a device away and leaves its files. The device is sent back as it was read.
+/// Removes a device without deleting its files. The device is sent as it was read.
 pub(super) fn detach(device: &Poly<VirtualDevice>) -> Poly<VirtualDeviceConfigSpec> {
     Poly::new(VirtualDeviceConfigSpec {
         operation: Some(VirtualDeviceConfigSpecOperation::Remove),

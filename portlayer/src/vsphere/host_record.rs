@@ -1,4 +1,4 @@
-//! A virtual container host as its appliance's keys have it.
+//! A virtual container host, as stored in the keys of its appliance.
 
 use guestinfo::vic::{
     ComputeResource, Connection, ContainerNetwork, Containers, CreateTime, ExecutorConfig,
@@ -11,14 +11,14 @@ use jiff::Timestamp;
 use super::record::Keys;
 use crate::network::BridgeRange;
 
-/// What an appliance's id says until its installation is finished; later it is the appliance's
+/// The appliance's id until its installation is finished; afterwards it is the appliance's
 /// reference.
 const CREATING: &str = "CreatingVCH";
 
 /// The text of the key of an unfinished installation.
 const INSTALLING: &str = "yes";
 
-/// The network of all containers that name no other.
+/// The default network of containers.
 const BRIDGE: &str = "bridge";
 
 /// The stored record of a host.
@@ -33,12 +33,12 @@ pub(super) struct HostRecord {
     pub(super) created_bridge: bool,
     /// The bridge network, by name.
     pub(super) bridge_network: String,
-    /// The range that bridge scopes take their subnets from.
+    /// The range from which bridge scopes are assigned subnets.
     pub(super) bridge_range: BridgeRange,
     /// Where the containers' serial lines connect to.
     pub(super) address: String,
-    /// The private key with which the port layer logs in to the containers' guests; kept with the
-    /// host, so that another port layer can take over.
+    /// The private key with which the port layer logs in to the containers' guests; stored with
+    /// the host, so that another port layer can take over.
     pub(super) client_key: Option<Redacted<Vec<u8>>>,
     /// The result of probing the endpoint, as text from [`probe::to_text`](super::probe::to_text).
     pub(super) probed: Option<String>,
@@ -102,7 +102,7 @@ impl HostRecord {
         encode(&config, dialect)
     }
 
-    /// All keys of the host.
+    /// Returns all keys of the host.
     pub(super) fn keys(&self, more: &Particulars, dialect: Dialect) -> Result<Keys, EncodeError> {
         let id = self.appliance.as_deref().unwrap_or(CREATING);
         let images = GoUrl {
@@ -168,7 +168,7 @@ impl HostRecord {
         Ok(keys)
     }
 
-    /// The key with what a probe found.
+    /// Returns the key with the result of a probe.
     pub(super) fn probed_key(probed: String, dialect: Dialect) -> Result<Keys, EncodeError> {
         let host = HostOnly {
             probed: Some(probed),
@@ -179,7 +179,7 @@ impl HostRecord {
         Ok(keys)
     }
 
-    /// The host whose appliance has these keys; `None` if they are of something else.
+    /// Reads the keys of a machine; `None` if it is not the appliance of a host.
     pub(super) fn read(keys: &Keys) -> Option<Self> {
         let config = decode::<VirtualContainerHostConfig>(keys).value;
         let identity = config.executor.common;
@@ -214,7 +214,7 @@ impl HostRecord {
     }
 }
 
-/// The range as VIC wrote it: a network, and the mask of one subnet.
+/// Reads the range as VIC wrote it: a network, and the mask of one subnet.
 fn range_of(networks: &HostNetworks) -> Option<BridgeRange> {
     let Some(IpNet::V4(range)) = networks.bridge_ip_range else {
         return None;
@@ -224,7 +224,7 @@ fn range_of(networks: &HostNetworks) -> Option<BridgeRange> {
     BridgeRange::new(range, prefix_len).ok()
 }
 
-/// The range of hosts that VIC 0.4 made, which stored none.
+/// Returns the range of hosts of VIC 0.4, which did not store it.
 fn range_of_vic_0_4() -> BridgeRange {
     let range = BridgeRange::default().range();
     BridgeRange::new(range, 16).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The keys with which the two ends of a container's serial line prove who they are.
+//! The cryptographic keys that authenticate the two ends of a container's serial line.
 //!
 //! A host has one client key, made when it is installed and kept in a hidden key of its appliance.
 //! A container has a host key of its own, made when it is created: the private half and the public
@@ -9,7 +9,7 @@ pub(super) use made::{client_key, fingerprint, keys};
 #[cfg(not(feature = "attach"))]
 pub(super) use none::{client_key, keys};
 
-/// Without the feature `attach` there are none.
+/// Stubs for builds without the feature `attach`.
 #[cfg(not(feature = "attach"))]
 mod none {
     use guestinfo::Dialect;
@@ -40,7 +40,7 @@ mod made {
     use crate::vsphere::record::Keys;
     use crate::{Error, Resource, Result};
 
-    /// A container machine's knowledge of its line. The first two are fields of VIC's schema, too.
+    /// The keys of a container's line. The first two are also fields of VIC's schema.
     #[derive(Clone, Debug, Default, GuestInfo)]
     struct LineKeys {
         #[guestinfo(key = "key", scope = "read-only")]
@@ -58,14 +58,14 @@ mod made {
         fingerprint: Option<String>,
     }
 
-    /// A new client key for a host.
+    /// Generates a client key for a host.
     pub(in crate::vsphere) fn client_key(host: &Resource) -> Result<Option<Redacted<Vec<u8>>>> {
         let key = PrivateKey::generate().and_then(|key| key.to_openssh());
         key.map(|text| Some(Redacted(text.into_bytes())))
             .map_err(|error| Error::internal(host.clone(), error))
     }
 
-    /// The keys of a new container's line: none if its host has no client key.
+    /// Generates the keys of a new container's line: none if its host has no client key.
     pub(in crate::vsphere) fn keys(
         client_key: Option<&Redacted<Vec<u8>>>,
         dialect: Dialect,
@@ -89,7 +89,7 @@ mod made {
         encode(&keys, dialect).map_err(|error| Error::internal(container.clone(), error))
     }
 
-    /// The fingerprint that a container's guest must prove, if it has one.
+    /// Returns the fingerprint of the host key that a container's guest must have, if recorded.
     pub(in crate::vsphere) fn fingerprint(keys: &Keys) -> Option<Fingerprint> {
         decode::<LineKeys>(keys)
             .value

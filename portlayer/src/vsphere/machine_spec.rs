@@ -1,4 +1,4 @@
-//! The machines of containers and appliances, as the specifications that make them.
+//! Specifications of the machines of containers and appliances.
 
 use guestinfo::vic::Redacted;
 use uuid::Uuid;
@@ -16,21 +16,20 @@ use super::networks::Card;
 use crate::ContainerId;
 use crate::exec::{Allocation, ContainerSpec, Resources, Shares};
 
-/// Where the containers' serial lines are expected if the host's address names no port, as VIC 0.4
-/// had it.
+/// Port of the line server if the host's address contains none, as in VIC 0.4.
 const SERIAL_PORT: u16 = 8080;
 /// The default size of a container's file system, as in VIC: 8 GiB.
 const DISK_KIB: i64 = 8 * 1024 * 1024;
-/// A Linux of the kind that has no name of its own.
+/// Guest id of an unspecified 64-bit Linux.
 const GUEST_ID: &str = "other3xLinux64Guest";
 
-/// Settings that VIC gave every machine it made. They are not the container's state: no field of
-/// the API holds them, so they travel with the keys.
+/// Settings that VIC used for every machine. The API has no fields for them, so they are
+/// extraConfig, but they are not part of the container's state.
 const SETTINGS: [(&str, &str); 8] = [
-    // The guest finds its disks by their UUIDs; copies of an image share one without a question.
+    // The guest finds its disks by their UUIDs.
     ("disk.EnableUUID", "true"),
     ("answer.msg.disk.duplicateUUID", "Yes"),
-    // Small machines that come and go: no large pages, no room to grow, no screen to move.
+    // For small, short-lived machines: no large pages, no memory hot-add, no vMotion of a screen.
     ("sched.mem.lpage.maxSharedPages", "256"),
     ("memory.noHotAddOver4GB", "FALSE"),
     ("memory.maxGrow", "512"),
@@ -40,23 +39,23 @@ const SETTINGS: [(&str, &str); 8] = [
     ("tools.upgrade.policy", "manual"),
 ];
 
-/// Without hardware flow control a serial line over the network loses what the other side does
-/// not take at once.
+/// Without hardware flow control, a serial line over the network drops bytes that the other side
+/// does not read immediately.
 const FLOW_CONTROL: (&str, &str) = ("serial0.hardwareFlowControl", "TRUE");
 
-/// The log is written by run after run of the container, and nobody is there to answer when the
-/// file exists.
+/// All runs of a container append to the log. Without this, the machine would ask a question
+/// when the file exists.
 const LOG_APPEND: (&str, &str) = ("answer.msg.serial.file.open", "Append");
 
 /// The common settings of the machines of one host.
 #[derive(Clone, Debug)]
 pub(super) struct MachineDefaults {
-    /// The datastore of all files, and its name.
+    /// The datastore of all files.
     pub(super) datastore: Ref<mo::Datastore>,
     pub(super) datastore_name: String,
     /// The image that containers boot: `[datastore] path`.
     pub(super) bootstrap_iso: String,
-    /// Where the line server is found by the endpoint's hosts.
+    /// The address of the line server, reachable from the endpoint's hosts.
     pub(super) address: String,
     /// The private key with which it logs in to guests, if the host has one.
     pub(super) client_key: Option<Redacted<Vec<u8>>>,
@@ -65,18 +64,18 @@ pub(super) struct MachineDefaults {
 }
 
 impl MachineDefaults {
-    /// The directory of a container's files: `[datastore] path`.
+    /// Returns the directory of a container's files: `[datastore] path`.
     pub(super) fn directory(&self, id: &ContainerId) -> String {
         format!("[{}] {id}", self.datastore_name)
     }
 
-    /// The BIOS UUID of a container's machine, by which the endpoint knows it whatever it is
-    /// called: two machines for one id cannot come to be unseen.
+    /// Returns the BIOS UUID of a container's machine, by which it is found whatever its name is.
+    /// A second machine for the same id would be noticed.
     pub(super) fn uuid(&self, id: &ContainerId) -> Uuid {
         Uuid::new_v5(&self.namespace, id.to_string().as_bytes())
     }
 
-    /// The machine of a container, in one piece. Its disk is a child of `root`, or empty.
+    /// Returns the complete machine of a container. Its disk is a child of `root`, or empty.
     pub(super) fn container(
         &self,
         spec: &ContainerSpec,
@@ -116,8 +115,8 @@ impl MachineDefaults {
     }
 }
 
-/// What the endpoint's people see: the container's name, and enough of its id to be unique. VIC 0.4
-/// called machines by the id alone.
+/// Returns the display name of a machine: the container's name and the start of its id. VIC 0.4
+/// used the full id.
 pub(super) fn machine_name(container: &str, id: &ContainerId, dialect: Dialect) -> String {
     match dialect {
         Dialect::Vic04 => id.to_string(),
@@ -125,14 +124,14 @@ pub(super) fn machine_name(container: &str, id: &ContainerId, dialect: Dialect) 
     }
 }
 
-/// The container's name in a machine's name, if it looks like one of ours.
+/// Returns the container's name in a machine's name, if that has the form of ours.
 pub(super) fn container_name_in(machine: &str) -> Option<&str> {
     let (name, short) = machine.rsplit_once('-')?;
     let is_short = short.len() == 12 && short.bytes().all(|b| b"0123456789abcdef".contains(&b));
     (is_short && !name.is_empty()).then_some(name)
 }
 
-/// The machine of an appliance, without its image and its configuration.
+/// Returns the machine of an appliance, without its boot image and configuration.
 pub(super) fn appliance(
     name: &str,
     datastore: &str,
@@ -152,7 +151,7 @@ pub(super) fn appliance(
     }
 }
 
-/// A machine without devices, with nothing but these keys.
+/// Returns a machine without devices, with these keys.
 pub(super) fn bare(
     name: &str,
     datastore: &str,
@@ -180,7 +179,7 @@ fn machine(name: &str, path: &str, resources: Resources) -> VirtualMachineConfig
     }
 }
 
-/// A change of a machine's hardware to this size.
+/// Returns a change of a machine's CPUs and memory.
 pub(super) fn sized(resources: Resources) -> VirtualMachineConfigSpec {
     VirtualMachineConfigSpec {
         num_cpus: Some(i32::try_from(resources.cpus).unwrap_or(i32::MAX)),
@@ -219,7 +218,7 @@ fn settings<const N: usize>(
         .map(|(key, text)| Poly::new(OptionValue::new(key, text)))
 }
 
-/// Keys and their texts as the API takes them.
+/// Converts keys and values to `extraConfig`.
 pub(super) fn options(keys: impl IntoIterator<Item = (String, String)>) -> Vec<Poly<OptionValue>> {
     keys.into_iter().map(option).collect()
 }
@@ -228,9 +227,10 @@ fn option((key, text): (String, String)) -> Poly<OptionValue> {
     Poly::new(OptionValue::new(key, text))
 }
 
-/// The URI that the line of a container calls: a host or an address, and a port if there is none.
+/// Returns the URI that the line of a container connects to, with the default port if the host's
+/// address contains none.
 fn line_uri(address: &str) -> String {
-    // An IPv6 address stands in brackets within a URI.
+    // IPv6 addresses are bracketed in URIs.
     if let Ok(std::net::IpAddr::V6(address)) = address.parse() {
         return format!("tcp://[{address}]:{SERIAL_PORT}");
     }

@@ -12,7 +12,7 @@ use crate::{Capabilities, Capability, ContainerId, Error, ErrorKind, Resource, R
 const KEY: &str = "guestinfo.portlayer.probe";
 const SAME_KEY: &str = "GuestInfo.PortLayer.Probe";
 
-/// The names of probe machines: `<host>-probe-<12 digits>`.
+/// Returns the prefix of the names of probe machines: `<host>-probe-<12 digits>`.
 fn prefix(place: &Place) -> String {
     format!("{}-probe-", place.name)
 }
@@ -37,8 +37,8 @@ pub(super) async fn sweep(endpoint: &Endpoint, place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// The findings as they are stored with a host: the number of capabilities that this version knows,
-/// the endpoint's build, and the names of those that it has.
+/// Formats the findings for storing: the number of capabilities that this version knows, the
+/// endpoint's build, and the names of those that it has.
 pub(super) fn to_text(found: Capabilities, build: &str) -> String {
     let names: Vec<_> = found.iter().map(|has| has.to_string()).collect();
     format!(
@@ -48,7 +48,7 @@ pub(super) fn to_text(found: Capabilities, build: &str) -> String {
     )
 }
 
-/// The findings that were stored, unless another version stored them or the endpoint was updated
+/// Parses stored findings; `None` if another version stored them or the endpoint was updated
 /// since.
 pub(super) fn from_text(text: &str, build: &str) -> Option<Capabilities> {
     let mut parts = text.splitn(3, ' ');
@@ -98,7 +98,7 @@ async fn observe(
         has = has
             .with(Capability::VmxContents)
             .with(Capability::GuestKeys)
-            // What keeps a machine's file keeps its disks.
+            // An endpoint that stores a machine's file also stores its disks.
             .with(Capability::DiskContents);
         if endpoint.has_guest_operations() {
             has = has.with(Capability::Signals);
@@ -140,7 +140,7 @@ async fn observe(
     Ok(has)
 }
 
-/// Whether the machine's file on the datastore has the key.
+/// Returns whether the machine's file on the datastore contains the key.
 async fn contains_key(
     endpoint: &Endpoint,
     place: &Place,
@@ -155,7 +155,7 @@ async fn contains_key(
         }) => return Ok(false),
         Err(error) => return Err(error),
     };
-    // A file that cannot be parsed shows nothing.
+    // An unparsable file counts as one without the key.
     Ok(vmx::Document::parse_lenient(file.to_vec()).is_ok_and(|document| document.contains(KEY)))
 }
 

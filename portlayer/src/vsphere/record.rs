@@ -1,4 +1,4 @@
-//! A container as its machine's keys have it.
+//! A container, as stored in the keys of its machine.
 
 use std::collections::BTreeMap;
 
@@ -12,18 +12,18 @@ use crate::image::ImageId;
 use crate::network::{EndpointInfo, EndpointSpec};
 use crate::vsphere::run_state::RunState;
 
-/// The keys of one machine and their texts.
+/// The keys of one machine and their values.
 pub(super) type Keys = BTreeMap<String, String>;
 
-/// A container as it was asked for, and when it was made. The virtual hardware is not in the keys
-/// but in the machine.
+/// The specification of a container, and when it was created. CPUs and memory are not stored in
+/// keys; they are the machine's.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) spec: ContainerSpec,
     pub(super) created: Option<Timestamp>,
-    /// Its connections with what it was assigned. Their specifications are in `spec` too.
+    /// Its connections with the assigned addresses. Their specifications are in `spec` too.
     pub(super) endpoints: Vec<EndpointInfo>,
-    /// The same as the guest reads it, by scope, with what the guest reported.
+    /// The connections by scope, as the guest reads them, with the guest's reports.
     networks: BTreeMap<String, NetworkEndpoint>,
 }
 
@@ -56,12 +56,12 @@ struct OursOnly {
     host_name: Option<String>,
     #[guestinfo(vic04(key = "imageid", scope = "hidden"))]
     image_id: Option<String>,
-    /// Its connections with what it was assigned, as JSON.
+    /// Its connections with the assigned addresses, as JSON.
     #[guestinfo(key = "endpoints", scope = "hidden", chunks)]
     endpoints: Option<String>,
 }
 
-/// Why keys are not those of a container.
+/// The reason why keys are not those of a container.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub(super) struct NotAContainer {
@@ -81,11 +81,11 @@ impl NotAContainer {
 }
 
 impl Record {
-    /// The record of a container as it is asked for now.
+    /// Creates the record of a new container.
     pub(super) fn new(spec: &ContainerSpec, created: Timestamp) -> Self {
         Self {
             spec: spec.clone(),
-            // The older dialect keeps seconds.
+            // The older dialect stores seconds.
             created: Timestamp::from_second(created.as_second()).ok(),
             endpoints: spec
                 .endpoints
@@ -97,7 +97,7 @@ impl Record {
         }
     }
 
-    /// The same with these connections, and what the guest reads of them.
+    /// Replaces the connections, and the guest's view of them.
     pub(super) fn connected(
         mut self,
         endpoints: &[EndpointInfo],
@@ -109,7 +109,7 @@ impl Record {
         self
     }
 
-    /// Its connections, with the addresses that its guest reports where DHCP assigns them.
+    /// Returns its connections. Addresses assigned by DHCP are those that the guest reported.
     pub(super) fn endpoints_seen(&self) -> Vec<EndpointInfo> {
         let mut endpoints = self.endpoints.clone();
         for endpoint in endpoints.iter_mut().filter(|e| e.address.is_none()) {
@@ -214,13 +214,13 @@ impl Record {
         Ok(keys)
     }
 
-    /// Returns the changes from the keys of `old` to those of this record: an empty text deletes.
+    /// Returns the changes from the keys of `old` to those of this record: an empty value deletes.
     pub(super) fn changes(&self, old: &Self, dialect: Dialect) -> Result<Keys, EncodeError> {
         let new = self.lasting_keys(dialect)?;
         Ok(difference(&old.lasting_keys(dialect)?, new))
     }
 
-    /// The container whose keys these are.
+    /// Reads the keys of a container.
     pub(super) fn read(keys: &Keys) -> Result<Self, NotAContainer> {
         let refuse = |id, reason: &str| {
             Err(NotAContainer {
@@ -275,7 +275,7 @@ impl Record {
     }
 }
 
-/// The connections as they were kept, or as VIC wrote them for the guest.
+/// Reads the connections from the stored JSON, or from the keys that VIC wrote for the guest.
 fn endpoints(
     kept: Option<&str>,
     networks: &BTreeMap<String, NetworkEndpoint>,
@@ -314,9 +314,8 @@ fn command(session: &SessionConfig, ours: &OursOnly) -> Command {
     command
 }
 
-/// The image, by the id that VIC 1.x or the port layer stored. What VIC 0.4 made has only the id of
-/// its topmost layer, which is the digest of something else than a configuration, but identifies
-/// the image as well.
+/// Reads the image id that VIC 1.x or the port layer stored. Containers of VIC 0.4 have only the id
+/// of the topmost layer, which is not the digest of a configuration but identifies the image too.
 fn root(container: &ExecutorConfig, ours: &OursOnly) -> RootFs {
     let ids = [
         Some(container.image_id.as_str()),
@@ -350,7 +349,7 @@ fn parsed<T: serde::de::DeserializeOwned + Default>(text: Option<&str>) -> T {
         .unwrap_or_default()
 }
 
-/// Returns the changes that turn the keys of `old` into those of `new`: an empty text deletes.
+/// Returns the changes that turn the keys of `old` into those of `new`: an empty value deletes.
 pub(super) fn difference(old: &Keys, new: Keys) -> Keys {
     let mut changes = new;
     let gone: Vec<_> = old

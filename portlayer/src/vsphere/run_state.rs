@@ -1,4 +1,4 @@
-//! How a container's runs began and ended, as its machine's keys have it.
+//! The start and the end of a container's runs, as stored in its machine's keys.
 
 use std::collections::BTreeMap;
 
@@ -10,8 +10,8 @@ use super::derive_state::exit_of;
 use super::record::{Keys, difference};
 use crate::{ContainerId, ExitStatus};
 
-/// What changes while a container lives. It reads and writes the same keys as the schema of VIC,
-/// but tells a missing exit status from zero.
+/// The part of a container's keys that changes with its runs. They are those of VIC's schema, but
+/// a missing exit status is distinguished from zero.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub(super) struct RunState {
     #[guestinfo(key = "sessions", scope = "read-only")]
@@ -47,14 +47,13 @@ struct Detail {
     stop_time: Option<i64>,
 }
 
-/// What stands in place of an exit status while there is none. A guest may write the status it
-/// read, or zero, together with `started`: so its presence alone says nothing. In 1.x the time of
-/// the end tells; 0.4 has no such key, and there the status begins with a number that no process
-/// ends with.
+/// Placeholder for the exit status of a process that has not ended. A guest may write the status
+/// it read, or zero, together with `started`, so the key's presence proves nothing. In 1.x the stop
+/// time does; 0.4 has no such key, so the status starts as a number that no process exits with.
 const NOT_ENDED: i32 = i32::MIN;
 
 impl Session {
-    /// As VIC has it from the beginning.
+    /// The state of VIC's new containers.
     fn ended() -> Self {
         Self {
             status: Some(0),
@@ -62,7 +61,7 @@ impl Session {
         }
     }
 
-    /// As a run begins.
+    /// The state at the start of a run.
     fn begun(dialect: Dialect) -> Self {
         Self {
             started: Started::No,
@@ -91,7 +90,7 @@ struct HostOnly {
     /// recorded start. The first start of a container needs no record: it changes no key.
     #[guestinfo(key = "starts", scope = "hidden")]
     starts: Option<i64>,
-    /// How the last run ended.
+    /// Exit status of the last run.
     #[guestinfo(key = "exit", scope = "hidden")]
     exit: Option<String>,
 }
@@ -101,7 +100,7 @@ impl RunState {
         decode::<Self>(keys).value
     }
 
-    /// The keys that VIC writes for a session and that say how its process ended.
+    /// Returns the keys of a session that describe the end of its process.
     pub(super) fn keys_of_an_end(id: &str, dialect: Dialect) -> Result<Vec<String>, EncodeError> {
         let at_rest = |session| Self {
             sessions: [(id.to_owned(), session)].into(),
@@ -111,7 +110,7 @@ impl RunState {
         Ok(new.changes(&ended, dialect)?.into_keys().collect())
     }
 
-    /// The guest's word on the launch of the process: empty, `true`, or why it failed.
+    /// Returns the guest's report of the launch: empty, `true`, or why it failed.
     pub(super) fn started(&self, id: &ContainerId) -> String {
         match self.session(id).map(|session| &session.started) {
             None | Some(Started::No) => String::new(),
@@ -120,12 +119,12 @@ impl RunState {
         }
     }
 
-    /// The guest's word on the end of the process.
+    /// Returns the exit status that the guest reported.
     pub(super) fn status(&self, id: &ContainerId) -> Option<ExitStatus> {
         self.session(id)?.end()
     }
 
-    /// The guest's report of when the process of the last run started and ended.
+    /// Returns when the process of the last run started and ended, as the guest reported it.
     pub(super) fn times(&self, id: &ContainerId) -> (Option<Timestamp>, Option<Timestamp>) {
         let detail = self.session(id).map(|session| &session.detail);
         let time = |seconds: Option<i64>| {
@@ -160,7 +159,7 @@ impl RunState {
         changes.is_ok_and(|changes| changes.is_empty())
     }
 
-    /// How the last run ended, as the host wrote it down.
+    /// Returns the exit status of the last run that the host persisted.
     pub(super) fn exit(&self) -> Option<ExitStatus> {
         exit_from_text(self.host.exit.as_deref()?)
     }
@@ -182,7 +181,7 @@ impl RunState {
         }
     }
 
-    /// Returns the record with processes that wait for a client to attach, or do not.
+    /// Sets whether the process waits for a client to attach.
     pub(super) fn blocked(mut self, blocked: bool) -> Self {
         for session in self.sessions.values_mut() {
             session.run_block = Some(blocked);
@@ -190,7 +189,7 @@ impl RunState {
         self
     }
 
-    /// The state with the end of the run written down.
+    /// Returns the state with this exit status persisted.
     pub(super) fn ended(&self, exit: ExitStatus) -> Self {
         let host = HostOnly {
             exit: Some(exit_to_text(exit)),
@@ -202,7 +201,7 @@ impl RunState {
         }
     }
 
-    /// Returns the changes from the keys of `old` to those of `self`: an empty text deletes.
+    /// Returns the changes from the keys of `old` to those of `self`: an empty value deletes.
     pub(super) fn changes(&self, old: &Self, dialect: Dialect) -> Result<Keys, EncodeError> {
         Ok(difference(&encode(old, dialect)?, encode(self, dialect)?))
     }

@@ -1,10 +1,11 @@
 //! The only writer of a host, and how another one takes over.
 //!
-//! The writer's name is in the keys of the host's appliance, which the appliance's guest cannot see,
-//! next to an epoch that each takeover increments. Whoever wants to write adds a claim. The writer
-//! watches its appliance and answers each claim, which refuses it. A claim that is not answered in
-//! time takes the host over, and the former writer, if it comes back, learns so from its watch and
-//! sends no more changes.
+//! The writer's name is in the keys of the host's appliance, which the appliance's guest cannot
+//! see,
+//! next to an epoch that each takeover increments. A new writer adds a claim. The current writer
+//! watches the appliance and answers each claim, which refuses it. If a claim is not answered in
+//! time, the claimant takes over; the former writer, should it come back, notices that in its watch
+//! and sends no more changes.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -24,20 +25,20 @@ const WRITER: &str = "portlayer/writer";
 const CLAIM: &str = "portlayer/claim";
 const ANSWER: &str = "portlayer/answer";
 
-/// How often a claim starts again because others changed the appliance's keys.
+/// Maximum number of attempts of a claim while the appliance is changed concurrently.
 const ROUNDS: u32 = 20;
 
-/// How long to wait after a failure before the appliance is watched again.
+/// Delay after a failure before the appliance is watched again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// How long giving the host up may take.
+/// Timeout of releasing the host.
 const RELEASED_WITHIN: Duration = Duration::from_secs(5);
 
-/// This process writes, until this is dropped or another writer takes over.
+/// The right of this process to write, until this is dropped or another writer takes over.
 #[derive(Debug)]
 pub(super) struct SoleWriter {
     fence: Fence,
-    /// Ends the task that answers claims, and makes it give the host up.
+    /// Ends the task that answers claims, which then releases the host.
     _stop: oneshot::Sender<()>,
 }
 
@@ -47,7 +48,7 @@ impl SoleWriter {
     }
 }
 
-/// Who writes, as the keys of the appliance say.
+/// The writer and the claims in the keys of the appliance.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Claims {
     writer: Option<Named>,
@@ -71,7 +72,7 @@ impl Claims {
         }
     }
 
-    /// The claim that was not answered.
+    /// Returns the unanswered claim.
     fn open(&self) -> Option<&String> {
         self.claim
             .as_ref()
@@ -80,7 +81,7 @@ impl Claims {
 }
 
 impl Named {
-    /// A text that somebody damaged is a writer too, of the epoch zero.
+    /// A damaged value counts as a writer of epoch zero.
     fn parse(text: &str) -> Self {
         let parsed = text
             .split_once(' ')
@@ -97,7 +98,7 @@ impl Named {
     }
 }
 
-/// What became of a claim.
+/// The result of a claim.
 enum Outcome {
     Answered,
     /// Another writer or claim is there now.
@@ -132,7 +133,7 @@ pub(super) async fn claim(
         let epoch = match &claims.writer {
             None => 1,
             Some(writer) => match contender.contest(&appliance, &claims, patience).await? {
-                Outcome::Ignored => writer.epoch + 1,
+                Outcome::Ignored => writer.epoch.saturating_add(1),
                 Outcome::Changed => continue,
                 Outcome::Answered => {
                     let by = format!("writer {}", writer.name).into();
@@ -245,7 +246,7 @@ fn start(endpoint: Endpoint, place: Place, me: Named) -> SoleWriter {
     SoleWriter { fence, _stop: stop }
 }
 
-/// What the writer has to do about the keys.
+/// The next action of the writer.
 enum Task {
     Answer(Box<Machine>, String),
     /// The keys were lost, with a restart of the appliance for instance.

@@ -4,16 +4,16 @@ use std::sync::{Arc, OnceLock};
 
 use crate::{Error, ErrorKind, Resource, Result};
 
-/// Whether this process may change what belongs to a host. Open until it is closed, for good.
+/// Whether this process may change the objects of a host. Open until it is closed, for good.
 #[derive(Clone, Debug, Default)]
 pub(in crate::vsphere) struct Fence {
     closed: Arc<OnceLock<Box<str>>>,
 }
 
 impl Fence {
-    /// Refuses all changes from now on: the host belongs to this other writer.
+    /// Refuses all later changes: this other writer owns the host.
     pub(in crate::vsphere) fn close(&self, by: impl Into<Box<str>>) {
-        // The first one that took over is as good a name as the second.
+        // Only the first name is kept.
         let _ = self.closed.set(by.into());
     }
 

@@ -16,11 +16,11 @@ use crate::vsphere::hosts::Iso;
 use crate::vsphere::kind;
 use crate::{Error, Resource, Result};
 
-/// No configuration file is longer: hosts refuse them from 1 MiB on.
+/// Maximum size of a configuration file: hosts refuse those of 1 MiB or more.
 const MAX_VMX: u64 = 16 << 20;
 
 impl Endpoint {
-    /// Whether an image can be sent, before anything is made for it.
+    /// Checks that a boot image can be read, before anything is created for it.
     pub(in crate::vsphere) async fn can_read(&self, iso: &Iso) -> std::io::Result<()> {
         match iso {
             Iso::Bytes(_) => Ok(()),
@@ -60,7 +60,7 @@ impl Endpoint {
                 files.upload(path.path(), file, length)
             }
         };
-        // The listener must own what it tells; the caller's need not.
+        // The listener must be `'static`; the caller's is not.
         let (tell, mut told) = watch::channel(None);
         let upload = upload.on_progress(move |so_far: TransferProgress| {
             tell.send_replace(Some(so_far));
@@ -69,7 +69,7 @@ impl Endpoint {
         let sent = loop {
             tokio::select! {
                 sent = &mut upload => break sent,
-                // The sender ends with the upload only.
+                // The sender lives as long as the upload.
                 Ok(()) = told.changed() => {
                     if let Some(so_far) = *told.borrow_and_update() {
                         progress(so_far.bytes, so_far.total);
@@ -77,14 +77,14 @@ impl Endpoint {
                 }
             }
         };
-        // The end of a short upload may come before its last progress was seen.
+        // A short upload may end before its last progress was reported.
         if let Some(so_far) = *told.borrow() {
             progress(so_far.bytes, so_far.total);
         }
         sent.map_err(|error| fault::error(&resource, error))
     }
 
-    /// The contents of the machine's configuration file at `[datastore] path`.
+    /// Reads the machine's configuration file at `[datastore] path`.
     pub(in crate::vsphere) async fn vmx(
         &self,
         datastore: &Datastore,
@@ -102,8 +102,8 @@ impl Endpoint {
         file.read_to_end(MAX_VMX).await.map_err(wrap)
     }
 
-    /// A part of the file at `[datastore] path`, given by offset and length, and how long the file
-    /// is.
+    /// Reads a part of the file at `[datastore] path`, by offset and length; also returns the
+    /// length of the file.
     pub(in crate::vsphere) async fn read_part(
         &self,
         datastore: &Datastore,
@@ -118,7 +118,7 @@ impl Endpoint {
         Ok((part.bytes, part.total))
     }
 
-    /// Deletes a file, or a directory with all that is in it. Already absent counts as success.
+    /// Deletes a file, or a directory with its content. Already absent counts as success.
     pub(in crate::vsphere) async fn delete_file(
         &self,
         datastore: &Datastore,
@@ -133,7 +133,7 @@ impl Endpoint {
         }
     }
 
-    /// The names of the directories at the top of a datastore.
+    /// Lists the top-level directories of a datastore.
     pub(in crate::vsphere) async fn directories(
         &self,
         datastore: &Datastore,
@@ -145,8 +145,8 @@ impl Endpoint {
         Ok(directories.map(|entry| entry.name).collect())
     }
 
-    /// Whether there is no machine in the directory, and nothing in it changed for this long by the
-    /// endpoint's clock. What cannot be told is not abandoned.
+    /// Returns whether no machine is in the directory, and nothing in it changed for this long by
+    /// the endpoint's clock. `false` if that cannot be determined.
     pub(in crate::vsphere) async fn is_abandoned(
         &self,
         datastore: &Datastore,
@@ -172,13 +172,13 @@ impl Endpoint {
                 Duration::try_from(age).is_ok_and(|age| age >= since)
             })
         };
-        // Not every endpoint says when a directory changed.
+        // Not every endpoint reports when a directory changed.
         let is_itself_old = itself.modified.is_none() || is_old(&itself);
         let is_known = itself.modified.is_some() || !entries.is_empty();
         Ok(is_known && is_itself_old && entries.iter().all(is_old))
     }
 
-    /// Deletes one disk, and not its parents. Already absent counts as success.
+    /// Deletes one disk without its parents. Already absent counts as success.
     pub(in crate::vsphere) async fn delete_disk(
         &self,
         datacenter: &Datacenter,
@@ -198,7 +198,7 @@ impl Endpoint {
     }
 }
 
-/// The path, which must be on this datastore.
+/// Returns the path in this datastore; an error for another datastore.
 fn on(datastore: &Datastore, path: &str, resource: &Resource) -> Result<DatastorePath> {
     let refuse = |reason: String| Error::internal(resource.clone(), reason);
     let path: DatastorePath = path

@@ -1,4 +1,4 @@
-//! Orders to the guest.
+//! Requests to the guest.
 
 use vim25::types::{GuestProgramSpec, NamePasswordAuthentication};
 use vim25::{Poly, Ref, mo, props};
@@ -8,7 +8,7 @@ use crate::vsphere::fault;
 use crate::{Error, Resource, Result};
 
 impl Endpoint {
-    /// Whether the endpoint passes orders to guests at all.
+    /// Returns whether the endpoint supports guest operations.
     pub(in crate::vsphere) fn has_guest_operations(&self) -> bool {
         self.client
             .service_content()
@@ -16,7 +16,7 @@ impl Endpoint {
             .is_some()
     }
 
-    /// Asks the guest to shut down, if its tools run.
+    /// Requests a shutdown of the guest, if its tools are running.
     pub(in crate::vsphere) async fn shut_down_guest(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -26,8 +26,8 @@ impl Endpoint {
         self.call(vm.shutdown_guest(), resource).await
     }
 
-    /// Asks the guest's tools to run a command of theirs. The tether wants the container's id as
-    /// the user and no password.
+    /// Starts one of the built-in commands of the guest's agent, which expects the container's id
+    /// as the user and no password.
     pub(in crate::vsphere) async fn run_in_guest(
         &self,
         vm: &Ref<mo::VirtualMachine>,

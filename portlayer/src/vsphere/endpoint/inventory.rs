@@ -1,4 +1,4 @@
-//! Where things are: datacenters, pools, datastores.
+//! Looks up datacenters, pools, folders, datastores and machines.
 
 use std::collections::BTreeSet;
 
@@ -15,10 +15,10 @@ use crate::vsphere::kind;
 use crate::vsphere::place::Place;
 use crate::{Error, Resource, Result};
 
-/// How many look-ups by name are on their way at a time.
+/// Maximum number of concurrent look-ups by name.
 const AT_A_TIME: usize = 8;
 
-/// Folders within folders deeper than this are not ours.
+/// Maximum depth of nested folders that are searched.
 const MAX_DEPTH: usize = 64;
 
 /// Where a machine lives.
@@ -42,7 +42,7 @@ impl Endpoint {
         found.map_err(|error| fault::error(&resource, error))
     }
 
-    /// Those of the endpoint's inventory.
+    /// Returns access to the endpoint's inventory.
     pub(in crate::vsphere) async fn datastore(
         &self,
         datacenter: &Datacenter,
@@ -53,8 +53,8 @@ impl Endpoint {
         found.map_err(|error| fault::error(&resource, error))
     }
 
-    /// The pool in which a host's own is made: that of a compute resource, or any other, by name
-    /// or inventory path.
+    /// Finds the parent of a host's pool: the root pool of a compute resource, or another pool, by
+    /// name or inventory path.
     pub(in crate::vsphere) async fn parent_pool(
         &self,
         datacenter: &Datacenter,
@@ -69,7 +69,7 @@ impl Endpoint {
         found.map_err(|error| fault::error(&resource, error))
     }
 
-    /// The pool of this name directly in another.
+    /// Finds a direct child of a pool by name.
     pub(in crate::vsphere) async fn child_pool(
         &self,
         parent: &Ref<mo::ResourcePool>,
@@ -93,7 +93,7 @@ impl Endpoint {
             .map(|pool| pool.object().clone()))
     }
 
-    /// The names of all pools, each once.
+    /// Lists the distinct names of all pools.
     pub(in crate::vsphere) async fn pool_names(&self) -> Result<BTreeSet<String>> {
         let pools = self
             .client
@@ -107,7 +107,7 @@ impl Endpoint {
         Ok(pools.iter().filter_map(name).collect())
     }
 
-    /// The folders that machines can be in.
+    /// Lists the folders that can contain machines.
     pub(in crate::vsphere) async fn machine_folders(&self) -> Result<Vec<Ref<mo::Folder>>> {
         let folders = self
             .client
@@ -128,7 +128,8 @@ impl Endpoint {
             .collect())
     }
 
-    /// The machines of this name in these folders: at most one in each, looked up by the endpoint.
+    /// Finds the machines with this name in these folders, at most one in each, through the
+    /// endpoint's search index.
     pub(in crate::vsphere) async fn machines_named(
         &self,
         folders: &[Ref<mo::Folder>],
@@ -150,7 +151,8 @@ impl Endpoint {
         Ok(found.into_iter().flatten().filter_map(machine).collect())
     }
 
-    /// The machine with this BIOS UUID in the host's pool, looked up by the endpoint.
+    /// Finds the machine with this BIOS UUID in the host's pool, through the endpoint's search
+    /// index.
     pub(in crate::vsphere) async fn find_machine(
         &self,
         place: &Place,
@@ -193,7 +195,7 @@ impl Endpoint {
         Ok(machines.unwrap_or_default().is_empty() && pools.unwrap_or_default().is_empty())
     }
 
-    /// A pool without reservations and limits, that takes what its parent has.
+    /// Creates a pool without reservations and limits.
     pub(in crate::vsphere) async fn create_pool(
         &self,
         parent: &Ref<mo::ResourcePool>,

@@ -1,4 +1,4 @@
-//! Machines whose disks are sent, and machines with all their disks.
+//! Importing machines with their disks, and the sizes of machines' disks.
 
 use tokio::io::AsyncRead;
 use vim25::types::{ImportSpec, VirtualDevice};
@@ -11,11 +11,11 @@ use super::{Endpoint, Machine};
 use crate::vsphere::fault;
 use crate::{Error, Resource, Result};
 
-/// Bytes that the files of a machine occupy.
+/// Size of the files of a machine in bytes.
 const COMMITTED: Property<mo::VirtualMachine, i64> = Property::new("summary.storage.committed");
 
 impl Endpoint {
-    /// Makes a machine whose disks are still to be sent. Dropping the lease removes it.
+    /// Creates a machine whose disks have to be uploaded. Dropping the lease removes it.
     pub(in crate::vsphere) async fn import(
         &self,
         folder: &Ref<mo::Folder>,
@@ -33,7 +33,7 @@ impl Endpoint {
             .map_err(|error| fault::error(resource, error))
     }
 
-    /// Sends the only disk of an import.
+    /// Uploads the only disk of an import.
     pub(in crate::vsphere) async fn send_disk(
         &self,
         lease: &Lease,
@@ -55,7 +55,7 @@ impl Endpoint {
             .map_err(|error| fault::error(resource, error))
     }
 
-    /// Ends an import whose disks were sent. Goes on when it is dropped.
+    /// Completes an import whose disks were uploaded. Continues when the future is dropped.
     pub(in crate::vsphere) async fn complete(
         &self,
         lease: Lease,
@@ -70,7 +70,7 @@ impl Endpoint {
         })
     }
 
-    /// The machines of a pool, with their devices and the bytes they occupy.
+    /// Reads the machines of a pool, with their devices and the size of their files.
     pub(in crate::vsphere) async fn machines_with_devices(
         &self,
         pool: &Ref<mo::ResourcePool>,

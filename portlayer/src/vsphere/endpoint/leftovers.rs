@@ -1,4 +1,4 @@
-//! What may be left of a host that is gone.
+//! Looks for leftovers of a deleted host.
 
 use vim25::{Ref, mo, props};
 use vsphere_client::{Datastore, DatastorePath};
@@ -9,7 +9,7 @@ use crate::vsphere::kind;
 use crate::{Error, Resource, Result};
 
 impl Endpoint {
-    /// The pools of this name that are inside of other pools.
+    /// Finds the pools of this name that are children of other pools.
     pub(in crate::vsphere) async fn pools_named(
         &self,
         name: &str,
@@ -34,7 +34,7 @@ impl Endpoint {
             .collect())
     }
 
-    /// Whether there is a file or directory at `[datastore] path`.
+    /// Returns whether `[datastore] path` exists.
     pub(in crate::vsphere) async fn has_file(
         &self,
         datastore: &Datastore,

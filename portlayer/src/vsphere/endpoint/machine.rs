@@ -1,4 +1,4 @@
-//! Reading and making machines.
+//! Reading, creating and destroying machines.
 
 use uuid::Uuid;
 use vim25::types::{
@@ -17,7 +17,7 @@ use crate::{Error, Resource, Result};
 
 type Vm<V> = Property<mo::VirtualMachine, V>;
 
-// Parts of `config` and `runtime`: the whole of them is several times as long.
+// Parts of `config` and `runtime`, which are several times as large.
 const NAME: Vm<String> = props::virtual_machine::NAME;
 const POWER: Vm<VirtualMachinePowerState> = Property::new("runtime.powerState");
 const CONNECTION: Vm<VirtualMachineConnectionState> = Property::new("runtime.connectionState");
@@ -48,13 +48,13 @@ pub(super) const PATHS: [&str; 12] = [
     TASKS.path(),
 ];
 
-/// A machine as one read shows it.
+/// A snapshot of a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::vsphere) struct Machine {
     pub(in crate::vsphere) vm: Ref<mo::VirtualMachine>,
     pub(in crate::vsphere) name: String,
     pub(in crate::vsphere) power: Power,
-    /// Why the endpoint cannot work with it, if it cannot.
+    /// Why the endpoint cannot use the machine, if it cannot.
     pub(in crate::vsphere) unusable: Option<String>,
     pub(in crate::vsphere) keys: Keys,
     pub(in crate::vsphere) change_version: Option<String>,
@@ -62,20 +62,20 @@ pub(in crate::vsphere) struct Machine {
     /// Its configuration file: `[datastore] path`.
     pub(in crate::vsphere) path: String,
     pub(in crate::vsphere) resources: Resources,
-    /// The tasks that work on it, or did until a moment ago.
+    /// Its recent tasks, running or ended.
     pub(in crate::vsphere) tasks: Vec<Ref<mo::Task>>,
 }
 
 impl Machine {
-    /// The machine whose properties at [`PATHS`] these are. What cannot be read is empty: a caller
-    /// that needs it says so.
+    /// Converts the properties at [`PATHS`]. Unreadable ones are empty; callers that need them
+    /// fail.
     pub(in crate::vsphere) fn read(properties: &ObjectProperties<mo::VirtualMachine>) -> Self {
         let connection = properties.value(CONNECTION);
         Self {
             vm: properties.object().clone(),
             name: properties.value(NAME).unwrap_or_default(),
             power: match properties.value(POWER) {
-                // Its host does not respond: what the endpoint shows is old.
+                // Its host does not respond, so the properties may be outdated.
                 _ if connection == Some(VirtualMachineConnectionState::Disconnected) => {
                     Power::Unknown
                 }
@@ -117,14 +117,14 @@ impl Machine {
         }
     }
 
-    /// The directory of its files: `[datastore] path`.
+    /// Returns the directory of its files: `[datastore] path`.
     pub(in crate::vsphere) fn directory(&self) -> String {
         let file = self.path.parse::<DatastorePath>();
         file.map_or_else(|_| String::new(), |file| file.parent().to_string())
     }
 }
 
-/// What cannot be read is as by default.
+/// Unreadable values have their defaults.
 fn allocation(info: Option<ResourceAllocationInfo>) -> Allocation {
     let Some(info) = info else {
         return Allocation::new();
@@ -158,7 +158,7 @@ fn keys(options: Vec<Poly<OptionValue>>) -> Keys {
         .collect()
 }
 
-/// A machine, as far as telling machines apart goes.
+/// The identifying properties of a machine.
 #[derive(Clone, Debug)]
 pub(in crate::vsphere) struct Member {
     pub(in crate::vsphere) vm: Ref<mo::VirtualMachine>,
@@ -194,7 +194,7 @@ impl Endpoint {
             .ok_or_else(|| Error::not_found(resource.clone()))
     }
 
-    /// The machines of a pool.
+    /// Reads the machines of a pool.
     pub(in crate::vsphere) async fn machines(
         &self,
         pool: &Ref<mo::ResourcePool>,
@@ -211,7 +211,7 @@ impl Endpoint {
         Ok(found.iter().map(Machine::read).collect())
     }
 
-    /// These machines, as far as they are still there.
+    /// Reads these machines; those that were removed are left out.
     pub(in crate::vsphere) async fn machines_of(
         &self,
         vms: &[Ref<mo::VirtualMachine>],
@@ -228,7 +228,7 @@ impl Endpoint {
         Ok(found.iter().map(Machine::read).collect())
     }
 
-    /// The machines of a pool, and no more of them than it takes to tell them apart.
+    /// Reads the identifying properties of the machines of a pool.
     pub(in crate::vsphere) async fn members(
         &self,
         pool: &Ref<mo::ResourcePool>,

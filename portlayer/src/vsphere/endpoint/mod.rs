@@ -1,5 +1,5 @@
-//! The endpoint in the words of this implementation: each method is one thing that a plan does,
-//! and gives the errors of the traits.
+//! The operations of the endpoint that this implementation needs, one method each, with the errors
+//! of the traits.
 
 mod fence;
 mod files;
@@ -47,7 +47,7 @@ impl Endpoint {
         }
     }
 
-    /// The same endpoint, whose changes are refused once the fence is closed.
+    /// Returns the endpoint with a fence: changes are refused once it is closed.
     pub(super) fn fenced(&self, fence: Fence) -> Self {
         Self {
             fence,
@@ -55,18 +55,18 @@ impl Endpoint {
         }
     }
 
-    /// The address of the API, without user and password.
+    /// Returns the URL of the API, without user and password.
     pub(super) fn url(&self) -> String {
         format!("https://{}/sdk", self.client.server())
     }
 
-    /// The version and build of the endpoint, without spaces.
+    /// Returns the version and build of the endpoint, without spaces.
     pub(super) fn build(&self) -> String {
         let about = &self.client.service_content().about;
         format!("{}-{}", about.version, about.build).replace(' ', "-")
     }
 
-    /// The resource in errors about the endpoint as a whole.
+    /// Returns the resource for errors about the endpoint as a whole.
     fn resource(&self) -> Resource {
         Resource::new(ResourceKind::Endpoint, self.client.server())
     }
@@ -78,7 +78,7 @@ impl Endpoint {
             .map_err(|error| fault::error(resource, error))
     }
 
-    /// Waits for the task to end, in bounded time.
+    /// Waits for a task to end, up to the timeout of tasks.
     async fn run<R: Outcome + 'static>(
         &self,
         call: Call<TaskOf<R>>,
@@ -89,7 +89,7 @@ impl Endpoint {
             .map_err(|error| fault::error(resource, error))
     }
 
-    /// The same for a caller that judges the endpoint's faults itself.
+    /// Like the method above, but returns the client's error, for callers that interpret faults.
     async fn attempt<R: Outcome + 'static>(
         &self,
         call: Call<TaskOf<R>>,

@@ -1,4 +1,4 @@
-//! Networks by name, as what a network card is put on.
+//! Looks up networks by name and returns the backings of network cards.
 
 use vim25::types::{
     DistributedVirtualSwitchPortConnection, VirtualDeviceBackingInfo,
@@ -26,7 +26,7 @@ impl Endpoint {
         Ok(self.network_or_only(datacenter, Some(name)).await?.1)
     }
 
-    /// The network of this name, or the only one, with its name.
+    /// Finds the network of this name, or the only one; returns its backing and name.
     pub(in crate::vsphere) async fn network_or_only(
         &self,
         datacenter: &Datacenter,

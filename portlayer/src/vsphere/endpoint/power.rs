@@ -1,4 +1,4 @@
-//! Switching machines on and off.
+//! Powering machines on and off.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -22,7 +22,7 @@ impl Endpoint {
         self.run(vm.power_on_vm(None), resource).await
     }
 
-    /// Waits until the guest reports a routable address, at most as long as given.
+    /// Waits until the guest reports a routable address, up to a timeout.
     pub(in crate::vsphere) async fn wait_for_address(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -38,7 +38,7 @@ impl Endpoint {
             .map_err(|error| fault::error(resource, error))
     }
 
-    /// The addresses that the guest reports now.
+    /// Returns the addresses that the guest currently reports.
     pub(in crate::vsphere) async fn addresses(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -68,8 +68,8 @@ impl Endpoint {
         self.run(vm.suspend_vm(), resource).await
     }
 
-    /// Switches a machine off. Already off counts as success, and so does a machine that goes off
-    /// by itself at this moment. Returns whether this call switched it off.
+    /// Powers off a machine. Already off counts as success, as does a machine that powers off by
+    /// itself concurrently. Returns whether this call powered it off.
     pub(in crate::vsphere) async fn power_off(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -82,8 +82,8 @@ impl Endpoint {
         }
     }
 
-    /// Looks at these tasks: which of them have not ended, and whether one of those switches a
-    /// machine on, no matter who started it.
+    /// Reads these tasks: returns those that have not ended, and whether one of them powers on a
+    /// machine, no matter who started it.
     pub(in crate::vsphere) async fn tasks(
         &self,
         tasks: Vec<Ref<mo::Task>>,
@@ -113,15 +113,15 @@ impl Endpoint {
 #[derive(Debug, Default)]
 pub(in crate::vsphere) struct Tasks {
     pub(in crate::vsphere) running: Vec<Ref<mo::Task>>,
-    /// Whether one of them switches the machine on.
+    /// Whether one of them powers on the machine.
     pub(in crate::vsphere) power_on: bool,
 }
 
-/// The descriptions of tasks that switch machines on.
+/// The `descriptionId`s of tasks that power on machines.
 const POWER_ON: [&str; 2] = ["VirtualMachine.powerOn", "Datacenter.powerOnMultiVM"];
 
 fn is_off(error: &vsphere_client::Error) -> bool {
-    // What hosts say of a machine whose process is just going away.
+    // Hosts return this for a machine whose process is just ending.
     const GOING: [&str; 2] = [
         "msg.suspend.powerOff.notsuspended",
         "msg.rpc.error.poweringoff",

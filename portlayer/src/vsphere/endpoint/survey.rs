@@ -1,4 +1,4 @@
-//! What the checks before an installation read. Nothing here changes the endpoint.
+//! Reads the objects that the checks before an installation need. Changes nothing.
 
 use vim25::types::{
     ClusterConfigInfoEx, DatastoreHostMount, HostFirewallInfo, KeyAnyValue,
@@ -52,7 +52,7 @@ pub(in crate::vsphere) struct HostFacts {
     pub(in crate::vsphere) licences: Vec<Licence>,
 }
 
-/// A licence, as far as it matters here.
+/// A licence and its features.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in crate::vsphere) struct Licence {
     pub(in crate::vsphere) is_evaluation: bool,
@@ -94,7 +94,7 @@ impl Endpoint {
         }
     }
 
-    /// The host or cluster whose pool this is, with its hosts.
+    /// Reads the host or cluster that owns a pool, with its hosts.
     pub(in crate::vsphere) async fn compute_facts(
         &self,
         pool: &Ref<mo::ResourcePool>,
@@ -174,7 +174,7 @@ impl Endpoint {
         Ok(facts)
     }
 
-    /// The licences of a host. Best effort: reading them is a privilege that few users have.
+    /// Reads the licences of a host. Best effort: few users have the privilege.
     async fn licences(&self, host: &Ref<mo::HostSystem>) -> Vec<Licence> {
         let Some(manager) = &self.client.service_content().license_manager else {
             return Vec::new();
@@ -226,7 +226,7 @@ impl Endpoint {
         })
     }
 
-    /// The network of this name, or the only one.
+    /// Reads the network of this name, or the only one.
     pub(in crate::vsphere) async fn network_facts(
         &self,
         datacenter: &Datacenter,
@@ -261,7 +261,7 @@ impl Endpoint {
 }
 
 fn licence(info: &LicenseManagerLicenseInfo) -> Licence {
-    // `serialuri:2`: the feature, and how many of it.
+    // `serialuri:2`: the feature and its quantity.
     let feature = |property: &KeyAnyValue| {
         let node = property.value.node();
         let text = node.get("key").unwrap_or(node).as_str()?;

@@ -11,7 +11,7 @@ use crate::{Error, Resource, ResourceKind, Result};
 const NETWORK_SYSTEM: Property<mo::HostSystem, Ref<mo::HostNetworkSystem>> =
     Property::new("configManager.networkSystem");
 
-/// As many ports as VIC's installer asked for.
+/// Number of ports of a new switch, as in VIC's installer.
 const PORTS: i32 = 1024;
 
 /// The switches and port groups of one host.
@@ -40,7 +40,7 @@ impl Switches {
 }
 
 impl Endpoint {
-    /// The switches of the only host below a pool's compute resource.
+    /// Reads the switches of the only host of a pool's compute resource.
     pub(in crate::vsphere) async fn switches(
         &self,
         pool: &Ref<mo::ResourcePool>,

@@ -12,7 +12,7 @@ use crate::vsphere::fault;
 use crate::{Error, Resource, Result};
 
 impl Endpoint {
-    /// Reports the machines of a pool, and then every change of them.
+    /// Watches the machines of a pool: reports each of them first, and then every change.
     pub(in crate::vsphere) fn watch_pool(
         &self,
         pool: &Ref<mo::ResourcePool>,
@@ -27,7 +27,7 @@ impl Endpoint {
     /// Gives each state of the machine, beginning with the one it is in, to `judge`, until that
     /// breaks. States in quick succession may be seen as one.
     ///
-    /// There is no limit of time. Dropping the future ends the watch at the endpoint too.
+    /// There is no timeout. Dropping the future also ends the watch on the endpoint.
     pub(in crate::vsphere) async fn watch<T>(
         &self,
         vm: &Ref<mo::VirtualMachine>,

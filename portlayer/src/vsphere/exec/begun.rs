@@ -1,4 +1,4 @@
-//! Waiting for the begin of a container's next run.
+//! Waiting for the start of a container's next run.
 
 use std::ops::ControlFlow;
 
@@ -9,15 +9,15 @@ use crate::vsphere::run_state::RunState;
 use crate::{ContainerId, Resource, Result};
 
 impl Shared {
-    /// Waits until a run begins after the one that `before` shows, no matter who starts it. A run
-    /// that has ended already counts.
+    /// Waits for the start of a run after the one that `before` describes, no matter who starts
+    /// it. A run that has already ended counts.
     ///
-    /// An endpoint that does not answer is waited for. Cancel safe.
+    /// Waits through outages of the endpoint. Cancel-safe.
     ///
     /// # Errors
     /// [`NotFound`](crate::ErrorKind::NotFound) once the container is removed.
     pub(super) async fn begun(&self, id: &ContainerId, before: &RunState) -> Result<()> {
-        // A short run whose guest says nothing may not be seen at its machine.
+        // The machine may not show a short run whose guest reports nothing.
         let here = self.blocking.begun(id);
         let seen = async {
             let mut outage = Outage::default();

@@ -10,16 +10,16 @@ use crate::ContainerId;
 /// Callers that wait for the streams of a container. Shared by the containers and their streams.
 #[derive(Debug, Default)]
 pub(in crate::vsphere) struct Blocking {
-    /// How far the run is that waits.
+    /// The state of the run that waits.
     waiting: Mutex<HashMap<ContainerId, watch::Sender<Run>>>,
 }
 
-/// How far the next run of a container is.
+/// The state of the next run of a container.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Run {
     #[default]
     NotBegun,
-    /// It is about to begin: the container's machine may still show the last one.
+    /// It is about to start: the container's machine may still show the last one.
     Begins,
     /// The machine shows it.
     Begun,
@@ -32,7 +32,7 @@ impl Blocking {
         self.lock().entry(id).or_default();
     }
 
-    /// Whether the run that begins now waits.
+    /// Returns whether the run that starts now waits for a client.
     pub(super) fn begin(&self, id: &ContainerId) -> bool {
         match self.lock().get(id) {
             Some(run) => {
@@ -43,15 +43,15 @@ impl Blocking {
         }
     }
 
-    /// The machine shows the run that begins.
+    /// Records that the machine shows the run.
     pub(super) fn written(&self, id: &ContainerId) {
         if let Some(run) = self.lock().get(id) {
             run.send_replace(Run::Begun);
         }
     }
 
-    /// Waits until this process begins a run that waits. It never ends if none was requested, or
-    /// nobody waits any more.
+    /// Waits until this process starts a run that waits for a client. Never returns if none was
+    /// requested, or all clients have gone.
     pub(super) async fn begun(&self, id: &ContainerId) {
         let run = self.lock().get(id).map(watch::Sender::subscribe);
         let Some(mut run) = run else {
@@ -62,7 +62,7 @@ impl Blocking {
         }
     }
 
-    /// Nobody waits any more. Returns whether there is a run that does.
+    /// Records that no client is left. Returns whether a run is waiting for one.
     pub(in crate::vsphere) fn release(&self, id: &ContainerId) -> bool {
         let waiting = self.lock().remove(id);
         waiting.is_some_and(|run| *run.borrow() != Run::NotBegun)

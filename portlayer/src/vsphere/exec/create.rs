@@ -1,4 +1,4 @@
-//! Making a container.
+//! Creating a container.
 
 use jiff::Timestamp;
 
@@ -10,12 +10,13 @@ use crate::vsphere::record::Record;
 use crate::{Capability, ContainerId, Error, Resource, Result};
 
 impl Shared {
-    /// One call makes the whole machine: there is no moment at which half a container exists.
+    /// Creates a container. A single call creates its whole machine, so there is never half a
+    /// container.
     pub(super) async fn create(&self, spec: ContainerSpec) -> Result<ContainerId> {
         spec.validate()?;
         let id = spec.id;
         let resource = Resource::container(id);
-        // In this order always, so that two creates cannot wait for each other.
+        // Always in this order, to avoid deadlocks.
         let _id_turn = self.ids.turn(id).await;
         let _name_turn = self.names.turn(spec.name.clone()).await;
 
@@ -73,7 +74,7 @@ impl Shared {
         if let Some((image, root)) = &root
             && let Err(error) = self.images.confirm(image, root).await
         {
-            // The image was removed at the same time, so its disk may be gone.
+            // The image was removed concurrently, so its disk may not exist any more.
             if let Err(error) = self.remove_now(&id).await {
                 tracing::warn!(container = %id, %error, "left behind without its image");
             }

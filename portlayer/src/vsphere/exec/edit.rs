@@ -12,11 +12,11 @@ use crate::{Capability, ContainerId, Error, ErrorKind, Resource, Result, StateKi
 
 impl Shared {
     /// Changes a container's machine, if the container is in one of these states. The change is
-    /// computed from a view of the machine and refused by the endpoint when the machine was changed
-    /// since; then it is computed again from a new view, a bounded number of times. `None`: nothing
-    /// to change. Returns the last view.
+    /// computed from a snapshot, and the endpoint refuses it if the machine was changed since; then
+    /// it is retried with a new snapshot, a bounded number of times. `None`: nothing to change.
+    /// Returns the last snapshot.
     ///
-    /// The caller holds the container's turn.
+    /// The caller holds the container's lock.
     ///
     /// # Errors
     /// [`Conflict`](crate::ErrorKind::Conflict) naming the keys that others changed.
@@ -62,7 +62,7 @@ impl Shared {
         }
     }
 
-    /// Waits until the index shows what was changed since `before`.
+    /// Waits until the index shows the change made since `before`.
     async fn edited(&self, before: &Snapshot, resource: &Resource) {
         let (vm, version) = (&before.machine.vm, &before.machine.change_version);
         let has_versions = self
@@ -72,7 +72,7 @@ impl Shared {
             let shows = |machine: &Seen| machine.change_version != *version;
             self.shown(vm, resource, shows).await;
         } else if let Err(error) = self.index.read(vm, resource).await {
-            // Its reports say less too: vcsim's leave out the hardware.
+            // Its reports may be incomplete: vcsim's lack the hardware.
             tracing::debug!(%resource, %error, "a change is not seen");
         }
     }
@@ -86,7 +86,7 @@ impl Shared {
     }
 }
 
-/// The names of keys that differ.
+/// Returns the names of keys that differ.
 fn changed_keys(old: &Keys, new: &Keys) -> Box<[String]> {
     let names: BTreeSet<_> = old.keys().chain(new.keys()).collect();
     names

@@ -1,4 +1,4 @@
-//! Tasks that are known to have ended, so that they are not read again.
+//! Caches which tasks have ended, so that they are not read again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,7 +16,7 @@ pub(super) struct EndedTasks {
 }
 
 impl EndedTasks {
-    /// Those of the tasks that may still be running.
+    /// Returns the tasks that may still be running.
     fn others(&self, id: &ContainerId, tasks: &[Ref<mo::Task>]) -> Vec<Ref<mo::Task>> {
         let ended = self.lock();
         let ended = ended.get(id);
@@ -38,8 +38,8 @@ impl EndedTasks {
 }
 
 impl Shared {
-    /// Whether a task is switching the machine on, no matter who started it. Asks the endpoint only
-    /// about tasks that were not seen to have ended.
+    /// Returns whether a task is powering on the machine, no matter who started it. Reads only
+    /// tasks that are not known to have ended.
     pub(super) async fn is_powering_on(
         &self,
         id: &ContainerId,

@@ -1,27 +1,27 @@
-//! Caches what guests reported before their machines went off, for endpoints that forget it.
+//! Caches what guests reported before power-off, for endpoints that do not keep it.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::{ContainerId, ExitStatus};
 
-/// The ends of runs that were heard of while the machine was on. One that the machine still shows
-/// when it is off is not needed; one that it does not is written to a key that only the host has.
+/// Exit statuses that were reported while the machine was on. If the machine does not show one
+/// after power-off, it is persisted in a key that only the host can write.
 #[derive(Debug, Default)]
 pub(super) struct HeardExits {
     heard: Mutex<HashMap<ContainerId, (i64, ExitStatus)>>,
-    /// The runs of which the machines were seen to be on.
+    /// The runs whose machines were seen powered on.
     on: Mutex<HashMap<ContainerId, i64>>,
 }
 
 impl HeardExits {
-    /// The process of the container's nth run ended so.
+    /// Records the exit status of the container's nth run.
     pub(super) fn hear(&self, id: ContainerId, run: i64, exit: ExitStatus) {
         self.lock().insert(id, (run, exit));
     }
 
-    /// The machine was switched off in the container's nth run. What its guest reported before
-    /// counts.
+    /// Records that the machine was powered off in the container's nth run. An exit status that
+    /// the guest reported before takes precedence.
     pub(super) fn hear_kill(&self, id: ContainerId, run: i64) {
         let mut heard = self.lock();
         if heard.get(&id).is_none_or(|(known, _)| *known != run) {
@@ -29,20 +29,20 @@ impl HeardExits {
         }
     }
 
-    /// The machine was on in the container's nth run. The keys do not say that of a first run whose
-    /// guest did not report anything.
+    /// Records that the machine was on in the container's nth run. The keys do not show that for a
+    /// first run whose guest reported nothing.
     pub(super) fn see_on(&self, id: ContainerId, run: i64) {
         let mut on = self.on.lock().unwrap_or_else(PoisonError::into_inner);
         on.insert(id, run);
     }
 
-    /// Whether it was.
+    /// Returns whether the machine was seen powered on in the container's nth run.
     pub(super) fn was_on(&self, id: &ContainerId, run: i64) -> bool {
         let on = self.on.lock().unwrap_or_else(PoisonError::into_inner);
         on.get(id) == Some(&run)
     }
 
-    /// How the process of that run ended.
+    /// Returns the exit status of the container's nth run.
     pub(super) fn recall(&self, id: &ContainerId, run: i64) -> Option<ExitStatus> {
         self.lock()
             .get(id)
@@ -54,7 +54,7 @@ impl HeardExits {
         self.lock().remove(id);
     }
 
-    /// The container is removed.
+    /// Forgets a removed container.
     pub(super) fn forget_all(&self, id: &ContainerId) {
         self.forget(id);
         let mut on = self.on.lock().unwrap_or_else(PoisonError::into_inner);

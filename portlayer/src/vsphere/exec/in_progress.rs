@@ -1,4 +1,4 @@
-//! Operations of this process in progress, whose effect machines do not show yet.
+//! Operations of this process that are in progress and that machines do not show yet.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ pub(super) struct InProgress {
     marks: Arc<Mutex<HashMap<ContainerId, Vec<StateKind>>>>,
 }
 
-/// Says that an operation is in progress, until it is dropped.
+/// Marks an operation as in progress until it is dropped.
 #[derive(Debug)]
 #[must_use]
 pub(super) struct Mark {
@@ -30,14 +30,14 @@ impl InProgress {
         }
     }
 
-    /// The state that a container is in, given the one that its machine shows and whether the guest
-    /// spoke in this run.
+    /// Returns the state of a container, given the one that its machine shows and whether the
+    /// guest reported anything in this run.
     pub(super) fn apply(&self, id: &ContainerId, shown: State, spoken: bool) -> State {
         match shown {
             State::Running | State::Starting if self.is_marked(id, StateKind::Stopping) => {
                 State::Stopping
             }
-            // The start is written down before the machine is on. What spoke has been on.
+            // A start is recorded before the machine is on; a guest that reported has been on.
             State::Created | State::Stopped { .. }
                 if !spoken && self.is_marked(id, StateKind::Starting) =>
             {

@@ -1,4 +1,4 @@
-//! Who reads the rest of a log that goes away with its container.
+//! Keeps a log from being deleted while clients read its remainder.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,17 +9,17 @@ use tokio::time::timeout;
 
 use crate::ContainerId;
 
-/// How long a removal waits for readers.
+/// Maximum time that a removal waits for readers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Counts, per container, those who take a run's output from the log. A front end that removes a
-/// container as soon as its process has ended must not remove what its clients are about to read.
+/// Counts the readers of each container's log. A front end that removes a container as soon as its
+/// process has ended must not delete the output that clients have not read yet.
 #[derive(Debug, Default)]
 pub(in crate::vsphere) struct LogReaders {
     counts: Mutex<HashMap<ContainerId, watch::Sender<usize>>>,
 }
 
-/// Somebody reads, until it is dropped.
+/// Marks a reader until it is dropped.
 #[derive(Debug)]
 pub(in crate::vsphere) struct Reading {
     readers: Arc<LogReaders>,
@@ -27,7 +27,7 @@ pub(in crate::vsphere) struct Reading {
 }
 
 impl LogReaders {
-    /// Says that somebody reads.
+    /// Adds a reader.
     #[cfg_attr(not(feature = "attach"), expect(dead_code, reason = "nobody attaches"))]
     pub(in crate::vsphere) fn read(self: &Arc<Self>, id: ContainerId) -> Reading {
         let mut counts = self.lock();
@@ -41,7 +41,7 @@ impl LogReaders {
         }
     }
 
-    /// Waits until nobody reads any more, in bounded time.
+    /// Waits until all readers are done, up to a timeout.
     pub(super) async fn done(&self, id: &ContainerId) {
         let count = self.lock().get(id).map(watch::Sender::subscribe);
         if let Some(mut count) = count {

@@ -1,4 +1,4 @@
-//! The machines of containers: which they are, and what they show.
+//! Finds and reads the machines of containers.
 
 use std::sync::Arc;
 
@@ -9,21 +9,21 @@ use crate::vsphere::index::Seen;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result};
 
 impl Shared {
-    /// The machines of the host's pool as the index has them, without the appliance and images.
+    /// Returns the machines of the host's pool from the index, without the appliance and images.
     pub(super) async fn containers(&self) -> Result<Vec<Arc<Seen>>> {
         let mut machines = self.index.all().await?;
         machines.retain(|seen| !seen.is_image());
         Ok(machines)
     }
 
-    /// A container's machine as the index has it: it may be older than a concurrent change by
-    /// another program, and is never older than what this process did or was told.
+    /// Returns a container's machine from the index. It may lack a concurrent change of another
+    /// program, but never one that this process made or has seen.
     pub(super) async fn indexed(&self, id: &ContainerId) -> Result<Arc<Seen>> {
         let uuid = self.place.defaults.uuid(id);
         if let Some(seen) = self.index.by_uuid(uuid).await? {
             return Ok(seen);
         }
-        // It may have been created a moment ago by another program.
+        // Another program may just have created it.
         let resource = Resource::container(id);
         let found = self.endpoint.find_machine(&self.place, uuid, &resource);
         match found.await? {
@@ -32,8 +32,8 @@ impl Shared {
         }
     }
 
-    /// Waits until the index shows what this process changed, and returns the machine then. Best
-    /// effort, in bounded time: the change is made, whether or not it can be seen.
+    /// Waits until the index shows a change of this process, and returns the machine. Best effort,
+    /// up to a timeout: the change has been made in any case.
     pub(super) async fn shown(
         &self,
         vm: &Ref<mo::VirtualMachine>,

@@ -185,7 +185,7 @@ impl VsphereExec {
         self.shared.containers().await
     }
 
-    /// Waits until a run begins after the one that `before` shows. Cancel safe.
+    /// Waits for the start of a run after the one that `before` describes. Cancel-safe.
     #[cfg(feature = "attach")]
     pub(in crate::vsphere) async fn begun(
         &self,
@@ -195,13 +195,13 @@ impl VsphereExec {
         self.shared.begun(id, before).await
     }
 
-    /// Callers that wait for the streams of a container.
+    /// Returns the callers that wait for the streams of a container.
     #[cfg(feature = "attach")]
     pub(in crate::vsphere) fn blocking(&self) -> Arc<Blocking> {
         Arc::clone(&self.shared.blocking)
     }
 
-    /// Who reads the logs of which containers.
+    /// Returns the readers of containers' logs.
     #[cfg(feature = "attach")]
     pub(in crate::vsphere) fn log_readers(&self) -> &Arc<LogReaders> {
         &self.shared.log_readers
@@ -241,8 +241,8 @@ impl Shared {
         Ok(sight)
     }
 
-    /// A machine that is off and has not reported anything may be starting: only its tasks show
-    /// that.
+    /// Reads the tasks of a machine that is off and has reported nothing: it may be starting, which
+    /// only its tasks show.
     async fn see_power_on(&self, id: &ContainerId, sight: &mut Snapshot) -> Result<()> {
         if sight.is_silent
             && matches!(sight.state, State::Created | State::Stopped { .. })
@@ -324,7 +324,7 @@ impl Shared {
         let id = record.spec.id;
         let mut sight = self.sight(&id, machine);
         match self.see_power_on(&id, &mut sight).await {
-            // Removed since it was read: what was read is still the answer.
+            // It was removed concurrently; the snapshot is still a valid result.
             Err(error) if !error.is_not_found() => return Err(error),
             _ => {}
         }

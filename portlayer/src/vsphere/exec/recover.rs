@@ -1,4 +1,4 @@
-//! Operations that were interrupted: finding and finishing them.
+//! Finds interrupted operations and finishes them.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use super::{Shared, VsphereExec};
 use crate::vsphere::endpoint::Machine;
 use crate::{ContainerId, Error, Resource, Result};
 
-/// A key that the guest can neither see nor write: the removal of the container began. Its disks
-/// are detached by the same change, so it cannot be started any more.
+/// Marks a container whose removal has started. The guest can neither see nor write the key. The
+/// same change detaches the disks, so the container cannot be started any more.
 pub(super) const REMOVING: &str = "portlayer/removing";
 
-/// How many containers are recovered at a time.
+/// Maximum number of concurrent recoveries of containers.
 const AT_A_TIME: usize = 4;
 
 /// An inconsistency that [`VsphereExec::check`] found.
@@ -88,9 +88,9 @@ impl fmt::Display for Inconsistency {
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Repaired {
-    /// What is in order now.
+    /// The problems that were repaired.
     pub repaired: Vec<Inconsistency>,
-    /// What could not be repaired, and why.
+    /// The problems that could not be repaired, with the errors.
     pub failed: Vec<(Inconsistency, Error)>,
 }
 
@@ -149,7 +149,7 @@ impl VsphereExec {
     }
 }
 
-/// Whether the removal of this container began.
+/// Returns whether the removal of this container has started.
 pub(super) fn is_half_removed(machine: &Machine) -> bool {
     machine
         .keys
@@ -224,7 +224,7 @@ impl Shared {
                 Problem::UnfinishedImage if pruned.iter().any(|p| p.ends_with(&finding.label)) => {
                     Ok(())
                 }
-                // It is being imported, by this program or by another one that is faster.
+                // It is being imported, by this program or another one.
                 Problem::UnfinishedImage
                 | Problem::Unreadable(_)
                 | Problem::AddressConflict(..) => continue,
@@ -239,8 +239,8 @@ impl Shared {
         Ok(done)
     }
 
-    /// Directories named like those of containers, in which there is no machine, and that did not
-    /// change for a while: `[datastore] path` each.
+    /// Lists directories that are named like those of containers, contain no machine, and have not
+    /// changed for a while: `[datastore] path` each.
     async fn left_behind(&self) -> Result<Vec<String>> {
         let (host, after) = (self.place.host(), self.options.left_behind_after);
         let datastore = &self.place.datastore;

@@ -15,10 +15,11 @@ impl Shared {
         self.remove_now(id).await
     }
 
-    /// Removes a container whose turn the caller has.
+    /// Removes a container. The caller holds its lock.
     ///
-    /// Destroying a machine removes the files of its disks, and with them the parents that other
-    /// containers live on. So: detach what is shared, see that it is detached, then destroy.
+    /// Destroying a machine deletes the files of its disks with their parents, which other
+    /// containers
+    /// use. So it detaches shared disks, checks that they are detached, and destroys the machine.
     pub(super) async fn remove_now(&self, id: &ContainerId) -> Result<()> {
         let resource = Resource::container(id);
         let _removing = self.in_progress.mark(*id, StateKind::Removing);
@@ -29,7 +30,7 @@ impl Shared {
             self.require(id, &sight, StateKind::REMOVABLE)?;
             match self.detach_shared(&sight, &resource, &mut own).await {
                 Ok(true) => break sight.machine,
-                // Look again, whether all are gone.
+                // Read the machine again to check that all are detached.
                 Ok(false) => {}
                 Err(Error {
                     kind: ErrorKind::Conflict { .. },
@@ -40,7 +41,7 @@ impl Shared {
         };
         self.log_readers.done(id).await;
         match self.endpoint.destroy(&machine.vm, &resource).await {
-            // Another program finished what this one began.
+            // Another program finished the removal.
             Err(error) if error.is_not_found() => {}
             destroyed => destroyed?,
         }
@@ -53,7 +54,7 @@ impl Shared {
                 .delete_disk(&self.place.datacenter, &disk, &resource)
                 .await?;
         }
-        // What an earlier try detached and did not get to delete is there too.
+        // This includes disks that an earlier attempt detached but did not delete.
         let directory = machine.directory();
         if directory == self.place.defaults.directory(id) {
             self.endpoint
@@ -64,8 +65,9 @@ impl Shared {
         Ok(())
     }
 
-    /// Takes the disks that must survive off the machine. Gives whether there was none left.
-    /// Those of them that are only this container's, children in its directory, go to `own`.
+    /// Detaches the disks that must survive. Returns whether there were none left. Those that
+    /// belong
+    /// to this container alone, children in its directory, are added to `own`.
     async fn detach_shared(
         &self,
         sight: &Snapshot,

@@ -30,7 +30,7 @@ impl Shared {
         if !self.capabilities.contains(Capability::GuestKeys) {
             return Ok(State::Starting);
         }
-        // Others may stop it concurrently: the turn is over.
+        // Release the lock, so that others can stop it.
         let report = self.index.watch(&vm, &resource, |machine| {
             let sight = self.sight(id, machine);
             match (sight.failure, sight.state) {
@@ -64,8 +64,8 @@ impl Shared {
         }
     }
 
-    /// Fails if a container that is on publishes one of this container's ports. While the guard is
-    /// held, no other one that publishes ports is switched on.
+    /// Fails if a running container publishes one of this container's ports. While the guard is
+    /// held, no other container that publishes ports is powered on.
     async fn refuse_taken_ports(
         &self,
         id: &ContainerId,
@@ -87,9 +87,10 @@ impl Shared {
         Ok(Some(turn))
     }
 
-    /// Records that a run begins and clears what the guest reported about the last one, while the
-    /// machine is off: such keys written to a machine that is on do not last. Returns the view of
-    /// the machine before.
+    /// Records the start of a run and clears what the guest reported about the last one. This
+    /// happens
+    /// while the machine is off, because keys written while it is on are not kept. Returns the
+    /// previous snapshot of the machine.
     ///
     /// A container that was never started has the keys of its first run since it was created, so
     /// nothing is sent, unless the caller needs the proof that it was not started before.
@@ -109,7 +110,7 @@ impl Shared {
         .await
     }
 
-    /// Switches the machine on, and waits until that shows.
+    /// Powers on the machine, and waits until the index shows it.
     async fn switch_on(
         &self,
         id: &ContainerId,
@@ -123,7 +124,7 @@ impl Shared {
                 error.kind,
                 ErrorKind::InvalidState { .. } | ErrorKind::Conflict { .. } | ErrorKind::NotFound
             ) {
-                // Somebody else was faster.
+                // Another caller was faster.
                 let sight = self.look_for_edit(id).await?;
                 self.require(id, &sight, options.allowed())?;
             }
@@ -137,7 +138,7 @@ impl Shared {
         Ok(())
     }
 
-    /// The change of a machine's keys from those of `sight` to `run`.
+    /// Returns the change of a machine's keys from those of the snapshot to those of `run`.
     pub(super) fn run_change(
         &self,
         id: &ContainerId,
@@ -153,7 +154,7 @@ impl Shared {
         })
     }
 
-    /// The dialect that the machine was made with.
+    /// Returns the dialect of the machine's keys.
     pub(super) fn dialect(&self, sight: &Snapshot) -> Dialect {
         Dialect::detect(sight.machine.keys.keys()).unwrap_or(self.options.dialect)
     }

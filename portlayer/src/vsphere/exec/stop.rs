@@ -1,4 +1,4 @@
-//! Ending a container, and signals.
+//! Stopping a container, and signals.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -16,17 +16,18 @@ use crate::{
 /// The known outcome of a request to a guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Delivery {
-    /// The guest took it.
+    /// The guest accepted it.
     Delivered,
     /// It did not reach the guest.
     Refused,
-    /// It may have reached the guest: its answer was lost or is late.
+    /// It may have reached the guest: the response was lost or is late.
     Unknown,
 }
 
 impl Shared {
-    /// The order is VIC's: ask the process, give it time, switch the machine off. An order that
-    /// cannot be delivered is not waited for.
+    /// Stops a container as VIC does: requests the process to end, waits, and powers off the
+    /// machine.
+    /// It does not wait if the request cannot be delivered.
     pub(super) async fn stop(&self, id: &ContainerId, options: StopOptions) -> Result<ExitStatus> {
         let stopping;
         let asked = {
@@ -47,8 +48,8 @@ impl Shared {
                 }
             }
         };
-        // Between asking and switching off others have their turn: a second stop may be in more
-        // of a hurry.
+        // The lock is released between the request and the power-off: a second stop may have a
+        // shorter timeout.
         if let Some(sight) = asked {
             let off = tokio::time::timeout(options.grace, self.off(id, &sight)).await;
             if let Ok(off) = off {
@@ -74,7 +75,7 @@ impl Shared {
                 }
                 Ok(exit)
             }
-            // Somebody started it again, or it was suspended.
+            // It was started again or suspended concurrently.
             state => Err(Error::invalid_state(
                 Resource::container(id),
                 state.kind(),
@@ -110,17 +111,18 @@ impl Shared {
         Ok(())
     }
 
-    /// A view of the machine in which nobody is just switching it on. Waits for that as long as the
-    /// endpoint may take for a task.
+    /// Returns a snapshot of the machine while it is not being powered on, waiting for that up to
+    /// the
+    /// timeout of tasks.
     async fn settled(&self, id: &ContainerId) -> Result<Snapshot> {
-        /// How long to rely on the watch before the tasks are asked again.
+        /// How long to rely on the watch before the tasks are read again.
         const LOOK_AGAIN: Duration = Duration::from_millis(500);
         let resource = Resource::container(id);
         let settle = async {
             let mut is_patient = true;
             loop {
                 let sight = self.look(id).await?;
-                // Another program may have recorded a start and be about to switch it on.
+                // Another program may have recorded a start and be about to power it on.
                 let is_recorded = sight.is_silent && sight.state.kind() == StateKind::Stopped;
                 if is_recorded && std::mem::take(&mut is_patient) {
                     let moved = self.index.watch(&sight.machine.vm, &resource, |machine| {
@@ -159,8 +161,9 @@ impl Shared {
             })
     }
 
-    /// Asks the process to end: by the signal or, where guests take no signals and it is the
-    /// container's own stop signal, by asking the guest to shut down.
+    /// Requests the process to end: by the signal or, if guests do not support signals and it is
+    /// the
+    /// container's stop signal, by a shutdown of the guest.
     async fn ask(
         &self,
         id: &ContainerId,
@@ -187,7 +190,7 @@ impl Shared {
         )
     }
 
-    /// Passes the signal to the guest.
+    /// Sends the signal to the guest.
     async fn deliver(
         &self,
         id: &ContainerId,
@@ -198,7 +201,7 @@ impl Shared {
             return Ok(Delivery::Refused);
         }
         let resource = Resource::container(id);
-        // The guest's tools run these as commands of their own.
+        // These are built-in commands of the guest's agent.
         let program = if signal == Signal::KILL {
             "group-kill"
         } else {
@@ -215,11 +218,11 @@ impl Shared {
         )
     }
 
-    /// Switches the machine off. A process that had not ended by then ends with `KILL`.
+    /// Powers off the machine. A process that has not ended by then is recorded as killed.
     async fn switch_off(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
         let vm = &sight.machine.vm;
-        // First, so that a reader that sees the machine off knows why.
+        // Before the power-off, so that a reader that sees the machine off knows the reason.
         self.heard_exits.hear_kill(*id, sight.run.starts());
         self.endpoint.power_off(vm, &resource).await?;
         self.shown(vm, &resource, |machine| machine.power == Power::Off)
@@ -228,7 +231,8 @@ impl Shared {
     }
 }
 
-/// What is known of an order. That it was refused is no error: there are harder ways.
+/// Converts the result of a request to its outcome. A refusal is not an error, because the caller
+/// can still power off the machine.
 fn delivery_of(id: &ContainerId, order: Result<Result<()>, Elapsed>) -> Result<Delivery> {
     let error = match order {
         Ok(Ok(())) => return Ok(Delivery::Delivered),

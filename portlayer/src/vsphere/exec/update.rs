@@ -13,7 +13,7 @@ use crate::vsphere::networks::{Pending, card_changes, guest_networks};
 use crate::vsphere::record::Record;
 use crate::{ContainerId, Error, Resource, Result, StateKind};
 
-/// What a container's connections become.
+/// The new connections of a container.
 struct Connections<'a> {
     pending: Pending<'a>,
     /// The version of the machine whose cards were read.
@@ -23,9 +23,10 @@ struct Connections<'a> {
 }
 
 impl Shared {
-    /// One guarded change of the machine. When the machine was changed concurrently, the edit is
-    /// applied again to what it became: an edit names what it sets and so commutes with changes of
-    /// anything else.
+    /// Updates a container by one guarded change of its machine. If the machine was changed
+    /// concurrently, the edit is applied again to the new state: an edit sets specific values, so
+    /// it
+    /// commutes with changes of others.
     pub(super) async fn update(&self, id: &ContainerId, edit: Edit) -> Result<()> {
         edit.validate(id)?;
         let _id_turn = self.ids.turn(*id).await;
@@ -64,10 +65,10 @@ impl Shared {
         Ok(())
     }
 
-    /// What the container's connections become, with what is assigned to it for them.
+    /// Returns the new connections of the container, with the assigned addresses.
     async fn connections_after(&self, id: &ContainerId, edit: &Edit) -> Result<Connections<'_>> {
         let resource = Resource::container(id);
-        // Which state it must be in comes before what its scopes have.
+        // Check the container's state before the scopes.
         let sight = self.look(id).await?;
         self.require(id, &sight, edit.allowed())?;
         let before = Record::read(&sight.machine.keys)
@@ -116,7 +117,7 @@ impl Shared {
         edit.clone().apply(&mut new.spec);
         if let Some(connections) = connections {
             if connections.version != sight.machine.change_version {
-                // The cards may be others now.
+                // The cards may have changed.
                 return Err(Error::conflict(resource, ["endpoints".to_owned()]));
             }
             let endpoints = connections.pending.endpoints();

@@ -1,4 +1,4 @@
-//! Waiting for a container's end.
+//! Waiting for the exit of a container.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -9,21 +9,21 @@ use crate::{
     Capability, ContainerId, Error, ErrorKind, ExitStatus, Resource, Result, State, StateKind,
 };
 
-/// How long to wait after the first failure of the endpoint, and at most.
+/// Initial and maximum backoff after failures of the endpoint.
 const RETRY_FIRST: Duration = Duration::from_millis(250);
 const RETRY_MAX: Duration = Duration::from_secs(15);
 
 enum Seen {
     Ended {
         exit: ExitStatus,
-        /// Only this process knows it.
+        /// Known to this process only.
         unwritten: bool,
     },
-    /// It is off, and this run has not been heard of.
+    /// It is off, and this run was never seen.
     Silent,
 }
 
-/// Waits for something as long as the endpoint does not answer.
+/// Backoff while the endpoint does not respond.
 pub(super) struct Outage {
     delay: Duration,
 }
@@ -38,7 +38,7 @@ impl Outage {
     /// Returns when it is time to try again.
     ///
     /// # Errors
-    /// An error that says more than that the endpoint does not answer.
+    /// An error other than an outage of the endpoint.
     pub(super) async fn wait_out(&mut self, id: &ContainerId, error: Error) -> Result<()> {
         if !matches!(
             error.kind,
@@ -56,8 +56,8 @@ impl Outage {
 }
 
 impl Shared {
-    /// An endpoint that does not answer says nothing about the container: the wait goes on when it
-    /// answers again.
+    /// Waits for the exit. An outage of the endpoint says nothing about the container, so the wait
+    /// survives it.
     pub(super) async fn wait(&self, id: &ContainerId) -> Result<ExitStatus> {
         let mut outage = Outage::default();
         loop {
@@ -94,9 +94,9 @@ impl Shared {
                         }
                     });
                     match tokio::time::timeout(self.options.settle_timeout, woken).await {
-                        // It moved: look again.
+                        // It was registered again: find it again.
                         Ok(moved) => moved?,
-                        // Unless it is being switched on right here.
+                        // Unless this process is powering it on.
                         Err(_elapsed) => {
                             let state = self.look(id).await?.state;
                             if let State::Stopped { exit } = state {
@@ -109,7 +109,7 @@ impl Shared {
         }
     }
 
-    /// The end of a container, if its machine shows one.
+    /// Returns the exit status of a container, if its machine shows one.
     fn end(&self, id: &ContainerId, sight: &Snapshot) -> Option<Result<Seen>> {
         match &sight.state {
             State::Stopped { exit } => {
@@ -152,7 +152,7 @@ impl Shared {
         }
     }
 
-    /// Waits until the machine is off, no matter who switches it off.
+    /// Waits until the machine is off, no matter who powers it off.
     pub(super) async fn off(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
         self.index

@@ -13,12 +13,12 @@ use crate::vsphere::kind;
 use crate::vsphere::probe;
 use crate::{Capabilities, Error, ErrorKind, Exec, Resource, Result};
 
-/// How many containers are removed at a time.
+/// Maximum number of concurrent removals of containers.
 const AT_A_TIME: usize = 8;
 
 impl Shared {
-    /// The appliance goes last, because it is what the host is found by: whatever happens before,
-    /// asking again goes on.
+    /// Deletes a host. The appliance is deleted last, because the host is found by it: after a
+    /// failure, another call continues.
     pub(super) async fn delete(&self, name: &str, containers: ContainerPolicy) -> Result<Deletion> {
         let _turn = self.names.turn(name.to_owned()).await;
         let host = kind::host(name);
@@ -35,13 +35,13 @@ impl Shared {
                 Some(datastore_path(&directory).datastore()),
             )
             .await?;
-        // Without a pool of its own there is nothing that is surely this host's: an earlier
-        // delete has removed the pool, and with it the last container.
+        // Without a pool of its own, no container is certain to be this host's: an earlier call has
+        // already deleted the pool, and the containers before it.
         let pool = home.pool.clone();
         let own_pool = (home.pool_name == name).then(|| home.pool.clone());
         if own_pool.is_some() {
             let place = self.place_of(&found, home).await?;
-            // What the endpoint lacks does not matter for what is off in the end.
+            // Capabilities do not matter for machines that are about to be removed.
             let capabilities = self
                 .capabilities
                 .get()
@@ -60,13 +60,13 @@ impl Shared {
                 .delete_file(&datastore, &format!("{directory}/{file}"), &host)
                 .await?;
         }
-        // Only while the appliance is there is it known whose network this is.
+        // The appliance records who created the network, so this comes before its removal.
         let bridge = &found.record.bridge_network;
         if found.record.created_bridge {
             self.remove_bridge(bridge, &pool, vm, &host).await?;
         }
         if let Some(pool) = own_pool {
-            // The appliance moves to the pool's parent.
+            // This moves the appliance to the pool's parent.
             self.endpoint.destroy_pool(&pool, &host).await?;
         }
         self.endpoint.destroy(vm, &host).await?;
@@ -97,7 +97,7 @@ impl Shared {
         }
     }
 
-    /// Looks by name and path for what should be gone.
+    /// Looks for leftovers by name and path.
     async fn left_of(
         &self,
         name: &str,

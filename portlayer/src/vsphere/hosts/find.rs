@@ -14,12 +14,12 @@ use crate::vsphere::machine_spec::MachineDefaults;
 use crate::vsphere::place::Place;
 use crate::{Error, Result, StateKind};
 
-/// The file of the image that the appliance boots, in the host's directory.
+/// Name of the appliance's boot image in the host's directory.
 pub(super) const APPLIANCE_ISO: &str = "appliance.iso";
-/// The file of the image that containers boot, in the host's directory.
+/// Name of the containers' boot image in the host's directory.
 pub(super) const BOOTSTRAP_ISO: &str = "bootstrap.iso";
 
-/// How many hosts are looked up at a time.
+/// Maximum number of concurrent look-ups of hosts.
 const AT_A_TIME: usize = 8;
 
 /// A host that was found.
@@ -64,7 +64,7 @@ pub(super) fn datastore_path(text: &str) -> DatastorePath {
 }
 
 impl Shared {
-    /// The host whose appliance is the machine of this name.
+    /// Finds the host whose appliance has this name.
     pub(super) async fn find(&self, name: &str) -> Result<Found> {
         let folders = self.endpoint.machine_folders().await?;
         let found = self.find_in(&folders, name).await?;
@@ -75,7 +75,7 @@ impl Shared {
         let host = kind::host(name);
         for vm in self.endpoint.machines_named(folders, name, &host).await? {
             match self.endpoint.machine(&vm, &host).await {
-                // Removed since.
+                // It was removed concurrently.
                 Err(error) if error.is_not_found() => {}
                 machine => {
                     if let Some(found) = Found::read(machine?) {
@@ -87,8 +87,8 @@ impl Shared {
         Ok(None)
     }
 
-    /// A host's pool and its appliance have its name. So the names of pools are enough to find all
-    /// appliances, however many machines there are.
+    /// Lists all hosts. Pool and appliance have the name of their host, so the names of the pools
+    /// suffice to find all appliances, however many machines there are.
     pub(super) async fn list(&self) -> Result<Vec<HostInfo>> {
         let (names, folders) =
             tokio::try_join!(self.endpoint.pool_names(), self.endpoint.machine_folders())?;
@@ -103,7 +103,7 @@ impl Shared {
         Ok(found.iter().flatten().map(Found::info).collect())
     }
 
-    /// Where the containers of the host of this name are.
+    /// Returns the place of a host's containers.
     pub(super) async fn place(&self, name: &str) -> Result<(Found, Place)> {
         let found = self.find(name).await?;
         if !found.is_finished() {
@@ -124,7 +124,7 @@ impl Shared {
         Ok((found, place))
     }
 
-    /// The same for a host that is only taken down: nothing needs to be complete.
+    /// Returns the place of the containers of a host that will be deleted, which may be incomplete.
     pub(super) async fn place_of(&self, found: &Found, home: Home) -> Result<Place> {
         let host = kind::host(&found.machine.name);
         let directory = found.machine.directory();

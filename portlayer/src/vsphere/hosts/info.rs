@@ -35,13 +35,13 @@ pub enum HostState {
     Running,
 }
 
-/// What became of a deleted host.
+/// The result of deleting a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Deletion {
     /// The bridge network, which stays if the installation did not create it.
     pub kept_network: Option<String>,
-    /// What should be gone and is still there, found by name and path. Empty if nothing is left.
+    /// Leftovers, found by name and path. Empty if nothing is left.
     pub left: Vec<Resource>,
 }
 

@@ -1,4 +1,4 @@
-//! Making a host.
+//! Carrying out the plan of an installation.
 
 use guestinfo::Dialect;
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ use crate::vsphere::machine_spec::{appliance, options};
 use crate::vsphere::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result};
 
-/// How often an upload is tried. VIC's installer tried as often.
+/// Maximum number of attempts of an upload, as in VIC's installer.
 const UPLOADS: u32 = 5;
 
 pub(super) struct Reporter<'a>(pub(super) &'a dyn ObserveInstall);
@@ -54,7 +54,7 @@ impl Reporter<'_> {
     }
 }
 
-/// What the steps work on.
+/// The shared state of the steps.
 struct Job<'a> {
     spec: &'a HostSpec,
     host: Resource,
@@ -117,7 +117,7 @@ impl Shared {
         let mut made = Made::default();
         match Box::pin(self.build(&job, report, &mut made)).await {
             Ok(info) => Ok(info),
-            // The host is complete; its log says why there is no address.
+            // The host is complete; the appliance's log may show why it has no address.
             Err((step @ InstallStep::Address, error)) => {
                 Err(InstallError::new(&name, step, error, vec![job.host]))
             }
@@ -222,8 +222,8 @@ impl Shared {
         Ok(found.info())
     }
 
-    /// An empty pool of that name, which an installation that was cut short may have left, is
-    /// taken over. It is not undone: it was there before.
+    /// Creates the pool. An empty pool of that name, which an interrupted installation may have
+    /// left, is reused and not removed after a failure.
     async fn make_pool(&self, job: &Job<'_>, made: &mut Made) -> Result<Ref<mo::ResourcePool>> {
         let name = &job.spec.name;
         let parent = &job.resolved.parent;
@@ -250,8 +250,7 @@ impl Shared {
         made: &mut Made,
     ) -> Result<Ref<mo::VirtualMachine>> {
         let (spec, resolved) = (job.spec, job.resolved);
-        // A bridge network that is still to be made is recorded first, so that it never is
-        // nobody's.
+        // A bridge network is recorded before it is created, so that it always has an owner.
         let (bridge, creates) = match &resolved.bridge {
             Bridge::Exists(backing) => (Some(backing.clone()), None),
             Bridge::Missing(_) => (None, Some(resolved.bridge_name.as_str())),
@@ -294,7 +293,7 @@ impl Shared {
             let added = self.endpoint.add_switch(switches, name).await;
             added.map_err(|error| made.note(switch, error))?;
         }
-        // From here on the switch is ours.
+        // The switch is ours after this call.
         made.bridge = Some((name.to_owned(), job.resolved.parent.clone()));
         self.endpoint.add_port_group(switches, (name, name)).await
     }
@@ -307,7 +306,7 @@ impl Shared {
         made: &mut Made,
     ) -> Result<()> {
         let path = format!("{}/{file}", made.directory());
-        // From here on there may be a file, or a part of one.
+        // A file, or a part of one, may exist after this call.
         made.files.push((step, path.clone()));
         let progress = |done, total| report.tell(step, InstallStatus::Transferred { done, total });
         let datastore = &job.resolved.datastore;

@@ -68,7 +68,7 @@ struct Shared {
     endpoint: Endpoint,
     options: Options,
     capabilities: OnceCell<Capabilities>,
-    /// Installations, openings and deletions of one name take turns.
+    /// Serializes installing, opening and deleting hosts of one name.
     names: Queues<String>,
     /// The open hosts, by appliance.
     opened: Mutex<HashMap<Ref<mo::VirtualMachine>, WeakExec>>,
@@ -225,7 +225,7 @@ impl Hosts {
     }
 }
 
-/// The parts of a host that are there.
+/// Combines the available parts of a host.
 fn layer(exec: VsphereExec, streams: VsphereStreams) -> PortLayer {
     let images = Arc::new(exec.images().clone());
     let networks = Arc::new(exec.networks());
@@ -240,7 +240,7 @@ impl Shared {
         let _turn = self.names.turn(name.to_owned()).await;
         let (found, place) = self.place(name).await?;
         let appliance = place.appliance.clone();
-        // All that is opened of one host shares its queues.
+        // All handles of one host share its queues.
         if let Some(exec) = self.opened().get(&appliance).and_then(WeakExec::upgrade) {
             return Ok(exec);
         }

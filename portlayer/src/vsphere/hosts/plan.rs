@@ -1,4 +1,4 @@
-//! The plan of an installation: what was found, and what will be created.
+//! The plan of an installation: the findings of its checks, and the objects to be created.
 
 use std::fmt;
 
@@ -40,11 +40,11 @@ pub struct PlannedStep {
     pub step: InstallStep,
     /// What it does, or creates.
     pub description: String,
-    /// An earlier installation has done it.
+    /// Whether an earlier installation has done it.
     pub done: bool,
 }
 
-/// Everything that the specification names, looked up.
+/// The objects that the specification refers to.
 #[derive(Debug)]
 pub(super) struct Resolved {
     pub(super) datacenter: Datacenter,
@@ -138,7 +138,7 @@ impl fmt::Display for Plan {
 struct Findings(Vec<Finding>);
 
 impl Findings {
-    /// The value, or a finding that names what to do.
+    /// Returns the value, or adds a finding with this remedy.
     fn keep<T>(&mut self, looked_up: Result<T>, remedy: &str) -> Result<Option<T>> {
         match looked_up {
             Ok(value) => Ok(Some(value)),
@@ -346,7 +346,7 @@ impl Shared {
         Ok(backing.map(|backing| (name, Bridge::Exists(backing))))
     }
 
-    /// The distinct networks of the other roles.
+    /// Returns the distinct networks of the other roles.
     async fn others(
         &self,
         spec: &HostSpec,
@@ -375,8 +375,7 @@ impl Shared {
         Ok(backings)
     }
 
-    /// Whether nothing is in the way of the pool, and an unfinished host is where this one shall
-    /// be.
+    /// Returns whether the pool can be created, and an unfinished host is at the requested place.
     async fn fits(
         &self,
         spec: &HostSpec,
@@ -428,7 +427,7 @@ impl Shared {
     }
 }
 
-/// The steps of an installation, with what each creates.
+/// Lists the steps of an installation, with what each creates.
 fn steps(
     spec: &HostSpec,
     survey: &Survey,

@@ -11,7 +11,7 @@ use crate::network::BridgeRange;
 use crate::vsphere::kind;
 use crate::{Error, Result};
 
-/// As the installer of VIC had it: the name appears in paths and host names.
+/// Maximum length of a name, as in VIC's installer: it appears in paths and host names.
 const NAME_MAX: usize = 31;
 
 /// The specification of a virtual container host.
@@ -45,7 +45,8 @@ pub struct HostSpec {
     pub public_network: Option<String>,
     /// The network of the appliance's clients, by name. `None`: the public network.
     pub client_network: Option<String>,
-    /// The network on which the appliance reaches the endpoint, by name. `None`: the public network.
+    /// The network on which the appliance reaches the endpoint, by name. `None`: the public
+    /// network.
     pub management_network: Option<String>,
     /// Creates the bridge network if there is none of its name: a virtual switch without uplinks
     /// and a port group, both of this name; without a [`bridge_network`](Self::bridge_network),

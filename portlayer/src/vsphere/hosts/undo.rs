@@ -1,4 +1,4 @@
-//! Removing what a failed installation created.
+//! Rolling back a failed installation.
 
 use vim25::{Ref, mo};
 use vsphere_client::Datastore;
@@ -27,7 +27,7 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// The directory of the appliance: `[datastore] path`.
+    /// Returns the directory of the appliance: `[datastore] path`.
     pub(super) fn directory(&self) -> String {
         self.appliance
             .as_ref()
@@ -144,14 +144,14 @@ impl Shared {
     }
 }
 
-/// How the undoing goes.
+/// The progress of a rollback.
 struct Undo<'a> {
     report: &'a Reporter<'a>,
     left: Vec<Resource>,
 }
 
 impl Undo<'_> {
-    /// Reports what became of a step's work. Returns whether it is gone.
+    /// Reports whether the object of a step was removed, and returns it.
     fn note(&mut self, step: InstallStep, resource: Resource, result: Result<()>) -> bool {
         let gone = self.left(resource, result);
         self.report.tell(

@@ -1,4 +1,4 @@
-//! Importing an image: layers to a disk, the disk to the endpoint, and the record of it.
+//! Importing an image: converts the layers to a disk, uploads it, and records the image.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,10 +23,10 @@ use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result};
 
-/// How often an import starts again because another writer was faster or interfered.
+/// Maximum number of attempts of an import that another writer overtakes or interrupts.
 const ROUNDS: u32 = 5;
 
-/// The names of the imports of this process that have not ended.
+/// The writer names of the imports of this process that are in progress.
 #[derive(Debug, Default)]
 pub(super) struct Live {
     writers: Mutex<BTreeSet<String>>,
@@ -65,9 +65,9 @@ impl Drop for Writer {
 
 /// The remaining work of an import that no longer needs the layers.
 enum Prepared {
-    /// The disk is there: the image has to be recorded with it.
+    /// The disk exists: the image has to be recorded with it.
     Present(Box<Found>),
-    /// The disk was sent: the lease has to be completed.
+    /// The disk was uploaded: the lease has to be completed.
     Sent(Box<Sent>),
 }
 
@@ -175,7 +175,7 @@ impl Shared {
         }
     }
 
-    /// Everything that may be cut short.
+    /// Performs the part of an import that may be cancelled.
     async fn prepare(
         &self,
         image: &Image,
@@ -189,7 +189,7 @@ impl Shared {
                 Some(found) if found.is_done() => return Ok(Prepared::Present(Box::new(found))),
                 Some(found) => self.settle(&found).await?,
                 None => match self.send(image, options, monitor).await {
-                    // Another writer began at the same time.
+                    // Another writer started at the same time.
                     Err(Error {
                         kind: ErrorKind::AlreadyExists,
                         ..
@@ -200,7 +200,7 @@ impl Shared {
         }
     }
 
-    /// Makes the disk and sends it.
+    /// Creates the disk and uploads it.
     async fn send(
         &self,
         image: &Image,
@@ -208,7 +208,7 @@ impl Shared {
         monitor: &Monitor,
     ) -> Result<Sent> {
         let resource = Resource::image(image.id());
-        // A semaphore that is never closed.
+        // The semaphore is never closed.
         let _slot = self.imports.acquire().await.ok();
         let chain = image.config().chain_id();
         let uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, chain.to_string().as_bytes());
@@ -265,7 +265,7 @@ impl Shared {
             .await
     }
 
-    /// Makes what was sent an image. `None`: another writer took it over.
+    /// Completes an uploaded image. `None`: another writer took it over.
     async fn complete(&self, sent: Sent, image: &Image) -> Result<Option<ImageInfo>> {
         let resource = Resource::image(image.id());
         let Sent {
@@ -282,7 +282,7 @@ impl Shared {
             }
             Ok(false) => Ok(None),
             Err(error) => {
-                // Best effort: what stays is found by the next import or by `prune`.
+                // Best effort: the next import or `prune` finds leftovers.
                 if let Err(error) = self.discard(&vm, &resource).await {
                     tracing::warn!(%error, image = %info.id, "left behind by a failed import");
                 }
@@ -291,7 +291,8 @@ impl Shared {
         }
     }
 
-    /// Writes the mark that is written last. Returns whether the machine is still this writer's.
+    /// Marks the disk as complete, the last write. Returns whether this writer still owns the
+    /// machine.
     async fn mark(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -306,7 +307,7 @@ impl Shared {
             if found.record.writer != writer.name {
                 return Ok(false);
             }
-            // Where the endpoint put the disk, if it did.
+            // Fails if the endpoint did not create the disk.
             self.root_of(&found, resource).await?;
             match self
                 .write(&found, record::done(Timestamp::now()), resource)
@@ -321,7 +322,7 @@ impl Shared {
         }
     }
 
-    /// Records an image with a disk that is complete. `None`: the disk was taken away.
+    /// Records an image with a complete disk. `None`: the disk was removed.
     async fn add(
         &self,
         mut found: Found,
@@ -357,7 +358,7 @@ impl Shared {
         }
     }
 
-    /// Changes keys of an image's machine, unless it was changed since it was read.
+    /// Changes keys of an image's machine. Fails if it was changed since it was read.
     pub(super) async fn write(&self, found: &Found, keys: Keys, resource: &Resource) -> Result<()> {
         let change = VirtualMachineConfigSpec {
             change_version: found.machine.change_version.clone(),
@@ -369,7 +370,7 @@ impl Shared {
             .await
     }
 
-    /// The machine as it is now, if it is there and an image's.
+    /// Reads the machine again; `None` if it was removed or is not an image's.
     pub(super) async fn reread(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -387,7 +388,7 @@ impl Shared {
     }
 }
 
-/// Ends when the caller of an import is gone.
+/// Waits until the caller of an import has dropped its future.
 async fn dropped(stop: &mut watch::Receiver<()>) {
     while stop.changed().await.is_ok() {}
 }
@@ -404,7 +405,7 @@ async fn blocking<T: Send + 'static>(
 
 fn describe(image: &Image, options: &ImportOptions, size: u64, capacity: u64) -> ImageInfo {
     let mut info = ImageInfo::new(image.config().clone(), size, capacity);
-    // Clocks are not worth more.
+    // Clocks are not more precise than a second.
     info.imported = Timestamp::from_second(Timestamp::now().as_second()).ok();
     info.labels = options.labels.clone();
     info

@@ -1,4 +1,5 @@
-//! Layers become a disk: read, verified, merged, and compressed into a spool file.
+//! Converts layers to a disk: reads, verifies and merges them, and compresses the disk into a
+//! temporary file.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -17,12 +18,12 @@ use crate::{Error, Resource, Result};
 
 /// The default size of a container's file system, as in VIC: 8 GiB.
 const CAPACITY: u64 = 8 << 30;
-/// Capacities are given to the endpoint in KiB, and disks have whole grains.
+/// The endpoint takes capacities in KiB, and disks consist of whole grains.
 const GRANULARITY: u64 = 1 << 20;
 /// The free space for containers when an image needs more than the default.
 const ROOM: u64 = 1 << 30;
 
-/// A disk that was laid out.
+/// The layout of a disk that has not been written yet.
 pub(super) struct Laid {
     plan: Plan,
     /// Bytes of the layers, unpacked.
@@ -31,7 +32,7 @@ pub(super) struct Laid {
     pub(super) capacity: u64,
 }
 
-/// A disk as it is sent, in a file that goes away when it is closed.
+/// A compressed disk in a temporary file, which is deleted when it is closed.
 pub(super) struct Spool {
     pub(super) file: File,
     pub(super) length: u64,
@@ -161,7 +162,7 @@ fn limits(limits: ImportLimits) -> Limits {
         .depth(limits.depth.into())
 }
 
-/// A layer that cannot be used.
+/// Returns the error of an invalid layer.
 fn refused(resource: &Resource, image: &Image, number: usize, error: disk_image::Error) -> Error {
     match error {
         error @ disk_image::Error::Layer { .. } => {
@@ -184,7 +185,7 @@ struct BadLayer {
     source: disk_image::Error,
 }
 
-/// A disk that cannot be laid out or written.
+/// Returns the error of a disk that cannot be laid out or written.
 fn unwritable(resource: &Resource, error: disk_image::Error) -> Error {
     let field = match &error {
         disk_image::Error::DiskTooSmall { .. } | disk_image::Error::Options(_) => "capacity",

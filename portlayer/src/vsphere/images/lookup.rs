@@ -12,7 +12,7 @@ use crate::vsphere::disks::disks;
 use crate::vsphere::endpoint::Machine;
 use crate::{Error, Resource, Result};
 
-/// Where images were last seen. An entry may be out of date: if it is, the pool is searched.
+/// A cache of the machines of images. If an entry is outdated, the pool is searched.
 #[derive(Debug, Default)]
 pub(super) struct Known {
     machines: Mutex<HashMap<ImageId, Ref<mo::VirtualMachine>>>,
@@ -36,7 +36,7 @@ impl Known {
     }
 }
 
-/// The machine of an image, as one read shows it.
+/// A snapshot of the machine of an image.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) machine: Machine,
@@ -48,20 +48,20 @@ impl Found {
         self.record.state == RecordState::Done
     }
 
-    /// The images on the disk, for people.
+    /// Returns the images on the disk as text for messages.
     pub(super) fn label(&self) -> String {
         self.machine.name.clone()
     }
 }
 
-/// The disk that containers are children of.
+/// The disk of an image, the parent of containers' disks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::vsphere) struct Root {
     /// The machine that the disk is attached to.
     pub(super) machine: Ref<mo::VirtualMachine>,
-    /// `[datastore] path`, as the machine has it.
+    /// `[datastore] path`, read from the machine.
     pub(in crate::vsphere) file: String,
-    /// The capacity that children have too.
+    /// The capacity, which children must have too.
     pub(in crate::vsphere) capacity_kib: i64,
 }
 
@@ -70,7 +70,7 @@ impl Shared {
         self.place.host()
     }
 
-    /// All machines of images, and a label and a reason for each that cannot be read.
+    /// Returns all machines of images, with a label and a reason for each that cannot be read.
     pub(super) async fn machines(&self) -> Result<Vec<Result<Found, (String, String)>>> {
         let machines = self
             .endpoint
@@ -79,16 +79,16 @@ impl Shared {
         Ok(machines.into_iter().filter_map(read).collect())
     }
 
-    /// The machine whose disk has the layers of this chain id, complete or not.
+    /// Returns the machine whose disk has the layers of this chain id, complete or not.
     pub(super) async fn find_chain(&self, chain: &ChainId) -> Result<Option<Found>> {
         let found = self.machines().await?.into_iter().flatten();
-        // A complete one, should there be several.
+        // If there are several, prefer a complete one.
         Ok(found
             .filter(|found| found.record.chain == *chain)
             .max_by_key(Found::is_done))
     }
 
-    /// The machine of a complete image.
+    /// Returns the machine of a complete image.
     pub(super) async fn find(&self, id: &ImageId) -> Result<Found> {
         let resource = Resource::image(id);
         let is_it = |found: &Found| found.is_done() && found.record.image(id).is_some();
@@ -98,7 +98,7 @@ impl Shared {
                     Some(Ok(found)) if is_it(&found) => return Ok(found),
                     _ => self.known.forget(id),
                 },
-                // Moved to another reference, or removed by another writer.
+                // It was registered again under another reference, or removed by another writer.
                 Err(error) if error.is_not_found() => self.known.forget(id),
                 Err(error) => return Err(error),
             }
@@ -124,7 +124,7 @@ impl Shared {
         Err(Error::not_found(Resource::image(id)))
     }
 
-    /// The disk of an image's machine, where the endpoint put it.
+    /// Returns the disk of an image's machine.
     pub(super) async fn root_of(&self, found: &Found, resource: &Resource) -> Result<Root> {
         let vm = &found.machine.vm;
         let devices = self.endpoint.devices(vm, resource).await?;

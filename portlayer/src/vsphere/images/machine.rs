@@ -1,4 +1,4 @@
-//! The machine of an image, as the specification that imports it.
+//! The specification of an image's machine.
 
 use uuid::Uuid;
 use vim25::Poly;
@@ -15,7 +15,8 @@ use crate::vsphere::record::Keys;
 /// A name in the inventory has at most 80 characters.
 const HOST_NAME_MAX: usize = 60;
 
-/// The name of the machine: never that of a container's, which ends in a dash and 12 digits.
+/// Returns the name of the machine. It differs from those of containers, which end in a dash
+/// and 12 digits.
 pub(super) fn name(host: &str, chain: &ChainId) -> String {
     let host: String = host.chars().take(HOST_NAME_MAX).collect();
     let mut short = chain.digest().hex();
@@ -23,11 +24,11 @@ pub(super) fn name(host: &str, chain: &ChainId) -> String {
     format!("{host}.image.{short}")
 }
 
-/// A machine with these keys and one new disk of `capacity` bytes, which is a multiple of 1 KiB.
+/// Returns a machine with these keys and one new disk of `capacity` bytes, a multiple of 1 KiB.
 pub(super) fn spec(place: &Place, chain: &ChainId, capacity: u64, keys: Keys) -> Poly<ImportSpec> {
     let defaults = &place.defaults;
     let capacity = i64::try_from(capacity / 1024).unwrap_or(i64::MAX);
-    // A power-on by hand changes nothing on the disk.
+    // If an operator powers it on, the disk is not changed.
     let mode = VirtualDiskMode::IndependentNonpersistent;
     let uuid = Uuid::new_v5(&defaults.namespace, format!("image {chain}").as_bytes());
     let config_spec = VirtualMachineConfigSpec {

@@ -31,7 +31,7 @@ use crate::{Error, Resource, Result};
 pub(super) use self::lookup::Root;
 pub(super) use self::record::is_image;
 
-/// Imports that are compressed or sent at the same time.
+/// Maximum number of concurrent imports.
 const IMPORTS: usize = 2;
 
 /// The images of one virtual container host on ESXi or vCenter.
@@ -76,21 +76,22 @@ impl VsphereImages {
         }
     }
 
-    /// The disk that containers of this image are children of.
+    /// Returns the disk of an image, the parent of its containers' disks.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) for an image that is not there or not complete.
+    /// [`NotFound`](crate::ErrorKind::NotFound) for an image that does not exist or is not
+    /// complete.
     pub(super) async fn root(&self, id: &ImageId) -> Result<Root> {
         self.shared.root(id).await
     }
 
-    /// Checks that an image was not taken out of use while a container was made from it.
+    /// Checks that an image was not removed while a container was created from it.
     ///
-    /// A remover marks the image first and looks for containers then; a creator makes the
-    /// container first and looks for the mark then: at least one of them sees the other.
+    /// A removal marks the image and then looks for containers; a creation makes the container
+    /// and then looks for the mark. So at least one of them notices the other.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) when it was.
+    /// [`NotFound`](crate::ErrorKind::NotFound) if it was.
     pub(super) async fn confirm(&self, id: &ImageId, root: &Root) -> Result<()> {
         self.shared.confirm(id, root).await
     }
@@ -102,7 +103,7 @@ impl VsphereImages {
         Ok(unfinished.map(|found| found.label()).collect())
     }
 
-    /// Removes every image of a host that has no containers any more.
+    /// Removes every image of a host. The host's containers must have been removed before.
     pub(super) async fn remove_all(&self) -> Result<()> {
         self.shared.remove_all().await
     }

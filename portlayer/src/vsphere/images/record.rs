@@ -1,10 +1,10 @@
-//! An image as the keys of its machine have it.
+//! An image, as stored in the keys of its machine.
 //!
 //! | key | holds |
 //! | --- | --- |
 //! | `portlayer/image` | the version of this format |
 //! | `portlayer/image/chain` | the chain id of the layers on the disk |
-//! | `portlayer/image/writer` | a random name of the import that makes the disk |
+//! | `portlayer/image/writer` | a random name of the import that writes the disk |
 //! | `portlayer/image/size` | bytes of the files, unpacked |
 //! | `portlayer/image/capacity` | bytes of the file system |
 //! | `portlayer/image/of/<id>` | JSON: how long the configuration of an image is, its labels, when it was imported |
@@ -33,13 +33,13 @@ const DONE: &str = "portlayer/image/done";
 const REMOVING: &str = "portlayer/image/removing";
 const OF: &str = "portlayer/image/of/";
 
-/// The version that this code writes.
+/// The format version that this code writes.
 const VERSION: &str = "1";
-/// Values longer than 60 KiB are not kept by every endpoint. A multiple of 4.
+/// Maximum length of a value: some endpoints do not store more than 60 KiB. A multiple of 4.
 const PART: usize = 60 * 1024;
-/// Hosts refuse the configuration file of a machine from 1 MiB on, and other keys need room too.
+/// Hosts refuse configuration files of 1 MiB or more, and other keys need space too.
 const CONFIGS_MAX: usize = 512 * 1024;
-/// Bytes of all labels of an image as JSON.
+/// Maximum size of all labels of an image as JSON, in bytes.
 const LABELS_MAX: usize = 32 * 1024;
 
 /// A disk of an image store, and the images that share it.
@@ -50,18 +50,18 @@ pub(super) struct ImageRecord {
     pub(super) size: u64,
     pub(super) capacity: u64,
     pub(super) images: Vec<ImageInfo>,
-    /// Images whose keys cannot be used, and why.
+    /// Images with invalid keys, and the reason.
     pub(super) broken: Vec<(String, String)>,
     pub(super) state: RecordState,
 }
 
-/// How far a disk is.
+/// State of a disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RecordState {
-    /// It is being written, or was left half done.
+    /// It is being written, or its import was interrupted.
     Unfinished,
     Done,
-    /// It is being removed; the path of the disk, once that was detached.
+    /// It is being removed. Contains the path of the disk after it was detached.
     Removing(Option<String>),
 }
 
@@ -88,7 +88,7 @@ pub(super) enum TooLarge {
 }
 
 impl TooLarge {
-    /// The field of an import that it is about.
+    /// Returns the field of an import that is too large.
     pub(super) const fn field(&self) -> &'static str {
         match self {
             Self::Config(_) => "config",
@@ -97,13 +97,13 @@ impl TooLarge {
     }
 }
 
-/// Whether these are the keys of an image's machine, readable or not.
+/// Returns whether these are the keys of an image's machine, valid or not.
 pub(in crate::vsphere) fn is_image(keys: &Keys) -> bool {
     keys.contains_key(MARK)
 }
 
 impl ImageRecord {
-    /// A disk that is going to be written.
+    /// Creates the record of a disk that is going to be written.
     pub(super) fn new(chain: ChainId, writer: String, size: u64, capacity: u64) -> Self {
         Self {
             chain,
@@ -116,7 +116,7 @@ impl ImageRecord {
         }
     }
 
-    /// Reads the keys of a machine. `None`: it is not an image's.
+    /// Reads the keys of a machine; `None` if it is not an image's.
     pub(super) fn read(keys: &Keys) -> Option<Result<Self, String>> {
         is_image(keys).then(|| Self::parse(keys))
     }
@@ -174,7 +174,7 @@ impl ImageRecord {
         })
     }
 
-    /// All keys of a machine whose disk is going to be written.
+    /// Returns all keys of a machine whose disk is going to be written.
     pub(super) fn keys(&self) -> Result<Keys, TooLarge> {
         let mut keys = Keys::from([
             (MARK.to_owned(), VERSION.to_owned()),
@@ -189,7 +189,7 @@ impl ImageRecord {
         Ok(keys)
     }
 
-    /// The keys of one more image on this disk.
+    /// Returns the keys of another image on this disk.
     pub(super) fn entry(&self, image: &ImageInfo) -> Result<Keys, TooLarge> {
         let others = self.images.iter().filter(|other| other.id != image.id);
         let bytes: usize = others
@@ -214,7 +214,7 @@ impl ImageRecord {
             imported: image.imported,
             labels: image.labels.clone(),
         };
-        // A map of texts and a number always has a JSON form.
+        // Serializing strings and a number cannot fail.
         let entry = serde_json::to_string(&entry).unwrap_or_default();
         let mut keys = Keys::from([(key.clone(), entry)]);
         for (number, part) in config.as_bytes().chunks(PART).enumerate() {
@@ -224,7 +224,7 @@ impl ImageRecord {
         Ok(keys)
     }
 
-    /// The change that takes one image off this disk: an empty text deletes a key.
+    /// Returns the changes that remove one image from this disk: an empty value deletes a key.
     pub(super) fn without(&self, id: &ImageId, keys: &Keys) -> Keys {
         let key = format!("{OF}{}", id.digest().hex());
         let parts = format!("{key}/");
@@ -234,21 +234,22 @@ impl ImageRecord {
             .collect()
     }
 
-    /// The image of this id, if it is on this disk.
+    /// Returns the image with this id, if it is on this disk.
     pub(super) fn image(&self, id: &ImageId) -> Option<&ImageInfo> {
         self.images.iter().find(|image| image.id == *id)
     }
 }
 
-/// Stands for the path of a disk that is still attached.
+/// Placeholder for the path of a disk that is still attached.
 const NOT_YET: &str = "attached";
 
-/// The change that completes a disk. Nothing is written after it.
+/// Returns the change that marks a disk as complete, the last write of an import.
 pub(super) fn done(now: Timestamp) -> Keys {
     Keys::from([(DONE.to_owned(), now.to_string())])
 }
 
-/// The change that takes a disk out of use. Containers are no longer made from it then.
+/// Returns the change that marks a disk as being removed. No containers are created from it
+/// afterwards.
 pub(super) fn removing(disk: Option<&str>) -> Keys {
     let disk = disk.unwrap_or(NOT_YET);
     Keys::from([
@@ -257,14 +258,14 @@ pub(super) fn removing(disk: Option<&str>) -> Keys {
     ])
 }
 
-/// The change that brings a complete disk back into use.
+/// Returns the change that makes a complete disk usable again.
 pub(super) fn restored(now: Timestamp) -> Keys {
     let mut keys = done(now);
     keys.insert(REMOVING.to_owned(), String::new());
     keys
 }
 
-/// The change by which another writer takes over what was left half done.
+/// Returns the change by which another writer takes over an interrupted import or removal.
 pub(super) fn claimed(writer: &str) -> Keys {
     Keys::from([(WRITER.to_owned(), writer.to_owned())])
 }

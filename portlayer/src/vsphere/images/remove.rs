@@ -1,4 +1,4 @@
-//! Removing images, and what imports and removals left half done.
+//! Removing images, and the leftovers of interrupted imports and removals.
 
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::vsphere::hardware::detach;
 use crate::vsphere::machine_spec::options;
 use crate::{Error, Resource, Result};
 
-/// How long a pause between two looks at a machine that another writer holds is.
+/// Interval at which a machine that another writer works on is checked.
 const PAUSE: Duration = Duration::from_secs(2);
 
 impl Shared {
@@ -39,7 +39,7 @@ impl Shared {
                 return Err(in_use(&resource, in_the_way));
             }
             let change = if is_last {
-                // No container is made from it from here on.
+                // No container is created from it after this.
                 record::removing(None)
             } else {
                 found.record.without(id, &found.machine.keys)
@@ -59,7 +59,7 @@ impl Shared {
         self.known.forget(id);
         let vm = &found.machine.vm;
         match self.discard(vm, &resource).await {
-            // A container was made at the same time.
+            // A container was created concurrently.
             Err(error) if is_in_use(&error) => {
                 if let Some(found) = self.reread(vm, &resource).await? {
                     let restored = record::restored(Timestamp::now());
@@ -129,7 +129,7 @@ impl Shared {
         Ok(())
     }
 
-    /// Waits while another writer works on a machine; removes it when there is none.
+    /// Waits while another writer works on a machine, and removes it if its writer has stopped.
     pub(super) async fn settle(&self, found: &Found) -> Result<()> {
         let resource = self.host();
         let seen = found.record.clone();
@@ -156,12 +156,12 @@ impl Shared {
         }
     }
 
-    /// Takes over a half-done machine and removes it. Returns whether it is gone: it is not when
-    /// another writer still works on it.
+    /// Takes over an unfinished machine and removes it. Returns `false` if another writer is
+    /// still working on it.
     async fn abandon(&self, found: &Found) -> Result<bool> {
         let resource = self.host();
         let claim = record::claimed(&uuid::Uuid::new_v4().simple().to_string());
-        // The writer that made it cannot complete it after this.
+        // Its previous writer cannot complete it after this.
         match self.write(found, claim, &resource).await {
             Ok(()) => {}
             Err(error) if error.is_not_found() => return Ok(true),

@@ -17,9 +17,9 @@ use crate::{ContainerId, Result};
 #[derive(Clone, Debug)]
 pub(super) struct User {
     pub(super) id: Option<ContainerId>,
-    /// The image that it was made from, if it is recorded.
+    /// The image from which it was created, if recorded.
     pub(super) image: Option<ImageId>,
-    /// For people: the name of the container, or of a machine that is none.
+    /// For messages: the name of the container, or of the machine if it is not a container.
     pub(super) label: String,
 }
 
@@ -41,7 +41,7 @@ impl User {
 }
 
 impl Shared {
-    /// The machines with a disk that is a descendant of this file.
+    /// Returns the machines with a disk that is a descendant of this file.
     pub(super) async fn users(&self, file: &str) -> Result<Vec<User>> {
         let machines = self
             .endpoint
@@ -85,7 +85,7 @@ impl Shared {
             }
             for image in &record.images {
                 let ids = users.iter().filter(|user| {
-                    // Of a container that does not say, any may be the image.
+                    // If a container does not record its image, it may be any on the disk.
                     user.image.is_none_or(|of| of == image.id)
                 });
                 let mut ids: Vec<_> = ids.filter_map(|user| user.id).collect();

@@ -1,4 +1,4 @@
-//! The machines that the index knows, and what they can be found by. No I/O.
+//! The content of the index: machines by reference, UUID and name. No I/O.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -14,21 +14,20 @@ use crate::vsphere::endpoint::Machine;
 
 type Vm = Ref<mo::VirtualMachine>;
 
-/// How long a report of a machine that was destroyed may take.
+/// How long reports of a destroyed machine may be delayed.
 const REPORTED_WITHIN: Duration = Duration::from_secs(60);
 
 /// The machines of one host by reference, UUID and name.
 ///
 /// There are two sources: reports of the endpoint, in order but late, and single reads, which are
 /// current but not ordered with the reports. After a read, a report of the same machine may be
-/// older than what was read, so it is not believed: the machine is read again instead, until a
-/// report agrees with a read. Without this, a caller could see a container stopped, and running a
+/// older than the read, so it is ignored: the machine is read again instead, until a report agrees
+/// with a read. Without this, a caller could see a container stopped, and running a
 /// moment later.
 #[derive(Debug, Default)]
 pub(super) struct Content {
     entries: HashMap<Vm, watch::Sender<Arc<Seen>>>,
-    /// Machines that were read and whose reports did not agree with that since, with the time of
-    /// the last read.
+    /// Machines that were read and not confirmed by a report since, with the time of the last read.
     unconfirmed: HashMap<Vm, Instant>,
     uuids: HashMap<Uuid, Vm>,
     names: HashMap<String, BTreeSet<Vm>>,
@@ -38,11 +37,11 @@ pub(super) struct Content {
     revision: u64,
 }
 
-/// What to do about a report.
+/// The result of processing a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Taken,
-    /// It may be older than what is known: the machine has to be read.
+    /// It may be older than the known state: the machine has to be read.
     Doubtful,
 }
 
@@ -63,7 +62,7 @@ impl Content {
         self.get(self.uuids.get(&uuid)?)
     }
 
-    /// The machines whose containers have this name.
+    /// Returns the machines whose containers have this name.
     pub(super) fn named(&self, name: &str) -> Vec<Arc<Seen>> {
         let vms = self.names.get(name).into_iter().flatten();
         vms.filter_map(|vm| self.get(vm)).collect()
@@ -74,7 +73,7 @@ impl Content {
         entries.map(|entry| Arc::clone(&entry.borrow())).collect()
     }
 
-    /// Takes a report of the endpoint into account.
+    /// Processes a report of the endpoint.
     pub(super) fn report(&mut self, machine: Machine) -> Verdict {
         if self.destroyed.contains_key(&machine.vm) {
             return Verdict::Taken;
@@ -90,15 +89,15 @@ impl Content {
         Verdict::Taken
     }
 
-    /// Takes a read that was sent at `asked` into account: it is newer than all reports that came
-    /// before. Returns the machine as it is known now.
+    /// Processes a read that was requested at `asked`, which is newer than all reports before it.
+    /// Returns the current state of the machine.
     pub(super) fn read(&mut self, machine: Machine, asked: Instant) -> Arc<Seen> {
         let vm = machine.vm.clone();
         let last = self.unconfirmed.get(&vm).copied();
-        // Of two reads at the same time, the one that was sent later wins.
+        // Of two concurrent reads, the one that was requested later wins.
         let is_late = last.is_some_and(|last| last > asked);
         if is_late || self.destroyed.contains_key(&vm) {
-            // Still an answer to whoever asked.
+            // It is still a valid result for its caller.
             return Arc::new(Seen::new(machine, None));
         }
         if self.is_known(&machine)
@@ -113,8 +112,8 @@ impl Content {
         self.insert(machine)
     }
 
-    /// Takes a read into account that was made because no report came since the last one: reports
-    /// are believed again.
+    /// Processes a read that was made because no report followed the last one. Later reports are
+    /// trusted again.
     pub(super) fn read_again(&mut self, machine: Machine, asked: Instant) {
         let vm = machine.vm.clone();
         if self.is_known(&machine) && self.unconfirmed.get(&vm).is_some_and(|at| *at < asked) {
@@ -124,13 +123,13 @@ impl Content {
         }
     }
 
-    /// The machine is not there any more, as the endpoint reports.
+    /// Removes a machine that the endpoint reported as removed.
     pub(super) fn left(&mut self, vm: &Vm) {
         self.destroyed.remove(vm);
         self.remove(vm);
     }
 
-    /// This process destroyed the machine: reports of it that are on their way are not believed.
+    /// Removes a machine that this process destroyed. Delayed reports of it are ignored.
     pub(super) fn destroyed(&mut self, vm: &Vm, now: Instant) {
         self.remove(vm);
         self.destroyed
@@ -138,7 +137,7 @@ impl Content {
         self.destroyed.insert(vm.clone(), now);
     }
 
-    /// Drops the machines that were not reported, after everything was reported again.
+    /// Removes the machines that were not reported by a resync.
     pub(super) fn retain(&mut self, is_reported: impl Fn(&Vm) -> bool) {
         let is_gone = |vm: &&Vm| !is_reported(vm) && !self.unconfirmed.contains_key(*vm);
         let gone: Vec<_> = self.entries.keys().filter(is_gone).cloned().collect();
@@ -148,7 +147,7 @@ impl Content {
         self.destroyed.retain(|vm, _| is_reported(vm));
     }
 
-    /// Forgets everything.
+    /// Removes everything.
     pub(super) fn clear(&mut self) {
         *self = Self {
             revision: self.revision + 1,
@@ -156,7 +155,7 @@ impl Content {
         };
     }
 
-    /// The machines that no report agreed with since their last read, at `before` or earlier.
+    /// Returns the machines that no report confirmed since their last read, at `before` or earlier.
     pub(super) fn unconfirmed(&self, before: Instant) -> Vec<Vm> {
         let mut due = self.unconfirmed.iter();
         due.by_ref()
@@ -165,7 +164,7 @@ impl Content {
             .collect()
     }
 
-    /// When the first of them was read.
+    /// Returns the time of the earliest unconfirmed read.
     pub(super) fn first_unconfirmed(&self) -> Option<Instant> {
         self.unconfirmed.values().min().copied()
     }

@@ -1,4 +1,4 @@
-//! One machine of a host, understood.
+//! One machine of a host, with its keys decoded.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::vsphere::machine_spec::container_name_in;
 use crate::vsphere::record::{NotAContainer, Record};
 use crate::vsphere::run_state::RunState;
 
-/// A machine in the index, with what its keys say, decoded once.
+/// A machine in the index, with its keys decoded once.
 #[derive(Clone, Debug)]
 pub(in crate::vsphere) struct Seen {
     pub(in crate::vsphere) machine: Machine,
     decoded: Arc<Decoded>,
 }
 
-/// What the keys of a machine say.
+/// The decoded keys of a machine.
 #[derive(Debug)]
 struct Decoded {
     /// `None`: the machine is the record of an image.
@@ -46,7 +46,7 @@ impl Seen {
         Self { machine, decoded }
     }
 
-    /// Whether the keys are those that `other`, which was known before, has.
+    /// Returns whether the keys equal those of the previous snapshot `other`.
     pub(super) fn has_keys_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.decoded, &other.decoded)
     }
@@ -55,17 +55,17 @@ impl Seen {
         self.decoded.record.is_none()
     }
 
-    /// The container, if the machine is one that can be read.
+    /// Returns the container, if the machine is a readable one.
     pub(in crate::vsphere) fn record(&self) -> Option<Result<&Record, &NotAContainer>> {
         self.decoded.record.as_ref().map(Result::as_ref)
     }
 
-    /// How the container's runs began and ended.
+    /// Returns the state of the container's runs.
     pub(in crate::vsphere) fn run(&self) -> &RunState {
         &self.decoded.run
     }
 
-    /// The id that the keys name.
+    /// Returns the id in the keys.
     pub(in crate::vsphere) fn id(&self) -> Option<ContainerId> {
         match self.record()? {
             Ok(record) => Some(record.spec.id),
@@ -73,7 +73,7 @@ impl Seen {
         }
     }
 
-    /// The container's name. One that cannot be read keeps the name that its machine has.
+    /// Returns the container's name. For an unreadable one it is taken from the machine's name.
     pub(in crate::vsphere) fn name(&self) -> &str {
         let of_machine = &self.machine.name;
         match self.record() {

@@ -15,10 +15,10 @@ use crate::vsphere::endpoint::Machine;
 use crate::vsphere::fault;
 use crate::{Error, Result};
 
-/// How long a report may take to follow a read of the same machine before that is read again.
+/// How long to wait for a report that confirms a read before the machine is read again.
 const CONFIRMED_WITHIN: Duration = Duration::from_secs(1);
 
-/// Says that the index is not fed any more, however the task ends.
+/// Marks the index as not updated any more, however the task ends.
 struct End(Option<Arc<State>>);
 
 impl End {
@@ -37,8 +37,8 @@ impl Drop for End {
     }
 }
 
-/// Feeds the index until the endpoint refuses, or does not answer for minutes. The client survives
-/// lost sessions and outages that are shorter.
+/// Updates the index until the endpoint refuses or does not respond for minutes. The client
+/// survives lost sessions and shorter outages.
 pub(super) async fn feed(source: Source, state: Arc<State>) {
     let end = End(Some(Arc::clone(&state)));
     if let Err(error) = follow(&source, &state).await {
@@ -105,7 +105,7 @@ async fn at(due: Option<Instant>) {
     }
 }
 
-/// Reads the machines again that were read, and not reported since.
+/// Reads unconfirmed machines again.
 async fn confirm(source: &Source, state: &State) {
     let due = {
         let now = Instant::now();
@@ -135,7 +135,7 @@ async fn confirm(source: &Source, state: &State) {
     }
 }
 
-/// Reads machines whose reports may be older than what is known.
+/// Reads machines whose reports may be outdated.
 async fn reread(source: &Source, state: &State, vms: &[Ref<mo::VirtualMachine>]) {
     let asked = Instant::now();
     match source.endpoint.machines_of(vms, &source.host).await {
@@ -144,7 +144,7 @@ async fn reread(source: &Source, state: &State, vms: &[Ref<mo::VirtualMachine>])
                 state.content().read(machine, asked);
             }
         }
-        // It stays unconfirmed, and is read again later.
+        // It stays unconfirmed and is read again later.
         Err(error) => {
             tracing::debug!(host = %source.host, %error, "a machine is not read again");
         }

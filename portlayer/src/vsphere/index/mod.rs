@@ -1,14 +1,13 @@
-//! The index of a host: its machines as the endpoint reports them, without asking for each.
+//! The index of a host: a cache of its machines, kept up to date by the endpoint's reports.
 //!
-//! One watch of the host's resource pool feeds it, which starts with the first question and ends
-//! with the last handle of the host. Lists, look-ups by name, and addresses are answered from
+//! One watch of the host's resource pool updates it. It starts with the first query and ends with
+//! the last handle of the host. Lists, look-ups by name, and addresses are answered from
 //! memory.
 //!
-//! Reports come in order, but late. What this process wrote or was told is never missing:
-//! after a write it [waits](Index::written) for the report of it, and what it read besides
-//! is [added](Index::read). A change by another program is seen as soon as the endpoint reports it,
-//! usually within milliseconds. Whoever decides on a state that a late report may show wrongly
-//! reads that one machine.
+//! Reports arrive in order, but delayed. Changes that this process made or has seen are never
+//! missing: after a write it [waits](Index::written) for the report, and other reads are
+//! [added](Index::read). A change of another program is seen as soon as the endpoint reports it,
+//! usually within milliseconds. Code that must not act on an outdated state reads the machine.
 
 mod content;
 mod entry;
@@ -30,7 +29,7 @@ use super::endpoint::Endpoint;
 use super::place::Place;
 use crate::{Error, Resource, Result};
 
-/// How long the report of a write of this process may take before the machine is read instead.
+/// How long to wait for the report of a write before the machine is read instead.
 const REPORTED_WITHIN: Duration = Duration::from_millis(500);
 
 /// The machines of one host, without its appliance. Cheap to clone.
@@ -46,18 +45,18 @@ struct Inner {
     feed: Mutex<Option<Feed>>,
 }
 
-/// Where the reports come from.
+/// The source of the reports.
 #[derive(Clone, Debug)]
 struct Source {
     endpoint: Endpoint,
     pool: Ref<mo::ResourcePool>,
     appliance: Ref<mo::VirtualMachine>,
     host: Resource,
-    /// How long filling the index may take.
+    /// Timeout of filling the index.
     patience: Duration,
 }
 
-/// The task that feeds the index; ends when this is dropped.
+/// The task that updates the index; aborted when this is dropped.
 #[derive(Debug)]
 struct Feed(JoinHandle<()>);
 
@@ -67,27 +66,27 @@ impl Drop for Feed {
     }
 }
 
-/// What the task and the index share.
+/// State shared by the task and the index.
 #[derive(Debug)]
 struct State {
     content: Mutex<Content>,
     phase: watch::Sender<Phase>,
-    /// A machine was read, and is to be confirmed.
+    /// Notified when a machine was read and needs confirmation.
     read: Notify,
-    /// A machine was added.
+    /// Notified when a machine was added.
     arrived: Notify,
 }
 
-/// How far the index is.
+/// State of the index.
 #[derive(Clone, Debug, Default)]
 enum Phase {
-    /// Nothing feeds it.
+    /// No task updates it.
     #[default]
     Idle,
-    /// The machines that there are have not all been reported.
+    /// The initial machines have not all been reported.
     Filling,
     Current,
-    /// It could not be fed.
+    /// The task failed.
     Failed(Arc<Error>),
 }
 
@@ -100,7 +99,7 @@ impl State {
         self.phase.send_replace(phase);
     }
 
-    /// The task ends. What is known gets old from now on, so it is forgotten.
+    /// Records the end of the task and clears the content, which would become outdated.
     fn end(&self, error: Option<Error>) {
         self.content().clear();
         self.enter(error.map_or(Phase::Idle, |error| Phase::Failed(Arc::new(error))));
@@ -139,7 +138,7 @@ impl Index {
         self.inner.state.content()
     }
 
-    /// Waits until all machines are known, and starts the watch if it does not run.
+    /// Waits until all machines are known, starting the watch if necessary.
     ///
     /// # Errors
     /// Those of the watch. The next call tries again.
@@ -176,19 +175,19 @@ impl Index {
         state.phase.subscribe()
     }
 
-    /// All machines but the appliance: containers, images, and what cannot be read.
+    /// Returns all machines but the appliance: containers, images, and unreadable ones.
     pub(in crate::vsphere) async fn all(&self) -> Result<Vec<Arc<Seen>>> {
         self.ready().await?;
         Ok(self.content().all())
     }
 
-    /// The machine with this BIOS UUID, if the index has it.
+    /// Returns the machine with this BIOS UUID.
     pub(in crate::vsphere) async fn by_uuid(&self, uuid: Uuid) -> Result<Option<Arc<Seen>>> {
         self.ready().await?;
         Ok(self.content().by_uuid(uuid))
     }
 
-    /// The machines whose containers have this name.
+    /// Returns the machines whose containers have this name.
     pub(in crate::vsphere) async fn named(&self, name: &str) -> Result<Vec<Arc<Seen>>> {
         self.ready().await?;
         Ok(self.content().named(name))
@@ -199,7 +198,7 @@ impl Index {
         self.content().revision()
     }
 
-    /// Reads one machine, and adds what it shows.
+    /// Reads one machine and adds it to the index.
     pub(in crate::vsphere) async fn read(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -222,8 +221,9 @@ impl Index {
         }
     }
 
-    /// Waits until a write of this process shows: until the machine satisfies the condition, which
-    /// it did not before. If no report says so, the machine is read.
+    /// Waits until the index shows a write of this process: until the machine satisfies the
+    /// condition,
+    /// which it did not before. If no report arrives, the machine is read.
     pub(in crate::vsphere) async fn written(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -234,7 +234,7 @@ impl Index {
         let reported = async {
             loop {
                 let arrived = self.inner.state.arrived.notified();
-                // One that is new may not be there yet.
+                // A new machine may not have been reported yet.
                 let Some(mut seen) = self.content().subscribe(vm) else {
                     arrived.await;
                     continue;
@@ -251,7 +251,7 @@ impl Index {
         }
     }
 
-    /// This process destroyed the machine.
+    /// Removes a machine that this process destroyed.
     pub(in crate::vsphere) fn destroyed(&self, vm: &Ref<mo::VirtualMachine>) {
         self.content().destroyed(vm, Instant::now());
     }
@@ -261,7 +261,8 @@ impl Index {
     /// this call.
     ///
     /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) once the machine is gone; those of [`ready`](Self::ready).
+    /// [`NotFound`](crate::ErrorKind::NotFound) once the machine is gone; those of
+    /// [`ready`](Self::ready).
     pub(in crate::vsphere) async fn watch<T>(
         &self,
         vm: &Ref<mo::VirtualMachine>,
@@ -282,12 +283,12 @@ impl Index {
                     break;
                 }
             }
-            // It is gone, or the index was forgotten and has to be filled again.
+            // It was removed, or the index was cleared and has to be filled again.
         }
     }
 }
 
-/// An error that several callers get.
+/// An error that several callers receive.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 struct Shared(#[source] Arc<Error>);

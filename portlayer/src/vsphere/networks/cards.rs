@@ -17,13 +17,13 @@ use crate::vsphere::hardware;
 #[derive(Clone, Debug)]
 pub(in crate::vsphere) struct Card {
     pub(in crate::vsphere) backing: Poly<VirtualDeviceBackingInfo>,
-    /// `None`: the endpoint makes one.
+    /// `None`: the endpoint generates one.
     pub(in crate::vsphere) mac: Option<MacAddress>,
-    /// Its place on the PCI bus, by which the guest knows which card is which.
+    /// PCI slot, by which the guest identifies the card.
     pub(in crate::vsphere) slot: i32,
 }
 
-/// Where a container's cards are on the PCI bus: VIC 0.4 and 1.x chose different places.
+/// Iterates over the PCI slots of a container's cards, which differ between VIC 0.4 and 1.x.
 pub(super) fn slots(dialect: Dialect) -> impl Iterator<Item = i32> {
     let first = match dialect {
         Dialect::Vic04 => 192,
@@ -32,8 +32,8 @@ pub(super) fn slots(dialect: Dialect) -> impl Iterator<Item = i32> {
     (0..).map(move |position| first + 32 * position)
 }
 
-/// What to change for a machine with these devices to have a card for each segment, and no other
-/// of those that its connections had until now. A card is known by its MAC address. Returns the
+/// Computes the device changes after which a machine has one card per segment, and none of the
+/// other cards of its previous connections. Cards are identified by MAC address. Returns the
 /// changes, and the slot of each segment's card.
 pub(in crate::vsphere) fn card_changes(
     devices: &[Poly<VirtualDevice>],
@@ -52,7 +52,7 @@ pub(in crate::vsphere) fn card_changes(
             (device, mac, slot.map(|slot| slot.pci_slot_number))
         })
         .collect();
-    // Connections from before cards had addresses of ours: all cards are theirs.
+    // Connections without recorded MAC addresses: every card belongs to them.
     let all_are_ours = before.iter().any(|endpoint| endpoint.mac.is_none());
     let is_ours = |mac: &Option<MacAddress>| {
         all_are_ours || before.iter().any(|e| e.mac.is_some() && e.mac == *mac)

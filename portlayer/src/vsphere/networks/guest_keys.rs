@@ -1,4 +1,4 @@
-//! A container's connections as its guest reads them, and as VIC wrote them.
+//! A container's connections in the keys that its guest reads, in VIC's format.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,8 @@ use ipnet::IpNet;
 use crate::network::table::Segment;
 use crate::network::{EndpointInfo, EndpointSpec, PortMapping, ScopeKind, ScopeSpec, TrustLevel};
 
-/// The keys of a container's connections. `scopes`: those it is connected to, `slots`: where the
-/// card of each network is on the PCI bus.
+/// Returns the keys of a container's connections. `scopes`: those it is connected to; `slots`: the
+/// PCI slot of each network's card.
 pub(in crate::vsphere) fn guest_networks(
     name: &str,
     endpoints: &[EndpointInfo],
@@ -32,8 +32,8 @@ pub(in crate::vsphere) fn guest_networks(
     networks
 }
 
-/// The scope that the default route leads through: the first external one, else the first that is
-/// not internal.
+/// Returns the scope of the default route: the first external one, else the first that is not
+/// internal.
 pub(in crate::vsphere) fn default_route<'a>(
     endpoints: &[EndpointInfo],
     scopes: &'a BTreeMap<String, (ScopeSpec, Segment)>,
@@ -93,7 +93,7 @@ fn entry(
     }
 }
 
-/// Who is a peer: what the scope assigns from.
+/// Returns the address ranges of peers: those that the scope assigns from.
 fn pools(scope: &ScopeSpec) -> Vec<IpRange> {
     if scope.pools.is_empty() && scope.kind == ScopeKind::Bridge {
         let whole = scope.subnet.map(|subnet| IpRange {
@@ -111,7 +111,7 @@ fn pools(scope: &ScopeSpec) -> Vec<IpRange> {
         .collect()
 }
 
-/// `who:what`, for its own aliases and for what it calls others.
+/// Returns `who:what` for its own aliases and its names for other containers.
 fn aliases(name: &str, spec: &EndpointSpec) -> Vec<String> {
     let own = spec.aliases.iter().map(|alias| format!("{name}:{alias}"));
     let links = spec.links.iter();
@@ -119,8 +119,8 @@ fn aliases(name: &str, spec: &EndpointSpec) -> Vec<String> {
         .collect()
 }
 
-/// What the guest lets in. On a bridge scope the host forwards to the container's own port; on an
-/// external one the guest redirects.
+/// Returns a port that the guest accepts connections on. On a bridge scope the host forwards to the
+/// container's own port; on an external one the guest redirects.
 fn port_text(port: &PortMapping, scope: &ScopeSpec) -> String {
     let (inner, protocol) = (port.container_port, port.protocol);
     match port.host_port {

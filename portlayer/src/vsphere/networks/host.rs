@@ -1,4 +1,4 @@
-//! What one host knows about its networks.
+//! The networks of one host: its scopes and the table of assigned addresses.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,29 +24,29 @@ use crate::{ContainerId, Error, Resource, Result, StateKind};
 #[derive(Debug, Default)]
 pub(in crate::vsphere) struct NewCards {
     pub(in crate::vsphere) cards: Vec<Card>,
-    /// The place of each network's card.
+    /// The PCI slot of each network's card.
     slots: BTreeMap<Segment, i32>,
 }
 
 /// The default scope of every host.
 const BRIDGE: &str = "bridge";
 
-/// The scopes of one host, and who holds what in them.
+/// The scopes of one host, and the addresses that containers hold in them.
 #[derive(Debug)]
 pub(in crate::vsphere) struct HostNetworks {
     pub(super) endpoint: Endpoint,
     pub(super) place: Place,
     pub(super) index: Index,
-    /// How long the endpoint may take for a task.
+    /// Timeout of the endpoint's tasks.
     pub(super) task_timeout: Duration,
     /// Locked before `known`.
     table: Mutex<Table>,
     known: Mutex<Known>,
-    /// One change of scopes at a time.
+    /// Serializes changes of scopes.
     pub(super) scopes: AsyncMutex<()>,
-    /// Filled once scopes and containers were read for the first time.
+    /// Set after scopes and containers were read for the first time.
     pub(super) loaded: OnceCell<()>,
-    /// Held while a container that publishes ports is switched on.
+    /// Held while a container that publishes ports is powered on.
     ports: AsyncMutex<()>,
 }
 
@@ -80,7 +80,7 @@ impl HostNetworks {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails if what the container holds belongs to another one.
+    /// Fails if another container holds an address of this one.
     pub(in crate::vsphere) async fn refuse_conflict(&self, id: &ContainerId) -> Result<()> {
         self.load().await?;
         let table = self.table();
@@ -92,12 +92,12 @@ impl HostNetworks {
         Err(error.with_source(reason.to_owned()))
     }
 
-    /// Waits until no other container that publishes ports is being switched on.
+    /// Waits until no other container that publishes ports is being powered on.
     pub(in crate::vsphere) async fn ports_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.ports.lock().await
     }
 
-    /// The cards of a new container with these connections.
+    /// Returns the cards of a new container with these connections.
     pub(in crate::vsphere) async fn cards(
         &self,
         endpoints: &[EndpointInfo],
@@ -115,7 +115,7 @@ impl HostNetworks {
         Ok(new)
     }
 
-    /// What the guest of a new container reads of its connections.
+    /// Returns the guest's keys for the connections of a new container.
     pub(in crate::vsphere) fn guest_networks(
         &self,
         name: &str,
@@ -126,7 +126,7 @@ impl HostNetworks {
         guest_networks(name, endpoints, &scopes, &cards.slots)
     }
 
-    /// What the cards of a container with these connections are put on.
+    /// Returns the backings of the cards of a container with these connections.
     pub(in crate::vsphere) async fn backings(
         &self,
         endpoints: &[EndpointInfo],

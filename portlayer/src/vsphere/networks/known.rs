@@ -1,4 +1,4 @@
-//! Which machines the table has taken into account.
+//! The machines that the table of addresses already includes.
 
 use std::collections::HashMap;
 
@@ -12,26 +12,25 @@ use crate::network::table::Assignment;
 #[derive(Debug, Default)]
 pub(super) struct Known {
     machines: HashMap<Ref<mo::VirtualMachine>, Entry>,
-    /// Machines that this program destroyed, until a list that was begun later has come.
+    /// Machines that this program destroyed, until a list that was requested later arrives.
     destroyed: HashMap<Ref<mo::VirtualMachine>, u64>,
-    /// Counts what happened, so that a list is not believed about what happened since it was asked
-    /// for.
+    /// A logical clock: a list does not override events that happened after it was requested.
     clock: u64,
     /// The revision of the index that was taken into account last.
     synced: Option<u64>,
     resets: u64,
-    /// What containers were assigned by operations whose outcome is not known, and since when.
+    /// Assignments of operations with unknown outcome, and since when.
     pub(super) unsettled: HashMap<ContainerId, (Assignment, Instant)>,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// `None`: it is no container, or cannot be read as one.
+    /// `None`: not a container, or unreadable.
     id: Option<ContainerId>,
     since: u64,
 }
 
-/// The moment when a list of machines was asked for.
+/// The logical time at which a list of machines was requested.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment(u64);
 
@@ -67,7 +66,7 @@ impl Known {
         self.machines.insert(vm, Entry { id, since });
     }
 
-    /// The machine is read again when it is next seen.
+    /// Forgets a container: its machine is read again when it is next listed.
     pub(super) fn forget(&mut self, id: &ContainerId) {
         self.unsync();
         self.machines.retain(|_, entry| entry.id != Some(*id));
@@ -80,14 +79,14 @@ impl Known {
         self.destroyed.insert(vm, self.clock);
     }
 
-    /// Whether a machine in a list of that moment has to be read.
+    /// Returns whether a machine in a list of that moment has to be read.
     pub(super) fn is_new(&self, vm: &Ref<mo::VirtualMachine>, moment: Moment) -> bool {
         let is_gone = self.destroyed.get(vm).is_some_and(|at| *at > moment.0);
         !is_gone && !self.machines.contains_key(vm)
     }
 
-    /// Drops the machines that a complete list of that moment does not have. Returns the
-    /// containers they were.
+    /// Removes the machines that are missing from a complete list of that moment. Returns their
+    /// containers.
     pub(super) fn retain(
         &mut self,
         moment: Moment,

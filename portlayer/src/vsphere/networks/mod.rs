@@ -88,7 +88,7 @@ impl Networks for VsphereNetworks {
             (table.resolve(scope, from, name)?, by_dhcp)
         };
         for id in by_dhcp.into_iter().take(LOOKED_UP) {
-            // One that cannot be read has no address that is known.
+            // The address of an unreadable container is unknown.
             let Ok(info) = self.exec.inspect(&id).await else {
                 continue;
             };

@@ -1,4 +1,4 @@
-//! Addresses of a container that is being made or changed.
+//! Addresses of a container that is being created or changed.
 
 use tokio::time::Instant;
 use vim25::{Ref, mo};
@@ -8,9 +8,9 @@ use crate::network::EndpointInfo;
 use crate::network::table::Assignment;
 use crate::{Error, ErrorKind};
 
-/// What a container is assigned by an operation in progress. Before the change is
-/// [sent](Self::sent), dropping it undoes the assignment; later its outcome is not known then, and
-/// the addresses stay held until the machine is seen again or has not been seen for long enough.
+/// The assignment of an operation in progress. Dropping it before the change is [sent](Self::sent)
+/// undoes the assignment. Dropping it later leaves the outcome unknown: the addresses stay held
+/// until the machine is listed, or has been missing for the timeout of a task.
 #[derive(Debug)]
 #[must_use]
 pub(in crate::vsphere) struct Pending<'a> {
@@ -35,12 +35,12 @@ impl<'a> Pending<'a> {
             .unwrap_or_default()
     }
 
-    /// The endpoint is about to be asked for the change.
+    /// Records that the request is about to be sent to the endpoint.
     pub(in crate::vsphere) fn sent(&mut self) {
         self.is_sent = true;
     }
 
-    /// The change is done. `vm`: the machine, if it is new.
+    /// Records success. `vm`: the machine, if it is new.
     pub(in crate::vsphere) fn commit(mut self, vm: Option<Ref<mo::VirtualMachine>>) {
         let Some(assignment) = self.assignment.take() else {
             return;
@@ -52,7 +52,7 @@ impl<'a> Pending<'a> {
         }
     }
 
-    /// The change failed with this error.
+    /// Records failure with this error.
     pub(in crate::vsphere) fn failed(mut self, error: &Error) {
         if !matches!(
             error.kind,

@@ -1,4 +1,4 @@
-//! The scopes that users made, kept with the keys of the host's appliance.
+//! The scopes created by users, stored in the keys of the host's appliance.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
 use crate::{Error, Resource, Result};
 
-/// How often a change of the scopes is retried when the appliance was changed concurrently.
+/// Maximum number of attempts of a change while the appliance is changed concurrently.
 const TRIES: usize = 5;
 
 #[derive(Clone, Debug, Default, GuestInfo)]
@@ -28,14 +28,14 @@ struct Kept {
     scopes: Option<String>,
 }
 
-/// What is kept, by name. A scope that cannot be read stays as it is.
+/// Reads the stored scopes by name. Unreadable ones are preserved as they are.
 fn read(keys: &Keys) -> BTreeMap<String, Value> {
     let text = decode::<Ours>(keys).value.host.scopes;
     text.and_then(|text| serde_json::from_str(&text).ok())
         .unwrap_or_default()
 }
 
-/// The keys that change for these scopes to be kept: an empty text deletes.
+/// Returns the key changes that store these scopes: an empty value deletes a key.
 fn changes(old: &Keys, scopes: &BTreeMap<String, Value>, dialect: Dialect) -> Result<Keys, String> {
     let text = match scopes.is_empty() {
         true => None,
@@ -54,8 +54,7 @@ fn changes(old: &Keys, scopes: &BTreeMap<String, Value>, dialect: Dialect) -> Re
 }
 
 impl HostNetworks {
-    /// Brings the table's scopes up to date with those that are kept. The caller has the turn of
-    /// scopes.
+    /// Updates the table from the stored scopes. The caller holds the lock of scopes.
     pub(super) async fn read_scopes(&self) -> Result<()> {
         let host = self.place.host();
         let appliance = self.endpoint.machine(&self.place.appliance, &host).await?;
@@ -79,7 +78,7 @@ impl HostNetworks {
         let _turn = self.scopes.lock().await;
         self.read_scopes().await?;
         if let ScopeKind::External { network } = &spec.kind {
-            // Found now, so that a wrong name is noticed before a container is made.
+            // Looked up now, so that a wrong name is noticed before a container is created.
             self.endpoint
                 .network(&self.place.datacenter, network)
                 .await?;
@@ -88,8 +87,8 @@ impl HostNetworks {
         let name = info.spec.name.clone();
         let value = serde_json::to_value(&info.spec)
             .map_err(|error| Error::internal(Resource::network(&name), error));
-        // A future that is dropped here leaves a scope that nobody sees, until the next change of
-        // scopes reads what is kept.
+        // If the future is dropped here, the scope stays invisible until the next change reads the
+        // stored scopes.
         let kept = match value {
             Ok(value) => self.keep(&name, Some(value)).await,
             Err(error) => Err(error),
@@ -122,7 +121,7 @@ impl HostNetworks {
         Ok(())
     }
 
-    /// Keeps a scope, or with `None` no longer.
+    /// Stores a scope, or with `None` deletes it.
     async fn keep(&self, name: &str, spec: Option<Value>) -> Result<()> {
         let resource = Resource::network(name);
         let mut tries = 0;

@@ -1,4 +1,4 @@
-//! Bringing the table up to date with the machines.
+//! Updating the table of addresses from the machines.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ impl HostNetworks {
         load.await.copied()
     }
 
-    /// Brings scopes and containers up to date.
+    /// Updates scopes and containers.
     pub(super) async fn refresh(&self) -> Result<()> {
         {
             let _turn = self.scopes.lock().await;
@@ -80,7 +80,7 @@ impl HostNetworks {
         for id in known.retain(moment, is_listed) {
             table.release(&id, now.into_std());
         }
-        // A machine that has not come by the time a task may take does not come any more.
+        // After the timeout of a task, a missing machine will not appear any more.
         let patience = self.task_timeout;
         let given_up = |(_, since): &(_, Instant)| now.duration_since(*since) > patience;
         let lost: Vec<_> = known
@@ -93,7 +93,7 @@ impl HostNetworks {
         }
     }
 
-    /// Takes addresses for a new container, of whose machine there is none yet.
+    /// Assigns addresses to a new container, which has no machine yet.
     pub(in crate::vsphere) async fn assign_new(
         &self,
         spec: &ContainerSpec,
@@ -101,7 +101,7 @@ impl HostNetworks {
     ) -> Result<Pending<'_>> {
         self.load().await?;
         match self.try_assign_new(spec, created) {
-            // The scope may have been made by another program.
+            // Another program may have created the scope.
             Err(error) if error.is_not_found() => {
                 let _turn = self.scopes.lock().await;
                 self.read_scopes().await?;
@@ -113,8 +113,9 @@ impl HostNetworks {
 
     fn try_assign_new(&self, spec: &ContainerSpec, created: Timestamp) -> Result<Pending<'_>> {
         let mut table = self.table();
-        // The caller has the container's turn and has seen that there is no machine: an earlier
-        // try did not make one.
+        // The caller holds the container's lock and has seen that there is no machine, so an
+        // earlier
+        // attempt did not create one.
         if let Some((assignment, _)) = self.known().unsettled.remove(&spec.id) {
             table.abandon(&assignment);
         }
@@ -123,7 +124,7 @@ impl HostNetworks {
         Ok(Pending::new(self, assigned))
     }
 
-    /// Takes addresses for a container whose connections become these.
+    /// Assigns addresses to a container that gets these connections.
     pub(in crate::vsphere) async fn assign_edit(
         &self,
         id: ContainerId,
@@ -135,7 +136,7 @@ impl HostNetworks {
         Ok(Pending::new(self, assigned))
     }
 
-    /// The container is gone.
+    /// Releases the addresses of a removed container.
     pub(in crate::vsphere) fn removed(&self, id: &ContainerId, vm: &Ref<mo::VirtualMachine>) {
         let mut table = self.table();
         let mut known = self.known();

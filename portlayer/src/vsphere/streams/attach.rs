@@ -27,21 +27,21 @@ use crate::vsphere::record::Record;
 use crate::vsphere::run_state::RunState;
 use crate::{Capability, ContainerId, Error, Resource, Result, StateKind};
 
-/// How long the line of a container that is on may take to connect, as in VIC.
+/// Timeout for the line of a powered-on container to connect, as in VIC.
 const CONNECT: Duration = Duration::from_secs(50);
 
-/// How much input may be on its way to the line, in bytes.
+/// Buffer size for input, in bytes.
 const INPUT: usize = 64 * 1024;
 
-/// How many pieces of output may wait for a reader, each of at most 16 KiB.
+/// Maximum number of buffered pieces of output, each of at most 16 KiB.
 const OUTPUT: usize = 8;
 
-/// The information about a container that attaching needs.
+/// The properties of a container that attaching needs.
 struct Target {
     hub: Arc<Hub>,
     machine: Machine,
     run: RunState,
-    /// Its process can wait until somebody is attached.
+    /// Whether its process can wait until a client is attached.
     blocks: bool,
     terminal: bool,
     takes_input: bool,
@@ -111,8 +111,8 @@ impl VsphereStreams {
         Ok(Attached::new(input, output))
     }
 
-    /// The log, where the line may come too late for the output: in a container that is on without
-    /// a connected line, and in one whose process does not wait for the line when it is started.
+    /// Returns the log if output may be written before the line connects: for a container that is
+    /// on without a connected line, and for one whose process does not wait for the line.
     async fn log_of(&self, target: &Target, options: &AttachOptions) -> Result<Option<RunLog>> {
         if target.is_on() && target.hub.is_connected() || !target.is_on() && target.blocks {
             return Ok(None);
@@ -141,7 +141,7 @@ impl VsphereStreams {
         if let Some(session) = session
             && !target.hub.is_attached()
         {
-            // Nobody is attached: for this request alone.
+            // No client is attached: attach for this request only.
             let attach = session
                 .attach(&id.to_string())
                 .await
@@ -183,7 +183,7 @@ impl VsphereStreams {
     }
 }
 
-/// Waits for the line of a container that is on. `None` when `over` says that the run is.
+/// Waits for the line of a container that is on. `None` if `over` reports the end of the run.
 async fn connected(
     hub: &Hub,
     resource: &Resource,
@@ -210,7 +210,7 @@ async fn connected(
     }
 }
 
-/// The holder of this has a container's input.
+/// A guard for exclusive use of a container's input.
 struct Hold(Arc<AtomicBool>);
 
 impl Hold {
@@ -226,7 +226,7 @@ impl Drop for Hold {
     }
 }
 
-/// A container's input. Its data passes through a pipe to the task that has the line.
+/// A container's input: a pipe to the task that owns the line.
 struct HeldInput {
     data: DuplexStream,
     closes: Arc<AtomicBool>,

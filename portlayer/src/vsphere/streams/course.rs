@@ -1,4 +1,4 @@
-//! The begin and the end of a run, as its machine shows them.
+//! Observes the start and the end of a run.
 
 use futures_util::future::BoxFuture;
 
@@ -6,13 +6,13 @@ use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::run_state::RunState;
 use crate::{ContainerId, Error, ErrorKind, Result};
 
-/// What happens to a run.
+/// An event of a run.
 #[derive(Debug)]
 pub(super) enum Event {
     Begun,
-    /// Its machine is off or gone.
+    /// Its machine is off or was removed.
     Ended,
-    /// Nobody can tell any more.
+    /// The run can no longer be observed.
     Failed(Error),
 }
 
@@ -25,7 +25,7 @@ pub(super) struct Course {
 }
 
 impl Course {
-    /// Of the run after the one that `before` shows, or of the one that goes on.
+    /// Observes the run after the one that `before` describes, or the current one.
     pub(super) fn new(exec: VsphereExec, id: ContainerId, before: Option<RunState>) -> Self {
         let begun = before.is_none();
         let next = match before {
@@ -43,7 +43,7 @@ impl Course {
         }
     }
 
-    /// The next event. Cancel safe. There is none after the run ended or could not be watched.
+    /// Returns the next event. Waits forever after `Ended` or `Failed`. Cancel-safe.
     pub(super) async fn next(&mut self) -> Event {
         let result = (&mut self.next).await;
         let is_begin = !std::mem::replace(&mut self.begun, true);

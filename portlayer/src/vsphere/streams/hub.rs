@@ -1,4 +1,4 @@
-//! One container's streams, shared by all who are attached to them.
+//! The streams of one container, shared by all attached clients.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,7 +17,7 @@ use super::member::{Member, Members, Source};
 use crate::vsphere::exec::{Blocking, VsphereExec};
 use crate::{ContainerId, Error, Resource};
 
-/// How long the line of a machine that is off may take to deliver the rest.
+/// Time to deliver the remaining output after the machine has powered off.
 const REST: Duration = Duration::from_secs(5);
 
 /// The streams of a container.
@@ -27,29 +27,29 @@ pub(super) struct Hub {
     exec: VsphereExec,
     line: LineWatch,
     blocking: Arc<Blocking>,
-    /// How many runs, or attempts to be attached to one, are over.
+    /// Number of runs, or attempts to attach to one, that are over.
     over: watch::Sender<u64>,
-    /// The task that moves data, while there is one.
+    /// The channel to the task that copies data, while it is running.
     joins: Mutex<Option<mpsc::UnboundedSender<Member>>>,
     window: watch::Sender<Option<Window>>,
-    /// Somebody holds the input.
+    /// Whether a client holds the input.
     pub(super) input_held: Arc<AtomicBool>,
 }
 
 /// How the connection to a session ended.
 enum End {
-    /// The process has ended, or nobody is attached any more.
+    /// The process has ended, or no client is attached any more.
     Done,
     /// The line was lost.
     Lost,
 }
 
-/// What ends a wait for the line.
+/// The event that ends a wait for the line.
 enum News {
     Joined(Member),
     Line(Line),
     Run(RunEvent),
-    /// One who was attached has gone.
+    /// A client has detached.
     Gone,
 }
 
@@ -75,7 +75,7 @@ impl Hub {
         self.line.subscribe()
     }
 
-    /// Changes when those who are attached have nothing to wait for any more.
+    /// Returns a receiver that changes when attached clients have nothing more to wait for.
     pub(super) fn over(&self) -> watch::Receiver<u64> {
         self.over.subscribe()
     }
@@ -84,7 +84,7 @@ impl Hub {
         self.line.send_replace(line);
     }
 
-    /// A line has ended; there may be a newer one.
+    /// Records that a line was closed, unless a newer one has replaced it.
     pub(super) fn line_closed(&self, session: &Session) {
         self.line.send_if_modified(|line| {
             let is_ours = matches!(line, Line::Connected(now) if now.is_same_connection(session));
@@ -99,12 +99,12 @@ impl Hub {
         matches!(&*self.line.borrow(), Line::Connected(session) if !session.is_closed())
     }
 
-    /// Whether anybody is attached.
+    /// Returns whether any client is attached.
     pub(super) fn is_attached(&self) -> bool {
         self.lock().is_some()
     }
 
-    /// Remembers the size of the terminal, and tells the guest while anybody is attached.
+    /// Stores the size of the terminal, and sends it to the guest while a client is attached.
     pub(super) fn resize(&self, window: Window) {
         self.window.send_replace(Some(window));
     }
@@ -113,7 +113,7 @@ impl Hub {
         self.is_connected() || self.lock().is_some()
     }
 
-    /// Adds one who is attached. The next run waits until it is connected, if it has not begun.
+    /// Adds a client. If the next run has not started, it waits until the client is connected.
     pub(super) fn join(self: &Arc<Self>, member: Member, before_start: bool) {
         if before_start {
             self.blocking.request(self.id);
@@ -141,7 +141,7 @@ impl Hub {
         Resource::container(self.id)
     }
 
-    /// Moves data as long as anybody is attached.
+    /// Copies data as long as any client is attached.
     async fn run(&self, mut joins: mpsc::UnboundedReceiver<Member>) {
         loop {
             let mut members = Members::new(self.id, Arc::clone(self.exec.log_readers()));
@@ -152,7 +152,7 @@ impl Hub {
             self.over.send_modify(|runs| *runs += 1);
             drop(members);
             let mut current = self.lock();
-            // Somebody may have come at the last moment.
+            // A client may have joined in the meantime.
             if joins.is_empty() {
                 *current = None;
                 return;
@@ -189,7 +189,7 @@ impl Hub {
             }
             drop(session);
         }
-        // The log may still grow until the machine is off.
+        // The log may grow until the machine is off.
         while members.read_log() {
             tokio::select! {
                 event = course.next() => match event {
@@ -201,8 +201,8 @@ impl Hub {
         }
     }
 
-    /// Waits for a line, and attaches over it. `None` when nobody is there any more, nobody can
-    /// be served, or the run is over.
+    /// Waits for a line, and attaches over it. `None` if all clients have detached or cannot be
+    /// served, or the run is over.
     async fn connect(
         &self,
         joins: &mut mpsc::UnboundedReceiver<Member>,
@@ -210,7 +210,7 @@ impl Hub {
         course: &mut Course,
     ) -> Option<(Session, Attach)> {
         let mut line = self.line();
-        // A run that was begun to wait must be let go, even if nobody is left.
+        // A process that waits for a client must be unblocked even if all have detached.
         let mut must_unblock = false;
         loop {
             let news = tokio::select! {
@@ -268,7 +268,7 @@ impl Hub {
             match session.attach(&self.id.to_string()).await {
                 Ok(attach) => return Some((session, attach)),
                 Err(SessionError::Lost) => {
-                    // There will be another one.
+                    // Wait for a new line.
                     self.line_closed(&session);
                 }
                 Err(error) => {
@@ -298,7 +298,7 @@ impl Hub {
         let mut output = attach.output;
         let control = attach.control;
         let mut window = self.window.subscribe();
-        // When to give up: the machine is off, and its line should end too.
+        // Set when the machine is off: its line should end by then.
         let mut deadline: Option<Instant> = None;
         while !members.is_empty() {
             let expired = async {
@@ -338,7 +338,7 @@ impl Hub {
     }
 }
 
-/// Moves the inputs of members to a session, one after the other.
+/// Copies the inputs of clients to a session, one after the other.
 async fn feed(mut sources: mpsc::UnboundedReceiver<Source>, mut input: Input) {
     while let Some(mut source) = sources.recv().await {
         let mut buffer = BytesMut::new();

@@ -19,16 +19,16 @@ use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::line_keys;
 use crate::{ContainerId, Error, Result};
 
-/// How long a guest whose key nobody knows may be that of a container being made.
+/// How long a guest with an unknown key may wait: its container may still be being created.
 const UNKNOWN: Duration = Duration::from_secs(10);
 
-/// The least time between two looks at all machines for an unknown key.
+/// Minimum time between two scans of all machines for an unknown key.
 const SCAN: Duration = Duration::from_millis(500);
 
-/// After an error of the listener.
+/// Delay after an error of the listener.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// How many lines may be connected at a time.
+/// Maximum number of connected lines.
 const LINES: usize = 4096;
 
 /// The server for the serial lines of a host's containers. It runs in the host's appliance or
@@ -98,7 +98,7 @@ impl Drop for Lines {
     }
 }
 
-/// The machines whose guests prove to have a key: more than one only if a machine was cloned.
+/// The machines by the fingerprint of their key: more than one only if a machine was cloned.
 type Known = HashMap<Fingerprint, Vec<(Ref<mo::VirtualMachine>, ContainerId)>>;
 
 /// The known lines and their containers.
@@ -107,7 +107,7 @@ pub(super) struct Registry {
     pub(super) exec: VsphereExec,
     connector: Connector,
     known: Mutex<Known>,
-    /// When all machines were looked at.
+    /// When all machines were last scanned.
     scanning: tokio::sync::Mutex<Option<Instant>>,
     containers: Mutex<HashMap<ContainerId, Arc<Hub>>>,
 }
@@ -120,23 +120,23 @@ pub(super) enum Line {
     Absent,
     /// Connected, and its guest has proved its key.
     Connected(Session),
-    /// Two machines have one key.
+    /// Refused: two machines have the same key.
     Barred,
 }
 
-/// The container that a key belongs to.
+/// The owner of a key.
 enum Owner {
     Nobody,
     Container(ContainerId),
-    /// Of several machines.
+    /// Several machines have it.
     Several(Vec<ContainerId>),
 }
 
 impl Registry {
-    /// The streams of a container.
+    /// Returns the streams of a container.
     pub(super) fn hub(self: &Arc<Self>, id: ContainerId) -> Arc<Hub> {
         let mut containers = lock(&self.containers);
-        // Entries without users and without a line are useless.
+        // Drop the entries without clients and without a line.
         if containers.len() > 2 * LINES {
             containers.retain(|_, hub| Arc::strong_count(hub) > 1 || hub.is_in_use());
         }
@@ -178,14 +178,14 @@ impl Registry {
         Ok(())
     }
 
-    /// Whether a guest with this host key is one of this host's containers.
+    /// Returns whether a guest with this host key is a container of this host.
     async fn recognize(self: Arc<Self>, fingerprint: Fingerprint) -> bool {
         let begun = Instant::now();
         let mut look = begun;
         loop {
             match self.owner(fingerprint) {
                 Owner::Container(id) => {
-                    // A second line for one key may be that of a copied machine.
+                    // A second line with the same key may come from a cloned machine.
                     if look == begun
                         && self.hub(id).is_connected()
                         && let Err(error) = self.scan(begun).await
@@ -268,7 +268,7 @@ async fn accept(registry: Arc<Registry>, listener: TcpListener) {
     }
 }
 
-/// Tells when a line changes.
+/// Publishes the state of a line.
 pub(super) type LineWatch = watch::Sender<Line>;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -7,10 +7,10 @@ use vsphere_client::Datastore;
 use crate::vsphere::endpoint::Endpoint;
 use crate::{Error, ErrorKind, Resource, Result};
 
-/// How much is read at a time.
+/// Size of one read, in bytes.
 const PART: u64 = 256 * 1024;
 
-/// Where a container's log is.
+/// The location of a container's log.
 #[derive(Clone, Debug)]
 pub(super) struct LogSource {
     pub(super) endpoint: Endpoint,
@@ -21,8 +21,8 @@ pub(super) struct LogSource {
 }
 
 impl LogSource {
-    /// Bytes from an offset on, and the length of the file. The log of a container that never ran
-    /// is empty.
+    /// Reads bytes from an offset on; also returns the length of the file. The log of a container
+    /// that never ran is empty.
     pub(super) async fn read(&self, offset: u64, length: u64) -> Result<(Bytes, u64)> {
         let part = self
             .endpoint
@@ -42,18 +42,18 @@ impl LogSource {
         }
     }
 
-    /// The next bytes from an offset on.
+    /// Reads the next part from an offset on.
     pub(super) async fn next(&self, offset: u64) -> Result<(Bytes, u64)> {
         self.read(offset, PART).await
     }
 
-    /// How the log is written, and its length; `None` while it is too short to tell.
+    /// Returns the format of the log, and its length; `None` while it is too short to tell.
     pub(super) async fn format(&self) -> Result<(Option<Format>, u64)> {
         let (beginning, length) = self.read(0, HEADER_LENGTH as u64).await?;
         Ok((Format::recognize(&beginning), length))
     }
 
-    /// Where the last lines before `end` begin.
+    /// Finds the start of the last lines before `end`.
     pub(super) async fn tail(&self, format: Format, end: u64, lines: u64) -> Result<Start> {
         let mut tail = Tail::new(format, end, lines);
         loop {
@@ -67,7 +67,7 @@ impl LogSource {
         }
     }
 
-    /// Where the first record of this time or later begins; times in nanoseconds since 1970.
+    /// Finds the first record of this time or later; times are nanoseconds since 1970.
     pub(super) async fn first_at(&self, end: u64, time: i64) -> Result<u64> {
         let mut seek = Seek::new(end, time);
         let mut offset = loop {

@@ -55,7 +55,7 @@ impl VsphereStreams {
         Ok(records.boxed())
     }
 
-    /// The log of a machine, if it has one.
+    /// Returns the log of a machine, if it has one.
     pub(super) async fn log_source(
         &self,
         machine: &Machine,
@@ -88,24 +88,24 @@ impl VsphereStreams {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    /// It is not known yet where to begin.
+    /// The first offset has not been determined yet.
     Start,
     Reading,
     Done,
 }
 
-/// One caller's way through a log.
+/// One caller's position in a log.
 struct Reader {
     source: LogSource,
     options: LogOptions,
-    /// News of a log that is still written.
+    /// The follower of a log that is still growing.
     following: Option<Following>,
     decoder: Option<Decoder>,
     /// The offset of the next byte to read.
     offset: u64,
     /// The known length of the file.
     end: u64,
-    /// Lines that come before those that were asked for, in the first record.
+    /// Number of lines to skip in the first record.
     leave_out: u64,
     records: VecDeque<LogRecord>,
     phase: Phase,
@@ -136,7 +136,7 @@ impl Reader {
                 None => None,
             };
             let Some((_, now)) = grown else {
-                // What is too short for a record is raw.
+                // A log that is too short for a record is raw.
                 format = Some(Format::Raw);
                 break;
             };
@@ -175,7 +175,7 @@ impl Reader {
             self.end = end;
             bytes = news;
             if bytes.is_empty() {
-                // It has grown by more than was kept: read it.
+                // It has grown by more than is buffered: read it from the file.
                 return Ok(());
             }
         }

@@ -1,4 +1,4 @@
-//! Those who are attached to one container.
+//! The clients that are attached to one container.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -17,40 +17,39 @@ use crate::vsphere::exec::LogReaders;
 use crate::vsphere::run_state::RunState;
 use crate::{ContainerId, Error};
 
-/// One who is attached.
+/// An attached client.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) stdout: bool,
     pub(super) stderr: bool,
-    /// Where output goes; `None` when nobody reads it.
+    /// Receives output; `None` if the client does not read it.
     pub(super) output: Option<mpsc::Sender<Piece>>,
-    /// Its output is taken from the log, not from the line.
+    /// Whether its output is read from the log instead of the line.
     pub(super) reads_log: bool,
     pub(super) input: Option<Source>,
-    /// What the container's machine showed of its last run, if it was off: then the run that this
-    /// member is attached to is the next one.
+    /// The previous run, if the machine was off: this client is then attached to the next one.
     pub(super) before: Option<RunState>,
-    /// Ends when all of the member's ends are dropped.
+    /// Closed when the client has dropped both input and output.
     pub(super) present: mpsc::Receiver<Infallible>,
 }
 
-/// Where a member's input comes from.
+/// The input of a client.
 #[derive(Debug)]
 pub(super) struct Source {
     pub(super) data: DuplexStream,
-    /// Its end is the end of the process's input.
+    /// Whether its end closes the process's input.
     pub(super) closes: Arc<AtomicBool>,
 }
 
-/// All who are attached to a container.
+/// All clients that are attached to a container.
 #[derive(Debug)]
 pub(super) struct Members {
     id: ContainerId,
     readers: Arc<LogReaders>,
     members: Vec<Member>,
-    /// The run has begun.
+    /// Whether the run has started.
     begun: bool,
-    /// Something came over the line.
+    /// Whether any output came over the line.
     heard: bool,
 }
 
@@ -69,7 +68,7 @@ impl Members {
         self.members.is_empty()
     }
 
-    /// What the machine showed before the run that they are attached to; `None` if that was on.
+    /// Returns the run before the one that they are attached to; `None` if that was already on.
     pub(super) fn before(&self) -> Option<RunState> {
         self.members.first()?.before.clone()
     }
@@ -81,7 +80,7 @@ impl Members {
         self.members.push(member);
     }
 
-    /// The run has begun.
+    /// Records the start of the run.
     pub(super) fn begin(&mut self) {
         self.begun = true;
         for member in &self.members {
@@ -91,19 +90,19 @@ impl Members {
 
     fn read_from_log(&self, member: &Member) {
         if let (true, Some(output)) = (member.reads_log, &member.output) {
-            // Nothing else was sent before: there is room.
+            // Nothing was sent before, so the channel has capacity.
             let _ = output.try_send(Piece::Begun(self.readers.read(self.id)));
         }
     }
 
-    /// Whether anybody reads the log in place of the line.
+    /// Returns whether any client reads the log instead of the line.
     pub(super) fn read_log(&self) -> bool {
         self.members
             .iter()
             .any(|member| member.reads_log && member.output.is_some())
     }
 
-    /// Waits until one has gone, and forgets all who have. Cancel safe.
+    /// Waits until a client has detached, and removes all that have. Cancel-safe.
     pub(super) async fn gone(&mut self) {
         std::future::poll_fn(|cx| {
             let before = self.members.len();
@@ -118,7 +117,7 @@ impl Members {
         .await;
     }
 
-    /// Waits for each: the slowest reader sets the pace.
+    /// Sends output to all clients, waiting for the slowest.
     pub(super) async fn deliver(&mut self, stream: Stream, bytes: &Bytes) {
         self.heard = true;
         let stream = std_stream(stream);
@@ -137,7 +136,7 @@ impl Members {
         }
     }
 
-    /// Ends the output of those who read the line with an error.
+    /// Ends the output of clients that read the line with an error.
     pub(super) async fn fail(&mut self, error: impl Fn() -> Error) {
         for member in self.members.iter_mut().filter(|member| !member.reads_log) {
             if let Some(output) = member.output.take() {
@@ -146,7 +145,7 @@ impl Members {
         }
     }
 
-    /// The run is over, or nothing is to be expected of it any more.
+    /// Ends all output: the run is over.
     pub(super) async fn end(&mut self) {
         self.end_line().await;
         for member in &mut self.members {
@@ -154,8 +153,7 @@ impl Members {
         }
     }
 
-    /// Nothing is to be expected of the line any more. If nothing came over it at all, the log has
-    /// what was missed.
+    /// Ends the output over the line. If none came over it at all, the output is read from the log.
     pub(super) async fn end_line(&mut self) {
         for member in self.members.iter_mut().filter(|member| !member.reads_log) {
             if let (false, Some(output)) = (self.heard, member.output.take()) {
@@ -165,7 +163,7 @@ impl Members {
         }
     }
 
-    /// Hands over the inputs of those who came.
+    /// Hands over the inputs of new clients.
     pub(super) fn feed(&mut self, sources: &mpsc::UnboundedSender<Source>) {
         for member in &mut self.members {
             if let Some(source) = member.input.take() {

@@ -50,7 +50,7 @@ pub(super) struct VsphereStreams {
 }
 
 impl VsphereStreams {
-    /// Logs alone.
+    /// Creates streams with logs only.
     pub(super) fn new(exec: VsphereExec) -> Self {
         Self {
             exec,
@@ -60,7 +60,7 @@ impl VsphereStreams {
         }
     }
 
-    /// Logs, and the lines that arrive at this server.
+    /// Creates streams with logs and the lines of this server.
     #[cfg(feature = "attach")]
     pub(super) fn with_lines(exec: VsphereExec, server: LineServer) -> Result<Self> {
         Ok(Self {

@@ -13,25 +13,25 @@ use crate::Result;
 use crate::stream::{Chunk, Output};
 use crate::vsphere::exec::Reading;
 
-/// How often the log is looked at while it stands in for the line.
+/// Interval at which the log is read while it replaces the line.
 const INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the hub sends to one who is attached. The run is over when the channel is closed.
+/// A message from the hub to a client. The channel is closed at the end of the run.
 #[derive(Debug)]
 pub(super) enum Piece {
-    /// It came over the line.
+    /// Output that came over the line.
     Line(Result<Chunk>),
-    /// The run has begun, and its output is to be taken from the log.
+    /// The run has started, and its output has to be read from the log.
     Begun(Reading),
-    /// The run is over and nothing came over the line: what there is is in the log.
+    /// The run is over and nothing came over the line: its output has to be read from the log.
     Missed(Reading),
 }
 
-/// Reads the pieces that the hub sends, and the log where they are not the output.
+/// Reads output from the messages of the hub, and from the log if they say so.
 #[derive(Debug)]
 struct Reader {
     pieces: mpsc::Receiver<Piece>,
-    /// Shows the hub that somebody reads.
+    /// Keeps the hub from regarding the client as detached.
     _presence: mpsc::Sender<Infallible>,
     log: Option<RunLog>,
     /// Keeps the log from being removed.
@@ -42,7 +42,7 @@ struct Reader {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// Output comes over the line, or nothing is known yet.
+    /// Output comes over the line, or the run has not started.
     Line,
     /// The log is read as it grows.
     Growing,
@@ -51,7 +51,7 @@ enum Phase {
     Over,
 }
 
-/// The output of a member whose pieces arrive here.
+/// Creates the output of a client from its messages.
 pub(super) fn output(
     pieces: mpsc::Receiver<Piece>,
     presence: mpsc::Sender<Infallible>,

@@ -1,4 +1,4 @@
-//! What a container's log holds of one run, in place of what did not come over its line.
+//! The output of one run, read from the container's log instead of its line.
 
 use std::collections::VecDeque;
 
@@ -9,7 +9,7 @@ use super::logs::std_stream;
 use crate::Result;
 use crate::stream::{Chunk, StdStream};
 
-/// A log from where a run begins in it.
+/// A log, read from the start of one run.
 #[derive(Debug)]
 pub(super) struct RunLog {
     source: LogSource,
@@ -20,7 +20,7 @@ pub(super) struct RunLog {
 }
 
 impl RunLog {
-    /// The log from its present end on.
+    /// Starts at the current end of the log.
     pub(super) async fn from_now(source: LogSource, stdout: bool, stderr: bool) -> Result<Self> {
         let (_, offset) = source.format().await?;
         Ok(Self {
@@ -32,7 +32,7 @@ impl RunLog {
         })
     }
 
-    /// Reads what comes next. `false`: that was everything that is there now. Cancel safe.
+    /// Reads the next part. Returns `false` at the current end of the log. Cancel-safe.
     pub(super) async fn read(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<bool> {
         if self.decoder.is_none() {
             let (Some(format), _) = self.source.format().await? else {
@@ -53,11 +53,10 @@ impl RunLog {
         Ok(!bytes.is_empty())
     }
 
-    /// Reads the rest of a log that does not grow any more. Call it after
-    /// [`read`](Self::read) returned `false`.
+    /// Reads the remainder of a complete log. Call it after [`read`](Self::read) returned `false`.
     pub(super) async fn finish(&mut self, chunks: &mut VecDeque<Chunk>) -> Result<()> {
         if self.decoder.is_none() {
-            // What is too short for a record is raw.
+            // A log that is too short for a record is raw.
             let mut decoder = Decoder::new(guest_io::log::Format::Raw);
             let (bytes, _) = self.source.next(self.offset).await?;
             decoder.push(&bytes);

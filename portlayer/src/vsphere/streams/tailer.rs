@@ -1,4 +1,4 @@
-//! Following logs that are still written: one reader of the file for all who follow it.
+//! Following growing logs: one reader of the file for all followers.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -13,7 +13,7 @@ use super::log_source::LogSource;
 use crate::vsphere::derive_state::Power;
 use crate::{Error, Resource, Result};
 
-/// How often a log is looked at.
+/// Interval at which a log is read.
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// The logs that are followed, by path.
@@ -25,13 +25,13 @@ pub(super) struct Tailers {
 /// The known state of a log.
 #[derive(Clone, Debug, Default)]
 struct News {
-    /// How far it was read.
+    /// Offset up to which it was read.
     end: u64,
     /// The last bytes before that.
     last: Bytes,
     /// The machine is off, and everything was read.
     stopped: bool,
-    /// Why nothing more is known.
+    /// The error that ended the reading.
     failed: Option<String>,
 }
 
@@ -43,8 +43,8 @@ pub(super) struct Following {
 }
 
 impl Tailers {
-    /// Follows a log until the machine is off. Everybody who follows it shares one reader, which
-    /// ends with the last of them.
+    /// Follows a log until the machine is off. All followers share one reader, which ends with
+    /// the last of them.
     pub(super) fn follow(&self, source: &LogSource, vm: Ref<mo::VirtualMachine>) -> Following {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         running.retain(|_, news| !news.is_closed() && !news.borrow().is_over());
@@ -67,8 +67,8 @@ impl News {
 }
 
 impl Following {
-    /// Waits until the log is longer than `offset`, and returns what comes there and how long it
-    /// is then; no bytes if that is more than is kept. `None` when it will not grow any more.
+    /// Waits until the log is longer than `offset`, and returns the new bytes and its length; no
+    /// bytes if they are no longer buffered. `None` when it will not grow any more.
     ///
     /// Cancel safe.
     pub(super) async fn grown(&mut self, offset: u64) -> Result<Option<(Bytes, u64)>> {
@@ -116,7 +116,7 @@ async fn tail(source: LogSource, vm: Ref<mo::VirtualMachine>, news: watch::Sende
         if !stopped {
             tokio::select! {
                 () = news.closed() => return,
-                // A machine that is gone writes nothing either.
+                // A removed machine writes nothing either.
                 _ = &mut off => stopped = true,
                 () = tokio::time::sleep(INTERVAL) => {}
             }

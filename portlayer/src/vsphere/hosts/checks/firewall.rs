@@ -1,4 +1,4 @@
-//! The firewall of every host: containers' serial lines leave it to the line server's port.
+//! The firewall of every host: it must permit the containers' serial lines to the line server.
 
 use vim25::types::{
     HostFirewallInfo, HostFirewallRule, HostFirewallRuleDirection, HostFirewallRulePortType,
@@ -10,7 +10,7 @@ use crate::vsphere::hosts::HostSpec;
 use crate::vsphere::hosts::finding::Finding;
 use crate::vsphere::kind;
 
-/// The port of the line server when the address names none.
+/// Default port of the line server.
 const PORT: u16 = 8080;
 
 pub(super) fn check(survey: &Survey, spec: &HostSpec) -> Vec<Finding> {
@@ -55,7 +55,7 @@ pub(super) fn check(survey: &Survey, spec: &HostSpec) -> Vec<Finding> {
     findings
 }
 
-/// The port of `host:port`, `[address]:port` or an address without a port.
+/// Returns the port of `host:port`, `[address]:port` or an address without a port.
 fn port(address: &str) -> u16 {
     let is_bare_v6 = address.parse::<std::net::Ipv6Addr>().is_ok();
     address
@@ -65,7 +65,7 @@ fn port(address: &str) -> u16 {
         .unwrap_or(PORT)
 }
 
-/// Whether an enabled rule set lets TCP out to this port on any address.
+/// Returns whether an enabled rule set permits outbound TCP to this port of any address.
 fn permits(firewall: &HostFirewallInfo, port: u16) -> bool {
     let covers = |rule: &HostFirewallRule| {
         let last = rule.end_port.filter(|end| *end > 0).unwrap_or(rule.port);

@@ -45,7 +45,7 @@ fn of_host(host: &HostFacts, is_vcenter: bool) -> Vec<Finding> {
         let mut features = host.licences.iter().flat_map(|licence| &licence.features);
         features.any(|known| known == feature)
     };
-    // A licence that names no features says nothing about them.
+    // A licence without a list of features does not restrict them.
     if host
         .licences
         .iter()

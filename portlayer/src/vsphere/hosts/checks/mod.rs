@@ -12,8 +12,8 @@ use super::HostSpec;
 use super::finding::Finding;
 use crate::vsphere::endpoint::{ComputeFacts, DatastoreFacts, NetworkFacts, TargetFacts};
 
-/// What was read from the endpoint. Whatever could not be found is `None`, and a finding of its
-/// own.
+/// The objects that were read from the endpoint. One that was not found is `None` and has a
+/// finding of its own.
 #[derive(Debug, Default)]
 pub(super) struct Survey {
     pub(super) target: TargetFacts,

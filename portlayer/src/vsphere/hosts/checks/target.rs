@@ -1,4 +1,4 @@
-//! The target: its version, and whether somebody else manages it.
+//! The target: its version, and whether a vCenter manages it.
 
 use std::net::IpAddr;
 
