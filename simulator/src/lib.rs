@@ -59,6 +59,6 @@ pub use guest::{
     GuestNicAddresses, GuestProgram, GuestProgramRefusal, Process, Program, SerialPort, Tether,
 };
 pub use platform::Platform;
-pub use script::{CallCounter, Reaction, Script};
+pub use script::{Reaction, Script};
 pub use simulator::Simulator;
 pub use topology::Topology;

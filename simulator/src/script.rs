@@ -1,8 +1,7 @@
 //! Fault injection: faults, delays and lost connections on demand.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use vim25::Fault;
@@ -49,31 +48,16 @@ struct Rule {
 #[derive(Debug)]
 pub struct Script {
     rules: Mutex<Vec<Rule>>,
-    counters: Mutex<Vec<(String, Weak<AtomicUsize>)>>,
     calls: Mutex<BTreeMap<String, u64>>,
 }
 
-/// The maximum number of methods whose calls are counted without a counter: any client can send
-/// any name.
+/// Maximum number of methods whose calls are counted: clients can send any name.
 const MAX_METHODS: usize = 4096;
-
-/// Counts the answered calls of one method; returned by [`Script::count`].
-#[derive(Debug)]
-pub struct CallCounter(Arc<AtomicUsize>);
-
-impl CallCounter {
-    /// Returns how many calls have been answered since the counter was created.
-    #[must_use]
-    pub fn answered(&self) -> usize {
-        self.0.load(Ordering::Acquire)
-    }
-}
 
 impl Script {
     pub(crate) const fn new() -> Self {
         Self {
             rules: Mutex::new(Vec::new()),
-            counters: Mutex::new(Vec::new()),
             calls: Mutex::new(BTreeMap::new()),
         }
     }
@@ -104,20 +88,11 @@ impl Script {
         self.lock().len()
     }
 
-    /// Counts the calls of a method from now on, for as long as the counter exists.
+    /// Returns how many calls of each method were answered since the start, by the names that
+    /// rules use.
     ///
     /// A call counts once its response has been determined, which may be before the client
     /// receives it. Calls whose connection a rule closes do not count.
-    #[must_use]
-    pub fn count(&self, method: &str) -> CallCounter {
-        let counter = Arc::new(AtomicUsize::new(0));
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        counters.push((method.to_owned(), Arc::downgrade(&counter)));
-        CallCounter(counter)
-    }
-
-    /// Returns how many calls of each method were answered since the start, by the names that
-    /// rules use. Which calls count is as for [`count`](Self::count).
     #[must_use]
     pub fn calls(&self) -> BTreeMap<String, u64> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
@@ -126,24 +101,12 @@ impl Script {
 
     /// Records that a call has been answered.
     pub(crate) fn answered(&self, method: &str) {
-        {
-            let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(count) = calls.get_mut(method) {
-                *count += 1;
-            } else if calls.len() < MAX_METHODS {
-                calls.insert(method.to_owned(), 1);
-            }
+        let mut calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = calls.get_mut(method) {
+            *count += 1;
+        } else if calls.len() < MAX_METHODS {
+            calls.insert(method.to_owned(), 1);
         }
-        let mut counters = self.counters.lock().unwrap_or_else(PoisonError::into_inner);
-        counters.retain(|(counted, counter)| {
-            let Some(counter) = counter.upgrade() else {
-                return false;
-            };
-            if counted == method {
-                counter.fetch_add(1, Ordering::Release);
-            }
-            true
-        });
     }
 
     fn add(&self, method: &str, skip: usize, count: usize, reaction: Reaction) {
@@ -185,15 +148,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_counted_while_their_counter_exists() {
+    fn answered_calls_are_counted_by_method() {
         let script = Script::new();
-        let counter = script.count("A");
-        script.answered("A");
-        script.answered("B");
-        assert_eq!(counter.answered(), 1);
-        drop(counter);
-        script.answered("A");
-        assert!(script.counters.lock().unwrap().is_empty());
+        for method in ["A", "B", "A"] {
+            script.answered(method);
+        }
+        let calls = [("A".to_owned(), 2), ("B".to_owned(), 1)];
+        assert_eq!(script.calls(), calls.into());
+        for number in 0..2 * MAX_METHODS {
+            script.answered(&number.to_string());
+        }
+        assert_eq!(script.calls().len(), MAX_METHODS);
     }
 
     #[test]

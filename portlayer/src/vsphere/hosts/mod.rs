@@ -109,7 +109,8 @@ impl Hosts {
         spec: HostSpec,
         observer: &dyn ObserveInstall,
     ) -> Result<HostInfo, InstallError> {
-        self.shared.install(spec, observer).await
+        // Boxed: it is too large to be moved through callers' futures.
+        Box::pin(self.shared.install(spec, observer)).await
     }
 
     /// Plans an installation without changing anything: looks everything up, makes all checks, and
@@ -121,7 +122,7 @@ impl Hosts {
     /// # Errors
     /// Only errors that affect the whole endpoint.
     pub async fn plan(&self, spec: HostSpec) -> Result<Plan> {
-        self.shared.plan(spec).await
+        Box::pin(self.shared.plan(spec)).await
     }
 
     /// Carries out a plan; each step is reported to `observer`. Something that appeared on the
@@ -138,7 +139,7 @@ impl Hosts {
         plan: Plan,
         observer: &dyn ObserveInstall,
     ) -> Result<HostInfo, InstallError> {
-        self.shared.apply(plan, observer).await
+        Box::pin(self.shared.apply(plan, observer)).await
     }
 
     /// Finds the host with this name.
@@ -212,7 +213,7 @@ impl Hosts {
     /// - [`InUse`](crate::ErrorKind::InUse) naming the containers, with
     ///   [`ContainerPolicy::Refuse`].
     pub async fn delete(&self, name: &str, containers: ContainerPolicy) -> Result<Deletion> {
-        self.shared.delete(name, containers).await
+        Box::pin(self.shared.delete(name, containers)).await
     }
 
     /// Opens the containers of a host as this implementation's type, which offers more than the
