@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// How keys are spelled.
+/// The spelling of keys.
 ///
 /// | dialect | releases | read-only `x` | read-write `x` |
 /// | --- | --- | --- | --- |
@@ -24,7 +24,7 @@ impl Dialect {
     /// Both dialects, oldest first.
     pub const ALL: [Self; 2] = [Self::Vic04, Self::Vic1];
 
-    /// What every visible key of the dialect begins with, before the leading
+    /// Returns the prefix of every visible key of the dialect, before the leading
     /// separator.
     #[must_use]
     pub const fn base(self) -> &'static str {

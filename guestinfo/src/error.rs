@@ -1,4 +1,4 @@
-//! What can go wrong when a value is written, and when it is read strictly.
+//! Errors of writing a value, and of reading it strictly.
 
 use crate::codec::Report;
 
@@ -21,7 +21,7 @@ pub enum EncodeError {
         "the value of {key:?} has {len} bytes and at most {max} fit; shorten it or mark the field `chunks`"
     )]
     TooLong {
-        /// Where it was to be stored.
+        /// The key to store it at.
         key: String,
         /// Bytes of the stored text.
         len: usize,
@@ -31,7 +31,7 @@ pub enum EncodeError {
     /// Lists and maps have more elements than a reader would accept.
     #[error("at {key:?} the value passes {max} list elements and map entries; split it")]
     TooMany {
-        /// Where the bound was passed.
+        /// The key at which the limit was exceeded.
         key: String,
         /// The bound on all elements and entries together.
         max: usize,
@@ -39,9 +39,9 @@ pub enum EncodeError {
     /// The value has no stored form.
     #[error("the value of {key:?} cannot be stored: {reason}")]
     Unstorable {
-        /// Where it was to be stored.
+        /// The key to store it at.
         key: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
     /// The key of a map cannot be part of a key.
@@ -51,7 +51,7 @@ pub enum EncodeError {
         key: String,
         /// The entry's name.
         entry: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
     /// The finished key is longer than hosts take.
@@ -67,7 +67,7 @@ pub enum EncodeError {
     /// A secret field has a value but nobody supplied a key to seal it with.
     #[error("the value of {key:?} is secret and no secret key was given to seal it with")]
     NoSecretKey {
-        /// Where it was to be stored.
+        /// The key to store it at.
         key: String,
     },
 }

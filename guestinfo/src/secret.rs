@@ -13,7 +13,7 @@ use crypto_secretbox::aead::{Aead, AeadCore, KeyInit, OsRng};
 use crypto_secretbox::{Nonce, XSalsa20Poly1305};
 use zeroize::{Zeroize, Zeroizing};
 
-/// Where VIC stores the secret key of an appliance, as base64.
+/// The key at which VIC stores the secret key of an appliance, as base64.
 pub const SECRET_KEY_KEY: &str = "guestinfo.ovfEnv";
 
 const NONCE_BYTES: usize = 24;
@@ -34,7 +34,7 @@ const NONCE_BYTES: usize = 24;
 pub struct SecretKey(Zeroizing<[u8; 32]>);
 
 impl SecretKey {
-    /// What sealing adds to a text before base64: nonce and tag.
+    /// Number of bytes that sealing adds before base64: nonce and tag.
     pub(crate) const OVERHEAD: usize = NONCE_BYTES + 16;
 
     /// A new random key.
@@ -134,7 +134,7 @@ pub enum SecretError {
     /// Another key sealed it, or it was changed.
     #[error("it was sealed with another key, or changed")]
     WrongKey,
-    /// What was sealed is not UTF-8.
+    /// The sealed bytes are not UTF-8.
     #[error("what was sealed is not text")]
     NotText,
 }

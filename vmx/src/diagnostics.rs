@@ -7,7 +7,7 @@ use crate::error::ParseError;
 impl ParseError {
     /// The error with its place in the file, as rustc would show it, without colour.
     ///
-    /// What [`excerpt`](Self::excerpt) hides is hidden here too.
+    /// Values that [`excerpt`](Self::excerpt) hides are hidden here too.
     ///
     /// ```
     /// # use vmx::Document;

@@ -1,4 +1,4 @@
-//! What differs between two documents.
+//! The differences between two documents.
 
 use crate::document::{Document, Entry};
 use crate::name::Name;
@@ -65,7 +65,7 @@ impl Document {
 fn same(one: Entry<'_>, other: Entry<'_>) -> bool {
     match (one.value().text(), other.value().text()) {
         (Ok(one), Ok(other)) => one == other,
-        // What is not text can only be compared as it is.
+        // Bytes that are not text are compared as they are.
         (Err(one), Err(other)) => one == other,
         _ => false,
     }

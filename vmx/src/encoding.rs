@@ -298,9 +298,9 @@ pub enum EncodingError {
     /// A second declaration contradicts the first.
     #[error("character encoding declared as {first} and again as {second}")]
     Conflict {
-        /// What the first declaration says.
+        /// The charset of the first declaration.
         first: Encoding,
-        /// What the later one says.
+        /// The charset of the later one.
         second: Encoding,
     },
 }

@@ -1,4 +1,4 @@
-//! What can be wrong with a file, a value, an edit.
+//! Errors of parsing a file, reading a value, and editing.
 
 use std::fmt;
 
@@ -52,7 +52,7 @@ struct Report {
     caret: (usize, usize),
 }
 
-/// What VMware refuses in a file.
+/// The reason why VMware refuses a file.
 ///
 /// `Debug` prints the message: the bytes of a value may be secret.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
@@ -181,13 +181,13 @@ impl ParseError {
         )
     }
 
-    /// What is wrong.
+    /// Returns the kind of error.
     #[must_use]
     pub fn kind(&self) -> &ParseErrorKind {
         &self.0.kind
     }
 
-    /// Where it is wrong.
+    /// Returns the position of the error.
     #[must_use]
     pub fn position(&self) -> Position {
         self.0.position
@@ -283,7 +283,7 @@ pub enum ValueError {
     Unfit {
         /// The bytes, escapes read.
         bytes: Box<[u8]>,
-        /// What was asked for.
+        /// The requested type.
         expected: &'static str,
     },
 }
@@ -315,7 +315,7 @@ pub enum EditError {
     Nul {
         /// The entry.
         name: String,
-        /// Where in the value.
+        /// Byte offset in the value.
         at: usize,
     },
     /// The charset of the file cannot hold the value.

@@ -34,7 +34,7 @@ pub struct ExtraConfig {
     index: HashMap<String, usize>,
 }
 
-/// What [`ExtraConfig::apply`] did.
+/// The result of [`ExtraConfig::apply`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
@@ -56,7 +56,7 @@ pub enum ExtraConfigError {
     Nul {
         /// The key.
         key: String,
-        /// Where in the value.
+        /// Byte offset in the value.
         at: usize,
     },
     /// A value in the file is not text.
@@ -127,7 +127,7 @@ impl ExtraConfig {
         Ok(())
     }
 
-    /// Makes the extraConfig of a file this one: [`write_to`](Self::write_to), and
+    /// Replaces the extraConfig of a file with this one: [`write_to`](Self::write_to), and
     /// entries without a field of their own that are not here are removed.
     ///
     /// ```
@@ -261,12 +261,12 @@ impl ExtraConfig {
             .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// What the API shows of it, see [`is_hidden`].
+    /// Iterates over the pairs that the API shows; see [`is_hidden`].
     pub fn visible(&self) -> impl Iterator<Item = (&str, &str)> {
         self.iter().filter(|(key, _)| !is_hidden(key))
     }
 
-    /// How many keys there are.
+    /// Returns the number of keys.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -285,7 +285,7 @@ impl ExtraConfig {
     }
 }
 
-/// Takes pairs as they are, those with a field of their own and empty values too; the
+/// Collects pairs unchanged, those with a field of their own and empty values too; the
 /// first of a key counts.
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for ExtraConfig {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {

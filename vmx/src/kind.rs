@@ -1,9 +1,9 @@
-//! What a file is: VMware keeps several kinds in one grammar, and others besides.
+//! Kinds of files: VMware uses one grammar for several kinds, and stores others next to them.
 
 use crate::document::{Document, LineKind};
 use crate::name::{BYTE_ORDER_MARK, Name};
 
-/// What a file is.
+/// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -32,7 +32,7 @@ pub enum FileKind {
 }
 
 impl FileKind {
-    /// Tells what a file is by its bytes.
+    /// Determines the kind of a file from its bytes.
     ///
     /// ```
     /// use vmx::FileKind;
@@ -84,7 +84,7 @@ fn starts_binary(document: &Document) -> bool {
 }
 
 impl Document {
-    /// What the file is, by the names in it.
+    /// Determines the kind of the file from the names in it.
     #[must_use]
     pub fn kind(&self) -> FileKind {
         let has = |test: fn(Name<'_>) -> bool| self.entries().any(|entry| test(entry.name()));

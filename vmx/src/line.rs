@@ -11,7 +11,7 @@ pub(crate) struct Physical {
     pub(crate) terminator: u8,
 }
 
-/// Where the bytes of a line are, its terminator included.
+/// The location of the bytes of a line, including its terminator.
 #[derive(Debug, Clone)]
 pub(crate) enum Text {
     /// Untouched: a range of the file.
@@ -20,7 +20,7 @@ pub(crate) enum Text {
     Owned(Box<[u8]>),
 }
 
-/// What a line is. Offsets count from the start of the line.
+/// The parts of a line. Offsets count from the start of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parts {
     Blank,
@@ -70,7 +70,7 @@ impl EntryParts {
         (self.value_start as usize, self.value_end as usize)
     }
 
-    /// What stands behind the value and its closing quote, NUL tail included.
+    /// Returns the rest after the value and its closing quote, including a NUL tail.
     pub(crate) fn behind<'a>(&self, content: &'a [u8]) -> &'a [u8] {
         &content[(self.value_end as usize + usize::from(self.quoted)).min(content.len())..]
     }
@@ -137,7 +137,7 @@ impl Physical {
     }
 }
 
-/// Where lines end.
+/// The terminators of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ends {
     /// LF, CRLF, lone CR.

@@ -43,7 +43,7 @@ pub fn is_hidden(key: &str) -> bool {
     name == "guestinfo.ovfEnv" || name.starts_with("vmx.") || has_own_field(key)
 }
 
-/// What follows the letters of a device's group.
+/// The form of the rest of a device's name, after its letters.
 #[derive(PartialEq, Eq)]
 enum Shape {
     /// `svga`

@@ -7,13 +7,13 @@ pub enum Error {
     /// There is no backdoor, so the port must not be touched.
     #[error("there is no VMware backdoor: {reason}")]
     NoBackdoor {
-        /// How this was found out.
+        /// The check that failed.
         reason: &'static str,
     },
     /// The host gives no channel; a machine has at most 128 of them.
     #[error("the host opens no channel for messages (status {status:#06x})")]
     Open {
-        /// What the host said.
+        /// The status that the host returned.
         status: u16,
     },
     /// A message is longer than the host takes or we do.
@@ -29,7 +29,7 @@ pub enum Error {
     Step {
         /// The step.
         step: &'static str,
-        /// What the host said.
+        /// The status that the host returned.
         status: u16,
     },
     /// The host has no answer to the message.
@@ -38,15 +38,15 @@ pub enum Error {
     /// The host answered something else than was asked.
     #[error("the host answered with the wrong step ({found}) to {step}")]
     WrongStep {
-        /// What was asked.
+        /// The step of the protocol.
         step: &'static str,
-        /// What came.
+        /// The status of the response.
         found: u16,
     },
     /// Checkpoints of the machine interrupted the message again and again.
     #[error("the machine was interrupted {attempts} times while the message was on its way")]
     Interrupted {
-        /// How often it was tried.
+        /// Number of attempts.
         attempts: usize,
     },
 }

@@ -10,7 +10,7 @@ pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 const PROTOCOL: u32 = 0x4943_5052;
 /// Asks for cookies, so that no other process can use the channel.
 const WITH_COOKIES: u32 = 0x8000_0000;
-/// How often an operation is done again after a checkpoint.
+/// Maximum number of attempts of an operation that checkpoints interrupt.
 const ATTEMPTS: usize = 8;
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// What goes into the hypervisor and what comes out of it.
+/// The registers of a call, before and after it.
 ///
 /// `eax` holds a magic number on the way in; bits 16 to 31 of `ecx` are the
 /// step of the message protocol on the way in and its status on the way out,

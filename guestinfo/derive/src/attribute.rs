@@ -46,7 +46,7 @@ pub(crate) struct FieldAttribute {
     pub(crate) default: Option<Option<Expr>>,
 }
 
-/// What may be said plainly or for one dialect.
+/// The words that apply to both dialects or to one.
 #[derive(Clone, Default)]
 struct PlaceWords {
     key: Option<LitStr>,
@@ -57,7 +57,7 @@ struct PlaceWords {
 }
 
 impl PlaceWords {
-    /// Takes one word; false when it is another kind of word.
+    /// Parses one word; `false` if it is not one of these.
     fn take(&mut self, meta: &ParseNestedMeta<'_>) -> Result<bool> {
         if meta.path.is_ident("key") {
             let key: LitStr = meta.value()?.parse()?;

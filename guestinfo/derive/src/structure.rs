@@ -260,7 +260,8 @@ impl Body {
     }
 }
 
-/// What makes a field's default value, for a field whose type need not be storable.
+/// Returns the function that creates a field's default value, for a field whose type need not be
+/// storable.
 fn default_function(ty: &Type, attribute: &FieldAttribute) -> TokenStream {
     match &attribute.default {
         Some(Some(default)) => quote!((|| #default)),

@@ -21,7 +21,7 @@ pub struct Decoded<T> {
     pub value: T,
     /// The dialect that was read.
     pub dialect: Dialect,
-    /// What was missing, malformed, unknown, truncated or stale.
+    /// The keys that were missing, malformed, unknown, truncated or stale.
     pub report: Report,
 }
 
@@ -55,7 +55,7 @@ pub fn decode<'k, T: GuestInfo + Default>(
     Decode::new().run(keys)
 }
 
-/// Who is reading.
+/// The reader: the host sees keys that the guest does not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum View {
     /// The host: it sees every key.

@@ -15,7 +15,7 @@ use crate::secret::SecretKey;
 use crate::value::chunk;
 use crate::value::text::NIL;
 
-/// Where keys come from.
+/// The source of keys.
 pub(super) enum Source<'a> {
     /// All keys are known.
     Index(&'a Index<'a>),
@@ -26,7 +26,7 @@ pub(super) enum Source<'a> {
     },
 }
 
-/// Gives the parts of a value; implementations of [`GuestInfo`] call it.
+/// Reads the parts of a value; implementations of [`GuestInfo`] call it.
 pub struct Decoder<'a> {
     cursor: Cursor,
     source: Source<'a>,
@@ -47,7 +47,7 @@ pub struct Decoder<'a> {
     chunks: bool,
 }
 
-/// What reading lists and maps may still cost.
+/// The remaining cost that lists and maps may have.
 #[derive(Clone, Copy)]
 struct Budget {
     /// Elements and entries that are stored.
@@ -158,7 +158,7 @@ impl<'a> Decoder<'a> {
         self.value_or(absent, T::decode)
     }
 
-    /// What a function reads, or else `absent`; reports the lack of both.
+    /// Returns the result of a function, or else `absent`; reports a missing key without either.
     pub(crate) fn value_or<T>(
         &mut self,
         absent: Option<T>,
@@ -274,7 +274,7 @@ impl<'a> Decoder<'a> {
         });
     }
 
-    /// Notes how much has been found so far.
+    /// Records how much has been found so far.
     #[must_use]
     pub fn checkpoint(&self) -> Checkpoint {
         Checkpoint {
@@ -293,7 +293,7 @@ impl<'a> Decoder<'a> {
         found
     }
 
-    /// Goes to an entry of a map or an element of a list.
+    /// Reads an entry of a map or an element of a list.
     pub(crate) fn entry<R>(&mut self, name: &str, read: impl FnOnce(&mut Self) -> R) -> R {
         let mark = self.cursor.entry(name);
         let result = self.whole_texts(read);
@@ -301,7 +301,7 @@ impl<'a> Decoder<'a> {
         result
     }
 
-    /// Goes below `~`.
+    /// Reads the joined elements of a list, below `~`.
     pub(crate) fn joined<R>(&mut self, read: impl FnOnce(&mut Self) -> R) -> R {
         let mark = self.cursor.joined();
         let result = self.whole_texts(read);
@@ -363,7 +363,7 @@ impl<'a> Decoder<'a> {
         );
     }
 
-    /// How many elements that need a key can be there at most.
+    /// Returns the maximum number of elements that the existing keys can hold.
     pub(crate) fn plausible_elements(&self) -> usize {
         match &self.source {
             Source::Index(index) => index.len(),

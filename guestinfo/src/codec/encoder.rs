@@ -38,7 +38,7 @@ pub(crate) struct Encoded {
     pub(crate) incomplete: Option<usize>,
 }
 
-/// Takes the parts of a value; implementations of [`GuestInfo`] call it.
+/// Writes the parts of a value; implementations of [`GuestInfo`] call it.
 ///
 /// The first error is kept and returned at the end, so that implementations
 /// need not care.

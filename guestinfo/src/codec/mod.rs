@@ -49,7 +49,7 @@ use crate::dialect::Dialect;
 /// more.
 pub const MAX_ELEMENTS: usize = 16_384;
 
-/// How a type is stored as the element of a list.
+/// The stored form of a type as the element of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// A text: elements are joined with `|`.
@@ -148,7 +148,7 @@ pub enum Shape {
     note = "stored types are `String`, `bool`, numbers, `NonZero*`, `PathBuf`, addresses of `std::net` and `ipnet`, times of `jiff`, and `Option`, `Box`, `Vec`, arrays, sets, maps and tuples (up to 6) of stored types"
 )]
 pub trait GuestInfo: Sized {
-    /// How it is stored as the element of a list.
+    /// The stored form as the element of a list.
     const SHAPE: Shape = Shape::Keyed;
 
     /// Writes the value at the current key.
@@ -176,7 +176,7 @@ pub trait GuestInfo: Sized {
     /// Appends the text of a value of [`Shape::Text`].
     ///
     /// # Errors
-    /// Says why the value has no stored form.
+    /// Returns the reason if the value has no stored form.
     fn push_text(&self, text: &mut String) -> Result<(), &'static str> {
         let _ = text;
         Err("this type is not stored as one text")

@@ -1,4 +1,4 @@
-//! What an update may do where the stored form differs from what was read.
+//! The keys that an update may change, where the stored form differs from the value read.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use super::encoder::Encoded;
 use super::report::{Note, NoteKind};
 use crate::key::{place_of, places_around};
 
-/// What an update does with a key.
+/// The treatment of a key by an update.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Rule {
     /// Leaves it alone if its field did not change.
@@ -56,7 +56,7 @@ impl Regions {
         if self.places.is_empty() {
             return;
         }
-        // Where everything was read, nothing can be destroyed.
+        // If everything was read, an update cannot destroy anything.
         let mut in_part = HashSet::new();
         for key in unread {
             let place = place_of(key);

@@ -1,18 +1,18 @@
-//! What decoding could not use.
+//! The problems that decoding found.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use crate::key::guest_may_write;
 
-/// What one decode found missing, malformed, unknown, truncated or stale.
+/// The keys that a decode found missing, malformed, unknown, truncated or stale.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     issues: Vec<Issue>,
     notes: Vec<Note>,
 }
 
-/// How the stored form of a value differs from what was read, for an update.
+/// A difference between the stored form of a value and the value read, for an update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Note {
     pub(crate) key: String,
@@ -122,7 +122,7 @@ impl fmt::Display for Report {
 pub struct Issue {
     /// The key.
     pub key: String,
-    /// What is the matter.
+    /// The kind of problem.
     pub kind: IssueKind,
     /// The same for a person, without the stored text.
     pub detail: Cow<'static, str>,

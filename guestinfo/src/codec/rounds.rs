@@ -71,7 +71,7 @@ impl<'a, T: GuestInfo + Default> Rounds<'a, T> {
         asked
     }
 
-    /// Takes an answer: the stored text, or that there is none.
+    /// Adds an answer: the stored text, or `None` if the key does not exist.
     pub fn answer(&mut self, key: String, value: Option<String>) {
         self.last = None;
         self.known.insert(key, value);

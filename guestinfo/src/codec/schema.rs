@@ -8,7 +8,7 @@ use crate::key::{Cursor, NON_PERSISTENT_SUFFIX, SECRET_SUFFIX};
 
 /// Stands for the name of any entry.
 const ANY: &str = "\u{1}";
-/// How deep a type may nest before its description ends.
+/// Maximum nesting depth of a description.
 const MAX_DEPTH: usize = 24;
 
 /// Collects the keys that values of a type can have; implementations of

@@ -1,4 +1,4 @@
-//! How the derive macro reaches the functions of a field's type.
+//! The functions of a field's type that the derive macro calls.
 //!
 //! The generated code names a type's bounds in one place only, where it makes a
 //! [`Codec`]. A type without a stored form is then one compiler error instead of

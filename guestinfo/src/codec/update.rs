@@ -256,9 +256,9 @@ impl Moved {
 /// Whether the machine runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PowerState {
-    /// What the host writes persists, except values for one power cycle.
+    /// Off: changes of the host persist, except values for one power cycle.
     Off,
-    /// What the host writes does not persist, so only values for this power
+    /// On: changes of the host do not persist, so only values for this power
     /// cycle and hidden ones are written.
     On,
 }
@@ -272,7 +272,7 @@ pub struct Update {
 }
 
 impl Update {
-    /// What is to be written, sorted by key.
+    /// Returns the changes, sorted by key.
     #[must_use]
     pub fn changes(&self) -> &[Change] {
         &self.changes
@@ -299,7 +299,7 @@ impl Update {
         self.changes.is_empty()
     }
 
-    /// What may not be written, and why.
+    /// Returns the refused changes, with the reasons.
     #[must_use]
     pub fn refused(&self) -> &[Refused] {
         &self.refused
@@ -406,7 +406,7 @@ impl Change {
         self.value.as_deref()
     }
 
-    /// What the form of the key says.
+    /// Returns the scope that the form of the key declares.
     #[must_use]
     pub fn scope(&self) -> Scope {
         scope_of(&self.key)

@@ -27,7 +27,7 @@ pub(crate) struct Cursor {
     spare: Vec<String>,
 }
 
-/// What [`Cursor::leave`] needs to go back up.
+/// The state that [`Cursor::leave`] restores.
 #[derive(Debug)]
 #[must_use]
 pub(crate) struct Mark {
@@ -70,12 +70,12 @@ impl Cursor {
         self.text.len() > MAX_KEY_BYTES
     }
 
-    /// Where a field stands below the current key, if the dialect has it there.
+    /// Returns the place of a field below the current key, if the dialect has it.
     pub(crate) fn place(&self, field: &Field) -> Option<Place> {
         field.place_below(self.dialect, self.scope)
     }
 
-    /// Goes to a field. Without a scope of its own it takes the parent's.
+    /// Enters a field. Without a scope of its own, it has the parent's.
     pub(crate) fn field(&mut self, leaf: &str, scope: Option<Scope>) -> Mark {
         let from = self.scope;
         let mut to = scope.unwrap_or(Scope::new(from.access));
@@ -119,7 +119,7 @@ impl Cursor {
         mark
     }
 
-    /// Goes to an entry of a map or an element of a list.
+    /// Enters an entry of a map or an element of a list.
     pub(crate) fn entry(&mut self, name: &str) -> Mark {
         let mut mark = self.mark();
         if self.at_sign {
@@ -134,7 +134,7 @@ impl Cursor {
         mark
     }
 
-    /// Goes to the joined elements of a list.
+    /// Enters the joined elements of a list.
     pub(crate) fn joined(&mut self) -> Mark {
         let mut mark = self.mark();
         if self.at_sign {
@@ -145,7 +145,7 @@ impl Cursor {
         mark
     }
 
-    /// Puts a piece where VIC 1.x puts it, and returns the text before.
+    /// Inserts a piece where VIC 1.x does, and returns the previous text.
     fn insert_before_at_sign(&mut self, piece: &str) -> String {
         let at = self.text.find('@').unwrap_or(self.text.len());
         let mut text = self.spare.pop().unwrap_or_default();

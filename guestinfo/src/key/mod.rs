@@ -63,7 +63,7 @@ pub struct Key {
     text: Box<str>,
     scope: Scope,
     dialect: Option<Dialect>,
-    /// Where the path begins and ends in `text`.
+    /// Byte offsets of the path in `text`.
     start: usize,
     end: usize,
 }
@@ -88,7 +88,7 @@ impl Key {
     /// Reads a key.
     ///
     /// # Errors
-    /// Says at which byte the text stops being a key, and why. Keys of other
+    /// Returns the byte at which the text stops being a key, and why. Keys of other
     /// programs, such as `guestinfo.ip`, are errors too: after the base comes a
     /// leading separator.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
@@ -167,7 +167,7 @@ impl Key {
         &self.text
     }
 
-    /// What the form of the key says about who may see and change it.
+    /// Returns the scope that the form of the key declares: who may see and change it.
     #[must_use]
     pub fn scope(&self) -> Scope {
         self.scope
@@ -250,7 +250,7 @@ pub(crate) fn guest_may_write(text: &str) -> bool {
     strip_prefix_ignore_case(text, Dialect::Vic04.base()).is_some() && !text.contains('/')
 }
 
-/// What the form of any key says about its scope, also of keys that are not
+/// Returns the scope that the form of any key declares, also of keys that are not
 /// ours.
 pub(crate) fn scope_of(text: &str) -> Scope {
     let mut scope = Scope::HIDDEN;
@@ -294,7 +294,7 @@ pub(crate) fn places_around(place: &str) -> impl Iterator<Item = &str> {
         .chain(std::iter::once(place))
 }
 
-/// What the grammar of a VMX file forbids in a key.
+/// Returns whether the grammar of a VMX file forbids a character in a key.
 pub(crate) fn is_forbidden(c: char) -> bool {
     c.is_control() || matches!(c, ' ' | '#' | '=' | '"')
 }

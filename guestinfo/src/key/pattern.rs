@@ -40,7 +40,7 @@ impl Pattern {
     /// Reads a pattern.
     ///
     /// # Errors
-    /// Says at which byte the text stops being a pattern, and why.
+    /// Returns the byte at which the text stops being a pattern, and why.
     pub fn parse(text: &str) -> Result<Self, KeyError> {
         let fail = |at, reason| Err(KeyError::new(text, at, reason));
         if text.is_empty() {

@@ -11,7 +11,7 @@ pub enum RpcError {
     Key {
         /// The key.
         key: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
     /// The value is not one that a guest can set.
@@ -19,7 +19,7 @@ pub enum RpcError {
     Value {
         /// The key.
         key: String,
-        /// What is wrong with the value.
+        /// Why the value is invalid.
         reason: &'static str,
     },
     /// The host answered, and said no.
@@ -39,7 +39,7 @@ pub enum RpcError {
         verb: &'static str,
         /// The key.
         key: String,
-        /// What is wrong with it.
+        /// Why it is invalid.
         reason: &'static str,
     },
     /// The host could not be reached.

@@ -31,7 +31,7 @@ pub use vsock::{VSOCK_PORT, Vsock};
 
 use std::fmt;
 
-/// What a guest can do with the keys of its machine.
+/// A guest's access to the keys of its machine.
 pub trait GuestRpc: fmt::Debug {
     /// Asks for the text of a key, which begins with `guestinfo.`; `None` when
     /// there is none. The platform does not tell an empty text from none.

@@ -8,14 +8,14 @@ use crate::dialect::{Dialect, strip_prefix_ignore_case};
 /// The longest message either side may send, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 64 * 1024;
 
-/// What the host answers when there is no such key. Other refusals have other
+/// The host's response for a missing key. Other refusals have other
 /// words, which mean nothing certain.
 const NO_VALUE: &[u8] = b"No value found";
 
 const GET: &str = "info-get";
 const SET: &str = "info-set";
 
-/// Takes one message to the host and brings back the answer.
+/// Sends one message to the host and returns the response.
 pub trait Channel: fmt::Debug {
     /// Sends a message and waits for the answer.
     ///

@@ -8,7 +8,7 @@ use crate::dialect::Dialect;
 use crate::key::guest_may_write;
 use crate::secret::{SECRET_KEY_KEY, SecretError, SecretKey};
 
-/// What the keys of a machine are worth to tell its dialect.
+/// How reliably the keys of a machine identify its dialect.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Trust {
     /// There is none.
@@ -43,7 +43,7 @@ pub struct GuestStore<R> {
     rpc: R,
     dialect: Option<Dialect>,
     secret_key: Option<SecretKey>,
-    /// What the machine is known to hold, from reads and writes.
+    /// The known keys of the machine, from reads and writes.
     known: BTreeMap<String, String>,
 }
 

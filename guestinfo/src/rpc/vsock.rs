@@ -31,7 +31,7 @@ const KIND_DATA: u64 = 1;
 
 /// Fields around a message take less than this.
 const MAX_FRAME_BYTES: usize = MAX_MESSAGE_BYTES + 1024;
-/// How often a connection that is reset before an answer is opened again.
+/// Maximum number of attempts when the connection is reset before a response.
 const ATTEMPTS: usize = 8;
 
 /// A channel over sockets to the hypervisor, one connection per message.

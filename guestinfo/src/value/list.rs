@@ -152,7 +152,7 @@ pub(super) fn decode<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> 
     }
 }
 
-/// What the length key says.
+/// The content of the length key.
 enum Announced {
     Elements(usize),
     Malformed,
@@ -299,7 +299,7 @@ fn decode_indexed(decoder: &mut Decoder<'_>, count: usize, joined: &str) -> Opti
     None
 }
 
-/// Notes an indexed form that the joined one has made needless.
+/// Reports an indexed form that the joined one has made obsolete.
 fn report_stale(decoder: &mut Decoder<'_>) {
     if !decoder.has_listing() {
         return;

@@ -17,7 +17,7 @@ pub struct GoUrl {
     /// The scheme, without the colon.
     #[guestinfo(key = "Scheme")]
     pub scheme: String,
-    /// What follows the scheme when that is not a slash, still encoded.
+    /// The rest of a URL whose scheme is not followed by a slash, still encoded.
     #[guestinfo(key = "Opaque", default)]
     pub opaque: String,
     /// Host and port.
@@ -154,7 +154,7 @@ fn percent_decode(text: &str) -> String {
             }
         };
     }
-    // What is not text when decoded stays as it is written.
+    // If the decoded bytes are not UTF-8, the text stays encoded.
     String::from_utf8(bytes).unwrap_or_else(|_| text.to_owned())
 }
 

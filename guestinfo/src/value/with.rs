@@ -1,4 +1,4 @@
-//! What the attribute `with` takes.
+//! The functions that the attribute `with` refers to.
 //!
 //! `with = "path"` names a module with two functions:
 //!

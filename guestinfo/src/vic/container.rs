@@ -13,7 +13,7 @@ use crate::{Dialect, GoUrl, GuestInfo};
 /// Everything a container's machine knows about itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct ExecutorConfig {
-    /// Who it is.
+    /// Its id and names.
     #[guestinfo(key = "common", scope = "read-only")]
     pub common: Identity,
     /// When it was made. The guest can write it in 1.x.
@@ -23,7 +23,7 @@ pub struct ExecutorConfig {
         default
     )]
     pub create_time: CreateTime,
-    /// What the guest tells about itself.
+    /// The guest's diagnostics.
     #[guestinfo(key = "diagnostics", scope = "read-only", default)]
     pub diagnostics: Diagnostics,
     /// The processes that are started with the machine, by session id. The main
@@ -72,7 +72,7 @@ pub struct ExecutorConfig {
     pub domainname: String,
 }
 
-/// Who a container is.
+/// The id and names of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Identity {
     /// The environment it belongs to; VIC leaves it empty.
@@ -153,22 +153,22 @@ impl GuestInfo for CreateTime {
 /// One volume of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct MountSpec {
-    /// Where it comes from: `label:///<file system label>` for a disk,
+    /// Its source: `label:///<file system label>` for a disk,
     /// `nfs://host/export` for NFS.
     #[guestinfo(key = "source", scope = "read-only")]
     pub source: GoUrl,
-    /// Where it is mounted.
+    /// The mount point.
     #[guestinfo(key = "dest", scope = "read-only")]
     pub path: String,
     /// `ro` or `rw`, and whatever else a mount takes.
     #[guestinfo(key = "mode", scope = "read-only", default)]
     pub mode: String,
-    /// What happens with the image's files at that place.
+    /// What happens to the image's files at the mount point.
     #[guestinfo(vic1(key = "copymode", scope = "read-only"), default)]
     pub copy_mode: CopyMode,
 }
 
-/// What happens with the image's files where a volume is mounted.
+/// Treatment of the image's files at the mount point of a volume.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub enum CopyMode {
     /// Not said.

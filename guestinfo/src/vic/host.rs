@@ -21,7 +21,7 @@ pub struct VirtualContainerHostConfig {
     /// The appliance as a machine: its sessions are the services.
     #[guestinfo(key = "init", scope = "read-only")]
     pub executor: ExecutorConfig,
-    /// How it reaches vSphere.
+    /// Its connection to vSphere.
     #[guestinfo(flatten)]
     pub connection: Connection,
     /// Its certificates.
@@ -50,7 +50,7 @@ pub struct VirtualContainerHostConfig {
     pub create_options: Vec<String>,
 }
 
-/// How the appliance reaches vSphere.
+/// The connection of the appliance to vSphere.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Connection {
     /// The endpoint.
@@ -70,7 +70,7 @@ pub struct Connection {
     /// The SHA-1 thumbprint of the endpoint's certificate.
     #[guestinfo(vic1(key = "connect/target_thumbprint", scope = "read-only"), default)]
     pub target_thumbprint: String,
-    /// How often the session is kept alive.
+    /// The interval at which the session is kept alive.
     #[guestinfo(
         scope = "read-only",
         vic04(key = "keepalive"),
@@ -140,21 +140,21 @@ impl GuestInfo for Target {
 /// The appliance's certificates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Certificates {
-    /// What the appliance shows to its clients.
+    /// The certificate and key that the appliance presents to its clients.
     #[guestinfo(
         scope = "read-only",
         vic04(key = "HostCertificate"),
         vic1(key = "cert/HostCertificate")
     )]
     pub host: Option<RawCertificate>,
-    /// Who vouches for clients, in PEM.
+    /// The authorities that sign client certificates, in PEM.
     #[guestinfo(
         scope = "read-only",
         vic04(key = "CertificateAuthorities"),
         vic1(key = "cert/CertificateAuthorities")
     )]
     pub authorities: Vec<u8>,
-    /// Who vouches for registries, in PEM.
+    /// The authorities that sign certificates of registries, in PEM.
     #[guestinfo(vic1(key = "cert/RegistryCertificateAuthorities", scope = "read-only"))]
     pub registry_authorities: Vec<u8>,
     /// The user's private key, in the clear. Only 0.4.
@@ -179,14 +179,14 @@ pub struct RawCertificate {
 /// Where images and volumes are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Storage {
-    /// Where images are kept: `ds://<datastore>/<path>`; only the first counts.
+    /// The image stores: `ds://<datastore>/<path>`; only the first counts.
     #[guestinfo(
         scope = "read-only",
         vic04(key = "image_stores"),
         vic1(key = "storage/image_stores")
     )]
     pub image_stores: Vec<GoUrl>,
-    /// Where volumes are kept, by label. The path holds a datastore path such
+    /// The volume stores, by label. The path holds a datastore path such
     /// as `[datastore1] volumes`; NFS has its options in the query.
     #[guestinfo(
         scope = "read-only",
@@ -194,7 +194,7 @@ pub struct Storage {
         vic1(key = "storage/VolumeLocations")
     )]
     pub volume_locations: BTreeMap<String, GoUrl>,
-    /// How many bytes images may take; 0 for no bound.
+    /// Maximum size of all images in bytes; 0: no limit.
     #[guestinfo(vic1(key = "storage/storage_quota", scope = "read-only"), default)]
     pub storage_quota: i64,
     /// The size of the scratch disk, in KiB.
@@ -244,7 +244,7 @@ pub struct Containers {
         default
     )]
     pub bootstrap_image_path: String,
-    /// How machines are named, from `{name}` and `{id}`.
+    /// The pattern of machines' names, with `{name}` and `{id}`.
     #[guestinfo(
         vic04(key = "ContainerNameConvention", scope = "hidden"),
         vic1(key = "container/ContainerNameConvention", scope = "read-only"),
@@ -257,7 +257,7 @@ pub struct Containers {
     /// The group's name.
     #[guestinfo(vic1(key = "container/VMGroupName", scope = "read-only"), default)]
     pub vm_group_name: String,
-    /// How many containers there may be; 0 for no bound.
+    /// Maximum number of containers; 0: no limit.
     #[guestinfo(vic1(key = "container/container_count", scope = "read-only"), default)]
     pub container_count: i64,
 }

@@ -150,7 +150,7 @@ fn join_registries(keys: &mut BTreeMap<String, String>) {
     }
 }
 
-/// Takes the parts of a URL away; `None` when there are none.
+/// Removes and returns the parts of a URL; `None` if there are none.
 fn take_url(keys: &mut BTreeMap<String, String>, at: &str) -> Option<GoUrl> {
     let mut found = false;
     let mut part = |name: &str| {

@@ -68,10 +68,10 @@ pub struct ContainerNetwork {
     /// Networks that are reached through it.
     #[guestinfo(vic1(key = "destinations", scope = "read-only"))]
     pub destinations: Vec<IpNet>,
-    /// What is let through.
+    /// The traffic that is permitted.
     #[guestinfo(vic1(key = "TrustLevel"), default)]
     pub trust_level: TrustLevel,
-    /// What DHCP said. Written by the guest.
+    /// The values assigned by DHCP. Written by the guest.
     #[guestinfo(vic1(key = "assigned", scope = "read-write"))]
     pub assigned: Option<AssignedNetwork>,
 }
@@ -87,7 +87,7 @@ pub struct IpRange {
     pub last: Option<IpAddr>,
 }
 
-/// What DHCP said about a network.
+/// The values that DHCP assigned for a network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct AssignedNetwork {
     /// The gateway, with the network's prefix.
@@ -98,7 +98,7 @@ pub struct AssignedNetwork {
     pub nameservers: Vec<IpAddr>,
 }
 
-/// What a network lets through.
+/// The traffic that a network permits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, GuestInfo)]
 pub enum TrustLevel {
     /// Not said.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::GuestInfo;
 
-/// Who something is: sessions, endpoints and networks.
+/// The id and name of a session, endpoint or network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Common {
     /// The environment it belongs to; VIC leaves it empty.
@@ -26,7 +26,7 @@ pub struct Common {
     pub notes: String,
 }
 
-/// What is started.
+/// The command to start.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Command {
     /// The program, an absolute path or a name to look for in `PATH`.
@@ -43,7 +43,7 @@ pub struct Command {
     pub dir: String,
 }
 
-/// How far a session has come.
+/// The launch status of a session.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub enum Started {
     /// Not yet.
@@ -83,10 +83,10 @@ impl Started {
 /// One process of a container.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct SessionConfig {
-    /// Who it is. The main process has the container's id.
+    /// Its id and name. The main process has the container's id.
     #[guestinfo(key = "common", scope = "read-only")]
     pub common: Common,
-    /// What is started.
+    /// The command to start.
     #[guestinfo(key = "cmd", scope = "read-only")]
     pub command: Command,
     /// A client may attach to its streams.
@@ -104,7 +104,7 @@ pub struct SessionConfig {
     /// It has a terminal.
     #[guestinfo(key = "tty", scope = "read-only")]
     pub tty: bool,
-    /// How it ended; `None` if nobody has written a status. Written by the guest, and by
+    /// The exit status; `None` if none has been written. Written by the guest, and by
     /// VIC as 0 from the beginning.
     #[guestinfo(key = "status", scope = "read-write")]
     pub exit_status: Option<i32>,
@@ -117,7 +117,7 @@ pub struct SessionConfig {
     /// The signal that asks it to end, without `SIG`; empty for `TERM`.
     #[guestinfo(vic1(key = "stopSignal", scope = "read-only"), default)]
     pub stop_signal: String,
-    /// What the guest tells about it.
+    /// The guest's diagnostics of it.
     #[guestinfo(key = "diagnostics", scope = "read-only", default)]
     pub diagnostics: Diagnostics,
     /// The user it runs as, by name or number.
@@ -146,19 +146,19 @@ pub struct SessionDetail {
     pub stop_time: i64,
 }
 
-/// What the guest tells about itself.
+/// Diagnostics of the guest.
 #[derive(Clone, Debug, Default, PartialEq, Eq, GuestInfo)]
 pub struct Diagnostics {
-    /// How much the guest's agent logs; 0 is the least.
+    /// The log level of the guest's agent; 0 is the lowest.
     #[guestinfo(key = "debug", scope = "read-only", default)]
     pub debug_level: i32,
-    /// How often it was started again. Written by the guest.
+    /// Number of restarts. Written by the guest.
     #[guestinfo(key = "resurrections", scope = "read-write", default)]
     pub resurrections: i32,
-    /// How it ended each time. Written by the guest.
+    /// The exit of each run. Written by the guest.
     #[guestinfo(vic1(key = "exitlogs", scope = "read-write"))]
     pub exit_logs: Vec<ExitLog>,
-    /// Where the guest sends its log.
+    /// The server to which the guest sends its log.
     #[guestinfo(vic1(key = "syslog", scope = "read-only"))]
     pub syslog: Option<SyslogConfig>,
 }
@@ -172,7 +172,7 @@ pub struct ExitLog {
     /// The exit status.
     #[guestinfo(key = "ExitStatus")]
     pub exit_status: i32,
-    /// What else there is to say.
+    /// Further information.
     #[guestinfo(key = "Message")]
     pub message: String,
 }

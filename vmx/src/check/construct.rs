@@ -22,7 +22,7 @@ macro_rules! constructs {
         }
 
         impl Construct {
-            /// Who trips over it, and how.
+            /// Returns the readers that are affected, and how.
             #[must_use]
             pub fn effects(self) -> &'static [(Reader, Effect)] {
                 match self {
@@ -32,7 +32,7 @@ macro_rules! constructs {
         }
 
         impl Construct {
-            /// What to do about it, where there is something better than to leave it.
+            /// Returns what to do about it; `None` if it is best left as it is.
             #[must_use]
             pub fn remedy(self) -> Option<&'static str> {
                 match self {

@@ -16,14 +16,14 @@ use crate::view::{Class, DriveType, Firmware, Place, Presence, VirtualMachineFil
 pub use self::construct::Construct;
 pub use self::reader::{Effect, Reader};
 
-/// What one reader makes of one construct in a file.
+/// The effect of one construct in a file on one reader.
 ///
 /// `Display` is one line without the lines of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Finding {
-    /// What the reader does.
+    /// The effect on the reader.
     pub effect: Effect,
     /// The program that reads the file.
     pub reader: Reader,
@@ -276,7 +276,7 @@ impl Document {
     }
 }
 
-/// What a line is about: the name of its entry, or all of it.
+/// Returns the subject of a line: the name of its entry, or the whole line.
 fn subject(line: Line<'_>) -> Vec<u8> {
     match line.kind() {
         LineKind::Entry(entry) => entry.name().folded().into_owned(),

@@ -1,4 +1,4 @@
-//! What keeps a machine from powering on.
+//! Settings that keep a machine from powering on.
 
 use crate::document::Document;
 use crate::view::{

@@ -74,7 +74,7 @@ impl fmt::Display for Reader {
     }
 }
 
-/// What a reader makes of a construct, the worst first.
+/// The effect of a construct on a reader, the worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

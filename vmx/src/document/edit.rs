@@ -15,7 +15,7 @@ use super::Document;
 use super::change::{Change, Edit};
 use super::index::name_at;
 
-/// What [`Document::set`] does with a value that the charset of the file cannot hold.
+/// The treatment of a value that the charset of the file cannot represent, in [`Document::set`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unencodable {
     /// Refuse the value.
@@ -150,7 +150,7 @@ impl Document {
         edit.commit()
     }
 
-    /// Gives the entry that counts another name, in its place.
+    /// Renames the entry that counts, in its place.
     ///
     /// # Errors
     ///
@@ -178,7 +178,7 @@ impl Document {
         {
             let line = &document.lines[at];
             if let Parts::Entry(parts) = line.parts {
-                // What follows an escaped NUL is kept, though VMware does not read it.
+                // The text after an escaped NUL is kept, although VMware does not read it.
                 let value = unescape(parts.value(line.text(&document.source))).into_owned();
                 edit.rewrite(at, Some(to), &value)?;
             }
@@ -186,7 +186,7 @@ impl Document {
         Ok(edit.commit())
     }
 
-    /// Brings all values into another charset and declares it.
+    /// Converts all values to another charset and declares it.
     ///
     /// Lines whose values are ASCII stay. Comments and names stay too: the charset
     /// applies to values only. A missing declaration is added below the comment lines
@@ -202,7 +202,7 @@ impl Document {
         Ok(edit.commit())
     }
 
-    /// Takes back the last change, to the byte.
+    /// Undoes the last change, to the byte.
     ///
     /// ```
     /// use vmx::Document;

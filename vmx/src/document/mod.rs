@@ -53,7 +53,7 @@ pub struct Document {
     byte_order_mark: bool,
     /// Built by the first lookup, dropped when line numbers move.
     index: OnceLock<Index>,
-    /// What the file declares, read when text is first asked for.
+    /// The declared charset, parsed when text is first requested.
     declared: OnceLock<Result<Encoding, EncodingError>>,
     default_encoding: Encoding,
     unencodable: Unencodable,
@@ -107,7 +107,7 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// What the writer gives.
+    /// The errors of the writer.
     pub fn print(&self, mut writer: impl io::Write) -> io::Result<()> {
         let mut result = Ok(());
         self.pieces(|piece| {

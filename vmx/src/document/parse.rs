@@ -7,7 +7,7 @@ use crate::name::BYTE_ORDER_MARK;
 
 use super::Document;
 
-/// What to make of a file that VMware refuses.
+/// The treatment of files that VMware refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
     /// Refuse it, as VMware does.
@@ -18,7 +18,7 @@ pub enum Policy {
     Lenient,
 }
 
-/// Where the bytes come from, which decides what ends a line.
+/// The source of the bytes, which determines what ends a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Source {
     /// A file: LF, CRLF and a lone CR end a line; a byte order mark is skipped.
@@ -56,13 +56,13 @@ impl ParseOptions {
         Self::default()
     }
 
-    /// What to make of a file that VMware refuses.
+    /// The treatment of files that VMware refuses.
     #[must_use]
     pub fn policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
     }
 
-    /// Where the bytes come from.
+    /// Sets the source of the bytes.
     #[must_use]
     pub fn source(self, source: Source) -> Self {
         Self { source, ..self }

@@ -134,7 +134,7 @@ impl<'a> Entry<'a> {
         self.document.find(self.name()) == Some(self.at)
     }
 
-    /// Where the name stands in the printed file. This counts lines: it takes time
+    /// Returns the position of the name in the printed file. This counts lines: it takes time
     /// that grows with the file.
     #[must_use]
     pub fn position(&self) -> Position {
@@ -180,7 +180,7 @@ pub struct Line<'a> {
     at: usize,
 }
 
-/// What a line is.
+/// The kind of a line.
 #[derive(Debug, Clone, Copy)]
 pub enum LineKind<'a> {
     /// Blanks or nothing.
@@ -189,12 +189,12 @@ pub enum LineKind<'a> {
     Comment,
     /// A name and a value.
     Entry(Entry<'a>),
-    /// What VMware calls a syntax error.
+    /// A syntax error to VMware.
     Malformed,
 }
 
 impl<'a> Line<'a> {
-    /// What the line is.
+    /// Returns the kind of the line.
     #[must_use]
     pub fn kind(&self) -> LineKind<'a> {
         match self.document.lines[self.at].parts {

@@ -17,7 +17,7 @@ settings! { PciBridge {
     present set_present: bool = "present" or false;
     /// The model: `pcieRootPort`, or a plain bridge if absent.
     model set_model: String = "virtualDev";
-    /// How many functions it has.
+    /// The number of functions.
     functions set_functions: u32 = "functions" or 1;
     /// The PCI slot, -1 if none was given yet.
     pci_slot set_pci_slot: i32 = "pciSlotNumber";

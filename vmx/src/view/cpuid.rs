@@ -1,4 +1,4 @@
-//! What CPUID shows: recorded registers, and masks over them.
+//! CPUID: recorded registers, and masks over them.
 
 use std::borrow::{Borrow, BorrowMut, Cow};
 use std::collections::BTreeSet;

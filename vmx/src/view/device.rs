@@ -33,7 +33,7 @@ pub enum Presence {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Device {
-    /// Where it is.
+    /// Its place.
     pub place: Place,
     /// Whether it counts.
     pub presence: Presence,
@@ -297,7 +297,7 @@ single_devices! {
     watchdog watchdog_mut: Watchdog, Watchdog;
 }
 
-/// What a file says, if it says it well.
+/// Returns the value of a setting; `None` if it is invalid.
 fn said<T>(setting: Result<Option<T>, SettingError>) -> Option<T> {
     setting.ok().flatten()
 }

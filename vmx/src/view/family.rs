@@ -155,7 +155,7 @@ families! {
     /// Answers to questions of the product, by the question: `disk.duplicateUUID`,
     /// `serial.file.open`. Part of extraConfig.
     answers answers_mut: String = "answer.msg." "";
-    /// What VMware Tools may not do in the guest: `copy`, `paste`, `dnd`, `setInfo`,
+    /// Features of VMware Tools that are disabled in the guest: `copy`, `paste`, `dnd`, `setInfo`,
     /// `hgfs` and dozens more, on ESXi mostly TRUE. Part of extraConfig.
     isolated_tools isolated_tools_mut: bool = "isolation.tools." ".disable";
     /// Switches of the virtual machine monitor: `restrict_backdoor`. They are not
@@ -165,7 +165,7 @@ families! {
     /// described by pairs: `0x046d:0xc52b`, `path:1/2`. Hosted products; API: a
     /// `VirtualUSB` of which the product finds the device itself.
     usb_auto_connect usb_auto_connect_mut: String = "usb.autoConnect.device" "";
-    /// How USB devices of the host are handled: `autoconnect`, `allowHID`. Hosted
+    /// Handling of the host's USB devices: `autoconnect`, `allowHID`. Hosted
     /// products; in the API part of extraConfig.
     usb_generic usb_generic_mut: String = "usb.generic." "";
     /// Folders that hosted products share with the guest: `mapRootShare`,

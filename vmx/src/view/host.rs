@@ -1,4 +1,4 @@
-//! What a machine has of its host: PCI devices, persistent memory, folders.
+//! Resources of the host: PCI devices, persistent memory, folders.
 
 use std::borrow::Borrow;
 
@@ -7,7 +7,7 @@ use crate::document::Document;
 use super::setting::{device, settings, words};
 
 words! {
-    /// How a PCI device of the host is passed through.
+    /// The kind of passthrough of a PCI device.
     pub enum PassthroughModel {
         /// Whichever fits; backing `VirtualPCIPassthroughDynamicBackingInfo`.
         Dynamic = "dynamic",
@@ -25,7 +25,7 @@ device! {
 settings! { PciPassthrough {
     /// Whether the device is there.
     present set_present: bool = "present" or false;
-    /// How it is passed through, one fixed device if absent; API: the class of the
+    /// The kind of passthrough, one fixed device if absent; API: the class of the
     /// backing.
     model set_model: PassthroughModel = "virtualDev";
     /// The address of the device on the host; API: `id` of the backing.

@@ -17,7 +17,7 @@ words! {
 }
 
 words! {
-    /// What a power button does; `VirtualMachineDefaultPowerOpInfo`.
+    /// The action of a power button; `VirtualMachineDefaultPowerOpInfo`.
     pub enum PowerType {
         /// Ask the guest.
         Soft = "soft",
@@ -43,7 +43,7 @@ words! {
 }
 
 words! {
-    /// What happens to identities when the file has moved. Without a setting the
+    /// Treatment of identities when the file has moved. Without a setting the
     /// product asks.
     pub enum UuidAction {
         /// New ones: the machine was copied.
@@ -87,7 +87,7 @@ settings! { VirtualMachineFile {
     /// API: `VirtualMachineConfigInfo.guestId`, in other words: `ubuntu64Guest`. There
     /// is no rule that makes the one of the other.
     guest_os set_guest_os: String = "guestOS";
-    /// What the guest says of its system, `name='value'` pairs; part of
+    /// The guest's description of its system, `name='value'` pairs; part of
     /// extraConfig. VMware Tools write it, so do not trust it.
     guest_details set_guest_details: String = "guestInfo.detailed.data";
     /// The same, under the name that the product keeps it by; part of extraConfig.
@@ -100,7 +100,7 @@ settings! { VirtualMachineFile {
     cpus set_cpus: u32 = "numvcpus" or 1;
     /// Cores of a socket; API: `VirtualHardware.numCoresPerSocket`.
     cores_per_socket set_cores_per_socket: u32 = "cpuid.coresPerSocket" or 1;
-    /// How many processors can be added while on. The API does not show it.
+    /// Maximum number of processors with hot add. The API does not show it.
     max_cpus set_max_cpus: u32 = "maxvcpus";
     /// Whether processors can be added while on; API: `VirtualMachineConfigInfo.cpuHotAddEnabled`.
     cpu_hot_add set_cpu_hot_add: bool = "vcpu.hotadd" or false;
@@ -121,7 +121,7 @@ settings! { VirtualMachineFile {
     /// The UUID of host and path, made again when they change; API:
     /// `VirtualMachineConfigInfo.locationId`.
     location_uuid set_location_uuid: Uuid = "uuid.location";
-    /// What happens to identities when the file has moved. The API does not show it.
+    /// Treatment of identities when the file has moved. The API does not show it.
     uuid_action set_uuid_action: UuidAction = "uuid.action";
     /// Half of the generation id that tells the guest of a copy or a rollback, a signed
     /// number. The API's schema has no property for it.
@@ -215,7 +215,7 @@ settings! { VirtualMachineFile {
     vnc_keymap set_vnc_keymap: String = "RemoteDisplay.vnc.keymap";
     /// The password of the VNC server, a secret in plain text; part of extraConfig.
     vnc_password set_vnc_password: String = "RemoteDisplay.vnc.password";
-    /// How many consoles may be open; part of extraConfig.
+    /// Maximum number of open consoles; part of extraConfig.
     max_consoles set_max_consoles: i32 = "RemoteDisplay.maxConnections";
     /// An identity for policies of hosted products. The API does not show it.
     managed_id set_managed_id: String = "policy.vm.mvmtid";
@@ -234,11 +234,11 @@ settings! { VirtualMachineFile {
     isolate_connections set_isolate_connections: bool = "isolation.device.connectable.disable" or true;
     /// Whether the guest may not change devices; part of extraConfig.
     isolate_devices set_isolate_devices: bool = "isolation.device.edit.disable" or true;
-    /// How many shared folders the file may speak of; hosted products.
+    /// Maximum number of shared folders in the file; hosted products.
     max_shared_folders set_max_shared_folders: u32 = "sharedFolder.maxNum";
     /// Whether the guest sees no shared folders; part of extraConfig.
     isolate_shared_folders set_isolate_shared_folders: bool = "isolation.tools.hgfs.disable";
-    /// How processors were divided among nodes of memory; part of extraConfig.
+    /// The last assignment of processors to NUMA nodes; part of extraConfig.
     numa_cookie set_numa_cookie: u64 = "numa.autosize.cookie";
     /// Processors of a node of memory; part of extraConfig.
     numa_cpus_per_node set_numa_cpus_per_node: u32 = "numa.autosize.vcpu.maxPerVirtualNode";
@@ -255,7 +255,7 @@ settings! { VirtualMachineFile {
     numa_prefer_threads set_numa_prefer_threads: bool = "numa.vcpu.preferHT";
     /// Whether virtual nodes follow the sockets; part of extraConfig.
     numa_follow_sockets set_numa_follow_sockets: bool = "numa.vcpu.followcorespersocket";
-    /// How the processor's virtualization is used; API:
+    /// The use of hardware virtualization; API:
     /// `VirtualMachineFlagInfo.virtualExecUsage`.
     virtual_execution set_virtual_execution: String = "monitor.virtual_exec";
     /// Bits of physical addresses in use; part of extraConfig.

@@ -204,7 +204,7 @@ devices! {
     pci_bridge pci_bridge_mut pci_bridges: PciBridge, Class::PciBridge, false;
     /// A USB controller.
     usb_controller usb_controller_mut usb_controllers: UsbController, Class::Usb | Class::Ehci | Class::Xhci, false;
-    /// What hangs at a port of a USB controller.
+    /// The device at a port of a USB controller.
     usb_port usb_port_mut usb_ports: UsbPort, Class::Usb | Class::Xhci, true;
     /// A PCI device of the host.
     pci_passthrough pci_passthrough_mut pci_passthroughs: PciPassthrough, Class::PciPassthrough, false;

@@ -29,7 +29,7 @@ words! {
 }
 
 words! {
-    /// What hosted products connect a card to.
+    /// The kind of network of a card in hosted products.
     pub enum ConnectionType {
         /// The network of the host.
         Bridged = "bridged",
@@ -45,7 +45,7 @@ words! {
 }
 
 words! {
-    /// Who chose the hardware address; `VirtualEthernetCard.addressType`.
+    /// The origin of the hardware address; `VirtualEthernetCard.addressType`.
     pub enum AddressType {
         /// The host: `generated`, 00:0c:29.
         Generated = "generated",
@@ -73,7 +73,7 @@ settings! { NetworkCard {
     features set_features: u32 = "features";
     /// The network; API: `VirtualEthernetCardNetworkBackingInfo.deviceName`.
     network_name set_network_name: String = "networkName";
-    /// What hosted products connect it to. The API does not show it.
+    /// The kind of network in hosted products. The API does not show it.
     connection_type set_connection_type: ConnectionType = "connectionType" or "bridged";
     /// The virtual switch of hosted products. The API does not show it.
     vnet set_vnet: String = "vnet";
@@ -90,7 +90,7 @@ settings! { NetworkCard {
     opaque_network_id set_opaque_network_id: String = "opaqueNetwork.id";
     /// Its type; API: `opaqueNetworkType`.
     opaque_network_type set_opaque_network_type: String = "opaqueNetwork.type";
-    /// Who chose the address; API: `VirtualEthernetCard.addressType`.
+    /// The origin of the address; API: `VirtualEthernetCard.addressType`.
     address_type set_address_type: AddressType = "addressType" or "generated";
     /// The address that the host chose; API: `VirtualEthernetCard.macAddress`.
     generated_address set_generated_address: MacAddress = "generatedAddress";
@@ -117,7 +117,7 @@ settings! { NetworkCard {
     external_id set_external_id: String = "externalId";
     /// The interface of the host that hosted products bridge to, on macOS.
     host_interface set_host_interface: String = "bsdName";
-    /// What hosted products call that interface.
+    /// The name of that interface in hosted products.
     host_interface_name set_host_interface_name: String = "displayName";
 } }
 

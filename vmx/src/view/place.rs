@@ -1,4 +1,4 @@
-//! Where devices are: the part of a name before its first dot.
+//! Places of devices: the part of a name before its first dot.
 
 use std::fmt;
 

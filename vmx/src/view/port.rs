@@ -7,7 +7,7 @@ use crate::document::Document;
 use super::setting::{device, settings, words};
 
 words! {
-    /// What a port is connected to.
+    /// The backing of a port.
     pub enum PortType {
         /// A port of the host; `VirtualSerialPortDeviceBackingInfo`.
         Device = "device",
@@ -40,7 +40,7 @@ device! {
 settings! { SerialPort {
     /// Whether the port is there.
     present set_present: bool = "present" or false;
-    /// What it is connected to; API: the class of the backing.
+    /// The backing; API: the class of the backing.
     port_type set_port_type: PortType = "fileType";
     /// A path, or for the network a URI, such as `tcp://host:port` or `telnets://..`;
     /// API: `fileName`, `pipeName` or `serviceURI` of the backing.

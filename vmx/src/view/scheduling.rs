@@ -31,7 +31,7 @@ pub enum Shares {
 }
 
 words! {
-    /// How much latency counts; `LatencySensitivity.level`.
+    /// The latency sensitivity; `LatencySensitivity.level`.
     pub enum LatencySensitivity {
         /// Little.
         Low = "low",
@@ -121,7 +121,7 @@ settings! { Scheduling {
     /// Host processors to run on, `all` or numbers separated by commas; API:
     /// `VirtualMachineConfigInfo.cpuAffinity.affinitySet`.
     cpu_affinity set_cpu_affinity: String = "sched.cpu.affinity" or "all";
-    /// How much latency counts; API: `VirtualMachineConfigInfo.latencySensitivity`,
+    /// The latency sensitivity; API: `VirtualMachineConfigInfo.latencySensitivity`,
     /// and reported in extraConfig too.
     latency_sensitivity set_latency_sensitivity: LatencySensitivity = "sched.cpu.latencySensitivity" or "normal";
     /// Reserved MB; API: `VirtualMachineConfigInfo.memoryAllocation.reservation`.

@@ -24,7 +24,7 @@ impl SettingError {
         &self.name
     }
 
-    /// What is wrong with its value.
+    /// Returns why its value is invalid.
     #[must_use]
     pub fn reason(&self) -> &ValueError {
         &self.source
@@ -259,7 +259,7 @@ macro_rules! device {
                 Self { document, place }
             }
 
-            /// Where the device is.
+            /// Returns the place of the device.
             #[must_use]
             pub fn place(&self) -> crate::view::Place {
                 self.place

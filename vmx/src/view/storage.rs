@@ -38,7 +38,7 @@ words! {
 }
 
 words! {
-    /// What hangs at a place on a controller.
+    /// The kind of device at a place of a controller.
     pub enum DriveType {
         /// A disk on SCSI; also what an absent setting means.
         ScsiDisk = "scsi-hardDisk",
@@ -63,7 +63,7 @@ words! {
 }
 
 words! {
-    /// What happens to writes; `diskMode` of the backing.
+    /// Persistence of writes; `diskMode` of the backing.
     pub enum DiskMode {
         /// They stay, and snapshots hold them.
         Persistent = "persistent",
@@ -123,14 +123,14 @@ device! {
 settings! { Drive {
     /// Whether the drive is there.
     present set_present: bool = "present" or false;
-    /// What hangs there; API: the class of the device and of its backing.
+    /// The kind of device; API: the class of the device and of its backing.
     drive_type set_drive_type: DriveType = "deviceType" or "scsi-hardDisk";
     /// The file, relative to the folder of the machine or from the root of the host;
     /// a device of the host, or `auto detect`.
     ///
     /// API: `fileName` of the backing, as `[datastore] path`.
     file_name set_file_name: String = "fileName";
-    /// What happens to writes; API: `diskMode` of the backing.
+    /// Persistence of writes; API: `diskMode` of the backing.
     mode set_mode: DiskMode = "mode" or "persistent";
     /// Whether writes wait for the medium; API: `writeThrough` of the backing.
     write_through set_write_through: bool = "writeThrough" or false;

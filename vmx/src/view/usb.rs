@@ -34,7 +34,7 @@ impl<D: Borrow<Document>> UsbController<D> {
 }
 
 words! {
-    /// What hangs at a port of a USB controller.
+    /// The kind of device at a port of a USB controller.
     pub enum UsbDeviceType {
         /// A hub that the product emulates.
         Hub = "hub",
@@ -44,7 +44,7 @@ words! {
 }
 
 device! {
-    /// What hangs at a port of a USB controller: `usb:1`, `usb_xhci:4`. The product
+    /// The device at a port of a USB controller: `usb:1`, `usb_xhci:4`. The product
     /// writes these entries at run time.
     ///
     /// API: `VirtualUSB`, for devices that are not emulated.
@@ -54,7 +54,7 @@ device! {
 settings! { UsbPort {
     /// Whether a device is there.
     present set_present: bool = "present" or false;
-    /// What the device is. The API does not show those that are emulated.
+    /// The kind of device. The API does not show those that are emulated.
     device_type set_device_type: UsbDeviceType = "deviceType";
     /// The speed, in numbers of the product's own; API: `VirtualUSB.speed`, in words.
     speed set_speed: i32 = "speed";

@@ -16,7 +16,7 @@ use crate::output::{Output, complain};
 /// Tell whether VMware opens files and powers their machines on. Exits with 1 if it does
 /// not.
 ///
-/// What the host has is not looked at: whether disks are there, or networks.
+/// It does not check the host, such as whether disks or networks exist.
 #[derive(clap::Args)]
 pub(crate) struct Check {
     /// The files, `-` for standard input.
@@ -108,7 +108,7 @@ impl Check {
         }))
     }
 
-    /// What VMware and the guest make of a file, and the programs that were asked for.
+    /// Returns the findings for VMware, the guest, and the requested programs.
     fn findings(&self, path: &Path, document: &Document) -> Vec<Finding> {
         let mut findings = document.check_as(kind(path, document));
         findings.retain(|finding| {

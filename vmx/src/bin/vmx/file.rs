@@ -12,7 +12,7 @@ use crate::output::complain;
 /// The path that means standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// How many problems of a file are printed for people.
+/// Maximum number of problems of a file that are printed as text.
 pub(crate) const SHOWN_PROBLEMS: usize = 20;
 
 pub(crate) fn encoding(label: &str) -> Result<Encoding, EncodingError> {
@@ -63,7 +63,7 @@ pub(crate) fn read(path: &Path, encoding: Encoding) -> Result<Document> {
     Ok(document)
 }
 
-/// What is said of the problems beyond those that are shown.
+/// Returns the line about the problems that are not printed.
 pub(crate) fn more(problems: usize) -> Option<String> {
     match problems.checked_sub(SHOWN_PROBLEMS)? {
         0 => None,

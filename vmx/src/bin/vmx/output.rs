@@ -10,7 +10,7 @@ use vmx::{Encoding, Value};
 
 const CANNOT_WRITE: &str = "cannot write to standard output";
 
-/// Where results go, and in which form.
+/// The destination and format of results.
 pub(crate) struct Output<W: Write> {
     writer: W,
     pub(crate) json: bool,
@@ -120,7 +120,7 @@ pub(crate) fn cell(text: &str) -> String {
     cell
 }
 
-/// Says something on standard error.
+/// Prints a message on standard error.
 pub(crate) fn complain(message: impl fmt::Display) {
     // Nobody is left to hear of a failure.
     let _ = writeln!(io::stderr(), "{message}");

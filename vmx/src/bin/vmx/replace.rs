@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// Puts edited bytes in the place of the file that they were made of.
+/// Replaces a file with its edited bytes.
 ///
 /// Links stay: the file that they point to is replaced. The file keeps its mode, owner
 /// and group, and is refused if it cannot be written, if it is no file (a pipe would
