@@ -160,7 +160,7 @@ impl<R: GuestRpc + Send> Agent<R> {
         log: &Log,
         reports: &mpsc::Sender<Report>,
     ) {
-        // Sessions that are not bound wait; the older dialect does not know of that.
+        // Sessions with `runblock` wait for a client; the older dialect has no such key.
         let sessions = &container.sessions;
         let bound = dialect == Dialect::Vic1 && sessions.values().any(|session| session.active);
         let wanted = sessions
@@ -256,7 +256,7 @@ impl<R: GuestRpc + Send> Agent<R> {
             let Some(report) = report else { return Ok(()) };
             self.write_signal(&report, dialect)?;
             apply(container, report);
-            // What is there already goes in one write.
+            // Combine pending reports into one write.
             while let Ok(report) = incoming.try_recv() {
                 self.write_signal(&report, dialect)?;
                 apply(container, report);

@@ -64,7 +64,7 @@ impl GuestSessions for Guest {
             .get(id)
             .filter(Session::is_attachable)
             .ok_or(Refused)?;
-        // Now, so that nothing is lost between this and a later unblocking.
+        // Attach before unblocking, so that no output is lost.
         let from = session.attach();
         tokio::spawn(forward(from, attachment.output));
         tokio::spawn(feed(session, attachment.stdin));
@@ -107,7 +107,7 @@ async fn forward(mut from: session::Attachment, to: server::Output) {
         let sent = match piece {
             Some(session::Output::Data(stream, data)) => to.send(stream, data).await,
             Some(session::Output::Ended(exit)) => {
-                // That the client is gone is no failure now.
+                // Ignore a client that has disconnected.
                 let _ = to.finish(exit_of(exit)).await;
                 return;
             }
@@ -126,8 +126,8 @@ async fn feed(session: Session, mut from: Stdin) {
             StdinEvent::Data(data) => session.write(data).await,
             StdinEvent::Close => session.close_stdin().await,
         };
-        // What a client writes to a process that does not read is dropped, but
-        // taken: the line must not stop.
+        // Input for a process that no longer reads is consumed and dropped, so that
+        // it does not block the line.
         if let Err(error) = done {
             tracing::trace!(%error, "input was dropped");
         }

@@ -159,7 +159,7 @@ impl AsyncRead for ProcessOutput {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        // A terminal whose other end is closed answers with this.
+        // Reading a terminal whose other end is closed fails with this.
         const EIO: i32 = 5;
         loop {
             let mut ready = ready!(self.0.0.poll_read_ready(cx))?;

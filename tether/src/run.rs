@@ -98,7 +98,7 @@ impl Run {
     }
 
     async fn report(&self, report: Report) {
-        // An agent that is gone needs none.
+        // Fails only if the agent has ended.
         drop(self.reports.send(report).await);
     }
 

@@ -160,7 +160,7 @@ struct TerminalState {
 }
 
 impl std::fmt::Debug for InputPiece {
-    // Passwords are typed.
+    // Omit the input, which may be a password.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Data(_) => "Data(..)",
@@ -318,7 +318,7 @@ impl Session {
     pub(crate) fn begin(&self, pid: i32, terminal: Option<Terminal>) {
         *self.0.pid.lock().unwrap_or_else(PoisonError::into_inner) = Some(pid);
         let mut state = self.0.terminal();
-        // A client may have come between the choice of the size and now.
+        // A client may have attached and set the size in the meantime.
         if let (Some(terminal), Some(size)) = (&terminal, state.size) {
             drop(terminal.resize(size));
         }

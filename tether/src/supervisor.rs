@@ -233,7 +233,7 @@ impl Dialing {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.reader.abort();
-        // The task lets its handle of the socket go only when it is polled next.
+        // The task drops its handle of the socket only when it is polled again.
         if let Err(error) = tether_sys::hang_up(&self.shared.socket) {
             tracing::trace!(%error, "the supervisor of a container was gone before");
         }

@@ -116,7 +116,7 @@ impl Client {
                 if test.len() < LOSSINESS_TEST.len() {
                     State::Test(test)
                 } else {
-                    // What arrived, not what should have: the server judges.
+                    // Echo what arrived, not what was expected: the server compares.
                     self.output.extend_from_slice(&test);
                     State::Verdict
                 }
@@ -125,7 +125,7 @@ impl Client {
                 self.dialect = Some(Dialect::Vic04);
                 State::Done
             }
-            // The server gave up; the next attempt comes with `restart`.
+            // The server gave up; `restart` makes the next attempt.
             State::Last | State::Verdict if byte == NAK => State::Syn,
             _ => {
                 self.noise.skip(1)?;

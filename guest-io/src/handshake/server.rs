@@ -64,7 +64,7 @@ impl Server {
             at += 1;
             refused |= self.step(byte, at == input.len())?;
         }
-        // One NAK for what was read at once, and none if a valid SYN is among it.
+        // One NAK per read, and none if it contains a valid SYN.
         if refused && matches!(self.state, State::Idle) {
             self.output.push(NAK);
         }
@@ -87,7 +87,7 @@ impl Server {
         let (state, refused) = match self.state {
             State::Idle if byte == SYN => (State::Syn, false),
             State::Syn if last => {
-                // An answer to an earlier attempt that was not sent yet would only confuse.
+                // Discard an unsent response to an earlier attempt.
                 self.output.clear();
                 self.token = self.token.wrapping_add(0x5b);
                 self.output

@@ -38,7 +38,7 @@ impl Rotation {
         if size < self.max_size {
             return Vec::new();
         }
-        // Parts beyond the first gap are not in the way.
+        // Parts beyond the first gap need not be renamed.
         let parts = (1..=self.keep)
             .take_while(|part| exists(&part_name(name, *part)))
             .count() as u32;

@@ -51,7 +51,7 @@ impl Seek {
         };
         match first_record(bytes) {
             Some((offset, header)) if header.time < self.time => self.low = at + offset as u64,
-            // Too late, or damage in which nothing can be found: before it.
+            // Too late, or damage without any record: continue before it.
             _ => self.high = at,
         }
         self.aim();

@@ -99,7 +99,7 @@ impl Tail {
     fn supply_raw(&mut self, bytes: &[u8]) {
         let mut end = bytes.len();
         if self.at_end && bytes.last() == Some(&b'\n') {
-            // It ends the last line, and begins none.
+            // It ends the last line and does not start another one.
             end -= 1;
         }
         for at in (0..end).rev() {
@@ -116,7 +116,7 @@ impl Tail {
     fn supply_records(&mut self, bytes: &[u8]) {
         let records = records_before_end(bytes, self.block == 0, self.at_end);
         let Some(&first) = records.first() else {
-            // Damage: go on before it.
+            // Damage: continue before it.
             self.counted_from = self.block;
             return;
         };
@@ -129,7 +129,7 @@ impl Tail {
             let data = &bytes[from.min(to)..to];
             let mut lines = data.iter().filter(|byte| **byte == b'\n').count() as u64;
             if self.at_end && self.counted == 0 && data.last().is_some_and(|byte| *byte != b'\n') {
-                // The last line has no end yet; its earlier parts do not count again.
+                // The last line is not terminated; its earlier parts are not counted again.
                 lines += 1;
             }
             let left = self.lines - self.counted;
@@ -152,7 +152,7 @@ impl Tail {
 /// The offsets of the records of a block whose end is the beginning of a record or the end of
 /// the file. A block that begins at the beginning of the file begins with a record.
 fn records_before_end(bytes: &[u8], from_start: bool, end_of_file: bool) -> Vec<usize> {
-    // From the back: where a record begins whose successors reach the end.
+    // From the end backwards: the offsets of records from which the following ones reach the end.
     let mut reaches = vec![false; bytes.len() + 1];
     reaches[bytes.len()] = true;
     for at in (0..bytes.len()).rev() {
@@ -161,7 +161,7 @@ fn records_before_end(bytes: &[u8], from_start: bool, end_of_file: bool) -> Vec<
                 Some(reached) => *reached,
                 None => end_of_file,
             },
-            // The beginning of a header that was not written completely.
+            // The start of a header that was not written completely.
             None => end_of_file && bytes.len() - at < HEADER_LENGTH && is_header_text(&bytes[at..]),
         };
     }

@@ -140,7 +140,7 @@ impl<S> Shared<S> {
         self.lease += 1;
         self.done = false;
         if self.renewed {
-            // The new host has no use for what was meant for the old one.
+            // Discard the output for the previous host.
             self.output.clear();
             self.renewed = false;
         }
@@ -168,7 +168,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        // An error is reported by the next read as well.
+        // The next read reports the error too.
         let drained = self.poll_drain(cx)?;
         let mut written = 0;
         if drained.is_ready()
@@ -200,7 +200,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Shared<S> {
         ready!(Pin::new(&mut self.io).poll_read(cx, buffer))?;
         let read = &buffer.filled()[before..];
         if watch && let Some(position) = self.renewal.observe(read, Instant::now()) {
-            // The handshake goes on from here.
+            // The handshake continues here.
             self.renewed = true;
             self.input.extend_from_slice(&[SYN, position]);
             buffer.set_filled(before);

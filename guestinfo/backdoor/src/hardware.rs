@@ -11,7 +11,7 @@ use crate::port::{Port, Registers};
 /// it to processes (`monitor_control.restrict_backdoor`).
 #[derive(Debug)]
 pub struct Hardware {
-    // Nobody else makes one: holding it is the proof that the port may be read.
+    // Only `probe` creates one: owning it proves that the port may be read.
     _proof: (),
 }
 
@@ -119,7 +119,7 @@ impl Port for Hardware {
 #[cfg(not(all(target_arch = "x86_64", target_os = "linux")))]
 impl Port for Hardware {
     fn call(&mut self, registers: Registers) -> Registers {
-        // `probe` makes no `Hardware` here.
+        // `probe` never creates a `Hardware` on this architecture.
         registers
     }
 }

@@ -112,7 +112,7 @@ impl<P: Port> Channel<P> {
         self.open = false;
         match self.step(Step::Close, 0) {
             Ok(_) => Ok(()),
-            // After a checkpoint there is no channel left to close.
+            // A checkpoint has already closed the channel.
             Err(Stop::Checkpoint) => Ok(()),
             Err(Stop::Failed(error)) => Err(error),
         }
@@ -121,7 +121,7 @@ impl<P: Port> Channel<P> {
     fn send(&mut self, message: &[u8]) -> Result<(), Stop> {
         self.step(Step::SendSize, message.len() as u32)?;
         for part in message.chunks(4) {
-            // The last word is filled up with zeros.
+            // The last word is padded with zeros.
             let mut word = [0; 4];
             word[..part.len()].copy_from_slice(part);
             self.step(Step::SendPayload, u32::from_le_bytes(word))?;
@@ -137,8 +137,7 @@ impl<P: Port> Channel<P> {
         Self::expect(&announced, Step::ReceiveSize, Step::SendSize)?;
         let len = announced.ebx as usize;
         if len > MAX_MESSAGE_BYTES {
-            // Says that the answer did not arrive; whether the host minds does
-            // not matter any more.
+            // Reports that the response did not arrive. Best effort.
             let _ = self.step(Step::ReceiveStatus, 0);
             return Err(Stop::Failed(Error::TooLong {
                 len,

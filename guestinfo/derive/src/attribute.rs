@@ -218,7 +218,7 @@ fn option(place: Option<&Place>) -> TokenStream {
     };
     let leaf = &place.leaf;
     let scope = match place.access {
-        // Without an access of its own, a suffix still has to be told.
+        // Without an access of its own, the suffix still has to be passed on.
         None if !place.non_persistent => quote!(::core::option::Option::None),
         None => {
             return Error::new(place.span, "`non_persistent` needs a `scope` next to it")

@@ -64,7 +64,7 @@ impl Budget {
 }
 
 impl std::fmt::Debug for Decoder<'_> {
-    // Without values: secrets are among them.
+    // Omit the values, which may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Decoder")
             .field("at", &self.cursor.key())
@@ -223,7 +223,7 @@ impl<'a> Decoder<'a> {
         if !self.cursor.scope().secret {
             return Some(Cow::Borrowed(if stored == NIL { "" } else { stored }));
         }
-        // Sealed text is what it says, `<nil>` included.
+        // Sealed text is literal, including `<nil>`.
         match open(self.secret_key, stored) {
             Ok(plain) => Some(Cow::Owned(plain)),
             Err(reason) => {

@@ -58,7 +58,7 @@ pub struct Encoder {
 }
 
 impl std::fmt::Debug for Encoder {
-    // Without values: secrets are among them.
+    // Omit the values, which may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Encoder")
             .field("at", &self.cursor.key())
@@ -113,7 +113,7 @@ impl Encoder {
             return self.unstorable("a single value has no key; put it into a struct");
         }
         if self.cursor.scope().secret {
-            // Sealed text may be anything, empty text included.
+            // Sealed text is stored literally, including empty text.
             return self.put_or_cut(text);
         }
         if text == NIL {

@@ -142,7 +142,7 @@ impl Key {
             return fail(end, Reason::EmptyStep);
         }
 
-        // Behind the first `|` stands a map's key, which may hold anything.
+        // A map's key follows the first `|` and may contain anything.
         let fields = text[start..end].find('|').map_or(end, |at| start + at);
         let separator = scope.access.separator();
         let mut at = start;

@@ -56,7 +56,7 @@ impl Memory {
 }
 
 impl std::fmt::Debug for Memory {
-    // Without values: secrets may be among them.
+    // Omit the values, which may be secrets.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Memory")
             .field(&self.keys.keys().collect::<Vec<_>>())

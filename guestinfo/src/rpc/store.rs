@@ -184,7 +184,7 @@ impl<R: GuestRpc> GuestStore<R> {
             self.rpc.set(key, value)?;
             self.known.insert(key.to_owned(), value.to_owned());
         }
-        // Hidden fields have their defaults in a guest: nobody changed them.
+        // Hidden fields have their defaults in a guest and were not changed.
         let refused = update.refused().iter().filter(|refused| {
             refused.reason != Refusal::NotGuestWritable
                 || refused.change.scope().access.is_visible()

@@ -45,7 +45,7 @@ pub(crate) fn encode(encoder: &mut Encoder, text: &str) {
 pub(crate) fn decode(decoder: &mut Decoder<'_>) -> Option<String> {
     let text = decode_chunks(decoder);
     if text.is_some() {
-        // The chunks may be cut at other places than we would cut them.
+        // The chunks may be split at different offsets than ours.
         decoder.note(NoteKind::Keep);
     }
     text

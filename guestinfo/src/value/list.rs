@@ -318,7 +318,7 @@ fn decode_keyed<T: GuestInfo>(decoder: &mut Decoder<'_>) -> Option<Vec<T>> {
         Announced::Elements(elements) => elements,
         Announced::Malformed | Announced::Missing => return None,
     };
-    // Holes beyond what could be there are not reported one by one.
+    // Holes beyond the plausible elements are not reported individually.
     let needs_keys = T::absent(decoder.dialect()).is_none();
     let plausible = decoder.plausible_elements();
     let mut elements = Vec::new();

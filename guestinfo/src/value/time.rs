@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::text::text_value;
 use crate::codec::{Decoder, Describer, Encoder, GuestInfo, Shape};
 
-// A reader of VIC keeps nanoseconds in 64 bits.
+// VIC stores nanoseconds in 64 bits.
 const TOO_LONG: &str = "a duration ends at 292 years";
 
 text_value!(
@@ -83,7 +83,7 @@ impl GuestInfo for Timestamp {
 fn parse_go_time(text: &str) -> Option<Timestamp> {
     let mut words = text.split(' ');
     let (date, time, offset) = (words.next()?, words.next()?, words.next()?);
-    // Zone names are ambiguous; the offset says it all.
+    // Zone names are ambiguous; the offset suffices.
     let rest: Vec<_> = words.collect();
     if rest.len() > 2 || (rest.len() == 2 && !rest[1].starts_with("m=")) {
         return None;

@@ -104,7 +104,7 @@ pub struct Connection {
 pub struct Target(pub String);
 
 impl fmt::Debug for Target {
-    // Somebody may have put a password into it.
+    // It may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let url = self.0.parse::<GoUrl>().unwrap_or_default();
         f.debug_tuple("Target").field(&url.to_string()).finish()

@@ -135,7 +135,7 @@ fn join_registries(keys: &mut BTreeMap<String, String>) {
         let Some(last) = keys.get(&list).and_then(|last| last.parse::<usize>().ok()) else {
             continue;
         };
-        // No more than there are keys, whatever the list says.
+        // At most as many as there are keys, whatever the list announces.
         let urls: Vec<String> = (0..=last.min(keys.len()))
             .map_while(|at| take_url(keys, &format!("{list}|{at}")))
             .map(|url| url.host + &url.path)

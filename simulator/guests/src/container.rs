@@ -90,7 +90,7 @@ impl Container {
         if fresh || !kept {
             self.forget()?;
         }
-        // The kernel's directory is not taken over from an earlier run: only an
+        // The kernel's work directory of an earlier run is removed: only an
         // overlay that is still mounted would need it.
         remove(&self.path.join(WORK))?;
         for name in [WORK, ROOT, STAGE] {
@@ -141,7 +141,7 @@ impl Container {
             return Ok(());
         }
         write_back::write(&spool, chain)?;
-        // What was kept goes first: without the spool it would be written twice.
+        // The upper directory goes first: without the spool its content would be written twice.
         for name in [UPPER, SPOOL] {
             remove(&self.path.join(name))?;
         }

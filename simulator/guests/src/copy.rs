@@ -26,7 +26,7 @@ pub(crate) fn copy(from: &Path, to: &Path) -> io::Result<()> {
         return Ok(());
     }
     owner(chown(to, Some(data.uid()), Some(data.gid())))?;
-    // After the owner, whose change takes the set-id bits away.
+    // After the owner, because changing it clears the set-id bits.
     fs::set_permissions(to, data.permissions())
 }
 

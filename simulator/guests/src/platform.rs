@@ -58,7 +58,7 @@ impl MachinePlatform {
     async fn image(&self) -> Result<(PathBuf, Container, bool), PlatformError> {
         let hardware = self.machine.hardware();
         let disk = hardware.disks.first().filter(|disk| !disk.chain.is_empty());
-        // A disk without a parent is not made of an image: it is empty.
+        // A disk without a parent is empty, because it has no image.
         let directory = self.shared.image_directory.as_ref();
         let directory = directory.filter(|_| disk.is_none_or(|disk| disk.chain.len() == 1));
         if let Some(directory) = directory {
@@ -136,7 +136,7 @@ impl MachinePlatform {
             ))
             .caused_by(error)
         })?;
-        // The directory is free for others when everything in the container has ended.
+        // Release the directory when everything in the container has ended.
         tokio::spawn(async move {
             if let Err(error) = child.wait().await {
                 tracing::warn!(%error, "the end of a container was not seen");

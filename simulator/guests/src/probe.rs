@@ -88,7 +88,7 @@ async fn run(supervisor: &Supervisor, setup: ContainerSetup) -> Result<Vec<Strin
         .set_up(setup)
         .await
         .map_err(|error| error.to_string())?;
-    // There is no program, which it must find out inside of the container.
+    // The program does not exist, which shows only inside the container.
     match supervisor.launch(Launch::new("/probe", [])).await {
         Err(SupervisorError::Refused(reason)) if reason.contains("no such file") => Ok(notes),
         Err(error) => Err(error.to_string()),

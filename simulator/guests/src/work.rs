@@ -37,7 +37,7 @@ impl WorkDir {
                 (directory.path().canonicalize()?, Some(directory))
             }
         };
-        // Files of images with any owner and mode are below.
+        // It will contain files of images with any owner and mode.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o700))?;
         for name in [TREES, CONTAINERS] {
             fs::create_dir_all(path.join(name))?;

@@ -46,7 +46,7 @@ pub(crate) fn collect(
         part.join(IDENTITY),
         format!("{}\n{label}\n", reader.uuid().as_hyphenated()),
     )?;
-    // An overlay keeps what differs from the disk; a copy holds everything.
+    // An overlay contains the differences from the disk; a copy contains everything.
     if method == RootMethod::Overlay {
         let root = reader.root().map_err(io::Error::other)?;
         let base = reader

@@ -98,7 +98,7 @@ fn parse(number: &str, user: &str) -> Result<u32, String> {
 fn read(path: &str) -> String {
     let open = OpenOptions::new()
         .read(true)
-        // A pipe in the place of the file must not stop us.
+        // Do not block if the file is a pipe.
         .custom_flags(OFlag::O_NONBLOCK.bits())
         .open(path);
     let mut bytes = Vec::new();

@@ -30,7 +30,7 @@ pub(crate) fn limit() -> Result<(), SysError> {
             )
         };
         match Errno::result(done) {
-            // The kernel does not know so many.
+            // The kernel defines fewer capabilities.
             Err(Errno::EINVAL) => return Ok(()),
             done => done.step(format_args!("drop capability {capability}"))?,
         };

@@ -121,7 +121,7 @@ fn enter_namespaces(
             "make a user namespace; it needs root, or sysctl kernel.unprivileged_userns_clone=1 \
              and a user.max_user_namespaces above 0",
         )?;
-        // One id may be mapped without help: that of the caller, as root.
+        // Without privileges, only the caller's own id can be mapped, as root.
         write("/proc/self/setgroups", "deny")?;
         write("/proc/self/uid_map", &format!("0 {} 1", identity.uid))?;
         write("/proc/self/gid_map", &format!("0 {} 1", identity.gid))?;
@@ -155,7 +155,7 @@ fn enter_namespaces(
 fn map_ids(child: Pid, identity: &Identity, asked: OwnedFd, answer: OwnedFd) {
     let mut byte = [0];
     if File::from(asked).read_exact(&mut byte).is_err() {
-        // It makes none, or is gone.
+        // The child did not request a mapping, or has ended.
         return;
     }
     let mapped = write(&format!("/proc/{child}/uid_map"), &identity.uid_map)
@@ -173,7 +173,7 @@ fn wait_for(child: Pid) {
 }
 
 fn write(path: &str, text: &str) -> Result<(), SysError> {
-    // In one call, as these files want it.
+    // These files must be written with one call.
     fs::write(path, text).step(format_args!("write {path}"))
 }
 

@@ -115,7 +115,7 @@ impl Launch {
         {
             Forked::Child => {
                 let failed = self.become_it(&account, &streams.theirs, &prepared);
-                // Nobody else hears if that fails.
+                // A failure cannot be reported.
                 drop(write_all(&write, failed.as_bytes()));
                 crate::fork::leave(127)
             }
@@ -136,7 +136,7 @@ impl Launch {
         let owner = Some(Uid::from_raw(account.uid));
         if let Some(size) = self.terminal {
             let (master, slave) = terminal::open(size)?;
-            // Best effort: only what opens it by name needs it.
+            // Best effort: only programs that open it by name need it.
             let _ = fchown(&slave, owner, None);
             let theirs = [
                 slave.try_clone().step("copy a terminal")?,
@@ -246,7 +246,7 @@ impl Launch {
         }
         setgid(Gid::from_raw(account.gid)).map_err(failed)?;
         setuid(Uid::from_raw(account.uid)).map_err(failed)?;
-        // Its permission is asked for as the user: it may be 0700.
+        // Entered as the user, because its mode may be 0700.
         let dir = if self.dir.is_empty() { "/" } else { &self.dir };
         chdir(Path::new(dir)).map_err(|error| {
             format!(

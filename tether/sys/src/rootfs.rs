@@ -208,7 +208,7 @@ fn mount_proc(notes: &mut Vec<String>) -> Result<(), SysError> {
     make(Path::new("/proc"), Kind::Directory).step("make /proc")?;
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     if let Err(error) = mount(Some("proc"), "/proc", Some("proc"), flags, NONE) {
-        // As inside of another container that hides parts of it.
+        // This happens inside another container that hides parts of it.
         notes.push(format!("/proc is empty: {}", error.desc()));
         return Ok(());
     }
@@ -252,7 +252,7 @@ fn mask(path: &str) -> std::io::Result<()> {
 fn read_only(path: &str, kept: MsFlags) -> nix::Result<()> {
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY | kept;
     match mount(NONE, path, NONE, flags, NONE) {
-        // Flags that the mount was given in another namespace stay with it.
+        // Flags that were set in another namespace cannot be changed.
         Err(Errno::EPERM) => {
             let flags = flags | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_RELATIME;
             mount(NONE, path, NONE, flags, NONE)

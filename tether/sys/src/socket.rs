@@ -150,7 +150,7 @@ fn receive(socket: impl AsFd) -> io::Result<Option<(Vec<u8>, Vec<OwnedFd>)>> {
     if cut {
         return Err(malformed());
     }
-    // Our messages have a kind at least; nothing at all is the end.
+    // Messages are never empty; an empty one is the end.
     if length == 0 {
         return Ok(None);
     }

@@ -45,7 +45,7 @@ pub(crate) fn supervise(socket: &OwnedFd, alone: &SingleThreaded, reach: Reach) 
         reach,
         sessions: BTreeSet::new(),
     };
-    // An error here is that of a socket or a signal: the agent is gone.
+    // An error of the socket or a signal means that the agent has ended.
     drop(supervisor.serve());
     supervisor
         .kill_all(Signal::SIGKILL as i32)

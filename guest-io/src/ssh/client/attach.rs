@@ -241,7 +241,7 @@ pub(super) async fn open<H: Handler>(handle: &Handle<H>, id: &str) -> Result<Att
                 let _ = channel.close().await;
                 return Err(SessionError::Refused);
             }
-            // Output may come before the answer.
+            // Output may arrive before the response.
             Some(message) => {
                 if incoming.receive(message).is_break() {
                     return Err(SessionError::Lost);
@@ -329,7 +329,7 @@ impl Incoming {
             return ControlFlow::Break(());
         }
         if self.events.send(Event::Data(stream, data)).is_err() {
-            // Nobody reads: it is consumed here, so that the session goes on.
+            // Without a reader, output is consumed here so that the session continues.
             if let Some(grant) = self.arrived.consume(bytes)
                 && let Some(requests) = self.requests.upgrade()
             {
@@ -350,7 +350,7 @@ async fn run(
 ) {
     let credit = Arc::clone(&incoming.credit);
     let receive = async {
-        // Never waits for anything but the reader, so that the line never waits for it.
+        // Waits only for the reader, so that it never blocks the line.
         while let Some(message) = reader.wait().await {
             if incoming.receive(message).is_break() {
                 break;

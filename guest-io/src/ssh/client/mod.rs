@@ -211,7 +211,7 @@ where
 {
     let mut client = handshake::Client::new(super::random_byte());
     let mut buffer = [0; 4096];
-    // What came after the handshake.
+    // The bytes after the handshake.
     let mut payload = Vec::new();
     loop {
         send(transport, &client.take_output()).await?;
@@ -323,7 +323,7 @@ impl Handler for Guest {
         };
         let fingerprint = Fingerprint::of(key);
         if let Some((known, accepted)) = self.verdict.get() {
-            // Keys are exchanged again: the machine must stay the same.
+            // A later key exchange must show the same machine.
             return Ok(accepted && known == fingerprint);
         }
         let Some(recognize) = self.recognize.take() else {

@@ -91,7 +91,7 @@ impl Attached {
                 let credit = (self.mode == Mode::Windows).then_some(credit);
                 held = send_output(&mut self.output, &writer, credit, &handle, id).await;
                 if self.mode == Mode::Windows {
-                    // The host closes the channel when it has got everything.
+                    // The host closes the channel when it has received everything.
                     tokio::time::sleep(CONFIRMATION).await;
                 }
             };

@@ -190,7 +190,7 @@ where
             Err(error) => {
                 tracing::debug!(%error, "the handshake starts over");
                 server = handshake::Server::new(dialect, super::random_byte());
-                // What floods the line is not worth all of the processor.
+                // Limits the CPU time that a flooded line can use.
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         }

@@ -54,7 +54,7 @@ pub(super) async fn containers_do_not_wait_for_each_other(bench: &Bench<'_>) -> 
         bench.exec().stop(&id, StopOptions::AT_ONCE).await?;
         bench.exec().remove(&id).await
     };
-    // One that is being waited for holds up nobody.
+    // A wait for one container does not block operations on others.
     let waited = bench.create(Process::Runs).await?;
     bench.exec().start(&waited, StartOptions::new()).await?;
     let all = join_all((0..4).map(|_| run()));
