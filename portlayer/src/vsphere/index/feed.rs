@@ -50,6 +50,8 @@ pub(super) async fn feed(source: Source, state: Arc<State>) {
 async fn follow(source: &Source, state: &State) -> Result<()> {
     let mut changes = source.endpoint.watch_pool(&source.pool);
     let mut reported = HashSet::new();
+    // The appliance is in the pool: reports without it cannot be complete.
+    let mut has_appliance = false;
     loop {
         let due = state.content().first_unconfirmed();
         let change = tokio::select! {
@@ -71,6 +73,7 @@ async fn follow(source: &Source, state: &State) -> Result<()> {
             } => {
                 let vm = properties.object().clone();
                 if vm == source.appliance {
+                    has_appliance = true;
                     continue;
                 }
                 let verdict = state.content().report(Machine::read(&properties));
@@ -88,14 +91,35 @@ async fn follow(source: &Source, state: &State) -> Result<()> {
             Change::Resync => {
                 tracing::debug!(host = %source.host, "the index is filled again");
                 reported.clear();
+                has_appliance = false;
             }
             Change::Complete => {
+                if !has_appliance {
+                    reported.extend(read_pool(source, state).await?);
+                    state.arrived.notify_waiters();
+                }
                 state.content().retain(|vm| reported.contains(vm));
                 state.enter(Phase::Current);
             }
             _ => {}
         }
     }
+}
+
+/// Reads all machines of the pool, in place of a server that does not report them: vcsim evaluates
+/// a new filter only when something changes. Returns the machines.
+async fn read_pool(source: &Source, state: &State) -> Result<Vec<Ref<mo::VirtualMachine>>> {
+    let asked = Instant::now();
+    let machines = source.endpoint.machines(&source.pool, &source.host).await?;
+    let mut content = state.content();
+    let machines = machines.into_iter().filter(|m| m.vm != source.appliance);
+    Ok(machines
+        .map(|machine| {
+            let vm = machine.vm.clone();
+            content.read(machine, asked);
+            vm
+        })
+        .collect())
 }
 
 async fn at(due: Option<Instant>) {
