@@ -12,6 +12,10 @@ use crate::{Capabilities, Capability, ContainerId, Error, ErrorKind, Resource, R
 const KEY: &str = "guestinfo.portlayer.probe";
 const SAME_KEY: &str = "GuestInfo.PortLayer.Probe";
 
+/// Maximum number of probes of one call: other programs that open the host for the first time may
+/// take the machine of a probe for a leftover, each once.
+const ATTEMPTS: u32 = 4;
+
 /// Returns the prefix of the names of probe machines: `<host>-probe-<12 digits>`.
 fn prefix(place: &Place) -> String {
     format!("{}-probe-", place.name)
@@ -68,6 +72,16 @@ pub(super) fn from_text(text: &str, build: &str) -> Option<Capabilities> {
 /// Returns the capabilities of this host's endpoint.
 pub(super) async fn capabilities(endpoint: &Endpoint, place: &Place) -> Result<Capabilities> {
     sweep(endpoint, place).await?;
+    let mut attempt = 1;
+    loop {
+        match probe(endpoint, place).await {
+            Err(error) if error.is_not_found() && attempt < ATTEMPTS => attempt += 1,
+            found => return found,
+        }
+    }
+}
+
+async fn probe(endpoint: &Endpoint, place: &Place) -> Result<Capabilities> {
     let name = format!("{}{}", prefix(place), ContainerId::generate().short());
     let resource = Resource::new(kind::VIRTUAL_MACHINE, &name);
     let spec = bare(
@@ -81,7 +95,10 @@ pub(super) async fn capabilities(endpoint: &Endpoint, place: &Place) -> Result<C
     let found = observe(endpoint, place, &vm, &resource).await;
     let removed = endpoint.destroy(&vm, &resource).await;
     let found = found?;
-    removed?;
+    match removed {
+        Err(error) if !error.is_not_found() => return Err(error),
+        _ => {}
+    }
     tracing::debug!(missing = ?found.missing().collect::<Vec<_>>(), "probed the endpoint");
     Ok(found)
 }
