@@ -30,25 +30,25 @@ impl Shared {
         let mut first: Option<Arc<Seen>> = None;
         let mut tries = 0;
         loop {
-            let sight = self.look_for_edit(id).await?;
-            self.require(id, &sight, allowed)?;
-            let Some(mut change) = change(&sight)? else {
-                return Ok(sight);
+            let snapshot = self.look_for_edit(id).await?;
+            self.require(id, &snapshot, allowed)?;
+            let Some(mut change) = change(&snapshot)? else {
+                return Ok(snapshot);
             };
-            change.change_version = sight.machine.change_version.clone();
+            change.change_version = snapshot.machine.change_version.clone();
             match self
                 .endpoint
-                .reconfigure(&sight.machine.vm, &change, &resource)
+                .reconfigure(&snapshot.machine.vm, &change, &resource)
                 .await
             {
                 Ok(()) => {
-                    self.edited(&sight, &resource).await;
-                    return Ok(sight);
+                    self.edited(&snapshot, &resource).await;
+                    return Ok(snapshot);
                 }
                 Err(error) if !error.is_conflict() => return Err(error),
                 Err(error) if tries >= self.options.conflict_retries => {
                     let now = self.machine(id).await?;
-                    let first = first.as_ref().unwrap_or(&sight.machine);
+                    let first = first.as_ref().unwrap_or(&snapshot.machine);
                     let changed = changed_keys(&first.keys, &now.keys);
                     return Err(
                         Error::new(ErrorKind::Conflict { changed }, resource).with_source(error)
@@ -56,7 +56,7 @@ impl Shared {
                 }
                 Err(_conflict) => {
                     tries += 1;
-                    first.get_or_insert(sight.machine);
+                    first.get_or_insert(snapshot.machine);
                 }
             }
         }
@@ -80,9 +80,9 @@ impl Shared {
     /// As [`look`](Self::look), without the mark of the operation that is about to edit.
     pub(super) async fn look_for_edit(&self, id: &ContainerId) -> Result<Snapshot> {
         let machine = self.machine(id).await?;
-        let mut sight = self.sight_unmarked(id, &machine);
-        self.see_power_on(id, &mut sight).await?;
-        Ok(sight)
+        let mut snapshot = self.snapshot_unmarked(id, &machine);
+        self.see_power_on(id, &mut snapshot).await?;
+        Ok(snapshot)
     }
 }
 

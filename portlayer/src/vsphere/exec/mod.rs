@@ -236,32 +236,32 @@ impl VsphereExec {
 impl Shared {
     /// Reads a container's machine.
     async fn look(&self, id: &ContainerId) -> Result<Snapshot> {
-        let mut sight = self.sight(id, &self.machine(id).await?);
-        self.see_power_on(id, &mut sight).await?;
-        Ok(sight)
+        let mut snapshot = self.snapshot(id, &self.machine(id).await?);
+        self.see_power_on(id, &mut snapshot).await?;
+        Ok(snapshot)
     }
 
     /// Reads the tasks of a machine that is off and has reported nothing: it may be starting, which
     /// only its tasks show.
-    async fn see_power_on(&self, id: &ContainerId, sight: &mut Snapshot) -> Result<()> {
-        if sight.is_silent
-            && matches!(sight.state, State::Created | State::Stopped { .. })
-            && self.is_powering_on(id, &sight.machine).await?
+    async fn see_power_on(&self, id: &ContainerId, snapshot: &mut Snapshot) -> Result<()> {
+        if snapshot.is_silent
+            && matches!(snapshot.state, State::Created | State::Stopped { .. })
+            && self.is_powering_on(id, &snapshot.machine).await?
         {
-            sight.state = State::Starting;
+            snapshot.state = State::Starting;
         }
         Ok(())
     }
 
-    fn sight(&self, id: &ContainerId, machine: &Arc<Seen>) -> Snapshot {
-        let mut sight = self.sight_unmarked(id, machine);
-        let reported = !sight.run.started(id).is_empty();
-        sight.state = self.in_progress.apply(id, sight.state, reported);
-        sight
+    fn snapshot(&self, id: &ContainerId, machine: &Arc<Seen>) -> Snapshot {
+        let mut snapshot = self.snapshot_unmarked(id, machine);
+        let reported = !snapshot.run.started(id).is_empty();
+        snapshot.state = self.in_progress.apply(id, snapshot.state, reported);
+        snapshot
     }
 
     /// Returns a snapshot of the machine, ignoring operations of this process in progress.
-    fn sight_unmarked(&self, id: &ContainerId, machine: &Arc<Seen>) -> Snapshot {
+    fn snapshot_unmarked(&self, id: &ContainerId, machine: &Arc<Seen>) -> Snapshot {
         let run = machine.run().clone();
         let mut observed = observed(id, machine, &run);
         let is_silent = observed.power == Power::Off
@@ -300,15 +300,15 @@ impl Shared {
     fn require(
         &self,
         id: &ContainerId,
-        sight: &Snapshot,
+        snapshot: &Snapshot,
         allowed: &'static [StateKind],
     ) -> Result<()> {
-        let actual = sight.state.kind();
+        let actual = snapshot.state.kind();
         if allowed.contains(&actual) {
             return Ok(());
         }
         let error = Error::invalid_state(Resource::container(id), actual, allowed);
-        Err(match &sight.state {
+        Err(match &snapshot.state {
             State::Broken { reason } => error.with_source(reason.clone()),
             _ => error,
         })
@@ -322,21 +322,21 @@ impl Shared {
             None => return Ok(Err(NotAContainer::image())),
         };
         let id = record.spec.id;
-        let mut sight = self.sight(&id, machine);
-        match self.see_power_on(&id, &mut sight).await {
+        let mut snapshot = self.snapshot(&id, machine);
+        match self.see_power_on(&id, &mut snapshot).await {
             // It was removed concurrently; the snapshot is still a valid result.
             Err(error) if !error.is_not_found() => return Err(error),
             _ => {}
         }
         let mut info = ContainerInfo::new(record.spec.clone());
-        info.failure = match sight.state {
-            State::Stopped { .. } | State::Starting => sight.failure,
+        info.failure = match snapshot.state {
+            State::Stopped { .. } | State::Starting => snapshot.failure,
             _ => None,
         };
-        info.state = sight.state;
+        info.state = snapshot.state;
         info.created = record.created;
         info.endpoints = record.endpoints_seen();
-        (info.started, info.finished) = sight.run.times(&id);
+        (info.started, info.finished) = snapshot.run.times(&id);
         info.resources = machine.resources;
         Ok(Ok(info))
     }

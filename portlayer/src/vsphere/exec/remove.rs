@@ -26,10 +26,10 @@ impl Shared {
         let mut own = Vec::new();
         let mut tries = 0;
         let machine = loop {
-            let sight = self.look_for_edit(id).await?;
-            self.require(id, &sight, StateKind::REMOVABLE)?;
-            match self.detach_shared(&sight, &resource, &mut own).await {
-                Ok(true) => break sight.machine,
+            let snapshot = self.look_for_edit(id).await?;
+            self.require(id, &snapshot, StateKind::REMOVABLE)?;
+            match self.detach_shared(&snapshot, &resource, &mut own).await {
+                Ok(true) => break snapshot.machine,
                 // Read the machine again to check that all are detached.
                 Ok(false) => {}
                 Err(Error {
@@ -70,12 +70,12 @@ impl Shared {
     /// to this container alone, children in its directory, are added to `own`.
     async fn detach_shared(
         &self,
-        sight: &Snapshot,
+        snapshot: &Snapshot,
         resource: &Resource,
         own: &mut Vec<String>,
     ) -> Result<bool> {
-        let vm = &sight.machine.vm;
-        let directory = sight.machine.directory();
+        let vm = &snapshot.machine.vm;
+        let directory = snapshot.machine.directory();
         let devices = self.endpoint.devices(vm, resource).await?;
         let shared: Vec<_> = disks(&devices)
             .into_iter()
@@ -85,7 +85,7 @@ impl Shared {
             return Ok(true);
         }
         let change = VirtualMachineConfigSpec {
-            change_version: sight.machine.change_version.clone(),
+            change_version: snapshot.machine.change_version.clone(),
             device_change: shared.iter().map(|disk| detach(disk.device)).collect(),
             extra_config: options([(REMOVING.to_owned(), "true".to_owned())]),
             ..VirtualMachineConfigSpec::default()

@@ -22,18 +22,18 @@ impl Shared {
             self.networks.refuse_conflict(id).await?;
             let _ports = self.refuse_taken_ports(id).await?;
             let _starting = self.in_progress.mark(*id, StateKind::Starting);
-            let sight = self.begin_run(id, options).await?;
+            let snapshot = self.begin_run(id, options).await?;
             self.blocking.written(id);
-            self.switch_on(id, &sight, options).await?;
-            sight.machine.vm.clone()
+            self.switch_on(id, &snapshot, options).await?;
+            snapshot.machine.vm.clone()
         };
         if !self.capabilities.contains(Capability::GuestKeys) {
             return Ok(State::Starting);
         }
         // Release the lock, so that others can stop it.
         let report = self.index.watch(&vm, &resource, |machine| {
-            let sight = self.sight(id, machine);
-            match (sight.failure, sight.state) {
+            let snapshot = self.snapshot(id, machine);
+            match (snapshot.failure, snapshot.state) {
                 (Some(reason), _) => {
                     ControlFlow::Break(Err(Error::guest_failed(resource.clone(), reason)))
                 }
@@ -77,7 +77,7 @@ impl Shared {
         let rivals = self.networks.table().port_rivals(id);
         for (rival, name, port) in rivals {
             match self.look(&rival).await {
-                Ok(sight) if sight.state.kind().may_be_on() => {
+                Ok(snapshot) if snapshot.state.kind().may_be_on() => {
                     return Err(port_in_use(&port, name));
                 }
                 Err(error) if !error.is_not_found() => return Err(error),
@@ -97,15 +97,15 @@ impl Shared {
     async fn begin_run(&self, id: &ContainerId, options: StartOptions) -> Result<Snapshot> {
         let blocked = self.blocking.begin(id);
         if !blocked && !options.only_if_never_started {
-            let sight = self.sight_unmarked(id, &self.indexed(id).await?);
-            if sight.state == State::Created && sight.run.is_first(self.dialect(&sight)) {
-                return Ok(sight);
+            let snapshot = self.snapshot_unmarked(id, &self.indexed(id).await?);
+            if snapshot.state == State::Created && snapshot.run.is_first(self.dialect(&snapshot)) {
+                return Ok(snapshot);
             }
         }
-        self.edit(id, options.allowed(), |sight| {
-            let run = sight.run.restarted(self.dialect(sight));
+        self.edit(id, options.allowed(), |snapshot| {
+            let run = snapshot.run.restarted(self.dialect(snapshot));
             let run = run.blocked(blocked);
-            self.run_change(id, sight, &run).map(Some)
+            self.run_change(id, snapshot, &run).map(Some)
         })
         .await
     }
@@ -125,8 +125,8 @@ impl Shared {
                 ErrorKind::InvalidState { .. } | ErrorKind::Conflict { .. } | ErrorKind::NotFound
             ) {
                 // Another caller was faster.
-                let sight = self.look_for_edit(id).await?;
-                self.require(id, &sight, options.allowed())?;
+                let snapshot = self.look_for_edit(id).await?;
+                self.require(id, &snapshot, options.allowed())?;
             }
             return Err(error);
         }
@@ -142,11 +142,11 @@ impl Shared {
     pub(super) fn run_change(
         &self,
         id: &ContainerId,
-        sight: &Snapshot,
+        snapshot: &Snapshot,
         run: &RunState,
     ) -> Result<VirtualMachineConfigSpec> {
         let changes = run
-            .changes(&sight.run, self.dialect(sight))
+            .changes(&snapshot.run, self.dialect(snapshot))
             .map_err(|error| Error::internal(Resource::container(id), error))?;
         Ok(VirtualMachineConfigSpec {
             extra_config: key_changes(changes),
@@ -155,7 +155,7 @@ impl Shared {
     }
 
     /// Returns the dialect of the machine's keys.
-    pub(super) fn dialect(&self, sight: &Snapshot) -> Dialect {
-        Dialect::detect(sight.machine.keys.keys()).unwrap_or(self.options.dialect)
+    pub(super) fn dialect(&self, snapshot: &Snapshot) -> Dialect {
+        Dialect::detect(snapshot.machine.keys.keys()).unwrap_or(self.options.dialect)
     }
 }

@@ -32,45 +32,45 @@ impl Shared {
         let stopping;
         let asked = {
             let _turn = self.ids.turn(*id).await;
-            let sight = self.settled(id).await?;
-            self.require(id, &sight, StateKind::STOPPABLE)?;
-            if let State::Stopped { exit } = sight.state {
+            let snapshot = self.settled(id).await?;
+            self.require(id, &snapshot, StateKind::STOPPABLE)?;
+            if let State::Stopped { exit } = snapshot.state {
                 return Ok(exit);
             }
             stopping = self.in_progress.mark(*id, StateKind::Stopping);
             if options.grace.is_zero() {
-                self.switch_off(id, &sight).await?;
+                self.switch_off(id, &snapshot).await?;
                 None
             } else {
-                match self.ask(id, &sight, options.signal).await? {
-                    Delivery::Delivered | Delivery::Unknown => Some(sight),
+                match self.ask(id, &snapshot, options.signal).await? {
+                    Delivery::Delivered | Delivery::Unknown => Some(snapshot),
                     Delivery::Refused => None,
                 }
             }
         };
         // The lock is released between the request and the power-off: a second stop may have a
         // shorter timeout.
-        if let Some(sight) = asked {
-            let off = tokio::time::timeout(options.grace, self.off(id, &sight)).await;
+        if let Some(snapshot) = asked {
+            let off = tokio::time::timeout(options.grace, self.off(id, &snapshot)).await;
             if let Ok(off) = off {
                 off?;
             }
         }
-        let sight = {
+        let snapshot = {
             let _turn = self.ids.turn(*id).await;
-            let sight = self.look(id).await?;
-            match sight.state {
-                State::Stopped { .. } => sight,
+            let snapshot = self.look(id).await?;
+            match snapshot.state {
+                State::Stopped { .. } => snapshot,
                 _ => {
-                    self.switch_off(id, &sight).await?;
+                    self.switch_off(id, &snapshot).await?;
                     self.look(id).await?
                 }
             }
         };
         drop(stopping);
-        match sight.state {
+        match snapshot.state {
             State::Stopped { exit } => {
-                if sight.unwritten.is_some() {
+                if snapshot.unwritten.is_some() {
                     self.write_down(id).await;
                 }
                 Ok(exit)
@@ -87,12 +87,12 @@ impl Shared {
     pub(super) async fn signal(&self, id: &ContainerId, signal: Signal) -> Result<()> {
         let switched_off = {
             let _turn = self.ids.turn(*id).await;
-            let sight = self.settled(id).await?;
-            self.require(id, &sight, StateKind::SIGNALLABLE)?;
-            match self.deliver(id, &sight, signal).await? {
+            let snapshot = self.settled(id).await?;
+            self.require(id, &snapshot, StateKind::SIGNALLABLE)?;
+            match self.deliver(id, &snapshot, signal).await? {
                 Delivery::Delivered => false,
                 _ if signal == Signal::KILL => {
-                    self.switch_off(id, &sight).await?;
+                    self.switch_off(id, &snapshot).await?;
                     true
                 }
                 Delivery::Refused => {
@@ -121,17 +121,19 @@ impl Shared {
         let settle = async {
             let mut is_patient = true;
             loop {
-                let sight = self.look(id).await?;
+                let snapshot = self.look(id).await?;
                 // Another program may have recorded a start and be about to power it on.
-                let is_recorded = sight.is_silent && sight.state.kind() == StateKind::Stopped;
+                let is_recorded = snapshot.is_silent && snapshot.state.kind() == StateKind::Stopped;
                 if is_recorded && std::mem::take(&mut is_patient) {
-                    let moved = self.index.watch(&sight.machine.vm, &resource, |machine| {
-                        if machine.power == Power::Off && machine.run() == &sight.run {
-                            ControlFlow::Continue(())
-                        } else {
-                            ControlFlow::Break(())
-                        }
-                    });
+                    let moved = self
+                        .index
+                        .watch(&snapshot.machine.vm, &resource, |machine| {
+                            if machine.power == Power::Off && machine.run() == &snapshot.run {
+                                ControlFlow::Continue(())
+                            } else {
+                                ControlFlow::Break(())
+                            }
+                        });
                     if let Ok(moved) =
                         tokio::time::timeout(self.options.settle_timeout, moved).await
                     {
@@ -139,11 +141,12 @@ impl Shared {
                     }
                     continue;
                 }
-                if sight.state != State::Starting || sight.machine.power != Power::Off {
-                    return Ok(sight);
+                if snapshot.state != State::Starting || snapshot.machine.power != Power::Off {
+                    return Ok(snapshot);
                 }
-                let moved =
-                    self.index.watch(&sight.machine.vm, &resource, |machine| {
+                let moved = self
+                    .index
+                    .watch(&snapshot.machine.vm, &resource, |machine| {
                         match machine.power {
                             Power::Off => ControlFlow::Continue(()),
                             _ => ControlFlow::Break(()),
@@ -167,15 +170,15 @@ impl Shared {
     async fn ask(
         &self,
         id: &ContainerId,
-        sight: &Snapshot,
+        snapshot: &Snapshot,
         signal: Option<Signal>,
     ) -> Result<Delivery> {
-        let own = Record::read(&sight.machine.keys)
+        let own = Record::read(&snapshot.machine.keys)
             .ok()
             .and_then(|record| record.spec.command.stop_signal)
             .unwrap_or(Signal::TERM);
         let signal = signal.unwrap_or(own);
-        let delivery = self.deliver(id, sight, signal).await?;
+        let delivery = self.deliver(id, snapshot, signal).await?;
         if delivery != Delivery::Refused
             || signal != own
             || !self.capabilities.contains(Capability::GuestKeys)
@@ -183,7 +186,9 @@ impl Shared {
             return Ok(delivery);
         }
         let resource = Resource::container(id);
-        let order = self.endpoint.shut_down_guest(&sight.machine.vm, &resource);
+        let order = self
+            .endpoint
+            .shut_down_guest(&snapshot.machine.vm, &resource);
         delivery_of(
             id,
             tokio::time::timeout(self.options.guest_timeout, order).await,
@@ -194,7 +199,7 @@ impl Shared {
     async fn deliver(
         &self,
         id: &ContainerId,
-        sight: &Snapshot,
+        snapshot: &Snapshot,
         signal: Signal,
     ) -> Result<Delivery> {
         if !self.capabilities.contains(Capability::Signals) {
@@ -208,7 +213,7 @@ impl Shared {
             "kill"
         };
         let (user, signal) = (id.to_string(), signal.to_string());
-        let vm = &sight.machine.vm;
+        let vm = &snapshot.machine.vm;
         let order = self
             .endpoint
             .run_in_guest(vm, &user, program, &signal, &resource);
@@ -219,11 +224,11 @@ impl Shared {
     }
 
     /// Powers off the machine. A process that has not ended by then is recorded as killed.
-    async fn switch_off(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
+    async fn switch_off(&self, id: &ContainerId, snapshot: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
-        let vm = &sight.machine.vm;
+        let vm = &snapshot.machine.vm;
         // Before the power-off, so that a reader that sees the machine off knows the reason.
-        self.heard_exits.hear_kill(*id, sight.run.starts());
+        self.heard_exits.hear_kill(*id, snapshot.run.starts());
         self.endpoint.power_off(vm, &resource).await?;
         self.shown(vm, &resource, |machine| machine.power == Power::Off)
             .await;

@@ -9,12 +9,12 @@ impl Shared {
     pub(super) async fn pause(&self, id: &ContainerId) -> Result<()> {
         let resource = self.can_suspend(id)?;
         let _turn = self.ids.turn(*id).await;
-        let sight = self.look(id).await?;
-        self.require(id, &sight, StateKind::PAUSABLE)?;
-        if sight.state == State::Suspended {
+        let snapshot = self.look(id).await?;
+        self.require(id, &snapshot, StateKind::PAUSABLE)?;
+        if snapshot.state == State::Suspended {
             return Ok(());
         }
-        let vm = &sight.machine.vm;
+        let vm = &snapshot.machine.vm;
         self.endpoint.suspend(vm, &resource).await?;
         let is_suspended = |machine: &Seen| machine.power == Power::Suspended;
         self.shown(vm, &resource, is_suspended).await;
@@ -24,9 +24,9 @@ impl Shared {
     pub(super) async fn resume(&self, id: &ContainerId) -> Result<()> {
         let resource = self.can_suspend(id)?;
         let _turn = self.ids.turn(*id).await;
-        let sight = self.look(id).await?;
-        self.require(id, &sight, StateKind::RESUMABLE)?;
-        let vm = &sight.machine.vm;
+        let snapshot = self.look(id).await?;
+        self.require(id, &snapshot, StateKind::RESUMABLE)?;
+        let vm = &snapshot.machine.vm;
         self.endpoint.power_on(vm, &resource).await?;
         let is_resumed = |machine: &Seen| machine.power != Power::Suspended;
         self.shown(vm, &resource, is_resumed).await;

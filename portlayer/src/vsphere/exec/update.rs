@@ -45,8 +45,8 @@ impl Shared {
             connections.pending.sent();
         }
         let edited = self
-            .edit(id, edit.allowed(), |sight| {
-                self.update_of(id, sight, &edit, connections.as_ref())
+            .edit(id, edit.allowed(), |snapshot| {
+                self.update_of(id, snapshot, &edit, connections.as_ref())
             })
             .await;
         match (edited, connections) {
@@ -69,65 +69,70 @@ impl Shared {
     async fn connections_after(&self, id: &ContainerId, edit: &Edit) -> Result<Connections<'_>> {
         let resource = Resource::container(id);
         // Check the container's state before the scopes.
-        let sight = self.look(id).await?;
-        self.require(id, &sight, edit.allowed())?;
-        let before = Record::read(&sight.machine.keys)
+        let snapshot = self.look(id).await?;
+        self.require(id, &snapshot, edit.allowed())?;
+        let before = Record::read(&snapshot.machine.keys)
             .map(|record| record.endpoints)
             .unwrap_or_default();
         let specs: Vec<_> = before.iter().map(|e| e.spec.clone()).collect();
         let after = edit.endpoints_after(id, &specs)?.unwrap_or(specs);
         let pending = self.networks.assign_edit(*id, &after).await?;
-        let devices = self.endpoint.devices(&sight.machine.vm, &resource).await?;
+        let devices = self
+            .endpoint
+            .devices(&snapshot.machine.vm, &resource)
+            .await?;
         let backings = self.networks.backings(pending.endpoints()).await?;
         let segments = self.networks.table().segments(pending.endpoints());
-        let dialect = self.dialect(&sight);
+        let dialect = self.dialect(&snapshot);
         let (changes, slots) = card_changes(&devices, &before, &segments, &backings, dialect);
         let name = edit.name.as_deref();
-        let name = name.map_or_else(|| self.name_of(&sight), str::to_owned);
+        let name = name.map_or_else(|| self.name_of(&snapshot), str::to_owned);
         let networks = {
             let scopes = self.networks.table().scopes_of(pending.endpoints());
             guest_networks(&name, pending.endpoints(), &scopes, &slots)
         };
         Ok(Connections {
             pending,
-            version: sight.machine.change_version.clone(),
+            version: snapshot.machine.change_version.clone(),
             changes,
             networks,
         })
     }
 
-    fn name_of(&self, sight: &Snapshot) -> String {
-        let record = Record::read(&sight.machine.keys);
+    fn name_of(&self, snapshot: &Snapshot) -> String {
+        let record = Record::read(&snapshot.machine.keys);
         record.map(|record| record.spec.name).unwrap_or_default()
     }
 
     fn update_of(
         &self,
         id: &ContainerId,
-        sight: &Snapshot,
+        snapshot: &Snapshot,
         edit: &Edit,
         connections: Option<&Connections<'_>>,
     ) -> Result<Option<VirtualMachineConfigSpec>> {
         let resource = Resource::container(id);
-        let old = Record::read(&sight.machine.keys).map_err(|broken| {
+        let old = Record::read(&snapshot.machine.keys).map_err(|broken| {
             Error::invalid_state(resource.clone(), StateKind::Broken, edit.allowed())
                 .with_source(broken)
         })?;
         let mut new = old.clone();
         edit.clone().apply(&mut new.spec);
         if let Some(connections) = connections {
-            if connections.version != sight.machine.change_version {
+            if connections.version != snapshot.machine.change_version {
                 // The cards may have changed.
                 return Err(Error::conflict(resource, ["endpoints".to_owned()]));
             }
             let endpoints = connections.pending.endpoints();
             new = new.connected(endpoints, connections.networks.clone());
         }
-        let dialect = self.dialect(sight);
+        let dialect = self.dialect(snapshot);
         let changes = new
             .changes(&old, dialect)
             .map_err(|error| Error::invalid_argument(resource, "edit", error))?;
-        let resources = edit.resources.filter(|new| *new != sight.machine.resources);
+        let resources = edit
+            .resources
+            .filter(|new| *new != snapshot.machine.resources);
         let cards = connections.map(|c| c.changes.clone()).unwrap_or_default();
         if changes.is_empty() && resources.is_none() && cards.is_empty() {
             return Ok(None);

@@ -73,8 +73,8 @@ impl Shared {
             let vm = self.indexed(id).await?.vm.clone();
             let resource = Resource::container(id);
             let seen = self.index.watch(&vm, &resource, |machine| {
-                let sight = self.sight(id, machine);
-                self.end(id, &sight)
+                let snapshot = self.snapshot(id, machine);
+                self.end(id, &snapshot)
                     .map_or(ControlFlow::Continue(()), ControlFlow::Break)
             });
             match seen.await? {
@@ -87,8 +87,8 @@ impl Shared {
                 }
                 Ok(Seen::Silent) => {
                     let woken = self.index.watch(&vm, &resource, |machine| {
-                        let sight = self.sight(id, machine);
-                        match self.end(id, &sight) {
+                        let snapshot = self.snapshot(id, machine);
+                        match self.end(id, &snapshot) {
                             Some(Ok(Seen::Silent)) => ControlFlow::Continue(()),
                             _ => ControlFlow::Break(()),
                         }
@@ -110,15 +110,15 @@ impl Shared {
     }
 
     /// Returns the exit status of a container, if its machine shows one.
-    fn end(&self, id: &ContainerId, sight: &Snapshot) -> Option<Result<Seen>> {
-        match &sight.state {
+    fn end(&self, id: &ContainerId, snapshot: &Snapshot) -> Option<Result<Seen>> {
+        match &snapshot.state {
             State::Stopped { exit } => {
-                let heard = sight.run.exit().is_some()
-                    || sight.unwritten.is_some()
-                    || !sight.run.started(id).is_empty()
+                let heard = snapshot.run.exit().is_some()
+                    || snapshot.unwritten.is_some()
+                    || !snapshot.run.started(id).is_empty()
                     || !self.capabilities.contains(Capability::GuestKeys);
                 Some(Ok(if heard {
-                    let unwritten = sight.unwritten.is_some();
+                    let unwritten = snapshot.unwritten.is_some();
                     Seen::Ended {
                         exit: *exit,
                         unwritten,
@@ -127,7 +127,7 @@ impl Shared {
                     Seen::Silent
                 }))
             }
-            State::Starting if sight.machine.power == Power::Off => Some(Ok(Seen::Silent)),
+            State::Starting if snapshot.machine.power == Power::Off => Some(Ok(Seen::Silent)),
             State::Broken { reason } => Some(Err(Error::invalid_state(
                 Resource::container(id),
                 StateKind::Broken,
@@ -142,9 +142,13 @@ impl Shared {
     /// already has the answer.
     pub(super) async fn write_down(&self, id: &ContainerId) {
         let _turn = self.ids.turn(*id).await;
-        let written = self.edit(id, StateKind::STOPPABLE, |sight| match sight.unwritten {
-            Some(exit) => self.run_change(id, sight, &sight.run.ended(exit)).map(Some),
-            None => Ok(None),
+        let written = self.edit(id, StateKind::STOPPABLE, |snapshot| {
+            match snapshot.unwritten {
+                Some(exit) => self
+                    .run_change(id, snapshot, &snapshot.run.ended(exit))
+                    .map(Some),
+                None => Ok(None),
+            }
         });
         match written.await {
             Ok(_) => self.heard_exits.forget(id),
@@ -153,10 +157,10 @@ impl Shared {
     }
 
     /// Waits until the machine is off, no matter who powers it off.
-    pub(super) async fn off(&self, id: &ContainerId, sight: &Snapshot) -> Result<()> {
+    pub(super) async fn off(&self, id: &ContainerId, snapshot: &Snapshot) -> Result<()> {
         let resource = Resource::container(id);
         self.index
-            .watch(&sight.machine.vm, &resource, |machine| {
+            .watch(&snapshot.machine.vm, &resource, |machine| {
                 match machine.power {
                     Power::Off => ControlFlow::Break(()),
                     Power::On | Power::Suspended | Power::Unknown => ControlFlow::Continue(()),

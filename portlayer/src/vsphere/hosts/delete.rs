@@ -6,7 +6,7 @@ use vsphere_client::Datastore;
 use super::ContainerPolicy;
 use super::Deletion;
 use super::Shared;
-use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, datastore_path};
+use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, datastore_path};
 use crate::exec::ExecExt;
 use crate::vsphere::exec::VsphereExec;
 use crate::vsphere::kind;

@@ -6,8 +6,8 @@ use vim25::types::VirtualMachineConfigSpec;
 use vim25::{Ref, mo};
 
 use super::Shared;
-use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, datastore_path};
 use super::finding::Severity;
+use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, datastore_path};
 use super::plan::{Bridge, Plan, Resolved};
 use super::undo::Made;
 use super::{

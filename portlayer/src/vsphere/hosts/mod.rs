@@ -2,10 +2,10 @@
 
 mod checks;
 mod delete;
-mod find;
 mod finding;
 mod info;
 mod install;
+mod lookup;
 mod plan;
 mod progress;
 mod spec;
@@ -27,7 +27,7 @@ pub use plan::{Plan, PlannedStep};
 pub use progress::{InstallError, InstallProgress, InstallStatus, InstallStep, ObserveInstall};
 pub use spec::{HostSpec, Iso};
 
-use self::find::Found;
+use self::lookup::Found;
 use super::endpoint::Endpoint;
 use super::exec::{VsphereExec, WeakExec};
 use super::host_record::HostRecord;

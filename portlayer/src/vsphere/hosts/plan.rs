@@ -8,8 +8,8 @@ use vim25::{Poly, Ref, mo};
 use vsphere_client::{Datacenter, Datastore};
 
 use super::checks::Survey;
-use super::find::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
 use super::finding::{Finding, Severity};
+use super::lookup::{APPLIANCE_ISO, BOOTSTRAP_ISO, Found, datastore_path};
 use super::{HostSpec, HostState, InstallStep, Iso, Shared};
 use crate::vsphere::endpoint::{NetworkFacts, Switches};
 use crate::vsphere::kind;

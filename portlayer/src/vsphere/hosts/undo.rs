@@ -4,8 +4,8 @@ use vim25::{Ref, mo};
 use vsphere_client::Datastore;
 
 use super::Shared;
-use super::find::datastore_path;
 use super::install::Reporter;
+use super::lookup::datastore_path;
 use super::{InstallStatus, InstallStep};
 use crate::vsphere::hardware;
 use crate::vsphere::kind;
