@@ -26,6 +26,10 @@ pub struct Platform {
     /// Whether a disk whose descriptor contains `ddb.deletable = "false"` is kept when its
     /// machine is destroyed, and cannot be deleted. Default: yes.
     pub destroy_honours_ddb_deletable: bool,
+    /// Whether a filter that is added to a collector in use is evaluated only when
+    /// another filter of the collector has a change to report. Default: no. vcsim
+    /// behaves like this.
+    pub new_filters_wait_for_a_change: bool,
 }
 
 impl Default for Platform {
@@ -37,6 +41,7 @@ impl Default for Platform {
             power_change_bumps_change_version: true,
             destroy_deletes_parent_disks: true,
             destroy_honours_ddb_deletable: true,
+            new_filters_wait_for_a_change: false,
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use simulator::{Reaction, Simulator};
+use simulator::{Platform, Reaction, Simulator};
 use vim25::types::VirtualMachinePowerState;
 use vim25::{Property, Ref, mo, props};
 use vsphere_client::{Change, Client, Credentials, Error};
@@ -16,7 +16,12 @@ const POWER: Property<mo::VirtualMachine, VirtualMachinePowerState> =
 
 /// A simulator with machines, and a client of it.
 async fn start() -> (Simulator, Client, Ref<mo::VirtualMachine>) {
+    start_on(Platform::default()).await
+}
+
+async fn start_on(platform: Platform) -> (Simulator, Client, Ref<mo::VirtualMachine>) {
     let builder = Simulator::builder().user("root").password("secret");
+    let builder = builder.platform(platform);
     let simulator = builder.start().await.unwrap();
     flows::seed(&simulator.url().replace("://", "://root:secret@")).await;
     let client = Client::builder(simulator.url())
@@ -110,6 +115,70 @@ async fn a_stream_of_changes_resyncs_after_its_session_was_lost() {
         entered.value(POWER),
         Some(VirtualMachinePowerState::PoweredOn)
     );
+    client.close().await.unwrap();
+    simulator.shutdown().await;
+}
+
+#[tokio::test]
+async fn objects_that_the_server_has_not_reported_yet_are_not_missing() {
+    let platform = Platform {
+        new_filters_wait_for_a_change: true,
+        ..Platform::default()
+    };
+    let (simulator, client, vm) = start_on(platform).await;
+    // A first watch, so that the collector is in use when the next one is added.
+    let first = client
+        .retrieve()
+        .property(POWER)
+        .objects([vm.clone()])
+        .watch();
+    let mut first = std::pin::pin!(first);
+    assert!(matches!(first.next().await, Some(Ok(Change::Entered(_)))));
+    assert!(matches!(first.next().await, Some(Ok(Change::Complete))));
+
+    let root = &client.service_content().root_folder;
+    let expected = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(POWER)
+        .within(root)
+        .collect()
+        .await
+        .unwrap()
+        .len();
+    assert!(expected > 1);
+    // The request that finds the objects fails once on the way.
+    let script = simulator.script();
+    script.next("RetrievePropertiesEx", Reaction::HttpStatus(503));
+    let mut all = client
+        .retrieve::<mo::VirtualMachine>()
+        .property(POWER)
+        .within(root)
+        .watch();
+    let mut entered = Vec::new();
+    loop {
+        match all.next().await.unwrap().unwrap() {
+            Change::Entered(item) => entered.push(item.object().clone()),
+            Change::Complete => break,
+            other => panic!("{other:?} before the selection was complete"),
+        }
+    }
+    assert_eq!(entered.len(), expected);
+    assert_eq!(script.pending(), 0);
+
+    // What the server reports later is no second appearance, and the watch goes on.
+    client.run(vm.power_on_vm(None)).await.unwrap();
+    let Change::Changed { object, .. } = all.next().await.unwrap().unwrap() else {
+        panic!("an object that was known entered again");
+    };
+    assert_eq!(*object.object(), vm);
+
+    // An empty selection is complete, too.
+    let mut none = client
+        .retrieve::<mo::VirtualApp>()
+        .property(props::virtual_app::NAME)
+        .within(root)
+        .watch();
+    assert!(matches!(none.next().await, Some(Ok(Change::Complete))));
     client.close().await.unwrap();
     simulator.shutdown().await;
 }

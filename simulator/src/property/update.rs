@@ -75,7 +75,17 @@ pub(super) fn since(
     let mut room = limit;
     let mut steps = Step::new();
     let next = collector.version + 1;
-    for (name, filter) in &mut collector.filters {
+    let platform = &tx.core().settings.platform;
+    let wait_for_a_change = platform.new_filters_wait_for_a_change && !version.is_empty();
+    let (evaluated, new): (Vec<_>, Vec<_>) = collector
+        .filters
+        .iter_mut()
+        .partition(|(_, filter)| filter.told.begun || !wait_for_a_change);
+    let evaluated_only = evaluated.len();
+    for (n, (name, filter)) in evaluated.into_iter().chain(new).enumerate() {
+        if n >= evaluated_only && set.filter_set.is_empty() {
+            break;
+        }
         filter.look(tx, session);
         let (mut update, truncated) = of_filter(tx, session, name, filter, &mut room, &mut steps);
         if filter.told.told_missing.is_none() && filter.spec.report_missing {

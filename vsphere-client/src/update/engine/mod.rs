@@ -7,9 +7,9 @@
 //!
 //! Two kinds of sets are watched. *Lists* hold objects that were asked for by
 //! reference: all of one type with the same properties share a list view and a
-//! reference: all of one type with the same properties share a list view and a
 //! filter, so adding any number of them is one call, and removals are combined
-//! with the next addition. *Selections* are what a traversal or a container
+//! with the next addition. *Selections* hold the objects that a traversal or a
+//! container view finds; each has a filter of its own.
 //!
 //! What a subscriber receives is never older than its subscription. An object
 //! that is new in a list is reported by the server because it is new. For one
@@ -18,7 +18,8 @@
 //! change of the list that was sent later. If none is due, the engine makes one
 //! (see [`list::Fence`]). An object that the server does not report within a moment is
 //! read: ESXi does not report tasks that ended before they were added, and
-//! other servers evaluate new filters only when something changes.
+//! other servers evaluate new filters only when something changes. For the same
+//! reason a selection without any report is read before it is complete.
 
 mod list;
 mod poll;

@@ -185,8 +185,9 @@ impl Engine {
                 }
             }
             Set::Selection(id) => {
-                if let Some(selection) = self.selections.get(&id) {
+                if let Some(selection) = self.selections.get_mut(&id) {
                     shows = selection.asked + 1;
+                    selection.is_reported = true;
                 }
                 for object in update.object_set {
                     self.route_selected(id, object);
@@ -283,19 +284,6 @@ impl Engine {
                 self.release(list, &object, proven);
             }
         }
-        for (id, selection) in &mut self.selections {
-            if selection.is_complete || selection.filter.is_none() || selection.asked >= proven {
-                continue;
-            }
-            selection.is_complete = true;
-            let Some(subscriber) = self.subscribers.get(id) else {
-                continue;
-            };
-            for object in std::mem::take(&mut selection.unconfirmed) {
-                selection.content.remove(&object);
-                subscriber.slot.leave(&object);
-            }
-            subscriber.slot.complete();
-        }
+        self.prove_selections(proven);
     }
 }

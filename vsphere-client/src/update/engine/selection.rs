@@ -2,11 +2,18 @@
 //! filter of their own.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use tokio::time::Instant;
+use vim25::types::{ObjectContent, PropertyFilterSpec, PropertySpec};
 use vim25::{AnyRef, Ref, mo};
 
-use super::Target;
+use super::steps::{What, free, retrieve};
+use super::{Engine, Garbage, Pending, Set, Target};
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::property::ObjectProperties;
+use crate::update::content::changed;
 use crate::update::slot::Content;
 
 /// One subscriber's watch of the objects that a traversal finds.
@@ -21,8 +28,29 @@ pub(super) struct Selection {
     pub(super) content: HashMap<AnyRef, Content>,
     /// After a resync: known objects that have not been reported again.
     pub(super) unconfirmed: HashSet<AnyRef>,
+    /// What the filter selects and reads.
+    spec: PropertyFilterSpec,
+    /// Whether the server has reported any object of the filter.
+    pub(super) is_reported: bool,
+    /// Whether the objects have to be read, because no response reported any, and
+    /// whether that request is on its way.
+    reading: Reading,
     /// Whether all initial objects have been reported.
     pub(super) is_complete: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reading {
+    No,
+    Due,
+    Sent,
+}
+
+/// What was created on the server for a selection.
+pub(super) struct Opened {
+    pub(super) view: Option<Ref<mo::ContainerView>>,
+    pub(super) filter: Ref<mo::PropertyFilter>,
+    spec: PropertyFilterSpec,
 }
 
 impl Selection {
@@ -35,6 +63,9 @@ impl Selection {
             opened: None,
             content: HashMap::new(),
             unconfirmed: HashSet::new(),
+            spec: PropertyFilterSpec::default(),
+            is_reported: false,
+            reading: Reading::No,
             is_complete: false,
         }
     }
@@ -44,7 +75,172 @@ impl Selection {
         self.view = None;
         self.filter = None;
         self.opened = None;
+        self.is_reported = false;
+        self.reading = Reading::No;
         self.is_complete = false;
         self.unconfirmed.extend(self.content.keys().cloned());
+    }
+}
+
+impl Engine {
+    /// Creates the filter of a new selection.
+    pub(super) fn open_selection(
+        &mut self,
+        collector: &Ref<mo::PropertyCollector>,
+    ) -> Option<Pending<What>> {
+        let now = self.clock + 1;
+        let (id, selection) = self
+            .selections
+            .iter_mut()
+            .find(|(_, selection)| selection.filter.is_none() && selection.opened.is_none())?;
+        selection.asked = now;
+        selection.opened = Some(Instant::now());
+        self.clock = now;
+        let (id, client, collector) = (*id, self.client.clone(), collector.clone());
+        let target = selection.target.clone();
+        self.opening = true;
+        Some(Box::pin(async move {
+            let result = open_selection(&client, &collector, &target).await;
+            What::SelectionOpened { id, result }
+        }))
+    }
+
+    pub(super) fn selection_opened(&mut self, id: u64, opened: Opened) {
+        self.opened(Set::Selection(id), opened.filter.value());
+        match self.selections.get_mut(&id) {
+            Some(selection) => {
+                selection.view = opened.view;
+                selection.filter = Some(opened.filter);
+                selection.spec = opened.spec;
+            }
+            // Its subscribers have gone.
+            None => {
+                self.filters.remove(opened.filter.value());
+                self.garbage.push(Garbage::Filter(opened.filter));
+                let view = opened.view.map(|view| Garbage::View(view.upcast()));
+                self.garbage.extend(view);
+            }
+        }
+    }
+
+    /// Completes the selections that a response sent before `proven` covers.
+    ///
+    /// A response without a word of a new filter proves nothing: some servers evaluate
+    /// it only when something changes. Such a selection is read before it is said to be
+    /// empty.
+    pub(super) fn prove_selections(&mut self, proven: u64) {
+        let mut complete = Vec::new();
+        for (id, selection) in &mut self.selections {
+            if selection.is_complete || selection.filter.is_none() || selection.asked >= proven {
+                continue;
+            }
+            if selection.is_reported {
+                complete.push(*id);
+            } else if selection.reading == Reading::No {
+                selection.reading = Reading::Due;
+            }
+        }
+        for id in complete {
+            self.complete_selection(id);
+        }
+    }
+
+    fn complete_selection(&mut self, id: u64) {
+        let Some(selection) = self.selections.get_mut(&id) else {
+            return;
+        };
+        selection.is_complete = true;
+        let left = std::mem::take(&mut selection.unconfirmed);
+        for object in &left {
+            selection.content.remove(object);
+        }
+        if let Some(subscriber) = self.subscribers.get(&id) {
+            for object in &left {
+                subscriber.slot.leave(object);
+            }
+            subscriber.slot.complete();
+        }
+    }
+
+    /// Reads a selection that no response has reported.
+    pub(super) fn read_selection(&mut self) -> Option<Pending<What>> {
+        let mut due = self.selections.iter_mut();
+        let (id, selection) = due.find(|(_, selection)| selection.reading == Reading::Due)?;
+        selection.reading = Reading::Sent;
+        let (id, spec, client) = (*id, selection.spec.clone(), self.client.clone());
+        Some(Box::pin(async move {
+            let result = retrieve(&client, spec).await;
+            What::SelectionRead { id, result }
+        }))
+    }
+
+    /// Retries the request, or ends the subscription.
+    pub(super) fn selection_unread(&mut self, id: u64, error: Error) {
+        if let Some(selection) = self.selections.get_mut(&id) {
+            selection.reading = Reading::Due;
+        }
+        self.selection_failed(id, error);
+    }
+
+    pub(super) fn have_read_selection(&mut self, id: u64, found: Vec<ObjectContent>) {
+        let (Some(selection), Some(subscriber)) =
+            (self.selections.get_mut(&id), self.subscribers.get(&id))
+        else {
+            return;
+        };
+        selection.reading = Reading::No;
+        if selection.is_complete || selection.is_reported {
+            // The server has evaluated the filter since then; what it reports is newer.
+            return;
+        }
+        selection.is_reported = true;
+        for read in found {
+            let read = ObjectProperties::<mo::ManagedObject>::new(read);
+            let content = Arc::new(read.detached());
+            let object = content.object().clone();
+            selection.unconfirmed.remove(&object);
+            match selection.content.get(&object) {
+                Some(before) => {
+                    let paths = changed(before, &content, &selection.target.paths);
+                    if !paths.is_empty() {
+                        subscriber.slot.change(&content, paths);
+                    }
+                }
+                None => subscriber.slot.enter(&content),
+            }
+            selection.content.insert(object, content);
+        }
+        self.complete_selection(id);
+    }
+}
+
+async fn open_selection(
+    client: &Client,
+    collector: &Ref<mo::PropertyCollector>,
+    target: &Target,
+) -> Result<Opened> {
+    let mut view = None;
+    let objects = target
+        .source
+        .open(client, &target.type_name, &mut view)
+        .await?;
+    let spec = PropertyFilterSpec {
+        prop_set: vec![PropertySpec {
+            type_: target.type_name.to_string(),
+            all: Some(false),
+            path_set: target.paths.to_vec(),
+        }],
+        object_set: objects,
+        ..PropertyFilterSpec::default()
+    };
+    // Report the whole property if a part of it changes.
+    match client.call(collector.create_filter(&spec, false)).await {
+        Ok(filter) => Ok(Opened { view, filter, spec }),
+        Err(error) => {
+            if let Some(view) = view {
+                let _ = free(client, Garbage::View(view.upcast())).await;
+            }
+            Err(error)
+        }
     }
 }

@@ -9,7 +9,7 @@ use vim25::types::{
 };
 use vim25::{AnyRef, Poly, Ref, mo};
 
-use super::{Engine, Garbage, PATIENCE, Pending, Set, Target};
+use super::{Engine, Garbage, PATIENCE, Pending, Set, selection};
 use crate::client::Client;
 use crate::error::{Error, Result};
 use crate::property::{ObjectProperties, is_missing};
@@ -35,7 +35,7 @@ pub(super) struct Done {
     what: What,
 }
 
-enum What {
+pub(super) enum What {
     Collector(Result<Ref<mo::PropertyCollector>>),
     ListOpened {
         list: u32,
@@ -47,7 +47,12 @@ enum What {
     },
     SelectionOpened {
         id: u64,
-        result: Result<(Option<Ref<mo::ContainerView>>, Ref<mo::PropertyFilter>)>,
+        result: Result<selection::Opened>,
+    },
+    /// Everything that a selection includes, which no response has reported.
+    SelectionRead {
+        id: u64,
+        result: Result<Vec<ObjectContent>>,
     },
     Read {
         set: Set,
@@ -59,7 +64,7 @@ enum What {
     Cancelled(Result<()>),
 }
 
-struct Opened {
+pub(super) struct Opened {
     view: Ref<mo::ListView>,
     filter: Ref<mo::PropertyFilter>,
     unresolved: Vec<AnyRef>,
@@ -94,6 +99,7 @@ impl Engine {
             .open_selection(&collector)
             .or_else(|| self.change_list(&collector))
             .or_else(|| self.read())
+            .or_else(|| self.read_selection())
             .or_else(|| self.drop_list());
         if let Some(step) = step {
             return Some(Box::pin(async move {
@@ -110,24 +116,6 @@ impl Engine {
         }
         self.steps -= 1;
         None
-    }
-
-    fn open_selection(&mut self, collector: &Ref<mo::PropertyCollector>) -> Option<Pending<What>> {
-        let now = self.clock + 1;
-        let (id, selection) = self
-            .selections
-            .iter_mut()
-            .find(|(_, selection)| selection.filter.is_none() && selection.opened.is_none())?;
-        selection.asked = now;
-        selection.opened = Some(Instant::now());
-        self.clock = now;
-        let (id, client, collector) = (*id, self.client.clone(), collector.clone());
-        let target = selection.target.clone();
-        self.opening = true;
-        Some(Box::pin(async move {
-            let result = open_selection(&client, &collector, &target).await;
-            What::SelectionOpened { id, result }
-        }))
     }
 
     /// Adds the pending objects to a list, and removes idle ones in the same call.
@@ -273,9 +261,10 @@ impl Engine {
                     result: Ok(opened), ..
                 } => self.garbage.push(Garbage::View(opened.view.upcast())),
                 What::SelectionOpened {
-                    result: Ok((Some(view), _)),
-                    ..
-                } => self.garbage.push(Garbage::View(view.upcast())),
+                    result: Ok(opened), ..
+                } => self
+                    .garbage
+                    .extend(opened.view.map(|view| Garbage::View(view.upcast()))),
                 What::Collector(Ok(collector)) => self.garbage.push(Garbage::Collector(collector)),
                 _ => {}
             }
@@ -302,23 +291,12 @@ impl Engine {
                 Err(error) => self.list_failed(list, error),
             },
             What::SelectionOpened { id, result } => match result {
-                Ok((view, filter)) => {
-                    self.opened(Set::Selection(id), filter.value());
-                    match self.selections.get_mut(&id) {
-                        Some(selection) => {
-                            selection.view = view;
-                            selection.filter = Some(filter);
-                        }
-                        // Its subscribers have gone.
-                        None => {
-                            self.filters.remove(filter.value());
-                            self.garbage.push(Garbage::Filter(filter));
-                            self.garbage
-                                .extend(view.map(|view| Garbage::View(view.upcast())));
-                        }
-                    }
-                }
+                Ok(opened) => self.selection_opened(id, opened),
                 Err(error) => self.selection_failed(id, error),
+            },
+            What::SelectionRead { id, result } => match result {
+                Ok(found) => self.have_read_selection(id, found),
+                Err(error) => self.selection_unread(id, error),
             },
             What::Read {
                 set,
@@ -338,7 +316,7 @@ impl Engine {
     }
 
     /// Registers a new filter. The server may already have reported updates of it.
-    fn opened(&mut self, set: Set, filter: &str) {
+    pub(super) fn opened(&mut self, set: Set, filter: &str) {
         self.trouble.step_worked();
         self.filters.insert(filter.to_owned(), set);
         let early = std::mem::take(&mut self.early);
@@ -464,7 +442,7 @@ impl Engine {
     }
 }
 
-async fn free(client: &Client, garbage: Garbage) -> Result<()> {
+pub(super) async fn free(client: &Client, garbage: Garbage) -> Result<()> {
     let freed = match &garbage {
         Garbage::Filter(filter) => client.call(filter.destroy_property_filter()).await,
         Garbage::View(view) => {
@@ -477,37 +455,6 @@ async fn free(client: &Client, garbage: Garbage) -> Result<()> {
     match freed {
         Err(error) if error.is_fault::<ManagedObjectNotFound>() => Ok(()),
         other => other,
-    }
-}
-
-async fn open_selection(
-    client: &Client,
-    collector: &Ref<mo::PropertyCollector>,
-    target: &Target,
-) -> Result<(Option<Ref<mo::ContainerView>>, Ref<mo::PropertyFilter>)> {
-    let mut view = None;
-    let objects = target
-        .source
-        .open(client, &target.type_name, &mut view)
-        .await?;
-    let spec = PropertyFilterSpec {
-        prop_set: vec![PropertySpec {
-            type_: target.type_name.to_string(),
-            all: Some(false),
-            path_set: target.paths.to_vec(),
-        }],
-        object_set: objects,
-        ..PropertyFilterSpec::default()
-    };
-    // Report the whole property if a part of it changes.
-    match client.call(collector.create_filter(&spec, false)).await {
-        Ok(filter) => Ok((view, filter)),
-        Err(error) => {
-            if let Some(view) = view {
-                let _ = free(client, Garbage::View(view.upcast())).await;
-            }
-            Err(error)
-        }
     }
 }
 
@@ -639,6 +586,15 @@ async fn read_once(
         object_set: object_set.collect(),
         report_missing_objects_in_results: Some(true),
     };
+    retrieve(client, spec).await
+}
+
+/// Reads everything that a filter selects, page by page; objects that do not exist are
+/// left out.
+pub(super) async fn retrieve(
+    client: &Client,
+    spec: PropertyFilterSpec,
+) -> Result<Vec<ObjectContent>> {
     let collector = client.property_collector();
     let call = collector.retrieve_properties_ex(&[spec], &RetrieveOptions::default());
     let page = client.call(call).await?.unwrap_or_default();

@@ -300,7 +300,8 @@ impl Engine {
     pub(super) fn selection_failed(&mut self, id: u64, error: Error) {
         let is_general = matches!(error, Error::NotAuthenticated { .. });
         if self.is_lost(&error) || self.is_passing(&error) || is_general {
-            if let Some(selection) = self.selections.get_mut(&id) {
+            let unopened = self.selections.get_mut(&id);
+            if let Some(selection) = unopened.filter(|selection| selection.filter.is_none()) {
                 selection.opened = None;
             }
             self.stumble(error);
