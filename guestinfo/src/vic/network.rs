@@ -33,8 +33,8 @@ pub struct NetworkEndpoint {
     /// The network it is on.
     #[guestinfo(key = "network", scope = "read-only")]
     pub network: ContainerNetwork,
-    /// Published ports: `80/tcp`, `8080:81/tcp`.
-    #[guestinfo(vic1(key = "ports", scope = "read-only"))]
+    /// Published ports: `80/tcp`, `8080:81/tcp`. VIC 0.4 ignores them.
+    #[guestinfo(key = "ports", scope = "read-only")]
     pub ports: Vec<String>,
     /// No traffic leaves the network.
     #[guestinfo(vic1(key = "internal", scope = "read-only"), default)]
@@ -53,9 +53,20 @@ pub struct ContainerNetwork {
     /// The default route leaves by it.
     #[guestinfo(key = "default", scope = "read-only", default)]
     pub is_default: bool,
-    /// Name servers. 0.4 could not store them.
-    #[guestinfo(vic1(key = "dns", scope = "read-only"))]
+    /// Name servers. VIC 0.4 could not store them: under its own key it would read an address that
+    /// is nil, so there they have a key of ours.
+    #[guestinfo(
+        vic04(key = "nameservers", scope = "read-only"),
+        vic1(key = "dns", scope = "read-only")
+    )]
     pub nameservers: Vec<IpAddr>,
+    /// The DNS search domain. VIC has no such key, and ignores it.
+    #[guestinfo(key = "search", scope = "read-only")]
+    pub search_domain: Option<String>,
+    /// The maximum packet size in bytes; `None` for that of the link. VIC has no such key, and
+    /// ignores it.
+    #[guestinfo(key = "mtu", scope = "read-only")]
+    pub mtu: Option<u32>,
     /// Addresses that may be given out.
     #[guestinfo(key = "pools", scope = "read-only")]
     pub pools: Vec<IpRange>,

@@ -106,6 +106,7 @@ fn endpoint() -> impl Strategy<Value = NetworkEndpoint> + Clone {
         vec(net(), 0..3),
         trust,
         option::of(assigned),
+        (option::of(text()), option::of(any::<u32>())),
     )
         .prop_map(
             |(
@@ -117,12 +118,15 @@ fn endpoint() -> impl Strategy<Value = NetworkEndpoint> + Clone {
                 destinations,
                 trust_level,
                 assigned,
+                (search_domain, mtu),
             )| {
                 ContainerNetwork {
                     common,
                     gateway,
                     is_default: true,
                     nameservers,
+                    search_domain,
+                    mtu,
                     pools,
                     aliases,
                     kind: "bridge".into(),

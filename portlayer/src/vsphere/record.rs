@@ -10,6 +10,7 @@ use crate::ContainerId;
 use crate::exec::{Command, ContainerSpec, RootFs};
 use crate::image::ImageId;
 use crate::network::{EndpointInfo, EndpointSpec};
+use crate::vsphere::networks::filed_as;
 use crate::vsphere::run_state::RunState;
 
 /// The keys of one machine and their values.
@@ -113,7 +114,7 @@ impl Record {
     pub(super) fn endpoints_seen(&self) -> Vec<EndpointInfo> {
         let mut endpoints = self.endpoints.clone();
         for endpoint in endpoints.iter_mut().filter(|e| e.address.is_none()) {
-            let Some(network) = self.networks.get(&endpoint.spec.scope) else {
+            let Some(network) = self.networks.get(&filed_as(&endpoint.spec.scope)) else {
                 continue;
             };
             endpoint.address = network
@@ -284,6 +285,8 @@ fn endpoints(
         return kept;
     }
     let of_vic = |(scope, network): (&String, &NetworkEndpoint)| {
+        let own_name = &network.network.common.name;
+        let scope = if own_name.is_empty() { scope } else { own_name };
         let mut spec = EndpointSpec::new(scope);
         let fixed = network.address.as_ref().and_then(|a| a.net());
         let assigned = network.assigned.as_ref().and_then(|a| a.net());

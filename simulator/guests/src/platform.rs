@@ -260,7 +260,15 @@ fn files(config: &ExecutorConfig, host_name: &str) -> Vec<(String, Vec<u8>)> {
         .networks
         .values()
         .flat_map(|endpoint| &endpoint.network.nameservers);
+    let domains: Vec<_> = config
+        .networks
+        .values()
+        .filter_map(|endpoint| endpoint.network.search_domain.as_deref())
+        .collect();
     let mut resolver = String::new();
+    if !domains.is_empty() {
+        let _ = writeln!(resolver, "search {}", domains.join(" "));
+    }
     for server in servers {
         let _ = writeln!(resolver, "nameserver {server}");
     }
@@ -286,4 +294,39 @@ fn nics(
         let address = GuestAddress::new(address.addr(), address.prefix_len());
         Some(GuestNicAddresses::new(&nic.mac).address(address))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+    use super::*;
+    use tether::guestinfo::vic::{ContainerNetwork, NetworkEndpoint};
+
+    #[test]
+    fn name_servers_and_search_domains_reach_the_resolver() {
+        let network = ContainerNetwork {
+            nameservers: vec!["10.0.0.53".parse().unwrap()],
+            search_domain: Some("team.example".into()),
+            ..ContainerNetwork::default()
+        };
+        let endpoint = NetworkEndpoint {
+            network,
+            ..NetworkEndpoint::default()
+        };
+        let config = ExecutorConfig {
+            networks: [("bridge".to_owned(), endpoint)].into(),
+            ..ExecutorConfig::default()
+        };
+        let files = files(&config, "web");
+        let resolver = files.iter().find(|(path, _)| path == "/etc/resolv.conf");
+        let expected = b"search team.example\nnameserver 10.0.0.53\n";
+        assert_eq!(resolver.unwrap().1, expected);
+        assert!(
+            super::files(&ExecutorConfig::default(), "web")
+                .iter()
+                .all(|(path, _)| path != "/etc/resolv.conf"),
+            "the image's own stays"
+        );
+    }
 }

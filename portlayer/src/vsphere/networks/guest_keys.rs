@@ -27,9 +27,16 @@ pub(in crate::vsphere) fn guest_networks(
         if let Some(slot) = slots.get(segment) {
             entry.common.id = slot.to_string();
         }
-        networks.insert(scope.name.clone(), entry);
+        networks.insert(filed_as(&scope.name), entry);
     }
     networks
+}
+
+/// Returns the name under which a scope's keys are filed. The format writes a dot and a slash as the
+/// same separator: the keys of a scope `a.network` would be among those of the network of a scope
+/// `a`. The scope's name itself is stored with its network, unchanged.
+pub(in crate::vsphere) fn filed_as(scope: &str) -> String {
+    scope.replace('.', "~")
 }
 
 /// Returns the scope of the default route: the first external one, else the first that is not
@@ -63,6 +70,8 @@ fn entry(
         gateway: gateway.and_then(|(gateway, prefix)| IpNet::new(gateway, prefix).ok()),
         is_default,
         nameservers: scope.dns.clone(),
+        search_domain: scope.search_domain.clone(),
+        mtu: scope.mtu,
         pools: pools(scope),
         aliases: aliases(name, spec),
         kind: match scope.kind {
@@ -139,6 +148,7 @@ mod tests {
     use crate::exec::{Command, ContainerSpec};
     use crate::vsphere::record::Record;
     use guestinfo::Dialect;
+    use guestinfo::vic::ExecutorConfig;
     use jiff::Timestamp;
 
     fn scopes(specs: [ScopeSpec; 2]) -> BTreeMap<String, (ScopeSpec, Segment)> {
@@ -156,6 +166,8 @@ mod tests {
             .subnet("172.16.0.0/16".parse().unwrap())
             .gateway("172.16.0.1".parse().unwrap())
             .dns("8.8.8.8".parse().unwrap())
+            .search_domain("team.example")
+            .mtu(1400)
             .trust(TrustLevel::Open);
         let scopes = scopes([bridge, ScopeSpec::external("lab", "VM Network")]);
         let port = PortMapping::new(81).host_port(8080);
@@ -184,6 +196,13 @@ mod tests {
             (format!("{base}/network/Common/name"), "bridge"),
             (format!("{base}/network/default"), "false"),
             (
+                format!("{base}/network/nameservers|0"),
+                "AAAAAAAAAAAAAP//CAgICA==",
+            ),
+            (format!("{base}/network/search"), "team.example"),
+            (format!("{base}/network/mtu"), "1400"),
+            (format!("{base}/ports~"), "80/tcp|81/tcp"),
+            (
                 "networks|bridge/network/aliases~".to_owned(),
                 "a:b|db:store",
             ),
@@ -202,6 +221,8 @@ mod tests {
             (format!("{base}/static"), "false"),
             (format!("{base}/ports~"), "80/tcp|81/tcp"),
             (format!("{base}/network/dns|0"), "AAAAAAAAAAAAAP//CAgICA=="),
+            (format!("{base}/network/search"), "team.example"),
+            (format!("{base}/network/mtu"), "1400"),
             (format!("{base}/network/TrustLevel"), "2"),
             (
                 "guestinfo.vice./networks|lab/ports~".to_owned(),
@@ -220,6 +241,50 @@ mod tests {
         }
         let read = Record::read(&keys).unwrap();
         assert_eq!(read.endpoints, endpoints);
+    }
+
+    /// Without a name of its own, the card of `a.network` would be filed as that of the network of
+    /// `a`.
+    #[test]
+    fn scopes_whose_names_have_dots_are_told_apart() {
+        let specs = [ScopeSpec::bridge("a"), ScopeSpec::bridge("a.network")];
+        let endpoints = ["a", "a.network"].map(|scope| {
+            let mut endpoint = EndpointInfo::new(EndpointSpec::new(scope));
+            endpoint.address = Some("10.0.0.2/16".parse().unwrap());
+            endpoint
+        });
+        let slots = [(Segment(None), 192)];
+        let networks = guest_networks("c", &endpoints, &scopes(specs), &slots.into());
+        let spec = ContainerSpec::new("c", Command::new("/hello"));
+        let record = Record::new(&spec, Timestamp::default()).connected(&endpoints, networks);
+        for dialect in Dialect::ALL {
+            let keys = record.keys(dialect).unwrap();
+            let guest = guestinfo::decode::<ExecutorConfig>(&keys).value.networks;
+            let names: Vec<_> = guest.values().map(|e| &e.network.common.name).collect();
+            assert_eq!(names, ["a", "a.network"], "{keys:#?}");
+            assert!(guest.values().all(|e| e.common.id == "192"));
+            assert_eq!(Record::read(&keys).unwrap().endpoints, endpoints);
+        }
+    }
+
+    #[test]
+    fn every_trust_level_reaches_the_guest() {
+        for (trust, text) in [
+            (TrustLevel::Published, "1"),
+            (TrustLevel::Open, "2"),
+            (TrustLevel::Closed, "3"),
+            (TrustLevel::Outbound, "4"),
+            (TrustLevel::Peers, "5"),
+        ] {
+            let specs = [ScopeSpec::bridge("a").trust(trust), ScopeSpec::bridge("b")];
+            let endpoints = [EndpointInfo::new(EndpointSpec::new("a"))];
+            let networks = guest_networks("c", &endpoints, &scopes(specs), &BTreeMap::new());
+            let spec = ContainerSpec::new("c", Command::new("/hello"));
+            let record = Record::new(&spec, Timestamp::default()).connected(&endpoints, networks);
+            let keys = record.keys(Dialect::Vic1).unwrap();
+            let key = "guestinfo.vice./networks|a/network/TrustLevel";
+            assert_eq!(keys.get(key).map(String::as_str), Some(text));
+        }
     }
 
     #[test]
