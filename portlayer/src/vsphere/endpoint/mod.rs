@@ -22,9 +22,10 @@ use vsphere_client::Client;
 pub(super) use fence::Fence;
 pub(super) use inventory::Home;
 pub(super) use machine::Machine;
+pub(super) use network::NetworkFacts;
 #[cfg(test)]
 pub(super) use survey::Licence;
-pub(super) use survey::{ComputeFacts, DatastoreFacts, HostFacts, NetworkFacts, TargetFacts};
+pub(super) use survey::{ComputeFacts, DatastoreFacts, HostFacts, TargetFacts};
 pub(super) use switch::Switches;
 
 use super::fault;

@@ -1,7 +1,7 @@
-//! Looks up networks by name and returns the backings of network cards.
+//! Looks up networks by name or path, and returns the backings of network cards.
 
 use vim25::types::{
-    DistributedVirtualSwitchPortConnection, VirtualDeviceBackingInfo,
+    DistributedVirtualSwitchPortConnection, Tag, VirtualDeviceBackingInfo,
     VirtualDeviceDeviceBackingInfo, VirtualEthernetCardDistributedVirtualPortBackingInfo,
     VirtualEthernetCardNetworkBackingInfo,
 };
@@ -17,43 +17,90 @@ type Portgroup<V> = Property<mo::DistributedVirtualPortgroup, V>;
 const PORTGROUP_SWITCH: Portgroup<Ref<mo::DistributedVirtualSwitch>> =
     Property::new("config.distributedVirtualSwitch");
 
-impl Endpoint {
-    pub(in crate::vsphere) async fn network(
-        &self,
-        datacenter: &Datacenter,
-        name: &str,
-    ) -> Result<Poly<VirtualDeviceBackingInfo>> {
-        Ok(self.network_or_only(datacenter, Some(name)).await?.1)
-    }
+/// The tag of the port group of a distributed switch that carries its uplinks.
+const UPLINKS: &str = "SYSTEM/DVS.UPLINKPG";
 
-    /// Finds the network of this name, or the only one; returns its backing and name.
-    pub(in crate::vsphere) async fn network_or_only(
+/// A network.
+#[derive(Clone, Debug, Default)]
+pub(in crate::vsphere) struct NetworkFacts {
+    pub(in crate::vsphere) name: String,
+    pub(in crate::vsphere) is_distributed: bool,
+    pub(in crate::vsphere) is_uplink: bool,
+    /// The values of the references of the hosts that it is on; empty if the endpoint does not
+    /// say.
+    pub(in crate::vsphere) hosts: Vec<String>,
+}
+
+/// A network that was found by its name or path.
+#[derive(Clone, Debug)]
+pub(in crate::vsphere) struct FoundNetwork {
+    pub(in crate::vsphere) reference: Ref<mo::Network>,
+    pub(in crate::vsphere) facts: NetworkFacts,
+}
+
+impl Endpoint {
+    /// Finds the network of this name or inventory path, or the only one.
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) and
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an ambiguous name, both with the
+    /// candidates.
+    pub(in crate::vsphere) async fn find_network(
         &self,
         datacenter: &Datacenter,
         name: Option<&str>,
-    ) -> Result<(String, Poly<VirtualDeviceBackingInfo>)> {
+    ) -> Result<FoundNetwork> {
         let resource = Resource::new(ResourceKind::Network, name.unwrap_or_default());
         let wrap = |error| fault::error(&resource, error);
-        let network = self
+        let reference = self
             .client
             .inventory()
             .network(datacenter, name)
             .await
             .map_err(wrap)?;
-        let name = self
-            .client
-            .get(&network, props::network::NAME)
-            .await
-            .map_err(wrap)?;
-        let backing = self.backing(&name, &network).await?;
-        Ok((name, backing))
+        let parts = (
+            props::network::NAME,
+            props::network::HOST,
+            props::network::TAG,
+        );
+        let (name, hosts, tags) = self.client.try_get(&reference, parts).await.map_err(wrap)?;
+        let name = name.ok_or_else(|| {
+            Error::internal(resource.clone(), "the endpoint does not give its name")
+        })?;
+        let is_uplink = |tag: &Tag| tag.key == UPLINKS;
+        let facts = NetworkFacts {
+            name,
+            is_distributed: reference.is::<mo::DistributedVirtualPortgroup>(),
+            is_uplink: tags.unwrap_or_default().iter().any(is_uplink),
+            hosts: hosts
+                .unwrap_or_default()
+                .iter()
+                .map(|host| host.value().to_owned())
+                .collect(),
+        };
+        Ok(FoundNetwork { reference, facts })
     }
 
-    async fn backing(
+    /// Returns the backing of a card on the network of this name or path.
+    pub(in crate::vsphere) async fn network(
         &self,
+        datacenter: &Datacenter,
         name: &str,
-        network: &Ref<mo::Network>,
     ) -> Result<Poly<VirtualDeviceBackingInfo>> {
+        let found = self.find_network(datacenter, Some(name)).await?;
+        self.backing(&found).await
+    }
+
+    /// Returns the backing of a card on this network: a standard port group by its name, a
+    /// distributed one by its key and the UUID of its switch.
+    ///
+    /// # Errors
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) for an opaque network.
+    pub(in crate::vsphere) async fn backing(
+        &self,
+        found: &FoundNetwork,
+    ) -> Result<Poly<VirtualDeviceBackingInfo>> {
+        let (name, network) = (&found.facts.name, &found.reference);
         let resource = Resource::new(ResourceKind::Network, name);
         let wrap = |error| fault::error(&resource, error);
         if let Some(portgroup) = network.downcast::<mo::DistributedVirtualPortgroup>() {
@@ -91,7 +138,7 @@ impl Endpoint {
         }
         Ok(Poly::new(VirtualEthernetCardNetworkBackingInfo {
             base: VirtualDeviceDeviceBackingInfo {
-                device_name: name.to_owned(),
+                device_name: name.clone(),
                 ..VirtualDeviceDeviceBackingInfo::default()
             },
             network: Some(network.clone()),

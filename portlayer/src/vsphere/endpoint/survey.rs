@@ -2,15 +2,15 @@
 
 use vim25::types::{
     ClusterConfigInfoEx, DatastoreHostMount, HostFirewallInfo, KeyAnyValue,
-    LicenseManagerLicenseInfo, Tag,
+    LicenseManagerLicenseInfo,
 };
 use vim25::{Property, Ref, mo, props};
-use vsphere_client::{Datacenter, Datastore, ObjectProperties};
+use vsphere_client::{Datastore, ObjectProperties};
 
 use super::Endpoint;
 use crate::vsphere::fault;
 use crate::vsphere::kind;
-use crate::{Resource, ResourceKind, Result};
+use crate::{Resource, Result};
 
 const FIREWALL: Property<mo::HostSystem, Ref<mo::HostFirewallSystem>> =
     Property::new("configManager.firewallSystem");
@@ -18,9 +18,6 @@ const MANAGED_BY: Property<mo::HostSystem, String> = Property::new("summary.mana
 const ACCESSIBLE: Property<mo::Datastore, bool> = Property::new("summary.accessible");
 const FREE: Property<mo::Datastore, i64> = Property::new("summary.freeSpace");
 const MAINTENANCE: Property<mo::Datastore, String> = Property::new("summary.maintenanceMode");
-
-/// The tag of the port group of a distributed switch that carries its uplinks.
-const UPLINKS: &str = "SYSTEM/DVS.UPLINKPG";
 
 /// The target as a whole.
 #[derive(Clone, Debug, Default)]
@@ -68,17 +65,6 @@ pub(in crate::vsphere) struct DatastoreFacts {
     pub(in crate::vsphere) free: Option<u64>,
     pub(in crate::vsphere) in_maintenance: bool,
     /// The values of the references of the hosts that mount it; empty if the endpoint does not
-    /// say.
-    pub(in crate::vsphere) hosts: Vec<String>,
-}
-
-/// A network.
-#[derive(Clone, Debug, Default)]
-pub(in crate::vsphere) struct NetworkFacts {
-    pub(in crate::vsphere) name: String,
-    pub(in crate::vsphere) is_distributed: bool,
-    pub(in crate::vsphere) is_uplink: bool,
-    /// The values of the references of the hosts that it is on; empty if the endpoint does not
     /// say.
     pub(in crate::vsphere) hosts: Vec<String>,
 }
@@ -222,39 +208,6 @@ impl Endpoint {
                 .iter()
                 .filter(|mount| mounted(mount))
                 .map(|mount| mount.key.value().to_owned())
-                .collect(),
-        })
-    }
-
-    /// Reads the network of this name, or the only one.
-    pub(in crate::vsphere) async fn network_facts(
-        &self,
-        datacenter: &Datacenter,
-        name: Option<&str>,
-    ) -> Result<NetworkFacts> {
-        let resource = Resource::new(ResourceKind::Network, name.unwrap_or_default());
-        let wrap = |error| fault::error(&resource, error);
-        let network = self
-            .client
-            .inventory()
-            .network(datacenter, name)
-            .await
-            .map_err(wrap)?;
-        let parts = (
-            props::network::NAME,
-            props::network::HOST,
-            props::network::TAG,
-        );
-        let (name, hosts, tags) = self.client.try_get(&network, parts).await.map_err(wrap)?;
-        let is_uplink = |tag: &Tag| tag.key == UPLINKS;
-        Ok(NetworkFacts {
-            name: name.unwrap_or_default(),
-            is_distributed: network.is::<mo::DistributedVirtualPortgroup>(),
-            is_uplink: tags.unwrap_or_default().iter().any(is_uplink),
-            hosts: hosts
-                .unwrap_or_default()
-                .iter()
-                .map(|host| host.value().to_owned())
                 .collect(),
         })
     }

@@ -317,8 +317,8 @@ impl Shared {
         let remedy = "name an existing network with --bridge-network";
         let own = spec.bridge_name();
         let name = spec.bridge_network.as_deref().or(own);
-        let facts = self.endpoint.network_facts(datacenter, name).await;
-        if let (Err(error), Some(name), Some(parent)) = (&facts, own, parent)
+        let network = self.endpoint.find_network(datacenter, name).await;
+        if let (Err(error), Some(name), Some(parent)) = (&network, own, parent)
             && error.is_not_found()
         {
             let Some(switches) = found.keep(self.endpoint.switches(parent).await, remedy)? else {
@@ -336,13 +336,13 @@ impl Shared {
             }
             return Ok(Some((name.to_owned(), Bridge::Missing(switches))));
         }
-        let Some(facts) = found.keep(facts, remedy)? else {
+        let Some(network) = found.keep(network, remedy)? else {
             return Ok(None);
         };
-        let name = facts.name.clone();
-        survey.bridge = Some(facts);
-        let backing = self.endpoint.network(datacenter, &name).await;
+        let backing = self.endpoint.backing(&network).await;
         let backing = found.keep(backing, remedy)?;
+        let name = network.facts.name.clone();
+        survey.bridge = Some(network.facts);
         Ok(backing.map(|backing| (name, Bridge::Exists(backing))))
     }
 
@@ -357,20 +357,21 @@ impl Shared {
         let mut backings = Vec::new();
         for (role, name) in spec.roles() {
             let remedy = format!("name an existing network with --{role}-network");
-            let facts = self.endpoint.network_facts(datacenter, Some(name)).await;
-            let Some(facts) = found.keep(facts, &remedy)? else {
+            let network = self.endpoint.find_network(datacenter, Some(name)).await;
+            let Some(network) = found.keep(network, &remedy)? else {
                 continue;
             };
+            let facts = &network.facts;
             let is_known = |(_, known): &(&str, NetworkFacts)| known.name == facts.name;
             let is_bridge = survey
                 .bridge
                 .as_ref()
                 .is_some_and(|bridge| bridge.name == facts.name);
             if !is_bridge && !survey.others.iter().any(is_known) {
-                let backing = self.endpoint.network(datacenter, name).await;
+                let backing = self.endpoint.backing(&network).await;
                 backings.extend(found.keep(backing, &remedy)?);
             }
-            survey.others.push((role, facts));
+            survey.others.push((role, network.facts));
         }
         Ok(backings)
     }
