@@ -1,5 +1,6 @@
 //! The list, and what the cases are about.
 
+mod bad_networks;
 mod events;
 mod identity;
 mod images;
@@ -77,7 +78,8 @@ pub(super) static ALL: &[Case] = &[
     case!(images::a_dropped_import_can_be_repeated, needs Images),
     case!(images::an_image_in_use_is_not_removed, needs Images),
     case!(networks::a_scope_is_described_and_removed, needs Networks),
-    case!(networks::a_bad_scope_is_refused_and_nothing_is_made, needs Networks),
+    case!(bad_networks::a_bad_scope_is_refused_and_nothing_is_made, needs Networks),
+    case!(bad_networks::a_bad_connection_is_refused_and_nothing_is_changed, needs Networks),
     case!(networks::a_scope_in_use_is_not_removed, needs Networks),
     case!(networks::addresses_are_unique_and_kept_while_stopped, needs Networks),
     case!(networks::a_freed_address_rests, needs Networks),

@@ -45,11 +45,15 @@ enum Broken {
     DisconnectsWhileOn,
 }
 
-const ALL: [(Broken, &str); 15] = [
+const ALL: [(Broken, &str); 16] = [
     (Broken::ForgetsDomains, "a_scope_is_described_and_removed"),
     (
         Broken::TakesBadScopes,
         "a_bad_scope_is_refused_and_nothing_is_made",
+    ),
+    (
+        Broken::ReplacesAddresses,
+        "a_bad_connection_is_refused_and_nothing_is_changed",
     ),
     (Broken::RemovesScopesInUse, "a_scope_in_use_is_not_removed"),
     (

@@ -83,7 +83,7 @@ impl Table {
             ..old
         };
         self.holders.insert(id, new.clone());
-        self.enter(id, new);
+        self.enter(id, new, None);
         self.reconsider();
     }
 
@@ -172,7 +172,8 @@ impl Table {
                 Ok(()) => Some(wanted),
                 Err(AddressError::Taken(_)) => {
                     let holder = scope.by_address.get(&wanted).copied();
-                    return Err(self.taken(&wanted, holder.as_ref(), &spec.scope));
+                    let field = "endpoints.address";
+                    return Err(self.taken(field, &wanted, holder.as_ref(), &spec.scope));
                 }
                 Err(refused) => {
                     let field = "endpoints.address";
@@ -234,7 +235,7 @@ impl Table {
             if let Some(mac) = given
                 && let Some(holder) = self.macs.get(&mac).filter(|holder| *holder != id)
             {
-                return Err(self.taken(&mac, Some(holder), "its network"));
+                return Err(self.taken(field, &mac, Some(holder), "its network"));
             }
             let of_segment = |e: &&EndpointInfo| {
                 let scope = self.scopes.get(&e.spec.scope);
@@ -266,6 +267,7 @@ impl Table {
 
     fn taken(
         &self,
+        field: &str,
         address: &dyn std::fmt::Display,
         holder: Option<&ContainerId>,
         scope: &str,
@@ -273,7 +275,7 @@ impl Table {
         let by = self.named(holder.into_iter());
         let by = by.unwrap_or_else(|| "a container that is being made".to_owned());
         let resource = Resource::new(ResourceKind::Other("address"), address);
-        let reason = format!("endpoints: {address} is held by {by} in {scope}");
+        let reason = format!("{field}: {address} is held by {by} in {scope}");
         Error::in_use(resource, by).with_source(reason)
     }
 
