@@ -11,7 +11,7 @@ use super::store::{Container, Store};
 use super::{MemoryNetworks, Program};
 use crate::exec::{ContainerInfo, ContainerSpec, Edit, Listing, Signal, StartOptions, StopOptions};
 use crate::network::BridgeRange;
-use crate::network::table::{REST, Table, port_in_use};
+use crate::network::table::{REST, Table};
 use crate::queue::Queues;
 use crate::{
     Capabilities, Capability, ContainerId, Error, Exec, ExitStatus, Resource, Result, State,
@@ -66,12 +66,12 @@ impl MemoryExec {
         table.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Fails if a container that is on publishes one of this container's ports.
-    fn refuse_taken_ports(&self, table: &Table, id: &ContainerId) -> Result<()> {
-        for (rival, name, port) in table.port_rivals(id) {
+    /// Fails if a container that is on has one of this container's ports or addresses.
+    fn refuse_rivals(&self, table: &Table, id: &ContainerId) -> Result<()> {
+        for (rival, error) in table.rivals(id) {
             let state = self.shared.store.read(&rival, Container::state);
             if state.is_ok_and(|state| state.kind().may_be_on()) {
-                return Err(port_in_use(&port, name));
+                return Err(error);
             }
         }
         Ok(())
@@ -148,7 +148,7 @@ impl Exec for MemoryExec {
         let _turn = self.shared.queues.turn(*id).await;
         self.require(id, options.allowed())?;
         let table = self.table();
-        self.refuse_taken_ports(&table, id)?;
+        self.refuse_rivals(&table, id)?;
         let behaviour = self.shared.store.read(id, |container| {
             let behaviour = self.shared.program.behaviour(container.spec());
             container.launch(behaviour.clone());

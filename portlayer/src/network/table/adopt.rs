@@ -5,20 +5,22 @@ use std::time::Instant;
 use ipnet::{IpNet, Ipv4Net};
 use jiff::Timestamp;
 
-use super::{Holder, Table};
-use crate::ContainerId;
+use super::{Holder, Table, port_in_use};
 use crate::network::{AddressError, EndpointInfo, PortMapping, ScopeKind};
+use crate::{ContainerId, Error, Resource, ResourceKind};
 
 impl Table {
     /// Enters a container that was found. What another one holds already stays with the one that
     /// was created first; the other is a [conflict](Self::conflict) and holds nothing of it. A
-    /// scope that is not known does not matter.
+    /// scope that is not known does not matter. What the container held before and does not hold
+    /// now rests.
     pub(crate) fn adopt(
         &mut self,
         id: ContainerId,
         name: &str,
         created: Option<Timestamp>,
         endpoints: Vec<EndpointInfo>,
+        now: Instant,
     ) {
         if let Some(known) = self.holders.get_mut(&id)
             && known.endpoints == endpoints
@@ -34,17 +36,17 @@ impl Table {
             is_settled: true,
         };
         let before: Vec<_> = self.conflicts.keys().copied().collect();
-        self.enter(id, holder);
+        self.enter(id, holder, Some(now));
         self.reconsider();
         for (id, reason) in self.conflicts.iter().filter(|(id, _)| !before.contains(id)) {
             tracing::warn!(container = %id, reason, "quarantined");
         }
     }
 
-    pub(super) fn enter(&mut self, id: ContainerId, holder: Holder) {
+    pub(super) fn enter(&mut self, id: ContainerId, holder: Holder, now: Option<Instant>) {
         if let Some(old) = self.holders.remove(&id) {
             self.index_names(&id, &old, false);
-            self.free(&id, &old.endpoints, &[], None);
+            self.free(&id, &old.endpoints, &holder.endpoints, now);
         }
         self.conflicts.remove(&id);
         self.index_names(&id, &holder, true);
@@ -125,7 +127,7 @@ impl Table {
         ids.sort_by_key(|id| self.holders.get(id).and_then(|holder| holder.created));
         for id in ids {
             if let Some(holder) = self.holders.get(&id).cloned() {
-                self.enter(id, holder);
+                self.enter(id, holder, None);
             } else {
                 self.conflicts.remove(&id);
             }
@@ -142,7 +144,7 @@ impl Table {
             .map(|(id, holder)| (*id, holder.clone()))
             .collect();
         for (id, holder) in members {
-            self.enter(id, holder);
+            self.enter(id, holder, None);
         }
     }
 
@@ -168,9 +170,50 @@ impl Table {
         self.conflicts.get(id).map(String::as_str)
     }
 
+    /// Containers that must not be on while this one is, each with the error if it is: they publish
+    /// a port of the host that this one publishes too, or are in conflict over its address. One in
+    /// conflict cannot be started, but it may have been on when the conflict was found.
+    pub(crate) fn rivals(&self, id: &ContainerId) -> Vec<(ContainerId, Error)> {
+        let ports = self.port_rivals(id).into_iter();
+        let ports = ports.map(|(rival, name, port)| (rival, port_in_use(&port, name)));
+        ports.chain(self.address_rivals(id)).collect()
+    }
+
+    fn address_rivals(&self, id: &ContainerId) -> impl Iterator<Item = (ContainerId, Error)> {
+        let own = self.endpoints(id).unwrap_or_default();
+        let shared = move |theirs: &[EndpointInfo]| {
+            own.iter().find_map(|own| {
+                let is_same = |e: &&EndpointInfo| {
+                    own.mac.is_some() && own.mac == e.mac
+                        || own.spec.scope == e.spec.scope
+                            && own.address.is_some()
+                            && own.address == e.address
+                };
+                let same = theirs.iter().find(is_same)?;
+                match same.address.filter(|address| own.address == Some(*address)) {
+                    Some(net) => Some(net.addr().to_string()),
+                    None => same.mac.map(|mac| mac.to_string()),
+                }
+            })
+        };
+        let others = self.conflicts.keys().filter(move |other| *other != id);
+        others.filter_map(move |other| {
+            let holder = self.holders.get(other)?;
+            let address = shared(&holder.endpoints)?;
+            let resource = Resource::new(ResourceKind::Other("address"), &address);
+            let reason = format!(
+                "{address} belongs to this container, but {:?}, which is in conflict with it, is on: \
+                 stop that one first",
+                holder.name
+            );
+            let error = Error::in_use(resource, holder.name.clone()).with_source(reason);
+            Some((*other, error))
+        })
+    }
+
     /// Other containers that publish a port of the host that this one publishes too, with their
     /// names and the port. They matter while they are on.
-    pub(crate) fn port_rivals(&self, id: &ContainerId) -> Vec<(ContainerId, String, PortMapping)> {
+    pub(super) fn port_rivals(&self, id: &ContainerId) -> Vec<(ContainerId, String, PortMapping)> {
         let own: Vec<_> = self.published(id).collect();
         if own.is_empty() {
             return Vec::new();

@@ -258,7 +258,7 @@ impl Table {
 }
 
 /// The error for a port of the host that another container publishes.
-pub(crate) fn port_in_use(port: &PortMapping, by: String) -> Error {
+fn port_in_use(port: &PortMapping, by: String) -> Error {
     let shown = match (port.host_address, port.host_port) {
         (Some(address), Some(number)) => {
             format!(

@@ -7,7 +7,6 @@ use vim25::types::VirtualMachineConfigSpec;
 
 use super::{Shared, Snapshot};
 use crate::exec::StartOptions;
-use crate::network::table::port_in_use;
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::index::Seen;
 use crate::vsphere::machine_spec::options as key_changes;
@@ -20,7 +19,7 @@ impl Shared {
         let vm = {
             let _turn = self.ids.turn(*id).await;
             self.networks.refuse_conflict(id).await?;
-            let _ports = self.refuse_taken_ports(id).await?;
+            let _rivals = self.refuse_rivals(id).await?;
             let _starting = self.in_progress.mark(*id, StateKind::Starting);
             let snapshot = self.begin_run(id, options).await?;
             self.blocking.written(id);
@@ -64,22 +63,20 @@ impl Shared {
         }
     }
 
-    /// Fails if a running container publishes one of this container's ports. While the guard is
-    /// held, no other container that publishes ports is powered on.
-    async fn refuse_taken_ports(
+    /// Fails if a running container has one of this container's ports or addresses. While the guard
+    /// is held, no other container with rivals is powered on.
+    async fn refuse_rivals(
         &self,
         id: &ContainerId,
     ) -> Result<Option<tokio::sync::MutexGuard<'_, ()>>> {
-        if self.networks.table().port_rivals(id).is_empty() {
+        if self.networks.table().rivals(id).is_empty() {
             return Ok(None);
         }
-        let turn = self.networks.ports_turn().await;
-        let rivals = self.networks.table().port_rivals(id);
-        for (rival, name, port) in rivals {
+        let turn = self.networks.rivals_turn().await;
+        let rivals = self.networks.table().rivals(id);
+        for (rival, error) in rivals {
             match self.look(&rival).await {
-                Ok(snapshot) if snapshot.state.kind().may_be_on() => {
-                    return Err(port_in_use(&port, name));
-                }
+                Ok(snapshot) if snapshot.state.kind().may_be_on() => return Err(error),
                 Err(error) if !error.is_not_found() => return Err(error),
                 _ => {}
             }

@@ -47,7 +47,7 @@ impl Seen {
     }
 
     /// Returns whether the keys equal those of the previous snapshot `other`.
-    pub(super) fn has_keys_of(&self, other: &Self) -> bool {
+    pub(in crate::vsphere) fn has_keys_of(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.decoded, &other.decoded)
     }
 

@@ -46,8 +46,8 @@ pub(in crate::vsphere) struct HostNetworks {
     pub(super) scopes: AsyncMutex<()>,
     /// Set after scopes and containers were read for the first time.
     pub(super) loaded: OnceCell<()>,
-    /// Held while a container that publishes ports is powered on.
-    ports: AsyncMutex<()>,
+    /// Held while a container that others must not be on with is powered on.
+    rivals: AsyncMutex<()>,
 }
 
 impl HostNetworks {
@@ -68,7 +68,7 @@ impl HostNetworks {
             known: Mutex::default(),
             scopes: AsyncMutex::default(),
             loaded: OnceCell::new(),
-            ports: AsyncMutex::default(),
+            rivals: AsyncMutex::default(),
         }
     }
 
@@ -83,6 +83,7 @@ impl HostNetworks {
     /// Fails if another container holds an address of this one.
     pub(in crate::vsphere) async fn refuse_conflict(&self, id: &ContainerId) -> Result<()> {
         self.load().await?;
+        self.sync().await?;
         let table = self.table();
         let Some(reason) = table.conflict(id) else {
             return Ok(());
@@ -92,9 +93,9 @@ impl HostNetworks {
         Err(error.with_source(reason.to_owned()))
     }
 
-    /// Waits until no other container that publishes ports is being powered on.
-    pub(in crate::vsphere) async fn ports_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
-        self.ports.lock().await
+    /// Waits until no other container with [rivals](Table::rivals) is being powered on.
+    pub(in crate::vsphere) async fn rivals_turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.rivals.lock().await
     }
 
     /// Returns the cards of a new container with these connections.

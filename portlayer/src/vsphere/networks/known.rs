@@ -1,12 +1,14 @@
 //! The machines that the table of addresses already includes.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio::time::Instant;
 use vim25::{Ref, mo};
 
 use crate::ContainerId;
 use crate::network::table::Assignment;
+use crate::vsphere::index::Seen;
 
 /// Machines that were read, and operations whose outcome is not known.
 #[derive(Debug, Default)]
@@ -19,8 +21,14 @@ pub(super) struct Known {
     /// The revision of the index that was taken into account last.
     synced: Option<u64>,
     resets: u64,
-    /// Assignments of operations with unknown outcome, and since when.
-    pub(super) unsettled: HashMap<ContainerId, (Assignment, Instant)>,
+    unsettled: Vec<Unsettled>,
+}
+
+/// An operation with an unknown outcome, which may still be carried out.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    pub(super) assignment: Assignment,
+    since: Instant,
 }
 
 #[derive(Debug)]
@@ -28,6 +36,9 @@ struct Entry {
     /// `None`: not a container, or unreadable.
     id: Option<ContainerId>,
     since: u64,
+    /// The state that was taken into account. `None`: a change of this program, which the index has
+    /// shown since.
+    seen: Option<Arc<Seen>>,
 }
 
 /// The logical time at which a list of machines was requested.
@@ -60,16 +71,55 @@ impl Known {
         Moment(self.clock)
     }
 
-    pub(super) fn insert(&mut self, vm: Ref<mo::VirtualMachine>, id: Option<ContainerId>) {
+    /// Records a machine that this program created.
+    pub(super) fn created(&mut self, vm: Ref<mo::VirtualMachine>, id: ContainerId) {
         self.clock += 1;
-        let since = self.clock;
-        self.machines.insert(vm, Entry { id, since });
+        let entry = Entry {
+            id: Some(id),
+            since: self.clock,
+            seen: None,
+        };
+        self.machines.insert(vm, entry);
     }
 
-    /// Forgets a container: its machine is read again when it is next listed.
-    pub(super) fn forget(&mut self, id: &ContainerId) {
-        self.unsync();
-        self.machines.retain(|_, entry| entry.id != Some(*id));
+    /// Records a change of a container by this program.
+    pub(super) fn changed(&mut self, id: &ContainerId) {
+        self.clock += 1;
+        for entry in self.machines.values_mut() {
+            if entry.id == Some(*id) {
+                entry.since = self.clock;
+                entry.seen = None;
+            }
+        }
+    }
+
+    /// Records a machine in a list of that moment. Returns whether it is new, or its keys differ
+    /// from those that were taken into account.
+    pub(super) fn is_news(
+        &mut self,
+        machine: &Arc<Seen>,
+        id: Option<ContainerId>,
+        moment: Moment,
+    ) -> bool {
+        let vm = &machine.vm;
+        if self.destroyed.get(vm).is_some_and(|at| *at > moment.0) {
+            return false;
+        }
+        let known = self.machines.get(vm);
+        if known.is_some_and(|entry| entry.since > moment.0) {
+            return false;
+        }
+        let before = known.and_then(|entry| entry.seen.as_ref());
+        let is_news = before
+            .is_none_or(|before| !Arc::ptr_eq(before, machine) && !machine.has_keys_of(before));
+        let entry = Entry {
+            // One that cannot be read any more still is the container's.
+            id: id.or(known.and_then(|entry| entry.id)),
+            since: moment.0,
+            seen: Some(Arc::clone(machine)),
+        };
+        self.machines.insert(vm.clone(), entry);
+        is_news
     }
 
     pub(super) fn destroyed(&mut self, vm: Ref<mo::VirtualMachine>) {
@@ -77,12 +127,6 @@ impl Known {
         self.unsync();
         self.machines.remove(&vm);
         self.destroyed.insert(vm, self.clock);
-    }
-
-    /// Returns whether a machine in a list of that moment has to be read.
-    pub(super) fn is_new(&self, vm: &Ref<mo::VirtualMachine>, moment: Moment) -> bool {
-        let is_gone = self.destroyed.get(vm).is_some_and(|at| *at > moment.0);
-        !is_gone && !self.machines.contains_key(vm)
     }
 
     /// Removes the machines that are missing from a complete list of that moment. Returns their
@@ -102,5 +146,28 @@ impl Known {
         });
         self.destroyed.retain(|_, at| *at > moment.0);
         gone
+    }
+
+    /// Whether a machine of this container is known.
+    pub(super) fn has(&self, id: &ContainerId) -> bool {
+        self.machines.values().any(|entry| entry.id == Some(*id))
+    }
+
+    /// Records an operation whose outcome is unknown.
+    pub(super) fn unsettle(&mut self, assignment: Assignment) {
+        self.unsync();
+        let since = Instant::now();
+        self.unsettled.push(Unsettled { assignment, since });
+    }
+
+    /// Removes the operations with unknown outcome that have one now.
+    pub(super) fn settle(
+        &mut self,
+        is_settled: impl Fn(&Assignment, Instant) -> bool,
+    ) -> Vec<Assignment> {
+        let settled = self.unsettled.extract_if(.., |operation| {
+            is_settled(&operation.assignment, operation.since)
+        });
+        settled.map(|operation| operation.assignment).collect()
     }
 }

@@ -10,7 +10,7 @@ use crate::{Error, ErrorKind};
 
 /// The assignment of an operation in progress. Dropping it before the change is [sent](Self::sent)
 /// undoes the assignment. Dropping it later leaves the outcome unknown: the addresses stay held
-/// until the machine is listed, or has been missing for the timeout of a task.
+/// until the machine is listed with them, or has not been for the timeout of a task.
 #[derive(Debug)]
 #[must_use]
 pub(in crate::vsphere) struct Pending<'a> {
@@ -47,8 +47,10 @@ impl<'a> Pending<'a> {
         };
         let mut table = self.networks.table();
         table.commit(&assignment, Instant::now().into_std());
-        if let Some(vm) = vm {
-            self.networks.known().insert(vm, Some(assignment.id));
+        let mut known = self.networks.known();
+        match vm {
+            Some(vm) => known.created(vm, assignment.id),
+            None => known.changed(&assignment.id),
         }
     }
 
@@ -76,9 +78,6 @@ impl Drop for Pending<'_> {
             table.abandon(&assignment);
             return;
         }
-        let mut known = self.networks.known();
-        known.forget(&assignment.id);
-        let now = Instant::now();
-        known.unsettled.insert(assignment.id, (assignment, now));
+        self.networks.known().unsettle(assignment);
     }
 }

@@ -11,6 +11,7 @@ use super::known::Moment;
 use super::{HostNetworks, Pending};
 use crate::exec::ContainerSpec;
 use crate::network::EndpointSpec;
+use crate::network::table::Assignment;
 use crate::vsphere::index::Seen;
 use crate::{ContainerId, Result};
 
@@ -30,7 +31,8 @@ impl HostNetworks {
         self.sync().await
     }
 
-    /// Takes the host's machines into account. Only those that were not seen before are looked at.
+    /// Takes the host's machines into account. Only those that are new, or whose keys have changed,
+    /// are looked at.
     pub(in crate::vsphere) async fn sync(&self) -> Result<()> {
         self.index.ready().await?;
         let revision = self.index.revision();
@@ -50,26 +52,28 @@ impl HostNetworks {
     }
 
     fn see(&self, moment: Moment, machines: &[Arc<Seen>]) {
-        let mut found: Vec<_> = {
-            let known = self.known();
-            let new = machines
-                .iter()
-                .filter(|machine| known.is_new(&machine.vm, moment));
-            new.map(|machine| (&machine.vm, machine.record().and_then(Result::ok)))
-                .collect()
-        };
-        found.sort_by_key(|(_, record)| record.and_then(|record| record.created));
-        for (vm, record) in found {
-            let mut table = self.table();
-            let mut known = self.known();
-            let id = record.map(|record| record.spec.id);
-            known.insert(vm.clone(), id);
-            let Some(record) = record else { continue };
-            if let Some((assignment, _)) = known.unsettled.remove(&record.spec.id) {
+        let mut table = self.table();
+        let mut known = self.known();
+        let mut news: Vec<_> = machines
+            .iter()
+            .filter_map(|machine| {
+                let record = machine.record().and_then(Result::ok);
+                let id = record.map(|record| record.spec.id);
+                known.is_news(machine, id, moment).then_some(record)?
+            })
+            .collect();
+        news.sort_by_key(|record| record.created);
+        let now = Instant::now().into_std();
+        for record in news {
+            // Listed with what it was assigned: the operation succeeded.
+            let is_done = |assignment: &Assignment, _| {
+                assignment.id == record.spec.id && assignment.endpoints == record.endpoints
+            };
+            for assignment in known.settle(is_done) {
                 table.abandon(&assignment);
             }
             let (id, name) = (record.spec.id, &record.spec.name);
-            table.adopt(id, name, record.created, record.endpoints.clone());
+            table.adopt(id, name, record.created, record.endpoints.clone(), now);
         }
     }
 
@@ -80,16 +84,14 @@ impl HostNetworks {
         for id in known.retain(moment, is_listed) {
             table.release(&id, now.into_std());
         }
-        // After the timeout of a task, a missing machine will not appear any more.
+        // After the timeout of a task, nothing that was sent is carried out any more.
         let patience = self.task_timeout;
-        let given_up = |(_, since): &(_, Instant)| now.duration_since(*since) > patience;
-        let lost: Vec<_> = known
-            .unsettled
-            .extract_if(|_, operation| given_up(operation))
-            .collect();
-        for (id, (assignment, _)) in lost {
+        let given_up = |_: &Assignment, since: Instant| now.duration_since(since) > patience;
+        for assignment in known.settle(given_up) {
             table.abandon(&assignment);
-            table.release(&id, now.into_std());
+            if !known.has(&assignment.id) {
+                table.release(&assignment.id, now.into_std());
+            }
         }
     }
 
@@ -114,9 +116,8 @@ impl HostNetworks {
     fn try_assign_new(&self, spec: &ContainerSpec, created: Timestamp) -> Result<Pending<'_>> {
         let mut table = self.table();
         // The caller holds the container's lock and has seen that there is no machine, so an
-        // earlier
-        // attempt did not create one.
-        if let Some((assignment, _)) = self.known().unsettled.remove(&spec.id) {
+        // earlier attempt did not create one.
+        for assignment in self.known().settle(|earlier, _| earlier.id == spec.id) {
             table.abandon(&assignment);
         }
         let (id, now) = (spec.id, Instant::now().into_std());
@@ -141,7 +142,7 @@ impl HostNetworks {
         let mut table = self.table();
         let mut known = self.known();
         known.destroyed(vm.clone());
-        if let Some((assignment, _)) = known.unsettled.remove(id) {
+        for assignment in known.settle(|earlier, _| earlier.id == *id) {
             table.abandon(&assignment);
         }
         table.release(id, Instant::now().into_std());

@@ -8,7 +8,7 @@ fn restarted(table: &Table, scopes: &[ScopeSpec]) -> Table {
     assert!(new.reconcile(scopes.to_vec()).is_empty());
     for (id, holder) in &table.holders {
         let (created, endpoints) = (holder.created, holder.endpoints.clone());
-        new.adopt(*id, &holder.name, created, endpoints);
+        new.adopt(*id, &holder.name, created, endpoints, Instant::now());
     }
     new
 }
@@ -92,9 +92,10 @@ fn of_two_containers_with_one_address_the_later_is_quarantined_7485() {
     let held = create(&mut table, 1, &[]);
     // In whichever order they are found.
     let mut found = super::table();
-    found.adopt(id(2), "copy", Some(made(2)), held.clone());
+    let now = Instant::now();
+    found.adopt(id(2), "copy", Some(made(2)), held.clone(), now);
     assert_eq!(found.conflict(&id(2)), None);
-    found.adopt(id(1), "c1", Some(made(1)), held.clone());
+    found.adopt(id(1), "c1", Some(made(1)), held.clone(), now);
     assert_eq!(found.conflict(&id(1)), None);
     let reason = found.conflict(&id(2)).unwrap();
     assert!(
@@ -110,7 +111,6 @@ fn of_two_containers_with_one_address_the_later_is_quarantined_7485() {
     assert_eq!(found.resolve("bridge", None, "c1").unwrap(), [address]);
     create(&mut found, 3, &[]);
     // The quarantined one is given another address ...
-    let now = Instant::now();
     let moved = found
         .assign_edit(id(2), &[EndpointSpec::new("bridge")], now)
         .unwrap();
@@ -122,6 +122,28 @@ fn of_two_containers_with_one_address_the_later_is_quarantined_7485() {
     found.release(&id(1), now);
     assert_eq!(found.conflict(&id(2)), None);
     assert_eq!(found.reverse("bridge", address).unwrap(), ["copy"]);
+}
+
+/// #8405: a machine in conflict may be on already, for it was switched on before the conflict was
+/// found. The one that the address belongs to is not started next to it.
+#[test]
+fn a_container_in_conflict_that_is_on_is_a_rival_8405() {
+    let mut table = table();
+    let held = create(&mut table, 2, &[]);
+    let address = held[0].address.unwrap().addr().to_string();
+    create(&mut table, 3, &[]);
+    // An older machine turns up with the same address.
+    let now = Instant::now();
+    table.adopt(id(1), "older", Some(made(1)), held, now);
+    assert!(table.conflict(&id(2)).is_some() && table.conflict(&id(1)).is_none());
+    let rivals = table.rivals(&id(1));
+    let [(rival, error)] = &rivals[..] else {
+        panic!("{rivals:?}");
+    };
+    assert_eq!(*rival, id(2));
+    assert_eq!(error.kind, ErrorKind::InUse { by: "c2".into() });
+    assert_eq!(error.resource().to_string(), format!("address {address:?}"));
+    assert!(table.rivals(&id(3)).is_empty());
 }
 
 /// #7493: a container is unreachable after it was moved to another machine. Its card and its
@@ -187,7 +209,7 @@ fn ten_thousand_endpoints_are_recovered() {
     assert!(found.reconcile(scopes).is_empty());
     let begun = Instant::now();
     for (id, created, endpoints) in machines {
-        found.adopt(id, "c", Some(created), endpoints);
+        found.adopt(id, "c", Some(created), endpoints, begun);
     }
     let took = begun.elapsed();
     assert!(found.conflicts.is_empty());

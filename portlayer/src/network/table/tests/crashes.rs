@@ -90,7 +90,8 @@ impl World {
         assert!(refused.is_empty(), "{refused:?}");
         for (id, (created, endpoints)) in &self.machines {
             let (created, endpoints) = (Some(made(*created)), endpoints.clone());
-            self.table.adopt(*id, &id.short(), created, endpoints);
+            self.table
+                .adopt(*id, &id.short(), created, endpoints, self.now);
         }
     }
 
@@ -192,7 +193,7 @@ impl World {
                         .insert(id(to), (self.clock, endpoints.clone()));
                     let created = Some(made(self.clock));
                     self.table
-                        .adopt(id(to), &id(to).short(), created, endpoints);
+                        .adopt(id(to), &id(to).short(), created, endpoints, self.now);
                 }
             }
             Op::Restart => self.restart(),
