@@ -41,6 +41,12 @@ impl ContainerId {
         Self(bytes)
     }
 
+    /// Returns the lowest identity whose text begins with these digits; `None` if none does.
+    #[cfg(feature = "vsphere")]
+    pub(crate) fn first_with_prefix(digits: &str) -> Option<Self> {
+        format!("{digits:0<HEX$}").parse().ok()
+    }
+
     /// Returns the 32 bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8; BYTES] {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use image_source::{Registries, RegistryOptions, Spool, Transport};
 use portlayer::image::ImageId;
 use portlayer::network::forward::Publisher;
-use portlayer::{ContainerId, ExecExt as _, ExitStatus, PortLayer};
+use portlayer::{ContainerId, ExitStatus, PortLayer};
 
 use crate::catalog::Catalog;
 use crate::error::{ApiError, Result};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::{ContainerSpec, Exec, Signal, StartOptions, StopOptions};
-use crate::{ContainerId, Error, ErrorKind, Resource, Result, State, StateKind};
+use crate::{ContainerId, Error, ErrorKind, Result, State, StateKind};
 
 /// Operations that combine methods of [`Exec`].
 #[async_trait]
@@ -40,33 +40,6 @@ pub trait ExecExt: Exec {
                 self.remove(id).await
             }
             done => done,
-        }
-    }
-
-    /// Finds a container by name, id or prefix of an id. A full id or name takes precedence
-    /// over a prefix.
-    ///
-    /// # Errors
-    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none,
-    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if several ids have the prefix.
-    async fn resolve(&self, text: &str) -> Result<ContainerId> {
-        let containers = self.list().await?.containers;
-        let mut exact = containers
-            .iter()
-            .filter(|c| c.name == text || c.id.to_string() == text);
-        if let Some(found) = exact.next() {
-            return Ok(found.id);
-        }
-        let is_prefix = |id: &ContainerId| !text.is_empty() && id.to_string().starts_with(text);
-        let mut found = containers.iter().map(|c| c.id).filter(is_prefix);
-        match (found.next(), found.next()) {
-            (Some(id), None) => Ok(id),
-            (None, _) => Err(Error::not_found(Resource::container(text))),
-            (Some(_), Some(_)) => Err(Error::invalid_argument(
-                Resource::container(text),
-                "id",
-                "more than one container's id begins so",
-            )),
         }
     }
 }

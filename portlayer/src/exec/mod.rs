@@ -25,7 +25,7 @@ pub use signal::{ParseSignalError, Signal};
 pub use spec::ContainerSpec;
 pub(crate) use spec::refuse_labels;
 
-use crate::{Capabilities, ContainerId, ExitStatus, Result, State};
+use crate::{Capabilities, ContainerId, Error, ExitStatus, Resource, Result, State};
 
 /// The containers of one virtual container host, and their life cycle.
 ///
@@ -97,6 +97,23 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// Only errors that affect the whole endpoint.
     async fn list(&self) -> Result<Listing>;
 
+    /// Finds a container by name, id or prefix of an id. A full id or name takes precedence over a
+    /// prefix. The default implementation searches the [`list`](Self::list).
+    ///
+    /// # Errors
+    /// [`NotFound`](crate::ErrorKind::NotFound) if there is none,
+    /// [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if several ids have the prefix.
+    async fn resolve(&self, text: &str) -> Result<ContainerId> {
+        let containers = self.list().await?.containers;
+        let is_it = |c: &&ContainerInfo| c.name == text || c.id.to_string() == text;
+        if let Some(found) = containers.iter().find(is_it) {
+            return Ok(found.id);
+        }
+        let is_prefix = |id: &ContainerId| !text.is_empty() && id.to_string().starts_with(text);
+        let found = containers.iter().map(|c| c.id).filter(is_prefix);
+        the_one(text, found)
+    }
+
     /// Waits until the container is stopped and returns its exit status, immediately if it is
     /// stopped already. This includes the wait for its first start, for the end of the state
     /// [`Unknown`](State::Unknown), and for an endpoint that is not available.
@@ -161,4 +178,21 @@ pub trait Exec: std::fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// [`InvalidState`](crate::ErrorKind::InvalidState) while it is on.
     async fn remove(&self, id: &ContainerId) -> Result<()>;
+}
+
+/// Returns the only one of the ids that begin with a text.
+pub(crate) fn the_one(
+    text: &str,
+    ids: impl IntoIterator<Item = ContainerId>,
+) -> Result<ContainerId> {
+    let mut ids = ids.into_iter();
+    match (ids.next(), ids.next()) {
+        (Some(id), None) => Ok(id),
+        (None, _) => Err(Error::not_found(Resource::container(text))),
+        (Some(_), Some(_)) => Err(Error::invalid_argument(
+            Resource::container(text),
+            "id",
+            "more than one container's id begins so",
+        )),
+    }
 }

@@ -37,10 +37,9 @@
 //!
 //! # The index
 //! Opening a host starts one watch of its resource pool, which all handles of the host share and
-//! which ends with the last of them. Lists and inspections of containers, names, states and the
-//! addresses of networks are answered from what it reports, without asking the endpoint. Images are
-//! still looked up in the pool. What this process did, or was told,
-//! shows at once; what other programs do shows when the endpoint reports it, usually within
+//! which ends with the last of them. Lists, inspections and look-ups of containers and images, the
+//! addresses of networks, and what is in use by whom are answered from what it reports, without
+//! asking the endpoint. What this process did, or was told, shows at once; what other programs do shows when the endpoint reports it, usually within
 //! milliseconds. After a lost session everything is reported again. While the endpoint does not
 //! answer, the last reports stand, for as long as the client tries to reach it.
 //!
@@ -50,7 +49,15 @@
 //! | --- | --- |
 //! | `create` and the first `start` | 4: `CreateVM_Task`, `PowerOnVM_Task`, and one change of the view of tasks for each |
 //! | a later `start` | also a read of the machine and a change that records the run |
-//! | `list`, `inspect` | 0, once the index is filled |
+//! | `list`, `inspect`, `resolve`; `list` and `inspect` of images | 0, once the index is filled |
+//! | `create` from an image | also 1 read that the image is still there, unless this is the [only writer](#the-only-writer); for the first container of an image also 1 read of its disk |
+//! | `remove` of an image that containers use, which is refused | 0 |
+//! | an image that is unknown | 1: the list of the pool's machines |
+//! | `usage` of images | 1: the sizes of the images' machines |
+//!
+//! A container's keys say from which image it was created. Disks are read only of machines in the
+//! pool that are not readable as containers. Before the disk of an image is deleted, the list of the
+//! pool's machines is compared with the index, and machines that were not reported yet are read.
 //!
 //! # The only writer
 //! With [`Options::sole_writer`], the program that opens a host is the only one that changes it. Its

@@ -21,15 +21,16 @@ fn prefix(place: &Place) -> String {
     format!("{}-probe-", place.name)
 }
 
+/// Returns whether a machine of the host's pool is that of a probe.
+pub(super) fn is_probe(place: &Place, name: &str) -> bool {
+    let rest = name.strip_prefix(&prefix(place));
+    rest.is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
 /// Removes the machines that interrupted probes left in the host's pool.
 pub(super) async fn sweep(endpoint: &Endpoint, place: &Place) -> Result<()> {
-    let prefix = prefix(place);
     for member in endpoint.members(&place.pool, &place.host()).await? {
-        let is_probe = member
-            .name
-            .strip_prefix(&prefix)
-            .is_some_and(|rest| rest.len() == 12 && rest.bytes().all(|b| b.is_ascii_hexdigit()));
-        if !is_probe {
+        if !is_probe(place, &member.name) {
             continue;
         }
         let resource = Resource::new(kind::VIRTUAL_MACHINE, &member.name);

@@ -1,5 +1,7 @@
 //! The index of a host: what it answers, and what it asks the endpoint for.
 
+mod images;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 

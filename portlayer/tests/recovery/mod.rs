@@ -1,5 +1,7 @@
 //! What interrupted operations leave is found and finished.
 
+mod on_open;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 

@@ -7,7 +7,7 @@ use crate::exec::{
     StopOptions,
 };
 use crate::network::EndpointSpec;
-use crate::{ContainerId, Error, ErrorKind, ExecExt, Resource, State, StateKind};
+use crate::{ContainerId, Error, ErrorKind, Resource, State, StateKind};
 
 pub(super) async fn what_was_asked_for_is_read_back(bench: &Bench<'_>) -> Check {
     let command = Command::new("/bin/a b")

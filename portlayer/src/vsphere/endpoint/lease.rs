@@ -1,13 +1,15 @@
-//! Importing machines with their disks, and the sizes of machines' disks.
+//! Importing machines with their disks, and what machines' disks are and occupy.
+
+use std::collections::HashMap;
 
 use tokio::io::AsyncRead;
 use vim25::types::{ImportSpec, VirtualDevice};
-use vim25::{Poly, Property, Ref, mo, props};
-use vsphere_client::TransferProgress;
+use vim25::{Poly, Property, Ref, mo};
 use vsphere_client::nfc::Lease;
+use vsphere_client::{ObjectProperties, TransferProgress};
 
-use super::machine::{DEVICES, PATHS};
-use super::{Endpoint, Machine};
+use super::Endpoint;
+use super::machine::DEVICES;
 use crate::vsphere::fault;
 use crate::{Error, Resource, Result};
 
@@ -70,29 +72,34 @@ impl Endpoint {
         })
     }
 
-    /// Reads the machines of a pool, with their devices and the size of their files.
-    pub(in crate::vsphere) async fn machines_with_devices(
+    /// Reads the size of the files of these machines in bytes, as far as it is known.
+    pub(in crate::vsphere) async fn committed(
         &self,
-        pool: &Ref<mo::ResourcePool>,
+        vms: &[Ref<mo::VirtualMachine>],
         resource: &Resource,
-    ) -> Result<Vec<(Machine, Vec<Poly<VirtualDevice>>, Option<u64>)>> {
-        let retrieval = self.client.retrieve().along(pool, props::resource_pool::VM);
-        let found = PATHS
-            .into_iter()
-            .fold(retrieval, |retrieval, path| retrieval.path(path))
-            .property(DEVICES)
-            .property(COMMITTED)
-            .collect()
-            .await
-            .map_err(|error| fault::error(resource, error))?;
-        let read = |properties| {
-            let devices = vsphere_client::ObjectProperties::value(properties, DEVICES);
-            let committed = properties.value(COMMITTED);
-            (
-                Machine::read(properties),
-                devices.unwrap_or_default(),
-                committed.and_then(|bytes| u64::try_from(bytes).ok()),
-            )
+    ) -> Result<HashMap<Ref<mo::VirtualMachine>, u64>> {
+        let retrieval = self.client.retrieve().objects(vms.iter().cloned());
+        let found = retrieval.property(COMMITTED).collect().await;
+        let found = found.map_err(|error| fault::error(resource, error))?;
+        let read = |properties: &ObjectProperties<mo::VirtualMachine>| {
+            let bytes = properties.value(COMMITTED)?.try_into().ok()?;
+            Some((properties.object().clone(), bytes))
+        };
+        Ok(found.iter().filter_map(read).collect())
+    }
+
+    /// Reads the devices of these machines; those that were removed are left out.
+    pub(in crate::vsphere) async fn devices_of(
+        &self,
+        vms: &[Ref<mo::VirtualMachine>],
+        resource: &Resource,
+    ) -> Result<HashMap<Ref<mo::VirtualMachine>, Vec<Poly<VirtualDevice>>>> {
+        let retrieval = self.client.retrieve().objects(vms.iter().cloned());
+        let found = retrieval.property(DEVICES).collect().await;
+        let found = found.map_err(|error| fault::error(resource, error))?;
+        let read = |properties: &ObjectProperties<mo::VirtualMachine>| {
+            let devices = properties.value(DEVICES).unwrap_or_default();
+            (properties.object().clone(), devices)
         };
         Ok(found.iter().map(read).collect())
     }

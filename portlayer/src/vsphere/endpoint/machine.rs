@@ -228,6 +228,18 @@ impl Endpoint {
         Ok(found.iter().map(Machine::read).collect())
     }
 
+    /// Lists the machines of a pool without reading any of them.
+    pub(in crate::vsphere) async fn references(
+        &self,
+        pool: &Ref<mo::ResourcePool>,
+        resource: &Resource,
+    ) -> Result<Vec<Ref<mo::VirtualMachine>>> {
+        let machines = self.client.try_get(pool, props::resource_pool::VM).await;
+        machines
+            .map(Option::unwrap_or_default)
+            .map_err(|error| fault::error(resource, error))
+    }
+
     /// Reads the identifying properties of the machines of a pool.
     pub(in crate::vsphere) async fn members(
         &self,

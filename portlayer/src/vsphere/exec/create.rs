@@ -65,6 +65,13 @@ impl Shared {
             Ok(vm) => vm,
             Err(error) => {
                 pending.failed(&error);
+                // Without its parent, the endpoint cannot create the disk.
+                if let Some((image, root)) = &root
+                    && let Err(gone) = self.images.confirm(image, root).await
+                    && gone.is_not_found()
+                {
+                    return Err(gone);
+                }
                 return Err(error);
             }
         };

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use vim25::{Ref, mo};
 
 use super::Shared;
+use crate::exec::the_one;
 use crate::vsphere::index::Seen;
 use crate::{ContainerId, Error, ErrorKind, Resource, Result};
 
@@ -30,6 +31,29 @@ impl Shared {
             Some(vm) => self.index.read(&vm, &resource).await,
             None => Err(Error::not_found(resource)),
         }
+    }
+
+    /// Finds a container by name, id or prefix of an id, in the index. One that cannot be read, or
+    /// must not be started, is found too, to be removed.
+    pub(super) async fn resolve(&self, text: &str) -> Result<ContainerId> {
+        if let Ok(id) = text.parse()
+            && self
+                .index
+                .by_uuid(self.place.defaults.uuid(&id))
+                .await?
+                .is_some()
+        {
+            return Ok(id);
+        }
+        let named = self.index.named(text).await?;
+        if let Some(id) = named.iter().find_map(|seen| seen.id()) {
+            return Ok(id);
+        }
+        let ids = match text {
+            "" => Vec::new(),
+            digits => self.index.ids_with_prefix(digits, 2).await?,
+        };
+        the_one(text, ids)
     }
 
     /// Waits until the index shows a change of this process, and returns the machine. Best effort,

@@ -10,6 +10,7 @@ mod heard_exits;
 mod in_progress;
 mod log_readers;
 mod machines;
+mod on_open;
 mod recover;
 mod remove;
 mod start;
@@ -94,8 +95,6 @@ struct Shared {
     blocking: Arc<Blocking>,
     log_readers: Arc<LogReaders>,
     in_progress: InProgress,
-    /// Keeps the host for this process.
-    _writer: Option<SoleWriter>,
     ids: Queues<ContainerId>,
     names: Queues<String>,
 }
@@ -125,7 +124,13 @@ impl VsphereExec {
             None => endpoint,
         };
         let index = Index::new(endpoint.clone(), &place, options.task_timeout);
-        let images = VsphereImages::new(endpoint.clone(), place.clone(), options.clone());
+        let images = VsphereImages::new(
+            endpoint.clone(),
+            place.clone(),
+            options.clone(),
+            index.clone(),
+            writer,
+        );
         let networks = HostNetworks::new(
             endpoint.clone(),
             place.clone(),
@@ -146,7 +151,6 @@ impl VsphereExec {
                 blocking: Arc::default(),
                 log_readers: Arc::default(),
                 in_progress: InProgress::default(),
-                _writer: writer,
                 ids: Queues::default(),
                 names: Queues::default(),
             }),
@@ -396,6 +400,10 @@ impl Exec for VsphereExec {
             }
         }
         Ok(Listing::new(containers, quarantined))
+    }
+
+    async fn resolve(&self, text: &str) -> Result<ContainerId> {
+        self.shared.resolve(text).await
     }
 
     async fn wait(&self, id: &ContainerId) -> Result<ExitStatus> {

@@ -1,19 +1,15 @@
-//! Finds interrupted operations and finishes them.
+//! Finds what is inconsistent on a host, and repairs it on request.
 
 use std::fmt;
 
-use futures_util::{StreamExt, stream};
-
 use super::{Shared, VsphereExec};
 use crate::vsphere::endpoint::Machine;
+use crate::vsphere::kind;
 use crate::{ContainerId, Error, Resource, Result};
 
 /// Marks a container whose removal has started. The guest can neither see nor write the key. The
 /// same change detaches the disks, so the container cannot be started any more.
 pub(super) const REMOVING: &str = "portlayer/removing";
-
-/// Maximum number of concurrent recoveries of containers.
-const AT_A_TIME: usize = 4;
 
 /// An inconsistency that [`VsphereExec::check`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,11 +29,12 @@ pub enum Problem {
     /// too.
     HalfRemoved(ContainerId),
     /// An image is not complete: its import or its removal was interrupted, or goes on in another
-    /// program. Repair removes it, unless it belongs to an import of this program.
+    /// program. Repair removes it, unless it belongs to an import of this program. Opening the host
+    /// as its [only writer](crate::vsphere::Options::sole_writer) does so too.
     UnfinishedImage,
     /// A directory of a container's files without a machine, unchanged for
     /// [a while](crate::vsphere::Options::left_behind_after): what an interrupted removal or
-    /// creation left. Repair deletes it.
+    /// creation left. Repair deletes it. Opening the host as its only writer does so too.
     LeftBehind,
     /// A machine among the containers cannot be read as one. Repair leaves it: remove it by its id,
     /// or repair its configuration.
@@ -113,40 +110,6 @@ impl VsphereExec {
     pub async fn repair(&self) -> Result<Repaired> {
         self.shared.repair().await
     }
-
-    /// Finishes interrupted removals in the background, for as long as the host is open. Readers
-    /// are not blocked, and a container that cannot be removed stops nothing.
-    pub(in crate::vsphere) fn recover(&self) {
-        let exec = self.downgrade();
-        tokio::spawn(async move {
-            let Some(Self { shared }) = exec.upgrade() else {
-                return;
-            };
-            let found = shared.half_removed().await;
-            drop(shared);
-            let ids = match found {
-                Ok(found) => found,
-                Err(error) => {
-                    tracing::debug!(%error, "interrupted operations are not looked for");
-                    return;
-                }
-            };
-            let remove = async |(id, _): (ContainerId, String)| {
-                let Some(Self { shared }) = exec.upgrade() else {
-                    return;
-                };
-                match shared.remove(&id).await {
-                    Ok(()) => tracing::info!(container = %id, "an interrupted removal is finished"),
-                    Err(error) => {
-                        tracing::warn!(container = %id, %error, "an interrupted removal stays");
-                    }
-                }
-            };
-            stream::iter(ids)
-                .for_each_concurrent(AT_A_TIME, remove)
-                .await;
-        });
-    }
 }
 
 /// Returns whether the removal of this container has started.
@@ -158,7 +121,7 @@ pub(super) fn is_half_removed(machine: &Machine) -> bool {
 }
 
 impl Shared {
-    async fn half_removed(&self) -> Result<Vec<(ContainerId, String)>> {
+    pub(super) async fn half_removed(&self) -> Result<Vec<(ContainerId, String)>> {
         let containers = self.containers().await?;
         let begun = containers.iter().filter(|machine| is_half_removed(machine));
         Ok(begun
@@ -213,14 +176,7 @@ impl Shared {
         for finding in findings {
             let repaired = match &finding.problem {
                 Problem::HalfRemoved(id) => self.remove(id).await,
-                Problem::LeftBehind => {
-                    let resource = Resource::new(crate::vsphere::kind::FILE, &finding.label);
-                    let datastore = &self.place.datastore;
-                    let deleted = self
-                        .endpoint
-                        .delete_file(datastore, &finding.label, &resource);
-                    deleted.await
-                }
+                Problem::LeftBehind => self.delete_left_behind(&finding.label).await,
                 Problem::UnfinishedImage if pruned.iter().any(|p| p.ends_with(&finding.label)) => {
                     Ok(())
                 }
@@ -239,9 +195,17 @@ impl Shared {
         Ok(done)
     }
 
+    pub(super) async fn delete_left_behind(&self, directory: &str) -> Result<()> {
+        let resource = Resource::new(kind::FILE, directory);
+        let datastore = &self.place.datastore;
+        self.endpoint
+            .delete_file(datastore, directory, &resource)
+            .await
+    }
+
     /// Lists directories that are named like those of containers, contain no machine, and have not
     /// changed for a while: `[datastore] path` each.
-    async fn left_behind(&self) -> Result<Vec<String>> {
+    pub(super) async fn left_behind(&self) -> Result<Vec<String>> {
         let (host, after) = (self.place.host(), self.options.left_behind_after);
         let datastore = &self.place.datastore;
         let known = self.containers().await?;

@@ -19,6 +19,7 @@ use super::lookup::Found;
 use super::machine;
 use super::record::{self, ImageRecord, TooLarge};
 use crate::image::{Image, ImageInfo, ImportOptions, ImportPhase};
+use crate::vsphere::index::Seen;
 use crate::vsphere::machine_spec::options;
 use crate::vsphere::record::Keys;
 use crate::{Error, ErrorKind, Resource, Result};
@@ -276,7 +277,6 @@ impl Shared {
         let vm = self.endpoint.complete(lease, &resource).await?;
         match self.mark(&vm, &writer, &resource).await {
             Ok(true) => {
-                self.known.insert(info.id, vm);
                 tracing::debug!(image = %info.id, "imported");
                 Ok(Some(info))
             }
@@ -333,7 +333,6 @@ impl Shared {
         let mut tries = 0;
         loop {
             if let Some(info) = found.record.image(&image.id()) {
-                self.known.insert(info.id, found.machine.vm.clone());
                 return Ok(Some(info.clone()));
             }
             let (size, capacity) = (found.record.size, found.record.capacity);
@@ -341,10 +340,7 @@ impl Shared {
             let entry = found.record.entry(&info);
             let keys = entry.map_err(|error| too_large(&resource, error))?;
             match self.write(&found, keys, &resource).await {
-                Ok(()) => {
-                    self.known.insert(info.id, found.machine.vm.clone());
-                    return Ok(Some(info));
-                }
+                Ok(()) => return Ok(Some(info)),
                 Err(error) if error.is_conflict() && tries < self.options.conflict_retries => {
                     tries += 1;
                 }
@@ -358,16 +354,26 @@ impl Shared {
         }
     }
 
-    /// Changes keys of an image's machine. Fails if it was changed since it was read.
+    /// Changes keys of an image's machine; an empty value removes a key. Fails if it was changed
+    /// since it was read. Afterwards the index shows the change.
     pub(super) async fn write(&self, found: &Found, keys: Keys, resource: &Resource) -> Result<()> {
+        let wanted = keys.clone();
         let change = VirtualMachineConfigSpec {
             change_version: found.machine.change_version.clone(),
             extra_config: options(keys),
             ..VirtualMachineConfigSpec::default()
         };
-        self.endpoint
-            .reconfigure(&found.machine.vm, &change, resource)
-            .await
+        let vm = &found.machine.vm;
+        self.endpoint.reconfigure(vm, &change, resource).await?;
+        let shows = |seen: &Seen| {
+            let value = |key| seen.keys.get(key).map_or("", String::as_str);
+            wanted.iter().all(|(key, text)| value(key) == text)
+        };
+        if let Err(error) = self.index.written(vm, resource, shows).await {
+            // The change has been made.
+            tracing::debug!(%resource, %error, "a change is not seen");
+        }
+        Ok(())
     }
 
     /// Reads the machine again; `None` if it was removed or is not an image's.
@@ -376,10 +382,10 @@ impl Shared {
         vm: &Ref<mo::VirtualMachine>,
         resource: &Resource,
     ) -> Result<Option<Found>> {
-        match self.endpoint.machine(vm, resource).await {
-            Ok(machine) => match ImageRecord::read(&machine.keys) {
-                Some(Ok(record)) => Ok(Some(Found { machine, record })),
-                Some(Err(reason)) => Err(Error::internal(resource.clone(), reason)),
+        match self.index.read(vm, resource).await {
+            Ok(machine) => match machine.image() {
+                Some(Ok(_)) => Ok(Found::new(&machine)),
+                Some(Err(reason)) => Err(Error::internal(resource.clone(), reason.to_owned())),
                 None => Ok(None),
             },
             Err(error) if error.is_not_found() => Ok(None),

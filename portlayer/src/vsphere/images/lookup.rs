@@ -1,56 +1,40 @@
 //! Finding the machines of images.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use vim25::{Ref, mo};
 
-use super::Shared;
 use super::record::{ImageRecord, RecordState};
+use super::{Shared, machine};
 use crate::image::{ChainId, ImageId};
 use crate::vsphere::disks::disks;
-use crate::vsphere::endpoint::Machine;
+use crate::vsphere::index::Seen;
 use crate::{Error, Resource, Result};
-
-/// A cache of the machines of images. If an entry is outdated, the pool is searched.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    machines: Mutex<HashMap<ImageId, Ref<mo::VirtualMachine>>>,
-}
-
-impl Known {
-    pub(super) fn insert(&self, id: ImageId, vm: Ref<mo::VirtualMachine>) {
-        self.lock().insert(id, vm);
-    }
-
-    pub(super) fn forget(&self, id: &ImageId) {
-        self.lock().remove(id);
-    }
-
-    fn get(&self, id: &ImageId) -> Option<Ref<mo::VirtualMachine>> {
-        self.lock().get(id).cloned()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, HashMap<ImageId, Ref<mo::VirtualMachine>>> {
-        self.machines.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// A snapshot of the machine of an image.
 #[derive(Clone, Debug)]
 pub(super) struct Found {
-    pub(super) machine: Machine,
-    pub(super) record: ImageRecord,
+    pub(super) machine: Arc<Seen>,
+    pub(super) record: Arc<ImageRecord>,
 }
 
 impl Found {
+    /// `None` if it is not the machine of an image, or unreadable.
+    pub(super) fn new(machine: &Arc<Seen>) -> Option<Self> {
+        Some(Self {
+            record: Arc::clone(machine.image()?.ok()?),
+            machine: Arc::clone(machine),
+        })
+    }
+
     pub(super) fn is_done(&self) -> bool {
         self.record.state == RecordState::Done
     }
 
     /// Returns the images on the disk as text for messages.
     pub(super) fn label(&self) -> String {
-        self.machine.name.clone()
+        self.machine.machine.name.clone()
     }
 }
 
@@ -65,49 +49,88 @@ pub(in crate::vsphere) struct Root {
     pub(in crate::vsphere) capacity_kib: i64,
 }
 
+/// The disks that were read from machines, each valid for one version of its machine.
+#[derive(Debug, Default)]
+pub(super) struct Roots {
+    known: Mutex<HashMap<Ref<mo::VirtualMachine>, (String, Root)>>,
+}
+
+impl Roots {
+    fn get(&self, machine: &Seen) -> Option<Root> {
+        let version = machine.change_version.as_ref()?;
+        let known = self.lock();
+        let (of, root) = known.get(&machine.vm)?;
+        (of == version).then(|| root.clone())
+    }
+
+    fn insert(&self, machine: &Seen, root: &Root) {
+        if let Some(version) = &machine.change_version {
+            let entry = (version.clone(), root.clone());
+            self.lock().insert(machine.vm.clone(), entry);
+        }
+    }
+
+    pub(super) fn forget(&self, vm: &Ref<mo::VirtualMachine>) {
+        self.lock().remove(vm);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Ref<mo::VirtualMachine>, (String, Root)>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Shared {
     pub(super) fn host(&self) -> Resource {
         self.place.host()
     }
 
-    /// Returns all machines of images, with a label and a reason for each that cannot be read.
-    pub(super) async fn machines(&self) -> Result<Vec<Result<Found, (String, String)>>> {
-        let machines = self
-            .endpoint
-            .machines(&self.place.pool, &self.host())
-            .await?;
-        Ok(machines.into_iter().filter_map(read).collect())
+    /// Returns the readable machines of images, complete or not.
+    pub(super) async fn machines(&self) -> Result<Vec<Found>> {
+        let machines = self.index.images().await?;
+        Ok(machines.iter().filter_map(Found::new).collect())
     }
 
     /// Returns the machine whose disk has the layers of this chain id, complete or not.
     pub(super) async fn find_chain(&self, chain: &ChainId) -> Result<Option<Found>> {
-        let found = self.machines().await?.into_iter().flatten();
+        let found = self.machines().await?.into_iter();
         // If there are several, prefer a complete one.
-        Ok(found
+        let found = found
             .filter(|found| found.record.chain == *chain)
-            .max_by_key(Found::is_done))
+            .max_by_key(Found::is_done);
+        if found.is_some() {
+            return Ok(found);
+        }
+        // Another program may just have created it.
+        let (uuid, host) = (machine::uuid(&self.place, chain), self.host());
+        let there = self.endpoint.find_machine(&self.place, uuid, &host);
+        match there.await? {
+            Some(vm) => self.reread(&vm, &host).await,
+            None => Ok(None),
+        }
     }
 
     /// Returns the machine of a complete image.
     pub(super) async fn find(&self, id: &ImageId) -> Result<Found> {
         let resource = Resource::image(id);
-        let is_it = |found: &Found| found.is_done() && found.record.image(id).is_some();
-        if let Some(vm) = self.known.get(id) {
-            match self.endpoint.machine(&vm, &resource).await {
-                Ok(machine) => match read(machine) {
-                    Some(Ok(found)) if is_it(&found) => return Ok(found),
-                    _ => self.known.forget(id),
-                },
-                // It was registered again under another reference, or removed by another writer.
-                Err(error) if error.is_not_found() => self.known.forget(id),
-                Err(error) => return Err(error),
+        let holds = |found: &Found| found.record.image(id).is_some();
+        let is_it = |found: &Found| found.is_done() && holds(found);
+        if let Some(found) = self.machines().await?.into_iter().find(is_it) {
+            return Ok(found);
+        }
+        // Another program may just have imported or completed it.
+        self.index.catch_up().await?;
+        for found in self.machines().await? {
+            if is_it(&found) {
+                return Ok(found);
+            }
+            if holds(&found)
+                && let Some(again) = self.reread(&found.machine.vm, &resource).await?
+                && is_it(&again)
+            {
+                return Ok(again);
             }
         }
-        let machines = self.machines().await?.into_iter().flatten();
-        let found = machines.into_iter().find(is_it);
-        let found = found.ok_or_else(|| Error::not_found(resource))?;
-        self.known.insert(*id, found.machine.vm.clone());
-        Ok(found)
+        Err(Error::not_found(resource))
     }
 
     pub(super) async fn root(&self, id: &ImageId) -> Result<Root> {
@@ -116,42 +139,48 @@ impl Shared {
     }
 
     pub(super) async fn confirm(&self, id: &ImageId, root: &Root) -> Result<()> {
-        let found = self.find(id).await?;
-        if found.machine.vm == root.machine {
-            return Ok(());
+        let resource = Resource::image(id);
+        let found = if self.options.sole_writer {
+            // It would be this process that removed it.
+            let machines = self.machines().await?.into_iter();
+            machines.filter(|f| f.machine.vm == root.machine).last()
+        } else {
+            self.reread(&root.machine, &resource).await?
+        };
+        match found {
+            Some(found) if found.is_done() && found.record.image(id).is_some() => Ok(()),
+            _ => Err(Error::not_found(resource)),
         }
-        // It was removed and imported again.
-        Err(Error::not_found(Resource::image(id)))
     }
 
     /// Returns the disk of an image's machine.
     pub(super) async fn root_of(&self, found: &Found, resource: &Resource) -> Result<Root> {
+        if let Some(root) = self.roots.get(&found.machine) {
+            return Ok(root);
+        }
         let vm = &found.machine.vm;
         let devices = self.endpoint.devices(vm, resource).await?;
         let disks = disks(&devices);
         match disks.as_slice() {
-            [disk] if !disk.file.is_empty() => Ok(Root {
-                machine: vm.clone(),
-                file: disk.file.clone(),
-                capacity_kib: disk.capacity_kib().unwrap_or_else(|| {
-                    i64::try_from(found.record.capacity / 1024).unwrap_or(i64::MAX)
-                }),
-            }),
+            [disk] if !disk.file.is_empty() => {
+                let root = Root {
+                    machine: vm.clone(),
+                    file: disk.file.clone(),
+                    capacity_kib: disk.capacity_kib().unwrap_or_else(|| {
+                        i64::try_from(found.record.capacity / 1024).unwrap_or(i64::MAX)
+                    }),
+                };
+                self.roots.insert(&found.machine, &root);
+                Ok(root)
+            }
             disks => Err(Error::internal(
                 resource.clone(),
                 format!(
                     "its machine {:?} has {} disks instead of one",
-                    found.machine.name,
+                    found.label(),
                     disks.len()
                 ),
             )),
         }
     }
-}
-
-fn read(machine: Machine) -> Option<Result<Found, (String, String)>> {
-    Some(match ImageRecord::read(&machine.keys)? {
-        Ok(record) => Ok(Found { machine, record }),
-        Err(reason) => Err((machine.name, reason)),
-    })
 }

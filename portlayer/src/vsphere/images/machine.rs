@@ -24,15 +24,20 @@ pub(super) fn name(host: &str, chain: &ChainId) -> String {
     format!("{host}.image.{short}")
 }
 
+/// Returns the BIOS UUID of the machine.
+pub(super) fn uuid(place: &Place, chain: &ChainId) -> Uuid {
+    let namespace = &place.defaults.namespace;
+    Uuid::new_v5(namespace, format!("image {chain}").as_bytes())
+}
+
 /// Returns a machine with these keys and one new disk of `capacity` bytes, a multiple of 1 KiB.
 pub(super) fn spec(place: &Place, chain: &ChainId, capacity: u64, keys: Keys) -> Poly<ImportSpec> {
     let defaults = &place.defaults;
     let capacity = i64::try_from(capacity / 1024).unwrap_or(i64::MAX);
     // If an operator powers it on, the disk is not changed.
     let mode = VirtualDiskMode::IndependentNonpersistent;
-    let uuid = Uuid::new_v5(&defaults.namespace, format!("image {chain}").as_bytes());
     let config_spec = VirtualMachineConfigSpec {
-        uuid: Some(uuid.to_string()),
+        uuid: Some(uuid(place, chain).to_string()),
         annotation: Some("An image of a virtual container host. Do not switch it on.".to_owned()),
         device_change: hardware::disk(&defaults.datastore, capacity, mode, None),
         ..bare(&name(&place.name, chain), &defaults.datastore_name, keys)

@@ -18,10 +18,12 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
-use self::lookup::Known;
+use self::lookup::Roots;
 use super::endpoint::Endpoint;
+use super::index::Index;
 use super::options::Options;
 use super::place::Place;
+use super::sole_writer::SoleWriter;
 use crate::image::{
     ChainId, Image, ImageId, ImageInfo, ImageListing, ImageUsage, Images, ImportOptions,
 };
@@ -29,7 +31,8 @@ use crate::queue::Queues;
 use crate::{Error, Resource, Result};
 
 pub(super) use self::lookup::Root;
-pub(super) use self::record::is_image;
+pub(super) use self::record::ImageRecord;
+use self::record::RecordState;
 
 /// Maximum number of concurrent imports.
 const IMPORTS: usize = 2;
@@ -37,7 +40,8 @@ const IMPORTS: usize = 2;
 /// The images of one virtual container host on ESXi or vCenter.
 ///
 /// All state is in vSphere. Each set of layers is one disk, attached to one machine in the host's
-/// resource pool; images with the same layers share it.
+/// resource pool; images with the same layers share it. What is there, and in use, is answered from
+/// the [index](super#the-index) of the host.
 ///
 /// # What continues on the server when a future is dropped
 /// | method | may still happen |
@@ -55,23 +59,34 @@ pub(super) struct Shared {
     endpoint: Endpoint,
     place: Place,
     options: Options,
-    known: Known,
+    index: Index,
+    roots: Roots,
     chains: Queues<ChainId>,
     imports: Semaphore,
     live: Arc<import::Live>,
+    /// Keeps the host for this process, for as long as containers can be changed or an import runs.
+    _writer: Option<SoleWriter>,
 }
 
 impl VsphereImages {
-    pub(super) fn new(endpoint: Endpoint, place: Place, options: Options) -> Self {
+    pub(super) fn new(
+        endpoint: Endpoint,
+        place: Place,
+        options: Options,
+        index: Index,
+        writer: Option<SoleWriter>,
+    ) -> Self {
         Self {
             shared: Arc::new(Shared {
                 endpoint,
                 place,
                 options,
-                known: Known::default(),
+                index,
+                roots: Roots::default(),
                 chains: Queues::default(),
                 imports: Semaphore::new(IMPORTS),
                 live: Arc::default(),
+                _writer: writer,
             }),
         }
     }
@@ -98,9 +113,19 @@ impl VsphereImages {
 
     /// For people: the images that are not complete.
     pub(super) async fn unfinished(&self) -> Result<Vec<String>> {
-        let found = self.shared.machines().await?.into_iter().flatten();
+        let found = self.shared.machines().await?.into_iter();
         let unfinished = found.filter(|found| !found.is_done());
         Ok(unfinished.map(|found| found.label()).collect())
+    }
+
+    /// Returns the layers of incomplete images that nobody in this process is importing.
+    pub(super) async fn half_done(&self) -> Result<Vec<ChainId>> {
+        self.shared.half_done().await
+    }
+
+    /// Removes an incomplete image with these layers, unless an import of this process is faster.
+    pub(super) async fn give_up(&self, chain: &ChainId) -> Result<()> {
+        self.shared.give_up(chain).await
     }
 
     /// Removes every image of a host. The host's containers must have been removed before.
@@ -123,14 +148,17 @@ impl Images for VsphereImages {
 
     async fn list(&self) -> Result<ImageListing> {
         let mut listing = ImageListing::default();
-        for found in self.shared.machines().await? {
-            match found {
-                Ok(found) if found.is_done() => {
-                    listing.images.extend(found.record.images);
-                    listing.quarantined.extend(found.record.broken);
+        for seen in self.shared.index.images().await? {
+            match seen.image() {
+                Some(Ok(record)) if record.state == RecordState::Done => {
+                    listing.images.extend_from_slice(&record.images);
+                    listing.quarantined.extend_from_slice(&record.broken);
                 }
-                Ok(_unfinished) => {}
-                Err(broken) => listing.quarantined.push(broken),
+                Some(Err(reason)) => {
+                    let broken = (seen.machine.name.clone(), reason.to_owned());
+                    listing.quarantined.push(broken);
+                }
+                _unfinished => {}
             }
         }
         let key = |image: &ImageInfo| (image.imported.unwrap_or(Timestamp::MIN), image.id);

@@ -44,7 +44,7 @@ const LABELS_MAX: usize = 32 * 1024;
 
 /// A disk of an image store, and the images that share it.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ImageRecord {
+pub(in crate::vsphere) struct ImageRecord {
     pub(super) chain: ChainId,
     pub(super) writer: String,
     pub(super) size: u64,
@@ -98,7 +98,7 @@ impl TooLarge {
 }
 
 /// Returns whether these are the keys of an image's machine, valid or not.
-pub(in crate::vsphere) fn is_image(keys: &Keys) -> bool {
+fn is_image(keys: &Keys) -> bool {
     keys.contains_key(MARK)
 }
 
@@ -117,7 +117,7 @@ impl ImageRecord {
     }
 
     /// Reads the keys of a machine; `None` if it is not an image's.
-    pub(super) fn read(keys: &Keys) -> Option<Result<Self, String>> {
+    pub(in crate::vsphere) fn read(keys: &Keys) -> Option<Result<Self, String>> {
         is_image(keys).then(|| Self::parse(keys))
     }
 

@@ -1,21 +1,26 @@
 //! Removing images, and the leftovers of interrupted imports and removals.
 
+use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
 use vim25::types::VirtualMachineConfigSpec;
 use vim25::{Ref, mo};
 
 use super::Shared;
 use super::lookup::Found;
-use super::record::{self, ImageRecord, RecordState};
+use super::record::{self, RecordState};
 use super::users::User;
-use crate::image::ImageId;
+use crate::image::{ChainId, ImageId};
 use crate::vsphere::disks::disks;
 use crate::vsphere::hardware::detach;
 use crate::vsphere::machine_spec::options;
 use crate::{Error, Resource, Result};
+
+/// Maximum number of concurrent removals of incomplete images.
+const AT_A_TIME: usize = 4;
 
 /// Interval at which a machine that another writer works on is checked.
 const PAUSE: Duration = Duration::from_secs(2);
@@ -26,10 +31,9 @@ impl Shared {
         let chain = self.find(id).await?.record.chain;
         let _turn = self.chains.turn(chain).await;
         let mut tries = 0;
-        let found = loop {
-            let found = self.find(id).await?;
-            let root = self.root_of(&found, &resource).await?;
-            let users = self.users(&root.file).await?;
+        let mut found = self.find(id).await?;
+        loop {
+            let users = self.users_of(&found).await?;
             let is_last = found.record.images.iter().all(|image| image.id == *id);
             let in_the_way: Vec<_> = users
                 .iter()
@@ -45,18 +49,18 @@ impl Shared {
                 found.record.without(id, &found.machine.keys)
             };
             match self.write(&found, change, &resource).await {
-                Ok(()) if is_last => break found,
-                Ok(()) => {
-                    self.known.forget(id);
-                    return Ok(());
-                }
+                Ok(()) if is_last => break,
+                Ok(()) => return Ok(()),
                 Err(error) if error.is_conflict() && tries < self.options.conflict_retries => {
                     tries += 1;
+                    found = match self.reread(&found.machine.vm, &resource).await? {
+                        Some(again) if again.is_done() && again.record.image(id).is_some() => again,
+                        _ => return Err(Error::not_found(resource)),
+                    };
                 }
                 Err(error) => return Err(error),
             }
-        };
-        self.known.forget(id);
+        }
         let vm = &found.machine.vm;
         match self.discard(vm, &resource).await {
             // A container was created concurrently.
@@ -83,7 +87,7 @@ impl Shared {
     ) -> Result<()> {
         let mut tries = 0;
         let machine = loop {
-            let machine = match self.endpoint.machine(vm, resource).await {
+            let machine = match self.index.read(vm, resource).await {
                 Err(error) if error.is_not_found() => return Ok(()),
                 machine => machine?,
             };
@@ -92,7 +96,9 @@ impl Shared {
             let Some(disk) = disks.first() else {
                 break machine;
             };
-            let users = self.users(&disk.file).await?;
+            // Another program may just have created a container.
+            self.index.catch_up().await?;
+            let users = self.users().await?.of(vm, Some(&disk.file));
             if !users.is_empty() {
                 return Err(in_use(resource, users.iter().collect()));
             }
@@ -110,17 +116,17 @@ impl Shared {
             }
         };
         let directory = machine.directory();
-        if let Some(Ok(ImageRecord {
-            state: RecordState::Removing(Some(disk)),
-            ..
-        })) = ImageRecord::read(&machine.keys)
-        {
+        let record = machine.image().and_then(|image| image.ok());
+        if let Some(RecordState::Removing(Some(disk))) = record.map(|record| &record.state) {
             self.endpoint
-                .delete_disk(&self.place.datacenter, &disk, resource)
+                .delete_disk(&self.place.datacenter, disk, resource)
                 .await?;
         }
         self.endpoint.destroy(vm, resource).await?;
-        let asked_for = format!("[{}] {}", self.place.defaults.datastore_name, machine.name);
+        self.index.destroyed(vm);
+        self.roots.forget(vm);
+        let (datastore, name) = (&self.place.defaults.datastore_name, &machine.machine.name);
+        let asked_for = format!("[{datastore}] {name}");
         if directory == asked_for {
             self.endpoint
                 .delete_file(&self.place.datastore, &directory, resource)
@@ -132,18 +138,22 @@ impl Shared {
     /// Waits while another writer works on a machine, and removes it if its writer has stopped.
     pub(super) async fn settle(&self, found: &Found) -> Result<()> {
         let resource = self.host();
+        if self.options.sole_writer && !self.live.contains(&found.record.writer) {
+            // Nobody else is working on it.
+            if !self.abandon(found).await? {
+                self.reread(&found.machine.vm, &resource).await?;
+            }
+            return Ok(());
+        }
         let seen = found.record.clone();
-        let changes =
-            self.endpoint.watch(
-                &found.machine.vm,
-                &resource,
-                |machine| match ImageRecord::read(&machine.keys) {
-                    Some(Ok(now)) if now.state == seen.state && now.writer == seen.writer => {
-                        ControlFlow::Continue(())
-                    }
-                    _ => ControlFlow::Break(()),
-                },
-            );
+        let changes = self.index.watch(&found.machine.vm, &resource, |machine| {
+            match machine.image() {
+                Some(Ok(now)) if now.state == seen.state && now.writer == seen.writer => {
+                    ControlFlow::Continue(())
+                }
+                _ => ControlFlow::Break(()),
+            }
+        });
         match tokio::time::timeout(self.options.import_patience, changes).await {
             Ok(Err(error)) if !error.is_not_found() => Err(error),
             Ok(_changed) => Ok(()),
@@ -173,30 +183,54 @@ impl Shared {
         Ok(true)
     }
 
-    pub(super) async fn prune(&self) -> Result<Vec<String>> {
-        let mut removed = Vec::new();
-        for found in self.machines().await?.into_iter().flatten() {
-            if found.is_done() || self.live.contains(&found.record.writer) {
-                continue;
-            }
-            match self.abandon(&found).await {
-                Ok(true) => removed.push(format!("half-done image {}", found.label())),
-                Ok(false) => {}
-                Err(error) => {
-                    tracing::warn!(%error, image = found.label(), "a half-done image stays");
-                }
+    /// Returns incomplete images, without those that this process is importing.
+    async fn incomplete(&self) -> Result<Vec<Found>> {
+        let mut machines = self.machines().await?;
+        machines.retain(|found| !found.is_done() && !self.live.contains(&found.record.writer));
+        Ok(machines)
+    }
+
+    pub(super) async fn half_done(&self) -> Result<Vec<ChainId>> {
+        let incomplete = self.incomplete().await?.into_iter();
+        let chains: BTreeSet<_> = incomplete.map(|found| found.record.chain).collect();
+        Ok(chains.into_iter().collect())
+    }
+
+    pub(super) async fn give_up(&self, chain: &ChainId) -> Result<()> {
+        let _turn = self.chains.turn(*chain).await;
+        for found in self.incomplete().await? {
+            if found.record.chain == *chain {
+                self.abandon(&found).await?;
             }
         }
+        Ok(())
+    }
+
+    pub(super) async fn prune(&self) -> Result<Vec<String>> {
+        let abandon = |found: Found| async move {
+            let label = found.label();
+            match self.abandon(&found).await {
+                Ok(true) => Some(format!("half-done image {label}")),
+                Ok(false) => None,
+                Err(error) => {
+                    tracing::warn!(%error, image = label, "a half-done image stays");
+                    None
+                }
+            }
+        };
+        let incomplete = stream::iter(self.incomplete().await?);
+        let removed = incomplete.map(abandon).buffer_unordered(AT_A_TIME);
+        let removed: Vec<_> = removed.collect().await;
+        let mut removed: Vec<_> = removed.into_iter().flatten().collect();
+        removed.sort();
         Ok(removed)
     }
 
     pub(super) async fn remove_all(&self) -> Result<()> {
         let resource = self.host();
-        let machines = self.endpoint.machines(&self.place.pool, &resource).await?;
-        for machine in machines {
-            if record::is_image(&machine.keys) {
-                self.discard(&machine.vm, &resource).await?;
-            }
+        self.index.catch_up().await?;
+        for image in self.index.images().await? {
+            self.discard(&image.machine.vm, &resource).await?;
         }
         Ok(())
     }

@@ -1,17 +1,18 @@
 //! The users of images' disks, and the space they occupy.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
-use vim25::Poly;
-use vim25::types::VirtualDevice;
+use vim25::{Ref, mo};
 
 use super::Shared;
-use super::record::{ImageRecord, RecordState};
+use super::lookup::Found;
 use crate::image::{ImageId, ImageUsage};
-use crate::vsphere::disks::{disks, parents};
-use crate::vsphere::endpoint::Machine;
-use crate::vsphere::record::Record;
-use crate::{ContainerId, Result};
+use crate::vsphere::disks::parents;
+use crate::vsphere::index::Seen;
+use crate::{ContainerId, ErrorKind, Result};
+
+type Vm = Ref<mo::VirtualMachine>;
 
 /// A container whose disk is a child of an image's.
 #[derive(Clone, Debug)]
@@ -24,66 +25,139 @@ pub(super) struct User {
 }
 
 impl User {
-    fn read(machine: &Machine) -> Self {
-        match Record::read(&machine.keys) {
-            Ok(record) => Self {
+    fn new(seen: &Seen) -> Self {
+        match seen.record() {
+            Some(Ok(record)) => Self {
                 id: Some(record.spec.id),
                 image: record.spec.root.image_id().copied(),
-                label: record.spec.name,
+                label: record.spec.name.clone(),
             },
-            Err(broken) => Self {
-                id: broken.id,
+            _ => Self {
+                id: seen.id(),
                 image: None,
-                label: machine.name.clone(),
+                label: seen.machine.name.clone(),
             },
         }
     }
 }
 
-impl Shared {
-    /// Returns the machines with a disk that is a descendant of this file.
-    pub(super) async fn users(&self, file: &str) -> Result<Vec<User>> {
-        let machines = self
-            .endpoint
-            .machines_with_devices(&self.place.pool, &self.host())
-            .await?;
-        let users = machines.iter().filter(|(_, devices, _)| {
-            let parents = devices.iter().flat_map(parents);
-            parents.into_iter().any(|parent| parent == file)
+/// The users of all images' disks.
+#[derive(Debug, Default)]
+pub(super) struct Users {
+    /// Containers that record an image, by the image's machine.
+    recorded: HashMap<Vm, Vec<User>>,
+    /// Machines that do not, with the parents of their disks.
+    by_disk: Vec<(HashSet<String>, User)>,
+}
+
+impl Users {
+    /// Returns the users of a disk: the file, and the machine it is attached to.
+    pub(super) fn of(&self, vm: &Vm, file: Option<&str>) -> Vec<User> {
+        let recorded = self.recorded.get(vm).into_iter().flatten();
+        let by_disk = self.by_disk.iter().filter_map(|(parents, user)| {
+            let is_child = file.is_some_and(|file| parents.contains(file));
+            is_child.then_some(user)
         });
-        Ok(users.map(|(machine, ..)| User::read(machine)).collect())
+        recorded.chain(by_disk).cloned().collect()
+    }
+}
+
+impl Shared {
+    /// Returns the users of images' disks. A container records the image from which it was created,
+    /// in keys that its guest cannot write, so most are known from the index. Disks are read only of
+    /// machines without a readable record, and of containers of an image that is on no disk, or on
+    /// several.
+    pub(super) async fn users(&self) -> Result<Users> {
+        let mut disks_of: HashMap<ImageId, Vec<Vm>> = HashMap::new();
+        for found in self.machines().await? {
+            for image in &found.record.images {
+                let disks = disks_of.entry(image.id).or_default();
+                disks.push(found.machine.vm.clone());
+            }
+        }
+        let mut users = Users::default();
+        let mut doubtful: HashMap<Vm, Arc<Seen>> = HashMap::new();
+        for seen in self.index.all().await? {
+            let image = match seen.record() {
+                None => continue,
+                Some(Ok(record)) => match record.spec.root.image_id() {
+                    Some(image) => Some(image),
+                    None => continue,
+                },
+                Some(Err(_unreadable)) => None,
+            };
+            match image
+                .and_then(|image| disks_of.get(image))
+                .map(Vec::as_slice)
+            {
+                Some([vm]) => {
+                    let recorded = users.recorded.entry(vm.clone()).or_default();
+                    recorded.push(User::new(&seen));
+                }
+                _ => drop(doubtful.insert(seen.machine.vm.clone(), seen)),
+            }
+        }
+        if doubtful.is_empty() {
+            return Ok(users);
+        }
+        let vms: Vec<_> = doubtful.keys().cloned().collect();
+        let devices = self.endpoint.devices_of(&vms, &self.host()).await?;
+        users.by_disk = devices
+            .iter()
+            .filter_map(|(vm, devices)| {
+                let parents: HashSet<_> = devices.iter().flat_map(parents).collect();
+                Some((parents, User::new(doubtful.get(vm)?)))
+            })
+            .filter(|(parents, _)| !parents.is_empty())
+            .collect();
+        Ok(users)
+    }
+
+    /// Returns the users of the disk of an image.
+    pub(super) async fn users_of(&self, found: &Found) -> Result<Vec<User>> {
+        let users = self.users().await?;
+        let file = self.file_for(&users, found).await?;
+        Ok(users.of(&found.machine.vm, file.as_deref()))
+    }
+
+    /// Returns the file of an image's disk, if it is needed to find its users. A machine without
+    /// one disk has no users that could be found by it.
+    async fn file_for(&self, users: &Users, found: &Found) -> Result<Option<String>> {
+        if users.by_disk.is_empty() {
+            return Ok(None);
+        }
+        match self.root_of(found, &self.host()).await {
+            Ok(root) => Ok(Some(root.file)),
+            Err(error) if error.kind == ErrorKind::Internal || error.is_not_found() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     pub(super) async fn usage(&self) -> Result<ImageUsage> {
-        let machines = self
-            .endpoint
-            .machines_with_devices(&self.place.pool, &self.host())
-            .await?;
+        let machines = self.machines().await?;
+        let users = self.users().await?;
+        let vms: Vec<_> = machines
+            .iter()
+            .map(|found| found.machine.vm.clone())
+            .collect();
+        let committed = match vms.as_slice() {
+            [] => HashMap::new(),
+            vms => self.endpoint.committed(vms, &self.host()).await?,
+        };
         let mut usage = ImageUsage::default();
-        let mut users_of: HashMap<String, Vec<User>> = HashMap::new();
-        for (machine, devices, _) in &machines {
-            for parent in devices.iter().flat_map(parents) {
-                users_of
-                    .entry(parent)
-                    .or_default()
-                    .push(User::read(machine));
-            }
-        }
-        for (machine, devices, committed) in &machines {
-            let Some(Ok(record)) = ImageRecord::read(&machine.keys) else {
-                continue;
-            };
-            let bytes = committed.unwrap_or(record.size);
+        for found in &machines {
+            let vm = &found.machine.vm;
+            let bytes = committed.get(vm).copied().unwrap_or(found.record.size);
             usage.bytes += bytes;
-            if record.state != RecordState::Done {
+            if !found.is_done() {
                 continue;
             }
-            let users = file(devices).and_then(|file| users_of.get(&file));
-            let users = users.map(Vec::as_slice).unwrap_or_default();
+            let file = self.file_for(&users, found).await?;
+            let users = users.of(vm, file.as_deref());
             if users.is_empty() {
                 usage.reclaimable += bytes;
             }
-            for image in &record.images {
+            for image in &found.record.images {
                 let ids = users.iter().filter(|user| {
                     // If a container does not record its image, it may be any on the disk.
                     user.image.is_none_or(|of| of == image.id)
@@ -98,8 +172,4 @@ impl Shared {
         }
         Ok(usage)
     }
-}
-
-fn file(devices: &[Poly<VirtualDevice>]) -> Option<String> {
-    disks(devices).into_iter().next().map(|disk| disk.file)
 }

@@ -1,6 +1,6 @@
 //! The content of the index: machines by reference, UUID and name. No I/O.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use uuid::Uuid;
 use vim25::{Ref, mo};
 
 use super::entry::Seen;
+use crate::ContainerId;
 use crate::vsphere::endpoint::Machine;
 
 type Vm = Ref<mo::VirtualMachine>;
@@ -31,6 +32,8 @@ pub(super) struct Content {
     unconfirmed: HashMap<Vm, Instant>,
     uuids: HashMap<Uuid, Vm>,
     names: HashMap<String, BTreeSet<Vm>>,
+    ids: BTreeMap<ContainerId, BTreeSet<Vm>>,
+    images: BTreeSet<Vm>,
     /// Machines that were destroyed by this process and not reported as gone yet.
     destroyed: HashMap<Vm, Instant>,
     /// Counts changes of the set of machines and of their keys.
@@ -66,6 +69,29 @@ impl Content {
     pub(super) fn named(&self, name: &str) -> Vec<Arc<Seen>> {
         let vms = self.names.get(name).into_iter().flatten();
         vms.filter_map(|vm| self.get(vm)).collect()
+    }
+
+    /// Returns the ids of containers that begin with these hexadecimal digits, in order, at most
+    /// `limit`.
+    pub(super) fn ids_with_prefix(&self, digits: &str, limit: usize) -> Vec<ContainerId> {
+        let Some(first) = ContainerId::first_with_prefix(digits) else {
+            return Vec::new();
+        };
+        let ids = self.ids.range(first..).map(|(id, _)| *id);
+        ids.take_while(|id| id.to_string().starts_with(digits))
+            .take(limit)
+            .collect()
+    }
+
+    /// Returns the machines of images, complete or not, readable or not.
+    pub(super) fn images(&self) -> Vec<Arc<Seen>> {
+        self.images.iter().filter_map(|vm| self.get(vm)).collect()
+    }
+
+    /// Returns those machines that are neither known nor known to be destroyed.
+    pub(super) fn unknown(&self, mut vms: Vec<Vm>) -> Vec<Vm> {
+        vms.retain(|vm| !self.entries.contains_key(vm) && !self.destroyed.contains_key(vm));
+        vms
     }
 
     pub(super) fn all(&self) -> Vec<Arc<Seen>> {
@@ -190,7 +216,12 @@ impl Content {
         if let Some(uuid) = seen.machine.uuid {
             self.uuids.entry(uuid).or_insert_with(|| vm.clone());
         }
-        if !seen.is_image() {
+        if let Some(id) = seen.id() {
+            self.ids.entry(id).or_default().insert(vm.clone());
+        }
+        if seen.is_image() {
+            self.images.insert(vm.clone());
+        } else {
             self.names
                 .entry(seen.name().to_owned())
                 .or_default()
@@ -223,10 +254,19 @@ impl Content {
         {
             self.uuids.remove(&uuid);
         }
+        self.images.remove(vm);
         if let Some(vms) = self.names.get_mut(seen.name()) {
             vms.remove(vm);
             if vms.is_empty() {
                 self.names.remove(seen.name());
+            }
+        }
+        if let Some(id) = seen.id()
+            && let Some(vms) = self.ids.get_mut(&id)
+        {
+            vms.remove(vm);
+            if vms.is_empty() {
+                self.ids.remove(&id);
             }
         }
     }

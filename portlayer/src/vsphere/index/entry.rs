@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::ContainerId;
 use crate::vsphere::endpoint::Machine;
-use crate::vsphere::images::is_image;
+use crate::vsphere::images::ImageRecord;
 use crate::vsphere::machine_spec::container_name_in;
-use crate::vsphere::record::{NotAContainer, Record};
+use crate::vsphere::record::{Keys, NotAContainer, Record};
 use crate::vsphere::run_state::RunState;
 
 /// A machine in the index, with its keys decoded once.
@@ -20,9 +20,29 @@ pub(in crate::vsphere) struct Seen {
 /// The decoded keys of a machine.
 #[derive(Debug)]
 struct Decoded {
-    /// `None`: the machine is the record of an image.
-    record: Option<Result<Record, NotAContainer>>,
+    role: Role,
     run: RunState,
+}
+
+/// The purpose of a machine.
+#[derive(Debug)]
+enum Role {
+    Container(Box<Record>),
+    Unreadable(NotAContainer),
+    /// The record of an image, or why it is unreadable.
+    Image(Result<Arc<ImageRecord>, String>),
+}
+
+impl Role {
+    fn read(keys: &Keys) -> Self {
+        match ImageRecord::read(keys) {
+            Some(image) => Self::Image(image.map(Arc::new)),
+            None => match Record::read(keys) {
+                Ok(record) => Self::Container(Box::new(record)),
+                Err(broken) => Self::Unreadable(broken),
+            },
+        }
+    }
 }
 
 impl Deref for Seen {
@@ -39,7 +59,7 @@ impl Seen {
         let decoded = match before {
             Some(before) if before.machine.keys == machine.keys => Arc::clone(&before.decoded),
             _ => Arc::new(Decoded {
-                record: (!is_image(&machine.keys)).then(|| Record::read(&machine.keys)),
+                role: Role::read(&machine.keys),
                 run: RunState::read(&machine.keys),
             }),
         };
@@ -52,12 +72,25 @@ impl Seen {
     }
 
     pub(in crate::vsphere) fn is_image(&self) -> bool {
-        self.decoded.record.is_none()
+        matches!(self.decoded.role, Role::Image(_))
+    }
+
+    /// Returns the record of an image, or why it is unreadable; `None` if the machine is no
+    /// image's.
+    pub(in crate::vsphere) fn image(&self) -> Option<Result<&Arc<ImageRecord>, &str>> {
+        match &self.decoded.role {
+            Role::Image(image) => Some(image.as_ref().map_err(String::as_str)),
+            _ => None,
+        }
     }
 
     /// Returns the container, if the machine is a readable one.
     pub(in crate::vsphere) fn record(&self) -> Option<Result<&Record, &NotAContainer>> {
-        self.decoded.record.as_ref().map(Result::as_ref)
+        match &self.decoded.role {
+            Role::Container(record) => Some(Ok(record)),
+            Role::Unreadable(broken) => Some(Err(broken)),
+            Role::Image(_) => None,
+        }
     }
 
     /// Returns the state of the container's runs.

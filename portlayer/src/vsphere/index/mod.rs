@@ -27,7 +27,7 @@ use self::content::Content;
 pub(in crate::vsphere) use self::entry::Seen;
 use super::endpoint::Endpoint;
 use super::place::Place;
-use crate::{Error, Resource, Result};
+use crate::{ContainerId, Error, Resource, Result};
 
 /// How long to wait for the report of a write before the machine is read instead.
 const REPORTED_WITHIN: Duration = Duration::from_millis(500);
@@ -191,6 +191,51 @@ impl Index {
     pub(in crate::vsphere) async fn named(&self, name: &str) -> Result<Vec<Arc<Seen>>> {
         self.ready().await?;
         Ok(self.content().named(name))
+    }
+
+    /// Returns the ids of containers that begin with these hexadecimal digits, at most `limit`.
+    pub(in crate::vsphere) async fn ids_with_prefix(
+        &self,
+        digits: &str,
+        limit: usize,
+    ) -> Result<Vec<ContainerId>> {
+        self.ready().await?;
+        Ok(self.content().ids_with_prefix(digits, limit))
+    }
+
+    /// Returns the machines of images, complete or not, readable or not.
+    pub(in crate::vsphere) async fn images(&self) -> Result<Vec<Arc<Seen>>> {
+        self.ready().await?;
+        Ok(self.content().images())
+    }
+
+    /// Adds the machines that exist now and were not reported yet. It reads the list of the pool's
+    /// machines, and of the machines only those that are missing.
+    pub(in crate::vsphere) async fn catch_up(&self) -> Result<()> {
+        self.ready().await?;
+        let Source {
+            endpoint,
+            pool,
+            appliance,
+            host,
+            ..
+        } = &self.inner.source;
+        let members = endpoint.references(pool, host).await?;
+        let mut unknown = self.content().unknown(members);
+        unknown.retain(|vm| vm != appliance);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let asked = Instant::now();
+        let machines = endpoint.machines_of(&unknown, host).await?;
+        {
+            let mut content = self.content();
+            for machine in machines {
+                content.read(machine, asked);
+            }
+        }
+        self.inner.state.read.notify_one();
+        Ok(())
     }
 
     /// Counts changes of the set of machines and of their keys.

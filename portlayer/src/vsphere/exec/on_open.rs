@@ -1,0 +1,119 @@
+//! What a program that opens a host finishes in the background.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+
+use super::{Shared, VsphereExec, WeakExec};
+use crate::image::ChainId;
+use crate::vsphere::index::Seen;
+use crate::vsphere::{kind, probe};
+use crate::{ContainerId, Resource, Result};
+
+/// Maximum number of concurrent recoveries of one kind.
+const AT_A_TIME: usize = 4;
+
+/// The kinds of leftovers that are looked for, concurrently.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Removals,
+    Images,
+    Files,
+    Probes,
+}
+
+/// What an interrupted operation left.
+#[derive(Debug)]
+enum Leftover {
+    Removal(ContainerId),
+    Image(ChainId),
+    /// Files of a container without a machine.
+    Files(String),
+    /// The machine of a probe.
+    Probe(Arc<Seen>),
+}
+
+impl VsphereExec {
+    /// Finishes interrupted operations in the background, for as long as the host is open:
+    /// removals of containers, and as the only writer also what could otherwise be the work of
+    /// another one. Readers are not blocked, and what cannot be finished stops nothing else.
+    pub(in crate::vsphere) fn recover(&self) {
+        let exec = self.downgrade();
+        tokio::spawn(async move {
+            let kinds = [Kind::Removals, Kind::Images, Kind::Files, Kind::Probes];
+            join_all(kinds.map(|kind| recover(&exec, kind))).await;
+        });
+    }
+}
+
+async fn recover(exec: &WeakExec, kind: Kind) {
+    let Some(VsphereExec { shared }) = exec.upgrade() else {
+        return;
+    };
+    let found = shared.leftovers(kind).await;
+    drop(shared);
+    let found = match found {
+        Ok(found) => found,
+        Err(error) => {
+            tracing::debug!(?kind, %error, "leftovers are not looked for");
+            return;
+        }
+    };
+    let finish = |leftover: Leftover| async move {
+        let Some(VsphereExec { shared }) = exec.upgrade() else {
+            return;
+        };
+        match shared.finish(&leftover).await {
+            Ok(()) => tracing::info!(?leftover, "finished an interrupted operation"),
+            Err(error) => tracing::warn!(?leftover, %error, "an interrupted operation stays"),
+        }
+    };
+    let found = stream::iter(found);
+    found.for_each_concurrent(AT_A_TIME, finish).await;
+}
+
+impl Shared {
+    async fn leftovers(&self, kind: Kind) -> Result<Vec<Leftover>> {
+        let is_only_writer = self.options.sole_writer;
+        Ok(match kind {
+            Kind::Removals => {
+                let begun = self.half_removed().await?.into_iter();
+                begun.map(|(id, _)| Leftover::Removal(id)).collect()
+            }
+            // Another writer may be importing them.
+            Kind::Images if is_only_writer => {
+                let chains = self.images.half_done().await?.into_iter();
+                chains.map(Leftover::Image).collect()
+            }
+            // A writer that was taken over may still be creating a machine in the directory, so only
+            // those are found that have not changed for a while.
+            Kind::Files if is_only_writer => {
+                let directories = self.left_behind().await?.into_iter();
+                directories.map(Leftover::Files).collect()
+            }
+            Kind::Probes if is_only_writer => {
+                let machines = self.containers().await?.into_iter();
+                machines
+                    .filter(|seen| probe::is_probe(&self.place, &seen.machine.name))
+                    .map(Leftover::Probe)
+                    .collect()
+            }
+            Kind::Images | Kind::Files | Kind::Probes => Vec::new(),
+        })
+    }
+
+    async fn finish(&self, leftover: &Leftover) -> Result<()> {
+        match leftover {
+            Leftover::Removal(id) => self.remove(id).await,
+            Leftover::Image(chain) => self.images.give_up(chain).await,
+            Leftover::Files(directory) => self.delete_left_behind(directory).await,
+            Leftover::Probe(seen) => {
+                let resource = Resource::new(kind::VIRTUAL_MACHINE, &seen.machine.name);
+                self.endpoint.destroy(&seen.vm, &resource).await?;
+                self.index.destroyed(&seen.vm);
+                Ok(())
+            }
+        }
+    }
+}
