@@ -9,7 +9,6 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::core::Core;
 use crate::datastore::Store;
 use crate::guest::{Guest, Tether};
 use crate::ids::Ids;
@@ -19,6 +18,7 @@ use crate::saved::{self, Saved, Saver};
 use crate::script::Script;
 use crate::server::tls;
 use crate::session::Sessions;
+use crate::shared::Shared;
 use crate::simulator::Simulator;
 use crate::topology::Topology;
 use crate::world::Registry;
@@ -301,7 +301,7 @@ impl SimulatorBuilder {
             .as_ref()
             .map(|directory| directory.join(saved::DIRECTORY));
         let identity = tls::Identity::of(private.as_deref()).map_err(StartError::Certificate)?;
-        let core = Arc::new(Core {
+        let shared = Arc::new(Shared {
             registry: Registry::new(
                 Ids::new(self.seed),
                 Sessions::new(self.sessions, self.session_idle),
@@ -315,12 +315,12 @@ impl SimulatorBuilder {
             tracker: TaskTracker::new(),
             runtime: tokio::runtime::Handle::current(),
         });
-        crate::model::build(&core, &identity.thumbprint, saved.as_ref())
+        crate::model::build(&shared, &identity.thumbprint, saved.as_ref())
             .map_err(|fault| StartError::Inventory(Box::new(fault)))?;
-        core.spawn(Saver::run(Arc::clone(&core)));
-        crate::server::serve(&core, listener, identity.acceptor);
+        shared.spawn(Saver::run(Arc::clone(&shared)));
+        crate::server::serve(&shared, listener, identity.acceptor);
         Ok(Simulator::new(
-            core,
+            shared,
             address,
             identity.thumbprint,
             identity.certificate_pem,

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use vim25::schema::{self, TypeKind};
 use vim25::soap::Request;
 
-use crate::core::Core;
 use crate::enums;
 use crate::fault;
 use crate::invocation::{Answer, Caller, Invocation};
 use crate::model;
 use crate::property;
 use crate::script::Reaction;
+use crate::shared::Shared;
 use crate::world::Transaction;
 
 /// Methods that need no session.
@@ -27,7 +27,7 @@ const ONLY_VCENTER: [&str; 2] = ["SessionIsActive", "QueryEvents"];
 
 /// Carries out a call in one transaction: a fault rolls everything back.
 pub(crate) fn call(
-    core: &Arc<Core>,
+    shared: &Arc<Shared>,
     caller: &Caller,
     request: &Request,
     reactions: &[Reaction],
@@ -35,7 +35,7 @@ pub(crate) fn call(
     let Some(this) = request.this.clone() else {
         return Err(fault::invalid_request("the request names no object"));
     };
-    let mut tx = Transaction::begin(core)?;
+    let mut tx = Transaction::begin(shared)?;
     let method = request.method.as_str();
     let object = match tx.visible(&this, caller.session.as_ref()) {
         Ok(object) => object.clone(),

@@ -24,7 +24,6 @@
 )]
 
 mod builder;
-mod core;
 mod datastore;
 mod device;
 mod dispatch;
@@ -47,6 +46,7 @@ mod script;
 mod serial;
 mod server;
 mod session;
+mod shared;
 mod simulator;
 mod task;
 mod topology;

@@ -9,8 +9,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Notify;
 
-use crate::core::Core;
 use crate::model;
+use crate::shared::Shared;
 use crate::world::Transaction;
 
 /// Subdirectory for files that clients cannot access.
@@ -131,13 +131,13 @@ impl Saver {
     }
 
     /// Writes the file after each change, until the simulator shuts down.
-    pub(crate) async fn run(core: Arc<Core>) {
-        if core.saver.directory.is_none() {
+    pub(crate) async fn run(shared: Arc<Shared>) {
+        if shared.saver.directory.is_none() {
             return;
         }
         loop {
-            core.saver.news.notified().await;
-            let saving = Arc::clone(&core);
+            shared.saver.news.notified().await;
+            let saving = Arc::clone(&shared);
             let saved = tokio::task::spawn_blocking(move || saving.saver.save(&saving)).await;
             if let Err(error) = saved {
                 tracing::error!(%error, "saving the inventory panicked");
@@ -147,14 +147,14 @@ impl Saver {
     }
 
     /// Writes the file if anything has changed since the last time.
-    pub(crate) fn save(&self, core: &Arc<Core>) {
+    pub(crate) fn save(&self, shared: &Arc<Shared>) {
         let Some(directory) = &self.directory else {
             return;
         };
         if !self.dirty.swap(false, Ordering::AcqRel) {
             return;
         }
-        let Ok(mut tx) = Transaction::begin(core) else {
+        let Ok(mut tx) = Transaction::begin(shared) else {
             return;
         };
         let saved = model::restore::snapshot(&mut tx);

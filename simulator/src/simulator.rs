@@ -5,8 +5,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::builder::SimulatorBuilder;
-use crate::core::Core;
 use crate::script::Script;
+use crate::shared::Shared;
 use crate::topology::Topology;
 
 /// A running vSphere endpoint.
@@ -16,7 +16,7 @@ use crate::topology::Topology;
 /// is removed. [`shutdown`](Self::shutdown) does the same and waits for it.
 #[derive(Debug)]
 pub struct Simulator {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     address: SocketAddr,
     url: String,
     thumbprint: String,
@@ -41,13 +41,13 @@ impl Simulator {
     }
 
     pub(crate) fn new(
-        core: Arc<Core>,
+        shared: Arc<Shared>,
         address: SocketAddr,
         thumbprint: String,
         certificate_pem: String,
     ) -> Self {
         Self {
-            core,
+            shared,
             address,
             url: format!("https://{address}/sdk"),
             thumbprint,
@@ -82,53 +82,53 @@ impl Simulator {
     /// Returns the user who can log in.
     #[must_use]
     pub fn user(&self) -> &str {
-        &self.core.settings.user
+        &self.shared.settings.user
     }
 
     /// Returns the user's password.
     #[must_use]
     pub fn password(&self) -> &str {
-        &self.core.settings.password.0
+        &self.shared.settings.password.0
     }
 
     /// Returns the name of the datastore.
     #[must_use]
     pub fn datastore_name(&self) -> &str {
-        &self.core.settings.datastore
+        &self.shared.settings.datastore
     }
 
     /// Returns the directory of the datastore's files.
     #[must_use]
     pub fn datastore_directory(&self) -> &Path {
-        self.core.store.directory()
+        self.shared.store.directory()
     }
 
     /// Returns the fault injection rules.
     #[must_use]
     pub fn script(&self) -> &Script {
-        &self.core.script
+        &self.shared.script
     }
 
     /// Ends every session, as a restart of the server's session service would.
     pub fn drop_sessions(&self) {
-        crate::model::session_manager::drop_all(&self.core);
+        crate::model::session_manager::drop_all(&self.shared);
     }
 
     /// Stops everything and waits until nothing is running any more.
     pub async fn shutdown(self) {
-        self.core.stop.cancel();
-        self.core.tracker.close();
-        self.core.tracker.wait().await;
+        self.shared.stop.cancel();
+        self.shared.tracker.close();
+        self.shared.tracker.wait().await;
     }
 }
 
 impl Drop for Simulator {
     fn drop(&mut self) {
-        self.core.stop.cancel();
-        self.core.tracker.close();
-        self.core.saver.save(&self.core);
+        self.shared.stop.cancel();
+        self.shared.tracker.close();
+        self.shared.saver.save(&self.shared);
         // Nothing writes files after this.
-        self.core.registry.close();
-        self.core.store.remove_temporary();
+        self.shared.registry.close();
+        self.shared.store.remove_temporary();
     }
 }

@@ -11,11 +11,11 @@ use jiff::Timestamp;
 use vim25::types::{LocalizedMethodFault, TaskInfo, TaskInfoState, TaskReasonUser};
 use vim25::{AnyRef, Fault, Poly, Ref, mo};
 
-use crate::core::{Core, Effect};
 use crate::fault;
 use crate::invocation::{Answer, Invocation, value};
 use crate::object::{Object, Retype};
 use crate::script::Reaction;
+use crate::shared::{Effect, Shared};
 use crate::world::Transaction;
 
 /// Number of finished tasks that are kept.
@@ -28,7 +28,7 @@ enum Body {
     /// Runs in one transaction.
     Short(Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>),
     /// Runs outside of transactions and begins its own.
-    Long(Box<dyn FnOnce(Arc<Core>) -> BoxFuture<'static, Answer> + Send>),
+    Long(Box<dyn FnOnce(Arc<Shared>) -> BoxFuture<'static, Answer> + Send>),
 }
 
 /// The work of a task.
@@ -66,12 +66,12 @@ pub(crate) fn begin_long<F>(
     inv: &mut Invocation<'_, '_>,
     entity: &AnyRef,
     description: &str,
-    body: impl FnOnce(Arc<Core>) -> F + Send + 'static,
+    body: impl FnOnce(Arc<Shared>) -> F + Send + 'static,
 ) -> Answer
 where
     F: Future<Output = Answer> + Send + 'static,
 {
-    let body = Box::new(move |core| body(core).boxed());
+    let body = Box::new(move |shared| body(shared).boxed());
     start(inv, entity, description, Body::Long(body))
 }
 
@@ -203,7 +203,7 @@ fn remember(tx: &mut Transaction<'_>, task: &Ref<mo::Task>, entity: &AnyRef) -> 
 }
 
 /// Runs a task to completion.
-pub(crate) async fn run(core: Arc<Core>, job: Job) {
+pub(crate) async fn run(shared: Arc<Shared>, job: Job) {
     let Job {
         task,
         entity,
@@ -211,7 +211,7 @@ pub(crate) async fn run(core: Arc<Core>, job: Job) {
         fault,
         body,
     } = job;
-    if update(&core, &task, |info| {
+    if update(&shared, &task, |info| {
         info.state = TaskInfoState::Running;
         info.start_time = Some(Timestamp::now());
         info.progress = Some(0);
@@ -223,14 +223,14 @@ pub(crate) async fn run(core: Arc<Core>, job: Job) {
     if !slow.is_zero() {
         for quarter in 1..4 {
             tokio::time::sleep(slow / 4).await;
-            let _ = update(&core, &task, |info| info.progress = Some(quarter * 25));
+            let _ = update(&shared, &task, |info| info.progress = Some(quarter * 25));
         }
         tokio::time::sleep(slow / 4).await;
     }
     let ended = match (fault, body) {
         (Some(fault), _) => Some(Err(fault)),
         (None, Body::Short(body)) => {
-            let (working, task) = (Arc::clone(&core), task.clone());
+            let (working, task) = (Arc::clone(&shared), task.clone());
             let working = tokio::task::spawn_blocking(move || -> Result<(), Fault> {
                 let mut tx = Transaction::begin(&working)?;
                 let result = body(&mut tx)?;
@@ -244,7 +244,7 @@ pub(crate) async fn run(core: Arc<Core>, job: Job) {
                 Err(_) => None,
             }
         }
-        (None, Body::Long(body)) => AssertUnwindSafe(body(Arc::clone(&core)))
+        (None, Body::Long(body)) => AssertUnwindSafe(body(Arc::clone(&shared)))
             .catch_unwind()
             .await
             .ok(),
@@ -257,12 +257,12 @@ pub(crate) async fn run(core: Arc<Core>, job: Job) {
     if let Err(fault) = &answer {
         tracing::debug!(%task, %entity, %fault, "task failed");
     }
-    close(&core, &task, &answer);
+    close(&shared, &task, &answer);
 }
 
 /// Finishes a task in a transaction of its own.
-pub(crate) fn close(core: &Arc<Core>, task: &Ref<mo::Task>, answer: &Answer) {
-    if let Ok(mut tx) = Transaction::begin(core)
+pub(crate) fn close(shared: &Arc<Shared>, task: &Ref<mo::Task>, answer: &Answer) {
+    if let Ok(mut tx) = Transaction::begin(shared)
         && finish(&mut tx, task, answer).is_ok()
     {
         tx.commit();
@@ -270,11 +270,11 @@ pub(crate) fn close(core: &Arc<Core>, task: &Ref<mo::Task>, answer: &Answer) {
 }
 
 fn update(
-    core: &Arc<Core>,
+    shared: &Arc<Shared>,
     task: &Ref<mo::Task>,
     change: impl FnOnce(&mut TaskInfo),
 ) -> Result<(), Fault> {
-    let mut tx = Transaction::begin(core)?;
+    let mut tx = Transaction::begin(shared)?;
     tx.edit(task)?.modify("info", change)?;
     tx.commit();
     Ok(())

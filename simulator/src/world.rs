@@ -7,7 +7,6 @@ use tokio::sync::watch;
 use vim25::schema::{self, TypeKind};
 use vim25::{AnyRef, Fault, Ref};
 
-use crate::core::{Core, Effect};
 use crate::fault;
 use crate::ids::Ids;
 use crate::index::{self, Index, List};
@@ -17,6 +16,7 @@ use crate::machine::Machine;
 use crate::object::{Hidden, Object, SessionKey};
 use crate::script::Reaction;
 use crate::session::Sessions;
+use crate::shared::{Effect, Shared};
 
 /// All objects and sessions.
 #[derive(Debug)]
@@ -77,7 +77,7 @@ impl Registry {
 /// Sessions are the exception: they change at once.
 #[derive(Debug)]
 pub(crate) struct Transaction<'c> {
-    core: &'c Arc<Core>,
+    shared: &'c Arc<Shared>,
     world: MutexGuard<'c, World>,
     changed: BTreeMap<Box<str>, Option<Arc<Object>>>,
     effects: Vec<Effect>,
@@ -90,13 +90,13 @@ impl<'c> Transaction<'c> {
     ///
     /// # Errors
     /// A fault when the simulator has been shut down.
-    pub(crate) fn begin(core: &'c Arc<Core>) -> Result<Self, Fault> {
-        let world = core.registry.lock();
+    pub(crate) fn begin(shared: &'c Arc<Shared>) -> Result<Self, Fault> {
+        let world = shared.registry.lock();
         if world.closed {
             return Err(fault::internal("the server is shutting down"));
         }
         Ok(Self {
-            core,
+            shared,
             world,
             changed: BTreeMap::new(),
             effects: Vec::new(),
@@ -107,12 +107,12 @@ impl<'c> Transaction<'c> {
 
     /// Runs and commits a transaction on the blocking thread pool.
     pub(crate) async fn run<T: Send + 'static>(
-        core: &Arc<Core>,
+        shared: &Arc<Shared>,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, Fault> {
-        let core = Arc::clone(core);
+        let shared = Arc::clone(shared);
         let ran = tokio::task::spawn_blocking(move || {
-            let mut tx = Transaction::begin(&core)?;
+            let mut tx = Transaction::begin(&shared)?;
             let result = work(&mut tx)?;
             tx.commit();
             Ok(result)
@@ -123,13 +123,13 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    pub(crate) const fn core(&self) -> &'c Arc<Core> {
-        self.core
+    pub(crate) const fn shared(&self) -> &'c Arc<Shared> {
+        self.shared
     }
 
     /// Returns the references of the objects that exist once.
     pub(crate) fn layout(&self) -> &'static Layout {
-        self.core.settings.layout()
+        self.shared.settings.layout()
     }
 
     pub(crate) fn sessions(&mut self) -> &mut Sessions {
@@ -303,7 +303,7 @@ impl<'c> Transaction<'c> {
     /// Makes the changes those of the world.
     pub(crate) fn commit(self) {
         let Self {
-            core,
+            shared,
             mut world,
             changed,
             effects,
@@ -316,7 +316,7 @@ impl<'c> Transaction<'c> {
             let mut holders = BTreeSet::new();
             for (value, object) in changed {
                 if is_kept(world.objects.get(&value), object.as_ref()) {
-                    core.saver.note();
+                    shared.saver.note();
                 }
                 let World {
                     objects,
@@ -346,11 +346,11 @@ impl<'c> Transaction<'c> {
             }
         }
         if touched {
-            core.registry.alarms.send_modify(|count| *count += 1);
+            shared.registry.alarms.send_modify(|count| *count += 1);
         }
         drop(world);
         for effect in effects {
-            core.run(effect);
+            shared.run(effect);
         }
     }
 }

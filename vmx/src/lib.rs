@@ -70,12 +70,12 @@
 //!
 //! ```
 //! use vmx::Document;
-//! use vmx::view::{Class, Place, VirtualMachineFile};
+//! use vmx::view::{Class, DeviceName, VirtualMachineFile};
 //!
 //! let bytes = b"# mine\nmemsize = 512\nethernet0.present = \"TRUE\"\n";
 //! let mut machine = VirtualMachineFile::new(Document::parse(&bytes[..])?);
 //! machine.set_memory_mb(1024)?;
-//! machine.network_card_mut(Place::of(Class::Ethernet, 0)).set_model("vmxnet3")?;
+//! machine.network_card_mut(DeviceName::of(Class::Ethernet, 0)).set_model("vmxnet3")?;
 //!
 //! assert_eq!(machine.into_document().to_bytes(), b"# mine\nmemsize = \"1024\"\n\
 //!     ethernet0.present = \"TRUE\"\n\nethernet0.virtualDev = \"vmxnet3\"\n");

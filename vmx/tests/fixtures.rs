@@ -133,7 +133,7 @@ fn a_file_that_whispers() {
         "VirtualBusLogicController"
     );
     assert_eq!(
-        machine.presence(disks[0].place()),
+        machine.presence(disks[0].device_name()),
         vmx::view::Presence::Present
     );
 }

@@ -3,8 +3,8 @@
 
 use vmx::Document;
 use vmx::view::{
-    CardModel, Class, CpuidMask, CpuidOwner, CpuidRegister, DriveType, EndPoint, Firmware, Limit,
-    Place, PortType, PowerType, Presence, Shares, UsbDeviceType, VirtualMachineFile,
+    CardModel, Class, CpuidMask, CpuidOwner, CpuidRegister, DeviceName, DriveType, EndPoint,
+    Firmware, Limit, PortType, PowerType, Presence, Shares, UsbDeviceType, VirtualMachineFile,
 };
 
 /// What VIC gave its container machines.
@@ -63,7 +63,7 @@ fn a_container_machine_is_read() {
         Shares::Custom(2000)
     );
 
-    let serial = machine.serial_port(Place::of(Class::Serial, 0));
+    let serial = machine.serial_port(DeviceName::of(Class::Serial, 0));
     assert_eq!(serial.port_type().unwrap(), Some(PortType::Network));
     assert_eq!(serial.network_end_point().unwrap(), EndPoint::Client);
     assert_eq!(
@@ -93,7 +93,7 @@ fn devices_that_do_not_count_are_flagged() {
     let devices = VirtualMachineFile::new(&document).devices();
     let shown: Vec<_> = devices
         .iter()
-        .map(|d| (d.place.to_string(), d.presence, d.api_type, d.key))
+        .map(|d| (d.name.to_string(), d.presence, d.api_type, d.key))
         .collect();
     assert_eq!(
         shown,
@@ -157,14 +157,16 @@ fn editing_the_view_edits_the_document_and_nothing_else() {
     machine.set_memory_mb(512).unwrap();
     machine.set_power_off(PowerType::Hard).unwrap();
     machine
-        .network_card_mut(Place::of(Class::Ethernet, 0))
+        .network_card_mut(DeviceName::of(Class::Ethernet, 0))
         .set_network_name("other")
         .unwrap();
     machine
         .scheduling_mut()
         .set_cpu_limit(Limit::Of(500))
         .unwrap();
-    machine.drive_mut(Place::drive(Class::Scsi, 1, 0)).delete();
+    machine
+        .drive_mut(DeviceName::drive(Class::Scsi, 1, 0))
+        .delete();
     let expected = CONTAINER
         .replace("MEMSIZE = \"0x800\"", "MEMSIZE = \"512\"")
         .replace("\"SOFT\"", "\"hard\"")
@@ -180,23 +182,23 @@ fn editing_the_view_edits_the_document_and_nothing_else() {
 #[test]
 fn a_device_is_made_by_its_settings() {
     let mut machine = VirtualMachineFile::new(Document::new());
-    let mut controller = machine.controller_mut(Place::of(Class::Scsi, 0));
+    let mut controller = machine.controller_mut(DeviceName::of(Class::Scsi, 0));
     controller.set_present(true).unwrap();
     controller.set_model("pvscsi").unwrap();
-    let place = Place::drive(Class::Scsi, 0, 0);
+    let place = DeviceName::drive(Class::Scsi, 0, 0);
     machine.drive_mut(place).set_present(true).unwrap();
     machine.drive_mut(place).set_file_name("a.vmdk").unwrap();
     machine
-        .floppy_mut(Place::of(Class::Floppy, 0))
+        .floppy_mut(DeviceName::of(Class::Floppy, 0))
         .set_present(false)
         .unwrap();
     assert_eq!(machine.presence(place), Presence::Present);
     assert_eq!(
-        machine.presence(Place::of(Class::Floppy, 0)),
+        machine.presence(DeviceName::of(Class::Floppy, 0)),
         Presence::Absent
     );
     assert_eq!(
-        machine.presence(Place::of(Class::Floppy, 1)),
+        machine.presence(DeviceName::of(Class::Floppy, 1)),
         Presence::Present
     );
     assert_eq!(
@@ -241,11 +243,11 @@ fn usb_ports_hang_on_their_controller() {
         usb:2.present = \"FALSE\"\n\
         usb_xhci:4.present = \"TRUE\"\nusb_xhci:4.speed = \"fast\"\n";
     let mut machine = VirtualMachineFile::new(Document::parse(text).unwrap());
-    let hub = Place::port(Class::Usb, 1);
-    let orphan = Place::port(Class::Xhci, 4);
+    let hub = DeviceName::port(Class::Usb, 1);
+    let orphan = DeviceName::port(Class::Xhci, 4);
     assert_eq!(machine.presence(hub), Presence::Present);
     assert_eq!(
-        machine.presence(Place::port(Class::Usb, 2)),
+        machine.presence(DeviceName::port(Class::Usb, 2)),
         Presence::Absent
     );
     assert_eq!(machine.presence(orphan), Presence::NoController);
@@ -282,12 +284,12 @@ fn what_a_machine_has_of_its_host() {
     let shown: Vec<_> = machine
         .devices()
         .into_iter()
-        .filter(|device| device.place.class() != Class::Floppy)
+        .filter(|device| device.name.class() != Class::Floppy)
         .map(|device| {
             let summary = device.summary.unwrap_or_default();
             format!(
                 "{} {} {} {summary}",
-                device.place, device.presence, device.api_type
+                device.name, device.presence, device.api_type
             )
         })
         .collect();
@@ -313,13 +315,13 @@ fn what_a_machine_has_of_its_host() {
         Some("VirtualPCIPassthroughVmiopBackingInfo")
     );
     assert_eq!(machine.max_shared_folders().unwrap(), Some(1));
-    let folder = machine.shared_folder(Place::of(Class::SharedFolder, 0));
+    let folder = machine.shared_folder(DeviceName::of(Class::SharedFolder, 0));
     assert!(folder.enabled().unwrap() && !folder.read_access().unwrap());
 
-    let mut folder = machine.shared_folder_mut(Place::of(Class::SharedFolder, 0));
+    let mut folder = machine.shared_folder_mut(DeviceName::of(Class::SharedFolder, 0));
     folder.set_write_access(true).unwrap();
     machine
-        .nvdimm_mut(Place::drive(Class::Nvdimm, 1, 0))
+        .nvdimm_mut(DeviceName::drive(Class::Nvdimm, 1, 0))
         .delete();
     let expected = text
         .replace("writeAccess = \"FALSE\"", "writeAccess = \"TRUE\"")
@@ -420,7 +422,7 @@ fn settings_whose_names_have_a_free_part() {
     let control = machine.monitor_controls().get("restrict_backdoor");
     assert_eq!(control.unwrap().as_deref(), Some("TRUE"));
     assert_eq!(machine.usb_auto_connect().parts(), ["0"]);
-    let card = Place::of(Class::Ethernet, 0);
+    let card = DeviceName::of(Class::Ethernet, 0);
     assert_eq!(machine.network_card(card).filters().parts(), ["0"]);
 
     let before = machine.document().to_bytes();
@@ -439,7 +441,7 @@ fn settings_whose_names_have_a_free_part() {
 fn a_device_tells_itself_whether_it_counts_and_comes_back_after_it_was_deleted() {
     let mut document = Document::parse(CONTAINER).unwrap();
     let mut machine = VirtualMachineFile::new(&mut document);
-    let orphan = Place::drive(Class::Scsi, 1, 0);
+    let orphan = DeviceName::drive(Class::Scsi, 1, 0);
     assert_eq!(machine.drive(orphan).presence(), Presence::NoController);
     assert_eq!(machine.disks()[0].presence(), Presence::Present);
     assert_eq!(machine.network_cards()[1].presence(), Presence::Absent);

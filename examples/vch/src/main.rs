@@ -22,10 +22,10 @@ mod certificates;
 mod delete;
 mod finish;
 mod firewall;
+mod inspect;
 mod install;
 mod log;
 mod options;
-mod show;
 mod target;
 mod terminal;
 
@@ -104,8 +104,8 @@ async fn job(context: &Context<'_>, job: &Job) -> Result<()> {
     match job {
         Job::Install(install) => install::script(context, install).await,
         Job::Create(create) => install::machine(context, create).await,
-        Job::Ls => show::list(context).await,
-        Job::Inspect(named) => show::inspect(context, named.name()).await,
+        Job::Ls => inspect::list(context).await,
+        Job::Inspect(named) => inspect::inspect(context, named.name()).await,
         Job::Delete(delete) => delete::delete(context, delete.named.name(), delete.force).await,
         Job::Update {
             part: Update::Firewall(firewall),

@@ -10,7 +10,7 @@ use vim25::types::{
 use vim25::{Fault, Poly};
 
 use super::kind::Kind;
-use super::place::{new_key, seat, set_bus};
+use super::slot::{new_key, seat, set_bus};
 use super::{Devices, chain, destroy_files, disk, int, key, network};
 use crate::datastore::path::DatastorePath;
 use crate::fault;
@@ -50,7 +50,7 @@ pub(crate) fn undo(tx: &Transaction<'_>, outcome: &Outcome) {
     let files: Vec<String> = outcome.made.iter().map(ToString::to_string).collect();
     destroy_files(tx, &files);
     for (path, bytes) in outcome.grown.iter().rev() {
-        if let Err(fault) = crate::datastore::disk::extend(&tx.core().store, path, *bytes) {
+        if let Err(fault) = crate::datastore::disk::extend(&tx.shared().store, path, *bytes) {
             tracing::warn!(%path, %fault, "a disk stays larger than it is shown");
         }
     }
@@ -315,9 +315,9 @@ fn check_iso(
     if file.is_empty() {
         return Ok(());
     }
-    let path = tx.core().store.parse(&file)?;
+    let path = tx.shared().store.parse(&file)?;
     let _ = index;
-    if path.is_root() || tx.core().store.exists(&path) {
+    if path.is_root() || tx.shared().store.exists(&path) {
         Ok(())
     } else {
         Err(fault::file_not_found(&path.to_string()))

@@ -49,7 +49,7 @@ pub(super) fn prepare(
         None => disk.capacity_in_kb.saturating_mul(1_024),
     };
     let asked = u64::try_from(asked).unwrap_or(0);
-    let store = &tx.core().store;
+    let store = &tx.shared().store;
     let path = place(tx, &backing.base.file_name, home)?;
     let mut made = None;
     let on_disk = match operation {
@@ -71,7 +71,7 @@ pub(super) fn prepare(
                 thin: backing.thin_provisioned.unwrap_or(false) || parent.is_some(),
                 cid: tx.ids().cid(),
             };
-            let store = &tx.core().store;
+            let store = &tx.shared().store;
             store.make_directory(&path.parent(), true)?;
             match parent {
                 Some(parent) => {
@@ -140,7 +140,7 @@ pub(super) fn edit(
     let mut grown = None;
     if asked > had {
         let name = super::text(old, "backing.fileName").unwrap_or_default();
-        let store = &tx.core().store;
+        let store = &tx.shared().store;
         let path = store.parse(&name)?;
         disk::extend(store, &path, bytes(asked))?;
         grown = Some((path, bytes(had)));
@@ -155,7 +155,7 @@ pub(super) fn edit(
 
 /// Returns the path of a new disk, completing one that names only a datastore or a directory.
 fn place(tx: &Transaction<'_>, given: &str, home: &DatastorePath) -> Result<DatastorePath, Fault> {
-    let store = &tx.core().store;
+    let store = &tx.shared().store;
     if !given.trim().is_empty() {
         let path = match given.trim_start().starts_with('[') {
             true => store.parse(given)?,
@@ -240,7 +240,7 @@ fn parents(
     path: &DatastorePath,
     hint: Option<&str>,
 ) -> Result<Option<Box<VirtualDiskFlatVer2BackingInfo>>, Fault> {
-    let chain = above(&tx.core().store, path, hint)?;
+    let chain = above(&tx.shared().store, path, hint)?;
     let datastore = datastore::reference(tx);
     Ok(chain.into_iter().rev().fold(None, |above, parent| {
         let mut backing = VirtualDiskFlatVer2BackingInfo {
@@ -291,7 +291,7 @@ pub(crate) fn parents_asked(changes: &[Poly<VirtualDeviceConfigSpec>]) -> Vec<St
 
 /// Deletes the files of a disk; those that are gone already do not matter.
 pub(crate) fn destroy_files(tx: &Transaction<'_>, files: &[String]) {
-    let store = &tx.core().store;
+    let store = &tx.shared().store;
     for file in files {
         let deleted = store
             .parse(file)

@@ -5,7 +5,7 @@ mod change;
 mod disk;
 mod kind;
 mod network;
-mod place;
+mod slot;
 pub(crate) mod vmx_settings;
 
 pub(crate) use board::board;

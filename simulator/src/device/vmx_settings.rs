@@ -14,7 +14,7 @@ pub(crate) type Settings = Vec<(String, String)>;
 ///
 /// `volume` is the path at which the host's file system mounts the datastore.
 pub(crate) fn of(devices: &Devices, home: &DatastorePath, volume: &str) -> Settings {
-    let place = Place { home, volume };
+    let place = Placement { home, volume };
     let mut settings = Settings::new();
     settings.push(("floppy0.present".into(), "FALSE".into()));
     for device in devices {
@@ -96,7 +96,7 @@ fn drive(
     devices: &Devices,
     device: &Poly<VirtualDevice>,
     kind: Kind,
-    place: Place<'_>,
+    place: Placement<'_>,
 ) {
     let on = int(device, "controllerKey").unwrap_or(0);
     let Some(controller) = devices.iter().find(|other| key(other) == on) else {
@@ -208,7 +208,7 @@ fn card(settings: &mut Settings, device: &Poly<VirtualDevice>) {
     );
 }
 
-fn port(settings: &mut Settings, device: &Poly<VirtualDevice>, place: Place<'_>) {
+fn port(settings: &mut Settings, device: &Poly<VirtualDevice>, place: Placement<'_>) {
     let number = key(device) - Kind::Serial.first_key();
     let backing = device.node().get("backing").map(|b| b.type_name());
     let of = |path| text(device, path).unwrap_or_default();
@@ -245,12 +245,12 @@ fn port(settings: &mut Settings, device: &Poly<VirtualDevice>, place: Place<'_>)
 
 /// The location of a `.vmx` file.
 #[derive(Clone, Copy)]
-struct Place<'p> {
+struct Placement<'p> {
     home: &'p DatastorePath,
     volume: &'p str,
 }
 
-impl Place<'_> {
+impl Placement<'_> {
     /// Returns how the `.vmx` refers to a file: by name in its own directory, otherwise by full path.
     fn relative(self, file: &str) -> String {
         match DatastorePath::parse(file) {

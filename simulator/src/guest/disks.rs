@@ -7,13 +7,13 @@ use vim25::types::VirtualMachineConfigInfo;
 use vim25::{Fault, Ref, mo};
 
 use super::GuestDisk;
-use crate::core::Core;
 use crate::datastore::disk;
 use crate::datastore::path::DatastorePath;
 use crate::device::{self, Kind};
 use crate::fault;
 use crate::machine::Machine;
 use crate::object::Object;
+use crate::shared::Shared;
 use crate::world::Transaction;
 
 /// A disk, and a token that is cancelled when the guest that used it last has ended.
@@ -33,19 +33,19 @@ impl Held {
 
 /// Flushes the disks of a machine that is off.
 pub(crate) async fn flush_machine(
-    core: &Arc<Core>,
+    shared: &Arc<Shared>,
     vm: &Ref<mo::VirtualMachine>,
 ) -> Result<(), Fault> {
     let vm = vm.clone();
-    let held = Transaction::run(core, move |tx| {
+    let held = Transaction::run(shared, move |tx| {
         let object = tx.object(&vm)?;
         if Machine::of(object)?.cycle.is_some() {
             return Err(fault::invalid_state());
         }
-        disks(tx.core(), object)
+        disks(tx.shared(), object)
     });
     for held in held.await? {
-        flush(core, held).await?;
+        flush(shared, held).await?;
     }
     Ok(())
 }
@@ -54,29 +54,29 @@ pub(crate) async fn flush_machine(
 ///
 /// # Errors
 /// The disk is locked by a machine that is on, or the guest failed to write it.
-pub(crate) async fn flush_file(core: &Arc<Core>, file: &DatastorePath) -> Result<(), Fault> {
+pub(crate) async fn flush_file(shared: &Arc<Shared>, file: &DatastorePath) -> Result<(), Fault> {
     let Some(path) = disk::descriptor_of(file) else {
         return Ok(());
     };
-    let found = Transaction::run(core, move |tx| {
+    let found = Transaction::run(shared, move |tx| {
         Ok(match owner(tx, &path) {
             Some(object) if Machine::of(object)?.cycle.is_some() => {
                 return Err(fault::file_locked(&path.to_string()));
             }
-            Some(object) => core_disk(tx.core(), object, &path)?,
-            None => loose(tx.core(), &path).map(|disk| Held { disk, ended: None }),
+            Some(object) => core_disk(tx.shared(), object, &path)?,
+            None => loose(tx.shared(), &path).map(|disk| Held { disk, ended: None }),
         })
     });
     match found.await? {
-        Some(held) => flush(core, held).await,
+        Some(held) => flush(shared, held).await,
         None => Ok(()),
     }
 }
 
 /// Flushes disks that are about to become parents.
-pub(crate) async fn flush_parents(core: &Arc<Core>, names: &[String]) -> Result<(), Fault> {
+pub(crate) async fn flush_parents(shared: &Arc<Shared>, names: &[String]) -> Result<(), Fault> {
     for name in names.iter().filter(|name| !name.is_empty()) {
-        flush_file(core, &core.store.parse(name)?).await?;
+        flush_file(shared, &shared.store.parse(name)?).await?;
     }
     Ok(())
 }
@@ -134,45 +134,45 @@ pub(crate) fn check_free(tx: &Transaction<'_>, machine: &Machine) -> Result<(), 
 }
 
 /// Makes the guest forget the disk that a deleted or replaced file belonged to.
-pub(crate) async fn forget_file(core: &Arc<Core>, file: &DatastorePath) {
+pub(crate) async fn forget_file(shared: &Arc<Shared>, file: &DatastorePath) {
     let Some(path) = disk::descriptor_of(file) else {
         return;
     };
-    let found = Transaction::run(core, move |tx| {
+    let found = Transaction::run(shared, move |tx| {
         if let Some(object) = owner(tx, &path)
-            && let Some(held) = core_disk(tx.core(), object, &path)?
+            && let Some(held) = core_disk(tx.shared(), object, &path)?
         {
             return Ok(held);
         }
-        let disk = GuestDisk::new(vec![tx.core().store.file(&path)], 0);
+        let disk = GuestDisk::new(vec![tx.shared().store.file(&path)], 0);
         Ok(Held { disk, ended: None })
     });
     if let Ok(held) = found.await {
         held.free().await;
-        core.guest.forget(&held.disk).await;
+        shared.guest.forget(&held.disk).await;
     }
 }
 
-async fn flush(core: &Core, held: Held) -> Result<(), Fault> {
+async fn flush(shared: &Shared, held: Held) -> Result<(), Fault> {
     held.free().await;
-    let flushed = core.guest.flush(&held.disk).await;
+    let flushed = shared.guest.flush(&held.disk).await;
     flushed.map_err(|error| {
         let file = held.disk.chain.first();
         let file = file.map(|file| file.display().to_string());
         tracing::warn!(file, %error, "a guest did not write its disk");
-        fault::file_fault(&core.store.name_of(&held.disk.chain), &error)
+        fault::file_fault(&shared.store.name_of(&held.disk.chain), &error)
     })
 }
 
 /// Lists the disks of a machine.
-fn disks(core: &Core, object: &Object) -> Result<Vec<Held>, Fault> {
+fn disks(shared: &Shared, object: &Object) -> Result<Vec<Held>, Fault> {
     let ended = Machine::of(object)?.ended.clone();
     let config: VirtualMachineConfigInfo = object.read("config")?;
     let all = &config.hardware.device;
     let disks = all
         .iter()
         .filter(|device| Kind::of(device) == Kind::Disk)
-        .filter_map(|device| GuestDisk::of(core, all, device))
+        .filter_map(|device| GuestDisk::of(shared, all, device))
         .map(|disk| Held {
             disk,
             ended: ended.clone(),
@@ -181,16 +181,20 @@ fn disks(core: &Core, object: &Object) -> Result<Vec<Held>, Fault> {
 }
 
 /// Returns the disk of a machine by its own descriptor, not by that of a parent.
-fn core_disk(core: &Core, object: &Object, path: &DatastorePath) -> Result<Option<Held>, Fault> {
-    let file = core.store.file(path);
-    let mut disks = disks(core, object)?.into_iter();
+fn core_disk(
+    shared: &Shared,
+    object: &Object,
+    path: &DatastorePath,
+) -> Result<Option<Held>, Fault> {
+    let file = shared.store.file(path);
+    let mut disks = disks(shared, object)?.into_iter();
     Ok(disks.find(|held| held.disk.chain.first() == Some(&file)))
 }
 
 /// Describes a disk that no machine has attached.
-fn loose(core: &Core, path: &DatastorePath) -> Option<GuestDisk> {
-    let bytes = disk::read(&core.store, path).ok()?.bytes;
-    let chain = device::chain_of(&core.store, path).ok()?;
-    let files = chain.iter().map(|path| core.store.file(path)).collect();
+fn loose(shared: &Shared, path: &DatastorePath) -> Option<GuestDisk> {
+    let bytes = disk::read(&shared.store, path).ok()?.bytes;
+    let chain = device::chain_of(&shared.store, path).ok()?;
+    let files = chain.iter().map(|path| shared.store.file(path)).collect();
     Some(GuestDisk::new(files, bytes))
 }

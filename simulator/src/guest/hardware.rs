@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use vim25::Poly;
 use vim25::types::{VirtualDevice, VirtualMachineConfigInfo};
 
-use crate::core::Core;
 use crate::device::{self, Kind};
+use crate::shared::Shared;
 
 /// Snapshot of a machine's hardware, taken when its guest started.
 ///
@@ -88,7 +88,7 @@ impl GuestHardware {
         Self::default()
     }
 
-    pub(crate) fn of(core: &Core, config: &VirtualMachineConfigInfo) -> Self {
+    pub(crate) fn of(shared: &Shared, config: &VirtualMachineConfigInfo) -> Self {
         let mut hardware = Self {
             uuid: config.uuid.clone(),
             cpus: u32::try_from(config.hardware.num_cpu).unwrap_or(1),
@@ -98,8 +98,10 @@ impl GuestHardware {
         let devices = &config.hardware.device;
         for device in devices {
             match Kind::of(device) {
-                Kind::Disk => hardware.disks.extend(GuestDisk::of(core, devices, device)),
-                Kind::Cdrom => hardware.cdroms.extend(image(core, device)),
+                Kind::Disk => hardware
+                    .disks
+                    .extend(GuestDisk::of(shared, devices, device)),
+                Kind::Cdrom => hardware.cdroms.extend(image(shared, device)),
                 Kind::Serial => hardware.serial_ports += 1,
                 Kind::Network => hardware.nics.push(GuestNic::of(device)),
                 _ => {}
@@ -112,14 +114,14 @@ impl GuestHardware {
 }
 
 /// Returns the image file of a connected CD drive.
-fn image(core: &Core, device: &Poly<VirtualDevice>) -> Option<PathBuf> {
+fn image(shared: &Shared, device: &Poly<VirtualDevice>) -> Option<PathBuf> {
     let connected = device.node().path("connectable.connected");
     if connected.and_then(|flag| flag.as_bool()) == Some(false) {
         return None;
     }
     let name = device::text(device, "backing.fileName").filter(|name| !name.is_empty())?;
-    let path = core.store.parse(&name).ok()?;
-    (!path.is_root()).then(|| core.store.file(&path))
+    let path = shared.store.parse(&name).ok()?;
+    (!path.is_root()).then(|| shared.store.file(&path))
 }
 
 impl GuestDisk {
@@ -142,13 +144,18 @@ impl GuestDisk {
     }
 
     pub(crate) fn of(
-        core: &Core,
+        shared: &Shared,
         devices: &device::Devices,
         device: &Poly<VirtualDevice>,
     ) -> Option<Self> {
         let chain = device::chain(device)
             .iter()
-            .map(|name| core.store.parse(name).map(|path| core.store.file(&path)))
+            .map(|name| {
+                shared
+                    .store
+                    .parse(name)
+                    .map(|path| shared.store.file(&path))
+            })
             .collect::<Result<Vec<_>, _>>()
             .ok()?;
         let bytes = device.node().get("capacityInBytes");

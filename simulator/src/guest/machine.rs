@@ -12,10 +12,10 @@ use super::network::{self, GuestNicAddresses};
 use super::program_request::GuestProgram;
 use super::programs::Programs;
 use super::serial::SerialPort;
-use crate::core::Core;
 use crate::machine::{self, Cycle, Machine, properties};
 use crate::model::virtual_machine;
 use crate::serial::Ports;
+use crate::shared::Shared;
 use crate::world::Transaction;
 
 /// Bytes of one message between guest and host.
@@ -28,7 +28,7 @@ const FILE: usize = 1 << 20;
 /// `guestinfo.`, reports to the host, and the power switch.
 #[derive(Clone, Debug)]
 pub struct GuestMachine {
-    core: Arc<Core>,
+    shared: Arc<Shared>,
     vm: Ref<mo::VirtualMachine>,
     cycle: u64,
     shutdown: CancellationToken,
@@ -52,20 +52,20 @@ impl GuestMachine {
     /// Creates the guest's view and the token that ends the guest; `None` if the machine is
     /// no longer on.
     pub(super) fn new(
-        core: &Arc<Core>,
+        shared: &Arc<Shared>,
         vm: &Ref<mo::VirtualMachine>,
     ) -> Option<(Self, CancellationToken)> {
-        let tx = Transaction::begin(core).ok()?;
+        let tx = Transaction::begin(shared).ok()?;
         let object = tx.object(vm).ok()?;
         let config: VirtualMachineConfigInfo = object.read("config").ok()?;
         let machine = Machine::of(object).ok()?;
         let cycle = machine.cycle.as_ref()?;
         let view = Self {
-            core: Arc::clone(core),
+            shared: Arc::clone(shared),
             vm: vm.clone(),
             cycle: cycle.number,
             shutdown: cycle.shutdown.clone(),
-            hardware: Arc::new(GuestHardware::of(core, &config)),
+            hardware: Arc::new(GuestHardware::of(shared, &config)),
             ports: cycle.ports.clone(),
             programs: cycle.programs.clone(),
         };
@@ -75,7 +75,7 @@ impl GuestMachine {
     /// Returns the machine's name. A real guest does not know it, but test programs may use it.
     #[must_use]
     pub fn name(&self) -> String {
-        let tx = Transaction::begin(&self.core);
+        let tx = Transaction::begin(&self.shared);
         tx.and_then(|tx| tx.object(&self.vm).map(|object| object.name().to_owned()))
             .unwrap_or_default()
     }
@@ -211,7 +211,7 @@ impl GuestMachine {
 
     fn read<T>(&self, read: impl FnOnce(&Machine, &Cycle) -> T) -> Result<T, GuestError> {
         let gone = |_| refuse("The machine is off");
-        let tx = Transaction::begin(&self.core).map_err(gone)?;
+        let tx = Transaction::begin(&self.shared).map_err(gone)?;
         let object = tx.object(&self.vm).map_err(gone)?;
         let machine = Machine::of(object).map_err(gone)?;
         match &machine.cycle {
@@ -226,7 +226,11 @@ impl GuestMachine {
         change: impl FnOnce(&mut Machine, &mut Cycle) -> Result<(), GuestError>,
     ) -> Result<(), GuestError> {
         let mut refused = None;
-        let moves = self.core.settings.platform.guest_write_bumps_change_version;
+        let moves = self
+            .shared
+            .settings
+            .platform
+            .guest_write_bumps_change_version;
         let done = self.transact(|tx| {
             let object = tx.edit(&self.vm)?;
             let mut config: VirtualMachineConfigInfo = object.read("config")?;
@@ -254,7 +258,7 @@ impl GuestMachine {
         &self,
         work: impl FnOnce(&mut Transaction<'_>) -> Result<(), Fault>,
     ) -> Result<(), Fault> {
-        let mut tx = Transaction::begin(&self.core)?;
+        let mut tx = Transaction::begin(&self.shared)?;
         let machine = Machine::of(tx.object(&self.vm)?)?;
         if machine.cycle.as_ref().map(|cycle| cycle.number) != Some(self.cycle) {
             return Err(crate::fault::invalid_state());

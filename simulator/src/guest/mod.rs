@@ -32,7 +32,7 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use vim25::{Ref, mo};
 
-use crate::core::Core;
+use crate::shared::Shared;
 
 /// The software in a machine, from power-on to power-off.
 ///
@@ -118,17 +118,17 @@ impl Turn {
 }
 
 /// Runs the guest of a machine.
-pub(crate) async fn boot(core: Arc<Core>, vm: Ref<mo::VirtualMachine>, turn: Turn) {
+pub(crate) async fn boot(shared: Arc<Shared>, vm: Ref<mo::VirtualMachine>, turn: Turn) {
     let Turn { before, ended } = turn;
     let _ended = ended.drop_guard();
     if let Some(before) = before {
         before.cancelled().await;
     }
-    let Some((machine, stop)) = GuestMachine::new(&core, &vm) else {
+    let Some((machine, stop)) = GuestMachine::new(&shared, &vm) else {
         return;
     };
-    let guest = Arc::clone(&core.guest);
-    drop(core);
+    let guest = Arc::clone(&shared.guest);
+    drop(shared);
     let run = AssertUnwindSafe(async move { guest.run(machine).await }).catch_unwind();
     if let Some(Err(_)) = stop.run_until_cancelled_owned(run).await {
         tracing::error!(%vm, "the guest of a machine panicked");

@@ -174,7 +174,7 @@ pub(crate) fn new(
         swap_placement: Some("inherit".into()),
         change_tracking_enabled: Some(false),
         datastore_url: vec![VirtualMachineConfigInfoDatastoreUrlPair {
-            name: tx.core().settings.datastore.clone(),
+            name: tx.shared().settings.datastore.clone(),
             url,
         }],
         ..Default::default()

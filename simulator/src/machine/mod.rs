@@ -119,5 +119,5 @@ pub(crate) fn store(
     object.put("config", config);
     object.put("name", &config.name);
     properties::refresh(tx, vm)?;
-    tx.core().store.write(&path, &content)
+    tx.shared().store.write(&path, &content)
 }

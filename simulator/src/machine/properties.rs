@@ -205,7 +205,7 @@ fn files(
     machine: &Machine,
     config: &VirtualMachineConfigInfo,
 ) -> Vec<VirtualMachineFileLayoutExFileInfo> {
-    let store = &tx.core().store;
+    let store = &tx.shared().store;
     let mut names = vec![(machine.vmx.to_string(), "config")];
     for device in &config.hardware.device {
         if device.node().is_a("VirtualDisk") {

@@ -35,7 +35,7 @@ pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>, hosts: &[HostL
             format!("{a}-{b}-{c}-{d}")
         }
     };
-    let name = tx.core().settings.datastore.clone();
+    let name = tx.shared().settings.datastore.clone();
     let url = format!("/vmfs/volumes/{uuid}");
     let id = if tx.layout().is_vcenter {
         format!("datastore-{}", tx.ids().number())
@@ -165,10 +165,10 @@ fn search(inv: &mut Invocation<'_, '_>, below: bool) -> Answer {
         "HostDatastoreBrowser.search"
     };
     let datastore = reference(inv.tx);
-    task::begin_long(inv, &this, description, move |core| async move {
+    task::begin_long(inv, &this, description, move |shared| async move {
         let searching = tokio::task::spawn_blocking(move || {
-            let path = core.store.parse(&path)?;
-            walk(&core.store, path, &spec, &datastore, below)
+            let path = shared.store.parse(&path)?;
+            walk(&shared.store, path, &spec, &datastore, below)
         });
         searching
             .await

@@ -27,7 +27,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
 fn make_directory(inv: &mut Invocation<'_, '_>) -> Answer {
     let name: String = inv.arg("name")?;
     let parents: Option<bool> = inv.arg("createParentDirectories")?;
-    let store = &inv.tx.core().store;
+    let store = &inv.tx.shared().store;
     let path = store.parse(&name)?;
     if path.is_root() {
         return Err(fault::file_exists(&name));
@@ -41,16 +41,16 @@ fn make_directory(inv: &mut Invocation<'_, '_>) -> Answer {
 
 fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
     let name: String = inv.arg("name")?;
-    let path = inv.tx.core().store.parse(&name)?;
+    let path = inv.tx.shared().store.parse(&name)?;
     let this = inv.this.clone();
-    task::begin_long(inv, &this, "FileManager.deleteFile", |core| async move {
-        let disks = disks_below(&core.store, &path);
+    task::begin_long(inv, &this, "FileManager.deleteFile", |shared| async move {
+        let disks = disks_below(&shared.store, &path);
         let doomed = disks.clone();
-        let aside = Transaction::run(&core, move |tx| {
+        let aside = Transaction::run(&shared, move |tx| {
             for disk in &doomed {
                 guest::check_unlocked(tx, disk)?;
             }
-            tx.core().store.put_aside(&path)
+            tx.shared().store.put_aside(&path)
         })
         .await?;
         // The content of a folder is deleted outside of the transaction.
@@ -59,7 +59,7 @@ fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
             .await
             .unwrap_or_else(|_| Err(fault::internal("a folder was not removed")))?;
         for disk in &disks {
-            guest::forget_file(&core, disk).await;
+            guest::forget_file(&shared, disk).await;
         }
         nothing()
     })
@@ -85,7 +85,7 @@ fn ends(inv: &Invocation<'_, '_>) -> Result<(DatastorePath, DatastorePath, bool)
     let source: String = inv.arg("sourceName")?;
     let destination: String = inv.arg("destinationName")?;
     let force: Option<bool> = inv.arg("force")?;
-    let store = &inv.tx.core().store;
+    let store = &inv.tx.shared().store;
     Ok((
         store.parse(&source)?,
         store.parse(&destination)?,
@@ -96,14 +96,14 @@ fn ends(inv: &Invocation<'_, '_>) -> Result<(DatastorePath, DatastorePath, bool)
 fn move_file(inv: &mut Invocation<'_, '_>) -> Answer {
     let (source, destination, force) = ends(inv)?;
     let this = inv.this.clone();
-    task::begin_long(inv, &this, "FileManager.move", move |core| async move {
-        let disks = disks_below(&core.store, &source);
+    task::begin_long(inv, &this, "FileManager.move", move |shared| async move {
+        let disks = disks_below(&shared.store, &source);
         for disk in &disks {
-            guest::flush_file(&core, disk).await?;
+            guest::flush_file(&shared, disk).await?;
         }
         let moved = disks.clone();
-        Transaction::run(&core, move |tx| {
-            let store = &tx.core().store;
+        Transaction::run(&shared, move |tx| {
+            let store = &tx.shared().store;
             check(tx, &source, &destination, force)?;
             for disk in &moved {
                 guest::check_unlocked(tx, disk)?;
@@ -113,7 +113,7 @@ fn move_file(inv: &mut Invocation<'_, '_>) -> Answer {
         })
         .await?;
         for disk in &disks {
-            guest::forget_file(&core, disk).await;
+            guest::forget_file(&shared, disk).await;
         }
         nothing()
     })
@@ -122,12 +122,12 @@ fn move_file(inv: &mut Invocation<'_, '_>) -> Answer {
 fn copy(inv: &mut Invocation<'_, '_>) -> Answer {
     let (source, destination, force) = ends(inv)?;
     let this = inv.this.clone();
-    task::begin_long(inv, &this, "FileManager.copy", move |core| async move {
-        guest::flush_file(&core, &source).await?;
+    task::begin_long(inv, &this, "FileManager.copy", move |shared| async move {
+        guest::flush_file(&shared, &source).await?;
         let (from, to) = (source.clone(), destination.clone());
-        Transaction::run(&core, move |tx| check(tx, &from, &to, force)).await?;
+        Transaction::run(&shared, move |tx| check(tx, &from, &to, force)).await?;
         let copying = tokio::task::spawn_blocking(move || {
-            let (from, to) = (core.store.file(&source), core.store.file(&destination));
+            let (from, to) = (shared.store.file(&source), shared.store.file(&destination));
             copy_file(&from, &to).map_err(|error| fault::file_fault(&source.to_string(), &error))
         });
         copying
@@ -161,7 +161,7 @@ fn check(
     destination: &DatastorePath,
     force: bool,
 ) -> Result<(), Fault> {
-    let store = &tx.core().store;
+    let store = &tx.shared().store;
     if source.is_root() || destination.is_root() {
         return Err(fault::invalid_datastore_path(&source.to_string()));
     }

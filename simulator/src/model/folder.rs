@@ -4,7 +4,7 @@ use vim25::types::VirtualMachineConfigSpec;
 use vim25::{AnyRef, Fault, Ref, mo};
 
 use super::entity;
-use super::virtual_machine::{self, Place};
+use super::virtual_machine::{self, Placement};
 use crate::device;
 use crate::fault;
 use crate::guest;
@@ -124,9 +124,9 @@ fn create_vm(inv: &mut Invocation<'_, '_>) -> Answer {
             virtual_machine::create(tx, &config, &place)
         });
     }
-    task::begin_long(inv, &this, "Folder.createVm", |core| async move {
-        guest::flush_parents(&core, &parents).await?;
-        Transaction::run(&core, move |tx| {
+    task::begin_long(inv, &this, "Folder.createVm", |shared| async move {
+        guest::flush_parents(&shared, &parents).await?;
+        Transaction::run(&shared, move |tx| {
             virtual_machine::create(tx, &config, &place)
         })
         .await
@@ -145,7 +145,7 @@ fn register_vm(inv: &mut Invocation<'_, '_>) -> Answer {
     let pool = match pool {
         Some(pool) => inv.tx.object(&pool)?.reference().retype(),
         // A template has no pool; an ESXi host has only one root pool.
-        None if template || !inv.tx.layout().is_vcenter => Place::any(inv.tx)?.pool,
+        None if template || !inv.tx.layout().is_vcenter => Placement::any(inv.tx)?.pool,
         None => return Err(fault::invalid_argument("pool")),
     };
     let place = place(inv, &pool, host.as_ref())?;
@@ -165,12 +165,12 @@ fn place(
     inv: &Invocation<'_, '_>,
     pool: &Ref<mo::ResourcePool>,
     host: Option<&Ref<mo::HostSystem>>,
-) -> Result<Place, Fault> {
+) -> Result<Placement, Fault> {
     let types: Vec<String> = inv.this()?.list("childType")?;
     if !types.iter().any(|ty| ty == "VirtualMachine") {
         return Err(fault::not_supported());
     }
-    Place::new(inv.tx, &inv.this.retype(), pool, host)
+    Placement::new(inv.tx, &inv.this.retype(), pool, host)
 }
 
 /// Creates a folder in the receiver, with the same child types.

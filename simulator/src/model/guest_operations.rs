@@ -11,12 +11,12 @@ use vim25::types::{
 };
 use vim25::{Fault, Poly, Ref, mo};
 
-use crate::core::Core;
 use crate::fault;
 use crate::guest::{GuestProgram, GuestProgramRefusal, Order};
 use crate::invocation::{Answer, Caller, value};
 use crate::machine::{self, Machine};
 use crate::object::Object;
+use crate::shared::Shared;
 use crate::world::Transaction;
 
 /// Timeout for the guest's answer.
@@ -39,8 +39,12 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
 }
 
 /// Handles `StartProgramInGuest`, waiting for the guest outside of transactions.
-pub(crate) async fn start_program(core: &Arc<Core>, caller: &Caller, request: &Request) -> Answer {
-    let asking = ask(core, caller, request)?;
+pub(crate) async fn start_program(
+    shared: &Arc<Shared>,
+    caller: &Caller,
+    request: &Request,
+) -> Answer {
+    let asking = ask(shared, caller, request)?;
     let answered = tokio::time::timeout(PATIENCE, async {
         asking.to.send(asking.program).await.ok()?;
         asking.answer.await.ok()
@@ -59,10 +63,10 @@ struct Asking {
     path: String,
 }
 
-fn ask(core: &Arc<Core>, caller: &Caller, request: &Request) -> Result<Asking, Fault> {
+fn ask(shared: &Arc<Shared>, caller: &Caller, request: &Request) -> Result<Asking, Fault> {
     let this = request.this.as_ref();
     let this = this.ok_or_else(|| fault::invalid_request("the request names no object"))?;
-    let tx = Transaction::begin(core)?;
+    let tx = Transaction::begin(shared)?;
     if caller.session.is_none() {
         return Err(fault::not_authenticated(Some(this)));
     }

@@ -10,7 +10,7 @@ use vim25::types::{
 use vim25::{AnyRef, DataObject, Fault, IsA, Poly, Ref, mo};
 
 use super::compute_resource::{self, Compute};
-use super::virtual_machine::{self, Place};
+use super::virtual_machine::{self, Placement};
 use super::{
     datastore, distributed_switch, entity, folder, host_network, host_system, network,
     resource_pool, restore,
@@ -29,7 +29,7 @@ pub(super) fn build(
     thumbprint: &str,
     saved: Option<&Saved>,
 ) -> Result<Vec<Machine>, Fault> {
-    let topology = tx.core().settings.topology.clone();
+    let topology = tx.shared().settings.topology.clone();
     let mut numbers = 20;
     let made = if topology.vcenter {
         vcenter(tx, &topology, thumbprint, &mut numbers)?
@@ -231,7 +231,7 @@ impl Machine {
     /// Creates the machine, and powers it on if the topology says so.
     pub(super) fn make(&self, tx: &mut Transaction<'_>) -> Result<(), Fault> {
         let folder = tx.layout().vm_folder();
-        let place = Place::new(tx, &folder, &self.pool, self.host.as_ref())?;
+        let place = Placement::new(tx, &folder, &self.pool, self.host.as_ref())?;
         let spec = machine(tx, &self.name, &self.network);
         let vm = virtual_machine::create(tx, &spec, &place)?;
         if self.on {
@@ -267,7 +267,7 @@ fn machine(tx: &Transaction<'_>, name: &str, network: &str) -> VirtualMachineCon
         num_cpus: Some(1),
         memory_mb: Some(32),
         files: Some(Box::new(VirtualMachineFileInfo {
-            vm_path_name: Some(format!("[{}]", tx.core().settings.datastore)),
+            vm_path_name: Some(format!("[{}]", tx.shared().settings.datastore)),
             ..Default::default()
         })),
         device_change: vec![

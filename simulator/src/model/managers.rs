@@ -149,7 +149,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
 fn permission(inv: &Invocation<'_, '_>) -> Permission {
     Permission {
         entity: Some(inv.tx.layout().root().upcast()),
-        principal: inv.tx.core().settings.user.clone(),
+        principal: inv.tx.shared().settings.user.clone(),
         group: false,
         role_id: ADMIN,
         propagate: true,

@@ -29,11 +29,11 @@ use std::sync::Arc;
 
 use vim25::Fault;
 
-use crate::core::Core;
 use crate::invocation::{Answer, Invocation};
 use crate::object::Object;
 use crate::property;
 use crate::saved::Saved;
+use crate::shared::Shared;
 use crate::world::Transaction;
 
 pub(crate) use datacenter::NAME as DATACENTER;
@@ -44,11 +44,11 @@ pub(crate) const ROOT_POOL: &str = "ha-root-pool";
 /// Makes the inventory of a topology.
 /// With a persisted inventory, restores the host that it describes.
 pub(crate) fn build(
-    core: &Arc<Core>,
+    shared: &Arc<Shared>,
     thumbprint: &str,
     saved: Option<&Saved>,
 ) -> Result<(), Fault> {
-    let mut tx = Transaction::begin(core)?;
+    let mut tx = Transaction::begin(shared)?;
     if let Some(saved) = saved {
         tx.ids().resume(saved.numbers, saved.drawn);
     }
@@ -63,7 +63,7 @@ pub(crate) fn build(
     tx.commit();
     // One transaction each, so that the indexes contain the objects of the one before.
     for machine in &machines {
-        let mut tx = Transaction::begin(core)?;
+        let mut tx = Transaction::begin(shared)?;
         machine.make(&mut tx)?;
         tx.commit();
     }

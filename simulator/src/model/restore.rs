@@ -5,7 +5,7 @@ use vim25::types::{
 };
 use vim25::{Fault, Ref, mo};
 
-use super::virtual_machine::Place;
+use super::virtual_machine::Placement;
 use super::{datastore, host_network, network, resource_pool, virtual_machine};
 use crate::layout::HostLayout;
 use crate::machine::Machine;
@@ -138,7 +138,7 @@ pub(super) fn restore(tx: &mut Transaction<'_>, saved: &Saved) -> Result<(), Fau
             Ok(pool) => pool.reference().retype(),
             Err(_) => Ref::new(super::ROOT_POOL),
         };
-        let place = Place::new(tx, &tx.layout().vm_folder(), &pool, None)?;
+        let place = Placement::new(tx, &tx.layout().vm_folder(), &pool, None)?;
         let restored = virtual_machine::restore(tx, &machine.id, &machine.vmx, &place);
         if let Err(fault) = restored {
             tracing::warn!(vmx = machine.vmx, %fault, "a machine is gone from the inventory");

@@ -60,7 +60,7 @@ fn by_uuid(inv: &mut Invocation<'_, '_>, all: bool) -> Answer {
 
 fn by_datastore_path(inv: &mut Invocation<'_, '_>) -> Answer {
     let path: String = inv.arg("path")?;
-    let Ok(path) = inv.tx.core().store.parse(&path) else {
+    let Ok(path) = inv.tx.shared().store.parse(&path) else {
         return nothing();
     };
     let path = path.to_string();

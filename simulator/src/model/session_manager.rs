@@ -4,10 +4,10 @@ use std::sync::{Arc, PoisonError};
 
 use vim25::mo;
 
-use crate::core::Core;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::{Object, SessionKey};
+use crate::shared::Shared;
 use crate::world::Transaction;
 
 /// Maximum length of user names and user agents that are stored.
@@ -35,7 +35,7 @@ fn login(inv: &mut Invocation<'_, '_>) -> Answer {
     let user: String = inv.arg("userName")?;
     let password: String = inv.arg("password")?;
     let locale: Option<String> = inv.arg("locale")?;
-    let settings = &inv.tx.core().settings;
+    let settings = &inv.tx.shared().settings;
     let right = user == settings.user && password == settings.password.0;
     // Logging in while logged in is refused too, as servers do.
     if !right || inv.caller.session.is_some() {
@@ -105,16 +105,16 @@ fn forget(tx: &mut Transaction<'_>, key: &SessionKey) {
 }
 
 /// Ends one session from outside.
-pub(crate) fn close(core: &Arc<Core>, key: &SessionKey) {
-    if let Ok(mut tx) = Transaction::begin(core) {
+pub(crate) fn close(shared: &Arc<Shared>, key: &SessionKey) {
+    if let Ok(mut tx) = Transaction::begin(shared) {
         forget(&mut tx, key);
         tx.commit();
     }
 }
 
 /// Ends all sessions.
-pub(crate) fn drop_all(core: &Arc<Core>) {
-    if let Ok(mut tx) = Transaction::begin(core) {
+pub(crate) fn drop_all(shared: &Arc<Shared>) {
+    if let Ok(mut tx) = Transaction::begin(shared) {
         for key in tx.sessions().keys() {
             forget(&mut tx, &key);
         }
@@ -123,8 +123,8 @@ pub(crate) fn drop_all(core: &Arc<Core>) {
 }
 
 /// Ends the sessions that were idle for too long.
-pub(crate) fn expire(core: &Arc<Core>) {
-    if let Ok(mut tx) = Transaction::begin(core) {
+pub(crate) fn expire(shared: &Arc<Shared>) {
+    if let Ok(mut tx) = Transaction::begin(shared) {
         for key in tx.sessions().expired() {
             tracing::debug!(%key, "session expired");
             forget(&mut tx, &key);

@@ -6,12 +6,12 @@ use disk_image::Monitor;
 use vim25::types::{FileBackedVirtualDiskSpec, VirtualDiskSpec};
 use vim25::{Fault, Poly};
 
-use crate::core::Core;
 use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
 use crate::fault;
 use crate::guest;
 use crate::invocation::{Answer, Invocation, nothing, value};
+use crate::shared::Shared;
 use crate::task;
 use crate::world::Transaction;
 
@@ -29,7 +29,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
 
 fn path(inv: &Invocation<'_, '_>, argument: &'static str) -> Result<DatastorePath, Fault> {
     let name: String = inv.arg(argument)?;
-    let path = inv.tx.core().store.parse(&name)?;
+    let path = inv.tx.shared().store.parse(&name)?;
     if path.file_name().ends_with(".vmdk") {
         Ok(path)
     } else {
@@ -68,7 +68,7 @@ fn create(inv: &mut Invocation<'_, '_>) -> Answer {
         "VirtualDiskManager.createVirtualDisk",
         move |tx| {
             let new = new(tx, thin);
-            disk::create(&tx.core().store, &path, bytes, &new)?;
+            disk::create(&tx.shared().store, &path, bytes, &new)?;
             value(&path.to_string())
         },
     )
@@ -78,19 +78,19 @@ fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
     let path = path(inv, "name")?;
     let this = inv.this.clone();
     let description = "VirtualDiskManager.deleteVirtualDisk";
-    task::begin_long(inv, &this, description, |core| async move {
+    task::begin_long(inv, &this, description, |shared| async move {
         let doomed = path.clone();
-        Transaction::run(&core, move |tx| {
+        Transaction::run(&shared, move |tx| {
             guest::check_unlocked(tx, &doomed)?;
-            let core = tx.core();
-            let honours = core.settings.platform.destroy_honours_ddb_deletable;
-            if honours && !disk::read(&core.store, &doomed)?.deletable {
+            let shared = tx.shared();
+            let honours = shared.settings.platform.destroy_honours_ddb_deletable;
+            if honours && !disk::read(&shared.store, &doomed)?.deletable {
                 return Err(fault::cannot_delete(&doomed.to_string()));
             }
-            disk::delete(&core.store, &doomed)
+            disk::delete(&shared.store, &doomed)
         })
         .await?;
-        guest::forget_file(&core, &path).await;
+        guest::forget_file(&shared, &path).await;
         nothing()
     })
 }
@@ -106,42 +106,42 @@ fn ends(inv: &Invocation<'_, '_>) -> Result<(DatastorePath, DatastorePath, bool)
 }
 
 /// Removes an existing destination if `force` is set.
-async fn clear(core: &Arc<Core>, to: &DatastorePath, force: bool) -> Result<(), Fault> {
-    if !core.store.exists(to) {
+async fn clear(shared: &Arc<Shared>, to: &DatastorePath, force: bool) -> Result<(), Fault> {
+    if !shared.store.exists(to) {
         return Ok(());
     }
     if !force {
         return Err(fault::file_exists(&to.to_string()));
     }
     let doomed = to.clone();
-    Transaction::run(core, move |tx| {
+    Transaction::run(shared, move |tx| {
         guest::check_unlocked(tx, &doomed)?;
-        disk::delete(&tx.core().store, &doomed)
+        disk::delete(&tx.shared().store, &doomed)
     })
     .await?;
-    guest::forget_file(core, to).await;
+    guest::forget_file(shared, to).await;
     Ok(())
 }
 
 /// Copies a disk; the copy has no parent.
 fn copy(inv: &mut Invocation<'_, '_>) -> Answer {
     let (from, to, force) = ends(inv)?;
-    let thin = match disk::read(&inv.tx.core().store, &from) {
+    let thin = match disk::read(&inv.tx.shared().store, &from) {
         Ok(disk) => disk.thin,
         Err(fault) => return Err(fault),
     };
     let new = new(inv.tx, thin);
     let this = inv.this.clone();
     let description = "VirtualDiskManager.copyVirtualDisk";
-    task::begin_long(inv, &this, description, move |core| async move {
-        guest::flush_file(&core, &from).await?;
-        clear(&core, &to, force).await?;
+    task::begin_long(inv, &this, description, move |shared| async move {
+        guest::flush_file(&shared, &from).await?;
+        clear(&shared, &to, force).await?;
         let monitor = Arc::new(Monitor::new());
         // Cancels the copy when the simulator shuts down.
         let _stop = CancelOnDrop(Arc::clone(&monitor));
         let name = to.to_string();
         let copying = tokio::task::spawn_blocking(move || {
-            disk::copy(&core.store, &from, &to, &new, &monitor)
+            disk::copy(&shared.store, &from, &to, &new, &monitor)
         });
         copying
             .await
@@ -162,16 +162,16 @@ fn rename(inv: &mut Invocation<'_, '_>) -> Answer {
     let (from, to, force) = ends(inv)?;
     let this = inv.this.clone();
     let description = "VirtualDiskManager.moveVirtualDisk";
-    task::begin_long(inv, &this, description, move |core| async move {
-        guest::flush_file(&core, &from).await?;
-        clear(&core, &to, force).await?;
+    task::begin_long(inv, &this, description, move |shared| async move {
+        guest::flush_file(&shared, &from).await?;
+        clear(&shared, &to, force).await?;
         let (source, name) = (from.clone(), to.to_string());
-        Transaction::run(&core, move |tx| {
+        Transaction::run(&shared, move |tx| {
             guest::check_unlocked(tx, &from)?;
-            disk::rename(&tx.core().store, &from, &to)
+            disk::rename(&tx.shared().store, &from, &to)
         })
         .await?;
-        guest::forget_file(&core, &source).await;
+        guest::forget_file(&shared, &source).await;
         value(&name)
     })
 }
@@ -186,7 +186,7 @@ fn extend(inv: &mut Invocation<'_, '_>) -> Answer {
         &this,
         "VirtualDiskManager.extendVirtualDisk",
         move |tx| {
-            let store = &tx.core().store;
+            let store = &tx.shared().store;
             if bytes < disk::read(store, &path)?.bytes {
                 return Err(fault::invalid_argument("newCapacityKb"));
             }
@@ -198,6 +198,6 @@ fn extend(inv: &mut Invocation<'_, '_>) -> Answer {
 
 fn uuid(inv: &mut Invocation<'_, '_>) -> Answer {
     let path = path(inv, "name")?;
-    let disk = disk::read(&inv.tx.core().store, &path)?;
+    let disk = disk::read(&inv.tx.shared().store, &path)?;
     value(&disk.uuid)
 }

@@ -7,13 +7,13 @@ use tokio::sync::Notify;
 use vim25::types::PropertyFilterSpec;
 use vim25::{Fault, Ref, mo};
 
-use crate::core::Effect;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::{Object, SessionKey};
 use crate::property::select::select;
 use crate::property::spec::Spec;
 use crate::property::update::{Step, Told};
+use crate::shared::Effect;
 use crate::world::Transaction;
 
 /// The filters of one session on one collector, and the state its client has received.
@@ -59,12 +59,12 @@ pub(super) fn collector<'t>(
     value: &str,
 ) -> Result<&'t mut Collector, Fault> {
     // The collector that every session has.
-    let shared = tx.layout().collector;
+    let common = tx.layout().collector;
     let session = tx
         .sessions()
         .get(session)
         .ok_or_else(|| fault::not_authenticated(None))?;
-    if value == shared {
+    if value == common {
         return Ok(session.collectors.entry(value.into()).or_default());
     }
     session
@@ -76,7 +76,7 @@ pub(super) fn collector<'t>(
 pub(super) fn create(inv: &mut Invocation<'_, '_>) -> Answer {
     let key = inv.caller.session()?.clone();
     let reference: Ref<mo::PropertyCollector> = Ref::new(&name(inv, &key));
-    let limit = inv.tx.core().settings.filters;
+    let limit = inv.tx.shared().settings.filters;
     let session = inv.tx.sessions().get(&key);
     let session = session.ok_or_else(|| fault::not_authenticated(None))?;
     if session.collectors.len() >= limit {
@@ -124,7 +124,7 @@ pub(super) fn create_filter(inv: &mut Invocation<'_, '_>) -> Answer {
     object.owner = Some(key.clone());
     object.put("spec", &spec.original);
     object.put("partialUpdates", &partial);
-    let limit = inv.tx.core().settings.filters;
+    let limit = inv.tx.shared().settings.filters;
     let this = inv.this.value().to_owned();
     let session = inv.tx.sessions().get(&key);
     let filters: usize = session

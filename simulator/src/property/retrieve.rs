@@ -35,7 +35,7 @@ pub(super) fn first_page(inv: &mut Invocation<'_, '_>) -> Answer {
     let options: RetrieveOptions = inv.arg("options")?;
     let asked = super::bound("options.maxObjects", options.max_objects)?;
     let found = search(inv)?;
-    let own = inv.tx.core().settings.page_size;
+    let own = inv.tx.shared().settings.page_size;
     let size = asked.unwrap_or(usize::MAX).min(own);
     let mut result = page(inv, found.specs, found.objects, size)?;
     for object in found.missing {

@@ -75,7 +75,7 @@ pub(super) fn since(
     let mut room = limit;
     let mut steps = Step::new();
     let next = collector.version + 1;
-    let platform = &tx.core().settings.platform;
+    let platform = &tx.shared().settings.platform;
     let wait_for_a_change = platform.new_filters_wait_for_a_change && !version.is_empty();
     let (evaluated, new): (Vec<_>, Vec<_>) = collector
         .filters

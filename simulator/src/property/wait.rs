@@ -9,11 +9,11 @@ use vim25::soap::Request;
 use vim25::types::{UpdateSet, WaitOptions};
 use vim25::{Any, Fault};
 
-use crate::core::Core;
 use crate::fault;
 use crate::invocation::{Answer, Caller, Invocation, nothing, value};
 use crate::object::SessionKey;
 use crate::property::{collector, update};
+use crate::shared::Shared;
 use crate::world::Transaction;
 
 /// Maximum number of updates per reply, as in vCenter.
@@ -35,7 +35,7 @@ pub(super) fn check(inv: &mut Invocation<'_, '_>) -> Answer {
 ///
 /// Ends with changes, when the time is up, when the wait is cancelled, when the
 /// session or the collector is gone, and (being dropped) when the client hangs up.
-pub(crate) async fn wait(core: &Arc<Core>, caller: &Caller, request: &Request) -> Answer {
+pub(crate) async fn wait(shared: &Arc<Shared>, caller: &Caller, request: &Request) -> Answer {
     let key = caller.session()?.clone();
     let this = request
         .this
@@ -63,8 +63,8 @@ pub(crate) async fn wait(core: &Arc<Core>, caller: &Caller, request: &Request) -
             Some(Instant::now() + Duration::from_secs(seconds))
         }
     };
-    let mut alarms = core.registry.alarms();
-    let waiting = Waiting::begin(core, &key, &this)?;
+    let mut alarms = shared.registry.alarms();
+    let waiting = Waiting::begin(shared, &key, &this)?;
     loop {
         alarms.mark_unchanged();
         let news = waiting.news.notified();
@@ -75,7 +75,7 @@ pub(crate) async fn wait(core: &Arc<Core>, caller: &Caller, request: &Request) -
             return value(&set);
         }
         tokio::select! {
-            () = core.stop.cancelled() => return Err(fault::canceled()),
+            () = shared.stop.cancelled() => return Err(fault::canceled()),
             () = news => {}
             alarm = alarms.changed() => if alarm.is_err() { return Err(fault::canceled()) },
             () = until(deadline) => return Ok(Any::default()),
@@ -92,7 +92,7 @@ async fn until(deadline: Option<Instant>) {
 
 /// A client's wait on a collector.
 struct Waiting<'a> {
-    core: &'a Arc<Core>,
+    shared: &'a Arc<Shared>,
     session: &'a SessionKey,
     collector: &'a str,
     /// The cancellation count when the wait began.
@@ -102,17 +102,17 @@ struct Waiting<'a> {
 
 impl<'a> Waiting<'a> {
     fn begin(
-        core: &'a Arc<Core>,
+        shared: &'a Arc<Shared>,
         session: &'a SessionKey,
         collector: &'a str,
     ) -> Result<Self, Fault> {
-        let mut tx = Transaction::begin(core)?;
+        let mut tx = Transaction::begin(shared)?;
         let state = collector::collector(&mut tx, session, collector)?;
         state.waiting += 1;
         let (cancelled, news) = (state.cancelled, Arc::clone(&state.news));
         tx.commit();
         Ok(Self {
-            core,
+            shared,
             session,
             collector,
             cancelled,
@@ -121,7 +121,7 @@ impl<'a> Waiting<'a> {
     }
 
     fn look(&self, version: &str, limit: usize) -> Result<Option<UpdateSet>, Fault> {
-        let mut tx = Transaction::begin(self.core)?;
+        let mut tx = Transaction::begin(self.shared)?;
         let state = collector::collector(&mut tx, self.session, self.collector)?;
         if state.cancelled != self.cancelled {
             return Err(fault::canceled());
@@ -132,7 +132,7 @@ impl<'a> Waiting<'a> {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        if let Ok(mut tx) = Transaction::begin(self.core)
+        if let Ok(mut tx) = Transaction::begin(self.shared)
             && let Ok(state) = collector::collector(&mut tx, self.session, self.collector)
         {
             state.waiting = state.waiting.saturating_sub(1);

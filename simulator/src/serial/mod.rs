@@ -19,8 +19,8 @@ use vim25::types::{
     VirtualSerialPortURIBackingInfo,
 };
 
-use crate::core::Core;
 use crate::device::{self, Devices, Kind};
+use crate::shared::Shared;
 use line::End;
 
 /// Delay before reconnecting.
@@ -57,26 +57,26 @@ pub(crate) enum Backing {
 
 impl Ports {
     /// Creates the ports of a machine that is powered on, not connected yet.
-    pub(crate) fn new(core: &Core, devices: &Devices) -> Self {
+    pub(crate) fn new(shared: &Shared, devices: &Devices) -> Self {
         let ports = devices
             .iter()
             .filter(|device| Kind::of(device) == Kind::Serial)
             .map(|device| Port {
                 number: number(device),
                 line: Arc::new(Line::new()),
-                backing: watch::Sender::new(Backing::of(core, device)),
+                backing: watch::Sender::new(Backing::of(shared, device)),
             });
         Self {
             ports: ports.collect(),
-            off: core.stop.child_token(),
+            off: shared.stop.child_token(),
         }
     }
 
     /// Spawns the task of each port.
-    pub(crate) fn serve(&self, core: &Core) {
+    pub(crate) fn serve(&self, shared: &Shared) {
         for port in &*self.ports {
             let (line, backing) = (Arc::clone(&port.line), port.backing.subscribe());
-            core.spawn(serve(line, backing, self.off.clone()));
+            shared.spawn(serve(line, backing, self.off.clone()));
         }
     }
 
@@ -87,14 +87,14 @@ impl Ports {
     }
 
     /// Applies a reconfiguration.
-    pub(crate) fn rewire(&self, core: &Core, devices: &Devices) {
+    pub(crate) fn rewire(&self, shared: &Shared, devices: &Devices) {
         for device in devices {
             let port = self
                 .ports
                 .iter()
                 .find(|port| Kind::of(device) == Kind::Serial && port.number == number(device));
             if let Some(port) = port {
-                let new = Backing::of(core, device);
+                let new = Backing::of(shared, device);
                 port.backing.send_if_modified(|old| {
                     let changed = *old != new;
                     *old = new;
@@ -116,7 +116,7 @@ fn number(device: &Poly<VirtualDevice>) -> usize {
 }
 
 impl Backing {
-    fn of(core: &Core, device: &Poly<VirtualDevice>) -> Self {
+    fn of(shared: &Shared, device: &Poly<VirtualDevice>) -> Self {
         let connected = device.node().path("connectable.connected");
         if connected.and_then(|flag| flag.as_bool()) == Some(false) {
             return Self::Nothing;
@@ -134,10 +134,10 @@ impl Backing {
             };
         }
         if let Ok(Some(file)) = backing.get::<VirtualSerialPortFileBackingInfo>()
-            && let Ok(path) = core.store.parse(&file.file_name)
+            && let Ok(path) = shared.store.parse(&file.file_name)
             && !path.is_root()
         {
-            return Self::File(core.store.file(&path));
+            return Self::File(shared.store.file(&path));
         }
         Self::Nothing
     }

@@ -18,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use super::seats::{Activity, QUEUE, Seat, Seats};
-use crate::core::Core;
+use crate::shared::Shared;
 
 /// Timeout of a TLS handshake.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -64,13 +64,17 @@ struct Limits {
 }
 
 impl Connections {
-    pub(super) fn accept(core: &Arc<Core>, listener: TcpListener, acceptor: TlsAcceptor) -> Self {
+    pub(super) fn accept(
+        shared: &Arc<Shared>,
+        listener: TcpListener,
+        acceptor: TlsAcceptor,
+    ) -> Self {
         let address = listener
             .local_addr()
             .unwrap_or_else(|_| SocketAddr::from(([127, 0, 0, 1], 0)));
         let (sender, ready) = mpsc::channel(16);
-        let accepting = Arc::clone(core);
-        core.spawn(async move {
+        let accepting = Arc::clone(shared);
+        shared.spawn(async move {
             let queue = accepting.settings.read.min(QUEUE);
             let seats = Seats::new(accepting.settings.connections, queue);
             let waiting = Arc::new(Semaphore::new(WAITING));

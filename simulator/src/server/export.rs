@@ -15,9 +15,9 @@ use sha2::{Digest as _, Sha256};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::core::Core;
 use crate::datastore::disk;
 use crate::lease::{Lease, Moved};
+use crate::shared::Shared;
 
 /// Size of a chunk.
 const PIECE: usize = 64 << 10;
@@ -25,13 +25,13 @@ const PIECE: usize = 64 << 10;
 const AHEAD: usize = 8;
 
 /// Sends a disk, compressed on the fly and therefore without a `Content-Length`.
-pub(super) async fn send(core: &Arc<Core>, lease: Arc<Lease>, at: usize) -> Response {
+pub(super) async fn send(shared: &Arc<Shared>, lease: Arc<Lease>, at: usize) -> Response {
     let gate = Arc::clone(&lease.gate).read_owned().await;
     let (sender, receiver) = mpsc::channel(AHEAD);
-    let core = Arc::clone(core);
+    let shared = Arc::clone(shared);
     tokio::task::spawn_blocking(move || {
         let failed = sender.clone();
-        if let Err(error) = pack(&core, &lease, at, sender) {
+        if let Err(error) = pack(&shared, &lease, at, sender) {
             tracing::debug!(%error, "a disk was not sent to its end");
             // Aborts the response.
             let _ = failed.blocking_send(Err(error));
@@ -51,13 +51,13 @@ pub(super) async fn send(core: &Arc<Core>, lease: Arc<Lease>, at: usize) -> Resp
 }
 
 fn pack(
-    core: &Core,
+    shared: &Shared,
     lease: &Lease,
     at: usize,
     sender: mpsc::Sender<io::Result<Bytes>>,
 ) -> io::Result<()> {
     let device = lease.devices.get(at).ok_or(io::ErrorKind::NotFound)?;
-    let disk = disk::open(&core.store, &device.path).map_err(io::Error::other)?;
+    let disk = disk::open(&shared.store, &device.path).map_err(io::Error::other)?;
     let out = Pieces {
         sender,
         piece: BytesMut::with_capacity(PIECE),

@@ -22,34 +22,34 @@ use super::connection::Peer;
 use super::range::Part;
 use super::soap;
 use super::upload::Upload;
-use crate::core::Core;
 use crate::datastore::path::DatastorePath;
 use crate::guest;
 use crate::script::Reaction;
+use crate::shared::Shared;
 use crate::world::Transaction;
 
 /// The requested datastore.
-pub(super) type Place = std::collections::HashMap<String, String>;
+pub(super) type Placement = std::collections::HashMap<String, String>;
 
 /// The datastores, when no file is named.
-pub(super) async fn serve_root(State(core): State<Arc<Core>>, headers: HeaderMap) -> Response {
-    if !may(&core, &headers) {
+pub(super) async fn serve_root(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
+    if !may(&shared, &headers) {
         return unauthorized();
     }
     (StatusCode::FORBIDDEN, "name a file").into_response()
 }
 
 pub(super) async fn serve(
-    State(core): State<Arc<Core>>,
+    State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Path(path): Path<String>,
-    Query(place): Query<Place>,
+    Query(place): Query<Placement>,
     method: Method,
     headers: HeaderMap,
     body: Body,
 ) -> Response {
     let name = format!("{method} /folder");
-    for reaction in core.script.react(&name) {
+    for reaction in shared.script.react(&name) {
         match reaction {
             Reaction::Delay(time) => tokio::time::sleep(time).await,
             Reaction::Disconnect | Reaction::LoseAnswer => {
@@ -65,42 +65,42 @@ pub(super) async fn serve(
             _ => {}
         }
     }
-    let response = respond(&core, &path, &place, &method, &headers, body).await;
-    core.script.answered(&name);
+    let response = respond(&shared, &path, &place, &method, &headers, body).await;
+    shared.script.answered(&name);
     response
 }
 
 async fn respond(
-    core: &Arc<Core>,
+    shared: &Arc<Shared>,
     path: &str,
-    place: &Place,
+    place: &Placement,
     method: &Method,
     headers: &HeaderMap,
     body: Body,
 ) -> Response {
-    if !may(core, headers) {
+    if !may(shared, headers) {
         return unauthorized();
     }
-    let own = if core.settings.topology.vcenter {
+    let own = if shared.settings.topology.vcenter {
         crate::model::DATACENTER
     } else {
         "ha-datacenter"
     };
     let datacenter = place.get("dcPath").map_or(own, String::as_str);
     let datastore = place.get("dsName").map_or("", String::as_str);
-    if datacenter.trim_matches('/') != own || datastore != core.settings.datastore {
+    if datacenter.trim_matches('/') != own || datastore != shared.settings.datastore {
         return (StatusCode::NOT_FOUND, "no such datastore").into_response();
     }
-    let Ok(path) = core.store.path(path) else {
+    let Ok(path) = shared.store.path(path) else {
         return (StatusCode::BAD_REQUEST, "a path that leads elsewhere").into_response();
     };
     if path.is_root() {
         return StatusCode::FORBIDDEN.into_response();
     }
     let result = match *method {
-        Method::GET | Method::HEAD => get(core, &path, method, headers).await,
-        Method::PUT | Method::POST => put(core, &path, body).await,
-        Method::DELETE => delete(core, &path).await,
+        Method::GET | Method::HEAD => get(shared, &path, method, headers).await,
+        Method::PUT | Method::POST => put(shared, &path, body).await,
+        Method::DELETE => delete(shared, &path).await,
         _ => return StatusCode::METHOD_NOT_ALLOWED.into_response(),
     };
     result.unwrap_or_else(|error| {
@@ -117,17 +117,17 @@ async fn respond(
 
 /// Sends a file or a range of it. The length of a growing file is fixed at the start.
 async fn get(
-    core: &Arc<Core>,
+    shared: &Arc<Shared>,
     path: &DatastorePath,
     method: &Method,
     headers: &HeaderMap,
 ) -> io::Result<Response> {
-    if let Err(fault) = guest::flush_file(core, path).await {
+    if let Err(fault) = guest::flush_file(shared, path).await {
         tracing::debug!(%path, %fault, "a disk cannot be read");
         let words = "Failed to lock the file";
         return Ok((StatusCode::INTERNAL_SERVER_ERROR, words).into_response());
     }
-    let mut file = File::open(core.store.file(path)).await?;
+    let mut file = File::open(shared.store.file(path)).await?;
     let metadata = file.metadata().await?;
     if metadata.is_dir() {
         return Err(io::ErrorKind::NotFound.into());
@@ -174,15 +174,15 @@ async fn get(
 
 /// Writes the body next to the file and puts it in its place at the end: an
 /// upload that breaks off changes nothing.
-async fn put(core: &Arc<Core>, path: &DatastorePath, body: Body) -> io::Result<Response> {
-    let file = core.store.file(path);
+async fn put(shared: &Arc<Shared>, path: &DatastorePath, body: Body) -> io::Result<Response> {
+    let file = shared.store.file(path);
     if file.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
     }
     if let Some(directory) = file.parent() {
         tokio::fs::create_dir_all(directory).await?;
     }
-    unlocked(core, path).await?;
+    unlocked(shared, path).await?;
     let existed = file.exists();
     let upload = Upload::next_to(&file);
     let mut to = File::create(upload.file()).await?;
@@ -192,7 +192,7 @@ async fn put(core: &Arc<Core>, path: &DatastorePath, body: Body) -> io::Result<R
     drop(to);
     upload.finish(&file)?;
     if !is_descriptor(&file).await {
-        guest::forget_file(core, path).await;
+        guest::forget_file(shared, path).await;
     }
     let status = if existed {
         StatusCode::OK
@@ -203,9 +203,9 @@ async fn put(core: &Arc<Core>, path: &DatastorePath, body: Body) -> io::Result<R
 }
 
 /// Fails if the file belongs to a disk that is locked.
-async fn unlocked(core: &Arc<Core>, path: &DatastorePath) -> io::Result<()> {
+async fn unlocked(shared: &Arc<Shared>, path: &DatastorePath) -> io::Result<()> {
     let path = path.clone();
-    let checked = Transaction::run(core, move |tx| guest::check_unlocked(tx, &path));
+    let checked = Transaction::run(shared, move |tx| guest::check_unlocked(tx, &path));
     checked
         .await
         .map_err(|fault| io::Error::new(io::ErrorKind::ResourceBusy, fault.to_string()))
@@ -222,24 +222,24 @@ async fn is_descriptor(file: &std::path::Path) -> bool {
     }
 }
 
-async fn delete(core: &Arc<Core>, path: &DatastorePath) -> io::Result<Response> {
-    unlocked(core, path).await?;
-    tokio::fs::remove_file(core.store.file(path)).await?;
-    guest::forget_file(core, path).await;
+async fn delete(shared: &Arc<Shared>, path: &DatastorePath) -> io::Result<Response> {
+    unlocked(shared, path).await?;
+    tokio::fs::remove_file(shared.store.file(path)).await?;
+    guest::forget_file(shared, path).await;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
 /// Whether the request comes with a session, or with the user's name and password.
-fn may(core: &Arc<Core>, headers: &HeaderMap) -> bool {
+fn may(shared: &Arc<Shared>, headers: &HeaderMap) -> bool {
     let basic = || {
         let text = soap::text(headers, &AUTHORIZATION)?;
         let encoded = text.strip_prefix("Basic ")?;
         let decoded = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
         let (user, password) = decoded.split_once(':')?;
-        let settings = &core.settings;
+        let settings = &shared.settings;
         Some(user == settings.user && password == settings.password.0)
     };
-    soap::authenticate(core, headers).is_some() || basic().unwrap_or(false)
+    soap::authenticate(shared, headers).is_some() || basic().unwrap_or(false)
 }
 
 fn unauthorized() -> Response {

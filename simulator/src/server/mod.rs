@@ -22,7 +22,7 @@ use axum::routing::{any, get, post};
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
-use crate::core::Core;
+use crate::shared::Shared;
 use connection::{Connections, Peer};
 
 /// The supported API versions, newest first.
@@ -35,9 +35,9 @@ const VERSIONS: [&str; 12] = [
 const XML: &str = "text/xml; charset=utf-8";
 
 /// Serves until the simulator is stopped.
-pub(crate) fn serve(core: &Arc<Core>, listener: TcpListener, acceptor: TlsAcceptor) {
-    let connections = Connections::accept(core, listener, acceptor);
-    let limit = core.settings.request_bytes;
+pub(crate) fn serve(shared: &Arc<Shared>, listener: TcpListener, acceptor: TlsAcceptor) {
+    let connections = Connections::accept(shared, listener, acceptor);
+    let limit = shared.settings.request_bytes;
     let router = Router::new()
         .route("/sdk", post(soap::serve))
         .route("/sdk/", post(soap::serve))
@@ -49,14 +49,14 @@ pub(crate) fn serve(core: &Arc<Core>, listener: TcpListener, acceptor: TlsAccept
         .route("/folder/{*path}", any(folder::serve))
         .route("/nfc/{lease}/{file}", any(nfc::serve))
         .layer(middleware::from_fn_with_state(
-            Arc::clone(core),
+            Arc::clone(shared),
             pace::watch,
         ))
-        .with_state(Arc::clone(core));
+        .with_state(Arc::clone(shared));
     let service = router.into_make_service_with_connect_info::<Peer>();
-    let stop = core.stop.clone();
+    let stop = shared.stop.clone();
     // The future that serves sees the stop itself and closes what is idle.
-    core.tracker.spawn_on(
+    shared.tracker.spawn_on(
         async move {
             let serving = axum::serve(connections, service)
                 .with_graceful_shutdown(async move { stop.cancelled().await });
@@ -64,7 +64,7 @@ pub(crate) fn serve(core: &Arc<Core>, listener: TcpListener, acceptor: TlsAccept
                 tracing::error!(%error, "the server ended");
             }
         },
-        &core.runtime,
+        &shared.runtime,
     );
 }
 

@@ -17,14 +17,14 @@ use tokio_util::io::SyncIoBridge;
 use super::connection::Peer;
 use super::export::{hexadecimal, send};
 use super::upload::Upload;
-use crate::core::Core;
 use crate::datastore::disk::{self, FlatFile};
 use crate::lease::{Device, Direction, Lease, Moved};
 use crate::model;
 use crate::script::Reaction;
+use crate::shared::Shared;
 
 pub(super) async fn serve(
-    State(core): State<Arc<Core>>,
+    State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     Path((token, file)): Path<(String, String)>,
     method: Method,
@@ -32,7 +32,7 @@ pub(super) async fn serve(
 ) -> Response {
     let mut lose_answer = false;
     let name = format!("{method} /nfc");
-    for reaction in core.script.react(&name) {
+    for reaction in shared.script.react(&name) {
         match reaction {
             Reaction::Delay(time) => tokio::time::sleep(time).await,
             Reaction::Disconnect => {
@@ -49,27 +49,27 @@ pub(super) async fn serve(
             _ => {}
         }
     }
-    let Some(lease) = model::lease::with_token(&core, &token) else {
+    let Some(lease) = model::lease::with_token(&shared, &token) else {
         return (StatusCode::NOT_FOUND, "no such lease").into_response();
     };
     let Some(at) = lease.devices.iter().position(|device| device.file == file) else {
         return (StatusCode::NOT_FOUND, "no such device").into_response();
     };
     let response = match (method, lease.direction) {
-        (Method::PUT | Method::POST, Direction::Import) => receive(&core, lease, at, body).await,
-        (Method::GET, Direction::Export) => send(&core, lease, at).await,
+        (Method::PUT | Method::POST, Direction::Import) => receive(&shared, lease, at, body).await,
+        (Method::GET, Direction::Export) => send(&shared, lease, at).await,
         _ => StatusCode::METHOD_NOT_ALLOWED.into_response(),
     };
     if lose_answer {
         peer.hang_up.cancel();
         return std::future::pending().await;
     }
-    core.script.answered(&name);
+    shared.script.answered(&name);
     response
 }
 
 /// Receives a disk. It replaces the existing one when the upload is complete.
-async fn receive(core: &Arc<Core>, lease: Arc<Lease>, at: usize, body: Body) -> Response {
+async fn receive(shared: &Arc<Shared>, lease: Arc<Lease>, at: usize, body: Body) -> Response {
     let gate = Arc::clone(&lease.gate).read_owned().await;
     let ended = Arc::clone(&lease);
     // The end of the lease cancels the transfer.
@@ -78,12 +78,12 @@ async fn receive(core: &Arc<Core>, lease: Arc<Lease>, at: usize, body: Body) -> 
         .map_err(io::Error::other)
         .take_until(async move { ended.over.cancelled().await });
     let stream = SyncIoBridge::new(tokio_util::io::StreamReader::new(Box::pin(stream)));
-    let core = Arc::clone(core);
+    let shared = Arc::clone(shared);
     let stored = tokio::task::spawn_blocking(move || {
         let device = lease.devices.get(at);
         let device = device.ok_or_else(|| broken(io::ErrorKind::NotFound))?;
         let _busy = device.busy.blocking_lock();
-        let moved = store(&core, device, stream)?;
+        let moved = store(&shared, device, stream)?;
         if lease.over.is_cancelled() {
             return Err(broken(io::ErrorKind::Interrupted));
         }
@@ -111,11 +111,11 @@ fn refuse(error: &disk_image::Error) -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, words).into_response()
 }
 
-fn store(core: &Core, device: &Device, stream: impl Read) -> Result<Moved, disk_image::Error> {
+fn store(shared: &Shared, device: &Device, stream: impl Read) -> Result<Moved, disk_image::Error> {
     if device.is_child {
         return Err(vmdk::Error::Unsupported("a child disk takes no upload").into());
     }
-    let flat = core.store.file(&disk::extent(&device.path));
+    let flat = shared.store.file(&disk::extent(&device.path));
     let upload = Upload::next_to(&flat);
     let file = std::fs::File::create_new(upload.file()).map_err(disk_image::Error::Write)?;
     file.set_len(device.bytes)

@@ -13,7 +13,7 @@ use futures_util::StreamExt as _;
 use tokio::time::Instant;
 
 use super::connection::Peer;
-use crate::core::Core;
+use crate::shared::Shared;
 
 /// Timeout of a whole SOAP request, as a multiple of the timeout of one pause.
 const WHOLE: u32 = 4;
@@ -21,13 +21,13 @@ const WHOLE: u32 = 4;
 /// Marks the connection as busy until the response to the request is sent. Reading a
 /// body that is too slow fails.
 pub(super) async fn watch(
-    State(core): State<Arc<Core>>,
+    State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     request: Request,
     next: Next,
 ) -> Response {
     let busy = peer.activity.as_ref().map(|activity| activity.begin());
-    let pause = core.settings.read;
+    let pause = shared.settings.read;
     let is_soap = request.uri().path().starts_with("/sdk");
     let end = is_soap.then(|| Instant::now() + pause * WHOLE);
     let response = next.run(request.map(|body| paced(body, pause, end))).await;

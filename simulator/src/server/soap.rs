@@ -12,17 +12,17 @@ use std::panic::AssertUnwindSafe;
 use vim25::soap::{self, Request};
 use vim25::{Fault, Limits};
 
-use crate::core::Core;
 use crate::invocation::{Answer, Caller};
 use crate::object::SessionKey;
 use crate::script::Reaction;
 use crate::server::XML;
 use crate::server::connection::Peer;
+use crate::shared::Shared;
 use crate::world::Transaction;
 use crate::{dispatch, fault, model, property, session};
 
 pub(super) async fn serve(
-    State(core): State<Arc<Core>>,
+    State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
     headers: HeaderMap,
     body: Bytes,
@@ -32,7 +32,7 @@ pub(super) async fn serve(
         return respond(&fault::invalid_request(message).into_answer(), "");
     }
     let mut limits = Limits::default();
-    limits.bytes = core.settings.request_bytes;
+    limits.bytes = shared.settings.request_bytes;
     let request = match soap::decode_request(&body, &limits) {
         Ok(request) => request,
         Err(error) => {
@@ -47,7 +47,7 @@ pub(super) async fn serve(
         return unsupported(namespace);
     }
     let method = request.method.clone();
-    let reactions = core.script.react(&method);
+    let reactions = shared.script.react(&method);
     let mut lose_answer = false;
     for reaction in &reactions {
         match reaction {
@@ -61,15 +61,15 @@ pub(super) async fn serve(
                     .into_response();
             }
             Reaction::LoseSession => {
-                if let Some(key) = authenticate(&core, &headers) {
-                    model::session_manager::close(&core, &key);
+                if let Some(key) = authenticate(&shared, &headers) {
+                    model::session_manager::close(&shared, &key);
                 }
             }
             _ => {}
         }
     }
     let caller = Caller {
-        session: authenticate(&core, &headers),
+        session: authenticate(&shared, &headers),
         address: peer.address.ip(),
         agent: text(&headers, &USER_AGENT).unwrap_or_default().to_owned(),
         cookie: Arc::new(Mutex::new(None)),
@@ -86,12 +86,12 @@ pub(super) async fn serve(
     );
     let answer = match scripted {
         Some(fault) => Err(fault),
-        None => answer(&core, caller.clone(), request, reactions).await,
+        None => answer(&shared, caller.clone(), request, reactions).await,
     };
     if lose_answer {
         return hang_up(&peer).await;
     }
-    core.script.answered(&method);
+    shared.script.answered(&method);
     let mut response = respond(&answer, &method);
     let cookie = caller
         .cookie
@@ -139,7 +139,7 @@ fn unsupported(namespace: &str) -> Response {
 
 /// Carries out a call. A panic is logged, and the client receives a fault.
 async fn answer(
-    core: &Arc<Core>,
+    shared: &Arc<Shared>,
     caller: Caller,
     request: Request,
     reactions: Vec<Reaction>,
@@ -147,22 +147,22 @@ async fn answer(
     let method = request.method.clone();
     let waits = matches!(method.as_str(), "WaitForUpdates" | "WaitForUpdatesEx");
     let ended = if waits {
-        AssertUnwindSafe(property::wait(core, &caller, &request))
+        AssertUnwindSafe(property::wait(shared, &caller, &request))
             .catch_unwind()
             .await
             .map_err(|_| ())
     } else if method == "StartProgramInGuest" {
         // Waits for the guest, so it cannot run in a transaction.
         AssertUnwindSafe(model::guest_operations::start_program(
-            core, &caller, &request,
+            shared, &caller, &request,
         ))
         .catch_unwind()
         .await
         .map_err(|_| ())
     } else {
-        let core = Arc::clone(core);
+        let shared = Arc::clone(shared);
         // Methods access files: run them on the blocking thread pool.
-        tokio::task::spawn_blocking(move || dispatch::call(&core, &caller, &request, &reactions))
+        tokio::task::spawn_blocking(move || dispatch::call(&shared, &caller, &request, &reactions))
             .await
             .map_err(|_| ())
     };
@@ -207,9 +207,9 @@ async fn hang_up(peer: &Peer) -> Response {
 }
 
 /// Returns the session of a request's cookie.
-pub(super) fn authenticate(core: &Arc<Core>, headers: &HeaderMap) -> Option<SessionKey> {
-    model::session_manager::expire(core);
-    let mut tx = Transaction::begin(core).ok()?;
+pub(super) fn authenticate(shared: &Arc<Shared>, headers: &HeaderMap) -> Option<SessionKey> {
+    model::session_manager::expire(shared);
+    let mut tx = Transaction::begin(shared).ok()?;
     let cookies = headers.get_all(COOKIE).iter();
     cookies
         .filter_map(|header| session::cookie(header.to_str().ok()?))

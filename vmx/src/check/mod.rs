@@ -11,7 +11,7 @@ use std::fmt;
 use crate::document::{Document, Line, LineKind};
 use crate::error::{ParseError, ParseErrorKind, ValueError};
 use crate::kind::FileKind;
-use crate::view::{Class, DriveType, Firmware, Place, Presence, VirtualMachineFile};
+use crate::view::{Class, DeviceName, DriveType, Firmware, Presence, VirtualMachineFile};
 
 pub use self::construct::Construct;
 pub use self::reader::{Effect, Reader};
@@ -245,7 +245,7 @@ impl Document {
             found.add_at(Construct::OddFirmware, names, "firmware");
         }
         for drive in machine.drives() {
-            let on_ide = drive.place().class() == Class::Ide;
+            let on_ide = drive.device_name().class() == Class::Ide;
             let construct = match drive.drive_type() {
                 Ok(kind) if on_ide && kind.is_disk() && kind != DriveType::AtaDisk => {
                     Construct::PlainIdeDisk
@@ -254,19 +254,19 @@ impl Document {
                 _ => continue,
             };
             if drive.presence() == Presence::Present {
-                let name = format!("{}.present", drive.place());
+                let name = format!("{}.present", drive.device_name());
                 found.add_at(construct, names, &name);
             }
         }
-        let inert: BTreeSet<Place> = machine
+        let inert: BTreeSet<DeviceName> = machine
             .devices()
             .into_iter()
             .filter(|device| device.presence != Presence::Present)
-            .map(|device| device.place)
+            .map(|device| device.name)
             .collect();
         for (index, line) in self.lines().enumerate() {
             if let LineKind::Entry(entry) = line.kind()
-                && let Some((place, key)) = entry.name().as_str().and_then(Place::split)
+                && let Some((place, key)) = entry.name().as_str().and_then(DeviceName::split)
                 && !key.eq_ignore_ascii_case("present")
                 && inert.contains(&place)
             {

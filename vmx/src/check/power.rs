@@ -42,7 +42,7 @@ pub(super) fn constructs(
     }
     for drive in machine.drives() {
         if drive.presence() == Presence::Present && !has_possible_file(&drive) {
-            let place = drive.place();
+            let place = drive.device_name();
             let entry = format!("{place}.fileName");
             let shown = if document.contains(&entry) {
                 entry
@@ -53,12 +53,12 @@ pub(super) fn constructs(
         }
     }
     for device in machine.devices() {
-        if device.place.class() == Class::Ethernet && device.presence == Presence::Present {
-            let card = machine.network_card(device.place);
+        if device.name.class() == Class::Ethernet && device.presence == Presence::Present {
+            let card = machine.network_card(device.name);
             if !has_allowed_address(&card) {
                 found(
                     Construct::StaticAddressOutOfRange,
-                    &format!("{}.address", device.place),
+                    &format!("{}.address", device.name),
                 );
             }
         }

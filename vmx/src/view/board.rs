@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use crate::document::Document;
 
-use super::setting::{device, settings, words};
+use super::typed_setting::{device, settings, words};
 
 device! {
     /// A PCI bridge, `pciBridgeN`, N 0, 4 to 7. The API has no device for it: all its

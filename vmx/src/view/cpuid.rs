@@ -8,7 +8,7 @@ use crate::document::{Change, Document};
 use crate::error::{EditError, ValueError};
 use crate::value::Value;
 
-use super::setting::{Setting, read, read_as};
+use super::typed_setting::{Setting, read, read_as};
 use super::{SettingError, VirtualMachineFile};
 
 /// Whose registers the product recorded.

@@ -6,12 +6,12 @@ use std::fmt;
 
 use crate::document::Document;
 
-use super::place::{Class, Place};
+use super::device_name::{Class, DeviceName};
 use super::storage::io_faults;
 use super::{
     Controller, Drive, Floppy, NetworkCard, Nvdimm, ParallelPort, PciBridge, PciPassthrough,
     PrecisionClock, SerialPort, SettingError, SharedFolder, Sound, Tpm, UsbController, UsbPort,
-    Video, VirtualMachineFile, Vmci, Watchdog, places,
+    Video, VirtualMachineFile, Vmci, Watchdog, device_names,
 };
 
 /// Whether a device counts.
@@ -33,8 +33,8 @@ pub enum Presence {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Device {
-    /// Its place.
-    pub place: Place,
+    /// Its name, such as `scsi0:0`.
+    pub name: DeviceName,
     /// Whether it counts.
     pub presence: Presence,
     /// Its class in the vSphere API, as far as the file tells.
@@ -43,22 +43,22 @@ pub struct Device {
     pub api_type: &'static str,
     /// The class of its backing in the API, as far as the file tells.
     pub api_backing: Option<&'static str>,
-    /// Its key in the API, where that follows from the place.
+    /// Its key in the API, where that follows from the name.
     pub key: Option<u32>,
     /// The setting that says most: file, network, model.
     pub summary: Option<String>,
 }
 
 impl Presence {
-    /// Whether the device at a place of a document counts.
-    pub(super) fn of(document: &Document, place: Place) -> Self {
-        let present = |place: Place| {
-            let default = matches!(place.class(), Class::Floppy | Class::Svga);
-            let value = document.get(format!("{place}.present"));
+    /// Whether a device of a document counts.
+    pub(super) fn of(document: &Document, name: DeviceName) -> Self {
+        let present = |name: DeviceName| {
+            let default = matches!(name.class(), Class::Floppy | Class::Svga);
+            let value = document.get(format!("{name}.present"));
             value.map_or(default, |value| value.boolean().unwrap_or(false))
         };
-        match place.controller() {
-            _ if !present(place) => Self::Absent,
+        match name.controller() {
+            _ if !present(name) => Self::Absent,
             Some(controller) if !present(controller) => Self::NoController,
             _ => Self::Present,
         }
@@ -92,9 +92,9 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
         drives
     }
 
-    /// Whether the device at a place counts: it and its controller are present.
-    pub fn presence(&self, place: Place) -> Presence {
-        Presence::of(self.document.borrow(), place)
+    /// Whether a device counts: it and its controller are present.
+    pub fn presence(&self, name: DeviceName) -> Presence {
+        Presence::of(self.document.borrow(), name)
     }
 
     /// All devices that the file mentions, in order of class and number.
@@ -102,16 +102,19 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
     /// Floppy drive 0 is among them even if the file does not speak of it: floppy
     /// drives are there unless the file says otherwise.
     pub fn devices(&self) -> Vec<Device> {
-        let mut places = places(self.document.borrow());
-        places.insert(Place::of(Class::Floppy, 0));
-        places.into_iter().map(|place| self.device(place)).collect()
+        let mut device_names = device_names(self.document.borrow());
+        device_names.insert(DeviceName::of(Class::Floppy, 0));
+        device_names
+            .into_iter()
+            .map(|name| self.device(name))
+            .collect()
     }
 
-    fn device(&self, place: Place) -> Device {
+    fn device(&self, name: DeviceName) -> Device {
         let document: &Document = self.document.borrow();
-        let (api_type, api_backing, summary) = match place.class() {
-            Class::Ide | Class::Scsi | Class::Sata | Class::Nvme if place.unit().is_some() => {
-                let drive = Drive::at(document, place);
+        let (api_type, api_backing, summary) = match name.class() {
+            Class::Ide | Class::Scsi | Class::Sata | Class::Nvme if name.unit().is_some() => {
+                let drive = Drive::at(document, name);
                 (
                     drive.api_type(),
                     drive.api_backing(),
@@ -119,18 +122,18 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 )
             }
             Class::Ide | Class::Scsi | Class::Sata | Class::Nvme => {
-                let controller = Controller::at(document, place);
+                let controller = Controller::at(document, name);
                 let model = said(controller.model()).map(|model| model.to_string());
                 (controller.api_type(), None, model)
             }
             Class::Ethernet => {
-                let card = NetworkCard::at(document, place);
+                let card = NetworkCard::at(document, name);
                 let network = said(card.network_name()).or_else(|| said(card.port_group_id()));
                 let hosted = || said(card.connection_type().map(|kind| Some(kind.to_string())));
                 (card.api_type(), card.api_backing(), network.or_else(hosted))
             }
             Class::Serial => {
-                let port = SerialPort::at(document, place);
+                let port = SerialPort::at(document, name);
                 (
                     "VirtualSerialPort",
                     port.api_backing(),
@@ -138,7 +141,7 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 )
             }
             Class::Parallel => {
-                let port = ParallelPort::at(document, place);
+                let port = ParallelPort::at(document, name);
                 (
                     "VirtualParallelPort",
                     port.api_backing(),
@@ -146,23 +149,23 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 )
             }
             Class::Floppy => {
-                let floppy = Floppy::at(document, place);
+                let floppy = Floppy::at(document, name);
                 (
                     "VirtualFloppy",
                     floppy.api_backing(),
                     said(floppy.file_name()),
                 )
             }
-            Class::Usb | Class::Xhci if place.unit().is_some() => {
-                let port = UsbPort::at(document, place);
+            Class::Usb | Class::Xhci if name.unit().is_some() => {
+                let port = UsbPort::at(document, name);
                 let kind = said(port.device_type()).map(|kind| kind.to_string());
                 (port.api_type(), None, kind)
             }
             Class::Usb | Class::Ehci | Class::Xhci => {
-                (UsbController::at(document, place).api_type(), None, None)
+                (UsbController::at(document, name).api_type(), None, None)
             }
             Class::Sound => {
-                let sound = Sound::at(document, place);
+                let sound = Sound::at(document, name);
                 (
                     sound.api_type(),
                     None,
@@ -170,19 +173,19 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 )
             }
             Class::Svga => {
-                let memory = Video::at(document, place).memory();
+                let memory = Video::at(document, name).memory();
                 let summary = memory.ok().map(|bytes| format!("{} KiB", bytes / 1024));
                 ("VirtualMachineVideoCard", None, summary)
             }
             Class::Vmci => ("VirtualMachineVMCIDevice", None, None),
-            Class::PciBridge => ("-", None, said(PciBridge::at(document, place).model())),
+            Class::PciBridge => ("-", None, said(PciBridge::at(document, name).model())),
             Class::PciPassthrough => {
-                let device = PciPassthrough::at(document, place);
+                let device = PciPassthrough::at(document, name);
                 let summary = said(device.vgpu()).or_else(|| said(device.id()));
                 ("VirtualPCIPassthrough", device.api_backing(), summary)
             }
             Class::Nvdimm => {
-                let memory = Nvdimm::at(document, place);
+                let memory = Nvdimm::at(document, name);
                 (
                     memory.api_type(),
                     memory.api_backing(),
@@ -190,20 +193,20 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 )
             }
             Class::SharedFolder => {
-                let folder = SharedFolder::at(document, place);
+                let folder = SharedFolder::at(document, name);
                 ("-", None, said(folder.host_path()))
             }
             Class::Tpm => ("VirtualTPM", None, None),
             Class::PrecisionClock => ("VirtualPrecisionClock", None, None),
             Class::Watchdog => ("VirtualWDT", None, None),
         };
-        let presence = self.presence(place);
+        let presence = self.presence(name);
         Device {
-            place,
+            name,
             presence,
             api_type,
             api_backing,
-            key: place.device_key(),
+            key: name.device_key(),
             summary,
         }
     }
@@ -217,39 +220,39 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
         faults.extend(self.scheduling().setting_faults());
         faults.extend(io_faults(document));
         faults.extend(self.family_faults());
-        for place in places(document) {
-            faults.extend(match place.class() {
-                Class::Ide | Class::Scsi | Class::Sata | Class::Nvme if place.unit().is_some() => {
-                    Drive::at(document, place).setting_faults()
+        for name in device_names(document) {
+            faults.extend(match name.class() {
+                Class::Ide | Class::Scsi | Class::Sata | Class::Nvme if name.unit().is_some() => {
+                    Drive::at(document, name).setting_faults()
                 }
                 Class::Ide | Class::Scsi | Class::Sata | Class::Nvme => {
-                    Controller::at(document, place).setting_faults()
+                    Controller::at(document, name).setting_faults()
                 }
                 Class::Ethernet => {
-                    let card = NetworkCard::at(document, place);
+                    let card = NetworkCard::at(document, name);
                     let mut faults = card.setting_faults();
                     faults.extend(card.filters().faults());
                     faults
                 }
-                Class::Serial => SerialPort::at(document, place).setting_faults(),
-                Class::Parallel => ParallelPort::at(document, place).setting_faults(),
-                Class::Floppy => Floppy::at(document, place).setting_faults(),
-                Class::Usb | Class::Xhci if place.unit().is_some() => {
-                    UsbPort::at(document, place).setting_faults()
+                Class::Serial => SerialPort::at(document, name).setting_faults(),
+                Class::Parallel => ParallelPort::at(document, name).setting_faults(),
+                Class::Floppy => Floppy::at(document, name).setting_faults(),
+                Class::Usb | Class::Xhci if name.unit().is_some() => {
+                    UsbPort::at(document, name).setting_faults()
                 }
                 Class::Usb | Class::Ehci | Class::Xhci => {
-                    UsbController::at(document, place).setting_faults()
+                    UsbController::at(document, name).setting_faults()
                 }
-                Class::Sound => Sound::at(document, place).setting_faults(),
-                Class::Svga => Video::at(document, place).setting_faults(),
-                Class::Vmci => Vmci::at(document, place).setting_faults(),
-                Class::PciBridge => PciBridge::at(document, place).setting_faults(),
-                Class::PciPassthrough => PciPassthrough::at(document, place).setting_faults(),
-                Class::Nvdimm => Nvdimm::at(document, place).setting_faults(),
-                Class::SharedFolder => SharedFolder::at(document, place).setting_faults(),
-                Class::Tpm => Tpm::at(document, place).setting_faults(),
-                Class::PrecisionClock => PrecisionClock::at(document, place).setting_faults(),
-                Class::Watchdog => Watchdog::at(document, place).setting_faults(),
+                Class::Sound => Sound::at(document, name).setting_faults(),
+                Class::Svga => Video::at(document, name).setting_faults(),
+                Class::Vmci => Vmci::at(document, name).setting_faults(),
+                Class::PciBridge => PciBridge::at(document, name).setting_faults(),
+                Class::PciPassthrough => PciPassthrough::at(document, name).setting_faults(),
+                Class::Nvdimm => Nvdimm::at(document, name).setting_faults(),
+                Class::SharedFolder => SharedFolder::at(document, name).setting_faults(),
+                Class::Tpm => Tpm::at(document, name).setting_faults(),
+                Class::PrecisionClock => PrecisionClock::at(document, name).setting_faults(),
+                Class::Watchdog => Watchdog::at(document, name).setting_faults(),
             });
         }
         // A setting with a reader of its own can be of a family too.
@@ -266,7 +269,7 @@ macro_rules! single_devices {
             $(
                 $(#[$doc])*
                 pub fn $get(&self) -> $view<&Document> {
-                    $view::at(self.document.borrow(), Place::of(Class::$class, 0))
+                    $view::at(self.document.borrow(), DeviceName::of(Class::$class, 0))
                 }
             )*
         }
@@ -275,7 +278,7 @@ macro_rules! single_devices {
             $(
                 #[doc = concat!("[`", stringify!($get), "`](Self::", stringify!($get), "), to edit.")]
                 pub fn $edit(&mut self) -> $view<&mut Document> {
-                    $view::at(self.document.borrow_mut(), Place::of(Class::$class, 0))
+                    $view::at(self.document.borrow_mut(), DeviceName::of(Class::$class, 0))
                 }
             )*
         }

@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 use crate::document::{Change, Document};
 use crate::error::EditError;
 
-use super::setting::{Setting, read};
+use super::typed_setting::{Setting, read};
 use super::{SettingError, VirtualMachineFile};
 
 /// Settings whose names differ in one part, which has no fixed list.

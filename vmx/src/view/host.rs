@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use crate::document::Document;
 
-use super::setting::{device, settings, words};
+use super::typed_setting::{device, settings, words};
 
 words! {
     /// The kind of passthrough of a PCI device.
@@ -76,7 +76,7 @@ impl<D: Borrow<Document>> Nvdimm<D> {
     /// The class of the device in the API.
     #[must_use]
     pub fn api_type(&self) -> &'static str {
-        match self.place.unit() {
+        match self.device.unit() {
             Some(_) => "VirtualNVDIMM",
             None => "VirtualNVDIMMController",
         }
@@ -85,7 +85,7 @@ impl<D: Borrow<Document>> Nvdimm<D> {
     /// The class of the backing of a module in the API.
     #[must_use]
     pub fn api_backing(&self) -> Option<&'static str> {
-        self.place.unit().map(|_| "VirtualNVDIMMBackingInfo")
+        self.device.unit().map(|_| "VirtualNVDIMMBackingInfo")
     }
 }
 

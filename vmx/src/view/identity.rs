@@ -7,7 +7,7 @@ use std::str::FromStr;
 use crate::error::ValueError;
 use crate::value::Value;
 
-use super::setting::{Setting, read_as};
+use super::typed_setting::{Setting, read_as};
 
 /// A UUID of a machine.
 ///

@@ -4,7 +4,7 @@ use crate::value::Tristate;
 
 use super::VirtualMachineFile;
 use super::identity::Uuid;
-use super::setting::{settings, words};
+use super::typed_setting::{settings, words};
 
 words! {
     /// Firmware of the machine; `VirtualMachineConfigInfo.firmware`.
@@ -247,7 +247,7 @@ settings! { VirtualMachineFile {
     numa_max_per_virtual_node set_numa_max_per_virtual_node: u32 = "numa.vcpu.maxPerVirtualNode";
     /// Processors of this machine on a node of the host at most; part of extraConfig.
     numa_max_per_host_node set_numa_max_per_host_node: u32 = "numa.vcpu.maxPerMachineNode";
-    /// Processors that the host places together at most; part of extraConfig.
+    /// Processors that the host device_names together at most; part of extraConfig.
     numa_max_per_client set_numa_max_per_client: u32 = "numa.vcpu.maxPerClient";
     /// Processors from which on the machine has virtual nodes; part of extraConfig.
     numa_min_cpus set_numa_min_cpus: u32 = "numa.vcpu.min";
@@ -279,7 +279,7 @@ impl<D: std::borrow::Borrow<crate::Document>> VirtualMachineFile<D> {
     pub fn instance_uuid(&self) -> Result<Option<Uuid>, super::SettingError> {
         match self.document.borrow().get("vc.uuid") {
             Some(value) if value.is_empty() => Ok(None),
-            _ => super::setting::read(self.document.borrow(), "vc.uuid"),
+            _ => super::typed_setting::read(self.document.borrow(), "vc.uuid"),
         }
     }
 }

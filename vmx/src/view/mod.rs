@@ -4,7 +4,7 @@
 //! of a [`Document`]. Keys that it does not know are left alone. Absent settings read
 //! as VMware's defaults.
 //!
-//! Devices have a view each, for a [`Place`] that may be empty. A device counts only
+//! Devices have a view each, for a [`DeviceName`] that may be empty. A device counts only
 //! if it and its controller are `present`, see [`Presence`]; the settings of inert
 //! devices can be read all the same. Settings of which a part of the name is free, such
 //! as answers to questions, are a [`Family`].
@@ -30,7 +30,7 @@
 //!
 //! ```
 //! use vmx::Document;
-//! use vmx::view::{Class, ControllerModel, Place, VirtualMachineFile};
+//! use vmx::view::{Class, ControllerModel, DeviceName, VirtualMachineFile};
 //!
 //! let document = Document::parse(&b"memsize = \"64\"\n\
 //!     scsi0.present = \"TRUE\"\n\
@@ -42,9 +42,9 @@
 //! assert_eq!(machine.memory_mb()?, 64);
 //! assert_eq!(machine.cpus()?, 1);
 //! let disks = machine.disks();
-//! assert_eq!(disks[0].place().to_string(), "scsi0:0");
+//! assert_eq!(disks[0].device_name().to_string(), "scsi0:0");
 //! assert_eq!(disks[0].file_name()?.as_deref(), Some("disk.vmdk"));
-//! let controller = machine.controller(Place::of(Class::Scsi, 0));
+//! let controller = machine.controller(DeviceName::of(Class::Scsi, 0));
 //! assert_eq!(controller.model()?, Some(ControllerModel::ParaVirtual));
 //!
 //! machine.set_memory_mb(128)?;
@@ -55,16 +55,16 @@
 mod board;
 mod cpuid;
 mod device;
+mod device_name;
 mod family;
 mod host;
 mod identity;
 mod machine;
 mod network;
-mod place;
 mod port;
 mod scheduling;
-mod setting;
 mod storage;
+mod typed_setting;
 mod usb;
 
 use std::borrow::{Borrow, BorrowMut};
@@ -75,19 +75,19 @@ use crate::document::{Change, Document};
 pub use self::board::{PciBridge, PrecisionClock, Sound, SoundModel, Tpm, Video, Vmci, Watchdog};
 pub use self::cpuid::{CpuidMask, CpuidOwner, CpuidRegister, CpuidRegisters};
 pub use self::device::{Device, Presence};
+pub use self::device_name::{Class, DeviceName};
 pub use self::family::Family;
 pub use self::host::{Nvdimm, PassthroughModel, PciPassthrough, SharedFolder};
 pub use self::identity::{IdentityError, MacAddress, SasWwid, Uuid};
 pub use self::machine::{Firmware, PowerType, ProductCompatibility, ToolsUpgrade, UuidAction};
 pub use self::network::{AddressType, CardModel, ConnectionType, NetworkCard};
-pub use self::place::{Class, Place};
 pub use self::port::{EndPoint, Floppy, ParallelPort, PortType, SerialPort};
 pub use self::scheduling::{LatencySensitivity, Limit, Scheduling, Shares};
-pub use self::setting::SettingError;
-pub(crate) use self::setting::read;
 pub use self::storage::{
     Controller, ControllerModel, DiskMode, DiskSharing, Drive, DriveType, SharedBus,
 };
+pub use self::typed_setting::SettingError;
+pub(crate) use self::typed_setting::read;
 pub use self::usb::{UsbController, UsbDeviceType, UsbPort};
 
 /// The settings of a virtual machine, read from a [`Document`] and edited in it.
@@ -115,25 +115,25 @@ impl<D> VirtualMachineFile<D> {
     }
 }
 
-/// The places of which a document has any setting, in order of class and number.
-fn places(document: &Document) -> BTreeSet<Place> {
+/// The devices of which a document has any setting, in order of class and number.
+fn device_names(document: &Document) -> BTreeSet<DeviceName> {
     document
         .entries()
-        .filter_map(|entry| entry.name().as_str().and_then(Place::split))
-        .map(|(place, _)| place)
+        .filter_map(|entry| entry.name().as_str().and_then(DeviceName::split))
+        .map(|(device, _)| device)
         .collect()
 }
 
-fn delete_group(document: &mut Document, place: Place) -> Change {
+fn delete_group(document: &mut Document, device: DeviceName) -> Change {
     document.remove_where(|name| {
         name.as_str()
-            .and_then(Place::split)
-            .is_some_and(|(found, _)| found == place)
+            .and_then(DeviceName::split)
+            .is_some_and(|(found, _)| found == device)
     })
 }
 
-/// Ways to the views of devices: of one place, to read and to edit, and of all
-/// places that the file mentions.
+/// Ways to the views of devices: of one device, to read and to edit, and of all
+/// devices that the file mentions.
 macro_rules! devices {
     ($(
         $(#[$doc:meta])*
@@ -149,8 +149,8 @@ macro_rules! devices {
                 $(#[$doc])*
                 ///
                 /// The device need not be there.
-                pub fn $one(&self, place: Place) -> $view<&Document> {
-                    $view::at(self.document.borrow(), place)
+                pub fn $one(&self, device: DeviceName) -> $view<&Document> {
+                    $view::at(self.document.borrow(), device)
                 }
 
                 $(#[$doc])*
@@ -158,12 +158,12 @@ macro_rules! devices {
                 /// All that the file mentions, those that are not present too.
                 pub fn $all(&self) -> Vec<$view<&Document>> {
                     let document = self.document.borrow();
-                    places(document)
+                    device_names(document)
                         .into_iter()
-                        .filter(|place| {
-                            matches!(place.class(), $classes) && place.unit().is_some() == $unit
+                        .filter(|device| {
+                            matches!(device.class(), $classes) && device.unit().is_some() == $unit
                         })
-                        .map(|place| $view::at(document, place))
+                        .map(|device| $view::at(document, device))
                         .collect()
                 }
             )*
@@ -179,8 +179,8 @@ macro_rules! devices {
                 $(#[$doc])*
                 ///
                 /// To edit; setting `present` makes a new device.
-                pub fn $one_mut(&mut self, place: Place) -> $view<&mut Document> {
-                    $view::at(self.document.borrow_mut(), place)
+                pub fn $one_mut(&mut self, device: DeviceName) -> $view<&mut Document> {
+                    $view::at(self.document.borrow_mut(), device)
                 }
             )*
         }

@@ -6,7 +6,7 @@ use crate::document::Document;
 
 use super::family::Family;
 use super::identity::MacAddress;
-use super::setting::{device, settings, words};
+use super::typed_setting::{device, settings, words};
 
 words! {
     /// The model of a network card; without a setting it follows from the guest.
@@ -175,7 +175,7 @@ impl<D: Borrow<Document>> NetworkCard<D> {
     pub fn filters(&self) -> Family<&Document, String> {
         Family::of(
             self.document.borrow(),
-            format!("{}.filter", self.place),
+            format!("{}.filter", self.device),
             ".name",
         )
     }
@@ -184,7 +184,7 @@ impl<D: Borrow<Document>> NetworkCard<D> {
 impl<D: BorrowMut<Document>> NetworkCard<D> {
     /// [`filters`](Self::filters), to edit.
     pub fn filters_mut(&mut self) -> Family<&mut Document, String> {
-        let before = format!("{}.filter", self.place);
+        let before = format!("{}.filter", self.device);
         Family::of(self.document.borrow_mut(), before, ".name")
     }
 }

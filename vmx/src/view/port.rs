@@ -4,7 +4,7 @@ use std::borrow::Borrow;
 
 use crate::document::Document;
 
-use super::setting::{device, settings, words};
+use super::typed_setting::{device, settings, words};
 
 words! {
     /// The backing of a port.

@@ -6,7 +6,7 @@ use crate::error::ValueError;
 use crate::value::Value;
 
 use super::VirtualMachineFile;
-use super::setting::{Setting, read_as, settings, words};
+use super::typed_setting::{Setting, read_as, settings, words};
 
 /// An upper limit of a resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -6,10 +6,10 @@ use crate::document::{Change, Document, Entry};
 use crate::error::EditError;
 
 use super::SettingError;
+use super::device_name::{Class, DeviceName};
 use super::identity::SasWwid;
-use super::place::{Class, Place};
 use super::scheduling::Shares;
-use super::setting::{device, read, settings, words};
+use super::typed_setting::{device, read, settings, words};
 
 words! {
     /// The model of a SCSI controller; without a setting it follows from the guest.
@@ -38,7 +38,7 @@ words! {
 }
 
 words! {
-    /// The kind of device at a place of a controller.
+    /// The kind of drive that a controller has at this address.
     pub enum DriveType {
         /// A disk on SCSI; also what an absent setting means.
         ScsiDisk = "scsi-hardDisk",
@@ -156,13 +156,13 @@ impl<D: Borrow<Document>> Drive<D> {
     /// Weight against other machines on the storage; API:
     /// `VirtualDisk.storageIOAllocation.shares`.
     ///
-    /// Key `sched.<place>.shares`, absent: normal.
+    /// Key `sched.<device>.shares`, absent: normal.
     ///
     /// # Errors
     ///
     /// The value is not of this type.
     pub fn io_shares(&self) -> Result<Shares, SettingError> {
-        let name = format!("sched.{}.shares", self.place());
+        let name = format!("sched.{}.shares", self.device_name());
         Ok(read(self.document.borrow(), &name)?.unwrap_or(Shares::Normal))
     }
 
@@ -170,32 +170,32 @@ impl<D: Borrow<Document>> Drive<D> {
     ///
     /// It is text: products take units behind the number, `500IOps`, `10MBps`.
     ///
-    /// Key `sched.<place>.throughputCap`, absent: `off`.
+    /// Key `sched.<device>.throughputCap`, absent: `off`.
     ///
     /// # Errors
     ///
     /// The value is not text.
     pub fn throughput_cap(&self) -> Result<String, SettingError> {
-        let name = format!("sched.{}.throughputCap", self.place());
+        let name = format!("sched.{}.throughputCap", self.device_name());
         Ok(read(self.document.borrow(), &name)?.unwrap_or_else(|| "off".to_owned()))
     }
 }
 
 /// `sched.scsi0:0.shares` is of drive `scsi0:0`, and `shares`.
-fn scheduled(name: &str) -> Option<(Place, &str)> {
+fn scheduled(name: &str) -> Option<(DeviceName, &str)> {
     let (head, rest) = name.split_at_checked("sched.".len())?;
-    let (place, key) = Place::split(rest)?;
-    (head.eq_ignore_ascii_case("sched.") && place.unit().is_some()).then_some((place, key))
+    let (device, key) = DeviceName::split(rest)?;
+    (head.eq_ignore_ascii_case("sched.") && device.unit().is_some()).then_some((device, key))
 }
 
 /// Settings of storage scheduling that cannot be read, of all drives.
 pub(super) fn io_faults(document: &Document) -> Vec<SettingError> {
     let mut faults = Vec::new();
     for entry in document.entries().filter(Entry::is_first) {
-        let Some((place, key)) = entry.name().as_str().and_then(scheduled) else {
+        let Some((device, key)) = entry.name().as_str().and_then(scheduled) else {
             continue;
         };
-        let drive = Drive::at(document, place);
+        let drive = Drive::at(document, device);
         if key.eq_ignore_ascii_case("shares") {
             faults.extend(drive.io_shares().err());
         } else if key.eq_ignore_ascii_case("throughputCap") {
@@ -206,24 +206,24 @@ pub(super) fn io_faults(document: &Document) -> Vec<SettingError> {
 }
 
 impl<D: BorrowMut<Document>> Drive<D> {
-    /// Sets `sched.<place>.shares`, see [`io_shares`](Self::io_shares).
+    /// Sets `sched.<device>.shares`, see [`io_shares`](Self::io_shares).
     ///
     /// # Errors
     ///
     /// As [`Document::set`].
     pub fn set_io_shares(&mut self, shares: Shares) -> Result<Change, EditError> {
-        let name = format!("sched.{}.shares", self.place());
-        let value = super::setting::Setting::write(&shares);
+        let name = format!("sched.{}.shares", self.device_name());
+        let value = super::typed_setting::Setting::write(&shares);
         self.document.borrow_mut().set(name, &value)
     }
 
-    /// Sets `sched.<place>.throughputCap`, see [`throughput_cap`](Self::throughput_cap).
+    /// Sets `sched.<device>.throughputCap`, see [`throughput_cap`](Self::throughput_cap).
     ///
     /// # Errors
     ///
     /// As [`Document::set`].
     pub fn set_throughput_cap(&mut self, cap: &str) -> Result<Change, EditError> {
-        let name = format!("sched.{}.throughputCap", self.place());
+        let name = format!("sched.{}.throughputCap", self.device_name());
         self.document.borrow_mut().set(name, cap)
     }
 }
@@ -250,7 +250,7 @@ impl<D: Borrow<Document>> Controller<D> {
     /// the guest.
     #[must_use]
     pub fn api_type(&self) -> &'static str {
-        match (self.place.class(), self.model()) {
+        match (self.device.class(), self.model()) {
             (Class::Sata, _) => "VirtualAHCIController",
             (Class::Nvme, _) => "VirtualNVMEController",
             (Class::Ide, _) => "VirtualIDEController",

@@ -4,8 +4,8 @@ use std::borrow::Borrow;
 
 use crate::document::Document;
 
-use super::place::Class;
-use super::setting::{device, settings, words};
+use super::device_name::Class;
+use super::typed_setting::{device, settings, words};
 
 device! {
     /// A USB controller: `usb`, `ehci`, `usb_xhci`.
@@ -26,7 +26,7 @@ impl<D: Borrow<Document>> UsbController<D> {
     /// The class of the device in the API.
     #[must_use]
     pub fn api_type(&self) -> &'static str {
-        match self.place.class() {
+        match self.device.class() {
             Class::Xhci => "VirtualUSBXHCIController",
             _ => "VirtualUSBController",
         }

@@ -5,8 +5,8 @@ mod values;
 
 use vmx::view::{
     AddressType, CardModel, Class, ConnectionType, ControllerModel, CpuidMask, CpuidOwner,
-    CpuidRegister, CpuidRegisters, DiskMode, DiskSharing, DriveType, EndPoint, Firmware,
-    LatencySensitivity, Limit, MacAddress, PassthroughModel, Place, PortType, PowerType,
+    CpuidRegister, CpuidRegisters, DeviceName, DiskMode, DiskSharing, DriveType, EndPoint,
+    Firmware, LatencySensitivity, Limit, MacAddress, PassthroughModel, PortType, PowerType,
     ProductCompatibility, SasWwid, SharedBus, Shares, SoundModel, ToolsUpgrade, UsbDeviceType,
     Uuid, UuidAction, VirtualMachineFile,
 };
@@ -18,36 +18,36 @@ use self::values::{Holds, Pick};
 /// Writes to a document and reads back. `None` if the edit was refused.
 pub(crate) type Setting = fn(&mut Document, Input<'_>) -> Option<Change>;
 
-fn at(class: Class, input: Input<'_>) -> Place {
-    Place::of(class, input.bus.into())
+fn at(class: Class, input: Input<'_>) -> DeviceName {
+    DeviceName::of(class, input.bus.into())
 }
 
-fn drive(input: Input<'_>) -> Place {
+fn drive(input: Input<'_>) -> DeviceName {
     let classes = [Class::Ide, Class::Scsi, Class::Sata, Class::Nvme];
-    Place::drive(
+    DeviceName::drive(
         classes[usize::from(input.unit % 4)],
         input.bus.into(),
         input.unit.into(),
     )
 }
 
-fn controller(input: Input<'_>) -> Place {
+fn controller(input: Input<'_>) -> DeviceName {
     drive(input)
         .controller()
         .unwrap_or_else(|| at(Class::Scsi, input))
 }
 
-fn module(input: Input<'_>) -> Place {
-    Place::drive(Class::Nvdimm, input.bus.into(), input.unit.into())
+fn module(input: Input<'_>) -> DeviceName {
+    DeviceName::drive(Class::Nvdimm, input.bus.into(), input.unit.into())
 }
 
-fn port(input: Input<'_>) -> Place {
+fn port(input: Input<'_>) -> DeviceName {
     let class = if input.bus.is_multiple_of(2) {
         Class::Usb
     } else {
         Class::Xhci
     };
-    Place::port(class, input.unit.into())
+    DeviceName::port(class, input.unit.into())
 }
 
 fn leaf(input: Input<'_>) -> (u32, CpuidRegister) {

@@ -7,7 +7,7 @@ use vim25::types::{
 use vim25::{Base, ConvertError, DataObject, IsA, Poly};
 
 use super::build::NewDisk;
-use super::place::{self, Bus};
+use super::bus::{self, Bus};
 use crate::error::{EntityKind, Error, Result, SearchScope};
 
 /// The maximum number of network cards of a machine.
@@ -129,7 +129,7 @@ impl DeviceList {
             Some(bus) => Some(self.unit(bus)?),
             None => None,
         };
-        let key = place::free_key(&self.devices);
+        let key = bus::free_key(&self.devices);
         let placed = device.modify::<VirtualDevice>(|device| {
             device.key = key;
             if let Some((controller, unit)) = unit {
@@ -150,10 +150,10 @@ impl DeviceList {
 
     /// Returns a free unit, on a new controller if necessary.
     fn unit(&mut self, bus: Bus) -> Result<(i32, i32)> {
-        if let Some(free) = place::free_unit(&self.devices, bus) {
+        if let Some(free) = bus::free_unit(&self.devices, bus) {
             return Ok(free);
         }
-        let Some(number) = place::free_bus(&self.devices, bus) else {
+        let Some(number) = bus::free_bus(&self.devices, bus) else {
             return Err(Error::config(format!(
                 "no room on the machine's {} controllers, and no further one is possible",
                 bus.name()
@@ -414,7 +414,7 @@ mod tests {
         assert!(matches!(error, Error::WrongType { .. }), "{error}");
         let error = list.remove(2001, Files::Keep).unwrap_err();
         assert!(error.to_string().contains("VirtualDisk 2000"), "{error}");
-        let controller = i64::from(place::free_key(&[]));
+        let controller = i64::from(bus::free_key(&[]));
         assert_eq!(
             operations(list),
             [

@@ -19,8 +19,8 @@
 //! ```
 
 mod build;
+mod bus;
 mod list;
-mod place;
 
 pub use build::{NewDisk, cdrom, nic, serial_file, serial_uri};
 pub use list::{DeviceList, Files};

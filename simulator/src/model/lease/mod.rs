@@ -11,11 +11,11 @@ use vim25::types::{HttpNfcLeaseManifestEntry, HttpNfcLeaseState, LocalizedMethod
 use vim25::{Fault, Ref, mo};
 
 use super::virtual_machine::{self, Gone};
-use crate::core::{Core, Effect, Later};
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::lease::{Direction, Lease};
 use crate::object::{Hidden, Object, Retype};
+use crate::shared::{Effect, Later, Shared};
 use crate::task;
 use crate::world::Transaction;
 
@@ -37,8 +37,8 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
 }
 
 /// Returns the active lease with a token.
-pub(crate) fn with_token(core: &Arc<Core>, token: &str) -> Option<Arc<Lease>> {
-    let tx = Transaction::begin(core).ok()?;
+pub(crate) fn with_token(shared: &Arc<Shared>, token: &str) -> Option<Arc<Lease>> {
+    let tx = Transaction::begin(shared).ok()?;
     tx.all("HttpNfcLease").find_map(|object| {
         let lease = of(object)?;
         (lease.token == token && !lease.over.is_cancelled()).then(|| Arc::clone(lease))
@@ -136,7 +136,7 @@ fn finish(
             }
             Err(_) => {
                 let lease = Arc::clone(lease);
-                tx.after(Effect::Then(Later::new(|core| undo(core, lease))));
+                tx.after(Effect::Then(Later::new(|shared| undo(shared, lease))));
             }
         }
     }
@@ -145,16 +145,16 @@ fn finish(
 }
 
 fn forget(tx: &mut Transaction<'_>, gone: Gone) {
-    let later = Later::new(|core| async move { gone.forget(&core).await });
+    let later = Later::new(|shared| async move { gone.forget(&shared).await });
     tx.after(Effect::Then(later));
 }
 
 /// Destroys the machine of a failed import after its last transfer has stopped writing.
-async fn undo(core: Arc<Core>, lease: Arc<Lease>) {
+async fn undo(shared: Arc<Shared>, lease: Arc<Lease>) {
     let _alone = lease.gate.write().await;
     let vm = lease.vm.clone();
-    match Transaction::run(&core, move |tx| virtual_machine::destroy_now(tx, &vm)).await {
-        Ok(gone) => gone.forget(&core).await,
+    match Transaction::run(&shared, move |tx| virtual_machine::destroy_now(tx, &vm)).await {
+        Ok(gone) => gone.forget(&shared).await,
         Err(fault) => {
             tracing::warn!(vm = %lease.vm, %fault, "the machine of a failed import was not removed");
         }
@@ -182,10 +182,10 @@ fn drop_old(tx: &mut Transaction<'_>) {
 }
 
 /// Times a lease out when its client reports no progress.
-async fn watch(core: Arc<Core>, reference: LeaseRef, lease: Arc<Lease>) {
+async fn watch(shared: Arc<Shared>, reference: LeaseRef, lease: Arc<Lease>) {
     let mut alive = lease.alive.subscribe();
     loop {
-        let until = *alive.borrow_and_update() + core.settings.lease;
+        let until = *alive.borrow_and_update() + shared.settings.lease;
         tokio::select! {
             () = lease.over.cancelled() => return,
             changed = alive.changed() => if changed.is_err() { return },
@@ -193,7 +193,7 @@ async fn watch(core: Arc<Core>, reference: LeaseRef, lease: Arc<Lease>) {
         }
     }
     let (reference, ended) = (reference.clone(), Arc::clone(&lease));
-    let done = Transaction::run(&core, move |tx| {
+    let done = Transaction::run(&shared, move |tx| {
         if ended.over.is_cancelled() {
             return Ok(());
         }

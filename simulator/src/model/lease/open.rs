@@ -16,16 +16,16 @@ use vim25::types::{
 use vim25::{Fault, Poly, Ref, mo};
 
 use super::LeaseRef;
-use crate::core::{Core, Effect, Later};
 use crate::device::{self, Kind};
 use crate::fault;
 use crate::guest;
 use crate::invocation::{Answer, Invocation, value};
 use crate::lease::{Device, Direction, Lease};
 use crate::machine;
-use crate::model::virtual_machine::{self, Place};
+use crate::model::virtual_machine::{self, Placement};
 use crate::object::{Hidden, Object, Retype};
 use crate::script::Reaction;
+use crate::shared::{Effect, Later, Shared};
 use crate::task;
 use crate::world::Transaction;
 
@@ -63,9 +63,9 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
         Some(pool) => inv.tx.object(pool)?.reference().retype(),
         None => inv.this.retype(),
     };
-    let place = Place::new(inv.tx, &folder, &pool, host.as_ref())?;
+    let place = Placement::new(inv.tx, &folder, &pool, host.as_ref())?;
     let mut spec = machine.config_spec.clone();
-    let datastore = inv.tx.core().settings.datastore.clone();
+    let datastore = inv.tx.shared().settings.datastore.clone();
     let named = spec
         .files
         .as_ref()
@@ -78,7 +78,7 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
     }
     let wish = wish(inv);
     let lease = wish.lease.clone();
-    let begin = Later::new(|core| import_now(core, wish, spec, place));
+    let begin = Later::new(|shared| import_now(shared, wish, spec, place));
     inv.tx.after(Effect::Then(begin));
     value(&lease)
 }
@@ -101,7 +101,7 @@ pub(in crate::model) fn export(
     let user = wish.user.clone();
     let task = task::open_as(inv.tx, &user, &vm.retype(), "VirtualMachine.ExportVmLRO")?;
     run(inv.tx, &task)?;
-    let begin = Later::new(|core| export_now(core, wish, vm, task));
+    let begin = Later::new(|shared| export_now(shared, wish, vm, task));
     inv.tx.after(Effect::Then(begin));
     value(&lease)
 }
@@ -146,10 +146,15 @@ fn run(tx: &mut Transaction<'_>, task: &Ref<mo::Task>) -> Result<(), Fault> {
     })
 }
 
-async fn import_now(core: Arc<Core>, wish: Wish, spec: VirtualMachineConfigSpec, place: Place) {
+async fn import_now(
+    shared: Arc<Shared>,
+    wish: Wish,
+    spec: VirtualMachineConfigSpec,
+    place: Placement,
+) {
     tokio::time::sleep(wish.slow).await;
     let lease = wish.lease.clone();
-    let made = Transaction::run(&core, move |tx| {
+    let made = Transaction::run(&shared, move |tx| {
         if let Some(fault) = wish.fault {
             return Err(fault);
         }
@@ -165,18 +170,23 @@ async fn import_now(core: Arc<Core>, wish: Wish, spec: VirtualMachineConfigSpec,
         }
         begun
     });
-    settle(&core, lease, made.await).await;
+    settle(&shared, lease, made.await).await;
 }
 
-async fn export_now(core: Arc<Core>, wish: Wish, vm: Ref<mo::VirtualMachine>, task: Ref<mo::Task>) {
+async fn export_now(
+    shared: Arc<Shared>,
+    wish: Wish,
+    vm: Ref<mo::VirtualMachine>,
+    task: Ref<mo::Task>,
+) {
     tokio::time::sleep(wish.slow).await;
     let (lease, opened) = (wish.lease.clone(), task.clone());
     let made = match wish.fault {
         Some(fault) => Err(fault),
-        None => match guest::flush_machine(&core, &vm).await {
+        None => match guest::flush_machine(&shared, &vm).await {
             Err(fault) => Err(fault),
             Ok(()) => {
-                Transaction::run(&core, move |tx| {
+                Transaction::run(&shared, move |tx| {
                     begin(tx, &wish.lease, &vm, task, Direction::Export)
                 })
                 .await
@@ -184,18 +194,18 @@ async fn export_now(core: Arc<Core>, wish: Wish, vm: Ref<mo::VirtualMachine>, ta
         },
     };
     if let Err(fault) = &made {
-        task::close(&core, &opened, &Err(fault.clone()));
+        task::close(&shared, &opened, &Err(fault.clone()));
     }
-    settle(&core, lease, made).await;
+    settle(&shared, lease, made).await;
 }
 
 /// Starts the timeout of a lease that is ready, or reports why it failed to open.
-async fn settle(core: &Arc<Core>, reference: LeaseRef, made: Result<Arc<Lease>, Fault>) {
+async fn settle(shared: &Arc<Shared>, reference: LeaseRef, made: Result<Arc<Lease>, Fault>) {
     match made {
-        Ok(lease) => core.spawn(super::watch(Arc::clone(core), reference, lease)),
+        Ok(lease) => shared.spawn(super::watch(Arc::clone(shared), reference, lease)),
         Err(fault) => {
             tracing::debug!(lease = %reference, %fault, "a lease failed");
-            let told = Transaction::run(core, move |tx| {
+            let told = Transaction::run(shared, move |tx| {
                 let object = tx.edit(&reference)?;
                 if super::is_initializing(object) {
                     super::fail(object, &fault);
@@ -232,7 +242,7 @@ fn begin(
         ..Default::default()
     });
     let bytes: u64 = devices.iter().map(|device| device.bytes).sum();
-    let seconds = tx.core().settings.lease.as_secs().max(1);
+    let seconds = tx.shared().settings.lease.as_secs().max(1);
     let info = HttpNfcLeaseInfo {
         lease: reference.clone(),
         entity: vm.retype(),
@@ -284,7 +294,7 @@ fn devices(
         };
         let chain = device::chain(disk);
         let path = tx
-            .core()
+            .shared()
             .store
             .parse(chain.first().map_or("", String::as_str))?;
         let bytes = disk.node().get("capacityInBytes");

@@ -11,8 +11,7 @@ use vim25::types::{
 use vim25::{Fault, Poly, Ref, mo};
 use vmx::{Document, ExtraConfig};
 
-use super::{Place, create, power, relocate, template};
-use crate::core::Core;
+use super::{Placement, create, power, relocate, template};
 use crate::datastore::disk::{self, New};
 use crate::datastore::path::DatastorePath;
 use crate::device::{self, Kind};
@@ -21,6 +20,7 @@ use crate::guest;
 use crate::invocation::{Answer, Invocation, value};
 use crate::machine::{self, Machine};
 use crate::object::Retype;
+use crate::shared::Shared;
 use crate::task;
 use crate::world::Transaction;
 
@@ -53,14 +53,14 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) ->
         inv,
         &vm.retype(),
         "VirtualMachine.clone",
-        |core| async move {
-            guest::flush_machine(&core, &vm).await?;
+        |shared| async move {
+            guest::flush_machine(&shared, &vm).await?;
             let (source, request) = (vm.clone(), (folder, name, spec));
-            let plan = Transaction::run(&core, move |tx| Plan::new(tx, &source, request)).await?;
+            let plan = Transaction::run(&shared, move |tx| Plan::new(tx, &source, request)).await?;
             let plan = Arc::new(plan);
-            let made = finish(&core, &plan).await;
+            let made = finish(&shared, &plan).await;
             if made.is_err() {
-                let _ = core.store.delete(&plan.vmx.parent());
+                let _ = shared.store.delete(&plan.vmx.parent());
             }
             made
         },
@@ -68,11 +68,11 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) ->
 }
 
 /// Copies the disks and adds the machine.
-async fn finish(core: &Arc<Core>, plan: &Arc<Plan>) -> Answer {
+async fn finish(shared: &Arc<Shared>, plan: &Arc<Plan>) -> Answer {
     let monitor = Arc::new(Monitor::new());
     // Cancels the copies when the simulator shuts down.
     let _stop = CancelOnDrop(Arc::clone(&monitor));
-    let (own, todo) = (Arc::clone(core), Arc::clone(plan));
+    let (own, todo) = (Arc::clone(shared), Arc::clone(plan));
     let copying = tokio::task::spawn_blocking(move || {
         todo.disks.iter().try_for_each(|copied| {
             disk::copy(&own.store, &copied.from, &copied.to, &copied.new, &monitor)
@@ -82,7 +82,7 @@ async fn finish(core: &Arc<Core>, plan: &Arc<Plan>) -> Answer {
         .await
         .map_err(|_| fault::internal("copying a disk failed"))??;
     let plan = Arc::clone(plan);
-    Transaction::run(core, move |tx| plan.build(tx)).await
+    Transaction::run(shared, move |tx| plan.build(tx)).await
 }
 
 struct CancelOnDrop(Arc<Monitor>);
@@ -98,7 +98,7 @@ struct Plan {
     source: Ref<mo::VirtualMachine>,
     name: String,
     spec: VirtualMachineCloneSpec,
-    place: Place,
+    place: Placement,
     vmx: DatastorePath,
     info: VirtualMachineConfigInfo,
     extra: ExtraConfig,
@@ -126,7 +126,7 @@ impl Plan {
         let place = match (&spec.location.pool, spec.template) {
             // A template needs no pool of its own; any will do to find its host.
             (None, true) if template::is_one(tx, source) => {
-                spec.location.pool = Some(Place::any(tx)?.pool);
+                spec.location.pool = Some(Placement::any(tx)?.pool);
                 relocate::place(tx, source, &spec.location)?
             }
             _ => relocate::place(tx, source, &spec.location)?,
@@ -134,7 +134,7 @@ impl Plan {
         let object = tx.object(source)?.clone();
         let info: VirtualMachineConfigInfo = object.read("config")?;
         let extra = Machine::of(&object)?.extra.clone();
-        let root = format!("[{}]", tx.core().settings.datastore);
+        let root = format!("[{}]", tx.shared().settings.datastore);
         let vmx = create::vmx_path(tx, &root, &name)?;
         let stem = vmx.file_name().trim_end_matches(".vmx").to_owned();
         let mut disks = Vec::new();
@@ -143,12 +143,12 @@ impl Plan {
                 continue;
             }
             let file = device::text(device, "backing.fileName").unwrap_or_default();
-            let from = tx.core().store.parse(&file)?;
+            let from = tx.shared().store.parse(&file)?;
             let suffix = match disks.len() {
                 0 => String::new(),
                 number => format!("_{number}"),
             };
-            let thin = disk::read(&tx.core().store, &from)?.thin;
+            let thin = disk::read(&tx.shared().store, &from)?.thin;
             disks.push(DiskCopy {
                 to: vmx.sibling(&format!("{stem}{suffix}.vmdk")),
                 from,
@@ -160,7 +160,7 @@ impl Plan {
                 device: device.clone(),
             });
         }
-        tx.core().store.make_directory(&vmx.parent(), true)?;
+        tx.shared().store.make_directory(&vmx.parent(), true)?;
         Ok(Self {
             source: source.clone(),
             name,

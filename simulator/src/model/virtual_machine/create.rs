@@ -6,7 +6,7 @@ use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec};
 use vim25::{Fault, Ref, mo};
 use vmx::{Document, ExtraConfig};
 
-use super::Place;
+use super::Placement;
 use crate::datastore::Store;
 use crate::datastore::path::DatastorePath;
 use crate::device;
@@ -21,7 +21,7 @@ use crate::world::Transaction;
 pub(crate) fn create(
     tx: &mut Transaction<'_>,
     spec: &VirtualMachineConfigSpec,
-    place: &Place,
+    place: &Placement,
 ) -> Answer {
     let given = spec.name.as_deref().unwrap_or("");
     if given.is_empty() {
@@ -34,7 +34,7 @@ pub(crate) fn create(
         .and_then(|files| files.vm_path_name.as_deref());
     let path = path.ok_or_else(|| fault::invalid_vm_config("configSpec.files.vmPathName"))?;
     let vmx = vmx_path(tx, path, &name)?;
-    let store = &tx.core().store;
+    let store = &tx.shared().store;
     let directory = vmx.parent();
     let new_directory = !store.exists(&directory);
     if new_directory {
@@ -42,7 +42,7 @@ pub(crate) fn create(
     }
     let made = build(tx, spec, &name, &vmx, place);
     if made.is_err() {
-        let store = &tx.core().store;
+        let store = &tx.shared().store;
         let left = if new_directory { &directory } else { &vmx };
         if store.exists(left) {
             let _ = store.delete(left);
@@ -56,7 +56,7 @@ fn build(
     spec: &VirtualMachineConfigSpec,
     name: &str,
     vmx: &DatastorePath,
-    place: &Place,
+    place: &Placement,
 ) -> Answer {
     let mut info = config::new(tx, name, vmx);
     config::apply(&mut info, spec, false)?;
@@ -85,7 +85,7 @@ pub(super) fn add(
     extra: ExtraConfig,
     document: Document,
     vmx: &DatastorePath,
-    place: &Place,
+    place: &Placement,
 ) -> Result<Ref<mo::VirtualMachine>, Fault> {
     let vm: Ref<mo::VirtualMachine> = Ref::new(id);
     let folder = entity::any(&place.folder);
@@ -132,7 +132,7 @@ pub(super) fn vmx_path(
     asked: &str,
     name: &str,
 ) -> Result<DatastorePath, Fault> {
-    let store = &tx.core().store;
+    let store = &tx.shared().store;
     let path = store.parse(asked)?;
     if path.file_name().ends_with(".vmx") && !path.parent().is_root() {
         if store.exists(&path) {
@@ -161,9 +161,9 @@ pub(crate) fn register(
     tx: &mut Transaction<'_>,
     path: &str,
     name: Option<&str>,
-    place: &Place,
+    place: &Placement,
 ) -> Answer {
-    let store = &tx.core().store;
+    let store = &tx.shared().store;
     let vmx = store.parse(path)?;
     if !vmx.file_name().ends_with(".vmx") {
         return Err(fault::invalid_datastore_path(path));
@@ -207,9 +207,9 @@ pub(crate) fn restore(
     tx: &mut Transaction<'_>,
     id: &str,
     vmx: &str,
-    place: &Place,
+    place: &Placement,
 ) -> Result<(), Fault> {
-    let store = &tx.core().store;
+    let store = &tx.shared().store;
     let vmx = store.path(vmx)?;
     let document = read(store, &vmx)?;
     let stem = vmx.file_name().trim_end_matches(".vmx");

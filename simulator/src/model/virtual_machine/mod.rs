@@ -2,7 +2,7 @@
 
 mod clone;
 mod create;
-mod place;
+mod placement;
 mod power;
 mod reconfigure;
 mod relocate;
@@ -10,7 +10,7 @@ mod remove;
 mod template;
 
 pub(crate) use create::{create, register, restore};
-pub(crate) use place::Place;
+pub(crate) use placement::Placement;
 pub(crate) use power::{check_off, power_off, power_on, start};
 pub(crate) use remove::{Gone, destroy_now};
 pub(crate) use template::mark_as_template;

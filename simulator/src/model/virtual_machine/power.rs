@@ -10,7 +10,6 @@ use vim25::types::{
 use vim25::{Fault, Ref, mo};
 use vmx::ExtraConfig;
 
-use crate::core::Effect;
 use crate::device;
 use crate::fault;
 use crate::guest::{self, Programs, Turn};
@@ -18,6 +17,7 @@ use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::{self, Cycle, Machine, properties};
 use crate::object::Retype;
 use crate::serial::Ports;
+use crate::shared::Effect;
 use crate::task;
 use crate::world::Transaction;
 
@@ -66,7 +66,7 @@ pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     let object = tx.object(vm)?.clone();
     let mut info: VirtualMachineConfigInfo = object.read("config")?;
     guest::check_free(tx, Machine::of(&object)?)?;
-    let store = &tx.core().store;
+    let store = &tx.shared().store;
     for device in &info.hardware.device {
         let disk = device.node().is_a("VirtualDisk");
         for file in device::chain(device) {
@@ -77,8 +77,8 @@ pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     }
     connect(&mut info, true);
     let number = tx.ids().number();
-    let stop = tx.core().stop.child_token();
-    let ports = Ports::new(tx.core(), &info.hardware.device);
+    let stop = tx.shared().stop.child_token();
+    let ports = Ports::new(tx.shared(), &info.hardware.device);
     let object = tx.edit(vm)?;
     let machine = Machine::edit(object)?;
     machine.cycle = Some(Cycle {
@@ -101,7 +101,7 @@ pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     })?;
     object.put("guest", &properties::guest(true, &info.guest_id, false));
     let moves = tx
-        .core()
+        .shared()
         .settings
         .platform
         .power_change_bumps_change_version;
@@ -147,7 +147,7 @@ pub(crate) fn power_off(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> 
 }
 
 fn end(tx: &mut Transaction<'_>, vm: &Vm, state: VirtualMachinePowerState) -> Result<(), Fault> {
-    let platform = tx.core().settings.platform.clone();
+    let platform = tx.shared().settings.platform.clone();
     let mut info: VirtualMachineConfigInfo = tx.object(vm)?.read("config")?;
     connect(&mut info, false);
     let object = tx.edit(vm)?;
@@ -216,7 +216,7 @@ pub(super) fn reset(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
 /// Restarts the guest. The machine stays on and keeps its keys.
 fn restart(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     let number = tx.ids().number();
-    let stop = tx.core().stop.child_token();
+    let stop = tx.shared().stop.child_token();
     let machine = Machine::edit(tx.edit(vm)?)?;
     let turn = Turn::after(&mut machine.ended);
     if let Some(cycle) = &mut machine.cycle {
@@ -281,7 +281,7 @@ fn log(tx: &Transaction<'_>, vm: &Vm, event: &str) {
     let Ok(machine) = tx.object(vm).and_then(|object| Machine::of(object)) else {
         return;
     };
-    let path = tx.core().store.file(&machine.vmx.sibling("vmware.log"));
+    let path = tx.shared().store.file(&machine.vmx.sibling("vmware.log"));
     let line = format!("{:.3} vmx {event}\n", Timestamp::now());
     let written = std::fs::OpenOptions::new()
         .create(true)

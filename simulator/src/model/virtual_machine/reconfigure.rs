@@ -3,7 +3,6 @@
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachinePowerState};
 use vim25::{Fault, Ref, mo};
 
-use crate::core::Effect;
 use crate::device;
 use crate::fault;
 use crate::guest;
@@ -11,6 +10,7 @@ use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::{self, Machine, config};
 use crate::model::entity;
 use crate::object::Retype;
+use crate::shared::Effect;
 use crate::task;
 use crate::world::Transaction;
 
@@ -24,9 +24,9 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) ->
             nothing()
         });
     }
-    task::begin_long(inv, &entity, description, |core| async move {
-        guest::flush_parents(&core, &parents).await?;
-        Transaction::run(&core, move |tx| reconfigure(tx, &vm, &spec)).await?;
+    task::begin_long(inv, &entity, description, |shared| async move {
+        guest::flush_parents(&shared, &parents).await?;
+        Transaction::run(&shared, move |tx| reconfigure(tx, &vm, &spec)).await?;
         nothing()
     })
 }

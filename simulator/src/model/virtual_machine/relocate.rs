@@ -5,7 +5,7 @@
 use vim25::types::{VirtualMachineConfigSpec, VirtualMachineRelocateSpec};
 use vim25::{AnyRef, Fault, Ref, mo};
 
-use super::Place;
+use super::Placement;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::properties;
@@ -69,7 +69,7 @@ pub(super) fn place(
     tx: &Transaction<'_>,
     vm: &Ref<mo::VirtualMachine>,
     spec: &VirtualMachineRelocateSpec,
-) -> Result<Place, Fault> {
+) -> Result<Placement, Fault> {
     let object = tx.object(vm)?;
     let folder = match &spec.folder {
         Some(folder) => tx.object(folder)?.reference().clone(),
@@ -88,7 +88,7 @@ pub(super) fn place(
             .ok()
             .filter(|host: &Ref<mo::HostSystem>| hosts_of(tx, &pool).contains(host)),
     };
-    Place::new(tx, &folder.retype(), &pool, host.as_ref())
+    Placement::new(tx, &folder.retype(), &pool, host.as_ref())
 }
 
 /// Returns the current pool if the host is one of its hosts, or else the root pool of the host.

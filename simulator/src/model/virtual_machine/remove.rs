@@ -6,7 +6,6 @@ use tokio_util::sync::CancellationToken;
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachinePowerState};
 use vim25::{Fault, Ref, mo};
 
-use crate::core::Core;
 use crate::datastore::disk;
 use crate::device;
 use crate::fault;
@@ -14,6 +13,7 @@ use crate::guest::GuestDisk;
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine::{self, Machine};
 use crate::object::Retype;
+use crate::shared::Shared;
 use crate::task;
 use crate::world::Transaction;
 
@@ -25,11 +25,16 @@ pub(super) fn unregister(inv: &mut Invocation<'_, '_>, vm: &Ref<mo::VirtualMachi
 
 pub(super) fn destroy(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
     let entity = vm.retype();
-    task::begin_long(inv, &entity, "VirtualMachine.destroy", |core| async move {
-        let gone = Transaction::run(&core, move |tx| destroy_now(tx, &vm)).await?;
-        gone.forget(&core).await;
-        nothing()
-    })
+    task::begin_long(
+        inv,
+        &entity,
+        "VirtualMachine.destroy",
+        |shared| async move {
+            let gone = Transaction::run(&shared, move |tx| destroy_now(tx, &vm)).await?;
+            gone.forget(&shared).await;
+            nothing()
+        },
+    )
 }
 
 /// Disks that were deleted with a machine.
@@ -41,21 +46,21 @@ pub(crate) struct Gone {
 
 impl Gone {
     /// Makes the guest forget the disks.
-    pub(crate) async fn forget(self, core: &Core) {
+    pub(crate) async fn forget(self, shared: &Shared) {
         if let Some(ended) = self.ended {
             ended.cancelled().await;
         }
         for disk in &self.disks {
-            core.guest.forget(disk).await;
+            shared.guest.forget(disk).await;
         }
     }
 }
 
 /// Returns whether a disk is deleted with its machine.
-fn is_deletable(core: &Core, file: &str) -> bool {
-    let store = &core.store;
+fn is_deletable(shared: &Shared, file: &str) -> bool {
+    let store = &shared.store;
     let says = |file| disk::read(store, &store.parse(file)?).map(|disk| disk.deletable);
-    !core.settings.platform.destroy_honours_ddb_deletable || says(file).unwrap_or(true)
+    !shared.settings.platform.destroy_honours_ddb_deletable || says(file).unwrap_or(true)
 }
 
 /// Removes a machine that is off, with its files.
@@ -69,21 +74,21 @@ pub(crate) fn destroy_now(
     let machine = Machine::of(&object)?;
     let (vmx, ended) = (machine.vmx.clone(), machine.ended.clone());
     forget(tx, vm)?;
-    let core = Arc::clone(tx.core());
-    let parents = core.settings.platform.destroy_deletes_parent_disks;
+    let shared = Arc::clone(tx.shared());
+    let parents = shared.settings.platform.destroy_deletes_parent_disks;
     let devices = &info.hardware.device;
     let mut disks = Vec::new();
     for device in devices {
         if device.node().is_a("VirtualDisk") {
             let chain = device::chain(device);
-            let Some(disk) = GuestDisk::of(&core, devices, device) else {
+            let Some(disk) = GuestDisk::of(&shared, devices, device) else {
                 continue;
             };
             let most = if parents { chain.len() } else { 1 };
             let below = disk.parents().collect::<Vec<_>>();
             let each = std::iter::once(disk).chain(below);
             for (file, disk) in chain.iter().zip(each).take(most) {
-                if is_deletable(&core, file) {
+                if is_deletable(&shared, file) {
                     device::destroy_files(tx, std::slice::from_ref(file));
                     disks.push(disk);
                 }
@@ -91,7 +96,7 @@ pub(crate) fn destroy_now(
         }
     }
     // Deletes the machine's own files; a directory that contains other files stays.
-    let store = &core.store;
+    let store = &shared.store;
     let stem = vmx.file_name().trim_end_matches(".vmx").to_owned();
     let own = ["vmx", "nvram", "vmsd", "vmxf"];
     for name in own.map(|suffix| format!("{stem}.{suffix}")) {

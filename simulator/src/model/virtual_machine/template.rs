@@ -3,7 +3,7 @@
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachinePowerState};
 use vim25::{Fault, Ref, mo};
 
-use super::Place;
+use super::Placement;
 use crate::fault;
 use crate::invocation::{Answer, Invocation, nothing};
 use crate::machine;
@@ -45,7 +45,7 @@ pub(super) fn unmark(inv: &mut Invocation<'_, '_>, vm: &Ref<mo::VirtualMachine>)
         ));
     }
     let folder = inv.this()?.parent().unwrap_or_default();
-    let place = Place::new(inv.tx, &folder.retype(), &pool, host.as_ref())?;
+    let place = Placement::new(inv.tx, &folder.retype(), &pool, host.as_ref())?;
     set(inv.tx, vm, false)?;
     let object = inv.tx.edit(vm)?;
     object.put("resourcePool", &place.pool);

@@ -58,7 +58,7 @@ fn row(device: &Device) -> String {
     let key = device.key.map_or("-".into(), |key| key.to_string());
     format!(
         "{}\t{}\t{key}\t{}\t{}\t{}",
-        device.place,
+        device.name,
         device.presence,
         device.api_type,
         device.api_backing.unwrap_or("-"),

@@ -1,4 +1,4 @@
-//! Places of devices: the part of a name before its first dot.
+//! Names of devices: the part of an entry's name before its first dot.
 
 use std::fmt;
 
@@ -76,11 +76,11 @@ const CLASSES: &[(&str, Class)] = &[
     ("watchdog", Class::Watchdog),
 ];
 
-/// The place of a device: `scsi0:1`, `ethernet0`, `svga`.
+/// The name of a device: `scsi0:1`, `ethernet0`, `svga`.
 ///
 /// `Display` prints it as it stands in names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
+pub struct DeviceName {
     class: Class,
     bus: Option<u32>,
     unit: Option<u32>,
@@ -119,7 +119,7 @@ impl Class {
     }
 }
 
-impl Place {
+impl DeviceName {
     /// A device of its own: `ethernet0`, a controller `scsi0`. The number of
     /// classes that have none (`usb`, `svga`, ..) is not used.
     #[must_use]
@@ -148,14 +148,14 @@ impl Place {
     /// A port of a USB controller: `usb:1`, `usb_xhci:4`. Other classes have no ports.
     #[must_use]
     pub const fn port(class: Class, number: u32) -> Self {
-        let mut place = Self::of(class, 0);
+        let mut name = Self::of(class, 0);
         if class.has_ports() {
-            place.unit = Some(number);
+            name.unit = Some(number);
         }
-        place
+        name
     }
 
-    /// The place that a name refers to, and the rest of the name.
+    /// The device that an entry's name refers to, and the rest of the name.
     pub(crate) fn split(name: &str) -> Option<(Self, &str)> {
         let (group, key) = name.split_once('.')?;
         let letters = group
@@ -172,7 +172,7 @@ impl Place {
                 && (digits.len() == 1 || !digits.starts_with('0'));
             if plain { digits.parse().ok() } else { None }
         };
-        let place = match numbers.split_once(':') {
+        let name = match numbers.split_once(':') {
             Some((bus, unit)) if class.has_units() => {
                 Self::drive(class, number(bus)?, number(unit)?)
             }
@@ -181,7 +181,7 @@ impl Place {
             None if class.is_numbered() => Self::of(class, number(numbers)?),
             _ => return None,
         };
-        Some((place, key))
+        Some((name, key))
     }
 
     /// The class of the device.
@@ -259,7 +259,7 @@ impl Place {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for DeviceName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.class.as_str())?;
         if let Some(bus) = self.bus {
@@ -273,7 +273,7 @@ impl fmt::Display for Place {
 }
 
 #[cfg(feature = "serde")]
-impl serde::Serialize for Place {
+impl serde::Serialize for DeviceName {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn names_of_devices() {
-        for (name, place) in [
+        for (entry, expected) in [
             ("scsi0:15.fileName", Some("scsi0:15")),
             ("SCSI1.present", Some("scsi1")),
             ("ethernet0.dvs.portId", Some("ethernet0")),
@@ -313,21 +313,30 @@ mod tests {
             ("sched.scsi0:0.shares", None),
             ("scsi0", None),
         ] {
-            let found = Place::split(name).map(|(place, _)| place.to_string());
-            assert_eq!(found.as_deref(), place, "{name}");
+            let found = DeviceName::split(entry).map(|(name, _)| name.to_string());
+            assert_eq!(found.as_deref(), expected, "{entry}");
         }
     }
 
     #[test]
     fn keys_of_the_interface() {
-        assert_eq!(Place::of(Class::Ide, 1).device_key(), Some(201));
-        assert_eq!(Place::drive(Class::Scsi, 1, 2).device_key(), Some(2018));
-        assert_eq!(Place::drive(Class::Scsi, 0, 16).device_key(), None);
-        assert_eq!(Place::drive(Class::Ide, 1, 0).device_key(), Some(3002));
-        assert_eq!(Place::drive(Class::Sata, 0, 0).device_key(), Some(16_000));
-        assert_eq!(Place::drive(Class::Nvme, 0, 0).device_key(), None);
-        assert_eq!(Place::port(Class::Usb, 0).device_key(), None);
-        assert_eq!(Place::drive(Class::Scsi, u32::MAX, 2).device_key(), None);
-        assert_eq!(Place::of(Class::Serial, u32::MAX).device_key(), None);
+        assert_eq!(DeviceName::of(Class::Ide, 1).device_key(), Some(201));
+        assert_eq!(
+            DeviceName::drive(Class::Scsi, 1, 2).device_key(),
+            Some(2018)
+        );
+        assert_eq!(DeviceName::drive(Class::Scsi, 0, 16).device_key(), None);
+        assert_eq!(DeviceName::drive(Class::Ide, 1, 0).device_key(), Some(3002));
+        assert_eq!(
+            DeviceName::drive(Class::Sata, 0, 0).device_key(),
+            Some(16_000)
+        );
+        assert_eq!(DeviceName::drive(Class::Nvme, 0, 0).device_key(), None);
+        assert_eq!(DeviceName::port(Class::Usb, 0).device_key(), None);
+        assert_eq!(
+            DeviceName::drive(Class::Scsi, u32::MAX, 2).device_key(),
+            None
+        );
+        assert_eq!(DeviceName::of(Class::Serial, u32::MAX).device_key(), None);
     }
 }

@@ -9,13 +9,13 @@ use crate::world::Transaction;
 
 /// A place in the inventory.
 #[derive(Clone, Debug)]
-pub(crate) struct Place {
+pub(crate) struct Placement {
     pub(crate) folder: Ref<mo::Folder>,
     pub(crate) pool: Ref<mo::ResourcePool>,
     pub(crate) host: Ref<mo::HostSystem>,
 }
 
-impl Place {
+impl Placement {
     /// Returns a place in a pool, on the requested host or on the one with the fewest
     /// machines.
     ///

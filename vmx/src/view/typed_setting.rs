@@ -169,7 +169,7 @@ macro_rules! words {
             }
         }
 
-        impl crate::view::setting::Setting for $name {
+        impl crate::view::typed_setting::Setting for $name {
             fn read(
                 value: crate::value::Value<'_>,
             ) -> Result<Self, crate::error::ValueError> {
@@ -208,7 +208,7 @@ macro_rules! settings {
                     let setting = settings!(@convert $type, value);
                     self.document
                         .borrow_mut()
-                        .set(&*name, &crate::view::setting::Setting::write(&setting))
+                        .set(&*name, &crate::view::typed_setting::Setting::write(&setting))
                 }
             )*
         }
@@ -217,14 +217,14 @@ macro_rules! settings {
         $($doc)*
         #[doc = concat!("\n\nKey `", $key, "`.\n\n# Errors\n\nThe value is not of this type.")]
         pub fn $get(&self) -> Result<Option<$type>, crate::view::SettingError> {
-            crate::view::setting::read(self.document.borrow(), &self.entry_name($key))
+            crate::view::typed_setting::read(self.document.borrow(), &self.entry_name($key))
         }
     };
     (@get [$($doc:tt)*] $get:ident $type:tt, $key:literal, $default:expr) => {
         $($doc)*
         #[doc = concat!("\n\nKey `", $key, "`, absent: `", stringify!($default), "`.\n\n# Errors\n\nThe value is not of this type.")]
         pub fn $get(&self) -> Result<$type, crate::view::SettingError> {
-            let found = crate::view::setting::read(self.document.borrow(), &self.entry_name($key))?;
+            let found = crate::view::typed_setting::read(self.document.borrow(), &self.entry_name($key))?;
             Ok(found.unwrap_or_else(|| settings!(@convert $type, $default)))
         }
     };
@@ -251,22 +251,22 @@ macro_rules! device {
         #[derive(Debug, Clone)]
         pub struct $view<D> {
             document: D,
-            place: crate::view::Place,
+            device: crate::view::DeviceName,
         }
 
         impl<D> $view<D> {
-            pub(crate) fn at(document: D, place: crate::view::Place) -> Self {
-                Self { document, place }
+            pub(crate) fn at(document: D, device: crate::view::DeviceName) -> Self {
+                Self { document, device }
             }
 
-            /// Returns the place of the device.
+            /// Returns the name of the device.
             #[must_use]
-            pub fn place(&self) -> crate::view::Place {
-                self.place
+            pub fn device_name(&self) -> crate::view::DeviceName {
+                self.device
             }
 
             fn entry_name(&self, key: &str) -> String {
-                format!("{}.{key}", self.place)
+                format!("{}.{key}", self.device)
             }
         }
 
@@ -275,14 +275,14 @@ macro_rules! device {
             /// settings are inert otherwise, and can be read all the same.
             #[must_use]
             pub fn presence(&self) -> crate::view::Presence {
-                crate::view::Presence::of(self.document.borrow(), self.place)
+                crate::view::Presence::of(self.document.borrow(), self.device)
             }
         }
 
         impl<D: std::borrow::BorrowMut<crate::document::Document>> $view<D> {
             /// Removes every entry of the device, those that are unknown here too.
             pub fn delete(&mut self) -> crate::document::Change {
-                crate::view::delete_group(self.document.borrow_mut(), self.place)
+                crate::view::delete_group(self.document.borrow_mut(), self.device)
             }
         }
     };

@@ -23,7 +23,7 @@ use crate::world::Registry;
 
 /// One simulator.
 #[derive(Debug)]
-pub(crate) struct Core {
+pub(crate) struct Shared {
     pub(crate) registry: Registry,
     pub(crate) settings: Settings,
     pub(crate) store: Store,
@@ -55,14 +55,14 @@ pub(crate) enum Effect {
 }
 
 /// A long-running job, executed outside of transactions.
-pub(crate) struct Later(Box<dyn FnOnce(Arc<Core>) -> BoxFuture<'static, ()> + Send>);
+pub(crate) struct Later(Box<dyn FnOnce(Arc<Shared>) -> BoxFuture<'static, ()> + Send>);
 
 impl Later {
-    pub(crate) fn new<F>(work: impl FnOnce(Arc<Core>) -> F + Send + 'static) -> Self
+    pub(crate) fn new<F>(work: impl FnOnce(Arc<Shared>) -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        Self(Box::new(move |core| work(core).boxed()))
+        Self(Box::new(move |shared| work(shared).boxed()))
     }
 }
 
@@ -72,15 +72,15 @@ impl fmt::Debug for Later {
     }
 }
 
-impl Core {
+impl Shared {
     pub(crate) fn run(self: &Arc<Self>, effect: Effect) {
-        let core = Arc::clone(self);
+        let shared = Arc::clone(self);
         match effect {
-            Effect::Run(job) => self.spawn(crate::task::run(core, job)),
-            Effect::Boot(vm, turn) => self.spawn(crate::guest::boot(core, vm, turn)),
+            Effect::Run(job) => self.spawn(crate::task::run(shared, job)),
+            Effect::Boot(vm, turn) => self.spawn(crate::guest::boot(shared, vm, turn)),
             Effect::Serve(ports) => ports.serve(self),
             Effect::Rewire(ports, devices) => ports.rewire(self, &devices),
-            Effect::Then(Later(work)) => self.spawn(work(core)),
+            Effect::Then(Later(work)) => self.spawn(work(shared)),
             Effect::Wake(news) => news.notify_waiters(),
             Effect::Stop(token) => token.cancel(),
         }
