@@ -90,11 +90,12 @@ impl PortLayer {
     part!(with_events, events, Events, Events, "events");
     part!(with_store, store, Store, Store, "a front end's values");
 
-    /// Names something that a part can do and that the part alone does not stand for.
-    #[cfg(feature = "attach")]
-    pub(crate) fn with_capability(mut self, capability: Capability) -> Self {
-        self.given = self.given.with(capability);
-        self
+    /// Adds the part for streams that callers can also attach to;
+    /// [`with_streams`](Self::with_streams) adds one with logs only.
+    #[must_use]
+    pub fn with_attachable_streams(mut self, part: Arc<dyn Streams>) -> Self {
+        self.given = self.given.with(Capability::Attach);
+        self.with_streams(part)
     }
 
     /// Returns the capabilities of this port layer: those of its containers and of its other

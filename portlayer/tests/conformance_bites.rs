@@ -7,6 +7,8 @@ mod events;
 mod networks;
 #[path = "conformance_bites/store.rs"]
 mod store;
+#[path = "conformance_bites/streams.rs"]
+mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::Command;
-use portlayer::memory::{MemoryEvents, MemoryExec, MemoryImages, MemoryStore};
+use portlayer::memory::{MemoryEvents, MemoryExec, MemoryImages, MemoryStore, MemoryStreams};
 use portlayer::{PortLayer, Result};
 
 struct Memory(MemoryExec, MemoryImages, MemoryStore);
@@ -19,7 +19,8 @@ impl Fixture for Memory {
         let events = Arc::new(MemoryEvents::of(self.0.clone()));
         let layer = PortLayer::new(self.0.clone())
             .with_images(images)
-            .with_events(events);
+            .with_events(events)
+            .with_attachable_streams(Arc::new(MemoryStreams::of(self.0.clone())));
         Ok(layer
             .with_networks(networks)
             .with_store(Arc::new(self.2.clone())))

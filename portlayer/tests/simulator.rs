@@ -23,7 +23,7 @@ use portlayer::exec::{Command, ContainerSpec, Exec, Signal, StartOptions, StopOp
 use portlayer::vsphere::{
     ContainerPolicy, Dialect, HostSpec, Hosts, InstallProgress, InstallStep, Iso, Options, kind,
 };
-use portlayer::{Capability, Error, ErrorKind, ExitStatus, PortLayer, Result, State};
+use portlayer::{Capabilities, Capability, Error, ErrorKind, ExitStatus, PortLayer, Result, State};
 use simulator::{Guest, GuestMachine, Platform, Program, Reaction, Simulator, Tether};
 use tokio::sync::Notify;
 use vim25::Fault;
@@ -109,7 +109,11 @@ impl Endpoint {
         assert!(
             report.skipped().all(|(_, missing)| matches!(
                 missing,
-                Capability::Signals | Capability::Store | Capability::Events
+                Capability::Signals
+                    | Capability::Store
+                    | Capability::Events
+                    | Capability::Attach
+                    | Capability::Logs
             )),
             "{report}"
         );
@@ -137,6 +141,11 @@ impl Fixture for Endpoint {
 
     fn command(&self, process: Process) -> Command {
         conformance::memory::command(process)
+    }
+
+    // The built-in guest has no streams and writes no log: see `streams.rs` for those that have.
+    fn guests_lack(&self) -> Capabilities {
+        [Capability::Logs].into_iter().collect()
     }
 
     fn patience(&self) -> Duration {

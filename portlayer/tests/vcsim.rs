@@ -172,6 +172,7 @@ async fn conform(esx: bool, dialect: Dialect) {
         Capability::Signals,
         Capability::Store,
         Capability::Events,
+        Capability::Attach,
     ];
     assert!(
         report

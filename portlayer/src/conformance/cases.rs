@@ -5,17 +5,19 @@ mod events;
 mod identity;
 mod images;
 mod life;
+mod logs;
 mod networks;
 mod parallel;
 mod signals;
 mod store;
+mod streams;
 
 use std::pin::Pin;
 
 use super::Case;
 use super::check::{Bench, Check};
 use crate::Capability::{
-    Events, GuestKeys, Images, LaterConnect, Networks, Signals, Store, Suspend,
+    Attach, Events, GuestKeys, Images, LaterConnect, Logs, Networks, Signals, Store, Suspend,
 };
 
 pub(super) type Run = for<'a> fn(Bench<'a>) -> Pin<Box<dyn Future<Output = Check> + Send + 'a>>;
@@ -98,4 +100,19 @@ pub(super) static ALL: &[Case] = &[
     case!(store::values_stay_with_the_host, needs Store),
     case!(events::a_life_is_told_in_order, needs Events),
     case!(events::an_end_is_told_with_its_exit, needs Events, GuestKeys),
+    case!(streams::all_output_arrives_from_the_first_byte_to_the_last, needs Attach, GuestKeys),
+    case!(streams::every_reader_gets_all_output, needs Attach, GuestKeys),
+    case!(streams::only_requested_output_arrives, needs Attach, GuestKeys),
+    case!(streams::input_has_one_holder, needs Attach, GuestKeys),
+    case!(streams::detaching_leaves_the_process_and_its_input, needs Attach, GuestKeys),
+    case!(streams::a_slow_reader_slows_the_process, needs Attach, GuestKeys),
+    case!(streams::a_terminal_has_the_size_that_was_set, needs Attach, GuestKeys),
+    case!(streams::output_ends_with_the_container, needs Attach, GuestKeys),
+    case!(streams::nobody_has_the_streams_of_an_unknown_id, needs Attach),
+    case!(streams::a_running_process_is_attached_to_after_a_restart, needs Attach, GuestKeys),
+    case!(logs::a_log_has_the_output_of_all_runs, needs Logs, GuestKeys),
+    case!(logs::a_log_is_cut_by_lines_and_times, needs Logs, GuestKeys),
+    case!(logs::a_log_tells_the_streams_apart, needs Logs, Attach, GuestKeys),
+    case!(logs::a_log_is_followed_until_the_end, needs Logs, Attach, GuestKeys),
+    case!(logs::a_log_survives_a_restart, needs Logs, GuestKeys),
 ];

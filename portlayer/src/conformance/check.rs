@@ -10,6 +10,7 @@ use crate::exec::{Command, ContainerInfo, ContainerSpec, ExecExt};
 use crate::image::Images;
 use crate::network::Networks;
 use crate::store::Store;
+use crate::stream::Streams;
 use crate::{Capability, ContainerId, Error, ErrorKind, Exec, PortLayer, Result, State};
 
 /// The reason why a case failed.
@@ -114,6 +115,10 @@ impl<'a> Bench<'a> {
 
     pub(super) fn store(&self) -> &dyn Store {
         self.layer.store()
+    }
+
+    pub(super) fn streams(&self) -> &dyn Streams {
+        self.layer.streams()
     }
 
     pub(super) fn has_networks(&self) -> bool {

@@ -32,6 +32,7 @@
 
 mod cases;
 mod check;
+mod listener;
 pub mod memory;
 mod report;
 
@@ -45,7 +46,7 @@ pub use report::{Outcome, Report, Verdict};
 #[cfg(doc)]
 use crate::Exec;
 use crate::exec::Command;
-use crate::{Capability, PortLayer, Result};
+use crate::{Capabilities, Capability, PortLayer, Result};
 
 /// An implementation under test.
 #[async_trait]
@@ -60,6 +61,12 @@ pub trait Fixture: Send + Sync {
     /// A network that external scopes can be made on, where there are networks.
     fn external_network(&self) -> String {
         "VM Network".to_owned()
+    }
+
+    /// Returns the capabilities that the guests lack although the port layer has them: a port layer
+    /// reads the log of a machine, but not every guest writes one.
+    fn guests_lack(&self) -> Capabilities {
+        Capabilities::none()
     }
 
     /// Returns the time limit of a single case.
@@ -78,7 +85,23 @@ pub enum Process {
     Runs,
     /// The process cannot be launched.
     CannotLaunch,
+    /// The process writes `ready` and a line feed to standard output, then everything that it
+    /// reads to standard output and standard error. When its input ends, or at once if it was not
+    /// open, it writes `bye` and a line feed to standard output, and exits with 7.
+    Echoes,
+    /// The process writes [`FLOOD`] to standard output [`FLOODS`] times, and exits with 0.
+    Floods,
+    /// Whenever the process reads anything, it writes the size of its terminal to standard output,
+    /// as in `80x24`, and a line feed.
+    ShowsSize,
 }
+
+/// The line that [`Process::Floods`] repeats.
+pub const FLOOD: &[u8; 64] = b"0123456789 abcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+
+/// How often [`Process::Floods`] repeats it: 4 MiB in all, more than lies between a process and
+/// its reader.
+pub const FLOODS: usize = 1 << 16;
 
 /// One test case.
 #[derive(Clone, Copy)]
@@ -88,6 +111,13 @@ pub struct Case {
     /// The required capabilities; without any of them the case is skipped.
     pub needs: &'static [Capability],
     run: cases::Run,
+}
+
+impl Case {
+    /// Runs this case alone, for a second fixture that differs from another in some cases only.
+    pub async fn run_alone(&self, fixture: &dyn Fixture) -> Verdict {
+        run_one(fixture, self).await
+    }
 }
 
 impl std::fmt::Debug for Case {
@@ -120,7 +150,10 @@ async fn run_one(fixture: &dyn Fixture, case: &Case) -> Verdict {
         Ok(layer) => layer,
         Err(error) => return Verdict::Failed(error.into()),
     };
-    let has = layer.capabilities();
+    let lacking = fixture.guests_lack();
+    let has = lacking
+        .iter()
+        .fold(layer.capabilities(), Capabilities::without);
     if let Some(missing) = case.needs.iter().find(|needed| !has.contains(**needed)) {
         return Verdict::Skipped(*missing);
     }

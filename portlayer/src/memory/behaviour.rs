@@ -1,8 +1,12 @@
 //! The behaviour of processes in memory.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
+
+use super::MemoryProcess;
 use crate::ExitStatus;
 use crate::exec::{ContainerSpec, Signal};
 
@@ -25,11 +29,37 @@ impl fmt::Debug for dyn Program {
     }
 }
 
+/// What a process does with its streams, and the code that it exits with.
+#[derive(Clone)]
+pub(super) struct Script(Arc<dyn Fn(MemoryProcess) -> BoxFuture<'static, i32> + Send + Sync>);
+
+impl Script {
+    pub(super) fn run(&self, process: MemoryProcess) -> BoxFuture<'static, i32> {
+        (self.0)(process)
+    }
+}
+
+impl fmt::Debug for Script {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Script")
+    }
+}
+
+impl PartialEq for Script {
+    /// The same function, not one that does the same.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Script {}
+
 /// The behaviour of one process, as a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Behaviour {
     refusal: Option<String>,
     end: Option<(Duration, ExitStatus)>,
+    script: Option<Script>,
     ignores_signals: bool,
 }
 
@@ -55,7 +85,34 @@ impl Behaviour {
         Self {
             refusal: None,
             end: None,
+            script: None,
             ignores_signals: false,
+        }
+    }
+
+    /// The process does what this function does with its streams, and exits with the code that it
+    /// returns. A signal ends it at its next `await`.
+    ///
+    /// ```
+    /// use portlayer::memory::Behaviour;
+    /// use portlayer::stream::StdStream;
+    ///
+    /// let echo = Behaviour::scripted(|mut process| async move {
+    ///     while let Some(bytes) = process.read().await {
+    ///         process.write(StdStream::Stdout, bytes).await;
+    ///     }
+    ///     0
+    /// });
+    /// # drop(echo);
+    /// ```
+    pub fn scripted<F, R>(script: F) -> Self
+    where
+        F: Fn(MemoryProcess) -> R + Send + Sync + 'static,
+        R: Future<Output = i32> + Send + 'static,
+    {
+        Self {
+            script: Some(Script(Arc::new(move |process| Box::pin(script(process))))),
+            ..Self::runs()
         }
     }
 
@@ -86,6 +143,10 @@ impl Behaviour {
 
     pub(super) fn refusal(&self) -> Option<&str> {
         self.refusal.as_deref()
+    }
+
+    pub(super) fn script(&self) -> Option<&Script> {
+        self.script.as_ref()
     }
 
     pub(super) fn end(&self) -> Option<(Duration, ExitStatus)> {

@@ -4,12 +4,16 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::events::News;
+use super::pipes::Pipes;
 use super::store::{Container, Store};
-use super::{MemoryNetworks, Program};
-use crate::exec::{ContainerInfo, ContainerSpec, Edit, Listing, Signal, StartOptions, StopOptions};
+use super::{MemoryNetworks, MemoryProcess, Program};
+use crate::exec::{
+    Command, ContainerInfo, ContainerSpec, Edit, Listing, Signal, StartOptions, StopOptions,
+};
 use crate::network::BridgeRange;
 use crate::network::table::{REST, Table};
 use crate::queue::Queues;
@@ -80,6 +84,19 @@ impl MemoryExec {
     /// Where events are published.
     pub(super) fn news(&self) -> &News {
         self.shared.store.news()
+    }
+
+    /// The streams of a container, and its command.
+    pub(super) fn pipes(&self, id: &ContainerId) -> Result<(Arc<Pipes>, Command)> {
+        self.shared.store.read(id, |container| {
+            let pipes = Arc::clone(container.pipes());
+            (pipes, container.spec().command.clone())
+        })
+    }
+
+    /// The state of a container, as it changes.
+    pub(super) fn watch(&self, id: &ContainerId) -> Result<watch::Receiver<State>> {
+        self.shared.store.read(id, Container::watch)
     }
 
     /// All containers.
@@ -158,17 +175,26 @@ impl Exec for MemoryExec {
         if let Some(reason) = behaviour.refusal() {
             return Err(Error::guest_failed(Resource::container(id), reason));
         }
+        if let Some(script) = behaviour.script() {
+            self.shared.store.read(id, |container| {
+                let (pipes, command) = (Arc::clone(container.pipes()), &container.spec().command);
+                let process =
+                    MemoryProcess::new(Arc::clone(&pipes), command.tty, command.open_stdin);
+                let (script, ending) = (script.run(process), container.ending());
+                // Under this lock, so that it is known before it ends.
+                let mut attached = pipes.lock();
+                let task = tokio::spawn(async move { ending(ExitStatus::Code(script.await)) });
+                attached.set_process(task.abort_handle());
+            })?;
+        }
         if let Some((after, exit)) = behaviour.end() {
-            let ends = self
-                .shared
-                .store
-                .read(id, |container| container.ending(exit))?;
+            let ends = self.shared.store.read(id, Container::ending)?;
             if after.is_zero() {
-                ends();
+                ends(exit);
             } else {
                 tokio::spawn(async move {
                     tokio::time::sleep(after).await;
-                    ends();
+                    ends(exit);
                 });
             }
         }

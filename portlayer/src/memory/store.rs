@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::Behaviour;
 use super::events::News;
+use super::pipes::Pipes;
 use crate::event::EventKind;
 use crate::exec::{ContainerInfo, ContainerSpec, Edit, Signal};
 use crate::network::{EndpointInfo, EndpointSpec};
@@ -99,6 +100,10 @@ impl Store {
         let removed = self.lock().remove(id);
         let container = removed.ok_or_else(|| Error::not_found(Resource::container(id)))?;
         container.set(State::Removing);
+        let mut attached = container.pipes().lock();
+        attached.removed = true;
+        attached.end();
+        drop(attached);
         self.news.publish(EventKind::Removed { container: *id });
         Ok(())
     }
@@ -129,11 +134,13 @@ struct Run {
     finished: Mutex<Option<Timestamp>>,
     /// The number of the start: a timer of an earlier run must not end a later one.
     number: AtomicU64,
+    pipes: Arc<Pipes>,
 }
 
 impl Run {
     fn end(&self, exit: ExitStatus) {
-        self.state.send_if_modified(|state| {
+        let mut attached = self.pipes.lock();
+        let ended = self.state.send_if_modified(|state| {
             let on = StateKind::SIGNALLABLE.contains(&state.kind())
                 || state.kind() == StateKind::Suspended;
             if on {
@@ -144,6 +151,9 @@ impl Run {
             }
             on
         });
+        if ended {
+            attached.end();
+        }
     }
 }
 
@@ -180,6 +190,7 @@ impl Container {
             state: watch::Sender::new(State::Created),
             number: AtomicU64::new(0),
             finished: Mutex::default(),
+            pipes: Arc::default(),
         };
         Self {
             spec,
@@ -193,6 +204,11 @@ impl Container {
 
     pub(super) fn spec(&self) -> &ContainerSpec {
         &self.spec
+    }
+
+    /// Its streams.
+    pub(super) fn pipes(&self) -> &Arc<Pipes> {
+        &self.run.pipes
     }
 
     /// The requested connections.
@@ -251,6 +267,9 @@ impl Container {
             (State::Running, EventKind::Started { container })
         };
         self.set(state);
+        if refused {
+            self.run.pipes.lock().end();
+        }
         self.run.news.publish(event);
     }
 
@@ -260,10 +279,10 @@ impl Container {
     }
 
     /// Returns a function that ends the process of this run, but of no later one.
-    pub(super) fn ending(&self, exit: ExitStatus) -> impl FnOnce() + Send + use<> {
+    pub(super) fn ending(&self) -> impl FnOnce(ExitStatus) + Send + use<> {
         let run = Arc::clone(&self.run);
         let number = run.number.load(Ordering::SeqCst);
-        move || {
+        move |exit| {
             if run.number.load(Ordering::SeqCst) == number {
                 run.end(exit);
             }

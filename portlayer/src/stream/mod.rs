@@ -1,11 +1,13 @@
 //! Streams: input and output of a container's process.
 
 mod attach;
+mod input;
 mod log;
 
 use async_trait::async_trait;
 
 pub use attach::{AttachOptions, Attached, Chunk, Input, Output, StdStream, WindowSize};
+pub(crate) use input::{Hold, Source};
 pub use log::{LogOptions, LogRecord, LogStream, LogTail};
 
 use crate::{ContainerId, Result};
@@ -41,12 +43,11 @@ pub trait Streams: std::fmt::Debug + Send + Sync + 'static {
     ///   prove which container it is.
     async fn attach(&self, id: &ContainerId, options: AttachOptions) -> Result<Attached>;
 
-    /// Sets the size of the terminal of a container's process. Before the process runs, the size is
-    /// stored for its start.
+    /// Sets the size of the terminal of a container's process. While no process runs, the size is
+    /// stored for the next start.
     ///
     /// # Errors
     /// - [`NotFound`](crate::ErrorKind::NotFound).
-    /// - [`InvalidState`](crate::ErrorKind::InvalidState) if the container is stopped.
     /// - [`InvalidArgument`](crate::ErrorKind::InvalidArgument) if its process has no terminal.
     async fn resize(&self, id: &ContainerId, size: WindowSize) -> Result<()>;
 

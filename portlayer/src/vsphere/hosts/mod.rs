@@ -181,7 +181,7 @@ impl Hosts {
     pub async fn open(&self, name: &str) -> Result<PortLayer> {
         let exec = self.exec(name).await?;
         let streams = VsphereStreams::new(exec.clone());
-        Ok(layer(exec, streams))
+        Ok(layer(exec).with_streams(Arc::new(streams)))
     }
 
     /// Opens the port layer with attachable streams: the containers' serial lines connect to
@@ -198,7 +198,7 @@ impl Hosts {
     ) -> Result<PortLayer> {
         let exec = self.exec(name).await?;
         let streams = VsphereStreams::with_lines(exec.clone(), lines)?;
-        Ok(layer(exec, streams).with_capability(crate::Capability::Attach))
+        Ok(layer(exec).with_attachable_streams(Arc::new(streams)))
     }
 
     /// Deletes a host with its images, its appliance, its pool and the bridge network if the
@@ -226,14 +226,13 @@ impl Hosts {
     }
 }
 
-/// Combines the available parts of a host.
-fn layer(exec: VsphereExec, streams: VsphereStreams) -> PortLayer {
+/// Combines the available parts of a host, except for its streams.
+fn layer(exec: VsphereExec) -> PortLayer {
     let images = Arc::new(exec.images().clone());
     let networks = Arc::new(exec.networks());
     PortLayer::new(exec)
         .with_images(images)
         .with_networks(networks)
-        .with_streams(Arc::new(streams))
 }
 
 impl Shared {

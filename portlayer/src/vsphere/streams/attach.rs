@@ -1,25 +1,20 @@
 //! Attaching to containers.
 
-use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use guest_io::ssh::Window;
 use guestinfo::Dialect;
-use tokio::io::{AsyncWrite, DuplexStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::VsphereStreams;
 use super::hub::Hub;
 use super::lines::{Line, Registry};
-use super::member::{Member, Source};
+use super::member::Member;
 use super::run_log::RunLog;
-use crate::stream::{AttachOptions, Attached, WindowSize};
+use crate::stream::{AttachOptions, Attached, Hold, WindowSize};
 use crate::vsphere::derive_state::Power;
 use crate::vsphere::endpoint::Machine;
 use crate::vsphere::line_keys;
@@ -29,9 +24,6 @@ use crate::{Capability, ContainerId, Error, Resource, Result, StateKind};
 
 /// Timeout for the line of a powered-on container to connect, as in VIC.
 const CONNECT: Duration = Duration::from_secs(50);
-
-/// Buffer size for input, in bytes.
-const INPUT: usize = 64 * 1024;
 
 /// Maximum number of buffered pieces of output, each of at most 16 KiB.
 const OUTPUT: usize = 8;
@@ -84,18 +76,9 @@ impl VsphereStreams {
         if options.stdin && target.takes_input {
             let hold = Hold::take(&target.hub.input_held)
                 .ok_or_else(|| Error::in_use(resource.clone(), "another holder of its input"))?;
-            let (near, far) = tokio::io::duplex(INPUT);
-            let closes = Arc::new(AtomicBool::new(false));
-            member.input = Some(Source {
-                data: far,
-                closes: Arc::clone(&closes),
-            });
-            input = Some(Box::pin(HeldInput {
-                data: near,
-                closes,
-                _hold: hold,
-                _presence: presence.clone(),
-            }) as crate::stream::Input);
+            let (near, source) = hold.into_input(Some(presence.clone()));
+            member.input = Some(source);
+            input = Some(near);
         }
         let mut output = stream::empty().boxed();
         if wants_output {
@@ -207,48 +190,5 @@ async fn connected(
         Line::Barred => Err(Error::permission_denied(resource.clone())
             .with_source("another machine has the key of its line")),
         Line::Absent => Ok(None),
-    }
-}
-
-/// A guard for exclusive use of a container's input.
-struct Hold(Arc<AtomicBool>);
-
-impl Hold {
-    fn take(held: &Arc<AtomicBool>) -> Option<Self> {
-        let taken = held.swap(true, Ordering::AcqRel);
-        (!taken).then(|| Self(Arc::clone(held)))
-    }
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.0.store(false, Ordering::Release);
-    }
-}
-
-/// A container's input: a pipe to the task that owns the line.
-struct HeldInput {
-    data: DuplexStream,
-    closes: Arc<AtomicBool>,
-    _hold: Hold,
-    _presence: mpsc::Sender<std::convert::Infallible>,
-}
-
-impl AsyncWrite for HeldInput {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.data).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.data).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.closes.store(true, Ordering::Release);
-        Pin::new(&mut self.data).poll_shutdown(cx)
     }
 }

@@ -1,6 +1,6 @@
 //! The streams of one container, shared by all attached clients.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::course::{Course, Event as RunEvent};
 use super::lines::{Line, LineWatch};
-use super::member::{Member, Members, Source};
+use super::member::{Member, Members};
+use crate::stream::Source;
 use crate::vsphere::exec::{Blocking, VsphereExec};
 use crate::{ContainerId, Error, Resource};
 
@@ -353,7 +354,7 @@ async fn feed(mut sources: mpsc::UnboundedReceiver<Source>, mut input: Input) {
                 }
             }
         }
-        if source.closes.load(Ordering::Acquire) {
+        if source.closes() {
             let _ = input.close().await;
             return;
         }

@@ -2,17 +2,15 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::task::Poll;
 
 use bytes::Bytes;
 use guest_io::Stream;
-use tokio::io::DuplexStream;
 use tokio::sync::mpsc;
 
 use super::logs::std_stream;
 use super::output::Piece;
-use crate::stream::{Chunk, StdStream};
+use crate::stream::{Chunk, Source, StdStream};
 use crate::vsphere::exec::LogReaders;
 use crate::vsphere::run_state::RunState;
 use crate::{ContainerId, Error};
@@ -31,14 +29,6 @@ pub(super) struct Member {
     pub(super) before: Option<RunState>,
     /// Closed when the client has dropped both input and output.
     pub(super) present: mpsc::Receiver<Infallible>,
-}
-
-/// The input of a client.
-#[derive(Debug)]
-pub(super) struct Source {
-    pub(super) data: DuplexStream,
-    /// Whether its end closes the process's input.
-    pub(super) closes: Arc<AtomicBool>,
 }
 
 /// All clients that are attached to a container.

@@ -1,0 +1,85 @@
+//! The process's end of its streams.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use tokio::io::AsyncReadExt;
+use tokio::sync::watch;
+
+use super::pipes::Pipes;
+use crate::stream::{Source, StdStream, WindowSize};
+
+/// Bytes that are read at once.
+const PIECE: usize = 16 * 1024;
+
+/// A process in memory as its [script](super::Behaviour::scripted) sees it.
+#[derive(Debug)]
+pub struct MemoryProcess {
+    pipes: Arc<Pipes>,
+    tty: bool,
+    input: Input,
+    window: watch::Receiver<Option<WindowSize>>,
+}
+
+#[derive(Debug)]
+enum Input {
+    Closed,
+    /// Open, with the data of its current holder.
+    Open(Option<Source>),
+}
+
+impl MemoryProcess {
+    pub(super) fn new(pipes: Arc<Pipes>, tty: bool, open_stdin: bool) -> Self {
+        let window = pipes.window.subscribe();
+        let input = match open_stdin {
+            true => Input::Open(None),
+            false => Input::Closed,
+        };
+        Self {
+            pipes,
+            tty,
+            input,
+            window,
+        }
+    }
+
+    /// Writes to an output stream and to the log, waiting while a reader is slow. With a terminal,
+    /// everything goes to standard output.
+    pub async fn write(&self, stream: StdStream, bytes: impl Into<Bytes>) {
+        let stream = match self.tty {
+            true => StdStream::Stdout,
+            false => stream,
+        };
+        self.pipes.write(stream, bytes.into()).await;
+    }
+
+    /// Reads from standard input; `None` at its end, and always if it was not open. Cancel-safe.
+    pub async fn read(&mut self) -> Option<Bytes> {
+        loop {
+            let Input::Open(holder) = &mut self.input else {
+                return None;
+            };
+            let source = match holder {
+                Some(source) => source,
+                None => holder.insert(self.pipes.source().await),
+            };
+            let mut bytes = BytesMut::with_capacity(PIECE);
+            match source.data.read_buf(&mut bytes).await {
+                Ok(length) if length > 0 => return Some(bytes.freeze()),
+                _ if source.closes() => self.input = Input::Closed,
+                // It was dropped: the input stays open for the next.
+                _ => *holder = None,
+            }
+        }
+    }
+
+    /// Returns the size of the terminal; 80 by 24 if nobody has set it, `None` without a terminal.
+    #[must_use]
+    pub fn window(&self) -> Option<WindowSize> {
+        let usual = WindowSize {
+            columns: 80,
+            rows: 24,
+        };
+        self.tty.then(|| (*self.window.borrow()).unwrap_or(usual))
+    }
+}
