@@ -172,3 +172,116 @@ pub(crate) fn echoes_udp() -> Vec<u8> {
     code.extend(ANY_8080);
     file(62, code, "")
 }
+
+/// A program that writes `ready`, then what it reads to both outputs, and at the end `bye`; it
+/// ends with 7. Only x86-64.
+pub(crate) fn echoes() -> Vec<u8> {
+    let mut code = vec![0xb8, 1, 0, 0, 0]; // mov $0x1,%eax
+    code.extend([0xbf, 1, 0, 0, 0]); // mov $0x1,%edi
+    code.extend([0x48, 0x8d, 0x35, 0x7b, 0, 0, 0]); // lea 0x7b(%rip),%rsi
+    code.extend([0xba, 6, 0, 0, 0]); // mov $0x6,%edx
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x31, 0xc0]); // next: xor %eax,%eax
+    code.extend([0x31, 0xff]); // xor %edi,%edi
+    code.extend([0x48, 0x8d, 0xb4, 0x24, 0, 0xe0, 0xff, 0xff]); // lea -0x2000(%rsp),%rsi
+    code.extend([0xba, 0, 0x10, 0, 0]); // mov $0x1000,%edx
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x85, 0xc0]); // test %eax,%eax
+    code.extend([0x7e, 0x19]); // jle done
+    code.extend([0x41, 0x89, 0xc4]); // mov %eax,%r12d
+    code.extend([0xbf, 1, 0, 0, 0]); // mov $0x1,%edi
+    code.extend([0xe8, 0x30, 0, 0, 0]); // call put
+    code.extend([0xbf, 2, 0, 0, 0]); // mov $0x2,%edi
+    code.extend([0xe8, 0x26, 0, 0, 0]); // call put
+    code.extend([0xeb, 0xd0]); // jmp next
+    code.extend([0xb8, 1, 0, 0, 0]); // done: mov $0x1,%eax
+    code.extend([0xbf, 1, 0, 0, 0]); // mov $0x1,%edi
+    code.extend([0x48, 0x8d, 0x35, 0x39, 0, 0, 0]); // lea 0x39(%rip),%rsi
+    code.extend([0xba, 4, 0, 0, 0]); // mov $0x4,%edx
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0xb8, 0xe7, 0, 0, 0]); // mov $0xe7,%eax
+    code.extend([0xbf, 7, 0, 0, 0]); // mov $0x7,%edi
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x48, 0x8d, 0xb4, 0x24, 8, 0xe0, 0xff, 0xff]); // put: lea -0x1ff8(%rsp),%rsi
+    code.extend([0x44, 0x89, 0xe2]); // mov %r12d,%edx
+    code.extend([0xb8, 1, 0, 0, 0]); // more: mov $0x1,%eax
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x85, 0xc0]); // test %eax,%eax
+    code.extend([0x7e, 9]); // jle end
+    code.extend([0x89, 0xc1]); // mov %eax,%ecx
+    code.extend([0x48, 1, 0xce]); // add %rcx,%rsi
+    code.extend([0x29, 0xc2]); // sub %eax,%edx
+    code.extend([0x75, 0xec]); // jne more
+    code.push(0xc3); // end: ret
+    file(62, code, "ready\nbye\n")
+}
+
+/// A program that writes a line of 64 bytes 65536 times. Only x86-64.
+pub(crate) fn floods(line: &str) -> Vec<u8> {
+    let mut code = vec![0xbb, 0, 0, 1, 0]; // mov $0x10000,%ebx
+    code.extend([0x48, 0x8d, 0x35, 0x2b, 0, 0, 0]); // next: lea 0x2b(%rip),%rsi
+    code.extend([0xba, 0x40, 0, 0, 0]); // mov $0x40,%edx
+    code.extend([0xb8, 1, 0, 0, 0]); // more: mov $0x1,%eax
+    code.extend([0xbf, 1, 0, 0, 0]); // mov $0x1,%edi
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x85, 0xc0]); // test %eax,%eax
+    code.extend([0x7e, 0x0d]); // jle end
+    code.extend([0x89, 0xc1]); // mov %eax,%ecx
+    code.extend([0x48, 1, 0xce]); // add %rcx,%rsi
+    code.extend([0x29, 0xc2]); // sub %eax,%edx
+    code.extend([0x75, 0xe7]); // jne more
+    code.extend([0xff, 0xcb]); // dec %ebx
+    code.extend([0x75, 0xd7]); // jne next
+    code.extend([0xb8, 0xe7, 0, 0, 0]); // end: mov $0xe7,%eax
+    code.extend([0x31, 0xff]); // xor %edi,%edi
+    code.extend([0x0f, 5]); // syscall
+    file(62, code, line)
+}
+
+/// A program that writes the size of its terminal whenever it reads anything. Only x86-64.
+pub(crate) fn shows_size() -> Vec<u8> {
+    let mut code = vec![0x48, 0x81, 0xec, 0, 0x10, 0, 0]; // sub $0x1000,%rsp
+    code.extend([0x31, 0xc0]); // next: xor %eax,%eax
+    code.extend([0x31, 0xff]); // xor %edi,%edi
+    code.extend([0x48, 0x89, 0xe6]); // mov %rsp,%rsi
+    code.extend([0xba, 0, 0x10, 0, 0]); // mov $0x1000,%edx
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x85, 0xc0]); // test %eax,%eax
+    code.extend([0x7e, 0x57]); // jle end
+    code.extend([0xb8, 0x10, 0, 0, 0]); // mov $0x10,%eax
+    code.extend([0xbf, 1, 0, 0, 0]); // mov $0x1,%edi
+    code.extend([0xbe, 0x13, 0x54, 0, 0]); // mov $0x5413,%esi
+    code.extend([0x48, 0x89, 0xe2]); // mov %rsp,%rdx
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0x44, 0x0f, 0xb7, 0x2c, 0x24]); // movzwl (%rsp),%r13d
+    code.extend([0x0f, 0xb7, 0x44, 0x24, 2]); // movzwl 0x2(%rsp),%eax
+    code.extend([0x48, 0x8d, 0x74, 0x24, 0x40]); // lea 0x40(%rsp),%rsi
+    code.extend([0x4c, 0x8d, 0x64, 0x24, 0x40]); // lea 0x40(%rsp),%r12
+    code.extend([0x48, 0xff, 0xce]); // dec %rsi
+    code.extend([0xc6, 6, 0x0a]); // movb $0xa,(%rsi)
+    code.extend([0x41, 0x95]); // xchg %eax,%r13d
+    code.extend([0xe8, 0x2b, 0, 0, 0]); // call digits
+    code.extend([0x48, 0xff, 0xce]); // dec %rsi
+    code.extend([0xc6, 6, 0x78]); // movb $0x78,(%rsi)
+    code.extend([0x44, 0x89, 0xe8]); // mov %r13d,%eax
+    code.extend([0xe8, 0x1d, 0, 0, 0]); // call digits
+    code.extend([0x4c, 0x89, 0xe2]); // mov %r12,%rdx
+    code.extend([0x48, 0x29, 0xf2]); // sub %rsi,%rdx
+    code.extend([0xb8, 1, 0, 0, 0]); // mov $0x1,%eax
+    code.extend([0xbf, 1, 0, 0, 0]); // mov $0x1,%edi
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0xeb, 0x97]); // jmp next
+    code.extend([0xb8, 0xe7, 0, 0, 0]); // end: mov $0xe7,%eax
+    code.extend([0x31, 0xff]); // xor %edi,%edi
+    code.extend([0x0f, 5]); // syscall
+    code.extend([0xb9, 0x0a, 0, 0, 0]); // digits: mov $0xa,%ecx
+    code.extend([0x31, 0xd2]); // digit: xor %edx,%edx
+    code.extend([0xf7, 0xf1]); // div %ecx
+    code.extend([0x83, 0xc2, 0x30]); // add $0x30,%edx
+    code.extend([0x48, 0xff, 0xce]); // dec %rsi
+    code.extend([0x88, 0x16]); // mov %dl,(%rsi)
+    code.extend([0x85, 0xc0]); // test %eax,%eax
+    code.extend([0x75, 0xf0]); // jne digit
+    code.push(0xc3); // ret
+    file(62, code, "")
+}

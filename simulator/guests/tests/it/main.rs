@@ -7,4 +7,5 @@
 
 mod dialer;
 mod elf;
+mod line_relay;
 mod machine;
