@@ -1,4 +1,4 @@
-//! The members of a tar file, by name.
+//! An index of the members of a tar file, by name.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -7,9 +7,10 @@ use std::path::Path;
 use crate::section::Section;
 use crate::{Error, Limits, Result};
 
-/// An extended header (PAX, GNU long name) larger than this is no name but an attack.
+/// The maximum size of an extended header (PAX, GNU long name) in bytes. A larger header holds
+/// no real name: it is an attack.
 const EXTENDED_HEADER_MAX: u64 = 1 << 20;
-/// Links that lead through more links than this are a circle.
+/// The maximum number of links to follow; a longer chain of links is a cycle.
 const LINKS_MAX: usize = 16;
 
 /// The type of a member.
@@ -20,7 +21,7 @@ enum Member {
         length: u64,
     },
     Link(String),
-    /// Its bytes are not its content (sparse files).
+    /// A sparse file, whose stored bytes are not its content.
     Unreadable,
 }
 
@@ -87,7 +88,8 @@ impl Archive {
                     .link
                     .or_else(|| Some(text(&entry.header().link_name_bytes()?)))
                     .unwrap_or_default();
-                // A hard link's target is a member's name, a symbolic link's is relative to it.
+                // The target of a hard link is the name of a member; the target of a symbolic
+                // link is relative to the link's own directory.
                 let folder = match name.rsplit_once('/') {
                     Some((folder, _)) if kind.is_symlink() => folder,
                     _ => "",
@@ -99,7 +101,7 @@ impl Archive {
             } else {
                 continue;
             };
-            // The last one of a name counts, as when unpacking.
+            // If several members have the same name, the last one counts, as when unpacking.
             members.insert(name, member);
         }
         Ok(Self { section, members })
@@ -109,7 +111,7 @@ impl Archive {
         self.members.contains_key(name)
     }
 
-    /// The bytes of a member, also through links.
+    /// Returns the bytes of a member; links are followed. `None` if there is no such member.
     pub(crate) fn open(&self, name: &str) -> Result<Option<Section>> {
         let Some(mut name) = normalise("", name) else {
             return Ok(None);
@@ -137,12 +139,12 @@ impl Archive {
             }
         }
         Err(Error::Unsupported {
-            reason: format!("the links of the archive's member {name:?} lead in a circle"),
+            reason: format!("the links of the archive's member {name:?} form a cycle"),
         })
     }
 }
 
-/// The content of extended headers for the next member.
+/// The content of the extended headers that describe the next member.
 #[derive(Default)]
 struct Extended {
     name: Option<String>,
@@ -180,7 +182,8 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-/// A path inside the archive without `.` and `..`; `None` if it leaves the archive or is its root.
+/// Returns a path inside the archive with `.` and `..` resolved; `None` if the path leaves the
+/// archive or is its root.
 fn normalise(folder: &str, path: &str) -> Option<String> {
     let mut parts: Vec<&str> = if path.starts_with('/') {
         Vec::new()

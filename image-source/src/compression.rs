@@ -1,10 +1,10 @@
-//! Compression, detected by the first bytes.
+//! Detecting compression by the first bytes, and decompressing.
 
 use std::io::{self, BufRead, BufReader, Read};
 
 use crate::{Error, Limits};
 
-/// How something is compressed.
+/// The compression format of a file or layer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Compression {
     None,
@@ -13,7 +13,8 @@ pub(crate) enum Compression {
 }
 
 impl Compression {
-    /// Recognises a compression by the first bytes, at least 6 where there are so many.
+    /// Detects the compression from the first bytes of the content: pass at least 6, or all if
+    /// there are fewer.
     pub(crate) fn recognise(start: &[u8]) -> Result<Self, Error> {
         let refuse = |name: &str| {
             Err(Error::Unsupported {
@@ -22,7 +23,7 @@ impl Compression {
         };
         match start {
             [0x1f, 0x8b, ..] => Ok(Self::Gzip),
-            // A frame, or a skippable frame before it.
+            // The magic number of a zstd frame, or of a skippable frame before it.
             [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Ok(Self::Zstd),
             [0x42, 0x5a, 0x68, ..] => refuse("bzip2"),
             [0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00, ..] => refuse("xz"),
@@ -31,7 +32,7 @@ impl Compression {
     }
 }
 
-/// Decompresses a reader. Fails once there are more than `limit` bytes.
+/// Decompresses a reader. Reading fails once there are more than `limit` decompressed bytes.
 pub(crate) fn decompress(
     reader: impl Read + Send + 'static,
     limits: &Limits,
@@ -53,7 +54,7 @@ pub(crate) fn decompress(
     })
 }
 
-/// A reader that yields at most this many bytes.
+/// A reader that fails once it has returned more bytes than its limit.
 struct Bounded<R> {
     inner: R,
     left: u64,

@@ -69,8 +69,8 @@ pub enum Error {
         /// The actual length.
         actual: u64,
     },
-    /// The image uses something that cannot run as a container here: foreign or encrypted layers,
-    /// an artifact that is not an image, schema 1, an unsupported compression.
+    /// The image uses a feature that this crate does not support: foreign or encrypted layers,
+    /// an artifact that is not an image, a manifest of schema 1, or another compression.
     #[error("the image cannot be used: {reason}")]
     Unsupported {
         /// The unsupported feature.
@@ -105,12 +105,12 @@ pub enum Error {
         /// The message of the registry.
         message: String,
     },
-    /// The registry refused the credentials, or their absence.
+    /// The registry refused the credentials, or requires some and none were given.
     #[error("{registry} refused access to {repository}: {message}; check the credentials")]
     Denied {
         /// The registry, `host` or `host:port`.
         registry: String,
-        /// The repository, or "its API" of a login.
+        /// The repository, or the text "its API" if a login was refused.
         repository: String,
         /// The message of the registry.
         message: String,
@@ -167,10 +167,10 @@ impl Error {
         }
     }
 
-    /// Returns the error that a reader wrapped in an [`std::io::Error`], if it is one of this
-    /// crate.
+    /// Returns the error of this crate that an [`std::io::Error`] contains, if any.
     ///
-    /// Layers are read through [`std::io::Read`], whose errors cannot be of another type.
+    /// Layers are read through [`std::io::Read`], which can only return `std::io::Error`, so
+    /// errors of this crate are wrapped in it.
     #[must_use]
     pub fn from_read(error: &std::io::Error) -> Option<&Self> {
         error.get_ref()?.downcast_ref()

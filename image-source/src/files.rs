@@ -39,8 +39,9 @@ impl Files {
         }
     }
 
-    /// The bytes of a file, `None` if there is none of that name. Names come from the layout's
-    /// specification or are digests; nothing that an image says is joined to the directory.
+    /// Returns the bytes of a file; `None` if there is no file with that name. Only pass names
+    /// from the layout's specification or made from digests: text from an image must never be
+    /// joined to the directory.
     pub(crate) fn file(&self, name: &str) -> Result<Option<Section>> {
         match self {
             Self::Archive(archive) => archive.open(name),
@@ -57,14 +58,14 @@ impl Files {
         }
     }
 
-    /// The bytes of a small document; `None` if there is none of that name.
+    /// Returns the bytes of a small document; `None` if there is no file with that name.
     pub(crate) fn document(&self, name: &str, limit: u64) -> Result<Option<Vec<u8>>> {
         self.file(name)?
             .map(|section| section.read_small(name, limit))
             .transpose()
     }
 
-    /// A blob of a layout, its length checked.
+    /// Returns a blob of a layout, after checking its length.
     pub(crate) fn blob(&self, descriptor: &Descriptor) -> Result<Section> {
         let name = blob_name(&descriptor.digest);
         let section = self
@@ -80,7 +81,7 @@ impl Files {
         Ok(section)
     }
 
-    /// A small blob of a layout, verified.
+    /// Returns a small blob of a layout, after verifying its digest.
     pub(crate) fn verified(&self, descriptor: &Descriptor, limit: u64) -> Result<Vec<u8>> {
         let name = blob_name(&descriptor.digest);
         let bytes = self.blob(descriptor)?.read_small(&name, limit)?;
@@ -102,12 +103,13 @@ pub(crate) fn verify(what: &str, bytes: &[u8], expected: &Digest) -> Result<()> 
     })
 }
 
-/// Where a layout keeps a blob.
+/// Returns the path of a blob in a layout.
 pub(crate) fn blob_name(digest: &Digest) -> String {
     format!("blobs/sha256/{}", digest.hex())
 }
 
-/// The file itself, or its decompressed bytes in a temporary file that is unlinked already.
+/// Returns the file itself or, if it is compressed, its decompressed bytes in an unlinked
+/// temporary file.
 fn plain(section: Section, path: &Path, limits: &Limits) -> Result<Section> {
     let start = section.slice(0, 6).read_small("the archive", 6)?;
     if Compression::recognise(&start)? == Compression::None {

@@ -6,10 +6,10 @@
 //! | `docker save` (also compressed), an OCI layout's directory or archive | [`load`] |
 //! | the tar of a root file system (`docker import`) | [`from_root_fs`] |
 //!
-//! Each returns a [`portlayer::image::Image`], which [`Images::import`] stores and [`save`] writes
-//! to an archive. Configs are verified here, against their digests; content fetched
-//! from a registry is verified against its manifest. Layers are verified again, decompressed,
-//! when they are imported.
+//! Each returns a [`portlayer::image::Image`], which [`Images::import`] stores and [`save`]
+//! writes to an archive. This crate verifies configs against their digests, and content
+//! fetched from a registry against its manifest. Layers are verified again when they are
+//! imported, by the digests of their decompressed content.
 //!
 //! No source is trusted: documents, archives and layers have [`Limits`]. Connections use
 //! verified HTTPS unless [`RegistryOptions`] overrides it for a registry by name.
@@ -59,7 +59,8 @@ pub use rootfs::{RootFsOptions, from_root_fs};
 pub use save::{save, save_to};
 pub use spool::Spool;
 
-/// Runs blocking work on a thread for it. Dropping the future lets the work run to its end.
+/// Runs blocking work on a thread of the blocking pool. Dropping the future does not stop the
+/// work.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T> + Send + 'static,
 ) -> Result<T> {

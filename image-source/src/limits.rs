@@ -1,7 +1,7 @@
-//! Limits on the input from a source.
+//! Limits on the input from an untrusted source.
 
-/// Limits on the input from an untrusted source. Exceeding one is an error that
-/// names it.
+/// Limits on the input from an untrusted source. Exceeding a limit is an error that names the
+/// limit.
 ///
 /// The content of layers (entries, bytes after decompression) is limited where they are unpacked:
 /// [`ImportLimits`](portlayer::image::ImportLimits).
@@ -14,8 +14,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// The size of a manifest, an index or a registry's response in bytes. Default: 4 MiB, which
-    /// registries accept.
+    /// The size of a manifest, an index or a registry's response in bytes. Default: 4 MiB, the
+    /// size of manifests that registries accept.
     pub document_bytes: u64,
     /// The size of an image's config in bytes. Default: 8 MiB.
     pub config_bytes: u64,

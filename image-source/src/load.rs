@@ -11,7 +11,7 @@ use crate::manifest::{Descriptor, Document, Manifest, read_config};
 use crate::section::Section;
 use crate::{Error, Limits, Platform, Reference, Result};
 
-/// Indexes that point at indexes more often than this are a circle.
+/// The maximum nesting of indexes; deeper nesting is a cycle.
 const INDEX_DEPTH: usize = 4;
 
 /// Options for loading images from files.
@@ -63,7 +63,7 @@ pub struct LoadedImage {
 /// they are imported. An uncompressed file must not be modified until then; it may be unlinked.
 ///
 /// # Errors
-/// [`Error::NotAnImage`] if it is anything else, and the errors of invalid content.
+/// [`Error::NotAnImage`] if the path is none of these, and the errors of invalid content.
 pub async fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Vec<LoadedImage>> {
     let (path, options) = (path.as_ref().to_owned(), options.clone());
     crate::blocking(move || load_blocking(&path, &options)).await
@@ -71,7 +71,8 @@ pub async fn load(path: impl AsRef<Path>, options: &LoadOptions) -> Result<Vec<L
 
 fn load_blocking(path: &Path, options: &LoadOptions) -> Result<Vec<LoadedImage>> {
     let files = Files::open(path, &options.limits)?;
-    // What docker writes since version 25 is both; its names are in the docker part.
+    // Since version 25, docker writes archives that have both forms; only `manifest.json` has
+    // the names.
     if files.has("manifest.json") {
         return docker_archive(&files, options);
     }
@@ -149,7 +150,8 @@ fn docker_image(files: &Files, entry: DockerEntry, options: &LoadOptions) -> Res
     })
 }
 
-/// The digest that a docker archive names a config by: `<hex>.json` or `blobs/sha256/<hex>`.
+/// Returns the digest in the name of a docker archive's config: `<hex>.json` or
+/// `blobs/sha256/<hex>`.
 fn named_digest(name: &str) -> Option<Digest> {
     let last = name.rsplit('/').next().unwrap_or(name);
     let hex = last.strip_suffix(".json").unwrap_or(last);
@@ -183,7 +185,8 @@ fn layout(files: &Files, path: &Path, options: &LoadOptions) -> Result<Vec<Loade
     let Document::Index(index) = Document::parse(&index, crate::manifest::OCI_INDEX)? else {
         return Err(Error::document("layout's index", "it is a manifest"));
     };
-    // Several entries are several images, unless none has a name: then they are one's platforms.
+    // Several entries are several images. If no entry has a name, they are the platforms of
+    // one image.
     let named = index.manifests.iter().filter(|entry| name(entry).is_some());
     let mut chosen: Vec<&Descriptor> = named.collect();
     if chosen.is_empty() {
@@ -214,8 +217,8 @@ fn layout(files: &Files, path: &Path, options: &LoadOptions) -> Result<Vec<Loade
     Ok(images)
 }
 
-/// The name of a layout's entry. The specification's annotation often holds a bare tag, which
-/// names nothing outside of the layout.
+/// Returns the image name of a layout's entry. The annotation of the specification is not
+/// enough: it often holds a bare tag, which means nothing outside of the layout.
 fn name(entry: &Descriptor) -> Option<&str> {
     let annotations = entry.annotations.as_ref()?;
     let full = annotations.get("io.containerd.image.name");
@@ -260,7 +263,7 @@ fn check_length(name: &str, section: &Section, limits: &Limits) -> Result<()> {
     Ok(())
 }
 
-/// A layer that is part of a file.
+/// Creates a layer whose content is part of a file.
 pub(crate) fn layer(diff_id: Digest, section: Section) -> Layer {
     let section = Arc::new(section);
     Layer::new(diff_id, move || Ok(Box::new(section.reader()) as Box<_>))

@@ -16,7 +16,7 @@ pub(crate) const DOCKER_LIST: &str = "application/vnd.docker.distribution.manife
 const DOCKER_CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1";
 
-/// The accepted media types of a request.
+/// The media types that requests for manifests accept.
 pub(crate) const ACCEPTED: [&str; 4] = [OCI_MANIFEST, OCI_INDEX, DOCKER_MANIFEST, DOCKER_LIST];
 
 /// A reference to content by its digest (OCI image-spec, descriptor).
@@ -52,8 +52,8 @@ impl Descriptor {
         self.media_type == OCI_MANIFEST || self.media_type == DOCKER_MANIFEST
     }
 
-    /// `None` for what docker's build tools attach to images: attestations with an unknown
-    /// platform.
+    /// Returns the platform of an entry that can run. `None` for the attestations that
+    /// docker's build tools attach to images: their platform is `unknown`.
     fn runnable_platform(&self) -> Option<&Platform> {
         self.platform
             .as_ref()
@@ -82,7 +82,7 @@ pub(crate) struct Index {
     pub(crate) manifests: Vec<Descriptor>,
 }
 
-/// One of the two.
+/// A manifest or an index.
 #[derive(Clone, Debug)]
 pub(crate) enum Document {
     Manifest(Manifest),
@@ -90,9 +90,9 @@ pub(crate) enum Document {
 }
 
 impl Document {
-    /// Reads a document. What it is follows from its own `mediaType`, else from the one that it
-    /// was delivered with, else from its fields; a document that has the fields of both kinds is
-    /// refused, as the specification demands.
+    /// Parses a manifest or an index. Its `mediaType` field tells which of the two it is, else
+    /// the media type that it was delivered with, else its fields. A document that has the
+    /// fields of both kinds is refused, as the specification requires.
     pub(crate) fn parse(bytes: &[u8], delivered_as: &str) -> Result<Self> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -145,7 +145,7 @@ impl Document {
 }
 
 impl Index {
-    /// The manifest, or nested index, to continue with.
+    /// Chooses the entry for a platform: a manifest or a nested index.
     pub(crate) fn choose(&self, wanted: &Platform) -> Result<&Descriptor> {
         let candidates = || {
             self.manifests
@@ -163,7 +163,8 @@ impl Index {
         {
             return Ok(found);
         }
-        // A layout often holds one image and does not say for what: its config tells.
+        // A layout often holds one image without a platform: the platform is in the image's
+        // config.
         let mut undeclared = candidates().filter(|entry| entry.platform.is_none());
         if let (Some(only), None) = (undeclared.next(), undeclared.next()) {
             return Ok(only);
@@ -179,7 +180,7 @@ impl Index {
 }
 
 impl Manifest {
-    /// Refuses what cannot become a container's disk, before anything large is read.
+    /// Checks that the image can become a container's disk, before anything large is read.
     pub(crate) fn check(&self, limits: &Limits) -> Result<()> {
         let unsupported = |reason: String| Err(Error::Unsupported { reason });
         let config_type = self.config.media_type.as_str();
@@ -214,7 +215,7 @@ impl Manifest {
     }
 }
 
-/// Refuses layers that are not in the image or cannot be read.
+/// Checks that a layer is part of the image and in a readable format.
 fn check_layer_type(media_type: &str, digest: &Digest) -> Result<()> {
     let refuse = |why: &str| {
         Err(Error::Unsupported {
@@ -228,7 +229,7 @@ fn check_layer_type(media_type: &str, digest: &Digest) -> Result<()> {
         return refuse("is encrypted");
     }
     match media_type {
-        // Whether it is compressed, and how, is seen in its first bytes.
+        // The compression is detected from the first bytes, not from the media type.
         ""
         | OCI_LAYER
         | "application/vnd.oci.image.layer.v1.tar+gzip"
@@ -236,11 +237,12 @@ fn check_layer_type(media_type: &str, digest: &Digest) -> Result<()> {
         | "application/vnd.docker.image.rootfs.diff.tar"
         | "application/vnd.docker.image.rootfs.diff.tar.gzip"
         | "application/vnd.docker.image.rootfs.diff.tar.zstd" => Ok(()),
-        _ => refuse("has a media type that is not known"),
+        _ => refuse("has an unknown media type"),
     }
 }
 
-/// Reads a config, and checks that it is for the platform and names as many layers as there are.
+/// Parses a config, and checks that it is for the platform and names as many layers as the
+/// manifest.
 pub(crate) fn read_config(
     bytes: impl Into<bytes::Bytes>,
     layers: usize,
@@ -259,7 +261,7 @@ pub(crate) fn read_config(
             ),
         ));
     }
-    // Images made by hand may not say; they are taken for what is wanted.
+    // Images made by hand may lack these fields; the wanted platform is assumed.
     let or_wanted = |text: &str, wanted: &str| match text {
         "" => wanted.to_owned(),
         text => text.to_owned(),

@@ -8,9 +8,9 @@ use serde::{Deserialize, Serialize};
 /// An operating system and an architecture: `linux/amd64`, `linux/arm/v7`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Platform {
-    /// The operating system, by Go's name.
+    /// The operating system, by its name in Go (`GOOS`).
     pub os: String,
-    /// The architecture, by Go's name.
+    /// The architecture, by its name in Go (`GOARCH`).
     pub architecture: String,
     /// The variant of the architecture, such as `v7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -28,16 +28,16 @@ impl Platform {
         }
     }
 
-    /// Whether an image for `offered` can run where `self` is wanted. A variant that is not wanted
-    /// explicitly is not compared.
+    /// Returns whether an image for `offered` can be used if `self` is requested. Variants are
+    /// compared only if `self` has one.
     pub(crate) fn accepts(&self, offered: &Self) -> bool {
         self.os == offered.os
             && self.architecture == offered.architecture
             && (self.variant.is_none() || self.variant == offered.variant)
     }
 
-    /// Whether `offered` is accepted and has no variant beyond what is asked for: the better
-    /// choice where several are accepted.
+    /// Returns whether `offered` is the same platform, including the variant: the better
+    /// choice if several platforms are accepted.
     pub(crate) fn is_exactly(&self, offered: &Self) -> bool {
         self == offered
     }

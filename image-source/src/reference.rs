@@ -7,9 +7,9 @@ use portlayer::image::Digest;
 
 use crate::{Error, Result};
 
-/// The registry of names that do not say where they are.
+/// The default registry, for names without a registry.
 const HUB: &str = "docker.io";
-/// Where docker's official images are.
+/// The prefix of docker's official images in the default registry.
 const OFFICIAL: &str = "library/";
 const TAG_DEFAULT: &str = "latest";
 /// The longest repository name that registries accept, registry included.
@@ -152,7 +152,7 @@ impl FromStr for Reference {
                 Err(_) => return refuse("a digest is \"sha256:\" and 64 hexadecimal digits"),
             },
         };
-        // A colon before the last slash belongs to the registry's port.
+        // A colon before the last slash separates the registry's port, not a tag.
         let (name, tag) = match rest.rsplit_once(':') {
             Some((name, tag)) if !tag.contains('/') => (name, Some(tag)),
             _ => (rest, None),
@@ -205,7 +205,7 @@ impl FromStr for Reference {
     }
 }
 
-/// Whether the first part of a name is a registry and no part of a repository.
+/// Returns whether the first part of a name is a registry rather than part of the repository.
 fn is_registry(first: &str) -> bool {
     first == "localhost"
         || first.contains(['.', ':'])
@@ -238,7 +238,8 @@ fn is_host(text: &str) -> bool {
     valid_port && valid_host
 }
 
-/// Letters and digits with `.`, `_`, `__` or dashes between them.
+/// Returns whether the text is a component of a repository: letters and digits with `.`, `_`,
+/// `__` or dashes between them.
 fn is_component(text: &str) -> bool {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     let bytes = text.as_bytes();

@@ -20,8 +20,8 @@ pub struct RootFsOptions {
     pub platform: Platform,
     /// The comment in the image's history.
     pub comment: Option<String>,
-    /// The time of creation, in RFC 3339. `None`: not recorded, so that the same tar yields the
-    /// same image.
+    /// The time of creation, in RFC 3339. With `None` it is not recorded, so that the same tar
+    /// yields the same image.
     pub created: Option<String>,
     /// The image's `config` object, in the form of the OCI image-spec: `Cmd`, `Env`,
     /// `WorkingDir`, …
@@ -73,12 +73,13 @@ impl RootFsOptions {
     }
 }
 
-/// Creates an image with one layer from the tar of a root file system, like `docker import`. The
-/// tar may be compressed with gzip or zstd. It is read now, for its digest, and again when
-/// the image is imported, and must not be modified until then. It may be unlinked.
+/// Creates an image with one layer from the tar of a root file system, like `docker import`.
+/// The tar may be compressed with gzip or zstd. The file is read now, for its digest, and
+/// again when the image is imported. It must not be modified in between, but it may be
+/// unlinked.
 ///
 /// # Errors
-/// [`Error::Io`] if it cannot be read, [`Error::NotAnImage`] if it is not a tar.
+/// [`Error::Io`] if the file cannot be read, [`Error::NotAnImage`] if it is not a tar.
 pub async fn from_root_fs(path: impl AsRef<Path>, options: RootFsOptions) -> Result<Image> {
     let path = path.as_ref().to_owned();
     crate::blocking(move || from_root_fs_blocking(path, &options)).await
@@ -103,7 +104,7 @@ fn from_root_fs_blocking(path: PathBuf, options: &RootFsOptions) -> Result<Image
         if first && !is_tar(&block[..count]) {
             return Err(Error::NotAnImage {
                 path,
-                reason: "it is no tar file".into(),
+                reason: "it is not a tar file".into(),
             });
         }
         first = false;
@@ -130,7 +131,7 @@ fn from_root_fs_blocking(path: PathBuf, options: &RootFsOptions) -> Result<Image
     Ok(Image::new(config, [layer(diff_id, section)]))
 }
 
-/// Reads until the block is full or the content ends.
+/// Reads until the block is full or the content ends; returns the number of bytes read.
 fn fill(content: &mut impl io::Read, block: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
     while filled < block.len() {
@@ -144,8 +145,8 @@ fn fill(content: &mut impl io::Read, block: &mut [u8]) -> io::Result<usize> {
     Ok(filled)
 }
 
-/// Whether this is how a tar begins: a header with the right checksum, or the end mark of an
-/// empty one.
+/// Returns whether the bytes are the start of a tar: a header with the right checksum, or the
+/// end marker of an empty tar.
 fn is_tar(start: &[u8]) -> bool {
     let Some(header) = start.get(..512) else {
         return false;

@@ -14,11 +14,11 @@ use crate::manifest::{
 };
 use crate::{Error, Limits, Reference, Result};
 
-/// Writes images like `docker save`, to a file that `docker load` reads and that is also an OCI
-/// layout. The layers are written uncompressed, and verified.
+/// Writes images to a file like `docker save`: an archive that `docker load` reads and that is
+/// also an OCI layout. Layers are verified and written uncompressed.
 ///
-/// The same images and names produce the same bytes. If this fails, or the future is dropped, the
-/// file is incomplete.
+/// The same images and names produce the same bytes. If saving fails, or the future is
+/// dropped, the file is incomplete.
 ///
 /// # Errors
 /// [`Error::Io`] if a layer cannot be read or the file cannot be written, and
@@ -34,7 +34,7 @@ pub async fn save(path: impl AsRef<Path>, images: Vec<(Image, Vec<Reference>)>) 
     .await
 }
 
-/// Writes images like [`save`], to any writer. Blocks.
+/// Writes images like [`save`], but to any writer, and blocks the thread.
 ///
 /// # Errors
 /// Those of [`save`].
@@ -96,7 +96,7 @@ pub fn save_to(output: impl Write, images: &[(Image, Vec<Reference>)]) -> Result
     archive.builder.finish().map_err(write_error)
 }
 
-/// One entry per name, or one without a name.
+/// Creates the index entries of an image: one per name, or one entry without a name.
 fn index_entries(manifest: &[u8], references: &[Reference]) -> Vec<Descriptor> {
     let plain = Descriptor::new(OCI_MANIFEST, manifest);
     if references.is_empty() {
@@ -126,7 +126,8 @@ fn write_error(error: io::Error) -> Error {
 
 struct Writer<W: Write> {
     builder: tar::Builder<W>,
-    /// Images share layers; each is written once.
+    /// The digests of the layers already written: images may share layers, and each is written
+    /// once.
     written: HashSet<Digest>,
 }
 
@@ -153,8 +154,8 @@ impl<W: Write> Writer<W> {
             .map_err(write_error)
     }
 
-    /// Writes a layer and returns its length. A tar's header comes first and holds the length, so
-    /// the layer is decompressed twice.
+    /// Writes a layer and returns its length. The layer is decompressed twice, because the tar
+    /// header with its length comes first.
     fn layer(&mut self, layer: &portlayer::image::Layer) -> Result<u64> {
         let name = blob_name(&layer.diff_id);
         let open = || {

@@ -1,17 +1,17 @@
-//! Part of a file, which can be read from several threads.
+//! Sections of files that several threads can read concurrently.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-/// Bytes of an open file. Reading keeps no position in the file itself, so that many readers share
-/// one handle and the file may be unlinked once it is open.
+/// A range of bytes of an open file. Readers do not use the position of the file handle, so
+/// many of them can share it. The file may be unlinked once it is open.
 #[derive(Clone, Debug)]
 pub(crate) struct Section {
     file: Arc<File>,
     offset: u64,
     length: u64,
-    /// Keeps a temporary directory.
+    /// Keeps the temporary directory of a spool alive.
     spool: Option<crate::Spool>,
 }
 
@@ -25,13 +25,13 @@ impl Section {
         }
     }
 
-    /// The same bytes, which keep the spool they are in.
+    /// Makes the section keep its spool alive.
     pub(crate) fn kept_by(mut self, spool: &crate::Spool) -> Self {
         self.spool = Some(spool.clone());
         self
     }
 
-    /// All of a file.
+    /// Creates a section of a whole file.
     pub(crate) fn whole(file: File) -> io::Result<Self> {
         let length = file.metadata()?.len();
         Ok(Self::new(Arc::new(file), 0, length))
@@ -41,7 +41,7 @@ impl Section {
         self.length
     }
 
-    /// A part of this part, cut off at its end.
+    /// Returns a part of this section, truncated at the end of the section.
     pub(crate) fn slice(&self, offset: u64, length: u64) -> Self {
         let offset = offset.min(self.length);
         Self {
@@ -52,7 +52,8 @@ impl Section {
         }
     }
 
-    /// A reader from the start. A file that turns out shorter is an error, not an early end.
+    /// Returns a reader from the start. If the file is shorter than the section, reading fails
+    /// instead of ending early.
     pub(crate) fn reader(&self) -> SectionReader {
         SectionReader {
             section: self.clone(),
@@ -60,7 +61,7 @@ impl Section {
         }
     }
 
-    /// All bytes, if they are at most `limit`.
+    /// Reads all bytes; fails if there are more than `limit`.
     pub(crate) fn read_small(&self, what: &str, limit: u64) -> crate::Result<Vec<u8>> {
         if self.length > limit {
             return Err(crate::Error::TooLarge {
@@ -76,7 +77,7 @@ impl Section {
     }
 }
 
-/// See [`Section::reader`].
+/// A reader of a [`Section`], returned by [`Section::reader`].
 #[derive(Debug)]
 pub(crate) struct SectionReader {
     section: Section,

@@ -15,8 +15,8 @@ use crate::{Error, Result};
 /// A directory of blobs, each a file named by the hexadecimal digits of its digest. Cheap to
 /// clone.
 ///
-/// A complete blob is fetched once, and verified again when it is reused. An interrupted fetch is
-/// resumed, also by another process. Processes can share a directory.
+/// A complete blob is not fetched again, but verified each time it is used. An interrupted
+/// fetch is resumed, also by another process. Processes can share a directory.
 #[derive(Clone, Debug)]
 pub struct Spool {
     inner: Arc<Inner>,
@@ -25,15 +25,15 @@ pub struct Spool {
 #[derive(Debug)]
 struct Inner {
     directory: PathBuf,
-    /// Removes the directory at the end, if it is temporary.
+    /// Removes a temporary directory when dropped.
     _temporary: Option<tempfile::TempDir>,
-    /// Two fetches of one blob in this process take turns.
+    /// Locks by digest, so that only one fetch of a blob runs at a time in this process.
     turns: Mutex<HashMap<Digest, Weak<tokio::sync::Mutex<()>>>>,
 }
 
 impl Spool {
-    /// Creates a directory for temporary files. It is removed when the last
-    /// clone, and the last image that was fetched to it, is dropped.
+    /// Creates a directory for temporary files. It is removed when the last clone and the last
+    /// image fetched to it have been dropped.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be created.
@@ -45,8 +45,8 @@ impl Spool {
         Ok(Self::new(temporary.path().to_owned(), Some(temporary)))
     }
 
-    /// Uses this directory, which is created if necessary, and kept. [`clear`](Self::clear) empties
-    /// it.
+    /// Uses this directory, which is created if necessary and is not removed.
+    /// [`clear`](Self::clear) empties it.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be created.
@@ -72,8 +72,9 @@ impl Spool {
         &self.inner.directory
     }
 
-    /// Removes the blobs in the directory. Images whose layers are open or not yet read
-    /// lose them, except on systems where an open file outlives its name.
+    /// Removes the blobs in the directory. Images that still need these blobs can no longer
+    /// read their layers, except on systems where a removed file stays readable while it is
+    /// open.
     ///
     /// # Errors
     /// [`Error::Io`] for the first file that cannot be removed.
@@ -98,8 +99,8 @@ impl Spool {
         Ok(())
     }
 
-    /// Removes a blob that an image no longer needs. A missing one counts as removed; a blob that
-    /// is being fetched is kept.
+    /// Removes a blob that an image no longer needs. A missing blob counts as removed; a blob
+    /// that is being fetched is kept.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be removed.
@@ -113,7 +114,7 @@ impl Spool {
         }
     }
 
-    /// Held while a blob is fetched.
+    /// Locks a blob; the guard is held while the blob is fetched.
     pub(crate) async fn turn(&self, digest: &Digest) -> tokio::sync::OwnedMutexGuard<()> {
         let turn = {
             let mut turns = self
@@ -134,7 +135,7 @@ impl Spool {
         turn.lock_owned().await
     }
 
-    /// The blob, if it is complete and intact. Blocks for as long as reading it takes.
+    /// Returns the blob if it is complete and its digest matches. Blocks while reading it.
     pub(crate) fn complete(&self, digest: &Digest, size: u64) -> Result<Option<Section>> {
         let path = self.path(digest);
         let file = match File::open(&path) {
@@ -155,7 +156,8 @@ impl Spool {
         Ok(None)
     }
 
-    /// Opens the file of a blob for writing, and hashes its existing content. Blocks.
+    /// Opens the file of a partial blob for writing, and hashes its existing content. Blocks
+    /// the thread.
     pub(crate) fn part(&self, digest: &Digest, size: u64) -> Result<Part> {
         let path = self.path(digest).with_extension("part");
         let open = || -> io::Result<Part> {
@@ -171,7 +173,8 @@ impl Spool {
                     part.resume(size)?;
                     Ok(part)
                 }
-                // Another process fetches it. Both fetch; the last one replaces the same bytes.
+                // Another process is fetching the blob. Fetch it to a file of our own: whoever
+                // finishes last replaces the blob with the same bytes.
                 Err(TryLockError::WouldBlock) => {
                     let own = tempfile::NamedTempFile::new_in(self.directory())?;
                     let (file, temporary) = own.into_parts();
@@ -231,7 +234,7 @@ impl Part {
         }
     }
 
-    /// Takes what an earlier fetch wrote.
+    /// Hashes the bytes that an earlier fetch wrote, and continues after them.
     fn resume(&mut self, size: u64) -> io::Result<()> {
         if self.file.metadata()?.len() > size {
             return self.restart();
@@ -259,7 +262,8 @@ impl Part {
         Ok(())
     }
 
-    /// Verifies the blob and renames it. A blob with the wrong digest is deleted.
+    /// Verifies the blob and renames the file to its final name. A blob with the wrong digest
+    /// is deleted.
     pub(crate) fn finish(
         mut self,
         spool: &Spool,

@@ -1,7 +1,7 @@
 //! Authentication challenges: the `WWW-Authenticate` header of a refused request (RFC 9110,
 //! section 11.6.1).
 
-/// How to authenticate.
+/// A supported way to authenticate, as the registry requires it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
     Basic,
@@ -13,7 +13,8 @@ pub(super) enum Challenge {
 }
 
 impl Challenge {
-    /// The strongest challenge of a header that can be met: a token before a password.
+    /// Returns the strongest supported challenge of a header: a token is preferred to a
+    /// password.
     pub(super) fn parse(header: &str) -> Option<Self> {
         let mut basic = None;
         for (scheme, parameters) in schemes(header) {
@@ -68,7 +69,7 @@ fn schemes(header: &str) -> Vec<(String, Parameters)> {
     found
 }
 
-/// A token or a quoted string, and what follows it.
+/// Splits text into its leading value, a token or a quoted string, and the rest.
 fn value(text: &str) -> (String, &str) {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([',', ' ']).unwrap_or(text.len());

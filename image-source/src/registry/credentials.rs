@@ -14,13 +14,13 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::{Error, Result};
 
-/// The key of docker.io in docker's files.
+/// The key of docker.io in docker's configuration file.
 const HUB_KEY: &str = "https://index.docker.io/v1/";
 const HELPER_TIMEOUT: Duration = Duration::from_secs(30);
-/// The user name by which helpers say that the secret is an identity token.
+/// The user name that helpers return if the secret is an identity token.
 const TOKEN_USER: &str = "<token>";
 
-/// How to authenticate at a registry. Secrets are not printed.
+/// Credentials for a registry. `Debug` does not print the secrets.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub enum Credentials {
@@ -34,9 +34,9 @@ pub enum Credentials {
         /// The password.
         password: SecretString,
     },
-    /// A token from a login, which is exchanged for request tokens.
+    /// A token from a login, which is exchanged for the tokens of requests.
     IdentityToken(SecretString),
-    /// A token that is sent with requests.
+    /// A token that is sent with requests as it is.
     RegistryToken(SecretString),
 }
 
@@ -63,7 +63,7 @@ impl Credentials {
     /// Parses the `X-Registry-Auth` header of docker's API: JSON in URL-safe base64.
     ///
     /// # Errors
-    /// [`Error::Configuration`] if it is anything else.
+    /// [`Error::Configuration`] if the header has another form.
     pub fn from_registry_auth_header(header: &str) -> Result<Self> {
         let header = header.trim();
         if header.is_empty() {
@@ -218,7 +218,7 @@ impl DockerConfig {
     }
 }
 
-/// The host of a key, which may be a URL.
+/// Returns the host in a key of the file, which may be a URL.
 fn host(key: &str) -> &str {
     let key = key.split_once("://").map_or(key, |(_, rest)| rest);
     key.split('/').next().unwrap_or(key)
@@ -239,7 +239,7 @@ async fn ask_helper(name: &str, server: &str) -> Result<Credentials> {
     };
     let valid = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if name.is_empty() || !name.bytes().all(valid) {
-        return Err(failed("its name is not one of a program".into()));
+        return Err(failed("its name is not valid for a program".into()));
     }
     let run = async {
         let mut child = tokio::process::Command::new(&program)
@@ -250,7 +250,7 @@ async fn ask_helper(name: &str, server: &str) -> Result<Credentials> {
             .kill_on_drop(true)
             .spawn()?;
         if let Some(mut input) = child.stdin.take() {
-            // A helper that does not read its input may answer all the same.
+            // Ignore the error: a helper that does not read its input may still answer.
             let _ = input.write_all(server.as_bytes()).await;
         }
         child.wait_with_output().await

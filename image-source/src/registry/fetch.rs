@@ -17,10 +17,10 @@ use crate::section::Section;
 use crate::spool::{Part, Spool};
 use crate::{Error, Result};
 
-/// A connection that breaks in the middle of a blob is made again so often in a row without a
-/// byte.
+/// The number of consecutive attempts without any progress after which the transfer of a blob
+/// fails.
 const ATTEMPTS: u32 = 5;
-/// Blocks between the connection and the file.
+/// The number of blocks queued between the connection and the file.
 const QUEUE: usize = 16;
 
 impl ResolvedImage {
@@ -49,7 +49,7 @@ impl ResolvedImage {
             };
             fetches.push(fetch_layer(&self.access, blob.clone(), spool, report).boxed());
         }
-        // In the order of the image, whatever order they arrive in.
+        // `buffered` keeps the order of the image, whatever order the layers arrive in.
         let sections: Vec<Section> = futures_util::stream::iter(fetches)
             .buffered(self.concurrent_layers)
             .try_collect()
@@ -64,7 +64,7 @@ impl ResolvedImage {
     }
 }
 
-/// Reports about one layer.
+/// Reports the progress of one layer to the observer.
 #[derive(Clone)]
 struct Report {
     observer: Arc<dyn ObserveFetch>,
@@ -121,8 +121,8 @@ async fn fetch_layer(
     Ok(section)
 }
 
-/// Adds what one request brings to the part, and returns it with how the request ended. The outer
-/// error is one that asking again does not mend.
+/// Appends the bytes of one request to the part; returns the part and the outcome of the
+/// request. The outer error is permanent: a retry does not help.
 async fn transfer(
     access: &Access,
     blob: &Descriptor,
@@ -132,7 +132,8 @@ async fn transfer(
     let offset = part.len();
     let mut response = match access.blob(blob, offset).await {
         Ok(response) => response,
-        // Nothing of it arrived: a registry that cannot be reached at all is not waited for.
+        // No byte of the blob has arrived yet: do not retry for a registry that cannot be
+        // reached.
         Err(error) if offset == 0 => return Err(error),
         Err(error @ Error::Transport { .. }) => return Ok((part, Err(error))),
         Err(error) => return Err(error),
@@ -142,7 +143,7 @@ async fn transfer(
     let (blocks, mut queue) = mpsc::channel::<bytes::Bytes>(QUEUE);
     let report = report.clone();
     let what = format!("layer {}", blob.digest);
-    // Hashing and writing block; they have a thread, which ends with the queue.
+    // Hashing and writing block, so they run on a thread, which ends when the queue is closed.
     let writer = tokio::task::spawn_blocking(move || -> (Part, Result<()>) {
         let mut part = part;
         let written = (|| {

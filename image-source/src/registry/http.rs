@@ -13,7 +13,7 @@ use super::token::{Access, Tokens};
 use crate::manifest::{ACCEPTED, Descriptor};
 use crate::{Error, Result};
 
-/// Docker's registry is not where its name says.
+/// The host of docker.io's registry API, which differs from the registry's name.
 const HUB_HOST: &str = "registry-1.docker.io";
 /// The size limit of an error response.
 const ERROR_BYTES: u64 = 16 * 1024;
@@ -56,7 +56,7 @@ impl Http {
 }
 
 impl Access {
-    /// The address of the API.
+    /// Returns the base URL of the registry's API.
     fn base(&self) -> String {
         let host = match self.registry.as_str() {
             "docker.io" => HUB_HOST,
@@ -69,7 +69,7 @@ impl Access {
         format!("{}{}/{kind}/{version}", self.base(), self.repository)
     }
 
-    /// Whether the account may use the API at all.
+    /// Checks that the account may use the API.
     pub(super) async fn check(&self) -> Result<()> {
         let url = self.base();
         let response = self.send(|client| client.get(&url)).await?;
@@ -78,7 +78,7 @@ impl Access {
             .map(drop)
     }
 
-    /// A manifest or index by tag or digest, with its media type.
+    /// Fetches a manifest or index by tag or digest; returns its bytes and media type.
     pub(super) async fn manifest(&self, version: &str, limit: u64) -> Result<(Bytes, String)> {
         let url = self.url("manifests", version);
         let accepted = ACCEPTED.join(", ");
@@ -97,15 +97,15 @@ impl Access {
         Ok((bytes, media_type))
     }
 
-    /// A blob that is held in memory, not verified.
+    /// Fetches a small blob into memory, without verifying it.
     pub(super) async fn small_blob(&self, blob: &Descriptor, limit: u64) -> Result<Bytes> {
         let response = self.blob(blob, 0).await?;
         self.body(response, "the config", limit.min(blob.size))
             .await
     }
 
-    /// Starts to read a blob at an offset. The answer has status 206 if it begins there, 200 if
-    /// it begins at the start.
+    /// Requests a blob from an offset. The response has status 206 if it begins at the offset,
+    /// and 200 if it begins at the start of the blob.
     pub(super) async fn blob(&self, blob: &Descriptor, offset: u64) -> Result<Response> {
         let version = blob.digest.to_string();
         let url = self.url("blobs", &version);
@@ -122,7 +122,7 @@ impl Access {
         self.successful(response, "the blob", &version).await
     }
 
-    /// The answer if it is a success, else its error.
+    /// Returns the response if it is a success, otherwise an error made from it.
     async fn successful(&self, response: Response, what: &str, version: &str) -> Result<Response> {
         let status = response.status();
         if matches!(status, StatusCode::OK | StatusCode::PARTIAL_CONTENT) {
@@ -161,7 +161,7 @@ impl Access {
         Error::Transport {
             registry: self.registry.clone(),
             hint: hint(&error),
-            // The URL can hold a signature of the storage behind the registry.
+            // The URL can contain a signature that grants access to the registry's storage.
             source: error.without_url().into(),
         }
     }
@@ -184,7 +184,7 @@ impl Access {
         })
     }
 
-    /// All of an answer, at most `limit` bytes.
+    /// Reads the body of a response; fails if it is larger than `limit` bytes.
     pub(super) async fn body(
         &self,
         mut response: Response,
@@ -209,8 +209,8 @@ impl Access {
     }
 }
 
-/// The messages in an answer of the form that the distribution-spec gives errors, as docker joins
-/// them: `code in words: message`.
+/// Returns the messages of an error response (distribution-spec), joined as docker joins them:
+/// `code in words: message`.
 fn error_message(body: &[u8]) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Errors {
@@ -234,7 +234,7 @@ fn error_message(body: &[u8]) -> Option<String> {
     (!text.is_empty()).then_some(text)
 }
 
-/// The value of a header that holds a secret: not logged.
+/// Creates the value of a header that holds a secret, marked so that it is not logged.
 pub(super) fn secret_header(text: &str) -> Option<HeaderValue> {
     let mut value = HeaderValue::from_str(text).ok()?;
     value.set_sensitive(true);

@@ -24,7 +24,7 @@ pub use tls::Transport;
 use http::Http;
 use token::Access;
 
-/// Layers that are fetched at once, as docker does by default.
+/// The default number of layers to fetch concurrently; docker has the same default.
 const CONCURRENT_LAYERS: usize = 3;
 
 /// Options of a client for registries.
@@ -40,8 +40,9 @@ pub struct RegistryOptions {
     /// The transports of registries, by `host` or `host:port`. Default: verified
     /// HTTPS.
     pub transports: HashMap<String, Transport>,
-    /// Mirrors to try before a registry, by registry. Without a digest in the reference, content
-    /// from a mirror cannot be verified against the registry: trust them like the registry.
+    /// Mirrors to try before a registry, by registry. Unless the reference has a digest,
+    /// content from a mirror cannot be verified against the registry: only add mirrors that
+    /// you trust like the registry.
     pub mirrors: HashMap<String, Vec<String>>,
     /// Certificate authorities in PEM form, in addition to those of the system.
     pub authorities: Vec<Vec<u8>>,
@@ -165,8 +166,8 @@ impl Registries {
             .await
     }
 
-    /// Checks that a registry, `host` or `host:port`, accepts these credentials, as `docker login`
-    /// does. A registry that does not ask for credentials accepts all.
+    /// Checks that a registry, `host` or `host:port`, accepts these credentials, as `docker
+    /// login` does. A registry that does not require credentials accepts any.
     ///
     /// # Errors
     /// [`Error::Denied`], or an error of the connection.
@@ -234,7 +235,7 @@ impl Registries {
     }
 }
 
-/// The error of a writer's thread that did not come to its end.
+/// Converts the error of a writer thread that panicked or was cancelled.
 fn blocking_io(error: tokio::task::JoinError) -> Error {
     match error.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),

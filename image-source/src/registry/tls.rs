@@ -13,7 +13,7 @@ use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, SignatureSch
 use crate::{Error, Result};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(30);
-/// A connection on which nothing arrives for so long is broken.
+/// The time without received data after which a connection counts as broken.
 const READ_TIMEOUT: Duration = Duration::from_secs(60);
 const REDIRECTS_MAX: usize = 10;
 
@@ -24,8 +24,8 @@ pub enum Transport {
     /// HTTPS, verified against the certificate authorities of the system and of the options.
     #[default]
     Https,
-    /// HTTPS with one certificate, no matter who signed it: the SHA-256 of its DER form, which
-    /// `openssl x509 -noout -fingerprint -sha256` prints.
+    /// HTTPS with one certificate, no matter who signed it. Holds the SHA-256 of the
+    /// certificate's DER form, which `openssl x509 -noout -fingerprint -sha256` prints.
     Pinned([u8; 32]),
     /// HTTPS with any certificate: an attacker in between can read credentials. Digests in
     /// references still protect content.
@@ -75,7 +75,8 @@ impl Transport {
     }
 }
 
-/// Accepts what the system's authorities and `extra` ones, in PEM form, sign.
+/// Returns a configuration that accepts certificates signed by the system's authorities or by
+/// the `extra` ones, in PEM form.
 fn verified(extra: &[Vec<u8>]) -> Result<ClientConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = Vec::new();
@@ -85,7 +86,7 @@ fn verified(extra: &[Vec<u8>]) -> Result<ClientConfig> {
             roots.push(certificate.map_err(|error| unusable(AUTHORITY, error.into()))?);
         }
         if roots.len() == before {
-            return Err(unusable(AUTHORITY, "no certificate in it".into()));
+            return Err(unusable(AUTHORITY, "there is no certificate in it".into()));
         }
     }
     let settings = |error: rustls::Error| unusable(SETTINGS, error.into());
@@ -100,7 +101,8 @@ fn verified(extra: &[Vec<u8>]) -> Result<ClientConfig> {
         .with_no_client_auth())
 }
 
-/// Accepts one certificate, or any.
+/// Returns a configuration that accepts the certificate with this thumbprint, or any
+/// certificate if there is none.
 fn unverified(thumbprint: Option<[u8; 32]>) -> Result<ClientConfig, rustls::Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = Pin {
@@ -124,7 +126,8 @@ fn unusable(what: &str, source: Box<dyn std::error::Error + Send + Sync>) -> Err
     }
 }
 
-/// Accepts one certificate, or any when there is none.
+/// A verifier that accepts the certificate with this thumbprint, or any certificate if there
+/// is none.
 #[derive(Debug)]
 struct Pin {
     thumbprint: Option<[u8; 32]>,

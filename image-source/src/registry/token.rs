@@ -17,17 +17,17 @@ use super::http::secret_header;
 use super::tls::Transport;
 use crate::{Error, Result};
 
-/// The minimum lifetime of a token in the specification.
+/// The minimum lifetime of a token according to the specification.
 const TOKEN_LIFE: Duration = Duration::from_secs(60);
-/// A token is not used for its last seconds.
+/// The time before its expiry from which a token is no longer used.
 const TOKEN_MARGIN: Duration = Duration::from_secs(10);
 const TOKEN_BYTES: u64 = 64 * 1024;
-/// A registry that is too busy is asked so often more.
+/// The maximum number of retries of a request that a busy registry refused.
 const RETRIES: u32 = 3;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(20);
 const CLIENT_ID: &str = "image-source";
 
-/// Values of the `Authorization` header, by account and scope.
+/// A cache of the values of the `Authorization` header, by account and scope.
 #[derive(Debug, Default)]
 pub(super) struct Tokens {
     known: Mutex<HashMap<String, Token>>,
@@ -39,7 +39,7 @@ struct Token {
     until: Option<Instant>,
 }
 
-/// One repository, and the account.
+/// Access to one repository with one account.
 #[derive(Clone, Debug)]
 pub(super) struct Access {
     pub(super) client: reqwest::Client,
@@ -51,8 +51,8 @@ pub(super) struct Access {
 }
 
 impl Access {
-    /// Sends a request; authenticates if the registry asks for it, and asks again while the
-    /// registry says that it is too busy.
+    /// Sends a request. Authenticates if the registry requires it, and retries while the
+    /// registry responds that it is busy.
     pub(super) async fn send(
         &self,
         request: impl Fn(&reqwest::Client) -> RequestBuilder + Send + Sync,
@@ -121,7 +121,7 @@ impl Access {
         sent.map_err(|error| self.transport_error(error))
     }
 
-    /// An account and what it asks for; passwords take part by a digest.
+    /// Returns the cache key: the account and the scope. Passwords are included as a digest.
     fn key(&self) -> String {
         let secret =
             |secret: &SecretString| portlayer::image::Digest::of(secret.expose_secret()).hex();
@@ -135,7 +135,8 @@ impl Access {
         format!("{} {who}", self.repository)
     }
 
-    /// The header that answers a challenge, `None` if there is nothing to answer with.
+    /// Obtains the header value that a challenge requires; `None` without suitable
+    /// credentials.
     async fn answer(&self, challenge: &Challenge) -> Result<Option<Token>> {
         if let Credentials::RegistryToken(token) = &self.credentials {
             return Ok(Some(bearer(token.expose_secret(), None)));
@@ -151,7 +152,7 @@ impl Access {
                 scope,
             } => {
                 let pull = || format!("repository:{}:pull", self.repository);
-                // Without a repository only the account is checked.
+                // Without a repository, the request has no scope: only the account is checked.
                 let scope = scope.clone();
                 let scope = scope.or_else(|| (!self.repository.is_empty()).then(pull));
                 self.fetch_token(realm, service.as_deref(), scope.as_deref())
@@ -184,7 +185,8 @@ impl Access {
         }
         let mut url = url::Url::parse(realm)
             .map_err(|error| self.denied(format!("its token service {realm:?}: {error}")))?;
-        // A registry that is verified cannot send the password over an open line.
+        // A registry with verified HTTPS must not redirect the password to an unencrypted
+        // connection.
         if url.scheme() != "https" && self.transport != Transport::PlainHttp {
             return Err(self.denied(format!("its token service {realm:?} is not HTTPS")));
         }

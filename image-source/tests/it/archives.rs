@@ -1,4 +1,4 @@
-//! `docker save` archives, OCI layouts, root file systems.
+//! Tests of images from `docker save` archives, OCI layouts and root file systems.
 
 use std::path::Path;
 
@@ -48,7 +48,7 @@ async fn an_archive_with_links_and_its_manifest_at_the_end_is_read() {
     assert_eq!(images.len(), 1);
     assert_eq!(images[0].references[0].familiar(), "hello-world:latest");
     assert_eq!(images[0].image.id().digest(), &Digest::of(&config));
-    // The file can go once it is open.
+    // The file can be renamed once it is open.
     std::fs::rename(&path, directory.path().join("gone")).unwrap();
     check_layers(&images[0].image, &layers);
 
@@ -91,7 +91,7 @@ async fn what_is_wrong_with_an_archive_is_named() {
             (&name, Ok(&good)),
         ],
     );
-    assert!(refused(&path).await.contains("circle"));
+    assert!(refused(&path).await.contains("cycle"));
 
     archive(
         &path,
@@ -113,7 +113,7 @@ async fn what_is_wrong_with_an_archive_is_named() {
     archive(&path, &[("etc/passwd", Ok(b"root"))]);
     assert!(refused(&path).await.contains("imported, not loaded"));
 
-    std::fs::write(&path, b"this is no tar at all").unwrap();
+    std::fs::write(&path, b"this is not a tar at all").unwrap();
     assert!(refused(&path).await.contains("not an image"));
 
     archive(&path, &[a, b, m, (&name, Ok(&good))]);
@@ -154,7 +154,7 @@ async fn layouts_are_read_as_directories_and_archives() {
     builder.finish().unwrap();
     check_layers(&loaded(&packed).await.unwrap()[0].image, &layers);
 
-    // A manifest that was changed on the way.
+    // Damage the manifest, as if it was changed in transit.
     let blobs = root.join("blobs/sha256");
     for entry in std::fs::read_dir(blobs).unwrap() {
         let path = entry.unwrap().path();
@@ -192,7 +192,7 @@ async fn what_is_saved_is_loaded_again() {
         .await
         .unwrap();
     let (first, second) = (std::fs::read(path).unwrap(), std::fs::read(again).unwrap());
-    assert!(first == second, "the same image gives the same bytes");
+    assert!(first == second, "the same image is saved as the same bytes");
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! Images from registries.
+//! Tests of images from registries.
 
 use std::sync::{Arc, Mutex};
 
@@ -54,7 +54,7 @@ async fn an_image_is_fetched_once_and_verified() {
         .await
         .unwrap();
     let again = found.fetch(&spool, ()).await.unwrap();
-    // Only the config was asked for again.
+    // Only the config was requested again.
     assert_eq!(registry.asked.lock().unwrap().len(), asked + 1);
     drop(spool);
     check_layers(&again, &layers);
@@ -94,7 +94,7 @@ async fn a_connection_that_breaks_is_continued() {
     let (second, size) = found.layers().nth(1).unwrap();
     assert!(
         size > 600,
-        "the layer is longer than what one request brings"
+        "the layer is longer than the part that one request returns"
     );
     let image = found.fetch(&Spool::temporary().unwrap(), ()).await.unwrap();
     check_layers(&image, &layers);
@@ -201,7 +201,7 @@ async fn a_mirror_is_asked_first_and_may_be_gone() {
 
 #[tokio::test]
 async fn a_self_signed_registry_is_refused_with_a_hint_and_accepted_by_its_thumbprint() {
-    // As lab installers make them: an authority that is its own server.
+    // A certificate as lab installers make it: its own authority.
     let mut parameters = rcgen::CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
     parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let key = rcgen::KeyPair::generate().unwrap();

@@ -1,4 +1,4 @@
-//! A registry on loopback that behaves as a test wants.
+//! A registry on loopback whose behaviour tests can choose.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -11,27 +11,27 @@ use tokio::net::TcpListener;
 
 use crate::sample::{config, gzip};
 
-/// How the registry wants clients to authenticate.
+/// The authentication that the registry requires.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) enum Auth {
     #[default]
     Nobody,
     /// User `me`, password `word`.
     Basic,
-    /// A token of the registry's own token service, which wants user `me`, password `word`.
+    /// A token of the registry's own token service, which requires user `me`, password `word`.
     Token,
 }
 
-/// What the registry has and does.
+/// The content and the behaviour of the registry.
 #[derive(Default)]
 pub(crate) struct Registry {
     pub(crate) auth: Auth,
     /// Manifests by tag or digest.
     pub(crate) manifests: HashMap<String, (String, Vec<u8>)>,
     pub(crate) blobs: HashMap<String, Vec<u8>>,
-    /// Breaks every answer to a request of a blob after so many bytes.
+    /// The number of bytes after which every response with a blob breaks off.
     pub(crate) cut: Option<usize>,
-    /// Requests of blobs: the digest, and where the client wanted to start.
+    /// The requests for blobs: digest and start offset.
     pub(crate) asked: Mutex<Vec<(String, usize)>>,
 }
 
@@ -39,7 +39,7 @@ pub(crate) const MANIFEST: &str = "application/vnd.docker.distribution.manifest.
 pub(crate) const LIST: &str = "application/vnd.docker.distribution.manifest.list.v2+json";
 
 impl Registry {
-    /// With one image under the tag `latest`, its layers compressed.
+    /// Creates a registry with one image, tagged `latest`, with compressed layers.
     pub(crate) fn with(layers: &[Vec<u8>]) -> Self {
         let mut registry = Self::default();
         let packed: Vec<Value> = layers
@@ -109,7 +109,7 @@ impl Registry {
         (address.to_string(), registry)
     }
 
-    /// One request per connection.
+    /// Answers one request; each connection has only one.
     async fn answer(&self, client: impl AsyncRead + AsyncWrite + Unpin, address: SocketAddr) {
         let mut client = BufReader::new(client);
         let mut head = Vec::new();

@@ -6,7 +6,7 @@ use std::path::Path;
 use portlayer::image::{Digest, Image};
 use serde_json::{Value, json};
 
-/// A layer: a tar with one file.
+/// Returns a layer: a tar with one file.
 pub(crate) fn layer(name: &str, content: &[u8]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     let mut header = tar::Header::new_gnu();
@@ -22,7 +22,7 @@ pub(crate) fn gzip(content: &[u8]) -> Vec<u8> {
     encoder.finish().unwrap()
 }
 
-/// The config of an image with these layers.
+/// Returns the config of an image with these layers.
 pub(crate) fn config(layers: &[Vec<u8>]) -> Vec<u8> {
     let diff_ids: Vec<Digest> = layers.iter().map(Digest::of).collect();
     json!({
@@ -40,7 +40,7 @@ pub(crate) fn two_layers() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Writes a tar: names and contents; a content of `Err` is a symbolic link.
+/// Writes a tar with these names and contents; `Err` is the target of a symbolic link.
 pub(crate) fn archive(path: &Path, members: &[(&str, Result<&[u8], &str>)]) {
     let mut builder = tar::Builder::new(std::fs::File::create(path).unwrap());
     for (name, content) in members {
@@ -61,7 +61,7 @@ pub(crate) fn archive(path: &Path, members: &[(&str, Result<&[u8], &str>)]) {
     builder.finish().unwrap();
 }
 
-/// Checks that the layers of an image can be read and are what they are named by.
+/// Checks that the layers of an image can be read and match their digests.
 pub(crate) fn check_layers(image: &Image, layers: &[Vec<u8>]) {
     assert_eq!(image.layers().len(), layers.len());
     for (layer, expected) in image.layers().iter().zip(layers) {
@@ -77,7 +77,7 @@ pub(crate) fn check_layers(image: &Image, layers: &[Vec<u8>]) {
     }
 }
 
-/// Writes an OCI layout, layers compressed; returns the index's entry.
+/// Writes an OCI layout with compressed layers; returns the entry in its index.
 pub(crate) fn layout(directory: &Path, layers: &[Vec<u8>], annotations: &Value) {
     let blobs = directory.join("blobs/sha256");
     std::fs::create_dir_all(&blobs).unwrap();
