@@ -1,5 +1,8 @@
 //! The implementation in memory passes every case, and skips only what it names.
 #![cfg(feature = "conformance")]
+#![allow(clippy::unwrap_used, reason = "a panic is the failure of a test")]
+
+mod random_networks;
 
 use std::sync::Arc;
 
@@ -7,7 +10,7 @@ use async_trait::async_trait;
 use portlayer::conformance::{self, Fixture, Process};
 use portlayer::exec::Command;
 use portlayer::memory::{MemoryEvents, MemoryExec, MemoryImages, MemoryStore, MemoryStreams};
-use portlayer::{PortLayer, Result};
+use portlayer::{ContainerId, PortLayer, Result};
 
 struct Memory(MemoryExec, MemoryImages, MemoryStore);
 
@@ -28,6 +31,36 @@ impl Fixture for Memory {
 
     fn command(&self, process: Process) -> Command {
         conformance::memory::command(process)
+    }
+}
+
+impl random_networks::World for Memory {
+    const FORGETS: bool = false;
+
+    async fn open(&self) -> PortLayer {
+        Fixture::open(self).await.unwrap()
+    }
+
+    fn lose_answers(&self) {}
+
+    fn hear(&self) {}
+
+    async fn copy(&self, _: &ContainerId, _: &ContainerId) -> bool {
+        false
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn no_address_is_held_twice_and_none_is_lost(steps in random_networks::steps()) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap().block_on(async {
+            let exec = MemoryExec::new(conformance::memory::behaviour);
+            let world = Memory(exec.clone(), MemoryImages::of(exec), MemoryStore::new());
+            random_networks::run(&world, steps).await;
+        });
     }
 }
 

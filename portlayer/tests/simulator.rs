@@ -8,6 +8,7 @@ mod images;
 mod index;
 mod interrupted;
 mod networks;
+mod random_networks;
 mod recovery;
 mod signals;
 mod sole_writer;

@@ -11,7 +11,7 @@ use super::ranges::Ranges;
 /// How many freed addresses are remembered individually once their rest time is over. Older ones
 /// count as equally long unused, so that memory grows with the addresses in use and not with those
 /// ever used.
-const REMEMBERED: usize = 4096;
+pub(super) const REMEMBERED: usize = 4096;
 
 /// The addresses of one IPv4 subnet: which are in use, and which is assigned next.
 ///
@@ -324,6 +324,14 @@ impl AddressPool {
             return false;
         }
         self.outside.remove(number) || self.unused.insert(number)
+    }
+
+    /// Iterates over the freed addresses, the longest unused first, with the time since when they
+    /// are free.
+    pub(super) fn freed(&self) -> impl Iterator<Item = (Ipv4Addr, Instant)> + '_ {
+        let is_current = |freed: &&Freed| self.numbers.get(&freed.address) == Some(&freed.number);
+        let freed = self.freed.iter().filter(is_current);
+        freed.map(|freed| (freed.address.into(), freed.at))
     }
 
     /// Returns whether this address is in use.

@@ -6,7 +6,8 @@ use std::net::IpAddr;
 use portlayer::exec::{Command, ContainerSpec, Edit, StartOptions};
 use portlayer::network::{BridgeRange, EndpointSpec, ScopeSpec};
 use portlayer::vsphere::{Dialect, Hosts, InstallProgress, Options};
-use portlayer::{ContainerId, Error, ErrorKind, PortLayer, Resource};
+use portlayer::{ContainerId, ErrorKind, PortLayer, Resource};
+use proptest::prelude::ProptestConfig;
 use simulator::{Platform, Reaction};
 use vim25::types::{
     OptionValue, VirtualDevice, VirtualDevicePciBusSlotInfo, VirtualEthernetCard,
@@ -14,6 +15,7 @@ use vim25::types::{
 };
 use vim25::{Poly, Property, Ref, mo, props};
 
+use super::random_networks::{self, World};
 use super::{Endpoint, spec};
 
 const DEVICES: Property<mo::VirtualMachine, Vec<Poly<VirtualDevice>>> =
@@ -325,87 +327,52 @@ async fn an_unknown_outcome_costs_no_address() {
     assert_eq!(layer.networks().inspect("b").await.unwrap().free, Some(5));
 }
 
-/// Random operations, with answers that are lost and programs that end between any two calls: no
-/// address is held twice, and none is lost. A property test of the table itself does far more.
-#[tokio::test]
-async fn no_address_is_held_twice_and_none_is_lost_under_failures() {
-    let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
-    let mut layer = endpoint.another().await;
-    layer.networks().create(small("a", 1)).await.unwrap();
-    layer.networks().create(small("b", 2)).await.unwrap();
-    let script = endpoint.simulator.script();
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let mut random = |below: u64| {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        state % below
-    };
-    let mut ids: Vec<ContainerId> = Vec::new();
-    for step in 0..24 {
-        let lost = random(4) == 0;
-        let reaction = |method| {
-            if lost {
-                script.next(method, Reaction::LoseAnswer);
-            }
-        };
-        let scope = ["a", "b"][usize::try_from(random(2)).unwrap()];
-        let exec = layer.exec();
-        let done: Result<(), Error> = match random(3) {
-            0 if !ids.is_empty() => {
-                let n = usize::try_from(random(ids.len() as u64)).unwrap();
-                reaction("Destroy_Task");
-                exec.remove(&ids.swap_remove(n)).await
-            }
-            1 if !ids.is_empty() => {
-                let n = usize::try_from(random(ids.len() as u64)).unwrap();
-                reaction("ReconfigVM_Task");
-                let edit = Edit::new().connect(EndpointSpec::new(scope).alias(format!("s{step}")));
-                exec.update(&ids[n], edit).await
-            }
-            _ => {
-                reaction("CreateVM_Task");
-                let spec = on(&format!("c{step}"), scope);
-                ids.push(spec.id);
-                exec.create(spec).await.map(drop)
-            }
-        };
-        if let Err(error) = done {
-            assert!(
-                matches!(
-                    error.kind,
-                    ErrorKind::OutcomeUnknown { .. }
-                        | ErrorKind::Exhausted { .. }
-                        | ErrorKind::NotFound
-                ),
-                "{error:?}"
-            );
-        }
-        if random(5) == 0 {
-            layer = endpoint.another().await;
-        }
-        if step % 8 == 7 {
-            check(&endpoint.another().await).await;
+impl World for Endpoint {
+    const FORGETS: bool = true;
+
+    async fn open(&self) -> PortLayer {
+        self.another().await
+    }
+
+    fn lose_answers(&self) {
+        let script = self.simulator.script();
+        for method in [
+            "CreateVM_Task",
+            "ReconfigVM_Task",
+            "PowerOnVM_Task",
+            "PowerOffVM_Task",
+            "Destroy_Task",
+        ] {
+            script.next(method, Reaction::LoseAnswer);
         }
     }
-    check(&endpoint.another().await).await;
+
+    fn hear(&self) {
+        self.simulator.script().clear();
+    }
+
+    async fn copy(&self, from: &ContainerId, to: &ContainerId) -> bool {
+        let keys = self.keys(&self.machine(from).await).await;
+        let copied = keys.get("portlayer/endpoints").unwrap().clone();
+        let change = VirtualMachineConfigSpec {
+            extra_config: vec![Poly::new(OptionValue::new("portlayer/endpoints", copied))],
+            ..Default::default()
+        };
+        let vm = self.machine(to).await;
+        self.client.run(vm.reconfig_vm(&change)).await.unwrap();
+        true
+    }
 }
 
-async fn check(layer: &PortLayer) {
-    let listing = layer.exec().list().await.unwrap();
-    assert_eq!(listing.quarantined, []);
-    let mut held: BTreeMap<&str, Vec<IpAddr>> = BTreeMap::new();
-    for endpoint in listing.containers.iter().flat_map(|c| &c.endpoints) {
-        let address = endpoint.address.unwrap().addr();
-        held.entry(&endpoint.spec.scope).or_default().push(address);
-    }
-    for name in ["a", "b"] {
-        let addresses = held.entry(name).or_default();
-        let used = addresses.len();
-        addresses.sort_unstable();
-        addresses.dedup();
-        assert_eq!(addresses.len(), used, "{name}");
-        let scope = layer.networks().inspect(name).await.unwrap();
-        assert_eq!(scope.free, Some(5 - used as u128), "{name}");
+proptest::proptest! {
+    #![proptest_config(ProptestConfig { max_shrink_iters: 64, ..ProptestConfig::with_cases(2) })]
+
+    #[test]
+    fn no_address_is_held_twice_and_none_is_lost_under_failures(steps in random_networks::steps()) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        runtime.unwrap().block_on(async {
+            let endpoint = Endpoint::start(Dialect::Vic1, Platform::default()).await;
+            random_networks::run(&endpoint, steps).await;
+        });
     }
 }

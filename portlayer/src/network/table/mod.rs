@@ -15,8 +15,9 @@ mod cards;
 mod names;
 mod scope;
 
-use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
@@ -25,6 +26,7 @@ pub(crate) use self::assign::Assignment;
 #[cfg(feature = "vsphere")]
 pub(crate) use self::scope::Segment;
 use self::scope::{Phase, Scope};
+use super::address_pool::REMEMBERED;
 use super::{BridgeRange, EndpointInfo, MacAddress, PortMapping, ScopeInfo, ScopeKind, ScopeSpec};
 use crate::{Capability, ContainerId, Error, Resource, ResourceKind, Result};
 
@@ -45,6 +47,9 @@ pub(crate) struct Table {
     holders: BTreeMap<ContainerId, Holder>,
     macs: HashMap<MacAddress, ContainerId>,
     conflicts: BTreeMap<ContainerId, String>,
+    /// The addresses freed of late in scopes that are gone, the longest unused first: a scope that
+    /// gets one of their subnets lets them rest.
+    freed: VecDeque<(Ipv4Addr, Instant)>,
 }
 
 /// A container with its connections.
@@ -68,6 +73,7 @@ impl Table {
             holders: BTreeMap::new(),
             macs: HashMap::new(),
             conflicts: BTreeMap::new(),
+            freed: VecDeque::new(),
         };
         if let Ok(spec) = table.resolved(ScopeSpec::bridge(default)) {
             let scope = Scope::new(spec, rest).default_of_the_host();
@@ -84,7 +90,14 @@ impl Table {
             return Err(Error::already_exists(Resource::network(name)));
         }
         let spec = self.resolved(spec)?;
-        let scope = Scope::new(spec, self.rest);
+        let mut scope = Scope::new(spec, self.rest);
+        if let Some(pool) = &mut scope.pool {
+            for (address, at) in &self.freed {
+                if pool.claim(*address).is_ok() {
+                    pool.release(*address, *at);
+                }
+            }
+        }
         if scope.assigns_nothing() {
             return Err(Error::invalid_argument(
                 Resource::network(name),
@@ -129,7 +142,12 @@ impl Table {
 
     /// Forgets a scope.
     pub(crate) fn drop_scope(&mut self, name: &str) {
-        self.scopes.remove(name);
+        if let Some(pool) = self.scopes.remove(name).and_then(|scope| scope.pool) {
+            let mut freed: Vec<_> = self.freed.drain(..).chain(pool.freed()).collect();
+            freed.sort_by_key(|(_, at)| *at);
+            let too_many = freed.len().saturating_sub(REMEMBERED);
+            self.freed.extend(freed.into_iter().skip(too_many));
+        }
     }
 
     /// Makes the table hold the default scope and these, which were persisted. Returns the names of
@@ -146,8 +164,12 @@ impl Table {
         kept: impl IntoIterator<Item = ScopeSpec>,
     ) -> Vec<(String, Error)> {
         let kept: BTreeMap<_, _> = kept.into_iter().map(|s| (s.name.clone(), s)).collect();
-        self.scopes
-            .retain(|name, scope| scope.is_default || kept.get(name) == Some(&scope.spec));
+        let is_gone = |(name, scope): (&String, &Scope)| {
+            let stays = scope.is_default || kept.get(name) == Some(&scope.spec);
+            (!stays).then(|| name.clone())
+        };
+        let gone: Vec<_> = self.scopes.iter().filter_map(is_gone).collect();
+        gone.iter().for_each(|name| self.drop_scope(name));
         let mut refused = Vec::new();
         for (name, spec) in kept {
             if !self.scopes.contains_key(&name)

@@ -4,7 +4,6 @@ mod complaints;
 mod crashes;
 
 use std::net::IpAddr;
-use std::time::Instant;
 
 use super::*;
 use crate::ErrorKind;
@@ -160,6 +159,29 @@ fn a_full_scope_is_exhausted() {
         assigned.unwrap().endpoints[0].address,
         Some("10.0.0.2/30".parse().unwrap())
     );
+}
+
+/// A front end that takes an application down and brings it up again makes the same scopes.
+#[test]
+fn addresses_of_a_removed_scope_rest_in_the_next_one_with_its_subnet() {
+    let mut table = table();
+    let tiny = || ScopeSpec::bridge("tiny").subnet("10.0.0.0/30".parse().unwrap());
+    scope(&mut table, tiny());
+    create(&mut table, 1, &[EndpointSpec::new("tiny")]);
+    let now = Instant::now();
+    table.release(&id(1), now);
+    table.close_scope("tiny").unwrap();
+    table.drop_scope("tiny");
+    scope(&mut table, tiny());
+    assert_eq!(table.inspect("tiny").unwrap().free, Some(1));
+    let specs = [EndpointSpec::new("tiny")];
+    let resting = table.assign_new(id(2), "b", made(2), &specs, now);
+    assert!(matches!(
+        resting.unwrap_err().kind,
+        ErrorKind::Exhausted { .. }
+    ));
+    let rested = table.assign_new(id(2), "b", made(2), &specs, now + REST);
+    assert!(rested.is_ok());
 }
 
 #[test]
