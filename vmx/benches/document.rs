@@ -1,7 +1,7 @@
-//! Speed of documents, on a file of 1 MiB and 10,000 keys.
+//! Benchmarks of documents, with a file of 1 MiB and 10,000 keys.
 //!
-//! `cargo bench -p vmx-config --bench document`; the bench `peers` gives the same file
-//! to other parsers.
+//! Run `cargo bench -p vmx-config --bench document`. The bench `peers` measures other
+//! parsers with the same file.
 #![allow(
     missing_docs,
     clippy::unwrap_used,

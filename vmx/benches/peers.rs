@@ -1,7 +1,7 @@
-//! The same file through this crate and through other parsers, in one run.
+//! Compares this crate with other parsers on the same file, in one run.
 //!
-//! `cargo bench -p vmx-config --bench peers`. Each parser gives the best of several
-//! runs. What cannot be run here is not measured, and says so.
+//! Run `cargo bench -p vmx-config --bench peers`. For each parser the best of several
+//! runs is printed. Parsers that cannot run here are listed as not measured.
 #![allow(
     missing_docs,
     clippy::unwrap_used,
@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use vmx::Document;
 
 fn main() {
-    // `cargo test --benches` only wants to know that it builds.
+    // `cargo test --benches` only checks that the bench builds.
     if std::env::args().any(|argument| argument == "--test") {
         return;
     }

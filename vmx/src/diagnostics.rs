@@ -1,11 +1,12 @@
-//! Parse errors as compilers render them.
+//! Parse errors rendered the way compilers render them.
 
 use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use crate::error::ParseError;
 
 impl ParseError {
-    /// The error with its place in the file, as rustc would show it, without colour.
+    /// Renders the error with its position in the file, the way rustc would, without
+    /// colour.
     ///
     /// Values that [`excerpt`](Self::excerpt) hides are hidden here too.
     ///

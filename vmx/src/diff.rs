@@ -6,17 +6,17 @@ use crate::name::Name;
 /// An entry that differs between two documents.
 #[derive(Debug, Clone, Copy)]
 pub enum Difference<'a> {
-    /// Only the old document has it.
+    /// Only the old document has the entry.
     Removed(Entry<'a>),
-    /// Only the new document has it.
+    /// Only the new document has the entry.
     Added(Entry<'a>),
-    /// Both have it, with other values: old and new.
+    /// Both documents have the entry, with different values: old, new.
     Changed(Entry<'a>, Entry<'a>),
 }
 
 impl<'a> Difference<'a> {
-    /// The name, in the spelling of the document that has it, of the new one if
-    /// both do.
+    /// Returns the name of the entry, spelled as in the new document if it has the entry,
+    /// otherwise as in the old one.
     #[must_use]
     pub fn name(&self) -> Name<'a> {
         match self {
@@ -26,13 +26,12 @@ impl<'a> Difference<'a> {
 }
 
 impl Document {
-    /// What a reader of this document would see change with the other one: removed
-    /// and changed entries in the order of this document, then added ones in the
-    /// order of the other.
+    /// Returns the differences between this document (old) and `new`: removed and changed
+    /// entries in the order of this document, then added entries in the order of `new`.
     ///
-    /// Values are compared as text, each by the charset of its file. What VMware
-    /// does not tell apart is no difference: order, spacing, comments, the case of
-    /// names, the spelling of escapes, later entries of a name.
+    /// Values are compared as text, each decoded with the charset of its file. What
+    /// VMware does not distinguish is not a difference: order, spacing, comments, the
+    /// case of names, the spelling of escapes, and later entries with the same name.
     ///
     /// ```
     /// use vmx::{Difference, Document};
@@ -65,7 +64,7 @@ impl Document {
 fn same(one: Entry<'_>, other: Entry<'_>) -> bool {
     match (one.value().text(), other.value().text()) {
         (Ok(one), Ok(other)) => one == other,
-        // Bytes that are not text are compared as they are.
+        // Bytes that are not valid text are compared as bytes.
         (Err(one), Err(other)) => one == other,
         _ => false,
     }

@@ -1,4 +1,4 @@
-//! Charsets of values, by the names that VMware gives them in `.encoding`.
+//! Charsets of values, named as VMware names them in `.encoding`.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,9 +7,9 @@ use encoding_rs as codec;
 
 /// A charset of values.
 ///
-/// [`for_label`](Self::for_label) reads the names VMware writes and their aliases;
-/// `Display` prints the name VMware writes. Every charset here holds ASCII as
-/// single bytes, which the grammar needs.
+/// [`for_label`](Self::for_label) accepts the names that VMware writes and their aliases;
+/// `Display` prints the name that VMware writes. Every supported charset encodes ASCII as
+/// single bytes, which the grammar requires.
 ///
 /// ```
 /// use vmx::Encoding;
@@ -23,22 +23,23 @@ use encoding_rs as codec;
 pub struct Encoding(&'static Charset);
 
 struct Charset {
-    /// As VMware writes it.
+    /// The name as VMware writes it.
     name: &'static str,
     codec: Codec,
-    /// Other names, letters in lower case and digits only.
+    /// Other names, reduced to lower-case letters and digits.
     aliases: &'static [&'static str],
 }
 
 #[derive(Clone, Copy)]
 enum Codec {
     Ascii,
-    /// ISO-8859-1: each byte is the character of that number. The web's tables
-    /// read windows-1252 in its place.
+    /// ISO-8859-1: each byte is the character with that number. The WHATWG tables would
+    /// decode it as windows-1252.
     Latin1,
-    /// One of the web's tables.
+    /// A table of the WHATWG encoding standard.
     Table(&'static codec::Encoding),
-    /// A table that has printable characters where ISO-8859 has the controls 80-9F.
+    /// A table with printable characters where the ISO-8859 charset has the controls
+    /// 80-9F.
     TableWithControls(&'static codec::Encoding),
 }
 
@@ -50,8 +51,8 @@ macro_rules! charsets {
     };
 }
 
-/// Names and aliases: open-vm-tools lib/unicode/unicodeSimpleTypes.c and the
-/// aliases that ICU and IANA give these charsets.
+/// Names and aliases. Sources: open-vm-tools lib/unicode/unicodeSimpleTypes.c, and the
+/// aliases in ICU and IANA.
 static CHARSETS: &[Charset] = charsets! {
     "UTF-8" Table(codec::UTF_8), ["utf8" "ibm1208" "cp1208" "windows65001" "cp65001" "unicode11utf8"];
     "windows-1252" Table(codec::WINDOWS_1252), ["windows1252" "cp1252" "ibm5348"];
@@ -63,7 +64,7 @@ static CHARSETS: &[Charset] = charsets! {
     "windows-1256" Table(codec::WINDOWS_1256), ["windows1256" "cp1256" "ibm9448"];
     "windows-1257" Table(codec::WINDOWS_1257), ["windows1257" "cp1257" "ibm9449"];
     "windows-1258" Table(codec::WINDOWS_1258), ["windows1258" "cp1258" "ibm5354"];
-    // The name means code page 932 (ibm-943), which is what the table holds.
+    // VMware means code page 932 (ibm-943) by this name, and so does the table.
     "Shift_JIS" Table(codec::SHIFT_JIS),
         ["shiftjis" "sjis" "mskanji" "windows31j" "cswindows31j" "windows932" "cp932" "ms932"
          "ibm943" "cp943" "ibm943c" "cp943c" "xsjis" "xmscp932" "pck"];
@@ -106,19 +107,19 @@ static CHARSETS: &[Charset] = charsets! {
 };
 
 impl Encoding {
-    /// UTF-8, what ESXi, Linux and macOS hosts write.
+    /// UTF-8, which ESXi, Linux and macOS hosts write.
     pub const UTF_8: Self = Self(&CHARSETS[0]);
 
-    /// The charset that `.encoding = "label"` declares.
+    /// Returns the charset that `.encoding = "label"` declares.
     ///
-    /// Names are read as VMware reads them: letters in either case, everything but
-    /// letters and digits left out, so `utf8`, `CP936` and `shift-jis` are known.
+    /// Names are matched as VMware does: case and everything but letters and digits are
+    /// ignored, so `utf8`, `CP936` and `shift-jis` are known.
     ///
     /// # Errors
     ///
-    /// A name that is not known here. VMware knows more: EBCDIC, UTF-16, UTF-32
-    /// and the ISO-2022 family, in which the grammar itself could not be written,
-    /// and code pages of DOS, which no host has as its own.
+    /// Fails if the name is not known. VMware knows more charsets: EBCDIC, UTF-16, UTF-32
+    /// and the ISO-2022 family, in which the grammar itself could not be written, and DOS
+    /// code pages, which no host uses as its own charset.
     pub fn for_label(label: &str) -> Result<Self, EncodingError> {
         let mut plain = [0; 32];
         let mut length = 0;
@@ -146,20 +147,20 @@ impl Encoding {
             })
     }
 
-    /// All charsets, the most frequent first.
+    /// Returns all supported charsets, the most frequent first.
     pub fn all() -> impl Iterator<Item = Self> {
         CHARSETS.iter().map(Self)
     }
 
-    /// The name that VMware writes.
+    /// Returns the name that VMware writes.
     #[must_use]
     pub const fn name(self) -> &'static str {
         self.0.name
     }
 
-    /// The text of `bytes`, or `None` if they are not valid in this charset.
+    /// Decodes `bytes`. Returns `None` if they are not valid in this charset.
     ///
-    /// Nothing is ever replaced.
+    /// Never inserts replacement characters.
     #[must_use]
     pub fn decode(self, bytes: &[u8]) -> Option<Cow<'_, str>> {
         match self.0.codec {
@@ -185,14 +186,14 @@ impl Encoding {
         }
     }
 
-    /// The bytes of `text`, or the first character that this charset cannot hold.
+    /// Encodes `text`. Fails with the first character that this charset cannot represent.
     ///
-    /// A character is held only if its bytes decode to it again: the yen sign is
-    /// not held by Shift_JIS, which would make a backslash of it.
+    /// A character counts as representable only if its bytes decode to it again. For
+    /// example, Shift_JIS would turn the yen sign into a backslash, so it is refused.
     ///
     /// # Errors
     ///
-    /// The first character that cannot be held.
+    /// Returns the first character that cannot be represented.
     pub fn encode(self, text: &str) -> Result<Cow<'_, [u8]>, char> {
         if text.is_ascii() || self == Self::UTF_8 {
             return Ok(Cow::Borrowed(text.as_bytes()));
@@ -250,7 +251,8 @@ impl Encoding {
     }
 }
 
-/// The text of `bytes` if all of them are ASCII: text in every charset here.
+/// Returns `bytes` as text if all of them are ASCII, which is valid in every supported
+/// charset.
 pub(crate) fn ascii(bytes: &[u8]) -> Option<&str> {
     if bytes.is_ascii() {
         std::str::from_utf8(bytes).ok()
@@ -285,7 +287,7 @@ impl fmt::Debug for Encoding {
     }
 }
 
-/// A charset declaration that cannot be followed.
+/// A charset declaration that is unknown or contradictory.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EncodingError {
@@ -300,7 +302,7 @@ pub enum EncodingError {
     Conflict {
         /// The charset of the first declaration.
         first: Encoding,
-        /// The charset of the later one.
+        /// The charset of the later declaration.
         second: Encoding,
     },
 }
@@ -380,7 +382,8 @@ mod tests {
                 let Some(text) = charset.decode(&bytes) else {
                     continue;
                 };
-                // Some have two spellings of a character: the text counts.
+                // Some charsets have two encodings of one character, so texts are
+                // compared.
                 if let Ok(again) = charset.encode(&text) {
                     assert_eq!(
                         charset.decode(&again).unwrap(),

@@ -5,15 +5,15 @@ use std::fmt;
 use crate::encoding::{Encoding, EncodingError};
 use crate::name::{NameError, print_visibly};
 
-/// A place in a file.
+/// A position in a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Position {
-    /// Line, from 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// Byte within the line, from 1.
+    /// Byte position within the line, from 1.
     pub column: usize,
-    /// Byte within the file, from 0.
+    /// Byte offset within the file, from 0.
     pub offset: usize,
 }
 
@@ -23,9 +23,9 @@ impl fmt::Display for Position {
     }
 }
 
-/// Something in a file that VMware refuses: what, where, and the line.
+/// Something in a file that VMware refuses: the reason, the position, and the line.
 ///
-/// Strict parsing fails with the first; [`Document::problems`] lists all.
+/// Strict parsing fails with the first problem; [`Document::problems`] lists all of them.
 ///
 /// ```
 /// use vmx::Document;
@@ -44,22 +44,23 @@ pub struct ParseError(Box<Report>);
 struct Report {
     kind: ParseErrorKind,
     position: Position,
-    /// Bytes that the caret underlines, within the line.
+    /// Number of bytes within the line that the caret underlines.
     length: usize,
-    /// The line, made fit to be shown: no secrets, no control characters.
+    /// The line, made safe to print: no secrets, no control characters.
     shown: String,
-    /// Characters before the caret, and underlined by it.
+    /// Number of characters before the caret, and number of characters that it
+    /// underlines.
     caret: (usize, usize),
 }
 
-/// The reason why VMware refuses a file.
+/// The reason for which VMware refuses a file.
 ///
-/// `Debug` prints the message: the bytes of a value may be secret.
+/// `Debug` prints the message, because the bytes of a value may be secret.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ParseErrorKind {
     /// The file is larger than 4 GiB.
-    #[error("a file of 4 GiB or more is not read")]
+    #[error("files of 4 GiB or more are not supported")]
     TooLarge,
     /// A line begins with `=`.
     #[error("a name must come before `=`")]
@@ -76,16 +77,16 @@ pub enum ParseErrorKind {
     /// Something other than a comment follows a quoted value.
     #[error("only a comment may follow the closing quote; a quote within a value is written |22")]
     TextAfterQuote,
-    /// The name was defined before; names have no case.
+    /// The name was already defined; names are compared without regard to case.
     #[error("`{name}` is defined twice, first on line {first}; VMware does not open such a file")]
     Duplicate {
-        /// The name as it is spelled here.
+        /// The name as spelled in the later entry.
         name: String,
-        /// The line of the entry that counts.
+        /// The line of the first entry, which counts.
         first: usize,
     },
     /// The declared charset is unknown or contradicts another declaration.
-    #[error("the declared character encoding cannot be followed")]
+    #[error("the declared character encoding cannot be used")]
     Encoding(#[source] EncodingError),
     /// A value is not valid in the charset of the file.
     #[error("the value is not valid in {encoding}{}", if *declared { "" } else {
@@ -94,10 +95,10 @@ pub enum ParseErrorKind {
     Undecodable {
         /// The charset of the file, or the one that was assumed.
         encoding: Encoding,
-        /// Whether the file declares the charset. If not, a host with another one of
-        /// its own may read the value.
+        /// Whether the file declares the charset. If not, a host with a different default
+        /// charset may be able to read the value.
         declared: bool,
-        /// The value's bytes, escapes read.
+        /// The bytes of the value, after unescaping.
         bytes: Box<[u8]>,
     },
 }
@@ -108,12 +109,12 @@ impl fmt::Debug for ParseErrorKind {
     }
 }
 
-/// The longest piece of a line that an excerpt shows.
+/// The maximum number of bytes of a line that an excerpt shows.
 const SHOWN: usize = 100;
 
 impl ParseError {
-    /// `at` and `length` are bytes within `line`; from `secret` on, what the line
-    /// says is not shown.
+    /// Creates an error. `at` and `length` are bytes within `line`; the range `secret` of
+    /// the line is masked.
     pub(crate) fn new(
         kind: ParseErrorKind,
         line_number: usize,
@@ -129,7 +130,7 @@ impl ParseError {
         };
         let at = at.min(line.len());
         let end = (at + length).min(line.len());
-        // Long lines are shown around the place, cut at whole bytes.
+        // Long lines are cut around the position, at byte boundaries.
         let from = if at > SHOWN * 3 / 4 {
             at - SHOWN / 2
         } else {
@@ -169,7 +170,8 @@ impl ParseError {
         Self::new(ParseErrorKind::TooLarge, 1, 0, &[], (0, 0), None)
     }
 
-    /// Whether VMware refuses it on some hosts only: a value without a declared charset.
+    /// Whether VMware refuses the file on some hosts only, because no charset is declared
+    /// and the value is read with the charset of the host.
     #[must_use]
     pub fn depends_on_host(&self) -> bool {
         matches!(
@@ -193,16 +195,16 @@ impl ParseError {
         self.0.position
     }
 
-    /// The bytes of the file that are wrong.
+    /// Returns the byte range in the file that is wrong.
     #[must_use]
     pub fn span(&self) -> std::ops::Range<usize> {
         self.0.position.offset..self.0.position.offset + self.0.length
     }
 
-    /// Two lines to print below the message: the line of the file, and a caret.
+    /// Returns two lines to print below the message: the line of the file, and a caret.
     ///
-    /// Bytes that are not text are shown as `\xNN`, values that may be secret as
-    /// `***`, and long lines only around the place.
+    /// Non-text bytes are shown as `\xNN`, possibly secret values as `***`, and long
+    /// lines only around the position.
     #[must_use]
     pub fn excerpt(&self) -> String {
         let number = self.0.position.line.to_string();
@@ -216,7 +218,7 @@ impl ParseError {
         )
     }
 
-    /// The shown line and, in it, the byte range that the caret underlines.
+    /// Returns the shown line and the byte range in it that the caret underlines.
     #[cfg(feature = "diagnostics")]
     pub(crate) fn shown(&self) -> (&str, std::ops::Range<usize>) {
         let (before, under) = self.0.caret;
@@ -231,7 +233,7 @@ impl ParseError {
     }
 }
 
-/// The piece `from..until` of a line, a secret in it masked.
+/// Renders the range `from..until` of a line, with any secret in it masked.
 fn visible(
     line: &[u8],
     from: usize,
@@ -265,7 +267,7 @@ impl std::error::Error for ParseError {
     }
 }
 
-/// A value that cannot be read as asked.
+/// A value that cannot be read as the requested type.
 #[derive(Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ValueError {
@@ -273,15 +275,15 @@ pub enum ValueError {
     #[error("value of {} bytes is not valid in {}", bytes.len(),
         encoding.map_or("the declared encoding, which is unknown", Encoding::name))]
     Undecodable {
-        /// The charset, or `None` if the file declares one that is not known.
+        /// The charset, or `None` if the file declares an unknown one.
         encoding: Option<Encoding>,
-        /// The bytes, escapes read.
+        /// The bytes, after unescaping.
         bytes: Box<[u8]>,
     },
-    /// The value is not of the type asked for.
+    /// The value is not of the requested type.
     #[error("value {} is not {expected}", quoted(bytes))]
     Unfit {
-        /// The bytes, escapes read.
+        /// The bytes, after unescaping.
         bytes: Box<[u8]>,
         /// The requested type.
         expected: &'static str,
@@ -289,13 +291,13 @@ pub enum ValueError {
 }
 
 impl fmt::Debug for ValueError {
-    /// Prints the message: `Undecodable` bytes may be secret.
+    /// Prints the message, because the bytes of `Undecodable` may be secret.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ValueError({self})")
     }
 }
 
-/// The start of a value, in quotes.
+/// Returns the start of a value, in quotes.
 fn quoted(bytes: &[u8]) -> String {
     let mut text = String::from("\"");
     let _ = print_visibly(&bytes[..bytes.len().min(40)], &mut text);
@@ -303,54 +305,55 @@ fn quoted(bytes: &[u8]) -> String {
     text
 }
 
-/// An edit that was refused; the document is as it was.
+/// An edit that was refused. The document is unchanged.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EditError {
     /// The name cannot be written.
     #[error(transparent)]
     Name(#[from] NameError),
-    /// The value holds NUL, which ends a value in VMware.
+    /// The value contains NUL, which would end the value in VMware.
     #[error("value of `{name}` holds NUL at byte {at}, which would end it")]
     Nul {
-        /// The entry.
+        /// The name of the entry.
         name: String,
         /// Byte offset in the value.
         at: usize,
     },
-    /// The charset of the file cannot hold the value.
+    /// The charset of the file cannot represent the value.
     #[error(
         "value of `{name}` holds {char:?}, which {encoding} cannot hold; transcode the file to UTF-8"
     )]
     Unencodable {
-        /// The entry.
+        /// The name of the entry.
         name: String,
         /// The charset of the file.
         encoding: Encoding,
-        /// The first character that is not held.
+        /// The first character that cannot be represented.
         char: char,
     },
     /// The charset that the file declares is not known, so only ASCII can be written.
-    #[error("value of `{name}` is not ASCII, and the encoding of the file cannot be followed")]
+    #[error("value of `{name}` is not ASCII, and the declared encoding of the file cannot be used")]
     Encoding {
-        /// The entry.
+        /// The name of the entry.
         name: String,
-        /// Why not.
+        /// Why the declaration cannot be used.
         #[source]
         source: EncodingError,
     },
-    /// The file declares no charset, and holds values that are not valid in the one that
-    /// would have to be declared: VMware would refuse what it may read now.
+    /// The file declares no charset, and the edit would require declaring one in which
+    /// other values are not valid: VMware would refuse a file that it may be able to read
+    /// now.
     #[error(
         "value of `{name}` is not ASCII, so the file must declare {encoding}, in which `{other}` is \
          not valid; say in which encoding the file is, or transcode it"
     )]
     Undeclared {
-        /// The entry to set.
+        /// The name of the entry to set.
         name: String,
         /// The charset that would be declared.
         encoding: Encoding,
-        /// An entry that is not valid in it.
+        /// The name of an entry whose value is not valid in that charset.
         other: String,
     },
     /// `.encoding` was set to a charset that is not known.
@@ -359,28 +362,28 @@ pub enum EditError {
     /// A value is not valid in the old charset, so it cannot be rewritten in a new one.
     #[error("value of `{name}` cannot be transcoded")]
     Undecodable {
-        /// The entry.
+        /// The name of the entry.
         name: String,
-        /// Its bytes and the charset.
+        /// The bytes of the value and the charset.
         #[source]
         source: ValueError,
     },
     /// There is no such entry.
     #[error("no entry `{name}`")]
     NotFound {
-        /// The name asked for.
+        /// The requested name.
         name: String,
     },
-    /// There is such an entry already.
+    /// An entry with that name already exists.
     #[error("an entry `{name}` exists already")]
     Exists {
         /// The name as it is spelled in the file.
         name: String,
     },
-    /// Other edits were made since.
+    /// Later edits were made to the document.
     #[error("the change cannot be undone: it is not the last one made to this document")]
     NotTheLast,
     /// The document would become larger than 4 GiB.
-    #[error("the document would have 4 GiB or more")]
+    #[error("the document would reach the limit of 4 GiB")]
     TooLarge,
 }

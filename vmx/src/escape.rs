@@ -1,15 +1,15 @@
 //! The `|XX` escapes of values.
 //!
-//! They are bytes: decoded before, and encoded after, the charset conversion.
+//! Escapes stand for bytes: they are decoded before the charset is, and encoded after it.
 
 use std::borrow::Cow;
 
 use crate::line::find;
 
-/// Reads escapes: `|` and two hexadecimal digits, in either case, are one byte.
+/// Decodes escapes: `|` and two hexadecimal digits, in either case, stand for one byte.
 ///
-/// Anything else is literal. The scan goes on behind the byte that failed, so
-/// `||22` stays as it is.
+/// Everything else is literal. After a `|` that starts no escape, the scan resumes after
+/// the first byte that is not a hexadecimal digit, so `||22` is kept unchanged.
 pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
     let first = find(raw, b'|', b'|');
     if first == raw.len() {
@@ -43,8 +43,8 @@ pub(crate) fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// Appends `value` as VMware writes it: control characters except tab, `"`, `|`
-/// and DEL become `|XX` in upper case; every other byte stands for itself.
+/// Appends `value` as VMware writes it: control characters except tab, `"`, `|` and DEL
+/// become `|XX` in upper case; all other bytes are copied.
 pub(crate) fn escape_into(value: &[u8], out: &mut Vec<u8>) {
     const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
     for &byte in value {

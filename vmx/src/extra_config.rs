@@ -1,4 +1,4 @@
-//! The settings without a field of their own, as the vSphere API keeps them.
+//! The settings without a property of their own, as the vSphere API represents them.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -8,13 +8,13 @@ use crate::error::{EditError, ValueError};
 use crate::name::{Name, NameError};
 use crate::reserved::{has_own_field, is_hidden};
 
-/// An ordered set of keys with text values: `config.extraConfig` of the API.
+/// An ordered set of keys with text values: `config.extraConfig` in the API.
 ///
-/// Keys compare without regard to ASCII case and keep the spelling they first had.
-/// To the server an empty value means "remove", so changes cannot make a value empty;
-/// one that a file holds is kept, and servers report it (`scsi0:0.redo`).
+/// Keys are compared ignoring ASCII case and keep their first spelling. To the server an
+/// empty value means "remove", so changes cannot set one; empty values found in a file
+/// are kept, and servers report them (`scsi0:0.redo`).
 ///
-/// `Debug` prints no values.
+/// The `Debug` output contains no values.
 ///
 /// ```
 /// use vmx::ExtraConfig;
@@ -30,7 +30,7 @@ use crate::reserved::{has_own_field, is_hidden};
 #[derive(Clone, Default)]
 pub struct ExtraConfig {
     entries: Vec<(String, String)>,
-    /// From folded keys to entries.
+    /// Maps folded keys to entries.
     index: HashMap<String, usize>,
 }
 
@@ -38,13 +38,13 @@ pub struct ExtraConfig {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Applied {
-    /// Keys that were added, changed or removed, in the spelling that is stored.
+    /// Keys that were added, changed or removed, spelled as stored.
     pub changed: Vec<String>,
     /// Keys that were ignored because they have a field of their own.
     pub ignored: Vec<String>,
 }
 
-/// Why changes to extraConfig were refused.
+/// The reason why changes to extraConfig were refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ExtraConfigError {
@@ -64,21 +64,21 @@ pub enum ExtraConfigError {
     Value {
         /// The key.
         key: String,
-        /// Why not.
+        /// Why the value cannot be read.
         #[source]
         source: ValueError,
     },
 }
 
 impl ExtraConfig {
-    /// Without any key.
+    /// Creates an empty set.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The extraConfig of a file: its first entry of each name that has no field of its
-    /// own, in the order of the file.
+    /// Reads the extraConfig of a file: the first entry of each name without a field of
+    /// its own, in file order.
     ///
     /// ```
     /// use vmx::{Document, ExtraConfig};
@@ -91,8 +91,8 @@ impl ExtraConfig {
     ///
     /// # Errors
     ///
-    /// A value that is not text in the charset of the file. A name that is not
-    /// UTF-8 cannot be a key of the API; such entries are left out.
+    /// Fails if a value is not valid text in the charset of the file. Entries whose names
+    /// are not UTF-8 are skipped, because they cannot be keys in the API.
     pub fn from_document(document: &Document) -> Result<Self, ExtraConfigError> {
         let mut extra = Self::new();
         for entry in document.entries() {
@@ -114,12 +114,12 @@ impl ExtraConfig {
         Ok(extra)
     }
 
-    /// Writes it to a file that has none yet, such as a new one: known names get
-    /// their value, new ones go to the end, in order. Nothing is removed.
+    /// Writes the entries to a file that has no extraConfig yet, such as a new one:
+    /// existing names are updated, new ones are appended in order. Nothing is removed.
     ///
     /// # Errors
     ///
-    /// As [`Document::set`]; what was written until then stays written.
+    /// Fails like [`Document::set`]; entries written before the failure stay written.
     pub fn write_to(&self, document: &mut Document) -> Result<(), EditError> {
         for (key, value) in self.iter() {
             document.set(key, value)?;
@@ -127,8 +127,9 @@ impl ExtraConfig {
         Ok(())
     }
 
-    /// Replaces the extraConfig of a file with this one: [`write_to`](Self::write_to), and
-    /// entries without a field of their own that are not here are removed.
+    /// Replaces the extraConfig of a file: writes all entries like
+    /// [`write_to`](Self::write_to), and removes entries of the file that have no field
+    /// of their own and are not in this set.
     ///
     /// ```
     /// use vmx::{Document, ExtraConfig};
@@ -143,7 +144,7 @@ impl ExtraConfig {
     ///
     /// # Errors
     ///
-    /// As [`Document::set`]; what was written until then stays written.
+    /// Fails like [`Document::set`]; entries written before the failure stay written.
     pub fn replace_in(&self, document: &mut Document) -> Result<(), EditError> {
         document.remove_where(|name| {
             name.as_str()
@@ -156,15 +157,16 @@ impl ExtraConfig {
     ///
     /// * a key with a field of its own is ignored ([`has_own_field`]);
     /// * an empty value removes the key, or does nothing;
-    /// * a known key, in any case, gets the value and keeps spelling and place;
-    /// * a new key goes to the end.
+    /// * an existing key, in any case, gets the value and keeps its spelling and
+    ///   position;
+    /// * a new key is appended.
     ///
-    /// Whether a real vCenter folds case is not documented; the file it writes
-    /// does, and a second spelling would make the machine unloadable.
+    /// Whether a real vCenter ignores case is not documented. The file that it writes
+    /// ignores case, so a second spelling would make VMware refuse the machine.
     ///
     /// # Errors
     ///
-    /// A key or value that no file can hold. Nothing is applied then.
+    /// Fails if a key or value cannot be stored in a file. Nothing is applied then.
     pub fn apply<K, V>(
         &mut self,
         changes: impl IntoIterator<Item = (K, V)>,
@@ -224,10 +226,10 @@ impl ExtraConfig {
         Ok(applied)
     }
 
-    /// The changes, as few as there can be, that make this one the other:
-    /// `old.apply(old.changes_to(&new))` equals `new` but for order and the spelling
-    /// of keys that both have. Empty values remove; that a key has an empty value in
-    /// the new one cannot be said, such keys are removed.
+    /// Returns the fewest changes that turn this set into `new`: after
+    /// `old.apply(old.changes_to(&new))`, `old` equals `new` except for order and the
+    /// spelling of keys that both have. Empty values remove keys. Since no change can set
+    /// an empty value, a key whose value is empty in `new` is removed.
     #[must_use]
     pub fn changes_to(&self, new: &Self) -> Vec<(String, String)> {
         let removed = self
@@ -241,27 +243,27 @@ impl ExtraConfig {
         removed.chain(set).collect()
     }
 
-    /// The value of a key, in any case.
+    /// Returns the value of a key, ignoring case.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
         let at = *self.index.get(&key.to_ascii_lowercase())?;
         self.entries.get(at).map(|(_, value)| value.as_str())
     }
 
-    /// Whether there is such a key, in any case.
+    /// Whether the key exists, ignoring case.
     #[must_use]
     pub fn contains(&self, key: &str) -> bool {
         self.index.contains_key(&key.to_ascii_lowercase())
     }
 
-    /// Keys and values in order.
+    /// Returns keys and values in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = (&str, &str)> {
         self.entries
             .iter()
             .map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
-    /// Iterates over the pairs that the API shows; see [`is_hidden`].
+    /// Returns the pairs that the API shows, see [`is_hidden`].
     pub fn visible(&self) -> impl Iterator<Item = (&str, &str)> {
         self.iter().filter(|(key, _)| !is_hidden(key))
     }
@@ -272,7 +274,7 @@ impl ExtraConfig {
         self.entries.len()
     }
 
-    /// Whether there is no key.
+    /// Whether there are no keys.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -285,8 +287,8 @@ impl ExtraConfig {
     }
 }
 
-/// Collects pairs unchanged, those with a field of their own and empty values too; the
-/// first of a key counts.
+/// Collects pairs without checks: keys with a field of their own and empty values are
+/// kept too. If a key occurs several times, the first one counts.
 impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for ExtraConfig {
     fn from_iter<I: IntoIterator<Item = (K, V)>>(pairs: I) -> Self {
         let mut extra = Self::new();
@@ -300,7 +302,7 @@ impl<K: Into<String>, V: Into<String>> FromIterator<(K, V)> for ExtraConfig {
     }
 }
 
-/// Keys and values in order.
+/// Returns keys and values in order.
 impl IntoIterator for ExtraConfig {
     type Item = (String, String);
     type IntoIter = std::vec::IntoIter<(String, String)>;
@@ -310,7 +312,8 @@ impl IntoIterator for ExtraConfig {
     }
 }
 
-/// Equal if they hold the same: order and the spelling of keys do not count.
+/// Two sets are equal if they have the same keys and values; order and the spelling of
+/// keys are ignored.
 impl PartialEq for ExtraConfig {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len()

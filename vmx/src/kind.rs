@@ -1,4 +1,5 @@
-//! Kinds of files: VMware uses one grammar for several kinds, and stores others next to them.
+//! Kinds of files. VMware uses one grammar for several kinds, and keeps files of other
+//! formats next to them.
 
 use crate::document::{Document, LineKind};
 use crate::name::{BYTE_ORDER_MARK, Name};
@@ -9,25 +10,25 @@ use crate::name::{BYTE_ORDER_MARK, Name};
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum FileKind {
-    /// A virtual machine, `.vmx`, or a template of one, `.vmtx`.
+    /// A virtual machine, `.vmx`, or a template, `.vmtx`.
     Machine,
     /// The snapshots of a machine, `.vmsd`; often empty. See
     /// [`Snapshots`](crate::Snapshots).
     Snapshots,
     /// Preferences of a product, or its list of machines.
     Preferences,
-    /// Some other dictionary in the grammar, or an empty file.
+    /// Some other file in this grammar, or an empty file.
     Dictionary,
-    /// Extended configuration, `.vmxf`: XML, nothing of which is read here.
+    /// Extended configuration, `.vmxf`: XML, which this crate does not read.
     ExtendedConfig,
-    /// The descriptor of a disk, `.vmdk`: text in a grammar of its own.
+    /// A disk descriptor, `.vmdk`: text in a different grammar.
     DiskDescriptor,
-    /// A disk, `.vmdk`.
+    /// A disk image, `.vmdk`.
     Disk,
-    /// The memory of the firmware, `.nvram`.
+    /// The firmware's non-volatile memory, `.nvram`.
     Nvram,
-    /// Something else that is no text: its first line is none and holds control
-    /// characters, and no name of a machine is found below.
+    /// Other binary content: the first line is malformed and contains control characters,
+    /// and no name that a machine has follows.
     Binary,
 }
 
@@ -66,7 +67,7 @@ impl FileKind {
         }
     }
 
-    /// Whether the file is in the grammar of [`Document`].
+    /// Whether the file uses the grammar of [`Document`].
     #[must_use]
     pub const fn is_dictionary(self) -> bool {
         matches!(
@@ -89,7 +90,7 @@ impl Document {
     pub fn kind(&self) -> FileKind {
         let has = |test: fn(Name<'_>) -> bool| self.entries().any(|entry| test(entry.name()));
         if has(|name| name.starts_with("snapshot.") || name.starts_with("snapshot0.")) {
-            // A machine has a setting of that prefix too.
+            // A machine file also has a setting with this prefix.
             if !self.contains("virtualHW.version") && !self.contains("config.version") {
                 return FileKind::Snapshots;
             }
@@ -111,10 +112,10 @@ impl Document {
     }
 
     /// Whether the settings are encrypted: `encryption.data` holds them, and
-    /// `encryption.keySafe` the key behind a password.
+    /// `encryption.keySafe` holds the password-protected key.
     ///
-    /// Nothing is decrypted here. Both values are kept as they are, and the few
-    /// entries outside can be read and edited.
+    /// Nothing is decrypted. Both values are kept unchanged, and the few unencrypted
+    /// entries can be read and edited.
     #[must_use]
     pub fn is_encrypted(&self) -> bool {
         self.contains("encryption.data")

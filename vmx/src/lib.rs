@@ -2,26 +2,25 @@
 //! VMware virtual machines, and of every other file in the same grammar
 //! (`.vmtx`, `.vmsd`, preferences).
 //!
-//! * [`Document`] keeps a file as bytes: what was not edited is printed byte for
-//!   byte as it was read, whatever it held. It reads by VMware's own rules.
+//! * [`Document`] keeps a file as bytes: everything that is not edited is written byte
+//!   for byte as it was read. It follows VMware's own rules for reading.
 //! * [`ExtraConfig`] is the vSphere API's view of the settings without a property
 //!   of their own, with the server's merge rules.
 //! * [`view::VirtualMachineFile`] reads and edits the settings as Rust types.
 //! * [`Document::check`] reports whether VMware opens a file and powers its machine on, and
 //!   what libvirt and others would make of it; [`Document::made_worse`] reports what an edit
 //!   broke, [`Document::diff`] the differences between two files.
-//! * [`FileKind`] distinguishes a `.vmx` from the other files of a machine, [`Snapshots`]
-//!   reads a `.vmsd`.
-//! * [`Encoding`] is a charset by its name in `.encoding`.
+//! * [`FileKind`] distinguishes a `.vmx` from the other files of a machine, and
+//!   [`Snapshots`] reads a `.vmsd`.
+//! * [`Encoding`] is a charset, identified by its name in `.encoding`.
 //!
 //! # The grammar in short
 //!
-//! A line is blank, a comment (`#`), or `name = "value"`; the value may be bare
-//! when it holds no blank and no `#`, and anything may follow in a comment. Names
-//! are compared without regard to ASCII case and the first of two equal names
-//! counts. In values `|XX` is the byte with that hexadecimal number. Everything
-//! else is malformed: VMware refuses such a file, [`Document::parse_lenient`]
-//! keeps the line and reports it.
+//! A line is blank, a comment (`#`), or `name = "value"`. The value may be unquoted if it
+//! contains no blank and no `#`, and a comment may follow it. Names are compared ignoring
+//! ASCII case, and the first of two equal names counts. In values, `|XX` stands for the
+//! byte with that hexadecimal number. Every other line is malformed: VMware refuses the
+//! whole file, while [`Document::parse_lenient`] keeps the line and reports it.
 //!
 //! # Read a file
 //!
@@ -82,34 +81,36 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Where this departs from VMware
+//! # Differences from VMware
 //!
-//! The reference is VMware's own reader, as published in open-vm-tools (single lines)
-//! and in a dictionary class of 2010 (whole files). These differences are deliberate:
+//! The reference is VMware's own reader, as published in open-vm-tools (single lines) and
+//! in a dictionary class from 2010 (whole files). These differences are deliberate:
 //!
-//! * Lenient parsing opens what VMware refuses, and keeps it.
-//! * VMware drops unknown names that begin with `.`. Here they are kept, and
-//!   [`Document::check`] reports them; they cannot be written.
-//! * VMware writes `.encoding` into every file it saves. Here an edit adds it only if
+//! * Lenient parsing accepts files that VMware refuses, and keeps their content.
+//! * VMware drops unknown names that begin with `.`. This crate keeps them, and
+//!   [`Document::check`] reports them; it refuses to write new ones.
+//! * VMware writes `.encoding` into every file that it saves. This crate adds it only if
 //!   a value needs it, so that no other line changes.
-//! * VMware rewrites all values when the charset changes. Here values that are
-//!   ASCII keep their lines.
-//! * Hexadecimal floats are not read; an empty value is no number.
+//! * VMware rewrites all values when the charset changes. This crate does not rewrite
+//!   lines whose values are ASCII.
+//! * Hexadecimal floats are not read, and an empty value is not a number.
 //!
-//! # Files from strangers
+//! # Untrusted files
 //!
-//! Every input below 4 GiB parses leniently in time and memory linear in its size:
-//! about 40 bytes a line above the file itself. The index is keyed against chosen
-//! names. Errors and `Debug` show no value whose name suggests a secret, and no
-//! control character. There is no `unsafe` code. The fuzz target in `fuzz/`,
-//! which uses every reader and every editor of documents and views, ran with overflow checks
-//! for an hour on 2026-11-26, next to two others on two busy cores: 64,574 executions,
-//! and found nothing. An earlier hour had 5,944,147.
+//! Every input below 4 GiB can be parsed leniently, in time and memory linear in its
+//! size: about 40 bytes per line in addition to the file itself. The hash of the index is
+//! keyed, so chosen names cannot force collisions. Error messages and `Debug` output
+//! contain no control characters and no values whose name suggests a secret. There is no
+//! `unsafe` code. The fuzz target in `fuzz/` uses every reader and every editor of
+//! documents and views. On 2026-11-26 it ran for an hour with overflow checks, next to
+//! two other targets on two busy cores: 64,574 executions, no findings. An earlier hour
+//! had 5,944,147 executions.
 //!
 //! # Speed
 //!
-//! `cargo bench -p vmx-config --bench peers`, a file of 1 MiB and 10,000 keys, best of
-//! 200 runs (peers: of 100) in one run on two shared, busy cores of an AMD EPYC server:
+//! `cargo bench -p vmx-config --bench peers` with a file of 1 MiB and 10,000 keys. Each
+//! rate is the best of 200 runs (100 for other parsers), measured together on two shared,
+//! busy cores of an AMD EPYC server:
 //!
 //! | what | rate | |
 //! | --- | --- | --- |
@@ -126,7 +127,7 @@
 //! | dissect.hypervisor, Python: splits at `=`, no escapes | 339 MB/s | 8.9 times | 2.9 | 4.9 | 2.1 |
 //! | hooklift/govmx; Packer's plugin, Go | not measured: the module proxy does not offer them | | | | |
 //!
-//! Once the index is there, a lookup takes 49 ns among 100 names and 59 ns among 10,000
+//! Once the index is built, a lookup takes 49 ns among 100 names and 59 ns among 10,000
 //! (`--bench document`).
 //!
 //! # Features
@@ -134,7 +135,7 @@
 //! All are off by default.
 //!
 //! * `serde`: `Serialize` for views, findings, positions.
-//! * `diagnostics`: [`ParseError`] rendered as compilers do.
+//! * `diagnostics`: renders [`ParseError`] the way compilers do.
 //! * `command`: the command `vmx` (`show`, `get`, `set`, `diff`, `check`, `devices`).
 
 mod check;
@@ -169,7 +170,7 @@ pub use crate::reserved::{has_own_field, is_hidden};
 pub use crate::snapshots::{Snapshot, SnapshotDisk, Snapshots};
 pub use crate::value::{Tristate, Value};
 
-/// The examples of the README, as tests.
+/// Runs the examples of the README as tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct ReadmeExamples;

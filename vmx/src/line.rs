@@ -1,8 +1,8 @@
 //! The grammar of one line.
 //!
-//! Facts: open-vm-tools lib/dict/dictll.c. White space is space and tab.
+//! Source: open-vm-tools lib/dict/dictll.c. White space is space and tab.
 
-/// One line: where its bytes are and what they mean.
+/// One line: where its bytes are and how they are parsed.
 #[derive(Debug, Clone)]
 pub(crate) struct Physical {
     pub(crate) text: Text,
@@ -14,13 +14,13 @@ pub(crate) struct Physical {
 /// The location of the bytes of a line, including its terminator.
 #[derive(Debug, Clone)]
 pub(crate) enum Text {
-    /// Untouched: a range of the file.
+    /// An unedited line: a range of the file.
     Source { start: u32, end: u32 },
-    /// Written since.
+    /// A line written by an edit.
     Owned(Box<[u8]>),
 }
 
-/// The parts of a line. Offsets count from the start of the line.
+/// The parts of a line. Offsets are relative to the start of the line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Parts {
     Blank,
@@ -30,7 +30,7 @@ pub(crate) enum Parts {
         reason: Malformed,
         at: u32,
     },
-    /// Taken out by an edit; its place stays so that other lines keep their index.
+    /// A line removed by an edit; its slot is kept so that other lines keep their index.
     Removed,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct EntryParts {
     pub(crate) quoted: bool,
 }
 
-/// Why a line is none.
+/// Why a line is malformed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Malformed {
     NameMissing,
@@ -70,14 +70,15 @@ impl EntryParts {
         (self.value_start as usize, self.value_end as usize)
     }
 
-    /// Returns the rest after the value and its closing quote, including a NUL tail.
+    /// Returns everything after the value and its closing quote, including a NUL and what
+    /// follows it.
     pub(crate) fn behind<'a>(&self, content: &'a [u8]) -> &'a [u8] {
         &content[(self.value_end as usize + usize::from(self.quoted)).min(content.len())..]
     }
 }
 
 impl Physical {
-    /// The bytes of the line, its terminator included.
+    /// Returns the bytes of the line, including its terminator.
     pub(crate) fn text<'a>(&'a self, source: &'a [u8]) -> &'a [u8] {
         match &self.text {
             Text::Source { start, end } => &source[*start as usize..*end as usize],
@@ -85,19 +86,20 @@ impl Physical {
         }
     }
 
-    /// The bytes of the line before its terminator.
+    /// Returns the bytes of the line without its terminator.
     pub(crate) fn content<'a>(&'a self, source: &'a [u8]) -> &'a [u8] {
         let text = self.text(source);
         &text[..text.len() - usize::from(self.terminator)]
     }
 
-    /// The line terminator, empty at the end of a file that lacks it.
+    /// Returns the line terminator, which is empty if the last line of a file has none.
     pub(crate) fn terminator<'a>(&'a self, source: &'a [u8]) -> &'a [u8] {
         let text = self.text(source);
         &text[text.len() - usize::from(self.terminator)..]
     }
 
-    /// `name = "value"`, as VMware writes it; `value` is in the charset of the file.
+    /// Creates the line `name = "value"`, as VMware writes it; `value` is in the charset
+    /// of the file.
     pub(crate) fn entry(name: &[u8], value: &[u8], terminator: &[u8]) -> Option<Self> {
         let mut text = Vec::with_capacity(name.len() + value.len() + 8);
         text.extend_from_slice(name);
@@ -137,7 +139,7 @@ impl Physical {
     }
 }
 
-/// The terminators of lines.
+/// Which line terminators are recognized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ends {
     /// LF, CRLF, lone CR.
@@ -146,7 +148,7 @@ pub(crate) enum Ends {
     Buffer,
 }
 
-/// Length of the line at the start of `bytes`, without its terminator, and the
+/// Returns the length of the line at the start of `bytes` without its terminator, and the
 /// length of the terminator.
 pub(crate) fn measure(bytes: &[u8], ends: Ends) -> (usize, u8) {
     let at = find_end(bytes, ends);
@@ -154,13 +156,13 @@ pub(crate) fn measure(bytes: &[u8], ends: Ends) -> (usize, u8) {
         [] => (at, 0),
         [b'\r', b'\n', ..] => (at, 2),
         [b'\r', ..] => (at, 1),
-        // A buffer is searched for LF only.
+        // In a buffer only LF is searched for.
         _ if ends == Ends::Buffer && at > 0 && bytes[at - 1] == b'\r' => (at - 1, 2),
         _ => (at, 1),
     }
 }
 
-/// The first line end.
+/// Returns the position of the first line end.
 fn find_end(bytes: &[u8], ends: Ends) -> usize {
     match ends {
         Ends::File => find(bytes, b'\n', b'\r'),
@@ -168,12 +170,13 @@ fn find_end(bytes: &[u8], ends: Ends) -> usize {
     }
 }
 
-/// The first of two bytes, eight at a time; the length if there is none.
+/// Returns the position of the first of two bytes, or the length if there is none.
+/// Searches eight bytes at a time.
 pub(crate) fn find(bytes: &[u8], one: u8, other: u8) -> usize {
     const LOW: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
-    // The lowest set bit of the result is in the lowest byte of `word` that is
-    // zero; bits above it can be false hits.
+    // The lowest set bit of the result marks the lowest zero byte of `word`; bits above
+    // it can be false hits.
     let zeros = |word: u64| word.wrapping_sub(LOW) & !word & HIGH;
     let (one_each, other_each) = (LOW * u64::from(one), LOW * u64::from(other));
 
@@ -189,9 +192,9 @@ pub(crate) fn find(bytes: &[u8], one: u8, other: u8) -> usize {
     bytes.len() - rest.len() + tail.unwrap_or(rest.len())
 }
 
-/// Reads a line without its terminator, of at most `u32::MAX` bytes.
+/// Parses a line without its terminator, of at most `u32::MAX` bytes.
 ///
-/// NUL ends the line: VMware holds lines as C strings.
+/// NUL ends the line, because VMware stores lines as C strings.
 pub(crate) fn scan(line: &[u8]) -> Parts {
     let at = |index: usize| line.get(index).copied().unwrap_or(0);
     let skip_blanks = |mut index: usize| {

@@ -5,10 +5,10 @@ use std::cmp::Ordering;
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// The byte order mark that a file may begin with.
+/// The byte order mark, with which a file may begin.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
-/// Spellings of `.encoding` in files of old products.
+/// Spellings of `.encoding` in files written by old products.
 const OLD_ENCODING_NAMES: [&str; 4] = [
     "config.encoding",
     "preferences.encoding",
@@ -18,18 +18,18 @@ const OLD_ENCODING_NAMES: [&str; 4] = [
 
 /// The name of an entry.
 ///
-/// Names are bytes: `.encoding` applies to values only, and names are never
-/// escaped. They compare, hash and order without regard to ASCII case, as VMware
-/// looks them up; [`Name::as_bytes`] is the spelling.
+/// Names are bytes: `.encoding` applies to values only, and names are never escaped. As
+/// in VMware's lookups, equality, hash and order ignore ASCII case; [`Name::as_bytes`]
+/// returns the original spelling.
 ///
-/// [`Display`](fmt::Display) prints the spelling; a byte that is not UTF-8 and a
-/// control character are printed as `\xNN`, so that a name from a foreign file
-/// cannot drive a terminal.
+/// [`Display`](fmt::Display) prints the spelling, with non-UTF-8 bytes and control
+/// characters as `\xNN`, so that a name from an untrusted file cannot send control
+/// sequences to a terminal.
 #[derive(Clone, Copy)]
 pub struct Name<'a>(&'a [u8]);
 
 impl<'a> Name<'a> {
-    /// A name that may be written to a file.
+    /// Creates a name that may be written to a file.
     ///
     /// ```
     /// use vmx::{Name, NameError};
@@ -41,19 +41,20 @@ impl<'a> Name<'a> {
     ///
     /// # Errors
     ///
-    /// The grammar has no escape in names, so what ends a name cannot be written:
-    /// nothing at all, NUL, a blank, `#`, `=`, CR, LF. Names that begin with `.` are
-    /// kept for the dictionary itself: VMware drops all but `.encoding`. A name
-    /// that begins with a byte order mark would lose it at the start of a file.
+    /// Names have no escapes, so characters that would end a name are refused: NUL, a
+    /// blank, `#`, `=`, CR and LF. Empty names are refused too. Names that begin with `.`
+    /// are reserved for the dictionary itself, and VMware drops all of them but
+    /// `.encoding`. A name that begins with a byte order mark would lose the mark at the
+    /// start of a file.
     pub fn new(name: &'a str) -> Result<Self, NameError> {
         Self::from_bytes(name.as_bytes())
     }
 
-    /// [`Name::new`] for a name that need not be UTF-8.
+    /// Creates a name like [`Name::new`], from bytes that need not be UTF-8.
     ///
     /// # Errors
     ///
-    /// As [`Name::new`].
+    /// Fails like [`Name::new`].
     pub fn from_bytes(name: &'a [u8]) -> Result<Self, NameError> {
         let fault = |reason| {
             Err(NameError {
@@ -81,24 +82,24 @@ impl<'a> Name<'a> {
         Ok(name)
     }
 
-    /// A name as it was found, which need not be one that we would write.
+    /// Wraps a name found in a file, without the checks for names that are to be written.
     pub(crate) const fn found(name: &'a [u8]) -> Self {
         Self(name)
     }
 
-    /// The spelling.
+    /// Returns the spelling as bytes.
     #[must_use]
     pub const fn as_bytes(self) -> &'a [u8] {
         self.0
     }
 
-    /// The spelling as text, unless it is not UTF-8.
+    /// Returns the spelling as text, or `None` if it is not UTF-8.
     #[must_use]
     pub fn as_str(self) -> Option<&'a str> {
         std::str::from_utf8(self.0).ok()
     }
 
-    /// Whether the name begins with `prefix`, without regard to ASCII case.
+    /// Whether the name begins with `prefix`, ignoring ASCII case.
     #[must_use]
     pub fn starts_with(self, prefix: &str) -> bool {
         self.0
@@ -106,15 +107,15 @@ impl<'a> Name<'a> {
             .is_some_and(|head| head.eq_ignore_ascii_case(prefix.as_bytes()))
     }
 
-    /// Whether the name ends with `suffix`, without regard to ASCII case.
+    /// Whether the name ends with `suffix`, ignoring ASCII case.
     #[must_use]
     pub fn ends_with(self, suffix: &str) -> bool {
         let start = self.0.len().checked_sub(suffix.len());
         start.is_some_and(|start| self.0[start..].eq_ignore_ascii_case(suffix.as_bytes()))
     }
 
-    /// Whether the name speaks to the dictionary itself: it begins with `.`, or is
-    /// one of the spellings that old products gave to `.encoding`.
+    /// Whether the name is reserved for the dictionary itself: it begins with `.`, or is
+    /// an old product's spelling of `.encoding`.
     #[must_use]
     pub fn is_metavariable(self) -> bool {
         self.0.first() == Some(&b'.') || self.declares_encoding()
@@ -122,16 +123,16 @@ impl<'a> Name<'a> {
 
     /// Whether the name is `.encoding` or an old spelling of it.
     pub(crate) fn declares_encoding(self) -> bool {
-        // Most names end in something else: look at one byte first.
+        // Most names end in a different letter, so check the last byte first.
         matches!(self.0.last(), Some(b'g' | b'G'))
             && (self == ".encoding" || OLD_ENCODING_NAMES.iter().any(|old| self == *old))
     }
 
-    /// Whether the value may be secret and does not belong in logs and messages.
+    /// Whether the value may be secret and must stay out of logs and messages.
     ///
-    /// VMware's own log leaves out `dataFileKey`, `*.key` and `annotation`; names
-    /// that speak of a password, a secret, a token or a key safe are added here,
-    /// and `guestinfo.` values, which carry cloud-init and container secrets.
+    /// VMware's own log omits `dataFileKey`, `*.key` and `annotation`. This function adds
+    /// names that mention a password, a secret, a token or a key safe, and `guestinfo.`
+    /// values, which carry cloud-init and container secrets.
     #[must_use]
     pub fn is_sensitive(self) -> bool {
         let folded = self.folded();
@@ -150,7 +151,7 @@ impl<'a> Name<'a> {
             || folded.starts_with(b"guestinfo.")
     }
 
-    /// The spelling in lower case.
+    /// Returns the spelling in lower case.
     pub(crate) fn folded(self) -> Cow<'a, [u8]> {
         if self.0.iter().any(u8::is_ascii_uppercase) {
             Cow::Owned(self.0.to_ascii_lowercase())
@@ -194,7 +195,7 @@ impl Ord for Name<'_> {
 }
 
 impl Hash for Name<'_> {
-    /// Folds in a small buffer: hashing never allocates.
+    /// Folds case in a small buffer, so hashing never allocates.
     fn hash<H: Hasher>(&self, state: &mut H) {
         let mut buffer = [0; 64];
         for chunk in self.0.chunks(buffer.len()) {
@@ -218,7 +219,7 @@ impl fmt::Debug for Name<'_> {
     }
 }
 
-/// Prints text as it is, and anything that is no printable text as `\xNN`.
+/// Prints valid, printable text unchanged, and everything else as `\xNN`.
 pub(crate) fn print_visibly(bytes: &[u8], f: &mut impl fmt::Write) -> fmt::Result {
     for chunk in bytes.utf8_chunks() {
         for char in chunk.valid().chars() {
@@ -238,7 +239,7 @@ pub(crate) fn print_visibly(bytes: &[u8], f: &mut impl fmt::Write) -> fmt::Resul
     Ok(())
 }
 
-/// A name that cannot be written to a file, and why.
+/// A name that cannot be written to a file, and the reason.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("name `{name}` {reason}")]
 pub struct NameError {
@@ -254,7 +255,7 @@ impl NameError {
         }
     }
 
-    /// The refused name, printed as [`Name`] prints it.
+    /// Returns the refused name, printed like [`Name`].
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
@@ -271,7 +272,7 @@ enum Fault {
     Ends { at: usize, byte: u8 },
     #[error("begins with a byte order mark, which is skipped at the start of a file")]
     ByteOrderMark,
-    #[error("speaks to the dictionary itself: VMware drops such entries; only .encoding is known")]
+    #[error("is reserved for the dictionary itself: VMware drops such entries, except .encoding")]
     Metavariable,
 }
 

@@ -4,13 +4,13 @@ use crate::name::Name;
 
 /// Whether a key has a field of its own in the API's `VirtualMachineConfigSpec`.
 ///
-/// The server silently ignores such keys in extraConfig, by its documentation
-/// ("keys that would conflict with parameters that are explicitly configurable
-/// through other fields"), and leaves them out when it reports extraConfig. The
-/// list is ours, from the fields that the API gives to settings of the file; the
-/// server's own is not published. Settings that real servers take or report in
-/// extraConfig are not on it although they have fields: `disk.EnableUUID`,
-/// `ctkEnabled`, `mks.enable3d`, `svga.numDisplays`, PCI slots, `*.redo`.
+/// According to its documentation, the server silently ignores such keys in extraConfig
+/// ("keys that would conflict with parameters that are explicitly configurable through
+/// other fields"), and it omits them when it reports extraConfig. The server's own list
+/// is not published; this one is derived from the fields of the API that correspond to
+/// settings of the file. Settings that real servers accept or report in extraConfig are
+/// not listed although they have fields: `disk.EnableUUID`, `ctkEnabled`, `mks.enable3d`,
+/// `svga.numDisplays`, PCI slots, `*.redo`.
 ///
 /// ```
 /// assert!(vmx::has_own_field("SCSI0:0.fileName"));
@@ -34,16 +34,16 @@ pub fn has_own_field(key: &str) -> bool {
 
 /// Whether a key of extraConfig cannot be read through the API.
 ///
-/// * keys with a field of their own, see [`has_own_field`];
-/// * `guestinfo.ovfEnv`, which only the guest reads;
-/// * keys that begin with `vmx.`, which vanish when a machine is created with them.
+/// * keys with a field of their own are hidden, see [`has_own_field`];
+/// * `guestinfo.ovfEnv` can be read by the guest only;
+/// * keys that begin with `vmx.` disappear when a machine is created with them.
 #[must_use]
 pub fn is_hidden(key: &str) -> bool {
     let name = Name::found(key.as_bytes());
     name == "guestinfo.ovfEnv" || name.starts_with("vmx.") || has_own_field(key)
 }
 
-/// The form of the rest of a device's name, after its letters.
+/// The form of a device's name, after its letters.
 #[derive(PartialEq, Eq)]
 enum Shape {
     /// `svga`
@@ -54,7 +54,7 @@ enum Shape {
     Unit,
 }
 
-/// `scsi0:0` is a unit of class `scsi`.
+/// Splits a device name into its class and shape: `scsi0:0` is a unit of class `scsi`.
 fn class_of(group: &str) -> (&str, Shape) {
     let class = group.trim_end_matches(|c: char| c.is_ascii_digit() || c == ':');
     let numbers = &group[class.len()..];
@@ -62,13 +62,14 @@ fn class_of(group: &str) -> (&str, Shape) {
         Some((bus, unit)) if !bus.is_empty() && !unit.is_empty() => Shape::Unit,
         None if numbers.is_empty() => Shape::Single,
         None => Shape::Numbered,
-        // `usb:1` is a port of the one controller, and nothing here.
+        // `usb:1` is a port of the single USB controller, which has no keys in the
+        // tables.
         Some(_) => return ("", Shape::Single),
     };
     (class, shape)
 }
 
-/// Keys of the whole machine, in lower case.
+/// Keys of the machine as a whole, in lower case.
 const WHOLE: &[&str] = &[
     "config.version",
     "virtualhw.version",

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::document::Document;
 use crate::view::SettingError;
 
-/// The snapshots that a `.vmsd` file tells of, read from a [`Document`].
+/// The snapshots listed in a `.vmsd` file, read from a [`Document`].
 ///
 /// ```
 /// use vmx::{Document, Snapshots};
@@ -37,66 +37,67 @@ pub struct Snapshots<'a> {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Snapshot {
-    /// The number in the names of its entries; the order of the list.
+    /// The number in the names of its entries, by which the list is sorted.
     pub number: u32,
-    /// The number by which others refer to it.
+    /// The number by which other snapshots and `snapshot.current` refer to it.
     pub uid: Option<u32>,
-    /// The uid of the snapshot that it was taken after.
+    /// The uid of the parent: the snapshot after which it was taken.
     pub parent: Option<u32>,
-    /// Its name.
+    /// The name of the snapshot.
     pub display_name: Option<String>,
-    /// Notes.
+    /// The user's notes.
     pub description: Option<String>,
-    /// The file of its state, `.vmsn`.
+    /// The file with the state of the machine, `.vmsn`.
     pub file_name: Option<String>,
-    /// Microseconds since 1970, in UTC.
+    /// The creation time in microseconds since 1970, in UTC.
     pub created_micros: Option<i64>,
-    /// The disks as they were.
+    /// The disks at the time of the snapshot.
     pub disks: Vec<SnapshotDisk>,
 }
 
-/// A disk as a snapshot knows it.
+/// A disk at the time of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SnapshotDisk {
     /// The file, relative to the folder of the machine.
     pub file_name: Option<String>,
-    /// The place on a controller, `scsi0:0`.
+    /// The device that the disk was attached as, such as `scsi0:0`.
     pub node: Option<String>,
 }
 
 impl<'a> Snapshots<'a> {
-    /// The view of a document.
+    /// Creates a view of a document.
     #[must_use]
     pub const fn new(document: &'a Document) -> Self {
         Self { document }
     }
 
-    /// The uid of the snapshot that the machine goes on from.
+    /// Returns the uid of the snapshot on which the current state of the machine is
+    /// based.
     ///
     /// # Errors
     ///
-    /// `snapshot.current` is not a whole number.
+    /// Fails if `snapshot.current` is not a whole number.
     pub fn current(&self) -> Result<Option<u32>, SettingError> {
         crate::view::read(self.document, "snapshot.current")
     }
 
-    /// Whether disks are left over that a consolidation would remove.
+    /// Whether there are leftover disks that a consolidation would remove.
     ///
     /// # Errors
     ///
-    /// `snapshot.needConsolidate` is not a boolean.
+    /// Fails if `snapshot.needConsolidate` is not a boolean.
     pub fn needs_consolidation(&self) -> Result<bool, SettingError> {
         let found = crate::view::read(self.document, "snapshot.needConsolidate")?;
         Ok(found.unwrap_or(false))
     }
 
-    /// All snapshots, in the order of their numbers.
+    /// Returns all snapshots, in the order of their numbers.
     ///
     /// # Errors
     ///
-    /// A setting that is not of its type.
+    /// Fails if a setting is not of its type.
     pub fn all(&self) -> Result<Vec<Snapshot>, SettingError> {
         let mut disks = BTreeSet::new();
         let mut numbers = BTreeSet::new();
@@ -135,7 +136,7 @@ impl<'a> Snapshots<'a> {
             display_name: text("displayName")?,
             description: text("description")?,
             file_name: text("filename")?,
-            // Two signed halves: the lower one counts as unsigned.
+            // The time is stored as two signed halves; the lower one is read as unsigned.
             created_micros: high
                 .zip(low)
                 .map(|(high, low)| i64::from(high) << 32 | i64::from(low.cast_unsigned())),
@@ -151,7 +152,7 @@ impl<'a> Snapshots<'a> {
     }
 }
 
-/// `snapshot12.uid` is number 12 of `snapshot`, and `uid`.
+/// Splits a numbered name: `snapshot12.uid` with the word `snapshot` is 12 and `uid`.
 fn numbered<'n>(name: &'n str, word: &str) -> Option<(u32, &'n str)> {
     let (group, key) = name.split_once('.')?;
     let (head, digits) = group.split_at_checked(word.len())?;

@@ -1,4 +1,4 @@
-//! Values of entries and the ways VMware reads them.
+//! Values of entries, and the ways in which VMware reads them.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,13 +7,13 @@ use crate::encoding::{Encoding, ascii};
 use crate::error::ValueError;
 use crate::escape::unescape;
 
-/// The value of an entry, read only as far as it is asked for.
+/// The value of an entry. It is unescaped, decoded and parsed only on request.
 ///
-/// `Debug` prints the length alone: values can be secrets.
+/// `Debug` prints only the length, because values can be secrets.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Value<'a> {
     raw: &'a [u8],
-    /// `None`: the file declares a charset that nobody knows.
+    /// `None` if the file declares an unknown charset.
     encoding: Option<Encoding>,
 }
 
@@ -26,7 +26,7 @@ pub enum Tristate {
     True,
     /// Off.
     False,
-    /// As the product thinks best.
+    /// The product decides.
     Default,
 }
 
@@ -35,13 +35,13 @@ impl<'a> Value<'a> {
         Self { raw, encoding }
     }
 
-    /// The bytes as they stand in the file, between the quotes if there are any.
+    /// Returns the bytes as they are in the file, without the quotes.
     #[must_use]
     pub const fn raw(self) -> &'a [u8] {
         self.raw
     }
 
-    /// The bytes with escapes read. An escaped NUL ends the value, as in VMware.
+    /// Returns the unescaped bytes. An escaped NUL ends the value, as in VMware.
     #[must_use]
     pub fn bytes(self) -> Cow<'a, [u8]> {
         let mut bytes = unescape(self.raw);
@@ -53,11 +53,11 @@ impl<'a> Value<'a> {
         bytes
     }
 
-    /// The text, by the charset that the file declares.
+    /// Returns the text, decoded with the charset of the file.
     ///
     /// # Errors
     ///
-    /// Bytes that are not valid in that charset; the error carries them.
+    /// Fails if the bytes are not valid in that charset; the error contains them.
     pub fn text(self) -> Result<Cow<'a, str>, ValueError> {
         match self.bytes() {
             Cow::Borrowed(bytes) => self.decode(bytes),
@@ -79,27 +79,27 @@ impl<'a> Value<'a> {
             })
     }
 
-    /// Whether nothing stands there. An empty value is a boolean, TRUE.
+    /// Whether the value is empty. As a boolean, an empty value is TRUE.
     #[must_use]
     pub fn is_empty(self) -> bool {
         self.bytes().is_empty()
     }
 
-    /// A boolean: `true t yes y on 1` and the empty string, `false f no n off 0`,
-    /// in either case.
+    /// Reads a boolean, ignoring case: `true t yes y on 1` and the empty string are true,
+    /// `false f no n off 0` are false.
     ///
     /// # Errors
     ///
-    /// Anything else. VMware then logs and takes FALSE.
+    /// Fails for anything else. VMware logs such a value and uses FALSE.
     pub fn boolean(self) -> Result<bool, ValueError> {
         boolean(&self.bytes()).ok_or_else(|| self.unfit("a boolean, such as TRUE or FALSE"))
     }
 
-    /// A boolean that may also be `default`, `dontcare` or `auto`.
+    /// Reads a boolean that may also be `default`, `dontcare` or `auto`.
     ///
     /// # Errors
     ///
-    /// Anything else.
+    /// Fails for anything else.
     pub fn tristate(self) -> Result<Tristate, ValueError> {
         let bytes = self.bytes();
         if [&b"default"[..], b"dontcare", b"auto"]
@@ -115,21 +115,22 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A whole number as C's `strtoll` reads it with base 0: `0x` is hexadecimal,
-    /// a leading `0` octal (`010` is 8), white space may come first.
+    /// Reads a whole number like C's `strtoll` with base 0: `0x` is hexadecimal, a
+    /// leading `0` octal (`010` is 8), and leading white space is allowed.
     ///
     /// # Errors
     ///
-    /// Anything behind the number, no digits, or a number beyond 64 bits.
+    /// Fails if there are no digits, if anything follows the number, or if it exceeds 64
+    /// bits.
     pub fn integer(self) -> Result<i64, ValueError> {
         integer(&self.bytes()).ok_or_else(|| self.unfit("a whole number of at most 64 bits"))
     }
 
-    /// [`integer`](Self::integer) that fits another type, such as `i32` or `u16`.
+    /// Reads an [`integer`](Self::integer) as another type, such as `i32` or `u16`.
     ///
     /// # Errors
     ///
-    /// As there, and a number that the type does not hold.
+    /// Fails like [`integer`](Self::integer), and if the type cannot hold the number.
     pub fn number<N: TryFrom<i64>>(self) -> Result<N, ValueError> {
         N::try_from(self.integer()?).map_err(|_| {
             self.unfit(match size_of::<N>() {
@@ -141,12 +142,12 @@ impl<'a> Value<'a> {
         })
     }
 
-    /// [`integer`](Self::integer) of settings that are never negative, which may need
-    /// all 64 bits.
+    /// Reads an [`integer`](Self::integer) that is never negative and may need all 64
+    /// bits.
     ///
     /// # Errors
     ///
-    /// As there, and a number below zero.
+    /// Fails like [`integer`](Self::integer), and for a number below zero.
     pub fn unsigned(self) -> Result<u64, ValueError> {
         match sign_and_magnitude(&self.bytes()) {
             Some((false, number) | (true, number @ 0)) => Ok(number),
@@ -154,11 +155,12 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// A number with a fraction, in decimal notation.
+    /// Reads a number with a fraction, in decimal notation.
     ///
     /// # Errors
     ///
-    /// Anything else. C's hexadecimal floats, which `strtod` takes, are not read.
+    /// Fails for anything else. Hexadecimal floats, which C's `strtod` accepts, are not
+    /// read.
     pub fn float(self) -> Result<f64, ValueError> {
         std::str::from_utf8(&self.bytes())
             .ok()
@@ -166,7 +168,7 @@ impl<'a> Value<'a> {
             .ok_or_else(|| self.unfit("a number"))
     }
 
-    /// An error that quotes this value.
+    /// Returns an error that quotes this value.
     pub(crate) fn unfit(self, expected: &'static str) -> ValueError {
         ValueError::Unfit {
             bytes: self.bytes().into(),
@@ -192,7 +194,8 @@ fn boolean(bytes: &[u8]) -> Option<bool> {
     }
 }
 
-/// C's integer with base 0: whether it is negative, and how far from zero.
+/// Parses an integer like C with base 0; returns whether it is negative, and its
+/// magnitude.
 fn sign_and_magnitude(bytes: &[u8]) -> Option<(bool, u64)> {
     let is_space = |byte: &&u8| matches!(byte, b' ' | 0x09..=0x0D);
     let start = bytes.iter().take_while(is_space).count();
@@ -206,7 +209,7 @@ fn sign_and_magnitude(bytes: &[u8]) -> Option<(bool, u64)> {
         [b'0', rest @ ..] if !rest.is_empty() => (8, rest),
         digits => (10, digits),
     };
-    // `from_str_radix` would take a second sign.
+    // `from_str_radix` would accept a second sign.
     if !digits.first().is_some_and(u8::is_ascii_hexdigit) {
         return None;
     }

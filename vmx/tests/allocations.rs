@@ -1,4 +1,4 @@
-//! Reading allocates nothing for each line.
+//! Reading does not allocate for each line.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::hint::black_box;
@@ -13,7 +13,7 @@ fn file(lines: usize) -> Vec<u8> {
         .into()
 }
 
-/// Allocations by parsing and reading a file of so many lines.
+/// Counts the allocations when parsing and reading a file with that many lines.
 fn allocations(lines: usize) -> u64 {
     let bytes = file(lines);
     let last = format!("GUESTINFO.KEY{}", lines - 1);

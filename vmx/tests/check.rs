@@ -1,4 +1,4 @@
-//! What `check` finds in whole files; single lines are in `disagreements`.
+//! Findings of `check` in whole files; `disagreements` tests single lines.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use vmx::Reader::{Gns3, Guest, Libvirt, VirtV2v, Vmware};
@@ -121,7 +121,7 @@ fn an_encoding_below_a_shebang_is_not_seen_by_all() {
     ));
 }
 
-/// What VMware makes of a machine that is well but for some lines.
+/// Returns the findings for VMware, in a machine that is correct except for these lines.
 fn of_vmware(lines: &str) -> Vec<(Effect, Construct)> {
     let file = format!(
         ".encoding = \"UTF-8\"\nconfig.version = \"8\"\nvirtualHW.version = \"20\"\n\
@@ -236,8 +236,8 @@ fn files_that_only_vmware_reads_say_nothing_of_others() {
     assert!(machine.iter().any(|finding| finding.reader == Libvirt));
 }
 
-/// Bytes that only some hosts read are no refusal, and no encoding is declared over
-/// them.
+/// Bytes that only some hosts can read are not reported as refused, and no encoding is
+/// declared over them.
 #[test]
 fn what_depends_on_the_host_is_said_to() {
     let file = &b"config.version = \"8\"\nvirtualHW.version = \"20\"\nguestOS = \"other\"\n\
@@ -265,7 +265,7 @@ fn what_depends_on_the_host_is_said_to() {
     assert_eq!(document.to_bytes(), file);
     document.set("memSize", "64").unwrap();
 
-    // With the encoding given, it can be edited.
+    // Once the encoding is given, the file can be edited.
     let western = Encoding::for_label("windows-1252").unwrap();
     let options = ParseOptions::new().default_encoding(western);
     let mut document = options.parse(file).unwrap();

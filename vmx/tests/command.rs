@@ -1,4 +1,4 @@
-//! The command, as a user meets it.
+//! The command, from the point of view of a user.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 #[path = "command/refusing.rs"]
@@ -20,12 +20,12 @@ fn vmx(arguments: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // Who refuses the arguments does not read.
+    // A command that refuses its arguments does not read its input.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
 
-/// Standard output, standard error and the exit status.
+/// Runs the command; returns standard output, standard error and the exit status.
 fn run(arguments: &[&str], input: &[u8]) -> (String, String, i32) {
     let output = vmx(arguments, input);
     (
@@ -220,7 +220,7 @@ fn check_explains_with_a_caret() {
     assert_eq!(remedy, "keep such names out of files that libvirt reads");
 
     let (text, _, _) = run(&["check", "--for", "all"], b"a = x\na = 2\n");
-    let (findings, remedies) = text.split_once("TO MEND").unwrap();
+    let (findings, remedies) = text.split_once("REMEDY").unwrap();
     assert_eq!(findings.matches("a value without quotes").count(), 3);
     assert_eq!(remedies.matches("put the value in quotes").count(), 1);
     assert!(remedies.contains("set --remove-duplicates"), "{text}");
@@ -329,12 +329,15 @@ fn what_is_of_no_machine_has_no_devices() {
     let (_, errors, code) = run(&["devices", "one-snapshot.vmsd"], b"");
     assert_eq!(code, 2);
     assert!(
-        errors.contains("of no machine: it holds snapshots"),
+        errors.contains("not the file of a machine: it contains snapshots"),
         "{errors}"
     );
     let (_, errors, code) = run(&["devices"], b"a = \"1\"\n");
     assert_eq!(code, 0);
-    assert!(errors.contains("nothing here says"), "{errors}");
+    assert!(
+        errors.contains("this may not be the file of a machine"),
+        "{errors}"
+    );
 }
 
 #[test]

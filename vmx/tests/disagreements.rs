@@ -1,5 +1,5 @@
-//! Where readers disagree, line by line: what VMware reads is what we read, and
-//! `check` tells of each other reader what it makes of the line.
+//! Lines that readers disagree on: this crate reads what VMware reads, and `check`
+//! reports what each other reader makes of the line.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::collections::BTreeMap;
@@ -24,12 +24,11 @@ const READERS: [Reader; 10] = [
     XenOrchestra,
 ];
 
-/// What VMware reads; nothing if it refuses the file.
+/// The entries that VMware reads; empty if it refuses the file.
 type Read = &'static [(&'static str, &'static str)];
 
-/// A file, what VMware reads of it, and what each reader makes of it: `=` the same,
-/// or what was meant, `E` it refuses the file, `s` it skips the line, `x` it reads
-/// something else.
+/// A file, what VMware reads from it, and the result of each reader: `=` reads the same
+/// or what was meant, `E` refuses the file, `s` skips the line, `x` reads something else.
 #[rustfmt::skip]
 const TABLE: &[(&str, Read, &str)] = &[
     //                                                     V l v P g V d G p X
@@ -82,7 +81,7 @@ fn effects(file: &str) -> BTreeMap<Reader, Effect> {
     let document = Document::parse_lenient(file).unwrap();
     let mut worst = BTreeMap::new();
     for finding in document.check() {
-        // That a machine lacks its settings is not what the rows are about.
+        // The rows are not about missing settings of a machine.
         let whole = matches!(
             finding.construct,
             Construct::NoVersion | Construct::NoGuestOs

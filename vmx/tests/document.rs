@@ -1,4 +1,4 @@
-//! Documents: what is kept, what is read, what an edit changes.
+//! Documents: what is kept, what is read, and what an edit changes.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use vmx::{Document, EditError, Encoding, ParseErrorKind, ParseOptions, Source, Unencodable};
@@ -87,7 +87,7 @@ fn an_edit_rewrites_its_line_and_no_other() {
         text(&document),
         "# head\r\nmemsize = \"2048\"\r\n\r\njunk line\r\nb = \"|41\"\r\n"
     );
-    // The value it has already.
+    // The entry already has this value.
     assert!(document.set("B", "A").unwrap().is_empty());
 }
 

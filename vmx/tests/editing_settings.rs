@@ -1,4 +1,4 @@
-//! Every setting of the view can be written, read back and taken back.
+//! Every setting of the view can be written, read back and undone.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod settings;
@@ -35,7 +35,7 @@ fn what_is_written_is_read_back_and_makes_no_fault() {
             };
             let before = document.to_bytes();
             let Some(change) = setting(&mut document, input) else {
-                // A part of a name cannot hold everything.
+                // The variable part of a name cannot contain every character.
                 assert!(text.contains('\n'), "{name} {text:?}");
                 continue;
             };
@@ -52,7 +52,7 @@ fn what_is_written_is_read_back_and_makes_no_fault() {
 
 #[test]
 fn what_is_not_of_its_type_is_a_fault_and_reads_as_none() {
-    // Text takes everything but bytes that are not text.
+    // A text setting accepts everything but bytes that are not valid text.
     let mut taken = 0;
     for (name, setting) in all() {
         let mut document = Document::new();
@@ -83,7 +83,8 @@ fn what_is_not_of_its_type_is_a_fault_and_reads_as_none() {
     assert!(taken > 200);
 }
 
-/// A setting that is added to the view is not forgotten here, nor by the fuzz target.
+/// Fails if a setting is added to the view but not to the list, which the fuzz target
+/// uses too.
 #[test]
 fn every_editor_is_in_the_list() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/view");
@@ -108,7 +109,8 @@ fn every_editor_is_in_the_list() {
     assert_eq!(editors, SETTINGS.len() + OTHERS.len());
 }
 
-/// `get set_get: Type = "key"`, `pub fn set_get(` and `get get_mut: Type = "a" "b"`.
+/// Matches `get set_get: Type = "key"`, `pub fn set_get(` and
+/// `get get_mut: Type = "a" "b"`.
 fn editor(line: &str) -> Option<&str> {
     let line = line.trim_start();
     if let Some(function) = line.strip_prefix("pub fn ") {

@@ -1,4 +1,4 @@
-//! The merge rules of extraConfig and its way into files.
+//! The merge rules of extraConfig, and reading it from and writing it to files.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use vmx::{Document, ExtraConfig};
@@ -106,7 +106,7 @@ fn an_empty_value_of_a_file_is_kept_changed_or_removed() {
     let applied = removed.apply([("scsi0:0.redo", ""), ("b", "")]).unwrap();
     assert_eq!(applied.changed, ["scsi0:0.redo"]);
     assert_eq!(pairs(&removed), [("a", "1")]);
-    // That cannot be said to a server.
+    // No change to the server can express that.
     assert!(removed.changes_to(&extra).is_empty());
 }
 

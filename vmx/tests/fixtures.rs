@@ -1,5 +1,5 @@
-//! Files of our own that imitate what is found in the wild: each construct with the
-//! product, hand or accident that makes it.
+//! Our own files, which imitate files found in the wild: each construct as the product,
+//! person or accident produces it.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;

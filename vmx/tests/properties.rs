@@ -1,10 +1,10 @@
-//! What holds for every document.
+//! Properties that hold for every document.
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
 use vmx::{Change, Document, EditError, Encoding, ExtraConfig, Name, Unencodable};
 
-/// Bytes that look like a file often enough.
+/// Generates bytes that often look like a file.
 fn file() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         4 => Just(b"\n".to_vec()),
@@ -25,7 +25,7 @@ fn file() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(piece, 0..40).prop_map(|pieces| pieces.concat())
 }
 
-/// Names that may be written.
+/// Generates names that may be written.
 fn name() -> impl Strategy<Value = String> {
     prop_oneof![
         "[aAbBcC]{1,2}",
@@ -154,7 +154,7 @@ proptest! {
         extra.apply(pairs).unwrap();
         let mut document = Document::parse_lenient(file).unwrap();
         document.on_unencodable(Unencodable::Upgrade);
-        // A value that the file holds already can be undecodable.
+        // An existing value of the file can be undecodable.
         if document.transcode(Encoding::UTF_8).is_ok() {
             extra.replace_in(&mut document).unwrap();
             prop_assert_eq!(ExtraConfig::from_document(&document).unwrap(), extra);
@@ -189,7 +189,7 @@ fn whole(line: vmx::Line<'_>) -> Vec<u8> {
     [line.content(), line.terminator()].concat()
 }
 
-/// The texts of all entries but those of `name` and of the dictionary itself.
+/// Returns the texts of all entries except `name` and metavariables.
 fn texts(document: &Document, name: &str) -> Vec<(Vec<u8>, Option<String>)> {
     document
         .entries()

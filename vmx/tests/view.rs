@@ -7,7 +7,7 @@ use vmx::view::{
     Firmware, Limit, PortType, PowerType, Presence, Shares, UsbDeviceType, VirtualMachineFile,
 };
 
-/// What VIC gave its container machines.
+/// A container machine as VIC created it.
 const CONTAINER: &str = r#".encoding = "UTF-8"
 config.version = "8"
 virtualHW.version = "11"

@@ -1,8 +1,9 @@
-//! The file that is measured.
+//! The file that the benches measure.
 
 use std::io::Write;
 
-/// 10,000 keys and 1 MiB: half of them devices and settings, half container state.
+/// Returns a file of 1 MiB and 10,000 keys: half devices and settings, half container
+/// state.
 pub(crate) fn file() -> Vec<u8> {
     const KEYS: usize = 10_000;
     const SIZE: usize = 1024 * 1024;
@@ -13,7 +14,7 @@ pub(crate) fn file() -> Vec<u8> {
             0 => format!("scsi{}:{}.setting{key}", key % 4, key % 16),
             _ => format!("guestinfo./sessions|{key:012x}/cmd/Path"),
         };
-        // What is left of the size, for what is left of the keys.
+        // Divides the remaining size among the remaining keys.
         let length = (SIZE - file.len()) / (KEYS - key);
         let value = length.saturating_sub(name.len() + 6);
         writeln!(

@@ -1,4 +1,5 @@
-//! Any bytes parse and print to themselves; edits read back and can be undone.
+//! Checks that any bytes parse and print unchanged, and that edits read back and can be
+//! undone.
 #![no_main]
 
 use arbitrary::Arbitrary;
@@ -28,13 +29,13 @@ enum Edit<'a> {
     Transcode(&'a str),
     RemoveDuplicates,
     RemoveWhere(&'a str),
-    /// Any setting of the view.
+    /// Sets any setting of the view.
     Setting(u16, Values<'a>),
-    /// Any device.
+    /// Deletes any device.
     Delete(u8, Values<'a>),
 }
 
-/// Of what values and places are made.
+/// The input from which values and device names are made.
 #[derive(Arbitrary, Debug)]
 struct Values<'a> {
     text: &'a str,
@@ -54,7 +55,7 @@ impl<'a> Values<'a> {
     }
 }
 
-/// A name of its own, or that of an entry.
+/// A name from the input, or the name of an existing entry.
 #[derive(Arbitrary, Debug)]
 enum Target<'a> {
     New(&'a str),
@@ -122,7 +123,7 @@ fuzz_target!(|input: Input<'_>| {
     assert_eq!(document.to_bytes(), input.bytes);
 });
 
-/// Everything that only reads.
+/// Calls everything that only reads.
 fn read(document: &Document) {
     for entry in document.entries() {
         let value = entry.value();
@@ -169,7 +170,7 @@ fn read(document: &Document) {
         assert!(extra.visible().count() <= extra.len());
         let mut made = ExtraConfig::new();
         if made.apply(ExtraConfig::new().changes_to(&extra)).is_ok() {
-            // An empty value cannot be said.
+            // `ExtraConfig` cannot express a change to an empty value.
             assert!(
                 made.iter()
                     .all(|(key, value)| extra.get(key) == Some(value))
@@ -265,7 +266,7 @@ fn apply(document: &mut Document, edit: &Edit<'_>) -> Option<Change> {
     }
 }
 
-/// The value is there, and still there after the file was written and read.
+/// Checks that the value can be read, also after the file was written and read again.
 fn reads_back(document: &Document, name: &[u8], value: &str) {
     let text = |document: &Document| {
         document
@@ -273,8 +274,8 @@ fn reads_back(document: &Document, name: &[u8], value: &str) {
             .and_then(|found| found.text().ok().map(|text| text.into_owned()))
     };
     assert_eq!(text(document).as_deref(), Some(value));
-    // A file that begins with two byte order marks loses the meaning of one when
-    // the line of the second one moves; a buffer may hold CR in names.
+    // Two cases are excluded: in a file that begins with two byte order marks, the second
+    // one changes its meaning when its line moves; and a buffer may contain CR in names.
     let bytes = document.to_bytes();
     if !bytes.windows(3).any(|window| window == b"\xEF\xBB\xBF") && !bytes.contains(&b'\r') {
         let again = Document::parse_lenient(bytes).expect("lenient parsing takes any bytes");

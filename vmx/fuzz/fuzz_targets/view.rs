@@ -1,11 +1,11 @@
-//! Every reader of the typed view.
+//! Calls every reader of the typed view.
 
 use std::hint::black_box;
 
 use vmx::Document;
 use vmx::view::{Presence, VirtualMachineFile};
 
-/// Reads all that the view knows. `faults` reads every setting there is.
+/// Reads everything that the view can read. `faults` reads every setting.
 pub(crate) fn read(document: &Document) {
     let machine = VirtualMachineFile::new(document);
     for fault in machine.faults() {
@@ -21,7 +21,7 @@ pub(crate) fn read(document: &Document) {
             for view in machine.$views() {
                 assert_eq!(view.presence(), machine.presence(view.place()));
                 black_box(view.present().is_ok());
-                // What cannot be read does not count.
+                // A device whose `present` cannot be read is not in effect.
                 assert!(view.present().is_ok() || view.presence() == Presence::Absent);
             }
         )*};

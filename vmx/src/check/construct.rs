@@ -1,6 +1,6 @@
-//! Constructs that readers disagree on, and who makes what of them.
+//! Constructs that readers disagree on, and the effect of each on every reader.
 //!
-//! The table is what each program was seen to do with such a line.
+//! The table lists what each program was observed to do with such a line.
 
 use std::fmt;
 
@@ -18,7 +18,7 @@ macro_rules! constructs {
         #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
         #[non_exhaustive]
         pub enum Construct {
-            $($(#[$doc])* #[doc = concat!("Said as: ", $text, ".")] $name,)*
+            $($(#[$doc])* #[doc = concat!("Displayed as: ", $text, ".")] $name,)*
         }
 
         impl Construct {
@@ -32,7 +32,7 @@ macro_rules! constructs {
         }
 
         impl Construct {
-            /// Returns what to do about it; `None` if it is best left as it is.
+            /// Returns what to do about the construct; `None` if it is best left unchanged.
             #[must_use]
             pub fn remedy(self) -> Option<&'static str> {
                 match self {
@@ -59,7 +59,7 @@ constructs! {
         Govmx Misreads, Vagrant Misreads, Dissect Misreads, Gns3 Misreads, XenOrchestra Misreads,
     ]
     /// `note`, `// note`, `; note`.
-    NoEquals "a line without `=` that is no comment" => "begin comments with `#`; remove what is none" [
+    NoEquals "a line without `=` that is not a comment" => "begin comments with `#`, and remove other lines" [
         Vmware Refuses, Libvirt Refuses, Govmx Refuses, VirtV2v Skips, Packer Skips,
         Vagrant Skips, Gns3 Skips, Proxmox Skips, Dissect Misreads, XenOrchestra Misreads,
     ]
@@ -86,20 +86,20 @@ constructs! {
         Vmware Refuses, Govmx Refuses, Libvirt Misreads, VirtV2v Misreads, Packer Misreads,
         Vagrant Misreads, Dissect Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
-    /// `a = "1"` and below `a = "2"`; the first is VMware's.
+    /// `a = "1"` and later `a = "2"`; VMware uses the first.
     Duplicate "an entry whose name was defined before" => "remove the later ones: `set --remove-duplicates`" [
         Vmware Refuses, Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads,
         Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
-    /// `.encoding = "nonsense"`, or two that contradict each other.
-    BadEncoding "a character encoding that cannot be followed" => "declare the encoding that the file is in, once, by a name that VMware knows" [
+    /// `.encoding = "nonsense"`, or two declarations that contradict each other.
+    BadEncoding "a character encoding that is unknown or declared twice" => "declare the encoding that the file is in, once, by a name that VMware knows" [
         Vmware Refuses, Libvirt Refuses,
     ]
-    /// Bytes that are not in the charset.
+    /// Bytes that are not valid in the charset.
     Undecodable "a value that is not valid in the encoding of the file" => "declare the encoding that the file is in, or write the value again" [
         Vmware Refuses, Libvirt Refuses,
     ]
-    /// Bytes that are not UTF-8, and no `.encoding`.
+    /// Bytes that are not UTF-8, in a file without `.encoding`.
     HostText "a value that is not UTF-8 and no .encoding: how it is read depends on the host's own encoding" => "give the encoding that the file is in: `set --encoding NAME --transcode UTF-8`" [
         Libvirt Refuses, Vmware Notes,
     ]
@@ -115,7 +115,7 @@ constructs! {
     OddName "a name with other characters than letters, digits, `_.:-`" => "keep such names out of files that libvirt reads" [
         Libvirt Refuses,
     ]
-    /// VIC's keys.
+    /// The keys that VIC writes.
     SlashInName "a name with `/` or `|`" => "keep such names out of machines that Veeam backs up" [
         Veeam Refuses,
     ]
@@ -124,21 +124,21 @@ constructs! {
         Libvirt Refuses, VirtV2v Misreads, Packer Misreads, Govmx Misreads, Vagrant Misreads,
         Dissect Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
-    /// libxml2 does not know the name.
-    ForeignEncodingName "an encoding that only VMware calls by this name" => "bring the file into UTF-8: `set --transcode UTF-8`" [
+    /// A charset name that libxml2 does not know.
+    ForeignEncodingName "an encoding that only VMware calls by this name" => "convert the file to UTF-8: `set --transcode UTF-8`" [
         Libvirt Refuses, Gns3 Misreads,
     ]
-    /// `.encoding` below a shebang line, and text beyond ASCII.
-    LateEncoding "an .encoding below the first line, where it is not looked for" => "move it to the first line, or bring the file into UTF-8" [
+    /// `.encoding` below a shebang line, in a file with non-ASCII text.
+    LateEncoding "an .encoding below the first line, where it is not looked for" => "move it to the first line, or convert the file to UTF-8" [
         Gns3 Misreads,
     ]
     /// Text in a charset other than UTF-8.
-    ForeignText "text in another encoding than UTF-8" => "bring the file into UTF-8: `set --transcode UTF-8`" [
+    ForeignText "text in another encoding than UTF-8" => "convert the file to UTF-8: `set --transcode UTF-8`" [
         VirtV2v Misreads, Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads,
         Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// `displayName = "100%"`, `annotation = "50|"`.
-    PercentOrPipe "`%` or a lone `|` in displayName or annotation" => "leave the character out" [
+    PercentOrPipe "`%` or a lone `|` in displayName or annotation" => "remove the character" [
         Libvirt Refuses,
     ]
     /// `a = "x" # note`.
@@ -151,7 +151,7 @@ constructs! {
         Libvirt Misreads, Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads,
         Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
-    /// An escape in displayName or annotation, which libvirt reads.
+    /// An escape in displayName or annotation, where libvirt decodes escapes.
     EscapeOfText "an escape `|XX` in displayName or annotation" [
         Packer Misreads, Govmx Misreads, Vagrant Misreads, Dissect Misreads, Gns3 Misreads,
         Proxmox Misreads, XenOrchestra Misreads,
@@ -192,7 +192,7 @@ constructs! {
     OddSpacing "other than one space on either side of `=`" => "write one space on either side" [
         XenOrchestra Misreads,
     ]
-    /// A tab behind `=`.
+    /// A tab after `=`.
     TabBeforeValue "a tab before a value" => "write a space" [
         Dissect Misreads, Gns3 Misreads,
     ]
@@ -215,14 +215,14 @@ constructs! {
         XenOrchestra Misreads,
     ]
     /// `guestOS` and `guestOS.detailed.data`.
-    LeafAndBranch "a name that other names continue behind a dot" [
+    LeafAndBranch "a name that is also the beginning of other names, before a dot" [
         VirtV2v Skips, XenOrchestra Skips,
     ]
     /// `.foo = "x"`.
     Metavariable "a name that begins with `.`, which is dropped" => "remove the line" [
         Vmware Skips, XenOrchestra Skips,
     ]
-    /// `memsize` where it looks for `memSize`.
+    /// `memsize`, for a reader that looks for `memSize`.
     OtherCase "memSize in another spelling" => "spell it memSize" [
         Proxmox Skips,
     ]
@@ -230,7 +230,7 @@ constructs! {
     OddBoolean "a `present` that is neither true nor false" => "write TRUE or FALSE" [
         Libvirt Refuses, VirtV2v Misreads,
     ]
-    /// A setting that is not of its type.
+    /// A setting whose value is not of its type.
     WrongType "a setting that is not of its type, read as FALSE, 0 or the default" => "write a value of the type that the view of the setting documents" [
         Vmware Misreads,
     ]
@@ -238,7 +238,7 @@ constructs! {
     NoVersion "no config.version or virtualHW.version" => "set both: config.version is 8" [
         Vmware Refuses, Libvirt Refuses,
     ]
-    /// `config.version` is not 8, or `virtualHW.version` below 4.
+    /// `config.version` is not 8, or `virtualHW.version` is below 4.
     OldVersion "a config.version other than 8, or a virtualHW.version below 4" => "let the product upgrade the machine" [
         Libvirt Refuses,
     ]
@@ -270,8 +270,8 @@ constructs! {
     NoKeySafe "encrypted settings without encryption.keySafe, which holds their key" => "restore encryption.keySafe from a copy of the file" [
         Vmware Refuses,
     ]
-    /// `memSize` not a multiple of 4.
-    OddMemory "a memSize that is no multiple of 4" => "set a multiple of 4" [
+    /// `memSize` is not a multiple of 4.
+    OddMemory "a memSize that is not a multiple of 4" => "set a multiple of 4" [
         Libvirt Refuses,
     ]
     /// `firmware = "EFI"`.
@@ -283,7 +283,7 @@ constructs! {
         VirtV2v Skips,
     ]
     /// `sata0:1.deviceType = "cdrom-image"`.
-    CdromBesideIde "a CD drive elsewhere than on IDE" => "add the drive again after the import" [
+    CdromBesideIde "a CD drive that is not on IDE" => "add the drive again after the import" [
         VirtV2v Skips,
     ]
     /// The file is larger than `tools.setInfo.sizeLimit`.
@@ -302,17 +302,17 @@ constructs! {
     Inert "settings of a device that is not present" => "set `present` of the device and its controller to TRUE, or remove the settings" [
         Vmware Notes,
     ]
-    /// `encryption.data`.
+    /// The entry `encryption.data`.
     Encrypted "the settings are encrypted: without the password only the few outside can be read" => "remove the encryption in the product first" [
         Vmware Notes, Libvirt Misreads, VirtV2v Misreads, Packer Misreads, Govmx Misreads,
         Vagrant Misreads, Gns3 Misreads, Proxmox Misreads, XenOrchestra Misreads,
     ]
     /// No `.encoding`.
-    NoEncoding "no .encoding: text beyond ASCII would be read as the host thinks" => "declare .encoding" [
+    NoEncoding "no .encoding: non-ASCII text would be read with the host's own encoding" => "declare .encoding" [
         Vmware Notes,
     ]
-    /// Capital letters in names, or comments.
-    Rewritten "names with capital letters, comments: gone when it writes the file" [
+    /// Names with capital letters, or comments.
+    Rewritten "names with capital letters, or comments, which are lost when it writes the file" [
         Packer Notes, Vagrant Notes,
     ]
 }

@@ -6,7 +6,7 @@ use crate::escape::unescape;
 
 use super::construct::Construct;
 
-/// The constructs of a line that has no fault.
+/// Passes the constructs of a well-formed line to `found`.
 pub(super) fn constructs(document: &Document, line: Line<'_>, mut found: impl FnMut(Construct)) {
     match line.terminator() {
         b"\r\n" => found(Construct::Crlf),
@@ -117,7 +117,8 @@ fn value(document: &Document, entry: Entry<'_>, found: &mut impl FnMut(Construct
     {
         found(Construct::PipeBeforeEscape);
     }
-    // libvirt reads `%XX`, then `|XX`, in these two and takes nothing else there.
+    // In these two settings libvirt decodes `%XX`, then `|XX`, and refuses any other `%`
+    // or `|`.
     if special && (raw.contains(&b'%') || unescaped.contains(&b'|') && *unescaped == *raw) {
         found(Construct::PercentOrPipe);
     }

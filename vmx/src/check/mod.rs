@@ -1,4 +1,4 @@
-//! What VMware, libvirt and others would make of a file.
+//! Checks how VMware, libvirt and other programs would read a file.
 
 mod construct;
 mod lines;
@@ -18,7 +18,7 @@ pub use self::reader::{Effect, Reader};
 
 /// The effect of one construct in a file on one reader.
 ///
-/// `Display` is one line without the lines of the file.
+/// `Display` prints one line, without the line numbers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -43,12 +43,12 @@ impl fmt::Display for Finding {
 }
 
 impl Document {
-    /// Returns what VMware, libvirt and others would refuse, misread or ignore in the file,
-    /// the worst first.
+    /// Returns everything in the file that VMware, libvirt or another program would
+    /// refuse, misread or ignore, worst first.
     ///
-    /// Use it before a machine is powered on or its file is given to another program;
-    /// [`problems`](Self::problems) has only what VMware refuses to read, with the exact
-    /// positions. A file that is too large is a finding, never an error.
+    /// Use it before a machine is powered on or its file is passed to another program.
+    /// [`problems`](Self::problems) lists only what VMware refuses to read, with exact
+    /// positions. A file that is too large is a finding, not an error.
     ///
     /// ```
     /// use vmx::{Document, Effect, Reader};
@@ -67,10 +67,10 @@ impl Document {
     }
 
     /// Returns the findings of [`check`](Self::check) for a file whose kind is known, for
-    /// instance by its name: VMware does not open an empty `.vmx`, but an empty `.vmsd` is
-    /// common.
+    /// example from its name: VMware does not open an empty `.vmx`, but an empty `.vmsd`
+    /// is common.
     ///
-    /// For files that only VMware reads, such as `.vmsd`, other programs are left out.
+    /// Other programs are omitted for files that only VMware reads, such as `.vmsd`.
     #[must_use]
     pub fn check_as(&self, kind: FileKind) -> Vec<Finding> {
         let mut found = Found::default();
@@ -93,8 +93,8 @@ impl Document {
         findings
     }
 
-    /// Returns what an edit made worse: what VMware would refuse, misread or not power on in
-    /// this document, unless it does so in `before`, too.
+    /// Returns what an edit made worse: everything that VMware would refuse, misread or
+    /// not power on in this document, but not in `before`.
     ///
     /// ```
     /// use vmx::{Construct, Document};
@@ -123,8 +123,8 @@ impl Document {
         };
         let mut old: HashMap<Construct, HashSet<Vec<u8>>> = HashMap::new();
         let lines: Vec<_> = before.lines().map(subject).collect();
-        // Damage that was there counts as what the document is compared with, also if
-        // it only shows once it is taken for a machine.
+        // Existing damage is taken from `before`, even if it shows only when `before` is
+        // checked as a machine.
         for finding in before.check_as(kind) {
             let known = old.entry(finding.construct).or_default();
             known.extend(
@@ -154,7 +154,7 @@ impl Document {
         worse
     }
 
-    /// Constructs of the file as a whole.
+    /// Adds the constructs that concern the file as a whole.
     fn check_file(&self, found: &mut Found, names: &Names, kind: FileKind) {
         let whole = |found: &mut Found, condition: bool, construct| {
             if condition {
@@ -202,7 +202,7 @@ impl Document {
             found.0.entry(Construct::TooLarge).or_default();
         }
         for fault in machine.faults() {
-            // Text in another charset is of the right type; a finding of its own says so.
+            // Text that is not valid in the charset has a finding of its own.
             if matches!(fault.reason(), ValueError::Undecodable { .. }) {
                 continue;
             }
@@ -284,7 +284,7 @@ fn subject(line: Line<'_>) -> Vec<u8> {
     }
 }
 
-/// Constructs and their lines.
+/// Constructs, each with its lines.
 #[derive(Default)]
 struct Found(BTreeMap<Construct, BTreeSet<usize>>);
 
@@ -344,7 +344,7 @@ fn construct_of(problem: &ParseError, line: Option<&Line<'_>>) -> Construct {
     }
 }
 
-/// Names by their folded spelling, to find those that others continue.
+/// Names with folded case, to find names that are a prefix of others.
 #[derive(Default)]
 struct Names(BTreeMap<Vec<u8>, usize>);
 

@@ -1,4 +1,4 @@
-//! Settings that keep a machine from powering on.
+//! Settings that prevent a machine from powering on.
 
 use crate::document::Document;
 use crate::view::{
@@ -7,15 +7,14 @@ use crate::view::{
 
 use super::construct::Construct;
 
-/// Memory in MB: a quarter of what the format once began with, and 24 TiB, the most
-/// that any virtual hardware takes.
+/// The allowed memory in MB, up to 24 TiB, the most that any virtual hardware supports.
 const MEMORY_MB: std::ops::RangeInclusive<u32> = 4..=24 * 1024 * 1024;
 
-/// The most processors that any virtual hardware takes.
+/// The maximum number of processors that any virtual hardware supports.
 const MAX_CPUS: u32 = 768;
 
-/// The constructs of a machine that keep it from powering on, each with the name of
-/// its entry.
+/// Returns the constructs of a machine that prevent it from powering on, each with the
+/// name of its entry.
 pub(super) fn constructs(
     machine: &VirtualMachineFile<&Document>,
     document: &Document,
@@ -65,11 +64,11 @@ pub(super) fn constructs(
     }
 }
 
-/// Whether a disk or an image of a CD can have the name of its file. Whether there is
-/// such a file nobody here knows.
+/// Whether a disk or CD image can have this file name. Whether the file exists cannot be
+/// known here.
 fn has_possible_file(drive: &Drive<&Document>) -> bool {
     let (Ok(kind), Ok(name)) = (drive.drive_type(), drive.file_name()) else {
-        // Reported as of the wrong type.
+        // Reported as a setting of the wrong type.
         return true;
     };
     if drive.client_device().unwrap_or(false) || drive.auto_detect().unwrap_or(false) {
@@ -90,23 +89,23 @@ fn has_possible_file(drive: &Drive<&Document>) -> bool {
     }
 }
 
-/// Whether an address that a person chose is in the range that VMware allows people:
-/// 00:50:56:00:00:00 to 00:50:56:3f:ff:ff.
+/// Whether a static address is in the range that VMware allows for addresses chosen by a
+/// person: 00:50:56:00:00:00 to 00:50:56:3f:ff:ff.
 fn has_allowed_address(card: &NetworkCard<&Document>) -> bool {
     if card.address_type() != Ok(AddressType::Static) || card.check_address() == Ok(false) {
         return true;
     }
     match card.static_address() {
         Ok(Some(address)) => matches!(address.to_bytes(), [0x00, 0x50, 0x56, 0x00..=0x3f, ..]),
-        // Reported as of the wrong type.
+        // Reported as a setting of the wrong type.
         Err(_) => true,
         Ok(None) => false,
     }
 }
 
-/// Families of guest systems in letters only: without versions, `-64` and `arm-`.
-/// After `VirtualMachineGuestOsIdentifier` of the vSphere API, and the older spellings
-/// of files.
+/// Families of guest operating systems, letters only: without versions, `-64` and `arm-`.
+/// Source: `VirtualMachineGuestOsIdentifier` of the vSphere API, and the older names used
+/// in files.
 const FAMILIES: [&str; 86] = [
     "almalinux",
     "amazonlinux",
@@ -196,8 +195,8 @@ const FAMILIES: [&str; 86] = [
     "windowsnext",
 ];
 
-/// Whether VMware knows a guest system by such a name. Versions are not looked at, for
-/// every release of a product adds some.
+/// Whether VMware knows a guest operating system by such a name. Versions are ignored,
+/// because every release of a product adds some.
 fn is_guest_os(name: &str) -> bool {
     let plain = |char: char| char.is_ascii_alphanumeric() || matches!(char, '-' | '_' | '.');
     if !name.chars().all(plain) {

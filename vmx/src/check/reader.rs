@@ -1,17 +1,17 @@
-//! Programs that read these files, and what can go wrong with them.
+//! Programs that read VMX files, and what can go wrong.
 
 use std::fmt;
 
 /// A program that reads VMX files.
 ///
-/// What is said of each holds for the version named here, and was seen by running
-/// it, or where noted by reading its source.
+/// The findings for each program apply to the version named here. They were observed by
+/// running it or, where noted, taken from its source.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Reader {
-    /// VMware's own: the line reader of open-vm-tools and the dictionary above it.
+    /// VMware itself: the line reader of open-vm-tools and the dictionary above it.
     Vmware,
     /// The guest, through VMware Tools.
     Guest,
@@ -21,7 +21,7 @@ pub enum Reader {
     VirtV2v,
     /// Packer's VMware plugin.
     Packer,
-    /// govmx of hooklift.
+    /// hooklift's govmx.
     Govmx,
     /// Vagrant's VMware plugin.
     Vagrant,
@@ -29,16 +29,16 @@ pub enum Reader {
     Dissect,
     /// GNS3.
     Gns3,
-    /// The import of Proxmox VE.
+    /// Proxmox VE's import.
     Proxmox,
-    /// The import of Xen Orchestra.
+    /// Xen Orchestra's import.
     XenOrchestra,
-    /// Veeam's backup, by reports of its users.
+    /// Veeam's backup, according to reports by its users.
     Veeam,
 }
 
 impl Reader {
-    /// All of them, VMware first.
+    /// All readers, VMware first.
     pub const ALL: [Self; 12] = [
         Self::Vmware,
         Self::Guest,
@@ -74,20 +74,20 @@ impl fmt::Display for Reader {
     }
 }
 
-/// The effect of a construct on a reader, the worst first.
+/// The effect of a construct on a reader, ordered worst first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 pub enum Effect {
-    /// It does not take the file at all.
+    /// The reader refuses the whole file.
     Refuses,
-    /// It takes the file and does not power the machine on.
+    /// The reader opens the file but does not power the machine on.
     FailsAtPowerOn,
-    /// It leaves out the line.
+    /// The reader ignores the line.
     Skips,
-    /// It reads something else than VMware, or than was meant.
+    /// The reader reads something other than VMware, or other than intended.
     Misreads,
-    /// It reads it well; worth knowing.
+    /// The reader reads it correctly, but the construct is worth knowing.
     Notes,
 }
 

@@ -1,4 +1,4 @@
-//! Changes: the steps of an edit, taken together or not at all.
+//! Changes: the steps of an edit, applied together or not at all.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,12 +12,13 @@ use crate::value::Value;
 use super::index::name_at;
 use super::{Document, Unencodable, declares_encoding};
 
-/// An edit that was made, which [`Document::undo`] can take back; else drop it.
+/// A completed edit. Pass it to [`Document::undo`] to revert it, or drop it to keep the
+/// edit.
 ///
-/// `Debug` prints no values.
+/// The `Debug` output contains no values.
 pub struct Change {
     pub(super) steps: Vec<Step>,
-    /// Revision of the document after this change and before it.
+    /// Revisions of the document after and before this change.
     pub(super) revision: u64,
     pub(super) before: u64,
     pub(super) appended_before: bool,
@@ -35,7 +36,8 @@ impl fmt::Debug for Change {
 }
 
 impl Change {
-    /// Whether nothing was changed: the document said so already.
+    /// Whether nothing was changed because the document already had the requested
+    /// content.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.steps.is_empty()
@@ -57,8 +59,8 @@ impl Document {
     }
 }
 
-/// A change in the making; dropped without [`commit`](Edit::commit), it leaves
-/// the document as it was.
+/// A change in progress. If it is dropped without [`commit`](Edit::commit), the document
+/// is restored.
 pub(super) struct Edit<'d> {
     pub(super) document: &'d mut Document,
     steps: Vec<Step>,
@@ -76,8 +78,8 @@ impl<'d> Edit<'d> {
     }
 
     pub(super) fn commit(mut self) -> Change {
-        // Revisions are never used twice, so that a change of a clone is not taken
-        // for one of the original.
+        // Revisions are never reused, so a change made to a clone is not mistaken for one
+        // made to the original.
         static REVISION: AtomicU64 = AtomicU64::new(1);
         let before = self.document.revision;
         let steps = std::mem::take(&mut self.steps);
@@ -92,7 +94,8 @@ impl<'d> Edit<'d> {
         }
     }
 
-    /// The bytes of a value in the charset of the file, which may change for it.
+    /// Encodes a value in the charset of the file, changing the charset if needed and
+    /// allowed.
     pub(super) fn prepare(&mut self, name: Name<'_>, value: &str) -> Result<Vec<u8>, EditError> {
         if let Some(at) = value.bytes().position(|byte| byte == 0) {
             return Err(EditError::Nul {
@@ -187,8 +190,8 @@ impl<'d> Edit<'d> {
         self.rewrite(at, None, &bytes)
     }
 
-    /// Makes every declaration of the charset say `encoding`, and adds one if there
-    /// is none.
+    /// Sets every charset declaration to `encoding`, and adds a declaration if there is
+    /// none.
     fn declare(&mut self, encoding: Encoding) -> Result<(), EditError> {
         let mut declared = false;
         for at in 0..self.document.lines.len() {
@@ -211,7 +214,7 @@ impl<'d> Edit<'d> {
         Ok(())
     }
 
-    /// Below the leading run of lines that begin with `#`.
+    /// Returns the index of the line below the initial run of lines that begin with `#`.
     fn below_first_comments(&self) -> usize {
         let document = &*self.document;
         document
@@ -223,7 +226,7 @@ impl<'d> Edit<'d> {
             .unwrap_or(document.lines.len())
     }
 
-    /// Rewrites an entry, with the same name or another.
+    /// Rewrites an entry, keeping its name unless `name` is given.
     pub(super) fn rewrite(
         &mut self,
         at: usize,
@@ -246,8 +249,8 @@ impl<'d> Edit<'d> {
         Ok(())
     }
 
-    /// Adds an entry where VMware does: versions of the file at its head, all others
-    /// at its end.
+    /// Adds an entry where VMware would: version entries at the head of the file, all
+    /// others at its end.
     pub(super) fn add(&mut self, name: Name<'_>, value: &[u8]) -> Result<(), EditError> {
         if name != "config.version" && name != "virtualHW.version" {
             return self.append(name, value);
@@ -295,8 +298,8 @@ impl<'d> Edit<'d> {
         Ok(())
     }
 
-    /// The line terminator for a new line at `at`: that of the line before, which
-    /// gets one if it lacks it.
+    /// Returns the line terminator for a new line at `at`: the one of the line before it.
+    /// If that line has none, it gets one first.
     fn end_of_line_before(&mut self, at: usize) -> &'static [u8] {
         let document = &*self.document;
         let ends = |range: &[Physical]| {

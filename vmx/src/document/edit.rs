@@ -1,8 +1,8 @@
-//! Edits, by VMware's own writing rules.
+//! Edits, following VMware's own rules for writing.
 //!
-//! Facts: DictionaryWriteToBuffer in VMware's published dictionary class. Our
-//! departures keep more of the file: `.encoding` is written only when a value needs
-//! it, and lines whose bytes are the same in a new charset stay.
+//! Source: DictionaryWriteToBuffer in VMware's published dictionary class. We deviate
+//! from it to keep more of the file: `.encoding` is written only when a value needs it,
+//! and lines whose bytes are the same in a new charset are not rewritten.
 
 use crate::encoding::Encoding;
 use crate::error::EditError;
@@ -15,40 +15,40 @@ use super::Document;
 use super::change::{Change, Edit};
 use super::index::name_at;
 
-/// The treatment of a value that the charset of the file cannot represent, in [`Document::set`].
+/// How [`Document::set`] treats a value that the charset of the file cannot represent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Unencodable {
     /// Refuse the value.
     #[default]
     Refuse,
-    /// Make the whole file UTF-8, as VMware does.
+    /// Convert the whole file to UTF-8, as VMware does.
     Upgrade,
 }
 
 impl Document {
-    /// Chooses what happens to values that the charset of the file cannot hold.
+    /// Chooses what happens to values that the charset of the file cannot represent.
     pub fn on_unencodable(&mut self, choice: Unencodable) -> &mut Self {
         self.unencodable = choice;
         self
     }
 
-    /// Sets a value: of the entry that counts, in place, or in a new entry at the
-    /// end.
+    /// Sets a value: in place if the name exists (in its first entry), otherwise in a new
+    /// entry at the end.
     ///
-    /// The line is rewritten as `name = "value"`, in the spelling of the name
-    /// that the file has; a comment behind the old value is lost. An entry that has
-    /// the value already stays as it is. The first new entry is set apart by a blank
-    /// line, and new `config.version` and `virtualHW.version` go to the head of the
-    /// file, as VMware does. Line ends are those of the neighbour.
+    /// The line is rewritten as `name = "value"`, keeping the file's spelling of the
+    /// name; a comment after the old value is lost. An entry that already has the value
+    /// is not rewritten. As in VMware, the first new entry is preceded by a blank line,
+    /// and new `config.version` and `virtualHW.version` entries go to the head of the
+    /// file. New lines use the line terminator of the neighbouring line.
     ///
-    /// A value that is not ASCII makes a file that declares no charset declare one.
-    /// Setting `.encoding` transcodes, see [`transcode`](Self::transcode).
+    /// Setting a non-ASCII value in a file that declares no charset adds a declaration.
+    /// Setting `.encoding` transcodes the file, see [`transcode`](Self::transcode).
     ///
     /// # Errors
     ///
-    /// Names that [`Name::new`] refuses, values with NUL, and values that the charset
-    /// cannot hold, see [`on_unencodable`](Self::on_unencodable). The document is
-    /// then as it was.
+    /// Refuses names that [`Name::new`] refuses, values that contain NUL, and values that
+    /// the charset cannot represent, see [`on_unencodable`](Self::on_unencodable). The
+    /// document is then unchanged.
     pub fn set(&mut self, name: impl AsRef<[u8]>, value: &str) -> Result<Change, EditError> {
         let name = Name::from_bytes(name.as_ref())?;
         if name == ".encoding" {
@@ -77,7 +77,8 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// As [`set`](Self::set); no entry `anchor`; an entry of that name exists.
+    /// Fails like [`set`](Self::set), and if there is no entry `anchor` or if the name
+    /// already exists.
     pub fn insert_after(
         &mut self,
         anchor: impl AsRef<[u8]>,
@@ -97,18 +98,19 @@ impl Document {
         self.refuse_existing(name)?;
         let mut edit = Edit::begin(self);
         let bytes = edit.prepare(name, value)?;
-        // Preparing may have added a line.
+        // `prepare` may have added a line for the charset declaration.
         if let Some(at) = edit.document.find(anchor) {
             edit.insert_entry(at + 1, name, &bytes)?;
         }
         Ok(edit.commit())
     }
 
-    /// Removes every entry of that name, with its line. Without one, nothing changes.
+    /// Removes every entry with that name, including its line. Does nothing if there is
+    /// none.
     ///
-    /// Without its `.encoding`, a file is read in [`ParseOptions::default_encoding`], and
-    /// values that are not ASCII become others; [`transcode`](Self::transcode) changes
-    /// the charset and keeps the values.
+    /// Removing `.encoding` means that the file is read with
+    /// [`ParseOptions::default_encoding`], which changes the meaning of non-ASCII values;
+    /// [`transcode`](Self::transcode) changes the charset and keeps the values.
     ///
     /// [`ParseOptions::default_encoding`]: crate::ParseOptions::default_encoding
     pub fn remove(&mut self, name: impl AsRef<[u8]>) -> Change {
@@ -124,7 +126,7 @@ impl Document {
         edit.commit()
     }
 
-    /// Removes every entry whose name fulfils a condition, in one pass.
+    /// Removes every entry whose name satisfies a condition, in one pass.
     ///
     /// ```
     /// # use vmx::Document;
@@ -139,8 +141,8 @@ impl Document {
         edit.commit()
     }
 
-    /// Removes every entry whose name was defined before, which makes a file with
-    /// duplicates one that VMware opens.
+    /// Removes every entry whose name was already defined, so that VMware opens a file
+    /// that had duplicates.
     pub fn remove_duplicates(&mut self) -> Change {
         let mut edit = Edit::begin(self);
         let later = edit.document.index().duplicates().to_vec();
@@ -150,12 +152,13 @@ impl Document {
         edit.commit()
     }
 
-    /// Renames the entry that counts, in its place.
+    /// Renames the first entry with the name `from`, keeping its position.
     ///
     /// # Errors
     ///
-    /// Names that [`Name::new`] refuses or that speak to the dictionary; no entry
-    /// `from`; an entry `to` exists, unless only the case of letters changes.
+    /// Refuses names that [`Name::new`] refuses or that are reserved for the dictionary
+    /// itself. Fails if there is no entry `from`, or if an entry `to` exists, unless the
+    /// names differ only in case.
     pub fn rename(
         &mut self,
         from: impl AsRef<[u8]>,
@@ -178,7 +181,7 @@ impl Document {
         {
             let line = &document.lines[at];
             if let Parts::Entry(parts) = line.parts {
-                // The text after an escaped NUL is kept, although VMware does not read it.
+                // The text after an escaped NUL is kept, although VMware ignores it.
                 let value = unescape(parts.value(line.text(&document.source))).into_owned();
                 edit.rewrite(at, Some(to), &value)?;
             }
@@ -188,21 +191,21 @@ impl Document {
 
     /// Converts all values to another charset and declares it.
     ///
-    /// Lines whose values are ASCII stay. Comments and names stay too: the charset
-    /// applies to values only. A missing declaration is added below the comment lines
-    /// at the start, where VMware writes it.
+    /// Lines whose values are ASCII are not rewritten. Neither are comments and names:
+    /// the charset applies to values only. A missing declaration is added below the
+    /// initial comment lines, where VMware writes it.
     ///
     /// # Errors
     ///
-    /// A value that is not valid in the old charset, or that the new one cannot
-    /// hold. The document is then as it was.
+    /// Fails if a value is not valid in the old charset or cannot be represented in the
+    /// new one. The document is then unchanged.
     pub fn transcode(&mut self, encoding: Encoding) -> Result<Change, EditError> {
         let mut edit = Edit::begin(self);
         edit.transcode(encoding)?;
         Ok(edit.commit())
     }
 
-    /// Undoes the last change, to the byte.
+    /// Undoes the last change, restoring the previous bytes exactly.
     ///
     /// ```
     /// use vmx::Document;
@@ -218,8 +221,8 @@ impl Document {
     ///
     /// # Errors
     ///
-    /// The change is not the last one of this document. Changes are undone one by
-    /// one, the last first.
+    /// Fails if the change is not the latest one of this document. Changes are undone one
+    /// at a time, latest first.
     pub fn undo(&mut self, change: Change) -> Result<(), EditError> {
         if change.is_empty() {
             return Ok(());

@@ -1,19 +1,19 @@
-//! From a name to its first line, without regard to case.
+//! Index from names, ignoring case, to the first line of each.
 
 use std::hash::{BuildHasher, RandomState};
 
 use crate::line::{Parts, Physical};
 use crate::name::Name;
 
-/// An open hash table of line indexes. It holds no names: they are compared in the
-/// document. Its hash is keyed, since names come from files nobody vouches for.
+/// An open-addressing hash table of line indexes. It does not store names; they are
+/// compared in the document. The hash is keyed, because names come from untrusted files.
 #[derive(Debug, Clone)]
 pub(super) struct Index {
-    /// Line index plus one; zero is free. The length is a power of two.
+    /// Line index plus one; zero marks a free slot. The length is a power of two.
     slots: Vec<u32>,
     used: usize,
     hasher: RandomState,
-    /// Lines whose name an earlier line has.
+    /// Lines whose name already occurs on an earlier line.
     duplicates: Vec<u32>,
 }
 
@@ -33,7 +33,7 @@ impl Index {
         index
     }
 
-    /// The first line of that name.
+    /// Returns the index of the first line with that name.
     pub(super) fn find(&self, source: &[u8], lines: &[Physical], name: Name<'_>) -> Option<usize> {
         match self.probe(source, lines, name) {
             Probe::Line(line) => Some(line),
@@ -41,8 +41,8 @@ impl Index {
         }
     }
 
-    /// Adds a line that comes behind all lines of the same name. `false` asks for
-    /// a new index: this one is full.
+    /// Adds a line, which must come after all indexed lines with the same name. Returns
+    /// `false` if the index is full and must be rebuilt.
     pub(super) fn insert(
         &mut self,
         source: &[u8],
@@ -89,7 +89,7 @@ enum Probe {
     Free(usize),
 }
 
-/// The name of the entry on a line.
+/// Returns the name of the entry on a line.
 pub(super) fn name_at<'a>(
     source: &'a [u8],
     lines: &'a [Physical],

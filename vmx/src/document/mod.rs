@@ -24,17 +24,17 @@ pub use self::read::{Entries, Entry, Line, LineKind, Lines};
 
 /// A file in VMware's dictionary grammar: `.vmx`, `.vmtx`, `.vmsd`, preferences.
 ///
-/// A document is one buffer and a table of its lines. Lines that are not edited
-/// are printed as they were read, whatever they hold: odd spacing, comments, the
-/// spelling of escapes, duplicates, malformed lines, mixed line ends, a byte order
-/// mark, bytes in a foreign charset. Edited lines are written as VMware writes
-/// them, `name = "value"`.
+/// A document is one buffer and a table of its lines. Unedited lines are written byte for
+/// byte as they were read: odd spacing, comments, the spelling of escapes, duplicates,
+/// malformed lines, mixed line endings, a byte order mark, and bytes in an unknown
+/// charset are all kept. Edited lines are written as VMware writes them, `name =
+/// "value"`.
 ///
 /// Parsing copies nothing and allocates nothing per line. [`get`](Self::get) takes
-/// constant time; the first one builds the index.
+/// constant time, except that the first call builds the index.
 ///
-/// Lookups ignore the case of names, and the first of several entries of a name
-/// counts. `Debug` prints no values.
+/// Lookups ignore the case of names. If a name has several entries, the first one counts.
+/// The `Debug` output contains no values.
 ///
 /// ```
 /// use vmx::Document;
@@ -51,20 +51,20 @@ pub struct Document {
     source: Vec<u8>,
     lines: Vec<Physical>,
     byte_order_mark: bool,
-    /// Built by the first lookup, dropped when line numbers move.
+    /// Built by the first lookup, dropped when lines are inserted or removed.
     index: OnceLock<Index>,
     /// The declared charset, parsed when text is first requested.
     declared: OnceLock<Result<Encoding, EncodingError>>,
     default_encoding: Encoding,
     unencodable: Unencodable,
-    /// Whether the lines at the end are new: the first new one is set apart.
+    /// Whether entries were already appended; the first one is preceded by a blank line.
     appended: bool,
-    /// Number of the last change.
+    /// The revision number of the last change.
     revision: u64,
 }
 
 impl Document {
-    /// An empty document in UTF-8, which it says in its first line.
+    /// Creates an empty document that declares UTF-8 in its first line.
     #[must_use]
     pub fn new() -> Self {
         let mut document = Self::empty();
@@ -89,7 +89,7 @@ impl Document {
         }
     }
 
-    /// The file: bytes as they were read, except for edited lines.
+    /// Returns the file: bytes as they were read, except for edited lines.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let length = BYTE_ORDER_MARK.len()
@@ -103,11 +103,11 @@ impl Document {
         bytes
     }
 
-    /// Writes the file; see [`to_bytes`](Self::to_bytes).
+    /// Writes the file, see [`to_bytes`](Self::to_bytes).
     ///
     /// # Errors
     ///
-    /// The errors of the writer.
+    /// Returns the errors of the writer.
     pub fn print(&self, mut writer: impl io::Write) -> io::Result<()> {
         let mut result = Ok(());
         self.pieces(|piece| {
@@ -118,7 +118,8 @@ impl Document {
         result
     }
 
-    /// The bytes of the file in few pieces: neighbours that nobody touched are one.
+    /// Passes the bytes of the file to `put` in few pieces: adjacent unedited lines are
+    /// one piece.
     fn pieces(&self, mut put: impl FnMut(&[u8])) {
         if self.byte_order_mark {
             put(BYTE_ORDER_MARK);
@@ -146,13 +147,13 @@ impl Document {
         put(&self.source[untouched]);
     }
 
-    /// The charset of the values: the one that `.encoding` declares, wherever it
-    /// stands; else UTF-8 if there is a byte order mark; else
+    /// Returns the charset of the values: the one declared by `.encoding`, wherever it is
+    /// in the file; otherwise UTF-8 if there is a byte order mark; otherwise
     /// [`ParseOptions::default_encoding`].
     ///
     /// # Errors
     ///
-    /// The declared name is not known. Values that are ASCII can be read even so.
+    /// Fails if the declared name is not known. ASCII values can be read nevertheless.
     pub fn encoding(&self) -> Result<Encoding, EncodingError> {
         self.declared().clone()
     }
@@ -177,7 +178,7 @@ impl Document {
             .any(|line| declares_encoding(line, &self.source))
     }
 
-    /// The charset for values, if it is known.
+    /// Returns the charset for values, if it is known.
     fn charset(&self) -> Option<Encoding> {
         self.declared().as_ref().ok().copied()
     }
@@ -193,7 +194,7 @@ impl Document {
             .get_or_init(|| Index::of(&self.source, &self.lines))
     }
 
-    /// The index of the line of the entry of that name that counts.
+    /// Returns the index of the line of the first entry with that name.
     fn find(&self, name: Name<'_>) -> Option<usize> {
         self.index().find(&self.source, &self.lines, name)
     }
@@ -207,7 +208,7 @@ fn declares_encoding(line: &Physical, source: &[u8]) -> bool {
     }
 }
 
-/// The label on a line that declares the charset.
+/// Returns the charset name on a line that declares the charset.
 fn declared_label(line: &Physical, source: &[u8]) -> String {
     match &line.parts {
         Parts::Entry(parts) => {

@@ -1,4 +1,4 @@
-//! From bytes to a document.
+//! Parses bytes into a document.
 
 use crate::encoding::Encoding;
 use crate::error::ParseError;
@@ -7,30 +7,30 @@ use crate::name::BYTE_ORDER_MARK;
 
 use super::Document;
 
-/// The treatment of files that VMware refuses.
+/// How to treat files that VMware refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Policy {
-    /// Refuse it, as VMware does.
+    /// Refuse the file, as VMware does.
     #[default]
     Strict,
-    /// Keep it as it is and report it, see [`Document::problems`]. Of several
-    /// entries of one name the first counts.
+    /// Keep what is malformed unchanged and report it, see [`Document::problems`]. If a name
+    /// has several entries, the first one counts.
     Lenient,
 }
 
-/// The source of the bytes, which determines what ends a line.
+/// Where the bytes come from, which determines what ends a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Source {
-    /// A file: LF, CRLF and a lone CR end a line; a byte order mark is skipped.
+    /// A file: LF, CRLF and a lone CR end a line, and a byte order mark is skipped.
     #[default]
     File,
-    /// Text from memory, such as a decrypted dictionary: LF and CRLF end a line,
+    /// Text from memory, such as a decrypted dictionary: only LF and CRLF end a line, and
     /// nothing is skipped.
     Buffer,
 }
 
-/// How to read a document, where [`Document::parse`] and
-/// [`Document::parse_lenient`] do not fit.
+/// Options for reading a document, for cases that [`Document::parse`] and
+/// [`Document::parse_lenient`] do not cover.
 ///
 /// ```
 /// use vmx::{Encoding, ParseOptions, Policy};
@@ -50,13 +50,13 @@ pub struct ParseOptions {
 }
 
 impl ParseOptions {
-    /// Strict, from a file, UTF-8 where the file declares nothing.
+    /// Returns the defaults: strict, from a file, UTF-8 if the file declares no charset.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The treatment of files that VMware refuses.
+    /// Sets how files that VMware refuses are treated.
     #[must_use]
     pub fn policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
@@ -68,7 +68,7 @@ impl ParseOptions {
         Self { source, ..self }
     }
 
-    /// The charset of a file that declares none: VMware takes that of the host.
+    /// Sets the charset of files that declare none. VMware uses the charset of the host.
     #[must_use]
     pub fn default_encoding(self, default_encoding: Encoding) -> Self {
         Self {
@@ -77,12 +77,12 @@ impl ParseOptions {
         }
     }
 
-    /// Reads a document.
+    /// Parses a document.
     ///
     /// # Errors
     ///
-    /// Strict: the first thing that VMware refuses. Lenient: only a file of 4 GiB
-    /// or more.
+    /// With [`Policy::Strict`], returns the first problem for which VMware would refuse
+    /// the file. With [`Policy::Lenient`], fails only if there are 4 GiB or more.
     pub fn parse(self, bytes: impl Into<Vec<u8>>) -> Result<Document, ParseError> {
         let document = self.read(bytes.into())?;
         if self.policy == Policy::Strict
@@ -131,24 +131,24 @@ impl ParseOptions {
 }
 
 impl Document {
-    /// Reads a file as VMware does: what VMware refuses is an error.
+    /// Parses a file strictly: anything that VMware refuses is an error.
     ///
-    /// Takes anything that becomes a `Vec<u8>`; a `Vec<u8>` itself is not copied.
+    /// Accepts anything that converts into a `Vec<u8>`; a `Vec<u8>` itself is not copied.
     ///
     /// # Errors
     ///
-    /// The first malformed line, duplicate name, undecodable value or encoding that
-    /// cannot be followed.
+    /// Returns the first malformed line, duplicate name, undecodable value, or charset
+    /// declaration that is unknown or contradictory.
     pub fn parse(bytes: impl Into<Vec<u8>>) -> Result<Self, ParseError> {
         ParseOptions::new().parse(bytes)
     }
 
-    /// Reads any bytes. What VMware refuses is kept as it is and listed by
+    /// Parses any bytes. What VMware would refuse is kept unchanged and listed by
     /// [`problems`](Self::problems).
     ///
     /// # Errors
     ///
-    /// Only if there are 4 GiB or more.
+    /// Fails only if there are 4 GiB or more.
     pub fn parse_lenient(bytes: impl Into<Vec<u8>>) -> Result<Self, ParseError> {
         ParseOptions::new().policy(Policy::Lenient).parse(bytes)
     }

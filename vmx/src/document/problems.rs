@@ -11,14 +11,14 @@ use crate::value::Value;
 use super::{Document, declared_label, declares_encoding};
 
 impl Document {
-    /// All that VMware refuses in this document as it stands, edits included, in
-    /// the order of lines. A document that was parsed strictly has nothing.
+    /// Returns everything that VMware would refuse in this document in its current state,
+    /// edits included, in line order. Empty for a strictly parsed document without edits.
     #[must_use]
     pub fn problems(&self) -> Vec<ParseError> {
         self.first_problems(usize::MAX)
     }
 
-    /// The first problems, of at least `limit` lines if there are so many.
+    /// Returns the first problems, stopping after the line that reaches `limit`.
     pub(super) fn first_problems(&self, limit: usize) -> Vec<ParseError> {
         let duplicates: HashSet<u32> = self
             .index()
@@ -32,7 +32,7 @@ impl Document {
         let mut first_declaration = true;
         let mut problems = Vec::new();
         let mut number = 0;
-        // The printed number of every line so far.
+        // The printed line number of each line so far.
         let mut numbers = Vec::with_capacity(self.lines.len());
         let mut offset = if self.byte_order_mark {
             BYTE_ORDER_MARK.len()
@@ -109,7 +109,7 @@ impl Document {
         problems
     }
 
-    /// The name of the first entry whose value is not valid in the charset.
+    /// Returns the name of the first entry whose value is not valid in the charset.
     pub(super) fn first_undecodable(&self) -> Option<String> {
         let entry = self
             .entries()
@@ -133,7 +133,8 @@ fn kind_of(reason: Malformed) -> ParseErrorKind {
 }
 
 fn undecodable(raw: &[u8], encoding: Encoding, declared: bool) -> Option<ParseErrorKind> {
-    // An escape can make a byte that is not ASCII; most values have neither.
+    // An escape can produce a non-ASCII byte; most values have neither escapes nor such
+    // bytes.
     if raw.is_ascii() && !raw.contains(&b'|') {
         return None;
     }
@@ -147,8 +148,8 @@ fn undecodable(raw: &[u8], encoding: Encoding, declared: bool) -> Option<ParseEr
     }
 }
 
-/// The part of a malformed line that may be a secret value: all that follows what
-/// looks like a secret's name.
+/// Returns the range of a malformed line that may be a secret value: everything after
+/// text that looks like a sensitive name.
 fn secret_in(content: &[u8]) -> Option<(usize, usize)> {
     let start = content.iter().position(|b| !matches!(b, b' ' | b'\t'))?;
     let end = content[start..]

@@ -10,27 +10,27 @@ use crate::value::Value;
 use super::Document;
 
 impl Document {
-    /// The value of the entry of that name, in constant time.
+    /// Returns the value of the entry with that name, in constant time.
     #[must_use]
     pub fn get(&self, name: impl AsRef<[u8]>) -> Option<Value<'_>> {
         self.entry(name).map(|entry| entry.value())
     }
 
-    /// The entry of that name, without regard to case; of several, the first.
+    /// Returns the entry with that name, ignoring case; if there are several, the first.
     #[must_use]
     pub fn entry(&self, name: impl AsRef<[u8]>) -> Option<Entry<'_>> {
         let at = self.find(Name::found(name.as_ref()))?;
         Entry::at(self, at)
     }
 
-    /// Whether there is an entry of that name, without regard to case.
+    /// Whether there is an entry with that name, ignoring case.
     #[must_use]
     pub fn contains(&self, name: impl AsRef<[u8]>) -> bool {
         self.find(Name::found(name.as_ref())).is_some()
     }
 
-    /// The entries in the order of the file: later ones of a name too, and those
-    /// that speak to the dictionary itself, see [`Name::is_metavariable`].
+    /// Returns the entries in file order, including later entries with the same name and
+    /// names reserved for the dictionary itself, see [`Name::is_metavariable`].
     #[must_use]
     pub fn entries(&self) -> Entries<'_> {
         Entries {
@@ -39,7 +39,7 @@ impl Document {
         }
     }
 
-    /// The physical lines.
+    /// Returns the physical lines.
     #[must_use]
     pub fn lines(&self) -> Lines<'_> {
         Lines {
@@ -48,7 +48,7 @@ impl Document {
         }
     }
 
-    /// The number, from 1, that a line has in the printed file.
+    /// Returns the number, from 1, that a line has in the printed file.
     pub(super) fn line_number(&self, at: usize) -> usize {
         self.lines[..at]
             .iter()
@@ -98,26 +98,26 @@ impl<'a> Entry<'a> {
         }
     }
 
-    /// The name, in the spelling of the file.
+    /// Returns the name, spelled as in the file.
     #[must_use]
     pub fn name(&self) -> Name<'a> {
         Name::found(self.parts.name(self.line.text(&self.document.source)))
     }
 
-    /// The value.
+    /// Returns the value.
     #[must_use]
     pub fn value(&self) -> Value<'a> {
         let raw = self.parts.value(self.line.text(&self.document.source));
         Value::new(raw, self.document.charset())
     }
 
-    /// Whether the value stands in quotes.
+    /// Whether the value is quoted.
     #[must_use]
     pub fn is_quoted(&self) -> bool {
         self.parts.quoted
     }
 
-    /// The comment behind the value, from its `#` on.
+    /// Returns the comment after the value, starting with its `#`.
     #[must_use]
     pub fn comment(&self) -> Option<&'a [u8]> {
         let behind = self.parts.behind(self.line.content(&self.document.source));
@@ -128,14 +128,14 @@ impl<'a> Entry<'a> {
             .map(|at| &behind[at..])
     }
 
-    /// Whether this is the entry of its name that counts.
+    /// Whether this is the first entry with its name, the one that counts.
     #[must_use]
     pub fn is_first(&self) -> bool {
         self.document.find(self.name()) == Some(self.at)
     }
 
-    /// Returns the position of the name in the printed file. This counts lines: it takes time
-    /// that grows with the file.
+    /// Returns the position of the name in the printed file. It counts lines, so it takes
+    /// time linear in the size of the file.
     #[must_use]
     pub fn position(&self) -> Position {
         self.document.position(self.at, self.parts.name_range().0)
@@ -151,7 +151,7 @@ impl fmt::Debug for Entry<'_> {
     }
 }
 
-/// The entries of a document, see [`Document::entries`].
+/// An iterator over the entries of a document, see [`Document::entries`].
 #[derive(Debug, Clone)]
 pub struct Entries<'a> {
     document: &'a Document,
@@ -183,13 +183,13 @@ pub struct Line<'a> {
 /// The kind of a line.
 #[derive(Debug, Clone, Copy)]
 pub enum LineKind<'a> {
-    /// Blanks or nothing.
+    /// An empty line, or only blanks.
     Blank,
-    /// A comment: `#` is its first byte that is no blank.
+    /// A comment: its first non-blank byte is `#`.
     Comment,
     /// A name and a value.
     Entry(Entry<'a>),
-    /// A syntax error to VMware.
+    /// A line that is a syntax error to VMware.
     Malformed,
 }
 
@@ -207,13 +207,13 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// The bytes of the line without its terminator.
+    /// Returns the bytes of the line without its terminator.
     #[must_use]
     pub fn content(&self) -> &'a [u8] {
         self.document.lines[self.at].content(&self.document.source)
     }
 
-    /// LF, CRLF, CR, or nothing at the end of a file that lacks it.
+    /// Returns the line terminator: LF, CRLF, CR, or nothing if the last line has none.
     #[must_use]
     pub fn terminator(&self) -> &'a [u8] {
         self.document.lines[self.at].terminator(&self.document.source)
@@ -228,7 +228,7 @@ impl fmt::Debug for Line<'_> {
     }
 }
 
-/// The physical lines of a document, see [`Document::lines`].
+/// An iterator over the physical lines of a document, see [`Document::lines`].
 #[derive(Debug, Clone)]
 pub struct Lines<'a> {
     document: &'a Document,

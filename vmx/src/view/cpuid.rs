@@ -1,4 +1,4 @@
-//! CPUID: recorded registers, and masks over them.
+//! CPUID: recorded registers, and masks for registers.
 
 use std::borrow::{Borrow, BorrowMut, Cow};
 use std::collections::BTreeSet;
@@ -11,14 +11,14 @@ use crate::value::Value;
 use super::typed_setting::{Setting, read, read_as};
 use super::{SettingError, VirtualMachineFile};
 
-/// Whose registers the product recorded.
+/// Identifies whose registers the product recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CpuidOwner {
-    /// `hostCPUID`: the host where the machine last ran.
+    /// `hostCPUID`: the host on which the machine last ran.
     Host,
-    /// `guestCPUID`: what the guest saw.
+    /// `guestCPUID`: the registers that the guest saw.
     Guest,
-    /// `userCPUID`: what programs in the guest saw.
+    /// `userCPUID`: the registers that programs in the guest saw.
     User,
 }
 
@@ -35,7 +35,7 @@ pub enum CpuidRegister {
     Edx,
 }
 
-/// The registers of a CPUID leaf, written as 32 hexadecimal digits: eax, ebx, ecx, edx.
+/// The registers of a CPUID leaf, stored as 32 hexadecimal digits: eax, ebx, ecx, edx.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct CpuidRegisters {
     /// `eax`
@@ -48,15 +48,15 @@ pub struct CpuidRegisters {
     pub edx: u32,
 }
 
-/// A mask over one register: 32 letters, that of bit 31 first. `0` and `1` fix a bit,
-/// `-` leaves it alone; `H`, `R`, `T` and `X` are rules of the product.
+/// A mask for one register: 32 letters, starting with bit 31. `0` and `1` force a bit,
+/// `-` leaves it unchanged; `H`, `R`, `T` and `X` are rules of the product.
 ///
-/// `Display` prints the letters as given, in groups of four between colons.
+/// `Display` prints the letters as read, in groups of four separated by colons.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct CpuidMask([char; 32]);
 
 impl CpuidMask {
-    /// Reads a mask; colons may stand anywhere.
+    /// Parses a mask; colons are allowed anywhere.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let letters: Vec<char> = text.chars().filter(|letter| *letter != ':').collect();
@@ -65,7 +65,7 @@ impl CpuidMask {
         letters.iter().all(known).then_some(Self(letters))
     }
 
-    /// The letter of a bit, 0 to 31.
+    /// Returns the letter for a bit, 0 to 31.
     #[must_use]
     pub fn bit(&self, bit: u32) -> Option<char> {
         let bit = usize::try_from(bit).ok()?;
@@ -157,7 +157,7 @@ fn mask_name(leaf: u32, register: CpuidRegister) -> String {
     format!("cpuid.{leaf:x}.{}", register.as_str())
 }
 
-/// A leaf as names have it: hexadecimal, no sign, no zeros ahead.
+/// Parses a leaf as spelled in names: hexadecimal, without sign or leading zeros.
 fn leaf_of(digits: &str) -> Option<u32> {
     let leaf = u32::from_str_radix(digits, 16).ok()?;
     format!("{leaf:x}")
@@ -173,13 +173,14 @@ fn split_mask(name: &str) -> Option<(u32, CpuidRegister)> {
 }
 
 impl<D: Borrow<Document>> VirtualMachineFile<D> {
-    /// The registers of a leaf that the product recorded; part of extraConfig.
+    /// Returns the registers that the product recorded for a leaf. Part of extraConfig.
     ///
-    /// Key `hostCPUID.<leaf>` and so on, the leaf in hexadecimal.
+    /// The key is `hostCPUID.<leaf>`, `guestCPUID.<leaf>` or `userCPUID.<leaf>`, with the
+    /// leaf in hexadecimal.
     ///
     /// # Errors
     ///
-    /// The value is not 32 hexadecimal digits.
+    /// Fails if the value is not 32 hexadecimal digits.
     pub fn cpuid_registers(
         &self,
         owner: CpuidOwner,
@@ -189,14 +190,14 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
         read(self.document.borrow(), &name)
     }
 
-    /// The mask over a register; API: `VirtualMachineConfigInfo.cpuFeatureMask`, of
-    /// which `level` is the leaf.
+    /// Returns the mask for a register; API: `VirtualMachineConfigInfo.cpuFeatureMask`,
+    /// where `level` is the leaf.
     ///
-    /// Key `cpuid.<leaf>.<register>`, the leaf in hexadecimal.
+    /// The key is `cpuid.<leaf>.<register>`, with the leaf in hexadecimal.
     ///
     /// # Errors
     ///
-    /// The value is not a mask.
+    /// Fails if the value is not a mask.
     pub fn cpuid_mask(
         &self,
         leaf: u32,
@@ -205,7 +206,7 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
         read(self.document.borrow(), &mask_name(leaf, register))
     }
 
-    /// The registers that have a mask, by leaf and register.
+    /// Returns the registers that have a mask, ordered by leaf and register.
     pub fn cpuid_masks(&self) -> BTreeSet<(u32, CpuidRegister)> {
         let document: &Document = self.document.borrow();
         document
@@ -214,7 +215,7 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
             .collect()
     }
 
-    /// Every mask and every record that cannot be read.
+    /// Returns an error for every mask and every recorded register that cannot be read.
     pub(super) fn cpuid_faults(&self) -> Vec<SettingError> {
         let document: &Document = self.document.borrow();
         document
@@ -236,11 +237,11 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
 }
 
 impl<D: BorrowMut<Document>> VirtualMachineFile<D> {
-    /// Sets the mask over a register, see [`cpuid_mask`](Self::cpuid_mask).
+    /// Sets the mask for a register, see [`cpuid_mask`](Self::cpuid_mask).
     ///
     /// # Errors
     ///
-    /// As [`Document::set`].
+    /// Fails like [`Document::set`].
     pub fn set_cpuid_mask(
         &mut self,
         leaf: u32,
@@ -251,11 +252,11 @@ impl<D: BorrowMut<Document>> VirtualMachineFile<D> {
         self.document.borrow_mut().set(name, &mask.write())
     }
 
-    /// Sets what is recorded, see [`cpuid_registers`](Self::cpuid_registers).
+    /// Sets the recorded registers, see [`cpuid_registers`](Self::cpuid_registers).
     ///
     /// # Errors
     ///
-    /// As [`Document::set`].
+    /// Fails like [`Document::set`].
     pub fn set_cpuid_registers(
         &mut self,
         owner: CpuidOwner,

@@ -1,4 +1,4 @@
-//! All devices in one list, and whether they count.
+//! The list of all devices, and whether each is in effect.
 
 use std::borrow::{Borrow, BorrowMut};
 use std::collections::HashSet;
@@ -14,7 +14,7 @@ use super::{
     Video, VirtualMachineFile, Vmci, Watchdog, device_names,
 };
 
-/// Whether a device counts.
+/// Whether a device is in effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -22,35 +22,36 @@ use super::{
 pub enum Presence {
     /// The machine has the device.
     Present,
-    /// `present` is FALSE, absent or unreadable: all its settings are inert.
+    /// `present` is FALSE, missing or unreadable, so all settings of the device are
+    /// ignored.
     Absent,
-    /// The device is present and is attached to a controller that is not.
+    /// The device is present, but its controller is not.
     NoController,
 }
 
-/// A device of a machine, in short.
+/// A summary of a device.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Device {
-    /// Its name, such as `scsi0:0`.
+    /// The name of the device, such as `scsi0:0`.
     pub name: DeviceName,
-    /// Whether it counts.
+    /// Whether the device is in effect.
     pub presence: Presence,
-    /// Its class in the vSphere API, as far as the file tells.
+    /// The class of the device in the vSphere API, as far as the file determines it.
     ///
-    /// `-` if the API has none for it.
+    /// `-` if the API has no class for the device.
     pub api_type: &'static str,
-    /// The class of its backing in the API, as far as the file tells.
+    /// The class of the device's backing in the API, as far as the file determines it.
     pub api_backing: Option<&'static str>,
-    /// Its key in the API, where that follows from the name.
+    /// The key of the device in the API, if it follows from the name.
     pub key: Option<u32>,
-    /// The setting that says most: file, network, model.
+    /// The most informative setting: file, network or model.
     pub summary: Option<String>,
 }
 
 impl Presence {
-    /// Whether a device of a document counts.
+    /// Determines whether a device of a document is in effect.
     pub(super) fn of(document: &Document, name: DeviceName) -> Self {
         let present = |name: DeviceName| {
             let default = matches!(name.class(), Class::Floppy | Class::Svga);
@@ -76,12 +77,12 @@ impl fmt::Display for Presence {
 }
 
 impl<D: Borrow<Document>> VirtualMachineFile<D> {
-    /// The disks: drives whose type is one, or that have none.
+    /// Returns the disks: drives whose type is a disk, or that have no type.
     pub fn disks(&self) -> Vec<Drive<&Document>> {
         self.drives_where(|drive| drive.drive_type().is_ok_and(|kind| kind.is_disk()))
     }
 
-    /// The CD drives.
+    /// Returns the CD drives.
     pub fn cdroms(&self) -> Vec<Drive<&Document>> {
         self.drives_where(|drive| drive.drive_type().is_ok_and(|kind| kind.is_cdrom()))
     }
@@ -92,15 +93,15 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
         drives
     }
 
-    /// Whether a device counts: it and its controller are present.
+    /// Determines whether a device is in effect: it and its controller must be present.
     pub fn presence(&self, name: DeviceName) -> Presence {
         Presence::of(self.document.borrow(), name)
     }
 
-    /// All devices that the file mentions, in order of class and number.
+    /// Returns all devices that the file mentions, ordered by class and number.
     ///
-    /// Floppy drive 0 is among them even if the file does not speak of it: floppy
-    /// drives are there unless the file says otherwise.
+    /// Floppy drive 0 is included even if the file does not mention it, because VMware
+    /// adds floppy drive 0 unless the file says otherwise.
     pub fn devices(&self) -> Vec<Device> {
         let mut device_names = device_names(self.document.borrow());
         device_names.insert(DeviceName::of(Class::Floppy, 0));
@@ -211,7 +212,8 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
         }
     }
 
-    /// Every setting known to the views that is not of its type, each once.
+    /// Returns an error for every setting known to the views whose value is not of its
+    /// type, each once.
     pub fn faults(&self) -> Vec<SettingError> {
         let document: &Document = self.document.borrow();
         let mut faults = self.setting_faults();
@@ -255,14 +257,14 @@ impl<D: Borrow<Document>> VirtualMachineFile<D> {
                 Class::Watchdog => Watchdog::at(document, name).setting_faults(),
             });
         }
-        // A setting with a reader of its own can be of a family too.
+        // A setting that has its own reader can also belong to a family.
         let mut seen = HashSet::new();
         faults.retain(|fault| seen.insert(fault.name().to_ascii_lowercase()));
         faults
     }
 }
 
-/// Ways to the views of devices that a machine has one of.
+/// Accessors for devices of which a machine has at most one.
 macro_rules! single_devices {
     ($($(#[$doc:meta])* $get:ident $edit:ident: $view:ident, $class:ident;)*) => {
         impl<D: Borrow<Document>> VirtualMachineFile<D> {
@@ -276,7 +278,7 @@ macro_rules! single_devices {
 
         impl<D: BorrowMut<Document>> VirtualMachineFile<D> {
             $(
-                #[doc = concat!("[`", stringify!($get), "`](Self::", stringify!($get), "), to edit.")]
+                #[doc = concat!("Like [`", stringify!($get), "`](Self::", stringify!($get), "), for editing.")]
                 pub fn $edit(&mut self) -> $view<&mut Document> {
                     $view::at(self.document.borrow_mut(), DeviceName::of(Class::$class, 0))
                 }
@@ -286,17 +288,17 @@ macro_rules! single_devices {
 }
 
 single_devices! {
-    /// The video card.
+    /// Returns the video card.
     video video_mut: Video, Svga;
-    /// The sound card.
+    /// Returns the sound card.
     sound sound_mut: Sound, Sound;
-    /// The machine communication interface.
+    /// Returns the machine communication interface.
     vmci vmci_mut: Vmci, Vmci;
-    /// The TPM.
+    /// Returns the TPM.
     tpm tpm_mut: Tpm, Tpm;
-    /// The clock that follows the host's.
+    /// Returns the clock that follows the host's clock.
     precision_clock precision_clock_mut: PrecisionClock, PrecisionClock;
-    /// The watchdog timer.
+    /// Returns the watchdog timer.
     watchdog watchdog_mut: Watchdog, Watchdog;
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// A class of devices, by the letters their names begin with.
+/// A class of devices, identified by the letters with which their names begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -10,7 +10,8 @@ use std::fmt;
 pub enum Class {
     /// `ideN:M`, N 0-1, M 0-1.
     Ide,
-    /// `scsiN` and `scsiN:M`, N 0-3, M 0-15 without 7, to 64 on newer pvscsi.
+    /// `scsiN` and `scsiN:M`, N 0-3, M 0-15 except 7, or up to 64 on newer pvscsi
+    /// controllers.
     Scsi,
     /// `sataN` and `sataN:M`, N 0-3, M 0-29.
     Sata,
@@ -78,7 +79,7 @@ const CLASSES: &[(&str, Class)] = &[
 
 /// The name of a device: `scsi0:1`, `ethernet0`, `svga`.
 ///
-/// `Display` prints it as it stands in names.
+/// `Display` prints it as it appears in the names of entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeviceName {
     class: Class,
@@ -87,7 +88,7 @@ pub struct DeviceName {
 }
 
 impl Class {
-    /// The word that names of its devices begin with.
+    /// Returns the word with which names of its devices begin.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         CLASSES
@@ -96,7 +97,7 @@ impl Class {
             .map_or("", |(word, _)| word)
     }
 
-    /// Whether devices of the class have a number.
+    /// Whether device names of the class contain a number.
     const fn is_numbered(self) -> bool {
         !matches!(
             self,
@@ -104,8 +105,8 @@ impl Class {
         )
     }
 
-    /// Whether the class is of controllers whose devices have both numbers: drives,
-    /// memory modules.
+    /// Whether this is a class of controllers whose devices have a number of their own:
+    /// drives, memory modules.
     const fn has_units(self) -> bool {
         matches!(
             self,
@@ -113,15 +114,15 @@ impl Class {
         )
     }
 
-    /// Whether the class is of USB controllers whose ports have names.
+    /// Whether this is a class of USB controllers whose ports have names.
     const fn has_ports(self) -> bool {
         matches!(self, Self::Usb | Self::Xhci)
     }
 }
 
 impl DeviceName {
-    /// A device of its own: `ethernet0`, a controller `scsi0`. The number of
-    /// classes that have none (`usb`, `svga`, ..) is not used.
+    /// Returns the name of a device, such as `ethernet0`, or of a controller, such as
+    /// `scsi0`. The number is ignored for classes without numbers (`usb`, `svga`, ..).
     #[must_use]
     pub const fn of(class: Class, number: u32) -> Self {
         Self {
@@ -135,7 +136,8 @@ impl DeviceName {
         }
     }
 
-    /// A drive on a controller, `scsi0:1`, or a memory module, `nvdimm0:1`. Other classes have no units.
+    /// Returns the name of a drive on a controller, `scsi0:1`, or of a memory module,
+    /// `nvdimm0:1`. Other classes have no units.
     #[must_use]
     pub const fn drive(class: Class, bus: u32, unit: u32) -> Self {
         Self {
@@ -145,7 +147,8 @@ impl DeviceName {
         }
     }
 
-    /// A port of a USB controller: `usb:1`, `usb_xhci:4`. Other classes have no ports.
+    /// Returns the name of a USB controller's port: `usb:1`, `usb_xhci:4`. Other classes
+    /// have no ports.
     #[must_use]
     pub const fn port(class: Class, number: u32) -> Self {
         let mut name = Self::of(class, 0);
@@ -155,7 +158,7 @@ impl DeviceName {
         name
     }
 
-    /// The device that an entry's name refers to, and the rest of the name.
+    /// Splits an entry's name into the device that it refers to and the rest of the name.
     pub(crate) fn split(name: &str) -> Option<(Self, &str)> {
         let (group, key) = name.split_once('.')?;
         let letters = group
@@ -167,7 +170,7 @@ impl DeviceName {
             .find(|(known, _)| word.eq_ignore_ascii_case(known))?
             .1;
         let number = |digits: &str| {
-            // Numbers as files write them: `scsi00` is nobody's.
+            // Only numbers as VMware writes them are accepted: `scsi00` names no device.
             let plain = digits.bytes().all(|byte| byte.is_ascii_digit())
                 && (digits.len() == 1 || !digits.starts_with('0'));
             if plain { digits.parse().ok() } else { None }
@@ -184,25 +187,26 @@ impl DeviceName {
         Some((name, key))
     }
 
-    /// The class of the device.
+    /// Returns the class of the device.
     #[must_use]
     pub const fn class(self) -> Class {
         self.class
     }
 
-    /// The number of the device, or of the controller that it is attached to.
+    /// Returns the number of the device, or of the controller to which it is attached.
     #[must_use]
     pub const fn bus(self) -> Option<u32> {
         self.bus
     }
 
-    /// The number on the controller, of a drive or a port.
+    /// Returns the number on the controller, for a drive, a module or a port.
     #[must_use]
     pub const fn unit(self) -> Option<u32> {
         self.unit
     }
 
-    /// The controller of a drive, a module or a port. IDE controllers are always there.
+    /// Returns the controller of a drive, a module or a port. IDE controllers always
+    /// exist, so `None` is returned for them.
     #[must_use]
     pub fn controller(self) -> Option<Self> {
         match (self.class, self.bus, self.unit) {
@@ -211,10 +215,10 @@ impl DeviceName {
         }
     }
 
-    /// The key that the API gives to the device, where it is a rule: IDE 200+N,
-    /// SCSI 1000+N, AHCI 15000+N, NVMe 31000+N; drives on IDE 3000+2·N+M, on SCSI
-    /// 2000+16·N+M, on AHCI 16000+30·N+M; network 4000+N, floppy 8000+N, serial 9000+N,
-    /// parallel 10000+N; USB 7000, xHCI 14000, video 500, VMCI 12000.
+    /// Returns the key of the device in the API, if it follows a rule: IDE 200+N, SCSI
+    /// 1000+N, AHCI 15000+N, NVMe 31000+N; drives on IDE 3000+2·N+M, on SCSI 2000+16·N+M,
+    /// on AHCI 16000+30·N+M; network 4000+N, floppy 8000+N, serial 9000+N, parallel
+    /// 10000+N; USB 7000, xHCI 14000, video 500, VMCI 12000.
     #[must_use]
     pub fn device_key(self) -> Option<u32> {
         let bus = self.bus.unwrap_or_default();

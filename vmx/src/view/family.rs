@@ -1,4 +1,4 @@
-//! Settings whose names have a part that is not fixed: `answer.msg.<question>`.
+//! Settings with a variable part in their names, such as `answer.msg.<question>`.
 
 use std::borrow::{Borrow, BorrowMut, Cow};
 use std::collections::HashSet;
@@ -10,9 +10,9 @@ use crate::error::EditError;
 use super::typed_setting::{Setting, read};
 use super::{SettingError, VirtualMachineFile};
 
-/// Settings whose names differ in one part, which has no fixed list.
+/// A group of settings whose names differ in one variable part.
 ///
-/// `T` is the type of their values, text or a boolean.
+/// `T` is the type of the values, text or a boolean.
 ///
 /// ```
 /// use vmx::Document;
@@ -55,7 +55,8 @@ impl<D, T> Family<D, T> {
 }
 
 impl<D: Borrow<Document>, T> Family<D, T> {
-    /// The parts that the file has settings of, in its order and spelling.
+    /// Returns the variable parts of the settings in the file, in file order and
+    /// spelling.
     #[must_use]
     pub fn parts(&self) -> Vec<&str> {
         let mut seen = HashSet::new();
@@ -77,7 +78,7 @@ impl<D: Borrow<Document>, T> Family<D, T> {
 }
 
 impl<D: BorrowMut<Document>, T> Family<D, T> {
-    /// Removes the setting of a part.
+    /// Removes the setting with that variable part.
     pub fn remove(&mut self, part: &str) -> Change {
         let name = self.name(part);
         self.document.borrow_mut().remove(name)
@@ -87,11 +88,11 @@ impl<D: BorrowMut<Document>, T> Family<D, T> {
 macro_rules! families_of {
     ($($type:ty, $argument:ty;)*) => {$(
         impl<D: Borrow<Document>> Family<D, $type> {
-            /// The setting of a part, in any case.
+            /// Returns the setting with that variable part, ignoring case.
             ///
             /// # Errors
             ///
-            /// The value is not of this type.
+            /// Fails if the value is not of this type.
             pub fn get(&self, part: &str) -> Result<Option<$type>, SettingError> {
                 read(self.document.borrow(), &self.name(part))
             }
@@ -102,11 +103,11 @@ macro_rules! families_of {
         }
 
         impl<D: BorrowMut<Document>> Family<D, $type> {
-            /// Sets the setting of a part.
+            /// Sets the setting with that variable part.
             ///
             /// # Errors
             ///
-            /// As [`Document::set`], also if the part cannot stand in a name.
+            /// Fails like [`Document::set`], and if `part` cannot be part of a name.
             pub fn set(&mut self, part: &str, value: $argument) -> Result<Change, EditError> {
                 let (name, value) = (self.name(part), <$type>::from(value));
                 self.document.borrow_mut().set(name, &value.write())
@@ -120,7 +121,7 @@ families_of! {
     String, &str;
 }
 
-/// The families of a machine: of each how it is read and edited, and the name's parts.
+/// The families of a machine: for each, its accessors and the fixed parts of its names.
 macro_rules! families {
     ($($(#[$doc:meta])* $get:ident $edit:ident: $type:ty = $before:literal $behind:literal;)*) => {
         impl<D: Borrow<Document>> VirtualMachineFile<D> {
@@ -132,7 +133,8 @@ macro_rules! families {
                 }
             )*
 
-            /// Every member of a family that is not of its type.
+            /// Returns an error for every setting of a family whose value is not of its
+            /// type.
             pub(super) fn family_faults(&self) -> Vec<SettingError> {
                 let mut faults = Vec::new();
                 $(faults.extend(self.$get().faults());)*
@@ -142,7 +144,7 @@ macro_rules! families {
 
         impl<D: BorrowMut<Document>> VirtualMachineFile<D> {
             $(
-                #[doc = concat!("[`", stringify!($get), "`](Self::", stringify!($get), "), to edit.")]
+                #[doc = concat!("Like [`", stringify!($get), "`](Self::", stringify!($get), "), for editing.")]
                 pub fn $edit(&mut self) -> Family<&mut Document, $type> {
                     Family::of(self.document.borrow_mut(), $before, $behind)
                 }
@@ -152,24 +154,26 @@ macro_rules! families {
 }
 
 families! {
-    /// Answers to questions of the product, by the question: `disk.duplicateUUID`,
+    /// Answers to questions that the product asks, by question: `disk.duplicateUUID`,
     /// `serial.file.open`. Part of extraConfig.
     answers answers_mut: String = "answer.msg." "";
-    /// Features of VMware Tools that are disabled in the guest: `copy`, `paste`, `dnd`, `setInfo`,
-    /// `hgfs` and dozens more, on ESXi mostly TRUE. Part of extraConfig.
+    /// Features of VMware Tools that are disabled in the guest: `copy`, `paste`, `dnd`,
+    /// `setInfo`, `hgfs` and dozens more, most of them TRUE on ESXi. Part of extraConfig.
     isolated_tools isolated_tools_mut: bool = "isolation.tools." ".disable";
-    /// Switches of the virtual machine monitor: `restrict_backdoor`. They are not
-    /// documented and of mixed types, so they are text here. Part of extraConfig.
+    /// Switches of the virtual machine monitor, such as `restrict_backdoor`. They are
+    /// undocumented and have various types, so they are returned as text. Part of
+    /// extraConfig.
     monitor_controls monitor_controls_mut: String = "monitor_control." "";
-    /// USB devices of the host to be connected at power-on, by numbers from 0, each
-    /// described by pairs: `0x046d:0xc52b`, `path:1/2`. Hosted products; API: a
-    /// `VirtualUSB` of which the product finds the device itself.
+    /// USB devices of the host that are connected at power-on. The variable part is a
+    /// number from 0; each value describes a device by pairs such as `0x046d:0xc52b` or
+    /// `path:1/2`. Hosted products only. In the API this is a `VirtualUSB` whose device
+    /// the product finds by itself.
     usb_auto_connect usb_auto_connect_mut: String = "usb.autoConnect.device" "";
-    /// Handling of the host's USB devices: `autoconnect`, `allowHID`. Hosted
-    /// products; in the API part of extraConfig.
+    /// Treatment of the host's USB devices: `autoconnect`, `allowHID`. Hosted products
+    /// only; part of extraConfig in the API.
     usb_generic usb_generic_mut: String = "usb.generic." "";
-    /// Folders that hosted products share with the guest: `mapRootShare`,
-    /// `linkRootShare`. Not in the API. The folders themselves are
+    /// Options for the folders that hosted products share with the guest: `mapRootShare`,
+    /// `linkRootShare`. Not in the API. For the folders themselves see
     /// [`shared_folders`](Self::shared_folders).
     shared_folder_options shared_folder_options_mut: bool = "hgfs." "";
 }

@@ -1,4 +1,4 @@
-//! Resources of the host: PCI devices, persistent memory, folders.
+//! Resources of the host: PCI devices, persistent memory, shared folders.
 
 use std::borrow::Borrow;
 
@@ -9,7 +9,7 @@ use super::typed_setting::{device, settings, words};
 words! {
     /// The kind of passthrough of a PCI device.
     pub enum PassthroughModel {
-        /// Whichever fits; backing `VirtualPCIPassthroughDynamicBackingInfo`.
+        /// Any device that fits; backing `VirtualPCIPassthroughDynamicBackingInfo`.
         Dynamic = "dynamic",
         /// A share of a graphics processor; backing
         /// `VirtualPCIPassthroughVmiopBackingInfo`.
@@ -23,27 +23,27 @@ device! {
 }
 
 settings! { PciPassthrough {
-    /// Whether the device is there.
+    /// Whether the device exists.
     present set_present: bool = "present" or false;
-    /// The kind of passthrough, one fixed device if absent; API: the class of the
+    /// The kind of passthrough; if absent, one fixed device. API: the class of the
     /// backing.
     model set_model: PassthroughModel = "virtualDev";
     /// The address of the device on the host; API: `id` of the backing.
     id set_id: String = "id";
-    /// The PCI number of the device; API: `deviceId` of the backing, as text.
+    /// The PCI device ID; API: `deviceId` of the backing, as text.
     device_id set_device_id: i64 = "deviceId";
-    /// The PCI number of its vendor; API: `vendorId` of the backing.
+    /// The PCI vendor ID; API: `vendorId` of the backing.
     vendor_id set_vendor_id: i64 = "vendorId";
-    /// The identity of the host; API: `systemId` of the backing.
+    /// The system ID of the host; API: `systemId` of the backing.
     system_id set_system_id: String = "systemId";
-    /// The profile of a share of a graphics processor; API: `vgpu` of the backing.
+    /// The vGPU profile, for a share of a graphics processor; API: `vgpu` of the backing.
     vgpu set_vgpu: String = "vgpu";
     /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
     pci_slot set_pci_slot: i32 = "pciSlotNumber";
 } }
 
 impl<D: Borrow<Document>> PciPassthrough<D> {
-    /// The class of the backing in the API, as far as the file tells.
+    /// Returns the class of the backing in the API, as far as the file determines it.
     #[must_use]
     pub fn api_backing(&self) -> Option<&'static str> {
         match self.model().ok()? {
@@ -64,7 +64,7 @@ device! {
 }
 
 settings! { Nvdimm {
-    /// Whether it is there; modules of a controller that is not are inert.
+    /// Whether the device exists; modules of a missing controller are ignored.
     present set_present: bool = "present" or false;
     /// The file of a module; API: `fileName` of the backing.
     file_name set_file_name: String = "fileName";
@@ -73,7 +73,7 @@ settings! { Nvdimm {
 } }
 
 impl<D: Borrow<Document>> Nvdimm<D> {
-    /// The class of the device in the API.
+    /// Returns the class of the device in the API.
     #[must_use]
     pub fn api_type(&self) -> &'static str {
         match self.device.unit() {
@@ -82,7 +82,7 @@ impl<D: Borrow<Document>> Nvdimm<D> {
         }
     }
 
-    /// The class of the backing of a module in the API.
+    /// Returns the class of a module's backing in the API.
     #[must_use]
     pub fn api_backing(&self) -> Option<&'static str> {
         self.device.unit().map(|_| "VirtualNVDIMMBackingInfo")
@@ -90,16 +90,17 @@ impl<D: Borrow<Document>> Nvdimm<D> {
 }
 
 device! {
-    /// A folder of the host that the guest sees, `sharedFolderN`; hosted products.
+    /// A folder of the host that is shared with the guest, `sharedFolderN`; hosted
+    /// products only.
     ///
-    /// The API has no device for it, and shows none of its settings but as extraConfig.
+    /// The API has no device for it; its settings appear in extraConfig only.
     SharedFolder
 }
 
 settings! { SharedFolder {
-    /// Whether the folder is there.
+    /// Whether the folder exists.
     present set_present: bool = "present" or false;
-    /// Whether the guest sees it.
+    /// Whether the folder is shared.
     enabled set_enabled: bool = "enabled" or false;
     /// Whether the guest may read.
     read_access set_read_access: bool = "readAccess" or false;
@@ -109,6 +110,6 @@ settings! { SharedFolder {
     host_path set_host_path: String = "hostPath";
     /// The name that the guest sees.
     guest_name set_guest_name: String = "guestName";
-    /// When it is no longer shared, mostly `never`.
+    /// When sharing ends, usually `never`.
     expiration set_expiration: String = "expiration";
 } }

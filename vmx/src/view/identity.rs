@@ -1,4 +1,4 @@
-//! Identities of machines and network cards.
+//! Identifiers of machines, network cards and SAS controllers.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -11,9 +11,9 @@ use super::typed_setting::{Setting, read_as};
 
 /// A UUID of a machine.
 ///
-/// Files hold it as `56 4d 5b 11 ..-.. .. ..`, sixteen bytes with one dash in the
-/// middle. The API has the same bytes in the same order as 8-4-4-4-12 digits: that
-/// is what `Display` prints. [`FromStr`] reads both.
+/// Files store it as `56 4d 5b 11 ..-.. .. ..`, sixteen bytes with one dash in the
+/// middle. The API uses the same bytes in the same order, as 8-4-4-4-12 digits, which is
+/// the form that `Display` prints. [`FromStr`] accepts both forms.
 ///
 /// ```
 /// let uuid: vmx::view::Uuid = "56 4d 5b 11 1a 2b 3c 4d-5e 6f 70 81 92 a3 b4 c5".parse()?;
@@ -28,12 +28,12 @@ pub struct Uuid([u8; 16]);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MacAddress([u8; 6]);
 
-/// The world wide identity of a SAS controller; `Display` prints eight bytes as files
-/// hold them, `50 05 05 6b ..`.
+/// The worldwide name (WWN) of a SAS controller; `Display` prints eight bytes as files
+/// store them, `50 05 05 6b ..`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SasWwid([u8; 8]);
 
-/// Text that is no UUID, hardware address or SAS identity.
+/// Text that is not a valid UUID, hardware address or SAS worldwide name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected {expected} hexadecimal bytes")]
 pub struct IdentityError {
@@ -41,19 +41,19 @@ pub struct IdentityError {
 }
 
 impl Uuid {
-    /// From bytes in the order of the file.
+    /// Creates a UUID from bytes in the order of the file.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 16]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes in the order of the file.
+    /// Returns the bytes in the order of the file.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 16] {
         self.0
     }
 
-    /// As files hold it.
+    /// Returns the UUID in the form used in files.
     #[must_use]
     pub fn to_file_form(self) -> String {
         let (first, second) = self.0.split_at(8);
@@ -62,13 +62,13 @@ impl Uuid {
 }
 
 impl MacAddress {
-    /// From bytes in the order of transmission.
+    /// Creates an address from bytes in transmission order.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 6]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes in the order of transmission.
+    /// Returns the bytes in transmission order.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 6] {
         self.0
@@ -76,13 +76,13 @@ impl MacAddress {
 }
 
 impl SasWwid {
-    /// From bytes in the order of the file.
+    /// Creates a worldwide name from bytes in the order of the file.
     #[must_use]
     pub const fn from_bytes(bytes: [u8; 8]) -> Self {
         Self(bytes)
     }
 
-    /// The bytes in the order of the file.
+    /// Returns the bytes in the order of the file.
     #[must_use]
     pub const fn to_bytes(self) -> [u8; 8] {
         self.0
@@ -94,7 +94,7 @@ fn joined(bytes: &[u8], separator: &str) -> String {
     digits.join(separator)
 }
 
-/// Exactly `N` bytes in hexadecimal, any of `separators` between digits.
+/// Parses exactly `N` hexadecimal bytes, with any of `separators` between digits.
 fn hexadecimal<const N: usize>(text: &str, separators: &[char]) -> Result<[u8; N], IdentityError> {
     let error = IdentityError { expected: N };
     let mut digits = text

@@ -1,13 +1,13 @@
 //! The settings of a virtual machine as Rust types.
 //!
-//! [`VirtualMachineFile`] is a view: it holds no settings, it reads and edits those
-//! of a [`Document`]. Keys that it does not know are left alone. Absent settings read
+//! [`VirtualMachineFile`] is a view: it stores no settings, but reads and edits those of
+//! a [`Document`]. Keys that it does not know are not touched. Missing settings are read
 //! as VMware's defaults.
 //!
-//! Devices have a view each, for a [`DeviceName`] that may be empty. A device counts only
-//! if it and its controller are `present`, see [`Presence`]; the settings of inert
-//! devices can be read all the same. Settings of which a part of the name is free, such
-//! as answers to questions, are a [`Family`].
+//! Each device has a view, selected by its [`DeviceName`]; the device need not exist. A
+//! device is in effect only if it and its controller are `present`, see [`Presence`]; the
+//! settings of other devices can be read as well. Settings with a variable part in their
+//! names, such as answers to questions, form a [`Family`].
 //!
 //! | in files | view | in the vSphere API |
 //! | --- | --- | --- |
@@ -26,7 +26,7 @@
 //! | `vtpm`, `precisionclock0`, `watchdog0` | [`Tpm`], [`PrecisionClock`], [`Watchdog`] | `VirtualTPM`, `VirtualPrecisionClock`, `VirtualWDT` |
 //! | `pciBridgeN`, `sharedFolderN` | [`PciBridge`], [`SharedFolder`] | none: extraConfig |
 //!
-//! Every setting says which property of the API it is.
+//! Every setting documents the corresponding property of the API.
 //!
 //! ```
 //! use vmx::Document;
@@ -92,19 +92,19 @@ pub use self::usb::{UsbController, UsbDeviceType, UsbPort};
 
 /// The settings of a virtual machine, read from a [`Document`] and edited in it.
 ///
-/// `D` is a document: owned, `&Document`, or `&mut Document` to edit.
+/// `D` is the document: owned, `&Document`, or `&mut Document` for editing.
 #[derive(Debug, Clone)]
 pub struct VirtualMachineFile<D = Document> {
     document: D,
 }
 
 impl<D> VirtualMachineFile<D> {
-    /// The view of a document.
+    /// Creates a view of a document.
     pub const fn new(document: D) -> Self {
         Self { document }
     }
 
-    /// The document.
+    /// Returns the document.
     pub fn into_document(self) -> D {
         self.document
     }
@@ -115,7 +115,7 @@ impl<D> VirtualMachineFile<D> {
     }
 }
 
-/// The devices of which a document has any setting, in order of class and number.
+/// Returns the devices for which a document has any setting, ordered by class and number.
 fn device_names(document: &Document) -> BTreeSet<DeviceName> {
     document
         .entries()
@@ -132,7 +132,7 @@ fn delete_group(document: &mut Document, device: DeviceName) -> Change {
     })
 }
 
-/// Ways to the views of devices: of one device, to read and to edit, and of all
+/// Accessors for views of devices: of one device, for reading and for editing, and of all
 /// devices that the file mentions.
 macro_rules! devices {
     ($(
@@ -140,7 +140,7 @@ macro_rules! devices {
         $one:ident $one_mut:ident $all:ident: $view:ident, $classes:pat, $unit:literal;
     )*) => {
         impl<D: Borrow<Document>> VirtualMachineFile<D> {
-            /// The document.
+            /// Returns the document.
             pub fn document(&self) -> &Document {
                 self.document.borrow()
             }
@@ -148,14 +148,15 @@ macro_rules! devices {
             $(
                 $(#[$doc])*
                 ///
-                /// The device need not be there.
+                /// The device need not exist.
                 pub fn $one(&self, device: DeviceName) -> $view<&Document> {
                     $view::at(self.document.borrow(), device)
                 }
 
                 $(#[$doc])*
                 ///
-                /// All that the file mentions, those that are not present too.
+                /// Returns all that the file mentions, including those that are not
+                /// present.
                 pub fn $all(&self) -> Vec<$view<&Document>> {
                     let document = self.document.borrow();
                     device_names(document)
@@ -170,7 +171,7 @@ macro_rules! devices {
         }
 
         impl<D: BorrowMut<Document>> VirtualMachineFile<D> {
-            /// The document, to edit.
+            /// Returns the document, for editing.
             pub fn document_mut(&mut self) -> &mut Document {
                 self.document.borrow_mut()
             }
@@ -178,7 +179,7 @@ macro_rules! devices {
             $(
                 $(#[$doc])*
                 ///
-                /// To edit; setting `present` makes a new device.
+                /// For editing. Setting `present` adds a device that does not exist.
                 pub fn $one_mut(&mut self, device: DeviceName) -> $view<&mut Document> {
                     $view::at(self.document.borrow_mut(), device)
                 }

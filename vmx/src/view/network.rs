@@ -9,7 +9,8 @@ use super::identity::MacAddress;
 use super::typed_setting::{device, settings, words};
 
 words! {
-    /// The model of a network card; without a setting it follows from the guest.
+    /// The model of a network card; without this setting the guest OS determines the
+    /// model.
     pub enum CardModel {
         /// `VirtualPCNet32`.
         PcNet32 = "vlance",
@@ -29,13 +30,13 @@ words! {
 }
 
 words! {
-    /// The kind of network of a card in hosted products.
+    /// The kind of network that a card uses in hosted products.
     pub enum ConnectionType {
-        /// The network of the host.
+        /// The card is on the network of the host.
         Bridged = "bridged",
-        /// The host, which translates addresses.
+        /// The host translates addresses (NAT).
         Nat = "nat",
-        /// A network with the host alone.
+        /// The network contains only the host and its machines.
         HostOnly = "hostonly",
         /// The virtual switch named by `vnet`.
         Custom = "custom",
@@ -45,13 +46,13 @@ words! {
 }
 
 words! {
-    /// The origin of the hardware address; `VirtualEthernetCard.addressType`.
+    /// Who chose the hardware address; `VirtualEthernetCard.addressType`.
     pub enum AddressType {
-        /// The host: `generated`, 00:0c:29.
+        /// The host: API value `generated`, 00:0c:29.
         Generated = "generated",
-        /// A person: `manual`, 00:50:56:00 to 3f.
+        /// A person: API value `manual`, 00:50:56:00 to 3f.
         Static = "static",
-        /// vCenter: `assigned`, 00:50:56:80 to bf.
+        /// vCenter: API value `assigned`, 00:50:56:80 to bf.
         Vpx = "vpx",
     }
 }
@@ -59,12 +60,12 @@ words! {
 device! {
     /// A network card, `ethernetN`.
     ///
-    /// API: a subclass of `VirtualEthernetCard` by [`CardModel`].
+    /// API: a subclass of `VirtualEthernetCard`, depending on [`CardModel`].
     NetworkCard
 }
 
 settings! { NetworkCard {
-    /// Whether the card is there.
+    /// Whether the card exists.
     present set_present: bool = "present" or false;
     /// The model; API: the class of the device.
     model set_model: CardModel = "virtualDev";
@@ -88,9 +89,9 @@ settings! { NetworkCard {
     connection_id set_connection_id: i32 = "dvs.connectionId";
     /// The opaque network; API: `VirtualEthernetCardOpaqueNetworkBackingInfo.opaqueNetworkId`.
     opaque_network_id set_opaque_network_id: String = "opaqueNetwork.id";
-    /// Its type; API: `opaqueNetworkType`.
+    /// The type of the opaque network; API: `opaqueNetworkType`.
     opaque_network_type set_opaque_network_type: String = "opaqueNetwork.type";
-    /// The origin of the address; API: `VirtualEthernetCard.addressType`.
+    /// Who chose the address; API: `VirtualEthernetCard.addressType`.
     address_type set_address_type: AddressType = "addressType" or "generated";
     /// The address that the host chose; API: `VirtualEthernetCard.macAddress`.
     generated_address set_generated_address: MacAddress = "generatedAddress";
@@ -103,31 +104,35 @@ settings! { NetworkCard {
     check_address set_check_address: bool = "checkMACAddress" or true;
     /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
     pci_slot set_pci_slot: i32 = "pciSlotNumber";
-    /// Pass-through where it can be; API: `VirtualEthernetCard.uptCompatibilityEnabled`.
+    /// Whether pass-through (UPT) is used if possible; API:
+    /// `VirtualEthernetCard.uptCompatibilityEnabled`.
     upt set_upt: bool = "uptCompatibility" or false;
-    /// Wake on LAN; API: `VirtualEthernetCard.wakeOnLanEnabled`.
+    /// Whether wake on LAN is enabled; API: `VirtualEthernetCard.wakeOnLanEnabled`.
     wake_on_lan set_wake_on_lan: bool = "wakeOnPcktRcv" or true;
-    /// Whether it is connected at power-on; API: `VirtualDeviceConnectInfo.startConnected`.
+    /// Whether the card is connected at power-on; API:
+    /// `VirtualDeviceConnectInfo.startConnected`.
     start_connected set_start_connected: bool = "startConnected" or true;
-    /// Whether the guest may disconnect it; API: `VirtualDeviceConnectInfo.allowGuestControl`.
+    /// Whether the guest may disconnect the card; API:
+    /// `VirtualDeviceConnectInfo.allowGuestControl`.
     allow_guest_control set_allow_guest_control: bool = "allowGuestConnectionControl";
-    /// Whether the guest sees the link of the host; part of extraConfig.
+    /// Whether the guest sees the link state of the host. Part of extraConfig.
     link_state_propagation set_link_state_propagation: bool = "linkStatePropagation.enable" or false;
-    /// The name that a manager of networks gave it; API: `VirtualEthernetCard.externalId`.
+    /// The name that an external network manager assigned; API:
+    /// `VirtualEthernetCard.externalId`.
     external_id set_external_id: String = "externalId";
-    /// The interface of the host that hosted products bridge to, on macOS.
+    /// The interface of the host to which hosted products bridge, on macOS.
     host_interface set_host_interface: String = "bsdName";
-    /// The name of that interface in hosted products.
+    /// The display name of that host interface, in hosted products.
     host_interface_name set_host_interface_name: String = "displayName";
 } }
 
 impl<D: Borrow<Document>> NetworkCard<D> {
-    /// The hardware address: the one of its [`address_type`](Self::address_type), or
-    /// the other where that is missing.
+    /// Returns the hardware address: the generated or the static one according to
+    /// [`address_type`](Self::address_type), or the other one if that is missing.
     ///
     /// # Errors
     ///
-    /// An address is not of six bytes.
+    /// Fails if an address does not consist of six bytes.
     pub fn mac_address(&self) -> Result<Option<MacAddress>, super::SettingError> {
         let (generated, fixed) = (self.generated_address()?, self.static_address()?);
         Ok(match self.address_type()? {
@@ -136,7 +141,8 @@ impl<D: Borrow<Document>> NetworkCard<D> {
         })
     }
 
-    /// The class of the device in the API; without a model it depends on the guest.
+    /// Returns the class of the device in the API; without a model it depends on the
+    /// guest OS.
     #[must_use]
     pub fn api_type(&self) -> &'static str {
         match self.model() {
@@ -152,7 +158,7 @@ impl<D: Borrow<Document>> NetworkCard<D> {
         }
     }
 
-    /// The class of the backing in the API, as far as the file tells.
+    /// Returns the class of the backing in the API, as far as the file determines it.
     #[must_use]
     pub fn api_backing(&self) -> Option<&'static str> {
         if matches!(self.switch_id(), Ok(Some(_))) {
@@ -168,10 +174,10 @@ impl<D: Borrow<Document>> NetworkCard<D> {
 }
 
 impl<D: Borrow<Document>> NetworkCard<D> {
-    /// The filters of the card's traffic, by numbers from 0: each is the name of an
-    /// agent on the host. Part of extraConfig.
+    /// Returns the filters for the card's traffic. The variable part is a number from 0;
+    /// each value is the name of an agent on the host. Part of extraConfig.
     ///
-    /// Keys `ethernetN.filter<part>.name`.
+    /// The keys are `ethernetN.filter<part>.name`.
     pub fn filters(&self) -> Family<&Document, String> {
         Family::of(
             self.document.borrow(),
@@ -182,7 +188,7 @@ impl<D: Borrow<Document>> NetworkCard<D> {
 }
 
 impl<D: BorrowMut<Document>> NetworkCard<D> {
-    /// [`filters`](Self::filters), to edit.
+    /// Like [`filters`](Self::filters), for editing.
     pub fn filters_mut(&mut self) -> Family<&mut Document, String> {
         let before = format!("{}.filter", self.device);
         Family::of(self.document.borrow_mut(), before, ".name")

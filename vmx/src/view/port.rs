@@ -23,11 +23,11 @@ words! {
 }
 
 words! {
-    /// Which end of a connection the port is; `direction` and `endpoint` of backings.
+    /// The role of the port in a connection; `direction` and `endpoint` of backings.
     pub enum EndPoint {
-        /// It waits to be called.
+        /// The port waits for a connection.
         Server = "server",
-        /// It calls.
+        /// The port opens the connection.
         Client = "client",
     }
 }
@@ -38,36 +38,40 @@ device! {
 }
 
 settings! { SerialPort {
-    /// Whether the port is there.
+    /// Whether the port exists.
     present set_present: bool = "present" or false;
-    /// The backing; API: the class of the backing.
+    /// The type of the backing; API: the class of the backing.
     port_type set_port_type: PortType = "fileType";
-    /// A path, or for the network a URI, such as `tcp://host:port` or `telnets://..`;
-    /// API: `fileName`, `pipeName` or `serviceURI` of the backing.
+    /// A path, or for [`PortType::Network`] a URI such as `tcp://host:port` or
+    /// `telnets://..`; API: `fileName`, `pipeName` or `serviceURI` of the backing.
     file_name set_file_name: String = "fileName";
-    /// Which end of a network connection it is; API: `direction` of the backing.
+    /// The role of the port in a network connection; API: `direction` of the backing.
     network_end_point set_network_end_point: EndPoint = "network.endPoint" or "server";
     /// The URI of a serial port concentrator; API: `proxyURI` of the backing.
     concentrator set_concentrator: String = "vspc";
-    /// Which end of a pipe it is; API: `endpoint` of the backing.
+    /// The role of the port in a pipe; API: `endpoint` of the backing.
     pipe_end_point set_pipe_end_point: EndPoint = "pipe.endPoint";
-    /// Whether reading ahead is tried to lose nothing; API: `noRxLoss` of the backing.
+    /// Whether the product tries to lose no received data; API: `noRxLoss` of the
+    /// backing.
     try_no_rx_loss set_try_no_rx_loss: bool = "tryNoRxLoss" or false;
-    /// Whether the guest's polling yields the processor; API:
+    /// Whether the guest gives up its processor when it polls the port; API:
     /// `VirtualSerialPort.yieldOnPoll`.
     yield_on_poll set_yield_on_poll: bool = "yieldOnMsrRead" or false;
-    /// Whether CTS and RTS hold the guest back; part of extraConfig.
+    /// Whether the CTS and RTS lines control the flow of data. Part of extraConfig.
     hardware_flow_control set_hardware_flow_control: bool = "hardwareFlowControl" or false;
-    /// Whether it is connected at power-on; API: `VirtualDeviceConnectInfo.startConnected`.
+    /// Whether the port is connected at power-on; API:
+    /// `VirtualDeviceConnectInfo.startConnected`.
     start_connected set_start_connected: bool = "startConnected" or true;
-    /// Whether the guest may disconnect it; API: `VirtualDeviceConnectInfo.allowGuestControl`.
+    /// Whether the guest may disconnect the port; API:
+    /// `VirtualDeviceConnectInfo.allowGuestControl`.
     allow_guest_control set_allow_guest_control: bool = "allowGuestConnectionControl";
-    /// Whether the host's port is searched; API: `useAutoDetect` of the backing.
+    /// Whether the product searches for the host's port; API: `useAutoDetect` of the
+    /// backing.
     auto_detect set_auto_detect: bool = "autodetect" or false;
 } }
 
 impl<D: Borrow<Document>> SerialPort<D> {
-    /// The class of the backing in the API.
+    /// Returns the class of the backing in the API.
     #[must_use]
     pub fn api_backing(&self) -> Option<&'static str> {
         Some(match self.port_type().ok()?? {
@@ -87,24 +91,27 @@ device! {
 }
 
 settings! { ParallelPort {
-    /// Whether the port is there.
+    /// Whether the port exists.
     present set_present: bool = "present" or false;
-    /// A device or a file; API: the class of the backing.
+    /// The type of the backing, a device or a file; API: the class of the backing.
     port_type set_port_type: PortType = "fileType";
     /// The path; API: `fileName` or `deviceName` of the backing.
     file_name set_file_name: String = "fileName";
-    /// Whether the guest also reads; not in the API.
+    /// Whether the guest can also read from the port; not in the API.
     bidirectional set_bidirectional: bool = "bidirectional" or false;
-    /// Whether it is connected at power-on; API: `VirtualDeviceConnectInfo.startConnected`.
+    /// Whether the port is connected at power-on; API:
+    /// `VirtualDeviceConnectInfo.startConnected`.
     start_connected set_start_connected: bool = "startConnected" or true;
-    /// Whether the guest may disconnect it; API: `VirtualDeviceConnectInfo.allowGuestControl`.
+    /// Whether the guest may disconnect the port; API:
+    /// `VirtualDeviceConnectInfo.allowGuestControl`.
     allow_guest_control set_allow_guest_control: bool = "allowGuestConnectionControl";
-    /// Whether the host's port is searched; API: `useAutoDetect` of the backing.
+    /// Whether the product searches for the host's port; API: `useAutoDetect` of the
+    /// backing.
     auto_detect set_auto_detect: bool = "autodetect" or false;
 } }
 
 impl<D: Borrow<Document>> ParallelPort<D> {
-    /// The class of the backing in the API.
+    /// Returns the class of the backing in the API.
     #[must_use]
     pub fn api_backing(&self) -> Option<&'static str> {
         match self.port_type().ok()?? {
@@ -121,25 +128,28 @@ device! {
 }
 
 settings! { Floppy {
-    /// Whether the drive is there. Unlike every other device it is, unless the file
-    /// says otherwise.
+    /// Whether the drive exists. Unlike other devices, it exists unless the file says
+    /// otherwise.
     present set_present: bool = "present" or true;
-    /// A file or a device; API: the class of the backing.
+    /// The type of the backing, a file or a device; API: the class of the backing.
     port_type set_port_type: PortType = "fileType";
     /// The image or device; API: `fileName` or `deviceName` of the backing.
     file_name set_file_name: String = "fileName";
-    /// Whether the drive is one of the console's user; API: a remote backing.
+    /// Whether the drive is on the computer of the console's user; API: a remote backing.
     client_device set_client_device: bool = "clientDevice" or false;
-    /// Whether the host's drive is searched; API: `useAutoDetect` of the backing.
+    /// Whether the product searches for the host's drive; API: `useAutoDetect` of the
+    /// backing.
     auto_detect set_auto_detect: bool = "autodetect" or false;
-    /// Whether it is connected at power-on; API: `VirtualDeviceConnectInfo.startConnected`.
+    /// Whether the drive is connected at power-on; API:
+    /// `VirtualDeviceConnectInfo.startConnected`.
     start_connected set_start_connected: bool = "startConnected" or true;
-    /// Whether the guest may disconnect it; API: `VirtualDeviceConnectInfo.allowGuestControl`.
+    /// Whether the guest may disconnect the drive; API:
+    /// `VirtualDeviceConnectInfo.allowGuestControl`.
     allow_guest_control set_allow_guest_control: bool = "allowGuestConnectionControl";
 } }
 
 impl<D: Borrow<Document>> Floppy<D> {
-    /// The class of the backing in the API.
+    /// Returns the class of the backing in the API.
     #[must_use]
     pub fn api_backing(&self) -> Option<&'static str> {
         if self.client_device() == Ok(true) {

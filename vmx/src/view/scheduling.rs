@@ -13,11 +13,11 @@ use super::typed_setting::{Setting, read_as, settings, words};
 pub enum Limit {
     /// Written `unlimited`; -1 in the API.
     Unlimited,
-    /// MHz or MB.
+    /// A limit in MHz or MB.
     Of(u64),
 }
 
-/// Weight against other machines; `SharesInfo`.
+/// The weight relative to other machines; `SharesInfo`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Shares {
     /// Half of normal.
@@ -26,20 +26,20 @@ pub enum Shares {
     Normal,
     /// Twice normal.
     High,
-    /// A number.
+    /// A specific number of shares.
     Custom(u32),
 }
 
 words! {
-    /// The latency sensitivity; `LatencySensitivity.level`.
+    /// The latency sensitivity of a machine; `LatencySensitivity.level`.
     pub enum LatencySensitivity {
-        /// Little.
+        /// Less sensitive than normal.
         Low = "low",
-        /// As usual.
+        /// The default.
         Normal = "normal",
-        /// More than usual; no longer used.
+        /// More sensitive than normal; no longer used.
         Medium = "medium",
-        /// Above all.
+        /// The most sensitive.
         High = "high",
     }
 }
@@ -92,7 +92,7 @@ impl Setting for Shares {
     }
 }
 
-/// The settings of scheduling, named `sched.*` in files.
+/// The scheduling settings of a machine, named `sched.*` in files.
 #[derive(Debug, Clone)]
 pub struct Scheduling<D> {
     document: D,
@@ -110,46 +110,50 @@ impl<D> Scheduling<D> {
 }
 
 settings! { Scheduling {
-    /// Reserved MHz; API: `VirtualMachineConfigInfo.cpuAllocation.reservation`.
+    /// The CPU reservation in MHz; API:
+    /// `VirtualMachineConfigInfo.cpuAllocation.reservation`.
     cpu_reservation set_cpu_reservation: u64 = "sched.cpu.min" or 0;
-    /// Limit in MHz; API: `cpuAllocation.limit`.
+    /// The CPU limit in MHz; API: `cpuAllocation.limit`.
     cpu_limit set_cpu_limit: Limit = "sched.cpu.max" or Limit::Unlimited;
-    /// The unit of both: `mhz`. The API does not show it.
+    /// The unit of the CPU reservation and limit: `mhz`. The API does not show it.
     cpu_units set_cpu_units: String = "sched.cpu.units" or "mhz";
-    /// Weight for processors; API: `cpuAllocation.shares`.
+    /// The CPU shares; API: `cpuAllocation.shares`.
     cpu_shares set_cpu_shares: Shares = "sched.cpu.shares" or Shares::Normal;
-    /// Host processors to run on, `all` or numbers separated by commas; API:
+    /// The host processors to run on, `all` or numbers separated by commas; API:
     /// `VirtualMachineConfigInfo.cpuAffinity.affinitySet`.
     cpu_affinity set_cpu_affinity: String = "sched.cpu.affinity" or "all";
-    /// The latency sensitivity; API: `VirtualMachineConfigInfo.latencySensitivity`,
-    /// and reported in extraConfig too.
+    /// The latency sensitivity; API: `VirtualMachineConfigInfo.latencySensitivity`. Also
+    /// reported in extraConfig.
     latency_sensitivity set_latency_sensitivity: LatencySensitivity = "sched.cpu.latencySensitivity" or "normal";
-    /// Reserved MB; API: `VirtualMachineConfigInfo.memoryAllocation.reservation`.
+    /// The memory reservation in MB; API:
+    /// `VirtualMachineConfigInfo.memoryAllocation.reservation`.
     memory_reservation set_memory_reservation: u64 = "sched.mem.min" or 0;
-    /// Least size in MB of the part that stays in memory; no property of the API.
+    /// The minimum size in MB that stays in the host's memory; the API has no property
+    /// for it.
     memory_minimum set_memory_minimum: u64 = "sched.mem.minSize" or 0;
-    /// Limit in MB; API: `memoryAllocation.limit`.
+    /// The memory limit in MB; API: `memoryAllocation.limit`.
     memory_limit set_memory_limit: Limit = "sched.mem.max" or Limit::Unlimited;
-    /// Weight for memory; API: `memoryAllocation.shares`.
+    /// The memory shares; API: `memoryAllocation.shares`.
     memory_shares set_memory_shares: Shares = "sched.mem.shares" or Shares::Normal;
-    /// All memory reserved; API: `VirtualMachineConfigInfo.memoryReservationLockedToMax`.
+    /// Whether all memory is reserved; API:
+    /// `VirtualMachineConfigInfo.memoryReservationLockedToMax`.
     memory_pinned set_memory_pinned: bool = "sched.mem.pin" or false;
-    /// Large pages that may be shared with other machines; part of extraConfig.
+    /// The maximum number of large pages shared with other machines. Part of extraConfig.
     shared_large_pages set_shared_large_pages: u64 = "sched.mem.lpage.maxSharedPages";
-    /// The swap file, of this host alone: leave it out of a copy. Part of extraConfig;
-    /// API: a file of `VirtualMachineFileLayoutEx`.
+    /// The swap file. It belongs to this host, so omit it when copying the machine. Part
+    /// of extraConfig; API: a file of `VirtualMachineFileLayoutEx`.
     swap_file set_swap_file: String = "sched.swap.derivedName";
 } }
 
 impl<D: std::borrow::Borrow<crate::Document>> VirtualMachineFile<D> {
-    /// Shares, reservations and limits.
+    /// Returns the shares, reservations and limits.
     pub fn scheduling(&self) -> Scheduling<&crate::Document> {
         Scheduling::new(self.document.borrow())
     }
 }
 
 impl<D: std::borrow::BorrowMut<crate::Document>> VirtualMachineFile<D> {
-    /// Shares, reservations and limits, to edit.
+    /// Returns the shares, reservations and limits, for editing.
     pub fn scheduling_mut(&mut self) -> Scheduling<&mut crate::Document> {
         Scheduling::new(self.document.borrow_mut())
     }

@@ -1,4 +1,4 @@
-//! Settings as Rust types: how each is read and written.
+//! Typed settings: how values are read as Rust types and written.
 
 use std::borrow::Cow;
 
@@ -6,9 +6,9 @@ use crate::document::Document;
 use crate::error::ValueError;
 use crate::value::{Tristate, Value};
 
-/// A setting that is not of its type.
+/// A setting whose value is not of its type.
 ///
-/// VMware logs such a value and takes FALSE, zero or the default in its place.
+/// VMware logs such a value and uses FALSE, zero or the default instead.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("setting `{name}` cannot be read")]
 pub struct SettingError {
@@ -18,26 +18,26 @@ pub struct SettingError {
 }
 
 impl SettingError {
-    /// The name of the entry.
+    /// Returns the name of the entry.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Returns why its value is invalid.
+    /// Returns the reason why the value is invalid.
     #[must_use]
     pub fn reason(&self) -> &ValueError {
         &self.source
     }
 }
 
-/// A type that values are read as.
+/// A type as which values can be read.
 pub(crate) trait Setting: Sized {
     fn read(value: Value<'_>) -> Result<Self, ValueError>;
     fn write(&self) -> Cow<'_, str>;
 }
 
-/// The setting of that name, or `None` if there is no such entry.
+/// Reads the setting with that name. Returns `None` if there is no such entry.
 pub(crate) fn read<T: Setting>(document: &Document, name: &str) -> Result<Option<T>, SettingError> {
     document
         .get(name)
@@ -105,7 +105,7 @@ integers! {
     integer i64;
 }
 
-/// Reads and writes a setting by its text; the error says what was expected.
+/// Reads a value by parsing its text; `expected` describes the type in the error.
 pub(super) fn read_as<T>(
     value: Value<'_>,
     expected: &'static str,
@@ -114,7 +114,7 @@ pub(super) fn read_as<T>(
     parse(&value.text()?).ok_or_else(|| value.unfit(expected))
 }
 
-/// An enumeration by the words that stand in files, in any case; other words are
+/// Defines an enumeration of the words used in files, ignoring case; unknown words are
 /// kept in `Other`.
 macro_rules! words {
     (
@@ -132,12 +132,12 @@ macro_rules! words {
                 #[doc = concat!("\n\nWritten `", $word, "`.")]
                 $variant,
             )*
-            /// A word that is not known here, as it is spelled.
+            /// An unknown word, as spelled in the file.
             Other(String),
         }
 
         impl $name {
-            /// The word in files.
+            /// Returns the word as used in files.
             #[must_use]
             pub fn as_str(&self) -> &str {
                 match self {
@@ -183,7 +183,7 @@ macro_rules! words {
     };
 }
 
-/// Reading and writing methods of a view, one pair per setting:
+/// Defines the reading and writing methods of a view, one pair for each setting:
 /// `reader writer: Type = "key";` for a setting that may be absent,
 /// `reader writer: Type = "key" or default;` for one with a default.
 macro_rules! settings {
@@ -191,7 +191,8 @@ macro_rules! settings {
         impl<D: std::borrow::Borrow<crate::document::Document>> $view<D> {
             $(settings! { @get [$(#[$doc])*] $get $type, $key $(, $default)? })*
 
-            /// Every setting here that is not of its type.
+            /// Returns an error for every setting of this view whose value is not of its
+            /// type.
             pub(crate) fn setting_faults(&self) -> Vec<crate::view::SettingError> {
                 [$(self.$get().err(),)*].into_iter().flatten().collect()
             }
@@ -199,7 +200,7 @@ macro_rules! settings {
 
         impl<D: std::borrow::BorrowMut<crate::document::Document>> $view<D> {
             $(
-                #[doc = concat!("Sets `", $key, "`, see [`", stringify!($get), "`](Self::", stringify!($get), ").\n\n# Errors\n\nAs [`Document::set`](crate::Document::set).")]
+                #[doc = concat!("Sets `", $key, "`, see [`", stringify!($get), "`](Self::", stringify!($get), ").\n\n# Errors\n\nFails like [`Document::set`](crate::Document::set).")]
                 pub fn $set(
                     &mut self,
                     value: settings!(@argument $type),
@@ -215,21 +216,21 @@ macro_rules! settings {
     };
     (@get [$($doc:tt)*] $get:ident $type:tt, $key:literal) => {
         $($doc)*
-        #[doc = concat!("\n\nKey `", $key, "`.\n\n# Errors\n\nThe value is not of this type.")]
+        #[doc = concat!("\n\nKey `", $key, "`.\n\n# Errors\n\nFails if the value is not of this type.")]
         pub fn $get(&self) -> Result<Option<$type>, crate::view::SettingError> {
             crate::view::typed_setting::read(self.document.borrow(), &self.entry_name($key))
         }
     };
     (@get [$($doc:tt)*] $get:ident $type:tt, $key:literal, $default:expr) => {
         $($doc)*
-        #[doc = concat!("\n\nKey `", $key, "`, absent: `", stringify!($default), "`.\n\n# Errors\n\nThe value is not of this type.")]
+        #[doc = concat!("\n\nKey `", $key, "`, absent: `", stringify!($default), "`.\n\n# Errors\n\nFails if the value is not of this type.")]
         pub fn $get(&self) -> Result<$type, crate::view::SettingError> {
             let found = crate::view::typed_setting::read(self.document.borrow(), &self.entry_name($key))?;
             Ok(found.unwrap_or_else(|| settings!(@convert $type, $default)))
         }
     };
-    // Numbers and booleans are given as they are, so that literals need no suffix;
-    // text and enumerations as anything that becomes one.
+    // Setters accept numbers and booleans by value, so that literals need no suffix, and
+    // text and enumerations as `impl Into`.
     (@argument bool) => { bool };
     (@argument i32) => { i32 };
     (@argument i64) => { i64 };
@@ -244,7 +245,7 @@ macro_rules! settings {
     (@convert $type:tt, $value:expr) => { Into::<$type>::into($value) };
 }
 
-/// A view of the settings of one device: `scsi0:0.fileName` and its neighbours.
+/// Defines a view of the settings of one device: `scsi0:0.fileName` and related settings.
 macro_rules! device {
     ($(#[$meta:meta])* $view:ident) => {
         $(#[$meta])*
@@ -271,8 +272,8 @@ macro_rules! device {
         }
 
         impl<D: std::borrow::Borrow<crate::document::Document>> $view<D> {
-            /// Whether the device counts: it and its controller are present. Its
-            /// settings are inert otherwise, and can be read all the same.
+            /// Whether the device is in effect: it and its controller are present.
+            /// Settings of other devices are ignored by VMware, but can be read.
             #[must_use]
             pub fn presence(&self) -> crate::view::Presence {
                 crate::view::Presence::of(self.document.borrow(), self.device)
@@ -280,7 +281,7 @@ macro_rules! device {
         }
 
         impl<D: std::borrow::BorrowMut<crate::document::Document>> $view<D> {
-            /// Removes every entry of the device, those that are unknown here too.
+            /// Removes every entry of the device, including those without a method here.
             pub fn delete(&mut self) -> crate::document::Change {
                 crate::view::delete_group(self.document.borrow_mut(), self.device)
             }

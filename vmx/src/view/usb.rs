@@ -1,4 +1,4 @@
-//! USB: controllers and what hangs at their ports.
+//! USB: controllers and the devices at their ports.
 
 use std::borrow::Borrow;
 
@@ -10,20 +10,20 @@ use super::typed_setting::{device, settings, words};
 device! {
     /// A USB controller: `usb`, `ehci`, `usb_xhci`.
     ///
-    /// API: `VirtualUSBController`, of which `ehci` is the property `ehciEnabled`;
-    /// `VirtualUSBXHCIController`.
+    /// API: `VirtualUSBController`, where `ehci` corresponds to the property
+    /// `ehciEnabled`, or `VirtualUSBXHCIController`.
     UsbController
 }
 
 settings! { UsbController {
-    /// Whether the controller is there.
+    /// Whether the controller exists.
     present set_present: bool = "present" or false;
     /// The PCI slot; API: `VirtualDevice.slotInfo.pciSlotNumber`.
     pci_slot set_pci_slot: i32 = "pciSlotNumber";
 } }
 
 impl<D: Borrow<Document>> UsbController<D> {
-    /// The class of the device in the API.
+    /// Returns the class of the device in the API.
     #[must_use]
     pub fn api_type(&self) -> &'static str {
         match self.device.class() {
@@ -45,29 +45,29 @@ words! {
 
 device! {
     /// The device at a port of a USB controller: `usb:1`, `usb_xhci:4`. The product
-    /// writes these entries at run time.
+    /// writes these entries while the machine runs.
     ///
-    /// API: `VirtualUSB`, for devices that are not emulated.
+    /// API: `VirtualUSB`, unless the device is emulated.
     UsbPort
 }
 
 settings! { UsbPort {
-    /// Whether a device is there.
+    /// Whether a device is attached.
     present set_present: bool = "present" or false;
-    /// The kind of device. The API does not show those that are emulated.
+    /// The kind of device. The API does not show emulated devices.
     device_type set_device_type: UsbDeviceType = "deviceType";
-    /// The speed, in numbers of the product's own; API: `VirtualUSB.speed`, in words.
+    /// The speed, in the product's own numbers; API: `VirtualUSB.speed`, in words.
     speed set_speed: i32 = "speed";
-    /// The port of the parent. The API does not show it.
+    /// The number of the port on the parent. The API does not show it.
     port set_port: i32 = "port";
-    /// The number of the hub that it is attached to, -1 for the controller itself. The API
-    /// does not show it.
+    /// The number of the hub to which the device is attached, or -1 for the controller
+    /// itself. The API does not show it.
     parent set_parent: i32 = "parent";
 } }
 
 impl<D: Borrow<Document>> UsbPort<D> {
-    /// The class of the device in the API, `-` for a device that is emulated: the API
-    /// does not show those.
+    /// Returns the class of the device in the API, or `-` for an emulated device, which
+    /// the API does not show.
     #[must_use]
     pub fn api_type(&self) -> &'static str {
         match self.device_type() {

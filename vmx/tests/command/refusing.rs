@@ -7,7 +7,7 @@ use super::run;
 const MACHINE: &[u8] =
     b"config.version = \"8\"\nvirtualHW.version = \"20\"\nguestOS = \"other\"\nmemSize = \"64\"\n";
 
-/// Refused without a byte on standard output, and done with `--force`.
+/// Checks that the edit is refused without output, and is made with `--force`.
 #[track_caller]
 fn refused(file: &[u8], arguments: &[&str], reason: &str) {
     let (text, errors, code) = run(&[&["set", "-"], arguments].concat(), file);
@@ -46,7 +46,7 @@ fn values_that_are_not_of_their_type_or_range() {
         "no config.version",
     );
     refused(MACHINE, &["--rename", "guestOS=guest"], "no guestOS");
-    // What is bad already may be set, and stays the user's concern.
+    // A setting that is already invalid may be set again; that is up to the user.
     let (text, _, code) = run(&["set", "-", "memSize=def", "a=1"], b"memSize = \"abc\"\n");
     assert_eq!(code, 0, "{text}");
 }
@@ -84,7 +84,7 @@ fn an_encoding_is_not_declared_over_other_bytes() {
     );
     assert!(output.status.success());
     assert!(output.stdout.ends_with(b"annotation = \"\xFC\"\n"));
-    // An edit in ASCII changes nothing of it.
+    // An edit in ASCII does not change that.
     assert!(
         super::vmx(&["set", "-", "memSize=128"], &file)
             .status
@@ -127,7 +127,7 @@ fn a_file_that_vmware_has_locked() {
         assert_eq!(code, 2);
         assert!(errors.contains("a.vmx.lck"), "{errors}");
         assert_eq!(fs::read(&path).unwrap(), MACHINE);
-        // Nothing is written there.
+        // A dry run is allowed, because it writes nothing.
         assert_eq!(set(&["memSize=128", "--dry-run"]).2, 0);
         assert_eq!(set(&["memSize=64"]).2, 0);
         assert_eq!(set(&["memSize=128", "-o", "-"]).2, 0);

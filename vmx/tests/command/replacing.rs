@@ -66,7 +66,7 @@ mod unix {
     fn mode_and_owner_stay() {
         let (_folder, path) = file("a = \"1\"\n");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        // Only the superuser gives files away.
+        // Only the superuser can change the owner.
         let given = std::os::unix::fs::chown(&path, Some(1234), Some(4321)).is_ok();
         let old = path.metadata().unwrap();
         assert_eq!(set(&path, &["a=2"]).2, 0);
@@ -120,7 +120,7 @@ mod unix {
         let (_, errors, code) = set(&pipe, &["a=2"]);
         writer.join().unwrap();
         assert_eq!(code, 2);
-        assert!(errors.contains("no regular file"), "{errors}");
+        assert!(errors.contains("not a regular file"), "{errors}");
         assert!(pipe.metadata().unwrap().file_type().is_fifo());
 
         let (_, _, code) = set(&path, &["a=2", "-o", "/dev/null"]);
@@ -135,7 +135,7 @@ mod unix {
         let (_folder, path) = file("a = \"1\"\n");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
         if fs::OpenOptions::new().write(true).open(&path).is_ok() {
-            // The superuser may.
+            // The superuser may write it.
             assert_eq!(set(&path, &["a=2"]).2, 0);
         } else {
             let (_, errors, code) = set(&path, &["a=2"]);

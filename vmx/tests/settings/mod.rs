@@ -1,5 +1,5 @@
-//! Every setting of the view: a value is written by its editor and read back by its
-//! reader. The fuzz target uses this file too.
+//! Every setting of the view: a value is written with its setter and read back with its
+//! getter. The fuzz target uses this file too.
 
 mod values;
 
@@ -15,7 +15,8 @@ use vmx::{Change, Document, Tristate};
 pub(crate) use self::values::Input;
 use self::values::{Holds, Pick};
 
-/// Writes to a document and reads back. `None` if the edit was refused.
+/// Writes a setting to a document and reads it back. Returns `None` if the edit was
+/// refused.
 pub(crate) type Setting = fn(&mut Document, Input<'_>) -> Option<Change>;
 
 fn at(class: Class, input: Input<'_>) -> DeviceName {
@@ -67,7 +68,7 @@ fn owner(input: Input<'_>) -> CpuidOwner {
     [CpuidOwner::Host, CpuidOwner::Guest, CpuidOwner::User][usize::from(input.bus % 3)]
 }
 
-/// A part of a family's name.
+/// Returns the variable part of a name in a family.
 fn part(input: Input<'_>) -> String {
     format!(
         "{}{}",
@@ -81,7 +82,7 @@ macro_rules! settings {
         [$view:ident $machine:ident $input:ident $read:expr, $edit:expr]
         $($set:ident $get:ident: $type:ty,)*
     )*) => {
-        /// All settings with a reader and an editor of no other argument.
+        /// All settings whose getter and setter take no other arguments.
         pub(crate) const SETTINGS: &[(&str, Setting)] = &[$($(
             (concat!(stringify!($view), "::", stringify!($set)), |document, $input| {
                 let value = <$type>::pick($input);
@@ -344,7 +345,7 @@ settings! {
 
 macro_rules! others {
     ($($name:literal |$machine:ident, $input:ident| $value:expr, $read:expr, $edit:expr;)*) => {
-        /// Settings whose reader and editor take more than a value.
+        /// Settings whose getter or setter takes more than a value.
         pub(crate) const OTHERS: &[(&str, Setting)] = &[$(
             ($name, |document, $input| {
                 let value = $value;
@@ -387,7 +388,7 @@ others! {
         |v: &String| m.network_card_mut(at(Class::Ethernet, i)).filters_mut().set(&part(i), v);
 }
 
-/// Deletes a device, chosen by the number. `None` if there is none of that number.
+/// Deletes a device, chosen by a number. Returns `None` if there is no such device.
 pub(crate) fn delete(document: &mut Document, i: Input<'_>) -> Option<Change> {
     let mut m = VirtualMachineFile::new(document);
     Some(match i.number {

@@ -1,4 +1,4 @@
-//! Values of every type that settings have, made of one input.
+//! Values of every type used by settings, made from one input.
 
 use vmx::Tristate;
 use vmx::view::{
@@ -8,7 +8,7 @@ use vmx::view::{
     SoundModel, ToolsUpgrade, UsbDeviceType, Uuid, UuidAction,
 };
 
-/// What is written, and where: a setting takes of it what it needs.
+/// The input for a value and its place; each setting uses the part that it needs.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Input<'a> {
     pub(crate) text: &'a str,
@@ -17,12 +17,12 @@ pub(crate) struct Input<'a> {
     pub(crate) unit: u8,
 }
 
-/// A value made of the input.
+/// A value that can be made from the input.
 pub(super) trait Pick: Sized {
     fn pick(input: Input<'_>) -> Self;
 }
 
-/// What a reader gives: the value, or perhaps one.
+/// The result of a getter: a value or an optional value.
 pub(super) trait Holds<T> {
     fn holds(&self, value: &T) -> bool;
 }

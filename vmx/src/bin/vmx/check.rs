@@ -1,5 +1,5 @@
-//! `vmx check`: whether VMware opens a file and powers its machine on, and on request what
-//! other programs make of it.
+//! `vmx check`: reports whether VMware opens a file and powers its machine on, and on
+//! request how other programs read it.
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -13,21 +13,21 @@ use vmx::{Document, Effect, FileKind, Finding, ParseError, Position, Reader};
 use crate::file;
 use crate::output::{Output, complain};
 
-/// Tell whether VMware opens files and powers their machines on. Exits with 1 if it does
-/// not.
+/// Report whether VMware opens files and powers their machines on. Exits with 1 if it
+/// does not.
 ///
-/// It does not check the host, such as whether disks or networks exist.
+/// This does not check the host, for example whether disks or networks exist.
 #[derive(clap::Args)]
 pub(crate) struct Check {
     /// The files, `-` for standard input.
     #[arg(default_value = "-")]
     files: Vec<PathBuf>,
-    /// Also tell what another program would make of the file: `all`, or its name.
+    /// Also report how another program would read the file: `all`, or the program's name.
     #[arg(long = "for", value_name = "PROGRAM", value_parser = readers)]
     readers: Vec<Readers>,
 }
 
-/// The programs that one word of the command line means.
+/// The programs that one `--for` argument selects.
 #[derive(Clone)]
 struct Readers(Vec<Reader>);
 
@@ -122,8 +122,8 @@ impl Check {
     }
 }
 
-/// What a file is: what its names say, else what its own name says. A dictionary with
-/// another ending, or from standard input, was meant to be a machine.
+/// Returns the kind of a file: by the names in it, otherwise by its own name. A file
+/// without an ending, such as standard input, is taken for a machine.
 fn kind(path: &Path, document: &Document) -> FileKind {
     match document.kind() {
         FileKind::Dictionary => {}
@@ -185,7 +185,7 @@ fn print(
     remedies(findings, output)
 }
 
-/// What to do about each construct, in the order of the findings.
+/// Prints what to do about each construct, in the order of the findings.
 fn remedies(findings: &[Finding], output: &mut Output<impl Write>) -> Result<()> {
     let mut said = BTreeSet::new();
     let rows: Vec<_> = findings
@@ -196,12 +196,12 @@ fn remedies(findings: &[Finding], output: &mut Output<impl Write>) -> Result<()>
         .collect();
     if !rows.is_empty() {
         output.line("")?;
-        output.table("TO MEND\tDO", rows)?;
+        output.table("FINDING\tREMEDY", rows)?;
     }
     Ok(())
 }
 
-/// The first lines of many.
+/// Returns the first few line numbers, and how many more there are.
 fn places(lines: &[usize]) -> String {
     const SHOWN: usize = 5;
     let mut text = lines

@@ -17,7 +17,7 @@ pub(crate) struct Devices {
     /// The file, `-` for standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Those that are not present too.
+    /// Also print devices that are not present.
     #[arg(long)]
     all: bool,
 }
@@ -28,7 +28,7 @@ impl Devices {
         match document.kind() {
             FileKind::Machine => {}
             FileKind::Snapshots | FileKind::Preferences => bail!(
-                "{} is of no machine: it holds {}",
+                "{} is not the file of a machine: it contains {}",
                 file::shown(&self.file),
                 match document.kind() {
                     FileKind::Snapshots => "snapshots",
@@ -36,7 +36,7 @@ impl Devices {
                 }
             ),
             _ => complain(format_args!(
-                "{}: nothing here says that it is of a machine",
+                "{}: this may not be the file of a machine",
                 file::shown(&self.file)
             )),
         }

@@ -1,4 +1,4 @@
-//! `vmx diff`: what differs between two files.
+//! `vmx diff`: prints the differences between two files.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -11,8 +11,8 @@ use vmx::{Difference, Document, Entry};
 use crate::file;
 use crate::output::{Output, Shown};
 
-/// Print what differs between two files to VMware: not order, spacing, comments or
-/// case of names. Exits with 1 if something does.
+/// Print the differences between two files that matter to VMware, ignoring order,
+/// spacing, comments and the case of names. Exits with 1 if there are any.
 #[derive(clap::Args)]
 pub(crate) struct Diff {
     /// The old file, `-` for standard input.
@@ -45,7 +45,7 @@ impl Diff {
     }
 }
 
-/// Prints the differences; whether there are any.
+/// Prints the differences. Returns whether there are any.
 pub(crate) fn print(
     old: &Document,
     new: &Document,

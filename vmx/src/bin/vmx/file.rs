@@ -1,4 +1,4 @@
-//! Files: read from a path or standard input, as dictionaries.
+//! Reads dictionaries from a path or standard input.
 
 use std::fs;
 use std::io::{self, Read};
@@ -23,7 +23,7 @@ pub(crate) fn is_standard_input(path: &Path) -> bool {
     path == Path::new(STANDARD_INPUT)
 }
 
-/// The name of a file in messages.
+/// Returns the name of a file as shown in messages.
 pub(crate) fn shown(path: &Path) -> String {
     if is_standard_input(path) {
         "standard input".into()
@@ -32,7 +32,7 @@ pub(crate) fn shown(path: &Path) -> String {
     }
 }
 
-/// Reads a dictionary leniently and says what VMware would refuse.
+/// Reads a dictionary leniently and prints what VMware would refuse.
 pub(crate) fn read(path: &Path, encoding: Encoding) -> Result<Document> {
     let document = read_quietly(path, encoding)?;
     let problems = document.problems();
@@ -49,14 +49,14 @@ pub(crate) fn read(path: &Path, encoding: Encoding) -> Result<Document> {
         ));
     } else if !problems.is_empty() {
         complain(format_args!(
-            "{}: whether VMware opens this file depends on the host's own encoding; give it with \
+            "{}: whether VMware opens this file depends on the host's own encoding; pass it with \
              --encoding",
             shown(path)
         ));
     }
     if document.is_encrypted() {
         complain(format_args!(
-            "{}: the settings are encrypted; only those outside can be read",
+            "{}: the settings are encrypted; only the unencrypted entries can be read",
             shown(path)
         ));
     }
@@ -72,25 +72,22 @@ pub(crate) fn more(problems: usize) -> Option<String> {
     }
 }
 
-/// Reads a dictionary leniently.
+/// Reads a dictionary leniently, without printing its problems.
 pub(crate) fn read_quietly(path: &Path, encoding: Encoding) -> Result<Document> {
     let bytes = bytes(path).with_context(|| format!("cannot read {}", shown(path)))?;
     match FileKind::of(&bytes) {
         kind if kind.is_dictionary() => {}
         FileKind::ExtendedConfig => bail!(
-            "{} is XML, as .vmxf files are, and not in the grammar of .vmx files",
+            "{} is XML, like .vmxf files, and not a .vmx file",
             shown(path)
         ),
         FileKind::DiskDescriptor | FileKind::Disk => {
             bail!(
-                "{} is a disk; give the .vmx file of the machine",
+                "{} is a disk; use the .vmx file of the machine",
                 shown(path)
             )
         }
-        _ => bail!(
-            "{} is binary, and not in the grammar of .vmx files",
-            shown(path)
-        ),
+        _ => bail!("{} is binary, and not a .vmx file", shown(path)),
     }
     let options = ParseOptions::new()
         .policy(Policy::Lenient)

@@ -1,4 +1,4 @@
-//! `vmx get`: values by their names.
+//! `vmx get`: prints values by name.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -11,10 +11,10 @@ use anyhow::{Context, Result};
 use crate::file;
 use crate::output::{Output, Shown, cell, complain};
 
-/// Print values by their names, in any case. Exits with 1 if one is missing.
+/// Print values by name, ignoring case. Exits with 1 if a name is missing.
 ///
-/// Values are printed as they are, except that a terminal gets control characters
-/// escaped.
+/// Values are printed unchanged, except that control characters are escaped on a
+/// terminal.
 #[derive(clap::Args)]
 pub(crate) struct Get {
     /// The file, `-` for standard input.
@@ -30,7 +30,7 @@ impl Get {
         let mut found = BTreeMap::new();
         let mut code = ExitCode::SUCCESS;
         for name in &self.names {
-            // Names need not be text.
+            // Names need not be valid text.
             let value = document.get(name.as_encoded_bytes());
             let name = name.to_string_lossy();
             if value.is_none() {

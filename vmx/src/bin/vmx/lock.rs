@@ -22,7 +22,7 @@ pub(crate) fn refuse(path: &Path) -> Result<()> {
         ensure!(
             lock.symlink_metadata().is_err(),
             "{} is locked by {}: VMware has the machine open and would write over the edit; \
-             power it off and close it, or give --force if the lock was left behind",
+             power it off and close it, or use --force if the lock is stale",
             path.display(),
             lock.display()
         );

@@ -20,15 +20,15 @@ use self::output::Output;
 
 /// Read, explain and edit VMX files without losing a byte.
 ///
-/// FILE may be `-` for standard input. What VMware would refuse is read all the same
-/// and reported on standard error.
+/// FILE may be `-` for standard input. Files that VMware would refuse are read
+/// nevertheless, and their problems are reported on standard error.
 #[derive(Parser)]
 #[command(name = "vmx", version)]
 struct Arguments {
     /// Print JSON instead of a table.
     #[arg(long, global = true)]
     json: bool,
-    /// The encoding of files that declare none, by VMware's names.
+    /// The encoding of files that declare none, as VMware names it.
     #[arg(long, global = true, value_name = "NAME", default_value = "UTF-8", value_parser = file::encoding)]
     encoding: vmx::Encoding,
     #[command(subcommand)]
@@ -47,7 +47,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    // Standard output itself is flushed at every line.
+    // Standard output is line-buffered, so buffer it in larger blocks.
     let writer = io::BufWriter::new(io::stdout().lock());
     let mut output = Output::new(writer, arguments.json, arguments.encoding);
     let result = match &arguments.command {
@@ -60,7 +60,7 @@ fn main() -> ExitCode {
     };
     match result.and_then(|code| output.finish().map(|()| code)) {
         Ok(code) => code,
-        // The reader of our output has closed it.
+        // The reader of our output has closed it, for example `head`.
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             output::complain(format_args!("error: {error:#}"));

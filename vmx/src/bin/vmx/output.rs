@@ -1,4 +1,4 @@
-//! Tables and JSON on standard output, complaints on standard error.
+//! Tables and JSON on standard output, messages on standard error.
 
 use std::fmt::{self, Write as _};
 use std::io::{self, Write};
@@ -17,13 +17,14 @@ pub(crate) struct Output<W: Write> {
     pub(crate) encoding: Encoding,
 }
 
-/// A value as it is shown: its text, or why there is none and its bytes.
+/// A value as it is shown: its text, or if it is not valid text, its bytes and the
+/// reason.
 #[derive(Serialize)]
 pub(crate) struct Shown {
     pub(crate) value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
-    /// In hexadecimal digits, if there is no text.
+    /// The value in hexadecimal digits, if it is not valid text.
     #[serde(skip_serializing_if = "Option::is_none")]
     bytes: Option<String>,
 }
@@ -44,7 +45,7 @@ impl<W: Write> Output<W> {
             .context(CANNOT_WRITE)
     }
 
-    /// A table; columns of rows are separated by tabs.
+    /// Prints a table; the columns of each row are separated by tabs.
     pub(crate) fn table(
         &mut self,
         head: &str,
@@ -65,7 +66,7 @@ impl<W: Write> Output<W> {
         writeln!(self.writer, "{line}").context(CANNOT_WRITE)
     }
 
-    /// Bytes as they are.
+    /// Writes bytes unchanged.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> Result<()> {
         self.writer.write_all(bytes).context(CANNOT_WRITE)
     }
@@ -97,7 +98,7 @@ impl Shown {
         }
     }
 
-    /// One cell of a table.
+    /// Returns the value as one cell of a table.
     pub(crate) fn cell(&self) -> String {
         match (&self.value, &self.bytes) {
             (Some(text), _) => cell(text),
@@ -106,8 +107,8 @@ impl Shown {
     }
 }
 
-/// Text for one cell: control characters would break the table, or drive the
-/// terminal.
+/// Escapes control characters for one cell of a table, where they could break the table
+/// or control the terminal.
 pub(crate) fn cell(text: &str) -> String {
     let mut cell = String::with_capacity(text.len());
     for char in text.chars() {
@@ -122,7 +123,7 @@ pub(crate) fn cell(text: &str) -> String {
 
 /// Prints a message on standard error.
 pub(crate) fn complain(message: impl fmt::Display) {
-    // Nobody is left to hear of a failure.
+    // If standard error fails, there is nowhere left to report it.
     let _ = writeln!(io::stderr(), "{message}");
 }
 

@@ -1,5 +1,5 @@
-//! Files replaced in one step: a program that opens one sees the old one or the new one,
-//! also if this program is stopped on the way.
+//! Replaces files in one step: a program that opens the file sees the old or the new
+//! content, even if this program is interrupted.
 
 use std::ffi::OsString;
 use std::fs::{self, File, Metadata, OpenOptions};
@@ -10,16 +10,16 @@ use anyhow::{Context, Result, bail, ensure};
 
 /// Replaces a file with its edited bytes.
 ///
-/// Links stay: the file that they point to is replaced. The file keeps its mode, owner
-/// and group, and is refused if it cannot be written, if it is no file (a pipe would
-/// be lost), or if someone else wrote it since.
+/// Links are kept: the file to which they point is replaced. The file keeps its mode,
+/// owner and group. Fails if the file cannot be written, if it is not a regular file (a
+/// pipe would be lost), or if another program has changed it in the meantime.
 pub(crate) fn edited(path: &Path, was: &[u8], bytes: &[u8]) -> Result<()> {
     let metadata = path
         .metadata()
-        .with_context(|| cannot_write(path, "looking at it"))?;
+        .with_context(|| cannot_write(path, "reading its metadata"))?;
     ensure!(
         metadata.is_file(),
-        "{} is no regular file and cannot be edited in place; give another with --output",
+        "{} is not a regular file and cannot be edited in place; choose another file with --output",
         path.display()
     );
     let target = target(path)?;
@@ -35,8 +35,8 @@ pub(crate) fn edited(path: &Path, was: &[u8], bytes: &[u8]) -> Result<()> {
     in_one_step(&target, Some(&metadata), bytes, unchanged)
 }
 
-/// Writes bytes to a path of the user's choice: over a file in one step, into what is
-/// no file, such as a pipe, as it is.
+/// Writes bytes to a path of the user's choice. A file is replaced in one step; anything
+/// else, such as a pipe, is written into.
 pub(crate) fn output(path: &Path, bytes: &[u8]) -> Result<()> {
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => bail!(cannot_write(path, "it is a folder")),
@@ -51,14 +51,14 @@ pub(crate) fn output(path: &Path, bytes: &[u8]) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound && !path.is_symlink() => {
             in_one_step(path, None, bytes, || Ok(()))
         }
-        Err(error) => Err(error).with_context(|| cannot_write(path, "looking at it")),
+        Err(error) => Err(error).with_context(|| cannot_write(path, "reading its metadata")),
     }
 }
 
-/// The file itself, behind links, if it may be written.
+/// Returns the file itself, with links resolved, if it may be written.
 fn target(path: &Path) -> Result<PathBuf> {
-    // Only the folder must be writable to replace a file; a user who took the right to
-    // write from the file itself meant it.
+    // Replacing a file only requires a writable folder, but a user who made the file
+    // itself read-only did not want it replaced.
     OpenOptions::new()
         .write(true)
         .open(path)
@@ -93,7 +93,8 @@ fn in_one_step(
 fn write_new(temporary: &Path, old: Option<&Metadata>, bytes: &[u8]) -> io::Result<()> {
     let mut file = File::create_new(temporary)?;
     if let Some(old) = old {
-        // Before the first byte: what is secret in the old file is so in the new one.
+        // Set before the first byte is written, so that secrets of the old file stay
+        // protected.
         keep_owner(&file, old)?;
         file.set_permissions(old.permissions())?;
     }
@@ -124,15 +125,15 @@ fn keep_owner(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks the folder to remember the new file even if the power fails now.
+/// Syncs the folder, so that the new file survives a power failure.
 fn persist(target: &Path) {
     if let Some(folder) = target.parent() {
-        // Not every system opens folders; the file itself is safe.
+        // Not every system can open folders; the file itself is already synced.
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }
 }
 
-/// Whether a temporary file of another run is in the way, which is not ours to remove.
+/// Whether the temporary file of another run already exists; it must not be removed.
 fn already_there(error: &anyhow::Error) -> bool {
     error
         .downcast_ref::<io::Error>()

@@ -1,4 +1,4 @@
-//! `vmx set`: edits of a file.
+//! `vmx set`: edits a file.
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -11,18 +11,20 @@ use vmx::{Document, Encoding, Unencodable};
 use crate::output::Output;
 use crate::{diff, file, lock, replace};
 
-/// Edit a file in place; standard input goes to standard output.
+/// Edit a file in place, or standard input to standard output.
 ///
-/// Lines that are not edited stay as they are, to the byte. Edit the file of a
-/// machine only while it is powered off: its process writes the file again.
+/// Lines that are not edited are kept byte for byte. Edit a machine's file only while it
+/// is powered off: the running machine writes the file again.
 ///
-/// An edit is refused, and nothing written, if VMware would refuse or misread the file
-/// after it and does not now, if it removes or renames what is not there, if it sets
-/// entries outside the encrypted settings, and if VMware has the file locked.
+/// An edit is refused, and nothing is written, if VMware would refuse or misread the
+/// edited file but not the current one, if it removes or renames an entry that does not
+/// exist, if it sets entries outside the encrypted settings, or if VMware has locked the
+/// file.
 ///
-/// The file is replaced in one step and keeps its mode, owner and group. Access lists
-/// and extended attributes are not kept, and other hard links keep the old content. Stopped on
-/// the way, it leaves the old file and perhaps FILE.<number>.new next to it.
+/// The file is replaced in one step and keeps its mode, owner and group. Access lists and
+/// extended attributes are not kept, and other hard links keep the old content. If
+/// interrupted, the command leaves the old file unchanged and perhaps FILE.<number>.new
+/// next to it.
 #[derive(clap::Args)]
 pub(crate) struct Set {
     /// The file, `-` for standard input.
@@ -33,25 +35,25 @@ pub(crate) struct Set {
     /// Entries to remove.
     #[arg(long, value_name = "NAME")]
     remove: Vec<OsString>,
-    /// Entries to give another name, as OLD=NEW.
+    /// Entries to rename, as OLD=NEW.
     #[arg(long, value_name = "OLD=NEW", value_parser = assignment)]
     rename: Vec<(String, String)>,
-    /// Remove entries whose name was defined before.
+    /// Remove entries whose name is already defined on an earlier line.
     #[arg(long)]
     remove_duplicates: bool,
-    /// Bring all values into this encoding, by VMware's names.
+    /// Convert all values to this encoding, as VMware names it.
     #[arg(long, value_name = "NAME", value_parser = file::encoding)]
     transcode: Option<Encoding>,
-    /// Make the file UTF-8 if its encoding cannot hold a value.
+    /// Convert the file to UTF-8 if its encoding cannot represent a value.
     #[arg(long)]
     upgrade: bool,
-    /// Write even if the file is locked, or would be worse than it was.
+    /// Write even if the file is locked or the edit makes it worse for VMware.
     #[arg(long)]
     force: bool,
-    /// Write nothing; print what would change to VMware, as `diff` does.
+    /// Write nothing; print the differences as `diff` does.
     #[arg(long)]
     dry_run: bool,
-    /// Write here instead, `-` for standard output.
+    /// Write to this file instead, `-` for standard output.
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
 }
@@ -99,12 +101,12 @@ impl Set {
         if let Some(encoding) = self.transcode {
             document
                 .transcode(encoding)
-                .with_context(|| format!("cannot bring the file into {encoding}"))?;
+                .with_context(|| format!("cannot convert the file to {encoding}"))?;
         }
         for name in &self.remove {
             ensure!(
                 !name.eq_ignore_ascii_case(".encoding"),
-                "`.encoding` says how all values are read; change it with --transcode"
+                "`.encoding` determines how all values are read; change it with --transcode"
             );
             ensure!(
                 self.force || document.contains(name.as_encoded_bytes()),
@@ -126,15 +128,15 @@ impl Set {
         Ok(())
     }
 
-    /// Compares what VMware makes of the file before and after.
+    /// Compares how VMware reads the file before and after the edit.
     fn refuse_worse(&self, before: &Document, after: &Document) -> Result<()> {
         if before.is_encrypted() && after.is_encrypted() {
             let names = self.entries.iter().map(|(name, _)| name);
             let mut names = names.chain(self.rename.iter().map(|(_, new)| new));
             if let Some(name) = names.find(|name| !before.contains(name)) {
                 bail!(
-                    "cannot set `{name}`: the settings are encrypted, and an entry outside does \
-                     not count; remove the encryption in the product first, or give --force"
+                    "cannot set `{name}`: the settings are encrypted, and VMware ignores \
+                     entries outside; remove the encryption in the product first, or use --force"
                 );
             }
         }
@@ -142,7 +144,7 @@ impl Set {
         if worse.is_empty() {
             return Ok(());
         }
-        let mut message = String::from("the file would be worse than it is; nothing was written");
+        let mut message = String::from("the edit would make the file worse; nothing was written");
         for finding in &worse {
             message.push_str(&format!("\n  {finding}"));
             if let [first, ..] = finding.lines[..] {
@@ -152,6 +154,6 @@ impl Set {
                 message.push_str(&format!("; {remedy}"));
             }
         }
-        bail!("{message}\n  or give --force")
+        bail!("{message}\n  or use --force")
     }
 }

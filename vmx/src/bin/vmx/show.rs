@@ -17,10 +17,10 @@ pub(crate) struct Show {
     /// The file, `-` for standard input.
     #[arg(default_value = "-")]
     file: PathBuf,
-    /// Only names that begin with this, in any case.
+    /// Only names that begin with this text, ignoring case.
     #[arg(long, value_name = "TEXT", default_value = "")]
     prefix: String,
-    /// Only what the vSphere API has as extraConfig.
+    /// Only entries that the vSphere API shows as extraConfig.
     #[arg(long)]
     extra_config: bool,
 }
