@@ -1,8 +1,8 @@
-//! The cost of a create, of a life cycle and of a change with a watcher, in inventories
-//! of several sizes: `cargo bench -p vsphere-simulator`.
+//! Measures the cost of creating a machine, of its life cycle, and of a change that a client
+//! watches, in inventories of several sizes: `cargo bench -p vsphere-simulator`.
 //!
-//! The figures include the client, HTTPS and the files. They grow with the inventory only
-//! if the cost of a call depends on objects that it does not touch.
+//! The figures include the time of the client, HTTPS and the files. A figure that grows with
+//! the inventory shows that the cost of a call depends on objects that it does not touch.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
@@ -23,7 +23,7 @@ use vim25::types::{
 };
 use vim25::{Poly, Ref, mo};
 
-/// Calls per figure.
+/// The number of calls that each figure is the average of.
 const CALLS: u32 = 50;
 
 fn main() {
@@ -83,7 +83,7 @@ async fn measure(machines: usize) {
     simulator.shutdown().await;
 }
 
-/// The time from a rename to the update that tells of it, with all machines watched.
+/// Returns the time from a rename to the update that reports it, with all machines watched.
 async fn watched(client: &Client, made: &[Ref<mo::VirtualMachine>]) -> Duration {
     let shared = &client.content.property_collector;
     let collector = client

@@ -23,7 +23,7 @@ use crate::simulator::Simulator;
 use crate::topology::Topology;
 use crate::world::Registry;
 
-/// The settings of a simulator.
+/// The settings of a simulator, as the builder collected them.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) user: String,
@@ -50,7 +50,7 @@ impl Settings {
     }
 }
 
-/// A password: never printed.
+/// A password, which `Debug` does not print.
 #[derive(Clone)]
 pub(crate) struct Secret(pub(crate) String);
 
@@ -60,10 +60,9 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// Settings of a simulator; created by [`Simulator::builder`].
+/// A builder that configures and starts a simulator; created by [`Simulator::builder`].
 ///
-/// Each setter replaces the previous value, and documents the
-/// default.
+/// Each setter replaces the previous value; its documentation states the default.
 #[derive(Debug)]
 #[must_use = "a builder does nothing until it is started"]
 pub struct SimulatorBuilder {
@@ -157,14 +156,15 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets the name of the datastore. Default `datastore1`, in a vCenter `LocalDS_0`.
+    /// Sets the name of the datastore. Default `datastore1` on an ESXi host, `LocalDS_0` in a
+    /// vCenter.
     pub fn datastore_name(mut self, name: impl Into<String>) -> Self {
         self.settings.datastore = name.into();
         self
     }
 
-    /// Sets the directory of the datastore's files; it is created if it does not
-    /// exist, and kept. Default: a temporary one, removed with the simulator.
+    /// Sets the directory of the datastore's files; it is created if it does not exist, and
+    /// kept. Default: a temporary directory, removed with the simulator.
     ///
     /// Starting a simulator on the directory of a previous one restarts the same
     /// host: certificate, machines (powered off) and pools with their references,
@@ -179,8 +179,9 @@ impl SimulatorBuilder {
 
     /// Sets the initial inventory. Default: [`Topology::esx`].
     ///
-    /// A restart on the directory of a previous simulator restores that host instead. The
-    /// inventory of a vCenter does not survive a restart, but its files do.
+    /// If the [datastore's directory](Self::datastore_directory) is that of a previous ESXi
+    /// host, that host is restored instead. The inventory of a vCenter does not survive a
+    /// restart, but its files do.
     pub fn topology(mut self, topology: Topology) -> Self {
         let names = ["datastore1", "LocalDS_0"];
         if names.contains(&&*self.settings.datastore) {
@@ -203,8 +204,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets the maximum objects per page of `RetrievePropertiesEx`, whatever the client requests.
-    /// Default 1,000.
+    /// Sets the maximum number of objects per page of `RetrievePropertiesEx`, even if the
+    /// client requests more. Default 1,000.
     pub fn page_size(mut self, objects: usize) -> Self {
         self.settings.page_size = objects.max(1);
         self
@@ -222,7 +223,8 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets the maximum property filters, and collectors, per session. Default 1,000.
+    /// Sets the maximum number of property filters, and of collectors, per session. Default
+    /// 1,000.
     pub fn filter_limit(mut self, filters: usize) -> Self {
         self.settings.filters = filters;
         self
@@ -230,9 +232,9 @@ impl SimulatorBuilder {
 
     /// Sets the maximum number of connections. Default 256.
     ///
-    /// At the limit, a new connection replaces the one that was idle for the
-    /// longest. If all are in use, it waits for 5 seconds, or for
-    /// [`read_timeout`](Self::read_timeout) if that is less, and is answered with status 503.
+    /// At the limit, a new connection replaces the one that was idle for the longest. If all
+    /// are in use, the new connection waits for 5 seconds, or for
+    /// [`read_timeout`](Self::read_timeout) if that is less, and then receives status 503.
     pub fn connection_limit(mut self, connections: usize) -> Self {
         self.settings.connections = connections.max(1);
         self
@@ -244,15 +246,15 @@ impl SimulatorBuilder {
         self
     }
 
-    /// Sets the time that a client may take for the header of a request, and for each pause in
-    /// its body; a whole SOAP request may take four times as long. Default 30 seconds.
+    /// Sets the time limit for the header of a request, and for each pause in its body. The
+    /// limit for a whole SOAP request is four times as long. Default 30 seconds.
     pub fn read_timeout(mut self, time: Duration) -> Self {
         self.settings.read = time;
         self
     }
 
-    /// Sets the time after which an import or export lease times out unless the client
-    /// reports progress. Shown in whole seconds, at least one. Default 5 minutes.
+    /// Sets the time after which an import or export lease times out unless the client reports
+    /// progress. Clients see it in whole seconds, at least one. Default 5 minutes.
     pub fn lease_timeout(mut self, time: Duration) -> Self {
         self.settings.lease = time;
         self

@@ -22,10 +22,10 @@ const OPEN: [&str; 4] = [
     "Logout",
 ];
 
-/// Methods that vCenter has and a host answers with `NotImplemented`.
+/// Methods that only vCenter implements; a host returns `NotImplemented`.
 const ONLY_VCENTER: [&str; 2] = ["SessionIsActive", "QueryEvents"];
 
-/// Carries out a call in one transaction: a fault rolls everything back.
+/// Carries out a call in one transaction; a fault rolls back all changes.
 pub(crate) fn call(
     shared: &Arc<Shared>,
     caller: &Caller,

@@ -9,7 +9,8 @@ use vim25::{Fault, Node};
 
 use crate::fault;
 
-/// Type, field, enum, and a function that returns whether the enum defines a value.
+/// A known enum field: type, field, enum, and a function that returns whether the enum defines
+/// a value.
 type Known = (&'static str, &'static str, &'static str, fn(&str) -> bool);
 
 macro_rules! known {
@@ -53,10 +54,10 @@ const KNOWN: [Known; 6] = [
     ),
 ];
 
-/// Refuses a request with a value that its enum does not define, like a server
-/// that cannot parse it.
+/// Refuses a request with a value that its enum does not define, like a real server, which
+/// cannot parse it.
 pub(crate) fn check(arguments: Node<'_>) -> Result<(), Fault> {
-    // The only arguments that are enums themselves.
+    // `priority` is the only argument that is itself an enum.
     let priority: fn(&str) -> bool = known!(VirtualMachineMovePriority);
     if let Some(text) = arguments.get("priority").and_then(|node| node.as_str())
         && !priority(text)
@@ -87,6 +88,6 @@ pub(crate) fn check(arguments: Node<'_>) -> Result<(), Fault> {
 fn refused(text: &str, ty: &str) -> Fault {
     let text: String = text.chars().take(64).collect();
     fault::invalid_request(format!(
-        "Error while parsing the SOAP request: '{text}' is no value of {ty}"
+        "Error while parsing the SOAP request: '{text}' is not a value of {ty}"
     ))
 }

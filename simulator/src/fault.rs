@@ -71,7 +71,7 @@ pub(crate) fn runtime(message: impl Into<String>) -> Fault {
     Fault::new(message, RuntimeFault::default())
 }
 
-/// No host is compatible with a machine.
+/// Returns the fault for a machine that no host is compatible with.
 pub(crate) fn no_compatible_host() -> Fault {
     Fault::new(
         "No host is compatible with the virtual machine.",
@@ -221,7 +221,7 @@ pub(crate) fn cannot_delete(path: &str) -> Fault {
     Fault::new(format!("Cannot delete file {path}"), detail)
 }
 
-/// A disk with invalid files.
+/// Returns the fault for a disk with invalid files.
 pub(crate) fn invalid_disk(path: &str, words: &str) -> Fault {
     Fault::new(
         format!("The disk {path} cannot be used: {words}"),
@@ -229,7 +229,7 @@ pub(crate) fn invalid_disk(path: &str, words: &str) -> Fault {
     )
 }
 
-/// A disk that a powered-on machine has open.
+/// Returns the fault for a disk that a powered-on machine has open.
 pub(crate) fn file_locked(path: &str) -> Fault {
     let mut detail = vim25::types::FileLocked::default();
     path.clone_into(&mut detail.file);

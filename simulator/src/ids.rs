@@ -3,7 +3,8 @@
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-/// A source of identifiers: two with the same seed generate the same ones in the same order.
+/// A generator of identifiers. Generators with the same seed return the same identifiers in
+/// the same order.
 #[derive(Debug)]
 pub(crate) struct Ids {
     seed: u64,
@@ -20,7 +21,7 @@ impl Ids {
         }
     }
 
-    /// Number of numbers and UUIDs generated so far.
+    /// Returns how many numbers and how many UUIDs were generated so far.
     pub(crate) const fn position(&self) -> (u64, u64) {
         (self.numbers, self.drawn)
     }
@@ -37,7 +38,8 @@ impl Ids {
         self.numbers
     }
 
-    /// Returns the next pseudo-random bytes. Not for secrets.
+    /// Returns the next pseudo-random bytes. They are predictable: do not use them for
+    /// secrets.
     pub(crate) fn bytes(&mut self) -> [u8; 16] {
         self.drawn += 1;
         let mut digest = Sha256::new();

@@ -9,7 +9,7 @@ use vim25::schema::Type;
 
 use crate::object::{Found, Hidden, Object};
 
-/// The value of a reference, ordered so that numbers count up.
+/// The value of a reference. Shorter values come first, so that `vm-9` precedes `vm-10`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Key(usize, Box<str>);
 
@@ -22,21 +22,22 @@ impl Key {
 /// A list property that is derived from its members, such as `vm` of a host.
 pub(crate) type List = (Box<str>, &'static str);
 
-/// The values of objects.
+/// A set of values of references.
 type Values = BTreeSet<Box<str>>;
 
 /// The indexes, kept up to date by every commit.
 #[derive(Debug, Default)]
 pub(crate) struct Index {
     kinds: BTreeMap<&'static str, (Type, Values)>,
-    /// By parent and name.
+    /// The values of objects by parent and name.
     names: HashMap<Box<str>, HashMap<Box<str>, Values>>,
     members: HashMap<List, BTreeSet<Key>>,
     disks: HashMap<String, Values>,
 }
 
 impl Index {
-    /// Applies a change of one object; returns the lists of other objects that it changes.
+    /// Applies the change of one object; returns the lists of other objects that change with
+    /// it.
     pub(crate) fn update(
         &mut self,
         value: &str,
@@ -142,20 +143,20 @@ impl Index {
         }
     }
 
-    /// The values of all objects of a type or of one derived from it.
+    /// Iterates over the values of all objects of a type, including its subtypes.
     pub(crate) fn of_type(&self, base: Type) -> impl Iterator<Item = &str> {
         let kinds = self.kinds.values();
         let kinds = kinds.filter(move |(ty, _)| ty.is_a(base));
         kinds.flat_map(|(_, values)| values.iter().map(|value| &**value))
     }
 
-    /// The values of the children of an object with a name.
+    /// Iterates over the values of the children of an object that have a given name.
     pub(crate) fn named(&self, parent: &str, name: &str) -> impl Iterator<Item = &str> {
         let values = self.names.get(parent).and_then(|names| names.get(name));
         values.into_iter().flatten().map(|value| &**value)
     }
 
-    /// The values of the members of a list.
+    /// Iterates over the values of the members of a list.
     pub(crate) fn members(&self, list: &List) -> impl Iterator<Item = &str> {
         self.members
             .get(list)
@@ -164,12 +165,12 @@ impl Index {
             .map(|key| &*key.1)
     }
 
-    /// Number of members of a list.
+    /// Returns the number of members of a list.
     pub(crate) fn count(&self, list: &List) -> usize {
         self.members.get(list).map_or(0, BTreeSet::len)
     }
 
-    /// The values of the machines that have a file in the chain of one of their disks.
+    /// Iterates over the values of the machines with a disk whose chain contains a file.
     pub(crate) fn with_disk(&self, file: &str) -> impl Iterator<Item = &str> {
         self.disks
             .get(file)
@@ -179,7 +180,7 @@ impl Index {
     }
 }
 
-/// The lists that a machine is in.
+/// Returns the derived lists that an object is in. Only machines are in such lists.
 pub(crate) fn lists(object: &Object) -> Vec<List> {
     if !matches!(object.hidden, Hidden::Machine(_)) {
         return Vec::new();

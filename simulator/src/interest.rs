@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::Notify;
 
-/// The filters that observe each object. A change notifies only these.
+/// A map from objects to the filters that observe them. A change notifies only these filters.
 #[derive(Debug, Default)]
 pub(crate) struct Interest {
     filters: HashMap<u64, Watch>,
@@ -13,7 +13,7 @@ pub(crate) struct Interest {
     next: u64,
 }
 
-/// The objects of one filter that have changed.
+/// The objects of one filter, and which of them have changed.
 #[derive(Debug)]
 struct Watch {
     objects: HashSet<Box<str>>,
@@ -81,7 +81,7 @@ impl Interest {
         }
     }
 
-    /// Takes the objects of a filter that changed since the last call.
+    /// Returns the objects of a filter that changed since the last call.
     pub(crate) fn take_dirty(&mut self, filter: u64) -> HashSet<Box<str>> {
         let watch = self.filters.get_mut(&filter);
         watch

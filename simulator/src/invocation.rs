@@ -7,7 +7,8 @@ use crate::fault;
 use crate::object::{Object, Retype, SessionKey};
 use crate::world::Transaction;
 
-/// The result of a method: a value, unset if the method returns none, or a fault.
+/// The result of a method: a value or a fault. The value is unset if the method returns
+/// nothing.
 pub(crate) type Answer = Result<Any, Fault>;
 
 /// A call: its transaction, caller and arguments.
@@ -19,18 +20,18 @@ pub(crate) struct Invocation<'a, 'c> {
     pub(crate) caller: &'a Caller,
 }
 
-/// The caller.
+/// The client that makes a call.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     pub(crate) session: Option<SessionKey>,
     pub(crate) address: std::net::IpAddr,
     pub(crate) agent: String,
-    /// The cookie of a session that the call opened.
+    /// The cookie of the session that the call opened, if any.
     pub(crate) cookie: std::sync::Arc<std::sync::Mutex<Option<String>>>,
 }
 
 impl Caller {
-    /// Returns the session; calls without one are refused before.
+    /// Returns the caller's session. Methods that require one are not called without it.
     pub(crate) fn session(&self) -> Result<&SessionKey, Fault> {
         self.session
             .as_ref()
@@ -39,7 +40,7 @@ impl Caller {
 }
 
 impl Invocation<'_, '_> {
-    /// Returns an argument. An optional one is requested as an `Option` or a `Vec`.
+    /// Returns an argument. Request an optional argument as an `Option` or a `Vec`.
     pub(crate) fn arg<T: Slot>(&self, name: &'static str) -> Result<T, Fault> {
         self.request.argument(name).map_err(|error| {
             tracing::debug!(method = self.request.method, name, %error, "argument refused");
@@ -68,12 +69,12 @@ impl Invocation<'_, '_> {
         user.map_or_else(|| "root".to_owned(), |user| user.user_name)
     }
 
-    /// Returns the receiver.
+    /// Returns the object that the method is called on.
     pub(crate) fn this(&self) -> Result<&Object, Fault> {
         self.tx.object(&self.this).map(|object| &**object)
     }
 
-    /// Returns the receiver for modification.
+    /// Returns the object that the method is called on, for modification.
     pub(crate) fn edit_this(&mut self) -> Result<&mut Object, Fault> {
         let this = self.this.clone();
         self.tx.edit(&this)

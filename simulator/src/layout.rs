@@ -1,4 +1,4 @@
-//! References of the objects that exist once per server or host, as real servers name them.
+//! References of the objects that exist once per server or host, with the ids of real servers.
 
 use vim25::{Ref, mo};
 
@@ -91,32 +91,34 @@ impl Layout {
 /// A host and the objects that belong to it.
 #[derive(Clone, Debug)]
 pub(crate) struct HostLayout {
-    /// Suffix of the ids of its managers: empty on ESXi, such as `-20` in a vCenter.
+    /// Suffix of the ids of the host's managers: empty on ESXi, `-20` for example in a
+    /// vCenter.
     suffix: String,
 }
 
 impl HostLayout {
-    /// The host that is the server itself.
+    /// Returns the layout of an ESXi host, which is the server itself.
     pub(crate) const fn own() -> Self {
         Self {
             suffix: String::new(),
         }
     }
 
-    /// A host of a vCenter.
+    /// Returns the layout of a host in a vCenter.
     pub(crate) fn numbered(number: u64) -> Self {
         Self {
             suffix: format!("-{number}"),
         }
     }
 
-    /// Returns the host of one of its managers, from the manager's id and the id's prefix.
+    /// Returns the layout of the host that a manager belongs to, given the manager's id and
+    /// the prefix of such ids.
     pub(crate) fn of_system(value: &str, base: &str) -> Option<Self> {
         let suffix = value.strip_prefix(base)?.to_owned();
         Some(Self { suffix })
     }
 
-    /// Whether the host is the server itself.
+    /// Returns whether the host is the server itself.
     pub(crate) const fn is_own(&self) -> bool {
         self.suffix.is_empty()
     }
@@ -149,7 +151,7 @@ impl HostLayout {
         }))
     }
 
-    /// Returns the id of one of its managers.
+    /// Returns the id of one of the host's managers, given the prefix of the id.
     pub(crate) fn id(&self, base: &str) -> String {
         format!("{base}{}", self.suffix)
     }

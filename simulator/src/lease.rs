@@ -1,4 +1,4 @@
-//! State of an NFC lease beyond its managed object.
+//! State of an NFC lease that its managed object does not show.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,7 +12,7 @@ use crate::datastore::path::DatastorePath;
 /// An import or export in progress.
 #[derive(Debug)]
 pub(crate) struct Lease {
-    /// Secret part of its URLs; random, not derived from the seed.
+    /// The secret part of the lease's URLs; random, not derived from the seed.
     pub(crate) token: String,
     pub(crate) direction: Direction,
     pub(crate) vm: Ref<mo::VirtualMachine>,
@@ -23,7 +23,7 @@ pub(crate) struct Lease {
     pub(crate) over: CancellationToken,
     /// Read-locked by every transfer; write-locked before the machine is destroyed.
     pub(crate) gate: Arc<RwLock<()>>,
-    /// When the client last reported progress.
+    /// The time of the client's last progress report.
     pub(crate) alive: watch::Sender<Instant>,
 }
 
@@ -34,12 +34,12 @@ pub(crate) enum Direction {
     Export,
 }
 
-/// A disk under a lease.
+/// A disk that is transferred under a lease.
 #[derive(Debug)]
 pub(crate) struct Device {
     pub(crate) key: String,
     pub(crate) import_key: String,
-    /// File name in its URL.
+    /// The file name in the disk's URL.
     pub(crate) file: String,
     pub(crate) path: DatastorePath,
     pub(crate) bytes: u64,

@@ -1,8 +1,8 @@
 //! An embeddable vSphere endpoint: an ESXi host or a vCenter inside the process.
 //!
-//! It has real HTTPS on loopback with its own certificate, a datastore that is a
-//! directory of real files, virtual machines with real `.vmx` files, a
-//! property collector that pushes updates, tasks, sessions, and running guests.
+//! It serves HTTPS on loopback with its own certificate. Its datastore is a directory of
+//! files, in which virtual machines have `.vmx` files and disks. It has sessions, tasks, a
+//! property collector that pushes updates, and guests that run in the machines.
 //!
 //! ```
 //! use simulator::Simulator;

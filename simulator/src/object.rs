@@ -1,4 +1,4 @@
-//! A managed object: its properties as documents.
+//! Managed objects, whose property values are stored as documents.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,8 @@ pub(crate) struct Object {
     properties: BTreeMap<&'static str, Any>,
     /// The inventory version of its last change.
     pub(crate) version: u64,
-    /// The session that owns it: it ends with the session, and other sessions do not see it.
+    /// The session that owns the object, if any. Other sessions do not see the object, and it
+    /// is removed when the session ends.
     pub(crate) owner: Option<SessionKey>,
     /// Internal state that the API does not show.
     pub(crate) hidden: Hidden,
@@ -53,7 +54,8 @@ impl Object {
     }
 
     /// # Panics
-    /// Never for a type of the schema; an unknown one makes an object without properties.
+    /// Never, because the schema has `ManagedObject`. An object of an unknown type has no
+    /// properties.
     pub(crate) fn of(reference: AnyRef) -> Self {
         let ty = schema::find(TypeKind::Managed, reference.type_name())
             .or_else(|| schema::find(TypeKind::Managed, "ManagedObject"))
@@ -80,7 +82,7 @@ impl Object {
         self.ty
     }
 
-    /// Returns whether its type is, or is derived from, the one with this wire name.
+    /// Returns whether the object's type is the one with this wire name, or a subtype of it.
     pub(crate) fn is_a(&self, type_name: &str) -> bool {
         type_name == "ManagedObject"
             || schema::find(TypeKind::Managed, type_name).is_some_and(|base| self.ty.is_a(base))
@@ -101,7 +103,8 @@ impl Object {
         }
     }
 
-    /// Returns a value that only the simulator itself writes.
+    /// Returns a value that the simulator itself has stored. A missing or invalid value is an
+    /// internal fault.
     pub(crate) fn read<T: Slot>(&self, path: &str) -> Result<T, Fault> {
         let value = match self.find(path) {
             Found::Value(value) => value,
@@ -153,7 +156,7 @@ impl Object {
         self.properties.remove(name);
     }
 
-    /// Sets the value at a path inside a property; unset removes it.
+    /// Sets the value at a path inside a property; an unset value removes it.
     pub(crate) fn set<T: Slot>(&mut self, path: &'static str, value: &T) -> Result<(), Fault> {
         let (name, rest) = path::split(path);
         let old = self

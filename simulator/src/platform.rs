@@ -1,7 +1,7 @@
 //! Undocumented platform behaviour, as switches.
 
-/// Undocumented platform behaviour, which only tests on hosts of every version could
-/// settle. A test can run with each switch on and off.
+/// Switches for undocumented platform behaviour, which may differ between versions of ESXi. A
+/// test can run with each switch on and off.
 ///
 /// ```
 /// use simulator::Platform;
@@ -13,8 +13,8 @@
 pub struct Platform {
     /// Whether keys written by the guest are kept at power-off. Default: yes.
     pub guest_keys_survive_power_off: bool,
-    /// Whether extraConfig keys written through the API while the machine was on are
-    /// kept at power-off. Default: no, as VIC found.
+    /// Whether extraConfig keys written through the API while the machine was on are kept at
+    /// power-off. Default: no, as the developers of VIC observed.
     pub api_keys_written_while_on_survive: bool,
     /// Whether a key written by the guest changes `config.changeVersion`. Default: no.
     pub guest_write_bumps_change_version: bool,
@@ -26,9 +26,9 @@ pub struct Platform {
     /// Whether a disk whose descriptor contains `ddb.deletable = "false"` is kept when its
     /// machine is destroyed, and cannot be deleted. Default: yes.
     pub destroy_honours_ddb_deletable: bool,
-    /// Whether a filter that is added to a collector in use is evaluated only when
-    /// another filter of the collector has a change to report. Default: no. vcsim
-    /// behaves like this.
+    /// Whether a filter that is added to a collector in use is evaluated only when another
+    /// filter of the collector has a change to report. Default: no. vcsim behaves as if this
+    /// was `true`.
     pub new_filters_wait_for_a_change: bool,
 }
 

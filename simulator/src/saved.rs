@@ -28,12 +28,12 @@ pub(crate) struct Saved {
     /// Positions of the generators of identifiers.
     pub(crate) numbers: u64,
     pub(crate) drawn: u64,
-    /// UUIDs of the datastore and of the host.
+    /// The UUIDs of the datastore and, in the next field, of the host.
     pub(crate) datastore: String,
     pub(crate) host: String,
     pub(crate) switches: Vec<Switch>,
     pub(crate) port_groups: Vec<PortGroup>,
-    /// Parents before their children; the root pool is not among them.
+    /// The pools except the root pool, parents before their children.
     pub(crate) pools: Vec<Pool>,
     pub(crate) machines: Vec<SavedMachine>,
 }
@@ -73,13 +73,13 @@ pub(crate) struct Allocation {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct SavedMachine {
     pub(crate) id: String,
-    /// The `.vmx` file, from the root of the datastore.
+    /// The path of the `.vmx` file, relative to the root of the datastore.
     pub(crate) vmx: String,
     pub(crate) pool: String,
 }
 
 impl Saved {
-    /// Reads the inventory of a datastore; `None` if there is none.
+    /// Reads the persisted inventory of a datastore; `None` if it has none.
     pub(crate) fn read(directory: &Path) -> io::Result<Option<Self>> {
         let text = match std::fs::read(directory.join(DIRECTORY).join(FILE)) {
             Ok(text) => text,
@@ -104,7 +104,7 @@ impl Saved {
     }
 }
 
-/// Writes the file after changes.
+/// Persists the inventory in its file after changes.
 #[derive(Debug)]
 pub(crate) struct Saver {
     /// The datastore's directory; `None` if it is temporary.
@@ -122,7 +122,7 @@ impl Saver {
         }
     }
 
-    /// Notes a change of something that is persisted.
+    /// Records that something persisted has changed.
     pub(crate) fn note(&self) {
         if self.directory.is_some() {
             self.dirty.store(true, Ordering::Release);
@@ -130,7 +130,7 @@ impl Saver {
         }
     }
 
-    /// Writes the file after each change, until the simulator shuts down.
+    /// Writes the file after changes, until the simulator shuts down.
     pub(crate) async fn run(shared: Arc<Shared>) {
         if shared.saver.directory.is_none() {
             return;

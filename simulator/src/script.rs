@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vim25::Fault;
 
-/// What happens to a call before it is carried out, or instead.
+/// A disturbance of a call, before or instead of carrying it out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Reaction {
@@ -31,20 +31,20 @@ pub enum Reaction {
 #[derive(Debug)]
 struct Rule {
     method: String,
-    /// Matching calls to skip first.
+    /// The number of matching calls to skip first.
     skip: usize,
-    /// Matching calls that the rule still applies to.
+    /// The number of matching calls that the rule still applies to.
     count: usize,
     reaction: Reaction,
 }
 
-/// Fault injection: rules for the calls to come.
+/// Fault injection rules for future calls.
 ///
-/// A rule matches a method by its wire name, such as `PowerOnVM_Task`. HTTP requests for
-/// files have the names `GET /folder`, `PUT /folder`, …, those for disks under
-/// a lease `POST /nfc`, `GET /nfc`, …. For `ImportVApp` and `ExportVm`, `TaskFault` and
-/// `SlowTask` apply to the opening of the lease. Rules are evaluated in
-/// the order they were added; a call triggers every rule that matches.
+/// A rule matches a method by its wire name, such as `PowerOnVM_Task`. HTTP requests for files
+/// have the names `GET /folder`, `PUT /folder`, …; requests for disks under a lease have the
+/// names `POST /nfc`, `GET /nfc`, …. For `ImportVApp` and `ExportVm`, `TaskFault` and
+/// `SlowTask` apply to the opening of the lease. Rules are evaluated in the order they were
+/// added; a call triggers every matching rule.
 #[derive(Debug)]
 pub struct Script {
     rules: Mutex<Vec<Rule>>,
@@ -67,7 +67,8 @@ impl Script {
         self.nth(method, 1, reaction);
     }
 
-    /// Adds a reaction to the `n`th call of a method from now on, counted from 1.
+    /// Adds a reaction to the `n`th call of a method from now on; the next call has the number
+    /// 1.
     pub fn nth(&self, method: &str, n: usize, reaction: Reaction) {
         self.add(method, n.saturating_sub(1), 1, reaction);
     }
@@ -82,17 +83,17 @@ impl Script {
         self.lock().clear();
     }
 
-    /// Returns how many rules have not been triggered as often as they can be.
+    /// Returns the number of rules that can still be triggered.
     #[must_use]
     pub fn pending(&self) -> usize {
         self.lock().len()
     }
 
-    /// Returns how many calls of each method were answered since the start, by the names that
-    /// rules use.
+    /// Returns the number of answered calls since the start per method. The keys are the names
+    /// that rules use.
     ///
     /// A call counts once its response has been determined, which may be before the client
-    /// receives it. Calls whose connection a rule closes do not count.
+    /// receives it. A call whose connection was closed by a rule does not count.
     #[must_use]
     pub fn calls(&self) -> BTreeMap<String, u64> {
         let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);

@@ -32,7 +32,8 @@ pub(crate) struct Session {
     cookie: String,
     user: UserSession,
     used: Instant,
-    /// Property collectors by their values; the shared one is made when it is used.
+    /// Property collectors by the values of their references; the default collector is created
+    /// at its first use.
     pub(crate) collectors: BTreeMap<Box<str>, Collector>,
     /// Results with pages that have not been requested yet, oldest first.
     pub(crate) pages: VecDeque<Page>,
@@ -63,7 +64,7 @@ impl Sessions {
             )));
         }
         let key: SessionKey = key.to_string().into();
-        // The cookie is a secret: never from the seed.
+        // The cookie is a secret, so it is random and not derived from the seed.
         let cookie = format!(
             "{}{}",
             Uuid::new_v4().simple(),

@@ -21,7 +21,7 @@ use crate::serial::Ports;
 use crate::task::Job;
 use crate::world::Registry;
 
-/// One simulator.
+/// The state of one simulator.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) registry: Registry,
@@ -35,12 +35,12 @@ pub(crate) struct Shared {
     pub(crate) runtime: Handle,
 }
 
-/// An action after a transaction.
+/// An action to be done after a transaction was committed.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    /// A task begins.
+    /// Starts a task.
     Run(Job),
-    /// A machine was powered on: its guest begins.
+    /// Starts the guest of a machine that was powered on.
     Boot(Ref<mo::VirtualMachine>, Turn),
     /// Connects the serial ports of a machine.
     Serve(Ports),
@@ -48,9 +48,9 @@ pub(crate) enum Effect {
     Rewire(Ports, Devices),
     /// Starts a long-running job.
     Then(Later),
-    /// Waiters are notified to check again.
+    /// Wakes waiters, which check again.
     Wake(Arc<Notify>),
-    /// Something that runs is asked to end.
+    /// Cancels a token, to stop something that is running.
     Stop(CancellationToken),
 }
 

@@ -11,9 +11,9 @@ use crate::topology::Topology;
 
 /// A running vSphere endpoint.
 ///
-/// Dropping it stops everything immediately: connections, guests and tasks end, the
-/// port is free again as soon as the runtime has run, and a temporary datastore
-/// is removed. [`shutdown`](Self::shutdown) does the same and waits for it.
+/// Dropping it stops everything: connections, guests and tasks end, the port is released as
+/// soon as the runtime has run its tasks, and a temporary datastore is removed.
+/// [`shutdown`](Self::shutdown) does the same and waits until it is done.
 #[derive(Debug)]
 pub struct Simulator {
     shared: Arc<Shared>,
@@ -24,7 +24,7 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Creates a builder, which configures and starts a simulator: of an ESXi host unless
+    /// Creates a builder for a simulator. It simulates an ESXi host unless
     /// [`topology`](SimulatorBuilder::topology) is set.
     pub fn builder() -> SimulatorBuilder {
         SimulatorBuilder::new()
@@ -61,7 +61,7 @@ impl Simulator {
         &self.url
     }
 
-    /// Returns the address it listens on.
+    /// Returns the address that the simulator listens on.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
@@ -73,7 +73,7 @@ impl Simulator {
         &self.thumbprint
     }
 
-    /// Returns the certificate, to be trusted as a root.
+    /// Returns the certificate in PEM form, for clients that trust it as a root.
     #[must_use]
     pub fn certificate_pem(&self) -> &str {
         &self.certificate_pem
@@ -109,12 +109,12 @@ impl Simulator {
         &self.shared.script
     }
 
-    /// Ends every session, as a restart of the server's session service would.
+    /// Ends every session, like a restart of a real server's session service.
     pub fn drop_sessions(&self) {
         crate::model::session_manager::drop_all(&self.shared);
     }
 
-    /// Stops everything and waits until nothing is running any more.
+    /// Stops everything and waits until it has ended.
     pub async fn shutdown(self) {
         self.shared.stop.cancel();
         self.shared.tracker.close();
@@ -127,7 +127,7 @@ impl Drop for Simulator {
         self.shared.stop.cancel();
         self.shared.tracker.close();
         self.shared.saver.save(&self.shared);
-        // Nothing writes files after this.
+        // Refuse further transactions: nothing writes files after this.
         self.shared.registry.close();
         self.shared.store.remove_temporary();
     }

@@ -18,7 +18,7 @@ use crate::script::Reaction;
 use crate::shared::{Effect, Shared};
 use crate::world::Transaction;
 
-/// Number of finished tasks that are kept.
+/// Maximum number of finished tasks that are kept.
 const KEPT: usize = 200;
 /// Maximum length of `recentTask` of an entity.
 const RECENT: usize = 5;
@@ -27,7 +27,7 @@ const RECENT: usize = 5;
 enum Body {
     /// Runs in one transaction.
     Short(Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>),
-    /// Runs outside of transactions and begins its own.
+    /// Runs outside of transactions, and begins transactions of its own.
     Long(Box<dyn FnOnce(Arc<Shared>) -> BoxFuture<'static, Answer> + Send>),
 }
 
@@ -60,8 +60,8 @@ pub(crate) fn begin(
     start(inv, entity, description, Body::Short(Box::new(body)))
 }
 
-/// Starts a task whose body does I/O: it runs without holding the inventory lock
-/// and uses [`Transaction::run`]. It has to undo its effects before it returns a fault.
+/// Starts a task whose body does I/O. The body runs without holding the inventory lock, and
+/// uses [`Transaction::run`]. It has to undo its effects before it returns a fault.
 pub(crate) fn begin_long<F>(
     inv: &mut Invocation<'_, '_>,
     entity: &AnyRef,

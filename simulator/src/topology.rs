@@ -1,7 +1,7 @@
 //! The initial inventory of a simulator.
 
-/// The initial inventory of a simulator, with vcsim's names, so that a test suite
-/// for vcsim finds what it expects.
+/// The initial inventory of a simulator. Its objects have the same names as in vcsim, so that
+/// test suites for vcsim can be used.
 ///
 /// ```
 /// use simulator::{Simulator, Topology};
@@ -44,9 +44,10 @@ impl Topology {
         }
     }
 
-    /// Creates the topology of a vCenter with a datacenter `DC0`: a cluster `DC0_C0` of three hosts
-    /// with DRS, a standalone host `DC0_H0`, a datastore shared by all hosts, the standard network
-    /// `VM Network` and the distributed port group `DC0_DVPG0`. There are no machines.
+    /// Creates the topology of a vCenter with a datacenter `DC0`: a cluster `DC0_C0` of three
+    /// hosts with DRS, a standalone host `DC0_H0`, a datastore shared by all hosts, the
+    /// standard network `VM Network` and the distributed port group `DC0_DVPG0`. It has no
+    /// machines.
     pub const fn vcenter() -> Self {
         Self {
             vcenter: true,
@@ -62,7 +63,7 @@ impl Topology {
         }
     }
 
-    /// Sets the number of clusters, `DC0_C0` and so on. A host has none.
+    /// Sets the number of clusters, `DC0_C0` and so on. An ESXi host has none.
     pub const fn clusters(mut self, number: usize) -> Self {
         self.clusters = number;
         self
@@ -80,39 +81,43 @@ impl Topology {
         self
     }
 
-    /// Sets the number of resource pools per cluster besides its root, `DC0_C0_RP1` and so on.
+    /// Sets the number of resource pools per cluster in addition to its root pool,
+    /// `DC0_C0_RP1` and so on.
     pub const fn pools(mut self, number: usize) -> Self {
         self.pools = number;
         self
     }
 
-    /// Sets the number of folders for machines, `F0` and so on. A host has none.
+    /// Sets the number of folders for machines, `F0` and so on. An ESXi host has none.
     pub const fn folders(mut self, number: usize) -> Self {
         self.folders = number;
         self
     }
 
-    /// Sets the number of distributed port groups, `DC0_DVPG0` and so on. A host has none.
+    /// Sets the number of distributed port groups, `DC0_DVPG0` and so on. An ESXi host has
+    /// none.
     pub const fn port_groups(mut self, number: usize) -> Self {
         self.port_groups = number;
         self
     }
 
-    /// Sets the number of machines per host outside of clusters and per pool, with a disk and a
-    /// network card: `DC0_H0_VM0`, `DC0_C0_RP0_VM0`, on a host `ha-host_VM0`, and so on.
+    /// Sets the number of machines per host outside of clusters, and per pool. Each has a disk
+    /// and a network card. Names are `DC0_H0_VM0`, `DC0_C0_RP0_VM0` and so on, `ha-host_VM0`
+    /// on an ESXi host.
     pub const fn machines(mut self, number: usize) -> Self {
         self.machines = number;
         self
     }
 
-    /// Sets whether the machines are on.
+    /// Sets whether the machines are powered on at the start.
     pub const fn autostart(mut self, on: bool) -> Self {
         self.autostart = on;
         self
     }
 
-    /// Sets whether clusters place machines themselves. Without DRS, a machine is created on
-    /// the host named in the call, and `PowerOnMultiVM_Task` starts it there.
+    /// Sets whether clusters have DRS, which chooses the host of a machine. Without DRS, a
+    /// machine is created on the host named in the call, and `PowerOnMultiVM_Task` starts it
+    /// there.
     pub const fn drs(mut self, on: bool) -> Self {
         self.drs = on;
         self

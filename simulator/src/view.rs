@@ -20,7 +20,7 @@ pub(crate) enum View {
     List(Vec<AnyRef>),
 }
 
-/// The properties that lead from a container to its content.
+/// The properties that contain the children of a container, by type.
 const CHILDREN: [(&str, &[&str]); 5] = [
     ("Folder", &["childEntity"]),
     (
@@ -61,7 +61,7 @@ impl View {
         }
     }
 
-    /// Returns the objects whose changes may change the content of the view.
+    /// Returns the objects whose changes may change the members of the view.
     pub(crate) fn holders(&self, tx: &Transaction<'_>) -> HashSet<Box<str>> {
         let mut holders = HashSet::new();
         match self {

@@ -27,11 +27,11 @@ pub(crate) struct World {
     pub(crate) sessions: Sessions,
     pub(crate) ids: Ids,
     version: u64,
-    /// Set at shutdown: every later transaction is refused.
+    /// Set at shutdown, after which every transaction is refused.
     closed: bool,
 }
 
-/// The world behind its lock, and the notifications of its changes.
+/// The inventory behind a lock, and the notifications for waiting clients.
 #[derive(Debug)]
 pub(crate) struct Registry {
     world: Mutex<World>,
@@ -55,12 +55,13 @@ impl Registry {
         }
     }
 
-    /// A panic inside a transaction rolls it back, so a poisoned lock can be used.
+    /// Locks the inventory. Poisoning is ignored, because a panic rolls back its transaction.
     fn lock(&self) -> MutexGuard<'_, World> {
         self.world.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Events that concern every waiting client, such as the end of a session.
+    /// Subscribes to the events that concern every waiting client, such as the end of a
+    /// session.
     pub(crate) fn alarms(&self) -> watch::Receiver<u64> {
         self.alarms.subscribe()
     }
@@ -72,9 +73,9 @@ impl Registry {
     }
 }
 
-/// A transaction: changes to the world that take effect when it is committed.
+/// Changes to the inventory that take effect together when they are committed.
 ///
-/// Sessions are the exception: they change at once.
+/// Sessions are an exception: they change immediately.
 #[derive(Debug)]
 pub(crate) struct Transaction<'c> {
     shared: &'c Arc<Shared>,
@@ -86,10 +87,11 @@ pub(crate) struct Transaction<'c> {
 }
 
 impl<'c> Transaction<'c> {
-    /// Takes the lock. The world is never kept locked over an await: a transaction is not `Send`.
+    /// Begins a transaction, which locks the inventory. The lock cannot be held across an
+    /// await, because a transaction is not `Send`.
     ///
     /// # Errors
-    /// A fault when the simulator has been shut down.
+    /// Fails if the simulator has been shut down.
     pub(crate) fn begin(shared: &'c Arc<Shared>) -> Result<Self, Fault> {
         let world = shared.registry.lock();
         if world.closed {
@@ -127,7 +129,7 @@ impl<'c> Transaction<'c> {
         self.shared
     }
 
-    /// Returns the references of the objects that exist once.
+    /// Returns the references of the objects that exist once per server.
     pub(crate) fn layout(&self) -> &'static Layout {
         self.shared.settings.layout()
     }
@@ -198,7 +200,7 @@ impl<'c> Transaction<'c> {
         self.changed.insert(reference.value().into(), None);
     }
 
-    /// Iterates over all objects, with the changes of this transaction.
+    /// Iterates over all objects, including the changes of this transaction.
     pub(crate) fn objects(&self) -> impl Iterator<Item = &Arc<Object>> {
         let unchanged = self
             .world
@@ -209,7 +211,8 @@ impl<'c> Transaction<'c> {
         unchanged.chain(self.changed.values().flatten())
     }
 
-    /// Objects by their values; those that this transaction changes are left out.
+    /// Looks up objects by the values of their references, without those that this transaction
+    /// changes.
     fn unchanged<'s>(
         &'s self,
         values: impl Iterator<Item = &'s str>,
@@ -219,7 +222,7 @@ impl<'c> Transaction<'c> {
             .filter_map(|value| self.world.objects.get(value))
     }
 
-    /// All objects of a type, those of sessions left out.
+    /// Iterates over all objects of a type that do not belong to a session.
     pub(crate) fn all(&self, type_name: &'static str) -> impl Iterator<Item = &Arc<Object>> {
         let base = schema::find(TypeKind::Managed, type_name);
         let index = &self.world.index;
@@ -230,7 +233,7 @@ impl<'c> Transaction<'c> {
             .filter(|object| object.owner.is_none())
     }
 
-    /// The child of an object with a name.
+    /// Returns the child of an object with a given name.
     pub(crate) fn named<T>(&self, parent: &Ref<T>, name: &str) -> Option<&Arc<Object>> {
         let parent = parent.value();
         let is_it = |object: &&Arc<Object>| {
@@ -243,7 +246,7 @@ impl<'c> Transaction<'c> {
         })
     }
 
-    /// The machines in a list of an object, such as `vm` of a host.
+    /// Returns the machines in a list of an object, such as `vm` of a host.
     pub(crate) fn members(&self, holder: &str, property: &'static str) -> Vec<AnyRef> {
         let list: List = (holder.into(), property);
         let known = self.unchanged(self.world.index.members(&list));
@@ -255,12 +258,12 @@ impl<'c> Transaction<'c> {
             .collect()
     }
 
-    /// Number of machines in a list of an object before this transaction.
+    /// Returns the number of machines in a list of an object before this transaction.
     pub(crate) fn population(&self, holder: &str, property: &'static str) -> usize {
         self.world.index.count(&(holder.into(), property))
     }
 
-    /// The machines that have a file in the chain of one of their disks.
+    /// Returns the machines with a disk whose chain contains a file.
     pub(crate) fn with_disk(&self, file: &str) -> Vec<(&Arc<Object>, &Machine)> {
         let known = self.unchanged(self.world.index.with_disk(file));
         let all = known.chain(self.changed.values().flatten());
@@ -274,12 +277,12 @@ impl<'c> Transaction<'c> {
         .collect()
     }
 
-    /// Something to be done once the transaction is committed.
+    /// Adds an action to be done after the transaction is committed.
     pub(crate) fn after(&mut self, effect: Effect) {
         self.effects.push(effect);
     }
 
-    /// The script's reaction to the call that this transaction carries out.
+    /// Sets the script's reactions to the call that this transaction carries out.
     pub(crate) fn script(&mut self, reactions: &[Reaction]) {
         self.scripted = reactions.to_vec();
     }
@@ -288,19 +291,19 @@ impl<'c> Transaction<'c> {
         &self.scripted
     }
 
-    /// Wakes those who wait for changes, although no object has changed.
+    /// Wakes the clients that wait for changes, although no object has changed.
     pub(crate) const fn touch(&mut self) {
         self.touched = true;
     }
 
-    /// Forgets all changes.
+    /// Discards all changes.
     pub(crate) fn discard(&mut self) {
         self.changed.clear();
         self.effects.clear();
         self.touched = false;
     }
 
-    /// Makes the changes those of the world.
+    /// Applies the changes to the inventory.
     pub(crate) fn commit(self) {
         let Self {
             shared,
@@ -337,7 +340,7 @@ impl<'c> Transaction<'c> {
                     }
                 }
             }
-            // Lists that are made up of their members change with these.
+            // Lists that are derived from their members change with them.
             for holder in holders {
                 world.interest.changed(&holder);
                 if let Some(object) = world.objects.get_mut(&holder) {
@@ -355,7 +358,7 @@ impl<'c> Transaction<'c> {
     }
 }
 
-/// Whether a change affects what is persisted over a restart.
+/// Returns whether a change affects something that is persisted.
 fn is_kept(before: Option<&Arc<Object>>, after: Option<&Arc<Object>>) -> bool {
     let Some(object) = after.or(before) else {
         return false;

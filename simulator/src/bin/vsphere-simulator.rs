@@ -14,15 +14,15 @@ use tokio::io::AsyncReadExt as _;
 /// Serves a simulated vCenter, or with -esx an ESXi host, on 127.0.0.1 until it is
 /// interrupted or terminated.
 ///
-/// The flags are those of vcsim, with one hyphen or two, and the inventory has the names
-/// that vcsim gives it.
+/// The flags are those of vcsim, with one hyphen or two. The objects of the inventory have the
+/// same names as in vcsim.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
-    /// Address to listen on, on 127.0.0.1 only; port 0 takes any free one.
+    /// Address to listen on, only on 127.0.0.1; port 0 chooses a free port.
     #[arg(short = 'l', default_value = "127.0.0.1:8989")]
     listen: String,
-    /// Port to listen on, instead of that of -l.
+    /// Port to listen on, instead of the port in -l.
     #[arg(long)]
     port: Option<u16>,
     /// File to write the environment of govc to.
@@ -31,37 +31,37 @@ struct Options {
     /// Serves an ESXi host instead of a vCenter.
     #[arg(long)]
     esx: bool,
-    /// Datacenters: there is one.
+    /// Number of datacenters; only 1 is supported.
     #[arg(long, default_value_t = 1)]
     dc: usize,
-    /// Clusters.
+    /// Number of clusters.
     #[arg(long, default_value_t = 1)]
     cluster: usize,
-    /// Hosts of each cluster.
+    /// Number of hosts in each cluster.
     #[arg(long, default_value_t = 3)]
     host: usize,
-    /// Hosts outside of clusters.
+    /// Number of hosts outside of clusters.
     #[arg(long, default_value_t = 1)]
     standalone_host: usize,
-    /// Machines of each host outside of clusters, and of each pool.
+    /// Number of machines on each host outside of clusters, and in each pool.
     #[arg(long, default_value_t = 2)]
     vm: usize,
-    /// Datastores: there is one.
+    /// Number of datastores; only 1 is supported.
     #[arg(long, default_value_t = 1)]
     ds: usize,
-    /// Resource pools of each cluster besides its root.
+    /// Number of resource pools in each cluster, in addition to its root pool.
     #[arg(long, default_value_t = 0)]
     pool: usize,
-    /// Folders for machines.
+    /// Number of folders for machines.
     #[arg(long, default_value_t = 0)]
     folder: usize,
-    /// Distributed port groups.
+    /// Number of distributed port groups.
     #[arg(long, default_value_t = 1)]
     pg: usize,
-    /// Virtual apps: there are none.
+    /// Number of virtual apps; only 0 is supported.
     #[arg(long, default_value_t = 0)]
     app: usize,
-    /// Whether the machines are on; -autostart=false leaves them off.
+    /// Powers the machines on; -autostart=false leaves them off.
     #[arg(
         long,
         num_args = 0..=1,
@@ -71,7 +71,7 @@ struct Options {
         action = clap::ArgAction::Set
     )]
     autostart: bool,
-    /// Serves HTTPS, the only choice.
+    /// Serves HTTPS; false is not supported.
     #[arg(
         long,
         num_args = 0..=1,
@@ -81,13 +81,13 @@ struct Options {
         action = clap::ArgAction::Set
     )]
     tls: bool,
-    /// Ends when standard input does.
+    /// Exits when standard input is closed.
     #[arg(long)]
     stdinexit: bool,
-    /// The user who can log in.
+    /// User name for logging in.
     #[arg(long, alias = "username", default_value = "root")]
     user: String,
-    /// The user's password.
+    /// Password for logging in.
     #[arg(
         long,
         default_value = "vmware",
@@ -95,7 +95,7 @@ struct Options {
         hide_env_values = true
     )]
     password: String,
-    /// Directory for the datastore's files, kept; a temporary one if it is not given.
+    /// Directory for the datastore's files, which is kept. Default: a temporary directory.
     #[arg(long)]
     datastore: Option<PathBuf>,
     /// JSON file with the programs that containers can run: a list of objects with
@@ -103,7 +103,7 @@ struct Options {
     /// A program without a status runs until a signal ends it.
     #[arg(long)]
     programs: Option<PathBuf>,
-    /// Seed of generated identifiers.
+    /// Seed for generated identifiers.
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -181,7 +181,7 @@ fn escaped(text: &str) -> String {
     escaped
 }
 
-/// A program of the file that `--programs` names.
+/// A program in the file that `--programs` names.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Scripted {
@@ -193,7 +193,7 @@ struct Scripted {
     ignores: Vec<i32>,
 }
 
-/// A guest that runs the programs of a file.
+/// Creates a guest that runs the programs listed in a file.
 fn tether(file: &Path) -> Result<Tether, Box<dyn Error>> {
     let refused = |error: &dyn std::fmt::Display| format!("cannot use {}: {error}", file.display());
     let text = std::fs::read(file).map_err(|error| refused(&error))?;
@@ -202,7 +202,7 @@ fn tether(file: &Path) -> Result<Tether, Box<dyn Error>> {
     for scripted in programs {
         let time = Duration::try_from_secs_f64(scripted.seconds).map_err(|error| {
             refused(&format!(
-                "the time of {} is no time: {error}",
+                "the run time of {} is not valid: {error}",
                 scripted.path
             ))
         })?;
@@ -257,7 +257,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Waits until standard input ends.
+/// Waits until standard input is closed.
 async fn closed() {
     let mut rest = [0; 64];
     let mut input = tokio::io::stdin();

@@ -1,4 +1,4 @@
-//! Virtual disks in the datastore: a descriptor of text and an extent.
+//! Virtual disks in the datastore: each is a text descriptor and an extent file.
 //!
 //! Base disks have a flat, sparse file. Child disks have a hosted sparse extent
 //! instead of ESXi's own formats, so that any VMDK reader can open them.
@@ -17,11 +17,11 @@ use crate::fault;
 /// Bytes of a sector.
 const SECTOR: u64 = 512;
 
-/// Properties of a disk.
+/// The properties of an existing disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Disk {
     pub(crate) bytes: u64,
-    /// The parent's path in the descriptor of a child disk.
+    /// The path of the parent, as the descriptor of a child disk contains it.
     pub(crate) parent: Option<String>,
     pub(crate) uuid: String,
     pub(crate) thin: bool,
@@ -29,12 +29,12 @@ pub(crate) struct Disk {
     pub(crate) deletable: bool,
 }
 
-/// Properties of a new disk.
+/// The properties of a disk to be created.
 #[derive(Clone, Debug)]
 pub(crate) struct New {
     pub(crate) uuid: String,
     pub(crate) thin: bool,
-    /// Content id.
+    /// The content id (`CID`).
     pub(crate) cid: u32,
 }
 
@@ -194,7 +194,8 @@ pub(crate) fn rename(store: &Store, from: &DatastorePath, to: &DatastorePath) ->
             .map_err(|error| fault::file_fault(&from.to_string(), &error))
     };
     if descriptor.parent_hint().is_some() && from.parent() != to.parent() {
-        // Its parent hint is relative to the directory.
+        // The parent hint of a child disk is relative to its directory, so it cannot move to
+        // another.
         return Err(fault::not_supported());
     }
     for extent in extents(store, from)? {
@@ -217,7 +218,7 @@ pub(crate) fn rename(store: &Store, from: &DatastorePath, to: &DatastorePath) ->
     }
 }
 
-/// Whether the file is a text descriptor.
+/// Returns whether the file is a text descriptor.
 fn is_text(store: &Store, path: &DatastorePath) -> bool {
     use std::io::Read as _;
     let mut start = [0; 1];
@@ -279,7 +280,7 @@ pub(crate) fn extent(path: &DatastorePath) -> DatastorePath {
     path.sibling(&format!("{stem}-flat.vmdk"))
 }
 
-/// A sink that writes to a flat file, which must be all zeros.
+/// A sink that writes to a flat file, which must contain only zeros.
 #[derive(Debug)]
 pub(crate) struct FlatFile {
     file: std::fs::File,

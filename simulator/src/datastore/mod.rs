@@ -21,7 +21,8 @@ pub(crate) struct Store {
     temporary: Mutex<Option<tempfile::TempDir>>,
 }
 
-/// A deleted file or directory: renamed out of clients' sight, its content still on disk.
+/// A deleted file or directory, renamed so that clients do not see it. Its content is still on
+/// disk.
 #[derive(Debug)]
 pub(crate) struct Aside {
     path: DatastorePath,
@@ -81,7 +82,7 @@ impl Store {
         }
     }
 
-    /// Reads a path such as `[datastore1] a/b.vmx`.
+    /// Parses a path such as `[datastore1] a/b.vmx`.
     pub(crate) fn parse(&self, text: &str) -> Result<DatastorePath, Fault> {
         let path = DatastorePath::parse(text).ok_or_else(|| fault::invalid_datastore_path(text))?;
         let kept = path
@@ -107,7 +108,7 @@ impl Store {
         file
     }
 
-    /// Returns the datastore path of the first of some files.
+    /// Returns the datastore path of the first file in a list.
     pub(crate) fn name_of(&self, files: &[PathBuf]) -> String {
         let relative = files
             .first()
@@ -124,7 +125,7 @@ impl Store {
         std::fs::read(self.file(path)).map_err(|error| fault::file_fault(&path.to_string(), &error))
     }
 
-    /// Writes a file as a whole: readers see the old content or the new.
+    /// Writes a file atomically: readers see either the old or the new content.
     pub(crate) fn write(&self, path: &DatastorePath, content: &[u8]) -> Result<(), Fault> {
         let write = || {
             let file = self.file(path);
@@ -147,8 +148,8 @@ impl Store {
         made.map_err(|error| fault::file_fault(&path.to_string(), &error))
     }
 
-    /// Moves a file or directory out of clients' sight immediately; its content is deleted
-    /// later, outside of the transaction.
+    /// Hides a file or directory from clients immediately; its content is deleted later,
+    /// outside of the transaction.
     pub(crate) fn put_aside(&self, path: &DatastorePath) -> Result<Aside, Fault> {
         if path.is_root() {
             return Err(fault::invalid_datastore_path(&path.to_string()));
@@ -162,7 +163,7 @@ impl Store {
         Ok(Aside { path, file: aside })
     }
 
-    /// Deletes a file or a directory with all in it.
+    /// Deletes a file, or a directory with its content.
     pub(crate) fn delete(&self, path: &DatastorePath) -> Result<(), Fault> {
         if path.is_root() {
             return Err(fault::invalid_datastore_path(&path.to_string()));

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-/// A path in a datastore, `[datastore1] a/b.vmx`. It never refers to a file outside.
+/// A path in a datastore, `[datastore1] a/b.vmx`. It cannot refer to a file outside of the
+/// datastore.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DatastorePath {
     datastore: String,
@@ -43,14 +44,14 @@ impl DatastorePath {
         self.parts.last().map_or("", String::as_str)
     }
 
-    /// Returns the directory that contains it.
+    /// Returns the directory that contains the file.
     pub(crate) fn parent(&self) -> Self {
         let mut parent = self.clone();
         parent.parts.pop();
         parent
     }
 
-    /// Returns the path of an entry of this directory. `name` is one component.
+    /// Returns the path of an entry of this directory. `name` must be a single component.
     pub(crate) fn join(&self, name: &str) -> Self {
         let mut path = self.clone();
         path.parts.push(name.to_owned());

@@ -1,4 +1,4 @@
-//! The devices that every machine has.
+//! The devices that every machine has, such as its PCI controller.
 
 use vim25::Poly;
 use vim25::types::{
@@ -9,7 +9,7 @@ use vim25::types::{
 
 use super::Devices;
 
-/// The devices of a new machine's board.
+/// Returns the devices of a new machine's board.
 pub(crate) fn board() -> Devices {
     let device = |key, label: &str, controller: Option<(i32, i32)>| VirtualDevice {
         key,

@@ -16,10 +16,10 @@ use crate::datastore::path::DatastorePath;
 use crate::fault;
 use crate::world::Transaction;
 
-/// The side effects of a list of device changes on the files of disks.
+/// What a list of device changes did to the files of disks.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
-    /// Disks that were created: deleted if the rest of the change fails.
+    /// Disks that were created; they are deleted if the rest of the change fails.
     pub(crate) made: Vec<DatastorePath>,
     /// Disks that were grown, with their previous size in bytes.
     grown: Vec<(DatastorePath, u64)>,
@@ -51,7 +51,7 @@ pub(crate) fn undo(tx: &Transaction<'_>, outcome: &Outcome) {
     destroy_files(tx, &files);
     for (path, bytes) in outcome.grown.iter().rev() {
         if let Err(fault) = crate::datastore::disk::extend(&tx.shared().store, path, *bytes) {
-            tracing::warn!(%path, %fault, "a disk stays larger than it is shown");
+            tracing::warn!(%path, %fault, "a disk remains larger than the API reports");
         }
     }
 }
@@ -71,7 +71,8 @@ fn apply_all(
             .ok_or_else(|| fault::invalid_device(index, "the change is incomplete"))?;
         specs.push((index, (*spec).clone()));
     }
-    // Controllers first: a device may name one that comes later in the list.
+    // Change controllers first: a device may be attached to a controller that comes later in
+    // the list.
     specs.sort_by_key(|(_, spec)| {
         let adds = spec.operation == Some(VirtualDeviceConfigSpecOperation::Add);
         !(adds && Kind::of(&spec.device).is_controller())
@@ -118,8 +119,8 @@ fn add(
     }
     let asked = key(&device);
     if matches!(kind, Kind::Ide | Kind::Pci | Kind::Sio | Kind::Ps2) {
-        // Every machine has all controllers of this kind. A client that adds one, as govc does before it adds
-        // a CD drive, means the one that is there.
+        // Every machine already has all controllers of this kind. If a client adds one, as
+        // govc does before it adds a CD drive, the existing controller is used.
         let bus = int(&device, "busNumber").unwrap_or(0);
         let own = devices
             .iter()
@@ -217,7 +218,7 @@ fn edit(
         .unwrap_or_default();
     device
         .modify::<VirtualDevice>(|device| {
-            // Values that the edit leaves out stay.
+            // Values that the edit does not set are kept.
             device.device_info = kept.device_info;
             device.backing = device.backing.take().or(kept.backing);
             device.connectable = device.connectable.take().or(kept.connectable);
@@ -230,7 +231,7 @@ fn edit(
     Ok(())
 }
 
-/// Updates the summary of an edited device; its label stays.
+/// Updates the summary of an edited device; the label does not change.
 fn describe(device: &mut Poly<VirtualDevice>, kind: Kind) {
     let words = summary(device, kind);
     let _ = device.modify::<VirtualDevice>(|device| {
@@ -253,7 +254,7 @@ fn remove(
     if matches!(kind, Kind::Ide | Kind::Pci | Kind::Sio | Kind::Ps2) {
         return Err(fault::invalid_device(
             index,
-            "the board keeps its controllers",
+            "controllers of the board cannot be removed",
         ));
     }
     if on && !matches!(kind, Kind::Disk | Kind::Network) {
@@ -266,7 +267,7 @@ fn remove(
         .iter()
         .any(|other| int(other, "controllerKey") == Some(key))
     {
-        return Err(fault::invalid_device(index, "devices hang on it"));
+        return Err(fault::invalid_device(index, "devices are attached to it"));
     }
     let device = devices.remove(at);
     let destroys = spec.file_operation == Some(VirtualDeviceConfigSpecFileOperation::Destroy);

@@ -1,4 +1,4 @@
-//! Disks: their files, and the chains of their parents.
+//! Disks of machines: their files and the chains of their parents.
 
 use vim25::types::{
     VirtualDevice, VirtualDeviceConfigSpec, VirtualDeviceConfigSpecFileOperation, VirtualDisk,
@@ -15,10 +15,10 @@ use crate::fault;
 use crate::model::datastore;
 use crate::world::Transaction;
 
-/// Maximum length of a chain of parents.
+/// Maximum number of disks in a chain of parents.
 const CHAIN: usize = 255;
 
-/// Checks and completes a disk to be added; creates its files if the request says so.
+/// Checks and completes a disk to be added; creates its files if requested.
 ///
 /// Returns the files that it created, to be deleted if a later step fails.
 pub(super) fn prepare(
@@ -67,7 +67,7 @@ pub(super) fn prepare(
             };
             let new = New {
                 uuid: spaced(tx.ids().bytes()),
-                // A child holds only what differs.
+                // A child disk stores only the differences to its parent, so it is thin.
                 thin: backing.thin_provisioned.unwrap_or(false) || parent.is_some(),
                 cid: tx.ids().cid(),
             };
@@ -109,8 +109,8 @@ pub(super) fn prepare(
     Ok(made)
 }
 
-/// Checks an edited disk against its previous state, and grows it on request: then it
-/// returns the disk's path and its previous size in bytes.
+/// Checks an edited disk against its previous state, and grows it if requested. Returns the
+/// path and the previous size in bytes of a disk that was grown.
 pub(super) fn edit(
     tx: &Transaction<'_>,
     index: usize,
@@ -127,7 +127,7 @@ pub(super) fn edit(
     let had = before
         .capacity_in_bytes
         .unwrap_or(before.capacity_in_kb * 1_024);
-    // Either of the two numbers may be the one that was changed.
+    // The client may have changed either of the two capacities.
     let by_kb = after.capacity_in_kb.saturating_mul(1_024);
     let asked = match after.capacity_in_bytes {
         Some(bytes) if bytes != had => bytes,
@@ -190,7 +190,7 @@ pub(super) fn hint(path: &DatastorePath, parent: &DatastorePath) -> String {
 /// Resolves the parent hint of a descriptor.
 fn resolve(store: &Store, path: &DatastorePath, hint: &str) -> Result<DatastorePath, Fault> {
     let hint = hint.strip_prefix("/vmfs/volumes/").map_or(hint, |volume| {
-        // The rest begins with the name or the UUID of the only datastore.
+        // Skip the name or the UUID of the datastore: there is only one.
         volume.find('/').map_or("", |at| &volume[at..])
     });
     if let Some(rooted) = hint.strip_prefix('/') {
@@ -207,7 +207,7 @@ fn resolve(store: &Store, path: &DatastorePath, hint: &str) -> Result<DatastoreP
     store.path(&parts.join("/"))
 }
 
-/// Lists the parents of a disk, the direct parent first.
+/// Returns the parents of a disk, the direct parent first.
 fn above(
     store: &Store,
     path: &DatastorePath,
@@ -227,7 +227,7 @@ fn above(
     Ok(chain)
 }
 
-/// Lists a disk and its parents.
+/// Returns the paths of a disk and of its parents, the disk first.
 pub(crate) fn chain_of(store: &Store, path: &DatastorePath) -> Result<Vec<DatastorePath>, Fault> {
     let hint = disk::read(store, path)?.parent;
     let mut chain = vec![path.clone()];
@@ -254,7 +254,7 @@ fn parents(
     }))
 }
 
-/// The files of a disk and of its parents, the disk's own first.
+/// Returns the files of a disk and of its parents, the disk's own file first.
 pub(crate) fn chain(device: &Poly<VirtualDevice>) -> Vec<String> {
     let mut files = Vec::new();
     let mut at = device.node().get("backing");
@@ -270,7 +270,7 @@ pub(crate) fn chain(device: &Poly<VirtualDevice>) -> Vec<String> {
     files
 }
 
-/// Lists the chains of all disks.
+/// Returns the chain of every disk.
 pub(crate) fn chains(devices: &Devices) -> Vec<Vec<String>> {
     devices
         .iter()
@@ -279,7 +279,7 @@ pub(crate) fn chains(devices: &Devices) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// Lists the parents of child disks that a change creates.
+/// Returns the parents of the child disks that a list of changes creates.
 pub(crate) fn parents_asked(changes: &[Poly<VirtualDeviceConfigSpec>]) -> Vec<String> {
     let parent = |change: &Poly<VirtualDeviceConfigSpec>| {
         let made = change.node().path("fileOperation")?.as_str() == Some("create");
@@ -289,7 +289,7 @@ pub(crate) fn parents_asked(changes: &[Poly<VirtualDeviceConfigSpec>]) -> Vec<St
     changes.iter().filter_map(parent).collect()
 }
 
-/// Deletes the files of a disk; those that are gone already do not matter.
+/// Deletes the files of disks. Missing files are ignored.
 pub(crate) fn destroy_files(tx: &Transaction<'_>, files: &[String]) {
     let store = &tx.shared().store;
     for file in files {
@@ -302,7 +302,7 @@ pub(crate) fn destroy_files(tx: &Transaction<'_>, files: &[String]) {
     }
 }
 
-/// Formats bytes as in a disk descriptor.
+/// Formats the bytes of a UUID as in a disk descriptor: `xx xx .. xx-xx .. xx`.
 fn spaced(bytes: [u8; 16]) -> String {
     let mut text = String::new();
     for (at, byte) in bytes.iter().enumerate() {
@@ -316,7 +316,7 @@ fn spaced(bytes: [u8; 16]) -> String {
     text
 }
 
-/// Converts the form of a descriptor to that of the API.
+/// Converts a UUID from the form of a disk descriptor to that of the API.
 fn dashed(spaced: &str) -> String {
     let hex: String = spaced.chars().filter(char::is_ascii_hexdigit).collect();
     uuid::Uuid::parse_str(&hex).map_or_else(|_| String::new(), |uuid| uuid.to_string())

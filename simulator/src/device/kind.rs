@@ -8,7 +8,8 @@ use vim25::types::{
     VirtualSIOController, VirtualSerialPort, VirtualUSBController, VirtualUSBXHCIController,
 };
 
-/// The kind of a device, as far as places and names depend on it.
+/// The kind of a device, which determines its key, its label and the controllers that it can
+/// be attached to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Ide,
@@ -66,7 +67,7 @@ impl Kind {
         }
     }
 
-    /// Returns whether other devices can be attached to it.
+    /// Returns whether other devices can be attached to devices of this kind.
     pub(crate) const fn is_controller(self) -> bool {
         matches!(
             self,
@@ -91,7 +92,7 @@ impl Kind {
         }
     }
 
-    /// The first key of devices of the kind.
+    /// Returns the first key of devices of this kind.
     pub(crate) const fn first_key(self) -> i32 {
         match self {
             Self::Ide => 200,
@@ -113,7 +114,7 @@ impl Kind {
         }
     }
 
-    /// The label that servers assign, without its number.
+    /// Returns the label that servers assign, without its number.
     pub(crate) const fn label(self) -> &'static str {
         match self {
             Self::Ide => "IDE",
@@ -148,7 +149,7 @@ impl Kind {
         }
     }
 
-    /// The default controller for a device.
+    /// Returns the key of the default controller for devices of this kind.
     pub(crate) const fn home(self) -> Option<i32> {
         match self {
             Self::Network | Self::Scsi | Self::Sata | Self::Nvme | Self::Usb | Self::Xhci => {
@@ -163,7 +164,7 @@ impl Kind {
     pub(crate) fn units(self) -> impl Iterator<Item = i32> {
         let (count, own) = match self {
             Self::Ide => (2, None),
-            // The controller itself sits at 7.
+            // The controller itself has the unit number 7.
             Self::Scsi => (16, Some(7)),
             Self::Sata => (30, None),
             Self::Nvme => (64, None),
@@ -184,7 +185,7 @@ impl Kind {
         }
     }
 
-    /// Returns whether it can be added and removed while the machine is on.
+    /// Returns whether devices of this kind can be added and removed while the machine is on.
     pub(crate) const fn is_hot(self) -> bool {
         matches!(
             self,

@@ -1,4 +1,5 @@
-//! Places: buses, controllers, units, and the keys that follow from them.
+//! The places of devices: bus numbers, controllers, unit numbers, and the keys derived from
+//! them.
 
 use std::collections::HashMap;
 
@@ -92,7 +93,7 @@ pub(super) fn seat(
     Ok(Some((controller, unit)))
 }
 
-/// Returns a device key derived from its place, as servers assign it.
+/// Returns a key for a new device, derived from its place like on real servers.
 pub(super) fn new_key(
     devices: &Devices,
     kind: Kind,

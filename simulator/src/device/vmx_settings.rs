@@ -7,10 +7,10 @@ use super::kind::Kind;
 use super::{Devices, int, key, text};
 use crate::datastore::path::DatastorePath;
 
-/// Names and values, in the order in which they are written.
+/// Names and values of settings, in the order in which they are written.
 pub(crate) type Settings = Vec<(String, String)>;
 
-/// The settings of all devices. `home` is the machine's `.vmx` file.
+/// Returns the settings of all devices. `home` is the machine's `.vmx` file.
 ///
 /// `volume` is the path at which the host's file system mounts the datastore.
 pub(crate) fn of(devices: &Devices, home: &DatastorePath, volume: &str) -> Settings {
@@ -33,7 +33,7 @@ pub(crate) fn of(devices: &Devices, home: &DatastorePath, volume: &str) -> Setti
     settings
 }
 
-/// Adds settings of one group, without empty values.
+/// Adds the settings of one group; empty values are skipped.
 fn group(settings: &mut Settings, name: &str, values: &[(&str, String)]) {
     for (key, value) in values {
         if !value.is_empty() {
@@ -243,7 +243,7 @@ fn port(settings: &mut Settings, device: &Poly<VirtualDevice>, place: Placement<
     );
 }
 
-/// The location of a `.vmx` file.
+/// The location of a `.vmx` file, to which the paths in it are relative.
 #[derive(Clone, Copy)]
 struct Placement<'p> {
     home: &'p DatastorePath,

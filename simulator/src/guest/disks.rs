@@ -16,7 +16,7 @@ use crate::object::Object;
 use crate::shared::Shared;
 use crate::world::Transaction;
 
-/// A disk, and a token that is cancelled when the guest that used it last has ended.
+/// A disk, and a token that is cancelled when the last guest that used it has ended.
 #[derive(Debug)]
 struct Held {
     disk: GuestDisk,
@@ -31,7 +31,7 @@ impl Held {
     }
 }
 
-/// Flushes the disks of a machine that is off.
+/// Flushes all disks of a machine, which must be off.
 pub(crate) async fn flush_machine(
     shared: &Arc<Shared>,
     vm: &Ref<mo::VirtualMachine>,
@@ -180,7 +180,7 @@ fn disks(shared: &Shared, object: &Object) -> Result<Vec<Held>, Fault> {
     Ok(disks.collect())
 }
 
-/// Returns the disk of a machine by its own descriptor, not by that of a parent.
+/// Returns the disk of a machine that has this descriptor; parents of disks do not count.
 fn core_disk(
     shared: &Shared,
     object: &Object,

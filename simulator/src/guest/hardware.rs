@@ -1,4 +1,4 @@
-//! Hardware of a machine, as its guest finds it at power-on.
+//! Hardware of a machine, as its guest sees it at power-on.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,8 @@ use crate::shared::Shared;
 
 /// Snapshot of a machine's hardware, taken when its guest started.
 ///
-/// Reconfiguring the machine does not change it; the next power-on or reset takes a new snapshot.
+/// Reconfiguring the machine does not change the snapshot; the next power-on or reset takes a
+/// new one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct GuestHardware {
@@ -49,7 +50,7 @@ pub struct GuestDisk {
     /// VMDK files, from the disk's own descriptor through its parents to the
     /// base. Each can be opened on its own. Parents must not be written.
     pub chain: Vec<PathBuf>,
-    /// Whether writes are kept.
+    /// Whether writes are kept at power-off.
     pub mode: DiskMode,
 }
 
@@ -62,7 +63,7 @@ pub enum DiskMode {
     Persistent,
     /// Writes are kept; snapshots leave the disk out.
     IndependentPersistent,
-    /// Writes are discarded at power-off and reset. The guest has to do that: it
+    /// Writes are discarded at power-off and reset. Discarding them is up to the guest: it
     /// must not write to the disk's files.
     Nonpersistent,
 }
@@ -135,7 +136,7 @@ impl GuestDisk {
         }
     }
 
-    /// Iterates over the parents, from the direct parent to the base.
+    /// Iterates over the disk's parents, from the direct parent to the base.
     pub fn parents(&self) -> impl Iterator<Item = Self> {
         (1..self.chain.len()).map(|at| {
             let chain = self.chain.get(at..).unwrap_or_default();

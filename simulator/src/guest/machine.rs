@@ -18,10 +18,10 @@ use crate::serial::Ports;
 use crate::shared::Shared;
 use crate::world::Transaction;
 
-/// Bytes of one message between guest and host.
+/// Maximum size in bytes of one message between guest and host.
 const MESSAGE: usize = 64 << 10;
-/// Bytes of the `.vmx` file up to which a guest may make it grow, unless
-/// `tools.setInfo.sizeLimit` says otherwise.
+/// Maximum size in bytes to which a guest may grow the `.vmx` file, unless
+/// `tools.setInfo.sizeLimit` is set.
 const FILE: usize = 1 << 20;
 
 /// A guest's view of its machine: its devices, keys that start with
@@ -72,7 +72,8 @@ impl GuestMachine {
         Some((view, cycle.stop.clone()))
     }
 
-    /// Returns the machine's name. A real guest does not know it, but test programs may use it.
+    /// Returns the machine's name. A real guest does not know this name, but test programs may
+    /// use it.
     #[must_use]
     pub fn name(&self) -> String {
         let tx = Transaction::begin(&self.shared);
@@ -98,7 +99,7 @@ impl GuestMachine {
     /// Returns the value of a key, if it exists.
     ///
     /// # Errors
-    /// Fails for a key that does not start with `guestinfo.`, and for a machine that is off.
+    /// Fails if the key does not start with `guestinfo.` or the machine is off.
     pub fn get(&self, key: &str) -> Result<Option<String>, GuestError> {
         if !is_visible(key) {
             return Err(refuse("Permission denied"));
@@ -109,9 +110,9 @@ impl GuestMachine {
     /// Sets the value of a key.
     ///
     /// # Errors
-    /// Fails for a key that does not start with `guestinfo.` or contains a `/`, an empty or
-    /// too long value, a file that would grow too large, with `isolation.tools.setInfo.disable`,
-    /// and for a machine that is off.
+    /// Fails if the key does not start with `guestinfo.` or contains a `/`, if the value is
+    /// empty or too long, if the file would grow too large, if
+    /// `isolation.tools.setInfo.disable` is set, or if the machine is off.
     pub fn set(&self, key: &str, value: &str) -> Result<(), GuestError> {
         if !is_visible(key) || key.contains('/') {
             return Err(refuse("Permission denied"));
@@ -220,7 +221,7 @@ impl GuestMachine {
         }
     }
 
-    /// Changes keys, in the API and in the file.
+    /// Changes keys, both in the API's properties and in the `.vmx` file.
     fn change(
         &self,
         change: impl FnOnce(&mut Machine, &mut Cycle) -> Result<(), GuestError>,
@@ -276,7 +277,8 @@ fn is_visible(key: &str) -> bool {
         .is_some_and(|start| start.eq_ignore_ascii_case(PREFIX))
 }
 
-/// Implements `guestinfo`'s transport, so that whole values can be read and written.
+/// Implements the transport of the `guestinfo` crate, so that its typed values can be read and
+/// written.
 impl GuestRpc for GuestMachine {
     fn get(&mut self, key: &str) -> Result<Option<String>, RpcError> {
         Self::get(self, key).map_err(|error| refused("info-get", key, error))

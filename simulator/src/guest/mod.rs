@@ -70,12 +70,12 @@ pub trait Guest: fmt::Debug + Send + Sync + 'static {
 
     /// Writes pending changes of a disk to its files. The default does nothing.
     ///
-    /// A guest may keep the content of a disk in another form, such as a
-    /// directory tree, and write it back lazily. The simulator calls `flush` before it
-    /// reads the disk itself: for a download of one of its files, an export, a
-    /// copy or move, and before a child disk is created from it. Creating, starting, stopping and
-    /// destroying a machine do not flush its own disks. The
-    /// machine is off and its last [`run`](Self::run) has ended.
+    /// A guest may keep the content of a disk in another form, such as a directory tree, and
+    /// write it back lazily. The simulator calls `flush` before it reads the disk itself: for
+    /// a download of one of its files, an export, a copy or move, and before a child disk is
+    /// created from it. Creating, starting, stopping and destroying a machine do not flush its
+    /// own disks. When `flush` is called, the machine is off and its last [`run`](Self::run)
+    /// has ended.
     ///
     /// The call must be idempotent, and a no-op for a disk that the guest does
     /// not know. Only the first file of the disk's [`chain`](GuestDisk::chain) may be
@@ -91,17 +91,18 @@ pub trait Guest: fmt::Debug + Send + Sync + 'static {
         Ok(())
     }
 
-    /// Discards what the guest keeps of a disk. The default does nothing.
+    /// Discards the guest's own copy of a disk. The default does nothing.
     ///
-    /// Called after the disk's files were deleted, moved or overwritten by an upload,
-    /// and before that operation is reported as complete. No machine that has the disk is on. Like
-    /// [`flush`](Self::flush) it is called for unknown disks as well.
+    /// Called after the disk's files were deleted, moved or overwritten by an upload, and
+    /// before that operation is reported as complete. All machines that have the disk are off.
+    /// Like [`flush`](Self::flush), it is also called for disks that the guest does not know.
     async fn forget(&self, disk: &GuestDisk) {
         let _ = disk;
     }
 }
 
-/// Orders the guests of one machine: a guest starts after its predecessor has ended.
+/// The place of a guest in the queue of its machine: a guest starts after its predecessor has
+/// ended.
 #[derive(Debug)]
 pub(crate) struct Turn {
     before: Option<CancellationToken>,
@@ -117,7 +118,7 @@ impl Turn {
     }
 }
 
-/// Runs the guest of a machine.
+/// Runs the guest of a machine until the machine is powered off or reset.
 pub(crate) async fn boot(shared: Arc<Shared>, vm: Ref<mo::VirtualMachine>, turn: Turn) {
     let Turn { before, ended } = turn;
     let _ended = ended.drop_guard();

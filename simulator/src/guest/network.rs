@@ -68,7 +68,7 @@ impl GuestNicAddresses {
     }
 }
 
-/// Converts the addresses to `guest.net`.
+/// Converts the reported addresses to the value of `guest.net`.
 pub(super) fn show(nics: &[GuestNicAddresses], hardware: &GuestHardware) -> Vec<GuestNicInfo> {
     let one = |nic: &GuestNicAddresses| {
         let card = hardware

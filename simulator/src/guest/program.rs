@@ -11,7 +11,7 @@ use super::GuestMachine;
 /// `SIGKILL`, which no program can ignore.
 pub(super) const KILL: i32 = 9;
 
-/// A program of a container: what happens when it is run.
+/// A simulated program of a container: defines what happens when it runs.
 ///
 /// ```
 /// use std::time::Duration;
@@ -76,8 +76,8 @@ impl Program {
         }
     }
 
-    /// Makes the program ignore a signal, by its Linux number.
-    /// `SIGKILL`, 9, cannot be ignored.
+    /// Makes the program ignore a signal, given by its Linux number. `SIGKILL`, 9, cannot be
+    /// ignored.
     #[must_use]
     pub fn ignores(mut self, signal: i32) -> Self {
         self.ignores.push(signal);
@@ -106,7 +106,7 @@ impl fmt::Debug for Program {
 }
 
 impl Process {
-    /// Returns the id of its session.
+    /// Returns the id of the session that the process belongs to.
     #[must_use]
     pub fn session(&self) -> &str {
         &self.session
@@ -124,13 +124,13 @@ impl Process {
         &self.args
     }
 
-    /// Returns the environment, `NAME=value` each.
+    /// Returns the environment variables, each as `NAME=value`.
     #[must_use]
     pub fn env(&self) -> &[String] {
         &self.env
     }
 
-    /// Returns the machine it runs in.
+    /// Returns the machine that the process runs in.
     #[must_use]
     pub const fn machine(&self) -> &GuestMachine {
         &self.machine

@@ -7,15 +7,15 @@ use tokio::sync::oneshot;
 /// A `StartProgramInGuest` request from a client of the API.
 ///
 /// The client waits up to ten seconds for [`started`](Self::started) or
-/// [`refuse`](Self::refuse). Dropping the request, or answering late, gives it the fault
-/// `GuestOperationsUnavailable`.
+/// [`refuse`](Self::refuse). If the request is dropped or answered late, the client receives
+/// the fault `GuestOperationsUnavailable`.
 #[non_exhaustive]
 pub struct GuestProgram {
     /// User name in the guest.
     pub user: String,
     /// Path of the program, or a plain name such as `kill` for a built-in command of the guest.
     pub path: String,
-    /// Arguments, as one string.
+    /// Arguments, in one string.
     pub arguments: String,
     /// Working directory.
     pub working_directory: Option<String>,
@@ -39,7 +39,7 @@ pub enum GuestProgramRefusal {
     State,
 }
 
-/// Parameters of a request.
+/// The parameters of a request and the channel for its answer.
 #[derive(Debug)]
 pub(crate) struct Order {
     pub(crate) user: String,
@@ -66,7 +66,7 @@ impl GuestProgram {
         (program, answered)
     }
 
-    /// Returns the password of the user. Not shown by `Debug`.
+    /// Returns the password of the user. `Debug` does not show it.
     #[must_use]
     pub fn password(&self) -> &str {
         &self.password

@@ -6,10 +6,10 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::GuestProgram;
 
-/// Capacity of the queue.
+/// Maximum number of requests in the queue.
 const WAITING: usize = 16;
 
-/// Both ends of the queue.
+/// The queue of program requests for one guest, with both ends.
 #[derive(Clone, Debug)]
 pub(crate) struct Programs {
     sender: mpsc::Sender<GuestProgram>,

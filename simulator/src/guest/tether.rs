@@ -12,23 +12,24 @@ use jiff::Timestamp;
 use super::program::{KILL, Process, Program};
 use super::{Guest, GuestMachine, GuestProgram, GuestProgramRefusal};
 
-/// Exit status of a process that was ended by a signal, before the signal's number is added.
+/// Base of the exit status of a process that was ended by a signal; the signal's number is
+/// added.
 const SIGNALLED: i32 = 128;
 /// Exit status of a process that was ended by `SIGTERM`.
 const TERMINATED: i32 = SIGNALLED + 15;
 
-/// Imitates VIC's agent, in either of its dialects.
+/// A guest that imitates the agent of VIC, called tether, in either of its dialects.
 ///
-/// At power-on it reads the container's sessions, starts the program of each, writes `started`,
-/// waits for them to exit, writes their exit status and switches the machine off. An unknown
-/// program is not started: its `started` contains the reason, and the machine is switched off. A
-/// machine without sessions, such as an appliance, stays on without tools, like one without an
-/// operating system. When the host requests a shutdown, the processes end with status 143. The
-/// agent's commands `kill` and `group-kill` are supported: a process that is ended by a signal has
-/// the status 128 plus the signal's number.
+/// At power-on it reads the container's sessions, starts the program of each, writes
+/// `started`, waits for them to exit, writes their exit status and switches the machine off.
+/// An unknown program is not started: its `started` contains the reason, and the machine is
+/// switched off. A machine without sessions, such as an appliance, stays on without tools,
+/// like a machine without an operating system. When the host requests a shutdown, the
+/// processes end with status 143. The agent's commands `kill` and `group-kill` are supported:
+/// a process that is ended by a signal has the status 128 plus the signal's number.
 ///
-/// Programs that are always known: `/hello` (status 0), `/bin/true`, `/bin/false`
-/// (status 1) and `/bin/sleep`, which takes seconds as its last argument.
+/// The built-in programs are `/hello` and `/bin/true` (status 0), `/bin/false` (status 1) and
+/// `/bin/sleep`, which accepts seconds as its last argument.
 #[derive(Clone, Debug)]
 pub struct Tether {
     programs: BTreeMap<String, Program>,
@@ -61,7 +62,7 @@ impl Tether {
         self
     }
 
-    /// Runs this program in place of every unknown one, instead of refusing it.
+    /// Sets the program to run in place of every unknown program, which is otherwise refused.
     #[must_use]
     pub fn unknown(mut self, program: Program) -> Self {
         self.unknown = Some(program);
@@ -72,7 +73,7 @@ impl Tether {
         let mut store = GuestStore::new(machine.clone());
         let mut container: ExecutorConfig = store.read()?.value;
         if container.sessions.is_empty() {
-            // Nothing runs there, so nothing responds to the host either.
+            // Without sessions nothing runs in the machine, so nothing responds to the host.
             return std::future::pending().await;
         }
         machine.set_tools_running(true);
@@ -81,7 +82,8 @@ impl Tether {
                 .into_iter()
                 .filter(|key| machine.get(key).is_ok_and(|value| value.is_some())),
         );
-        // Sessions with `runblock` wait for a client; the older dialect has no such key.
+        // Sessions with `runblock` wait for a client to attach; the older dialect has no such
+        // key.
         let bound = dialect.is_some() && container.sessions.values().any(|s| s.active);
         let mut running: Vec<Running> = Vec::new();
         for (id, session) in &mut container.sessions {
@@ -146,16 +148,16 @@ impl Tether {
     }
 }
 
-/// The process of a session.
+/// The running process of a session.
 struct Running {
     id: String,
     run: BoxFuture<'static, i32>,
     program: Program,
 }
 
-/// Carries out a command of the agent: `kill` signals the process of the session
-/// that the request's user name stands for, `group-kill` all of them. Returns the
-/// sessions that ended, and the signal.
+/// Carries out a command of the agent: `kill` signals the process of the session whose id is
+/// the request's user name, `group-kill` signals all processes. Returns the sessions that
+/// ended, each with the signal.
 fn signal(running: &mut Vec<Running>, command: GuestProgram) -> Vec<(String, i32)> {
     let all = match &*command.path {
         "kill" => false,
@@ -170,7 +172,7 @@ fn signal(running: &mut Vec<Running>, command: GuestProgram) -> Vec<(String, i32
         return Vec::new();
     };
     let user = command.user.clone();
-    // Any other id is that of the container: its main process is in the first session.
+    // Any other id is the container's id, which means its main process, in the first session.
     let named = running.iter().position(|running| running.id == user);
     let first = named.unwrap_or(0);
     command.started(1);

@@ -17,7 +17,7 @@ use crate::fault;
 use crate::model::datastore;
 use crate::world::Transaction;
 
-/// Guest operating systems: API id, display name, and the id in the file.
+/// Guest operating systems: API id, display name, and the id in the `.vmx` file.
 const GUESTS: [(&str, &str, &str); 10] = [
     ("otherGuest", "Other (32-bit)", "other"),
     ("otherGuest64", "Other (64-bit)", "other-64"),
@@ -86,7 +86,7 @@ fn guest_words(id: &str) -> String {
     known.map_or(id, |(_, words, _)| words).to_owned()
 }
 
-/// The configuration of a machine whose specification is empty.
+/// Returns the configuration of a machine whose specification is empty.
 pub(crate) fn new(
     tx: &mut Transaction<'_>,
     name: &str,
@@ -286,7 +286,7 @@ fn merge_flags(to: &mut VirtualMachineFlagInfo, from: &VirtualMachineFlagInfo) {
     }
 }
 
-/// Checks that the values are valid, and may change in the current power state.
+/// Checks that the values are valid, and that they may change in the current power state.
 fn check(
     config: &VirtualMachineConfigInfo,
     spec: &VirtualMachineConfigSpec,

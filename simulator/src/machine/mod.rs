@@ -1,4 +1,4 @@
-//! A virtual machine apart from its devices: configuration, files, and uptime.
+//! Virtual machines, without their devices: configuration, files, and power cycles.
 
 pub(crate) mod config;
 pub(crate) mod file;
@@ -26,17 +26,18 @@ use crate::world::Transaction;
 /// State of a machine that the API does not show.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
-    /// Its `.vmx` file.
+    /// The machine's `.vmx` file.
     pub(crate) vmx: DatastorePath,
     /// Content of the file as last written.
     pub(crate) document: Document,
-    /// All keys without a field of their own, also those that the API hides.
+    /// All keys that no field of the configuration represents, including those that the API
+    /// hides.
     pub(crate) extra: ExtraConfig,
     /// For each disk, its descriptor followed by those of its parents.
     pub(crate) chains: Vec<Vec<String>>,
-    /// The current power cycle, while it is on.
+    /// The current power cycle; `None` while the machine is off.
     pub(crate) cycle: Option<Cycle>,
-    /// Cancelled when its most recent guest has ended.
+    /// Cancelled when the machine's most recent guest has ended.
     pub(crate) ended: Option<CancellationToken>,
 }
 
@@ -57,9 +58,9 @@ pub(crate) struct Cycle {
     pub(crate) by_api: BTreeSet<String>,
     /// Whether the guest's tools are running.
     pub(crate) tools: bool,
-    /// Its serial ports.
+    /// The machine's serial ports.
     pub(crate) ports: Ports,
-    /// Requests of clients to start programs in its guest.
+    /// Requests of clients to start programs in the guest.
     pub(crate) programs: Programs,
 }
 

@@ -16,7 +16,7 @@ use crate::device;
 use crate::object::{Object, Retype};
 use crate::world::Transaction;
 
-/// Sets the constant properties, and the state of a machine that is off.
+/// Sets the constant properties of a new machine, and the state of a machine that is off.
 pub(crate) fn begin(
     object: &mut Object,
     store: &Ref<mo::Datastore>,
@@ -53,7 +53,7 @@ pub(crate) fn begin(
     object.put("guest", &guest(false, "otherGuest", false));
 }
 
-/// Returns `guest` for a state of its tools.
+/// Returns the value of `guest` for a power state and a state of the tools.
 pub(crate) fn guest(on: bool, id: &str, tools: bool) -> GuestInfo {
     let mut info = GuestInfo {
         tools_version: Some("0".into()),

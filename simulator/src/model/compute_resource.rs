@@ -1,4 +1,5 @@
-//! Compute resources: a host, or a cluster of them, with pools, datastores and networks.
+//! Compute resources: a standalone host or a cluster of hosts, with pools, datastores and
+//! networks.
 
 use vim25::types::{
     ClusterComputeResourceSummary, ClusterConfigInfo, ClusterConfigInfoEx, ClusterDrsConfigInfo,
@@ -15,7 +16,7 @@ use crate::world::Transaction;
 pub(super) struct Compute<'c> {
     pub(super) value: &'c str,
     pub(super) name: &'c str,
-    /// Its root pool.
+    /// The value of the root pool.
     pub(super) pool: &'c str,
     pub(super) browser: &'c str,
     pub(super) hosts: &'c [HostLayout],

@@ -1,4 +1,4 @@
-//! The datacenter: a host has one, with four folders.
+//! The datacenter. Every server has one, with four folders.
 
 use vim25::types::{
     ClusterAttemptedVmInfo, ClusterNotAttemptedVmInfo, ClusterPowerOnVmResult,
@@ -51,7 +51,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     })
 }
 
-/// Powers on machines, each in a task of its own, with or without DRS.
+/// Powers on machines, with or without DRS. Each has its own task.
 fn power_on(inv: &mut Invocation<'_, '_>) -> Answer {
     let machines: Vec<Ref<mo::VirtualMachine>> = inv.arg("vm")?;
     for vm in &machines {

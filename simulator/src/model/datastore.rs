@@ -127,7 +127,7 @@ pub(super) fn build(tx: &mut Transaction<'_>, uuid: Option<&str>, hosts: &[HostL
     }
 }
 
-/// The one datastore.
+/// Returns the reference of the datastore; there is only one.
 pub(crate) fn reference(tx: &Transaction<'_>) -> Ref<mo::Datastore> {
     tx.all("Datastore")
         .next()
@@ -176,7 +176,7 @@ fn search(inv: &mut Invocation<'_, '_>, below: bool) -> Answer {
     })
 }
 
-/// Lists a folder and, on request, its subfolders.
+/// Lists a folder and, if requested, its subfolders.
 fn walk(
     store: &Store,
     path: DatastorePath,
@@ -309,7 +309,8 @@ fn matches(pattern: &str, name: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let name: Vec<char> = name.chars().collect();
     let (mut p, mut n) = (0, 0);
-    // Where the last `*` was, and how far it had reached.
+    // The position of the last `*` in the pattern, and the position in the name up to which it
+    // matched.
     let mut star: Option<(usize, usize)> = None;
     while n < name.len() {
         match pattern.get(p) {

@@ -19,12 +19,12 @@ use crate::world::Transaction;
 const NAME: &str = "DVS0";
 const PORTS: i32 = 8;
 
-/// The name of a port group.
+/// Returns the name of a port group of the initial inventory.
 pub(super) fn group_name(number: usize) -> String {
     format!("{}_DVPG{number}", super::DATACENTER)
 }
 
-/// Creates a switch with port groups that all hosts are members of.
+/// Creates a switch with port groups. All hosts are members of the switch.
 pub(super) fn build(
     tx: &mut Transaction<'_>,
     groups: usize,
@@ -125,7 +125,7 @@ fn describe(object: &mut Object, uuid: &str, hosts: &[HostLayout], names: Vec<St
     object.put("config", &Poly::<DVSConfigInfo>::new(config));
 }
 
-/// Makes a port group.
+/// Creates a port group.
 fn group(
     tx: &mut Transaction<'_>,
     key: &str,

@@ -7,10 +7,10 @@ use crate::fault;
 use crate::object::{Object, Retype};
 use crate::world::Transaction;
 
-/// Maximum length of a name in bytes, escaped.
+/// Maximum length of an escaped name in bytes.
 const NAME_LIMIT: usize = 80;
 
-/// An entity with the properties that all have.
+/// Creates an entity with the properties that all entities have.
 pub(super) fn new<T: ManagedObject>(value: &str, name: &str, parent: Option<AnyRef>) -> Object {
     let mut object = Object::new::<T>(value);
     object.put("name", &name.to_owned());
@@ -48,7 +48,7 @@ pub(crate) fn name(name: &str) -> Result<String, Fault> {
     Ok(kept)
 }
 
-/// Returns the child of an entity by name.
+/// Returns the child of an entity with a given name.
 pub(super) fn child<T>(tx: &Transaction<'_>, parent: &Ref<T>, name: &str) -> Option<AnyRef> {
     tx.named(parent, name)
         .map(|child| child.reference().clone())
@@ -70,7 +70,7 @@ pub(super) fn rename<T>(tx: &mut Transaction<'_>, entity: &Ref<T>, new: &str) ->
     Ok(())
 }
 
-/// Erases the type of references.
+/// Erases the types of references.
 pub(super) fn any<T: ManagedObject>(reference: &Ref<T>) -> AnyRef {
     reference.retype::<mo::ManagedObject>()
 }

@@ -1,4 +1,5 @@
-//! Events: an empty history, which keeps clients from failing.
+//! Events. The history is always empty; it exists so that clients which query events do not
+//! fail.
 
 use vim25::mo;
 use vim25::types::EventDescription;

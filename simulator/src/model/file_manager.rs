@@ -65,7 +65,7 @@ fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
     })
 }
 
-/// The disks at or below a path.
+/// Returns the disks at or below a path.
 fn disks_below(store: &Store, path: &DatastorePath) -> Vec<DatastorePath> {
     let mut disks = Vec::new();
     let mut pending = vec![path.clone()];
@@ -80,7 +80,7 @@ fn disks_below(store: &Store, path: &DatastorePath) -> Vec<DatastorePath> {
     disks
 }
 
-/// Source, destination, and whether to overwrite.
+/// Returns the source, the destination, and whether to overwrite.
 fn ends(inv: &Invocation<'_, '_>) -> Result<(DatastorePath, DatastorePath, bool), Fault> {
     let source: String = inv.arg("sourceName")?;
     let destination: String = inv.arg("destinationName")?;

@@ -13,7 +13,7 @@ use crate::object::Retype;
 use crate::task;
 use crate::world::Transaction;
 
-/// Creates a folder from its reference, name, parent, child types and children.
+/// The parameters of a fixed folder: reference, name, parent, child types and children.
 type Layout = (
     Ref<mo::Folder>,
     &'static str,
@@ -99,7 +99,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
         "CreateVM_Task" => create_vm(inv),
         "RegisterVM_Task" => register_vm(inv),
-        // A host has only its fixed folders.
+        // An ESXi host has only its fixed folders.
         _ if !inv.tx.layout().is_vcenter => match inv.request.method.as_str() {
             "CreateFolder" | "CreateDatacenter" | "CreateCluster" => Err(fault::not_supported()),
             _ => return None,
@@ -173,7 +173,7 @@ fn place(
     Placement::new(inv.tx, &inv.this.retype(), pool, host)
 }
 
-/// Creates a folder in the receiver, with the same child types.
+/// Creates a folder in the folder that the method is called on, with the same child types.
 fn create_folder(inv: &mut Invocation<'_, '_>) -> Answer {
     let name: String = inv.arg("name")?;
     let number = inv.tx.ids().number();
@@ -181,7 +181,7 @@ fn create_folder(inv: &mut Invocation<'_, '_>) -> Answer {
     value(&make(inv.tx, &this, &name, number)?)
 }
 
-/// Makes a folder.
+/// Creates a folder.
 pub(super) fn make(
     tx: &mut Transaction<'_>,
     parent: &Ref<mo::Folder>,
@@ -252,7 +252,7 @@ fn move_into(inv: &mut Invocation<'_, '_>) -> Answer {
     })
 }
 
-/// Removes a folder that holds nothing.
+/// Removes a folder, which must be empty.
 fn destroy(inv: &mut Invocation<'_, '_>) -> Answer {
     let this = inv.this.clone();
     let parent = inv.this()?.parent();

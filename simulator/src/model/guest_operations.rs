@@ -19,7 +19,7 @@ use crate::object::Object;
 use crate::shared::Shared;
 use crate::world::Transaction;
 
-/// Timeout for the guest's answer.
+/// The time that the guest has to respond to a request.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 const PROCESSES: &str = "ha-guest-operations-process-manager";

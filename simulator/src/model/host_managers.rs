@@ -128,7 +128,7 @@ fn storage(tx: &mut Transaction<'_>, layout: &HostLayout) {
     tx.insert(vsan);
 }
 
-/// A rule that lets TCP out to a port, or to a range of ports.
+/// Returns a rule that allows outbound TCP connections to a port or a range of ports.
 fn outbound((port, end_port): (i32, Option<i32>)) -> HostFirewallRule {
     HostFirewallRule {
         port,

@@ -181,7 +181,7 @@ pub(super) fn detach(
     })
 }
 
-/// Returns the host of the receiver.
+/// Returns the layout of the host whose network system the method is called on.
 fn layout(inv: &Invocation<'_, '_>) -> Result<HostLayout, Fault> {
     HostLayout::of_system(inv.this.value(), "networkSystem").ok_or_else(fault::not_supported)
 }

@@ -1,4 +1,4 @@
-//! The host.
+//! `HostSystem`: the hosts.
 
 use jiff::Timestamp;
 use vim25::types::{

@@ -1,4 +1,5 @@
-//! The inventory of a topology: hosts, clusters, pools, networks, folders and machines.
+//! Creates the inventory of a topology: hosts, clusters, pools, networks, folders and
+//! machines.
 
 use vim25::types::{
     HostVirtualSwitchSpec, ParaVirtualSCSIController, ResourceConfigSpec, VirtualDevice,
@@ -37,7 +38,7 @@ pub(super) fn build(
         esx(tx, thumbprint, saved)?
     };
     if topology.vcenter {
-        // Objects created later have ids of another range.
+        // Ids of objects that are created later are from another range.
         let (_, drawn) = tx.ids().position();
         tx.ids().resume(numbers + 1_000, drawn);
     }
@@ -69,9 +70,9 @@ pub(super) fn build(
         .collect())
 }
 
-/// A created compute resource.
+/// A compute resource that was created, with its hosts and root pool.
 struct Made {
-    /// Prefix of the names of its machines, without the pool.
+    /// Prefix of the names of the machines, without the name of the pool.
     name: String,
     hosts: Vec<HostLayout>,
     pools: Vec<(Option<usize>, Ref<mo::ResourcePool>)>,
@@ -218,7 +219,7 @@ impl Made {
     }
 }
 
-/// A machine to be created at the start.
+/// A machine that is created when the simulator starts.
 pub(super) struct Machine {
     name: String,
     pool: Ref<mo::ResourcePool>,

@@ -1,5 +1,5 @@
-//! Managers of the whole server that every ESXi host has. They exist so that clients
-//! can read them; most of their methods are not supported.
+//! Server-wide managers that every ESXi host has. They exist so that clients can read them;
+//! most of their methods are not supported.
 
 use vim25::types::{
     AuthorizationDescription, AuthorizationRole, Description, EvaluationLicenseSource,
@@ -12,7 +12,8 @@ use crate::invocation::{Answer, Invocation, nothing, value};
 use crate::object::Object;
 use crate::world::Transaction;
 
-/// The role of the server's user: `System.*` and everything else.
+/// The id of the role `Admin`, which has all privileges. The user of the simulator has this
+/// role.
 const ADMIN: i32 = -1;
 
 fn at<T: ManagedObject>(value: &str) -> Option<Ref<T>> {
@@ -115,7 +116,7 @@ fn licenses(value: &str) -> Object {
     manager
 }
 
-/// Methods with a fixed result.
+/// Handles the methods that have a fixed result.
 pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     let none: Vec<AnyRef> = Vec::new();
     Some(match inv.request.method.as_str() {

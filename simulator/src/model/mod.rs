@@ -41,8 +41,8 @@ pub(crate) use datacenter::NAME as DATACENTER;
 /// Returns the root pool of an ESXi host.
 pub(crate) const ROOT_POOL: &str = "ha-root-pool";
 
-/// Makes the inventory of a topology.
-/// With a persisted inventory, restores the host that it describes.
+/// Creates the inventory of a topology or, if an inventory was persisted, restores the host in
+/// it.
 pub(crate) fn build(
     shared: &Arc<Shared>,
     thumbprint: &str,
@@ -61,7 +61,8 @@ pub(crate) fn build(
     datacenter::build(&mut tx);
     let machines = inventory::build(&mut tx, thumbprint, saved)?;
     tx.commit();
-    // One transaction each, so that the indexes contain the objects of the one before.
+    // Use one transaction per machine, so that the indexes contain the machines created
+    // before.
     for machine in &machines {
         let mut tx = Transaction::begin(shared)?;
         machine.make(&mut tx)?;
@@ -70,7 +71,7 @@ pub(crate) fn build(
     Ok(())
 }
 
-/// Carries out a method of an object; `None` if the simulator does not provide it.
+/// Carries out a method of an object; `None` if the simulator does not implement the method.
 pub(crate) fn call(inv: &mut Invocation<'_, '_>, object: &Object) -> Option<Answer> {
     match object.reference().type_name() {
         "ServiceInstance" => service_instance::call(inv),

@@ -85,14 +85,14 @@ pub(super) fn remove(
     Ok(())
 }
 
-/// Returns the network with a name.
+/// Returns the network with a given name.
 pub(crate) fn named(tx: &Transaction<'_>, name: &str) -> Option<Ref<mo::Network>> {
     let found = tx.named(&tx.layout().network_folder(), name)?;
     let is_one = found.is_a("Network");
     is_one.then(|| found.reference().retype())
 }
 
-/// Adds a network to the lists of a host and its compute resource, or removes it.
+/// Adds a network to the lists of a host and its compute resource, or removes it from them.
 pub(super) fn list(
     tx: &mut Transaction<'_>,
     network: &AnyRef,

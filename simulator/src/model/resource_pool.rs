@@ -180,7 +180,7 @@ fn check(allocation: &ResourceAllocationInfo, at: &str) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Applies the values that a change sets.
+/// Applies the values that are set in `from`.
 fn merge(to: &mut ResourceAllocationInfo, from: &ResourceAllocationInfo) {
     let from = from.clone();
     to.reservation = from.reservation.or(to.reservation);
@@ -237,7 +237,7 @@ fn destroy(inv: &mut Invocation<'_, '_>) -> Answer {
     })
 }
 
-/// Returns whether a pool is not the root pool.
+/// Returns whether a pool has a parent pool, so that it is not a root pool.
 fn is_inner(pool: &Object) -> bool {
     let parent = pool.parent();
     parent.is_some_and(|parent| !parent.type_name().ends_with("ComputeResource"))

@@ -17,7 +17,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     })
 }
 
-/// Follows names from the root folder; the root's own name is left out.
+/// Finds an object by the names on its path from the root folder, without the root's own name.
 fn by_path(inv: &mut Invocation<'_, '_>) -> Answer {
     let path: String = inv.arg("inventoryPath")?;
     let mut at: AnyRef = inv.tx.layout().root().upcast();

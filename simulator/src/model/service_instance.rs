@@ -46,7 +46,7 @@ pub(super) fn build(tx: &mut Transaction<'_>) {
     tx.insert(options);
 }
 
-/// Returns `AboutInfo` of a vCenter or an ESXi host.
+/// Returns the `AboutInfo` of the server, a vCenter or an ESXi host.
 fn about(tx: &Transaction<'_>) -> AboutInfo {
     if !tx.layout().is_vcenter {
         return host_about();
@@ -64,7 +64,7 @@ fn about(tx: &Transaction<'_>) -> AboutInfo {
     }
 }
 
-/// Returns `AboutInfo` of a host.
+/// Returns the `AboutInfo` of a host.
 pub(super) fn host_about() -> AboutInfo {
     AboutInfo {
         name: "VMware ESXi".into(),

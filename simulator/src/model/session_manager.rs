@@ -37,7 +37,7 @@ fn login(inv: &mut Invocation<'_, '_>) -> Answer {
     let locale: Option<String> = inv.arg("locale")?;
     let settings = &inv.tx.shared().settings;
     let right = user == settings.user && password == settings.password.0;
-    // Logging in while logged in is refused too, as servers do.
+    // Like real servers, refuse a login in a session that is already logged in.
     if !right || inv.caller.session.is_some() {
         tracing::debug!("login refused");
         return Err(fault::invalid_login());
@@ -85,7 +85,7 @@ fn terminate(inv: &mut Invocation<'_, '_>) -> Answer {
     nothing()
 }
 
-/// Ends a session with all its objects, and wakes its waiters.
+/// Ends a session, removes its objects, and wakes its waiters.
 fn forget(tx: &mut Transaction<'_>, key: &SessionKey) {
     let Some(watches) = tx.sessions().close(key) else {
         return;
@@ -104,7 +104,7 @@ fn forget(tx: &mut Transaction<'_>, key: &SessionKey) {
     tx.touch();
 }
 
-/// Ends one session from outside.
+/// Ends one session in a transaction of its own.
 pub(crate) fn close(shared: &Arc<Shared>, key: &SessionKey) {
     if let Ok(mut tx) = Transaction::begin(shared) {
         forget(&mut tx, key);
@@ -122,7 +122,7 @@ pub(crate) fn drop_all(shared: &Arc<Shared>) {
     }
 }
 
-/// Ends the sessions that were idle for too long.
+/// Ends the sessions whose idle time has expired.
 pub(crate) fn expire(shared: &Arc<Shared>) {
     if let Ok(mut tx) = Transaction::begin(shared) {
         for key in tx.sessions().expired() {

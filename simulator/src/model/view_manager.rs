@@ -1,4 +1,4 @@
-//! Views.
+//! `ViewManager`: creating and changing views.
 
 use vim25::{AnyRef, ManagedObject, Ref, mo};
 

@@ -1,4 +1,4 @@
-//! Virtual disks without a machine.
+//! Operations on virtual disks that need no machine: creating, copying, moving, deleting.
 
 use std::sync::Arc;
 
@@ -37,7 +37,7 @@ fn path(inv: &Invocation<'_, '_>, argument: &'static str) -> Result<DatastorePat
     }
 }
 
-/// Properties of a new disk, with generated ids.
+/// Returns the properties of a new disk, with generated ids.
 fn new(tx: &mut Transaction<'_>, thin: bool) -> New {
     New {
         uuid: tx.ids().uuid().to_string(),
@@ -95,7 +95,7 @@ fn delete(inv: &mut Invocation<'_, '_>) -> Answer {
     })
 }
 
-/// Source, destination, and whether to overwrite.
+/// Returns the source, the destination, and whether to overwrite.
 fn ends(inv: &Invocation<'_, '_>) -> Result<(DatastorePath, DatastorePath, bool), Fault> {
     let force: Option<bool> = inv.arg("force")?;
     Ok((
@@ -105,7 +105,7 @@ fn ends(inv: &Invocation<'_, '_>) -> Result<(DatastorePath, DatastorePath, bool)
     ))
 }
 
-/// Removes an existing destination if `force` is set.
+/// Deletes an existing destination if `force` is set.
 async fn clear(shared: &Arc<Shared>, to: &DatastorePath, force: bool) -> Result<(), Fault> {
     if !shared.store.exists(to) {
         return Ok(());

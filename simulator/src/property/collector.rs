@@ -16,7 +16,7 @@ use crate::property::update::{Step, Told};
 use crate::shared::Effect;
 use crate::world::Transaction;
 
-/// The filters of one session on one collector, and the state its client has received.
+/// A collector of one session: its filters, and the state that the client has received.
 #[derive(Debug, Default)]
 pub(crate) struct Collector {
     pub(super) filters: BTreeMap<Box<str>, Filter>,
@@ -25,40 +25,40 @@ pub(crate) struct Collector {
     /// Notified when an object of one of the filters changes.
     pub(super) news: Arc<Notify>,
     pub(super) version: u64,
-    /// How many times waiting was cancelled.
+    /// The number of `CancelWaitForUpdates` calls so far.
     pub(super) cancelled: u64,
     pub(super) waiting: usize,
 }
 
-/// One filter.
+/// A property filter of a collector.
 #[derive(Debug)]
 pub(crate) struct Filter {
     pub(super) spec: Arc<Spec>,
     pub(super) partial: bool,
-    /// Its number in [`interest`](crate::interest).
+    /// The number of the filter in [`interest`](crate::interest).
     pub(super) watch: u64,
     pub(super) told: Told,
 }
 
 impl Collector {
-    /// The numbers of its filters in [`interest`](crate::interest).
+    /// Iterates over the numbers of the filters in [`interest`](crate::interest).
     pub(crate) fn watches(&self) -> impl Iterator<Item = u64> {
         self.filters.values().map(|filter| filter.watch)
     }
 
-    /// Whether a client is waiting for updates.
+    /// Returns whether a client is waiting for updates.
     pub(crate) const fn is_waiting(&self) -> bool {
         self.waiting > 0
     }
 }
 
-/// A session's collector.
+/// Returns a collector of a session.
 pub(super) fn collector<'t>(
     tx: &'t mut Transaction<'_>,
     session: &SessionKey,
     value: &str,
 ) -> Result<&'t mut Collector, Fault> {
-    // The collector that every session has.
+    // The default collector exists in every session, each with its own state.
     let common = tx.layout().collector;
     let session = tx
         .sessions()
@@ -143,7 +143,7 @@ pub(super) fn create_filter(inv: &mut Invocation<'_, '_>) -> Answer {
     collector(inv.tx, &key, &this)?
         .filters
         .insert(reference.value().into(), filter);
-    // Waiters on the collector see the new filter's objects.
+    // Wake the waiters, so that they report the objects of the new filter.
     inv.tx.after(Effect::Wake(news));
     inv.tx.insert(object);
     value(&reference)

@@ -18,7 +18,7 @@ use vim25::Fault;
 use crate::fault;
 use crate::invocation::{Answer, Invocation};
 
-/// The methods of property collectors and filters that do not wait.
+/// Handles the methods of property collectors and filters that do not wait.
 pub(crate) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     Some(match inv.request.method.as_str() {
         "RetrieveProperties" => retrieve::all(inv),
@@ -35,8 +35,8 @@ pub(crate) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
     })
 }
 
-/// `Fetch`: reads one property of any object. It is undocumented, but old clients use it
-/// for every read.
+/// Handles `Fetch`, which reads one property of any object. It is undocumented, but old
+/// clients use it for every read.
 pub(crate) fn fetch(inv: &mut Invocation<'_, '_>) -> Answer {
     let path: String = inv.arg("prop")?;
     let session = inv.caller.session.as_ref();
@@ -48,7 +48,7 @@ pub(crate) fn fetch(inv: &mut Invocation<'_, '_>) -> Answer {
     }
 }
 
-/// Converts a limit from a request; `None` if there is none.
+/// Converts a limit in a request; `None` means no limit.
 fn bound(name: &str, number: Option<i32>) -> Result<Option<usize>, Fault> {
     match number {
         None => Ok(None),

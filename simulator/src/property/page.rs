@@ -6,7 +6,7 @@ use vim25::AnyRef;
 
 use crate::property::spec::Spec;
 
-/// The remainder of a result.
+/// The part of a result that has not been requested yet.
 #[derive(Debug)]
 pub(crate) struct Page {
     pub(super) token: String,

@@ -1,8 +1,8 @@
-//! Property paths and the schema.
+//! Property paths, and their validation against the schema.
 
 use vim25::schema::{self, Field, FieldKind, Type, TypeKind};
 
-/// Splits a path into the property and the path inside its value.
+/// Splits a path into the name of the property and the path inside its value.
 pub(crate) fn split(path: &str) -> (&str, &str) {
     match path.find(['.', '[']) {
         Some(at) if path.as_bytes().get(at) == Some(&b'.') => (&path[..at], &path[at + 1..]),
@@ -13,9 +13,9 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 
 /// Returns whether a path is valid for a type.
 ///
-/// A name selects a field of an object, a key in brackets one item of a list: a number
-/// or, if the items' keys are text, a quoted text. No path continues after a
-/// whole list or a scalar.
+/// A name selects a field of an object. A key in brackets selects one item of a list; it is a
+/// number or, if the items' keys are text, a quoted text. A path cannot continue after a whole
+/// list or a scalar.
 pub(crate) fn is_valid(ty: Type, path: &str) -> bool {
     let mut owner = ty;
     let mut rest = path;
@@ -41,14 +41,15 @@ pub(crate) fn is_valid(ty: Type, path: &str) -> bool {
         };
         match (field.kind(), field.declared()) {
             (FieldKind::Object, Some(declared)) => (owner, rest) = (declared, inside),
-            // The schema does not say what is inside a value of type `anyType`.
+            // The schema does not define the fields inside a value of type `anyType`.
             (FieldKind::Any, _) => return inside.split('.').all(|name| !name.is_empty()),
             _ => return false,
         }
     }
 }
 
-/// Returns what follows a key in brackets; `None` if the items of the list have no such keys.
+/// Returns the rest of the path after a key in brackets; `None` if the items of the list do
+/// not have such keys.
 fn key(list: Field, inner: &str) -> Option<&str> {
     let key = list.declared().and_then(|item| find(item, "key"));
     let key = key.map(Field::kind);
@@ -70,7 +71,7 @@ fn key(list: Field, inner: &str) -> Option<&str> {
     }
 }
 
-/// Returns a field of the type or of one of its subtypes.
+/// Returns the field with this name of the type or of one of its subtypes.
 fn find(owner: Type, name: &str) -> Option<Field> {
     let named = |ty: Type| ty.fields().find(|field| field.name() == name);
     named(owner).or_else(|| {

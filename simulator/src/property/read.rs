@@ -57,7 +57,8 @@ fn computed(
             Hidden::View(view) => Some(Any::new(&view.members(tx))),
             _ => return None,
         },
-        // Lists that are derived from machines, and the other members, which are stored.
+        // These lists contain machines, which the index knows, and other members, which are
+        // stored.
         (_, list @ ("vm" | "childEntity")) => {
             let list = if list == "vm" { "vm" } else { "childEntity" };
             let members = tx.members(object.value(), list);

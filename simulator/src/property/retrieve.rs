@@ -1,4 +1,4 @@
-//! Reading properties once, all at once or in pages.
+//! Reads properties once, in a single response or in pages.
 
 use std::sync::Arc;
 
@@ -14,10 +14,11 @@ use crate::property::page::Page;
 use crate::property::select::{content, select};
 use crate::property::spec::Spec;
 
-/// Maximum number of unfinished results per session; the oldest is dropped.
+/// Maximum number of results per session with pages that were not requested yet; the oldest is
+/// dropped.
 const OPEN_PAGES: usize = 64;
 
-/// A result: the objects in order.
+/// The objects that a request selects, in order.
 struct Found {
     specs: Arc<Vec<Spec>>,
     objects: Vec<(AnyRef, usize)>,
@@ -119,7 +120,8 @@ fn page(
     Ok(result)
 }
 
-/// Returns the next page of a result. A token is valid once, for its session and collector.
+/// Removes and returns the rest of a result. A token can be used once, in its session and on
+/// its collector.
 fn take_page(inv: &mut Invocation<'_, '_>) -> Result<Page, Fault> {
     let token: String = inv.arg("token")?;
     let key = inv.caller.session()?;
@@ -134,7 +136,8 @@ fn take_page(inv: &mut Invocation<'_, '_>) -> Result<Page, Fault> {
         .ok_or_else(|| fault::invalid_property("token"))
 }
 
-/// Reads the requested properties of each object. Objects that were deleted since are skipped.
+/// Reads the requested properties of each object. Objects that were deleted in the meantime
+/// are skipped.
 fn read(
     inv: &mut Invocation<'_, '_>,
     specs: &[Spec],

@@ -1,4 +1,4 @@
-//! The objects that a specification selects, and the properties to read of each.
+//! Selects the objects of a specification, and the properties to read of each.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::property::read::find;
 use crate::property::spec::{Select, Spec, Traversal};
 use crate::world::Transaction;
 
-/// The objects that a specification selects, each once.
+/// The objects that a specification selects, without duplicates.
 #[derive(Debug, Default)]
 pub(super) struct Selected {
     pub(super) objects: Vec<Arc<Object>>,
@@ -73,7 +73,8 @@ pub(super) fn select(
                         next.push((found, traversal.select.as_slice()));
                     }
                 }
-                // The first of a list is followed first.
+                // `pending` is a stack: reverse the list, so that its first object is visited
+                // first.
                 pending.extend(next.into_iter().rev());
             }
         }
@@ -81,7 +82,8 @@ pub(super) fn select(
     selected
 }
 
-/// Records an object that the traversal went through, and the properties the step depends on.
+/// Records an object that the traversal visited. For a view, also records the objects that its
+/// content depends on.
 fn note(tx: &Transaction<'_>, object: &Object, walked: &mut HashSet<Box<str>>) {
     if let Hidden::View(view) = &object.hidden {
         walked.extend(view.holders(tx));

@@ -1,4 +1,4 @@
-//! Validation of specifications, and their form for fast traversal.
+//! Validates specifications, and converts them to a form for fast traversal.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -36,14 +36,14 @@ pub(super) struct Root {
     pub(super) select: Vec<Select>,
 }
 
-/// The traversals from an object.
+/// The traversals from a start object.
 #[derive(Clone, Debug)]
 pub(super) enum Select {
     Traverse(Arc<Traversal>),
     Named(String),
 }
 
-/// A step along a property.
+/// A step from an object to the objects that one of its properties refers to.
 #[derive(Debug)]
 pub(super) struct Traversal {
     name: Option<String>,
@@ -58,7 +58,7 @@ impl Spec {
         let mut types = Vec::with_capacity(original.prop_set.len());
         for spec in &original.prop_set {
             let ty = managed(&spec.type_)?;
-            // One property that the type does not have is a fault of the whole call.
+            // A single property that the type does not have fails the whole call.
             for path in &spec.path_set {
                 check(ty, path)?;
             }
@@ -118,7 +118,7 @@ impl Spec {
         self.types.iter().any(|spec| object.ty().is_a(spec.ty))
     }
 
-    /// The paths to read, each once, in the requested order.
+    /// Returns the paths to read, without duplicates, in the requested order.
     pub(super) fn paths<'s>(&'s self, object: &Object) -> Vec<&'s str> {
         let mut paths: Vec<&str> = Vec::new();
         let matching = self.types.iter().filter(|spec| object.ty().is_a(spec.ty));

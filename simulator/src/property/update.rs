@@ -1,4 +1,4 @@
-//! The changes since the last update sent to the owner of a collector.
+//! Computes the changes since the last update that was sent to the client of a collector.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
@@ -15,10 +15,10 @@ use crate::property::collector::{Collector, Filter};
 use crate::property::select::{Content, content, select};
 use crate::world::Transaction;
 
-/// How many earlier states are kept, so that a client that lost a reply can ask again.
+/// The number of previous versions that a client can resume from after it lost a reply.
 const KEPT: usize = 3;
 
-/// The last reported state of one object.
+/// The state of one object as last reported to the client.
 #[derive(Debug)]
 pub(crate) struct Reported {
     object: AnyRef,
@@ -26,7 +26,8 @@ pub(crate) struct Reported {
     missing: Vec<String>,
 }
 
-/// The reported state of the objects of one filter, and the changes to report.
+/// The state of one filter: what the client was told about its objects, and which may have
+/// changed.
 #[derive(Debug, Default)]
 pub(crate) struct Told {
     known: BTreeMap<Box<str>, Arc<Reported>>,
@@ -38,18 +39,18 @@ pub(crate) struct Told {
     stale: BTreeSet<Box<str>>,
     /// Whether the filter has been evaluated.
     begun: bool,
-    /// The version that reported the missing objects.
+    /// The version that reported missing objects, if one did.
     told_missing: Option<u64>,
 }
 
-/// One change that a version reported: filter, object, and the reported state before it.
+/// The changes that one version reported: filter, object, and the previously reported state.
 pub(crate) type Step = Vec<(Box<str>, Box<str>, Option<Arc<Reported>>)>;
 
 /// Returns the changes since `version`; `None` if there are none.
 ///
-/// The reported state is exactly what was sent. Each version can be rolled back, which
-/// covers replies that are truncated, lost or requested again. The cost is proportional
-/// to the number of changed objects, not of selected ones.
+/// The reported state is exactly what was sent. Each version can be rolled back, so replies
+/// can be truncated, and lost replies can be requested again. The cost is proportional to the
+/// number of changed objects, not to the number of selected objects.
 pub(super) fn since(
     tx: &mut Transaction<'_>,
     session: &SessionKey,
@@ -139,7 +140,7 @@ fn take_back(collector: &mut Collector, number: u64) {
 }
 
 impl Told {
-    /// Resets the reported state.
+    /// Resets the reported state, so that everything is reported again.
     fn begin_again(&mut self) {
         self.known.clear();
         self.stale.extend(self.selected.iter().cloned());
@@ -148,7 +149,8 @@ impl Told {
 }
 
 impl Filter {
-    /// Collects the objects that may have changed since the last call.
+    /// Updates the selection, and collects the objects that may have changed since the last
+    /// call.
     fn look(&mut self, tx: &mut Transaction<'_>, session: &SessionKey) {
         let dirty = tx.interest().take_dirty(self.watch);
         let told = &mut self.told;
@@ -179,7 +181,8 @@ impl Filter {
     }
 }
 
-/// Returns the changes of one filter, and whether the reply was too small for all of them.
+/// Returns the changes of one filter, and whether the limit of the reply left some of them
+/// out.
 fn of_filter(
     tx: &mut Transaction<'_>,
     session: &SessionKey,

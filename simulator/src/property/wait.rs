@@ -19,7 +19,7 @@ use crate::world::Transaction;
 /// Maximum number of updates per reply, as in vCenter.
 const OBJECTS_PER_REPLY: usize = 100;
 
-/// `CheckForUpdates`: what changed, without waiting.
+/// Handles `CheckForUpdates`, which returns the changes without waiting.
 pub(super) fn check(inv: &mut Invocation<'_, '_>) -> Answer {
     let version: Option<String> = inv.arg("version")?;
     let key = inv.caller.session()?.clone();
@@ -31,10 +31,11 @@ pub(super) fn check(inv: &mut Invocation<'_, '_>) -> Answer {
     }
 }
 
-/// `WaitForUpdates` and `WaitForUpdatesEx`.
+/// Handles `WaitForUpdates` and `WaitForUpdatesEx`.
 ///
-/// Ends with changes, when the time is up, when the wait is cancelled, when the
-/// session or the collector is gone, and (being dropped) when the client hangs up.
+/// Returns when there are changes, when the requested time is over, when the wait is
+/// cancelled, or when the session or the collector no longer exists. The future is dropped
+/// when the client disconnects.
 pub(crate) async fn wait(shared: &Arc<Shared>, caller: &Caller, request: &Request) -> Answer {
     let key = caller.session()?.clone();
     let this = request
@@ -69,7 +70,7 @@ pub(crate) async fn wait(shared: &Arc<Shared>, caller: &Caller, request: &Reques
         alarms.mark_unchanged();
         let news = waiting.news.notified();
         tokio::pin!(news);
-        // From here on no change is missed.
+        // Register for notifications before looking, so that no change is missed.
         news.as_mut().enable();
         if let Some(set) = waiting.look(&version, limit)? {
             return value(&set);
@@ -90,12 +91,12 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// A client's wait on a collector.
+/// The wait of a client on a collector.
 struct Waiting<'a> {
     shared: &'a Arc<Shared>,
     session: &'a SessionKey,
     collector: &'a str,
-    /// The cancellation count when the wait began.
+    /// The collector's cancellation count when the wait began.
     cancelled: u64,
     news: Arc<Notify>,
 }

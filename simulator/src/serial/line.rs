@@ -13,7 +13,7 @@ use tokio::sync::watch;
 /// Buffer size of each direction.
 const FLIGHT: usize = 64 << 10;
 
-/// A serial line.
+/// A serial line: the buffers of both directions and the far end.
 #[derive(Debug)]
 pub(crate) struct Line {
     state: Mutex<State>,
@@ -30,7 +30,7 @@ struct State {
     wakers: Vec<Waker>,
 }
 
-/// The far end of the line.
+/// The far end of a line.
 #[derive(Debug)]
 pub(crate) enum End {
     /// The first connection attempt is in progress.
@@ -66,7 +66,8 @@ impl Line {
     pub(super) fn set(&self, end: End) {
         let connected = matches!(end, End::Stream | End::File(_));
         let mut state = self.lock();
-        // Bytes of the initial state go to the first connection.
+        // Bytes written before the first connection attempt finished are kept for that
+        // connection.
         if !matches!(state.end, End::Unsettled) {
             state.from_guest.clear();
         }
@@ -129,7 +130,7 @@ impl Line {
             }
             let waiting = state.wait(cx);
             if room > 0 {
-                // Wakes this task as well, which polls again.
+                // This also wakes the current task, which polls again.
                 wake(state);
             }
             waiting
@@ -163,7 +164,8 @@ impl Line {
         }
         match &mut state.end {
             End::Nobody => return Poll::Ready(Ok(bytes.len())),
-            // Synchronously: the file is complete when clients see the machine off.
+            // Write synchronously, so that the file is complete when clients see the machine
+            // as off.
             End::File(file) => {
                 let some = bytes.get(..FLIGHT).unwrap_or(bytes);
                 if let Err(error) = file.write_all(some) {

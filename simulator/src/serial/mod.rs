@@ -44,19 +44,19 @@ struct Port {
     backing: watch::Sender<Backing>,
 }
 
-/// Backing of a port.
+/// The backing of a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Backing {
-    /// Disconnected, or an unsupported kind.
+    /// The port is disconnected, or its backing is not supported.
     Nothing,
-    /// TCP client of `host:port`.
+    /// The port connects to `host:port` by TCP.
     Client(String),
-    /// Appends to a file.
+    /// The port appends to a file.
     File(PathBuf),
 }
 
 impl Ports {
-    /// Creates the ports of a machine that is powered on, not connected yet.
+    /// Creates the ports of a machine that is being powered on. They are not connected yet.
     pub(crate) fn new(shared: &Shared, devices: &Devices) -> Self {
         let ports = devices
             .iter()
@@ -86,7 +86,7 @@ impl Ports {
         Some(Arc::clone(&port.line))
     }
 
-    /// Applies a reconfiguration.
+    /// Updates the backings of the ports after a reconfiguration.
     pub(crate) fn rewire(&self, shared: &Shared, devices: &Devices) {
         for device in devices {
             let port = self
@@ -104,13 +104,13 @@ impl Ports {
         }
     }
 
-    /// Token that is cancelled at power-off.
+    /// Returns the token that is cancelled at power-off.
     pub(crate) const fn off(&self) -> &CancellationToken {
         &self.off
     }
 }
 
-/// The `N` of `serialN`.
+/// Returns the `N` of `serialN`.
 fn number(device: &Poly<VirtualDevice>) -> usize {
     usize::try_from(device::key(device) - Kind::Serial.first_key()).unwrap_or(usize::MAX)
 }
@@ -222,7 +222,7 @@ async fn open(path: PathBuf) -> io::Result<std::fs::File> {
 /// Copies bytes in both directions until power-off.
 ///
 /// # Errors
-/// The connection was lost.
+/// Fails if the connection was lost.
 async fn carry(line: &Line, mut stream: TcpStream) -> io::Result<()> {
     let (mut from, mut to) = stream.split();
     let inbound = async {
@@ -241,7 +241,8 @@ async fn carry(line: &Line, mut stream: TcpStream) -> io::Result<()> {
         to.shutdown().await
     };
     tokio::select! {
-        // Outbound first, to deliver the guest's last bytes at power-off.
+        // Poll the outbound direction first, so that the guest's last bytes are delivered at
+        // power-off.
         biased;
         ended = outbound => ended,
         ended = inbound => ended,

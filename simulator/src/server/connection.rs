@@ -1,4 +1,4 @@
-//! Accepting connections, with limits on their number and slowness.
+//! Accepts connections, with limits on their number and on slow clients.
 
 use std::io;
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ pub(super) struct Connections {
     address: SocketAddr,
 }
 
-/// The peer, and a handle that closes the connection.
+/// The client of a connection, with a token that closes the connection.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
     pub(super) address: SocketAddr,
@@ -48,18 +48,18 @@ pub(super) struct Connection {
     ended: Pin<Box<WaitForCancellationFutureOwned>>,
     seat: Seat,
     limits: Limits,
-    /// The first byte of a request, and the number of requests before it.
+    /// The number of requests before the current one, and the time of its first byte.
     started: Option<(u64, Instant)>,
     reading: Option<(Instant, Pin<Box<Sleep>>)>,
     writing: Option<Pin<Box<Sleep>>>,
 }
 
-/// How long a client may take.
+/// Time limits of a connection.
 #[derive(Clone, Copy, Debug)]
 struct Limits {
-    /// Between requests.
+    /// The time between requests.
     idle: Duration,
-    /// From the first byte of a request to the end of its header.
+    /// The time from the first byte of a request to the end of its header.
     header: Duration,
 }
 
@@ -87,7 +87,8 @@ impl Connections {
                         continue;
                     }
                 };
-                // A separate task: accepting does not wait for a handshake or a place.
+                // Spawn a task, so that accepting other connections does not wait for the
+                // handshake or a place.
                 let Ok(queued) = Arc::clone(&waiting).try_acquire_owned() else {
                     tracing::warn!(%address, "too many connections are waiting");
                     continue;
@@ -117,7 +118,7 @@ impl Connections {
     }
 }
 
-/// A client that has just connected.
+/// A client that has just connected, and what is needed to admit it.
 struct Arrival {
     acceptor: TlsAcceptor,
     seats: Arc<Seats>,
@@ -206,7 +207,7 @@ impl Connected<IncomingStream<'_, Connections>> for Peer {
 }
 
 impl Connection {
-    /// Fails if the connection has to end.
+    /// Fails if the connection was told to close.
     fn poll_alive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         match self.ended.as_mut().poll(cx) {
             Poll::Ready(()) => Err(io::ErrorKind::ConnectionAborted.into()),
@@ -217,7 +218,7 @@ impl Connection {
     /// Fails once the next request is overdue.
     fn poll_overdue(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(idle) = self.seat.activity.idle_since() else {
-            // These bytes belong to a request body, which has its own timeouts.
+            // A request is in progress: bytes belong to its body, which has its own timeouts.
             (self.started, self.reading) = (None, None);
             return Ok(());
         };
@@ -240,7 +241,7 @@ impl Connection {
         }
     }
 
-    /// Limits how long the client may not read written data.
+    /// Fails if the client does not read written data for too long.
     fn poll_written<T>(
         &mut self,
         cx: &mut Context<'_>,

@@ -19,9 +19,9 @@ use crate::datastore::disk;
 use crate::lease::{Lease, Moved};
 use crate::shared::Shared;
 
-/// Size of a chunk.
+/// Size of a chunk in bytes.
 const PIECE: usize = 64 << 10;
-/// Chunks buffered ahead of the client.
+/// Maximum number of chunks buffered ahead of the client.
 const AHEAD: usize = 8;
 
 /// Sends a disk, compressed on the fly and therefore without a `Content-Length`.
@@ -32,7 +32,7 @@ pub(super) async fn send(shared: &Arc<Shared>, lease: Arc<Lease>, at: usize) -> 
     tokio::task::spawn_blocking(move || {
         let failed = sender.clone();
         if let Err(error) = pack(&shared, &lease, at, sender) {
-            tracing::debug!(%error, "a disk was not sent to its end");
+            tracing::debug!(%error, "a disk was not sent completely");
             // Aborts the response.
             let _ = failed.blocking_send(Err(error));
         }
@@ -91,7 +91,7 @@ pub(super) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Counts bytes, and fails when the lease ends.
+/// A sink that counts bytes, and fails when the lease ends.
 struct Counting<'l> {
     writer: StreamWriter<Pieces>,
     over: &'l CancellationToken,
@@ -108,7 +108,7 @@ impl Sink for Counting<'_> {
     }
 }
 
-/// Sends written data as the body of a response.
+/// A writer that sends the data as the body of a response.
 struct Pieces {
     sender: mpsc::Sender<io::Result<Bytes>>,
     piece: BytesMut,
@@ -134,7 +134,7 @@ impl Write for Pieces {
         self.sha1.update(&piece);
         self.sha256.update(&piece);
         self.size += piece.len() as u64;
-        // Waits for a slow client; fails if it disconnected.
+        // This waits for a slow client, and fails if it disconnected.
         let sent = self.sender.blocking_send(Ok(piece));
         sent.map_err(|_| io::ErrorKind::BrokenPipe.into())
     }

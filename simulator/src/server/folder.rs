@@ -1,4 +1,5 @@
-//! Files of the datastore over HTTP: `/folder/<path>?dcPath=<datacenter>&dsName=<datastore>`.
+//! Serves the files of the datastore over HTTP:
+//! `/folder/<path>?dcPath=<datacenter>&dsName=<datastore>`.
 
 use std::io;
 use std::sync::Arc;
@@ -28,10 +29,10 @@ use crate::script::Reaction;
 use crate::shared::Shared;
 use crate::world::Transaction;
 
-/// The requested datastore.
+/// The query parameters of a request: datacenter and datastore.
 pub(super) type Placement = std::collections::HashMap<String, String>;
 
-/// The datastores, when no file is named.
+/// Handles requests for `/folder` without a file: they are refused.
 pub(super) async fn serve_root(State(shared): State<Arc<Shared>>, headers: HeaderMap) -> Response {
     if !may(&shared, &headers) {
         return unauthorized();
@@ -92,7 +93,7 @@ async fn respond(
         return (StatusCode::NOT_FOUND, "no such datastore").into_response();
     }
     let Ok(path) = shared.store.path(path) else {
-        return (StatusCode::BAD_REQUEST, "a path that leads elsewhere").into_response();
+        return (StatusCode::BAD_REQUEST, "the path leaves the datastore").into_response();
     };
     if path.is_root() {
         return StatusCode::FORBIDDEN.into_response();
@@ -172,8 +173,8 @@ async fn get(
     Ok(response)
 }
 
-/// Writes the body next to the file and puts it in its place at the end: an
-/// upload that breaks off changes nothing.
+/// Writes the body to a temporary file, which replaces the target at the end: an interrupted
+/// upload changes nothing.
 async fn put(shared: &Arc<Shared>, path: &DatastorePath, body: Body) -> io::Result<Response> {
     let file = shared.store.file(path);
     if file.is_dir() {
@@ -211,8 +212,8 @@ async fn unlocked(shared: &Arc<Shared>, path: &DatastorePath) -> io::Result<()> 
         .map_err(|fault| io::Error::new(io::ErrorKind::ResourceBusy, fault.to_string()))
 }
 
-/// Whether a file is a text descriptor. Clients edit descriptors, for instance to set
-/// `ddb.deletable`; the content of the disk stays the same.
+/// Returns whether a file is a text descriptor. Clients edit descriptors, for instance to set
+/// `ddb.deletable`; this does not change the content of the disk.
 async fn is_descriptor(file: &std::path::Path) -> bool {
     const START: &[u8] = b"# Disk Descriptor";
     let mut start = [0; START.len()];
@@ -229,7 +230,7 @@ async fn delete(shared: &Arc<Shared>, path: &DatastorePath) -> io::Result<Respon
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 
-/// Whether the request comes with a session, or with the user's name and password.
+/// Returns whether the request is authenticated, by a session or by user name and password.
 fn may(shared: &Arc<Shared>, headers: &HeaderMap) -> bool {
     let basic = || {
         let text = soap::text(headers, &AUTHORIZATION)?;

@@ -1,4 +1,4 @@
-//! HTTPS routing by path.
+//! The HTTPS server: routes requests by path.
 
 mod connection;
 mod export;
@@ -31,7 +31,7 @@ const VERSIONS: [&str; 12] = [
     "7.0.0.0", "6.7", "6.5", "6.0",
 ];
 
-/// The content type of all XML that is sent.
+/// The content type of all XML responses.
 const XML: &str = "text/xml; charset=utf-8";
 
 /// Serves until the simulator is stopped.
@@ -55,7 +55,7 @@ pub(crate) fn serve(shared: &Arc<Shared>, listener: TcpListener, acceptor: TlsAc
         .with_state(Arc::clone(shared));
     let service = router.into_make_service_with_connect_info::<Peer>();
     let stop = shared.stop.clone();
-    // The future that serves sees the stop itself and closes what is idle.
+    // The serving future reacts to the stop itself: it closes idle connections.
     shared.tracker.spawn_on(
         async move {
             let serving = axum::serve(connections, service)

@@ -1,4 +1,4 @@
-//! Transfers of disks under a lease: `/nfc/<token>/disk-0.vmdk`.
+//! Serves the transfers of disks under a lease: `/nfc/<token>/disk-0.vmdk`.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -68,7 +68,7 @@ pub(super) async fn serve(
     response
 }
 
-/// Receives a disk. It replaces the existing one when the upload is complete.
+/// Receives a disk, which replaces the existing disk when the upload is complete.
 async fn receive(shared: &Arc<Shared>, lease: Arc<Lease>, at: usize, body: Body) -> Response {
     let gate = Arc::clone(&lease.gate).read_owned().await;
     let ended = Arc::clone(&lease);
@@ -113,7 +113,7 @@ fn refuse(error: &disk_image::Error) -> Response {
 
 fn store(shared: &Shared, device: &Device, stream: impl Read) -> Result<Moved, disk_image::Error> {
     if device.is_child {
-        return Err(vmdk::Error::Unsupported("a child disk takes no upload").into());
+        return Err(vmdk::Error::Unsupported("a child disk cannot be uploaded").into());
     }
     let flat = shared.store.file(&disk::extent(&device.path));
     let upload = Upload::next_to(&flat);
@@ -140,7 +140,7 @@ fn store(shared: &Shared, device: &Device, stream: impl Read) -> Result<Moved, d
     })
 }
 
-/// Counts and digests the bytes that are read.
+/// A reader that counts and hashes the bytes that are read.
 struct Digesting<R> {
     from: R,
     size: u64,

@@ -1,4 +1,4 @@
-//! Timeouts of request bodies, and counting of requests in progress.
+//! Limits the time of request bodies, and counts the requests in progress.
 
 use std::io;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use crate::shared::Shared;
 /// Timeout of a whole SOAP request, as a multiple of the timeout of one pause.
 const WHOLE: u32 = 4;
 
-/// Marks the connection as busy until the response to the request is sent. Reading a
-/// body that is too slow fails.
+/// Marks the connection as busy until the response is sent, and limits the time of the
+/// request's body.
 pub(super) async fn watch(
     State(shared): State<Arc<Shared>>,
     ConnectInfo(peer): ConnectInfo<Peer>,
@@ -46,7 +46,8 @@ pub(super) async fn watch(
     Response::from_parts(parts, Body::from_stream(stream))
 }
 
-/// A body that fails if nothing arrives for `pause`, or if it is not complete at `end`.
+/// Wraps a body so that reading fails if nothing arrives for `pause`, or if it is not complete
+/// at `end`.
 fn paced(body: Body, pause: Duration, end: Option<Instant>) -> Body {
     if body.is_end_stream() {
         return body;
@@ -59,7 +60,7 @@ fn paced(body: Body, pause: Duration, end: Option<Instant>) -> Body {
             match tokio::time::timeout_at(until, stream.next()).await {
                 Ok(piece) => piece.map(|piece| (piece.map_err(io::Error::other), Some(stream))),
                 Err(_) => {
-                    let error = io::Error::new(io::ErrorKind::TimedOut, "the body did not come");
+                    let error = io::Error::new(io::ErrorKind::TimedOut, "the request body is late");
                     Some((Err(error), None))
                 }
             }

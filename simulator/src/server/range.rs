@@ -3,11 +3,11 @@
 /// The part of a file that a request selects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Part {
-    /// The whole file: no range, or an unsupported one.
+    /// The whole file: the request has no range, or an unsupported one.
     Whole,
     /// The bytes from `first` to `last`.
     Bytes { first: u64, last: u64 },
-    /// A range beyond the end.
+    /// The range starts beyond the end of the file.
     Beyond,
 }
 

@@ -1,4 +1,4 @@
-//! The limit on connections: at the limit, an idle connection is closed for a new one.
+//! Limits the number of connections: at the limit, an idle connection is closed for a new one.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 /// Maximum time that a connection over the limit waits for a place.
 pub(super) const QUEUE: Duration = Duration::from_secs(5);
-/// Interval at which it looks for an idle connection.
+/// Interval at which a waiting connection looks for an idle one.
 const LOOK: Duration = Duration::from_millis(100);
 /// Minimum idle time of a connection before it may be closed for another.
 const IDLE: Duration = Duration::from_secs(1);
 
-/// The connections that are open. At the limit the one that was idle for the longest
-/// gives way to a new one, so that idle connections lock nobody out.
+/// The open connections. At the limit, the connection that has been idle for the longest is
+/// closed for a new one, so that idle connections cannot block other clients.
 #[derive(Debug)]
 pub(super) struct Seats {
     permits: Arc<Semaphore>,
@@ -33,7 +33,7 @@ struct Taken {
     hang_up: CancellationToken,
 }
 
-/// A place among the connections; free again when it is dropped.
+/// A place for one connection, which is released on drop.
 #[derive(Debug)]
 pub(super) struct Seat {
     seats: Arc<Seats>,
@@ -48,11 +48,11 @@ pub(super) struct Activity(Mutex<Doing>);
 
 #[derive(Debug)]
 struct Doing {
-    /// Requests whose answers are not sent yet.
+    /// The number of requests whose responses are not sent yet.
     requests: usize,
-    /// Requests so far.
+    /// The number of requests so far.
     total: u64,
-    /// When the last of them ended.
+    /// The time at which the last request ended.
     since: Instant,
 }
 
@@ -69,7 +69,7 @@ impl Activity {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Records a request, until the returned guard is dropped.
+    /// Records the start of a request; it ends when the returned guard is dropped.
     pub(super) fn begin(self: &Arc<Self>) -> Request {
         let mut doing = self.lock();
         doing.requests += 1;
@@ -78,13 +78,13 @@ impl Activity {
         Request(Arc::clone(self))
     }
 
-    /// When the connection became idle; `None` while it serves a request.
+    /// Returns the time since when the connection is idle; `None` while it serves a request.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let doing = self.lock();
         (doing.requests == 0).then_some(doing.since)
     }
 
-    /// Number of requests so far.
+    /// Returns the number of requests so far.
     pub(super) fn total(&self) -> u64 {
         self.lock().total
     }
@@ -116,8 +116,8 @@ impl Seats {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a place for a connection that `hang_up` closes; `None` when all are taken
-    /// by connections that are in use.
+    /// Takes a place for a connection, which cancelling `hang_up` closes. Returns `None` if
+    /// all places are taken by connections in use.
     pub(super) async fn take(self: &Arc<Self>, hang_up: &CancellationToken) -> Option<Seat> {
         let end = Instant::now() + self.queue;
         loop {
@@ -151,7 +151,7 @@ impl Seats {
         }
     }
 
-    /// Closes the connection that has been idle for the longest.
+    /// Closes the connection that has been idle for the longest, if there is one.
     fn make_room(&self) {
         let taken = self.lock();
         let idle = taken.values().filter(|taken| !taken.hang_up.is_cancelled());
@@ -193,7 +193,7 @@ mod tests {
         let third = waiting.await.unwrap().unwrap();
         assert!(!tokens[1].is_cancelled());
         let _request = third.activity.begin();
-        // Both are in use: the next one is refused after a while.
+        // Both connections are in use: the next one is refused after the waiting time.
         assert!(seats.take(&CancellationToken::new()).await.is_none());
         drop(request);
         assert_eq!(busy.activity.total(), 1);

@@ -1,4 +1,4 @@
-//! SOAP over HTTP.
+//! Handles SOAP requests over HTTP.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -125,7 +125,7 @@ fn foreign_charset(content_type: &str) -> Option<&str> {
     .then_some(charset)
 }
 
-/// The fault for a call in the namespace of another API.
+/// Returns the fault for a call in the namespace of another API.
 fn unsupported(namespace: &str) -> Response {
     let words = format!("Unsupported version URI \"{namespace}\"");
     let xml = encode(&fault::invalid_request(words)).replacen(
@@ -152,7 +152,7 @@ async fn answer(
             .await
             .map_err(|_| ())
     } else if method == "StartProgramInGuest" {
-        // Waits for the guest, so it cannot run in a transaction.
+        // This call waits for the guest, so it cannot run in a transaction.
         AssertUnwindSafe(model::guest_operations::start_program(
             shared, &caller, &request,
         ))
@@ -206,7 +206,7 @@ async fn hang_up(peer: &Peer) -> Response {
     std::future::pending().await
 }
 
-/// Returns the session of a request's cookie.
+/// Returns the session that the cookie of a request identifies.
 pub(super) fn authenticate(shared: &Arc<Shared>, headers: &HeaderMap) -> Option<SessionKey> {
     model::session_manager::expire(shared);
     let mut tx = Transaction::begin(shared).ok()?;

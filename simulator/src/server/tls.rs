@@ -12,11 +12,11 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use sha2::{Digest, Sha256};
 use tokio_rustls::TlsAcceptor;
 
-/// File names as on ESXi.
+/// The file name of the certificate, as on ESXi.
 const CERTIFICATE: &str = "rui.crt";
 const KEY: &str = "rui.key";
 
-/// A certificate and what serves it.
+/// The server's certificate, and a TLS acceptor that serves it.
 pub(crate) struct Identity {
     pub(crate) acceptor: TlsAcceptor,
     pub(crate) thumbprint: String,
@@ -24,7 +24,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// Loads the identity from a directory, or creates and stores a new one.
+    /// Loads the identity from a directory, or creates a new one and stores it there.
     pub(crate) fn of(directory: Option<&Path>) -> Result<Self, Box<dyn Error + Send + Sync>> {
         let kept = match directory {
             Some(directory) => read(directory)?,

@@ -1,9 +1,9 @@
-//! Uploads that become visible when they are complete.
+//! Uploads, which become visible only when they are complete.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// A temporary file, deleted on drop unless it is finished.
+/// A temporary file that is deleted on drop unless [`finish`](Self::finish) succeeded.
 #[derive(Debug)]
 pub(super) struct Upload {
     file: PathBuf,
@@ -11,7 +11,7 @@ pub(super) struct Upload {
 }
 
 impl Upload {
-    /// Chooses a unique name in the directory of the target.
+    /// Creates an upload with a unique file name in the directory of the target.
     pub(super) fn next_to(target: &Path) -> Self {
         let name = target.file_name().unwrap_or_default().to_string_lossy();
         let unique = uuid::Uuid::new_v4().simple();

@@ -1,4 +1,4 @@
-//! Cloning and relocating machines of a vCenter.
+//! Tests of cloning and relocating machines in a vCenter.
 
 use disk_image::BlockRead as _;
 use disk_image::vmdk::{Disk, SparseDisk};
@@ -34,7 +34,7 @@ async fn bench() -> Bench {
 }
 
 impl Bench {
-    /// A machine with a key, a network card, and a disk with a parent.
+    /// Creates a machine with a key, a network card, and a disk with a parent.
     async fn source(&self) -> Ref<mo::VirtualMachine> {
         let mut spec = bare("source");
         spec.device_change = self.devices(None);
@@ -102,7 +102,7 @@ async fn a_clone_has_the_content_and_not_the_identity() {
     let clone = source.clone_vm(&bench.folder, "copy", &spec);
     let clone: Ref<mo::VirtualMachine> = client.run(clone).await.unwrap();
 
-    // The copy is a disk of its own: what parent and child held together.
+    // The copy is a disk without a parent, with the combined content of parent and child.
     assert_eq!(bench.first_bytes("copy/copy.vmdk"), b"of the pgrandson");
     assert_eq!(bench.first_bytes("child/child.vmdk"), b"of the pgrandson");
     let disk = std::fs::read_to_string(directory.join("copy/copy.vmdk")).unwrap();
@@ -138,7 +138,7 @@ async fn a_clone_has_the_content_and_not_the_identity() {
     assert_eq!(memory, 128);
     let state: VirtualMachinePowerState = client.get(&clone, "runtime.powerState").await;
     assert_eq!(state, VirtualMachinePowerState::PoweredOn);
-    // Each can be removed without the other.
+    // The clone can be destroyed without affecting the source.
     client.run(clone.power_off_vm()).await.unwrap();
     client.run(clone.destroy()).await.unwrap();
     assert!(!directory.join("copy").exists());
@@ -259,7 +259,8 @@ async fn a_machine_moves_to_another_host_pool_and_folder() {
         .call(bench.folder.create_folder("inner"))
         .await
         .unwrap();
-    // Another compute resource, and so its pool, while the machine is on.
+    // Move to a host of another compute resource, and thereby to its root pool, while the
+    // machine is on.
     let spec = VirtualMachineRelocateSpec {
         host: Some(host.clone()),
         folder: Some(inner.clone()),
@@ -281,7 +282,8 @@ async fn a_machine_moves_to_another_host_pool_and_folder() {
     let state: VirtualMachinePowerState = client.get(&vm, "runtime.powerState").await;
     assert_eq!(state, VirtualMachinePowerState::PoweredOn);
 
-    // Back to the cluster, which chooses a host; a host of another pool is refused.
+    // Move back to the cluster, which chooses a host. A host that does not belong to the pool
+    // is refused.
     let back = VirtualMachineRelocateSpec {
         pool: Some(bench.pool.clone()),
         ..Default::default()
@@ -294,7 +296,7 @@ async fn a_machine_moves_to_another_host_pool_and_folder() {
     };
     let fault = client.run(vm.relocate_vm(&wrong, None)).await.unwrap_err();
     assert!(fault.is::<InvalidArgument>(), "{fault}");
-    // The name is taken there.
+    // The destination folder already has a machine with this name.
     let mut other = bare("child");
     other.files.as_mut().unwrap().vm_path_name = Some("[LocalDS_0] other/other.vmx".into());
     bench.run(&other).await;

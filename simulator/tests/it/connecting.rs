@@ -1,4 +1,4 @@
-//! The first steps of a client: versions, content, login, properties.
+//! Tests of the first steps of a client: versions, service content, login, properties.
 
 use crate::client::Client;
 use simulator::Simulator;

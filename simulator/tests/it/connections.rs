@@ -1,4 +1,5 @@
-//! Clients that connect and say nothing, or half of something, lock nobody out.
+//! Tests that clients which connect and send nothing, or an incomplete request, do not block
+//! other clients.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,7 +34,7 @@ async fn connect(simulator: &Simulator) -> Tls {
         .unwrap()
 }
 
-/// Whether the server ends the connection.
+/// Returns whether the server closes the connection.
 async fn ends(stream: &mut Tls) -> bool {
     let mut rest = Vec::new();
     let read = stream.read_to_end(&mut rest);
@@ -96,7 +97,7 @@ async fn the_one_over_the_limit_is_told_so() {
     let client = Client::login(&simulator).await;
     let collector = client.content.property_collector.clone();
     let waiting = tokio::spawn(async move {
-        // Its connection stays in use.
+        // The unanswered call keeps its connection in use.
         let _ = client.call(collector.wait_for_updates_ex(None, None)).await;
     });
     while !waiting.is_finished() {

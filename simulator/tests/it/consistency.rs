@@ -1,4 +1,5 @@
-//! What a client builds from updates is what it would read, whatever happened.
+//! Tests that the state which a client builds from updates always equals the state that it
+//! reads.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +13,13 @@ use vim25::types::{
 };
 use vim25::{Any, AnyRef, Poly, Ref, mo};
 
-/// Something that happens to the pools of a host.
+/// A change of the pools of a host, or a look at them.
 #[derive(Clone, Debug)]
 enum Step {
     Create,
     Rename(usize),
     Destroy(usize),
-    /// The client looks, at so many objects a reply.
+    /// The client requests updates, with this many objects per reply.
     Look(i32),
 }
 
@@ -34,7 +35,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 type State = BTreeMap<AnyRef, BTreeMap<String, Any>>;
 
-/// A client that follows updates.
+/// A client that builds its state from updates.
 struct Follower<'c> {
     client: &'c Client,
     collector: Ref<mo::PropertyCollector>,
@@ -43,7 +44,7 @@ struct Follower<'c> {
 }
 
 impl Follower<'_> {
-    /// Takes in one reply; `false` when there was nothing new.
+    /// Requests one reply and applies it; returns `false` if there were no updates.
     async fn look(&mut self, objects: i32) -> bool {
         let options = WaitOptions {
             max_wait_seconds: Some(0),

@@ -1,4 +1,4 @@
-//! The devices of a machine as its guest has them: hardware, serial ports, addresses.
+//! Tests of a machine's devices from the view of its guest: hardware, serial ports, addresses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +19,7 @@ use vim25::{Poly, Ref, mo};
 use crate::client::Client;
 use crate::client::container::{add, spec};
 
-/// A guest that the test plays: it hands its machine out and waits.
+/// A guest whose actions the test carries out: it sends its machine to the test and waits.
 #[derive(Debug)]
 pub(crate) struct Played(mpsc::Sender<GuestMachine>);
 
@@ -73,7 +73,7 @@ impl Bench {
     }
 }
 
-/// A machine whose only added device is a serial port.
+/// Returns the specification of a machine whose only added device is a serial port.
 fn with_port(port: VirtualSerialPort) -> VirtualMachineConfigSpec {
     let mut spec = spec("a", &[].into());
     spec.device_change = vec![add(port, None)];
@@ -169,7 +169,7 @@ async fn a_serial_port_connects_at_power_on_and_again_after_a_drop() {
     let address = listener.local_addr().unwrap().to_string();
     let (vm, machine) = bench.on(&with_port(client_port(&address))).await;
     let mut port = machine.serial(0).unwrap();
-    // Written before anybody accepts: it is not lost.
+    // Bytes written before the connection is accepted are not lost.
     port.write_all(b"first\n").await.unwrap();
     let (mut peer, _) = listener.accept().await.unwrap();
     let mut read = [0; 6];
@@ -189,7 +189,7 @@ async fn a_serial_port_connects_at_power_on_and_again_after_a_drop() {
     peer.read_exact(&mut read).await.unwrap();
     assert_eq!(&read, b"second");
 
-    // What was written before power-off arrives, then the end.
+    // Bytes written before power-off arrive, followed by the end of the stream.
     port.write_all(b"last").await.unwrap();
     bench.client.run(vm.power_off_vm()).await.unwrap();
     let mut rest = Vec::new();
@@ -209,7 +209,7 @@ async fn a_serial_port_waits_for_a_listener() {
     drop(reserved);
     let (_, machine) = bench.on(&with_port(client_port(&address))).await;
     let mut port = machine.serial(0).unwrap();
-    // Nobody listens: the guest is not held up.
+    // Without a listener, writes of the guest do not block.
     port.write_all(&vec![0; 1 << 20]).await.unwrap();
     assert!(!port.carrier());
     let listener = TcpListener::bind(&address).await.unwrap();
@@ -238,7 +238,7 @@ async fn a_slow_reader_holds_the_guest_up() {
         port.write_all(&sent).await.unwrap();
         *done.lock().await = true;
     });
-    // More than all buffers of the way hold is never taken from the guest.
+    // The data exceeds all buffers on the way, so the write must block until the peer reads.
     tokio::time::sleep(Duration::from_millis(100)).await;
     assert!(!*written.lock().await);
     let mut read = vec![0; expected.len()];

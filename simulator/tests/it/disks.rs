@@ -1,4 +1,4 @@
-//! Disks: children, copies, locks, and what the guest learns of them.
+//! Tests of disks: children, copies, locks, and the calls that the guest receives.
 
 use std::io;
 use std::path::PathBuf;
@@ -16,7 +16,7 @@ use vim25::{Fault, Poly, Ref, mo};
 use crate::client::Client;
 use crate::client::container::{disk_of, spec};
 
-/// A guest that keeps a word for each disk until it is asked to write it.
+/// A guest that holds back a write to each disk until it is asked to flush the disk.
 #[derive(Clone, Debug, Default)]
 struct Keeper {
     told: Arc<Mutex<Vec<String>>>,
@@ -49,7 +49,7 @@ impl Guest for Keeper {
             .unwrap()
             .push(format!("flush {}", name(disk)));
         if *self.refuses.lock().unwrap() {
-            return Err(io::Error::other("the guest cannot"));
+            return Err(io::Error::other("the guest cannot flush"));
         }
         let mut kept = self.kept.lock().unwrap();
         if kept.contains(&disk.chain[0]) {
@@ -89,7 +89,7 @@ async fn bench(platform: Platform) -> Bench {
 }
 
 impl Bench {
-    /// A machine with one disk of 4 MiB, which may have a parent.
+    /// Creates a machine with one disk of 4 MiB, which may have a parent.
     async fn machine(&self, name: &str, parent: Option<&str>) -> Ref<mo::VirtualMachine> {
         let mut spec = spec(name, &[].into());
         spec.device_change.truncate(2);
@@ -104,7 +104,7 @@ impl Bench {
         self.simulator.datastore_directory().join(name)
     }
 
-    /// The status of a request for a file.
+    /// Sends a request for a file; returns the status.
     async fn http(&self, method: &str, path: &str, body: &'static str) -> u16 {
         let method = method.parse().unwrap();
         let request = self
@@ -120,7 +120,7 @@ impl Bench {
     }
 }
 
-/// Bytes of a disk.
+/// Returns four bytes of a disk at an offset.
 fn at(path: &PathBuf, offset: u64) -> [u8; 4] {
     let mut bytes = [0; 4];
     let disk = Disk::open(path).unwrap();
@@ -135,7 +135,7 @@ async fn a_child_shows_its_parent_and_the_guest_finds_the_chain() {
     std::fs::write(bench.file("image/image-flat.vmdk"), vec![b'i'; 4 << 20]).unwrap();
     let parent = Some("[datastore1] image/image.vmdk");
     let child = bench.machine("a", parent).await;
-    // The capacity is the parent's, whatever was asked.
+    // The child has the capacity of the parent, whatever was requested.
     let disk: VirtualDisk = bench
         .client
         .get(&child, "config.hardware.device[2000]")
@@ -148,10 +148,10 @@ async fn a_child_shows_its_parent_and_the_guest_finds_the_chain() {
     assert_eq!(&at(&bench.file("a/a.vmdk"), 1 << 20), b"iiii");
     bench.client.run(child.power_on_vm(None)).await.unwrap();
     bench.client.run(child.power_off_vm()).await.unwrap();
-    // Making a child asked for the parent's content; a life of a machine asks for nothing.
+    // Creating the child flushed the parent. Powering the machine on and off flushed nothing.
     assert_eq!(bench.keeper.told(), ["flush image.vmdk"]);
 
-    // A copy is asked for, and has all that was written.
+    // Copying flushes the disk first, so the copy contains the guest's write.
     let copy = bench.manager();
     let copy = copy.copy_virtual_disk("[datastore1] a/a.vmdk", "[datastore1] copy.vmdk");
     bench.client.run(copy.build()).await.unwrap();
@@ -180,7 +180,7 @@ async fn the_guest_is_asked_before_others_read_and_told_when_disks_go() {
     assert_eq!(bench.http("GET", "a/a-flat.vmdk", "").await, 500);
     *bench.keeper.refuses.lock().unwrap() = false;
     bench.keeper.told();
-    // The text says nothing about the content.
+    // Replacing the descriptor does not change the content of the disk.
     let text = std::fs::read_to_string(bench.file("a/a.vmdk")).unwrap();
     assert_eq!(bench.http("PUT", "a/a.vmdk", text.leak()).await, 200);
     assert!(bench.keeper.told().is_empty());
@@ -215,7 +215,7 @@ async fn disks_of_a_machine_that_is_on_are_locked_with_their_parents() {
     let parent = Some("[datastore1] image/image.vmdk");
     let child = bench.machine("a", parent).await;
     bench.client.run(child.power_on_vm(None)).await.unwrap();
-    // A parent may be read, and not changed.
+    // A parent may be read but not changed.
     assert_eq!(bench.http("GET", "image/image-flat.vmdk", "").await, 200);
     assert_eq!(bench.http("GET", "a/a-delta.vmdk", "").await, 500);
     for file in ["a/a-delta.vmdk", "image/image-flat.vmdk"] {
@@ -267,7 +267,7 @@ fn attach(file: &str) -> Poly<VirtualDeviceConfigSpec> {
     })
 }
 
-/// Whether the parent and the child are there after the child's machine was destroyed.
+/// Returns whether the parent and the child exist after the child's machine was destroyed.
 async fn destroyed(platform: Platform) -> (bool, bool) {
     let bench = bench(platform).await;
     bench.machine("image", None).await;

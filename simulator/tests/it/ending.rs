@@ -1,4 +1,4 @@
-//! Ending: no port, no task and no file is left, and scripted trouble happens as told.
+//! Tests of shutdown, which leaves no port, task or file, and of fault injection.
 
 use std::net::TcpListener;
 use std::time::Duration;
@@ -32,7 +32,7 @@ async fn shutdown_leaves_nothing() {
     simulator.shutdown().await;
     drop(client);
     assert!(!directory.exists());
-    // The port is free at once, and after the client's own tasks nothing runs.
+    // The port is free immediately, and no task is left once those of the client have ended.
     TcpListener::bind(address).unwrap();
     while metrics.num_alive_tasks() > tasks {
         tokio::task::yield_now().await;
@@ -95,14 +95,14 @@ async fn scripted_trouble_happens_as_told() {
     let fault = create("b").await.unwrap_err().fault();
     assert!(fault.is::<NotEnoughLicenses>());
 
-    // A task fails and leaves the pool.
+    // The task fails, and the pool still exists.
     simulator
         .script()
         .next("Destroy_Task", Reaction::TaskFault(trouble()));
     assert!(client.run(pool.destroy()).await.is_err());
     assert_eq!(client.get::<String>(&pool, "name").await, "a");
 
-    // The connection breaks; the call was not carried out, or was.
+    // The connection breaks, first before the call is carried out, then after it.
     simulator
         .script()
         .next("CreateResourcePool", Reaction::Disconnect);

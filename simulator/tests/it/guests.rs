@@ -1,4 +1,4 @@
-//! What a guest may do to its machine, and what stays of it.
+//! Tests of what a guest may do to its machine, and of what remains after power-off.
 
 use std::sync::{Arc, Mutex};
 
@@ -15,7 +15,7 @@ use vim25::types::{
 };
 use vim25::{Poly, Ref, mo};
 
-/// Tries what guests may and may not do, then waits.
+/// A guest that tries permitted and forbidden operations, and then waits.
 #[derive(Debug, Default)]
 struct Curious {
     seen: Arc<Mutex<Vec<String>>>,
@@ -110,7 +110,7 @@ async fn a_guest_sees_and_writes_what_the_platform_lets_it() {
     simulator.shutdown().await;
 }
 
-/// Keys after a power cycle in which the guest wrote one and the API two.
+/// Returns the keys after a power cycle in which the guest wrote one key and the API two.
 async fn after_a_cycle(platform: Platform) -> [Option<String>; 3] {
     let guest = Curious::default();
     let done = Arc::clone(&guest.done);
@@ -181,14 +181,14 @@ async fn whether_a_guest_moves_the_change_version_is_a_switch() {
     }
 }
 
-/// Fails badly.
+/// A guest that panics.
 #[derive(Debug)]
 struct Panics;
 
 #[async_trait::async_trait]
 impl Guest for Panics {
     async fn run(&self, _: GuestMachine) {
-        panic!("a guest's own mistake");
+        panic!("a bug in the guest");
     }
 }
 
@@ -204,7 +204,7 @@ async fn a_guest_that_panics_harms_nobody() {
     simulator.shutdown().await;
 }
 
-/// Answers whatever clients ask for, after its tools run.
+/// A guest that runs tools and answers every request of clients.
 #[derive(Debug)]
 struct Obliging;
 

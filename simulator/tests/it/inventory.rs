@@ -1,4 +1,4 @@
-//! The inventory is complete: what the API requires is there, and of the right type.
+//! Tests that the inventory is complete: required properties are set, with the right types.
 
 use crate::client::Client;
 use crate::client::container::spec;
@@ -108,7 +108,8 @@ async fn every_object_has_what_the_api_requires() {
     simulator.shutdown().await;
 }
 
-/// Every object has what its type requires, and nothing that its type does not have.
+/// Checks that every object has all required properties of its type, and no properties that
+/// the type does not define.
 pub(crate) fn check(all: &[ObjectContent]) {
     for object in all {
         let ty = schema::find(TypeKind::Managed, object.obj.type_name()).unwrap();

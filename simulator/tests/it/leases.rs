@@ -1,4 +1,4 @@
-//! Machines that come in and go out with their disks.
+//! Tests of importing and exporting machines with their disks.
 
 use std::io::Read as _;
 use std::time::Duration;
@@ -18,7 +18,7 @@ use crate::client::container::{add, disk_of, spec};
 
 const SIZE: u64 = 64 << 20;
 
-/// A streamOptimized disk of 64 MiB with a few bytes in it.
+/// Returns a streamOptimized disk of 64 MiB that contains a few bytes.
 fn packed() -> Vec<u8> {
     let mut writer = StreamWriter::new(Vec::new(), SIZE, &StreamOptions::new()).unwrap();
     writer.put(0, b"first").unwrap();
@@ -46,7 +46,7 @@ async fn import(client: &Client, name: &str) -> Ref<mo::HttpNfcLease> {
     client.call(call).await.unwrap()
 }
 
-/// Waits for a lease to leave its first state.
+/// Waits until a lease has left the state `initializing`; returns its state.
 async fn settled(client: &Client, lease: &Ref<mo::HttpNfcLease>) -> HttpNfcLeaseState {
     loop {
         let state: HttpNfcLeaseState = client.get(lease, "state").await;
@@ -94,13 +94,13 @@ async fn a_machine_is_imported_and_exported_with_its_disk() {
     assert_eq!(info.lease_timeout, 300);
     assert_eq!(info.total_disk_capacity_in_kb, 64 << 10);
     let vm: Ref<mo::VirtualMachine> = Ref::new(info.entity.value());
-    // The machine is not anybody's before the lease ends.
+    // The machine cannot be used before the lease ends.
     let fault = client.run(vm.power_on_vm(None)).await.unwrap_err();
     assert!(fault.is::<TaskInProgress>(), "{fault}");
 
     let stream = packed();
     let url = url(&simulator, &info);
-    // In chunks, of no known length.
+    // Upload in chunks, without a `Content-Length`.
     let chunks: Vec<_> = stream
         .chunks(10_000)
         .map(|c| Ok::<_, std::io::Error>(c.to_vec()))
@@ -112,7 +112,7 @@ async fn a_machine_is_imported_and_exported_with_its_disk() {
         .call(lease.http_nfc_lease_progress(50))
         .await
         .unwrap();
-    // Again with a length, as a client does that lost the answer.
+    // Upload again with a `Content-Length`, like a client that lost the response.
     let sent = client
         .http()
         .put(&url)
@@ -158,7 +158,7 @@ async fn a_machine_is_imported_and_exported_with_its_disk() {
     let out = answer.bytes().await.unwrap();
     assert!(out.starts_with(b"KDMV"));
     client.call(lease.http_nfc_lease_complete()).await.unwrap();
-    // What went out comes in as what it was.
+    // Importing the exported disk results in the same content.
     let lease = import(&client, "b").await;
     let info = ready(&client, &lease).await;
     let url = self::url(&simulator, &info);
@@ -187,7 +187,7 @@ async fn an_import_that_is_given_up_leaves_nothing() {
         let sent = client.http().post(&url).body(bad).send().await.unwrap();
         assert_eq!(sent.status(), 500);
     }
-    // An upload that is on its way when the lease ends.
+    // Start an upload that is still in progress when the lease ends.
     let (sender, mut receiver) = tokio::sync::mpsc::channel::<Result<Vec<u8>, std::io::Error>>(1);
     let body = futures_util::stream::poll_fn(move |cx| receiver.poll_recv(cx));
     let body = reqwest::Body::wrap_stream(body);
@@ -255,7 +255,8 @@ async fn an_import_is_given_up_before_it_is_ready() {
     assert!(fault.unwrap_err().fault().is::<InvalidState>());
     client.call(lease.http_nfc_lease_abort(None)).await.unwrap();
     assert_eq!(settled(&client, &lease).await, HttpNfcLeaseState::Error);
-    // Made after the slow one would have been, and the only one.
+    // Import another machine after the time at which the aborted import would have created its
+    // machine: there is only the new machine.
     tokio::time::sleep(Duration::from_millis(60)).await;
     let next = import(&client, "b").await;
     ready(&client, &next).await;

@@ -1,4 +1,4 @@
-//! The life of a machine, from its making to its end.
+//! Tests of the life cycle of a machine, from creating to destroying it.
 
 use crate::client::Client;
 use crate::client::container::{ID, disk, extra, keys, options, spec};
@@ -10,7 +10,7 @@ use vim25::types::{
 };
 use vim25::{Fault, Ref, mo};
 
-/// A simulator with the image that containers boot from, and a client of it.
+/// Starts a simulator with the image that containers boot from, and logs a client in.
 async fn start() -> (Simulator, Client) {
     let simulator = Simulator::builder().start().await.unwrap();
     let iso = simulator.datastore_directory().join("vch");
@@ -127,7 +127,7 @@ async fn a_stale_change_version_is_refused() {
         .await;
     assert!(fault.unwrap_err().is::<ConcurrentAccess>());
     let version: String = client.get(&vm, "config.changeVersion").await;
-    // Keys fold, and keep the spelling they had.
+    // Keys are compared without regard to case, and keep their original spelling.
     client
         .run(vm.reconfig_vm(&change(&version, "guestinfo.a", "2")))
         .await
@@ -216,7 +216,7 @@ async fn a_child_disk_knows_its_parents() {
         )
         .await;
     assert_eq!(name, "[datastore1] parent/parent.vmdk");
-    // As the real one may, destroying takes the parents along.
+    // Like some real hosts, destroying a machine also deletes the parents of its disks.
     client.run(child.destroy()).await.unwrap();
     assert!(
         !simulator

@@ -1,4 +1,4 @@
-//! The simulator as its clients and guests see it.
+//! Tests of the simulator from the view of its clients and guests.
 #![allow(
     clippy::unwrap_used,
     clippy::field_reassign_with_default,

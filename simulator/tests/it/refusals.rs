@@ -1,4 +1,4 @@
-//! What the API refuses, in the API's own words.
+//! Tests of requests that the API refuses, and of the faults that it returns.
 
 use crate::client::Client;
 use crate::client::container::{add, spec};
@@ -12,7 +12,7 @@ use vim25::{Fault, Poly, Ref, mo};
 
 const XML: &str = "text/xml; charset=utf-8";
 
-/// A machine without devices of its own.
+/// Returns the specification of a machine without additional devices.
 fn bare(name: &str) -> VirtualMachineConfigSpec {
     VirtualMachineConfigSpec {
         name: Some(name.into()),
@@ -140,7 +140,7 @@ async fn faults_of_files_say_nothing_of_the_host() {
     let mut spec = vim25::types::FileBackedVirtualDiskSpec::default();
     spec.base.disk_type = "thin".into();
     spec.base.adapter_type = "lsiLogic".into();
-    // More than a file of most hosts can be, and less than a disk may be.
+    // The capacity is valid for a disk, but exceeds the file size limit of most file systems.
     spec.capacity_kb = 61 << 30;
     let large = client
         .run(disks.create_virtual_disk("[datastore1] large.vmdk", None, &Poly::new(spec)))
@@ -212,7 +212,7 @@ async fn a_change_that_fails_leaves_disks_as_they_were() {
     simulator.shutdown().await;
 }
 
-/// A named pipe is a file whose copy takes until somebody writes to it.
+/// Copies a named pipe: the copy does not finish until something is written to the pipe.
 #[cfg(unix)]
 #[tokio::test]
 async fn a_copy_that_takes_long_holds_nobody_up() {
@@ -244,7 +244,7 @@ async fn a_copy_that_takes_long_holds_nobody_up() {
     simulator.shutdown().await;
 }
 
-/// A number that differs each time.
+/// Returns a different number each time.
 fn uuid() -> usize {
     use std::sync::atomic::{AtomicUsize, Ordering};
     static NEXT: AtomicUsize = AtomicUsize::new(0);

@@ -1,4 +1,4 @@
-//! A host that was restarted: the same directory, another simulator.
+//! Tests of restarting a host: another simulator on the same directory.
 
 use std::path::Path;
 
@@ -122,7 +122,7 @@ async fn a_host_is_found_again_after_a_restart() {
         inner
     );
 
-    // On before, off now; all else as it was.
+    // The machine was on and is now off; nothing else has changed.
     let state: VirtualMachinePowerState = client.get(&child, "runtime.powerState").await;
     assert_eq!(state, VirtualMachinePowerState::PoweredOff);
     let after: VirtualMachineConfigInfo = client.get(&child, "config").await;
@@ -146,7 +146,7 @@ async fn a_host_is_found_again_after_a_restart() {
     assert_eq!(before.uuid, after.uuid);
     assert_eq!(extra(&after, "guestinfo.kept").as_deref(), Some("yes"));
     assert_eq!(client.get::<String>(&parent, "name").await, "parent");
-    // New objects have new identities, and what is there can be used.
+    // New objects have new ids, and existing objects can be used.
     let new = folder.create_vm(&spec("new", &[].into()), &root, None);
     let new = client.run(new).await.unwrap();
     assert!(new != parent && new != child, "{new}");
@@ -156,7 +156,7 @@ async fn a_host_is_found_again_after_a_restart() {
     };
     client.run(child.reconfig_vm(&change)).await.unwrap();
     client.run(child.power_on_vm(None)).await.unwrap();
-    // What the host keeps for itself is not for clients.
+    // Clients cannot read the files in which the host persists its state.
     for path in [".vsphere-simulator/rui.key", "./.vsphere-simulator/rui.key"] {
         let request = client.http().get(client.file_url(path));
         let answer = request
@@ -167,7 +167,7 @@ async fn a_host_is_found_again_after_a_restart() {
         assert_eq!(answer.status(), 400);
     }
     simulator.shutdown().await;
-    // A machine that was destroyed stays away; one whose files are gone is left out.
+    // A destroyed machine is not restored, and neither is a machine whose files are missing.
     let (simulator, client) = start(directory.path()).await;
     client.run(new.destroy()).await.unwrap();
     simulator.shutdown().await;

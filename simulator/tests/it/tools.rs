@@ -1,4 +1,4 @@
-//! Tools answer only where something runs.
+//! Tests that the guest's tools respond only if a guest runs.
 
 use crate::client::Client;
 use simulator::Simulator;

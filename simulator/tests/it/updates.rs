@@ -1,4 +1,4 @@
-//! Waiting for updates: versions, truncation, cancelling, and changes that are pushed.
+//! Tests of waiting for updates: versions, truncation, cancelling, and pushed changes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use vim25::types::{
 };
 use vim25::{Poly, Ref, mo};
 
-/// All pools below the root pool, with their names.
+/// Returns a filter for the names of all pools below the root pool.
 fn pools() -> PropertyFilterSpec {
     PropertyFilterSpec {
         prop_set: vec![PropertySpec {
@@ -92,7 +92,7 @@ async fn changes_are_pushed_and_versions_can_be_resumed() {
             .unwrap()
     };
 
-    // Two of three, then the rest, then nothing.
+    // The replies contain two of the three pools, then the rest, then nothing.
     let first = look("", 5, Some(2)).await.unwrap();
     assert_eq!(
         kinds(&first),
@@ -104,12 +104,12 @@ async fn changes_are_pushed_and_versions_can_be_resumed() {
     let second = look(&first.version, 5, Some(2)).await.unwrap();
     assert_eq!(kinds(&second), [ObjectUpdateKind::Enter]);
     assert_eq!(second.truncated, None);
-    // The reply was lost: the same again.
+    // After a lost reply, a request with the same version returns the same updates.
     let again = look(&first.version, 5, Some(2)).await.unwrap();
     assert_eq!(again.filter_set, second.filter_set);
     assert!(look(&again.version, 0, None).await.is_none());
 
-    // A wait that began before the change ends with it.
+    // A wait that began before a change returns the change.
     let waiting = {
         let (client, collector, version) = (Arc::clone(&client), collector.clone(), again.version);
         tokio::spawn(async move {
@@ -153,7 +153,8 @@ async fn a_wait_ends_when_it_is_cancelled_or_the_server_stops() {
         tokio::spawn(async move { client.call(collector.wait_for_updates_ex(None, None)).await })
     };
     let waiting = waits(&client);
-    // Cancelling is heard by a waiting caller; before that it is heard by nobody.
+    // Cancelling only affects a call that is already waiting, so repeat it until the wait has
+    // ended.
     let fault = loop {
         client
             .call(collector.cancel_wait_for_updates())

@@ -1,4 +1,4 @@
-//! Property values on the wire: their types, and the paths that lead to none.
+//! Tests of property values on the wire: their types, and paths without a value.
 
 use crate::client::Client;
 use crate::client::container::spec;
@@ -101,7 +101,7 @@ async fn a_path_to_nothing_is_a_fault_of_the_whole_call() {
             assert_eq!(detail.unwrap().name, path);
         }
     }
-    // What may be there and is not is no fault.
+    // A valid path to an unset value is not a fault.
     let unset = client.try_get::<String>(&vm, "config.hardware.device[9999].backing");
     assert_eq!(unset.await, None);
     simulator.shutdown().await;

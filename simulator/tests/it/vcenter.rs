@@ -1,4 +1,4 @@
-//! A vCenter: its inventory, and machines that it places.
+//! Tests of a vCenter: its inventory, and the placement of machines.
 
 use crate::client::Client;
 use crate::client::container::add;
@@ -110,7 +110,7 @@ async fn machines_are_placed_and_started_together() {
         hosts.insert(client.get::<AnyRef>(&vm, "runtime.host").await);
         machines.push(vm);
     }
-    // Spread over the hosts of the cluster.
+    // The machines are spread over the hosts of the cluster.
     assert_eq!(hosts.len(), 3);
     let datacenter: Ref<mo::Datacenter> = typed(&client, "DC0").await;
     let result: ClusterPowerOnVmResult = client
@@ -176,7 +176,7 @@ async fn folders_and_templates_hold_machines() {
     assert_eq!(at(&client, "DC0/vm/inner/a").await.value(), vm.value());
     let busy = client.run(inner.destroy()).await.unwrap_err();
     assert_eq!(busy.type_name(), "ResourceInUse");
-    // A template is in no pool, cannot be switched on, and becomes a machine again.
+    // A template has no pool and cannot be powered on; it can be converted back to a machine.
     client.call(vm.mark_as_template()).await.unwrap();
     assert!(client.get::<bool>(&vm, "config.template").await);
     assert!(

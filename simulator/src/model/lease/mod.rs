@@ -19,7 +19,7 @@ use crate::shared::{Effect, Later, Shared};
 use crate::task;
 use crate::world::Transaction;
 
-/// Ended leases that can still be queried.
+/// Maximum number of ended leases that can still be queried.
 const KEPT: usize = 16;
 
 type LeaseRef = Ref<mo::HttpNfcLease>;
@@ -30,7 +30,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>) -> Option<Answer> {
         "HttpNfcLeaseComplete" => complete(inv),
         "HttpNfcLeaseAbort" => abort(inv),
         "HttpNfcLeaseGetManifest" => manifest(inv),
-        // Both digests are computed anyway.
+        // A no-op: both digests are computed in any case.
         "HttpNfcLeaseSetManifestChecksumType" => nothing(),
         _ => return None,
     })
@@ -52,7 +52,7 @@ fn of(object: &Object) -> Option<&Arc<Lease>> {
     }
 }
 
-/// Returns the receiver of a call, which must be in the state `ready`.
+/// Returns the lease that a call is for, which must be in the state `ready`.
 fn ready(inv: &Invocation<'_, '_>) -> Result<Arc<Lease>, Fault> {
     let object = inv.this()?;
     let state: HttpNfcLeaseState = object.read("state")?;
@@ -128,7 +128,7 @@ fn finish(
     task::finish(tx, &lease.task, answer)?;
     tx.after(Effect::Stop(lease.over.clone()));
     if answer.is_err() && lease.direction == Direction::Import {
-        // Immediately, unless a transfer is still writing.
+        // Destroy the machine immediately, unless a transfer is still writing.
         match lease.gate.try_write() {
             Ok(_alone) => {
                 let gone = virtual_machine::destroy_now(tx, &lease.vm)?;
@@ -161,7 +161,7 @@ async fn undo(shared: Arc<Shared>, lease: Arc<Lease>) {
     }
 }
 
-/// Removes all ended leases but the most recent.
+/// Removes all ended leases except the most recent.
 fn drop_old(tx: &mut Transaction<'_>) {
     let ended = |object: &Object| {
         let state = object.read("state");
@@ -181,7 +181,7 @@ fn drop_old(tx: &mut Transaction<'_>) {
     }
 }
 
-/// Times a lease out when its client reports no progress.
+/// Ends a lease with a timeout when its client reports no progress.
 async fn watch(shared: Arc<Shared>, reference: LeaseRef, lease: Arc<Lease>) {
     let mut alive = lease.alive.subscribe();
     loop {

@@ -1,4 +1,4 @@
-//! Opening a lease: from the call to the state `ready`.
+//! Opens leases: from the call to the state `ready`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::shared::{Effect, Later, Shared};
 use crate::task;
 use crate::world::Transaction;
 
-/// A lease to be opened.
+/// A lease that is being opened.
 struct Wish {
     lease: LeaseRef,
     user: String,
@@ -37,7 +37,7 @@ struct Wish {
     fault: Option<Fault>,
 }
 
-/// `ImportVApp` of a resource pool.
+/// Handles `ImportVApp` of a resource pool.
 pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
     let spec: Poly<ImportSpec> = inv.arg("spec")?;
     let folder: Option<Ref<mo::Folder>> = inv.arg("folder")?;
@@ -83,7 +83,7 @@ pub(in crate::model) fn import(inv: &mut Invocation<'_, '_>) -> Answer {
     value(&lease)
 }
 
-/// `ExportVm` of a machine.
+/// Handles `ExportVm` of a machine.
 pub(in crate::model) fn export(
     inv: &mut Invocation<'_, '_>,
     vm: Ref<mo::VirtualMachine>,
@@ -165,7 +165,7 @@ async fn import_now(
             .and_then(|task| run(tx, &task).map(|()| task))
             .and_then(|task| begin(tx, &wish.lease, &vm, task, Direction::Import));
         if begun.is_err() {
-            // Files are not part of the transaction: remove them.
+            // The rollback of the transaction does not cover files: delete them.
             let _ = virtual_machine::destroy_now(tx, &vm);
         }
         begun
@@ -269,7 +269,7 @@ fn begin(
     Ok(lease)
 }
 
-/// Lists the disks of a machine under the names that a lease gives them.
+/// Returns the disks of a machine, with the names that they have in the lease.
 fn devices(
     tx: &Transaction<'_>,
     vm: &Ref<mo::VirtualMachine>,

@@ -1,4 +1,4 @@
-//! Cloning a machine: a copy of its configuration and of its disks.
+//! Clones machines by copying their configuration and their disks.
 
 use std::sync::Arc;
 
@@ -30,8 +30,8 @@ const FULL_COPY: [&str; 2] = [
     "moveAllDiskBackingsAndDisallowSharing",
 ];
 
-/// `CloneVM_Task`, which only a vCenter has. The source must be off: a running guest may hold
-/// its disks in another form.
+/// Handles `CloneVM_Task`, which only a vCenter has. The source must be off: a running guest
+/// may keep the content of its disks in another form.
 pub(super) fn call(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
     let folder: Ref<mo::Folder> = inv.object_arg("folder")?;
     let name: String = inv.arg("name")?;
@@ -67,7 +67,7 @@ pub(super) fn call(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) ->
     )
 }
 
-/// Copies the disks and adds the machine.
+/// Copies the disks and adds the clone to the inventory.
 async fn finish(shared: &Arc<Shared>, plan: &Arc<Plan>) -> Answer {
     let monitor = Arc::new(Monitor::new());
     // Cancels the copies when the simulator shuts down.
@@ -110,7 +110,7 @@ struct DiskCopy {
     from: DatastorePath,
     to: DatastorePath,
     new: New,
-    /// The device of the source.
+    /// The disk device of the source.
     device: Poly<VirtualDevice>,
 }
 
@@ -124,7 +124,7 @@ impl Plan {
         let name = create::free_name(tx, &folder, &name)?;
         spec.location.folder = Some(folder);
         let place = match (&spec.location.pool, spec.template) {
-            // A template needs no pool of its own; any will do to find its host.
+            // A clone that is a template needs no pool; any pool is sufficient to find a host.
             (None, true) if template::is_one(tx, source) => {
                 spec.location.pool = Some(Placement::any(tx)?.pool);
                 relocate::place(tx, source, &spec.location)?
@@ -175,7 +175,7 @@ impl Plan {
 
     /// Adds the machine to the inventory.
     fn build(&self, tx: &mut Transaction<'_>) -> Answer {
-        // The source must still exist, and nobody may have taken the name.
+        // Check again that the source exists and the name is unused.
         tx.object(&self.source)?;
         create::free_name(tx, &self.place.folder, &self.name)?;
         let mut info = self.info.clone();

@@ -1,4 +1,4 @@
-//! Creating a machine, and registering an existing one.
+//! Creates machines, and registers existing machines.
 
 use std::sync::Arc;
 
@@ -125,8 +125,8 @@ pub(super) fn free_name(
     }
 }
 
-/// Returns the path of the `.vmx`: the requested one, or one in a new directory with the
-/// machine's name.
+/// Returns the path of the `.vmx` file: the requested path, or a path in a new directory with
+/// the machine's name.
 pub(super) fn vmx_path(
     tx: &Transaction<'_>,
     asked: &str,

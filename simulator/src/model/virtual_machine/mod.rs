@@ -1,4 +1,4 @@
-//! Virtual machines.
+//! `VirtualMachine`: the methods of virtual machines.
 
 mod clone;
 mod create;

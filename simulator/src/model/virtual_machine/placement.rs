@@ -7,7 +7,7 @@ use crate::fault;
 use crate::object::Retype;
 use crate::world::Transaction;
 
-/// A place in the inventory.
+/// The place of a machine in the inventory.
 #[derive(Clone, Debug)]
 pub(crate) struct Placement {
     pub(crate) folder: Ref<mo::Folder>,
@@ -16,11 +16,12 @@ pub(crate) struct Placement {
 }
 
 impl Placement {
-    /// Returns a place in a pool, on the requested host or on the one with the fewest
+    /// Returns a placement in a pool, on the requested host or on the host with the fewest
     /// machines.
     ///
     /// # Errors
-    /// The host is not the pool's, or none was requested for a cluster without DRS.
+    /// Fails if the host does not belong to the pool's compute resource, or if no host was
+    /// requested in a cluster without DRS.
     pub(crate) fn new(
         tx: &Transaction<'_>,
         folder: &Ref<mo::Folder>,
@@ -56,7 +57,7 @@ impl Placement {
         })
     }
 
-    /// Returns the first pool and the folder for machines.
+    /// Returns a placement in the first pool and the folder for machines.
     pub(crate) fn any(tx: &Transaction<'_>) -> Result<Self, Fault> {
         let compute = tx.all("ComputeResource").next();
         let compute = compute.ok_or_else(fault::no_compatible_host)?;

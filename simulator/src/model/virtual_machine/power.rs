@@ -30,7 +30,7 @@ pub(super) fn on(inv: &mut Invocation<'_, '_>, vm: Vm) -> Answer {
     })
 }
 
-/// Powers on a machine in a task of a user.
+/// Starts a task that powers on a machine on behalf of a user.
 pub(crate) fn start(tx: &mut Transaction<'_>, user: &str, vm: &Vm) -> Result<Ref<mo::Task>, Fault> {
     let own = vm.clone();
     task::begin_as(
@@ -45,7 +45,7 @@ pub(crate) fn start(tx: &mut Transaction<'_>, user: &str, vm: &Vm) -> Result<Ref
     )
 }
 
-/// Checks that a machine is off, or suspended.
+/// Checks that a machine is off or suspended.
 pub(crate) fn check_off(tx: &Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     let state = machine::power_state(tx.object(vm)?)?;
     if state == VirtualMachinePowerState::PoweredOn {
@@ -112,7 +112,7 @@ pub(crate) fn power_on(tx: &mut Transaction<'_>, vm: &Vm) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Marks devices as connected while the machine is on.
+/// Updates the connection state of devices when the machine is powered on or off.
 fn connect(info: &mut VirtualMachineConfigInfo, on: bool) {
     for device in &mut info.hardware.device {
         if device.node().get("connectable").is_some() {
@@ -155,7 +155,8 @@ fn end(tx: &mut Transaction<'_>, vm: &Vm, state: VirtualMachinePowerState) -> Re
     let machine = Machine::edit(object)?;
     let mut stopped = Vec::new();
     if let Some(cycle) = machine.cycle.take() {
-        // The guest ends first, so that what it wrote to its lines is still delivered.
+        // Stop the guest first, so that the bytes it wrote to its serial ports are still
+        // delivered.
         stopped.extend([cycle.stop.clone(), cycle.ports.off().clone()]);
         if off {
             let mut lost = BTreeSet::new();
@@ -191,7 +192,7 @@ fn end(tx: &mut Transaction<'_>, vm: &Vm, state: VirtualMachinePowerState) -> Re
     Ok(())
 }
 
-/// Returns the keys after power-off: those that do not survive it have their old values.
+/// Returns the keys after power-off: the `lost` keys have the values from before power-on.
 fn restore(now: &ExtraConfig, before: &ExtraConfig, lost: &BTreeSet<String>) -> ExtraConfig {
     let is_lost = |key: &str| lost.contains(&key.to_ascii_lowercase());
     let kept = now.iter().filter_map(|(key, value)| match before.get(key) {
@@ -289,6 +290,6 @@ fn log(tx: &Transaction<'_>, vm: &Vm, event: &str) {
         .open(path)
         .and_then(|mut file| file.write_all(line.as_bytes()));
     if let Err(error) = written {
-        tracing::debug!(%error, "no line in the log");
+        tracing::debug!(%error, "the machine's log cannot be written");
     }
 }

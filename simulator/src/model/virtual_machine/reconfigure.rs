@@ -1,4 +1,4 @@
-//! `ReconfigVM_Task`: changing the configuration of a machine.
+//! `ReconfigVM_Task`: changes the configuration of a machine.
 
 use vim25::types::{VirtualMachineConfigInfo, VirtualMachineConfigSpec, VirtualMachinePowerState};
 use vim25::{Fault, Ref, mo};

@@ -1,6 +1,6 @@
-//! Moving a machine to another host, pool or folder.
+//! Moves machines to another host, pool or folder.
 //!
-//! There is one datastore, so no file ever moves.
+//! There is only one datastore, so files are never moved.
 
 use vim25::types::{VirtualMachineConfigSpec, VirtualMachineRelocateSpec};
 use vim25::{AnyRef, Fault, Ref, mo};
@@ -19,7 +19,7 @@ pub(super) fn relocate(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>
     start(inv, vm, "VirtualMachine.relocate", spec)
 }
 
-/// `MigrateVM_Task`, the older form of `RelocateVM_Task`.
+/// Handles `MigrateVM_Task`, the older form of `RelocateVM_Task`.
 pub(super) fn migrate(inv: &mut Invocation<'_, '_>, vm: Ref<mo::VirtualMachine>) -> Answer {
     let spec = VirtualMachineRelocateSpec {
         pool: inv.arg("pool")?,
@@ -60,11 +60,12 @@ pub(super) fn check(tx: &Transaction<'_>, spec: &VirtualMachineRelocateSpec) -> 
     Ok(())
 }
 
-/// Returns the place that a specification describes for a machine: what it leaves out stays.
+/// Returns the placement of a machine according to a specification. A folder, pool or host
+/// that the specification does not set is kept.
 ///
 /// # Errors
-/// A host or pool does not exist, the host is not the pool's, or nothing says in which pool the
-/// copy of a template goes.
+/// Fails if a host or pool does not exist, if the host does not belong to the pool's compute
+/// resource, or if a template is copied to a machine without naming a pool.
 pub(super) fn place(
     tx: &Transaction<'_>,
     vm: &Ref<mo::VirtualMachine>,
@@ -91,7 +92,8 @@ pub(super) fn place(
     Placement::new(tx, &folder.retype(), &pool, host.as_ref())
 }
 
-/// Returns the current pool if the host is one of its hosts, or else the root pool of the host.
+/// Returns the current pool if it can use the host, otherwise the root pool of the host's
+/// compute resource.
 fn pool_for(
     tx: &Transaction<'_>,
     host: &Ref<mo::HostSystem>,

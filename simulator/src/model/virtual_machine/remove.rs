@@ -1,4 +1,4 @@
-//! Removing a machine from the inventory, with or without its files.
+//! Removes machines from the inventory, with or without their files.
 
 use std::sync::Arc;
 
@@ -95,7 +95,7 @@ pub(crate) fn destroy_now(
             }
         }
     }
-    // Deletes the machine's own files; a directory that contains other files stays.
+    // Delete the machine's own files, and its directory unless it contains other files.
     let store = &shared.store;
     let stem = vmx.file_name().trim_end_matches(".vmx").to_owned();
     let own = ["vmx", "nvram", "vmsd", "vmxf"];

@@ -24,7 +24,7 @@ pub(super) fn mark(inv: &mut Invocation<'_, '_>, vm: &Ref<mo::VirtualMachine>) -
     nothing()
 }
 
-/// Turns a machine that is off into a template. A template already counts as success.
+/// Converts a machine that is off to a template. A no-op for a template.
 pub(crate) fn mark_as_template(
     tx: &mut Transaction<'_>,
     vm: &Ref<mo::VirtualMachine>,

@@ -1,9 +1,9 @@
-//! A container's machine as VIC 0.4 makes it.
+//! Specifications of a container's machine, as VIC 0.4 creates it.
 #![allow(
     dead_code,
     clippy::unwrap_used,
     clippy::field_reassign_with_default,
-    reason = "tests; each uses a part of it"
+    reason = "test support; each test uses a part of it"
 )]
 
 use std::collections::BTreeMap;
@@ -22,7 +22,7 @@ use vim25::{IsA, Poly};
 
 pub(crate) const ID: &str = "4e01c2";
 
-/// The keys of a container with one session.
+/// Returns the keys of a container with one session.
 pub(crate) fn keys(
     name: &str,
     path: &str,
@@ -74,12 +74,12 @@ pub(crate) fn add<T: vim25::DataObject + IsA<VirtualDevice>>(
     })
 }
 
-/// A disk of 1 GiB on the controller with a key.
+/// Returns the change that adds a disk of 1 GiB to a controller.
 pub(crate) fn disk(controller: i32, parent: Option<&str>) -> Poly<VirtualDeviceConfigSpec> {
     disk_of(1 << 20, controller, parent)
 }
 
-/// The same of another size.
+/// Returns the change that adds a disk of `kib` KiB to a controller.
 pub(crate) fn disk_of(
     kib: i64,
     controller: i32,
@@ -109,7 +109,7 @@ pub(crate) fn disk_of(
     add(disk, Some(VirtualDeviceConfigSpecFileOperation::Create))
 }
 
-/// The specification of a container's machine.
+/// Returns the specification of a container's machine.
 pub(crate) fn spec(name: &str, keys: &BTreeMap<String, String>) -> VirtualMachineConfigSpec {
     let mut scsi = ParaVirtualSCSIController::default();
     scsi.key = -1;
@@ -154,7 +154,7 @@ pub(crate) fn spec(name: &str, keys: &BTreeMap<String, String>) -> VirtualMachin
     }
 }
 
-/// The text of a key.
+/// Returns the value of a key in the machine's extraConfig.
 pub(crate) fn extra(config: &VirtualMachineConfigInfo, key: &str) -> Option<String> {
     config.extra_config.iter().find_map(|option| {
         let option = option.base::<OptionValue>().unwrap()?;

@@ -1,8 +1,8 @@
-//! A client of a few lines: what tests need and no more.
+//! A minimal client, with only the functions that the tests need.
 #![allow(
     dead_code,
     clippy::unwrap_used,
-    reason = "tests; each uses a part of it"
+    reason = "test support; each test uses a part of it"
 )]
 
 pub(crate) mod container;
@@ -20,7 +20,7 @@ pub(crate) struct Client {
     pub(crate) content: ServiceContent,
 }
 
-/// Why a call gave no result.
+/// The reason why a call returned no result.
 #[derive(Debug)]
 pub(crate) enum Failure {
     Fault(Box<Fault>),
@@ -38,9 +38,9 @@ impl Failure {
 }
 
 impl Client {
-    /// A client without a session.
+    /// Creates a client without a session.
     pub(crate) async fn stranger(simulator: &Simulator) -> Self {
-        // Nobody else in the process may have chosen; a second choice changes nothing.
+        // Install a default provider. An error means that the process already has one.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let certificate =
             reqwest::Certificate::from_pem(simulator.certificate_pem().as_bytes()).unwrap();
@@ -62,7 +62,7 @@ impl Client {
         client
     }
 
-    /// A client that is logged in.
+    /// Creates a client that is logged in.
     pub(crate) async fn login(simulator: &Simulator) -> Self {
         let mut client = Self::stranger(simulator).await;
         client
@@ -94,7 +94,7 @@ impl Client {
         format!("{base}/folder/{path}?dcPath=ha-datacenter&dsName=datastore1")
     }
 
-    /// Sends the body of a SOAP message as it stands; gives the status and the answer.
+    /// Sends an unmodified body in a SOAP envelope; returns the status and the response.
     pub(crate) async fn raw(&self, content_type: &str, body: &str) -> (u16, String) {
         let message = format!(
             "<Envelope xmlns=\"http://schemas.xmlsoap.org/soap/envelope/\" \
@@ -146,7 +146,7 @@ impl Client {
         Ok(R::from_value(&value).unwrap())
     }
 
-    /// One property of one object.
+    /// Returns one property of one object.
     pub(crate) async fn get<T: Slot>(
         &self,
         object: &Ref<impl vim25::ManagedObject>,
@@ -184,7 +184,7 @@ impl Client {
         Some(value.get().unwrap())
     }
 
-    /// Starts a task and waits for its end through the update stream.
+    /// Starts a task, and waits for its end with property updates.
     pub(crate) async fn run<R: Outcome>(&self, call: Call<TaskOf<R>>) -> Result<R, Fault> {
         let task = self.call(call).await.map_err(Failure::fault)?;
         let info = self.finish(&task).await;
