@@ -52,7 +52,7 @@ pub use error::{
     TransportProblem, UntrustedCertificate,
 };
 pub use inventory::{Datacenter, Datastore, Found, Inventory, InventoryDefaults};
-pub use machine::{Machine, Snapshot};
+pub use machine::{ConsoleKind, ConsoleTicket, Machine, Snapshot};
 pub use property::{Item, Items, ObjectProperties, PropertySet, PropertyState, Query};
 pub use retry::RetryPolicy;
 pub use task::{Run, TaskProgress};

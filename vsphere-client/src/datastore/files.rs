@@ -230,7 +230,7 @@ impl Files<'_> {
         }
     }
 
-    fn manager(&self) -> Result<&Ref<mo::FileManager>> {
+    pub(super) fn manager(&self) -> Result<&Ref<mo::FileManager>> {
         let manager = self.client.service_content().file_manager.as_ref();
         manager.ok_or_else(|| Error::unsupported("file management", self.client.server()))
     }

@@ -3,6 +3,7 @@
 mod disks;
 mod files;
 mod local;
+mod namespace;
 mod path;
 mod transfer;
 

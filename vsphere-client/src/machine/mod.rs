@@ -1,15 +1,16 @@
 //! Everyday operations of a virtual machine.
 
+mod console;
+mod copies;
 mod guest;
 mod power;
+mod registration;
 mod snapshot;
 
+pub use console::{ConsoleKind, ConsoleTicket};
 pub use snapshot::Snapshot;
 
-use vim25::types::{
-    ConcurrentAccess, OptionValue, VirtualMachineCloneSpec, VirtualMachineConfigSpec,
-    VirtualMachineRelocateSpec,
-};
+use vim25::types::{ConcurrentAccess, OptionValue, VirtualMachineConfigSpec};
 use vim25::{Poly, Property, Ref, mo, path};
 
 use crate::client::Client;
@@ -126,26 +127,5 @@ impl Machine<'_> {
             ..VirtualMachineConfigSpec::default()
         };
         self.client.run(self.vm.reconfig_vm(&spec)).await
-    }
-
-    /// Clones the machine into a folder, and returns the new one.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn clone_to(
-        &self,
-        folder: &Ref<mo::Folder>,
-        name: &str,
-        spec: &VirtualMachineCloneSpec,
-    ) -> Result<Ref<mo::VirtualMachine>> {
-        self.client.run(self.vm.clone_vm(folder, name, spec)).await
-    }
-
-    /// Moves the machine to another host, pool, datastore or folder.
-    ///
-    /// # Errors
-    /// See [`Error`].
-    pub async fn relocate(&self, spec: &VirtualMachineRelocateSpec) -> Result<()> {
-        self.client.run(self.vm.relocate_vm(spec, None)).await
     }
 }

@@ -2,7 +2,9 @@
 //! `golden` are shaped as vCenter's, from public traces and captures.
 #![allow(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
+mod machines;
 mod names;
+mod namespaces;
 mod pages;
 mod repeating;
 mod services;

@@ -16,7 +16,18 @@ fn object(kind: &str, value: &str, name: &str) -> String {
 
 /// A vCenter with one datacenter `DEV/Testing` and networks whose names have slashes.
 fn peer() -> Arc<Replay> {
-    Replay::new(|seen: &Seen| match seen.method() {
+    peer_with(|_| None)
+}
+
+/// The same, with other answers where `answer` has one.
+pub(super) fn peer_with(
+    mut answer: impl FnMut(&Seen) -> Option<Reply> + Send + 'static,
+) -> Arc<Replay> {
+    Replay::new(move |seen: &Seen| answer(seen).unwrap_or_else(|| known(seen)))
+}
+
+fn known(seen: &Seen) -> Reply {
+    match seen.method() {
         "CreateContainerView" => Reply::Body(
             "<CreateContainerViewResponse xmlns=\"urn:vim25\"><returnval type=\"ContainerView\">session[52]9</returnval></CreateContainerViewResponse>",
         ),
@@ -35,6 +46,7 @@ fn peer() -> Arc<Replay> {
                 "Network" => ["DHCP_10.1.1.0%2f24", "VM Network"]
                     .map(|name| object("Network", name, name) + "</objects>")
                     .concat(),
+                "Datastore" => object("Datastore", "datastore-9", "vsanDatastore") + "</objects>",
                 "Datacenter" if asked.path_set.len() == 4 => {
                     let folder = |(path, value): &(&str, &str)| {
                         format!(
@@ -64,7 +76,7 @@ fn peer() -> Arc<Replay> {
             ))
         }
         _ => welcome(seen).unwrap(),
-    })
+    }
 }
 
 #[tokio::test]

@@ -3,12 +3,20 @@
 use std::time::Duration;
 
 use vim25::types::{
-    VirtualCdrom, VirtualDevice, VirtualDisk, VirtualMachinePowerState, VirtualMachineRelocateSpec,
+    AlreadyExists, CustomizationAdapterMapping, CustomizationDhcpIpGenerator,
+    CustomizationFixedName, CustomizationIPSettings, CustomizationLinuxPrep, CustomizationSpec,
+    NicSettingMismatch, VirtualCdrom, VirtualDevice, VirtualDisk, VirtualMachinePowerState,
+    VirtualMachineRelocateSpec,
 };
-use vim25::{Property, Ref, mo};
+use vim25::{Poly, Property, Ref, mo, path, props};
+use vsphere_client::DatastorePath;
 use vsphere_client::device::{DeviceList, Files, NewDisk, cdrom};
 use vsphere_client::{EntityKind, Error};
 
+const VMX_FILE: Property<mo::VirtualMachine, String> =
+    path!(VirtualMachine, config.files.vmPathName);
+const POOL: Property<mo::VirtualMachine, Ref<mo::ResourcePool>> =
+    path!(VirtualMachine, resourcePool);
 const HOST: Property<mo::VirtualMachine, Ref<mo::HostSystem>> = Property::new("runtime.host");
 
 pub(crate) async fn power_that_is_there_already_is_success(url: &str) {
@@ -106,6 +114,66 @@ pub(crate) async fn devices_are_added_edited_and_removed(url: &str) {
         first
     );
     let _ = cdrom("[ds] a.iso");
+    client.run(vm.destroy()).await.unwrap();
+    client.close().await.unwrap();
+}
+
+pub(crate) async fn a_machine_is_registered_again(url: &str) {
+    let client = super::client(url).await;
+    let inventory = client.inventory();
+    let datacenter = inventory.datacenter(None).await.unwrap();
+    let vm = super::create(&client, "registration-test").await;
+    let machine = client.machine(&vm);
+    let (file, pool) = (
+        client.get(&vm, VMX_FILE).await.unwrap(),
+        client.get(&vm, POOL).await.unwrap(),
+    );
+    machine.unregister().await.unwrap();
+    let gone = client.get(&vm, VMX_FILE).await.unwrap_err();
+    assert!(gone.is_gone(), "{gone}");
+    let file: DatastorePath = file.parse().unwrap();
+    let folder = datacenter.vm_folder();
+    let vm = client
+        .register_machine(folder, &file, Some("found-again"), &pool, None)
+        .await
+        .unwrap();
+    let name = client.get(&vm, props::virtual_machine::NAME).await.unwrap();
+    assert_eq!(name, "found-again");
+    let twice = client
+        .register_machine(folder, &file, None, &pool, None)
+        .await
+        .unwrap_err();
+    assert!(twice.is_fault::<AlreadyExists>(), "{twice}");
+    client.run(vm.destroy()).await.unwrap();
+    client.close().await.unwrap();
+}
+
+/// Needs a machine that is off; our simulator has no customization.
+pub(crate) async fn a_guest_is_customized(url: &str) {
+    let client = super::client(url).await;
+    let vm = super::create(&client, "customization-test").await;
+    let spec = CustomizationSpec {
+        identity: Poly::new(CustomizationLinuxPrep {
+            host_name: Poly::new(CustomizationFixedName {
+                name: "web".to_owned(),
+                ..Default::default()
+            }),
+            domain: "example.com".to_owned(),
+            ..Default::default()
+        }),
+        nic_setting_map: vec![CustomizationAdapterMapping {
+            adapter: CustomizationIPSettings {
+                ip: Poly::new(CustomizationDhcpIpGenerator::default()),
+                ..Default::default()
+            },
+            ..Default::default()
+        }],
+        ..Default::default()
+    };
+    let outcome = client.machine(&vm).customize(&spec).await;
+    // The machine has no network card.
+    let error = outcome.unwrap_err();
+    assert!(error.is_fault::<NicSettingMismatch>(), "{error}");
     client.run(vm.destroy()).await.unwrap();
     client.close().await.unwrap();
 }

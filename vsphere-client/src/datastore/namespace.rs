@@ -1,0 +1,51 @@
+//! Top-level directories, which object stores make by another manager.
+
+use vim25::{Property, Ref, mo, path};
+
+use super::DatastorePath;
+use super::files::Files;
+use crate::error::{Error, Result};
+
+/// Absent before vSphere 5.5, where every datastore has plain directories.
+const HAS_TOP_DIRECTORIES: Property<mo::Datastore, bool> =
+    path!(Datastore, capability.topLevelDirectoryCreateSupported);
+
+impl Files<'_> {
+    /// Creates a directory at the top of the datastore, and returns its path. On a
+    /// datastore that cannot make one as a plain directory, such as vSAN or Virtual
+    /// Volumes, the server makes a namespace object, and the path has the name that the
+    /// server chose, a UUID: use the returned path, not `name`.
+    ///
+    /// # Errors
+    /// `FileAlreadyExists` when there is one of this name; otherwise see [`Error`].
+    pub async fn make_top_directory(&self, name: &str) -> Result<DatastorePath> {
+        let datastore = self.datastore.reference();
+        if self.client.try_get(datastore, HAS_TOP_DIRECTORIES).await? != Some(false) {
+            let path = self.datastore.path(name);
+            let datacenter = Some(self.datastore.datacenter().reference());
+            let manager = self.manager()?;
+            let call = manager.make_directory(&path.to_string(), datacenter, Some(false));
+            self.client.call(call).await?;
+            return Ok(path);
+        }
+        let call = self
+            .namespaces()?
+            .create_directory(datastore)
+            .display_name(name);
+        let stable = self.client.call(call).await?;
+        // `/vmfs/volumes/vsan:52…/d7a8…`: the last part is the directory's name.
+        let chosen = stable.trim_end_matches('/').rsplit('/').next();
+        match chosen.filter(|chosen| !chosen.is_empty()) {
+            Some(chosen) => Ok(self.datastore.path(chosen)),
+            None => Err(Error::config(format!(
+                "the server returned {stable:?} for the new directory {name:?}"
+            ))),
+        }
+    }
+
+    fn namespaces(&self) -> Result<&Ref<mo::DatastoreNamespaceManager>> {
+        let content = self.client.service_content();
+        let manager = content.datastore_namespace_manager.as_ref();
+        manager.ok_or_else(|| Error::unsupported("namespaces of datastores", self.client.server()))
+    }
+}
